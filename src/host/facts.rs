@@ -1,0 +1,150 @@
+//! What a host tells of itself.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Release, CPU, privileges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct System {
+    /// `kern.osrelease`, for example `14.1-RELEASE`.
+    pub release: String,
+    /// `kern.osreldate`, for example 1401000.
+    pub osreldate: u32,
+    /// `hw.machine_arch`: `amd64`, `aarch64`, …
+    pub machine_arch: String,
+    /// Whether the CPU has SSE4.1 (always false on other than amd64).
+    pub sse4_1: bool,
+    /// Effective uid of this process.
+    pub euid: u32,
+    /// `kern.securelevel`, -1 to 3.
+    pub securelevel: i32,
+    /// Jailed or not, see jail(8).
+    pub jail: Jail,
+    /// `hw.physmem`, bytes.
+    pub memory: u64,
+}
+
+/// Whether the host is a jail, by `security.jail.jailed` and `security.jail.vnet`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Jail {
+    /// Not a jail.
+    No,
+    /// A jail that shares the network stack of its host.
+    Shared,
+    /// A jail with a network stack of its own, VNET(9).
+    Vnet,
+}
+
+/// Owner of a file, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+impl Owner {
+    /// root:wheel.
+    pub const ROOT: Self = Self { uid: 0, gid: 0 };
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A regular file.
+    File {
+        /// Bytes.
+        size: u64,
+        /// Permission bits, 0 to 0o7777.
+        mode: u32,
+        /// Its owner.
+        owner: Owner,
+    },
+    /// A folder.
+    Directory {
+        /// Permission bits, 0 to 0o7777.
+        mode: u32,
+        /// Its owner.
+        owner: Owner,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Where it points, as written in it.
+        target: PathBuf,
+    },
+    /// A device, a socket, a pipe.
+    Other,
+}
+
+/// A line of the user database, passwd(5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// Primary group.
+    pub gid: u32,
+    /// Full name ("gecos").
+    pub gecos: String,
+    /// Home folder.
+    pub home: PathBuf,
+    /// Login shell.
+    pub shell: PathBuf,
+}
+
+/// A line of the group database, group(5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Name.
+    pub name: String,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// State of a service, as its rc.d script tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceState {
+    /// There is no such script in `/etc/rc.d` or `/usr/local/etc/rc.d`.
+    Missing,
+    /// Not running.
+    Stopped,
+    /// Running.
+    Running {
+        /// Process id of the program itself, where the script tells it.
+        pid: Option<u32>,
+    },
+}
+
+impl ServiceState {
+    /// Whether it runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
+}
+
+/// A TCP socket that waits for connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Login name of its owner, or the number where there is no name.
+    pub user: String,
+    /// Uid of its owner; `None` where the kernel does not tell who (`?` in sockstat(1)).
+    pub uid: Option<u32>,
+    /// Command, as sockstat(1) gives it (cut at ten characters on older systems).
+    pub command: String,
+    /// Process id.
+    pub pid: Option<u32>,
+    /// Local address; `None` is the wildcard.
+    pub address: Option<IpAddr>,
+    /// Whether it takes IPv4.
+    pub ipv4: bool,
+    /// Whether it takes IPv6.
+    pub ipv6: bool,
+    /// Port.
+    pub port: u16,
+}

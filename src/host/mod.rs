@@ -1,0 +1,270 @@
+//! The boundary to the system: everything above it is safe, portable code.
+//!
+//! [`Observe`] only looks; parts that plan are handed nothing else. [`Host`] changes things and is used by the
+//! executor alone. There are two hosts: `freebsd` is the real one, `rehearsal` is a folder that is a FreeBSD
+//! root plus a model of the parts of kernel and base system that the program touches. No other module names a
+//! FreeBSD command or asks which system it was compiled for.
+//!
+//! All paths given to a host are absolute paths of the host (`/etc/rc.conf`), also on a rehearsal.
+
+pub mod error;
+pub mod facts;
+pub mod network;
+pub mod operations;
+
+use std::net::IpAddr;
+use std::path::Path;
+
+pub use error::HostError;
+pub use facts::{Entry, Group, Jail, Listener, Owner, ServiceState, System, User};
+pub use network::{BindOutcome, BindProbe, Family, ServedCertificate, WebAnswer, WebFailure, WebRequest};
+pub use operations::{Invocation, Output, ServiceAction};
+
+/// What can be asked of a host without changing anything on it.
+///
+/// Every question reads the host anew: nothing is cached between calls, so that the executor sees what its own
+/// changes did.
+pub trait Observe {
+    /// Release, CPU, memory, privileges, securelevel and jail of the host.
+    ///
+    /// # Errors
+    /// A sysctl that every supported FreeBSD has is missing or unreadable.
+    fn system(&self) -> Result<System, HostError>;
+
+    /// What stands at `path` (a symbolic link itself is described, not what it points to); `None` if nothing does.
+    ///
+    /// # Errors
+    /// The path cannot be looked up (permission, a file where a folder should be, I/O).
+    fn entry(&self, path: &Path) -> Result<Option<Entry>, HostError>;
+
+    /// The bytes of the file at `path`, symbolic links followed; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// It is not a regular file, is over 64 MiB, or cannot be read.
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError>;
+
+    /// The bytes of the file at `path` from `offset` on, at most `limit` of them; `None` if there is no such file.
+    /// An offset beyond the end gives an empty vector.
+    ///
+    /// # Errors
+    /// As for [`Observe::read`].
+    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError>;
+
+    /// Names in the folder `path`, sorted; empty if there is no such folder.
+    ///
+    /// # Errors
+    /// It is not a folder or cannot be read.
+    fn list(&self, path: &Path) -> Result<Vec<String>, HostError>;
+
+    /// The account of that name, from the host's user database (`getpwnam(3)`).
+    ///
+    /// # Errors
+    /// The user database cannot be read.
+    fn user(&self, name: &str) -> Result<Option<User>, HostError>;
+
+    /// The account with that uid (`getpwuid(3)`).
+    ///
+    /// # Errors
+    /// The user database cannot be read.
+    fn user_by_id(&self, uid: u32) -> Result<Option<User>, HostError>;
+
+    /// The group of that name (`getgrnam(3)`).
+    ///
+    /// # Errors
+    /// The group database cannot be read.
+    fn group(&self, name: &str) -> Result<Option<Group>, HostError>;
+
+    /// The group with that gid (`getgrgid(3)`).
+    ///
+    /// # Errors
+    /// The group database cannot be read.
+    fn group_by_id(&self, gid: u32) -> Result<Option<Group>, HostError>;
+
+    /// Whether the kernel module is loaded or compiled in (`kldstat -q -m NAME`).
+    ///
+    /// # Errors
+    /// The question could not be put to the kernel.
+    fn module_loaded(&self, name: &str) -> Result<bool, HostError>;
+
+    /// The value of a sysctl as text; `None` where the kernel does not know the name.
+    ///
+    /// # Errors
+    /// The sysctl exists but cannot be read.
+    fn sysctl(&self, name: &str) -> Result<Option<String>, HostError>;
+
+    /// The value that rc(8) sees for a variable (defaults and every rc.conf file); `None` if it is set nowhere.
+    ///
+    /// # Errors
+    /// `sysrc(8)` failed.
+    fn rc_variable(&self, name: &str) -> Result<Option<String>, HostError>;
+
+    /// The installed version of a package given by origin or name; `None` if it, or `pkg(8)` itself, is not installed.
+    ///
+    /// # Errors
+    /// `pkg(8)` is there but failed.
+    fn package(&self, name: &str) -> Result<Option<String>, HostError>;
+
+    /// What `service NAME onestatus` tells.
+    ///
+    /// # Errors
+    /// `service(8)` could not be run.
+    fn service(&self, name: &str) -> Result<ServiceState, HostError>;
+
+    /// Every TCP socket that listens, IPv4 and IPv6 (`sockstat -46l -P tcp`).
+    ///
+    /// # Errors
+    /// The table cannot be read or understood.
+    fn listeners(&self) -> Result<Vec<Listener>, HostError>;
+
+    /// Bytes that root may still write on the file system that holds `path` (or its nearest existing parent).
+    ///
+    /// # Errors
+    /// `statvfs(2)` failed.
+    fn free_bytes(&self, path: &Path) -> Result<u64, HostError>;
+
+    /// The addresses that the host's resolver has for a name; empty if it has none or does not answer.
+    fn resolve(&self, name: &str) -> Vec<IpAddr>;
+
+    /// The addresses of this host's own interfaces, loopback left out.
+    ///
+    /// # Errors
+    /// The interface list cannot be read.
+    fn addresses(&self) -> Result<Vec<IpAddr>, HostError>;
+
+    /// Seconds since 1970-01-01 00:00:00 UTC by the host's clock.
+    fn now(&self) -> u64;
+
+    /// Tries to bind a socket as another user, in a child process that takes on the ids for good, and closes it again.
+    ///
+    /// # Errors
+    /// The probe itself could not be run; a refused bind is not an error but a [`BindOutcome`].
+    fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError>;
+
+    /// One web request from this host, to an address of its own or to the outside.
+    ///
+    /// # Errors
+    /// No answer was had: see [`WebFailure`].
+    fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure>;
+}
+
+/// A host that can be changed. Only the executor (`change::executor`) and the journal use it.
+pub trait Host: Observe {
+    /// This host seen read-only.
+    fn observe(&self) -> &dyn Observe;
+
+    /// Puts a file in place atomically: written beside its target, synced, renamed, folder synced.
+    /// No symbolic link in a folder that others can write is followed.
+    ///
+    /// # Errors
+    /// Any step failed; the target is as it was.
+    fn write_file(&self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), HostError>;
+
+    /// Adds bytes to the end of a file (made with mode 0600 if it is not there) and syncs it.
+    ///
+    /// # Errors
+    /// The file cannot be opened, written or synced.
+    fn append_file(&self, path: &Path, bytes: &[u8]) -> Result<(), HostError>;
+
+    /// Renames a file within one folder tree, over what stands there, and syncs both folders.
+    ///
+    /// # Errors
+    /// `rename(2)` failed.
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), HostError>;
+
+    /// Makes one folder; its parent must exist. If the folder exists its mode and owner are set.
+    ///
+    /// # Errors
+    /// Something other than a folder stands there, or a system call failed.
+    fn make_directory(&self, path: &Path, mode: u32, owner: Owner) -> Result<(), HostError>;
+
+    /// Makes a symbolic link, or swaps an existing one atomically.
+    ///
+    /// # Errors
+    /// Something other than a link stands there, or a system call failed.
+    fn make_symlink(&self, path: &Path, target: &Path) -> Result<(), HostError>;
+
+    /// Removes a file, a symbolic link or an empty folder. Nothing there: nothing done.
+    ///
+    /// # Errors
+    /// The folder is not empty, or a system call failed (EPERM also where the immutable flag is set).
+    fn remove(&self, path: &Path) -> Result<(), HostError>;
+
+    /// Removes a folder with all that is in it, following no link. Nothing there: nothing done.
+    ///
+    /// # Errors
+    /// A system call failed; what had gone by then is gone.
+    fn remove_tree(&self, path: &Path) -> Result<(), HostError>;
+
+    /// Where the operating system that this program runs on keeps the host's `path`: itself on FreeBSD, within the
+    /// folder on a rehearsal. For the one piece of work that streams to disk by itself: unpacking a release.
+    fn local_path(&self, path: &Path) -> std::path::PathBuf;
+
+    /// `pw groupadd NAME -g GID`.
+    ///
+    /// # Errors
+    /// Name or gid is taken, or `pw(8)` failed.
+    fn add_group(&self, group: &Group) -> Result<(), HostError>;
+
+    /// `pw groupdel NAME`; a group that is already gone (`pw userdel` takes a user's own group along) is no error.
+    ///
+    /// # Errors
+    /// `pw(8)` failed.
+    fn delete_group(&self, name: &str) -> Result<(), HostError>;
+
+    /// `pw useradd`, with no password, no home folder made.
+    ///
+    /// # Errors
+    /// Name or uid is taken, or `pw(8)` failed.
+    fn add_user(&self, user: &User) -> Result<(), HostError>;
+
+    /// `pw userdel NAME`; an account that is already gone is no error.
+    ///
+    /// # Errors
+    /// `pw(8)` failed.
+    fn delete_user(&self, name: &str) -> Result<(), HostError>;
+
+    /// `kldload -n NAME`.
+    ///
+    /// # Errors
+    /// EPERM at securelevel > 0 or in a jail, ENOENT where there is no such module.
+    fn load_module(&self, name: &str) -> Result<(), HostError>;
+
+    /// `kldunload NAME`.
+    ///
+    /// # Errors
+    /// EPERM at securelevel > 0 or in a jail, or the module is not loaded.
+    fn unload_module(&self, name: &str) -> Result<(), HostError>;
+
+    /// Sets a sysctl of the running kernel.
+    ///
+    /// # Errors
+    /// Unknown name, EPERM (securelevel, jail), EINVAL (a rule list that does not parse).
+    fn set_sysctl(&self, name: &str, value: &str) -> Result<(), HostError>;
+
+    /// `sysrc NAME=VALUE`, or `sysrc -x NAME` for `None` (no error if it is not set).
+    ///
+    /// # Errors
+    /// `sysrc(8)` failed.
+    fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError>;
+
+    /// `service NAME ACTION` (`onestop` for a stop, so that a service just disabled is stopped all the same).
+    ///
+    /// # Errors
+    /// The script is missing or exited with a failure. That it returned well proves nothing yet.
+    fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError>;
+
+    /// Runs a program as an unprivileged user with a clean environment, and waits for it.
+    ///
+    /// # Errors
+    /// The program could not be started. A non-zero exit is not an error but part of [`Output`].
+    fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError>;
+
+    /// Takes the one lock that keeps two changing runs apart; it is let go when the value is dropped or the process dies.
+    ///
+    /// # Errors
+    /// [`HostError::Locked`] if another run holds it.
+    fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn std::any::Any>, HostError>;
+
+    /// Waits. A rehearsal moves its model's clock instead.
+    fn sleep(&self, time: std::time::Duration);
+}

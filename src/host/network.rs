@@ -1,0 +1,114 @@
+//! Questions that are put over the network or to the socket layer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Address family of a bind probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// `0.0.0.0`
+    V4,
+    /// `::`, with `IPV6_V6ONLY` set
+    V6,
+}
+
+/// One attempt to bind a TCP socket to the wildcard address as somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindProbe {
+    /// Effective, real and saved uid of the child.
+    pub uid: u32,
+    /// Effective, real and saved gid of the child.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// The port.
+    pub port: u16,
+}
+
+/// What bind(2) said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindOutcome {
+    /// The socket was bound (and closed again).
+    Bound,
+    /// EADDRINUSE: this user may bind the port, but something already has.
+    InUse,
+    /// EPERM: no mac_portacl(4) rule allows it.
+    NoRule,
+    /// EACCES: the reserved range still covers the port for this user.
+    Reserved,
+    /// EADDRNOTAVAIL, EAFNOSUPPORT or EPROTONOSUPPORT: the host does not have this address family.
+    NoAddress,
+    /// Any other errno.
+    Other(i32),
+}
+
+impl BindOutcome {
+    /// Whether the user is permitted to bind the port. EADDRINUSE counts: the permission is checked first.
+    #[must_use]
+    pub fn permitted(self) -> bool {
+        matches!(self, Self::Bound | Self::InUse)
+    }
+}
+
+/// One GET request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebRequest {
+    /// https or http.
+    pub tls: bool,
+    /// Name for SNI and the Host header.
+    pub host: String,
+    /// Where to connect; `None` asks the resolver for `host`.
+    pub address: Option<SocketAddr>,
+    /// Path with query, for example `/readyz`.
+    pub path: String,
+    /// Whether the certificate must be valid. Where it need not, it is still reported.
+    pub verify: bool,
+    /// For the whole request.
+    pub timeout: Duration,
+}
+
+/// The answer to a [`WebRequest`]; redirects are not followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// The `Location` header of a redirect.
+    pub location: Option<String>,
+    /// Body, at most 1 MiB of it.
+    pub body: Vec<u8>,
+    /// The certificate that the server showed.
+    pub certificate: Option<ServedCertificate>,
+}
+
+/// What a server's certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedCertificate {
+    /// DNS names of the subjectAltName extension.
+    pub names: Vec<String>,
+    /// Who signed it.
+    pub issuer: String,
+    /// End of validity, seconds since 1970.
+    pub not_after: u64,
+}
+
+/// Why there was no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WebFailure {
+    /// Nothing listens there.
+    #[error("connection refused")]
+    Refused,
+    /// No answer in time.
+    #[error("no answer within the time allowed")]
+    TimedOut,
+    /// The name has no address.
+    #[error("the name cannot be resolved")]
+    Unresolved,
+    /// The TLS handshake failed, or the certificate is not valid where it must be.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}

@@ -1,0 +1,47 @@
+//! Commands that a host is asked to run.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Owner;
+
+/// What `service(8)` is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceAction {
+    /// Start it.
+    Start,
+    /// Stop it, and return only when it is gone.
+    Stop,
+    /// Have it read its configuration again.
+    Reload,
+}
+
+/// A program to be run as an unprivileged user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// The host's path of the program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Variables on top of the clean environment (`PATH`, `LC_ALL=C`, `HOME=/nonexistent`).
+    pub environment: Vec<(String, String)>,
+    /// Whom to run it as.
+    pub owner: Owner,
+    /// Working folder.
+    pub directory: PathBuf,
+    /// Index of an argument that must not appear in any message.
+    pub secret_argument: Option<usize>,
+}
+
+/// What a program left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Exit status; `None` if a signal ended it.
+    pub status: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
