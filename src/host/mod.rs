@@ -9,6 +9,7 @@
 
 pub mod error;
 pub mod facts;
+pub mod files;
 pub mod network;
 pub mod operations;
 

@@ -1,0 +1,463 @@
+//! File operations below a base folder, which no planted symbolic link can lead astray.
+//!
+//! Both hosts keep their files through [`Root`]: its base is `/` on FreeBSD and the folder of a rehearsal
+//! otherwise. It works as root in folders that an unprivileged service user owns, so every path is walked folder
+//! by folder with openat(2) and `O_NOFOLLOW`, and every change is made relative to the open folder that was checked.
+//!
+//! A symbolic link on the way is followed only where root alone could have put it: its folder belongs to root and
+//! neither group nor others may write to it. Absolute targets start again at the base, and `..` stops there.
+//! What O_NOFOLLOW answers on a link differs between systems (EMLINK on FreeBSD, ELOOP or ENOTDIR on Linux), so
+//! fstatat(2) decides what is a link and O_NOFOLLOW only closes the race after it.
+//!
+//! The last part of a path is followed by what reads (`read`, `read_from`, `list`, `free_bytes`) and never by what
+//! changes: `write_file` over a link puts a file in its place, `remove` takes the link away, `append_file` and
+//! `make_directory` refuse one.
+
+mod owners;
+mod removal;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat, mode_t};
+use nix::sys::statvfs::fstatvfs;
+use nix::unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat};
+
+pub use owners::{Owners, RealOwners, RecordedOwners};
+
+use super::{Entry, HostError, Owner};
+use walk::{Folder, Last, Spot};
+
+/// The largest file that [`Root::read`] takes into memory, in bytes.
+pub const READ_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// How often a name is drawn for a temporary file before giving up.
+const NAME_ATTEMPTS: u32 = 16;
+
+/// The files of a host, below a base folder. See the module's text for how paths are walked.
+#[derive(Debug)]
+pub struct Root<O> {
+    base: PathBuf,
+    owners: O,
+}
+
+/// What is being done to which path, for the errors on the way.
+#[derive(Clone, Copy)]
+struct Doing<'a> {
+    action: &'static str,
+    path: &'a Path,
+}
+
+impl Doing<'_> {
+    fn failed(&self, source: impl Into<io::Error>) -> HostError {
+        HostError::File { action: self.action, path: self.path.to_path_buf(), source: source.into() }
+    }
+
+    fn refused(&self, kind: io::ErrorKind, text: impl Into<String>) -> HostError {
+        self.failed(io::Error::new(kind, text.into()))
+    }
+}
+
+impl<O: Owners> Root<O> {
+    /// The files below `base`, which must exist by the time it is used; owners are kept by `owners`.
+    pub fn new(base: impl Into<PathBuf>, owners: O) -> Self {
+        Self { base: base.into(), owners }
+    }
+
+    /// The base folder, as the system that the program runs on names it.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// The keeper of owners.
+    pub fn owners(&self) -> &O {
+        &self.owners
+    }
+
+    /// What stands at `path`; a symbolic link itself is described. `None` if nothing does.
+    ///
+    /// # Errors
+    /// The path cannot be walked.
+    pub fn entry(&self, path: &Path) -> Result<Option<Entry>, HostError> {
+        let doing = Doing { action: "look up", path };
+        match self.walk(doing, Last::Keep)? {
+            Spot::Nowhere { .. } | Spot::At { stat: None, .. } => Ok(None),
+            Spot::Top(folder) => {
+                let stat = fstat(&folder.fd).map_err(|error| doing.failed(error))?;
+                Ok(Some(self.describe(&folder.path, &stat)))
+            }
+            Spot::At { folder, name, stat: Some(stat) } if kind(&stat) == SFlag::S_IFLNK => {
+                let target = readlinkat(&folder.fd, name.as_os_str()).map_err(|error| doing.failed(error))?;
+                Ok(Some(Entry::Symlink { target: target.into() }))
+            }
+            Spot::At { folder, name, stat: Some(stat) } => Ok(Some(self.describe(&folder.path.join(name), &stat))),
+        }
+    }
+
+    /// The bytes of the file at `path`, links followed; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// Not a regular file, over [`READ_LIMIT`], or unreadable.
+    pub fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+        let doing = Doing { action: "read", path };
+        let Some(file) = self.open_to_read(doing)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells a file that grows while it is read.
+        file.take(READ_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| doing.failed(error))?;
+        if bytes.len() as u64 > READ_LIMIT {
+            return Err(doing.refused(
+                io::ErrorKind::FileTooLarge,
+                format!("it is larger than {} MiB, which no file of this kind should be", READ_LIMIT / 1024 / 1024),
+            ));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// At most `limit` bytes of the file at `path` from `offset` on, links followed; `None` if there is no such
+    /// file. The file itself may be of any size.
+    ///
+    /// # Errors
+    /// Not a regular file, or unreadable.
+    pub fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
+        let doing = Doing { action: "read", path };
+        let Some(mut file) = self.open_to_read(doing)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(offset))
+            .and_then(|_| file.take(limit as u64).read_to_end(&mut bytes))
+            .map_err(|error| doing.failed(error))?;
+        Ok(Some(bytes))
+    }
+
+    /// Names in the folder `path`, sorted; empty if there is no such folder. Bytes of a name that are not UTF-8
+    /// are shown as U+FFFD.
+    ///
+    /// # Errors
+    /// Not a folder, or unreadable.
+    pub fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
+        let doing = Doing { action: "list", path };
+        let folder = match self.walk(doing, Last::Follow)? {
+            Spot::Nowhere { .. } | Spot::At { stat: None, .. } => return Ok(Vec::new()),
+            Spot::Top(folder) => folder,
+            Spot::At { folder, name, .. } => folder.below(&name).map_err(|error| doing.failed(error))?,
+        };
+        let names = names_in(folder.fd).map_err(|error| doing.failed(error))?;
+        let mut names: Vec<String> = names.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Puts a file in place atomically: a temporary file in the same folder (`O_EXCL`) is written, given its mode
+    /// and owner, synced, and renamed over `path`; then the folder is synced. A link at `path` is replaced.
+    ///
+    /// # Errors
+    /// Any step failed; `path` is as it was and the temporary file is gone.
+    pub fn write_file(&self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), HostError> {
+        let doing = Doing { action: "write", path };
+        let (folder, name, _) = self.spot_to_change(doing)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let (temporary, fd) = with_new_name(|name| openat(&folder.fd, name, flags, Mode::from_bits_truncate(0o600)))
+            .map_err(|error| doing.failed(error))?;
+        let filled = File::from(fd);
+        self.fill(&folder, &temporary, filled, bytes, mode, owner)
+            .and_then(|()| self.put_in_place(&folder, &temporary, &name))
+            .map_err(|error| {
+                self.discard(&folder, &temporary);
+                doing.failed(error)
+            })?;
+        fsync(&folder.fd).map_err(|error| doing.failed(error))
+    }
+
+    /// Adds bytes to the end of a file and syncs it. A file that is not there is made, root's, with mode 0600.
+    ///
+    /// # Errors
+    /// A link or anything but a regular file stands there; the file has a second name (a hard link, which a service
+    /// user may have made to a file of root's); or a system call failed.
+    pub fn append_file(&self, path: &Path, bytes: &[u8]) -> Result<(), HostError> {
+        let doing = Doing { action: "append to", path };
+        let (folder, name, stat) = self.spot_to_change(doing)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let mut file = match stat {
+            Some(stat) => {
+                regular(doing, &stat)?;
+                openat(&folder.fd, name.as_os_str(), flags, Mode::empty()).map(File::from)
+            }
+            None => openat(
+                &folder.fd,
+                name.as_os_str(),
+                flags | OFlag::O_CREAT | OFlag::O_EXCL,
+                Mode::from_bits_truncate(0o600),
+            )
+            .map(File::from),
+        }
+        .map_err(|error| doing.failed(error))?;
+        let opened = fstat(&file).map_err(|error| doing.failed(error))?;
+        regular(doing, &opened)?;
+        if opened.st_nlink > 1 {
+            return Err(doing.refused(
+                io::ErrorKind::PermissionDenied,
+                "the file has more than one name (a hard link), so what is written here would also be written elsewhere; \
+                 look where with `find / -samefile`",
+            ));
+        }
+        if stat.is_none() {
+            self.owners
+                .set(&folder.path.join(&name), file.as_fd(), Owner::ROOT)
+                .and_then(|()| Ok(fchmod(&file, Mode::from_bits_truncate(0o600))?))
+                .and_then(|()| Ok(fsync(&folder.fd)?))
+                .map_err(|error| doing.failed(error))?;
+        }
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| doing.failed(error))
+    }
+
+    /// Renames a file or folder, over a file that stands at `to`, and syncs both folders. The owner goes along.
+    ///
+    /// # Errors
+    /// renameat(2) failed: nothing at `from`, or different file systems.
+    pub fn rename(&self, from: &Path, to: &Path) -> Result<(), HostError> {
+        let doing = Doing { action: "rename", path: from };
+        let (from_folder, from_name, _) = self.spot_to_change(doing)?;
+        let (to_folder, to_name, _) = self.spot_to_change(Doing { action: "rename to", path: to })?;
+        renameat(&from_folder.fd, from_name.as_os_str(), &to_folder.fd, to_name.as_os_str())
+            .map_err(|error| doing.failed(error))?;
+        self.owners.renamed(&from_folder.path.join(from_name), &to_folder.path.join(to_name));
+        fsync(&to_folder.fd).and_then(|()| fsync(&from_folder.fd)).map_err(|error| doing.failed(error))
+    }
+
+    /// Makes one folder; its parent must exist. An existing folder gets the mode and the owner.
+    ///
+    /// # Errors
+    /// Something other than a folder stands there (also a link to one), or a system call failed.
+    pub fn make_directory(&self, path: &Path, mode: u32, owner: Owner) -> Result<(), HostError> {
+        let doing = Doing { action: "make the folder", path };
+        let (parent, name, stat) = self.spot_to_change(doing)?;
+        if stat.is_some_and(|stat| kind(&stat) != SFlag::S_IFDIR) {
+            return Err(doing.refused(
+                io::ErrorKind::NotADirectory,
+                "something that is not a folder stands there; move it out of the way and run this again",
+            ));
+        }
+        if stat.is_none() {
+            mkdirat(&parent.fd, name.as_os_str(), Mode::from_bits_truncate(0o700))
+                .map_err(|error| doing.failed(error))?;
+        }
+        let settled = parent.below(&name).and_then(|folder| {
+            self.owners.set(&folder.path, folder.fd.as_fd(), owner)?;
+            fchmod(&folder.fd, permissions(mode))?;
+            fsync(&folder.fd)?;
+            fsync(&parent.fd)?;
+            Ok(())
+        });
+        settled.map_err(|error| {
+            if stat.is_none() {
+                // Nobody has put anything in it yet. The error that led here is the one worth telling.
+                let _ = unlinkat(&parent.fd, name.as_os_str(), UnlinkatFlags::RemoveDir);
+                self.owners.removed(&parent.path.join(&name));
+            }
+            doing.failed(error)
+        })
+    }
+
+    /// Makes a symbolic link with that target, as written; an existing link is swapped atomically.
+    ///
+    /// # Errors
+    /// Something other than a link stands there, or a system call failed.
+    pub fn make_symlink(&self, path: &Path, target: &Path) -> Result<(), HostError> {
+        let doing = Doing { action: "link", path };
+        let (folder, name, stat) = self.spot_to_change(doing)?;
+        if stat.is_some_and(|stat| kind(&stat) != SFlag::S_IFLNK) {
+            return Err(doing.refused(
+                io::ErrorKind::AlreadyExists,
+                "something that is not a symbolic link stands there; move it out of the way and run this again",
+            ));
+        }
+        let (temporary, ()) =
+            with_new_name(|name| symlinkat(target, &folder.fd, name)).map_err(|error| doing.failed(error))?;
+        self.put_in_place(&folder, &temporary, &name).map_err(|error| {
+            self.discard(&folder, &temporary);
+            doing.failed(error)
+        })?;
+        fsync(&folder.fd).map_err(|error| doing.failed(error))
+    }
+
+    /// Bytes that root may still write on the file system that holds `path` or its nearest existing parent:
+    /// `f_bfree` of statvfs(3), which counts the reserve that other users may not touch.
+    ///
+    /// # Errors
+    /// The path cannot be walked, or fstatvfs(3) failed.
+    pub fn free_bytes(&self, path: &Path) -> Result<u64, HostError> {
+        let doing = Doing { action: "find the free space at", path };
+        let folder = match self.walk(doing, Last::Follow)? {
+            Spot::At { folder, name, stat: Some(stat) } if kind(&stat) == SFlag::S_IFDIR => {
+                folder.below(&name).map_err(|error| doing.failed(error))?
+            }
+            Spot::At { folder, .. } | Spot::Top(folder) | Spot::Nowhere { nearest: folder } => folder,
+        };
+        let file_system = fstatvfs(&folder.fd).map_err(|error| doing.failed(error))?;
+        #[allow(clippy::useless_conversion, reason = "the width of these counters differs between systems")]
+        let (blocks, size) = (u64::from(file_system.blocks_free()), u64::from(file_system.fragment_size()));
+        Ok(blocks.saturating_mul(size))
+    }
+
+    /// Where the system that the program runs on keeps the host's `path`. Links that may be followed are resolved as
+    /// far as the path exists, so that an absolute link on a rehearsal stays within its folder.
+    pub fn local_path(&self, path: &Path) -> PathBuf {
+        let host_path = match self.walk(Doing { action: "look up", path }, Last::Follow) {
+            Ok(Spot::Top(folder)) => folder.path,
+            Ok(Spot::At { folder, name, .. }) => folder.path.join(name),
+            Ok(Spot::Nowhere { .. }) | Err(_) => walk::normal(path),
+        };
+        self.base.join(host_path.strip_prefix("/").unwrap_or(&host_path))
+    }
+
+    /// The folder and name to be changed, and what stands there now.
+    fn spot_to_change(&self, doing: Doing<'_>) -> Result<(Folder, OsString, Option<FileStat>), HostError> {
+        changeable(doing, self.walk(doing, Last::Keep)?)
+    }
+
+    fn open_to_read(&self, doing: Doing<'_>) -> Result<Option<File>, HostError> {
+        let (folder, name, stat) = match self.walk(doing, Last::Follow)? {
+            Spot::Nowhere { .. } | Spot::At { stat: None, .. } => return Ok(None),
+            Spot::Top(_) => return Err(doing.failed(Errno::EISDIR)),
+            Spot::At { folder, name, stat: Some(stat) } => (folder, name, stat),
+        };
+        regular(doing, &stat)?;
+        // Not blocking: should a pipe be put there after the look, opening it must not hang.
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = match openat(&folder.fd, name.as_os_str(), flags, Mode::empty()) {
+            Err(Errno::ENOENT) => return Ok(None),
+            opened => opened.map_err(|error| doing.failed(error))?,
+        };
+        regular(doing, &fstat(&file).map_err(|error| doing.failed(error))?)?;
+        Ok(Some(File::from(file)))
+    }
+
+    fn fill(
+        &self,
+        folder: &Folder,
+        name: &OsStr,
+        mut file: File,
+        bytes: &[u8],
+        mode: u32,
+        owner: Owner,
+    ) -> io::Result<()> {
+        file.write_all(bytes)?;
+        // Owner before mode: a change of owner clears the set-id bits.
+        self.owners.set(&folder.path.join(name), file.as_fd(), owner)?;
+        fchmod(&file, permissions(mode))?;
+        file.sync_all()
+    }
+
+    fn put_in_place(&self, folder: &Folder, temporary: &OsStr, name: &OsStr) -> io::Result<()> {
+        renameat(&folder.fd, temporary, &folder.fd, name)?;
+        self.owners.renamed(&folder.path.join(temporary), &folder.path.join(name));
+        Ok(())
+    }
+
+    /// Takes a temporary file away after a failure. That failure is the one worth telling, so this one's is not.
+    fn discard(&self, folder: &Folder, temporary: &OsStr) {
+        let _ = unlinkat(&folder.fd, temporary, UnlinkatFlags::NoRemoveDir);
+        self.owners.removed(&folder.path.join(temporary));
+    }
+
+    fn describe(&self, path: &Path, stat: &FileStat) -> Entry {
+        let mode = permission_bits(stat);
+        let owner = self.owners.owner(path, owner_on_disk(stat));
+        match kind(stat) {
+            SFlag::S_IFREG => Entry::File { size: u64::try_from(stat.st_size).unwrap_or(0), mode, owner },
+            SFlag::S_IFDIR => Entry::Directory { mode, owner },
+            _ => Entry::Other,
+        }
+    }
+}
+
+/// A spot that can be changed: a name in an existing folder.
+fn changeable(doing: Doing<'_>, spot: Spot) -> Result<(Folder, OsString, Option<FileStat>), HostError> {
+    match spot {
+        Spot::At { folder, name, stat } => Ok((folder, name, stat)),
+        Spot::Nowhere { .. } => {
+            Err(doing.refused(io::ErrorKind::NotFound, "the folder that it should be in does not exist"))
+        }
+        Spot::Top(_) => {
+            Err(doing
+                .refused(io::ErrorKind::InvalidInput, "the path names the root folder itself, which is never changed"))
+        }
+    }
+}
+
+/// The file type bits of a stat(2) answer.
+fn kind(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
+}
+
+fn owner_on_disk(stat: &FileStat) -> Owner {
+    Owner { uid: stat.st_uid, gid: stat.st_gid }
+}
+
+/// Permission bits, set-id and sticky bits included.
+fn permission_bits(stat: &FileStat) -> u32 {
+    #[allow(clippy::useless_conversion, reason = "mode_t has 16 bits on FreeBSD and 32 on Linux")]
+    u32::from(stat.st_mode & 0o7777)
+}
+
+fn permissions(mode: u32) -> Mode {
+    Mode::from_bits_truncate((mode & 0o7777) as mode_t)
+}
+
+fn regular(doing: Doing<'_>, stat: &FileStat) -> Result<(), HostError> {
+    match kind(stat) {
+        SFlag::S_IFREG => Ok(()),
+        SFlag::S_IFDIR => Err(doing.failed(Errno::EISDIR)),
+        SFlag::S_IFLNK => Err(doing.refused(
+            io::ErrorKind::PermissionDenied,
+            "it is a symbolic link, and this file is never written through one",
+        )),
+        _ => Err(doing.refused(io::ErrorKind::InvalidInput, "it is not a regular file")),
+    }
+}
+
+/// Makes something under a new name that nothing has yet.
+fn with_new_name<T>(mut make: impl FnMut(&OsStr) -> nix::Result<T>) -> io::Result<(OsString, T)> {
+    for _ in 0..NAME_ATTEMPTS {
+        let number = getrandom::u64().map_err(io::Error::other)?;
+        let name = OsString::from(format!(".gts-bootstrap-{number:016x}"));
+        match make(&name) {
+            Ok(made) => return Ok((name, made)),
+            Err(Errno::EEXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Errno::EEXIST.into())
+}
+
+/// Names in an open folder, `.` and `..` left out.
+fn names_in(folder: OwnedFd) -> io::Result<Vec<OsString>> {
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut names = Vec::new();
+    for entry in Dir::from_fd(folder)?.iter() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_os_string());
+        }
+    }
+    Ok(names)
+}
+
+/// fstatat(2) without following a link; `None` where nothing stands.
+fn look(folder: &Folder, name: &OsStr) -> io::Result<Option<FileStat>> {
+    match fstatat(&folder.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

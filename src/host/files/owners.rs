@@ -1,0 +1,110 @@
+//! Who owns a file: on disk, or on record.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nix::unistd::{Gid, Uid, fchown};
+
+use crate::host::Owner;
+
+/// Keeper of the owners of files. All paths are the host's own, absolute and free of links.
+pub trait Owners {
+    /// The owner of what stands at `path`; `on_disk` is what stat(2) said of it.
+    fn owner(&self, path: &Path, on_disk: Owner) -> Owner;
+
+    /// Gives the open file, which stands at `path`, to `owner`.
+    ///
+    /// # Errors
+    /// fchown(2) failed.
+    fn set(&self, path: &Path, file: BorrowedFd<'_>, owner: Owner) -> io::Result<()>;
+
+    /// What stood at `from`, with all below it, now stands at `to`, in place of what stood there.
+    fn renamed(&self, from: &Path, to: &Path);
+
+    /// What stood at `path`, with all below it, is gone.
+    fn removed(&self, path: &Path);
+}
+
+/// Owners as the file system has them: fchown(2) sets them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealOwners;
+
+impl Owners for RealOwners {
+    fn owner(&self, _path: &Path, on_disk: Owner) -> Owner {
+        on_disk
+    }
+
+    fn set(&self, _path: &Path, file: BorrowedFd<'_>, owner: Owner) -> io::Result<()> {
+        Ok(fchown(file, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?)
+    }
+
+    fn renamed(&self, _from: &Path, _to: &Path) {}
+
+    fn removed(&self, _path: &Path) {}
+}
+
+/// Owners on record only, so that a rehearsal needs no privilege. What is not recorded is root's.
+#[derive(Debug, Default)]
+pub struct RecordedOwners {
+    records: Mutex<BTreeMap<PathBuf, Owner>>,
+}
+
+impl RecordedOwners {
+    /// Starts from records kept earlier.
+    #[must_use]
+    pub fn new(records: BTreeMap<PathBuf, Owner>) -> Self {
+        Self { records: Mutex::new(records) }
+    }
+
+    /// All records, to be kept. Files of root's have none.
+    #[must_use]
+    pub fn records(&self) -> BTreeMap<PathBuf, Owner> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Owner>> {
+        // No operation on the map can leave it half done, so it is good even after a panic elsewhere.
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Owners for RecordedOwners {
+    fn owner(&self, path: &Path, _on_disk: Owner) -> Owner {
+        self.lock().get(path).copied().unwrap_or(Owner::ROOT)
+    }
+
+    fn set(&self, path: &Path, _file: BorrowedFd<'_>, owner: Owner) -> io::Result<()> {
+        if owner == Owner::ROOT {
+            self.lock().remove(path);
+        } else {
+            self.lock().insert(path.to_path_buf(), owner);
+        }
+        Ok(())
+    }
+
+    fn renamed(&self, from: &Path, to: &Path) {
+        if from == to {
+            return;
+        }
+        let mut records = self.lock();
+        records.retain(|path, _| !path.starts_with(to));
+        let moved: Vec<(PathBuf, Owner)> = records
+            .iter()
+            .filter_map(|(path, owner)| {
+                let rest = path.strip_prefix(from).ok()?;
+                // Joining an empty path would add a slash, and so another key.
+                let new = if rest.as_os_str().is_empty() { to.to_path_buf() } else { to.join(rest) };
+                Some((new, *owner))
+            })
+            .collect();
+        records.retain(|path, _| !path.starts_with(from));
+        records.extend(moved);
+    }
+
+    fn removed(&self, path: &Path) {
+        self.lock().retain(|recorded, _| !recorded.starts_with(path));
+    }
+}

@@ -1,0 +1,78 @@
+//! Taking files and folders away.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::stat::SFlag;
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+
+use super::walk::{Folder, Last, Spot};
+use super::{Doing, Owners, Root, changeable, kind, look, names_in};
+use crate::host::HostError;
+
+/// How deep a tree may be: every level keeps a descriptor open, and whoever owns the tree chose its depth.
+const DEPTH_LIMIT: u32 = 200;
+
+impl<O: Owners> Root<O> {
+    /// Removes a file, a symbolic link or an empty folder. Nothing there: nothing done.
+    ///
+    /// # Errors
+    /// The folder is not empty, or a system call failed.
+    pub fn remove(&self, path: &Path) -> Result<(), HostError> {
+        self.take_away(Doing { action: "remove", path }, false)
+    }
+
+    /// Removes a folder with all that is in it, following no link; a file or link itself is removed just so.
+    /// Nothing there: nothing done.
+    ///
+    /// # Errors
+    /// The tree is nested more than 200 folders deep, or a system call failed; what had gone by then is gone.
+    pub fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
+        self.take_away(Doing { action: "remove the folder", path }, true)
+    }
+
+    fn take_away(&self, doing: Doing<'_>, with_content: bool) -> Result<(), HostError> {
+        let (folder, name, stat) = match self.walk(doing, Last::Keep)? {
+            Spot::Nowhere { .. } => return Ok(()),
+            spot => changeable(doing, spot)?,
+        };
+        let Some(stat) = stat else { return Ok(()) };
+        let is_folder = kind(&stat) == SFlag::S_IFDIR;
+        let removed = match (is_folder, with_content) {
+            (true, true) => remove_folder(&folder, &name, 0),
+            (true, false) => unlink(&folder, &name, UnlinkatFlags::RemoveDir),
+            (false, _) => unlink(&folder, &name, UnlinkatFlags::NoRemoveDir),
+        };
+        removed.map_err(|error| doing.failed(error))?;
+        self.owners.removed(&folder.path.join(name));
+        fsync(&folder.fd).map_err(|error| doing.failed(error))
+    }
+}
+
+fn remove_folder(parent: &Folder, name: &OsStr, depth: u32) -> io::Result<()> {
+    if depth >= DEPTH_LIMIT {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{} is nested too deeply; remove it by hand with rm -r", parent.path.display()),
+        ));
+    }
+    let folder = parent.below(name)?;
+    for child in names_in(folder.fd.try_clone()?)? {
+        match look(&folder, &child)? {
+            None => {}
+            Some(stat) if kind(&stat) == SFlag::S_IFDIR => remove_folder(&folder, &child, depth + 1)?,
+            Some(_) => unlink(&folder, &child, UnlinkatFlags::NoRemoveDir)?,
+        }
+    }
+    unlink(parent, name, UnlinkatFlags::RemoveDir)
+}
+
+/// unlinkat(2); what is already gone is no error.
+fn unlink(folder: &Folder, name: &OsStr, flags: UnlinkatFlags) -> io::Result<()> {
+    match unlinkat(&folder.fd, name, flags) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
