@@ -5,3 +5,5 @@
 //! running system. `docs/architecture.md` describes the house.
 
 pub mod host;
+pub mod parts;
+pub mod portacl;
