@@ -251,6 +251,7 @@ mod tests {
             "mac_portacl_load=\"",
             "mac_portacl_load=\"YES\" NO",
             "mac_portacl_load=YES NO",
+            "mac_portacl_load=YES/NO",
             "mac_portacl_load='YES'",
             "mac_portacl_load: YES",
             "if_mac_portacl_load=\"YES\"",
