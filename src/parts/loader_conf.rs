@@ -251,6 +251,7 @@ mod tests {
             "mac_portacl_load=\"",
             "mac_portacl_load=\"YES\" NO",
             "mac_portacl_load=YES NO",
+            "mac_portacl_load=YES/NO",
             "mac_portacl_load='YES'",
             "mac_portacl_load: YES",
             "if_mac_portacl_load=\"YES\"",
@@ -400,10 +401,12 @@ mod tests {
             prop_assert_eq!(get(&after, LOAD), Some(value.clone()));
             prop_assert_eq!(set(&after, LOAD, &value).unwrap(), after.clone());
 
-            if after.len() > text.len() && after.starts_with(&text) {
-                let added = String::from_utf8(after[text.len()..].to_vec()).unwrap();
-                prop_assert_eq!(added.trim_start_matches('\n'), format!("{LOAD}=\"{value}\"\n"));
-            } else {
+            let mut appended = text.clone();
+            if !appended.is_empty() && !appended.ends_with(b"\n") {
+                appended.push(b'\n');
+            }
+            appended.extend_from_slice(format!("{LOAD}=\"{value}\"\n").as_bytes());
+            if after != appended {
                 let split = |text: &[u8]| text.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
                 let (old, new) = (split(&text), split(&after));
                 prop_assert_eq!(old.len(), new.len());

@@ -585,11 +585,11 @@ mod tests {
             prop_assert_eq!(get(&after, "a"), Some(value.clone()));
             prop_assert_eq!(set(&after, "a", &value).unwrap(), after.clone());
 
-            if after.len() > text.len() && after.starts_with(&text) {
-                let added = String::from_utf8(after[text.len()..].to_vec()).unwrap();
-                prop_assert_eq!(added.trim_start_matches('\n'), format!("a={value}\n"));
-                let mut ended = text.clone();
-                ended.resize(after.len() - format!("a={value}\n").len(), b'\n');
+            let mut ended = text.clone();
+            if !ended.is_empty() && !ended.ends_with(b"\n") {
+                ended.push(b'\n');
+            }
+            if after == [ended.as_slice(), format!("a={value}\n").as_bytes()].concat() {
                 prop_assert_eq!(unset(&after, "a", &value), ended);
             } else {
                 let split = |text: &[u8]| text.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
