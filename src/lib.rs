@@ -5,3 +5,4 @@
 //! running system. `docs/architecture.md` describes the house.
 
 pub mod deployment;
+pub mod templates;
