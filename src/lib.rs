@@ -5,4 +5,5 @@
 //! running system. `docs/architecture.md` describes the house.
 
 pub mod deployment;
+pub mod parts;
 pub mod templates;
