@@ -9,8 +9,9 @@ use toml_edit::{Item, TableLike};
 
 use super::Mode;
 use super::answer_error::described;
-use super::config_keys::{Kind, NESTED, Standing, standing};
+use super::config_keys::{Kind, NESTED, Standing, settings, standing};
 use super::config_value::ConfigValue;
+use super::nearest::nearest;
 use super::secrets::environment_name;
 
 /// The settings under `[config]`.
@@ -190,6 +191,20 @@ impl Passthrough {
     /// All settings but `bind-address`, sorted by key; known ones flat.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ConfigValue)> {
         self.values.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// Settings that are not known here but nearly have the name of one that is, with that name. They are passed
+    /// through all the same: a newer server may know them.
+    #[must_use]
+    pub fn doubtful(&self) -> Vec<(&str, &'static str)> {
+        let unknown = self
+            .values
+            .keys()
+            .map(String::as_str)
+            .filter(|key| standing(key).is_none());
+        unknown
+            .filter_map(|key| Some((key, nearest(key, settings())?)))
+            .collect()
     }
 }
 
@@ -612,6 +627,13 @@ mod tests {
             );
         }
         assert_eq!(read("bind-address = \"192.0.2.1\"", Mode::Direct).1, []);
+    }
+
+    #[test]
+    fn doubtful_settings_pass_with_the_name_that_was_meant() {
+        let config = accepted("log-levle = \"warn\"\nlog-level = \"warn\"\nquite-new = 1");
+        assert_eq!(config.doubtful(), [("log-levle", "log-level")]);
+        assert!(config.get("log-levle").is_some());
     }
 
     #[test]

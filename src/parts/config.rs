@@ -51,7 +51,7 @@ struct Fields<'a> {
     direct: bool,
     bind_address: String,
     port: u16,
-    trusted_proxies: Option<[&'static str; 2]>,
+    trusted_proxies: Option<Vec<String>>,
     letsencrypt_port: Option<u16>,
     letsencrypt_email: Option<&'a str>,
     cert_dir: String,
@@ -82,7 +82,8 @@ fn setting(key: &str, value: impl Into<Value>) -> Setting {
 /// The text of `config.yaml` for a version of `GoToSocial`. Only keys that are set are written, in a fixed order.
 ///
 /// In direct mode `trusted-proxies` is left at the server's default: it trusts only loopback, where no client from
-/// outside can come from. Behind a web server the same default is written down. `[config]` takes the place of either.
+/// outside can come from. Behind a web server the same default is written down, with the bind address if that is another.
+/// `[config]` takes the place of either.
 ///
 /// # Errors
 ///
@@ -106,8 +107,7 @@ pub fn render(
         direct,
         bind_address: written_address(deployment.bind_address(), version),
         port: deployment.port().get(),
-        trusted_proxies: (!direct && config.get("trusted-proxies").is_none())
-            .then_some(LOOPBACK_PROXIES),
+        trusted_proxies: trusted_proxies(deployment),
         letsencrypt_port: deployment.letsencrypt_port().map(PortNumber::get),
         letsencrypt_email: email,
         cert_dir: text(&layout.certs())?,
@@ -124,6 +124,20 @@ pub fn render(
         config: passed_through(deployment),
     };
     Ok(Template::ConfigYaml.render(&fields)?)
+}
+
+/// Who may speak for others behind a web server: the machine itself. Where `GoToSocial` listens on an address other
+/// than loopback, as in a jail, the web server's connections come from that same address.
+fn trusted_proxies(deployment: &Deployment) -> Option<Vec<String>> {
+    if !deployment.exposure.mode.is_proxy() || deployment.config.get("trusted-proxies").is_some() {
+        return None;
+    }
+    let mut trusted = LOOPBACK_PROXIES.map(str::to_owned).to_vec();
+    let address = deployment.local_address().ip();
+    if !address.to_canonical().is_loopback() {
+        trusted.push(address.to_string());
+    }
+    Some(trusted)
 }
 
 /// The settings of the database.
@@ -498,6 +512,27 @@ log-level: \"warn\"
             )
             .contains("\ntrusted-proxies: ")
         );
+    }
+
+    #[test]
+    fn a_web_server_on_the_bind_address_is_trusted() {
+        let line = |address: &str| {
+            let text = rendered(
+                &format!("{PROXY}config.bind-address = \"{address}\""),
+                "",
+                &NEW,
+            );
+            text.lines()
+                .find(|line| line.starts_with("trusted-proxies"))
+                .unwrap()
+                .to_owned()
+        };
+        let loopback = "trusted-proxies: [\"127.0.0.1/32\", \"::1\"";
+        assert_eq!(line("10.0.0.1"), format!("{loopback}, \"10.0.0.1\"]"));
+        assert_eq!(line("2001:db8::1"), format!("{loopback}, \"2001:db8::1\"]"));
+        for address in ["0.0.0.0", "::", "::1", "127.0.0.1"] {
+            assert_eq!(line(address), format!("{loopback}]"));
+        }
     }
 
     #[test]
