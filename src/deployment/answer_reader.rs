@@ -551,6 +551,9 @@ mod tests {
             problem("database.type = \"mysql\"").to_string(),
             "\"mysql\" is not known here. Allowed are: sqlite, postgres"
         );
+        // The details of an unknown type are not mistakes on top of it.
+        let detailed = "database = {type = \"mysql\", port = 3306}";
+        assert!(matches!(problem(detailed), P::NotOneOf { .. }));
         for more in [
             "database = {type = \"postgres\", tls-mode = \"on\"}",
             "release.variant = \"x\"",

@@ -462,6 +462,12 @@ mod tests {
     }
 
     #[test]
+    fn a_name_of_254_characters_is_too_long() {
+        let labels = [63, 63, 63, 62].map(|length| "a".repeat(length)).join(".");
+        assert_eq!(error(&labels), HostNameError::LongName { length: 254 });
+    }
+
+    #[test]
     fn message_shows_the_fix() {
         assert_eq!(
             error("https://social.example.org/").to_string(),
