@@ -551,7 +551,7 @@ mod tests {
             problem("database.type = \"mysql\"").to_string(),
             "\"mysql\" is not known here. Allowed are: sqlite, postgres"
         );
-        // The details of an unknown type are not mistakes on top of it.
+        // Its details are no mistakes on top.
         let detailed = "database = {type = \"mysql\", port = 3306}";
         assert!(matches!(problem(detailed), P::NotOneOf { .. }));
         for more in [
@@ -563,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_wrong_in_themselves() {
+    fn values_wrong_in_themselves() {
         assert!(matches!(
             problem("account-domain = \"https://example.org\""),
             P::HostName(HostNameError::Url { .. })
@@ -629,7 +629,7 @@ mod tests {
     }
 
     #[test]
-    fn config_is_checked_with_its_lines() {
+    fn config_has_lines() {
         let (line, key, problem) = mistake("[config]\n\n[config.http-client]\ntimeout = 30\n");
         assert_eq!((line, key.as_str()), (6, "config.http-client.timeout"));
         assert!(matches!(problem, P::Config(ConfigError::WrongKind { .. })));
@@ -640,7 +640,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_told_at_once_in_the_order_of_the_file() {
+    fn mistakes_come_in_the_order_of_the_file() {
         let mut answers = Answers::parse(
             "hots = \"x\"\n[tls]\nemail = \"x\"\n[database]\ntype = \"oracle\"\n[config]\nport = 1\n[exposure]\nmode = \"x\"\n",
             "deployment.toml",
