@@ -7,3 +7,6 @@
 pub mod host;
 pub mod parts;
 pub mod portacl;
+pub mod deployment;
+pub mod parts;
+pub mod templates;

@@ -3,3 +3,6 @@
 
 pub mod loader_conf;
 pub mod sysctl_conf;
+//! What each part of the host should look like: pure planning, nothing here changes a host.
+
+pub mod config;

@@ -1,0 +1,242 @@
+//! What is wanted: a [`Deployment`], made of validated types.
+//!
+//! An administrator's [`Answers`] (a TOML file, `--set` on the command line, or the guided prompts) and
+//! [`Secrets`] go in; a `Deployment` or every mistake at once comes out. Past this door nothing is a text that still
+//! has to be checked. Nothing here reads or writes a file: texts in, texts out.
+
+mod answer_error;
+mod answer_keys;
+mod answer_reader;
+mod answers;
+pub mod config_keys;
+mod config_value;
+mod database;
+mod email_address;
+mod host_name;
+mod layout;
+mod nearest;
+mod passthrough;
+mod port_number;
+mod release_wish;
+mod secret;
+mod secrets;
+mod text_type;
+mod user_name;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde::Serialize;
+
+pub use answer_error::{AnswerError, AnswerProblem, Place, SetError};
+pub use answers::Answers;
+pub use config_value::ConfigValue;
+pub use database::{Database, DatabaseAddress, DatabaseAddressError, TlsMode};
+pub use email_address::{EmailAddress, EmailAddressError};
+pub use host_name::{HostName, HostNameError};
+pub use layout::Layout;
+pub use nearest::nearest;
+pub use passthrough::{ConfigError, Passthrough};
+pub use port_number::{PortNumber, PortNumberError};
+pub use release_wish::{
+    HexDigest, HexDigestError, ReleaseWish, Variant, VersionWish, VersionWishError,
+};
+pub use secret::Secret;
+pub use secrets::{
+    SECRET_KEYS, Secrets, SecretsError, SecretsProblem, environment_name, secrets_file,
+};
+pub use user_name::{UserName, UserNameError};
+
+/// Everything that an administrator can decide about one instance.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Deployment {
+    /// Where the instance is reached.
+    pub host: HostName,
+    /// What stands behind the `@` in account names, where it differs: `host` itself or a parent of it. It can never
+    /// be changed once the instance has run.
+    pub account_domain: Option<HostName>,
+    /// Who stands at ports 80 and 443.
+    pub exposure: Exposure,
+    /// What Let's Encrypt is told.
+    pub tls: Tls,
+    /// Where posts and accounts are kept.
+    pub database: Database,
+    /// The first account, if the installer should make it.
+    pub admin: Option<Admin>,
+    /// Which release is wanted.
+    pub release: ReleaseWish,
+    /// Settings that go into `GoToSocial`'s own configuration as they are.
+    pub config: Passthrough,
+}
+
+/// Who stands at ports 80 and 443.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Exposure {
+    /// The program that takes connections from the Internet.
+    pub mode: Mode,
+}
+
+/// The program that takes connections from the Internet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// `GoToSocial` itself, with its own certificate from Let's Encrypt.
+    Direct,
+    /// nginx, which passes requests on to `GoToSocial`.
+    Nginx,
+    /// Apache httpd, which passes requests on to `GoToSocial`.
+    Httpd,
+}
+
+impl Mode {
+    /// Every mode, as written in the answers.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("direct", Self::Direct),
+        ("nginx", Self::Nginx),
+        ("httpd", Self::Httpd),
+    ];
+
+    /// Whether a web server stands before `GoToSocial`.
+    #[must_use]
+    pub fn is_proxy(self) -> bool {
+        self != Self::Direct
+    }
+}
+
+/// What Let's Encrypt is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tls {
+    /// The contact of the ACME account. Answers that ask for direct mode always give one.
+    pub email: Option<EmailAddress>,
+}
+
+/// The first account of the instance, which becomes its administrator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Admin {
+    /// The public user name, for ever.
+    pub username: UserName,
+    /// Where the server sends this account's mail; also its login.
+    pub email: EmailAddress,
+}
+
+impl Deployment {
+    /// The address on which `GoToSocial` listens: `bind-address` from the answers, or every address in direct mode and
+    /// loopback behind a web server.
+    #[must_use]
+    pub fn bind_address(&self) -> IpAddr {
+        let default = match self.exposure.mode {
+            Mode::Direct => Ipv4Addr::UNSPECIFIED,
+            Mode::Nginx | Mode::Httpd => Ipv4Addr::LOCALHOST,
+        };
+        self.config.bind_address().unwrap_or(IpAddr::V4(default))
+    }
+
+    /// The port on which `GoToSocial` serves the instance.
+    #[must_use]
+    pub fn port(&self) -> PortNumber {
+        match self.exposure.mode {
+            Mode::Direct => PortNumber::HTTPS,
+            Mode::Nginx | Mode::Httpd => PortNumber::BEHIND_PROXY,
+        }
+    }
+
+    /// The port on which `GoToSocial` answers ACME challenges and redirects to https; none behind a web server.
+    #[must_use]
+    pub fn letsencrypt_port(&self) -> Option<PortNumber> {
+        match self.exposure.mode {
+            Mode::Direct => Some(PortNumber::HTTP),
+            Mode::Nginx | Mode::Httpd => None,
+        }
+    }
+
+    /// Where a program on the same machine reaches `GoToSocial`: the bind address, or loopback of the same family
+    /// where it listens on every address.
+    #[must_use]
+    pub fn local_address(&self) -> SocketAddr {
+        let address = match self.bind_address() {
+            IpAddr::V4(address) if address.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(address) if address.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            address => address,
+        };
+        SocketAddr::new(address, self.port().get())
+    }
+
+    /// What stands behind the `@` in account names.
+    #[must_use]
+    pub fn effective_account_domain(&self) -> &HostName {
+        self.account_domain.as_ref().unwrap_or(&self.host)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    fn deployment(answers: &str) -> Deployment {
+        Answers::parse(answers, "t")
+            .unwrap()
+            .deployment(&Secrets::default())
+            .unwrap()
+    }
+
+    #[test]
+    fn direct_mode_listens_to_the_world() {
+        let direct = deployment("host = \"a.example\"\ntls.email = \"a@b.example\"");
+        assert_eq!(direct.bind_address(), IpAddr::from([0, 0, 0, 0]));
+        assert_eq!(
+            (direct.port(), direct.letsencrypt_port()),
+            (PortNumber::HTTPS, Some(PortNumber::HTTP))
+        );
+        assert_eq!(direct.local_address().to_string(), "127.0.0.1:443");
+        assert_eq!(direct.effective_account_domain().as_str(), "a.example");
+        assert!(!direct.exposure.mode.is_proxy());
+    }
+
+    #[test]
+    fn proxy_mode_listens_to_the_machine() {
+        let proxied = deployment(
+            "host = \"s.a.example\"\naccount-domain = \"a.example\"\nexposure.mode = \"nginx\"",
+        );
+        assert_eq!(proxied.bind_address(), IpAddr::from([127, 0, 0, 1]));
+        assert_eq!(
+            (proxied.port(), proxied.letsencrypt_port()),
+            (PortNumber::BEHIND_PROXY, None)
+        );
+        assert_eq!(proxied.local_address().to_string(), "127.0.0.1:8080");
+        assert_eq!(proxied.effective_account_domain().as_str(), "a.example");
+        assert!(proxied.exposure.mode.is_proxy());
+    }
+
+    #[test]
+    fn a_bind_address_of_ones_own_counts() {
+        let six = |address: &str| {
+            deployment(&format!(
+                "host = \"a.example\"\nexposure.mode = \"httpd\"\nconfig.bind-address = \"{address}\""
+            ))
+            .local_address()
+            .to_string()
+        };
+        assert_eq!(six("::"), "[::1]:8080");
+        assert_eq!(six("[2001:db8::1]"), "[2001:db8::1]:8080");
+        assert_eq!(six("192.0.2.7"), "192.0.2.7:8080");
+    }
+
+    #[test]
+    fn a_serialised_deployment_shows_no_secret() {
+        let secrets = Secrets::parse("db-password = \"hunter2\"", "s").unwrap();
+        let answers =
+            "host = \"a.example\"\nexposure.mode = \"httpd\"\ndatabase.type = \"postgres\"";
+        let deployment = Answers::parse(answers, "t")
+            .unwrap()
+            .deployment(&secrets)
+            .unwrap();
+        let shown = format!(
+            "{deployment:?} {}",
+            serde_json::to_string(&deployment).unwrap()
+        );
+        assert!(
+            !shown.contains("hunter2") && shown.contains("(hidden)"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,678 @@
+//! The part of the host that is `GoToSocial`'s own configuration, `config.yaml`: its text, and what the installed
+//! program makes of it.
+//!
+//! The server ignores keys that it does not know, and 0.20 even ignores a file that it cannot read, both without a
+//! word. So the program is asked with `debug config` what it has understood: [`echoes_host`] and [`unknown_keys`]
+//! read its answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use semver::Version;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use crate::deployment::config_keys::NESTED;
+use crate::deployment::{
+    Database, Deployment, HostName, Layout, Mode, PortNumber, Secrets, nearest,
+};
+use crate::templates::{Template, TemplateError};
+
+/// Who may say for whom it speaks (`X-Forwarded-For`) behind a web server on the same machine: upstream's default,
+/// written down so that it can be seen.
+const LOOPBACK_PROXIES: [&str; 2] = ["127.0.0.1/32", "::1"];
+
+/// Why no `config.yaml` can be written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RenderError {
+    /// Direct mode, but no contact for Let's Encrypt.
+    #[error(
+        "config.yaml cannot be written for direct mode: Let's Encrypt needs an e-mail address. Add email = \"admin@example.org\" under [tls] in the answers"
+    )]
+    NoEmail,
+    /// A path that YAML cannot hold.
+    #[error("config.yaml cannot be written: the path {} is not valid UTF-8. Choose a folder with a plain name", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The template and its values don't fit each other.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+/// What the template is filled with.
+#[derive(Serialize)]
+struct Fields<'a> {
+    host: &'a HostName,
+    account_domain: Option<&'a HostName>,
+    direct: bool,
+    bind_address: String,
+    port: u16,
+    trusted_proxies: Option<Vec<String>>,
+    letsencrypt_port: Option<u16>,
+    letsencrypt_email: Option<&'a str>,
+    cert_dir: String,
+    database: Vec<Setting>,
+    storage_backend: Option<&'static str>,
+    storage: String,
+    web_templates: String,
+    web_assets: String,
+    secrets: Vec<Setting>,
+    config: Vec<Setting>,
+}
+
+/// A key and its value.
+#[derive(Serialize)]
+struct Setting {
+    key: String,
+    value: Value,
+}
+
+/// A setting of a known key.
+fn setting(key: &str, value: impl Into<Value>) -> Setting {
+    Setting {
+        key: key.to_owned(),
+        value: value.into(),
+    }
+}
+
+/// The text of `config.yaml` for a version of `GoToSocial`. Only keys that are set are written, in a fixed order.
+///
+/// In direct mode `trusted-proxies` is left at the server's default: it trusts only loopback, where no client from
+/// outside can come from. Behind a web server the same default is written down, with the bind address if that is another.
+/// `[config]` takes the place of either.
+///
+/// # Errors
+///
+/// [`RenderError::NoEmail`] for direct mode without a contact, [`RenderError::Path`] for a layout with paths that are
+/// not UTF-8, [`RenderError::Template`] for a mistake in this program.
+pub fn render(
+    deployment: &Deployment,
+    secrets: &Secrets,
+    layout: &Layout,
+    version: &Version,
+) -> Result<String, RenderError> {
+    let direct = deployment.exposure.mode == Mode::Direct;
+    let email = deployment.tls.email.as_ref().map(AsRef::as_ref);
+    if direct && email.is_none() {
+        return Err(RenderError::NoEmail);
+    }
+    let config = &deployment.config;
+    let fields = Fields {
+        host: &deployment.host,
+        account_domain: deployment.account_domain.as_ref(),
+        direct,
+        bind_address: written_address(deployment.bind_address(), version),
+        port: deployment.port().get(),
+        trusted_proxies: trusted_proxies(deployment),
+        letsencrypt_port: deployment.letsencrypt_port().map(PortNumber::get),
+        letsencrypt_email: email,
+        cert_dir: text(&layout.certs())?,
+        database: database(deployment, secrets, layout)?,
+        storage_backend: config.get("storage-backend").is_none().then_some("local"),
+        storage: text(&layout.storage())?,
+        web_templates: folder(&layout.web_templates())?,
+        web_assets: folder(&layout.web_assets())?,
+        secrets: secrets
+            .iter()
+            .filter(|(key, _)| !key.starts_with("db-"))
+            .map(|(key, secret)| setting(key, secret.expose()))
+            .collect(),
+        config: passed_through(deployment),
+    };
+    Ok(Template::ConfigYaml.render(&fields)?)
+}
+
+/// Who may speak for others behind a web server: the machine itself. Where `GoToSocial` listens on an address other
+/// than loopback, as in a jail, the web server's connections come from that same address.
+fn trusted_proxies(deployment: &Deployment) -> Option<Vec<String>> {
+    if !deployment.exposure.mode.is_proxy() || deployment.config.get("trusted-proxies").is_some() {
+        return None;
+    }
+    let mut trusted = LOOPBACK_PROXIES.map(str::to_owned).to_vec();
+    let address = deployment.local_address().ip();
+    if !address.to_canonical().is_loopback() {
+        trusted.push(address.to_string());
+    }
+    Some(trusted)
+}
+
+/// The settings of the database.
+fn database(
+    deployment: &Deployment,
+    secrets: &Secrets,
+    layout: &Layout,
+) -> Result<Vec<Setting>, RenderError> {
+    let Database::Postgres {
+        address,
+        port,
+        user,
+        database,
+        password,
+        tls_mode,
+    } = &deployment.database
+    else {
+        return Ok(vec![
+            setting("db-type", "sqlite"),
+            setting("db-address", text(&layout.database())?),
+        ]);
+    };
+    let mut settings = vec![
+        setting("db-type", "postgres"),
+        setting("db-address", address.as_str()),
+        setting("db-port", port.get()),
+        setting("db-user", user.as_str()),
+    ];
+    settings.extend(
+        password
+            .as_ref()
+            .map(|password| setting("db-password", password.expose())),
+    );
+    settings.push(setting("db-database", database.as_str()));
+    settings.push(setting("db-tls-mode", tls_mode.as_str()));
+    let whole = "db-postgres-connection-string";
+    settings.extend(
+        secrets
+            .get(whole)
+            .map(|secret| setting(whole, secret.expose())),
+    );
+    Ok(settings)
+}
+
+/// The settings under `[config]`, sorted. Those of `http-client` and `cache` go into tables of that name, which 0.19
+/// needs and 0.20 takes.
+fn passed_through(deployment: &Deployment) -> Vec<Setting> {
+    let mut settings: BTreeMap<&str, Value> = BTreeMap::new();
+    for (key, value) in deployment.config.iter() {
+        let nested = NESTED
+            .into_iter()
+            .find_map(|table| Some((table, key.strip_prefix(table)?.strip_prefix('-')?)));
+        let Some((table, inner)) = nested else {
+            settings.insert(key, json!(value));
+            continue;
+        };
+        if let Value::Object(entries) = settings
+            .entry(table)
+            .or_insert_with(|| Value::Object(Map::new()))
+        {
+            entries.insert(inner.to_owned(), json!(value));
+        }
+    }
+    settings
+        .into_iter()
+        .map(|(key, value)| setting(key, value))
+        .collect()
+}
+
+/// A `bind-address` in the form that a version takes: up to 0.19 the server puts address and port together as they
+/// are, so IPv6 needs brackets; from 0.20 on, candidates included, it adds them itself and panics at others.
+fn written_address(address: IpAddr, version: &Version) -> String {
+    let adds_brackets = (version.major, version.minor) >= (0, 20);
+    match address {
+        IpAddr::V6(address) if !adds_brackets => format!("[{address}]"),
+        address => address.to_string(),
+    }
+}
+
+/// A path as text.
+fn text(path: &Path) -> Result<String, RenderError> {
+    path.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| RenderError::Path {
+            path: path.to_owned(),
+        })
+}
+
+/// A path as text with a slash at its end, as upstream writes its web folders.
+fn folder(path: &Path) -> Result<String, RenderError> {
+    text(path).map(|path| format!("{path}/"))
+}
+
+/// The keys in a text that [`render`] gave, with those of nested tables joined by hyphens: `http-client-timeout`.
+#[must_use]
+pub fn rendered_keys(config_yaml: &str) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for line in config_yaml.lines().filter(|line| !line.starts_with('#')) {
+        let Some((key, value)) = line.split_once(": ") else {
+            continue;
+        };
+        let table = if value.starts_with('{') {
+            serde_json::from_str(&as_json(value)).ok()
+        } else {
+            None
+        };
+        flatten(key, &table.unwrap_or(Value::Null), &mut keys);
+    }
+    keys
+}
+
+/// Our YAML as JSON: the one escape that JSON does not have, `\U0001F600`, becomes a question mark, since only keys
+/// are wanted and those are ASCII.
+fn as_json(yaml: &str) -> String {
+    let mut json = String::with_capacity(yaml.len());
+    let mut characters = yaml.chars();
+    while let Some(character) = characters.next() {
+        let escaped = if character == '\\' {
+            characters.next()
+        } else {
+            None
+        };
+        match escaped {
+            Some('U') => {
+                json.push('?');
+                characters = characters.as_str().get(8..).unwrap_or_default().chars();
+            }
+            escaped => {
+                json.push(character);
+                json.extend(escaped);
+            }
+        }
+    }
+    json
+}
+
+/// Gathers the flat form of a key, or of all keys in a table.
+fn flatten(key: &str, value: &Value, keys: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(entries) if !entries.is_empty() => {
+            for (inner, value) in entries {
+                flatten(&format!("{key}-{inner}"), value, keys);
+            }
+        }
+        _ => {
+            keys.insert(key.to_owned());
+        }
+    }
+}
+
+/// A key that the installed program does not know, so that it ignores it without a word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnknownKey {
+    /// The key.
+    pub key: String,
+    /// The key of this program version that was probably meant.
+    pub nearest: Option<String>,
+}
+
+/// An answer of `debug config` that is no JSON object.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "the answer of \"gotosocial debug config\" could not be understood: {cause}. Run it by hand with the same --config-path and look at what it prints; it may show passwords"
+)]
+pub struct DebugConfigError {
+    /// What the JSON reader said.
+    pub cause: String,
+}
+
+/// Which of our keys the running version does not print in `debug config`, sorted. 0.19 prints `http-client` and `cache`
+/// as nested objects and 0.20 prints them flat; both are understood.
+///
+/// # Errors
+///
+/// The answer is not a JSON object.
+pub fn unknown_keys(
+    rendered: &BTreeSet<String>,
+    debug_config_json: &str,
+) -> Result<Vec<UnknownKey>, DebugConfigError> {
+    let entries: Map<String, Value> =
+        serde_json::from_str(debug_config_json).map_err(|error| DebugConfigError {
+            cause: error.to_string(),
+        })?;
+    let mut known = BTreeSet::new();
+    for (key, value) in &entries {
+        flatten(key, value, &mut known);
+    }
+    let unknown = rendered
+        .iter()
+        .filter(|key| !known.contains(*key))
+        .map(|key| UnknownKey {
+            key: key.clone(),
+            nearest: nearest(key, known.iter().map(String::as_str)).map(str::to_owned),
+        });
+    Ok(unknown.collect())
+}
+
+/// Whether `debug config` shows our host: the only proof that the program has read our file, since 0.20 runs on
+/// defaults where it could not.
+#[must_use]
+pub fn echoes_host(debug_config_json: &str, host: &HostName) -> bool {
+    serde_json::from_str::<Value>(debug_config_json)
+        .is_ok_and(|settings| settings.get("host").and_then(Value::as_str) == Some(host.as_str()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::deployment::Answers;
+
+    const OLD: Version = Version::new(0, 19, 2);
+    const NEW: Version = Version::new(0, 20, 0);
+
+    fn deployment(answers: &str, secrets: &Secrets) -> Deployment {
+        Answers::parse(answers, "t")
+            .unwrap()
+            .deployment(secrets)
+            .unwrap()
+    }
+
+    fn rendered(answers: &str, secrets: &str, version: &Version) -> String {
+        let secrets = Secrets::parse(secrets, "s").unwrap();
+        render(
+            &deployment(answers, &secrets),
+            &secrets,
+            &Layout::default(),
+            version,
+        )
+        .unwrap()
+    }
+
+    const DIRECT: &str = "host = \"social.example.org\"\ntls.email = \"admin@example.org\"\n";
+    const PROXY: &str = "host = \"social.example.org\"\nexposure.mode = \"nginx\"\n";
+
+    const HEAD: &str = "\
+# GoToSocial's configuration, written by gts-bootstrap from the deployment's answers.
+# Change the answers and apply them again rather than this file. It may hold passwords: keep it from other users.
+
+# The name of the instance. Never change it once the instance has run.
+host: \"social.example.org\"
+";
+
+    const TAIL: &str = "
+# Media.
+storage-backend: \"local\"
+storage-local-base-path: \"/var/db/gotosocial/storage\"
+
+# Pages, which change together with the program.
+web-template-base-dir: \"/usr/local/libexec/gotosocial/current/web/template/\"
+web-asset-base-dir: \"/usr/local/libexec/gotosocial/current/web/assets/\"
+";
+
+    const DIRECT_FRONT: &str = "protocol: \"https\"
+
+# GoToSocial itself stands at the public ports and gets its own certificate.
+bind-address: \"0.0.0.0\"
+port: 443
+letsencrypt-enabled: true
+letsencrypt-port: 80
+letsencrypt-cert-dir: \"/var/db/gotosocial/storage/certs\"
+letsencrypt-email-address: \"admin@example.org\"
+";
+
+    const PROXY_FRONT: &str = "protocol: \"https\"
+
+# A web server on this machine stands at the public ports and holds the certificate.
+bind-address: \"127.0.0.1\"
+port: 8080
+trusted-proxies: [\"127.0.0.1/32\", \"::1\"]
+letsencrypt-enabled: false
+";
+
+    const SQLITE: &str = "
+# Posts and accounts.
+db-type: \"sqlite\"
+db-address: \"/var/db/gotosocial/sqlite.db\"
+";
+
+    #[test]
+    fn direct_mode_with_sqlite() {
+        assert_eq!(
+            rendered(DIRECT, "", &OLD),
+            [HEAD, DIRECT_FRONT, SQLITE, TAIL].concat()
+        );
+        assert_eq!(
+            rendered(DIRECT, "db-password = 'unused'", &NEW),
+            rendered(DIRECT, "", &OLD)
+        );
+    }
+
+    #[test]
+    fn direct_mode_with_postgres_and_everything() {
+        let answers = "account-domain = \"example.org\"\n".to_owned()
+            + DIRECT
+            + "[database]\ntype = \"postgres\"\naddress = \"/tmp\"\nport = 5433\nuser = \"gts\"\ndatabase = \"social\"\ntls-mode = \"require\"\n"
+            + "[config]\nlog-level = \"warn\"\naccounts-registration-open = false\nhttp-client-timeout = \"5s\"\nhttp-client.block-ips = []\n";
+        let secrets = "db-password = \"a\\\"b\"\nsmtp-password = \"s: #\"\n";
+        let database = "
+# Posts and accounts.
+db-type: \"postgres\"
+db-address: \"/tmp\"
+db-port: 5433
+db-user: \"gts\"
+db-password: \"a\\\"b\"
+db-database: \"social\"
+db-tls-mode: \"require\"
+";
+        let rest = "
+# From the secrets of the deployment.
+smtp-password: \"s: #\"
+
+# From [config] in the answers.
+accounts-registration-open: false
+http-client: {\"block-ips\": [], \"timeout\": \"5s\"}
+log-level: \"warn\"
+";
+        assert_eq!(
+            rendered(&answers, secrets, &OLD),
+            [
+                HEAD,
+                "account-domain: \"example.org\"\n",
+                DIRECT_FRONT,
+                database,
+                TAIL,
+                rest
+            ]
+            .concat()
+        );
+        let url = rendered(
+            &answers,
+            "db-postgres-connection-string = \"postgres://x\"",
+            &OLD,
+        );
+        assert!(url.contains(
+            "\ndb-tls-mode: \"require\"\ndb-postgres-connection-string: \"postgres://x\"\n"
+        ));
+        assert!(!url.contains("db-password"));
+    }
+
+    #[test]
+    fn proxy_mode() {
+        let expected = [HEAD, PROXY_FRONT, SQLITE, TAIL].concat();
+        assert_eq!(rendered(PROXY, "", &OLD), expected);
+        assert_eq!(
+            rendered(&PROXY.replace("nginx", "httpd"), "", &NEW),
+            expected
+        );
+    }
+
+    #[test]
+    fn config_takes_the_place_of_what_the_mode_sets() {
+        let config = "[config]\ntrusted-proxies = [\"10.0.0.0/8\"]\nstorage-backend = \"s3\"\nbind-address = \"10.0.0.1\"\n";
+        let text = rendered(&format!("{PROXY}{config}"), "", &OLD);
+        for key in ["trusted-proxies", "storage-backend", "bind-address"] {
+            assert_eq!(
+                text.matches(&format!("\n{key}: ")).count(),
+                1,
+                "{key} in {text}"
+            );
+        }
+        assert!(
+            text.contains("\ntrusted-proxies: [\"10.0.0.0/8\"]\n")
+                && text.contains("\nbind-address: \"10.0.0.1\"\n")
+        );
+        assert!(!rendered(DIRECT, "", &OLD).contains("trusted-proxies"));
+        assert!(
+            rendered(
+                &format!("{DIRECT}{}", config.replace("10.0.0.1", "::")),
+                "",
+                &OLD
+            )
+            .contains("\ntrusted-proxies: ")
+        );
+    }
+
+    #[test]
+    fn a_web_server_on_the_bind_address_is_trusted() {
+        let line = |address: &str| {
+            let text = rendered(
+                &format!("{PROXY}config.bind-address = \"{address}\""),
+                "",
+                &NEW,
+            );
+            text.lines()
+                .find(|line| line.starts_with("trusted-proxies"))
+                .unwrap()
+                .to_owned()
+        };
+        let loopback = "trusted-proxies: [\"127.0.0.1/32\", \"::1\"";
+        assert_eq!(line("10.0.0.1"), format!("{loopback}, \"10.0.0.1\"]"));
+        assert_eq!(line("2001:db8::1"), format!("{loopback}, \"2001:db8::1\"]"));
+        for address in ["0.0.0.0", "::", "::1", "127.0.0.1"] {
+            assert_eq!(line(address), format!("{loopback}]"));
+        }
+    }
+
+    #[test]
+    fn brackets_follow_the_version() {
+        let line = |version: &str| {
+            let answers = format!("{DIRECT}config.bind-address = \"2001:db8::1\"");
+            let text = rendered(&answers, "", &Version::parse(version).unwrap());
+            text.lines()
+                .find(|line| line.starts_with("bind-address"))
+                .unwrap()
+                .to_owned()
+        };
+        for version in ["0.19.2", "0.19.99", "0.18.0"] {
+            assert_eq!(line(version), "bind-address: \"[2001:db8::1]\"");
+        }
+        for version in ["0.20.0-rc1", "0.20.0", "0.22.1", "1.0.0"] {
+            assert_eq!(line(version), "bind-address: \"2001:db8::1\"");
+        }
+    }
+
+    #[test]
+    fn no_value_breaks_out_of_its_line() {
+        let evil = "\"x\\\"\\nhost: evil.example\\n#\"";
+        let answers =
+            format!("{DIRECT}config.landing-page-user = {evil}\nconfig.new = {{ a = [{evil}] }}\n");
+        let text = rendered(&answers, &format!("smtp-password = {evil}"), &OLD);
+        assert_eq!(
+            text.lines()
+                .filter(|line| line.starts_with("host:"))
+                .count(),
+            1
+        );
+        assert!(text.is_ascii());
+    }
+
+    #[test]
+    fn direct_mode_needs_an_email_address() {
+        let secrets = Secrets::default();
+        let mut deployment = deployment(DIRECT, &secrets);
+        deployment.tls.email = None;
+        let refused = render(&deployment, &secrets, &Layout::default(), &OLD);
+        assert_eq!(refused, Err(RenderError::NoEmail));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_must_be_text() {
+        use std::os::unix::ffi::OsStringExt;
+        let data = PathBuf::from(std::ffi::OsString::from_vec(vec![b'/', 0xff]));
+        let layout = Layout {
+            data: data.clone(),
+            ..Layout::default()
+        };
+        let secrets = Secrets::default();
+        let refused = render(&deployment(PROXY, &secrets), &secrets, &layout, &OLD);
+        assert_eq!(
+            refused,
+            Err(RenderError::Path {
+                path: data.join("storage/certs")
+            })
+        );
+    }
+
+    #[test]
+    fn keys_are_flat() {
+        let text = rendered(
+            &format!(
+                "{PROXY}config.http-client = {{ timeout = \"5s\" }}\nconfig.new = {{ a.b = \"\\\\U😀\", c = {{}} }}\n"
+            ),
+            "",
+            &OLD,
+        );
+        let keys = rendered_keys(&text);
+        for key in [
+            "host",
+            "db-type",
+            "trusted-proxies",
+            "http-client-timeout",
+            "new-a-b",
+        ] {
+            assert!(keys.contains(key), "{key} in {keys:?}");
+        }
+        assert_eq!(keys.len(), 14, "{keys:?}");
+    }
+
+    #[test]
+    fn unknown_keys_are_named_in_both_forms_of_the_answer() {
+        let keys: BTreeSet<String> = [
+            "host",
+            "http-client-timeout",
+            "instance-expose-suspended",
+            "log-levle",
+            "zzz",
+        ]
+        .map(str::to_owned)
+        .into();
+        let unknown = |key: &str, nearest: Option<&str>| UnknownKey {
+            key: key.into(),
+            nearest: nearest.map(str::to_owned),
+        };
+        let old = r#"{"host":"a.example","http-client":{"timeout":30000000000},"log-level":"info","instance-expose-suspended":false}"#;
+        assert_eq!(
+            unknown_keys(&keys, old).unwrap(),
+            [
+                unknown("log-levle", Some("log-level")),
+                unknown("zzz", None)
+            ]
+        );
+        let new = r#"{"host":"a.example","http-client-timeout":"30s","log-level":"info","instance-expose-blocklist":false}"#;
+        assert_eq!(
+            unknown_keys(&keys, new).unwrap(),
+            [
+                unknown("instance-expose-suspended", None),
+                unknown("log-levle", Some("log-level")),
+                unknown("zzz", None)
+            ]
+        );
+        for broken in ["", "[]", "panic: x"] {
+            assert!(
+                unknown_keys(&keys, broken)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("debug config")
+            );
+        }
+    }
+
+    #[test]
+    fn the_host_must_come_back() {
+        let host: HostName = "a.example".parse().unwrap();
+        assert!(echoes_host(r#"{"host":"a.example"}"#, &host));
+        for other in [
+            r#"{"host":""}"#,
+            r#"{"host":"b.example"}"#,
+            "{}",
+            "",
+            "[]",
+            r#"{"host":5}"#,
+        ] {
+            assert!(!echoes_host(other, &host), "{other}");
+        }
+    }
+}
