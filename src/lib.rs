@@ -4,8 +4,5 @@
 //! changes, which are pure data. One executor applies them, with a journal; checks then prove the result on the
 //! running system. `docs/architecture.md` describes the house.
 
-/// Releases of GoToSocial: which there are, and how they get verified onto the disk.
-pub mod release;
-
-/// The boundary to the system.
 pub mod host;
+pub mod release;
