@@ -10,3 +10,4 @@ pub mod portacl;
 pub mod deployment;
 pub mod parts;
 pub mod templates;
+pub mod release;

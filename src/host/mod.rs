@@ -269,3 +269,6 @@ pub trait Host: Observe {
     /// Waits. A rehearsal moves its model's clock instead.
     fn sleep(&self, time: std::time::Duration);
 }
+//! The boundary to the system: the real host, and the rehearsal that stands in for it.
+
+pub mod rehearsal;

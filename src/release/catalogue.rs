@@ -1,0 +1,269 @@
+//! Which releases there are.
+//!
+//! Upstream's server runs Forgejo, whose interface lists releases in pages:
+//! `GET /api/v1/repos/{owner}/{repo}/releases?limit=&page=`, newest first by date. The date is no guide to the
+//! newest version (a fix for an old branch may come later), so versions are compared as semver.org says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use semver::Version;
+use serde::Deserialize;
+
+use super::download::read_small;
+use super::source::{BaseUrl, Place};
+use super::{Error, HttpClient, Progress, Source};
+
+/// How many releases are asked for at once: Forgejo's own upper limit unless its administrator changed it
+/// (`MAX_RESPONSE_ITEMS`).
+const PAGE_SIZE: u32 = 50;
+
+/// A page that never ends is not believed.
+const MAX_PAGES: u32 = 100;
+
+/// The largest page taken, in bytes. A release has some 40 assets and long notes: 50 of them stay under 2 MiB.
+const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A release that a catalogue lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The version, without the `v` of its tag.
+    pub version: Version,
+    /// Whether upstream marks it as a prerelease, or its version says so (`-rc1`).
+    pub prerelease: bool,
+    /// The files, with their sizes in bytes where the source tells them.
+    pub assets: BTreeMap<String, u64>,
+}
+
+/// A release as Forgejo describes it; the fields that are of use.
+#[derive(Deserialize)]
+struct ForgejoRelease {
+    tag_name: String,
+    #[serde(default)]
+    draft: bool,
+    #[serde(default)]
+    prerelease: bool,
+    #[serde(default)]
+    assets: Vec<ForgejoAsset>,
+}
+
+#[derive(Deserialize)]
+struct ForgejoAsset {
+    name: String,
+    #[serde(default)]
+    size: u64,
+}
+
+/// All releases of a source, newest version first, without drafts and without tags that are not versions.
+///
+/// # Errors
+///
+/// [`Error::NoCatalogue`] for a mirror on the web; [`Error::CatalogueUnreadable`] if the answer is not a list of
+/// releases; [`Error::NotFound`], [`Error::TooManyRequests`], [`Error::ServerFault`], [`Error::Unreachable`] and
+/// their kin from the network; [`Error::File`] for a mirror folder that cannot be read.
+pub fn catalogue(
+    source: &Source,
+    http: &HttpClient,
+    progress: &dyn Progress,
+) -> Result<Vec<Published>, Error> {
+    let mut releases = match source {
+        Source::Upstream { base_url } | Source::StandIn { base_url } => {
+            from_forgejo(base_url, http, progress)?
+        }
+        Source::MirrorDir { path } => from_folder(path)?,
+        Source::MirrorUrl { .. } => {
+            return Err(Error::NoCatalogue {
+                source_name: source.to_string(),
+            });
+        }
+    };
+    releases.sort_by(|a, b| b.version.cmp(&a.version));
+    Ok(releases)
+}
+
+/// The newest release of a source; prereleases count only if `prereleases` says so.
+///
+/// # Errors
+///
+/// As [`catalogue`], and [`Error::CatalogueEmpty`] if nothing is left to choose from.
+pub fn newest(
+    source: &Source,
+    prereleases: bool,
+    http: &HttpClient,
+    progress: &dyn Progress,
+) -> Result<Published, Error> {
+    let releases = catalogue(source, http, progress)?;
+    let only = if releases.is_empty() {
+        ""
+    } else {
+        " but prereleases, which are taken only if asked for"
+    };
+    releases
+        .into_iter()
+        .find(|release| prereleases || !release.prerelease)
+        .ok_or_else(|| Error::CatalogueEmpty {
+            source_name: source.to_string(),
+            only,
+        })
+}
+
+fn version_of(tag: &str) -> Option<Version> {
+    tag.strip_prefix('v').and_then(|text| text.parse().ok())
+}
+
+fn from_forgejo(
+    base_url: &BaseUrl,
+    http: &HttpClient,
+    progress: &dyn Progress,
+) -> Result<Vec<Published>, Error> {
+    let mut releases = Vec::new();
+    let mut first_page_length = 0;
+    for number in 1..=MAX_PAGES {
+        let url = Source::catalogue_page(base_url, PAGE_SIZE, number)?;
+        let text = url.to_string();
+        let page =
+            read_small(&Place::Url(url), MAX_PAGE_BYTES, http, progress)?.ok_or_else(|| {
+                Error::NotFound {
+                    url: text.clone(),
+                    status: 404,
+                }
+            })?;
+        let page: Vec<ForgejoRelease> =
+            serde_json::from_slice(&page).map_err(|error| Error::CatalogueUnreadable {
+                url: text,
+                reason: error.to_string(),
+            })?;
+        let length = page.len();
+        releases.extend(
+            page.into_iter()
+                .filter(|release| !release.draft)
+                .filter_map(published),
+        );
+        if number == 1 {
+            first_page_length = length;
+        }
+        // The server may allow fewer releases a page than were asked for, so the first page is the measure.
+        if length == 0 || length < first_page_length {
+            break;
+        }
+    }
+    Ok(releases)
+}
+
+fn published(release: ForgejoRelease) -> Option<Published> {
+    let version = version_of(&release.tag_name)?;
+    Some(Published {
+        prerelease: release.prerelease || !version.pre.is_empty(),
+        version,
+        assets: release
+            .assets
+            .into_iter()
+            .map(|asset| (asset.name, asset.size))
+            .collect(),
+    })
+}
+
+fn from_folder(path: &Path) -> Result<Vec<Published>, Error> {
+    let mut releases = Vec::new();
+    for entry in fs::read_dir(path).map_err(Error::file("read", path))? {
+        let entry = entry.map_err(Error::file("read", path))?;
+        let Some(version) = entry.file_name().to_str().and_then(version_of) else {
+            continue;
+        };
+        let folder = entry.path();
+        if !folder.is_dir() {
+            continue;
+        }
+        let mut assets = BTreeMap::new();
+        for file in fs::read_dir(&folder).map_err(Error::file("read", &folder))? {
+            let file = file.map_err(Error::file("read", &folder))?;
+            let size = fs::metadata(file.path())
+                .map_err(Error::file("read", &file.path()))?
+                .len();
+            if let Ok(name) = file.file_name().into_string() {
+                assets.insert(name, size);
+            }
+        }
+        releases.push(Published {
+            prerelease: !version.pre.is_empty(),
+            version,
+            assets,
+        });
+    }
+    Ok(releases)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::release::NoProgress;
+
+    fn folder(names: &[&str]) -> (tempfile::TempDir, Source) {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let source = Source::MirrorDir {
+            path: folder.path().to_owned(),
+        };
+        (folder, source)
+    }
+
+    fn newest_of(source: &Source, prereleases: bool) -> Result<Version, Error> {
+        newest(source, prereleases, &HttpClient::default(), &NoProgress)
+            .map(|release| release.version)
+    }
+
+    #[test]
+    fn tags_are_versions_with_a_v() {
+        assert_eq!(
+            version_of("v0.20.0-rc1"),
+            Some("0.20.0-rc1".parse().unwrap())
+        );
+        assert_eq!(version_of("0.20.0"), None);
+        assert_eq!(version_of("vnext"), None);
+    }
+
+    #[test]
+    fn a_folder_lists_its_versions() {
+        let (path, source) = folder(&["v0.9.0", "v0.19.2", "v0.20.0-rc1", "other", "v"]);
+        fs::write(path.path().join("v0.99.0"), "a file, not a folder").unwrap();
+        fs::write(path.path().join("v0.19.2/a.tar.gz"), "12345").unwrap();
+        let releases = catalogue(&source, &HttpClient::default(), &NoProgress).unwrap();
+        let versions: Vec<String> = releases
+            .iter()
+            .map(|release| release.version.to_string())
+            .collect();
+        assert_eq!(versions, ["0.20.0-rc1", "0.19.2", "0.9.0"]);
+        assert_eq!(releases[1].assets["a.tar.gz"], 5);
+        assert_eq!(newest_of(&source, false).unwrap().to_string(), "0.19.2");
+        assert_eq!(newest_of(&source, true).unwrap().to_string(), "0.20.0-rc1");
+    }
+
+    #[test]
+    fn an_empty_choice_is_told_in_words() {
+        let (_path, source) = folder(&["v0.20.0-rc1"]);
+        let error = newest_of(&source, false).unwrap_err();
+        assert!(matches!(error, Error::CatalogueEmpty { .. }));
+        assert!(error.to_string().contains("prereleases"));
+        let (_path, source) = folder(&[]);
+        let error = newest_of(&source, true).unwrap_err();
+        assert!(!error.to_string().contains("prereleases"));
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error() {
+        let source = Source::mirror("/nonexistent/mirror").unwrap();
+        assert!(matches!(newest_of(&source, false), Err(Error::File { .. })));
+    }
+
+    #[test]
+    fn a_mirror_on_the_web_has_no_catalogue() {
+        let source = Source::mirror("https://mirror.example.org").unwrap();
+        let error = newest_of(&source, false).unwrap_err();
+        assert!(matches!(error, Error::NoCatalogue { .. }));
+        assert!(error.to_string().contains("0.19.2"));
+    }
+}

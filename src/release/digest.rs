@@ -1,0 +1,177 @@
+//! SHA-256 digests: the type, and a reader that hashes what passes through it.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use super::Error;
+
+/// A SHA-256 digest (FIPS 180-4). Written as 64 hexadecimal digits in lower case; read in either case.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sha256Digest([u8; 32]);
+
+impl Sha256Digest {
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// What a hasher has come to.
+    pub(super) fn from_hasher(hasher: Sha256) -> Self {
+        Self(hasher.finalize().into())
+    }
+}
+
+impl fmt::Display for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sha256Digest({self})")
+    }
+}
+
+impl FromStr for Sha256Digest {
+    type Err = Error;
+
+    /// # Errors
+    ///
+    /// [`Error::BadDigest`] unless the text is exactly 64 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bad = || Error::BadDigest {
+            given: text.escape_debug().to_string(),
+        };
+        let digits = text.as_bytes();
+        if digits.len() != 64 {
+            return Err(bad());
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let nibble = |digit: u8| char::from(digit).to_digit(16).ok_or_else(bad);
+            let value = nibble(pair[0])? << 4 | nibble(pair[1])?;
+            *byte = u8::try_from(value).map_err(|_| bad())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for Sha256Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha256Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A reader that hashes and counts what is read through it.
+pub(super) struct Hashing<R> {
+    inner: R,
+    hasher: Sha256,
+    count: u64,
+    failure: Option<io::Error>,
+}
+
+impl<R: Read> Hashing<R> {
+    /// Reads from `inner`, having hashed nothing yet.
+    pub(super) fn new(inner: R) -> Self {
+        Self {
+            inner,
+            hasher: Sha256::new(),
+            count: 0,
+            failure: None,
+        }
+    }
+
+    /// How many bytes have passed.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The first error of the inner reader, kept here because the layers above wrap errors in their own.
+    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    /// The digest of everything that has passed.
+    pub(super) fn digest(self) -> Sha256Digest {
+        Sha256Digest::from_hasher(self.hasher)
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.inner.read(buffer) {
+            Ok(count) => {
+                self.hasher.update(&buffer[..count]);
+                self.count = self.count.saturating_add(count as u64);
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let told = io::Error::new(error.kind(), error.to_string());
+                self.failure.get_or_insert(error);
+                Err(told)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn a_digest_is_read_and_written_as_hexadecimal() {
+        let digest: Sha256Digest = EMPTY.parse().unwrap();
+        assert_eq!(digest, Sha256Digest::of(b""));
+        assert_eq!(digest.to_string(), EMPTY);
+        assert_eq!(
+            EMPTY.to_uppercase().parse::<Sha256Digest>().unwrap(),
+            digest
+        );
+        let json = serde_json::to_string(&digest).unwrap();
+        assert_eq!(json, format!("\"{EMPTY}\""));
+        assert_eq!(serde_json::from_str::<Sha256Digest>(&json).unwrap(), digest);
+    }
+
+    #[test]
+    fn anything_but_64_hexadecimal_digits_is_refused() {
+        for text in [
+            "",
+            "abc",
+            &EMPTY[1..],
+            &format!("{EMPTY}0"),
+            &EMPTY.replace('e', "g"),
+            &format!("+{}", &EMPTY[1..]),
+            &format!("é{}", &EMPTY[2..]),
+        ] {
+            assert!(
+                matches!(text.parse::<Sha256Digest>(), Err(Error::BadDigest { .. })),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_reader_hashes_what_passes() {
+        let mut reader = Hashing::new(&b"abc"[..]);
+        io::copy(&mut reader, &mut io::sink()).unwrap();
+        assert_eq!(reader.count(), 3);
+        assert_eq!(reader.digest(), Sha256Digest::of(b"abc"));
+    }
+}

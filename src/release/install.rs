@@ -1,0 +1,222 @@
+//! From a lock to a folder: staging, one rename, and nothing left behind.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::download::{Stream, stream_error};
+use super::unpack::{Incomplete, sync_folder, unpack};
+use super::{Error, HttpClient, Limits, LockedRelease, Manifest, Progress, Source};
+
+/// A release in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpacked {
+    /// The folder.
+    pub path: PathBuf,
+    /// What is in it.
+    pub manifest: Manifest,
+}
+
+/// Downloads a locked release and unpacks it as `destination_parent/destination_name`.
+///
+/// The archive is unpacked on the way, into `.staging-<name>` beside the destination (so on the same file system),
+/// and renamed once, after its size and digest matched and both its streams ended as they should. A staging folder
+/// that an earlier crash left is removed first. Folders get the mode 0755; files 0755 if they are executable in the
+/// archive, and 0644 if not, whatever the umask is. Everything is on the disk (fsync(2)) before this returns.
+///
+/// `destination_parent` must exist, and nobody but its owner should be able to write to it.
+///
+/// # Errors
+///
+/// [`Error::WrongDigest`], [`Error::WrongSize`], [`Error::Truncated`] and [`Error::Archive`] for an archive that is
+/// not what it should be; [`Error::DestinationExists`] and [`Error::BadDestinationName`]; the lock's own checks
+/// ([`LockedRelease::check_fits`]); [`Error::File`]; and those of the network. In every case nothing is left.
+pub fn fetch(
+    locked: &LockedRelease,
+    source: &Source,
+    destination_parent: &Path,
+    destination_name: &str,
+    limits: &Limits,
+    http: &HttpClient,
+    progress: &dyn Progress,
+) -> Result<Unpacked, Error> {
+    locked.check_fits(source)?;
+    source.check_transport(true)?;
+    check_name(destination_name)?;
+    let destination = destination_parent.join(destination_name);
+    refuse_existing(&destination)?;
+
+    let place = source.place(&locked.version, &locked.asset)?;
+    let stream = Stream::open(&place, limits.archive_bytes, http, progress)?;
+    if let (Some(expected), Some(actual)) = (locked.size, stream.size())
+        && expected != actual
+    {
+        return Err(Error::WrongSize {
+            asset: locked.asset.clone(),
+            expected,
+            actual,
+        });
+    }
+
+    let staging = Staging::create(destination_parent, destination_name)?;
+    progress.begin(&locked.asset, stream.size().or(locked.size));
+    let pass = unpack(stream, &staging.path, limits, |error| {
+        stream_error(error, &place)
+    })?;
+    progress.done();
+
+    let asset = || locked.asset.clone();
+    if let Some(expected) = locked.size
+        && expected != pass.bytes
+    {
+        return Err(Error::WrongSize {
+            asset: asset(),
+            expected,
+            actual: pass.bytes,
+        });
+    }
+    let files = match pass.files {
+        Err(Incomplete::Short) if pass.digest != locked.sha256 => {
+            return Err(Error::Truncated {
+                asset: asset(),
+                received: pass.bytes,
+            });
+        }
+        _ if pass.digest != locked.sha256 => {
+            return Err(Error::WrongDigest {
+                asset: asset(),
+                expected: locked.sha256,
+                actual: pass.digest,
+            });
+        }
+        Err(Incomplete::Short) => {
+            return Err(Error::Archive {
+                asset: asset(),
+                refusal: super::Refusal::NoEndMark,
+            });
+        }
+        Err(Incomplete::Refused(refusal)) => {
+            return Err(Error::Archive {
+                asset: asset(),
+                refusal,
+            });
+        }
+        Ok(files) => files,
+    };
+    let manifest = Manifest::new(pass.digest, files);
+    manifest.write(&staging.path)?;
+    staging.publish(&destination)?;
+    sync_folder(destination_parent)?;
+    Ok(Unpacked {
+        path: destination,
+        manifest,
+    })
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    if name.is_empty()
+        || name.starts_with('.')
+        || name.contains('/')
+        || name.contains(char::is_control)
+    {
+        return Err(Error::BadDestinationName {
+            name: name.escape_debug().to_string(),
+        });
+    }
+    Ok(())
+}
+
+fn refuse_existing(path: &Path) -> Result<(), Error> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Err(Error::DestinationExists {
+            path: path.to_owned(),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::file("look at", path)(error)),
+    }
+}
+
+/// The folder that is being filled. It vanishes when dropped, unless it was published.
+struct Staging {
+    path: PathBuf,
+    is_published: bool,
+}
+
+impl Staging {
+    fn create(parent: &Path, name: &str) -> Result<Self, Error> {
+        let path = parent.join(format!(".staging-{name}"));
+        remove_leftover(&path)?;
+        // Closed to others until it is complete.
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(Error::file("create", &path))?;
+        Ok(Self {
+            path,
+            is_published: false,
+        })
+    }
+
+    fn publish(mut self, destination: &Path) -> Result<(), Error> {
+        fs::set_permissions(&self.path, Permissions::from_mode(0o755))
+            .map_err(Error::file("set the mode of", &self.path))?;
+        sync_folder(&self.path)?;
+        // rename(2) would replace an empty folder.
+        refuse_existing(destination)?;
+        fs::rename(&self.path, destination).map_err(Error::file("create", destination))?;
+        self.is_published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.is_published {
+            // Nobody is there to be told; the next run removes what is left.
+            let _ = remove_leftover(&self.path);
+        }
+    }
+}
+
+/// Removes whatever has the name of the staging folder. A link is removed, not followed.
+fn remove_leftover(path: &Path) -> Result<(), Error> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            fs::remove_dir_all(path).map_err(Error::file("remove", path))
+        }
+        Ok(_) => fs::remove_file(path).map_err(Error::file("remove", path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::file("look at", path)(error)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_destination_is_one_plain_name() {
+        assert!(check_name("0.19.2").is_ok());
+        for name in ["", ".", "..", ".hidden", "a/b", "/a", "a\nb"] {
+            assert!(
+                matches!(check_name(name), Err(Error::BadDestinationName { .. })),
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(refuse_existing(&folder.path().join("new")).is_ok());
+        assert!(matches!(
+            refuse_existing(folder.path()),
+            Err(Error::DestinationExists { .. })
+        ));
+        let dangling = folder.path().join("dangling");
+        std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
+        assert!(refuse_existing(&dangling).is_err());
+    }
+}

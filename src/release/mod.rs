@@ -1,0 +1,50 @@
+//! The release: which version there is, which bytes it has, and how they get safely onto the disk.
+//!
+//! The way of a release, in the order in which a caller goes it:
+//!
+//! 1. A [`Source`] says where releases come from: upstream, a mirror (an address or a folder), or the
+//!    rehearsal's stand-in.
+//! 2. [`resolve`] turns a [`Request`] ("latest", or a version) into a [`LockedRelease`]: version, asset, size
+//!    and SHA-256. Every digest that exists (the published `checksums.txt`, an earlier lock, a pin) must agree.
+//! 3. [`verify`] re-hashes what is installed already, with no network; if it is intact, nothing is fetched.
+//! 4. [`fetch`] downloads and unpacks in one streaming pass into a staging folder beside the destination, and
+//!    renames it once, after the digest matched. Anything that goes wrong leaves nothing behind.
+//!
+//! Upstream signs nothing: `checksums.txt` from the same server over HTTPS is all the proof there is (its
+//! `.goreleaser.yml` has no signing step). The lock therefore remembers the first digest that was seen, and a
+//! later change of a published release is refused.
+//!
+//! This module knows nothing of the rest of the crate.
+
+mod archive_path;
+mod catalogue;
+mod checksums;
+mod digest;
+mod download;
+mod error;
+mod http;
+mod install;
+mod locked;
+mod manifest;
+mod platform;
+mod progress;
+mod resolve;
+mod retry;
+mod source;
+mod unpack;
+
+pub use archive_path::PathRefusal;
+pub use catalogue::{Published, catalogue, newest};
+pub use checksums::Checksums;
+pub use digest::Sha256Digest;
+pub use error::{DigestOrigin, Error};
+pub use http::{HttpClient, HttpSettings, Timeouts};
+pub use install::{Unpacked, fetch};
+pub use locked::LockedRelease;
+pub use manifest::{Manifest, ManifestEntry, Verification, verify};
+pub use platform::{Arch, Variant, asset_name};
+pub use progress::{NoProgress, Progress};
+pub use resolve::{Request, WantedVersion, resolve};
+pub use retry::Retry;
+pub use source::{BaseUrl, Source};
+pub use unpack::{Limits, Refusal};

@@ -1,0 +1,29 @@
+//! How a download tells of its progress, without knowing who is watching.
+
+use std::time::Duration;
+
+/// Somebody who watches a download.
+///
+/// The methods take `&self`, so that one watcher can be shared. They must not fail: a broken terminal is no reason
+/// to break off an installation.
+pub trait Progress {
+    /// A download begins: what it is, and how many bytes it will have if the server said so.
+    fn begin(&self, what: &str, total: Option<u64>);
+    /// That many more bytes have arrived.
+    fn advance(&self, bytes: u64);
+    /// An attempt failed for this reason; the next one comes after `wait`.
+    fn retry(&self, reason: &str, wait: Duration);
+    /// The download that began last is complete. Not called if it failed: the error says so.
+    fn done(&self);
+}
+
+/// Watches nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn begin(&self, _what: &str, _total: Option<u64>) {}
+    fn advance(&self, _bytes: u64) {}
+    fn retry(&self, _reason: &str, _wait: Duration) {}
+    fn done(&self) {}
+}
