@@ -27,11 +27,7 @@ pub struct AnswerError {
 
 /// The key and a colon, where there is a key.
 fn prefix(key: &str) -> String {
-    if key.is_empty() {
-        String::new()
-    } else {
-        format!("{key}: ")
-    }
+    if key.is_empty() { String::new() } else { format!("{key}: ") }
 }
 
 /// Where a mistake was found.
@@ -104,18 +100,13 @@ pub(super) fn described(item: &Item) -> &'static str {
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum AnswerProblem {
     /// Not TOML.
-    #[error(
-        "this is not valid TOML: {message}. Texts stand in quotes, like: host = \"social.example.org\""
-    )]
+    #[error("this is not valid TOML: {message}. Texts stand in quotes, like: host = \"social.example.org\"")]
     Syntax {
         /// What the TOML reader said.
         message: String,
     },
     /// A key that no answer has.
-    #[error(
-        "there is no such answer.{} Known here are: {known}",
-        did_you_mean(nearest)
-    )]
+    #[error("there is no such answer.{} Known here are: {known}", did_you_mean(nearest))]
     UnknownKey {
         /// The known key that was probably meant.
         nearest: Option<&'static str>,
@@ -142,10 +133,7 @@ pub enum AnswerProblem {
         example: String,
     },
     /// A key that is needed is not there.
-    #[error(
-        "this answer is missing{why}. Add this line {}: {line}",
-        under(section)
-    )]
+    #[error("this answer is missing{why}. Add this line {}: {line}", under(section))]
     Missing {
         /// Why it is needed, beginning with a comma; or nothing.
         why: &'static str,
@@ -155,10 +143,7 @@ pub enum AnswerProblem {
         line: &'static str,
     },
     /// A word that is none of the allowed ones.
-    #[error(
-        "{found:?} is not known here.{} Allowed are: {allowed}",
-        did_you_mean(nearest)
-    )]
+    #[error("{found:?} is not known here.{} Allowed are: {allowed}", did_you_mean(nearest))]
     NotOneOf {
         /// What was found.
         found: String,
@@ -168,9 +153,7 @@ pub enum AnswerProblem {
         allowed: String,
     },
     /// A name that is empty or has control characters in it.
-    #[error(
-        "{found:?} is empty or has control characters in it. Write a plain name, like: {example}"
-    )]
+    #[error("{found:?} is empty or has control characters in it. Write a plain name, like: {example}")]
     NotPlain {
         /// What was found.
         found: String,
@@ -217,9 +200,7 @@ pub enum AnswerProblem {
     )]
     DigestOfLatest,
     /// A detail of `PostgreSQL` without `PostgreSQL`.
-    #[error(
-        "this has a meaning only for PostgreSQL. Add type = \"postgres\" under [database], or take this line out"
-    )]
+    #[error("this has a meaning only for PostgreSQL. Add type = \"postgres\" under [database], or take this line out")]
     OnlyForPostgres,
 }
 
@@ -230,10 +211,7 @@ fn did_you_mean(nearest: &Option<&'static str>) -> String {
 
 /// Where a missing line goes.
 fn under(section: &Option<&'static str>) -> String {
-    section.map_or_else(
-        || "at the top".to_owned(),
-        |section| format!("under [{section}]"),
-    )
+    section.map_or_else(|| "at the top".to_owned(), |section| format!("under [{section}]"))
 }
 
 /// Why `--set` was refused.

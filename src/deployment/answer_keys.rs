@@ -12,10 +12,7 @@ pub(super) const TOP: [&str; 2] = ["host", "account-domain"];
 pub(super) const SECTIONS: [(&str, &[&str]); 6] = [
     ("exposure", &["mode"]),
     ("tls", &["email"]),
-    (
-        "database",
-        &["type", "address", "port", "user", "database", "tls-mode"],
-    ),
+    ("database", &["type", "address", "port", "user", "database", "tls-mode"]),
     ("admin", &["username", "email"]),
     ("release", &["version", "sha256", "variant", "prereleases"]),
     ("config", &[]),
@@ -25,8 +22,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 6] = [
 pub(super) type Question<'q> = (&'q [&'q str], &'q str);
 
 pub(super) const HOST: Question = (&["host"], "host = \"social.example.org\"");
-pub(super) const ACCOUNT_DOMAIN: Question =
-    (&["account-domain"], "account-domain = \"example.org\"");
+pub(super) const ACCOUNT_DOMAIN: Question = (&["account-domain"], "account-domain = \"example.org\"");
 pub(super) const MODE: Question = (&["exposure", "mode"], "mode = \"direct\"");
 pub(super) const TLS_EMAIL: Question = (&["tls", "email"], "email = \"admin@example.org\"");
 pub(super) const DATABASE_TYPE: Question = (&["database", "type"], "type = \"sqlite\"");
@@ -38,20 +34,14 @@ pub(super) const DATABASE_TLS: Question = (&["database", "tls-mode"], "tls-mode 
 pub(super) const ADMIN_NAME: Question = (&["admin", "username"], "username = \"alice\"");
 pub(super) const ADMIN_EMAIL: Question = (&["admin", "email"], "email = \"alice@example.org\"");
 pub(super) const VERSION: Question = (&["release", "version"], "version = \"0.19.2\"");
-pub(super) const SHA256: Question = (
-    &["release", "sha256"],
-    "sha256 = \"<64 hexadecimal digits>\"",
-);
+pub(super) const SHA256: Question = (&["release", "sha256"], "sha256 = \"<64 hexadecimal digits>\"");
 pub(super) const VARIANT: Question = (&["release", "variant"], "variant = \"default\"");
 pub(super) const PRERELEASES: Question = (&["release", "prereleases"], "prereleases = false");
 
 /// What to say of a key that is not known at its place, with the best guess at what was meant.
 pub(super) fn unknown(key: &str, known: &[&'static str]) -> AnswerProblem {
     let near = nearest(key, known.iter().copied());
-    let home = SECTIONS
-        .iter()
-        .find(|(_, keys)| keys.contains(&key))
-        .map(|(section, _)| *section);
+    let home = SECTIONS.iter().find(|(_, keys)| keys.contains(&key)).map(|(section, _)| *section);
     if near.is_none() && TOP.contains(&key) {
         return AnswerProblem::Misplaced {
             belongs: "Move it to the top of the file, before the first [section]".to_owned(),
@@ -61,13 +51,8 @@ pub(super) fn unknown(key: &str, known: &[&'static str]) -> AnswerProblem {
         (Some(Standing::Managed { instead }), ..) => ConfigError::Managed { instead }.into(),
         (Some(Standing::Secret), ..) => ConfigError::secret(key).into(),
         (Some(Standing::Setting(_)), ..) => AnswerProblem::OutsideConfig,
-        (_, None, Some(section)) => AnswerProblem::Misplaced {
-            belongs: format!("Move it under [{section}]"),
-        },
-        (_, near, _) => AnswerProblem::UnknownKey {
-            nearest: near,
-            known: known.join(", "),
-        },
+        (_, None, Some(section)) => AnswerProblem::Misplaced { belongs: format!("Move it under [{section}]") },
+        (_, near, _) => AnswerProblem::UnknownKey { nearest: near, known: known.join(", ") },
     }
 }
 
@@ -85,10 +70,7 @@ mod tests {
             unknown("varient", RELEASE).to_string(),
             "there is no such answer. Did you mean variant? Known here are: version, sha256, variant, prereleases"
         );
-        assert!(matches!(
-            unknown("colour", RELEASE),
-            P::UnknownKey { nearest: None, .. }
-        ));
+        assert!(matches!(unknown("colour", RELEASE), P::UnknownKey { nearest: None, .. }));
     }
 
     #[test]

@@ -34,10 +34,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(answers: &'a Answers) -> Self {
-        Self {
-            answers,
-            errors: Vec::new(),
-        }
+        Self { answers, errors: Vec::new() }
     }
 
     /// Reads everything; mistakes are told in the order of the file, what is missing first.
@@ -49,29 +46,23 @@ impl<'a> Reader<'a> {
         let account_domain = self.account_domain(host.as_ref());
         let email = self.parsed(TLS_EMAIL);
         if mode == Mode::Direct {
-            self.require(
-                TLS_EMAIL,
-                Some("tls"),
-                ", and Let's Encrypt asks for it in direct mode",
-            );
+            self.require(TLS_EMAIL, Some("tls"), ", and Let's Encrypt asks for it in direct mode");
         }
         let database = self.database(secrets);
         let admin = self.admin();
         let release = self.release();
         let config = self.config(mode);
         match (host, database, release) {
-            (Some(host), Some(database), Some(release)) if self.errors.is_empty() => {
-                Ok(Deployment {
-                    host,
-                    account_domain,
-                    exposure: Exposure { mode },
-                    tls: Tls { email },
-                    database,
-                    admin,
-                    release,
-                    config,
-                })
-            }
+            (Some(host), Some(database), Some(release)) if self.errors.is_empty() => Ok(Deployment {
+                host,
+                account_domain,
+                exposure: Exposure { mode },
+                tls: Tls { email },
+                database,
+                admin,
+                release,
+                config,
+            }),
             _ => {
                 self.errors.sort_by(|a, b| a.place.cmp(&b.place));
                 Err(self.errors)
@@ -84,10 +75,7 @@ impl<'a> Reader<'a> {
         if let Some(host) = host
             && !account_domain.is_same_or_parent_of(host)
         {
-            let problem = AnswerProblem::AccountDomain {
-                account_domain: account_domain.clone(),
-                host: host.clone(),
-            };
+            let problem = AnswerProblem::AccountDomain { account_domain: account_domain.clone(), host: host.clone() };
             self.refuse(ACCOUNT_DOMAIN.0, problem);
         }
         Some(account_domain)
@@ -114,13 +102,7 @@ impl<'a> Reader<'a> {
             // A type that is wrong has its message already.
             None if given => None,
             _ => {
-                for (path, _) in [
-                    DATABASE_ADDRESS,
-                    DATABASE_PORT,
-                    DATABASE_USER,
-                    DATABASE_NAME,
-                    DATABASE_TLS,
-                ] {
+                for (path, _) in [DATABASE_ADDRESS, DATABASE_PORT, DATABASE_USER, DATABASE_NAME, DATABASE_TLS] {
                     if self.answers.item(path).is_some() {
                         self.refuse(path, AnswerProblem::OnlyForPostgres);
                     }
@@ -134,20 +116,9 @@ impl<'a> Reader<'a> {
         self.answers.table(&["admin"])?;
         let username = self.parsed(ADMIN_NAME);
         let email = self.parsed(ADMIN_EMAIL);
-        self.require(
-            ADMIN_NAME,
-            Some("admin"),
-            ", and there is a section [admin]",
-        );
-        self.require(
-            ADMIN_EMAIL,
-            Some("admin"),
-            ", and there is a section [admin]",
-        );
-        Some(Admin {
-            username: username?,
-            email: email?,
-        })
+        self.require(ADMIN_NAME, Some("admin"), ", and there is a section [admin]");
+        self.require(ADMIN_EMAIL, Some("admin"), ", and there is a section [admin]");
+        Some(Admin { username: username?, email: email? })
     }
 
     fn release(&mut self) -> Option<ReleaseWish> {
@@ -161,9 +132,7 @@ impl<'a> Reader<'a> {
         Some(ReleaseWish {
             version: version.unwrap_or(default.version),
             sha256,
-            variant: self
-                .choice(VARIANT, &Variant::ALL)
-                .unwrap_or(default.variant),
+            variant: self.choice(VARIANT, &Variant::ALL).unwrap_or(default.variant),
             prereleases: self.boolean(PRERELEASES).unwrap_or(default.prereleases),
         })
     }
@@ -174,9 +143,7 @@ impl<'a> Reader<'a> {
         };
         let (config, refusals) = Passthrough::read(table, mode);
         for (path, error) in refusals {
-            let path: Vec<&str> = std::iter::once("config")
-                .chain(path.iter().map(String::as_str))
-                .collect();
+            let path: Vec<&str> = std::iter::once("config").chain(path.iter().map(String::as_str)).collect();
             self.refuse(&path, error.into());
         }
         config
@@ -187,11 +154,7 @@ impl<'a> Reader<'a> {
         let answers = self.answers;
         let sections = SECTIONS.map(|(section, _)| section);
         let top: Vec<&'static str> = TOP.into_iter().chain(sections).collect();
-        for (key, item) in answers
-            .table(&[])
-            .into_iter()
-            .flat_map(|table| table.iter())
-        {
+        for (key, item) in answers.table(&[]).into_iter().flat_map(|table| table.iter()) {
             match SECTIONS.iter().find(|(section, _)| *section == key) {
                 Some((section, keys)) => self.check_section(section, keys, item),
                 None if TOP.contains(&key) => {}
@@ -203,11 +166,7 @@ impl<'a> Reader<'a> {
     fn check_section(&mut self, section: &str, keys: &[&'static str], item: &Item) {
         let Some(table) = item.as_table_like() else {
             let example = format!("[{section}], with its answers in the lines below");
-            let problem = AnswerProblem::WrongType {
-                found: described(item),
-                wanted: "a section",
-                example,
-            };
+            let problem = AnswerProblem::WrongType { found: described(item), wanted: "a section", example };
             return self.refuse(&[section], problem);
         };
         if section == "config" {
@@ -219,20 +178,11 @@ impl<'a> Reader<'a> {
     }
 
     fn refuse(&mut self, path: &[&str], problem: AnswerProblem) {
-        self.errors.push(AnswerError {
-            place: self.answers.place(path),
-            key: path.join("."),
-            problem,
-        });
+        self.errors.push(AnswerError { place: self.answers.place(path), key: path.join("."), problem });
     }
 
     /// Refuses an answer that is not there.
-    fn require(
-        &mut self,
-        (path, line): (&[&str], &'static str),
-        section: Option<&'static str>,
-        why: &'static str,
-    ) {
+    fn require(&mut self, (path, line): (&[&str], &'static str), section: Option<&'static str>, why: &'static str) {
         if self.answers.item(path).is_none() {
             self.refuse(path, AnswerProblem::Missing { why, section, line });
         }
@@ -240,11 +190,7 @@ impl<'a> Reader<'a> {
 
     /// Refuses an answer of the wrong type.
     fn wrong_type(&mut self, (path, example): Question, item: &Item, wanted: &'static str) {
-        let problem = AnswerProblem::WrongType {
-            found: described(item),
-            wanted,
-            example: example.to_owned(),
-        };
+        let problem = AnswerProblem::WrongType { found: described(item), wanted, example: example.to_owned() };
         self.refuse(path, problem);
     }
 
@@ -270,9 +216,7 @@ impl<'a> Reader<'a> {
             self.wrong_type(question, item, "a whole number, without quotes");
             return None;
         };
-        PortNumber::try_from(number)
-            .map_err(|error| self.refuse(question.0, error.into()))
-            .ok()
+        PortNumber::try_from(number).map_err(|error| self.refuse(question.0, error.into())).ok()
     }
 
     fn parsed<T>(&mut self, question: Question) -> Option<T>
@@ -281,18 +225,13 @@ impl<'a> Reader<'a> {
         AnswerProblem: From<T::Err>,
     {
         let text = self.text(question)?;
-        text.parse()
-            .map_err(|error: T::Err| self.refuse(question.0, error.into()))
-            .ok()
+        text.parse().map_err(|error: T::Err| self.refuse(question.0, error.into())).ok()
     }
 
     fn plain(&mut self, question: Question) -> Option<String> {
         let text = self.text(question)?;
         if text.trim().is_empty() || text.chars().any(char::is_control) {
-            let problem = AnswerProblem::NotPlain {
-                found: text.to_owned(),
-                example: question.1.to_owned(),
-            };
+            let problem = AnswerProblem::NotPlain { found: text.to_owned(), example: question.1.to_owned() };
             self.refuse(question.0, problem);
             return None;
         }
@@ -302,10 +241,7 @@ impl<'a> Reader<'a> {
     fn choice<T: Copy>(&mut self, question: Question, choices: &[(&'static str, T)]) -> Option<T> {
         let text = self.text(question)?;
         let words = || choices.iter().map(|(word, _)| *word);
-        let chosen = choices
-            .iter()
-            .find(|(word, _)| *word == text)
-            .map(|(_, choice)| *choice);
+        let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
         if chosen.is_none() {
             let problem = AnswerProblem::NotOneOf {
                 found: text.to_owned(),
@@ -329,9 +265,7 @@ mod tests {
     const GOOD: &str = "host = \"social.example.org\"\ntls.email = \"admin@example.org\"\n";
 
     fn read(text: &str) -> Result<Deployment, Vec<AnswerError>> {
-        Answers::parse(text, "deployment.toml")
-            .unwrap()
-            .deployment(&Secrets::default())
+        Answers::parse(text, "deployment.toml").unwrap().deployment(&Secrets::default())
     }
 
     /// The one mistake in good answers with `more` behind them: line (from the third on), key and problem.
@@ -339,9 +273,7 @@ mod tests {
         let mut errors = read(&format!("{GOOD}{more}")).unwrap_err();
         assert_eq!(errors.len(), 1, "{errors:?}");
         let error = errors.remove(0);
-        let Place::Line { line, .. } = error.place else {
-            panic!("{error}")
-        };
+        let Place::Line { line, .. } = error.place else { panic!("{error}") };
         (line, error.key, error.problem)
     }
 
@@ -359,10 +291,7 @@ mod tests {
         assert_eq!(deployment.release, ReleaseWish::default());
         assert_eq!(deployment.config, Passthrough::default());
         let proxied = read("host = \"a.example\"\n[exposure]\nmode = \"httpd\"\n").unwrap();
-        assert_eq!(
-            (proxied.exposure.mode, proxied.tls.email),
-            (Mode::Httpd, None)
-        );
+        assert_eq!((proxied.exposure.mode, proxied.tls.email), (Mode::Httpd, None));
     }
 
     #[test]
@@ -377,10 +306,7 @@ mod tests {
              [config]\nlog-level = \"warn\"\n[config.http-client]\ntimeout = \"5s\"\n"
         );
         let secrets = Secrets::parse("db-password = \"x\"", "s").unwrap();
-        let deployment = Answers::parse(&text, "t")
-            .unwrap()
-            .deployment(&secrets)
-            .unwrap();
+        let deployment = Answers::parse(&text, "t").unwrap().deployment(&secrets).unwrap();
         assert_eq!(deployment.account_domain.unwrap().as_str(), "example.org");
         assert_eq!(deployment.exposure.mode, Mode::Nginx);
         assert_eq!(deployment.tls.email.unwrap().as_str(), "admin@example.org");
@@ -396,10 +322,7 @@ mod tests {
             }
         );
         let admin = deployment.admin.unwrap();
-        assert_eq!(
-            (admin.username.as_str(), admin.email.as_str()),
-            ("alice", "alice@example.org")
-        );
+        assert_eq!((admin.username.as_str(), admin.email.as_str()), ("alice", "alice@example.org"));
         assert_eq!(
             deployment.release,
             ReleaseWish {
@@ -409,45 +332,22 @@ mod tests {
                 prereleases: true
             }
         );
-        assert_eq!(
-            deployment.config.get("http-client-timeout"),
-            Some(&ConfigValue::Text("5s".into()))
-        );
+        assert_eq!(deployment.config.get("http-client-timeout"), Some(&ConfigValue::Text("5s".into())));
     }
 
     #[test]
     fn postgres_has_defaults() {
         let deployment = read(&format!("{GOOD}database.type = \"postgres\"")).unwrap();
-        let Database::Postgres {
-            address,
-            port,
-            user,
-            database,
-            password,
-            tls_mode,
-        } = deployment.database
-        else {
+        let Database::Postgres { address, port, user, database, password, tls_mode } = deployment.database else {
             panic!()
         };
-        assert_eq!(
-            (address.as_str(), port.get(), tls_mode, password),
-            ("127.0.0.1", 5432, TlsMode::Disable, None)
-        );
-        assert_eq!(
-            (user.as_str(), database.as_str()),
-            ("gotosocial", "gotosocial")
-        );
+        assert_eq!((address.as_str(), port.get(), tls_mode, password), ("127.0.0.1", 5432, TlsMode::Disable, None));
+        assert_eq!((user.as_str(), database.as_str()), ("gotosocial", "gotosocial"));
     }
 
     #[test]
     fn missing_answers_say_how_to_add_them() {
-        let shown = |text: &str| {
-            read(text)
-                .unwrap_err()
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-        };
+        let shown = |text: &str| read(text).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(
             shown("[admin]\n"),
             [
@@ -457,15 +357,9 @@ mod tests {
                 "deployment.toml:1: admin.email: this answer is missing, and there is a section [admin]. Add this line under [admin]: email = \"alice@example.org\"",
             ]
         );
-        let nothing = Answers::empty()
-            .deployment(&Secrets::default())
-            .unwrap_err();
+        let nothing = Answers::empty().deployment(&Secrets::default()).unwrap_err();
         assert_eq!(nothing.len(), 2);
-        assert!(
-            nothing[0]
-                .to_string()
-                .starts_with("the answers: host: this answer is missing")
-        );
+        assert!(nothing[0].to_string().starts_with("the answers: host: this answer is missing"));
     }
 
     #[test]
@@ -477,17 +371,13 @@ mod tests {
                 "acount-domain".into(),
                 P::UnknownKey {
                     nearest: Some("account-domain"),
-                    known: "host, account-domain, exposure, tls, database, admin, release, config"
-                        .into()
+                    known: "host, account-domain, exposure, tls, database, admin, release, config".into()
                 }
             )
         );
         let (line, key, _) = mistake("\n[release]\nvarient = \"auto\"\n");
         assert_eq!((line, key.as_str()), (5, "release.varient"));
-        assert!(matches!(
-            mistake("[colours]\nsky = \"blue\"").2,
-            P::UnknownKey { nearest: None, .. }
-        ));
+        assert!(matches!(mistake("[colours]\nsky = \"blue\"").2, P::UnknownKey { nearest: None, .. }));
     }
 
     #[test]
@@ -495,41 +385,18 @@ mod tests {
         for (more, key, found) in [
             ("account-domain = 5", "account-domain", "a whole number"),
             ("exposure.mode = true", "exposure.mode", "true or false"),
-            (
-                "release.version = 0.19",
-                "release.version",
-                "a number with a decimal point",
-            ),
-            (
-                "release.prereleases = \"yes\"",
-                "release.prereleases",
-                "a text",
-            ),
-            (
-                "database = {type = \"postgres\", port = \"5432\"}",
-                "database.port",
-                "a text",
-            ),
-            (
-                "database = {type = \"postgres\", user = [1]}",
-                "database.user",
-                "a list",
-            ),
+            ("release.version = 0.19", "release.version", "a number with a decimal point"),
+            ("release.prereleases = \"yes\"", "release.prereleases", "a text"),
+            ("database = {type = \"postgres\", port = \"5432\"}", "database.port", "a text"),
+            ("database = {type = \"postgres\", user = [1]}", "database.user", "a list"),
             ("release = \"latest\"", "release", "a text"),
-            (
-                "[[release]]\nversion = \"latest\"",
-                "release",
-                "a list of sections",
-            ),
+            ("[[release]]\nversion = \"latest\"", "release", "a list of sections"),
             ("config = 2026-01-01", "config", "a date or time"),
             ("release.version = {}", "release.version", "a section"),
         ] {
             let (line, path, problem) = mistake(more);
             assert_eq!((line, path.as_str()), (3, key));
-            assert!(
-                matches!(problem, P::WrongType { found: f, .. } if f == found),
-                "{more}: {problem}"
-            );
+            assert!(matches!(problem, P::WrongType { found: f, .. } if f == found), "{more}: {problem}");
         }
         assert_eq!(
             problem("release.version = 0.19").to_string(),
@@ -541,11 +408,7 @@ mod tests {
     fn words_that_are_not_known() {
         assert_eq!(
             problem("exposure.mode = \"ngnix\""),
-            P::NotOneOf {
-                found: "ngnix".into(),
-                nearest: Some("nginx"),
-                allowed: "direct, nginx, httpd".into()
-            }
+            P::NotOneOf { found: "ngnix".into(), nearest: Some("nginx"), allowed: "direct, nginx, httpd".into() }
         );
         assert_eq!(
             problem("database.type = \"mysql\"").to_string(),
@@ -554,47 +417,23 @@ mod tests {
         // Its details are no mistakes on top.
         let detailed = "database = {type = \"mysql\", port = 3306}";
         assert!(matches!(problem(detailed), P::NotOneOf { .. }));
-        for more in [
-            "database = {type = \"postgres\", tls-mode = \"on\"}",
-            "release.variant = \"x\"",
-        ] {
+        for more in ["database = {type = \"postgres\", tls-mode = \"on\"}", "release.variant = \"x\""] {
             assert!(matches!(problem(more), P::NotOneOf { .. }));
         }
     }
 
     #[test]
     fn values_wrong_in_themselves() {
-        assert!(matches!(
-            problem("account-domain = \"https://example.org\""),
-            P::HostName(HostNameError::Url { .. })
-        ));
-        assert!(matches!(
-            problem("[admin]\nusername = \"a\"\nemail = \"x\""),
-            P::EmailAddress(_)
-        ));
-        assert!(matches!(
-            problem("[admin]\nusername = \"A\"\nemail = \"x@y.example\""),
-            P::UserName(_)
-        ));
-        assert!(matches!(
-            problem("release.version = \"0.19\""),
-            P::Version(_)
-        ));
-        assert!(matches!(
-            problem("release = {version = \"0.19.2\", sha256 = \"ab\"}"),
-            P::Digest(_)
-        ));
+        assert!(matches!(problem("account-domain = \"https://example.org\""), P::HostName(HostNameError::Url { .. })));
+        assert!(matches!(problem("[admin]\nusername = \"a\"\nemail = \"x\""), P::EmailAddress(_)));
+        assert!(matches!(problem("[admin]\nusername = \"A\"\nemail = \"x@y.example\""), P::UserName(_)));
+        assert!(matches!(problem("release.version = \"0.19\""), P::Version(_)));
+        assert!(matches!(problem("release = {version = \"0.19.2\", sha256 = \"ab\"}"), P::Digest(_)));
         let postgres = |more: &str| problem(&format!("[database]\ntype = \"postgres\"\n{more}"));
         assert!(matches!(postgres("port = 65536"), P::PortNumber(_)));
-        assert_eq!(
-            postgres("address = \"a:1\""),
-            P::DatabaseAddress(DatabaseAddressError { text: "a:1".into() })
-        );
+        assert_eq!(postgres("address = \"a:1\""), P::DatabaseAddress(DatabaseAddressError { text: "a:1".into() }));
         for name in ["", " ", "a\\nb"] {
-            assert!(matches!(
-                postgres(&format!("user = \"{name}\"")),
-                P::NotPlain { .. }
-            ));
+            assert!(matches!(postgres(&format!("user = \"{name}\"")), P::NotPlain { .. }));
         }
     }
 
@@ -608,24 +447,10 @@ mod tests {
             }
         );
         let digest = "ab".repeat(32);
-        assert_eq!(
-            problem(&format!("release.sha256 = \"{digest}\"")),
-            P::DigestOfLatest
-        );
-        assert_eq!(
-            problem(&format!(
-                "release = {{version = \"latest\", sha256 = \"{digest}\"}}"
-            )),
-            P::DigestOfLatest
-        );
-        assert_eq!(
-            problem("database.address = \"127.0.0.1\""),
-            P::OnlyForPostgres
-        );
-        assert_eq!(
-            problem("database = {type = \"sqlite\", port = 5432}"),
-            P::OnlyForPostgres
-        );
+        assert_eq!(problem(&format!("release.sha256 = \"{digest}\"")), P::DigestOfLatest);
+        assert_eq!(problem(&format!("release = {{version = \"latest\", sha256 = \"{digest}\"}}")), P::DigestOfLatest);
+        assert_eq!(problem("database.address = \"127.0.0.1\""), P::OnlyForPostgres);
+        assert_eq!(problem("database = {type = \"sqlite\", port = 5432}"), P::OnlyForPostgres);
     }
 
     #[test]
@@ -648,10 +473,7 @@ mod tests {
         .unwrap();
         answers.set("release.version=newest").unwrap();
         let errors = answers.deployment(&Secrets::default()).unwrap_err();
-        let shown: Vec<String> = errors
-            .iter()
-            .map(|error| format!("{} {}", error.place, error.key))
-            .collect();
+        let shown: Vec<String> = errors.iter().map(|error| format!("{} {}", error.place, error.key)).collect();
         assert_eq!(
             shown,
             [

@@ -40,14 +40,9 @@ impl Answers {
                 set: Vec::new(),
             }),
             Err(error) => Err(AnswerError {
-                place: Place::at(
-                    shown_name,
-                    error.span().map(|span| line_at(text, span.start)),
-                ),
+                place: Place::at(shown_name, error.span().map(|span| line_at(text, span.start))),
                 key: String::new(),
-                problem: AnswerProblem::Syntax {
-                    message: error.message().replace('\n', ", "),
-                },
+                problem: AnswerProblem::Syntax { message: error.message().replace('\n', ", ") },
             }),
         }
     }
@@ -55,12 +50,7 @@ impl Answers {
     /// Answers without a file, to be filled by [`Answers::set`].
     #[must_use]
     pub fn empty() -> Self {
-        Self {
-            shown_name: "the answers".to_owned(),
-            original: None,
-            current: DocumentMut::new(),
-            set: Vec::new(),
-        }
+        Self { shown_name: "the answers".to_owned(), original: None, current: DocumentMut::new(), set: Vec::new() }
     }
 
     /// Takes one argument of `--set`, `section.key=value`. The value is TOML if it parses as such, else a text;
@@ -72,14 +62,10 @@ impl Answers {
     /// in [`Answers::deployment`].
     pub fn set(&mut self, argument: &str) -> Result<(), SetError> {
         let Some((key, value)) = argument.split_once('=') else {
-            return Err(SetError::NoEquals {
-                argument: argument.to_owned(),
-            });
+            return Err(SetError::NoEquals { argument: argument.to_owned() });
         };
         let key = key.trim();
-        let path = Key::parse(key).map_err(|_| SetError::MalformedKey {
-            key: key.to_owned(),
-        })?;
+        let path = Key::parse(key).map_err(|_| SetError::MalformedKey { key: key.to_owned() })?;
         let path: Vec<String> = path.iter().map(|key| key.get().to_owned()).collect();
         let value = value.trim();
         let value = Value::from_str(value).unwrap_or_else(|_| Value::from(value));
@@ -108,9 +94,7 @@ impl Answers {
 
     /// The item under a path, if there is one.
     pub(super) fn item(&self, path: &[&str]) -> Option<&Item> {
-        path.iter().try_fold(self.current.as_item(), |item, key| {
-            item.as_table_like()?.get(key)
-        })
+        path.iter().try_fold(self.current.as_item(), |item, key| item.as_table_like()?.get(key))
     }
 
     /// The table under a path, if there is one.
@@ -120,17 +104,10 @@ impl Answers {
 
     /// Where the administrator gave a key, or the nearest section around it that is there.
     pub(super) fn place(&self, path: &[&str]) -> Place {
-        if self
-            .set
-            .iter()
-            .any(|set| path.len() >= set.len() && set.iter().zip(path).all(|(s, p)| s == p))
-        {
+        if self.set.iter().any(|set| path.len() >= set.len() && set.iter().zip(path).all(|(s, p)| s == p)) {
             return Place::CommandLine;
         }
-        let line = self
-            .original
-            .as_ref()
-            .and_then(|original| line_of(original, path));
+        let line = self.original.as_ref().and_then(|original| line_of(original, path));
         Place::at(&self.shown_name, line)
     }
 }
@@ -140,28 +117,18 @@ fn line_of(document: &Document<String>, path: &[&str]) -> Option<usize> {
     let mut line = None;
     let mut item = document.as_item();
     for key in path {
-        let Some((found, inner)) = item
-            .as_table_like()
-            .and_then(|table| table.get_key_value(key))
-        else {
+        let Some((found, inner)) = item.as_table_like().and_then(|table| table.get_key_value(key)) else {
             break;
         };
         let span = found.span().or_else(|| inner.span());
-        line = span
-            .map(|span| line_at(document.raw(), span.start))
-            .or(line);
+        line = span.map(|span| line_at(document.raw(), span.start)).or(line);
         item = inner;
     }
     line
 }
 
 /// Puts a value under a path, making the sections on the way. A value that is replaced leaves its comment behind.
-fn put(
-    table: &mut dyn TableLike,
-    path: &[String],
-    depth: usize,
-    mut value: Value,
-) -> Result<(), SetError> {
+fn put(table: &mut dyn TableLike, path: &[String], depth: usize, mut value: Value) -> Result<(), SetError> {
     let refused = |item: &Item| SetError::NotASection {
         key: path.join("."),
         section: path[..=depth].join("."),
@@ -257,18 +224,9 @@ timeout = \"5s\"
     #[test]
     fn values_are_toml_or_text() {
         let mut answers = Answers::empty();
-        for argument in [
-            "a=1",
-            "b=1.2.3",
-            "c=[1, \"x\"]",
-            "d=",
-            "e=\"1\"",
-            "f=two words",
-            "g=a=b",
-            "h=x\"y\nz",
-            "i={z=1}",
-            "i.y=2",
-        ] {
+        for argument in
+            ["a=1", "b=1.2.3", "c=[1, \"x\"]", "d=", "e=\"1\"", "f=two words", "g=a=b", "h=x\"y\nz", "i={z=1}", "i.y=2"]
+        {
             answers.set(argument).unwrap();
         }
         assert_eq!(
@@ -280,32 +238,16 @@ timeout = \"5s\"
     #[test]
     fn refuses_what_cannot_be_set() {
         let refuse = |argument: &str| answers().set(argument).unwrap_err();
-        assert_eq!(
-            refuse("host"),
-            SetError::NoEquals {
-                argument: "host".into()
-            }
-        );
+        assert_eq!(refuse("host"), SetError::NoEquals { argument: "host".into() });
         assert_eq!(refuse("=x"), SetError::MalformedKey { key: String::new() });
-        assert_eq!(
-            refuse("a b=x"),
-            SetError::MalformedKey { key: "a b".into() }
-        );
+        assert_eq!(refuse("a b=x"), SetError::MalformedKey { key: "a b".into() });
         assert_eq!(
             refuse("host.name=x"),
-            SetError::NotASection {
-                key: "host.name".into(),
-                section: "host".into(),
-                found: "a text"
-            }
+            SetError::NotASection { key: "host.name".into(), section: "host".into(), found: "a text" }
         );
         assert_eq!(
             refuse("tls=x"),
-            SetError::NotASection {
-                key: "tls".into(),
-                section: "tls".into(),
-                found: "a section"
-            }
+            SetError::NotASection { key: "tls".into(), section: "tls".into(), found: "a section" }
         );
         let mut changed = answers();
         assert!(changed.set("host.name=x").is_err());
@@ -314,41 +256,21 @@ timeout = \"5s\"
 
     #[test]
     fn a_syntax_error_names_its_line() {
-        let error =
-            Answers::parse("# one\nhost = social.example.org\n", "deployment.toml").unwrap_err();
-        assert_eq!(
-            error.place,
-            Place::Line {
-                file: "deployment.toml".into(),
-                line: 2
-            }
-        );
+        let error = Answers::parse("# one\nhost = social.example.org\n", "deployment.toml").unwrap_err();
+        assert_eq!(error.place, Place::Line { file: "deployment.toml".into(), line: 2 });
         assert!(matches!(error.problem, AnswerProblem::Syntax { .. }));
-        assert!(
-            error
-                .to_string()
-                .starts_with("deployment.toml:2: this is not valid TOML: "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("deployment.toml:2: this is not valid TOML: "), "{error}");
         assert!(!error.to_string().contains('\n'));
     }
 
     #[test]
     fn places() {
         let mut answers = answers();
-        let line = |line| Place::Line {
-            file: "deployment.toml".into(),
-            line,
-        };
+        let line = |line| Place::Line { file: "deployment.toml".into(), line };
         assert_eq!(answers.place(&["host"]), line(2));
         assert_eq!(answers.place(&["tls", "email"]), line(5));
         assert_eq!(answers.place(&["tls", "absent"]), line(4));
-        assert_eq!(
-            answers.place(&["admin", "email"]),
-            Place::File {
-                file: "deployment.toml".into()
-            }
-        );
+        assert_eq!(answers.place(&["admin", "email"]), Place::File { file: "deployment.toml".into() });
         answers.set("account-domain=example.org").unwrap();
         answers.set("tls.email=b@example.org").unwrap();
         assert_eq!(answers.place(&["tls", "email"]), Place::CommandLine);
@@ -363,21 +285,13 @@ timeout = \"5s\"
         assert_eq!(deployment.host.as_str(), "social.example.org");
         assert_eq!(deployment.admin.unwrap().username.as_str(), "alice");
         // What is commented out would be right as well.
-        let lines = example.lines().map(|line| {
-            line.strip_prefix("# ")
-                .filter(|rest| rest.contains(" = "))
-                .unwrap_or(line)
-        });
-        let lines = lines
-            .filter(|line| !line.contains('…'))
-            .map(|line| line.to_owned() + "\n");
+        let lines =
+            example.lines().map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line));
+        let lines = lines.filter(|line| !line.contains('…')).map(|line| line.to_owned() + "\n");
         let whole: String = lines.collect();
         assert!(whole.contains("\naccount-domain = ") && whole.contains("\nsmtp-port = "));
         let whole = whole.replace("# [database]", "[database]");
-        Answers::parse(&whole, "direct.toml")
-            .unwrap()
-            .deployment(&Secrets::default())
-            .unwrap();
+        Answers::parse(&whole, "direct.toml").unwrap().deployment(&Secrets::default()).unwrap();
     }
 
     proptest! {

@@ -61,9 +61,7 @@ impl Kind {
             (Self::Duration, ConfigValue::Text(text)) => is_duration(text),
             (Self::Size, ConfigValue::Text(text)) => is_size(text),
             (Self::Size, ConfigValue::Integer(bytes)) => *bytes >= 0,
-            (Self::List, ConfigValue::List(items)) => items
-                .iter()
-                .all(|item| matches!(item, ConfigValue::Text(_))),
+            (Self::List, ConfigValue::List(items)) => items.iter().all(|item| matches!(item, ConfigValue::Text(_))),
             _ => false,
         }
     }
@@ -77,13 +75,9 @@ fn is_duration(text: &str) -> bool {
         return true;
     }
     while !rest.is_empty() {
-        let number = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (digits, behind) = rest.split_at(number);
-        let unit = behind
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(behind.len());
+        let unit = behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len());
         let (unit, behind) = behind.split_at(unit);
         if !is_decimal(digits) || !UNITS.contains(&unit) {
             return false;
@@ -135,19 +129,14 @@ pub fn standing(key: &str) -> Option<Standing> {
     if COMMAND_LINE.contains(&key) {
         return Some(Standing::CommandLine);
     }
-    let managed = MANAGED
-        .iter()
-        .find(|(known, _)| match known.strip_suffix('*') {
-            Some(prefix) => key.starts_with(prefix),
-            None => key == *known,
-        });
+    let managed = MANAGED.iter().find(|(known, _)| match known.strip_suffix('*') {
+        Some(prefix) => key.starts_with(prefix),
+        None => key == *known,
+    });
     if let Some((_, instead)) = managed {
         return Some(Standing::Managed { instead });
     }
-    SETTINGS
-        .iter()
-        .find(|(known, _)| *known == key)
-        .map(|(_, kind)| Standing::Setting(*kind))
+    SETTINGS.iter().find(|(known, _)| *known == key).map(|(_, kind)| Standing::Setting(*kind))
 }
 
 /// The settings that can be passed through and whose kind is known.
@@ -161,27 +150,12 @@ pub const NESTED: [&str; 2] = ["cache", "http-client"];
 /// Settings that this program writes itself, and what to do instead. A star stands for any ending.
 const MANAGED: &[(&str, &str)] = &[
     ("host", "Give the answer host at the top of the file"),
-    (
-        "account-domain",
-        "Give the answer account-domain at the top of the file",
-    ),
-    (
-        "protocol",
-        "It is always https; the answer mode under [exposure] decides who serves it",
-    ),
+    ("account-domain", "Give the answer account-domain at the top of the file"),
+    ("protocol", "It is always https; the answer mode under [exposure] decides who serves it"),
     ("port", "It follows from the answer mode under [exposure]"),
-    (
-        "letsencrypt-email-address",
-        "Give the answer email under [tls]",
-    ),
-    (
-        "letsencrypt-cert-dir",
-        "Certificates always lie in the instance's storage folder",
-    ),
-    (
-        "letsencrypt-*",
-        "It follows from the answer mode under [exposure]",
-    ),
+    ("letsencrypt-email-address", "Give the answer email under [tls]"),
+    ("letsencrypt-cert-dir", "Certificates always lie in the instance's storage folder"),
+    ("letsencrypt-*", "It follows from the answer mode under [exposure]"),
     (
         "tls-certificate-*",
         "For a certificate of your own, give mode = \"nginx\" or \"httpd\" under [exposure] and let the web server show it",
@@ -195,18 +169,9 @@ const MANAGED: &[(&str, &str)] = &[
     ("db-user", "Give the answer user under [database]"),
     ("db-database", "Give the answer database under [database]"),
     ("db-tls-mode", "Give the answer tls-mode under [database]"),
-    (
-        "storage-local-base-path",
-        "Media always lie in the instance's storage folder",
-    ),
-    (
-        "web-template-base-dir",
-        "It always follows the installed release",
-    ),
-    (
-        "web-asset-base-dir",
-        "It always follows the installed release",
-    ),
+    ("storage-local-base-path", "Media always lie in the instance's storage folder"),
+    ("web-template-base-dir", "It always follows the installed release"),
+    ("web-asset-base-dir", "It always follows the installed release"),
 ];
 
 /// Arguments of single commands that `debug config` prints among the settings.
@@ -353,54 +318,34 @@ mod tests {
         for key in SECRET_KEYS {
             assert_eq!(standing(key), Some(Standing::Secret));
         }
-        for key in [
-            "host",
-            "port",
-            "letsencrypt-port",
-            "tls-certificate-key",
-            "web-asset-base-dir",
-            "db-type",
-        ] {
-            assert!(
-                matches!(standing(key), Some(Standing::Managed { .. })),
-                "{key}"
-            );
+        for key in ["host", "port", "letsencrypt-port", "tls-certificate-key", "web-asset-base-dir", "db-type"] {
+            assert!(matches!(standing(key), Some(Standing::Managed { .. })), "{key}");
         }
         assert_eq!(standing("of-the-future"), None);
     }
 
     #[test]
     fn the_exact_key_goes_before_the_star() {
-        let Some(Standing::Managed { instead }) = standing("letsencrypt-email-address") else {
-            panic!()
-        };
+        let Some(Standing::Managed { instead }) = standing("letsencrypt-email-address") else { panic!() };
         assert!(instead.contains("[tls]"));
     }
 
     #[test]
     fn durations() {
-        for text in [
-            "30s", "0", "0s", "1h30m", "1.5h", ".5s", "5.s", "100ms", "2µs", "24h0m0s",
-        ] {
+        for text in ["30s", "0", "0s", "1h30m", "1.5h", ".5s", "5.s", "100ms", "2µs", "24h0m0s"] {
             assert!(is_duration(text), "{text}");
         }
-        for text in [
-            "", "30", "s", "30 s", "1d", "-5s", "1.2.3s", ".s", "1h30", "sm",
-        ] {
+        for text in ["", "30", "s", "30 s", "1d", "-5s", "1.2.3s", ".s", "1h30", "sm"] {
             assert!(!is_duration(text), "{text}");
         }
     }
 
     #[test]
     fn sizes() {
-        for text in [
-            "40MiB", "50.0kiB", "0B", "0", "100", "1GB", "8.00MiB", "5k", "2Ei",
-        ] {
+        for text in ["40MiB", "50.0kiB", "0B", "0", "100", "1GB", "8.00MiB", "5k", "2Ei"] {
             assert!(is_size(text), "{text}");
         }
-        for text in [
-            "", "B", "iB", "MiB", "40 MiB", "40MB iB", "-1", "40mib", "40iB", "1.2.3", ".",
-        ] {
+        for text in ["", "B", "iB", "MiB", "40 MiB", "40MB iB", "-1", "40mib", "40iB", "1.2.3", "."] {
             assert!(!is_size(text), "{text}");
         }
     }
@@ -422,19 +367,9 @@ mod tests {
             (V::List(vec![V::Integer(1)]), vec![]),
             (V::Table([].into()), vec![]),
         ];
-        let kinds = [
-            Kind::Boolean,
-            Kind::Integer,
-            Kind::Text,
-            Kind::Duration,
-            Kind::Size,
-            Kind::List,
-        ];
+        let kinds = [Kind::Boolean, Kind::Integer, Kind::Text, Kind::Duration, Kind::Size, Kind::List];
         for (value, accepting) in values {
-            let found: Vec<Kind> = kinds
-                .into_iter()
-                .filter(|kind| kind.accepts(&value))
-                .collect();
+            let found: Vec<Kind> = kinds.into_iter().filter(|kind| kind.accepts(&value)).collect();
             assert_eq!(found, accepting, "{value:?}");
         }
     }

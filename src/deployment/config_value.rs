@@ -35,27 +35,15 @@ impl ConfigValue {
             Value::Float(_) => return Err(ConfigError::NotFinite),
             Value::Boolean(answer) => Self::Boolean(*answer.value()),
             Value::Datetime(moment) => {
-                return Err(ConfigError::Datetime {
-                    text: moment.value().to_string(),
-                });
+                return Err(ConfigError::Datetime { text: moment.value().to_string() });
             }
-            Value::Array(items) => Self::List(
-                items
-                    .iter()
-                    .map(Self::from_toml)
-                    .collect::<Result<_, _>>()?,
-            ),
+            Value::Array(items) => Self::List(items.iter().map(Self::from_toml).collect::<Result<_, _>>()?),
             Value::InlineTable(table) => {
                 let entry = |(key, value): (&str, &Value)| {
                     check_key(key)?;
                     Ok((key.to_owned(), Self::from_toml(value)?))
                 };
-                Self::Table(
-                    table
-                        .iter()
-                        .map(entry)
-                        .collect::<Result<_, ConfigError>>()?,
-                )
+                Self::Table(table.iter().map(entry).collect::<Result<_, ConfigError>>()?)
             }
         })
     }

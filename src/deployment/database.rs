@@ -47,11 +47,8 @@ pub enum TlsMode {
 
 impl TlsMode {
     /// Every mode, as written in the answers and in `config.yaml`.
-    pub const ALL: [(&'static str, Self); 3] = [
-        ("disable", Self::Disable),
-        ("enable", Self::Enable),
-        ("require", Self::Require),
-    ];
+    pub const ALL: [(&'static str, Self); 3] =
+        [("disable", Self::Disable), ("enable", Self::Enable), ("require", Self::Require)];
 
     /// The mode as `GoToSocial` takes it.
     #[must_use]
@@ -88,25 +85,18 @@ impl FromStr for DatabaseAddress {
     fn from_str(text: &str) -> Result<Self, DatabaseAddressError> {
         let label = |label: &str| {
             (1..=63).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };
         let path = text.starts_with('/') && !text.chars().any(char::is_control);
         // A last part of digits only would be a mistyped IPv4 address.
-        let number = text
-            .rsplit('.')
-            .next()
-            .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        let number = text.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
         let name = text.len() <= 253 && !number && text.split('.').all(label);
         if path || name || text.parse::<IpAddr>().is_ok() {
             Ok(Self(text.to_owned()))
         } else {
-            Err(DatabaseAddressError {
-                text: text.to_owned(),
-            })
+            Err(DatabaseAddressError { text: text.to_owned() })
         }
     }
 }
@@ -126,15 +116,7 @@ mod tests {
 
     #[test]
     fn takes_addresses_names_and_socket_folders() {
-        for text in [
-            "127.0.0.1",
-            "::1",
-            "localhost",
-            "db",
-            "db-1.example.org",
-            "/tmp",
-            "/var/run/post gres",
-        ] {
+        for text in ["127.0.0.1", "::1", "localhost", "db", "db-1.example.org", "/tmp", "/var/run/post gres"] {
             assert_eq!(text.parse::<DatabaseAddress>().unwrap().as_str(), text);
         }
     }
@@ -157,12 +139,7 @@ mod tests {
             "a b",
         ] {
             let error = text.parse::<DatabaseAddress>().unwrap_err();
-            assert_eq!(
-                error,
-                DatabaseAddressError {
-                    text: text.to_owned()
-                }
-            );
+            assert_eq!(error, DatabaseAddressError { text: text.to_owned() });
         }
     }
 }

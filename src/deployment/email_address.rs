@@ -49,9 +49,7 @@ pub enum EmailAddressError {
         character: char,
     },
     /// What follows the `@` is not a host name.
-    #[error(
-        "{text:?} is not an e-mail address: what follows the @ is not a mail domain, because {cause}"
-    )]
+    #[error("{text:?} is not an e-mail address: what follows the @ is not a mail domain, because {cause}")]
     Domain {
         /// What was given.
         text: String,
@@ -65,30 +63,20 @@ impl FromStr for EmailAddress {
 
     fn from_str(given: &str) -> Result<Self, EmailAddressError> {
         let text = || given.to_owned();
-        let (local, domain) = given
-            .rsplit_once('@')
-            .ok_or_else(|| EmailAddressError::NoAt { text: text() })?;
+        let (local, domain) = given.rsplit_once('@').ok_or_else(|| EmailAddressError::NoAt { text: text() })?;
         if local.is_empty() || local.len() > LONGEST_LOCAL_PART {
             return Err(EmailAddressError::LocalPartLength { text: text() });
         }
         // RFC 5322, section 3.2.3: atext, with single dots between.
         let atext = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
         if let Some(character) = local.chars().find(|c| !atext(*c) && *c != '.') {
-            return Err(EmailAddressError::LocalPartCharacter {
-                text: text(),
-                character,
-            });
+            return Err(EmailAddressError::LocalPartCharacter { text: text(), character });
         }
         if local.split('.').any(str::is_empty) {
-            return Err(EmailAddressError::LocalPartCharacter {
-                text: text(),
-                character: '.',
-            });
+            return Err(EmailAddressError::LocalPartCharacter { text: text(), character: '.' });
         }
-        let domain: HostName = domain.parse().map_err(|cause| EmailAddressError::Domain {
-            text: text(),
-            cause: Box::new(cause),
-        })?;
+        let domain: HostName =
+            domain.parse().map_err(|cause| EmailAddressError::Domain { text: text(), cause: Box::new(cause) })?;
         Ok(Self(format!("{local}@{domain}")))
     }
 }
@@ -105,48 +93,21 @@ mod tests {
 
     #[test]
     fn accepts_everyday_addresses() {
-        for address in [
-            "admin@example.org",
-            "First.Last+tag@mail.example.org",
-            "o'hara_1@example.org",
-        ] {
+        for address in ["admin@example.org", "First.Last+tag@mail.example.org", "o'hara_1@example.org"] {
             assert_eq!(address.parse::<EmailAddress>().unwrap().as_str(), address);
         }
-        assert_eq!(
-            "Admin@Example.ORG"
-                .parse::<EmailAddress>()
-                .unwrap()
-                .as_str(),
-            "Admin@example.org"
-        );
-        assert!(
-            format!("{}@example.org", "a".repeat(64))
-                .parse::<EmailAddress>()
-                .is_ok()
-        );
+        assert_eq!("Admin@Example.ORG".parse::<EmailAddress>().unwrap().as_str(), "Admin@example.org");
+        assert!(format!("{}@example.org", "a".repeat(64)).parse::<EmailAddress>().is_ok());
     }
 
     #[test]
     fn each_refusal_names_its_rule() {
         let text = |s: &str| s.to_owned();
-        assert_eq!(
-            error("admin"),
-            EmailAddressError::NoAt {
-                text: text("admin")
-            }
-        );
+        assert_eq!(error("admin"), EmailAddressError::NoAt { text: text("admin") });
         assert_eq!(error(""), EmailAddressError::NoAt { text: text("") });
-        assert_eq!(
-            error("@example.org"),
-            EmailAddressError::LocalPartLength {
-                text: text("@example.org")
-            }
-        );
+        assert_eq!(error("@example.org"), EmailAddressError::LocalPartLength { text: text("@example.org") });
         let long = format!("{}@example.org", "a".repeat(65));
-        assert_eq!(
-            error(&long),
-            EmailAddressError::LocalPartLength { text: long.clone() }
-        );
+        assert_eq!(error(&long), EmailAddressError::LocalPartLength { text: long.clone() });
         for (bad, character) in [
             ("a b@example.org", ' '),
             ("Admin <admin@example.org", ' '),
@@ -157,34 +118,14 @@ mod tests {
             ("a..b@example.org", '.'),
             ("a\n@example.org", '\n'),
         ] {
-            assert_eq!(
-                error(bad),
-                EmailAddressError::LocalPartCharacter {
-                    text: text(bad),
-                    character
-                }
-            );
+            assert_eq!(error(bad), EmailAddressError::LocalPartCharacter { text: text(bad), character });
         }
         let domain = |bad: &str, expected: HostNameError| {
             let cause = Box::new(expected);
-            assert_eq!(
-                error(bad),
-                EmailAddressError::Domain {
-                    text: text(bad),
-                    cause
-                }
-            );
+            assert_eq!(error(bad), EmailAddressError::Domain { text: text(bad), cause });
         };
-        domain(
-            "root@localhost",
-            HostNameError::Localhost {
-                text: text("localhost"),
-            },
-        );
-        let character = HostNameError::Character {
-            text: text("example.org>"),
-            character: '>',
-        };
+        domain("root@localhost", HostNameError::Localhost { text: text("localhost") });
+        let character = HostNameError::Character { text: text("example.org>"), character: '>' };
         domain("a@example.org>", character);
     }
 

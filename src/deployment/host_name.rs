@@ -28,9 +28,7 @@ text_type!(HostName, HostNameError);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HostNameError {
     /// Nothing, or only blanks.
-    #[error(
-        "the host name is empty. Write the name under which the instance is reached, like social.example.org"
-    )]
+    #[error("the host name is empty. Write the name under which the instance is reached, like social.example.org")]
     Empty,
     /// A whole URL or a path.
     #[error("{text:?} is a URL, but only the bare host name belongs here. Write {fix}")]
@@ -41,9 +39,7 @@ pub enum HostNameError {
         fix: String,
     },
     /// An account or e-mail address.
-    #[error(
-        "{text:?} is an address with a user in it, but only the host name belongs here. Write {fix}"
-    )]
+    #[error("{text:?} is an address with a user in it, but only the host name belongs here. Write {fix}")]
     Address {
         /// What was given.
         text: String,
@@ -69,9 +65,7 @@ pub enum HostNameError {
         fix: String,
     },
     /// The trailing dot of a fully qualified name.
-    #[error(
-        "{text:?} ends with a dot, which GoToSocial would take for a part of the name. Write {fix}"
-    )]
+    #[error("{text:?} ends with a dot, which GoToSocial would take for a part of the name. Write {fix}")]
     TrailingDot {
         /// What was given.
         text: String,
@@ -143,9 +137,7 @@ pub enum HostNameError {
         length: usize,
     },
     /// A name of more than 253 characters.
-    #[error(
-        "the host name has {length} characters, but DNS allows 253 at most. Choose a shorter name"
-    )]
+    #[error("the host name has {length} characters, but DNS allows 253 at most. Choose a shorter name")]
     LongName {
         /// Its length in characters.
         length: usize,
@@ -171,54 +163,31 @@ impl FromStr for HostName {
             return Err(HostNameError::Empty);
         }
         if name.contains('/') {
-            return Err(HostNameError::Url {
-                text: text(),
-                fix: bare_name(&name),
-            });
+            return Err(HostNameError::Url { text: text(), fix: bare_name(&name) });
         }
         if let Some((_, behind)) = name.rsplit_once('@') {
-            return Err(HostNameError::Address {
-                text: text(),
-                fix: bare_name(behind),
-            });
+            return Err(HostNameError::Address { text: text(), fix: bare_name(behind) });
         }
         let unbracketed = name.strip_prefix('[').unwrap_or(&name);
-        let address = unbracketed
-            .split_once(']')
-            .map_or(unbracketed, |(address, _)| address);
+        let address = unbracketed.split_once(']').map_or(unbracketed, |(address, _)| address);
         if address.parse::<Ipv6Addr>().is_ok() || before_port(&name).parse::<Ipv4Addr>().is_ok() {
             return Err(HostNameError::IpAddress { text: text() });
         }
         if name.contains(':') {
-            return Err(HostNameError::Port {
-                text: text(),
-                fix: bare_name(&name),
-            });
+            return Err(HostNameError::Port { text: text(), fix: bare_name(&name) });
         }
         if let Some(letter) = name.chars().find(|c| !c.is_ascii()) {
-            return Err(HostNameError::NotAscii {
-                text: text(),
-                letter,
-            });
+            return Err(HostNameError::NotAscii { text: text(), letter });
         }
         let wrong = |c: &char| !(c.is_ascii_alphanumeric() || *c == '-' || *c == '.');
         if let Some(character) = name.chars().find(wrong) {
-            return Err(HostNameError::Character {
-                text: text(),
-                character,
-            });
+            return Err(HostNameError::Character { text: text(), character });
         }
         if name.split('.').rev().skip(1).any(str::is_empty) {
-            return Err(HostNameError::EmptyLabel {
-                text: text(),
-                fix: bare_name(&name),
-            });
+            return Err(HostNameError::EmptyLabel { text: text(), fix: bare_name(&name) });
         }
         if name.ends_with('.') {
-            return Err(HostNameError::TrailingDot {
-                text: text(),
-                fix: bare_name(&name),
-            });
+            return Err(HostNameError::TrailingDot { text: text(), fix: bare_name(&name) });
         }
         check_labels(given, &name)?;
         Ok(Self(name))
@@ -233,24 +202,16 @@ fn check_labels(given: &str, name: &str) -> Result<(), HostNameError> {
     }
     for label in name.split('.') {
         if label.len() > LONGEST_LABEL {
-            return Err(HostNameError::LongLabel {
-                text: text(),
-                length: label.len(),
-            });
+            return Err(HostNameError::LongLabel { text: text(), length: label.len() });
         }
         if label.starts_with('-') || label.ends_with('-') {
-            return Err(HostNameError::Hyphen {
-                text: text(),
-                label: label.to_owned(),
-            });
+            return Err(HostNameError::Hyphen { text: text(), label: label.to_owned() });
         }
     }
     match name.rsplit_once('.').map_or(name, |(_, last)| last) {
         "localhost" => Err(HostNameError::Localhost { text: text() }),
         _ if !name.contains('.') => Err(HostNameError::OneLabel { text: text() }),
-        last if last.bytes().all(|b| b.is_ascii_digit()) => {
-            Err(HostNameError::NumericEnd { text: text() })
-        }
+        last if last.bytes().all(|b| b.is_ascii_digit()) => Err(HostNameError::NumericEnd { text: text() }),
         _ => Ok(()),
     }
 }
@@ -262,29 +223,13 @@ fn before_port(name: &str) -> &str {
 
 /// The host name inside a URL or another wrapping, for the fix in a message; an example where none can be seen.
 fn bare_name(wrapped: &str) -> String {
-    let behind_scheme = wrapped
-        .split_once("//")
-        .map_or(wrapped, |(_, behind)| behind);
-    let authority = behind_scheme
-        .split(['/', '?', '#'])
-        .next()
-        .unwrap_or_default();
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let labels: Vec<&str> = before_port(host)
-        .split('.')
-        .filter(|label| !label.is_empty())
-        .collect();
+    let behind_scheme = wrapped.split_once("//").map_or(wrapped, |(_, behind)| behind);
+    let authority = behind_scheme.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let labels: Vec<&str> = before_port(host).split('.').filter(|label| !label.is_empty()).collect();
     let bare = labels.join(".");
     match check_labels(&bare, &bare) {
-        Ok(())
-            if bare
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') =>
-        {
-            bare
-        }
+        Ok(()) if bare.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') => bare,
         _ => "social.example.org".to_owned(),
     }
 }
@@ -312,26 +257,11 @@ mod tests {
 
     #[test]
     fn accepts_names_and_lowers_them() {
-        for name in [
-            "social.example.org",
-            "a.bc",
-            "xn--mnchen-3ya.example",
-            "1.2.3.com",
-            "a-b.example",
-        ] {
+        for name in ["social.example.org", "a.bc", "xn--mnchen-3ya.example", "1.2.3.com", "a-b.example"] {
             assert_eq!(name.parse::<HostName>().unwrap().as_str(), name);
         }
-        assert_eq!(
-            "Social.Example.ORG".parse::<HostName>().unwrap().as_str(),
-            "social.example.org"
-        );
-        let longest = format!(
-            "{}.{}.{}.{}",
-            "a".repeat(63),
-            "b".repeat(63),
-            "c".repeat(63),
-            "d".repeat(61)
-        );
+        assert_eq!("Social.Example.ORG".parse::<HostName>().unwrap().as_str(), "social.example.org");
+        let longest = format!("{}.{}.{}.{}", "a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61));
         assert_eq!(longest.parse::<HostName>().unwrap().as_str().len(), 253);
     }
 
@@ -341,124 +271,44 @@ mod tests {
         assert_eq!(error(""), HostNameError::Empty);
         assert_eq!(error("  "), HostNameError::Empty);
         let url = |given: &str, fix: &str| {
-            assert_eq!(
-                error(given),
-                HostNameError::Url {
-                    text: text(given),
-                    fix: text(fix)
-                }
-            );
+            assert_eq!(error(given), HostNameError::Url { text: text(given), fix: text(fix) });
         };
         url("https://social.example.org/", "social.example.org");
-        url(
-            "https://u:p@social.example.org:8443/x?y#z",
-            "social.example.org",
-        );
+        url("https://u:p@social.example.org:8443/x?y#z", "social.example.org");
         url("social.example.org/path", "social.example.org");
         url("https://", "social.example.org");
         url("https://bad name/", "social.example.org");
         let address = "@alice@social.example.org";
-        assert_eq!(
-            error(address),
-            HostNameError::Address {
-                text: text(address),
-                fix: text("social.example.org")
-            }
-        );
-        for ip in [
-            "192.0.2.1",
-            "192.0.2.1:443",
-            "::1",
-            "2001:db8::1",
-            "[2001:db8::1]",
-            "[2001:db8::1]:443",
-        ] {
-            assert_eq!(
-                error(ip),
-                HostNameError::IpAddress { text: text(ip) },
-                "{ip}"
-            );
+        assert_eq!(error(address), HostNameError::Address { text: text(address), fix: text("social.example.org") });
+        for ip in ["192.0.2.1", "192.0.2.1:443", "::1", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:443"] {
+            assert_eq!(error(ip), HostNameError::IpAddress { text: text(ip) }, "{ip}");
         }
         assert_eq!(
             error("social.example.org:443"),
-            HostNameError::Port {
-                text: text("social.example.org:443"),
-                fix: text("social.example.org")
-            }
+            HostNameError::Port { text: text("social.example.org:443"), fix: text("social.example.org") }
         );
         assert_eq!(
             error("social.example.org."),
-            HostNameError::TrailingDot {
-                text: text("social.example.org."),
-                fix: text("social.example.org")
-            }
+            HostNameError::TrailingDot { text: text("social.example.org."), fix: text("social.example.org") }
         );
-        assert_eq!(
-            error("münchen.example"),
-            HostNameError::NotAscii {
-                text: text("münchen.example"),
-                letter: 'ü'
-            }
-        );
+        assert_eq!(error("münchen.example"), HostNameError::NotAscii { text: text("münchen.example"), letter: 'ü' });
         for local in ["localhost", "LOCALHOST", "social.localhost"] {
             assert_eq!(error(local), HostNameError::Localhost { text: text(local) });
         }
-        assert_eq!(
-            error("social"),
-            HostNameError::OneLabel {
-                text: text("social")
-            }
-        );
+        assert_eq!(error("social"), HostNameError::OneLabel { text: text("social") });
         for dots in ["social..org", ".social.org", "social.org.."] {
-            assert_eq!(
-                error(dots),
-                HostNameError::EmptyLabel {
-                    text: text(dots),
-                    fix: text("social.org")
-                }
-            );
+            assert_eq!(error(dots), HostNameError::EmptyLabel { text: text(dots), fix: text("social.org") });
         }
-        for (bad, character) in [
-            ("so cial.org", ' '),
-            ("so_cial.org", '_'),
-            ("*.a.org", '*'),
-            (" a.org", ' '),
-        ] {
-            assert_eq!(
-                error(bad),
-                HostNameError::Character {
-                    text: text(bad),
-                    character
-                }
-            );
+        for (bad, character) in [("so cial.org", ' '), ("so_cial.org", '_'), ("*.a.org", '*'), (" a.org", ' ')] {
+            assert_eq!(error(bad), HostNameError::Character { text: text(bad), character });
         }
         for (bad, label) in [("-a.org", "-a"), ("a-.org", "a-"), ("a.org-", "org-")] {
-            assert_eq!(
-                error(bad),
-                HostNameError::Hyphen {
-                    text: text(bad),
-                    label: text(label)
-                }
-            );
+            assert_eq!(error(bad), HostNameError::Hyphen { text: text(bad), label: text(label) });
         }
         let long = format!("{}.org", "a".repeat(64));
-        assert_eq!(
-            error(&long),
-            HostNameError::LongLabel {
-                text: long.clone(),
-                length: 64
-            }
-        );
-        assert_eq!(
-            error(&format!("{}org", "abc.".repeat(63))),
-            HostNameError::LongName { length: 255 }
-        );
-        assert_eq!(
-            error("social.123"),
-            HostNameError::NumericEnd {
-                text: text("social.123")
-            }
-        );
+        assert_eq!(error(&long), HostNameError::LongLabel { text: long.clone(), length: 64 });
+        assert_eq!(error(&format!("{}org", "abc.".repeat(63))), HostNameError::LongName { length: 255 });
+        assert_eq!(error("social.123"), HostNameError::NumericEnd { text: text("social.123") });
     }
 
     #[test]
@@ -489,10 +339,7 @@ mod tests {
     #[test]
     fn serde_goes_through_the_check() {
         let name: HostName = serde_json::from_str("\"Social.Example.org\"").unwrap();
-        assert_eq!(
-            serde_json::to_string(&name).unwrap(),
-            "\"social.example.org\""
-        );
+        assert_eq!(serde_json::to_string(&name).unwrap(), "\"social.example.org\"");
         assert!(serde_json::from_str::<HostName>("\"localhost\"").is_err());
     }
 

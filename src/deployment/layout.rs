@@ -100,9 +100,7 @@ impl Layout {
     /// The folder of `GoToSocial`'s configuration: `/usr/local/etc/gotosocial`.
     #[must_use]
     pub fn config_folder(&self) -> PathBuf {
-        self.config
-            .parent()
-            .map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
+        self.config.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
     }
 
     /// The answers that the installation was made from: `/usr/local/etc/gts-bootstrap/deployment.toml`.
@@ -133,23 +131,11 @@ mod tests {
     fn the_default_is_what_the_documentation_says() {
         let layout = Layout::default();
         for (path, expected) in [
-            (
-                layout.release(&Version::new(0, 19, 2)),
-                "/usr/local/libexec/gotosocial/0.19.2",
-            ),
+            (layout.release(&Version::new(0, 19, 2)), "/usr/local/libexec/gotosocial/0.19.2"),
             (layout.current(), "/usr/local/libexec/gotosocial/current"),
-            (
-                layout.program(),
-                "/usr/local/libexec/gotosocial/current/gotosocial",
-            ),
-            (
-                layout.web_templates(),
-                "/usr/local/libexec/gotosocial/current/web/template",
-            ),
-            (
-                layout.web_assets(),
-                "/usr/local/libexec/gotosocial/current/web/assets",
-            ),
+            (layout.program(), "/usr/local/libexec/gotosocial/current/gotosocial"),
+            (layout.web_templates(), "/usr/local/libexec/gotosocial/current/web/template"),
+            (layout.web_assets(), "/usr/local/libexec/gotosocial/current/web/assets"),
             (layout.command.clone(), "/usr/local/bin/gotosocial"),
             (layout.storage(), "/var/db/gotosocial/storage"),
             (layout.certs(), "/var/db/gotosocial/storage/certs"),
@@ -157,23 +143,11 @@ mod tests {
             (layout.wazero(), "/var/db/gotosocial/wazero"),
             (layout.database(), "/var/db/gotosocial/sqlite.db"),
             (layout.logs.clone(), "/var/log/gotosocial"),
-            (
-                layout.config.clone(),
-                "/usr/local/etc/gotosocial/config.yaml",
-            ),
+            (layout.config.clone(), "/usr/local/etc/gotosocial/config.yaml"),
             (layout.config_folder(), "/usr/local/etc/gotosocial"),
-            (
-                layout.answers(),
-                "/usr/local/etc/gts-bootstrap/deployment.toml",
-            ),
-            (
-                layout.lock(),
-                "/usr/local/etc/gts-bootstrap/deployment.lock",
-            ),
-            (
-                layout.secrets(),
-                "/usr/local/etc/gts-bootstrap/deployment.secrets.toml",
-            ),
+            (layout.answers(), "/usr/local/etc/gts-bootstrap/deployment.toml"),
+            (layout.lock(), "/usr/local/etc/gts-bootstrap/deployment.lock"),
+            (layout.secrets(), "/usr/local/etc/gts-bootstrap/deployment.secrets.toml"),
         ] {
             assert_eq!(path, PathBuf::from(expected));
         }

@@ -37,13 +37,9 @@ pub use layout::Layout;
 pub use nearest::nearest;
 pub use passthrough::{ConfigError, Passthrough};
 pub use port_number::{PortNumber, PortNumberError};
-pub use release_wish::{
-    HexDigest, HexDigestError, ReleaseWish, Variant, VersionWish, VersionWishError,
-};
+pub use release_wish::{HexDigest, HexDigestError, ReleaseWish, Variant, VersionWish, VersionWishError};
 pub use secret::Secret;
-pub use secrets::{
-    SECRET_KEYS, Secrets, SecretsError, SecretsProblem, environment_name, secrets_file,
-};
+pub use secrets::{SECRET_KEYS, Secrets, SecretsError, SecretsProblem, environment_name, secrets_file};
 pub use user_name::{UserName, UserNameError};
 
 /// Everything that an administrator can decide about one instance.
@@ -89,11 +85,8 @@ pub enum Mode {
 
 impl Mode {
     /// Every mode, as written in the answers.
-    pub const ALL: [(&'static str, Self); 3] = [
-        ("direct", Self::Direct),
-        ("nginx", Self::Nginx),
-        ("httpd", Self::Httpd),
-    ];
+    pub const ALL: [(&'static str, Self); 3] =
+        [("direct", Self::Direct), ("nginx", Self::Nginx), ("httpd", Self::Httpd)];
 
     /// Whether a web server stands before `GoToSocial`.
     #[must_use]
@@ -173,20 +166,14 @@ mod tests {
     use super::*;
 
     fn deployment(answers: &str) -> Deployment {
-        Answers::parse(answers, "t")
-            .unwrap()
-            .deployment(&Secrets::default())
-            .unwrap()
+        Answers::parse(answers, "t").unwrap().deployment(&Secrets::default()).unwrap()
     }
 
     #[test]
     fn direct_mode_listens_to_the_world() {
         let direct = deployment("host = \"a.example\"\ntls.email = \"a@b.example\"");
         assert_eq!(direct.bind_address(), IpAddr::from([0, 0, 0, 0]));
-        assert_eq!(
-            (direct.port(), direct.letsencrypt_port()),
-            (PortNumber::HTTPS, Some(PortNumber::HTTP))
-        );
+        assert_eq!((direct.port(), direct.letsencrypt_port()), (PortNumber::HTTPS, Some(PortNumber::HTTP)));
         assert_eq!(direct.local_address().to_string(), "127.0.0.1:443");
         assert_eq!(direct.effective_account_domain().as_str(), "a.example");
         assert!(!direct.exposure.mode.is_proxy());
@@ -194,14 +181,9 @@ mod tests {
 
     #[test]
     fn proxy_mode_listens_to_the_machine() {
-        let proxied = deployment(
-            "host = \"s.a.example\"\naccount-domain = \"a.example\"\nexposure.mode = \"nginx\"",
-        );
+        let proxied = deployment("host = \"s.a.example\"\naccount-domain = \"a.example\"\nexposure.mode = \"nginx\"");
         assert_eq!(proxied.bind_address(), IpAddr::from([127, 0, 0, 1]));
-        assert_eq!(
-            (proxied.port(), proxied.letsencrypt_port()),
-            (PortNumber::BEHIND_PROXY, None)
-        );
+        assert_eq!((proxied.port(), proxied.letsencrypt_port()), (PortNumber::BEHIND_PROXY, None));
         assert_eq!(proxied.local_address().to_string(), "127.0.0.1:8080");
         assert_eq!(proxied.effective_account_domain().as_str(), "a.example");
         assert!(proxied.exposure.mode.is_proxy());
@@ -210,11 +192,9 @@ mod tests {
     #[test]
     fn a_bind_address_of_ones_own_counts() {
         let six = |address: &str| {
-            deployment(&format!(
-                "host = \"a.example\"\nexposure.mode = \"httpd\"\nconfig.bind-address = \"{address}\""
-            ))
-            .local_address()
-            .to_string()
+            deployment(&format!("host = \"a.example\"\nexposure.mode = \"httpd\"\nconfig.bind-address = \"{address}\""))
+                .local_address()
+                .to_string()
         };
         assert_eq!(six("::"), "[::1]:8080");
         assert_eq!(six("[2001:db8::1]"), "[2001:db8::1]:8080");
@@ -224,19 +204,9 @@ mod tests {
     #[test]
     fn a_serialised_deployment_shows_no_secret() {
         let secrets = Secrets::parse("db-password = \"hunter2\"", "s").unwrap();
-        let answers =
-            "host = \"a.example\"\nexposure.mode = \"httpd\"\ndatabase.type = \"postgres\"";
-        let deployment = Answers::parse(answers, "t")
-            .unwrap()
-            .deployment(&secrets)
-            .unwrap();
-        let shown = format!(
-            "{deployment:?} {}",
-            serde_json::to_string(&deployment).unwrap()
-        );
-        assert!(
-            !shown.contains("hunter2") && shown.contains("(hidden)"),
-            "{shown}"
-        );
+        let answers = "host = \"a.example\"\nexposure.mode = \"httpd\"\ndatabase.type = \"postgres\"";
+        let deployment = Answers::parse(answers, "t").unwrap().deployment(&secrets).unwrap();
+        let shown = format!("{deployment:?} {}", serde_json::to_string(&deployment).unwrap());
+        assert!(!shown.contains("hunter2") && shown.contains("(hidden)"), "{shown}");
     }
 }

@@ -6,9 +6,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, candidate)| {
-            distance * 3 <= word.chars().count().max(candidate.chars().count())
-        })
+        .filter(|(distance, candidate)| distance * 3 <= word.chars().count().max(candidate.chars().count()))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -23,9 +21,7 @@ fn distance(left: &str, right: &str) -> usize {
     for (row, l) in left.iter().enumerate() {
         let mut current = vec![row + 1];
         for (column, r) in right.iter().enumerate() {
-            let mut cost = (last[column] + usize::from(l != r))
-                .min(last[column + 1] + 1)
-                .min(current[column] + 1);
+            let mut cost = (last[column] + usize::from(l != r)).min(last[column + 1] + 1).min(current[column] + 1);
             let swapped = row > 0 && column > 0 && *l == right[column - 1] && left[row - 1] == *r;
             if swapped {
                 cost = cost.min(before_last[column - 1] + 1);

@@ -52,22 +52,16 @@ pub enum ConfigError {
         variable: String,
     },
     /// An argument of single commands.
-    #[error(
-        "this is not a setting of the server, but an argument of single gotosocial commands. Take it out"
-    )]
+    #[error("this is not a setting of the server, but an argument of single gotosocial commands. Take it out")]
     CommandLine,
     /// A TOML date or time.
-    #[error(
-        "{text} is a date or time to TOML, which GoToSocial does not know. Put it in quotes: \"{text}\""
-    )]
+    #[error("{text} is a date or time to TOML, which GoToSocial does not know. Put it in quotes: \"{text}\"")]
     Datetime {
         /// The date or time as written.
         text: String,
     },
     /// Infinity or not-a-number.
-    #[error(
-        "this is not a finite number, which GoToSocial does not know. Write an ordinary number"
-    )]
+    #[error("this is not a finite number, which GoToSocial does not know. Write an ordinary number")]
     NotFinite,
     /// The wrong kind of value for a known setting.
     #[error("this is {found}, but GoToSocial takes {} here. Write it like: {key} = {}", wanted.described(), wanted.example())]
@@ -88,9 +82,7 @@ pub enum ConfigError {
         found: &'static str,
     },
     /// The same setting flat and nested.
-    #[error(
-        "the setting {key} is given twice, flat and in a section of its own. Take one of the two out"
-    )]
+    #[error("the setting {key} is given twice, flat and in a section of its own. Take one of the two out")]
     Twice {
         /// The key.
         key: String,
@@ -124,10 +116,7 @@ pub enum ConfigError {
 impl ConfigError {
     /// Says where a secret belongs.
     pub(super) fn secret(key: &str) -> Self {
-        Self::Secret {
-            key: key.to_owned(),
-            variable: environment_name(key),
-        }
+        Self::Secret { key: key.to_owned(), variable: environment_name(key) }
     }
 }
 
@@ -141,19 +130,12 @@ impl Passthrough {
         for (key, item) in table.iter() {
             reading.read(&mut vec![key.to_owned()], item);
         }
-        let Reading {
-            mut passthrough,
-            mut refusals,
-            ..
-        } = reading;
+        let Reading { mut passthrough, mut refusals, .. } = reading;
         let mut check = |key: &str, error| refusals.push((vec![key.to_owned()], error));
         if let Some(ConfigValue::Text(text)) = passthrough.values.remove("bind-address") {
             match bind_address(&text) {
                 Ok(address) if mode == Mode::Direct && address.to_canonical().is_loopback() => {
-                    check(
-                        "bind-address",
-                        ConfigError::LoopbackInDirectMode { address },
-                    );
+                    check("bind-address", ConfigError::LoopbackInDirectMode { address });
                 }
                 Ok(address) => passthrough.bind_address = Some(address),
                 Err(error) => check("bind-address", error),
@@ -164,12 +146,7 @@ impl Passthrough {
                 if let ConfigValue::Text(entry) = entry
                     && !is_address_or_range(entry)
                 {
-                    check(
-                        "trusted-proxies",
-                        ConfigError::TrustedProxy {
-                            entry: entry.clone(),
-                        },
-                    );
+                    check("trusted-proxies", ConfigError::TrustedProxy { entry: entry.clone() });
                 }
             }
         }
@@ -197,14 +174,8 @@ impl Passthrough {
     /// through all the same: a newer server may know them.
     #[must_use]
     pub fn doubtful(&self) -> Vec<(&str, &'static str)> {
-        let unknown = self
-            .values
-            .keys()
-            .map(String::as_str)
-            .filter(|key| standing(key).is_none());
-        unknown
-            .filter_map(|key| Some((key, nearest(key, settings())?)))
-            .collect()
+        let unknown = self.values.keys().map(String::as_str).filter(|key| standing(key).is_none());
+        unknown.filter_map(|key| Some((key, nearest(key, settings())?))).collect()
     }
 }
 
@@ -247,10 +218,7 @@ impl Reading {
             return Ok(());
         }
         if NESTED.contains(&key) {
-            return Err(ConfigError::NotATable {
-                key: key.to_owned(),
-                found: described(item),
-            });
+            return Err(ConfigError::NotATable { key: key.to_owned(), found: described(item) });
         }
         // Only an empty place in the document has no value, and there nothing is to be taken.
         let Ok(value) = item.clone().into_value() else {
@@ -260,16 +228,10 @@ impl Reading {
         if let Some(Standing::Setting(wanted)) = known
             && !wanted.accepts(&value)
         {
-            return Err(ConfigError::WrongKind {
-                key: key.to_owned(),
-                found: found(&value),
-                wanted,
-            });
+            return Err(ConfigError::WrongKind { key: key.to_owned(), found: found(&value), wanted });
         }
         if !self.seen.insert(key.to_owned()) {
-            return Err(ConfigError::Twice {
-                key: key.to_owned(),
-            });
+            return Err(ConfigError::Twice { key: key.to_owned() });
         }
         self.insert(path, key, value, known.is_some());
         Ok(())
@@ -278,17 +240,13 @@ impl Reading {
     /// Stores a value: known settings and those of the nested tables flat, others as they were written.
     fn insert(&mut self, path: &[String], key: &str, value: ConfigValue, known: bool) {
         let mut table = &mut self.passthrough.values;
-        let nested = path
-            .first()
-            .is_some_and(|first| NESTED.contains(&first.as_str()));
+        let nested = path.first().is_some_and(|first| NESTED.contains(&first.as_str()));
         let (last, sections) = match path.split_last() {
             Some((last, sections)) if !known && !nested => (last.as_str(), sections),
             _ => (key, &[][..]),
         };
         for section in sections {
-            let entry = table
-                .entry(section.clone())
-                .or_insert_with(|| ConfigValue::Table(BTreeMap::new()));
+            let entry = table.entry(section.clone()).or_insert_with(|| ConfigValue::Table(BTreeMap::new()));
             // TOML itself refuses a key that is both a value and a section.
             let ConfigValue::Table(inner) = entry else {
                 return;
@@ -304,10 +262,7 @@ fn found(value: &ConfigValue) -> String {
     match value {
         ConfigValue::Text(text) => format!("{text:?}"),
         ConfigValue::Integer(number) => format!("the number {number}"),
-        ConfigValue::List(items) => match items
-            .iter()
-            .find(|item| !matches!(item, ConfigValue::Text(_)))
-        {
+        ConfigValue::List(items) => match items.iter().find(|item| !matches!(item, ConfigValue::Text(_))) {
             Some(item) => format!("a list with {} in it", item.described()),
             None => "a list".to_owned(),
         },
@@ -318,32 +273,20 @@ fn found(value: &ConfigValue) -> String {
 /// Checks that a text has the form of a key, and that YAML would not take it for something else than a text.
 pub(super) fn check_key(key: &str) -> Result<(), ConfigError> {
     const YAML_WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"];
-    let part = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    };
+    let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let begins = key.starts_with(|c: char| c.is_ascii_lowercase());
     if begins && key.split('-').all(part) && !YAML_WORDS.contains(&key) {
         Ok(())
     } else {
-        Err(ConfigError::MalformedKey {
-            key: key.to_owned(),
-        })
+        Err(ConfigError::MalformedKey { key: key.to_owned() })
     }
 }
 
 /// Reads a `bind-address`. Brackets around an IPv6 address are taken off: whether they are right depends on the
 /// server's version, and the renderer puts them on where they are.
 fn bind_address(text: &str) -> Result<IpAddr, ConfigError> {
-    let wrong = || ConfigError::BindAddress {
-        text: text.to_owned(),
-    };
-    match text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    let wrong = || ConfigError::BindAddress { text: text.to_owned() };
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(inner) => inner.parse().map(IpAddr::V6).map_err(|_| wrong()),
         None => text.parse().map_err(|_| wrong()),
     }
@@ -359,8 +302,7 @@ fn is_address_or_range(text: &str) -> bool {
         Ok(IpAddr::V6(_)) => 128,
         Err(_) => return false,
     };
-    let digits = length.bytes().all(|b| b.is_ascii_digit())
-        && (length.len() == 1 || !length.starts_with('0'));
+    let digits = length.bytes().all(|b| b.is_ascii_digit()) && (length.len() == 1 || !length.starts_with('0'));
     digits && length.parse::<u8>().is_ok_and(|length| length <= longest)
 }
 
@@ -393,10 +335,7 @@ mod tests {
             "log-level = \"warn\"\nof-the-future = [1, 2.5, {a = true}]\nmedia-local-max-size = \"40MiB\"\n\
              [new-group]\nsub = { deep = 1 }",
         );
-        assert_eq!(
-            config.get("log-level"),
-            Some(&ConfigValue::Text("warn".into()))
-        );
+        assert_eq!(config.get("log-level"), Some(&ConfigValue::Text("warn".into())));
         let json = serde_json::to_string(&config.iter().collect::<BTreeMap<_, _>>()).unwrap();
         assert_eq!(
             json,
@@ -406,59 +345,29 @@ mod tests {
 
     #[test]
     fn nested_and_flat_are_the_same() {
-        let nested = accepted(
-            "[http-client]\ntimeout = \"5s\"\n[cache]\nmemory-target = 5\naccount-mem-ratio = 0.5",
-        );
-        let flat = accepted(
-            "http-client-timeout = \"5s\"\ncache-memory-target = 5\ncache-account-mem-ratio = 0.5",
-        );
+        let nested = accepted("[http-client]\ntimeout = \"5s\"\n[cache]\nmemory-target = 5\naccount-mem-ratio = 0.5");
+        let flat = accepted("http-client-timeout = \"5s\"\ncache-memory-target = 5\ncache-account-mem-ratio = 0.5");
         assert_eq!(nested, flat);
-        assert_eq!(
-            accepted("[advanced]\nrate-limit.requests = 5"),
-            accepted("advanced-rate-limit-requests = 5"),
-        );
+        assert_eq!(accepted("[advanced]\nrate-limit.requests = 5"), accepted("advanced-rate-limit-requests = 5"),);
         assert_eq!(
             refused("http-client-timeout = \"5s\"\n[http-client]\ntimeout = \"5s\""),
-            E::Twice {
-                key: "http-client-timeout".into()
-            }
+            E::Twice { key: "http-client-timeout".into() }
         );
-        assert_eq!(
-            refused("http-client = 5"),
-            E::NotATable {
-                key: "http-client".into(),
-                found: "a whole number"
-            }
-        );
+        assert_eq!(refused("http-client = 5"), E::NotATable { key: "http-client".into(), found: "a whole number" });
         assert_eq!(accepted("cache = {}"), Passthrough::default());
     }
 
     #[test]
     fn refuses_what_is_not_for_the_file() {
-        for key in [
-            "host",
-            "letsencrypt-enabled",
-            "db-type",
-            "tls-certificate-chain",
-            "db.address",
-        ] {
-            assert!(
-                matches!(refused(&format!("{key} = \"x\"")), E::Managed { .. }),
-                "{key}"
-            );
+        for key in ["host", "letsencrypt-enabled", "db-type", "tls-certificate-chain", "db.address"] {
+            assert!(matches!(refused(&format!("{key} = \"x\"")), E::Managed { .. }), "{key}");
         }
         assert_eq!(
             refused("smtp.password = \"hunter2\""),
-            E::Secret {
-                key: "smtp-password".into(),
-                variable: "GTS_SMTP_PASSWORD".into()
-            }
+            E::Secret { key: "smtp-password".into(), variable: "GTS_SMTP_PASSWORD".into() }
         );
         assert_eq!(refused("dry-run = true"), E::CommandLine);
-        assert_eq!(
-            refused("host = {a = 1}").to_string(),
-            refused("host = 1").to_string()
-        );
+        assert_eq!(refused("host = {a = 1}").to_string(), refused("host = 1").to_string());
     }
 
     #[test]
@@ -477,35 +386,16 @@ mod tests {
             "1a",
             "\"ä\"",
         ] {
-            assert!(
-                matches!(refused(&format!("{key} = 1")), E::MalformedKey { .. }),
-                "{key}"
-            );
+            assert!(matches!(refused(&format!("{key} = 1")), E::MalformedKey { .. }), "{key}");
         }
-        assert_eq!(
-            refused("new = [{ \"a b\" = 1 }]"),
-            E::MalformedKey { key: "a b".into() }
-        );
-        assert_eq!(
-            refused("[new]\n\"a b\" = 1"),
-            E::MalformedKey { key: "a b".into() }
-        );
+        assert_eq!(refused("new = [{ \"a b\" = 1 }]"), E::MalformedKey { key: "a b".into() });
+        assert_eq!(refused("[new]\n\"a b\" = 1"), E::MalformedKey { key: "a b".into() });
     }
 
     #[test]
     fn refuses_values_that_the_server_does_not_know() {
-        assert_eq!(
-            refused("media-cleanup-from = 23:00:00"),
-            E::Datetime {
-                text: "23:00:00".into()
-            }
-        );
-        assert_eq!(
-            refused("new = [2026-01-01]"),
-            E::Datetime {
-                text: "2026-01-01".into()
-            }
-        );
+        assert_eq!(refused("media-cleanup-from = 23:00:00"), E::Datetime { text: "23:00:00".into() });
+        assert_eq!(refused("new = [2026-01-01]"), E::Datetime { text: "2026-01-01".into() });
         for number in ["inf", "-inf", "nan"] {
             assert_eq!(refused(&format!("new = {number}")), E::NotFinite);
         }
@@ -513,55 +403,22 @@ mod tests {
 
     #[test]
     fn refuses_wrong_kinds_of_known_settings() {
-        let wrong = |key: &str, found: &str, wanted| E::WrongKind {
-            key: key.into(),
-            found: found.into(),
-            wanted,
-        };
+        let wrong = |key: &str, found: &str, wanted| E::WrongKind { key: key.into(), found: found.into(), wanted };
         assert_eq!(
             refused("accounts-registration-open = \"yes please\""),
-            wrong(
-                "accounts-registration-open",
-                "\"yes please\"",
-                Kind::Boolean
-            )
+            wrong("accounts-registration-open", "\"yes please\"", Kind::Boolean)
         );
-        assert_eq!(
-            refused("smtp-port = \"587\""),
-            wrong("smtp-port", "\"587\"", Kind::Integer)
-        );
-        assert_eq!(
-            refused("log-level = true"),
-            wrong("log-level", "true or false", Kind::Text)
-        );
-        assert_eq!(
-            refused("http-client.timeout = 30"),
-            wrong("http-client-timeout", "the number 30", Kind::Duration)
-        );
-        assert_eq!(
-            refused("media-local-max-size = \"big\""),
-            wrong("media-local-max-size", "\"big\"", Kind::Size)
-        );
-        assert_eq!(
-            refused("trusted-proxies = \"127.0.0.1\""),
-            wrong("trusted-proxies", "\"127.0.0.1\"", Kind::List)
-        );
+        assert_eq!(refused("smtp-port = \"587\""), wrong("smtp-port", "\"587\"", Kind::Integer));
+        assert_eq!(refused("log-level = true"), wrong("log-level", "true or false", Kind::Text));
+        assert_eq!(refused("http-client.timeout = 30"), wrong("http-client-timeout", "the number 30", Kind::Duration));
+        assert_eq!(refused("media-local-max-size = \"big\""), wrong("media-local-max-size", "\"big\"", Kind::Size));
+        assert_eq!(refused("trusted-proxies = \"127.0.0.1\""), wrong("trusted-proxies", "\"127.0.0.1\"", Kind::List));
         assert_eq!(
             refused("trusted-proxies = [1]"),
-            wrong(
-                "trusted-proxies",
-                "a list with a whole number in it",
-                Kind::List
-            )
+            wrong("trusted-proxies", "a list with a whole number in it", Kind::List)
         );
-        assert_eq!(
-            refused("log-level = {a = 1}"),
-            wrong("log-level", "a section", Kind::Text)
-        );
-        assert_eq!(
-            refused("[[log-level]]\na = 1"),
-            wrong("log-level", "a list with a section in it", Kind::Text)
-        );
+        assert_eq!(refused("log-level = {a = 1}"), wrong("log-level", "a section", Kind::Text));
+        assert_eq!(refused("[[log-level]]\na = 1"), wrong("log-level", "a list with a section in it", Kind::Text));
         assert_eq!(
             refused("smtp-port = \"587\"").to_string(),
             "this is \"587\", but GoToSocial takes a whole number here. Write it like: smtp-port = 10"
@@ -570,61 +427,30 @@ mod tests {
 
     #[test]
     fn trusted_proxies_are_addresses_or_ranges() {
-        accepted(
-            "trusted-proxies = [\"127.0.0.1/32\", \"::1\", \"10.0.0.0/8\", \"2001:db8::/32\", \"10.1.2.3/0\"]",
-        );
+        accepted("trusted-proxies = [\"127.0.0.1/32\", \"::1\", \"10.0.0.0/8\", \"2001:db8::/32\", \"10.1.2.3/0\"]");
         accepted("trusted-proxies = []");
-        for entry in [
-            "localhost",
-            "10.0.0.0/99",
-            "10.0.0.0/",
-            "::1/129",
-            "10.0.0.0/+8",
-            "10.0.0.0/08",
-            "[::1]",
-            "",
-            "/8",
-        ] {
+        for entry in
+            ["localhost", "10.0.0.0/99", "10.0.0.0/", "::1/129", "10.0.0.0/+8", "10.0.0.0/08", "[::1]", "", "/8"]
+        {
             assert_eq!(
                 refused(&format!("trusted-proxies = [\"::1\", \"{entry}\"]")),
-                E::TrustedProxy {
-                    entry: entry.into()
-                }
+                E::TrustedProxy { entry: entry.into() }
             );
         }
     }
 
     #[test]
     fn bind_addresses() {
-        let address = |text: &str| {
-            accepted(&format!("bind-address = \"{text}\""))
-                .bind_address()
-                .unwrap()
-                .to_string()
-        };
+        let address = |text: &str| accepted(&format!("bind-address = \"{text}\"")).bind_address().unwrap().to_string();
         assert_eq!(address("127.0.0.1"), "127.0.0.1");
         assert_eq!(address("::1"), "::1");
         assert_eq!(address("[2001:db8::1]"), "2001:db8::1");
-        for text in [
-            "",
-            "localhost",
-            "[127.0.0.1]",
-            "::1]",
-            "[::1",
-            "127.0.0.1:80",
-            "fe80::1%em0",
-        ] {
-            assert_eq!(
-                refused(&format!("bind-address = \"{text}\"")),
-                E::BindAddress { text: text.into() }
-            );
+        for text in ["", "localhost", "[127.0.0.1]", "::1]", "[::1", "127.0.0.1:80", "fe80::1%em0"] {
+            assert_eq!(refused(&format!("bind-address = \"{text}\"")), E::BindAddress { text: text.into() });
         }
         for text in ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "::ffff:127.0.0.1"] {
             let (_, refusals) = read(&format!("bind-address = \"{text}\""), Mode::Direct);
-            assert!(
-                matches!(refusals[0].1, E::LoopbackInDirectMode { .. }),
-                "{text}"
-            );
+            assert!(matches!(refusals[0].1, E::LoopbackInDirectMode { .. }), "{text}");
         }
         assert_eq!(read("bind-address = \"192.0.2.1\"", Mode::Direct).1, []);
     }
@@ -638,10 +464,7 @@ mod tests {
 
     #[test]
     fn tells_everything_at_once_with_its_path() {
-        let (_, refusals) = read(
-            "host = 1\nA = 1\n[http-client]\ntimeout = 5\n[new]\nx = inf",
-            Mode::Direct,
-        );
+        let (_, refusals) = read("host = 1\nA = 1\n[http-client]\ntimeout = 5\n[new]\nx = inf", Mode::Direct);
         let paths: Vec<String> = refusals.iter().map(|(path, _)| path.join(".")).collect();
         assert_eq!(paths, ["host", "A", "http-client.timeout", "new.x"]);
     }

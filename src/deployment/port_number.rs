@@ -53,9 +53,7 @@ impl TryFrom<i64> for PortNumber {
             .ok()
             .and_then(NonZeroU16::new)
             .map(Self)
-            .ok_or_else(|| PortNumberError {
-                given: number.to_string(),
-            })
+            .ok_or_else(|| PortNumberError { given: number.to_string() })
     }
 }
 
@@ -63,9 +61,7 @@ impl FromStr for PortNumber {
     type Err = PortNumberError;
 
     fn from_str(text: &str) -> Result<Self, PortNumberError> {
-        let wrong = || PortNumberError {
-            given: text.to_owned(),
-        };
+        let wrong = || PortNumberError { given: text.to_owned() };
         // Digits only: the number parser would let "+80" through.
         if !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(wrong());
@@ -88,30 +84,14 @@ mod tests {
     #[test]
     fn takes_the_whole_range_and_no_more() {
         for number in [1_u16, 80, 443, 65535] {
-            assert_eq!(
-                PortNumber::try_from(i64::from(number)).unwrap().get(),
-                number
-            );
-            assert_eq!(
-                number.to_string().parse::<PortNumber>().unwrap().get(),
-                number
-            );
+            assert_eq!(PortNumber::try_from(i64::from(number)).unwrap().get(), number);
+            assert_eq!(number.to_string().parse::<PortNumber>().unwrap().get(), number);
         }
         for number in [0_i64, -1, 65536, i64::MAX] {
-            assert_eq!(
-                PortNumber::try_from(number).unwrap_err(),
-                PortNumberError {
-                    given: number.to_string()
-                }
-            );
+            assert_eq!(PortNumber::try_from(number).unwrap_err(), PortNumberError { given: number.to_string() });
         }
         for text in ["", "0", "65536", "+80", " 80", "8O", "-1"] {
-            assert_eq!(
-                text.parse::<PortNumber>().unwrap_err(),
-                PortNumberError {
-                    given: text.to_owned()
-                }
-            );
+            assert_eq!(text.parse::<PortNumber>().unwrap_err(), PortNumberError { given: text.to_owned() });
         }
         assert!(serde_json::from_str::<PortNumber>("0").is_err());
         assert_eq!(serde_json::to_string(&PortNumber::HTTPS).unwrap(), "443");

@@ -24,12 +24,7 @@ pub struct ReleaseWish {
 
 impl Default for ReleaseWish {
     fn default() -> Self {
-        Self {
-            version: VersionWish::Latest,
-            sha256: None,
-            variant: Variant::Default,
-            prereleases: false,
-        }
+        Self { version: VersionWish::Latest, sha256: None, variant: Variant::Auto, prereleases: false }
     }
 }
 
@@ -45,9 +40,7 @@ pub enum VersionWish {
 
 /// A text that is neither `latest` nor a version.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "{text:?} is not a version, because of this: {cause}. Write \"latest\", or all three numbers, like \"0.19.2\""
-)]
+#[error("{text:?} is not a version, because of this: {cause}. Write \"latest\", or all three numbers, like \"0.19.2\"")]
 pub struct VersionWishError {
     /// What was given.
     pub text: String,
@@ -65,10 +58,7 @@ impl FromStr for VersionWish {
         }
         Version::parse(text.strip_prefix('v').unwrap_or(text))
             .map(Self::Exact)
-            .map_err(|error| VersionWishError {
-                text: text.to_owned(),
-                cause: error.to_string(),
-            })
+            .map_err(|error| VersionWishError { text: text.to_owned(), cause: error.to_string() })
     }
 }
 
@@ -109,11 +99,8 @@ pub enum Variant {
 
 impl Variant {
     /// Every variant, as written in the answers.
-    pub const ALL: [(&'static str, Self); 3] = [
-        ("default", Self::Default),
-        ("nowasm", Self::NoWasm),
-        ("auto", Self::Auto),
-    ];
+    pub const ALL: [(&'static str, Self); 3] =
+        [("default", Self::Default), ("nowasm", Self::NoWasm), ("auto", Self::Auto)];
 }
 
 /// A SHA-256 digest as 64 lower-case hexadecimal digits. Upper case is accepted and lowered.
@@ -173,10 +160,7 @@ mod tests {
         let candidate = VersionWish::Exact(Version::parse("0.20.0-rc1").unwrap());
         assert_eq!("v0.20.0-rc1".parse(), Ok(candidate.clone()));
         let json = serde_json::to_string(&candidate).unwrap();
-        assert_eq!(
-            serde_json::from_str::<VersionWish>(&json).unwrap(),
-            candidate
-        );
+        assert_eq!(serde_json::from_str::<VersionWish>(&json).unwrap(), candidate);
         for text in ["", "0.19", "vv0.19.2", "Latest", "newest", "0.19.2 "] {
             assert_eq!(text.parse::<VersionWish>().unwrap_err().text, text);
         }
@@ -186,30 +170,15 @@ mod tests {
     fn digests() {
         let digest: HexDigest = "0123456789ABCDEF".repeat(4).parse().unwrap();
         assert_eq!(digest.as_str(), "0123456789abcdef".repeat(4));
-        assert_eq!(
-            "ab".parse::<HexDigest>(),
-            Err(HexDigestError::Length { length: 2 })
-        );
-        assert_eq!(
-            "a".repeat(65).parse::<HexDigest>(),
-            Err(HexDigestError::Length { length: 65 })
-        );
-        assert_eq!(
-            "".parse::<HexDigest>(),
-            Err(HexDigestError::Length { length: 0 })
-        );
-        assert_eq!(
-            "g".repeat(64).parse::<HexDigest>(),
-            Err(HexDigestError::Character { character: 'g' })
-        );
+        assert_eq!("ab".parse::<HexDigest>(), Err(HexDigestError::Length { length: 2 }));
+        assert_eq!("a".repeat(65).parse::<HexDigest>(), Err(HexDigestError::Length { length: 65 }));
+        assert_eq!("".parse::<HexDigest>(), Err(HexDigestError::Length { length: 0 }));
+        assert_eq!("g".repeat(64).parse::<HexDigest>(), Err(HexDigestError::Character { character: 'g' }));
     }
 
     #[test]
     fn the_default_is_the_newest_supported_build() {
         let wish = ReleaseWish::default();
-        assert_eq!(
-            (wish.version, wish.variant, wish.prereleases),
-            (VersionWish::Latest, Variant::Default, false)
-        );
+        assert_eq!((wish.version, wish.variant, wish.prereleases), (VersionWish::Latest, Variant::Auto, false));
     }
 }

@@ -54,10 +54,7 @@ mod tests {
     #[test]
     fn shows_itself_only_when_asked() {
         let secret = Secret::new("hunter2");
-        assert_eq!(
-            format!("{secret} {secret:?} {secret:#?}"),
-            "(hidden) (hidden) (hidden)"
-        );
+        assert_eq!(format!("{secret} {secret:?} {secret:#?}"), "(hidden) (hidden) (hidden)");
         assert_eq!(format!("{:?}", Some(&secret)), "Some((hidden))");
         assert_eq!(serde_json::to_string(&secret).unwrap(), "\"(hidden)\"");
         assert_eq!(secret.expose(), "hunter2");

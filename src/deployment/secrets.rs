@@ -25,8 +25,7 @@ pub const SECRET_KEYS: [&str; 6] = [
 ];
 
 /// The head of the file that [`Secrets::to_text`] gives.
-const HEAD: &str =
-    "# The secrets of this deployment. Only root may read this file: keep its mode at 0600.\n";
+const HEAD: &str = "# The secrets of this deployment. Only root may read this file: keep its mode at 0600.\n";
 
 /// Secret settings of `GoToSocial`, by their key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,18 +45,13 @@ pub struct SecretsError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SecretsProblem {
     /// Not TOML.
-    #[error(
-        "the secrets file is not valid TOML: {message}. Write each line like: smtp-password = \"…\""
-    )]
+    #[error("the secrets file is not valid TOML: {message}. Write each line like: smtp-password = \"…\"")]
     Syntax {
         /// What the TOML reader said, without the text of the file.
         message: String,
     },
     /// Not one of [`SECRET_KEYS`].
-    #[error(
-        "{key:?} is not a secret setting of GoToSocial.{} Known are: {known}",
-        hint(nearest)
-    )]
+    #[error("{key:?} is not a secret setting of GoToSocial.{} Known are: {known}", hint(nearest))]
     UnknownKey {
         /// The key.
         key: String,
@@ -101,18 +95,12 @@ impl Secrets {
         let document = Document::parse(text).map_err(|error| {
             let place = at(error.span().map(|span| line_at(text, span.start)));
             let message = error.message().replace('\n', ", ");
-            vec![SecretsError {
-                place,
-                problem: SecretsProblem::Syntax { message },
-            }]
+            vec![SecretsError { place, problem: SecretsProblem::Syntax { message } }]
         })?;
         let mut secrets = Self::default();
         let mut errors = Vec::new();
         for (name, item) in document.iter() {
-            let span = document
-                .key(name)
-                .and_then(|key| key.span())
-                .or_else(|| item.span());
+            let span = document.key(name).and_then(|key| key.span()).or_else(|| item.span());
             match read(name, item) {
                 Ok((key, secret)) => {
                     secrets.0.insert(key, secret);
@@ -123,11 +111,7 @@ impl Secrets {
                 }
             }
         }
-        if errors.is_empty() {
-            Ok(secrets)
-        } else {
-            Err(errors)
-        }
+        if errors.is_empty() { Ok(secrets) } else { Err(errors) }
     }
 
     /// Picks the secrets out of the environment: `GTS_DB_PASSWORD` and so on. Variables that are empty count as not
@@ -142,10 +126,7 @@ impl Secrets {
         let mut secrets = Self::default();
         let mut errors = Vec::new();
         for (name, value) in variables {
-            let Some(key) = SECRET_KEYS
-                .into_iter()
-                .find(|key| name == *environment_name(key))
-            else {
+            let Some(key) = SECRET_KEYS.into_iter().find(|key| name == *environment_name(key)) else {
                 continue;
             };
             match value.into_string() {
@@ -154,18 +135,12 @@ impl Secrets {
                     secrets.0.insert(key, Secret::new(value));
                 }
                 Err(_) => errors.push(SecretsError {
-                    place: Place::Environment {
-                        variable: environment_name(key),
-                    },
+                    place: Place::Environment { variable: environment_name(key) },
                     problem: SecretsProblem::NotUtf8,
                 }),
             }
         }
-        if errors.is_empty() {
-            Ok(secrets)
-        } else {
-            Err(errors)
-        }
+        if errors.is_empty() { Ok(secrets) } else { Err(errors) }
     }
 
     /// These secrets, with those of `above` in place of their own.
@@ -213,10 +188,7 @@ fn read(name: &str, item: &Item) -> Result<(&'static str, Secret), SecretsProble
         });
     };
     match item.as_str() {
-        None => Err(SecretsProblem::NotText {
-            key,
-            found: super::answer_error::described(item),
-        }),
+        None => Err(SecretsProblem::NotText { key, found: super::answer_error::described(item) }),
         Some("") => Err(SecretsProblem::Empty { key }),
         Some(text) => Ok((key, Secret::new(text))),
     }
@@ -255,54 +227,31 @@ mod tests {
     fn reads_a_file() {
         let secrets = parse("# mine\nsmtp-password = \"a\\\"b\"\ndb-password = 'x'\n").unwrap();
         assert_eq!(secrets.get("smtp-password").unwrap().expose(), "a\"b");
-        assert_eq!(
-            secrets.iter().map(|(key, _)| key).collect::<Vec<_>>(),
-            ["db-password", "smtp-password"]
-        );
+        assert_eq!(secrets.iter().map(|(key, _)| key).collect::<Vec<_>>(), ["db-password", "smtp-password"]);
         assert!(secrets.get("oidc-client-secret").is_none() && !secrets.is_empty());
         assert!(parse("").unwrap().is_empty());
     }
 
     #[test]
     fn names_every_mistake_and_no_value() {
-        let errors =
-            parse("db-passwort = \"hunter2\"\n\nsmtp-password = 5\noidc-client-secret = \"\"\n")
-                .unwrap_err();
+        let errors = parse("db-passwort = \"hunter2\"\n\nsmtp-password = 5\noidc-client-secret = \"\"\n").unwrap_err();
         let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(shown.len(), 3);
-        assert!(
-            shown[0].starts_with("s.toml:1: \"db-passwort\" is not a secret setting"),
-            "{}",
-            shown[0]
-        );
+        assert!(shown[0].starts_with("s.toml:1: \"db-passwort\" is not a secret setting"), "{}", shown[0]);
         assert!(shown[0].contains("Did you mean db-password?"));
         assert_eq!(
             shown[1],
             "s.toml:3: smtp-password is a whole number, but must be a text in quotes, like: smtp-password = \"…\""
         );
-        assert!(
-            shown[2].starts_with("s.toml:4: oidc-client-secret is empty"),
-            "{}",
-            shown[2]
-        );
+        assert!(shown[2].starts_with("s.toml:4: oidc-client-secret is empty"), "{}", shown[2]);
         assert!(!shown.concat().contains("hunter2"));
     }
 
     #[test]
     fn a_syntax_error_does_not_show_the_secret() {
-        for text in [
-            "a = 1\nsmtp-password = hunter2\n",
-            "a = 1\nsmtp-password = \"hunter2\n",
-            "x=1\nhunter2 hunter2",
-        ] {
+        for text in ["a = 1\nsmtp-password = hunter2\n", "a = 1\nsmtp-password = \"hunter2\n", "x=1\nhunter2 hunter2"] {
             let errors = parse(text).unwrap_err();
-            assert_eq!(
-                errors[0].place,
-                Place::Line {
-                    file: "s.toml".into(),
-                    line: 2
-                }
-            );
+            assert_eq!(errors[0].place, Place::Line { file: "s.toml".into(), line: 2 });
             assert!(matches!(errors[0].problem, SecretsProblem::Syntax { .. }));
             assert!(!errors[0].to_string().contains("hunter2"), "{}", errors[0]);
         }
@@ -318,9 +267,7 @@ mod tests {
             variable("DB_PASSWORD", "no"),
         ])
         .unwrap();
-        let all = parse("db-password = \"file\"\nsmtp-password = \"file\"")
-            .unwrap()
-            .overlaid_with(above);
+        let all = parse("db-password = \"file\"\nsmtp-password = \"file\"").unwrap().overlaid_with(above);
         assert_eq!(all.get("db-password").unwrap().expose(), "env");
         assert_eq!(all.get("smtp-password").unwrap().expose(), "file");
     }

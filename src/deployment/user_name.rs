@@ -22,9 +22,7 @@ text_type!(UserName, UserNameError);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UserNameError {
     /// No character, or more than 64.
-    #[error(
-        "the user name has {length} characters, but GoToSocial takes 1 to 64. Write it like alice"
-    )]
+    #[error("the user name has {length} characters, but GoToSocial takes 1 to 64. Write it like alice")]
     Length {
         /// How many characters were given.
         length: usize,
@@ -53,23 +51,10 @@ impl FromStr for UserName {
         }
         let right = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if let Some(character) = text.chars().find(|c| !right(*c)) {
-            let bare = text
-                .trim()
-                .trim_start_matches('@')
-                .split('@')
-                .next()
-                .unwrap_or_default();
+            let bare = text.trim().trim_start_matches('@').split('@').next().unwrap_or_default();
             let tame: String = bare.to_ascii_lowercase().replace(['-', '.', ' '], "_");
-            let fix = if !tame.is_empty() && tame.chars().all(right) {
-                tame
-            } else {
-                "alice".to_owned()
-            };
-            return Err(UserNameError::Character {
-                text: text.to_owned(),
-                character,
-                fix,
-            });
+            let fix = if !tame.is_empty() && tame.chars().all(right) { tame } else { "alice".to_owned() };
+            return Err(UserNameError::Character { text: text.to_owned(), character, fix });
         }
         Ok(Self(text.to_owned()))
     }
@@ -90,14 +75,8 @@ mod tests {
 
     #[test]
     fn refuses_the_rest_with_a_fix() {
-        assert_eq!(
-            "".parse::<UserName>().unwrap_err(),
-            UserNameError::Length { length: 0 }
-        );
-        assert_eq!(
-            "x".repeat(65).parse::<UserName>().unwrap_err(),
-            UserNameError::Length { length: 65 }
-        );
+        assert_eq!("".parse::<UserName>().unwrap_err(), UserNameError::Length { length: 0 });
+        assert_eq!("x".repeat(65).parse::<UserName>().unwrap_err(), UserNameError::Length { length: 65 });
         for (text, character, fix) in [
             ("Alice", 'A', "alice"),
             ("al-ice", '-', "al_ice"),
@@ -108,11 +87,7 @@ mod tests {
         ] {
             assert_eq!(
                 text.parse::<UserName>().unwrap_err(),
-                UserNameError::Character {
-                    text: text.to_owned(),
-                    character,
-                    fix: fix.to_owned()
-                }
+                UserNameError::Character { text: text.to_owned(), character, fix: fix.to_owned() }
             );
         }
     }

@@ -12,6 +12,7 @@ pub mod facts;
 pub mod files;
 pub mod network;
 pub mod operations;
+pub mod rehearsal;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -135,6 +136,10 @@ pub trait Observe {
     /// Seconds since 1970-01-01 00:00:00 UTC by the host's clock.
     fn now(&self) -> u64;
 
+    /// Where the operating system that this program runs on keeps the host's `path`: itself on FreeBSD, within the
+    /// folder on a rehearsal. For the two pieces of work that stream by themselves: unpacking and verifying a release.
+    fn local_path(&self, path: &Path) -> std::path::PathBuf;
+
     /// Tries to bind a socket as another user, in a child process that takes on the ids for good, and closes it again.
     ///
     /// # Errors
@@ -195,10 +200,6 @@ pub trait Host: Observe {
     /// # Errors
     /// A system call failed; what had gone by then is gone.
     fn remove_tree(&self, path: &Path) -> Result<(), HostError>;
-
-    /// Where the operating system that this program runs on keeps the host's `path`: itself on FreeBSD, within the
-    /// folder on a rehearsal. For the one piece of work that streams to disk by itself: unpacking a release.
-    fn local_path(&self, path: &Path) -> std::path::PathBuf;
 
     /// `pw groupadd NAME -g GID`.
     ///
@@ -269,6 +270,3 @@ pub trait Host: Observe {
     /// Waits. A rehearsal moves its model's clock instead.
     fn sleep(&self, time: std::time::Duration);
 }
-//! The boundary to the system: the real host, and the rehearsal that stands in for it.
-
-pub mod rehearsal;

@@ -62,20 +62,12 @@ struct ForgejoAsset {
 /// [`Error::NoCatalogue`] for a mirror on the web; [`Error::CatalogueUnreadable`] if the answer is not a list of
 /// releases; [`Error::NotFound`], [`Error::TooManyRequests`], [`Error::ServerFault`], [`Error::Unreachable`] and
 /// their kin from the network; [`Error::File`] for a mirror folder that cannot be read.
-pub fn catalogue(
-    source: &Source,
-    http: &HttpClient,
-    progress: &dyn Progress,
-) -> Result<Vec<Published>, Error> {
+pub fn catalogue(source: &Source, http: &HttpClient, progress: &dyn Progress) -> Result<Vec<Published>, Error> {
     let mut releases = match source {
-        Source::Upstream { base_url } | Source::StandIn { base_url } => {
-            from_forgejo(base_url, http, progress)?
-        }
+        Source::Upstream { base_url } | Source::StandIn { base_url } => from_forgejo(base_url, http, progress)?,
         Source::MirrorDir { path } => from_folder(path)?,
         Source::MirrorUrl { .. } => {
-            return Err(Error::NoCatalogue {
-                source_name: source.to_string(),
-            });
+            return Err(Error::NoCatalogue { source_name: source.to_string() });
         }
     };
     releases.sort_by(|a, b| b.version.cmp(&a.version));
@@ -94,52 +86,29 @@ pub fn newest(
     progress: &dyn Progress,
 ) -> Result<Published, Error> {
     let releases = catalogue(source, http, progress)?;
-    let only = if releases.is_empty() {
-        ""
-    } else {
-        " but prereleases, which are taken only if asked for"
-    };
+    let only = if releases.is_empty() { "" } else { " but prereleases, which are taken only if asked for" };
     releases
         .into_iter()
         .find(|release| prereleases || !release.prerelease)
-        .ok_or_else(|| Error::CatalogueEmpty {
-            source_name: source.to_string(),
-            only,
-        })
+        .ok_or_else(|| Error::CatalogueEmpty { source_name: source.to_string(), only })
 }
 
 fn version_of(tag: &str) -> Option<Version> {
     tag.strip_prefix('v').and_then(|text| text.parse().ok())
 }
 
-fn from_forgejo(
-    base_url: &BaseUrl,
-    http: &HttpClient,
-    progress: &dyn Progress,
-) -> Result<Vec<Published>, Error> {
+fn from_forgejo(base_url: &BaseUrl, http: &HttpClient, progress: &dyn Progress) -> Result<Vec<Published>, Error> {
     let mut releases = Vec::new();
     let mut first_page_length = 0;
     for number in 1..=MAX_PAGES {
         let url = Source::catalogue_page(base_url, PAGE_SIZE, number)?;
         let text = url.to_string();
-        let page =
-            read_small(&Place::Url(url), MAX_PAGE_BYTES, http, progress)?.ok_or_else(|| {
-                Error::NotFound {
-                    url: text.clone(),
-                    status: 404,
-                }
-            })?;
-        let page: Vec<ForgejoRelease> =
-            serde_json::from_slice(&page).map_err(|error| Error::CatalogueUnreadable {
-                url: text,
-                reason: error.to_string(),
-            })?;
+        let page = read_small(&Place::Url(url), MAX_PAGE_BYTES, http, progress)?
+            .ok_or_else(|| Error::NotFound { url: text.clone(), status: 404 })?;
+        let page: Vec<ForgejoRelease> = serde_json::from_slice(&page)
+            .map_err(|error| Error::CatalogueUnreadable { url: text, reason: error.to_string() })?;
         let length = page.len();
-        releases.extend(
-            page.into_iter()
-                .filter(|release| !release.draft)
-                .filter_map(published),
-        );
+        releases.extend(page.into_iter().filter(|release| !release.draft).filter_map(published));
         if number == 1 {
             first_page_length = length;
         }
@@ -156,11 +125,7 @@ fn published(release: ForgejoRelease) -> Option<Published> {
     Some(Published {
         prerelease: release.prerelease || !version.pre.is_empty(),
         version,
-        assets: release
-            .assets
-            .into_iter()
-            .map(|asset| (asset.name, asset.size))
-            .collect(),
+        assets: release.assets.into_iter().map(|asset| (asset.name, asset.size)).collect(),
     })
 }
 
@@ -178,18 +143,12 @@ fn from_folder(path: &Path) -> Result<Vec<Published>, Error> {
         let mut assets = BTreeMap::new();
         for file in fs::read_dir(&folder).map_err(Error::file("read", &folder))? {
             let file = file.map_err(Error::file("read", &folder))?;
-            let size = fs::metadata(file.path())
-                .map_err(Error::file("read", &file.path()))?
-                .len();
+            let size = fs::metadata(file.path()).map_err(Error::file("read", &file.path()))?.len();
             if let Ok(name) = file.file_name().into_string() {
                 assets.insert(name, size);
             }
         }
-        releases.push(Published {
-            prerelease: !version.pre.is_empty(),
-            version,
-            assets,
-        });
+        releases.push(Published { prerelease: !version.pre.is_empty(), version, assets });
     }
     Ok(releases)
 }
@@ -205,23 +164,17 @@ mod tests {
         for name in names {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let source = Source::MirrorDir {
-            path: folder.path().to_owned(),
-        };
+        let source = Source::MirrorDir { path: folder.path().to_owned() };
         (folder, source)
     }
 
     fn newest_of(source: &Source, prereleases: bool) -> Result<Version, Error> {
-        newest(source, prereleases, &HttpClient::default(), &NoProgress)
-            .map(|release| release.version)
+        newest(source, prereleases, &HttpClient::default(), &NoProgress).map(|release| release.version)
     }
 
     #[test]
     fn tags_are_versions_with_a_v() {
-        assert_eq!(
-            version_of("v0.20.0-rc1"),
-            Some("0.20.0-rc1".parse().unwrap())
-        );
+        assert_eq!(version_of("v0.20.0-rc1"), Some("0.20.0-rc1".parse().unwrap()));
         assert_eq!(version_of("0.20.0"), None);
         assert_eq!(version_of("vnext"), None);
     }
@@ -232,10 +185,7 @@ mod tests {
         fs::write(path.path().join("v0.99.0"), "a file, not a folder").unwrap();
         fs::write(path.path().join("v0.19.2/a.tar.gz"), "12345").unwrap();
         let releases = catalogue(&source, &HttpClient::default(), &NoProgress).unwrap();
-        let versions: Vec<String> = releases
-            .iter()
-            .map(|release| release.version.to_string())
-            .collect();
+        let versions: Vec<String> = releases.iter().map(|release| release.version.to_string()).collect();
         assert_eq!(versions, ["0.20.0-rc1", "0.19.2", "0.9.0"]);
         assert_eq!(releases[1].assets["a.tar.gz"], 5);
         assert_eq!(newest_of(&source, false).unwrap().to_string(), "0.19.2");

@@ -25,17 +25,10 @@ impl Checksums {
             if line.trim().is_empty() {
                 continue;
             }
-            let malformed = |reason| Error::MalformedChecksums {
-                place: place.to_owned(),
-                line: index + 1,
-                reason,
-            };
-            let (digest, rest) = line
-                .split_once(' ')
-                .ok_or_else(|| malformed("it has no space between digest and name"))?;
-            let digest = digest
-                .parse()
-                .map_err(|_| malformed("it does not begin with 64 hexadecimal digits"))?;
+            let malformed = |reason| Error::MalformedChecksums { place: place.to_owned(), line: index + 1, reason };
+            let (digest, rest) =
+                line.split_once(' ').ok_or_else(|| malformed("it has no space between digest and name"))?;
+            let digest = digest.parse().map_err(|_| malformed("it does not begin with 64 hexadecimal digits"))?;
             let name = rest
                 .strip_prefix([' ', '*'])
                 .ok_or_else(|| malformed("it has not two spaces between digest and name"))?;
@@ -45,16 +38,10 @@ impl Checksums {
             if let Some(earlier) = digests.insert(name.to_owned(), digest)
                 && earlier != digest
             {
-                return Err(Error::ConflictingChecksums {
-                    place: place.to_owned(),
-                    asset: name.to_owned(),
-                });
+                return Err(Error::ConflictingChecksums { place: place.to_owned(), asset: name.to_owned() });
             }
         }
-        Ok(Self {
-            place: place.to_owned(),
-            digests,
-        })
+        Ok(Self { place: place.to_owned(), digests })
     }
 
     /// The digest of one file.
@@ -66,10 +53,7 @@ impl Checksums {
         self.digests
             .get(asset)
             .copied()
-            .ok_or_else(|| Error::MissingChecksum {
-                place: self.place.clone(),
-                asset: asset.to_owned(),
-            })
+            .ok_or_else(|| Error::MissingChecksum { place: self.place.clone(), asset: asset.to_owned() })
     }
 }
 
@@ -89,14 +73,8 @@ mod tests {
     fn each_line_gives_a_digest() {
         let text = line(b"a", "a.tar.gz") + &line(b"b", "b.tar.gz").replace("  ", " *");
         let checksums = Checksums::parse(&text, PLACE).unwrap();
-        assert_eq!(
-            checksums.digest_of("a.tar.gz").unwrap(),
-            Sha256Digest::of(b"a")
-        );
-        assert_eq!(
-            checksums.digest_of("b.tar.gz").unwrap(),
-            Sha256Digest::of(b"b")
-        );
+        assert_eq!(checksums.digest_of("a.tar.gz").unwrap(), Sha256Digest::of(b"a"));
+        assert_eq!(checksums.digest_of("b.tar.gz").unwrap(), Sha256Digest::of(b"b"));
     }
 
     #[test]
@@ -121,10 +99,7 @@ mod tests {
             &Sha256Digest::of(b"a").to_string(),
         ] {
             let error = Checksums::parse(&format!("{good}{bad}"), PLACE).unwrap_err();
-            assert!(
-                matches!(error, Error::MalformedChecksums { line: 2, .. }),
-                "{bad:?}: {error}"
-            );
+            assert!(matches!(error, Error::MalformedChecksums { line: 2, .. }), "{bad:?}: {error}");
         }
     }
 
@@ -133,10 +108,7 @@ mod tests {
         let once = line(b"a", "a.tar.gz");
         assert!(Checksums::parse(&format!("{once}{once}"), PLACE).is_ok());
         let other = line(b"b", "a.tar.gz");
-        assert!(matches!(
-            Checksums::parse(&format!("{once}{other}"), PLACE),
-            Err(Error::ConflictingChecksums { .. })
-        ));
+        assert!(matches!(Checksums::parse(&format!("{once}{other}"), PLACE), Err(Error::ConflictingChecksums { .. })));
     }
 
     proptest! {

@@ -45,9 +45,7 @@ impl FromStr for Sha256Digest {
     ///
     /// [`Error::BadDigest`] unless the text is exactly 64 hexadecimal digits.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = || Error::BadDigest {
-            given: text.escape_debug().to_string(),
-        };
+        let bad = || Error::BadDigest { given: text.escape_debug().to_string() };
         let digits = text.as_bytes();
         if digits.len() != 64 {
             return Err(bad());
@@ -86,12 +84,7 @@ pub(super) struct Hashing<R> {
 impl<R: Read> Hashing<R> {
     /// Reads from `inner`, having hashed nothing yet.
     pub(super) fn new(inner: R) -> Self {
-        Self {
-            inner,
-            hasher: Sha256::new(),
-            count: 0,
-            failure: None,
-        }
+        Self { inner, hasher: Sha256::new(), count: 0, failure: None }
     }
 
     /// How many bytes have passed.
@@ -140,10 +133,7 @@ mod tests {
         let digest: Sha256Digest = EMPTY.parse().unwrap();
         assert_eq!(digest, Sha256Digest::of(b""));
         assert_eq!(digest.to_string(), EMPTY);
-        assert_eq!(
-            EMPTY.to_uppercase().parse::<Sha256Digest>().unwrap(),
-            digest
-        );
+        assert_eq!(EMPTY.to_uppercase().parse::<Sha256Digest>().unwrap(), digest);
         let json = serde_json::to_string(&digest).unwrap();
         assert_eq!(json, format!("\"{EMPTY}\""));
         assert_eq!(serde_json::from_str::<Sha256Digest>(&json).unwrap(), digest);
@@ -160,10 +150,7 @@ mod tests {
             &format!("+{}", &EMPTY[1..]),
             &format!("é{}", &EMPTY[2..]),
         ] {
-            assert!(
-                matches!(text.parse::<Sha256Digest>(), Err(Error::BadDigest { .. })),
-                "{text}"
-            );
+            assert!(matches!(text.parse::<Sha256Digest>(), Err(Error::BadDigest { .. })), "{text}");
         }
     }
 

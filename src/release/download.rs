@@ -30,12 +30,7 @@ impl<'a> Stream<'a> {
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
         let stream = match place {
-            Place::Url(url) => Self::Url(Box::new(Download::open(
-                url.clone(),
-                limit,
-                http,
-                progress,
-            )?)),
+            Place::Url(url) => Self::Url(Box::new(Download::open(url.clone(), limit, http, progress)?)),
             Place::File(path) => {
                 let file = File::open(path).map_err(Error::file("open", path))?;
                 let size = file.metadata().map_err(Error::file("read", path))?.len();
@@ -43,10 +38,7 @@ impl<'a> Stream<'a> {
             }
         };
         if stream.size().is_some_and(|size| size > limit) {
-            return Err(Error::TooLarge {
-                url: place.to_string(),
-                limit,
-            });
+            return Err(Error::TooLarge { url: place.to_string(), limit });
         }
         Ok(stream)
     }
@@ -73,11 +65,7 @@ impl Read for Stream<'_> {
 pub(super) fn stream_error(error: io::Error, place: &Place) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => error,
-        Err(source) => Error::File {
-            action: "read",
-            path: place.to_string().into(),
-            source,
-        },
+        Err(source) => Error::File { action: "read", path: place.to_string().into(), source },
     }
 }
 
@@ -96,9 +84,7 @@ pub(super) fn read_small(
         opened => opened?,
     };
     let mut bytes = Vec::new();
-    stream
-        .read_to_end(&mut bytes)
-        .map_err(|error| stream_error(error, place))?;
+    stream.read_to_end(&mut bytes).map_err(|error| stream_error(error, place))?;
     Ok(Some(bytes))
 }
 
@@ -121,12 +107,7 @@ pub(super) struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    fn open(
-        url: Url,
-        limit: u64,
-        http: &'a HttpClient,
-        progress: &'a dyn Progress,
-    ) -> Result<Self, Error> {
+    fn open(url: Url, limit: u64, http: &'a HttpClient, progress: &'a dyn Progress) -> Result<Self, Error> {
         let mut download = Self {
             url,
             http,
@@ -158,15 +139,10 @@ impl<'a> Download<'a> {
                 headers.insert(header::IF_RANGE, etag.clone());
             }
         }
-        let mut response =
-            self.http
-                .get(&self.url, headers)
-                .map_err(|failure| match *failure.error {
-                    Error::UnexpectedStatus { status: 416, .. } => {
-                        Failure::lasting(self.bad_range())
-                    }
-                    _ => failure,
-                })?;
+        let mut response = self.http.get(&self.url, headers).map_err(|failure| match *failure.error {
+            Error::UnexpectedStatus { status: 416, .. } => Failure::lasting(self.bad_range()),
+            _ => failure,
+        })?;
         let etag = strong_etag(response.headers());
         if self.received == 0 {
             if response.status() == StatusCode::PARTIAL_CONTENT {
@@ -179,8 +155,8 @@ impl<'a> Download<'a> {
                 return Err(Failure::lasting(self.changed()));
             }
             if response.status() == StatusCode::PARTIAL_CONTENT {
-                let (start, total) = content_range(response.headers())
-                    .ok_or_else(|| Failure::lasting(self.bad_range()))?;
+                let (start, total) =
+                    content_range(response.headers()).ok_or_else(|| Failure::lasting(self.bad_range()))?;
                 if start != self.received {
                     return Err(Failure::lasting(self.bad_range()));
                 }
@@ -203,13 +179,9 @@ impl<'a> Download<'a> {
 
     /// The server sends everything again: reads past what was there already.
     fn skip_received(&self, response: &mut Response) -> Result<(), Failure> {
-        let skipped = io::copy(&mut response.take(self.received), &mut io::sink())
-            .map_err(|error| self.broken(&error))?;
-        if skipped == self.received {
-            Ok(())
-        } else {
-            Err(Failure::lasting(self.changed()))
-        }
+        let skipped =
+            io::copy(&mut response.take(self.received), &mut io::sink()).map_err(|error| self.broken(&error))?;
+        if skipped == self.received { Ok(()) } else { Err(Failure::lasting(self.changed())) }
     }
 
     /// After a failure: waits for the next attempt, or gives up.
@@ -223,12 +195,7 @@ impl<'a> Download<'a> {
         }
         self.received_at_failure = self.received;
         self.failures += 1;
-        match self
-            .http
-            .settings()
-            .retry
-            .wait(self.failures, failure.asked_wait)
-        {
+        match self.http.settings().retry.wait(self.failures, failure.asked_wait) {
             Some(wait) => {
                 self.progress.retry(&failure.error.to_string(), wait);
                 thread::sleep(wait);
@@ -239,15 +206,11 @@ impl<'a> Download<'a> {
     }
 
     fn bad_range(&self) -> Error {
-        Error::BadRange {
-            url: self.url.to_string(),
-        }
+        Error::BadRange { url: self.url.to_string() }
     }
 
     fn changed(&self) -> Error {
-        Error::ChangedMeanwhile {
-            url: self.url.to_string(),
-        }
+        Error::ChangedMeanwhile { url: self.url.to_string() }
     }
 
     fn broken(&self, error: &io::Error) -> Failure {
@@ -256,16 +219,9 @@ impl<'a> Download<'a> {
             .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
             .is_some_and(reqwest::Error::is_timeout);
         Failure::passing(if timed_out {
-            Error::TimedOut {
-                url: self.url.to_string(),
-                idle: self.http.settings().timeouts.idle,
-            }
+            Error::TimedOut { url: self.url.to_string(), idle: self.http.settings().timeouts.idle }
         } else {
-            Error::BrokenOff {
-                url: self.url.to_string(),
-                received: self.received,
-                reason: deepest_cause(error),
-            }
+            Error::BrokenOff { url: self.url.to_string(), received: self.received, reason: deepest_cause(error) }
         })
     }
 }
@@ -304,10 +260,7 @@ impl Read for Download<'_> {
 
 /// The `ETag`, if it is a strong one: `If-Range` takes no other (RFC 9110, section 13.1.5).
 fn strong_etag(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers
-        .get(header::ETAG)
-        .filter(|etag| etag.as_bytes().starts_with(b"\""))
-        .cloned()
+    headers.get(header::ETAG).filter(|etag| etag.as_bytes().starts_with(b"\"")).cloned()
 }
 
 /// Start and total of a `Content-Range: bytes 100-199/200`; the total may be unknown (`*`).
@@ -337,13 +290,7 @@ mod tests {
         let read = |value| content_range(&headers(header::CONTENT_RANGE, value));
         assert_eq!(read("bytes 100-199/200"), Some((100, Some(200))));
         assert_eq!(read("bytes 100-199/*"), Some((100, None)));
-        for odd in [
-            "bytes */200",
-            "100-199/200",
-            "bytes 100/200",
-            "bytes a-b/c",
-            "",
-        ] {
+        for odd in ["bytes */200", "100-199/200", "bytes 100/200", "bytes a-b/c", ""] {
             assert_eq!(read(odd), None, "{odd}");
         }
         assert_eq!(content_range(&HeaderMap::new()), None);

@@ -34,9 +34,7 @@ impl fmt::Display for DigestOrigin {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An architecture that upstream does not build for.
-    #[error(
-        "GoToSocial has no FreeBSD build for the architecture \"{given}\". Upstream builds for amd64 and arm64."
-    )]
+    #[error("GoToSocial has no FreeBSD build for the architecture \"{given}\". Upstream builds for amd64 and arm64.")]
     UnknownArch {
         /// What was given.
         given: String,
@@ -48,9 +46,7 @@ pub enum Error {
         given: String,
     },
     /// The `nowasm` build was wanted where there is none.
-    #[error(
-        "Upstream makes the nowasm build for FreeBSD on amd64 only, and this is {arch}. Choose the default build."
-    )]
+    #[error("Upstream makes the nowasm build for FreeBSD on amd64 only, and this is {arch}. Choose the default build.")]
     NoNowasmBuild {
         /// The architecture.
         arch: Arch,
@@ -64,9 +60,7 @@ pub enum Error {
         reason: String,
     },
     /// Not a SHA-256 digest.
-    #[error(
-        "\"{given}\" is not a SHA-256 digest. It must be 64 hexadecimal digits, as sha256(1) prints them."
-    )]
+    #[error("\"{given}\" is not a SHA-256 digest. It must be 64 hexadecimal digits, as sha256(1) prints them.")]
     BadDigest {
         /// What was given.
         given: String,
@@ -81,9 +75,7 @@ pub enum Error {
         url: String,
     },
     /// A stand-in release that is not on this machine.
-    #[error(
-        "The stand-in release of a rehearsal must be served on this machine, but {url} is elsewhere."
-    )]
+    #[error("The stand-in release of a rehearsal must be served on this machine, but {url} is elsewhere.")]
     StandInElsewhere {
         /// The source.
         url: String,
@@ -116,9 +108,7 @@ pub enum Error {
     },
 
     /// "Latest" was wanted from a source that cannot be asked.
-    #[error(
-        "{source_name} has no catalogue to find the latest version in. Name a version, for example 0.19.2."
-    )]
+    #[error("{source_name} has no catalogue to find the latest version in. Name a version, for example 0.19.2.")]
     NoCatalogue {
         /// The source.
         source_name: String,
@@ -143,9 +133,7 @@ pub enum Error {
     },
 
     /// HTTP 404 or 410.
-    #[error(
-        "There is nothing at {url} (the server says {status}). Check that this version exists and is spelt right."
-    )]
+    #[error("There is nothing at {url} (the server says {status}). Check that this version exists and is spelt right.")]
     NotFound {
         /// The address.
         url: String,
@@ -161,9 +149,7 @@ pub enum Error {
         wait: Option<Duration>,
     },
     /// HTTP 5xx.
-    #[error(
-        "{url}: the server has a fault of its own ({status}). Try again later, or use a mirror."
-    )]
+    #[error("{url}: the server has a fault of its own ({status}). Try again later, or use a mirror.")]
     ServerFault {
         /// The address.
         url: String,
@@ -231,9 +217,7 @@ pub enum Error {
         idle: Duration,
     },
     /// The connection broke, again and again.
-    #[error(
-        "The download of {url} broke off after {received} bytes: {reason}. Check the network, or try again later."
-    )]
+    #[error("The download of {url} broke off after {received} bytes: {reason}. Check the network, or try again later.")]
     BrokenOff {
         /// The address.
         url: String,
@@ -243,9 +227,7 @@ pub enum Error {
         reason: String,
     },
     /// More bytes than allowed.
-    #[error(
-        "{url} is larger than the {limit} bytes that are allowed for it. It is not what it should be."
-    )]
+    #[error("{url} is larger than the {limit} bytes that are allowed for it. It is not what it should be.")]
     TooLarge {
         /// The address or path.
         url: String,
@@ -253,9 +235,7 @@ pub enum Error {
         limit: u64,
     },
     /// Another file after the connection broke.
-    #[error(
-        "{url} was replaced on the server while it was being downloaded. Run again to fetch the new file."
-    )]
+    #[error("{url} was replaced on the server while it was being downloaded. Run again to fetch the new file.")]
     ChangedMeanwhile {
         /// The address.
         url: String,
@@ -270,9 +250,7 @@ pub enum Error {
     },
 
     /// A `checksums.txt` that is no such thing.
-    #[error(
-        "Line {line} of {place} is not a checksum: {reason}. The file is damaged, or it is another file."
-    )]
+    #[error("Line {line} of {place} is not a checksum: {reason}. The file is damaged, or it is another file.")]
     MalformedChecksums {
         /// Where the file is.
         place: String,
@@ -377,9 +355,7 @@ pub enum Error {
         received: u64,
     },
     /// The archive has the right digest, and yet something in it that is not allowed.
-    #[error(
-        "{asset} is refused: {refusal}. Nothing was installed. It is not laid out as GoToSocial's releases are."
-    )]
+    #[error("{asset} is refused: {refusal}. Nothing was installed. It is not laid out as GoToSocial's releases are.")]
     Archive {
         /// The archive.
         asset: String,
@@ -433,11 +409,7 @@ pub enum Error {
 impl Error {
     /// For `map_err`: a file operation that failed.
     pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File {
-            action,
-            path: path.to_path_buf(),
-            source,
-        }
+        move |source| Self::File { action, path: path.to_path_buf(), source }
     }
 }
 
@@ -450,8 +422,7 @@ fn seconds(duration: &Duration) -> String {
 }
 
 fn when(wait: &Option<Duration>) -> String {
-    wait.as_ref()
-        .map_or_else(|| "later".into(), |wait| format!("in {}", seconds(wait)))
+    wait.as_ref().map_or_else(|| "later".into(), |wait| format!("in {}", seconds(wait)))
 }
 
 /// The causes of an error in one line, without saying the same thing twice.
@@ -485,11 +456,7 @@ mod tests {
     #[test]
     fn causes_are_named_once() {
         let inner = io::Error::other("connection reset");
-        let outer = Error::File {
-            action: "read",
-            path: "/x".into(),
-            source: inner,
-        };
+        let outer = Error::File { action: "read", path: "/x".into(), source: inner };
         assert_eq!(in_words(&outer), "Cannot read /x: connection reset.");
     }
 }

@@ -42,10 +42,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     /// 15 s to connect, 60 s of silence.
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(15),
-            idle: Duration::from_secs(60),
-        }
+        Self { connect: Duration::from_secs(15), idle: Duration::from_secs(60) }
     }
 }
 
@@ -82,20 +79,12 @@ pub(super) struct Failure {
 impl Failure {
     /// A failure that stays one.
     pub(super) fn lasting(error: Error) -> Self {
-        Self {
-            error: Box::new(error),
-            transient: false,
-            asked_wait: None,
-        }
+        Self { error: Box::new(error), transient: false, asked_wait: None }
     }
 
     /// A failure that may pass.
     pub(super) fn passing(error: Error) -> Self {
-        Self {
-            error: Box::new(error),
-            transient: true,
-            asked_wait: None,
-        }
+        Self { error: Box::new(error), transient: true, asked_wait: None }
     }
 }
 
@@ -112,10 +101,7 @@ impl HttpClient {
     /// A client with these settings.
     #[must_use]
     pub fn new(settings: HttpSettings) -> Self {
-        Self {
-            settings,
-            ..Self::default()
-        }
+        Self { settings, ..Self::default() }
     }
 
     /// The settings that it was made with.
@@ -127,11 +113,7 @@ impl HttpClient {
     /// Sends one GET request, following redirects, and gives the answer if its status is 200 or 206.
     pub(super) fn get(&self, url: &Url, headers: HeaderMap) -> Result<Response, Failure> {
         let client = self.client_for(url).map_err(Failure::lasting)?;
-        let response = client
-            .get(url.clone())
-            .headers(headers)
-            .send()
-            .map_err(|error| self.failure_of(url, &error))?;
+        let response = client.get(url.clone()).headers(headers).send().map_err(|error| self.failure_of(url, &error))?;
         match response.status() {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
             status => Err(refused_by_server(url, status, response.headers())),
@@ -141,11 +123,7 @@ impl HttpClient {
     fn client_for(&self, url: &Url) -> Result<&Client, Error> {
         // A plain connection to this machine needs neither CA certificates nor a proxy.
         let loopback = url.scheme() == "http" && is_loopback(url);
-        let slot = if loopback {
-            &self.loopback
-        } else {
-            &self.verifying
-        };
+        let slot = if loopback { &self.loopback } else { &self.verifying };
         if let Some(client) = slot.get() {
             return Ok(client);
         }
@@ -167,9 +145,7 @@ impl HttpClient {
         if loopback {
             builder = builder.tls_certs_only([]);
         }
-        builder.build().map_err(|error| Error::NoCaCertificates {
-            reason: in_words(&error),
-        })
+        builder.build().map_err(|error| Error::NoCaCertificates { reason: in_words(&error) })
     }
 
     /// What a request that got no answer failed of.
@@ -177,34 +153,22 @@ impl HttpClient {
         let url = url.to_string();
         if let Some(refusal) = find_cause::<RedirectRefusal>(error) {
             return Failure::lasting(match refusal {
-                RedirectRefusal::Insecure { from, to } => Error::InsecureRedirect {
-                    from: from.clone(),
-                    to: to.clone(),
-                },
+                RedirectRefusal::Insecure { from, to } => {
+                    Error::InsecureRedirect { from: from.clone(), to: to.clone() }
+                }
                 RedirectRefusal::TooMany => Error::TooManyRedirects { url },
             });
         }
-        if let Some(rustls::Error::InvalidCertificate(reason)) = find_cause::<rustls::Error>(error)
-        {
-            return Failure::lasting(Error::Certificate {
-                url,
-                reason: reason.to_string(),
-            });
+        if let Some(rustls::Error::InvalidCertificate(reason)) = find_cause::<rustls::Error>(error) {
+            return Failure::lasting(Error::Certificate { url, reason: reason.to_string() });
         }
         if error.is_timeout() {
             return Failure::passing(Error::TimedOut {
                 url,
-                idle: if error.is_connect() {
-                    self.settings.timeouts.connect
-                } else {
-                    self.settings.timeouts.idle
-                },
+                idle: if error.is_connect() { self.settings.timeouts.connect } else { self.settings.timeouts.idle },
             });
         }
-        Failure::passing(Error::Unreachable {
-            url,
-            reason: deepest_cause(error),
-        })
+        Failure::passing(Error::Unreachable { url, reason: deepest_cause(error) })
     }
 }
 
@@ -221,10 +185,7 @@ fn refuse_redirect(previous: &[Url], next: &Url) -> Option<RedirectRefusal> {
         return Some(RedirectRefusal::TooMany);
     }
     let from = previous.iter().find(|url| url.scheme() == "https")?;
-    (next.scheme() != "https").then(|| RedirectRefusal::Insecure {
-        from: from.to_string(),
-        to: next.to_string(),
-    })
+    (next.scheme() != "https").then(|| RedirectRefusal::Insecure { from: from.to_string(), to: next.to_string() })
 }
 
 /// What an answer without the wanted content means.
@@ -238,37 +199,22 @@ fn refused_by_server(url: &Url, status: StatusCode, headers: &HeaderMap) -> Fail
         .map(Duration::from_secs);
     let (error, transient) = match code {
         404 | 410 => (Error::NotFound { url, status: code }, false),
-        429 => (
-            Error::TooManyRequests {
-                url,
-                wait: asked_wait,
-            },
-            true,
-        ),
+        429 => (Error::TooManyRequests { url, wait: asked_wait }, true),
         500..=599 => (Error::ServerFault { url, status: code }, true),
         _ => (Error::UnexpectedStatus { url, status: code }, false),
     };
-    Failure {
-        error: Box::new(error),
-        transient,
-        asked_wait,
-    }
+    Failure { error: Box::new(error), transient, asked_wait }
 }
 
 /// Looks for a certain type among the causes of an error. An `io::Error` hides the error that it wraps from
 /// `source()`, so that one is looked into as well.
-fn find_cause<'a, T: std::error::Error + 'static>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a T> {
+fn find_cause<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        next = match error
-            .downcast_ref::<std::io::Error>()
-            .and_then(|error| error.get_ref())
-        {
+        next = match error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()) {
             Some(wrapped) => Some(wrapped),
             None => error.source(),
         };
@@ -300,10 +246,7 @@ mod tests {
         let secure = Url::parse("https://example.org/b").unwrap();
         let from_secure = urls(&["https://example.org/a"]);
         assert!(refuse_redirect(&from_secure, &secure).is_none());
-        assert!(matches!(
-            refuse_redirect(&from_secure, &plain),
-            Some(RedirectRefusal::Insecure { .. })
-        ));
+        assert!(matches!(refuse_redirect(&from_secure, &plain), Some(RedirectRefusal::Insecure { .. })));
         let from_plain = urls(&["http://example.org/a"]);
         assert!(refuse_redirect(&from_plain, &plain).is_none());
         assert!(refuse_redirect(&from_plain, &secure).is_none());
@@ -313,27 +256,16 @@ mod tests {
     fn redirects_are_counted() {
         let url = Url::parse("https://example.org/b").unwrap();
         assert!(refuse_redirect(&vec![url.clone(); MAX_REDIRECTS], &url).is_none());
-        assert!(matches!(
-            refuse_redirect(&vec![url.clone(); MAX_REDIRECTS + 1], &url),
-            Some(RedirectRefusal::TooMany)
-        ));
+        assert!(matches!(refuse_redirect(&vec![url.clone(); MAX_REDIRECTS + 1], &url), Some(RedirectRefusal::TooMany)));
     }
 
     #[test]
     fn statuses_are_told_apart() {
         let url = Url::parse("https://example.org/a").unwrap();
-        let answer = |code, headers: &HeaderMap| {
-            refused_by_server(&url, StatusCode::from_u16(code).unwrap(), headers)
-        };
+        let answer = |code, headers: &HeaderMap| refused_by_server(&url, StatusCode::from_u16(code).unwrap(), headers);
         let none = HeaderMap::new();
-        assert!(matches!(
-            *answer(404, &none).error,
-            Error::NotFound { status: 404, .. }
-        ));
-        assert!(matches!(
-            *answer(403, &none).error,
-            Error::UnexpectedStatus { status: 403, .. }
-        ));
+        assert!(matches!(*answer(404, &none).error, Error::NotFound { status: 404, .. }));
+        assert!(matches!(*answer(403, &none).error, Error::UnexpectedStatus { status: 403, .. }));
         assert!(!answer(403, &none).transient);
         assert!(answer(503, &none).transient);
         let mut headers = HeaderMap::new();
@@ -348,10 +280,7 @@ mod tests {
     fn an_error_inside_an_io_error_is_found() {
         let inner = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
         let outer = std::io::Error::other(std::io::Error::other(inner));
-        assert!(matches!(
-            find_cause::<rustls::Error>(&outer),
-            Some(rustls::Error::InvalidCertificate(_))
-        ));
+        assert!(matches!(find_cause::<rustls::Error>(&outer), Some(rustls::Error::InvalidCertificate(_))));
         assert!(find_cause::<RedirectRefusal>(&outer).is_none());
     }
 }

@@ -52,55 +52,32 @@ pub fn fetch(
     if let (Some(expected), Some(actual)) = (locked.size, stream.size())
         && expected != actual
     {
-        return Err(Error::WrongSize {
-            asset: locked.asset.clone(),
-            expected,
-            actual,
-        });
+        return Err(Error::WrongSize { asset: locked.asset.clone(), expected, actual });
     }
 
     let staging = Staging::create(destination_parent, destination_name)?;
     progress.begin(&locked.asset, stream.size().or(locked.size));
-    let pass = unpack(stream, &staging.path, limits, |error| {
-        stream_error(error, &place)
-    })?;
+    let pass = unpack(stream, &staging.path, limits, |error| stream_error(error, &place))?;
     progress.done();
 
     let asset = || locked.asset.clone();
     if let Some(expected) = locked.size
         && expected != pass.bytes
     {
-        return Err(Error::WrongSize {
-            asset: asset(),
-            expected,
-            actual: pass.bytes,
-        });
+        return Err(Error::WrongSize { asset: asset(), expected, actual: pass.bytes });
     }
     let files = match pass.files {
         Err(Incomplete::Short) if pass.digest != locked.sha256 => {
-            return Err(Error::Truncated {
-                asset: asset(),
-                received: pass.bytes,
-            });
+            return Err(Error::Truncated { asset: asset(), received: pass.bytes });
         }
         _ if pass.digest != locked.sha256 => {
-            return Err(Error::WrongDigest {
-                asset: asset(),
-                expected: locked.sha256,
-                actual: pass.digest,
-            });
+            return Err(Error::WrongDigest { asset: asset(), expected: locked.sha256, actual: pass.digest });
         }
         Err(Incomplete::Short) => {
-            return Err(Error::Archive {
-                asset: asset(),
-                refusal: super::Refusal::NoEndMark,
-            });
+            return Err(Error::Archive { asset: asset(), refusal: super::Refusal::NoEndMark });
         }
         Err(Incomplete::Refused(refusal)) => {
-            return Err(Error::Archive {
-                asset: asset(),
-                refusal,
-            });
+            return Err(Error::Archive { asset: asset(), refusal });
         }
         Ok(files) => files,
     };
@@ -108,30 +85,19 @@ pub fn fetch(
     manifest.write(&staging.path)?;
     staging.publish(&destination)?;
     sync_folder(destination_parent)?;
-    Ok(Unpacked {
-        path: destination,
-        manifest,
-    })
+    Ok(Unpacked { path: destination, manifest })
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
-    if name.is_empty()
-        || name.starts_with('.')
-        || name.contains('/')
-        || name.contains(char::is_control)
-    {
-        return Err(Error::BadDestinationName {
-            name: name.escape_debug().to_string(),
-        });
+    if name.is_empty() || name.starts_with('.') || name.contains('/') || name.contains(char::is_control) {
+        return Err(Error::BadDestinationName { name: name.escape_debug().to_string() });
     }
     Ok(())
 }
 
 fn refuse_existing(path: &Path) -> Result<(), Error> {
     match fs::symlink_metadata(path) {
-        Ok(_) => Err(Error::DestinationExists {
-            path: path.to_owned(),
-        }),
+        Ok(_) => Err(Error::DestinationExists { path: path.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Error::file("look at", path)(error)),
     }
@@ -148,14 +114,8 @@ impl Staging {
         let path = parent.join(format!(".staging-{name}"));
         remove_leftover(&path)?;
         // Closed to others until it is complete.
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(Error::file("create", &path))?;
-        Ok(Self {
-            path,
-            is_published: false,
-        })
+        DirBuilder::new().mode(0o700).create(&path).map_err(Error::file("create", &path))?;
+        Ok(Self { path, is_published: false })
     }
 
     fn publish(mut self, destination: &Path) -> Result<(), Error> {
@@ -182,9 +142,7 @@ impl Drop for Staging {
 /// Removes whatever has the name of the staging folder. A link is removed, not followed.
 fn remove_leftover(path: &Path) -> Result<(), Error> {
     match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => {
-            fs::remove_dir_all(path).map_err(Error::file("remove", path))
-        }
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path).map_err(Error::file("remove", path)),
         Ok(_) => fs::remove_file(path).map_err(Error::file("remove", path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Error::file("look at", path)(error)),
@@ -200,10 +158,7 @@ mod tests {
     fn the_destination_is_one_plain_name() {
         assert!(check_name("0.19.2").is_ok());
         for name in ["", ".", "..", ".hidden", "a/b", "/a", "a\nb"] {
-            assert!(
-                matches!(check_name(name), Err(Error::BadDestinationName { .. })),
-                "{name:?}"
-            );
+            assert!(matches!(check_name(name), Err(Error::BadDestinationName { .. })), "{name:?}");
         }
     }
 
@@ -211,10 +166,7 @@ mod tests {
     fn what_is_there_is_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         assert!(refuse_existing(&folder.path().join("new")).is_ok());
-        assert!(matches!(
-            refuse_existing(folder.path()),
-            Err(Error::DestinationExists { .. })
-        ));
+        assert!(matches!(refuse_existing(folder.path()), Err(Error::DestinationExists { .. })));
         let dangling = folder.path().join("dangling");
         std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
         assert!(refuse_existing(&dangling).is_err());

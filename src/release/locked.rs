@@ -44,19 +44,14 @@ impl LockedRelease {
     pub fn check_fits(&self, source: &Source) -> Result<(), Error> {
         let stand_in = matches!(source, Source::StandIn { .. });
         if self.is_rehearsal() && !stand_in {
-            return Err(Error::RehearsalLock {
-                version: self.version.clone(),
-            });
+            return Err(Error::RehearsalLock { version: self.version.clone() });
         }
         if stand_in && !self.is_rehearsal() {
             return Err(Error::RealReleaseInRehearsal { what: "lock" });
         }
         let expected = asset_name(&self.version, self.arch, self.variant)?;
         if self.asset != expected {
-            return Err(Error::InconsistentLock {
-                asset: self.asset.escape_debug().to_string(),
-                expected,
-            });
+            return Err(Error::InconsistentLock { asset: self.asset.escape_debug().to_string(), expected });
         }
         Ok(())
     }
@@ -81,15 +76,11 @@ mod tests {
     }
 
     fn stand_in() -> Source {
-        Source::StandIn {
-            base_url: "http://127.0.0.1:1".parse().unwrap(),
-        }
+        Source::StandIn { base_url: "http://127.0.0.1:1".parse().unwrap() }
     }
 
     fn mirror() -> Source {
-        Source::MirrorDir {
-            path: PathBuf::from("/mirror"),
-        }
+        Source::MirrorDir { path: PathBuf::from("/mirror") }
     }
 
     #[test]
@@ -107,10 +98,7 @@ mod tests {
         let real = lock("https://example.org/a");
         assert!(rehearsed.check_fits(&stand_in()).is_ok());
         assert!(real.check_fits(&mirror()).is_ok());
-        assert!(matches!(
-            rehearsed.check_fits(&mirror()),
-            Err(Error::RehearsalLock { .. })
-        ));
+        assert!(matches!(rehearsed.check_fits(&mirror()), Err(Error::RehearsalLock { .. })));
         let error = real.check_fits(&stand_in()).unwrap_err();
         assert!(matches!(error, Error::RealReleaseInRehearsal { .. }));
         assert!(error.to_string().contains("--mirror"));
@@ -120,9 +108,6 @@ mod tests {
     fn a_lock_that_names_another_file_is_refused() {
         let mut odd = lock("https://example.org/a");
         odd.asset = "../gotosocial.tar.gz".into();
-        assert!(matches!(
-            odd.check_fits(&mirror()),
-            Err(Error::InconsistentLock { .. })
-        ));
+        assert!(matches!(odd.check_fits(&mirror()), Err(Error::InconsistentLock { .. })));
     }
 }

@@ -55,11 +55,7 @@ impl Manifest {
         let mut text = format!("{HEADING}\narchive {}\n", self.archive);
         for file in &self.files {
             // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
-                "{:04o} {} {} {}",
-                file.mode, file.size, file.sha256, file.path
-            );
+            let _ = writeln!(text, "{:04o} {} {} {}", file.mode, file.size, file.sha256, file.path);
         }
         text
     }
@@ -74,28 +70,18 @@ impl Manifest {
         let path = folder.join(FILE_NAME);
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::NoManifest {
-                    path: folder.to_owned(),
-                });
+                return Err(Error::NoManifest { path: folder.to_owned() });
             }
             read => read.map_err(Error::file("read", &path))?,
         };
-        parse(&String::from_utf8_lossy(&bytes)).map_err(|(line, reason)| Error::BadManifest {
-            path,
-            line,
-            reason,
-        })
+        parse(&String::from_utf8_lossy(&bytes)).map_err(|(line, reason)| Error::BadManifest { path, line, reason })
     }
 
     /// Writes the manifest into its folder, and makes sure that it is on the disk.
     pub(super) fn write(&self, folder: &Path) -> Result<(), Error> {
         let path = folder.join(FILE_NAME);
         let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(self.to_text().as_bytes())?;
             file.set_permissions(Permissions::from_mode(0o644))?;
             file.sync_all()
@@ -105,10 +91,7 @@ impl Manifest {
 }
 
 fn parse(text: &str) -> Result<Manifest, (usize, &'static str)> {
-    let mut lines = text
-        .lines()
-        .enumerate()
-        .map(|(index, line)| (index + 1, line));
+    let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
     if lines.next().is_none_or(|(_, line)| line != HEADING) {
         return Err((1, "it is not the heading of a manifest of this version"));
     }
@@ -118,8 +101,7 @@ fn parse(text: &str) -> Result<Manifest, (usize, &'static str)> {
         .ok_or((2, "it does not give the digest of the archive"))?;
     let mut files: Vec<ManifestEntry> = Vec::new();
     for (number, line) in lines {
-        let file =
-            parse_file(line).ok_or((number, "it is not a mode, a size, a digest and a path"))?;
+        let file = parse_file(line).ok_or((number, "it is not a mode, a size, a digest and a path"))?;
         if files.last().is_some_and(|last| last.path >= file.path) {
             return Err((number, "it is out of order"));
         }
@@ -136,12 +118,7 @@ fn parse_file(line: &str) -> Option<ManifestEntry> {
     let path = fields.next()?;
     // What is read here becomes a path below the folder.
     let path = super::archive_path::clean(path.as_bytes(), false).ok()?;
-    Some(ManifestEntry {
-        path,
-        size,
-        sha256,
-        mode,
-    })
+    Some(ManifestEntry { path, size, sha256, mode })
 }
 
 /// How a folder compares with its manifest.
@@ -174,11 +151,8 @@ impl Verification {
 /// As [`Manifest::read`], and [`Error::File`] if a file cannot be read.
 pub fn verify(folder: &Path) -> Result<Verification, Error> {
     let manifest = Manifest::read(folder)?;
-    let expected: BTreeMap<&str, &ManifestEntry> = manifest
-        .files
-        .iter()
-        .map(|file| (file.path.as_str(), file))
-        .collect();
+    let expected: BTreeMap<&str, &ManifestEntry> =
+        manifest.files.iter().map(|file| (file.path.as_str(), file)).collect();
     let mut walk = Walk {
         root: folder,
         expected: &expected,
@@ -189,11 +163,7 @@ pub fn verify(folder: &Path) -> Result<Verification, Error> {
     walk.folder("")?;
     Ok(Verification {
         archive: manifest.archive,
-        missing: expected
-            .keys()
-            .filter(|path| !walk.seen.contains(**path))
-            .map(|path| (*path).to_owned())
-            .collect(),
+        missing: expected.keys().filter(|path| !walk.seen.contains(**path)).map(|path| (*path).to_owned()).collect(),
         changed: walk.changed.into_iter().collect(),
         extra: walk.extra.into_iter().collect(),
     })
@@ -210,27 +180,17 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn folder(&mut self, folder: &str) -> Result<(), Error> {
         let full = self.root.join(folder);
-        let mode = fs::symlink_metadata(&full)
-            .map_err(Error::file("read", &full))?
-            .permissions()
-            .mode();
+        let mode = fs::symlink_metadata(&full).map_err(Error::file("read", &full))?.permissions().mode();
         if mode & 0o7022 != 0 {
-            self.changed
-                .insert(if folder.is_empty() { "." } else { folder }.to_owned());
+            self.changed.insert(if folder.is_empty() { "." } else { folder }.to_owned());
         }
         let mut is_empty = true;
         for entry in fs::read_dir(&full).map_err(Error::file("read", &full))? {
             let entry = entry.map_err(Error::file("read", &full))?;
             is_empty = false;
-            let kind = entry
-                .file_type()
-                .map_err(Error::file("read", &entry.path()))?;
+            let kind = entry.file_type().map_err(Error::file("read", &entry.path()))?;
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
-                let odd = entry
-                    .file_name()
-                    .as_encoded_bytes()
-                    .escape_ascii()
-                    .to_string();
+                let odd = entry.file_name().as_encoded_bytes().escape_ascii().to_string();
                 self.extra.insert(below(folder, &odd));
                 continue;
             };
@@ -259,11 +219,7 @@ impl Walk<'_> {
 }
 
 fn below(folder: &str, name: &str) -> String {
-    if folder.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{folder}/{name}")
-    }
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 fn is_unchanged(path: &Path, expected: &ManifestEntry) -> Result<bool, Error> {
@@ -291,10 +247,7 @@ mod tests {
         fs::create_dir(root.join("web")).unwrap();
         fs::set_permissions(root.join("web"), Permissions::from_mode(0o755)).unwrap();
         let mut files = Vec::new();
-        for (path, content, mode) in [
-            ("web/a.css", "css", 0o644),
-            ("gotosocial", "program", 0o755),
-        ] {
+        for (path, content, mode) in [("web/a.css", "css", 0o644), ("gotosocial", "program", 0o755)] {
             fs::write(root.join(path), content).unwrap();
             fs::set_permissions(root.join(path), Permissions::from_mode(mode)).unwrap();
             files.push(ManifestEntry {
@@ -304,9 +257,7 @@ mod tests {
                 mode,
             });
         }
-        Manifest::new(Sha256Digest::of(b"archive"), files)
-            .write(root)
-            .unwrap();
+        Manifest::new(Sha256Digest::of(b"archive"), files).write(root).unwrap();
         folder
     }
 
@@ -383,19 +334,13 @@ mod tests {
         let folder = installed();
         fs::write(folder.path().join("web/b\n.css"), "").unwrap();
         fs::create_dir(folder.path().join("empty")).unwrap();
-        assert_eq!(
-            verify(folder.path()).unwrap().extra,
-            ["empty", "web/b\\n.css"]
-        );
+        assert_eq!(verify(folder.path()).unwrap().extra, ["empty", "web/b\\n.css"]);
     }
 
     #[test]
     fn a_folder_without_a_manifest_is_not_verified() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(
-            verify(folder.path()),
-            Err(Error::NoManifest { .. })
-        ));
+        assert!(matches!(verify(folder.path()), Err(Error::NoManifest { .. })));
     }
 
     #[test]
@@ -413,10 +358,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join(FILE_NAME), bad).unwrap();
             let error = verify(folder.path()).unwrap_err();
-            assert!(
-                matches!(error, Error::BadManifest { line, .. } if line == expected),
-                "{error}"
-            );
+            assert!(matches!(error, Error::BadManifest { line, .. } if line == expected), "{error}");
         }
     }
 

@@ -47,17 +47,13 @@ impl FromStr for Arch {
         match text {
             "amd64" | "x86_64" => Ok(Self::Amd64),
             "arm64" | "aarch64" => Ok(Self::Arm64),
-            _ => Err(Error::UnknownArch {
-                given: text.escape_debug().to_string(),
-            }),
+            _ => Err(Error::UnknownArch { given: text.escape_debug().to_string() }),
         }
     }
 }
 
 /// How the program was built.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
     /// With SQLite and ffmpeg embedded as WebAssembly: the build that upstream supports.
@@ -95,9 +91,7 @@ impl FromStr for Variant {
         match text {
             "default" => Ok(Self::Default),
             "nowasm" => Ok(Self::Nowasm),
-            _ => Err(Error::UnknownVariant {
-                given: text.escape_debug().to_string(),
-            }),
+            _ => Err(Error::UnknownVariant { given: text.escape_debug().to_string() }),
         }
     }
 }
@@ -114,9 +108,7 @@ pub fn asset_name(version: &Version, arch: Arch, variant: Variant) -> Result<Str
         (Variant::Nowasm, Arch::Amd64) => "_nowasm",
         (Variant::Nowasm, Arch::Arm64) => return Err(Error::NoNowasmBuild { arch }),
     };
-    Ok(format!(
-        "gotosocial_{version}_freebsd_{arch}{suffix}.tar.gz"
-    ))
+    Ok(format!("gotosocial_{version}_freebsd_{arch}{suffix}.tar.gz"))
 }
 
 #[cfg(test)]
@@ -128,25 +120,11 @@ mod tests {
     fn archives_are_named_as_upstream_names_them() {
         let version = Version::new(0, 19, 2);
         let name = |arch, variant| asset_name(&version, arch, variant);
+        assert_eq!(name(Arch::Amd64, Variant::Default).unwrap(), "gotosocial_0.19.2_freebsd_amd64.tar.gz");
+        assert_eq!(name(Arch::Arm64, Variant::Default).unwrap(), "gotosocial_0.19.2_freebsd_arm64.tar.gz");
+        assert_eq!(name(Arch::Amd64, Variant::Nowasm).unwrap(), "gotosocial_0.19.2_freebsd_amd64_nowasm.tar.gz");
         assert_eq!(
-            name(Arch::Amd64, Variant::Default).unwrap(),
-            "gotosocial_0.19.2_freebsd_amd64.tar.gz"
-        );
-        assert_eq!(
-            name(Arch::Arm64, Variant::Default).unwrap(),
-            "gotosocial_0.19.2_freebsd_arm64.tar.gz"
-        );
-        assert_eq!(
-            name(Arch::Amd64, Variant::Nowasm).unwrap(),
-            "gotosocial_0.19.2_freebsd_amd64_nowasm.tar.gz"
-        );
-        assert_eq!(
-            asset_name(
-                &"0.20.0-rc1".parse().unwrap(),
-                Arch::Amd64,
-                Variant::Default
-            )
-            .unwrap(),
+            asset_name(&"0.20.0-rc1".parse().unwrap(), Arch::Amd64, Variant::Default).unwrap(),
             "gotosocial_0.20.0-rc1_freebsd_amd64.tar.gz"
         );
     }
@@ -168,13 +146,7 @@ mod tests {
         for variant in [Variant::Default, Variant::Nowasm] {
             assert_eq!(variant.to_string().parse::<Variant>().unwrap(), variant);
         }
-        assert!(matches!(
-            "riscv64".parse::<Arch>(),
-            Err(Error::UnknownArch { .. })
-        ));
-        assert!(matches!(
-            "wasm".parse::<Variant>(),
-            Err(Error::UnknownVariant { .. })
-        ));
+        assert!(matches!("riscv64".parse::<Arch>(), Err(Error::UnknownArch { .. })));
+        assert!(matches!("wasm".parse::<Variant>(), Err(Error::UnknownVariant { .. })));
     }
 }

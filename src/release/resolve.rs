@@ -6,8 +6,8 @@ use super::catalogue::newest;
 use super::download::read_small;
 use super::source::Place;
 use super::{
-    Arch, Checksums, DigestOrigin, Error, HttpClient, LockedRelease, Progress, Sha256Digest,
-    Source, Variant, asset_name,
+    Arch, Checksums, DigestOrigin, Error, HttpClient, LockedRelease, Progress, Sha256Digest, Source, Variant,
+    asset_name,
 };
 
 /// The largest `checksums.txt` taken, in bytes. Upstream's has some 40 lines of about 110 bytes.
@@ -77,12 +77,7 @@ pub fn resolve(
     if let (Some(lock), Some(published)) = (lock, published)
         && lock.sha256 != published
     {
-        return Err(Error::ReleaseChanged {
-            asset,
-            locked: lock.sha256,
-            published,
-            place: place.to_string(),
-        });
+        return Err(Error::ReleaseChanged { asset, locked: lock.sha256, published, place: place.to_string() });
     }
     let known = match lock {
         Some(lock) => Some((DigestOrigin::Lock, lock.sha256)),
@@ -91,9 +86,7 @@ pub fn resolve(
     let sha256 = match (known, request.pinned) {
         (Some((origin, digest)), Some(pinned)) if digest != pinned => {
             if matches!(source, Source::StandIn { .. }) {
-                return Err(Error::RealReleaseInRehearsal {
-                    what: "pinned digest",
-                });
+                return Err(Error::RealReleaseInRehearsal { what: "pinned digest" });
             }
             return Err(Error::DigestsDisagree {
                 asset,
@@ -106,10 +99,7 @@ pub fn resolve(
         (Some((_, digest)), _) => digest,
         (None, Some(pinned)) => pinned,
         (None, None) => {
-            return Err(Error::NoDigest {
-                place: place.to_string(),
-                asset,
-            });
+            return Err(Error::NoDigest { place: place.to_string(), asset });
         }
     };
     if let Some(lock) = lock {
@@ -117,11 +107,7 @@ pub fn resolve(
     }
 
     let size = match source.place(&version, &asset)? {
-        Place::File(path) => Some(
-            std::fs::metadata(&path)
-                .map_err(Error::file("read", &path))?
-                .len(),
-        ),
+        Place::File(path) => Some(std::fs::metadata(&path).map_err(Error::file("read", &path))?.len()),
         Place::Url(_) => catalogue_sizes.and_then(|sizes| sizes.get(&asset).copied()),
     };
     Ok(LockedRelease {
@@ -153,9 +139,7 @@ fn published_digest(
     let Some(bytes) = read_small(place, MAX_CHECKSUMS_BYTES, http, progress)? else {
         return Ok(None);
     };
-    Checksums::parse(&String::from_utf8_lossy(&bytes), &place.to_string())?
-        .digest_of(asset)
-        .map(Some)
+    Checksums::parse(&String::from_utf8_lossy(&bytes), &place.to_string())?.digest_of(asset).map(Some)
 }
 
 #[cfg(test)]
@@ -178,9 +162,7 @@ mod tests {
         let release = folder.path().join("v0.19.2");
         fs::create_dir(&release).unwrap();
         fs::write(release.join(ASSET), "archive").unwrap();
-        let source = Source::MirrorDir {
-            path: folder.path().to_owned(),
-        };
+        let source = Source::MirrorDir { path: folder.path().to_owned() };
         let mirror = Mirror { folder, source };
         mirror.publish(&format!("{}  {ASSET}\n", digest("archive")));
         mirror
@@ -224,10 +206,7 @@ mod tests {
         assert_eq!(lock.size, Some(7));
         assert_eq!(lock.sha256, digest("archive"));
         assert!(lock.url.starts_with("file:///") && lock.url.ends_with(ASSET));
-        let exact = Request {
-            version: WantedVersion::Exact(lock.version.clone()),
-            ..request()
-        };
+        let exact = Request { version: WantedVersion::Exact(lock.version.clone()), ..request() };
         assert_eq!(mirror.resolve(&exact).unwrap(), lock);
     }
 
@@ -236,10 +215,7 @@ mod tests {
         let mirror = mirror();
         let lock = mirror.resolve(&request()).unwrap();
         fs::create_dir(mirror.folder.path().join("v0.19.3")).unwrap();
-        let again = Request {
-            locked: Some(&lock),
-            ..request()
-        };
+        let again = Request { locked: Some(&lock), ..request() };
         assert_eq!(mirror.resolve(&again).unwrap(), lock);
     }
 
@@ -249,10 +225,7 @@ mod tests {
         let mut other = mirror.resolve(&request()).unwrap();
         other.variant = Variant::Nowasm;
         other.sha256 = digest("other");
-        let again = Request {
-            locked: Some(&other),
-            ..request()
-        };
+        let again = Request { locked: Some(&other), ..request() };
         assert_eq!(mirror.resolve(&again).unwrap().sha256, digest("archive"));
     }
 
@@ -261,44 +234,24 @@ mod tests {
         let mirror = mirror();
         let lock = mirror.resolve(&request()).unwrap();
         mirror.publish(&format!("{}  {ASSET}\n", digest("another")));
-        let again = Request {
-            locked: Some(&lock),
-            ..request()
-        };
+        let again = Request { locked: Some(&lock), ..request() };
         let error = mirror.resolve(&again).unwrap_err();
         assert!(matches!(error, Error::ReleaseChanged { .. }));
         let text = error.to_string();
-        assert!(
-            text.contains(&digest("archive").to_string())
-                && text.contains(&digest("another").to_string())
-        );
+        assert!(text.contains(&digest("archive").to_string()) && text.contains(&digest("another").to_string()));
     }
 
     #[test]
     fn a_pin_must_agree_with_what_is_published_and_with_the_lock() {
         let mirror = mirror();
         let lock = mirror.resolve(&request()).unwrap();
-        let right = Request {
-            pinned: Some(digest("archive")),
-            ..request()
-        };
+        let right = Request { pinned: Some(digest("archive")), ..request() };
         assert_eq!(mirror.resolve(&right).unwrap(), lock);
-        let wrong = Request {
-            pinned: Some(digest("another")),
-            ..request()
-        };
-        let with_lock = Request {
-            locked: Some(&lock),
-            ..wrong.clone()
-        };
-        for (request, origin) in [
-            (wrong, DigestOrigin::Published),
-            (with_lock, DigestOrigin::Lock),
-        ] {
+        let wrong = Request { pinned: Some(digest("another")), ..request() };
+        let with_lock = Request { locked: Some(&lock), ..wrong.clone() };
+        for (request, origin) in [(wrong, DigestOrigin::Published), (with_lock, DigestOrigin::Lock)] {
             let error = mirror.resolve(&request).unwrap_err();
-            assert!(
-                matches!(error, Error::DigestsDisagree { first_origin, .. } if first_origin == origin)
-            );
+            assert!(matches!(error, Error::DigestsDisagree { first_origin, .. } if first_origin == origin));
         }
     }
 
@@ -307,19 +260,10 @@ mod tests {
         let mirror = mirror();
         let lock = mirror.resolve(&request()).unwrap();
         mirror.unpublish();
-        assert!(matches!(
-            mirror.resolve(&request()),
-            Err(Error::NoDigest { .. })
-        ));
-        let pinned = Request {
-            pinned: Some(digest("archive")),
-            ..request()
-        };
+        assert!(matches!(mirror.resolve(&request()), Err(Error::NoDigest { .. })));
+        let pinned = Request { pinned: Some(digest("archive")), ..request() };
         assert_eq!(mirror.resolve(&pinned).unwrap(), lock);
-        let locked = Request {
-            locked: Some(&lock),
-            ..request()
-        };
+        let locked = Request { locked: Some(&lock), ..request() };
         assert_eq!(mirror.resolve(&locked).unwrap(), lock);
     }
 
@@ -327,54 +271,29 @@ mod tests {
     fn a_checksums_file_without_the_archive_is_refused_even_with_a_pin() {
         let mirror = mirror();
         mirror.publish(&format!("{}  other.tar.gz\n", digest("other")));
-        let pinned = Request {
-            pinned: Some(digest("archive")),
-            ..request()
-        };
-        assert!(matches!(
-            mirror.resolve(&pinned),
-            Err(Error::MissingChecksum { .. })
-        ));
+        let pinned = Request { pinned: Some(digest("archive")), ..request() };
+        assert!(matches!(mirror.resolve(&pinned), Err(Error::MissingChecksum { .. })));
     }
 
     #[test]
     fn a_version_or_an_archive_that_is_not_there_is_an_error() {
         let mirror = mirror();
-        let exact = Request {
-            version: WantedVersion::Exact(Version::new(9, 9, 9)),
-            ..request()
-        };
-        assert!(matches!(
-            mirror.resolve(&exact),
-            Err(Error::NoDigest { .. })
-        ));
+        let exact = Request { version: WantedVersion::Exact(Version::new(9, 9, 9)), ..request() };
+        assert!(matches!(mirror.resolve(&exact), Err(Error::NoDigest { .. })));
         fs::remove_file(mirror.folder.path().join("v0.19.2").join(ASSET)).unwrap();
-        assert!(matches!(
-            mirror.resolve(&request()),
-            Err(Error::File { .. })
-        ));
+        assert!(matches!(mirror.resolve(&request()), Err(Error::File { .. })));
     }
 
     #[test]
     fn nowasm_for_arm64_is_refused() {
-        let odd = Request {
-            arch: Arch::Arm64,
-            variant: Variant::Nowasm,
-            ..request()
-        };
-        assert!(matches!(
-            mirror().resolve(&odd),
-            Err(Error::NoNowasmBuild { .. })
-        ));
+        let odd = Request { arch: Arch::Arm64, variant: Variant::Nowasm, ..request() };
+        assert!(matches!(mirror().resolve(&odd), Err(Error::NoNowasmBuild { .. })));
     }
 
     #[test]
     fn plain_http_without_a_pin_is_refused_before_anything_is_asked() {
         let source = Source::mirror("http://mirror.example.org").unwrap();
-        let exact = Request {
-            version: WantedVersion::Exact(Version::new(0, 19, 2)),
-            ..request()
-        };
+        let exact = Request { version: WantedVersion::Exact(Version::new(0, 19, 2)), ..request() };
         assert!(matches!(
             resolve(&exact, &source, &HttpClient::default(), &NoProgress),
             Err(Error::HttpWithoutPin { .. })
@@ -386,13 +305,7 @@ mod tests {
         let mirror = mirror();
         let mut lock = mirror.resolve(&request()).unwrap();
         lock.url = format!("rehearsal:v0.19.2/{ASSET}");
-        let again = Request {
-            locked: Some(&lock),
-            ..request()
-        };
-        assert!(matches!(
-            mirror.resolve(&again),
-            Err(Error::RehearsalLock { .. })
-        ));
+        let again = Request { locked: Some(&lock), ..request() };
+        assert!(matches!(mirror.resolve(&again), Err(Error::RehearsalLock { .. })));
     }
 }

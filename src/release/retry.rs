@@ -21,11 +21,7 @@ pub struct Retry {
 impl Default for Retry {
     /// 6 attempts, waiting 1 s at first and 30 s at most.
     fn default() -> Self {
-        Self {
-            attempts: 6,
-            first_wait: Duration::from_secs(1),
-            longest_wait: Duration::from_secs(30),
-        }
+        Self { attempts: 6, first_wait: Duration::from_secs(1), longest_wait: Duration::from_secs(30) }
     }
 }
 
@@ -38,19 +34,12 @@ impl Retry {
         }
         // Without a source of chance the wait is the shortest one, which does no harm.
         let chance = getrandom::u32().unwrap_or_default();
-        Some(
-            self.backoff(failures, chance)
-                .max(asked.unwrap_or_default()),
-        )
+        Some(self.backoff(failures, chance).max(asked.unwrap_or_default()))
     }
 
     fn backoff(&self, failures: u32, chance: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
-        let half = self
-            .first_wait
-            .saturating_mul(doubled)
-            .min(self.longest_wait)
-            / 2;
+        let half = self.first_wait.saturating_mul(doubled).min(self.longest_wait) / 2;
         half + half.mul_f64(f64::from(chance) / f64::from(u32::MAX))
     }
 }
@@ -60,11 +49,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const RETRY: Retry = Retry {
-        attempts: 4,
-        first_wait: Duration::from_secs(2),
-        longest_wait: Duration::from_secs(5),
-    };
+    const RETRY: Retry =
+        Retry { attempts: 4, first_wait: Duration::from_secs(2), longest_wait: Duration::from_secs(5) };
 
     #[test]
     fn the_wait_doubles_up_to_the_longest() {
@@ -84,10 +70,7 @@ mod tests {
 
     #[test]
     fn the_server_may_ask_for_more_but_not_for_ever() {
-        assert_eq!(
-            RETRY.wait(1, Some(Duration::from_secs(5))),
-            Some(Duration::from_secs(5))
-        );
+        assert_eq!(RETRY.wait(1, Some(Duration::from_secs(5))), Some(Duration::from_secs(5)));
         assert_eq!(RETRY.wait(1, Some(Duration::from_secs(6))), None);
     }
 

@@ -33,10 +33,7 @@ impl BaseUrl {
     /// The address of something below.
     pub(super) fn join(&self, path: &str) -> Result<Url, Error> {
         let text = format!("{}/{path}", self.0);
-        Url::parse(&text).map_err(|error| Error::BadSource {
-            given: text,
-            reason: error.to_string(),
-        })
+        Url::parse(&text).map_err(|error| Error::BadSource { given: text, reason: error.to_string() })
     }
 
     /// Whether the traffic is encrypted and the server proves who it is.
@@ -64,31 +61,22 @@ impl FromStr for BaseUrl {
     /// [`Error::BadSource`] unless the text is an `http` or `https` address without user name, password, query and
     /// fragment. (A password would end up in the lock file and in messages.)
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = |reason: &str| Error::BadSource {
-            given: text.escape_debug().to_string(),
-            reason: reason.to_owned(),
-        };
+        let bad = |reason: &str| Error::BadSource { given: text.escape_debug().to_string(), reason: reason.to_owned() };
         let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad(
-                "it must begin with https://, or http:// with a pinned digest",
-            ));
+            return Err(bad("it must begin with https://, or http:// with a pinned digest"));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::BadSource {
                 // The password itself must not reach a log.
                 given: url.host_str().unwrap_or_default().to_owned(),
-                reason:
-                    "it carries a user name or password, which would be recorded in the lock file"
-                        .into(),
+                reason: "it carries a user name or password, which would be recorded in the lock file".into(),
             });
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(bad("it must not have a part after ? or #"));
         }
-        Ok(Self(Cow::Owned(
-            url.as_str().trim_end_matches('/').to_owned(),
-        )))
+        Ok(Self(Cow::Owned(url.as_str().trim_end_matches('/').to_owned())))
     }
 }
 
@@ -96,10 +84,7 @@ impl FromStr for BaseUrl {
 pub(super) fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost"
-            || host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     })
 }
 
@@ -154,9 +139,7 @@ impl Source {
     /// Upstream, on Codeberg.
     #[must_use]
     pub fn upstream() -> Self {
-        Self::Upstream {
-            base_url: BaseUrl::CODEBERG,
-        }
+        Self::Upstream { base_url: BaseUrl::CODEBERG }
     }
 
     /// A mirror as an administrator names it: an `https://` or `http://` address, a `file://` address, or the
@@ -176,9 +159,7 @@ impl Source {
                     reason: "a file: address must be file:// and an absolute path".into(),
                 })?
         } else if text.contains("://") {
-            return Ok(Self::MirrorUrl {
-                base_url: text.parse()?,
-            });
+            return Ok(Self::MirrorUrl { base_url: text.parse()? });
         } else {
             PathBuf::from(text)
         };
@@ -195,15 +176,11 @@ impl Source {
     /// Where a file of a release lies.
     pub(super) fn place(&self, version: &Version, name: &str) -> Result<Place, Error> {
         match self {
-            Self::Upstream { base_url } | Self::StandIn { base_url } => base_url
-                .join(&format!("{REPOSITORY}/releases/download/v{version}/{name}"))
-                .map(Place::Url),
-            Self::MirrorUrl { base_url } => {
-                base_url.join(&format!("v{version}/{name}")).map(Place::Url)
+            Self::Upstream { base_url } | Self::StandIn { base_url } => {
+                base_url.join(&format!("{REPOSITORY}/releases/download/v{version}/{name}")).map(Place::Url)
             }
-            Self::MirrorDir { path } => {
-                Ok(Place::File(path.join(format!("v{version}")).join(name)))
-            }
+            Self::MirrorUrl { base_url } => base_url.join(&format!("v{version}/{name}")).map(Place::Url),
+            Self::MirrorDir { path } => Ok(Place::File(path.join(format!("v{version}")).join(name))),
         }
     }
 
@@ -222,9 +199,7 @@ impl Source {
     /// One page of the catalogue, for the sources that have Forgejo's interface
     /// (`GET /api/v1/repos/{owner}/{repo}/releases`).
     pub(super) fn catalogue_page(base_url: &BaseUrl, limit: u32, page: u32) -> Result<Url, Error> {
-        base_url.join(&format!(
-            "api/v1/repos/{REPOSITORY}/releases?limit={limit}&page={page}"
-        ))
+        base_url.join(&format!("api/v1/repos/{REPOSITORY}/releases?limit={limit}&page={page}"))
     }
 
     /// Checks that bytes from here can be trusted once `pinned` says whether their digest is known from elsewhere.
@@ -232,16 +207,12 @@ impl Source {
         match self {
             Self::MirrorDir { .. } => Ok(()),
             Self::StandIn { base_url } if base_url.is_loopback() => Ok(()),
-            Self::StandIn { base_url } => Err(Error::StandInElsewhere {
-                url: base_url.to_string(),
-            }),
+            Self::StandIn { base_url } => Err(Error::StandInElsewhere { url: base_url.to_string() }),
             Self::Upstream { base_url } | Self::MirrorUrl { base_url } => {
                 if base_url.is_https() || pinned {
                     Ok(())
                 } else {
-                    Err(Error::HttpWithoutPin {
-                        url: base_url.to_string(),
-                    })
+                    Err(Error::HttpWithoutPin { url: base_url.to_string() })
                 }
             }
         }
@@ -260,12 +231,10 @@ impl fmt::Display for Source {
 }
 
 fn file_url(path: &Path) -> Result<String, Error> {
-    Url::from_file_path(path)
-        .map(String::from)
-        .map_err(|()| Error::BadSource {
-            given: path.display().to_string(),
-            reason: "the path of a mirror folder must be absolute".into(),
-        })
+    Url::from_file_path(path).map(String::from).map_err(|()| Error::BadSource {
+        given: path.display().to_string(),
+        reason: "the path of a mirror folder must be absolute".into(),
+    })
 }
 
 #[cfg(test)]
@@ -282,9 +251,7 @@ mod tests {
     #[test]
     fn upstream_files_lie_where_upstream_puts_them() {
         let source = Source::default();
-        let url = format!(
-            "https://codeberg.org/superseriousbusiness/gotosocial/releases/download/v0.19.2/{ASSET}"
-        );
+        let url = format!("https://codeberg.org/superseriousbusiness/gotosocial/releases/download/v0.19.2/{ASSET}");
         assert_eq!(source.place(&version(), ASSET).unwrap().to_string(), url);
         assert_eq!(source.label(&version(), ASSET).unwrap(), url);
     }
@@ -292,34 +259,18 @@ mod tests {
     #[test]
     fn mirrors_are_trees_of_versions() {
         let source = Source::mirror("https://mirror.example.org/gts/").unwrap();
-        assert_eq!(
-            source.label(&version(), ASSET).unwrap(),
-            format!("https://mirror.example.org/gts/v0.19.2/{ASSET}")
-        );
+        assert_eq!(source.label(&version(), ASSET).unwrap(), format!("https://mirror.example.org/gts/v0.19.2/{ASSET}"));
         for text in ["/srv/gts", "file:///srv/gts"] {
             let source = Source::mirror(text).unwrap();
-            assert_eq!(
-                source,
-                Source::MirrorDir {
-                    path: "/srv/gts".into()
-                }
-            );
-            assert_eq!(
-                source.label(&version(), ASSET).unwrap(),
-                format!("file:///srv/gts/v0.19.2/{ASSET}")
-            );
+            assert_eq!(source, Source::MirrorDir { path: "/srv/gts".into() });
+            assert_eq!(source.label(&version(), ASSET).unwrap(), format!("file:///srv/gts/v0.19.2/{ASSET}"));
         }
     }
 
     #[test]
     fn the_label_of_a_stand_in_has_no_port() {
-        let source = Source::StandIn {
-            base_url: "http://127.0.0.1:49152".parse().unwrap(),
-        };
-        assert_eq!(
-            source.label(&version(), ASSET).unwrap(),
-            format!("rehearsal:v0.19.2/{ASSET}")
-        );
+        let source = Source::StandIn { base_url: "http://127.0.0.1:49152".parse().unwrap() };
+        assert_eq!(source.label(&version(), ASSET).unwrap(), format!("rehearsal:v0.19.2/{ASSET}"));
     }
 
     #[test]
@@ -344,34 +295,17 @@ mod tests {
     #[test]
     fn plain_http_needs_a_pinned_digest() {
         let plain = Source::mirror("http://mirror.example.org").unwrap();
-        assert!(matches!(
-            plain.check_transport(false),
-            Err(Error::HttpWithoutPin { .. })
-        ));
+        assert!(matches!(plain.check_transport(false), Err(Error::HttpWithoutPin { .. })));
         assert!(plain.check_transport(true).is_ok());
         assert!(Source::upstream().check_transport(false).is_ok());
-        assert!(
-            Source::mirror("/srv/gts")
-                .unwrap()
-                .check_transport(false)
-                .is_ok()
-        );
+        assert!(Source::mirror("/srv/gts").unwrap().check_transport(false).is_ok());
     }
 
     #[test]
     fn a_stand_in_is_on_this_machine() {
-        let stand_in = |url: &str| Source::StandIn {
-            base_url: url.parse().unwrap(),
-        };
-        assert!(
-            stand_in("http://127.0.0.1:80")
-                .check_transport(false)
-                .is_ok()
-        );
+        let stand_in = |url: &str| Source::StandIn { base_url: url.parse().unwrap() };
+        assert!(stand_in("http://127.0.0.1:80").check_transport(false).is_ok());
         assert!(stand_in("http://[::1]:80").check_transport(false).is_ok());
-        assert!(matches!(
-            stand_in("http://192.0.2.1").check_transport(true),
-            Err(Error::StandInElsewhere { .. })
-        ));
+        assert!(matches!(stand_in("http://192.0.2.1").check_transport(true), Err(Error::StandInElsewhere { .. })));
     }
 }

@@ -48,12 +48,7 @@ impl Default for Limits {
     /// 256 MiB packed, 1 GiB unpacked, 512 MiB for a file, 10,000 entries.
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
-        Self {
-            archive_bytes: 256 * MIB,
-            unpacked_bytes: 1024 * MIB,
-            file_bytes: 512 * MIB,
-            entries: 10_000,
-        }
+        Self { archive_bytes: 256 * MIB, unpacked_bytes: 1024 * MIB, file_bytes: 512 * MIB, entries: 10_000 }
     }
 }
 
@@ -212,11 +207,7 @@ pub(super) fn unpack<R: Read>(
             Err(incomplete)
         }
     };
-    Ok(Pass {
-        bytes: hashing.count(),
-        digest: hashing.digest(),
-        files,
-    })
+    Ok(Pass { bytes: hashing.count(), digest: hashing.digest(), files })
 }
 
 /// Counts what the tar reader takes from the gunzipped stream.
@@ -251,9 +242,7 @@ impl<R: Read> Read for Metered<R> {
             self.meter.overrun.set(true);
             return Err(io::Error::other("more than allowed"));
         }
-        let wanted = buffer
-            .len()
-            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let count = self.inner.read(&mut buffer[..wanted])?;
         self.meter.left.set(left - count as u64);
         if count == 0 {
@@ -266,19 +255,14 @@ impl<R: Read> Read for Metered<R> {
 fn pass<R: Read>(source: R, folder: &Path, limits: &Limits) -> Result<Vec<ManifestEntry>, Fault> {
     let meter = Rc::new(Meter::default());
     let gunzip = GzDecoder::new(BufReader::with_capacity(64 * 1024, source));
-    let mut archive = Archive::new(Metered {
-        inner: gunzip,
-        meter: Rc::clone(&meter),
-    });
+    let mut archive = Archive::new(Metered { inner: gunzip, meter: Rc::clone(&meter) });
     let fault = |error: io::Error, limit: u64| {
         if meter.overrun.get() {
             Fault::Refused(Refusal::HeadersTooLarge { limit })
         } else if error.kind() == io::ErrorKind::UnexpectedEof {
             Fault::Short
         } else {
-            Fault::Refused(Refusal::Malformed {
-                reason: error.to_string(),
-            })
+            Fault::Refused(Refusal::Malformed { reason: error.to_string() })
         }
     };
 
@@ -286,37 +270,23 @@ fn pass<R: Read>(source: R, folder: &Path, limits: &Limits) -> Result<Vec<Manife
     let mut count = 0;
     let mut total = 0_u64;
     meter.allow(HEADER_BYTES);
-    let mut entries = archive
-        .entries()
-        .map_err(|error| fault(error, HEADER_BYTES))?;
+    let mut entries = archive.entries().map_err(|error| fault(error, HEADER_BYTES))?;
     loop {
         meter.allow(HEADER_BYTES);
         let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(|error| fault(error, HEADER_BYTES))?;
         count += 1;
         if count > limits.entries {
-            return Err(Refusal::TooManyEntries {
-                limit: limits.entries,
-            }
-            .into());
+            return Err(Refusal::TooManyEntries { limit: limits.entries }.into());
         }
         let raw_path = entry.path_bytes().into_owned();
         let kind = entry.header().entry_type();
-        let path = clean(&raw_path, kind.is_dir()).map_err(|reason| Refusal::Path {
-            path: raw_path.escape_ascii().to_string(),
-            reason,
-        })?;
+        let path = clean(&raw_path, kind.is_dir())
+            .map_err(|reason| Refusal::Path { path: raw_path.escape_ascii().to_string(), reason })?;
         check_kind(kind, &path)?;
-        let mode = entry
-            .header()
-            .mode()
-            .map_err(|error| fault(error, HEADER_BYTES))?;
+        let mode = entry.header().mode().map_err(|error| fault(error, HEADER_BYTES))?;
         if mode & 0o7000 != 0 {
-            return Err(Refusal::SpecialMode {
-                path,
-                mode: mode & 0o7777,
-            }
-            .into());
+            return Err(Refusal::SpecialMode { path, mode: mode & 0o7777 }.into());
         }
         if kind.is_dir() {
             tree.claim_folder(&path)?;
@@ -324,35 +294,16 @@ fn pass<R: Read>(source: R, folder: &Path, limits: &Limits) -> Result<Vec<Manife
         }
         let size = entry.size();
         if size > limits.file_bytes {
-            return Err(Refusal::FileTooLarge {
-                path,
-                limit: limits.file_bytes,
-            }
-            .into());
+            return Err(Refusal::FileTooLarge { path, limit: limits.file_bytes }.into());
         }
         total = total.saturating_add(size);
         if total > limits.unpacked_bytes {
-            return Err(Refusal::UnpacksTooLarge {
-                limit: limits.unpacked_bytes,
-            }
-            .into());
+            return Err(Refusal::UnpacksTooLarge { limit: limits.unpacked_bytes }.into());
         }
-        let mode = if mode & 0o111 != 0 || path == PROGRAM {
-            0o755
-        } else {
-            0o644
-        };
+        let mode = if mode & 0o111 != 0 || path == PROGRAM { 0o755 } else { 0o644 };
         meter.allow(size);
         let sha256 = tree.write(&path, mode, size, &mut entry, |error| fault(error, size))?;
-        tree.files.insert(
-            path.clone(),
-            ManifestEntry {
-                path,
-                size,
-                sha256,
-                mode,
-            },
-        );
+        tree.files.insert(path.clone(), ManifestEntry { path, size, sha256, mode });
     }
     if meter.ended.get() {
         return Err(Refusal::NoEndMark.into());
@@ -362,11 +313,7 @@ fn pass<R: Read>(source: R, folder: &Path, limits: &Limits) -> Result<Vec<Manife
     check_tail(&mut metered, |error| fault(error, TAIL_BYTES))?;
     // The gzip trailer was checked with the last read; the archive must end there.
     let mut packed = metered.inner.into_inner();
-    if !packed
-        .fill_buf()
-        .map_err(|error| fault(error, TAIL_BYTES))?
-        .is_empty()
-    {
+    if !packed.fill_buf().map_err(|error| fault(error, TAIL_BYTES))?.is_empty() {
         return Err(Refusal::TrailingData.into());
     }
     if !tree.files.contains_key(PROGRAM) {
@@ -381,9 +328,7 @@ fn check_kind(kind: EntryType, path: &str) -> Result<(), Refusal> {
     match kind {
         EntryType::Regular | EntryType::Directory => Ok(()),
         EntryType::Symlink | EntryType::Link => Err(Refusal::Link { path: path() }),
-        EntryType::Char | EntryType::Block | EntryType::Fifo => {
-            Err(Refusal::Device { path: path() })
-        }
+        EntryType::Char | EntryType::Block | EntryType::Fifo => Err(Refusal::Device { path: path() }),
         _ => Err(Refusal::UnknownKind { path: path() }),
     }
 }
@@ -421,19 +366,12 @@ struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     fn new(root: &'a Path) -> Self {
-        Self {
-            root,
-            files: BTreeMap::new(),
-            folders: BTreeSet::new(),
-            claimed: BTreeSet::new(),
-        }
+        Self { root, files: BTreeMap::new(), folders: BTreeSet::new(), claimed: BTreeSet::new() }
     }
 
     fn claim_folder(&mut self, path: &str) -> Result<(), Refusal> {
         if !self.claimed.insert(path.to_owned()) || self.files.contains_key(path) {
-            return Err(Refusal::Duplicate {
-                path: path.to_owned(),
-            });
+            return Err(Refusal::Duplicate { path: path.to_owned() });
         }
         Ok(())
     }
@@ -444,17 +382,11 @@ impl<'a> Tree<'a> {
         for (end, _) in path.match_indices('/') {
             let folder = &path[..end];
             if self.files.contains_key(folder) {
-                return Err(Refusal::Duplicate {
-                    path: path.to_owned(),
-                }
-                .into());
+                return Err(Refusal::Duplicate { path: path.to_owned() }.into());
             }
             if self.folders.insert(folder.to_owned()) {
                 let full = self.root.join(folder);
-                DirBuilder::new()
-                    .mode(0o700)
-                    .create(&full)
-                    .map_err(Error::file("create", &full))?;
+                DirBuilder::new().mode(0o700).create(&full).map_err(Error::file("create", &full))?;
                 fs::set_permissions(&full, Permissions::from_mode(0o755))
                     .map_err(Error::file("set the mode of", &full))?;
             }
@@ -470,14 +402,8 @@ impl<'a> Tree<'a> {
         content: &mut impl Read,
         fault: impl Fn(io::Error) -> Fault,
     ) -> Result<Sha256Digest, Fault> {
-        if self.files.contains_key(path)
-            || self.folders.contains(path)
-            || self.claimed.contains(path)
-        {
-            return Err(Refusal::Duplicate {
-                path: path.to_owned(),
-            }
-            .into());
+        if self.files.contains_key(path) || self.folders.contains(path) || self.claimed.contains(path) {
+            return Err(Refusal::Duplicate { path: path.to_owned() }.into());
         }
         self.make_folders(path)?;
         let full = self.root.join(path);
@@ -506,8 +432,7 @@ impl<'a> Tree<'a> {
         if written != size {
             return Err(Refusal::NoEndMark.into());
         }
-        file.set_permissions(Permissions::from_mode(mode))
-            .map_err(write_error)?;
+        file.set_permissions(Permissions::from_mode(mode)).map_err(write_error)?;
         file.sync_all().map_err(write_error)?;
         Ok(Sha256Digest::from_hasher(hasher))
     }
@@ -522,7 +447,5 @@ impl<'a> Tree<'a> {
 
 /// Makes sure that the names in a folder survive a power failure.
 pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(Error::file("sync", path))
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::file("sync", path))
 }

@@ -22,11 +22,8 @@ use crate::release::{Arch, BaseUrl, Error, Sha256Digest, Source, Variant, asset_
 const VERSIONS: [&str; 3] = ["0.19.1", "0.19.2", "0.20.0-rc1"];
 
 /// The builds that upstream makes for FreeBSD.
-const BUILDS: [(Arch, Variant); 3] = [
-    (Arch::Amd64, Variant::Default),
-    (Arch::Amd64, Variant::Nowasm),
-    (Arch::Arm64, Variant::Default),
-];
+const BUILDS: [(Arch, Variant); 3] =
+    [(Arch::Amd64, Variant::Default), (Arch::Amd64, Variant::Nowasm), (Arch::Arm64, Variant::Default)];
 
 /// The time that every file carries, in seconds since 1970: 2025-01-01.
 const MTIME: u64 = 1_735_689_600;
@@ -53,10 +50,7 @@ impl StandIn {
     ///
     /// What the system says if there is no port or thread to be had.
     pub fn start(asked_for: &[Version]) -> io::Result<Self> {
-        let mut versions: BTreeSet<Version> = VERSIONS
-            .iter()
-            .filter_map(|text| text.parse().ok())
-            .collect();
+        let mut versions: BTreeSet<Version> = VERSIONS.iter().filter_map(|text| text.parse().ok()).collect();
         versions.extend(asked_for.iter().cloned());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -65,11 +59,7 @@ impl StandIn {
         let server = thread::Builder::new()
             .name("stand-in release".into())
             .spawn(move || serve(&listener, &versions, &ending))?;
-        Ok(Self {
-            address,
-            is_ending,
-            server: Some(server),
-        })
+        Ok(Self { address, is_ending, server: Some(server) })
     }
 
     /// The source to resolve and fetch from.
@@ -106,9 +96,7 @@ impl Drop for StandIn {
 pub fn stand_in_archive(version: &Version, arch: Arch, variant: Variant) -> Result<Vec<u8>, Error> {
     let asset = asset_name(version, arch, variant)?;
     // Stored, not compressed: the bytes then don't depend on how a compressor chooses.
-    let gzip = GzBuilder::new()
-        .mtime(0)
-        .write(Vec::new(), Compression::none());
+    let gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::none());
     let mut archive = tar::Builder::new(gzip);
     let mut pack = || -> io::Result<()> {
         for (path, mode, content) in files(version, arch, variant) {
@@ -124,49 +112,27 @@ pub fn stand_in_archive(version: &Version, arch: Arch, variant: Variant) -> Resu
         }
         archive.finish()
     };
-    pack()
-        .and_then(|()| archive.into_inner()?.finish())
-        .map_err(|source| Error::File {
-            action: "make the stand-in",
-            path: asset.into(),
-            source,
-        })
+    pack().and_then(|()| archive.into_inner()?.finish()).map_err(|source| Error::File {
+        action: "make the stand-in",
+        path: asset.into(),
+        source,
+    })
 }
 
 /// The stand-in's files: path, mode, content.
 fn files(version: &Version, arch: Arch, variant: Variant) -> Vec<(&'static str, u32, String)> {
-    let page = |title: &str| {
-        format!("<!-- stand-in for rehearsals, {version} -->\n<title>{title}</title>\n")
-    };
+    let page = |title: &str| format!("<!-- stand-in for rehearsals, {version} -->\n<title>{title}</title>\n");
     vec![
-        (
-            "LICENSE",
-            0o644,
-            "This is a stand-in for rehearsals. GoToSocial itself is under the AGPL-3.0.\n".into(),
-        ),
+        ("LICENSE", 0o644, "This is a stand-in for rehearsals. GoToSocial itself is under the AGPL-3.0.\n".into()),
         (
             "README.md",
             0o644,
-            format!(
-                "# Stand-in for GoToSocial {version}\n\nMade by gts-bootstrap for rehearsals. It does nothing.\n"
-            ),
+            format!("# Stand-in for GoToSocial {version}\n\nMade by gts-bootstrap for rehearsals. It does nothing.\n"),
         ),
-        (
-            "example/config.yaml",
-            0o644,
-            "# Stand-in for rehearsals.\nhost: \"localhost\"\n".into(),
-        ),
+        ("example/config.yaml", 0o644, "# Stand-in for rehearsals.\nhost: \"localhost\"\n".into()),
         ("gotosocial", 0o755, program(version, arch, variant)),
-        (
-            "web/assets/dist/base.css",
-            0o644,
-            "/* stand-in for rehearsals */\n".into(),
-        ),
-        (
-            "web/assets/logo.svg",
-            0o644,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\"/>\n".into(),
-        ),
+        ("web/assets/dist/base.css", 0o644, "/* stand-in for rehearsals */\n".into()),
+        ("web/assets/logo.svg", 0o644, "<svg xmlns=\"http://www.w3.org/2000/svg\"/>\n".into()),
         ("web/template/404.tmpl", 0o644, page("Not found")),
         ("web/template/index.tmpl", 0o644, page("Stand-in")),
         ("web/template/page.tmpl", 0o644, page("Page")),
@@ -192,10 +158,7 @@ fn checksums(version: &Version) -> Result<String, Error> {
     let mut lines = Vec::new();
     for (arch, variant) in BUILDS {
         let digest = Sha256Digest::of(&stand_in_archive(version, arch, variant)?);
-        lines.push(format!(
-            "{digest}  {}\n",
-            asset_name(version, arch, variant)?
-        ));
+        lines.push(format!("{digest}  {}\n", asset_name(version, arch, variant)?));
     }
     lines.sort();
     Ok(lines.concat())
@@ -204,10 +167,7 @@ fn checksums(version: &Version) -> Result<String, Error> {
 /// One page of the catalogue, newest first, in Forgejo's form.
 fn catalogue(versions: &BTreeSet<Version>, query: &str) -> Result<String, Error> {
     let number = |name: &str, default: usize| {
-        query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
-            .unwrap_or(default)
+        query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse().ok()).unwrap_or(default)
     };
     let limit = number("limit", 30);
     let first = number("page", 1).saturating_sub(1).saturating_mul(limit);
@@ -237,9 +197,8 @@ fn content(versions: &BTreeSet<Version>, target: &str) -> Result<Option<Vec<u8>>
     if path.strip_prefix("/api/v1/repos") == Some(&format!("{REPOSITORY}/releases")) {
         return Ok(Some(catalogue(versions, query)?.into_bytes()));
     }
-    let Some((tag, name)) = path
-        .strip_prefix(REPOSITORY)
-        .and_then(|path| path.strip_prefix("/releases/download/v")?.split_once('/'))
+    let Some((tag, name)) =
+        path.strip_prefix(REPOSITORY).and_then(|path| path.strip_prefix("/releases/download/v")?.split_once('/'))
     else {
         return Ok(None);
     };
@@ -293,9 +252,7 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Asked> {
         };
         let value = value.trim();
         if name.eq_ignore_ascii_case("range") {
-            asked.range_start = value
-                .strip_prefix("bytes=")
-                .and_then(|range| range.strip_suffix('-')?.parse().ok());
+            asked.range_start = value.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')?.parse().ok());
         } else if name.eq_ignore_ascii_case("if-range") {
             asked.if_range = Some(value.to_owned());
         }
@@ -313,13 +270,8 @@ fn answer(mut connection: TcpStream, versions: &BTreeSet<Version>) -> io::Result
     }
     let response = match content(versions, &asked.target) {
         Ok(Some(body)) => found(&asked, &body),
-        Ok(None) => {
-            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()
-        }
-        Err(_) => {
-            b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                .to_vec()
-        }
+        Ok(None) => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec(),
+        Err(_) => b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec(),
     };
     connection.write_all(&response)?;
     connection.flush()
@@ -329,19 +281,13 @@ fn answer(mut connection: TcpStream, versions: &BTreeSet<Version>) -> io::Result
 fn found(asked: &Asked, body: &[u8]) -> Vec<u8> {
     let etag = format!("\"{}\"", Sha256Digest::of(body));
     let total = body.len();
-    let start = asked
-        .range_start
-        .filter(|_| asked.if_range.as_ref().is_none_or(|wanted| *wanted == etag));
+    let start = asked.range_start.filter(|_| asked.if_range.as_ref().is_none_or(|wanted| *wanted == etag));
     let (head, part) = match start {
-        Some(start) if start >= total => (
-            format!("HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */{total}\r\n"),
-            &[][..],
-        ),
+        Some(start) if start >= total => {
+            (format!("HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */{total}\r\n"), &[][..])
+        }
         Some(start) => (
-            format!(
-                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{}/{total}\r\n",
-                total - 1
-            ),
+            format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{}/{total}\r\n", total - 1),
             &body[start..],
         ),
         None => ("HTTP/1.1 200 OK\r\n".to_owned(), body),
@@ -360,8 +306,7 @@ fn found(asked: &Asked, body: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::release::{
-        HttpClient, Limits, LockedRelease, NoProgress, Request, WantedVersion, fetch, newest,
-        resolve, verify,
+        HttpClient, Limits, LockedRelease, NoProgress, Request, WantedVersion, fetch, newest, resolve, verify,
     };
     use std::process::Command;
 
@@ -377,22 +322,14 @@ mod tests {
     }
 
     fn lock(stand_in: &StandIn, request: &Request<'_>) -> Result<LockedRelease, Error> {
-        resolve(
-            request,
-            &stand_in.source().unwrap(),
-            &HttpClient::default(),
-            &NoProgress,
-        )
+        resolve(request, &stand_in.source().unwrap(), &HttpClient::default(), &NoProgress)
     }
 
     #[test]
     fn a_rehearsal_goes_the_whole_way() {
         let stand_in = StandIn::start(&[]).unwrap();
         let lock = lock(&stand_in, &request()).unwrap();
-        assert_eq!(
-            lock.url,
-            "rehearsal:v0.19.2/gotosocial_0.19.2_freebsd_amd64.tar.gz"
-        );
+        assert_eq!(lock.url, "rehearsal:v0.19.2/gotosocial_0.19.2_freebsd_amd64.tar.gz");
         assert!(lock.size.is_some());
         let parent = tempfile::tempdir().unwrap();
         let unpacked = fetch(
@@ -410,10 +347,7 @@ mod tests {
         let told = Command::new(&program).arg("--version").output().unwrap();
         assert!(told.status.success());
         assert_eq!(told.stdout, b"gotosocial version 0.19.2\n");
-        let run = Command::new(&program)
-            .args(["server", "start"])
-            .output()
-            .unwrap();
+        let run = Command::new(&program).args(["server", "start"]).output().unwrap();
         assert_eq!(run.status.code(), Some(1));
         assert!(String::from_utf8(run.stderr).unwrap().contains("stand-in"));
     }
@@ -422,10 +356,7 @@ mod tests {
     fn the_same_release_has_the_same_lock_on_any_port() {
         let (one, two) = (StandIn::start(&[]).unwrap(), StandIn::start(&[]).unwrap());
         assert_ne!(one.source().unwrap(), two.source().unwrap());
-        assert_eq!(
-            lock(&one, &request()).unwrap(),
-            lock(&two, &request()).unwrap()
-        );
+        assert_eq!(lock(&one, &request()).unwrap(), lock(&two, &request()).unwrap());
     }
 
     #[test]
@@ -433,9 +364,7 @@ mod tests {
         let version = Version::new(0, 19, 2);
         let digests: BTreeSet<Sha256Digest> = BUILDS
             .iter()
-            .map(|(arch, variant)| {
-                Sha256Digest::of(&stand_in_archive(&version, *arch, *variant).unwrap())
-            })
+            .map(|(arch, variant)| Sha256Digest::of(&stand_in_archive(&version, *arch, *variant).unwrap()))
             .collect();
         assert_eq!(digests.len(), 3);
     }
@@ -444,33 +373,19 @@ mod tests {
     fn versions_asked_for_are_there_and_others_are_not() {
         let asked = Version::new(0, 18, 7);
         let stand_in = StandIn::start(std::slice::from_ref(&asked)).unwrap();
-        let exact = |version| Request {
-            version: WantedVersion::Exact(version),
-            ..request()
-        };
-        assert_eq!(
-            lock(&stand_in, &exact(asked.clone())).unwrap().version,
-            asked
-        );
-        assert!(matches!(
-            lock(&stand_in, &exact(Version::new(0, 17, 0))),
-            Err(Error::NoDigest { .. })
-        ));
+        let exact = |version| Request { version: WantedVersion::Exact(version), ..request() };
+        assert_eq!(lock(&stand_in, &exact(asked.clone())).unwrap().version, asked);
+        assert!(matches!(lock(&stand_in, &exact(Version::new(0, 17, 0))), Err(Error::NoDigest { .. })));
     }
 
     #[test]
     fn the_prerelease_is_the_newest_only_if_wanted() {
         let stand_in = StandIn::start(&[]).unwrap();
         let newest = |prereleases| {
-            newest(
-                &stand_in.source().unwrap(),
-                prereleases,
-                &HttpClient::default(),
-                &NoProgress,
-            )
-            .unwrap()
-            .version
-            .to_string()
+            newest(&stand_in.source().unwrap(), prereleases, &HttpClient::default(), &NoProgress)
+                .unwrap()
+                .version
+                .to_string()
         };
         assert_eq!(newest(false), "0.19.2");
         assert_eq!(newest(true), "0.20.0-rc1");
@@ -481,14 +396,8 @@ mod tests {
         let stand_in = StandIn::start(&[]).unwrap();
         let mut real = lock(&stand_in, &request()).unwrap();
         real.url = "https://codeberg.org/x".into();
-        let with_lock = Request {
-            locked: Some(&real),
-            ..request()
-        };
-        let with_pin = Request {
-            pinned: Some(Sha256Digest::of(b"the real one")),
-            ..request()
-        };
+        let with_lock = Request { locked: Some(&real), ..request() };
+        let with_pin = Request { pinned: Some(Sha256Digest::of(b"the real one")), ..request() };
         for request in [with_lock, with_pin] {
             let error = lock(&stand_in, &request).unwrap_err();
             assert!(matches!(error, Error::RealReleaseInRehearsal { .. }));
@@ -510,11 +419,7 @@ mod tests {
         let body = b"0123456789";
         let etag = format!("\"{}\"", Sha256Digest::of(body));
         let ask = |range_start, if_range| {
-            let asked = Asked {
-                range_start,
-                if_range,
-                ..Asked::default()
-            };
+            let asked = Asked { range_start, if_range, ..Asked::default() };
             String::from_utf8(found(&asked, body)).unwrap()
         };
         let part = ask(Some(4), Some(etag));
@@ -530,12 +435,7 @@ mod tests {
         let text = "GET /a?b HTTP/1.1\r\nHost: x\r\nrange: bytes=7-\r\nIf-Range: \"e\"\r\n\r\n";
         assert_eq!(
             read_request(&mut text.as_bytes()).unwrap(),
-            Asked {
-                method: "GET".into(),
-                target: "/a?b".into(),
-                range_start: Some(7),
-                if_range: Some("\"e\"".into()),
-            }
+            Asked { method: "GET".into(), target: "/a?b".into(), range_start: Some(7), if_range: Some("\"e\"".into()) }
         );
     }
 }

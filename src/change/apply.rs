@@ -1,0 +1,177 @@
+//! Applying one change to a host.
+
+use std::path::{Path, PathBuf};
+
+use super::executor::Executor;
+use super::{Change, account, service_start};
+use crate::host::{Host, HostError, Invocation, Owner, ServiceAction};
+use crate::parts::config;
+use crate::release;
+
+/// Applies one change; what it returns are notes for the administrator.
+///
+/// # Errors
+/// In words: the host refused, or what was read back is not what was set.
+pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<String>, String> {
+    let host = executor.host;
+    let said = |error: HostError| error.to_string();
+    match change {
+        Change::Directory { path, mode, owner } => host.make_directory(path, *mode, *owner).map_err(said)?,
+        Change::File { path, content, mode, owner } => {
+            host.write_file(path, content.bytes(), *mode, *owner).map_err(said)?;
+        }
+        Change::Symlink { path, target } => host.make_symlink(path, target).map_err(said)?,
+        Change::Group { group } => host.add_group(group).map_err(said)?,
+        Change::User { user } => host.add_user(user).map_err(said)?,
+        Change::Module { name } => {
+            host.load_module(name).map_err(said)?;
+            if !host.module_loaded(name).map_err(said)? {
+                return Err(format!("the kernel took the module {name} and yet does not list it"));
+            }
+        }
+        Change::Sysctl { name, value } => set_sysctl(host, name, value)?,
+        Change::RcVariable { name, value } => set_rc_variable(host, name, value)?,
+        Change::Release { release, directory } => install_release(executor, release, directory)?,
+        Change::ConfigTest { test } => return config_test(host, test),
+        Change::ServiceStart { start } => return service_start::start(executor, start),
+        Change::ServiceStop { name } => stop(host, name)?,
+        Change::Account { account } => return account::create(executor, account),
+    }
+    Ok(Vec::new())
+}
+
+/// Sets a sysctl and reads it back: a rule list that the kernel took differently must not go unnoticed.
+fn set_sysctl(host: &dyn Host, name: &str, value: &str) -> Result<(), String> {
+    host.set_sysctl(name, value).map_err(|error| error.to_string())?;
+    match host.sysctl(name).map_err(|error| error.to_string())? {
+        Some(now) if now == value => Ok(()),
+        now => Err(format!(
+            "{name} was set to `{value}` but reads back as `{}`; something else sets it too",
+            now.unwrap_or_default()
+        )),
+    }
+}
+
+fn set_rc_variable(host: &dyn Host, name: &str, value: &str) -> Result<(), String> {
+    host.set_rc_variable(name, Some(value)).map_err(|error| error.to_string())?;
+    match host.rc_variable(name).map_err(|error| error.to_string())? {
+        Some(now) if now == value => Ok(()),
+        now => Err(format!(
+            "{name} was set to `{value}` but rc(8) sees `{}`; look for it in /etc/rc.conf.local and /etc/rc.conf.d",
+            now.unwrap_or_default()
+        )),
+    }
+}
+
+fn stop(host: &dyn Host, name: &str) -> Result<(), String> {
+    host.service_action(name, ServiceAction::Stop).map_err(|error| error.to_string())?;
+    if host.service(name).map_err(|error| error.to_string())?.is_running() {
+        return Err(format!("the service {name} was stopped and still runs; see `service {name} status`"));
+    }
+    Ok(())
+}
+
+/// Where a release that is being replaced stands meanwhile.
+fn replaced(directory: &Path) -> PathBuf {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    directory.with_file_name(format!(".replaced-{name}"))
+}
+
+fn install_release(executor: &Executor<'_>, release: &release::LockedRelease, directory: &Path) -> Result<(), String> {
+    let host = executor.host;
+    let said = |error: HostError| error.to_string();
+    let Some(source) = executor.source else {
+        return Err("no source to take the release from".to_owned());
+    };
+    let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
+        return Err(format!("{} is no place for a release", directory.display()));
+    };
+    let old = replaced(directory);
+    if host.entry(directory).map_err(said)?.is_some() {
+        host.remove_tree(&old).map_err(said)?;
+        host.rename(directory, &old).map_err(said)?;
+    }
+    enough_room(host, parent, release)?;
+    release::fetch(
+        release,
+        source,
+        &host.local_path(parent),
+        &name.to_string_lossy(),
+        &release::Limits::default(),
+        &release::HttpClient::default(),
+        executor.reporter.progress(),
+    )
+    .map_err(|error| error.to_string())?;
+    host.remove_tree(&old).map_err(said)
+}
+
+/// Asks for the room beforehand: a disk that fills up half-way takes other services down with it.
+fn enough_room(host: &dyn Host, parent: &Path, release: &release::LockedRelease) -> Result<(), String> {
+    // Unpacked it is about three times the archive; with room for the database to go on growing meanwhile.
+    const FACTOR: u64 = 6;
+    const WHERE_UNKNOWN: u64 = 300 << 20;
+    let needed = release.size.map_or(WHERE_UNKNOWN, |size| size * FACTOR);
+    let free = host.free_bytes(parent).map_err(|error| error.to_string())?;
+    if free < needed {
+        return Err(format!(
+            "{} needs {} MiB in {} and {} MiB are free; make room and run this again",
+            release.asset,
+            needed.div_ceil(1 << 20),
+            parent.display(),
+            free >> 20
+        ));
+    }
+    Ok(())
+}
+
+/// Removes a release and puts back the one that it replaced.
+///
+/// # Errors
+/// The host refused.
+pub(super) fn take_back_release(host: &dyn Host, directory: &Path) -> Result<(), HostError> {
+    let old = replaced(directory);
+    if host.entry(&old)?.is_some() {
+        host.remove_tree(directory)?;
+        return host.rename(&old, directory);
+    }
+    host.remove_tree(directory)
+}
+
+/// Tries a configuration with the release itself, as the service user.
+fn config_test(host: &dyn Host, test: &super::ConfigTest) -> Result<Vec<String>, String> {
+    let owner = Owner { uid: 0, gid: test.owner.gid };
+    host.write_file(&test.candidate, test.content.bytes(), 0o640, owner).map_err(|error| error.to_string())?;
+    let output = host.run_as(&Invocation {
+        program: test.program.clone(),
+        arguments: vec![
+            "--config-path".to_owned(),
+            test.candidate.display().to_string(),
+            "debug".to_owned(),
+            "config".to_owned(),
+        ],
+        environment: Vec::new(),
+        owner: test.owner,
+        directory: test.directory.clone(),
+        secret_argument: None,
+    });
+    host.remove(&test.candidate).map_err(|error| error.to_string())?;
+    let output = output.map_err(|error| error.to_string())?;
+    if !config::echoes_host(&output.stdout, &test.host) {
+        let said = output.stderr.trim();
+        return Err(format!(
+            "GoToSocial does not read its new configuration: `debug config` does not give back host \"{}\"{}{said}. \
+             Look at the [config] table of the answers and at what was edited in config.yaml; the old configuration \
+             is still in place",
+            test.host,
+            if said.is_empty() { "" } else { ". It says: " },
+        ));
+    }
+    let unknown = config::unknown_keys(&test.keys, &output.stdout).map_err(|error| error.to_string())?;
+    Ok(unknown
+        .into_iter()
+        .map(|unknown| {
+            let hint = unknown.nearest.map(|key| format!("; did you mean `{key}`?")).unwrap_or_default();
+            format!("this version of GoToSocial does not know `{}` and will ignore it{hint}", unknown.key)
+        })
+        .collect())
+}

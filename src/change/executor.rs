@@ -1,0 +1,145 @@
+//! The executor: the only code that changes a host.
+//!
+//! Before each change it records what stands there and writes its intent to the journal; then it applies the change and
+//! marks it done. If one fails, those before it are taken back in reverse order.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::journal::{Journal, Line, Outcome};
+use super::{Plan, Prior, Step, apply, undo};
+use crate::host::{Host, HostError};
+use crate::release;
+
+/// Where the executor tells what it is doing. All methods may be left as they are.
+pub trait Reporter {
+    /// A step begins; `number` counts from 1.
+    fn begin(&self, _number: usize, _of: usize, _step: &Step) {}
+    /// The step is done.
+    fn done(&self, _step: &Step) {}
+    /// Something takes long: what is waited for, since when, and the newest line of its log.
+    fn waiting(&self, _what: &str, _elapsed: Duration, _log_line: Option<&str>) {}
+    /// Something that the administrator should know.
+    fn note(&self, _text: &str) {}
+    /// A step is taken back.
+    fn undoing(&self, _step: &Step) {}
+    /// A password that is told this once and kept nowhere.
+    fn password(&self, _username: &str, _password: &str) {}
+    /// Progress of a download.
+    fn progress(&self) -> &dyn release::Progress;
+}
+
+/// What went well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// Where the receipt is.
+    pub receipt: PathBuf,
+    /// What was noted on the way.
+    pub notes: Vec<String>,
+}
+
+/// A change failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{part}: {change}: {cause}")]
+pub struct ApplyError {
+    /// The part that wanted the change.
+    pub part: &'static str,
+    /// The change, as "action kind target".
+    pub change: String,
+    /// Why it failed.
+    pub cause: String,
+    /// What could not be taken back afterwards, and why; empty if the host is as it was before.
+    pub left: Vec<String>,
+}
+
+/// Applies plans to a host.
+pub struct Executor<'a> {
+    /// The host.
+    pub host: &'a dyn Host,
+    /// Where releases come from; `None` for a plan that installs none.
+    pub source: Option<&'a release::Source>,
+    /// Whom to tell.
+    pub reporter: &'a dyn Reporter,
+}
+
+impl Executor<'_> {
+    /// Applies a plan. The caller holds the lock and has settled an earlier journal.
+    ///
+    /// # Errors
+    /// A change failed. Everything before it was taken back, except what [`ApplyError::left`] names.
+    pub fn apply(&self, command: &str, plan: &Plan) -> Result<Applied, ApplyError> {
+        let journal = Journal::begin(self.host, command).map_err(|error| ApplyError {
+            part: "journal",
+            change: "begin".to_owned(),
+            cause: error.to_string(),
+            left: Vec::new(),
+        })?;
+        let mut begun: Vec<(usize, &Step, Prior)> = Vec::new();
+        let mut notes = Vec::new();
+        for (number, step) in plan.steps.iter().enumerate() {
+            self.reporter.begin(number + 1, plan.steps.len(), step);
+            match self.step(&journal, number, step, &mut begun, &mut notes) {
+                Ok(()) => self.reporter.done(step),
+                Err(cause) => return Err(self.take_back(journal, step, cause, &begun)),
+            }
+        }
+        let receipt = journal.end(Outcome::Complete).map_err(|error| ApplyError {
+            part: "journal",
+            change: "end".to_owned(),
+            cause: error.to_string(),
+            left: vec!["every change was made; only the receipt could not be written".to_owned()],
+        })?;
+        Ok(Applied { receipt, notes })
+    }
+
+    fn step<'s>(
+        &self,
+        journal: &Journal<'_>,
+        number: usize,
+        step: &'s Step,
+        begun: &mut Vec<(usize, &'s Step, Prior)>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let said = |error: HostError| error.to_string();
+        let prior = Prior::capture(self.host, &step.change).map_err(said)?;
+        journal.intent(number, step, &prior).map_err(said)?;
+        begun.push((number, step, prior));
+        let told = apply::apply(self, &step.change)?;
+        for note in told {
+            self.reporter.note(&note);
+            notes.push(note);
+        }
+        journal.write(&Line::Done { step: number }).map_err(said)
+    }
+
+    fn take_back(
+        &self,
+        journal: Journal<'_>,
+        failed: &Step,
+        cause: String,
+        begun: &[(usize, &Step, Prior)],
+    ) -> ApplyError {
+        let mut left = Vec::new();
+        if let Err(error) = journal.write(&Line::Undoing { reason: cause.clone() }) {
+            left.push(format!("journal: {error}"));
+        }
+        for (number, step, prior) in begun.iter().rev() {
+            self.reporter.undoing(step);
+            let undone = undo::undo(self.host, &step.change, prior)
+                .and_then(|()| journal.write(&Line::Undone { step: *number }));
+            if let Err(error) = undone {
+                left.push(format!("{} {}: {error}", step.change.kind(), step.change.target()));
+            }
+        }
+        let outcome = if left.is_empty() { Outcome::Undone } else { Outcome::NotUndone };
+        if let Err(error) = journal.end(outcome) {
+            left.push(format!("journal: {error}"));
+        }
+        ApplyError {
+            part: failed.part,
+            change: format!("{} {} {}", failed.action.word(), failed.change.kind(), failed.change.target()),
+            cause,
+            left,
+        }
+    }
+}

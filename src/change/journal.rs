@@ -1,0 +1,260 @@
+//! The journal: what is about to be done, written and synced before it is done.
+//!
+//! One JSON object a line, in [`path`]. A finished journal is moved to the receipts, from which an installation can be
+//! undone later. A journal that is still there when the program starts belongs to a run that was cut off: [`settle`]
+//! takes back the one change that it was in the middle of (or goes on with undoing, if it was doing that), and the next
+//! plan goes on from what it finds.
+//!
+//! The lines hold digests of file contents, never the contents; values that are secret never get into a [`Change`].
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Prior, Step, store, undo};
+use crate::host::{Host, HostError, Observe};
+
+/// Version of the line format. Readers take this one and every older one.
+pub const SCHEMA: u32 = 1;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Line {
+    /// The first line.
+    Begin {
+        /// [`SCHEMA`].
+        schema: u32,
+        /// The subcommand.
+        command: String,
+        /// Version of this program.
+        program: String,
+        /// Seconds since 1970.
+        time: u64,
+    },
+    /// A change is about to be made.
+    Intent {
+        /// Its number in the plan, from 0.
+        step: usize,
+        /// The part that wants it.
+        part: String,
+        /// The change.
+        change: Change,
+        /// What stands there now.
+        prior: Prior,
+    },
+    /// The change was made.
+    Done {
+        /// Its number.
+        step: usize,
+    },
+    /// A change failed, and those before it are about to be taken back.
+    Undoing {
+        /// Why.
+        reason: String,
+    },
+    /// The change was taken back.
+    Undone {
+        /// Its number.
+        step: usize,
+    },
+    /// The last line.
+    End {
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Everything was done.
+    Complete,
+    /// A change failed, and everything before it was taken back.
+    Undone,
+    /// A change failed, and not everything could be taken back.
+    NotUndone,
+    /// The run was cut off, and a later one settled it.
+    Interrupted,
+}
+
+/// Where the journal of a run is while it lasts.
+#[must_use]
+pub fn path() -> PathBuf {
+    PathBuf::from(store::FOLDER).join("journal")
+}
+
+/// A journal that is being written.
+pub struct Journal<'a> {
+    host: &'a dyn Host,
+    command: String,
+}
+
+impl<'a> Journal<'a> {
+    /// Begins a journal.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn begin(host: &'a dyn Host, command: &str) -> Result<Self, HostError> {
+        store::folder(host, "receipts")?;
+        let journal = Self { host, command: command.to_owned() };
+        journal.write(&Line::Begin {
+            schema: SCHEMA,
+            command: command.to_owned(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            time: host.now(),
+        })?;
+        Ok(journal)
+    }
+
+    /// Writes that a change is about to be made.
+    ///
+    /// # Errors
+    /// It cannot be written: the change must not be made.
+    pub fn intent(&self, number: usize, step: &Step, prior: &Prior) -> Result<(), HostError> {
+        self.write(&Line::Intent {
+            step: number,
+            part: step.part.to_owned(),
+            change: step.change.clone(),
+            prior: prior.clone(),
+        })
+    }
+
+    /// Writes any other line.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, line: &Line) -> Result<(), HostError> {
+        let mut text = serde_json::to_string(line)
+            .map_err(|error| HostError::Unreadable { what: "a journal line".to_owned(), text: error.to_string() })?;
+        text.push('\n');
+        self.host.append_file(&path(), text.as_bytes())
+    }
+
+    /// Writes the last line and puts the journal among the receipts, whose path it returns.
+    ///
+    /// # Errors
+    /// It cannot be written or renamed.
+    pub fn end(self, outcome: Outcome) -> Result<PathBuf, HostError> {
+        self.write(&Line::End { outcome })?;
+        let folder = store::folder(self.host, "receipts")?;
+        let number = self
+            .host
+            .list(&folder)?
+            .iter()
+            .filter_map(|name| name.split('-').next()?.parse::<u32>().ok())
+            .max()
+            .map_or(1, |last| last + 1);
+        let receipt = folder.join(format!("{number:04}-{}.jsonl", self.command));
+        self.host.rename(&path(), &receipt)?;
+        Ok(receipt)
+    }
+}
+
+/// Reads a journal or a receipt. A last line that was cut off by a crash is left out: what it announced was not begun.
+///
+/// # Errors
+/// The file cannot be read, a line before the last makes no sense, or the file is of a newer schema than [`SCHEMA`].
+pub fn read(host: &dyn Observe, file: &std::path::Path) -> Result<Option<Vec<Line>>, HostError> {
+    let Some(bytes) = host.read(file)? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&bytes);
+    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+    let mut lines = Vec::new();
+    for line in complete.lines() {
+        let line = serde_json::from_str(line).map_err(|error| HostError::Unreadable {
+            what: file.display().to_string(),
+            text: format!("{error} in the line {line}"),
+        })?;
+        if let Line::Begin { schema, .. } = line
+            && schema > SCHEMA
+        {
+            return Err(HostError::Unreadable {
+                what: file.display().to_string(),
+                text: format!("it was written by a newer gts-bootstrap (schema {schema}); use that one"),
+            });
+        }
+        lines.push(line);
+    }
+    Ok(Some(lines))
+}
+
+/// What settling a cut-off run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The subcommand that was cut off.
+    pub command: String,
+    /// The changes that were taken back, as "kind target".
+    pub undone: Vec<String>,
+    /// What could not be taken back, and why.
+    pub left: Vec<String>,
+}
+
+/// Settles a journal that a run left behind when it was cut off; `None` if there is none.
+///
+/// # Errors
+/// The journal cannot be read, or settling it cannot be written down.
+pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
+    let Some(lines) = read(host, &path())? else { return Ok(None) };
+    let command = lines
+        .iter()
+        .find_map(|line| if let Line::Begin { command, .. } = line { Some(command.clone()) } else { None })
+        .unwrap_or_else(|| "run".to_owned());
+    let journal = Journal { host, command: command.clone() };
+    let mut settled = Settled { command, undone: Vec::new(), left: Vec::new() };
+    let undoing = lines.iter().any(|line| matches!(line, Line::Undoing { .. }));
+    for line in lines.iter().rev() {
+        let Line::Intent { step, change, prior, .. } = line else { continue };
+        let done = lines.contains(&Line::Done { step: *step });
+        if lines.contains(&Line::Undone { step: *step }) || (done && !undoing) {
+            continue;
+        }
+        if !undoing && matches!(change, Change::ServiceStart { .. }) {
+            // The service may be migrating its database: it is left to go on, and the next plan looks at it.
+            journal.write(&Line::Done { step: *step })?;
+            continue;
+        }
+        let name = format!("{} {}", change.kind(), change.target());
+        match undo::undo(host, change, prior) {
+            Ok(()) => {
+                journal.write(&Line::Undone { step: *step })?;
+                settled.undone.push(name);
+            }
+            Err(why) => settled.left.push(format!("{name}: {why}")),
+        }
+    }
+    journal.end(Outcome::Interrupted)?;
+    Ok(Some(settled))
+}
+
+/// Whether a run was cut off, or failed, between creating the first account and giving it its rights.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn account_unfinished(host: &dyn Observe, username: &str) -> Result<bool, HostError> {
+    Ok(account_done(host, username)? == Some(false))
+}
+
+/// Whether an earlier run created the first account and gave it its rights.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn account_known(host: &dyn Observe, username: &str) -> Result<bool, HostError> {
+    Ok(account_done(host, username)? == Some(true))
+}
+
+/// What the newest receipt that speaks of the account says.
+fn account_done(host: &dyn Observe, username: &str) -> Result<Option<bool>, HostError> {
+    let folder = PathBuf::from(store::FOLDER).join("receipts");
+    for name in host.list(&folder)?.iter().rev() {
+        let lines = read(host, &folder.join(name))?.unwrap_or_default();
+        for line in lines.iter().rev() {
+            if let Line::Intent { step, change: Change::Account { account }, .. } = line
+                && account.username == username
+            {
+                return Ok(Some(lines.contains(&Line::Done { step: *step })));
+            }
+        }
+    }
+    Ok(None)
+}

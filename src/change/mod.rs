@@ -1,0 +1,304 @@
+//! Changes: pure data that say what is to be done to a host, the plan that lists them, and the one executor.
+//!
+//! A part of the program that wants something done returns [`Change`]s; it never does it. Each change can be printed,
+//! written to the journal, applied, and undone from the [`Prior`] state that the executor recorded before it acted.
+
+pub mod account;
+pub mod apply;
+pub mod executor;
+pub mod journal;
+pub mod plan;
+pub mod prior;
+pub mod service_start;
+pub mod store;
+pub mod undo;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::host::{Group, Owner, User};
+use crate::release::LockedRelease;
+
+pub use executor::{Applied, ApplyError, Executor, Reporter};
+pub use plan::{Action, Plan, Step};
+pub use prior::Prior;
+
+/// One change to a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Change {
+    /// A folder with this mode and owner; its parent exists.
+    Directory {
+        /// Where.
+        path: PathBuf,
+        /// Permission bits.
+        mode: u32,
+        /// Owner.
+        owner: Owner,
+    },
+    /// A file with this content, mode and owner, put in place atomically.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// What is in it.
+        content: Content,
+        /// Permission bits.
+        mode: u32,
+        /// Owner.
+        owner: Owner,
+    },
+    /// A symbolic link, swapped atomically.
+    Symlink {
+        /// Where.
+        path: PathBuf,
+        /// Where it points.
+        target: PathBuf,
+    },
+    /// A group, pw(8).
+    Group {
+        /// The group.
+        group: Group,
+    },
+    /// An account without password, pw(8).
+    User {
+        /// The account.
+        user: User,
+    },
+    /// A kernel module, kldload(8).
+    Module {
+        /// Its name.
+        name: String,
+    },
+    /// A variable of the running kernel, sysctl(8); read back after it was set.
+    Sysctl {
+        /// Its name.
+        name: String,
+        /// The value.
+        value: String,
+    },
+    /// A variable in rc.conf(5), sysrc(8).
+    RcVariable {
+        /// Its name.
+        name: String,
+        /// The value.
+        value: String,
+    },
+    /// A release: downloaded, verified, unpacked beside its place and renamed into it.
+    Release {
+        /// Which one, with its digest.
+        release: LockedRelease,
+        /// The folder it is to be.
+        directory: PathBuf,
+    },
+    /// A trial of a new configuration with the release itself, before it goes live. Changes nothing that stays.
+    ConfigTest {
+        /// What is tried.
+        test: ConfigTest,
+    },
+    /// The start of a service, with the proof beforehand that its ports can be had, and the wait until it is ready.
+    ServiceStart {
+        /// What is started.
+        start: ServiceStart,
+    },
+    /// The stop of a service, which returns when it is gone.
+    ServiceStop {
+        /// rc.d script.
+        name: String,
+    },
+    /// The first account, with administrator rights.
+    Account {
+        /// Whose.
+        account: Account,
+    },
+}
+
+/// Bytes of a file. In the journal only their digest and length appear.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    #[serde(skip)]
+    bytes: Vec<u8>,
+    sha256: String,
+    size: u64,
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Content({} bytes, {})", self.size, self.sha256)
+    }
+}
+
+impl Content {
+    /// Takes the bytes and their digest.
+    #[must_use]
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        Self { sha256: digest(&bytes), size: bytes.len() as u64, bytes }
+    }
+
+    /// The bytes. Empty for a content that was read back from a journal.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// SHA-256, as 64 hexadecimal digits.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+}
+
+/// SHA-256 of some bytes, as 64 hexadecimal digits.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A trial of a configuration: `PROGRAM --config-path CANDIDATE debug config`, as the service user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigTest {
+    /// The release's program.
+    pub program: PathBuf,
+    /// Where the candidate stands while it is tried. Must end in `.yaml`: GoToSocial goes by the ending.
+    pub candidate: PathBuf,
+    /// The new configuration.
+    pub content: Content,
+    /// Host name that must come back: the exit status proves nothing.
+    pub host: String,
+    /// Keys of ours; one that the release does not print back would be ignored in silence.
+    pub keys: BTreeSet<String>,
+    /// The service user.
+    pub owner: Owner,
+    /// Working folder.
+    pub directory: PathBuf,
+}
+
+/// What a start needs to be proved and waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStart {
+    /// rc.d script.
+    pub name: String,
+    /// The service user.
+    pub owner: Owner,
+    /// TCP ports that the service user must be able to bind, now.
+    pub ports: Vec<u16>,
+    /// How to tell when it is ready.
+    pub readiness: Readiness,
+}
+
+/// How to tell that GoToSocial is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Its host name.
+    pub host: String,
+    /// Where it is reached from this host.
+    pub address: SocketAddr,
+    /// Whether that socket speaks TLS.
+    pub tls: bool,
+    /// Its log.
+    pub log: PathBuf,
+    /// The file in the certificate cache that holds its certificate once there is one; asking over TLS before would
+    /// have the server order one with every poll.
+    pub certificate: Option<PathBuf>,
+}
+
+/// The first account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Login name.
+    pub username: String,
+    /// Mail address.
+    pub email: String,
+    /// The release's program.
+    pub program: PathBuf,
+    /// The configuration.
+    pub config: PathBuf,
+    /// The service user.
+    pub owner: Owner,
+    /// Working folder.
+    pub directory: PathBuf,
+    /// Environment of the program, as the rc.d script sets it.
+    pub environment: Vec<(String, String)>,
+    /// An earlier run was interrupted between creating the account and promoting it: give it a new password and promote it.
+    pub repair: bool,
+}
+
+impl Change {
+    /// The kind, as it appears in `--json` and in the journal.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Directory { .. } => "directory",
+            Self::File { .. } => "file",
+            Self::Symlink { .. } => "symlink",
+            Self::Group { .. } => "group",
+            Self::User { .. } => "user",
+            Self::Module { .. } => "module",
+            Self::Sysctl { .. } => "sysctl",
+            Self::RcVariable { .. } => "rc-variable",
+            Self::Release { .. } => "release",
+            Self::ConfigTest { .. } => "config-test",
+            Self::ServiceStart { .. } | Self::ServiceStop { .. } => "service",
+            Self::Account { .. } => "account",
+        }
+    }
+
+    /// What is changed: a path or a name, as it appears in `--json`.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match self {
+            Self::Directory { path, .. } | Self::File { path, .. } | Self::Symlink { path, .. } => show(path),
+            Self::Group { group } => group.name.clone(),
+            Self::User { user } => user.name.clone(),
+            Self::Module { name }
+            | Self::Sysctl { name, .. }
+            | Self::RcVariable { name, .. }
+            | Self::ServiceStop { name } => name.clone(),
+            Self::ServiceStart { start } => start.name.clone(),
+            Self::Release { directory, .. } => show(directory),
+            Self::ConfigTest { .. } => "config.yaml".to_owned(),
+            Self::Account { account } => account.username.clone(),
+        }
+    }
+
+    /// The change in a few words, without its target: what a person reads in the plan.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Directory { mode, owner, .. } => format!("mode {mode:04o}, owner {}:{}", owner.uid, owner.gid),
+            Self::File { content, mode, owner, .. } => {
+                format!("{} bytes, mode {mode:04o}, owner {}:{}", content.size, owner.uid, owner.gid)
+            }
+            Self::Symlink { target, .. } => format!("-> {}", target.display()),
+            Self::Group { group } => format!("gid {}", group.gid),
+            Self::User { user } => {
+                format!("uid {}, gid {}, home {}, shell {}", user.uid, user.gid, show(&user.home), show(&user.shell))
+            }
+            Self::Module { .. } => "into the running kernel".to_owned(),
+            Self::Sysctl { value, .. } | Self::RcVariable { value, .. } => format!("= {value}"),
+            Self::Release { release, .. } => format!("{}, SHA-256 {}", release.asset, release.sha256),
+            Self::ConfigTest { .. } => "with the release itself, as the service user".to_owned(),
+            Self::ServiceStart { start } if start.ports.is_empty() => "and wait until it is ready".to_owned(),
+            Self::ServiceStart { start } => {
+                let ports: Vec<String> = start.ports.iter().map(u16::to_string).collect();
+                format!("once uid {} is seen to bind {}; wait until it is ready", start.owner.uid, ports.join(" and "))
+            }
+            Self::ServiceStop { .. } => "cleanly".to_owned(),
+            Self::Account { account } if account.repair => "finish it: new password, administrator".to_owned(),
+            Self::Account { account } => format!("{}, administrator, with a random password", account.email),
+        }
+    }
+}
+
+/// A path as text for people and for JSON.
+fn show(path: &Path) -> String {
+    path.display().to_string()
+}

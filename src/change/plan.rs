@@ -1,0 +1,82 @@
+//! The plan: what is going to be done, in order.
+
+use serde::{Deserialize, Serialize};
+
+use super::Change;
+
+/// What a step does to its target, as it appears in `--json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// It was not there.
+    Create,
+    /// It was there, and differs.
+    Update,
+    /// A value is set in the running kernel or in rc.conf.
+    Set,
+    /// A kernel module is loaded.
+    Load,
+    /// A release is downloaded, verified and unpacked.
+    Install,
+    /// Something is tried and leaves nothing behind.
+    Test,
+    /// A service is started.
+    Start,
+    /// A service is stopped.
+    Stop,
+}
+
+impl Action {
+    /// The word that people and `--json` see.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Set => "set",
+            Self::Load => "load",
+            Self::Install => "install",
+            Self::Test => "test",
+            Self::Start => "start",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// One change, and the part of the program that wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Which part: `account`, `release`, `config`, `port-access`, …
+    pub part: &'static str,
+    /// What is done.
+    pub action: Action,
+    /// The change itself.
+    pub change: Change,
+}
+
+impl Step {
+    /// Puts the three together.
+    #[must_use]
+    pub fn new(part: &'static str, action: Action, change: Change) -> Self {
+        Self { part, action, change }
+    }
+}
+
+/// Everything that is going to be done, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The changes.
+    pub steps: Vec<Step>,
+    /// What the administrator should know before saying yes.
+    pub warnings: Vec<String>,
+    /// Why the host must be rebooted before all of this is in force; empty if it need not.
+    pub reboot: Vec<String>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}

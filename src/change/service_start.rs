@@ -1,0 +1,181 @@
+//! Starting GoToSocial: the proof beforehand, the start, and the wait until it is ready.
+//!
+//! A failed bind is a panic of GoToSocial in the middle of opening its database, so the ports are tried first, as the
+//! service user. `service start` returns well whatever becomes of the program, so what counts is `/readyz`. A start is
+//! never cut short for taking long: it may be migrating the database.
+
+use std::time::Duration;
+
+use super::executor::Executor;
+use super::{Readiness, ServiceStart};
+use crate::host::{
+    BindOutcome, BindProbe, Family, Host, HostError, Observe, ServiceAction, ServiceState, WebAnswer, WebFailure,
+    WebRequest,
+};
+
+/// Time between two questions. GoToSocial's rate limiter allows 300 requests in five minutes, loopback included.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// After this long the wait ends with a note; the service is left to go on.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// A service that was seen dead this many times will not come up: daemon(8) restarts it again and again.
+const DEAD: u32 = 5;
+/// Nor will one that came back with another pid this many times.
+const RESTARTS: u32 = 2;
+/// How much of the end of the log is looked at.
+const TAIL: usize = 256 * 1024;
+
+/// What is known of readiness.
+enum State {
+    Ready,
+    Starting,
+    /// It is up as far as its log tells; over TLS it cannot be asked before it has a certificate.
+    ReadyByLog,
+}
+
+/// Proves that the ports can be had, starts the service, and waits until it is ready.
+///
+/// # Errors
+/// In words: a port cannot be had, the start failed, or the program died.
+pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec<String>, String> {
+    let host = executor.host;
+    let said = |error: HostError| error.to_string();
+    for port in &start.ports {
+        for family in [Family::V4, Family::V6] {
+            prove(host, start, *port, family)?;
+        }
+    }
+    let log = &start.readiness.log;
+    let began = host.entry(log).map_err(said)?.map_or(0, |entry| match entry {
+        crate::host::Entry::File { size, .. } => size,
+        _ => 0,
+    });
+    host.service_action(&start.name, ServiceAction::Start).map_err(said)?;
+    let mut elapsed = Duration::ZERO;
+    let (mut dead, mut restarts, mut last_pid) = (0, 0, None);
+    loop {
+        host.sleep(INTERVAL);
+        elapsed += INTERVAL;
+        let tail = log_since(host, log, began);
+        match state(host, &start.readiness, &tail) {
+            State::Ready | State::ReadyByLog => return Ok(Vec::new()),
+            State::Starting => {}
+        }
+        match host.service(&start.name).map_err(said)? {
+            ServiceState::Running { pid } => {
+                restarts += u32::from(last_pid.is_some() && pid.is_some() && pid != last_pid);
+                last_pid = pid.or(last_pid);
+            }
+            ServiceState::Stopped | ServiceState::Missing => dead += 1,
+        }
+        if dead >= DEAD || restarts >= RESTARTS {
+            return Err(format!(
+                "{} was started and died. The last lines of {}:\n{}",
+                start.name,
+                log.display(),
+                last_lines(&tail, 12)
+            ));
+        }
+        let newest = tail.lines().last().map(message);
+        executor.reporter.waiting("GoToSocial is starting", elapsed, newest.as_deref());
+        if elapsed >= PATIENCE {
+            return Ok(vec![format!(
+                "GoToSocial still starts after {} minutes and was left to go on (it may be migrating its database: do not \
+                 stop it); `gts-bootstrap check` tells when it is ready",
+                PATIENCE.as_secs() / 60
+            )]);
+        }
+    }
+}
+
+/// One bind as the service user, before anything is started.
+fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Result<(), String> {
+    let probe = BindProbe { uid: start.owner.uid, gid: start.owner.gid, groups: Vec::new(), family, port };
+    let user = format!("uid {}", start.owner.uid);
+    match host.bind(&probe).map_err(|error| error.to_string())? {
+        BindOutcome::Bound => Ok(()),
+        BindOutcome::NoAddress if family == Family::V6 => Ok(()),
+        BindOutcome::InUse => Err(format!("port {port} is taken{}", taken_by(host, port))),
+        BindOutcome::NoRule => Err(format!(
+            "{user} may not bind port {port} (EPERM): no mac_portacl rule allows it; see sysctl security.mac.portacl.rules"
+        )),
+        BindOutcome::Reserved => Err(format!(
+            "{user} may not bind port {port} (EACCES): it is still reserved; see sysctl net.inet.ip.portrange.reservedhigh"
+        )),
+        BindOutcome::NoAddress => Err(format!("{user} cannot bind port {port}: this host has no IPv4")),
+        BindOutcome::Other(errno) => Err(format!("{user} cannot bind port {port} (errno {errno})")),
+    }
+}
+
+fn taken_by(host: &dyn Observe, port: u16) -> String {
+    host.listeners()
+        .ok()
+        .and_then(|all| all.into_iter().find(|listener| listener.port == port))
+        .map(|by| {
+            format!(" by {} (user {}, pid {})", by.command, by.user, by.pid.map_or("?".into(), |p| p.to_string()))
+        })
+        .unwrap_or_default()
+}
+
+/// The log from where it was when the service was started.
+fn log_since(host: &dyn Observe, log: &std::path::Path, began: u64) -> String {
+    let size = match host.entry(log) {
+        Ok(Some(crate::host::Entry::File { size, .. })) => size,
+        _ => return String::new(),
+    };
+    // A log that is shorter than it was has been rotated meanwhile.
+    let from = if size < began { 0 } else { began.max(size.saturating_sub(TAIL as u64)) };
+    host.read_from(log, from, TAIL)
+        .ok()
+        .flatten()
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
+}
+
+fn state(host: &dyn Observe, readiness: &Readiness, log: &str) -> State {
+    // Each TLS connection without a certificate in the cache has the server order one; a certificate authority counts
+    // failed orders and shuts its door after a few. So the log is asked until there is a certificate, or no need of one.
+    let certificate = readiness.certificate.as_ref();
+    let cached = certificate.is_none_or(|path| matches!(host.entry(path), Ok(Some(_))));
+    if !cached {
+        return if ready_by_log(log) { State::ReadyByLog } else { State::Starting };
+    }
+    match ask(host, readiness, "/readyz") {
+        Ok(answer) if answer.status == 200 => State::Ready,
+        Err(WebFailure::Tls(_)) if ready_by_log(log) => State::ReadyByLog,
+        Ok(_) | Err(_) => State::Starting,
+    }
+}
+
+/// The two marks of a finished start: queued tasks were recovered, or a second listener was opened (the first one is of
+/// the maintenance page). Both were seen with 0.19.2 and 0.20.0-rc1.
+fn ready_by_log(log: &str) -> bool {
+    log.contains("recovered queued tasks")
+        || log.lines().filter(|line| line.contains("msg=\"listening on ")).count() >= 2
+}
+
+/// One request to the service on this host.
+///
+/// # Errors
+/// There was no answer.
+pub fn ask(host: &dyn Observe, readiness: &Readiness, path: &str) -> Result<WebAnswer, WebFailure> {
+    host.web(&WebRequest {
+        tls: readiness.tls,
+        host: readiness.host.clone(),
+        address: Some(readiness.address),
+        path: path.to_owned(),
+        verify: false,
+        timeout: Duration::from_secs(30),
+    })
+}
+
+/// The last lines of a log, indented.
+fn last_lines(log: &str, count: usize) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    let from = lines.len().saturating_sub(count);
+    lines[from..].iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The message of a log line, or the whole line where it has none.
+fn message(line: &str) -> String {
+    line.split_once("msg=").map_or(line, |(_, message)| message).trim_matches('"').to_owned()
+}

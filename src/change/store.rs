@@ -1,0 +1,69 @@
+//! The program's own folder: journal, receipts, and the bytes of files that were replaced.
+//!
+//! Everything in it is readable by root alone, since a replaced configuration can hold passwords.
+
+use std::path::PathBuf;
+
+use super::digest;
+use crate::host::{Host, HostError, Observe, Owner};
+
+/// The program's own folder.
+pub const FOLDER: &str = "/var/db/gts-bootstrap";
+
+/// Where the bytes of a replaced file are kept.
+#[must_use]
+pub fn kept(sha256: &str) -> PathBuf {
+    PathBuf::from(format!("{FOLDER}/replaced/{sha256}"))
+}
+
+/// The lock that keeps two changing runs apart.
+#[must_use]
+pub fn lock() -> PathBuf {
+    PathBuf::from(FOLDER).join("lock")
+}
+
+/// Makes one of the program's own folders, and [`FOLDER`] itself, if they are missing.
+///
+/// # Errors
+/// A folder cannot be made.
+pub fn folder(host: &dyn Host, name: &str) -> Result<PathBuf, HostError> {
+    let path = PathBuf::from(FOLDER).join(name);
+    for folder in [PathBuf::from(FOLDER), path.clone()] {
+        if host.entry(&folder)?.is_none() {
+            host.make_directory(&folder, 0o700, Owner::ROOT)?;
+        }
+    }
+    Ok(path)
+}
+
+/// Keeps some bytes under their digest, which is returned.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn keep(host: &dyn Host, bytes: &[u8]) -> Result<String, HostError> {
+    folder(host, "replaced")?;
+    let sha256 = digest(bytes);
+    let path = kept(&sha256);
+    if host.entry(&path)?.is_none() {
+        host.write_file(&path, bytes, 0o600, Owner::ROOT)?;
+    }
+    Ok(sha256)
+}
+
+/// Reads kept bytes back, and checks them against their digest.
+///
+/// # Errors
+/// The file is missing, damaged, or cannot be read.
+pub fn recall(host: &dyn Observe, sha256: &str) -> Result<Vec<u8>, HostError> {
+    let path = kept(sha256);
+    match host.read(&path)? {
+        Some(bytes) if digest(&bytes) == sha256 => Ok(bytes),
+        Some(_) => Err(HostError::Unreadable {
+            what: path.display().to_string(),
+            text: "its content does not match its name".to_owned(),
+        }),
+        None => {
+            Err(HostError::File { action: "read", path, source: std::io::Error::from(std::io::ErrorKind::NotFound) })
+        }
+    }
+}

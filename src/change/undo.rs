@@ -1,0 +1,67 @@
+//! Taking a change back, from the prior state that was recorded with it.
+//!
+//! Undoing is idempotent, and right also for a change that was begun but not finished, or announced but not begun.
+
+use super::{Change, Prior, store};
+use crate::host::{Entry, Host, HostError, ServiceAction};
+
+/// Takes one change back.
+///
+/// What cannot be undone is left and is no error: an account in GoToSocial's database, and a folder in which somebody
+/// has put something since.
+///
+/// # Errors
+/// The host refused.
+pub fn undo(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), HostError> {
+    match change {
+        Change::Directory { path, .. } | Change::File { path, .. } | Change::Symlink { path, .. } => match prior {
+            Prior::Absent if matches!(change, Change::Directory { .. }) && !host.list(path)?.is_empty() => Ok(()),
+            Prior::Absent => host.remove(path),
+            Prior::Directory { mode, owner } => host.make_directory(path, *mode, *owner),
+            Prior::File { sha256, mode, owner } => {
+                let bytes = store::recall(host, sha256)?;
+                if matches!(host.entry(path)?, Some(Entry::Symlink { .. })) {
+                    host.remove(path)?;
+                }
+                host.write_file(path, &bytes, *mode, *owner)
+            }
+            Prior::Symlink { target } => {
+                if matches!(host.entry(path)?, Some(Entry::File { .. })) {
+                    host.remove(path)?;
+                }
+                host.make_symlink(path, target)
+            }
+            Prior::Present | Prior::Value { .. } => Ok(()),
+        },
+        Change::Group { group } if *prior == Prior::Absent => host.delete_group(&group.name),
+        Change::User { user } if *prior == Prior::Absent => host.delete_user(&user.name),
+        Change::Module { name } if *prior == Prior::Absent && host.module_loaded(name)? => host.unload_module(name),
+        Change::Sysctl { name, .. } => match prior {
+            Prior::Value { value } if host.sysctl(name)?.is_some_and(|now| now != *value) => {
+                host.set_sysctl(name, value)
+            }
+            _ => Ok(()),
+        },
+        Change::RcVariable { name, .. } => match prior {
+            Prior::Value { value } => host.set_rc_variable(name, Some(value)),
+            _ => host.set_rc_variable(name, None),
+        },
+        Change::Release { directory, .. } => super::apply::take_back_release(host, directory),
+        Change::ConfigTest { test } => host.remove(&test.candidate),
+        Change::ServiceStart { start } if *prior == Prior::Absent => {
+            if host.service(&start.name)? == crate::host::ServiceState::Missing {
+                return Ok(());
+            }
+            host.service_action(&start.name, ServiceAction::Stop)
+        }
+        Change::ServiceStop { name } if *prior == Prior::Present && !host.service(name)?.is_running() => {
+            host.service_action(name, ServiceAction::Start)
+        }
+        Change::Group { .. }
+        | Change::User { .. }
+        | Change::Module { .. }
+        | Change::ServiceStart { .. }
+        | Change::ServiceStop { .. }
+        | Change::Account { .. } => Ok(()),
+    }
+}
