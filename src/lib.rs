@@ -1,13 +1,15 @@
 //! `gts-bootstrap` installs GoToSocial on FreeBSD.
 //!
-//! What is wanted (a deployment) and what is there (a host that is only looked at) give a plan: a list of
-//! changes, which are pure data. One executor applies them, with a journal; checks then prove the result on the
-//! running system. `docs/architecture.md` describes the house.
+//! What is wanted (a [`deployment`]) and what is there (a [`host`] that is only looked at) give a plan: a list of
+//! [`change`]s, which are pure data, wanted by [`parts`]. One executor applies them, with a journal; [`check`]s then
+//! prove the result on the running system. `docs/architecture.md` describes the house.
 
+pub mod change;
+pub mod check;
+// pub mod cli;
+pub mod deployment;
 pub mod host;
 pub mod parts;
 pub mod portacl;
-pub mod deployment;
-pub mod parts;
-pub mod templates;
 pub mod release;
+pub mod templates;

@@ -3,9 +3,7 @@
 //! The registry is strict, so a value that a template names and nobody gave is an error and not an empty place, and
 //! it escapes nothing by itself: a template says with a helper how a value is to be quoted, such as `{{yaml host}}`.
 
-use handlebars::{
-    Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason, no_escape,
-};
+use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason, no_escape};
 use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
@@ -40,10 +38,8 @@ impl Template {
     ///
     /// A value that the template names is not there or cannot be quoted: a mistake in this program.
     pub fn render(self, data: &impl Serialize) -> Result<String, TemplateError> {
-        render_text(self.source(), data).map_err(|error| TemplateError {
-            template: self.name(),
-            cause: error.to_string(),
-        })
+        render_text(self.source(), data)
+            .map_err(|error| TemplateError { template: self.name(), cause: error.to_string() })
     }
 }
 
@@ -94,17 +90,10 @@ pub fn yaml(value: &Value) -> String {
         Value::Bool(answer) => answer.to_string(),
         Value::Number(number) => number.to_string(),
         Value::String(text) => quoted(text),
-        Value::Array(items) => format!(
-            "[{}]",
-            items.iter().map(yaml).collect::<Vec<_>>().join(", ")
-        ),
+        Value::Array(items) => format!("[{}]", items.iter().map(yaml).collect::<Vec<_>>().join(", ")),
         Value::Object(entries) => {
-            let entry =
-                |(key, value): (&String, &Value)| format!("{}: {}", quoted(key), yaml(value));
-            format!(
-                "{{{}}}",
-                entries.iter().map(entry).collect::<Vec<_>>().join(", ")
-            )
+            let entry = |(key, value): (&String, &Value)| format!("{}: {}", quoted(key), yaml(value));
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
         }
     }
 }
@@ -163,9 +152,7 @@ mod tests {
                         }
                         _ => return None,
                     };
-                    text.push(char::from_u32(
-                        u32::from_str_radix(rest.get(..digits)?, 16).ok()?,
-                    )?);
+                    text.push(char::from_u32(u32::from_str_radix(rest.get(..digits)?, 16).ok()?)?);
                     rest = &rest[digits..];
                 }
                 ' '..='~' => text.push(character),
@@ -176,11 +163,7 @@ mod tests {
 
     /// Reads the subset of YAML that [`yaml`] writes, strictly.
     fn read(yaml: &str) -> Option<(Value, &str)> {
-        for (word, value) in [
-            ("null", Value::Null),
-            ("true", json!(true)),
-            ("false", json!(false)),
-        ] {
+        for (word, value) in [("null", Value::Null), ("true", json!(true)), ("false", json!(false))] {
             if let Some(rest) = yaml.strip_prefix(word) {
                 return Some((value, rest));
             }
@@ -191,11 +174,7 @@ mod tests {
         if let Some(mut rest) = yaml.strip_prefix('[') {
             let mut items = Vec::new();
             while !rest.starts_with(']') {
-                rest = if items.is_empty() {
-                    rest
-                } else {
-                    rest.strip_prefix(", ")?
-                };
+                rest = if items.is_empty() { rest } else { rest.strip_prefix(", ")? };
                 let (item, behind) = read(rest)?;
                 items.push(item);
                 rest = behind;
@@ -205,11 +184,7 @@ mod tests {
         if let Some(mut rest) = yaml.strip_prefix('{') {
             let mut entries = serde_json::Map::new();
             while !rest.starts_with('}') {
-                rest = if entries.is_empty() {
-                    rest
-                } else {
-                    rest.strip_prefix(", ")?
-                };
+                rest = if entries.is_empty() { rest } else { rest.strip_prefix(", ")? };
                 let (key, behind) = read_quoted(rest)?;
                 let (value, behind) = read(behind.strip_prefix(": ")?)?;
                 entries.insert(key, value);
@@ -218,10 +193,7 @@ mod tests {
             return Some((Value::Object(entries), &rest[1..]));
         }
         let end = yaml.find([',', ']', '}']).unwrap_or(yaml.len());
-        let whole = yaml[..end]
-            .parse::<i64>()
-            .map(serde_json::Number::from)
-            .ok();
+        let whole = yaml[..end].parse::<i64>().map(serde_json::Number::from).ok();
         // Not serde_json's own reader, which is off by a bit at times.
         let number = whole.or_else(|| serde_json::Number::from_f64(yaml[..end].parse().ok()?))?;
         Some((Value::Number(number), &yaml[end..]))
@@ -263,14 +235,8 @@ mod tests {
     #[test]
     fn nothing_breaks_out() {
         assert_eq!(quoted("a\"\nhost: \"evil"), r#""a\"\nhost: \"evil""#);
-        assert_eq!(
-            quoted("\\\t\r\0\u{1b}\u{7f}"),
-            r#""\\\t\r\u0000\u001B\u007F""#
-        );
-        assert_eq!(
-            quoted("\u{85}\u{2028}\u{2029}\u{feff}ü"),
-            r#""\u0085\u2028\u2029\uFEFF\u00FC""#
-        );
+        assert_eq!(quoted("\\\t\r\0\u{1b}\u{7f}"), r#""\\\t\r\u0000\u001B\u007F""#);
+        assert_eq!(quoted("\u{85}\u{2028}\u{2029}\u{feff}ü"), r#""\u0085\u2028\u2029\uFEFF\u00FC""#);
         assert_eq!(quoted("😀"), r#""\U0001F600""#);
         assert_eq!(
             yaml(&json!([1, -2, 0.5, true, null, {"a b": ["x"]}, [], {}])),
@@ -280,12 +246,7 @@ mod tests {
 
     #[test]
     fn templates_are_strict_and_escape_nothing_but_by_helper() {
-        let render = |source: &str| {
-            render_text(
-                source,
-                &json!({"html": "<&>", "text": "a\"b", "nothing": null}),
-            )
-        };
+        let render = |source: &str| render_text(source, &json!({"html": "<&>", "text": "a\"b", "nothing": null}));
         assert_eq!(
             render("{{html}} {{yaml html}} {{yaml text}} {{yaml nothing}}").unwrap(),
             "<&> \"<&>\" \"a\\\"b\" null"
@@ -303,10 +264,7 @@ mod tests {
     }
 
     fn any_value() -> impl Strategy<Value = Value> {
-        let text = prop_oneof![
-            any::<String>(),
-            "[\"\\\\\n\r\t:#,\\[\\]{}'\u{85}\u{2028}😀 a-]{0,8}"
-        ];
+        let text = prop_oneof![any::<String>(), "[\"\\\\\n\r\t:#,\\[\\]{}'\u{85}\u{2028}😀 a-]{0,8}"];
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

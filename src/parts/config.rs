@@ -15,9 +15,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::deployment::config_keys::NESTED;
-use crate::deployment::{
-    Database, Deployment, HostName, Layout, Mode, PortNumber, Secrets, nearest,
-};
+use crate::deployment::{Database, Deployment, HostName, Layout, Mode, PortNumber, Secrets, nearest};
 use crate::templates::{Template, TemplateError};
 
 /// Who may say for whom it speaks (`X-Forwarded-For`) behind a web server on the same machine: upstream's default,
@@ -73,10 +71,7 @@ struct Setting {
 
 /// A setting of a known key.
 fn setting(key: &str, value: impl Into<Value>) -> Setting {
-    Setting {
-        key: key.to_owned(),
-        value: value.into(),
-    }
+    Setting { key: key.to_owned(), value: value.into() }
 }
 
 /// The text of `config.yaml` for a version of `GoToSocial`. Only keys that are set are written, in a fixed order.
@@ -141,24 +136,9 @@ fn trusted_proxies(deployment: &Deployment) -> Option<Vec<String>> {
 }
 
 /// The settings of the database.
-fn database(
-    deployment: &Deployment,
-    secrets: &Secrets,
-    layout: &Layout,
-) -> Result<Vec<Setting>, RenderError> {
-    let Database::Postgres {
-        address,
-        port,
-        user,
-        database,
-        password,
-        tls_mode,
-    } = &deployment.database
-    else {
-        return Ok(vec![
-            setting("db-type", "sqlite"),
-            setting("db-address", text(&layout.database())?),
-        ]);
+fn database(deployment: &Deployment, secrets: &Secrets, layout: &Layout) -> Result<Vec<Setting>, RenderError> {
+    let Database::Postgres { address, port, user, database, password, tls_mode } = &deployment.database else {
+        return Ok(vec![setting("db-type", "sqlite"), setting("db-address", text(&layout.database())?)]);
     };
     let mut settings = vec![
         setting("db-type", "postgres"),
@@ -166,19 +146,11 @@ fn database(
         setting("db-port", port.get()),
         setting("db-user", user.as_str()),
     ];
-    settings.extend(
-        password
-            .as_ref()
-            .map(|password| setting("db-password", password.expose())),
-    );
+    settings.extend(password.as_ref().map(|password| setting("db-password", password.expose())));
     settings.push(setting("db-database", database.as_str()));
     settings.push(setting("db-tls-mode", tls_mode.as_str()));
     let whole = "db-postgres-connection-string";
-    settings.extend(
-        secrets
-            .get(whole)
-            .map(|secret| setting(whole, secret.expose())),
-    );
+    settings.extend(secrets.get(whole).map(|secret| setting(whole, secret.expose())));
     Ok(settings)
 }
 
@@ -187,24 +159,16 @@ fn database(
 fn passed_through(deployment: &Deployment) -> Vec<Setting> {
     let mut settings: BTreeMap<&str, Value> = BTreeMap::new();
     for (key, value) in deployment.config.iter() {
-        let nested = NESTED
-            .into_iter()
-            .find_map(|table| Some((table, key.strip_prefix(table)?.strip_prefix('-')?)));
+        let nested = NESTED.into_iter().find_map(|table| Some((table, key.strip_prefix(table)?.strip_prefix('-')?)));
         let Some((table, inner)) = nested else {
             settings.insert(key, json!(value));
             continue;
         };
-        if let Value::Object(entries) = settings
-            .entry(table)
-            .or_insert_with(|| Value::Object(Map::new()))
-        {
+        if let Value::Object(entries) = settings.entry(table).or_insert_with(|| Value::Object(Map::new())) {
             entries.insert(inner.to_owned(), json!(value));
         }
     }
-    settings
-        .into_iter()
-        .map(|(key, value)| setting(key, value))
-        .collect()
+    settings.into_iter().map(|(key, value)| setting(key, value)).collect()
 }
 
 /// A `bind-address` in the form that a version takes: up to 0.19 the server puts address and port together as they
@@ -219,11 +183,7 @@ fn written_address(address: IpAddr, version: &Version) -> String {
 
 /// A path as text.
 fn text(path: &Path) -> Result<String, RenderError> {
-    path.to_str()
-        .map(str::to_owned)
-        .ok_or_else(|| RenderError::Path {
-            path: path.to_owned(),
-        })
+    path.to_str().map(str::to_owned).ok_or_else(|| RenderError::Path { path: path.to_owned() })
 }
 
 /// A path as text with a slash at its end, as upstream writes its web folders.
@@ -235,15 +195,12 @@ fn folder(path: &Path) -> Result<String, RenderError> {
 #[must_use]
 pub fn rendered_keys(config_yaml: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
-    for line in config_yaml.lines().filter(|line| !line.starts_with('#')) {
+    // Lines that an administrator has indented belong to the key above them.
+    for line in config_yaml.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_alphabetic())) {
         let Some((key, value)) = line.split_once(": ") else {
             continue;
         };
-        let table = if value.starts_with('{') {
-            serde_json::from_str(&as_json(value)).ok()
-        } else {
-            None
-        };
+        let table = if value.starts_with('{') { serde_json::from_str(&as_json(value)).ok() } else { None };
         flatten(key, &table.unwrap_or(Value::Null), &mut keys);
     }
     keys
@@ -255,11 +212,7 @@ fn as_json(yaml: &str) -> String {
     let mut json = String::with_capacity(yaml.len());
     let mut characters = yaml.chars();
     while let Some(character) = characters.next() {
-        let escaped = if character == '\\' {
-            characters.next()
-        } else {
-            None
-        };
+        let escaped = if character == '\\' { characters.next() } else { None };
         match escaped {
             Some('U') => {
                 json.push('?');
@@ -313,34 +266,26 @@ pub struct DebugConfigError {
 /// # Errors
 ///
 /// The answer is not a JSON object.
-pub fn unknown_keys(
-    rendered: &BTreeSet<String>,
-    debug_config_json: &str,
-) -> Result<Vec<UnknownKey>, DebugConfigError> {
+pub fn unknown_keys(rendered: &BTreeSet<String>, debug_config_json: &str) -> Result<Vec<UnknownKey>, DebugConfigError> {
     let entries: Map<String, Value> =
-        serde_json::from_str(debug_config_json).map_err(|error| DebugConfigError {
-            cause: error.to_string(),
-        })?;
+        serde_json::from_str(debug_config_json).map_err(|error| DebugConfigError { cause: error.to_string() })?;
     let mut known = BTreeSet::new();
     for (key, value) in &entries {
         flatten(key, value, &mut known);
     }
-    let unknown = rendered
-        .iter()
-        .filter(|key| !known.contains(*key))
-        .map(|key| UnknownKey {
-            key: key.clone(),
-            nearest: nearest(key, known.iter().map(String::as_str)).map(str::to_owned),
-        });
+    let unknown = rendered.iter().filter(|key| !known.contains(*key)).map(|key| UnknownKey {
+        key: key.clone(),
+        nearest: nearest(key, known.iter().map(String::as_str)).map(str::to_owned),
+    });
     Ok(unknown.collect())
 }
 
 /// Whether `debug config` shows our host: the only proof that the program has read our file, since 0.20 runs on
 /// defaults where it could not.
 #[must_use]
-pub fn echoes_host(debug_config_json: &str, host: &HostName) -> bool {
+pub fn echoes_host(debug_config_json: &str, host: &str) -> bool {
     serde_json::from_str::<Value>(debug_config_json)
-        .is_ok_and(|settings| settings.get("host").and_then(Value::as_str) == Some(host.as_str()))
+        .is_ok_and(|settings| settings.get("host").and_then(Value::as_str) == Some(host))
 }
 
 #[cfg(test)]
@@ -353,21 +298,12 @@ mod tests {
     const NEW: Version = Version::new(0, 20, 0);
 
     fn deployment(answers: &str, secrets: &Secrets) -> Deployment {
-        Answers::parse(answers, "t")
-            .unwrap()
-            .deployment(secrets)
-            .unwrap()
+        Answers::parse(answers, "t").unwrap().deployment(secrets).unwrap()
     }
 
     fn rendered(answers: &str, secrets: &str, version: &Version) -> String {
         let secrets = Secrets::parse(secrets, "s").unwrap();
-        render(
-            &deployment(answers, &secrets),
-            &secrets,
-            &Layout::default(),
-            version,
-        )
-        .unwrap()
+        render(&deployment(answers, &secrets), &secrets, &Layout::default(), version).unwrap()
     }
 
     const DIRECT: &str = "host = \"social.example.org\"\ntls.email = \"admin@example.org\"\n";
@@ -419,14 +355,8 @@ db-address: \"/var/db/gotosocial/sqlite.db\"
 
     #[test]
     fn direct_mode_with_sqlite() {
-        assert_eq!(
-            rendered(DIRECT, "", &OLD),
-            [HEAD, DIRECT_FRONT, SQLITE, TAIL].concat()
-        );
-        assert_eq!(
-            rendered(DIRECT, "db-password = 'unused'", &NEW),
-            rendered(DIRECT, "", &OLD)
-        );
+        assert_eq!(rendered(DIRECT, "", &OLD), [HEAD, DIRECT_FRONT, SQLITE, TAIL].concat());
+        assert_eq!(rendered(DIRECT, "db-password = 'unused'", &NEW), rendered(DIRECT, "", &OLD));
     }
 
     #[test]
@@ -457,24 +387,10 @@ log-level: \"warn\"
 ";
         assert_eq!(
             rendered(&answers, secrets, &OLD),
-            [
-                HEAD,
-                "account-domain: \"example.org\"\n",
-                DIRECT_FRONT,
-                database,
-                TAIL,
-                rest
-            ]
-            .concat()
+            [HEAD, "account-domain: \"example.org\"\n", DIRECT_FRONT, database, TAIL, rest].concat()
         );
-        let url = rendered(
-            &answers,
-            "db-postgres-connection-string = \"postgres://x\"",
-            &OLD,
-        );
-        assert!(url.contains(
-            "\ndb-tls-mode: \"require\"\ndb-postgres-connection-string: \"postgres://x\"\n"
-        ));
+        let url = rendered(&answers, "db-postgres-connection-string = \"postgres://x\"", &OLD);
+        assert!(url.contains("\ndb-tls-mode: \"require\"\ndb-postgres-connection-string: \"postgres://x\"\n"));
         assert!(!url.contains("db-password"));
     }
 
@@ -482,50 +398,32 @@ log-level: \"warn\"
     fn proxy_mode() {
         let expected = [HEAD, PROXY_FRONT, SQLITE, TAIL].concat();
         assert_eq!(rendered(PROXY, "", &OLD), expected);
-        assert_eq!(
-            rendered(&PROXY.replace("nginx", "httpd"), "", &NEW),
-            expected
-        );
+        assert_eq!(rendered(&PROXY.replace("nginx", "httpd"), "", &NEW), expected);
     }
 
     #[test]
     fn config_takes_the_place_of_what_the_mode_sets() {
-        let config = "[config]\ntrusted-proxies = [\"10.0.0.0/8\"]\nstorage-backend = \"s3\"\nbind-address = \"10.0.0.1\"\n";
+        let config =
+            "[config]\ntrusted-proxies = [\"10.0.0.0/8\"]\nstorage-backend = \"s3\"\nbind-address = \"10.0.0.1\"\n";
         let text = rendered(&format!("{PROXY}{config}"), "", &OLD);
         for key in ["trusted-proxies", "storage-backend", "bind-address"] {
-            assert_eq!(
-                text.matches(&format!("\n{key}: ")).count(),
-                1,
-                "{key} in {text}"
-            );
+            assert_eq!(text.matches(&format!("\n{key}: ")).count(), 1, "{key} in {text}");
         }
         assert!(
-            text.contains("\ntrusted-proxies: [\"10.0.0.0/8\"]\n")
-                && text.contains("\nbind-address: \"10.0.0.1\"\n")
+            text.contains("\ntrusted-proxies: [\"10.0.0.0/8\"]\n") && text.contains("\nbind-address: \"10.0.0.1\"\n")
         );
         assert!(!rendered(DIRECT, "", &OLD).contains("trusted-proxies"));
         assert!(
-            rendered(
-                &format!("{DIRECT}{}", config.replace("10.0.0.1", "::")),
-                "",
-                &OLD
-            )
-            .contains("\ntrusted-proxies: ")
+            rendered(&format!("{DIRECT}{}", config.replace("10.0.0.1", "::")), "", &OLD)
+                .contains("\ntrusted-proxies: ")
         );
     }
 
     #[test]
     fn a_web_server_on_the_bind_address_is_trusted() {
         let line = |address: &str| {
-            let text = rendered(
-                &format!("{PROXY}config.bind-address = \"{address}\""),
-                "",
-                &NEW,
-            );
-            text.lines()
-                .find(|line| line.starts_with("trusted-proxies"))
-                .unwrap()
-                .to_owned()
+            let text = rendered(&format!("{PROXY}config.bind-address = \"{address}\""), "", &NEW);
+            text.lines().find(|line| line.starts_with("trusted-proxies")).unwrap().to_owned()
         };
         let loopback = "trusted-proxies: [\"127.0.0.1/32\", \"::1\"";
         assert_eq!(line("10.0.0.1"), format!("{loopback}, \"10.0.0.1\"]"));
@@ -540,10 +438,7 @@ log-level: \"warn\"
         let line = |version: &str| {
             let answers = format!("{DIRECT}config.bind-address = \"2001:db8::1\"");
             let text = rendered(&answers, "", &Version::parse(version).unwrap());
-            text.lines()
-                .find(|line| line.starts_with("bind-address"))
-                .unwrap()
-                .to_owned()
+            text.lines().find(|line| line.starts_with("bind-address")).unwrap().to_owned()
         };
         for version in ["0.19.2", "0.19.99", "0.18.0"] {
             assert_eq!(line(version), "bind-address: \"[2001:db8::1]\"");
@@ -556,15 +451,9 @@ log-level: \"warn\"
     #[test]
     fn no_value_breaks_out_of_its_line() {
         let evil = "\"x\\\"\\nhost: evil.example\\n#\"";
-        let answers =
-            format!("{DIRECT}config.landing-page-user = {evil}\nconfig.new = {{ a = [{evil}] }}\n");
+        let answers = format!("{DIRECT}config.landing-page-user = {evil}\nconfig.new = {{ a = [{evil}] }}\n");
         let text = rendered(&answers, &format!("smtp-password = {evil}"), &OLD);
-        assert_eq!(
-            text.lines()
-                .filter(|line| line.starts_with("host:"))
-                .count(),
-            1
-        );
+        assert_eq!(text.lines().filter(|line| line.starts_with("host:")).count(), 1);
         assert!(text.is_ascii());
     }
 
@@ -582,18 +471,10 @@ log-level: \"warn\"
     fn paths_must_be_text() {
         use std::os::unix::ffi::OsStringExt;
         let data = PathBuf::from(std::ffi::OsString::from_vec(vec![b'/', 0xff]));
-        let layout = Layout {
-            data: data.clone(),
-            ..Layout::default()
-        };
+        let layout = Layout { data: data.clone(), ..Layout::default() };
         let secrets = Secrets::default();
         let refused = render(&deployment(PROXY, &secrets), &secrets, &layout, &OLD);
-        assert_eq!(
-            refused,
-            Err(RenderError::Path {
-                path: data.join("storage/certs")
-            })
-        );
+        assert_eq!(refused, Err(RenderError::Path { path: data.join("storage/certs") }));
     }
 
     #[test]
@@ -606,13 +487,7 @@ log-level: \"warn\"
             &OLD,
         );
         let keys = rendered_keys(&text);
-        for key in [
-            "host",
-            "db-type",
-            "trusted-proxies",
-            "http-client-timeout",
-            "new-a-b",
-        ] {
+        for key in ["host", "db-type", "trusted-proxies", "http-client-timeout", "new-a-b"] {
             assert!(keys.contains(key), "{key} in {keys:?}");
         }
         assert_eq!(keys.len(), 14, "{keys:?}");
@@ -620,59 +495,29 @@ log-level: \"warn\"
 
     #[test]
     fn unknown_keys_are_named_in_both_forms_of_the_answer() {
-        let keys: BTreeSet<String> = [
-            "host",
-            "http-client-timeout",
-            "instance-expose-suspended",
-            "log-levle",
-            "zzz",
-        ]
-        .map(str::to_owned)
-        .into();
-        let unknown = |key: &str, nearest: Option<&str>| UnknownKey {
-            key: key.into(),
-            nearest: nearest.map(str::to_owned),
-        };
+        let keys: BTreeSet<String> =
+            ["host", "http-client-timeout", "instance-expose-suspended", "log-levle", "zzz"].map(str::to_owned).into();
+        let unknown =
+            |key: &str, nearest: Option<&str>| UnknownKey { key: key.into(), nearest: nearest.map(str::to_owned) };
         let old = r#"{"host":"a.example","http-client":{"timeout":30000000000},"log-level":"info","instance-expose-suspended":false}"#;
-        assert_eq!(
-            unknown_keys(&keys, old).unwrap(),
-            [
-                unknown("log-levle", Some("log-level")),
-                unknown("zzz", None)
-            ]
-        );
-        let new = r#"{"host":"a.example","http-client-timeout":"30s","log-level":"info","instance-expose-blocklist":false}"#;
+        assert_eq!(unknown_keys(&keys, old).unwrap(), [unknown("log-levle", Some("log-level")), unknown("zzz", None)]);
+        let new =
+            r#"{"host":"a.example","http-client-timeout":"30s","log-level":"info","instance-expose-blocklist":false}"#;
         assert_eq!(
             unknown_keys(&keys, new).unwrap(),
-            [
-                unknown("instance-expose-suspended", None),
-                unknown("log-levle", Some("log-level")),
-                unknown("zzz", None)
-            ]
+            [unknown("instance-expose-suspended", None), unknown("log-levle", Some("log-level")), unknown("zzz", None)]
         );
         for broken in ["", "[]", "panic: x"] {
-            assert!(
-                unknown_keys(&keys, broken)
-                    .unwrap_err()
-                    .to_string()
-                    .contains("debug config")
-            );
+            assert!(unknown_keys(&keys, broken).unwrap_err().to_string().contains("debug config"));
         }
     }
 
     #[test]
     fn the_host_must_come_back() {
         let host: HostName = "a.example".parse().unwrap();
-        assert!(echoes_host(r#"{"host":"a.example"}"#, &host));
-        for other in [
-            r#"{"host":""}"#,
-            r#"{"host":"b.example"}"#,
-            "{}",
-            "",
-            "[]",
-            r#"{"host":5}"#,
-        ] {
-            assert!(!echoes_host(other, &host), "{other}");
+        assert!(echoes_host(r#"{"host":"a.example"}"#, host.as_str()));
+        for other in [r#"{"host":""}"#, r#"{"host":"b.example"}"#, "{}", "", "[]", r#"{"host":5}"#] {
+            assert!(!echoes_host(other, host.as_str()), "{other}");
         }
     }
 }

@@ -54,19 +54,11 @@ pub fn get(text: &[u8], name: &str) -> Option<String> {
 /// [`LoaderConfError`] for a name or a value that the loader would not read back as it was meant.
 pub fn set(text: &[u8], name: &str, value: &str) -> Result<Vec<u8>, LoaderConfError> {
     if !is_name(name) {
-        return Err(LoaderConfError::Name {
-            name: name.to_owned(),
-        });
+        return Err(LoaderConfError::Name { name: name.to_owned() });
     }
     let plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
-    if !value
-        .bytes()
-        .all(|byte| plain(byte) && !matches!(byte, b'"' | b'\\' | b'$'))
-    {
-        return Err(LoaderConfError::Value {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        });
+    if !value.bytes().all(|byte| plain(byte) && !matches!(byte, b'"' | b'\\' | b'$')) {
+        return Err(LoaderConfError::Value { name: name.to_owned(), value: value.to_owned() });
     }
     let is_set = |text: &[u8]| get(text, name).as_deref() == Some(value);
     if is_set(text) {
@@ -103,10 +95,7 @@ fn effective(text: &[u8], name: &str) -> Option<Assignment> {
     let mut found = None;
     for line in text.split(|&byte| byte == b'\n') {
         if let Some(assignment) = parse_line(line, name) {
-            found = Some(Assignment {
-                span: start + assignment.span.start..start + assignment.span.end,
-                ..assignment
-            });
+            found = Some(Assignment { span: start + assignment.span.start..start + assignment.span.end, ..assignment });
         }
         start += line.len() + 1;
     }
@@ -119,10 +108,7 @@ fn parse_line(line: &[u8], name: &str) -> Option<Assignment> {
         return None;
     }
     let mut at = skip_blanks(line, 0);
-    at += line
-        .get(at..)?
-        .starts_with(name.as_bytes())
-        .then_some(name.len())?;
+    at += line.get(at..)?.starts_with(name.as_bytes()).then_some(name.len())?;
     at = skip_blanks(line, at);
     if line.get(at) != Some(&b'=') {
         return None;
@@ -131,18 +117,12 @@ fn parse_line(line: &[u8], name: &str) -> Option<Assignment> {
     let rest = line.get(start..)?;
     let (length, raw) = match rest.first()? {
         b'"' => {
-            let closing = rest
-                .iter()
-                .rposition(|&byte| byte == b'"')
-                .filter(|&at| at > 0)?;
+            let closing = rest.iter().rposition(|&byte| byte == b'"').filter(|&at| at > 0)?;
             (closing + 1, &rest[1..closing])
         }
         first if first.is_ascii_alphanumeric() || *first == b'-' => {
             let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-            let length = rest
-                .iter()
-                .position(|byte| !is_word(byte))
-                .unwrap_or(rest.len());
+            let length = rest.iter().position(|byte| !is_word(byte)).unwrap_or(rest.len());
             (length, &rest[..length])
         }
         _ => return None,
@@ -153,11 +133,7 @@ fn parse_line(line: &[u8], name: &str) -> Option<Assignment> {
     }
     Some(Assignment {
         span: start..start + length,
-        value: if is_module_key(name) {
-            raw.to_vec()
-        } else {
-            unescape(raw)?
-        },
+        value: if is_module_key(name) { raw.to_vec() } else { unescape(raw)? },
         swallows_comment: raw.contains(&b'"'),
     })
 }
@@ -179,30 +155,21 @@ fn unescape(raw: &[u8]) -> Option<Vec<u8>> {
 
 /// `MODULE_load` and its kin, which config.lua takes for itself.
 fn is_module_key(name: &str) -> bool {
-    const SUFFIXES: [&str; 7] = [
-        "_load", "_name", "_type", "_flags", "_before", "_after", "_error",
-    ];
-    SUFFIXES.iter().any(|suffix| {
-        name.strip_suffix(suffix)
-            .is_some_and(|module| !module.is_empty() && !module.contains('.'))
-    })
+    const SUFFIXES: [&str; 7] = ["_load", "_name", "_type", "_flags", "_before", "_after", "_error"];
+    SUFFIXES
+        .iter()
+        .any(|suffix| name.strip_suffix(suffix).is_some_and(|module| !module.is_empty() && !module.contains('.')))
 }
 
 fn is_name(name: &str) -> bool {
     name != "exec"
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// Where the first byte that is not a blank stands, at `from` or later. Blanks are Lua's `%s`.
 fn skip_blanks(text: &[u8], from: usize) -> usize {
-    let blanks = text
-        .iter()
-        .skip(from)
-        .take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r'))
-        .count();
+    let blanks = text.iter().skip(from).take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
     from + blanks
 }
 
@@ -264,10 +231,7 @@ mod tests {
 
     #[test]
     fn the_last_assignment_wins_and_a_broken_one_does_not_count() {
-        assert_eq!(
-            read("mac_portacl_load=NO\nmac_portacl_load=YES\nmac_portacl_load=\"NO\n").as_deref(),
-            Some("YES")
-        );
+        assert_eq!(read("mac_portacl_load=NO\nmac_portacl_load=YES\nmac_portacl_load=\"NO\n").as_deref(), Some("YES"));
     }
 
     #[test]
@@ -275,10 +239,7 @@ mod tests {
         let line = "mac_portacl_load=\"YES\" # not \"NO\"";
         assert_eq!(read(line).as_deref(), Some("YES\" # not \"NO"));
         // An ordinary variable would not be set at all by such a line.
-        assert_eq!(
-            get(b"console=\"vidconsole\" # not \"efi\"", "console"),
-            None
-        );
+        assert_eq!(get(b"console=\"vidconsole\" # not \"efi\"", "console"), None);
     }
 
     #[test]
@@ -286,19 +247,13 @@ mod tests {
         assert_eq!(get(br#"a.b="x\"y\\z""#, "a.b").as_deref(), Some("x\"y\\z"));
         assert_eq!(get(br#"a.b="x\"#, "a.b"), None);
         assert_eq!(get(br#"a_load="x\\y""#, "a_load").as_deref(), Some(r"x\\y"));
-        assert_eq!(
-            get(br#"a.b_load="x\\y""#, "a.b_load").as_deref(),
-            Some(r"x\y")
-        );
+        assert_eq!(get(br#"a.b_load="x\\y""#, "a.b_load").as_deref(), Some(r"x\y"));
     }
 
     #[test]
     fn appends_what_is_missing_and_ends_the_line_before() {
         assert_eq!(changed("", "YES"), "mac_portacl_load=\"YES\"\n");
-        assert_eq!(
-            changed("zfs_load=\"YES\"", "YES"),
-            "zfs_load=\"YES\"\nmac_portacl_load=\"YES\"\n"
-        );
+        assert_eq!(changed("zfs_load=\"YES\"", "YES"), "zfs_load=\"YES\"\nmac_portacl_load=\"YES\"\n");
         assert_eq!(
             changed("#mac_portacl_load=\"YES\"\r\n", "YES"),
             "#mac_portacl_load=\"YES\"\r\nmac_portacl_load=\"YES\"\n"
@@ -308,30 +263,21 @@ mod tests {
     #[test]
     fn changes_the_effective_line_in_place_and_keeps_the_rest_of_it() {
         assert_eq!(
-            changed(
-                "mac_portacl_load=\"NO\"\n  mac_portacl_load = NO\t# later\r\nzfs_load=\"YES\"",
-                "YES"
-            ),
+            changed("mac_portacl_load=\"NO\"\n  mac_portacl_load = NO\t# later\r\nzfs_load=\"YES\"", "YES"),
             "mac_portacl_load=\"NO\"\n  mac_portacl_load = \"YES\"\t# later\r\nzfs_load=\"YES\""
         );
     }
 
     #[test]
     fn returns_the_very_same_text_if_it_is_so_already() {
-        for text in [
-            "mac_portacl_load=YES",
-            "\n\nmac_portacl_load=\"YES\" # x\r\n\n",
-        ] {
+        for text in ["mac_portacl_load=YES", "\n\nmac_portacl_load=\"YES\" # x\r\n\n"] {
             assert_eq!(changed(text, "YES"), text);
         }
     }
 
     #[test]
     fn a_line_with_a_quote_in_its_comment_is_left_alone_and_overridden() {
-        for line in [
-            "mac_portacl_load=NO # \"never\"",
-            "mac_portacl_load=\"NO\" # \"never\"",
-        ] {
+        for line in ["mac_portacl_load=NO # \"never\"", "mac_portacl_load=\"NO\" # \"never\""] {
             let text = changed(line, "YES");
             assert_eq!(text, format!("{line}\nmac_portacl_load=\"YES\"\n"));
             assert_eq!(read(&text).as_deref(), Some("YES"));
@@ -341,40 +287,20 @@ mod tests {
     #[test]
     fn bytes_that_are_no_utf8_survive() {
         let text = b"# gr\xfc\xdfe\nmac_portacl_load=\"NO\" # \xe4\n";
-        assert_eq!(
-            set(text, LOAD, "YES").unwrap(),
-            b"# gr\xfc\xdfe\nmac_portacl_load=\"YES\" # \xe4\n"
-        );
+        assert_eq!(set(text, LOAD, "YES").unwrap(), b"# gr\xfc\xdfe\nmac_portacl_load=\"YES\" # \xe4\n");
         assert_eq!(get(b"a=\"\xfc\"", "a").as_deref(), Some("\u{fffd}"));
     }
 
     #[test]
     fn refuses_names_and_values_that_would_not_come_back() {
-        for name in [
-            "",
-            "exec",
-            "a b",
-            "a=b",
-            "_load",
-            "a\n",
-            "\u{e4}_load",
-            "#a",
-        ] {
-            assert_eq!(
-                set(b"", name, "YES"),
-                Err(LoaderConfError::Name {
-                    name: name.to_owned()
-                })
-            );
+        for name in ["", "exec", "a b", "a=b", "_load", "a\n", "\u{e4}_load", "#a"] {
+            assert_eq!(set(b"", name, "YES"), Err(LoaderConfError::Name { name: name.to_owned() }));
             assert_eq!(get(format!("{name}=YES").as_bytes(), name), None);
         }
         for value in ["a\"b", "a\nb", "a\\b", "$a", "\r", "\u{e4}", "\0"] {
             assert_eq!(
                 set(b"", LOAD, value),
-                Err(LoaderConfError::Value {
-                    name: LOAD.to_owned(),
-                    value: value.to_owned()
-                })
+                Err(LoaderConfError::Value { name: LOAD.to_owned(), value: value.to_owned() })
             );
         }
     }

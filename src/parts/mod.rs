@@ -1,8 +1,24 @@
-//! What each part of the host should look like. Everything here is pure: text and observations in, text and changes
-//! out.
+//! Parts: what each part of the host should look like.
+//!
+//! A part is handed a read-only host and returns changes only for what differs. It never changes anything itself.
 
-pub mod loader_conf;
-pub mod sysctl_conf;
-//! What each part of the host should look like: pure planning, nothing here changes a host.
-
+pub mod account;
+pub mod admin;
+pub mod answers;
 pub mod config;
+pub mod config_file;
+pub mod folders;
+pub mod install;
+mod jail;
+pub mod loader_conf;
+pub mod log_rotation;
+pub mod managed_file;
+pub mod port_access;
+pub mod portacl_rc;
+pub mod rc_script;
+mod refusal;
+pub mod release;
+pub mod service;
+pub mod sysctl_conf;
+
+pub use refusal::Refusal;

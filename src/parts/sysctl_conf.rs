@@ -21,9 +21,7 @@ pub const LINE_LIMIT: usize = 1023;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SysctlConfError {
     /// Not a name of a sysctl variable.
-    #[error(
-        "“{name}” cannot be set in sysctl.conf: a name consists of letters, digits, “.”, “_”, “-” and “%”."
-    )]
+    #[error("“{name}” cannot be set in sysctl.conf: a name consists of letters, digits, “.”, “_”, “-” and “%”.")]
     Name {
         /// The name as it was given.
         name: String,
@@ -77,10 +75,7 @@ pub fn overlong_lines(text: &[u8]) -> Vec<OverlongLine> {
     text.split(|&byte| byte == b'\n')
         .enumerate()
         .filter(|(_, line)| line.len() > LINE_LIMIT)
-        .map(|(index, line)| OverlongLine {
-            line: index + 1,
-            length: line.len(),
-        })
+        .map(|(index, line)| OverlongLine { line: index + 1, length: line.len() })
         .collect()
 }
 
@@ -119,10 +114,7 @@ pub fn set(text: &[u8], name: &str, value: &str) -> Result<Vec<u8>, SysctlConfEr
     }
     let fits = |length: usize| {
         if length > LINE_LIMIT {
-            return Err(SysctlConfError::LineTooLong {
-                name: name.to_owned(),
-                length,
-            });
+            return Err(SysctlConfError::LineTooLong { name: name.to_owned(), length });
         }
         Ok(())
     };
@@ -153,9 +145,7 @@ pub fn set(text: &[u8], name: &str, value: &str) -> Result<Vec<u8>, SysctlConfEr
 pub fn unset(text: &[u8], name: &str, value: &str) -> Vec<u8> {
     let ours = written(name, value);
     let mut lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
-    let position = lines
-        .iter()
-        .rposition(|line| line.strip_suffix(b"\n").unwrap_or(line) == ours.as_bytes());
+    let position = lines.iter().rposition(|line| line.strip_suffix(b"\n").unwrap_or(line) == ours.as_bytes());
     if let Some(position) = position {
         lines.remove(position);
     }
@@ -170,18 +160,11 @@ fn written(name: &str, value: &str) -> String {
 fn check(name: &str, value: &str) -> Result<(), SysctlConfError> {
     let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-%".contains(&byte);
     if name.is_empty() || !name.bytes().all(in_name) {
-        return Err(SysctlConfError::Name {
-            name: name.to_owned(),
-        });
+        return Err(SysctlConfError::Name { name: name.to_owned() });
     }
-    let in_value = |byte: u8| {
-        (byte == b' ' || byte.is_ascii_graphic()) && !matches!(byte, b'#' | b'"' | b'\'')
-    };
+    let in_value = |byte: u8| (byte == b' ' || byte.is_ascii_graphic()) && !matches!(byte, b'#' | b'"' | b'\'');
     if !value.bytes().all(in_value) || value.trim() != value {
-        return Err(SysctlConfError::Value {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        });
+        return Err(SysctlConfError::Value { name: name.to_owned(), value: value.to_owned() });
     }
     Ok(())
 }
@@ -217,10 +200,7 @@ fn effective(text: &[u8], name: &str) -> Option<Assignment> {
 /// What sysctl(8) makes of one line: the name, and where the value stands.
 fn parse_piece(piece: &[u8]) -> Option<(&[u8], Range<usize>)> {
     // To C the line ends at a NUL.
-    let end = piece
-        .iter()
-        .position(|&byte| byte == 0)
-        .unwrap_or(piece.len());
+    let end = piece.iter().position(|&byte| byte == 0).unwrap_or(piece.len());
     let line = &piece[..comment_start(&piece[..end])];
     let line = &line[..trimmed_length(line)];
     let separator = line.iter().position(|byte| matches!(byte, b'=' | b':'))?;
@@ -243,12 +223,8 @@ fn parse_piece(piece: &[u8]) -> Option<(&[u8], Range<usize>)> {
 /// Where the line is cut because of a `#`: at the first one that no backslash precedes. If a quote stands before it,
 /// the cut is behind the closing quote, and without a closing one there is none. Single quotes are looked for first.
 fn comment_start(line: &[u8]) -> usize {
-    let find = |byte: u8, from: usize| {
-        line.iter()
-            .skip(from)
-            .position(|&other| other == byte)
-            .map(|position| from + position)
-    };
+    let find =
+        |byte: u8, from: usize| line.iter().skip(from).position(|&other| other == byte).map(|position| from + position);
     let quotes = [find(b'\'', 0), find(b'"', 0)];
     let mut from = 0;
     while let Some(hash) = find(b'#', from) {
@@ -275,17 +251,11 @@ fn is_blank(byte: &u8) -> bool {
 }
 
 fn skip_blanks(text: &[u8], from: usize) -> usize {
-    from + text
-        .iter()
-        .skip(from)
-        .take_while(|byte| is_blank(byte))
-        .count()
+    from + text.iter().skip(from).take_while(|byte| is_blank(byte)).count()
 }
 
 fn trimmed_length(text: &[u8]) -> usize {
-    text.iter()
-        .rposition(|byte| !is_blank(byte))
-        .map_or(0, |last| last + 1)
+    text.iter().rposition(|byte| !is_blank(byte)).map_or(0, |last| last + 1)
 }
 
 #[cfg(test)]
@@ -310,38 +280,14 @@ mod tests {
     #[test]
     fn reads_lines_as_seen() {
         for (line, value) in [
-            (
-                "security.mac.portacl.rules=uid:209:tcp:443",
-                "uid:209:tcp:443",
-            ),
-            (
-                "security.mac.portacl.rules=\"uid:209:tcp:444\"",
-                "uid:209:tcp:444",
-            ),
-            (
-                "security.mac.portacl.rules='uid:209:tcp:445'",
-                "uid:209:tcp:445",
-            ),
-            (
-                "security.mac.portacl.rules = uid:209:tcp:446",
-                "uid:209:tcp:446",
-            ),
-            (
-                "security.mac.portacl.rules=uid:209:tcp:447 # comment",
-                "uid:209:tcp:447",
-            ),
-            (
-                "security.mac.portacl.rules=uid:209:tcp:448,uid:209:tcp:80   ",
-                "uid:209:tcp:448,uid:209:tcp:80",
-            ),
-            (
-                "  security.mac.portacl.rules=uid:209:tcp:449",
-                "uid:209:tcp:449",
-            ),
-            (
-                "security.mac.portacl.rules: uid:209:tcp:450",
-                "uid:209:tcp:450",
-            ),
+            ("security.mac.portacl.rules=uid:209:tcp:443", "uid:209:tcp:443"),
+            ("security.mac.portacl.rules=\"uid:209:tcp:444\"", "uid:209:tcp:444"),
+            ("security.mac.portacl.rules='uid:209:tcp:445'", "uid:209:tcp:445"),
+            ("security.mac.portacl.rules = uid:209:tcp:446", "uid:209:tcp:446"),
+            ("security.mac.portacl.rules=uid:209:tcp:447 # comment", "uid:209:tcp:447"),
+            ("security.mac.portacl.rules=uid:209:tcp:448,uid:209:tcp:80   ", "uid:209:tcp:448,uid:209:tcp:80"),
+            ("  security.mac.portacl.rules=uid:209:tcp:449", "uid:209:tcp:449"),
+            ("security.mac.portacl.rules: uid:209:tcp:450", "uid:209:tcp:450"),
             ("security.mac.portacl.rules=bogus", "bogus"),
             ("security.mac.portacl.rules=", ""),
             ("security.mac.portacl.rules=\"\"", ""),
@@ -350,10 +296,7 @@ mod tests {
         }
         assert_eq!(read("security.mac.portacl.nosuch=1"), None);
         let two = "security.mac.portacl.rules=bogus\nsecurity.mac.portacl.port_high=1000\n";
-        assert_eq!(
-            get(two.as_bytes(), "security.mac.portacl.port_high").as_deref(),
-            Some("1000")
-        );
+        assert_eq!(get(two.as_bytes(), "security.mac.portacl.port_high").as_deref(), Some("1000"));
     }
 
     #[test]
@@ -388,8 +331,7 @@ mod tests {
 
     #[test]
     fn the_last_assignment_wins() {
-        let text =
-            "net.inet.ip.portrange.reservedhigh=0\nx=1\nnet.inet.ip.portrange.reservedhigh: 79\n";
+        let text = "net.inet.ip.portrange.reservedhigh=0\nx=1\nnet.inet.ip.portrange.reservedhigh: 79\n";
         assert_eq!(get(text.as_bytes(), HIGH).as_deref(), Some("79"));
         assert_eq!(
             changed(text, HIGH, "442"),
@@ -408,13 +350,7 @@ mod tests {
         for length in [997, 998, 3000] {
             assert_eq!(read(&line(length)).unwrap().len(), SYSCTL_CONF_LIMIT);
             let text = format!("# first\n{}\n", line(length));
-            assert_eq!(
-                overlong_lines(text.as_bytes()),
-                [OverlongLine {
-                    line: 2,
-                    length: length + 27
-                }]
-            );
+            assert_eq!(overlong_lines(text.as_bytes()), [OverlongLine { line: 2, length: length + 27 }]);
         }
         assert_eq!(RULES.len() + 1 + SYSCTL_CONF_LIMIT, LINE_LIMIT);
     }
@@ -422,11 +358,7 @@ mod tests {
     /// Seen: `…,uid:65534:tcp:2222` was cut to a rule for port 222.
     #[test]
     fn a_rule_can_be_cut_into_another_port() {
-        let value = format!(
-            "{:,>length$}",
-            "uid:65534:tcp:2222",
-            length = SYSCTL_CONF_LIMIT + 1
-        );
+        let value = format!("{:,>length$}", "uid:65534:tcp:2222", length = SYSCTL_CONF_LIMIT + 1);
         let left = read(&format!("{RULES}={value}")).unwrap();
         assert!(left.ends_with(",uid:65534:tcp:222"), "{left}");
     }
@@ -436,53 +368,32 @@ mod tests {
         let text = format!("x=1\n{RULES}={}\n", ",".repeat(1000));
         assert_eq!(
             set(text.as_bytes(), RULES, "uid:209:tcp:80"),
-            Err(SysctlConfError::ExistingLineTooLong {
-                name: RULES.to_owned(),
-                line: 2,
-                length: 1027
-            })
+            Err(SysctlConfError::ExistingLineTooLong { name: RULES.to_owned(), line: 2, length: 1027 })
         );
         // Somebody else's is not in the way.
         assert_eq!(changed(&text, HIGH, "79"), format!("{text}{HIGH}=79\n"));
         // Nor is one that a later line overrides.
         let overridden = format!("{text}{RULES}=x\n");
-        assert_eq!(
-            changed(&overridden, RULES, "y"),
-            format!("{text}{RULES}=y\n")
-        );
+        assert_eq!(changed(&overridden, RULES, "y"), format!("{text}{RULES}=y\n"));
     }
 
     #[test]
     fn a_line_that_would_be_cut_is_not_written() {
         let value = |length: usize| ",".repeat(length);
-        let too_long = |length| {
-            Err(SysctlConfError::LineTooLong {
-                name: RULES.to_owned(),
-                length,
-            })
-        };
+        let too_long = |length| Err(SysctlConfError::LineTooLong { name: RULES.to_owned(), length });
         assert!(set(b"", RULES, &value(SYSCTL_CONF_LIMIT)).is_ok());
-        assert_eq!(
-            set(b"", RULES, &value(SYSCTL_CONF_LIMIT + 1)),
-            too_long(1024)
-        );
+        assert_eq!(set(b"", RULES, &value(SYSCTL_CONF_LIMIT + 1)), too_long(1024));
         // A comment that would be pushed over the limit counts as well.
         let commented = format!("{RULES}=x # why");
         assert!(set(commented.as_bytes(), RULES, &value(SYSCTL_CONF_LIMIT - 6)).is_ok());
-        assert_eq!(
-            set(commented.as_bytes(), RULES, &value(SYSCTL_CONF_LIMIT - 5)),
-            too_long(1024)
-        );
+        assert_eq!(set(commented.as_bytes(), RULES, &value(SYSCTL_CONF_LIMIT - 5)), too_long(1024));
     }
 
     #[test]
     fn appends_what_is_missing_and_ends_the_line_before() {
         assert_eq!(changed("", HIGH, "79"), format!("{HIGH}=79\n"));
         assert_eq!(changed("x=1", HIGH, "79"), format!("x=1\n{HIGH}=79\n"));
-        assert_eq!(
-            changed("x=1\r\n", HIGH, "79"),
-            format!("x=1\r\n{HIGH}=79\n")
-        );
+        assert_eq!(changed("x=1\r\n", HIGH, "79"), format!("x=1\r\n{HIGH}=79\n"));
     }
 
     #[test]
@@ -518,15 +429,7 @@ mod tests {
         assert_eq!(ours("x=1\na=3\ny=2\n"), "x=1\ny=2\n");
         assert_eq!(ours("x=1\na=3"), "x=1\n");
         assert_eq!(ours("a=3\nx=1\na=3\n"), "a=3\nx=1\n");
-        for foreign in [
-            "a = 3\n",
-            "a=3 # mine\n",
-            "a=4\n",
-            "a=3\r\n",
-            "#a=3\n",
-            "aa=3\n",
-            "",
-        ] {
+        for foreign in ["a = 3\n", "a=3 # mine\n", "a=4\n", "a=3\r\n", "#a=3\n", "aa=3\n", ""] {
             assert_eq!(ours(foreign), foreign);
         }
     }
@@ -541,22 +444,12 @@ mod tests {
     #[test]
     fn refuses_names_and_values_that_would_not_come_back() {
         for name in ["", "a b", "a=b", "a:b", "#a", "a\n", "\u{e4}"] {
-            assert_eq!(
-                set(b"", name, "1"),
-                Err(SysctlConfError::Name {
-                    name: name.to_owned()
-                })
-            );
+            assert_eq!(set(b"", name, "1"), Err(SysctlConfError::Name { name: name.to_owned() }));
         }
-        for value in [
-            " 1", "1 ", "1#2", "\"1\"", "'1'", "1\n2", "\0", "\u{e4}", "\t",
-        ] {
+        for value in [" 1", "1 ", "1#2", "\"1\"", "'1'", "1\n2", "\0", "\u{e4}", "\t"] {
             assert_eq!(
                 set(b"", "a", value),
-                Err(SysctlConfError::Value {
-                    name: "a".to_owned(),
-                    value: value.to_owned()
-                })
+                Err(SysctlConfError::Value { name: "a".to_owned(), value: value.to_owned() })
             );
         }
     }

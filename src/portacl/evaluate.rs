@@ -129,13 +129,11 @@ impl fmt::Display for Decision {
                 f.write_str("privileged processes need no rule (security.mac.portacl.suser_exempt)")
             }
             Decision::NoRule => f.write_str("no portacl rule allows it"),
-            Decision::ReservedRange => f.write_str(
-                "the port is in the reserved range (net.inet.ip.portrange.reservedlow to reservedhigh)",
-            ),
-            Decision::Privilege => f.write_str("privileged processes may bind reserved ports"),
-            Decision::OrdinaryPort => {
-                f.write_str("portacl is not in force and the port is outside the reserved range")
+            Decision::ReservedRange => {
+                f.write_str("the port is in the reserved range (net.inet.ip.portrange.reservedlow to reservedhigh)")
             }
+            Decision::Privilege => f.write_str("privileged processes may bind reserved ports"),
+            Decision::OrdinaryPort => f.write_str("portacl is not in force and the port is outside the reserved range"),
         }
     }
 }
@@ -143,11 +141,7 @@ impl fmt::Display for Decision {
 /// Whether bind(2) permits this process this port, and which gate decided.
 #[must_use]
 pub fn may_bind(policy: &Policy, request: &Request<'_>) -> Verdict {
-    let passed = if policy.loaded && policy.enabled != 0 {
-        pass_portacl(policy, request)
-    } else {
-        None
-    };
+    let passed = if policy.loaded && policy.enabled != 0 { pass_portacl(policy, request) } else { None };
     if passed == Some(Decision::NoRule) {
         return refused(Errno::Eperm, Decision::NoRule);
     }
@@ -175,9 +169,7 @@ fn pass_portacl(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
         return Some(Decision::AbovePortHigh);
     }
     let matching = policy.rules.iter().position(|rule| {
-        rule.protocol == request.protocol
-            && rule.port == request.port
-            && matches_id(rule.id, request)
+        rule.protocol == request.protocol && rule.port == request.port && matches_id(rule.id, request)
     });
     Some(match matching {
         Some(index) => Decision::Rule { index },
@@ -195,19 +187,11 @@ fn matches_id(id: KernelId, request: &Request<'_>) -> bool {
 }
 
 fn allowed(decided_by: Decision) -> Verdict {
-    Verdict {
-        allowed: true,
-        errno: None,
-        decided_by,
-    }
+    Verdict { allowed: true, errno: None, decided_by }
 }
 
 fn refused(errno: Errno, decided_by: Decision) -> Verdict {
-    Verdict {
-        allowed: false,
-        errno: Some(errno),
-        decided_by,
-    }
+    Verdict { allowed: false, errno: Some(errno), decided_by }
 }
 
 #[cfg(test)]
@@ -224,26 +208,12 @@ mod tests {
     const EACCES: Option<Errno> = Some(Errno::Eacces);
 
     fn loaded(rules: &str, reservedhigh: i32) -> Policy {
-        Policy {
-            loaded: true,
-            rules: parse_kernel(rules).unwrap(),
-            reservedhigh,
-            ..Policy::default()
-        }
+        Policy { loaded: true, rules: parse_kernel(rules).unwrap(), reservedhigh, ..Policy::default() }
     }
 
     /// As measured with a small program that takes on the ids and calls bind(2).
     fn bind(policy: &Policy, uid: u32, groups: &[u32], protocol: Protocol, port: u16) -> Verdict {
-        let verdict = may_bind(
-            policy,
-            &Request {
-                uid,
-                groups,
-                protocol,
-                port,
-                privileged: uid == 0,
-            },
-        );
+        let verdict = may_bind(policy, &Request { uid, groups, protocol, port, privileged: uid == 0 });
         assert_eq!(verdict.allowed, verdict.errno.is_none());
         verdict
     }
@@ -317,10 +287,7 @@ mod tests {
     fn seen_with_odd_rules() {
         assert_eq!(tcp(&loaded("uid:65534:tcp:65616", 0), 65534, 80), OK);
         assert_eq!(tcp(&loaded("uid:4295032830:tcp:80", 0), 65534, 80), EPERM);
-        let strict = |rules| Policy {
-            suser_exempt: 0,
-            ..loaded(rules, 0)
-        };
+        let strict = |rules| Policy { suser_exempt: 0, ..loaded(rules, 0) };
         assert_eq!(tcp(&loaded("uid::tcp:80", 0), 0, 80), OK);
         assert_eq!(tcp(&strict("uid::tcp:80"), 0, 80), OK);
         assert_eq!(tcp(&strict("uid:209:tcp:80"), 0, 80), EPERM);
@@ -329,31 +296,19 @@ mod tests {
 
     #[test]
     fn seen_with_port_high_moved() {
-        let policy = Policy {
-            port_high: 9000,
-            ..loaded("uid:209:tcp:80", 0)
-        };
+        let policy = Policy { port_high: 9000, ..loaded("uid:209:tcp:80", 0) };
         assert_eq!(tcp(&policy, 65534, 8080), EPERM);
         assert_eq!(tcp(&policy, 65534, 9001), OK);
     }
 
     #[test]
     fn seen_with_the_module_switched_off_or_unloaded_while_nothing_is_reserved() {
-        let off = Policy {
-            enabled: 0,
-            ..loaded("uid:209:tcp:80", 0)
-        };
+        let off = Policy { enabled: 0, ..loaded("uid:209:tcp:80", 0) };
         assert_eq!(tcp(&off, 65534, 80), OK);
-        let unloaded = Policy {
-            loaded: false,
-            ..loaded("", 0)
-        };
+        let unloaded = Policy { loaded: false, ..loaded("", 0) };
         assert_eq!(tcp(&unloaded, 65534, 80), OK);
         // Set to 2 it is on: every value but 0 is.
-        let two = Policy {
-            enabled: 2,
-            ..loaded("uid:209:tcp:80", 0)
-        };
+        let two = Policy { enabled: 2, ..loaded("uid:209:tcp:80", 0) };
         assert_eq!(tcp(&two, 65534, 80), EPERM);
     }
 
@@ -364,10 +319,7 @@ mod tests {
         assert_eq!(tcp(&policy, 209, 80), OK);
         assert_eq!(tcp(&policy, 209, 443), OK);
         assert_eq!(tcp(&policy, 65534, 80), EPERM);
-        let without = Policy {
-            loaded: false,
-            ..policy
-        };
+        let without = Policy { loaded: false, ..policy };
         assert_eq!(tcp(&without, 65534, 22), EACCES);
         assert_eq!(tcp(&without, 65534, 80), OK);
     }
@@ -390,21 +342,14 @@ mod tests {
         assert_eq!(decision(&absent, 209, 80), Decision::ReservedRange);
         assert_eq!(decision(&absent, 0, 80), Decision::Privilege);
         assert_eq!(decision(&absent, 209, 1024), Decision::OrdinaryPort);
-        let low = Policy {
-            port_high: 50,
-            ..reserved
-        };
+        let low = Policy { port_high: 50, ..reserved };
         assert_eq!(decision(&low, 0, 80), Decision::Privilege);
         assert_eq!(decision(&low, 209, 80), Decision::ReservedRange);
     }
 
     #[test]
     fn port_zero_without_its_exemption_needs_a_rule_and_is_never_reserved() {
-        let policy = |rules, port_high| Policy {
-            autoport_exempt: 0,
-            port_high,
-            ..loaded(rules, 1023)
-        };
+        let policy = |rules, port_high| Policy { autoport_exempt: 0, port_high, ..loaded(rules, 1023) };
         assert_eq!(tcp(&policy("", 1023), 209, 0), EPERM);
         let verdict = bind(&policy("uid:209:tcp:65536", 1023), 209, &[209], Tcp, 0);
         assert_eq!(verdict.decided_by, Decision::Rule { index: 0 });
@@ -416,30 +361,18 @@ mod tests {
     fn signed_bounds_are_compared_as_the_kernel_does() {
         let policy = loaded("", -1);
         assert_eq!(tcp(&policy, 209, 1024), OK);
-        let all = Policy {
-            reservedhigh: 70_000,
-            ..Policy::default()
-        };
+        let all = Policy { reservedhigh: 70_000, ..Policy::default() };
         assert_eq!(tcp(&all, 209, 65535), EACCES);
-        let from = Policy {
-            reservedlow: 100,
-            ..Policy::default()
-        };
+        let from = Policy { reservedlow: 100, ..Policy::default() };
         assert_eq!(tcp(&from, 209, 99), OK);
         assert_eq!(tcp(&from, 209, 100), EACCES);
-        let below_every_port = Policy {
-            port_high: -1,
-            ..loaded("", 0)
-        };
+        let below_every_port = Policy { port_high: -1, ..loaded("", 0) };
         assert_eq!(tcp(&below_every_port, 209, 80), OK);
     }
 
     #[test]
     fn a_decision_can_be_read_aloud() {
-        assert_eq!(
-            Decision::Rule { index: 0 }.to_string(),
-            "portacl rule 1 allows it"
-        );
+        assert_eq!(Decision::Rule { index: 0 }.to_string(), "portacl rule 1 allows it");
         assert_eq!(Decision::NoRule.to_string(), "no portacl rule allows it");
         assert_eq!(Errno::Eacces.to_string(), "EACCES");
     }
@@ -477,11 +410,7 @@ mod tests {
                         }
                     }
                     KernelId::Gid(id) => {
-                        if request
-                            .groups
-                            .first()
-                            .is_some_and(|&gid| i64::from(gid) == id)
-                        {
+                        if request.groups.first().is_some_and(|&gid| i64::from(gid) == id) {
                             error = 0;
                             break;
                         }
@@ -527,30 +456,18 @@ mod tests {
             3 => prop::collection::vec(rule, 0..6),
             1 => prop::collection::vec(strategies::element(), 0..4),
         ];
-        (
-            any::<bool>(),
-            switch(),
-            switch(),
-            switch(),
-            bound(),
-            rules,
-            bound(),
-            bound(),
+        (any::<bool>(), switch(), switch(), switch(), bound(), rules, bound(), bound()).prop_map(
+            |(loaded, enabled, suser_exempt, autoport_exempt, port_high, rules, low, high)| Policy {
+                loaded,
+                enabled,
+                suser_exempt,
+                autoport_exempt,
+                port_high,
+                rules: parse_kernel(&rules.join(",")).unwrap_or_default(),
+                reservedlow: low,
+                reservedhigh: high,
+            },
         )
-            .prop_map(
-                |(loaded, enabled, suser_exempt, autoport_exempt, port_high, rules, low, high)| {
-                    Policy {
-                        loaded,
-                        enabled,
-                        suser_exempt,
-                        autoport_exempt,
-                        port_high,
-                        rules: parse_kernel(&rules.join(",")).unwrap_or_default(),
-                        reservedlow: low,
-                        reservedhigh: high,
-                    }
-                },
-            )
     }
 
     proptest! {

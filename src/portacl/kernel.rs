@@ -46,20 +46,13 @@ impl KernelRule {
     /// The permission that this element really gives; `None` if it can match nobody.
     #[must_use]
     pub fn effective(&self) -> Option<Rule> {
-        Some(Rule {
-            subject: self.subject()?,
-            protocol: self.protocol,
-            port: self.port,
-        })
+        Some(Rule { subject: self.subject()?, protocol: self.protocol, port: self.port })
     }
 
     /// Whether the element is spelt as we would spell it, so that it means what it seems to mean.
     #[must_use]
     pub fn is_canonical(&self) -> bool {
-        self.port != 0
-            && self
-                .effective()
-                .is_some_and(|rule| rule.to_string() == self.text)
+        self.port != 0 && self.effective().is_some_and(|rule| rule.to_string() == self.text)
     }
 }
 
@@ -191,11 +184,7 @@ fn strtol(text: &str) -> Option<i64> {
         }
         let digit = i64::from(byte - b'0');
         value = value.saturating_mul(10);
-        value = if negative {
-            value.saturating_sub(digit)
-        } else {
-            value.saturating_add(digit)
-        };
+        value = if negative { value.saturating_sub(digit) } else { value.saturating_add(digit) };
     }
     Some(value)
 }
@@ -267,10 +256,7 @@ mod tests {
             ("uid:209:tcp:65616", vec![rule(80)]),
             ("uid:209:tcp:99999", vec![rule(34463)]),
             ("uid:4294967295:tcp:80", vec![(Uid(4_294_967_295), Tcp, 80)]),
-            (
-                "uid:99999999999:tcp:80",
-                vec![(Uid(99_999_999_999), Tcp, 80)],
-            ),
+            ("uid:99999999999:tcp:80", vec![(Uid(99_999_999_999), Tcp, 80)]),
             ("uid: 209:tcp:80", vec![rule(80)]),
             ("uid:209:tcp: 80", vec![rule(80)]),
             ("uid:209:tcp:80,", vec![rule(80)]),
@@ -284,10 +270,7 @@ mod tests {
             ("uid:65534:tcp:65616", vec![(Uid(65534), Tcp, 80)]),
             ("uid:4295032830:tcp:80", vec![(Uid(4_295_032_830), Tcp, 80)]),
             ("gid:209:tcp:443", vec![(Gid(209), Tcp, 443)]),
-            (
-                "uid:209:tcp:80,uid:209:tcp:443,uid:80:udp:53",
-                vec![rule(80), rule(443), (Uid(80), Udp, 53)],
-            ),
+            ("uid:209:tcp:80,uid:209:tcp:443,uid:80:udp:53", vec![rule(80), rule(443), (Uid(80), Udp, 53)]),
         ] {
             assert_eq!(meaning(text), expected, "{text}");
         }
@@ -309,19 +292,13 @@ mod tests {
             assert!(parse_kernel(&list(length)).is_ok(), "{length}");
         }
         for length in [1024, 1025, 2000, 4096] {
-            assert_eq!(
-                parse_kernel(&list(length)),
-                Err(KernelRefusal::TooLong { length })
-            );
+            assert_eq!(parse_kernel(&list(length)), Err(KernelRefusal::TooLong { length }));
         }
     }
 
     #[test]
     fn refuses_a_nul_byte() {
-        assert_eq!(
-            parse_kernel("uid:209:tcp:80\0,uid:1:tcp:1"),
-            Err(KernelRefusal::NulByte)
-        );
+        assert_eq!(parse_kernel("uid:209:tcp:80\0,uid:1:tcp:1"), Err(KernelRefusal::NulByte));
     }
 
     #[test]
@@ -345,10 +322,7 @@ mod tests {
         let subject = |text: &str| parse_kernel(text).unwrap()[0].subject();
         assert_eq!(subject("uid:4295032830:tcp:80"), None);
         assert_eq!(subject("uid:-1:tcp:80"), None);
-        assert_eq!(
-            subject("uid:4294967295:tcp:80"),
-            Some(Subject::Uid(u32::MAX))
-        );
+        assert_eq!(subject("uid:4294967295:tcp:80"), Some(Subject::Uid(u32::MAX)));
         assert_eq!(subject("gid:4295032830:tcp:80"), Some(Subject::Gid(65534)));
         assert_eq!(subject("gid:-1:tcp:80"), Some(Subject::Gid(u32::MAX)));
     }
@@ -356,33 +330,16 @@ mod tests {
     #[test]
     fn too_large_numbers_are_clamped() {
         let digits = "9".repeat(30);
-        assert_eq!(
-            meaning(&format!("uid:{digits}:tcp:{digits}")),
-            [(Uid(i64::MAX), Tcp, 65535)]
-        );
-        assert_eq!(
-            meaning(&format!("uid:-{digits}:tcp:-{digits}")),
-            [(Uid(i64::MIN), Tcp, 0)]
-        );
+        assert_eq!(meaning(&format!("uid:{digits}:tcp:{digits}")), [(Uid(i64::MAX), Tcp, 65535)]);
+        assert_eq!(meaning(&format!("uid:-{digits}:tcp:-{digits}")), [(Uid(i64::MIN), Tcp, 0)]);
     }
 
     #[test]
     fn the_text_is_kept_and_only_our_spelling_is_canonical() {
-        let rules = parse_kernel(
-            "uid:209:tcp:80,uid: 209:tcp:80,uid:209:tcp:65616,uid:209:tcp:0,uid:-1:tcp:80",
-        )
-        .unwrap();
+        let rules =
+            parse_kernel("uid:209:tcp:80,uid: 209:tcp:80,uid:209:tcp:65616,uid:209:tcp:0,uid:-1:tcp:80").unwrap();
         let texts: Vec<_> = rules.iter().map(|rule| rule.text.as_str()).collect();
-        assert_eq!(
-            texts,
-            [
-                "uid:209:tcp:80",
-                "uid: 209:tcp:80",
-                "uid:209:tcp:65616",
-                "uid:209:tcp:0",
-                "uid:-1:tcp:80"
-            ]
-        );
+        assert_eq!(texts, ["uid:209:tcp:80", "uid: 209:tcp:80", "uid:209:tcp:65616", "uid:209:tcp:0", "uid:-1:tcp:80"]);
         let canonical: Vec<_> = rules.iter().map(KernelRule::is_canonical).collect();
         assert_eq!(canonical, [true, false, false, false, false]);
     }
@@ -412,11 +369,7 @@ mod tests {
             character = at(index);
             index += 1;
         }
-        let limit: u64 = if negative {
-            1 << 63
-        } else {
-            i64::MAX.unsigned_abs()
-        };
+        let limit: u64 = if negative { 1 << 63 } else { i64::MAX.unsigned_abs() };
         let (cutoff, cutlim) = (limit / 10, limit % 10);
         let (mut value, mut any) = (0_u64, 0);
         while character.is_ascii_digit() {

@@ -24,9 +24,7 @@ pub enum MergeError {
     )]
     ExistingRefused(#[from] KernelRefusal),
     /// A rule for port 0, which grants no port.
-    #[error(
-        "The mac_portacl rule {rule} is for port 0, which grants nothing. Name a port from 1 to 65535."
-    )]
+    #[error("The mac_portacl rule {rule} is for port 0, which grants nothing. Name a port from 1 to 65535.")]
     PortZero {
         /// The rule.
         rule: Rule,
@@ -58,10 +56,8 @@ pub enum MergeError {
 /// [`MergeError::ExistingRefused`] if the kernel would refuse the list that is there, [`MergeError::PortZero`] for a
 /// wanted rule without a port, [`MergeError::TooLongForKernel`] if the result exceeds [`KERNEL_LIMIT`].
 pub fn with_rules(existing_kernel_text: &str, wanted: &[Rule]) -> Result<String, MergeError> {
-    let mut granted: Vec<Rule> = parse_kernel(existing_kernel_text)?
-        .iter()
-        .filter_map(|rule| rule.effective())
-        .collect();
+    let mut granted: Vec<Rule> =
+        parse_kernel(existing_kernel_text)?.iter().filter_map(|rule| rule.effective()).collect();
     let mut text = existing_kernel_text.to_owned();
     for &rule in wanted {
         if rule.port == 0 {
@@ -130,51 +126,31 @@ mod tests {
 
     #[test]
     fn foreign_elements_stay_byte_for_byte_and_in_order() {
-        assert_eq!(
-            merged("uid: 80:udp:053,,gid:1:tcp:22", OURS),
-            format!("uid: 80:udp:053,,gid:1:tcp:22,{OURS}")
-        );
+        assert_eq!(merged("uid: 80:udp:053,,gid:1:tcp:22", OURS), format!("uid: 80:udp:053,,gid:1:tcp:22,{OURS}"));
         assert_eq!(merged("uid:1:tcp:1,", OURS), format!("uid:1:tcp:1,{OURS}"));
         assert_eq!(merged(",", OURS), format!(",{OURS}"));
     }
 
     #[test]
     fn only_what_is_missing_is_added() {
-        assert_eq!(
-            merged("uid:209:tcp:443,uid:1:tcp:1", OURS),
-            "uid:209:tcp:443,uid:1:tcp:1,uid:209:tcp:80"
-        );
+        assert_eq!(merged("uid:209:tcp:443,uid:1:tcp:1", OURS), "uid:209:tcp:443,uid:1:tcp:1,uid:209:tcp:80");
         assert_eq!(merged("", "uid:1:tcp:1,uid:1:tcp:1"), "uid:1:tcp:1");
     }
 
     #[test]
     fn what_is_granted_in_another_spelling_is_granted() {
-        for existing in [
-            "uid:+209:tcp:080,uid: 209:tcp:443,",
-            "uid:209:tcp:65616,uid:209:tcp:65979",
-        ] {
+        for existing in ["uid:+209:tcp:080,uid: 209:tcp:443,", "uid:209:tcp:65616,uid:209:tcp:65979"] {
             assert_eq!(merged(existing, OURS), existing);
         }
     }
 
     #[test]
     fn a_rule_for_another_subject_or_protocol_or_for_nobody_grants_nothing() {
-        for existing in [
-            "gid:209:tcp:80",
-            "uid:209:udp:80",
-            "uid:4294967505:tcp:80",
-            "uid:209:tcp:8",
-        ] {
-            assert_eq!(
-                merged(existing, "uid:209:tcp:80"),
-                format!("{existing},uid:209:tcp:80")
-            );
+        for existing in ["gid:209:tcp:80", "uid:209:udp:80", "uid:4294967505:tcp:80", "uid:209:tcp:8"] {
+            assert_eq!(merged(existing, "uid:209:tcp:80"), format!("{existing},uid:209:tcp:80"));
         }
         // 4294967505 is 2³² + 209: a gid is cut to 32 bits, a uid is not.
-        assert_eq!(
-            merged("gid:4294967505:tcp:80", "gid:209:tcp:80"),
-            "gid:4294967505:tcp:80"
-        );
+        assert_eq!(merged("gid:4294967505:tcp:80", "gid:209:tcp:80"), "gid:4294967505:tcp:80");
     }
 
     #[test]
@@ -197,10 +173,7 @@ mod tests {
 
     #[test]
     fn port_zero_is_an_error() {
-        let rule = Rule {
-            port: 0,
-            ..rules("uid:209:tcp:80")[0]
-        };
+        let rule = Rule { port: 0, ..rules("uid:209:tcp:80")[0] };
         assert_eq!(with_rules("", &[rule]), Err(MergeError::PortZero { rule }));
     }
 
@@ -225,10 +198,7 @@ mod tests {
         let ours = rules(OURS);
         assert_eq!(without_rules(OURS, &ours), "");
         assert_eq!(
-            without_rules(
-                "uid:1:tcp:1,uid:209:tcp:80,,uid:+209:tcp:80,uid:209:tcp:443,uid:209:tcp:4433",
-                &ours
-            ),
+            without_rules("uid:1:tcp:1,uid:209:tcp:80,,uid:+209:tcp:80,uid:209:tcp:443,uid:209:tcp:4433", &ours),
             "uid:1:tcp:1,,uid:+209:tcp:80,uid:209:tcp:4433"
         );
         assert_eq!(without_rules("gts:80,,", &ours), "gts:80,,");

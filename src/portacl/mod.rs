@@ -22,8 +22,6 @@ mod strict;
 
 pub use evaluate::{Decision, Errno, Policy, Request, Verdict, may_bind};
 pub use kernel::{KernelFault, KernelId, KernelRefusal, KernelRule, parse_kernel};
-pub use merge::{
-    KERNEL_LIMIT, MergeError, SYSCTL_CONF_LIMIT, check_sysctl_conf_limit, with_rules, without_rules,
-};
+pub use merge::{KERNEL_LIMIT, MergeError, SYSCTL_CONF_LIMIT, check_sysctl_conf_limit, with_rules, without_rules};
 pub use rule::{Protocol, Rule, RuleList, Subject};
 pub use strict::{StrictError, StrictFault, parse_strict};

@@ -83,17 +83,11 @@ pub(super) mod strategies {
 
     /// Any rule that may be written: every id, either protocol, ports 1 to 65535.
     pub fn rule() -> impl Strategy<Value = Rule> {
-        (any::<bool>(), any::<u32>(), any::<bool>(), 1..=u16::MAX).prop_map(
-            |(uid, id, tcp, port)| Rule {
-                subject: if uid {
-                    Subject::Uid(id)
-                } else {
-                    Subject::Gid(id)
-                },
-                protocol: if tcp { Protocol::Tcp } else { Protocol::Udp },
-                port,
-            },
-        )
+        (any::<bool>(), any::<u32>(), any::<bool>(), 1..=u16::MAX).prop_map(|(uid, id, tcp, port)| Rule {
+            subject: if uid { Subject::Uid(id) } else { Subject::Gid(id) },
+            protocol: if tcp { Protocol::Tcp } else { Protocol::Udp },
+            port,
+        })
     }
 
     /// Elements that are near the language: whole rules in every spelling, and pieces put together wrongly.
@@ -120,15 +114,9 @@ mod tests {
 
     #[test]
     fn a_list_reads_as_the_kernel_wants_it() {
-        let rule = |subject, protocol, port| Rule {
-            subject,
-            protocol,
-            port,
-        };
-        let list = RuleList(vec![
-            rule(Subject::Uid(209), Protocol::Tcp, 80),
-            rule(Subject::Gid(80), Protocol::Udp, 443),
-        ]);
+        let rule = |subject, protocol, port| Rule { subject, protocol, port };
+        let list =
+            RuleList(vec![rule(Subject::Uid(209), Protocol::Tcp, 80), rule(Subject::Gid(80), Protocol::Udp, 443)]);
         assert_eq!(list.to_string(), "uid:209:tcp:80,gid:80:udp:443");
         assert_eq!(RuleList::default().to_string(), "");
     }

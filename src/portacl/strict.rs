@@ -99,9 +99,7 @@ fn parse_element(element: &str) -> Result<Rule, StrictFault> {
     }
     let fields: Vec<&str> = element.split(':').collect();
     let [kind, id, protocol, port] = fields[..] else {
-        return Err(StrictFault::FieldCount {
-            found: fields.len(),
-        });
+        return Err(StrictFault::FieldCount { found: fields.len() });
     };
     let subject: fn(u32) -> Subject = match kind {
         "uid" => Subject::Uid,
@@ -114,25 +112,15 @@ fn parse_element(element: &str) -> Result<Rule, StrictFault> {
         "udp" => Protocol::Udp,
         _ => return Err(StrictFault::Protocol),
     };
-    let port = plain_number::<u16>(port)
-        .filter(|&port| port != 0)
-        .ok_or(StrictFault::Port)?;
-    Ok(Rule {
-        subject: subject(id),
-        protocol,
-        port,
-    })
+    let port = plain_number::<u16>(port).filter(|&port| port != 0).ok_or(StrictFault::Port)?;
+    Ok(Rule { subject: subject(id), protocol, port })
 }
 
 /// Rust's own number parser takes a plus sign and leading zeros: both are left to the lenient parser.
 fn plain_number<N: FromStr>(text: &str) -> Option<N> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     let leading_zero = text.len() > 1 && text.starts_with('0');
-    if plain && !leading_zero {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if plain && !leading_zero { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -152,27 +140,13 @@ mod tests {
 
     #[test]
     fn takes_what_we_write() {
-        let list: RuleList = "uid:209:tcp:80,gid:0:udp:65535,uid:4294967295:tcp:1"
-            .parse()
-            .unwrap();
+        let list: RuleList = "uid:209:tcp:80,gid:0:udp:65535,uid:4294967295:tcp:1".parse().unwrap();
         assert_eq!(
             list.0,
             [
-                Rule {
-                    subject: Subject::Uid(209),
-                    protocol: Protocol::Tcp,
-                    port: 80
-                },
-                Rule {
-                    subject: Subject::Gid(0),
-                    protocol: Protocol::Udp,
-                    port: 65535
-                },
-                Rule {
-                    subject: Subject::Uid(u32::MAX),
-                    protocol: Protocol::Tcp,
-                    port: 1
-                },
+                Rule { subject: Subject::Uid(209), protocol: Protocol::Tcp, port: 80 },
+                Rule { subject: Subject::Gid(0), protocol: Protocol::Udp, port: 65535 },
+                Rule { subject: Subject::Uid(u32::MAX), protocol: Protocol::Tcp, port: 1 },
             ]
         );
         assert_eq!(parse_strict("").unwrap(), RuleList::default());
@@ -183,21 +157,10 @@ mod tests {
         for id in ["", "-1", "+209", "0209", "00", " 209", "4294967296"] {
             assert_eq!(fault(&format!("uid:{id}:tcp:80")), StrictFault::Id, "{id}");
         }
-        for port in [
-            "", "0", "-1", "+80", "080", " 80", "65536", "65616", "99999",
-        ] {
-            assert_eq!(
-                fault(&format!("uid:209:tcp:{port}")),
-                StrictFault::Port,
-                "{port}"
-            );
+        for port in ["", "0", "-1", "+80", "080", " 80", "65536", "65616", "99999"] {
+            assert_eq!(fault(&format!("uid:209:tcp:{port}")), StrictFault::Port, "{port}");
         }
-        for list in [
-            ",",
-            "uid:209:tcp:80,",
-            ",uid:209:tcp:80",
-            "uid:1:tcp:1,,uid:1:tcp:2",
-        ] {
+        for list in [",", "uid:209:tcp:80,", ",uid:209:tcp:80", "uid:1:tcp:1,,uid:1:tcp:2"] {
             assert_eq!(fault(list), StrictFault::Empty, "{list}");
         }
     }
@@ -209,15 +172,9 @@ mod tests {
         assert_eq!(fault("uid:209 :tcp:80"), StrictFault::Id);
         assert_eq!(fault("uid:209:tcp:http"), StrictFault::Port);
         assert_eq!(fault("uid:209:tcp:80 "), StrictFault::Port);
-        assert_eq!(
-            fault("uid:209:tcp:80;uid:209:tcp:443"),
-            StrictFault::FieldCount { found: 7 }
-        );
+        assert_eq!(fault("uid:209:tcp:80;uid:209:tcp:443"), StrictFault::FieldCount { found: 7 });
         assert_eq!(fault("uid:209:tcp"), StrictFault::FieldCount { found: 3 });
-        assert_eq!(
-            fault("uid:209:tcp:80:1"),
-            StrictFault::FieldCount { found: 5 }
-        );
+        assert_eq!(fault("uid:209:tcp:80:1"), StrictFault::FieldCount { found: 5 });
         assert_eq!(fault("UID:209:tcp:80"), StrictFault::Kind);
         assert_eq!(fault("uid:209:tcp:80, uid:209:tcp:443"), StrictFault::Kind);
         assert_eq!(fault("uid:209:TCP:80"), StrictFault::Protocol);
@@ -227,9 +184,7 @@ mod tests {
     #[test]
     fn the_message_names_the_element() {
         assert_eq!(
-            parse_strict("uid:209:tcp:80,uid:209:tcp:http")
-                .unwrap_err()
-                .to_string(),
+            parse_strict("uid:209:tcp:80,uid:209:tcp:http").unwrap_err().to_string(),
             "Rule 2 of the list, “uid:209:tcp:http”: the port must be a plain number from 1 to 65535, without sign, \
              blank or leading zero: the kernel knows no service names."
         );
@@ -243,10 +198,7 @@ mod tests {
         assert_eq!(list.len(), KERNEL_LIMIT);
         assert!(parse_strict(&list).is_ok());
         list.push('4');
-        assert_eq!(
-            parse_strict(&list),
-            Err(StrictError::TooLong { length: 1024 })
-        );
+        assert_eq!(parse_strict(&list), Err(StrictError::TooLong { length: 1024 }));
     }
 
     proptest! {

@@ -21,8 +21,7 @@ impl Tar {
     }
 
     pub fn entry(self, path: &[u8], kind: EntryType, mode: u32, content: &[u8]) -> Self {
-        self.header(path, kind, mode, content.len() as u64)
-            .bytes(content)
+        self.header(path, kind, mode, content.len() as u64).bytes(content)
     }
 
     /// A header alone, written by hand: the tar crate would refuse to make most of these.
@@ -49,12 +48,7 @@ impl Tar {
 
     /// A GNU long name for the next entry.
     pub fn gnu_long_name(self, path: &str) -> Self {
-        self.entry(
-            b"././@LongLink",
-            EntryType::GNULongName,
-            0o644,
-            format!("{path}\0").as_bytes(),
-        )
+        self.entry(b"././@LongLink", EntryType::GNULongName, 0o644, format!("{path}\0").as_bytes())
     }
 
     /// A PAX path for the next entry.
@@ -65,12 +59,7 @@ impl Tar {
             .map(|digits| record.len() + digits)
             .find(|length| length.to_string().len() + record.len() == *length)
             .unwrap();
-        self.entry(
-            b"pax",
-            EntryType::XHeader,
-            0o644,
-            format!("{length}{record}").as_bytes(),
-        )
+        self.entry(b"pax", EntryType::XHeader, 0o644, format!("{length}{record}").as_bytes())
     }
 
     /// The stream without its end mark.

@@ -7,9 +7,7 @@ use crate::places::hasty;
 use crate::server::{Asked, Reply, Server};
 
 fn source(server: &Server) -> Source {
-    Source::Upstream {
-        base_url: server.url().parse().unwrap(),
-    }
+    Source::Upstream { base_url: server.url().parse().unwrap() }
 }
 
 fn list(server: &Server) -> Result<Vec<Published>, Error> {
@@ -24,13 +22,7 @@ fn release(tag: &str, draft: bool, prerelease: bool) -> Value {
 
 /// The page that a request is for, from pages of three.
 fn page(asked: &Asked, releases: &[Value]) -> Reply {
-    let number: usize = asked
-        .target()
-        .rsplit_once("page=")
-        .unwrap()
-        .1
-        .parse()
-        .unwrap();
+    let number: usize = asked.target().rsplit_once("page=").unwrap().1.parse().unwrap();
     let page: Vec<_> = releases.iter().skip((number - 1) * 3).take(3).collect();
     Reply::ok(serde_json::to_string(&page).unwrap().as_bytes())
 }
@@ -48,23 +40,12 @@ fn all_pages_are_read_and_versions_compared_as_versions() {
         release("v0.20.5", false, true),
     ];
     let server = Server::start(move |asked, _| page(asked, &releases));
-    let versions: Vec<String> = list(&server)
-        .unwrap()
-        .iter()
-        .map(|release| release.version.to_string())
-        .collect();
-    assert_eq!(
-        versions,
-        ["0.20.5", "0.20.0-rc1", "0.19.2", "0.18.4", "0.9.0"]
-    );
+    let versions: Vec<String> = list(&server).unwrap().iter().map(|release| release.version.to_string()).collect();
+    assert_eq!(versions, ["0.20.5", "0.20.0-rc1", "0.19.2", "0.18.4", "0.9.0"]);
     let asked = server.requests();
     assert_eq!(asked.len(), 3);
-    assert_eq!(
-        asked[1].target(),
-        "/api/v1/repos/superseriousbusiness/gotosocial/releases?limit=50&page=2"
-    );
-    let newest =
-        |prereleases| newest(&source(&server), prereleases, &hasty(1), &NoProgress).unwrap();
+    assert_eq!(asked[1].target(), "/api/v1/repos/superseriousbusiness/gotosocial/releases?limit=50&page=2");
+    let newest = |prereleases| newest(&source(&server), prereleases, &hasty(1), &NoProgress).unwrap();
     assert_eq!(newest(false).version.to_string(), "0.19.2");
     assert_eq!(newest(false).assets["a.tar.gz"], 7);
     assert_eq!(newest(true).version.to_string(), "0.20.5");
@@ -86,28 +67,16 @@ fn an_empty_catalogue_is_told_in_words() {
 
 #[test]
 fn what_is_no_catalogue_is_told_in_words() {
-    for body in [
-        "<!DOCTYPE html><title>Maintenance</title>",
-        "{\"message\":\"x\"}",
-        "[{}]",
-        "",
-    ] {
+    for body in ["<!DOCTYPE html><title>Maintenance</title>", "{\"message\":\"x\"}", "[{}]", ""] {
         let server = Server::start(move |_, _| Reply::ok(body.as_bytes()));
         let error = list(&server).unwrap_err();
-        assert!(
-            matches!(error, Error::CatalogueUnreadable { .. }),
-            "{body}: {error}"
-        );
+        assert!(matches!(error, Error::CatalogueUnreadable { .. }), "{body}: {error}");
     }
 }
 
 #[test]
 fn statuses_of_the_catalogue_are_told_in_words() {
-    for (status, attempts) in [
-        ("404 Not Found", 1),
-        ("429 Too Many Requests", 2),
-        ("502 Bad Gateway", 2),
-    ] {
+    for (status, attempts) in [("404 Not Found", 1), ("429 Too Many Requests", 2), ("502 Bad Gateway", 2)] {
         let server = Server::start(move |_, _| Reply::status(status).body(b""));
         let error = list(&server).unwrap_err();
         let code = &status[..3];

@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use gts_bootstrap::release::{
-    Error, HttpClient, HttpSettings, Limits, Progress, Request, Retry, Sha256Digest, Source,
-    Timeouts, WantedVersion, fetch, resolve, verify,
+    Error, HttpClient, HttpSettings, Limits, Progress, Request, Retry, Sha256Digest, Source, Timeouts, WantedVersion,
+    fetch, resolve, verify,
 };
 use tempfile::TempDir;
 
@@ -20,16 +20,12 @@ fn mirror_at(server: &Server) -> Source {
 
 /// Installs the honest archive from a server.
 fn download(server: &Server, attempts: u32) -> Result<TempDir, Error> {
-    install_from(
-        &mirror_at(server),
-        &lock(&honest()),
-        &Limits::default(),
-        &hasty(attempts),
+    install_from(&mirror_at(server), &lock(&honest()), &Limits::default(), &hasty(attempts)).map(
+        |(parent, unpacked)| {
+            assert!(verify(&unpacked.path).unwrap().is_intact());
+            parent
+        },
     )
-    .map(|(parent, unpacked)| {
-        assert!(verify(&unpacked.path).unwrap().is_intact());
-        parent
-    })
 }
 
 /// A server that has no shortcomings but those that `script` gives it.
@@ -73,16 +69,8 @@ fn a_broken_download_goes_on_where_it_was() {
     });
     let parent = tempfile::tempdir().unwrap();
     let watch = Watch::default();
-    fetch(
-        &lock(&honest()),
-        &mirror_at(&server),
-        parent.path(),
-        "0.19.2",
-        &Limits::default(),
-        &hasty(4),
-        &watch,
-    )
-    .unwrap();
+    fetch(&lock(&honest()), &mirror_at(&server), parent.path(), "0.19.2", &Limits::default(), &hasty(4), &watch)
+        .unwrap();
     assert_eq!(names_in(parent.path()), ["0.19.2"]);
     let total = honest().len() as u64;
     assert_eq!(*watch.begun.borrow(), [(ASSET.to_owned(), Some(total))]);
@@ -91,24 +79,15 @@ fn a_broken_download_goes_on_where_it_was() {
     assert!(watch.is_done.get());
     let asked = server.requests();
     assert_eq!(asked[0].target(), format!("/v0.19.2/{ASSET}"));
-    assert_eq!(
-        asked[0].headers["user-agent"],
-        concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(asked[0].headers["user-agent"], concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION")));
     let starts: Vec<_> = asked.iter().map(Asked::range_start).collect();
     assert_eq!(starts, [None, Some(9000), Some(18_000), Some(27_000)]);
-    assert!(
-        asked[1..]
-            .iter()
-            .all(|asked| asked.headers["if-range"] == "\"one\"")
-    );
+    assert!(asked[1..].iter().all(|asked| asked.headers["if-range"] == "\"one\""));
 }
 
 #[test]
 fn a_server_without_ranges_is_read_again_from_the_start() {
-    let server = serve(|_, number, archive| {
-        Reply::ok(archive).cut(if number == 0 { 9000 } else { usize::MAX })
-    });
+    let server = serve(|_, number, archive| Reply::ok(archive).cut(if number == 0 { 9000 } else { usize::MAX }));
     download(&server, 2).unwrap();
     let asked = server.requests();
     assert_eq!(asked.len(), 2);
@@ -118,8 +97,7 @@ fn a_server_without_ranges_is_read_again_from_the_start() {
 
 #[test]
 fn a_break_while_skipping_is_a_break_like_another() {
-    let server =
-        serve(|_, number, archive| Reply::ok(archive).cut([9000, 4000, usize::MAX][number]));
+    let server = serve(|_, number, archive| Reply::ok(archive).cut([9000, 4000, usize::MAX][number]));
     download(&server, 3).unwrap();
 }
 
@@ -130,20 +108,13 @@ fn the_attempts_come_to_an_end() {
         Some(start) => Reply::partial(archive, start).cut(0),
     });
     let error = download(&server, 4).unwrap_err();
-    assert!(
-        matches!(error, Error::BrokenOff { received: 9000, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::BrokenOff { received: 9000, .. }), "{error}");
     assert_eq!(server.requests().len(), 4);
 }
 
 #[test]
 fn a_file_that_was_replaced_in_between_is_noticed() {
-    let by_etag = serve(|_, number, archive| {
-        Reply::ok(archive)
-            .header("ETag", &format!("\"{number}\""))
-            .cut(9000)
-    });
+    let by_etag = serve(|_, number, archive| Reply::ok(archive).header("ETag", &format!("\"{number}\"")).cut(9000));
     let by_size = serve(|_, number, archive| Reply::ok(&archive[number..]).cut(9000));
     let by_range_total = serve(|asked, _, archive| match asked.range_start() {
         None => Reply::ok(archive).cut(9000),
@@ -187,17 +158,11 @@ fn a_truncated_answer_is_noticed_whatever_length_it_claims() {
     let claims_nothing = serve(|_, _, archive| Reply::status("200 OK").bare_body(&archive[..9000]));
     for server in [claims_what_it_has, claims_nothing] {
         let error = download(&server, 2).unwrap_err();
-        assert!(
-            matches!(error, Error::Truncated { received: 9000, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Truncated { received: 9000, .. }), "{error}");
     }
     let claims_all = serve(|_, _, archive| Reply::ok(archive).cut(9000));
     let error = download(&claims_all, 1).unwrap_err();
-    assert!(
-        matches!(error, Error::BrokenOff { received: 9000, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::BrokenOff { received: 9000, .. }), "{error}");
 }
 
 #[test]
@@ -213,12 +178,8 @@ fn a_size_that_is_not_the_locked_one_is_refused() {
     for server in [announced, unannounced] {
         let mut lock = lock(&honest());
         lock.size = Some(7);
-        let error =
-            install_from(&mirror_at(&server), &lock, &Limits::default(), &hasty(1)).unwrap_err();
-        assert!(
-            matches!(error, Error::WrongSize { expected: 7, .. }),
-            "{error}"
-        );
+        let error = install_from(&mirror_at(&server), &lock, &Limits::default(), &hasty(1)).unwrap_err();
+        assert!(matches!(error, Error::WrongSize { expected: 7, .. }), "{error}");
     }
 }
 
@@ -227,16 +188,9 @@ fn what_is_larger_than_allowed_is_refused() {
     let announced = serve(|_, _, archive| Reply::ok(archive));
     let unannounced = serve(|_, _, archive| Reply::status("200 OK").bare_body(archive));
     for server in [announced, unannounced] {
-        let limits = Limits {
-            archive_bytes: 9000,
-            ..Limits::default()
-        };
-        let error =
-            install_from(&mirror_at(&server), &lock(&honest()), &limits, &hasty(1)).unwrap_err();
-        assert!(
-            matches!(error, Error::TooLarge { limit: 9000, .. }),
-            "{error}"
-        );
+        let limits = Limits { archive_bytes: 9000, ..Limits::default() };
+        let error = install_from(&mirror_at(&server), &lock(&honest()), &limits, &hasty(1)).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { limit: 9000, .. }), "{error}");
     }
 }
 
@@ -254,9 +208,7 @@ fn a_changed_byte_is_noticed() {
 #[test]
 fn a_passing_fault_of_the_server_is_outlasted() {
     let server = serve(|_, number, archive| match number {
-        0 => Reply::status("503 Service Unavailable")
-            .header("Retry-After", "0")
-            .body(b""),
+        0 => Reply::status("503 Service Unavailable").header("Retry-After", "0").body(b""),
         1 => Reply::status("429 Too Many Requests").body(b""),
         _ => Reply::ok(archive),
     });
@@ -283,11 +235,7 @@ fn statuses_are_told_in_words_and_lasting_ones_are_not_repeated() {
 
 #[test]
 fn a_server_that_asks_for_a_long_rest_ends_the_run() {
-    let server = serve(|_, _, _| {
-        Reply::status("429 Too Many Requests")
-            .header("Retry-After", "3600")
-            .body(b"")
-    });
+    let server = serve(|_, _, _| Reply::status("429 Too Many Requests").header("Retry-After", "3600").body(b""));
     let error = download(&server, 5).unwrap_err();
     assert!(error.to_string().contains("in 3600 seconds"), "{error}");
     assert_eq!(server.requests().len(), 1);
@@ -295,15 +243,8 @@ fn a_server_that_asks_for_a_long_rest_ends_the_run() {
 
 fn impatient(attempts: u32) -> HttpClient {
     HttpClient::new(HttpSettings {
-        timeouts: Timeouts {
-            connect: Duration::from_secs(5),
-            idle: Duration::from_millis(100),
-        },
-        retry: Retry {
-            attempts,
-            first_wait: Duration::from_millis(1),
-            longest_wait: Duration::from_millis(2),
-        },
+        timeouts: Timeouts { connect: Duration::from_secs(5), idle: Duration::from_millis(100) },
+        retry: Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) },
     })
 }
 
@@ -312,13 +253,7 @@ fn silence_is_a_failure_before_and_in_the_middle_of_an_answer() {
     let before = serve(|_, _, _| Reply::status("200 OK").stalled());
     let within = serve(|_, _, archive| Reply::ok(archive).cut(9000).stalled());
     for server in [before, within] {
-        let error = install_from(
-            &mirror_at(&server),
-            &lock(&honest()),
-            &Limits::default(),
-            &impatient(1),
-        )
-        .unwrap_err();
+        let error = install_from(&mirror_at(&server), &lock(&honest()), &Limits::default(), &impatient(1)).unwrap_err();
         assert!(matches!(error, Error::TimedOut { .. }), "{error}");
         assert!(error.to_string().contains("100 milliseconds"), "{error}");
     }
@@ -330,22 +265,12 @@ fn after_silence_the_download_goes_on() {
         None => Reply::ok(archive).cut(9000).stalled(),
         Some(start) => Reply::partial(archive, start),
     });
-    install_from(
-        &mirror_at(&server),
-        &lock(&honest()),
-        &Limits::default(),
-        &impatient(2),
-    )
-    .unwrap();
+    install_from(&mirror_at(&server), &lock(&honest()), &Limits::default(), &impatient(2)).unwrap();
 }
 
 #[test]
 fn a_server_that_is_not_there_is_told_in_words() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let source = Source::mirror(&format!("http://127.0.0.1:{port}")).unwrap();
     let error = install_from(&source, &lock(&honest()), &Limits::default(), &hasty(2)).unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
@@ -356,19 +281,13 @@ fn a_server_that_is_not_there_is_told_in_words() {
 fn redirects_are_followed_but_not_for_ever() {
     let server = serve(|asked, _, archive| {
         if asked.target().starts_with("/v0.19.2/") {
-            Reply::status("302 Found")
-                .header("Location", "/attachments/1")
-                .body(b"")
+            Reply::status("302 Found").header("Location", "/attachments/1").body(b"")
         } else {
             Reply::ok(archive)
         }
     });
     download(&server, 1).unwrap();
-    let circle = serve(|asked, _, _| {
-        Reply::status("302 Found")
-            .header("Location", asked.target())
-            .body(b"")
-    });
+    let circle = serve(|asked, _, _| Reply::status("302 Found").header("Location", asked.target()).body(b""));
     let error = download(&circle, 3).unwrap_err();
     assert!(matches!(error, Error::TooManyRedirects { .. }), "{error}");
 }
@@ -391,12 +310,8 @@ fn plain_http_is_taken_with_a_pin_and_refused_without() {
         pinned: None,
         locked: None,
     };
-    let resolve =
-        |request: &Request<'_>| resolve(request, &mirror_at(&server), &hasty(1), &Watch::default());
-    assert!(matches!(
-        resolve(&request),
-        Err(Error::HttpWithoutPin { .. })
-    ));
+    let resolve = |request: &Request<'_>| resolve(request, &mirror_at(&server), &hasty(1), &Watch::default());
+    assert!(matches!(resolve(&request), Err(Error::HttpWithoutPin { .. })));
     assert!(server.requests().is_empty());
     request.pinned = Some(expected.sha256);
     let locked = resolve(&request).unwrap();

@@ -14,38 +14,15 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::places::hasty;
 use crate::server::{Reply, Server, read_request};
 
-const CERTIFICATE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/release/fixtures/loopback-cert.pem"
-);
-const STRANGER: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/release/fixtures/stranger-cert.pem"
-);
-const KEY: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/release/fixtures/loopback-key.pem"
-);
+const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/release/fixtures/loopback-cert.pem");
+const STRANGER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/release/fixtures/stranger-cert.pem");
+const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/release/fixtures/loopback-key.pem");
 
 /// What a child says that asks for the newest release at this address.
 fn child(url: &str, environment: &[(&str, &str)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args([
-            "--exact",
-            "environment::child_that_asks",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env("ASK_AT", url);
-    for name in [
-        "HTTPS_PROXY",
-        "HTTP_PROXY",
-        "ALL_PROXY",
-        "NO_PROXY",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-    ] {
+    command.args(["--exact", "environment::child_that_asks", "--ignored", "--nocapture"]).env("ASK_AT", url);
+    for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
         command.env_remove(name).env_remove(name.to_lowercase());
     }
     command.envs(environment.iter().copied());
@@ -54,17 +31,15 @@ fn child(url: &str, environment: &[(&str, &str)]) -> String {
 
 /// A TLS server that gives one answer to one request.
 fn serve_once(reply: Reply) -> (String, JoinHandle<()>) {
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .unwrap()
-    .with_no_client_auth()
-    .with_single_cert(
-        vec![CertificateDer::from_pem_file(CERTIFICATE).unwrap()],
-        PrivateKeyDer::from_pem_file(KEY).unwrap(),
-    )
-    .unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_file(CERTIFICATE).unwrap()],
+            PrivateKeyDer::from_pem_file(KEY).unwrap(),
+        )
+        .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let thread = thread::spawn(move || {
@@ -93,11 +68,7 @@ fn a_trusted_certificate_is_accepted() {
 #[test]
 fn a_redirect_from_https_to_http_is_refused() {
     let plain = Server::start(|_, _| Reply::ok(b"[]"));
-    let (url, server) = serve_once(
-        Reply::status("302 Found")
-            .header("Location", &plain.url())
-            .body(b""),
-    );
+    let (url, server) = serve_once(Reply::status("302 Found").header("Location", &plain.url()).body(b""));
     let said = child(&url, &[("SSL_CERT_FILE", CERTIFICATE)]);
     assert!(said.contains("which is plain http"), "{said}");
     assert!(plain.requests().is_empty());
@@ -114,10 +85,7 @@ fn an_unknown_certificate_is_refused() {
 
 #[test]
 fn a_host_without_ca_certificates_is_told_so() {
-    let said = child(
-        "https://127.0.0.1:1",
-        &[("SSL_CERT_FILE", "/nonexistent.pem")],
-    );
+    let said = child("https://127.0.0.1:1", &[("SSL_CERT_FILE", "/nonexistent.pem")]);
     assert!(said.contains("CA certificates cannot be read"), "{said}");
     assert!(said.contains("ca_root_nss"), "{said}");
 }
@@ -125,10 +93,7 @@ fn a_host_without_ca_certificates_is_told_so() {
 #[test]
 fn a_loopback_server_needs_no_ca_certificates_and_no_proxy() {
     let server = Server::start(|_, _| Reply::ok(b"[]"));
-    let environment = [
-        ("SSL_CERT_FILE", "/nonexistent.pem"),
-        ("HTTP_PROXY", "http://127.0.0.1:1"),
-    ];
+    let environment = [("SSL_CERT_FILE", "/nonexistent.pem"), ("HTTP_PROXY", "http://127.0.0.1:1")];
     let said = child(&server.url(), &environment);
     assert!(said.contains("lists no release"), "{said}");
 }
@@ -139,24 +104,15 @@ fn https_goes_through_the_proxy() {
         let proxy = Server::start(|_, _| Reply::status("403 Forbidden").body(b""));
         let environment = [("SSL_CERT_FILE", CERTIFICATE), (name, &proxy.url())];
         let said = child("https://releases.invalid", &environment);
-        assert!(
-            said.contains("Cannot reach https://releases.invalid"),
-            "{said}"
-        );
-        assert!(
-            proxy.requests()[0]
-                .line
-                .starts_with("CONNECT releases.invalid:443 ")
-        );
+        assert!(said.contains("Cannot reach https://releases.invalid"), "{said}");
+        assert!(proxy.requests()[0].line.starts_with("CONNECT releases.invalid:443 "));
     }
 }
 
 #[test]
 #[ignore = "run by the others, each with an environment of its own"]
 fn child_that_asks() {
-    let source = Source::Upstream {
-        base_url: std::env::var("ASK_AT").unwrap().parse().unwrap(),
-    };
+    let source = Source::Upstream { base_url: std::env::var("ASK_AT").unwrap().parse().unwrap() };
     let error = newest(&source, true, &hasty(1), &NoProgress).unwrap_err();
     println!("{error}");
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use gts_bootstrap::release::{
-    Arch, Error, HttpClient, HttpSettings, Limits, LockedRelease, NoProgress, Retry, Sha256Digest,
-    Source, Timeouts, Unpacked, Variant, fetch,
+    Arch, Error, HttpClient, HttpSettings, Limits, LockedRelease, NoProgress, Retry, Sha256Digest, Source, Timeouts,
+    Unpacked, Variant, fetch,
 };
 use tempfile::TempDir;
 
@@ -30,24 +30,15 @@ pub fn mirror(archive: &[u8]) -> (TempDir, Source) {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("v0.19.2")).unwrap();
     fs::write(folder.path().join("v0.19.2").join(ASSET), archive).unwrap();
-    let source = Source::MirrorDir {
-        path: folder.path().to_owned(),
-    };
+    let source = Source::MirrorDir { path: folder.path().to_owned() };
     (folder, source)
 }
 
 /// A client that neither waits long nor tries often.
 pub fn hasty(attempts: u32) -> HttpClient {
     HttpClient::new(HttpSettings {
-        timeouts: Timeouts {
-            connect: Duration::from_secs(5),
-            idle: Duration::from_secs(5),
-        },
-        retry: Retry {
-            attempts,
-            first_wait: Duration::from_millis(1),
-            longest_wait: Duration::from_millis(2),
-        },
+        timeouts: Timeouts { connect: Duration::from_secs(5), idle: Duration::from_secs(5) },
+        retry: Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) },
     })
 }
 
@@ -68,15 +59,7 @@ pub fn install_from(
     http: &HttpClient,
 ) -> Result<(TempDir, Unpacked), Error> {
     let parent = tempfile::tempdir().unwrap();
-    let result = fetch(
-        lock,
-        source,
-        parent.path(),
-        "0.19.2",
-        limits,
-        http,
-        &NoProgress,
-    );
+    let result = fetch(lock, source, parent.path(), "0.19.2", limits, http, &NoProgress);
     let names = names_in(parent.path());
     match result {
         Ok(unpacked) => {
@@ -91,10 +74,8 @@ pub fn install_from(
 }
 
 pub fn names_in(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }

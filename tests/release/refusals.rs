@@ -3,9 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use gts_bootstrap::release::{
-    Error, Limits, NoProgress, PathRefusal, Refusal, Sha256Digest, fetch, verify,
-};
+use gts_bootstrap::release::{Error, Limits, NoProgress, PathRefusal, Refusal, Sha256Digest, fetch, verify};
 use nix::sys::stat::{Mode, umask};
 use tar::EntryType;
 
@@ -49,8 +47,7 @@ fn an_honest_release_is_unpacked_with_normal_modes_whatever_the_umask() {
 
 #[test]
 fn the_program_is_executable_even_if_the_archive_forgot() {
-    let (_parent, unpacked) =
-        install(&Tar::default().file("gotosocial", 0o644, b"x").packed()).unwrap();
+    let (_parent, unpacked) = install(&Tar::default().file("gotosocial", 0o644, b"x").packed()).unwrap();
     assert_eq!(unpacked.manifest.files[0].mode, 0o755);
 }
 
@@ -70,10 +67,7 @@ fn folder_entries_and_long_names_are_understood() {
     let (_parent, unpacked) = install(&archive).unwrap();
     assert_eq!(fs::read(unpacked.path.join(&long)).unwrap(), b"gnu");
     assert_eq!(fs::read(unpacked.path.join(&longer)).unwrap(), b"pax");
-    assert_eq!(
-        fs::read(unpacked.path.join("web/dotted")).unwrap(),
-        b"dotted"
-    );
+    assert_eq!(fs::read(unpacked.path.join("web/dotted")).unwrap(), b"dotted");
     assert!(!unpacked.path.join("empty").exists());
     assert!(verify(&unpacked.path).unwrap().is_intact());
 }
@@ -89,48 +83,22 @@ fn hostile_paths_are_refused() {
         (b"web//a", PathRefusal::Empty),
         (b".manifest", PathRefusal::Reserved),
     ] {
-        let archive = Tar::with_program()
-            .entry(path, EntryType::Regular, 0o644, b"x")
-            .packed();
+        let archive = Tar::with_program().entry(path, EntryType::Regular, 0o644, b"x").packed();
         let refusal = refusal_of(&archive);
-        assert!(
-            matches!(&refusal, Refusal::Path { reason, .. } if *reason == expected),
-            "{refusal}"
-        );
+        assert!(matches!(&refusal, Refusal::Path { reason, .. } if *reason == expected), "{refusal}");
         assert!(!refusal.to_string().contains('\x1b'));
     }
-    for long in [
-        Tar::with_program().gnu_long_name(&"n/".repeat(300)),
-        Tar::with_program().pax_path(&"n".repeat(256)),
-    ] {
+    for long in [Tar::with_program().gnu_long_name(&"n/".repeat(300)), Tar::with_program().pax_path(&"n".repeat(256))] {
         let refusal = refusal_of(&long.file("short", 0o644, b"").packed());
-        assert!(
-            matches!(
-                refusal,
-                Refusal::Path {
-                    reason: PathRefusal::TooLong,
-                    ..
-                }
-            ),
-            "{refusal}"
-        );
+        assert!(matches!(refusal, Refusal::Path { reason: PathRefusal::TooLong, .. }), "{refusal}");
     }
 }
 
 #[test]
 fn hostile_long_names_are_refused_too() {
-    for archive in [
-        Tar::with_program().gnu_long_name("../escaped"),
-        Tar::with_program().pax_path("../escaped"),
-    ] {
+    for archive in [Tar::with_program().gnu_long_name("../escaped"), Tar::with_program().pax_path("../escaped")] {
         let refusal = refusal_of(&archive.file("harmless", 0o644, b"").packed());
-        assert!(matches!(
-            refusal,
-            Refusal::Path {
-                reason: PathRefusal::Parent,
-                ..
-            }
-        ));
+        assert!(matches!(refusal, Refusal::Path { reason: PathRefusal::Parent, .. }));
     }
 }
 
@@ -143,11 +111,7 @@ fn links_and_devices_are_refused() {
     for device in [EntryType::Char, EntryType::Block, EntryType::Fifo] {
         assert!(matches!(kind(device), Refusal::Device { .. }));
     }
-    for unknown in [
-        EntryType::Continuous,
-        EntryType::XGlobalHeader,
-        EntryType::new(b'Z'),
-    ] {
+    for unknown in [EntryType::Continuous, EntryType::XGlobalHeader, EntryType::new(b'Z')] {
         assert!(matches!(kind(unknown), Refusal::UnknownKind { .. }));
     }
 }
@@ -156,9 +120,7 @@ fn links_and_devices_are_refused() {
 fn special_modes_are_refused() {
     for mode in [0o4755, 0o2755, 0o1755] {
         let file = Tar::with_program().file("special", mode, b"").packed();
-        let folder = Tar::with_program()
-            .entry(b"special/", EntryType::Directory, mode, b"")
-            .packed();
+        let folder = Tar::with_program().entry(b"special/", EntryType::Directory, mode, b"").packed();
         for archive in [file, folder] {
             let refusal = refusal_of(&archive);
             assert!(matches!(refusal, Refusal::SpecialMode { mode: found, .. } if found == mode));
@@ -175,9 +137,7 @@ fn a_path_that_is_there_twice_is_refused() {
         file("a").file("a/b", 0o644, b""),
         file("a/b").file("a", 0o644, b""),
         file("a").entry(b"a/", EntryType::Directory, 0o755, b""),
-        Tar::with_program()
-            .entry(b"a/", EntryType::Directory, 0o755, b"")
-            .file("a", 0o644, b""),
+        Tar::with_program().entry(b"a/", EntryType::Directory, 0o755, b"").file("a", 0o644, b""),
     ] {
         let refusal = refusal_of(&archive.packed());
         assert!(matches!(refusal, Refusal::Duplicate { .. }), "{refusal}");
@@ -186,79 +146,36 @@ fn a_path_that_is_there_twice_is_refused() {
 
 #[test]
 fn bombs_are_refused() {
-    let archive = Tar::with_program()
-        .file("a", 0o644, &[0; 600])
-        .file("b", 0o644, &[0; 600])
-        .packed();
+    let archive = Tar::with_program().file("a", 0o644, &[0; 600]).file("b", 0o644, &[0; 600]).packed();
     let refused = |limits: Limits| match install_with(&archive, &limits) {
         Err(Error::Archive { refusal, .. }) => refusal,
         other => panic!("not refused: {other:?}"),
     };
     let limits = Limits::default();
-    assert!(matches!(
-        refused(Limits {
-            file_bytes: 599,
-            ..limits
-        }),
-        Refusal::FileTooLarge { .. }
-    ));
-    assert!(matches!(
-        refused(Limits {
-            unpacked_bytes: 1206,
-            ..limits
-        }),
-        Refusal::UnpacksTooLarge { .. }
-    ));
-    assert!(matches!(
-        refused(Limits {
-            entries: 2,
-            ..limits
-        }),
-        Refusal::TooManyEntries { limit: 2 }
-    ));
-    let exact = Limits {
-        file_bytes: 600,
-        unpacked_bytes: 1207,
-        entries: 3,
-        ..limits
-    };
+    assert!(matches!(refused(Limits { file_bytes: 599, ..limits }), Refusal::FileTooLarge { .. }));
+    assert!(matches!(refused(Limits { unpacked_bytes: 1206, ..limits }), Refusal::UnpacksTooLarge { .. }));
+    assert!(matches!(refused(Limits { entries: 2, ..limits }), Refusal::TooManyEntries { limit: 2 }));
+    let exact = Limits { file_bytes: 600, unpacked_bytes: 1207, entries: 3, ..limits };
     assert!(install_with(&archive, &exact).is_ok());
     assert!(matches!(
-        install_with(
-            &archive,
-            &Limits {
-                archive_bytes: 10,
-                ..limits
-            }
-        ),
+        install_with(&archive, &Limits { archive_bytes: 10, ..limits }),
         Err(Error::TooLarge { limit: 10, .. })
     ));
 }
 
 #[test]
 fn a_file_that_claims_to_be_endless_is_refused() {
-    let archive = Tar::with_program()
-        .header(b"huge", EntryType::Regular, 0o644, 1 << 40)
-        .open_ended();
-    assert!(matches!(
-        refusal_of(&gzip(&archive)),
-        Refusal::FileTooLarge { .. }
-    ));
+    let archive = Tar::with_program().header(b"huge", EntryType::Regular, 0o644, 1 << 40).open_ended();
+    assert!(matches!(refusal_of(&gzip(&archive)), Refusal::FileTooLarge { .. }));
 }
 
 #[test]
 fn headers_and_padding_do_not_fill_the_memory() {
     let name = Tar::with_program().gnu_long_name(&"n".repeat(1 << 20));
-    assert!(matches!(
-        refusal_of(&name.file("short", 0o644, b"").packed()),
-        Refusal::HeadersTooLarge { .. }
-    ));
+    assert!(matches!(refusal_of(&name.file("short", 0o644, b"").packed()), Refusal::HeadersTooLarge { .. }));
     let mut padded = Tar::with_program().closed();
     padded.resize(padded.len() + (2 << 20), 0);
-    assert!(matches!(
-        refusal_of(&gzip(&padded)),
-        Refusal::HeadersTooLarge { .. }
-    ));
+    assert!(matches!(refusal_of(&gzip(&padded)), Refusal::HeadersTooLarge { .. }));
 }
 
 #[test]
@@ -270,26 +187,12 @@ fn an_archive_without_the_program_is_refused() {
 
 #[test]
 fn both_streams_must_end_properly() {
-    assert_eq!(
-        refusal_of(&gzip(&Tar::with_program().open_ended())),
-        Refusal::NoEndMark,
-        "no end mark"
-    );
+    assert_eq!(refusal_of(&gzip(&Tar::with_program().open_ended())), Refusal::NoEndMark, "no end mark");
     let mut half = Tar::with_program().open_ended();
     half.resize(half.len() + 512, 0);
-    assert_eq!(
-        refusal_of(&gzip(&half)),
-        Refusal::NoEndMark,
-        "half an end mark"
-    );
-    let cut = Tar::with_program()
-        .header(b"cut", EntryType::Regular, 0o644, 2000)
-        .bytes(b"some");
-    assert_eq!(
-        refusal_of(&gzip(&cut.open_ended())),
-        Refusal::NoEndMark,
-        "cut file"
-    );
+    assert_eq!(refusal_of(&gzip(&half)), Refusal::NoEndMark, "half an end mark");
+    let cut = Tar::with_program().header(b"cut", EntryType::Regular, 0o644, 2000).bytes(b"some");
+    assert_eq!(refusal_of(&gzip(&cut.open_ended())), Refusal::NoEndMark, "cut file");
     let mut short = Tar::with_program().packed();
     short.truncate(short.len() - 3);
     assert_eq!(refusal_of(&short), Refusal::NoEndMark, "cut gzip trailer");
@@ -310,14 +213,8 @@ fn nothing_may_follow_the_end() {
 
 #[test]
 fn what_is_no_archive_is_refused() {
-    assert!(matches!(
-        refusal_of(b"<html>not found</html>"),
-        Refusal::Malformed { .. }
-    ));
-    assert!(matches!(
-        refusal_of(&gzip(&[b'x'; 2048])),
-        Refusal::Malformed { .. }
-    ));
+    assert!(matches!(refusal_of(b"<html>not found</html>"), Refusal::Malformed { .. }));
+    assert!(matches!(refusal_of(&gzip(&[b'x'; 2048])), Refusal::Malformed { .. }));
     let mut bad_sum = Tar::with_program().packed();
     let crc = bad_sum.len() - 8;
     bad_sum[crc] ^= 1;
@@ -327,16 +224,12 @@ fn what_is_no_archive_is_refused() {
 #[test]
 fn a_wrong_digest_is_refused_and_comes_before_other_faults() {
     let good = honest();
-    let mut hostile = Tar::with_program()
-        .entry(b"../a", EntryType::Regular, 0o644, b"")
-        .packed();
+    let mut hostile = Tar::with_program().entry(b"../a", EntryType::Regular, 0o644, b"").packed();
     hostile.extend_from_slice(&[1; 100_000]);
     for archive in [Tar::with_program().packed(), hostile] {
         let (_mirror, source) = mirror(&archive);
         match install_from(&source, &lock(&good), &Limits::default(), &hasty(1)) {
-            Err(Error::WrongDigest {
-                expected, actual, ..
-            }) => {
+            Err(Error::WrongDigest { expected, actual, .. }) => {
                 assert_eq!(expected, Sha256Digest::of(&good));
                 assert_eq!(actual, Sha256Digest::of(&archive));
             }
@@ -366,17 +259,8 @@ fn a_leftover_of_a_crash_is_removed_and_never_followed() {
     let parent = tempfile::tempdir().unwrap();
     let staging = parent.path().join(".staging-0.19.2");
     let destination = parent.path().join("0.19.2");
-    let install = || {
-        fetch(
-            &lock(&archive),
-            &source,
-            parent.path(),
-            "0.19.2",
-            &Limits::default(),
-            &hasty(1),
-            &NoProgress,
-        )
-    };
+    let install =
+        || fetch(&lock(&archive), &source, parent.path(), "0.19.2", &Limits::default(), &hasty(1), &NoProgress);
 
     symlink(elsewhere.path(), &staging).unwrap();
     install().unwrap();
@@ -399,28 +283,10 @@ fn an_existing_destination_and_odd_names_are_refused() {
     let parent = tempfile::tempdir().unwrap();
     fs::create_dir(parent.path().join("taken")).unwrap();
     let install = |folder: &std::path::Path, name: &str| {
-        fetch(
-            &lock(&archive),
-            &source,
-            folder,
-            name,
-            &Limits::default(),
-            &hasty(1),
-            &NoProgress,
-        )
-        .unwrap_err()
+        fetch(&lock(&archive), &source, folder, name, &Limits::default(), &hasty(1), &NoProgress).unwrap_err()
     };
-    assert!(matches!(
-        install(parent.path(), "taken"),
-        Error::DestinationExists { .. }
-    ));
-    assert!(matches!(
-        install(parent.path(), "../a"),
-        Error::BadDestinationName { .. }
-    ));
-    assert!(matches!(
-        install(&parent.path().join("none"), "a"),
-        Error::File { .. }
-    ));
+    assert!(matches!(install(parent.path(), "taken"), Error::DestinationExists { .. }));
+    assert!(matches!(install(parent.path(), "../a"), Error::BadDestinationName { .. }));
+    assert!(matches!(install(&parent.path().join("none"), "a"), Error::File { .. }));
     assert_eq!(names_in(parent.path()), ["taken"]);
 }

@@ -19,11 +19,7 @@ impl Asked {
     /// The start of the range that was asked for.
     pub fn range_start(&self) -> Option<usize> {
         let range = self.headers.get("range")?;
-        range
-            .strip_prefix("bytes=")?
-            .strip_suffix('-')?
-            .parse()
-            .ok()
+        range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 
     pub fn target(&self) -> &str {
@@ -42,11 +38,7 @@ pub struct Reply {
 impl Reply {
     /// A status line such as "404 Not Found", with nothing more.
     pub fn status(status: &str) -> Self {
-        Self {
-            head: format!("HTTP/1.1 {status}\r\n"),
-            body: Vec::new(),
-            stalls: false,
-        }
+        Self { head: format!("HTTP/1.1 {status}\r\n"), body: Vec::new(), stalls: false }
     }
 
     pub fn ok(body: &[u8]) -> Self {
@@ -68,8 +60,7 @@ impl Reply {
 
     /// A body with its right length.
     pub fn body(self, body: &[u8]) -> Self {
-        self.header("Content-Length", &body.len().to_string())
-            .bare_body(body)
+        self.header("Content-Length", &body.len().to_string()).bare_body(body)
     }
 
     /// A body whose length is not announced, or was announced before.
@@ -108,9 +99,7 @@ pub fn read_request(reader: impl std::io::Read) -> Asked {
     let mut line = String::new();
     while reader.read_line(&mut line).is_ok_and(|count| count > 2) {
         if let Some((name, value)) = line.split_once(':') {
-            asked
-                .headers
-                .insert(name.to_lowercase(), value.trim().to_owned());
+            asked.headers.insert(name.to_lowercase(), value.trim().to_owned());
         }
         line.clear();
     }
@@ -151,12 +140,7 @@ impl Server {
                 }
             }
         });
-        Self {
-            port,
-            asked,
-            is_ending,
-            thread: Some(thread),
-        }
+        Self { port, asked, is_ending, thread: Some(thread) }
     }
 
     pub fn url(&self) -> String {
@@ -173,9 +157,6 @@ impl Drop for Server {
         self.is_ending.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         let result = self.thread.take().unwrap().join();
-        assert!(
-            result.is_ok() || thread::panicking(),
-            "the test's server panicked"
-        );
+        assert!(result.is_ok() || thread::panicking(), "the test's server panicked");
     }
 }

@@ -1,0 +1,117 @@
+//! The bind check: the right user can bind the ports, and nobody else can.
+//!
+//! Child processes really take on each uid and call bind(2); the kernel's answer is what counts. EADDRINUSE is proof of
+//! permission, since the permission is checked first, so the service need not be stopped for it. Modelled on the
+//! matrix of FreeBSD's own `tests/sys/mac/portacl`.
+
+use super::Check;
+use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe, Owner};
+use crate::parts::port_access::RULES;
+use crate::portacl;
+
+/// `nobody`, by convention the user without rights.
+const NOBODY: u32 = 65534;
+/// Low ports that the service has no business with; the first that no rule speaks of is tried.
+const OTHER_PORTS: [u16; 4] = [25, 81, 1023, 7];
+
+/// One cell of the matrix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Login name.
+    pub user: String,
+    /// Uid that the child took on.
+    pub uid: u32,
+    /// Port.
+    pub port: u16,
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// What bind(2) said.
+    pub outcome: BindOutcome,
+    /// Whether this user is meant to have this port.
+    pub wanted: bool,
+}
+
+impl Row {
+    /// Whether the host does what it should. A missing address family is neither.
+    #[must_use]
+    pub fn right(&self) -> Option<bool> {
+        (self.outcome != BindOutcome::NoAddress).then(|| self.outcome.permitted() == self.wanted)
+    }
+
+    /// The outcome in words, with the errno that a program would see.
+    #[must_use]
+    pub fn outcome_in_words(&self) -> String {
+        match self.outcome {
+            BindOutcome::Bound => "can bind".to_owned(),
+            BindOutcome::InUse => "may bind (EADDRINUSE: it is in use)".to_owned(),
+            BindOutcome::NoRule => "may not (EPERM: no mac_portacl rule)".to_owned(),
+            BindOutcome::Reserved => "may not (EACCES: reserved for root)".to_owned(),
+            BindOutcome::NoAddress => "not tried (this host has no such address)".to_owned(),
+            BindOutcome::Other(errno) => format!("may not (errno {errno})"),
+        }
+    }
+
+    /// The row as a check.
+    #[must_use]
+    pub fn check(&self) -> Check {
+        let family = if self.family == Family::V4 { "tcp4" } else { "tcp6" };
+        let name = format!("bind {} {}/{family}", self.user, self.port);
+        let outcome = self.outcome_in_words();
+        match self.right() {
+            None => Check::skip(name, outcome),
+            Some(true) => Check::pass(name, outcome),
+            Some(false) if self.wanted => Check::fail(name, format!("{outcome}; {}", self.mend())),
+            Some(false) => Check::fail(
+                name,
+                format!(
+                    "{outcome}, and must not: {} on this host can stand in for a service on port {}. Close it now with \
+                     `sysctl net.inet.ip.portrange.reservedhigh=1023` and look at `sysctl security.mac.portacl`",
+                    if self.uid == NOBODY { "any user".to_owned() } else { self.user.clone() },
+                    self.port
+                ),
+            ),
+        }
+    }
+
+    fn mend(&self) -> &'static str {
+        match self.outcome {
+            BindOutcome::NoRule => "run `gts-bootstrap install` to put its rule back",
+            BindOutcome::Reserved => {
+                "mac_portacl allows it, but net.inet.ip.portrange.reservedhigh is too high; run `gts-bootstrap install`"
+            }
+            _ => "see `sysctl security.mac.portacl net.inet.ip.portrange`",
+        }
+    }
+}
+
+/// Tries the whole matrix: {service user, nobody} × {its ports, another low port} × {IPv4, IPv6}.
+///
+/// # Errors
+/// A probe could not be run.
+pub fn matrix(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Vec<Row>, HostError> {
+    let granted: Vec<u16> = host
+        .sysctl(RULES)?
+        .and_then(|text| portacl::parse_kernel(&text).ok())
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|rule| rule.effective().map(|rule| rule.port))
+        .collect();
+    let other = OTHER_PORTS.into_iter().find(|port| !granted.contains(port)).unwrap_or(OTHER_PORTS[0]);
+    let name = |uid: u32, gid: u32| -> Result<(String, u32, u32), HostError> {
+        let user = host.user_by_id(uid)?;
+        Ok((user.as_ref().map_or_else(|| uid.to_string(), |user| user.name.clone()), uid, gid))
+    };
+    let users = [name(service.uid, service.gid)?, name(NOBODY, NOBODY)?];
+    let mut rows = Vec::new();
+    for (user, uid, gid) in &users {
+        for port in ports.iter().copied().chain([other]) {
+            for family in [Family::V4, Family::V6] {
+                let probe = BindProbe { uid: *uid, gid: *gid, groups: Vec::new(), family, port };
+                let outcome = host.bind(&probe)?;
+                let wanted = *uid == service.uid && ports.contains(&port);
+                rows.push(Row { user: user.clone(), uid: *uid, port, family, outcome, wanted });
+            }
+        }
+    }
+    Ok(rows)
+}

@@ -1,0 +1,162 @@
+//! The certificate: had by the one https request that makes GoToSocial order it, then its names and expiry.
+//!
+//! GoToSocial orders its certificate when the first TLS connection with the right name comes in. A certificate authority
+//! counts failed orders, so that request is made once and its failure told in words.
+
+use std::time::Duration;
+
+use super::Check;
+use crate::change::Readiness;
+use crate::host::{Observe, ServedCertificate, WebFailure, WebRequest};
+
+const NAME: &str = "certificate";
+/// An order with its challenges takes seconds; a slow one takes a minute.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// GoToSocial renews 30 days before the end; later than this something keeps it from it.
+const RENEWAL_OVERDUE: u64 = 21 * 86_400;
+
+/// Asks for the certificate. The second value tells whether the server can be asked over TLS.
+pub fn check(host: &dyn Observe, readiness: &Readiness) -> (Check, bool) {
+    let log_from = log_size(host, readiness);
+    let mut request = WebRequest {
+        tls: true,
+        host: readiness.host.clone(),
+        address: Some(readiness.address),
+        path: "/livez".to_owned(),
+        verify: false,
+        timeout: PATIENCE,
+    };
+    match host.web(&request) {
+        Ok(answer) => {
+            let Some(certificate) = answer.certificate else {
+                return (Check::warn(NAME, "the server's certificate could not be read"), true);
+            };
+            request.verify = true;
+            let trusted = host.web(&request).map(drop);
+            (judge(&certificate, &readiness.host, host.now(), trusted), true)
+        }
+        Err(WebFailure::Refused) => (Check::fail(NAME, "nothing listens for https: the server is not up"), false),
+        Err(why) => {
+            let log = host
+                .read_from(&readiness.log, log_from, 256 * 1024)
+                .ok()
+                .flatten()
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                .unwrap_or_default();
+            (Check::fail(NAME, failure(&why, &log, &readiness.host)), false)
+        }
+    }
+}
+
+fn log_size(host: &dyn Observe, readiness: &Readiness) -> u64 {
+    match host.entry(&readiness.log) {
+        Ok(Some(crate::host::Entry::File { size, .. })) => size,
+        _ => 0,
+    }
+}
+
+/// Names, expiry and trust of a certificate that was served.
+fn judge(certificate: &ServedCertificate, host: &str, now: u64, trusted: Result<(), WebFailure>) -> Check {
+    let days = certificate.not_after.saturating_sub(now) / 86_400;
+    let summary =
+        format!("for {}, by {}, valid for {days} more days", certificate.names.join(", "), certificate.issuer);
+    if !certificate.names.iter().any(|name| name.eq_ignore_ascii_case(host)) {
+        return Check::fail(NAME, format!("{summary}: it is not for {host}"));
+    }
+    if certificate.not_after <= now {
+        return Check::fail(NAME, format!("{summary}: it has expired; the server's log says why it was not renewed"));
+    }
+    if certificate.not_after - now < RENEWAL_OVERDUE {
+        return Check::warn(NAME, format!("{summary}: its renewal is overdue; the server's log says why"));
+    }
+    match trusted {
+        Ok(()) => Check::pass(NAME, summary),
+        Err(why) => Check::warn(NAME, format!("{summary}, but this host does not trust it ({why})")),
+    }
+}
+
+/// Why there is no certificate, in words, from what the server wrote to its log meanwhile.
+fn failure(why: &WebFailure, log: &str, host: &str) -> String {
+    let said = log
+        .lines()
+        .rev()
+        .find(|line| line.contains("TLS handshake error") || line.contains("acme"))
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let any = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let cause = if any(&["ratelimited", "rate limit", "too many", "429"]) {
+        format!(
+            "Let's Encrypt refuses for now because of too many orders or failures (rate limit). Wait the hour, or the days, \
+             that its message in the log names; do not try {host} again and again"
+        )
+    } else if any(&["dial tcp", "acme-v02", "no such host", "network is unreachable"])
+        && !any(&["urn:ietf:params:acme:error"])
+    {
+        "this host cannot reach Let's Encrypt (acme-v02.api.letsencrypt.org, port 443): look at its resolver, route and \
+         firewall"
+            .to_owned()
+    } else if any(&["nxdomain", "no valid a records", "no valid ip", ":dns", "dns problem"]) {
+        format!(
+            "Let's Encrypt finds no address for {host}: make its A and AAAA records point to this host, and wait until they do"
+        )
+    } else if any(&["connection refused", "timeout during connect", "connection reset", ":connection", "firewall"]) {
+        format!(
+            "Let's Encrypt cannot reach {host} from outside: ports 80 and 443 must be open to this host in its firewall, its \
+             provider's firewall and the router, over IPv6 too if {host} has an AAAA record"
+        )
+    } else if any(&["unauthorized", "403"]) {
+        format!("Let's Encrypt was answered by another server: {host} does not point (only) to this host")
+    } else if any(&["permission denied"]) {
+        "the server cannot write its certificate folder; run `gts-bootstrap install` to put its owner right".to_owned()
+    } else {
+        format!("the server did not get one ({why}); its log says more")
+    };
+    format!("there is no certificate yet: {cause}. Then run `gts-bootstrap check`, which asks for it again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Status;
+
+    fn served(days: u64) -> ServedCertificate {
+        ServedCertificate { names: vec!["a.example".into()], issuer: "R10".into(), not_after: 1000 + days * 86_400 }
+    }
+
+    #[test]
+    fn names_expiry_and_trust_are_judged() {
+        assert_eq!(judge(&served(80), "a.example", 1000, Ok(())).status, Status::Pass);
+        assert_eq!(judge(&served(80), "b.example", 1000, Ok(())).status, Status::Fail);
+        assert_eq!(judge(&served(0), "a.example", 1000, Ok(())).status, Status::Fail);
+        assert_eq!(judge(&served(20), "a.example", 1000, Ok(())).status, Status::Warn);
+        let untrusted = judge(&served(80), "a.example", 1000, Err(WebFailure::Tls("unknown issuer".into())));
+        assert_eq!(untrusted.status, Status::Warn);
+        assert!(untrusted.detail.contains("unknown issuer"));
+    }
+
+    #[test]
+    fn failures_of_the_authority_are_told_in_words() {
+        let why = WebFailure::Tls("internal error".into());
+        for (log, word) in [
+            (
+                "http: TLS handshake error from 127.0.0.1:1: 429 urn:ietf:params:acme:error:rateLimited: too many",
+                "rate limit",
+            ),
+            ("TLS handshake error: acme/autocert: urn:ietf:params:acme:error:dns: DNS problem: NXDOMAIN", "no address"),
+            (
+                "TLS handshake error: acme: urn:ietf:params:acme:error:connection: Timeout during connect (likely firewall problem)",
+                "from outside",
+            ),
+            (
+                "TLS handshake error from 127.0.0.1: Get \"https://acme-v02.api.letsencrypt.org/directory\": dial tcp: i/o timeout",
+                "cannot reach Let's Encrypt",
+            ),
+            ("TLS handshake error: 403 urn:ietf:params:acme:error:unauthorized: Invalid response", "another server"),
+            ("TLS handshake error from ::1: mkdir /x: permission denied", "cannot write"),
+            ("", "internal error"),
+        ] {
+            let text = failure(&why, log, "a.example");
+            assert!(text.contains(word), "{log}: {text}");
+        }
+    }
+}

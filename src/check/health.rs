@@ -1,0 +1,129 @@
+//! Health: who listens, and does the server answer as it should over the real sockets?
+
+use super::Check;
+use crate::change::Readiness;
+use crate::change::service_start::ask;
+use crate::host::{HostError, Observe, Owner, ServiceState, WebAnswer};
+use crate::parts::rc_script::SERVICE;
+
+/// What the server should be.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// How it is asked.
+    pub readiness: &'a Readiness,
+    /// The service user.
+    pub service: Owner,
+    /// Ports that the server itself listens on.
+    pub ports: &'a [u16],
+    /// Its version.
+    pub version: &'a semver::Version,
+}
+
+/// Is the service running, and does it listen as the right user?
+///
+/// # Errors
+/// The host could not be read.
+pub fn processes(host: &dyn Observe, expected: &Expected<'_>) -> Result<Vec<Check>, HostError> {
+    let mut checks = vec![match host.service(SERVICE)? {
+        ServiceState::Running { pid: Some(pid) } => Check::pass("service", format!("{SERVICE} runs as pid {pid}")),
+        ServiceState::Running { pid: None } => Check::pass("service", format!("{SERVICE} runs")),
+        ServiceState::Stopped => Check::fail(
+            "service",
+            format!(
+                "{SERVICE} does not run; the reason is at the end of {}; start it with `service {SERVICE} start`",
+                expected.readiness.log.display()
+            ),
+        ),
+        ServiceState::Missing => {
+            Check::fail("service", format!("{SERVICE} is not installed; run `gts-bootstrap install`"))
+        }
+    }];
+    let listeners = host.listeners()?;
+    for port in expected.ports {
+        let name = format!("listens {port}");
+        let on_port: Vec<_> = listeners.iter().filter(|listener| listener.port == *port).collect();
+        let stranger = on_port.iter().find(|listener| listener.uid != Some(expected.service.uid));
+        checks.push(match (on_port.first(), stranger) {
+            (None, _) => Check::fail(name, format!("nobody listens on port {port}")),
+            (Some(_), Some(stranger)) => Check::fail(
+                name,
+                format!(
+                    "{} listens on port {port} as {}, not {SERVICE}; stop it, then `service {SERVICE} restart`",
+                    stranger.command, stranger.user
+                ),
+            ),
+            (Some(listener), None) => {
+                Check::pass(name, format!("{} as {} (uid {})", listener.command, listener.user, expected.service.uid))
+            }
+        });
+    }
+    Ok(checks)
+}
+
+/// Does the server answer as it should?
+pub fn answers(host: &dyn Observe, expected: &Expected<'_>) -> Vec<Check> {
+    let get = |path: &str| ask(host, expected.readiness, path);
+    let status_is_200 = |name: &str, path: &str, otherwise: &str| match get(path) {
+        Ok(answer) if answer.status == 200 => Check::pass(name, format!("{path} answers 200")),
+        Ok(answer) => Check::fail(name, format!("{path} answers {}; {otherwise}", answer.status)),
+        Err(why) => Check::fail(name, format!("{path}: {why}; {otherwise}")),
+    };
+    vec![
+        status_is_200("livez", "/livez", "the server is not up: see its log"),
+        status_is_200(
+            "readyz",
+            "/readyz",
+            "it is not ready: it may still be starting or migrating its database (never stop it then); see its log",
+        ),
+        nodeinfo(get("/nodeinfo/2.0"), expected.version),
+        host_meta(get("/.well-known/host-meta"), &expected.readiness.host),
+    ]
+}
+
+/// The same checks where the server cannot be asked.
+#[must_use]
+pub fn unanswered(why: &str) -> Vec<Check> {
+    ["livez", "readyz", "nodeinfo", "host-meta"].into_iter().map(|name| Check::skip(name, why)).collect()
+}
+
+fn nodeinfo(answer: Result<WebAnswer, crate::host::WebFailure>, version: &semver::Version) -> Check {
+    const NAME: &str = "nodeinfo";
+    let answer = match answer {
+        Ok(answer) if answer.status == 200 => answer,
+        Ok(answer) => return Check::fail(NAME, format!("/nodeinfo/2.0 answers {}", answer.status)),
+        Err(why) => return Check::fail(NAME, format!("/nodeinfo/2.0: {why}")),
+    };
+    let told: Option<(String, String)> =
+        serde_json::from_slice::<serde_json::Value>(&answer.body).ok().and_then(|json| {
+            let software = json.get("software")?;
+            Some((software.get("name")?.as_str()?.to_owned(), software.get("version")?.as_str()?.to_owned()))
+        });
+    match told {
+        // Builds add the commit after a blank or a plus sign.
+        Some((name, told)) if name == "gotosocial" && told.split([' ', '+']).next() == Some(&version.to_string()) => {
+            Check::pass(NAME, format!("gotosocial {told}"))
+        }
+        Some((name, told)) => Check::fail(
+            NAME,
+            format!("it says {name} {told}, and gotosocial {version} is installed; `service {SERVICE} restart`"),
+        ),
+        None => Check::fail(NAME, "/nodeinfo/2.0 does not answer with nodeinfo"),
+    }
+}
+
+fn host_meta(answer: Result<WebAnswer, crate::host::WebFailure>, host: &str) -> Check {
+    const NAME: &str = "host-meta";
+    match answer {
+        Ok(answer)
+            if answer.status == 200
+                && String::from_utf8_lossy(&answer.body).contains(&format!("https://{host}/.well-known/webfinger")) =>
+        {
+            Check::pass(NAME, format!("points to https://{host}"))
+        }
+        Ok(answer) if answer.status == 200 => {
+            Check::fail(NAME, format!("does not point to https://{host}: other servers will not find its accounts"))
+        }
+        Ok(answer) => Check::fail(NAME, format!("/.well-known/host-meta answers {}", answer.status)),
+        Err(why) => Check::fail(NAME, format!("/.well-known/host-meta: {why}")),
+    }
+}

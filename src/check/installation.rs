@@ -1,0 +1,60 @@
+//! All checks of an installation, in the order in which one explains the next.
+
+use super::bind::{self, Row};
+use super::health::{self, Expected};
+use super::{Check, certificate, posture};
+use crate::deployment::{Deployment, Layout};
+use crate::host::{HostError, Observe, Owner};
+use crate::parts::service;
+
+/// What the checks found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Every check.
+    pub checks: Vec<Check>,
+    /// The bind check's matrix, for its table.
+    pub matrix: Vec<Row>,
+}
+
+/// Checks an installation on the running system.
+///
+/// # Errors
+/// The host could not be read, or a bind probe could not be run.
+pub fn check(
+    host: &dyn Observe,
+    deployment: &Deployment,
+    layout: &Layout,
+    version: &semver::Version,
+    owner: Owner,
+) -> Result<Findings, HostError> {
+    let ports = service::privileged_ports(deployment);
+    let readiness = service::readiness(deployment, layout);
+    let expected = Expected { readiness: &readiness, service: owner, ports: &ports, version };
+    let matrix = bind::matrix(host, owner, &ports)?;
+    let mut checks: Vec<Check> = matrix.iter().map(Row::check).collect();
+    checks.extend(posture::checks(host, owner, &ports)?);
+    let processes = health::processes(host, &expected)?;
+    let up = !super::failed(&processes);
+    checks.extend(processes);
+    if !up {
+        checks.extend(health::unanswered("the service does not listen"));
+    } else if readiness.tls {
+        let (certificate, served) = certificate::check(host, &readiness);
+        checks.push(certificate);
+        checks.extend(if served {
+            health::answers(host, &expected)
+        } else {
+            health::unanswered("without a certificate the server cannot be asked")
+        });
+    } else {
+        checks.extend(health::answers(host, &expected));
+    }
+    Ok(Findings { checks, matrix })
+}
+
+/// What stands for the checks while a reboot is needed before they can pass.
+#[must_use]
+pub fn after_reboot() -> Findings {
+    let later = "not tried: it is in force only after the reboot";
+    Findings { checks: ["bind", "service", "readyz"].map(|name| Check::skip(name, later)).into(), matrix: Vec::new() }
+}

@@ -1,0 +1,68 @@
+//! Checks: proof on the running system that never trusts what the executor says it did.
+
+pub mod bind;
+pub mod certificate;
+pub mod health;
+pub mod installation;
+pub mod posture;
+pub mod preflight;
+
+use serde::Serialize;
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// As it should be.
+    Pass,
+    /// Not as it should be.
+    Fail,
+    /// Worth knowing; nothing is broken.
+    Warn,
+    /// Could not be asked.
+    Skip,
+}
+
+/// One finding. Names are stable: other programs read them in `--json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: String,
+    /// How it came out.
+    pub status: Status,
+    /// What was seen, and what to do about it.
+    pub detail: String,
+}
+
+impl Check {
+    /// Puts the three together.
+    pub fn new(name: impl Into<String>, status: Status, detail: impl Into<String>) -> Self {
+        Self { name: name.into(), status, detail: detail.into() }
+    }
+
+    /// Something that is as it should be.
+    pub fn pass(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(name, Status::Pass, detail)
+    }
+
+    /// Something that is not as it should be.
+    pub fn fail(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(name, Status::Fail, detail)
+    }
+
+    /// Something worth knowing.
+    pub fn warn(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(name, Status::Warn, detail)
+    }
+
+    /// Something that could not be asked.
+    pub fn skip(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(name, Status::Skip, detail)
+    }
+}
+
+/// Whether any check failed.
+#[must_use]
+pub fn failed(checks: &[Check]) -> bool {
+    checks.iter().any(|check| check.status == Status::Fail)
+}

@@ -1,0 +1,93 @@
+//! Posture: is anything open that should not be, now or after the next boot?
+
+use std::path::Path;
+
+use super::Check;
+use crate::host::{HostError, Jail, Observe, Owner};
+use crate::parts::port_access::{self, ENABLED, LOADER_VARIABLE, MODULE, RESERVED_HIGH, RULES};
+use crate::parts::{loader_conf, portacl_rc, rc_script, sysctl_conf};
+use crate::portacl;
+
+/// Looks at the gates of the running kernel and at what the next boot will set.
+///
+/// # Errors
+/// The host could not be read.
+pub fn checks(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Vec<Check>, HostError> {
+    let mut checks = vec![gates(host)?];
+    if host.system()?.jail == Jail::No {
+        checks.push(boot(host, service, ports)?);
+        checks.push(guard(host)?);
+    }
+    Ok(checks)
+}
+
+/// The reserved range must not be lowered while nothing else keeps the ports closed.
+fn gates(host: &dyn Observe) -> Result<Check, HostError> {
+    let reserved = number(host, RESERVED_HIGH)?.unwrap_or(1023);
+    let enforcing = host.module_loaded(MODULE)? && number(host, ENABLED)?.unwrap_or(0) != 0;
+    Ok(if enforcing {
+        Check::pass("port gates", format!("{MODULE} enforces its rules; ports up to {reserved} are root's alone"))
+    } else if reserved < 1023 {
+        Check::fail(
+            "port gates",
+            format!(
+                "ANY user of this host may bind the ports from {} to 1023: {RESERVED_HIGH} is {reserved} and {MODULE} does \
+                 not enforce. Close them now: `sysctl {RESERVED_HIGH}=1023`; then run `gts-bootstrap install`",
+                reserved + 1
+            ),
+        )
+    } else {
+        Check::warn("port gates", format!("{MODULE} does not enforce; all ports below 1024 are root's alone"))
+    })
+}
+
+fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, HostError> {
+    const NAME: &str = "port access at boot";
+    if portacl_rc::enabled(host)? {
+        return Ok(Check::pass(NAME, "portacl-rc sets the rules from rc.conf"));
+    }
+    let text = |path: &str| -> Result<Vec<u8>, HostError> { Ok(host.read(Path::new(path))?.unwrap_or_default()) };
+    let loader = text("/boot/loader.conf")?;
+    let local = text("/etc/sysctl.conf.local")?;
+    let main = text("/etc/sysctl.conf")?;
+    let get = |name| sysctl_conf::get(&local, name).or_else(|| sysctl_conf::get(&main, name));
+    let mut missing = Vec::new();
+    if !loader_conf::get(&loader, LOADER_VARIABLE).is_some_and(|value| value.eq_ignore_ascii_case("yes")) {
+        missing.push(format!("loader.conf does not load {MODULE}"));
+    }
+    let list = get(RULES).unwrap_or_default();
+    let wanted = port_access::rules(service, ports);
+    if portacl::with_rules(&list, &wanted).map_or(true, |merged| merged != list) {
+        missing.push("sysctl.conf does not hold the rules".to_owned());
+    }
+    if get(RESERVED_HIGH)
+        .and_then(|value| value.trim().parse::<i64>().ok())
+        .is_none_or(|value| value > port_access::reserved_high(ports))
+    {
+        missing.push(format!("sysctl.conf does not lower {RESERVED_HIGH}"));
+    }
+    Ok(if missing.is_empty() {
+        Check::pass(NAME, "loader.conf and sysctl.conf set it again")
+    } else {
+        Check::fail(NAME, format!("{}; run `gts-bootstrap install`", missing.join("; ")))
+    })
+}
+
+fn guard(host: &dyn Observe) -> Result<Check, HostError> {
+    const NAME: &str = "boot guard";
+    let script = Path::new("/usr/local/etc/rc.d").join(rc_script::GUARDS[0]);
+    let enabled = host
+        .rc_variable(&format!("{}_enable", rc_script::GUARDS[0]))?
+        .is_some_and(|value| value.eq_ignore_ascii_case("yes"));
+    Ok(if enabled && host.entry(&script)?.is_some() {
+        Check::pass(NAME, "closes the ports again on a boot where mac_portacl does not enforce")
+    } else if portacl_rc::enabled(host)? {
+        Check::skip(NAME, "portacl-rc is in charge of the ports")
+    } else {
+        Check::fail(NAME, "it is missing or not enabled; run `gts-bootstrap install`")
+    })
+}
+
+fn number(host: &dyn Observe, name: &str) -> Result<Option<i64>, HostError> {
+    Ok(host.sysctl(name)?.and_then(|value| value.trim().parse().ok()))
+}

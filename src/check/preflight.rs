@@ -1,0 +1,323 @@
+//! Preflight: everything that can be known beforehand, all findings at once.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Check, Status};
+use crate::deployment::{Deployment, Layout};
+use crate::host::{HostError, Jail, Observe, Owner, System, WebRequest};
+use crate::parts::account;
+use crate::parts::port_access::{MODULE, RESERVED_HIGH};
+
+/// `kern.osreldate` of the oldest release that is still maintained and tested: 14.0.
+const OLDEST_TESTED: u32 = 1_400_000;
+/// Below this things that the program needs are missing: daemon(8)'s `-H` came with 13.0.
+const OLDEST_POSSIBLE: u32 = 1_300_000;
+/// 2026-01-01: a clock before it is wrong, and a wrong clock breaks certificates and federation.
+const EARLIEST: u64 = 1_767_225_600;
+/// The release unpacked, and its archive in flight.
+const RELEASE_BYTES: u64 = 500 << 20;
+/// What GoToSocial's documentation advises for the data.
+const DATA_BYTES_ADVISED: u64 = 15 << 30;
+/// Below this the database and the compiled ffmpeg do not fit.
+const DATA_BYTES_NEEDED: u64 = 1 << 30;
+/// GoToSocial's documentation: 1 GB advised, 512 MB possible with swap.
+const MEMORY_ADVISED: u64 = 1 << 30;
+const MEMORY_NEEDED: u64 = 480 << 20;
+/// Where Go programs and this one look for certificate authorities on FreeBSD.
+const CA_BUNDLES: [&str; 3] =
+    ["/etc/ssl/cert.pem", "/usr/local/etc/ssl/cert.pem", "/usr/local/share/certs/ca-root-nss.crt"];
+const CA_FOLDERS: [&str; 2] = ["/etc/ssl/certs", "/usr/share/certs/trusted"];
+
+/// What the preflight has to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// What is wanted.
+    pub deployment: &'a Deployment,
+    /// Where everything goes.
+    pub layout: &'a Layout,
+    /// Whether the release is going to come over https.
+    pub download: bool,
+    /// Whether the build without WebAssembly compiler was asked for.
+    pub nowasm: bool,
+    /// Ports that GoToSocial itself is going to bind.
+    pub ports: &'a [u16],
+    /// Whether this host runs this very instance already.
+    pub installed: bool,
+}
+
+/// Looks at everything. Any [`Status::Fail`] among the findings means: do not go on.
+///
+/// # Errors
+/// The host could not be read at all.
+pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, HostError> {
+    let system = host.system()?;
+    let mut checks = vec![
+        release(&system),
+        cpu(&system, subject.nowasm),
+        root(&system),
+        securelevel(&system),
+        jail(&system),
+        allow_wx(host)?,
+        authorities(host, subject.download)?,
+        clock(host.now()),
+        memory(&system),
+    ];
+    checks.extend(disk(host, subject.layout)?);
+    checks.push(package(host)?);
+    checks.extend(ports(host, subject.ports)?);
+    // A host that serves this instance already answers for the name itself.
+    if !subject.installed {
+        let name = subject.deployment.host.to_string();
+        let resolved = host.resolve(&name);
+        checks.push(resolves(&name, &resolved, &host.addresses()?));
+        checks.push(other_server(host, &name, &resolved));
+    }
+    Ok(checks)
+}
+
+fn release(system: &System) -> Check {
+    const NAME: &str = "system";
+    let text = format!("FreeBSD {}", system.release);
+    if system.osreldate < OLDEST_POSSIBLE {
+        Check::fail(NAME, format!("{text} is too old; FreeBSD 14 or later is needed"))
+    } else if system.osreldate < OLDEST_TESTED {
+        Check::warn(
+            NAME,
+            format!("{text} has reached its end of life and gets no security fixes; upgrade to 14 or later"),
+        )
+    } else {
+        Check::pass(NAME, text)
+    }
+}
+
+fn cpu(system: &System, nowasm: bool) -> Check {
+    const NAME: &str = "cpu";
+    match system.machine_arch.as_str() {
+        "amd64" if system.sse4_1 => Check::pass(NAME, "amd64 with SSE4.1"),
+        "amd64" if nowasm => Check::pass(NAME, "amd64 without SSE4.1: the nowasm build is used, as asked"),
+        "amd64" => Check::warn(
+            NAME,
+            "amd64 without SSE4.1: the nowasm build is used, which upstream does not support and which needs the package \
+             ffmpeg",
+        ),
+        "aarch64" if nowasm => Check::fail(NAME, "there is no nowasm build for arm64; leave [release] variant out"),
+        "aarch64" => Check::pass(NAME, "arm64"),
+        other => {
+            Check::fail(NAME, format!("GoToSocial has no release for FreeBSD on {other}; amd64 and arm64 have one"))
+        }
+    }
+}
+
+fn root(system: &System) -> Check {
+    if system.euid == 0 {
+        Check::pass("root", "runs as root")
+    } else {
+        Check::fail("root", format!("runs as uid {}; run it as root (doas or sudo)", system.euid))
+    }
+}
+
+fn securelevel(system: &System) -> Check {
+    if system.securelevel > 0 {
+        Check::warn(
+            "securelevel",
+            format!(
+                "{}: the kernel takes neither {MODULE} nor a lower {RESERVED_HIGH} now, so what is missing of them is \
+                 staged in files and a reboot is asked for",
+                system.securelevel
+            ),
+        )
+    } else {
+        Check::pass("securelevel", system.securelevel.to_string())
+    }
+}
+
+fn jail(system: &System) -> Check {
+    match system.jail {
+        Jail::No => Check::pass("jail", "not a jail"),
+        Jail::Shared => Check::warn("jail", "a jail that shares its host's network: port access is the host's to give"),
+        Jail::Vnet => Check::warn("jail", "a jail with VNET: the mac_portacl rules are the host's to give"),
+    }
+}
+
+fn allow_wx(host: &dyn Observe) -> Result<Check, HostError> {
+    const OID: &str = "kern.elf64.allow_wx";
+    Ok(match host.sysctl(OID)?.as_deref().map(str::trim) {
+        Some("0") => Check::fail(
+            OID,
+            "0: GoToSocial maps code that it compiles writable and executable, and could not start; \
+             `sysctl kern.elf64.allow_wx=1`, and take the line out of sysctl.conf",
+        ),
+        _ => Check::pass(OID, "writable and executable mappings are allowed"),
+    })
+}
+
+fn authorities(host: &dyn Observe, download: bool) -> Result<Check, HostError> {
+    const NAME: &str = "certificate authorities";
+    for bundle in CA_BUNDLES {
+        // A link into a package counts only if it leads somewhere.
+        if host.read(Path::new(bundle))?.is_some_and(|bytes| !bytes.is_empty()) {
+            return Ok(Check::pass(NAME, bundle));
+        }
+    }
+    for folder in CA_FOLDERS {
+        if folder.starts_with("/etc") && !host.list(Path::new(folder))?.is_empty() {
+            return Ok(Check::pass(NAME, folder));
+        }
+    }
+    let mend = "run `certctl rehash`, or install the package ca_root_nss";
+    Ok(if download {
+        Check::fail(NAME, format!("this host trusts none, so the download cannot be verified; {mend}"))
+    } else {
+        Check::warn(
+            NAME,
+            format!("this host trusts none, so GoToSocial can reach neither Let's Encrypt nor other servers; {mend}"),
+        )
+    })
+}
+
+fn clock(now: u64) -> Check {
+    if now < EARLIEST {
+        Check::fail("clock", "the clock is years behind, which breaks certificates and federation; set it (`ntpd -gq`)")
+    } else {
+        Check::pass("clock", "not obviously wrong")
+    }
+}
+
+fn memory(system: &System) -> Check {
+    let text = format!("{} MiB", system.memory >> 20);
+    if system.memory < MEMORY_NEEDED {
+        Check::fail("memory", format!("{text}: GoToSocial needs 512 MiB, and then with swap"))
+    } else if system.memory < MEMORY_ADVISED {
+        Check::warn("memory", format!("{text}: 1 GiB is advised; with less have swap ready"))
+    } else {
+        Check::pass("memory", text)
+    }
+}
+
+fn disk(host: &dyn Observe, layout: &Layout) -> Result<Vec<Check>, HostError> {
+    let program = host.free_bytes(&layout.releases)?;
+    let data = host.free_bytes(&layout.data)?;
+    let text = |free: u64, path: &Path| format!("{} MiB free for {}", free >> 20, path.display());
+    let mut checks = Vec::new();
+    checks.push(if program < RELEASE_BYTES {
+        Check::fail(
+            "disk for the release",
+            format!("{}: {} MiB are needed; make room", text(program, &layout.releases), RELEASE_BYTES >> 20),
+        )
+    } else {
+        Check::pass("disk for the release", text(program, &layout.releases))
+    });
+    let data_text = text(data, &layout.data);
+    checks.push(if data < DATA_BYTES_NEEDED {
+        Check::fail("disk for the data", format!("{data_text}: at least 1 GiB is needed; make room"))
+    } else if data < DATA_BYTES_ADVISED {
+        Check::warn("disk for the data", format!("{data_text}: 15 to 20 GiB are advised, media take most of it"))
+    } else {
+        Check::pass("disk for the data", data_text)
+    });
+    Ok(checks)
+}
+
+fn package(host: &dyn Observe) -> Result<Check, HostError> {
+    const NAME: &str = "package net-im/gotosocial";
+    Ok(match host.package("gotosocial")? {
+        None => Check::pass(NAME, "not installed"),
+        Some(version) => Check::fail(
+            NAME,
+            format!(
+                "version {version} is installed and owns /usr/local/bin/gotosocial and the rc.d script; nothing of it is \
+                 overwritten. Keep using it, or `pkg delete gotosocial` (its data in /var/db/gotosocial stay) and run this \
+                 again"
+            ),
+        ),
+    })
+}
+
+/// Who has the ports that GoToSocial is going to bind?
+fn ports(host: &dyn Observe, ports: &[u16]) -> Result<Vec<Check>, HostError> {
+    let ours = host.user(account::NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }.uid);
+    let listeners = host.listeners()?;
+    Ok(ports
+        .iter()
+        .map(|port| {
+            let name = format!("port {port}");
+            let taken =
+                listeners.iter().find(|listener| listener.port == *port && (ours.is_none() || listener.uid != ours));
+            match taken {
+                None if ours.is_some() && listeners.iter().any(|listener| listener.port == *port) => {
+                    Check::pass(name, "in use by GoToSocial itself")
+                }
+                None => Check::pass(name, "free"),
+                Some(by) => Check::fail(
+                    name,
+                    format!(
+                        "taken by {} (user {}, pid {}); stop it and disable it in rc.conf, or have it serve in front",
+                        by.command,
+                        by.user,
+                        by.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string())
+                    ),
+                ),
+            }
+        })
+        .collect())
+}
+
+fn resolves(name: &str, resolved: &[IpAddr], own: &[IpAddr]) -> Check {
+    const NAME: &str = "host name";
+    let list = |addresses: &[IpAddr]| addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+    if resolved.is_empty() {
+        return Check::warn(
+            NAME,
+            format!("{name} has no address yet; without A and AAAA records there is no certificate and no federation"),
+        );
+    }
+    let elsewhere: Vec<IpAddr> = resolved.iter().copied().filter(|address| !own.contains(address)).collect();
+    if elsewhere.is_empty() {
+        Check::pass(NAME, format!("{name} is this host ({})", list(resolved)))
+    } else {
+        Check::warn(
+            NAME,
+            format!(
+                "{name} resolves to {}, which is no address of this host ({}); that is right only behind NAT",
+                list(&elsewhere),
+                list(own)
+            ),
+        )
+    }
+}
+
+/// A name under which other fediverse software has run is lost for GoToSocial: other servers know its old keys.
+fn other_server(host: &dyn Observe, name: &str, resolved: &[IpAddr]) -> Check {
+    const NAME: &str = "other fediverse server";
+    if resolved.is_empty() {
+        return Check::skip(NAME, format!("{name} has no address to ask"));
+    }
+    let answer = host.web(&WebRequest {
+        tls: true,
+        host: name.to_owned(),
+        address: None,
+        path: "/.well-known/nodeinfo".to_owned(),
+        verify: false,
+        timeout: Duration::from_secs(5),
+    });
+    match answer {
+        Ok(answer) if answer.status == 200 && String::from_utf8_lossy(&answer.body).contains("nodeinfo") => {
+            Check::fail(
+                NAME,
+                format!(
+                    "a fediverse server answers for {name} already. A name can never be used again by other software, or by a \
+                 new server with other keys: choose another host name"
+                ),
+            )
+        }
+        Ok(_) | Err(_) => Check::pass(NAME, format!("none answers for {name}")),
+    }
+}
+
+/// Whether the findings forbid to go on.
+#[must_use]
+pub fn refused(checks: &[Check]) -> bool {
+    checks.iter().any(|check| check.status == Status::Fail)
+}

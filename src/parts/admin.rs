@@ -1,0 +1,80 @@
+//! The first account.
+
+use super::service::environment;
+use super::{Refusal, rc_script};
+use crate::change::service_start::ask;
+use crate::change::{Account, Action, Change, Readiness, Step, journal};
+use crate::deployment::{Deployment, Layout};
+use crate::host::{Observe, Owner};
+
+/// Plans the account, if the answers ask for one and it is not there. Whether it is there the running server tells by
+/// webfinger; a server that does not run yet has no accounts, or they cannot be seen, and GoToSocial itself refuses a
+/// second one of the same name.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn plan(
+    host: &dyn Observe,
+    layout: &Layout,
+    deployment: &Deployment,
+    service: Owner,
+    readiness: &Readiness,
+) -> Result<Option<Step>, Refusal> {
+    let Some(admin) = &deployment.admin else { return Ok(None) };
+    let username = admin.username.to_string();
+    let unfinished = journal::account_unfinished(host, &username)?;
+    let there = if host.service(rc_script::SERVICE)?.is_running() {
+        exists(host, readiness, &username, deployment)
+    } else {
+        // Stopped, but installed before: the receipt knows.
+        Presence::from(journal::account_known(host, &username)?)
+    };
+    let repair = match there {
+        Presence::There if unfinished => true,
+        Presence::There | Presence::Unknown => return Ok(None),
+        Presence::Absent => false,
+    };
+    let account = Account {
+        username,
+        email: admin.email.to_string(),
+        program: layout.program(),
+        config: layout.config.clone(),
+        owner: service,
+        directory: layout.data.clone(),
+        environment: environment(layout),
+        repair,
+    };
+    Ok(Some(Step::new("admin", if repair { Action::Update } else { Action::Create }, Change::Account { account })))
+}
+
+/// What is known of the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    There,
+    Absent,
+    /// The server runs but cannot be asked, for want of a certificate.
+    Unknown,
+}
+
+impl From<bool> for Presence {
+    fn from(there: bool) -> Self {
+        if there { Self::There } else { Self::Absent }
+    }
+}
+
+fn exists(host: &dyn Observe, readiness: &Readiness, username: &str, deployment: &Deployment) -> Presence {
+    let known = journal::account_known(host, username).unwrap_or(false);
+    let without_certificate =
+        readiness.certificate.as_ref().is_some_and(|path| !matches!(host.entry(path), Ok(Some(_))));
+    if without_certificate {
+        // Asking would have the server order a certificate each time; what our receipts say is all there is.
+        return Presence::from(known);
+    }
+    let domain = deployment.effective_account_domain();
+    match ask(host, readiness, &format!("/.well-known/webfinger?resource=acct:{username}@{domain}")) {
+        Ok(answer) if answer.status == 200 => Presence::There,
+        Ok(answer) if answer.status == 404 => Presence::Absent,
+        Ok(_) | Err(_) if known => Presence::There,
+        Ok(_) | Err(_) => Presence::Unknown,
+    }
+}

@@ -1,0 +1,56 @@
+//! config.yaml on the host: rendered, merged with the administrator's edits, and tried before it goes live.
+
+use super::managed_file::{self, ManagedFile};
+use super::{Refusal, config};
+use crate::change::{Action, Change, ConfigTest, Content, Step};
+use crate::deployment::{Deployment, Layout, Secrets};
+use crate::host::{Observe, Owner};
+
+/// What is to be done for config.yaml.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The trial with the release, while the old configuration still serves.
+    pub test: Option<Step>,
+    /// The file itself.
+    pub steps: Vec<Step>,
+    /// Whether its text changes.
+    pub differs: bool,
+}
+
+/// Plans config.yaml.
+///
+/// # Errors
+/// It cannot be rendered, or the administrator's edits conflict with it.
+pub fn plan(
+    host: &dyn Observe,
+    layout: &Layout,
+    deployment: &Deployment,
+    secrets: &Secrets,
+    version: &semver::Version,
+    service: Owner,
+) -> Result<Planned, Refusal> {
+    let text =
+        config::render(deployment, secrets, layout, version).map_err(|error| Refusal::Render(error.to_string()))?;
+    let file = ManagedFile {
+        part: "config",
+        path: &layout.config,
+        text,
+        mode: 0o640,
+        owner: Owner { uid: 0, gid: service.gid },
+    };
+    let planned = managed_file::plan(host, &file)?;
+    let test = planned.differs.then(|| {
+        let test = ConfigTest {
+            // The release that is about to be used: `current` may still point to an older one.
+            program: layout.release(version).join("gotosocial"),
+            candidate: layout.config_folder().join("candidate.yaml"),
+            keys: config::rendered_keys(&planned.text),
+            content: Content::new(planned.text.as_str()),
+            host: deployment.host.to_string(),
+            owner: service,
+            directory: layout.data.clone(),
+        };
+        Step::new("config", Action::Test, Change::ConfigTest { test })
+    });
+    Ok(Planned { test, steps: planned.steps, differs: planned.differs })
+}

@@ -1,0 +1,155 @@
+//! Why a plan cannot be made. Nothing has been changed when one of these is told.
+
+use std::path::PathBuf;
+
+use crate::host::HostError;
+use crate::portacl;
+
+/// A reason not to go on, found before anything was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The host could not be read.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Uid 209 belongs to somebody else.
+    #[error(
+        "uid 209, which is registered for gotosocial, belongs to the user {name} here; give {name} another uid \
+         (`pw usermod {name} -u …`, and its files with it), or create the user gotosocial yourself with a uid of your \
+         choice: that one is then used"
+    )]
+    UidTaken {
+        /// Who has it.
+        name: String,
+    },
+    /// Gid 209 belongs to somebody else.
+    #[error(
+        "gid 209, which is registered for gotosocial, belongs to the group {name} here; give {name} another gid \
+         (`pw groupmod {name} -g …`), or create the group gotosocial yourself with a gid of your choice: that one is \
+         then used"
+    )]
+    GidTaken {
+        /// Which group has it.
+        name: String,
+    },
+    /// The account is root.
+    #[error("the user gotosocial has uid 0 here; a server that faces the internet must not run as root: remove it")]
+    AccountIsRoot,
+    /// A file that we did not write stands where one of ours belongs.
+    #[error(
+        "{} is there and was not written by gts-bootstrap; move it away (`mv {0} {0}.old`) and run this again",
+        path.display()
+    )]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something other than what belongs there stands at a path.
+    #[error("{} is {found}, where {wanted} belongs; move it away and run this again", path.display())]
+    WrongKind {
+        /// The path.
+        path: PathBuf,
+        /// What stands there.
+        found: &'static str,
+        /// What belongs there.
+        wanted: &'static str,
+    },
+    /// The administrator's edits and our new text touch the same lines.
+    #[error(
+        "{} was edited by hand, and the new settings change the same lines:\n\n{conflict}\n\
+         Lines of \"ours\" are the file as it stands, lines of \"theirs\" what the answers ask for. Make the two agree: \
+         edit the file, or the answers, and run this again. Nothing was changed",
+        path.display()
+    )]
+    Conflict {
+        /// The file.
+        path: PathBuf,
+        /// The conflicting part, with markers as diff3(1) has them.
+        conflict: String,
+    },
+    /// A file that we edit is not text.
+    #[error("{} is not UTF-8 text, so it cannot be edited safely; mend it and run this again", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The rule list in a file or in the kernel cannot be extended.
+    #[error("the mac_portacl rules in {place}: {why}")]
+    Rules {
+        /// Where they stand.
+        place: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A mac_portacl setting of the administrator's makes the rules useless.
+    #[error("{what}; {mend}")]
+    PortaclSetting {
+        /// What is set.
+        what: String,
+        /// What to do.
+        mend: String,
+    },
+    /// Inside a jail the host has to do it.
+    #[error(
+        "this is a jail, and mac_portacl belongs to its host. On the host, as root, run:\n\n{commands}\n\
+         and then run this again in the jail"
+    )]
+    JailHost {
+        /// What to run on the host, a line each.
+        commands: String,
+    },
+    /// A file of the system could not be edited.
+    #[error("cannot edit {}: {why}", path.display())]
+    Edit {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// config.yaml could not be rendered.
+    #[error("cannot make config.yaml: {0}")]
+    Render(String),
+    /// A front was asked for.
+    #[error(
+        "[exposure] mode = \"{0}\" is not there yet: this version of gts-bootstrap installs GoToSocial facing the internet \
+         itself; use mode = \"direct\""
+    )]
+    Front(&'static str),
+    /// An older release on a newer database.
+    #[error(
+        "GoToSocial {installed} is installed, and {wanted} is older. An old release starts on a newer database and then \
+         fails on it, so going back needs the database of then as well: restore a backup made with {wanted}. Nothing was \
+         changed"
+    )]
+    Downgrade {
+        /// What is installed.
+        installed: semver::Version,
+        /// What is asked for.
+        wanted: semver::Version,
+    },
+    /// The host name of an installation cannot be changed.
+    #[error(
+        "this host runs GoToSocial as {installed}, and the answers say {wanted}. A server's name can never be changed: other \
+         servers know its accounts and keys by it. Put host = \"{installed}\" back, or uninstall first and lose the \
+         instance"
+    )]
+    HostChanged {
+        /// The name it was installed with.
+        installed: String,
+        /// The name that is asked for now.
+        wanted: String,
+    },
+    /// The account domain of an installation cannot be changed.
+    #[error(
+        "this host runs GoToSocial with account-domain {installed}, and the answers say {wanted}. It can never be changed, \
+         as it is part of every account's name. Put it back"
+    )]
+    AccountDomainChanged {
+        /// What it was installed with.
+        installed: String,
+        /// What is asked for now.
+        wanted: String,
+    },
+    /// The rule language refused.
+    #[error(transparent)]
+    Portacl(#[from] portacl::MergeError),
+}

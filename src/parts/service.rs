@@ -1,0 +1,86 @@
+//! The service: enabled at boot, started, and restarted only if something that it reads has changed.
+
+use std::net::SocketAddr;
+
+use super::{Refusal, folders, rc_script};
+use crate::change::{Action, Change, Readiness, ServiceStart, Step};
+use crate::deployment::{Deployment, Layout, Mode};
+use crate::host::{Observe, Owner};
+
+/// The TCP ports that GoToSocial itself binds below 1024.
+#[must_use]
+pub fn privileged_ports(deployment: &Deployment) -> Vec<u16> {
+    let mut ports: Vec<u16> = deployment
+        .letsencrypt_port()
+        .into_iter()
+        .chain([deployment.port()])
+        .map(|port| port.get())
+        .filter(|port| *port < 1024)
+        .collect();
+    ports.sort_unstable();
+    ports
+}
+
+/// How to tell that this deployment is ready.
+#[must_use]
+pub fn readiness(deployment: &Deployment, layout: &Layout) -> Readiness {
+    let direct = deployment.exposure.mode == Mode::Direct;
+    let address: SocketAddr = deployment.local_address();
+    Readiness {
+        host: deployment.host.to_string(),
+        address,
+        tls: direct,
+        log: folders::log(layout),
+        certificate: direct.then(|| layout.certs().join(deployment.host.to_string())),
+    }
+}
+
+/// Environment of GoToSocial's own commands, as the rc.d script sets it for the service.
+#[must_use]
+pub fn environment(layout: &Layout) -> Vec<(String, String)> {
+    let tmp = layout.tmp().display().to_string();
+    vec![
+        ("TMPDIR".to_owned(), tmp.clone()),
+        ("SQLITE_TMPDIR".to_owned(), tmp),
+        ("GTS_WAZERO_COMPILATION_CACHE".to_owned(), layout.wazero().display().to_string()),
+    ]
+}
+
+/// Plans the rc.conf(5) variables.
+///
+/// # Errors
+/// They cannot be read.
+pub fn variables(host: &dyn Observe, direct: bool, guard: bool) -> Result<Vec<Step>, Refusal> {
+    let yes = |on: bool| if on { "YES" } else { "NO" };
+    let mut wanted = vec![("gotosocial_enable".to_owned(), "YES"), ("gotosocial_direct".to_owned(), yes(direct))];
+    if guard {
+        wanted.push((format!("{}_enable", rc_script::GUARDS[0]), "YES"));
+    }
+    let mut steps = Vec::new();
+    for (name, value) in wanted {
+        let now = host.rc_variable(&name)?;
+        if now.as_deref().is_none_or(|now| !now.eq_ignore_ascii_case(value)) {
+            let change = Change::RcVariable { name, value: value.to_owned() };
+            steps.push(Step::new("service", Action::Set, change));
+        }
+    }
+    Ok(steps)
+}
+
+/// The start.
+#[must_use]
+pub fn start(service: Owner, ports: &[u16], readiness: &Readiness) -> Step {
+    let start = ServiceStart {
+        name: rc_script::SERVICE.to_owned(),
+        owner: service,
+        ports: ports.to_vec(),
+        readiness: readiness.clone(),
+    };
+    Step::new("service", Action::Start, Change::ServiceStart { start })
+}
+
+/// The stop before something that the running service reads is changed.
+#[must_use]
+pub fn stop() -> Step {
+    Step::new("service", Action::Stop, Change::ServiceStop { name: rc_script::SERVICE.to_owned() })
+}
