@@ -226,8 +226,6 @@ struct Meter {
     left: Cell<u64>,
     /// Whether more was wanted than that.
     overrun: Cell<bool>,
-    /// Whether the stream has ended.
-    ended: Cell<bool>,
 }
 
 impl Meter {
@@ -256,9 +254,6 @@ impl<R: Read> Read for Metered<R> {
             .min(usize::try_from(left).unwrap_or(usize::MAX));
         let count = self.inner.read(&mut buffer[..wanted])?;
         self.meter.left.set(left - count as u64);
-        if count == 0 {
-            self.meter.ended.set(true);
-        }
         Ok(count)
     }
 }
@@ -353,9 +348,6 @@ fn pass<R: Read>(source: R, folder: &Path, limits: &Limits) -> Result<Vec<Manife
                 mode,
             },
         );
-    }
-    if meter.ended.get() {
-        return Err(Refusal::NoEndMark.into());
     }
     meter.allow(TAIL_BYTES);
     let mut metered = archive.into_inner();

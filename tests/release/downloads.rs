@@ -391,8 +391,8 @@ fn plain_http_is_taken_with_a_pin_and_refused_without() {
         pinned: None,
         locked: None,
     };
-    let resolve =
-        |request: &Request<'_>| resolve(request, &mirror_at(&server), &hasty(1), &Watch::default());
+    let watch = Watch::default();
+    let resolve = |request: &Request<'_>| resolve(request, &mirror_at(&server), &hasty(1), &watch);
     assert!(matches!(
         resolve(&request),
         Err(Error::HttpWithoutPin { .. })
@@ -402,5 +402,10 @@ fn plain_http_is_taken_with_a_pin_and_refused_without() {
     let locked = resolve(&request).unwrap();
     assert_eq!(locked.sha256, expected.sha256);
     assert_eq!(locked.url, format!("{}/v0.19.2/{ASSET}", server.url()));
+    assert_eq!(
+        watch.bytes.get(),
+        0,
+        "only a download that was begun is counted"
+    );
     install_from(&mirror_at(&server), &locked, &Limits::default(), &hasty(1)).unwrap();
 }
