@@ -334,7 +334,7 @@ fn after_silence_the_download_goes_on() {
         &mirror_at(&server),
         &lock(&honest()),
         &Limits::default(),
-        &impatient(2),
+        &impatient(6),
     )
     .unwrap();
 }
