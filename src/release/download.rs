@@ -246,7 +246,6 @@ impl Read for Download<'_> {
                                 limit: self.limit,
                             }));
                         }
-                        self.progress.advance(count as u64);
                         return Ok(count);
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -1,7 +1,7 @@
 //! From a lock to a folder: staging, one rename, and nothing left behind.
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -57,7 +57,10 @@ pub fn fetch(
 
     let staging = Staging::create(destination_parent, destination_name)?;
     progress.begin(&locked.asset, stream.size().or(locked.size));
-    let pass = unpack(stream, &staging.path, limits, |error| stream_error(error, &place))?;
+    let watched = Watched { stream, progress };
+    let pass = unpack(watched, &staging.path, limits, |error| {
+        stream_error(error, &place)
+    })?;
     progress.done();
 
     let asset = || locked.asset.clone();
@@ -86,6 +89,20 @@ pub fn fetch(
     staging.publish(&destination)?;
     sync_folder(destination_parent)?;
     Ok(Unpacked { path: destination, manifest })
+}
+
+/// Tells of every byte on its way.
+struct Watched<'a> {
+    stream: Stream<'a>,
+    progress: &'a dyn Progress,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        self.progress.advance(count as u64);
+        Ok(count)
+    }
 }
 
 fn check_name(name: &str) -> Result<(), Error> {

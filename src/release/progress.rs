@@ -11,7 +11,8 @@ pub trait Progress {
     fn begin(&self, what: &str, total: Option<u64>);
     /// That many more bytes have arrived.
     fn advance(&self, bytes: u64);
-    /// An attempt failed for this reason; the next one comes after `wait`.
+    /// An attempt failed for this reason; the next one comes after `wait`. This also happens with no download begun:
+    /// while the list of releases or the checksums are being fetched, and at the first connection.
     fn retry(&self, reason: &str, wait: Duration);
     /// The download that began last is complete. Not called if it failed: the error says so.
     fn done(&self);

@@ -217,8 +217,6 @@ struct Meter {
     left: Cell<u64>,
     /// Whether more was wanted than that.
     overrun: Cell<bool>,
-    /// Whether the stream has ended.
-    ended: Cell<bool>,
 }
 
 impl Meter {
@@ -245,9 +243,6 @@ impl<R: Read> Read for Metered<R> {
         let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let count = self.inner.read(&mut buffer[..wanted])?;
         self.meter.left.set(left - count as u64);
-        if count == 0 {
-            self.meter.ended.set(true);
-        }
         Ok(count)
     }
 }
@@ -304,9 +299,6 @@ fn pass<R: Read>(source: R, folder: &Path, limits: &Limits) -> Result<Vec<Manife
         meter.allow(size);
         let sha256 = tree.write(&path, mode, size, &mut entry, |error| fault(error, size))?;
         tree.files.insert(path.clone(), ManifestEntry { path, size, sha256, mode });
-    }
-    if meter.ended.get() {
-        return Err(Refusal::NoEndMark.into());
     }
     meter.allow(TAIL_BYTES);
     let mut metered = archive.into_inner();

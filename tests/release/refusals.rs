@@ -239,6 +239,16 @@ fn a_wrong_digest_is_refused_and_comes_before_other_faults() {
 }
 
 #[test]
+fn a_lock_of_a_rehearsal_is_not_installed() {
+    let archive = honest();
+    let (_mirror, source) = mirror(&archive);
+    let mut lock = lock(&archive);
+    lock.url = format!("rehearsal:v0.19.2/{ASSET}");
+    let error = install_from(&source, &lock, &Limits::default(), &hasty(1)).unwrap_err();
+    assert!(matches!(error, Error::RehearsalLock { .. }), "{error}");
+}
+
+#[test]
 fn a_truncated_file_is_refused() {
     let good = honest();
     let (_mirror, source) = mirror(&good[..good.len() / 2]);
