@@ -152,6 +152,9 @@ mod tests {
         let row = read("gotosocial gotosocial1669 4  tcp46  *:443                 *:*");
         assert_eq!((row.user, row.command, row.pid), ("gotosocial", "gotosocial", Some(1669)));
         assert_eq!((row.ipv4, row.ipv6, row.port), (true, true, Some(443)));
+        // The same column widths with a blank in the command.
+        let row = read("gotosocial Web Conten1669 4  tcp46  *:443                 *:*");
+        assert_eq!((row.command, row.pid), ("Web Conten", Some(1669)));
         let row = read("gts      nc         612   3  tcp4   *:80                  *:*");
         assert_eq!((row.user, row.command, row.pid, row.port), ("gts", "nc", Some(612), Some(80)));
     }
