@@ -235,6 +235,7 @@ mod tests {
         if !can_try() {
             return;
         }
+        let _turn = StandIns::new();
         let taken = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         assert_eq!(run_here(&probe(Family::V4, port)).unwrap(), BindOutcome::InUse);
@@ -251,6 +252,7 @@ mod tests {
         if !can_try() || first_free.trim().parse::<u16>().unwrap() <= 1 {
             return;
         }
+        let _turn = StandIns::new();
         assert_eq!(run_here(&probe(Family::V4, 1)).unwrap(), BindOutcome::Reserved);
         let root = BindProbe { uid: 0, gid: 0, groups: Vec::new(), family: Family::V4, port: 1 };
         assert!(run_here(&root).unwrap().permitted());
