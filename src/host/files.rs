@@ -92,10 +92,10 @@ impl<O: Owners> Root<O> {
         match self.walk(doing, Last::Keep)? {
             Spot::Nowhere { .. } | Spot::At { stat: None, .. } => Ok(None),
             Spot::Top(folder) => {
-                let stat = fstat(&folder.fd).map_err(|error| doing.failed(error))?;
+                let stat = status(&folder.fd).map_err(|error| doing.failed(error))?;
                 Ok(Some(self.describe(&folder.path, &stat)))
             }
-            Spot::At { folder, name, stat: Some(stat) } if kind(&stat) == SFlag::S_IFLNK => {
+            Spot::At { folder, name, stat: Some(stat) } if stat.kind == SFlag::S_IFLNK => {
                 let target = readlinkat(&folder.fd, name.as_os_str()).map_err(|error| doing.failed(error))?;
                 Ok(Some(Entry::Symlink { target: target.into() }))
             }
@@ -199,9 +199,9 @@ impl<O: Owners> Root<O> {
             .map(File::from),
         }
         .map_err(|error| doing.failed(error))?;
-        let opened = fstat(&file).map_err(|error| doing.failed(error))?;
+        let opened = status(&file).map_err(|error| doing.failed(error))?;
         regular(doing, &opened)?;
-        if opened.st_nlink > 1 {
+        if opened.has_other_names {
             return Err(doing.refused(
                 io::ErrorKind::PermissionDenied,
                 "the file has more than one name (a hard link), so what is written here would also be written elsewhere; \
@@ -239,7 +239,7 @@ impl<O: Owners> Root<O> {
     pub fn make_directory(&self, path: &Path, mode: u32, owner: Owner) -> Result<(), HostError> {
         let doing = Doing { action: "make the folder", path };
         let (parent, name, stat) = self.spot_to_change(doing)?;
-        if stat.is_some_and(|stat| kind(&stat) != SFlag::S_IFDIR) {
+        if stat.is_some_and(|stat| stat.kind != SFlag::S_IFDIR) {
             return Err(doing.refused(
                 io::ErrorKind::NotADirectory,
                 "something that is not a folder stands there; move it out of the way and run this again",
@@ -273,7 +273,7 @@ impl<O: Owners> Root<O> {
     pub fn make_symlink(&self, path: &Path, target: &Path) -> Result<(), HostError> {
         let doing = Doing { action: "link", path };
         let (folder, name, stat) = self.spot_to_change(doing)?;
-        if stat.is_some_and(|stat| kind(&stat) != SFlag::S_IFLNK) {
+        if stat.is_some_and(|stat| stat.kind != SFlag::S_IFLNK) {
             return Err(doing.refused(
                 io::ErrorKind::AlreadyExists,
                 "something that is not a symbolic link stands there; move it out of the way and run this again",
@@ -296,7 +296,7 @@ impl<O: Owners> Root<O> {
     pub fn free_bytes(&self, path: &Path) -> Result<u64, HostError> {
         let doing = Doing { action: "find the free space at", path };
         let folder = match self.walk(doing, Last::Follow)? {
-            Spot::At { folder, name, stat: Some(stat) } if kind(&stat) == SFlag::S_IFDIR => {
+            Spot::At { folder, name, stat: Some(stat) } if stat.kind == SFlag::S_IFDIR => {
                 folder.below(&name).map_err(|error| doing.failed(error))?
             }
             Spot::At { folder, .. } | Spot::Top(folder) | Spot::Nowhere { nearest: folder } => folder,
@@ -319,7 +319,7 @@ impl<O: Owners> Root<O> {
     }
 
     /// The folder and name to be changed, and what stands there now.
-    fn spot_to_change(&self, doing: Doing<'_>) -> Result<(Folder, OsString, Option<FileStat>), HostError> {
+    fn spot_to_change(&self, doing: Doing<'_>) -> Result<(Folder, OsString, Option<Status>), HostError> {
         changeable(doing, self.walk(doing, Last::Keep)?)
     }
 
@@ -336,7 +336,7 @@ impl<O: Owners> Root<O> {
             Err(Errno::ENOENT) => return Ok(None),
             opened => opened.map_err(|error| doing.failed(error))?,
         };
-        regular(doing, &fstat(&file).map_err(|error| doing.failed(error))?)?;
+        regular(doing, &status(&file).map_err(|error| doing.failed(error))?)?;
         Ok(Some(File::from(file)))
     }
 
@@ -368,11 +368,11 @@ impl<O: Owners> Root<O> {
         self.owners.removed(&folder.path.join(temporary));
     }
 
-    fn describe(&self, path: &Path, stat: &FileStat) -> Entry {
-        let mode = permission_bits(stat);
-        let owner = self.owners.owner(path, owner_on_disk(stat));
-        match kind(stat) {
-            SFlag::S_IFREG => Entry::File { size: u64::try_from(stat.st_size).unwrap_or(0), mode, owner },
+    fn describe(&self, path: &Path, stat: &Status) -> Entry {
+        let mode = stat.mode;
+        let owner = self.owners.owner(path, stat.owner);
+        match stat.kind {
+            SFlag::S_IFREG => Entry::File { size: stat.size, mode, owner },
             SFlag::S_IFDIR => Entry::Directory { mode, owner },
             _ => Entry::Other,
         }
@@ -380,7 +380,7 @@ impl<O: Owners> Root<O> {
 }
 
 /// A spot that can be changed: a name in an existing folder.
-fn changeable(doing: Doing<'_>, spot: Spot) -> Result<(Folder, OsString, Option<FileStat>), HostError> {
+fn changeable(doing: Doing<'_>, spot: Spot) -> Result<(Folder, OsString, Option<Status>), HostError> {
     match spot {
         Spot::At { folder, name, stat } => Ok((folder, name, stat)),
         Spot::Nowhere { .. } => {
@@ -393,27 +393,44 @@ fn changeable(doing: Doing<'_>, spot: Spot) -> Result<(Folder, OsString, Option<
     }
 }
 
-/// The file type bits of a stat(2) answer.
-fn kind(stat: &FileStat) -> SFlag {
-    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
+/// What stat(2) says, as far as it matters here.
+#[derive(Debug, Clone, Copy)]
+struct Status {
+    kind: SFlag,
+    size: u64,
+    /// Permission bits, set-id and sticky bits included.
+    mode: u32,
+    /// The owner on disk.
+    owner: Owner,
+    /// Whether there are hard links to it.
+    has_other_names: bool,
 }
 
-fn owner_on_disk(stat: &FileStat) -> Owner {
-    Owner { uid: stat.st_uid, gid: stat.st_gid }
+impl From<FileStat> for Status {
+    fn from(stat: FileStat) -> Self {
+        #[allow(clippy::useless_conversion, reason = "mode_t has 16 bits on FreeBSD and 32 on Linux")]
+        let mode = u32::from(stat.st_mode & 0o7777);
+        Self {
+            kind: SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            mode,
+            owner: Owner { uid: stat.st_uid, gid: stat.st_gid },
+            has_other_names: stat.st_nlink > 1,
+        }
+    }
 }
 
-/// Permission bits, set-id and sticky bits included.
-fn permission_bits(stat: &FileStat) -> u32 {
-    #[allow(clippy::useless_conversion, reason = "mode_t has 16 bits on FreeBSD and 32 on Linux")]
-    u32::from(stat.st_mode & 0o7777)
+/// What an open file or folder is.
+fn status(open: impl AsFd) -> io::Result<Status> {
+    Ok(fstat(open)?.into())
 }
 
 fn permissions(mode: u32) -> Mode {
     Mode::from_bits_truncate((mode & 0o7777) as mode_t)
 }
 
-fn regular(doing: Doing<'_>, stat: &FileStat) -> Result<(), HostError> {
-    match kind(stat) {
+fn regular(doing: Doing<'_>, stat: &Status) -> Result<(), HostError> {
+    match stat.kind {
         SFlag::S_IFREG => Ok(()),
         SFlag::S_IFDIR => Err(doing.failed(Errno::EISDIR)),
         SFlag::S_IFLNK => Err(doing.refused(
@@ -454,9 +471,9 @@ fn names_in(folder: OwnedFd) -> io::Result<Vec<OsString>> {
 }
 
 /// fstatat(2) without following a link; `None` where nothing stands.
-fn look(folder: &Folder, name: &OsStr) -> io::Result<Option<FileStat>> {
+fn look(folder: &Folder, name: &OsStr) -> io::Result<Option<Status>> {
     match fstatat(&folder.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(stat)),
+        Ok(stat) => Ok(Some(stat.into())),
         Err(Errno::ENOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -10,6 +10,8 @@
 pub mod error;
 pub mod facts;
 pub mod files;
+pub mod freebsd;
+mod lock;
 pub mod network;
 pub mod operations;
 pub mod rehearsal;

@@ -9,7 +9,7 @@ use nix::sys::stat::SFlag;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 
 use super::walk::{Folder, Last, Spot};
-use super::{Doing, Owners, Root, changeable, kind, look, names_in};
+use super::{Doing, Owners, Root, changeable, look, names_in};
 use crate::host::HostError;
 
 /// How deep a tree may be: every level keeps a descriptor open, and whoever owns the tree chose its depth.
@@ -39,7 +39,7 @@ impl<O: Owners> Root<O> {
             spot => changeable(doing, spot)?,
         };
         let Some(stat) = stat else { return Ok(()) };
-        let is_folder = kind(&stat) == SFlag::S_IFDIR;
+        let is_folder = stat.kind == SFlag::S_IFDIR;
         let removed = match (is_folder, with_content) {
             (true, true) => remove_folder(&folder, &name, 0),
             (true, false) => unlink(&folder, &name, UnlinkatFlags::RemoveDir),
@@ -62,7 +62,7 @@ fn remove_folder(parent: &Folder, name: &OsStr, depth: u32) -> io::Result<()> {
     for child in names_in(folder.fd.try_clone()?)? {
         match look(&folder, &child)? {
             None => {}
-            Some(stat) if kind(&stat) == SFlag::S_IFDIR => remove_folder(&folder, &child, depth + 1)?,
+            Some(stat) if stat.kind == SFlag::S_IFDIR => remove_folder(&folder, &child, depth + 1)?,
             Some(_) => unlink(&folder, &child, UnlinkatFlags::NoRemoveDir)?,
         }
     }

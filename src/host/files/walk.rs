@@ -7,9 +7,9 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::sys::stat::{Mode, SFlag};
 
-use super::{Doing, Owners, Root, kind, look, owner_on_disk, permission_bits};
+use super::{Doing, Owners, Root, Status, look, status};
 use crate::host::HostError;
 
 /// How many links are followed on one walk, as MAXSYMLINKS in FreeBSD's `sys/param.h`.
@@ -51,7 +51,7 @@ pub(super) enum Spot {
         /// The name in it.
         name: OsString,
         /// What stands there, `None` if nothing does.
-        stat: Option<FileStat>,
+        stat: Option<Status>,
     },
     /// At an open folder itself: the path was `/` or ended in `..`.
     Top(Folder),
@@ -84,7 +84,7 @@ impl<O: Owners> Root<O> {
             };
             let stat = look(here, &name).map_err(|error| doing.failed(error))?;
             let at_end = ahead.is_empty();
-            let is = stat.as_ref().map(kind);
+            let is = stat.map(|stat| stat.kind);
             if is == Some(SFlag::S_IFLNK) && !(at_end && last == Last::Keep) {
                 self.check_link(doing, here, &name)?;
                 links += 1;
@@ -118,9 +118,9 @@ impl<O: Owners> Root<O> {
 
     /// Refuses a link that someone other than root may have put there.
     fn check_link(&self, doing: Doing<'_>, folder: &Folder, name: &OsStr) -> Result<(), HostError> {
-        let stat = fstat(&folder.fd).map_err(|error| doing.failed(error))?;
-        let owner = self.owners.owner(&folder.path, owner_on_disk(&stat));
-        if owner.uid == 0 && permission_bits(&stat) & 0o022 == 0 {
+        let stat = status(&folder.fd).map_err(|error| doing.failed(error))?;
+        let owner = self.owners.owner(&folder.path, stat.owner);
+        if owner.uid == 0 && stat.mode & 0o022 == 0 {
             return Ok(());
         }
         Err(doing.refused(

@@ -1,0 +1,237 @@
+//! Running the base system's commands.
+//!
+//! Always by absolute path and never through a shell, with a clean environment, `/` as working folder and nothing
+//! on standard input. Output goes to temporary files and not through pipes: what `service NAME start` leaves behind
+//! may keep its inherited standard output open, and then the end of a pipe never comes.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use crate::host::{HostError, Invocation, Output};
+
+/// Search path of every child, as `/etc/login.conf` has it without the local folders.
+const SEARCH_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
+
+/// How much is kept of what a command of the base system says, in bytes.
+const OUTPUT_LIMIT: u64 = 1024 * 1024;
+
+/// How much is kept of what a program run for its output says, in bytes for each stream.
+const PROGRAM_OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// What stands in a message in place of a secret argument.
+const SECRET: &str = "(secret)";
+
+/// Runs commands of the system whose root is `prefix`.
+#[derive(Debug, Clone)]
+pub(super) struct Commands {
+    prefix: PathBuf,
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub(super) struct Finished {
+    command: String,
+    status: ExitStatus,
+    /// Standard output.
+    pub(super) stdout: String,
+    /// Standard error.
+    pub(super) stderr: String,
+}
+
+impl Commands {
+    /// `prefix` is `/` but in tests, where stand-ins for the commands are kept in a folder.
+    pub(super) fn new(prefix: impl Into<PathBuf>) -> Self {
+        Self { prefix: prefix.into() }
+    }
+
+    /// Whether there is such a program.
+    pub(super) fn has(&self, program: &str) -> bool {
+        self.local(Path::new(program)).is_file()
+    }
+
+    /// Runs a command to its end, however it ends.
+    pub(super) fn run(&self, program: &str, arguments: &[&str]) -> Result<Finished, HostError> {
+        let line = shown(program, arguments.iter().copied());
+        let mut command = clean(&self.local(Path::new(program)));
+        command.args(arguments).current_dir("/");
+        finish(command, line, OUTPUT_LIMIT)
+    }
+
+    /// Runs a program as somebody else; its exit status is the caller's to judge.
+    pub(super) fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
+        let arguments = invocation.arguments.iter().enumerate().map(|(index, argument)| {
+            if invocation.secret_argument == Some(index) { SECRET } else { argument.as_str() }
+        });
+        let line = shown(&invocation.program.to_string_lossy(), arguments);
+        let mut command = clean(&self.local(&invocation.program));
+        command
+            .args(&invocation.arguments)
+            .env("HOME", "/nonexistent")
+            .envs(invocation.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.local(&invocation.directory))
+            // Where root asks for a uid, std drops the supplementary groups too.
+            .gid(invocation.owner.gid)
+            .uid(invocation.owner.uid);
+        let finished = finish(command, line, PROGRAM_OUTPUT_LIMIT)?;
+        Ok(Output { status: finished.status.code(), stdout: finished.stdout, stderr: finished.stderr })
+    }
+
+    fn local(&self, path: &Path) -> PathBuf {
+        self.prefix.join(path.strip_prefix("/").unwrap_or(path))
+    }
+}
+
+impl Finished {
+    /// Exit status; `None` if a signal ended it.
+    pub(super) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// Whether either stream has `text` in it.
+    pub(super) fn says(&self, text: &str) -> bool {
+        self.stdout.contains(text) || self.stderr.contains(text)
+    }
+
+    /// Whether nothing was said on standard error.
+    pub(super) fn is_silent(&self) -> bool {
+        self.stderr.trim().is_empty()
+    }
+
+    /// The command if it exited with 0, else its failure.
+    pub(super) fn succeeded(self) -> Result<Self, HostError> {
+        if self.status.success() { Ok(self) } else { Err(self.failure()) }
+    }
+
+    /// The failure of this command, in its own words.
+    pub(super) fn failure(&self) -> HostError {
+        let words = [&self.stderr, &self.stdout].into_iter().map(|text| text.trim()).find(|text| !text.is_empty());
+        HostError::Command {
+            command: self.command.clone(),
+            status: self.status.to_string(),
+            stderr: words.unwrap_or("it gave no reason").to_owned(),
+        }
+    }
+
+    /// The error for output that is not of the expected form.
+    pub(super) fn unreadable(&self, text: &str) -> HostError {
+        HostError::Unreadable { what: format!("the output of `{}`", self.command), text: text.trim().to_owned() }
+    }
+}
+
+fn clean(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("LC_ALL", "C").env("PATH", SEARCH_PATH).stdin(Stdio::null());
+    command
+}
+
+fn finish(mut command: Command, line: String, limit: u64) -> Result<Finished, HostError> {
+    match outcome(&mut command, limit) {
+        Ok((status, stdout, stderr)) => Ok(Finished { command: line, status, stdout, stderr }),
+        Err(source) => Err(HostError::Start { command: line, source }),
+    }
+}
+
+fn outcome(command: &mut Command, limit: u64) -> io::Result<(ExitStatus, String, String)> {
+    let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    let status = command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).status()?;
+    Ok((status, text_of(stdout, limit)?, text_of(stderr, limit)?))
+}
+
+fn text_of(mut file: File, limit: u64) -> io::Result<String> {
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A command line as one could type it in sh(1).
+fn shown<'a>(program: &'a str, arguments: impl Iterator<Item = &'a str>) -> String {
+    std::iter::once(program).chain(arguments).map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "_./:=,@%+-".contains(character);
+    if !word.is_empty() && word.chars().all(plain) || word == SECRET {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::super::stand_in::StandIns;
+    use super::*;
+    use crate::host::Owner;
+
+    #[test]
+    fn a_child_that_keeps_the_output_open_does_not_hold_us_up() {
+        let tools = StandIns::new();
+        // The child outlives its parent with both streams open, as a daemon does, until the file is there.
+        let stop = tools.path("stop");
+        tools.add("/sbin/start", &format!("(while [ ! -e '{}' ]; do sleep 0.1; done) & echo started", stop.display()));
+        let finished = tools.commands().run("/sbin/start", &[]).unwrap();
+        assert_eq!(finished.stdout, "started\n");
+        std::fs::write(stop, "").unwrap();
+    }
+
+    #[test]
+    fn a_failure_tells_command_status_and_words() {
+        let tools = StandIns::new();
+        tools.add("/sbin/fail", "echo on-output; echo on-error >&2; exit 65");
+        let error = tools.commands().run("/sbin/fail", &["a b", "it's"]).unwrap().succeeded().unwrap_err();
+        assert_eq!(error.to_string(), r"`/sbin/fail 'a b' 'it'\''s'` failed (exit status: 65): on-error");
+        tools.add("/sbin/output-only", "echo on-output; exit 1");
+        let error = tools.commands().run("/sbin/output-only", &[]).unwrap().succeeded().unwrap_err();
+        assert!(error.to_string().ends_with("on-output"), "{error}");
+        tools.add("/sbin/killed", "kill -9 $$");
+        let error = tools.commands().run("/sbin/killed", &[]).unwrap().succeeded().unwrap_err();
+        assert!(error.to_string().contains("signal: 9"), "{error}");
+        let error = tools.commands().run("/sbin/missing", &[]).unwrap_err();
+        assert!(matches!(error, HostError::Start { .. }));
+        assert!(error.to_string().starts_with("cannot run /sbin/missing: "), "{error}");
+    }
+
+    #[test]
+    fn the_environment_is_clean() {
+        let tools = StandIns::new();
+        tools.add("/sbin/env", "/usr/bin/env; pwd; cat");
+        let output = tools.commands().run("/sbin/env", &[]).unwrap().stdout;
+        let mut lines: Vec<&str> = output
+            .lines()
+            // Shells add these by themselves.
+            .filter(|line| !["PWD=", "SHLVL=", "_=", "OLDPWD="].iter().any(|own| line.starts_with(own)))
+            .collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["/", "LC_ALL=C", "PATH=/sbin:/bin:/usr/sbin:/usr/bin"]);
+    }
+
+    #[test]
+    fn a_program_is_run_as_somebody_else_and_its_secret_kept() {
+        let tools = StandIns::new();
+        let mut invocation = Invocation {
+            program: "/bin/program".into(),
+            arguments: vec!["--password".into(), "hunter2".into()],
+            environment: vec![("NAME".into(), "value".into())],
+            owner: Owner { uid: 65534, gid: 65534 },
+            directory: "/".into(),
+            secret_argument: Some(1),
+        };
+        let error = tools.commands().run_as(&invocation).unwrap_err().to_string();
+        assert!(error.contains("/bin/program --password (secret)") && !error.contains("hunter2"), "{error}");
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        tools.add("/bin/program", "id -u; id -G; echo $HOME $NAME; echo $2 >&2; exit 3");
+        let output = tools.commands().run_as(&invocation).unwrap();
+        assert_eq!(output.status, Some(3));
+        assert_eq!(output.stdout, "65534\n65534\n/nonexistent value\n");
+        assert_eq!(output.stderr, "hunter2\n");
+        invocation.directory = "/no/such/folder".into();
+        assert!(tools.commands().run_as(&invocation).is_err());
+    }
+}

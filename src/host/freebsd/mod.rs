@@ -1,0 +1,335 @@
+//! The real host: FreeBSD itself.
+//!
+//! `docs/freebsd-host.md` tells which command or system call answers which question.
+
+mod accounts;
+mod bind_probe;
+mod command;
+mod modules;
+mod packages;
+mod rc;
+mod services;
+mod sockets;
+#[cfg(test)]
+mod stand_in;
+mod sysctls;
+mod web;
+
+use std::any::Any;
+use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::ifaddrs::getifaddrs;
+use nix::unistd::geteuid;
+
+pub use bind_probe::{BIND_PROBE_ARGUMENT, bind_probe_child};
+
+use super::files::{RealOwners, Root};
+use super::{
+    BindOutcome, BindProbe, Entry, Group, Host, HostError, Invocation, Jail, Listener, Observe, Output, Owner,
+    ServiceAction, ServiceState, System, User, WebAnswer, WebFailure, WebRequest, lock,
+};
+use command::Commands;
+
+/// The FreeBSD system that this program runs on.
+#[derive(Debug)]
+pub struct FreeBsd {
+    files: Root<RealOwners>,
+    commands: Commands,
+}
+
+impl FreeBsd {
+    /// This system.
+    ///
+    /// # Errors
+    /// [`HostError::NotFreeBsd`] if it is another one.
+    pub fn new() -> Result<Self, HostError> {
+        if std::env::consts::OS == "freebsd" { Ok(Self::below("/")) } else { Err(HostError::NotFreeBsd) }
+    }
+
+    fn below(root: &str) -> Self {
+        Self { files: Root::new(root, RealOwners), commands: Commands::new(root) }
+    }
+}
+
+impl Observe for FreeBsd {
+    fn system(&self) -> Result<System, HostError> {
+        let machine_arch = sysctls::required("hw.machine_arch")?;
+        let jail = match (sysctls::number("security.jail.jailed")?, sysctls::number("security.jail.vnet")?) {
+            (0_u32, _) => Jail::No,
+            (_, 0_u32) => Jail::Shared,
+            _ => Jail::Vnet,
+        };
+        Ok(System {
+            release: sysctls::required("kern.osrelease")?,
+            osreldate: sysctls::number("kern.osreldate")?,
+            sse4_1: has_sse4_1(),
+            machine_arch,
+            euid: geteuid().as_raw(),
+            securelevel: sysctls::number("kern.securelevel")?,
+            jail,
+            memory: sysctls::number("hw.physmem")?,
+        })
+    }
+
+    fn entry(&self, path: &Path) -> Result<Option<Entry>, HostError> {
+        self.files.entry(path)
+    }
+
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+        self.files.read(path)
+    }
+
+    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
+        self.files.read_from(path, offset, limit)
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
+        self.files.list(path)
+    }
+
+    fn user(&self, name: &str) -> Result<Option<User>, HostError> {
+        Ok(accounts::user(name))
+    }
+
+    fn user_by_id(&self, uid: u32) -> Result<Option<User>, HostError> {
+        Ok(accounts::user_by_id(uid))
+    }
+
+    fn group(&self, name: &str) -> Result<Option<Group>, HostError> {
+        Ok(accounts::group(name))
+    }
+
+    fn group_by_id(&self, gid: u32) -> Result<Option<Group>, HostError> {
+        Ok(accounts::group_by_id(gid))
+    }
+
+    fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
+        modules::loaded(&self.commands, name)
+    }
+
+    fn sysctl(&self, name: &str) -> Result<Option<String>, HostError> {
+        sysctls::value(name)
+    }
+
+    fn rc_variable(&self, name: &str) -> Result<Option<String>, HostError> {
+        rc::variable(&self.commands, name)
+    }
+
+    fn package(&self, name: &str) -> Result<Option<String>, HostError> {
+        packages::version(&self.commands, name)
+    }
+
+    fn service(&self, name: &str) -> Result<ServiceState, HostError> {
+        services::state(&self.commands, name)
+    }
+
+    fn listeners(&self) -> Result<Vec<Listener>, HostError> {
+        sockets::listeners(&self.commands)
+    }
+
+    fn free_bytes(&self, path: &Path) -> Result<u64, HostError> {
+        self.files.free_bytes(path)
+    }
+
+    fn resolve(&self, name: &str) -> Vec<IpAddr> {
+        let mut addresses: Vec<IpAddr> = match (name, 0).to_socket_addrs() {
+            Ok(found) => found.map(|address| address.ip()).collect(),
+            Err(_) => Vec::new(),
+        };
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
+    fn addresses(&self) -> Result<Vec<IpAddr>, HostError> {
+        let interfaces = getifaddrs().map_err(|errno| HostError::Unreadable {
+            what: "the list of network interfaces (getifaddrs(3))".to_owned(),
+            text: errno.desc().to_owned(),
+        })?;
+        let mut addresses: Vec<IpAddr> = interfaces
+            .filter_map(|interface| {
+                let address = interface.address?;
+                let four = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+                four.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+            })
+            .filter(|address| reaches_out(*address))
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        Ok(addresses)
+    }
+
+    fn now(&self) -> u64 {
+        // A clock before 1970 is as wrong as one that says 1970.
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+
+    fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError> {
+        bind_probe::run(probe)
+    }
+
+    fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
+        web::get(request)
+    }
+}
+
+impl Host for FreeBsd {
+    fn observe(&self) -> &dyn Observe {
+        self
+    }
+
+    fn write_file(&self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), HostError> {
+        self.files.write_file(path, bytes, mode, owner)
+    }
+
+    fn append_file(&self, path: &Path, bytes: &[u8]) -> Result<(), HostError> {
+        self.files.append_file(path, bytes)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), HostError> {
+        self.files.rename(from, to)
+    }
+
+    fn make_directory(&self, path: &Path, mode: u32, owner: Owner) -> Result<(), HostError> {
+        self.files.make_directory(path, mode, owner)
+    }
+
+    fn make_symlink(&self, path: &Path, target: &Path) -> Result<(), HostError> {
+        self.files.make_symlink(path, target)
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), HostError> {
+        self.files.remove(path)
+    }
+
+    fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
+        self.files.remove_tree(path)
+    }
+
+    fn local_path(&self, path: &Path) -> PathBuf {
+        self.files.local_path(path)
+    }
+
+    fn add_group(&self, group: &Group) -> Result<(), HostError> {
+        accounts::add_group(&self.commands, group)
+    }
+
+    fn delete_group(&self, name: &str) -> Result<(), HostError> {
+        accounts::delete_group(&self.commands, name)
+    }
+
+    fn add_user(&self, user: &User) -> Result<(), HostError> {
+        accounts::add_user(&self.commands, user)
+    }
+
+    fn delete_user(&self, name: &str) -> Result<(), HostError> {
+        accounts::delete_user(&self.commands, name)
+    }
+
+    fn load_module(&self, name: &str) -> Result<(), HostError> {
+        modules::load(&self.commands, name)
+    }
+
+    fn unload_module(&self, name: &str) -> Result<(), HostError> {
+        modules::unload(&self.commands, name)
+    }
+
+    fn set_sysctl(&self, name: &str, value: &str) -> Result<(), HostError> {
+        sysctls::set(name, value)
+    }
+
+    fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError> {
+        rc::set_variable(&self.commands, name, value)
+    }
+
+    fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
+        services::act(&self.commands, name, action)
+    }
+
+    fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
+        self.commands.run_as(invocation)
+    }
+
+    fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn Any>, HostError> {
+        Ok(Box::new(lock::take(&self.local_path(path), note)?))
+    }
+
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
+
+/// Whether an address of an interface can be reached from beyond this host and its cable.
+fn reaches_out(address: IpAddr) -> bool {
+    /// fe80::/10, RFC 4291.
+    fn is_link_local(address: Ipv6Addr) -> bool {
+        address.segments()[0] & 0xffc0 == 0xfe80
+    }
+    match address {
+        IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local() && !address.is_unspecified(),
+        IpAddr::V6(address) => !address.is_loopback() && !is_link_local(address) && !address.is_unspecified(),
+    }
+}
+
+/// Asked of the CPU itself: no sysctl tells it.
+#[cfg(target_arch = "x86_64")]
+fn has_sse4_1() -> bool {
+    std::is_x86_feature_detected!("sse4.1")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_sse4_1() -> bool {
+    false
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_freebsd_is_a_host() {
+        match FreeBsd::new() {
+            Ok(host) => assert!(host.system().unwrap().osreldate > 1_000_000),
+            Err(error) => {
+                assert!(matches!(error, HostError::NotFreeBsd));
+                // What every FreeBSD has is missing here, and that is told by name.
+                let error = FreeBsd::below("/").system().unwrap_err().to_string();
+                assert!(error.starts_with("sysctl "), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_that_only_this_host_or_its_cable_knows_are_left_out() {
+        for inner in ["127.0.0.1", "::1", "fe80::1", "febf::1", "169.254.1.1", "0.0.0.0", "::"] {
+            assert!(!reaches_out(inner.parse().unwrap()), "{inner}");
+        }
+        for outer in ["192.0.2.1", "10.0.2.15", "2001:db8::1", "fec0::1"] {
+            assert!(reaches_out(outer.parse().unwrap()), "{outer}");
+        }
+        let host = FreeBsd::below("/");
+        assert!(host.addresses().unwrap().into_iter().all(reaches_out));
+    }
+
+    #[test]
+    fn names_are_resolved_or_not() {
+        let host = FreeBsd::below("/");
+        assert_eq!(host.resolve("127.0.0.1"), ["127.0.0.1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(host.resolve("two words"), Vec::<IpAddr>::new());
+        assert!(host.now() > 1_700_000_000);
+    }
+
+    #[test]
+    fn files_and_lock_are_those_of_the_root() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let host = FreeBsd::below(folder.path().to_str().unwrap());
+        let file = Path::new("/file");
+        host.append_file(file, b"x").unwrap_or_else(|error| assert!(!geteuid().is_root(), "{error}"));
+        let _held = host.lock(Path::new("/lock"), "first").unwrap();
+        assert!(matches!(host.lock(Path::new("/lock"), "second"), Err(HostError::Locked { .. })));
+        assert!(host.observe().entry(Path::new("/lock")).unwrap().is_some());
+    }
+}

@@ -1,0 +1,116 @@
+//! Services, with service(8).
+
+use super::command::{Commands, Finished};
+use crate::host::{HostError, ServiceAction, ServiceState};
+
+const SERVICE: &str = "/usr/sbin/service";
+
+/// What service(8) says, with exit status 1, where there is no script; seen on 13.2.
+const MISSING: &str = "does not exist in /etc/rc.d";
+
+/// What `onestatus` tells; `one` because a service that is not enabled can run all the same.
+pub(super) fn state(commands: &Commands, name: &str) -> Result<ServiceState, HostError> {
+    Ok(told(&commands.run(SERVICE, &[name, "onestatus"])?))
+}
+
+fn told(finished: &Finished) -> ServiceState {
+    const AS_PID: &str = " is running as pid ";
+    if finished.says(MISSING) {
+        return ServiceState::Missing;
+    }
+    if let Some((_, after)) = finished.stdout.split_once(AS_PID) {
+        let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+        return ServiceState::Running { pid: digits.parse().ok() };
+    }
+    // A script may have words of its own for its state; the exit status is what they have in common.
+    if finished.code() == Some(0) && !finished.says("is not running") {
+        ServiceState::Running { pid: None }
+    } else {
+        ServiceState::Stopped
+    }
+}
+
+/// Starts, stops or reloads a service. Stopping one that does not run is no error.
+pub(super) fn act(commands: &Commands, name: &str, action: ServiceAction) -> Result<(), HostError> {
+    let verb = match action {
+        ServiceAction::Start => "start",
+        ServiceAction::Stop => "onestop",
+        ServiceAction::Reload => "reload",
+    };
+    let finished = commands.run(SERVICE, &[name, verb])?;
+    // rc.subr(8) of a service that is not enabled: "Cannot 'start' NAME. Set NAME_enable to YES …", exit status 0.
+    if finished.says(&format!("Cannot '{verb}'")) {
+        return Err(finished.failure());
+    }
+    if action == ServiceAction::Stop && finished.code() == Some(1) && finished.says(" not running?") {
+        return Ok(());
+    }
+    finished.succeeded().map(drop)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::super::stand_in::StandIns;
+    use super::*;
+
+    // What service(8) says is as seen on FreeBSD 13.2, where not said otherwise.
+
+    const NO_SCRIPT: &str = "gotosocial does not exist in /etc/rc.d or the local startup\n\
+                             directories (/usr/local/etc/rc.d), or is not executable";
+
+    #[test]
+    fn a_state_is_told() {
+        let tools = StandIns::new();
+        let cases = [
+            (NO_SCRIPT, 1, ServiceState::Missing),
+            ("syslogd is running as pid 413.", 0, ServiceState::Running { pid: Some(413) }),
+            // The master and the workers of a web server.
+            ("nginx is running as pid 901 902 903.", 0, ServiceState::Running { pid: Some(901) }),
+            ("gotosocial is not running.", 1, ServiceState::Stopped),
+            // Scripts with a status of their own.
+            ("ipfw is enabled", 0, ServiceState::Running { pid: None }),
+            ("ipfw is disabled", 1, ServiceState::Stopped),
+            ("something is not running.", 0, ServiceState::Stopped),
+        ];
+        for (words, status, expected) in cases {
+            tools.says(SERVICE, words, status);
+            assert_eq!(state(&tools.commands(), "any").unwrap(), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn stopping_is_done_whether_enabled_or_not() {
+        let tools = StandIns::new();
+        tools.keeps(SERVICE);
+        for (action, verb) in
+            [(ServiceAction::Start, "start"), (ServiceAction::Stop, "onestop"), (ServiceAction::Reload, "reload")]
+        {
+            act(&tools.commands(), "gotosocial", action).unwrap();
+            assert_eq!(tools.arguments(), ["gotosocial", verb]);
+        }
+    }
+
+    #[test]
+    fn a_service_that_is_not_enabled_or_not_there_is_not_started() {
+        let tools = StandIns::new();
+        let words = "Cannot 'start' cron. Set cron_enable to YES in /etc/rc.conf or use 'onestart' instead of 'start'.";
+        tools.says(SERVICE, words, 0);
+        let error = act(&tools.commands(), "cron", ServiceAction::Start).unwrap_err().to_string();
+        assert!(error.contains("cron_enable to YES"), "{error}");
+        tools.says(SERVICE, NO_SCRIPT, 1);
+        assert!(act(&tools.commands(), "gotosocial", ServiceAction::Start).is_err());
+        assert!(act(&tools.commands(), "gotosocial", ServiceAction::Stop).is_err());
+    }
+
+    #[test]
+    fn stopping_what_does_not_run_is_no_error() {
+        let tools = StandIns::new();
+        // rc.subr(8), _run_rc_notrunning.
+        tools.says(SERVICE, "gotosocial not running? (check /var/run/gotosocial/gotosocial.pid).", 1);
+        act(&tools.commands(), "gotosocial", ServiceAction::Stop).unwrap();
+        assert!(act(&tools.commands(), "gotosocial", ServiceAction::Reload).is_err());
+        tools.says(SERVICE, "gotosocial already running?  (pid=665).", 1);
+        assert!(act(&tools.commands(), "gotosocial", ServiceAction::Start).is_err());
+    }
+}

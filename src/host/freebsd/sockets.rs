@@ -1,0 +1,254 @@
+//! Who listens where, with sockstat(1).
+//!
+//! Its columns were made for people. Seen in `usr.bin/sockstat` of 13, 14 and 15:
+//!
+//! - Up to 14 each column is padded to a fixed position, and nothing at all parts two columns once that position is
+//!   passed: a user of ten letters with a command of ten makes `gotosocial gotosocial1669 4 tcp46`, and with
+//!   five digits in the pid the descriptor sticks to it as well. `-n` (numbers for users) keeps the position from
+//!   being passed. Where a release does not have `-n`, the command is taken to be ten characters long, its limit.
+//! - From 15 on the widths are computed (libxo), the blank is always there, but addresses are cut at 21 characters
+//!   unless `-w` is given.
+//! - The command may have blanks in it. So a line is read from its right end, where nothing can: foreign address, local
+//!   address, protocol, descriptor, pid; then the user from the left.
+//! - A socket that no process has open shows `?` (`??` from 15 on) for owner, command, pid and descriptor.
+
+use std::net::IpAddr;
+
+use super::accounts;
+use super::command::Commands;
+use crate::host::{HostError, Listener};
+
+const SOCKSTAT: &str = "/usr/bin/sockstat";
+
+/// Where sockstat(1) cuts a command.
+const COMMAND_WIDTH: usize = 10;
+
+/// Every TCP socket that is bound and not connected.
+pub(super) fn listeners(commands: &Commands) -> Result<Vec<Listener>, HostError> {
+    let mut finished = commands.run(SOCKSTAT, &["-46lnqw", "-P", "tcp"])?;
+    if finished.code() == Some(1) && finished.says("usage:") {
+        finished = commands.run(SOCKSTAT, &["-46lqw", "-P", "tcp"])?;
+    }
+    let finished = finished.succeeded()?;
+    let mut listeners = Vec::new();
+    for line in finished.stdout.lines().filter(|line| !line.trim().is_empty()) {
+        let row = row(line).ok_or_else(|| finished.unreadable(line))?;
+        listeners.extend(row.listener());
+    }
+    Ok(listeners)
+}
+
+/// A line of sockstat(1), in its own words.
+#[derive(Debug, PartialEq, Eq)]
+struct Row<'a> {
+    user: &'a str,
+    command: &'a str,
+    pid: Option<u32>,
+    ipv4: bool,
+    ipv6: bool,
+    address: Option<IpAddr>,
+    /// `None` for `*`: the socket has no port yet.
+    port: Option<u16>,
+}
+
+impl Row<'_> {
+    fn listener(&self) -> Option<Listener> {
+        let (user, uid) = match self.user.parse() {
+            _ if self.user.starts_with('?') => (self.user.to_owned(), None),
+            Ok(uid) => (accounts::user_by_id(uid).map_or_else(|| self.user.to_owned(), |user| user.name), Some(uid)),
+            Err(_) => (self.user.to_owned(), accounts::user(self.user).map(|user| user.uid)),
+        };
+        Some(Listener {
+            user,
+            uid,
+            command: self.command.to_owned(),
+            pid: self.pid,
+            address: self.address,
+            ipv4: self.ipv4,
+            ipv6: self.ipv6,
+            port: self.port?,
+        })
+    }
+}
+
+fn row(line: &str) -> Option<Row<'_>> {
+    let (rest, _foreign) = last_word(line)?;
+    let (rest, local) = last_word(rest)?;
+    let (before_protocol, protocol) = last_word(rest)?;
+    // A descriptor of many digits sticks to the protocol.
+    let name = protocol.trim_start_matches(|character: char| character.is_ascii_digit());
+    let rest = if name.len() < protocol.len() { before_protocol } else { last_word(before_protocol)?.0 };
+    let (ipv4, ipv6) = families(name)?;
+    let (address, port) = endpoint(local)?;
+    let (user, rest) = rest.trim_start().split_once(' ')?;
+    let (command, pid) = command_and_pid(rest)?;
+    Some(Row { user, command, pid, ipv4, ipv6, address, port })
+}
+
+fn last_word(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_end();
+    let start = text.rfind(' ').map_or(0, |blank| blank + 1);
+    let word = text.get(start..).filter(|word| !word.is_empty())?;
+    Some((text.get(..start)?, word))
+}
+
+/// `tcp4`, `tcp6`, `tcp46`; `toe` is TCP that the network card takes care of.
+fn families(protocol: &str) -> Option<(bool, bool)> {
+    match protocol.strip_prefix("tcp").or_else(|| protocol.strip_prefix("toe"))? {
+        "4" => Some((true, false)),
+        "6" => Some((false, true)),
+        "46" => Some((true, true)),
+        _ => None,
+    }
+}
+
+/// `*:80`, `127.0.0.1:80`, `::1:80`, `[::1]:80`, `fe80::1%em0:80`, `*:*`.
+fn endpoint(text: &str) -> Option<(Option<IpAddr>, Option<u16>)> {
+    let (address, port) = text.rsplit_once(':')?;
+    let port = if port == "*" { None } else { Some(port.parse().ok()?) };
+    if address == "*" {
+        return Some((None, port));
+    }
+    let address = address.trim_start_matches('[').trim_end_matches(']');
+    let address = address.split_once('%').map_or(address, |(address, _scope)| address);
+    Some((Some(address.parse().ok()?), port))
+}
+
+fn command_and_pid(text: &str) -> Option<(&str, Option<u32>)> {
+    let text = text.trim();
+    let (command, pid) = match text.rsplit_once(' ') {
+        Some((command, pid)) if pid.chars().all(|character| character.is_ascii_digit() || character == '?') => {
+            (command, pid)
+        }
+        _ => {
+            let (end, _) = text.char_indices().nth(COMMAND_WIDTH)?;
+            text.split_at_checked(end)?
+        }
+    };
+    let pid = if pid.starts_with('?') { None } else { Some(pid.parse().ok()?) };
+    Some((command.trim(), pid))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::super::stand_in::StandIns;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(line: &str) -> Row<'_> {
+        row(line).unwrap_or_else(|| panic!("{line}"))
+    }
+
+    #[test]
+    fn lines_of_13_2() {
+        // As seen on FreeBSD 13.2, without -n.
+        let row = read("root     inetd      477   6  tcp4   *:2222                *:*");
+        assert_eq!((row.user, row.command, row.pid, row.port), ("root", "inetd", Some(477), Some(2222)));
+        assert_eq!((row.ipv4, row.ipv6, row.address), (true, false, None));
+        let row = read("root     nc         1509  3  tcp6   ::1:8082              *:*");
+        assert_eq!((row.ipv4, row.ipv6), (false, true));
+        assert_eq!((row.address, row.port), ("::1".parse().ok(), Some(8082)));
+        let row = read("gotosocial gotosocial1669 4  tcp46  *:443                 *:*");
+        assert_eq!((row.user, row.command, row.pid), ("gotosocial", "gotosocial", Some(1669)));
+        assert_eq!((row.ipv4, row.ipv6, row.port), (true, true, Some(443)));
+        // The same column widths with a blank in the command.
+        let row = read("gotosocial Web Conten1669 4  tcp46  *:443                 *:*");
+        assert_eq!((row.command, row.pid), ("Web Conten", Some(1669)));
+        let row = read("gts      nc         612   3  tcp4   *:80                  *:*");
+        assert_eq!((row.user, row.command, row.pid, row.port), ("gts", "nc", Some(612), Some(80)));
+    }
+
+    #[test]
+    fn lines_as_the_sources_print_them() {
+        // 14, with -n -w.
+        let row = read("209      gotosocial  1669 4   tcp46  *:443                 *:*");
+        assert_eq!((row.user, row.command, row.pid), ("209", "gotosocial", Some(1669)));
+        // 14: a socket that no process has open.
+        let row = read("?        ?          ?     ?   tcp4   192.0.2.1:80          *:*");
+        assert_eq!((row.user, row.pid, row.address), ("?", None, "192.0.2.1".parse().ok()));
+        // 15.
+        let row = read("??   ??          ??  ?? tcp6  [2001:db8::1]:443                 *:*");
+        assert_eq!((row.user, row.pid, row.address), ("??", None, "2001:db8::1".parse().ok()));
+        let row = read("80   nginx      901   7 tcp6  fe80::1%vtnet0:80                 *:*");
+        assert_eq!(row.address, "fe80::1".parse().ok());
+        // Blanks and digits in a command, a descriptor of five digits, no port yet.
+        let row = read("1001     Web Conten 12345 10234tcp4 127.0.0.1:*           *:*");
+        assert_eq!((row.command, row.pid, row.port), ("Web Conten", Some(12345), None));
+        let row = read("1001     node 18    777   3   tcp4   *:3000                *:*");
+        assert_eq!((row.command, row.pid), ("node 18", Some(777)));
+        for unknown in ["USER     COMMAND    PID   FD PROTO  LOCAL ADDRESS         FOREIGN ADDRESS", "", "x", "root nc"]
+        {
+            assert_eq!(row_of(unknown), None, "{unknown}");
+        }
+    }
+
+    fn row_of(line: &str) -> Option<Row<'_>> {
+        super::row(line)
+    }
+
+    #[test]
+    fn numbers_become_names() {
+        let tools = StandIns::new();
+        let lines = "0        sshd         612 3   tcp4   *:22                  *:*\n\
+                     3999999999 x         613 3   tcp4   *:23                  *:*\n\
+                     ?        ?          ?     ?   tcp6   *:80                  *:*\n\
+                     0        sshd         612 4   tcp4   *:*                   *:*";
+        tools.says(SOCKSTAT, lines, 0);
+        let listeners = listeners(&tools.commands()).unwrap();
+        let owners: Vec<(&str, Option<u32>, u16)> =
+            listeners.iter().map(|found| (found.user.as_str(), found.uid, found.port)).collect();
+        assert_eq!(owners, [("root", Some(0), 22), ("3999999999", Some(3_999_999_999), 23), ("?", None, 80)]);
+    }
+
+    #[test]
+    fn without_the_number_option_names_are_looked_up() {
+        let tools = StandIns::new();
+        tools.add(
+            SOCKSTAT,
+            "case $1 in *n*) echo 'usage: sockstat [-46cLlSsUuvw]' >&2; exit 1;; esac\n\
+             echo 'root     inetd      477   6  tcp4   *:2222                *:*'",
+        );
+        let listeners = listeners(&tools.commands()).unwrap();
+        assert_eq!((listeners[0].user.as_str(), listeners[0].uid), ("root", Some(0)));
+    }
+
+    #[test]
+    fn a_line_that_makes_no_sense_is_an_error() {
+        let tools = StandIns::new();
+        tools.says(SOCKSTAT, "root     nc         1509  3  tcp6   not-an-address              *:*", 0);
+        let error = listeners(&tools.commands()).unwrap_err();
+        assert!(matches!(&error, HostError::Unreadable { .. }), "{error}");
+        assert!(error.to_string().contains("not-an-address"), "{error}");
+        tools.says(SOCKSTAT, "sockstat: struct xinpgen size mismatch", 1);
+        assert!(matches!(listeners(&tools.commands()).unwrap_err(), HostError::Command { .. }));
+    }
+
+    proptest! {
+        /// The padding of 14, in which every column but the user can stick to the next.
+        #[test]
+        fn every_line_with_numbers_is_read_back(
+            uid in 0u32..10_000_000, command in "[a-z][a-z0-9 :/-]{0,8}[a-z]", pid in 1u32..100_000, fd in 0u32..100_000,
+            family in prop::sample::select(vec!["4", "6", "46"]), port in 1u16..,
+        ) {
+            let mut line = format!("{uid} ");
+            line = format!("{line:9}{command} ");
+            line = format!("{line:20}{pid:5} ");
+            line = format!("{line:26}{fd:<3}");
+            line = format!("{line:30}tcp{family} ");
+            line = format!("{line:37}*:{port} ");
+            line = format!("{line:59}*:*");
+            let row = row(&line);
+            prop_assert!(row.is_some(), "{}", line);
+            let row = row.unwrap();
+            prop_assert_eq!(row.user, uid.to_string());
+            prop_assert_eq!(row.command, command);
+            prop_assert_eq!((row.pid, row.port), (Some(pid), Some(port)));
+        }
+
+        #[test]
+        fn nothing_panics(line in "\\PC{0,80}") {
+            let _ = row(&line);
+        }
+    }
+}

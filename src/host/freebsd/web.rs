@@ -1,0 +1,123 @@
+//! Web requests, and what the answer or its absence tells.
+
+use std::error::Error;
+use std::io::{self, Read};
+use std::net::IpAddr;
+
+use reqwest::blocking::{Client, ClientBuilder};
+use reqwest::header::{HOST, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::tls::TlsInfo;
+use x509_parser::extensions::GeneralName;
+use x509_parser::parse_x509_certificate;
+
+use crate::host::{ServedCertificate, WebAnswer, WebFailure, WebRequest};
+
+/// GoToSocial answers 418 to a request without one (`internal/middleware/useragent.go`).
+const USER_AGENT: &str = concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"));
+
+/// How much of a body is read, in bytes.
+const BODY_LIMIT: u64 = 1024 * 1024;
+
+/// Sends one GET request and does not follow where a redirect points.
+pub(super) fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
+    // An error means that a provider has been installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = client(request)?;
+    let mut get = client.get(url(request));
+    if request.address.is_some() {
+        // Without the port of the address, which the outside does not see.
+        get = get.header(HOST, request.host.as_str());
+    }
+    let response = get.send().map_err(|error| failure(&error))?;
+    let status = response.status().as_u16();
+    let location = response.headers().get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let certificate =
+        response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate).and_then(served_certificate);
+    let mut body = Vec::new();
+    response.take(BODY_LIMIT).read_to_end(&mut body).map_err(|error| failure(&error))?;
+    Ok(WebAnswer { status, location, body, certificate })
+}
+
+fn client(request: &WebRequest) -> Result<Client, WebFailure> {
+    let mut builder = ClientBuilder::new()
+        .user_agent(USER_AGENT)
+        .redirect(Policy::none())
+        .timeout(request.timeout)
+        .http1_only()
+        .tls_info(true)
+        // Where no certificate is to be judged, the system's trusted ones need not even be there.
+        .tls_danger_accept_invalid_certs(!(request.tls && request.verify));
+    if let Some(address) = request.address {
+        builder = builder.no_proxy().resolve(&request.host.to_ascii_lowercase(), address);
+    }
+    builder.build().map_err(|error| failure(&error))
+}
+
+fn url(request: &WebRequest) -> String {
+    let scheme = if request.tls { "https" } else { "http" };
+    let host = match request.host.parse() {
+        Ok(IpAddr::V6(address)) => format!("[{address}]"),
+        _ => request.host.clone(),
+    };
+    let port = request.address.map_or_else(String::new, |address| format!(":{}", address.port()));
+    format!("{scheme}://{host}{port}{}", request.path)
+}
+
+/// Finds the cause in the chain of an error's sources.
+fn failure(error: &(dyn Error + 'static)) -> WebFailure {
+    let mut words: Vec<String> = Vec::new();
+    let mut timed_out = false;
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return WebFailure::Tls(tls.to_string());
+        }
+        timed_out |= error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout);
+        let text = error.to_string();
+        if text.starts_with("dns error") || text.starts_with("failed to lookup address information") {
+            return WebFailure::Unresolved;
+        }
+        if words.last() != Some(&text) {
+            words.push(text);
+        }
+        next = error.source();
+        if let Some(system) = error.downcast_ref::<io::Error>() {
+            match system.kind() {
+                io::ErrorKind::ConnectionRefused => return WebFailure::Refused,
+                io::ErrorKind::TimedOut => timed_out = true,
+                _ => {}
+            }
+            // The source of an io::Error is the source of what is in it: what is in it would be left out.
+            if let Some(inner) = system.get_ref() {
+                next = Some(inner);
+            }
+        }
+    }
+    if timed_out { WebFailure::TimedOut } else { WebFailure::Other(words.join(": ")) }
+}
+
+/// What an X.509 certificate (DER) says, RFC 5280.
+fn served_certificate(der: &[u8]) -> Option<ServedCertificate> {
+    let (_, certificate) = parse_x509_certificate(der).ok()?;
+    let names = match certificate.subject_alternative_name() {
+        Ok(Some(extension)) => extension
+            .value
+            .general_names
+            .iter()
+            .filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some((*name).to_owned()),
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    Some(ServedCertificate {
+        names,
+        issuer: certificate.issuer().to_string(),
+        not_after: u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0),
+    })
+}
+
+#[cfg(test)]
+mod tests;

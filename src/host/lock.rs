@@ -1,0 +1,101 @@
+//! The lock that keeps two changing runs apart.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag, open};
+use nix::sys::stat::Mode;
+
+use super::HostError;
+
+/// How much of a holder's note is shown, in bytes.
+const NOTE_LIMIT: u64 = 200;
+
+/// A held lock, flock(2). It is let go when this is dropped, or when the process dies.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: Flock<File>,
+}
+
+/// Takes the lock kept in the file `path` (made with mode 0600 if it is not there) and writes this process and `note`
+/// into it. `path` is one of the system that the program runs on.
+///
+/// The file is never removed: whoever had opened it just before would then hold the lock of a file without a name.
+///
+/// # Errors
+/// [`HostError::Locked`] with the holder's text if somebody else holds it; else the file cannot be opened or written.
+pub(super) fn take(path: &Path, note: &str) -> Result<Lock, HostError> {
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = open(path, flags, Mode::from_bits_truncate(0o600))
+        .map(File::from)
+        .map_err(|errno| HostError::file("open the lock", path)(errno.into()))?;
+    let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(file) => file,
+        Err((file, Errno::EWOULDBLOCK)) => return Err(HostError::Locked { holder: holder(file) }),
+        Err((_, errno)) => return Err(HostError::file("lock", path)(errno.into())),
+    };
+    let text = format!("pid {}: {note}\n", std::process::id());
+    file.set_len(0).and_then(|()| file.write_all(text.as_bytes())).map_err(HostError::file("write the lock", path))?;
+    Ok(Lock { file })
+}
+
+fn holder(file: File) -> String {
+    let mut bytes = Vec::new();
+    // Without its note the holder still holds the lock, which is what has to be told.
+    let _ = file.take(NOTE_LIMIT).read_to_end(&mut bytes);
+    let text: String = String::from_utf8_lossy(&bytes).chars().filter(|character| !character.is_control()).collect();
+    if text.trim().is_empty() { "it has not said which".to_owned() } else { text.trim().to_owned() }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A text left behind would only be out of date: the lock itself goes with the descriptor.
+        let _ = self.file.set_len(0);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn two_cannot_hold_it_and_the_holder_is_named() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("lock");
+        let first = take(&path, "gts-bootstrap install").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let expected = format!("pid {}: gts-bootstrap install", std::process::id());
+        match take(&path, "gts-bootstrap upgrade") {
+            Err(HostError::Locked { holder }) => assert_eq!(holder, expected),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap().trim_end(), expected);
+        drop(first);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        drop(take(&path, "gts-bootstrap upgrade").unwrap());
+    }
+
+    #[test]
+    fn a_holder_without_a_note_is_still_a_holder() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("lock");
+        let _held = take(&path, "").unwrap();
+        fs::write(&path, "").unwrap();
+        let error = take(&path, "x").unwrap_err().to_string();
+        assert!(error.contains("has not said which"), "{error}");
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::TempDir::new().unwrap();
+        symlink("elsewhere", folder.path().join("lock")).unwrap();
+        let error = take(&folder.path().join("lock"), "x").unwrap_err();
+        assert!(matches!(error, HostError::File { .. }), "{error}");
+        assert!(!folder.path().join("elsewhere").exists());
+    }
+}
