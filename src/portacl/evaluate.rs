@@ -1,0 +1,583 @@
+//! Answers as bind(2) would: may this process bind this port, and which gate decided?
+//!
+//! The gates stand in the kernel's order. First `mac_portacl`: `socket_check_bind()` and `rules_check()` in
+//! `sys/security/mac_portacl/mac_portacl.c`, which answer EPERM. Then the protocol's own reserved range:
+//! `in_pcbbind_setup()` in `sys/netinet/in_pcb.c` and its twin in `sys/netinet6/in6_pcb.c`, which answer EACCES. A
+//! rule opens only the first gate: the reserved range must be out of the way as well.
+//!
+//! Left out, because they ask about the socket and not about permission: EADDRINUSE, EADDRNOTAVAIL, raw sockets, and
+//! `IP_PORTRANGE_LOW`, with which binding port 0 is not exempt.
+
+use std::fmt;
+
+use super::kernel::{KernelId, KernelRule};
+use super::rule::Protocol;
+
+/// Everything on the host that has a say. The numbers are the sysctls' own, signed and of 32 bits: for the switches
+/// every value but 0 means on, and a negative bound is below every port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether the module `mac_portacl` is in the kernel. If not, the fields up to `rules` do not matter.
+    pub loaded: bool,
+    /// `security.mac.portacl.enabled`: 0 lets everything past this gate.
+    pub enabled: i32,
+    /// `security.mac.portacl.suser_exempt`: if not 0, privilege stands in for a rule.
+    pub suser_exempt: i32,
+    /// `security.mac.portacl.autoport_exempt`: if not 0, port 0 (any free port) needs no rule.
+    pub autoport_exempt: i32,
+    /// `security.mac.portacl.port_high`: ports above it need no rule.
+    pub port_high: i32,
+    /// `security.mac.portacl.rules`, as [`parse_kernel`](super::parse_kernel) reads them.
+    pub rules: Vec<KernelRule>,
+    /// `net.inet.ip.portrange.reservedlow`: the first port kept for privilege. It is IPv6's bound, too.
+    pub reservedlow: i32,
+    /// `net.inet.ip.portrange.reservedhigh`: the last port kept for privilege. It is IPv6's bound, too.
+    pub reservedhigh: i32,
+}
+
+impl Default for Policy {
+    /// FreeBSD as it comes: the module is not loaded, and its switches are as they are once it is.
+    fn default() -> Self {
+        Policy {
+            loaded: false,
+            enabled: 1,
+            suser_exempt: 1,
+            autoport_exempt: 1,
+            port_high: 1023,
+            rules: Vec::new(),
+            reservedlow: 0,
+            reservedhigh: 1023,
+        }
+    }
+}
+
+/// A process that wants to bind a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// The effective user id.
+    pub uid: u32,
+    /// The groups: the effective one first, then the supplementary ones.
+    pub groups: &'a [u32],
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The port; 0 asks for any free one.
+    pub port: u16,
+    /// Whether the process has the privilege `PRIV_NETINET_RESERVEDPORT`, as root has outside a jail.
+    pub privileged: bool,
+}
+
+/// The error that bind(2) gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Errno {
+    /// 1, “Operation not permitted”: no portacl rule allows it.
+    Eperm,
+    /// 13, “Permission denied”: the reserved range covers the port.
+    Eacces,
+}
+
+/// What decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// Allowed: port 0, which is not a port yet.
+    PortZero,
+    /// Allowed: the port is above `port_high`, and the reserved range does not cover it.
+    AbovePortHigh,
+    /// Allowed: by this rule, the first that matches.
+    Rule {
+        /// Its place in [`Policy::rules`], counted from 0.
+        index: usize,
+    },
+    /// Allowed: no rule matches, but the process is privileged and `suser_exempt` is on.
+    SuserExempt,
+    /// Refused with EPERM: no rule matches, and privilege does not help.
+    NoRule,
+    /// Refused with EACCES: the reserved range covers the port. Portacl had no objection, or is not in force.
+    ReservedRange,
+    /// Allowed: the reserved range covers the port, but the process is privileged. Portacl did not ask.
+    Privilege,
+    /// Allowed: portacl is not in force, and the reserved range does not cover the port. Anybody may bind it.
+    OrdinaryPort,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether bind(2) is permitted; the port may still be taken.
+    pub allowed: bool,
+    /// The error if it is not.
+    pub errno: Option<Errno>,
+    /// The gate or rule that decided.
+    pub decided_by: Decision,
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Errno::Eperm => "EPERM",
+            Errno::Eacces => "EACCES",
+        })
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Decision::PortZero => f.write_str("port 0 asks for any free port"),
+            Decision::AbovePortHigh => f.write_str("the port is above security.mac.portacl.port_high"),
+            Decision::Rule { index } => write!(f, "portacl rule {} allows it", index + 1),
+            Decision::SuserExempt => {
+                f.write_str("privileged processes need no rule (security.mac.portacl.suser_exempt)")
+            }
+            Decision::NoRule => f.write_str("no portacl rule allows it"),
+            Decision::ReservedRange => f.write_str(
+                "the port is in the reserved range (net.inet.ip.portrange.reservedlow to reservedhigh)",
+            ),
+            Decision::Privilege => f.write_str("privileged processes may bind reserved ports"),
+            Decision::OrdinaryPort => {
+                f.write_str("portacl is not in force and the port is outside the reserved range")
+            }
+        }
+    }
+}
+
+/// Whether bind(2) permits this process this port, and which gate decided.
+#[must_use]
+pub fn may_bind(policy: &Policy, request: &Request<'_>) -> Verdict {
+    let passed = if policy.loaded && policy.enabled != 0 {
+        pass_portacl(policy, request)
+    } else {
+        None
+    };
+    if passed == Some(Decision::NoRule) {
+        return refused(Errno::Eperm, Decision::NoRule);
+    }
+    let port = i32::from(request.port);
+    // Port 0 never reaches the reserved range: in_pcb.c asks about it only for a port that was named.
+    let reserved = port != 0 && policy.reservedlow <= port && port <= policy.reservedhigh;
+    if reserved && !request.privileged {
+        return refused(Errno::Eacces, Decision::ReservedRange);
+    }
+    allowed(match passed {
+        Some(decision @ (Decision::Rule { .. } | Decision::SuserExempt)) => decision,
+        _ if reserved => Decision::Privilege,
+        Some(decision) => decision,
+        None if port == 0 => Decision::PortZero,
+        None => Decision::OrdinaryPort,
+    })
+}
+
+/// The first gate, as long as the module is in force: how it was passed, or that no rule allows it.
+fn pass_portacl(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
+    if request.port == 0 && policy.autoport_exempt != 0 {
+        return Some(Decision::PortZero);
+    }
+    if i32::from(request.port) > policy.port_high {
+        return Some(Decision::AbovePortHigh);
+    }
+    let matching = policy.rules.iter().position(|rule| {
+        rule.protocol == request.protocol
+            && rule.port == request.port
+            && matches_id(rule.id, request)
+    });
+    Some(match matching {
+        Some(index) => Decision::Rule { index },
+        None if policy.suser_exempt != 0 && request.privileged => Decision::SuserExempt,
+        None => Decision::NoRule,
+    })
+}
+
+/// A uid is compared whole, a gid as groupmember(9) gets it: cut to 32 bits.
+fn matches_id(id: KernelId, request: &Request<'_>) -> bool {
+    match id {
+        KernelId::Uid(id) => i64::from(request.uid) == id,
+        KernelId::Gid(id) => request.groups.contains(&(id as u32)),
+    }
+}
+
+fn allowed(decided_by: Decision) -> Verdict {
+    Verdict {
+        allowed: true,
+        errno: None,
+        decided_by,
+    }
+}
+
+fn refused(errno: Errno, decided_by: Decision) -> Verdict {
+    Verdict {
+        allowed: false,
+        errno: Some(errno),
+        decided_by,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::super::rule::strategies;
+    use super::*;
+    use crate::portacl::parse_kernel;
+    use Protocol::{Tcp, Udp};
+    use proptest::prelude::*;
+
+    const OK: Option<Errno> = None;
+    const EPERM: Option<Errno> = Some(Errno::Eperm);
+    const EACCES: Option<Errno> = Some(Errno::Eacces);
+
+    fn loaded(rules: &str, reservedhigh: i32) -> Policy {
+        Policy {
+            loaded: true,
+            rules: parse_kernel(rules).unwrap(),
+            reservedhigh,
+            ..Policy::default()
+        }
+    }
+
+    /// As measured with a small program that takes on the ids and calls bind(2).
+    fn bind(policy: &Policy, uid: u32, groups: &[u32], protocol: Protocol, port: u16) -> Verdict {
+        let verdict = may_bind(
+            policy,
+            &Request {
+                uid,
+                groups,
+                protocol,
+                port,
+                privileged: uid == 0,
+            },
+        );
+        assert_eq!(verdict.allowed, verdict.errno.is_none());
+        verdict
+    }
+
+    fn tcp(policy: &Policy, uid: u32, port: u16) -> Option<Errno> {
+        bind(policy, uid, &[uid], Tcp, port).errno
+    }
+
+    #[test]
+    fn seen_without_the_module() {
+        let policy = Policy::default();
+        assert_eq!(tcp(&policy, 209, 80), EACCES);
+        assert_eq!(tcp(&policy, 65534, 80), EACCES);
+        assert_eq!(bind(&policy, 209, &[209], Udp, 80).errno, EACCES);
+        assert_eq!(tcp(&policy, 209, 1023), EACCES);
+        assert_eq!(tcp(&policy, 209, 1024), OK);
+        assert_eq!(tcp(&policy, 0, 80), OK);
+    }
+
+    #[test]
+    fn seen_with_the_module_and_no_rules() {
+        let policy = loaded("", 1023);
+        assert_eq!(tcp(&policy, 209, 80), EPERM);
+        assert_eq!(tcp(&policy, 0, 80), OK);
+        assert_eq!(tcp(&policy, 209, 1024), OK);
+        assert_eq!(tcp(&policy, 209, 8080), OK);
+        assert_eq!(tcp(&policy, 209, 0), OK);
+    }
+
+    #[test]
+    fn seen_with_a_rule_while_the_range_is_still_reserved() {
+        let policy = loaded("uid:209:tcp:80", 1023);
+        assert_eq!(tcp(&policy, 209, 80), EACCES);
+        assert_eq!(tcp(&policy, 65534, 80), EPERM);
+    }
+
+    #[test]
+    fn seen_with_a_rule_and_no_reserved_range() {
+        let policy = loaded("uid:209:tcp:80", 0);
+        assert_eq!(tcp(&policy, 209, 80), OK);
+        assert_eq!(tcp(&policy, 65534, 80), EPERM);
+        assert_eq!(bind(&policy, 209, &[209], Udp, 80).errno, EPERM);
+        assert_eq!(tcp(&policy, 209, 81), EPERM);
+        assert_eq!(tcp(&policy, 209, 443), EPERM);
+        assert_eq!(tcp(&policy, 65534, 22), EPERM);
+        assert_eq!(tcp(&policy, 65534, 1023), EPERM);
+        assert_eq!(tcp(&policy, 65534, 1024), OK);
+        assert_eq!(tcp(&policy, 0, 80), OK);
+    }
+
+    #[test]
+    fn seen_with_gid_rules() {
+        let policy = loaded("gid:209:tcp:443", 0);
+        assert_eq!(bind(&policy, 1001, &[209], Tcp, 443).errno, OK);
+        assert_eq!(bind(&policy, 1001, &[1001, 209], Tcp, 443).errno, OK);
+        assert_eq!(bind(&policy, 1001, &[1001], Tcp, 443).errno, EPERM);
+        assert_eq!(bind(&policy, 209, &[1001], Tcp, 443).errno, EPERM);
+        assert_eq!(bind(&policy, 209, &[209], Tcp, 80).errno, EPERM);
+    }
+
+    #[test]
+    fn seen_with_several_rules() {
+        let policy = loaded("uid:209:tcp:80,uid:209:tcp:443,uid:80:udp:53", 0);
+        assert_eq!(tcp(&policy, 209, 80), OK);
+        assert_eq!(tcp(&policy, 209, 443), OK);
+        assert_eq!(bind(&policy, 80, &[80], Udp, 53).errno, OK);
+        assert_eq!(tcp(&policy, 80, 53), EPERM);
+    }
+
+    #[test]
+    fn seen_with_odd_rules() {
+        assert_eq!(tcp(&loaded("uid:65534:tcp:65616", 0), 65534, 80), OK);
+        assert_eq!(tcp(&loaded("uid:4295032830:tcp:80", 0), 65534, 80), EPERM);
+        let strict = |rules| Policy {
+            suser_exempt: 0,
+            ..loaded(rules, 0)
+        };
+        assert_eq!(tcp(&loaded("uid::tcp:80", 0), 0, 80), OK);
+        assert_eq!(tcp(&strict("uid::tcp:80"), 0, 80), OK);
+        assert_eq!(tcp(&strict("uid:209:tcp:80"), 0, 80), EPERM);
+        assert_eq!(tcp(&strict("uid:209:tcp:80"), 209, 80), OK);
+    }
+
+    #[test]
+    fn seen_with_port_high_moved() {
+        let policy = Policy {
+            port_high: 9000,
+            ..loaded("uid:209:tcp:80", 0)
+        };
+        assert_eq!(tcp(&policy, 65534, 8080), EPERM);
+        assert_eq!(tcp(&policy, 65534, 9001), OK);
+    }
+
+    #[test]
+    fn seen_with_the_module_switched_off_or_unloaded_while_nothing_is_reserved() {
+        let off = Policy {
+            enabled: 0,
+            ..loaded("uid:209:tcp:80", 0)
+        };
+        assert_eq!(tcp(&off, 65534, 80), OK);
+        let unloaded = Policy {
+            loaded: false,
+            ..loaded("", 0)
+        };
+        assert_eq!(tcp(&unloaded, 65534, 80), OK);
+        // Set to 2 it is on: every value but 0 is.
+        let two = Policy {
+            enabled: 2,
+            ..loaded("uid:209:tcp:80", 0)
+        };
+        assert_eq!(tcp(&two, 65534, 80), EPERM);
+    }
+
+    /// reservedhigh 79 keeps 1 to 79 shut on a boot without the module, and opens the rest to everybody.
+    #[test]
+    fn seen_with_reservedhigh_just_below_the_ports_in_use() {
+        let policy = loaded("uid:209:tcp:80,uid:209:tcp:443", 79);
+        assert_eq!(tcp(&policy, 209, 80), OK);
+        assert_eq!(tcp(&policy, 209, 443), OK);
+        assert_eq!(tcp(&policy, 65534, 80), EPERM);
+        let without = Policy {
+            loaded: false,
+            ..policy
+        };
+        assert_eq!(tcp(&without, 65534, 22), EACCES);
+        assert_eq!(tcp(&without, 65534, 80), OK);
+    }
+
+    #[test]
+    fn the_decision_names_the_gate() {
+        let rules = "uid:1:tcp:80,uid:209:tcp:80,uid:209:tcp:80";
+        let decision = |policy: &Policy, uid, port| bind(policy, uid, &[uid], Tcp, port).decided_by;
+        let open = loaded(rules, 0);
+        let reserved = loaded(rules, 1023);
+        assert_eq!(decision(&open, 209, 80), Decision::Rule { index: 1 });
+        assert_eq!(decision(&open, 0, 80), Decision::SuserExempt);
+        assert_eq!(decision(&reserved, 0, 80), Decision::SuserExempt);
+        assert_eq!(decision(&open, 65534, 80), Decision::NoRule);
+        assert_eq!(decision(&open, 209, 0), Decision::PortZero);
+        assert_eq!(decision(&open, 209, 1024), Decision::AbovePortHigh);
+        assert_eq!(decision(&reserved, 209, 80), Decision::ReservedRange);
+        let absent = Policy::default();
+        assert_eq!(decision(&absent, 209, 0), Decision::PortZero);
+        assert_eq!(decision(&absent, 209, 80), Decision::ReservedRange);
+        assert_eq!(decision(&absent, 0, 80), Decision::Privilege);
+        assert_eq!(decision(&absent, 209, 1024), Decision::OrdinaryPort);
+        let low = Policy {
+            port_high: 50,
+            ..reserved
+        };
+        assert_eq!(decision(&low, 0, 80), Decision::Privilege);
+        assert_eq!(decision(&low, 209, 80), Decision::ReservedRange);
+    }
+
+    #[test]
+    fn port_zero_without_its_exemption_needs_a_rule_and_is_never_reserved() {
+        let policy = |rules, port_high| Policy {
+            autoport_exempt: 0,
+            port_high,
+            ..loaded(rules, 1023)
+        };
+        assert_eq!(tcp(&policy("", 1023), 209, 0), EPERM);
+        let verdict = bind(&policy("uid:209:tcp:65536", 1023), 209, &[209], Tcp, 0);
+        assert_eq!(verdict.decided_by, Decision::Rule { index: 0 });
+        let verdict = bind(&policy("", -1), 209, &[209], Tcp, 0);
+        assert_eq!(verdict.decided_by, Decision::AbovePortHigh);
+    }
+
+    #[test]
+    fn signed_bounds_are_compared_as_the_kernel_does() {
+        let policy = loaded("", -1);
+        assert_eq!(tcp(&policy, 209, 1024), OK);
+        let all = Policy {
+            reservedhigh: 70_000,
+            ..Policy::default()
+        };
+        assert_eq!(tcp(&all, 209, 65535), EACCES);
+        let from = Policy {
+            reservedlow: 100,
+            ..Policy::default()
+        };
+        assert_eq!(tcp(&from, 209, 99), OK);
+        assert_eq!(tcp(&from, 209, 100), EACCES);
+        let below_every_port = Policy {
+            port_high: -1,
+            ..loaded("", 0)
+        };
+        assert_eq!(tcp(&below_every_port, 209, 80), OK);
+    }
+
+    #[test]
+    fn a_decision_can_be_read_aloud() {
+        assert_eq!(
+            Decision::Rule { index: 0 }.to_string(),
+            "portacl rule 1 allows it"
+        );
+        assert_eq!(Decision::NoRule.to_string(), "no portacl rule allows it");
+        assert_eq!(Errno::Eacces.to_string(), "EACCES");
+    }
+
+    /// The kernel's own steps, written down in its own order: `socket_check_bind()`, `rules_check()`,
+    /// `priv_check_cred()`, then the port check of `in_pcbbind_setup()`. Returns an errno, 0 for success.
+    fn in_the_kernels_words(policy: &Policy, request: &Request<'_>) -> i32 {
+        let port = request.port;
+        let mut error = 'mac: {
+            if !policy.loaded || policy.enabled == 0 {
+                break 'mac 0;
+            }
+            if policy.autoport_exempt != 0 && port == 0 {
+                break 'mac 0;
+            }
+            if i32::from(port) > policy.port_high {
+                break 'mac 0;
+            }
+            let mut error = 1;
+            for rule in &policy.rules {
+                if request.protocol == Udp && rule.protocol != Udp {
+                    continue;
+                }
+                if request.protocol == Tcp && rule.protocol != Tcp {
+                    continue;
+                }
+                if port != rule.port {
+                    continue;
+                }
+                match rule.id {
+                    KernelId::Uid(id) => {
+                        if i64::from(request.uid) == id {
+                            error = 0;
+                            break;
+                        }
+                    }
+                    KernelId::Gid(id) => {
+                        if request
+                            .groups
+                            .first()
+                            .is_some_and(|&gid| i64::from(gid) == id)
+                        {
+                            error = 0;
+                            break;
+                        }
+                        let mut member = false;
+                        for &gid in request.groups {
+                            member |= gid == (id & 0xffff_ffff) as u32;
+                        }
+                        if member {
+                            error = 0;
+                            break;
+                        }
+                    }
+                }
+            }
+            if error != 0 && policy.suser_exempt != 0 {
+                error = if request.privileged { 0 } else { 1 };
+            }
+            error
+        };
+        if error == 0
+            && port != 0
+            && i32::from(port) <= policy.reservedhigh
+            && i32::from(port) >= policy.reservedlow
+            && !request.privileged
+        {
+            error = 13;
+        }
+        error
+    }
+
+    fn policies() -> impl Strategy<Value = Policy> {
+        let bound = || prop_oneof![Just(1023), Just(0), -2..200_i32, any::<i32>()];
+        let switch = || prop_oneof![Just(0), Just(1), Just(2), Just(-1)];
+        // Few ids and ports, so that rules and requests meet often.
+        let rule = (
+            prop_oneof!["uid", "gid"],
+            prop_oneof![Just(-1_i64), Just(1 << 32), 0..4_i64],
+            prop_oneof!["tcp", "udp"],
+            prop_oneof![Just(65536_i64), 0..4_i64, 78..82_i64],
+        )
+            .prop_map(|(kind, id, protocol, port)| format!("{kind}:{id}:{protocol}:{port}"));
+        let rules = prop_oneof![
+            3 => prop::collection::vec(rule, 0..6),
+            1 => prop::collection::vec(strategies::element(), 0..4),
+        ];
+        (
+            any::<bool>(),
+            switch(),
+            switch(),
+            switch(),
+            bound(),
+            rules,
+            bound(),
+            bound(),
+        )
+            .prop_map(
+                |(loaded, enabled, suser_exempt, autoport_exempt, port_high, rules, low, high)| {
+                    Policy {
+                        loaded,
+                        enabled,
+                        suser_exempt,
+                        autoport_exempt,
+                        port_high,
+                        rules: parse_kernel(&rules.join(",")).unwrap_or_default(),
+                        reservedlow: low,
+                        reservedhigh: high,
+                    }
+                },
+            )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn answers_as_the_kernels_own_steps_do(
+            policy in policies(),
+            uid in prop_oneof![0..4_u32, any::<u32>()],
+            groups in prop::collection::vec(prop_oneof![0..4_u32, any::<u32>()], 1..4),
+            udp in any::<bool>(),
+            port in prop_oneof![0..4_u16, 78..82_u16, any::<u16>()],
+            privileged in any::<bool>(),
+        ) {
+            let protocol = if udp { Udp } else { Tcp };
+            let request = Request { uid, groups: &groups, protocol, port, privileged };
+            let verdict = may_bind(&policy, &request);
+            let errno = match verdict.errno {
+                None => 0,
+                Some(Errno::Eperm) => 1,
+                Some(Errno::Eacces) => 13,
+            };
+            prop_assert_eq!(errno, in_the_kernels_words(&policy, &request));
+            prop_assert_eq!(verdict.allowed, errno == 0);
+            if let Decision::Rule { index } = verdict.decided_by {
+                let rule = policy.rules[index].effective().unwrap();
+                prop_assert_eq!((rule.protocol, rule.port), (protocol, port));
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The rule language of mac_portacl(4): write it, read it as the kernel does, and say who may bind what.
+//!
+//! FreeBSD's `mac_portacl` module decides by a list of rules, kept in the sysctl `security.mac.portacl.rules`, which
+//! user or group may bind which port. The kernel reads that list more generously than anybody should write it:
+//! an empty id is root, port 65616 is port 80. So there are two parsers here:
+//!
+//! - [`parse_strict`] takes only what this program itself would write;
+//! - [`parse_kernel`] takes and refuses exactly what the kernel does, and says what each element really means.
+//!
+//! [`may_bind`] answers as bind(2) would, and names the rule or the gate that decided. [`with_rules`] and
+//! [`without_rules`] change a list without touching what others put there.
+//!
+//! Everything here is a pure function of text and numbers. Nothing knows of the rest of this program, and nothing
+//! needs FreeBSD to run. Source of the facts: `sys/security/mac_portacl/mac_portacl.c`, `sys/libkern/strtol.c` and
+//! `sys/netinet/in_pcb.c` of FreeBSD 12 to 15, and results measured on FreeBSD 13.2.
+
+mod evaluate;
+mod kernel;
+mod merge;
+mod rule;
+mod strict;
+
+pub use evaluate::{Decision, Errno, Policy, Request, Verdict, may_bind};
+pub use kernel::{KernelFault, KernelId, KernelRefusal, KernelRule, parse_kernel};
+pub use merge::{
+    KERNEL_LIMIT, MergeError, SYSCTL_CONF_LIMIT, check_sysctl_conf_limit, with_rules, without_rules,
+};
+pub use rule::{Protocol, Rule, RuleList, Subject};
+pub use strict::{StrictError, StrictFault, parse_strict};

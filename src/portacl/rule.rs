@@ -1,0 +1,135 @@
+//! One permission, and a list of them, in the form that this program writes.
+
+use std::fmt;
+
+/// Who is permitted: a number, because the kernel knows no names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// A process whose effective user id is this one.
+    Uid(u32),
+    /// A process whose effective group, or one of whose supplementary groups, is this one.
+    Gid(u32),
+}
+
+/// The transport protocol. A rule has no address family: it covers IPv4 and IPv6 alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// Stream sockets.
+    Tcp,
+    /// Datagram sockets.
+    Udp,
+}
+
+/// One permission: this subject may bind this port of this protocol.
+///
+/// Displayed as the kernel takes it: `uid:209:tcp:80`. Port 0 can be held, because the kernel can hold it, but
+/// [`parse_strict`](super::parse_strict) and [`with_rules`](super::with_rules) refuse it: it grants no port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Rule {
+    /// Who may bind.
+    pub subject: Subject,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The port number.
+    pub port: u16,
+}
+
+/// Rules in order, displayed as the kernel takes them: separated by commas, without blanks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct RuleList(pub Vec<Rule>);
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Uid(id) => write!(f, "uid:{id}"),
+            Subject::Gid(id) => write!(f, "gid:{id}"),
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        })
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.subject, self.protocol, self.port)
+    }
+}
+
+impl fmt::Display for RuleList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, rule) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            write!(f, "{rule}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod strategies {
+    //! Rules made up at random, for the property tests of this folder.
+
+    use super::{Protocol, Rule, Subject};
+    use proptest::prelude::*;
+
+    /// Any rule that may be written: every id, either protocol, ports 1 to 65535.
+    pub fn rule() -> impl Strategy<Value = Rule> {
+        (any::<bool>(), any::<u32>(), any::<bool>(), 1..=u16::MAX).prop_map(
+            |(uid, id, tcp, port)| Rule {
+                subject: if uid {
+                    Subject::Uid(id)
+                } else {
+                    Subject::Gid(id)
+                },
+                protocol: if tcp { Protocol::Tcp } else { Protocol::Udp },
+                port,
+            },
+        )
+    }
+
+    /// Elements that are near the language: whole rules in every spelling, and pieces put together wrongly.
+    pub fn element() -> impl Strategy<Value = String> {
+        let number = prop_oneof![
+            4 => "(0|[1-9][0-9]{0,4})",
+            1 => "[ \t]{0,2}[-+]?[0-9]{0,24}",
+            1 => "[-+ 0-9a-fx]{0,6}",
+        ];
+        let kind = prop_oneof![8 => "uid|gid", 1 => "UID| uid|user|"];
+        let protocol = prop_oneof![8 => "tcp|udp", 1 => "TCP|sctp|tcp |"];
+        let port = number.clone();
+        prop_oneof![
+            8 => (kind, number, protocol, port).prop_map(|(k, i, t, p)| format!("{k}:{i}:{t}:{p}")),
+            1 => Just(String::new()),
+            1 => "[a-z0-9: ]{0,16}",
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_reads_as_the_kernel_wants_it() {
+        let rule = |subject, protocol, port| Rule {
+            subject,
+            protocol,
+            port,
+        };
+        let list = RuleList(vec![
+            rule(Subject::Uid(209), Protocol::Tcp, 80),
+            rule(Subject::Gid(80), Protocol::Udp, 443),
+        ]);
+        assert_eq!(list.to_string(), "uid:209:tcp:80,gid:80:udp:443");
+        assert_eq!(RuleList::default().to_string(), "");
+    }
+}
