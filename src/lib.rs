@@ -4,6 +4,6 @@
 //! changes, which are pure data. One executor applies them, with a journal; checks then prove the result on the
 //! running system. `docs/architecture.md` describes the house.
 
+pub mod host;
 pub mod parts;
 pub mod portacl;
-pub mod host;

@@ -12,6 +12,7 @@ pub mod facts;
 pub mod files;
 pub mod network;
 pub mod operations;
+pub mod rehearsal;
 
 use std::net::IpAddr;
 use std::path::Path;
