@@ -1,4 +1,4 @@
-//! GoToSocial under its rc.d script: what the script refuses, what the program does when it starts, how it dies.
+//! GoToSocial under its rc.d script: what the program does when it starts, and how it dies.
 //!
 //! The program is never executed; its version is told by a file `VERSION` beside it, or else by the name of the folder
 //! that it is in. As on the real system, a start that the script does not refuse succeeds even if the program
@@ -9,32 +9,16 @@ use std::path::{Path, PathBuf};
 
 use crate::portacl::Errno;
 
-use super::super::{Entry, HostError, Listener, Owner, User};
+use super::super::{HostError, Listener, Owner};
 use super::gotosocial_config::{Failure, Series, Settings, Sources};
 use super::machine::{Access, Machine, command_failed};
 use super::model::{Model, Program, Supervisor, Tls};
-use super::{accounts, gotosocial_database as database, kernel, log_time, rc_conf};
+use super::rc_script::{self, Service};
+use super::{gotosocial_database as database, kernel, log_time, rc_conf};
 
 const NAME: &str = "gotosocial";
 /// Time between two polls of a patient caller, seconds.
 const POLL: u64 = 2;
-
-/// What the rc.d script makes of the rc variables.
-struct Service {
-    user: User,
-    groups: Vec<u32>,
-    binary: PathBuf,
-    config: PathBuf,
-    log: PathBuf,
-    restart_delay: u64,
-    environment: Vec<(String, String)>,
-}
-
-impl Service {
-    fn owner(&self) -> Owner {
-        Owner { uid: self.user.uid, gid: self.user.gid }
-    }
-}
 
 /// Pid of the running program.
 pub(super) fn pid(model: &Model) -> Option<u32> {
@@ -77,10 +61,10 @@ pub(super) fn start(machine: &mut Machine, command: &str) -> Result<(), HostErro
         }
         None => {}
     }
-    let service = settings_of_service(machine, &refused)?;
-    check_folders(machine, &service, &refused)?;
+    let service = rc_script::service(machine, &refused)?;
+    rc_script::check_folders(machine, &service, &refused)?;
     if rc_conf::is_yes(machine, NAME, "gotosocial_direct")? {
-        check_direct(machine, &service, &refused)?;
+        rc_script::check_direct(machine, &service, &refused)?;
     }
     let rundir = rc_conf::get_or(machine, NAME, "gotosocial_rundir", "/var/run/gotosocial")?;
     machine.files.make_directory(Path::new(&rundir), 0o755, Owner::ROOT).map_err(|error| {
@@ -116,107 +100,11 @@ pub(super) fn tick(machine: &mut Machine) -> Result<(), HostError> {
     if !due {
         return Ok(());
     }
-    match settings_of_service(machine, &|why| command_failed("daemon", 1, why)) {
+    match rc_script::service(machine, &|why| command_failed("daemon", 1, why)) {
         Ok(service) => run(machine, &service),
         // Without account, program or configuration daemon(8) goes on failing.
         Err(_) => Ok(()),
     }
-}
-
-/// The script's checks of its settings.
-fn settings_of_service(machine: &Machine, refused: &dyn Fn(String) -> HostError) -> Result<Service, HostError> {
-    let get = |name: &str, default: &str| rc_conf::get_or(machine, NAME, name, default);
-    let runas = get("gotosocial_runas", NAME)?;
-    let binary = PathBuf::from(get("gotosocial_binary", "/usr/local/libexec/gotosocial/current/gotosocial")?);
-    let config = PathBuf::from(get("gotosocial_config", "/usr/local/etc/gotosocial/config.yaml")?);
-    let log = PathBuf::from(get("gotosocial_logfile", "/var/log/gotosocial/gotosocial.log")?);
-    let delay = get("gotosocial_restart_delay", "5")?;
-    let environment = get("gotosocial_env", "")?;
-    let Some(user) = accounts::users(machine)?.into_iter().find(|user| user.name == runas) else {
-        return Err(refused(format!(
-            "there is no account '{runas}'. Make it (pw useradd {runas}), or set gotosocial_runas."
-        )));
-    };
-    if !machine.is_executable(&binary) {
-        let shown = binary.display();
-        return Err(refused(format!("the program {shown} is not there or not executable. Install a release first.")));
-    }
-    if machine.files.entry(&machine.resolve(&config))?.is_none() {
-        let shown = config.display();
-        return Err(refused(format!(
-            "the configuration file {shown} is not there. Write it, or set gotosocial_config."
-        )));
-    }
-    if !config.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
-        return Err(refused(format!("the configuration file {} must end in .yaml", config.display())));
-    }
-    let owner = Owner { uid: user.uid, gid: user.gid };
-    if machine.may(owner, &config, Access::Read).is_err() {
-        return Err(refused(format!("{runas} cannot read {}.", config.display())));
-    }
-    let groups = [user.gid].into_iter().chain(accounts::supplementary_groups(machine, &user.name)?).collect();
-    let environment = environment
-        .split_whitespace()
-        .filter_map(|word| word.split_once('='))
-        .map(|(name, value)| (name.to_string(), value.trim_matches(['\'', '"']).to_string()))
-        .collect();
-    Ok(Service { user, groups, binary, config, log, restart_delay: delay.parse().unwrap_or(5), environment })
-}
-
-/// The script's checks of its folders.
-fn check_folders(machine: &Machine, service: &Service, refused: &dyn Fn(String) -> HostError) -> Result<(), HostError> {
-    let home = rc_conf::get_or(machine, NAME, "gotosocial_home", "/var/db/gotosocial")?;
-    let temporary = rc_conf::get_or(machine, NAME, "gotosocial_tmpdir", &format!("{home}/tmp"))?;
-    let cache = rc_conf::get_or(machine, NAME, "gotosocial_wazero_cache", &format!("{home}/wazero"))?;
-    let (user, owner) = (&service.user.name, service.owner());
-    for folder in [&home, &temporary, &cache] {
-        if !is_folder(machine, Path::new(folder))? {
-            return Err(refused(format!("the folder {folder} is not there.")));
-        }
-        let allowed = [Access::Write, Access::Execute]
-            .iter()
-            .all(|access| machine.may(owner, Path::new(folder), *access).is_ok());
-        if !allowed {
-            return Err(refused(format!("{user} cannot write in {folder}.")));
-        }
-    }
-    let folder = service.log.parent().unwrap_or(Path::new("/"));
-    let shown = folder.display();
-    if !is_folder(machine, folder)? {
-        return Err(refused(format!("the log's folder {shown} is not there.")));
-    }
-    if machine.may(owner, folder, Access::Write).is_ok() {
-        return Err(refused(format!("{user} may write in the log's folder {shown}, where root opens the log.")));
-    }
-    Ok(())
-}
-
-fn is_folder(machine: &Machine, path: &Path) -> Result<bool, HostError> {
-    Ok(matches!(machine.files.entry(&machine.resolve(path))?, Some(Entry::Directory { .. })))
-}
-
-/// The script's check, where `gotosocial_direct` is on, that the ports may be bound.
-fn check_direct(machine: &Machine, service: &Service, refused: &dyn Fn(String) -> HostError) -> Result<(), HostError> {
-    let value = |name: &str| kernel::sysctl(&machine.model, name);
-    match value("security.mac.portacl.enabled").as_deref() {
-        Some("1") => {}
-        None => return Err(refused("not started: the kernel module mac_portacl is not loaded.".into())),
-        Some(_) => return Err(refused("not started: mac_portacl is loaded but switched off.".into())),
-    }
-    let ports = rc_conf::get_or(machine, NAME, "gotosocial_ports", "80 443")?;
-    for port in ports.split_whitespace().filter_map(|port| port.parse::<u16>().ok()) {
-        let user = &service.user.name;
-        match kernel::verdict(&machine.model, service.user.uid, &service.groups, port).errno {
-            Some(Errno::Eperm) => {
-                return Err(refused(format!("not started: no mac_portacl rule lets {user} use port {port}.")));
-            }
-            Some(Errno::Eacces) => {
-                return Err(refused(format!("not started: port {port} is still reserved for root.")));
-            }
-            None => {}
-        }
-    }
-    Ok(())
 }
 
 /// One run of the program under its supervisor, up to its being ready or dead.

@@ -42,6 +42,7 @@ mod log_time;
 mod machine;
 pub mod model;
 mod rc_conf;
+mod rc_script;
 mod services;
 mod sysctl_file;
 #[cfg(test)]
