@@ -1,3 +1,232 @@
-//! The rehearsal: a model of a FreeBSD host in a folder.
+//! A rehearsal: a folder that is the root of a FreeBSD host, with a model of what is not a file.
+//!
+//! Everything that the program does to a host it can do to such a folder, on any operating system and without
+//! privilege. The folder keeps its state from one command to the next: files where FreeBSD has them, everything else
+//! in `.rehearsal/state.json` ([`Model`]), which may be edited between two commands.
+//!
+//! # What is modelled
+//!
+//! - Files, with owners on record ([`Model::owners`]) and real permission bits.
+//! - Accounts: `/etc/master.passwd`, `/etc/passwd`, `/etc/group`, and pw(8)'s refusals.
+//! - rc.conf(5) and sysrc(8); `service(8)`: scripts must be there and executable, `NAME_enable` must be set.
+//! - The kernel: modules, the sysctls that matter here, securelevel, jails, mac_portacl(4) and the reserved ports. Who
+//!   may bind a port is asked of the same evaluator that the rest of the program uses.
+//! - A boot ([`Rehearsal::reboot`]): loader.conf, sysctl.conf read as sysctl(8) reads it (lines cut at 1023
+//!   characters), `kld_list`, the boot guard, services, the late pass, securelevel.
+//! - GoToSocial 0.19 and 0.20: its configuration, its start and the ways in which that fails, its log, its database,
+//!   its built-in Let's Encrypt, its pages as far as a check asks for them, and its command line. The program itself is
+//!   never executed.
+//! - The resolver, the outside world and the certificate authority, as the model says.
+//! - A clock that starts at 2026-01-01 00:00:00 UTC and moves by one second a change and by every wait.
+//!
+//! # What is not
+//!
+//! No script is run: what the rc.d scripts do is modelled, and their text is tested elsewhere. No processes, no signals,
+//! no file flags (chflags(1)), no ACLs, no quotas, no time stamps of files. Web servers are listeners without answers.
+//! The database is a JSON text, and a certificate a placeholder, both where the real ones would be.
+//!
+//! What model and a real FreeBSD machine disagree about is a bug in the model.
 
-pub mod stand_in_release;
+mod accounts;
+mod boot;
+mod certificate;
+mod fresh_root;
+mod gotosocial;
+mod gotosocial_admin;
+mod gotosocial_config;
+mod gotosocial_database;
+mod gotosocial_keys;
+mod host;
+mod kernel;
+mod log_time;
+mod machine;
+pub mod model;
+mod rc_conf;
+mod rc_script;
+mod services;
+mod sysctl_file;
+#[cfg(test)]
+mod tests;
+mod web;
+mod yaml;
+
+use std::cell::RefCell;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::files::{RecordedOwners, Root};
+use super::{HostError, Owner};
+use machine::Machine;
+pub use model::{Authority, ChangeFault, Faults, Model, OutsideAnswer};
+
+/// Where the state is kept, as a path of the host.
+const STATE: &str = "/.rehearsal/state.json";
+const STATE_FOLDER: &str = "/.rehearsal";
+
+/// A folder that stands for a FreeBSD host.
+#[derive(Debug)]
+pub struct Rehearsal {
+    folder: PathBuf,
+    machine: RefCell<Machine>,
+    /// The state as it is on disk.
+    saved: RefCell<String>,
+}
+
+/// Why a folder cannot be used for a rehearsal.
+#[derive(Debug, thiserror::Error)]
+pub enum RehearsalError {
+    /// The root of this very system was named.
+    #[error("{} is the root of this system, not a folder for a rehearsal; name a new or empty folder", .0.display())]
+    SystemRoot(PathBuf),
+    /// A folder with something else in it.
+    #[error(
+        "{} is not empty and holds no rehearsal, so it is left alone; name a new or empty folder",
+        .0.display()
+    )]
+    NotARehearsal(PathBuf),
+    /// The folder cannot be made or looked at.
+    #[error("cannot use {} for a rehearsal: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The state file does not say what it should.
+    #[error("cannot understand {}: {text}; correct it, or start afresh in another folder", path.display())]
+    State {
+        /// The state file.
+        path: PathBuf,
+        /// What is wrong with it.
+        text: String,
+    },
+    /// A file of the rehearsal cannot be read or written.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+impl Rehearsal {
+    /// Opens a rehearsal, or starts one where the folder does not exist or is empty: with the files of a freshly
+    /// installed FreeBSD and [`Model::default`]. Opening one that is there changes nothing in it.
+    ///
+    /// # Errors
+    /// The folder is `/`, holds something else, or cannot be used; the state file cannot be understood.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, RehearsalError> {
+        let folder = folder.as_ref();
+        let failed = |source| RehearsalError::Folder { path: folder.to_path_buf(), source };
+        fs::create_dir_all(folder).map_err(failed)?;
+        let folder = folder.canonicalize().map_err(failed)?;
+        if folder.parent().is_none() {
+            return Err(RehearsalError::SystemRoot(folder));
+        }
+        let files = Root::new(&folder, RecordedOwners::default());
+        if files.read(Path::new(STATE))?.is_none() {
+            // The state folder alone is a start that was cut short.
+            let is_empty = fs::read_dir(&folder).map_err(failed)?.next().is_none();
+            if !is_empty && files.entry(Path::new(STATE_FOLDER))?.is_none() {
+                return Err(RehearsalError::NotARehearsal(folder));
+            }
+            files.make_directory(Path::new(STATE_FOLDER), 0o700, Owner::ROOT)?;
+            fresh_root::lay_out(&files)?;
+            let text = text_of(&Model::default())?;
+            files.write_file(Path::new(STATE), text.as_bytes(), 0o600, Owner::ROOT)?;
+        }
+        let (machine, saved) = load(&folder)?;
+        Ok(Self { folder, machine: RefCell::new(machine), saved: RefCell::new(saved) })
+    }
+
+    /// The folder, absolute.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The model as it is now.
+    #[must_use]
+    pub fn model(&self) -> Model {
+        let machine = self.machine.borrow();
+        Model { owners: machine.files.owners().records(), ..machine.model.clone() }
+    }
+
+    /// Changes the model from outside, as an editor on the state file would, and saves it.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn edit(&self, edit: impl FnOnce(&mut Model)) -> Result<(), HostError> {
+        let mut model = self.model();
+        edit(&mut model);
+        *self.machine.borrow_mut() = machine_of(&self.folder, model);
+        self.save()
+    }
+
+    /// Restarts the machine: the kernel forgets everything, then what a boot does is done.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub fn reboot(&self) -> Result<(), HostError> {
+        let outcome = {
+            let mut machine = self.machine.borrow_mut();
+            machine.model.clock += 60;
+            boot::reboot(&mut machine)
+        };
+        self.save()?;
+        outcome
+    }
+
+    /// Cuts the power: what runs is gone without a shutdown, and the machine boots.
+    ///
+    /// # Errors
+    /// As for [`Rehearsal::reboot`].
+    pub fn cut_power(&self) -> Result<(), HostError> {
+        self.machine.borrow_mut().model.gotosocial = None;
+        self.reboot()
+    }
+
+    /// Writes the state if it is not what is on disk already.
+    fn save(&self) -> Result<(), HostError> {
+        let text = text_of(&self.model())?;
+        if *self.saved.borrow() != text {
+            let machine = self.machine.borrow();
+            machine.files.write_file(Path::new(STATE), text.as_bytes(), 0o600, Owner::ROOT)?;
+            *self.saved.borrow_mut() = text;
+        }
+        Ok(())
+    }
+
+    /// Takes over what another command has left, once the lock is held.
+    fn reload(&self) -> Result<(), HostError> {
+        let (machine, saved) = load(&self.folder).map_err(|error| match error {
+            RehearsalError::Host(error) => error,
+            other => HostError::Unreadable { what: STATE.into(), text: other.to_string() },
+        })?;
+        *self.machine.borrow_mut() = machine;
+        *self.saved.borrow_mut() = saved;
+        Ok(())
+    }
+}
+
+fn machine_of(folder: &Path, mut model: Model) -> Machine {
+    let owners = std::mem::take(&mut model.owners);
+    Machine { files: Root::new(folder, RecordedOwners::new(owners)), model }
+}
+
+fn load(folder: &Path) -> Result<(Machine, String), RehearsalError> {
+    let files = Root::new(folder, RecordedOwners::default());
+    let bytes = files.read(Path::new(STATE))?.unwrap_or_default();
+    let state = |text: String| RehearsalError::State { path: folder.join(STATE.trim_start_matches('/')), text };
+    let model: Model = serde_json::from_slice(&bytes).map_err(|error| state(error.to_string()))?;
+    if model.schema != model::SCHEMA {
+        let text = format!("it has schema {}, and this program knows {}", model.schema, model::SCHEMA);
+        return Err(state(text));
+    }
+    // The text as this program would write it: an edit that only moves blanks is not worth a write.
+    let saved = text_of(&model)?;
+    Ok((machine_of(folder, model), saved))
+}
+
+fn text_of(model: &Model) -> Result<String, HostError> {
+    let text = serde_json::to_string_pretty(model)
+        .map_err(|error| HostError::Unreadable { what: STATE.into(), text: error.to_string() })?;
+    Ok(text + "\n")
+}

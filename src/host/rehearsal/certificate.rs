@@ -1,0 +1,114 @@
+//! Certificates as a rehearsal shows them: placeholders for what a certificate authority would issue, and real files.
+
+use std::path::Path;
+
+use x509_parser::extensions::GeneralName;
+use x509_parser::pem::Pem;
+
+use super::super::{HostError, Owner, ServedCertificate};
+use super::machine::{Access, ENOENT, Machine};
+use super::model::{Authority, Program};
+
+/// Who "signs" in a rehearsal.
+const ISSUER: &str = "CN=Rehearsal of Let's Encrypt";
+const TITLE: &str = "Stands for a certificate in a rehearsal: no key and no signature";
+/// How long Let's Encrypt's certificates are valid, seconds.
+const VALIDITY: u64 = 90 * 86_400;
+
+/// A placeholder's text: what the certificate says, and blocks in the order in which GoToSocial keeps them.
+pub(super) fn placeholder(host: &str, not_after: u64) -> String {
+    let block = |kind: &str| format!("-----BEGIN {kind}-----\ncGxhY2Vob2xkZXI=\n-----END {kind}-----\n");
+    let blocks = [block("EC PRIVATE KEY"), block("CERTIFICATE")].concat();
+    format!("{TITLE}\nName: {host}\nNot after: {not_after}\n{blocks}")
+}
+
+/// What a certificate file says: a placeholder, or the first certificate of a PEM file.
+fn describe(text: &str) -> Option<ServedCertificate> {
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+    if text.starts_with(TITLE) {
+        return Some(ServedCertificate {
+            names: vec![field("Name: ")?.to_string()],
+            issuer: ISSUER.into(),
+            not_after: field("Not after: ")?.parse().ok()?,
+        });
+    }
+    let pem = Pem::iter_from_buffer(text.as_bytes()).flatten().find(|pem| pem.label == "CERTIFICATE")?;
+    let certificate = pem.parse_x509().ok()?;
+    let names = certificate.subject_alternative_name().ok().flatten().map(|extension| {
+        let names = extension.value.general_names.iter().filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_string()),
+            _ => None,
+        });
+        names.collect()
+    });
+    let not_after = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
+    Some(ServedCertificate { names: names.unwrap_or_default(), issuer: certificate.issuer().to_string(), not_after })
+}
+
+/// The certificate in a file, as an account may read it.
+pub(super) fn in_file(machine: &Machine, who: Owner, path: &Path) -> Result<Option<ServedCertificate>, HostError> {
+    if machine.may(who, path, Access::Read).is_err() {
+        return Ok(None);
+    }
+    Ok(describe(&machine.text(path)?))
+}
+
+/// Why a client that checks would not take the certificate.
+pub(super) fn fault(certificate: &ServedCertificate, host: &str, clock: u64) -> Option<String> {
+    let covers = |name: &String| {
+        let wild =
+            name.strip_prefix("*.").is_some_and(|rest| host.split_once('.').is_some_and(|(_, tail)| tail == rest));
+        name.eq_ignore_ascii_case(host) || wild
+    };
+    if certificate.not_after <= clock {
+        return Some("the certificate has expired".into());
+    }
+    if !certificate.names.iter().any(covers) {
+        return Some(format!("the certificate is not valid for {host}"));
+    }
+    None
+}
+
+/// Has the certificate authority issue a certificate for GoToSocial's host, as the first request for it does, and
+/// stores it in the certificate folder. The error is what GoToSocial logs.
+pub(super) fn obtain(machine: &mut Machine, program: &Program, folder: &Path) -> Result<ServedCertificate, String> {
+    let host = &program.host;
+    prepare_folder(machine, program.owner, folder)?;
+    match machine.model.authority {
+        Authority::Unreachable => {
+            return Err("Get \"https://acme-v02.api.letsencrypt.org/directory\": dial tcp: i/o timeout".into());
+        }
+        Authority::RateLimited => {
+            return Err(format!(
+                "429 urn:ietf:params:acme:error:rateLimited: too many certificates already issued for {host}"
+            ));
+        }
+        Authority::Issues => {}
+    }
+    let addresses = machine.model.addresses_of(host);
+    let here = !addresses.is_empty() && addresses.iter().all(|address| machine.model.addresses.contains(address));
+    if !here {
+        return Err(format!("acme: authorization error for {host}: 400 urn:ietf:params:acme:error:unauthorized"));
+    }
+    let not_after = machine.model.clock + VALIDITY;
+    let text = placeholder(host, not_after);
+    for (name, text) in [("acme_account+key", "stands for an account key\n"), (host.as_str(), text.as_str())] {
+        let path = folder.join(name);
+        let written = machine.files.write_file(&path, text.as_bytes(), 0o600, program.owner);
+        written.map_err(|error| error.to_string())?;
+    }
+    describe(&text).ok_or_else(|| "the placeholder cannot be read back".into())
+}
+
+fn prepare_folder(machine: &mut Machine, who: Owner, folder: &Path) -> Result<(), String> {
+    let denied = || format!("mkdir {}: permission denied", folder.display());
+    match machine.may(who, folder, Access::Write) {
+        Ok(()) => Ok(()),
+        Err(ENOENT) => {
+            let parent = folder.parent().ok_or_else(denied)?;
+            machine.may(who, parent, Access::Write).map_err(|_| denied())?;
+            machine.files.make_directory(folder, 0o700, who).map_err(|error| error.to_string())
+        }
+        Err(_) => Err(denied()),
+    }
+}

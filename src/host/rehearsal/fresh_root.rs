@@ -1,0 +1,166 @@
+//! The files of a freshly installed FreeBSD, as far as the program looks at them.
+//!
+//! As on the real system there is no `/usr/local/etc` until something makes it.
+
+use std::path::Path;
+
+use super::super::files::{RecordedOwners, Root};
+use super::super::{HostError, Owner};
+
+const FOLDERS: &[(&str, u32)] = &[
+    ("/boot", 0o755),
+    ("/boot/kernel", 0o755),
+    ("/boot/loader.conf.d", 0o755),
+    ("/etc", 0o755),
+    ("/etc/defaults", 0o755),
+    ("/etc/newsyslog.conf.d", 0o755),
+    ("/etc/periodic", 0o755),
+    ("/etc/periodic/daily", 0o755),
+    ("/etc/periodic/weekly", 0o755),
+    ("/etc/rc.conf.d", 0o755),
+    ("/etc/rc.d", 0o755),
+    ("/etc/ssl", 0o755),
+    ("/etc/ssl/certs", 0o755),
+    ("/root", 0o750),
+    ("/tmp", 0o1777),
+    ("/usr", 0o755),
+    ("/usr/local", 0o755),
+    ("/usr/sbin", 0o755),
+    ("/var", 0o755),
+    ("/var/backups", 0o750),
+    ("/var/db", 0o755),
+    ("/var/empty", 0o555),
+    ("/var/log", 0o755),
+    ("/var/run", 0o755),
+    ("/var/tmp", 0o1777),
+];
+
+const FILES: &[(&str, u32, &str)] = &[
+    ("/boot/loader.conf", 0o644, "autoboot_delay=\"3\"\n"),
+    ("/etc/defaults/rc.conf", 0o644, DEFAULTS_RC_CONF),
+    ("/etc/group", 0o644, GROUP),
+    ("/etc/hosts", 0o644, "::1\t\t\tlocalhost\n127.0.0.1\t\tlocalhost\n"),
+    ("/etc/master.passwd", 0o600, MASTER_PASSWD),
+    ("/etc/newsyslog.conf", 0o644, NEWSYSLOG_CONF),
+    ("/etc/passwd", 0o644, PASSWD),
+    ("/etc/rc.conf", 0o644, RC_CONF),
+    ("/etc/rc.d/cron", 0o555, SCRIPT),
+    ("/etc/rc.d/syslogd", 0o555, SCRIPT),
+    ("/etc/services", 0o644, SERVICES),
+    ("/etc/ssl/cert.pem", 0o644, CERT_PEM),
+    ("/etc/sysctl.conf", 0o644, SYSCTL_CONF),
+];
+
+const SCRIPT: &str = "#!/bin/sh\n# Stands for the base system's script. A rehearsal never runs it.\n";
+
+const DEFAULTS_RC_CONF: &str = "\
+# The defaults of rc.conf(5), as far as a rehearsal needs them.
+kld_list=\"\"
+kern_securelevel_enable=\"NO\"
+kern_securelevel=\"-1\"
+local_startup=\"/usr/local/etc/rc.d\"
+cron_enable=\"YES\"
+sendmail_enable=\"NONE\"
+syslogd_enable=\"YES\"
+syslogd_flags=\"-s\"
+";
+
+const RC_CONF: &str = "\
+hostname=\"rehearsal\"
+ifconfig_vtnet0=\"inet 203.0.113.10/24\"
+ifconfig_vtnet0_ipv6=\"inet6 2001:db8::10/64\"
+defaultrouter=\"203.0.113.1\"
+ipv6_defaultrouter=\"2001:db8::1\"
+dumpdev=\"NO\"
+";
+
+const MASTER_PASSWD: &str = "\
+# $FreeBSD$
+#
+root::0:0::0:0:Charlie &:/root:/bin/sh
+toor:*:0:0::0:0:Bourne-again Superuser:/root:
+daemon:*:1:1::0:0:Owner of many system processes:/root:/usr/sbin/nologin
+operator:*:2:5::0:0:System &:/:/usr/sbin/nologin
+bin:*:3:7::0:0:Binaries Commands and Source:/:/usr/sbin/nologin
+sshd:*:22:22::0:0:Secure Shell Daemon:/var/empty:/usr/sbin/nologin
+mailnull:*:26:26::0:0:Sendmail Default User:/var/spool/mqueue:/usr/sbin/nologin
+bind:*:53:53::0:0:Bind Sandbox:/:/usr/sbin/nologin
+www:*:80:80::0:0:World Wide Web Owner:/nonexistent:/usr/sbin/nologin
+nobody:*:65534:65534::0:0:Unprivileged user:/nonexistent:/usr/sbin/nologin
+";
+
+const PASSWD: &str = "\
+# $FreeBSD$
+#
+root:*:0:0:Charlie &:/root:/bin/sh
+toor:*:0:0:Bourne-again Superuser:/root:
+daemon:*:1:1:Owner of many system processes:/root:/usr/sbin/nologin
+operator:*:2:5:System &:/:/usr/sbin/nologin
+bin:*:3:7:Binaries Commands and Source:/:/usr/sbin/nologin
+sshd:*:22:22:Secure Shell Daemon:/var/empty:/usr/sbin/nologin
+mailnull:*:26:26:Sendmail Default User:/var/spool/mqueue:/usr/sbin/nologin
+bind:*:53:53:Bind Sandbox:/:/usr/sbin/nologin
+www:*:80:80:World Wide Web Owner:/nonexistent:/usr/sbin/nologin
+nobody:*:65534:65534:Unprivileged user:/nonexistent:/usr/sbin/nologin
+";
+
+const GROUP: &str = "\
+# $FreeBSD$
+#
+wheel:*:0:root
+daemon:*:1:
+kmem:*:2:
+sys:*:3:
+tty:*:4:
+operator:*:5:root
+bin:*:7:
+staff:*:20:
+sshd:*:22:
+mailnull:*:26:
+guest:*:31:
+bind:*:53:
+www:*:80:
+nogroup:*:65533:
+nobody:*:65534:
+";
+
+const SERVICES: &str = "\
+ssh\t\t 22/tcp\t   #Secure Shell Login
+smtp\t\t 25/tcp\t   mail\t\t#Simple Mail Transfer
+domain\t\t 53/tcp\t   #Domain Name Server
+domain\t\t 53/udp\t   #Domain Name Server
+http\t\t 80/tcp\t   www www-http\t   #World Wide Web HTTP
+https\t\t443/tcp
+";
+
+const SYSCTL_CONF: &str = "\
+#
+#  This file is read when going to multi-user and its contents piped thru
+#  ``sysctl'' to adjust kernel values.  ``man 5 sysctl.conf'' for details.
+#
+
+# Uncomment this to prevent users from seeing information about processes that
+# are being run under another UID.
+#security.bsd.see_other_uids=0
+";
+
+const NEWSYSLOG_CONF: &str = "\
+# logfilename          [owner:group]    mode count size when  flags [/pid_file] [sig_num]
+/var/log/messages\t\t\t644  5\t   1000 @0101T JC
+<include> /etc/newsyslog.conf.d/[!.]*.conf
+<include> /usr/local/etc/newsyslog.conf.d/[!.]*.conf
+";
+
+const CERT_PEM: &str =
+    "# Stands for the certificate authorities that certctl(8) trusts. A rehearsal reads none of them.\n";
+
+/// Lays the files out below an empty folder.
+pub(super) fn lay_out(root: &Root<RecordedOwners>) -> Result<(), HostError> {
+    for (path, mode) in FOLDERS {
+        root.make_directory(Path::new(path), *mode, Owner::ROOT)?;
+    }
+    for (path, mode, text) in FILES {
+        root.write_file(Path::new(path), text.as_bytes(), *mode, Owner::ROOT)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,337 @@
+//! [`Observe`] and [`Host`] on a rehearsal.
+
+use std::any::Any;
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::super::{
+    BindOutcome, BindProbe, Entry, Group, Host, HostError, Invocation, Listener, Observe, Output, Owner, ServiceAction,
+    ServiceState, System, User, WebAnswer, WebFailure, WebRequest,
+};
+use super::machine::{EACCES, ENOSPC, EPERM, Machine, command_failed, errno_text};
+use super::{Rehearsal, STATE_FOLDER, accounts, gotosocial, gotosocial_admin, kernel, rc_conf, services, web};
+
+/// A change, for the errors that it can be made to fail with.
+enum Change<'a> {
+    /// Writing to the file system; with the number of bytes.
+    Write(&'static str, &'a Path, usize),
+    /// Taking something away, or moving it.
+    Remove(&'static str, &'a Path),
+    /// A sysctl.
+    Sysctl(&'a str),
+    /// A command of the base system.
+    Command(String),
+}
+
+impl Change<'_> {
+    fn failed(&self, errno: i32) -> HostError {
+        let source = io::Error::from_raw_os_error(errno);
+        match self {
+            Self::Write(action, path, _) | Self::Remove(action, path) => {
+                HostError::File { action, path: path.to_path_buf(), source }
+            }
+            Self::Sysctl(name) => HostError::Sysctl { name: (*name).to_string(), source },
+            Self::Command(command) => command_failed(command.clone(), 1, errno_text(errno)),
+        }
+    }
+
+    /// What stops it whatever it is about: no privilege, no space.
+    fn refused(&self, machine: &Machine) -> Option<HostError> {
+        let model = &machine.model;
+        if model.euid != 0 {
+            let errno = if matches!(self, Self::Write(..) | Self::Remove(..)) { EACCES } else { EPERM };
+            return Some(self.failed(errno));
+        }
+        let Self::Write(_, _, bytes) = self else { return None };
+        let full = model.faults.disk_full || *bytes as u64 > model.free_bytes;
+        full.then(|| self.failed(ENOSPC))
+    }
+}
+
+impl Rehearsal {
+    /// Makes one change: counts it against the faults, lets a second pass, and saves what came of it.
+    fn change<T>(
+        &self,
+        what: &Change<'_>,
+        make: impl FnOnce(&mut Machine) -> Result<T, HostError>,
+    ) -> Result<T, HostError> {
+        let outcome = self.attempt(what, make);
+        self.save()?;
+        outcome
+    }
+
+    fn attempt<T>(
+        &self,
+        what: &Change<'_>,
+        make: impl FnOnce(&mut Machine) -> Result<T, HostError>,
+    ) -> Result<T, HostError> {
+        let machine = &mut *self.machine.borrow_mut();
+        let mut failure = None;
+        if let Some(fault) = &mut machine.model.faults.change {
+            if fault.after > 0 {
+                fault.after -= 1;
+            } else {
+                let takes_effect = std::mem::replace(&mut fault.takes_effect, false);
+                failure = Some(what.failed(fault.errno));
+                if !fault.lasting {
+                    machine.model.faults.change = None;
+                }
+                if !takes_effect {
+                    return Err(failure.unwrap_or_else(|| what.failed(EPERM)));
+                }
+            }
+        }
+        if let Some(refusal) = what.refused(machine) {
+            return Err(refusal);
+        }
+        let made = make(machine)?;
+        pass(machine, 1)?;
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(made),
+        }
+    }
+}
+
+/// Lets time pass, and what happens by itself happen.
+fn pass(machine: &mut Machine, seconds: u64) -> Result<(), HostError> {
+    machine.model.clock += seconds;
+    gotosocial::tick(machine)
+}
+
+impl Observe for Rehearsal {
+    fn system(&self) -> Result<System, HostError> {
+        let model = &self.machine.borrow().model;
+        Ok(System {
+            release: model.release.clone(),
+            osreldate: model.osreldate,
+            machine_arch: model.machine_arch.clone(),
+            sse4_1: model.sse4_1 && model.machine_arch == "amd64",
+            euid: model.euid,
+            securelevel: model.securelevel,
+            jail: model.jail,
+            memory: model.memory,
+        })
+    }
+
+    fn entry(&self, path: &Path) -> Result<Option<Entry>, HostError> {
+        self.machine.borrow().files.entry(path)
+    }
+
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+        self.machine.borrow().files.read(path)
+    }
+
+    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
+        self.machine.borrow().files.read_from(path, offset, limit)
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
+        let mut names = self.machine.borrow().files.list(path)?;
+        if path == Path::new("/") {
+            names.retain(|name| Path::new("/").join(name) != Path::new(STATE_FOLDER));
+        }
+        Ok(names)
+    }
+
+    fn user(&self, name: &str) -> Result<Option<User>, HostError> {
+        Ok(accounts::users(&self.machine.borrow())?.into_iter().find(|user| user.name == name))
+    }
+
+    fn user_by_id(&self, uid: u32) -> Result<Option<User>, HostError> {
+        Ok(accounts::users(&self.machine.borrow())?.into_iter().find(|user| user.uid == uid))
+    }
+
+    fn group(&self, name: &str) -> Result<Option<Group>, HostError> {
+        Ok(accounts::groups(&self.machine.borrow())?.into_iter().find(|group| group.name == name))
+    }
+
+    fn group_by_id(&self, gid: u32) -> Result<Option<Group>, HostError> {
+        Ok(accounts::groups(&self.machine.borrow())?.into_iter().find(|group| group.gid == gid))
+    }
+
+    fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
+        Ok(self.machine.borrow().model.modules.contains(name))
+    }
+
+    fn sysctl(&self, name: &str) -> Result<Option<String>, HostError> {
+        Ok(kernel::sysctl(&self.machine.borrow().model, name))
+    }
+
+    fn rc_variable(&self, name: &str) -> Result<Option<String>, HostError> {
+        rc_conf::get(&self.machine.borrow(), name)
+    }
+
+    fn package(&self, name: &str) -> Result<Option<String>, HostError> {
+        let name = name.rsplit('/').next().unwrap_or(name);
+        Ok(self.machine.borrow().model.packages.get(name).cloned())
+    }
+
+    fn service(&self, name: &str) -> Result<ServiceState, HostError> {
+        services::state(&self.machine.borrow(), name)
+    }
+
+    fn listeners(&self) -> Result<Vec<Listener>, HostError> {
+        Ok(kernel::listeners(&self.machine.borrow().model))
+    }
+
+    fn free_bytes(&self, _path: &Path) -> Result<u64, HostError> {
+        let model = &self.machine.borrow().model;
+        Ok(if model.faults.disk_full { 0 } else { model.free_bytes })
+    }
+
+    fn resolve(&self, name: &str) -> Vec<IpAddr> {
+        self.machine.borrow().model.addresses_of(name)
+    }
+
+    fn addresses(&self) -> Result<Vec<IpAddr>, HostError> {
+        Ok(self.machine.borrow().model.addresses.clone())
+    }
+
+    fn now(&self) -> u64 {
+        self.machine.borrow().model.clock
+    }
+
+    fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError> {
+        Ok(kernel::bind(&self.machine.borrow().model, probe))
+    }
+
+    fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
+        let answer = web::answer(&mut self.machine.borrow_mut(), request);
+        // A first request can make the certificate authority issue a certificate, which is a file with an owner.
+        self.save().map_err(|error| WebFailure::Other(error.to_string()))?;
+        answer
+    }
+}
+
+impl Host for Rehearsal {
+    fn observe(&self) -> &dyn Observe {
+        self
+    }
+
+    fn write_file(&self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), HostError> {
+        let what = Change::Write("write", path, bytes.len());
+        self.change(&what, |machine| machine.files.write_file(path, bytes, mode, owner))
+    }
+
+    fn append_file(&self, path: &Path, bytes: &[u8]) -> Result<(), HostError> {
+        let what = Change::Write("append to", path, bytes.len());
+        self.change(&what, |machine| machine.files.append_file(path, bytes))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), HostError> {
+        self.change(&Change::Remove("rename", from), |machine| machine.files.rename(from, to))
+    }
+
+    fn make_directory(&self, path: &Path, mode: u32, owner: Owner) -> Result<(), HostError> {
+        let what = Change::Write("make the folder", path, 0);
+        self.change(&what, |machine| machine.files.make_directory(path, mode, owner))
+    }
+
+    fn make_symlink(&self, path: &Path, target: &Path) -> Result<(), HostError> {
+        let what = Change::Write("make the link", path, 0);
+        self.change(&what, |machine| machine.files.make_symlink(path, target))
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), HostError> {
+        self.change(&Change::Remove("remove", path), |machine| machine.files.remove(path))
+    }
+
+    fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
+        self.change(&Change::Remove("remove", path), |machine| machine.files.remove_tree(path))
+    }
+
+    fn local_path(&self, path: &Path) -> PathBuf {
+        self.machine.borrow().files.local_path(path)
+    }
+
+    fn add_group(&self, group: &Group) -> Result<(), HostError> {
+        let what = Change::Command(format!("pw groupadd {} -g {}", group.name, group.gid));
+        self.change(&what, |machine| accounts::add_group(machine, group))
+    }
+
+    fn delete_group(&self, name: &str) -> Result<(), HostError> {
+        let what = Change::Command(format!("pw groupdel {name}"));
+        self.change(&what, |machine| accounts::delete_group(machine, name))
+    }
+
+    fn add_user(&self, user: &User) -> Result<(), HostError> {
+        let what = Change::Command(format!("pw useradd {} -u {}", user.name, user.uid));
+        self.change(&what, |machine| accounts::add_user(machine, user))
+    }
+
+    fn delete_user(&self, name: &str) -> Result<(), HostError> {
+        let what = Change::Command(format!("pw userdel {name}"));
+        self.change(&what, |machine| accounts::delete_user(machine, name))
+    }
+
+    fn load_module(&self, name: &str) -> Result<(), HostError> {
+        let what = Change::Command(format!("kldload -n {name}"));
+        self.change(&what, |machine| kernel::load_module(&mut machine.model, name))
+    }
+
+    fn unload_module(&self, name: &str) -> Result<(), HostError> {
+        let what = Change::Command(format!("kldunload {name}"));
+        self.change(&what, |machine| kernel::unload_module(&mut machine.model, name))
+    }
+
+    fn set_sysctl(&self, name: &str, value: &str) -> Result<(), HostError> {
+        self.change(&Change::Sysctl(name), |machine| {
+            kernel::set_sysctl(&mut machine.model, name, value).map_err(|errno| kernel::sysctl_failed(name, errno))
+        })
+    }
+
+    fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError> {
+        let what = match value {
+            Some(value) => Change::Command(format!("sysrc {name}={value}")),
+            None => Change::Command(format!("sysrc -x {name}")),
+        };
+        self.change(&what, |machine| rc_conf::set(machine, name, value))
+    }
+
+    fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
+        let what = Change::Command(format!("service {name}"));
+        self.change(&what, |machine| services::act(machine, name, action))
+    }
+
+    fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
+        if gotosocial_admin::only_looks(&invocation.arguments) {
+            let outcome = gotosocial_admin::run(&mut self.machine.borrow_mut(), invocation);
+            self.save()?;
+            return outcome;
+        }
+        let what = Change::Command(invocation.program.display().to_string());
+        self.change(&what, |machine| gotosocial_admin::run(machine, invocation))
+    }
+
+    /// The lock is on the folder of the state, so that neither a file nor a time stamp is touched; `path` and `note` are
+    /// not used. Holding it, the rehearsal takes over what another command has left in the state.
+    fn lock(&self, _path: &Path, _note: &str) -> Result<Box<dyn Any>, HostError> {
+        let folder = self.folder().join(STATE_FOLDER.trim_start_matches('/'));
+        let file = File::open(&folder).map_err(HostError::file("lock", &folder))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => {
+                self.reload()?;
+                Ok(Box::new(lock))
+            }
+            Err((_, Errno::EWOULDBLOCK)) => {
+                Err(HostError::Locked { holder: format!("in the rehearsal {}", self.folder().display()) })
+            }
+            Err((_, errno)) => Err(HostError::file("lock", &folder)(errno.into())),
+        }
+    }
+
+    fn sleep(&self, time: Duration) {
+        // A wait of less than a second still moves the clock, so that whoever polls gets somewhere.
+        let seconds = time.as_millis().div_ceil(1000).max(1);
+        let passed = pass(&mut self.machine.borrow_mut(), u64::try_from(seconds).unwrap_or(u64::MAX / 2));
+        // Waiting cannot fail; what could not be written now shows at the next change.
+        let _ = passed.and_then(|()| self.save());
+    }
+}

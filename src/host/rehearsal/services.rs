@@ -1,0 +1,114 @@
+//! `service NAME …`: the scripts must be there and executable; what they start is modelled here and, for
+//! GoToSocial, in [`gotosocial`].
+
+use std::path::{Path, PathBuf};
+
+use super::super::{HostError, ServiceAction, ServiceState};
+use super::machine::{Machine, command_failed};
+use super::{boot, gotosocial, rc_conf};
+
+const GOTOSOCIAL: &str = "gotosocial";
+const GUARDS: [&str; 2] = ["gts_portacl_guard", "gts_portacl_guard_late"];
+const FOLDERS: [&str; 2] = ["/etc/rc.d", "/usr/local/etc/rc.d"];
+
+fn script(machine: &Machine, name: &str) -> Option<PathBuf> {
+    FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| machine.is_executable(path))
+}
+
+/// Whether service(8) finds a script of that name.
+pub(super) fn has_script(machine: &Machine, name: &str) -> bool {
+    script(machine, name).is_some()
+}
+
+fn enabled(machine: &Machine, name: &str) -> Result<bool, HostError> {
+    let variable = if GUARDS.contains(&name) { "gts_portacl_guard_enable".into() } else { format!("{name}_enable") };
+    rc_conf::is_yes(machine, name, &variable)
+}
+
+/// `service NAME onestatus`.
+pub(super) fn state(machine: &Machine, name: &str) -> Result<ServiceState, HostError> {
+    if !has_script(machine, name) {
+        return Ok(ServiceState::Missing);
+    }
+    if GUARDS.contains(&name) {
+        let open = boot::ports_are_open(machine)?;
+        return Ok(if open { ServiceState::Stopped } else { ServiceState::Running { pid: None } });
+    }
+    let pid = match name {
+        GOTOSOCIAL => gotosocial::pid(&machine.model),
+        _ => machine.model.services.get(name).copied(),
+    };
+    Ok(pid.map_or(ServiceState::Stopped, |pid| ServiceState::Running { pid: Some(pid) }))
+}
+
+/// `service NAME start`, `onestop` or `reload`.
+pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> Result<(), HostError> {
+    let verb = match action {
+        ServiceAction::Start => "start",
+        ServiceAction::Stop => "onestop",
+        ServiceAction::Reload => "reload",
+    };
+    let command = format!("service {name} {verb}");
+    if !has_script(machine, name) {
+        let text = format!(
+            "{name} does not exist in /etc/rc.d or the local startup directories (/usr/local/etc/rc.d), or is not \
+             executable"
+        );
+        return Err(command_failed(command, 1, text));
+    }
+    // Of a disabled service rc.subr(8) only says so, with exit status 0.
+    if action != ServiceAction::Stop && !enabled(machine, name)? {
+        return Ok(());
+    }
+    if GUARDS.contains(&name) {
+        return match action {
+            ServiceAction::Start if !boot::guard(machine)? => {
+                Err(command_failed(command, 1, format!("{name}: OPEN PORTS")))
+            }
+            ServiceAction::Start | ServiceAction::Stop => Ok(()),
+            ServiceAction::Reload => Err(unknown_directive(command, "reload")),
+        };
+    }
+    if name == GOTOSOCIAL {
+        return match action {
+            ServiceAction::Start => gotosocial::start(machine, &command),
+            ServiceAction::Stop => gotosocial::stop(machine),
+            ServiceAction::Reload => Err(unknown_directive(command, "reload")),
+        };
+    }
+    let running = machine.model.services.get(name).copied();
+    match (action, running) {
+        (ServiceAction::Start, Some(pid)) => {
+            Err(command_failed(command, 1, format!("{name} already running?  (pid={pid}).")))
+        }
+        (ServiceAction::Start, None) => {
+            let pid = machine.model.take_pid();
+            machine.model.services.insert(name.to_string(), pid);
+            Ok(())
+        }
+        (ServiceAction::Stop, Some(_)) => {
+            machine.model.services.remove(name);
+            Ok(())
+        }
+        (ServiceAction::Reload, Some(_)) => Ok(()),
+        (ServiceAction::Stop | ServiceAction::Reload, None) => {
+            Err(command_failed(command, 1, format!("{name} not running?")))
+        }
+    }
+}
+
+fn unknown_directive(command: String, verb: &str) -> HostError {
+    command_failed(command, 1, format!("unknown directive '{verb}'."))
+}
+
+/// Starts what is enabled, as rc(8) does at boot. A service that fails does not stop the others.
+pub(super) fn start_enabled(machine: &mut Machine) -> Result<(), HostError> {
+    for folder in FOLDERS {
+        for name in machine.files.list(Path::new(folder))? {
+            if !GUARDS.contains(&name.as_str()) {
+                let _ = act(machine, &name, ServiceAction::Start);
+            }
+        }
+    }
+    Ok(())
+}
