@@ -4,6 +4,12 @@
 //! [`change`]s, which are pure data, wanted by [`parts`]. One executor applies them, with a journal; [`check`]s then
 //! prove the result on the running system. `docs/architecture.md` describes the house.
 
+pub mod change;
+pub mod check;
+pub mod cli;
+pub mod deployment;
 pub mod host;
 pub mod parts;
 pub mod portacl;
+pub mod release;
+pub mod templates;

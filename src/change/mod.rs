@@ -273,9 +273,9 @@ impl Change {
     #[must_use]
     pub fn detail(&self) -> String {
         match self {
-            Self::Directory { mode, owner, .. } => format!("mode {mode:04o}, owner {}:{}", owner.uid, owner.gid),
+            Self::Directory { mode, owner, .. } => format!("mode {mode:04o}, {}", owned_by(*owner)),
             Self::File { content, mode, owner, .. } => {
-                format!("{} bytes, mode {mode:04o}, owner {}:{}", content.size, owner.uid, owner.gid)
+                format!("{} bytes, mode {mode:04o}, {}", content.size, owned_by(*owner))
             }
             Self::Symlink { target, .. } => format!("-> {}", target.display()),
             Self::Group { group } => format!("gid {}", group.gid),
@@ -296,6 +296,12 @@ impl Change {
             Self::Account { account } => format!("{}, administrator, with a random password", account.email),
         }
     }
+}
+
+/// An owner as ls(1) would show it, as far as it is known before the account is there.
+fn owned_by(owner: Owner) -> String {
+    let name = |id: u32, root: &str| if id == 0 { root.to_owned() } else { id.to_string() };
+    format!("{}:{}", name(owner.uid, "root"), name(owner.gid, "wheel"))
 }
 
 /// A path as text for people and for JSON.

@@ -21,6 +21,7 @@ use std::path::Path;
 
 pub use error::HostError;
 pub use facts::{Entry, Group, Jail, Listener, Owner, ServiceState, System, User};
+pub use freebsd::{BIND_PROBE_ARGUMENT, bind_probe_child};
 pub use network::{BindOutcome, BindProbe, Family, ServedCertificate, WebAnswer, WebFailure, WebRequest};
 pub use operations::{Invocation, Output, ServiceAction};
 
@@ -271,4 +272,12 @@ pub trait Host: Observe {
 
     /// Waits. A rehearsal moves its model's clock instead.
     fn sleep(&self, time: std::time::Duration);
+}
+
+/// The host that this program runs on.
+///
+/// # Errors
+/// [`HostError::NotFreeBsd`] on any other system.
+pub fn this_machine() -> Result<Box<dyn Host>, HostError> {
+    Ok(Box::new(freebsd::FreeBsd::new()?))
 }

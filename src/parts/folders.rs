@@ -32,7 +32,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, service: Owner) -> Result<Vec<S
         system("/usr/local/etc/rc.d"),
         system("/usr/local/etc/newsyslog.conf.d"),
         system("/usr/local/libexec"),
-        ours("/var/db/gts-bootstrap".into(), 0o700, Owner::ROOT),
+        // Its parent is made by the journal, before the first change.
         ours("/var/db/gts-bootstrap/written".into(), 0o700, Owner::ROOT),
         ours(layout.records.clone(), 0o755, Owner::ROOT),
         ours(layout.config_folder(), 0o750, root_group),

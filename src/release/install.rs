@@ -58,9 +58,7 @@ pub fn fetch(
     let staging = Staging::create(destination_parent, destination_name)?;
     progress.begin(&locked.asset, stream.size().or(locked.size));
     let watched = Watched { stream, progress };
-    let pass = unpack(watched, &staging.path, limits, |error| {
-        stream_error(error, &place)
-    })?;
+    let pass = unpack(watched, &staging.path, limits, |error| stream_error(error, &place))?;
     progress.done();
 
     let asset = || locked.asset.clone();

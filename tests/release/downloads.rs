@@ -265,13 +265,7 @@ fn after_silence_the_download_goes_on() {
         None => Reply::ok(archive).cut(9000).stalled(),
         Some(start) => Reply::partial(archive, start),
     });
-    install_from(
-        &mirror_at(&server),
-        &lock(&honest()),
-        &Limits::default(),
-        &impatient(6),
-    )
-    .unwrap();
+    install_from(&mirror_at(&server), &lock(&honest()), &Limits::default(), &impatient(6)).unwrap();
 }
 
 #[test]
@@ -318,19 +312,12 @@ fn plain_http_is_taken_with_a_pin_and_refused_without() {
     };
     let watch = Watch::default();
     let resolve = |request: &Request<'_>| resolve(request, &mirror_at(&server), &hasty(1), &watch);
-    assert!(matches!(
-        resolve(&request),
-        Err(Error::HttpWithoutPin { .. })
-    ));
+    assert!(matches!(resolve(&request), Err(Error::HttpWithoutPin { .. })));
     assert!(server.requests().is_empty());
     request.pinned = Some(expected.sha256);
     let locked = resolve(&request).unwrap();
     assert_eq!(locked.sha256, expected.sha256);
     assert_eq!(locked.url, format!("{}/v0.19.2/{ASSET}", server.url()));
-    assert_eq!(
-        watch.bytes.get(),
-        0,
-        "only a download that was begun is counted"
-    );
+    assert_eq!(watch.bytes.get(), 0, "only a download that was begun is counted");
     install_from(&mirror_at(&server), &locked, &Limits::default(), &hasty(1)).unwrap();
 }

@@ -54,6 +54,10 @@ impl FreeBsd {
 }
 
 impl Observe for FreeBsd {
+    fn local_path(&self, path: &Path) -> PathBuf {
+        self.files.local_path(path)
+    }
+
     fn system(&self) -> Result<System, HostError> {
         let machine_arch = sysctls::required("hw.machine_arch")?;
         let jail = match (sysctls::number("security.jail.jailed")?, sysctls::number("security.jail.vnet")?) {
@@ -206,10 +210,6 @@ impl Host for FreeBsd {
 
     fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
         self.files.remove_tree(path)
-    }
-
-    fn local_path(&self, path: &Path) -> PathBuf {
-        self.files.local_path(path)
     }
 
     fn add_group(&self, group: &Group) -> Result<(), HostError> {

@@ -106,6 +106,10 @@ fn pass(machine: &mut Machine, seconds: u64) -> Result<(), HostError> {
 }
 
 impl Observe for Rehearsal {
+    fn local_path(&self, path: &Path) -> PathBuf {
+        self.machine.borrow().files.local_path(path)
+    }
+
     fn system(&self) -> Result<System, HostError> {
         let model = &self.machine.borrow().model;
         Ok(System {
@@ -245,10 +249,6 @@ impl Host for Rehearsal {
 
     fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
         self.change(&Change::Remove("remove", path), |machine| machine.files.remove_tree(path))
-    }
-
-    fn local_path(&self, path: &Path) -> PathBuf {
-        self.machine.borrow().files.local_path(path)
     }
 
     fn add_group(&self, group: &Group) -> Result<(), HostError> {

@@ -44,6 +44,7 @@ pub mod model;
 mod rc_conf;
 mod rc_script;
 mod services;
+pub mod stand_in_release;
 mod sysctl_file;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,71 @@
+//! `check`: proof on the running system, at any time.
+
+use clap::Args;
+
+use super::Global;
+use super::exit::Exit;
+use super::install::Stop;
+use super::open::Opened;
+use super::report::{self, Report};
+use super::screen::Screen;
+use crate::check::{self, installation};
+use crate::deployment::{Answers, Layout, Secrets};
+use crate::host::Owner;
+use crate::parts::account;
+use crate::parts::answers::Lock;
+
+/// What `check` takes: nothing of its own.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Arguments {}
+
+/// Runs `check`.
+#[must_use]
+pub fn run(global: &Global, _arguments: &Arguments, screen: &Screen) -> Exit {
+    let mut report = Report::new("check");
+    match findings(global, screen, &mut report) {
+        Ok(exit) => report.finish(screen, exit),
+        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+    }
+}
+
+fn findings(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
+    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let host = opened.host();
+    let layout = Layout::default();
+    let failed = |why: String| Stop::new(Exit::Check, why);
+    let lock = Lock::of_host(host.observe(), &layout).map_err(|error| failed(error.to_string()))?.ok_or_else(|| {
+        failed("GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`".to_owned())
+    })?;
+    let read = |path: &std::path::Path| -> Result<Option<String>, Stop> {
+        let bytes = host.read(path).map_err(|error| failed(error.to_string()))?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    };
+    let path = layout.answers();
+    let text = read(&path)?
+        .ok_or_else(|| failed(format!("{} is missing; run `gts-bootstrap install --answers FILE`", path.display())))?;
+    let secrets = match read(&layout.secrets())? {
+        Some(text) => Secrets::parse(&text, &layout.secrets().display().to_string()).map_err(|errors| {
+            Stop::new(Exit::Usage, errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        })?,
+        None => Secrets::default(),
+    };
+    let deployment = Answers::parse(&text, &path.display().to_string())
+        .map_err(|error| vec![error])
+        .and_then(|answers| answers.deployment(&secrets))
+        .map_err(|errors| {
+            Stop::new(Exit::Usage, errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        })?;
+    let owner = host
+        .user(account::NAME)
+        .map_err(|error| failed(error.to_string()))?
+        .map(|user| Owner { uid: user.uid, gid: user.gid })
+        .ok_or_else(|| failed("the user gotosocial is gone; run `gts-bootstrap install`".to_owned()))?;
+    let found = installation::check(host.observe(), &deployment, &layout, &lock.release.version, owner)
+        .map_err(|error| failed(format!("the checks could not be run: {error}")))?;
+    let rest = found.checks.get(found.matrix.len()..).unwrap_or_default();
+    report::show_checks(screen, &format!("Checks for {}", deployment.host), rest, true);
+    report::show_matrix(screen, &found.matrix);
+    let exit = if check::failed(&found.checks) { Exit::Check } else { Exit::Done };
+    report.checks = found.checks;
+    Ok(exit)
+}

@@ -1,0 +1,110 @@
+//! The dialogue: as few questions as can be, and the consent.
+
+use std::io;
+
+use dialoguer::{Input, theme::SimpleTheme};
+
+use super::report::{self, wrap};
+use super::screen::{Screen, Tone};
+use crate::change::Plan;
+use crate::deployment::{Answers, Deployment, EmailAddress, HostName, UserName};
+
+/// What somebody said to a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Go on.
+    Yes,
+    /// Change nothing.
+    No,
+}
+
+/// Asks for what has no good default, and puts it into the answers.
+///
+/// # Errors
+/// The terminal went away, or the answers cannot take a value.
+pub fn ask(screen: &Screen, answers: &mut Answers) -> Result<(), String> {
+    screen.line(&wrap(
+        "Three questions; everything else has a good default (see docs/answers.md). Ctrl-C leaves everything as it is.",
+        0,
+    ));
+    screen.line(&screen.paint(Tone::Dim, "The name under which this server is reached. It can never be changed."));
+    let host = question::<HostName>("Host name", false)?;
+    set(answers, "host", &host)?;
+    screen.line(
+        &screen.paint(Tone::Dim, "Let's Encrypt writes to this address if something is wrong with the certificate."),
+    );
+    let email = question::<EmailAddress>("Mail address", false)?;
+    set(answers, "tls.email", &email)?;
+    screen.line(
+        &screen.paint(Tone::Dim, "The first account gets administrator rights. Leave it empty to make it later."),
+    );
+    let username = question::<UserName>("User name of the administrator", true)?;
+    if !username.is_empty() {
+        set(answers, "admin.username", &username)?;
+        set(answers, "admin.email", &email)?;
+    }
+    Ok(())
+}
+
+/// One question, asked again until the answer is valid.
+fn question<T>(prompt: &str, may_be_empty: bool) -> Result<String, String>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    Input::<String>::with_theme(&SimpleTheme)
+        .with_prompt(prompt)
+        .allow_empty(may_be_empty)
+        .validate_with(|text: &String| -> Result<(), String> {
+            if may_be_empty && text.is_empty() {
+                return Ok(());
+            }
+            text.parse::<T>().map(drop).map_err(|error| error.to_string())
+        })
+        .interact_text()
+        .map_err(|error| format!("no answer could be had: {error}"))
+}
+
+fn set(answers: &mut Answers, key: &str, value: &str) -> Result<(), String> {
+    let quoted = serde_json::to_string(value).map_err(|error| error.to_string())?;
+    answers.set(&format!("{key}={quoted}")).map_err(|error| error.to_string())
+}
+
+/// Asks for consent to a plan.
+///
+/// # Errors
+/// The terminal went away.
+pub fn consent(screen: &Screen, plan: &Plan, deployment: &Deployment) -> io::Result<Consent> {
+    loop {
+        let answer: String = Input::with_theme(&SimpleTheme)
+            .with_prompt("Apply? [y]es [n]o [p]lan again [e]xplain")
+            .allow_empty(true)
+            .interact_text()
+            .map_err(io::Error::from)?;
+        match answer.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => return Ok(Consent::Yes),
+            "n" | "no" | "q" | "quit" => return Ok(Consent::No),
+            "p" | "plan" => report::show_plan(screen, plan),
+            "e" | "explain" => explain(screen, deployment),
+            _ => screen.line("Please type y, n, p or e."),
+        }
+    }
+}
+
+fn explain(screen: &Screen, deployment: &Deployment) {
+    for paragraph in [
+        format!(
+            "GoToSocial runs as the user gotosocial, who may do nothing else on this host. The kernel module mac_portacl lets \
+             that one user bind ports 80 and 443, and nobody but root any other port below 1024. Afterwards this is proved: \
+             child processes try to bind as gotosocial and as nobody. {} gets its certificate from Let's Encrypt.",
+            deployment.host
+        ),
+        "Every change is written to a journal before it is made. If one fails, all before it are taken back, in reverse order. \
+         After a power cut the next run tidies up and goes on. Lines of others in loader.conf, sysctl.conf and rc.conf stay."
+            .to_owned(),
+        "Signs: + is made, ~ is changed, ? is tried and leaves nothing, > is started, x is stopped.".to_owned(),
+    ] {
+        screen.line(&wrap(&paragraph, 0));
+        screen.line("");
+    }
+}

@@ -1,0 +1,104 @@
+//! Where the answers and the secrets come from.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::super::dialogue;
+use super::super::exit::Exit;
+use super::super::screen::Screen;
+use super::{Arguments, Stop};
+use crate::deployment::{Answers, Deployment, Layout, Secrets, secrets_file};
+use crate::host::Host;
+
+/// What is wanted, and the texts that say so.
+pub(super) struct Inputs {
+    pub(super) deployment: Deployment,
+    /// For the record on the host.
+    pub(super) answers: String,
+    pub(super) secrets: Secrets,
+}
+
+impl Inputs {
+    /// Gathers the answers: a file that was named, else those of an earlier installation, else the dialogue.
+    pub(super) fn gather(
+        host: &dyn Host,
+        layout: &Layout,
+        arguments: &Arguments,
+        may_ask: bool,
+        screen: &Screen,
+    ) -> Result<Self, Stop> {
+        let mut answers = base(host, layout, arguments)?;
+        let usage = |why: String| Stop::new(Exit::Usage, why);
+        let options = [("release.version", &arguments.release), ("release.sha256", &arguments.sha256)];
+        let named =
+            options.into_iter().filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}=\"{value}\"")));
+        for setting in arguments.set.iter().cloned().chain(named) {
+            answers.set(&setting).map_err(|error| usage(format!("--set {setting}: {error}")))?;
+        }
+        let nothing_said = answers.to_text().trim().is_empty();
+        if nothing_said && may_ask {
+            dialogue::ask(screen, &mut answers)
+                .map_err(|error| Stop::new(Exit::NotConfirmed, format!("{error}; nothing was changed")))?;
+        } else if nothing_said && !arguments.yes && !arguments.plan {
+            return Err(Stop::new(
+                Exit::NotConfirmed,
+                "nothing was changed: there is no terminal to ask on and there are no answers. Give --answers FILE (see \
+                 examples/direct.toml) with --yes or --plan",
+            ));
+        }
+        let secrets = secrets(host, layout, arguments)?;
+        let deployment = answers.deployment(&secrets).map_err(|errors| {
+            let list: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
+            usage(format!("the answers cannot be used:\n{}", list.join("\n")))
+        })?;
+        Ok(Self { deployment, answers: answers.to_text(), secrets })
+    }
+}
+
+fn base(host: &dyn Host, layout: &Layout, arguments: &Arguments) -> Result<Answers, Stop> {
+    let usage = |why: String| Stop::new(Exit::Usage, why);
+    if let Some(file) = &arguments.answers {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| usage(format!("cannot read the answers file {}: {error}", file.display())))?;
+        return Answers::parse(&text, &file.display().to_string()).map_err(|error| usage(error.to_string()));
+    }
+    let path = layout.answers();
+    let there = host.read(&path).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+    match there {
+        Some(bytes) => {
+            let text = String::from_utf8(bytes).map_err(|_| usage(format!("{} is not UTF-8 text", path.display())))?;
+            Answers::parse(&text, &path.display().to_string()).map_err(|error| usage(error.to_string()))
+        }
+        None => Ok(Answers::empty()),
+    }
+}
+
+/// Secrets: those on the host, under those beside the answers file, under those in the environment.
+fn secrets(host: &dyn Host, layout: &Layout, arguments: &Arguments) -> Result<Secrets, Stop> {
+    let usage = |why: String| Stop::new(Exit::Usage, why);
+    let parse = |text: &str, name: &Path| {
+        Secrets::parse(text, &name.display().to_string())
+            .map_err(|errors| usage(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+    };
+    let mut secrets = Secrets::default();
+    let path = layout.secrets();
+    if let Some(bytes) = host.read(&path).map_err(|error| Stop::new(Exit::Failed, error.to_string()))? {
+        secrets = parse(&String::from_utf8_lossy(&bytes), &path)?;
+    }
+    if let Some(file) = arguments.answers.as_deref().map(secrets_file)
+        && let Ok(metadata) = std::fs::metadata(&file)
+    {
+        if metadata.permissions().mode() & 0o077 != 0 {
+            return Err(usage(format!(
+                "{} holds secrets and can be read by others; `chmod 600` it first, and change what stands in it",
+                file.display()
+            )));
+        }
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| usage(format!("cannot read the secrets file {}: {error}", file.display())))?;
+        secrets = secrets.overlaid_with(parse(&text, &file)?);
+    }
+    let environment = Secrets::from_environment(std::env::vars_os())
+        .map_err(|errors| usage(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+    Ok(secrets.overlaid_with(environment))
+}

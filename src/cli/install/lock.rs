@@ -1,0 +1,143 @@
+//! The lock: which bytes the answers come to.
+
+use semver::Version;
+
+use super::super::exit::Exit;
+use super::super::open::Opened;
+use super::super::progress::Progress;
+use super::super::screen::Screen;
+use super::{Arguments, Stop};
+use crate::change::Reporter;
+use crate::deployment::{Deployment, Layout, Variant, VersionWish};
+use crate::host::Host;
+use crate::host::rehearsal::stand_in_release::StandIn;
+use crate::parts::answers::Lock;
+use crate::parts::release::intact;
+use crate::release::{self, Arch, LockedRelease, Request, Sha256Digest, Source, WantedVersion};
+
+/// Where the release comes from in this run.
+pub(super) struct Chosen {
+    source: Option<Source>,
+    /// Serves the source for as long as it is needed.
+    _stand_in: Option<StandIn>,
+}
+
+impl Chosen {
+    /// The source; `None` if the release is there already.
+    pub(super) fn release_source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+
+    /// Whether certificate authorities are needed to verify it.
+    pub(super) fn over_https(&self) -> bool {
+        matches!(&self.source, Some(Source::Upstream { base_url } | Source::MirrorUrl { base_url }) if base_url.is_https())
+    }
+}
+
+/// Chooses the source: the mirror that was named, upstream, or on a rehearsal the stand-in.
+pub(super) fn source(
+    opened: &Opened,
+    arguments: &Arguments,
+    deployment: &Deployment,
+    earlier: Option<&Lock>,
+) -> Result<Chosen, Stop> {
+    let failed = |why: String| Stop::new(Exit::Failed, why);
+    let usage = |why: String| Stop::new(Exit::Usage, why);
+    // A release that is there and intact needs no source: a re-run works without network, and at once.
+    if let Some(lock) = earlier {
+        let directory = Layout::default().release(&lock.release.version);
+        if satisfies(&lock.release, deployment, opened.host())?
+            && intact(opened.host().observe(), &directory, &lock.release)
+        {
+            return Ok(Chosen { source: None, _stand_in: None });
+        }
+    }
+    if let Some(mirror) = &arguments.mirror {
+        let local = std::fs::canonicalize(mirror).ok().map(|path| path.display().to_string());
+        let text = if mirror.contains("://") { mirror.clone() } else { local.unwrap_or_else(|| mirror.clone()) };
+        let source = Source::mirror(&text).map_err(|error| usage(error.to_string()))?;
+        return Ok(Chosen { source: Some(source), _stand_in: None });
+    }
+    if !opened.is_rehearsal() {
+        return Ok(Chosen { source: Some(Source::upstream()), _stand_in: None });
+    }
+    let asked: Vec<Version> = match &deployment.release.version {
+        VersionWish::Exact(version) => vec![version.clone()],
+        VersionWish::Latest => earlier.map(|lock| lock.release.version.clone()).into_iter().collect(),
+    };
+    let stand_in = StandIn::start(&asked)
+        .map_err(|error| failed(format!("the rehearsal's stand-in release cannot be served on loopback: {error}")))?;
+    let source = stand_in.source().map_err(|error| failed(error.to_string()))?;
+    Ok(Chosen { source: Some(source), _stand_in: Some(stand_in) })
+}
+
+/// Turns the answers into a lock, or keeps the one that is there.
+pub(super) fn resolve(
+    host: &dyn Host,
+    layout: &Layout,
+    deployment: &Deployment,
+    earlier: Option<&Lock>,
+    chosen: &Chosen,
+    screen: &Screen,
+) -> Result<Lock, Stop> {
+    let failed = |why: String| Stop::new(Exit::Failed, why);
+    let Some(source) = &chosen.source else {
+        return earlier.cloned().ok_or_else(|| failed(format!("there is no {}", layout.lock().display())));
+    };
+    let pinned = pin(deployment)?;
+    let request = Request {
+        version: match &deployment.release.version {
+            VersionWish::Latest => WantedVersion::Latest,
+            VersionWish::Exact(version) => WantedVersion::Exact(version.clone()),
+        },
+        prereleases: deployment.release.prereleases,
+        arch: arch(host)?,
+        variant: variant(host, deployment)?,
+        pinned,
+        locked: earlier.map(|lock| &lock.release),
+    };
+    let progress = Progress::new(screen);
+    let release = release::resolve(&request, source, &release::HttpClient::default(), progress.progress())
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(Lock::new(deployment, release))
+}
+
+/// Whether a lock is what these answers come to.
+fn satisfies(lock: &LockedRelease, deployment: &Deployment, host: &dyn Host) -> Result<bool, Stop> {
+    let version = match &deployment.release.version {
+        VersionWish::Latest => true,
+        VersionWish::Exact(version) => *version == lock.version,
+    };
+    Ok(version
+        && lock.arch == arch(host)?
+        && lock.variant == variant(host, deployment)?
+        && pin(deployment)?.is_none_or(|pin| pin == lock.sha256))
+}
+
+fn pin(deployment: &Deployment) -> Result<Option<Sha256Digest>, Stop> {
+    deployment
+        .release
+        .sha256
+        .as_ref()
+        .map(|text| text.to_string().parse().map_err(|error: release::Error| Stop::new(Exit::Usage, error.to_string())))
+        .transpose()
+}
+
+fn arch(host: &dyn Host) -> Result<Arch, Stop> {
+    let system = host.system().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+    match system.machine_arch.as_str() {
+        "aarch64" => Ok(Arch::Arm64),
+        // The preflight has refused everything else by name.
+        _ => Ok(Arch::Amd64),
+    }
+}
+
+fn variant(host: &dyn Host, deployment: &Deployment) -> Result<release::Variant, Stop> {
+    let system = host.system().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+    let needs_nowasm = system.machine_arch == "amd64" && !system.sse4_1;
+    Ok(match deployment.release.variant {
+        Variant::NoWasm => release::Variant::Nowasm,
+        Variant::Auto if needs_nowasm => release::Variant::Nowasm,
+        Variant::Auto | Variant::Default => release::Variant::Default,
+    })
+}

@@ -1,0 +1,100 @@
+//! The command line: what can be asked for, and what the program says to people and to other programs.
+
+pub mod check;
+pub mod dialogue;
+pub mod exit;
+pub mod install;
+pub mod open;
+pub mod progress;
+pub mod rehearsal;
+pub mod report;
+pub mod screen;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use exit::Exit;
+use screen::Screen;
+
+/// Installs GoToSocial on FreeBSD, and proves that it can be trusted there.
+#[derive(Debug, Parser)]
+#[command(name = "gts-bootstrap", version, max_term_width = 100, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, or nothing to do; 1 failed and undone (or, said plainly, not undone); 2 usage \
+                          or bad answers; 3 a check failed; 4 not confirmed; 5 a reboot is needed";
+
+/// What applies to every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Do everything in the folder DIR, on a model of FreeBSD, without root and without internet
+    #[arg(long, global = true, value_name = "DIR")]
+    pub rehearse: Option<PathBuf>,
+    /// Print one JSON object on standard output; texts for people go to standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Colours: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Say more: what passed, and what a change consists of
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say only what needs attention
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The subcommands.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Install GoToSocial, or what is missing of it
+    Install(install::Arguments),
+    /// Prove on the running system that everything is as it should be: bind check, health, certificate
+    Check(check::Arguments),
+    /// Act on the model of a rehearsal
+    #[command(subcommand)]
+    Rehearsal(rehearsal::Action),
+}
+
+/// Runs the program with these arguments.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help and version as "errors" too, with exit code 0.
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            if error.print().is_err() {
+                return Exit::Failed.into();
+            }
+            return code.into();
+        }
+    };
+    let screen = Screen::new(&cli.global);
+    let code = match &cli.command {
+        Command::Install(arguments) => install::run(&cli.global, arguments, &screen),
+        Command::Check(arguments) => check::run(&cli.global, arguments, &screen),
+        Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),
+    };
+    code.into()
+}

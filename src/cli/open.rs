@@ -1,0 +1,43 @@
+//! Which host is meant: this FreeBSD, or a rehearsal.
+
+use super::Global;
+use crate::host::Host;
+use crate::host::rehearsal::Rehearsal;
+
+/// The host of this run.
+pub enum Opened {
+    /// A folder.
+    Rehearsal(Box<Rehearsal>),
+    /// This machine.
+    Real(Box<dyn Host>),
+}
+
+impl Opened {
+    /// Opens the host that the arguments name.
+    ///
+    /// # Errors
+    /// In words: the folder is no rehearsal, or this is not FreeBSD.
+    pub fn open(global: &Global) -> Result<Self, String> {
+        match &global.rehearse {
+            Some(folder) => Rehearsal::open(folder)
+                .map(|rehearsal| Self::Rehearsal(Box::new(rehearsal)))
+                .map_err(|error| error.to_string()),
+            None => crate::host::this_machine().map(Self::Real).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// The host itself.
+    #[must_use]
+    pub fn host(&self) -> &dyn Host {
+        match self {
+            Self::Rehearsal(rehearsal) => rehearsal.as_ref(),
+            Self::Real(host) => host.as_ref(),
+        }
+    }
+
+    /// Whether it is a rehearsal.
+    #[must_use]
+    pub fn is_rehearsal(&self) -> bool {
+        matches!(self, Self::Rehearsal(_))
+    }
+}

@@ -1,0 +1,136 @@
+//! What people read: where it goes, how much of it, and in which colours.
+
+use std::io::{IsTerminal, Write};
+
+use super::{Color, Global};
+
+/// How a piece of text is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// As it is.
+    Plain,
+    /// A heading.
+    Heading,
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Caution,
+    /// Wrong.
+    Bad,
+    /// Wrong, and dangerous.
+    Alarm,
+    /// Less important.
+    Dim,
+}
+
+impl Tone {
+    fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Heading => Some("1"),
+            Self::Good => Some("32"),
+            Self::Caution => Some("33"),
+            Self::Bad => Some("31"),
+            Self::Alarm => Some("1;37;41"),
+            Self::Dim => Some("2"),
+        }
+    }
+}
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Only what needs attention.
+    Quiet,
+    /// The usual.
+    Normal,
+    /// Everything.
+    Verbose,
+}
+
+/// Where people read.
+#[derive(Debug, Clone)]
+pub struct Screen {
+    level: Level,
+    color: bool,
+    json: bool,
+}
+
+impl Screen {
+    /// The screen that these arguments ask for. With `--json` people's text goes to standard error.
+    #[must_use]
+    pub fn new(global: &Global) -> Self {
+        let terminal = if global.json { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
+        let color = match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                terminal
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
+        };
+        let level = if global.quiet {
+            Level::Quiet
+        } else if global.verbose {
+            Level::Verbose
+        } else {
+            Level::Normal
+        };
+        Self { level, color, json: global.json }
+    }
+
+    /// Whether this level is said.
+    #[must_use]
+    pub fn says(&self, level: Level) -> bool {
+        self.level >= level
+    }
+
+    /// Whether standard output is for `--json`.
+    #[must_use]
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// A text in its tone.
+    #[must_use]
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        match tone.code() {
+            Some(code) if self.color => format!("\x1b[{code}m{text}\x1b[0m"),
+            _ => text.to_owned(),
+        }
+    }
+
+    /// A line of the result, at the usual level.
+    pub fn line(&self, text: &str) {
+        self.line_at(Level::Normal, text);
+    }
+
+    /// A line of the result, at a level.
+    pub fn line_at(&self, level: Level, text: &str) {
+        if !self.says(level) {
+            return;
+        }
+        // A reader that has gone away (`| head`) is no reason to stop half-way through a change.
+        if self.json {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        } else {
+            let _ = writeln!(std::io::stdout(), "{text}");
+        }
+    }
+
+    /// A line that needs attention: always said, on standard error.
+    pub fn attention(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+
+    /// An error: what happened, to what, why, and what to do next.
+    pub fn error(&self, text: &str) {
+        self.attention(&format!("{} {text}", self.paint(Tone::Bad, "gts-bootstrap:")));
+    }
+
+    /// The one JSON object, on standard output.
+    pub fn print_json(&self, object: &serde_json::Value) {
+        let _ = writeln!(std::io::stdout(), "{object}");
+    }
+}

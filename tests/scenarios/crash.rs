@@ -1,0 +1,68 @@
+//! A failure, or a crash, at every change: taken back, or repaired by the next run.
+
+use gts_bootstrap::host::rehearsal::ChangeFault;
+
+use super::machine::{ANSWERS, Machine, differences};
+
+fn fault(machine: &Machine, after: u32, takes_effect: bool, lasting: bool) {
+    machine.edit(|model| model.faults.change = Some(ChangeFault { after, takes_effect, lasting, errno: 5 }));
+}
+
+/// Data and log of GoToSocial itself: left when an installation is taken back.
+fn without_data(paths: Vec<std::path::PathBuf>) -> Vec<std::path::PathBuf> {
+    paths
+        .into_iter()
+        .filter(|path| !path.starts_with("var/db/gotosocial") && !path.starts_with("var/log/gotosocial"))
+        .collect()
+}
+
+#[test]
+fn a_failure_at_any_change_is_taken_back() {
+    let mut stops = 0;
+    for after in 0.. {
+        let machine = Machine::fresh();
+        let before = machine.system_files();
+        fault(&machine, after, false, false);
+        let outcome = machine.install(ANSWERS);
+        if outcome.code == 0 {
+            break;
+        }
+        stops += 1;
+        let outcome = outcome.exits(1);
+        let left = without_data(differences(&before, &machine.system_files()));
+        assert_eq!(left, Vec::<std::path::PathBuf>::new(), "after {after}: {}", outcome.said());
+        machine.edit(|model| model.faults.change = None);
+        machine.install(ANSWERS).exits(0);
+    }
+    println!("install: {stops} failures, {stops} taken back");
+    assert!(stops > 60, "only {stops} places to fail at");
+}
+
+#[test]
+fn a_crash_at_any_change_is_repaired_by_the_next_run() {
+    let reference = Machine::installed(ANSWERS);
+    let wanted = reference.system_files();
+    let mut stops = 0;
+    for takes_effect in [false, true] {
+        for after in 0.. {
+            let machine = Machine::fresh();
+            fault(&machine, after, takes_effect, true);
+            let outcome = machine.install(ANSWERS);
+            if outcome.code == 0 {
+                break;
+            }
+            stops += 1;
+            machine.edit(|model| model.faults.change = None);
+            machine.install(ANSWERS).exits(0);
+            let different: Vec<_> = differences(&wanted, &machine.system_files())
+                .into_iter()
+                // Log lines carry times and pids.
+                .filter(|path| !path.starts_with("var/log/gotosocial"))
+                .collect();
+            assert_eq!(different, Vec::<std::path::PathBuf>::new(), "after {after}");
+            machine.install(ANSWERS).exits(0).says("Nothing to change");
+        }
+    }
+    println!("install: {stops} stops, {stops} recovered");
+    assert!(stops > 120, "only {stops} places to stop at");
+}

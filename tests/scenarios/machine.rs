@@ -1,0 +1,196 @@
+//! A machine to tell stories on: a rehearsal in a temporary folder, and the real binary.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use gts_bootstrap::host::rehearsal::{Model, Rehearsal};
+use tempfile::TempDir;
+
+/// Answers with everything in them that most stories need.
+pub const ANSWERS: &str = r#"host = "social.example.org"
+
+[tls]
+email = "admin@example.org"
+
+[release]
+version = "0.19.2"
+"#;
+
+pub struct Machine {
+    folder: TempDir,
+}
+
+/// What the program did.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// Everything it said, with line breaks and indents folded.
+    pub fn said(&self) -> String {
+        format!("{} {}", self.stdout, self.stderr).split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.said().contains(text), "{text:?} is not in:\n{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub fn does_not_say(self, text: &str) -> Self {
+        assert!(!self.said().contains(text), "{text:?} is in:\n{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {}", self.stdout))
+    }
+}
+
+/// What stands at a path: mode, modification time in nanoseconds, content or link target.
+pub type Snapshot = BTreeMap<PathBuf, (u32, i128, Vec<u8>)>;
+
+impl Machine {
+    /// A freshly installed FreeBSD.
+    pub fn fresh() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Rehearsal::open(folder.path().join("root")).unwrap();
+        Self { folder }
+    }
+
+    /// A freshly installed FreeBSD with something different about it.
+    pub fn with(edit: impl FnOnce(&mut Model)) -> Self {
+        let machine = Self::fresh();
+        machine.edit(edit);
+        machine
+    }
+
+    /// One on which these answers have been installed.
+    pub fn installed(answers: &str) -> Self {
+        let machine = Self::fresh();
+        machine.install(answers).exits(0);
+        machine
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// Where the host's path is here.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.root().join(path.trim_start_matches('/'))
+    }
+
+    /// A place beside the machine.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn model(&self) -> Model {
+        serde_json::from_str(&self.read("/.rehearsal/state.json")).unwrap()
+    }
+
+    pub fn edit(&self, edit: impl FnOnce(&mut Model)) {
+        let mut model = self.model();
+        edit(&mut model);
+        self.write("/.rehearsal/state.json", &serde_json::to_string_pretty(&model).unwrap());
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    pub fn exists(&self, path: &str) -> bool {
+        self.path(path).symlink_metadata().is_ok()
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Runs the program on this machine, without a terminal.
+    pub fn run(&self, arguments: &[&str]) -> Outcome {
+        self.run_with(arguments, &[])
+    }
+
+    pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
+        let output = Command::new(env!("CARGO_BIN_EXE_gts-bootstrap"))
+            .arg("--rehearse")
+            .arg(self.root())
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .envs(environment.iter().copied())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        Outcome {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Writes the answers beside the machine and installs them with `--yes`.
+    pub fn install(&self, answers: &str) -> Outcome {
+        self.install_with(answers, &["--yes"])
+    }
+
+    pub fn install_with(&self, answers: &str, more: &[&str]) -> Outcome {
+        fs::write(self.beside("answers.toml"), answers).unwrap();
+        self.run(&[&["install", "--answers", "answers.toml"], more].concat())
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let mut found = Snapshot::new();
+        walk(&self.root(), &self.root(), &mut found);
+        found
+    }
+
+    /// What an administrator cares about: everything but the rehearsal's own state, and the program's journal folder.
+    pub fn system_files(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+        self.snapshot()
+            .into_iter()
+            .filter(|(path, _)| !path.starts_with(".rehearsal") && !path.starts_with("var/db/gts-bootstrap"))
+            .map(|(path, (mode, _, content))| (path, (mode, content)))
+            .collect()
+    }
+}
+
+fn walk(root: &Path, folder: &Path, found: &mut Snapshot) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let metadata = path.symlink_metadata().unwrap();
+        let content = if metadata.is_symlink() {
+            fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+        } else if metadata.is_file() {
+            fs::read(&path).unwrap()
+        } else {
+            walk(root, &path, found);
+            Vec::new()
+        };
+        let time = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+        found.insert(path.strip_prefix(root).unwrap().to_owned(), (metadata.mode(), time, content));
+    }
+}
+
+/// The paths in which two snapshots differ.
+pub fn differences<T: PartialEq>(before: &BTreeMap<PathBuf, T>, after: &BTreeMap<PathBuf, T>) -> Vec<PathBuf> {
+    before.keys().chain(after.keys()).filter(|path| before.get(*path) != after.get(*path)).cloned().collect()
+}

@@ -1,0 +1,13 @@
+//! The stories, told through the real binary on the rehearsal host.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod admin;
+mod command_line;
+mod config;
+mod crash;
+mod install;
+mod machine;
+mod port_access;
+mod preflight;
+mod release;
+mod service;
