@@ -91,7 +91,6 @@ fn install_release(executor: &Executor<'_>, release: &release::LockedRelease, di
         host.remove_tree(&old).map_err(said)?;
         host.rename(directory, &old).map_err(said)?;
     }
-    enough_room(host, parent, release)?;
     release::fetch(
         release,
         source,
@@ -103,25 +102,6 @@ fn install_release(executor: &Executor<'_>, release: &release::LockedRelease, di
     )
     .map_err(|error| error.to_string())?;
     host.remove_tree(&old).map_err(said)
-}
-
-/// Asks for the room beforehand: a disk that fills up half-way takes other services down with it.
-fn enough_room(host: &dyn Host, parent: &Path, release: &release::LockedRelease) -> Result<(), String> {
-    // Unpacked it is about three times the archive; with room for the database to go on growing meanwhile.
-    const FACTOR: u64 = 6;
-    const WHERE_UNKNOWN: u64 = 300 << 20;
-    let needed = release.size.map_or(WHERE_UNKNOWN, |size| size * FACTOR);
-    let free = host.free_bytes(parent).map_err(|error| error.to_string())?;
-    if free < needed {
-        return Err(format!(
-            "{} needs {} MiB in {} and {} MiB are free; make room and run this again",
-            release.asset,
-            needed.div_ceil(1 << 20),
-            parent.display(),
-            free >> 20
-        ));
-    }
-    Ok(())
 }
 
 /// Removes a release and puts back the one that it replaced.

@@ -87,7 +87,9 @@ impl Executor<'_> {
             part: "journal",
             change: "end".to_owned(),
             cause: error.to_string(),
-            left: vec!["every change was made; only the receipt could not be written".to_owned()],
+            left: vec![
+                "every change was made; only its record could not be completed, which the next run does".to_owned(),
+            ],
         })?;
         Ok(Applied { receipt, notes })
     }

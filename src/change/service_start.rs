@@ -24,14 +24,6 @@ const RESTARTS: u32 = 2;
 /// How much of the end of the log is looked at.
 const TAIL: usize = 256 * 1024;
 
-/// What is known of readiness.
-enum State {
-    Ready,
-    Starting,
-    /// It is up as far as its log tells; over TLS it cannot be asked before it has a certificate.
-    ReadyByLog,
-}
-
 /// Proves that the ports can be had, starts the service, and waits until it is ready.
 ///
 /// # Errors
@@ -39,6 +31,8 @@ enum State {
 pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec<String>, String> {
     let host = executor.host;
     let said = |error: HostError| error.to_string();
+    // A supervisor that restarts a dying program again and again is "not running" and yet refuses a start.
+    host.service_action(&start.name, ServiceAction::Stop).map_err(said)?;
     for port in &start.ports {
         for family in [Family::V4, Family::V6] {
             prove(host, start, *port, family)?;
@@ -56,16 +50,21 @@ pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec
         host.sleep(INTERVAL);
         elapsed += INTERVAL;
         let tail = log_since(host, log, began);
-        match state(host, &start.readiness, &tail) {
-            State::Ready | State::ReadyByLog => return Ok(Vec::new()),
-            State::Starting => {}
-        }
-        match host.service(&start.name).map_err(said)? {
+        let running = match host.service(&start.name).map_err(said)? {
             ServiceState::Running { pid } => {
                 restarts += u32::from(last_pid.is_some() && pid.is_some() && pid != last_pid);
                 last_pid = pid.or(last_pid);
+                true
             }
-            ServiceState::Stopped | ServiceState::Missing => dead += 1,
+            ServiceState::Stopped | ServiceState::Missing => {
+                dead += 1;
+                false
+            }
+        };
+        // After a restart the marks of readiness in the log may be those of a program that has died since.
+        let log_counts = dead == 0 && restarts == 0;
+        if running && is_ready(host, &start.readiness, if log_counts { &tail } else { "" }) {
+            return Ok(Vec::new());
         }
         if dead >= DEAD || restarts >= RESTARTS {
             return Err(format!(
@@ -131,18 +130,19 @@ fn log_since(host: &dyn Observe, log: &std::path::Path, began: u64) -> String {
         .unwrap_or_default()
 }
 
-fn state(host: &dyn Observe, readiness: &Readiness, log: &str) -> State {
+/// Whether it is ready, or is so as far as its log tells and cannot be asked.
+fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str) -> bool {
     // Each TLS connection without a certificate in the cache has the server order one; a certificate authority counts
     // failed orders and shuts its door after a few. So the log is asked until there is a certificate, or no need of one.
     let certificate = readiness.certificate.as_ref();
     let cached = certificate.is_none_or(|path| matches!(host.entry(path), Ok(Some(_))));
     if !cached {
-        return if ready_by_log(log) { State::ReadyByLog } else { State::Starting };
+        return ready_by_log(log);
     }
     match ask(host, readiness, "/readyz") {
-        Ok(answer) if answer.status == 200 => State::Ready,
-        Err(WebFailure::Tls(_)) if ready_by_log(log) => State::ReadyByLog,
-        Ok(_) | Err(_) => State::Starting,
+        Ok(answer) => answer.status == 200,
+        Err(WebFailure::Tls(_)) => ready_by_log(log),
+        Err(_) => false,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::change::{Executor, Plan, journal, store};
 use crate::check::{self, installation, preflight};
 use crate::deployment::{Deployment, Layout};
 use crate::host::Host;
-use crate::parts::answers::Lock;
+use crate::parts::answers::{self, Lock};
 use crate::parts::install::{self as parts_install, Wanted};
 use crate::parts::{account, service};
 use inputs::Inputs;
@@ -84,6 +84,8 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let inputs = Inputs::gather(host, &layout, arguments, interactive && !arguments.plan, screen)?;
     let earlier = Lock::of_host(host, &layout).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
     let deployment = &inputs.deployment;
+    answers::check_identity(earlier.as_ref(), deployment)
+        .map_err(|refusal| Stop::new(Exit::Failed, refusal.to_string()))?;
     heading(screen, &opened, deployment);
 
     // The preflight looks at what the lock does not change, so both run before anything is refused: all findings at once.
@@ -161,8 +163,10 @@ fn make_plan(host: &dyn Host, wanted: &Wanted<'_>) -> Result<Plan, Stop> {
 }
 
 fn heading(screen: &Screen, opened: &Opened, deployment: &Deployment) {
-    let place = if opened.is_rehearsal() { " (a rehearsal: nothing outside its folder is touched)" } else { "" };
-    screen.line(&screen.paint(Tone::Heading, &format!("GoToSocial for {}{place}", deployment.host)));
+    screen.line(&screen.paint(Tone::Heading, &format!("GoToSocial for {}", deployment.host)));
+    if opened.is_rehearsal() {
+        screen.line("A rehearsal: nothing outside its folder is touched.");
+    }
 }
 
 fn show(screen: &Screen, plan: &Plan, deployment: &Deployment, lock: &Lock, first: bool) {

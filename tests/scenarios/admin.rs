@@ -6,7 +6,7 @@ const WITH_ADMIN: &str = "host = \"social.example.org\"\n[tls]\nemail = \"admin@
                           [admin]\nusername = \"alice\"\nemail = \"alice@example.org\"\n";
 
 fn password(said: &str) -> String {
-    said.split_once("password ").unwrap().1.split_whitespace().next().unwrap().to_owned()
+    said.split_once("user name alice password ").unwrap().1.split_whitespace().next().unwrap().to_owned()
 }
 
 #[test]

@@ -52,12 +52,10 @@ fn bad_answers_are_told_all_at_once_with_key_line_and_cure() {
     machine
         .install(answers)
         .exits(2)
-        .says("answers.toml")
-        .says("line 1")
-        .says("`host`")
-        .says("line 3")
-        .says("email")
-        .says("line 5");
+        .says("answers.toml:1: hots: there is no such answer. Did you mean host?")
+        .says("answers.toml:3: tls.emial: there is no such answer. Did you mean email?")
+        .says("answers.toml:5: release.version")
+        .says("Add this line at the top: host = \"social.example.org\"");
     for (set, word) in [
         ("host=https://a.example", "host"),
         ("host=a.example:443", "port"),

@@ -8,11 +8,13 @@ fn fault(machine: &Machine, after: u32, takes_effect: bool, lasting: bool) {
     machine.edit(|model| model.faults.change = Some(ChangeFault { after, takes_effect, lasting, errno: 5 }));
 }
 
-/// Data and log of GoToSocial itself: left when an installation is taken back.
+/// Leaves out data, log and pid folder of GoToSocial itself: they stay when an installation is taken back.
 fn without_data(paths: Vec<std::path::PathBuf>) -> Vec<std::path::PathBuf> {
     paths
         .into_iter()
-        .filter(|path| !path.starts_with("var/db/gotosocial") && !path.starts_with("var/log/gotosocial"))
+        .filter(|path| {
+            !["var/db/gotosocial", "var/log/gotosocial", "var/run/gotosocial"].iter().any(|own| path.starts_with(own))
+        })
         .collect()
 }
 
@@ -29,6 +31,12 @@ fn a_failure_at_any_change_is_taken_back() {
         }
         stops += 1;
         let outcome = outcome.exits(1);
+        if outcome.said().contains("every change was made") {
+            // Only the last line of the record is missing: there is nothing to take back.
+            machine.edit(|model| model.faults.change = None);
+            machine.install(ANSWERS).exits(0).says("Nothing to change");
+            continue;
+        }
         let left = without_data(differences(&before, &machine.system_files()));
         assert_eq!(left, Vec::<std::path::PathBuf>::new(), "after {after}: {}", outcome.said());
         machine.edit(|model| model.faults.change = None);
@@ -56,8 +64,10 @@ fn a_crash_at_any_change_is_repaired_by_the_next_run() {
             machine.install(ANSWERS).exits(0);
             let different: Vec<_> = differences(&wanted, &machine.system_files())
                 .into_iter()
-                // Log lines carry times and pids.
-                .filter(|path| !path.starts_with("var/log/gotosocial"))
+                // Log lines carry times and pids, a certificate the time when it was issued.
+                .filter(|path| {
+                    !path.starts_with("var/log/gotosocial") && !path.starts_with("var/db/gotosocial/storage/certs")
+                })
                 .collect();
             assert_eq!(different, Vec::<std::path::PathBuf>::new(), "after {after}");
             machine.install(ANSWERS).exits(0).says("Nothing to change");

@@ -86,8 +86,8 @@ fn settings_that_would_leave_the_host_open_are_refused() {
 #[test]
 fn a_list_that_is_full_or_broken_is_refused() {
     let machine = Machine::fresh();
-    let long: Vec<String> = (0..60).map(|number| format!("uid:{}:tcp:80", 1000 + number)).collect();
-    machine.write("/etc/sysctl.conf", &format!("security.mac.portacl.rules={}\n", &long.join(",")[..980]));
+    let long: Vec<String> = (0..61).map(|number| format!("uid:{}:tcp:80", 1000 + number)).collect();
+    machine.write("/etc/sysctl.conf", &format!("security.mac.portacl.rules={}\n", long.join(",")));
     machine.install(ANSWERS).exits(1).says("/etc/sysctl.conf").says("996");
 
     let machine = Machine::fresh();

@@ -93,9 +93,17 @@ pub(super) fn stop(machine: &mut Machine) -> Result<(), HostError> {
     Ok(())
 }
 
-/// What happens by itself when time has passed: daemon(8) starts a program again that died.
+/// What happens by itself when time has passed: a program becomes ready, or daemon(8) starts one again that died.
 pub(super) fn tick(machine: &mut Machine) -> Result<(), HostError> {
     let clock = machine.model.clock;
+    if let Some(program) = machine.model.gotosocial.as_mut().and_then(|supervisor| supervisor.program.as_mut())
+        && !program.announced
+        && program.ready_at <= clock
+    {
+        program.announced = true;
+        let program = program.clone();
+        return announce(machine, &program);
+    }
     let due = machine.model.gotosocial.as_ref().is_some_and(|s| s.program.is_none() && s.restart_at <= clock);
     if !due {
         return Ok(());
@@ -142,21 +150,30 @@ fn launch(machine: &mut Machine, service: &Service) -> Result<Result<Program, Fa
     let started = Settings::load(machine, &version, service.owner(), sources)
         .and_then(|settings| serve(machine, service, &version, &settings));
     if let Ok(program) = &started {
-        let shown = service_address(program);
-        log(
-            machine,
-            &service.log,
-            "router.(*Router).Start.func1",
-            "INFO",
-            &format!("listening on {shown}:{}", program.port),
-        )?;
-        if let Tls::LetsEncrypt { port, .. } = program.tls {
-            let text = format!("letsencrypt listening on {shown}:{port}");
-            log(machine, &service.log, "router.(*Router).letsEncryptTLS.func2", "INFO", &text)?;
+        // The maintenance page listens while the database is opened and migrated.
+        log_listening(machine, program)?;
+        if program.announced && !machine.model.faults.dies_after_start {
+            announce(machine, program)?;
         }
-        log(machine, &service.log, "admin.(*Processor).FillWorkerQueues", "INFO", "recovered queued tasks")?;
     }
     Ok(started)
+}
+
+/// The log's end of a start: the real pages take over from the maintenance page.
+fn announce(machine: &mut Machine, program: &Program) -> Result<(), HostError> {
+    log_listening(machine, program)?;
+    log(machine, &program.log, "admin.(*Processor).FillWorkerQueues", "INFO", "recovered queued tasks")
+}
+
+fn log_listening(machine: &mut Machine, program: &Program) -> Result<(), HostError> {
+    let shown = service_address(program);
+    let text = format!("listening on {shown}:{}", program.port);
+    log(machine, &program.log, "router.(*Router).Start.func1", "INFO", &text)?;
+    if let Tls::LetsEncrypt { port, .. } = program.tls {
+        let text = format!("letsencrypt listening on {shown}:{port}");
+        log(machine, &program.log, "router.(*Router).letsEncryptTLS.func2", "INFO", &text)?;
+    }
+    Ok(())
 }
 
 /// The address as it stands in log lines.
@@ -196,6 +213,7 @@ fn serve(machine: &mut Machine, service: &Service, version: &str, settings: &Set
     Ok(Program {
         pid: machine.model.take_pid(),
         ready_at,
+        announced: ready_at <= machine.model.clock,
         version: version.to_string(),
         owner,
         user: service.user.name.clone(),

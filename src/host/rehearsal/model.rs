@@ -186,6 +186,8 @@ pub struct Program {
     pub pid: u32,
     /// From when on it is ready. Before that it answers 503.
     pub ready_at: u64,
+    /// Whether its log says that it is ready.
+    pub announced: bool,
     /// Its version.
     pub version: String,
     /// Whom it runs as.
