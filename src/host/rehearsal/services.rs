@@ -1,13 +1,14 @@
 //! `service NAME …`: the scripts must be there and executable; what they start is modelled here and, for
-//! GoToSocial, in [`gotosocial`].
+//! GoToSocial, in [`gotosocial`], for nginx in [`nginx`].
 
 use std::path::{Path, PathBuf};
 
 use super::super::{HostError, ServiceAction, ServiceState};
 use super::machine::{Machine, command_failed};
-use super::{boot, gotosocial, rc_conf};
+use super::{boot, gotosocial, nginx, rc_conf};
 
 const GOTOSOCIAL: &str = "gotosocial";
+const NGINX: &str = "nginx";
 const GUARDS: [&str; 2] = ["gts_portacl_guard", "gts_portacl_guard_late"];
 const FOLDERS: [&str; 2] = ["/etc/rc.d", "/usr/local/etc/rc.d"];
 
@@ -83,6 +84,9 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
         }
         (ServiceAction::Start, None) => {
             let pid = machine.model.take_pid();
+            if name == NGINX {
+                nginx::configure(machine, &command, pid)?;
+            }
             machine.model.services.insert(name.to_string(), pid);
             Ok(())
         }
@@ -90,6 +94,7 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
             machine.model.services.remove(name);
             Ok(())
         }
+        (ServiceAction::Reload, Some(pid)) if name == NGINX => nginx::configure(machine, &command, pid),
         (ServiceAction::Reload, Some(_)) => Ok(()),
         (ServiceAction::Stop | ServiceAction::Reload, None) => {
             Err(command_failed(command, 1, format!("{name} not running?")))
