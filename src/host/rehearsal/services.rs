@@ -57,9 +57,12 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
         );
         return Err(command_failed(command, 1, text));
     }
-    // Of a disabled service rc.subr(8) only says so, with exit status 0.
+    // Of a disabled service rc.subr(8) says so with exit status 0, and a host takes that for the failure it is.
     if action != ServiceAction::Stop && !enabled(machine, name)? {
-        return Ok(());
+        let text = format!(
+            "Cannot '{verb}' {name}. Set {name}_enable to YES in /etc/rc.conf or use 'one{verb}' instead of '{verb}'."
+        );
+        return Err(command_failed(command, 0, text));
     }
     if GUARDS.contains(&name) {
         return match action {
@@ -96,9 +99,8 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
         }
         (ServiceAction::Reload, Some(pid)) if name == NGINX => nginx::configure(machine, &command, pid),
         (ServiceAction::Reload, Some(_)) => Ok(()),
-        (ServiceAction::Stop | ServiceAction::Reload, None) => {
-            Err(command_failed(command, 1, format!("{name} not running?")))
-        }
+        (ServiceAction::Stop, None) => Ok(()),
+        (ServiceAction::Reload, None) => Err(command_failed(command, 1, format!("{name} not running?"))),
     }
 }
 

@@ -110,7 +110,7 @@ fn a_new_configuration_counts_from_the_reload_on_and_a_broken_one_not_at_all() {
         host.write(CONF, conf);
         let (status, text) = command_failure(&reload().expect_err(conf));
         assert!(
-            status == "exit status 1" && text.starts_with("nginx: [emerg]") && text.contains(words),
+            status == "exit status: 1" && text.starts_with("nginx: [emerg]") && text.contains(words),
             "{conf}: {text}"
         );
         assert_eq!(ask(&host, false, "gts.example.org", "/").unwrap().status, 204);
