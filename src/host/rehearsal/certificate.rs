@@ -53,17 +53,18 @@ pub(super) fn in_file(machine: &Machine, who: Owner, path: &Path) -> Result<Opti
     Ok(describe(&machine.text(path)?))
 }
 
+/// Whether a name, or a pattern with `*.` in front, is that of a host.
+pub(super) fn covers(name: &str, host: &str) -> bool {
+    let pattern = name.strip_prefix("*.").zip(host.split_once('.'));
+    name.eq_ignore_ascii_case(host) || pattern.is_some_and(|(rest, (_, tail))| rest.eq_ignore_ascii_case(tail))
+}
+
 /// Why a client that checks would not take the certificate.
 pub(super) fn fault(certificate: &ServedCertificate, host: &str, clock: u64) -> Option<String> {
-    let covers = |name: &String| {
-        let wild =
-            name.strip_prefix("*.").is_some_and(|rest| host.split_once('.').is_some_and(|(_, tail)| tail == rest));
-        name.eq_ignore_ascii_case(host) || wild
-    };
     if certificate.not_after <= clock {
         return Some("the certificate has expired".into());
     }
-    if !certificate.names.iter().any(covers) {
+    if !certificate.names.iter().any(|name| covers(name, host)) {
         return Some(format!("the certificate is not valid for {host}"));
     }
     None

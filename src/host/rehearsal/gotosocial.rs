@@ -1,8 +1,7 @@
 //! GoToSocial under its rc.d script: what the program does when it starts, and how it dies.
 //!
-//! The program is never executed; its version is told by a file `VERSION` beside it, or else by the name of the folder
-//! that it is in. As on the real system, a start that the script does not refuse succeeds even if the program
-//! dies; then daemon(8) lives on and tries again and again, and the service "is not running".
+//! The program is never executed. As on the real system, a start that the script does not refuse succeeds even if the
+//! program dies; then daemon(8) lives on and tries again and again, and the service "is not running".
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -19,6 +18,8 @@ use super::{gotosocial_database as database, kernel, log_time, rc_conf};
 const NAME: &str = "gotosocial";
 /// Time between two polls of a patient caller, seconds.
 const POLL: u64 = 2;
+/// So many bytes at the start of the program are looked at, for what it says of itself.
+const PROGRAM_HEAD: usize = 4096;
 
 /// Pid of the running program.
 pub(super) fn pid(model: &Model) -> Option<u32> {
@@ -373,18 +374,29 @@ fn open_storage(machine: &mut Machine, settings: &Settings, who: Owner) -> Resul
     machine.files.make_directory(path, 0o750, who).map_err(|_| failed())
 }
 
-/// The version of the program at a path, links followed; `None` if that is no release of GoToSocial.
+/// The version of the program at a path, links followed; `None` if that is no GoToSocial for this machine. The program's
+/// own text tells it (a stand-in release is a script that names its version and what it is built for), else a file
+/// `VERSION` beside it, else the name of its folder.
 pub(super) fn version_of(machine: &Machine, program: &Path) -> Result<Option<String>, HostError> {
     let resolved = machine.resolve(program);
     if resolved.file_name().is_none_or(|name| name != NAME) {
         return Ok(None);
     }
     let Some(folder) = resolved.parent() else { return Ok(None) };
+    let head = machine.files.read_from(&resolved, 0, PROGRAM_HEAD)?.unwrap_or_default();
+    let head = String::from_utf8_lossy(&head);
+    let built_for = head.split_once("(freebsd, ").and_then(|(_, rest)| rest.split([',', ')']).next());
+    let arch = if machine.model.machine_arch == "aarch64" { "arm64" } else { machine.model.machine_arch.as_str() };
+    if built_for.is_some_and(|built_for| built_for != arch) {
+        return Ok(None);
+    }
+    let said = head.split_once("gotosocial version ").and_then(|(_, rest)| rest.split(['"', '\n']).next());
     let written = machine.text(folder.join("VERSION"))?;
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let candidate = if written.trim().is_empty() { name } else { written.trim() };
-    let version = candidate.strip_prefix('v').unwrap_or(candidate);
-    Ok(version.starts_with(|first: char| first.is_ascii_digit()).then(|| version.to_string()))
+    let name = folder.file_name().and_then(|name| name.to_str());
+    let candidates = [said, Some(written.trim()), name];
+    let versions = candidates.into_iter().flatten().map(|text| text.strip_prefix('v').unwrap_or(text));
+    let mut versions = versions.filter(|text| text.starts_with(|first: char| first.is_ascii_digit()));
+    Ok(versions.next().map(str::to_string))
 }
 
 /// A line in the form of GoToSocial's own log.

@@ -7,9 +7,9 @@ use std::io;
 use crate::portacl::{Errno, Policy, Protocol, Request, Verdict, may_bind, parse_kernel};
 
 use super::super::{BindOutcome, BindProbe, Family, HostError, Jail, Listener};
-use super::gotosocial;
 use super::machine::{EINVAL, ENOENT, EPERM, command_failed};
 use super::model::Model;
+use super::{gotosocial, nginx};
 
 /// The module that brings the sysctls below [`PORTACL`].
 const PORTACL_MODULE: &str = "mac_portacl";
@@ -227,5 +227,6 @@ fn taken(model: &Model, probe: &BindProbe) -> bool {
 pub(super) fn listeners(model: &Model) -> Vec<Listener> {
     let mut all = model.listeners.clone();
     all.extend(gotosocial::listeners(model));
+    all.extend(nginx::listeners(model));
     all
 }

@@ -112,7 +112,7 @@ impl Machine {
 
 /// A command that ran and failed, as the real host reports it.
 pub(super) fn command_failed(command: impl Into<String>, status: i32, stderr: impl Into<String>) -> HostError {
-    HostError::Command { command: command.into(), status: format!("exit status {status}"), stderr: stderr.into() }
+    HostError::Command { command: command.into(), status: format!("exit status: {status}"), stderr: stderr.into() }
 }
 
 /// The words of FreeBSD's strerror(3) for an errno, as far as the model uses it.

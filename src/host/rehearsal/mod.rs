@@ -16,13 +16,15 @@
 //! - GoToSocial 0.19 and 0.20: its configuration, its start and the ways in which that fails, its log, its database,
 //!   its built-in Let's Encrypt, its pages as far as a check asks for them, and its command line. The program itself is
 //!   never executed.
+//! - nginx as a proxy, as its configuration says.
 //! - The resolver, the outside world and the certificate authority, as the model says.
 //! - A clock that starts at 2026-01-01 00:00:00 UTC and moves by one second a change and by every wait.
 //!
 //! # What is not
 //!
 //! No script is run: what the rc.d scripts do is modelled, and their text is tested elsewhere. No processes, no signals,
-//! no file flags (chflags(1)), no ACLs, no quotas, no time stamps of files. Web servers are listeners without answers.
+//! no file flags (chflags(1)), no ACLs, no quotas, no time stamps of files. Web servers other than nginx are listeners
+//! without answers.
 //! The database is a JSON text, and a certificate a placeholder, both where the real ones would be.
 //!
 //! What model and a real FreeBSD machine disagree about is a bug in the model.
@@ -41,6 +43,7 @@ mod kernel;
 mod log_time;
 mod machine;
 pub mod model;
+mod nginx;
 mod rc_conf;
 mod rc_script;
 mod services;
@@ -158,6 +161,16 @@ impl Rehearsal {
         let mut model = self.model();
         edit(&mut model);
         *self.machine.borrow_mut() = machine_of(&self.folder, model);
+        self.save()
+    }
+
+    /// Puts the package nginx in place as a fresh installation leaves it: rc.d script, and a configuration with one
+    /// server on port 80 and no include folder.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn add_nginx(&self) -> Result<(), HostError> {
+        nginx::install(&mut self.machine.borrow_mut())?;
         self.save()
     }
 

@@ -4,7 +4,7 @@
 //! read, so that a misspelt field does not pass for a setting.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,8 @@ pub struct Model {
     pub services: BTreeMap<String, u32>,
     /// GoToSocial under its supervisor, if that was started.
     pub gotosocial: Option<Supervisor>,
+    /// What nginx serves, as it read its configuration at its last start or reload.
+    pub nginx: Vec<WebServer>,
     /// Sockets that other programs listen on.
     pub listeners: Vec<Listener>,
     /// Addresses of names. A name that is not here has the machine's own addresses; an empty list is no such name.
@@ -107,6 +109,7 @@ impl Default for Model {
             packages: BTreeMap::new(),
             services: [("cron".into(), 440), ("syslogd".into(), 413)].into(),
             gotosocial: None,
+            nginx: Vec::new(),
             listeners: Vec::new(),
             dns: BTreeMap::new(),
             outside: BTreeMap::new(),
@@ -230,6 +233,68 @@ pub enum Tls {
         /// `letsencrypt-cert-dir`.
         folder: PathBuf,
     },
+}
+
+/// A server block of nginx.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebServer {
+    /// `server_name`.
+    pub names: Vec<String>,
+    /// `listen`.
+    pub listens: Vec<ListenOn>,
+    /// `ssl_certificate`.
+    pub certificate: Option<PathBuf>,
+    /// What happens to which paths.
+    pub routes: Vec<Route>,
+}
+
+/// A `listen` directive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenOn {
+    /// Address; `None` is the wildcard.
+    pub address: Option<IpAddr>,
+    /// Whether it is IPv6.
+    pub ipv6: bool,
+    /// Port.
+    pub port: u16,
+    /// `ssl`.
+    pub tls: bool,
+    /// `default_server`.
+    pub default: bool,
+}
+
+/// A `location`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The path, or how it begins.
+    pub prefix: String,
+    /// Whether it must be that very path.
+    pub exact: bool,
+    /// What is done.
+    pub action: Action,
+}
+
+/// What is done with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Action {
+    /// `return`.
+    Return {
+        /// HTTP status.
+        status: u16,
+        /// Where to, with nginx's variables.
+        location: Option<String>,
+    },
+    /// `proxy_pass`.
+    Proxy {
+        /// To which address; `None` where it is not a plain one.
+        to: Option<SocketAddr>,
+    },
+    /// Files, or what is not modelled.
+    Other,
 }
 
 /// Ways to misbehave. All off by default.

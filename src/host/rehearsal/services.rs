@@ -1,13 +1,14 @@
 //! `service NAME …`: the scripts must be there and executable; what they start is modelled here and, for
-//! GoToSocial, in [`gotosocial`].
+//! GoToSocial, in [`gotosocial`], for nginx in [`nginx`].
 
 use std::path::{Path, PathBuf};
 
 use super::super::{HostError, ServiceAction, ServiceState};
 use super::machine::{Machine, command_failed};
-use super::{boot, gotosocial, rc_conf};
+use super::{boot, gotosocial, nginx, rc_conf};
 
 const GOTOSOCIAL: &str = "gotosocial";
+const NGINX: &str = "nginx";
 const GUARDS: [&str; 2] = ["gts_portacl_guard", "gts_portacl_guard_late"];
 const FOLDERS: [&str; 2] = ["/etc/rc.d", "/usr/local/etc/rc.d"];
 
@@ -56,9 +57,12 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
         );
         return Err(command_failed(command, 1, text));
     }
-    // Of a disabled service rc.subr(8) only says so, with exit status 0.
+    // Of a disabled service rc.subr(8) says so with exit status 0, and a host takes that for the failure it is.
     if action != ServiceAction::Stop && !enabled(machine, name)? {
-        return Ok(());
+        let text = format!(
+            "Cannot '{verb}' {name}. Set {name}_enable to YES in /etc/rc.conf or use 'one{verb}' instead of '{verb}'."
+        );
+        return Err(command_failed(command, 0, text));
     }
     if GUARDS.contains(&name) {
         return match action {
@@ -83,6 +87,9 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
         }
         (ServiceAction::Start, None) => {
             let pid = machine.model.take_pid();
+            if name == NGINX {
+                nginx::configure(machine, &command, pid)?;
+            }
             machine.model.services.insert(name.to_string(), pid);
             Ok(())
         }
@@ -90,10 +97,10 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
             machine.model.services.remove(name);
             Ok(())
         }
+        (ServiceAction::Reload, Some(pid)) if name == NGINX => nginx::configure(machine, &command, pid),
         (ServiceAction::Reload, Some(_)) => Ok(()),
-        (ServiceAction::Stop | ServiceAction::Reload, None) => {
-            Err(command_failed(command, 1, format!("{name} not running?")))
-        }
+        (ServiceAction::Stop, None) => Ok(()),
+        (ServiceAction::Reload, None) => Err(command_failed(command, 1, format!("{name} not running?"))),
     }
 }
 

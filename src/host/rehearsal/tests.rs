@@ -9,6 +9,7 @@ mod folder;
 mod gotosocial_service;
 mod gotosocial_web;
 mod kernel;
+mod nginx;
 
 use std::path::Path;
 

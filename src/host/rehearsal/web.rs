@@ -1,4 +1,4 @@
-//! Web requests: to GoToSocial on this machine, and to the outside world as the model knows it.
+//! Web requests: to GoToSocial and nginx on this machine, and to the outside world as the model knows it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::super::{HostError, Listener, ServedCertificate, WebAnswer, WebFailure
 use super::gotosocial_config::Series;
 use super::machine::{Access, Machine};
 use super::model::{Program, Tls};
-use super::{certificate, gotosocial, gotosocial_database as database, kernel, log_time};
+use super::{certificate, gotosocial, gotosocial_database as database, kernel, log_time, nginx};
 
 /// Answers one request.
 pub(super) fn answer(machine: &mut Machine, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
@@ -27,14 +27,28 @@ pub(super) fn answer(machine: &mut Machine, request: &WebRequest) -> Result<WebA
         return Err(WebFailure::TimedOut);
     }
     let Some(listener) = listener_at(machine, address) else { return Err(WebFailure::Refused) };
-    let program = machine.model.gotosocial.as_ref().and_then(|supervisor| supervisor.program.clone());
-    match program.filter(|program| Some(program.pid) == listener.pid) {
+    if machine.model.services.get("nginx").copied() == listener.pid && listener.pid.is_some() {
+        return nginx::answer(machine, address, request, behind_nginx);
+    }
+    match program_of(machine, &listener) {
         Some(program) => from_gotosocial(machine, &program, address, request),
         None => {
             let command = listener.command;
             Err(WebFailure::Other(format!("{command} listens there, and a rehearsal does not know what it answers")))
         }
     }
+}
+
+/// What nginx is answered by the server behind it, which can only be GoToSocial.
+fn behind_nginx(machine: &mut Machine, address: SocketAddr, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
+    let listener = listener_at(machine, address).ok_or(WebFailure::Refused)?;
+    let program = program_of(machine, &listener).ok_or(WebFailure::Refused)?;
+    from_gotosocial(machine, &program, address, request)
+}
+
+fn program_of(machine: &Machine, listener: &Listener) -> Option<Program> {
+    let program = machine.model.gotosocial.as_ref()?.program.clone()?;
+    (Some(program.pid) == listener.pid).then_some(program)
 }
 
 /// The answer of the outside world, if the model has one for this host.

@@ -157,7 +157,7 @@ fn what_the_script_checks_first_is_a_failed_start() {
         host.install("0.19.2", &proxied_config());
         prepare(&host);
         let (status, text) = command_failure(&host.start().unwrap_err());
-        assert_eq!(status, "exit status 1");
+        assert_eq!(status, "exit status: 1");
         assert!(host.model().gotosocial.is_none());
         text
     };
@@ -350,9 +350,19 @@ fn an_older_program_does_not_notice_a_newer_database() {
 }
 
 #[test]
-fn a_version_file_names_the_release_where_the_folder_does_not() {
+fn the_program_tells_its_version_and_else_a_file_beside_it() {
     let host = fresh();
     host.install("0.19.2", &proxied_config());
     host.write("/usr/local/libexec/gotosocial/0.19.2/VERSION", "0.20.0-rc1\n");
     assert_eq!(host.gotosocial(&["--version"]).stdout, "gotosocial version 0.20.0-rc1\n");
+    let program = "/usr/local/libexec/gotosocial/0.19.2/gotosocial";
+    let says =
+        |arch: &str| format!("#!/bin/sh\n# Stand-in (freebsd, {arch}, default)\necho \"gotosocial version 0.21.0\"\n");
+    host.put(program, &says("amd64"), 0o755, Owner::ROOT);
+    assert_eq!(host.gotosocial(&["--version"]).stdout, "gotosocial version 0.21.0\n");
+    host.put(program, &says("arm64"), 0o755, Owner::ROOT);
+    host.start().unwrap();
+    assert!(!host.runs() && host.text(LOG).contains("exec format error"), "{}", host.text(LOG));
+    host.edit(|model| model.machine_arch = "aarch64".into()).unwrap();
+    assert_eq!(host.gotosocial(&["--version"]).stdout, "gotosocial version 0.21.0\n");
 }
