@@ -188,7 +188,7 @@ pub fn wrap(text: &str, indent: usize) -> String {
             out.push_str(&pad);
         }
         let mut column = indent;
-        for (number, word) in line.split(' ').enumerate() {
+        for (number, word) in line.trim_end().split(' ').enumerate() {
             let width = word.chars().count();
             if number > 0 && column + 1 + width > WIDTH && column > indent {
                 out.truncate(out.trim_end_matches(' ').len());

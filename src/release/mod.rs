@@ -4,7 +4,7 @@
 //!
 //! 1. A [`Source`] says where releases come from: upstream, a mirror (an address or a folder), or the
 //!    rehearsal's stand-in.
-//! 2. [`resolve`] turns a [`Request`] ("latest", or a version) into a [`LockedRelease`]: version, asset, size
+//! 2. [`resolve()`] turns a [`Request`] ("latest", or a version) into a [`LockedRelease`]: version, asset, size
 //!    and SHA-256. Every digest that exists (the published `checksums.txt`, an earlier lock, a pin) must agree.
 //! 3. [`verify`] re-hashes what is installed already, with no network; if it is intact, nothing is fetched.
 //! 4. [`fetch`] downloads and unpacks in one streaming pass into a staging folder beside the destination, and

@@ -49,7 +49,7 @@ pub struct Request<'a> {
 /// [`Error::HttpWithoutPin`] for a plain `http` source with neither pin nor lock; [`Error::ReleaseChanged`] if the
 /// source publishes another digest than the lock has; [`Error::DigestsDisagree`] if the pin differs;
 /// [`Error::NoDigest`] and [`Error::MissingChecksum`] if nobody knows the digest; [`Error::RehearsalLock`] and
-/// [`Error::RealReleaseInRehearsal`] if rehearsal and reality are mixed; and those of [`newest`](super::newest).
+/// [`Error::RealReleaseInRehearsal`] if rehearsal and reality are mixed; and those of [`newest`].
 pub fn resolve(
     request: &Request<'_>,
     source: &Source,
