@@ -14,8 +14,11 @@ use crate::portacl;
 /// The host could not be read.
 pub fn checks(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Vec<Check>, HostError> {
     let mut checks = vec![gates(host)?];
-    if host.system()?.jail == Jail::No {
+    let jail = host.system()?.jail;
+    if jail == Jail::No {
         checks.push(boot(host, service, ports)?);
+    }
+    if jail != Jail::Shared {
         checks.push(guard(host)?);
     }
     Ok(checks)

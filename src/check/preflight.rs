@@ -25,10 +25,12 @@ const DATA_BYTES_NEEDED: u64 = 1 << 30;
 /// GoToSocial's documentation: 1 GB advised, 512 MB possible with swap.
 const MEMORY_ADVISED: u64 = 1 << 30;
 const MEMORY_NEEDED: u64 = 480 << 20;
-/// Where Go programs and this one look for certificate authorities on FreeBSD.
-const CA_BUNDLES: [&str; 3] =
-    ["/etc/ssl/cert.pem", "/usr/local/etc/ssl/cert.pem", "/usr/local/share/certs/ca-root-nss.crt"];
-const CA_FOLDERS: [&str; 2] = ["/etc/ssl/certs", "/usr/share/certs/trusted"];
+/// Where Go programs look for certificate authorities on FreeBSD (`crypto/x509/root_bsd.go`).
+const CA_FILES: [&str; 3] =
+    ["/usr/local/etc/ssl/cert.pem", "/etc/ssl/cert.pem", "/usr/local/share/certs/ca-root-nss.crt"];
+const CA_FOLDERS: [&str; 2] = ["/etc/ssl/certs", "/usr/local/share/certs"];
+/// The one of them that this program itself does not read (`openssl-probe` has no such entry for FreeBSD).
+const NOT_FOR_DOWNLOADS: &str = "/etc/ssl/cert.pem";
 
 /// What the preflight has to know.
 #[derive(Debug, Clone, Copy)]
@@ -155,14 +157,15 @@ fn allow_wx(host: &dyn Observe) -> Result<Check, HostError> {
 
 fn authorities(host: &dyn Observe, download: bool) -> Result<Check, HostError> {
     const NAME: &str = "certificate authorities";
-    for bundle in CA_BUNDLES {
+    for file in CA_FILES {
         // A link into a package counts only if it leads somewhere.
-        if host.read(Path::new(bundle))?.is_some_and(|bytes| !bytes.is_empty()) {
-            return Ok(Check::pass(NAME, bundle));
+        let usable = !(download && file == NOT_FOR_DOWNLOADS);
+        if usable && host.read(Path::new(file))?.is_some_and(|bytes| !bytes.is_empty()) {
+            return Ok(Check::pass(NAME, file));
         }
     }
     for folder in CA_FOLDERS {
-        if folder.starts_with("/etc") && !host.list(Path::new(folder))?.is_empty() {
+        if !host.list(Path::new(folder))?.is_empty() {
             return Ok(Check::pass(NAME, folder));
         }
     }

@@ -27,7 +27,8 @@ pub(super) fn plan(host: &dyn Observe, system: &System, service: Owner, ports: &
     if running.is_none() || new != old || (shared && reserved > target) {
         return Err(Refusal::JailHost { commands: host_commands(&new, shared.then_some(target)) });
     }
-    let mut access = PortAccess::default();
+    // A VNET jail has a reserved range of its own, and so needs the guard as a host does.
+    let mut access = PortAccess { guard: !shared, ..PortAccess::default() };
     if !shared {
         let path = Path::new(SYSCTL_CONF);
         let text = host.read(path)?;

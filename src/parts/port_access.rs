@@ -42,7 +42,7 @@ pub struct PortAccess {
     pub warnings: Vec<String>,
     /// Why it is in force only after a reboot; empty if it is at once.
     pub reboot: Vec<String>,
-    /// Whether the boot guard belongs on this host: it sets a kernel-wide value, so not in a jail.
+    /// Whether the boot guard belongs on this host: not in a jail that shares its host's reserved range.
     pub guard: bool,
 }
 

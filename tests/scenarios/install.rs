@@ -87,7 +87,9 @@ fn the_same_answers_and_lock_give_the_same_bytes() {
     let bytes = |machine: &Machine| -> BTreeMap<_, _> {
         machine.snapshot().into_iter().map(|(path, (mode, _, content))| (path, (mode, content))).collect()
     };
-    let answers = format!("{ANSWERS}\n[config]\nlanding-page-user = \"alice\"\n");
+    let answers = format!(
+        "{ANSWERS}\n[config]\nlanding-page-user = \"alice\"\n[admin]\nusername = \"alice\"\nemail = \"a@example.org\"\n"
+    );
     let (one, two) = (Machine::installed(&answers), Machine::fresh());
     let lock = one.read("/usr/local/etc/gts-bootstrap/deployment.lock");
     two.install(&answers).exits(0);
