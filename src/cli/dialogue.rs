@@ -8,6 +8,7 @@ use super::report::{self, wrap};
 use super::screen::{Screen, Tone};
 use crate::change::Plan;
 use crate::deployment::{Answers, Deployment, EmailAddress, HostName, UserName};
+use crate::host::Observe;
 
 /// What somebody said to a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +75,7 @@ fn set(answers: &mut Answers, key: &str, value: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// The terminal went away.
-pub fn consent(screen: &Screen, plan: &Plan, deployment: &Deployment) -> io::Result<Consent> {
+pub fn consent(screen: &Screen, host: &dyn Observe, plan: &Plan, deployment: &Deployment) -> io::Result<Consent> {
     loop {
         let answer: String = Input::with_theme(&SimpleTheme)
             .with_prompt("Apply? [y]es [n]o [p]lan again [e]xplain")
@@ -84,7 +85,7 @@ pub fn consent(screen: &Screen, plan: &Plan, deployment: &Deployment) -> io::Res
         match answer.trim().to_ascii_lowercase().as_str() {
             "y" | "yes" => return Ok(Consent::Yes),
             "n" | "no" | "q" | "quit" => return Ok(Consent::No),
-            "p" | "plan" => report::show_plan(screen, plan),
+            "p" | "plan" => report::show_plan(screen, host, plan),
             "e" | "explain" => explain(screen, deployment),
             _ => screen.line("Please type y, n, p or e."),
         }

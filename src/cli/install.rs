@@ -17,7 +17,7 @@ use super::{Global, report::wrap};
 use crate::change::{Executor, Plan, journal, store};
 use crate::check::{self, installation, preflight};
 use crate::deployment::{Deployment, Layout};
-use crate::host::Host;
+use crate::host::{Host, Observe};
 use crate::parts::answers::{self, Lock};
 use crate::parts::install::{self as parts_install, Wanted};
 use crate::parts::{account, service};
@@ -113,7 +113,7 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let plan = make_plan(host, &wanted)?;
     report.reboot_required = !plan.reboot.is_empty();
     report.changes = plan.steps.iter().map(Changed::from).collect();
-    show(screen, &plan, deployment, &lock, earlier.is_none());
+    show(screen, host.observe(), &plan, deployment, &lock, earlier.is_none());
 
     if arguments.plan {
         report.changed = !plan.is_empty();
@@ -121,7 +121,7 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
         return Ok(Exit::Done);
     }
     if !plan.is_empty() {
-        consent(arguments, interactive, screen, &plan, deployment)?;
+        consent(arguments, interactive, screen, host.observe(), &plan, deployment)?;
         apply(host, &wanted, &plan, &source, screen)?;
         report.changed = true;
         screen.line(&screen.paint(Tone::Good, &format!("{} changes made.", plan.steps.len())));
@@ -169,7 +169,7 @@ fn heading(screen: &Screen, opened: &Opened, deployment: &Deployment) {
     }
 }
 
-fn show(screen: &Screen, plan: &Plan, deployment: &Deployment, lock: &Lock, first: bool) {
+fn show(screen: &Screen, host: &dyn Observe, plan: &Plan, deployment: &Deployment, lock: &Lock, first: bool) {
     if plan.is_empty() {
         screen.line("Nothing to change: this host is as the answers want it.");
     } else {
@@ -179,7 +179,7 @@ fn show(screen: &Screen, plan: &Plan, deployment: &Deployment, lock: &Lock, firs
                 &format!("Plan: GoToSocial {}, {} changes", lock.release.version, plan.steps.len()),
             ),
         );
-        report::show_plan(screen, plan);
+        report::show_plan(screen, host, plan);
     }
     for warning in &plan.warnings {
         screen.attention(&wrap(&format!("{} {warning}", screen.paint(Tone::Caution, "warning:")), 2));
@@ -201,6 +201,7 @@ fn consent(
     arguments: &Arguments,
     interactive: bool,
     screen: &Screen,
+    host: &dyn Observe,
     plan: &Plan,
     deployment: &Deployment,
 ) -> Result<(), Stop> {
@@ -214,7 +215,7 @@ fn consent(
              only",
         ));
     }
-    match dialogue::consent(screen, plan, deployment) {
+    match dialogue::consent(screen, host, plan, deployment) {
         Ok(Consent::Yes) => Ok(()),
         Ok(Consent::No) => Err(Stop::new(Exit::NotConfirmed, "not confirmed; nothing was changed")),
         Err(error) => {

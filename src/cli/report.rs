@@ -7,7 +7,8 @@ use super::screen::{Level, Screen, Tone};
 use crate::change::{Action, Change, Plan, Step, store};
 use crate::check::bind::Row;
 use crate::check::{Check, Status};
-use crate::host::Family;
+use crate::host::{Family, Observe};
+use crate::parts::secrets;
 
 /// Version of the `--json` object.
 pub const SCHEMA: u32 = 1;
@@ -110,8 +111,8 @@ pub fn show_checks(screen: &Screen, heading: &str, checks: &[Check], all: bool) 
     }
 }
 
-/// Shows a plan, part by part.
-pub fn show_plan(screen: &Screen, plan: &Plan) {
+/// Shows a plan, part by part; of a file that is edited, the lines that change.
+pub fn show_plan(screen: &Screen, host: &dyn Observe, plan: &Plan) {
     let mut part = "";
     let own_copy = |step: &Step| matches!(&step.change, Change::File { path, .. } if path.starts_with(store::FOLDER));
     for step in &plan.steps {
@@ -134,7 +135,32 @@ pub fn show_plan(screen: &Screen, plan: &Plan) {
         let detail = step.change.detail();
         let one_line = format!("{text}  {detail}");
         screen.line(&format!("    {} {}", screen.paint(tone, sign), wrap(&one_line, 8)));
+        for (sign, line) in changed_lines(host, step, screen.says(Level::Verbose)) {
+            let tone = if sign == '+' { Tone::Good } else { Tone::Bad };
+            screen.line(&screen.paint(tone, &format!("        {sign} {}", secrets::hide_in_line(&line))));
+        }
     }
+}
+
+/// The lines of a text file that a step takes out and puts in; of a new file only if `all`.
+fn changed_lines(host: &dyn Observe, step: &Step, all: bool) -> Vec<(char, String)> {
+    let Change::File { path, content, .. } = &step.change else { return Vec::new() };
+    if step.action != Action::Update && !all {
+        return Vec::new();
+    }
+    let old = host.read(path).ok().flatten().unwrap_or_default();
+    let (old, new) = (String::from_utf8_lossy(&old), String::from_utf8_lossy(content.bytes()));
+    let patch = diffy::create_patch(&old, &new);
+    patch
+        .hunks()
+        .iter()
+        .flat_map(diffy::Hunk::lines)
+        .filter_map(|line| match line {
+            diffy::Line::Context(_) => None,
+            diffy::Line::Delete(text) => Some(('-', text.trim_end_matches('\n').to_owned())),
+            diffy::Line::Insert(text) => Some(('+', text.trim_end_matches('\n').to_owned())),
+        })
+        .collect()
 }
 
 /// The kind in a person's words.

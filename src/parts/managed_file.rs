@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Refusal;
+use super::{Refusal, secrets};
 use crate::change::{Action, Change, Content, Step, store};
 use crate::host::{Entry, Observe, Owner};
 
@@ -104,14 +104,20 @@ fn wrong_kind(path: &Path, found: &'static str) -> Refusal {
     Refusal::WrongKind { path: path.to_owned(), found, wanted: "a file" }
 }
 
-/// The conflicting parts alone, out of a merged text with markers.
+/// The conflicting parts alone, out of a merged text with markers, with the markers in a person's words.
 fn hunks(merged: &str) -> String {
     let mut shown = String::new();
     let mut inside = false;
     for line in merged.lines() {
         inside |= line.starts_with("<<<<<<<");
         if inside {
-            shown.push_str(line);
+            let words = match line.get(..7) {
+                Some("<<<<<<<") => "<<<<<<< the file as it stands",
+                Some("|||||||") => "||||||| what gts-bootstrap wrote last",
+                Some(">>>>>>>") => ">>>>>>> what the answers ask for",
+                _ => &secrets::hide_in_line(line),
+            };
+            shown.push_str(words);
             shown.push('\n');
         }
         if line.starts_with(">>>>>>>") {

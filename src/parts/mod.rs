@@ -18,6 +18,7 @@ pub mod portacl_rc;
 pub mod rc_script;
 mod refusal;
 pub mod release;
+pub mod secrets;
 pub mod service;
 pub mod sysctl_conf;
 

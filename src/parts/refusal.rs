@@ -56,8 +56,7 @@ pub enum Refusal {
     /// The administrator's edits and our new text touch the same lines.
     #[error(
         "{} was edited by hand, and the new settings change the same lines:\n\n{conflict}\n\
-         Lines of \"ours\" are the file as it stands, lines of \"theirs\" what the answers ask for. Make the two agree: \
-         edit the file, or the answers, and run this again. Nothing was changed",
+         Make the two agree: edit the file, or the answers, and run this again. Nothing was changed",
         path.display()
     )]
     Conflict {

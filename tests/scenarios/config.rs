@@ -79,6 +79,24 @@ fn secrets_reach_config_yaml_and_nothing_that_others_can_read() {
             assert!(mode & 0o070 == 0 || group == 209, "{} can be read by its group", path.display());
         }
     }
+    // A conflict in its very line does not show it either.
+    machine.write(CONFIG, &machine.read(CONFIG).replace(secret, "edited-by-hand-secret"));
+    machine
+        .run_with(&arguments, &[("GTS_SMTP_PASSWORD", "new-secret-from-outside")])
+        .exits(1)
+        .says("smtp-password: (hidden)")
+        .does_not_say("edited-by-hand-secret")
+        .does_not_say("new-secret-from-outside")
+        .does_not_say(secret);
+    machine.write(CONFIG, &machine.read(CONFIG).replace("edited-by-hand-secret", secret));
+    // Nor does the plan to change it.
+    let plan = ["install", "--answers", "answers.toml", "--plan", "-v"];
+    machine
+        .run_with(&plan, &[("GTS_SMTP_PASSWORD", "new-secret-from-outside")])
+        .exits(0)
+        .says("smtp-password: (hidden)")
+        .does_not_say("new-secret-from-outside")
+        .does_not_say(secret);
     // The host keeps it, so that a run without the environment comes to the same.
     machine.run(&arguments).exits(0).says("Nothing to change");
 

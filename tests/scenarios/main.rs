@@ -10,4 +10,5 @@ mod machine;
 mod port_access;
 mod preflight;
 mod release;
+mod screens;
 mod service;
