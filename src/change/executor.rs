@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::journal::{Journal, Line, Outcome};
-use super::{Plan, Prior, Step, apply, undo};
+use super::{Change, Plan, Prior, Step, apply, undo};
 use crate::host::{Host, HostError};
 use crate::release;
 
@@ -133,6 +133,7 @@ impl Executor<'_> {
                 left.push(format!("{} {}: {error}", step.change.kind(), step.change.target()));
             }
         }
+        left.extend(migrated(begun));
         let outcome = if left.is_empty() { Outcome::Undone } else { Outcome::NotUndone };
         if let Err(error) = journal.end(outcome) {
             left.push(format!("journal: {error}"));
@@ -144,4 +145,23 @@ impl Executor<'_> {
             left,
         }
     }
+}
+
+/// Whether another version has been started meanwhile: its migrations of the database cannot be taken back.
+fn migrated(begun: &[(usize, &Step, Prior)]) -> Option<String> {
+    let from = begun.iter().find_map(|(_, step, prior)| match (&step.change, prior) {
+        (Change::Symlink { path, target }, Prior::Symlink { target: old }) if path.ends_with("current") => {
+            Some((old, target))
+        }
+        _ => None,
+    })?;
+    let started = begun.iter().any(|(_, step, _)| matches!(step.change, Change::ServiceStart { .. }));
+    started.then(|| {
+        format!(
+            "GoToSocial {} was started and may have migrated the database; {} runs on it but can fail on pages of profiles. \
+             If it does, restore the database from the backup made before",
+            from.1.display(),
+            from.0.display()
+        )
+    })
 }

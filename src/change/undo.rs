@@ -55,7 +55,8 @@ pub fn undo(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), HostE
             host.service_action(&start.name, ServiceAction::Stop)
         }
         Change::ServiceStop { name } if *prior == Prior::Present && !host.service(name)?.is_running() => {
-            host.service_action(name, ServiceAction::Start)
+            host.service_action(name, ServiceAction::Start)?;
+            stays_up(host, name)
         }
         Change::Group { .. }
         | Change::User { .. }
@@ -64,4 +65,16 @@ pub fn undo(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), HostE
         | Change::ServiceStop { .. }
         | Change::Account { .. } => Ok(()),
     }
+}
+
+/// Whether a service that was started again is still there a few seconds later: that its start returned proves nothing.
+fn stays_up(host: &dyn Host, name: &str) -> Result<(), HostError> {
+    const LOOKS: u32 = 3;
+    for _ in 0..LOOKS {
+        host.sleep(std::time::Duration::from_secs(2));
+        if !host.service(name)?.is_running() {
+            return Err(HostError::Died { service: name.to_owned() });
+        }
+    }
+    Ok(())
 }

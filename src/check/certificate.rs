@@ -106,6 +106,10 @@ fn failure(why: &WebFailure, log: &str, host: &str) -> String {
         )
     } else if any(&["unauthorized", "403"]) {
         format!("Let's Encrypt was answered by another server: {host} does not point (only) to this host")
+    } else if any(&["missing certificate"]) {
+        "the server has tried a moment ago and failed, and waits a minute before it tries again; the reason stands further \
+         up in its log. Put that right and wait the minute"
+            .to_owned()
     } else if any(&["permission denied"]) {
         "the server cannot write its certificate folder; run `gts-bootstrap install` to put its owner right".to_owned()
     } else {
@@ -152,6 +156,7 @@ mod tests {
                 "cannot reach Let's Encrypt",
             ),
             ("TLS handshake error: 403 urn:ietf:params:acme:error:unauthorized: Invalid response", "another server"),
+            ("http: TLS handshake error from [::1]:1: acme/autocert: missing certificate", "waits a minute"),
             ("TLS handshake error from ::1: mkdir /x: permission denied", "cannot write"),
             ("", "internal error"),
         ] {

@@ -124,9 +124,13 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
         consent(arguments, interactive, screen, host.observe(), &plan, deployment)?;
         apply(host, &wanted, &plan, &source, screen)?;
         report.changed = true;
-        screen.line(&screen.paint(Tone::Good, &format!("{} changes made.", plan.steps.len())));
+        screen.line(&screen.paint(Tone::Good, &changes_made(plan.steps.len())));
     }
     finish(host, arguments, &inputs.deployment, &layout, &lock, &plan, screen, report)
+}
+
+fn changes_made(count: usize) -> String {
+    if count == 1 { "1 change made.".to_owned() } else { format!("{count} changes made.") }
 }
 
 /// Settles what a run that was cut off left behind.
@@ -264,7 +268,11 @@ fn finish(
 ) -> Result<Exit, Stop> {
     if !plan.reboot.is_empty() {
         report.checks.extend(installation::after_reboot().checks);
-        screen.attention("A reboot is needed; after it GoToSocial starts by itself. Then run `gts-bootstrap check`.");
+        screen.attention(&wrap(
+            "A reboot is needed; after it GoToSocial starts by itself. Then run `gts-bootstrap install` again: it makes what \
+             could not be made now, and checks everything.",
+            0,
+        ));
         return Ok(Exit::Reboot);
     }
     if arguments.no_check {

@@ -50,6 +50,12 @@ pub enum HostError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A service that was started again did not stay up.
+    #[error("{service} was started again and died; its log says why")]
+    Died {
+        /// Its name.
+        service: String,
+    },
     /// Another run of the program holds the lock.
     #[error("another gts-bootstrap is at work ({holder}); wait until it has ended, then run this again")]
     Locked {

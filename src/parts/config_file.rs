@@ -17,7 +17,7 @@ pub struct Planned {
     pub differs: bool,
 }
 
-/// Plans config.yaml.
+/// Plans config.yaml. It is tried if its text changes, and also if another release is going to read it (`new_reader`).
 ///
 /// # Errors
 /// It cannot be rendered, or the administrator's edits conflict with it.
@@ -28,6 +28,7 @@ pub fn plan(
     secrets: &Secrets,
     version: &semver::Version,
     service: Owner,
+    new_reader: bool,
 ) -> Result<Planned, Refusal> {
     let text =
         config::render(deployment, secrets, layout, version).map_err(|error| Refusal::Render(error.to_string()))?;
@@ -39,7 +40,7 @@ pub fn plan(
         owner: Owner { uid: 0, gid: service.gid },
     };
     let planned = managed_file::plan(host, &file)?;
-    let test = planned.differs.then(|| {
+    let test = (planned.differs || new_reader).then(|| {
         let test = ConfigTest {
             // The release that is about to be used: `current` may still point to an older one.
             program: layout.release(version).join("gotosocial"),

@@ -42,7 +42,8 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     let release = release::plan(host, layout, &wanted.lock.release)?;
     let record = answers::plan(host, layout, wanted.answers, wanted.secrets, wanted.lock)?;
     let version = &wanted.lock.release.version;
-    let config = config_file::plan(host, layout, deployment, wanted.secrets, version, owner)?;
+    let config =
+        config_file::plan(host, layout, deployment, wanted.secrets, version, owner, !release.switch.is_empty())?;
     let script = rc_script::plan(host)?;
     let rotation = log_rotation::plan(host)?;
     let access = port_access::plan(host, &system, owner, &ports)?;

@@ -199,7 +199,7 @@ fn running(
     let loaded = host.module_loaded(MODULE)?;
     if !loaded && locked {
         access.reboot.push(format!(
-            "the module {MODULE} cannot be loaded at securelevel {}; {LOADER_CONF} loads it at the next boot",
+            "the module {MODULE} cannot be loaded at securelevel {}; the next boot loads it",
             system.securelevel
         ));
         return Ok(());
@@ -242,8 +242,7 @@ pub(super) fn reserved_step(
     }
     if system.securelevel > 0 {
         reboot.push(format!(
-            "{RESERVED_HIGH} is {now} and cannot be changed at securelevel {}; {SYSCTL_CONF} sets it to {target} at the \
-             next boot",
+            "{RESERVED_HIGH} is {now} and cannot be changed at securelevel {}; the next boot lowers it",
             system.securelevel
         ));
         return Ok(None);

@@ -90,7 +90,7 @@ pub enum Refusal {
     /// Inside a jail the host has to do it.
     #[error(
         "this is a jail, and mac_portacl belongs to its host. On the host, as root, run:\n\n{commands}\n\
-         and then run this again in the jail"
+         (where /etc/sysctl.conf sets one of the two already, change that line instead), and then run this again in the jail"
     )]
     JailHost {
         /// What to run on the host, a line each.

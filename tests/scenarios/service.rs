@@ -46,7 +46,7 @@ fn a_stopped_service_is_started_again() {
     let machine = Machine::installed(ANSWERS);
     machine.edit(|model| model.gotosocial = None);
     machine.run(&["check"]).exits(3).says("gotosocial does not run").says("nobody listens on port 80");
-    machine.install(ANSWERS).exits(0).says("1 changes made");
+    machine.install(ANSWERS).exits(0).says("1 change made");
     machine.run(&["check"]).exits(0);
 }
 

@@ -33,7 +33,7 @@ impl Inputs {
         let named =
             options.into_iter().filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}=\"{value}\"")));
         for setting in arguments.set.iter().cloned().chain(named) {
-            answers.set(&setting).map_err(|error| usage(format!("--set {setting}: {error}")))?;
+            answers.set(&setting).map_err(|error| usage(error.to_string()))?;
         }
         let nothing_said = answers.to_text().trim().is_empty();
         if nothing_said && may_ask {
