@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::executor::Executor;
 use super::{Readiness, ServiceStart};
 use crate::host::{
-    BindOutcome, BindProbe, Family, Host, HostError, Observe, ServiceAction, ServiceState, WebAnswer, WebFailure,
-    WebRequest,
+    BindOutcome, BindProbe, Family, Host, HostError, Listener, Observe, ServiceAction, ServiceState, WebAnswer,
+    WebFailure, WebRequest,
 };
 
 /// Time between two questions. GoToSocial's rate limiter allows 300 requests in five minutes, loopback included.
@@ -94,7 +94,7 @@ fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Re
     match host.bind(&probe).map_err(|error| error.to_string())? {
         BindOutcome::Bound => Ok(()),
         BindOutcome::NoAddress if family == Family::V6 => Ok(()),
-        BindOutcome::InUse => Err(format!("port {port} is taken{}", taken_by(host, port))),
+        BindOutcome::InUse => in_use(port, &host.listeners().map_err(|error| error.to_string())?),
         BindOutcome::NoRule => Err(format!(
             "{user} may not bind port {port} (EPERM): no mac_portacl rule allows it; see sysctl security.mac.portacl.rules"
         )),
@@ -106,14 +106,13 @@ fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Re
     }
 }
 
-fn taken_by(host: &dyn Observe, port: u16) -> String {
-    host.listeners()
-        .ok()
-        .and_then(|all| all.into_iter().find(|listener| listener.port == port))
-        .map(|by| {
-            format!(" by {} (user {}, pid {})", by.command, by.user, by.pid.map_or("?".into(), |p| p.to_string()))
-        })
-        .unwrap_or_default()
+/// What EADDRINUSE comes to. The probe does not set `SO_REUSEADDR`, so on FreeBSD the closed connections of the service
+/// that has just been stopped (TIME_WAIT) keep the port from it for a minute (`in_pcbbind()` in `sys/netinet/in_pcb.c`). They do
+/// not keep it from GoToSocial, which sets that option as every Go program does: only a listener does.
+fn in_use(port: u16, listeners: &[Listener]) -> Result<(), String> {
+    let Some(by) = listeners.iter().find(|listener| listener.port == port) else { return Ok(()) };
+    let pid = by.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
+    Err(format!("port {port} is taken by {} (user {}, pid {pid}); stop it and run this again", by.command, by.user))
 }
 
 /// The log from where it was when the service was started.
@@ -178,4 +177,26 @@ fn last_lines(log: &str, count: usize) -> String {
 /// The message of a log line, or the whole line where it has none.
 fn message(line: &str) -> String {
     line.split_once("msg=").map_or(line, |(_, message)| message).trim_matches('"').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_listener_keeps_a_port_from_the_service() {
+        let listener = |port| Listener {
+            user: "www".into(),
+            uid: Some(80),
+            command: "nginx".into(),
+            pid: Some(7),
+            address: None,
+            ipv4: true,
+            ipv6: true,
+            port,
+        };
+        assert_eq!(in_use(443, &[listener(80)]), Ok(()), "connections of a stopped service that wind down");
+        let taken = in_use(443, &[listener(80), listener(443)]).err().unwrap_or_default();
+        assert!(taken.contains("nginx (user www, pid 7)"), "{taken}");
+    }
 }
