@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::Refusal;
 use crate::change::{Action, Change, Content, Step, store};
+use crate::deployment::SECRET_KEYS;
 use crate::host::{Entry, Observe, Owner};
 
 /// A file that we manage.
@@ -111,7 +112,7 @@ fn hunks(merged: &str) -> String {
     for line in merged.lines() {
         inside |= line.starts_with("<<<<<<<");
         if inside {
-            shown.push_str(line);
+            shown.push_str(&without_secret(line));
             shown.push('\n');
         }
         if line.starts_with(">>>>>>>") {
@@ -119,4 +120,30 @@ fn hunks(merged: &str) -> String {
         }
     }
     shown
+}
+
+/// A line of a configuration as it may be shown: the value of a secret setting is left out.
+fn without_secret(line: &str) -> String {
+    match line.split_once(':') {
+        Some((key, _)) if SECRET_KEYS.contains(&key.trim().trim_matches(['"', '\''])) => format!("{key}: (hidden)"),
+        _ => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_is_shown_without_passwords() {
+        let base = "host: a\nsmtp-password: \"one\"\nport: 1\n";
+        let mine = "host: a\nsmtp-password: \"two\"\nport: 2\n";
+        let theirs = "host: a\nsmtp-password: \"three\"\nport: 3\n";
+        let merged = diffy::merge(base, mine, theirs).err().unwrap_or_default();
+        let shown = hunks(&merged);
+        for secret in ["one", "two", "three"] {
+            assert!(merged.contains(secret) && !shown.contains(secret), "{shown}");
+        }
+        assert!(shown.contains("smtp-password: (hidden)") && shown.contains("port: 2"), "{shown}");
+    }
 }
