@@ -44,23 +44,47 @@ pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec
             prove(host, start, *port, family)?;
         }
     }
-    let log = &start.readiness.log;
-    let began = host.entry(log).map_err(said)?.map_or(0, |entry| match entry {
-        crate::host::Entry::File { size, .. } => size,
-        _ => 0,
-    });
+    let began = log_size(host, &start.readiness.log).map_err(said)?;
     host.service_action(&start.name, ServiceAction::Start).map_err(said)?;
+    let ready = wait(executor, &start.name, &start.readiness, began)?;
+    Ok(if ready {
+        Vec::new()
+    } else {
+        vec![format!(
+            "GoToSocial still starts after {} minutes and was left to go on (it may be migrating its database: do not \
+             stop it); `gts-bootstrap check` tells when it is ready",
+            PATIENCE.as_secs() / 60
+        )]
+    })
+}
+
+/// Waits until a service that is running, or was started before, is ready; no time at all if it is. `false`: it still starts
+/// after [`PATIENCE`].
+///
+/// # Errors
+/// In words: the program died.
+pub(super) fn wait_until_ready(executor: &Executor<'_>, name: &str, readiness: &Readiness) -> Result<bool, String> {
+    let host = executor.host;
+    let began = log_size(host, &readiness.log).map_err(|error| error.to_string())?.saturating_sub(TAIL as u64);
+    match state(host, readiness, &log_since(host, &readiness.log, began)) {
+        State::Ready | State::ReadyByLog => Ok(true),
+        State::Starting => wait(executor, name, readiness, began),
+    }
+}
+
+fn wait(executor: &Executor<'_>, name: &str, readiness: &Readiness, began: u64) -> Result<bool, String> {
+    let (host, log) = (executor.host, &readiness.log);
     let mut elapsed = Duration::ZERO;
     let (mut dead, mut restarts, mut last_pid) = (0, 0, None);
     loop {
         host.sleep(INTERVAL);
         elapsed += INTERVAL;
         let tail = log_since(host, log, began);
-        match state(host, &start.readiness, &tail) {
-            State::Ready | State::ReadyByLog => return Ok(Vec::new()),
+        match state(host, readiness, &tail) {
+            State::Ready | State::ReadyByLog => return Ok(true),
             State::Starting => {}
         }
-        match host.service(&start.name).map_err(said)? {
+        match host.service(name).map_err(|error| error.to_string())? {
             ServiceState::Running { pid } => {
                 restarts += u32::from(last_pid.is_some() && pid.is_some() && pid != last_pid);
                 last_pid = pid.or(last_pid);
@@ -69,8 +93,7 @@ pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec
         }
         if dead >= DEAD || restarts >= RESTARTS {
             return Err(format!(
-                "{} was started and died. The last lines of {}:\n{}",
-                start.name,
+                "{name} was started and died. The last lines of {}:\n{}",
                 log.display(),
                 last_lines(&tail, 12)
             ));
@@ -78,13 +101,16 @@ pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec
         let newest = tail.lines().last().map(message);
         executor.reporter.waiting("GoToSocial is starting", elapsed, newest.as_deref());
         if elapsed >= PATIENCE {
-            return Ok(vec![format!(
-                "GoToSocial still starts after {} minutes and was left to go on (it may be migrating its database: do not \
-                 stop it); `gts-bootstrap check` tells when it is ready",
-                PATIENCE.as_secs() / 60
-            )]);
+            return Ok(false);
         }
     }
+}
+
+fn log_size(host: &dyn Observe, log: &std::path::Path) -> Result<u64, HostError> {
+    Ok(match host.entry(log)? {
+        Some(crate::host::Entry::File { size, .. }) => size,
+        _ => 0,
+    })
 }
 
 /// One bind as the service user, before anything is started.
@@ -147,7 +173,10 @@ fn state(host: &dyn Observe, readiness: &Readiness, log: &str) -> State {
 
 /// The two marks of a finished start: queued tasks were recovered, or a second listener was opened (the first one is of
 /// the maintenance page). Both were seen with 0.19.2 and 0.20.0-rc1.
+///
+/// Of a log that reaches further back only the newest start counts, which begins with that of its caches (seen with 0.19.2).
 fn ready_by_log(log: &str) -> bool {
+    let log = log.rsplit_once("func=cache.(*Caches).Start ").map_or(log, |(_, newest)| newest);
     log.contains("recovered queued tasks")
         || log.lines().filter(|line| line.contains("msg=\"listening on ")).count() >= 2
 }
@@ -182,6 +211,15 @@ fn message(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_earlier_start_does_not_make_this_one_ready() {
+        let starts = "func=cache.(*Caches).Start level=INFO msg=\"start: 0x1\"\n";
+        let ready = "func=admin.(*Processor).FillWorkerQueues level=INFO msg=\"recovered queued tasks\"\n";
+        assert!(ready_by_log(&format!("{starts}{ready}")));
+        assert!(!ready_by_log(&format!("{starts}{ready}{starts}")));
+        assert!(ready_by_log(&format!("{starts}{ready}{starts}{ready}")));
+    }
 
     #[test]
     fn only_a_listener_keeps_a_port_from_the_service() {
