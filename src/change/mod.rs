@@ -232,7 +232,7 @@ pub struct Account {
     pub repair: bool,
     /// How to tell that the server is ready. An account that is created before that can never be used.
     #[serde(default)]
-    pub readiness: Option<Readiness>,
+    pub readiness: Option<Box<Readiness>>,
 }
 
 impl Change {

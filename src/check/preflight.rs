@@ -316,12 +316,10 @@ fn other_server(host: &dyn Observe, name: &str, resolved: &[IpAddr]) -> Check {
 
 /// Whether a body is a nodeinfo document: a provider's page for every path may well have the word in it.
 fn is_nodeinfo(body: &[u8]) -> bool {
-    let links = serde_json::from_slice::<serde_json::Value>(body).ok().and_then(|json| json.get("links").cloned());
-    links.as_ref().and_then(serde_json::Value::as_array).is_some_and(|links| {
-        links
-            .iter()
-            .filter_map(|link| link.get("rel")?.as_str())
-            .any(|rel| rel.contains("nodeinfo.diaspora.software/ns/"))
+    let Ok(json) = serde_json::from_slice::<serde_json::Value>(body) else { return false };
+    json.get("links").and_then(serde_json::Value::as_array).is_some_and(|links| {
+        let texts = links.iter().flat_map(|link| [link.get("rel"), link.get("href")]).flatten();
+        texts.filter_map(serde_json::Value::as_str).any(|text| text.contains("nodeinfo"))
     })
 }
 

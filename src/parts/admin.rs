@@ -44,7 +44,7 @@ pub fn plan(
         directory: layout.data.clone(),
         environment: environment(layout),
         repair,
-        readiness: Some(readiness.clone()),
+        readiness: Some(Box::new(readiness.clone())),
     };
     Ok(Some(Step::new("admin", if repair { Action::Update } else { Action::Create }, Change::Account { account })))
 }
