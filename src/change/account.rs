@@ -3,28 +3,43 @@
 //! GoToSocial takes the password only as an argument, where every user of the host can see it for a second. So it is
 //! always a random one, told once on the terminal; the administrator changes it at the first login.
 
-use super::Account;
 use super::executor::Executor;
+use super::{Account, service_start};
 use crate::host::{Invocation, Output};
+use crate::parts::rc_script::SERVICE;
 
 /// Letters and digits that cannot be taken for one another: 32 of them, so each carries five bits.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// 26 letters of five bits each: 130 bits. GoToSocial asks for 60 and takes 72 bytes at most.
 const LETTERS: usize = 26;
 
+/// What GoToSocial says of a user name that it does not know; seen with 0.19.2 and 0.20.0-rc1.
+const UNKNOWN_USER: &str = "no rows in result set";
+
 /// Creates the account, or finishes one whose creation was cut off, and gives it administrator rights.
 ///
 /// # Errors
-/// In words: GoToSocial refused. The account may be there all the same: that is said.
+/// In words: the server is not ready, or GoToSocial refused. The account may be there all the same: that is said.
 pub(super) fn create(executor: &Executor<'_>, account: &Account) -> Result<Vec<String>, String> {
+    if let Some(readiness) = &account.readiness
+        && !service_start::wait_until_ready(executor, SERVICE, readiness)?
+    {
+        return Err(
+            "GoToSocial still starts, and an account that is created before it is ready can never be used".into()
+        );
+    }
     let password = random_password()?;
     let name = ["--username", &account.username];
-    let first: Vec<&str> = if account.repair {
-        [&["admin", "account", "password"], &name[..], &["--password", &password]].concat()
+    let create = [&["admin", "account", "create"], &name[..], &["--email", &account.email, "--password", &password]];
+    if account.repair {
+        let renew = [&["admin", "account", "password"], &name[..], &["--password", &password]];
+        match run(executor, account, &renew.concat(), true) {
+            Err(why) if why.contains(UNKNOWN_USER) => run(executor, account, &create.concat(), true)?,
+            done => done?,
+        };
     } else {
-        [&["admin", "account", "create"], &name[..], &["--email", &account.email, "--password", &password]].concat()
-    };
-    run(executor, account, &first, true)?;
+        run(executor, account, &create.concat(), true)?;
+    }
     executor.reporter.password(&account.username, &password);
     run(executor, account, &[&["admin", "account", "promote"], &name[..]].concat(), false).map_err(|why| {
         format!(

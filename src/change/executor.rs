@@ -122,10 +122,18 @@ impl Executor<'_> {
         begun: &[(usize, &Step, Prior)],
     ) -> ApplyError {
         let mut left = Vec::new();
-        if let Err(error) = journal.write(&Line::Undoing { reason: cause.clone() }) {
+        // By then the server runs and is known by its name: taking it down again would cost more than it mends.
+        let stands = matches!(failed.change, Change::Account { .. });
+        if stands {
+            left.push(
+                "nothing was taken back: GoToSocial is installed and runs, only the account is not finished. Run the same \
+                 command again"
+                    .to_owned(),
+            );
+        } else if let Err(error) = journal.write(&Line::Undoing { reason: cause.clone() }) {
             left.push(format!("journal: {error}"));
         }
-        for (number, step, prior) in begun.iter().rev() {
+        for (number, step, prior) in begun.iter().rev().filter(|_| !stands) {
             self.reporter.undoing(step);
             let undone = undo::undo(self.host, &step.change, prior)
                 .and_then(|()| journal.write(&Line::Undone { step: *number }));

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Prior, Step, store, undo};
-use crate::host::{Host, HostError, Observe};
+use crate::host::{Host, HostError, Observe, Owner};
 
 /// Version of the line format. Readers take this one and every older one.
 pub const SCHEMA: u32 = 1;
@@ -129,6 +129,7 @@ impl<'a> Journal<'a> {
         let mut text = serde_json::to_string(line)
             .map_err(|error| HostError::Unreadable { what: "a journal line".to_owned(), text: error.to_string() })?;
         text.push('\n');
+        drop_torn_line(self.host)?;
         self.host.append_file(&path(), text.as_bytes())
     }
 
@@ -150,6 +151,17 @@ impl<'a> Journal<'a> {
         self.host.rename(&path(), &receipt)?;
         Ok(receipt)
     }
+}
+
+/// Takes away the last line if a crash or a full disk cut it off: the next line would be appended to it, and neither could
+/// be read ever after.
+fn drop_torn_line(host: &dyn Host) -> Result<(), HostError> {
+    let Some(bytes) = host.read(&path())? else { return Ok(()) };
+    if bytes.last().is_none_or(|last| *last == b'\n') {
+        return Ok(());
+    }
+    let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    host.write_file(&path(), &bytes[..complete], 0o600, Owner::ROOT)
 }
 
 /// Reads a journal or a receipt. A last line that was cut off by a crash is left out: what it announced was not begun.
@@ -257,4 +269,33 @@ fn account_done(host: &dyn Observe, username: &str) -> Result<Option<bool>, Host
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::host::rehearsal::Rehearsal;
+
+    #[test]
+    fn a_line_that_a_crash_cut_off_does_not_spoil_the_receipt() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path().join("root")).unwrap();
+        Journal::begin(&host, "install").unwrap();
+        let intent = Line::Intent {
+            step: 0,
+            part: "folders".to_owned(),
+            change: Change::Directory { path: "/var/db/x".into(), mode: 0o750, owner: Owner::ROOT },
+            prior: Prior::Absent,
+        };
+        host.append_file(&path(), format!("{}\n{{\"done\":{{\"st", serde_json::to_string(&intent).unwrap()).as_bytes())
+            .unwrap();
+        let settled = settle(&host).unwrap().unwrap();
+        assert_eq!((settled.undone.len(), settled.left.len()), (1, 0), "{settled:?}");
+        let folder = store::folder(&host, "receipts").unwrap();
+        let receipt = folder.join("0001-install.jsonl");
+        let lines = read(&host, &receipt).unwrap().unwrap();
+        assert!(lines.contains(&Line::Undone { step: 0 }), "{lines:?}");
+        assert!(!account_unfinished(&host, "alice").unwrap());
+    }
 }

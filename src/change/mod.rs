@@ -227,8 +227,12 @@ pub struct Account {
     pub directory: PathBuf,
     /// Environment of the program, as the rc.d script sets it.
     pub environment: Vec<(String, String)>,
-    /// An earlier run was interrupted between creating the account and promoting it: give it a new password and promote it.
+    /// An earlier run began with the account and did not finish: give it a new password if it is there, create it if not, and
+    /// promote it.
     pub repair: bool,
+    /// How to tell that the server is ready. An account that is created before that can never be used.
+    #[serde(default)]
+    pub readiness: Option<Box<Readiness>>,
 }
 
 impl Change {

@@ -9,17 +9,17 @@ use std::time::Duration;
 use super::executor::Executor;
 use super::{Readiness, ServiceStart};
 use crate::host::{
-    BindOutcome, BindProbe, Family, Host, HostError, Observe, ServiceAction, ServiceState, WebAnswer, WebFailure,
-    WebRequest,
+    BindOutcome, BindProbe, Family, Host, HostError, Listener, Observe, ServiceAction, ServiceState, WebAnswer,
+    WebFailure, WebRequest,
 };
 
 /// Time between two questions. GoToSocial's rate limiter allows 300 requests in five minutes, loopback included.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// After this long the wait ends with a note; the service is left to go on.
 const PATIENCE: Duration = Duration::from_secs(3600);
-/// A service that was seen dead this many times will not come up: daemon(8) restarts it again and again.
+/// A service that was seen dead this many times in a row will not come up.
 const DEAD: u32 = 5;
-/// Nor will one that came back with another pid this many times.
+/// Nor will one that came back with another pid this many times: daemon(8) restarts it again and again.
 const RESTARTS: u32 = 2;
 /// How much of the end of the log is looked at.
 const TAIL: usize = 256 * 1024;
@@ -38,22 +38,47 @@ pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec
             prove(host, start, *port, family)?;
         }
     }
-    let log = &start.readiness.log;
-    let began = host.entry(log).map_err(said)?.map_or(0, |entry| match entry {
-        crate::host::Entry::File { size, .. } => size,
-        _ => 0,
-    });
+    let began = log_size(host, &start.readiness.log).map_err(said)?;
     host.service_action(&start.name, ServiceAction::Start).map_err(said)?;
+    let ready = wait(executor, &start.name, &start.readiness, began)?;
+    Ok(if ready {
+        Vec::new()
+    } else {
+        vec![format!(
+            "GoToSocial still starts after {} minutes and was left to go on (it may be migrating its database: do not \
+             stop it); `gts-bootstrap check` tells when it is ready",
+            PATIENCE.as_secs() / 60
+        )]
+    })
+}
+
+/// Waits until a service that is running, or was started before, is ready; no time at all if it is. `false`: it still starts
+/// after [`PATIENCE`].
+///
+/// # Errors
+/// In words: the program died.
+pub(super) fn wait_until_ready(executor: &Executor<'_>, name: &str, readiness: &Readiness) -> Result<bool, String> {
+    let host = executor.host;
+    let began = log_size(host, &readiness.log).map_err(|error| error.to_string())?.saturating_sub(TAIL as u64);
+    if is_ready(host, readiness, &log_since(host, &readiness.log, began)) {
+        return Ok(true);
+    }
+    wait(executor, name, readiness, began)
+}
+
+fn wait(executor: &Executor<'_>, name: &str, readiness: &Readiness, began: u64) -> Result<bool, String> {
+    let (host, log) = (executor.host, &readiness.log);
     let mut elapsed = Duration::ZERO;
     let (mut dead, mut restarts, mut last_pid) = (0, 0, None);
     loop {
         host.sleep(INTERVAL);
         elapsed += INTERVAL;
         let tail = log_since(host, log, began);
-        let running = match host.service(&start.name).map_err(said)? {
+        let running = match host.service(name).map_err(|error| error.to_string())? {
             ServiceState::Running { pid } => {
                 restarts += u32::from(last_pid.is_some() && pid.is_some() && pid != last_pid);
                 last_pid = pid.or(last_pid);
+                dead = 0;
                 true
             }
             ServiceState::Stopped | ServiceState::Missing => {
@@ -63,13 +88,12 @@ pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec
         };
         // After a restart the marks of readiness in the log may be those of a program that has died since.
         let log_counts = dead == 0 && restarts == 0;
-        if running && is_ready(host, &start.readiness, if log_counts { &tail } else { "" }) {
-            return Ok(Vec::new());
+        if running && is_ready(host, readiness, if log_counts { &tail } else { "" }) {
+            return Ok(true);
         }
         if dead >= DEAD || restarts >= RESTARTS {
             return Err(format!(
-                "{} was started and died. The last lines of {}:\n{}",
-                start.name,
+                "{name} was started and died. The last lines of {}:\n{}",
                 log.display(),
                 last_lines(&tail, 12)
             ));
@@ -77,13 +101,16 @@ pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec
         let newest = tail.lines().last().map(message);
         executor.reporter.waiting("GoToSocial is starting", elapsed, newest.as_deref());
         if elapsed >= PATIENCE {
-            return Ok(vec![format!(
-                "GoToSocial still starts after {} minutes and was left to go on (it may be migrating its database: do not \
-                 stop it); `gts-bootstrap check` tells when it is ready",
-                PATIENCE.as_secs() / 60
-            )]);
+            return Ok(false);
         }
     }
+}
+
+fn log_size(host: &dyn Observe, log: &std::path::Path) -> Result<u64, HostError> {
+    Ok(match host.entry(log)? {
+        Some(crate::host::Entry::File { size, .. }) => size,
+        _ => 0,
+    })
 }
 
 /// One bind as the service user, before anything is started.
@@ -93,7 +120,7 @@ fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Re
     match host.bind(&probe).map_err(|error| error.to_string())? {
         BindOutcome::Bound => Ok(()),
         BindOutcome::NoAddress if family == Family::V6 => Ok(()),
-        BindOutcome::InUse => Err(format!("port {port} is taken{}", taken_by(host, port))),
+        BindOutcome::InUse => in_use(port, &host.listeners().map_err(|error| error.to_string())?),
         BindOutcome::NoRule => Err(format!(
             "{user} may not bind port {port} (EPERM): no mac_portacl rule allows it; see sysctl security.mac.portacl.rules"
         )),
@@ -105,14 +132,13 @@ fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Re
     }
 }
 
-fn taken_by(host: &dyn Observe, port: u16) -> String {
-    host.listeners()
-        .ok()
-        .and_then(|all| all.into_iter().find(|listener| listener.port == port))
-        .map(|by| {
-            format!(" by {} (user {}, pid {})", by.command, by.user, by.pid.map_or("?".into(), |p| p.to_string()))
-        })
-        .unwrap_or_default()
+/// What EADDRINUSE comes to. The probe does not set `SO_REUSEADDR`, so on FreeBSD the closed connections of the service
+/// that has just been stopped (TIME_WAIT) keep the port from it for a minute (`in_pcbbind()` in `sys/netinet/in_pcb.c`). They do
+/// not keep it from GoToSocial, which sets that option as every Go program does: only a listener does.
+fn in_use(port: u16, listeners: &[Listener]) -> Result<(), String> {
+    let Some(by) = listeners.iter().find(|listener| listener.port == port) else { return Ok(()) };
+    let pid = by.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
+    Err(format!("port {port} is taken by {} (user {}, pid {pid}); stop it and run this again", by.command, by.user))
 }
 
 /// The log from where it was when the service was started.
@@ -148,7 +174,10 @@ fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str) -> bool {
 
 /// The two marks of a finished start: queued tasks were recovered, or a second listener was opened (the first one is of
 /// the maintenance page). Both were seen with 0.19.2 and 0.20.0-rc1.
+///
+/// Of a log that reaches further back only the newest start counts, which begins with that of its caches (seen with 0.19.2).
 fn ready_by_log(log: &str) -> bool {
+    let log = log.rsplit_once("func=cache.(*Caches).Start ").map_or(log, |(_, newest)| newest);
     log.contains("recovered queued tasks")
         || log.lines().filter(|line| line.contains("msg=\"listening on ")).count() >= 2
 }
@@ -178,4 +207,35 @@ fn last_lines(log: &str, count: usize) -> String {
 /// The message of a log line, or the whole line where it has none.
 fn message(line: &str) -> String {
     line.split_once("msg=").map_or(line, |(_, message)| message).trim_matches('"').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_start_does_not_make_this_one_ready() {
+        let starts = "func=cache.(*Caches).Start level=INFO msg=\"start: 0x1\"\n";
+        let ready = "func=admin.(*Processor).FillWorkerQueues level=INFO msg=\"recovered queued tasks\"\n";
+        assert!(ready_by_log(&format!("{starts}{ready}")));
+        assert!(!ready_by_log(&format!("{starts}{ready}{starts}")));
+        assert!(ready_by_log(&format!("{starts}{ready}{starts}{ready}")));
+    }
+
+    #[test]
+    fn only_a_listener_keeps_a_port_from_the_service() {
+        let listener = |port| Listener {
+            user: "www".into(),
+            uid: Some(80),
+            command: "nginx".into(),
+            pid: Some(7),
+            address: None,
+            ipv4: true,
+            ipv6: true,
+            port,
+        };
+        assert_eq!(in_use(443, &[listener(80)]), Ok(()), "connections of a stopped service that wind down");
+        let taken = in_use(443, &[listener(80), listener(443)]).err().unwrap_or_default();
+        assert!(taken.contains("nginx (user www, pid 7)"), "{taken}");
+    }
 }

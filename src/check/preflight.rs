@@ -306,21 +306,41 @@ fn other_server(host: &dyn Observe, name: &str, resolved: &[IpAddr]) -> Check {
         timeout: Duration::from_secs(5),
     });
     match answer {
-        Ok(answer) if answer.status == 200 && String::from_utf8_lossy(&answer.body).contains("nodeinfo") => {
-            Check::fail(
-                NAME,
-                format!(
-                    "a fediverse server answers for {name} already. A name can never be used again by other software, or by a \
+        Ok(answer) if answer.status == 200 && is_nodeinfo(&answer.body) => Check::fail(
+            NAME,
+            format!(
+                "a fediverse server answers for {name} already. A name can never be used again by other software, or by a \
                  new server with other keys: choose another host name"
-                ),
-            )
-        }
+            ),
+        ),
         Ok(_) | Err(_) => Check::pass(NAME, format!("none answers for {name}")),
     }
+}
+
+/// Whether a body is a nodeinfo document: a provider's page for every path may well have the word in it.
+fn is_nodeinfo(body: &[u8]) -> bool {
+    let Ok(json) = serde_json::from_slice::<serde_json::Value>(body) else { return false };
+    json.get("links").and_then(serde_json::Value::as_array).is_some_and(|links| {
+        let texts = links.iter().flat_map(|link| [link.get("rel"), link.get("href")]).flatten();
+        texts.filter_map(serde_json::Value::as_str).any(|text| text.contains("nodeinfo"))
+    })
 }
 
 /// Whether the findings forbid to go on.
 #[must_use]
 pub fn refused(checks: &[Check]) -> bool {
     checks.iter().any(|check| check.status == Status::Fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_nodeinfo_document_is_another_server() {
+        let real = br#"{"links":[{"rel":"http://nodeinfo.diaspora.software/ns/schema/2.0","href":"https://a.example/nodeinfo/2.0"}]}"#;
+        assert!(is_nodeinfo(real));
+        assert!(!is_nodeinfo(b"<html>Nothing at /.well-known/nodeinfo yet: this name is parked</html>"));
+        assert!(!is_nodeinfo(br#"{"error":"no nodeinfo"}"#));
+    }
 }

@@ -32,7 +32,8 @@ pub fn plan(
     let repair = match there {
         Presence::There if unfinished => true,
         Presence::There | Presence::Unknown => return Ok(None),
-        Presence::Absent => false,
+        // Without a certificate the server could not be asked, so "absent" may only mean that it was never finished.
+        Presence::Absent => unfinished,
     };
     let account = Account {
         username,
@@ -43,6 +44,7 @@ pub fn plan(
         directory: layout.data.clone(),
         environment: environment(layout),
         repair,
+        readiness: Some(Box::new(readiness.clone())),
     };
     Ok(Some(Step::new("admin", if repair { Action::Update } else { Action::Create }, Change::Account { account })))
 }

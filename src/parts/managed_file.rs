@@ -126,3 +126,21 @@ fn hunks(merged: &str) -> String {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_is_shown_without_passwords() {
+        let base = "host: a\nsmtp-password: \"one\"\nport: 1\n";
+        let mine = "host: a\nsmtp-password: \"two\"\nport: 2\n";
+        let theirs = "host: a\nsmtp-password: \"three\"\nport: 3\n";
+        let merged = diffy::merge(base, mine, theirs).err().unwrap_or_default();
+        let shown = hunks(&merged);
+        for secret in ["one", "two", "three"] {
+            assert!(merged.contains(secret) && !shown.contains(secret), "{shown}");
+        }
+        assert!(shown.contains("smtp-password: (hidden)") && shown.contains("port: 2"), "{shown}");
+    }
+}

@@ -6,7 +6,7 @@ use crate::deployment::SECRET_KEYS;
 #[must_use]
 pub fn hide_in_line(line: &str) -> String {
     let key = line.split([':', '=']).next().unwrap_or_default();
-    if SECRET_KEYS.contains(&key.trim()) { format!("{}: (hidden)", key.trim_end()) } else { line.to_owned() }
+    if SECRET_KEYS.contains(&key.trim().trim_matches(['"', '\''])) { format!("{}: (hidden)", key.trim_end()) } else { line.to_owned() }
 }
 
 #[cfg(test)]
@@ -18,6 +18,7 @@ mod tests {
         for (line, shown) in [
             ("smtp-password: \"hunter2\"", "smtp-password: (hidden)"),
             ("smtp-password = \"hunter2\"", "smtp-password: (hidden)"),
+            ("\"smtp-password\": x", "\"smtp-password\": (hidden)"),
             ("  db-password:hunter2", "  db-password: (hidden)"),
             ("smtp-host: \"a.example\"", "smtp-host: \"a.example\""),
             ("# smtp-password is elsewhere", "# smtp-password is elsewhere"),
