@@ -16,6 +16,9 @@ const LETTERS: usize = 26;
 /// What GoToSocial says of a user name that it does not know; seen with 0.19.2 and 0.20.0-rc1.
 const UNKNOWN_USER: &str = "no rows in result set";
 
+/// What GoToSocial says of a user name that is taken; seen with 0.19.2 and 0.20.0-rc1.
+const IN_USE: &str = "is already in use";
+
 /// Creates the account, or finishes one whose creation was cut off, and gives it administrator rights.
 ///
 /// # Errors
@@ -38,7 +41,15 @@ pub(super) fn create(executor: &Executor<'_>, account: &Account) -> Result<Vec<S
             done => done?,
         };
     } else {
-        run(executor, account, &create.concat(), true)?;
+        match run(executor, account, &create.concat(), true) {
+            Err(why) if why.contains(IN_USE) && why.contains(&account.username) => {
+                return Ok(vec![format!(
+                    "there is an account {} already; it was left as it is, with its own password and rights",
+                    account.username
+                )]);
+            }
+            done => done?,
+        };
     }
     executor.reporter.password(&account.username, &password);
     run(executor, account, &[&["admin", "account", "promote"], &name[..]].concat(), false).map_err(|why| {

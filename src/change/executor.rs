@@ -48,8 +48,19 @@ pub struct ApplyError {
     pub change: String,
     /// Why it failed.
     pub cause: String,
-    /// What could not be taken back afterwards, and why; empty if the host is as it was before.
+    /// What became of the changes before it.
+    pub aftermath: Box<Aftermath>,
+}
+
+/// What became of the changes that had been made before one failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aftermath {
+    /// They all stay, and why that is right; nothing was taken back.
+    pub stands: Option<String>,
+    /// What could not be taken back, and why.
     pub left: Vec<String>,
+    /// What was not taken back on purpose, because somebody else has written into it since.
+    pub stays: Vec<String>,
 }
 
 /// Applies plans to a host.
@@ -66,13 +77,13 @@ impl Executor<'_> {
     /// Applies a plan. The caller holds the lock and has settled an earlier journal.
     ///
     /// # Errors
-    /// A change failed. Everything before it was taken back, except what [`ApplyError::left`] names.
+    /// A change failed. Everything before it was taken back, except what [`ApplyError::aftermath`] names.
     pub fn apply(&self, command: &str, plan: &Plan) -> Result<Applied, ApplyError> {
         let journal = Journal::begin(self.host, command).map_err(|error| ApplyError {
             part: "journal",
             change: "begin".to_owned(),
             cause: error.to_string(),
-            left: Vec::new(),
+            aftermath: Box::default(),
         })?;
         let mut begun: Vec<(usize, &Step, Prior)> = Vec::new();
         let mut notes = Vec::new();
@@ -87,9 +98,12 @@ impl Executor<'_> {
             part: "journal",
             change: "end".to_owned(),
             cause: error.to_string(),
-            left: vec![
-                "every change was made; only its record could not be completed, which the next run does".to_owned(),
-            ],
+            aftermath: Box::new(Aftermath {
+                stands: Some(
+                    "every change was made; only its record could not be completed, which the next run does".into(),
+                ),
+                ..Aftermath::default()
+            }),
         })?;
         Ok(Applied { receipt, notes })
     }
@@ -121,36 +135,41 @@ impl Executor<'_> {
         cause: String,
         begun: &[(usize, &Step, Prior)],
     ) -> ApplyError {
-        let mut left = Vec::new();
-        // By then the server runs and is known by its name: taking it down again would cost more than it mends.
-        let stands = matches!(failed.change, Change::Account { .. });
-        if stands {
-            left.push(
-                "nothing was taken back: GoToSocial is installed and runs, only the account is not finished. Run the same \
-                 command again"
+        let mut aftermath = Aftermath::default();
+        if matches!(failed.change, Change::Account { .. }) {
+            // By then the server runs and is known by its name: taking it down again would cost more than it mends.
+            aftermath.stands = Some(
+                "GoToSocial is installed and runs; only the account is not finished. Run the same command again"
                     .to_owned(),
             );
-        } else if let Err(error) = journal.write(&Line::Undoing { reason: cause.clone() }) {
-            left.push(format!("journal: {error}"));
-        }
-        for (number, step, prior) in begun.iter().rev().filter(|_| !stands) {
-            self.reporter.undoing(step);
-            let undone = undo::undo(self.host, &step.change, prior)
-                .and_then(|()| journal.write(&Line::Undone { step: *number }));
-            if let Err(error) = undone {
-                left.push(format!("{} {}: {error}", step.change.kind(), step.change.target()));
+        } else {
+            if let Err(error) = journal.write(&Line::Undoing { reason: cause.clone() }) {
+                aftermath.left.push(format!("journal: {error}"));
             }
+            for (number, step, prior) in begun.iter().rev() {
+                self.reporter.undoing(step);
+                match undo::undo(self.host, &step.change, prior) {
+                    Ok(stays) => aftermath.stays.extend(stays),
+                    Err(error) => {
+                        aftermath.left.push(format!("{} {}: {error}", step.change.kind(), step.change.target()));
+                        continue;
+                    }
+                }
+                if let Err(error) = journal.write(&Line::Undone { step: *number }) {
+                    aftermath.left.push(format!("journal: {error}"));
+                }
+            }
+            aftermath.left.extend(migrated(begun));
         }
-        left.extend(migrated(begun));
-        let outcome = if left.is_empty() { Outcome::Undone } else { Outcome::NotUndone };
-        if let Err(error) = journal.end(outcome) {
-            left.push(format!("journal: {error}"));
+        let undone = aftermath.stands.is_none() && aftermath.left.is_empty();
+        if let Err(error) = journal.end(if undone { Outcome::Undone } else { Outcome::NotUndone }) {
+            aftermath.left.push(format!("journal: {error}"));
         }
         ApplyError {
             part: failed.part,
             change: format!("{} {} {}", failed.action.word(), failed.change.kind(), failed.change.target()),
             cause,
-            left,
+            aftermath: Box::new(aftermath),
         }
     }
 }

@@ -198,7 +198,7 @@ pub struct Settled {
     pub command: String,
     /// The changes that were taken back, as "kind target".
     pub undone: Vec<String>,
-    /// What could not be taken back, and why.
+    /// What could not be taken back or stays on purpose, and why.
     pub left: Vec<String>,
 }
 
@@ -228,8 +228,9 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
         }
         let name = format!("{} {}", change.kind(), change.target());
         match undo::undo(host, change, prior) {
-            Ok(()) => {
+            Ok(stays) => {
                 journal.write(&Line::Undone { step: *step })?;
+                settled.left.extend(stays);
                 settled.undone.push(name);
             }
             Err(why) => settled.left.push(format!("{name}: {why}")),
@@ -237,6 +238,26 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
     }
     journal.end(Outcome::Interrupted)?;
     Ok(Some(settled))
+}
+
+/// Whether an earlier run has written, or was about to write, these bytes to this file: then it is ours to replace.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn wrote(host: &dyn Observe, file: &std::path::Path, bytes: &[u8]) -> Result<bool, HostError> {
+    let sha256 = super::digest(bytes);
+    let folder = PathBuf::from(store::FOLDER).join("receipts");
+    for name in host.list(&folder)?.iter().rev() {
+        let lines = read(host, &folder.join(name))?.unwrap_or_default();
+        let ours = lines.iter().any(|line| {
+            matches!(line, Line::Intent { change: Change::File { path, content, .. }, .. }
+                if path == file && content.sha256() == sha256)
+        });
+        if ours {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a run was cut off, or failed, between creating the first account and giving it its rights.

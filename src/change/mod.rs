@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::host::{Group, Owner, User};
 use crate::release::LockedRelease;
 
-pub use executor::{Applied, ApplyError, Executor, Reporter};
+pub use executor::{Aftermath, Applied, ApplyError, Executor, Reporter};
 pub use plan::{Action, Plan, Step};
 pub use prior::Prior;
 

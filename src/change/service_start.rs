@@ -34,8 +34,9 @@ pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec
     // A supervisor that restarts a dying program again and again is "not running" and yet refuses a start.
     host.service_action(&start.name, ServiceAction::Stop).map_err(said)?;
     for port in &start.ports {
-        for family in [Family::V4, Family::V6] {
-            prove(host, start, *port, family)?;
+        let tried = [prove(host, start, *port, Family::V4)?, prove(host, start, *port, Family::V6)?];
+        if !tried.contains(&true) {
+            return Err(format!("port {port} cannot be bound: this host has neither IPv4 nor IPv6"));
         }
     }
     let began = log_size(host, &start.readiness.log).map_err(said)?;
@@ -113,21 +114,20 @@ fn log_size(host: &dyn Observe, log: &std::path::Path) -> Result<u64, HostError>
     })
 }
 
-/// One bind as the service user, before anything is started.
-fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Result<(), String> {
+/// One bind as the service user, before anything is started; `false` where the host does not have the address family.
+fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Result<bool, String> {
     let probe = BindProbe { uid: start.owner.uid, gid: start.owner.gid, groups: Vec::new(), family, port };
     let user = format!("uid {}", start.owner.uid);
     match host.bind(&probe).map_err(|error| error.to_string())? {
-        BindOutcome::Bound => Ok(()),
-        BindOutcome::NoAddress if family == Family::V6 => Ok(()),
-        BindOutcome::InUse => in_use(port, &host.listeners().map_err(|error| error.to_string())?),
+        BindOutcome::Bound => Ok(true),
+        BindOutcome::NoAddress => Ok(false),
+        BindOutcome::InUse => in_use(port, &host.listeners().map_err(|error| error.to_string())?).map(|()| true),
         BindOutcome::NoRule => Err(format!(
             "{user} may not bind port {port} (EPERM): no mac_portacl rule allows it; see sysctl security.mac.portacl.rules"
         )),
         BindOutcome::Reserved => Err(format!(
             "{user} may not bind port {port} (EACCES): it is still reserved; see sysctl net.inet.ip.portrange.reservedhigh"
         )),
-        BindOutcome::NoAddress => Err(format!("{user} cannot bind port {port}: this host has no IPv4")),
         BindOutcome::Other(errno) => Err(format!("{user} cannot bind port {port} (errno {errno})")),
     }
 }
@@ -160,9 +160,7 @@ fn log_since(host: &dyn Observe, log: &std::path::Path, began: u64) -> String {
 fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str) -> bool {
     // Each TLS connection without a certificate in the cache has the server order one; a certificate authority counts
     // failed orders and shuts its door after a few. So the log is asked until there is a certificate, or no need of one.
-    let certificate = readiness.certificate.as_ref();
-    let cached = certificate.is_none_or(|path| matches!(host.entry(path), Ok(Some(_))));
-    if !cached {
+    if !has_certificate(host, readiness) {
         return ready_by_log(log);
     }
     match ask(host, readiness, "/readyz") {
@@ -170,6 +168,24 @@ fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str) -> bool {
         Err(WebFailure::Tls(_)) => ready_by_log(log),
         Err(_) => false,
     }
+}
+
+/// Whether the server can be asked over TLS without ordering a certificate: it has one in its cache that has not expired, or
+/// needs none.
+pub fn has_certificate(host: &dyn Observe, readiness: &Readiness) -> bool {
+    let Some(path) = &readiness.certificate else { return true };
+    let Ok(Some(pem)) = host.read(path) else { return false };
+    let expired = x509_parser::pem::Pem::iter_from_buffer(&pem)
+        .filter_map(Result::ok)
+        .filter(|block| block.label == "CERTIFICATE")
+        .find_map(|block| block.parse_x509().ok().map(|leaf| leaf.validity().not_after.timestamp()))
+        .is_some_and(|end| end < i64::try_from(host.now()).unwrap_or(i64::MAX));
+    !expired
+}
+
+/// Whether the log says of the newest start that it was finished.
+pub fn log_says_ready(host: &dyn Observe, readiness: &Readiness) -> bool {
+    ready_by_log(&log_since(host, &readiness.log, 0))
 }
 
 /// The two marks of a finished start: queued tasks were recovered, or a second listener was opened (the first one is of
@@ -212,6 +228,8 @@ fn message(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Owner;
+    use crate::host::rehearsal::Rehearsal;
 
     #[test]
     fn an_earlier_start_does_not_make_this_one_ready() {
@@ -220,6 +238,29 @@ mod tests {
         assert!(ready_by_log(&format!("{starts}{ready}")));
         assert!(!ready_by_log(&format!("{starts}{ready}{starts}")));
         assert!(ready_by_log(&format!("{starts}{ready}{starts}{ready}")));
+    }
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn an_expired_certificate_is_none() {
+        // Valid until 2124.
+        const PEM: &[u8] = include_bytes!("../../tests/release/fixtures/loopback-cert.pem");
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path().join("root")).unwrap();
+        let mut readiness = Readiness {
+            host: "a.example".into(),
+            address: "127.0.0.1:443".parse().unwrap(),
+            tls: true,
+            log: "/var/log/gotosocial/gotosocial.log".into(),
+            certificate: Some("/var/db/certificate".into()),
+        };
+        assert!(!has_certificate(&host, &readiness), "there is none");
+        host.write_file("/var/db/certificate".as_ref(), PEM, 0o600, Owner::ROOT).unwrap();
+        assert!(has_certificate(&host, &readiness));
+        host.edit(|model| model.clock = 5_000_000_000).unwrap();
+        assert!(!has_certificate(&host, &readiness), "in 2128");
+        readiness.certificate = None;
+        assert!(has_certificate(&host, &readiness), "it needs none");
     }
 
     #[test]

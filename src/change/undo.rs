@@ -5,17 +5,39 @@
 use super::{Change, Prior, store};
 use crate::host::{Entry, Host, HostError, ServiceAction};
 
-/// Takes one change back.
+/// Takes one change back. What it returns is something that stays on purpose: a folder or a file that somebody has
+/// written into since (GoToSocial's database and log, above all), told in words.
 ///
-/// What cannot be undone is left and is no error: an account in GoToSocial's database, and a folder in which somebody
-/// has put something since.
+/// An account in GoToSocial's database cannot be taken back, and is no error.
 ///
 /// # Errors
 /// The host refused.
-pub fn undo(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), HostError> {
+pub fn undo(host: &dyn Host, change: &Change, prior: &Prior) -> Result<Option<String>, HostError> {
+    if *prior == Prior::Absent
+        && let Some(stays) = written_since(host, change)?
+    {
+        return Ok(Some(stays));
+    }
+    take_back(host, change, prior).map(|()| None)
+}
+
+/// What somebody else has written into since.
+fn written_since(host: &dyn Host, change: &Change) -> Result<Option<String>, HostError> {
+    Ok(match change {
+        Change::Directory { path, .. } if !host.list(path)?.is_empty() => {
+            Some(format!("{} is not empty and stays", path.display()))
+        }
+        Change::File { path, content, .. } => host
+            .read(path)?
+            .filter(|bytes| super::digest(bytes) != content.sha256())
+            .map(|_| format!("{} has been written to since and stays", path.display())),
+        _ => None,
+    })
+}
+
+fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), HostError> {
     match change {
         Change::Directory { path, .. } | Change::File { path, .. } | Change::Symlink { path, .. } => match prior {
-            Prior::Absent if matches!(change, Change::Directory { .. }) && !host.list(path)?.is_empty() => Ok(()),
             Prior::Absent => host.remove(path),
             Prior::Directory { mode, owner } => host.make_directory(path, *mode, *owner),
             Prior::File { sha256, mode, owner } => {

@@ -3,6 +3,7 @@
 //! GoToSocial orders its certificate when the first TLS connection with the right name comes in. A certificate authority
 //! counts failed orders, so that request is made once and its failure told in words.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Check;
@@ -43,7 +44,7 @@ pub fn check(host: &dyn Observe, readiness: &Readiness) -> (Check, bool) {
                 .flatten()
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
                 .unwrap_or_default();
-            (Check::fail(NAME, failure(&why, &log, &readiness.host)), false)
+            (Check::fail(NAME, failure(&why, &log, &readiness.host, readiness.address.ip())), false)
         }
     }
 }
@@ -76,11 +77,13 @@ fn judge(certificate: &ServedCertificate, host: &str, now: u64, trusted: Result<
 }
 
 /// Why there is no certificate, in words, from what the server wrote to its log meanwhile.
-fn failure(why: &WebFailure, log: &str, host: &str) -> String {
+fn failure(why: &WebFailure, log: &str, host: &str, local: IpAddr) -> String {
+    // Strangers' connections fail too, all day long, on a port that faces the internet: only our own counts.
+    let ours = [format!("from {local}:"), format!("from [{local}]:")];
     let said = log
         .lines()
         .rev()
-        .find(|line| line.contains("TLS handshake error") || line.contains("acme"))
+        .find(|line| line.contains("acme") || ours.iter().any(|ours| line.contains(ours)))
         .unwrap_or_default()
         .to_ascii_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| said.contains(word));
@@ -155,12 +158,13 @@ mod tests {
                 "TLS handshake error from 127.0.0.1: Get \"https://acme-v02.api.letsencrypt.org/directory\": dial tcp: i/o timeout",
                 "cannot reach Let's Encrypt",
             ),
+            ("http: TLS handshake error from 203.0.113.99:4711: permission denied", "its log says more"),
             ("TLS handshake error: 403 urn:ietf:params:acme:error:unauthorized: Invalid response", "another server"),
             ("http: TLS handshake error from [::1]:1: acme/autocert: missing certificate", "waits a minute"),
-            ("TLS handshake error from ::1: mkdir /x: permission denied", "cannot write"),
+            ("TLS handshake error from 127.0.0.1:7: mkdir /x: permission denied", "cannot write"),
             ("", "internal error"),
         ] {
-            let text = failure(&why, log, "a.example");
+            let text = failure(&why, log, "a.example", IpAddr::from([127, 0, 0, 1]));
             assert!(text.contains(word), "{log}: {text}");
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::change::Readiness;
-use crate::change::service_start::ask;
+use crate::change::service_start::{ask, log_says_ready};
 use crate::host::{HostError, Observe, Owner, ServiceState, WebAnswer};
 use crate::parts::rc_script::SERVICE;
 
@@ -84,6 +84,18 @@ pub fn answers(host: &dyn Observe, expected: &Expected<'_>) -> Vec<Check> {
 #[must_use]
 pub fn unanswered(why: &str) -> Vec<Check> {
     ["livez", "readyz", "nodeinfo", "host-meta"].into_iter().map(|name| Check::skip(name, why)).collect()
+}
+
+/// The same checks where the server has no certificate, and so can only be asked by its log.
+#[must_use]
+pub fn without_certificate(host: &dyn Observe, readiness: &Readiness) -> Vec<Check> {
+    let mut checks = unanswered("without a certificate the server cannot be asked");
+    if log_says_ready(host, readiness)
+        && let Some(readyz) = checks.iter_mut().find(|check| check.name == "readyz")
+    {
+        *readyz = Check::warn("readyz", "ready as far as its log tells; without a certificate it cannot be asked");
+    }
+    checks
 }
 
 fn nodeinfo(answer: Result<WebAnswer, crate::host::WebFailure>, version: &semver::Version) -> Check {

@@ -44,7 +44,7 @@ pub fn check(
         checks.extend(if served {
             health::answers(host, &expected)
         } else {
-            health::unanswered("without a certificate the server cannot be asked")
+            health::without_certificate(host, &readiness)
         });
     } else {
         checks.extend(health::answers(host, &expected));

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Check, Status};
-use crate::deployment::{Deployment, Layout};
+use crate::deployment::{ConfigValue, Deployment, Layout, Mode};
 use crate::host::{HostError, Jail, Observe, Owner, System, WebRequest};
 use crate::parts::account;
+use crate::parts::install::obstacles;
 use crate::parts::port_access::{MODULE, RESERVED_HIGH};
 
 /// `kern.osreldate` of the oldest release that is still maintained and tested: 14.0.
@@ -23,7 +24,8 @@ const DATA_BYTES_ADVISED: u64 = 15 << 30;
 /// Below this the database and the compiled ffmpeg do not fit.
 const DATA_BYTES_NEEDED: u64 = 1 << 30;
 /// GoToSocial's documentation: 1 GB advised, 512 MB possible with swap.
-const MEMORY_ADVISED: u64 = 1 << 30;
+/// A machine sold with 1 GiB reports some 5 % less in `hw.physmem`.
+const MEMORY_ADVISED: u64 = 900 << 20;
 const MEMORY_NEEDED: u64 = 480 << 20;
 /// Where Go programs look for certificate authorities on FreeBSD (`crypto/x509/root_bsd.go`).
 const CA_FILES: [&str; 3] =
@@ -69,6 +71,12 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
     checks.extend(disk(host, subject.layout)?);
     checks.push(package(host)?);
     checks.extend(ports(host, subject.ports)?);
+    checks.extend(log_level(subject));
+    checks.extend(
+        obstacles(host, subject.deployment, subject.layout)
+            .into_iter()
+            .map(|(part, refusal)| Check::fail(part, refusal.to_string())),
+    );
     // A host that serves this instance already answers for the name itself.
     if !subject.installed {
         let name = subject.deployment.host.to_string();
@@ -221,6 +229,22 @@ fn disk(host: &dyn Observe, layout: &Layout) -> Result<Vec<Check>, HostError> {
         Check::pass("disk for the data", data_text)
     });
     Ok(checks)
+}
+
+/// Until there is a certificate only the log tells that the server is ready, and then it has to say so.
+fn log_level(subject: &Subject<'_>) -> Option<Check> {
+    let level = subject.deployment.config.get("log-level")?;
+    let ConfigValue::Text(level) = level else { return None };
+    let silent = !["trace", "debug", "info"].contains(&level.to_ascii_lowercase().as_str());
+    (silent && !subject.installed && subject.deployment.exposure.mode == Mode::Direct).then(|| {
+        Check::fail(
+            "log-level",
+            format!(
+                "[config] log-level = \"{level}\" keeps the log from telling when the server is ready, and before it has a \
+                 certificate nothing else can; leave it out, and set it after the first installation"
+            ),
+        )
+    })
 }
 
 fn package(host: &dyn Observe) -> Result<Check, HostError> {

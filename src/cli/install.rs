@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::report::{self, Changed, Report};
 use super::screen::{Screen, Tone};
 use super::{Global, report::wrap};
-use crate::change::{Executor, Plan, journal, store};
+use crate::change::{Aftermath, Executor, Plan, journal, store};
 use crate::check::{self, installation, preflight};
 use crate::deployment::{Deployment, Layout};
 use crate::host::{Host, Observe};
@@ -68,6 +68,8 @@ impl Stop {
 #[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let mut report = Report::new("install");
+    // Whoever is asked for consent, or asks for the plan, has to see it.
+    let screen = &if arguments.yes { screen.clone() } else { screen.not_quiet() };
     match install(global, arguments, screen, &mut report) {
         Ok(exit) => report.finish(screen, exit),
         Err(stop) => report.fail(screen, stop.exit, &stop.why),
@@ -124,18 +126,22 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
         consent(arguments, interactive, screen, host.observe(), &plan, deployment)?;
         apply(host, &wanted, &plan, &source, screen)?;
         report.changed = true;
-        screen.line(&screen.paint(Tone::Good, &changes_made(plan.steps.len())));
+        screen.line(&screen.paint(Tone::Good, &format!("{} made.", changes(plan.steps.len()))));
     }
     finish(host, arguments, &inputs.deployment, &layout, &lock, &plan, screen, report)
 }
 
-fn changes_made(count: usize) -> String {
-    if count == 1 { "1 change made.".to_owned() } else { format!("{count} changes made.") }
+fn changes(count: usize) -> String {
+    if count == 1 { "1 change".to_owned() } else { format!("{count} changes") }
 }
 
 /// Settles what a run that was cut off left behind.
 fn settle(host: &dyn Host, arguments: &Arguments, interactive: bool, screen: &Screen) -> Result<(), Stop> {
     let failed = |error: crate::host::HostError| Stop::new(Exit::Failed, error.to_string());
+    // Only root can look; for others the preflight says so, with all the rest.
+    if host.system().map_err(failed)?.euid != 0 {
+        return Ok(());
+    }
     if host.entry(&journal::path()).map_err(failed)?.is_none() {
         return Ok(());
     }
@@ -177,12 +183,10 @@ fn show(screen: &Screen, host: &dyn Observe, plan: &Plan, deployment: &Deploymen
     if plan.is_empty() {
         screen.line("Nothing to change: this host is as the answers want it.");
     } else {
-        screen.line(
-            &screen.paint(
-                Tone::Heading,
-                &format!("Plan: GoToSocial {}, {} changes", lock.release.version, plan.steps.len()),
-            ),
-        );
+        screen.line(&screen.paint(
+            Tone::Heading,
+            &format!("Plan: GoToSocial {}, {}", lock.release.version, changes(plan.steps.len())),
+        ));
         report::show_plan(screen, host, plan);
     }
     for warning in &plan.warnings {
@@ -236,6 +240,12 @@ fn apply(
     screen: &Screen,
 ) -> Result<(), Stop> {
     let _lock = take_lock(host)?;
+    if host.entry(&journal::path()).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?.is_some() {
+        return Err(Stop::new(
+            Exit::NotConfirmed,
+            "another run was cut off since the plan was made; nothing was changed. Run this again: it settles that first",
+        ));
+    }
     // What was agreed to is what is done: the host may have changed while somebody was reading.
     if make_plan(host, wanted)?.steps != shown.steps {
         return Err(Stop::new(
@@ -245,14 +255,34 @@ fn apply(
     }
     let progress = Progress::new(screen);
     let executor = Executor { host, source: source.release_source(), reporter: &progress };
-    executor.apply("install", shown).map(drop).map_err(|error| {
-        let outcome = if error.left.is_empty() {
-            "Everything that had been done before was taken back; the host is as it was.".to_owned()
-        } else {
-            format!("NOT everything could be taken back. What is left:\n  {}", error.left.join("\n  "))
-        };
-        Stop::new(Exit::Failed, format!("{error}.\n{outcome}"))
-    })
+    executor
+        .apply("install", shown)
+        .map(drop)
+        .map_err(|error| Stop::new(Exit::Failed, format!("{error}.\n{}", told(&error.aftermath))))
+}
+
+/// What became of the changes before the one that failed.
+fn told(aftermath: &Aftermath) -> String {
+    if let Some(stands) = &aftermath.stands {
+        return format!("Nothing was taken back: {stands}.");
+    }
+    let mut text = if aftermath.left.is_empty() {
+        "Everything that had been done before was taken back; the host is as it was".to_owned()
+    } else {
+        format!(
+            "NOT everything could be taken back. What is left:\n  {}\nThe rest was taken back",
+            aftermath.left.join("\n  ")
+        )
+    };
+    if aftermath.stays.is_empty() {
+        text.push('.');
+    } else {
+        text.push_str(&format!(
+            ", but for what GoToSocial itself or somebody else has written, which stays:\n  {}",
+            aftermath.stays.join("\n  ")
+        ));
+    }
+    text
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -1,6 +1,7 @@
 //! What people see while changes are made: a line a change, a bar for downloads.
 
 use std::cell::{Cell, RefCell};
+use std::io::Write;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -107,7 +108,8 @@ impl release::Progress for Download {
             let text = format!("        {reason}; trying again in {} s", wait.as_secs().max(1));
             bar.suspend(|| {
                 if !self.quiet {
-                    eprintln!("{text}");
+                    // A terminal that has gone away is no reason to stop half-way.
+                    let _ = writeln!(std::io::stderr(), "{text}");
                 }
             });
         }

@@ -211,7 +211,12 @@ pub fn wrap(text: &str, indent: usize) -> String {
     for (number, line) in text.lines().enumerate() {
         if number > 0 {
             out.push('\n');
-            out.push_str(&pad);
+            out.push_str(if line.is_empty() { "" } else { &pad });
+        }
+        // Commands to be copied, and lines of files.
+        if line.starts_with("  ") || line.starts_with(['<', '|', '=', '>']) {
+            out.push_str(line);
+            continue;
         }
         let mut column = indent;
         for (number, word) in line.trim_end().split(' ').enumerate() {

@@ -80,6 +80,12 @@ impl Screen {
         Self { level, color, json: global.json }
     }
 
+    /// The same screen, but saying at least the usual.
+    #[must_use]
+    pub fn not_quiet(&self) -> Self {
+        Self { level: self.level.max(Level::Normal), ..self.clone() }
+    }
+
     /// Whether this level is said.
     #[must_use]
     pub fn says(&self, level: Level) -> bool {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// A file operation failed.
-    #[error("cannot {action} {}: {}", path.display(), reason(source))]
+    #[error("cannot {action} {}: {}{}", path.display(), reason(source), immutable(source))]
     File {
         /// What was tried, as a verb: "read", "write", "remove".
         action: &'static str,
@@ -77,6 +77,16 @@ fn reason(error: &io::Error) -> String {
         _ => "",
     };
     format!("{error}{hint}")
+}
+
+/// EPERM on a file, for root, most often means a file flag.
+fn immutable(error: &io::Error) -> &'static str {
+    const EPERM: i32 = 1;
+    if error.raw_os_error() == Some(EPERM) {
+        "; if `ls -lo` shows the flag schg or uchg on it, take that off with chflags(1) and run this again"
+    } else {
+        ""
+    }
 }
 
 impl HostError {

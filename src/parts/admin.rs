@@ -2,14 +2,14 @@
 
 use super::service::environment;
 use super::{Refusal, rc_script};
-use crate::change::service_start::ask;
+use crate::change::service_start::{ask, has_certificate};
 use crate::change::{Account, Action, Change, Readiness, Step, journal};
 use crate::deployment::{Deployment, Layout};
 use crate::host::{Observe, Owner};
 
 /// Plans the account, if the answers ask for one and it is not there. Whether it is there the running server tells by
 /// webfinger; a server that does not run yet has no accounts, or they cannot be seen, and GoToSocial itself refuses a
-/// second one of the same name.
+/// second one of the same name. The second value is a warning where that cannot be told.
 ///
 /// # Errors
 /// A receipt cannot be read.
@@ -19,8 +19,8 @@ pub fn plan(
     deployment: &Deployment,
     service: Owner,
     readiness: &Readiness,
-) -> Result<Option<Step>, Refusal> {
-    let Some(admin) = &deployment.admin else { return Ok(None) };
+) -> Result<(Option<Step>, Option<String>), Refusal> {
+    let Some(admin) = &deployment.admin else { return Ok((None, None)) };
     let username = admin.username.to_string();
     let unfinished = journal::account_unfinished(host, &username)?;
     let there = if host.service(rc_script::SERVICE)?.is_running() {
@@ -31,7 +31,14 @@ pub fn plan(
     };
     let repair = match there {
         Presence::There if unfinished => true,
-        Presence::There | Presence::Unknown => return Ok(None),
+        Presence::There => return Ok((None, None)),
+        Presence::Unknown => {
+            let warning = format!(
+                "whether there is an account {username} cannot be told, since the server does not answer as it should; \
+                 nothing is done for it now. Run this again when `gts-bootstrap check` passes"
+            );
+            return Ok((None, Some(warning)));
+        }
         // Without a certificate the server could not be asked, so "absent" may only mean that it was never finished.
         Presence::Absent => unfinished,
     };
@@ -46,7 +53,8 @@ pub fn plan(
         repair,
         readiness: Some(Box::new(readiness.clone())),
     };
-    Ok(Some(Step::new("admin", if repair { Action::Update } else { Action::Create }, Change::Account { account })))
+    let action = if repair { Action::Update } else { Action::Create };
+    Ok((Some(Step::new("admin", action, Change::Account { account })), None))
 }
 
 /// What is known of the account.
@@ -66,9 +74,7 @@ impl From<bool> for Presence {
 
 fn exists(host: &dyn Observe, readiness: &Readiness, username: &str, deployment: &Deployment) -> Presence {
     let known = journal::account_known(host, username).unwrap_or(false);
-    let without_certificate =
-        readiness.certificate.as_ref().is_some_and(|path| !matches!(host.entry(path), Ok(Some(_))));
-    if without_certificate {
+    if !has_certificate(host, readiness) {
         // Asking would have the server order a certificate each time; what our receipts say is all there is.
         return Presence::from(known);
     }

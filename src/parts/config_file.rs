@@ -17,6 +17,14 @@ pub struct Planned {
     pub differs: bool,
 }
 
+/// What stands in the way of config.yaml whatever is going to be in it.
+///
+/// # Errors
+/// Something other than a file, or a file that we did not write, stands there.
+pub fn obstacle(host: &dyn Observe, layout: &Layout) -> Result<(), Refusal> {
+    managed_file::obstacle(host, &layout.config)
+}
+
 /// Plans config.yaml. It is tried if its text changes, and also if another release is going to read it (`new_reader`).
 ///
 /// # Errors

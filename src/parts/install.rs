@@ -2,9 +2,9 @@
 
 use super::answers::{self, Lock};
 use super::{Refusal, account, admin, config_file, folders, log_rotation, port_access, rc_script, release, service};
-use crate::change::{Plan, Step};
+use crate::change::{Action, Plan, Step};
 use crate::deployment::{Deployment, Layout, Mode, Secrets};
-use crate::host::Observe;
+use crate::host::{Observe, Owner};
 
 /// What is wanted, in full.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,37 @@ pub struct Wanted<'a> {
     pub lock: &'a Lock,
     /// Where everything goes.
     pub layout: &'a Layout,
+}
+
+/// Everything but the release and what rests on it: what these parts refuse can be told before a release is looked for.
+/// Each with the part's name.
+#[must_use]
+pub fn obstacles(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Vec<(&'static str, Refusal)> {
+    let mut found = Vec::new();
+    let owner = match account::plan(host) {
+        Ok(account) => account.owner,
+        Err(refusal) => {
+            found.push(("account", refusal));
+            Owner { uid: account::ID, gid: account::ID }
+        }
+    };
+    let ports = service::privileged_ports(deployment);
+    let access = host
+        .system()
+        .map_err(Refusal::from)
+        .and_then(|system| port_access::plan(host, &system, owner, &ports))
+        .and_then(|access| if access.guard { rc_script::plan_guards(host).map(drop) } else { Ok(()) });
+    for (part, result) in [
+        ("folders", folders::plan(host, layout, owner).map(drop)),
+        ("release", release::command_link(host, layout).map(drop)),
+        ("config", config_file::obstacle(host, layout)),
+        ("rc-script", rc_script::plan(host).map(drop)),
+        ("log-rotation", log_rotation::plan(host, owner).map(drop)),
+        ("port-access", access),
+    ] {
+        found.extend(result.err().map(|refusal| (part, refusal)));
+    }
+    found
 }
 
 /// Plans an installation, or what is missing of one. Only what differs becomes a change.
@@ -45,17 +76,18 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     let config =
         config_file::plan(host, layout, deployment, wanted.secrets, version, owner, !release.switch.is_empty())?;
     let script = rc_script::plan(host)?;
-    let rotation = log_rotation::plan(host)?;
+    let rotation = log_rotation::plan(host, owner)?;
     let access = port_access::plan(host, &system, owner, &ports)?;
     let guards = if access.guard { rc_script::plan_guards(host)? } else { Vec::new() };
     let variables = service::variables(host, true, access.guard)?;
     let readiness = service::readiness(deployment, layout);
-    let admin = admin::plan(host, layout, deployment, owner, &readiness)?;
+    let (admin, admin_warning) = admin::plan(host, layout, deployment, owner, &readiness)?;
 
     let running = host.service(rc_script::SERVICE)?.is_running();
     // What the running program has read or would read anew: with one of these changed it has to be restarted.
-    let restart = running && (!release.switch.is_empty() || config.differs || script.differs);
     let startable = access.reboot.is_empty();
+    let damaged = release.prepare.iter().any(|step| step.action == Action::Update);
+    let restart = running && startable && (!release.switch.is_empty() || damaged || config.differs || script.differs);
 
     let mut plan = Plan { warnings: access.warnings, reboot: access.reboot, ..Plan::default() };
     if let Some(from) = release.from.filter(|from| from != version) {
@@ -65,6 +97,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
             layout.data.display()
         ));
     }
+    plan.warnings.extend(admin_warning);
     let mut add = |steps: Vec<Step>| plan.steps.extend(steps);
     add(account.steps);
     add(folders);

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Refusal, secrets};
-use crate::change::{Action, Change, Content, Step, store};
+use crate::change::{Action, Change, Content, Step, journal, store};
 use crate::host::{Entry, Observe, Owner};
 
 /// A file that we manage.
@@ -48,13 +48,7 @@ pub fn written(path: &Path) -> PathBuf {
 /// # Errors
 /// A foreign file stands there, or the edits and the new text conflict.
 pub fn plan(host: &dyn Observe, file: &ManagedFile<'_>) -> Result<Planned, Refusal> {
-    let entry = host.entry(file.path)?;
-    match entry {
-        None | Some(Entry::File { .. }) => {}
-        Some(Entry::Directory { .. }) => return Err(wrong_kind(file.path, "a folder")),
-        Some(Entry::Symlink { .. }) => return Err(wrong_kind(file.path, "a symbolic link")),
-        Some(Entry::Other) => return Err(wrong_kind(file.path, "a device, socket or pipe")),
-    }
+    let entry = kind(host, file.path)?;
     let present = read_text(host, file.path)?;
     let base = read_text(host, &written(file.path))?;
     let text = match (&present, &base) {
@@ -63,6 +57,8 @@ pub fn plan(host: &dyn Observe, file: &ManagedFile<'_>) -> Result<Planned, Refus
         (Some(present), Some(base)) if present == base => file.text.clone(),
         (Some(present), Some(base)) => diffy::merge(base, present, &file.text)
             .map_err(|conflict| Refusal::Conflict { path: file.path.to_owned(), conflict: hunks(&conflict) })?,
+        // A crash between the file and the copy of what was written.
+        (Some(present), None) if journal::wrote(host, file.path, present.as_bytes())? => file.text.clone(),
         (Some(_), None) => return Err(Refusal::ForeignFile { path: file.path.to_owned() }),
     };
     let differs = present.as_deref() != Some(&text);
@@ -82,6 +78,30 @@ pub fn plan(host: &dyn Observe, file: &ManagedFile<'_>) -> Result<Planned, Refus
         steps.push(Step::new(file.part, action, change));
     }
     Ok(Planned { text, differs, steps })
+}
+
+/// What stands in the way of a managed file whatever is going to be in it.
+///
+/// # Errors
+/// Something other than a file, or a file that we did not write, stands there.
+pub fn obstacle(host: &dyn Observe, path: &Path) -> Result<(), Refusal> {
+    kind(host, path)?;
+    let (Some(present), None) = (host.read(path)?, host.entry(&written(path))?) else { return Ok(()) };
+    if journal::wrote(host, path, &present)? {
+        return Ok(());
+    }
+    Err(Refusal::ForeignFile { path: path.to_owned() })
+}
+
+/// What stands at the path, if it is a file or nothing.
+fn kind(host: &dyn Observe, path: &Path) -> Result<Option<Entry>, Refusal> {
+    let entry = host.entry(path)?;
+    match entry {
+        None | Some(Entry::File { .. }) => Ok(entry),
+        Some(Entry::Directory { .. }) => Err(wrong_kind(path, "a folder")),
+        Some(Entry::Symlink { .. }) => Err(wrong_kind(path, "a symbolic link")),
+        Some(Entry::Other) => Err(wrong_kind(path, "a device, socket or pipe")),
+    }
 }
 
 /// A file change.

@@ -207,6 +207,9 @@ fn running(
     if !loaded {
         access.steps.push(Step::new(PART, Action::Load, Change::Module { name: MODULE.to_owned() }));
     }
+    if !loaded {
+        access.warnings.extend(newly_closed(host, persistent)?);
+    }
     let old = if loaded { host.sysctl(RULES)?.unwrap_or_default() } else { String::new() };
     let new = if loaded {
         portacl::with_rules(&old, wanted)
@@ -226,6 +229,36 @@ fn running(
         ));
     }
     Ok(())
+}
+
+/// Services of other users that hold low ports without mac_portacl, because the reserved range was lowered for them: once
+/// the module is loaded they need a rule at their next start.
+fn newly_closed(host: &dyn Observe, rules: &str) -> Result<Vec<String>, Refusal> {
+    let reserved = host.sysctl(RESERVED_HIGH)?.and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or(1023);
+    let rules = portacl::parse_kernel(rules).unwrap_or_default();
+    let granted = |uid: u32, port: u16| {
+        rules
+            .iter()
+            .filter_map(|rule| rule.effective())
+            .any(|rule| rule.subject == Subject::Uid(uid) && rule.port == port)
+    };
+    Ok(host
+        .listeners()?
+        .into_iter()
+        .filter(|listener| i64::from(listener.port) > reserved && listener.port < 1024)
+        .filter(|listener| listener.uid.is_some_and(|uid| uid != 0 && !granted(uid, listener.port)))
+        .map(|listener| {
+            format!(
+                "{} of the user {} listens on port {}, which {RESERVED_HIGH}={reserved} has let any user do. With {MODULE} in \
+                 force it needs a rule at its next start: add uid:{}:tcp:{} to {RULES} in {SYSCTL_CONF}",
+                listener.command,
+                listener.user,
+                listener.port,
+                listener.uid.unwrap_or_default(),
+                listener.port
+            )
+        })
+        .collect())
 }
 
 /// Lowers the reserved range of the running kernel, never below what the ports need, and never raises it.

@@ -48,8 +48,16 @@ pub fn plan(host: &dyn Observe, layout: &Layout, lock: &LockedRelease) -> Result
     }
     let mut switch = Vec::new();
     switch.extend(link(host, &layout.current(), Path::new(&lock.version.to_string()))?);
-    switch.extend(link(host, &layout.command, &relative(&layout.command, &layout.program()))?);
+    switch.extend(command_link(host, layout)?);
     Ok(Planned { prepare, switch, from })
+}
+
+/// The command link, `/usr/local/bin/gotosocial`.
+///
+/// # Errors
+/// Something other than a link stands there.
+pub fn command_link(host: &dyn Observe, layout: &Layout) -> Result<Option<Step>, Refusal> {
+    link(host, &layout.command, &relative(&layout.command, &layout.program()))
 }
 
 /// The version that `current` points to.

@@ -6,7 +6,11 @@ use crate::deployment::SECRET_KEYS;
 #[must_use]
 pub fn hide_in_line(line: &str) -> String {
     let key = line.split([':', '=']).next().unwrap_or_default();
-    if SECRET_KEYS.contains(&key.trim().trim_matches(['"', '\''])) { format!("{}: (hidden)", key.trim_end()) } else { line.to_owned() }
+    if SECRET_KEYS.contains(&key.trim().trim_matches(['"', '\''])) {
+        format!("{}: (hidden)", key.trim_end())
+    } else {
+        line.to_owned()
+    }
 }
 
 #[cfg(test)]

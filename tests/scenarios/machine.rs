@@ -66,7 +66,8 @@ pub type Snapshot = BTreeMap<PathBuf, (u32, i128, Vec<u8>)>;
 impl Machine {
     /// A freshly installed FreeBSD.
     pub fn fresh() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // In memory where that is to be had: every change of every story is synced to disk.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         Rehearsal::open(folder.path().join("root")).unwrap();
         Self { folder }
     }

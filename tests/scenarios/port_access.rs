@@ -185,3 +185,31 @@ fn a_boot_without_the_module_is_closed_by_the_guard() {
     assert_eq!(model.sysctls.get(HIGH).map_or("1023", String::as_str), "1023");
     machine.run(&["check"]).exits(3).says("nobody (65534) 80 tcp4 ok may not").does_not_say("OPEN");
 }
+
+#[test]
+fn services_that_lived_off_a_lowered_range_are_named() {
+    let machine = Machine::with(|model| {
+        model.sysctls.insert(HIGH.into(), "0".into());
+        for (port, uid) in [(81, 80), (82, 53), (22, 0), (8080, 80)] {
+            model.listeners.push(gts_bootstrap::host::Listener {
+                user: format!("user{uid}"),
+                uid: Some(uid),
+                command: format!("server{port}"),
+                pid: Some(900),
+                address: None,
+                ipv4: true,
+                ipv6: true,
+                port,
+            });
+        }
+    });
+    machine.write("/etc/sysctl.conf", "security.mac.portacl.rules=uid:53:tcp:82\n");
+    machine
+        .install_with(ANSWERS, &["--plan"])
+        .exits(0)
+        .says("server81 of the user user80 listens on port 81")
+        .says("add uid:80:tcp:81")
+        .does_not_say("server82")
+        .does_not_say("server22")
+        .does_not_say("server8080");
+}

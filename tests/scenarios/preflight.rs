@@ -146,6 +146,7 @@ fn an_account_with_another_uid_is_respected() {
     machine.write("/etc/passwd", &(machine.read("/etc/passwd") + "gotosocial:*:1209:1300:Mine:/home/gts:/bin/sh\n"));
     machine.write("/etc/group", &(machine.read("/etc/group") + "gts:*:1300:\n"));
     machine.install(ANSWERS).exits(0).says("gotosocial (1209) 80 tcp4 ok");
+    assert!(machine.read("/usr/local/etc/newsyslog.conf.d/gotosocial.conf").contains("root:gts "), "its group's name");
     let model = machine.model();
     assert_eq!(model.sysctls["security.mac.portacl.rules"], "uid:1209:tcp:80,uid:1209:tcp:443");
     let owner = model.owners[std::path::Path::new("/var/db/gotosocial")];
@@ -190,5 +191,26 @@ fn a_jail_is_told_what_its_host_has_to_do_word_for_word() {
             "sysctl security.mac.portacl.rules=uid:209:tcp:80,uid:209:tcp:443",
             "sysctl net.inet.ip.portrange.reservedhigh=79",
         ],
+    );
+}
+
+#[test]
+fn a_log_that_would_not_tell_of_readiness_is_refused_before_there_is_a_certificate() {
+    let machine = Machine::fresh();
+    let quiet = format!("{ANSWERS}\n[config]\nlog-level = \"warn\"\n");
+    machine.install(&quiet).exits(1).says("log-level").says("after the first installation");
+    machine.install(ANSWERS).exits(0);
+    machine.install(&quiet).exits(0);
+}
+
+#[test]
+fn refusals_of_every_part_are_among_the_findings() {
+    let machine = Machine::with(|model| model.euid = 1001);
+    machine.write("/etc/group", &(machine.read("/etc/group") + "backup:*:209:\n"));
+    machine.write("/usr/local/etc/rc.d/gotosocial", "#!/bin/sh\n");
+    machine.write("/etc/sysctl.conf", "security.mac.portacl.enabled=0\n");
+    refused(
+        &machine,
+        &["root: runs as uid 1001", "account: gid 209", "rc-script: /usr/local/etc/rc.d/gotosocial", "port-access:"],
     );
 }

@@ -92,7 +92,7 @@ fn a_locked_release_that_changed_upstream_is_refused() {
 fn a_damaged_release_is_put_right() {
     let machine = Machine::installed(ANSWERS);
     machine.write("/usr/local/libexec/gotosocial/0.19.2/web/template/index.tmpl", "defaced\n");
-    machine.install(ANSWERS).exits(0).says("update release");
+    machine.install(ANSWERS).exits(0).says("update release").says("stop service gotosocial");
     assert_ne!(machine.read("/usr/local/libexec/gotosocial/0.19.2/web/template/index.tmpl"), "defaced\n");
     assert!(!machine.exists("/usr/local/libexec/gotosocial/.replaced-0.19.2"));
 }

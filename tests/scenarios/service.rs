@@ -14,7 +14,13 @@ fn a_slow_start_is_waited_for() {
 fn a_service_that_dies_is_told_with_its_log_and_everything_is_taken_back() {
     let machine = Machine::with(|model| model.faults.dies_after_start = true);
     let before = machine.system_files();
-    machine.install(ANSWERS).exits(1).says("was started and died").says("gotosocial.log").says("timestamp=");
+    machine
+        .install(ANSWERS)
+        .exits(1)
+        .says("was started and died")
+        .says("gotosocial.log")
+        .says("timestamp=")
+        .says("/var/db/gotosocial is not empty and stays");
     let after = machine.system_files();
     // Its own data and log are left: nobody but GoToSocial itself knows what they are worth.
     let left: Vec<_> = differences(&before, &after)
