@@ -88,6 +88,9 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let deployment = &inputs.deployment;
     answers::check_identity(earlier.as_ref(), deployment)
         .map_err(|refusal| Stop::new(Exit::Failed, refusal.to_string()))?;
+    // A lock may also have been put there beforehand, to have the same bytes as on another host.
+    let installed = earlier.is_some()
+        && host.entry(&layout.config).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?.is_some();
     heading(screen, &opened, deployment);
 
     // The preflight looks at what the lock does not change, so both run before anything is refused: all findings at once.
@@ -98,7 +101,7 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
         download: source.over_https(),
         nowasm: deployment.release.variant == crate::deployment::Variant::NoWasm,
         ports: &service::privileged_ports(deployment),
-        installed: earlier.as_ref().is_some_and(|lock| lock.host == deployment.host.to_string()),
+        installed,
     };
     let findings = preflight::checks(host, &subject).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
     report.checks.extend(findings.iter().cloned());
@@ -115,7 +118,7 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let plan = make_plan(host, &wanted)?;
     report.reboot_required = !plan.reboot.is_empty();
     report.changes = plan.steps.iter().map(Changed::from).collect();
-    show(screen, host.observe(), &plan, deployment, &lock, earlier.is_none());
+    show(screen, host.observe(), &plan, deployment, &lock, !installed);
 
     if arguments.plan {
         report.changed = !plan.is_empty();

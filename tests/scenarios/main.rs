@@ -5,6 +5,7 @@ mod admin;
 mod command_line;
 mod config;
 mod crash;
+mod dialogue;
 mod install;
 mod machine;
 mod port_access;
