@@ -127,11 +127,16 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     }
     if !plan.is_empty() {
         consent(arguments, interactive, screen, host.observe(), &plan, deployment)?;
-        apply(host, &wanted, &plan, &source, screen)?;
-        report.changed = true;
+        apply(host, &wanted, &plan, &source, screen, report)?;
         screen.line(&screen.paint(Tone::Good, &format!("{} made.", changes(plan.steps.len()))));
     }
-    finish(host, arguments, &inputs.deployment, &layout, &lock, &plan, screen, report)
+    if !plan.reboot.is_empty() {
+        return Ok(reboot_first(screen, report));
+    }
+    if arguments.no_check {
+        return Ok(Exit::Done);
+    }
+    prove(host, &wanted, screen, report)
 }
 
 fn changes(count: usize) -> String {
@@ -241,6 +246,7 @@ fn apply(
     shown: &Plan,
     source: &lock::Chosen,
     screen: &Screen,
+    report: &mut Report,
 ) -> Result<(), Stop> {
     let _lock = take_lock(host)?;
     if host.entry(&journal::path()).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?.is_some() {
@@ -258,10 +264,9 @@ fn apply(
     }
     let progress = Progress::new(screen);
     let executor = Executor { host, source: source.release_source(), reporter: &progress };
-    executor
-        .apply("install", shown)
-        .map(drop)
-        .map_err(|error| Stop::new(Exit::Failed, format!("{error}.\n{}", told(&error.aftermath))))
+    let applied = executor.apply("install", shown);
+    report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
+    applied.map(drop).map_err(|error| Stop::new(Exit::Failed, format!("{error}.\n{}", told(&error.aftermath))))
 }
 
 /// What became of the changes before the one that failed.
@@ -288,29 +293,19 @@ fn told(aftermath: &Aftermath) -> String {
     text
 }
 
-#[allow(clippy::too_many_arguments)]
-fn finish(
-    host: &dyn Host,
-    arguments: &Arguments,
-    deployment: &Deployment,
-    layout: &Layout,
-    lock: &Lock,
-    plan: &Plan,
-    screen: &Screen,
-    report: &mut Report,
-) -> Result<Exit, Stop> {
-    if !plan.reboot.is_empty() {
-        report.checks.extend(installation::after_reboot().checks);
-        screen.attention(&wrap(
-            "A reboot is needed; after it GoToSocial starts by itself. Then run `gts-bootstrap install` again: it makes what \
-             could not be made now, and checks everything.",
-            0,
-        ));
-        return Ok(Exit::Reboot);
-    }
-    if arguments.no_check {
-        return Ok(Exit::Done);
-    }
+fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {
+    report.checks.extend(installation::after_reboot().checks);
+    screen.attention(&wrap(
+        "A reboot is needed; after it GoToSocial starts by itself. Then run `gts-bootstrap install` again: it makes what \
+         could not be made now, and checks everything.",
+        0,
+    ));
+    Exit::Reboot
+}
+
+/// The proof on the running system.
+fn prove(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
+    let Wanted { deployment, layout, lock, .. } = *wanted;
     let failed =
         |error: crate::host::HostError| Stop::new(Exit::Check, format!("the checks could not be run: {error}"));
     let owner = match host.user(account::NAME).map_err(failed)? {

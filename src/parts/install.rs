@@ -98,6 +98,9 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
         ));
     }
     plan.warnings.extend(admin_warning);
+    plan.warnings.extend(deployment.config.doubtful().into_iter().map(|(given, meant)| {
+        format!("[config] {given} is no setting that is known here; did you mean {meant}? It is passed on as it is")
+    }));
     let mut add = |steps: Vec<Step>| plan.steps.extend(steps);
     add(account.steps);
     add(folders);

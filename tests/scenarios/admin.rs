@@ -43,6 +43,8 @@ fn a_failure_is_told_and_leaves_the_server_up() {
         .says("Nothing was taken back: GoToSocial is installed and runs")
         .does_not_say("--password");
     assert!(machine.model().gotosocial.is_some_and(|service| service.program.is_some()), "it still serves");
+    let json = machine.install_with(WITH_ADMIN, &["--yes", "--json"]).exits(1).json();
+    assert_eq!(json["changed"], true, "the installation stands: {json}");
     machine.edit(|model| model.faults.admin_create_fails = false);
     machine.install(WITH_ADMIN).exits(0).says("user name alice");
 }

@@ -38,6 +38,10 @@ fn a_key_that_this_version_would_ignore_is_named_with_the_nearest() {
     let machine = Machine::fresh();
     let answers = format!("{ANSWERS}\n[config]\naccounts-registration-opne = true\n");
     machine
+        .install_with(&answers, &["--plan"])
+        .exits(0)
+        .says("accounts-registration-opne is no setting that is known here; did you mean accounts-registration-open?");
+    machine
         .install(&answers)
         .exits(0)
         .says("does not know `accounts-registration-opne`")
