@@ -140,3 +140,52 @@ fn on_another_system_only_rehearsals_are_possible() {
     assert_eq!(outcome.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&outcome.stderr).contains("--rehearse DIR"));
 }
+
+#[test]
+fn files_that_cannot_be_understood_are_named_and_nothing_is_changed() {
+    for (path, bytes, word) in [
+        ("/usr/local/etc/gotosocial/config.yaml", &b"host: \xff\xfe\n"[..], "is not UTF-8 text"),
+        ("/usr/local/etc/gts-bootstrap/deployment.lock", b"schema = 1\n", "deployment.lock"),
+        ("/usr/local/etc/gts-bootstrap/deployment.lock", b"schema = 99\n", "deployment.lock"),
+        ("/usr/local/etc/gts-bootstrap/deployment.secrets.toml", b"db-pasword = 'x'\n", "db-pasword"),
+        ("/var/db/gts-bootstrap/journal", b"not json\n", "journal"),
+    ] {
+        let machine = Machine::installed(ANSWERS);
+        std::fs::write(machine.path(path), bytes).unwrap();
+        let before = machine.system_files();
+        let outcome = machine.install(&ANSWERS.replace("admin@", "ops@"));
+        assert!([1, 2].contains(&outcome.code), "{path}: {}", outcome.said());
+        assert!(outcome.said().contains(word), "{path}: {}", outcome.said());
+        assert!(!outcome.said().contains("panicked"), "{}", outcome.said());
+        assert_eq!(super::machine::differences(&before, &machine.system_files()), Vec::<std::path::PathBuf>::new());
+    }
+}
+
+#[test]
+fn two_runs_at_once_are_kept_apart() {
+    let machine = Machine::fresh();
+    let folder = std::fs::File::open(machine.path("/.rehearsal")).unwrap();
+    let held = nix::fcntl::Flock::lock(folder, nix::fcntl::FlockArg::LockExclusiveNonblock).unwrap();
+    machine.install(ANSWERS).exits(1).says("another gts-bootstrap is at work").says("then run this again");
+    held.unlock().unwrap();
+    machine.install(ANSWERS).exits(0);
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_stop_a_change_half_way() {
+    let machine = Machine::fresh();
+    std::fs::write(machine.beside("answers.toml"), ANSWERS).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_gts-bootstrap"))
+        .arg("--rehearse")
+        .arg(machine.root())
+        .args(["install", "--yes", "--answers"])
+        .arg(machine.beside("answers.toml"))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    machine.install(ANSWERS).exits(0).says("Nothing to change");
+}
