@@ -157,3 +157,16 @@ fn control_c_at_a_question_leaves_everything_as_it_is() {
     assert!(!status.success());
     assert_eq!(differences(&before, &machine.snapshot()), Vec::<std::path::PathBuf>::new());
 }
+
+#[test]
+fn a_host_that_changes_while_somebody_reads_is_not_touched() {
+    let machine = Machine::fresh();
+    let mut terminal =
+        Terminal::start(&machine, &["install", "--set", "host=a.example", "--set", "tls.email=a@b.example"]);
+    terminal.expect("Apply?");
+    machine.write("/boot/loader.conf", "mac_portacl_load=\"YES\"\n");
+    terminal.enter("y");
+    terminal.expect("the host has changed since the plan was made");
+    terminal.exits(4);
+    assert!(!machine.exists("/usr/local/etc/gotosocial"));
+}

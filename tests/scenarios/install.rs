@@ -170,7 +170,11 @@ fn the_installation_survives_a_reboot() {
 fn the_identity_of_an_instance_cannot_be_changed() {
     let machine = Machine::installed(ANSWERS);
     let before = machine.snapshot();
-    machine.install(&ANSWERS.replace("social.example.org", "other.example.org")).exits(1).says("can never be changed");
+    machine
+        .install(&ANSWERS.replace("social.example.org", "other.example.org"))
+        .exits(1)
+        .says("this host runs GoToSocial as social.example.org")
+        .says("can never be changed");
     let with_domain = ANSWERS.replace("\n\n[tls]", "\naccount-domain = \"example.org\"\n\n[tls]");
     machine.install(&with_domain).exits(1).says("account-domain").says("can never be changed");
     assert_eq!(differences(&before, &machine.snapshot()), Vec::<std::path::PathBuf>::new());
