@@ -4,6 +4,7 @@
 //! service user. `service start` returns well whatever becomes of the program, so what counts is `/readyz`. A start is
 //! never cut short for taking long: it may be migrating the database.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::executor::Executor;
@@ -121,7 +122,10 @@ fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Re
     match host.bind(&probe).map_err(|error| error.to_string())? {
         BindOutcome::Bound => Ok(true),
         BindOutcome::NoAddress => Ok(false),
-        BindOutcome::InUse => in_use(port, &host.listeners().map_err(|error| error.to_string())?).map(|()| true),
+        BindOutcome::InUse => {
+            let listeners = host.listeners().map_err(|error| error.to_string())?;
+            in_use(port, start.readiness.address.ip(), &listeners).map(|()| true)
+        }
         BindOutcome::NoRule => Err(format!(
             "{user} may not bind port {port} (EPERM): no mac_portacl rule allows it; see sysctl security.mac.portacl.rules"
         )),
@@ -134,9 +138,13 @@ fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Re
 
 /// What EADDRINUSE comes to. The probe does not set `SO_REUSEADDR`, so on FreeBSD the closed connections of the service
 /// that has just been stopped (TIME_WAIT) keep the port from it for a minute (`in_pcbbind()` in `sys/netinet/in_pcb.c`). They do
-/// not keep it from GoToSocial, which sets that option as every Go program does: only a listener does.
-fn in_use(port: u16, listeners: &[Listener]) -> Result<(), String> {
-    let Some(by) = listeners.iter().find(|listener| listener.port == port) else { return Ok(()) };
+/// not keep it from GoToSocial, which sets that option as every Go program does: only a listener on the same address does.
+/// `address` is where GoToSocial is reached from this host: loopback if it listens on every address.
+fn in_use(port: u16, address: IpAddr, listeners: &[Listener]) -> Result<(), String> {
+    let same = |listener: &&Listener| {
+        listener.port == port && (address.is_loopback() || listener.address.is_none_or(|other| other == address))
+    };
+    let Some(by) = listeners.iter().find(same) else { return Ok(()) };
     let pid = by.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
     Err(format!("port {port} is taken by {} (user {}, pid {pid}); stop it and run this again", by.command, by.user))
 }
@@ -275,8 +283,11 @@ mod tests {
             ipv6: true,
             port,
         };
-        assert_eq!(in_use(443, &[listener(80)]), Ok(()), "connections of a stopped service that wind down");
-        let taken = in_use(443, &[listener(80), listener(443)]).err().unwrap_or_default();
+        let everywhere = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(in_use(443, everywhere, &[listener(80)]), Ok(()), "connections of a stopped service that wind down");
+        let taken = in_use(443, everywhere, &[listener(80), listener(443)]).err().unwrap_or_default();
         assert!(taken.contains("nginx (user www, pid 7)"), "{taken}");
+        let elsewhere = Listener { address: Some(IpAddr::from([203, 0, 113, 99])), ..listener(443) };
+        assert_eq!(in_use(443, IpAddr::from([203, 0, 113, 10]), &[elsewhere]), Ok(()));
     }
 }

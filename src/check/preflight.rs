@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Check, Status};
 use crate::deployment::{ConfigValue, Deployment, Layout, Mode};
-use crate::host::{HostError, Jail, Observe, Owner, System, WebRequest};
+use crate::host::{HostError, Jail, Listener, Observe, Owner, System, WebRequest};
 use crate::parts::account;
 use crate::parts::install::obstacles;
 use crate::parts::port_access::{MODULE, RESERVED_HIGH};
@@ -69,8 +69,8 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
         memory(&system),
     ];
     checks.extend(disk(host, subject.layout)?);
-    checks.push(package(host)?);
-    checks.extend(ports(host, subject.ports)?);
+    checks.push(package(host));
+    checks.extend(ports(host, subject)?);
     checks.extend(log_level(subject));
     checks.extend(
         obstacles(host, subject.deployment, subject.layout)
@@ -247,11 +247,12 @@ fn log_level(subject: &Subject<'_>) -> Option<Check> {
     })
 }
 
-fn package(host: &dyn Observe) -> Result<Check, HostError> {
+fn package(host: &dyn Observe) -> Check {
     const NAME: &str = "package net-im/gotosocial";
-    Ok(match host.package("gotosocial")? {
-        None => Check::pass(NAME, "not installed"),
-        Some(version) => Check::fail(
+    match host.package("gotosocial") {
+        Err(why) => Check::warn(NAME, format!("cannot be told: {why}")),
+        Ok(None) => Check::pass(NAME, "not installed"),
+        Ok(Some(version)) => Check::fail(
             NAME,
             format!(
                 "version {version} is installed and owns /usr/local/bin/gotosocial and the rc.d script; nothing of it is \
@@ -259,19 +260,26 @@ fn package(host: &dyn Observe) -> Result<Check, HostError> {
                  again"
             ),
         ),
-    })
+    }
 }
 
 /// Who has the ports that GoToSocial is going to bind?
-fn ports(host: &dyn Observe, ports: &[u16]) -> Result<Vec<Check>, HostError> {
+fn ports(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, HostError> {
+    let address = subject.deployment.bind_address();
+    let clashes = |listener: &&Listener| {
+        address.is_unspecified() || listener.address.is_none_or(|other| other == address || other.is_unspecified())
+    };
     let ours = host.user(account::NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }.uid);
     let listeners = host.listeners()?;
-    Ok(ports
+    Ok(subject
+        .ports
         .iter()
         .map(|port| {
             let name = format!("port {port}");
-            let taken =
-                listeners.iter().find(|listener| listener.port == *port && (ours.is_none() || listener.uid != ours));
+            let taken = listeners
+                .iter()
+                .filter(clashes)
+                .find(|listener| listener.port == *port && (ours.is_none() || listener.uid != ours));
             match taken {
                 None if ours.is_some() && listeners.iter().any(|listener| listener.port == *port) => {
                     Check::pass(name, "in use by GoToSocial itself")

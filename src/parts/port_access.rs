@@ -27,6 +27,7 @@ pub const RESERVED_HIGH: &str = "net.inet.ip.portrange.reservedhigh";
 pub const LOADER_VARIABLE: &str = "mac_portacl_load";
 
 pub(super) const LOADER_CONF: &str = "/boot/loader.conf";
+const LOADER_CONF_FOLDER: &str = "/boot/loader.conf.d";
 const LOADER_CONF_LOCAL: &str = "/boot/loader.conf.local";
 pub(super) const SYSCTL_CONF: &str = "/etc/sysctl.conf";
 const SYSCTL_CONF_LOCAL: &str = "/etc/sysctl.conf.local";
@@ -107,8 +108,21 @@ fn check_settings(host: &dyn Observe) -> Result<(), Refusal> {
              this again",
         );
     }
-    for file in [LOADER_CONF, LOADER_CONF_LOCAL, SYSCTL_CONF, SYSCTL_CONF_LOCAL] {
-        let Some(text) = host.read(Path::new(file))? else { continue };
+    // loader(8) reads the files of this folder after loader.conf, since 13.
+    let folder = host.list(Path::new(LOADER_CONF_FOLDER))?;
+    let more = folder.iter().filter(|name| name.ends_with(".conf")).map(|name| format!("{LOADER_CONF_FOLDER}/{name}"));
+    let files = [LOADER_CONF, LOADER_CONF_LOCAL, SYSCTL_CONF, SYSCTL_CONF_LOCAL].map(str::to_owned);
+    for file in files.into_iter().chain(more) {
+        let Some(text) = host.read(Path::new(&file))? else { continue };
+        let keeps_out = file != LOADER_CONF
+            && file.starts_with("/boot")
+            && loader_conf::get(&text, LOADER_VARIABLE).is_some_and(|value| !value.eq_ignore_ascii_case("yes"));
+        if keeps_out {
+            return refuse(
+                format!("{file} keeps {MODULE} from being loaded at boot"),
+                "take that line out, then run this again",
+            );
+        }
         let get = |name| {
             if file.starts_with("/boot") { loader_conf::get(&text, name) } else { sysctl_conf::get(&text, name) }
         };
@@ -124,13 +138,6 @@ fn check_settings(host: &dyn Observe) -> Result<(), Refusal> {
                 "take that line out, then run this again",
             );
         }
-    }
-    let local = host.read(Path::new(LOADER_CONF_LOCAL))?.unwrap_or_default();
-    if loader_conf::get(&local, LOADER_VARIABLE).is_some_and(|value| !value.eq_ignore_ascii_case("yes")) {
-        return refuse(
-            format!("{LOADER_CONF_LOCAL} keeps {MODULE} from being loaded at boot"),
-            "take that line out, then run this again",
-        );
     }
     Ok(())
 }

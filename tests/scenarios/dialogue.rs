@@ -77,8 +77,23 @@ impl Terminal {
 
     #[track_caller]
     fn exits(mut self, code: i32) {
-        let status = self.child.wait().unwrap();
-        assert_eq!(status.code(), Some(code), "{}", self.seen);
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert_eq!(status.code(), Some(code), "{}", self.seen);
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the program goes on; the screen says {:?}", self.seen);
+    }
+}
+
+impl Drop for Terminal {
+    /// A test that gives up leaves no program behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -152,8 +167,17 @@ fn control_c_at_a_question_leaves_everything_as_it_is() {
     let before = machine.snapshot();
     let mut terminal = Terminal::start(&machine, &["install"]);
     terminal.expect("Host name:");
-    terminal.keyboard.write_all(b"social\x03").unwrap();
-    let status = terminal.child.wait().unwrap();
+    terminal.keyboard.write_all(b"social").unwrap();
+    let until = Instant::now() + PATIENCE;
+    // Again and again: one that comes before the program reads single keys is the terminal's, which has no job to stop.
+    let status = loop {
+        terminal.keyboard.write_all(b"\x03").unwrap();
+        if let Some(status) = terminal.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < until, "the program goes on; the screen says {:?}", terminal.seen);
+        std::thread::sleep(Duration::from_millis(50));
+    };
     assert!(!status.success());
     assert_eq!(differences(&before, &machine.snapshot()), Vec::<std::path::PathBuf>::new());
 }

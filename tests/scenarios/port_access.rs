@@ -69,6 +69,7 @@ fn settings_that_would_leave_the_host_open_are_refused() {
         ("/etc/sysctl.conf", "security.mac.portacl.enabled=0\n", "enabled to 0"),
         ("/etc/sysctl.conf.local", "security.mac.portacl.port_high=100\n", "below 1023"),
         ("/boot/loader.conf.local", "mac_portacl_load=\"NO\"\n", "keeps mac_portacl from being loaded"),
+        ("/boot/loader.conf.d/mine.conf", "mac_portacl_load=\"NO\"\n", "mine.conf keeps mac_portacl"),
     ] {
         let machine = Machine::fresh();
         machine.write(file, line);

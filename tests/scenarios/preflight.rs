@@ -214,3 +214,15 @@ fn refusals_of_every_part_are_among_the_findings() {
         &["root: runs as uid 1001", "account: gid 209", "rc-script: /usr/local/etc/rc.d/gotosocial", "port-access:"],
     );
 }
+
+#[test]
+fn only_a_listener_on_the_same_address_is_in_the_way() {
+    let machine = Machine::with(|model| {
+        let other = Listener { address: Some("203.0.113.99".parse().unwrap()), ..listener(443, "nginx", "www", 80) };
+        model.addresses.push("203.0.113.99".parse().unwrap());
+        model.listeners.push(other);
+    });
+    refused(&machine, &["port 443: taken by nginx"]);
+    let answers = format!("{ANSWERS}\n[config]\nbind-address = \"203.0.113.10\"\n");
+    machine.install_with(&answers, &["--plan"]).exits(0).does_not_say("taken by nginx");
+}
