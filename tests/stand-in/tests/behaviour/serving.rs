@@ -32,6 +32,12 @@ fn a_direct_server_makes_its_certificate_at_the_first_handshake() {
     let days = certificate.validity().time_to_expiration().unwrap().whole_days();
     assert!((88..=90).contains(&days), "{days}");
 
+    // A client that judges it does not trust it, and for no other reason than who signed it.
+    let strict = client(HOST).tls_danger_accept_invalid_certs(false).tls_certs_only([]);
+    let url = format!("https://{HOST}:{}/livez", instance.port);
+    let refused = strict.user_agent("tests").build().unwrap().get(url).send().unwrap_err();
+    assert!(format!("{refused:?}").contains("UnknownIssuer"), "{refused:?}");
+
     let pem = fs::read_to_string(&file).unwrap();
     assert!(pem.starts_with("-----BEGIN EC PRIVATE KEY-----\n"), "{pem}");
     assert_eq!(pem.matches("-----BEGIN ").count(), 2);
