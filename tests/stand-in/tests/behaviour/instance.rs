@@ -193,8 +193,16 @@ impl Server<'_> {
     }
 
     /// Waits for the end: the exit status, or 128 and the signal as a shell tells it.
+    #[track_caller]
     pub fn end(mut self) -> i32 {
-        let status = self.child.wait().unwrap();
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(began.elapsed() < PATIENCE, "it has not ended:\n{}", self.instance.log());
+            thread::sleep(Duration::from_millis(10));
+        };
         status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
     }
 
