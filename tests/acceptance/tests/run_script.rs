@@ -6,8 +6,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
+
+/// One test at a time: a script that is being written would be inherited by what another test starts at that moment, and
+/// could then not be run (ETXTBSY).
+static TURN: Mutex<()> = Mutex::new(());
 
 fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("run")
@@ -54,6 +59,7 @@ fn refused(output: &Output, words: &str) {
 
 #[test]
 fn it_is_a_clean_script_for_sh() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(Command::new("/bin/sh").arg("-n").arg(script()).status().unwrap().success());
     let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/acceptance-bundle");
     let checked = Command::new("shellcheck").arg(script()).arg(bundle).output();
@@ -63,6 +69,7 @@ fn it_is_a_clean_script_for_sh() {
 
 #[test]
 fn nothing_is_done_without_consent_or_on_the_wrong_machine() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let machine = Bundle::on("FreeBSD", "aarch64", 0);
     refused(&machine.run(&[]), "./run --yes-change-this-machine");
     refused(&machine.run(&["--before-reboot"]), "./run --yes-change-this-machine");
@@ -74,6 +81,7 @@ fn nothing_is_done_without_consent_or_on_the_wrong_machine() {
 
 #[test]
 fn the_stories_are_started_with_program_and_mirror_and_their_exit_status_counts() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let output = Bundle::on("FreeBSD", "aarch64", 0).run(&["--yes-change-this-machine", "clean-stop"]);
     let told = "told: --program ./gts-bootstrap --mirror ./mirror --yes-change-this-machine clean-stop\n";
     assert_eq!(String::from_utf8_lossy(&output.stdout), told);

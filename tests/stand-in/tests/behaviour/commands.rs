@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use super::instance::{HOST, Instance};
+use super::instance::{HOST, Instance, copy_program};
 
 const PASSWORD: &str = "fQ9-mZ2_xLp7.Tw4";
 
@@ -38,7 +38,7 @@ fn the_version_is_that_of_its_folder_or_of_the_file_beside_it() {
     assert_eq!(instance.run(&["--version"]).stdout, b"gotosocial version 0.19.1\n");
     let elsewhere = Instance::direct("0.19.2");
     let stray = elsewhere.layout().data.join("gotosocial");
-    std::fs::copy(elsewhere.program(), &stray).unwrap();
+    copy_program(&elsewhere.program(), &stray);
     ended(&std::process::Command::new(stray).arg("--version").output().unwrap(), 1, "does not know its version");
 }
 

@@ -44,7 +44,7 @@ impl Instance {
         fs::create_dir_all(release.join("web/assets")).unwrap();
         fs::write(release.join("web/template/index.tmpl"), "").unwrap();
         fs::write(release.join("web/assets/logo.svg"), "<svg/>").unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_gotosocial"), release.join("gotosocial")).unwrap();
+        copy_program(Path::new(env!("CARGO_BIN_EXE_gotosocial")), &release.join("gotosocial"));
         std::os::unix::fs::symlink(version, folder.path().join("current")).unwrap();
         let (port, plain_port) = free_ports();
         let instance = Self { version: version.to_owned(), port, plain_port, folder };
@@ -151,6 +151,12 @@ impl Instance {
         let database = self.layout().database();
         Path::new(&format!("{}-wal", database.display())).exists()
     }
+}
+
+/// Copies a program that is going to be run. Another process does it: a file that this one has open for writing would be
+/// inherited by whatever another test starts at that moment, and could then not be run (ETXTBSY).
+pub fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").args([from, to]).status().unwrap().success());
 }
 
 /// A client that takes `host` for this machine.
