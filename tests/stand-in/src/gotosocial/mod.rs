@@ -1,0 +1,109 @@
+//! The commands: `--version`, `debug config`, `migrations run`, `admin account …`, `server start`.
+
+mod accounts;
+mod certificate;
+mod command_line;
+mod database;
+mod door;
+#[path = "../../../../src/host/rehearsal/gotosocial_config.rs"]
+mod gotosocial_config;
+#[path = "../../../../src/host/rehearsal/gotosocial_keys.rs"]
+mod gotosocial_keys;
+mod log;
+#[path = "../../../../src/host/rehearsal/log_time.rs"]
+mod log_time;
+mod machine;
+mod pages;
+mod request;
+mod router;
+mod server;
+mod signals;
+mod trouble;
+#[path = "../../../../src/host/rehearsal/yaml.rs"]
+mod yaml;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::Owner;
+use command_line::CommandLine;
+use database::Database;
+use gotosocial_config::{Failure, Series, Settings, Sources};
+use machine::Machine;
+use trouble::Trouble;
+
+/// Runs a command line and prints what it has to say.
+pub fn run(arguments: Vec<String>) -> ExitCode {
+    match execute(&arguments) {
+        Ok(text) => {
+            log::out(&text);
+            ExitCode::SUCCESS
+        }
+        Err(Failure::Error(text)) => {
+            log::error(&format!("{} error executing command: {text}\n", log::standard_time()));
+            ExitCode::from(1)
+        }
+        Err(Failure::Panic(text)) => {
+            log::panic(&text);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn execute(arguments: &[String]) -> Result<String, Failure> {
+    let version = version().ok_or_else(|| {
+        Failure::Error("the stand-in does not know its version: name its folder after it, or write VERSION".into())
+    })?;
+    let line = CommandLine::read(arguments).map_err(Failure::Error)?;
+    if line.flag("version").is_some() {
+        return Ok(format!("gotosocial version {version}\n"));
+    }
+    let words = line.words();
+    let has_migrations = Series::of(&version) == Series::V0_20;
+    match words.as_slice() {
+        ["debug", "config"] | ["server", "start"] => {}
+        ["admin", "account", action] if accounts::requires(action).is_some() => {}
+        ["migrations", "run"] if has_migrations => {}
+        ["migrations", ..] if !has_migrations => return unknown("migrations"),
+        // A mistyped subcommand prints the usage and succeeds: cobra's way.
+        [] | ["debug" | "admin" | "server" | "migrations" | "help" | "completion", ..] => {
+            return Ok("Usage:\n  gotosocial [command]\n".into());
+        }
+        [other, ..] => return unknown(other),
+    }
+    if let ["admin", "account", action] = words.as_slice() {
+        line.require(accounts::requires(action).unwrap_or_default()).map_err(Failure::Error)?;
+    }
+    let environment: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let sources =
+        Sources { file: line.flag("config-path").map(Path::new), environment: &environment, flags: line.flags() };
+    let settings = Settings::load(&Machine, &version, Owner, sources)?;
+    let trouble = Trouble::of(&environment).map_err(Failure::Error)?;
+    match words.as_slice() {
+        ["debug", ..] => return Ok(settings.debug_config(false)),
+        ["server", ..] => return server::start(&version, settings, &trouble).map(|()| String::new()),
+        _ => server::check_settings(&settings)?,
+    }
+    let logger = log::Logger::of(&settings);
+    let database = Database::open(&settings, &trouble, logger)?;
+    match words.as_slice() {
+        ["admin", "account", action] => accounts::act(database, &settings, action),
+        _ => Ok(String::new()),
+    }
+}
+
+fn unknown(command: &str) -> Result<String, Failure> {
+    Err(Failure::Error(format!("unknown command \"{command}\" for \"gotosocial\"")))
+}
+
+/// The version that this stands in for: told by `VERSION` beside the program, else by its folder's name.
+fn version() -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    let folder = program.parent()?;
+    let written = std::fs::read_to_string(folder.join("VERSION")).unwrap_or_default();
+    let candidates = [written.trim(), folder.file_name()?.to_str()?];
+    let mut versions = candidates.iter().map(|text| text.strip_prefix('v').unwrap_or(text));
+    versions.find(|text| text.starts_with(|first: char| first.is_ascii_digit())).map(str::to_owned)
+}

@@ -1,0 +1,114 @@
+//! Requests and answers of HTTP/1.1, one a connection.
+
+use std::io::{self, Read, Write};
+
+/// The longest head of a request that is taken.
+const HEAD_LIMIT: usize = 16 * 1024;
+
+/// A request, as far as it matters.
+#[derive(Debug, Default)]
+pub(super) struct Request {
+    method: String,
+    /// Path and query.
+    pub(super) target: String,
+    /// `Host`, as sent.
+    pub(super) host: String,
+    /// Whether it has a `User-Agent`.
+    pub(super) has_user_agent: bool,
+}
+
+impl Request {
+    /// Reads one; `None` if the client has gone or does not speak HTTP.
+    pub(super) fn read(stream: &mut impl Read) -> Option<Self> {
+        let mut head = Vec::new();
+        let mut part = [0; 1024];
+        while !head.windows(4).any(|four| four == b"\r\n\r\n") {
+            match stream.read(&mut part) {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => head.extend_from_slice(&part[..count]),
+            }
+            if head.len() > HEAD_LIMIT {
+                return None;
+            }
+        }
+        let text = String::from_utf8_lossy(&head);
+        let mut lines = text.split("\r\n");
+        let mut words = lines.next()?.split(' ');
+        let mut request =
+            Self { method: words.next()?.to_owned(), target: words.next()?.to_owned(), ..Self::default() };
+        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+            match name.to_ascii_lowercase().as_str() {
+                "host" => request.host = value.trim().to_owned(),
+                "user-agent" => request.has_user_agent = !value.trim().is_empty(),
+                _ => {}
+            }
+        }
+        Some(request)
+    }
+
+    /// The target without its query, and the query.
+    pub(super) fn path_and_query(&self) -> (&str, &str) {
+        self.target.split_once('?').unwrap_or((&self.target, ""))
+    }
+
+    /// Whether only the head of the answer is wanted.
+    pub(super) fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+}
+
+/// An answer.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// Status code.
+    pub(super) status: u16,
+    /// Headers besides those that every answer has.
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// Body.
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    /// A status without a body.
+    pub(super) fn bare(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// A body of a type.
+    pub(super) fn of(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, headers: vec![("Content-Type", kind.to_owned())], body: body.into() }
+    }
+
+    /// With one more header.
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Sends it; the connection ends with it.
+    pub(super) fn send(&self, stream: &mut impl Write, head_only: bool) -> io::Result<()> {
+        let mut head = format!("HTTP/1.1 {} {}\r\nServer: gotosocial\r\n", self.status, reason(self.status));
+        for (name, value) in &self.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        head += &format!("Content-Length: {}\r\nConnection: close\r\n\r\n", self.body.len());
+        stream.write_all(head.as_bytes())?;
+        if !head_only {
+            stream.write_all(&self.body)?;
+        }
+        stream.flush()
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        307 => "Temporary Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        404 => "Not Found",
+        418 => "I'm a teapot",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
+    }
+}

@@ -1,0 +1,25 @@
+//! A stand-in for GoToSocial, for tests on a real host: it behaves as the real program does, as far as an installer can
+//! tell, and serves nobody.
+//!
+//! Like the real one it reads its configuration (by the very code of the rehearsal, so that the two agree by
+//! construction), binds what that says, shows a maintenance page while it starts, keeps a database, answers the pages
+//! that a check asks for, and dies as the real one dies. Its version is what a file `VERSION` beside it says, else the name of
+//! its folder; with it go the ways of 0.19 or 0.20.
+//!
+//! What is not as in the real program: the database is a JSON text, the certificate is self-made, requests in flight are
+//! not waited for at a stop, nobody is limited in their requests, and neither PostgreSQL nor `tls-certificate-chain` is
+//! there.
+//!
+//! On request it misbehaves; see `gotosocial/trouble.rs` for the environment variables.
+
+mod gotosocial;
+
+use std::process::ExitCode;
+
+/// The account that a question is about. The stand-in has one only: the one that it runs as.
+#[derive(Debug, Clone, Copy)]
+struct Owner;
+
+fn main() -> ExitCode {
+    gotosocial::run(std::env::args().skip(1).collect())
+}
