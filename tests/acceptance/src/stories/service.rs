@@ -42,7 +42,7 @@ pub(super) fn stopped_is_started_again(bench: &Bench) -> Result<(), String> {
     bench.install(ANSWERS)?.exits(0)?;
     stop(bench)?;
     bench.run(&["check"])?.exits(3)?.says("gotosocial does not run")?.says("nobody listens on port 80")?;
-    bench.install(ANSWERS)?.exits(0)?.says("1 changes made")?;
+    bench.install(ANSWERS)?.exits(0)?.says("1 change made")?;
     bench.run(&["check"])?.exits(0).map(drop)
 }
 
