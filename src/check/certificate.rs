@@ -38,15 +38,35 @@ pub fn check(host: &dyn Observe, readiness: &Readiness) -> (Check, bool) {
         }
         Err(WebFailure::Refused) => (Check::fail(NAME, "nothing listens for https: the server is not up"), false),
         Err(why) => {
-            let log = host
-                .read_from(&readiness.log, log_from, 256 * 1024)
-                .ok()
-                .flatten()
-                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-                .unwrap_or_default();
+            let log = told_meanwhile(host, readiness, log_from);
             (Check::fail(NAME, failure(&why, &log, &readiness.host, readiness.address.ip())), false)
         }
     }
+}
+
+/// What the server has logged since, once it speaks of our connection. It sends the alert first and logs the reason after it,
+/// through its supervisor's pipe.
+fn told_meanwhile(host: &dyn Observe, readiness: &Readiness, from: u64) -> String {
+    const LOOKS: u32 = 10;
+    let mut log = String::new();
+    for look in 0..LOOKS {
+        if look > 0 {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        let bytes = host.read_from(&readiness.log, from, 256 * 1024).ok().flatten().unwrap_or_default();
+        log = String::from_utf8_lossy(&bytes).into_owned();
+        if reason(&log, readiness.address.ip()).is_some() {
+            break;
+        }
+    }
+    log
+}
+
+/// The newest line of a log that says why our connection failed.
+fn reason(log: &str, local: IpAddr) -> Option<&str> {
+    // Strangers' connections fail too, all day long, on a port that faces the internet: only our own counts.
+    let ours = [format!("from {local}:"), format!("from [{local}]:")];
+    log.lines().rev().find(|line| line.contains("acme") || ours.iter().any(|ours| line.contains(ours)))
 }
 
 fn log_size(host: &dyn Observe, readiness: &Readiness) -> u64 {
@@ -78,14 +98,7 @@ fn judge(certificate: &ServedCertificate, host: &str, now: u64, trusted: Result<
 
 /// Why there is no certificate, in words, from what the server wrote to its log meanwhile.
 fn failure(why: &WebFailure, log: &str, host: &str, local: IpAddr) -> String {
-    // Strangers' connections fail too, all day long, on a port that faces the internet: only our own counts.
-    let ours = [format!("from {local}:"), format!("from [{local}]:")];
-    let said = log
-        .lines()
-        .rev()
-        .find(|line| line.contains("acme") || ours.iter().any(|ours| line.contains(ours)))
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let said = reason(log, local).unwrap_or_default().to_ascii_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let cause = if any(&["ratelimited", "rate limit", "too many", "429"]) {
         format!(
