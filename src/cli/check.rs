@@ -13,6 +13,7 @@ use crate::deployment::{Answers, Layout, Secrets};
 use crate::host::Owner;
 use crate::parts::account;
 use crate::parts::answers::Lock;
+use crate::parts::service;
 
 /// What `check` takes: nothing of its own.
 #[derive(Debug, Clone, Copy, Args)]
@@ -60,6 +61,7 @@ fn findings(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exi
         .map_err(|error| failed(error.to_string()))?
         .map(|user| Owner { uid: user.uid, gid: user.gid })
         .ok_or_else(|| failed("the user gotosocial is gone; run `gts-bootstrap install`".to_owned()))?;
+    report::announce_order(screen, host.observe(), &service::readiness(&deployment, &layout));
     let found = installation::check(host.observe(), &deployment, &layout, &lock.release.version, owner)
         .map_err(|error| failed(format!("the checks could not be run: {error}")))?;
     let rest = found.checks.get(found.matrix.len()..).unwrap_or_default();

@@ -312,6 +312,7 @@ fn prove(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, report: &mut Rep
         Some(user) => crate::host::Owner { uid: user.uid, gid: user.gid },
         None => return Err(Stop::new(Exit::Check, "the user gotosocial is not there")),
     };
+    report::announce_order(screen, host.observe(), &service::readiness(deployment, layout));
     let findings =
         installation::check(host.observe(), deployment, layout, &lock.release.version, owner).map_err(failed)?;
     let (bind, rest) = findings.checks.split_at(findings.matrix.len());

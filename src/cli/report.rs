@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::screen::{Level, Screen, Tone};
-use crate::change::{Action, Change, Plan, Step, store};
+use crate::change::service_start::has_certificate;
+use crate::change::{Action, Change, Plan, Readiness, Step, store};
 use crate::check::bind::Row;
 use crate::check::{Check, Status};
 use crate::host::{Family, Observe};
@@ -172,6 +173,13 @@ pub(super) fn kind(step: &Step) -> &'static str {
         "config-test" => "configuration",
         "account" => "GoToSocial account",
         other => other,
+    }
+}
+
+/// Says beforehand that the checks are going to have the server order its first certificate, which takes a while.
+pub fn announce_order(screen: &Screen, host: &dyn Observe, readiness: &Readiness) {
+    if readiness.tls && !has_certificate(host, readiness) {
+        screen.line("Asking for the first certificate; this can take up to two minutes.");
     }
 }
 
