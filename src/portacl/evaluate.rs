@@ -197,11 +197,9 @@ fn refused(errno: Errno, decided_by: Decision) -> Verdict {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use super::super::rule::strategies;
     use super::*;
     use crate::portacl::parse_kernel;
     use Protocol::{Tcp, Udp};
-    use proptest::prelude::*;
 
     const OK: Option<Errno> = None;
     const EPERM: Option<Errno> = Some(Errno::Eperm);
@@ -375,126 +373,5 @@ mod tests {
         assert_eq!(Decision::Rule { index: 0 }.to_string(), "portacl rule 1 allows it");
         assert_eq!(Decision::NoRule.to_string(), "no portacl rule allows it");
         assert_eq!(Errno::Eacces.to_string(), "EACCES");
-    }
-
-    /// The kernel's own steps, written down in its own order: `socket_check_bind()`, `rules_check()`,
-    /// `priv_check_cred()`, then the port check of `in_pcbbind_setup()`. Returns an errno, 0 for success.
-    fn in_the_kernels_words(policy: &Policy, request: &Request<'_>) -> i32 {
-        let port = request.port;
-        let mut error = 'mac: {
-            if !policy.loaded || policy.enabled == 0 {
-                break 'mac 0;
-            }
-            if policy.autoport_exempt != 0 && port == 0 {
-                break 'mac 0;
-            }
-            if i32::from(port) > policy.port_high {
-                break 'mac 0;
-            }
-            let mut error = 1;
-            for rule in &policy.rules {
-                if request.protocol == Udp && rule.protocol != Udp {
-                    continue;
-                }
-                if request.protocol == Tcp && rule.protocol != Tcp {
-                    continue;
-                }
-                if port != rule.port {
-                    continue;
-                }
-                match rule.id {
-                    KernelId::Uid(id) => {
-                        if i64::from(request.uid) == id {
-                            error = 0;
-                            break;
-                        }
-                    }
-                    KernelId::Gid(id) => {
-                        if request.groups.first().is_some_and(|&gid| i64::from(gid) == id) {
-                            error = 0;
-                            break;
-                        }
-                        let mut member = false;
-                        for &gid in request.groups {
-                            member |= gid == (id & 0xffff_ffff) as u32;
-                        }
-                        if member {
-                            error = 0;
-                            break;
-                        }
-                    }
-                }
-            }
-            if error != 0 && policy.suser_exempt != 0 {
-                error = if request.privileged { 0 } else { 1 };
-            }
-            error
-        };
-        if error == 0
-            && port != 0
-            && i32::from(port) <= policy.reservedhigh
-            && i32::from(port) >= policy.reservedlow
-            && !request.privileged
-        {
-            error = 13;
-        }
-        error
-    }
-
-    fn policies() -> impl Strategy<Value = Policy> {
-        let bound = || prop_oneof![Just(1023), Just(0), -2..200_i32, any::<i32>()];
-        let switch = || prop_oneof![Just(0), Just(1), Just(2), Just(-1)];
-        // Few ids and ports, so that rules and requests meet often.
-        let rule = (
-            prop_oneof!["uid", "gid"],
-            prop_oneof![Just(-1_i64), Just(1 << 32), 0..4_i64],
-            prop_oneof!["tcp", "udp"],
-            prop_oneof![Just(65536_i64), 0..4_i64, 78..82_i64],
-        )
-            .prop_map(|(kind, id, protocol, port)| format!("{kind}:{id}:{protocol}:{port}"));
-        let rules = prop_oneof![
-            3 => prop::collection::vec(rule, 0..6),
-            1 => prop::collection::vec(strategies::element(), 0..4),
-        ];
-        (any::<bool>(), switch(), switch(), switch(), bound(), rules, bound(), bound()).prop_map(
-            |(loaded, enabled, suser_exempt, autoport_exempt, port_high, rules, low, high)| Policy {
-                loaded,
-                enabled,
-                suser_exempt,
-                autoport_exempt,
-                port_high,
-                rules: parse_kernel(&rules.join(",")).unwrap_or_default(),
-                reservedlow: low,
-                reservedhigh: high,
-            },
-        )
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
-        #[test]
-        fn answers_as_the_kernels_own_steps_do(
-            policy in policies(),
-            uid in prop_oneof![0..4_u32, any::<u32>()],
-            groups in prop::collection::vec(prop_oneof![0..4_u32, any::<u32>()], 1..4),
-            udp in any::<bool>(),
-            port in prop_oneof![0..4_u16, 78..82_u16, any::<u16>()],
-            privileged in any::<bool>(),
-        ) {
-            let protocol = if udp { Udp } else { Tcp };
-            let request = Request { uid, groups: &groups, protocol, port, privileged };
-            let verdict = may_bind(&policy, &request);
-            let errno = match verdict.errno {
-                None => 0,
-                Some(Errno::Eperm) => 1,
-                Some(Errno::Eacces) => 13,
-            };
-            prop_assert_eq!(errno, in_the_kernels_words(&policy, &request));
-            prop_assert_eq!(verdict.allowed, errno == 0);
-            if let Decision::Rule { index } = verdict.decided_by {
-                let rule = policy.rules[index].effective().unwrap();
-                prop_assert_eq!((rule.protocol, rule.port), (protocol, port));
-            }
-        }
     }
 }

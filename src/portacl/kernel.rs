@@ -7,6 +7,8 @@
 //! An id is an `id_t`, which is signed and has 64 bits (`sys/sys/_types.h`). It is compared whole with a uid of 32
 //! bits, so a negative or larger uid matches nobody. A gid is handed to `groupmember()`, which cuts it to 32 bits.
 
+use std::fmt;
+
 use super::merge::KERNEL_LIMIT;
 use super::rule::{Protocol, Rule, Subject};
 
@@ -32,6 +34,16 @@ pub struct KernelRule {
     pub port: u16,
 }
 
+/// As an element begins: `uid:209`, with the number as the kernel keeps it.
+impl fmt::Display for KernelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KernelId::Uid(id) => write!(f, "uid:{id}"),
+            KernelId::Gid(id) => write!(f, "gid:{id}"),
+        }
+    }
+}
+
 impl KernelRule {
     /// Whom this element really permits; `None` if it can match nobody (`uid:-1`, `uid:4294967296`).
     #[must_use]
@@ -41,6 +53,12 @@ impl KernelRule {
             // The cut to 32 bits is the kernel's own: groupmember() takes a gid_t.
             KernelId::Gid(id) => Some(Subject::Gid(id as u32)),
         }
+    }
+
+    /// What the kernel keeps of the element: whom it is about, the protocol and the port, without the spelling.
+    #[must_use]
+    pub fn meaning(&self) -> (KernelId, Protocol, u16) {
+        (self.id, self.protocol, self.port)
     }
 
     /// The permission that this element really gives; `None` if it can match nobody.
@@ -164,7 +182,7 @@ fn parse_element(element: &str) -> Result<KernelRule, KernelFault> {
 ///
 /// Blanks and one sign may come first, too large numbers are clamped, and the empty text is 0, because with no digit
 /// found `end` is the start, which is the end. A lone blank or sign is refused for that same reason.
-fn strtol(text: &str) -> Option<i64> {
+pub(super) fn strtol(text: &str) -> Option<i64> {
     if text.is_empty() {
         return Some(0);
     }
@@ -201,8 +219,8 @@ mod tests {
     fn meaning(text: &str) -> Vec<(KernelId, Protocol, u16)> {
         parse_kernel(text)
             .unwrap_or_else(|refusal| panic!("{text}: {refusal}"))
-            .into_iter()
-            .map(|rule| (rule.id, rule.protocol, rule.port))
+            .iter()
+            .map(KernelRule::meaning)
             .collect()
     }
 
@@ -352,54 +370,7 @@ mod tests {
         );
     }
 
-    /// The kernel's strtol() for base 10, written down step by step: returns the value and how many bytes it used.
-    fn strtol_in_c(text: &[u8]) -> (i64, usize) {
-        let at = |index: usize| text.get(index).copied().unwrap_or(0);
-        let mut index = 0;
-        let mut character;
-        loop {
-            character = at(index);
-            index += 1;
-            if !(character == b' ' || (b'\t'..=b'\r').contains(&character)) {
-                break;
-            }
-        }
-        let negative = character == b'-';
-        if character == b'-' || character == b'+' {
-            character = at(index);
-            index += 1;
-        }
-        let limit: u64 = if negative { 1 << 63 } else { i64::MAX.unsigned_abs() };
-        let (cutoff, cutlim) = (limit / 10, limit % 10);
-        let (mut value, mut any) = (0_u64, 0);
-        while character.is_ascii_digit() {
-            let digit = u64::from(character - b'0');
-            if any < 0 || value > cutoff || (value == cutoff && digit > cutlim) {
-                any = -1;
-            } else {
-                any = 1;
-                value = value * 10 + digit;
-            }
-            character = at(index);
-            index += 1;
-        }
-        let value = match (any < 0, negative) {
-            (true, true) => i64::MIN,
-            (true, false) => i64::MAX,
-            (false, true) => (value as i64).wrapping_neg(),
-            (false, false) => value as i64,
-        };
-        (value, if any == 0 { 0 } else { index - 1 })
-    }
-
     proptest! {
-        #[test]
-        fn numbers_are_read_as_in_c(text in "[ \t\n\r\x0b\x0c]{0,2}[-+]{0,2}[0-9]{0,22}[ a]{0,1}") {
-            let (value, used) = strtol_in_c(text.as_bytes());
-            let expected = (used == text.len()).then_some(value);
-            prop_assert_eq!(strtol(&text), expected);
-        }
-
         #[test]
         fn what_is_kept_joins_up_to_what_was_read(elements in prop::collection::vec(strategies::element(), 0..8)) {
             let text = elements.join(",");

@@ -7,21 +7,39 @@
 //! - [`parse_strict`] takes only what this program itself would write;
 //! - [`parse_kernel`] takes and refuses exactly what the kernel does, and says what each element really means.
 //!
-//! [`may_bind`] answers as bind(2) would, and names the rule or the gate that decided. [`with_rules`] and
-//! [`without_rules`] change a list without touching what others put there.
+//! [`may_bind`] answers as bind(2) would, and names the rule or the gate that decided. [`with_rules`], [`without_rules`]
+//! and [`replace`] change a list without touching what others put there.
+//!
+//! For people there is the [`readable`] form, in the manner of pf: [`print`] says what is in force (a [`State`]) and what
+//! the next boot will change, [`parse_readable`] reads it back. What ids and ports are called, [`Names`] knows;
+//! [`Services`] reads services(5).
 //!
 //! Everything here is a pure function of text and numbers. Nothing knows of the rest of this program, and nothing
 //! needs FreeBSD to run. Source of the facts: `sys/security/mac_portacl/mac_portacl.c`, `sys/libkern/strtol.c` and
-//! `sys/netinet/in_pcb.c` of FreeBSD 12 to 15, and results measured on FreeBSD 13.2.
+//! `sys/netinet/in_pcb.c` of FreeBSD 12 to 15, and results measured on FreeBSD 13.2. The tests hold parser and evaluator
+//! to a transcription of those.
 
+mod edit;
 mod evaluate;
 mod kernel;
 mod merge;
+mod names;
+pub mod readable;
 mod rule;
+mod state;
 mod strict;
+#[cfg(test)]
+mod transcription;
 
+pub use edit::{ReplaceError, replace};
 pub use evaluate::{Decision, Errno, Policy, Request, Verdict, may_bind};
 pub use kernel::{KernelFault, KernelId, KernelRefusal, KernelRule, parse_kernel};
 pub use merge::{KERNEL_LIMIT, MergeError, SYSCTL_CONF_LIMIT, check_sysctl_conf_limit, with_rules, without_rules};
+pub use names::{Names, NumbersOnly, Services};
+pub use readable::{
+    Action, ImpliedStatement, Line, PortRange, Protocols, ReadableError, ReadableFault, RuleStatement, Ruleset, Sign,
+    Statement, Whom, parse_readable, print, render,
+};
 pub use rule::{Protocol, Rule, RuleList, Subject};
+pub use state::State;
 pub use strict::{StrictError, StrictFault, parse_strict};

@@ -1,0 +1,132 @@
+//! One line of the readable form, as data.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::portacl::Protocol;
+
+/// When a line holds: as in a diff from what is in force now to what the next boot sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sign {
+    /// Now and after the next boot.
+    Both,
+    /// `-`: now, and gone after the next boot.
+    NowOnly,
+    /// `+`: only after the next boot.
+    NextBootOnly,
+}
+
+/// What a line does with those to whom it applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// They may bind.
+    Pass,
+    /// They may not.
+    Block,
+}
+
+/// The protocols that a line is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocols {
+    /// Stream sockets.
+    Tcp,
+    /// Datagram sockets.
+    Udp,
+    /// Both.
+    Any,
+}
+
+/// Ports from the first to the last, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct PortRange {
+    /// The first port.
+    pub first: u16,
+    /// The last port; the same as the first for a single one.
+    pub last: u16,
+}
+
+/// To whom a line applies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Whom {
+    /// A process with this effective user id.
+    User {
+        /// The id as the kernel keeps it. Outside 32 bits it is nobody's.
+        id: i64,
+        /// The name, if it is known and asked for.
+        name: Option<String>,
+    },
+    /// A process in this group.
+    Group {
+        /// The id as the kernel keeps it. Its lower 32 bits count.
+        id: i64,
+        /// The name, if it is known and asked for.
+        name: Option<String>,
+    },
+    /// Everybody.
+    All,
+}
+
+/// One line: a rule from the list, or one that follows from the settings of the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Line {
+    /// When it holds.
+    pub sign: Sign,
+    /// Whether it permits or refuses.
+    pub action: Action,
+    /// The protocols.
+    pub protocol: Protocols,
+    /// The ports.
+    pub ports: PortRange,
+    /// What services(5) calls the port, if it is known and asked for.
+    pub service: Option<String>,
+    /// To whom it applies.
+    pub subject: Whom,
+    /// What there is to say about it: where an implied line comes from, why a rule has no effect.
+    pub note: Option<String>,
+    /// Whether it counts. A rule that has no effect is shown all the same.
+    pub effective: bool,
+    /// Whether it applies to root alone among those whom it names.
+    pub root_alone: bool,
+    /// Whether it follows from the settings of the kernel instead of standing in the list.
+    pub implied: bool,
+}
+
+impl From<Protocol> for Protocols {
+    fn from(protocol: Protocol) -> Protocols {
+        match protocol {
+            Protocol::Tcp => Protocols::Tcp,
+            Protocol::Udp => Protocols::Udp,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Action::Pass => "pass",
+            Action::Block => "block",
+        })
+    }
+}
+
+impl fmt::Display for Protocols {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Protocols::Tcp => "tcp",
+            Protocols::Udp => "udp",
+            Protocols::Any => "any",
+        })
+    }
+}
+
+/// `80`, or `1-1023`.
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
+    }
+}
