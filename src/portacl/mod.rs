@@ -10,18 +10,32 @@
 //! [`may_bind`] answers as bind(2) would, and names the rule or the gate that decided. [`with_rules`] and
 //! [`without_rules`] change a list without touching what others put there.
 //!
+//! [`next_boot`] plays the boot on everything that has a say in it, and [`lint`] finds what is wrong, now and then.
+//!
 //! Everything here is a pure function of text and numbers. Nothing knows of the rest of this program, and nothing
 //! needs FreeBSD to run. Source of the facts: `sys/security/mac_portacl/mac_portacl.c`, `sys/libkern/strtol.c` and
 //! `sys/netinet/in_pcb.c` of FreeBSD 12 to 15, and results measured on FreeBSD 13.2.
 
+mod boot;
+mod boot_settings;
 mod evaluate;
 mod kernel;
+mod lint;
 mod merge;
+mod names;
 mod rule;
+mod state;
 mod strict;
 
+pub use boot::{
+    Ignored, LoadedBy, Moment, NextBoot, Open, SetBy, check_value, next_boot, next_boot_without_module, open_ports,
+};
+pub use boot_settings::{Assignment, BootScope, BootSettings, Guard, LeftOut, Place, PortaclRc, Variable};
 pub use evaluate::{Decision, Errno, Policy, Request, Verdict, may_bind};
 pub use kernel::{KernelFault, KernelId, KernelRefusal, KernelRule, parse_kernel};
+pub use lint::{Finding, Severity, lint};
 pub use merge::{KERNEL_LIMIT, MergeError, SYSCTL_CONF_LIMIT, check_sysctl_conf_limit, with_rules, without_rules};
+pub use names::Names;
 pub use rule::{Protocol, Rule, RuleList, Subject};
+pub use state::State;
 pub use strict::{StrictError, StrictFault, parse_strict};
