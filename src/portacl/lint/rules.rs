@@ -38,11 +38,29 @@ impl Lint<'_> {
             );
             cut.push(line.place);
         }
+        let mut twice: Vec<(String, String, Vec<String>)> = Vec::new();
         for list in self.all_lists() {
             match parse_kernel(&list.text) {
                 Err(refusal) => self.refused(&list.place, &refusal),
-                Ok(rules) => self.duplicates(&list.place, &rules),
+                Ok(rules) => {
+                    for (text, first) in duplicates(&rules) {
+                        match twice.iter_mut().find(|there| there.0 == text && there.1 == first) {
+                            Some((_, _, places)) => places.push(list.place.clone()),
+                            None => twice.push((text, first, vec![list.place.clone()])),
+                        }
+                    }
+                }
             }
+        }
+        for (text, first, places) in twice {
+            self.found(
+                "duplicate",
+                Severity::Warning,
+                format!("{text} ({})", joined(&places)),
+                format!("it says the same as “{first}” before it"),
+                "It has no effect, and takes room in a list of limited length.",
+                format!("take one of the two out of {}", joined(&places)),
+            );
         }
     }
 
@@ -81,26 +99,6 @@ impl Lint<'_> {
                 "What follows it is lost without a word.",
                 format!("take it out of {place}"),
             ),
-        }
-    }
-
-    fn duplicates(&mut self, place: &str, rules: &[KernelRule]) {
-        for (index, rule) in rules.iter().enumerate() {
-            let Some(meaning) = rule.effective() else { continue };
-            let mut before = rules[..index].iter().filter(|other| other.effective() == Some(meaning));
-            let Some(first) = before.next() else { continue };
-            let subject = format!("{} ({place})", rule.text);
-            if before.next().is_some() || self.findings.iter().any(|finding| finding.subject == subject) {
-                continue;
-            }
-            self.found(
-                "duplicate",
-                Severity::Warning,
-                subject,
-                format!("it says the same as “{}” before it", first.text),
-                "It has no effect, and takes room in a list of limited length.",
-                format!("take one of the two out of {place}"),
-            );
         }
     }
 
@@ -274,4 +272,19 @@ impl Lint<'_> {
 
 fn in_force(policy: &Policy, rule: Rule) -> bool {
     policy.loaded && policy.enabled != 0 && policy.rules.iter().any(|there| there.effective() == Some(rule))
+}
+
+/// Elements that say what one before them says, each with the first that does, once for each spelling.
+fn duplicates(rules: &[KernelRule]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let same = |other: &&KernelRule| other.effective().is_some() && other.effective() == rule.effective();
+        if let Some(first) = rules[..index].iter().find(same) {
+            let pair = (rule.text.clone(), first.text.clone());
+            if !found.contains(&pair) {
+                found.push(pair);
+            }
+        }
+    }
+    found
 }
