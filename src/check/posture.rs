@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::Check;
 use crate::host::{HostError, Jail, Observe, Owner};
-use crate::parts::port_access::{self, ENABLED, LOADER_VARIABLE, MODULE, RESERVED_HIGH, RULES};
-use crate::parts::{loader_conf, portacl_rc, rc_script, sysctl_conf};
+use crate::parts::port_access::{self, ENABLED, MODULE, RESERVED_HIGH};
+use crate::parts::{portacl_boot, portacl_rc, rc_script};
 use crate::portacl;
 
 /// Looks at the gates of the running kernel and at what the next boot will set.
@@ -46,33 +46,34 @@ fn gates(host: &dyn Observe) -> Result<Check, HostError> {
 
 fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, HostError> {
     const NAME: &str = "port access at boot";
-    if portacl_rc::enabled(host)? {
-        return Ok(Check::pass(NAME, "portacl-rc sets the rules from rc.conf"));
-    }
-    let text = |path: &str| -> Result<Vec<u8>, HostError> { Ok(host.read(Path::new(path))?.unwrap_or_default()) };
-    let loader = text("/boot/loader.conf")?;
-    let local = text("/etc/sysctl.conf.local")?;
-    let main = text("/etc/sysctl.conf")?;
-    let get = |name| sysctl_conf::get(&local, name).or_else(|| sysctl_conf::get(&main, name));
+    let settings = portacl_boot::settings(host)?;
+    let next = portacl::next_boot(&settings);
+    let policy = &next.state.policy;
     let mut missing = Vec::new();
-    if !loader_conf::get(&loader, LOADER_VARIABLE).is_some_and(|value| value.eq_ignore_ascii_case("yes")) {
-        missing.push(format!("loader.conf does not load {MODULE}"));
+    if !policy.loaded {
+        missing.push(format!("nothing loads {MODULE} (loader.conf should)"));
     }
-    let list = get(RULES).unwrap_or_default();
     let wanted = port_access::rules(service, ports);
-    if portacl::with_rules(&list, &wanted).map_or(true, |merged| merged != list) {
-        missing.push("sysctl.conf does not hold the rules".to_owned());
+    if portacl::with_rules(&next.state.list, &wanted).map_or(true, |merged| merged != next.state.list) {
+        missing.push("the rules will not be in force".to_owned());
+    } else if policy.enabled == 0 {
+        missing.push(format!("{ENABLED} will be 0, so the rules will not be enforced"));
     }
-    if get(RESERVED_HIGH)
-        .and_then(|value| value.trim().parse::<i64>().ok())
-        .is_none_or(|value| value > port_access::reserved_high(ports))
-    {
-        missing.push(format!("sysctl.conf does not lower {RESERVED_HIGH}"));
+    if i64::from(policy.reservedhigh) > port_access::reserved_high(ports) {
+        missing.push(format!("{RESERVED_HIGH} will be {}, which is too high", policy.reservedhigh));
     }
-    Ok(if missing.is_empty() {
-        Check::pass(NAME, "loader.conf and sysctl.conf set it again")
+    Ok(if !missing.is_empty() {
+        Check::fail(
+            NAME,
+            format!(
+                "{}; `gts-bootstrap portacl lint` tells more, `gts-bootstrap install` mends it",
+                missing.join("; ")
+            ),
+        )
+    } else if settings.portacl_rc.is_some() {
+        Check::pass(NAME, "portacl-rc sets the rules from rc.conf")
     } else {
-        Check::fail(NAME, format!("{}; run `gts-bootstrap install`", missing.join("; ")))
+        Check::pass(NAME, "loader.conf and sysctl.conf set it again")
     })
 }
 

@@ -8,8 +8,7 @@
 //! survive byte for byte. A carriage return is a blank to the loader, so CRLF files work too; a line that we append
 //! ends in a plain newline.
 //!
-//! `/boot/loader.conf.d/*.conf`, `/boot/loader.conf.local` and whatever `loader_conf_files` names are read later and
-//! can override what stands here.
+//! Other files are read before and after this one, see [`loader_files`](super::loader_files).
 
 use std::ops::Range;
 
@@ -44,6 +43,13 @@ pub enum LoaderConfError {
 pub fn get(text: &[u8], name: &str) -> Option<String> {
     let assignment = effective(text, name)?;
     Some(String::from_utf8_lossy(&assignment.value).into_owned())
+}
+
+/// The line, counted from 1, of the assignment that [`get`] reads.
+#[must_use]
+pub fn line_of(text: &[u8], name: &str) -> Option<usize> {
+    let assignment = effective(text, name)?;
+    Some(1 + text[..assignment.span.start].iter().filter(|&&byte| byte == b'\n').count())
 }
 
 /// The text with the variable set: the effective line gets the new value in place, with its comment kept, or
@@ -231,7 +237,10 @@ mod tests {
 
     #[test]
     fn the_last_assignment_wins_and_a_broken_one_does_not_count() {
-        assert_eq!(read("mac_portacl_load=NO\nmac_portacl_load=YES\nmac_portacl_load=\"NO\n").as_deref(), Some("YES"));
+        let text = "mac_portacl_load=NO\nmac_portacl_load=YES\nmac_portacl_load=\"NO\n";
+        assert_eq!(read(text).as_deref(), Some("YES"));
+        assert_eq!(line_of(text.as_bytes(), LOAD), Some(2));
+        assert_eq!(line_of(text.as_bytes(), "zfs_load"), None);
     }
 
     #[test]

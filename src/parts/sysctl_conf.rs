@@ -79,6 +79,38 @@ pub fn overlong_lines(text: &[u8]) -> Vec<OverlongLine> {
         .collect()
 }
 
+/// One assignment of a text, in the order in which sysctl(8) acts on them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Which line of the file, counted from 1.
+    pub line: usize,
+    /// The length of that line in bytes, without the newline.
+    pub length: usize,
+    /// The name of the sysctl.
+    pub name: String,
+    /// The value, as [`get`] gives it.
+    pub value: String,
+}
+
+/// Every assignment of the text, whatever its name.
+#[must_use]
+pub fn settings(text: &[u8]) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
+        for piece in line.chunks(LINE_LIMIT) {
+            if let Some((name, value)) = parse_piece(piece) {
+                settings.push(Setting {
+                    line: index + 1,
+                    length: line.len(),
+                    name: String::from_utf8_lossy(name).into_owned(),
+                    value: String::from_utf8_lossy(&piece[value]).into_owned(),
+                });
+            }
+        }
+    }
+    settings
+}
+
 /// The value that the variable would be set to last; `None` if this text does not set it.
 ///
 /// Of a line that is too long, it is the value that is left after the cut. Bytes that are not UTF-8 come back as
@@ -327,6 +359,19 @@ mod tests {
         ] {
             assert_eq!(get(line.as_bytes(), "a").as_deref(), value, "{line}");
         }
+    }
+
+    #[test]
+    fn every_assignment_is_listed_with_its_line() {
+        let listed = |text: &str| -> Vec<(usize, String, String)> {
+            settings(text.as_bytes()).into_iter().map(|found| (found.line, found.name, found.value)).collect()
+        };
+        let one = |line, name: &str, value: &str| (line, name.to_owned(), value.to_owned());
+        assert_eq!(listed("# a=0\n a = '1' # x\n\nb\na: 2\n"), [one(2, "a", "1"), one(5, "a", "2")]);
+        // The rest of a long line is a line of its own to sysctl(8), and the same one to the administrator.
+        let found = settings(format!("x=1\na={}b=2\n", ",".repeat(LINE_LIMIT - 2)).as_bytes());
+        assert_eq!(found.iter().map(|one| (one.line, one.length)).collect::<Vec<_>>(), [(1, 3), (2, 1026), (2, 1026)]);
+        assert_eq!((found[2].name.as_str(), found[2].value.as_str()), ("b", "2"));
     }
 
     #[test]

@@ -14,14 +14,19 @@
 //! the next boot will change, [`parse_readable`] reads it back. What ids and ports are called, [`Names`] knows;
 //! [`Services`] reads services(5).
 //!
+//! [`next_boot`] plays the boot on everything that has a say in it, and [`lint`] finds what is wrong, now and then.
+//!
 //! Everything here is a pure function of text and numbers. Nothing knows of the rest of this program, and nothing
 //! needs FreeBSD to run. Source of the facts: `sys/security/mac_portacl/mac_portacl.c`, `sys/libkern/strtol.c` and
 //! `sys/netinet/in_pcb.c` of FreeBSD 12 to 15, and results measured on FreeBSD 13.2. The tests hold parser and evaluator
 //! to a transcription of those.
 
+mod boot;
+mod boot_settings;
 mod edit;
 mod evaluate;
 mod kernel;
+mod lint;
 mod merge;
 mod names;
 pub mod readable;
@@ -31,9 +36,14 @@ mod strict;
 #[cfg(test)]
 mod transcription;
 
+pub use boot::{
+    Ignored, LoadedBy, Moment, NextBoot, Open, SetBy, check_value, next_boot, next_boot_without_module, open_ports,
+};
+pub use boot_settings::{Assignment, BootScope, BootSettings, Guard, LeftOut, Place, PortaclRc, Variable};
 pub use edit::{ReplaceError, replace};
 pub use evaluate::{Decision, Errno, Policy, Request, Verdict, may_bind};
 pub use kernel::{KernelFault, KernelId, KernelRefusal, KernelRule, parse_kernel};
+pub use lint::{Finding, Severity, lint};
 pub use merge::{KERNEL_LIMIT, MergeError, SYSCTL_CONF_LIMIT, check_sysctl_conf_limit, with_rules, without_rules};
 pub use names::{Names, NumbersOnly, Services};
 pub use readable::{

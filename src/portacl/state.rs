@@ -4,7 +4,7 @@ use super::evaluate::Policy;
 use super::kernel::{KernelRefusal, parse_kernel};
 
 /// What is in force: in the running kernel, or after the next boot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     /// `security.mac.portacl.rules`, byte for byte; empty where the module is not loaded.
     pub list: String,

@@ -9,6 +9,7 @@ use super::super::{HostError, Owner};
 
 const FOLDERS: &[(&str, u32)] = &[
     ("/boot", 0o755),
+    ("/boot/defaults", 0o755),
     ("/boot/kernel", 0o755),
     ("/boot/loader.conf.d", 0o755),
     ("/etc", 0o755),
@@ -36,6 +37,7 @@ const FOLDERS: &[(&str, u32)] = &[
 ];
 
 const FILES: &[(&str, u32, &str)] = &[
+    ("/boot/defaults/loader.conf", 0o644, DEFAULTS_LOADER_CONF),
     ("/boot/loader.conf", 0o644, "autoboot_delay=\"3\"\n"),
     ("/etc/defaults/rc.conf", 0o644, DEFAULTS_RC_CONF),
     ("/etc/group", 0o644, GROUP),
@@ -52,6 +54,15 @@ const FILES: &[(&str, u32, &str)] = &[
 ];
 
 const SCRIPT: &str = "#!/bin/sh\n# Stands for the base system's script. A rehearsal never runs it.\n";
+
+/// As of 14.1: until then there is no `local_loader_conf_files`, and its file is the last of `loader_conf_files`.
+pub(super) const DEFAULTS_LOADER_CONF: &str = "\
+# The defaults of loader.conf(5), as far as a rehearsal needs them.
+loader_conf_files=\"/boot/device.hints /boot/loader.conf\"
+loader_conf_dirs=\"/boot/loader.conf.d\"
+local_loader_conf_files=\"/boot/loader.conf.local\"
+module_blacklist=\"drm drm2 radeonkms i915kms amdgpu\"
+";
 
 const DEFAULTS_RC_CONF: &str = "\
 # The defaults of rc.conf(5), as far as a rehearsal needs them.

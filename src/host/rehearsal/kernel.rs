@@ -7,9 +7,9 @@ use std::io;
 use crate::portacl::{Errno, Policy, Protocol, Request, Verdict, may_bind, parse_kernel};
 
 use super::super::{BindOutcome, BindProbe, Family, HostError, Jail, Listener};
-use super::machine::{EINVAL, ENOENT, EPERM, command_failed};
+use super::machine::{EINVAL, ENOENT, EPERM, Machine, command_failed};
 use super::model::Model;
-use super::{gotosocial, nginx};
+use super::{boot, gotosocial, nginx};
 
 /// The module that brings the sysctls below [`PORTACL`].
 const PORTACL_MODULE: &str = "mac_portacl";
@@ -47,6 +47,10 @@ fn read_only(model: &Model, name: &str) -> Option<String> {
         "security.jail.jailed" => u8::from(model.jail != Jail::No).to_string(),
         "security.jail.vnet" => u8::from(model.jail == Jail::Vnet).to_string(),
         "kern.features.security_mac" => "1".into(),
+        "kern.conftxt" => {
+            let option = |module: &String| format!("options\t{}\n", module.to_ascii_uppercase());
+            format!("ident\tGENERIC\n{}", model.compiled_in.iter().map(option).collect::<String>())
+        }
         "kern.features.inet6" if model.ipv6 => "1".into(),
         _ => return None,
     })
@@ -134,6 +138,11 @@ pub(super) fn sysctl_failed(name: &str, errno: i32) -> HostError {
 /// Puts a module into the kernel, with the tunables that the loader left. Asks nobody.
 pub(super) fn attach_module(model: &mut Model, name: &str) {
     model.modules.insert(name.to_string());
+    take_tunables(model, name);
+}
+
+/// A module that is compiled in takes them, too.
+pub(super) fn take_tunables(model: &mut Model, name: &str) {
     if name == PORTACL_MODULE {
         for (tunable, _) in INTEGERS.iter().filter(|(name, _)| name.starts_with(PORTACL)) {
             if let Some(number) = model.kernel_environment.get(*tunable).and_then(|value| integer(value)) {
@@ -141,6 +150,21 @@ pub(super) fn attach_module(model: &mut Model, name: &str) {
             }
         }
     }
+}
+
+/// `load_kld` of rc.subr(8): a module that is there is left alone; from FreeBSD 14 on, one that is new brings the
+/// settings of its file along. The word may be a path and end in `.ko`.
+pub(super) fn load_by_rc(machine: &mut Machine, word: &str) -> Result<(), HostError> {
+    let file = word.rsplit('/').next().unwrap_or_default();
+    let name = file.strip_suffix(".ko").unwrap_or(file);
+    if machine.model.modules.contains(name) {
+        return Ok(());
+    }
+    load_module(&mut machine.model, name)?;
+    if machine.model.osreldate >= 1_400_000 {
+        boot::apply_sysctl_file(machine, &format!("/etc/sysctl.kld.d/{word}.conf"))?;
+    }
+    Ok(())
 }
 
 /// `kldload -n NAME`.
@@ -163,7 +187,7 @@ pub(super) fn load_module(model: &mut Model, name: &str) -> Result<(), HostError
 /// `kldunload NAME`: nothing holds mac_portacl back, even while reserved ports are open.
 pub(super) fn unload_module(model: &mut Model, name: &str) -> Result<(), HostError> {
     let refused = |why: String| command_failed(format!("kldunload {name}"), 1, format!("kldunload: {why}"));
-    if !model.modules.contains(name) {
+    if !model.modules.contains(name) || model.compiled_in.contains(name) {
         return Err(refused(format!("can't find file {name}")));
     }
     if may_not_touch_modules(model) {

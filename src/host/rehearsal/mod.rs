@@ -11,8 +11,8 @@
 //! - rc.conf(5) and sysrc(8); `service(8)`: scripts must be there and executable, `NAME_enable` must be set.
 //! - The kernel: modules, the sysctls that matter here, securelevel, jails, mac_portacl(4) and the reserved ports. Who
 //!   may bind a port is asked of the same evaluator that the rest of the program uses.
-//! - A boot ([`Rehearsal::reboot`]): loader.conf, sysctl.conf read as sysctl(8) reads it (lines cut at 1023
-//!   characters), `kld_list`, the boot guard, services, the late pass, securelevel.
+//! - A boot ([`Rehearsal::reboot`]): the files of loader(8), sysctl.conf read as sysctl(8) reads it (lines cut at 1023
+//!   characters), `kld_list`, portacl-rc, the boot guard, services, the late pass, securelevel.
 //! - GoToSocial 0.19 and 0.20: its configuration, its start and the ways in which that fails, its log, its database,
 //!   its built-in Let's Encrypt, its pages as far as a check asks for them, and its command line. The program itself is
 //!   never executed.
@@ -40,10 +40,12 @@ mod gotosocial_database;
 mod gotosocial_keys;
 mod host;
 mod kernel;
+mod loader;
 mod log_time;
 mod machine;
 pub mod model;
 mod nginx;
+mod portacl_rc;
 mod rc_conf;
 mod rc_script;
 mod services;

@@ -51,6 +51,8 @@ pub struct Model {
     pub addresses: Vec<IpAddr>,
     /// Kernel modules that are loaded (or compiled in).
     pub modules: BTreeSet<String>,
+    /// Kernel modules that are compiled into the kernel; at a boot they become [`Model::modules`].
+    pub compiled_in: BTreeSet<String>,
     /// Kernel modules that lie in `/boot/kernel` and can be loaded.
     pub modules_available: BTreeSet<String>,
     /// Variables that the boot loader left for the kernel, kenv(1): the tunables of `/boot/loader.conf`.
@@ -103,6 +105,7 @@ impl Default for Model {
                 IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10)),
             ],
             modules: BTreeSet::new(),
+            compiled_in: BTreeSet::new(),
             modules_available: ["mac_bsdextended", "mac_portacl"].map(String::from).into(),
             kernel_environment: BTreeMap::new(),
             sysctls: BTreeMap::new(),

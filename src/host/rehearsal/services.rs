@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::{HostError, ServiceAction, ServiceState};
 use super::machine::{Machine, command_failed};
-use super::{boot, gotosocial, nginx, rc_conf};
+use super::{boot, gotosocial, nginx, portacl_rc, rc_conf};
 
 const GOTOSOCIAL: &str = "gotosocial";
 const NGINX: &str = "nginx";
@@ -80,6 +80,13 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
             ServiceAction::Reload => Err(unknown_directive(command, "reload")),
         };
     }
+    if name == portacl_rc::NAME {
+        return match action {
+            ServiceAction::Start => portacl_rc::start(machine, &command),
+            ServiceAction::Stop => portacl_rc::stop(machine, &command),
+            ServiceAction::Reload => Err(unknown_directive(command, "reload")),
+        };
+    }
     let running = machine.model.services.get(name).copied();
     match (action, running) {
         (ServiceAction::Start, Some(pid)) => {
@@ -112,7 +119,8 @@ fn unknown_directive(command: String, verb: &str) -> HostError {
 pub(super) fn start_enabled(machine: &mut Machine) -> Result<(), HostError> {
     for folder in FOLDERS {
         for name in machine.files.list(Path::new(folder))? {
-            if !GUARDS.contains(&name.as_str()) {
+            // These have had their turn.
+            if !GUARDS.contains(&name.as_str()) && name != portacl_rc::NAME {
                 let _ = act(machine, &name, ServiceAction::Start);
             }
         }

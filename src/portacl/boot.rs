@@ -1,0 +1,357 @@
+//! What the next boot will set: plays loader(8) and rc(8) on the settings that have a say in it.
+//!
+//! The order is that of FreeBSD 13 to 15: the loader's module and tunables; rc.d/sysctl, which ignores names that the
+//! kernel does not know (yet); rc.d/kld; portacl-rc; the boot guard; rc.d/sysctl_lastload, which applies the whole of
+//! sysctl.conf again; the second pass of the guard. See `docs/facts.md`, `docs/rc.d.md` and `docs/portacl-rc.md`.
+//!
+//! rcorder(8) does not say whether portacl-rc or the guard comes first. It makes no difference: where portacl-rc
+//! works mac_portacl enforces, and it sets the reserved range itself.
+
+use std::collections::BTreeMap;
+
+use super::boot_settings::{Assignment, BootScope, BootSettings, Guard, PortaclRc, Variable};
+use super::evaluate::Policy;
+use super::kernel::{KernelRefusal, parse_kernel};
+use super::state::State;
+
+/// The first release whose rc.subr(8) applies `/etc/sysctl.kld.d/MODULE.conf` to a module that it loads.
+const KLD_CONF_SINCE: u32 = 1_400_000;
+
+/// A moment of the boot at which something is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Moment {
+    /// loader(8): modules and tunables.
+    Loader,
+    /// rc.d/sysctl, the first pass over sysctl.conf.
+    Sysctl,
+    /// rc.d/kld, the modules of `kld_list`.
+    KldList,
+    /// The script of security/portacl-rc.
+    PortaclRc,
+    /// The boot guard.
+    Guard,
+    /// rc.d/sysctl_lastload, the second pass over sysctl.conf.
+    SysctlLastload,
+    /// The boot guard again.
+    GuardLate,
+}
+
+/// Who puts the module into the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LoadedBy {
+    /// It is compiled in.
+    Kernel,
+    /// The host of the jail.
+    JailHost,
+    /// loader(8).
+    Loader,
+    /// rc.d/kld.
+    KldList,
+    /// rc.subr(8), because portacl-rc requires it.
+    PortaclRc,
+}
+
+/// Who gave a variable the value that it has after the boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SetBy {
+    /// The tunable with that index in [`BootSettings::tunables`].
+    Tunable(usize),
+    /// The line with that index in [`BootSettings::sysctl_conf`].
+    SysctlConf(usize),
+    /// The line with that index in [`BootSettings::kld_conf`].
+    KldConf(usize),
+    /// portacl-rc.
+    PortaclRc,
+    /// The boot guard.
+    Guard,
+}
+
+/// Why an assignment has no effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Ignored {
+    /// The module is not in the kernel at that moment.
+    #[error("the kernel does not know it, for mac_portacl is not loaded then")]
+    Unknown,
+    /// EINVAL on a list of rules.
+    #[error("{0}")]
+    List(#[from] KernelRefusal),
+    /// sysctl(8) wants a number.
+    #[error("it is not a number")]
+    NotANumber,
+    /// EPERM: `kern.securelevel` is above 0, or would be lowered.
+    #[error("the securelevel does not allow it")]
+    Securelevel,
+    /// EPERM: it belongs to the host of the jail.
+    #[error("it belongs to the host of the jail")]
+    Jail,
+}
+
+/// Low ports that any user could bind from a moment of the boot on, until the next moment at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Open {
+    /// Since when.
+    pub after: Moment,
+    /// The lowest and the highest of the ports.
+    pub ports: (u16, u16),
+}
+
+/// How the next boot will end, and what happens on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextBoot {
+    /// What is in force in the end.
+    pub state: State,
+    /// Who puts the module into the kernel; `None` if nobody does.
+    pub loaded_by: Option<LoadedBy>,
+    /// Who has set what in the end. What is not in here is as the kernel comes.
+    pub set_by: BTreeMap<Variable, SetBy>,
+    /// Moments after which low ports are open to any user, the last one included.
+    pub open: Vec<Open>,
+    /// Whether `/etc/sysctl.kld.d/mac_portacl.conf` is applied.
+    pub kld_conf_read: bool,
+    /// `kern.securelevel`, as far as sysctl.conf raises it.
+    pub securelevel: i32,
+}
+
+/// The lowest and the highest port below 1024 that any user may bind, without a rule and without privilege.
+#[must_use]
+pub fn open_ports(policy: &Policy) -> Option<(u16, u16)> {
+    let enforced_up_to = if policy.loaded && policy.enabled != 0 { policy.port_high } else { 0 };
+    let is_open = |port: &u16| {
+        let port = i32::from(*port);
+        port > enforced_up_to && !(policy.reservedlow <= port && port <= policy.reservedhigh)
+    };
+    Some(((1..1024).find(is_open)?, (1..1024).rev().find(is_open)?))
+}
+
+/// What the next boot will set, if the module can be loaded where somebody loads it.
+#[must_use]
+pub fn next_boot(settings: &BootSettings) -> NextBoot {
+    play(settings, true)
+}
+
+/// What the next boot would set if the module were missing: not compiled in, not to be found, or not fit for the kernel.
+#[must_use]
+pub fn next_boot_without_module(settings: &BootSettings) -> NextBoot {
+    play(settings, false)
+}
+
+fn play(settings: &BootSettings, available: bool) -> NextBoot {
+    let mut boot = Boot::begin(settings, available);
+    if matches!(settings.scope, BootScope::SharedJail { .. }) {
+        return boot.end;
+    }
+    if settings.scope == BootScope::Host {
+        if settings.compiled_in {
+            boot.load(LoadedBy::Kernel);
+        }
+        if settings.loader {
+            boot.load(LoadedBy::Loader);
+        }
+    }
+    boot.mark(Moment::Loader);
+    boot.apply(&settings.sysctl_conf, SetBy::SysctlConf);
+    boot.mark(Moment::Sysctl);
+    if settings.scope == BootScope::Host {
+        if let Some(word) = &settings.kld_list {
+            boot.load_by_rc(LoadedBy::KldList, word == "mac_portacl");
+            boot.mark(Moment::KldList);
+        }
+        if let Some(portacl_rc) = &settings.portacl_rc {
+            boot.load_by_rc(LoadedBy::PortaclRc, true);
+            if boot.end.state.policy.loaded {
+                // What does not work ends the script's chain of &&.
+                let _ = boot.portacl_rc(portacl_rc);
+            }
+            boot.mark(Moment::PortaclRc);
+        }
+    }
+    if settings.guard.early {
+        boot.guard(&settings.guard);
+        boot.mark(Moment::Guard);
+    }
+    boot.apply(&settings.sysctl_conf, SetBy::SysctlConf);
+    boot.mark(Moment::SysctlLastload);
+    if settings.guard.late {
+        boot.guard(&settings.guard);
+        boot.mark(Moment::GuardLate);
+    }
+    boot.end
+}
+
+/// The boot as it goes on.
+struct Boot<'a> {
+    settings: &'a BootSettings,
+    available: bool,
+    end: NextBoot,
+}
+
+impl<'a> Boot<'a> {
+    fn begin(settings: &'a BootSettings, available: bool) -> Self {
+        let (state, loaded_by) = match &settings.scope {
+            BootScope::Host => (State::default(), None),
+            BootScope::SharedJail { now } => (now.clone(), now.policy.loaded.then_some(LoadedBy::JailHost)),
+            BootScope::VnetJail { now } => {
+                let fresh = Policy::default();
+                let mut state = now.clone();
+                // The rules are the host's, the network stack is a new one.
+                state.policy.reservedlow = fresh.reservedlow;
+                state.policy.reservedhigh = fresh.reservedhigh;
+                if !available {
+                    state = State::default();
+                }
+                let loaded = state.policy.loaded;
+                (state, loaded.then_some(LoadedBy::JailHost))
+            }
+        };
+        let end = NextBoot {
+            state,
+            loaded_by,
+            set_by: BTreeMap::new(),
+            open: Vec::new(),
+            kld_conf_read: false,
+            securelevel: -1,
+        };
+        Boot { settings, available, end }
+    }
+
+    fn mark(&mut self, after: Moment) {
+        self.end.open.extend(open_ports(&self.end.state.policy).map(|ports| Open { after, ports }));
+    }
+
+    /// The module attaches and takes its tunables. Gives whether it is new in the kernel.
+    fn load(&mut self, by: LoadedBy) -> bool {
+        if self.end.state.policy.loaded || !self.available {
+            return false;
+        }
+        self.end.state.policy.loaded = true;
+        self.end.loaded_by = Some(by);
+        let tunables = &self.settings.tunables;
+        for variable in Variable::ALL.into_iter().filter(|variable| variable.is_tunable()) {
+            // The loader hands over one text a name; whether that is a number is seen only now.
+            let Some(index) = tunables.iter().rposition(|tunable| tunable.variable == variable) else { continue };
+            if self.set(variable, &tunables[index].value).is_ok() {
+                self.end.set_by.insert(variable, SetBy::Tunable(index));
+            }
+        }
+        true
+    }
+
+    /// `load_kld` of rc.subr(8).
+    fn load_by_rc(&mut self, by: LoadedBy, reads_kld_conf: bool) {
+        if self.end.securelevel > 0 {
+            return;
+        }
+        if self.load(by) && reads_kld_conf && self.settings.osreldate >= KLD_CONF_SINCE {
+            self.end.kld_conf_read = true;
+            self.apply(&self.settings.kld_conf, SetBy::KldConf);
+        }
+    }
+
+    /// `sysctl -f`: a line that fails does not stop the next.
+    fn apply(&mut self, assignments: &[Assignment], by: fn(usize) -> SetBy) {
+        for (index, assignment) in assignments.iter().enumerate() {
+            if self.set(assignment.variable, &assignment.value).is_ok() {
+                self.end.set_by.insert(assignment.variable, by(index));
+            }
+        }
+    }
+
+    fn set(&mut self, variable: Variable, value: &str) -> Result<(), Ignored> {
+        let policy = &mut self.end.state.policy;
+        if variable.is_portacls() && !policy.loaded {
+            return Err(Ignored::Unknown);
+        }
+        if variable.is_portacls() && self.settings.scope != BootScope::Host {
+            return Err(Ignored::Jail);
+        }
+        if variable == Variable::Rules {
+            policy.rules = parse_kernel(value)?;
+            self.end.state.list = value.to_owned();
+            return Ok(());
+        }
+        let number = number(value).ok_or(Ignored::NotANumber)?;
+        let locked = self.end.securelevel > 0;
+        match variable {
+            Variable::ReservedLow | Variable::ReservedHigh if locked => return Err(Ignored::Securelevel),
+            Variable::Securelevel if number < self.end.securelevel => return Err(Ignored::Securelevel),
+            Variable::Securelevel => self.end.securelevel = number,
+            Variable::ReservedLow => policy.reservedlow = number,
+            Variable::ReservedHigh => policy.reservedhigh = number,
+            Variable::Enabled => policy.enabled = number,
+            Variable::SuserExempt => policy.suser_exempt = number,
+            Variable::AutoportExempt => policy.autoport_exempt = number,
+            Variable::PortHigh => policy.port_high = number,
+            Variable::Rules => {}
+        }
+        Ok(())
+    }
+
+    /// `portacl_start` of the script.
+    fn portacl_rc(&mut self, rc: &PortaclRc) -> Result<(), Ignored> {
+        let digit = |on: bool| if on { "1" } else { "0" };
+        for (variable, value) in [
+            (Variable::Rules, rc.list.as_str()),
+            (Variable::SuserExempt, digit(rc.suser_exempt)),
+            (Variable::AutoportExempt, digit(rc.autoport_exempt)),
+            (Variable::PortHigh, rc.port_high.as_str()),
+            (Variable::Enabled, "1"),
+            (Variable::ReservedLow, "0"),
+            (Variable::ReservedHigh, "0"),
+        ] {
+            self.set(variable, value)?;
+            self.end.set_by.insert(variable, SetBy::PortaclRc);
+        }
+        Ok(())
+    }
+
+    /// What `rc.d/gts_portacl_guard` does. A bound that is not a number fails both of its comparisons, so that it
+    /// finds nothing to do.
+    fn guard(&mut self, guard: &Guard) {
+        let Some(bound) = guard.reservedhigh else { return };
+        let policy = &self.end.state.policy;
+        let enforcing = policy.loaded && policy.enabled == 1 && policy.port_high >= bound && policy.port_high >= 0;
+        // What is not a plain number counts as -1 there.
+        let reserved = if policy.reservedhigh < 0 { -1 } else { policy.reservedhigh };
+        if !enforcing && reserved < bound && self.set(Variable::ReservedHigh, &bound.to_string()).is_ok() {
+            self.end.set_by.insert(Variable::ReservedHigh, SetBy::Guard);
+        }
+    }
+}
+
+/// Why the kernel would never take this value, whatever the moment.
+///
+/// # Errors
+/// [`Ignored::List`] and [`Ignored::NotANumber`].
+pub fn check_value(variable: Variable, value: &str) -> Result<(), Ignored> {
+    if variable == Variable::Rules {
+        parse_kernel(value)?;
+        return Ok(());
+    }
+    number(value).map(drop).ok_or(Ignored::NotANumber)
+}
+
+/// A number as sysctl(8) and the tunables read it: strtol(3) with base 0, cut to an int.
+pub(super) fn number(text: &str) -> Option<i32> {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let (negative, digits) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
+    let (digits, base) = match hexadecimal {
+        Some(digits) => (digits, 16),
+        None if digits.starts_with('0') => (digits, 8),
+        None => (digits, 10),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    let mut value: i64 = 0;
+    for character in digits.chars() {
+        let digit = i64::from(character.to_digit(base)?);
+        value = value.saturating_mul(i64::from(base)).saturating_add(digit);
+    }
+    // The cut to 32 bits is what the C program does.
+    Some(if negative { value.wrapping_neg() } else { value } as i32)
+}

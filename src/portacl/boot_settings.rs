@@ -1,0 +1,187 @@
+//! Everything on a host that has a say in what the next boot sets, as data.
+
+use std::fmt;
+
+use super::state::State;
+
+/// A setting of the kernel that decides who may bind what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Variable {
+    /// `security.mac.portacl.rules`.
+    Rules,
+    /// `security.mac.portacl.enabled`.
+    Enabled,
+    /// `security.mac.portacl.suser_exempt`.
+    SuserExempt,
+    /// `security.mac.portacl.autoport_exempt`.
+    AutoportExempt,
+    /// `security.mac.portacl.port_high`.
+    PortHigh,
+    /// `net.inet.ip.portrange.reservedlow`.
+    ReservedLow,
+    /// `net.inet.ip.portrange.reservedhigh`.
+    ReservedHigh,
+    /// `kern.securelevel`: above 0 the reserved range cannot be changed and no module be loaded.
+    Securelevel,
+}
+
+impl Variable {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Rules,
+        Self::Enabled,
+        Self::SuserExempt,
+        Self::AutoportExempt,
+        Self::PortHigh,
+        Self::ReservedLow,
+        Self::ReservedHigh,
+        Self::Securelevel,
+    ];
+
+    /// The name of the sysctl.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rules => "security.mac.portacl.rules",
+            Self::Enabled => "security.mac.portacl.enabled",
+            Self::SuserExempt => "security.mac.portacl.suser_exempt",
+            Self::AutoportExempt => "security.mac.portacl.autoport_exempt",
+            Self::PortHigh => "security.mac.portacl.port_high",
+            Self::ReservedLow => "net.inet.ip.portrange.reservedlow",
+            Self::ReservedHigh => "net.inet.ip.portrange.reservedhigh",
+            Self::Securelevel => "kern.securelevel",
+        }
+    }
+
+    /// The variable of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|variable| variable.name() == name)
+    }
+
+    /// Whether the module brings it along.
+    #[must_use]
+    pub fn is_portacls(self) -> bool {
+        !matches!(self, Self::ReservedLow | Self::ReservedHigh | Self::Securelevel)
+    }
+
+    /// Whether loader.conf can set it (`CTLFLAG_RWTUN` in `mac_portacl.c`).
+    #[must_use]
+    pub fn is_tunable(self) -> bool {
+        self.is_portacls() && self != Self::Rules
+    }
+}
+
+impl fmt::Display for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Where a setting stands. Displayed as `FILE:LINE`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The file, as a path of the host.
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A line that sets a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// What it sets.
+    pub variable: Variable,
+    /// To what, as sysctl(8) or the loader reads it: of a line that is too long, what is left after the cut.
+    pub value: String,
+    /// Where it stands.
+    pub place: Place,
+    /// The length of the line in bytes, if it is more than sysctl(8) reads at once (1023).
+    pub overlong: Option<usize>,
+}
+
+/// What security/portacl-rc will set, see `docs/portacl-rc.md`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortaclRc {
+    /// The list that it writes.
+    pub list: String,
+    /// `portacl_suser_exempt` is a yes.
+    pub suser_exempt: bool,
+    /// `portacl_autoport_exempt` is a yes.
+    pub autoport_exempt: bool,
+    /// `portacl_port_high`, or 1023 where that is not all digits.
+    pub port_high: String,
+    /// What stands in its variables and does not get into the list.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Something that portacl-rc leaves out, with a warning on the console and no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The rc.conf variable.
+    pub variable: String,
+    /// The word or rule in it.
+    pub what: String,
+    /// Why it is left out, in words that follow “because”.
+    pub why: String,
+}
+
+/// The boot guards of this program.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Guard {
+    /// `gts_portacl_guard` is there, executable and enabled.
+    pub early: bool,
+    /// `gts_portacl_guard_late` is, too. It calls the other one.
+    pub late: bool,
+    /// `gts_portacl_guard_reservedhigh` (1023 where unset); `None` if it is not a number, with which they do nothing.
+    pub reservedhigh: Option<i32>,
+}
+
+/// Whose kernel settings the boot is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum BootScope {
+    /// The host itself.
+    #[default]
+    Host,
+    /// A jail in the network stack of its host: nothing that the jail sets has an effect.
+    SharedJail {
+        /// What is in force.
+        now: State,
+    },
+    /// A jail with a network stack of its own, VNET(9): the reserved range is its own, and all else the host's.
+    VnetJail {
+        /// What is in force.
+        now: State,
+    },
+}
+
+/// Everything on the host that has a say in what the next boot sets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BootSettings {
+    /// Whose boot it is.
+    pub scope: BootScope,
+    /// `kern.osreldate`.
+    pub osreldate: u32,
+    /// Whether the kernel has the module built in.
+    pub compiled_in: bool,
+    /// Whether the loader loads it (`mac_portacl_load`).
+    pub loader: bool,
+    /// The word in `kld_list` that loads it.
+    pub kld_list: Option<String>,
+    /// The lines of the loader's files that set one of the variables, in their order.
+    pub tunables: Vec<Assignment>,
+    /// The lines of `/etc/sysctl.conf` and then of `/etc/sysctl.conf.local` that do.
+    pub sysctl_conf: Vec<Assignment>,
+    /// The lines of `/etc/sysctl.kld.d/mac_portacl.conf` that do.
+    pub kld_conf: Vec<Assignment>,
+    /// What portacl-rc sets, if it is installed and enabled.
+    pub portacl_rc: Option<PortaclRc>,
+    /// The boot guards.
+    pub guard: Guard,
+}

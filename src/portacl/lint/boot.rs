@@ -1,0 +1,289 @@
+//! What is wrong with the settings around the rules, with the boot, and between now and then.
+
+use super::super::boot::{LoadedBy, SetBy, next_boot_without_module, number, open_ports};
+use super::super::boot_settings::{Assignment, Variable};
+use super::super::evaluate::Policy;
+use super::super::kernel::parse_kernel;
+use super::super::rule::Rule;
+use super::places::{PORTACL_RC, joined, meaning};
+use super::{Lint, Severity, when};
+
+/// How to have the module loaded early enough.
+const LOAD_EARLY: &str = "sysrc -f /boot/loader.conf mac_portacl_load=YES";
+/// Above it no port needs privilege.
+const LOW_PORTS: i32 = 1023;
+
+fn enforces(policy: &Policy) -> bool {
+    policy.loaded && policy.enabled != 0
+}
+
+impl Lint<'_> {
+    /// Low ports that any user may bind: the loudest finding.
+    pub(super) fn open_ports(&mut self) {
+        let now = self.now.map(|now| now.policy.clone());
+        let boot = self.next.state.policy.clone();
+        for enforcing in [false, true] {
+            let at = |policy: &Policy| open_ports(policy).filter(|_| enforces(policy) == enforcing);
+            let (open_now, open_then) = (now.as_ref().and_then(at), at(&boot));
+            let Some((low, high)) = open_then.or(open_now) else { continue };
+            let when = when(open_now.is_some(), open_then.is_some());
+            let what = format!("{when}, ANY user may bind the ports from {low} to {high}");
+            let close = format!("sysctl {}=1023", Variable::ReservedHigh);
+            if enforcing {
+                self.found(
+                    "port-high-low",
+                    Severity::Alarm,
+                    self.origin(Variable::PortHigh),
+                    what,
+                    "The reserved range is lowered, and mac_portacl does not look at ports above port_high.",
+                    format!("sysctl {}=1023, and take out what sets it lower at boot", Variable::PortHigh),
+                );
+                continue;
+            }
+            let load = match (open_then.is_some(), boot.loaded) {
+                (false, _) => "gts-bootstrap install puts the rules in force".to_owned(),
+                (true, false) => LOAD_EARLY.to_owned(),
+                (true, true) => format!("take out what sets {} to 0 at boot", self.origin(Variable::Enabled)),
+            };
+            self.found(
+                "open-ports",
+                Severity::Alarm,
+                self.origin(Variable::ReservedHigh),
+                what,
+                "The reserved range is lowered, and mac_portacl is not there to say who may use what that opens.",
+                if open_now.is_some() { format!("close them now: {close}; then: {load}") } else { load },
+            );
+        }
+    }
+
+    /// Switches that are not as they should be.
+    pub(super) fn switches(&mut self) {
+        let then = self.next.state.policy.clone();
+        let now = self.now.map(|now| now.policy.clone());
+        let is = |test: fn(&Policy) -> bool| (now.as_ref().is_some_and(test), test(&then));
+        let (off_now, off_then) = is(|policy| policy.loaded && policy.enabled == 0 && open_ports(policy).is_none());
+        if off_now || off_then {
+            self.found(
+                "not-enforcing",
+                Severity::Error,
+                self.origin(Variable::Enabled),
+                format!("{}, it is 0: mac_portacl enforces nothing", when(off_now, off_then)),
+                "No rule has an effect, and a lowered reserved range would be open to everybody.",
+                format!("sysctl {}=1, and take out what sets it to 0 at boot", Variable::Enabled),
+            );
+        }
+        let (strict_now, strict_then) = is(|policy| enforces(policy) && policy.suser_exempt == 0);
+        if strict_now || strict_then {
+            self.found(
+                "root-needs-rules",
+                Severity::Warning,
+                self.origin(Variable::SuserExempt),
+                format!("{}, it is 0: not even root may bind a low port without a rule", when(strict_now, strict_then)),
+                "That keeps sshd, syslogd and others from starting.",
+                format!("sysctl {}=1, and take out what sets it to 0 at boot", Variable::SuserExempt),
+            );
+        }
+    }
+
+    /// The lines of sysctl.conf that need the module: rules and switches of its own, and a lowered reserved range.
+    fn lines_that_need_the_module(&self) -> Vec<Assignment> {
+        let lowers = |line: &Assignment| {
+            line.variable == Variable::ReservedHigh && number(&line.value).is_some_and(|high| high < LOW_PORTS)
+        };
+        let lines = self.settings.sysctl_conf.iter();
+        lines.filter(|line| line.variable.is_portacls() || lowers(line)).cloned().collect()
+    }
+
+    /// Who loads the module, and whether that is early enough.
+    pub(super) fn loading(&mut self) {
+        if !self.is_host() {
+            return;
+        }
+        let lines = self.lines_that_need_the_module();
+        let places: Vec<String> = lines.iter().map(|line| line.place.to_string()).collect();
+        match self.next.loaded_by {
+            None if !lines.is_empty() => self.found(
+                "module-not-loaded",
+                Severity::Error,
+                joined(&places),
+                "nobody loads mac_portacl at boot",
+                "Without it the rules are dropped without a word, and a lowered reserved range opens ports to everybody.",
+                LOAD_EARLY,
+            ),
+            Some(LoadedBy::KldList) if !lines.is_empty() => self.found(
+                "kld-list",
+                Severity::Error,
+                format!("kld_list in rc.conf; {}", joined(&places)),
+                "kld_list loads mac_portacl only after sysctl.conf has been read",
+                "The reserved range is lowered first, and the rules come with the late pass, after the services.",
+                format!("{LOAD_EARLY}, and take mac_portacl out of kld_list"),
+            ),
+            _ => {}
+        }
+        if !self.next.kld_conf_read && !self.settings.kld_conf.is_empty() {
+            let file = self.settings.kld_conf[0].place.file.clone();
+            self.found(
+                "kld-conf-not-read",
+                Severity::Warning,
+                file,
+                "the file will not be read at boot",
+                "It is for a module that rc(8) itself loads, from FreeBSD 14 on, and not for one that the loader loads.",
+                "move its lines to /etc/sysctl.conf",
+            );
+        }
+        let ends_open = open_ports(&self.next.state.policy).is_some();
+        let first = self.next.open.first().map(|open| open.ports);
+        if let Some((low, high)) =
+            first.filter(|_| !ends_open && !self.has("kld-list") && !self.has("module-not-loaded"))
+        {
+            self.found(
+                "open-during-boot",
+                Severity::Warning,
+                self.origin(Variable::ReservedHigh),
+                format!("during the boot, any user may bind the ports from {low} to {high} for a while"),
+                "The reserved range is lowered before mac_portacl is in force.",
+                LOAD_EARLY,
+            );
+        }
+    }
+
+    /// Lists that overwrite one another.
+    pub(super) fn rules_in_several_places(&mut self) {
+        let lists: Vec<_> = self.all_lists().into_iter().filter(|list| list.by.is_some()).collect();
+        let meanings: Vec<Option<Vec<Rule>>> =
+            lists.iter().map(|list| parse_kernel(&list.text).ok().map(|rules| meaning(&rules))).collect();
+        if meanings.windows(2).all(|pair| pair[0] == pair[1]) {
+            return;
+        }
+        let places: Vec<String> = lists.iter().map(|list| list.place.clone()).collect();
+        let winner = lists.iter().find(|list| list.by.as_ref() == self.next.set_by.get(&Variable::Rules));
+        let wins = winner.map_or_else(
+            || "none of them gets into force".to_owned(),
+            |list| format!("the list in {} wins", list.place),
+        );
+        let into = winner.map_or("/etc/sysctl.conf".to_owned(), |list| list.place.clone());
+        self.found(
+            "rules-in-several-places",
+            Severity::Error,
+            joined(&places),
+            format!("rules stand in {} places that overwrite one another: {wins}", places.len()),
+            "Each of them replaces the whole list; nothing is merged.",
+            format!("put all rules into {into}, and take the other lists out"),
+        );
+    }
+
+    /// What portacl-rc leaves out, and what sysctl.conf does to its settings.
+    pub(super) fn portacl_rc(&mut self) {
+        let Some(rc) = self.settings.portacl_rc.clone() else { return };
+        for left in rc.left_out {
+            self.found(
+                "portacl-rc-leaves-out",
+                Severity::Error,
+                format!("{} ({} in rc.conf)", left.what, left.variable),
+                format!("portacl-rc leaves it out: {}", left.why),
+                "It says so on the console at boot and goes on without it.",
+                format!("sysrc {}-=\"{}\", or correct it", left.variable, left.what),
+            );
+        }
+        for (index, line) in self.settings.sysctl_conf.clone().into_iter().enumerate() {
+            let wins = self.next.set_by.get(&line.variable) == Some(&SetBy::SysctlConf(index));
+            let by_script = match line.variable {
+                Variable::ReservedHigh | Variable::ReservedLow => Some(0),
+                Variable::Enabled => Some(1),
+                Variable::SuserExempt => Some(i32::from(rc.suser_exempt)),
+                Variable::AutoportExempt => Some(i32::from(rc.autoport_exempt)),
+                Variable::PortHigh => number(&rc.port_high),
+                Variable::Rules | Variable::Securelevel => None,
+            };
+            if wins && by_script.is_some() && by_script != number(&line.value) {
+                self.found(
+                    "portacl-rc-overwritten",
+                    Severity::Error,
+                    format!("{} ({})", line.variable, line.place),
+                    format!("it overwrites what portacl-rc sets, with {}", line.value),
+                    format!("sysctl.conf is read once more at the end of each boot, after {PORTACL_RC}."),
+                    format!("take the line out of {}", line.place),
+                );
+            }
+        }
+    }
+
+    /// A boot on which the module turns out to be missing.
+    pub(super) fn fail_open(&mut self) {
+        let is_needed = self.next.loaded_by.is_some_and(|by| by != LoadedBy::Kernel);
+        if !is_needed || open_ports(&self.next.state.policy).is_some() {
+            return;
+        }
+        let without = next_boot_without_module(self.settings);
+        if let Some((low, high)) = open_ports(&without.state.policy) {
+            self.found(
+                "fail-open",
+                Severity::Warning,
+                self.origin(Variable::ReservedHigh),
+                format!("a boot without mac_portacl would leave the ports from {low} to {high} open to any user"),
+                "The module can be missing after an upgrade; the reserved range is lowered all the same, and no boot guard closes it.",
+                "gts-bootstrap install puts the boot guard in place (gts_portacl_guard_enable=YES switches it on)",
+            );
+        }
+    }
+
+    /// What is in force and will not be after the boot, or the other way round.
+    pub(super) fn differences(&mut self) {
+        let Some(now) = self.now.cloned() else { return };
+        let then = self.next.state.clone();
+        if now.policy.loaded != then.policy.loaded {
+            if !self.has("module-not-loaded") {
+                let (what, mend) = if then.policy.loaded {
+                    ("it is not loaded now, and the next boot loads it", "reboot, or: gts-bootstrap install")
+                } else {
+                    ("it is loaded now, and nobody loads it at boot", LOAD_EARLY)
+                };
+                let why = "What is in force now is not what will be in force after the next boot.";
+                self.found("module-differs", Severity::Warning, "mac_portacl", what, why, mend);
+            }
+        } else {
+            self.rules_differ(&meaning(&now.policy.rules), &meaning(&then.policy.rules));
+        }
+        let both = now.policy.loaded && then.policy.loaded;
+        for (variable, get) in [
+            (Variable::Enabled, (|policy| policy.enabled) as fn(&Policy) -> i32),
+            (Variable::PortHigh, |policy| policy.port_high),
+            (Variable::SuserExempt, |policy| policy.suser_exempt),
+            (Variable::ReservedHigh, |policy| policy.reservedhigh),
+        ] {
+            let (is, will_be) = (get(&now.policy), get(&then.policy));
+            // portacl-rc opens the whole range whatever is in use, which is its business.
+            let is_its = variable == Variable::ReservedHigh
+                && self.next.set_by.get(&variable) == Some(&SetBy::PortaclRc)
+                && enforces(&now.policy);
+            if is == will_be || is_its || (variable.is_portacls() && !both) {
+                continue;
+            }
+            self.found(
+                "settings-differ",
+                Severity::Warning,
+                self.origin(variable),
+                format!("it is {is} now, and {will_be} after the next boot"),
+                "What works now may not work then, and the other way round.",
+                format!("sysctl {variable}={will_be}; or {variable}={is} in /etc/sysctl.conf"),
+            );
+        }
+    }
+
+    fn rules_differ(&mut self, now: &[Rule], then: &[Rule]) {
+        for (rules, others, what) in [
+            (now, then, "it is in force now, and will not be after the next boot"),
+            (then, now, "it is not in force now, and will be after the next boot"),
+        ] {
+            for rule in rules.iter().filter(|rule| !others.contains(rule)) {
+                let mend = if rule.port == 0 {
+                    format!("take it out of {}", self.origin(Variable::Rules))
+                } else {
+                    format!("{}; or {}", self.grant(*rule), self.revoke(*rule))
+                };
+                let why = "The running kernel and the files do not say the same.";
+                self.found("rules-differ", Severity::Warning, rule.to_string(), what, why, mend);
+            }
+        }
+    }
+}
