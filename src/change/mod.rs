@@ -4,6 +4,7 @@
 //! written to the journal, applied, and undone from the [`Prior`] state that the executor recorded before it acted.
 
 pub mod account;
+pub mod after_plan;
 pub mod apply;
 pub mod executor;
 pub mod journal;
@@ -24,6 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::host::{Group, Owner, User};
 use crate::release::LockedRelease;
 
+pub use after_plan::AfterPlan;
 pub use executor::{Aftermath, Applied, ApplyError, Executor, Reporter};
 pub use plan::{Action, Plan, Step};
 pub use prior::Prior;

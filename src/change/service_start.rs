@@ -13,6 +13,7 @@ use crate::host::{
     BindOutcome, BindProbe, Family, Host, HostError, Listener, Observe, ServiceAction, ServiceState, WebAnswer,
     WebFailure, WebRequest,
 };
+use crate::portacl::Protocol;
 
 /// Time between two questions. GoToSocial's rate limiter allows 300 requests in five minutes, loopback included.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -117,7 +118,14 @@ fn log_size(host: &dyn Observe, log: &std::path::Path) -> Result<u64, HostError>
 
 /// One bind as the service user, before anything is started; `false` where the host does not have the address family.
 fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Result<bool, String> {
-    let probe = BindProbe { uid: start.owner.uid, gid: start.owner.gid, groups: Vec::new(), family, port };
+    let probe = BindProbe {
+        uid: start.owner.uid,
+        gid: start.owner.gid,
+        groups: Vec::new(),
+        family,
+        protocol: Protocol::Tcp,
+        port,
+    };
     let user = format!("uid {}", start.owner.uid);
     match host.bind(&probe).map_err(|error| error.to_string())? {
         BindOutcome::Bound => Ok(true),

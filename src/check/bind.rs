@@ -5,9 +5,10 @@
 //! matrix of FreeBSD's own `tests/sys/mac/portacl`.
 
 use super::Check;
+use super::permission::{self, Question};
 use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe, Owner};
 use crate::parts::port_access::RULES;
-use crate::portacl;
+use crate::portacl::{self, Protocol, Rule, State, Subject};
 
 /// `nobody`, by convention the user without rights.
 const NOBODY: u32 = 65534;
@@ -21,6 +22,8 @@ pub struct Row {
     pub user: String,
     /// Uid that the child took on.
     pub uid: u32,
+    /// TCP or UDP.
+    pub protocol: Protocol,
     /// Port.
     pub port: u16,
     /// IPv4 or IPv6.
@@ -38,25 +41,17 @@ impl Row {
         (self.outcome != BindOutcome::NoAddress).then(|| self.outcome.permitted() == self.wanted)
     }
 
-    /// The outcome in words, with the errno that a program would see.
+    /// `tcp4`, `udp6`, …
     #[must_use]
-    pub fn outcome_in_words(&self) -> String {
-        match self.outcome {
-            BindOutcome::Bound => "can bind".to_owned(),
-            BindOutcome::InUse => "may bind (EADDRINUSE: it is in use)".to_owned(),
-            BindOutcome::NoRule => "may not (EPERM: no mac_portacl rule)".to_owned(),
-            BindOutcome::Reserved => "may not (EACCES: reserved for root)".to_owned(),
-            BindOutcome::NoAddress => "not tried (this host has no such address)".to_owned(),
-            BindOutcome::Other(errno) => format!("may not (errno {errno})"),
-        }
+    pub fn family(&self) -> String {
+        format!("{}{}", self.protocol, if self.family == Family::V4 { 4 } else { 6 })
     }
 
     /// The row as a check.
     #[must_use]
     pub fn check(&self) -> Check {
-        let family = if self.family == Family::V4 { "tcp4" } else { "tcp6" };
-        let name = format!("bind {} {}/{family}", self.user, self.port);
-        let outcome = self.outcome_in_words();
+        let name = format!("bind {} {}/{}", self.user, self.port, self.family());
+        let outcome = in_words(self.outcome);
         match self.right() {
             None => Check::skip(name, outcome),
             Some(true) => Check::pass(name, outcome),
@@ -84,6 +79,19 @@ impl Row {
     }
 }
 
+/// The outcome in words, with the errno that a program would see.
+#[must_use]
+pub fn in_words(outcome: BindOutcome) -> String {
+    match outcome {
+        BindOutcome::Bound => "can bind".to_owned(),
+        BindOutcome::InUse => "may bind (EADDRINUSE: it is in use)".to_owned(),
+        BindOutcome::NoRule => "may not (EPERM: no mac_portacl rule)".to_owned(),
+        BindOutcome::Reserved => "may not (EACCES: reserved for root)".to_owned(),
+        BindOutcome::NoAddress => "not tried (this host has no such address)".to_owned(),
+        BindOutcome::Other(errno) => format!("may not (errno {errno})"),
+    }
+}
+
 /// Tries the whole matrix: {service user, nobody} × {its ports, another low port} × {IPv4, IPv6}.
 ///
 /// # Errors
@@ -106,10 +114,47 @@ pub fn matrix(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Vec<R
     for (user, uid, gid) in &users {
         for port in ports.iter().copied().chain([other]) {
             for family in [Family::V4, Family::V6] {
-                let probe = BindProbe { uid: *uid, gid: *gid, groups: Vec::new(), family, port };
+                let probe =
+                    BindProbe { uid: *uid, gid: *gid, groups: Vec::new(), family, protocol: Protocol::Tcp, port };
                 let outcome = host.bind(&probe)?;
                 let wanted = *uid == service.uid && ports.contains(&port);
-                rows.push(Row { user: user.clone(), uid: *uid, port, family, outcome, wanted });
+                let (user, uid, protocol) = (user.clone(), *uid, Protocol::Tcp);
+                rows.push(Row { user, uid, protocol, port, family, outcome, wanted });
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// Tries what these rules speak of: as the user or group that each names, and, for rules that are `granted`, as nobody, too. What
+/// is granted has to be possible; otherwise what `state` predicts is what is wanted.
+///
+/// # Errors
+/// A probe could not be run.
+pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -> Result<Vec<Row>, HostError> {
+    let mut rows = Vec::new();
+    for as_nobody in [false, true] {
+        for rule in rules {
+            let (user, id, uid, groups) = match rule.subject {
+                _ if as_nobody => ("nobody".to_owned(), NOBODY, NOBODY, vec![NOBODY]),
+                Subject::Uid(uid) => {
+                    let name = host.user_by_id(uid)?.map_or_else(|| "uid".to_owned(), |user| user.name);
+                    (name, uid, uid, permission::groups_of(host, uid)?)
+                }
+                Subject::Gid(gid) => {
+                    let name = host.group_by_id(gid)?.map_or_else(|| "gid".to_owned(), |group| group.name);
+                    (format!("@{name}"), gid, NOBODY, vec![gid])
+                }
+            };
+            if as_nobody && !granted {
+                continue;
+            }
+            let question = Question { uid, groups, protocol: rule.protocol, port: rule.port };
+            let wanted = (granted && !as_nobody) || permission::verdict(state, &question).allowed;
+            for family in [Family::V4, Family::V6] {
+                let outcome = host.bind(&question.probe(family))?;
+                let (user, protocol) = (user.clone(), rule.protocol);
+                rows.push(Row { user, uid: id, protocol, port: rule.port, family, outcome, wanted });
             }
         }
     }

@@ -4,6 +4,7 @@ pub mod bind;
 pub mod certificate;
 pub mod health;
 pub mod installation;
+pub mod permission;
 pub mod posture;
 pub mod preflight;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Check;
 use crate::host::{HostError, Jail, Observe, Owner};
 use crate::parts::port_access::{self, ENABLED, MODULE, RESERVED_HIGH};
-use crate::parts::{portacl_boot, portacl_rc, rc_script};
+use crate::parts::{portacl_boot, portacl_rc, rc_script, rule_edit};
 use crate::portacl;
 
 /// Looks at the gates of the running kernel and at what the next boot will set.
@@ -59,7 +59,8 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
     } else if policy.enabled == 0 {
         missing.push(format!("{ENABLED} will be 0, so the rules will not be enforced"));
     }
-    if i64::from(policy.reservedhigh) > port_access::reserved_high(ports) {
+    let target = rule_edit::needed(&portacl::RuleList(wanted).to_string());
+    if i64::from(policy.reservedhigh) > target {
         missing.push(format!("{RESERVED_HIGH} will be {}, which is too high", policy.reservedhigh));
     }
     Ok(if !missing.is_empty() {

@@ -4,10 +4,10 @@ use clap::Args;
 
 use super::Global;
 use super::exit::Exit;
-use super::install::Stop;
 use super::open::Opened;
 use super::report::{self, Report};
 use super::screen::Screen;
+use super::transaction::Stop;
 use crate::check::{self, installation};
 use crate::deployment::{Answers, Layout, Secrets};
 use crate::host::Owner;

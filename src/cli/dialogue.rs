@@ -7,7 +7,7 @@ use dialoguer::{Input, theme::SimpleTheme};
 use super::report::{self, wrap};
 use super::screen::{Screen, Tone};
 use crate::change::Plan;
-use crate::deployment::{Answers, Deployment, EmailAddress, HostName, UserName};
+use crate::deployment::{Answers, EmailAddress, HostName, UserName};
 use crate::host::Observe;
 
 /// What somebody said to a plan.
@@ -75,7 +75,7 @@ fn set(answers: &mut Answers, key: &str, value: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// The terminal went away.
-pub fn consent(screen: &Screen, host: &dyn Observe, plan: &Plan, deployment: &Deployment) -> io::Result<Consent> {
+pub fn consent(screen: &Screen, host: &dyn Observe, plan: &Plan, explanation: &[String]) -> io::Result<Consent> {
     loop {
         let answer: String = Input::with_theme(&SimpleTheme)
             .with_prompt("Apply? [y]es [n]o [p]lan again [e]xplain")
@@ -86,26 +86,16 @@ pub fn consent(screen: &Screen, host: &dyn Observe, plan: &Plan, deployment: &De
             "y" | "yes" => return Ok(Consent::Yes),
             "n" | "no" | "q" | "quit" => return Ok(Consent::No),
             "p" | "plan" => report::show_plan(screen, host, plan),
-            "e" | "explain" => explain(screen, deployment),
+            "e" | "explain" => explain(screen, explanation),
             _ => screen.line("Please type y, n, p or e."),
         }
     }
 }
 
-fn explain(screen: &Screen, deployment: &Deployment) {
-    for paragraph in [
-        format!(
-            "GoToSocial runs as the user gotosocial, who may do nothing else on this host. The kernel module mac_portacl lets \
-             that one user bind ports 80 and 443, and nobody but root any other port below 1024. Afterwards this is proved: \
-             child processes try to bind as gotosocial and as nobody. {} gets its certificate from Let's Encrypt.",
-            deployment.host
-        ),
-        "Every change is written to a journal before it is made. If one fails, all before it are taken back, in reverse order. \
-         After a power cut the next run tidies up and goes on. Lines of others in loader.conf, sysctl.conf and rc.conf stay."
-            .to_owned(),
-        "Signs: + is made, ~ is changed, ? is tried and leaves nothing, > is started, x is stopped.".to_owned(),
-    ] {
-        screen.line(&wrap(&paragraph, 0));
+fn explain(screen: &Screen, explanation: &[String]) {
+    let signs = "Signs: + is made, ~ is changed, ? is tried and leaves nothing, > is started, x is stopped.".to_owned();
+    for paragraph in explanation.iter().chain([&signs]) {
+        screen.line(&wrap(paragraph, 0));
         screen.line("");
     }
 }

@@ -3,21 +3,18 @@
 mod inputs;
 mod lock;
 
-use std::io::IsTerminal;
-
 use clap::Args;
 
-use super::dialogue::{self, Consent};
 use super::exit::Exit;
 use super::open::Opened;
-use super::progress::Progress;
-use super::report::{self, Changed, Report};
+use super::report::{self, Report};
 use super::screen::{Screen, Tone};
+use super::transaction::{Stop, Transaction};
 use super::{Global, report::wrap};
-use crate::change::{Aftermath, Executor, Plan, journal, store};
+use crate::change::Plan;
 use crate::check::{self, installation, preflight};
 use crate::deployment::{Deployment, Layout};
-use crate::host::{Host, Observe};
+use crate::host::Host;
 use crate::parts::answers::{self, Lock};
 use crate::parts::install::{self as parts_install, Wanted};
 use crate::parts::{account, service};
@@ -52,18 +49,6 @@ pub struct Arguments {
     pub no_check: bool,
 }
 
-/// Why the command ends early: the exit code and the message.
-pub(super) struct Stop {
-    pub(super) exit: Exit,
-    pub(super) why: String,
-}
-
-impl Stop {
-    pub(super) fn new(exit: Exit, why: impl Into<String>) -> Self {
-        Self { exit, why: why.into() }
-    }
-}
-
 /// Runs `install`.
 #[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
@@ -80,10 +65,10 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
     let host = opened.host();
     let layout = Layout::default();
-    let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !arguments.yes;
-    settle(host, arguments, interactive, screen)?;
+    let transaction = Transaction { command: "install", host, screen, yes: arguments.yes, plan_only: arguments.plan };
+    transaction.settle()?;
 
-    let inputs = Inputs::gather(host, &layout, arguments, interactive && !arguments.plan, screen)?;
+    let inputs = Inputs::gather(host, &layout, arguments, transaction.interactive() && !arguments.plan, screen)?;
     let earlier = Lock::of_host(host, &layout).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
     let deployment = &inputs.deployment;
     answers::check_identity(earlier.as_ref(), deployment)
@@ -116,9 +101,11 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let wanted =
         Wanted { deployment, answers: &inputs.answers, secrets: &inputs.secrets, lock: &lock, layout: &layout };
     let plan = make_plan(host, &wanted)?;
-    report.reboot_required = !plan.reboot.is_empty();
-    report.changes = plan.steps.iter().map(Changed::from).collect();
-    show(screen, host.observe(), &plan, deployment, &lock, !installed);
+    let heading = format!("Plan: GoToSocial {}", lock.release.version);
+    transaction.show(&plan, &heading, "Nothing to change: this host is as the answers want it.", report);
+    if !installed && !plan.is_empty() {
+        never_again(screen, deployment);
+    }
 
     if arguments.plan {
         report.changed = !plan.is_empty();
@@ -126,9 +113,8 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
         return Ok(Exit::Done);
     }
     if !plan.is_empty() {
-        consent(arguments, interactive, screen, host.observe(), &plan, deployment)?;
-        apply(host, &wanted, &plan, &source, screen, report)?;
-        screen.line(&screen.paint(Tone::Good, &format!("{} made.", changes(plan.steps.len()))));
+        transaction.consent(&plan, &explanation(deployment))?;
+        transaction.apply(&plan, || make_plan(host, &wanted), source.release_source(), report)?;
     }
     if !plan.reboot.is_empty() {
         return Ok(reboot_first(screen, report));
@@ -137,43 +123,6 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
         return Ok(Exit::Done);
     }
     prove(host, &wanted, screen, report)
-}
-
-fn changes(count: usize) -> String {
-    if count == 1 { "1 change".to_owned() } else { format!("{count} changes") }
-}
-
-/// Settles what a run that was cut off left behind.
-fn settle(host: &dyn Host, arguments: &Arguments, interactive: bool, screen: &Screen) -> Result<(), Stop> {
-    let failed = |error: crate::host::HostError| Stop::new(Exit::Failed, error.to_string());
-    // Only root can look; for others the preflight says so, with all the rest.
-    if host.system().map_err(failed)?.euid != 0 {
-        return Ok(());
-    }
-    if host.entry(&journal::path()).map_err(failed)?.is_none() {
-        return Ok(());
-    }
-    if arguments.plan || !(arguments.yes || interactive) {
-        screen.attention("An earlier run was cut off. The next run that changes something settles that first.");
-        return Ok(());
-    }
-    let _lock = take_lock(host)?;
-    if let Some(settled) = journal::settle(host).map_err(failed)? {
-        let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
-        screen.attention(&format!(
-            "An earlier `{}` was cut off; taken back: {undone}. What it had finished stays, and this run goes on from there.",
-            settled.command
-        ));
-        for left in settled.left {
-            screen.error(&format!("could not be taken back: {left}"));
-        }
-    }
-    Ok(())
-}
-
-fn take_lock(host: &dyn Host) -> Result<Box<dyn std::any::Any>, Stop> {
-    store::folder(host, "receipts").map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
-    host.lock(&store::lock(), "install").map_err(|error| Stop::new(Exit::Failed, error.to_string()))
 }
 
 fn make_plan(host: &dyn Host, wanted: &Wanted<'_>) -> Result<Plan, Stop> {
@@ -187,110 +136,32 @@ fn heading(screen: &Screen, opened: &Opened, deployment: &Deployment) {
     }
 }
 
-fn show(screen: &Screen, host: &dyn Observe, plan: &Plan, deployment: &Deployment, lock: &Lock, first: bool) {
-    if plan.is_empty() {
-        screen.line("Nothing to change: this host is as the answers want it.");
-    } else {
-        screen.line(&screen.paint(
-            Tone::Heading,
-            &format!("Plan: GoToSocial {}, {}", lock.release.version, changes(plan.steps.len())),
-        ));
-        report::show_plan(screen, host, plan);
-    }
-    for warning in &plan.warnings {
-        screen.attention(&wrap(&format!("{} {warning}", screen.paint(Tone::Caution, "warning:")), 2));
-    }
-    for reason in &plan.reboot {
-        screen.attention(&wrap(&format!("{} {reason}", screen.paint(Tone::Caution, "reboot needed:")), 2));
-    }
-    if first && !plan.is_empty() {
-        screen.line(&wrap(&format!(
+/// What is shown under the plan of a first installation.
+fn never_again(screen: &Screen, deployment: &Deployment) {
+    screen.line(&wrap(
+        &format!(
             "This cannot be undone once other servers know it: the name {}{} can never be changed, and must never have been \
              used by other fediverse software.",
             deployment.host,
             deployment.account_domain.as_ref().map(|domain| format!(" (accounts @{domain})")).unwrap_or_default()
-        ), 0));
-    }
+        ),
+        0,
+    ));
 }
 
-fn consent(
-    arguments: &Arguments,
-    interactive: bool,
-    screen: &Screen,
-    host: &dyn Observe,
-    plan: &Plan,
-    deployment: &Deployment,
-) -> Result<(), Stop> {
-    if arguments.yes {
-        return Ok(());
-    }
-    if !interactive {
-        return Err(Stop::new(
-            Exit::NotConfirmed,
-            "nothing was changed: there is no terminal to ask on. Add --yes to make these changes, or --plan to see them \
-             only",
-        ));
-    }
-    match dialogue::consent(screen, host, plan, deployment) {
-        Ok(Consent::Yes) => Ok(()),
-        Ok(Consent::No) => Err(Stop::new(Exit::NotConfirmed, "not confirmed; nothing was changed")),
-        Err(error) => {
-            Err(Stop::new(Exit::NotConfirmed, format!("no answer could be had ({error}); nothing was changed")))
-        }
-    }
-}
-
-fn apply(
-    host: &dyn Host,
-    wanted: &Wanted<'_>,
-    shown: &Plan,
-    source: &lock::Chosen,
-    screen: &Screen,
-    report: &mut Report,
-) -> Result<(), Stop> {
-    let _lock = take_lock(host)?;
-    if host.entry(&journal::path()).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?.is_some() {
-        return Err(Stop::new(
-            Exit::NotConfirmed,
-            "another run was cut off since the plan was made; nothing was changed. Run this again: it settles that first",
-        ));
-    }
-    // What was agreed to is what is done: the host may have changed while somebody was reading.
-    if make_plan(host, wanted)?.steps != shown.steps {
-        return Err(Stop::new(
-            Exit::NotConfirmed,
-            "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan",
-        ));
-    }
-    let progress = Progress::new(screen);
-    let executor = Executor { host, source: source.release_source(), reporter: &progress };
-    let applied = executor.apply("install", shown);
-    report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
-    applied.map(drop).map_err(|error| Stop::new(Exit::Failed, format!("{error}.\n{}", told(&error.aftermath))))
-}
-
-/// What became of the changes before the one that failed.
-fn told(aftermath: &Aftermath) -> String {
-    if let Some(stands) = &aftermath.stands {
-        return format!("Nothing was taken back: {stands}.");
-    }
-    let mut text = if aftermath.left.is_empty() {
-        "Everything that had been done before was taken back; the host is as it was".to_owned()
-    } else {
+/// What the consent's "explain" says.
+fn explanation(deployment: &Deployment) -> [String; 2] {
+    [
         format!(
-            "NOT everything could be taken back. What is left:\n  {}\nThe rest was taken back",
-            aftermath.left.join("\n  ")
-        )
-    };
-    if aftermath.stays.is_empty() {
-        text.push('.');
-    } else {
-        text.push_str(&format!(
-            ", but for what GoToSocial itself or somebody else has written, which stays:\n  {}",
-            aftermath.stays.join("\n  ")
-        ));
-    }
-    text
+            "GoToSocial runs as the user gotosocial, who may do nothing else on this host. The kernel module mac_portacl lets \
+             that one user bind ports 80 and 443, and nobody but root any other port below 1024. Afterwards this is proved: \
+             child processes try to bind as gotosocial and as nobody. {} gets its certificate from Let's Encrypt.",
+            deployment.host
+        ),
+        "Every change is written to a journal before it is made. If one fails, all before it are taken back, in reverse order. \
+         After a power cut the next run tidies up and goes on. Lines of others in loader.conf, sysctl.conf and rc.conf stay."
+            .to_owned(),
+    ]
 }
 
 fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {

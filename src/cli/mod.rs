@@ -5,10 +5,12 @@ pub mod dialogue;
 pub mod exit;
 pub mod install;
 pub mod open;
+pub mod portacl;
 pub mod progress;
 pub mod rehearsal;
 pub mod report;
 pub mod screen;
+mod transaction;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,6 +73,9 @@ pub enum Command {
     Install(install::Arguments),
     /// Prove on the running system that everything is as it should be: bind check, health, certificate
     Check(check::Arguments),
+    /// Read, check and change who may bind which port: mac_portacl rules, as readable as pf's
+    #[command(subcommand)]
+    Portacl(portacl::Action),
     /// Act on the model of a rehearsal
     #[command(subcommand)]
     Rehearsal(rehearsal::Action),
@@ -94,6 +99,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     let code = match &cli.command {
         Command::Install(arguments) => install::run(&cli.global, arguments, &screen),
         Command::Check(arguments) => check::run(&cli.global, arguments, &screen),
+        Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
         Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),
     };
     code.into()

@@ -6,9 +6,9 @@ use super::exit::Exit;
 use super::screen::{Level, Screen, Tone};
 use crate::change::service_start::has_certificate;
 use crate::change::{Action, Change, Plan, Readiness, Step, store};
-use crate::check::bind::Row;
+use crate::check::bind::{self, Row};
 use crate::check::{Check, Status};
-use crate::host::{Family, Observe};
+use crate::host::Observe;
 use crate::parts::secrets;
 
 /// Version of the `--json` object.
@@ -27,6 +27,9 @@ pub struct Report {
     pub changes: Vec<Changed>,
     /// Preflight and checks.
     pub checks: Vec<Check>,
+    /// What this command alone has to tell.
+    #[serde(flatten)]
+    detail: serde_json::Map<String, serde_json::Value>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -58,8 +61,14 @@ impl Report {
             reboot_required: false,
             changes: Vec::new(),
             checks: Vec::new(),
+            detail: serde_json::Map::new(),
             error: None,
         }
+    }
+
+    /// Adds what this command alone has to tell.
+    pub fn add(&mut self, name: &str, value: serde_json::Value) {
+        self.detail.insert(name.to_owned(), value);
     }
 
     /// Prints the object if `--json` asks for it, and returns the exit code.
@@ -202,9 +211,9 @@ pub fn show_matrix(screen: &Screen, rows: &[Row]) {
                 "  {:<20} {:>5}  {:<6} {} {}",
                 format!("{} ({})", row.user, row.uid),
                 row.port,
-                if row.family == Family::V4 { "tcp4" } else { "tcp6" },
+                row.family(),
                 screen.paint(tone, &format!("{word:<5}")),
-                row.outcome_in_words()
+                bind::in_words(row.outcome)
             ),
         );
     }

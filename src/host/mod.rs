@@ -85,6 +85,13 @@ pub trait Observe {
     /// The group database cannot be read.
     fn group_by_id(&self, gid: u32) -> Result<Option<Group>, HostError>;
 
+    /// The gids of the groups that the user of that name is in (`getgrouplist(3)`): its primary one, and those that list it.
+    /// Empty if there is no such user.
+    ///
+    /// # Errors
+    /// The databases cannot be read.
+    fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError>;
+
     /// Whether the kernel module is loaded or compiled in (`kldstat -q -m NAME`).
     ///
     /// # Errors

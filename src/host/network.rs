@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::portacl::Protocol;
+
 /// Address family of a bind probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
@@ -12,7 +14,7 @@ pub enum Family {
     V6,
 }
 
-/// One attempt to bind a TCP socket to the wildcard address as somebody.
+/// One attempt to bind a socket to the wildcard address as somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindProbe {
     /// Effective, real and saved uid of the child.
@@ -23,6 +25,8 @@ pub struct BindProbe {
     pub groups: Vec<u32>,
     /// IPv4 or IPv6.
     pub family: Family,
+    /// TCP or UDP.
+    pub protocol: Protocol,
     /// The port.
     pub port: u16,
 }

@@ -1,6 +1,7 @@
 //! The plan of `install`: every part's changes, in the order in which they can be made.
 
 use super::answers::{self, Lock};
+use super::rule_edit::RuleEdit;
 use super::{Refusal, account, admin, config_file, folders, log_rotation, port_access, rc_script, release, service};
 use crate::change::{Action, Plan, Step};
 use crate::deployment::{Deployment, Layout, Mode, Secrets};
@@ -37,7 +38,7 @@ pub fn obstacles(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -
     let access = host
         .system()
         .map_err(Refusal::from)
-        .and_then(|system| port_access::plan(host, &system, owner, &ports))
+        .and_then(|system| port_access::plan(host, &system, &RuleEdit::Grant(port_access::rules(owner, &ports))))
         .and_then(|access| if access.guard { rc_script::plan_guards(host).map(drop) } else { Ok(()) });
     for (part, result) in [
         ("folders", folders::plan(host, layout, owner).map(drop)),
@@ -77,7 +78,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
         config_file::plan(host, layout, deployment, wanted.secrets, version, owner, !release.switch.is_empty())?;
     let script = rc_script::plan(host)?;
     let rotation = log_rotation::plan(host, owner)?;
-    let access = port_access::plan(host, &system, owner, &ports)?;
+    let access = port_access::plan(host, &system, &RuleEdit::Grant(port_access::rules(owner, &ports)))?;
     let guards = if access.guard { rc_script::plan_guards(host)? } else { Vec::new() };
     let variables = service::variables(host, true, access.guard)?;
     let readiness = service::readiness(deployment, layout);

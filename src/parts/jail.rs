@@ -1,61 +1,80 @@
 //! Port access inside a jail: the rules are the host's, and with VNET(9) the reserved range is the jail's own.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
-use super::port_access::{
-    self, LOADER_VARIABLE, MODULE, PortAccess, RESERVED_HIGH, RULES, SYSCTL_CONF, edit, edited, reserved_high,
-};
-use super::{Refusal, sysctl_conf};
-use crate::host::{Jail, Observe, Owner, System};
-use crate::portacl;
+use super::Refusal;
+use super::port_access::{self, LOADER_VARIABLE, MODULE, PortAccess, RESERVED_HIGH, RULES};
+use super::rule_edit::{RESERVED_BY_DEFAULT, RuleEdit, When};
+use super::sysctl_files::SysctlFiles;
+use crate::host::{Jail, Observe, System};
+use crate::portacl::{Protocol, Rule, Subject};
 
-/// Plans port access inside a jail.
+/// Plans a change of the rules inside a jail.
 ///
 /// # Errors
-/// [`Refusal::JailHost`] with what is to be run on the host, where the host does not allow the ports yet.
-pub(super) fn plan(host: &dyn Observe, system: &System, service: Owner, ports: &[u16]) -> Result<PortAccess, Refusal> {
-    let wanted = port_access::rules(service, ports);
-    let target = reserved_high(ports);
+/// [`Refusal::JailHost`] with what is to be run on the host, where the host has to act.
+pub(super) fn plan(host: &dyn Observe, system: &System, edit: &RuleEdit) -> Result<PortAccess, Refusal> {
     let running = host.sysctl(RULES)?;
     let old = running.clone().unwrap_or_default();
-    let new = portacl::with_rules(&old, &wanted).map_err(|error| Refusal::Rules {
+    let new = edit.list(When::Now, &old).map_err(|error| Refusal::Rules {
         place: "the kernel of the jail's host".to_owned(),
         why: error.to_string(),
     })?;
-    let reserved: i64 = host.sysctl(RESERVED_HIGH)?.and_then(|value| value.trim().parse().ok()).unwrap_or(1023);
+    let reserved = port_access::reserved_high(host)?;
+    let target = edit.reserved_high(&old, &new, reserved);
     let shared = system.jail == Jail::Shared;
-    if running.is_none() || new != old || (shared && reserved > target) {
-        return Err(Refusal::JailHost { commands: host_commands(&new, shared.then_some(target)) });
+    if (running.is_none() && edit.grants()) || new != old || (shared && reserved != target) {
+        return Err(Refusal::JailHost { commands: host_commands(edit, &new, shared.then_some(target)) });
     }
     // A VNET jail has a reserved range of its own, and so needs the guard as a host does.
-    let mut access = PortAccess { guard: !shared, ..PortAccess::default() };
+    let mut access = PortAccess { guard: !shared && edit.grants(), ..PortAccess::default() };
     if !shared {
-        let path = Path::new(SYSCTL_CONF);
-        let text = host.read(path)?;
-        let set: Option<i64> = sysctl_conf::get(text.as_deref().unwrap_or_default(), RESERVED_HIGH)
-            .and_then(|value| value.trim().parse().ok());
-        if set.is_none_or(|value| value > target) {
-            let new = sysctl_conf::set(text.as_deref().unwrap_or_default(), RESERVED_HIGH, &target.to_string())
-                .map_err(edit(path))?;
-            access.steps.extend(edited(host, path, text.as_deref(), &new)?);
-        }
-        access.steps.extend(port_access::reserved_step(host, system, ports, &mut access.reboot)?);
+        let mut files = SysctlFiles::read(host)?;
+        let current = files.number(RESERVED_HIGH).unwrap_or(RESERVED_BY_DEFAULT);
+        let target = edit.reserved_high(&old, &new, current);
+        files.set(RESERVED_HIGH, &target.to_string(), &RESERVED_BY_DEFAULT.to_string())?;
+        access.steps.extend(files.steps(host)?);
+        let now = |current| edit.reserved_high(&old, &new, current);
+        access.steps.extend(port_access::reserved_step(host, system, now, &mut access.reboot)?);
     }
     Ok(access)
 }
 
-/// What the administrator of the host has to run, word for word.
-fn host_commands(rules: &str, reserved: Option<i64>) -> String {
-    let mut lines = vec![
-        format!("  sysrc -f /boot/loader.conf {LOADER_VARIABLE}=YES"),
-        format!("  kldload -n {MODULE}"),
-        format!("  echo '{RULES}={rules}' >> /etc/sysctl.conf"),
-        format!("  sysctl {RULES}={rules}"),
-    ];
+/// What the administrator of the host has to run, word for word: with this program, or by hand.
+fn host_commands(edit: &RuleEdit, rules: &str, reserved: Option<i64>) -> String {
+    // The host need not have an account of that number.
+    let mut lines = Vec::new();
+    for (word, rules) in [("grant --allow-unknown", edit.granted()), ("revoke", edit.revoked())] {
+        lines.extend(
+            by_subject(rules)
+                .into_iter()
+                .map(|(subject, ports)| format!("  gts-bootstrap portacl {word} {subject} {}", ports.join(","))),
+        );
+    }
+    lines.extend(["".to_owned(), "or, where gts-bootstrap is not installed:".to_owned(), String::new()]);
+    if edit.grants() {
+        lines.push(format!("  sysrc -f /boot/loader.conf {LOADER_VARIABLE}=YES"));
+        lines.push(format!("  kldload -n {MODULE}"));
+    }
+    lines.push(format!("  echo '{RULES}={rules}' >> /etc/sysctl.conf"));
+    lines.push(format!("  sysctl {RULES}={rules}"));
     if let Some(reserved) = reserved {
         lines.push(format!("  echo '{RESERVED_HIGH}={reserved}' >> /etc/sysctl.conf"));
         lines.push(format!("  sysctl {RESERVED_HIGH}={reserved}"));
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// The ports of each subject, as `portacl grant` takes them.
+fn by_subject(rules: &[Rule]) -> BTreeMap<Subject, Vec<String>> {
+    let mut subjects: BTreeMap<Subject, Vec<String>> = BTreeMap::new();
+    for rule in rules {
+        let port = match rule.protocol {
+            Protocol::Tcp => rule.port.to_string(),
+            Protocol::Udp => format!("{}/udp", rule.port),
+        };
+        subjects.entry(rule.subject).or_default().push(port);
+    }
+    subjects
 }

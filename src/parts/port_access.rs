@@ -6,9 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::rule_edit::{ListError, RESERVED_BY_DEFAULT, RuleEdit, When};
+use super::sysctl_files::SysctlFiles;
 use super::{Refusal, jail, loader_conf, portacl_rc, sysctl_conf};
 use crate::change::{Action, Change, Content, Step};
-use crate::host::{Entry, Jail, Observe, Owner, System};
+use crate::host::{Entry, HostError, Jail, Observe, Owner, System};
 use crate::portacl::{self, Protocol, Rule, Subject};
 
 /// The kernel module.
@@ -30,7 +32,7 @@ pub(super) const LOADER_CONF: &str = "/boot/loader.conf";
 const LOADER_CONF_FOLDER: &str = "/boot/loader.conf.d";
 const LOADER_CONF_LOCAL: &str = "/boot/loader.conf.local";
 pub(super) const SYSCTL_CONF: &str = "/etc/sysctl.conf";
-const SYSCTL_CONF_LOCAL: &str = "/etc/sysctl.conf.local";
+pub(super) const SYSCTL_CONF_LOCAL: &str = "/etc/sysctl.conf.local";
 const SYSCTL_KLD: &str = "/etc/sysctl.kld.d/mac_portacl.conf";
 const PART: &str = "port-access";
 
@@ -53,35 +55,30 @@ pub fn rules(service: Owner, ports: &[u16]) -> Vec<Rule> {
     ports.iter().map(|port| Rule { subject: Subject::Uid(service.uid), protocol: Protocol::Tcp, port: *port }).collect()
 }
 
-/// The value that the reserved range is lowered to: one below the lowest of the ports.
-#[must_use]
-pub fn reserved_high(ports: &[u16]) -> i64 {
-    ports.iter().min().map_or(1023, |lowest| i64::from(*lowest) - 1)
-}
-
-/// Plans port access for the service user.
+/// Plans a change of the rules: in the running kernel, and for every boot to come.
 ///
 /// # Errors
-/// A rule list cannot be extended, a setting of the administrator's makes the rules useless, a file cannot be edited, or
+/// A rule list cannot be changed, a setting of the administrator's makes the rules useless, a file cannot be edited, or
 /// this is a jail whose host has to act.
-pub fn plan(host: &dyn Observe, system: &System, service: Owner, ports: &[u16]) -> Result<PortAccess, Refusal> {
-    check_settings(host)?;
+pub fn plan(host: &dyn Observe, system: &System, edit: &RuleEdit) -> Result<PortAccess, Refusal> {
+    if edit.grants() {
+        check_settings(host)?;
+    }
     if system.jail != Jail::No {
-        return jail::plan(host, system, service, ports);
+        return jail::plan(host, system, edit);
     }
-    if portacl_rc::in_charge(host)? {
-        let mut access = portacl_rc::plan(host, service, ports)?;
-        let persistent = portacl::with_rules("", &rules(service, ports))?;
-        running(host, system, &rules(service, ports), &persistent, ports, &mut access)?;
-        return Ok(access);
-    }
-    let wanted = rules(service, ports);
-    let mut access = PortAccess { guard: true, ..PortAccess::default() };
-    if let Some(step) = loader_step(host)? {
-        access.steps.push(step);
-    }
-    let persistent = persistent(host, &wanted, ports, &mut access)?;
-    running(host, system, &wanted, &persistent, ports, &mut access)?;
+    let mut access = PortAccess::default();
+    let (at_boot, list) = if portacl_rc::in_charge(host)? {
+        let list = if edit.grants() { edit.list(When::Boot, "") } else { Ok(String::new()) };
+        let rules = list.map_err(|error| Refusal::Rules { place: "rc.conf".to_owned(), why: error.to_string() })?;
+        (portacl_rc::plan(host, edit, &mut access)?, rules)
+    } else {
+        access.guard = edit.grants();
+        boot(host, edit, &mut access)?
+    };
+    let now = running(host, system, edit, &list, &mut access)?;
+    // What is granted is granted last to the running kernel, and what is revoked is revoked there first.
+    access.steps = if edit.grants() { [at_boot, now].concat() } else { [now, at_boot].concat() };
     Ok(access)
 }
 
@@ -153,95 +150,86 @@ fn loader_step(host: &dyn Observe) -> Result<Option<Step>, Refusal> {
     edited(host, path, old.as_deref(), &new)
 }
 
-/// What the boot sets: rules first, then the reserved range. Returns the rule list that the boot will have.
-fn persistent(host: &dyn Observe, wanted: &[Rule], ports: &[u16], access: &mut PortAccess) -> Result<String, Refusal> {
-    let main = host.read(Path::new(SYSCTL_CONF))?;
-    let local = host.read(Path::new(SYSCTL_CONF_LOCAL))?;
+/// What the boot sets, and the rule list that it will have.
+fn boot(host: &dyn Observe, edit: &RuleEdit, access: &mut PortAccess) -> Result<(Vec<Step>, String), Refusal> {
+    let mut steps = Vec::new();
+    if edit.grants() {
+        steps.extend(loader_step(host)?);
+    }
     if host.read(Path::new(SYSCTL_KLD))?.is_some_and(|bytes| String::from_utf8_lossy(&bytes).contains(RULES)) {
         access.warnings.push(format!(
             "{SYSCTL_KLD} sets rules too; they count only where rc(8) itself loads the module, which loader.conf now does \
              before it. Move its rules to {SYSCTL_CONF}"
         ));
     }
-    // sysctl.conf.local is read after sysctl.conf: a variable that it sets has to be changed there.
-    let mut texts =
-        [(SYSCTL_CONF, main.clone().unwrap_or_default()), (SYSCTL_CONF_LOCAL, local.clone().unwrap_or_default())];
-    let place = |texts: &[(&str, Vec<u8>); 2], name: &str| usize::from(sysctl_conf::get(&texts[1].1, name).is_some());
-
-    let at = place(&texts, RULES);
-    let old_rules = sysctl_conf::get(&texts[at].1, RULES).unwrap_or_default();
-    let new_rules = portacl::with_rules(&old_rules, wanted)
-        .and_then(|list| portacl::check_sysctl_conf_limit(&list).map(|()| list))
-        .map_err(|error| Refusal::Rules { place: texts[at].0.to_owned(), why: error.to_string() })?;
-    if new_rules != old_rules {
-        texts[at].1 = sysctl_conf::set(&texts[at].1, RULES, &new_rules).map_err(edit(Path::new(texts[at].0)))?;
+    let mut files = SysctlFiles::read(host)?;
+    let old = files.get(RULES).unwrap_or_default();
+    let refused = |error: ListError| Refusal::Rules { place: files.place(RULES).to_owned(), why: error.to_string() };
+    let new = edit.list(When::Boot, &old).map_err(refused)?;
+    // A list that was too long before is not made worse by taking something out of it.
+    if new.len() > old.len() {
+        portacl::check_sysctl_conf_limit(&new).map_err(|error| refused(error.into()))?;
     }
-    let at = place(&texts, RESERVED_HIGH);
-    let target = reserved_high(ports);
-    let low_enough = sysctl_conf::get(&texts[at].1, RESERVED_HIGH)
-        .and_then(|value| value.trim().parse::<i64>().ok())
-        .is_some_and(|value| value <= target);
-    if !low_enough {
-        texts[at].1 =
-            sysctl_conf::set(&texts[at].1, RESERVED_HIGH, &target.to_string()).map_err(edit(Path::new(texts[at].0)))?;
-    }
-    for ((path, new), old) in texts.iter().zip([main, local]) {
-        if let Some(step) = edited(host, Path::new(path), old.as_deref(), new)? {
-            access.steps.push(step);
-        }
-    }
-    Ok(new_rules)
+    files.set(RULES, &new, "")?;
+    let current = files.number(RESERVED_HIGH).unwrap_or(RESERVED_BY_DEFAULT);
+    let target = edit.reserved_high(&old, &new, current);
+    files.set(RESERVED_HIGH, &target.to_string(), &RESERVED_BY_DEFAULT.to_string())?;
+    steps.extend(files.steps(host)?);
+    Ok((steps, new))
 }
 
-/// What the running kernel is told, as far as its securelevel allows.
+/// What the running kernel is told, as far as its securelevel allows. `boot` is the list that the next boot will have.
 fn running(
     host: &dyn Observe,
     system: &System,
-    wanted: &[Rule],
-    persistent: &str,
-    ports: &[u16],
+    edit: &RuleEdit,
+    boot: &str,
     access: &mut PortAccess,
-) -> Result<(), Refusal> {
-    let locked = system.securelevel > 0;
+) -> Result<Vec<Step>, Refusal> {
     let loaded = host.module_loaded(MODULE)?;
-    if !loaded && locked {
-        access.reboot.push(format!(
-            "the module {MODULE} cannot be loaded at securelevel {}; the next boot loads it",
-            system.securelevel
-        ));
-        return Ok(());
-    }
-    if !loaded {
-        access.steps.push(Step::new(PART, Action::Load, Change::Module { name: MODULE.to_owned() }));
-    }
-    if !loaded {
-        access.warnings.extend(newly_closed(host, persistent)?);
+    let mut steps = Vec::new();
+    if !loaded && edit.grants() {
+        if system.securelevel > 0 {
+            access.reboot.push(format!(
+                "the module {MODULE} cannot be loaded at securelevel {}; the next boot loads it",
+                system.securelevel
+            ));
+            return Ok(steps);
+        }
+        steps.push(Step::new(PART, Action::Load, Change::Module { name: MODULE.to_owned() }));
+        access.warnings.extend(newly_closed(host, boot)?);
     }
     let old = if loaded { host.sysctl(RULES)?.unwrap_or_default() } else { String::new() };
-    let new = if loaded {
-        portacl::with_rules(&old, wanted)
-            .map_err(|error| Refusal::Rules { place: "the running kernel".to_owned(), why: error.to_string() })?
-    } else {
-        persistent.to_owned()
+    let refused = |error: ListError| Refusal::Rules { place: "the running kernel".to_owned(), why: error.to_string() };
+    let new = match edit {
+        // With the module come the rules that the boot would have set.
+        RuleEdit::Grant(_) if !loaded => boot.to_owned(),
+        _ if !loaded && !edit.grants() => String::new(),
+        _ => edit.list(When::Now, &old).map_err(refused)?,
     };
-    if new != old {
-        access.steps.push(Step::new(PART, Action::Set, Change::Sysctl { name: RULES.to_owned(), value: new }));
+    let rules = (new != old)
+        .then(|| Step::new(PART, Action::Set, Change::Sysctl { name: RULES.to_owned(), value: new.clone() }));
+    let raised = |current: i64| edit.reserved_high(&old, &new, current) > current;
+    let now = reserved_high(host)?;
+    let reserved = reserved_step(host, system, |current| edit.reserved_high(&old, &new, current), &mut access.reboot)?;
+    // The range is opened after the rules are there, and closed before they go.
+    if raised(now) {
+        steps.extend(reserved.into_iter().chain(rules));
+    } else {
+        steps.extend(rules.into_iter().chain(reserved));
     }
-    if let Some(step) = reserved_step(host, system, ports, &mut access.reboot)? {
-        access.steps.push(step);
-    }
-    if host.sysctl(SUSER_EXEMPT)?.is_some_and(|value| value.trim() == "0") {
+    if edit.grants() && host.sysctl(SUSER_EXEMPT)?.is_some_and(|value| value.trim() == "0") {
         access.warnings.push(format!(
             "{SUSER_EXEMPT} is 0: not even root may bind a port without a rule, which keeps sshd and others from starting"
         ));
     }
-    Ok(())
+    Ok(steps)
 }
 
 /// Services of other users that hold low ports without mac_portacl, because the reserved range was lowered for them: once
 /// the module is loaded they need a rule at their next start.
 fn newly_closed(host: &dyn Observe, rules: &str) -> Result<Vec<String>, Refusal> {
-    let reserved = host.sysctl(RESERVED_HIGH)?.and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or(1023);
+    let reserved = reserved_high(host)?;
     let rules = portacl::parse_kernel(rules).unwrap_or_default();
     let granted = |uid: u32, port: u16| {
         rules
@@ -268,21 +256,27 @@ fn newly_closed(host: &dyn Observe, rules: &str) -> Result<Vec<String>, Refusal>
         .collect())
 }
 
-/// Lowers the reserved range of the running kernel, never below what the ports need, and never raises it.
+/// The highest reserved port of the running kernel.
+pub(super) fn reserved_high(host: &dyn Observe) -> Result<i64, HostError> {
+    let value = host.sysctl(RESERVED_HIGH)?;
+    Ok(value.and_then(|value| value.trim().parse().ok()).unwrap_or(RESERVED_BY_DEFAULT))
+}
+
+/// Sets the reserved range of the running kernel to what `target` makes of the value that it has.
 pub(super) fn reserved_step(
     host: &dyn Observe,
     system: &System,
-    ports: &[u16],
+    target: impl FnOnce(i64) -> i64,
     reboot: &mut Vec<String>,
 ) -> Result<Option<Step>, Refusal> {
-    let target = reserved_high(ports);
-    let now: i64 = host.sysctl(RESERVED_HIGH)?.and_then(|value| value.trim().parse().ok()).unwrap_or(1023);
-    if now <= target {
+    let now = reserved_high(host)?;
+    let target = target(now);
+    if now == target {
         return Ok(None);
     }
     if system.securelevel > 0 {
         reboot.push(format!(
-            "{RESERVED_HIGH} is {now} and cannot be changed at securelevel {}; the next boot lowers it",
+            "{RESERVED_HIGH} is {now} and cannot be changed at securelevel {}; the next boot sets it to {target}",
             system.securelevel
         ));
         return Ok(None);

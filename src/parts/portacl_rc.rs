@@ -6,16 +6,19 @@
 
 use std::path::Path;
 
+use super::host_names::HostNames;
 use super::port_access::{PortAccess, RESERVED_HIGH, RULES};
-use super::{Refusal, sysctl_conf};
+use super::rule_edit::RuleEdit;
+use super::{Refusal, account, sysctl_conf};
 use crate::change::{Action, Change, Step};
-use crate::host::{HostError, Observe, Owner};
-
-use super::account::NAME;
+use crate::host::{HostError, Observe};
+use crate::portacl::{self, Names, Protocol, Rule, Subject};
 
 /// The largest id that the script takes; rules for others it leaves out.
 const LARGEST_ID: u32 = 65_535;
 const SCRIPT: &str = "/usr/local/etc/rc.d/portacl";
+const USERS: &str = "portacl_users";
+const ADDITIONAL: &str = "portacl_additional_rules";
 
 /// Whether portacl-rc sets the rules at boot.
 ///
@@ -54,47 +57,132 @@ pub(super) fn in_charge(host: &dyn Observe) -> Result<bool, Refusal> {
     Ok(true)
 }
 
-/// Plans portacl-rc's variables.
+/// Plans portacl-rc's variables. What an account of its own name can have goes into `portacl_user_NAME_…`, in numbers; groups,
+/// and names that are no part of a shell variable, into `portacl_additional_rules`.
 ///
 /// # Errors
-/// The service user's uid is larger than the script takes.
-pub(super) fn plan(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<PortAccess, Refusal> {
-    if service.uid > LARGEST_ID {
-        return Err(Refusal::PortaclSetting {
-            what: format!("portacl-rc leaves out rules for ids above {LARGEST_ID}, and {NAME} has uid {}", service.uid),
-            mend: format!("give {NAME} a smaller uid, or set portacl_enable=NO; then run this again"),
-        });
-    }
-    let mut access = PortAccess::default();
+/// An id is larger than the script takes, or a variable cannot be read.
+pub(super) fn plan(host: &dyn Observe, edit: &RuleEdit, access: &mut PortAccess) -> Result<Vec<Step>, Refusal> {
     access.warnings.push(
-        "portacl-rc is enabled and owns the mac_portacl rules: the rules for gotosocial go into its rc.conf variables"
+        "portacl-rc is enabled and owns the mac_portacl rules: what is changed goes into its rc.conf variables"
             .to_owned(),
     );
-    let words: Vec<String> = ports.iter().map(u16::to_string).collect();
-    for (variable, wanted, same) in [
-        ("portacl_users".to_owned(), vec![NAME.to_owned()], (|_| None) as fn(&str) -> Option<&'static str>),
-        (format!("portacl_user_{NAME}_tcp"), words, service_name as fn(&str) -> Option<&'static str>),
-    ] {
-        let old = host.rc_variable(&variable)?.unwrap_or_default();
-        let mut list: Vec<&str> = old.split_whitespace().collect();
-        for word in &wanted {
-            if !list.iter().any(|there| *there == word || Some(*there) == same(word)) {
-                list.push(word);
-            }
-        }
-        let value = list.join(" ");
-        if value.split_whitespace().ne(old.split_whitespace()) {
-            access.steps.push(Step::new("port-access", Action::Set, Change::RcVariable { name: variable, value }));
-        }
+    let mut variables = Variables { host, names: HostNames::new(host)?, values: Vec::new() };
+    for rule in edit.revoked() {
+        variables.revoke(*rule)?;
     }
-    Ok(access)
+    for rule in edit.granted() {
+        variables.grant(*rule)?;
+    }
+    variables.steps()
 }
 
-/// The name under which an administrator may have entered the port already.
-fn service_name(port: &str) -> Option<&'static str> {
-    match port {
-        "80" => Some("http"),
-        "443" => Some("https"),
-        _ => None,
+/// The variables that are to change, in the order in which they were touched.
+struct Variables<'a> {
+    host: &'a dyn Observe,
+    names: HostNames<'a>,
+    values: Vec<(String, String)>,
+}
+
+impl Variables<'_> {
+    fn get(&self, name: &str) -> Result<String, HostError> {
+        match self.values.iter().find(|(there, _)| there == name) {
+            Some((_, value)) => Ok(value.clone()),
+            None => Ok(self.host.rc_variable(name)?.unwrap_or_default()),
+        }
     }
+
+    fn set(&mut self, name: &str, value: String) {
+        match self.values.iter_mut().find(|(there, _)| there == name) {
+            Some((_, old)) => *old = value,
+            None => self.values.push((name.to_owned(), value)),
+        }
+    }
+
+    fn grant(&mut self, rule: Rule) -> Result<(), Refusal> {
+        let (Subject::Uid(id) | Subject::Gid(id)) = rule.subject;
+        if id > LARGEST_ID {
+            return Err(Refusal::PortaclSetting {
+                what: format!("portacl-rc leaves out rules for ids above {LARGEST_ID}, and this one is {id}"),
+                mend: "give the account a smaller id, or set portacl_enable=NO; then run this again".to_owned(),
+            });
+        }
+        let Some(name) = account_of(self.host, rule.subject)? else {
+            let old = self.get(ADDITIONAL)?;
+            let new = portacl::with_rules(&old, &[rule])?;
+            self.set(ADDITIONAL, new);
+            return Ok(());
+        };
+        let users = with_word(&self.get(USERS)?, &name, |word| word == name);
+        self.set(USERS, users);
+        let variable = ports_variable(&name, rule.protocol);
+        let port = rule.port.to_string();
+        let ports = with_word(&self.get(&variable)?, &port, |word| self.is_port(word, rule));
+        self.set(&variable, ports);
+        Ok(())
+    }
+
+    fn revoke(&mut self, rule: Rule) -> Result<(), Refusal> {
+        let old = self.get(ADDITIONAL)?;
+        let new = portacl::without_rules(&old, &[rule])?;
+        self.set(ADDITIONAL, new);
+        let Some(name) = account_of(self.host, rule.subject)? else { return Ok(()) };
+        let variable = ports_variable(&name, rule.protocol);
+        let ports = without_words(&self.get(&variable)?, |word| self.is_port(word, rule));
+        self.set(&variable, ports);
+        let mut empty = true;
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            empty &= self.get(&ports_variable(&name, protocol))?.trim().is_empty();
+        }
+        if empty {
+            let users = without_words(&self.get(USERS)?, |word| word == name);
+            self.set(USERS, users);
+        }
+        Ok(())
+    }
+
+    /// Whether a word of `portacl_user_NAME_…` stands for the rule's port: its number, or a name of services(5).
+    fn is_port(&self, word: &str, rule: Rule) -> bool {
+        word.parse() == Ok(rule.port) || self.names.port(word, rule.protocol) == Some(rule.port)
+    }
+
+    fn steps(self) -> Result<Vec<Step>, Refusal> {
+        let mut steps = Vec::new();
+        for (name, value) in self.values {
+            let old = self.host.rc_variable(&name)?.unwrap_or_default();
+            if value.split_whitespace().ne(old.split_whitespace()) {
+                steps.push(Step::new("port-access", Action::Set, Change::RcVariable { name, value }));
+            }
+        }
+        Ok(steps)
+    }
+}
+
+fn ports_variable(name: &str, protocol: Protocol) -> String {
+    format!("portacl_user_{name}_{protocol}")
+}
+
+/// The name of the account, where it can be part of a shell variable. The one that this program is about to make has its name
+/// beforehand. A group never has: portacl-rc takes a group's name for that of a user.
+fn account_of(host: &dyn Observe, subject: Subject) -> Result<Option<String>, HostError> {
+    let Subject::Uid(uid) = subject else { return Ok(None) };
+    let name = match host.user_by_id(uid)? {
+        Some(user) => user.name,
+        None if uid == account::ID => account::NAME.to_owned(),
+        None => return Ok(None),
+    };
+    let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    Ok(fits.then_some(name))
+}
+
+fn with_word(list: &str, word: &str, is_there: impl Fn(&str) -> bool) -> String {
+    let mut words: Vec<&str> = list.split_whitespace().collect();
+    if !words.iter().any(|there| is_there(there)) {
+        words.push(word);
+    }
+    words.join(" ")
+}
+
+fn without_words(list: &str, goes: impl Fn(&str) -> bool) -> String {
+    list.split_whitespace().filter(|word| !goes(word)).collect::<Vec<_>>().join(" ")
 }

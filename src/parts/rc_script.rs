@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::Refusal;
 use super::managed_file::{self, ManagedFile, Planned};
+use super::{Refusal, service};
+use crate::change::Step;
 use crate::host::{Observe, Owner};
 
 /// Name of the service.
@@ -29,12 +30,20 @@ pub fn plan(host: &dyn Observe) -> Result<Planned, Refusal> {
 ///
 /// # Errors
 /// See [`managed_file::plan`].
-pub fn plan_guards(host: &dyn Observe) -> Result<Vec<crate::change::Step>, Refusal> {
+pub fn plan_guards(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
     let mut steps = Vec::new();
     for guard in &SCRIPTS[1..] {
         steps.extend(script(host, "port-access", *guard)?.steps);
     }
     Ok(steps)
+}
+
+/// Plans the rc.conf(5) variable that switches both guards on.
+///
+/// # Errors
+/// It cannot be read.
+pub fn enable_guards(host: &dyn Observe, part: &'static str) -> Result<Option<Step>, Refusal> {
+    service::variable(host, part, &format!("{}_enable", GUARDS[0]), "YES")
 }
 
 fn script(host: &dyn Observe, part: &'static str, (name, text): (&str, &str)) -> Result<Planned, Refusal> {

@@ -90,7 +90,7 @@ pub enum Refusal {
     /// Inside a jail the host has to do it.
     #[error(
         "this is a jail, and mac_portacl belongs to its host. On the host, as root, run:\n\n{commands}\n\
-         (where /etc/sysctl.conf sets one of the two already, change that line instead), and then run this again in the jail"
+         (where /etc/sysctl.conf sets one of the two already, change that line instead). Then run this again in the jail"
     )]
     JailHost {
         /// What to run on the host, a line each.
@@ -148,7 +148,19 @@ pub enum Refusal {
         /// What is asked for now.
         wanted: String,
     },
+    /// `portacl lint` would find something afterwards that it does not find now.
+    #[error("`gts-bootstrap portacl lint` would complain of that:\n{}\nNothing was changed", flagged(findings))]
+    Flagged {
+        /// What it would find.
+        findings: Vec<portacl::Finding>,
+    },
     /// The rule language refused.
     #[error(transparent)]
     Portacl(#[from] portacl::MergeError),
+}
+
+fn flagged(findings: &[portacl::Finding]) -> String {
+    let lines: Vec<String> =
+        findings.iter().map(|found| format!("  {}: {}. {}", found.subject, found.what, found.why)).collect();
+    lines.join("\n")
 }

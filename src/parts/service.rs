@@ -52,19 +52,30 @@ pub fn environment(layout: &Layout) -> Vec<(String, String)> {
 /// They cannot be read.
 pub fn variables(host: &dyn Observe, direct: bool, guard: bool) -> Result<Vec<Step>, Refusal> {
     let yes = |on: bool| if on { "YES" } else { "NO" };
-    let mut wanted = vec![("gotosocial_enable".to_owned(), "YES"), ("gotosocial_direct".to_owned(), yes(direct))];
-    if guard {
-        wanted.push((format!("{}_enable", rc_script::GUARDS[0]), "YES"));
-    }
     let mut steps = Vec::new();
-    for (name, value) in wanted {
-        let now = host.rc_variable(&name)?;
-        if now.as_deref().is_none_or(|now| !now.eq_ignore_ascii_case(value)) {
-            let change = Change::RcVariable { name, value: value.to_owned() };
-            steps.push(Step::new("service", Action::Set, change));
-        }
+    for (name, value) in [("gotosocial_enable", "YES"), ("gotosocial_direct", yes(direct))] {
+        steps.extend(variable(host, "service", name, value)?);
+    }
+    if guard {
+        steps.extend(rc_script::enable_guards(host, "service")?);
     }
     Ok(steps)
+}
+
+/// Plans one rc.conf(5) variable.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn variable(
+    host: &dyn Observe,
+    part: &'static str,
+    name: &str,
+    value: &str,
+) -> Result<Option<Step>, Refusal> {
+    let now = host.rc_variable(name)?;
+    let differs = now.as_deref().is_none_or(|now| !now.eq_ignore_ascii_case(value));
+    let change = || Change::RcVariable { name: name.to_owned(), value: value.to_owned() };
+    Ok(differs.then(|| Step::new(part, Action::Set, change())))
 }
 
 /// The start.

@@ -1,4 +1,4 @@
-//! Adding our rules to a list that others write to as well, and taking them out again.
+//! Adding rules to a list that others write to as well, and taking them out again.
 //!
 //! One write to `security.mac.portacl.rules` replaces the whole list. So every change starts from the list that is
 //! there, and keeps what others wrote byte for byte, however oddly it is spelt.
@@ -78,16 +78,26 @@ pub fn with_rules(existing_kernel_text: &str, wanted: &[Rule]) -> Result<String,
     Ok(text)
 }
 
-/// The list without our rules: every element spelt exactly as we spell one of `ours` is taken out, everything else
-/// stays as and where it is. A rule that means the same in another spelling is somebody else's and stays.
-#[must_use]
-pub fn without_rules(existing_kernel_text: &str, ours: &[Rule]) -> String {
-    let ours: Vec<String> = ours.iter().map(Rule::to_string).collect();
-    existing_kernel_text
+/// The list without these rules, in whatever spelling and however often they stand there; everything else stays as and
+/// where it is, byte for byte.
+///
+/// # Errors
+/// [`MergeError::ExistingRefused`] if the kernel would refuse the list that is there.
+pub fn without_rules(existing_kernel_text: &str, unwanted: &[Rule]) -> Result<String, MergeError> {
+    let goes: Vec<bool> = parse_kernel(existing_kernel_text)?
+        .iter()
+        .map(|rule| rule.effective().is_some_and(|rule| unwanted.contains(&rule)))
+        .collect();
+    if !goes.contains(&true) {
+        return Ok(existing_kernel_text.to_owned());
+    }
+    let mut goes = goes.into_iter();
+    // The parser leaves out empty elements, which stay here.
+    let kept: Vec<&str> = existing_kernel_text
         .split(',')
-        .filter(|element| !ours.iter().any(|our| our == element))
-        .collect::<Vec<_>>()
-        .join(",")
+        .filter(|element| element.is_empty() || !goes.next().unwrap_or_default())
+        .collect();
+    Ok(if kept.iter().all(|element| element.is_empty()) { String::new() } else { kept.join(",") })
 }
 
 /// Whether the list fits into a line of sysctl.conf(5).
@@ -194,15 +204,19 @@ mod tests {
     }
 
     #[test]
-    fn only_our_spelling_is_taken_out() {
+    fn taken_out_is_what_means_the_same_and_nothing_else() {
         let ours = rules(OURS);
-        assert_eq!(without_rules(OURS, &ours), "");
+        let without = |list: &str| without_rules(list, &ours).unwrap();
+        assert_eq!(without(OURS), "");
         assert_eq!(
-            without_rules("uid:1:tcp:1,uid:209:tcp:80,,uid:+209:tcp:80,uid:209:tcp:443,uid:209:tcp:4433", &ours),
-            "uid:1:tcp:1,,uid:+209:tcp:80,uid:209:tcp:4433"
+            without("uid:1:tcp:1,uid:209:tcp:80,,uid: +209:tcp:65616,uid:209:tcp:443,uid:209:tcp:4433"),
+            "uid:1:tcp:1,,uid:209:tcp:4433"
         );
-        assert_eq!(without_rules("gts:80,,", &ours), "gts:80,,");
-        assert_eq!(without_rules("", &ours), "");
+        assert_eq!(without(",uid:209:tcp:80,,"), "", "nothing is left to be kept");
+        for untouched in ["", ",,", "gid:209:tcp:80,,", "uid:209:udp:80", "uid:4294967505:tcp:80"] {
+            assert_eq!(without(untouched), untouched);
+        }
+        assert!(matches!(without_rules("gts:80", &ours), Err(MergeError::ExistingRefused(_))));
     }
 
     proptest! {
@@ -239,11 +253,11 @@ mod tests {
             let Ok(before) = parse_kernel(&existing) else { return Ok(()) };
             let added: Vec<Rule> = wanted
                 .into_iter()
-                .filter(|rule| before.iter().all(|kernel| kernel.text != rule.to_string()))
+                .filter(|rule| before.iter().all(|kernel| kernel.effective() != Some(*rule)))
                 .collect();
-            let text = without_rules(&with_rules(&existing, &added).unwrap(), &added);
-            prop_assert_eq!(parse_kernel(&text).unwrap(), before);
-            if !existing.ends_with(',') {
+            let text = without_rules(&with_rules(&existing, &added).unwrap(), &added).unwrap();
+            prop_assert_eq!(&parse_kernel(&text).unwrap(), &before);
+            if !existing.ends_with(',') && !before.is_empty() {
                 prop_assert_eq!(text, existing);
             }
         }

@@ -31,6 +31,16 @@ pub(super) fn group_by_id(gid: u32) -> Option<Group> {
     users::get_group_by_gid(gid).as_ref().map(described_group)
 }
 
+/// The groups of a user: its primary one first, then those that list it. A gid without an entry of its own in the group
+/// database is left out, but for the primary one.
+pub(super) fn groups_of(name: &str) -> Vec<u32> {
+    let Some(user) = users::get_user_by_name(name) else { return Vec::new() };
+    let primary = user.primary_group_id();
+    let others = users::get_user_groups(name, primary).unwrap_or_default();
+    let others = others.iter().map(users::Group::gid).filter(|gid| *gid != primary);
+    std::iter::once(primary).chain(others).collect()
+}
+
 fn described_user(user: &users::User) -> User {
     User {
         name: user.name().to_string_lossy().into_owned(),
@@ -89,6 +99,8 @@ mod tests {
         assert_eq!(user_by_id(0).unwrap().uid, 0);
         let group_of_root = group_by_id(0).unwrap();
         assert_eq!(group(&group_of_root.name), Some(group_of_root));
+        assert!(groups_of("root").contains(&root.gid));
+        assert_eq!(groups_of("no-such-user-here"), Vec::<u32>::new());
         assert_eq!(user("no\0such"), None);
         assert_eq!(user("no-such-user-here"), None);
         assert_eq!(group("no-such-group-here"), None);

@@ -20,6 +20,7 @@ use nix::sys::socket::{
 use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgid, setgroups, setuid};
 
 use crate::host::{BindOutcome, BindProbe, Family, HostError};
+use crate::portacl::Protocol;
 
 /// The hidden first argument that makes this program the child of a bind probe.
 pub const BIND_PROBE_ARGUMENT: &str = "bind-probe-child";
@@ -47,7 +48,7 @@ fn ask(program: &Path, first: &[&str], probe: &BindProbe) -> Result<(String, Out
     Ok((command, output))
 }
 
-/// The child's arguments after the hidden one: uid, gid, groups, family, port.
+/// The child's arguments after the hidden one: uid, gid, groups, family, protocol, port.
 fn arguments(probe: &BindProbe) -> Vec<String> {
     let groups: Vec<String> = probe.groups.iter().map(u32::to_string).collect();
     let family = match probe.family {
@@ -59,12 +60,13 @@ fn arguments(probe: &BindProbe) -> Vec<String> {
         probe.gid.to_string(),
         format!("groups={}", groups.join(",")),
         family.to_owned(),
+        probe.protocol.to_string(),
         probe.port.to_string(),
     ]
 }
 
 fn parsed(arguments: &[String]) -> Option<BindProbe> {
-    let [uid, gid, groups, family, port] = arguments else { return None };
+    let [uid, gid, groups, family, protocol, port] = arguments else { return None };
     let groups = match groups.strip_prefix("groups=")? {
         "" => Vec::new(),
         list => list.split(',').map(str::parse).collect::<Result<_, _>>().ok()?,
@@ -74,7 +76,13 @@ fn parsed(arguments: &[String]) -> Option<BindProbe> {
         "6" => Family::V6,
         _ => return None,
     };
-    Some(BindProbe { uid: uid.parse().ok()?, gid: gid.parse().ok()?, groups, family, port: port.parse().ok()? })
+    let protocol = match protocol.as_str() {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        _ => return None,
+    };
+    let (uid, gid, port) = (uid.parse().ok()?, gid.parse().ok()?, port.parse().ok()?);
+    Some(BindProbe { uid, gid, groups, family, protocol, port })
 }
 
 /// What the child's one line says.
@@ -173,7 +181,11 @@ fn take_on_ids(probe: &BindProbe) -> Result<(), Unable> {
 }
 
 fn try_to_bind(probe: &BindProbe) -> Result<(), Errno> {
-    let new_socket = |family| socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
+    let kind = match probe.protocol {
+        Protocol::Tcp => SockType::Stream,
+        Protocol::Udp => SockType::Datagram,
+    };
+    let new_socket = |family| socket(family, kind, SockFlag::SOCK_CLOEXEC, None);
     match probe.family {
         Family::V4 => {
             let socket = new_socket(AddressFamily::Inet)?;
@@ -201,7 +213,8 @@ mod tests {
     const NOBODY: u32 = 65534;
 
     fn probe(family: Family, port: u16) -> BindProbe {
-        BindProbe { uid: NOBODY, gid: NOBODY, groups: vec![8080, 9090], family, port }
+        let groups = vec![8080, 9090];
+        BindProbe { uid: NOBODY, gid: NOBODY, groups, family, protocol: Protocol::Tcp, port }
     }
 
     /// Where the tests are the program itself, this is its `main`.
@@ -239,6 +252,8 @@ mod tests {
         let taken = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         assert_eq!(run_here(&probe(Family::V4, port)).unwrap(), BindOutcome::InUse);
+        let datagrams = BindProbe { protocol: Protocol::Udp, ..probe(Family::V4, port) };
+        assert_eq!(run_here(&datagrams).unwrap(), BindOutcome::Bound, "a port of TCP is another one than that of UDP");
         drop(taken);
         assert_eq!(run_here(&probe(Family::V4, port)).unwrap(), BindOutcome::Bound);
         let six = run_here(&probe(Family::V6, port)).unwrap();
@@ -254,7 +269,7 @@ mod tests {
         }
         let _turn = StandIns::new();
         assert_eq!(run_here(&probe(Family::V4, 1)).unwrap(), BindOutcome::Reserved);
-        let root = BindProbe { uid: 0, gid: 0, groups: Vec::new(), family: Family::V4, port: 1 };
+        let root = BindProbe { uid: 0, gid: 0, groups: Vec::new(), ..probe(Family::V4, 1) };
         assert!(run_here(&root).unwrap().permitted());
     }
 
@@ -262,12 +277,27 @@ mod tests {
     fn arguments_come_back_as_they_went() {
         for probe in [
             probe(Family::V6, 443),
-            BindProbe { uid: 0, gid: 4_294_967_294, groups: Vec::new(), family: Family::V4, port: 65535 },
+            BindProbe {
+                uid: 0,
+                gid: 4_294_967_294,
+                groups: Vec::new(),
+                protocol: Protocol::Udp,
+                ..probe(Family::V4, 65535)
+            },
         ] {
             assert_eq!(parsed(&arguments(&probe)), Some(probe));
         }
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        for wrong in ["", "1 2 groups= 4", "x 2 groups= 4 80", "1 2 3 4 80", "1 2 groups=x 4 80", "1 2 groups= 5 80"] {
+        for wrong in [
+            "",
+            "1 2 groups= 4 tcp",
+            "1 2 groups= 4 80",
+            "x 2 groups= 4 tcp 80",
+            "1 2 3 4 tcp 80",
+            "1 2 groups=x 4 tcp 80",
+            "1 2 groups= 5 tcp 80",
+            "1 2 groups= 4 sctp 80",
+        ] {
             assert_eq!(parsed(&words(wrong)), None, "{wrong}");
             assert_eq!(bind_probe_child(&words(wrong)), ExitCode::FAILURE);
         }

@@ -109,6 +109,10 @@ impl Observe for FreeBsd {
         Ok(accounts::group_by_id(gid))
     }
 
+    fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError> {
+        Ok(accounts::groups_of(user))
+    }
+
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
         modules::loaded(&self.commands, name)
     }

@@ -160,6 +160,15 @@ impl Observe for Rehearsal {
         Ok(accounts::groups(&self.machine.borrow())?.into_iter().find(|group| group.gid == gid))
     }
 
+    fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError> {
+        let machine = self.machine.borrow();
+        let Some(primary) = accounts::users(&machine)?.into_iter().find(|there| there.name == user) else {
+            return Ok(Vec::new());
+        };
+        let others = accounts::supplementary_groups(&machine, user)?.into_iter().filter(|gid| *gid != primary.gid);
+        Ok(std::iter::once(primary.gid).chain(others).collect())
+    }
+
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
         Ok(self.machine.borrow().model.modules.contains(name))
     }

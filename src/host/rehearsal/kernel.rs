@@ -220,10 +220,9 @@ fn policy(model: &Model) -> Policy {
     }
 }
 
-/// Whether a user may bind a TCP port, whoever may have it already. Root has the privilege in a jail, too.
-pub(super) fn verdict(model: &Model, uid: u32, groups: &[u32], port: u16) -> Verdict {
-    let request = Request { uid, groups, protocol: Protocol::Tcp, port, privileged: uid == 0 };
-    may_bind(&policy(model), &request)
+/// Whether a user may bind a port, whoever may have it already. Root has the privilege in a jail, too.
+pub(super) fn verdict(model: &Model, uid: u32, groups: &[u32], protocol: Protocol, port: u16) -> Verdict {
+    may_bind(&policy(model), &Request { uid, groups, protocol, port, privileged: uid == 0 })
 }
 
 /// What bind(2) on the wildcard address says.
@@ -232,7 +231,7 @@ pub(super) fn bind(model: &Model, probe: &BindProbe) -> BindOutcome {
         return BindOutcome::NoAddress;
     }
     let groups: Vec<u32> = [probe.gid].into_iter().chain(probe.groups.iter().copied()).collect();
-    match verdict(model, probe.uid, &groups, probe.port).errno {
+    match verdict(model, probe.uid, &groups, probe.protocol, probe.port).errno {
         Some(Errno::Eperm) => BindOutcome::NoRule,
         Some(Errno::Eacces) => BindOutcome::Reserved,
         None if taken(model, probe) => BindOutcome::InUse,
@@ -241,7 +240,9 @@ pub(super) fn bind(model: &Model, probe: &BindProbe) -> BindOutcome {
 }
 
 fn taken(model: &Model, probe: &BindProbe) -> bool {
+    // The model's listeners are all of TCP.
     probe.port != 0
+        && probe.protocol == Protocol::Tcp
         && listeners(model)
             .iter()
             .any(|there| there.port == probe.port && if probe.family == Family::V4 { there.ipv4 } else { there.ipv6 })

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use crate::portacl::Errno;
+use crate::portacl::{Errno, Protocol};
 
 use super::super::{HostError, Listener, Owner, WebAnswer, WebFailure, WebRequest};
 use super::machine::{Machine, command_failed};
@@ -275,7 +275,7 @@ pub(super) fn configure(machine: &mut Machine, command: &str, pid: u32) -> Resul
         kernel::listeners(&machine.model).into_iter().filter(|there| there.command != "nginx").collect();
     for socket in sockets(&servers, pid) {
         let shown = socket.address.map_or_else(|| "0.0.0.0".into(), |address| address.to_string());
-        let why = match kernel::verdict(&machine.model, 0, &[0], socket.port).errno {
+        let why = match kernel::verdict(&machine.model, 0, &[0], Protocol::Tcp, socket.port).errno {
             Some(Errno::Eperm) => "1: Operation not permitted",
             Some(Errno::Eacces) => "13: Permission denied",
             None if others.iter().any(|there| collide(there, &socket)) => "48: Address already in use",

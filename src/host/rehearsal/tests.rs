@@ -13,6 +13,8 @@ mod nginx;
 
 use std::path::Path;
 
+use crate::portacl::Protocol;
+
 use super::super::{
     BindOutcome, BindProbe, Family, Group, Host, HostError, Invocation, Observe, Output, Owner, ServiceAction, User,
 };
@@ -111,7 +113,7 @@ impl Fresh {
     }
 
     fn bind_with(&self, uid: u32, gid: u32, groups: &[u32], port: u16, family: Family) -> BindOutcome {
-        self.bind(&BindProbe { uid, gid, groups: groups.to_vec(), family, port }).unwrap()
+        self.bind(&BindProbe { uid, gid, groups: groups.to_vec(), family, protocol: Protocol::Tcp, port }).unwrap()
     }
 
     fn gotosocial(&self, arguments: &[&str]) -> Output {

@@ -68,6 +68,14 @@ impl Ruleset {
             Statement::Implied(_) => None,
         })
     }
+
+    /// The lines that say what follows by itself, in order.
+    pub fn implied(&self) -> impl Iterator<Item = &ImpliedStatement> {
+        self.statements.iter().filter_map(|statement| match statement {
+            Statement::Rule(_) => None,
+            Statement::Implied(implied) => Some(implied),
+        })
+    }
 }
 
 /// Reads rules in the readable form.

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{BindOutcome, BindProbe, Entry, Family, Host, Jail, Owner, ServiceState, this_machine};
+use gts_bootstrap::portacl::Protocol;
 
 use super::arguments::Arguments;
 use super::outcome::Outcome;
@@ -165,7 +166,7 @@ impl Bench {
 
     /// Tries a bind as a user.
     pub fn bind(&self, uid: u32, port: u16, family: Family) -> Result<BindOutcome, String> {
-        let probe = BindProbe { uid, gid: uid, groups: Vec::new(), family, port };
+        let probe = BindProbe { uid, gid: uid, groups: Vec::new(), family, protocol: Protocol::Tcp, port };
         self.host()?.bind(&probe).map_err(|error| error.to_string())
     }
 

@@ -1,0 +1,179 @@
+//! May a user bind a port? What the rules predict, in words, and what the kernel says when it is tried.
+
+use serde::Serialize;
+
+use super::bind;
+use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe};
+use crate::portacl::{Decision, Errno, KernelRule, Names, Protocol, Request, State, Verdict, may_bind};
+
+/// The group of nobody, for an id that has no account.
+const NOBODY: u32 = 65534;
+
+/// Who wants to bind what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The user.
+    pub uid: u32,
+    /// Its groups, the primary one first.
+    pub groups: Vec<u32>,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The port.
+    pub port: u16,
+}
+
+impl Question {
+    /// The try that answers it.
+    #[must_use]
+    pub fn probe(&self, family: Family) -> BindProbe {
+        BindProbe {
+            uid: self.uid,
+            gid: self.groups.first().copied().unwrap_or(NOBODY),
+            groups: self.groups.clone(),
+            family,
+            protocol: self.protocol,
+            port: self.port,
+        }
+    }
+}
+
+/// One try with the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trial {
+    /// `tcp4`, `udp6`, …
+    pub family: String,
+    /// What bind(2) said, in words.
+    pub outcome: String,
+    /// Whether that is what was predicted; `None` where the host has no such address.
+    pub agrees: Option<bool>,
+}
+
+/// The groups of a user, the primary one first. An id without an account has none but that of nobody.
+///
+/// # Errors
+/// The databases cannot be read.
+pub fn groups_of(host: &dyn Observe, uid: u32) -> Result<Vec<u32>, HostError> {
+    match host.user_by_id(uid)? {
+        Some(user) => host.groups_of(&user.name),
+        None => Ok(vec![NOBODY]),
+    }
+}
+
+/// What the rules predict.
+#[must_use]
+pub fn verdict(state: &State, question: &Question) -> Verdict {
+    let Question { uid, groups, protocol, port } = question;
+    may_bind(&state.policy, &Request { uid: *uid, groups, protocol: *protocol, port: *port, privileged: *uid == 0 })
+}
+
+/// The rule that decided, if one did.
+#[must_use]
+pub fn rule<'a>(state: &'a State, verdict: &Verdict) -> Option<&'a KernelRule> {
+    match verdict.decided_by {
+        Decision::Rule { index } => state.policy.rules.get(index),
+        _ => None,
+    }
+}
+
+/// What decided, as a word for other programs.
+#[must_use]
+pub fn code(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Rule { .. } => "rule",
+        Decision::ReservedRange => "reserved-range",
+        Decision::Privilege => "privilege",
+        Decision::OrdinaryPort => "ordinary-port",
+        Decision::AbovePortHigh => "above-port-high",
+        Decision::SuserExempt => "suser-exempt",
+        Decision::NoRule => "no-rule",
+        Decision::PortZero => "port-zero",
+    }
+}
+
+/// Why it is so, with the rule or the setting that decided.
+#[must_use]
+pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn Names) -> String {
+    let policy = &state.policy;
+    let reserved = format!("net.inet.ip.portrange.reservedhigh is {}", policy.reservedhigh);
+    match verdict.decided_by {
+        Decision::Rule { index } => {
+            let text = policy.rules.get(index).map(|rule| rule.text.as_str()).unwrap_or_default();
+            format!("rule {}, {text}", index + 1)
+        }
+        Decision::ReservedRange if policy.loaded && policy.enabled != 0 => {
+            let rule = policy.rules.iter().any(|rule| rule.protocol == question.protocol && rule.port == question.port);
+            let passed = if rule { "mac_portacl has no objection, but" } else { "" };
+            format!("{passed} the port is reserved for root: {reserved}").trim_start().to_owned()
+        }
+        Decision::ReservedRange => {
+            format!("the port is reserved for root: {reserved}, and mac_portacl is not in force")
+        }
+        Decision::Privilege => format!("root may bind reserved ports ({reserved})"),
+        Decision::OrdinaryPort => {
+            let open = if question.port < 1024 { ", so ANY user may bind it" } else { "" };
+            format!("mac_portacl is not in force, and the port is not reserved: {reserved}{open}")
+        }
+        Decision::AbovePortHigh => {
+            format!("security.mac.portacl.port_high is {}, and above it anybody may", policy.port_high)
+        }
+        Decision::SuserExempt => "no rule is needed by root: security.mac.portacl.suser_exempt is 1".to_owned(),
+        Decision::NoRule if question.uid == 0 => {
+            "no rule allows it, and security.mac.portacl.suser_exempt is 0, so that root needs one, too".to_owned()
+        }
+        Decision::NoRule => {
+            let port = names.service(question.port, question.protocol);
+            let port = port.map_or_else(|| question.port.to_string(), |name| format!("{} ({name})", question.port));
+            format!("no mac_portacl rule allows {} port {port}", question.protocol)
+        }
+        Decision::PortZero => "port 0 asks for any free port".to_owned(),
+    }
+}
+
+/// Tries it with the kernel, as that user, over IPv4 and IPv6.
+///
+/// # Errors
+/// A probe could not be run: without root, for example.
+pub fn prove(host: &dyn Observe, question: &Question, predicted: &Verdict) -> Result<Vec<Trial>, HostError> {
+    let mut trials = Vec::new();
+    for (family, digit) in [(Family::V4, 4), (Family::V6, 6)] {
+        let outcome = host.bind(&question.probe(family))?;
+        let family = format!("{}{digit}", question.protocol);
+        trials.push(Trial { family, outcome: bind::in_words(outcome), agrees: agrees(outcome, predicted) });
+    }
+    Ok(trials)
+}
+
+/// Whether the kernel did what was predicted, errno and all.
+fn agrees(outcome: BindOutcome, predicted: &Verdict) -> Option<bool> {
+    let said = match outcome {
+        BindOutcome::NoAddress => return None,
+        BindOutcome::Bound | BindOutcome::InUse => None,
+        BindOutcome::NoRule => Some(Errno::Eperm),
+        BindOutcome::Reserved => Some(Errno::Eacces),
+        BindOutcome::Other(_) => return Some(false),
+    };
+    Some(said == predicted.errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_errno_has_to_be_the_one_that_was_predicted() {
+        let verdict = |errno: Option<Errno>| Verdict { allowed: errno.is_none(), errno, decided_by: Decision::NoRule };
+        for (outcome, errno, expected) in [
+            (BindOutcome::Bound, None, Some(true)),
+            (BindOutcome::InUse, None, Some(true)),
+            (BindOutcome::Bound, Some(Errno::Eperm), Some(false)),
+            (BindOutcome::NoRule, Some(Errno::Eperm), Some(true)),
+            (BindOutcome::NoRule, Some(Errno::Eacces), Some(false)),
+            (BindOutcome::Reserved, Some(Errno::Eacces), Some(true)),
+            (BindOutcome::Reserved, None, Some(false)),
+            (BindOutcome::Other(12), None, Some(false)),
+            (BindOutcome::NoAddress, None, None),
+        ] {
+            assert_eq!(agrees(outcome, &verdict(errno)), expected, "{outcome:?} {errno:?}");
+        }
+    }
+}

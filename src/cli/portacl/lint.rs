@@ -1,0 +1,64 @@
+//! `portacl lint`: rules and settings that do not do what they seem to.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::Global;
+use crate::cli::exit::Exit;
+use crate::cli::open::Opened;
+use crate::cli::report::{Report, wrap};
+use crate::cli::screen::{Level, Screen, Tone};
+use crate::cli::transaction::Stop;
+use crate::parts::rule_change;
+use crate::portacl::{Finding, Severity};
+
+/// What `portacl lint` takes: nothing of its own.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Arguments {}
+
+/// Runs `portacl lint`.
+#[must_use]
+pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Exit {
+    let mut report = Report::new("portacl lint");
+    match findings(global, &mut report) {
+        Ok(found) => {
+            show(screen, &found);
+            report.finish(screen, if found.is_empty() { Exit::Done } else { Exit::Check })
+        }
+        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+    }
+}
+
+fn findings(global: &Global, report: &mut Report) -> Result<Vec<Finding>, Stop> {
+    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let found = rule_change::findings(opened.host().observe())?;
+    report.add("findings", json!(found));
+    Ok(found)
+}
+
+fn show(screen: &Screen, found: &[Finding]) {
+    if found.is_empty() {
+        screen
+            .line(&screen.paint(Tone::Good, "Nothing found: every rule does what it seems to, now and after a boot."));
+    }
+    for finding in found {
+        for line in lines(screen, finding) {
+            screen.line_at(Level::Quiet, &line);
+        }
+    }
+}
+
+/// One finding: what, why, and how to mend it.
+fn lines(screen: &Screen, finding: &Finding) -> [String; 3] {
+    let (word, tone) = match finding.severity {
+        Severity::Alarm => ("ALARM", Tone::Alarm),
+        Severity::Error => ("error", Tone::Bad),
+        Severity::Warning => ("warn ", Tone::Caution),
+    };
+    let what = wrap(&format!("{}: {}", finding.subject, finding.what), 6);
+    [
+        format!("{} {}", screen.paint(tone, word), screen.paint(Tone::Heading, &what)),
+        format!("      {}", wrap(&format!("why:  {}", finding.why), 12)),
+        format!("      {}", wrap(&format!("mend: {}", finding.mend), 12)),
+    ]
+}

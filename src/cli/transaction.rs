@@ -1,0 +1,203 @@
+//! What every command does that changes the host: settle an interrupted run, ask for consent, plan again under the lock,
+//! apply, and tell what became of it.
+
+use std::io::IsTerminal;
+
+use super::dialogue::{self, Consent};
+use super::exit::Exit;
+use super::progress::Progress;
+use super::report::{self, Changed, Report, wrap};
+use super::screen::{Screen, Tone};
+use crate::change::{Aftermath, Executor, Plan, journal, store};
+use crate::host::{Host, HostError};
+use crate::release;
+
+/// Why the command ends early: the exit code and the message.
+#[derive(Debug)]
+pub(super) struct Stop {
+    pub(super) exit: Exit,
+    pub(super) why: String,
+}
+
+impl Stop {
+    pub(super) fn new(exit: Exit, why: impl Into<String>) -> Self {
+        Self { exit, why: why.into() }
+    }
+
+    /// Failed before anything was changed.
+    pub(super) fn failed(error: impl std::fmt::Display) -> Self {
+        Self::new(Exit::Failed, error.to_string())
+    }
+}
+
+impl From<HostError> for Stop {
+    fn from(error: HostError) -> Self {
+        Self::failed(error)
+    }
+}
+
+/// One run of a command that changes the host.
+pub(super) struct Transaction<'a> {
+    /// The command as it is typed, for the journal and the lock.
+    pub(super) command: &'static str,
+    /// The host.
+    pub(super) host: &'a dyn Host,
+    /// Where people read.
+    pub(super) screen: &'a Screen,
+    /// `--yes`.
+    pub(super) yes: bool,
+    /// `--plan`.
+    pub(super) plan_only: bool,
+}
+
+impl Transaction<'_> {
+    /// Whether somebody can be asked.
+    pub(super) fn interactive(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !self.yes
+    }
+
+    /// Settles what a run that was cut off left behind.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or another run holds the lock.
+    pub(super) fn settle(&self) -> Result<(), Stop> {
+        let host = self.host;
+        // Only root can look.
+        if host.system()?.euid != 0 || host.entry(&journal::path())?.is_none() {
+            return Ok(());
+        }
+        if self.plan_only || !(self.yes || self.interactive()) {
+            self.screen
+                .attention("An earlier run was cut off. The next run that changes something settles that first.");
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        if let Some(settled) = journal::settle(host)? {
+            let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
+            let next = if settled.command == self.command {
+                "and this run goes on from there".to_owned()
+            } else {
+                format!("run `gts-bootstrap {}` again to finish it", settled.command)
+            };
+            self.screen.attention(&format!(
+                "An earlier `{}` was cut off; taken back: {undone}. What it had finished stays, {next}.",
+                settled.command
+            ));
+            for left in settled.left {
+                self.screen.error(&format!("could not be taken back: {left}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> Result<Box<dyn std::any::Any>, Stop> {
+        store::folder(self.host, "receipts")?;
+        Ok(self.host.lock(&store::lock(), self.command)?)
+    }
+
+    /// Shows the plan's steps, warnings and reasons for a reboot, and enters them into the report.
+    pub(super) fn show(&self, plan: &Plan, heading: &str, nothing: &str, report: &mut Report) {
+        report.reboot_required = !plan.reboot.is_empty();
+        report.changes = plan.steps.iter().map(Changed::from).collect();
+        let screen = self.screen;
+        if plan.is_empty() {
+            screen.line(nothing);
+        } else {
+            screen.line(&screen.paint(Tone::Heading, &format!("{heading}, {}", changes(plan.steps.len()))));
+            report::show_plan(screen, self.host.observe(), plan);
+        }
+        for warning in &plan.warnings {
+            screen.attention(&wrap(&format!("{} {warning}", screen.paint(Tone::Caution, "warning:")), 2));
+        }
+        for reason in &plan.reboot {
+            screen.attention(&wrap(&format!("{} {reason}", screen.paint(Tone::Caution, "reboot needed:")), 2));
+        }
+    }
+
+    /// Has the plan agreed to.
+    ///
+    /// # Errors
+    /// Somebody said no, or nobody can be asked.
+    pub(super) fn consent(&self, plan: &Plan, explanation: &[String]) -> Result<(), Stop> {
+        if self.yes {
+            return Ok(());
+        }
+        let not_confirmed = |why: String| Err(Stop::new(Exit::NotConfirmed, why));
+        if !self.interactive() {
+            return not_confirmed(
+                "nothing was changed: there is no terminal to ask on. Add --yes to make these changes, or --plan to see them \
+                 only"
+                    .to_owned(),
+            );
+        }
+        match dialogue::consent(self.screen, self.host.observe(), plan, explanation) {
+            Ok(Consent::Yes) => Ok(()),
+            Ok(Consent::No) => not_confirmed("not confirmed; nothing was changed".to_owned()),
+            Err(error) => not_confirmed(format!("no answer could be had ({error}); nothing was changed")),
+        }
+    }
+
+    /// Applies what was shown, if a plan made now, under the lock, is the same.
+    ///
+    /// # Errors
+    /// The host has changed meanwhile, or a change failed.
+    pub(super) fn apply(
+        &self,
+        shown: &Plan,
+        again: impl FnOnce() -> Result<Plan, Stop>,
+        source: Option<&release::Source>,
+        report: &mut Report,
+    ) -> Result<(), Stop> {
+        let host = self.host;
+        let _lock = self.lock()?;
+        if host.entry(&journal::path())?.is_some() {
+            return Err(Stop::new(
+                Exit::NotConfirmed,
+                "another run was cut off since the plan was made; nothing was changed. Run this again: it settles that \
+                 first",
+            ));
+        }
+        // What was agreed to is what is done: the host may have changed while somebody was reading.
+        if again()?.steps != shown.steps {
+            return Err(Stop::new(
+                Exit::NotConfirmed,
+                "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan",
+            ));
+        }
+        let progress = Progress::new(self.screen);
+        let executor = Executor { host, source, reporter: &progress };
+        let applied = executor.apply(self.command, shown);
+        report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
+        applied.map(drop).map_err(|error| Stop::failed(format!("{error}.\n{}", told(&error.aftermath))))?;
+        self.screen.line(&self.screen.paint(Tone::Good, &format!("{} made.", changes(shown.steps.len()))));
+        Ok(())
+    }
+}
+
+fn changes(count: usize) -> String {
+    if count == 1 { "1 change".to_owned() } else { format!("{count} changes") }
+}
+
+/// What became of the changes before the one that failed.
+fn told(aftermath: &Aftermath) -> String {
+    if let Some(stands) = &aftermath.stands {
+        return format!("Nothing was taken back: {stands}.");
+    }
+    let mut text = if aftermath.left.is_empty() {
+        "Everything that had been done before was taken back; the host is as it was".to_owned()
+    } else {
+        format!(
+            "NOT everything could be taken back. What is left:\n  {}\nThe rest was taken back",
+            aftermath.left.join("\n  ")
+        )
+    };
+    if aftermath.stays.is_empty() {
+        text.push('.');
+    } else {
+        text.push_str(&format!(
+            ", but for what GoToSocial itself or somebody else has written, which stays:\n  {}",
+            aftermath.stays.join("\n  ")
+        ));
+    }
+    text
+}

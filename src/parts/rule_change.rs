@@ -1,0 +1,77 @@
+//! The plan of `portacl grant`, `revoke` and `apply`: the rules, and what has to be there for a grant to be safe.
+
+use super::host_names::HostNames;
+use super::rule_edit::RuleEdit;
+use super::{Refusal, folders, port_access, portacl_boot, rc_script};
+use crate::change::{AfterPlan, Plan};
+use crate::host::{HostError, Listener, Observe};
+use crate::portacl::{Finding, Protocol, Subject, lint};
+
+/// Plans a change of the rules. Findings of `lint` with one of the codes `tolerated` do not stand in its way.
+///
+/// # Errors
+/// The change is not possible, or `lint` would find something afterwards that it does not find now.
+pub fn plan(host: &dyn Observe, edit: &RuleEdit, tolerated: &[&str]) -> Result<Plan, Refusal> {
+    let system = host.system()?;
+    let access = port_access::plan(host, &system, edit)?;
+    let mut plan = Plan { warnings: access.warnings, reboot: access.reboot, ..Plan::default() };
+    // Whatever else comes to pass, the guard is there before anything is lowered.
+    if access.guard {
+        let guards = rc_script::plan_guards(host)?;
+        if !guards.is_empty() {
+            plan.steps.extend(folders::for_scripts(host, "port-access")?);
+        }
+        plan.steps.extend(guards);
+        plan.steps.extend(rc_script::enable_guards(host, "port-access")?);
+    }
+    plan.steps.extend(access.steps);
+    let before = findings(host)?;
+    let news: Vec<Finding> = findings(&AfterPlan::new(host, &plan))?
+        .into_iter()
+        .filter(|finding| !tolerated.contains(&finding.code))
+        .filter(|finding| !before.iter().any(|old| old.code == finding.code && old.what == finding.what))
+        .collect();
+    plan.warnings.extend(in_use(host, edit)?);
+    // What only a reboot can bring into force differs from the running kernel until then.
+    if !news.is_empty() && plan.reboot.is_empty() {
+        return Err(Refusal::Flagged { findings: news });
+    }
+    Ok(plan)
+}
+
+/// Servers that listen on a port which is about to be taken from their user.
+fn in_use(host: &dyn Observe, edit: &RuleEdit) -> Result<Vec<String>, HostError> {
+    let taken = |listener: &Listener| {
+        edit.revoked().iter().any(|rule| {
+            rule.protocol == Protocol::Tcp
+                && rule.port == listener.port
+                && listener.uid.map(Subject::Uid) == Some(rule.subject)
+        })
+    };
+    let mut warnings: Vec<String> = host
+        .listeners()?
+        .into_iter()
+        .filter(taken)
+        .map(|listener| {
+            format!(
+                "{} of the user {} listens on port {} now: it keeps the port until it ends, and cannot have it again when it \
+                 is started next",
+                listener.command, listener.user, listener.port
+            )
+        })
+        .collect();
+    warnings.dedup();
+    Ok(warnings)
+}
+
+/// What `lint` finds on a host.
+///
+/// # Errors
+/// The host could not be read.
+pub fn findings(host: &dyn Observe) -> Result<Vec<Finding>, HostError> {
+    let names = HostNames::new(host)?;
+    let now = portacl_boot::now(host)?;
+    let found = lint(Some(&now), &portacl_boot::settings(host)?, &names);
+    names.finish()?;
+    Ok(found)
+}
