@@ -10,7 +10,7 @@
 //! [`may_bind`] answers as bind(2) would, and names the rule or the gate that decided. [`with_rules`], [`without_rules`]
 //! and [`replace`] change a list without touching what others put there.
 //!
-//! For people there is the [`readable`] form, in the manner of pf: [`print`] says what is in force (a [`State`]) and what
+//! For people there is the [`readable`] form, in the manner of pf: [`print()`] says what is in force (a [`State`]) and what
 //! the next boot will change, [`parse_readable`] reads it back. What ids and ports are called, [`Names`] knows;
 //! [`Services`] reads services(5).
 //!

@@ -1,6 +1,6 @@
 //! The readable form of the rules: one line a rule, in the manner of pf's `pfctl -sr`.
 //!
-//! [`print`] says what is in force, the implied lines too, as data; [`render`] sets it out in columns;
+//! [`print()`] says what is in force, the implied lines too, as data; [`render`] sets it out in columns;
 //! [`parse_readable`] reads it, and whatever people write in that form.
 //!
 //! ```text
