@@ -125,36 +125,6 @@ fn no_certificate_authorities_is_a_warning_without_a_download() {
 }
 
 #[test]
-fn the_number_209_belongs_to_somebody_else() {
-    let machine = Machine::fresh();
-    let passwd = machine.read("/etc/passwd") + "backup:*:209:209:Backup:/nonexistent:/usr/sbin/nologin\n";
-    machine.write("/etc/passwd", &passwd);
-    let master = machine.read("/etc/master.passwd") + "backup:*:209:209::0:0:Backup:/nonexistent:/usr/sbin/nologin\n";
-    machine.write("/etc/master.passwd", &master);
-    refused(&machine, &["uid 209", "belongs to the user backup"]);
-
-    let machine = Machine::fresh();
-    machine.write("/etc/group", &(machine.read("/etc/group") + "backup:*:209:\n"));
-    refused(&machine, &["gid 209", "belongs to the group backup"]);
-}
-
-#[test]
-fn an_account_with_another_uid_is_respected() {
-    let machine = Machine::fresh();
-    let line = "gotosocial:*:1209:1300::0:0:Mine:/home/gts:/bin/sh\n";
-    machine.write("/etc/master.passwd", &(machine.read("/etc/master.passwd") + line));
-    machine.write("/etc/passwd", &(machine.read("/etc/passwd") + "gotosocial:*:1209:1300:Mine:/home/gts:/bin/sh\n"));
-    machine.write("/etc/group", &(machine.read("/etc/group") + "gts:*:1300:\n"));
-    machine.install(ANSWERS).exits(0).says("gotosocial (1209) 80 tcp4 ok");
-    assert!(machine.read("/usr/local/etc/newsyslog.conf.d/gotosocial.conf").contains("root:gts "), "its group's name");
-    let model = machine.model();
-    assert_eq!(model.sysctls["security.mac.portacl.rules"], "uid:1209:tcp:80,uid:1209:tcp:443");
-    let owner = model.owners[std::path::Path::new("/var/db/gotosocial")];
-    assert_eq!((owner.uid, owner.gid), (1209, 1300));
-    assert!(machine.read("/etc/master.passwd").contains(line), "the account itself is left as it was");
-}
-
-#[test]
 fn an_account_that_is_root_is_refused() {
     let machine = Machine::fresh();
     machine.write(
@@ -163,21 +133,6 @@ fn an_account_that_is_root_is_refused() {
     );
     machine.write("/etc/passwd", &(machine.read("/etc/passwd") + "gotosocial:*:0:0:Evil:/root:/bin/sh\n"));
     refused(&machine, &["has uid 0 here"]);
-}
-
-#[test]
-fn something_else_stands_where_our_files_belong() {
-    for (path, words) in [
-        ("/usr/local/bin/gotosocial", "/usr/local/bin/gotosocial is not a symbolic link"),
-        ("/usr/local/etc/gotosocial/config.yaml", "was not written by gts-bootstrap"),
-        ("/usr/local/etc/rc.d/gotosocial", "was not written by gts-bootstrap"),
-        ("/usr/local/libexec/gotosocial/0.19.2", "not a folder"),
-        ("/var/db/gotosocial", "/var/db/gotosocial is a file"),
-    ] {
-        let machine = Machine::fresh();
-        machine.write(path, "something else\n");
-        refused(&machine, &[words]);
-    }
 }
 
 #[test]
@@ -192,15 +147,6 @@ fn a_jail_is_told_what_its_host_has_to_do_word_for_word() {
             "sysctl net.inet.ip.portrange.reservedhigh=79",
         ],
     );
-}
-
-#[test]
-fn a_log_that_would_not_tell_of_readiness_is_refused_before_there_is_a_certificate() {
-    let machine = Machine::fresh();
-    let quiet = format!("{ANSWERS}\n[config]\nlog-level = \"warn\"\n");
-    machine.install(&quiet).exits(1).says("log-level").says("after the first installation");
-    machine.install(ANSWERS).exits(0);
-    machine.install(&quiet).exits(0);
 }
 
 #[test]

@@ -40,27 +40,6 @@ fn a_service_that_dies_is_told_with_its_log_and_everything_is_taken_back() {
 }
 
 #[test]
-fn only_what_it_reads_makes_a_restart() {
-    let machine = Machine::installed(ANSWERS);
-    let pid = |machine: &Machine| machine.model().gotosocial.unwrap().program.unwrap().pid;
-    let before = pid(&machine);
-    std::fs::remove_file(machine.path("/usr/local/etc/newsyslog.conf.d/gotosocial.conf")).unwrap();
-    machine.install(ANSWERS).exits(0).says("newsyslog.conf.d");
-    assert_eq!(pid(&machine), before);
-    machine.install(&format!("{ANSWERS}\n[config]\nlanding-page-user = \"alice\"\n")).exits(0);
-    assert_ne!(pid(&machine), before);
-}
-
-#[test]
-fn a_stopped_service_is_started_again() {
-    let machine = Machine::installed(ANSWERS);
-    machine.edit(|model| model.gotosocial = None);
-    machine.run(&["check"]).exits(3).says("gotosocial does not run").says("nobody listens on port 80");
-    machine.install(ANSWERS).exits(0).says("1 change made");
-    machine.run(&["check"]).exits(0).does_not_say("Asking for the first certificate");
-}
-
-#[test]
 fn a_certificate_authority_that_fails_is_told_in_words_and_the_installation_stands() {
     for (authority, words) in
         [(Authority::RateLimited, "rate limit"), (Authority::Unreachable, "cannot reach Let's Encrypt")]
@@ -75,20 +54,6 @@ fn a_certificate_authority_that_fails_is_told_in_words_and_the_installation_stan
         machine.edit(|model| model.authority = Authority::Issues);
         machine.run(&["check"]).exits(0).says("certificate: for social.example.org");
     }
-}
-
-#[test]
-fn checks_can_be_left_out() {
-    Machine::fresh()
-        .install_with(ANSWERS, &["--yes", "--no-check"])
-        .exits(0)
-        .does_not_say("Bind check")
-        .does_not_say("FAIL");
-}
-
-#[test]
-fn check_before_install_says_what_to_do() {
-    Machine::fresh().run(&["check"]).exits(3).says("run `gts-bootstrap install`");
 }
 
 struct Silent;

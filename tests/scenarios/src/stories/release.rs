@@ -9,8 +9,31 @@ use crate::bench::{ANSWERS, Bench, OWN_FOLDER, ensure};
 use crate::outcome::Outcome;
 use crate::snapshot::Snapshot;
 
-/// What a mirror does to an archive, or to its line in the list of digests.
-type Tampering = fn(&mut Vec<u8>, &mut String);
+/// What is wrong with the archives of a mirror, or with the list of their digests.
+#[derive(Debug, Clone, Copy)]
+enum Tampering {
+    /// The list has other digests.
+    OtherDigests,
+    /// The list has other files.
+    OtherNames,
+    /// The archives are cut in half.
+    Half,
+    /// The archives end with another byte.
+    LastByte,
+}
+
+impl Tampering {
+    /// Does it to an archive; its line for the list.
+    fn apply(self, archive: &mut Vec<u8>, name: &str) -> String {
+        match self {
+            Self::OtherDigests => return format!("{ZEROES}  {name}\n"),
+            Self::OtherNames => return format!("{}  other-{name}\n", Sha256Digest::of(archive)),
+            Self::Half => archive.truncate(archive.len() / 2),
+            Self::LastByte => archive.iter_mut().last().into_iter().for_each(|last| *last ^= 1),
+        }
+        format!("{}  {name}\n", Sha256Digest::of(archive))
+    }
+}
 
 const ZEROES: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -37,33 +60,18 @@ fn tampered_copy(from: &Path, to: &Path, how: Tampering) -> std::io::Result<()> 
             continue;
         }
         let mut archive = fs::read(from.join(&name))?;
-        let mut line = String::new();
-        how(&mut archive, &mut line);
-        if line.is_empty() {
-            line = Sha256Digest::of(&archive).to_string();
-        }
-        list += &format!("{line}  {}\n", name.to_string_lossy());
+        list += &how.apply(&mut archive, &name.to_string_lossy());
         fs::write(to.join(&name), archive)?;
     }
     fs::write(to.join("checksums.txt"), list)
 }
 
-fn half(archive: &mut Vec<u8>, _: &mut String) {
-    archive.truncate(archive.len() / 2);
-}
-
-fn last_byte(archive: &mut Vec<u8>, _: &mut String) {
-    if let Some(last) = archive.last_mut() {
-        *last ^= 1;
-    }
-}
-
 pub(super) fn bad_archives_leave_nothing(bench: &Bench) -> Result<(), String> {
     let before = Snapshot::take(bench)?.system();
     for (how, word) in [
-        ((|_, line| ZEROES.clone_into(line)) as Tampering, "SHA-256"),
-        (|_, line| *line = format!("{ZEROES}  other.tar.gz\n{ZEROES}  another.tar.gz\n# "), "checksums.txt"),
-        (half, "gotosocial_0.19.2_freebsd_"),
+        (Tampering::OtherDigests, "SHA-256"),
+        (Tampering::OtherNames, "checksums.txt"),
+        (Tampering::Half, "gotosocial_0.19.2_freebsd_"),
     ] {
         install_tampered(bench, how)?.exits(1)?.says(word)?;
         before.is_still(&Snapshot::take(bench)?.system())?;
@@ -74,9 +82,8 @@ pub(super) fn bad_archives_leave_nothing(bench: &Bench) -> Result<(), String> {
 pub(super) fn pinned_digest_must_agree(bench: &Bench) -> Result<(), String> {
     let before = Snapshot::take(bench)?.system();
     bench.install_with(ANSWERS, &["--yes", "--sha256", ZEROES])?.exits(1)?.says("0000000000000000")?;
-    let http = ["--yes"];
     bench
-        .install_from("http://127.0.0.1:9/gotosocial", ANSWERS, &http)?
+        .install_from("http://127.0.0.1:9/gotosocial", ANSWERS, &["--yes"])?
         .exits(1)?
         .says("plain http")?
         .says("pin the SHA-256")?;
@@ -92,13 +99,13 @@ pub(super) fn changed_upstream(bench: &Bench) -> Result<(), String> {
     bench.install(ANSWERS)?.exits(0)?;
     bench.remove("/usr/local/libexec/gotosocial/0.19.2")?;
     let before = Snapshot::take(bench)?;
-    let outcome = install_tampered(bench, last_byte)?.exits(1)?;
+    let outcome = install_tampered(bench, Tampering::LastByte)?.exits(1)?;
     let list = bench.mirror.join("v0.19.2");
     let other = fs::read_dir(&list).map_err(|error| format!("{}: {error}", list.display()))?.filter_map(|entry| {
         let path = entry.ok()?.path();
         let mut archive = fs::read(&path).ok().filter(|_| path.extension().is_some_and(|name| name == "gz"))?;
-        last_byte(&mut archive, &mut String::new());
-        Some(Sha256Digest::of(&archive).to_string())
+        let line = Tampering::LastByte.apply(&mut archive, "");
+        Some(line.trim_end().to_owned())
     });
     let told = other.into_iter().any(|digest| outcome.stderr.contains(&digest) || outcome.stdout.contains(&digest));
     ensure(told, format!("the digest of what is there now is not told:\n{}", outcome.stderr))?;
@@ -117,11 +124,15 @@ mod tests {
         fs::create_dir(&from).unwrap();
         fs::write(from.join("a.tar.gz"), "archive").unwrap();
         fs::write(from.join("checksums.txt"), "old").unwrap();
-        tampered_copy(&from, &to, half).unwrap();
+        tampered_copy(&from, &to, Tampering::Half).unwrap();
         assert_eq!(fs::read(to.join("a.tar.gz")).unwrap(), b"arc");
         let list = fs::read_to_string(to.join("checksums.txt")).unwrap();
         assert_eq!(list, format!("{}  a.tar.gz\n", Sha256Digest::of(b"arc")));
-        tampered_copy(&from, &to, |_, line| ZEROES.clone_into(line)).unwrap();
+        tampered_copy(&from, &to, Tampering::OtherDigests).unwrap();
         assert_eq!(fs::read_to_string(to.join("checksums.txt")).unwrap(), format!("{ZEROES}  a.tar.gz\n"));
+        tampered_copy(&from, &to, Tampering::OtherNames).unwrap();
+        assert!(fs::read_to_string(to.join("checksums.txt")).unwrap().ends_with("  other-a.tar.gz\n"));
+        tampered_copy(&from, &to, Tampering::LastByte).unwrap();
+        assert_eq!(fs::read(to.join("a.tar.gz")).unwrap(), b"archivd");
     }
 }
