@@ -77,13 +77,15 @@ impl Bench {
 
     /// The host as it is now: a rehearsal is opened anew each time, as the program changes it in a process of its own.
     pub fn host(&self) -> Result<Box<dyn Host>, String> {
-        match &self.rehearse {
+        match self.rehearsal()? {
             None => this_machine().map_err(|error| error.to_string()),
-            Some(folder) => match Rehearsal::open(folder) {
-                Ok(rehearsal) => Ok(Box::new(rehearsal)),
-                Err(error) => Err(error.to_string()),
-            },
+            Some(rehearsal) => Ok(Box::new(rehearsal)),
         }
+    }
+
+    /// The rehearsal, if it is one.
+    pub fn rehearsal(&self) -> Result<Option<Rehearsal>, String> {
+        self.rehearse.as_ref().map(Rehearsal::open).transpose().map_err(|error| error.to_string())
     }
 
     /// Where this system keeps a path of the host.

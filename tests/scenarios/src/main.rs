@@ -14,6 +14,7 @@ mod report;
 mod reset;
 mod snapshot;
 mod stories;
+mod trouble;
 
 use std::process::ExitCode;
 
