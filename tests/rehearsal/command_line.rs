@@ -18,9 +18,11 @@ fn a_folder_with_something_else_in_it_is_left_alone() {
     assert_eq!(std::fs::read_dir(&other).unwrap().count(), 1);
 }
 
-#[cfg(not(target_os = "freebsd"))]
 #[test]
 fn on_another_system_only_rehearsals_are_possible() {
+    if gts_bootstrap::host::this_machine().is_ok() {
+        return;
+    }
     let outcome = std::process::Command::new(env!("CARGO_BIN_EXE_gts-bootstrap"))
         .args(["install", "--yes", "--set", "host=a.example"])
         .output()
