@@ -4,6 +4,7 @@
 //! preflight can see. At every single change this is tried on a rehearsal alone, in `tests/rehearsal/crash.rs`.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,20 +24,20 @@ const ORPHAN: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How many changes of the run that is going on are done; none if there is no such run.
-fn done(bench: &Bench) -> Result<usize, String> {
-    let journal = bench.local(JOURNAL)?;
+fn done(journal: &Path) -> usize {
     let text = fs::read(journal).unwrap_or_default();
-    Ok(String::from_utf8_lossy(&text).lines().filter(|line| line.starts_with("{\"done\"")).count())
+    String::from_utf8_lossy(&text).lines().filter(|line| line.starts_with("{\"done\"")).count()
 }
 
 /// Starts an installation and kills it as soon as that many changes are done; how many were, or `None` if it had ended by
 /// then.
 fn install_and_kill(bench: &Bench, stop: usize) -> Result<Option<usize>, String> {
     let (file, mirror) = (bench.answers(ANSWERS)?, bench.mirror.display().to_string());
+    let journal = bench.local(JOURNAL)?;
     let mut command = bench.command(&["install", "--yes", "--answers", &file, "--mirror", &mirror])?;
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = child.map_err(|error| format!("the program cannot be run: {error}"))?;
-    let watched = watch(bench, &mut child, stop);
+    let watched = watch(&journal, &mut child, stop);
     let killed = child.kill().and_then(|()| child.wait()).map_err(|error| format!("it cannot be killed: {error}"))?;
     watched?;
     if killed.code().is_some() {
@@ -46,13 +47,13 @@ fn install_and_kill(bench: &Bench, stop: usize) -> Result<Option<usize>, String>
         // A command of the base system that it had started is not killed with it, and ends by itself.
         thread::sleep(ORPHAN);
     }
-    Ok(Some(done(bench)?).filter(|count| *count > 0))
+    Ok(Some(done(&journal)).filter(|count| *count > 0))
 }
 
 /// Waits until that many changes are done, or the run has ended.
-fn watch(bench: &Bench, child: &mut Child, stop: usize) -> Result<(), String> {
+fn watch(journal: &Path, child: &mut Child, stop: usize) -> Result<(), String> {
     let began = Instant::now();
-    while done(bench)? < stop {
+    while done(journal) < stop {
         if child.try_wait().map_err(|error| error.to_string())?.is_some() {
             return Ok(());
         }
