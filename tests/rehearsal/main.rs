@@ -1,0 +1,16 @@
+//! What a rehearsal alone can tell: faults, other machines, a terminal, pictures of what is printed. The stories that a real
+//! machine can tell too are in `tests/scenarios/`.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod admin;
+mod command_line;
+mod config;
+mod crash;
+mod dialogue;
+mod machine;
+mod port_access;
+mod preflight;
+mod release;
+mod reproducible;
+mod screens;
+mod service;

@@ -1,0 +1,174 @@
+//! Everything that can be known beforehand is told beforehand, all at once, and nothing is changed.
+
+use gts_bootstrap::host::{Jail, Listener};
+
+use super::machine::{ANSWERS, Machine, differences};
+
+/// The machine is refused with these words, and nothing in it changes.
+#[track_caller]
+fn refused(machine: &Machine, words: &[&str]) {
+    let before = machine.snapshot();
+    let mut outcome = machine.install(ANSWERS).exits(1);
+    for word in words {
+        outcome = outcome.says(word);
+    }
+    assert_eq!(differences(&before, &machine.snapshot()), Vec::<std::path::PathBuf>::new());
+}
+
+fn listener(port: u16, command: &str, user: &str, uid: u32) -> Listener {
+    Listener {
+        user: user.into(),
+        uid: Some(uid),
+        command: command.into(),
+        pid: Some(912),
+        address: None,
+        ipv4: true,
+        ipv6: false,
+        port,
+    }
+}
+
+#[test]
+fn all_findings_come_at_once() {
+    let machine = Machine::with(|model| {
+        model.euid = 1001;
+        model.allow_wx = false;
+        model.memory = 256 << 20;
+        model.free_bytes = 100 << 20;
+        model.packages.insert("gotosocial".into(), "0.18.1".into());
+        model.listeners.push(listener(80, "nginx", "www", 80));
+        model.clock = 86_400;
+    });
+    refused(
+        &machine,
+        &[
+            "root: runs as uid 1001",
+            "kern.elf64.allow_wx: 0",
+            "memory: 256 MiB",
+            "disk for the release: 100 MiB",
+            "disk for the data: 100 MiB",
+            "package net-im/gotosocial: version 0.18.1",
+            "port 80: taken by nginx (user www, pid 912)",
+            "clock: the clock is years behind",
+        ],
+    );
+}
+
+#[test]
+fn systems_and_processors_without_a_release() {
+    refused(&Machine::with(|model| model.machine_arch = "riscv64".into()), &["no release for FreeBSD on riscv64"]);
+    refused(
+        &Machine::with(|model| {
+            model.osreldate = 1_204_000;
+            model.release = "12.4-RELEASE".into();
+        }),
+        &["FreeBSD 12.4-RELEASE is too old"],
+    );
+    let old = Machine::with(|model| {
+        model.osreldate = 1_302_001;
+        model.release = "13.2-RELEASE".into();
+    });
+    old.install(ANSWERS).exits(0).says("end of life");
+}
+
+#[test]
+fn a_processor_without_sse4_1_gets_the_build_for_it() {
+    let machine = Machine::with(|model| model.sse4_1 = false);
+    machine.install(ANSWERS).exits(0).says("without SSE4.1: the nowasm build");
+    assert!(machine.read("/usr/local/etc/gts-bootstrap/deployment.lock").contains("freebsd_amd64_nowasm.tar.gz"));
+}
+
+#[test]
+fn arm64_gets_its_own_release() {
+    let machine = Machine::with(|model| {
+        model.machine_arch = "aarch64".into();
+        model.sse4_1 = false;
+    });
+    machine.install(ANSWERS).exits(0);
+    assert!(machine.read("/usr/local/etc/gts-bootstrap/deployment.lock").contains("freebsd_arm64.tar.gz"));
+    let on_request = Machine::with(|model| model.machine_arch = "aarch64".into());
+    on_request
+        .install_with(ANSWERS, &["--yes", "--set", "release.variant=nowasm"])
+        .exits(1)
+        .says("no nowasm build for arm64");
+}
+
+#[test]
+fn a_name_that_other_fediverse_software_answers_for() {
+    let machine = Machine::with(|model| {
+        model.dns.insert("social.example.org".into(), vec!["198.51.100.7".parse().unwrap()]);
+        model.outside.insert(
+            "https://social.example.org/.well-known/nodeinfo".into(),
+            gts_bootstrap::host::rehearsal::OutsideAnswer {
+                body: r#"{"links":[{"href":"https://social.example.org/nodeinfo/2.0"}]}"#.into(),
+                ..Default::default()
+            },
+        );
+    });
+    refused(&machine, &["a fediverse server answers for social.example.org already", "resolves to 198.51.100.7"]);
+}
+
+#[test]
+fn a_name_without_address_is_a_warning() {
+    let machine = Machine::with(|model| {
+        model.dns.insert("social.example.org".into(), Vec::new());
+    });
+    // Without an address there is no certificate: the installation stands, and the check says what is missing.
+    machine.install(ANSWERS).exits(3).says("has no address yet").says("certificate");
+}
+
+#[test]
+fn no_certificate_authorities_is_a_warning_without_a_download() {
+    let machine = Machine::fresh();
+    std::fs::remove_file(machine.path("/etc/ssl/cert.pem")).unwrap();
+    machine.install(ANSWERS).exits(0).says("certificate authorities").says("certctl rehash");
+}
+
+#[test]
+fn an_account_that_is_root_is_refused() {
+    let machine = Machine::fresh();
+    machine.write(
+        "/etc/master.passwd",
+        &(machine.read("/etc/master.passwd") + "gotosocial:*:0:0::0:0:Evil:/root:/bin/sh\n"),
+    );
+    machine.write("/etc/passwd", &(machine.read("/etc/passwd") + "gotosocial:*:0:0:Evil:/root:/bin/sh\n"));
+    refused(&machine, &["has uid 0 here"]);
+}
+
+#[test]
+fn a_jail_is_told_what_its_host_has_to_do_word_for_word() {
+    let machine = Machine::with(|model| model.jail = Jail::Shared);
+    refused(
+        &machine,
+        &[
+            "sysrc -f /boot/loader.conf mac_portacl_load=YES",
+            "kldload -n mac_portacl",
+            "sysctl security.mac.portacl.rules=uid:209:tcp:80,uid:209:tcp:443",
+            "sysctl net.inet.ip.portrange.reservedhigh=79",
+        ],
+    );
+}
+
+#[test]
+fn refusals_of_every_part_are_among_the_findings() {
+    let machine = Machine::with(|model| model.euid = 1001);
+    machine.write("/etc/group", &(machine.read("/etc/group") + "backup:*:209:\n"));
+    machine.write("/usr/local/etc/rc.d/gotosocial", "#!/bin/sh\n");
+    machine.write("/etc/sysctl.conf", "security.mac.portacl.enabled=0\n");
+    refused(
+        &machine,
+        &["root: runs as uid 1001", "account: gid 209", "rc-script: /usr/local/etc/rc.d/gotosocial", "port-access:"],
+    );
+}
+
+#[test]
+fn only_a_listener_on_the_same_address_is_in_the_way() {
+    let machine = Machine::with(|model| {
+        let other = Listener { address: Some("203.0.113.99".parse().unwrap()), ..listener(443, "nginx", "www", 80) };
+        model.addresses.push("203.0.113.99".parse().unwrap());
+        model.listeners.push(other);
+    });
+    refused(&machine, &["port 443: taken by nginx"]);
+    let answers = format!("{ANSWERS}\n[config]\nbind-address = \"203.0.113.10\"\n");
+    machine.install_with(&answers, &["--plan"]).exits(0).does_not_say("taken by nginx");
+}

@@ -1,0 +1,68 @@
+//! What people read, kept as pictures of text that a person can review: `tests/rehearsal/snapshots/`.
+//!
+//! After a wanted change: `INSTA_UPDATE=always cargo test --test rehearsal screens`, and read the difference.
+
+use super::machine::{ANSWERS, Machine, Outcome};
+
+/// Both streams, with the digest of the stand-in release left out.
+fn picture(outcome: &Outcome) -> String {
+    let text = format!("{}--- standard error, exit code {}\n{}", outcome.stdout, outcome.code, outcome.stderr);
+    text.split_inclusive(|character: char| !character.is_ascii_hexdigit())
+        .map(|word| if word.len() >= 64 { format!("(digest){}", &word[64..]) } else { word.to_owned() })
+        .collect()
+}
+
+#[test]
+fn a_plan() {
+    insta::assert_snapshot!(picture(&Machine::fresh().install_with(ANSWERS, &["--plan"])));
+}
+
+#[test]
+fn an_installation_and_a_second_run() {
+    let machine = Machine::fresh();
+    insta::assert_snapshot!("installation", picture(&machine.install(ANSWERS)));
+    insta::assert_snapshot!("second_run", picture(&machine.install(ANSWERS)));
+    insta::assert_snapshot!("check", picture(&machine.run(&["check"])));
+}
+
+#[test]
+fn a_refusal_by_the_preflight() {
+    let machine = Machine::with(|model| {
+        model.euid = 1001;
+        model.allow_wx = false;
+        model.sse4_1 = false;
+        model.free_bytes = 100 << 20;
+        model.packages.insert("gotosocial".into(), "0.18.1".into());
+    });
+    insta::assert_snapshot!(picture(&machine.install(ANSWERS)));
+}
+
+#[test]
+fn a_conflict_with_an_edit_by_hand() {
+    const CONFIG: &str = "/usr/local/etc/gotosocial/config.yaml";
+    let machine = Machine::installed(ANSWERS);
+    machine.write(CONFIG, &machine.read(CONFIG).replace("admin@example.org", "mine@example.org"));
+    insta::assert_snapshot!(picture(&machine.install(&ANSWERS.replace("admin@example.org", "ops@example.org"))));
+}
+
+#[test]
+fn a_host_that_is_open_to_everybody() {
+    let machine = Machine::installed(ANSWERS);
+    machine.edit(|model| {
+        model.modules.remove("mac_portacl");
+    });
+    insta::assert_snapshot!(picture(&machine.run(&["check"])));
+}
+
+#[test]
+fn the_end_of_a_service_that_dies() {
+    let machine = Machine::with(|model| model.faults.dies_after_start = true);
+    let outcome = machine.install_with(ANSWERS, &["--yes", "-q"]);
+    insta::assert_snapshot!(picture(&outcome));
+}
+
+#[test]
+fn a_jail() {
+    let machine = Machine::with(|model| model.jail = gts_bootstrap::host::Jail::Shared);
+    insta::assert_snapshot!(picture(&machine.install(ANSWERS)));
+}

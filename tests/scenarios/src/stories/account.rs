@@ -1,0 +1,56 @@
+//! The first account: after the service is ready, with a password that is told once and kept nowhere.
+
+use crate::bench::{ANSWERS, Bench, LOG, ensure};
+use crate::outcome::Outcome;
+use crate::reset::reset;
+use crate::snapshot::Snapshot;
+
+fn with_admin() -> String {
+    format!("{ANSWERS}\n[admin]\nusername = \"alice\"\nemail = \"alice@example.org\"\n")
+}
+
+/// The password in a text for people.
+fn password(outcome: &Outcome, text: &str) -> Result<String, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let place = words.windows(5).find(|words| words[..4] == ["user", "name", "alice", "password"]);
+    place.map(|words| words[4].to_owned()).ok_or_else(|| format!("`{}` tells no password", outcome.command))
+}
+
+pub(super) fn first_account(bench: &Bench) -> Result<(), String> {
+    let outcome = bench.install(&with_admin())?.exits(0)?;
+    let outcome = outcome.says("user name alice")?.says("change it at the first login")?;
+    let first = password(&outcome, &outcome.stdout).or_else(|_| password(&outcome, &outcome.stderr))?;
+    ensure(first.len() >= 26, "the password is short")?;
+    let snapshot = Snapshot::take(bench)?;
+    let places = snapshot.containing(&first);
+    ensure(places.is_empty() && !bench.text(LOG)?.contains(&first), format!("the password is kept in {places:?}"))?;
+    let database = bench.text("/var/db/gotosocial/sqlite.db")?;
+    ensure(database.contains("alice@example.org"), &database)?;
+    bench.install(&with_admin())?.exits(0)?.says("Nothing to change")?.does_not_say("password")?;
+
+    // Even the quiet are told, and whoever reads JSON has it on standard error.
+    reset(bench)?;
+    let quiet = bench.install_with(&with_admin(), &["--yes", "-q"])?.exits(0)?;
+    let second = password(&quiet, &quiet.stderr)?;
+    reset(bench)?;
+    let json = bench.install_with(&with_admin(), &["--yes", "--json"])?.exits(0)?;
+    let third = password(&json, &json.stderr)?;
+    ensure(!json.stdout.contains(&third), "the password is in the JSON")?;
+    ensure(first != second && second != third && first != third, "a password came twice")
+}
+
+pub(super) fn asked_for_later(bench: &Bench) -> Result<(), String> {
+    bench.install(ANSWERS)?.exits(0)?;
+    let pid = bench.pid()?;
+    bench.install(&with_admin())?.exits(0)?.says("user name alice")?.does_not_say("stop service")?;
+    ensure(bench.pid()? == pid, "the service was restarted for it")
+}
+
+pub(super) fn made_by_hand(bench: &Bench) -> Result<(), String> {
+    bench.install(&with_admin())?.exits(0)?;
+    // Without receipts and without a certificate nothing tells of it beforehand.
+    bench.remove("/var/db/gts-bootstrap/receipts")?;
+    bench.remove("/var/db/gotosocial/storage/certs/social.example.org")?;
+    let again = bench.install(&with_admin())?.exits(0)?;
+    again.says("there is an account alice already")?.does_not_say("user name alice").map(drop)
+}

@@ -1,0 +1,187 @@
+//! The stories. Each begins on the machine as it was found, and what it leaves is put back after it.
+
+mod account;
+mod again;
+mod boot;
+mod command_line;
+mod config;
+mod crash;
+mod install;
+mod port_access;
+mod refusals;
+mod release;
+mod service;
+
+use gts_bootstrap::host::HostError;
+
+use super::bench::Bench;
+
+fn said(error: HostError) -> String {
+    error.to_string()
+}
+
+/// The first half of the boot story, which is told only when asked for.
+pub const BEFORE_REBOOT: &str = "boot-before-the-reboot";
+/// The second half.
+pub const AFTER_REBOOT: &str = "boot-after-the-reboot";
+
+/// How a story ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should.
+    Passed,
+    /// Otherwise.
+    Failed(String),
+    /// It could not be told here.
+    Skipped(String),
+}
+
+/// What a story needs besides a fresh machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// Real processes and sockets, which a rehearsal has not.
+    RealMachine,
+    /// A package.
+    Package(&'static str),
+}
+
+/// A story.
+#[derive(Debug)]
+pub struct Story {
+    /// Its name, for the report and for choosing it.
+    pub name: &'static str,
+    /// Whether what it leaves has to stay if it went well.
+    pub stays: bool,
+    needs: Needs,
+    told: fn(&Bench) -> Result<(), String>,
+}
+
+impl Story {
+    /// Tells it, unless something is missing that it needs.
+    pub fn tell(&self, bench: &Bench) -> Verdict {
+        match self.missing(bench) {
+            Err(why) => Verdict::Failed(why),
+            Ok(Some(why)) => Verdict::Skipped(why),
+            Ok(None) => match (self.told)(bench) {
+                Ok(()) => Verdict::Passed,
+                Err(why) => Verdict::Failed(why),
+            },
+        }
+    }
+
+    fn missing(&self, bench: &Bench) -> Result<Option<String>, String> {
+        Ok(match self.needs {
+            Needs::RealMachine if bench.is_rehearsal() => Some("it needs a real machine".to_owned()),
+            Needs::Package(name) if bench.host()?.package(name).map_err(|error| error.to_string())?.is_none() => {
+                Some(format!("the package {name} is not installed"))
+            }
+            _ => None,
+        })
+    }
+}
+
+const fn story(name: &'static str, needs: Needs, told: fn(&Bench) -> Result<(), String>) -> Story {
+    Story { name, stays: false, needs, told }
+}
+
+/// All stories, in the order in which they are told.
+pub const STORIES: &[Story] = &[
+    story("install-from-the-mirror", Needs::Nothing, install::from_the_mirror),
+    story("modes-and-owners-are-as-documented", Needs::Nothing, install::modes_and_owners),
+    story("the-server-answers", Needs::Nothing, install::the_server_answers),
+    story("plan-touches-nothing", Needs::Nothing, install::plan_touches_nothing),
+    story("flags-fill-the-answers", Needs::Nothing, install::flags_fill_the_answers),
+    story("checks-can-be-left-out", Needs::Nothing, install::checks_can_be_left_out),
+    story("second-run-changes-nothing", Needs::Nothing, again::changes_nothing),
+    story("damage-is-put-right", Needs::Nothing, again::damage_is_put_right),
+    story("reinstall-keeps-the-data", Needs::Nothing, again::reinstall_keeps_the_data),
+    story("the-lock-decides-what-latest-is", Needs::Nothing, again::the_lock_decides_what_latest_is),
+    story("upgrade-and-no-way-back", Needs::Nothing, again::upgrade),
+    story("identity-cannot-be-changed", Needs::Nothing, again::identity_stays),
+    story("killed-at-a-change-and-repaired", Needs::Nothing, crash::killed_at_a_change),
+    story("failing-last-change-is-taken-back", Needs::Nothing, crash::failing_last_change),
+    story("failing-change-in-between-is-taken-back", Needs::Nothing, crash::failing_change_in_between),
+    story("edits-are-kept-and-a-conflict-is-refused", Needs::Nothing, config::edits_are_kept),
+    story("unknown-key-is-named", Needs::Nothing, config::unknown_key_is_named),
+    story("broken-edit-never-goes-live", Needs::Nothing, config::broken_edit_never_goes_live),
+    story("no-answer-breaks-out-of-a-value", Needs::Nothing, config::no_breaking_out),
+    story("quiet-log-is-refused-at-first", Needs::Nothing, config::quiet_log_is_refused_at_first),
+    story("secrets-stay-secret", Needs::Nothing, config::secrets_stay_secret),
+    story("first-account", Needs::Nothing, account::first_account),
+    story("first-account-asked-for-later", Needs::Nothing, account::asked_for_later),
+    story("account-made-by-hand-is-left-alone", Needs::Nothing, account::made_by_hand),
+    story("json-for-programs", Needs::Nothing, command_line::json_for_programs),
+    story("bad-answers-are-told-at-once", Needs::Nothing, command_line::bad_answers_are_told_at_once),
+    story("nonsense-is-refused", Needs::Nothing, command_line::nonsense_is_refused),
+    story("as-much-is-said-as-is-wanted", Needs::Nothing, command_line::as_much_as_is_wanted),
+    story("unreadable-files-are-named", Needs::Nothing, command_line::unreadable_files_are_named),
+    story("two-runs-are-kept-apart", Needs::Nothing, command_line::two_runs_are_kept_apart),
+    story("a-reader-that-goes-away", Needs::Nothing, command_line::reader_goes_away),
+    story("number-209-taken-is-refused", Needs::Nothing, refusals::number_taken),
+    story("another-uid-is-respected", Needs::Nothing, refusals::another_uid_is_respected),
+    story("port-80-taken-is-refused", Needs::RealMachine, refusals::port_taken),
+    story("foreign-file-is-refused", Needs::Nothing, refusals::foreign_file),
+    story("front-is-refused", Needs::Nothing, refusals::front_is_refused),
+    story("bad-archives-leave-nothing", Needs::Nothing, release::bad_archives_leave_nothing),
+    story("pinned-digest-must-agree", Needs::Nothing, release::pinned_digest_must_agree),
+    story("release-that-changed-upstream-is-refused", Needs::Nothing, release::changed_upstream),
+    story("foreign-rules-are-kept", Needs::Nothing, port_access::foreign_rules_are_kept),
+    story("foreign-lines-stay", Needs::Nothing, port_access::foreign_lines_stay),
+    story("rules-now-and-at-boot-are-kept-apart", Needs::Nothing, port_access::now_and_at_boot_are_kept_apart),
+    story("lowered-range-is-never-raised", Needs::Nothing, port_access::lowered_range_is_never_raised),
+    story("order-keeps-ports-closed", Needs::Nothing, port_access::order_keeps_ports_closed),
+    story("settings-that-open-ports-are-refused", Needs::Nothing, port_access::open_settings_are_refused),
+    story("full-or-broken-list-is-refused", Needs::Nothing, port_access::full_or_broken_list_is_refused),
+    story("open-ports-are-told-and-closed", Needs::Nothing, port_access::open_ports_are_told),
+    story("boot-guard-closes-the-ports", Needs::Nothing, port_access::guard_closes_the_ports),
+    story("portacl-rc-owns-the-rules", Needs::Package("portacl-rc"), port_access::portacl_rc_owns_the_rules),
+    story(
+        "portacl-rc-alone-sets-the-rules",
+        Needs::Package("portacl-rc"),
+        port_access::portacl_rc_alone_sets_the_rules,
+    ),
+    story("stopped-service-is-started-again", Needs::Nothing, service::stopped_is_started_again),
+    story("only-what-it-reads-restarts-the-service", Needs::Nothing, service::only_what_it_reads_restarts_it),
+    story("clean-stop", Needs::Nothing, service::clean_stop),
+    story("slow-start-is-waited-for", Needs::Nothing, service::slow_start),
+    story("dying-service-is-taken-back", Needs::Nothing, service::dying_service),
+    story("killed-service-comes-back", Needs::RealMachine, service::killed_service),
+    story("no-certificate-is-told", Needs::Nothing, service::no_certificate),
+    story("log-rotation", Needs::RealMachine, service::log_rotation),
+    Story { name: BEFORE_REBOOT, stays: true, needs: Needs::Nothing, told: boot::before },
+];
+
+/// The second half of the boot story. The machine is put back after it.
+pub fn after_reboot(bench: &Bench) -> Verdict {
+    let told = boot::after(bench);
+    match (told, super::reset::reset(bench)) {
+        (Ok(()), Ok(())) => Verdict::Passed,
+        (Err(why), Ok(())) => Verdict::Failed(why),
+        (Ok(()), Err(why)) => Verdict::Failed(format!("the machine was not put back: {why}")),
+        (Err(first), Err(why)) => Verdict::Failed(format!("{first}\nand it was not put back: {why}")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_can_be_typed() {
+        let mut names: Vec<&str> = STORIES.iter().map(|story| story.name).collect();
+        assert!(
+            names.iter().all(|name| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
+        );
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), STORIES.len());
+    }
+
+    #[test]
+    fn only_the_boot_story_leaves_the_machine_changed() {
+        let staying: Vec<&str> = STORIES.iter().filter(|story| story.stays).map(|story| story.name).collect();
+        assert_eq!(staying, [BEFORE_REBOOT]);
+    }
+}
