@@ -96,3 +96,40 @@ fn guard(host: &dyn Observe) -> Result<Check, HostError> {
 fn number(host: &dyn Observe, name: &str) -> Result<Option<i64>, HostError> {
     Ok(host.sysctl(name)?.and_then(|value| value.trim().parse().ok()))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::check::Status;
+    use crate::host::Host;
+    use crate::host::rehearsal::Rehearsal;
+
+    #[test]
+    fn the_boot_is_judged_by_every_file_that_has_a_say_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path()).unwrap();
+        let write = |path: &str, text: &str| {
+            host.write_file(Path::new(path), text.as_bytes(), 0o644, Owner::ROOT).unwrap();
+        };
+        let judged = || boot(&host, Owner { uid: 209, gid: 209 }, &[80, 443]).unwrap();
+        write("/boot/loader.conf", "mac_portacl_load=\"YES\"\n");
+        let rules = "security.mac.portacl.rules=uid:209:tcp:80,uid:209:tcp:443\n";
+        write("/etc/sysctl.conf", &format!("{rules}{RESERVED_HIGH}=79\n"));
+        assert_eq!(judged().status, Status::Pass);
+        for (path, text, word) in [
+            ("/boot/loader.conf.local", "loader_conf_files=\"/boot/mine\"\n", "nothing loads mac_portacl"),
+            ("/etc/sysctl.conf.local", "security.mac.portacl.rules=uid:80:tcp:80\n", "the rules will not be in force"),
+            ("/etc/sysctl.conf.local", "security.mac.portacl.enabled=0\n", "will not be enforced"),
+            ("/etc/sysctl.conf.local", "net.inet.ip.portrange.reservedhigh=80\n", "reservedhigh will be 80"),
+        ] {
+            write("/boot/mine", "mac_portacl_load=\"NO\"\n");
+            write(path, text);
+            let check = judged();
+            assert_eq!(check.status, Status::Fail, "{text}");
+            assert!(check.detail.contains(word), "{}", check.detail);
+            host.remove(Path::new(path)).unwrap();
+        }
+        assert_eq!(judged().status, Status::Pass);
+    }
+}

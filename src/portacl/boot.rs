@@ -355,3 +355,120 @@ pub(super) fn number(text: &str) -> Option<i32> {
     // The cut to 32 bits is what the C program does.
     Some(if negative { value.wrapping_neg() } else { value } as i32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::boot_settings::Place;
+    use super::*;
+
+    fn line(variable: Variable, value: &str) -> Assignment {
+        let place = Place { file: "/etc/sysctl.conf".to_owned(), line: 1 };
+        Assignment { variable, value: value.to_owned(), place, overlong: None }
+    }
+
+    fn lowered() -> Vec<Assignment> {
+        vec![line(Variable::Rules, "uid:209:tcp:80"), line(Variable::ReservedHigh, "79")]
+    }
+
+    fn moments(boot: &NextBoot) -> Vec<Moment> {
+        boot.open.iter().map(|open| open.after).collect()
+    }
+
+    #[test]
+    fn kld_list_leaves_ports_open_until_it_has_its_turn() {
+        let late = BootSettings {
+            kld_list: Some("mac_portacl".to_owned()),
+            sysctl_conf: lowered(),
+            osreldate: 1_401_000,
+            ..BootSettings::default()
+        };
+        let boot = next_boot(&late);
+        assert_eq!(boot.open, [Open { after: Moment::Sysctl, ports: (80, 1023) }]);
+        assert_eq!(boot.loaded_by, Some(LoadedBy::KldList));
+        assert_eq!(boot.set_by[&Variable::Rules], SetBy::SysctlConf(0));
+        let early = BootSettings { loader: true, ..late };
+        assert_eq!(moments(&next_boot(&early)), []);
+    }
+
+    #[test]
+    fn without_the_module_the_guards_close_what_each_pass_opens() {
+        let mut settings = BootSettings { loader: true, sysctl_conf: lowered(), ..BootSettings::default() };
+        let open = next_boot_without_module(&settings);
+        assert_eq!((open.loaded_by, open.state.policy.loaded), (None, false));
+        assert_eq!(moments(&open), [Moment::Sysctl, Moment::SysctlLastload]);
+        settings.guard = Guard { early: true, late: false, reservedhigh: Some(1023) };
+        let half = next_boot_without_module(&settings);
+        assert_eq!((moments(&half).last(), half.state.policy.reservedhigh), (Some(&Moment::SysctlLastload), 79));
+        settings.guard.late = true;
+        let guarded = next_boot_without_module(&settings);
+        assert_eq!((guarded.state.policy.reservedhigh, open_ports(&guarded.state.policy)), (1023, None));
+        assert_eq!(guarded.set_by[&Variable::ReservedHigh], SetBy::Guard);
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_leaves_what_was_there() {
+        let lines = ["uid:209:tcp:80", "uid:www:tcp:80"].map(|list| line(Variable::Rules, list));
+        let settings = BootSettings { loader: true, sysctl_conf: lines.to_vec(), ..BootSettings::default() };
+        let boot = next_boot(&settings);
+        assert_eq!((boot.state.list.as_str(), boot.state.policy.rules.len()), ("uid:209:tcp:80", 1));
+        assert_eq!(boot.set_by[&Variable::Rules], SetBy::SysctlConf(0));
+        assert!(matches!(check_value(Variable::Rules, "uid:www:tcp:80"), Err(Ignored::List(_))));
+        assert_eq!(check_value(Variable::PortHigh, "x"), Err(Ignored::NotANumber));
+        assert_eq!(check_value(Variable::PortHigh, "0x10"), Ok(()));
+    }
+
+    #[test]
+    fn ports_are_open_outside_of_both_gates() {
+        let policy = |loaded, enabled, port_high, reservedlow, reservedhigh| Policy {
+            loaded,
+            enabled,
+            port_high,
+            reservedlow,
+            reservedhigh,
+            ..Policy::default()
+        };
+        assert_eq!(open_ports(&Policy::default()), None);
+        assert_eq!(open_ports(&policy(false, 1, 1023, 0, 79)), Some((80, 1023)));
+        assert_eq!(open_ports(&policy(false, 1, 1023, 100, 1023)), Some((1, 99)));
+        assert_eq!(open_ports(&policy(true, 1, 1023, 0, 0)), None);
+        assert_eq!(open_ports(&policy(true, 0, 1023, 0, 0)), Some((1, 1023)));
+        assert_eq!(open_ports(&policy(true, 1, 100, 0, 79)), Some((101, 1023)));
+        assert_eq!(open_ports(&policy(true, 1, 100, 0, 1023)), None);
+        assert_eq!(open_ports(&policy(false, 1, 1023, 0, -1)), Some((1, 1023)));
+    }
+
+    #[test]
+    fn in_a_jail_only_its_own_range_is_its_own() {
+        let policy = Policy { loaded: true, reservedhigh: 20, ..Policy::default() };
+        let now = State { list: String::new(), policy };
+        let scope = BootScope::SharedJail { now: now.clone() };
+        let mut settings = BootSettings { scope, sysctl_conf: lowered(), ..BootSettings::default() };
+        assert_eq!(next_boot(&settings).state, now);
+        settings.scope = BootScope::VnetJail { now };
+        let boot = next_boot(&settings);
+        assert_eq!((boot.state.list.as_str(), boot.state.policy.reservedhigh), ("", 79));
+        assert_eq!(boot.loaded_by, Some(LoadedBy::JailHost));
+    }
+
+    #[test]
+    fn numbers_are_read_as_in_c() {
+        for (text, value) in [
+            ("79", Some(79)),
+            (" -1", Some(-1)),
+            ("+7", Some(7)),
+            ("0x4F", Some(79)),
+            ("0117", Some(79)),
+            ("0", Some(0)),
+            ("4294967296", Some(0)),
+            ("99999999999999999999", Some(-1)),
+            ("08", None),
+            ("1 ", None),
+            ("1k", None),
+            ("0x", None),
+            ("-", None),
+            ("", None),
+        ] {
+            assert_eq!(number(text), value, "{text}");
+        }
+    }
+}

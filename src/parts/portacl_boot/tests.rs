@@ -147,6 +147,20 @@ fn a_module_that_is_compiled_in_is_there_from_the_start() {
 }
 
 #[test]
+fn the_guards_act_as_predicted() {
+    let machine = Machine::fresh();
+    machine.write("/boot/loader.conf", "mac_portacl_load=\"YES\"\n");
+    // Every value but 0 is on to the kernel, and only 1 to the guard.
+    machine.write("/etc/sysctl.conf", &format!("security.mac.portacl.enabled=2\n{HIGH}"));
+    machine.guards();
+    assert_eq!(machine.reboots_as_predicted().policy.reservedhigh, 1023);
+    // The late one calls the other.
+    machine.host.remove(&Path::new(SCRIPTS).join(rc_script::GUARDS[0])).unwrap();
+    assert!(!settings(&machine.host).unwrap().guard.late);
+    assert_eq!(machine.reboots_as_predicted().policy.reservedhigh, 79);
+}
+
+#[test]
 fn a_list_that_cannot_be_in_the_kernel_is_an_error() {
     let machine = Machine::fresh();
     machine

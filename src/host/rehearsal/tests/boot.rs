@@ -143,3 +143,108 @@ fn a_line_over_1023_characters_is_cut_into_another_port() {
     assert!(host.sysctl(RULES).unwrap().unwrap().ends_with("uid:65534:tcp:222"));
     assert_eq!(host.bind_as(65534, 222), BindOutcome::Bound);
 }
+
+#[test]
+fn the_loader_reads_what_loader_conf_files_names_and_the_local_file_last() {
+    let host = fresh();
+    host.write("/boot/loader.conf", "loader_conf_files=\"/boot/mine\"\nmac_portacl_load=\"NO\"\n");
+    host.write(
+        "/boot/mine",
+        "mac_portacl_load=\"YES\" # \"always\"\nmac_portacl_load='NO'\nmac_portacl_load=\"YES\"\n",
+    );
+    host.reboot().unwrap();
+    assert!(host.module_loaded("mac_portacl").unwrap());
+    host.write("/boot/loader.conf.d/x.conf", "mac_portacl_load=\"NO\"\n");
+    host.reboot().unwrap();
+    assert!(!host.module_loaded("mac_portacl").unwrap());
+    host.write("/boot/loader.conf.local", "mac_portacl_load=\"YES\"\n");
+    host.reboot().unwrap();
+    assert!(host.module_loaded("mac_portacl").unwrap());
+    host.write("/boot/loader.conf.local", "mac_portacl_load=\"YES\"\nmodule_blacklist=\"mac_portacl\"\n");
+    host.reboot().unwrap();
+    assert!(!host.module_loaded("mac_portacl").unwrap());
+}
+
+#[test]
+fn before_14_1_the_folder_comes_after_the_local_file() {
+    let host = fresh();
+    let files =
+        "loader_conf_files=\"/boot/loader.conf /boot/loader.conf.local\"\nloader_conf_dirs=\"/boot/loader.conf.d\"\n";
+    host.write("/boot/defaults/loader.conf", files);
+    host.write("/boot/loader.conf.local", "mac_portacl_load=\"YES\"\n");
+    host.write("/boot/loader.conf.d/x.conf", "mac_portacl_load=\"NO\"\n");
+    host.reboot().unwrap();
+    assert!(!host.module_loaded("mac_portacl").unwrap());
+}
+
+#[test]
+fn a_module_file_is_read_only_where_rc_itself_loads_the_module() {
+    let host = fresh();
+    host.write("/boot/loader.conf", "mac_portacl_load=\"YES\"\n");
+    host.write("/etc/sysctl.kld.d/mac_portacl.conf", SYSCTL_CONF);
+    host.set_rc_variable("kld_list", Some("mac_portacl")).unwrap();
+    host.reboot().unwrap();
+    assert_eq!(host.sysctl(RULES).unwrap().as_deref(), Some(""));
+    host.write("/boot/loader.conf", "");
+    host.reboot().unwrap();
+    assert_eq!(host.sysctl(RULES).unwrap().as_deref(), Some("uid:209:tcp:80,uid:209:tcp:443"));
+    host.edit(|model| model.osreldate = 1_302_000).unwrap();
+    host.reboot().unwrap();
+    assert_eq!(host.sysctl(RULES).unwrap().as_deref(), Some(""));
+}
+
+#[test]
+fn portacl_rc_replaces_the_list_and_opens_the_whole_range_until_it_is_stopped() {
+    let host = fresh();
+    host.put("/usr/local/etc/rc.d/portacl", "#!/bin/sh\n", 0o555, Owner::ROOT);
+    for (name, value) in [
+        ("portacl_enable", "YES"),
+        ("portacl_users", "www nosuch"),
+        ("portacl_user_www_tcp", "https http"),
+        ("portacl_additional_rules", "uid:70000:tcp:80,gid:53:udp:53"),
+    ] {
+        host.set_rc_variable(name, Some(value)).unwrap();
+    }
+    host.reboot().unwrap();
+    assert!(host.module_loaded("mac_portacl").unwrap());
+    let rules = Some("gid:53:udp:53,uid:80:tcp:443,uid:80:tcp:80");
+    assert_eq!(host.sysctl(RULES).unwrap().as_deref(), rules);
+    assert_eq!(host.bind_as(80, 80), BindOutcome::Bound);
+    assert_eq!(host.sysctl(RESERVED_HIGH).unwrap().as_deref(), Some("0"));
+    host.service_action("portacl", ServiceAction::Stop).unwrap();
+    assert_eq!(host.sysctl(RULES).unwrap().as_deref(), rules);
+    assert_eq!(host.bind_as(80, 80), BindOutcome::Reserved);
+    host.service_action("portacl", ServiceAction::Start).unwrap();
+    assert_eq!(host.bind_as(80, 80), BindOutcome::Bound);
+    let error = host.service_action("portacl", ServiceAction::Reload).unwrap_err();
+    assert!(command_failure(&error).1.contains("unknown directive"));
+    // What sysctl.conf says holds in the end.
+    host.write("/etc/sysctl.conf", &format!("{RULES}=uid:53:tcp:53\n"));
+    host.reboot().unwrap();
+    assert_eq!(host.sysctl(RULES).unwrap().as_deref(), Some("uid:53:tcp:53"));
+}
+
+#[test]
+fn a_guard_without_a_number_does_nothing_and_the_late_one_needs_the_other() {
+    let host = fresh();
+    install_guard(&host);
+    host.write("/etc/sysctl.conf", SYSCTL_CONF);
+    host.set_rc_variable("gts_portacl_guard_reservedhigh", Some("all")).unwrap();
+    host.reboot().unwrap();
+    assert_eq!(host.sysctl(RESERVED_HIGH).unwrap().as_deref(), Some("79"));
+    host.set_rc_variable("gts_portacl_guard_reservedhigh", None).unwrap();
+    host.remove(Path::new("/usr/local/etc/rc.d/gts_portacl_guard")).unwrap();
+    host.reboot().unwrap();
+    assert_eq!(host.sysctl(RESERVED_HIGH).unwrap().as_deref(), Some("79"));
+}
+
+#[test]
+fn a_module_that_is_compiled_in_takes_its_tunables_and_stays() {
+    let host = fresh_with(|model| model.compiled_in = ["mac_portacl".into()].into());
+    host.write("/boot/loader.conf", "security.mac.portacl.suser_exempt=0\n");
+    host.reboot().unwrap();
+    assert_eq!(host.sysctl("security.mac.portacl.suser_exempt").unwrap().as_deref(), Some("0"));
+    assert!(host.sysctl("kern.conftxt").unwrap().unwrap().contains("options\tMAC_PORTACL\n"));
+    let error = host.unload_module("mac_portacl").unwrap_err();
+    assert!(command_failure(&error).1.contains("can't find file"));
+}
