@@ -29,7 +29,7 @@ pub fn plan(host: &dyn Observe, edit: &RuleEdit, tolerated: &[&str]) -> Result<P
     let news: Vec<Finding> = findings(&AfterPlan::new(host, &plan))?
         .into_iter()
         .filter(|finding| !tolerated.contains(&finding.code))
-        .filter(|finding| !before.iter().any(|old| old.code == finding.code && old.what == finding.what))
+        .filter(|finding| !before.iter().any(|old| (old.code, &old.subject) == (finding.code, &finding.subject)))
         .collect();
     plan.warnings.extend(in_use(host, edit)?);
     // What only a reboot can bring into force differs from the running kernel until then.

@@ -9,6 +9,7 @@ mod crash;
 mod dialogue;
 mod machine;
 mod port_access;
+mod portacl;
 mod preflight;
 mod release;
 mod reproducible;

@@ -66,3 +66,19 @@ fn a_jail() {
     let machine = Machine::with(|model| model.jail = gts_bootstrap::host::Jail::Shared);
     insta::assert_snapshot!(picture(&machine.install(ANSWERS)));
 }
+
+#[test]
+fn rules_that_are_wrong() {
+    let machine = Machine::installed(ANSWERS);
+    let rules = "uid:209:tcp:80,uid:4711:tcp:443,gid:80:udp:25,uid:209:tcp:65979";
+    machine.edit(|model| {
+        model.sysctls.insert("security.mac.portacl.rules".into(), rules.into());
+    });
+    insta::assert_snapshot!("rules_shown", picture(&machine.run(&["portacl", "show"])));
+    insta::assert_snapshot!("rules_linted", picture(&machine.run(&["portacl", "lint"])));
+    insta::assert_snapshot!(
+        "rules_explained",
+        picture(&machine.run(&["portacl", "explain", "www", "80", "25/udp", "-v", "--prove"]))
+    );
+    insta::assert_snapshot!("rules_granted", picture(&machine.run(&["portacl", "grant", "bind", "53/udp", "--yes"])));
+}

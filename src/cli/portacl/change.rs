@@ -217,16 +217,17 @@ fn from_text(host: &dyn Observe, text: &str) -> Result<Wish, Stop> {
         .map_err(|errors| usage(errors.iter().map(ToString::to_string).collect()))?;
     let now: Vec<Meaning> = meanings(&picture.now.policy.rules);
     let boot: Vec<Meaning> = meanings(&picture.next_boot.state.policy.rules);
+    let wanted = |without: Sign| -> Vec<Meaning> {
+        ruleset.rules().filter(|rule| rule.sign != without).map(|rule| rule.meaning()).collect()
+    };
+    let (wanted_now, wanted_boot) = (wanted(Sign::NextBootOnly), wanted(Sign::NowOnly));
     let mut wrong = Vec::new();
     for rule in ruleset.rules() {
-        let meaning = rule.meaning();
-        let also = |sign: Sign| ruleset.rules().any(|other| other.sign == sign && other.meaning() == meaning);
-        let is_so = match rule.sign {
-            Sign::Both => true,
-            // A rule that only changes its effect has a line of either sign.
-            Sign::NowOnly => now.contains(&meaning) && (!boot.contains(&meaning) || also(Sign::NextBootOnly)),
-            Sign::NextBootOnly => boot.contains(&meaning) && (!now.contains(&meaning) || also(Sign::NowOnly)),
+        let as_often = |a: &[Meaning], b: &[Meaning]| {
+            let count = |list: &[Meaning]| list.iter().filter(|there| **there == rule.meaning()).count();
+            count(a) == count(b)
         };
+        let is_so = rule.sign == Sign::Both || (as_often(&wanted_now, &now) && as_often(&wanted_boot, &boot));
         if !is_so {
             wrong.push(format!(
                 "line {}: a rule with a sign, in force until or from the next boot only, stays as it is where there is one, and \
@@ -238,10 +239,6 @@ fn from_text(host: &dyn Observe, text: &str) -> Result<Wish, Stop> {
     if !wrong.is_empty() {
         return Err(usage(wrong));
     }
-    let wanted = |without: Sign| -> Vec<Meaning> {
-        ruleset.rules().filter(|rule| rule.sign != without).map(|rule| rule.meaning()).collect()
-    };
-    let (wanted_now, wanted_boot) = (wanted(Sign::NextBootOnly), wanted(Sign::NowOnly));
     let implied = ruleset.implied().cloned().collect();
     picture.names.finish()?;
     if wanted_now == now && wanted_boot == boot {

@@ -230,6 +230,9 @@ pub(super) fn bind(model: &Model, probe: &BindProbe) -> BindOutcome {
     if probe.family == Family::V6 && !model.ipv6 {
         return BindOutcome::NoAddress;
     }
+    if model.faults.bind_probes_refused {
+        return BindOutcome::NoRule;
+    }
     let groups: Vec<u32> = [probe.gid].into_iter().chain(probe.groups.iter().copied()).collect();
     match verdict(model, probe.uid, &groups, probe.protocol, probe.port).errno {
         Some(Errno::Eperm) => BindOutcome::NoRule,

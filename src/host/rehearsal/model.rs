@@ -316,6 +316,8 @@ pub struct Faults {
     pub debug_config_without_host: bool,
     /// `admin account create` fails with a database error.
     pub admin_create_fails: bool,
+    /// Every bind probe is refused with EPERM, whatever the rules say: a kernel that differs from the model.
+    pub bind_probes_refused: bool,
 }
 
 /// The failure of a change, counted from now.

@@ -9,6 +9,8 @@ use super::places::{PORTACL_RC, joined, meaning};
 use super::{Lint, Severity, when};
 
 /// How to have the module loaded early enough.
+const LOAD_NOW: &str = "kldload -n mac_portacl; sysctl -f /etc/sysctl.conf";
+const LOAD_NOW_OR_REBOOT: &str = "reboot, or: kldload -n mac_portacl; sysctl -f /etc/sysctl.conf";
 const LOAD_EARLY: &str = "sysrc -f /boot/loader.conf mac_portacl_load=YES";
 /// Above it no port needs privilege.
 const LOW_PORTS: i32 = 1023;
@@ -41,7 +43,7 @@ impl Lint<'_> {
                 continue;
             }
             let load = match (open_then.is_some(), boot.loaded) {
-                (false, _) => "gts-bootstrap install puts the rules in force".to_owned(),
+                (false, _) => format!("{} puts the rules in force", self.enforce_now()),
                 (true, false) => LOAD_EARLY.to_owned(),
                 (true, true) => format!("take out what sets {} to 0 at boot", self.origin(Variable::Enabled)),
             };
@@ -53,6 +55,17 @@ impl Lint<'_> {
                 "The reserved range is lowered, and mac_portacl is not there to say who may use what that opens.",
                 if open_now.is_some() { format!("close them now: {close}; then: {load}") } else { load },
             );
+        }
+    }
+
+    /// What has the running kernel enforce the rules that the next boot would set.
+    fn enforce_now(&self) -> String {
+        if self.settings.portacl_rc.is_some() {
+            "service portacl start".to_owned()
+        } else if self.now.is_some_and(|now| now.policy.loaded) {
+            format!("sysctl {}=1", Variable::Enabled)
+        } else {
+            LOAD_NOW.to_owned()
         }
     }
 
@@ -222,7 +235,7 @@ impl Lint<'_> {
                 self.origin(Variable::ReservedHigh),
                 format!("a boot without mac_portacl would leave the ports from {low} to {high} open to any user"),
                 "The module can be missing after an upgrade; the reserved range is lowered all the same, and no boot guard closes it.",
-                "gts-bootstrap install puts the boot guard in place (gts_portacl_guard_enable=YES switches it on)",
+                "gts-bootstrap portacl grant, for a rule that is there already, puts the boot guard in place",
             );
         }
     }
@@ -234,7 +247,7 @@ impl Lint<'_> {
         if now.policy.loaded != then.policy.loaded {
             if !self.has("module-not-loaded") {
                 let (what, mend) = if then.policy.loaded {
-                    ("it is not loaded now, and the next boot loads it", "reboot, or: gts-bootstrap install")
+                    ("it is not loaded now, and the next boot loads it", LOAD_NOW_OR_REBOOT)
                 } else {
                     ("it is loaded now, and nobody loads it at boot", LOAD_EARLY)
                 };

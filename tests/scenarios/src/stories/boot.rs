@@ -41,5 +41,7 @@ pub(super) fn after(bench: &Bench) -> Result<(), String> {
     bench.pid().map_err(|why| format!("it did not come up by itself: {why}"))?;
     bench.ports_are_guarded()?;
     bench.run(&["check"])?.exits(0)?.says("nobody (65534) 80 tcp4 ok may not")?;
+    bench.run(&["portacl", "explain", "gotosocial", "80,443,25", "--prove"])?.exits(0)?;
+    bench.run(&["portacl", "lint"])?.exits(0)?.says("Nothing found")?;
     bench.install(ANSWERS)?.exits(0)?.says("Nothing to change").map(drop)
 }

@@ -8,6 +8,7 @@ mod config;
 mod crash;
 mod install;
 mod port_access;
+mod portacl;
 mod refusals;
 mod release;
 mod service;
@@ -141,6 +142,16 @@ pub const STORIES: &[Story] = &[
         Needs::Package("portacl-rc"),
         port_access::portacl_rc_alone_sets_the_rules,
     ),
+    story("rules-can-be-read", Needs::Nothing, portacl::rules_can_be_read),
+    story("what-a-boot-changes-is-signed", Needs::Nothing, portacl::what_a_boot_changes_is_signed),
+    story("shown-and-applied-is-the-same", Needs::Nothing, portacl::shown_and_applied_is_the_same),
+    story("explained-and-proved", Needs::Nothing, portacl::explained_and_proved),
+    story("granted-and-revoked", Needs::Nothing, portacl::granted_and_revoked),
+    story("groups-are-granted", Needs::Nothing, portacl::groups_are_granted),
+    story("rules-that-make-no-sense-are-refused", Needs::Nothing, portacl::what_makes_no_sense_is_refused),
+    story("rules-are-applied-from-a-file", Needs::Nothing, portacl::rules_are_applied_from_a_file),
+    story("what-is-wrong-with-rules-is-found", Needs::Nothing, portacl::what_is_wrong_is_found),
+    story("portacl-rc-is-granted-through", Needs::Package("portacl-rc"), portacl::owned_by_portacl_rc),
     story("stopped-service-is-started-again", Needs::Nothing, service::stopped_is_started_again),
     story("only-what-it-reads-restarts-the-service", Needs::Nothing, service::only_what_it_reads_restarts_it),
     story("clean-stop", Needs::Nothing, service::clean_stop),
