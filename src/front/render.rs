@@ -261,3 +261,118 @@ fn path(path: &Path) -> Result<String, RenderError> {
     let text = path.to_str().filter(plain).filter(|_| path.is_absolute());
     text.map(str::to_owned).ok_or_else(|| RenderError::Path { path: path.to_owned() })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::settings::AccountDomain;
+    use super::*;
+    use crate::deployment::{Answers, Layout, Secrets};
+
+    fn settings(front: Front, version: &str) -> FrontSettings {
+        let answers = "host = \"social.example.org\"\nexposure.mode = \"direct\"\ntls.email = \"a@b.example\"\n";
+        let deployment = Answers::parse(answers, "t").unwrap().deployment(&Secrets::default()).unwrap();
+        let certificate = Certificate { chain: "/c/chain.pem".into(), key: "/c/key.pem".into() };
+        FrontSettings::new(front, &deployment, &Layout::default(), certificate, version.parse().unwrap())
+    }
+
+    fn site(front: Front, settings: &FrontSettings) -> String {
+        let [_, site] = <[RenderedFile; 2]>::try_from(render(front, settings).unwrap()).unwrap();
+        site.text
+    }
+
+    fn count(text: &str, line: &str) -> usize {
+        text.lines().filter(|there| there.trim() == line).count()
+    }
+
+    #[test]
+    fn files_lie_where_freebsd_wants_them() {
+        let paths = |front, version| -> Vec<PathBuf> {
+            render(front, &settings(front, version)).unwrap().into_iter().map(|file| file.path).collect()
+        };
+        assert_eq!(
+            paths(Front::Nginx, "1.26.2,3"),
+            ["/usr/local/etc/nginx/gts-bootstrap/tls.inc", "/usr/local/etc/nginx/gts-bootstrap/gotosocial.conf"]
+                .map(PathBuf::from)
+        );
+        assert_eq!(
+            paths(Front::Httpd, "2.4.62"),
+            ["/usr/local/etc/apache24/gts-bootstrap/tls.inc", "/usr/local/etc/apache24/Includes/zz-gts-bootstrap.conf"]
+                .map(PathBuf::from)
+        );
+    }
+
+    #[test]
+    fn a_fresh_freebsd_gets_the_standard_ports() {
+        let nginx = site(Front::Nginx, &settings(Front::Nginx, "1.26.2,3"));
+        for (line, times) in [
+            ("listen 80;", 2),
+            ("listen [::]:80;", 2),
+            ("listen 443 ssl;", 2),
+            ("listen [::]:443 ssl;", 2),
+            ("http2 on;", 1),
+            ("client_max_body_size 42991616;", 1),
+            ("return 301 https://social.example.org$request_uri;", 1),
+            ("alias \"/usr/local/libexec/gotosocial/current/web/assets/\";", 1),
+        ] {
+            assert_eq!(count(&nginx, line), times, "{line}\n{nginx}");
+        }
+        // The answers ask for direct mode, as before a switch; GoToSocial will be at 8080 all the same.
+        assert_eq!(count(&nginx, "proxy_pass http://127.0.0.1:8080;"), 2);
+        let httpd = site(Front::Httpd, &settings(Front::Httpd, "2.4.62"));
+        assert_eq!((count(&httpd, "Listen 443 https"), httpd.matches("\nListen ").count()), (1, 1));
+        assert_eq!((count(&httpd, "<VirtualHost *:80>"), count(&httpd, "<VirtualHost *:443>")), (2, 2));
+        assert_eq!(count(&httpd, "LoadModule ssl_module \"/usr/local/libexec/apache24/mod_ssl.so\""), 1);
+    }
+
+    #[test]
+    fn the_version_decides_how_http2_is_switched_on() {
+        for (version, directive) in [("1.22.1", false), ("1.25.0", false), ("1.25.1", true), ("1.28.0_2,3", true)] {
+            let text = site(Front::Nginx, &settings(Front::Nginx, version));
+            assert_eq!(count(&text, "http2 on;"), usize::from(directive), "{version}");
+            assert_eq!(count(&text, "listen 443 ssl http2;"), if directive { 0 } else { 2 }, "{version}");
+        }
+    }
+
+    #[test]
+    fn one_family_alone_can_be_listened_on() {
+        for (front, version, there, not_there) in [
+            (Front::Nginx, "1.26.2", "listen 80;", "[::]"),
+            (Front::Httpd, "2.4.62", "Listen 0.0.0.0:443 https", "Listen 443"),
+        ] {
+            let mut settings = settings(front, version);
+            settings.addresses = vec![Ipv4Addr::UNSPECIFIED.into()];
+            let text = site(front, &settings);
+            assert!(count(&text, there) > 0 && !text.contains(not_there), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused() {
+        type Change = fn(&mut FrontSettings);
+        let changes: [(Change, &str); 9] = [
+            (|s| s.version = FrontVersion::new(1, 18, 0), "nginx 1.18.0 is too old: 1.19.4 or later"),
+            (|s| s.addresses.clear(), "would listen nowhere"),
+            (|s| s.body_limit = 0, "would mean no limit"),
+            (|s| s.assets = "/a$b".into(), "the path /a$b is not absolute"),
+            (|s| s.certificate.key = "key.pem".into(), "the path key.pem is not absolute"),
+            (|s| s.acme_webroot = "/a\"; return 200; #".into(), "the path /a\"; return 200; #"),
+            (|s| s.logs.access = "/a\nb".into(), "the path /a\nb"),
+            (|s| s.media = Some("/a%b".into()), "the path /a%b"),
+            (
+                |s| s.account_domain = Some(AccountDomain { name: s.host.clone(), certificate: s.certificate.clone() }),
+                "social.example.org is the host and the account domain at once",
+            ),
+        ];
+        for (change, told) in changes {
+            let mut settings = settings(Front::Nginx, "1.26.2");
+            change(&mut settings);
+            let error = render(Front::Nginx, &settings).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        let error = render(Front::Httpd, &settings(Front::Httpd, "2.4.46")).unwrap_err().to_string();
+        assert!(error.starts_with("Apache httpd 2.4.46 is too old: 2.4.47 or later"), "{error}");
+    }
+}
