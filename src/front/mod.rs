@@ -1,6 +1,6 @@
 //! The web server in front of `GoToSocial`: its configuration as text, and edits of what the administrator has there.
 //!
-//! Nothing here reads or writes a file. [`render`] makes our own files from [`FrontSettings`]; [`nginx_conf`] and
+//! Nothing here reads or writes a file. [`render()`] makes our own files from [`FrontSettings`]; [`nginx_conf`] and
 //! [`httpd_conf`] edit the web server's main file, old text in, new text out, and look for other sites that are in the
 //! way, by way of [`ConfigFiles`]. `docs/fronts.md` says what the configuration does and why.
 
