@@ -13,6 +13,14 @@ use thiserror::Error;
 pub enum Template {
     /// `GoToSocial`'s own configuration.
     ConfigYaml,
+    /// The server of the instance, for nginx.
+    NginxSite,
+    /// TLS settings for nginx.
+    NginxTls,
+    /// The virtual hosts of the instance, for Apache httpd.
+    HttpdSite,
+    /// TLS settings for Apache httpd.
+    HttpdTls,
 }
 
 impl Template {
@@ -21,6 +29,10 @@ impl Template {
     pub fn name(self) -> &'static str {
         match self {
             Self::ConfigYaml => "templates/config.yaml.hbs",
+            Self::NginxSite => "templates/nginx/gotosocial.conf.hbs",
+            Self::NginxTls => "templates/nginx/tls.inc.hbs",
+            Self::HttpdSite => "templates/httpd/gotosocial.conf.hbs",
+            Self::HttpdTls => "templates/httpd/tls.inc.hbs",
         }
     }
 
@@ -29,6 +41,10 @@ impl Template {
     pub fn source(self) -> &'static str {
         match self {
             Self::ConfigYaml => include_str!("../templates/config.yaml.hbs"),
+            Self::NginxSite => include_str!("../templates/nginx/gotosocial.conf.hbs"),
+            Self::NginxTls => include_str!("../templates/nginx/tls.inc.hbs"),
+            Self::HttpdSite => include_str!("../templates/httpd/gotosocial.conf.hbs"),
+            Self::HttpdTls => include_str!("../templates/httpd/tls.inc.hbs"),
         }
     }
 
