@@ -9,6 +9,7 @@
 //! Nothing in here writes a file. What is returned goes through the plan like any other file, so a failure at any point
 //! leaves the old certificate where it was. `docs/certificates.md` has the whole story.
 
+pub mod acme;
 pub mod bundle;
 pub mod clients;
 mod pem;
