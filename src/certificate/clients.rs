@@ -7,13 +7,12 @@
 //!   an account.conf. Run by root from a checkout it uses `~/.acme.sh`. A folder a name, `HOST_ecc` for an EC key, in it
 //!   `fullchain.cer` and `HOST.key` (`_initpath()` in acme.sh).
 //! - certbot: `security/py-certbot` patches the configuration folder to `/usr/local/etc/letsencrypt`; `live/HOST/` holds links
-//!   named `fullchain.pem` and `privkey.pem`. A second lineage of a name is `HOST-0001` (certbot, "Where are my
-//!   certificates?").
+//!   named `fullchain.pem` and `privkey.pem`.
 //! - dehydrated: `security/dehydrated` has its configuration in `/usr/local/etc/dehydrated`, which is its `BASEDIR`, and
-//!   `CERTDIR` is `${BASEDIR}/certs` (`load_config()` in dehydrated).
+//!   `CERTDIR` is `${BASEDIR}/certs` (`docs/examples/config` of dehydrated).
 //! - lego: `security/lego`, `files/lego.yml.sample` and, before version 5, `lego.sh.sample`: `/usr/local/etc/ssl/lego`; without
 //!   `--path`, `.lego` in the folder it is started in. `certificates/HOST.crt` holds the chain.
-//! - uacme: uacme(1) of the port: `/usr/local/etc/ssl/uacme`, with `HOST/cert.pem` (the whole chain) and
+//! - uacme: uacme(1) of the port: `/usr/local/etc/ssl/uacme`, with `HOST/cert.pem` and
 //!   `private/HOST/key.pem`.
 
 use std::path::{Path, PathBuf};
