@@ -22,8 +22,10 @@ use std::path::Path;
 pub use error::HostError;
 pub use facts::{Entry, Group, Jail, Listener, Owner, ServiceState, System, User};
 pub use freebsd::{BIND_PROBE_ARGUMENT, bind_probe_child};
-pub use network::{BindOutcome, BindProbe, Family, ServedCertificate, WebAnswer, WebFailure, WebRequest};
-pub use operations::{Invocation, Output, ServiceAction};
+pub use network::{
+    BindOutcome, BindProbe, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
+};
+pub use operations::{FrontProgram, Invocation, Output, ServiceAction};
 
 /// What can be asked of a host without changing anything on it.
 ///
@@ -258,6 +260,33 @@ pub trait Host: Observe {
     /// # Errors
     /// `sysrc(8)` failed.
     fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError>;
+
+    /// `pkg install -y NAME`, without a question; `pkg(8)` itself is fetched first where it is not installed. A package
+    /// that is installed already is no error.
+    ///
+    /// # Errors
+    /// No repository can be reached, it does not have the package, or `pkg(8)` failed.
+    fn install_package(&self, name: &str) -> Result<(), HostError>;
+
+    /// `pkg delete -y NAME`. A configuration file that was edited stays; a package that is already gone is no error.
+    ///
+    /// # Errors
+    /// `pkg(8)` failed.
+    fn delete_package(&self, name: &str) -> Result<(), HostError>;
+
+    /// Has a web server test a configuration: `nginx -t -q -c PATH`, `httpd -t -f PATH`. Nothing that runs is touched.
+    /// That a test went well does not mean that a start would: Apache reads keys only when it starts, and neither minds
+    /// a port that somebody else has.
+    ///
+    /// # Errors
+    /// The program could not be started. A configuration that is refused is not an error but part of [`Output`].
+    fn front_test(&self, front: FrontProgram, config: &Path) -> Result<Output, HostError>;
+
+    /// Watches ports on 127.0.0.1 until the watch is finished, for the time during which connections are refused.
+    ///
+    /// # Errors
+    /// The watch could not be started.
+    fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError>;
 
     /// `service NAME ACTION` (`onestop` for a stop, so that a service just disabled is stopped all the same).
     ///

@@ -1,7 +1,10 @@
 //! Questions that are put over the network or to the socket layer.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::portacl::Protocol;
 
@@ -80,6 +83,8 @@ pub struct WebAnswer {
     pub status: u16,
     /// The `Location` header of a redirect.
     pub location: Option<String>,
+    /// The `Retry-After` header, as it came: seconds, or a date.
+    pub retry_after: Option<String>,
     /// Body, at most 1 MiB of it.
     pub body: Vec<u8>,
     /// The certificate that the server showed.
@@ -87,7 +92,8 @@ pub struct WebAnswer {
 }
 
 /// What a server's certificate says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ServedCertificate {
     /// DNS names of the subjectAltName extension.
     pub names: Vec<String>,
@@ -115,4 +121,22 @@ pub enum WebFailure {
     /// Anything else.
     #[error("{0}")]
     Other(String),
+}
+
+/// For how long connections to ports of this host were refused, by port. Every port that was watched is in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusals(pub BTreeMap<u16, Duration>);
+
+impl Refusals {
+    /// The longest time of any port.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.0.values().copied().max().unwrap_or_default()
+    }
+}
+
+/// A watch on ports of this host, which goes on until it is finished or dropped.
+pub trait PortWatch {
+    /// Ends the watch and tells what it saw.
+    fn finish(self: Box<Self>) -> Refusals;
 }

@@ -54,9 +54,19 @@ impl Commands {
 
     /// Runs a command to its end, however it ends.
     pub(super) fn run(&self, program: &str, arguments: &[&str]) -> Result<Finished, HostError> {
+        self.run_with(program, arguments, &[])
+    }
+
+    /// The same with more in the environment.
+    pub(super) fn run_with(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Finished, HostError> {
         let line = shown(program, arguments.iter().copied());
         let mut command = clean(&self.local(Path::new(program)));
-        command.args(arguments).current_dir("/");
+        command.args(arguments).envs(environment.iter().copied()).current_dir("/");
         finish(command, line, OUTPUT_LIMIT)
     }
 
@@ -75,8 +85,7 @@ impl Commands {
             // Where root asks for a uid, std drops the supplementary groups too.
             .gid(invocation.owner.gid)
             .uid(invocation.owner.uid);
-        let finished = finish(command, line, PROGRAM_OUTPUT_LIMIT)?;
-        Ok(Output { status: finished.status.code(), stdout: finished.stdout, stderr: finished.stderr })
+        finish(command, line, PROGRAM_OUTPUT_LIMIT).map(Finished::output)
     }
 
     fn local(&self, path: &Path) -> PathBuf {
@@ -98,6 +107,11 @@ impl Finished {
     /// Whether nothing was said on standard error.
     pub(super) fn is_silent(&self) -> bool {
         self.stderr.trim().is_empty()
+    }
+
+    /// Status and words, for a caller who judges them.
+    pub(super) fn output(self) -> Output {
+        Output { status: self.status.code(), stdout: self.stdout, stderr: self.stderr }
     }
 
     /// The command if it exited with 0, else its failure.

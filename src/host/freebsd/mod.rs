@@ -5,8 +5,10 @@
 mod accounts;
 mod bind_probe;
 mod command;
+mod front;
 mod modules;
 mod packages;
+mod port_watch;
 mod rc;
 mod services;
 mod sockets;
@@ -27,8 +29,8 @@ pub use bind_probe::{BIND_PROBE_ARGUMENT, bind_probe_child};
 
 use super::files::{RealOwners, Root};
 use super::{
-    BindOutcome, BindProbe, Entry, Group, Host, HostError, Invocation, Jail, Listener, Observe, Output, Owner,
-    ServiceAction, ServiceState, System, User, WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, Entry, FrontProgram, Group, Host, HostError, Invocation, Jail, Listener, Observe, Output,
+    Owner, PortWatch, ServiceAction, ServiceState, System, User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::Commands;
 
@@ -246,6 +248,22 @@ impl Host for FreeBsd {
 
     fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError> {
         rc::set_variable(&self.commands, name, value)
+    }
+
+    fn install_package(&self, name: &str) -> Result<(), HostError> {
+        packages::install(&self.commands, name)
+    }
+
+    fn delete_package(&self, name: &str) -> Result<(), HostError> {
+        packages::delete(&self.commands, name)
+    }
+
+    fn front_test(&self, front: FrontProgram, config: &Path) -> Result<Output, HostError> {
+        front::test(&self.commands, front, config)
+    }
+
+    fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError> {
+        Ok(Box::new(port_watch::start(ports)?))
     }
 
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {

@@ -1,12 +1,17 @@
-//! Installed packages, with pkg(8).
+//! Packages, with pkg(8).
 //!
 //! Only `/usr/local/sbin/pkg` is asked. `/usr/sbin/pkg` of the base system is a bootstrapper: where the real one is
-//! not installed it offers to download it. No real pkg(8), no packages.
+//! not installed it offers to download it. No real pkg(8), no packages. It is called only before an installation.
 
 use super::command::Commands;
 use crate::host::HostError;
 
 const PKG: &str = "/usr/local/sbin/pkg";
+const BOOTSTRAP: &str = "/usr/sbin/pkg";
+
+/// `-y` answers the questions that are asked before a change, these the others: see pkg.conf(5) and pkg(7). Nobody is
+/// there to answer.
+const UNATTENDED: [(&str, &str); 2] = [("ASSUME_ALWAYS_YES", "yes"), ("BATCH", "yes")];
 
 /// The version of an installed package, by name or origin.
 pub(super) fn version(commands: &Commands, name: &str) -> Result<Option<String>, HostError> {
@@ -23,6 +28,23 @@ pub(super) fn version(commands: &Commands, name: &str) -> Result<Option<String>,
         Some(version) if !version.is_empty() => Ok(Some(version.to_owned())),
         _ => Err(queried.unreadable(&queried.stdout)),
     }
+}
+
+/// Installs a package, and pkg(8) before it where that is not there yet.
+pub(super) fn install(commands: &Commands, name: &str) -> Result<(), HostError> {
+    if !commands.has(PKG) {
+        commands.run_with(BOOTSTRAP, &["bootstrap", "-y"], &UNATTENDED)?.succeeded()?;
+    }
+    commands.run_with(PKG, &["install", "-y", name], &UNATTENDED)?.succeeded().map(drop)
+}
+
+/// Deletes a package. What is not installed is asked for first: the exit status of `pkg delete` does not tell that from
+/// a failure.
+pub(super) fn delete(commands: &Commands, name: &str) -> Result<(), HostError> {
+    if version(commands, name)?.is_none() {
+        return Ok(());
+    }
+    commands.run_with(PKG, &["delete", "-y", name], &UNATTENDED)?.succeeded().map(drop)
 }
 
 #[cfg(test)]
@@ -54,5 +76,58 @@ mod tests {
         tools.add(PKG, "exit 0");
         let error = version(&tools.commands(), "nginx").unwrap_err();
         assert!(matches!(error, HostError::Unreadable { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_package_is_installed_without_a_question() {
+        let tools = StandIns::new();
+        let seen = tools.path("seen").display().to_string();
+        tools.add(PKG, &format!("echo \"$* $ASSUME_ALWAYS_YES $BATCH\" >>'{seen}'"));
+        install(&tools.commands(), "nginx").unwrap();
+        assert_eq!(std::fs::read_to_string(&seen).unwrap(), "install -y nginx yes yes\n");
+    }
+
+    #[test]
+    fn pkg_itself_is_fetched_first() {
+        let tools = StandIns::new();
+        let (seen, pkg) = (tools.path("seen").display().to_string(), tools.path(PKG).display().to_string());
+        let script = format!("#!/bin/sh\necho \"$*\" >>\"{seen}\"");
+        tools.add(PKG, "exit 9");
+        std::fs::remove_file(&pkg).unwrap();
+        let make = format!("printf '%s\\n' '{script}' >'{pkg}'; chmod 755 '{pkg}'");
+        tools.add(BOOTSTRAP, &format!("echo \"$* $ASSUME_ALWAYS_YES\" >>'{seen}'; {make}"));
+        install(&tools.commands(), "apache24").unwrap();
+        assert_eq!(std::fs::read_to_string(&seen).unwrap(), "bootstrap -y yes\ninstall -y apache24\n");
+    }
+
+    #[test]
+    fn without_a_network_pkg_says_so() {
+        let tools = StandIns::new();
+        let words = "pkg: Error fetching https://pkg.FreeBSD.org/…/Latest/pkg.txz: Transient resolver failure";
+        tools.says(BOOTSTRAP, words, 1);
+        let error = install(&tools.commands(), "nginx").unwrap_err().to_string();
+        assert!(error.contains("pkg bootstrap -y") && error.contains("resolver failure"), "{error}");
+        tools.says(
+            PKG,
+            "pkg: No packages available to install matching 'nginx' have been found in the repositories",
+            1,
+        );
+        let error = install(&tools.commands(), "nginx").unwrap_err().to_string();
+        assert!(error.contains("pkg install -y nginx") && error.contains("No packages available"), "{error}");
+    }
+
+    #[test]
+    fn a_package_is_deleted_and_one_that_is_gone_is_no_error() {
+        let tools = StandIns::new();
+        delete(&tools.commands(), "nginx").unwrap();
+        let seen = tools.path("seen").display().to_string();
+        let script = format!("echo \"$*\" >>'{seen}'; case $1 in info) test $3 = nginx;; query) echo 1.28.0;; esac");
+        tools.add(PKG, &script);
+        delete(&tools.commands(), "nginx").unwrap();
+        delete(&tools.commands(), "apache24").unwrap();
+        let seen = std::fs::read_to_string(&seen).unwrap();
+        assert_eq!(seen, "info -e nginx\nquery %v nginx\ndelete -y nginx\ninfo -e apache24\n");
+        tools.add(PKG, "case $1 in query) echo 1;; delete) echo 'pkg: nginx is locked' >&2; exit 7;; esac");
+        assert!(delete(&tools.commands(), "nginx").unwrap_err().to_string().contains("is locked"));
     }
 }

@@ -67,6 +67,8 @@ mod tests {
             ("syslogd is running as pid 413.", 0, ServiceState::Running { pid: Some(413) }),
             // The master and the workers of a web server.
             ("nginx is running as pid 901 902 903.", 0, ServiceState::Running { pid: Some(901) }),
+            ("apache24 is running as pid 1234.", 0, ServiceState::Running { pid: Some(1234) }),
+            ("apache24 is not running.", 1, ServiceState::Stopped),
             ("gotosocial is not running.", 1, ServiceState::Stopped),
             // Scripts with a status of their own.
             ("ipfw is enabled", 0, ServiceState::Running { pid: None }),

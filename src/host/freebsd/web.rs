@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 
 use reqwest::blocking::{Client, ClientBuilder};
-use reqwest::header::{HOST, LOCATION};
+use reqwest::header::{HOST, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
 use x509_parser::extensions::GeneralName;
@@ -31,12 +31,15 @@ pub(super) fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     }
     let response = get.send().map_err(|error| failure(&error))?;
     let status = response.status().as_u16();
-    let location = response.headers().get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let header = |name: HeaderName| {
+        response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let (location, retry_after) = (header(LOCATION), header(RETRY_AFTER));
     let certificate =
         response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate).and_then(served_certificate);
     let mut body = Vec::new();
     response.take(BODY_LIMIT).read_to_end(&mut body).map_err(|error| failure(&error))?;
-    Ok(WebAnswer { status, location, body, certificate })
+    Ok(WebAnswer { status, location, retry_after, body, certificate })
 }
 
 fn client(request: &WebRequest) -> Result<Client, WebFailure> {

@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
@@ -51,6 +55,42 @@ pub(super) fn in_file(machine: &Machine, who: Owner, path: &Path) -> Result<Opti
         return Ok(None);
     }
     Ok(describe(&machine.text(path)?))
+}
+
+/// What is wrong with a certificate and its key, for whoever loads them as root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PairFault {
+    /// There is no file with a certificate.
+    NoChain,
+    /// There is no certificate in the file.
+    BadChain,
+    /// There is no file with a key.
+    NoKey,
+    /// There is no key in the file.
+    BadKey,
+    /// The key is another certificate's.
+    Mismatch,
+}
+
+/// Loads a certificate and its key, as a web server's first process does.
+pub(super) fn pair(machine: &Machine, chain: &Path, key: &Path) -> Result<ServedCertificate, PairFault> {
+    let read = |path: &Path| machine.files.read(path).ok().flatten();
+    let chain = read(chain).ok_or(PairFault::NoChain)?;
+    let chain_text = String::from_utf8_lossy(&chain);
+    let shown = describe(&chain_text).ok_or(PairFault::BadChain)?;
+    let key = read(key).ok_or(PairFault::NoKey)?;
+    if chain_text.starts_with(TITLE) {
+        // A placeholder fits itself.
+        let says = describe(&String::from_utf8_lossy(&key)).ok_or(PairFault::BadKey)?;
+        return if says == shown { Ok(shown) } else { Err(PairFault::Mismatch) };
+    }
+    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&chain).flatten().collect();
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| PairFault::BadKey)?;
+    let key = any_supported_type(&key).map_err(|_| PairFault::BadKey)?;
+    match CertifiedKey::new(certificates, key).keys_match() {
+        Ok(()) => Ok(shown),
+        Err(_) => Err(PairFault::Mismatch),
+    }
 }
 
 /// Whether a name, or a pattern with `*.` in front, is that of a host.

@@ -11,11 +11,14 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::super::{
-    BindOutcome, BindProbe, Entry, Group, Host, HostError, Invocation, Listener, Observe, Output, Owner, ServiceAction,
-    ServiceState, System, User, WebAnswer, WebFailure, WebRequest,
+    BindOutcome, BindProbe, Entry, FrontProgram, Group, Host, HostError, Invocation, Listener, Observe, Output, Owner,
+    PortWatch, ServiceAction, ServiceState, System, User, WebAnswer, WebFailure, WebRequest,
 };
-use super::machine::{EACCES, ENOSPC, EPERM, Machine, command_failed, errno_text};
-use super::{Rehearsal, STATE_FOLDER, accounts, gotosocial, gotosocial_admin, kernel, rc_conf, services, web};
+use super::machine::{EACCES, ENOENT, ENOSPC, EPERM, Machine, command_failed, errno_text};
+use super::{
+    Rehearsal, STATE_FOLDER, accounts, gotosocial, gotosocial_admin, httpd, kernel, nginx, packages, rc_conf, services,
+    web,
+};
 
 /// A change, for the errors that it can be made to fail with.
 enum Change<'a> {
@@ -91,6 +94,7 @@ impl Rehearsal {
             return Err(refusal);
         }
         let made = make(machine)?;
+        self.watches.borrow_mut().pass(&machine.model, 1);
         pass(machine, 1)?;
         match failure {
             Some(failure) => Err(failure),
@@ -182,8 +186,7 @@ impl Observe for Rehearsal {
     }
 
     fn package(&self, name: &str) -> Result<Option<String>, HostError> {
-        let name = name.rsplit('/').next().unwrap_or(name);
-        Ok(self.machine.borrow().model.packages.get(name).cloned())
+        Ok(self.machine.borrow().model.packages.get(packages::base_name(name)).cloned())
     }
 
     fn service(&self, name: &str) -> Result<ServiceState, HostError> {
@@ -304,6 +307,37 @@ impl Host for Rehearsal {
         self.change(&what, |machine| rc_conf::set(machine, name, value))
     }
 
+    fn install_package(&self, name: &str) -> Result<(), HostError> {
+        let what = Change::Command(format!("pkg install -y {name}"));
+        self.change(&what, |machine| packages::install(machine, name))
+    }
+
+    fn delete_package(&self, name: &str) -> Result<(), HostError> {
+        let what = Change::Command(format!("pkg delete -y {name}"));
+        self.change(&what, |machine| packages::delete(machine, name))
+    }
+
+    /// Only looks, so it neither counts against the faults nor moves the clock.
+    fn front_test(&self, front: FrontProgram, config: &Path) -> Result<Output, HostError> {
+        let machine = self.machine.borrow();
+        let program = match front {
+            FrontProgram::Nginx => nginx::PROGRAM,
+            FrontProgram::Httpd => httpd::PROGRAM,
+        };
+        if !machine.is_executable(Path::new(program)) {
+            let source = io::Error::from_raw_os_error(ENOENT);
+            return Err(HostError::Start { command: program.into(), source });
+        }
+        Ok(match front {
+            FrontProgram::Nginx => nginx::test(&machine, config),
+            FrontProgram::Httpd => httpd::test(&machine, config),
+        })
+    }
+
+    fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError> {
+        Ok(self.watches.borrow_mut().begin(ports))
+    }
+
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
         let what = Change::Command(format!("service {name}"));
         self.change(&what, |machine| services::act(machine, name, action))
@@ -339,7 +373,9 @@ impl Host for Rehearsal {
     fn sleep(&self, time: Duration) {
         // A wait of less than a second still moves the clock, so that whoever polls gets somewhere.
         let seconds = time.as_millis().div_ceil(1000).max(1);
-        let passed = pass(&mut self.machine.borrow_mut(), u64::try_from(seconds).unwrap_or(u64::MAX / 2));
+        let seconds = u64::try_from(seconds).unwrap_or(u64::MAX / 2);
+        self.watches.borrow_mut().pass(&self.machine.borrow().model, seconds);
+        let passed = pass(&mut self.machine.borrow_mut(), seconds);
         // Waiting cannot fail; what could not be written now shows at the next change.
         let _ = passed.and_then(|()| self.save());
     }

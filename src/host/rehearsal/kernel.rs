@@ -9,7 +9,7 @@ use crate::portacl::{Errno, Policy, Protocol, Request, Verdict, may_bind, parse_
 use super::super::{BindOutcome, BindProbe, Family, HostError, Jail, Listener};
 use super::machine::{EINVAL, ENOENT, EPERM, Machine, command_failed};
 use super::model::Model;
-use super::{boot, gotosocial, nginx};
+use super::{boot, gotosocial, httpd, nginx};
 
 /// The module that brings the sysctls below [`PORTACL`].
 const PORTACL_MODULE: &str = "mac_portacl";
@@ -256,5 +256,13 @@ pub(super) fn listeners(model: &Model) -> Vec<Listener> {
     let mut all = model.listeners.clone();
     all.extend(gotosocial::listeners(model));
     all.extend(nginx::listeners(model));
+    all.extend(httpd::listeners(model));
     all
+}
+
+/// Whether two sockets that listen keep each other out.
+pub(super) fn collide(one: &Listener, other: &Listener) -> bool {
+    let families = (one.ipv4 && other.ipv4) || (one.ipv6 && other.ipv6);
+    let addresses = one.address.is_none() || other.address.is_none() || one.address == other.address;
+    one.port == other.port && families && addresses
 }

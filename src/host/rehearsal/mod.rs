@@ -16,15 +16,16 @@
 //! - GoToSocial 0.19 and 0.20: its configuration, its start and the ways in which that fails, its log, its database,
 //!   its built-in Let's Encrypt, its pages as far as a check asks for them, and its command line. The program itself is
 //!   never executed.
-//! - nginx as a proxy, as its configuration says.
+//! - pkg(8) with the packages of nginx and Apache httpd 2.4, and both web servers as their configuration says, with
+//!   its tests, starts and reloads and the ways in which those fail.
 //! - The resolver, the outside world and the certificate authority, as the model says.
 //! - A clock that starts at 2026-01-01 00:00:00 UTC and moves by one second a change and by every wait.
 //!
 //! # What is not
 //!
 //! No script is run: what the rc.d scripts do is modelled, and their text is tested elsewhere. No processes, no signals,
-//! no file flags (chflags(1)), no ACLs, no quotas, no time stamps of files. Web servers other than nginx are listeners
-//! without answers.
+//! no file flags (chflags(1)), no ACLs, no quotas, no time stamps of files. Other web servers are listeners without
+//! answers.
 //! The database is a JSON text, and a certificate a placeholder, both where the real ones would be.
 //!
 //! What model and a real FreeBSD machine disagree about is a bug in the model.
@@ -39,12 +40,24 @@ mod gotosocial_config;
 mod gotosocial_database;
 mod gotosocial_keys;
 mod host;
+mod httpd;
+mod httpd_answer;
+mod httpd_directives;
+mod httpd_rules;
+mod httpd_syntax;
 mod kernel;
 mod loader;
 mod log_time;
 mod machine;
 pub mod model;
 mod nginx;
+mod nginx_answer;
+mod nginx_directives;
+mod nginx_syntax;
+mod nginx_variables;
+mod packages;
+mod pattern;
+mod port_watch;
 mod portacl_rc;
 mod rc_conf;
 mod rc_script;
@@ -54,6 +67,7 @@ mod sysctl_file;
 #[cfg(test)]
 mod tests;
 mod web;
+pub mod web_servers;
 mod yaml;
 
 use std::cell::RefCell;
@@ -64,7 +78,8 @@ use std::path::{Path, PathBuf};
 use super::files::{RecordedOwners, Root};
 use super::{HostError, Owner};
 use machine::Machine;
-pub use model::{Authority, ChangeFault, Faults, Model, OutsideAnswer};
+pub use model::{Authority, ChangeFault, Faults, Model, OutsideAnswer, Repository};
+use port_watch::Watches;
 
 /// Where the state is kept, as a path of the host.
 const STATE: &str = "/.rehearsal/state.json";
@@ -77,6 +92,7 @@ pub struct Rehearsal {
     machine: RefCell<Machine>,
     /// The state as it is on disk.
     saved: RefCell<String>,
+    watches: RefCell<Watches>,
 }
 
 /// Why a folder cannot be used for a rehearsal.
@@ -139,7 +155,7 @@ impl Rehearsal {
             files.write_file(Path::new(STATE), text.as_bytes(), 0o600, Owner::ROOT)?;
         }
         let (machine, saved) = load(&folder)?;
-        Ok(Self { folder, machine: RefCell::new(machine), saved: RefCell::new(saved) })
+        Ok(Self { folder, machine: RefCell::new(machine), saved: RefCell::new(saved), watches: RefCell::default() })
     }
 
     /// The folder, absolute.
@@ -163,16 +179,6 @@ impl Rehearsal {
         let mut model = self.model();
         edit(&mut model);
         *self.machine.borrow_mut() = machine_of(&self.folder, model);
-        self.save()
-    }
-
-    /// Puts the package nginx in place as a fresh installation leaves it: rc.d script, and a configuration with one
-    /// server on port 80 and no include folder.
-    ///
-    /// # Errors
-    /// A file cannot be written.
-    pub fn add_nginx(&self) -> Result<(), HostError> {
-        nginx::install(&mut self.machine.borrow_mut())?;
         self.save()
     }
 

@@ -4,12 +4,13 @@
 //! read, so that a misspelt field does not pass for a setting.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::{Jail, Listener, Owner};
+use super::web_servers::{Httpd, WebServer};
 
 /// Version of the form of `state.json`. Another version is refused.
 pub const SCHEMA: u32 = 1;
@@ -61,12 +62,18 @@ pub struct Model {
     pub sysctls: BTreeMap<String, String>,
     /// Installed packages, name to version.
     pub packages: BTreeMap<String, String>,
+    /// Whether pkg(8) itself is installed. Where it is not, the first installation brings it.
+    pub pkg: bool,
+    /// Where packages come from.
+    pub repository: Repository,
     /// Running services other than GoToSocial, name to pid.
     pub services: BTreeMap<String, u32>,
     /// GoToSocial under its supervisor, if that was started.
     pub gotosocial: Option<Supervisor>,
     /// What nginx serves, as it read its configuration at its last start or reload.
     pub nginx: Vec<WebServer>,
+    /// What Apache httpd serves, likewise.
+    pub httpd: Httpd,
     /// Sockets that other programs listen on.
     pub listeners: Vec<Listener>,
     /// Addresses of names. A name that is not here has the machine's own addresses; an empty list is no such name.
@@ -110,9 +117,12 @@ impl Default for Model {
             kernel_environment: BTreeMap::new(),
             sysctls: BTreeMap::new(),
             packages: BTreeMap::new(),
+            pkg: true,
+            repository: Repository::default(),
             services: [("cron".into(), 440), ("syslogd".into(), 413)].into(),
             gotosocial: None,
             nginx: Vec::new(),
+            httpd: Httpd::default(),
             listeners: Vec::new(),
             dns: BTreeMap::new(),
             outside: BTreeMap::new(),
@@ -139,6 +149,24 @@ impl Model {
             return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         }
         self.dns.get(name).unwrap_or(&self.addresses).clone()
+    }
+}
+
+/// The repository of packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Repository {
+    /// Whether there is a network, and somebody who answers.
+    pub reachable: bool,
+    /// Packages that can be had, name to version. Of others than `nginx` and `apache24` a rehearsal does not know the
+    /// files, so they are as good as missing.
+    pub packages: BTreeMap<String, String>,
+}
+
+impl Default for Repository {
+    fn default() -> Self {
+        let packages = [("apache24", "2.4.62"), ("nginx", "1.26.2,3")];
+        Self { reachable: true, packages: packages.map(|(name, version)| (name.into(), version.into())).into() }
     }
 }
 
@@ -236,68 +264,6 @@ pub enum Tls {
         /// `letsencrypt-cert-dir`.
         folder: PathBuf,
     },
-}
-
-/// A server block of nginx.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WebServer {
-    /// `server_name`.
-    pub names: Vec<String>,
-    /// `listen`.
-    pub listens: Vec<ListenOn>,
-    /// `ssl_certificate`.
-    pub certificate: Option<PathBuf>,
-    /// What happens to which paths.
-    pub routes: Vec<Route>,
-}
-
-/// A `listen` directive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListenOn {
-    /// Address; `None` is the wildcard.
-    pub address: Option<IpAddr>,
-    /// Whether it is IPv6.
-    pub ipv6: bool,
-    /// Port.
-    pub port: u16,
-    /// `ssl`.
-    pub tls: bool,
-    /// `default_server`.
-    pub default: bool,
-}
-
-/// A `location`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// The path, or how it begins.
-    pub prefix: String,
-    /// Whether it must be that very path.
-    pub exact: bool,
-    /// What is done.
-    pub action: Action,
-}
-
-/// What is done with a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Action {
-    /// `return`.
-    Return {
-        /// HTTP status.
-        status: u16,
-        /// Where to, with nginx's variables.
-        location: Option<String>,
-    },
-    /// `proxy_pass`.
-    Proxy {
-        /// To which address; `None` where it is not a plain one.
-        to: Option<SocketAddr>,
-    },
-    /// Files, or what is not modelled.
-    Other,
 }
 
 /// Ways to misbehave. All off by default.

@@ -1,250 +1,189 @@
-//! nginx in front of GoToSocial: the part of its configuration that decides who answers a request.
+//! nginx in front of GoToSocial: what its configuration says, its test, its start and its reload.
 //!
-//! Read are `http`, `server`, `listen`, `server_name`, `ssl_certificate`, `location` with a prefix or `=`, `proxy_pass`
-//! to an address, `return` and `include`. Other directives are passed over, regular expressions never match. Without
-//! `/usr/local/etc/nginx/nginx.conf` nginx is a service like any other.
+//! Read is what decides who answers a request: `server`, `listen`, `server_name`, certificates, `location`,
+//! `proxy_pass`, `return`, `root`, `alias`, `try_files`, `error_page`, and the `Retry-After` of `add_header`. Every other
+//! directive of nginx must stand in its place with its number of arguments, and is then passed over, filters (`allow`,
+//! `deny`, `if`, `limit_req`) too: a rehearsal's requests come from nowhere. What nginx does not know is refused.
+//! Without `/usr/local/etc/nginx/nginx.conf` nginx is a service like any other.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::portacl::{Errno, Protocol};
 
-use super::super::{HostError, Listener, Owner, WebAnswer, WebFailure, WebRequest};
+use super::super::{HostError, Listener, Output, ServedCertificate};
+use super::certificate::{self, PairFault};
+use super::kernel;
 use super::machine::{Machine, command_failed};
-use super::model::{Action, ListenOn, Model, Route, WebServer};
-use super::{certificate, kernel};
+use super::model::Model;
+use super::nginx_syntax::{self, Directive};
+use super::nginx_variables;
+use super::pattern::Pattern;
+use super::web_servers::{Action, ErrorPage, ListenOn, Route, RouteKind, WebServer};
 
-const FOLDER: &str = "/usr/local/etc/nginx";
-/// How deep includes may be nested before a file is taken to include itself.
-const INCLUDE_DEPTH: u32 = 8;
+/// The program itself.
+pub(super) const PROGRAM: &str = "/usr/local/sbin/nginx";
+/// The main file.
+const MAIN: &str = "/usr/local/etc/nginx/nginx.conf";
+/// The command of its sockets.
+const COMMAND: &str = "nginx";
+/// So often it tries to bind before it gives up, half a second apart (`ngx_open_listening_sockets()`).
+const TRIES: usize = 5;
 
-/// The configuration that the package brings, shortened.
-const FRESH: &str = "\
-#user  nobody;
-worker_processes  1;
+/// Options of `listen` without a value.
+const LISTEN_FLAGS: [&str; 8] =
+    ["ssl", "http2", "default_server", "default", "bind", "deferred", "reuseport", "proxy_protocol"];
+/// And with one.
+const LISTEN_VALUES: [&str; 8] =
+    ["ipv6only", "backlog", "rcvbuf", "sndbuf", "accept_filter", "so_keepalive", "fastopen", "setfib"];
 
-events {
-    worker_connections  1024;
+/// What the configuration says.
+///
+/// # Errors
+/// What `nginx -t` would say behind `[emerg]`.
+fn configuration(machine: &Machine, main: &Path) -> Result<Vec<WebServer>, String> {
+    let top = nginx_syntax::read(machine, main)?;
+    let folder = main.parent().unwrap_or(Path::new("/"));
+    let mut servers = Vec::new();
+    for http in top.all("http") {
+        for directive in http.all("server") {
+            servers.push(server(machine, folder, http, directive)?);
+        }
+        check_defaults(http, &servers)?;
+        nginx_variables::check(http)?;
+    }
+    if top.all("events").next().is_none() {
+        return Err("no \"events\" section in configuration".into());
+    }
+    Ok(servers)
 }
 
-http {
-    include       mime.types;
-    default_type  application/octet-stream;
-    sendfile        on;
-    keepalive_timeout  65;
+fn server(machine: &Machine, folder: &Path, http: &Directive, block: &Directive) -> Result<WebServer, String> {
+    let mut listens: Vec<ListenOn> = Vec::new();
+    for listen in block.all("listen") {
+        if listen.arguments().first().is_some_and(|place| place.starts_with("unix:")) {
+            continue;
+        }
+        let found = listen_on(listen.arguments()).map_err(|error| format!("{error}{}", listen.place))?;
+        if listens.iter().any(|there| same_socket(there, &found)) {
+            return Err(format!("a duplicate listen {}{}", shown(&found), listen.place));
+        }
+        listens.push(found);
+    }
+    if block.all("listen").next().is_none() {
+        listens.push(listen_on(&["80".to_string()])?);
+    }
+    let rejects_handshake = [block, http].iter().find_map(|at| at.first("ssl_reject_handshake")) == Some("on");
+    let certificate = pair(machine, folder, http, block, &listens, rejects_handshake)?;
+    let mut routes: Vec<Route> = Vec::new();
+    for location in block.all("location") {
+        let route = route(machine, folder, http, block, location)?;
+        let same = |there: &Route| there.pattern == route.pattern && there.kind == route.kind;
+        if !matches!(route.kind, RouteKind::Regex | RouteKind::RegexAnyCase) && routes.iter().any(same) {
+            return Err(format!("duplicate location \"{}\"{}", route.pattern, location.place));
+        }
+        routes.push(route);
+    }
+    let names = block.all("server_name").flat_map(|names| names.arguments().to_vec()).collect();
+    let answer = block.all("return").next().map(returned);
+    let otherwise = files(folder, [&Directive::default(), block, http]);
+    let pages = if block.all("error_page").next().is_some() { block } else { http };
+    let error_pages = pages.all("error_page").filter_map(error_page).collect();
+    Ok(WebServer { names, listens, certificate, rejects_handshake, answer, otherwise, error_pages, routes })
+}
 
-    server {
-        listen       80;
-        server_name  localhost;
+/// Loads a server's certificate and key, as nginx does whenever they are named.
+fn pair(
+    machine: &Machine,
+    folder: &Path,
+    http: &Directive,
+    block: &Directive,
+    listens: &[ListenOn],
+    rejects: bool,
+) -> Result<Option<ServedCertificate>, String> {
+    let named = |name: &str| [block, http].iter().find_map(|at| at.first(name)).map(|file| folder.join(file));
+    let Some(chain) = named("ssl_certificate") else {
+        if listens.iter().any(|listen| listen.tls) && !rejects {
+            let words = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
+            return Err(format!("{words}{}", block.place));
+        }
+        return Ok(None);
+    };
+    let Some(key) = named("ssl_certificate_key") else {
+        return Err(format!("no \"ssl_certificate_key\" is defined for certificate \"{}\"", chain.display()));
+    };
+    let (shown, key) = (chain.display(), key);
+    let lacks = |file: &Path| {
+        let file = file.display();
+        format!(
+            "BIO_new_file() failed (SSL: error:80000002:system library::No such file or directory:calling fopen({file}, r) error:10000080:BIO routines::no such file)"
+        )
+    };
+    certificate::pair(machine, &chain, &key).map(Some).map_err(|fault| match fault {
+        PairFault::NoChain => format!("cannot load certificate \"{shown}\": {}", lacks(&chain)),
+        PairFault::BadChain => format!(
+            "cannot load certificate \"{shown}\": PEM_read_bio_X509_AUX() failed (SSL: error:0480006C:PEM routines::no start line:Expecting: TRUSTED CERTIFICATE)"
+        ),
+        PairFault::NoKey => format!("cannot load certificate key \"{}\": {}", key.display(), lacks(&key)),
+        PairFault::BadKey => format!(
+            "cannot load certificate key \"{}\": PEM_read_bio_PrivateKey() failed (SSL: error:1E08010C:DECODER routines::unsupported:No supported data to decode. Input type: PEM)",
+            key.display()
+        ),
+        PairFault::Mismatch => format!(
+            "SSL_CTX_use_PrivateKey(\"{}\") failed (SSL: error:05800074:x509 certificate routines::key values mismatch)",
+            key.display()
+        ),
+    })
+}
 
-        location / {
-            root   /usr/local/www/nginx;
-            index  index.html index.htm;
+fn check_defaults(http: &Directive, servers: &[WebServer]) -> Result<(), String> {
+    let mut seen: Vec<&ListenOn> = Vec::new();
+    for (server, block) in servers.iter().zip(http.all("server")) {
+        for listen in server.listens.iter().filter(|listen| listen.default) {
+            if seen.iter().any(|there| same_socket(there, listen)) {
+                return Err(format!("a duplicate default server for {}{}", shown(listen), block.place));
+            }
+            seen.push(listen);
         }
     }
-}
-";
-
-/// Puts the package in place.
-pub(super) fn install(machine: &mut Machine) -> Result<(), HostError> {
-    for folder in ["/usr/local/etc", "/usr/local/etc/rc.d", FOLDER, "/var/log/nginx"] {
-        machine.files.make_directory(Path::new(folder), 0o755, Owner::ROOT)?;
-    }
-    let script = "#!/bin/sh\n# Stands for the package's script. A rehearsal never runs it.\n";
-    let files = [
-        ("/usr/local/etc/rc.d/nginx".to_string(), 0o555, script),
-        (format!("{FOLDER}/nginx.conf"), 0o644, FRESH),
-        (format!("{FOLDER}/mime.types"), 0o644, "types {\n    text/html html htm;\n}\n"),
-    ];
-    for (path, mode, text) in files {
-        machine.files.write_file(Path::new(&path), text.as_bytes(), mode, Owner::ROOT)?;
-    }
-    machine.model.packages.insert("nginx".into(), "1.26.2,3".into());
     Ok(())
 }
 
-/// One directive, with what stands between its braces.
-struct Directive {
-    words: Vec<String>,
-    block: Vec<Directive>,
+fn same_socket(one: &ListenOn, other: &ListenOn) -> bool {
+    (one.address, one.ipv6, one.port) == (other.address, other.ipv6, other.port)
 }
 
-impl Directive {
-    fn name(&self) -> &str {
-        self.words.first().map_or("", String::as_str)
-    }
-
-    fn arguments(&self) -> &[String] {
-        self.words.get(1..).unwrap_or_default()
-    }
-
-    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Directive> {
-        self.block.iter().filter(move |directive| directive.name() == name)
-    }
-
-    fn first(&self, name: &str) -> Option<&str> {
-        self.block.iter().find(|directive| directive.name() == name)?.arguments().first().map(String::as_str)
-    }
-}
-
-/// What the configuration says; `None` if there is none.
-///
-/// # Errors
-/// What `nginx -t` would say: a syntax error, a file that is not there, a certificate that cannot be read.
-fn configuration(machine: &Machine) -> Result<Option<Vec<WebServer>>, String> {
-    let file = Path::new(FOLDER).join("nginx.conf");
-    if !matches!(machine.files.entry(&machine.resolve(&file)), Ok(Some(_))) {
-        return Ok(None);
-    }
-    let top = Directive { words: Vec::new(), block: read_file(machine, &file, 0)? };
-    let mut servers = Vec::new();
-    for directive in top.all("http").flat_map(|http| http.all("server")) {
-        servers.push(server(machine, directive)?);
-    }
-    Ok(Some(servers))
-}
-
-fn read_file(machine: &Machine, file: &Path, depth: u32) -> Result<Vec<Directive>, String> {
-    let shown = file.display();
-    if depth > INCLUDE_DEPTH {
-        return Err(format!("too many includes in {shown}"));
-    }
-    let bytes = machine.files.read(file).ok().flatten();
-    let bytes = bytes.ok_or_else(|| format!("open() \"{shown}\" failed (2: No such file or directory)"))?;
-    let tokens = tokens(&String::from_utf8_lossy(&bytes)).map_err(|error| format!("{error} in {shown}"))?;
-    let mut rest = tokens.as_slice();
-    let block = read_block(machine, &mut rest, depth, true).map_err(|error| format!("{error} in {shown}"))?;
-    Ok(block)
-}
-
-/// Words; `{`, `}` and `;` that are not in quotes are marked by a leading NUL.
-fn tokens(text: &str) -> Result<Vec<String>, String> {
-    let mut tokens = Vec::new();
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '#' => while characters.next_if(|c| *c != '\n').is_some() {},
-            '{' | '}' | ';' => tokens.push(format!("\0{character}")),
-            '"' | '\'' => {
-                let mut word = String::new();
-                loop {
-                    match characters.next() {
-                        None => return Err("unexpected end of file, expecting a closing quote".into()),
-                        Some('\\') => word.extend(characters.next()),
-                        Some(close) if close == character => break,
-                        Some(other) => word.push(other),
-                    }
-                }
-                tokens.push(word);
-            }
-            blank if blank.is_whitespace() => {}
-            first => {
-                let mut word = String::from(first);
-                // Braces belong to a word only as in `${name}`.
-                while let Some(next) = characters.next_if(|next| {
-                    let variable = word.ends_with('$') || word.rfind("${") > word.rfind('}');
-                    !next.is_whitespace() && *next != ';' && (variable || !matches!(next, '{' | '}'))
-                }) {
-                    word.push(next);
-                }
-                tokens.push(word);
-            }
-        }
-    }
-    Ok(tokens)
-}
-
-fn read_block(machine: &Machine, tokens: &mut &[String], depth: u32, top: bool) -> Result<Vec<Directive>, String> {
-    let mut block = Vec::new();
-    let mut words: Vec<String> = Vec::new();
-    while let Some((token, rest)) = tokens.split_first() {
-        *tokens = rest;
-        match token.as_str() {
-            "\0;" if words.is_empty() => return Err("unexpected \";\"".into()),
-            "\0;" => {
-                let directive = Directive { words: std::mem::take(&mut words), block: Vec::new() };
-                if directive.name() == "include" {
-                    for file in included(machine, &directive)? {
-                        block.extend(read_file(machine, &file, depth + 1)?);
-                    }
-                } else {
-                    block.push(directive);
-                }
-            }
-            "\0{" => {
-                let inner = read_block(machine, tokens, depth, false)?;
-                block.push(Directive { words: std::mem::take(&mut words), block: inner });
-            }
-            "\0}" if words.is_empty() && !top => return Ok(block),
-            "\0}" => return Err("unexpected \"}\"".into()),
-            word => words.push(word.to_string()),
-        }
-    }
-    if top && words.is_empty() {
-        return Ok(block);
-    }
-    Err("unexpected end of file, expecting \"}\" or \";\"".into())
-}
-
-/// The files of an include; `*` may stand in the last part of the path, and then none at all is fine.
-fn included(machine: &Machine, directive: &Directive) -> Result<Vec<PathBuf>, String> {
-    let path = Path::new(FOLDER).join(directive.arguments().first().map_or("", String::as_str));
-    let pattern = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let Some((start, end)) = pattern.split_once('*') else { return Ok(vec![path]) };
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let names = machine.files.list(folder).map_err(|error| error.to_string())?;
-    let fits = |name: &String| name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end);
-    Ok(names.into_iter().filter(fits).map(|name| folder.join(name)).collect())
-}
-
-fn server(machine: &Machine, directive: &Directive) -> Result<WebServer, String> {
-    let mut listens = Vec::new();
-    for listen in directive.all("listen") {
-        listens.push(listen_on(listen.arguments())?);
-    }
-    if listens.is_empty() {
-        listens.push(listen_on(&["80".to_string()])?);
-    }
-    let certificate = directive.first("ssl_certificate").map(|file| Path::new(FOLDER).join(file));
-    if listens.iter().any(|listen| listen.tls) {
-        let Some(file) = &certificate else {
-            return Err("no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive".into());
-        };
-        let readable = certificate::in_file(machine, Owner::ROOT, file).map_err(|error| error.to_string())?;
-        if readable.is_none() {
-            return Err(format!("cannot load certificate \"{}\"", file.display()));
-        }
-    }
-    let mut routes: Vec<Route> = Vec::new();
-    for location in directive.all("location") {
-        let (exact, prefix) = match location.arguments() {
-            [prefix] => (false, prefix),
-            [modifier, prefix] if modifier == "=" || modifier == "^~" => (modifier == "=", prefix),
-            _ => continue,
-        };
-        routes.push(Route { prefix: prefix.clone(), exact, action: action(location) });
-    }
-    // A server's own return comes before any location.
-    if directive.all("return").next().is_some() {
-        routes = vec![Route { prefix: "/".into(), exact: false, action: action(directive) }];
-    }
-    let names = directive.all("server_name").flat_map(|names| names.arguments().to_vec()).collect();
-    Ok(WebServer { names, listens, certificate, routes })
+/// A socket's address as nginx prints it.
+fn shown(listen: &ListenOn) -> String {
+    let any = if listen.ipv6 { "::".to_string() } else { "0.0.0.0".to_string() };
+    let address = listen.address.map_or(any, |address| address.to_string());
+    if listen.ipv6 { format!("[{address}]:{}", listen.port) } else { format!("{address}:{}", listen.port) }
 }
 
 fn listen_on(arguments: &[String]) -> Result<ListenOn, String> {
     let (place, options) = arguments.split_first().ok_or("invalid number of arguments in \"listen\" directive")?;
-    let invalid = || format!("invalid port in \"{place}\" of the \"listen\" directive");
+    let invalid = |what: &str| format!("{what} in \"{place}\" of the \"listen\" directive");
     let (host, port) = match place.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port),
         _ if place.chars().all(|c| c.is_ascii_digit()) => ("*", place.as_str()),
         _ => (place.as_str(), "80"),
     };
-    let port = port.parse().map_err(|_| invalid())?;
+    let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(|| invalid("invalid port"))?;
     let address: Option<IpAddr> = match host.trim_matches(['[', ']']) {
         "*" => None,
-        name => Some(name.parse().map_err(|_| invalid())?),
+        "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+        name => Some(name.parse().map_err(|_| invalid("host not found"))?),
     };
+    for option in options {
+        let known = match option.split_once('=') {
+            Some((name, _)) => LISTEN_VALUES.contains(&name),
+            None => LISTEN_FLAGS.contains(&option.as_str()),
+        };
+        if !known {
+            return Err(format!("invalid parameter \"{option}\""));
+        }
+    }
     let ipv6 = address.is_some_and(|address| address.is_ipv6());
     let has = |option: &str| options.iter().any(|there| there == option);
     Ok(ListenOn {
@@ -252,65 +191,209 @@ fn listen_on(arguments: &[String]) -> Result<ListenOn, String> {
         ipv6,
         port,
         tls: has("ssl"),
-        default: has("default_server"),
+        default: has("default_server") || has("default"),
     })
 }
 
-fn action(block: &Directive) -> Action {
-    if let Some(answer) = block.all("return").next() {
-        let status = answer.arguments().first().and_then(|status| status.parse().ok()).unwrap_or(302);
-        return Action::Return { status, location: answer.arguments().get(1).cloned() };
+fn route(
+    machine: &Machine,
+    folder: &Path,
+    http: &Directive,
+    server: &Directive,
+    location: &Directive,
+) -> Result<Route, String> {
+    let (kind, pattern) = match location.arguments() {
+        [name] if name.starts_with('@') => (RouteKind::Named, name),
+        [prefix] => (RouteKind::Prefix, prefix),
+        [modifier, pattern] => match modifier.as_str() {
+            "=" => (RouteKind::Exact, pattern),
+            "^~" => (RouteKind::FirmPrefix, pattern),
+            "~" => (RouteKind::Regex, pattern),
+            "~*" => (RouteKind::RegexAnyCase, pattern),
+            other => return Err(format!("invalid location modifier \"{other}\"{}", location.place)),
+        },
+        _ => return Err(format!("invalid number of arguments in \"location\" directive{}", location.place)),
+    };
+    if matches!(kind, RouteKind::Regex | RouteKind::RegexAnyCase) {
+        let read = Pattern::new(pattern, false);
+        read.map_err(|why| format!("pcre2_compile() failed: {why} in \"{pattern}\"{}", location.place))?;
     }
-    match block.first("proxy_pass").and_then(|url| url.strip_prefix("http://")) {
-        Some(target) => Action::Proxy { to: target.trim_end_matches('/').parse().ok() },
-        None => Action::Other,
+    // What is set at a level replaces all that the levels above have set.
+    let headers = [location, server, http].into_iter().find(|at| at.all("add_header").next().is_some());
+    let retry_after = headers.and_then(|at| {
+        let mut all = at.all("add_header").map(Directive::arguments);
+        let found = all.find(|words| words.first().is_some_and(|name| name.eq_ignore_ascii_case("Retry-After")))?;
+        Some((found.get(1)?.clone(), found.get(2).is_some_and(|word| word == "always")))
+    });
+    let internal = location.all("internal").next().is_some();
+    let action = action(machine, folder, [location, server, http])?;
+    Ok(Route { kind, pattern: pattern.clone(), internal, action, retry_after })
+}
+
+fn action(machine: &Machine, folder: &Path, levels: [&Directive; 3]) -> Result<Action, String> {
+    let [location, _, http] = levels;
+    if let Some(answer) = location.all("return").next() {
+        return Ok(returned(answer));
+    }
+    if let Some(pass) = location.all("proxy_pass").next() {
+        return proxy(machine, http, pass);
+    }
+    Ok(files(folder, levels))
+}
+
+/// Files below `root` or `alias`, which levels further out may set.
+fn files(folder: &Path, levels: [&Directive; 3]) -> Action {
+    let [location, server, _] = levels;
+    let alias = location.first("alias");
+    let root = levels.iter().find_map(|at| at.first("root")).unwrap_or("html");
+    let tries = [location, server].into_iter().find_map(|at| at.all("try_files").next());
+    let otherwise = tries.and_then(|tries| tries.arguments().last().cloned());
+    Action::Files { folder: folder.join(alias.unwrap_or(root)), alias: alias.is_some(), otherwise }
+}
+
+/// `proxy_pass` to an address, a name, or an `upstream` of which the first server counts.
+fn proxy(machine: &Machine, http: &Directive, pass: &Directive) -> Result<Action, String> {
+    let url = pass.arguments().first().map_or("", String::as_str);
+    if url.contains('$') || url.starts_with("https://") {
+        return Ok(Action::Other);
+    }
+    let Some(target) = url.strip_prefix("http://") else { return Err(format!("invalid URL prefix{}", pass.place)) };
+    if target.starts_with("unix:") {
+        return Ok(Action::Other);
+    }
+    let target = target.split('/').next().unwrap_or_default();
+    let upstream =
+        http.all("upstream").find(|upstream| upstream.arguments().first().is_some_and(|name| name == target));
+    let target = match upstream {
+        Some(upstream) => upstream.first("server").unwrap_or_default(),
+        None => target,
+    };
+    if let Ok(to) = target.parse::<SocketAddr>() {
+        return Ok(Action::Proxy { to });
+    }
+    let (name, port) = target.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).unwrap_or((target, "80"));
+    let Ok(port) = port.parse::<u16>() else {
+        return Err(format!("invalid port in upstream \"{target}\"{}", pass.place));
+    };
+    let literal = name.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    match literal.or_else(|| machine.model.addresses_of(name).first().copied()) {
+        Some(address) => Ok(Action::Proxy { to: SocketAddr::new(address, port) }),
+        None => Err(format!("host not found in upstream \"{target}\"{}", pass.place)),
     }
 }
 
-/// Checks the configuration and takes it over, as a start (`pid` of the new process) or a reload does.
-pub(super) fn configure(machine: &mut Machine, command: &str, pid: u32) -> Result<(), HostError> {
-    let refused = |why: String| command_failed(command, 1, format!("nginx: [emerg] {why}"));
-    let servers = configuration(machine).map_err(refused)?.unwrap_or_default();
+fn returned(directive: &Directive) -> Action {
+    let (first, second) = (directive.arguments().first(), directive.arguments().get(1).cloned());
+    match first.and_then(|status| status.parse::<u16>().ok()) {
+        Some(status @ (301 | 302 | 303 | 307 | 308)) => Action::Return { status, location: second, body: None },
+        Some(status) => Action::Return { status, location: None, body: second },
+        None => Action::Return { status: 302, location: first.cloned(), body: None },
+    }
+}
+
+fn error_page(directive: &Directive) -> Option<ErrorPage> {
+    let (page, words) = directive.arguments().split_last()?;
+    let status = words.iter().find_map(|word| word.strip_prefix('=')).map(|digits| digits.parse().unwrap_or(0));
+    let of = words.iter().filter_map(|word| word.parse().ok()).collect();
+    Some(ErrorPage { of, status, page: page.clone() })
+}
+
+/// `nginx -t -q -c PATH`: also tries to bind, and does not mind a port that is taken.
+pub(super) fn test(machine: &Machine, main: &Path) -> Output {
+    let failed = |why: Vec<String>| {
+        let lines: String = why.iter().map(|line| format!("nginx: [emerg] {line}\n")).collect();
+        let stderr = format!("{lines}nginx: configuration file {} test failed\n", main.display());
+        Output { status: Some(1), stdout: String::new(), stderr }
+    };
+    match configuration(machine, main) {
+        Err(error) => failed(vec![error]),
+        Ok(servers) => {
+            let refused: Vec<String> =
+                refusals(machine, &servers).into_iter().filter(|(taken, _)| !taken).map(|(_, words)| words).collect();
+            if refused.is_empty() {
+                Output { status: Some(0), stdout: String::new(), stderr: String::new() }
+            } else {
+                failed(refused)
+            }
+        }
+    }
+}
+
+/// What bind(2) refuses, and whether that is only because somebody else has the port.
+fn refusals(machine: &Machine, servers: &[WebServer]) -> Vec<(bool, String)> {
     let others: Vec<Listener> =
-        kernel::listeners(&machine.model).into_iter().filter(|there| there.command != "nginx").collect();
-    for socket in sockets(&servers, pid) {
-        let shown = socket.address.map_or_else(|| "0.0.0.0".into(), |address| address.to_string());
-        let why = match kernel::verdict(&machine.model, 0, &[0], Protocol::Tcp, socket.port).errno {
+        kernel::listeners(&machine.model).into_iter().filter(|there| there.command != COMMAND).collect();
+    let mut seen = BTreeSet::new();
+    let listens = servers.iter().flat_map(|server| &server.listens).filter(|listen| seen.insert(shown(listen)));
+    let refused = |listen: &ListenOn| {
+        let socket = socket(listen, 0);
+        let taken = others.iter().any(|there| kernel::collide(there, &socket));
+        let here = |address: IpAddr| address.is_loopback() || machine.model.addresses.contains(&address);
+        let why = match kernel::verdict(&machine.model, 0, &[0], Protocol::Tcp, listen.port).errno {
+            _ if listen.ipv6 && !machine.model.ipv6 => {
+                let why = "47: Address family not supported by protocol family";
+                return Some((false, format!("socket() {} failed ({why})", shown(listen))));
+            }
             Some(Errno::Eperm) => "1: Operation not permitted",
             Some(Errno::Eacces) => "13: Permission denied",
-            None if others.iter().any(|there| collide(there, &socket)) => "48: Address already in use",
-            None => continue,
+            None if !listen.address.is_none_or(here) => "49: Can't assign requested address",
+            None if taken => "48: Address already in use",
+            None => return None,
         };
-        return Err(refused(format!("bind() to {shown}:{} failed ({why})", socket.port)));
+        Some((why.starts_with("48"), format!("bind() to {} failed ({why})", shown(listen))))
+    };
+    listens.filter_map(refused).collect()
+}
+
+/// `service nginx start`: the script tests the configuration and starts nginx whatever came of it.
+pub(super) fn start(machine: &mut Machine, command: &str) -> Result<(), HostError> {
+    let failed = |words: String| command_failed(command, 1, words);
+    if !has_configuration(machine) {
+        return Ok(());
     }
-    machine.model.nginx = servers;
+    let servers = match configuration(machine, Path::new(MAIN)) {
+        Ok(servers) => servers,
+        Err(error) => return Err(failed(format!("nginx: [emerg] {error}\n/etc/rc.d: WARNING: failed to start nginx"))),
+    };
+    let refused = refusals(machine, &servers);
+    if refused.is_empty() {
+        machine.model.nginx = servers;
+        return Ok(());
+    }
+    let once: String = refused.iter().map(|(_, words)| format!("nginx: [emerg] {words}\n")).collect();
+    // It tries again only where the port may still become free.
+    let tries = if refused.iter().all(|(taken, _)| *taken) { TRIES } else { 1 };
+    let end = if tries > 1 { "nginx: [emerg] still could not bind()\n" } else { "" };
+    Err(failed(format!("{}{end}/etc/rc.d: WARNING: failed to start nginx", once.repeat(tries))))
+}
+
+/// `service nginx reload`: refused where the test fails. What fails after it is only logged, and what was served before
+/// goes on.
+pub(super) fn reload(machine: &mut Machine, command: &str) -> Result<(), HostError> {
+    if !has_configuration(machine) {
+        return Ok(());
+    }
+    let tested = test(machine, Path::new(MAIN));
+    if tested.status != Some(0) {
+        return Err(command_failed(command, 1, tested.stderr.trim_end()));
+    }
+    let read = configuration(machine, Path::new(MAIN)).unwrap_or_default();
+    if refusals(machine, &read).is_empty() {
+        machine.model.nginx = read;
+    }
     Ok(())
 }
 
-fn collide(one: &Listener, other: &Listener) -> bool {
-    let families = (one.ipv4 && other.ipv4) || (one.ipv6 && other.ipv6);
-    let addresses = one.address.is_none() || other.address.is_none() || one.address == other.address;
-    one.port == other.port && families && addresses
+fn has_configuration(machine: &Machine) -> bool {
+    matches!(machine.files.entry(&machine.resolve(Path::new(MAIN))), Ok(Some(_)))
 }
 
-/// The sockets that it listens on.
+/// The sockets that it listens on. The first process opens them, as root.
 pub(super) fn listeners(model: &Model) -> Vec<Listener> {
-    model.services.get("nginx").map(|pid| sockets(&model.nginx, *pid)).unwrap_or_default()
-}
-
-fn sockets(servers: &[WebServer], pid: u32) -> Vec<Listener> {
+    let Some(pid) = model.services.get(COMMAND) else { return Vec::new() };
     let mut sockets: Vec<Listener> = Vec::new();
-    for listen in servers.iter().flat_map(|server| &server.listens) {
-        let socket = Listener {
-            user: "root".into(),
-            uid: Some(0),
-            command: "nginx".into(),
-            pid: Some(pid),
-            address: listen.address,
-            ipv4: !listen.ipv6,
-            ipv6: listen.ipv6,
-            port: listen.port,
-        };
+    for listen in model.nginx.iter().flat_map(|server| &server.listens) {
+        let socket = socket(listen, *pid);
         if !sockets.contains(&socket) {
             sockets.push(socket);
         }
@@ -318,64 +401,21 @@ fn sockets(servers: &[WebServer], pid: u32) -> Vec<Listener> {
     sockets
 }
 
-/// Answers a request that came in at an address; `pass_on` asks the server behind.
-pub(super) fn answer(
-    machine: &mut Machine,
-    at: SocketAddr,
-    request: &WebRequest,
-    pass_on: impl FnOnce(&mut Machine, SocketAddr, &WebRequest) -> Result<WebAnswer, WebFailure>,
-) -> Result<WebAnswer, WebFailure> {
-    let Some((server, tls)) = chosen(&machine.model.nginx, at, &request.host) else { return Err(WebFailure::Refused) };
-    let mut certificate = None;
-    match (request.tls, tls) {
-        (true, false) => return Err(WebFailure::Tls("the server answers in plain http".into())),
-        (false, true) => return Ok(WebAnswer { status: 400, location: None, body: Vec::new(), certificate: None }),
-        (false, false) => {}
-        (true, true) => {
-            let file = server.certificate.clone().unwrap_or_default();
-            certificate = certificate::in_file(machine, Owner::ROOT, &file)
-                .map_err(|error| WebFailure::Other(error.to_string()))?;
-            let clock = machine.model.clock;
-            let fault = certificate.as_ref().and_then(|shown| certificate::fault(shown, &request.host, clock));
-            if let Some(fault) = fault.filter(|_| request.verify) {
-                return Err(WebFailure::Tls(fault));
-            }
-        }
+fn socket(listen: &ListenOn, pid: u32) -> Listener {
+    Listener {
+        user: "root".into(),
+        uid: Some(0),
+        command: COMMAND.into(),
+        pid: Some(pid),
+        address: listen.address,
+        ipv4: !listen.ipv6,
+        ipv6: listen.ipv6,
+        port: listen.port,
     }
-    let path = request.path.split('?').next().unwrap_or_default();
-    let fits = |route: &&Route| if route.exact { path == route.prefix } else { path.starts_with(&route.prefix) };
-    let route = server.routes.iter().filter(fits).max_by_key(|route| (route.exact, route.prefix.len()));
-    let plain =
-        |status: u16, location: Option<String>| WebAnswer { status, location, body: Vec::new(), certificate: None };
-    let answer = match route.map(|route| route.action.clone()) {
-        Some(Action::Return { status, location }) => {
-            let fill = |text: String| {
-                let name = server.names.first().map_or(request.host.as_str(), String::as_str);
-                text.replace("$host", &request.host)
-                    .replace("$server_name", name)
-                    .replace("$request_uri", &request.path)
-            };
-            plain(status, location.map(fill))
-        }
-        Some(Action::Proxy { to: Some(to) }) => {
-            let inner = WebRequest { tls: false, address: Some(to), ..request.clone() };
-            pass_on(machine, to, &inner).unwrap_or_else(|_| plain(502, None))
-        }
-        Some(Action::Proxy { to: None }) => plain(502, None),
-        Some(Action::Other) | None => plain(404, None),
-    };
-    Ok(WebAnswer { certificate, ..answer })
 }
 
-/// The server for a name at an address, and whether it speaks TLS there: by name, else the default one or the first.
-fn chosen(servers: &[WebServer], at: SocketAddr, host: &str) -> Option<(WebServer, bool)> {
-    let here: Vec<(&WebServer, &ListenOn)> = servers
-        .iter()
-        .flat_map(|server| server.listens.iter().map(move |listen| (server, listen)))
-        .filter(|(_, listen)| listen.port == at.port() && listen.ipv6 == at.is_ipv6())
-        .filter(|(_, listen)| listen.address.is_none_or(|address| address == at.ip()))
-        .collect();
-    let named = here.iter().find(|(server, _)| server.names.iter().any(|name| certificate::covers(name, host)));
-    let default = here.iter().find(|(_, listen)| listen.default);
-    named.or(default).or(here.first()).map(|(server, listen)| ((*server).clone(), listen.tls))
+/// Where a rehearsal's nginx keeps a file that a `location` names, for a request's path.
+pub(super) fn file_of(folder: &Path, alias: bool, prefix: &str, path: &str) -> PathBuf {
+    let rest = if alias { path.strip_prefix(prefix).unwrap_or(path) } else { path };
+    folder.join(rest.trim_start_matches('/'))
 }

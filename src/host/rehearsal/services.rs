@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::super::{HostError, ServiceAction, ServiceState};
 use super::machine::{Machine, command_failed};
-use super::{boot, gotosocial, nginx, portacl_rc, rc_conf};
+use super::{boot, gotosocial, httpd, nginx, portacl_rc, rc_conf};
 
 const GOTOSOCIAL: &str = "gotosocial";
 const NGINX: &str = "nginx";
+const HTTPD: &str = "apache24";
 const GUARDS: [&str; 2] = ["gts_portacl_guard", "gts_portacl_guard_late"];
 const FOLDERS: [&str; 2] = ["/etc/rc.d", "/usr/local/etc/rc.d"];
 
@@ -94,8 +95,10 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
         }
         (ServiceAction::Start, None) => {
             let pid = machine.model.take_pid();
-            if name == NGINX {
-                nginx::configure(machine, &command, pid)?;
+            match name {
+                NGINX => nginx::start(machine, &command)?,
+                HTTPD => httpd::start(machine, &command)?,
+                _ => {}
             }
             machine.model.services.insert(name.to_string(), pid);
             Ok(())
@@ -104,7 +107,8 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
             machine.model.services.remove(name);
             Ok(())
         }
-        (ServiceAction::Reload, Some(pid)) if name == NGINX => nginx::configure(machine, &command, pid),
+        (ServiceAction::Reload, Some(_)) if name == NGINX => nginx::reload(machine, &command),
+        (ServiceAction::Reload, Some(_)) if name == HTTPD => httpd::reload(machine, &command),
         (ServiceAction::Reload, Some(_)) => Ok(()),
         (ServiceAction::Stop, None) => Ok(()),
         (ServiceAction::Reload, None) => Err(command_failed(command, 1, format!("{name} not running?"))),

@@ -8,15 +8,20 @@ mod faults;
 mod folder;
 mod gotosocial_service;
 mod gotosocial_web;
+mod httpd;
 mod kernel;
 mod nginx;
+mod packages;
+mod port_watch;
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::portacl::Protocol;
 
 use super::super::{
     BindOutcome, BindProbe, Family, Group, Host, HostError, Invocation, Observe, Output, Owner, ServiceAction, User,
+    WebAnswer, WebFailure, WebRequest,
 };
 use super::{Model, Rehearsal};
 
@@ -96,6 +101,21 @@ impl Fresh {
         self.set_sysctl(RESERVED_HIGH, "79").unwrap();
     }
 
+    /// A placeholder of a certificate with its key, both valid from now on.
+    fn put_certificate(&self, folder: &str, name: &str) {
+        let text = super::certificate::placeholder(name, self.now() + 1_000_000);
+        self.write(&format!("{folder}/chain.pem"), &text);
+        self.put(&format!("{folder}/key.pem"), &text, 0o600, Owner::ROOT);
+    }
+
+    fn ask(&self, tls: bool, name: &str, path: &str) -> Result<WebAnswer, WebFailure> {
+        self.web(&request(tls, name, path, true))
+    }
+
+    fn ask_unverified(&self, name: &str, path: &str) -> Result<WebAnswer, WebFailure> {
+        self.web(&request(true, name, path, false))
+    }
+
     fn start(&self) -> Result<(), HostError> {
         self.service_action("gotosocial", ServiceAction::Start)
     }
@@ -145,6 +165,15 @@ impl Fresh {
             password,
         ])
     }
+}
+
+fn request(tls: bool, host: &str, path: &str, verify: bool) -> WebRequest {
+    WebRequest { tls, host: host.into(), address: None, path: path.into(), verify, timeout: Duration::from_secs(5) }
+}
+
+/// The key of another certificate.
+fn other_key() -> String {
+    super::certificate::placeholder("other.example.org", 1)
 }
 
 fn service_user() -> User {

@@ -1,4 +1,4 @@
-//! Web requests: to GoToSocial and nginx on this machine, and to the outside world as the model knows it.
+//! Web requests: to GoToSocial and the web servers on this machine, and to the outside world as the model knows it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::super::{HostError, Listener, ServedCertificate, WebAnswer, WebFailure
 use super::gotosocial_config::Series;
 use super::machine::{Access, Machine};
 use super::model::{Program, Tls};
-use super::{certificate, gotosocial, gotosocial_database as database, kernel, log_time, nginx};
+use super::{certificate, gotosocial, gotosocial_database as database, httpd_answer, kernel, log_time, nginx_answer};
 
 /// Answers one request.
 pub(super) fn answer(machine: &mut Machine, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
@@ -27,8 +27,12 @@ pub(super) fn answer(machine: &mut Machine, request: &WebRequest) -> Result<WebA
         return Err(WebFailure::TimedOut);
     }
     let Some(listener) = listener_at(machine, address) else { return Err(WebFailure::Refused) };
-    if machine.model.services.get("nginx").copied() == listener.pid && listener.pid.is_some() {
-        return nginx::answer(machine, address, request, behind_nginx);
+    let is = |name: &str| listener.pid.is_some() && machine.model.services.get(name).copied() == listener.pid;
+    if is("nginx") {
+        return nginx_answer::answer(machine, address, request, &mut behind_a_front);
+    }
+    if is("apache24") {
+        return httpd_answer::answer(machine, address, request, &mut behind_a_front);
     }
     match program_of(machine, &listener) {
         Some(program) => from_gotosocial(machine, &program, address, request),
@@ -39,8 +43,8 @@ pub(super) fn answer(machine: &mut Machine, request: &WebRequest) -> Result<WebA
     }
 }
 
-/// What nginx is answered by the server behind it, which can only be GoToSocial.
-fn behind_nginx(machine: &mut Machine, address: SocketAddr, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
+/// What a web server is answered by the server behind it, which can only be GoToSocial.
+fn behind_a_front(machine: &mut Machine, address: SocketAddr, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     let listener = listener_at(machine, address).ok_or(WebFailure::Refused)?;
     let program = program_of(machine, &listener).ok_or(WebFailure::Refused)?;
     from_gotosocial(machine, &program, address, request)
@@ -72,10 +76,11 @@ fn outside(machine: &Machine, request: &WebRequest) -> Option<Result<WebAnswer, 
         Some(answer) => WebAnswer {
             status: answer.status,
             location: answer.location.clone(),
+            retry_after: None,
             body: answer.body.clone().into_bytes(),
             certificate,
         },
-        None => WebAnswer { status: 404, location: None, body: Vec::new(), certificate },
+        None => WebAnswer { status: 404, location: None, retry_after: None, body: Vec::new(), certificate },
     }))
 }
 
@@ -107,13 +112,14 @@ fn from_gotosocial(
         return Ok(WebAnswer {
             status: if is_challenge { 404 } else { 307 },
             location,
+            retry_after: None,
             body: Vec::new(),
             certificate: None,
         });
     }
     if !request.tls && program.tls != Tls::Off {
         let body = b"Client sent an HTTP request to an HTTPS server.\n".to_vec();
-        return Ok(WebAnswer { status: 400, location: None, body, certificate: None });
+        return Ok(WebAnswer { status: 400, location: None, retry_after: None, body, certificate: None });
     }
     let certificate = match &program.tls {
         Tls::Off => None,
@@ -127,7 +133,7 @@ fn from_gotosocial(
         return Err(WebFailure::Tls(fault));
     }
     let (status, body) = page(machine, program, &request.path).map_err(other)?;
-    Ok(WebAnswer { status, location: None, body, certificate })
+    Ok(WebAnswer { status, location: None, retry_after: None, body, certificate })
 }
 
 fn other(error: HostError) -> WebFailure {

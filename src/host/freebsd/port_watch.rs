@@ -1,0 +1,126 @@
+//! For how long connections to a port are refused, measured by connecting again and again.
+//!
+//! The ports are tried in turn, every [`INTERVAL`]. A try that fails counts for the time until the next one, so the
+//! result is right to about one interval at each end of an interruption, and one shorter than an interval may go unseen.
+//! A connection that is taken by the kernel counts, whether or not the program behind it answers.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::host::{HostError, PortWatch, Refusals};
+
+/// Time between two tries.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// What takes longer than this on the loopback interface counts as refused.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// A thread that tries the ports until its channel is closed.
+#[derive(Debug)]
+pub(super) struct Watch {
+    ports: Vec<u16>,
+    stop: Sender<()>,
+    thread: JoinHandle<Refusals>,
+}
+
+/// Starts to watch ports on 127.0.0.1. The first try of each has been made when this returns.
+pub(super) fn start(ports: &[u16]) -> Result<Watch, HostError> {
+    let failed = |source: io::Error| HostError::Start { command: "a watch on the ports".into(), source };
+    let (stop, stopped) = mpsc::channel::<()>();
+    let (begun, begins) = mpsc::channel::<()>();
+    let watched = ports.to_vec();
+    let thread = thread::Builder::new().name("port-watch".into()).spawn(move || {
+        let mut refusals: BTreeMap<u16, Duration> = watched.iter().map(|port| (*port, Duration::ZERO)).collect();
+        // When a port was tried last, if it did not answer then.
+        let mut silent_since: BTreeMap<u16, Instant> = BTreeMap::new();
+        let mut begun = Some(begun);
+        loop {
+            for port in &watched {
+                let now = Instant::now();
+                if let (Some(since), Some(total)) = (silent_since.remove(port), refusals.get_mut(port)) {
+                    *total += now - since;
+                }
+                if !answers(*port) {
+                    silent_since.insert(*port, now);
+                }
+            }
+            drop(begun.take());
+            match stopped.recv_timeout(INTERVAL) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        for (port, since) in silent_since {
+            *refusals.entry(port).or_default() += since.elapsed();
+        }
+        Refusals(refusals)
+    });
+    let thread = thread.map_err(failed)?;
+    // Ends when the thread lets its end of the channel go.
+    let _ = begins.recv();
+    Ok(Watch { ports: ports.to_vec(), stop, thread })
+}
+
+fn answers(port: u16) -> bool {
+    TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), PATIENCE).is_ok()
+}
+
+impl PortWatch for Watch {
+    fn finish(self: Box<Self>) -> Refusals {
+        let Self { ports, stop, thread } = *self;
+        drop(stop);
+        // The thread has nothing in it that panics; had it, all that is known is which ports there were.
+        thread.join().unwrap_or_else(|_| Refusals(ports.into_iter().map(|port| (port, Duration::ZERO)).collect()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn what_is_refused_counts_and_what_is_open_does_not() {
+        let open = TcpListener::bind("127.0.0.1:0").unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ports = [open.local_addr().unwrap().port(), closed.local_addr().unwrap().port()];
+        drop(closed);
+        let started = Instant::now();
+        let watch = start(&ports).unwrap();
+        // Until two tries more have come, however slow the machine is.
+        for _ in 0..3 {
+            drop(open.accept().unwrap());
+        }
+        let refusals = Box::new(watch).finish();
+        let most = started.elapsed();
+        assert_eq!(refusals.0[&ports[0]], Duration::ZERO);
+        let refused = refusals.0[&ports[1]];
+        assert!(refused >= INTERVAL && refused <= most, "{refused:?} of {most:?}");
+        assert_eq!(refusals.longest(), refused);
+    }
+
+    #[test]
+    fn a_port_that_opens_ends_the_count() {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = closed.local_addr().unwrap();
+        drop(closed);
+        let watch = start(&[address.port()]).unwrap();
+        let opened = TcpListener::bind(address).unwrap();
+        drop(opened.accept().unwrap());
+        let so_far = Instant::now();
+        for _ in 0..3 {
+            drop(opened.accept().unwrap());
+        }
+        let refusals = Box::new(watch).finish();
+        let open_for = so_far.elapsed();
+        assert!(open_for >= INTERVAL && refusals.longest() > Duration::ZERO, "{refusals:?}");
+        drop(opened);
+        let none = Box::new(start(&[]).unwrap()).finish();
+        assert_eq!(none.longest(), Duration::ZERO);
+    }
+}
