@@ -137,7 +137,7 @@ impl Observe for AfterPlan<'_> {
             Change::RcVariable { name, value } if name == variable => Some(value.clone()),
             _ => None,
         });
-        planned.map_or_else(|| self.host.rc_variable(variable), |value| Ok(Some(value)))
+        planned.map_or_else(|| self.host.rc_variable(variable), Ok)
     }
 
     fn package(&self, name: &str) -> Result<Option<String>, HostError> {

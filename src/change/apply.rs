@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::executor::Executor;
-use super::{Change, account, service_start};
-use crate::host::{Host, HostError, Invocation, Owner, ServiceAction};
+use super::{Change, account, front, service_start};
+use crate::host::{Entry, Host, HostError, Invocation, Owner, ServiceAction};
 use crate::parts::config;
 use crate::release;
 
@@ -30,7 +30,20 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
             }
         }
         Change::Sysctl { name, value } => set_sysctl(host, name, value)?,
-        Change::RcVariable { name, value } => set_rc_variable(host, name, value)?,
+        Change::RcVariable { name, value } => set_rc_variable(host, name, value.as_deref())?,
+        Change::Removal { path } => remove(host, path)?,
+        Change::Package { name } => {
+            host.install_package(name).map_err(said)?;
+            if host.package(name).map_err(said)?.is_none() {
+                return Err(format!("pkg(8) did what it was asked to, and yet the package {name} is not installed"));
+            }
+        }
+        Change::PackageRemoval { name } => host.delete_package(name).map_err(said)?,
+        Change::FrontInclude { front, present } => front::include(host, *front, *present)?,
+        Change::FrontTest { front, present } => front::test(host, *front, *present)?,
+        Change::FrontStart { front, ports } => front::start(host, *front, ports)?,
+        Change::FrontReload { when_undone: true, .. } => {}
+        Change::FrontReload { front, when_undone: false } => front::reload(host, *front)?,
         Change::Release { release, directory } => install_release(executor, release, directory)?,
         Change::ConfigTest { test } => return config_test(host, test),
         Change::ServiceStart { start } => return service_start::start(executor, start),
@@ -52,12 +65,24 @@ fn set_sysctl(host: &dyn Host, name: &str, value: &str) -> Result<(), String> {
     }
 }
 
-fn set_rc_variable(host: &dyn Host, name: &str, value: &str) -> Result<(), String> {
-    host.set_rc_variable(name, Some(value)).map_err(|error| error.to_string())?;
+/// Takes a file, a link or an empty folder away; a folder in which somebody keeps something stays.
+fn remove(host: &dyn Host, path: &Path) -> Result<(), String> {
+    let said = |error: HostError| error.to_string();
+    let is_folder = matches!(host.entry(path).map_err(said)?, Some(Entry::Directory { .. }));
+    if is_folder && !host.list(path).map_err(said)?.is_empty() {
+        return Ok(());
+    }
+    host.remove(path).map_err(said)
+}
+
+fn set_rc_variable(host: &dyn Host, name: &str, value: Option<&str>) -> Result<(), String> {
+    host.set_rc_variable(name, value).map_err(|error| error.to_string())?;
     match host.rc_variable(name).map_err(|error| error.to_string())? {
-        Some(now) if now == value => Ok(()),
+        // One that was taken out may have a default.
+        now if value.is_none() || now.as_deref() == value => Ok(()),
         now => Err(format!(
-            "{name} was set to `{value}` but rc(8) sees `{}`; look for it in /etc/rc.conf.local and /etc/rc.conf.d",
+            "{name} was set to `{}` but rc(8) sees `{}`; look for it in /etc/rc.conf.local and /etc/rc.conf.d",
+            value.unwrap_or_default(),
             now.unwrap_or_default()
         )),
     }

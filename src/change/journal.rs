@@ -147,7 +147,7 @@ impl<'a> Journal<'a> {
             .filter_map(|name| name.split('-').next()?.parse::<u32>().ok())
             .max()
             .map_or(1, |last| last + 1);
-        let receipt = folder.join(format!("{number:04}-{}.jsonl", self.command));
+        let receipt = folder.join(format!("{number:04}-{}.jsonl", self.command.replace(' ', "-")));
         self.host.rename(&path(), &receipt)?;
         Ok(receipt)
     }
@@ -258,6 +258,27 @@ pub fn wrote(host: &dyn Observe, file: &std::path::Path, bytes: &[u8]) -> Result
         }
     }
     Ok(false)
+}
+
+/// What stood there before the newest recorded change for which `is_it` holds, of those that stayed: a run that was taken
+/// back does not count. `None` if there is none.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn newest_prior(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Option<Prior>, HostError> {
+    let folder = PathBuf::from(store::FOLDER).join("receipts");
+    for name in host.list(&folder)?.iter().rev() {
+        let lines = read(host, &folder.join(name))?.unwrap_or_default();
+        for line in lines.iter().rev() {
+            if let Line::Intent { step, change, prior, .. } = line
+                && is_it(change)
+                && !lines.contains(&Line::Undone { step: *step })
+            {
+                return Ok(Some(prior.clone()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Whether a run was cut off, or failed, between creating the first account and giving it its rights.

@@ -7,6 +7,7 @@ pub mod account;
 pub mod after_plan;
 pub mod apply;
 pub mod executor;
+pub mod front;
 pub mod journal;
 pub mod plan;
 pub mod prior;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::host::{Group, Owner, User};
+use crate::host::{FrontProgram, Group, Owner, User};
 use crate::release::LockedRelease;
 
 pub use after_plan::AfterPlan;
@@ -87,8 +88,51 @@ pub enum Change {
     RcVariable {
         /// Its name.
         name: String,
-        /// The value.
-        value: String,
+        /// The value; `None` takes the variable out.
+        value: Option<String>,
+    },
+    /// A file, a link or an empty folder that is taken away. A folder with something in it stays.
+    Removal {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A package, pkg(8).
+    Package {
+        /// Its name.
+        name: String,
+    },
+    /// A package that is taken away.
+    PackageRemoval {
+        /// Its name.
+        name: String,
+    },
+    /// The line of a front's main configuration file that includes our site, put in or taken out.
+    FrontInclude {
+        /// Whose file.
+        front: FrontProgram,
+        /// Whether the line is to be there.
+        present: bool,
+    },
+    /// A trial of a front's configuration with the front itself, before it goes live. Changes nothing that stays.
+    FrontTest {
+        /// Which front.
+        front: FrontProgram,
+        /// Whether our site is to be part of it.
+        present: bool,
+    },
+    /// The start of a front, with the proof afterwards that it has its ports.
+    FrontStart {
+        /// Which front.
+        front: FrontProgram,
+        /// TCP ports that it must listen on.
+        ports: Vec<u16>,
+    },
+    /// A front is told to read its configuration again, without dropping a connection.
+    FrontReload {
+        /// Which front.
+        front: FrontProgram,
+        /// Only where the changes after this one are taken back: once they are, the front has to read what it had before.
+        when_undone: bool,
     },
     /// A release: downloaded, verified, unpacked beside its place and renamed into it.
     Release {
@@ -250,9 +294,16 @@ impl Change {
             Self::Module { .. } => "module",
             Self::Sysctl { .. } => "sysctl",
             Self::RcVariable { .. } => "rc-variable",
+            Self::Removal { .. } => "removal",
+            Self::Package { .. } | Self::PackageRemoval { .. } => "package",
+            Self::FrontInclude { .. } => "front-include",
+            Self::FrontTest { .. } => "front-test",
             Self::Release { .. } => "release",
             Self::ConfigTest { .. } => "config-test",
-            Self::ServiceStart { .. } | Self::ServiceStop { .. } => "service",
+            Self::ServiceStart { .. }
+            | Self::ServiceStop { .. }
+            | Self::FrontStart { .. }
+            | Self::FrontReload { .. } => "service",
             Self::Account { .. } => "account",
         }
     }
@@ -261,12 +312,19 @@ impl Change {
     #[must_use]
     pub fn target(&self) -> String {
         match self {
-            Self::Directory { path, .. } | Self::File { path, .. } | Self::Symlink { path, .. } => show(path),
+            Self::Directory { path, .. }
+            | Self::File { path, .. }
+            | Self::Symlink { path, .. }
+            | Self::Removal { path } => show(path),
+            Self::FrontInclude { front, .. } | Self::FrontTest { front, .. } => show(&front::main_file(*front)),
+            Self::FrontStart { front, .. } | Self::FrontReload { front, .. } => front::service(*front).to_owned(),
             Self::Group { group } => group.name.clone(),
             Self::User { user } => user.name.clone(),
             Self::Module { name }
             | Self::Sysctl { name, .. }
             | Self::RcVariable { name, .. }
+            | Self::Package { name }
+            | Self::PackageRemoval { name }
             | Self::ServiceStop { name } => name.clone(),
             Self::ServiceStart { start } => start.name.clone(),
             Self::Release { directory, .. } => show(directory),
@@ -289,7 +347,19 @@ impl Change {
                 format!("uid {}, gid {}, home {}, shell {}", user.uid, user.gid, show(&user.home), show(&user.shell))
             }
             Self::Module { .. } => "into the running kernel".to_owned(),
-            Self::Sysctl { value, .. } | Self::RcVariable { value, .. } => format!("= {value}"),
+            Self::Sysctl { value, .. } | Self::RcVariable { value: Some(value), .. } => format!("= {value}"),
+            Self::RcVariable { value: None, .. } => "taken out".to_owned(),
+            Self::Removal { .. } | Self::PackageRemoval { .. } => String::new(),
+            Self::Package { .. } => "with pkg(8)".to_owned(),
+            Self::FrontInclude { present: true, .. } => "one line that includes GoToSocial's site".to_owned(),
+            Self::FrontInclude { present: false, .. } => "without the line that includes GoToSocial's site".to_owned(),
+            Self::FrontTest { .. } => "with the web server itself".to_owned(),
+            Self::FrontStart { ports, .. } => {
+                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                format!("and see that it listens on {}", ports.join(" and "))
+            }
+            Self::FrontReload { when_undone: false, .. } => "without dropping a connection".to_owned(),
+            Self::FrontReload { when_undone: true, .. } => "only if what follows is taken back".to_owned(),
             Self::Release { release, .. } => format!("{}, SHA-256 {}", release.asset, release.sha256),
             Self::ConfigTest { .. } => "with the release itself, as the service user".to_owned(),
             Self::ServiceStart { start } if start.ports.is_empty() => "and wait until it is ready".to_owned(),

@@ -24,6 +24,10 @@ pub enum Action {
     Start,
     /// A service is stopped.
     Stop,
+    /// A service reads its configuration again.
+    Reload,
+    /// It is taken away.
+    Remove,
 }
 
 impl Action {
@@ -39,6 +43,8 @@ impl Action {
             Self::Test => "test",
             Self::Start => "start",
             Self::Stop => "stop",
+            Self::Reload => "reload",
+            Self::Remove => "remove",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, store};
+use super::{Change, front, store};
 use crate::host::{Entry, Host, HostError, Owner};
 
 /// The state that undoing a change goes back to.
@@ -50,8 +50,14 @@ impl Prior {
     /// The host cannot be read, or the store cannot be written.
     pub fn capture(host: &dyn Host, change: &Change) -> Result<Self, HostError> {
         match change {
-            Change::Directory { path, .. } | Change::File { path, .. } | Change::Symlink { path, .. } => {
-                Self::of_path(host, path)
+            Change::Directory { path, .. }
+            | Change::File { path, .. }
+            | Change::Symlink { path, .. }
+            | Change::Removal { path } => Self::of_path(host, path),
+            Change::FrontInclude { front, .. } => Self::of_path(host, &front::main_file(*front)),
+            Change::Package { name } | Change::PackageRemoval { name } => Ok(present(host.package(name)?.is_some())),
+            Change::FrontStart { front, .. } | Change::FrontReload { front, .. } => {
+                Ok(present(host.service(front::service(*front))?.is_running()))
             }
             Change::Release { directory, .. } => Ok(present(host.entry(directory)?.is_some())),
             Change::Group { group } => Ok(present(host.group(&group.name)?.is_some())),
@@ -61,7 +67,7 @@ impl Prior {
             Change::RcVariable { name, .. } => Ok(value(host.rc_variable(name)?)),
             Change::ServiceStart { start } => Ok(present(host.service(&start.name)?.is_running())),
             Change::ServiceStop { name } => Ok(present(host.service(name)?.is_running())),
-            Change::ConfigTest { .. } | Change::Account { .. } => Ok(Self::Absent),
+            Change::ConfigTest { .. } | Change::FrontTest { .. } | Change::Account { .. } => Ok(Self::Absent),
         }
     }
 

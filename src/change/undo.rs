@@ -2,7 +2,9 @@
 //!
 //! Undoing is idempotent, and right also for a change that was begun but not finished, or announced but not begun.
 
-use super::{Change, Prior, store};
+use std::path::Path;
+
+use super::{Change, Prior, front, store};
 use crate::host::{Entry, Host, HostError, ServiceAction};
 
 /// Takes one change back. What it returns is something that stays on purpose: a folder or a file that somebody has
@@ -37,24 +39,23 @@ fn written_since(host: &dyn Host, change: &Change) -> Result<Option<String>, Hos
 
 fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), HostError> {
     match change {
-        Change::Directory { path, .. } | Change::File { path, .. } | Change::Symlink { path, .. } => match prior {
-            Prior::Absent => host.remove(path),
-            Prior::Directory { mode, owner } => host.make_directory(path, *mode, *owner),
-            Prior::File { sha256, mode, owner } => {
-                let bytes = store::recall(host, sha256)?;
-                if matches!(host.entry(path)?, Some(Entry::Symlink { .. })) {
-                    host.remove(path)?;
-                }
-                host.write_file(path, &bytes, *mode, *owner)
+        Change::Removal { path } if *prior != Prior::Absent => restore(host, path, prior),
+        Change::FrontInclude { front, .. } => restore(host, &front::main_file(*front), prior),
+        Change::Package { name } if *prior == Prior::Absent => host.delete_package(name),
+        Change::PackageRemoval { name } if *prior == Prior::Present => host.install_package(name),
+        Change::FrontTest { front, .. } => host.remove(&front::candidate(*front)),
+        Change::FrontStart { front, .. } if *prior == Prior::Absent => {
+            if host.service(front::service(*front))? == crate::host::ServiceState::Missing {
+                return Ok(());
             }
-            Prior::Symlink { target } => {
-                if matches!(host.entry(path)?, Some(Entry::File { .. })) {
-                    host.remove(path)?;
-                }
-                host.make_symlink(path, target)
-            }
-            Prior::Present | Prior::Value { .. } => Ok(()),
-        },
+            host.service_action(front::service(*front), ServiceAction::Stop)
+        }
+        Change::FrontReload { front, when_undone: true } if *prior == Prior::Present => {
+            host.service_action(front::service(*front), ServiceAction::Reload)
+        }
+        Change::Directory { path, .. } | Change::File { path, .. } | Change::Symlink { path, .. } => {
+            restore(host, path, prior)
+        }
         Change::Group { group } if *prior == Prior::Absent => host.delete_group(&group.name),
         Change::User { user } if *prior == Prior::Absent => host.delete_user(&user.name),
         Change::Module { name } if *prior == Prior::Absent && host.module_loaded(name)? => host.unload_module(name),
@@ -85,7 +86,34 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
         | Change::Module { .. }
         | Change::ServiceStart { .. }
         | Change::ServiceStop { .. }
+        | Change::Removal { .. }
+        | Change::Package { .. }
+        | Change::PackageRemoval { .. }
+        | Change::FrontStart { .. }
+        | Change::FrontReload { .. }
         | Change::Account { .. } => Ok(()),
+    }
+}
+
+/// Puts back what stood at a path.
+fn restore(host: &dyn Host, path: &Path, prior: &Prior) -> Result<(), HostError> {
+    match prior {
+        Prior::Absent => host.remove(path),
+        Prior::Directory { mode, owner } => host.make_directory(path, *mode, *owner),
+        Prior::File { sha256, mode, owner } => {
+            let bytes = store::recall(host, sha256)?;
+            if matches!(host.entry(path)?, Some(Entry::Symlink { .. })) {
+                host.remove(path)?;
+            }
+            host.write_file(path, &bytes, *mode, *owner)
+        }
+        Prior::Symlink { target } => {
+            if matches!(host.entry(path)?, Some(Entry::File { .. })) {
+                host.remove(path)?;
+            }
+            host.make_symlink(path, target)
+        }
+        Prior::Present | Prior::Value { .. } => Ok(()),
     }
 }
 

@@ -137,8 +137,9 @@ pub fn show_plan(screen: &Screen, host: &dyn Observe, plan: &Plan) {
         let (sign, tone) = match step.action {
             Action::Create | Action::Install | Action::Load => ("+", Tone::Good),
             Action::Update | Action::Set => ("~", Tone::Caution),
-            Action::Start => (">", Tone::Good),
+            Action::Start | Action::Reload => (">", Tone::Good),
             Action::Stop => ("x", Tone::Caution),
+            Action::Remove => ("-", Tone::Caution),
             Action::Test => ("?", Tone::Dim),
         };
         let text = format!("{} {} {}", step.action.word(), kind(step), step.change.target());
@@ -180,6 +181,9 @@ pub(super) fn kind(step: &Step) -> &'static str {
         "symlink" => "link",
         "rc-variable" => "rc.conf",
         "config-test" => "configuration",
+        "front-include" => "include in",
+        "front-test" => "configuration",
+        "removal" => "",
         "account" => "GoToSocial account",
         other => other,
     }

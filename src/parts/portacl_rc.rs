@@ -151,7 +151,7 @@ impl Variables<'_> {
         for (name, value) in self.values {
             let old = self.host.rc_variable(&name)?.unwrap_or_default();
             if value.split_whitespace().ne(old.split_whitespace()) {
-                steps.push(Step::new("port-access", Action::Set, Change::RcVariable { name, value }));
+                steps.push(Step::new("port-access", Action::Set, Change::RcVariable { name, value: Some(value) }));
             }
         }
         Ok(steps)

@@ -74,7 +74,7 @@ pub(super) fn variable(
 ) -> Result<Option<Step>, Refusal> {
     let now = host.rc_variable(name)?;
     let differs = now.as_deref().is_none_or(|now| !now.eq_ignore_ascii_case(value));
-    let change = || Change::RcVariable { name: name.to_owned(), value: value.to_owned() };
+    let change = || Change::RcVariable { name: name.to_owned(), value: Some(value.to_owned()) };
     Ok(differs.then(|| Step::new(part, Action::Set, change())))
 }
 

@@ -1,0 +1,153 @@
+//! Changes of a web server in front of GoToSocial: the line in its main file, its test, its start and reload.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::deployment::PortNumber;
+use crate::front::{ConfigFiles, Front, Wanted, httpd_conf, nginx_conf};
+use crate::host::{Entry, FrontProgram, Host, HostError, Observe, Owner, ServiceAction};
+
+/// How long a front may take until it listens, in seconds.
+const PATIENCE: u64 = 20;
+
+/// A host's files, as the editors of `front` ask for them.
+pub struct HostFiles<'a>(pub &'a dyn Observe);
+
+impl ConfigFiles for HostFiles<'_> {
+    fn read(&self, file: &Path) -> Option<Vec<u8>> {
+        self.0.read(file).ok().flatten()
+    }
+
+    fn names(&self, folder: &Path) -> Vec<String> {
+        self.0.list(folder).unwrap_or_default()
+    }
+}
+
+/// The front that a program is.
+#[must_use]
+pub fn of(program: FrontProgram) -> Front {
+    match program {
+        FrontProgram::Nginx => Front::Nginx,
+        FrontProgram::Httpd => Front::Httpd,
+    }
+}
+
+/// Its script in rc.d, which is also the name of its package.
+#[must_use]
+pub fn service(program: FrontProgram) -> &'static str {
+    match program {
+        FrontProgram::Nginx => "nginx",
+        FrontProgram::Httpd => "apache24",
+    }
+}
+
+/// What sockstat(1) calls it.
+#[must_use]
+pub fn command(program: FrontProgram) -> &'static str {
+    match program {
+        FrontProgram::Nginx => "nginx",
+        FrontProgram::Httpd => "httpd",
+    }
+}
+
+/// Its main configuration file.
+#[must_use]
+pub fn main_file(program: FrontProgram) -> PathBuf {
+    of(program).folder().join(of(program).main_file())
+}
+
+/// Where a main file stands while it is tried: beside the real one, as includes are relative to its folder.
+#[must_use]
+pub fn candidate(program: FrontProgram) -> PathBuf {
+    of(program).folder().join("gts-bootstrap-candidate.conf")
+}
+
+/// The main file with, or without, the line that includes our site.
+///
+/// # Errors
+/// In words: the file is not there, or cannot be understood.
+pub fn edited(host: &dyn Observe, program: FrontProgram, present: bool) -> Result<Vec<u8>, String> {
+    let path = main_file(program);
+    let text = host.read(&path).map_err(|error| error.to_string())?;
+    let text = text.ok_or_else(|| format!("{} is not there", path.display()))?;
+    match (program, present) {
+        (FrontProgram::Nginx, true) => nginx_conf::with_include(&path, &text).map_err(|error| error.to_string()),
+        (FrontProgram::Nginx, false) => nginx_conf::without_include(&path, &text).map_err(|error| error.to_string()),
+        (FrontProgram::Httpd, true) => {
+            let own = of(program).folder().join(httpd_conf::OWN_FILE);
+            let wanted = Wanted { names: &[], ports: [PortNumber::HTTP, PortNumber::HTTPS] };
+            let survey =
+                httpd_conf::survey(&path, &HostFiles(host), &wanted, &own).map_err(|error| error.to_string())?;
+            if survey.includes_own_file {
+                return Ok(text);
+            }
+            httpd_conf::with_include(&path, &text, &own).map_err(|error| error.to_string())
+        }
+        (FrontProgram::Httpd, false) => Ok(httpd_conf::without_include(&text)),
+    }
+}
+
+/// Puts the line in, or takes it out.
+pub(super) fn include(host: &dyn Host, program: FrontProgram, present: bool) -> Result<(), String> {
+    let path = main_file(program);
+    let new = edited(host.observe(), program, present)?;
+    let said = |error: HostError| error.to_string();
+    if host.read(&path).map_err(said)?.as_deref() == Some(&new) {
+        return Ok(());
+    }
+    let (mode, owner) = match host.entry(&path).map_err(said)? {
+        Some(Entry::File { mode, owner, .. }) => (mode, owner),
+        _ => (0o644, Owner::ROOT),
+    };
+    host.write_file(&path, &new, mode, owner).map_err(said)
+}
+
+/// Has the front test the configuration that it is to have.
+pub(super) fn test(host: &dyn Host, program: FrontProgram, present: bool) -> Result<(), String> {
+    let said = |error: HostError| error.to_string();
+    let candidate = candidate(program);
+    let new = edited(host.observe(), program, present)?;
+    host.write_file(&candidate, &new, 0o644, Owner::ROOT).map_err(said)?;
+    let tested = host.front_test(program, &candidate);
+    host.remove(&candidate).map_err(said)?;
+    let output = tested.map_err(said)?;
+    if output.status == Some(0) {
+        return Ok(());
+    }
+    let words = format!("{}\n{}", output.stdout, output.stderr);
+    Err(format!(
+        "{} refuses the configuration that it would have: {}. What runs now has not been touched; correct what it names and run \
+         this again",
+        of(program).name(),
+        words.trim()
+    ))
+}
+
+/// Starts the front and waits until it has its ports.
+pub(super) fn start(host: &dyn Host, program: FrontProgram, ports: &[u16]) -> Result<(), String> {
+    host.service_action(service(program), ServiceAction::Start).map_err(|error| error.to_string())?;
+    for _ in 0..PATIENCE {
+        if missing(host, program, ports)?.is_none() {
+            return Ok(());
+        }
+        host.sleep(Duration::from_secs(1));
+    }
+    let port = missing(host, program, ports)?.map_or_else(String::new, |port| format!(" port {port}"));
+    Err(format!(
+        "{} was started and does not listen on{port}; its log, and `service {} start`, tell more",
+        of(program).name(),
+        service(program)
+    ))
+}
+
+/// Has the front read its configuration again.
+pub(super) fn reload(host: &dyn Host, program: FrontProgram) -> Result<(), String> {
+    host.service_action(service(program), ServiceAction::Reload).map_err(|error| error.to_string())
+}
+
+/// A port that the front does not listen on.
+fn missing(host: &dyn Host, program: FrontProgram, ports: &[u16]) -> Result<Option<u16>, String> {
+    let listeners = host.listeners().map_err(|error| error.to_string())?;
+    let has = |port: &u16| listeners.iter().any(|there| there.port == *port && there.command == command(program));
+    Ok(ports.iter().copied().find(|port| !has(port)))
+}
