@@ -59,6 +59,7 @@ mod pattern;
 mod port_watch;
 mod rc_conf;
 mod rc_script;
+mod request_path;
 mod services;
 pub mod stand_in_release;
 mod sysctl_file;

@@ -63,6 +63,8 @@ fn our_configuration_leads_to_gotosocial_and_answers_for_it_while_it_is_down() {
     // What is for this machine alone is not shown; assets are nginx's own.
     for (path, status) in [
         ("/readyz", 404),
+        ("//readyz", 404),
+        ("/../x", 400),
         ("/livez", 404),
         ("/readyz/x", 404),
         ("/assets/logo.webp", 200),
