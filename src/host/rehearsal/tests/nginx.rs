@@ -345,6 +345,7 @@ http {
         error_page 404 /missing;
         error_page 500 502 = @down;
         error_page 410 https://elsewhere.example/;
+        error_page 411 =418 /missing;
         root /srv;
         location = /exact { return 202; }
         location /a { return 203; }
@@ -352,6 +353,7 @@ http {
         location ~ \.php$ { return 205; }
         location ~* \.JPE?G$ { return 206; }
         location /gone { return 410; }
+        location /length { return 411; }
         location /back { proxy_pass http://127.0.0.1:9; }
         location /files { alias /srv/other; try_files $uri =406; }
         location = /missing { return 207 "nothing at $request_uri"; }
@@ -368,6 +370,7 @@ http {
     let asked = |name: &str, path: &str| ask(&host, false, name, path).unwrap();
     for (path, status) in [
         ("/exact", 202),
+        ("/length", 418),
         ("/a/x", 203),
         ("/a/x.php", 205),
         ("/a/firm/x.php", 204),
