@@ -27,6 +27,8 @@ use super::web_servers::{Httpd, ListenOn, VirtualHost};
 pub(super) const PROGRAM: &str = "/usr/local/sbin/httpd";
 /// The main file.
 const MAIN: &str = "/usr/local/etc/apache24/httpd.conf";
+/// The port's own `DocumentRoot`.
+const DOCUMENTS: &str = "/usr/local/www/apache24/data";
 /// The service, and the command of its sockets.
 const SERVICE: &str = "apache24";
 const COMMAND: &str = "httpd";
@@ -63,7 +65,8 @@ fn configuration(machine: &Machine, main: &Path) -> Result<Read, String> {
             }
         }
     }
-    let (main_host, _) = host(machine, &configuration, None, all)?;
+    let (mut main_host, _) = host(machine, &configuration, None, all)?;
+    main_host.root = main_host.root.or_else(|| Some(DOCUMENTS.into()));
     let grants = main_host.grants.clone();
     read.httpd.hosts.push(main_host);
     read.pairs.push(None);

@@ -8,6 +8,7 @@ use super::certificate;
 use super::machine::Machine;
 use super::nginx_answer::read;
 use super::pattern::Pattern;
+use super::request_path::normalised;
 use super::web_servers::{Rule, VirtualHost};
 
 /// Asks the server behind.
@@ -50,14 +51,12 @@ fn plain(status: u16) -> WebAnswer {
 }
 
 fn serve(machine: &mut Machine, host: &VirtualHost, request: &WebRequest, pass_on: PassOn<'_>) -> WebAnswer {
-    let (mut path, query) = match request.path.split_once('?') {
-        Some((path, query)) => (path.to_string(), Some(query)),
-        None => (request.path.clone(), None),
+    let (raw, query) = match request.path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (request.path.as_str(), None),
     };
+    let Some(mut path) = normalised(raw, true) else { return plain(400) };
     let with_query = |text: String| query.map_or_else(|| text.clone(), |query| format!("{text}?{query}"));
-    if path.split('/').any(|part| part == "..") {
-        return plain(400);
-    }
     let mut proxied = true;
     for rule in &host.rules {
         match rule {
@@ -87,7 +86,9 @@ fn serve(machine: &mut Machine, host: &VirtualHost, request: &WebRequest, pass_o
             Rule::Pass { prefix, to } if proxied && begins(&path, prefix) => match to {
                 None => proxied = false,
                 Some((address, there)) => {
-                    let rest = path.strip_prefix(prefix.as_str()).unwrap_or(&path);
+                    // `nocanon`: as it came, where it came so.
+                    let rest = raw.strip_prefix(prefix.as_str()).or_else(|| path.strip_prefix(prefix.as_str()));
+                    let rest = rest.unwrap_or_default();
                     let path = with_query(format!("{there}{rest}"));
                     let inner = WebRequest { tls: false, address: Some(*address), path, ..request.clone() };
                     return match pass_on(machine, *address, &inner) {
@@ -136,7 +137,8 @@ fn file_at(machine: &Machine, host: &VirtualHost, file: &Path) -> WebAnswer {
     let of = |(folder, _): &&(PathBuf, bool)| file.starts_with(folder);
     // Of two sections for the same folder the later one counts, and so does a virtual host's.
     let granted = host.grants.iter().filter(of).max_by_key(|(folder, _)| folder.components().count());
-    if !granted.is_some_and(|(_, granted)| *granted) {
+    // Where nothing is said, everything may be served.
+    if granted.is_some_and(|(_, granted)| !granted) {
         return plain(403);
     }
     match read(machine, file) {

@@ -61,6 +61,7 @@ mod port_watch;
 mod portacl_rc;
 mod rc_conf;
 mod rc_script;
+mod request_path;
 mod services;
 pub mod stand_in_release;
 mod sysctl_file;

@@ -8,6 +8,7 @@ use super::certificate;
 use super::machine::{Access, ENOENT, Machine};
 use super::nginx::file_of;
 use super::pattern::Pattern;
+use super::request_path::normalised;
 use super::web_servers::{Action, ListenOn, Route, RouteKind, WebServer};
 
 /// The account that serves, www: it reads files, and nothing that only root may read.
@@ -44,9 +45,13 @@ pub(super) fn answer(
             }
         }
     }
+    let Some(path) = normalised(request.path.split('?').next().unwrap_or_default(), false) else {
+        return Ok(WebAnswer { certificate: shown, ..plain(400) });
+    };
+    let mut serving = Serving { server: &server, request, path: &path, pass_on };
     let mut answer = match &server.answer {
-        Some(action) => Serving { server: &server, request, pass_on }.act(machine, action, "", false),
-        None => Serving { server: &server, request, pass_on }.locate(machine),
+        Some(action) => serving.act(machine, action, "", false),
+        None => serving.locate(machine),
     };
     if answer.status == NO_ANSWER {
         return Err(WebFailure::Other("connection closed before message completed".into()));
@@ -62,13 +67,14 @@ fn plain(status: u16) -> WebAnswer {
 struct Serving<'a> {
     server: &'a WebServer,
     request: &'a WebRequest,
+    /// What its path means, without the query.
+    path: &'a str,
     pass_on: PassOn<'a>,
 }
 
 impl Serving<'_> {
     fn locate(&mut self, machine: &mut Machine) -> WebAnswer {
-        let path = self.request.path.split('?').next().unwrap_or_default();
-        match location(&self.server.routes, path) {
+        match location(&self.server.routes, self.path) {
             Some(route) if route.internal => self.with_page(machine, plain(404), false),
             Some(route) => self.go(machine, route, false),
             None => {
@@ -110,9 +116,7 @@ impl Serving<'_> {
                 }
             }
             Action::Files { folder, alias, otherwise } => {
-                let path = self.request.path.split('?').next().unwrap_or_default();
-                let file = file_of(folder, *alias, prefix, path);
-                let found = if path.contains("..") { Err(400) } else { read(machine, &file) };
+                let found = read(machine, &file_of(folder, *alias, prefix, self.path));
                 match (found, otherwise.as_deref()) {
                     (Ok(body), _) => WebAnswer { body, ..plain(200) },
                     (Err(404), Some(name)) if name.starts_with('@') => self.named(machine, name, page),
@@ -158,7 +162,7 @@ impl Serving<'_> {
     }
 
     fn fill(&self, text: &str) -> String {
-        let (path, query) = self.request.path.split_once('?').unwrap_or((&self.request.path, ""));
+        let query = self.request.path.split_once('?').map_or("", |(_, query)| query);
         let scheme = if self.request.tls { "https" } else { "http" };
         let name = self.server.names.first().map_or("", String::as_str);
         text.replace("$host", &self.request.host)
@@ -167,7 +171,7 @@ impl Serving<'_> {
             .replace("$scheme", scheme)
             .replace("$is_args", if query.is_empty() { "" } else { "?" })
             .replace("$args", query)
-            .replace("$uri", path)
+            .replace("$uri", self.path)
     }
 }
 

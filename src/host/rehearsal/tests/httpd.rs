@@ -53,6 +53,7 @@ fn our_configuration_leads_to_gotosocial_and_answers_for_it_while_it_is_down() {
     for (path, status) in [
         ("/readyz", 404),
         ("/livez", 404),
+        ("//livez", 404),
         ("/livezx", 404),
         ("/assets/logo.webp", 200),
         ("/assets/no", 404),
@@ -367,12 +368,13 @@ Listen 80
         ("/files/x", 200),
         ("/files/closed/x", 403),
         ("/files/no", 404),
-        ("/filesx", 404),
+        ("/filesx", 403),
         ("/gone", 410),
         ("/maybe/x", 200),
-        ("/maybe/no", 404),
+        ("/maybe/no", 403),
         ("/back/x", 503),
-        ("/a/../b", 400),
+        ("/a/../gone", 410),
+        ("/../b", 400),
     ] {
         assert_eq!(asked(path).status, status, "{path}");
     }

@@ -63,6 +63,8 @@ fn our_configuration_leads_to_gotosocial_and_answers_for_it_while_it_is_down() {
     // What is for this machine alone is not shown; assets are nginx's own.
     for (path, status) in [
         ("/readyz", 404),
+        ("//readyz", 404),
+        ("/../x", 400),
         ("/livez", 404),
         ("/readyz/x", 404),
         ("/assets/logo.webp", 200),
@@ -343,6 +345,7 @@ http {
         error_page 404 /missing;
         error_page 500 502 = @down;
         error_page 410 https://elsewhere.example/;
+        error_page 411 =418 /missing;
         root /srv;
         location = /exact { return 202; }
         location /a { return 203; }
@@ -350,6 +353,7 @@ http {
         location ~ \.php$ { return 205; }
         location ~* \.JPE?G$ { return 206; }
         location /gone { return 410; }
+        location /length { return 411; }
         location /back { proxy_pass http://127.0.0.1:9; }
         location /files { alias /srv/other; try_files $uri =406; }
         location = /missing { return 207 "nothing at $request_uri"; }
@@ -366,6 +370,7 @@ http {
     let asked = |name: &str, path: &str| ask(&host, false, name, path).unwrap();
     for (path, status) in [
         ("/exact", 202),
+        ("/length", 418),
         ("/a/x", 203),
         ("/a/x.php", 205),
         ("/a/firm/x.php", 204),
