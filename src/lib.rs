@@ -8,6 +8,7 @@ pub mod change;
 pub mod check;
 pub mod cli;
 pub mod deployment;
+pub mod filter;
 pub mod host;
 pub mod parts;
 pub mod portacl;
