@@ -2,7 +2,7 @@
 //!
 //! One text file is the source, [`FILE`]. It is read into [`Filters`]; the lists of addresses that it names, kept
 //! beside it, are [`Lists`]. From both come the configuration of nginx ([`render_nginx`]) and of Apache httpd
-//! ([`render_httpd`]), and the answer to "what would happen to this request" ([`decide`]). Nothing here reads or
+//! ([`render_httpd`]), and the answer to "what would happen to this request" ([`decide()`]). Nothing here reads or
 //! writes a file. `docs/filters.md` has the language and its meaning.
 //!
 //! The order of decision, the same everywhere:

@@ -32,7 +32,7 @@ pub enum Rule {
         path: UrlPath,
         /// How often.
         rate: Rate,
-        /// How many at once beyond it, if it is given; see [`burst`].
+        /// How many at once beyond it, if it is given; without it, as many as the rate has in its time.
         burst: Option<u32>,
     },
 }
