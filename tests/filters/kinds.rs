@@ -161,14 +161,15 @@ fn agents() {
     }
 }
 
-/// A pattern with many stars must not let a client keep the web server busy.
+/// A pattern with many stars must not keep the web server busy, nor fail for that. The last letter is there, so that it
+/// cannot see at once that the pattern does not fit.
 #[test]
 fn a_long_agent_is_answered() {
     for kind in BOTH {
-        let front = Front::start(kind, "deny agent a*a*a*a*a*a*a*a*a*a*b\n");
+        let front = Front::start(kind, "deny agent a*a*a*a*a*a*a*a*a*a*xb\n");
         let agent = "a".repeat(7000);
-        assert_eq!(front.status(STRANGER, &agent, "/"), 200, "{kind:?}");
-        assert_eq!(front.status(STRANGER, &format!("{agent}b"), "/"), 403, "{kind:?}");
+        assert_eq!(front.status(STRANGER, &format!("{agent}yb"), "/"), 200, "{kind:?}");
+        assert_eq!(front.status(STRANGER, &format!("{agent}xb"), "/"), 403, "{kind:?}");
     }
 }
 
