@@ -121,6 +121,11 @@ impl Front {
         answer
     }
 
+    /// What it logged as wrong.
+    pub fn log(&self) -> String {
+        log(self.folder.path())
+    }
+
     /// The status alone.
     #[track_caller]
     pub fn status(&self, address: &str, agent: &str, path: &str) -> u16 {
