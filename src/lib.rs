@@ -9,6 +9,7 @@ pub mod change;
 pub mod check;
 pub mod cli;
 pub mod deployment;
+pub mod filter;
 pub mod front;
 pub mod host;
 pub mod parts;

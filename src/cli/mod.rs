@@ -3,6 +3,7 @@
 pub mod check;
 pub mod dialogue;
 pub mod exit;
+pub mod filter;
 pub mod install;
 pub mod open;
 pub mod portacl;

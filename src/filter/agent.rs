@@ -1,0 +1,144 @@
+//! [`AgentPattern`]: what is looked for in the `User-Agent` header.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// Letters that stand anywhere in the `User-Agent` header, in capitals or not; `*` stands for any letters between.
+///
+/// It is no regular expression on purpose: every letter but `*` means itself, so that nobody has to know which need a
+/// backslash, and nothing can break out of a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AgentPattern(String);
+
+/// Why a text cannot be a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AgentError {
+    /// Nothing.
+    #[error("the pattern is empty, and would fit every User-Agent. Write a part of the name, like GPTBot")]
+    Empty,
+    /// Something that cannot stand in a pattern.
+    #[error(
+        "the pattern has {letter:?} in it. It may have letters, digits, blanks and signs of ASCII but for the double quote; write * in its place"
+    )]
+    Letter {
+        /// The first one.
+        letter: char,
+    },
+    /// Too much.
+    #[error("the pattern is longer than {} letters. Take the part that is special about it", AgentPattern::LONGEST)]
+    Long,
+}
+
+impl AgentPattern {
+    /// The longest pattern, in letters.
+    pub const LONGEST: usize = 256;
+
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What has to follow each other: the pieces between the stars.
+    pub fn pieces(&self) -> impl Iterator<Item = &str> {
+        self.0.split('*').filter(|piece| !piece.is_empty())
+    }
+
+    /// Whether the pattern is found in a header.
+    #[must_use]
+    pub fn fits(&self, agent: &str) -> bool {
+        let agent = agent.to_ascii_lowercase();
+        let mut rest = agent.as_str();
+        for piece in self.pieces() {
+            let piece = piece.to_ascii_lowercase();
+            let Some(at) = rest.find(&piece) else { return false };
+            rest = rest.get(at + piece.len()..).unwrap_or_default();
+        }
+        true
+    }
+
+    /// The pattern as a regular expression for PCRE, to be matched without regard to capitals. Everything but letters
+    /// and digits is written as a number, so there is nothing in it that a configuration file could read otherwise. The
+    /// pieces are found once and never again (`(?>…)`), which keeps the time linear in the header's length.
+    pub(super) fn regex(&self) -> String {
+        let piece = |piece: &str| format!("(?>.*?{})", literal(piece));
+        format!("^{}", self.pieces().map(piece).collect::<String>())
+    }
+}
+
+/// A text as a regular expression that means just it.
+pub(super) fn literal(text: &str) -> String {
+    let letter = |letter: char| match letter {
+        'a'..='z' | 'A'..='Z' | '0'..='9' => letter.to_string(),
+        other => format!("\\x{:02x}", u32::from(other)),
+    };
+    text.chars().map(letter).collect()
+}
+
+impl fmt::Display for AgentPattern {
+    /// As it stands in the file: in quotes where it needs them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.contains([' ', '#']) { write!(f, "\"{}\"", self.0) } else { f.write_str(&self.0) }
+    }
+}
+
+impl FromStr for AgentPattern {
+    type Err = AgentError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim().is_empty() {
+            return Err(AgentError::Empty);
+        }
+        if let Some(letter) = text.chars().find(|letter| !(' '..='~').contains(letter) || *letter == '"') {
+            return Err(AgentError::Letter { letter });
+        }
+        if text.len() > Self::LONGEST {
+            return Err(AgentError::Long);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_fits_anywhere_and_in_any_case() {
+        for (pattern, agent, fits) in [
+            ("GPTBot", "Mozilla/5.0 (compatible; gptbot/1.2; +https://openai.com/gptbot)", true),
+            ("GPTBot", "Mozilla/5.0", false),
+            ("moz*bot", "Mozilla/5.0 GPTBot", true),
+            ("bot*moz", "Mozilla/5.0 GPTBot", false),
+            ("aa*aa", "aaa", false),
+            ("a.c", "abc", false),
+            ("*", "", true),
+            ("**x**", "X", true),
+        ] {
+            assert_eq!(pattern.parse::<AgentPattern>().unwrap().fits(agent), fits, "{pattern} {agent}");
+        }
+    }
+
+    #[test]
+    fn bad_patterns_are_refused() {
+        for text in ["", "  "] {
+            assert_eq!(text.parse::<AgentPattern>(), Err(AgentError::Empty));
+        }
+        for (text, letter) in [("a\"b", '"'), ("a\nb", '\n'), ("bött", 'ö'), ("\u{7f}", '\u{7f}')] {
+            assert_eq!(text.parse::<AgentPattern>(), Err(AgentError::Letter { letter }));
+        }
+        assert_eq!("x".repeat(257).parse::<AgentPattern>(), Err(AgentError::Long));
+    }
+
+    #[test]
+    fn nothing_but_letters_and_digits_is_written_as_itself() {
+        let all: String = (' '..='~').filter(|letter| *letter != '"' && *letter != '*').collect();
+        let regex = all.parse::<AgentPattern>().unwrap().regex();
+        let inside = regex.strip_prefix("^(?>.*?").unwrap().strip_suffix(')').unwrap();
+        assert!(inside.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '\\'), "{inside}");
+        assert_eq!("a*b.".parse::<AgentPattern>().unwrap().regex(), r"^(?>.*?a)(?>.*?b\x2e)");
+    }
+}

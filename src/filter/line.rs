@@ -1,0 +1,233 @@
+//! Reads one line of the file.
+
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::agent::AgentError;
+use super::list::ListNameError;
+use super::network::{Network, NetworkError};
+use super::path::PathError;
+use super::rate::{RateError, number};
+use super::rule::Rule;
+
+/// What is wrong with a line.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LineError {
+    /// It begins with no known word.
+    #[error("a rule begins with deny, allow, protect or rate, and not with {word}")]
+    Kind {
+        /// The word.
+        word: String,
+    },
+    /// It is not of the form of its kind.
+    #[error("this is not of the form: {form}")]
+    Form {
+        /// The form.
+        form: &'static str,
+    },
+    /// A quote is not closed, or something stands right behind it.
+    #[error("a double quote is missing, or has no blank behind it")]
+    Quote,
+    /// The largest burst is passed.
+    #[error("the burst must be a plain number from 0 to {}", LineError::MOST_BURST)]
+    Burst,
+    /// A network stands twice.
+    #[error("{network} stands twice in it; take one out")]
+    Twice {
+        /// The network.
+        network: Network,
+    },
+    /// No network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// No pattern.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// No path.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// No rate.
+    #[error(transparent)]
+    Rate(#[from] RateError),
+    /// No name of a list.
+    #[error(transparent)]
+    List(#[from] ListNameError),
+}
+
+impl LineError {
+    /// The largest burst.
+    pub const MOST_BURST: u32 = 1_000_000;
+}
+
+const DENY: &str = "deny NETWORK, deny agent PATTERN or deny file NAME; a pattern with blanks stands in double quotes";
+const ALLOW: &str = "allow NETWORK";
+const PROTECT: &str = "protect PATH from NETWORK, with further networks behind it if need be";
+const RATE: &str = "rate PATH NUMBER/s or rate PATH NUMBER/m, with burst NUMBER behind it if need be";
+
+/// The rule of a line; `None` if there is nothing on it, or a comment alone.
+pub(super) fn parse(line: &str) -> Result<Option<Rule>, LineError> {
+    let words = words(line)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let Some((kind, rest)) = words.split_first() else { return Ok(None) };
+    let rule = match (*kind, rest) {
+        ("deny", ["agent", pattern]) => Rule::DenyAgent(pattern.parse()?),
+        ("deny", ["file", name]) => Rule::DenyFile(name.parse()?),
+        ("deny", ["agent" | "file"]) => return Err(LineError::Form { form: DENY }),
+        ("deny", [network]) => Rule::Deny(network.parse()?),
+        ("allow", [network]) => Rule::Allow(network.parse()?),
+        ("protect", [path, "from", from @ ..]) if !from.is_empty() => {
+            let mut networks: Vec<Network> = Vec::new();
+            for text in from {
+                let network: Network = text.parse()?;
+                if networks.contains(&network) {
+                    return Err(LineError::Twice { network });
+                }
+                networks.push(network);
+            }
+            Rule::Protect { path: path.parse()?, from: networks }
+        }
+        ("rate", [path, rate]) => Rule::Rate { path: path.parse()?, rate: rate.parse()?, burst: None },
+        ("rate", [path, rate, "burst", burst]) => {
+            let burst = number(burst).filter(|burst| *burst <= LineError::MOST_BURST).ok_or(LineError::Burst)?;
+            Rule::Rate { path: path.parse()?, rate: rate.parse()?, burst: Some(burst) }
+        }
+        ("deny", _) => return Err(LineError::Form { form: DENY }),
+        ("allow", _) => return Err(LineError::Form { form: ALLOW }),
+        ("protect", _) => return Err(LineError::Form { form: PROTECT }),
+        ("rate", _) => return Err(LineError::Form { form: RATE }),
+        (word, _) => return Err(LineError::Kind { word: word.to_owned() }),
+    };
+    Ok(Some(rule))
+}
+
+/// The words of a line, quotes taken off, without the comment.
+fn words(line: &str) -> Result<Vec<String>, LineError> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_matches([' ', '\t', '\r']);
+    while !rest.is_empty() && !rest.starts_with('#') {
+        let (word, behind) = match rest.strip_prefix('"') {
+            Some(inside) => {
+                let (word, behind) = inside.split_once('"').ok_or(LineError::Quote)?;
+                if !behind.is_empty() && !behind.starts_with([' ', '\t', '#']) {
+                    return Err(LineError::Quote);
+                }
+                (word, behind)
+            }
+            None => {
+                let (word, behind) = rest.split_at(rest.find([' ', '\t', '#']).unwrap_or(rest.len()));
+                if word.contains('"') {
+                    return Err(LineError::Quote);
+                }
+                (word, behind)
+            }
+        };
+        words.push(word.to_owned());
+        rest = behind.trim_start_matches([' ', '\t']);
+    }
+    Ok(words)
+}
+
+impl FromStr for Rule {
+    type Err = LineError;
+
+    /// Reads a rule as it stands on a line, a comment behind it left out.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse(text)?.ok_or_else(|| LineError::Kind { word: "nothing".to_owned() })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::super::network::tests::any_network;
+    use super::*;
+
+    pub fn any_rule() -> impl Strategy<Value = Rule> {
+        let path = || "(/[a-zA-Z0-9_~@+-][a-zA-Z0-9._~@+-]{0,3}){1,3}|/".prop_map(|text| text.parse().unwrap());
+        prop_oneof![
+            any_network().prop_map(Rule::Deny),
+            any_network().prop_map(Rule::Allow),
+            "[!#-~][ !#-~]{0,12}".prop_map(|text| Rule::DenyAgent(text.parse().unwrap())),
+            "[a-z0-9][a-z0-9-]{0,8}".prop_map(|text| Rule::DenyFile(text.parse().unwrap())),
+            (path(), prop::collection::btree_set(any_network(), 1..4))
+                .prop_map(|(path, from)| Rule::Protect { path, from: from.into_iter().collect() }),
+            (path(), 1..=100_000_u32, any::<bool>(), prop::option::of(0..=1_000_000_u32)).prop_map(
+                |(path, count, minute, burst)| Rule::Rate {
+                    path,
+                    rate: format!("{count}/{}", if minute { "m" } else { "s" }).parse().unwrap(),
+                    burst
+                }
+            ),
+        ]
+    }
+
+    #[test]
+    fn lines_are_read() {
+        for (line, printed) in [
+            ("deny 192.0.2.0/24", "deny 192.0.2.0/24"),
+            ("  allow\t2001:db8::1 # a friend", "allow 2001:db8::1"),
+            ("deny agent GPTBot#comment", "deny agent GPTBot"),
+            ("deny agent \"a # b\"#c", "deny agent \"a # b\""),
+            ("deny agent \"agent\"", "deny agent agent"),
+            ("deny file drop-v4\r", "deny file drop-v4"),
+            ("protect /settings/ from 10.0.0.0/8 fd00::/8", "protect /settings from 10.0.0.0/8 fd00::/8"),
+            ("rate /api 10/s", "rate /api 10/s"),
+            ("rate /auth 5/m burst 0", "rate /auth 5/m burst 0"),
+        ] {
+            assert_eq!(parse(line).unwrap().unwrap().to_string(), printed);
+        }
+        for line in ["", "   ", "# deny 192.0.2.0/24", "\t#"] {
+            assert_eq!(parse(line).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn wrong_lines_are_refused_with_the_right_form() {
+        for (line, said) in [
+            ("block 192.0.2.0/24", "begins with deny, allow, protect or rate, and not with block"),
+            ("Deny 192.0.2.1", "and not with Deny"),
+            ("deny", "deny NETWORK, deny agent"),
+            ("deny agent", "deny NETWORK, deny agent"),
+            ("deny agent a b", "in double quotes"),
+            ("deny 192.0.2.1 192.0.2.2", "deny NETWORK"),
+            ("deny 192.0.2.1/24", "The network is 192.0.2.0/24"),
+            ("deny agent \"\"", "the pattern is empty"),
+            ("deny agent \"a", "a double quote is missing"),
+            ("deny agent \"a\"b", "a double quote is missing"),
+            ("deny agent a\"b", "a double quote is missing"),
+            ("deny file ../etc/passwd", "is not the name of a list"),
+            ("allow", "allow NETWORK"),
+            ("protect /a", "protect PATH from NETWORK"),
+            ("protect /a from", "protect PATH from NETWORK"),
+            ("protect a from 10.0.0.0/8", "is not a path"),
+            ("protect /a from 10.0.0.0/8 10.0.0.0/8", "10.0.0.0/8 stands twice"),
+            ("rate /a", "rate PATH NUMBER/s"),
+            ("rate /a 0/s", "would let nobody in"),
+            ("rate /a 5/h", "is not a rate"),
+            ("rate /a 5/s burst", "rate PATH NUMBER/s"),
+            ("rate /a 5/s burst -1", "the burst must be"),
+            ("rate /a 5/s burst 1000001", "the burst must be"),
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains(said), "{line}: {error}");
+        }
+        assert!("# nothing".parse::<Rule>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_rule_that_is_printed_is_read_back(rule in any_rule()) {
+            prop_assert_eq!(rule.to_string().parse::<Rule>().unwrap(), rule);
+        }
+
+        #[test]
+        fn no_line_upsets_the_reader(line in "(deny|allow|protect|rate|agent|file|from|burst|[ \"#/.:0-9a-f]){0,12}|.*") {
+            if let Ok(Some(rule)) = parse(&line) {
+                prop_assert_eq!(rule.to_string().parse::<Rule>().unwrap(), rule);
+            }
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! [`Network`]: an IPv4 or IPv6 network, or one address.
+
+use std::fmt;
+use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// A network without host bits, RFC 4632 and RFC 4291. Networks are ordered by family, then by their first address,
+/// the wider before the narrower: those that lie in one follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Network {
+    six: bool,
+    /// The first address. The bits of an IPv4 address stand at the top.
+    bits: u128,
+    length: u8,
+}
+
+/// Why a text is not a network.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NetworkError {
+    /// No address before the slash.
+    #[error(
+        "{text} is neither an address nor a network. Write it like 192.0.2.7, 192.0.2.0/24, 2001:db8::7 or 2001:db8::/32"
+    )]
+    Address {
+        /// What was given.
+        text: String,
+    },
+    /// No prefix length behind the slash.
+    #[error("{text} has a wrong prefix length: behind the slash stands a plain number from 0 to {most}")]
+    Length {
+        /// What was given.
+        text: String,
+        /// The longest prefix of the family.
+        most: u8,
+    },
+    /// Bits are set behind the prefix.
+    #[error(
+        "{text} has bits set behind the first {length}. The network is {meant}; write that, or leave the slash out for the one address"
+    )]
+    HostBits {
+        /// What was given.
+        text: String,
+        /// Its prefix length.
+        length: u8,
+        /// The network that the address is in.
+        meant: Network,
+    },
+    /// IPv4 in IPv6's clothes.
+    #[error("{text} is an IPv4 address within an IPv6 one, and never seen by a web server like this. Write it as IPv4")]
+    Mapped {
+        /// What was given.
+        text: String,
+    },
+}
+
+/// Networks that are not of the public internet, with the reason: RFC 6890 and the IANA special-purpose registries.
+const SPECIAL: [(&str, &str); 16] = [
+    ("0.0.0.0/8", "“this network”"),
+    ("10.0.0.0/8", "private"),
+    ("100.64.0.0/10", "shared address space of providers"),
+    ("127.0.0.0/8", "loopback"),
+    ("169.254.0.0/16", "link-local"),
+    ("172.16.0.0/12", "private"),
+    ("192.168.0.0/16", "private"),
+    ("198.18.0.0/15", "for benchmarks"),
+    ("224.0.0.0/4", "multicast"),
+    ("240.0.0.0/4", "reserved"),
+    ("::/128", "unspecified"),
+    ("::1/128", "loopback"),
+    ("fc00::/7", "private"),
+    ("fe80::/10", "link-local"),
+    ("ff00::/8", "multicast"),
+    ("64:ff9b::/96", "how IPv6-only networks write every IPv4 address"),
+];
+
+impl Network {
+    /// The network of an address and a prefix length; bits behind it are cleared. A length beyond the family's
+    /// longest is taken for that.
+    #[must_use]
+    pub fn of(address: IpAddr, length: u8) -> Self {
+        let (six, bits, most) = match address {
+            IpAddr::V4(address) => (false, u128::from(u32::from(address)) << 96, 32),
+            IpAddr::V6(address) => (true, u128::from(address), 128),
+        };
+        let length = length.min(most);
+        Self { six, bits: bits & mask(length), length }
+    }
+
+    /// One address.
+    #[must_use]
+    pub fn single(address: IpAddr) -> Self {
+        Self::of(address, 128)
+    }
+
+    /// Whether it is an IPv6 network.
+    #[must_use]
+    pub fn is_six(&self) -> bool {
+        self.six
+    }
+
+    /// The prefix length in bits.
+    #[must_use]
+    pub fn length(&self) -> u8 {
+        self.length
+    }
+
+    /// The first address.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        if self.six {
+            IpAddr::V6(Ipv6Addr::from(self.bits))
+        } else {
+            IpAddr::V4(Ipv4Addr::from(u32::try_from(self.bits >> 96).unwrap_or_default()))
+        }
+    }
+
+    /// Whether the other one lies within this one, or is the same.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.six == other.six && self.length <= other.length && other.bits & mask(self.length) == self.bits
+    }
+
+    /// Whether the address lies within. IPv4 within IPv6 (`::ffff:192.0.2.1`) counts as IPv4, as in both web servers.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.covers(&Self::single(address.to_canonical()))
+    }
+
+    /// The network's share of its family's addresses, in units of 2^-64, for sums over networks that do not overlap.
+    /// Networks of IPv6 beyond /64 count as nothing.
+    #[must_use]
+    pub(super) fn share(&self) -> u128 {
+        1_u128.checked_shl(64_u32.saturating_sub(u32::from(self.length))).filter(|_| self.length <= 64).unwrap_or(0)
+    }
+
+    /// The prefix as hexadecimal digits, cut to whole digits, with the family before it (`4` or `6`): `4c00002` for
+    /// 192.0.2.0/24.
+    #[must_use]
+    pub(super) fn digits(&self) -> String {
+        let family = if self.six { '6' } else { '4' };
+        let hex = format!("{:032x}", self.bits);
+        format!("{family}{}", hex.get(..usize::from(self.length / 4)).unwrap_or_default())
+    }
+
+    /// The networks of whole hexadecimal digits that this one consists of: itself, or two, four or eight.
+    pub(super) fn whole_digits(self) -> impl Iterator<Item = Self> {
+        let length = self.length.div_ceil(4) * 4;
+        // Of the length 0 there is one part, number 0, and nothing to move.
+        let place = 128 - u32::from(length.max(1));
+        let part = move |number: u128| Self { six: self.six, bits: self.bits | number << place, length };
+        (0..1_u128 << (length - self.length)).map(part)
+    }
+
+    /// Why this is no network of clients out in the internet, if it overlaps with one that is not.
+    #[must_use]
+    pub fn special(&self) -> Option<(Self, &'static str)> {
+        let parsed = SPECIAL.iter().filter_map(|(text, why)| text.parse::<Self>().ok().map(|network| (network, *why)));
+        let mut overlapping = parsed.filter(|(special, _)| special.covers(self) || self.covers(special));
+        overlapping.next()
+    }
+
+    /// The network with its length, also where it is one address: what nginx's `geo` wants.
+    pub(super) fn with_length(&self) -> String {
+        format!("{}/{}", self.address(), self.length)
+    }
+}
+
+/// The first bits set.
+fn mask(length: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.length == if self.six { 128 } else { 32 } {
+            self.address().fmt(f)
+        } else {
+            write!(f, "{}/{}", self.address(), self.length)
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (before, length) = text.split_once('/').map_or((text, None), |(before, length)| (before, Some(length)));
+        let bad = |_: AddrParseError| NetworkError::Address { text: text.to_owned() };
+        let address: IpAddr = before.parse().map_err(bad)?;
+        let most = if address.is_ipv6() { 128 } else { 32 };
+        let length = match length {
+            None => most,
+            Some(digits) => {
+                let plain =
+                    digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+                let number = digits.parse().ok().filter(|&length| plain && length <= most);
+                number.ok_or_else(|| NetworkError::Length { text: text.to_owned(), most })?
+            }
+        };
+        let network = Self::of(address, length);
+        if let IpAddr::V6(six) = address
+            && six.to_ipv4_mapped().is_some()
+            && length >= 96
+        {
+            return Err(NetworkError::Mapped { text: text.to_owned() });
+        }
+        if network.address() != address {
+            return Err(NetworkError::HostBits { text: text.to_owned(), length, meant: network });
+        }
+        Ok(network)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub fn any_network() -> impl Strategy<Value = Network> {
+        // Few different bits, so that networks lie within each other.
+        let address = prop_oneof![
+            any::<[u8; 4]>().prop_map(IpAddr::from),
+            prop::array::uniform4(0..3_u8).prop_map(IpAddr::from),
+            any::<[u16; 8]>().prop_map(IpAddr::from),
+            (0..3_u16, 0..3_u16).prop_map(|(a, b)| IpAddr::from([0x2001, 0xdb8, a, 0, 0, 0, 0, b])),
+        ];
+        (address, 0..=128_u8)
+            .prop_map(|(address, length)| Network::of(address, if address.is_ipv4() { length % 33 } else { length }))
+            .prop_filter("IPv4 within IPv6", |network| network.to_string().parse::<Network>().is_ok())
+    }
+
+    fn network(text: &str) -> Network {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn texts_are_read_strictly() {
+        for text in ["192.0.2.7", "192.0.2.0/24", "0.0.0.0/0", "2001:db8::/32", "::1", "::/0", "198.51.100.128/25"] {
+            assert_eq!(network(text).to_string(), text);
+        }
+        assert_eq!(network("192.0.2.7/32").to_string(), "192.0.2.7");
+        for text in ["", "a", "192.0.2", "192.0.2.07", "fe80::1%em0", "/8", " 10.0.0.0/8"] {
+            assert!(matches!(text.parse::<Network>(), Err(NetworkError::Address { .. })), "{text}");
+        }
+        for text in ["192.0.2.0/", "192.0.2.0/33", "192.0.2.0/+24", "192.0.2.0/024", "::/129", "::/8/9"] {
+            assert!(matches!(text.parse::<Network>(), Err(NetworkError::Length { .. })), "{text}");
+        }
+        for text in ["::ffff:192.0.2.1", "::ffff:192.0.2.0/120"] {
+            assert!(matches!(text.parse::<Network>(), Err(NetworkError::Mapped { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn host_bits_are_refused_with_the_network_that_was_meant() {
+        let error = "192.0.2.7/24".parse::<Network>().unwrap_err();
+        assert!(error.to_string().contains("The network is 192.0.2.0/24; write that"), "{error}");
+        let error = "2001:db8::1/32".parse::<Network>().unwrap_err();
+        assert!(error.to_string().contains("The network is 2001:db8::/32;"), "{error}");
+    }
+
+    #[test]
+    fn networks_contain_their_addresses() {
+        assert!(network("10.0.0.0/8").contains("10.255.0.1".parse().unwrap()));
+        assert!(network("10.0.0.0/8").contains("::ffff:10.255.0.1".parse().unwrap()));
+        assert!(!network("10.0.0.0/8").contains("11.0.0.0".parse().unwrap()));
+        assert!(!network("0.0.0.0/0").contains("::1".parse().unwrap()));
+        assert!(network("::/0").contains("2001:db8::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn digits_are_those_of_the_prefix() {
+        assert_eq!(network("192.0.2.0/24").digits(), "4c00002");
+        assert_eq!(network("2001:db8::/32").digits(), "620010db8");
+        assert_eq!(network("0.0.0.0/0").digits(), "4");
+        let parts = |text: &str| network(text).whole_digits().map(|part| part.to_string()).collect::<Vec<_>>();
+        assert_eq!(parts("192.0.2.0/23"), ["192.0.2.0/24", "192.0.3.0/24"]);
+        assert_eq!(parts("192.0.2.0/29").len(), 8);
+        assert_eq!(parts("0.0.0.0/0"), ["0.0.0.0/0"]);
+        assert_eq!(parts("::/1").last().unwrap(), "7000::/4");
+        assert_eq!(parts("192.0.2.7"), ["192.0.2.7"]);
+    }
+
+    #[test]
+    fn special_networks_are_known() {
+        for text in ["10.1.0.0/16", "127.0.0.1", "::1", "fd00::/8", "0.0.0.0/0", "192.0.0.0/4", "::/0"] {
+            assert!(network(text).special().is_some(), "{text}");
+        }
+        assert_eq!(network("192.168.7.0/24").special(), Some((network("192.168.0.0/16"), "private")));
+        for text in ["1.1.1.1", "2001:db8::/32", "203.0.113.0/24"] {
+            assert_eq!(network(text).special(), None, "{text}");
+        }
+        for (text, _) in SPECIAL {
+            assert!(text.parse::<Network>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn shares_add_up_to_all() {
+        assert_eq!(network("0.0.0.0/0").share(), 1 << 64);
+        assert_eq!(network("0.0.0.0/1").share() + network("128.0.0.0/1").share(), 1 << 64);
+        assert_eq!(network("2001:db8::/64").share(), 1);
+        assert_eq!(network("2001:db8::1").share(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read_back(network in any_network()) {
+            prop_assert_eq!(network.to_string().parse::<Network>().unwrap(), network);
+            prop_assert_eq!(network.with_length().parse::<Network>().unwrap(), network);
+        }
+
+        #[test]
+        fn the_parts_are_the_whole(network in any_network()) {
+            let parts: Vec<_> = network.whole_digits().collect();
+            prop_assert!(parts.iter().all(|part| network.covers(part) && part.length() % 4 == 0));
+            let distinct: std::collections::BTreeSet<_> = parts.iter().collect();
+            prop_assert_eq!(distinct.len(), 1 << (parts[0].length() - network.length()));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! [`UrlPath`]: the beginning of a path, and how the path of a request is read.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::agent::literal;
+
+/// A path and everything below it: `/admin` is `/admin` and `/admin/accounts`, and not `/administrator`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UrlPath(String);
+
+/// Why a text cannot be a path.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "{text} is not a path that can be filtered. Write it like /settings or /api/v1/admin: from a slash on, without .., //, % or a query, in letters, digits and any of - _ . ~ @ +"
+)]
+pub struct PathError {
+    /// What was given.
+    pub text: String,
+}
+
+impl UrlPath {
+    /// The path, without a slash at its end but for `/` itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a path lies at or below this one.
+    #[must_use]
+    pub fn covers(&self, path: &str) -> bool {
+        let rest = if self.0 == "/" { Some("") } else { path.strip_prefix(&self.0) };
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The path as a regular expression for a decoded path. Apache leaves `%2F` as it is, and `GoToSocial` reads a
+    /// slash there.
+    pub(super) fn regex(&self) -> String {
+        const SLASH: &str = "(?:/|%2[Ff])";
+        let parts = self.0.split('/').filter(|part| !part.is_empty());
+        let parts: String = parts.map(|part| format!("{SLASH}+{}", literal(part))).collect();
+        if parts.is_empty() { "^".to_owned() } else { format!("^{parts}(?:{SLASH}|$)") }
+    }
+}
+
+impl fmt::Display for UrlPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for UrlPath {
+    type Err = PathError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || PathError { text: text.to_owned() };
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "/-_.~@+".contains(letter);
+        let inside = text.strip_prefix('/').ok_or_else(bad)?;
+        let inside = inside.strip_suffix('/').filter(|inside| !inside.is_empty()).unwrap_or(inside);
+        let part_is_bad = |part: &str| part.is_empty() || part == "." || part == "..";
+        if !inside.chars().all(plain) || (!inside.is_empty() && inside.split('/').any(part_is_bad)) || text.len() > 256
+        {
+            return Err(bad());
+        }
+        Ok(Self(format!("/{inside}")))
+    }
+}
+
+/// The path of a request, as a web server reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RequestPath {
+    /// Decoded, slashes that follow each other put into one.
+    pub path: String,
+    /// Whether it goes through `.` or `..`. What such a path means to the web server and to `GoToSocial`, which does
+    /// not resolve it, is not the same.
+    pub dots: bool,
+}
+
+impl RequestPath {
+    /// Reads the path from what stands in a request, with or without a query.
+    pub fn of(text: &str) -> Self {
+        let end = text.find(['?', '#']).unwrap_or(text.len());
+        let decoded = decoded(text.get(..end).unwrap_or_default());
+        let dots = decoded.split('/').any(|part| part == "." || part == "..");
+        let parts: Vec<&str> = decoded.split('/').filter(|part| !part.is_empty()).collect();
+        Self { path: format!("/{}", parts.join("/")), dots }
+    }
+}
+
+/// A text with its `%` put right; those that are none stay.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, behind)) = rest.split_first() {
+        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let plain = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match plain.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) if first == b'%' => {
+                bytes.push(byte);
+                rest = behind.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(first);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_covers_what_is_below_it() {
+        let path: UrlPath = "/admin/".parse().unwrap();
+        assert_eq!(path.as_str(), "/admin");
+        assert!(path.covers("/admin") && path.covers("/admin/") && path.covers("/admin/a/b"));
+        assert!(!path.covers("/administrator") && !path.covers("/") && !path.covers("/x/admin"));
+        let root: UrlPath = "/".parse().unwrap();
+        assert!(root.covers("/") && root.covers("/a"));
+    }
+
+    #[test]
+    fn odd_paths_are_refused() {
+        for text in ["", "admin", "/a//b", "/..", "/a/./b", "/a%20", "/a?b", "/a b", "/ä", "/a\"", "/$a", "//"] {
+            let error = text.parse::<UrlPath>().unwrap_err();
+            assert!(error.to_string().contains("is not a path that can be filtered"), "{text}");
+        }
+        assert!(format!("/{}", "x".repeat(256)).parse::<UrlPath>().is_err());
+    }
+
+    #[test]
+    fn requests_are_decoded() {
+        for (text, path, dots) in [
+            ("/settings?x=/../y", "/settings", false),
+            ("/%73ettings", "/settings", false),
+            ("//settings///user", "/settings/user", false),
+            ("/settings%2fuser", "/settings/user", false),
+            ("/a/%2e%2e/b", "/a/../b", true),
+            ("/a/.", "/a/.", true),
+            ("/a/..b/.c", "/a/..b/.c", false),
+            ("/100%/%zz/%+1", "/100%/%zz/%+1", false),
+            ("", "/", false),
+        ] {
+            assert_eq!(RequestPath::of(text), RequestPath { path: path.to_owned(), dots }, "{text}");
+        }
+    }
+}
