@@ -71,6 +71,10 @@ pub struct Executor<'a> {
     pub source: Option<&'a release::Source>,
     /// Whom to tell.
     pub reporter: &'a dyn Reporter,
+    /// Asked between changes whether to stop, with the reason: everything is then taken back.
+    pub stop: &'a dyn Fn() -> Option<String>,
+    /// Asked after the last change whether all is well: if it is not, everything is taken back.
+    pub trial: Option<&'a dyn Fn() -> Result<(), String>>,
 }
 
 impl Executor<'_> {
@@ -88,11 +92,21 @@ impl Executor<'_> {
         let mut begun: Vec<(usize, &Step, Prior)> = Vec::new();
         let mut notes = Vec::new();
         for (number, step) in plan.steps.iter().enumerate() {
+            let what = Failed::of(step);
+            if let Some(why) = (self.stop)() {
+                return Err(self.take_back(journal, what, why, &begun));
+            }
             self.reporter.begin(number + 1, plan.steps.len(), step);
             match self.step(&journal, number, step, &mut begun, &mut notes) {
                 Ok(()) => self.reporter.done(step),
-                Err(cause) => return Err(self.take_back(journal, step, cause, &begun)),
+                Err(cause) => return Err(self.take_back(journal, what, cause, &begun)),
             }
+        }
+        if let Some(trial) = self.trial
+            && let Err(cause) = trial()
+        {
+            let what = Failed { part: "trial", change: "the checks on the running system".to_owned(), stands: false };
+            return Err(self.take_back(journal, what, cause, &begun));
         }
         let receipt = journal.end(Outcome::Complete).map_err(|error| ApplyError {
             part: "journal",
@@ -131,12 +145,12 @@ impl Executor<'_> {
     fn take_back(
         &self,
         journal: Journal<'_>,
-        failed: &Step,
+        failed: Failed,
         cause: String,
         begun: &[(usize, &Step, Prior)],
     ) -> ApplyError {
         let mut aftermath = Aftermath::default();
-        if matches!(failed.change, Change::Account { .. }) {
+        if failed.stands {
             // By then the server runs and is known by its name: taking it down again would cost more than it mends.
             aftermath.stands = Some(
                 "GoToSocial is installed and runs; only the account is not finished. Run the same command again"
@@ -165,11 +179,24 @@ impl Executor<'_> {
         if let Err(error) = journal.end(if undone { Outcome::Undone } else { Outcome::NotUndone }) {
             aftermath.left.push(format!("journal: {error}"));
         }
-        ApplyError {
-            part: failed.part,
-            change: format!("{} {} {}", failed.action.word(), failed.change.kind(), failed.change.target()),
-            cause,
-            aftermath: Box::new(aftermath),
+        ApplyError { part: failed.part, change: failed.change, cause, aftermath: Box::new(aftermath) }
+    }
+}
+
+/// What failed, or was not even begun.
+struct Failed {
+    part: &'static str,
+    change: String,
+    /// Whether what was done before stays.
+    stands: bool,
+}
+
+impl Failed {
+    fn of(step: &Step) -> Self {
+        Self {
+            part: step.part,
+            change: format!("{} {} {}", step.action.word(), step.change.kind(), step.change.target()),
+            stands: matches!(step.change, Change::Account { .. }),
         }
     }
 }

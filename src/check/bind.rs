@@ -92,11 +92,12 @@ pub fn in_words(outcome: BindOutcome) -> String {
     }
 }
 
-/// Tries the whole matrix: {service user, nobody} × {its ports, another low port} × {IPv4, IPv6}.
+/// Tries the whole matrix: {service user, nobody} × {`tried`, another low port} × {IPv4, IPv6}. The service user is meant to
+/// have `ports`, which are among `tried`, and nothing else.
 ///
 /// # Errors
 /// A probe could not be run.
-pub fn matrix(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Vec<Row>, HostError> {
+pub fn matrix(host: &dyn Observe, service: Owner, tried: &[u16], ports: &[u16]) -> Result<Vec<Row>, HostError> {
     let granted: Vec<u16> = host
         .sysctl(RULES)?
         .and_then(|text| portacl::parse_kernel(&text).ok())
@@ -112,7 +113,7 @@ pub fn matrix(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Vec<R
     let users = [name(service.uid, service.gid)?, name(NOBODY, NOBODY)?];
     let mut rows = Vec::new();
     for (user, uid, gid) in &users {
-        for port in ports.iter().copied().chain([other]) {
+        for port in tried.iter().copied().chain([other]) {
             for family in [Family::V4, Family::V6] {
                 let probe =
                     BindProbe { uid: *uid, gid: *gid, groups: Vec::new(), family, protocol: Protocol::Tcp, port };

@@ -77,7 +77,7 @@ fn log_size(host: &dyn Observe, readiness: &Readiness) -> u64 {
 }
 
 /// Names, expiry and trust of a certificate that was served.
-fn judge(certificate: &ServedCertificate, host: &str, now: u64, trusted: Result<(), WebFailure>) -> Check {
+pub(super) fn judge(certificate: &ServedCertificate, host: &str, now: u64, trusted: Result<(), WebFailure>) -> Check {
     let days = certificate.not_after.saturating_sub(now) / 86_400;
     let summary =
         format!("for {}, by {}, valid for {days} more days", certificate.names.join(", "), certificate.issuer);

@@ -2,10 +2,10 @@
 
 use super::bind::{self, Row};
 use super::health::{self, Expected};
-use super::{Check, certificate, posture};
+use super::{Check, certificate, front, posture};
 use crate::deployment::{Deployment, Layout};
 use crate::host::{HostError, Observe, Owner};
-use crate::parts::service;
+use crate::parts::{front as parts_front, service};
 
 /// What the checks found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +30,10 @@ pub fn check(
     let ports = service::privileged_ports(deployment);
     let readiness = service::readiness(deployment, layout);
     let expected = Expected { readiness: &readiness, service: owner, ports: &ports, version };
-    let matrix = bind::matrix(host, owner, &ports)?;
+    let program = parts_front::program(deployment.exposure.mode);
+    // Behind a front the opposite is proved: GoToSocial may have neither port.
+    let tried = if program.is_some() { parts_front::PORTS.to_vec() } else { ports.clone() };
+    let matrix = bind::matrix(host, owner, &tried, &ports)?;
     let mut checks: Vec<Check> = matrix.iter().map(Row::check).collect();
     checks.extend(posture::checks(host, owner, &ports)?);
     let processes = health::processes(host, &expected)?;
@@ -48,6 +51,9 @@ pub fn check(
         });
     } else {
         checks.extend(health::answers(host, &expected));
+    }
+    if let Some(program) = program {
+        checks.extend(front::checks(host, deployment, program, owner)?);
     }
     Ok(Findings { checks, matrix })
 }

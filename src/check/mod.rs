@@ -2,6 +2,7 @@
 
 pub mod bind;
 pub mod certificate;
+pub mod front;
 pub mod health;
 pub mod installation;
 pub mod permission;

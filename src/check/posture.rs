@@ -13,19 +13,19 @@ use crate::portacl;
 /// # Errors
 /// The host could not be read.
 pub fn checks(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Vec<Check>, HostError> {
-    let mut checks = vec![gates(host)?];
+    let mut checks = vec![gates(host, ports)?];
     let jail = host.system()?.jail;
     if jail == Jail::No {
         checks.push(boot(host, service, ports)?);
     }
     if jail != Jail::Shared {
-        checks.push(guard(host)?);
+        checks.push(guard(host, ports)?);
     }
     Ok(checks)
 }
 
 /// The reserved range must not be lowered while nothing else keeps the ports closed.
-fn gates(host: &dyn Observe) -> Result<Check, HostError> {
+fn gates(host: &dyn Observe, ports: &[u16]) -> Result<Check, HostError> {
     let reserved = number(host, RESERVED_HIGH)?.unwrap_or(1023);
     let enforcing = host.module_loaded(MODULE)? && number(host, ENABLED)?.unwrap_or(0) != 0;
     Ok(if enforcing {
@@ -39,6 +39,8 @@ fn gates(host: &dyn Observe) -> Result<Check, HostError> {
                 reserved + 1
             ),
         )
+    } else if ports.is_empty() {
+        Check::pass("port gates", "all ports below 1024 are root's alone")
     } else {
         Check::warn("port gates", format!("{MODULE} does not enforce; all ports below 1024 are root's alone"))
     })
@@ -49,6 +51,17 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
     let settings = portacl_boot::settings(host)?;
     let next = portacl::next_boot(&settings);
     let policy = &next.state.policy;
+    if ports.is_empty() {
+        return Ok(match portacl::open_ports(policy) {
+            None => Check::pass(NAME, "no port below 1024 is open to everybody"),
+            Some((low, high)) => Check::fail(
+                NAME,
+                format!(
+                    "ANY user will be able to bind the ports from {low} to {high}; `gts-bootstrap portacl lint` tells more"
+                ),
+            ),
+        });
+    }
     let mut missing = Vec::new();
     if !policy.loaded {
         missing.push(format!("nothing loads {MODULE} (loader.conf should)"));
@@ -78,7 +91,7 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
     })
 }
 
-fn guard(host: &dyn Observe) -> Result<Check, HostError> {
+fn guard(host: &dyn Observe, ports: &[u16]) -> Result<Check, HostError> {
     const NAME: &str = "boot guard";
     let script = Path::new("/usr/local/etc/rc.d").join(rc_script::GUARDS[0]);
     let enabled = host
@@ -88,6 +101,8 @@ fn guard(host: &dyn Observe) -> Result<Check, HostError> {
         Check::pass(NAME, "closes the ports again on a boot where mac_portacl does not enforce")
     } else if portacl_rc::enabled(host)? {
         Check::skip(NAME, "portacl-rc is in charge of the ports")
+    } else if ports.is_empty() {
+        Check::skip(NAME, "GoToSocial needs no port below 1024")
     } else {
         Check::fail(NAME, "it is missing or not enabled; run `gts-bootstrap install`")
     })

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::{Check, Status};
 use crate::deployment::{ConfigValue, Deployment, Layout, Mode};
 use crate::host::{HostError, Jail, Listener, Observe, Owner, System, WebRequest};
-use crate::parts::account;
 use crate::parts::install::obstacles;
 use crate::parts::port_access::{MODULE, RESERVED_HIGH};
+use crate::parts::{account, front};
 
 /// `kern.osreldate` of the oldest release that is still maintained and tested: 14.0.
 const OLDEST_TESTED: u32 = 1_400_000;
@@ -265,26 +265,36 @@ fn package(host: &dyn Observe) -> Check {
 
 /// Who has the ports that GoToSocial is going to bind?
 fn ports(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, HostError> {
+    let front = front::program(subject.deployment.exposure.mode);
+    // A front listens on every address.
     let address = subject.deployment.bind_address();
     let clashes = |listener: &&Listener| {
-        address.is_unspecified() || listener.address.is_none_or(|other| other == address || other.is_unspecified())
+        front.is_some()
+            || address.is_unspecified()
+            || listener.address.is_none_or(|other| other == address || other.is_unspecified())
     };
     let ours = host.user(account::NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }.uid);
+    // The front that is there, or is about to be: its package may be installed and serve other sites.
+    let fronts: Vec<&str> = front::present(host)?.into_iter().chain(front).map(crate::change::front::command).collect();
     let listeners = host.listeners()?;
-    Ok(subject
-        .ports
+    let ports = if front.is_some() { &front::PORTS[..] } else { subject.ports };
+    Ok(ports
         .iter()
         .map(|port| {
             let name = format!("port {port}");
             let taken = listeners
                 .iter()
                 .filter(clashes)
+                .filter(|listener| !fronts.contains(&listener.command.as_str()))
                 .find(|listener| listener.port == *port && (ours.is_none() || listener.uid != ours));
             match taken {
                 None if ours.is_some() && listeners.iter().any(|listener| listener.port == *port) => {
                     Check::pass(name, "in use by GoToSocial itself")
                 }
-                None => Check::pass(name, "free"),
+                None => match listeners.iter().find(|listener| listener.port == *port) {
+                    Some(by) => Check::pass(name, format!("in use by {}, the web server in front", by.command)),
+                    None => Check::pass(name, "free"),
+                },
                 Some(by) => Check::fail(
                     name,
                     format!(

@@ -3,21 +3,23 @@
 mod inputs;
 mod lock;
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::exit::Exit;
 use super::open::Opened;
 use super::report::{self, Report};
 use super::screen::{Screen, Tone};
-use super::transaction::{Stop, Transaction};
+use super::transaction::{Stop, Transaction, With};
 use super::{Global, report::wrap};
 use crate::change::Plan;
-use crate::check::{self, installation, preflight};
-use crate::deployment::{Deployment, Layout};
+use crate::check::{self, Status, installation, preflight};
+use crate::deployment::{Deployment, Layout, Mode};
 use crate::host::Host;
 use crate::parts::answers::{self, Lock};
 use crate::parts::install::{self as parts_install, Wanted};
-use crate::parts::{account, service};
+use crate::parts::{account, front, service};
 use inputs::Inputs;
 
 /// What `install` takes.
@@ -52,23 +54,52 @@ pub struct Arguments {
 /// Runs `install`.
 #[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
-    let mut report = Report::new("install");
+    deploy(global, &Run { command: "install", trial: None, mode: None }, arguments, screen)
+}
+
+/// How a deployment is brought about.
+pub(super) struct Run {
+    /// The command as it is typed.
+    pub(super) command: &'static str,
+    /// How long the checks may take until they pass; after that everything is taken back.
+    pub(super) trial: Option<Duration>,
+    /// Who is to stand at ports 80 and 443; `None` leaves that to the answers.
+    pub(super) mode: Option<Mode>,
+}
+
+/// Brings a deployment about.
+pub(super) fn deploy(global: &Global, run: &Run, arguments: &Arguments, screen: &Screen) -> Exit {
+    let mut report = Report::new(run.command);
     // Whoever is asked for consent, or asks for the plan, has to see it.
     let screen = &if arguments.yes { screen.clone() } else { screen.not_quiet() };
-    match install(global, arguments, screen, &mut report) {
+    match install(global, run, arguments, screen, &mut report) {
         Ok(exit) => report.finish(screen, exit),
         Err(stop) => report.fail(screen, stop.exit, &stop.why),
     }
 }
 
-fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
+fn install(
+    global: &Global,
+    run: &Run,
+    arguments: &Arguments,
+    screen: &Screen,
+    report: &mut Report,
+) -> Result<Exit, Stop> {
     let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
     let host = opened.host();
     let layout = Layout::default();
-    let transaction = Transaction { command: "install", host, screen, yes: arguments.yes, plan_only: arguments.plan };
+    let transaction = Transaction { command: run.command, host, screen, yes: arguments.yes, plan_only: arguments.plan };
     transaction.settle()?;
 
-    let inputs = Inputs::gather(host, &layout, arguments, transaction.interactive() && !arguments.plan, screen)?;
+    if run.mode.is_some() && Lock::of_host(host, &layout).map_err(Stop::failed)?.is_none() {
+        return Err(Stop::new(
+            Exit::Failed,
+            "GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`, with [exposure] mode in the \
+             answers",
+        ));
+    }
+    let inputs =
+        Inputs::gather(host, &layout, arguments, run.mode, transaction.interactive() && !arguments.plan, screen)?;
     let earlier = Lock::of_host(host, &layout).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
     let deployment = &inputs.deployment;
     answers::check_identity(earlier.as_ref(), deployment)
@@ -114,7 +145,15 @@ fn install(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     }
     if !plan.is_empty() {
         transaction.consent(&plan, &explanation(deployment))?;
-        transaction.apply(&plan, || make_plan(host, &wanted), source.release_source(), report)?;
+        let switches = front::present(host)? != front::program(deployment.exposure.mode);
+        let trial = || on_trial(host, &wanted, run.trial.unwrap_or_default());
+        let with = With {
+            source: source.release_source(),
+            trial: run.trial.is_some().then_some(&trial),
+            watched: if switches && installed { &front::PORTS } else { &[] },
+        };
+        transaction.apply(&plan, || make_plan(host, &wanted), with, report)?;
+        tidy(&transaction, report)?;
     }
     if !plan.reboot.is_empty() {
         return Ok(reboot_first(screen, report));
@@ -162,6 +201,47 @@ fn explanation(deployment: &Deployment) -> [String; 2] {
          After a power cut the next run tidies up and goes on. Lines of others in loader.conf, sysctl.conf and rc.conf stay."
             .to_owned(),
     ]
+}
+
+/// Looks again and again, until the checks pass or the time is over.
+fn on_trial(host: &dyn Host, wanted: &Wanted<'_>, patience: Duration) -> Result<(), String> {
+    let Wanted { deployment, layout, lock, .. } = *wanted;
+    let said = |error: crate::host::HostError| error.to_string();
+    let owner = host.user(account::NAME).map_err(said)?.ok_or("the user gotosocial is not there")?;
+    let owner = crate::host::Owner { uid: owner.uid, gid: owner.gid };
+    let until = host.now() + patience.as_secs();
+    loop {
+        let findings =
+            installation::check(host.observe(), deployment, layout, &lock.release.version, owner).map_err(said)?;
+        let failed: Vec<String> = findings
+            .checks
+            .iter()
+            .filter(|check| check.status == Status::Fail)
+            .map(|check| format!("  {}: {}", check.name, check.detail))
+            .collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        if host.now() >= until {
+            return Err(format!("not all was well after {} s:\n{}\n", patience.as_secs(), failed.join("\n")));
+        }
+        host.sleep(Duration::from_secs(2));
+    }
+}
+
+/// Takes away packages that were installed for a front that is gone; not before all else has been proved.
+fn tidy(transaction: &Transaction<'_>, report: &mut Report) -> Result<(), Stop> {
+    let make = || -> Result<Plan, Stop> {
+        let steps = front::tidy(transaction.host.observe()).map_err(Stop::failed)?;
+        Ok(Plan { steps, ..Plan::default() })
+    };
+    let plan = make()?;
+    if plan.is_empty() {
+        return Ok(());
+    }
+    transaction.screen.line("The package that was installed for it is no longer needed:");
+    report.changes.extend(plan.steps.iter().map(report::Changed::from));
+    transaction.apply(&plan, make, With::default(), report)
 }
 
 fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {

@@ -11,6 +11,7 @@ pub mod progress;
 pub mod rehearsal;
 pub mod report;
 pub mod screen;
+pub mod switch;
 mod transaction;
 
 use std::path::PathBuf;
@@ -74,6 +75,10 @@ pub enum Command {
     Install(install::Arguments),
     /// Prove on the running system that everything is as it should be: bind check, health, certificate
     Check(check::Arguments),
+    /// Put a web server in front of GoToSocial, with seconds of interruption
+    SwitchToProxy(switch::ToProxy),
+    /// Let GoToSocial face the internet by itself again
+    SwitchToDirect(switch::ToDirect),
     /// Read, check and change who may bind which port: mac_portacl rules, as readable as pf's
     #[command(subcommand)]
     Portacl(portacl::Action),
@@ -100,6 +105,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     let code = match &cli.command {
         Command::Install(arguments) => install::run(&cli.global, arguments, &screen),
         Command::Check(arguments) => check::run(&cli.global, arguments, &screen),
+        Command::SwitchToProxy(arguments) => switch::to_proxy(&cli.global, arguments, &screen),
+        Command::SwitchToDirect(arguments) => switch::to_direct(&cli.global, arguments, &screen),
         Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
         Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),
     };

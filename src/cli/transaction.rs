@@ -1,15 +1,21 @@
 //! What every command does that changes the host: settle an interrupted run, ask for consent, plan again under the lock,
 //! apply, and tell what became of it.
 
+use std::cell::RefCell;
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::dialogue::{self, Consent};
 use super::exit::Exit;
 use super::progress::Progress;
 use super::report::{self, Changed, Report, wrap};
 use super::screen::{Screen, Tone};
-use crate::change::{Aftermath, Executor, Plan, journal, store};
-use crate::host::{Host, HostError};
+use crate::change::{Action, Aftermath, Executor, Plan, Reporter, Step, journal, store};
+use crate::host::{Host, HostError, PortWatch};
 use crate::release;
 
 /// Why the command ends early: the exit code and the message.
@@ -145,7 +151,7 @@ impl Transaction<'_> {
         &self,
         shown: &Plan,
         again: impl FnOnce() -> Result<Plan, Stop>,
-        source: Option<&release::Source>,
+        with: With<'_>,
         report: &mut Report,
     ) -> Result<(), Stop> {
         let host = self.host;
@@ -164,13 +170,120 @@ impl Transaction<'_> {
                 "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan",
             ));
         }
-        let progress = Progress::new(self.screen);
-        let executor = Executor { host, source, reporter: &progress };
+        let teller =
+            Told { progress: Progress::new(self.screen), host, watched: with.watched, watch: RefCell::default() };
+        let signals = Signals::listen().map_err(Stop::failed)?;
+        let stop = || signals.received();
+        let executor = Executor { host, source: with.source, reporter: &teller, stop: &stop, trial: with.trial };
         let applied = executor.apply(self.command, shown);
+        if let Some(watch) = teller.watch.take() {
+            let refused = watch.finish().longest();
+            report.add("refused_ms", serde_json::json!(refused.as_millis()));
+            let ports: Vec<String> = with.watched.iter().map(u16::to_string).collect();
+            self.screen.line(&format!(
+                "Connections to {} were refused for {}.",
+                ports.join(" and "),
+                in_words(refused)
+            ));
+        }
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
         applied.map(drop).map_err(|error| Stop::failed(format!("{error}.\n{}", told(&error.aftermath))))?;
         self.screen.line(&self.screen.paint(Tone::Good, &format!("{} made.", changes(shown.steps.len()))));
         Ok(())
+    }
+}
+
+/// What applying needs besides the plan.
+#[derive(Clone, Copy, Default)]
+pub(super) struct With<'a> {
+    /// Where a release comes from.
+    pub(super) source: Option<&'a release::Source>,
+    /// Asked at the end whether all is well.
+    pub(super) trial: Option<&'a dyn Fn() -> Result<(), String>>,
+    /// Ports that are watched from the first stop of a service on, for the time during which they refuse connections.
+    pub(super) watched: &'a [u16],
+}
+
+/// Tells what happens, and watches ports meanwhile.
+struct Told<'a> {
+    progress: Progress<'a>,
+    host: &'a dyn Host,
+    watched: &'a [u16],
+    watch: RefCell<Option<Box<dyn PortWatch>>>,
+}
+
+impl Reporter for Told<'_> {
+    fn begin(&self, number: usize, of: usize, step: &Step) {
+        self.progress.begin(number, of, step);
+        // Not before: each look leaves a line in the log of a server that speaks TLS.
+        if step.action == Action::Stop && !self.watched.is_empty() && self.watch.borrow().is_none() {
+            // Without a watch the time is not known, and nothing else is lost.
+            *self.watch.borrow_mut() = self.host.watch_ports(self.watched).ok();
+        }
+    }
+
+    fn done(&self, step: &Step) {
+        self.progress.done(step);
+    }
+
+    fn waiting(&self, what: &str, elapsed: Duration, log_line: Option<&str>) {
+        self.progress.waiting(what, elapsed, log_line);
+    }
+
+    fn note(&self, text: &str) {
+        self.progress.note(text);
+    }
+
+    fn undoing(&self, step: &Step) {
+        self.progress.undoing(step);
+    }
+
+    fn password(&self, username: &str, password: &str) {
+        self.progress.password(username, password);
+    }
+
+    fn progress(&self) -> &dyn release::Progress {
+        self.progress.progress()
+    }
+}
+
+/// The signals that ask a run to end: they are noticed between changes, and never in the middle of one.
+pub(super) struct Signals {
+    received: Vec<(&'static str, Arc<AtomicBool>)>,
+}
+
+impl Signals {
+    /// Begins to listen for them.
+    ///
+    /// # Errors
+    /// The system does not let them be caught.
+    pub(super) fn listen() -> Result<Self, String> {
+        let mut received = Vec::new();
+        for (name, signal) in [("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGHUP", SIGHUP)] {
+            let flag = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal, Arc::clone(&flag))
+                .map_err(|error| format!("{name} cannot be caught: {error}"))?;
+            received.push((name, flag));
+        }
+        Ok(Self { received })
+    }
+
+    /// Why to stop, if one has come.
+    pub(super) fn received(&self) -> Option<String> {
+        let (name, _) = self.received.iter().find(|(_, flag)| flag.load(Ordering::Relaxed))?;
+        Some(match *name {
+            "SIGHUP" => "the terminal was closed (SIGHUP)".to_owned(),
+            name => format!("interrupted ({name})"),
+        })
+    }
+}
+
+/// A short time in words.
+fn in_words(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
     }
 }
 

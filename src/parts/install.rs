@@ -2,9 +2,11 @@
 
 use super::answers::{self, Lock};
 use super::rule_edit::RuleEdit;
-use super::{Refusal, account, admin, config_file, folders, log_rotation, port_access, rc_script, release, service};
+use super::{
+    Refusal, account, admin, config_file, folders, front, log_rotation, port_access, rc_script, release, service, tls,
+};
 use crate::change::{Action, Plan, Step};
-use crate::deployment::{Deployment, Layout, Mode, Secrets};
+use crate::deployment::{Deployment, Layout, Mode, PortNumber, Secrets};
 use crate::host::{Observe, Owner};
 
 /// What is wanted, in full.
@@ -34,11 +36,10 @@ pub fn obstacles(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -
             Owner { uid: account::ID, gid: account::ID }
         }
     };
-    let ports = service::privileged_ports(deployment);
     let access = host
         .system()
         .map_err(Refusal::from)
-        .and_then(|system| port_access::plan(host, &system, &RuleEdit::Grant(port_access::rules(owner, &ports))))
+        .and_then(|system| port_access::plan(host, &system, &rule_edit(deployment, owner)))
         .and_then(|access| if access.guard { rc_script::plan_guards(host).map(drop) } else { Ok(()) });
     for (part, result) in [
         ("folders", folders::plan(host, layout, owner).map(drop)),
@@ -53,17 +54,22 @@ pub fn obstacles(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -
     found
 }
 
+/// What the deployment means for the rules: GoToSocial has ports 80 and 443 while it faces the internet itself.
+fn rule_edit(deployment: &Deployment, owner: Owner) -> RuleEdit {
+    match deployment.exposure.mode {
+        Mode::Direct => RuleEdit::Grant(port_access::rules(owner, &service::privileged_ports(deployment))),
+        Mode::Nginx | Mode::Httpd => {
+            RuleEdit::Revoke(port_access::rules(owner, &[PortNumber::HTTP.get(), PortNumber::HTTPS.get()]))
+        }
+    }
+}
+
 /// Plans an installation, or what is missing of one. Only what differs becomes a change.
 ///
 /// # Errors
 /// A part refuses; nothing has been changed.
 pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     let Wanted { deployment, layout, .. } = *wanted;
-    match deployment.exposure.mode {
-        Mode::Direct => {}
-        Mode::Nginx => return Err(Refusal::Front("nginx")),
-        Mode::Httpd => return Err(Refusal::Front("httpd")),
-    }
     answers::check_identity(Lock::of_host(host, layout)?.as_ref(), deployment)?;
 
     let system = host.system()?;
@@ -78,9 +84,14 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
         config_file::plan(host, layout, deployment, wanted.secrets, version, owner, !release.switch.is_empty())?;
     let script = rc_script::plan(host)?;
     let rotation = log_rotation::plan(host, owner)?;
-    let access = port_access::plan(host, &system, &RuleEdit::Grant(port_access::rules(owner, &ports)))?;
+    let access = port_access::plan(host, &system, &rule_edit(deployment, owner))?;
     let guards = if access.guard { rc_script::plan_guards(host)? } else { Vec::new() };
-    let variables = service::variables(host, true, access.guard)?;
+    let front = front::plan(host, layout, deployment)?;
+    let back = match deployment.exposure.mode {
+        Mode::Direct => tls::back_to_autocert(host, layout, deployment, owner)?,
+        Mode::Nginx | Mode::Httpd => Vec::new(),
+    };
+    let variables = service::variables(host, deployment.exposure.mode == Mode::Direct, access.guard)?;
     let readiness = service::readiness(deployment, layout);
     let (admin, admin_warning) = admin::plan(host, layout, deployment, owner, &readiness)?;
 
@@ -91,6 +102,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     let restart = running && startable && (!release.switch.is_empty() || damaged || config.differs || script.differs);
 
     let mut plan = Plan { warnings: access.warnings, reboot: access.reboot, ..Plan::default() };
+    plan.warnings.extend(front.warnings);
     if let Some(from) = release.from.filter(|from| from != version) {
         plan.warnings.push(format!(
             "GoToSocial {from} becomes {version}: at its first start the new version migrates the database, and the old one \
@@ -106,10 +118,17 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     add(account.steps);
     add(folders);
     add(release.prepare);
+    add(front.prepare);
     add(config.test.into_iter().collect());
     if restart {
         add(vec![service::stop()]);
     }
+    // From one front to another GoToSocial need not stop; on the way back to direct mode the front answers until the last
+    // moment.
+    let (leave_now, leave_last) =
+        if front.enter.is_empty() { (Vec::new(), front.leave) } else { (front.leave, Vec::new()) };
+    add(leave_now);
+    add(front.enter);
     add(release.switch);
     add(config.steps);
     add(record);
@@ -118,9 +137,12 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     add(guards);
     add(access.steps);
     add(variables);
+    add(back);
+    add(leave_last);
     if startable && (restart || !running) {
         add(vec![service::start(owner, &ports, &readiness)]);
     }
+    add(front.clear);
     if startable {
         add(admin.into_iter().collect());
     }

@@ -8,6 +8,7 @@ pub mod answers;
 pub mod config;
 pub mod config_file;
 pub mod folders;
+pub mod front;
 pub mod host_names;
 pub mod install;
 mod jail;
@@ -28,5 +29,6 @@ pub mod secrets;
 pub mod service;
 pub mod sysctl_conf;
 mod sysctl_files;
+pub mod tls;
 
 pub use refusal::Refusal;

@@ -107,12 +107,27 @@ pub enum Refusal {
     /// config.yaml could not be rendered.
     #[error("cannot make config.yaml: {0}")]
     Render(String),
-    /// A front was asked for.
+    /// The front's configuration stands in the way, or cannot be understood.
+    #[error("{0}")]
+    FrontConfig(String),
+    /// The front is too old.
     #[error(
-        "[exposure] mode = \"{0}\" is not there yet: this version of gts-bootstrap installs GoToSocial facing the internet \
-         itself; use mode = \"direct\""
+        "{front} {version} is installed, and at least {oldest} is needed; upgrade it (`pkg upgrade`) and run this again"
     )]
-    Front(&'static str),
+    FrontTooOld {
+        /// Which one.
+        front: &'static str,
+        /// What is installed.
+        version: String,
+        /// What is needed.
+        oldest: String,
+    },
+    /// There is no certificate for the front to show.
+    #[error("there is no certificate for {name}, neither GoToSocial's own nor another")]
+    NoCertificate {
+        /// For which name.
+        name: String,
+    },
     /// An older release on a newer database.
     #[error(
         "GoToSocial {installed} is installed, and {wanted} is older. An old release starts on a newer database and then \

@@ -27,7 +27,10 @@ fn start_fails(host: &Rehearsal) -> String {
     };
     let start = service::start(Owner { uid: 209, gid: 209 }, &[80, 443], &readiness);
     let plan = Plan { steps: vec![start], ..Plan::default() };
-    Executor { host, source: None, reporter: &Silent }.apply("test", &plan).unwrap_err().to_string()
+    Executor { host, source: None, reporter: &Silent, stop: &|| None, trial: None }
+        .apply("test", &plan)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]

@@ -7,7 +7,8 @@ use super::super::dialogue;
 use super::super::exit::Exit;
 use super::super::screen::Screen;
 use super::{Arguments, Stop};
-use crate::deployment::{Answers, Deployment, Layout, Secrets, secrets_file};
+use crate::change::{Change, Prior, journal, store};
+use crate::deployment::{Answers, Deployment, Layout, Mode, Secrets, secrets_file};
 use crate::host::Host;
 
 /// What is wanted, and the texts that say so.
@@ -24,11 +25,15 @@ impl Inputs {
         host: &dyn Host,
         layout: &Layout,
         arguments: &Arguments,
+        mode: Option<Mode>,
         may_ask: bool,
         screen: &Screen,
     ) -> Result<Self, Stop> {
         let mut answers = base(host, layout, arguments)?;
         let usage = |why: String| Stop::new(Exit::Usage, why);
+        if let Some(mode) = mode {
+            switch(host, layout, &mut answers, mode)?;
+        }
         let options = [("release.version", &arguments.release), ("release.sha256", &arguments.sha256)];
         let named =
             options.into_iter().filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}=\"{value}\"")));
@@ -53,6 +58,43 @@ impl Inputs {
         })?;
         Ok(Self { deployment, answers: answers.to_text(), secrets })
     }
+}
+
+/// Puts another mode into the answers. If these are what an earlier switch made of the answers before it, they become these
+/// again, so that a switch there and back leaves nothing.
+fn switch(host: &dyn Host, layout: &Layout, answers: &mut Answers, mode: Mode) -> Result<(), Stop> {
+    let usage = |error: String| Stop::new(Exit::Usage, error);
+    let name = |mode: Mode| Mode::ALL.iter().find(|(_, other)| *other == mode).map_or("direct", |(name, _)| *name);
+    let path = layout.answers();
+    let set = |answers: &mut Answers, mode: &str| {
+        answers.set(&format!("exposure.mode=\"{mode}\"")).map_err(|error| usage(error.to_string()))
+    };
+    let current = answers.to_text();
+    let recorded = |change: &Change| matches!(change, Change::File { path: there, .. } if *there == path);
+    if let Some(Prior::File { sha256, .. }) = journal::newest_prior(host.observe(), recorded)? {
+        let before = String::from_utf8_lossy(&store::recall(host.observe(), &sha256)?).into_owned();
+        let parse = |text: &str| Answers::parse(text, &path.display().to_string());
+        if let (Ok(mut changed), Ok(mut again)) = (parse(&before), parse(&before)) {
+            let now = Mode::ALL.iter().any(|(name, _)| {
+                let set = changed.set(&format!("exposure.mode=\"{name}\""));
+                set.is_ok() && changed.to_text() == current
+            });
+            let was = again.clone();
+            if now && set(&mut again, name(mode)).is_ok() && mode_of(&was) == mode_of(&again) {
+                *answers = was;
+                return Ok(());
+            }
+        }
+    }
+    set(answers, name(mode))
+}
+
+/// The mode that answers give.
+fn mode_of(answers: &Answers) -> String {
+    let text = answers.to_text();
+    let table: Option<toml::Table> = text.parse().ok();
+    let mode = table.as_ref().and_then(|table| table.get("exposure")?.get("mode")?.as_str().map(str::to_owned));
+    mode.unwrap_or_else(|| "direct".to_owned())
 }
 
 fn base(host: &dyn Host, layout: &Layout, arguments: &Arguments) -> Result<Answers, Stop> {

@@ -13,7 +13,7 @@ use crate::cli::exit::Exit;
 use crate::cli::open::Opened;
 use crate::cli::report::{self, Report, wrap};
 use crate::cli::screen::{Screen, Tone};
-use crate::cli::transaction::{Stop, Transaction};
+use crate::cli::transaction::{Stop, Transaction, With};
 use crate::host::Observe;
 use crate::parts::rule_edit::{Meaning, RuleEdit};
 use crate::parts::{portacl_boot, rule_change};
@@ -149,7 +149,7 @@ fn change(
     }
     if !plan.is_empty() {
         transaction.consent(&plan, &explanation())?;
-        transaction.apply(&plan, || Ok(make()?.1), None, report)?;
+        transaction.apply(&plan, || Ok(make()?.1), With::default(), report)?;
     }
     if !plan.reboot.is_empty() {
         screen.attention("A reboot is needed; after it the rules are in force.");

@@ -1,0 +1,113 @@
+//! The web server in front: does it have ports 80 and 443, and does the world reach GoToSocial through it, and only through
+//! it?
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::{Check, certificate};
+use crate::change::front::{command, of, service};
+use crate::deployment::Deployment;
+use crate::host::{FrontProgram, HostError, Observe, Owner, WebAnswer, WebFailure, WebRequest};
+use crate::parts::front::PORTS;
+
+/// For one request.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Looks at the front and asks it, over loopback and with the instance's name.
+///
+/// # Errors
+/// The host could not be read.
+pub fn checks(
+    host: &dyn Observe,
+    deployment: &Deployment,
+    program: FrontProgram,
+    gotosocial: Owner,
+) -> Result<Vec<Check>, HostError> {
+    let name = of(program).name();
+    let mut checks = vec![if host.service(service(program))?.is_running() {
+        Check::pass("front", format!("{name} runs"))
+    } else {
+        Check::fail("front", format!("{name} does not run; `service {} start` tells why", service(program)))
+    }];
+    let listeners = host.listeners()?;
+    for port in PORTS {
+        let on_port: Vec<_> = listeners.iter().filter(|listener| listener.port == port).collect();
+        let stranger = on_port.iter().find(|listener| listener.command != command(program));
+        checks.push(match (on_port.is_empty(), stranger) {
+            (true, _) => Check::fail(format!("listens {port}"), format!("nobody listens on port {port}")),
+            (false, Some(stranger)) => Check::fail(
+                format!("listens {port}"),
+                format!("{} of the user {} listens on port {port}, not {name}", stranger.command, stranger.user),
+            ),
+            (false, None) => Check::pass(format!("listens {port}"), name.to_owned()),
+        });
+    }
+    checks.push(backend(&listeners, deployment, gotosocial));
+    checks.extend(answers(host, deployment));
+    Ok(checks)
+}
+
+/// GoToSocial itself must not be reached past the front.
+fn backend(listeners: &[crate::host::Listener], deployment: &Deployment, gotosocial: Owner) -> Check {
+    const NAME: &str = "backend";
+    let port = deployment.port().get();
+    let ours: Vec<_> =
+        listeners.iter().filter(|there| there.port == port && there.uid == Some(gotosocial.uid)).collect();
+    let outside = ours.iter().find(|there| !there.address.is_some_and(|address| address.is_loopback()));
+    match (ours.is_empty(), outside) {
+        (true, _) => Check::fail(NAME, format!("GoToSocial does not listen on port {port}; see its log")),
+        (false, Some(there)) => Check::fail(
+            NAME,
+            format!(
+                "GoToSocial listens on {}, port {port}: it can be reached past the web server and its filters. Take \
+                 bind-address out of [config], or let it be a loopback address",
+                there.address.map_or_else(|| "every address".to_owned(), |address| address.to_string())
+            ),
+        ),
+        (false, None) => Check::pass(NAME, format!("GoToSocial listens on loopback alone, port {port}")),
+    }
+}
+
+fn answers(host: &dyn Observe, deployment: &Deployment) -> Vec<Check> {
+    let name = deployment.host.to_string();
+    let ask = |tls: bool, path: &str, verify: bool| -> Result<WebAnswer, WebFailure> {
+        let port = if tls { 443 } else { 80 };
+        host.web(&WebRequest {
+            tls,
+            host: name.clone(),
+            address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+            path: path.to_owned(),
+            verify,
+            timeout: PATIENCE,
+        })
+    };
+    let mut checks = Vec::new();
+    match ask(true, "/nodeinfo/2.0", false) {
+        Ok(answer) => {
+            if let Some(shown) = &answer.certificate {
+                let trusted = ask(true, "/nodeinfo/2.0", true).map(drop);
+                checks.push(certificate::judge(shown, &name, host.now(), trusted));
+            }
+            checks.push(if answer.status == 200 {
+                Check::pass("https", "GoToSocial answers through it")
+            } else {
+                Check::fail("https", format!("/nodeinfo/2.0 answers {} through it, not 200", answer.status))
+            });
+        }
+        Err(why) => checks.push(Check::fail("https", format!("it cannot be asked for https://{name}: {why}"))),
+    }
+    checks.push(match ask(true, "/livez", false) {
+        Ok(answer) if answer.status == 404 => Check::pass("hidden", "/livez and /readyz are not told to the world"),
+        Ok(answer) => Check::fail("hidden", format!("/livez answers {} from outside, not 404", answer.status)),
+        Err(why) => Check::fail("hidden", format!("/livez: {why}")),
+    });
+    let wanted = format!("https://{name}/");
+    checks.push(match ask(false, "/", false) {
+        Ok(answer) if answer.status == 301 && answer.location.as_deref() == Some(&wanted) => {
+            Check::pass("http", format!("leads to {wanted}"))
+        }
+        Ok(answer) => Check::fail("http", format!("answers {} and does not lead to {wanted}", answer.status)),
+        Err(why) => Check::fail("http", format!("it cannot be asked for http://{name}: {why}")),
+    });
+    checks
+}
