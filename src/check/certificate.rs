@@ -140,7 +140,12 @@ mod tests {
     use crate::check::Status;
 
     fn served(days: u64) -> ServedCertificate {
-        ServedCertificate { names: vec!["a.example".into()], issuer: "R10".into(), not_after: 1000 + days * 86_400 }
+        ServedCertificate {
+            names: vec!["a.example".into()],
+            issuer: "R10".into(),
+            not_after: 1000 + days * 86_400,
+            sha256: "ab".repeat(32),
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What can be wrong with answers, and how it is said: [`AnswerError`].
 
 use std::fmt;
+use std::path::PathBuf;
 
 use thiserror::Error;
 use toml_edit::Item;
 
+use super::acme_directory::AcmeDirectoryError;
 use super::database::DatabaseAddressError;
 use super::email_address::EmailAddressError;
 use super::host_name::{HostName, HostNameError};
@@ -160,6 +162,20 @@ pub enum AnswerProblem {
         /// A line that would be right.
         example: String,
     },
+    /// Not the path of a file.
+    #[error(
+        "{} is not an absolute path without `..`, quotes, backslashes and dollar signs. Write the file's whole path, like: {example}",
+        found.display()
+    )]
+    NotAPath {
+        /// What was found.
+        found: PathBuf,
+        /// A line that would be right.
+        example: String,
+    },
+    /// Not the directory of an ACME authority.
+    #[error(transparent)]
+    AcmeDirectory(#[from] AcmeDirectoryError),
     /// Not a host name.
     #[error(transparent)]
     HostName(#[from] HostNameError),
@@ -202,6 +218,11 @@ pub enum AnswerProblem {
     /// A detail of `PostgreSQL` without `PostgreSQL`.
     #[error("this has a meaning only for PostgreSQL. Add type = \"postgres\" under [database], or take this line out")]
     OnlyForPostgres,
+    /// A detail of the web server's certificate without a web server.
+    #[error(
+        "this has a meaning only behind a web server: in direct mode GoToSocial orders its own certificate. Take this line out, or write mode = \"nginx\" or \"httpd\" under [exposure]"
+    )]
+    OnlyBehindProxy,
 }
 
 /// The sentence that names the nearest known word, with a blank before it.

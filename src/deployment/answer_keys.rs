@@ -11,7 +11,7 @@ pub(super) const TOP: [&str; 2] = ["host", "account-domain"];
 /// The sections with their answers. `[config]` has keys of its own.
 pub(super) const SECTIONS: [(&str, &[&str]); 6] = [
     ("exposure", &["mode"]),
-    ("tls", &["email"]),
+    ("tls", &["email", "certificate", "key", "hsts", "acme-directory"]),
     ("database", &["type", "address", "port", "user", "database", "tls-mode"]),
     ("admin", &["username", "email"]),
     ("release", &["version", "sha256", "variant", "prereleases"]),
@@ -25,6 +25,12 @@ pub(super) const HOST: Question = (&["host"], "host = \"social.example.org\"");
 pub(super) const ACCOUNT_DOMAIN: Question = (&["account-domain"], "account-domain = \"example.org\"");
 pub(super) const MODE: Question = (&["exposure", "mode"], "mode = \"direct\"");
 pub(super) const TLS_EMAIL: Question = (&["tls", "email"], "email = \"admin@example.org\"");
+pub(super) const TLS_CERTIFICATE: Question =
+    (&["tls", "certificate"], "certificate = \"/usr/local/etc/ssl/social.example.org/fullchain.pem\"");
+pub(super) const TLS_KEY: Question = (&["tls", "key"], "key = \"/usr/local/etc/ssl/social.example.org/privkey.pem\"");
+pub(super) const TLS_HSTS: Question = (&["tls", "hsts"], "hsts = true");
+pub(super) const TLS_DIRECTORY: Question =
+    (&["tls", "acme-directory"], "acme-directory = \"https://acme-staging-v02.api.letsencrypt.org/directory\"");
 pub(super) const DATABASE_TYPE: Question = (&["database", "type"], "type = \"sqlite\"");
 pub(super) const DATABASE_ADDRESS: Question = (&["database", "address"], "address = \"127.0.0.1\"");
 pub(super) const DATABASE_PORT: Question = (&["database", "port"], "port = 5432");

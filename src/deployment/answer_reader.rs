@@ -1,5 +1,6 @@
 //! From [`Answers`] to a [`Deployment`], gathering every mistake on the way.
 
+use std::path::{Component, PathBuf};
 use std::str::FromStr;
 
 use toml_edit::Item;
@@ -13,7 +14,7 @@ use super::passthrough::Passthrough;
 use super::port_number::PortNumber;
 use super::release_wish::{ReleaseWish, Variant, VersionWish};
 use super::secrets::Secrets;
-use super::{Admin, Deployment, Exposure, HostName, Mode, Tls};
+use super::{Admin, Deployment, Exposure, HostName, Mode, Tls, TlsFiles};
 
 /// Where `PostgreSQL` listens, and its role and database, where the answers don't say.
 const POSTGRES_ADDRESS: &str = "127.0.0.1";
@@ -44,10 +45,7 @@ impl<'a> Reader<'a> {
         let host = self.parsed::<HostName>(HOST);
         self.require(HOST, None, "");
         let account_domain = self.account_domain(host.as_ref());
-        let email = self.parsed(TLS_EMAIL);
-        if mode == Mode::Direct {
-            self.require(TLS_EMAIL, Some("tls"), ", and Let's Encrypt asks for it in direct mode");
-        }
+        let tls = self.tls(mode);
         let database = self.database(secrets);
         let admin = self.admin();
         let release = self.release();
@@ -57,7 +55,7 @@ impl<'a> Reader<'a> {
                 host,
                 account_domain,
                 exposure: Exposure { mode },
-                tls: Tls { email },
+                tls,
                 database,
                 admin,
                 release,
@@ -79,6 +77,27 @@ impl<'a> Reader<'a> {
             self.refuse(ACCOUNT_DOMAIN.0, problem);
         }
         Some(account_domain)
+    }
+
+    fn tls(&mut self, mode: Mode) -> Tls {
+        let email = self.parsed(TLS_EMAIL);
+        let certificate = self.file(TLS_CERTIFICATE);
+        let key = self.file(TLS_KEY);
+        let hsts = self.boolean(TLS_HSTS).unwrap_or(false);
+        let acme_directory = self.parsed(TLS_DIRECTORY);
+        if mode == Mode::Direct {
+            self.require(TLS_EMAIL, Some("tls"), ", and Let's Encrypt asks for it in direct mode");
+            for (path, _) in [TLS_CERTIFICATE, TLS_KEY, TLS_HSTS, TLS_DIRECTORY] {
+                if self.answers.item(path).is_some() {
+                    self.refuse(path, AnswerProblem::OnlyBehindProxy);
+                }
+            }
+        } else if self.answers.item(TLS_CERTIFICATE.0).is_some() != self.answers.item(TLS_KEY.0).is_some() {
+            self.require(TLS_CERTIFICATE, Some("tls"), ", and there is a key");
+            self.require(TLS_KEY, Some("tls"), ", and there is a certificate");
+        }
+        let files = certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate, key });
+        Tls { email, files, hsts, acme_directory }
     }
 
     fn database(&mut self, secrets: &Secrets) -> Option<Database> {
@@ -236,6 +255,18 @@ impl<'a> Reader<'a> {
             return None;
         }
         Some(text.to_owned())
+    }
+
+    fn file(&mut self, question: Question) -> Option<PathBuf> {
+        let path = PathBuf::from(self.plain(question)?);
+        let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+        // A quote would end the path in the web server's configuration, and nginx expands a dollar sign.
+        if !path.is_absolute() || !plain || path.to_string_lossy().contains(['"', '\\', '$']) {
+            let problem = AnswerProblem::NotAPath { found: path, example: question.1.to_owned() };
+            self.refuse(question.0, problem);
+            return None;
+        }
+        Some(path)
     }
 
     fn choice<T: Copy>(&mut self, question: Question, choices: &[(&'static str, T)]) -> Option<T> {
@@ -451,6 +482,42 @@ mod tests {
         assert_eq!(problem(&format!("release = {{version = \"latest\", sha256 = \"{digest}\"}}")), P::DigestOfLatest);
         assert_eq!(problem("database.address = \"127.0.0.1\""), P::OnlyForPostgres);
         assert_eq!(problem("database = {type = \"sqlite\", port = 5432}"), P::OnlyForPostgres);
+    }
+
+    #[test]
+    fn certificates_of_the_administrators_belong_behind_a_proxy() {
+        let proxied = |more: &str| read(&format!("host = \"a.example\"\nexposure.mode = \"nginx\"\n[tls]\n{more}"));
+        let tls = proxied(
+            "certificate = \"/etc/a.pem\"\nkey = \"/etc/a.key\"\nhsts = true\nacme-directory = \"https://ca.example/dir\"",
+        )
+        .unwrap()
+        .tls;
+        let files = TlsFiles { certificate: "/etc/a.pem".into(), key: "/etc/a.key".into() };
+        assert_eq!((tls.files, tls.hsts), (Some(files), true));
+        assert_eq!(tls.acme_directory.unwrap().as_str(), "https://ca.example/dir");
+        assert_eq!(proxied("").unwrap().tls, Tls::default());
+
+        let refusal = |more: &str| {
+            let mut errors = proxied(more).unwrap_err();
+            assert_eq!(errors.len(), 1, "{errors:?}");
+            errors.remove(0)
+        };
+        for (alone, missing) in [("certificate", "tls.key"), ("key", "tls.certificate")] {
+            let error = refusal(&format!("{alone} = \"/etc/a\""));
+            assert_eq!(error.key, missing);
+            assert!(matches!(error.problem, P::Missing { section: Some("tls"), .. }), "{error}");
+        }
+        for path in ["a.pem", "/etc/../a.pem", "/etc/a\\\".pem", "/etc/$host.pem"] {
+            let error = refusal(&format!("certificate = \"{path}\"\nkey = \"/etc/a.key\""));
+            assert!(matches!(error.problem, P::NotAPath { .. }), "{path}: {error}");
+        }
+        assert!(matches!(refusal("acme-directory = \"http://ca.example\"").problem, P::AcmeDirectory(_)));
+        assert!(matches!(refusal("hsts = \"yes\"").problem, P::WrongType { .. }));
+        for answer in
+            ["certificate = \"/a\"", "key = \"/a\"", "hsts = false", "acme-directory = \"https://ca.example\""]
+        {
+            assert_eq!(problem(&format!("tls.{answer}")), P::OnlyBehindProxy);
+        }
     }
 
     #[test]

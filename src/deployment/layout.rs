@@ -115,6 +115,12 @@ impl Layout {
         self.records.join("deployment.lock")
     }
 
+    /// Certificates of a web server in front, and what belongs to their renewal: `/usr/local/etc/gts-bootstrap/tls`.
+    #[must_use]
+    pub fn tls(&self) -> PathBuf {
+        self.records.join("tls")
+    }
+
     /// The secrets beside the answers, mode 0600: `/usr/local/etc/gts-bootstrap/deployment.secrets.toml`.
     #[must_use]
     pub fn secrets(&self) -> PathBuf {
@@ -147,6 +153,7 @@ mod tests {
             (layout.config_folder(), "/usr/local/etc/gotosocial"),
             (layout.answers(), "/usr/local/etc/gts-bootstrap/deployment.toml"),
             (layout.lock(), "/usr/local/etc/gts-bootstrap/deployment.lock"),
+            (layout.tls(), "/usr/local/etc/gts-bootstrap/tls"),
             (layout.secrets(), "/usr/local/etc/gts-bootstrap/deployment.secrets.toml"),
         ] {
             assert_eq!(path, PathBuf::from(expected));

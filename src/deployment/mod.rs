@@ -4,6 +4,7 @@
 //! [`Secrets`] go in; a `Deployment` or every mistake at once comes out. Past this door nothing is a text that still
 //! has to be checked. Nothing here reads or writes a file: texts in, texts out.
 
+mod acme_directory;
 mod answer_error;
 mod answer_keys;
 mod answer_reader;
@@ -24,9 +25,11 @@ mod text_type;
 mod user_name;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
+pub use acme_directory::{AcmeDirectory, AcmeDirectoryError};
 pub use answer_error::{AnswerError, AnswerProblem, Place, SetError};
 pub use answers::Answers;
 pub use config_value::ConfigValue;
@@ -52,7 +55,7 @@ pub struct Deployment {
     pub account_domain: Option<HostName>,
     /// Who stands at ports 80 and 443.
     pub exposure: Exposure,
-    /// What Let's Encrypt is told.
+    /// Where certificates come from.
     pub tls: Tls,
     /// Where posts and accounts are kept.
     pub database: Database,
@@ -95,11 +98,27 @@ impl Mode {
     }
 }
 
-/// What Let's Encrypt is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Where certificates come from. All but the mail address has a meaning only behind a web server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Tls {
     /// The contact of the ACME account. Answers that ask for direct mode always give one.
     pub email: Option<EmailAddress>,
+    /// Files that the administrator keeps. Without them the certificate is ordered and renewed by this program, unless
+    /// another ACME client has one.
+    pub files: Option<TlsFiles>,
+    /// Whether browsers are told to use https alone for two years (RFC 6797).
+    pub hsts: bool,
+    /// The directory of the ACME authority, where it is not Let's Encrypt's.
+    pub acme_directory: Option<AcmeDirectory>,
+}
+
+/// A certificate and its key that the administrator keeps, as absolute paths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TlsFiles {
+    /// The certificate with its chain, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
 }
 
 /// The first account of the instance, which becomes its administrator.

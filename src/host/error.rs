@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::certificate::acme::AcmeError;
+
 /// A question or a change that the host refused. The text names what was tried, on what, and why it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
@@ -56,6 +58,9 @@ pub enum HostError {
         /// Its name.
         service: String,
     },
+    /// No certificate was had from an ACME authority.
+    #[error(transparent)]
+    Certificate(Box<AcmeError>),
     /// Another run of the program holds the lock.
     #[error("another gts-bootstrap is at work ({holder}); wait until it has ended, then run this again")]
     Locked {
@@ -67,6 +72,12 @@ pub enum HostError {
         "this is not FreeBSD, so there is nothing here to install on; add --rehearse DIR to try everything in a folder"
     )]
     NotFreeBsd,
+}
+
+impl From<AcmeError> for HostError {
+    fn from(error: AcmeError) -> Self {
+        Self::Certificate(Box::new(error))
+    }
 }
 
 /// An error of the system in words, with the advice that belongs to it.

@@ -7,6 +7,7 @@
 //!
 //! All paths given to a host are absolute paths of the host (`/etc/rc.conf`), also on a rehearsal.
 
+pub mod certificate_order;
 pub mod error;
 pub mod facts;
 pub mod files;
@@ -19,6 +20,9 @@ pub mod rehearsal;
 use std::net::IpAddr;
 use std::path::Path;
 
+use crate::certificate::renewal::Window;
+
+pub use certificate_order::{CertificateOrder, IssuedCertificate};
 pub use error::HostError;
 pub use facts::{Entry, Group, Jail, Listener, Owner, ServiceState, System, User};
 pub use freebsd::{BIND_PROBE_ARGUMENT, bind_probe_child};
@@ -299,6 +303,19 @@ pub trait Host: Observe {
     /// # Errors
     /// The program could not be started. A non-zero exit is not an error but part of [`Output`].
     fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError>;
+
+    /// Orders a certificate from an ACME authority and waits for it. Nothing is written but the account, if it is new, and
+    /// the answer to the challenge for as long as it is needed: what is done with the certificate is the caller's to say.
+    ///
+    /// # Errors
+    /// [`HostError::Certificate`] where the authority refuses or cannot be reached; a file cannot be read or written.
+    fn order_certificate(&self, order: &CertificateOrder) -> Result<IssuedCertificate, HostError>;
+
+    /// When the authority would like the certificate of this order renewed (ARI, RFC 9773); `None` where it has no opinion.
+    ///
+    /// # Errors
+    /// As for [`Host::order_certificate`].
+    fn renewal_window(&self, order: &CertificateOrder) -> Result<Option<Window>, HostError>;
 
     /// Takes the one lock that keeps two changing runs apart; it is let go when the value is dropped or the process dies.
     ///

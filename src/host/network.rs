@@ -101,6 +101,8 @@ pub struct ServedCertificate {
     pub issuer: String,
     /// End of validity, seconds since 1970.
     pub not_after: u64,
+    /// SHA-256 of the certificate (DER), as 64 hexadecimal digits: which one it is.
+    pub sha256: String,
 }
 
 /// Why there was no answer.

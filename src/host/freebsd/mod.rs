@@ -22,6 +22,8 @@ use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::certificate::on_host;
+use crate::certificate::renewal::Window;
 use nix::ifaddrs::getifaddrs;
 use nix::unistd::geteuid;
 
@@ -29,8 +31,9 @@ pub use bind_probe::{BIND_PROBE_ARGUMENT, bind_probe_child};
 
 use super::files::{RealOwners, Root};
 use super::{
-    BindOutcome, BindProbe, Entry, FrontProgram, Group, Host, HostError, Invocation, Jail, Listener, Observe, Output,
-    Owner, PortWatch, ServiceAction, ServiceState, System, User, WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, CertificateOrder, Entry, FrontProgram, Group, Host, HostError, Invocation,
+    IssuedCertificate, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, System, User,
+    WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::Commands;
 
@@ -272,6 +275,14 @@ impl Host for FreeBsd {
 
     fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
         self.commands.run_as(invocation)
+    }
+
+    fn order_certificate(&self, order: &CertificateOrder) -> Result<IssuedCertificate, HostError> {
+        on_host::order(self, order)
+    }
+
+    fn renewal_window(&self, order: &CertificateOrder) -> Result<Option<Window>, HostError> {
+        on_host::window(self, order)
     }
 
     fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn Any>, HostError> {

@@ -1,4 +1,4 @@
-//! Certificates as a rehearsal shows them: placeholders for what a certificate authority would issue, and real files.
+//! Certificates as a rehearsal shows them.
 
 use std::path::Path;
 
@@ -9,33 +9,15 @@ use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
+use crate::change::digest;
+
 use super::super::{HostError, Owner, ServedCertificate};
+use super::authority;
 use super::machine::{Access, ENOENT, Machine};
-use super::model::{Authority, Program};
+use super::model::Program;
 
-/// Who "signs" in a rehearsal.
-const ISSUER: &str = "CN=Rehearsal of Let's Encrypt";
-const TITLE: &str = "Stands for a certificate in a rehearsal: no key and no signature";
-/// How long Let's Encrypt's certificates are valid, seconds.
-const VALIDITY: u64 = 90 * 86_400;
-
-/// A placeholder's text: what the certificate says, and blocks in the order in which GoToSocial keeps them.
-pub(super) fn placeholder(host: &str, not_after: u64) -> String {
-    let block = |kind: &str| format!("-----BEGIN {kind}-----\ncGxhY2Vob2xkZXI=\n-----END {kind}-----\n");
-    let blocks = [block("EC PRIVATE KEY"), block("CERTIFICATE")].concat();
-    format!("{TITLE}\nName: {host}\nNot after: {not_after}\n{blocks}")
-}
-
-/// What a certificate file says: a placeholder, or the first certificate of a PEM file.
+/// What a certificate file says: the first certificate of a PEM file.
 fn describe(text: &str) -> Option<ServedCertificate> {
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
-    if text.starts_with(TITLE) {
-        return Some(ServedCertificate {
-            names: vec![field("Name: ")?.to_string()],
-            issuer: ISSUER.into(),
-            not_after: field("Not after: ")?.parse().ok()?,
-        });
-    }
     let pem = Pem::iter_from_buffer(text.as_bytes()).flatten().find(|pem| pem.label == "CERTIFICATE")?;
     let certificate = pem.parse_x509().ok()?;
     let names = certificate.subject_alternative_name().ok().flatten().map(|extension| {
@@ -45,8 +27,12 @@ fn describe(text: &str) -> Option<ServedCertificate> {
         });
         names.collect()
     });
-    let not_after = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
-    Some(ServedCertificate { names: names.unwrap_or_default(), issuer: certificate.issuer().to_string(), not_after })
+    Some(ServedCertificate {
+        names: names.unwrap_or_default(),
+        issuer: certificate.issuer().to_string(),
+        not_after: u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0),
+        sha256: digest(&pem.contents),
+    })
 }
 
 /// The certificate in a file, as an account may read it.
@@ -79,11 +65,6 @@ pub(super) fn pair(machine: &Machine, chain: &Path, key: &Path) -> Result<Served
     let chain_text = String::from_utf8_lossy(&chain);
     let shown = describe(&chain_text).ok_or(PairFault::BadChain)?;
     let key = read(key).ok_or(PairFault::NoKey)?;
-    if chain_text.starts_with(TITLE) {
-        // A placeholder fits itself.
-        let says = describe(&String::from_utf8_lossy(&key)).ok_or(PairFault::BadKey)?;
-        return if says == shown { Ok(shown) } else { Err(PairFault::Mismatch) };
-    }
     let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&chain).flatten().collect();
     let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| PairFault::BadKey)?;
     let key = any_supported_type(&key).map_err(|_| PairFault::BadKey)?;
@@ -115,30 +96,16 @@ pub(super) fn fault(certificate: &ServedCertificate, host: &str, clock: u64) -> 
 pub(super) fn obtain(machine: &mut Machine, program: &Program, folder: &Path) -> Result<ServedCertificate, String> {
     let host = &program.host;
     prepare_folder(machine, program.owner, folder)?;
-    match machine.model.authority {
-        Authority::Unreachable => {
-            return Err("Get \"https://acme-v02.api.letsencrypt.org/directory\": dial tcp: i/o timeout".into());
-        }
-        Authority::RateLimited => {
-            return Err(format!(
-                "429 urn:ietf:params:acme:error:rateLimited: too many certificates already issued for {host}"
-            ));
-        }
-        Authority::Issues => {}
-    }
-    let addresses = machine.model.addresses_of(host);
-    let here = !addresses.is_empty() && addresses.iter().all(|address| machine.model.addresses.contains(address));
-    if !here {
-        return Err(format!("acme: authorization error for {host}: 400 urn:ietf:params:acme:error:unauthorized"));
-    }
-    let not_after = machine.model.clock + VALIDITY;
-    let text = placeholder(host, not_after);
-    for (name, text) in [("acme_account+key", "stands for an account key\n"), (host.as_str(), text.as_str())] {
+    authority::refuses_gotosocial(machine, host)?;
+    let text = authority::issue(machine, host).map_err(|error| error.to_string())?;
+    let text = text.autocert_pem().map_err(|error| error.to_string())?;
+    let text = text.expose();
+    for (name, text) in [("acme_account+key", "stands for an account key\n"), (host.as_str(), text)] {
         let path = folder.join(name);
         let written = machine.files.write_file(&path, text.as_bytes(), 0o600, program.owner);
         written.map_err(|error| error.to_string())?;
     }
-    describe(&text).ok_or_else(|| "the placeholder cannot be read back".into())
+    describe(text).ok_or_else(|| "the certificate cannot be read back".into())
 }
 
 fn prepare_folder(machine: &mut Machine, who: Owner, folder: &Path) -> Result<(), String> {

@@ -7,17 +7,21 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::certificate::Bundle;
+use crate::certificate::acme::AcmeError;
+use crate::certificate::renewal::Window;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::super::{
-    BindOutcome, BindProbe, Entry, FrontProgram, Group, Host, HostError, Invocation, Listener, Observe, Output, Owner,
-    PortWatch, ServiceAction, ServiceState, System, User, WebAnswer, WebFailure, WebRequest,
+    BindOutcome, BindProbe, CertificateOrder, Entry, FrontProgram, Group, Host, HostError, Invocation,
+    IssuedCertificate, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, System, User,
+    WebAnswer, WebFailure, WebRequest,
 };
 use super::machine::{EACCES, ENOENT, ENOSPC, EPERM, Machine, command_failed, errno_text};
 use super::{
-    Rehearsal, STATE_FOLDER, accounts, gotosocial, gotosocial_admin, httpd, kernel, nginx, packages, rc_conf, services,
-    web,
+    Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin, httpd, kernel, nginx, packages,
+    rc_conf, services, web,
 };
 
 /// A change, for the errors that it can be made to fail with.
@@ -67,6 +71,13 @@ impl Rehearsal {
         let outcome = self.attempt(what, make);
         self.save()?;
         outcome
+    }
+
+    /// Has the authority issue a certificate, which counts as a change.
+    pub(super) fn issue_counted(&self, name: &str) -> Result<Bundle, HostError> {
+        self.change(&Change::Command(format!("ACME order for {name}")), |machine| {
+            authority::issue(machine, name).map_err(|error| AcmeError::Issued(error).into())
+        })
     }
 
     fn attempt<T>(
@@ -351,6 +362,16 @@ impl Host for Rehearsal {
         }
         let what = Change::Command(invocation.program.display().to_string());
         self.change(&what, |machine| gotosocial_admin::run(machine, invocation))
+    }
+
+    fn order_certificate(&self, order: &CertificateOrder) -> Result<IssuedCertificate, HostError> {
+        let issued = authority::order(self, order);
+        self.save()?;
+        issued
+    }
+
+    fn renewal_window(&self, _order: &CertificateOrder) -> Result<Option<Window>, HostError> {
+        Ok(self.machine.borrow().model.renewal_window.clone())
     }
 
     /// The lock is on the folder of the state, so that neither a file nor a time stamp is touched; `path` and `note` are

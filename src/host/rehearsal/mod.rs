@@ -26,11 +26,12 @@
 //! No script is run: what the rc.d scripts do is modelled, and their text is tested elsewhere. No processes, no signals,
 //! no file flags (chflags(1)), no ACLs, no quotas, no time stamps of files. Other web servers are listeners without
 //! answers.
-//! The database is a JSON text, and a certificate a placeholder, both where the real ones would be.
+//! The database is a JSON text where the real one would be; certificates are real, of an authority that nobody trusts.
 //!
 //! What model and a real FreeBSD machine disagree about is a bug in the model.
 
 mod accounts;
+mod authority;
 mod boot;
 mod certificate;
 mod fresh_root;

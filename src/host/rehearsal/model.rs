@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::renewal::Window;
+
 use super::super::{Jail, Listener, Owner};
 use super::web_servers::{Httpd, WebServer};
 
@@ -83,6 +85,12 @@ pub struct Model {
     pub outside: BTreeMap<String, OutsideAnswer>,
     /// The certificate authority.
     pub authority: Authority,
+    /// When the certificate authority would like certificates renewed (ARI); `None` where it has no opinion.
+    pub renewal_window: Option<Window>,
+    /// How many certificates it has issued.
+    pub issued: u64,
+    /// When it did not get the right answer to a challenge, of the last hour, seconds since 1970. It takes five.
+    pub failed_validations: Vec<u64>,
     /// Pid of the next process.
     pub next_pid: u32,
     /// Owners of what is not root's, by the host's path. The owner of the files in the folder itself means nothing.
@@ -127,6 +135,9 @@ impl Default for Model {
             dns: BTreeMap::new(),
             outside: BTreeMap::new(),
             authority: Authority::Issues,
+            renewal_window: None,
+            issued: 0,
+            failed_validations: Vec::new(),
             next_pid: 500,
             owners: BTreeMap::new(),
             faults: Faults::default(),

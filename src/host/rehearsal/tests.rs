@@ -101,11 +101,11 @@ impl Fresh {
         self.set_sysctl(RESERVED_HIGH, "79").unwrap();
     }
 
-    /// A placeholder of a certificate with its key, both valid from now on.
+    /// A certificate with its key, both valid from now on.
     fn put_certificate(&self, folder: &str, name: &str) {
-        let text = super::certificate::placeholder(name, self.now() + 1_000_000);
-        self.write(&format!("{folder}/chain.pem"), &text);
-        self.put(&format!("{folder}/key.pem"), &text, 0o600, Owner::ROOT);
+        let bundle = super::authority::signed(name, self.now(), self.now() + 1_000_000, 1).unwrap();
+        self.write(&format!("{folder}/chain.pem"), &bundle.chain_pem());
+        self.put(&format!("{folder}/key.pem"), bundle.key_pem().expose(), 0o600, Owner::ROOT);
     }
 
     fn ask(&self, tls: bool, name: &str, path: &str) -> Result<WebAnswer, WebFailure> {
@@ -173,7 +173,7 @@ fn request(tls: bool, host: &str, path: &str, verify: bool) -> WebRequest {
 
 /// The key of another certificate.
 fn other_key() -> String {
-    super::certificate::placeholder("other.example.org", 1)
+    super::authority::signed("other.example.org", 0, 1, 2).unwrap().key_pem().expose().to_owned()
 }
 
 fn service_user() -> User {

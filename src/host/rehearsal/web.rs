@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::change::digest;
+
 use super::super::{HostError, Listener, ServedCertificate, WebAnswer, WebFailure, WebRequest};
 use super::gotosocial_config::Series;
 use super::machine::{Access, Machine};
@@ -70,6 +72,7 @@ fn outside(machine: &Machine, request: &WebRequest) -> Option<Result<WebAnswer, 
         names: vec![host.clone()],
         issuer: "CN=Rehearsal of the outside world".into(),
         not_after: machine.model.clock + 60 * 86_400,
+        sha256: digest(host.as_bytes()),
     });
     let known = machine.model.outside.get(&format!("{scheme}://{host}{}", request.path));
     Some(Ok(match known {

@@ -175,7 +175,10 @@ fn certificate_files_are_shown_and_judged() {
     let files = "tls-certificate-chain: /etc/ssl/chain.pem\ntls-certificate-key: /etc/ssl/key.pem\n";
     host.install("0.20.0", &config(&format!("bind-address: \"127.0.0.1\"\nport: 8443\n{files}")));
     let not_after = host.now() + 1000;
-    host.write("/etc/ssl/chain.pem", &super::super::certificate::placeholder("*.example.org", not_after));
+    host.write(
+        "/etc/ssl/chain.pem",
+        &super::super::authority::signed("*.example.org", 0, not_after, 1).unwrap().chain_pem(),
+    );
     host.write("/etc/ssl/key.pem", "key");
     host.start().unwrap();
     let ask = |name: &str, verify: bool| host.web(&WebRequest { verify, ..request(true, name, Some(8443), "/livez") });
