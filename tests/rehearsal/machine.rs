@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use gts_bootstrap::host::rehearsal::{Model, Rehearsal};
+use gts_bootstrap::host::{Host, ServiceAction};
 use tempfile::TempDir;
 
 /// Answers with everything in them that most stories need.
@@ -122,6 +123,16 @@ impl Machine {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
+    }
+
+    /// As `pkg install` does.
+    pub fn install_package(&self, name: &str) {
+        Rehearsal::open(self.root()).unwrap().install_package(name).unwrap();
+    }
+
+    /// As `service NAME start` does.
+    pub fn start_service(&self, name: &str) {
+        Rehearsal::open(self.root()).unwrap().service_action(name, ServiceAction::Start).unwrap();
     }
 
     /// Runs the program on this machine, without a terminal.

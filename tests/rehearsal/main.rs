@@ -15,3 +15,4 @@ mod release;
 mod reproducible;
 mod screens;
 mod service;
+mod switch;

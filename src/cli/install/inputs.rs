@@ -65,6 +65,9 @@ impl Inputs {
 fn switch(host: &dyn Host, layout: &Layout, answers: &mut Answers, mode: Mode) -> Result<(), Stop> {
     let usage = |error: String| Stop::new(Exit::Usage, error);
     let name = |mode: Mode| Mode::ALL.iter().find(|(_, other)| *other == mode).map_or("direct", |(name, _)| *name);
+    if mode_of(answers) == name(mode) {
+        return Ok(());
+    }
     let path = layout.answers();
     let set = |answers: &mut Answers, mode: &str| {
         answers.set(&format!("exposure.mode=\"{mode}\"")).map_err(|error| usage(error.to_string()))

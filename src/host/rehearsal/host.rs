@@ -233,7 +233,8 @@ impl Observe for Rehearsal {
         let answer = web::answer(&mut self.machine.borrow_mut(), request);
         // A first request can make the certificate authority issue a certificate, which is a file with an owner.
         self.save().map_err(|error| WebFailure::Other(error.to_string()))?;
-        answer
+        let broken = self.machine.borrow().model.faults.web_status;
+        answer.map(|answer| WebAnswer { status: broken.unwrap_or(answer.status), ..answer })
     }
 }
 

@@ -230,6 +230,9 @@ pub(super) fn bind(model: &Model, probe: &BindProbe) -> BindOutcome {
     if probe.family == Family::V6 && !model.ipv6 {
         return BindOutcome::NoAddress;
     }
+    if model.faults.bind_probes_allowed {
+        return BindOutcome::Bound;
+    }
     if model.faults.bind_probes_refused {
         return BindOutcome::NoRule;
     }

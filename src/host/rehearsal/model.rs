@@ -295,6 +295,10 @@ pub struct Faults {
     pub admin_create_fails: bool,
     /// Every bind probe is refused with EPERM, whatever the rules say: a kernel that differs from the model.
     pub bind_probes_refused: bool,
+    /// Every bind probe succeeds, whatever the rules say.
+    pub bind_probes_allowed: bool,
+    /// Every answer that is had over the web has this status.
+    pub web_status: Option<u16>,
 }
 
 /// The failure of a change, counted from now.

@@ -1,0 +1,273 @@
+//! A web server put in front and taken away again: byte for byte, at a failure or a crash of any change, on trial.
+
+use gts_bootstrap::host::rehearsal::ChangeFault;
+
+use super::machine::{ANSWERS, Machine, Outcome, differences};
+
+const TO_NGINX: &[&str] = &["switch-to-proxy", "--yes"];
+const TO_HTTPD: &[&str] = &["switch-to-proxy", "httpd", "--yes"];
+const TO_DIRECT: &[&str] = &["switch-to-direct", "--yes"];
+const NGINX_CONF: &str = "/usr/local/etc/nginx/nginx.conf";
+
+fn direct() -> Machine {
+    Machine::installed(ANSWERS)
+}
+
+fn behind(command: &[&str]) -> Machine {
+    let machine = direct();
+    machine.run(command).exits(0);
+    machine
+}
+
+fn behind_nginx() -> Machine {
+    behind(TO_NGINX)
+}
+
+/// What differs, logs and pid folders aside.
+fn changed(before: &Machine, after: &Machine) -> Vec<std::path::PathBuf> {
+    differences(&before.system_files(), &after.system_files())
+        .into_iter()
+        .filter(|path| !["var/log", "var/run"].iter().any(|aside| path.starts_with(aside)))
+        .collect()
+}
+
+fn copy(machine: &Machine) -> Machine {
+    let other = Machine::fresh();
+    let status = std::process::Command::new("/bin/sh")
+        .args(["-c", "rm -rf \"$2\" && cp -a \"$1\" \"$2\"", "sh"])
+        .args([machine.root(), other.root()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    other
+}
+
+/// What is in force in the kernel and who runs, as far as a switch goes.
+fn kernel(machine: &Machine) -> (Option<String>, Option<String>, Vec<String>) {
+    let model = machine.model();
+    let value = |name: &str| model.sysctls.get(name).cloned().filter(|value| !value.is_empty() && value != "1023");
+    let services = model.services.keys().cloned().collect();
+    (value("security.mac.portacl.rules"), value("net.inet.ip.portrange.reservedhigh"), services)
+}
+
+fn fault(machine: &Machine, after: u32, takes_effect: bool, lasting: bool) {
+    machine.edit(|model| model.faults.change = Some(ChangeFault { after, takes_effect, lasting, errno: 5 }));
+}
+
+/// Runs `command` with a fault at each change in turn, until it meets none; `then` looks at what is left.
+fn at_each_change(
+    start: &Machine,
+    command: &[&str],
+    (takes_effect, lasting): (bool, bool),
+    mut then: impl FnMut(&Machine, u32, Outcome),
+) -> u32 {
+    for after in 0.. {
+        let machine = copy(start);
+        fault(&machine, after, takes_effect, lasting);
+        let outcome = machine.run(command);
+        if machine.model().faults.change.is_some_and(|fault| fault.after > 0) {
+            outcome.exits(0);
+            return after;
+        }
+        machine.edit(|model| model.faults.change = None);
+        then(&machine, after, outcome);
+    }
+    unreachable!("the range has no end")
+}
+
+#[test]
+fn there_and_back_leaves_nothing() {
+    for path in [&[TO_NGINX, TO_DIRECT][..], &[TO_HTTPD, TO_DIRECT], &[TO_NGINX, TO_HTTPD, TO_NGINX, TO_DIRECT]] {
+        let machine = direct();
+        let (before, kernel_before) = (copy(&machine), kernel(&machine));
+        for command in path {
+            machine.run(command).exits(0).says("were refused for");
+            machine.run(&["check"]).exits(0);
+            machine.run(command).exits(0).says("Nothing to change");
+        }
+        assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new(), "{path:?}");
+        assert_eq!(kernel(&machine), kernel_before);
+    }
+}
+
+#[test]
+fn behind_a_front_gotosocial_has_neither_port() {
+    for (command, front) in [(TO_NGINX, "nginx"), (TO_HTTPD, "Apache httpd")] {
+        let machine = direct();
+        machine.run(command).exits(0);
+        let checked = machine.run(&["check"]).exits(0);
+        checked
+            .says("gotosocial (209) 80 tcp4 ok may not")
+            .says("gotosocial (209) 443 tcp6 ok may not")
+            .says(&format!("listens 443: {front}"))
+            .says("GoToSocial listens on loopback alone, port 8080")
+            .says("leads to https://social.example.org/")
+            .says("/livez and /readyz are not told to the world");
+        assert!(!machine.read("/etc/sysctl.conf").contains("portacl"), "the rules have gone");
+        let config = machine.read("/usr/local/etc/gotosocial/config.yaml");
+        for line in ["letsencrypt-enabled: false", "bind-address: \"127.0.0.1\"", "port: 8080", "trusted-proxies:"] {
+            assert!(config.contains(line), "{line} is not in {config}");
+        }
+        // It comes back so after a reboot.
+        machine.run(&["rehearsal", "reboot"]).exits(0);
+        machine.run(&["check"]).exits(0);
+    }
+}
+
+#[test]
+fn rules_of_others_stay_and_so_does_what_they_need() {
+    let machine = direct();
+    machine.run(&["portacl", "grant", "bind", "53,53/udp", "--yes"]).exits(0);
+    machine.run(TO_NGINX).exits(0);
+    machine
+        .run(&["portacl", "show"])
+        .exits(0)
+        .says("pass proto tcp port 53 (domain) user bind (53)")
+        .says("block proto any port 1-52 all # reservedhigh 52")
+        .does_not_say("gotosocial");
+    machine.run(TO_DIRECT).exits(0);
+    machine.run(&["portacl", "explain", "bind", "53", "--prove"]).exits(0).says("now yes");
+}
+
+#[test]
+fn an_edited_nginx_conf_is_edited_and_never_replaced() {
+    let machine = behind_nginx();
+    machine.run(TO_DIRECT).exits(0);
+    // The administrator's own nginx, on another port, enabled and running.
+    let machine = direct();
+    machine.install_package("nginx");
+    let mine =
+        machine.read(NGINX_CONF).replace("listen       80;", "listen 8081; # mine").replace("#user", "# my user");
+    machine.write(NGINX_CONF, &mine);
+    machine.write("/etc/rc.conf", &(machine.read("/etc/rc.conf") + "nginx_enable=\"YES\"\n"));
+    machine.start_service("nginx");
+    let before = copy(&machine);
+    machine.run(TO_NGINX).exits(0);
+    let now = machine.read(NGINX_CONF);
+    assert!(
+        now.contains("listen 8081; # mine") && now.contains("include gts-bootstrap/*.conf; # gts-bootstrap"),
+        "{now}"
+    );
+    machine.run(TO_DIRECT).exits(0).does_not_say("remove package");
+    assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new());
+    assert!(machine.model().services.contains_key("nginx"), "it goes on with its own site");
+}
+
+#[test]
+fn a_site_with_our_name_is_refused_with_file_and_line() {
+    let machine = direct();
+    machine.install_package("nginx");
+    let site = "server {\n    listen 80;\n    server_name www.example.org social.example.org;\n}\n";
+    machine.write("/usr/local/etc/nginx/sites/mine.conf", site);
+    machine.write(
+        NGINX_CONF,
+        &machine.read(NGINX_CONF).replace("    server {", "    include sites/*.conf;\n    server {"),
+    );
+    let before = machine.system_files();
+    machine.run(TO_NGINX).exits(1).says("/usr/local/etc/nginx/sites/mine.conf:3").says("social.example.org");
+    assert_eq!(differences(&before, &machine.system_files()), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_configuration_that_nginx_refuses_touches_nothing_live() {
+    let machine = direct();
+    machine.install_package("nginx");
+    machine.write(NGINX_CONF, &machine.read(NGINX_CONF).replace("sendfile", "sendfiel"));
+    let before = copy(&machine);
+    machine.run(TO_NGINX).exits(1).says("sendfiel").says("What runs now has not been touched");
+    assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new());
+    machine.run(&["check"]).exits(0);
+}
+
+#[test]
+fn a_trial_that_fails_takes_everything_back() {
+    type Breaks = fn(&mut gts_bootstrap::host::rehearsal::Model);
+    let faults: [(&str, Breaks); 2] = [
+        ("bind gotosocial 443/tcp6", |model| model.faults.bind_probes_allowed = true),
+        ("https: /nodeinfo/2.0 answers 500", |model| model.faults.web_status = Some(500)),
+    ];
+    for (seen, break_it) in faults {
+        for (command, start) in [(TO_NGINX, direct as fn() -> Machine), (TO_HTTPD, direct), (TO_DIRECT, behind_nginx)] {
+            let machine = start();
+            let (before, kernel_before) = (copy(&machine), kernel(&machine));
+            machine.edit(break_it);
+            let outcome = machine.run(&[command, &["--trial", "10"]].concat()).exits(1);
+            let outcome =
+                outcome.says("not all was well after 10 s").says("Everything that had been done before was taken back");
+            if command != TO_DIRECT {
+                outcome.says(seen);
+            }
+            machine.edit(|model| model.faults = gts_bootstrap::host::rehearsal::Faults::default());
+            assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new(), "{command:?}, {seen}");
+            assert_eq!(kernel(&machine), kernel_before, "{command:?}, {seen}");
+            machine.run(&["check"]).exits(0);
+        }
+    }
+}
+
+#[test]
+fn a_gotosocial_that_can_be_reached_past_the_front_fails_the_trial() {
+    let machine = direct();
+    machine.run(&["install", "--set", "config.bind-address=\"0.0.0.0\"", "--yes"]).exits(0);
+    let before = copy(&machine);
+    machine
+        .run(&["switch-to-proxy", "--yes", "--trial", "0"])
+        .exits(1)
+        .says("it can be reached past the web server and its filters");
+    assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_failure_at_any_change_of_a_switch_is_taken_back() {
+    for (start, command, least) in [(direct(), TO_NGINX, 60), (behind_nginx(), TO_DIRECT, 50)] {
+        let kernel_before = kernel(&start);
+        let stops = at_each_change(&start, command, (false, false), |machine, after, outcome| {
+            if outcome.code == 0 || outcome.said().contains("every change was made") {
+                // Only a record, or the tidying up after all was done, was missing.
+                return;
+            }
+            assert_eq!(outcome.code, 1, "{command:?} after {after}: {}", outcome.said());
+            let left = changed(&start, machine);
+            assert_eq!(left, Vec::<std::path::PathBuf>::new(), "{command:?} after {after}: {}", outcome.said());
+            assert_eq!(kernel(machine), kernel_before, "{command:?} after {after}: {}", outcome.said());
+        });
+        println!("{command:?}: {stops} failures");
+        assert!(stops > least, "{command:?}: only {stops} places to fail at");
+    }
+}
+
+#[test]
+fn a_crash_at_any_change_of_a_switch_is_finished_by_the_next_run() {
+    for (start, command, least) in [(direct(), TO_NGINX, 60), (behind_nginx(), TO_DIRECT, 50)] {
+        let wanted = copy(&start);
+        wanted.run(command).exits(0);
+        for takes_effect in [false, true] {
+            let stops = at_each_change(&start, command, (takes_effect, true), |machine, after, _| {
+                machine.run(command).exits(0);
+                let different = changed(&wanted, machine);
+                assert_eq!(different, Vec::<std::path::PathBuf>::new(), "{command:?} after {after}");
+                assert_eq!(kernel(machine), kernel(&wanted), "{command:?} after {after}");
+                machine.run(&["check"]).exits(0);
+            });
+            println!("{command:?}: {stops} crashes");
+            assert!(stops > least, "{command:?}: only {stops} places to stop at");
+        }
+    }
+}
+
+#[test]
+fn without_an_installation_there_is_nothing_to_switch() {
+    let machine = Machine::fresh();
+    machine.run(TO_NGINX).exits(1).says("was not installed here");
+    machine.run(&["switch-to-proxy", "lighttpd", "--yes"]).exits(2).says("nginx, httpd");
+}
+
+#[test]
+fn a_plan_touches_nothing_and_a_missing_yes_neither() {
+    let machine = direct();
+    let before = machine.snapshot();
+    let json = machine.run(&["switch-to-proxy", "--plan", "--json"]).exits(0).json();
+    assert_eq!((&json["command"], &json["changed"]), (&"switch-to-proxy".into(), &true.into()));
+    machine.run(&["switch-to-proxy"]).exits(4).says("nothing was changed");
+    assert_eq!(differences(&before, &machine.snapshot()), Vec::<std::path::PathBuf>::new());
+}
