@@ -6,6 +6,7 @@ use super::port_access::{SYSCTL_CONF, SYSCTL_CONF_LOCAL, edit, edited};
 use super::{Refusal, sysctl_conf};
 use crate::change::Step;
 use crate::host::{HostError, Observe};
+use crate::portacl;
 
 /// Both files, with the text that each is to have.
 pub(super) struct SysctlFiles([SysctlFile; 2]);
@@ -44,9 +45,9 @@ impl SysctlFiles {
         sysctl_conf::get(&self.0[self.at(name)].new, name)
     }
 
-    /// The value as a number.
+    /// The value as a number, as sysctl(8) reads it: 0x4f is 79.
     pub(super) fn number(&self, name: &str) -> Option<i64> {
-        self.get(name).and_then(|value| value.trim().parse().ok())
+        self.get(name).and_then(|value| portacl::number(&value)).map(i64::from)
     }
 
     /// Sets the variable where it counts. A line that is no longer needed, because `value` is the kernel's own `default`, goes
