@@ -118,8 +118,8 @@ impl Variables<'_> {
         }
         let Some(name) = account_of(self.host, rule.subject)? else {
             let old = self.get(ADDITIONAL)?;
-            let new = portacl::with_rules(&old, &[rule])?;
-            self.set(ADDITIONAL, new);
+            let comma = if old.is_empty() || old.ends_with(',') { "" } else { "," };
+            self.set(ADDITIONAL, format!("{old}{comma}{rule}"));
             return Ok(());
         };
         let users = with_word(&self.get(USERS)?, &name, |word| word == name);
@@ -133,8 +133,13 @@ impl Variables<'_> {
 
     fn revoke(&mut self, rule: Rule) -> Result<(), Refusal> {
         let old = self.get(ADDITIONAL)?;
-        let new = portacl::without_rules(&old, &[rule])?;
-        self.set(ADDITIONAL, new);
+        // The script looks at each by itself, and what it leaves out stays here.
+        let is_it = |element: &&str| {
+            let rules = portacl::parse_kernel(element).unwrap_or_default();
+            rules.iter().any(|there| there.effective() == Some(rule))
+        };
+        let kept: Vec<&str> = old.split(',').filter(|element| !is_it(element)).collect();
+        self.set(ADDITIONAL, kept.join(","));
         let kind = if matches!(rule.subject, Subject::Uid(_)) { "user" } else { "group" };
         let list = format!("portacl_{kind}s");
         for name in self.names_in(&list, rule.subject)? {

@@ -190,7 +190,13 @@ impl Lint<'_> {
             joined(&places),
             format!("rules stand in {} places that overwrite one another: {wins}", places.len()),
             "Each of them replaces the whole list; nothing is merged.",
-            format!("put all rules into {into}, and take the other lists out"),
+            if self.settings.portacl_rc.is_some() {
+                "keep one of the two: move the rules into portacl_users and portacl_additional_rules and take the lines out \
+                 of the files, or set portacl_enable=NO"
+                    .to_owned()
+            } else {
+                format!("put all rules into {into}, and take the other lists out")
+            },
         );
     }
 
@@ -204,7 +210,11 @@ impl Lint<'_> {
                 format!("{} ({} in rc.conf)", left.what, left.variable),
                 format!("portacl-rc leaves it out: {}", left.why),
                 "It says so on the console at boot and goes on without it.",
-                format!("sysrc {}-=\"{}\", or correct it", left.variable, left.what),
+                if left.what.contains(':') {
+                    format!("take it out of {} in rc.conf, or correct it", left.variable)
+                } else {
+                    format!("sysrc {}-=\"{}\", or correct it", left.variable, left.what)
+                },
             );
         }
         for (index, line) in self.settings.sysctl_conf.clone().into_iter().enumerate() {
@@ -327,7 +337,7 @@ impl Lint<'_> {
             ways.push(format!("{variable}={is} in {place}"));
         }
         if ways.is_empty() {
-            return "mend first what else is found; then reboot".to_owned();
+            return "first mend what else is found, then reboot".to_owned();
         }
         ways.join("; or ")
     }
