@@ -29,7 +29,7 @@ pub(super) fn plan(host: &dyn Observe, system: &System, edit: &RuleEdit) -> Resu
     // A VNET jail has a reserved range of its own, and so needs the guard as a host does.
     let mut access = PortAccess { guard: !shared && edit.grants(), ..PortAccess::default() };
     if !shared {
-        let mut files = SysctlFiles::read(host)?;
+        let mut files = SysctlFiles::read(host, None)?;
         let current = files.number(RESERVED_HIGH).unwrap_or(RESERVED_BY_DEFAULT);
         // The host may have taken the rules out already, and the jail's range was lowered for them.
         let had = portacl::with_rules(&old, edit.revoked()).unwrap_or_else(|_| old.clone());

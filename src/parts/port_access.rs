@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::rule_edit::{self, ListError, RESERVED_BY_DEFAULT, RuleEdit, When};
 use super::sysctl_files::SysctlFiles;
-use super::{Refusal, jail, loader_conf, portacl_rc, portacl_rc_list, sysctl_conf};
+use super::{Refusal, jail, loader_conf, portacl_boot, portacl_rc, portacl_rc_list, sysctl_conf};
 use crate::change::{Action, AfterPlan, Change, Content, Plan, Step};
 use crate::host::{Entry, HostError, Jail, Observe, Owner, System};
-use crate::portacl::{self, Protocol, Rule, Subject};
+use crate::portacl::{self, Assignment, Protocol, Rule, Subject, Variable};
 
 /// The kernel module.
 pub const MODULE: &str = "mac_portacl";
@@ -80,11 +80,12 @@ pub fn plan(host: &dyn Observe, system: &System, edit: &RuleEdit) -> Result<Port
         (at_boot, running(host, system, edit, &boot, &kernel(host, edit, &boot.new)?, &mut access)?)
     } else {
         access.guard = edit.grants();
-        let mut files = SysctlFiles::read(host)?;
+        let for_module = kept_for_module(host)?;
+        let mut files = SysctlFiles::read(host, for_module)?;
         let mut boot = boot(&files, edit)?;
         let kernel = kernel(host, edit, &boot.new)?;
         boot.reserved = edit.reserved_high(&[&boot.old, &kernel.old], &[&boot.new, &kernel.new], boot.reserved);
-        let at_boot = at_boot(host, edit, &mut files, &boot, &mut access)?;
+        let at_boot = at_boot(host, edit, &mut files, &boot, for_module, &mut access)?;
         (at_boot, running(host, system, edit, &boot, &kernel, &mut access)?)
     };
     // What is granted is granted last to the running kernel, and what is revoked is revoked there first.
@@ -195,19 +196,33 @@ fn kernel(host: &dyn Observe, edit: &RuleEdit, boot: &str) -> Result<Lists, Refu
     Ok(Lists { old, new, reserved: reserved_high(host)? })
 }
 
+/// The file in which `kld_list`'s module gets its rules, where that is how this host has them.
+fn kept_for_module(host: &dyn Observe) -> Result<Option<&'static str>, HostError> {
+    let settings = portacl_boot::settings(host)?;
+    let sets = |lines: &[Assignment], variable| lines.iter().any(|line| line.variable == variable);
+    let elsewhere =
+        [Variable::Rules, Variable::ReservedHigh].into_iter().any(|variable| sets(&settings.sysctl_conf, variable));
+    let is_kept = sets(&settings.kld_conf, Variable::Rules) && !elsewhere;
+    Ok((is_kept && portacl::next_boot(&settings).kld_conf_read).then_some(SYSCTL_KLD))
+}
+
 /// The files that the boot reads.
 fn at_boot(
     host: &dyn Observe,
     edit: &RuleEdit,
     files: &mut SysctlFiles,
     boot: &Lists,
+    for_module: Option<&str>,
     access: &mut PortAccess,
 ) -> Result<Vec<Step>, Refusal> {
     let mut steps = Vec::new();
-    if edit.grants() {
+    // A module that the loader has loaded already would not get its file.
+    if edit.grants() && for_module.is_none() {
         steps.extend(loader_step(host)?);
     }
-    if host.read(Path::new(SYSCTL_KLD))?.is_some_and(|bytes| String::from_utf8_lossy(&bytes).contains(RULES)) {
+    if for_module.is_none()
+        && host.read(Path::new(SYSCTL_KLD))?.is_some_and(|bytes| String::from_utf8_lossy(&bytes).contains(RULES))
+    {
         access.warnings.push(format!(
             "{SYSCTL_KLD} sets rules too; they count only where rc(8) itself loads the module, which loader.conf now does \
              before it. Move its rules to {SYSCTL_CONF}"

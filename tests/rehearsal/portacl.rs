@@ -348,3 +348,39 @@ fn a_vnet_jail_takes_back_its_range_after_its_host_has_taken_the_rules() {
     assert_eq!(kernel(&machine).2, None);
     assert!(!machine.read("/etc/sysctl.conf").contains(HIGH));
 }
+
+#[test]
+fn what_is_kept_for_kld_lists_module_is_changed_there() {
+    const KLD: &str = "/etc/sysctl.kld.d/mac_portacl.conf";
+    let machine = fresh();
+    append(&machine, "/etc/rc.conf", "kld_list=\"mac_portacl\"\n");
+    std::fs::create_dir_all(machine.path(KLD).parent().unwrap()).unwrap();
+    machine.write(KLD, &format!("# mine\n{RULES}=uid:53:udp:53\n{HIGH}=52\n"));
+    machine.run(&["rehearsal", "reboot"]).exits(0);
+    machine.run(GRANT).exits(0);
+    let list = "uid:53:udp:53,uid:80:tcp:80,uid:80:tcp:443";
+    assert_eq!(machine.read(KLD), format!("# mine\n{RULES}={list}\n{HIGH}=52\n"));
+    machine.run(&["portacl", "lint"]).exits(0);
+    machine.run(&["rehearsal", "reboot"]).exits(0);
+    assert_eq!(kernel(&machine), (true, Some(list.into()), Some("52".into())));
+    machine.run(&["portacl", "revoke", "bind", "53/udp", "--yes"]).exits(0);
+    machine.run(&["portacl", "lint"]).exits(0);
+    machine.run(REVOKE).exits(0);
+    assert_eq!(machine.read(KLD), "# mine\n");
+    is_closed(&machine, "revoked");
+}
+
+#[test]
+fn what_portacl_rc_leaves_out_stays_and_is_in_nobodys_way() {
+    let machine = with_portacl_rc();
+    append(&machine, "/etc/rc.conf", "portacl_additional_rules=\"uid:99999:tcp:25, uid:1:tcp:1,gid:53:tcp:53\"\n");
+    machine.run(&["rehearsal", "reboot"]).exits(0);
+    machine.run(&["portacl", "revoke", "@bind", "53", "--yes"]).exits(0);
+    machine.run(&["portacl", "grant", "@bind", "54", "--yes"]).exits(0);
+    assert!(
+        machine
+            .read("/etc/rc.conf")
+            .contains("portacl_additional_rules=\"uid:99999:tcp:25, uid:1:tcp:1,gid:53:tcp:54\"")
+    );
+    machine.run(&["portacl", "lint"]).exits(3).says("take it out of portacl_additional_rules in rc.conf");
+}
