@@ -38,7 +38,7 @@ fn gates(host: &dyn Observe) -> Result<Check, HostError> {
             NAME,
             format!(
                 "ANY user of this host may bind the ports from {low} to {high}: {why}. Close them now: `sysctl \
-                 {RESERVED_HIGH}=1023`; then run `gts-bootstrap portacl lint`, which tells how to mend it"
+                 {RESERVED_HIGH}=1023`; then run `gts-bootstrap install`"
             ),
         )
     } else if enforcing {

@@ -14,7 +14,7 @@
 //! the next boot will change, [`parse_readable`] reads it back. What ids and ports are called, [`Names`] knows;
 //! [`Services`] reads services(5).
 //!
-//! [`next_boot`] plays the boot on everything that has a say in it, and [`lint`] finds what is wrong, now and then.
+//! [`next_boot`] plays the boot on everything that has a say in it, and [`lint()`] finds what is wrong, now and then.
 //!
 //! Everything here is a pure function of text and numbers. Nothing knows of the rest of this program, and nothing
 //! needs FreeBSD to run. Source of the facts: `sys/security/mac_portacl/mac_portacl.c`, `sys/libkern/strtol.c` and
