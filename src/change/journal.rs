@@ -260,25 +260,34 @@ pub fn wrote(host: &dyn Observe, file: &std::path::Path, bytes: &[u8]) -> Result
     Ok(false)
 }
 
-/// What stood there before the newest recorded change for which `is_it` holds, of those that stayed: a run that was taken
-/// back does not count. `None` if there is none.
+/// What stood there before each recorded change for which `is_it` holds, the newest first, of those that stayed: what was
+/// taken back does not count.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn priors(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Vec<Prior>, HostError> {
+    let folder = PathBuf::from(store::FOLDER).join("receipts");
+    let mut priors = Vec::new();
+    for name in host.list(&folder)?.iter().rev() {
+        let lines = read(host, &folder.join(name))?.unwrap_or_default();
+        priors.extend(lines.iter().rev().filter_map(|line| match line {
+            Line::Intent { step, change, prior, .. }
+                if is_it(change) && !lines.contains(&Line::Undone { step: *step }) =>
+            {
+                Some(prior.clone())
+            }
+            _ => None,
+        }));
+    }
+    Ok(priors)
+}
+
+/// The first of [`priors`].
 ///
 /// # Errors
 /// A receipt cannot be read.
 pub fn newest_prior(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Option<Prior>, HostError> {
-    let folder = PathBuf::from(store::FOLDER).join("receipts");
-    for name in host.list(&folder)?.iter().rev() {
-        let lines = read(host, &folder.join(name))?.unwrap_or_default();
-        for line in lines.iter().rev() {
-            if let Line::Intent { step, change, prior, .. } = line
-                && is_it(change)
-                && !lines.contains(&Line::Undone { step: *step })
-            {
-                return Ok(Some(prior.clone()));
-            }
-        }
-    }
-    Ok(None)
+    Ok(priors(host, is_it)?.into_iter().next())
 }
 
 /// Whether a run was cut off, or failed, between creating the first account and giving it its rights.

@@ -1,11 +1,9 @@
 //! Posture: is anything open that should not be, now or after the next boot?
 
-use std::path::Path;
-
 use super::Check;
 use crate::host::{HostError, Jail, Observe, Owner};
-use crate::parts::port_access::{self, ENABLED, MODULE, RESERVED_HIGH};
-use crate::parts::{portacl_boot, portacl_rc, rc_script, rule_edit};
+use crate::parts::port_access::{self, ENABLED, MODULE, PORT_HIGH, RESERVED_HIGH};
+use crate::parts::{portacl_boot, rule_edit};
 use crate::portacl;
 
 /// Looks at the gates of the running kernel and at what the next boot will set.
@@ -26,23 +24,29 @@ pub fn checks(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Vec<C
 
 /// The reserved range must not be lowered while nothing else keeps the ports closed.
 fn gates(host: &dyn Observe, ports: &[u16]) -> Result<Check, HostError> {
-    let reserved = number(host, RESERVED_HIGH)?.unwrap_or(1023);
-    let enforcing = host.module_loaded(MODULE)? && number(host, ENABLED)?.unwrap_or(0) != 0;
-    Ok(if enforcing {
-        Check::pass("port gates", format!("{MODULE} enforces its rules; ports up to {reserved} are root's alone"))
-    } else if reserved < 1023 {
+    const NAME: &str = "port gates";
+    let policy = portacl_boot::now(host)?.policy;
+    let reserved = policy.reservedhigh;
+    let enforcing = policy.loaded && policy.enabled != 0;
+    Ok(if let Some((low, high)) = portacl::open_ports(&policy) {
+        let why = if enforcing {
+            format!("{PORT_HIGH} is {}, and {RESERVED_HIGH} {reserved}", policy.port_high)
+        } else {
+            format!("{RESERVED_HIGH} is {reserved} and {MODULE} does not enforce")
+        };
         Check::fail(
-            "port gates",
+            NAME,
             format!(
-                "ANY user of this host may bind the ports from {} to 1023: {RESERVED_HIGH} is {reserved} and {MODULE} does \
-                 not enforce. Close them now: `sysctl {RESERVED_HIGH}=1023`; then run `gts-bootstrap install`",
-                reserved + 1
+                "ANY user of this host may bind the ports from {low} to {high}: {why}. Close them now: `sysctl \
+                 {RESERVED_HIGH}=1023`; then run `gts-bootstrap install`"
             ),
         )
+    } else if enforcing {
+        Check::pass(NAME, format!("{MODULE} enforces its rules; ports up to {reserved} are root's alone"))
     } else if ports.is_empty() {
-        Check::pass("port gates", "all ports below 1024 are root's alone")
+        Check::pass(NAME, "all ports below 1024 are root's alone")
     } else {
-        Check::warn("port gates", format!("{MODULE} does not enforce; all ports below 1024 are root's alone"))
+        Check::warn(NAME, format!("{MODULE} does not enforce; all ports below 1024 are root's alone"))
     })
 }
 
@@ -72,6 +76,9 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
     } else if policy.enabled == 0 {
         missing.push(format!("{ENABLED} will be 0, so the rules will not be enforced"));
     }
+    if let Some((low, high)) = portacl::open_ports(policy) {
+        missing.push(format!("ANY user may bind the ports from {low} to {high}"));
+    }
     let target = rule_edit::needed(&portacl::RuleList(wanted).to_string());
     if i64::from(policy.reservedhigh) > target {
         missing.push(format!("{RESERVED_HIGH} will be {}, which is too high", policy.reservedhigh));
@@ -93,23 +100,16 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
 
 fn guard(host: &dyn Observe, ports: &[u16]) -> Result<Check, HostError> {
     const NAME: &str = "boot guard";
-    let script = Path::new("/usr/local/etc/rc.d").join(rc_script::GUARDS[0]);
-    let enabled = host
-        .rc_variable(&format!("{}_enable", rc_script::GUARDS[0]))?
-        .is_some_and(|value| value.eq_ignore_ascii_case("yes"));
-    Ok(if enabled && host.entry(&script)?.is_some() {
+    let settings = portacl_boot::settings(host)?;
+    Ok(if settings.guard.early {
         Check::pass(NAME, "closes the ports again on a boot where mac_portacl does not enforce")
-    } else if portacl_rc::enabled(host)? {
+    } else if settings.portacl_rc.is_some() {
         Check::skip(NAME, "portacl-rc is in charge of the ports")
     } else if ports.is_empty() {
         Check::skip(NAME, "GoToSocial needs no port below 1024")
     } else {
         Check::fail(NAME, "it is missing or not enabled; run `gts-bootstrap install`")
     })
-}
-
-fn number(host: &dyn Observe, name: &str) -> Result<Option<i64>, HostError> {
-    Ok(host.sysctl(name)?.and_then(|value| value.trim().parse().ok()))
 }
 
 #[cfg(test)]
@@ -119,6 +119,7 @@ mod tests {
     use crate::check::Status;
     use crate::host::Host;
     use crate::host::rehearsal::Rehearsal;
+    use std::path::Path;
 
     #[test]
     fn the_boot_is_judged_by_every_file_that_has_a_say_in_it() {
@@ -136,6 +137,7 @@ mod tests {
             ("/boot/loader.conf.local", "loader_conf_files=\"/boot/mine\"\n", "nothing loads mac_portacl"),
             ("/etc/sysctl.conf.local", "security.mac.portacl.rules=uid:80:tcp:80\n", "the rules will not be in force"),
             ("/etc/sysctl.conf.local", "security.mac.portacl.enabled=0\n", "will not be enforced"),
+            ("/etc/sysctl.conf.local", "security.mac.portacl.port_high=500\n", "from 501 to 1023"),
             ("/etc/sysctl.conf.local", "net.inet.ip.portrange.reservedhigh=80\n", "reservedhigh will be 80"),
         ] {
             write("/boot/mine", "mac_portacl_load=\"NO\"\n");
@@ -146,5 +148,22 @@ mod tests {
             host.remove(Path::new(path)).unwrap();
         }
         assert_eq!(judged().status, Status::Pass);
+    }
+
+    #[test]
+    fn ports_that_any_user_may_bind_are_told_whatever_opens_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path()).unwrap();
+        let is = |status: Status, word: &str| {
+            let check = gates(&host, &[80]).unwrap();
+            assert!(check.status == status && check.detail.contains(word), "{}", check.detail);
+        };
+        is(Status::Warn, "does not enforce");
+        host.set_sysctl(RESERVED_HIGH, "79").unwrap();
+        is(Status::Fail, "from 80 to 1023");
+        host.load_module(MODULE).unwrap();
+        is(Status::Pass, "up to 79");
+        host.set_sysctl(PORT_HIGH, "500").unwrap();
+        is(Status::Fail, "from 501 to 1023: security.mac.portacl.port_high is 500");
     }
 }

@@ -153,8 +153,8 @@ fn install(
             watched: if switches && installed { &front::PORTS } else { &[] },
         };
         transaction.apply(&plan, || make_plan(host, &wanted), with, report)?;
-        tidy(&transaction, report)?;
     }
+    tidy(&transaction, report);
     if !plan.reboot.is_empty() {
         return Ok(reboot_first(screen, report));
     }
@@ -230,18 +230,30 @@ fn on_trial(host: &dyn Host, wanted: &Wanted<'_>, patience: Duration) -> Result<
 }
 
 /// Takes away packages that were installed for a front that is gone; not before all else has been proved.
-fn tidy(transaction: &Transaction<'_>, report: &mut Report) -> Result<(), Stop> {
+fn tidy(transaction: &Transaction<'_>, report: &mut Report) {
     let make = || -> Result<Plan, Stop> {
         let steps = front::tidy(transaction.host.observe()).map_err(Stop::failed)?;
         Ok(Plan { steps, ..Plan::default() })
     };
-    let plan = make()?;
-    if plan.is_empty() {
-        return Ok(());
+    let tidied = make().and_then(|plan| {
+        if plan.is_empty() {
+            return Ok(());
+        }
+        transaction.screen.line("A package that was installed for a web server in front is no longer needed:");
+        report.changes.extend(plan.steps.iter().map(report::Changed::from));
+        transaction.apply(&plan, make, With::default(), report)
+    });
+    // What was asked for is done all the same.
+    if let Err(stop) = tidied {
+        transaction.screen.attention(&wrap(
+            &format!(
+                "{} it stays, and can be taken away with `pkg delete`: {}",
+                transaction.screen.paint(Tone::Caution, "warning:"),
+                stop.why
+            ),
+            2,
+        ));
     }
-    transaction.screen.line("The package that was installed for it is no longer needed:");
-    report.changes.extend(plan.steps.iter().map(report::Changed::from));
-    transaction.apply(&plan, make, With::default(), report)
 }
 
 fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {

@@ -89,8 +89,21 @@ pub fn plan(host: &dyn Observe, layout: &Layout, deployment: &Deployment) -> Res
     let mut planned = Planned::default();
     for other in PROGRAMS.into_iter().filter(|program| Some(*program) != wanted) {
         if host.entry(&site_file(other))?.is_some() {
-            leave(host, other, wanted.is_none().then_some(deployment), layout, &mut planned)?;
+            leave(host, other, &mut planned)?;
         }
+        let gone = |planned: &Planned, path: &Path| {
+            planned.leave.iter().any(|step| matches!(&step.change, Change::Removal { path: gone } if gone == path))
+        };
+        for path in own_files(host, other)? {
+            if !gone(&planned, &path) {
+                planned.clear.push(step(Action::Remove, Change::Removal { path }));
+            }
+        }
+    }
+    if wanted.is_none() {
+        planned
+            .clear
+            .extend(shared_files(host, layout)?.into_iter().map(|path| step(Action::Remove, Change::Removal { path })));
     }
     if let Some(program) = wanted {
         enter(host, layout, deployment, program, &mut planned)?;
@@ -248,13 +261,7 @@ fn look_around(
     if in_the_way.is_empty() { Ok(()) } else { Err(Refusal::FrontConfig(in_the_way.join("\n"))) }
 }
 
-fn leave(
-    host: &dyn Observe,
-    program: FrontProgram,
-    back: Option<&Deployment>,
-    layout: &Layout,
-    planned: &mut Planned,
-) -> Result<(), Refusal> {
+fn leave(host: &dyn Observe, program: FrontProgram, planned: &mut Planned) -> Result<(), Refusal> {
     let name = changes::service(program);
     let running = host.service(name)?.is_running();
     let variable = format!("{name}_enable");
@@ -290,13 +297,6 @@ fn leave(
         planned.leave.push(step(Action::Test, Change::FrontTest { front: program, present: false }));
         planned.leave.push(reload(false));
     }
-    for path in own_files(host, program, back, layout)? {
-        let there =
-            planned.leave.iter().any(|step| matches!(&step.change, Change::Removal { path: gone } if *gone == path));
-        if !there {
-            planned.clear.push(step(Action::Remove, Change::Removal { path }));
-        }
-    }
     Ok(())
 }
 
@@ -307,17 +307,11 @@ fn own_site(host: &dyn Observe, program: FrontProgram) -> Result<Option<Step>, H
     Ok(goes.then(|| step(Action::Remove, Change::Removal { path })))
 }
 
-/// Everything of ours that is there for a front, files before the folders that hold them.
-fn own_files(
-    host: &dyn Observe,
-    program: FrontProgram,
-    back: Option<&Deployment>,
-    layout: &Layout,
-) -> Result<Vec<PathBuf>, HostError> {
+/// Everything of ours that is there for one front alone, files before the folders that hold them.
+fn own_files(host: &dyn Observe, program: FrontProgram) -> Result<Vec<PathBuf>, HostError> {
     let folder = changes::of(program).folder().join(crate::front::OWN_FOLDER);
-    let managed = [site_file(program), folder.join("tls.inc"), PathBuf::from(ROTATION)];
     let mut paths: Vec<PathBuf> = Vec::new();
-    for path in managed {
+    for path in [site_file(program), folder.join("tls.inc")] {
         paths.extend([written(&path), path]);
     }
     for kind in ["global", "site"] {
@@ -326,15 +320,23 @@ fn own_files(
         paths.push(below);
     }
     paths.extend([folder.join("filters"), folder]);
-    if back.is_some() {
-        paths.extend(tls::own_files(host, layout)?);
-        for path in WEBROOT.iter().rev().map(PathBuf::from) {
-            let made = |change: &Change| matches!(change, Change::Directory { path: there, .. } if *there == path);
-            if journal::newest_prior(host, made)? == Some(Prior::Absent) {
-                paths.push(path);
-            }
+    there(host, paths)
+}
+
+/// Everything of ours that is there for any front.
+fn shared_files(host: &dyn Observe, layout: &Layout) -> Result<Vec<PathBuf>, HostError> {
+    let mut paths = vec![written(Path::new(ROTATION)), PathBuf::from(ROTATION)];
+    paths.extend(tls::own_files(host, layout)?);
+    for path in WEBROOT.iter().rev().map(PathBuf::from) {
+        let made = |change: &Change| matches!(change, Change::Directory { path: there, .. } if *there == path);
+        if journal::newest_prior(host, made)? == Some(Prior::Absent) {
+            paths.push(path);
         }
     }
+    there(host, paths)
+}
+
+fn there(host: &dyn Observe, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, HostError> {
     let mut there = Vec::new();
     for path in paths {
         if host.entry(&path)?.is_some() {

@@ -7,7 +7,7 @@ use super::port_access::{self, LOADER_VARIABLE, MODULE, PortAccess, RESERVED_HIG
 use super::rule_edit::{RESERVED_BY_DEFAULT, RuleEdit, When};
 use super::sysctl_files::SysctlFiles;
 use crate::host::{Jail, Observe, System};
-use crate::portacl::{Protocol, Rule, Subject};
+use crate::portacl::{self, Protocol, Rule, Subject};
 
 /// Plans a change of the rules inside a jail.
 ///
@@ -21,7 +21,7 @@ pub(super) fn plan(host: &dyn Observe, system: &System, edit: &RuleEdit) -> Resu
         why: error.to_string(),
     })?;
     let reserved = port_access::reserved_high(host)?;
-    let target = edit.reserved_high(&old, &new, reserved);
+    let target = edit.reserved_high(&[&old], &[&new], reserved);
     let shared = system.jail == Jail::Shared;
     if (running.is_none() && edit.grants()) || new != old || (shared && reserved != target) {
         return Err(Refusal::JailHost { commands: host_commands(edit, &new, shared.then_some(target)) });
@@ -29,12 +29,16 @@ pub(super) fn plan(host: &dyn Observe, system: &System, edit: &RuleEdit) -> Resu
     // A VNET jail has a reserved range of its own, and so needs the guard as a host does.
     let mut access = PortAccess { guard: !shared && edit.grants(), ..PortAccess::default() };
     if !shared {
-        let mut files = SysctlFiles::read(host)?;
+        let mut files = SysctlFiles::read(host, None)?;
         let current = files.number(RESERVED_HIGH).unwrap_or(RESERVED_BY_DEFAULT);
-        let target = edit.reserved_high(&old, &new, current);
-        files.set(RESERVED_HIGH, &target.to_string(), &RESERVED_BY_DEFAULT.to_string())?;
+        // The host may have taken the rules out already, and the jail's range was lowered for them.
+        let had = portacl::with_rules(&old, edit.revoked()).unwrap_or_else(|_| old.clone());
+        let target = edit.reserved_high(&[&had], &[&new], current);
+        if target != current {
+            files.set(RESERVED_HIGH, &target.to_string(), &RESERVED_BY_DEFAULT.to_string())?;
+        }
         access.steps.extend(files.steps(host)?);
-        let now = |current| edit.reserved_high(&old, &new, current);
+        let now = |current| edit.reserved_high(&[&had], &[&new], current);
         access.steps.extend(port_access::reserved_step(host, system, now, &mut access.reboot)?);
     }
     Ok(access)

@@ -6,12 +6,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::rule_edit::{ListError, RESERVED_BY_DEFAULT, RuleEdit, When};
+use super::rule_edit::{self, ListError, RESERVED_BY_DEFAULT, RuleEdit, When};
 use super::sysctl_files::SysctlFiles;
-use super::{Refusal, jail, loader_conf, portacl_rc, sysctl_conf};
-use crate::change::{Action, Change, Content, Step};
+use super::{Refusal, jail, loader_conf, portacl_boot, portacl_rc, portacl_rc_list, sysctl_conf};
+use crate::change::{Action, AfterPlan, Change, Content, Plan, Step};
 use crate::host::{Entry, HostError, Jail, Observe, Owner, System};
-use crate::portacl::{self, Protocol, Rule, Subject};
+use crate::portacl::{self, Assignment, Protocol, Rule, Subject, Variable};
 
 /// The kernel module.
 pub const MODULE: &str = "mac_portacl";
@@ -68,15 +68,26 @@ pub fn plan(host: &dyn Observe, system: &System, edit: &RuleEdit) -> Result<Port
         return jail::plan(host, system, edit);
     }
     let mut access = PortAccess::default();
-    let (at_boot, list) = if portacl_rc::in_charge(host)? {
-        let list = if edit.grants() { edit.list(When::Boot, "") } else { Ok(String::new()) };
-        let rules = list.map_err(|error| Refusal::Rules { place: "rc.conf".to_owned(), why: error.to_string() })?;
-        (portacl_rc::plan(host, edit, &mut access)?, rules)
+    let (at_boot, now) = if portacl_rc::in_charge(host)? {
+        let at_boot = portacl_rc::plan(host, edit, &mut access)?;
+        let after = Plan { steps: at_boot.clone(), ..Plan::default() };
+        let boot = Lists {
+            old: portacl_rc_list::list(host)?,
+            new: portacl_rc_list::list(&AfterPlan::new(host, &after))?,
+            // It opens the whole range.
+            reserved: 0,
+        };
+        (at_boot, running(host, system, edit, &boot, &kernel(host, edit, &boot.new)?, &mut access)?)
     } else {
         access.guard = edit.grants();
-        boot(host, edit, &mut access)?
+        let for_module = kept_for_module(host)?;
+        let mut files = SysctlFiles::read(host, for_module)?;
+        let mut boot = boot(&files, edit)?;
+        let kernel = kernel(host, edit, &boot.new)?;
+        boot.reserved = edit.reserved_high(&[&boot.old, &kernel.old], &[&boot.new, &kernel.new], boot.reserved);
+        let at_boot = at_boot(host, edit, &mut files, &boot, for_module, &mut access)?;
+        (at_boot, running(host, system, edit, &boot, &kernel, &mut access)?)
     };
-    let now = running(host, system, edit, &list, &mut access)?;
     // What is granted is granted last to the running kernel, and what is revoked is revoked there first.
     access.steps = if edit.grants() { [at_boot, now].concat() } else { [now, at_boot].concat() };
     Ok(access)
@@ -123,13 +134,14 @@ fn check_settings(host: &dyn Observe) -> Result<(), Refusal> {
         let get = |name| {
             if file.starts_with("/boot") { loader_conf::get(&text, name) } else { sysctl_conf::get(&text, name) }
         };
-        if get(ENABLED).is_some_and(|value| value.trim() == "0") {
+        let number = |name| get(name).and_then(|value| portacl::number(&value));
+        if number(ENABLED) == Some(0) {
             return refuse(
                 format!("{file} sets {ENABLED} to 0, so mac_portacl would enforce nothing after a boot"),
                 "take that line out, then run this again",
             );
         }
-        if get(PORT_HIGH).and_then(|value| value.trim().parse::<i64>().ok()).is_some_and(|high| high < 1023) {
+        if number(PORT_HIGH).is_some_and(|high| high < 1023) {
             return refuse(
                 format!("{file} sets {PORT_HIGH} below 1023, which leaves the ports above it open to every user"),
                 "take that line out, then run this again",
@@ -150,19 +162,16 @@ fn loader_step(host: &dyn Observe) -> Result<Option<Step>, Refusal> {
     edited(host, path, old.as_deref(), &new)
 }
 
-/// What the boot sets, and the rule list that it will have.
-fn boot(host: &dyn Observe, edit: &RuleEdit, access: &mut PortAccess) -> Result<(Vec<Step>, String), Refusal> {
-    let mut steps = Vec::new();
-    if edit.grants() {
-        steps.extend(loader_step(host)?);
-    }
-    if host.read(Path::new(SYSCTL_KLD))?.is_some_and(|bytes| String::from_utf8_lossy(&bytes).contains(RULES)) {
-        access.warnings.push(format!(
-            "{SYSCTL_KLD} sets rules too; they count only where rc(8) itself loads the module, which loader.conf now does \
-             before it. Move its rules to {SYSCTL_CONF}"
-        ));
-    }
-    let mut files = SysctlFiles::read(host)?;
+/// The rules that are there and those that are to be, in the running kernel or at boot.
+struct Lists {
+    old: String,
+    new: String,
+    /// The highest reserved port there.
+    reserved: i64,
+}
+
+/// The rules that sysctl.conf sets, and the reserved range as it is before the change.
+fn boot(files: &SysctlFiles, edit: &RuleEdit) -> Result<Lists, Refusal> {
     let old = files.get(RULES).unwrap_or_default();
     let refused = |error: ListError| Refusal::Rules { place: files.place(RULES).to_owned(), why: error.to_string() };
     let new = edit.list(When::Boot, &old).map_err(refused)?;
@@ -170,20 +179,70 @@ fn boot(host: &dyn Observe, edit: &RuleEdit, access: &mut PortAccess) -> Result<
     if new.len() > old.len() {
         portacl::check_sysctl_conf_limit(&new).map_err(|error| refused(error.into()))?;
     }
-    files.set(RULES, &new, "")?;
-    let current = files.number(RESERVED_HIGH).unwrap_or(RESERVED_BY_DEFAULT);
-    let target = edit.reserved_high(&old, &new, current);
-    files.set(RESERVED_HIGH, &target.to_string(), &RESERVED_BY_DEFAULT.to_string())?;
-    steps.extend(files.steps(host)?);
-    Ok((steps, new))
+    Ok(Lists { old, new, reserved: files.number(RESERVED_HIGH).unwrap_or(RESERVED_BY_DEFAULT) })
 }
 
-/// What the running kernel is told, as far as its securelevel allows. `boot` is the list that the next boot will have.
+/// The rules of the running kernel. `boot` is the list that the next boot will have.
+fn kernel(host: &dyn Observe, edit: &RuleEdit, boot: &str) -> Result<Lists, Refusal> {
+    let loaded = host.module_loaded(MODULE)?;
+    let old = if loaded { host.sysctl(RULES)?.unwrap_or_default() } else { String::new() };
+    let refused = |error: ListError| Refusal::Rules { place: "the running kernel".to_owned(), why: error.to_string() };
+    let new = match edit {
+        // With the module come the rules that the boot would have set.
+        _ if !loaded && edit.grants() => boot.to_owned(),
+        _ if !loaded => String::new(),
+        _ => edit.list(When::Now, &old).map_err(refused)?,
+    };
+    Ok(Lists { old, new, reserved: reserved_high(host)? })
+}
+
+/// The file in which `kld_list`'s module gets its rules, where that is how this host has them.
+fn kept_for_module(host: &dyn Observe) -> Result<Option<&'static str>, HostError> {
+    let settings = portacl_boot::settings(host)?;
+    let sets = |lines: &[Assignment], variable| lines.iter().any(|line| line.variable == variable);
+    let elsewhere =
+        [Variable::Rules, Variable::ReservedHigh].into_iter().any(|variable| sets(&settings.sysctl_conf, variable));
+    let is_kept = sets(&settings.kld_conf, Variable::Rules) && !elsewhere;
+    Ok((is_kept && portacl::next_boot(&settings).kld_conf_read).then_some(SYSCTL_KLD))
+}
+
+/// The files that the boot reads.
+fn at_boot(
+    host: &dyn Observe,
+    edit: &RuleEdit,
+    files: &mut SysctlFiles,
+    boot: &Lists,
+    for_module: Option<&str>,
+    access: &mut PortAccess,
+) -> Result<Vec<Step>, Refusal> {
+    let mut steps = Vec::new();
+    // A module that the loader has loaded already would not get its file.
+    if edit.grants() && for_module.is_none() {
+        steps.extend(loader_step(host)?);
+    }
+    if for_module.is_none()
+        && host.read(Path::new(SYSCTL_KLD))?.is_some_and(|bytes| String::from_utf8_lossy(&bytes).contains(RULES))
+    {
+        access.warnings.push(format!(
+            "{SYSCTL_KLD} sets rules too; they count only where rc(8) itself loads the module, which loader.conf now does \
+             before it. Move its rules to {SYSCTL_CONF}"
+        ));
+    }
+    files.set(RULES, &boot.new, "")?;
+    if files.number(RESERVED_HIGH).unwrap_or(RESERVED_BY_DEFAULT) != boot.reserved {
+        files.set(RESERVED_HIGH, &boot.reserved.to_string(), &RESERVED_BY_DEFAULT.to_string())?;
+    }
+    steps.extend(files.steps(host)?);
+    Ok(steps)
+}
+
+/// What the running kernel is told, as far as its securelevel allows.
 fn running(
     host: &dyn Observe,
     system: &System,
     edit: &RuleEdit,
-    boot: &str,
+    boot: &Lists,
+    kernel: &Lists,
     access: &mut PortAccess,
 ) -> Result<Vec<Step>, Refusal> {
     let loaded = host.module_loaded(MODULE)?;
@@ -197,23 +256,18 @@ fn running(
             return Ok(steps);
         }
         steps.push(Step::new(PART, Action::Load, Change::Module { name: MODULE.to_owned() }));
-        access.warnings.extend(newly_closed(host, boot)?);
+        access.warnings.extend(newly_closed(host, &boot.new)?);
     }
-    let old = if loaded { host.sysctl(RULES)?.unwrap_or_default() } else { String::new() };
-    let refused = |error: ListError| Refusal::Rules { place: "the running kernel".to_owned(), why: error.to_string() };
-    let new = match edit {
-        // With the module come the rules that the boot would have set.
-        RuleEdit::Grant(_) if !loaded => boot.to_owned(),
-        _ if !loaded && !edit.grants() => String::new(),
-        _ => edit.list(When::Now, &old).map_err(refused)?,
-    };
-    let rules = (new != old)
-        .then(|| Step::new(PART, Action::Set, Change::Sysctl { name: RULES.to_owned(), value: new.clone() }));
-    let raised = |current: i64| edit.reserved_high(&old, &new, current) > current;
-    let now = reserved_high(host)?;
-    let reserved = reserved_step(host, system, |current| edit.reserved_high(&old, &new, current), &mut access.reboot)?;
+    let rules = (kernel.new != kernel.old)
+        .then(|| Step::new(PART, Action::Set, Change::Sysctl { name: RULES.to_owned(), value: kernel.new.clone() }));
+    let mut target = edit.reserved_high(&[&boot.old, &kernel.old], &[&boot.new, &kernel.new], kernel.reserved);
+    if !loaded && edit.grants() {
+        // The rules that come with the module are to have the effect that they have after a boot.
+        target = target.min(boot.reserved.max(rule_edit::needed(&kernel.new)));
+    }
+    let reserved = reserved_step(host, system, |_| target, &mut access.reboot)?;
     // The range is opened after the rules are there, and closed before they go.
-    if raised(now) {
+    if target > kernel.reserved {
         steps.extend(reserved.into_iter().chain(rules));
     } else {
         steps.extend(rules.into_iter().chain(reserved));
@@ -245,7 +299,7 @@ fn newly_closed(host: &dyn Observe, rules: &str) -> Result<Vec<String>, Refusal>
         .map(|listener| {
             format!(
                 "{} of the user {} listens on port {}, which {RESERVED_HIGH}={reserved} has let any user do. With {MODULE} in \
-                 force it needs a rule at its next start: add uid:{}:tcp:{} to {RULES} in {SYSCTL_CONF}",
+                 force it needs a rule at its next start: `gts-bootstrap portacl grant uid:{} {}`",
                 listener.command,
                 listener.user,
                 listener.port,

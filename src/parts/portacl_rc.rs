@@ -9,9 +9,9 @@ use std::path::Path;
 use super::host_names::HostNames;
 use super::port_access::{PortAccess, RESERVED_HIGH, RULES};
 use super::rule_edit::RuleEdit;
-use super::{Refusal, account, sysctl_conf};
+use super::{Refusal, account, portacl_rc_list, sysctl_conf};
 use crate::change::{Action, Change, Step};
-use crate::host::{HostError, Observe};
+use crate::host::{Entry, HostError, Observe};
 use crate::portacl::{self, Names, Protocol, Rule, Subject};
 
 /// The largest id that the script takes; rules for others it leaves out.
@@ -28,7 +28,13 @@ pub fn enabled(host: &dyn Observe) -> Result<bool, HostError> {
     let on = host
         .rc_variable("portacl_enable")?
         .is_some_and(|value| ["yes", "true", "on", "1"].iter().any(|word| value.trim().eq_ignore_ascii_case(word)));
-    Ok(on && host.entry(Path::new(SCRIPT))?.is_some())
+    // rc(8) passes over a script that cannot be executed.
+    Ok(on
+        && match host.entry(Path::new(SCRIPT))? {
+            Some(Entry::File { mode, .. }) => mode & 0o111 != 0,
+            Some(Entry::Symlink { .. }) => true,
+            _ => false,
+        })
 }
 
 /// Whether portacl-rc is in charge; its variables and sysctl.conf must not both set the rules.
@@ -71,8 +77,11 @@ pub(super) fn plan(host: &dyn Observe, edit: &RuleEdit, access: &mut PortAccess)
     for rule in edit.revoked() {
         variables.revoke(*rule)?;
     }
+    let there = portacl::parse_kernel(&portacl_rc_list::list(host)?).unwrap_or_default();
     for rule in edit.granted() {
-        variables.grant(*rule)?;
+        if !there.iter().any(|there| there.effective() == Some(*rule)) {
+            variables.grant(*rule)?;
+        }
     }
     variables.steps()
 }
@@ -109,8 +118,8 @@ impl Variables<'_> {
         }
         let Some(name) = account_of(self.host, rule.subject)? else {
             let old = self.get(ADDITIONAL)?;
-            let new = portacl::with_rules(&old, &[rule])?;
-            self.set(ADDITIONAL, new);
+            let comma = if old.is_empty() || old.ends_with(',') { "" } else { "," };
+            self.set(ADDITIONAL, format!("{old}{comma}{rule}"));
             return Ok(());
         };
         let users = with_word(&self.get(USERS)?, &name, |word| word == name);
@@ -124,21 +133,46 @@ impl Variables<'_> {
 
     fn revoke(&mut self, rule: Rule) -> Result<(), Refusal> {
         let old = self.get(ADDITIONAL)?;
-        let new = portacl::without_rules(&old, &[rule])?;
-        self.set(ADDITIONAL, new);
-        let Some(name) = account_of(self.host, rule.subject)? else { return Ok(()) };
-        let variable = ports_variable(&name, rule.protocol);
-        let ports = without_words(&self.get(&variable)?, |word| self.is_port(word, rule));
-        self.set(&variable, ports);
-        let mut empty = true;
-        for protocol in [Protocol::Tcp, Protocol::Udp] {
-            empty &= self.get(&ports_variable(&name, protocol))?.trim().is_empty();
-        }
-        if empty {
-            let users = without_words(&self.get(USERS)?, |word| word == name);
-            self.set(USERS, users);
+        // The script looks at each by itself, and what it leaves out stays here.
+        let is_it = |element: &&str| {
+            let rules = portacl::parse_kernel(element).unwrap_or_default();
+            rules.iter().any(|there| there.effective() == Some(rule))
+        };
+        let kept: Vec<&str> = old.split(',').filter(|element| !is_it(element)).collect();
+        self.set(ADDITIONAL, kept.join(","));
+        let kind = if matches!(rule.subject, Subject::Uid(_)) { "user" } else { "group" };
+        let list = format!("portacl_{kind}s");
+        for name in self.names_in(&list, rule.subject)? {
+            let variable = format!("portacl_{kind}_{name}_{}", rule.protocol);
+            let ports = without_words(&self.get(&variable)?, |word| self.is_port(word, rule));
+            self.set(&variable, ports);
+            let mut empty = true;
+            for protocol in [Protocol::Tcp, Protocol::Udp] {
+                empty &= self.get(&format!("portacl_{kind}_{name}_{protocol}"))?.trim().is_empty();
+            }
+            if empty {
+                let names = without_words(&self.get(&list)?, |word| word == name);
+                self.set(&list, names);
+            }
         }
         Ok(())
+    }
+
+    /// The words of `portacl_users` or `portacl_groups` that the script takes for the subject, by name or number.
+    fn names_in(&self, list: &str, subject: Subject) -> Result<Vec<String>, HostError> {
+        let own = account_of(self.host, subject)?;
+        let mut names = Vec::new();
+        for word in self.get(list)?.split_whitespace() {
+            let account = portacl_rc_list::account(self.host, word)?;
+            let is_it = account.is_some_and(|account| match subject {
+                Subject::Uid(uid) => account.uid == uid,
+                Subject::Gid(gid) => account.gid == gid,
+            });
+            if is_it || own.as_deref() == Some(word) {
+                names.push(word.to_owned());
+            }
+        }
+        Ok(names)
     }
 
     /// Whether a word of `portacl_user_NAME_…` stands for the rule's port: its number, or a name of services(5).

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::portacl_boot::yes;
 use super::portacl_rc;
-use crate::host::{HostError, Observe};
+use crate::host::{HostError, Observe, User};
 use crate::portacl::{KERNEL_LIMIT, LeftOut, PortaclRc};
 
 /// What portacl-rc sets at the next boot; `None` if it is not installed or not enabled.
@@ -43,6 +43,26 @@ pub(super) fn settings(host: &dyn Observe) -> Result<Option<PortaclRc>, HostErro
     }))
 }
 
+/// The list alone; empty if portacl-rc is not in charge.
+///
+/// # Errors
+/// The host could not be read.
+pub(super) fn list(host: &dyn Observe) -> Result<String, HostError> {
+    Ok(settings(host)?.map(|rc| rc.list).unwrap_or_default())
+}
+
+/// Whom the script takes a word of `portacl_users` or `portacl_groups` for. `id -g NAME` looks up a user, too: what it prints
+/// is the primary group of that one.
+///
+/// # Errors
+/// The host could not be read.
+pub(super) fn account(host: &dyn Observe, word: &str) -> Result<Option<User>, HostError> {
+    match (host.user(word)?, word.parse()) {
+        (None, Ok(uid)) => host.user_by_id(uid),
+        (by_name, _) => Ok(by_name),
+    }
+}
+
 /// `is_integer` of the script, and `[0-9]+` of its awk(1).
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -65,13 +85,7 @@ impl Found {
         let key = if kind == "user" { "uid" } else { "gid" };
         let list = format!("portacl_{kind}s");
         for word in host.rc_variable(&list)?.unwrap_or_default().split_whitespace() {
-            // `id -g NAME` looks up a user, too: what it prints is the primary group of that one.
-            let by_name = host.user(word)?;
-            let account = match (by_name, word.parse()) {
-                (None, Ok(uid)) => host.user_by_id(uid)?,
-                (by_name, _) => by_name,
-            };
-            let Some(account) = account else {
+            let Some(account) = account(host, word)? else {
                 self.leave_out(&list, word, format!("there is no user “{word}”"));
                 continue;
             };

@@ -86,13 +86,17 @@ impl RuleEdit {
         }
     }
 
-    /// What reservedhigh has to become where it is `current` and the list changes from `old` to `new`: low enough for what is
+    /// What reservedhigh has to become where it is `current` and the lists change from `old` to `new`: low enough for what is
     /// granted, and no lower; back up as far as the rules that are left allow. Where somebody has lowered it further than
     /// the old rules needed, it is theirs, and never raised.
+    ///
+    /// The list of the running kernel and that of the boot count together: it was lowered for both, and must not become one
+    /// thing now and another at boot where the two lists differ.
     #[must_use]
-    pub fn reserved_high(&self, old: &str, new: &str, current: i64) -> i64 {
-        let theirs = current < needed(old);
-        let restored = if theirs || self.revoked().is_empty() { current } else { current.max(needed(new)) };
+    pub fn reserved_high(&self, old: &[&str], new: &[&str], current: i64) -> i64 {
+        let least = |lists: &[&str]| lists.iter().map(|list| needed(list)).min().unwrap_or(RESERVED_BY_DEFAULT);
+        let theirs = current < least(old);
+        let restored = if theirs || self.revoked().is_empty() { current } else { current.max(least(new)) };
         restored.min(below(self.granted().iter().map(|rule| rule.port)))
     }
 }
@@ -119,12 +123,12 @@ mod tests {
 
     fn grant(text: &str, current: i64) -> i64 {
         let edit = RuleEdit::Grant(rules(text));
-        edit.reserved_high("", &edit.list(When::Now, "").unwrap(), current)
+        edit.reserved_high(&[""], &[&edit.list(When::Now, "").unwrap()], current)
     }
 
     fn revoke(text: &str, old: &str, current: i64) -> i64 {
         let edit = RuleEdit::Revoke(rules(text));
-        edit.reserved_high(old, &edit.list(When::Boot, old).unwrap(), current)
+        edit.reserved_high(&[old], &[&edit.list(When::Boot, old).unwrap()], current)
     }
 
     #[test]
@@ -143,6 +147,15 @@ mod tests {
         assert_eq!(revoke("uid:209:tcp:443", both, 79), 79);
         assert_eq!(revoke(both, both, 79), 1023);
         assert_eq!(revoke(both, "uid:209:tcp:80,uid:209:tcp:443,uid:53:udp:53", 52), 52);
+    }
+
+    #[test]
+    fn both_lists_count() {
+        let both = "uid:209:tcp:80,uid:209:tcp:443";
+        let edit = RuleEdit::Revoke(rules(both));
+        assert_eq!(edit.reserved_high(&[both, ""], &["", ""], 79), 1023, "the kernel has lost its list");
+        assert_eq!(edit.reserved_high(&[both, "uid:53:udp:53"], &["", "uid:53:udp:53"], 52), 52);
+        assert_eq!(edit.reserved_high(&[both, ""], &["", ""], 20), 20);
     }
 
     #[test]

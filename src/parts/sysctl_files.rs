@@ -1,4 +1,5 @@
-//! `/etc/sysctl.conf` and `/etc/sysctl.conf.local` together, as the boot reads them: the second after the first.
+//! `/etc/sysctl.conf` and `/etc/sysctl.conf.local` together, as the boot reads them: the second after the first. Before
+//! both comes what rc.subr(8) sets for a module that it loads itself.
 
 use std::path::Path;
 
@@ -6,9 +7,10 @@ use super::port_access::{SYSCTL_CONF, SYSCTL_CONF_LOCAL, edit, edited};
 use super::{Refusal, sysctl_conf};
 use crate::change::Step;
 use crate::host::{HostError, Observe};
+use crate::portacl;
 
-/// Both files, with the text that each is to have.
-pub(super) struct SysctlFiles([SysctlFile; 2]);
+/// The files, with the text that each is to have.
+pub(super) struct SysctlFiles(Vec<SysctlFile>);
 
 struct SysctlFile {
     path: &'static str,
@@ -17,21 +19,23 @@ struct SysctlFile {
 }
 
 impl SysctlFiles {
-    /// Reads both.
+    /// Reads them. `for_module` is the file of `/etc/sysctl.kld.d`, where the rules are kept there.
     ///
     /// # Errors
     /// One of them cannot be read.
-    pub(super) fn read(host: &dyn Observe) -> Result<Self, HostError> {
+    pub(super) fn read(host: &dyn Observe, for_module: Option<&'static str>) -> Result<Self, HostError> {
         let file = |path: &'static str| -> Result<SysctlFile, HostError> {
             let old = host.read(Path::new(path))?;
             Ok(SysctlFile { path, new: old.clone().unwrap_or_default(), old })
         };
-        Ok(Self([file(SYSCTL_CONF)?, file(SYSCTL_CONF_LOCAL)?]))
+        let paths = [SYSCTL_CONF, SYSCTL_CONF_LOCAL].into_iter().chain(for_module);
+        paths.map(file).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The file whose assignment counts: the second one only where it has one.
+    /// The file whose assignment counts. What is set nowhere belongs into sysctl.conf, or into the file of the module.
     fn at(&self, name: &str) -> usize {
-        usize::from(sysctl_conf::get(&self.0[1].new, name).is_some())
+        let sets = |index: &usize| self.0.get(*index).is_some_and(|file| sysctl_conf::get(&file.new, name).is_some());
+        [1, 0, 2].into_iter().find(sets).unwrap_or(if self.0.len() > 2 { 2 } else { 0 })
     }
 
     /// The file that sets the variable, or is to set it.
@@ -44,9 +48,9 @@ impl SysctlFiles {
         sysctl_conf::get(&self.0[self.at(name)].new, name)
     }
 
-    /// The value as a number.
+    /// The value as a number, as sysctl(8) reads it: 0x4f is 79.
     pub(super) fn number(&self, name: &str) -> Option<i64> {
-        self.get(name).and_then(|value| value.trim().parse().ok())
+        self.get(name).and_then(|value| portacl::number(&value)).map(i64::from)
     }
 
     /// Sets the variable where it counts. A line that is no longer needed, because `value` is the kernel's own `default`, goes

@@ -331,7 +331,8 @@ pub fn check_value(variable: Variable, value: &str) -> Result<(), Ignored> {
 }
 
 /// A number as sysctl(8) and the tunables read it: strtol(3) with base 0, cut to an int.
-pub(super) fn number(text: &str) -> Option<i32> {
+#[must_use]
+pub fn number(text: &str) -> Option<i32> {
     let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),

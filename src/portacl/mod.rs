@@ -37,7 +37,8 @@ mod strict;
 mod transcription;
 
 pub use boot::{
-    Ignored, LoadedBy, Moment, NextBoot, Open, SetBy, check_value, next_boot, next_boot_without_module, open_ports,
+    Ignored, LoadedBy, Moment, NextBoot, Open, SetBy, check_value, next_boot, next_boot_without_module, number,
+    open_ports,
 };
 pub use boot_settings::{Assignment, BootScope, BootSettings, Guard, LeftOut, Place, PortaclRc, Variable};
 pub use edit::{ReplaceError, replace};

@@ -76,7 +76,7 @@ fn services_that_lived_off_a_lowered_range_are_named() {
         .install_with(ANSWERS, &["--plan"])
         .exits(0)
         .says("server81 of the user user80 listens on port 81")
-        .says("add uid:80:tcp:81")
+        .says("`gts-bootstrap portacl grant uid:80 81`")
         .does_not_say("server82")
         .does_not_say("server22")
         .does_not_say("server8080");

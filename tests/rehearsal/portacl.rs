@@ -205,3 +205,182 @@ fn a_disagreement_of_prediction_and_kernel_is_told_as_a_bug() {
         .says("NOT AS PREDICTED")
         .says("That is a bug of gts-bootstrap");
 }
+
+fn append(machine: &Machine, path: &str, text: &str) {
+    let old = machine.read(path);
+    machine.write(path, &format!("{old}{text}"));
+}
+
+/// A host on which portacl-rc sets the rules: for www by number, for bind by name, and for the group www.
+fn with_portacl_rc() -> Machine {
+    let machine = Machine::fresh();
+    let script = machine.path("/usr/local/etc/rc.d/portacl");
+    std::fs::create_dir_all(script.parent().unwrap()).unwrap();
+    std::fs::write(&script, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
+    append(
+        &machine,
+        "/etc/rc.conf",
+        "portacl_enable=\"YES\"\nportacl_users=\"80 bind\"\nportacl_user_80_tcp=\"http https\"\n\
+         portacl_user_bind_udp=\"domain\"\nportacl_groups=\"www\"\nportacl_group_www_tcp=\"8 80\"\n",
+    );
+    machine
+}
+
+#[test]
+fn portacl_rcs_users_by_number_and_its_groups_are_revoked() {
+    let machine = with_portacl_rc();
+    machine.run(&["rehearsal", "reboot"]).exits(0);
+    machine.run(&["portacl", "revoke", "www", "80", "--yes"]).exits(0);
+    machine.run(&["portacl", "revoke", "@www", "8,80", "--yes"]).exits(0);
+    let text = machine.read("/etc/rc.conf");
+    for line in ["portacl_users=\"80 bind\"", "portacl_user_80_tcp=\"https\"", "portacl_groups=\"\""] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    machine.run(&["portacl", "lint"]).exits(0);
+    // What it grants already, by whatever word, is not granted a second time.
+    machine.run(&["portacl", "grant", "www", "443", "--yes"]).exits(0).says("Nothing to change");
+}
+
+#[test]
+fn a_script_that_rc_would_pass_over_is_in_charge_of_nothing() {
+    let machine = with_portacl_rc();
+    let script = machine.path("/usr/local/etc/rc.d/portacl");
+    std::fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o444)).unwrap();
+    machine.run(&["portacl", "show"]).exits(0).does_not_say("bind");
+    machine.run(&["portacl", "grant", "www", "443", "--yes"]).exits(0);
+    machine.run(&["rehearsal", "reboot"]).exits(0);
+    machine.run(&["portacl", "explain", "www", "443", "--prove"]).exits(0).says("now yes");
+}
+
+#[test]
+fn with_the_module_come_the_rules_that_a_file_has_for_the_next_boot() {
+    let machine = granted();
+    machine.edit(|model| {
+        model.modules.remove("mac_portacl");
+        model.sysctls.clear();
+    });
+    let shown = machine.run(&["portacl", "show"]).exits(0).stdout;
+    let file = machine.beside("rules");
+    std::fs::write(&file, format!("{shown}pass proto tcp port 81 user www\n")).unwrap();
+    machine.run(&["portacl", "apply", &file.to_string_lossy(), "--yes"]).exits(0);
+    assert_eq!(kernel(&machine).1, Some("uid:80:tcp:80,uid:80:tcp:443,uid:80:tcp:81".into()));
+    machine.run(&["portacl", "lint"]).exits(0);
+}
+
+#[test]
+fn with_the_module_come_all_the_rules_of_portacl_rc() {
+    let machine = with_portacl_rc();
+    machine.run(&["portacl", "grant", "www", "81", "--yes"]).exits(0);
+    machine.run(&["portacl", "explain", "bind", "53/udp", "--prove"]).exits(0).says("now yes");
+    machine.run(&["portacl", "explain", "nobody", "81", "--prove"]).exits(0).says("now no EPERM");
+    machine.run(&["portacl", "lint"]).exits(0);
+}
+
+#[test]
+fn with_the_module_come_the_rules_of_others_with_their_effect() {
+    let machine = fresh();
+    append(&machine, "/etc/sysctl.conf", &format!("{RULES}=uid:53:udp:53,uid:4711:tcp:100\n{HIGH}=52\n"));
+    machine.run(&["portacl", "grant", "www", "80", "--yes"]).exits(0);
+    assert_eq!(
+        kernel(&machine),
+        (true, Some("uid:53:udp:53,uid:4711:tcp:100,uid:80:tcp:80".into()), Some("52".into()))
+    );
+    // The id that nobody has was there before. It is no reason to refuse.
+    machine.run(&["portacl", "lint"]).exits(3).says("no account has uid 4711").does_not_say("it has no effect");
+}
+
+#[test]
+fn what_others_have_wrong_does_not_stand_in_the_way_when_lines_move() {
+    let machine = granted();
+    append(&machine, "/etc/sysctl.conf", "security.mac.portacl.port_high=abc\n");
+    machine.run(REVOKE).exits(0);
+    assert!(machine.read("/etc/sysctl.conf").ends_with("security.mac.portacl.port_high=abc\n"));
+}
+
+#[test]
+fn a_revocation_closes_a_kernel_that_has_lost_its_module_or_its_rules() {
+    for unloaded in [true, false] {
+        let machine = granted();
+        machine.edit(|model| {
+            if unloaded {
+                model.modules.remove("mac_portacl");
+            }
+            model.sysctls.remove(RULES);
+        });
+        machine.run(REVOKE).exits(0);
+        assert_eq!(kernel(&machine), (!unloaded, None, None));
+        is_closed(&machine, "revoked");
+    }
+}
+
+#[test]
+fn what_lint_flags_is_refused_at_a_securelevel_too() {
+    let machine = Machine::with(|model| model.securelevel = 1);
+    machine.run(&["portacl", "grant", "uid:4711", "80", "--yes"]).exits(1).says("no account has uid 4711");
+    machine.run(&["portacl", "explain", "uid:4711", "80"]).exits(0).says("grant --allow-unknown uid:4711 80");
+    machine.run(&["portacl", "grant", "--allow-unknown", "uid:4711", "80", "--yes"]).exits(5);
+}
+
+#[test]
+fn a_bound_in_hexadecimal_is_not_raised() {
+    let machine = fresh();
+    append(&machine, "/etc/sysctl.conf", &format!("{HIGH}=0x4f\n"));
+    machine.run(&["portacl", "grant", "www", "443", "--yes"]).exits(0);
+    assert!(machine.read("/etc/sysctl.conf").contains(&format!("{HIGH}=0x4f\n")));
+    append(&machine, "/etc/sysctl.conf", "security.mac.portacl.enabled=0x0\n");
+    machine.run(&["portacl", "grant", "www", "444", "--yes"]).exits(1).says("sets security.mac.portacl.enabled to 0");
+}
+
+#[test]
+fn a_vnet_jail_takes_back_its_range_after_its_host_has_taken_the_rules() {
+    let machine = Machine::with(|model| {
+        model.jail = Jail::Vnet;
+        model.modules.insert("mac_portacl".into());
+        model.sysctls.insert(RULES.into(), "uid:80:tcp:80,uid:80:tcp:443".into());
+    });
+    machine.run(GRANT).exits(0);
+    assert_eq!(kernel(&machine).2, Some("79".into()));
+    machine.edit(|model| {
+        model.sysctls.insert(RULES.into(), String::new());
+    });
+    machine.run(REVOKE).exits(0);
+    assert_eq!(kernel(&machine).2, None);
+    assert!(!machine.read("/etc/sysctl.conf").contains(HIGH));
+}
+
+#[test]
+fn what_is_kept_for_kld_lists_module_is_changed_there() {
+    const KLD: &str = "/etc/sysctl.kld.d/mac_portacl.conf";
+    let machine = fresh();
+    append(&machine, "/etc/rc.conf", "kld_list=\"mac_portacl\"\n");
+    std::fs::create_dir_all(machine.path(KLD).parent().unwrap()).unwrap();
+    machine.write(KLD, &format!("# mine\n{RULES}=uid:53:udp:53\n{HIGH}=52\n"));
+    machine.run(&["rehearsal", "reboot"]).exits(0);
+    machine.run(GRANT).exits(0);
+    let list = "uid:53:udp:53,uid:80:tcp:80,uid:80:tcp:443";
+    assert_eq!(machine.read(KLD), format!("# mine\n{RULES}={list}\n{HIGH}=52\n"));
+    machine.run(&["portacl", "lint"]).exits(0);
+    machine.run(&["rehearsal", "reboot"]).exits(0);
+    assert_eq!(kernel(&machine), (true, Some(list.into()), Some("52".into())));
+    machine.run(&["portacl", "revoke", "bind", "53/udp", "--yes"]).exits(0);
+    machine.run(&["portacl", "lint"]).exits(0);
+    machine.run(REVOKE).exits(0);
+    assert_eq!(machine.read(KLD), "# mine\n");
+    is_closed(&machine, "revoked");
+}
+
+#[test]
+fn what_portacl_rc_leaves_out_stays_and_is_in_nobodys_way() {
+    let machine = with_portacl_rc();
+    append(&machine, "/etc/rc.conf", "portacl_additional_rules=\"uid:99999:tcp:25, uid:1:tcp:1,gid:53:tcp:53\"\n");
+    machine.run(&["rehearsal", "reboot"]).exits(0);
+    machine.run(&["portacl", "revoke", "@bind", "53", "--yes"]).exits(0);
+    machine.run(&["portacl", "grant", "@bind", "54", "--yes"]).exits(0);
+    assert!(
+        machine
+            .read("/etc/rc.conf")
+            .contains("portacl_additional_rules=\"uid:99999:tcp:25, uid:1:tcp:1,gid:53:tcp:54\"")
+    );
+    machine.run(&["portacl", "lint"]).exits(3).says("take it out of portacl_additional_rules in rc.conf");
+}

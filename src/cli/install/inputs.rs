@@ -74,19 +74,17 @@ fn switch(host: &dyn Host, layout: &Layout, answers: &mut Answers, mode: Mode) -
     };
     let current = answers.to_text();
     let recorded = |change: &Change| matches!(change, Change::File { path: there, .. } if *there == path);
-    if let Some(Prior::File { sha256, .. }) = journal::newest_prior(host.observe(), recorded)? {
+    for prior in journal::priors(host.observe(), recorded)? {
+        let Prior::File { sha256, .. } = prior else { continue };
         let before = String::from_utf8_lossy(&store::recall(host.observe(), &sha256)?).into_owned();
-        let parse = |text: &str| Answers::parse(text, &path.display().to_string());
-        if let (Ok(mut changed), Ok(mut again)) = (parse(&before), parse(&before)) {
-            let now = Mode::ALL.iter().any(|(name, _)| {
-                let set = changed.set(&format!("exposure.mode=\"{name}\""));
-                set.is_ok() && changed.to_text() == current
-            });
-            let was = again.clone();
-            if now && set(&mut again, name(mode)).is_ok() && mode_of(&was) == mode_of(&again) {
-                *answers = was;
-                return Ok(());
-            }
+        let Ok(former) = Answers::parse(&before, &path.display().to_string()) else { continue };
+        let mut changed = former.clone();
+        if mode_of(&former) == name(mode)
+            && set(&mut changed, &mode_of(answers)).is_ok()
+            && changed.to_text() == current
+        {
+            *answers = former;
+            return Ok(());
         }
     }
     set(answers, name(mode))

@@ -120,9 +120,10 @@ fn show(
         let family = format!("tried, {}", trial.family);
         screen.line(&format!("  {family:<14} {}  {}", screen.paint(tone, word), trial.outcome));
     }
-    if !now.allowed && question.uid != 0 {
+    if !(now.allowed && next.allowed) && question.uid != 0 {
         let protocol = if question.protocol == Protocol::Udp { "/udp" } else { "" };
-        let user = names.user(question.uid).unwrap_or_else(|| format!("uid:{}", question.uid));
+        // A rule for an id that nobody has is refused otherwise.
+        let user = names.user(question.uid).unwrap_or_else(|| format!("--allow-unknown uid:{}", question.uid));
         screen.line(&format!("  to allow it    gts-bootstrap portacl grant {user} {}{protocol}", question.port));
     }
 }

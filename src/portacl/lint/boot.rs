@@ -9,8 +9,7 @@ use super::places::{PORTACL_RC, joined, meaning};
 use super::{Lint, Severity, when};
 
 /// How to have the module loaded early enough.
-const LOAD_NOW: &str = "kldload -n mac_portacl; sysctl -f /etc/sysctl.conf";
-const LOAD_NOW_OR_REBOOT: &str = "reboot, or: kldload -n mac_portacl; sysctl -f /etc/sysctl.conf";
+const SYSCTL_CONF_LOCAL: &str = "/etc/sysctl.conf.local";
 const LOAD_EARLY: &str = "sysrc -f /boot/loader.conf mac_portacl_load=YES";
 /// Above it no port needs privilege.
 const LOW_PORTS: i32 = 1023;
@@ -65,8 +64,18 @@ impl Lint<'_> {
         } else if self.now.is_some_and(|now| now.policy.loaded) {
             format!("sysctl {}=1", Variable::Enabled)
         } else {
-            LOAD_NOW.to_owned()
+            self.load_now()
         }
+    }
+
+    /// How to load the module, with what the files set.
+    fn load_now(&self) -> String {
+        let mut commands = "kldload -n mac_portacl; sysctl -f /etc/sysctl.conf".to_owned();
+        let local = |line: &Assignment| line.place.file == SYSCTL_CONF_LOCAL;
+        if self.settings.sysctl_conf.iter().any(local) {
+            commands.push_str(&format!("; sysctl -f {SYSCTL_CONF_LOCAL}"));
+        }
+        commands
     }
 
     /// Switches that are not as they should be.
@@ -181,7 +190,13 @@ impl Lint<'_> {
             joined(&places),
             format!("rules stand in {} places that overwrite one another: {wins}", places.len()),
             "Each of them replaces the whole list; nothing is merged.",
-            format!("put all rules into {into}, and take the other lists out"),
+            if self.settings.portacl_rc.is_some() {
+                "keep one of the two: move the rules into portacl_users and portacl_additional_rules and take the lines out \
+                 of the files, or set portacl_enable=NO"
+                    .to_owned()
+            } else {
+                format!("put all rules into {into}, and take the other lists out")
+            },
         );
     }
 
@@ -195,7 +210,11 @@ impl Lint<'_> {
                 format!("{} ({} in rc.conf)", left.what, left.variable),
                 format!("portacl-rc leaves it out: {}", left.why),
                 "It says so on the console at boot and goes on without it.",
-                format!("sysrc {}-=\"{}\", or correct it", left.variable, left.what),
+                if left.what.contains(':') {
+                    format!("take it out of {} in rc.conf, or correct it", left.variable)
+                } else {
+                    format!("sysrc {}-=\"{}\", or correct it", left.variable, left.what)
+                },
             );
         }
         for (index, line) in self.settings.sysctl_conf.clone().into_iter().enumerate() {
@@ -247,9 +266,9 @@ impl Lint<'_> {
         if now.policy.loaded != then.policy.loaded {
             if !self.has("module-not-loaded") {
                 let (what, mend) = if then.policy.loaded {
-                    ("it is not loaded now, and the next boot loads it", LOAD_NOW_OR_REBOOT)
+                    ("it is not loaded now, and the next boot loads it", format!("reboot, or: {}", self.enforce_now()))
                 } else {
-                    ("it is loaded now, and nobody loads it at boot", LOAD_EARLY)
+                    ("it is loaded now, and nobody loads it at boot", LOAD_EARLY.to_owned())
                 };
                 let why = "What is in force now is not what will be in force after the next boot.";
                 self.found("module-differs", Severity::Warning, "mac_portacl", what, why, mend);
@@ -263,24 +282,64 @@ impl Lint<'_> {
             (Variable::PortHigh, |policy| policy.port_high),
             (Variable::SuserExempt, |policy| policy.suser_exempt),
             (Variable::ReservedHigh, |policy| policy.reservedhigh),
+            (Variable::ReservedLow, |policy| policy.reservedlow),
         ] {
             let (is, will_be) = (get(&now.policy), get(&then.policy));
             // portacl-rc opens the whole range whatever is in use, which is its business.
-            let is_its = variable == Variable::ReservedHigh
+            let is_its = matches!(variable, Variable::ReservedHigh | Variable::ReservedLow)
                 && self.next.set_by.get(&variable) == Some(&SetBy::PortaclRc)
                 && enforces(&now.policy);
             if is == will_be || is_its || (variable.is_portacls() && !both) {
                 continue;
             }
+            let mend = self.settle(variable, &now.policy, is, will_be);
             self.found(
                 "settings-differ",
                 Severity::Warning,
                 self.origin(variable),
                 format!("it is {is} now, and {will_be} after the next boot"),
                 "What works now may not work then, and the other way round.",
-                format!("sysctl {variable}={will_be}; or {variable}={is} in /etc/sysctl.conf"),
+                mend,
             );
         }
+    }
+
+    /// How to make a setting the same now and then. What would open low ports to everybody is not told.
+    fn settle(&self, variable: Variable, now: &Policy, is: i32, will_be: i32) -> String {
+        let then = &self.next.state.policy;
+        let opens = |before: &Policy, value: i32| {
+            let mut policy = before.clone();
+            match variable {
+                Variable::Enabled => policy.enabled = value,
+                Variable::PortHigh => policy.port_high = value,
+                Variable::ReservedHigh => policy.reservedhigh = value,
+                Variable::ReservedLow => policy.reservedlow = value,
+                _ => {}
+            }
+            let is_open = |(low, high): (u16, u16), (from, to): (u16, u16)| from <= low && high <= to;
+            open_ports(&policy).is_some_and(|new| !open_ports(before).is_some_and(|old| is_open(new, old)))
+        };
+        let mut ways = Vec::new();
+        if !opens(now, will_be) {
+            ways.push(format!("sysctl {variable}={will_be}"));
+        } else if variable == Variable::ReservedHigh && open_ports(then).is_none() && enforces(then) {
+            ways.push(format!("{}; then: sysctl {variable}={will_be}", self.enforce_now()));
+        }
+        let place = match self.next.set_by.get(&variable) {
+            Some(SetBy::SysctlConf(index)) => self.settings.sysctl_conf.get(*index),
+            Some(SetBy::KldConf(index)) => self.settings.kld_conf.get(*index),
+            Some(SetBy::Tunable(index)) => self.settings.tunables.get(*index),
+            Some(SetBy::PortaclRc | SetBy::Guard) | None => None,
+        };
+        let is_free = !self.next.set_by.contains_key(&variable);
+        let place = place.map(|line| line.place.to_string()).or_else(|| is_free.then(|| "/etc/sysctl.conf".to_owned()));
+        if let Some(place) = place.filter(|_| !opens(then, is)) {
+            ways.push(format!("{variable}={is} in {place}"));
+        }
+        if ways.is_empty() {
+            return "first mend what else is found, then reboot".to_owned();
+        }
+        ways.join("; or ")
     }
 
     fn rules_differ(&mut self, now: &[Rule], then: &[Rule]) {

@@ -469,6 +469,55 @@ fn settings_that_differ() {
 }
 
 #[test]
+fn no_mend_opens_ports_to_everybody() {
+    let high = "net.inet.ip.portrange.reservedhigh";
+    let mend = |pair: &(State, BootSettings)| one(pair, "settings-differ").mend;
+    let mut staged = installed();
+    staged.0 = State::default();
+    let load = "kldload -n mac_portacl; sysctl -f /etc/sysctl.conf";
+    assert_eq!(mend(&staged), format!("{load}; then: sysctl {high}=79; or {high}=1023 in /etc/sysctl.conf:2"));
+    // Without the module not even a reboot makes that safe.
+    staged.1.loader = false;
+    staged.1.guard = Guard::default();
+    assert_eq!(mend(&staged), format!("{high}=1023 in /etc/sysctl.conf:2"));
+    let mut off = installed();
+    off.1.sysctl_conf.push(sysctl(3, Variable::Enabled, "0"));
+    off.1.guard = Guard::default();
+    assert_eq!(mend(&off), "security.mac.portacl.enabled=1 in /etc/sysctl.conf:3");
+    let mut narrow = installed();
+    narrow.0.policy.port_high = 500;
+    assert_eq!(mend(&narrow), "sysctl security.mac.portacl.port_high=1023");
+    // What closes some of what is open is told.
+    let mut lower = host("", 79);
+    lower.0.policy.enabled = 0;
+    lower.0.policy.reservedhigh = 20;
+    assert!(
+        lint(Some(&lower.0), &lower.1, &Book).iter().any(|found| found.mend.starts_with(&format!("sysctl {high}=79")))
+    );
+    let mut low = installed();
+    low.0.policy.reservedlow = 10;
+    assert_eq!(
+        mend(&low),
+        "sysctl net.inet.ip.portrange.reservedlow=0; or net.inet.ip.portrange.reservedlow=10 in /etc/sysctl.conf"
+    );
+}
+
+#[test]
+fn a_mend_names_the_file_that_counts() {
+    let local = "/etc/sysctl.conf.local";
+    let mut pair = installed();
+    pair.1.sysctl_conf.push(line(local, 1, Variable::ReservedHigh, "20"));
+    let high = "net.inet.ip.portrange.reservedhigh";
+    assert_eq!(only(&pair, "settings-differ").mend, format!("sysctl {high}=20; or {high}=79 in {local}:1"));
+    pair.0 = State::default();
+    let all = "reboot, or: kldload -n mac_portacl; sysctl -f /etc/sysctl.conf; sysctl -f /etc/sysctl.conf.local";
+    assert_eq!(one(&pair, "module-differs").mend, all);
+    pair = with_portacl_rc(OURS);
+    pair.0 = State::default();
+    assert_eq!(one(&pair, "module-differs").mend, "reboot, or: service portacl start");
+}
+
+#[test]
 fn a_module_that_comes_or_goes_with_the_boot() {
     let mut comes = installed();
     comes.0 = State::default();
