@@ -53,7 +53,7 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
                 }
                 host.make_symlink(path, target)
             }
-            Prior::Present | Prior::Value { .. } => Ok(()),
+            Prior::Present | Prior::Value { .. } | Prior::Pair { .. } => Ok(()),
         },
         Change::Group { group } if *prior == Prior::Absent => host.delete_group(&group.name),
         Change::User { user } if *prior == Prior::Absent => host.delete_user(&user.name),
@@ -80,6 +80,7 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
             host.service_action(name, ServiceAction::Start)?;
             stays_up(host, name)
         }
+        Change::Certificate { certificate } => certificate.take_back(host, prior),
         Change::Group { .. }
         | Change::User { .. }
         | Change::Module { .. }

@@ -1,6 +1,8 @@
 //! The command line: what can be asked for, and what the program says to people and to other programs.
 
+pub mod certificate;
 pub mod check;
+mod deployed;
 pub mod dialogue;
 pub mod exit;
 pub mod install;
@@ -76,6 +78,9 @@ pub enum Command {
     /// Read, check and change who may bind which port: mac_portacl rules, as readable as pf's
     #[command(subcommand)]
     Portacl(portacl::Action),
+    /// The certificate that clients are shown: who keeps it, how long it is valid, and its renewal
+    #[command(subcommand)]
+    Certificate(certificate::Action),
     /// Act on the model of a rehearsal
     #[command(subcommand)]
     Rehearsal(rehearsal::Action),
@@ -100,6 +105,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Install(arguments) => install::run(&cli.global, arguments, &screen),
         Command::Check(arguments) => check::run(&cli.global, arguments, &screen),
         Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
+        Command::Certificate(action) => certificate::run(&cli.global, action, &screen),
         Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),
     };
     code.into()

@@ -15,6 +15,7 @@ pub mod loader_conf;
 pub mod loader_files;
 pub mod log_rotation;
 pub mod managed_file;
+pub mod periodic;
 pub mod port_access;
 pub mod portacl_boot;
 pub mod portacl_rc;
@@ -28,5 +29,6 @@ pub mod secrets;
 pub mod service;
 pub mod sysctl_conf;
 mod sysctl_files;
+pub mod tls;
 
 pub use refusal::Refusal;
