@@ -268,8 +268,9 @@ impl Bundle {
     }
 }
 
-/// A time in words.
-fn date(seconds: u64) -> String {
+/// A time, seconds since 1970, in words.
+#[must_use]
+pub fn date(seconds: u64) -> String {
     i64::try_from(seconds)
         .ok()
         .and_then(|seconds| ASN1Time::from_timestamp(seconds).ok())

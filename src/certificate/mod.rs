@@ -3,6 +3,7 @@
 //! - [`Bundle`] is a private key with its certificate chain: read from GoToSocial's cache or from another client's files,
 //!   checked, and written in the form that a front wants or in the one that GoToSocial wants back.
 //! - [`renewal`] says when a certificate is due, and what there is to tell about it.
+//! - [`record`] is what is remembered of failures between two looks.
 //! - [`acme`] orders one.
 //! - [`clients`] finds the files of other ACME clients.
 //! - [`on_host`] orders with the account and the front of a host, [`webroot`] answers the challenge there.
@@ -17,7 +18,8 @@ pub mod clients;
 pub mod on_host;
 mod pem;
 pub mod placeholder;
+pub mod record;
 pub mod renewal;
 pub mod webroot;
 
-pub use bundle::{Bundle, BundleError, KeyType, Leaf};
+pub use bundle::{Bundle, BundleError, KeyType, Leaf, date};

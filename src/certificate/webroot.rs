@@ -21,22 +21,25 @@ pub struct Webroot<'a> {
     name: &'a HostName,
     folder: PathBuf,
     http: SocketAddr,
+    /// Folders that were not there before, outermost first.
+    made: Vec<PathBuf>,
 }
 
 impl<'a> Webroot<'a> {
     /// The folder `webroot`, of which the front at `http` serves the challenges for `name`.
     #[must_use]
     pub fn new(host: &'a dyn Host, name: &'a HostName, webroot: &Path, http: SocketAddr) -> Self {
-        Self { host, name, folder: webroot.join(CHALLENGES), http }
+        Self { host, name, folder: webroot.join(CHALLENGES), http, made: Vec::new() }
     }
 
     /// Makes the folder, and those above it as far as they are missing, readable to the front's workers.
-    fn make_folder(&self) -> Result<(), HostError> {
-        let mut above: Vec<&Path> = self.folder.ancestors().collect();
+    fn make_folder(&mut self) -> Result<(), HostError> {
+        let mut above: Vec<PathBuf> = self.folder.ancestors().map(Path::to_path_buf).collect();
         above.reverse();
         for folder in above {
-            if self.host.entry(folder)?.is_none() {
-                self.host.make_directory(folder, 0o755, Owner::ROOT)?;
+            if self.host.entry(&folder)?.is_none() {
+                self.host.make_directory(&folder, 0o755, Owner::ROOT)?;
+                self.made.push(folder);
             }
         }
         Ok(())
@@ -86,6 +89,10 @@ impl Challenge for Webroot<'_> {
         let file = self.folder.join(token);
         if matches!(self.host.entry(&file), Ok(Some(Entry::File { .. }))) {
             let _ = self.host.remove(&file);
+        }
+        // A folder that somebody else has put something into is not empty and stays.
+        for folder in self.made.drain(..).rev() {
+            let _ = self.host.remove(&folder);
         }
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
         Change::ServiceStart { start } => return service_start::start(executor, start),
         Change::ServiceStop { name } => stop(host, name)?,
         Change::Account { account } => return account::create(executor, account),
+        Change::Certificate { certificate } => return certificate.apply(host),
     }
     Ok(Vec::new())
 }

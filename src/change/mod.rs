@@ -6,6 +6,7 @@
 pub mod account;
 pub mod after_plan;
 pub mod apply;
+pub mod certificate;
 pub mod executor;
 pub mod front;
 pub mod journal;
@@ -27,6 +28,7 @@ use crate::host::{FrontProgram, Group, Owner, User};
 use crate::release::LockedRelease;
 
 pub use after_plan::AfterPlan;
+pub use certificate::{CertificateChange, ShownBy};
 pub use executor::{Aftermath, Applied, ApplyError, Executor, Reporter};
 pub use plan::{Action, Plan, Step};
 pub use prior::Prior;
@@ -160,6 +162,11 @@ pub enum Change {
     Account {
         /// Whose.
         account: Account,
+    },
+    /// The certificate of a front: placeholder, order, or reload.
+    Certificate {
+        /// What becomes of it.
+        certificate: Box<CertificateChange>,
     },
 }
 
@@ -305,6 +312,7 @@ impl Change {
             | Self::FrontStart { .. }
             | Self::FrontReload { .. } => "service",
             Self::Account { .. } => "account",
+            Self::Certificate { .. } => "certificate",
         }
     }
 
@@ -330,6 +338,7 @@ impl Change {
             Self::Release { directory, .. } => show(directory),
             Self::ConfigTest { .. } => "config.yaml".to_owned(),
             Self::Account { account } => account.username.clone(),
+            Self::Certificate { certificate } => certificate.name().to_string(),
         }
     }
 
@@ -368,6 +377,7 @@ impl Change {
                 format!("once uid {} is seen to bind {}; wait until it is ready", start.owner.uid, ports.join(" and "))
             }
             Self::ServiceStop { .. } => "cleanly".to_owned(),
+            Self::Certificate { certificate } => certificate.detail(),
             Self::Account { account } if account.repair => "finish it: new password, administrator".to_owned(),
             Self::Account { account } => format!("{}, administrator, with a random password", account.email),
         }

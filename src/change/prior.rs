@@ -36,6 +36,14 @@ pub enum Prior {
         /// Where it pointed.
         target: PathBuf,
     },
+    /// A certificate and its key, by their digests. The bytes of a key are not put into the store: the pair is kept beside the
+    /// new one.
+    Pair {
+        /// Of the certificate with its chain, and of the key; `None` for what was not there.
+        digests: Box<[Option<String>; 2]>,
+        /// Whether there was an account at the authority, or none was needed.
+        account: bool,
+    },
     /// A variable with this value.
     Value {
         /// The value.
@@ -67,6 +75,7 @@ impl Prior {
             Change::RcVariable { name, .. } => Ok(value(host.rc_variable(name)?)),
             Change::ServiceStart { start } => Ok(present(host.service(&start.name)?.is_running())),
             Change::ServiceStop { name } => Ok(present(host.service(name)?.is_running())),
+            Change::Certificate { certificate } => certificate.capture(host),
             Change::ConfigTest { .. } | Change::FrontTest { .. } | Change::Account { .. } => Ok(Self::Absent),
         }
     }

@@ -81,6 +81,7 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
             host.service_action(name, ServiceAction::Start)?;
             stays_up(host, name)
         }
+        Change::Certificate { certificate } => certificate.take_back(host, prior),
         Change::Group { .. }
         | Change::User { .. }
         | Change::Module { .. }
@@ -113,7 +114,7 @@ fn restore(host: &dyn Host, path: &Path, prior: &Prior) -> Result<(), HostError>
             }
             host.make_symlink(path, target)
         }
-        Prior::Present | Prior::Value { .. } => Ok(()),
+        Prior::Present | Prior::Value { .. } | Prior::Pair { .. } => Ok(()),
     }
 }
 

@@ -2,14 +2,14 @@
 
 use clap::Args;
 
-use super::Global;
 use super::exit::Exit;
 use super::open::Opened;
 use super::report::{self, Report};
 use super::screen::Screen;
 use super::transaction::Stop;
+use super::{Global, deployed};
 use crate::check::{self, installation};
-use crate::deployment::{Answers, Layout, Secrets};
+use crate::deployment::Layout;
 use crate::host::Owner;
 use crate::parts::account;
 use crate::parts::answers::Lock;
@@ -37,25 +37,7 @@ fn findings(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exi
     let lock = Lock::of_host(host.observe(), &layout).map_err(|error| failed(error.to_string()))?.ok_or_else(|| {
         failed("GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`".to_owned())
     })?;
-    let read = |path: &std::path::Path| -> Result<Option<String>, Stop> {
-        let bytes = host.read(path).map_err(|error| failed(error.to_string()))?;
-        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-    };
-    let path = layout.answers();
-    let text = read(&path)?
-        .ok_or_else(|| failed(format!("{} is missing; run `gts-bootstrap install --answers FILE`", path.display())))?;
-    let secrets = match read(&layout.secrets())? {
-        Some(text) => Secrets::parse(&text, &layout.secrets().display().to_string()).map_err(|errors| {
-            Stop::new(Exit::Usage, errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-        })?,
-        None => Secrets::default(),
-    };
-    let deployment = Answers::parse(&text, &path.display().to_string())
-        .map_err(|error| vec![error])
-        .and_then(|answers| answers.deployment(&secrets))
-        .map_err(|errors| {
-            Stop::new(Exit::Usage, errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-        })?;
+    let deployment = deployed::deployment(host.observe(), &layout, Exit::Check)?;
     let owner = host
         .user(account::NAME)
         .map_err(|error| failed(error.to_string()))?

@@ -1,6 +1,8 @@
 //! The command line: what can be asked for, and what the program says to people and to other programs.
 
+pub mod certificate;
 pub mod check;
+mod deployed;
 pub mod dialogue;
 pub mod exit;
 pub mod filter;
@@ -82,6 +84,9 @@ pub enum Command {
     /// Read, check and change who may bind which port: mac_portacl rules, as readable as pf's
     #[command(subcommand)]
     Portacl(portacl::Action),
+    /// The certificate that clients are shown: who keeps it, how long it is valid, and its renewal
+    #[command(subcommand)]
+    Certificate(certificate::Action),
     /// Act on the model of a rehearsal
     #[command(subcommand)]
     Rehearsal(rehearsal::Action),
@@ -108,6 +113,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::SwitchToProxy(arguments) => switch::to_proxy(&cli.global, arguments, &screen),
         Command::SwitchToDirect(arguments) => switch::to_direct(&cli.global, arguments, &screen),
         Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
+        Command::Certificate(action) => certificate::run(&cli.global, action, &screen),
         Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),
     };
     code.into()

@@ -160,6 +160,9 @@ fn changed_lines(host: &dyn Observe, step: &Step, all: bool) -> Vec<(char, Strin
         return Vec::new();
     }
     let old = host.read(path).ok().flatten().unwrap_or_default();
+    if [&*old, content.bytes()].iter().any(|bytes| String::from_utf8_lossy(bytes).contains("PRIVATE KEY-----")) {
+        return Vec::new();
+    }
     let (old, new) = (String::from_utf8_lossy(&old), String::from_utf8_lossy(content.bytes()));
     let patch = diffy::create_patch(&old, &new);
     patch

@@ -20,5 +20,8 @@ pub use render::{RenderError, RenderedFile, render};
 pub use settings::{AccountDomain, Certificate, Front, FrontSettings, Logs};
 pub use version::{FrontVersion, FrontVersionError};
 
+/// The folder below which the answers to ACME challenges lie.
+pub const ACME_WEBROOT: &str = "/usr/local/www/gts-bootstrap";
+
 /// The folder of our own files below the web server's configuration folder.
 pub const OWN_FOLDER: &str = "gts-bootstrap";

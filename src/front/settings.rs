@@ -146,7 +146,7 @@ impl FrontSettings {
             body_limit: body_limit(&deployment.config),
             assets: layout.web_assets(),
             media: None,
-            acme_webroot: "/usr/local/www/gts-bootstrap".into(),
+            acme_webroot: super::ACME_WEBROOT.into(),
             hsts: false,
             logs: Logs { access: log("access"), error: log("error") },
             addresses: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::managed_file::{self, ManagedFile, written};
-use super::{Refusal, service, tls};
+use super::{Refusal, periodic, service, tls};
 use crate::change::front::{self as changes, HostFiles};
 use crate::change::{Action, Change, Prior, Step, journal};
 use crate::deployment::{Deployment, HostName, Layout, Mode, PortNumber};
@@ -125,10 +125,12 @@ fn enter(
     }
     let running = host.service(name)?.is_running();
     let mut files = certificates(host, layout, deployment, planned)?;
+    planned.prepare.extend(periodic::plan_periodic(host)?);
     let own = tls::plan(host, layout, deployment, &deployment.host)?;
     let certificate =
         own.map(|pair| pair.files).ok_or_else(|| Refusal::NoCertificate { name: deployment.host.to_string() })?;
     let mut settings = FrontSettings::new(front, deployment, layout, certificate, version(front, package.as_deref())?);
+    settings.hsts = deployment.tls.hsts;
     if host.sysctl("kern.features.inet6")?.is_some_and(|value| value.trim() == "0") {
         settings.addresses.retain(std::net::IpAddr::is_ipv4);
     }

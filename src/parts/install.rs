@@ -88,8 +88,12 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     let guards = if access.guard { rc_script::plan_guards(host)? } else { Vec::new() };
     let front = front::plan(host, layout, deployment)?;
     let back = match deployment.exposure.mode {
-        Mode::Direct => tls::back_to_autocert(host, layout, deployment, owner)?,
-        Mode::Nginx | Mode::Httpd => Vec::new(),
+        Mode::Direct if front::present(host)?.is_some() => tls::back_to_autocert(host, layout, deployment, owner)?,
+        _ => Vec::new(),
+    };
+    let back_warning = match deployment.exposure.mode {
+        Mode::Direct if front::present(host)?.is_some() => tls::back_warning(host, layout, deployment)?,
+        _ => None,
     };
     let variables = service::variables(host, deployment.exposure.mode == Mode::Direct, access.guard)?;
     let readiness = service::readiness(deployment, layout);
@@ -103,6 +107,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
 
     let mut plan = Plan { warnings: access.warnings, reboot: access.reboot, ..Plan::default() };
     plan.warnings.extend(front.warnings);
+    plan.warnings.extend(back_warning);
     if let Some(from) = release.from.filter(|from| from != version) {
         plan.warnings.push(format!(
             "GoToSocial {from} becomes {version}: at its first start the new version migrates the database, and the old one \
@@ -143,6 +148,8 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
         add(vec![service::start(owner, &ports, &readiness)]);
     }
     add(front.clear);
+    // Ordered through the front, which by now passes the authority's questions on.
+    add(front.order.and_then(|name| tls::first_order(layout, deployment, &name)).into_iter().collect());
     if startable {
         add(admin.into_iter().collect());
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::certificate::BundleError;
 use crate::host::HostError;
 use crate::portacl;
 
@@ -168,6 +169,20 @@ pub enum Refusal {
     Flagged {
         /// What it would find.
         findings: Vec<portacl::Finding>,
+    },
+    /// A certificate or key that the answers name is not there.
+    #[error("{}, which the answers name under [tls], is not there; put it there, or take the lines out", path.display())]
+    CertificateMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate that the answers name cannot be used.
+    #[error("{}, which the answers name under [tls]: {why}", path.display())]
+    Certificate {
+        /// The certificate.
+        path: PathBuf,
+        /// What is wrong with it or its key.
+        why: BundleError,
     },
     /// The rule language refused.
     #[error(transparent)]

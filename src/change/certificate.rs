@@ -1,0 +1,323 @@
+//! Changes of the certificate that a front shows: a placeholder, an order, and the reload after somebody else has renewed it.
+//!
+//! The pair that was there is kept beside the new one, as `NAME.previous.pem` and `NAME.previous.key`, until the next order.
+//! The journal has digests of it alone.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Prior, digest};
+use crate::certificate::placeholder::placeholder;
+use crate::certificate::record::Records;
+use crate::certificate::{Bundle, BundleError};
+use crate::deployment::HostName;
+use crate::host::{CertificateOrder, Host, HostError, Observe, Owner, ServiceAction, WebRequest};
+
+/// So often it is looked whether the front shows the new certificate, a second apart: its reload does not wait for the
+/// processes that serve.
+const LOOKS: u32 = 10;
+
+/// A change of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum CertificateChange {
+    /// A certificate that signs itself, with which a front can start.
+    Placeholder {
+        /// For which name.
+        name: HostName,
+        /// Where the certificate goes.
+        chain: PathBuf,
+        /// Where its key goes.
+        key: PathBuf,
+    },
+    /// An order, be it the first or a renewal. The old pair is back in service if the new one does not come to be shown.
+    Order {
+        /// What is ordered; its `chain` and `key` are where the new ones go.
+        order: CertificateOrder,
+        /// Who shows it.
+        front: ShownBy,
+        /// Where a failure is remembered; `None` where the whole command will be taken back.
+        record: Option<PathBuf>,
+    },
+    /// A reload of the front for files that somebody else has renewed.
+    Reload {
+        /// For which name.
+        name: HostName,
+        /// The certificate that is to be shown then.
+        chain: PathBuf,
+        /// Who shows it.
+        front: ShownBy,
+    },
+}
+
+/// The front that shows a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownBy {
+    /// Its rc.d script.
+    pub service: String,
+    /// Where it answers https on this host.
+    pub https: SocketAddr,
+}
+
+/// A pair of files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pair {
+    chain: PathBuf,
+    key: PathBuf,
+}
+
+impl Pair {
+    fn previous(&self) -> Self {
+        let beside = |path: &Path| {
+            let (stem, ending) = (path.file_stem().unwrap_or_default(), path.extension().unwrap_or_default());
+            path.with_file_name(format!("{}.previous.{}", stem.display(), ending.display()))
+        };
+        Self { chain: beside(&self.chain), key: beside(&self.key) }
+    }
+
+    fn read(&self, host: &dyn Observe) -> Result<[Option<Vec<u8>>; 2], HostError> {
+        Ok([host.read(&self.chain)?, host.read(&self.key)?])
+    }
+
+    /// Writes both, key first, or removes what there is none of.
+    fn write(&self, host: &dyn Host, [chain, key]: [Option<&[u8]>; 2]) -> Result<(), HostError> {
+        for (path, bytes, mode) in [(&self.key, key, 0o600), (&self.chain, chain, 0o644)] {
+            match bytes {
+                Some(bytes) => host.write_file(path, bytes, mode, Owner::ROOT)?,
+                None => host.remove(path)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CertificateChange {
+    /// The name that the certificate is for.
+    #[must_use]
+    pub fn name(&self) -> &HostName {
+        match self {
+            Self::Placeholder { name, .. } | Self::Reload { name, .. } => name,
+            Self::Order { order, .. } => &order.name,
+        }
+    }
+
+    /// The change in a few words, without its name.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Placeholder { .. } => "a placeholder that nobody trusts, until one is ordered".to_owned(),
+            Self::Order { order, front, .. } => {
+                format!("ordered from {}; {} reloads and is seen to show it", order.directory, front.service)
+            }
+            Self::Reload { chain, front, .. } => {
+                format!("{} reloads and is seen to show {}", front.service, chain.display())
+            }
+        }
+    }
+
+    /// The files that the change replaces.
+    fn pair(&self) -> Option<Pair> {
+        match self {
+            Self::Placeholder { chain, key, .. } => Some(Pair { chain: chain.clone(), key: key.clone() }),
+            Self::Order { order, .. } => Some(Pair { chain: order.chain.clone(), key: order.key.clone() }),
+            Self::Reload { .. } => None,
+        }
+    }
+
+    /// What stands there before.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(super) fn capture(&self, host: &dyn Host) -> Result<Prior, HostError> {
+        let Some(pair) = self.pair() else { return Ok(Prior::Present) };
+        let digests = Box::new(pair.read(host)?.map(|bytes| bytes.map(|bytes| digest(&bytes))));
+        let account = match self {
+            Self::Order { order, .. } => host.entry(&order.account)?.is_some(),
+            _ => true,
+        };
+        Ok(Prior::Pair { digests, account })
+    }
+
+    /// Applies the change.
+    ///
+    /// # Errors
+    /// In words. The pair that was there before is back in place, and in service.
+    pub(super) fn apply(&self, host: &dyn Host) -> Result<Vec<String>, String> {
+        match self {
+            Self::Placeholder { name, chain, key } => {
+                let made = placeholder(name, host.now()).map_err(|error| error.to_string())?;
+                let pair = Pair { chain: chain.clone(), key: key.clone() };
+                keep(host, &pair).map_err(|error| error.to_string())?;
+                put(host, &pair, &made).map_err(|error| error.to_string())?;
+                Ok(Vec::new())
+            }
+            Self::Order { order, front, record } => {
+                let outcome = self.renew(host, order, front);
+                if let Some(file) = record {
+                    remember(host, file, order.name.as_str(), outcome.as_ref().err())?;
+                }
+                outcome.map_err(|failure| failure.reason)?;
+                Ok(Vec::new())
+            }
+            Self::Reload { name, chain, front } => {
+                let bytes = host.read(chain).map_err(|error| error.to_string())?.unwrap_or_default();
+                let leaf = leaf_digest(&bytes).ok_or_else(|| format!("{} holds no certificate", chain.display()))?;
+                reload(host, front, name, &leaf)?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    fn renew(&self, host: &dyn Host, order: &CertificateOrder, front: &ShownBy) -> Result<(), Failure> {
+        let issued = host.order_certificate(order)?;
+        let bundle = Bundle::from_files(issued.key.expose().as_bytes(), issued.chain.as_bytes())?;
+        // The authority's clock may be a little ahead.
+        bundle.check(&order.name, host.now().max(bundle.leaf().not_before))?;
+        let pair = Pair { chain: order.chain.clone(), key: order.key.clone() };
+        let before = keep(host, &pair)?;
+        let shown = put(host, &pair, &bundle)
+            .map_err(|error| error.to_string())
+            .and_then(|()| reload(host, front, &order.name, &digest(bundle.leaf_der())));
+        let Err(reason) = shown else { return Ok(()) };
+        let back = pair.write(host, before.each_ref().map(Option::as_deref)).and_then(|()| {
+            // Apache does not survive a reload that fails.
+            let running = host.service(&front.service)?.is_running();
+            host.service_action(&front.service, if running { ServiceAction::Reload } else { ServiceAction::Start })
+        });
+        let told = match back {
+            Ok(()) => "the certificate that was there before is in service again".to_owned(),
+            Err(error) => {
+                format!("and the certificate that was there before could not be put back into service: {error}")
+            }
+        };
+        Err(Failure { reason: format!("{reason}; {told}"), asked_wait: None })
+    }
+
+    /// Takes the change back.
+    ///
+    /// # Errors
+    /// The host refused, or the previous pair is not there any more.
+    pub(super) fn take_back(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
+        let (Some(pair), Prior::Pair { digests, account }) = (self.pair(), prior) else { return Ok(()) };
+        let was = digests.each_ref().map(Option::as_deref);
+        let same = |bytes: &[Option<Vec<u8>>; 2]| {
+            bytes.each_ref().map(|bytes| bytes.as_ref().map(|bytes| digest(bytes))).each_ref().map(Option::as_deref)
+                == was
+        };
+        let kept = pair.previous().read(host)?;
+        let kept_is_it = same(&kept) && was != [None, None];
+        if !same(&pair.read(host)?) {
+            if was != [None, None] && !kept_is_it {
+                return Err(HostError::Unreadable {
+                    what: pair.previous().chain.display().to_string(),
+                    text: "it is not the certificate that was there before".to_owned(),
+                });
+            }
+            let old = if kept_is_it { kept.each_ref().map(Option::as_deref) } else { [None, None] };
+            pair.write(host, old)?;
+            if let Self::Order { front, .. } = self
+                && kept_is_it
+                && host.service(&front.service)?.is_running()
+            {
+                host.service_action(&front.service, ServiceAction::Reload)?;
+            }
+        }
+        if kept_is_it {
+            pair.previous().write(host, [None, None])?;
+        }
+        match self {
+            Self::Order { order, .. } if !account => host.remove(&order.account),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why an order came to nothing.
+struct Failure {
+    reason: String,
+    asked_wait: Option<u64>,
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        let asked_wait = match &error {
+            HostError::Certificate(error) => error.retry_after().map(|wait| wait.as_secs()),
+            _ => None,
+        };
+        Self { reason: error.to_string(), asked_wait }
+    }
+}
+
+impl From<BundleError> for Failure {
+    fn from(error: BundleError) -> Self {
+        Self { reason: format!("what the authority issued cannot be used: {error}"), asked_wait: None }
+    }
+}
+
+/// Keeps a copy of the pair that is there, and returns it.
+fn keep(host: &dyn Host, pair: &Pair) -> Result<[Option<Vec<u8>>; 2], HostError> {
+    let there = pair.read(host)?;
+    pair.previous().write(host, there.each_ref().map(Option::as_deref))?;
+    Ok(there)
+}
+
+fn put(host: &dyn Host, pair: &Pair, bundle: &Bundle) -> Result<(), HostError> {
+    pair.write(host, [Some(bundle.chain_pem().as_bytes()), Some(bundle.key_pem().expose().as_bytes())])
+}
+
+/// Notes how an order ended.
+fn remember(host: &dyn Host, file: &Path, name: &str, failure: Option<&Failure>) -> Result<(), String> {
+    let before = host.read(file).map_err(|error| error.to_string())?;
+    let mut records = Records::read(before.as_deref());
+    match failure {
+        None => records.succeeded(name, host.now()),
+        Some(failure) => records.failed(name, host.now(), failure.reason.clone(), failure.asked_wait),
+    }
+    let written = host.write_file(file, &records.write(), 0o600, Owner::ROOT);
+    match (written, failure) {
+        (Ok(()), _) => Ok(()),
+        (Err(error), None) => Err(error.to_string()),
+        // The failure itself is what matters, and is told.
+        (Err(error), Some(failure)) => Err(format!("{} (and that could not be noted: {error})", failure.reason)),
+    }
+}
+
+/// SHA-256 of the first certificate of a chain.
+#[must_use]
+pub fn leaf_digest(chain: &[u8]) -> Option<String> {
+    let blocks = pem::parse_many(chain).ok()?;
+    blocks.iter().find(|block| block.tag() == "CERTIFICATE").map(|block| digest(block.contents()))
+}
+
+/// Which certificate a front shows for a name: SHA-256 of the leaf. `None` if it shows none.
+pub fn shown(host: &dyn Observe, https: SocketAddr, name: &HostName) -> Option<String> {
+    let request = WebRequest {
+        tls: true,
+        host: name.to_string(),
+        address: Some(https),
+        path: "/".to_owned(),
+        verify: false,
+        timeout: Duration::from_secs(10),
+    };
+    host.web(&request).ok()?.certificate.map(|certificate| certificate.sha256)
+}
+
+/// Has the front reload, and waits until it shows the certificate.
+fn reload(host: &dyn Host, front: &ShownBy, name: &HostName, leaf: &str) -> Result<(), String> {
+    host.service_action(&front.service, ServiceAction::Reload).map_err(|error| error.to_string())?;
+    for look in 0..LOOKS {
+        if look > 0 {
+            host.sleep(Duration::from_secs(1));
+        }
+        if shown(host, front.https, name).as_deref() == Some(leaf) {
+            return Ok(());
+        }
+    }
+    Err(format!(
+        "{} was told to reload and does not show the new certificate for {name} at {}; its error log says why",
+        front.service, front.https
+    ))
+}

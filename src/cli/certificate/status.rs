@@ -1,0 +1,117 @@
+//! `certificate status`.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{keeper, kept, names, records, situation, when};
+use crate::certificate::placeholder::is_placeholder;
+use crate::certificate::renewal::{Keeper, Status};
+use crate::cli::exit::Exit;
+use crate::cli::open::Opened;
+use crate::cli::report::Report;
+use crate::cli::screen::{Level, Screen, Tone};
+use crate::cli::transaction::Stop;
+use crate::cli::{Global, deployed};
+use crate::deployment::{HostName, Layout};
+use crate::parts::tls::Kept;
+
+/// What `certificate status` takes: nothing of its own.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Arguments {}
+
+/// Runs `certificate status`.
+#[must_use]
+pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Exit {
+    let mut report = Report::new("certificate status");
+    match status(global, screen, &mut report) {
+        Ok(exit) => report.finish(screen, exit),
+        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+    }
+}
+
+fn status(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
+    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let host = opened.host().observe();
+    if host.system()?.euid != 0 {
+        return Err(Stop::failed(
+            "only root can read the certificate's key, which is part of the look; run it as root",
+        ));
+    }
+    let layout = Layout::default();
+    let deployment = deployed::deployment(host, &layout, Exit::Failed)?;
+    let records = records(host, &layout)?;
+    let now = host.now();
+    let mut exit = Exit::Done;
+    let mut all: Vec<Value> = Vec::new();
+    for name in names(&deployment) {
+        match kept(host, &layout, &deployment, &name)? {
+            Some(kept) => {
+                let Kept { files, keeper, bundle } = kept;
+                let situation = situation(&bundle, None, &records, &name);
+                let status = Status::of(bundle.leaf(), keeper, &situation, now);
+                let trouble = trouble(&status, &bundle, &name, now);
+                if trouble.is_some() {
+                    exit = Exit::Check;
+                }
+                show(screen, &name, &status, trouble.as_deref());
+                let mut entry = serde_json::to_value(&status).map_err(Stop::failed)?;
+                if let Some(entry) = entry.as_object_mut() {
+                    entry.insert("name".into(), json!(name));
+                    entry.insert("certificate".into(), json!(files.chain));
+                    entry.insert("key".into(), json!(files.key));
+                    entry.insert("trouble".into(), json!(trouble));
+                }
+                all.push(entry);
+            }
+            // An account domain may well be somewhere else.
+            None if name != deployment.host => {}
+            None => {
+                exit = Exit::Check;
+                screen.line_at(Level::Quiet, &format!("{name}: there is no certificate yet"));
+                if deployment.exposure.mode.is_proxy() {
+                    screen.line("  order one: gts-bootstrap certificate renew");
+                } else {
+                    screen.line("  GoToSocial orders it when the first https request comes in: gts-bootstrap check");
+                }
+            }
+        }
+    }
+    report.add("certificates", Value::Array(all));
+    Ok(exit)
+}
+
+/// What is wrong with it, if anything: it has ended, or ends so soon that its renewal must have failed for long.
+fn trouble(status: &Status, bundle: &crate::certificate::Bundle, name: &HostName, now: u64) -> Option<String> {
+    if let Err(error) = bundle.check(name, now) {
+        return Some(error.to_string());
+    }
+    if is_placeholder(bundle.leaf()) {
+        return Some(
+            "it is a placeholder that no client trusts; order one with `gts-bootstrap certificate renew`".into(),
+        );
+    }
+    let life = status.not_after.saturating_sub(status.not_before);
+    (status.not_after - now <= life / 10)
+        .then(|| "its last tenth has begun, and it should have been renewed long ago".into())
+}
+
+fn show(screen: &Screen, name: &HostName, status: &Status, trouble: Option<&str>) {
+    screen.line(&screen.paint(Tone::Heading, name.as_str()));
+    let row = |label: &str, text: &str| screen.line(&format!("  {label:<13} {text}"));
+    row("names", &status.names.join(", "));
+    row("issuer", &status.issuer);
+    row("valid until", &format!("{}, {} more days", when(status.not_after), status.days_left));
+    row("kept by", &keeper(&status.keeper));
+    if status.keeper == Keeper::Us
+        && let Some(next) = status.next_renewal
+    {
+        row("next renewal", &when(next));
+    }
+    if let Some(failure) = &status.last_failure {
+        let text = format!("{} ({} in a row): {}", when(failure.last), failure.count, failure.reason);
+        row("last failure", &screen.paint(Tone::Bad, &text));
+    }
+    if let Some(trouble) = trouble {
+        screen.line_at(Level::Quiet, &screen.paint(Tone::Bad, &format!("  {name}: {trouble}")));
+    }
+}
