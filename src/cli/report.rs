@@ -11,6 +11,9 @@ use crate::check::{Check, Status};
 use crate::host::Observe;
 use crate::parts::secrets;
 
+/// The largest file of which the changed lines are shown, in bytes.
+const LONGEST_SHOWN: usize = 64 * 1024;
+
 /// Version of the `--json` object.
 pub const SCHEMA: u32 = 1;
 
@@ -156,7 +159,8 @@ pub fn show_plan(screen: &Screen, host: &dyn Observe, plan: &Plan) {
 /// The lines of a text file that a step takes out and puts in; of a new file only if `all`.
 fn changed_lines(host: &dyn Observe, step: &Step, all: bool) -> Vec<(char, String)> {
     let Change::File { path, content, .. } = &step.change else { return Vec::new() };
-    if step.action != Action::Update && !all {
+    // Of a list of thousands of addresses nobody reads the difference.
+    if (step.action != Action::Update && !all) || content.bytes().len() > LONGEST_SHOWN {
         return Vec::new();
     }
     let old = host.read(path).ok().flatten().unwrap_or_default();

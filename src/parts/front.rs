@@ -6,14 +6,14 @@
 use std::path::{Path, PathBuf};
 
 use super::managed_file::{self, ManagedFile, written};
-use super::{Refusal, periodic, service, tls};
+use super::{Refusal, filter, periodic, service, tls};
 use crate::change::front::{self as changes, HostFiles};
 use crate::change::{Action, Change, Prior, Step, journal};
 use crate::deployment::{Deployment, HostName, Layout, Mode, PortNumber};
 use crate::front::{
     AccountDomain, Conflict, Front, FrontSettings, FrontVersion, Wanted, httpd_conf, nginx_conf, render,
 };
-use crate::host::{FrontProgram, HostError, Observe, Owner};
+use crate::host::{Entry, FrontProgram, HostError, Observe, Owner};
 
 const PART: &str = "front";
 /// Both, in the order in which they are looked for.
@@ -151,6 +151,15 @@ fn enter(
             let change = Change::Directory { path: folder, mode: 0o755, owner: Owner::ROOT };
             files.push(step(Action::Create, change));
         }
+    }
+    let filters = filter::State::read(host, layout).map_err(Refusal::Filter)?;
+    if filters != filter::State::default() || host.entry(&settings.own_folder().join("filters"))?.is_some() {
+        files.extend(
+            filter::rendered(host, program, &filters)?
+                .into_iter()
+                .filter(|step| !files.contains(step))
+                .collect::<Vec<_>>(),
+        );
     }
     for file in render(front, &settings).map_err(|error| Refusal::Render(error.to_string()))? {
         files.extend(managed(host, &file.path, file.text)?);
@@ -316,12 +325,17 @@ fn own_files(host: &dyn Observe, program: FrontProgram) -> Result<Vec<PathBuf>, 
     for path in [site_file(program), folder.join("tls.inc")] {
         paths.extend([written(&path), path]);
     }
-    for kind in ["global", "site"] {
-        let below = folder.join("filters").join(kind);
-        paths.extend(host.list(&below)?.into_iter().map(|name| below.join(name)));
+    let filters = folder.join("filters");
+    for below in [filters.join("global"), filters.join("site"), filters.clone()] {
+        for name in host.list(&below)? {
+            let path = below.join(name);
+            if !matches!(host.entry(&path)?, Some(Entry::Directory { .. })) {
+                paths.push(path);
+            }
+        }
         paths.push(below);
     }
-    paths.extend([folder.join("filters"), folder]);
+    paths.push(folder);
     there(host, paths)
 }
 
@@ -329,7 +343,7 @@ fn own_files(host: &dyn Observe, program: FrontProgram) -> Result<Vec<PathBuf>, 
 fn shared_files(host: &dyn Observe, layout: &Layout) -> Result<Vec<PathBuf>, HostError> {
     let mut paths = vec![written(Path::new(ROTATION)), PathBuf::from(ROTATION)];
     paths.extend(tls::own_files(host, layout)?);
-    for path in WEBROOT.iter().rev().map(PathBuf::from) {
+    for path in WEBROOT.iter().rev().chain(&periodic::FOLDERS).map(PathBuf::from) {
         let made = |change: &Change| matches!(change, Change::Directory { path: there, .. } if *there == path);
         if journal::newest_prior(host, made)? == Some(Prior::Absent) {
             paths.push(path);
