@@ -272,7 +272,11 @@ mod tests {
         let path = std::path::Path::new("/x");
         let step = |text: &str| {
             let content = Content::new(text);
-            Step::new("x", Action::Update, Change::File { path: path.to_owned(), content, mode: 0o600, owner: Owner::ROOT })
+            Step::new(
+                "x",
+                Action::Update,
+                Change::File { path: path.to_owned(), content, mode: 0o600, owner: Owner::ROOT },
+            )
         };
         let key = "-----BEGIN EC PRIVATE KEY-----\nabc\n";
         assert_eq!(changed_lines(&host, &step("plain\n"), true), [('+', "plain".to_owned())]);

@@ -78,6 +78,7 @@ fn renew(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut R
     for note in &notes {
         screen.line(&wrap(note, 0));
     }
+    report.add("notes", serde_json::json!(notes));
     if plan.is_empty() {
         return Ok(Exit::Done);
     }
