@@ -266,8 +266,32 @@ pub fn wrap(text: &str, indent: usize) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::change::Content;
+    use crate::host::rehearsal::Rehearsal;
+    use crate::host::{Host, Owner};
+
+    #[test]
+    fn a_key_is_never_shown_with_a_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path().join("root")).unwrap();
+        let path = std::path::Path::new("/x");
+        let step = |text: &str| {
+            let content = Content::new(text);
+            Step::new(
+                "x",
+                Action::Update,
+                Change::File { path: path.to_owned(), content, mode: 0o600, owner: Owner::ROOT },
+            )
+        };
+        let key = "-----BEGIN EC PRIVATE KEY-----\nabc\n";
+        assert_eq!(changed_lines(&host, &step("plain\n"), true), [('+', "plain".to_owned())]);
+        assert_eq!(changed_lines(&host, &step(key), true), []);
+        host.write_file(path, key.as_bytes(), 0o600, Owner::ROOT).unwrap();
+        assert_eq!(changed_lines(&host, &step("plain\n"), true), []);
+    }
 
     #[test]
     fn long_lines_are_broken_at_blanks_and_indented() {
