@@ -13,7 +13,8 @@ use crate::deployment::{Deployment, HostName, Layout, Mode, PortNumber};
 use crate::front::{
     AccountDomain, Conflict, Front, FrontSettings, FrontVersion, Wanted, httpd_conf, nginx_conf, render,
 };
-use crate::host::{Entry, FrontProgram, HostError, Observe, Owner};
+use crate::host::{BindOutcome, BindProbe, Entry, Family, FrontProgram, HostError, Observe, Owner};
+use crate::portacl::Protocol;
 
 const PART: &str = "front";
 /// Both, in the order in which they are looked for.
@@ -131,7 +132,7 @@ fn enter(
         own.map(|pair| pair.files).ok_or_else(|| Refusal::NoCertificate { name: deployment.host.to_string() })?;
     let mut settings = FrontSettings::new(front, deployment, layout, certificate, version(front, package.as_deref())?);
     settings.hsts = deployment.tls.hsts;
-    if host.sysctl("kern.features.inet6")?.is_some_and(|value| value.trim() == "0") {
+    if !speaks_ipv6(host)? {
         settings.addresses.retain(std::net::IpAddr::is_ipv4);
     }
     if let Some(domain) = &deployment.account_domain
@@ -189,6 +190,21 @@ fn enter(
         planned.enter.push(reload(false));
     }
     Ok(())
+}
+
+/// Whether this host has IPv6 at all: a kernel without it, or a jail that was given no such address, has not, and a front
+/// that is told to listen there does not start.
+fn speaks_ipv6(host: &dyn Observe) -> Result<bool, HostError> {
+    let probe = BindProbe {
+        uid: 0,
+        gid: 0,
+        groups: Vec::new(),
+        family: Family::V6,
+        protocol: Protocol::Tcp,
+        // Any free one.
+        port: 0,
+    };
+    Ok(host.bind(&probe)? != BindOutcome::NoAddress)
 }
 
 /// The certificates' steps; what has to be ordered is noted.

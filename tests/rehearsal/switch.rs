@@ -271,3 +271,13 @@ fn a_plan_touches_nothing_and_a_missing_yes_neither() {
     machine.run(&["switch-to-proxy"]).exits(4).says("nothing was changed");
     assert_eq!(differences(&before, &machine.snapshot()), Vec::<std::path::PathBuf>::new());
 }
+
+#[test]
+fn a_host_without_ipv6_gets_a_front_without() {
+    for command in [TO_NGINX, TO_HTTPD] {
+        let machine = Machine::with(|model| model.ipv6 = false);
+        machine.install(ANSWERS).exits(0);
+        machine.run(command).exits(0).says("tcp6 - not tried");
+        machine.run(&["check"]).exits(0);
+    }
+}
