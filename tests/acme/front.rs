@@ -31,7 +31,7 @@ impl Reporter for Silent {
 fn apply(host: &RealFront, certificate: CertificateChange) -> Result<(), String> {
     let step = Step::new("certificate", Action::Update, Change::Certificate { certificate: Box::new(certificate) });
     let plan = Plan { steps: vec![step], ..Plan::default() };
-    let executor = Executor { host, source: None, reporter: &Silent };
+    let executor = Executor { host, source: None, reporter: &Silent, stop: &|| None, trial: None };
     executor.apply("test", &plan).map(drop).map_err(|error| {
         assert_eq!(error.aftermath.left, Vec::<String>::new());
         error.to_string()
