@@ -73,9 +73,12 @@ pub struct Executor<'a> {
     pub reporter: &'a dyn Reporter,
     /// Asked between changes whether to stop, with the reason: everything is then taken back.
     pub stop: &'a dyn Fn() -> Option<String>,
-    /// Asked after the last change whether all is well: if it is not, everything is taken back.
-    pub trial: Option<&'a dyn Fn() -> Result<(), String>>,
+    /// Asked after the last change whether all is well: if it is not, everything is taken back. It is handed `stop`.
+    pub trial: Option<&'a Trial<'a>>,
 }
+
+/// Whether all is well, asked as long as nothing says to stop.
+pub type Trial<'a> = dyn Fn(&dyn Fn() -> Option<String>) -> Result<(), String> + 'a;
 
 impl Executor<'_> {
     /// Applies a plan. The caller holds the lock and has settled an earlier journal.
@@ -103,7 +106,7 @@ impl Executor<'_> {
             }
         }
         if let Some(trial) = self.trial
-            && let Err(cause) = trial()
+            && let Err(cause) = trial(self.stop)
         {
             let what = Failed { part: "trial", change: "the checks on the running system".to_owned(), stands: false };
             return Err(self.take_back(journal, what, cause, &begun));

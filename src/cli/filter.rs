@@ -2,6 +2,7 @@
 //!
 //! [`Look`]ing is done here. A [`Change`] becomes an [`Edited`] by [`edit()`]: the new content of files, for a plan.
 
+mod change;
 mod edit;
 
 use std::net::IpAddr;
@@ -20,7 +21,8 @@ use crate::filter::{
     AgentPattern, Danger, LineError, ListName, Network, Outcome, Rate, Reason, Rule, Selector, UrlPath, dangerous,
     decide, unsupported_by_httpd,
 };
-pub use edit::{Edited, State, edit, filters_file, list_file};
+use crate::parts::filter::State;
+pub use edit::{Edited, edit};
 
 /// What `filter` can do.
 #[derive(Debug, Clone, Subcommand)]
@@ -133,9 +135,15 @@ pub struct Networks {
     pub force: Force,
 }
 
-/// Whether a danger is meant.
+/// How a change is agreed to, and whether a danger is meant.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Force {
+    /// Make the changes without asking
+    #[arg(long, conflicts_with = "plan")]
+    pub yes: bool,
+    /// Show what would be done, and touch nothing
+    #[arg(long)]
+    pub plan: bool,
     /// Do it even if it cuts the instance off from other servers
     #[arg(long)]
     pub force: bool,
@@ -145,6 +153,12 @@ impl Change {
     /// Whether dangers are meant.
     #[must_use]
     pub fn forced(&self) -> bool {
+        self.terms().force
+    }
+
+    /// How it is agreed to.
+    #[must_use]
+    pub fn terms(&self) -> Force {
         match self {
             Self::Deny(Networks { force, .. })
             | Self::Allow(Networks { force, .. })
@@ -152,8 +166,17 @@ impl Change {
             | Self::Protect { force, .. }
             | Self::Rate { force, .. }
             | Self::Remove { force, .. }
-            | Self::Import { force, .. } => force.force,
+            | Self::Import { force, .. } => *force,
         }
+    }
+}
+
+/// Runs `filter`.
+#[must_use]
+pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
+    match action {
+        Action::Look(it) => look(global, it, screen),
+        Action::Change(it) => change::run(global, it, screen),
     }
 }
 

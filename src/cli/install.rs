@@ -132,7 +132,10 @@ fn install(
     let wanted =
         Wanted { deployment, answers: &inputs.answers, secrets: &inputs.secrets, lock: &lock, layout: &layout };
     let plan = make_plan(host, &wanted)?;
-    let heading = format!("Plan: GoToSocial {}", lock.release.version);
+    let behind = front::program(deployment.exposure.mode)
+        .map(|program| format!(" behind {}", crate::change::front::of(program).name()))
+        .unwrap_or_default();
+    let heading = format!("Plan: GoToSocial {}{behind}", lock.release.version);
     transaction.show(&plan, &heading, "Nothing to change: this host is as the answers want it.", report);
     if !installed && !plan.is_empty() {
         never_again(screen, deployment);
@@ -146,7 +149,7 @@ fn install(
     if !plan.is_empty() {
         transaction.consent(&plan, &explanation(deployment))?;
         let switches = front::present(host)? != front::program(deployment.exposure.mode);
-        let trial = || on_trial(host, &wanted, run.trial.unwrap_or_default());
+        let trial = |stop: &dyn Fn() -> Option<String>| on_trial(host, &wanted, run.trial.unwrap_or_default(), stop);
         let with = With {
             source: source.release_source(),
             trial: run.trial.is_some().then_some(&trial),
@@ -204,7 +207,12 @@ fn explanation(deployment: &Deployment) -> [String; 2] {
 }
 
 /// Looks again and again, until the checks pass or the time is over.
-fn on_trial(host: &dyn Host, wanted: &Wanted<'_>, patience: Duration) -> Result<(), String> {
+fn on_trial(
+    host: &dyn Host,
+    wanted: &Wanted<'_>,
+    patience: Duration,
+    stop: &dyn Fn() -> Option<String>,
+) -> Result<(), String> {
     let Wanted { deployment, layout, lock, .. } = *wanted;
     let said = |error: crate::host::HostError| error.to_string();
     let owner = host.user(account::NAME).map_err(said)?.ok_or("the user gotosocial is not there")?;
@@ -221,6 +229,9 @@ fn on_trial(host: &dyn Host, wanted: &Wanted<'_>, patience: Duration) -> Result<
             .collect();
         if failed.is_empty() {
             return Ok(());
+        }
+        if let Some(why) = stop() {
+            return Err(why);
         }
         if host.now() >= until {
             return Err(format!("not all was well after {} s:\n{}", patience.as_secs(), failed.join("\n")));

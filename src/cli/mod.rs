@@ -81,6 +81,9 @@ pub enum Command {
     SwitchToProxy(switch::ToProxy),
     /// Let GoToSocial face the internet by itself again
     SwitchToDirect(switch::ToDirect),
+    /// Say who is let in by the web server in front: addresses, clients, paths, how often
+    #[command(subcommand)]
+    Filter(filter::Action),
     /// Read, check and change who may bind which port: mac_portacl rules, as readable as pf's
     #[command(subcommand)]
     Portacl(portacl::Action),
@@ -112,6 +115,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Check(arguments) => check::run(&cli.global, arguments, &screen),
         Command::SwitchToProxy(arguments) => switch::to_proxy(&cli.global, arguments, &screen),
         Command::SwitchToDirect(arguments) => switch::to_direct(&cli.global, arguments, &screen),
+        Command::Filter(action) => filter::run(&cli.global, action, &screen),
         Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
         Command::Certificate(action) => certificate::run(&cli.global, action, &screen),
         Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),

@@ -11,6 +11,9 @@ use crate::check::{Check, Status};
 use crate::host::Observe;
 use crate::parts::secrets;
 
+/// The largest file of which the changed lines are shown, in bytes.
+const LONGEST_SHOWN: usize = 64 * 1024;
+
 /// Version of the `--json` object.
 pub const SCHEMA: u32 = 1;
 
@@ -156,7 +159,8 @@ pub fn show_plan(screen: &Screen, host: &dyn Observe, plan: &Plan) {
 /// The lines of a text file that a step takes out and puts in; of a new file only if `all`.
 fn changed_lines(host: &dyn Observe, step: &Step, all: bool) -> Vec<(char, String)> {
     let Change::File { path, content, .. } = &step.change else { return Vec::new() };
-    if step.action != Action::Update && !all {
+    // Of a list of thousands of addresses nobody reads the difference.
+    if (step.action != Action::Update && !all) || content.bytes().len() > LONGEST_SHOWN {
         return Vec::new();
     }
     let old = host.read(path).ok().flatten().unwrap_or_default();
@@ -262,8 +266,32 @@ pub fn wrap(text: &str, indent: usize) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::change::Content;
+    use crate::host::rehearsal::Rehearsal;
+    use crate::host::{Host, Owner};
+
+    #[test]
+    fn a_key_is_never_shown_with_a_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path().join("root")).unwrap();
+        let path = std::path::Path::new("/x");
+        let step = |text: &str| {
+            let content = Content::new(text);
+            Step::new(
+                "x",
+                Action::Update,
+                Change::File { path: path.to_owned(), content, mode: 0o600, owner: Owner::ROOT },
+            )
+        };
+        let key = "-----BEGIN EC PRIVATE KEY-----\nabc\n";
+        assert_eq!(changed_lines(&host, &step("plain\n"), true), [('+', "plain".to_owned())]);
+        assert_eq!(changed_lines(&host, &step(key), true), []);
+        host.write_file(path, key.as_bytes(), 0o600, Owner::ROOT).unwrap();
+        assert_eq!(changed_lines(&host, &step("plain\n"), true), []);
+    }
 
     #[test]
     fn long_lines_are_broken_at_blanks_and_indented() {

@@ -6,14 +6,15 @@
 use std::path::{Path, PathBuf};
 
 use super::managed_file::{self, ManagedFile, written};
-use super::{Refusal, periodic, service, tls};
+use super::{Refusal, filter, periodic, service, tls};
 use crate::change::front::{self as changes, HostFiles};
 use crate::change::{Action, Change, Prior, Step, journal};
 use crate::deployment::{Deployment, HostName, Layout, Mode, PortNumber};
 use crate::front::{
     AccountDomain, Conflict, Front, FrontSettings, FrontVersion, Wanted, httpd_conf, nginx_conf, render,
 };
-use crate::host::{FrontProgram, HostError, Observe, Owner};
+use crate::host::{BindOutcome, BindProbe, Entry, Family, FrontProgram, HostError, Observe, Owner};
+use crate::portacl::Protocol;
 
 const PART: &str = "front";
 /// Both, in the order in which they are looked for.
@@ -131,7 +132,7 @@ fn enter(
         own.map(|pair| pair.files).ok_or_else(|| Refusal::NoCertificate { name: deployment.host.to_string() })?;
     let mut settings = FrontSettings::new(front, deployment, layout, certificate, version(front, package.as_deref())?);
     settings.hsts = deployment.tls.hsts;
-    if host.sysctl("kern.features.inet6")?.is_some_and(|value| value.trim() == "0") {
+    if !speaks_ipv6(host)? {
         settings.addresses.retain(std::net::IpAddr::is_ipv4);
     }
     if let Some(domain) = &deployment.account_domain
@@ -151,6 +152,15 @@ fn enter(
             let change = Change::Directory { path: folder, mode: 0o755, owner: Owner::ROOT };
             files.push(step(Action::Create, change));
         }
+    }
+    let filters = filter::State::read(host, layout).map_err(Refusal::Filter)?;
+    if filters != filter::State::default() || host.entry(&settings.own_folder().join("filters"))?.is_some() {
+        files.extend(
+            filter::rendered(host, program, &filters)?
+                .into_iter()
+                .filter(|step| !files.contains(step))
+                .collect::<Vec<_>>(),
+        );
     }
     for file in render(front, &settings).map_err(|error| Refusal::Render(error.to_string()))? {
         files.extend(managed(host, &file.path, file.text)?);
@@ -180,6 +190,21 @@ fn enter(
         planned.enter.push(reload(false));
     }
     Ok(())
+}
+
+/// Whether this host has IPv6 at all: a kernel without it, or a jail that was given no such address, has not, and a front
+/// that is told to listen there does not start.
+fn speaks_ipv6(host: &dyn Observe) -> Result<bool, HostError> {
+    let probe = BindProbe {
+        uid: 0,
+        gid: 0,
+        groups: Vec::new(),
+        family: Family::V6,
+        protocol: Protocol::Tcp,
+        // Any free one.
+        port: 0,
+    };
+    Ok(host.bind(&probe)? != BindOutcome::NoAddress)
 }
 
 /// The certificates' steps; what has to be ordered is noted.
@@ -316,12 +341,17 @@ fn own_files(host: &dyn Observe, program: FrontProgram) -> Result<Vec<PathBuf>, 
     for path in [site_file(program), folder.join("tls.inc")] {
         paths.extend([written(&path), path]);
     }
-    for kind in ["global", "site"] {
-        let below = folder.join("filters").join(kind);
-        paths.extend(host.list(&below)?.into_iter().map(|name| below.join(name)));
+    let filters = folder.join("filters");
+    for below in [filters.join("global"), filters.join("site"), filters.clone()] {
+        for name in host.list(&below)? {
+            let path = below.join(name);
+            if !matches!(host.entry(&path)?, Some(Entry::Directory { .. })) {
+                paths.push(path);
+            }
+        }
         paths.push(below);
     }
-    paths.extend([folder.join("filters"), folder]);
+    paths.push(folder);
     there(host, paths)
 }
 
@@ -329,7 +359,7 @@ fn own_files(host: &dyn Observe, program: FrontProgram) -> Result<Vec<PathBuf>, 
 fn shared_files(host: &dyn Observe, layout: &Layout) -> Result<Vec<PathBuf>, HostError> {
     let mut paths = vec![written(Path::new(ROTATION)), PathBuf::from(ROTATION)];
     paths.extend(tls::own_files(host, layout)?);
-    for path in WEBROOT.iter().rev().map(PathBuf::from) {
+    for path in WEBROOT.iter().rev().chain(&periodic::FOLDERS).map(PathBuf::from) {
         let made = |change: &Change| matches!(change, Change::Directory { path: there, .. } if *there == path);
         if journal::newest_prior(host, made)? == Some(Prior::Absent) {
             paths.push(path);

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod answers;
 pub mod config;
 pub mod config_file;
+pub mod filter;
 pub mod folders;
 pub mod front;
 pub mod host_names;

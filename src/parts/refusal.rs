@@ -111,6 +111,9 @@ pub enum Refusal {
     /// The front's configuration stands in the way, or cannot be understood.
     #[error("{0}")]
     FrontConfig(String),
+    /// The front cannot do what the filters ask for, or they cannot be read.
+    #[error("{0}")]
+    Filter(String),
     /// The front is too old.
     #[error(
         "{front} {version} is installed, and at least {oldest} is needed; upgrade it (`pkg upgrade`) and run this again"

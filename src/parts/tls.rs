@@ -130,12 +130,23 @@ pub fn in_service(
     let files = own_pair(layout, name);
     let own = parsed(host, &files)?.and_then(Result::ok).map(|bundle| Kept { files, keeper: Keeper::Us, bundle });
     // Another client may have been set up since: as long as the front shows ours, ours has to be renewed.
-    let showing = shown_by(deployment.exposure.mode).and_then(|front| shown(host, front.https, name));
+    let showing = showing(host, deployment, name)?;
     let shows_own = own.as_ref().is_some_and(|own| Some(digest(own.bundle.leaf_der())) == showing);
     if shows_own {
         return Ok(own);
     }
     Ok(kept_by_others(host, deployment, name)?.or(own))
+}
+
+/// Which certificate the front shows for a name: SHA-256 of the leaf. It is asked only if it runs: in its place GoToSocial may
+/// listen, which would take the question for a reason to order a certificate.
+///
+/// # Errors
+/// The services cannot be asked for.
+pub fn showing(host: &dyn Observe, deployment: &Deployment, name: &HostName) -> Result<Option<String>, HostError> {
+    let Some(front) = shown_by(deployment.exposure.mode) else { return Ok(None) };
+    let running = host.service(&front.service)?.is_running();
+    Ok(if running { shown(host, front.https, name) } else { None })
 }
 
 /// The order with which a first certificate takes the place of the placeholder, once the front answers.

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod authority;
+mod front;
 mod orders;
 mod pebble;
+mod real_front;
 mod refusals;
 mod stand_in;
 mod webroot;

@@ -179,6 +179,8 @@ fn it_is_renewed_when_a_third_of_its_life_is_left() {
     let machine = with_front("");
     let first = in_service(&machine);
     machine.run(RENEW).exits(0).says("not due; valid until");
+    let told = machine.run(&["certificate", "renew", "--yes", "--json"]).exits(0).json();
+    assert!(told["notes"][0].as_str().unwrap().contains("not due"), "{told}");
     wait(&machine, 59);
     machine.run(RENEW).exits(0).says("not due");
     assert_eq!(in_service(&machine), first);
@@ -216,7 +218,8 @@ fn whatever_fails_the_old_certificate_stays_in_service() {
     fn leads_to(model: &mut Model, addresses: Vec<IpAddr>) {
         model.dns.insert(NAME.into(), addresses);
     }
-    let faults: [(fn(&mut Model), &str); 4] = [
+    type Fault = (fn(&mut Model), &'static str);
+    let faults: [Fault; 4] = [
         (|model| model.authority = Authority::Unreachable, "cannot be reached"),
         (|model| model.authority = Authority::RateLimited, "rate limit"),
         (|model| leads_to(model, vec![[192, 0, 2, 1].into()]), "did not get the right answer"),
@@ -327,9 +330,18 @@ fn a_power_cut_at_any_change_leaves_a_pair_that_is_settled() {
                 assert!(after > 15, "{after} changes are too few for an order");
                 break;
             }
-            // The next run settles it, and renews.
+            // The next run settles it: the pair that nginx shows is whole, and it is the old one unless all was done.
+            machine.run(RENEW).exits(0);
+            let settled = in_service(&machine);
+            let receipts = machine.snapshot();
+            let done = receipts.iter().any(|(path, (_, _, text))| {
+                path.starts_with("var/db/gts-bootstrap/receipts")
+                    && String::from_utf8_lossy(text).contains("certificate renew")
+                    && String::from_utf8_lossy(text).contains("{\"done\":")
+            });
+            assert_eq!(settled == first, !done, "{after} {takes_effect}");
             machine.run(&["certificate", "renew", "--yes", "--force"]).exits(0);
-            assert_ne!(in_service(&machine), first, "{after} {takes_effect}");
+            assert_ne!(in_service(&machine), settled, "{after} {takes_effect}");
             keys_are_where_they_belong(&machine);
         }
     }
@@ -426,6 +438,29 @@ fn files_that_the_answers_name_must_be_good() {
     assert!(refusal(CHAIN, KEY).contains("expired on"));
     assert!(!refusal(CHAIN, KEY).contains("PRIVATE KEY"));
     assert!(!cached.is_empty());
+}
+
+#[test]
+fn a_key_that_gotosocial_does_not_keep_stays_where_it_is() {
+    let machine = Machine::installed(ANSWERS);
+    let (host, layout) = (open(&machine), Layout::default());
+    let mut params = rcgen::CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2025, 12, 1);
+    params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    machine.write("/etc/ssl/a.pem", &params.self_signed(&key).unwrap().pem());
+    machine.write("/etc/ssl/a.key", &key.serialize_pem());
+    let files = "[tls]\ncertificate = \"/etc/ssl/a.pem\"\nkey = \"/etc/ssl/a.key\"\n";
+    let proxied = deployment(&format!("{ANSWERS}\n[exposure]\nmode = \"nginx\"\n").replace("[tls]\n", files));
+    let service = Owner { uid: 209, gid: 209 };
+    assert_eq!(tls::plan(&host, &layout, &proxied, &name()).unwrap().unwrap().files.chain, Path::new("/etc/ssl/a.pem"));
+    assert_eq!(tls::back_to_autocert(&host, &layout, &proxied, service).unwrap(), Vec::new());
+    // What GoToSocial has is still good.
+    assert_eq!(tls::back_warning(&host, &layout, &proxied).unwrap(), None);
+    host.remove(Path::new(CACHE)).unwrap();
+    assert_eq!(tls::back_to_autocert(&host, &layout, &proxied, service).unwrap(), Vec::new());
+    let warning = tls::back_warning(&host, &layout, &proxied).unwrap().unwrap();
+    assert!(warning.contains("another kind than EC") && warning.contains("orders its own"), "{warning}");
 }
 
 #[test]

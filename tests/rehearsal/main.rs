@@ -8,6 +8,7 @@ mod command_line;
 mod config;
 mod crash;
 mod dialogue;
+mod filter;
 mod machine;
 mod port_access;
 mod portacl;

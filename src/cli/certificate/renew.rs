@@ -5,7 +5,6 @@ use clap::Args;
 use super::{keeper, kept, names, records, situation, when};
 use crate::certificate::placeholder::is_placeholder;
 use crate::certificate::renewal::{Keeper, Verdict, Window};
-use crate::change::certificate::shown;
 use crate::change::{Plan, digest};
 use crate::cli::exit::Exit;
 use crate::cli::open::Opened;
@@ -78,6 +77,7 @@ fn renew(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut R
     for note in &notes {
         screen.line(&wrap(note, 0));
     }
+    report.add("notes", serde_json::json!(notes));
     if plan.is_empty() {
         return Ok(Exit::Done);
     }
@@ -133,7 +133,7 @@ impl Course<'_> {
                 Some(kept) if kept.keeper == Keeper::Us => {
                     self.ours(host, name, &kept, window.as_ref(), &mut plan, &mut notes)?
                 }
-                Some(kept) => self.of_others(host, name, &kept, &mut plan, &mut notes),
+                Some(kept) => self.of_others(host, name, &kept, &mut plan, &mut notes)?,
                 None if *name == self.deployment.host => plan.steps.extend(self.renewal(name)),
                 None => {}
             }
@@ -207,12 +207,20 @@ impl Course<'_> {
     }
 
     /// Files of somebody else: never renewed, but shown once they are.
-    fn of_others(&self, host: &dyn Observe, name: &HostName, kept: &Kept, plan: &mut Plan, notes: &mut Vec<String>) {
-        let showing = tls::shown_by(self.deployment.exposure.mode).and_then(|front| shown(host, front.https, name));
+    fn of_others(
+        &self,
+        host: &dyn Observe,
+        name: &HostName,
+        kept: &Kept,
+        plan: &mut Plan,
+        notes: &mut Vec<String>,
+    ) -> Result<(), Stop> {
+        let showing = tls::showing(host, self.deployment, name)?;
         if showing.is_some_and(|showing| showing != digest(kept.bundle.leaf_der())) {
             plan.steps.extend(tls::reload(self.deployment, name, &kept.files.chain));
         } else {
             notes.push(format!("{name}: kept by {}, so it is not renewed here.", keeper(&kept.keeper)));
         }
+        Ok(())
     }
 }

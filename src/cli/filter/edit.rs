@@ -4,53 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Change, Networks};
 use crate::deployment::Layout;
-use crate::filter::{Danger, EditError, FILE, Filters, LISTS, List, ListName, Lists, Network, Rule, dangerous};
-use crate::host::Observe;
-
-/// The rules and lists of a host.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct State {
-    /// The rules.
-    pub filters: Filters,
-    /// The lists that they name, as far as they are there.
-    pub lists: Lists,
-}
-
-impl State {
-    /// Reads them. A host without the file has no rules.
-    ///
-    /// # Errors
-    /// In words: a file cannot be read, or everything that is wrong with it.
-    pub fn read(host: &dyn Observe, layout: &Layout) -> Result<Self, String> {
-        let text = |path: &Path| -> Result<Option<String>, String> {
-            let bytes = host.read(path).map_err(|error| error.to_string())?;
-            let text = bytes.map(String::from_utf8).transpose();
-            text.map_err(|_| format!("{} is not valid UTF-8; correct it and run this again", path.display()))
-        };
-        let path = filters_file(layout);
-        let filters = Filters::parse(&text(&path)?.unwrap_or_default()).map_err(|errors| told(&path, &errors))?;
-        let mut lists = Lists::default();
-        for (_, name) in filters.lists() {
-            let path = list_file(layout, name);
-            if let Some(text) = text(&path)? {
-                lists.0.insert(name.clone(), List::parse(&text).map_err(|errors| told(&path, &errors))?);
-            }
-        }
-        Ok(Self { filters, lists })
-    }
-}
-
-/// The rules: `/usr/local/etc/gts-bootstrap/filters.conf`.
-#[must_use]
-pub fn filters_file(layout: &Layout) -> PathBuf {
-    layout.records.join(FILE)
-}
-
-/// A list: `/usr/local/etc/gts-bootstrap/filters/NAME.list`.
-#[must_use]
-pub fn list_file(layout: &Layout, name: &ListName) -> PathBuf {
-    layout.records.join(LISTS).join(name.file())
-}
+use crate::filter::{Danger, EditError, List, ListName, Network, Rule, dangerous};
+use crate::parts::filter::{State, filters_file, list_file, told};
 
 /// What a change comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,17 +115,6 @@ fn imported(file: &Path, name: Option<&ListName>, forced: bool) -> Result<(ListN
         .map_err(|_| format!("{} is not text. Unpack it if it is packed, and run this again", file.display()))?;
     let list = List::import(&text, forced).map_err(|errors| told(file, &errors))?;
     Ok((name, list))
-}
-
-/// The mistakes of a file, the first of them if there are very many.
-fn told(file: &Path, errors: &[impl std::fmt::Display]) -> String {
-    const MOST: usize = 50;
-    let mut lines: Vec<String> = errors.iter().take(MOST).map(|error| format!("{}: {error}", file.display())).collect();
-    if errors.len() > MOST {
-        lines.push(format!("{}: and {} more mistakes", file.display(), errors.len() - MOST));
-    }
-    lines.push("Nothing was taken from it".to_owned());
-    lines.join("\n")
 }
 
 #[cfg(test)]

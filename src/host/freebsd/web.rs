@@ -21,7 +21,15 @@ const USER_AGENT: &str = concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"));
 const BODY_LIMIT: u64 = 1024 * 1024;
 
 /// Sends one GET request and does not follow where a redirect points.
+///
+/// In a thread of its own: the blocking client panics where an asynchronous runtime is at work, and an ACME order, which
+/// is one, asks the front whether it answers the challenge.
 pub(super) fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
+    let asked = std::thread::scope(|scope| scope.spawn(|| send(request)).join());
+    asked.unwrap_or_else(|_| Err(WebFailure::Other("the request ended in a panic".into())))
+}
+
+fn send(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     // An error means that a provider has been installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = client(request)?;

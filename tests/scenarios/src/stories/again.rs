@@ -59,6 +59,8 @@ pub(super) fn reinstall_keeps_the_data(bench: &Bench) -> Result<(), String> {
     }
     bench.install(ANSWERS)?.exits(0)?;
     ensure(bench.text("/var/db/gotosocial/sqlite.db")? == database, "the database is another one")?;
+    bench.run(&["certificate", "status"])?.exits(0)?.says("GoToSocial itself")?;
+    bench.run(&["certificate", "renew", "--yes"])?.exits(0)?.says("renews its certificate itself")?;
     ensure(bench.text(CERTIFICATE)? == certificate, "the certificate is another one")
 }
 

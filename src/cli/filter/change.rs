@@ -1,0 +1,81 @@
+//! A change of the filters: planned, tested by the front, applied with a reload, and taken back if anything fails.
+
+use super::{Change, Edited, edit};
+use crate::change::Plan;
+use crate::cli::Global;
+use crate::cli::exit::Exit;
+use crate::cli::open::Opened;
+use crate::cli::report::{Report, wrap};
+use crate::cli::screen::{Screen, Tone};
+use crate::cli::transaction::{Stop, Transaction, With};
+use crate::deployment::Layout;
+use crate::parts::filter::{self, State};
+use crate::parts::front;
+
+/// Runs a change.
+#[must_use]
+pub(super) fn run(global: &Global, change: &Change, screen: &Screen) -> Exit {
+    let command = match change {
+        Change::Deny(_) => "filter deny",
+        Change::Allow(_) => "filter allow",
+        Change::DenyAgent { .. } => "filter deny-agent",
+        Change::Protect { .. } => "filter protect",
+        Change::Rate { .. } => "filter rate",
+        Change::Remove { .. } => "filter remove",
+        Change::Import { .. } => "filter import",
+    };
+    let mut report = Report::new(command);
+    let terms = change.terms();
+    let screen = &if terms.yes { screen.clone() } else { screen.not_quiet() };
+    match apply(command, global, change, screen, &mut report) {
+        Ok(exit) => report.finish(screen, exit),
+        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+    }
+}
+
+fn apply(
+    command: &'static str,
+    global: &Global,
+    change: &Change,
+    screen: &Screen,
+    report: &mut Report,
+) -> Result<Exit, Stop> {
+    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let host = opened.host();
+    if host.system()?.euid != 0 {
+        return Err(Stop::failed("only root can change the filters; run it as root"));
+    }
+    let (layout, terms) = (Layout::default(), change.terms());
+    let transaction = Transaction { command, host, screen, yes: terms.yes, plan_only: terms.plan };
+    transaction.settle()?;
+    let make = || -> Result<(Edited, Plan), Stop> {
+        let usage = |why: String| Stop::new(Exit::Usage, why);
+        let state = State::read(host.observe(), &layout).map_err(usage)?;
+        let edited = edit(&state, change, &layout).map_err(usage)?;
+        let front = front::present(host.observe())?;
+        let plan = filter::plan(host.observe(), &layout, &edited.files, &edited.state, front).map_err(Stop::failed)?;
+        Ok((edited, plan))
+    };
+    let (edited, plan) = make()?;
+    for danger in &edited.dangers {
+        screen.attention(&wrap(&format!("{} {danger}", screen.paint(Tone::Caution, "warning:")), 2));
+    }
+    transaction.show(&plan, "Plan: filters", "Nothing to change: the rules are so already.", report);
+    if terms.plan {
+        report.changed = !plan.is_empty();
+        screen.line("This is the plan; nothing was changed.");
+        return Ok(Exit::Done);
+    }
+    if !plan.is_empty() {
+        transaction.consent(&plan, &explanation())?;
+        transaction.apply(&plan, || Ok(make()?.1), With::default(), report)?;
+    }
+    edited.said.iter().for_each(|line| screen.line(line));
+    Ok(Exit::Done)
+}
+
+fn explanation() -> [String; 1] {
+    ["The rules are kept in one file, whichever web server stands in front. What that is told of them is tested by itself \
+      before it reads it anew, without dropping a connection; if anything fails, the old rules are put back."
+        .to_owned()]
+}

@@ -1,0 +1,263 @@
+//! Answers good and bad, and what is said of them.
+
+use super::super::answer_error::Place;
+use super::super::{ConfigError, ConfigValue, DatabaseAddressError, HostNameError};
+use super::*;
+use AnswerProblem as P;
+
+const GOOD: &str = "host = \"social.example.org\"\ntls.email = \"admin@example.org\"\n";
+
+fn read(text: &str) -> Result<Deployment, Vec<AnswerError>> {
+    Answers::parse(text, "deployment.toml").unwrap().deployment(&Secrets::default())
+}
+
+/// The one mistake in good answers with `more` behind them: line (from the third on), key and problem.
+fn mistake(more: &str) -> (usize, String, AnswerProblem) {
+    let mut errors = read(&format!("{GOOD}{more}")).unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let error = errors.remove(0);
+    let Place::Line { line, .. } = error.place else { panic!("{error}") };
+    (line, error.key, error.problem)
+}
+
+fn problem(more: &str) -> AnswerProblem {
+    mistake(more).2
+}
+
+#[test]
+fn the_least_answers_give_the_defaults() {
+    let deployment = read(GOOD).unwrap();
+    assert_eq!(deployment.host.as_str(), "social.example.org");
+    assert_eq!(deployment.exposure.mode, Mode::Direct);
+    assert_eq!(deployment.database, Database::Sqlite);
+    assert_eq!((deployment.admin, deployment.account_domain), (None, None));
+    assert_eq!(deployment.release, ReleaseWish::default());
+    assert_eq!(deployment.config, Passthrough::default());
+    let proxied = read("host = \"a.example\"\n[exposure]\nmode = \"httpd\"\n").unwrap();
+    assert_eq!((proxied.exposure.mode, proxied.tls.email), (Mode::Httpd, None));
+}
+
+#[test]
+fn all_answers_are_taken() {
+    let digest = "ab".repeat(32);
+    let text = format!(
+        "host = \"social.example.org\"\naccount-domain = \"Example.org\"\nexposure = {{ mode = \"nginx\" }}\n\
+         [tls]\nemail = \"admin@example.org\"\n\
+         [database]\ntype = \"postgres\"\naddress = \"db\"\nport = 5433\nuser = \"gts\"\ndatabase = \"social\"\ntls-mode = \"enable\"\n\
+         [admin]\nusername = \"alice\"\nemail = \"alice@example.org\"\n\
+         [release]\nversion = \"v0.20.0-rc1\"\nsha256 = \"{digest}\"\nvariant = \"auto\"\nprereleases = true\n\
+         [config]\nlog-level = \"warn\"\n[config.http-client]\ntimeout = \"5s\"\n"
+    );
+    let secrets = Secrets::parse("db-password = \"x\"", "s").unwrap();
+    let deployment = Answers::parse(&text, "t").unwrap().deployment(&secrets).unwrap();
+    assert_eq!(deployment.account_domain.unwrap().as_str(), "example.org");
+    assert_eq!(deployment.exposure.mode, Mode::Nginx);
+    assert_eq!(deployment.tls.email.unwrap().as_str(), "admin@example.org");
+    assert_eq!(
+        deployment.database,
+        Database::Postgres {
+            address: "db".parse().unwrap(),
+            port: "5433".parse().unwrap(),
+            user: "gts".into(),
+            database: "social".into(),
+            password: secrets.get("db-password").cloned(),
+            tls_mode: TlsMode::Enable,
+        }
+    );
+    let admin = deployment.admin.unwrap();
+    assert_eq!((admin.username.as_str(), admin.email.as_str()), ("alice", "alice@example.org"));
+    assert_eq!(
+        deployment.release,
+        ReleaseWish {
+            version: "0.20.0-rc1".parse().unwrap(),
+            sha256: Some(digest.parse().unwrap()),
+            variant: Variant::Auto,
+            prereleases: true
+        }
+    );
+    assert_eq!(deployment.config.get("http-client-timeout"), Some(&ConfigValue::Text("5s".into())));
+}
+
+#[test]
+fn postgres_has_defaults() {
+    let deployment = read(&format!("{GOOD}database.type = \"postgres\"")).unwrap();
+    let Database::Postgres { address, port, user, database, password, tls_mode } = deployment.database else {
+        panic!()
+    };
+    assert_eq!((address.as_str(), port.get(), tls_mode, password), ("127.0.0.1", 5432, TlsMode::Disable, None));
+    assert_eq!((user.as_str(), database.as_str()), ("gotosocial", "gotosocial"));
+}
+
+#[test]
+fn missing_answers_say_how_to_add_them() {
+    let shown = |text: &str| read(text).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        shown("[admin]\n"),
+        [
+            "deployment.toml: host: this answer is missing. Add this line at the top: host = \"social.example.org\"",
+            "deployment.toml: tls.email: this answer is missing, and Let's Encrypt asks for it in direct mode. Add this line under [tls]: email = \"admin@example.org\"",
+            "deployment.toml:1: admin.username: this answer is missing, and there is a section [admin]. Add this line under [admin]: username = \"alice\"",
+            "deployment.toml:1: admin.email: this answer is missing, and there is a section [admin]. Add this line under [admin]: email = \"alice@example.org\"",
+        ]
+    );
+    let nothing = Answers::empty().deployment(&Secrets::default()).unwrap_err();
+    assert_eq!(nothing.len(), 2);
+    assert!(nothing[0].to_string().starts_with("the answers: host: this answer is missing"));
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    assert_eq!(
+        mistake("acount-domain = \"x\"\n"),
+        (
+            3,
+            "acount-domain".into(),
+            P::UnknownKey {
+                nearest: Some("account-domain"),
+                known: "host, account-domain, exposure, tls, database, admin, release, config".into()
+            }
+        )
+    );
+    let (line, key, _) = mistake("\n[release]\nvarient = \"auto\"\n");
+    assert_eq!((line, key.as_str()), (5, "release.varient"));
+    assert!(matches!(mistake("[colours]\nsky = \"blue\"").2, P::UnknownKey { nearest: None, .. }));
+}
+
+#[test]
+fn wrong_types() {
+    for (more, key, found) in [
+        ("account-domain = 5", "account-domain", "a whole number"),
+        ("exposure.mode = true", "exposure.mode", "true or false"),
+        ("release.version = 0.19", "release.version", "a number with a decimal point"),
+        ("release.prereleases = \"yes\"", "release.prereleases", "a text"),
+        ("database = {type = \"postgres\", port = \"5432\"}", "database.port", "a text"),
+        ("database = {type = \"postgres\", user = [1]}", "database.user", "a list"),
+        ("release = \"latest\"", "release", "a text"),
+        ("[[release]]\nversion = \"latest\"", "release", "a list of sections"),
+        ("config = 2026-01-01", "config", "a date or time"),
+        ("release.version = {}", "release.version", "a section"),
+    ] {
+        let (line, path, problem) = mistake(more);
+        assert_eq!((line, path.as_str()), (3, key));
+        assert!(matches!(problem, P::WrongType { found: f, .. } if f == found), "{more}: {problem}");
+    }
+    assert_eq!(
+        problem("release.version = 0.19").to_string(),
+        "this is a number with a decimal point, but must be a text in quotes. Write it like: version = \"0.19.2\""
+    );
+}
+
+#[test]
+fn words_that_are_not_known() {
+    assert_eq!(
+        problem("exposure.mode = \"ngnix\""),
+        P::NotOneOf { found: "ngnix".into(), nearest: Some("nginx"), allowed: "direct, nginx, httpd".into() }
+    );
+    assert_eq!(
+        problem("database.type = \"mysql\"").to_string(),
+        "\"mysql\" is not known here. Allowed are: sqlite, postgres"
+    );
+    // Its details are no mistakes on top.
+    let detailed = "database = {type = \"mysql\", port = 3306}";
+    assert!(matches!(problem(detailed), P::NotOneOf { .. }));
+    for more in ["database = {type = \"postgres\", tls-mode = \"on\"}", "release.variant = \"x\""] {
+        assert!(matches!(problem(more), P::NotOneOf { .. }));
+    }
+}
+
+#[test]
+fn values_wrong_in_themselves() {
+    assert!(matches!(problem("account-domain = \"https://example.org\""), P::HostName(HostNameError::Url { .. })));
+    assert!(matches!(problem("[admin]\nusername = \"a\"\nemail = \"x\""), P::EmailAddress(_)));
+    assert!(matches!(problem("[admin]\nusername = \"A\"\nemail = \"x@y.example\""), P::UserName(_)));
+    assert!(matches!(problem("release.version = \"0.19\""), P::Version(_)));
+    assert!(matches!(problem("release = {version = \"0.19.2\", sha256 = \"ab\"}"), P::Digest(_)));
+    let postgres = |more: &str| problem(&format!("[database]\ntype = \"postgres\"\n{more}"));
+    assert!(matches!(postgres("port = 65536"), P::PortNumber(_)));
+    assert_eq!(postgres("address = \"a:1\""), P::DatabaseAddress(DatabaseAddressError { text: "a:1".into() }));
+    for name in ["", " ", "a\\nb"] {
+        assert!(matches!(postgres(&format!("user = \"{name}\"")), P::NotPlain { .. }));
+    }
+}
+
+#[test]
+fn answers_that_do_not_fit_each_other() {
+    assert_eq!(
+        problem("account-domain = \"other.test\""),
+        P::AccountDomain { account_domain: "other.test".parse().unwrap(), host: "social.example.org".parse().unwrap() }
+    );
+    let digest = "ab".repeat(32);
+    assert_eq!(problem(&format!("release.sha256 = \"{digest}\"")), P::DigestOfLatest);
+    assert_eq!(problem(&format!("release = {{version = \"latest\", sha256 = \"{digest}\"}}")), P::DigestOfLatest);
+    assert_eq!(problem("database.address = \"127.0.0.1\""), P::OnlyForPostgres);
+    assert_eq!(problem("database = {type = \"sqlite\", port = 5432}"), P::OnlyForPostgres);
+}
+
+#[test]
+fn certificates_of_the_administrators_belong_behind_a_proxy() {
+    let proxied = |more: &str| read(&format!("host = \"a.example\"\nexposure.mode = \"nginx\"\n[tls]\n{more}"));
+    let tls = proxied(
+        "certificate = \"/etc/a.pem\"\nkey = \"/etc/a.key\"\nhsts = true\nacme-directory = \"https://ca.example/dir\"",
+    )
+    .unwrap()
+    .tls;
+    let files = TlsFiles { certificate: "/etc/a.pem".into(), key: "/etc/a.key".into() };
+    assert_eq!((tls.files, tls.hsts), (Some(files), true));
+    assert_eq!(tls.acme_directory.unwrap().as_str(), "https://ca.example/dir");
+    assert_eq!(proxied("").unwrap().tls, Tls::default());
+
+    let refusal = |more: &str| {
+        let mut errors = proxied(more).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        errors.remove(0)
+    };
+    for (alone, missing) in [("certificate", "tls.key"), ("key", "tls.certificate")] {
+        let error = refusal(&format!("{alone} = \"/etc/a\""));
+        assert_eq!(error.key, missing);
+        assert!(matches!(error.problem, P::Missing { section: Some("tls"), .. }), "{error}");
+    }
+    for path in ["a.pem", "/etc/../a.pem", "/etc/a\\\".pem", "/etc/$host.pem"] {
+        let error = refusal(&format!("certificate = \"{path}\"\nkey = \"/etc/a.key\""));
+        assert!(matches!(error.problem, P::NotAPath { .. }), "{path}: {error}");
+    }
+    assert!(matches!(refusal("acme-directory = \"http://ca.example\"").problem, P::AcmeDirectory(_)));
+    assert!(matches!(refusal("hsts = \"yes\"").problem, P::WrongType { .. }));
+    for answer in ["certificate = \"/a\"", "key = \"/a\"", "hsts = false", "acme-directory = \"https://ca.example\""] {
+        assert_eq!(problem(&format!("tls.{answer}")), P::OnlyBehindProxy);
+    }
+}
+
+#[test]
+fn config_has_lines() {
+    let (line, key, problem) = mistake("[config]\n\n[config.http-client]\ntimeout = 30\n");
+    assert_eq!((line, key.as_str()), (6, "config.http-client.timeout"));
+    assert!(matches!(problem, P::Config(ConfigError::WrongKind { .. })));
+    assert!(matches!(
+        mistake("config.bind-address = \"127.0.0.1\"").2,
+        P::Config(ConfigError::LoopbackInDirectMode { .. })
+    ));
+}
+
+#[test]
+fn mistakes_come_in_the_order_of_the_file() {
+    let mut answers = Answers::parse(
+        "hots = \"x\"\n[tls]\nemail = \"x\"\n[database]\ntype = \"oracle\"\n[config]\nport = 1\n[exposure]\nmode = \"x\"\n",
+        "deployment.toml",
+    )
+    .unwrap();
+    answers.set("release.version=newest").unwrap();
+    let errors = answers.deployment(&Secrets::default()).unwrap_err();
+    let shown: Vec<String> = errors.iter().map(|error| format!("{} {}", error.place, error.key)).collect();
+    assert_eq!(
+        shown,
+        [
+            "deployment.toml host",
+            "deployment.toml:1 hots",
+            "deployment.toml:3 tls.email",
+            "deployment.toml:5 database.type",
+            "deployment.toml:7 config.port",
+            "deployment.toml:9 exposure.mode",
+            "--set release.version",
+        ]
+    );
+}
