@@ -179,6 +179,7 @@ pub const STORIES: &[Story] = &[
     story("sites-of-others-go-on", NGINX, front::sites_of_others_go_on),
     story("foreign-rules-outlive-a-switch", NGINX, front::foreign_rules),
     story("certificates-are-told-and-renewed", NGINX, front::certificates),
+    story("filters-follow-the-front", BOTH_FRONTS, front::filters_follow),
     Story { name: BEFORE_REBOOT, stays: true, needs: Needs::Nothing, told: boot::before },
 ];
 
