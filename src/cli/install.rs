@@ -234,7 +234,7 @@ fn on_trial(
             return Err(why);
         }
         if host.now() >= until {
-            return Err(format!("not all was well after {} s:\n{}\n", patience.as_secs(), failed.join("\n")));
+            return Err(format!("not all was well after {} s:\n{}", patience.as_secs(), failed.join("\n")));
         }
         host.sleep(Duration::from_secs(2));
     }

@@ -41,6 +41,34 @@ pub const MODULE: &str = "mac_portacl";
 pub const ANSWERS: &str =
     "host = \"social.example.org\"\n\n[tls]\nemail = \"admin@example.org\"\n\n[release]\nversion = \"0.19.2\"\n";
 
+/// A web server that can stand in front.
+#[derive(Debug)]
+pub struct WebServer {
+    /// What it is called on the command line and in the answers.
+    pub name: &'static str,
+    /// Its package, and its script in rc.d.
+    pub service: &'static str,
+    /// What sockstat(1) calls it.
+    pub command: &'static str,
+    /// Our site in its configuration.
+    pub site: &'static str,
+}
+
+/// nginx.
+pub const NGINX: WebServer = WebServer {
+    name: "nginx",
+    service: "nginx",
+    command: "nginx",
+    site: "/usr/local/etc/nginx/gts-bootstrap/gotosocial.conf",
+};
+/// Apache httpd.
+pub const HTTPD: WebServer = WebServer {
+    name: "httpd",
+    service: "apache24",
+    command: "httpd",
+    site: "/usr/local/etc/apache24/Includes/zz-gts-bootstrap.conf",
+};
+
 /// What the stories work with.
 #[derive(Debug)]
 pub struct Bench {

@@ -8,35 +8,63 @@ use std::path::Path;
 use gts_bootstrap::host::{Entry, Host, HostError, Owner, ServiceAction, ServiceState};
 use serde_json::{Value, json};
 
-use super::bench::{Bench, MODULE, OWN_FOLDER, RESERVED_HIGH, RULES, SERVICE, USER, remove};
+use super::bench::{Bench, HTTPD, MODULE, NGINX, OWN_FOLDER, RESERVED_HIGH, RULES, SERVICE, USER, remove};
 use super::snapshot::Snapshot;
 use super::trouble::{Trouble, trouble};
 
 /// Files of the system that the program or a story edits.
-const EDITED: [&str; 5] =
-    ["/boot/loader.conf", "/boot/loader.conf.local", "/etc/rc.conf", "/etc/sysctl.conf", "/etc/sysctl.conf.local"];
+const EDITED: [&str; 7] = [
+    "/boot/loader.conf",
+    "/boot/loader.conf.local",
+    "/etc/rc.conf",
+    "/etc/sysctl.conf",
+    "/etc/sysctl.conf.local",
+    "/usr/local/etc/apache24/httpd.conf",
+    "/usr/local/etc/nginx/nginx.conf",
+];
 /// What the program or a story makes.
-const MADE: [&str; 13] = [
+const MADE: [&str; 27] = [
     LOADER_EXTRA,
+    NGINX_SITE,
+    HTTPD_SITE,
     "/usr/local/bin/gotosocial",
+    "/usr/local/etc/apache24/Includes/zz-gts-bootstrap.conf",
+    "/usr/local/etc/apache24/gts-bootstrap",
+    "/usr/local/etc/apache24/gts-bootstrap-candidate.conf",
     "/usr/local/etc/gotosocial",
     "/usr/local/etc/gts-bootstrap",
     "/usr/local/etc/newsyslog.conf.d/gotosocial.conf",
+    "/usr/local/etc/newsyslog.conf.d/gts-bootstrap-front.conf",
+    "/usr/local/etc/nginx/gts-bootstrap",
+    "/usr/local/etc/nginx/gts-bootstrap-candidate.conf",
+    "/usr/local/etc/periodic/daily/510.gts-bootstrap-certificate",
     "/usr/local/etc/rc.d/gotosocial",
     "/usr/local/etc/rc.d/gts_portacl_guard",
     "/usr/local/etc/rc.d/gts_portacl_guard_late",
     "/usr/local/libexec/gotosocial",
+    "/usr/local/www/gts-bootstrap",
     "/var/db/gotosocial",
     "/var/db/gts-bootstrap",
     "/var/log/gotosocial",
+    "/var/log/httpd-gotosocial-access.log",
+    "/var/log/httpd-gotosocial-error.log",
+    "/var/log/nginx/gotosocial-access.log",
+    "/var/log/nginx/gotosocial-error.log",
     "/var/run/gotosocial",
 ];
 /// A file for the loader, which some stories write.
 pub const LOADER_EXTRA: &str = "/boot/loader.conf.d/gts-acceptance.conf";
+/// A site of somebody else's, for nginx, which some stories write.
+pub const NGINX_SITE: &str = "/usr/local/etc/nginx/gts-acceptance.conf";
+/// The same for Apache.
+pub const HTTPD_SITE: &str = "/usr/local/etc/apache24/Includes/gts-acceptance.conf";
 /// Folders of the system that are made where they are missing, innermost first.
-const FOLDERS: [&str; 6] = [
+pub const FOLDERS: [&str; 9] = [
     "/boot/loader.conf.d",
+    "/usr/local/www",
     "/usr/local/etc/newsyslog.conf.d",
+    "/usr/local/etc/periodic/daily",
+    "/usr/local/etc/periodic",
     "/usr/local/etc/rc.d",
     "/usr/local/etc",
     "/usr/local/bin",
@@ -120,8 +148,10 @@ pub fn reset(bench: &Bench) -> Result<(), String> {
             left.push(format!("{what}: {error}"));
         }
     };
-    if host.service(SERVICE).map_err(said)? != ServiceState::Missing {
-        attempt("stop the service", host.service_action(SERVICE, ServiceAction::Stop));
+    for service in [SERVICE, NGINX.service, HTTPD.service] {
+        if host.service(service).map_err(said)? != ServiceState::Missing {
+            attempt(&format!("stop {service}"), host.service_action(service, ServiceAction::Stop));
+        }
     }
     // Closed first, and only then the rules out.
     if let Some(high) = found[RESERVED_HIGH].as_str() {

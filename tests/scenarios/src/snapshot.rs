@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::bench::{Bench, MODULE, OWN_FOLDER, RESERVED_HIGH, RULES, USER};
 
 /// Where the program writes.
-const PLACES: [&str; 14] = [
+const PLACES: [&str; 15] = [
     "/boot/loader.conf",
     "/boot/loader.conf.d",
     "/boot/loader.conf.local",
@@ -21,6 +21,7 @@ const PLACES: [&str; 14] = [
     "/usr/local/bin",
     "/usr/local/etc",
     "/usr/local/libexec",
+    "/usr/local/www/gts-bootstrap",
     "/var/db/gotosocial",
     "/var/db/gts-bootstrap",
 ];
@@ -69,6 +70,12 @@ impl Snapshot {
     /// Without what stands below a folder.
     pub fn without(mut self, folder: &str) -> Self {
         self.files.retain(|path, _| !path.starts_with(folder));
+        self
+    }
+
+    /// Without these folders themselves; what is in them stays.
+    pub fn without_folders(mut self, folders: &[&str]) -> Self {
+        self.files.retain(|path, _| !folders.iter().any(|folder| path == Path::new(folder)));
         self
     }
 
@@ -173,7 +180,10 @@ mod tests {
         let files = paths.map(|path| (PathBuf::from(path), spot.clone())).into();
         let system = Snapshot { files, kernel: Vec::new() }.system();
         assert_eq!(system.files.keys().collect::<Vec<_>>(), [Path::new(paths[1]), Path::new(paths[2])]);
-        assert_eq!(system.without_data().files.keys().collect::<Vec<_>>(), [Path::new(paths[1])]);
+        let system = system.without_data();
+        assert_eq!(system.files.keys().collect::<Vec<_>>(), [Path::new(paths[1])]);
+        assert_eq!(system.clone().without_folders(&["/etc"]), system);
+        assert!(system.without_folders(&[paths[1]]).files.is_empty());
     }
 
     #[test]

@@ -29,6 +29,7 @@ fn told(output: &Output, status: i32, words: &[&str]) {
 #[test]
 fn every_story_that_a_rehearsal_can_tell_is_told_and_leaves_nothing() {
     let machine = Machine::fresh();
+    machine.with_web_servers();
     let skipped = [
         "skipped port-80-taken-is-refused: it needs a real machine",
         "skipped portacl-rc-owns-the-rules: the package portacl-rc is not installed",

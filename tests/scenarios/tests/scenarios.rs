@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode};
 
-use gts_bootstrap::host::rehearsal::{Model, Rehearsal};
+use gts_bootstrap::host::rehearsal::Model;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use machine::Machine;
 
@@ -35,9 +35,9 @@ fn tell(name: &str) -> Result<Completion, Failed> {
     }
 }
 
-/// Installs the packages in the model, as far as the program looks at them.
+/// Installs the packages; portacl-rc as far as the program looks at it.
 fn furnish(machine: &Machine) {
-    drop(Rehearsal::open(machine.root()).unwrap());
+    machine.with_web_servers();
     let state = machine.root().join(".rehearsal/state.json");
     let mut model: Model = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
     model.packages.insert("portacl-rc".into(), "0.9.0".into());

@@ -17,10 +17,10 @@ const JOURNAL: &str = "/var/db/gts-bootstrap/journal";
 /// After how many changes a run is killed. An installation has some forty.
 const STOPS: [usize; 6] = [1, 5, 10, 20, 30, 35];
 /// How often that is tried: a run may be at its end before it is hit.
-const TRIES: u32 = 10;
+pub(super) const TRIES: u32 = 10;
 /// For a command whose parent was killed.
 const ORPHAN: Duration = Duration::from_secs(5);
-/// For one installation.
+/// For one run.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How many changes of the run that is going on are done; none if there is no such run.
@@ -29,12 +29,15 @@ fn done(journal: &Path) -> usize {
     String::from_utf8_lossy(&text).lines().filter(|line| line.starts_with("{\"done\"")).count()
 }
 
-/// Starts an installation and kills it as soon as that many changes are done; how many were, or `None` if it had ended by
-/// then.
 fn install_and_kill(bench: &Bench, stop: usize) -> Result<Option<usize>, String> {
     let (file, mirror) = (bench.answers(ANSWERS)?, bench.mirror.display().to_string());
+    run_and_kill(bench, &["install", "--yes", "--answers", &file, "--mirror", &mirror], stop)
+}
+
+/// Starts a command and kills it as soon as that many changes are done; how many were, or `None` if it had ended by then.
+pub(super) fn run_and_kill(bench: &Bench, arguments: &[&str], stop: usize) -> Result<Option<usize>, String> {
     let journal = bench.local(JOURNAL)?;
-    let mut command = bench.command(&["install", "--yes", "--answers", &file, "--mirror", &mirror])?;
+    let mut command = bench.command(arguments)?;
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = child.map_err(|error| format!("the program cannot be run: {error}"))?;
     let watched = watch(&journal, &mut child, stop);
@@ -57,7 +60,7 @@ fn watch(journal: &Path, child: &mut Child, stop: usize) -> Result<(), String> {
         if child.try_wait().map_err(|error| error.to_string())?.is_some() {
             return Ok(());
         }
-        ensure(began.elapsed() < PATIENCE, "the installation takes too long")?;
+        ensure(began.elapsed() < PATIENCE, "the command takes too long")?;
         thread::sleep(Duration::from_micros(200));
     }
     Ok(())

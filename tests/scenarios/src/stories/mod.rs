@@ -6,6 +6,7 @@ mod boot;
 mod command_line;
 mod config;
 mod crash;
+mod front;
 mod install;
 mod port_access;
 mod portacl;
@@ -43,8 +44,8 @@ enum Needs {
     Nothing,
     /// Real processes and sockets, which a rehearsal has not.
     RealMachine,
-    /// A package.
-    Package(&'static str),
+    /// Packages.
+    Packages(&'static [&'static str]),
 }
 
 /// A story.
@@ -72,15 +73,25 @@ impl Story {
     }
 
     fn missing(&self, bench: &Bench) -> Result<Option<String>, String> {
-        Ok(match self.needs {
-            Needs::RealMachine if bench.is_rehearsal() => Some("it needs a real machine".to_owned()),
-            Needs::Package(name) if bench.host()?.package(name).map_err(|error| error.to_string())?.is_none() => {
-                Some(format!("the package {name} is not installed"))
+        match self.needs {
+            Needs::RealMachine if bench.is_rehearsal() => return Ok(Some("it needs a real machine".to_owned())),
+            Needs::Packages(names) => {
+                for name in names {
+                    if bench.host()?.package(name).map_err(said)?.is_none() {
+                        return Ok(Some(format!("the package {name} is not installed")));
+                    }
+                }
             }
-            _ => None,
-        })
+            Needs::Nothing | Needs::RealMachine => {}
+        }
+        Ok(None)
     }
 }
+
+const PORTACL_RC: Needs = Needs::Packages(&["portacl-rc"]);
+const NGINX: Needs = Needs::Packages(&["nginx"]);
+const HTTPD: Needs = Needs::Packages(&["apache24"]);
+const BOTH_FRONTS: Needs = Needs::Packages(&["nginx", "apache24"]);
 
 const fn story(name: &'static str, needs: Needs, told: fn(&Bench) -> Result<(), String>) -> Story {
     Story { name, stays: false, needs, told }
@@ -123,7 +134,6 @@ pub const STORIES: &[Story] = &[
     story("another-uid-is-respected", Needs::Nothing, refusals::another_uid_is_respected),
     story("port-80-taken-is-refused", Needs::RealMachine, refusals::port_taken),
     story("foreign-file-is-refused", Needs::Nothing, refusals::foreign_file),
-    story("front-is-refused", Needs::Nothing, refusals::front_is_refused),
     story("bad-archives-leave-nothing", Needs::Nothing, release::bad_archives_leave_nothing),
     story("pinned-digest-must-agree", Needs::Nothing, release::pinned_digest_must_agree),
     story("release-that-changed-upstream-is-refused", Needs::Nothing, release::changed_upstream),
@@ -136,12 +146,8 @@ pub const STORIES: &[Story] = &[
     story("full-or-broken-list-is-refused", Needs::Nothing, port_access::full_or_broken_list_is_refused),
     story("open-ports-are-told-and-closed", Needs::Nothing, port_access::open_ports_are_told),
     story("boot-guard-closes-the-ports", Needs::Nothing, port_access::guard_closes_the_ports),
-    story("portacl-rc-owns-the-rules", Needs::Package("portacl-rc"), port_access::portacl_rc_owns_the_rules),
-    story(
-        "portacl-rc-alone-sets-the-rules",
-        Needs::Package("portacl-rc"),
-        port_access::portacl_rc_alone_sets_the_rules,
-    ),
+    story("portacl-rc-owns-the-rules", PORTACL_RC, port_access::portacl_rc_owns_the_rules),
+    story("portacl-rc-alone-sets-the-rules", PORTACL_RC, port_access::portacl_rc_alone_sets_the_rules),
     story("rules-can-be-read", Needs::Nothing, portacl::rules_can_be_read),
     story("what-a-boot-changes-is-signed", Needs::Nothing, portacl::what_a_boot_changes_is_signed),
     story("shown-and-applied-is-the-same", Needs::Nothing, portacl::shown_and_applied_is_the_same),
@@ -151,7 +157,7 @@ pub const STORIES: &[Story] = &[
     story("rules-that-make-no-sense-are-refused", Needs::Nothing, portacl::what_makes_no_sense_is_refused),
     story("rules-are-applied-from-a-file", Needs::Nothing, portacl::rules_are_applied_from_a_file),
     story("what-is-wrong-with-rules-is-found", Needs::Nothing, portacl::what_is_wrong_is_found),
-    story("portacl-rc-is-granted-through", Needs::Package("portacl-rc"), portacl::owned_by_portacl_rc),
+    story("portacl-rc-is-granted-through", PORTACL_RC, portacl::owned_by_portacl_rc),
     story("stopped-service-is-started-again", Needs::Nothing, service::stopped_is_started_again),
     story("only-what-it-reads-restarts-the-service", Needs::Nothing, service::only_what_it_reads_restarts_it),
     story("clean-stop", Needs::Nothing, service::clean_stop),
@@ -160,6 +166,19 @@ pub const STORIES: &[Story] = &[
     story("killed-service-comes-back", Needs::RealMachine, service::killed_service),
     story("no-certificate-is-told", Needs::Nothing, service::no_certificate),
     story("log-rotation", Needs::RealMachine, service::log_rotation),
+    story("what-cannot-stand-in-front-is-refused", Needs::Nothing, front::what_cannot_is_refused),
+    story("to-nginx-and-back", NGINX, front::to_nginx_and_back),
+    story("to-httpd-and-back", HTTPD, front::to_httpd_and_back),
+    story("from-front-to-front-and-back", BOTH_FRONTS, front::from_front_to_front),
+    story("a-switch-is-planned-first", NGINX, front::planned_first),
+    story("a-switch-on-trial-is-taken-back", NGINX, front::on_trial),
+    story("a-switch-killed-at-a-change", NGINX, front::killed_at_a_change),
+    story("installed-behind-a-front-at-once", NGINX, front::installed_behind_a_front),
+    story("a-site-with-our-name-is-refused", BOTH_FRONTS, front::site_with_our_name),
+    story("a-broken-web-server-is-left-alone", NGINX, front::broken_web_server),
+    story("sites-of-others-go-on", NGINX, front::sites_of_others_go_on),
+    story("foreign-rules-outlive-a-switch", NGINX, front::foreign_rules),
+    story("certificates-are-told-and-renewed", NGINX, front::certificates),
     Story { name: BEFORE_REBOOT, stays: true, needs: Needs::Nothing, told: boot::before },
 ];
 

@@ -92,8 +92,3 @@ pub(super) fn foreign_file(bench: &Bench) -> Result<(), String> {
     }
     Ok(())
 }
-
-pub(super) fn front_is_refused(bench: &Bench) -> Result<(), String> {
-    let answers = format!("{ANSWERS}\n[exposure]\nmode = \"nginx\"\n");
-    refused(bench, &answers, &["nginx", "mode = \"direct\""])
-}

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use gts_bootstrap::host::Host;
+use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::rehearsal::stand_in_release::stand_in_archive;
 use gts_bootstrap::release::{Arch, Sha256Digest, Variant, asset_name};
 use tempfile::TempDir;
@@ -31,6 +33,12 @@ impl Machine {
             fs::write(place.join(name), archive).unwrap();
         }
         Self { folder }
+    }
+
+    /// Installs the packages of both web servers.
+    pub fn with_web_servers(&self) {
+        let host = Rehearsal::open(self.root()).unwrap();
+        ["nginx", "apache24"].into_iter().for_each(|name| host.install_package(name).unwrap());
     }
 
     /// The root of the machine.
