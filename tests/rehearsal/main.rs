@@ -17,3 +17,4 @@ mod reproducible;
 mod screens;
 mod service;
 mod switch;
+mod switch_others;
