@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::{Change, journal};
 use crate::deployment::PortNumber;
 use crate::front::{ConfigFiles, Front, Wanted, httpd_conf, nginx_conf};
 use crate::host::{Entry, FrontProgram, Host, HostError, Observe, Owner, ServiceAction};
@@ -85,6 +86,22 @@ pub fn edited(host: &dyn Observe, program: FrontProgram, present: bool) -> Resul
         }
         (FrontProgram::Httpd, false) => Ok(httpd_conf::without_include(&text)),
     }
+}
+
+/// Whether a web server has started, or read its configuration again, since a run last changed that.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn has_read(host: &dyn Observe, program: FrontProgram) -> Result<bool, HostError> {
+    let folder = of(program).folder();
+    let newest = journal::newest(host, |change| match change {
+        Change::FrontStart { front, .. }
+        | Change::FrontReload { front, when_undone: false }
+        | Change::FrontInclude { front, .. } => *front == program,
+        Change::File { path, .. } | Change::Removal { path } => path.starts_with(&folder),
+        _ => false,
+    })?;
+    Ok(matches!(newest, None | Some(Change::FrontStart { .. } | Change::FrontReload { .. })))
 }
 
 /// Puts the line in, or takes it out.

@@ -266,20 +266,32 @@ pub fn wrote(host: &dyn Observe, file: &std::path::Path, bytes: &[u8]) -> Result
 /// # Errors
 /// A receipt cannot be read.
 pub fn priors(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Vec<Prior>, HostError> {
+    Ok(stayed(host, is_it)?.into_iter().map(|(_, prior)| prior).collect())
+}
+
+/// The newest recorded change for which `is_it` holds, of those that stayed.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn newest(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Option<Change>, HostError> {
+    Ok(stayed(host, is_it)?.into_iter().next().map(|(change, _)| change))
+}
+
+fn stayed(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Vec<(Change, Prior)>, HostError> {
     let folder = PathBuf::from(store::FOLDER).join("receipts");
-    let mut priors = Vec::new();
+    let mut stayed = Vec::new();
     for name in host.list(&folder)?.iter().rev() {
         let lines = read(host, &folder.join(name))?.unwrap_or_default();
-        priors.extend(lines.iter().rev().filter_map(|line| match line {
+        stayed.extend(lines.iter().rev().filter_map(|line| match line {
             Line::Intent { step, change, prior, .. }
                 if is_it(change) && !lines.contains(&Line::Undone { step: *step }) =>
             {
-                Some(prior.clone())
+                Some((change.clone(), prior.clone()))
             }
             _ => None,
         }));
     }
-    Ok(priors)
+    Ok(stayed)
 }
 
 /// The first of [`priors`].

@@ -74,11 +74,21 @@ pub fn site_file(program: FrontProgram) -> PathBuf {
 /// The host could not be read.
 pub fn present(host: &dyn Observe) -> Result<Option<FrontProgram>, HostError> {
     for program in PROGRAMS {
-        if host.entry(&site_file(program))?.is_some() {
+        if is_there(host, program)? {
             return Ok(Some(program));
         }
     }
     Ok(None)
+}
+
+/// Whether a front is there, or was not left to the end: the site may have gone before the web server has read that, the
+/// settings beside it go last.
+fn is_there(host: &dyn Observe, program: FrontProgram) -> Result<bool, HostError> {
+    Ok(host.entry(&site_file(program))?.is_some() || host.entry(&tls_file(program))?.is_some())
+}
+
+fn tls_file(program: FrontProgram) -> PathBuf {
+    changes::of(program).folder().join(crate::front::OWN_FOLDER).join("tls.inc")
 }
 
 /// Plans the front that the deployment wants, and the leaving of any other.
@@ -89,7 +99,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, deployment: &Deployment) -> Res
     let wanted = program(deployment.exposure.mode);
     let mut planned = Planned::default();
     for other in PROGRAMS.into_iter().filter(|program| Some(*program) != wanted) {
-        if host.entry(&site_file(other))?.is_some() {
+        if is_there(host, other)? {
             leave(host, other, &mut planned)?;
         }
         let gone = |planned: &Planned, path: &Path| {
@@ -167,7 +177,9 @@ fn enter(
     }
     let include = changes::edited(host, program, true).ok();
     let included = include.is_some() && host.read(&changes::main_file(program))? == include;
-    let changed = !files.is_empty() || !included || package.is_none();
+    // A run that was cut off may have written what the web server has not read.
+    let unread = running && !changes::has_read(host, program)?;
+    let changed = !files.is_empty() || !included || package.is_none() || unread;
     let reload = |when_undone| step(Action::Reload, Change::FrontReload { front: program, when_undone });
     if changed && running {
         planned.prepare.push(reload(true));
@@ -293,10 +305,9 @@ fn leave(host: &dyn Observe, program: FrontProgram, planned: &mut Planned) -> Re
     let running = host.service(name)?.is_running();
     let variable = format!("{name}_enable");
     // Who has enabled it decides whether it goes on with what else it serves.
-    let before = journal::newest_prior(
-        host,
-        |change| matches!(change, Change::RcVariable { name, value: Some(value) } if *name == variable && value == "YES"),
-    )?;
+    // An earlier way back counts too: what was YES before it, or has been enabled since, is not ours.
+    let before =
+        journal::newest_prior(host, |change| matches!(change, Change::RcVariable { name, .. } if *name == variable))?;
     let ours =
         matches!(&before, Some(prior) if !matches!(prior, Prior::Value { value } if value.eq_ignore_ascii_case("yes")));
     let reload = |when_undone| step(Action::Reload, Change::FrontReload { front: program, when_undone });

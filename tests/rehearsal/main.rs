@@ -18,3 +18,4 @@ mod reproducible;
 mod screens;
 mod service;
 mod switch;
+mod switch_others;

@@ -24,14 +24,14 @@ fn behind_nginx() -> Machine {
 }
 
 /// What differs, logs and pid folders aside.
-fn changed(before: &Machine, after: &Machine) -> Vec<std::path::PathBuf> {
+pub fn changed(before: &Machine, after: &Machine) -> Vec<std::path::PathBuf> {
     differences(&before.system_files(), &after.system_files())
         .into_iter()
         .filter(|path| !["var/log", "var/run"].iter().any(|aside| path.starts_with(aside)))
         .collect()
 }
 
-fn copy(machine: &Machine) -> Machine {
+pub fn copy(machine: &Machine) -> Machine {
     let other = Machine::fresh();
     let status = std::process::Command::new("/bin/sh")
         .args(["-c", "rm -rf \"$2\" && cp -a \"$1\" \"$2\"", "sh"])
@@ -43,7 +43,7 @@ fn copy(machine: &Machine) -> Machine {
 }
 
 /// What is in force in the kernel and who runs, as far as a switch goes.
-fn kernel(machine: &Machine) -> (Option<String>, Option<String>, Vec<String>) {
+pub fn kernel(machine: &Machine) -> (Option<String>, Option<String>, Vec<String>) {
     let model = machine.model();
     let value = |name: &str| model.sysctls.get(name).cloned().filter(|value| !value.is_empty() && value != "1023");
     let services = model.services.keys().cloned().collect();
@@ -55,7 +55,7 @@ fn fault(machine: &Machine, after: u32, takes_effect: bool, lasting: bool) {
 }
 
 /// Runs `command` with a fault at each change in turn, until it meets none; `then` looks at what is left.
-fn at_each_change(
+pub fn at_each_change(
     start: &Machine,
     command: &[&str],
     (takes_effect, lasting): (bool, bool),
