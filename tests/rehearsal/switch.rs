@@ -1,6 +1,6 @@
 //! A web server put in front and taken away again: byte for byte, at a failure or a crash of any change, on trial.
 
-use gts_bootstrap::host::rehearsal::ChangeFault;
+use gts_bootstrap::host::rehearsal::{Authority, ChangeFault};
 
 use super::machine::{ANSWERS, Machine, Outcome, differences};
 
@@ -280,4 +280,37 @@ fn a_host_without_ipv6_gets_a_front_without() {
         machine.run(command).exits(0).says("tcp6 - not tried");
         machine.run(&["check"]).exits(0);
     }
+}
+
+#[test]
+fn an_installation_behind_a_front_orders_its_certificate() {
+    for mode in ["nginx", "httpd"] {
+        let answers = format!("{ANSWERS}\n[exposure]\nmode = \"{mode}\"\n");
+        let machine = Machine::fresh();
+        machine
+            .install(&answers)
+            .exits(0)
+            .says("a placeholder that nobody trusts")
+            .says("may not (EACCES: reserved for root)")
+            .does_not_say("were refused for");
+        machine.run(&["certificate", "status"]).exits(0).says("kept by gts-bootstrap");
+        machine.install(&answers).exits(0).says("Nothing to change");
+        machine.run(TO_DIRECT).exits(0);
+        machine.run(&["certificate", "status"]).exits(0).says("kept by GoToSocial itself");
+
+        // Without a certificate there is no installation.
+        let machine = Machine::with(|model| model.authority = Authority::Unreachable);
+        machine.install(&answers).exits(1).says("cannot be reached").says("taken back");
+        assert!(!machine.exists("/usr/local/etc/gts-bootstrap/tls"), "a placeholder is left");
+        assert!(machine.model().packages.is_empty(), "a package is left");
+    }
+}
+
+#[test]
+fn what_direct_mode_has_no_use_for_is_named() {
+    let machine = Machine::fresh();
+    let tls = "[tls]\nhsts = true\n";
+    machine.install(&format!("{}\n[exposure]\nmode = \"nginx\"\n", ANSWERS.replace("[tls]\n", tls))).exits(0);
+    machine.run(TO_DIRECT).exits(2).says("tls.hsts").says("only behind a web server");
+    machine.run(&["check"]).exits(0);
 }
