@@ -63,6 +63,9 @@ pub struct Aftermath {
     pub stays: Vec<String>,
 }
 
+/// A look at the running system, which may take a while and is given [`Executor::stop`] to ask meanwhile.
+pub type Trial<'a> = &'a dyn Fn(&dyn Fn() -> Option<String>) -> Result<(), String>;
+
 /// Applies plans to a host.
 pub struct Executor<'a> {
     /// The host.
@@ -74,7 +77,7 @@ pub struct Executor<'a> {
     /// Asked between changes whether to stop, with the reason: everything is then taken back.
     pub stop: &'a dyn Fn() -> Option<String>,
     /// Asked after the last change whether all is well: if it is not, everything is taken back.
-    pub trial: Option<&'a dyn Fn() -> Result<(), String>>,
+    pub trial: Option<Trial<'a>>,
 }
 
 impl Executor<'_> {
@@ -103,7 +106,7 @@ impl Executor<'_> {
             }
         }
         if let Some(trial) = self.trial
-            && let Err(cause) = trial()
+            && let Err(cause) = trial(self.stop)
         {
             let what = Failed { part: "trial", change: "the checks on the running system".to_owned(), stands: false };
             return Err(self.take_back(journal, what, cause, &begun));
@@ -160,7 +163,8 @@ impl Executor<'_> {
             if let Err(error) = journal.write(&Line::Undoing { reason: cause.clone() }) {
                 aftermath.left.push(format!("journal: {error}"));
             }
-            for (number, step, prior) in begun.iter().rev() {
+            let changes: Vec<&Change> = begun.iter().map(|(_, step, _)| &step.change).collect();
+            for (number, step, prior) in undo::order(&changes).into_iter().filter_map(|place| begun.get(place)) {
                 self.reporter.undoing(step);
                 match undo::undo(self.host, &step.change, prior) {
                     Ok(stays) => aftermath.stays.extend(stays),

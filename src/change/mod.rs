@@ -29,7 +29,7 @@ use crate::release::LockedRelease;
 
 pub use after_plan::AfterPlan;
 pub use certificate::{CertificateChange, ShownBy};
-pub use executor::{Aftermath, Applied, ApplyError, Executor, Reporter};
+pub use executor::{Aftermath, Applied, ApplyError, Executor, Reporter, Trial};
 pub use plan::{Action, Plan, Step};
 pub use prior::Prior;
 

@@ -146,7 +146,7 @@ fn install(
     if !plan.is_empty() {
         transaction.consent(&plan, &explanation(deployment))?;
         let switches = front::present(host)? != front::program(deployment.exposure.mode);
-        let trial = || on_trial(host, &wanted, run.trial.unwrap_or_default());
+        let trial = |stop: &dyn Fn() -> Option<String>| on_trial(host, &wanted, run.trial.unwrap_or_default(), stop);
         let with = With {
             source: source.release_source(),
             trial: run.trial.is_some().then_some(&trial),
@@ -203,8 +203,13 @@ fn explanation(deployment: &Deployment) -> [String; 2] {
     ]
 }
 
-/// Looks again and again, until the checks pass or the time is over.
-fn on_trial(host: &dyn Host, wanted: &Wanted<'_>, patience: Duration) -> Result<(), String> {
+/// Looks again and again, until the checks pass, the time is over, or somebody has had enough.
+fn on_trial(
+    host: &dyn Host,
+    wanted: &Wanted<'_>,
+    patience: Duration,
+    stop: &dyn Fn() -> Option<String>,
+) -> Result<(), String> {
     let Wanted { deployment, layout, lock, .. } = *wanted;
     let said = |error: crate::host::HostError| error.to_string();
     let owner = host.user(account::NAME).map_err(said)?.ok_or("the user gotosocial is not there")?;
@@ -219,6 +224,9 @@ fn on_trial(host: &dyn Host, wanted: &Wanted<'_>, patience: Duration) -> Result<
             .filter(|check| check.status == Status::Fail)
             .map(|check| format!("  {}: {}", check.name, check.detail))
             .collect();
+        if let Some(why) = stop() {
+            return Err(why);
+        }
         if failed.is_empty() {
             return Ok(());
         }

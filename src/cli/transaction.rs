@@ -14,7 +14,7 @@ use super::exit::Exit;
 use super::progress::Progress;
 use super::report::{self, Changed, Report, wrap};
 use super::screen::{Screen, Tone};
-use crate::change::{Action, Aftermath, Executor, Plan, Reporter, Step, journal, store};
+use crate::change::{Action, Aftermath, Executor, Plan, Reporter, Step, Trial, journal, store};
 use crate::host::{Host, HostError, PortWatch};
 use crate::release;
 
@@ -199,7 +199,7 @@ pub(super) struct With<'a> {
     /// Where a release comes from.
     pub(super) source: Option<&'a release::Source>,
     /// Asked at the end whether all is well.
-    pub(super) trial: Option<&'a dyn Fn() -> Result<(), String>>,
+    pub(super) trial: Option<Trial<'a>>,
     /// Ports that are watched from the first stop of a service on, for the time during which they refuse connections.
     pub(super) watched: &'a [u16],
 }

@@ -13,7 +13,8 @@ use crate::deployment::{Deployment, HostName, Layout, Mode, PortNumber};
 use crate::front::{
     AccountDomain, Conflict, Front, FrontSettings, FrontVersion, Wanted, httpd_conf, nginx_conf, render,
 };
-use crate::host::{FrontProgram, HostError, Observe, Owner};
+use crate::host::{BindOutcome, BindProbe, Family, FrontProgram, HostError, Observe, Owner};
+use crate::portacl::Protocol;
 
 const PART: &str = "front";
 /// Both, in the order in which they are looked for.
@@ -141,7 +142,7 @@ fn enter(
         own.map(|pair| pair.files).ok_or_else(|| Refusal::NoCertificate { name: deployment.host.to_string() })?;
     let mut settings = FrontSettings::new(front, deployment, layout, certificate, version(front, package.as_deref())?);
     settings.hsts = deployment.tls.hsts;
-    if host.sysctl("kern.features.inet6")?.is_some_and(|value| value.trim() == "0") {
+    if !has_ipv6(host)? {
         settings.addresses.retain(std::net::IpAddr::is_ipv4);
     }
     if let Some(domain) = &deployment.account_domain
@@ -192,6 +193,14 @@ fn enter(
         planned.enter.push(reload(false));
     }
     Ok(())
+}
+
+/// Whether a socket of IPv6 can be had: a kernel may be without, and so may a jail on a kernel that has it.
+fn has_ipv6(host: &dyn Observe) -> Result<bool, HostError> {
+    let nobody = 65_534;
+    let (family, protocol) = (Family::V6, Protocol::Tcp);
+    let probe = BindProbe { uid: nobody, gid: nobody, groups: Vec::new(), family, protocol, port: 0 };
+    Ok(host.bind(&probe)? != BindOutcome::NoAddress)
 }
 
 /// The certificates' steps; what has to be ordered is noted.
@@ -291,6 +300,13 @@ fn leave(host: &dyn Observe, program: FrontProgram, planned: &mut Planned) -> Re
     let exclude = (host.read(&main)?.as_deref() != Some(&without))
         .then(|| step(Action::Update, Change::FrontInclude { front: program, present: false }));
     if ours || !running {
+        if running && !is_packages_own(host, program, Some(&without))? {
+            planned.warnings.push(format!(
+                "{0} has other sites than GoToSocial's by now: they go down with it, as it was enabled by gts-bootstrap. It \
+                 stays installed with their files; once they listen elsewhere than on ports 80 and 443, enable and start it",
+                changes::of(program).name()
+            ));
+        }
         if running {
             planned.leave.push(step(Action::Stop, Change::ServiceStop { name: name.to_owned() }));
         }
@@ -304,6 +320,7 @@ fn leave(host: &dyn Observe, program: FrontProgram, planned: &mut Planned) -> Re
         planned.clear.extend(exclude);
     } else {
         // It goes on with its other sites.
+        gives_ports_back(host, program)?;
         planned.leave.push(reload(true));
         planned.leave.extend(own_site(host, program)?);
         planned.leave.extend(exclude);
@@ -359,6 +376,47 @@ fn there(host: &dyn Observe, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, HostEr
     Ok(there)
 }
 
+/// Whether this main file is as the package has it, and no sites stand beside it.
+fn is_packages_own(host: &dyn Observe, program: FrontProgram, main: Option<&[u8]>) -> Result<bool, HostError> {
+    let ending = match program {
+        FrontProgram::Nginx => "-dist",
+        FrontProgram::Httpd => ".sample",
+    };
+    let mut sample = changes::main_file(program).into_os_string();
+    sample.push(ending);
+    let sites = match program {
+        FrontProgram::Nginx => Vec::new(),
+        FrontProgram::Httpd => host.list(&changes::of(program).folder().join("Includes"))?,
+    };
+    let own = site_file(program);
+    let theirs = sites.iter().any(|name| name != "no-accf.conf" && Some(name.as_ref()) != own.file_name());
+    Ok(!theirs && (main.is_none() || main == host.read(Path::new(&sample))?.as_deref()))
+}
+
+/// A web server that goes on must leave ports 80 and 443 to whoever is to have them.
+fn gives_ports_back(host: &dyn Observe, program: FrontProgram) -> Result<(), Refusal> {
+    let (main, files) = (changes::main_file(program), HostFiles(host));
+    let wanted = Wanted { names: &[], ports: [PortNumber::HTTP, PortNumber::HTTPS] };
+    let refused = |error: crate::front::ConfigError| Refusal::FrontConfig(error.to_string());
+    let held = match program {
+        FrontProgram::Nginx => nginx_conf::listening(&main, &files, &wanted)
+            .map_err(refused)?
+            .map(|(place, port)| (format!(" ({place})"), port)),
+        FrontProgram::Httpd => {
+            let survey = httpd_conf::survey(&main, &files, &wanted, &site_file(program)).map_err(refused)?;
+            PORTS.into_iter().find(|port| survey.listens.contains(port)).map(|port| (String::new(), port))
+        }
+    };
+    let (name, service) = (changes::of(program).name(), changes::service(program));
+    held.map_or(Ok(()), |(place, port)| {
+        Err(Refusal::FrontConfig(format!(
+            "{name} was enabled by somebody else and goes on with its other sites, and one of these listens on port {port}\
+             {place}, which is needed. Move that site to another port, or, if {name} may go, stop and disable it \
+             (`service {service} stop`, `sysrc {service}_enable=NO`); then run this again"
+        )))
+    })
+}
+
 /// Packages that were installed for a front that is gone.
 ///
 /// # Errors
@@ -370,7 +428,9 @@ pub fn tidy(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
         let about = |change: &Change| matches!(change, Change::Package { name } | Change::PackageRemoval { name } if name == service);
         let ours = journal::newest_prior(host, about)? == Some(Prior::Absent);
         let unused = host.entry(&site_file(program))?.is_none() && !host.service(service)?.is_running();
-        if ours && unused && host.package(service)?.is_some() {
+        let main = host.read(&changes::main_file(program))?;
+        // With sites of the administrator's it is theirs by now.
+        if ours && unused && is_packages_own(host, program, main.as_deref())? && host.package(service)?.is_some() {
             steps.push(step(Action::Remove, Change::PackageRemoval { name: service.to_owned() }));
         }
     }
