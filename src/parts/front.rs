@@ -296,11 +296,16 @@ fn leave(host: &dyn Observe, program: FrontProgram, planned: &mut Planned) -> Re
         matches!(&before, Some(prior) if !matches!(prior, Prior::Value { value } if value.eq_ignore_ascii_case("yes")));
     let reload = |when_undone| step(Action::Reload, Change::FrontReload { front: program, when_undone });
     let main = changes::main_file(program);
-    let without = changes::edited(host, program, false).map_err(Refusal::FrontConfig)?;
-    let exclude = (host.read(&main)?.as_deref() != Some(&without))
-        .then(|| step(Action::Update, Change::FrontInclude { front: program, present: false }));
+    let now = host.read(&main)?;
+    // A main file that somebody has taken away has nothing in it to be taken out.
+    let without = match &now {
+        Some(_) => Some(changes::edited(host, program, false).map_err(Refusal::FrontConfig)?),
+        None => None,
+    };
+    let exclude =
+        (now != without).then(|| step(Action::Update, Change::FrontInclude { front: program, present: false }));
     if ours || !running {
-        if running && !is_packages_own(host, program, Some(&without))? {
+        if running && !is_packages_own(host, program, without.as_deref())? {
             planned.warnings.push(format!(
                 "{0} has other sites than GoToSocial's by now: they go down with it, as it was enabled by gts-bootstrap. It \
                  stays installed with their files; once they listen elsewhere than on ports 80 and 443, enable and start it",

@@ -158,3 +158,20 @@ fn without_ipv6_nothing_listens_for_it() {
         machine.run(&there(program)).exits(0);
     }
 }
+
+#[test]
+fn at_a_securelevel_a_switch_is_refused_before_anything_stops() {
+    let machine = Machine::installed(ANSWERS);
+    machine.edit(|model| model.securelevel = 1);
+    let before = copy(&machine);
+    machine.run(&there("nginx")).exits(1).says("kern_securelevel_enable").does_not_say("undo");
+    assert_eq!(changed(&before, &machine), NOTHING);
+}
+
+#[test]
+fn a_main_file_that_is_gone_does_not_bar_the_way_back() {
+    let machine = Machine::installed(ANSWERS);
+    machine.run(&there("nginx")).exits(0);
+    std::fs::remove_file(machine.path(NGINX_CONF)).unwrap();
+    machine.run(BACK).exits(0);
+}
