@@ -63,6 +63,9 @@ pub struct Aftermath {
     pub stays: Vec<String>,
 }
 
+/// A look at the running system, which may take a while and is given [`Executor::stop`] to ask meanwhile.
+pub type Trial<'a> = &'a dyn Fn(&dyn Fn() -> Option<String>) -> Result<(), String>;
+
 /// Applies plans to a host.
 pub struct Executor<'a> {
     /// The host.
@@ -73,12 +76,9 @@ pub struct Executor<'a> {
     pub reporter: &'a dyn Reporter,
     /// Asked between changes whether to stop, with the reason: everything is then taken back.
     pub stop: &'a dyn Fn() -> Option<String>,
-    /// Asked after the last change whether all is well: if it is not, everything is taken back. It is handed `stop`.
-    pub trial: Option<&'a Trial<'a>>,
+    /// Asked after the last change whether all is well: if it is not, everything is taken back.
+    pub trial: Option<Trial<'a>>,
 }
-
-/// Whether all is well, asked as long as nothing says to stop.
-pub type Trial<'a> = dyn Fn(&dyn Fn() -> Option<String>) -> Result<(), String> + 'a;
 
 impl Executor<'_> {
     /// Applies a plan. The caller holds the lock and has settled an earlier journal.
@@ -163,7 +163,8 @@ impl Executor<'_> {
             if let Err(error) = journal.write(&Line::Undoing { reason: cause.clone() }) {
                 aftermath.left.push(format!("journal: {error}"));
             }
-            for (number, step, prior) in begun.iter().rev() {
+            let changes: Vec<&Change> = begun.iter().map(|(_, step, _)| &step.change).collect();
+            for (number, step, prior) in undo::order(&changes).into_iter().filter_map(|place| begun.get(place)) {
                 self.reporter.undoing(step);
                 match undo::undo(self.host, &step.change, prior) {
                     Ok(stays) => aftermath.stays.extend(stays),

@@ -10,6 +10,9 @@ use crate::host::{Entry, FrontProgram, Host, HostError, Observe, Owner, ServiceA
 
 /// How long a front may take until it listens, in seconds.
 const PATIENCE: u64 = 20;
+/// How often it is looked whether a front has let its ports go, and how long is waited between two looks.
+const RELEASE_LOOKS: u32 = 50;
+const RELEASE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A host's files, as the editors of `front` ask for them.
 pub struct HostFiles<'a>(pub &'a dyn Observe);
@@ -140,8 +143,26 @@ pub(super) fn test(host: &dyn Host, program: FrontProgram, present: bool) -> Res
     ))
 }
 
+/// Waits until no web server in front has any of these ports. Its reload returns before it has let go of what it is not to
+/// listen on any more. Who else has a port is not waited for.
+pub(super) fn wait_for_release(host: &dyn Host, ports: &[u16]) -> Result<(), String> {
+    let held = || -> Result<bool, String> {
+        let listeners = host.listeners().map_err(|error| error.to_string())?;
+        let fronts = [FrontProgram::Nginx, FrontProgram::Httpd].map(command);
+        Ok(listeners.iter().any(|there| ports.contains(&there.port) && fronts.contains(&there.command.as_str())))
+    };
+    for _ in 0..RELEASE_LOOKS {
+        if !held()? {
+            break;
+        }
+        host.sleep(RELEASE_INTERVAL);
+    }
+    Ok(())
+}
+
 /// Starts the front and waits until it has its ports.
 pub(super) fn start(host: &dyn Host, program: FrontProgram, ports: &[u16]) -> Result<(), String> {
+    wait_for_release(host, ports)?;
     host.service_action(service(program), ServiceAction::Start).map_err(|error| error.to_string())?;
     for _ in 0..PATIENCE {
         if missing(host, program, ports)?.is_none() {

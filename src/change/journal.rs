@@ -138,6 +138,9 @@ impl<'a> Journal<'a> {
     /// # Errors
     /// It cannot be written or renamed.
     pub fn end(self, outcome: Outcome) -> Result<PathBuf, HostError> {
+        if outcome != Outcome::NotUndone {
+            forget_keys(self.host)?;
+        }
         self.write(&Line::End { outcome })?;
         let folder = store::folder(self.host, "receipts")?;
         let number = self
@@ -151,6 +154,24 @@ impl<'a> Journal<'a> {
         self.host.rename(&path(), &receipt)?;
         Ok(receipt)
     }
+}
+
+/// Takes private keys out of the store again: they were there for the run to be taken back, and nobody needs them after it.
+fn forget_keys(host: &dyn Host) -> Result<(), HostError> {
+    for line in read(host, &path())?.unwrap_or_default() {
+        let Line::Intent { prior: Prior::File { sha256, .. }, .. } = line else { continue };
+        let kept = store::kept(&sha256);
+        if host.read(&kept)?.is_some_and(|bytes| holds_key(&bytes)) {
+            host.remove(&kept)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether this is a key in PEM (RFC 7468), or an account at a certificate authority, whose key is a member of its JSON.
+fn holds_key(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    text.contains("PRIVATE KEY-----") || text.contains("\"key_pkcs8\"")
 }
 
 /// Takes away the last line if a crash or a full disk cut it off: the next line would be appended to it, and neither could
@@ -215,8 +236,15 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
     let journal = Journal { host, command: command.clone() };
     let mut settled = Settled { command, undone: Vec::new(), left: Vec::new() };
     let undoing = lines.iter().any(|line| matches!(line, Line::Undoing { .. }));
-    for line in lines.iter().rev() {
-        let Line::Intent { step, change, prior, .. } = line else { continue };
+    let intents: Vec<(&usize, &Change, &Prior)> = lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Intent { step, change, prior, .. } => Some((step, change, prior)),
+            _ => None,
+        })
+        .collect();
+    let changes: Vec<&Change> = intents.iter().map(|(_, change, _)| *change).collect();
+    for (step, change, prior) in undo::order(&changes).into_iter().filter_map(|place| intents.get(place).copied()) {
         let done = lines.contains(&Line::Done { step: *step });
         if lines.contains(&Line::Undone { step: *step }) || (done && !undoing) {
             continue;

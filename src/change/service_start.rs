@@ -35,6 +35,7 @@ pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec
     let said = |error: HostError| error.to_string();
     // A supervisor that restarts a dying program again and again is "not running" and yet refuses a start.
     host.service_action(&start.name, ServiceAction::Stop).map_err(said)?;
+    super::front::wait_for_release(host, &start.ports)?;
     for port in &start.ports {
         let tried = [prove(host, start, *port, Family::V4)?, prove(host, start, *port, Family::V6)?];
         if !tried.contains(&true) {

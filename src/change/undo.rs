@@ -23,6 +23,24 @@ pub fn undo(host: &dyn Host, change: &Change, prior: &Prior) -> Result<Option<St
     take_back(host, change, prior).map(|()| None)
 }
 
+/// The order in which changes are taken back, as places in `changes`: the last first. But a service that was stopped starts
+/// again only when a web server that took its ports has read its old configuration, which is the first change of a front
+/// that was there before.
+pub(super) fn order(changes: &[&Change]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..changes.len()).rev().collect();
+    let is = |what: fn(&Change) -> bool| changes.iter().position(|change| what(change));
+    let reload = is(|change| matches!(change, Change::FrontReload { when_undone: true, .. }));
+    let stop = is(|change| matches!(change, Change::ServiceStop { .. }));
+    if let (Some(reload), Some(stop)) = (reload, stop)
+        && reload < stop
+    {
+        order.retain(|place| *place != stop);
+        let behind = order.iter().position(|place| *place == reload).map_or(order.len(), |at| at + 1);
+        order.insert(behind, stop);
+    }
+    order
+}
+
 /// What somebody else has written into since.
 fn written_since(host: &dyn Host, change: &Change) -> Result<Option<String>, HostError> {
     Ok(match change {
@@ -51,7 +69,10 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
             host.service_action(front::service(*front), ServiceAction::Stop)
         }
         Change::FrontReload { front, when_undone: true } if *prior == Prior::Present => {
-            host.service_action(front::service(*front), ServiceAction::Reload)
+            host.service_action(front::service(*front), ServiceAction::Reload)?;
+            // It lets go of its ports a little later.
+            host.sleep(std::time::Duration::from_secs(1));
+            Ok(())
         }
         Change::Directory { path, .. } | Change::File { path, .. } | Change::Symlink { path, .. } => {
             restore(host, path, prior)

@@ -141,6 +141,15 @@ fn install(
         never_again(screen, deployment);
     }
 
+    let switches = installed && front::present(host)? != front::program(deployment.exposure.mode);
+    if switches && !plan.reboot.is_empty() {
+        return Err(Stop::new(
+            Exit::Failed,
+            "who stands at ports 80 and 443 can only change while the kernel takes the change of the rules, and now it does \
+             not (see above); nothing was changed. Set kern_securelevel_enable=\"NO\" in rc.conf, reboot, run this again, and \
+             raise the securelevel afterwards",
+        ));
+    }
     if arguments.plan {
         report.changed = !plan.is_empty();
         screen.line("This is the plan; nothing was changed.");
@@ -148,12 +157,11 @@ fn install(
     }
     if !plan.is_empty() {
         transaction.consent(&plan, &explanation(deployment))?;
-        let switches = front::present(host)? != front::program(deployment.exposure.mode);
         let trial = |stop: &dyn Fn() -> Option<String>| on_trial(host, &wanted, run.trial.unwrap_or_default(), stop);
         let with = With {
             source: source.release_source(),
             trial: run.trial.is_some().then_some(&trial),
-            watched: if switches && installed { &front::PORTS } else { &[] },
+            watched: if switches { &front::PORTS } else { &[] },
         };
         transaction.apply(&plan, || make_plan(host, &wanted), with, report)?;
     }
@@ -206,7 +214,7 @@ fn explanation(deployment: &Deployment) -> [String; 2] {
     ]
 }
 
-/// Looks again and again, until the checks pass or the time is over.
+/// Looks again and again, until the checks pass, the time is over, or somebody has had enough.
 fn on_trial(
     host: &dyn Host,
     wanted: &Wanted<'_>,
@@ -227,6 +235,9 @@ fn on_trial(
             .filter(|check| check.status == Status::Fail)
             .map(|check| format!("  {}: {}", check.name, check.detail))
             .collect();
+        if let Some(why) = stop() {
+            return Err(why);
+        }
         if failed.is_empty() {
             return Ok(());
         }

@@ -199,7 +199,7 @@ pub(super) struct With<'a> {
     /// Where a release comes from.
     pub(super) source: Option<&'a release::Source>,
     /// Asked at the end whether all is well.
-    pub(super) trial: Option<&'a Trial<'a>>,
+    pub(super) trial: Option<Trial<'a>>,
     /// Ports that are watched from the first stop of a service on, for the time during which they refuse connections.
     pub(super) watched: &'a [u16],
 }

@@ -17,6 +17,16 @@ use super::table::table;
 /// networks there are.
 const NETWORKS: &str = "networks.geo";
 
+/// The answer to who comes too often. A `location` that adds headers of its own drops those of its server, so the answer
+/// is given in one that adds none.
+const LIMITED: &str = "limit_req_status 429;
+add_header Retry-After $gts_bootstrap_retry_after always;
+error_page 429 @gts_bootstrap_limited;
+location @gts_bootstrap_limited {
+    return 429;
+}
+";
+
 /// The files for nginx, below the folder `filters` of our own configuration folder: `global/*.conf` for its `http`
 /// block, `site/*.conf` for the instance's `server`, and what these include. They are always the same files, also if
 /// there is no rule.
@@ -38,7 +48,7 @@ pub fn render_nginx(filters: &Filters, lists: &Lists, folder: &Path) -> Result<V
     }
     if !rates.is_empty() {
         global.push_str(&limits(&rates));
-        site.push_str("limit_req_status 429;\nadd_header Retry-After $gts_bootstrap_retry_after always;\n");
+        site.push_str(LIMITED);
         for (index, (_, _, burst)) in rates.iter().enumerate() {
             // nginx does not take burst=0.
             let burst = if *burst == 0 { String::new() } else { format!(" burst={burst} nodelay") };

@@ -88,15 +88,23 @@ pub fn has_include(path: &Path, text: &[u8]) -> Result<bool, ConfigError> {
 /// # Errors
 /// [`ConfigError`]: a file is missing or cannot be read as nginx reads it.
 pub fn conflicts(main: &Path, files: &dyn ConfigFiles, wanted: &Wanted<'_>) -> Result<Vec<Conflict>, ConfigError> {
-    let place = Place { file: main.to_owned(), line: 1 };
-    let text = files.read(main).ok_or_else(|| ConfigError::Missing { file: main.to_owned(), place })?;
     let search = Search { files, folder: main.parent().unwrap_or(Path::new("/")), wanted };
-    let top = search.expanded(main, parsed(main, &text)?, 0)?;
-    let inside = |nodes: &[Node], name: &str| -> Vec<Node> {
-        nodes.iter().filter(|node| node.name() == name).cloned().collect()
-    };
-    let servers = inside(&top, "http").into_iter().flat_map(|http| inside(&http.block, "server"));
-    Ok(servers.flat_map(|server| search.conflicts_of(&server)).collect())
+    Ok(search.servers(main)?.iter().flat_map(|server| search.conflicts_of(server)).collect())
+}
+
+/// The first site but ours that listens on one of the wanted ports, and on which.
+///
+/// # Errors
+/// [`ConfigError`]: a file is missing or cannot be read as nginx reads it.
+pub fn listening(
+    main: &Path,
+    files: &dyn ConfigFiles,
+    wanted: &Wanted<'_>,
+) -> Result<Option<(Place, u16)>, ConfigError> {
+    let search = Search { files, folder: main.parent().unwrap_or(Path::new("/")), wanted };
+    let servers = search.servers(main)?;
+    let first = |server: &Node| search.listens(server).first().map(|listen| (listen.place.clone(), listen.port));
+    Ok(servers.iter().find_map(first))
 }
 
 fn parsed(path: &Path, text: &[u8]) -> Result<Vec<Directive>, ConfigError> {
@@ -151,6 +159,25 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    fn servers(&self, main: &Path) -> Result<Vec<Node>, ConfigError> {
+        let place = Place { file: main.to_owned(), line: 1 };
+        let text = self.files.read(main).ok_or_else(|| ConfigError::Missing { file: main.to_owned(), place })?;
+        let top = self.expanded(main, parsed(main, &text)?, 0)?;
+        let inside = |nodes: Vec<Node>, name: &'static str| nodes.into_iter().filter(move |node| node.name() == name);
+        Ok(inside(top, "http").flat_map(|http| inside(http.block, "server")).collect())
+    }
+
+    /// Where a server listens, of the wanted ports.
+    fn listens<'n>(&self, server: &'n Node) -> Vec<Listen<'n>> {
+        let all = || server.block.iter().filter(|node| node.name() == "listen");
+        let mut listens: Vec<Listen<'_>> = all().filter_map(listen).collect();
+        if all().next().is_none() {
+            listens.push(Listen { place: &server.place, address: None, port: 80, both_families: false });
+        }
+        listens.retain(|listen| self.wanted.has_port(listen.port));
+        listens
+    }
+
     fn expanded(&self, file: &Path, directives: Vec<Directive>, depth: usize) -> Result<Vec<Node>, ConfigError> {
         let mut nodes = Vec::new();
         for directive in directives {
@@ -181,11 +208,7 @@ impl Search<'_> {
 
     fn conflicts_of(&self, server: &Node) -> Vec<Conflict> {
         let all = |name: &'static str| server.block.iter().filter(move |node| node.name() == name);
-        let mut listens: Vec<Listen<'_>> = all("listen").filter_map(listen).collect();
-        if all("listen").next().is_none() {
-            listens.push(Listen { place: &server.place, address: None, port: 80, both_families: false });
-        }
-        listens.retain(|listen| self.wanted.has_port(listen.port));
+        let listens = self.listens(server);
         let mut found = Vec::new();
         let Some(port) = listens.first().map(|listen| listen.port) else { return found };
         for names in all("server_name") {

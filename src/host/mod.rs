@@ -292,7 +292,7 @@ pub trait Host: Observe {
     /// The watch could not be started.
     fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError>;
 
-    /// `service NAME ACTION` (`onestop` for a stop, so that a service just disabled is stopped all the same).
+    /// `service NAME ACTION` (`onestop` and `onereload`, so that a service that is not enabled, or not any more, obeys all the same).
     ///
     /// # Errors
     /// The script is missing or exited with a failure. That it returned well proves nothing yet.

@@ -142,7 +142,7 @@ fn enter(
         own.map(|pair| pair.files).ok_or_else(|| Refusal::NoCertificate { name: deployment.host.to_string() })?;
     let mut settings = FrontSettings::new(front, deployment, layout, certificate, version(front, package.as_deref())?);
     settings.hsts = deployment.tls.hsts;
-    if !speaks_ipv6(host)? {
+    if !has_ipv6(host)? {
         settings.addresses.retain(std::net::IpAddr::is_ipv4);
     }
     if let Some(domain) = &deployment.account_domain
@@ -204,18 +204,11 @@ fn enter(
     Ok(())
 }
 
-/// Whether this host has IPv6 at all: a kernel without it, or a jail that was given no such address, has not, and a front
-/// that is told to listen there does not start.
-fn speaks_ipv6(host: &dyn Observe) -> Result<bool, HostError> {
-    let probe = BindProbe {
-        uid: 0,
-        gid: 0,
-        groups: Vec::new(),
-        family: Family::V6,
-        protocol: Protocol::Tcp,
-        // Any free one.
-        port: 0,
-    };
+/// Whether a socket of IPv6 can be had: a kernel may be without, and so may a jail on a kernel that has it.
+fn has_ipv6(host: &dyn Observe) -> Result<bool, HostError> {
+    let nobody = 65_534;
+    let (family, protocol) = (Family::V6, Protocol::Tcp);
+    let probe = BindProbe { uid: nobody, gid: nobody, groups: Vec::new(), family, protocol, port: 0 };
     Ok(host.bind(&probe)? != BindOutcome::NoAddress)
 }
 
@@ -312,10 +305,22 @@ fn leave(host: &dyn Observe, program: FrontProgram, planned: &mut Planned) -> Re
         matches!(&before, Some(prior) if !matches!(prior, Prior::Value { value } if value.eq_ignore_ascii_case("yes")));
     let reload = |when_undone| step(Action::Reload, Change::FrontReload { front: program, when_undone });
     let main = changes::main_file(program);
-    let without = changes::edited(host, program, false).map_err(Refusal::FrontConfig)?;
-    let exclude = (host.read(&main)?.as_deref() != Some(&without))
-        .then(|| step(Action::Update, Change::FrontInclude { front: program, present: false }));
+    let now = host.read(&main)?;
+    // A main file that somebody has taken away has nothing in it to be taken out.
+    let without = match &now {
+        Some(_) => Some(changes::edited(host, program, false).map_err(Refusal::FrontConfig)?),
+        None => None,
+    };
+    let exclude =
+        (now != without).then(|| step(Action::Update, Change::FrontInclude { front: program, present: false }));
     if ours || !running {
+        if running && !is_packages_own(host, program, without.as_deref())? {
+            planned.warnings.push(format!(
+                "{0} has other sites than GoToSocial's by now: they go down with it, as it was enabled by gts-bootstrap. It \
+                 stays installed with their files; once they listen elsewhere than on ports 80 and 443, enable and start it",
+                changes::of(program).name()
+            ));
+        }
         if running {
             planned.leave.push(step(Action::Stop, Change::ServiceStop { name: name.to_owned() }));
         }
@@ -329,6 +334,7 @@ fn leave(host: &dyn Observe, program: FrontProgram, planned: &mut Planned) -> Re
         planned.clear.extend(exclude);
     } else {
         // It goes on with its other sites.
+        gives_ports_back(host, program)?;
         planned.leave.push(reload(true));
         planned.leave.extend(own_site(host, program)?);
         planned.leave.extend(exclude);
@@ -370,7 +376,7 @@ fn own_files(host: &dyn Observe, program: FrontProgram) -> Result<Vec<PathBuf>, 
 fn shared_files(host: &dyn Observe, layout: &Layout) -> Result<Vec<PathBuf>, HostError> {
     let mut paths = vec![written(Path::new(ROTATION)), PathBuf::from(ROTATION)];
     paths.extend(tls::own_files(host, layout)?);
-    for path in WEBROOT.iter().rev().chain(&periodic::FOLDERS).map(PathBuf::from) {
+    for path in WEBROOT.iter().chain(&periodic::FOLDERS).rev().map(PathBuf::from) {
         let made = |change: &Change| matches!(change, Change::Directory { path: there, .. } if *there == path);
         if journal::newest_prior(host, made)? == Some(Prior::Absent) {
             paths.push(path);
@@ -389,6 +395,47 @@ fn there(host: &dyn Observe, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, HostEr
     Ok(there)
 }
 
+/// Whether this main file is as the package has it, and no sites stand beside it.
+fn is_packages_own(host: &dyn Observe, program: FrontProgram, main: Option<&[u8]>) -> Result<bool, HostError> {
+    let ending = match program {
+        FrontProgram::Nginx => "-dist",
+        FrontProgram::Httpd => ".sample",
+    };
+    let mut sample = changes::main_file(program).into_os_string();
+    sample.push(ending);
+    let sites = match program {
+        FrontProgram::Nginx => Vec::new(),
+        FrontProgram::Httpd => host.list(&changes::of(program).folder().join("Includes"))?,
+    };
+    let own = site_file(program);
+    let theirs = sites.iter().any(|name| name != "no-accf.conf" && Some(name.as_ref()) != own.file_name());
+    Ok(!theirs && (main.is_none() || main == host.read(Path::new(&sample))?.as_deref()))
+}
+
+/// A web server that goes on must leave ports 80 and 443 to whoever is to have them.
+fn gives_ports_back(host: &dyn Observe, program: FrontProgram) -> Result<(), Refusal> {
+    let (main, files) = (changes::main_file(program), HostFiles(host));
+    let wanted = Wanted { names: &[], ports: [PortNumber::HTTP, PortNumber::HTTPS] };
+    let refused = |error: crate::front::ConfigError| Refusal::FrontConfig(error.to_string());
+    let held = match program {
+        FrontProgram::Nginx => nginx_conf::listening(&main, &files, &wanted)
+            .map_err(refused)?
+            .map(|(place, port)| (format!(" ({place})"), port)),
+        FrontProgram::Httpd => {
+            let survey = httpd_conf::survey(&main, &files, &wanted, &site_file(program)).map_err(refused)?;
+            PORTS.into_iter().find(|port| survey.listens.contains(port)).map(|port| (String::new(), port))
+        }
+    };
+    let (name, service) = (changes::of(program).name(), changes::service(program));
+    held.map_or(Ok(()), |(place, port)| {
+        Err(Refusal::FrontConfig(format!(
+            "{name} was enabled by somebody else and goes on with its other sites, and one of these listens on port {port}\
+             {place}, which is needed. Move that site to another port, or, if {name} may go, stop and disable it \
+             (`service {service} stop`, `sysrc {service}_enable=NO`); then run this again"
+        )))
+    })
+}
+
 /// Packages that were installed for a front that is gone.
 ///
 /// # Errors
@@ -400,7 +447,9 @@ pub fn tidy(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
         let about = |change: &Change| matches!(change, Change::Package { name } | Change::PackageRemoval { name } if name == service);
         let ours = journal::newest_prior(host, about)? == Some(Prior::Absent);
         let unused = host.entry(&site_file(program))?.is_none() && !host.service(service)?.is_running();
-        if ours && unused && host.package(service)?.is_some() {
+        let main = host.read(&changes::main_file(program))?;
+        // With sites of the administrator's it is theirs by now.
+        if ours && unused && is_packages_own(host, program, main.as_deref())? && host.package(service)?.is_some() {
             steps.push(step(Action::Remove, Change::PackageRemoval { name: service.to_owned() }));
         }
     }

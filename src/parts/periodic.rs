@@ -7,11 +7,11 @@ use super::managed_file::{self, ManagedFile};
 use crate::change::{Action, Change, Step};
 use crate::host::{HostError, Observe, Owner};
 
-/// Its folder, and the one above that.
-pub(super) const FOLDERS: [&str; 2] = ["/usr/local/etc/periodic/daily", "/usr/local/etc/periodic"];
 const PART: &str = "certificate";
 /// `local_periodic` of periodic.conf(5), for what is done each day. Scripts run in the order of their numbers.
 pub const SCRIPT: &str = "/usr/local/etc/periodic/daily/510.gts-bootstrap-certificate";
+/// The folders above it, outermost first.
+pub(super) const FOLDERS: [&str; 2] = ["/usr/local/etc/periodic", "/usr/local/etc/periodic/daily"];
 
 /// Plans the script. It is there only where a front is, so it is switched on by itself; an administrator switches it off with
 /// `daily_gts_bootstrap_certificate_enable="NO"` in /etc/periodic.conf.
@@ -21,7 +21,7 @@ pub const SCRIPT: &str = "/usr/local/etc/periodic/daily/510.gts-bootstrap-certif
 pub fn plan_periodic(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
     let mut steps = Vec::new();
     // hier(7) has these; a host on which nothing is installed has not.
-    for folder in FOLDERS.into_iter().rev() {
+    for folder in FOLDERS {
         if host.entry(Path::new(folder))?.is_none() {
             let change = Change::Directory { path: folder.into(), mode: 0o755, owner: Owner::ROOT };
             steps.push(Step::new(PART, Action::Create, change));

@@ -3,6 +3,8 @@
 //! Every case runs with nginx and with Apache httpd, from the system's packages, on ports of loopback.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[macro_use]
+mod with_both;
 mod backend;
 mod client;
 mod server;
@@ -14,18 +16,6 @@ use std::net::{Ipv6Addr, SocketAddr};
 use gts_bootstrap::front::{AccountDomain, Front};
 
 use server::{DOMAIN, HOST, Server, domain, hand_over};
-
-/// Each case once with nginx and once with Apache.
-macro_rules! with_both {
-    ($($case:ident),* $(,)?) => {
-        mod nginx {
-            $(#[test] fn $case() { super::$case(super::Front::Nginx); })*
-        }
-        mod httpd {
-            $(#[test] fn $case() { super::$case(super::Front::Httpd); })*
-        }
-    };
-}
 
 with_both!(
     the_backend_learns_who_asks,

@@ -218,8 +218,8 @@ fn whatever_fails_the_old_certificate_stays_in_service() {
     fn leads_to(model: &mut Model, addresses: Vec<IpAddr>) {
         model.dns.insert(NAME.into(), addresses);
     }
-    type Fault = (fn(&mut Model), &'static str);
-    let faults: [Fault; 4] = [
+    type Breaks = fn(&mut Model);
+    let faults: [(Breaks, &str); 4] = [
         (|model| model.authority = Authority::Unreachable, "cannot be reached"),
         (|model| model.authority = Authority::RateLimited, "rate limit"),
         (|model| leads_to(model, vec![[192, 0, 2, 1].into()]), "did not get the right answer"),

@@ -1,8 +1,10 @@
 //! A web server in front that serves other sites too, or that somebody else looks after: what is not ours stays, whatever
 //! happens.
 
-use super::machine::ANSWERS;
-use super::machine::Machine;
+use gts_bootstrap::host::Observe;
+use gts_bootstrap::host::rehearsal::{Faults, Rehearsal};
+
+use super::machine::{ANSWERS, Machine};
 use super::switch::{at_each_change, changed, copy, kernel};
 
 const NGINX_CONF: &str = "/usr/local/etc/nginx/nginx.conf";
@@ -56,31 +58,119 @@ fn a_crash_beside_other_sites_is_finished_by_the_next_run() {
         for (start, command) in [(&direct, there(program)), (&behind, BACK.to_vec())] {
             let wanted = copy(start);
             wanted.run(&command).exits(0);
-            for takes_effect in [false, true] {
-                let stops = at_each_change(start, &command, (takes_effect, true), |machine, after, _| {
-                    machine.run(&command).exits(0);
-                    assert_eq!(changed(&wanted, machine), NOTHING, "{command:?} after {after}");
-                    assert_eq!(kernel(machine), kernel(&wanted), "{command:?} after {after}");
-                    machine.run(&["check"]).exits(0);
-                });
-                assert!(stops > 30, "{command:?}: only {stops} places to stop at");
-            }
+            // A switch proves itself: what the web server has not read fails its trial.
+            let stops = at_each_change(start, &command, (true, true), |machine, after, _| {
+                machine.run(&command).exits(0);
+                assert_eq!(changed(&wanted, machine), NOTHING, "{command:?} after {after}");
+                assert_eq!(kernel(machine), kernel(&wanted), "{command:?} after {after}");
+            });
+            assert!(stops > 30, "{command:?}: only {stops} places to stop at");
         }
-        assert_eq!(kernel(&behind).2.len(), kernel(&direct).2.len());
     }
 }
 
 #[test]
 fn a_crash_is_also_left_by_the_other_way() {
+    let direct = beside("httpd");
+    let stops = at_each_change(&direct, &there("httpd"), (true, true), |machine, after, _| {
+        machine.run(BACK).exits(0);
+        assert_eq!(changed(&direct, machine), NOTHING, "after {after}");
+        assert_eq!(kernel(machine), kernel(&direct), "after {after}");
+    });
+    assert!(stops > 30, "only {stops} places to stop at");
+}
+
+#[test]
+fn sites_that_came_after_the_switch_are_told_and_keep_their_web_server() {
+    let machine = Machine::installed(ANSWERS);
+    machine.run(&there("nginx")).exits(0);
+    let site = "    server {\n        listen 80;\n        server_name other.example.org;\n    }\n    include gts";
+    machine.write(NGINX_CONF, &machine.read(NGINX_CONF).replace("    include gts", site));
+    machine.run(BACK).exits(0).says("other sites than GoToSocial's by now").does_not_say("remove package");
+    assert!(machine.model().packages.contains_key("nginx"));
+    assert!(machine.read(NGINX_CONF).contains("other.example.org"));
+
+    let machine = Machine::installed(ANSWERS);
+    machine.run(&there("httpd")).exits(0);
+    machine
+        .write("/usr/local/etc/apache24/Includes/mine.conf", "<VirtualHost *:80>\nServerName x.org\n</VirtualHost>\n");
+    machine.run(BACK).exits(0).says("other sites than GoToSocial's by now").does_not_say("remove package");
+}
+
+#[test]
+fn a_web_server_that_goes_on_and_keeps_a_port_is_refused_beforehand() {
+    for (program, main, from, to) in [
+        ("nginx", NGINX_CONF, "listen 8081;", "listen 80;"),
+        ("httpd", HTTPD_CONF, "Listen 8081\n", "Listen 8081\nListen 80\n"),
+    ] {
+        let machine = beside(program);
+        machine.run(&there(program)).exits(0);
+        machine.write(main, &machine.read(main).replace(from, to));
+        let before = copy(&machine);
+        machine.run(BACK).exits(1).says("one of these listens on port 80").does_not_say("Connections to");
+        assert_eq!(changed(&before, &machine), NOTHING);
+    }
+}
+
+#[test]
+fn a_trial_that_fails_gives_a_front_back_as_it_was() {
     for program in ["nginx", "httpd"] {
-        let direct = beside(program);
-        for takes_effect in [false, true] {
-            at_each_change(&direct, &there(program), (takes_effect, true), |machine, after, _| {
-                machine.run(BACK).exits(0);
-                assert_eq!(changed(&direct, machine), NOTHING, "{program} after {after}");
-                assert_eq!(kernel(machine), kernel(&direct), "{program} after {after}");
-                machine.run(&["check"]).exits(0);
-            });
+        let enabled = beside(program);
+        let by_hand = copy(&enabled);
+        let lines = enabled.read("/etc/rc.conf");
+        let others = lines.lines().filter(|line| !line.starts_with("nginx_") && !line.starts_with("apache24_"));
+        by_hand.write("/etc/rc.conf", &(others.collect::<Vec<_>>().join("\n") + "\n"));
+        for machine in [enabled, by_hand] {
+            let before = copy(&machine);
+            machine.edit(|model| model.faults.bind_probes_allowed = true);
+            machine.run(&[&there(program)[..], &["--trial", "0"]].concat()).exits(1).says("the host is as it was");
+            machine.edit(|model| model.faults = Faults::default());
+            assert_eq!(changed(&before, &machine), NOTHING);
+            assert_eq!(kernel(&machine), kernel(&before));
+            let listeners = Rehearsal::open(machine.root()).unwrap().listeners().unwrap();
+            let elsewhere = |there: &gts_bootstrap::host::Listener| there.command != program || there.port == 8081;
+            assert!(listeners.iter().all(elsewhere), "it serves what it served");
+            machine.run(&["check"]).exits(0);
         }
     }
+}
+
+#[test]
+fn no_key_stays_in_the_store() {
+    let machine = Machine::installed(ANSWERS);
+    machine.run(&["check"]).exits(0);
+    machine.run(&there("nginx")).exits(0);
+    machine.run(BACK).exits(0);
+    let kept = machine.path("/var/db/gts-bootstrap");
+    for (path, (_, _, bytes)) in machine.snapshot() {
+        if machine.root().join(&path).starts_with(&kept) {
+            assert!(!String::from_utf8_lossy(&bytes).contains("PRIVATE KEY"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn without_ipv6_nothing_listens_for_it() {
+    for program in ["nginx", "httpd"] {
+        let machine = Machine::installed(ANSWERS);
+        machine.edit(|model| model.ipv6 = false);
+        machine.run(&there(program)).exits(0);
+    }
+}
+
+#[test]
+fn at_a_securelevel_a_switch_is_refused_before_anything_stops() {
+    let machine = Machine::installed(ANSWERS);
+    machine.edit(|model| model.securelevel = 1);
+    let before = copy(&machine);
+    machine.run(&there("nginx")).exits(1).says("kern_securelevel_enable").does_not_say("undo");
+    assert_eq!(changed(&before, &machine), NOTHING);
+}
+
+#[test]
+fn a_main_file_that_is_gone_does_not_bar_the_way_back() {
+    let machine = Machine::installed(ANSWERS);
+    machine.run(&there("nginx")).exits(0);
+    std::fs::remove_file(machine.path(NGINX_CONF)).unwrap();
+    machine.run(BACK).exits(0);
 }

@@ -138,6 +138,9 @@ impl Finished {
 fn clean(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("LC_ALL", "C").env("PATH", SEARCH_PATH).stdin(Stdio::null());
+    // A Ctrl-C and a closed terminal go to the whole process group of the foreground: what is in the middle of a change must
+    // not get them.
+    command.process_group(0);
     command
 }
 
@@ -208,6 +211,15 @@ mod tests {
         let error = tools.commands().run("/sbin/missing", &[]).unwrap_err();
         assert!(matches!(error, HostError::Start { .. }));
         assert!(error.to_string().starts_with("cannot run /sbin/missing: "), "{error}");
+    }
+
+    #[test]
+    fn a_signal_from_the_terminal_does_not_reach_a_command() {
+        let tools = StandIns::new();
+        tools.add("/sbin/group", "echo $$; ps -o pgid= -p $$");
+        let output = tools.commands().run("/sbin/group", &[]).unwrap().stdout;
+        let [pid, group] = output.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{output}") };
+        assert_eq!(pid, group);
     }
 
     #[test]

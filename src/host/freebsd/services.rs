@@ -35,7 +35,8 @@ pub(super) fn act(commands: &Commands, name: &str, action: ServiceAction) -> Res
     let verb = match action {
         ServiceAction::Start => "start",
         ServiceAction::Stop => "onestop",
-        ServiceAction::Reload => "reload",
+        // As with the stop: a web server that somebody runs without having enabled it reads its files all the same.
+        ServiceAction::Reload => "onereload",
     };
     let finished = commands.run(SERVICE, &[name, verb])?;
     // rc.subr(8) of a service that is not enabled: "Cannot 'start' NAME. Set NAME_enable to YES …", exit status 0.
@@ -86,7 +87,7 @@ mod tests {
         let tools = StandIns::new();
         tools.keeps(SERVICE);
         for (action, verb) in
-            [(ServiceAction::Start, "start"), (ServiceAction::Stop, "onestop"), (ServiceAction::Reload, "reload")]
+            [(ServiceAction::Start, "start"), (ServiceAction::Stop, "onestop"), (ServiceAction::Reload, "onereload")]
         {
             act(&tools.commands(), "gotosocial", action).unwrap();
             assert_eq!(tools.arguments(), ["gotosocial", verb]);

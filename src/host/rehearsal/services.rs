@@ -43,12 +43,12 @@ pub(super) fn state(machine: &Machine, name: &str) -> Result<ServiceState, HostE
     Ok(pid.map_or(ServiceState::Stopped, |pid| ServiceState::Running { pid: Some(pid) }))
 }
 
-/// `service NAME start`, `onestop` or `reload`.
+/// `service NAME start`, `onestop` or `onereload`.
 pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> Result<(), HostError> {
     let verb = match action {
         ServiceAction::Start => "start",
         ServiceAction::Stop => "onestop",
-        ServiceAction::Reload => "reload",
+        ServiceAction::Reload => "onereload",
     };
     let command = format!("service {name} {verb}");
     if !has_script(machine, name) {
@@ -59,7 +59,7 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
         return Err(command_failed(command, 1, text));
     }
     // Of a disabled service rc.subr(8) says so with exit status 0, and a host takes that for the failure it is.
-    if action != ServiceAction::Stop && !enabled(machine, name)? {
+    if action == ServiceAction::Start && !enabled(machine, name)? {
         let text = format!(
             "Cannot '{verb}' {name}. Set {name}_enable to YES in /etc/rc.conf or use 'one{verb}' instead of '{verb}'."
         );

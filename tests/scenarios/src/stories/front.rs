@@ -338,38 +338,3 @@ pub(super) fn certificates(bench: &Bench) -> Result<(), String> {
     ensure(bench.host()?.service(SERVICE).map_err(said)?.is_running(), "GoToSocial was stopped")?;
     is_in_front(bench, &NGINX)
 }
-
-pub(super) fn filters_follow(bench: &Bench) -> Result<(), String> {
-    const FILTERS: &str = "/usr/local/etc/gts-bootstrap/filters.conf";
-    let run = |arguments: &[&str]| bench.run(&[&["filter"], arguments].concat());
-    let passes =
-        |question: &[&str], answer: &str| run(&[&["test"], question].concat())?.exits(0)?.says(answer).map(drop);
-    bench.install(ANSWERS)?.exits(0)?;
-    run(&["deny", "192.0.2.0/24", "2001:db8::/32", "--yes"])?.exits(0)?.says("the rules are kept")?;
-    to(bench, &NGINX)?.exits(0)?;
-    run(&["allow", "192.0.2.7", "--yes"])?.exits(0)?;
-    run(&["deny-agent", "BadBot", "--yes"])?.exits(0)?;
-    run(&["protect", "/settings", "--from", "198.51.100.0/24", "--yes"])?.exits(0)?;
-    run(&["rate", "/api", "100/s", "--yes"])?.exits(0)?;
-    let list = format!("{OWN_FOLDER}/drop.txt");
-    bench.write(&list, "203.0.113.0/24\n")?;
-    run(&["import", &bench.local(&list)?.display().to_string(), "--yes"])?.exits(0)?;
-    bench.remove(&list)?;
-    run(&["list"])?.exits(0)?.says("deny agent BadBot")?;
-    run(&["deny", "0.0.0.0/0", "--yes"])?.exits(2)?.says("--force")?;
-    let before = bench.text(FILTERS)?;
-    is_in_front(bench, &NGINX)?;
-    // Apache cannot count, and is not put in front until it need not.
-    to(bench, &HTTPD)?.exits(1)?.says("Apache httpd cannot limit")?;
-    run(&["remove", "rate /api 100/s", "--yes"])?.exits(0)?;
-    to(bench, &HTTPD)?.exits(0)?;
-    is_in_front(bench, &HTTPD)?;
-    passes(&["192.0.2.9"], "is refused with 403")?;
-    passes(&["192.0.2.7"], "passes")?;
-    passes(&["203.0.113.9"], "deny file drop")?;
-    passes(&["198.51.100.9", "--agent", "BadBot/2"], "deny agent BadBot")?;
-    passes(&["192.0.2.7", "--path", "/settings/user"], "protect /settings")?;
-    to_direct(bench)?.exits(0)?;
-    is_direct(bench)?;
-    ensure(bench.text(FILTERS)? == before.replace("rate /api 100/s\n", ""), "the rules are not kept")
-}

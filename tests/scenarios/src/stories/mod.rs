@@ -6,6 +6,7 @@ mod boot;
 mod command_line;
 mod config;
 mod crash;
+mod filter;
 mod front;
 mod install;
 mod port_access;
@@ -179,7 +180,8 @@ pub const STORIES: &[Story] = &[
     story("sites-of-others-go-on", NGINX, front::sites_of_others_go_on),
     story("foreign-rules-outlive-a-switch", NGINX, front::foreign_rules),
     story("certificates-are-told-and-renewed", NGINX, front::certificates),
-    story("filters-follow-the-front", BOTH_FRONTS, front::filters_follow),
+    story("filters-wait-in-direct-mode", Needs::Nothing, filter::kept_in_direct_mode),
+    story("filters-are-taken-up-by-nginx", NGINX, filter::taken_up_by_nginx),
     Story { name: BEFORE_REBOOT, stays: true, needs: Needs::Nothing, told: boot::before },
 ];
 

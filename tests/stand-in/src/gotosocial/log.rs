@@ -1,12 +1,13 @@
 //! Log lines in GoToSocial's form: INFO and below on standard output, errors and panics on standard error.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::gotosocial_config::{Series, Settings};
 use super::log_time;
+use super::request::{Answer, Request, reason};
 
 /// What a shell says of a program that died of SIGPIPE. Go programs do, at the next line after their output broke.
 const BROKEN_PIPE: i32 = 141;
@@ -35,6 +36,26 @@ impl Logger {
         if self.tells {
             let time = log_time::gotosocial(now());
             out(&format!("timestamp=\"{time}\" func={function} level=INFO {fields}msg=\"{message}\"\n"));
+        }
+    }
+
+    /// A request that has been answered: the real one's line without `latency`, `userAgent` and `requestID`. The path is told
+    /// without its query; 0.20 calls it `uri`.
+    pub(super) fn request(self, request: &Request, answer: &Answer, client: Option<IpAddr>) {
+        let name = match self.series {
+            Series::V0_19 => "path",
+            Series::V0_20 => "uri",
+        };
+        let client = client.map_or_else(String::new, |address| format!("clientIP={address} "));
+        let (path, _) = request.path_and_query();
+        let fields = format!("method={} statusCode={} {name}={path} {client}", request.method, answer.status);
+        let message = format!("{}: wrote {}B", reason(answer.status), answer.body.len());
+        let function = "middleware.Logger.func1.1";
+        if answer.status < 500 {
+            self.info_with(function, &fields, &message);
+        } else {
+            let time = log_time::gotosocial(now());
+            error(&format!("timestamp=\"{time}\" func={function} level=ERROR {fields}msg=\"{message}\"\n"));
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod certificate;
+mod client_address;
 mod command_line;
 mod database;
 mod door;

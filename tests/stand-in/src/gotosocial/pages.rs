@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -38,6 +39,8 @@ impl Site {
             None => {
                 Answer::of(503, "text/html; charset=utf-8", "<!DOCTYPE html><title>GoToSocial is starting</title>\n")
                     .with("Retry-After", "120")
+                    .with("Retry-After", httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(120)))
+                    .with("Cache-Control", "no-store")
             }
         }
     }

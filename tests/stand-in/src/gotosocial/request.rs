@@ -8,11 +8,15 @@ const HEAD_LIMIT: usize = 16 * 1024;
 /// A request, as far as it matters.
 #[derive(Debug, Default)]
 pub(super) struct Request {
-    method: String,
+    pub(super) method: String,
     /// Path and query.
     pub(super) target: String,
     /// `Host`, as sent.
     pub(super) host: String,
+    /// `X-Forwarded-For`: its first line, as gin takes no other.
+    pub(super) forwarded_for: String,
+    /// `X-Real-IP`.
+    pub(super) real_ip: String,
     /// Whether it has a `User-Agent`.
     pub(super) has_user_agent: bool,
 }
@@ -39,6 +43,10 @@ impl Request {
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
             match name.to_ascii_lowercase().as_str() {
                 "host" => request.host = value.trim().to_owned(),
+                "x-forwarded-for" if request.forwarded_for.is_empty() => {
+                    request.forwarded_for = value.trim().to_owned()
+                }
+                "x-real-ip" if request.real_ip.is_empty() => request.real_ip = value.trim().to_owned(),
                 "user-agent" => request.has_user_agent = !value.trim().is_empty(),
                 _ => {}
             }
@@ -100,7 +108,8 @@ impl Answer {
     }
 }
 
-fn reason(status: u16) -> &'static str {
+/// The words for a status.
+pub(super) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         307 => "Temporary Redirect",

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustls::server::Acceptor;
 use rustls::{ServerConnection, StreamOwned};
 
+use super::client_address::TrustedProxies;
 use super::gotosocial_config::{Failure, Settings};
 use super::log::Logger;
 use super::pages::Site;
@@ -32,6 +33,9 @@ pub(super) struct Plan {
     address: Option<IpAddr>,
     port: u16,
     lets_encrypt: Option<LetsEncrypt>,
+    /// Whether the log names clients.
+    tells_clients: bool,
+    proxies: TrustedProxies,
 }
 
 /// The built-in Let's Encrypt client.
@@ -45,7 +49,11 @@ struct LetsEncrypt {
 
 impl Plan {
     /// What the configuration says.
-    pub(super) fn of(settings: &Settings, no_certificate: Option<String>) -> Result<Self, Failure> {
+    pub(super) fn of(
+        settings: &Settings,
+        no_certificate: Option<String>,
+        proxies: TrustedProxies,
+    ) -> Result<Self, Failure> {
         let lets_encrypt = if settings.flag("letsencrypt-enabled") {
             Some(LetsEncrypt {
                 port: door::port(settings, "letsencrypt-port")?,
@@ -55,14 +63,20 @@ impl Plan {
         } else {
             None
         };
-        Ok(Self { address: door::address(settings)?, port: door::port(settings, "port")?, lets_encrypt })
+        Ok(Self {
+            address: door::address(settings)?,
+            port: door::port(settings, "port")?,
+            lets_encrypt,
+            tells_clients: settings.flag("log-client-ip"),
+            proxies,
+        })
     }
 }
 
 /// What answers a connection.
 struct Desk {
     site: Site,
-    lets_encrypt: Option<LetsEncrypt>,
+    plan: Plan,
     logger: Logger,
     /// One order at a time.
     ordering: Mutex<()>,
@@ -92,7 +106,7 @@ impl Router {
             let text = format!("letsencrypt listening on {shown}:{port}");
             logger.info("router.(*Router).letsEncryptTLS.func2", &text);
         }
-        let desk = Arc::new(Desk { site, lets_encrypt: plan.lets_encrypt.clone(), logger, ordering: Mutex::new(()) });
+        let desk = Arc::new(Desk { site, plan: plan.clone(), logger, ordering: Mutex::new(()) });
         let is_ending = Arc::new(AtomicBool::new(false));
         let mut threads = vec![serve(main, Arc::clone(&is_ending), Arc::clone(&desk), Desk::answer)?];
         if let Some(redirect) = redirect {
@@ -144,14 +158,14 @@ fn serve(
 
 impl Desk {
     fn answer(&self, stream: TcpStream) -> io::Result<()> {
-        let Some(lets_encrypt) = &self.lets_encrypt else { return self.converse(stream) };
+        let from = stream.peer_addr()?;
+        let Some(lets_encrypt) = &self.plan.lets_encrypt else { return self.converse(stream, from.ip()) };
         let mut first = [0];
         if stream.peek(&mut first)? == 1 && first[0] != HANDSHAKE {
             return refuse_plain_http(stream);
         }
-        let from = stream.peer_addr()?;
         match self.greet(stream, lets_encrypt) {
-            Ok(tls) => self.converse(tls),
+            Ok(tls) => self.converse(tls, from.ip()),
             Err(why) => {
                 self.logger.handshake_error(from, &why);
                 Ok(())
@@ -210,11 +224,16 @@ impl Desk {
         }
     }
 
-    fn converse(&self, mut stream: impl Read + Write) -> io::Result<()> {
-        match Request::read(&mut stream) {
-            Some(request) => self.site.answer(&request).send(&mut stream, request.is_head()),
-            None => Ok(()),
+    fn converse(&self, mut stream: impl Read + Write, peer: IpAddr) -> io::Result<()> {
+        let Some(request) = Request::read(&mut stream) else { return Ok(()) };
+        let answer = self.site.answer(&request);
+        let sent = answer.send(&mut stream, request.is_head());
+        // Of the maintenance page's requests it is not known how they are logged.
+        if self.site.database.is_some() {
+            let client = self.plan.tells_clients.then(|| self.plan.proxies.client(peer, &request));
+            self.logger.request(&request, &answer, client);
         }
+        sent
     }
 }
 

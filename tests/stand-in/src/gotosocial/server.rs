@@ -2,13 +2,13 @@
 //! then the real pages take over, and a signal ends it.
 
 use std::fs;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
+use super::client_address::TrustedProxies;
 use super::database::Database;
 use super::gotosocial_config::{Failure, Settings};
 use super::log::Logger;
@@ -20,7 +20,7 @@ use super::trouble::Trouble;
 /// Runs the server until a signal ends it.
 pub(super) fn start(version: &str, settings: Settings, trouble: &Trouble) -> Result<(), Failure> {
     check_settings(&settings)?;
-    check_web(&settings)?;
+    let proxies = check_web(&settings)?;
     let logger = Logger::of(&settings);
     let is_ready = Arc::new(AtomicBool::new(false));
     let (stop, stopped) = mpsc::channel();
@@ -36,7 +36,7 @@ pub(super) fn start(version: &str, settings: Settings, trouble: &Trouble) -> Res
         database: None,
     };
     logger.info("server.init.func2", &format!("starting gotosocial {version} (a stand-in)"));
-    let plan = Plan::of(&settings, trouble.no_certificate.clone())?;
+    let plan = Plan::of(&settings, trouble.no_certificate.clone(), proxies)?;
     let maintenance = Router::start(&plan, site.clone(), logger)?;
     let database = Database::open(&settings, trouble, logger)?;
     database.begin()?;
@@ -92,7 +92,7 @@ pub(super) fn check_settings(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_web(settings: &Settings) -> Result<(), Failure> {
+fn check_web(settings: &Settings) -> Result<TrustedProxies, Failure> {
     let refuse = |text: String| Err(Failure::Error(format!("error creating maintenance router: {text}")));
     let templates = Path::new(settings.text("web-template-base-dir"));
     let index = templates.join("index.tmpl");
@@ -103,15 +103,7 @@ fn check_web(settings: &Settings) -> Result<(), Failure> {
             index.display()
         ));
     }
-    for proxy in settings.list("trusted-proxies") {
-        let (address, bits) = proxy.split_once('/').map_or((proxy.as_str(), None), |(one, bits)| (one, Some(bits)));
-        let Ok(address) = address.parse::<IpAddr>() else { return refuse(format!("invalid IP address: {proxy}")) };
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        if bits.is_some_and(|bits| !bits.parse::<u8>().is_ok_and(|bits| bits <= most)) {
-            return refuse(format!("invalid CIDR address: {proxy}"));
-        }
-    }
-    Ok(())
+    TrustedProxies::of(settings).or_else(refuse)
 }
 
 /// The storage folder is made if it is missing; that it cannot be written to is found out by the first upload only.
