@@ -1,6 +1,6 @@
 //! A web server put in front and taken away again: byte for byte, at a failure or a crash of any change, on trial.
 
-use gts_bootstrap::host::rehearsal::{Authority, ChangeFault};
+use gts_bootstrap::host::rehearsal::{Authority, ChangeFault, Faults, Model};
 
 use super::machine::{ANSWERS, Machine, Outcome, differences};
 
@@ -181,28 +181,65 @@ fn a_configuration_that_nginx_refuses_touches_nothing_live() {
 
 #[test]
 fn a_trial_that_fails_takes_everything_back() {
-    type Breaks = fn(&mut gts_bootstrap::host::rehearsal::Model);
-    let faults: [(&str, Breaks); 2] = [
+    type Breaks = fn(&mut Model);
+    // The checks one by one, with the words in which each tells it.
+    let faults: [(&str, Breaks); 12] = [
         ("bind gotosocial 443/tcp6", |model| model.faults.bind_probes_allowed = true),
-        ("https: /nodeinfo/2.0 answers 500", |model| model.faults.web_status = Some(500)),
+        ("port gates: ANY user", |model| {
+            model.sysctls.insert("net.inet.ip.portrange.reservedhigh".into(), "20".into());
+            model.sysctls.insert("security.mac.portacl.port_high".into(), "500".into());
+        }),
+        ("port access at boot: ANY user", |_| {}),
+        ("certificate: ", |model| model.faults.shows_expired = true),
+        ("livez: /livez answers 500", |model| answers(model, "http/livez", 500)),
+        ("readyz: /readyz answers 503", |model| answers(model, "http/readyz", 503)),
+        ("nodeinfo: ", |model| answers(model, "http/nodeinfo/2.0", 500)),
+        ("host-meta: ", |model| answers(model, "http/.well-known/host-meta", 404)),
+        ("https: /nodeinfo/2.0 answers 502", |model| answers(model, "https/nodeinfo/2.0", 502)),
+        ("hidden: /livez answers 200", |model| answers(model, "https/livez", 200)),
+        ("http: answers 200", |model| answers(model, "http/", 200)),
+        ("backend: ", |_| {}),
     ];
-    for (seen, break_it) in faults {
-        for (command, start) in [(TO_NGINX, direct as fn() -> Machine), (TO_HTTPD, direct), (TO_DIRECT, behind_nginx)] {
-            let machine = start();
-            let (before, kernel_before) = (copy(&machine), kernel(&machine));
-            machine.edit(break_it);
-            let outcome = machine.run(&[command, &["--trial", "10"]].concat()).exits(1);
-            let outcome =
-                outcome.says("not all was well after 10 s").says("Everything that had been done before was taken back");
-            if command != TO_DIRECT {
-                outcome.says(seen);
+    for (told, break_it) in faults {
+        let machine = direct();
+        match told {
+            "port access at boot: ANY user" => {
+                let lines = "net.inet.ip.portrange.reservedhigh=20\nsecurity.mac.portacl.enabled=0\n";
+                machine.write("/etc/sysctl.conf.local", lines);
+                // The guard would close them again.
+                let rc = machine.read("/etc/rc.conf");
+                machine.write("/etc/rc.conf", &rc.replace("guard_enable=\"YES\"", "guard_enable=\"NO\""));
             }
-            machine.edit(|model| model.faults = gts_bootstrap::host::rehearsal::Faults::default());
-            assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new(), "{command:?}, {seen}");
-            assert_eq!(kernel(&machine), kernel_before, "{command:?}, {seen}");
-            machine.run(&["check"]).exits(0);
+            "backend: " => {
+                machine.run(&["install", "--set", "config.bind-address=\"0.0.0.0\"", "--yes"]).exits(0);
+            }
+            _ => {}
         }
+        machine.edit(break_it);
+        let (before, kernel_before) = (copy(&machine), kernel(&machine));
+        let outcome = machine.run(&["switch-to-proxy", "--yes", "--trial", "10"]).exits(1);
+        outcome
+            .says("not all was well after 10 s")
+            .says(told)
+            .says("Everything that had been done before was taken back");
+        assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new(), "{told}");
+        assert_eq!(kernel(&machine), kernel_before, "{told}");
     }
+    // And the other ways.
+    for (command, start) in [(TO_HTTPD, direct as fn() -> Machine), (TO_DIRECT, behind_nginx)] {
+        let machine = start();
+        let (before, kernel_before) = (copy(&machine), kernel(&machine));
+        machine.edit(|model| model.faults.bind_probes_allowed = true);
+        machine.run(&[command, &["--trial", "10"]].concat()).exits(1).says("not all was well after 10 s");
+        machine.edit(|model| model.faults = Faults::default());
+        assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new(), "{command:?}");
+        assert_eq!(kernel(&machine), kernel_before, "{command:?}");
+        machine.run(&["check"]).exits(0);
+    }
+}
+
+fn answers(model: &mut Model, what: &str, status: u16) {
+    model.faults.web_status.insert(what.to_owned(), status);
 }
 
 #[test]

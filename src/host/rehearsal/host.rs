@@ -233,8 +233,15 @@ impl Observe for Rehearsal {
         let answer = web::answer(&mut self.machine.borrow_mut(), request);
         // A first request can make the certificate authority issue a certificate, which is a file with an owner.
         self.save().map_err(|error| WebFailure::Other(error.to_string()))?;
-        let broken = self.machine.borrow().model.faults.web_status;
-        answer.map(|answer| WebAnswer { status: broken.unwrap_or(answer.status), ..answer })
+        let faults = &self.machine.borrow().model.faults;
+        let what = format!("{}{}", if request.tls { "https" } else { "http" }, request.path);
+        answer.map(|mut answer| {
+            answer.status = faults.web_status.get(&what).copied().unwrap_or(answer.status);
+            if let Some(certificate) = answer.certificate.as_mut().filter(|_| faults.shows_expired) {
+                certificate.not_after = 0;
+            }
+            answer
+        })
     }
 }
 

@@ -297,8 +297,10 @@ pub struct Faults {
     pub bind_probes_refused: bool,
     /// Every bind probe succeeds, whatever the rules say.
     pub bind_probes_allowed: bool,
-    /// Every answer that is had over the web has this status.
-    pub web_status: Option<u16>,
+    /// Answers over the web that have another status, by scheme and path: `https/nodeinfo/2.0`.
+    pub web_status: BTreeMap<String, u16>,
+    /// Whoever speaks TLS shows a certificate that has expired.
+    pub shows_expired: bool,
 }
 
 /// The failure of a change, counted from now.
