@@ -55,8 +55,6 @@ pub fn plan(host: &dyn Observe, file: &ManagedFile<'_>) -> Result<Planned, Refus
         (None, _) => file.text.clone(),
         (Some(present), _) if *present == file.text => file.text.clone(),
         (Some(present), Some(base)) if present == base => file.text.clone(),
-        // A crash between the file and the copy, and then a run that wants something else: no edit of anybody's.
-        (Some(present), Some(_)) if journal::wrote(host, file.path, present.as_bytes())? => file.text.clone(),
         (Some(present), Some(base)) => diffy::merge(base, present, &file.text)
             .map_err(|conflict| Refusal::Conflict { path: file.path.to_owned(), conflict: hunks(&conflict) })?,
         // A crash between the file and the copy of what was written.

@@ -73,7 +73,16 @@ fn a_crash_beside_other_sites_is_finished_by_the_next_run() {
 fn a_crash_is_also_left_by_the_other_way() {
     let direct = beside("httpd");
     let stops = at_each_change(&direct, &there("httpd"), (true, true), |machine, after, _| {
-        machine.run(BACK).exits(0);
+        let back = machine.run(BACK);
+        if back.code != 0 {
+            // Cut off between config.yaml and the copy of what was written: the way back takes its lines for an edit of the
+            // administrator's, sees in the trial that it does not come to direct mode, and says what to run. That ends it.
+            back.exits(1)
+                .says("run `gts-bootstrap switch-to-proxy` again")
+                .says("Everything that had been done before");
+            machine.run(&there("httpd")).exits(0);
+            machine.run(BACK).exits(0);
+        }
         assert_eq!(changed(&direct, machine), NOTHING, "after {after}");
         assert_eq!(kernel(machine), kernel(&direct), "after {after}");
     });
