@@ -7,7 +7,7 @@ use std::io::Write;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Command, CommandFactory, ValueEnum};
-use clap_complete::{generate, shells};
+use clap_complete::{Generator, generate, shells};
 
 use super::exit::Exit;
 use super::report::Report;
@@ -16,6 +16,8 @@ use super::{Cli, help};
 
 /// The program, as it is typed.
 const PROGRAM: &str = "gts-bootstrap";
+/// The same, as a part of names of functions.
+const UNHYPHENED: &str = "gts_bootstrap";
 
 /// What `completions` takes.
 #[derive(Debug, Clone, Copy, Args)]
@@ -48,32 +50,35 @@ pub fn run(arguments: Arguments, screen: &Screen) -> Exit {
         return Report::new("completions").fail(screen, Exit::Usage, why);
     }
     let text = if arguments.options {
-        tcsh::options(&command(), &std::env::var("COMMAND_LINE").unwrap_or_default()).into_bytes()
+        tcsh::options(&mut command(), &std::env::var("COMMAND_LINE").unwrap_or_default())
     } else {
         script(arguments.shell)
     };
     // A reader that has gone away is no failure of ours.
-    let _ = std::io::stdout().write_all(&text);
+    let _ = std::io::stdout().write_all(text.as_bytes());
     Exit::Done
 }
 
 /// The script for a shell.
-fn script(shell: Shell) -> Vec<u8> {
-    let mut script = Vec::new();
-    let mut command = command();
+fn script(shell: Shell) -> String {
     match shell {
-        Shell::Bash => generate(shells::Bash, &mut command, PROGRAM, &mut script),
-        Shell::Fish => generate(shells::Fish, &mut command, PROGRAM, &mut script),
-        Shell::Zsh => generate(shells::Zsh, &mut command, PROGRAM, &mut script),
-        Shell::Tcsh => script = tcsh::script(&command, PROGRAM).into_bytes(),
+        // clap_complete 4.6.11 writes a hyphen in the program's name in two ways, and then its functions do not find each other.
+        Shell::Bash => by_clap(shells::Bash, UNHYPHENED).replace(&format!("default {UNHYPHENED}\n"), &format!("default {PROGRAM}\n")),
+        Shell::Fish => by_clap(shells::Fish, PROGRAM),
+        Shell::Zsh => by_clap(shells::Zsh, PROGRAM),
+        Shell::Tcsh => tcsh::script(&mut command(), PROGRAM),
     }
-    script
+}
+
+fn by_clap(shell: impl Generator, name: &str) -> String {
+    let mut script = Vec::new();
+    generate(shell, &mut command(), name, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 /// The command line as clap knows it, with the words that `help` knows.
 fn command() -> Command {
-    let mut command = Cli::command();
-    command.build();
+    let command = Cli::command();
     let words = help::words(&command);
     command.mut_subcommand("help", |help| {
         help.mut_arg("words", |words_of_help| words_of_help.value_parser(PossibleValuesParser::new(words)))
@@ -88,7 +93,7 @@ mod tests {
     #[test]
     fn every_shell_gets_every_command() {
         for shell in Shell::value_variants() {
-            let script = String::from_utf8(script(*shell)).unwrap();
+            let script = script(*shell);
             for name in Cli::command().get_subcommands().map(Command::get_name) {
                 assert!(script.contains(name), "{shell:?}: {name}");
             }

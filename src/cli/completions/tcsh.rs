@@ -1,6 +1,6 @@
 //! Rules for tcsh's builtin `complete` (tcsh(1)).
 //!
-//! A rule is `WORD/PATTERN/LIST/`: `n` looks at the word before the one being typed, `c` at its own beginning, `p` at its
+//! A rule is `WORD/PATTERN/LIST/`: `n` looks at the word before the one being typed, `C` at its own beginning, `p` at its
 //! number. tcsh takes the first rule that fits, and `n` is content if the word only begins so: longer patterns go first. No rule can look
 //! at two words at once, so which options fit, after `filter deny` as opposed to `install`, cannot be written
 //! down; for these tcsh runs the program, which finds the line in `COMMAND_LINE`.
@@ -10,20 +10,23 @@ use std::collections::BTreeMap;
 use clap::{Arg, Command, ValueHint};
 
 /// The script to be sourced.
-pub(super) fn script(command: &Command, program: &str) -> String {
+pub(super) fn script(command: &mut Command, program: &str) -> String {
+    command.build();
     let mut next = BTreeMap::new();
     gather(command, &mut next);
     let mut next: Vec<(String, String)> = next.into_iter().collect();
     next.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
     let mut rules: Vec<String> = next.into_iter().map(|(word, list)| format!("'n/{word}/{list}/'")).collect();
-    rules.push(format!("'c/-/`{program} completions tcsh --options`/'"));
+    rules.push(format!("'C/-/`{program} completions tcsh --options`/'"));
     rules.push(format!("'p/1/{}/'", group(names(command))));
     format!("# Completion of {program} for tcsh and csh.\ncomplete {program} \\\n\t{}\n", rules.join(" \\\n\t"))
 }
 
 /// The options that fit a line, one a line.
-pub(super) fn options(command: &Command, line: &str) -> String {
-    let mut found = command;
+pub(super) fn options(command: &mut Command, line: &str) -> String {
+    // Options of every command are put to each of them by this.
+    command.build();
+    let mut found = &*command;
     for word in line.split_whitespace().skip(1) {
         found = found.find_subcommand(word).unwrap_or(found);
     }
@@ -76,10 +79,8 @@ fn names(command: &Command) -> impl Iterator<Item = &str> {
     visible(command).map(Command::get_name)
 }
 
-/// The commands below; of the `help` that clap puts below each of them only the topmost.
 fn visible(command: &Command) -> impl Iterator<Item = &Command> {
-    let top = command.find_subcommand("completions").is_some();
-    command.get_subcommands().filter(move |below| !below.is_hide_set() && (top || below.get_name() != "help"))
+    command.get_subcommands().filter(|below| !below.is_hide_set())
 }
 
 #[cfg(test)]
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     fn rules() -> String {
-        script(&super::super::command(), "gts-bootstrap")
+        script(&mut super::super::command(), "gts-bootstrap")
     }
 
     #[test]
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn options_are_those_of_the_command_in_the_line() {
         let of = |line: &str| -> Vec<String> {
-            options(&super::super::command(), line).lines().map(str::to_owned).collect()
+            options(&mut super::super::command(), line).lines().map(str::to_owned).collect()
         };
         let has = |line: &str, option: &str| of(line).iter().any(|known| known == option);
         assert!(has("gts-bootstrap -", "--version") && !has("gts-bootstrap -", "--answers"));
