@@ -28,7 +28,7 @@ pub(super) fn render(page: &str, width: usize, screen: &Screen) -> String {
         in_list = is_item;
         match block {
             Block::Heading { level, text } => {
-                let text = inline(&text, screen, Tone::Heading);
+                let text = inline(&text.replace('`', ""), screen, Tone::Heading);
                 let line = ["=", "-"].get(level - 1).map(|line| line.repeat(measure_text_width(&text)));
                 out += &format!("{text}\n{}", line.map(|line| line + "\n").unwrap_or_default());
             }
@@ -234,6 +234,8 @@ fn link(text: &str) -> Option<(&str, &str, &str)> {
 fn leads_to(label: &str, target: &str) -> String {
     let file = target.split('#').next().unwrap_or_default();
     match file.strip_suffix(".md").and_then(topics::named) {
+        // Whoever reads a name of a page knows how to get there.
+        Some(_) if label.ends_with(".md") => String::new(),
         Some(topic) => format!(" (help {}.md)", topic.name),
         None if target.starts_with("http") && target != label => format!(" <{target}>"),
         None => String::new(),
@@ -265,13 +267,13 @@ mod tests {
 
     #[test]
     fn a_page_of_everything() {
-        let page = "# A page\n\nOne `line of code`, **strong**, *stressed*,\nand [answers](answers.md#x), [out](https://a.example).\n\
-                    <!-- not\nshown -->\n\n## Below\n\n- first\n  goes on\n- second\n\n1. one\n\n       kept\n\n```sh\necho  a   # b\n```\n\n\
-                    ![a picture](a.svg)\n\n| name | what |\n|---|---|\n| `a` | b\\|c |\n";
-        let expected = "A page\n======\n\nOne `line of code`, strong, stressed, and\nanswers (help answers.md), out\n<https://a.example>.\n\n\
-                        Below\n-----\n\n- first goes on\n- second\n\n1. one\n\n       kept\n\n    echo  a   # b\n\nname  what\n`a`   b|c\n";
-        let shown = plain(page, 44);
-        assert_eq!(shown.replace("- second\n1. one", "- second\n\n1. one").replace("\n       kept", "\n       kept"), expected);
+        let page = "# A `page`\n\nOne `line of code`, **strong**, *stressed*,\nand [answers](answers.md#x), [answers.md](answers.md), \
+                    [out](https://a.example).\n<!-- not\nshown -->\n\n## Below\n\n- first\n  goes on\n- second\n\nOr:\n\n    as it  is\n\n\
+                    1. one\n2. two\n\n```sh\necho  a   # b\n```\n\n![a picture](a.svg)\n\n| name | what |\n|---|---|\n| `a` | b\\|c |\n";
+        let expected = "A page\n======\n\nOne `line of code`, strong, stressed, and\nanswers (help answers.md), answers.md, out\n\
+                        <https://a.example>.\n\nBelow\n-----\n\n- first goes on\n- second\n\nOr:\n\n    as it  is\n\n\
+                        1. one\n2. two\n\n    echo  a   # b\n\nname  what\n`a`   b|c\n";
+        assert_eq!(plain(page, 44), expected);
     }
 
     #[test]
