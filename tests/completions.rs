@@ -28,7 +28,8 @@ impl Place {
 
     /// What a shell prints; `None` if it is not installed.
     fn ask(&self, shell: &str, arguments: &[&str]) -> Option<String> {
-        let program_first = format!("{}:{}", Path::new(PROGRAM).parent().unwrap().display(), std::env::var("PATH").unwrap());
+        let program_first =
+            format!("{}:{}", Path::new(PROGRAM).parent().unwrap().display(), std::env::var("PATH").unwrap());
         let asked = Command::new(shell)
             .args(arguments)
             .env("PATH", program_first)
@@ -40,7 +41,8 @@ impl Place {
             .output();
         match asked {
             Ok(output) => {
-                let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+                let said =
+                    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
                 assert!(output.status.success(), "{shell} {arguments:?}: {said}");
                 Some(said)
             }
@@ -137,7 +139,9 @@ fn zsh_completes() {
 fn tcsh_completes() {
     let place = Place::with("tcsh", "gts-bootstrap.csh");
     let Some(rules) = place.ask("tcsh", &["-f", "-c", "source $SCRIPT; complete gts-bootstrap"]) else { return };
-    for rule in ["n/portacl/(show explain lint grant revoke apply)/", "n/--answers/f/", "n/--color/(auto always never)/"] {
+    for rule in
+        ["n/portacl/(show explain lint grant revoke apply)/", "n/--answers/f/", "n/--color/(auto always never)/"]
+    {
         assert!(rules.contains(rule), "{rule} is not among what tcsh has understood: {rules}");
     }
     if !has("zsh") {
@@ -160,10 +164,15 @@ fn tcsh_completes() {
 #[test]
 fn the_options_that_tcsh_asks_for_are_those_of_the_line() {
     let ask = |line: &str| {
-        let asked = Command::new(PROGRAM).args(["completions", "tcsh", "--options"]).env("COMMAND_LINE", line).output().unwrap();
+        let asked = Command::new(PROGRAM)
+            .args(["completions", "tcsh", "--options"])
+            .env("COMMAND_LINE", line)
+            .output()
+            .unwrap();
         String::from_utf8(asked.stdout).unwrap()
     };
-    for (line, wanted, unwanted) in ASKED.iter().filter(|(line, ..)| line.contains(" --") && !line.contains("--color")) {
+    for (line, wanted, unwanted) in ASKED.iter().filter(|(line, ..)| line.contains(" --") && !line.contains("--color"))
+    {
         fits(line, &ask(line), wanted, unwanted);
     }
 }

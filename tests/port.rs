@@ -90,7 +90,8 @@ fn program_manual_page_and_completions_are_installed_where_the_shells_look() {
         .chain(["sbin/gts-bootstrap".to_owned(), "share/man/man8/gts-bootstrap.8.gz".to_owned()])
         .collect();
     assert_eq!(plist.lines().map(str::to_owned).collect::<BTreeSet<_>>(), installed);
-    let shells: Vec<&str> = makefile.lines().find_map(|line| line.strip_prefix(".for shell in ")).unwrap().split(' ').collect();
+    let shells: Vec<&str> =
+        makefile.lines().find_map(|line| line.strip_prefix(".for shell in ")).unwrap().split(' ').collect();
     let known: Vec<&str> = ["bash", "fish", "tcsh", "zsh"].to_vec();
     assert_eq!(shells, known);
     for shell in shells {

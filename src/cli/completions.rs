@@ -63,7 +63,8 @@ pub fn run(arguments: Arguments, screen: &Screen) -> Exit {
 fn script(shell: Shell) -> String {
     match shell {
         // clap_complete 4.6.11 writes a hyphen in the program's name in two ways, and then its functions do not find each other.
-        Shell::Bash => by_clap(shells::Bash, UNHYPHENED).replace(&format!("default {UNHYPHENED}\n"), &format!("default {PROGRAM}\n")),
+        Shell::Bash => by_clap(shells::Bash, UNHYPHENED)
+            .replace(&format!("default {UNHYPHENED}\n"), &format!("default {PROGRAM}\n")),
         Shell::Fish => by_clap(shells::Fish, PROGRAM),
         Shell::Zsh => by_clap(shells::Zsh, PROGRAM),
         Shell::Tcsh => tcsh::script(&mut command(), PROGRAM),

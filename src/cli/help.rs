@@ -4,8 +4,10 @@
 mod page;
 mod topics;
 
+use std::ffi::OsString;
 use std::io::Write;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Command, CommandFactory};
 use dialoguer::console::Term;
 
@@ -63,9 +65,27 @@ pub fn run(arguments: &Arguments, screen: &Screen) -> Exit {
     }
 }
 
+/// The command that is meant by `portacl help`, or `portacl help grant`: `help` is a command of its own, and of no other.
+pub(super) fn asked_below(error: &clap::Error, arguments: &[OsString]) -> Option<Vec<String>> {
+    let unknown = error.get(ContextKind::InvalidSubcommand);
+    if !matches!(unknown, Some(ContextValue::String(word)) if word == "help") {
+        return None;
+    }
+    let command = Cli::command();
+    let (mut at, mut path) = (&command, Vec::new());
+    for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
+        if let Some(below) = at.find_subcommand(word) {
+            at = below;
+            path.push(word.to_owned());
+        }
+    }
+    Some(path)
+}
+
 /// Every word that may follow `help`.
 pub(super) fn words(command: &Command) -> Vec<String> {
-    let commands = command.get_subcommands().filter(|below| !below.is_hide_set()).map(|below| below.get_name().to_owned());
+    let commands =
+        command.get_subcommands().filter(|below| !below.is_hide_set()).map(|below| below.get_name().to_owned());
     let topics = topics::TOPICS.iter().map(|topic| topic_word(command, topic));
     commands.filter(|name| name != "help").chain(topics).collect()
 }
@@ -106,7 +126,9 @@ fn find(command: &Command, words: &[String]) -> Found {
 fn near(word: &str, known: &[String]) -> Vec<String> {
     let nearest = nearest(word, known.iter().map(String::as_str));
     let parts = known.iter().map(String::as_str).filter(|other| {
-        Some(*other) != nearest && word.len() > 2 && (other.contains(word) || word.contains(other.trim_end_matches(".md")))
+        Some(*other) != nearest
+            && word.len() > 2
+            && (other.contains(word) || word.contains(other.trim_end_matches(".md")))
     });
     nearest.into_iter().chain(parts).take(3).map(str::to_owned).collect()
 }
@@ -120,7 +142,7 @@ fn unknown(word: &str, near: &[String]) -> String {
 }
 
 /// What clap says of a command at `--help`.
-fn of_command(path: &[String]) -> Exit {
+pub(super) fn of_command(path: &[String]) -> Exit {
     let line = ["gts-bootstrap".to_owned()].into_iter().chain(path.iter().cloned()).chain(["--help".to_owned()]);
     match Cli::command().try_get_matches_from(line) {
         Err(told) if told.print().is_ok() => Exit::Done,
@@ -168,6 +190,19 @@ mod tests {
         for (line, name) in [("answers", "answers"), ("install.md", "install"), ("docs/portacl.md", "portacl")] {
             assert!(matches!(find_words(line), Found::Topic(topic) if topic.name == name), "{line}");
         }
+    }
+
+    #[test]
+    fn help_below_a_command_is_help_of_that_command() {
+        let asked = |line: &str| {
+            let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let error = Cli::command().try_get_matches_from(&arguments).unwrap_err();
+            asked_below(&error, &arguments).map(|path| path.join(" "))
+        };
+        assert_eq!(asked("gts-bootstrap portacl help"), Some("portacl".to_owned()));
+        assert_eq!(asked("gts-bootstrap --rehearse x portacl help grant"), Some("portacl grant".to_owned()));
+        assert_eq!(asked("gts-bootstrap portacl nothing"), None);
+        assert_eq!(asked("gts-bootstrap install --nothing"), None);
     }
 
     #[test]

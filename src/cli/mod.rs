@@ -105,9 +105,13 @@ pub enum Command {
 /// Runs the program with these arguments.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<std::ffi::OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(path) = help::asked_below(&error, &arguments) {
+                return help::of_command(&path).into();
+            }
             // clap prints help and version as "errors" too, with exit code 0.
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             if error.print().is_err() {

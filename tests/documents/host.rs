@@ -11,7 +11,8 @@ use gts_bootstrap::release::{Arch, Sha256Digest, Variant};
 use semver::Version;
 
 /// The commands.
-pub const COMMANDS: [&str; 9] = ["fetch", "kldload", "kldstat", "kldunload", "pkg", "reboot", "service", "sysctl", "sysrc"];
+pub const COMMANDS: [&str; 9] =
+    ["fetch", "kldload", "kldstat", "kldunload", "pkg", "reboot", "service", "sysctl", "sysrc"];
 
 /// The script of a command.
 pub fn wrapper(name: &str) -> String {
@@ -25,7 +26,9 @@ pub fn wrapper(name: &str) -> String {
 /// Does a command; what it prints, or why it fails.
 fn command(host: &Rehearsal, line: &str) -> Result<String, String> {
     let words: Vec<&str> = line.split_whitespace().filter(|word| !["-y", "-n"].contains(word)).collect();
-    let done = |result: Result<(), gts_bootstrap::host::HostError>| result.map(|()| String::new()).map_err(|error| error.to_string());
+    let done = |result: Result<(), gts_bootstrap::host::HostError>| {
+        result.map(|()| String::new()).map_err(|error| error.to_string())
+    };
     match words.as_slice() {
         ["kldload", name] => done(host.load_module(name)),
         ["kldunload", name] => done(host.unload_module(name)),
@@ -36,7 +39,11 @@ fn command(host: &Rehearsal, line: &str) -> Result<String, String> {
         ["fetch", address] => fetch(address),
         // What only builds the program, and is no matter of the model's.
         ["pkg", "install", "rust"] => Ok(String::new()),
-        ["pkg", "install", names @ ..] => names.iter().try_for_each(|name| host.install_package(name)).map(|()| String::new()).map_err(|error| error.to_string()),
+        ["pkg", "install", names @ ..] => names
+            .iter()
+            .try_for_each(|name| host.install_package(name))
+            .map(|()| String::new())
+            .map_err(|error| error.to_string()),
         ["pkg", "delete", name] => done(host.delete_package(name)),
         ["reboot"] => done(host.reboot()),
         ["service", name, "start"] => done(host.service_action(name, ServiceAction::Start)),
@@ -57,14 +64,18 @@ fn command(host: &Rehearsal, line: &str) -> Result<String, String> {
             Some((name, value)) => done(host.set_sysctl(name, value)),
             None => {
                 let value = host.sysctl(setting).map_err(|error| error.to_string())?;
-                value.map(|value| format!("{setting}: {value}\n")).ok_or_else(|| format!("sysctl: unknown oid '{setting}'\n"))
+                value
+                    .map(|value| format!("{setting}: {value}\n"))
+                    .ok_or_else(|| format!("sysctl: unknown oid '{setting}'\n"))
             }
         },
         ["sysrc", setting] => match setting.split_once('=') {
             Some((name, value)) => done(host.set_rc_variable(name, Some(value))),
             None => {
                 let value = host.rc_variable(setting).map_err(|error| error.to_string())?;
-                value.map(|value| format!("{setting}: {value}\n")).ok_or_else(|| format!("sysrc: unknown variable '{setting}'\n"))
+                value
+                    .map(|value| format!("{setting}: {value}\n"))
+                    .ok_or_else(|| format!("sysrc: unknown variable '{setting}'\n"))
             }
         },
         _ => Err(format!("the rehearsal has no command: {line}\n")),
@@ -77,7 +88,8 @@ fn fetch(address: &str) -> Result<String, String> {
     let version = folder.rsplit_once("/releases/download/v").and_then(|(_, version)| Version::parse(version).ok());
     let version = version.ok_or("nothing but upstream's releases can be fetched here\n")?;
     let archive = |arch| stand_in_archive(&version, arch, Variant::Default).map_err(|error| error.to_string());
-    let assets = [(Arch::Amd64, "amd64"), (Arch::Arm64, "arm64")].map(|(arch, word)| (arch, format!("gotosocial_{version}_freebsd_{word}.tar.gz")));
+    let assets = [(Arch::Amd64, "amd64"), (Arch::Arm64, "arm64")]
+        .map(|(arch, word)| (arch, format!("gotosocial_{version}_freebsd_{word}.tar.gz")));
     let bytes = match assets.iter().find(|(_, asset)| asset == name) {
         Some((arch, _)) => archive(*arch)?,
         None if name == "checksums.txt" => {
@@ -95,7 +107,9 @@ fn fetch(address: &str) -> Result<String, String> {
 #[test]
 #[ignore = "no test: the scripts of the documents' stage run it, to act on the model"]
 fn a_command() {
-    let (Ok(stage), Ok(line), Ok(answer)) = (env::var("STAGE"), env::var("COMMAND"), env::var("ANSWER")) else { return };
+    let (Ok(stage), Ok(line), Ok(answer)) = (env::var("STAGE"), env::var("COMMAND"), env::var("ANSWER")) else {
+        return;
+    };
     let host = Rehearsal::open(std::path::Path::new(&stage).join("root")).unwrap();
     let text = match command(&host, &line) {
         Ok(said) => format!("0\n{said}"),

@@ -64,7 +64,8 @@ pub fn blocks(page: &str) -> Result<Vec<Block>, String> {
         } else if let Some(comment) = bare.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")) {
             orders.push(order(comment).ok_or_else(|| format!("line {line}: nobody knows what to do with: {bare}"))?);
         } else if let Some(reason) = bare.strip_prefix("*Not run by the tests: ") {
-            let reason = reason.strip_suffix(".*").ok_or_else(|| format!("line {line}: the reason has to end with \".*\""))?;
+            let reason =
+                reason.strip_suffix(".*").ok_or_else(|| format!("line {line}: the reason has to end with \".*\""))?;
             not_run = Some(reason.to_owned());
         } else if !bare.is_empty() {
             if not_run.is_some() {
@@ -89,7 +90,9 @@ fn agrees(block: &Block) -> Result<(), String> {
     let (line, language) = (block.line, block.language.as_str());
     let holds_commands = COMMANDS.contains(&language);
     if !holds_commands && !DATA.contains(&language) {
-        return Err(format!("line {line}: a block has to say what it is: one of {COMMANDS:?} or {DATA:?}, not \"{language}\""));
+        return Err(format!(
+            "line {line}: a block has to say what it is: one of {COMMANDS:?} or {DATA:?}, not \"{language}\""
+        ));
     }
     let looks_like_commands = block.text.lines().any(|line| is_command(line) || line.starts_with("gts-bootstrap "));
     if !holds_commands && looks_like_commands {

@@ -82,7 +82,12 @@ fn svg(output: &str) -> String {
             let x = around as f64 + *column as f64 * wide;
             let length = text.chars().count() as f64 * wide;
             let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            writeln!(picture, "<text x=\"{x:.1}\" y=\"{y}\" textLength=\"{length:.1}\"{}>{text}</text>", pen.attributes()).unwrap();
+            writeln!(
+                picture,
+                "<text x=\"{x:.1}\" y=\"{y}\" textLength=\"{length:.1}\"{}>{text}</text>",
+                pen.attributes()
+            )
+            .unwrap();
         }
     }
     picture + "</g>\n</svg>\n"

@@ -19,11 +19,28 @@ const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 /// What somebody types in who is asked by `gts-bootstrap install`.
 const TYPED: &str = "host = \"social.example.org\"\n[tls]\nemail = \"admin@example.net\"\n[admin]\nusername = \"alice\"\nemail = \"alice@example.net\"\n";
 /// The answers of a machine that is installed already.
-const INSTALLED: &str = "host = \"social.example.org\"\n[tls]\nemail = \"admin@example.net\"\n[release]\nversion = \"0.19.2\"\n";
+const INSTALLED: &str =
+    "host = \"social.example.org\"\n[tls]\nemail = \"admin@example.net\"\n[release]\nversion = \"0.19.2\"\n";
 
 /// Programs of the system the tests run on, as they are.
 const AS_IT_IS: [&str; 17] = [
-    "awk", "basename", "chmod", "cut", "date", "diff", "env", "mktemp", "sed", "sh", "sha256sum", "sleep", "sort", "tr", "umask", "uname", "wc",
+    "awk",
+    "basename",
+    "chmod",
+    "cut",
+    "date",
+    "diff",
+    "env",
+    "mktemp",
+    "sed",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "sort",
+    "tr",
+    "umask",
+    "uname",
+    "wc",
 ];
 /// The same, with absolute paths taken in the rehearsal.
 const ON_ITS_FILES: [&str; 9] = ["cat", "cp", "grep", "head", "ls", "mkdir", "mv", "rm", "tail"];
@@ -57,11 +74,14 @@ pub struct Stage {
 impl Stage {
     /// The machine that a page says it is on.
     pub fn on(machine: &str) -> Result<Self, String> {
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).map_err(|error| error.to_string())?;
+        let folder =
+            tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).map_err(|error| error.to_string())?;
         let stage = Self { folder };
         stage.furnish().map_err(|error| format!("cannot make the machine: {error}"))?;
         Rehearsal::open(stage.root()).map_err(|error| error.to_string())?;
-        let install = |mode: &str| stage.runs(&format!("gts-bootstrap install --answers ../installed.toml --set exposure.mode={mode} --yes"));
+        let install = |mode: &str| {
+            stage.runs(&format!("gts-bootstrap install --answers ../installed.toml --set exposure.mode={mode} --yes"))
+        };
         match machine {
             "a fresh machine" => {}
             "an installed machine" => install("direct")?,
@@ -79,7 +99,9 @@ impl Stage {
             model.jail = Jail::Shared;
             if allowed {
                 model.modules.insert("mac_portacl".to_owned());
-                model.sysctls.insert("security.mac.portacl.rules".to_owned(), "uid:209:tcp:80,uid:209:tcp:443".to_owned());
+                model
+                    .sysctls
+                    .insert("security.mac.portacl.rules".to_owned(), "uid:209:tcp:80,uid:209:tcp:443".to_owned());
                 model.sysctls.insert("net.inet.ip.portrange.reservedhigh".to_owned(), "79".to_owned());
             }
         });
@@ -102,7 +124,9 @@ impl Stage {
         fs::write(self.path("installed.toml"), INSTALLED)?;
         symlink(Path::new(REPOSITORY).join("examples"), self.path("work/examples"))?;
         for name in AS_IT_IS {
-            if let Some(found) = ["/usr/bin", "/bin"].iter().map(|folder| Path::new(folder).join(name)).find(|path| path.exists()) {
+            if let Some(found) =
+                ["/usr/bin", "/bin"].iter().map(|folder| Path::new(folder).join(name)).find(|path| path.exists())
+            {
                 symlink(found, self.path("bin").join(name))?;
             }
         }
@@ -193,9 +217,11 @@ impl Stage {
 
 /// The shell itself opens the files that it is redirected to, and knows of no rehearsal.
 fn stays_in_its_place(script: &str) -> Result<(), String> {
-    let outside = script.split('>').skip(1).map(str::trim_start).find(|target| {
-        target.starts_with('/') && !target.starts_with("/dev/null")
-    });
+    let outside = script
+        .split('>')
+        .skip(1)
+        .map(str::trim_start)
+        .find(|target| target.starts_with('/') && !target.starts_with("/dev/null"));
     match outside {
         Some(target) => Err(format!("a redirection leads out of the rehearsal: > {target}")),
         None => Ok(()),
@@ -209,9 +235,13 @@ pub fn commands(text: &str) -> Result<Vec<(String, String)>, String> {
         let prompted = line.strip_prefix("# ").or_else(|| line.strip_prefix("$ "));
         match (prompted, found.last_mut()) {
             (Some(command), _) => found.push((format!("{command}\n"), String::new())),
-            (None, Some((command, shown))) if shown.is_empty() && command.ends_with("\\\n") => writeln!(command, "{line}").map_err(|error| error.to_string())?,
+            (None, Some((command, shown))) if shown.is_empty() && command.ends_with("\\\n") => {
+                writeln!(command, "{line}").map_err(|error| error.to_string())?
+            }
             (None, Some((_, shown))) => writeln!(shown, "{line}").map_err(|error| error.to_string())?,
-            (None, None) => return Err(format!("a console begins with a prompt, \"# \" or \"$ \", and not with: {line}")),
+            (None, None) => {
+                return Err(format!("a console begins with a prompt, \"# \" or \"$ \", and not with: {line}"));
+            }
         }
     }
     Ok(found)
@@ -232,7 +262,10 @@ esac
 
 /// Where Ansible is, if it is installed.
 fn ansible() -> Option<PathBuf> {
-    ["/usr/bin", "/usr/local/bin"].iter().map(|folder| Path::new(folder).join("ansible-playbook")).find(|path| path.exists())
+    ["/usr/bin", "/usr/local/bin"]
+        .iter()
+        .map(|folder| Path::new(folder).join("ansible-playbook"))
+        .find(|path| path.exists())
 }
 
 /// The real Ansible, with this machine for the server and the rehearsal behind the program.

@@ -37,7 +37,8 @@ pub(super) fn options(command: &mut Command, line: &str) -> String {
 /// What may follow a word: the commands below a command, or what its first argument can be; what an option can be.
 fn gather(command: &Command, next: &mut BTreeMap<String, String>) {
     for option in command.get_arguments().filter(|option| option.get_action().takes_values() && !option.is_hide_set()) {
-        let words = [option.get_long().map(|long| format!("--{long}")), option.get_short().map(|short| format!("-{short}"))];
+        let words =
+            [option.get_long().map(|long| format!("--{long}")), option.get_short().map(|short| format!("-{short}"))];
         for word in words.into_iter().flatten() {
             next.entry(word).or_insert_with(|| values(option));
         }

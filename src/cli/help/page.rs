@@ -8,9 +8,16 @@ use crate::cli::screen::{Screen, Tone};
 /// What a piece of a page is.
 #[derive(Debug, PartialEq, Eq)]
 enum Block {
-    Heading { level: usize, text: String },
+    Heading {
+        level: usize,
+        text: String,
+    },
     /// Wrapped text, behind a mark of its own in a list.
-    Text { indent: usize, mark: String, text: String },
+    Text {
+        indent: usize,
+        mark: String,
+        text: String,
+    },
     /// Lines that stay as they are.
     Code(Vec<String>),
     Table(Vec<Vec<String>>),
@@ -22,7 +29,8 @@ pub(super) fn render(page: &str, width: usize, screen: &Screen) -> String {
     let mut in_list = false;
     for block in blocks(page) {
         let is_item = matches!(&block, Block::Text { mark, .. } if !mark.is_empty());
-        if !out.is_empty() && !(in_list && is_item) {
+        let goes_on = in_list && is_item;
+        if !out.is_empty() && !goes_on {
             out.push('\n');
         }
         in_list = is_item;
@@ -146,7 +154,11 @@ fn table(rows: &[Vec<String>], width: usize, screen: &Screen) -> String {
     if widths.iter().map(|width| width + 2).sum::<usize>() <= width + 2 {
         let has_head = head.iter().any(|cell| !cell.is_empty());
         let shown = if has_head { rows.as_slice() } else { body };
-        return shown.iter().enumerate().map(|(number, row)| columns(row, &widths, has_head && number == 0, screen)).collect();
+        return shown
+            .iter()
+            .enumerate()
+            .map(|(number, row)| columns(row, &widths, has_head && number == 0, screen))
+            .collect();
     }
     let mut out = String::new();
     for row in body {

@@ -56,8 +56,11 @@ mod tests {
     #[test]
     fn they_are_the_pages_of_the_index_in_its_order_with_their_own_headings() {
         let index = INDEX.split("\n## For those who change the program").next().unwrap();
-        let listed: Vec<&str> =
-            index.lines().filter_map(|line| line.strip_prefix("- [")?.split_once("](")?.1.split_once(".md)")).map(|(name, _)| name).collect();
+        let listed: Vec<&str> = index
+            .lines()
+            .filter_map(|line| line.strip_prefix("- [")?.split_once("](")?.1.split_once(".md)"))
+            .map(|(name, _)| name)
+            .collect();
         let names: Vec<&str> = TOPICS.iter().map(|topic| topic.name).collect();
         assert_eq!(names, listed);
         for topic in TOPICS {

@@ -96,7 +96,9 @@ pub(super) fn help(bench: &Bench) -> Result<(), String> {
     list.says("tutorial From an empty server to the first post")?;
     bench.run(&["help", "install"])?.exits(0)?.says("--answers <FILE>")?.says("gts-bootstrap help install.md")?;
     bench.run(&["help", "portacl", "grant"])?.exits(0)?.says("--allow-unknown")?;
-    let page = bench.run(&["help", "portacl.md"])?.exits(0)?.says("mac_portacl, readable =====")?.does_not_say("```")?;
+    bench.run(&["portacl", "help", "grant"])?.exits(0)?.says("--allow-unknown")?;
+    let page =
+        bench.run(&["help", "portacl.md"])?.exits(0)?.says("mac_portacl, readable =====")?.does_not_say("```")?;
     // Nobody reads at a terminal here: the width is that of the smallest.
     ensure(page.stdout.lines().all(|line| line.starts_with("    ") || line.chars().count() < 80), page.stdout)?;
     bench.run(&["help", "anwsers"])?.exits(2)?.says("no topic anwsers. Did you mean answers?")?;
@@ -115,7 +117,8 @@ pub(super) fn completions(bench: &Bench) -> Result<(), String> {
     ] {
         bench.run(&["completions", shell])?.exits(0)?.says(mark)?.says("switch-to-direct")?;
     }
-    let asked = bench.run_with(&["completions", "tcsh", "--options"], &[("COMMAND_LINE", "gts-bootstrap install -")])?;
+    let asked =
+        bench.run_with(&["completions", "tcsh", "--options"], &[("COMMAND_LINE", "gts-bootstrap install -")])?;
     asked.exits(0)?.says("--answers")?;
     bench.run(&["completions", "ksh"])?.exits(2)?.says("tcsh")?;
     before.is_still(&Snapshot::take(bench)?)
