@@ -273,7 +273,8 @@ const ANSIBLE: &str = r#"
 PATH=/usr/bin:/bin mkdir -p ../there
 printf '[gotosocial]\nlocalhost ansible_connection=local ansible_python_interpreter=auto_silent\n' >hosts
 printf '#!/bin/sh\nexec "%s" "$@"\n' "$(command -v gts-bootstrap)" >gts-bootstrap
-PATH=/usr/bin:/bin:/usr/local/bin LC_ALL=C.UTF-8 exec "$real" -e program="$STAGE/there/gts-bootstrap" -e answers="$STAGE/there/gotosocial.toml" "$@"
+PATH=/usr/bin:/bin:/usr/local/bin LC_ALL=C.UTF-8 ANSIBLE_REMOTE_TMP="$STAGE/ansible" \
+	exec "$real" -e program="$STAGE/there/gts-bootstrap" -e answers="$STAGE/there/gotosocial.toml" "$@"
 "#;
 
 /// A program that is given the rehearsal's paths.
