@@ -135,7 +135,7 @@ pub fn look(host: &dyn Observe, layout: &Layout, diffs: bool) -> Result<Vec<Drif
                 let expected = Expected { layout, path, sha256: content.sha256(), mode: *mode, owner: *owner };
                 file(host, &expected, diffs)?
             }
-            Change::Directory { path, mode, owner } => directory(host, layout, path, *mode, *owner)?,
+            Change::Directory { path, mode, owner } if is_ours(path) => directory(host, layout, path, *mode, *owner)?,
             Change::Symlink { path, target } => link(host, path, target)?,
             Change::RcVariable { name, value: Some(value) } if !name.starts_with("portacl_") => {
                 variable(host, name, value)?
@@ -148,6 +148,13 @@ pub fn look(host: &dyn Observe, layout: &Layout, diffs: bool) -> Result<Vec<Drif
         found.extend(differences.into_iter().map(|(what, diff)| Drift { target: target.clone(), what, diff }));
     }
     Ok(found)
+}
+
+/// A folder of ours. Those of hier(7) are made where they are missing, and then are everybody's: pkg(8) takes them away, too.
+fn is_ours(folder: &Path) -> bool {
+    folder
+        .components()
+        .any(|part| ["gotosocial", "gts-bootstrap"].map(std::ffi::OsStr::new).contains(&part.as_os_str()))
 }
 
 type Differences = Vec<(What, Option<String>)>;

@@ -111,7 +111,7 @@ pub fn gather(host: &dyn Observe, layout: &Layout, newest: Newest, diffs: bool) 
         certificate: certificate::look(&known),
         database: storage::database(&known),
         free_bytes: host.free_bytes(&layout.data).into(),
-        backup: storage::backup(host),
+        backup: storage::backup(&known),
         reboot: reboot::look(host).into(),
         port_access: port_access(&known),
         drift: drift::look(host, layout, diffs).into(),

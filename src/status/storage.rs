@@ -8,9 +8,6 @@ use super::{Known, Told};
 use crate::deployment::Database as Wanted;
 use crate::host::{Entry, HostError, Observe};
 
-/// Where backups are.
-const BACKUPS: &str = "/var/backups/gotosocial";
-
 /// The database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
@@ -65,12 +62,11 @@ fn size(host: &dyn Observe, path: &Path) -> Result<Option<u64>, HostError> {
 }
 
 /// Looks for the newest backup.
-pub(super) fn backup(host: &dyn Observe) -> Told<Option<Backup>> {
-    newest(host).into()
+pub(super) fn backup(known: &Known<'_>) -> Told<Option<Backup>> {
+    newest(known.host, &known.layout.backups).into()
 }
 
-fn newest(host: &dyn Observe) -> Result<Option<Backup>, HostError> {
-    let folder = Path::new(BACKUPS);
+fn newest(host: &dyn Observe, folder: &Path) -> Result<Option<Backup>, HostError> {
     let names = host.list(folder)?;
     let Some((time, name)) = names.iter().filter_map(|name| Some((time_of(name)?, name))).max() else {
         return Ok(None);
@@ -132,13 +128,14 @@ mod tests {
     fn the_newest_backup_counts_whatever_its_version() {
         let folder = tempfile::tempdir().unwrap();
         let host = Rehearsal::open(folder.path()).unwrap();
-        assert_eq!(newest(&host).unwrap(), None);
+        let backups = Path::new("/var/backups/gotosocial");
+        assert_eq!(newest(&host, backups).unwrap(), None);
         host.make_directory(Path::new("/var/backups"), 0o755, Owner::ROOT).unwrap();
-        host.make_directory(Path::new(BACKUPS), 0o700, Owner::ROOT).unwrap();
+        host.make_directory(backups, 0o700, Owner::ROOT).unwrap();
         for name in ["a-0.20.0-20260101T000000Z.tar", "a-0.9.0-20260201T000000Z.tar", "other", "z.tar"] {
-            host.write_file(&Path::new(BACKUPS).join(name), name.as_bytes(), 0o600, Owner::ROOT).unwrap();
+            host.write_file(&backups.join(name), name.as_bytes(), 0o600, Owner::ROOT).unwrap();
         }
-        let found = newest(&host).unwrap().unwrap();
+        let found = newest(&host, backups).unwrap().unwrap();
         assert_eq!((found.time, found.bytes), (1_769_904_000, 28));
         assert!(found.path.ends_with("a-0.9.0-20260201T000000Z.tar"));
     }
