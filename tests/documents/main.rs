@@ -68,6 +68,7 @@ pages! {
     index: "docs/README.md",
     install: "docs/install.md",
     jails: "docs/jails.md",
+    monitoring: "docs/monitoring.md",
     port: "docs/port.md",
     portacl: "docs/portacl.md",
     portacl_rc: "docs/portacl-rc.md",

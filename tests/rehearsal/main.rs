@@ -17,5 +17,6 @@ mod release;
 mod reproducible;
 mod screens;
 mod service;
+mod status;
 mod switch;
 mod switch_others;

@@ -30,6 +30,7 @@ topics![
     "answers",
     "proxy",
     "certificates",
+    "monitoring",
     "filters",
     "portacl",
     "jails",
