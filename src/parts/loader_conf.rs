@@ -86,6 +86,19 @@ pub fn set(text: &[u8], name: &str, value: &str) -> Result<Vec<u8>, LoaderConfEr
     Ok(extended)
 }
 
+/// The text without the line that [`set`] appends for this name and value: the last one that reads exactly so. A line that
+/// somebody has changed since, or that was there and was only given another value, stays.
+#[must_use]
+pub fn unset(text: &[u8], name: &str, value: &str) -> Vec<u8> {
+    let ours = format!("{name}=\"{value}\"");
+    let mut lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
+    let position = lines.iter().rposition(|line| line.strip_suffix(b"\n").unwrap_or(line) == ours.as_bytes());
+    if let Some(position) = position {
+        lines.remove(position);
+    }
+    lines.concat()
+}
+
 /// One assignment that the loader acts on.
 struct Assignment {
     /// The value with its quotes, as a part of the whole text.
