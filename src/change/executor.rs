@@ -276,7 +276,10 @@ impl Failed {
     fn of(step: &Step) -> Self {
         Self {
             part: step.part,
-            change: format!("{} {} {}", step.action.word(), step.change.kind(), step.change.target()),
+            change: match step.change.kind() {
+                "removal" => format!("{} {}", step.action.word(), step.change.target()),
+                kind => format!("{} {kind} {}", step.action.word(), step.change.target()),
+            },
             stands: matches!(step.change, Change::Account { .. }),
         }
     }

@@ -60,14 +60,15 @@ fn uninstall(global: &Global, arguments: &Arguments, screen: &Screen, report: &m
     }
     let transaction = Transaction { command: COMMAND, host, screen, yes: arguments.yes, plan_only: arguments.plan };
     transaction.settle()?;
-    if !Ledger::read(host.observe())?.has_receipts {
+    let ledger = Ledger::read(host.observe())?;
+    if !ledger.has_receipts {
         return without_record(&transaction, &layout, screen, report);
     }
     let extent = Extent { purge: arguments.purge, backups: arguments.with_backups };
     let make = || parts::plan(host.observe(), &layout, extent).map_err(Stop::failed);
     let planned = make()?;
-    let instance = parts::instance(host.observe(), &layout).map_err(Stop::failed)?;
-    is_meant(arguments, instance.as_deref())?;
+    let instance = parts::instance(host.observe(), &layout, &ledger).map_err(Stop::failed)?;
+    is_meant(arguments, instance.as_deref().or(ledger.served.as_deref()), instance.is_some())?;
 
     let title = match (&instance, arguments.purge) {
         (Some(name), true) => format!("Plan: uninstall GoToSocial, and purge the data of {name}"),
@@ -104,14 +105,14 @@ fn uninstall(global: &Global, arguments: &Arguments, screen: &Screen, report: &m
 }
 
 /// Whether the instance that is to be purged is the one that was named.
-fn is_meant(arguments: &Arguments, instance: Option<&str>) -> Result<(), Stop> {
+fn is_meant(arguments: &Arguments, instance: Option<&str>, has_data: bool) -> Result<(), Stop> {
     let usage = |why: String| Err(Stop::new(Exit::Usage, why));
     match (instance, &arguments.host_name) {
         (Some(name), Some(given)) if name != given => {
             usage(format!("the instance on this host is {name}, not {given}; nothing was changed"))
         }
         (None, Some(given)) => usage(format!("there is no instance on this host, {given} neither; leave --host-name out")),
-        (Some(name), None) if arguments.purge && arguments.yes => usage(format!(
+        (Some(name), None) if arguments.purge && arguments.yes && has_data => usage(format!(
             "--purge removes the data of the instance, for good. With --yes it has to be named: add --host-name {name}, if that \
              is what you mean; nothing was changed"
         )),

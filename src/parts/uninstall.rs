@@ -53,12 +53,16 @@ pub struct Planned {
     pub by_hand: Vec<String>,
 }
 
-/// The name of the instance, if there is one on this host.
+/// The name of the instance whose data are on this host; by the lock, or, where that has gone, by the receipts.
 ///
 /// # Errors
 /// The host cannot be read.
-pub fn instance(host: &dyn Observe, layout: &Layout) -> Result<Option<String>, Refusal> {
-    Ok(Lock::of_host(host, layout)?.map(|lock| lock.host))
+pub fn instance(host: &dyn Observe, layout: &Layout, ledger: &Ledger) -> Result<Option<String>, Refusal> {
+    if let Some(lock) = Lock::of_host(host, layout)? {
+        return Ok(Some(lock.host));
+    }
+    let has_data = host.entry(&layout.database())?.is_some() || host.entry(&layout.storage())?.is_some();
+    Ok(ledger.served.clone().filter(|_| has_data))
 }
 
 /// Plans the uninstallation.
@@ -115,6 +119,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, extent: Extent) -> Result<Plann
     for step in data {
         going.step(step);
     }
+    copies(host, &mut going)?;
     let packages = !left.last.is_empty();
     planned.plan.steps.append(&mut going.steps);
     let shallow = folders(host, layout, &ledger, extent.purge, &mut going, packages)?;
@@ -174,12 +179,21 @@ fn file(
         Fate::Nothing => {}
         Fate::Left(why) => planned.by_hand.push(why),
         Fate::Change(action, change) => {
-            let gone = matches!(change, Change::Removal { .. });
             going.step(Step::new(FILES, action, change));
-            let copy = written(path);
-            if gone && matches!(host.entry(&copy)?, Some(Entry::File { .. })) {
-                going.remove(copy);
-            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies of what we wrote last, of files that are no more.
+fn copies(host: &dyn Observe, going: &mut Going) -> Result<(), HostError> {
+    let folder = Path::new(store::FOLDER).join("written");
+    for name in host.list(&folder)? {
+        let path = PathBuf::from(format!("/{}", name.replace(',', "/")));
+        let copy = folder.join(&name);
+        // A name with a comma of its own does not come back; its copy goes with the record.
+        if written(&path) == copy && (going.has(&path) || host.entry(&path)?.is_none()) {
+            going.remove(copy);
         }
     }
     Ok(())
@@ -218,7 +232,8 @@ fn rc_variables(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> R
 fn run_folder(host: &dyn Observe, ledger: &Ledger, going: &mut Going) -> Result<(), HostError> {
     let folder = Path::new("/var/run/gotosocial");
     let script = Path::new("/usr/local/etc/rc.d").join(rc_script::SERVICE);
-    if ledger.path(&script).is_some() && matches!(host.entry(folder)?, Some(Entry::Directory { .. })) {
+    let ours = ledger.path(&script).is_some() || (ledger.served.is_some() && host.entry(&script)?.is_none());
+    if ours && matches!(host.entry(folder)?, Some(Entry::Directory { .. })) {
         going.step(Step::new(FILES, Action::Remove, Change::TreeRemoval { path: folder.to_owned() }));
     }
     Ok(())

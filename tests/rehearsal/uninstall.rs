@@ -4,14 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use gts_bootstrap::host::Jail;
-use gts_bootstrap::host::rehearsal::ChangeFault;
-
 use super::machine::{ANSWERS, Machine, differences};
 use super::switch::{at_each_change, copy};
 
-const UNINSTALL: &[&str] = &["uninstall", "--yes"];
-const PURGE: &[&str] = &["uninstall", "--purge", "--yes", "--host-name", "social.example.org"];
+pub const UNINSTALL: &[&str] = &["uninstall", "--yes"];
+pub const PURGE: &[&str] = &["uninstall", "--purge", "--yes", "--host-name", "social.example.org"];
 const TO_NGINX: &[&str] = &["switch-to-proxy", "--yes"];
 const TO_HTTPD: &[&str] = &["switch-to-proxy", "httpd", "--yes"];
 const TO_DIRECT: &[&str] = &["switch-to-direct", "--yes"];
@@ -47,7 +44,7 @@ fn everything(machine: &Machine) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
 }
 
 #[track_caller]
-fn same(before: &Machine, after: &Machine, aside: &[&str], what: &str) {
+pub fn same(before: &Machine, after: &Machine, aside: &[&str], what: &str) {
     let left: Vec<PathBuf> = differences(&everything(before), &everything(after))
         .into_iter()
         .filter(|path| !aside.iter().any(|aside| path.starts_with(aside)))
@@ -63,7 +60,7 @@ fn same(before: &Machine, after: &Machine, aside: &[&str], what: &str) {
 }
 
 /// A machine on which somebody has lived: rules of others, settings, files that do not end in a newline.
-fn lived_in() -> Machine {
+pub fn lived_in() -> Machine {
     let machine = Machine::with(|model| {
         model.modules.insert("mac_portacl".into());
         model.sysctls.insert("security.mac.portacl.rules".into(), "uid:53:udp:53,uid:53:tcp:53".into());
@@ -80,7 +77,7 @@ fn lived_in() -> Machine {
 }
 
 /// One with nginx that serves another site.
-fn with_nginx() -> Machine {
+pub fn with_nginx() -> Machine {
     let machine = lived_in();
     machine.install_package("nginx");
     let conf = machine.read(NGINX_CONF);
@@ -92,12 +89,12 @@ fn with_nginx() -> Machine {
     machine
 }
 
-fn answers(mode: &str) -> String {
+pub fn answers(mode: &str) -> String {
     format!("{ANSWERS}\n[exposure]\nmode = \"{mode}\"\n")
 }
 
 /// The logs of a web server belong to its package.
-const LOGS: &[&str] = &["var/log/nginx", "var/log/httpd", "var/log/httpd-access.log", "var/log/httpd-error.log"];
+pub const LOGS: &[&str] = &["var/log/nginx", "var/log/httpd", "var/log/httpd-access.log", "var/log/httpd-error.log"];
 
 #[test]
 fn installed_and_purged_is_as_before() {
@@ -133,4 +130,73 @@ fn there_and_back_and_purged_is_as_before() {
             same(&before, &machine, LOGS, &format!("{path:?}"));
         }
     }
+}
+
+/// A failure at each change in turn: everything else is done all the same, what is left is named, and the next run does the
+/// rest.
+fn failures(start: &Machine, command: &[&str], end: &Machine) -> u32 {
+    at_each_change(start, command, (false, false), |machine, after, outcome| {
+        // Nothing was begun if not even the journal could be; and the last fault is met by nobody.
+        let told = ["what is left:", "the host is as it was", "cannot"].iter().any(|words| outcome.said().contains(words));
+        assert!(outcome.code == 0 || (outcome.code == 1 && told), "after {after}: {}", outcome.stderr);
+        machine.run(command).exits(0);
+        same(end, machine, IN_THE_RECORD, &format!("failed after {after}"));
+    })
+}
+
+/// A dead stop at each change in turn: the next run ends where one without a stop would have.
+fn crashes(start: &Machine, command: &[&str], takes_effect: bool, end: &Machine) -> u32 {
+    at_each_change(start, command, (takes_effect, true), |machine, after, _| {
+        machine.run(command).exits(0);
+        same(end, machine, IN_THE_RECORD, &format!("stopped after {after}"));
+    })
+}
+
+/// Receipts of the runs themselves, and what the log tells of stops.
+const IN_THE_RECORD: &[&str] =
+    &["var/db/gts-bootstrap/receipts", "var/db/gts-bootstrap/replaced", "var/log", "var/db/gts-bootstrap/lock"];
+
+fn after(start: &Machine, command: &[&str]) -> Machine {
+    let end = copy(start);
+    end.run(command).exits(0);
+    end
+}
+
+fn installed(mode: &str) -> Machine {
+    let machine = lived_in();
+    machine.install(&answers(mode)).exits(0);
+    machine
+}
+
+#[test]
+fn a_failure_at_any_change_is_gone_past() {
+    let mut stops = 0;
+    for (mode, command) in [("direct", UNINSTALL), ("nginx", PURGE)] {
+        let start = installed(mode);
+        stops += failures(&start, command, &after(&start, command));
+    }
+    println!("uninstall: {stops} failures, {stops} finished by the next run");
+    assert!(stops > 150, "only {stops} places to fail at");
+}
+
+#[test]
+fn a_crash_before_any_change_is_finished_by_the_next_run() {
+    let mut stops = 0;
+    for (mode, command) in [("direct", UNINSTALL), ("httpd", PURGE)] {
+        let start = installed(mode);
+        stops += crashes(&start, command, false, &after(&start, command));
+    }
+    println!("uninstall: {stops} stops before a change, {stops} recovered");
+    assert!(stops > 150, "only {stops} places to stop at");
+}
+
+#[test]
+fn a_crash_after_any_change_is_finished_by_the_next_run() {
+    let mut stops = 0;
+    for (mode, command) in [("direct", PURGE), ("nginx", PURGE)] {
+        let start = installed(mode);
+        stops += crashes(&start, command, true, &after(&start, command));
+    }
+    println!("uninstall: {stops} stops after a change, {stops} recovered");
+    assert!(stops > 150, "only {stops} places to stop at");
 }

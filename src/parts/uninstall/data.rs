@@ -8,7 +8,6 @@ use crate::change::{Action, Change, Prior, Step};
 use crate::deployment::Layout;
 use crate::filter;
 use crate::host::{Entry, HostError, Observe};
-use crate::parts::managed_file::written;
 
 const PART: &str = "data";
 /// Where `backup` puts what it makes.
@@ -88,11 +87,7 @@ pub(super) fn plan(
             continue;
         }
         let is_folder = matches!(entry, Entry::Directory { .. });
-        let copy = written(&path);
         steps.push(remove(if is_folder { Change::TreeRemoval { path } } else { Change::Removal { path } }));
-        if host.entry(&copy)?.is_some() {
-            steps.push(remove(Change::Removal { path: copy }));
-        }
     }
     if extent.purge {
         for folder in [&layout.data, &layout.config_folder(), &layout.records] {

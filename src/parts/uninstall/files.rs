@@ -41,7 +41,7 @@ pub(super) fn fate(host: &dyn Observe, path: &Path, trace: &Trace, all: bool) ->
                 )));
             };
             let bytes = match theirs {
-                _ if is_ours => before,
+                _ if is_ours && trace.unbroken => before,
                 Some(theirs) => match merged(host, path, trace, &theirs, &before)? {
                     Some(merged) if merged == theirs => return Ok(Fate::Nothing),
                     Some(merged) => merged,
@@ -129,7 +129,8 @@ fn merged(
     theirs: &[u8],
     before: &[u8],
 ) -> Result<Option<Vec<u8>>, HostError> {
-    let Left::File { sha256 } = &trace.left else { return Ok(None) };
+    // With edits between two of our changes there is no one text to tell theirs from ours by.
+    let (Left::File { sha256 }, true) = (&trace.left, trace.unbroken) else { return Ok(None) };
     let copy = host.read(&written(path))?.filter(|bytes| digest(bytes) == *sha256);
     let Some(base) = copy.or_else(|| store::recall(host, sha256).ok()) else { return Ok(None) };
     Ok(diffy::merge_bytes(&base, theirs, before).ok())

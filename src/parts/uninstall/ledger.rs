@@ -4,7 +4,7 @@
 //! The receipts are read from the oldest to the newest. What an uninstallation has taken back is struck out again, so that
 //! a later installation begins anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::change::certificate::CertificateChange;
@@ -95,10 +95,12 @@ pub struct Trace {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     traces: BTreeMap<Thing, Trace>,
+    /// Folders whose removal was carried out, which leaves one that is not empty.
+    tried: BTreeSet<PathBuf>,
     /// Whether there is any receipt.
     pub has_receipts: bool,
-    /// Whether GoToSocial was ever started, or its account made: then other servers may know it.
-    pub has_served: bool,
+    /// The name of the instance, if GoToSocial was ever started.
+    pub served: Option<String>,
 }
 
 /// What a change means for an uninstallation: the things that it touches, with what it leaves there. Empty for a change of which
@@ -157,6 +159,11 @@ impl Ledger {
             ledger.has_receipts = true;
             ledger.add(&lines);
         }
+        for folder in std::mem::take(&mut ledger.tried) {
+            if host.entry(&folder)?.is_none() {
+                ledger.traces.remove(&Thing::Path(folder));
+            }
+        }
         Ok(ledger)
     }
 
@@ -171,10 +178,14 @@ impl Ledger {
                 continue;
             }
             let done = lines.contains(&Line::Done { step: *step });
-            self.has_served |= matches!(change, Change::ServiceStart { .. } | Change::Account { .. });
+            if let Change::ServiceStart { start } = change {
+                self.served = Some(start.readiness.host.clone());
+            }
             for (thing, left) in touched(change) {
                 if command != COMMAND {
                     self.enter(thing, Event { command: command.to_owned(), prior: prior.clone(), left });
+                } else if let (Thing::Path(path), Prior::Directory { .. }, Left::Absent) = (&thing, prior, &left) {
+                    self.tried.insert(path.clone());
                 } else if done {
                     self.traces.remove(&thing);
                 }
@@ -183,6 +194,12 @@ impl Ledger {
     }
 
     fn enter(&mut self, thing: Thing, event: Event) {
+        if let Thing::Path(path) = &thing
+            && self.tried.remove(path)
+            && event.prior == Prior::Absent
+        {
+            self.traces.remove(&thing);
+        }
         let Some(trace) = self.traces.get_mut(&thing) else {
             let trace = Trace {
                 origin: event.prior.clone(),

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use super::files::{self, Fate};
 use super::ledger::{Left, Ledger, Thing, Trace};
 use crate::change::{Action, AfterPlan, Change, Content, Plan, Prior, Step, store};
-use crate::host::{Entry, HostError, Jail, Observe, Owner, System};
-use crate::parts::managed_file::written;
+use crate::host::{HostError, Jail, Observe, Owner, System};
 use crate::parts::port_access::{
     self, LOADER_CONF, LOADER_VARIABLE, MODULE, RESERVED_HIGH, RULES, SYSCTL_CONF, SYSCTL_CONF_LOCAL, SYSCTL_KLD,
 };
@@ -54,18 +53,23 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger, service: u32, all: bool)
     let mut planned = Planned::default();
     let system = host.system()?;
     // In a jail the rules are its host's, and no record here tells of them.
-    if !is_touched(ledger) && (system.jail == Jail::No || !ledger.has_served) {
+    if !is_touched(ledger) && (system.jail == Jail::No || ledger.served.is_none()) {
         return Ok(planned);
     }
     let before = Plan { steps: before(host, ledger)?, ..Plan::default() };
     let origin = {
+        let boot = boot_rules(&AfterPlan::new(host, &before))?;
         let kernel = match ledger.of(&Thing::Sysctl(RULES.to_owned())) {
             Some(Trace { origin: Prior::Value { value }, .. }) => effective(value),
             Some(_) => Vec::new(),
             None if system.jail != Jail::No => Vec::new(),
-            None => kernel_rules(host)?,
+            // What a boot has brought in since, from the files, was not there.
+            None => {
+                let now = boot_rules(host)?;
+                kernel_rules(host)?.into_iter().filter(|rule| boot.contains(rule) || !now.contains(rule)).collect()
+            }
         };
-        [kernel, boot_rules(&AfterPlan::new(host, &before))?].concat()
+        [kernel, boot].concat()
     };
     let there = [kernel_rules(host)?, boot_rules(host)?].concat();
     let ours: Vec<Rule> = brought_in(ledger, service)
@@ -90,8 +94,9 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger, service: u32, all: bool)
     planned.reboot = access.reboot;
     let after = Plan { steps: access.steps.clone(), ..Plan::default() };
     let after = AfterPlan::new(host, &after);
+    let left = [kernel_rules(&after)?, boot_rules(&after)?].concat();
     let mut others: Vec<Rule> = Vec::new();
-    for rule in [kernel_rules(&after)?, boot_rules(&after)?].concat() {
+    for rule in left.iter().copied() {
         if !origin.contains(&rule) && !others.contains(&rule) {
             others.push(rule);
         }
@@ -106,18 +111,22 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger, service: u32, all: bool)
         planned.steps = access.steps;
         return Ok(planned);
     }
-    let target = range(host, ledger, &system, &access.steps, &mut planned)?;
+    // A rule that somebody has revoked since does not come back with the file that had it.
+    let may_restore = origin.iter().all(|rule| left.contains(rule));
+    let target = range(host, may_restore.then_some(ledger), &system, &access.steps, &mut planned)?;
     for step in access.steps {
         match &step.change {
             Change::Sysctl { name, .. } if name == RESERVED_HIGH => {}
             Change::Sysctl { .. } => planned.steps.push(step),
             // Decided below, together with those that were not edited.
-            Change::File { path, .. } if exact(host, ledger, path)?.is_some() => {}
-            Change::RcVariable { name, .. } if exact_variable(host, ledger, name)?.is_some() => {}
+            Change::File { path, .. } if may_restore && exact(host, ledger, path)?.is_some() => {}
+            Change::RcVariable { name, .. } if may_restore && exact_variable(host, ledger, name)?.is_some() => {}
             _ => planned.steps.push(step),
         }
     }
-    boot_files(host, ledger, &mut planned)?;
+    if may_restore {
+        boot_files(host, ledger, &mut planned)?;
+    }
     module(host, ledger, &system, target, &mut planned)?;
     loader(host, ledger, &mut planned)?;
     guard(host, ledger, all, &mut planned)?;
@@ -196,10 +205,10 @@ fn boot_rules(host: &dyn Observe) -> Result<Vec<Rule>, HostError> {
     Ok(rules)
 }
 
-/// Plans the reserved range of the running kernel, and says what it will be.
+/// Plans the reserved range of the running kernel, and says what it will be: with a ledger, what it was before us.
 fn range(
     host: &dyn Observe,
-    ledger: &Ledger,
+    ledger: Option<&Ledger>,
     system: &System,
     steps: &[Step],
     planned: &mut Planned,
@@ -209,7 +218,8 @@ fn range(
         Change::Sysctl { name, value } if name == RESERVED_HIGH => value.parse::<i64>().ok(),
         _ => None,
     });
-    let origin = ledger.of(&Thing::Sysctl(RESERVED_HIGH.to_owned())).and_then(|trace| {
+    let trace = ledger.and_then(|ledger| ledger.of(&Thing::Sysctl(RESERVED_HIGH.to_owned())));
+    let origin = trace.and_then(|trace| {
         let unedited = trace.unbroken && trace.left == Left::Value(now.to_string());
         value(&trace.origin).filter(|_| unedited)?.trim().parse::<i64>().ok()
     });
@@ -353,13 +363,7 @@ fn guard(host: &dyn Observe, ledger: &Ledger, all: bool, planned: &mut Planned) 
         let Some(trace) = ledger.path(&script) else { continue };
         match files::fate(host, &script, trace, all)? {
             Fate::Nothing => {}
-            Fate::Change(action, change) => {
-                planned.steps.push(step(action, change));
-                let copy = written(&script);
-                if matches!(host.entry(&copy)?, Some(Entry::File { .. })) {
-                    planned.steps.push(step(Action::Remove, Change::Removal { path: copy }));
-                }
-            }
+            Fate::Change(action, change) => planned.steps.push(step(action, change)),
             Fate::Left(why) => planned.by_hand.push(why),
         }
     }
