@@ -98,7 +98,7 @@ pub enum Change {
         /// Where.
         path: PathBuf,
     },
-    /// A folder that is taken away with all that is in it. Nobody can take that back.
+    /// A folder that is taken away with all that is in it, or a file of which nothing is kept. Nobody can take that back.
     TreeRemoval {
         /// Where.
         path: PathBuf,
@@ -387,7 +387,7 @@ impl Change {
             | Self::PackageRemoval { .. }
             | Self::GroupRemoval { .. }
             | Self::UserRemoval { .. } => String::new(),
-            Self::TreeRemoval { .. } => "with all that is in it".to_owned(),
+            Self::TreeRemoval { .. } => "for good".to_owned(),
             Self::ModuleRemoval { reserved, .. } => {
                 format!("out of the running kernel, once ports up to {reserved} are root's")
             }

@@ -75,9 +75,16 @@ fn uninstall(global: &Global, arguments: &Arguments, screen: &Screen, report: &m
         (Some(name), false) => format!("Plan: uninstall GoToSocial; the data of {name} stay"),
         (None, _) => "Plan: take back what gts-bootstrap has done here".to_owned(),
     };
-    transaction.show(&planned.plan, &title, "Nothing to take back: nothing of gts-bootstrap's is in force here.", report);
+    transaction.show(
+        &planned.plan,
+        &title,
+        "Nothing to take back: nothing of gts-bootstrap's is in force here.",
+        report,
+    );
     tell(screen, &planned, report);
-    if arguments.purge && let Some(name) = &instance {
+    if arguments.purge
+        && let Some(name) = &instance
+    {
         never_again(screen, name);
     }
     let nothing = planned.plan.is_empty() && !planned.plan.forget;
@@ -111,7 +118,9 @@ fn is_meant(arguments: &Arguments, instance: Option<&str>, has_data: bool) -> Re
         (Some(name), Some(given)) if name != given => {
             usage(format!("the instance on this host is {name}, not {given}; nothing was changed"))
         }
-        (None, Some(given)) => usage(format!("there is no instance on this host, {given} neither; leave --host-name out")),
+        (None, Some(given)) => {
+            usage(format!("there is no instance on this host, {given} neither; leave --host-name out"))
+        }
         (Some(name), None) if arguments.purge && arguments.yes && has_data => usage(format!(
             "--purge removes the data of the instance, for good. With --yes it has to be named: add --host-name {name}, if that \
              is what you mean; nothing was changed"
@@ -132,7 +141,9 @@ fn agree(
     match dialogue::typed(prompt, name) {
         Ok(true) => Ok(()),
         Ok(false) => Err(Stop::new(Exit::NotConfirmed, format!("that is not {name}; nothing was changed"))),
-        Err(error) => Err(Stop::new(Exit::NotConfirmed, format!("no answer could be had ({error}); nothing was changed"))),
+        Err(error) => {
+            Err(Stop::new(Exit::NotConfirmed, format!("no answer could be had ({error}); nothing was changed")))
+        }
     }
 }
 

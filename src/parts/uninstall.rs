@@ -21,7 +21,7 @@ use crate::change::{Action, Change, OnFailure, Plan, Prior, Step, store};
 use crate::deployment::Layout;
 use crate::host::{Entry, HostError, Observe};
 use files::Fate;
-use ledger::{Left, Ledger, Thing, Trace};
+use ledger::{Ledger, Left, Thing, Trace};
 
 pub use unrecorded::unrecorded;
 
@@ -76,6 +76,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, extent: Extent) -> Result<Plann
     let (data, own) = data::plan(host, layout, &ledger, extent)?;
     planned.kept = own.kept;
     planned.by_hand = own.by_hand;
+    planned.plan.warnings = own.elsewhere;
     // A script that is there only for us is asked only where it is ours.
     let script = Path::new("/usr/local/etc/rc.d").join(rc_script::SERVICE);
     if ledger.path(&script).is_some() && host.service(rc_script::SERVICE)?.is_running() {
@@ -149,7 +150,7 @@ struct Going {
 
 impl Going {
     fn remove(&mut self, path: PathBuf) {
-        self.step(Step::new(FILES, Action::Remove, Change::Removal { path }));
+        self.step(Step::new(part_of(&path), Action::Remove, Change::Removal { path }));
     }
 
     fn step(&mut self, step: Step) {
@@ -166,6 +167,14 @@ impl Going {
     }
 }
 
+/// The part that a path belongs to: what lies in a folder of a web server has to go before its package, which removes
+/// its folders only if they are empty.
+fn part_of(path: &Path) -> &'static str {
+    let in_front = |program| path.starts_with(crate::change::front::of(program).folder());
+    let in_www = path.starts_with("/usr/local/www");
+    if in_www || super::front::PROGRAMS.into_iter().any(in_front) { front::PART } else { FILES }
+}
+
 /// One file or link.
 fn file(
     host: &dyn Observe,
@@ -179,7 +188,7 @@ fn file(
         Fate::Nothing => {}
         Fate::Left(why) => planned.by_hand.push(why),
         Fate::Change(action, change) => {
-            going.step(Step::new(FILES, action, change));
+            going.step(Step::new(part_of(path), action, change));
         }
     }
     Ok(())
@@ -269,7 +278,8 @@ fn folders(
             host.list(path)?.into_iter().map(|name| path.join(name)).filter(|path| !going.has(path)).collect();
         if left.is_empty() {
             going.remove(path.clone());
-        } else if packages && left.iter().all(|left| !left.starts_with(&layout.records) && *left != layout.config_folder())
+        } else if packages
+            && left.iter().all(|left| !left.starts_with(&layout.records) && *left != layout.config_folder())
         {
             after_packages.push(Step::new(FILES, Action::Remove, Change::Removal { path: path.clone() }));
         }

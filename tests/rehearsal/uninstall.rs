@@ -51,7 +51,9 @@ pub fn same(before: &Machine, after: &Machine, aside: &[&str], what: &str) {
         .collect();
     let text = |machine: &Machine, path: &PathBuf| {
         let all = everything(machine);
-        all.get(path).map(|(mode, text)| format!("mode {mode:o}\n{}", String::from_utf8_lossy(text))).unwrap_or_default()
+        all.get(path)
+            .map(|(mode, text)| format!("mode {mode:o}\n{}", String::from_utf8_lossy(text)))
+            .unwrap_or_default()
     };
     for path in &left {
         println!("{}:\n{}", path.display(), diffy::create_patch(&text(before, path), &text(after, path)));
@@ -82,7 +84,8 @@ pub fn with_nginx() -> Machine {
     machine.install_package("nginx");
     let conf = machine.read(NGINX_CONF);
     let end = conf.trim_end().strip_suffix('}').unwrap();
-    let text = format!("{end}    server {{ listen 8081; server_name other.example.org; root /usr/local/www/other; }}\n}}\n");
+    let text =
+        format!("{end}    server {{ listen 8081; server_name other.example.org; root /usr/local/www/other; }}\n}}\n");
     machine.write(NGINX_CONF, &text.replace("listen       80;", "listen       8082;"));
     machine.write("/etc/rc.conf", "hostname=\"lived-in\"\nnginx_enable=\"YES\"\n");
     machine.start_service("nginx");
@@ -117,7 +120,8 @@ fn installed_and_purged_is_as_before() {
 
 #[test]
 fn there_and_back_and_purged_is_as_before() {
-    for path in [&[TO_NGINX, TO_DIRECT][..], &[TO_HTTPD, TO_DIRECT], &[TO_NGINX, TO_HTTPD], &[TO_NGINX, TO_DIRECT, TO_NGINX]]
+    for path in
+        [&[TO_NGINX, TO_DIRECT][..], &[TO_HTTPD, TO_DIRECT], &[TO_NGINX, TO_HTTPD], &[TO_NGINX, TO_DIRECT, TO_NGINX]]
     {
         for make in [Machine::fresh, lived_in] {
             let machine = make();
@@ -137,7 +141,8 @@ fn there_and_back_and_purged_is_as_before() {
 fn failures(start: &Machine, command: &[&str], end: &Machine) -> u32 {
     at_each_change(start, command, (false, false), |machine, after, outcome| {
         // Nothing was begun if not even the journal could be; and the last fault is met by nobody.
-        let told = ["what is left:", "the host is as it was", "cannot"].iter().any(|words| outcome.said().contains(words));
+        let told =
+            ["what is left:", "the host is as it was", "cannot"].iter().any(|words| outcome.said().contains(words));
         assert!(outcome.code == 0 || (outcome.code == 1 && told), "after {after}: {}", outcome.stderr);
         machine.run(command).exits(0);
         same(end, machine, IN_THE_RECORD, &format!("failed after {after}"));

@@ -81,7 +81,10 @@ fn rules_that_have_come_in_since_stay_with_what_makes_them_safe() {
     let model = machine.model();
     assert_eq!(model.sysctls[RULES], "uid:53:tcp:53,uid:53:udp:53");
     assert_eq!((high(&machine).as_str(), model.modules.contains("mac_portacl")), ("52", true));
-    assert!(machine.read(LOADER_CONF).contains("mac_portacl_load") && machine.exists("/usr/local/etc/rc.d/gts_portacl_guard"));
+    assert!(
+        machine.read(LOADER_CONF).contains("mac_portacl_load")
+            && machine.exists("/usr/local/etc/rc.d/gts_portacl_guard")
+    );
     machine.run(&["portacl", "lint"]).exits(0);
     machine.run(&["rehearsal", "reboot"]).exits(0);
     assert_eq!(machine.model().sysctls[RULES], "uid:53:tcp:53,uid:53:udp:53");
@@ -246,7 +249,9 @@ fn what_keeps_ports_closed_stays_until_the_range_is_up_again() {
         });
         let outcome = machine.run(UNINSTALL);
         let said = outcome.said();
-        if !(said.contains("set sysctl net.inet") && outcome.code == 1) && !said.contains("update file /etc/sysctl.conf:") {
+        if !(said.contains("set sysctl net.inet") && outcome.code == 1)
+            && !said.contains("update file /etc/sysctl.conf:")
+        {
             continue;
         }
         if outcome.code == 0 || said.contains("remove module mac_portacl: left out") {
@@ -324,4 +329,15 @@ fn backups_stay_unless_they_are_named() {
         assert_eq!(outcome.said().contains("/var/backups/gotosocial backups"), !named, "{}", outcome.said());
         assert_eq!(machine.exists("/var/backups/gotosocial/one.tar"), !named);
     }
+}
+
+#[test]
+fn a_database_elsewhere_is_told_of_and_a_large_one_goes_too() {
+    let machine = Machine::installed(ANSWERS);
+    // More than a file that is replaced may have, and nothing of it may end up among the replaced.
+    let database = std::fs::OpenOptions::new().write(true).open(machine.path("/var/db/gotosocial/sqlite.db")).unwrap();
+    database.set_len(65 << 20).unwrap();
+    append(&machine, "/usr/local/etc/gotosocial/config.yaml", "db-type: \"postgres\"\n");
+    machine.run(PURGE).exits(0).says("dropdb(1)");
+    assert!(!machine.exists("/var/db/gotosocial"));
 }

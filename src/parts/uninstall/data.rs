@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::Extent;
-use super::ledger::{Left, Ledger};
+use super::ledger::{Ledger, Left};
 use crate::change::{Action, Change, Prior, Step};
 use crate::deployment::Layout;
 use crate::filter;
-use crate::host::{Entry, HostError, Observe};
+use crate::host::{HostError, Observe};
 
 const PART: &str = "data";
 /// Where `backup` puts what it makes.
@@ -19,6 +19,8 @@ pub(super) struct Own {
     /// What stays: a path, and what it is.
     pub(super) kept: Vec<(PathBuf, &'static str)>,
     pub(super) by_hand: Vec<String>,
+    /// Data that are not on this host.
+    pub(super) elsewhere: Vec<String>,
 }
 
 /// Whether a path belongs to the data, and so to this module.
@@ -73,11 +75,14 @@ pub(super) fn plan(
         }
     }
     // Where nothing was installed there is nothing of ours by these names.
-    if ledger.path(&layout.data).is_none() && ledger.path(&layout.config).is_none() {
+    let installed = |path: &PathBuf| ledger.path(path).is_some();
+    if ledger.served.is_none() && ![&layout.data, &layout.config, &layout.answers()].into_iter().any(installed) {
         return Ok((steps, own));
     }
     for (path, what) in named(layout) {
-        let Some(entry) = host.entry(&path)? else { continue };
+        if host.entry(&path)?.is_none() {
+            continue;
+        }
         if !extent.purge {
             own.kept.push((path, what));
             continue;
@@ -86,10 +91,17 @@ pub(super) fn plan(
             steps.push(before);
             continue;
         }
-        let is_folder = matches!(entry, Entry::Directory { .. });
-        steps.push(remove(if is_folder { Change::TreeRemoval { path } } else { Change::Removal { path } }));
+        // A file, too: nothing of it is to be kept among what was replaced, a database least of all.
+        steps.push(remove(Change::TreeRemoval { path }));
     }
     if extent.purge {
+        let config = host.read(&layout.config)?.unwrap_or_default();
+        if String::from_utf8_lossy(&config).lines().any(|line| line.starts_with("db-type: \"postgres\"")) {
+            own.elsewhere.push(
+                "the database is in PostgreSQL and stays there; dropdb(1) on its server removes it, with the keys of the instance"
+                    .to_owned(),
+            );
+        }
         for folder in [&layout.data, &layout.config_folder(), &layout.records] {
             let unknown: Vec<String> = host
                 .list(folder)
@@ -120,7 +132,9 @@ pub(super) fn plan(
 /// The step that brings back a file that stood there before us; `None` where there was nothing, or nothing is left of it.
 fn before(host: &dyn Observe, ledger: &Ledger, path: &Path) -> Result<Option<Step>, HostError> {
     let Some(trace) = ledger.path(path) else { return Ok(None) };
-    let (Prior::File { sha256, mode, owner }, Left::File { .. }) = (&trace.origin, &trace.left) else { return Ok(None) };
+    let (Prior::File { sha256, mode, owner }, Left::File { .. }) = (&trace.origin, &trace.left) else {
+        return Ok(None);
+    };
     if host.read(path)?.is_some_and(|now| crate::change::digest(&now) == *sha256) {
         return Ok(None);
     }

@@ -1,7 +1,7 @@
 //! The way back of a web server in front: out of its configuration, stopped where we have enabled it, its package removed
 //! where we have installed it and nobody else uses it.
 
-use super::ledger::{Left, Ledger, Thing};
+use super::ledger::{Ledger, Left, Thing};
 use crate::change::front as changes;
 use crate::change::{Change, Prior, Step};
 use crate::host::Observe;

@@ -201,12 +201,8 @@ impl Ledger {
             self.traces.remove(&thing);
         }
         let Some(trace) = self.traces.get_mut(&thing) else {
-            let trace = Trace {
-                origin: event.prior.clone(),
-                left: event.left.clone(),
-                unbroken: true,
-                events: vec![event],
-            };
+            let trace =
+                Trace { origin: event.prior.clone(), left: event.left.clone(), unbroken: true, events: vec![event] };
             self.traces.insert(thing, trace);
             return;
         };
@@ -277,8 +273,7 @@ mod tests {
     use crate::change::journal::Outcome;
 
     fn run(command: &str, changes: &[(Change, Prior)]) -> Vec<Line> {
-        let mut lines =
-            vec![Line::Begin { schema: 1, command: command.into(), program: "0".into(), time: 0 }];
+        let mut lines = vec![Line::Begin { schema: 1, command: command.into(), program: "0".into(), time: 0 }];
         for (step, (change, prior)) in changes.iter().enumerate() {
             lines.push(Line::Intent { step, part: "x".into(), change: change.clone(), prior: prior.clone() });
             lines.push(Line::Done { step });
@@ -331,7 +326,10 @@ mod tests {
         let installed = run("install", &[(file("b"), was("a"))]);
         assert!(ledger(&[installed.clone(), removed.clone()]).is_empty());
         let again = run("install", &[(file("d"), was("c"))]);
-        assert_eq!(ledger(&[installed.clone(), removed.clone(), again]).path(Path::new("/f")).unwrap().origin, was("c"));
+        assert_eq!(
+            ledger(&[installed.clone(), removed.clone(), again]).path(Path::new("/f")).unwrap().origin,
+            was("c")
+        );
         // A failed removal strikes nothing out.
         let mut failed = removed;
         failed[2] = Line::Failed { step: 0, reason: "no".into() };

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Fate};
-use super::ledger::{Left, Ledger, Thing, Trace};
+use super::ledger::{Ledger, Left, Thing, Trace};
 use crate::change::{Action, AfterPlan, Change, Content, Plan, Prior, Step, store};
 use crate::host::{HostError, Jail, Observe, Owner, System};
 use crate::parts::port_access::{
@@ -72,10 +72,8 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger, service: u32, all: bool)
         [kernel, boot].concat()
     };
     let there = [kernel_rules(host)?, boot_rules(host)?].concat();
-    let ours: Vec<Rule> = brought_in(ledger, service)
-        .into_iter()
-        .filter(|rule| there.contains(rule) && !origin.contains(rule))
-        .collect();
+    let ours: Vec<Rule> =
+        brought_in(ledger, service).into_iter().filter(|rule| there.contains(rule) && !origin.contains(rule)).collect();
     let access = if ours.is_empty() {
         Ok(port_access::PortAccess::default())
     } else {
@@ -290,7 +288,9 @@ fn loader(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> Result<
         return Ok(());
     }
     let before = match &trace.origin {
-        Prior::File { sha256, .. } => store::recall(host, sha256).ok().and_then(|text| loader_conf::get(&text, LOADER_VARIABLE)),
+        Prior::File { sha256, .. } => {
+            store::recall(host, sha256).ok().and_then(|text| loader_conf::get(&text, LOADER_VARIABLE))
+        }
         _ => None,
     };
     let Some(now) = host.read(path)? else { return Ok(()) };

@@ -21,7 +21,8 @@ fn is_gone(bench: &Bench) -> Result<(), String> {
     ensure(bench.sysctl(RESERVED_HIGH)? == "1023", "the reserved range is still lowered")?;
     let state = host.service(SERVICE).map_err(said)?;
     ensure(state == ServiceState::Missing, format!("the service is still there: {state:?}"))?;
-    for path in ["/usr/local/bin/gotosocial", "/usr/local/libexec/gotosocial", "/usr/local/etc/rc.d/gts_portacl_guard"] {
+    for path in ["/usr/local/bin/gotosocial", "/usr/local/libexec/gotosocial", "/usr/local/etc/rc.d/gts_portacl_guard"]
+    {
         ensure(!bench.exists(path)?, format!("{path} is still there"))?;
     }
     for port in [80, 443] {
