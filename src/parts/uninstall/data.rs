@@ -10,8 +10,6 @@ use crate::filter;
 use crate::host::{HostError, Observe};
 
 const PART: &str = "data";
-/// Where `backup` puts what it makes.
-const BACKUPS: &str = "/var/backups/gotosocial";
 
 /// What is told of the data.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,7 +64,7 @@ pub(super) fn plan(
 ) -> Result<(Vec<Step>, Own), HostError> {
     let mut steps = Vec::new();
     let mut own = Own::default();
-    let backups = PathBuf::from(BACKUPS);
+    let backups = layout.backups.clone();
     if host.entry(&backups)?.is_some() {
         if extent.purge && extent.backups {
             steps.push(remove(Change::TreeRemoval { path: backups }));
