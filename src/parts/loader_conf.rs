@@ -209,6 +209,17 @@ mod tests {
     }
 
     #[test]
+    fn only_the_line_as_we_write_it_is_taken_out() {
+        let before = b"zfs_load=\"YES\"\n# mine\n";
+        let with = set(before, "a_load", "YES").unwrap();
+        assert_eq!(unset(&with, "a_load", "YES"), before);
+        for theirs in ["a_load=YES\n", "a_load=\"YES\" # mine\n", "a_load=\"NO\"\n", "#a_load=\"YES\"\n", ""] {
+            assert_eq!(unset(theirs.as_bytes(), "a_load", "YES"), theirs.as_bytes());
+        }
+        assert_eq!(unset(b"a_load=\"YES\"\nx=\"1\"\na_load=\"YES\"", "a_load", "YES"), b"a_load=\"YES\"\nx=\"1\"\n");
+    }
+
+    #[test]
     fn reads_what_the_loader_takes() {
         for line in [
             "mac_portacl_load=\"YES\"",
