@@ -15,6 +15,7 @@ mod refusals;
 mod release;
 mod service;
 mod status;
+mod uninstall;
 
 use gts_bootstrap::host::HostError;
 
@@ -188,6 +189,9 @@ pub const STORIES: &[Story] = &[
     story("certificates-are-told-and-renewed", NGINX, front::certificates),
     story("filters-wait-in-direct-mode", Needs::Nothing, filter::kept_in_direct_mode),
     story("filters-are-taken-up-by-nginx", NGINX, filter::taken_up_by_nginx),
+    story("uninstalled-and-installed-again", Needs::Nothing, uninstall::the_data_stay),
+    story("uninstalled-among-others", Needs::Nothing, uninstall::edits_of_others_stay),
+    story("uninstalled-behind-nginx", NGINX, uninstall::behind_nginx),
     Story { name: BEFORE_REBOOT, stays: true, needs: Needs::Nothing, told: boot::before },
 ];
 
