@@ -62,7 +62,7 @@ impl Prior {
             | Change::File { path, .. }
             | Change::Symlink { path, .. }
             | Change::Removal { path } => Self::of_path(host, path),
-            Change::FrontInclude { front, .. } => Self::of_path(host, &front::main_file(*front)),
+            Change::FrontInclude { front, .. } => Self::of_path(host, &front::edited_file(host.observe(), *front)?),
             Change::Package { name } | Change::PackageRemoval { name } => Ok(present(host.package(name)?.is_some())),
             Change::FrontStart { front, .. } | Change::FrontReload { front, .. } => {
                 Ok(present(host.service(front::service(*front))?.is_running()))

@@ -43,10 +43,11 @@ pub(super) fn state(machine: &Machine, name: &str) -> Result<ServiceState, HostE
     Ok(pid.map_or(ServiceState::Stopped, |pid| ServiceState::Running { pid: Some(pid) }))
 }
 
-/// `service NAME start`, `onestop` or `onereload`.
+/// `service NAME start`, `onestart`, `onestop` or `onereload`.
 pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> Result<(), HostError> {
     let verb = match action {
         ServiceAction::Start => "start",
+        ServiceAction::StartOnce => "onestart",
         ServiceAction::Stop => "onestop",
         ServiceAction::Reload => "onereload",
     };
@@ -67,33 +68,33 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
     }
     if GUARDS.contains(&name) {
         return match action {
-            ServiceAction::Start if !boot::guard(machine)? => {
+            ServiceAction::Start | ServiceAction::StartOnce if !boot::guard(machine)? => {
                 Err(command_failed(command, 1, format!("{name}: OPEN PORTS")))
             }
-            ServiceAction::Start | ServiceAction::Stop => Ok(()),
+            ServiceAction::Start | ServiceAction::StartOnce | ServiceAction::Stop => Ok(()),
             ServiceAction::Reload => Err(unknown_directive(command, "reload")),
         };
     }
     if name == GOTOSOCIAL {
         return match action {
-            ServiceAction::Start => gotosocial::start(machine, &command),
+            ServiceAction::Start | ServiceAction::StartOnce => gotosocial::start(machine, &command),
             ServiceAction::Stop => gotosocial::stop(machine),
             ServiceAction::Reload => Err(unknown_directive(command, "reload")),
         };
     }
     if name == portacl_rc::NAME {
         return match action {
-            ServiceAction::Start => portacl_rc::start(machine, &command),
+            ServiceAction::Start | ServiceAction::StartOnce => portacl_rc::start(machine, &command),
             ServiceAction::Stop => portacl_rc::stop(machine, &command),
             ServiceAction::Reload => Err(unknown_directive(command, "reload")),
         };
     }
     let running = machine.model.services.get(name).copied();
     match (action, running) {
-        (ServiceAction::Start, Some(pid)) => {
+        (ServiceAction::Start | ServiceAction::StartOnce, Some(pid)) => {
             Err(command_failed(command, 1, format!("{name} already running?  (pid={pid}).")))
         }
-        (ServiceAction::Start, None) => {
+        (ServiceAction::Start | ServiceAction::StartOnce, None) => {
             let pid = machine.model.take_pid();
             match name {
                 NGINX => nginx::start(machine, &command)?,
