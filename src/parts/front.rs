@@ -158,6 +158,7 @@ fn enter(
         settings.account_domain = Some(AccountDomain { name: domain.clone(), certificate: pair.files });
     }
     if package.is_some() {
+        changes::edited_file(host, program)?;
         look_around(host, program, &mut settings, planned)?;
     }
 
@@ -180,9 +181,6 @@ fn enter(
     }
     for file in render(front, &settings).map_err(|error| Refusal::Render(error.to_string()))? {
         files.extend(managed(host, &file.path, file.text)?);
-    }
-    if package.is_some() {
-        changes::edited_file(host, program)?;
     }
     let include = changes::edited(host, program, true).ok();
     let included = include.is_some() && host.read(&changes::main_file(program))? == include;

@@ -10,6 +10,7 @@ mod crash;
 mod dialogue;
 mod filter;
 mod machine;
+mod main_file_link;
 mod port_access;
 mod portacl;
 mod preflight;
