@@ -21,3 +21,4 @@ mod service;
 mod switch;
 mod switch_others;
 mod switch_power;
+mod trial;

@@ -108,12 +108,34 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
             machine.model.services.remove(name);
             Ok(())
         }
+        (ServiceAction::Reload, Some(_)) if machine.model.faults.reload_takes > 0 => {
+            let due = machine.model.clock + machine.model.faults.reload_takes;
+            machine.model.reloads.insert(name.to_string(), due);
+            Ok(())
+        }
         (ServiceAction::Reload, Some(_)) if name == NGINX => nginx::reload(machine, &command),
         (ServiceAction::Reload, Some(_)) if name == HTTPD => httpd::reload(machine, &command),
         (ServiceAction::Reload, Some(_)) => Ok(()),
         (ServiceAction::Stop, None) => Ok(()),
         (ServiceAction::Reload, None) => Err(command_failed(command, 1, format!("{name} not running?"))),
     }
+}
+
+/// What is due: reloads that take their time.
+pub(super) fn tick(machine: &mut Machine) -> Result<(), HostError> {
+    let clock = machine.model.clock;
+    let (due, later) = std::mem::take(&mut machine.model.reloads).into_iter().partition(|(_, at)| *at <= clock);
+    machine.model.reloads = later;
+    let due: std::collections::BTreeMap<String, u64> = due;
+    for name in due.into_keys().filter(|name| machine.model.services.contains_key(name)).collect::<Vec<_>>() {
+        let command = format!("service {name} onereload");
+        match name.as_str() {
+            NGINX => nginx::reload(machine, &command)?,
+            HTTPD => httpd::reload(machine, &command)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn unknown_directive(command: String, verb: &str) -> HostError {
