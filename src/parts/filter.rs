@@ -144,7 +144,7 @@ pub fn rendered(host: &dyn Observe, program: FrontProgram, state: &State) -> Res
                     unsupported.iter().map(|it| format!("  line {}: {}", it.line, it.rule)).collect();
                 return Err(Refusal::Filter(format!(
                     "Apache httpd cannot limit how often a client asks; take these rules out (`gts-bootstrap filter \
-                     remove LINE`), or use nginx:\n{}",
+                     remove LINE`), or use nginx (`gts-bootstrap switch-to-proxy nginx`):\n{}",
                     rules.join("\n")
                 )));
             }

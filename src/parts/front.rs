@@ -3,6 +3,7 @@
 //! What can be prepared is prepared while GoToSocial still serves by itself, and tested by the web server. Only then does
 //! it go live. Going away again takes out what was put in, and nothing else.
 
+mod account_domain;
 mod leave;
 
 use std::path::{Path, PathBuf};
@@ -49,8 +50,8 @@ pub struct Planned {
     pub leave: Vec<Step>,
     /// Once the ports have their new owner: what is left of the other front is taken away.
     pub clear: Vec<Step>,
-    /// Once all is up: a certificate has to be ordered through the front, for this name.
-    pub order: Option<HostName>,
+    /// Once all is up: certificates have to be ordered through the front, for these names.
+    pub order: Vec<HostName>,
     /// What the administrator should know.
     pub warnings: Vec<String>,
 }
@@ -141,35 +142,40 @@ fn enter(
         planned.prepare.push(step(Action::Install, Change::Package { name: name.to_owned() }));
     }
     let running = host.service(name)?.is_running();
-    let mut files = certificates(host, layout, deployment, planned)?;
+    let own = tls::plan(host, layout, deployment, &deployment.host)?
+        .ok_or_else(|| Refusal::NoCertificate { name: deployment.host.to_string() })?;
+    let domain = account_domain::plan(host, layout, deployment, program, package.is_some(), &own, planned)?;
     planned.prepare.extend(periodic::plan_periodic(host)?);
-    let own = tls::plan(host, layout, deployment, &deployment.host)?;
-    let certificate =
-        own.map(|pair| pair.files).ok_or_else(|| Refusal::NoCertificate { name: deployment.host.to_string() })?;
-    let mut settings = FrontSettings::new(front, deployment, layout, certificate, version(front, package.as_deref())?);
+    let mut settings =
+        FrontSettings::new(front, deployment, layout, own.files.clone(), version(front, package.as_deref())?);
     settings.hsts = deployment.tls.hsts;
     if !has_ipv6(host)? {
         settings.addresses.retain(std::net::IpAddr::is_ipv4);
     }
-    if let Some(domain) = &deployment.account_domain
-        && domain != &deployment.host
-        && let Some(pair) = tls::plan(host, layout, deployment, domain)?
-    {
-        settings.account_domain = Some(AccountDomain { name: domain.clone(), certificate: pair.files });
+    settings.account_domain =
+        domain.as_ref().map(|pair| AccountDomain { name: pair.name.clone(), certificate: pair.files.clone() });
+    // What nobody reads before our site does, and our own files, which are tested before they are written.
+    let (mut unread, mut files): (Vec<Step>, Vec<Step>) = Default::default();
+    for pair in std::iter::once(own).chain(domain) {
+        // Both lie in one folder.
+        let steps: Vec<Step> = pair.steps.into_iter().filter(|step| !unread.contains(step)).collect();
+        unread.extend(steps);
+        planned.order.extend(pair.order.then_some(pair.name));
     }
     if package.is_some() {
         changes::edited_file(host, program)?;
         look_around(host, program, &mut settings, planned)?;
     }
 
-    let mut folders: Vec<PathBuf> = WEBROOT.iter().map(PathBuf::from).collect();
-    folders.push(settings.own_folder());
-    for folder in folders {
-        if host.entry(&folder)?.is_none() {
-            let change = Change::Directory { path: folder, mode: 0o755, owner: Owner::ROOT };
-            files.push(step(Action::Create, change));
-        }
+    let own_folder = settings.own_folder();
+    let missing = |path: PathBuf| -> Result<Option<Step>, HostError> {
+        let change = Change::Directory { path: path.clone(), mode: 0o755, owner: Owner::ROOT };
+        Ok(host.entry(&path)?.is_none().then(|| step(Action::Create, change)))
+    };
+    for folder in WEBROOT {
+        unread.extend(missing(folder.into())?);
     }
+    files.extend(missing(own_folder)?);
     let filters = filter::State::read(host, layout).map_err(Refusal::Filter)?;
     if filters != filter::State::default() || host.entry(&settings.own_folder().join("filters"))?.is_some() {
         files.extend(
@@ -185,23 +191,23 @@ fn enter(
     let include = changes::edited(host, program, true).ok();
     let included = include.is_some() && host.read(&changes::main_file(program))? == include;
     // A run that was cut off may have written what the web server has not read.
-    let unread = running && !changes::has_read(host, program)?;
-    let changed = !files.is_empty() || !included || package.is_none() || unread;
+    let behind = running && !changes::has_read(host, program)?;
+    let changed = !unread.is_empty() || !files.is_empty() || !included || package.is_none() || behind;
     let reload = |when_undone| step(Action::Reload, Change::FrontReload { front: program, when_undone });
     if changed && running {
         planned.prepare.push(reload(true));
     }
-    let (live, before): (Vec<Step>, Vec<Step>) = files.into_iter().partition(|step| is_read(program, step));
-    planned.prepare.extend(before);
+    planned.prepare.extend(unread);
     if changed {
-        planned.prepare.push(test(program, true, &live));
+        planned.prepare.push(test(program, true, &files));
     }
     // A site that Apache has not had yet goes live with it, and at the next boot too: not before its ports are free.
     let site = site_file(program);
     let enters = program == FrontProgram::Httpd && host.entry(&site)?.is_none();
-    let (site, rest): (Vec<Step>, Vec<Step>) =
-        live.into_iter().partition(|step| enters && matches!(&step.change, Change::File { path, .. } if *path == site));
-    planned.prepare.extend(rest);
+    let (site, files): (Vec<Step>, Vec<Step>) = files.into_iter().partition(|step| {
+        enters && matches!(&step.change, Change::File { path, .. } if *path == site || *path == written(&site))
+    });
+    planned.prepare.extend(files);
     planned.prepare.extend(managed(host, Path::new(ROTATION), rotation(program, &settings))?);
     planned.enter.extend(site);
     if !included {
@@ -249,27 +255,6 @@ fn has_ipv6(host: &dyn Observe) -> Result<bool, HostError> {
     Ok(host.bind(&probe)? != BindOutcome::NoAddress)
 }
 
-/// The certificates' steps; what has to be ordered is noted.
-fn certificates(
-    host: &dyn Observe,
-    layout: &Layout,
-    deployment: &Deployment,
-    planned: &mut Planned,
-) -> Result<Vec<Step>, Refusal> {
-    let mut steps = Vec::new();
-    let names =
-        [Some(&deployment.host), deployment.account_domain.as_ref().filter(|domain| **domain != deployment.host)];
-    for name in names.into_iter().flatten() {
-        if let Some(pair) = tls::plan(host, layout, deployment, name)? {
-            steps.extend(pair.steps);
-            if pair.order {
-                planned.order = Some(name.clone());
-            }
-        }
-    }
-    Ok(steps)
-}
-
 /// The version of the package; one that is not installed yet will be as new as FreeBSD's packages are.
 fn version(front: Front, package: Option<&str>) -> Result<FrontVersion, Refusal> {
     let Some(package) = package else {
@@ -289,6 +274,23 @@ fn version(front: Front, package: Option<&str>) -> Result<FrontVersion, Refusal>
     Ok(version)
 }
 
+/// Sites in the way of ours.
+fn conflicts(host: &dyn Observe, program: FrontProgram, wanted: &Wanted<'_>) -> Result<Vec<Conflict>, Refusal> {
+    let refused = |error: crate::front::ConfigError| Refusal::FrontConfig(error.to_string());
+    match program {
+        FrontProgram::Nginx => {
+            nginx_conf::conflicts(&changes::main_file(program), &HostFiles(host), wanted).map_err(refused)
+        }
+        FrontProgram::Httpd => Ok(survey(host, wanted)?.conflicts),
+    }
+}
+
+fn survey(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<httpd_conf::Survey, Refusal> {
+    let program = FrontProgram::Httpd;
+    httpd_conf::survey(&changes::main_file(program), &HostFiles(host), wanted, &site_file(program))
+        .map_err(|error| Refusal::FrontConfig(error.to_string()))
+}
+
 /// Other sites of the web server: those in the way are refused, and Apache's `Listen` lines decide on ours.
 fn look_around(
     host: &dyn Observe,
@@ -299,12 +301,10 @@ fn look_around(
     let names: Vec<&HostName> =
         std::iter::once(&settings.host).chain(settings.account_domain.as_ref().map(|domain| &domain.name)).collect();
     let wanted = Wanted { names: &names, ports: [PortNumber::HTTP, PortNumber::HTTPS] };
-    let (main, files) = (changes::main_file(program), HostFiles(host));
-    let refused = |error: crate::front::ConfigError| Refusal::FrontConfig(error.to_string());
     let found = match program {
-        FrontProgram::Nginx => nginx_conf::conflicts(&main, &files, &wanted).map_err(refused)?,
+        FrontProgram::Nginx => conflicts(host, program, &wanted)?,
         FrontProgram::Httpd => {
-            let survey = httpd_conf::survey(&main, &files, &wanted, &site_file(program)).map_err(refused)?;
+            let survey = survey(host, &wanted)?;
             if !survey.speaks_http2() {
                 planned.warnings.push(
                     "Apache runs its prefork module here, with which it does not speak HTTP/2; everything else works"

@@ -148,7 +148,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     }
     add(front.clear);
     // Ordered through the front, which by now passes the authority's questions on.
-    add(front.order.and_then(|name| tls::first_order(layout, deployment, &name)).into_iter().collect());
+    add(front.order.iter().filter_map(|name| tls::first_order(layout, deployment, name)).collect());
     if startable {
         add(admin.into_iter().collect());
     }

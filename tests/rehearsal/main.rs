@@ -2,6 +2,7 @@
 //! machine can tell too are in `tests/scenarios/`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod account_domain;
 mod admin;
 mod certificate;
 mod command_line;
