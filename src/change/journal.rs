@@ -262,8 +262,16 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
         if lines.contains(&Line::Undone { step: *step }) || (done && !undoing) {
             continue;
         }
-        if !undoing && matches!(change, Change::ServiceStart { .. }) {
+        let left = match change {
             // The service may be migrating its database: it is left to go on, and the next plan looks at it.
+            Change::ServiceStart { .. } => true,
+            // One that was disabled before was to go: who has its ports by now, after a reboot, is to keep them.
+            Change::ServiceStop { name } => {
+                !host.rc_variable(&format!("{name}_enable"))?.is_some_and(|value| value.eq_ignore_ascii_case("yes"))
+            }
+            _ => false,
+        };
+        if !undoing && left {
             journal.write(&Line::Done { step: *step })?;
             continue;
         }

@@ -218,3 +218,21 @@ fn data_are_purged_only_for_a_name_that_was_typed() {
     terminal.exits(0);
     assert!(!machine.exists("/var/db/gotosocial") && !machine.exists("/var/db/gts-bootstrap"));
 }
+
+#[test]
+fn enter_ends_a_trial_and_keeps_the_switch() {
+    let machine = Machine::installed(super::machine::ANSWERS);
+    machine.edit(|model| model.faults.waits_last = true);
+    let mut terminal = Terminal::start(&machine, &["switch-to-proxy", "--trial", "99992"]);
+    terminal.expect("Apply?");
+    // What is typed before anything can be read of the trial does not end it.
+    terminal.enter("y");
+    terminal.enter("");
+    terminal.expect("nginx serves. It is watched for");
+    terminal.expect("Enter keeps it now, Ctrl-C undoes it");
+    terminal.expect("Watching for 99990 s more");
+    terminal.enter("");
+    terminal.expect("changes made");
+    terminal.exits(0);
+    machine.run(&["check"]).exits(0);
+}

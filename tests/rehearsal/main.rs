@@ -2,6 +2,7 @@
 //! machine can tell too are in `tests/scenarios/`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod account_domain;
 mod admin;
 mod certificate;
 mod command_line;
@@ -10,6 +11,7 @@ mod crash;
 mod dialogue;
 mod filter;
 mod machine;
+mod main_file_link;
 mod port_access;
 mod portacl;
 mod preflight;
@@ -21,5 +23,7 @@ mod service;
 mod status;
 mod switch;
 mod switch_others;
+mod switch_power;
+mod trial;
 mod uninstall;
 mod uninstall_others;
