@@ -13,6 +13,7 @@ pub mod journal;
 pub mod plan;
 pub mod prior;
 pub mod service_start;
+pub mod settle;
 pub mod store;
 pub mod undo;
 
@@ -29,7 +30,7 @@ use crate::release::LockedRelease;
 
 pub use after_plan::AfterPlan;
 pub use certificate::{CertificateChange, ShownBy};
-pub use executor::{Aftermath, Applied, ApplyError, Executor, Reporter, Trial};
+pub use executor::{Aftermath, Applied, ApplyError, Executor, Interruption, Reporter, Trial};
 pub use plan::{Action, Plan, Step};
 pub use prior::Prior;
 

@@ -64,7 +64,7 @@ pub enum HostError {
     /// Another run of the program holds the lock.
     #[error("another gts-bootstrap is at work ({holder}); wait until it has ended, then run this again")]
     Locked {
-        /// What the other run wrote into the lock: pid and command.
+        /// What the other run wrote into the lock: pid, command, and since when.
         holder: String,
     },
     /// This program can change only a FreeBSD host.

@@ -73,12 +73,21 @@ pub fn site_file(program: FrontProgram) -> PathBuf {
 /// # Errors
 /// The host could not be read.
 pub fn present(host: &dyn Observe) -> Result<Option<FrontProgram>, HostError> {
+    Ok(all_present(host)?.into_iter().next())
+}
+
+/// Every front that has something of ours on this host: a switch that was cut off leaves two.
+///
+/// # Errors
+/// The host could not be read.
+pub fn all_present(host: &dyn Observe) -> Result<Vec<FrontProgram>, HostError> {
+    let mut there = Vec::new();
     for program in PROGRAMS {
         if is_there(host, program)? {
-            return Ok(Some(program));
+            there.push(program);
         }
     }
-    Ok(None)
+    Ok(there)
 }
 
 /// Whether a front is there, or was not left to the end: the site may have gone before the web server has read that, the

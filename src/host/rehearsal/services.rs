@@ -45,11 +45,7 @@ pub(super) fn state(machine: &Machine, name: &str) -> Result<ServiceState, HostE
 
 /// `service NAME start`, `onestop` or `onereload`.
 pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> Result<(), HostError> {
-    let verb = match action {
-        ServiceAction::Start => "start",
-        ServiceAction::Stop => "onestop",
-        ServiceAction::Reload => "onereload",
-    };
+    let verb = action.verb();
     let command = format!("service {name} {verb}");
     if !has_script(machine, name) {
         let text = format!(
