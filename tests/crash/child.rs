@@ -9,7 +9,7 @@ use gts_bootstrap::operation::{Operation, Step, watch};
 use super::machine::{Machine, Outcome};
 use super::recorder::Recorder;
 
-/// What is done with the operations: `record FOLDER`, or `fail AT ERRNO LASTING KINDS`.
+/// What is done with the operations: `record FOLDER`, `kill AT`, or `fail AT ERRNO LASTING KINDS`.
 const COURSE: &str = "CRASH_COURSE";
 const ROOT: &str = "CRASH_ROOT";
 const ARGUMENTS: &str = "CRASH_ARGUMENTS";
@@ -77,6 +77,11 @@ pub fn fail(machine: &Machine, command: &[&str], failure: Failure) -> Outcome {
     run(machine, command, &format!("fail {at} {errno} {lasting} {}", kinds.word()))
 }
 
+/// Runs a command and kills it as it is about to sync its journal, that many times after the first.
+pub fn kill(machine: &Machine, command: &[&str], at: usize) -> Outcome {
+    run(machine, command, &format!("kill {at}"))
+}
+
 fn run(machine: &Machine, command: &[&str], course: &str) -> Outcome {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child::run_watched", "--ignored", "--nocapture"])
@@ -107,6 +112,7 @@ fn run_watched() {
     let recorder = (words[0] == "record").then(|| Recorder::new(&root, Path::new(words[1])));
     match &recorder {
         Some(recorder) => watch(recorder.watcher()),
+        None if words[0] == "kill" => watch(killing(words[1].parse().unwrap())),
         None => watch(failing(&words)),
     }
     let mut all = vec!["gts-bootstrap", "--rehearse", root.to_str().unwrap()];
@@ -117,6 +123,19 @@ fn run_watched() {
     if let Some(recorder) = recorder {
         recorder.finish();
     }
+}
+
+fn killing(at: usize) -> Box<dyn FnMut(&Step) -> io::Result<()>> {
+    let mut seen = 0;
+    Box::new(move |step: &Step| {
+        if !step.aside && step.operation == Operation::Sync && step.path.ends_with("var/db/gts-bootstrap/journal") {
+            seen += 1;
+            if seen == at + 1 {
+                nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL).unwrap();
+            }
+        }
+        Ok(())
+    })
 }
 
 fn failing(words: &[&str]) -> Box<dyn FnMut(&Step) -> io::Result<()>> {

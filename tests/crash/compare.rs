@@ -5,7 +5,7 @@
 //! - logs and pid files, the clock, pids, and how many certificates were issued;
 //! - what the loader has left for the kernel at the last boot, and what a web server that does not run had read;
 //! - of certificates, keys and accounts at the authority their bytes, which are new with each order;
-//! - for a run that was taken back, what GoToSocial has written into folders of its own: that is never taken away.
+//! - for a run that was taken back, the record of when a certificate was last ordered (it was), and what GoToSocial has written into folders of its own: that is never taken away.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -42,21 +42,14 @@ pub fn state_with_records(root: &Path) -> State {
         .map(|(path, (mode, content))| {
             let text = String::from_utf8_lossy(&content);
             let key = text.contains("-----BEGIN ") || text.contains("\"key_pkcs8\"");
-            let content =
-                if path.starts_with("var/db/gts-bootstrap/receipts") { without_times(&text) } else { content };
-            let text = String::from_utf8_lossy(&content);
-            let orders = path.ends_with("tls/renewal.json");
-            (
-                path,
-                (
-                    mode,
-                    if key || orders {
-                        b"a certificate, a key, an account or the time of an order".to_vec()
-                    } else {
-                        content
-                    },
-                ),
-            )
+            let content = if path.starts_with("var/db/gts-bootstrap/receipts") {
+                without_times(&text)
+            } else if key || path.ends_with("tls/renewal.json") {
+                b"a certificate, a key, an account or the time of an order".to_vec()
+            } else {
+                content
+            };
+            (path, (mode, content))
         })
         .collect();
     state.insert(STATE.into(), (0, model(root).into_bytes()));
@@ -122,7 +115,7 @@ fn without_orders(value: &mut Value) {
 /// Without what GoToSocial keeps in folders of its own, and who owns that.
 pub fn without_data(mut state: State) -> State {
     const OWN: [&str; 3] = ["var/db/gotosocial", "var/log/gotosocial", "var/run/gotosocial"];
-    let own = |path: &Path| OWN.iter().any(|own| path.starts_with(own));
+    let own = |path: &Path| OWN.iter().any(|own| path.starts_with(own)) || path.ends_with("tls/renewal.json");
     state.retain(|path, _| !own(path));
     if let Some((_, text)) = state.get_mut(Path::new(STATE)) {
         let mut model: Value = serde_json::from_slice(text).unwrap();

@@ -8,7 +8,9 @@
 mod child;
 mod compare;
 mod disk;
+mod failures;
 #[path = "../rehearsal/machine.rs"]
+#[allow(dead_code, reason = "shared with the tests in tests/rehearsal/")]
 mod machine;
 mod plans;
 mod recorder;

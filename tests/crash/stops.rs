@@ -145,7 +145,8 @@ fn undone(place: &Place, before: &State) -> Result<(), String> {
     }
 }
 
-struct Silent;
+/// Nobody to tell.
+pub struct Silent;
 
 impl Reporter for Silent {
     fn progress(&self) -> &dyn release::Progress {

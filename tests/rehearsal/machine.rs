@@ -64,7 +64,6 @@ impl Outcome {
 }
 
 /// Every path below a folder, with its mode and content.
-#[allow(dead_code, reason = "not every test asks")]
 pub fn tree(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let mut found = Snapshot::new();
     walk(folder, folder, &mut found);
@@ -84,7 +83,6 @@ impl Machine {
     }
 
     /// One that is there already, as `root` in this folder.
-    #[allow(dead_code, reason = "not every test has one")]
     pub fn at(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), _temporary: None }
     }

@@ -9,6 +9,8 @@ mod config;
 mod crash;
 mod dialogue;
 mod filter;
+mod interrupt;
+#[allow(dead_code, reason = "shared with tests/crash/")]
 mod machine;
 mod port_access;
 mod portacl;
@@ -19,3 +21,5 @@ mod screens;
 mod service;
 mod switch;
 mod switch_others;
+mod terminal;
+mod two_runs;
