@@ -48,6 +48,27 @@ pub struct Step {
     pub aside: bool,
 }
 
+/// What to do about an error of the file system, to be put behind its text; empty where there is nothing to say.
+#[must_use]
+pub fn advice(error: &io::Error) -> &'static str {
+    const EPERM: i32 = 1;
+    const EIO: i32 = 5;
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::StorageFull, _) => "; free some space and run this again",
+        (io::ErrorKind::ReadOnlyFilesystem, _) => {
+            "; the file system is mounted read-only: mount it for writing and run this again"
+        }
+        // For root it is most often a file flag.
+        (_, Some(EPERM)) => {
+            "; if `ls -lo` shows the flag schg or uchg on it or on its folder, take that off with chflags(1) and run this again"
+        }
+        (_, Some(EIO)) => {
+            "; the disk or its connection is failing: see dmesg(8), and have a backup before anything else"
+        }
+        _ => "",
+    }
+}
+
 /// Writes bytes, of which a stop may leave the first half.
 ///
 /// # Errors

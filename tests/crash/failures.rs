@@ -51,13 +51,15 @@ fn at_every_operation(what: &str, errno: i32, kinds: Kinds, lasting: bool, why: 
         let outcome = child::fail(&machine, INSTALL, Failure { at, errno, lasting, kinds });
         let Some(failed) = outcome.stdout.lines().find(|line| line.starts_with("failed ")) else { break };
         count += 1;
-        if lasting {
-            let host = Rehearsal::open(machine.root()).unwrap();
-            settle::take_back(&host, &Silent).unwrap();
-        }
+        // Once the cause is gone.
+        let settled =
+            if lasting { settle::take_back(&Rehearsal::open(machine.root()).unwrap(), &Silent).unwrap() } else { None };
         let found = state(&machine.root());
         // Only a record was missing, or nobody minds (a kept copy that is not taken away): the installation stands.
-        let stands = outcome.code == 0 || outcome.said().contains("every change was made");
+        let stands = match settled {
+            Some(settled) => settled.had_ended,
+            None => outcome.code == 0 || outcome.said().contains("every change was made"),
+        };
         let different = match stands {
             true => differences(installed(), &found),
             false => differences(&before, &without_data(found)),
