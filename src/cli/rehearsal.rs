@@ -9,10 +9,15 @@ use super::report::Report;
 use super::screen::Screen;
 
 /// What can be done to the model of a rehearsal.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Action {
     /// Reboot it: forget the kernel's state and boot from the files in the folder
     Reboot,
+    /// Have somebody write a post on the instance, which must be running
+    Post {
+        /// What it says
+        text: String,
+    },
 }
 
 /// Does it.
@@ -29,13 +34,15 @@ pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
         }
         Err(why) => return report.fail(screen, Exit::Usage, &why),
     };
-    match action {
-        Action::Reboot => match rehearsal.reboot() {
-            Ok(()) => {
-                screen.line("The rehearsal was rebooted.");
-                report.finish(screen, Exit::Done)
-            }
-            Err(error) => report.fail(screen, Exit::Failed, &error.to_string()),
-        },
+    let (done, text) = match action {
+        Action::Reboot => (rehearsal.reboot(), "The rehearsal was rebooted."),
+        Action::Post { text } => (rehearsal.post(text), "A post was written."),
+    };
+    match done {
+        Ok(()) => {
+            screen.line(text);
+            report.finish(screen, Exit::Done)
+        }
+        Err(error) => report.fail(screen, Exit::Failed, &error.to_string()),
     }
 }

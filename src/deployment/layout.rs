@@ -20,6 +20,8 @@ pub struct Layout {
     pub config: PathBuf,
     /// What this program keeps about the deployment: `/usr/local/etc/gts-bootstrap`.
     pub records: PathBuf,
+    /// Backups, root's alone: `/var/backups/gotosocial`.
+    pub backups: PathBuf,
 }
 
 impl Default for Layout {
@@ -31,6 +33,7 @@ impl Default for Layout {
             logs: "/var/log/gotosocial".into(),
             config: "/usr/local/etc/gotosocial/config.yaml".into(),
             records: "/usr/local/etc/gts-bootstrap".into(),
+            backups: "/var/backups/gotosocial".into(),
         }
     }
 }

@@ -13,6 +13,7 @@
 //! changes: `write_file` over a link puts a file in its place, `remove` takes the link away, `append_file` and
 //! `make_directory` refuse one.
 
+mod copy;
 mod owners;
 mod removal;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat, mod
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat};
 
+pub use copy::CopiedFile;
 pub use owners::{Owners, RealOwners, RecordedOwners};
 
 use super::{Entry, HostError, Owner};

@@ -8,6 +8,7 @@
 //! All paths given to a host are absolute paths of the host (`/etc/rc.conf`), also on a rehearsal.
 
 pub mod certificate_order;
+pub mod database;
 pub mod error;
 pub mod facts;
 pub mod files;
@@ -23,9 +24,11 @@ use std::path::Path;
 use crate::certificate::renewal::Window;
 
 pub use certificate_order::{CertificateOrder, IssuedCertificate};
+pub use database::{DatabaseExamination, DatabaseState};
 pub use error::HostError;
 pub use facts::{Entry, Group, Jail, Listener, Owner, ServiceState, System, User};
-pub use freebsd::{BIND_PROBE_ARGUMENT, bind_probe_child};
+pub use files::CopiedFile;
+pub use freebsd::{BIND_PROBE_ARGUMENT, DATABASE_PROBE_ARGUMENT, bind_probe_child, database_probe_child};
 pub use network::{
     BindOutcome, BindProbe, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
 };
@@ -303,6 +306,23 @@ pub trait Host: Observe {
     /// # Errors
     /// The program could not be started. A non-zero exit is not an error but part of [`Output`].
     fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError>;
+
+    /// Copies a file, however large, and puts the copy in place as [`Host::write_file`] does. The bytes are shared with the
+    /// original where the file system can do that (copy_file_range(2): block cloning on ZFS), so the time is that of
+    /// reading them once for the digest at most.
+    ///
+    /// # Errors
+    /// `from` is no regular file or cannot be read; otherwise as for [`Host::write_file`].
+    fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError>;
+
+    /// Opens an SQLite database that nobody else has open, as the user that it belongs to, in a child process. For copies,
+    /// and for a database whose program is stopped: on FreeBSD GoToSocial locks its database in another way than other
+    /// programs do, and a second one in the same file can corrupt it. What stands in a write-ahead log beside it becomes part
+    /// of it.
+    ///
+    /// # Errors
+    /// There is none, it cannot be read, or it is no database. Damage is not an error but part of [`DatabaseState`].
+    fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError>;
 
     /// Orders a certificate from an ACME authority and waits for it. Nothing is written but the account, if it is new, and
     /// the answer to the challenge for as long as it is needed: what is done with the certificate is the caller's to say.

@@ -353,3 +353,28 @@ proptest! {
         prop_assert!(root.local_path(&path).starts_with(&base));
     }
 }
+
+#[test]
+fn a_file_of_any_size_is_copied_with_its_digest_and_no_link_of_others_is_followed() {
+    let tree = Tree::new();
+    let bytes: Vec<u8> = (0..3_000_001_u32).map(|number| (number % 251) as u8).collect();
+    fs::write(tree.outside("/home/db"), &bytes).unwrap();
+    let copied = tree.root.copy_file(Path::new("/home/db"), Path::new("/srv/db"), 0o600, SERVICE).unwrap();
+    assert_eq!((copied.size, copied.sha256), (3_000_001, crate::change::digest(&bytes)));
+    assert_eq!(fs::read(tree.outside("/srv/db")).unwrap(), bytes);
+    let expected = Entry::File { size: 3_000_001, mode: 0o600, owner: SERVICE };
+    assert_eq!(tree.root.entry(Path::new("/srv/db")).unwrap(), Some(expected));
+    assert_eq!(tree.names("/srv"), ["db"], "nothing is left beside it");
+
+    tree.write("/etc/secret", "root's").unwrap();
+    symlink("/etc/secret", tree.outside("/home/planted")).unwrap();
+    refused_as_planted(tree.root.copy_file(Path::new("/home/planted"), Path::new("/srv/x"), 0o600, SERVICE));
+    tree.root.copy_file(Path::new("/srv/db"), Path::new("/home/planted"), 0o600, SERVICE).unwrap();
+    assert_eq!(tree.text("/etc/secret").unwrap(), "root's", "the link was replaced");
+    for (from, why) in [("/home/nothing", "there is no such file"), ("/home", "Is a directory")] {
+        let error = tree.root.copy_file(Path::new(from), Path::new("/srv/x"), 0o600, SERVICE).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    assert!(tree.root.copy_file(Path::new("/srv/db"), Path::new("/no/such"), 0o600, SERVICE).is_err());
+    assert_eq!(tree.names("/srv"), ["db"]);
+}

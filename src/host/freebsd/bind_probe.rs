@@ -3,22 +3,19 @@
 //! The kernel alone knows, so it is asked: a child process, this very program again, takes on the user's ids for good
 //! and calls bind(2). It does not listen, so nothing can connect to it, and it does not set `SO_REUSEADDR`, so a port
 //! in use is told as such. mac_portacl(4) answers before the protocol does, see [`BindOutcome`].
-//!
-//! setgroups(2) differs: up to FreeBSD 14 the first entry of its list becomes the effective gid, from 15 on all
-//! entries are supplementary groups, as on other systems. The primary gid therefore goes first, which is right for both.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
-use std::{env, fmt, io};
+use std::{env, io};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, bind, setsockopt, socket, sockopt::Ipv6V6Only,
 };
-use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgid, setgroups, setuid};
 
+use super::other_user::{Unable, take_on_ids};
 use crate::host::{BindOutcome, BindProbe, Family, HostError};
 use crate::portacl::Protocol;
 
@@ -124,7 +121,7 @@ fn outcome(errno: i32) -> BindOutcome {
 #[must_use]
 pub fn bind_probe_child(arguments: &[String]) -> ExitCode {
     let tried = match parsed(arguments) {
-        Some(probe) => take_on_ids(&probe).map(|()| try_to_bind(&probe)),
+        Some(probe) => take_on_ids(probe.uid, probe.gid, &probe.groups).map(|()| try_to_bind(&probe)),
         None => Err(Unable("this argument is for the program's own use only".to_owned())),
     };
     let told = match tried {
@@ -137,47 +134,6 @@ pub fn bind_probe_child(arguments: &[String]) -> ExitCode {
         }
     };
     if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Why the child could not try.
-struct Unable(String);
-
-impl fmt::Display for Unable {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-/// Groups, then gid, then uid: after the last there is no privilege left to change the others.
-fn take_on_ids(probe: &BindProbe) -> Result<(), Unable> {
-    let (uid, gid) = (Uid::from_raw(probe.uid), Gid::from_raw(probe.gid));
-    let mut groups = vec![gid];
-    groups.extend(probe.groups.iter().copied().map(Gid::from_raw).filter(|group| *group != gid));
-    let refused = |what: String| move |errno: Errno| Unable(format!("cannot {what}: {}", errno.desc()));
-    setgroups(&groups).map_err(refused(format!("take on the groups of uid {uid}")))?;
-    setgid(gid).map_err(refused(format!("take on gid {gid}")))?;
-    setuid(uid).map_err(refused(format!("take on uid {uid}")))?;
-
-    // Trust nothing: a probe with the wrong ids would prove the wrong thing.
-    let user = getresuid().map_err(refused("read back the uid".to_owned()))?;
-    let group = getresgid().map_err(refused("read back the gid".to_owned()))?;
-    let mut taken = getgroups().map_err(refused("read back the groups".to_owned()))?;
-    for list in [&mut groups, &mut taken] {
-        // Whether the gid is itself in the list depends on the release.
-        list.push(gid);
-        list.sort_unstable_by_key(|group| group.as_raw());
-        list.dedup();
-    }
-    let as_asked = [user.real, user.effective, user.saved].iter().all(|id| *id == uid)
-        && [group.real, group.effective, group.saved].iter().all(|id| *id == gid)
-        && groups == taken;
-    if !as_asked {
-        return Err(Unable(format!("uid {uid} and gid {gid} were not taken on completely")));
-    }
-    if probe.uid != 0 && setuid(Uid::from_raw(0)).is_ok() {
-        return Err(Unable(format!("uid {uid} could become root again")));
-    }
-    Ok(())
 }
 
 fn try_to_bind(probe: &BindProbe) -> Result<(), Errno> {

@@ -5,8 +5,10 @@
 mod accounts;
 mod bind_probe;
 mod command;
+mod database;
 mod front;
 mod modules;
+mod other_user;
 mod packages;
 mod port_watch;
 mod rc;
@@ -28,12 +30,13 @@ use nix::ifaddrs::getifaddrs;
 use nix::unistd::geteuid;
 
 pub use bind_probe::{BIND_PROBE_ARGUMENT, bind_probe_child};
+pub use database::{DATABASE_PROBE_ARGUMENT, database_probe_child};
 
 use super::files::{RealOwners, Root};
 use super::{
-    BindOutcome, BindProbe, CertificateOrder, Entry, FrontProgram, Group, Host, HostError, Invocation,
-    IssuedCertificate, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, System, User,
-    WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FrontProgram,
+    Group, Host, HostError, Invocation, IssuedCertificate, Jail, Listener, Observe, Output, Owner, PortWatch,
+    ServiceAction, ServiceState, System, User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::Commands;
 
@@ -275,6 +278,14 @@ impl Host for FreeBsd {
 
     fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
         self.commands.run_as(invocation)
+    }
+
+    fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
+        self.files.copy_file(from, to, mode, owner)
+    }
+
+    fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
+        database::run(examination)
     }
 
     fn order_certificate(&self, order: &CertificateOrder) -> Result<IssuedCertificate, HostError> {

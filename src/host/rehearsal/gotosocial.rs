@@ -86,9 +86,7 @@ pub(super) fn stop(machine: &mut Machine) -> Result<(), HostError> {
     };
     // A TERM before it is ready ends it at once, its database left open.
     if machine.model.clock >= program.ready_at {
-        for suffix in ["-wal", "-shm"] {
-            machine.files.remove(&database::beside(&program.database, suffix))?;
-        }
+        database::close(machine, &program.database)?;
         log(machine, &program.log, "server.init.func2.1", "INFO", "done! exiting...")?;
     }
     Ok(())
@@ -200,10 +198,13 @@ fn serve(machine: &mut Machine, service: &Service, version: &str, settings: &Set
         database::save(machine, &path, &content, owner)?;
     }
     open_storage(machine, settings, owner)?;
+    // What an unclean end left in the write-ahead log is taken in first.
+    let unable = |_| Failure::Error("error creating dbservice: sqlite ping: sqlite3: disk I/O error".into());
+    database::close(machine, &path).map_err(unable)?;
     for suffix in ["-wal", "-shm"] {
         let beside = database::beside(&path, suffix);
         let made = machine.files.write_file(&beside, b"", 0o640, owner);
-        made.map_err(|_| Failure::Error("error creating dbservice: sqlite ping: sqlite3: disk I/O error".into()))?;
+        made.map_err(unable)?;
     }
     let account_domain = Some(settings.text("account-domain")).filter(|name| !name.is_empty()).unwrap_or(&host);
     // The start itself moves the clock by one second.

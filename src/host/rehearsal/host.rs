@@ -12,14 +12,14 @@ use crate::certificate::renewal::Window;
 use crate::operation::{self, Operation};
 
 use super::super::{
-    BindOutcome, BindProbe, CertificateOrder, Entry, FrontProgram, Group, Host, HostError, Invocation,
-    IssuedCertificate, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, System, User,
-    WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FrontProgram,
+    Group, Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch, ServiceAction,
+    ServiceState, System, User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use super::machine::{EACCES, ENOENT, ENOSPC, EPERM, Machine, command_failed, errno_text};
 use super::{
-    Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin, httpd, kernel, nginx, packages,
-    rc_conf, services, web,
+    Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin, gotosocial_database, httpd, kernel,
+    nginx, packages, rc_conf, services, web,
 };
 
 /// A change, for the errors that it can be made to fail with.
@@ -385,6 +385,22 @@ impl Host for Rehearsal {
         }
         let what = Change::Command(invocation.program.display().to_string());
         self.change(&what, |machine| gotosocial_admin::run(machine, invocation))
+    }
+
+    fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
+        let size = match self.entry(from)? {
+            Some(Entry::File { size, .. }) => usize::try_from(size).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        let what = Change::Write("copy to", to, size);
+        self.change(&what, |machine| machine.files.copy_file(from, to, mode, owner))
+    }
+
+    /// Only looks, so it neither counts against the faults nor moves the clock.
+    fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
+        let state = operation::aside(|| gotosocial_database::examine(&mut self.machine.borrow_mut(), examination));
+        self.save()?;
+        state
     }
 
     fn order_certificate(&self, order: &CertificateOrder) -> Result<IssuedCertificate, HostError> {

@@ -199,6 +199,16 @@ impl Rehearsal {
         outcome
     }
 
+    /// Has somebody write a post on the instance, with the GoToSocial that runs.
+    ///
+    /// # Errors
+    /// It does not run, or its database cannot be written.
+    pub fn post(&self, text: &str) -> Result<(), HostError> {
+        let outcome = gotosocial_database::post(&mut self.machine.borrow_mut(), text);
+        self.save()?;
+        outcome
+    }
+
     /// Cuts the power: what runs is gone without a shutdown, and the machine boots.
     ///
     /// # Errors

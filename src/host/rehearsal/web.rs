@@ -209,6 +209,9 @@ fn page(machine: &Machine, program: &Program, path_and_query: &str) -> Result<(u
         "/.well-known/webfinger" => webfinger(machine, program, query),
         "/api/v1/instance" => ok(json!({
             "uri": host, "account_domain": account_domain, "title": "GoToSocial", "version": version,
+            "stats": {
+                "domain_count": 0, "status_count": posts(machine, program), "user_count": accounts(machine, program).len(),
+            },
         })),
         "/api/v2/instance" => ok(json!({
             "domain": account_domain, "version": version,
@@ -247,6 +250,10 @@ fn webfinger(machine: &Machine, program: &Program, query: &str) -> (u16, Vec<u8>
 fn accounts(machine: &Machine, program: &Program) -> Vec<(String, bool)> {
     let accounts = database::peek(machine, &program.database).map(|content| content.accounts).unwrap_or_default();
     accounts.into_iter().map(|account| (account.username, account.has_user)).collect()
+}
+
+fn posts(machine: &Machine, program: &Program) -> usize {
+    database::peek(machine, &program.database).map_or(0, |content| content.posts.len())
 }
 
 /// A profile page. It fails for a half-made account, and on a database that a newer release has migrated.

@@ -1,0 +1,99 @@
+//! Copies of files of any size.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use sha2::{Digest, Sha256};
+
+use super::{Doing, Owners, Root, with_new_name};
+use crate::host::{HostError, Owner};
+use crate::operation::Operation;
+
+/// A copy that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiedFile {
+    /// Its length in bytes.
+    pub size: u64,
+    /// SHA-256 of what was written, read back, as 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+impl<O: Owners> Root<O> {
+    /// Copies a file beside its target (`O_EXCL`), gives it mode and owner, syncs it, reads it back for its digest, and
+    /// renames it over `to`; then the folder is synced. A link at `from` is followed as [`Root::read`] does, one at `to`
+    /// is replaced.
+    ///
+    /// # Errors
+    /// There is nothing at `from`, or no regular file; or any step failed, and `to` is as it was.
+    pub fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
+        let source = Doing { action: "copy", path: from };
+        let mut original = self
+            .open_to_read(source)?
+            .ok_or_else(|| source.refused(io::ErrorKind::NotFound, "there is no such file"))?;
+        let doing = Doing { action: "write", path: to };
+        let (folder, name, _) = self.spot_to_change(doing)?;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let (temporary, fd) = with_new_name(|name| {
+            self.about_to(Operation::Create, &folder, name)?;
+            Ok(openat(&folder.fd, name, flags, Mode::from_bits_truncate(0o600))?)
+        })
+        .map_err(|error| doing.failed(error))?;
+        let mut copy = File::from(fd);
+        let copied = self
+            .about_to(Operation::Write, &folder, &temporary)
+            .and_then(|()| copied(&mut original, &mut copy))
+            .and_then(|copied| {
+                self.own(&folder, &temporary, std::os::fd::AsFd::as_fd(&copy), mode, owner)?;
+                self.about_to(Operation::Sync, &folder, &temporary)?;
+                copy.sync_all()?;
+                self.put_in_place(&folder, &temporary, &name)?;
+                Ok(copied)
+            })
+            .map_err(|error| {
+                self.discard(&folder, &temporary);
+                doing.failed(error)
+            })?;
+        self.sync(&folder).map_err(|error| doing.failed(error))?;
+        Ok(copied)
+    }
+}
+
+/// Copies the bytes, shared where the file system can, and reads the copy back.
+fn copied(original: &mut File, copy: &mut File) -> io::Result<CopiedFile> {
+    share(original, copy)?;
+    // What the shared blocks did not bring, or all where they cannot be shared.
+    io::copy(original, copy)?;
+    io::Seek::rewind(copy)?;
+    let mut digest = Sha256::new();
+    let mut size = 0;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = copy.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        size += read as u64;
+        digest.update(&buffer[..read]);
+    }
+    let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(CopiedFile { size, sha256 })
+}
+
+/// copy_file_range(2), which clones blocks on ZFS and on btrfs and copies within the kernel elsewhere. Both files are left
+/// where it stopped; that it can do nothing here is no error.
+fn share(original: &File, copy: &File) -> io::Result<()> {
+    use nix::errno::Errno;
+    use nix::fcntl::copy_file_range;
+    loop {
+        match copy_file_range(original, None, copy, None, 1 << 30) {
+            Ok(0) | Err(Errno::EINVAL | Errno::ENOSYS | Errno::EXDEV | Errno::EOPNOTSUPP | Errno::EBADF) => {
+                return Ok(());
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! A child process of this program that takes on another user's ids for good before it does anything else.
+//!
+//! setgroups(2) differs: up to FreeBSD 14 the first entry of its list becomes the effective gid, from 15 on all
+//! entries are supplementary groups, as on other systems. The primary gid therefore goes first, which is right for both.
+
+use std::fmt;
+
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgid, setgroups, setuid};
+
+/// Why the child could not do its work.
+pub(super) struct Unable(pub(super) String);
+
+impl fmt::Display for Unable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Takes on the ids of a user: groups, then gid, then uid, as after the last there is no privilege left to change the others.
+///
+/// # Errors
+/// They could not be taken on, or not for good.
+pub(super) fn take_on_ids(uid: u32, gid: u32, supplementary: &[u32]) -> Result<(), Unable> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let mut groups = vec![gid];
+    groups.extend(supplementary.iter().copied().map(Gid::from_raw).filter(|group| *group != gid));
+    let refused = |what: String| move |errno: Errno| Unable(format!("cannot {what}: {}", errno.desc()));
+    setgroups(&groups).map_err(refused(format!("take on the groups of uid {uid}")))?;
+    setgid(gid).map_err(refused(format!("take on gid {gid}")))?;
+    setuid(uid).map_err(refused(format!("take on uid {uid}")))?;
+
+    // Trust nothing: a child with the wrong ids would prove the wrong thing.
+    let user = getresuid().map_err(refused("read back the uid".to_owned()))?;
+    let group = getresgid().map_err(refused("read back the gid".to_owned()))?;
+    let mut taken = getgroups().map_err(refused("read back the groups".to_owned()))?;
+    for list in [&mut groups, &mut taken] {
+        // Whether the gid is itself in the list depends on the release.
+        list.push(gid);
+        list.sort_unstable_by_key(|group| group.as_raw());
+        list.dedup();
+    }
+    let as_asked = [user.real, user.effective, user.saved].iter().all(|id| *id == uid)
+        && [group.real, group.effective, group.saved].iter().all(|id| *id == gid)
+        && groups == taken;
+    if !as_asked {
+        return Err(Unable(format!("uid {uid} and gid {gid} were not taken on completely")));
+    }
+    if !uid.is_root() && setuid(Uid::from_raw(0)).is_ok() {
+        return Err(Unable(format!("uid {uid} could become root again")));
+    }
+    Ok(())
+}
