@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use gts_bootstrap::operation::{Operation, Step, watch};
+use gts_bootstrap::operation::{Operation, Step, Watcher, watch};
 
 use super::machine::{Machine, Outcome};
 use super::recorder::Recorder;
@@ -125,7 +125,7 @@ fn run_watched() {
     }
 }
 
-fn killing(at: usize) -> Box<dyn FnMut(&Step) -> io::Result<()>> {
+fn killing(at: usize) -> Watcher {
     let mut seen = 0;
     Box::new(move |step: &Step| {
         if !step.aside && step.operation == Operation::Sync && step.path.ends_with("var/db/gts-bootstrap/journal") {
@@ -138,7 +138,7 @@ fn killing(at: usize) -> Box<dyn FnMut(&Step) -> io::Result<()>> {
     })
 }
 
-fn failing(words: &[&str]) -> Box<dyn FnMut(&Step) -> io::Result<()>> {
+fn failing(words: &[&str]) -> Watcher {
     let (at, errno, lasting): (usize, i32, bool) =
         (words[1].parse().unwrap(), words[2].parse().unwrap(), words[3].parse().unwrap());
     let (kinds, mut seen) = (words[4].to_owned(), 0);

@@ -6,14 +6,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use gts_bootstrap::change::digest;
 use gts_bootstrap::host::Owner;
-use gts_bootstrap::operation::{Operation, Step};
+use gts_bootstrap::operation::{Operation, Step, Watcher};
 
 use super::disk::Disk;
 use super::machine::tree;
@@ -55,7 +54,7 @@ impl Recorder {
     }
 
     /// The watcher of its operations.
-    pub fn watcher(&self) -> Box<dyn FnMut(&Step) -> io::Result<()>> {
+    pub fn watcher(&self) -> Watcher {
         let recording = Rc::clone(&self.0);
         Box::new(move |step| {
             recording.borrow_mut().about_to(step);

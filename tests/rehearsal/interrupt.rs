@@ -146,8 +146,7 @@ fn a_second_ctrl_c_and_a_terminal_that_goes_away_mean_undo() {
     let machine = slow();
     let before = without_data(&machine);
     let mut terminal = asked(&machine);
-    terminal.press("\u{3}");
-    terminal.expect("was taken back");
+    terminal.press_until("\u{3}", "was taken back");
     terminal.exits(1);
     assert_eq!(differences(&before, &without_data(&machine)), Vec::<std::path::PathBuf>::new());
 

@@ -77,9 +77,17 @@ impl Terminal {
         self.keyboard.write_all(b"\r").unwrap();
     }
 
-    /// Presses keys.
-    pub fn press(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    /// Presses keys again and again until this text appears: what comes before the program reads single keys is the terminal's.
+    #[track_caller]
+    pub fn press_until(&mut self, keys: &str, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.seen.contains(text) {
+            assert!(Instant::now() < until, "{text:?} did not come; the screen says {:?}", self.seen);
+            self.keyboard.write_all(keys.as_bytes()).unwrap();
+            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(50)) {
+                self.seen.push_str(&String::from_utf8_lossy(&bytes));
+            }
+        }
     }
 
     /// Closes the terminal, and waits until the program has ended.
