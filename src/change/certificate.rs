@@ -239,8 +239,12 @@ impl CertificateChange {
                 back_in_service(host, &front.service)?;
             }
         }
-        if kept_is_it {
-            pair.previous().write(host, [None, None])?;
+        // Also one of the two alone: the copying may have been cut off between them.
+        let previous = pair.previous();
+        for ((path, bytes), was) in [&previous.chain, &previous.key].into_iter().zip(&kept).zip(was) {
+            if bytes.as_ref().is_some_and(|bytes| Some(digest(bytes).as_str()) == was) {
+                host.remove(path)?;
+            }
         }
         let Self::Order { order, .. } = self else { return Ok(()) };
         // Answers to a challenge that nobody asks for any more.
