@@ -157,6 +157,7 @@ fn install_release(executor: &Executor<'_>, release: &release::LockedRelease, di
 /// The host refused.
 pub(super) fn take_back_release(host: &dyn Host, directory: &Path) -> Result<(), HostError> {
     let old = replaced(directory);
+    host.remove_tree(&release::staging(directory))?;
     if host.entry(&old)?.is_some() {
         host.remove_tree(directory)?;
         return host.rename(&old, directory);

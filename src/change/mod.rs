@@ -14,6 +14,7 @@ pub mod journal;
 pub mod plan;
 pub mod prior;
 pub mod service_start;
+pub mod settle;
 pub mod store;
 pub mod undo;
 
@@ -30,7 +31,7 @@ use crate::release::LockedRelease;
 
 pub use after_plan::AfterPlan;
 pub use certificate::{CertificateChange, ShownBy};
-pub use executor::{Aftermath, Applied, ApplyError, Executor, NotMade, Reporter, Trial};
+pub use executor::{Aftermath, Applied, ApplyError, Executor, Interruption, NotMade, Reporter, Trial};
 pub use front_test::NewFile;
 pub use plan::{Action, OnFailure, Plan, Step};
 pub use prior::Prior;

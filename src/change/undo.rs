@@ -65,6 +65,9 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
             host.service_action(front::service(*front), ServiceAction::Stop)
         }
         Change::FrontReload { front, when_undone: true } if *prior == Prior::Present => {
+            if !host.service(front::service(*front))?.is_running() {
+                return host.service_action(front::service(*front), ServiceAction::Start);
+            }
             host.service_action(front::service(*front), ServiceAction::Reload)?;
             // It lets go of its ports a little later.
             host.sleep(std::time::Duration::from_secs(1));

@@ -105,6 +105,16 @@ pub fn typed(prompt: &str, name: &str) -> io::Result<bool> {
     Ok(answer.trim() == name)
 }
 
+/// A question that is answered with yes or no; no answer is a no.
+#[must_use]
+pub fn yes(question: &str) -> bool {
+    let answer = Input::<String>::with_theme(&SimpleTheme)
+        .with_prompt(format!("{question} [y]es [n]o"))
+        .allow_empty(true)
+        .interact_text();
+    answer.is_ok_and(|answer| matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
 fn explain(screen: &Screen, explanation: &[String]) {
     let signs = "Signs: + is made, ~ is changed, ? is tried and leaves nothing, > is started, x is stopped.".to_owned();
     for paragraph in explanation.iter().chain([&signs]) {

@@ -3,18 +3,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::dialogue::{self, Consent};
 use super::exit::Exit;
+use super::interrupt::Signals;
 use super::progress::Progress;
 use super::report::{self, Changed, Report, wrap};
 use super::screen::{Screen, Tone};
-use crate::change::{Action, Aftermath, Change, Executor, NotMade, Plan, Reporter, Step, Trial, journal, store};
+use crate::change::{
+    Action, Aftermath, Change, Executor, Interruption, NotMade, Plan, Reporter, Step, Trial, journal, settle, store,
+};
 use crate::host::{Host, HostError, PortWatch};
 use crate::release;
 
@@ -38,7 +37,8 @@ impl Stop {
 
 impl From<HostError> for Stop {
     fn from(error: HostError) -> Self {
-        Self::failed(error)
+        let exit = if matches!(error, HostError::Locked { .. }) { Exit::Busy } else { Exit::Failed };
+        Self::new(exit, error.to_string())
     }
 }
 
@@ -59,7 +59,12 @@ pub(super) struct Transaction<'a> {
 impl Transaction<'_> {
     /// Whether somebody can be asked.
     pub(super) fn interactive(&self) -> bool {
-        std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !self.yes
+        self.can_ask() && !self.yes
+    }
+
+    /// Whether somebody sits at a terminal. After Ctrl-C there is a question to put even to one who said yes to all.
+    fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
     /// Settles what a run that was cut off left behind.
@@ -73,12 +78,23 @@ impl Transaction<'_> {
             return Ok(());
         }
         if self.plan_only || !(self.yes || self.interactive()) {
-            self.screen
-                .attention("An earlier run was cut off. The next run that changes something settles that first.");
+            match self.lock() {
+                Err(stop) if stop.exit == Exit::Busy => self.screen.attention(&stop.why),
+                _ => self
+                    .screen
+                    .attention("An earlier run was cut off. The next run that changes something settles that first."),
+            }
             return Ok(());
         }
         let _lock = self.lock()?;
-        if let Some(settled) = journal::settle(host)? {
+        if let Some(settled) = settle::settle(host)? {
+            if settled.had_ended {
+                self.screen.attention(&format!(
+                    "An earlier `{}` had come to its end, and only its record was not in its place; now it is.",
+                    settled.command
+                ));
+                return Ok(());
+            }
             let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
             let next = if settled.command == self.command {
                 "and this run goes on from there".to_owned()
@@ -89,6 +105,9 @@ impl Transaction<'_> {
                 "An earlier `{}` was cut off; taken back: {undone}. What it had finished stays, {next}.",
                 settled.command
             ));
+            for stays in settled.stays {
+                self.screen.attention(&format!("  stays: {stays}"));
+            }
             for left in settled.left {
                 self.screen.error(&format!("could not be taken back: {left}"));
             }
@@ -96,7 +115,11 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn lock(&self) -> Result<Box<dyn std::any::Any>, Stop> {
+    /// Takes the lock that keeps two changing runs apart.
+    ///
+    /// # Errors
+    /// Another run holds it.
+    pub(super) fn lock(&self) -> Result<Box<dyn std::any::Any>, Stop> {
         store::folder(self.host, "receipts")?;
         Ok(self.host.lock(&store::lock(), self.command)?)
     }
@@ -179,9 +202,14 @@ impl Transaction<'_> {
                 "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan",
             ));
         }
-        let teller =
-            Told { progress: Progress::new(self.screen), host, watched: with.watched, watch: Watch::default() };
         let signals = Signals::listen().map_err(Stop::failed)?;
+        let teller = Told {
+            transaction: self,
+            signals: &signals,
+            progress: Progress::new(self.screen),
+            watched: with.watched,
+            watch: Watch::default(),
+        };
         let stop = || signals.received();
         // What is done by then is to be proved, with a terminal or without.
         let asked_to = || signals.asked_to_stop();
@@ -239,8 +267,9 @@ pub(super) struct With<'a> {
 
 /// Tells what happens, and watches ports meanwhile.
 struct Told<'a> {
+    transaction: &'a Transaction<'a>,
+    signals: &'a Signals,
     progress: Progress<'a>,
-    host: &'a dyn Host,
     watched: &'a [u16],
     watch: Watch,
 }
@@ -295,7 +324,7 @@ impl Reporter for Told<'_> {
         self.progress.begin(number, of, step);
         // Not before: each look leaves a line in the log of a server that speaks TLS.
         if takes_ports(step) {
-            self.watch.begin(self.host, self.watched);
+            self.watch.begin(self.transaction.host, self.watched);
         }
     }
 
@@ -314,9 +343,17 @@ impl Reporter for Told<'_> {
     fn undoing(&self, step: &Step) {
         // Only what was watched on the way there.
         if self.watch.eased.get() {
-            self.watch.begin(self.host, self.watched);
+            self.watch.begin(self.transaction.host, self.watched);
         }
         self.progress.undoing(step);
+    }
+
+    fn interrupted(&self) -> Interruption {
+        self.signals.decide(self.transaction.screen, self.transaction.can_ask())
+    }
+
+    fn decided(&self) -> Option<Interruption> {
+        self.signals.decided()
     }
 
     fn password(&self, username: &str, password: &str) {
@@ -325,45 +362,6 @@ impl Reporter for Told<'_> {
 
     fn progress(&self) -> &dyn release::Progress {
         self.progress.progress()
-    }
-}
-
-/// The signals that ask a run to end: they are noticed between changes, and never in the middle of one.
-pub(super) struct Signals {
-    received: Vec<(&'static str, Arc<AtomicBool>)>,
-}
-
-impl Signals {
-    /// Begins to listen for them.
-    ///
-    /// # Errors
-    /// The system does not let them be caught.
-    pub(super) fn listen() -> Result<Self, String> {
-        let mut received = Vec::new();
-        for (name, signal) in [("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGHUP", SIGHUP)] {
-            let flag = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register(signal, Arc::clone(&flag))
-                .map_err(|error| format!("{name} cannot be caught: {error}"))?;
-            received.push((name, flag));
-        }
-        Ok(Self { received })
-    }
-
-    /// Why to stop, if one has come.
-    pub(super) fn received(&self) -> Option<String> {
-        let (name, _) = self.received.iter().find(|(_, flag)| flag.load(Ordering::Relaxed))?;
-        Some(match *name {
-            "SIGHUP" => "the terminal was closed (SIGHUP)".to_owned(),
-            name => format!("interrupted ({name})"),
-        })
-    }
-}
-
-impl Signals {
-    /// Why to stop, if somebody wants that; a terminal that has gone away wants nothing.
-    fn asked_to_stop(&self) -> Option<String> {
-        let asked = self.received.iter().filter(|(name, _)| *name != "SIGHUP");
-        asked.into_iter().find_map(|(name, flag)| flag.load(Ordering::Relaxed).then(|| format!("interrupted ({name})")))
     }
 }
 

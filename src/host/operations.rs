@@ -20,6 +20,19 @@ pub enum ServiceAction {
     Reload,
 }
 
+impl ServiceAction {
+    /// What service(8) is told. The forms with `one` obey also for a service that is not enabled.
+    #[must_use]
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::StartOnce => "onestart",
+            Self::Stop => "onestop",
+            Self::Reload => "onereload",
+        }
+    }
+}
+
 /// A web server that can stand in front of GoToSocial, by the program that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::change::{Action, Plan, Step};
 use crate::deployment::{Deployment, Layout, Mode, PortNumber, Secrets};
-use crate::host::{Observe, Owner};
+use crate::host::{Observe, Owner, ServiceState};
 
 /// What is wanted, in full.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +98,8 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     let readiness = service::readiness(deployment, layout);
     let (admin, admin_warning) = admin::plan(host, layout, deployment, owner, &readiness)?;
 
-    let running = host.service(rc_script::SERVICE)?.is_running();
+    let state = host.service(rc_script::SERVICE)?;
+    let running = state.is_running();
     // What the running program has read or would read anew: with one of these changed it has to be restarted.
     let startable = access.reboot.is_empty();
     let damaged = release.prepare.iter().any(|step| step.action == Action::Update);
@@ -124,7 +125,9 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     add(release.prepare);
     add(front.prepare);
     add(config.test.into_iter().collect());
-    if restart {
+    // One that does not run may be about to: its supervisor tries again and again, and would be at the ports before the front.
+    let may_return = state == ServiceState::Stopped && startable && !front.enter.is_empty();
+    if restart || may_return {
         add(vec![service::stop()]);
     }
     // Whoever is cut off by a failing power may boot at any point of this: at most one of GoToSocial and the front may want

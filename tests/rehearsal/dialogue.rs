@@ -1,101 +1,10 @@
 //! The guided installation, typed at a real terminal (a pty).
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use nix::pty::{Winsize, openpty};
-
 use super::machine::{Machine, differences};
-
-/// How long the program may take over anything before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The program at a terminal of 80 columns and 24 lines.
-struct Terminal {
-    child: Child,
-    keyboard: File,
-    output: Receiver<Vec<u8>>,
-    seen: String,
-}
-
-impl Terminal {
-    fn start(machine: &Machine, arguments: &[&str]) -> Self {
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        let pty = openpty(Some(&size), None).unwrap();
-        let end = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
-        let child = Command::new(env!("CARGO_BIN_EXE_gts-bootstrap"))
-            .arg("--rehearse")
-            .arg(machine.root())
-            .args(arguments)
-            .env_clear()
-            .env("TERM", "xterm")
-            .stdin(end(&pty.slave))
-            .stdout(end(&pty.slave))
-            .stderr(end(&pty.slave))
-            .spawn()
-            .unwrap();
-        drop(pty.slave);
-        let (sender, output) = channel();
-        let mut screen = File::from(pty.master.try_clone().unwrap());
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            // The end of a pty is an error on some systems and an empty read on others.
-            while let Ok(count @ 1..) = screen.read(&mut bytes) {
-                if sender.send(bytes[..count].to_vec()).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { child, keyboard: File::from(pty.master), output, seen: String::new() }
-    }
-
-    /// Waits until this text appears after what was expected last.
-    #[track_caller]
-    fn expect(&mut self, text: &str) {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some((_, rest)) = self.seen.split_once(text) {
-                self.seen = rest.to_owned();
-                return;
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            match self.output.recv_timeout(left) {
-                Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(_) => panic!("{text:?} did not come; the screen says {:?}", self.seen),
-            }
-        }
-    }
-
-    fn enter(&mut self, text: &str) {
-        self.keyboard.write_all(text.as_bytes()).unwrap();
-        self.keyboard.write_all(b"\r").unwrap();
-    }
-
-    #[track_caller]
-    fn exits(mut self, code: i32) {
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                assert_eq!(status.code(), Some(code), "{}", self.seen);
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("the program goes on; the screen says {:?}", self.seen);
-    }
-}
-
-impl Drop for Terminal {
-    /// A test that gives up leaves no program behind.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use super::terminal::{PATIENCE, Terminal};
 
 #[test]
 fn three_answers_and_a_yes_install_everything() {

@@ -10,6 +10,8 @@ mod config;
 mod crash;
 mod dialogue;
 mod filter;
+mod interrupt;
+#[allow(dead_code, reason = "shared with tests/crash/")]
 mod machine;
 mod main_file_link;
 mod port_access;
@@ -24,6 +26,8 @@ mod status;
 mod switch;
 mod switch_others;
 mod switch_power;
+mod terminal;
 mod trial;
+mod two_runs;
 mod uninstall;
 mod uninstall_others;

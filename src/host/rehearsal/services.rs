@@ -67,12 +67,7 @@ pub(super) fn supervision(machine: &Machine, name: &str) -> Result<Supervision, 
 
 /// `service NAME start`, `onestart`, `onestop` or `onereload`.
 pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> Result<(), HostError> {
-    let verb = match action {
-        ServiceAction::Start => "start",
-        ServiceAction::StartOnce => "onestart",
-        ServiceAction::Stop => "onestop",
-        ServiceAction::Reload => "onereload",
-    };
+    let verb = action.verb();
     let command = format!("service {name} {verb}");
     if !has_script(machine, name) {
         let text = format!(
