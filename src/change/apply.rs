@@ -200,7 +200,10 @@ fn config_test(host: &dyn Host, test: &super::ConfigTest) -> Result<Vec<String>,
     Ok(unknown
         .into_iter()
         .map(|unknown| {
-            let hint = unknown.nearest.map(|key| format!("; did you mean `{key}`?")).unwrap_or_default();
+            let hint = match (config::successor(&unknown.key), unknown.nearest) {
+                (Some(now), _) => format!("; {now}"),
+                (None, nearest) => nearest.map(|key| format!("; did you mean `{key}`?")).unwrap_or_default(),
+            };
             format!("this version of GoToSocial does not know `{}` and will ignore it{hint}", unknown.key)
         })
         .collect())

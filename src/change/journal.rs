@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Prior, Step, database, store, undo};
-use crate::host::{Host, HostError, Observe, Owner};
+use crate::host::{FileUser, Host, HostError, Observe, Owner};
 
 /// Version of the line format. Readers take this one and every older one.
 pub const SCHEMA: u32 = 1;
@@ -276,6 +276,23 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
     }
     journal.end(Outcome::Interrupted)?;
     Ok(Some(settled))
+}
+
+/// The process that migrates the database for a run that was cut off: it goes on without that run, and settling waits for it.
+///
+/// # Errors
+/// The journal cannot be read, or the host not be asked.
+pub fn still_migrating(host: &dyn Host) -> Result<Option<FileUser>, HostError> {
+    let lines = read(host, &path())?.unwrap_or_default();
+    for line in &lines {
+        if let Line::Intent { step, change: change @ Change::Migration { migration }, .. } = line
+            && !lines.contains(&Line::Done { step: *step })
+            && !left_to_run(host, change)?
+        {
+            return Ok(database::users(host, &migration.database)?.into_iter().next());
+        }
+    }
+    Ok(None)
 }
 
 /// Whether a change that was cut off is left to go on, and looked at by the next plan. A start may be migrating the database; and

@@ -1,7 +1,7 @@
 //! What every command does that changes the host: settle an interrupted run, ask for consent, plan again under the lock,
 //! apply, and tell what became of it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,6 +78,13 @@ impl Transaction<'_> {
             return Ok(());
         }
         let _lock = self.lock()?;
+        if let Some(process) = journal::still_migrating(host)? {
+            self.screen.attention(&format!(
+                "An earlier run was cut off, and its migration of the database goes on (pid {}). It must not be interrupted: \
+                 waiting for its end.",
+                process.pid
+            ));
+        }
         if let Some(settled) = journal::settle(host)? {
             let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
             let next = if settled.command == self.command {
@@ -170,8 +177,14 @@ impl Transaction<'_> {
                 "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan",
             ));
         }
-        let teller =
-            Told { progress: Progress::new(self.screen), host, watched: with.watched, watch: RefCell::default() };
+        let teller = Told {
+            progress: Progress::new(self.screen),
+            host,
+            watched: with.watched,
+            watch: RefCell::default(),
+            stopped: Cell::default(),
+            started: Cell::default(),
+        };
         let signals = Signals::listen().map_err(Stop::failed)?;
         let stop = || signals.received();
         let executor = Executor { host, source: with.source, reporter: &teller, stop: &stop, trial: with.trial };
@@ -185,6 +198,11 @@ impl Transaction<'_> {
                 ports.join(" and "),
                 in_words(refused)
             ));
+        }
+        if let Some(stopped) = teller.stopped.get().filter(|_| with.down) {
+            let down = Duration::from_secs(teller.started.get().unwrap_or_else(|| host.now()).saturating_sub(stopped));
+            report.add("down_seconds", serde_json::json!(down.as_secs()));
+            self.screen.line(&format!("The instance was down for {}.", whole(down)));
         }
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
         applied.map(drop).map_err(|error| Stop::failed(format!("{error}.\n{}", told(&error.aftermath))))?;
@@ -202,6 +220,8 @@ pub(super) struct With<'a> {
     pub(super) trial: Option<Trial<'a>>,
     /// Ports that are watched from the first stop of a service on, for the time during which they refuse connections.
     pub(super) watched: &'a [u16],
+    /// Whether to tell for how long the instance was down.
+    pub(super) down: bool,
 }
 
 /// Tells what happens, and watches ports meanwhile.
@@ -210,11 +230,18 @@ struct Told<'a> {
     host: &'a dyn Host,
     watched: &'a [u16],
     watch: RefCell<Option<Box<dyn PortWatch>>>,
+    /// When a service was stopped, by the host's clock.
+    stopped: Cell<Option<u64>>,
+    /// When it was ready again.
+    started: Cell<Option<u64>>,
 }
 
 impl Reporter for Told<'_> {
     fn begin(&self, number: usize, of: usize, step: &Step) {
         self.progress.begin(number, of, step);
+        if step.action == Action::Stop && self.stopped.get().is_none() {
+            self.stopped.set(Some(self.host.now()));
+        }
         // Not before: each look leaves a line in the log of a server that speaks TLS.
         if step.action == Action::Stop && !self.watched.is_empty() && self.watch.borrow().is_none() {
             // Without a watch the time is not known, and nothing else is lost.
@@ -223,6 +250,9 @@ impl Reporter for Told<'_> {
     }
 
     fn done(&self, step: &Step) {
+        if step.action == Action::Start {
+            self.started.set(Some(self.host.now()));
+        }
         self.progress.done(step);
     }
 
@@ -235,6 +265,7 @@ impl Reporter for Told<'_> {
     }
 
     fn undoing(&self, step: &Step) {
+        self.started.set(None);
         self.progress.undoing(step);
     }
 
@@ -284,6 +315,16 @@ fn in_words(time: Duration) -> String {
         format!("{} ms", time.as_millis())
     } else {
         format!("{:.1} s", time.as_secs_f64())
+    }
+}
+
+/// A time that may be long, in words.
+fn whole(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }
 

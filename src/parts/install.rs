@@ -1,11 +1,12 @@
 //! The plan of `install`: every part's changes, in the order in which they can be made.
 
 use super::answers::{self, Lock};
+use super::passage::{self, Passage, Unfinished};
 use super::rule_edit::RuleEdit;
 use super::{
     Refusal, account, admin, config_file, folders, front, log_rotation, port_access, rc_script, release, service, tls,
 };
-use crate::change::{Action, Plan, Step};
+use crate::change::{Action, Change, Plan, Step};
 use crate::deployment::{Deployment, Layout, Mode, PortNumber, Secrets};
 use crate::host::{Observe, Owner};
 
@@ -67,8 +68,20 @@ fn rule_edit(deployment: &Deployment, owner: Owner) -> RuleEdit {
 /// Plans an installation, or what is missing of one. Only what differs becomes a change.
 ///
 /// # Errors
-/// A part refuses; nothing has been changed.
+/// A part refuses, or another release is wanted than the one that is there; nothing has been changed.
 pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
+    if let Some(Unfinished { command, .. }) = passage::unfinished(host, wanted.layout)? {
+        return Err(Refusal::Unfinished { command });
+    }
+    release::stays(host, wanted.layout, &wanted.lock.release)?;
+    with_passage(host, wanted, None)
+}
+
+/// The same, and on the way to another release what goes around that.
+///
+/// # Errors
+/// A part refuses; nothing has been changed.
+pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Passage>) -> Result<Plan, Refusal> {
     let Wanted { deployment, layout, .. } = *wanted;
     answers::check_identity(Lock::of_host(host, layout)?.as_ref(), deployment)?;
 
@@ -95,7 +108,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
         Mode::Direct if front::present(host)?.is_some() => tls::back_warning(host, layout, deployment)?,
         _ => None,
     };
-    let variables = service::variables(host, deployment.exposure.mode == Mode::Direct, access.guard)?;
+    let mut variables = service::variables(host, deployment.exposure.mode == Mode::Direct, access.guard)?;
     let readiness = service::readiness(deployment, layout);
     let (admin, admin_warning) = admin::plan(host, layout, deployment, owner, &readiness)?;
 
@@ -103,19 +116,21 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     // What the running program has read or would read anew: with one of these changed it has to be restarted.
     let startable = access.reboot.is_empty();
     let damaged = release.prepare.iter().any(|step| step.action == Action::Update);
-    let restart = running && startable && (!release.switch.is_empty() || damaged || config.differs || script.differs);
+    let moves = passage.is_some();
+    let restart =
+        running && startable && (moves || !release.switch.is_empty() || damaged || config.differs || script.differs);
+    let passage = passage.unwrap_or_default();
+    if moves {
+        // The passage says when the service may start at a boot again.
+        let is_enable =
+            |step: &Step| matches!(&step.change, Change::RcVariable { name, .. } if name == passage::ENABLE);
+        variables.retain(|step| !is_enable(step));
+    }
 
     let mut plan = Plan { warnings: access.warnings, reboot: access.reboot, ..Plan::default() };
     plan.warnings.extend(front.warnings);
     plan.warnings.extend(back_warning);
-    if let Some(from) = release.from.filter(|from| from != version) {
-        plan.warnings.push(format!(
-            "GoToSocial {from} becomes {version}: at its first start the new version migrates the database, and the old one \
-             cannot use it afterwards. Have a backup of {} (made while the service is stopped) before you say yes",
-            layout.data.display()
-        ));
-    }
-    plan.warnings.extend(admin_warning);
+    plan.warnings.extend(admin_warning.filter(|_| !moves));
     plan.warnings.extend(deployment.config.doubtful().into_iter().map(|(given, meant)| {
         format!("[config] {given} is no setting that is known here; did you mean {meant}? It is passed on as it is")
     }));
@@ -125,18 +140,23 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     add(release.prepare);
     add(front.prepare);
     add(config.test.into_iter().collect());
+    add(passage.prepare);
     if restart {
         add(vec![service::stop()]);
     }
+    add(passage.before);
     // From one front to another GoToSocial need not stop; on the way back to direct mode the front answers until the last
     // moment.
     let (leave_now, leave_last) =
         if front.enter.is_empty() { (Vec::new(), front.leave) } else { (front.leave, Vec::new()) };
     add(leave_now);
     add(front.enter);
+    // What is wanted is on record before it is begun with, so that a run that goes on after a power cut knows it.
+    let (first, then) = if moves { (record, Vec::new()) } else { (Vec::new(), record) };
+    add(first);
     add(release.switch);
     add(config.steps);
-    add(record);
+    add(then);
     add(script.steps);
     add(rotation);
     add(guards);
@@ -144,13 +164,14 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     add(variables);
     add(back);
     add(leave_last);
+    add(passage.after);
     if startable && (restart || !running) {
-        add(vec![service::start(owner, &ports, &readiness)]);
+        add(vec![service::start(owner, &ports, &readiness, passage.start_migrates)]);
     }
     add(front.clear);
     // Ordered through the front, which by now passes the authority's questions on.
     add(front.order.and_then(|name| tls::first_order(layout, deployment, &name)).into_iter().collect());
-    if startable {
+    if startable && !moves {
         add(admin.into_iter().collect());
     }
     Ok(plan)
