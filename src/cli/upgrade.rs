@@ -23,7 +23,7 @@ use crate::parts::answers::{self, Lock};
 use crate::parts::install::Wanted;
 use crate::parts::passage::{self, Ends, UPGRADE};
 use crate::parts::{Refusal, account, config, release as parts_release, service};
-use crate::release::{self, Error, Published, WAYPOINTS, WantedVersion, about_upgrading, between};
+use crate::release::{self, Error, Published, WAYPOINTS, WantedVersion, Waypoint, about_upgrading, between};
 use course::{Course, make_plan};
 
 pub use rollback::rollback;
@@ -108,7 +108,12 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let transaction = Transaction { command: UPGRADE, host, screen, yes: arguments.yes, plan_only: arguments.plan };
     transaction.settle()?;
     let (from, earlier) = installed(host, &layout)?;
-    let begun = passage::unfinished(host.observe(), &layout).map_err(Stop::failed)?;
+    let begun = passage::switched(host.observe(), &layout).map_err(Stop::failed)?;
+    if let Some(other) = passage::unfinished(host.observe(), &layout).map_err(Stop::failed)?
+        && other.command != UPGRADE
+    {
+        return Err(Stop::failed(Refusal::Unfinished { command: other.command }));
+    }
     let as_is = as_installation(Vec::new(), true, arguments.plan, arguments.mirror.clone());
     let answered = Inputs::gather(host, &layout, &as_is, None, false, screen)?;
 
@@ -117,7 +122,8 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
         Some(VersionWish::Latest) | None => None,
     };
     // One that was cut off goes on to where it was going.
-    let onward = (earlier.release.version != from || begun.is_some()).then(|| earlier.release.version.clone());
+    let unfinished = passage::unfinished(host.observe(), &layout).map_err(Stop::failed)?;
+    let onward = (earlier.release.version != from || unfinished.is_some()).then(|| earlier.release.version.clone());
     let asked: Vec<Version> = named.iter().chain(&onward).chain([&from]).cloned().collect();
     let chosen = lock::chosen(&opened, arguments.mirror.as_deref(), asked)?;
     let progress = Progress::new(screen);
@@ -138,8 +144,8 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     if to < from {
         return Err(Stop::failed(Refusal::Downgrade { installed: from, wanted: to }));
     }
-    let was = begun.as_ref().map_or(&from, |begun| &begun.from).clone();
-    skips_nothing(&was, &to)?;
+    let was = begun.as_ref().filter(|_| to == from).map_or(&from, |begun| &begun.from).clone();
+    skips_nothing(WAYPOINTS, &was, &to).map_err(Stop::failed)?;
 
     let inputs = follow(host, &layout, &answered, arguments, &to, screen)?;
     let deployment = &inputs.deployment;
@@ -207,16 +213,16 @@ fn newest(deployment: &Deployment, catalogue: Option<&Result<Vec<Published>, Err
 }
 
 /// Refuses to pass by a release that has to be run first.
-fn skips_nothing(from: &Version, to: &Version) -> Result<(), Stop> {
-    match between(WAYPOINTS, from, to).find(|waypoint| waypoint.must && waypoint.version != *to) {
+fn skips_nothing(waypoints: &[Waypoint], from: &Version, to: &Version) -> Result<(), Refusal> {
+    match between(waypoints, from, to).find(|waypoint| waypoint.must && waypoint.version != *to) {
         None => Ok(()),
-        Some(waypoint) => Err(Stop::failed(Refusal::MustNotSkip {
+        Some(waypoint) => Err(Refusal::MustNotSkip {
             installed: from.clone(),
             wanted: to.clone(),
             first: waypoint.version.clone(),
             why: waypoint.why,
             source_of_it: waypoint.source,
-        })),
+        }),
     }
 }
 
@@ -344,4 +350,20 @@ fn explanation(from: &Version, to: &Version) -> [String; 2] {
              `gts-bootstrap rollback` goes back, with the database of now: what was posted in between is lost then."
         ),
     ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_not_be_skipped_is_refused() {
+        let must =
+            [Waypoint { version: Version::new(0, 21, 0), must: true, why: "it moves things", source: "its notes" }];
+        let go = |from: u64, to: u64| skips_nothing(&must, &Version::new(0, from, 0), &Version::new(0, to, 0));
+        let why = go(20, 22).unwrap_err().to_string();
+        assert!(why.contains("upgrade --release 0.21.0` first") && why.contains("it moves things"), "{why}");
+        assert!(go(20, 21).is_ok() && go(21, 22).is_ok() && go(19, 20).is_ok());
+    }
 }

@@ -117,8 +117,10 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     let startable = access.reboot.is_empty();
     let damaged = release.prepare.iter().any(|step| step.action == Action::Update);
     let moves = passage.is_some();
-    let restart =
-        running && startable && (moves || !release.switch.is_empty() || damaged || config.differs || script.differs);
+    let database_moves = passage.as_ref().is_some_and(Passage::moves_database);
+    let restart = running
+        && startable
+        && (database_moves || !release.switch.is_empty() || damaged || config.differs || script.differs);
     let passage = passage.unwrap_or_default();
     if moves {
         // The passage says when the service may start at a boot again.

@@ -40,6 +40,23 @@ pub struct Passage {
     pub start_migrates: bool,
 }
 
+impl Passage {
+    /// Whether the database changes on the way, for which the service has to stop.
+    #[must_use]
+    pub fn moves_database(&self) -> bool {
+        let moves = |step: &Step| matches!(step.change, Change::Migration { .. } | Change::DatabaseRestore { .. });
+        self.after.iter().any(moves)
+    }
+
+    /// Lets the service start at a boot again.
+    fn enable_again(&mut self, host: &dyn Observe) -> Result<(), Refusal> {
+        if !self.before.is_empty() || !is_enabled(host)? {
+            self.after.push(enable(true));
+        }
+        Ok(())
+    }
+}
+
 /// A complete copy of a database that was made before a change of release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
@@ -104,6 +121,15 @@ pub fn cut_off(host: &dyn Observe) -> Result<Option<Unfinished>, Refusal> {
                 _ => {}
             }
         }
+        let begin = lines.iter().find_map(|line| match line {
+            Line::Begin { command, .. } => Some(command.clone()),
+            _ => None,
+        });
+        let command = begin.unwrap_or_default();
+        // What a later run of the same kind has brought to its end is at its end.
+        if outcome == Some(Outcome::Complete) && [UPGRADE, ROLLBACK].contains(&&*command) {
+            return Ok(None);
+        }
         if !moved {
             continue;
         }
@@ -117,11 +143,6 @@ pub fn cut_off(host: &dyn Observe) -> Result<Option<Unfinished>, Refusal> {
             return Ok(None);
         }
         if let Some(copy) = copied {
-            let command = lines.iter().find_map(|line| match line {
-                Line::Begin { command, .. } => Some(command.clone()),
-                _ => None,
-            });
-            let command = command.unwrap_or_default();
             return Ok(Some(Unfinished { command, from: copy.version.clone(), folder: copy.to.clone(), arrived }));
         }
         if !goes_on {
@@ -131,13 +152,27 @@ pub fn cut_off(host: &dyn Observe) -> Result<Option<Unfinished>, Refusal> {
     Ok(None)
 }
 
-/// The change of release that was cut off after `current` had been changed: only its own command may go on.
+/// The change of release that was cut off after `current` had been changed.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn switched(host: &dyn Observe, layout: &Layout) -> Result<Option<Unfinished>, Refusal> {
+    let current = release::installed(host, layout)?;
+    Ok(cut_off(host)?.filter(|unfinished| current.is_some_and(|current| current != unfinished.from)))
+}
+
+/// The same, as long as program and database do not fit together: only its own command may go on.
 ///
 /// # Errors
 /// A receipt cannot be read.
 pub fn unfinished(host: &dyn Observe, layout: &Layout) -> Result<Option<Unfinished>, Refusal> {
-    let current = release::installed(host, layout)?;
-    Ok(cut_off(host)?.filter(|unfinished| current.is_some_and(|current| current != unfinished.from)))
+    let enabled = is_enabled(host)?;
+    Ok(switched(host, layout)?.filter(|unfinished| !(unfinished.arrived && enabled)))
+}
+
+/// Whether the service starts at a boot.
+fn is_enabled(host: &dyn Observe) -> Result<bool, Refusal> {
+    Ok(host.rc_variable(ENABLE)?.is_some_and(|now| now.eq_ignore_ascii_case("YES")))
 }
 
 /// The complete copies that were made before changes of release, the newest first.
@@ -218,7 +253,8 @@ impl Ends<'_> {
     /// There is no room for a copy of the database, or it is none that this program can copy; a receipt cannot be read.
     pub fn upgrade(&self, host: &dyn Observe) -> Result<Passage, Refusal> {
         let mut passage = Passage::default();
-        let begun = unfinished(host, self.layout)?;
+        let begun =
+            switched(host, self.layout)?.filter(|begun| *self.from != begun.from && self.to.version == *self.from);
         if let Some(other) = begun.as_ref().filter(|unfinished| unfinished.command != UPGRADE) {
             return Err(Refusal::Unfinished { command: other.command.clone() });
         }
@@ -249,7 +285,7 @@ impl Ends<'_> {
                 Change::Migration { migration: Box::new(migration) },
             ));
         }
-        passage.after.push(enable(true));
+        passage.enable_again(host)?;
         Ok(passage)
     }
 
@@ -259,7 +295,7 @@ impl Ends<'_> {
     /// As for [`Ends::upgrade`].
     pub fn rollback(&self, host: &dyn Observe, back_to: &Kept) -> Result<Passage, Refusal> {
         let mut passage = Passage::default();
-        let begun = unfinished(host, self.layout)?.filter(|unfinished| unfinished.command == ROLLBACK);
+        let begun = switched(host, self.layout)?.filter(|unfinished| unfinished.command == ROLLBACK);
         if begun.is_none() {
             self.copy_first(host, &mut passage)?;
         }
@@ -276,7 +312,7 @@ impl Ends<'_> {
                 Change::DatabaseRestore { restore: Box::new(restore) },
             ));
         }
-        passage.after.push(enable(true));
+        passage.enable_again(host)?;
         Ok(passage)
     }
 

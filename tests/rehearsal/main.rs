@@ -19,3 +19,4 @@ mod screens;
 mod service;
 mod switch;
 mod switch_others;
+mod upgrade;

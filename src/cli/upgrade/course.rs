@@ -69,6 +69,10 @@ impl Course<'_> {
             screen.line("This is the plan; nothing was changed.");
             return Ok(Exit::Done);
         }
+        if plan.is_empty() {
+            self.tidy(transaction, report);
+            return prove(host, &self.wanted, screen, report);
+        }
         transaction.consent(&plan, explanation)?;
         let was_running = host.service(SERVICE)?.is_running();
         let trial = |stop: &dyn Fn() -> Option<String>| self.on_trial(host, stop);

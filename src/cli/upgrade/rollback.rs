@@ -83,7 +83,7 @@ fn back(global: &Global, arguments: Back, screen: &Screen, report: &mut Report) 
 fn target(host: &dyn Host, layout: &Layout, current: &Version) -> Result<(Version, Kept), Stop> {
     let host = host.observe();
     let kept = passage::kept(host, layout).map_err(Stop::failed)?;
-    let begun = passage::unfinished(host, layout).map_err(Stop::failed)?;
+    let begun = passage::switched(host, layout).map_err(Stop::failed)?;
     let was = match begun {
         // `current` is the old release already.
         Some(unfinished) if unfinished.command == ROLLBACK => unfinished.from,

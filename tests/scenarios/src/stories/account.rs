@@ -24,7 +24,7 @@ pub(super) fn first_account(bench: &Bench) -> Result<(), String> {
     let snapshot = Snapshot::take(bench)?;
     let places = snapshot.containing(&first);
     ensure(places.is_empty() && !bench.text(LOG)?.contains(&first), format!("the password is kept in {places:?}"))?;
-    let database = bench.text("/var/db/gotosocial/sqlite.db")?;
+    let database = bench.database()?;
     ensure(database.contains("alice@example.org"), &database)?;
     bench.install(&with_admin())?.exits(0)?.says("Nothing to change")?.does_not_say("password")?;
 
