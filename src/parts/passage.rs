@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use semver::Version;
 
+use super::answers::Lock;
 use super::rc_script::SERVICE;
 use super::{Refusal, release, service};
 use crate::change::database::{self, Description};
 use crate::change::journal::{self, Line, Outcome};
 use crate::change::migration::MigrationCommand;
-use crate::change::{Action, Change, Content, Database, DatabaseCopy, DatabaseRestore, Migration, Step, store};
+use crate::change::{Action, Change, Content, Database, DatabaseCopy, DatabaseRestore, Migration, Prior, Step, store};
 use crate::deployment::{Database as Wish, Deployment, Layout};
 use crate::host::{Entry, Observe, Owner};
 use crate::release::LockedRelease;
@@ -340,12 +341,32 @@ impl Ends<'_> {
         };
         passage.before.push(Step::new("database", Action::Create, Change::DatabaseCopy { copy: Box::new(copy) }));
         // Which bytes the release of then was, for the way back.
-        if let Some(lock) = host.read(&self.layout.lock())? {
+        if let Some(lock) = self.lock_of_now(host)? {
             let change =
                 Change::File { path: folder.join(LOCK), content: Content::new(lock), mode: 0o600, owner: Owner::ROOT };
             passage.before.push(Step::new("database", Action::Create, change));
         }
         Ok(folder)
+    }
+
+    /// The lock of the release that is in use. Where an attempt was cut off after it had put what is wanted on record, the
+    /// receipts have what stood there before.
+    fn lock_of_now(&self, host: &dyn Observe) -> Result<Option<Vec<u8>>, Refusal> {
+        let path = self.layout.lock();
+        let fits = |bytes: &Vec<u8>| {
+            Lock::parse(&String::from_utf8_lossy(bytes)).is_ok_and(|lock| lock.release.version == *self.from)
+        };
+        if let Some(lock) = host.read(&path)?.filter(fits) {
+            return Ok(Some(lock));
+        }
+        let is_lock = |change: &Change| matches!(change, Change::File { path: there, .. } if *there == path);
+        for prior in journal::priors(host, is_lock)? {
+            let Prior::File { sha256, .. } = prior else { continue };
+            if let Some(lock) = store::recall(host, &sha256).ok().filter(fits) {
+                return Ok(Some(lock));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether there is room for the copy and for the one that is opened, and for what a migration writes.
