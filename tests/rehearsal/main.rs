@@ -17,6 +17,7 @@ mod release;
 mod reproducible;
 mod screens;
 mod service;
+mod status;
 mod switch;
 mod switch_others;
 mod upgrade;

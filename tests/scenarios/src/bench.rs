@@ -195,12 +195,6 @@ impl Bench {
         ensure(answer.status == 200, format!("a post was answered with {}", answer.status))
     }
 
-    /// The database of the instance and what was written since it was opened, as text.
-    pub fn database(&self) -> Result<String, String> {
-        let path = "/var/db/gotosocial/sqlite.db";
-        Ok(self.text(path)? + &self.text(&format!("{path}-wal")).unwrap_or_default())
-    }
-
     /// Writes a file of answers, and says where.
     pub fn answers(&self, text: &str) -> Result<String, String> {
         let file = self.local(OWN_FOLDER)?.join("answers.toml");

@@ -14,6 +14,7 @@ mod portacl;
 mod refusals;
 mod release;
 mod service;
+mod status;
 mod upgrade;
 
 use gts_bootstrap::host::HostError;
@@ -130,6 +131,8 @@ pub const STORIES: &[Story] = &[
     story("json-for-programs", Needs::Nothing, command_line::json_for_programs),
     story("bad-answers-are-told-at-once", Needs::Nothing, command_line::bad_answers_are_told_at_once),
     story("nonsense-is-refused", Needs::Nothing, command_line::nonsense_is_refused),
+    story("help-tells-commands-and-topics", Needs::Nothing, command_line::help),
+    story("completions-for-four-shells", Needs::Nothing, command_line::completions),
     story("as-much-is-said-as-is-wanted", Needs::Nothing, command_line::as_much_as_is_wanted),
     story("unreadable-files-are-named", Needs::Nothing, command_line::unreadable_files_are_named),
     story("two-runs-are-kept-apart", Needs::Nothing, command_line::two_runs_are_kept_apart),
@@ -170,6 +173,9 @@ pub const STORIES: &[Story] = &[
     story("killed-service-comes-back", Needs::RealMachine, service::killed_service),
     story("no-certificate-is-told", Needs::Nothing, service::no_certificate),
     story("log-rotation", Needs::RealMachine, service::log_rotation),
+    story("status-on-one-screen", Needs::Nothing, status::told_on_one_screen),
+    story("drift-is-found", Needs::Nothing, status::drift_is_found),
+    story("fit-for-monitoring", Needs::Nothing, status::fit_for_monitoring),
     story("what-cannot-stand-in-front-is-refused", Needs::Nothing, front::what_cannot_is_refused),
     story("to-nginx-and-back", NGINX, front::to_nginx_and_back),
     story("to-httpd-and-back", HTTPD, front::to_httpd_and_back),
