@@ -78,6 +78,7 @@ pages! {
     rehearsal: "docs/rehearsal.md",
     security: "SECURITY.md",
     tutorial: "docs/tutorial.md",
+    upgrade: "docs/upgrade.md",
 }
 
 fn markdown(folder: &str) -> BTreeSet<String> {
