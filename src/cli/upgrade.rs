@@ -217,9 +217,9 @@ fn skips_nothing(waypoints: &[Waypoint], from: &Version, to: &Version) -> Result
     match between(waypoints, from, to).find(|waypoint| waypoint.must && waypoint.version != *to) {
         None => Ok(()),
         Some(waypoint) => Err(Refusal::MustNotSkip {
-            installed: from.clone(),
-            wanted: to.clone(),
-            first: waypoint.version.clone(),
+            installed: Box::new(from.clone()),
+            wanted: Box::new(to.clone()),
+            first: Box::new(waypoint.version.clone()),
             why: waypoint.why,
             source_of_it: waypoint.source,
         }),

@@ -163,11 +163,11 @@ pub enum Refusal {
     )]
     MustNotSkip {
         /// What is installed.
-        installed: semver::Version,
+        installed: Box<semver::Version>,
         /// What is asked for.
-        wanted: semver::Version,
+        wanted: Box<semver::Version>,
         /// What has to be run before that.
-        first: semver::Version,
+        first: Box<semver::Version>,
         /// Why.
         why: &'static str,
         /// Who says so.
