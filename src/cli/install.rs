@@ -1,7 +1,7 @@
 //! `install`: answers, preflight, lock, plan, consent, changes, proof.
 
-mod inputs;
-mod lock;
+pub(super) mod inputs;
+pub(super) mod lock;
 mod trial;
 
 use std::time::Duration;
@@ -172,6 +172,7 @@ fn install(
             source: source.release_source(),
             trial: run.trial.is_some().then_some(&trial),
             watched: if switches { &front::PORTS } else { &[] },
+            down: false,
         };
         transaction.apply(&plan, || make_plan(host, &wanted), with, report)?;
     }
@@ -262,7 +263,7 @@ fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {
 }
 
 /// The proof on the running system.
-fn prove(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
+pub(super) fn prove(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
     let Wanted { deployment, layout, lock, .. } = *wanted;
     let failed =
         |error: crate::host::HostError| Stop::new(Exit::Check, format!("the checks could not be run: {error}"));
