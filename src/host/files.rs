@@ -13,6 +13,7 @@
 //! changes: `write_file` over a link puts a file in its place, `remove` takes the link away, `append_file` and
 //! `make_directory` refuse one.
 
+mod build;
 mod copy;
 mod owners;
 mod removal;
@@ -33,6 +34,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat, mod
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat};
 
+pub use build::{Begun, TEMPORARY};
 pub use copy::CopiedFile;
 pub use owners::{Owners, RealOwners, RecordedOwners};
 
@@ -447,7 +449,7 @@ fn regular(doing: Doing<'_>, stat: &Status) -> Result<(), HostError> {
 fn with_new_name<T>(mut make: impl FnMut(&OsStr) -> nix::Result<T>) -> io::Result<(OsString, T)> {
     for _ in 0..NAME_ATTEMPTS {
         let number = getrandom::u64().map_err(io::Error::other)?;
-        let name = OsString::from(format!(".gts-bootstrap-{number:016x}"));
+        let name = OsString::from(format!("{TEMPORARY}{number:016x}"));
         match make(&name) {
             Ok(made) => return Ok((name, made)),
             Err(Errno::EEXIST) => {}

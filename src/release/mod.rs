@@ -33,6 +33,7 @@ mod retry;
 mod source;
 mod unpack;
 
+pub(crate) use archive_path::clean as clean_path;
 pub use archive_path::PathRefusal;
 pub use catalogue::{Published, catalogue, newest};
 pub use checksums::Checksums;
