@@ -89,6 +89,16 @@ struct Placed {
 }
 
 impl BackupChange {
+    /// The kind, as it appears in `--json`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Write { .. } | Self::Prune { .. } => "backup",
+            Self::Database { .. } | Self::Dump { .. } | Self::Load { .. } => "database",
+            Self::Media { .. } => "media",
+        }
+    }
+
     /// What is changed.
     #[must_use]
     pub fn target(&self) -> String {
@@ -123,7 +133,12 @@ impl BackupChange {
     pub(super) fn capture(&self, host: &dyn Host) -> Result<Prior, HostError> {
         let there = match self {
             Self::Write { target: path, .. } | Self::Prune { path } => host.entry(path)?.is_some(),
-            Self::Database { .. } | Self::Media { .. } | Self::Dump { .. } | Self::Load { .. } => false,
+            Self::Media { .. } => {
+                // That of an earlier run must not be taken for what this one has done.
+                host.remove(&list_of_placed())?;
+                false
+            }
+            Self::Database { .. } | Self::Dump { .. } | Self::Load { .. } => false,
         };
         Ok(if there { Prior::Present } else { Prior::Absent })
     }

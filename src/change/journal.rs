@@ -11,11 +11,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Prior, Step, store, undo};
+use super::{Change, Prior, Step, database, store, undo};
 use crate::host::{Host, HostError, Observe, Owner};
 
 /// Version of the line format. Readers take this one and every older one.
 pub const SCHEMA: u32 = 1;
+
+/// The command of which a service runs again in any case.
+const BACKUP: &str = "backup";
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,6 +143,7 @@ impl<'a> Journal<'a> {
     pub fn end(self, outcome: Outcome) -> Result<PathBuf, HostError> {
         if outcome != Outcome::NotUndone {
             forget_keys(self.host)?;
+            forget_displaced(self.host)?;
         }
         self.write(&Line::End { outcome })?;
         let folder = store::folder(self.host, "receipts")?;
@@ -163,6 +167,16 @@ fn forget_keys(host: &dyn Host) -> Result<(), HostError> {
         let kept = store::kept(&sha256);
         if host.read(&kept)?.is_some_and(|bytes| holds_key(&bytes)) {
             host.remove(&kept)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes away what restorations have put aside, for the same reason.
+fn forget_displaced(host: &dyn Host) -> Result<(), HostError> {
+    for line in read(host, &path())?.unwrap_or_default() {
+        if let Line::Intent { change: Change::DatabaseRestore { restore }, .. } = line {
+            database::forget_displaced(host, &restore)?;
         }
     }
     Ok(())
@@ -249,8 +263,7 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
         if lines.contains(&Line::Undone { step: *step }) || (done && !undoing) {
             continue;
         }
-        if !undoing && matches!(change, Change::ServiceStart { .. }) {
-            // The service may be migrating its database: it is left to go on, and the next plan looks at it.
+        if !undoing && left_to_run(host, change)? {
             journal.write(&Line::Done { step: *step })?;
             continue;
         }
@@ -264,8 +277,44 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
             Err(why) => settled.left.push(format!("{name}: {why}")),
         }
     }
+    if journal.command == BACKUP {
+        run_again(&journal, &intents, &mut settled)?;
+    }
     journal.end(Outcome::Interrupted)?;
     Ok(Some(settled))
+}
+
+/// Starts a service again that a backup has stopped, wherever that was cut off: it changes nothing that the service reads, and
+/// nobody looks on who could start it.
+fn run_again(
+    journal: &Journal<'_>,
+    intents: &[(&usize, &Change, &Prior)],
+    settled: &mut Settled,
+) -> Result<(), HostError> {
+    for (step, change, prior) in intents {
+        let Change::ServiceStop { name } = change else { continue };
+        if **prior != Prior::Present || journal.host.service(name)?.is_running() {
+            continue;
+        }
+        match undo::undo(journal.host, change, prior) {
+            Ok(_) => {
+                journal.write(&Line::Undone { step: **step })?;
+                settled.undone.push(format!("{} {name}, which runs again", change.kind()));
+            }
+            Err(why) => settled.left.push(format!("{} {name}: {why}", change.kind())),
+        }
+    }
+    Ok(())
+}
+
+/// Whether a change that was cut off is left to go on, and looked at by the next plan. A start may be migrating the database; and
+/// where a service runs on the database that was about to be migrated, somebody has started it and may have used it since.
+fn left_to_run(host: &dyn Host, change: &Change) -> Result<bool, HostError> {
+    Ok(match change {
+        Change::ServiceStart { .. } => true,
+        Change::Migration { migration } => host.service(&migration.service)?.is_running(),
+        _ => false,
+    })
 }
 
 /// Whether an earlier run has written, or was about to write, these bytes to this file: then it is ours to replace.

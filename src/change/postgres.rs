@@ -14,7 +14,7 @@ use crate::host::{Host, HostError, Invocation, Output, Owner};
 const DUMP: &str = "/usr/local/bin/pg_dump";
 const RESTORE: &str = "/usr/local/bin/pg_restore";
 /// The name of the password among the secrets.
-const PASSWORD: &str = "database.password";
+const PASSWORD: &str = "db-password";
 
 /// How the database is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::{Change, Prior, front, store};
+use super::{Change, Prior, database, front, migration, store};
 use crate::host::{Entry, Host, HostError, ServiceAction};
 
 /// Takes one change back. What it returns is something that stays on purpose: a folder or a file that somebody has
@@ -20,6 +20,9 @@ pub fn undo(host: &dyn Host, change: &Change, prior: &Prior) -> Result<Option<St
     {
         return Ok(Some(stays));
     }
+    if let Change::DatabaseCopy { copy } = change {
+        return database::take_back_copy(host, copy);
+    }
     take_back(host, change, prior).map(|()| None)
 }
 
@@ -29,6 +32,14 @@ pub fn undo(host: &dyn Host, change: &Change, prior: &Prior) -> Result<Option<St
 pub(super) fn order(changes: &[&Change]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..changes.len()).rev().collect();
     let is = |what: fn(&Change) -> bool| changes.iter().position(|change| what(change));
+    // Stopped for a copy of its database and running again: nothing that is taken back is any of its business.
+    if let (Some(stop), Some(start)) =
+        (is(|change| matches!(change, Change::ServiceStop { .. })), is(|change| matches!(change, Change::ServiceStart { .. })))
+        && start + 1 < changes.len()
+        && only_copied(changes.get(stop + 1..start).unwrap_or_default())
+    {
+        order.retain(|place| *place != stop && *place != start);
+    }
     let reload = is(|change| matches!(change, Change::FrontReload { when_undone: true, .. }));
     let stop = is(|change| matches!(change, Change::ServiceStop { .. }));
     if let (Some(reload), Some(stop)) = (reload, stop)
@@ -39,6 +50,11 @@ pub(super) fn order(changes: &[&Change]) -> Vec<usize> {
         order.insert(behind, stop);
     }
     order
+}
+
+/// Whether these changes, made while a service was stopped, only copy its database.
+pub(super) fn only_copied(changes: &[&Change]) -> bool {
+    !changes.is_empty() && changes.iter().all(|change| matches!(change, Change::DatabaseCopy { .. }))
 }
 
 /// What somebody else has written into since.
@@ -102,7 +118,13 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
             host.service_action(name, ServiceAction::Start)?;
             stays_up(host, name)
         }
+        Change::Backup { backup } => backup.take_back(host, prior),
         Change::Certificate { certificate } => certificate.take_back(host, prior),
+        Change::DatabaseRestore { restore } if *prior == Prior::Absent => database::take_away(host, restore),
+        Change::DatabaseRestore { restore } => database::take_back_restore(host, restore),
+        Change::Migration { migration } => migration::take_back(host, migration),
+        // What has begun to go is of no use to anybody.
+        Change::Discard { path } => host.remove_tree(&super::apply::discarded(path)),
         Change::Group { .. }
         | Change::User { .. }
         | Change::Module { .. }
@@ -113,6 +135,7 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
         | Change::PackageRemoval { .. }
         | Change::FrontStart { .. }
         | Change::FrontReload { .. }
+        | Change::DatabaseCopy { .. }
         | Change::Account { .. } => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and what the program says to people and to other programs.
 
+pub mod backup;
 pub mod certificate;
 pub mod check;
 mod deployed;
@@ -81,6 +82,8 @@ pub enum Command {
     SwitchToProxy(switch::ToProxy),
     /// Let GoToSocial face the internet by itself again
     SwitchToDirect(switch::ToDirect),
+    /// Put everything that this instance is into one file: database, keys, media, settings
+    Backup(backup::Arguments),
     /// Say who is let in by the web server in front: addresses, clients, paths, how often
     #[command(subcommand)]
     Filter(filter::Action),
@@ -115,6 +118,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Check(arguments) => check::run(&cli.global, arguments, &screen),
         Command::SwitchToProxy(arguments) => switch::to_proxy(&cli.global, arguments, &screen),
         Command::SwitchToDirect(arguments) => switch::to_direct(&cli.global, arguments, &screen),
+        Command::Backup(arguments) => backup::run(&cli.global, arguments, &screen),
         Command::Filter(action) => filter::run(&cli.global, action, &screen),
         Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
         Command::Certificate(action) => certificate::run(&cli.global, action, &screen),

@@ -190,7 +190,8 @@ pub(super) fn kind(step: &Step) -> &'static str {
         "config-test" => "configuration",
         "front-include" => "include in",
         "front-test" => "configuration",
-        "removal" => "",
+        "removal" | "discard" => "",
+        "database" if matches!(step.change, Change::DatabaseCopy { .. }) => "copy",
         "account" => "GoToSocial account",
         other => other,
     }

@@ -5,6 +5,7 @@
 pub mod account;
 pub mod admin;
 pub mod answers;
+pub mod backup;
 pub mod config;
 pub mod config_file;
 pub mod filter;

@@ -86,6 +86,7 @@ pub fn start(service: Owner, ports: &[u16], readiness: &Readiness) -> Step {
         owner: service,
         ports: ports.to_vec(),
         readiness: readiness.clone(),
+        migrates: false,
     };
     Step::new("service", Action::Start, Change::ServiceStart { start })
 }
