@@ -48,6 +48,8 @@ pub enum BackupChange {
         from: Origin,
         /// The folder that becomes the copy.
         to: PathBuf,
+        /// Who opens it for proof.
+        owner: Owner,
     },
     /// The media of a backup that are missing, or differ, are put in place. Others stay.
     Media {
@@ -151,7 +153,7 @@ impl BackupChange {
         match self {
             Self::Write { .. } => self.write(host),
             Self::Prune { path } => host.remove(path).map(|()| Vec::new()).map_err(|error| error.to_string()),
-            Self::Database { from, to } => unpack_database(host, from, to).map(|()| Vec::new()),
+            Self::Database { from, to, owner } => unpack_database(host, from, to, *owner).map(|()| Vec::new()),
             Self::Media { from, storage, owner } => place_media(host, from, storage, *owner),
             Self::Dump { dump } => postgres::dump(host, dump).map(|()| Vec::new()),
             Self::Load { load } => postgres::load(host, load).map(|()| Vec::new()),
@@ -304,7 +306,7 @@ fn reopened(from: &Origin) -> Result<(File, Manifest), String> {
     Ok((file, opened.manifest))
 }
 
-fn unpack_database(host: &dyn Host, from: &Origin, to: &Path) -> Result<(), String> {
+fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> Result<(), String> {
     let said = |error: HostError| error.to_string();
     let (mut file, manifest) = reopened(from)?;
     host.remove_tree(to).map_err(said)?;
@@ -314,7 +316,17 @@ fn unpack_database(host: &dyn Host, from: &Origin, to: &Path) -> Result<(), Stri
         host.build_file(&to.join(name), 0o600, Owner::ROOT, &mut |file| io::copy(bytes, file).map(drop))
             .map_err(io::Error::other)
     })
-    .map_err(|error| format!("{}: {error}", from.file.display()))
+    .map_err(|error| format!("{}: {error}", from.file.display()))?;
+    if manifest.head.database == DatabaseKind::Postgres {
+        return Ok(());
+    }
+    let description = database::describe(host.observe(), to)
+        .map_err(said)?
+        .ok_or_else(|| format!("{}: it says nothing about the database in it", from.file.display()))?;
+    if description.files.iter().any(|part| part.mode & !0o777 != 0) {
+        return Err(format!("{}: a file of its database has a special mode", from.file.display()));
+    }
+    database::opened(host, to, &description.files, owner, false).map(drop).map_err(said)
 }
 
 fn list_of_placed() -> PathBuf {

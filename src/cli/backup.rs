@@ -188,16 +188,14 @@ fn tell(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, report: &mut Repo
     let manifest = opened.manifest;
     let posts = manifest.head.state.as_ref().and_then(|state| state.posts);
     let told = posts.map(|posts| format!(", {posts} posts")).unwrap_or_default();
+    // On one line, which is what periodic(8) sends on.
     screen.line_at(
         Level::Quiet,
-        &wrap(
-            &format!(
-                "Backed up to {} ({}, {} files{told}), read back and compared.",
-                target.display(),
-                bytes(size),
-                manifest.entries.len()
-            ),
-            0,
+        &format!(
+            "Backed up to {} ({}, {} files{told}), read back and compared.",
+            target.display(),
+            bytes(size),
+            manifest.entries.len()
         ),
     );
     report.add("file", serde_json::json!(target));

@@ -1,7 +1,7 @@
 //! `install`: answers, preflight, lock, plan, consent, changes, proof.
 
 mod inputs;
-mod lock;
+pub(super) mod lock;
 
 use std::time::Duration;
 
@@ -278,7 +278,7 @@ fn tidy(transaction: &Transaction<'_>, report: &mut Report) {
     }
 }
 
-fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {
+pub(super) fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {
     report.checks.extend(installation::after_reboot().checks);
     screen.attention(&wrap(
         "A reboot is needed; after it GoToSocial starts by itself. Then run `gts-bootstrap install` again: it makes what \
@@ -289,7 +289,7 @@ fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {
 }
 
 /// The proof on the running system.
-fn prove(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
+pub(super) fn prove(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
     let Wanted { deployment, layout, lock, .. } = *wanted;
     let failed =
         |error: crate::host::HostError| Stop::new(Exit::Check, format!("the checks could not be run: {error}"));

@@ -13,6 +13,7 @@ pub mod portacl;
 pub mod progress;
 pub mod rehearsal;
 pub mod report;
+pub mod restore;
 pub mod screen;
 pub mod switch;
 mod transaction;
@@ -84,6 +85,8 @@ pub enum Command {
     SwitchToDirect(switch::ToDirect),
     /// Put everything that this instance is into one file: database, keys, media, settings
     Backup(backup::Arguments),
+    /// Bring an instance back from a backup, on its own host or on a fresh one
+    Restore(restore::Arguments),
     /// Say who is let in by the web server in front: addresses, clients, paths, how often
     #[command(subcommand)]
     Filter(filter::Action),
@@ -119,6 +122,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::SwitchToProxy(arguments) => switch::to_proxy(&cli.global, arguments, &screen),
         Command::SwitchToDirect(arguments) => switch::to_direct(&cli.global, arguments, &screen),
         Command::Backup(arguments) => backup::run(&cli.global, arguments, &screen),
+        Command::Restore(arguments) => restore::run(&cli.global, arguments, &screen),
         Command::Filter(action) => filter::run(&cli.global, action, &screen),
         Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
         Command::Certificate(action) => certificate::run(&cli.global, action, &screen),

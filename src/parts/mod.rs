@@ -26,6 +26,7 @@ mod portacl_rc_list;
 pub mod rc_script;
 mod refusal;
 pub mod release;
+pub mod restore;
 pub mod rule_change;
 pub mod rule_edit;
 pub mod secrets;

@@ -16,7 +16,7 @@ use crate::parts::release::intact;
 use crate::release::{self, Arch, LockedRelease, Request, Sha256Digest, Source, WantedVersion};
 
 /// Where the release comes from in this run.
-pub(super) struct Chosen {
+pub(in crate::cli) struct Chosen {
     source: Option<Source>,
     /// Serves the source for as long as it is needed.
     _stand_in: Option<StandIn>,
@@ -24,18 +24,18 @@ pub(super) struct Chosen {
 
 impl Chosen {
     /// The source; `None` if the release is there already.
-    pub(super) fn release_source(&self) -> Option<&Source> {
+    pub(in crate::cli) fn release_source(&self) -> Option<&Source> {
         self.source.as_ref()
     }
 
     /// Whether certificate authorities are needed to verify it.
-    pub(super) fn over_https(&self) -> bool {
+    pub(in crate::cli) fn over_https(&self) -> bool {
         matches!(&self.source, Some(Source::Upstream { base_url } | Source::MirrorUrl { base_url }) if base_url.is_https())
     }
 }
 
 /// Chooses the source: the mirror that was named, upstream, or on a rehearsal the stand-in.
-pub(super) fn source(
+pub(in crate::cli) fn source(
     opened: &Opened,
     arguments: &Arguments,
     deployment: &Deployment,
@@ -72,7 +72,7 @@ pub(super) fn source(
 }
 
 /// Turns the answers into a lock, or keeps the one that is there.
-pub(super) fn resolve(
+pub(in crate::cli) fn resolve(
     host: &dyn Host,
     layout: &Layout,
     deployment: &Deployment,
@@ -123,7 +123,8 @@ fn pin(deployment: &Deployment) -> Result<Option<Sha256Digest>, Stop> {
         .transpose()
 }
 
-fn arch(host: &dyn Host) -> Result<Arch, Stop> {
+/// The CPU of a host.
+pub(in crate::cli) fn arch(host: &dyn Host) -> Result<Arch, Stop> {
     let system = host.system().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
     match system.machine_arch.as_str() {
         "aarch64" => Ok(Arch::Arm64),
