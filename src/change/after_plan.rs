@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Change, Plan};
 use crate::host::{
-    BindOutcome, BindProbe, Entry, Group, HostError, Listener, Observe, ServiceState, System, User, WebAnswer,
-    WebFailure, WebRequest,
+    BindOutcome, BindProbe, Entry, Group, HostError, Listener, Observe, ServiceState, Supervision, System, User,
+    WebAnswer, WebFailure, WebRequest,
 };
 
 /// A host with a plan laid over it.
@@ -146,6 +146,10 @@ impl Observe for AfterPlan<'_> {
 
     fn service(&self, name: &str) -> Result<ServiceState, HostError> {
         self.host.service(name)
+    }
+
+    fn supervision(&self, name: &str) -> Result<Supervision, HostError> {
+        self.host.supervision(name)
     }
 
     fn listeners(&self) -> Result<Vec<Listener>, HostError> {

@@ -354,7 +354,11 @@ pub fn newest(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Opt
     Ok(stayed(host, is_it)?.into_iter().next().map(|(change, _)| change))
 }
 
-fn stayed(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Vec<(Change, Prior)>, HostError> {
+/// The recorded changes for which `is_it` holds, of those that stayed, each with what stood there before; the newest first.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn stayed(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Vec<(Change, Prior)>, HostError> {
     let folder = PathBuf::from(store::FOLDER).join("receipts");
     let mut stayed = Vec::new();
     for name in host.list(&folder)?.iter().rev() {

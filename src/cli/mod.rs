@@ -15,6 +15,7 @@ pub mod rehearsal;
 pub mod report;
 pub mod restore;
 pub mod screen;
+pub mod status;
 pub mod switch;
 mod transaction;
 
@@ -79,6 +80,8 @@ pub enum Command {
     Install(install::Arguments),
     /// Prove on the running system that everything is as it should be: bind check, health, certificate
     Check(check::Arguments),
+    /// Say on one screen how the installation is, and what differs from what was installed
+    Status(status::Arguments),
     /// Put a web server in front of GoToSocial, with seconds of interruption
     SwitchToProxy(switch::ToProxy),
     /// Let GoToSocial face the internet by itself again
@@ -119,6 +122,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     let code = match &cli.command {
         Command::Install(arguments) => install::run(&cli.global, arguments, &screen),
         Command::Check(arguments) => check::run(&cli.global, arguments, &screen),
+        Command::Status(arguments) => status::run(&cli.global, arguments, &screen),
         Command::SwitchToProxy(arguments) => switch::to_proxy(&cli.global, arguments, &screen),
         Command::SwitchToDirect(arguments) => switch::to_direct(&cli.global, arguments, &screen),
         Command::Backup(arguments) => backup::run(&cli.global, arguments, &screen),

@@ -376,7 +376,7 @@ fn own_files(host: &dyn Observe, program: FrontProgram) -> Result<Vec<PathBuf>, 
 fn shared_files(host: &dyn Observe, layout: &Layout) -> Result<Vec<PathBuf>, HostError> {
     let mut paths = vec![written(Path::new(ROTATION)), PathBuf::from(ROTATION)];
     paths.extend(tls::own_files(host, layout)?);
-    for path in WEBROOT.iter().chain(&periodic::FOLDERS).rev().map(PathBuf::from) {
+    for path in WEBROOT.iter().rev().map(PathBuf::from) {
         let made = |change: &Change| matches!(change, Change::Directory { path: there, .. } if *there == path);
         if journal::newest_prior(host, made)? == Some(Prior::Absent) {
             paths.push(path);

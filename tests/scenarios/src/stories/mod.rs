@@ -14,6 +14,7 @@ mod portacl;
 mod refusals;
 mod release;
 mod service;
+mod status;
 
 use gts_bootstrap::host::HostError;
 
@@ -167,6 +168,9 @@ pub const STORIES: &[Story] = &[
     story("killed-service-comes-back", Needs::RealMachine, service::killed_service),
     story("no-certificate-is-told", Needs::Nothing, service::no_certificate),
     story("log-rotation", Needs::RealMachine, service::log_rotation),
+    story("status-on-one-screen", Needs::Nothing, status::told_on_one_screen),
+    story("drift-is-found", Needs::Nothing, status::drift_is_found),
+    story("fit-for-monitoring", Needs::Nothing, status::fit_for_monitoring),
     story("what-cannot-stand-in-front-is-refused", Needs::Nothing, front::what_cannot_is_refused),
     story("to-nginx-and-back", NGINX, front::to_nginx_and_back),
     story("to-httpd-and-back", HTTPD, front::to_httpd_and_back),
