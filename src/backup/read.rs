@@ -152,7 +152,10 @@ fn parse(text: &[u8]) -> Result<Manifest, BackupError> {
             return Err(BackupError::Mode { path });
         }
         if path != entry.path {
-            return Err(BackupError::Path { path: entry.path.escape_default().to_string(), reason: PathRefusal::Empty });
+            return Err(BackupError::Path {
+                path: entry.path.escape_default().to_string(),
+                reason: PathRefusal::Empty,
+            });
         }
         if !seen.insert(&entry.path) {
             return Err(BackupError::Duplicate { path });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::database::{self, DESCRIPTION, Description};
+use super::database::{self, DESCRIPTION, Description, OPENED};
 use super::{Prior, postgres, store};
 use crate::backup::{self, BackupError, DatabaseKind, Entry, Head, Manifest, Member, Skipped};
 use crate::host::{self, Host, HostError, Observe, Owner, TEMPORARY};
@@ -167,13 +167,17 @@ impl BackupChange {
     pub(super) fn take_back(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
         match self {
             Self::Write { target, .. } => {
+                host.remove_tree(Path::new(OPENED))?;
                 if *prior == Prior::Absent {
                     host.remove(target)?;
                 }
                 target.parent().map_or(Ok(()), |folder| sweep(host, folder))
             }
             Self::Prune { .. } => Ok(()),
-            Self::Database { to, .. } => host.remove_tree(to),
+            Self::Database { to, .. } => {
+                host.remove_tree(Path::new(OPENED))?;
+                host.remove_tree(to)
+            }
             Self::Media { .. } => take_back_media(host),
             Self::Dump { dump } => postgres::take_back_dump(host, dump),
             Self::Load { load } => postgres::take_back_load(host, load),
@@ -190,17 +194,13 @@ impl BackupChange {
                     .map_err(said)?
                     .ok_or_else(|| format!("there is no complete copy of the database in {}", database.display()))?;
                 // All of it is read for damage only now, when nobody waits for the service any more.
-                let state =
-                    database::opened(host, database, &description.files, *owner, true).map_err(said)?;
+                let state = database::opened(host, database, &description.files, *owner, true).map_err(said)?;
                 head.state = Some(state);
                 copied(&description, database)
             }
-            DatabaseKind::Postgres => vec![Member {
-                path: backup::POSTGRES.to_owned(),
-                from: database.clone(),
-                mode: 0o600,
-                needed: true,
-            }],
+            DatabaseKind::Postgres => {
+                vec![Member { path: backup::POSTGRES.to_owned(), from: database.clone(), mode: 0o600, needed: true }]
+            }
         };
         members.extend(files.iter().cloned());
         let mut skipped = Vec::new();
@@ -224,12 +224,7 @@ impl BackupChange {
 fn copied(description: &Description, folder: &Path) -> Vec<Member> {
     let names = description.files.iter().map(|part| part.name.as_str()).chain([DESCRIPTION]);
     names
-        .map(|name| Member {
-            path: format!("{DATABASE}{name}"),
-            from: folder.join(name),
-            mode: 0o600,
-            needed: true,
-        })
+        .map(|name| Member { path: format!("{DATABASE}{name}"), from: folder.join(name), mode: 0o600, needed: true })
         .collect()
 }
 

@@ -92,9 +92,19 @@ impl Connection {
 
     fn arguments(&self) -> Vec<String> {
         let port = self.port.to_string();
-        ["--no-password", "--host", &self.address, "--port", &port, "--username", &self.user, "--dbname", &self.database]
-            .map(str::to_owned)
-            .into()
+        [
+            "--no-password",
+            "--host",
+            &self.address,
+            "--port",
+            &port,
+            "--username",
+            &self.user,
+            "--dbname",
+            &self.database,
+        ]
+        .map(str::to_owned)
+        .into()
     }
 
     fn invocation(&self, program: &str, arguments: Vec<String>) -> Invocation {
@@ -119,7 +129,9 @@ impl Connection {
         let output = host.run_as(&self.invocation(program, arguments));
         host.remove(&self.password_file()).map_err(said)?;
         let output = output.map_err(|error| {
-            format!("{error}. It comes with the package postgresqlNN-client; take the one of the server's version or newer")
+            format!(
+                "{error}. It comes with the package postgresqlNN-client; take the one of the server's version or newer"
+            )
         })?;
         if output.status == Some(0) {
             return Ok(output);

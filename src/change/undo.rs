@@ -33,9 +33,10 @@ pub(super) fn order(changes: &[&Change]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..changes.len()).rev().collect();
     let is = |what: fn(&Change) -> bool| changes.iter().position(|change| what(change));
     // Stopped for a copy of its database and running again: nothing that is taken back is any of its business.
-    if let (Some(stop), Some(start)) =
-        (is(|change| matches!(change, Change::ServiceStop { .. })), is(|change| matches!(change, Change::ServiceStart { .. })))
-        && start + 1 < changes.len()
+    if let (Some(stop), Some(start)) = (
+        is(|change| matches!(change, Change::ServiceStop { .. })),
+        is(|change| matches!(change, Change::ServiceStart { .. })),
+    ) && start + 1 < changes.len()
         && only_copied(changes.get(stop + 1..start).unwrap_or_default())
     {
         order.retain(|place| *place != stop && *place != start);

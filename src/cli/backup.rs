@@ -14,9 +14,9 @@ use crate::backup as format;
 use crate::change::Plan;
 use crate::deployment::{Database, Layout};
 use crate::host::{Entry, Host, Owner};
+use crate::parts::account;
 use crate::parts::answers::Lock;
 use crate::parts::backup::{self, Wanted};
-use crate::parts::account;
 
 /// What a backup needs besides what is in it: headers, the manifest, the small files.
 const SLACK: u64 = 64 * 1024 * 1024;
@@ -56,8 +56,7 @@ fn make(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Re
     let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
     let host = opened.host();
     let layout = Layout::default();
-    let transaction =
-        Transaction { command: "backup", host, screen, yes: arguments.yes, plan_only: arguments.plan };
+    let transaction = Transaction { command: "backup", host, screen, yes: arguments.yes, plan_only: arguments.plan };
     transaction.settle()?;
     let to = folder(arguments, &layout)?;
     let lock = Lock::of_host(host, &layout).map_err(Stop::failed)?.ok_or_else(|| {
@@ -187,7 +186,7 @@ fn tell(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, report: &mut Repo
     let opened = format::open(&mut file).map_err(|error| Stop::failed(format!("{}: {error}", target.display())))?;
     let manifest = opened.manifest;
     let posts = manifest.head.state.as_ref().and_then(|state| state.posts);
-    let told = posts.map(|posts| format!(", {posts} posts")).unwrap_or_default();
+    let told = posts.map(|count| format!(", {}", posts_in_words(count))).unwrap_or_default();
     // On one line, which is what periodic(8) sends on.
     screen.line_at(
         Level::Quiet,
@@ -209,9 +208,8 @@ fn tell(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, report: &mut Repo
 /// Removes older backups. The new one is there and verified, so a failure of this is told and no more.
 fn prune(transaction: &Transaction<'_>, host_name: &str, folder: &Path, keep: usize, report: &mut Report) {
     let host = transaction.host;
-    let plan = || -> Result<Plan, Stop> {
-        backup::prune(host.observe(), host_name, folder, keep).map_err(Stop::failed)
-    };
+    let plan =
+        || -> Result<Plan, Stop> { backup::prune(host.observe(), host_name, folder, keep).map_err(Stop::failed) };
     let pruned = plan().and_then(|shown| {
         if shown.is_empty() {
             return Ok(());
@@ -231,6 +229,11 @@ fn prune(transaction: &Transaction<'_>, host_name: &str, folder: &Path, keep: us
             2,
         ));
     }
+}
+
+/// A number of posts in words.
+pub(super) fn posts_in_words(count: u64) -> String {
+    if count == 1 { "1 post".to_owned() } else { format!("{count} posts") }
 }
 
 /// A number of bytes in words.

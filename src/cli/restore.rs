@@ -6,18 +6,18 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::backup::{bytes, service_user};
+use super::Global;
+use super::backup::{bytes, posts_in_words, service_user};
 use super::exit::Exit;
 use super::install::{self, lock};
 use super::open::Opened;
 use super::report::{self, Report, wrap};
 use super::screen::{Screen, Tone};
 use super::transaction::{Stop, Transaction, With};
-use super::Global;
 use crate::backup::DatabaseKind;
 use crate::certificate::date;
-use crate::change::service_start::ask;
 use crate::change::Action;
+use crate::change::service_start::ask;
 use crate::check::preflight;
 use crate::deployment::{Answers, Database, Deployment, Layout, Secrets, Variant, VersionWish};
 use crate::host::{DatabaseExamination, Host};
@@ -62,8 +62,7 @@ fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mu
     let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
     let host = opened.host();
     let layout = Layout::default();
-    let transaction =
-        Transaction { command: "restore", host, screen, yes: arguments.yes, plan_only: arguments.plan };
+    let transaction = Transaction { command: "restore", host, screen, yes: arguments.yes, plan_only: arguments.plan };
     transaction.settle()?;
     let backup = Verified::read(&arguments.file)?;
     describe(screen, &backup, report);
@@ -84,7 +83,8 @@ fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mu
         Database::Postgres { .. } => DatabaseKind::Postgres,
     };
     if kind != backup.head.database {
-        let why = "it holds the other kind of database than this host's answers ask for (SQLite, PostgreSQL)".to_owned();
+        let why =
+            "it holds the other kind of database than this host's answers ask for (SQLite, PostgreSQL)".to_owned();
         return Err(Stop::failed(Refusal::BackupUnusable { why }));
     }
 
@@ -139,11 +139,7 @@ fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mu
     transaction.consent(&plan, &explanation())?;
     let stops = plan.steps.iter().any(|step| step.action == Action::Stop);
     let watched = [deployment.port().get()];
-    let with = With {
-        source: source.release_source(),
-        watched: if stops { &watched } else { &[] },
-        ..With::default()
-    };
+    let with = With { source: source.release_source(), watched: if stops { &watched } else { &[] }, ..With::default() };
     transaction.apply(&plan, make, with, report)?;
     kept(host, &restoring, screen, report)?;
     if !plan.reboot.is_empty() {
@@ -208,9 +204,8 @@ fn deployment(answers: &Answers, secrets: &Secrets) -> Result<Deployment, Stop> 
 
 /// Secrets out of a text.
 fn secrets(text: &str, name: &str) -> Result<Secrets, Stop> {
-    Secrets::parse(text, name).map_err(|errors| {
-        Stop::new(Exit::Usage, errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })
+    Secrets::parse(text, name)
+        .map_err(|errors| Stop::new(Exit::Usage, errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
 
 fn same_instance(backup: &Verified, host: &str, account_domain: &str) -> Result<(), Stop> {
@@ -229,7 +224,8 @@ fn describe(screen: &Screen, backup: &Verified, report: &mut Report) {
     let head = &backup.head;
     screen.line(&screen.paint(Tone::Heading, &format!("Backup of {}", head.host)));
     let state = head.state.as_ref();
-    let posts = state.and_then(|state| state.posts).map(|posts| format!(", {posts} posts")).unwrap_or_default();
+    let posts = state.and_then(|state| state.posts).map(|count| format!(", {}", posts_in_words(count)));
+    let posts = posts.unwrap_or_default();
     let media = if head.media { "with media" } else { "without media" };
     screen.line(&wrap(
         &format!(
@@ -256,10 +252,11 @@ fn lost(host: &dyn Host, restoring: &Restoring<'_>) -> Result<Vec<String>, Stop>
     let now = posts(host, restoring)?;
     let counted = match (then, now) {
         (Some(then), Some(now)) if now > then => format!(
-            "the backup has {then} posts and this instance has {now} now: {} will be lost",
+            "the backup has {} and this instance has {now} now: {} will be lost",
+            posts_in_words(then),
             now - then
         ),
-        (Some(then), Some(now)) => format!("the backup has {then} posts, and this instance has {now} now"),
+        (Some(then), Some(now)) => format!("the backup has {}, and this instance has {now} now", posts_in_words(then)),
         _ => "how many posts there are now cannot be told".to_owned(),
     };
     Ok(vec![format!(

@@ -66,18 +66,17 @@ pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refus
     let installed = install::plan(&AfterPlan::new(host, &laid), wanted)?;
     let mut plan = Plan { steps: Vec::new(), ..installed };
     // The accounts are those of the backup.
-    let mut steps = installed.steps.into_iter().filter(|step| !matches!(step.change, Change::Account { .. })).peekable();
+    let mut steps =
+        installed.steps.into_iter().filter(|step| !matches!(step.change, Change::Account { .. })).peekable();
     while let Some(step) = steps.next_if(|step| matches!(step.part, "account" | "folders")) {
         plan.steps.push(step);
     }
     plan.steps.extend(making::own_folder(host, layout)?);
     plan.steps.extend(files);
     let rest: Vec<Step> = steps.collect();
-    let is_start = |step: &Step| {
-        matches!(&step.change, Change::ServiceStart { start } if start.name == rc_script::SERVICE)
-    };
-    let is_stop =
-        |step: &Step| matches!(&step.change, Change::ServiceStop { name } if name == rc_script::SERVICE);
+    let is_start =
+        |step: &Step| matches!(&step.change, Change::ServiceStart { start } if start.name == rc_script::SERVICE);
+    let is_stop = |step: &Step| matches!(&step.change, Change::ServiceStop { name } if name == rc_script::SERVICE);
     let start = rest.iter().position(is_start);
     let stop = rest.iter().position(is_stop);
     let (before, behind) = rest.split_at(start.unwrap_or(rest.len()));
@@ -121,7 +120,8 @@ fn files(host: &dyn Observe, restoring: &Restoring<'_>, owner: Owner) -> Result<
             && ![layout.answers(), layout.lock(), layout.secrets()].contains(&layout.records.join(name))
         {
             let path = layout.records.join(name);
-            let folder = path.parent().filter(|folder| **folder != *layout.records).map(|folder| (folder.into(), 0o755));
+            let folder =
+                path.parent().filter(|folder| **folder != *layout.records).map(|folder| (folder.into(), 0o755));
             (folder, path, 0o644, Owner::ROOT)
         } else {
             continue;
@@ -129,7 +129,9 @@ fn files(host: &dyn Observe, restoring: &Restoring<'_>, owner: Owner) -> Result<
         if host.entry(&path)?.is_some() {
             continue;
         }
-        let made = |steps: &[Step], folder: &Path| steps.iter().any(|step| step.change.target() == folder.display().to_string());
+        let made = |steps: &[Step], folder: &Path| {
+            steps.iter().any(|step| step.change.target() == folder.display().to_string())
+        };
         if let Some((folder, mode)) = folder
             && host.entry(&folder)?.is_none()
             && !made(&steps, &folder)
@@ -199,12 +201,8 @@ fn put_in_place(host: &dyn Observe, restoring: &Restoring<'_>, owner: Owner) -> 
         };
         steps.push(Step::new(PART, Action::Create, Change::DatabaseCopy { copy: Box::new(kept) }));
     }
-    let restore = DatabaseRestore {
-        from: copy,
-        to: Database::Sqlite { path },
-        service: rc_script::SERVICE.to_owned(),
-        owner,
-    };
+    let restore =
+        DatabaseRestore { from: copy, to: Database::Sqlite { path }, service: rc_script::SERVICE.to_owned(), owner };
     let action = if there { Action::Update } else { Action::Create };
     steps.push(Step::new(PART, action, Change::DatabaseRestore { restore: Box::new(restore) }));
     Ok(steps)

@@ -33,8 +33,8 @@ mod retry;
 mod source;
 mod unpack;
 
-pub(crate) use archive_path::clean as clean_path;
 pub use archive_path::PathRefusal;
+pub(crate) use archive_path::clean as clean_path;
 pub use catalogue::{Published, catalogue, newest};
 pub use checksums::Checksums;
 pub use digest::Sha256Digest;

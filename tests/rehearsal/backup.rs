@@ -88,7 +88,11 @@ fn what_was_written_a_moment_ago_is_in_it() {
     let alone = tempfile::tempdir().unwrap();
     fs::copy(machine.path(DATABASE), alone.path().join("sqlite.db")).unwrap();
     let naive = examine(&alone.path().join("sqlite.db"), true).unwrap();
-    assert_eq!((naive.posts, naive.damage), (Some(0), None), "a copy of the live file has lost the post, and looks whole");
+    assert_eq!(
+        (naive.posts, naive.damage),
+        (Some(0), None),
+        "a copy of the live file has lost the post, and looks whole"
+    );
 
     let told = machine.run(&["backup", "--yes", "--json"]).exits(0);
     let json = told.json();
@@ -103,7 +107,10 @@ fn what_was_written_a_moment_ago_is_in_it() {
     let listed: Vec<_> = manifest.entries.iter().map(|entry| (entry.path.clone(), entry.sha256.clone())).collect();
     let found: Vec<_> = members[1..].iter().map(|(path, bytes)| (path.clone(), digest(bytes))).collect();
     assert_eq!(listed, found, "the digests are those of the bytes in the tar file");
-    assert_eq!((manifest.head.host.as_str(), manifest.head.version.to_string().as_str()), ("social.example.org", "0.19.2"));
+    assert_eq!(
+        (manifest.head.host.as_str(), manifest.head.version.to_string().as_str()),
+        ("social.example.org", "0.19.2")
+    );
     let of = |path: &str| members.iter().find(|(name, _)| name == path).map(|(_, bytes)| bytes.clone());
     for (path, on_host) in [
         ("config.yaml", "/usr/local/etc/gotosocial/config.yaml"),
@@ -139,7 +146,11 @@ fn media_can_be_left_out_and_what_is_no_file_is() {
     let all = manifest(&backups(&machine)[0]);
     assert!(all.entries.iter().all(|entry| !entry.path.contains("planted")));
     fs::remove_file(&backups(&machine)[0]).unwrap();
-    machine.run(&["backup", "--yes", "--without-media"]).exits(0).says("Without media: pictures").does_not_say("planted");
+    machine
+        .run(&["backup", "--yes", "--without-media"])
+        .exits(0)
+        .says("Without media: pictures")
+        .does_not_say("planted");
     let few = manifest(&backups(&machine)[0]);
     assert!(!few.head.media && few.entries.iter().all(|entry| !entry.path.starts_with("storage/")));
     assert!(few.entry("certificates/social.example.org").is_some(), "keys are no media");
@@ -153,7 +164,12 @@ fn so_many_are_kept_and_nothing_else_goes() {
     for foreign in [other.as_str(), &format!("{FOLDER}/social.example.org-0.19.2-20200101T000000Z.tar.age")] {
         machine.write(foreign, "somebody else's");
     }
-    let first = backups(&machine).into_iter().find(|path| path.extension().is_some_and(|end| end == "tar") && !path.ends_with(Path::new(&other).file_name().unwrap())).unwrap();
+    let first = backups(&machine)
+        .into_iter()
+        .find(|path| {
+            path.extension().is_some_and(|end| end == "tar") && !path.ends_with(Path::new(&other).file_name().unwrap())
+        })
+        .unwrap();
     machine.run(&["backup", "--yes", "--keep", "2"]).exits(0);
     assert!(first.exists() && backups(&machine).len() == 4);
     machine.run(&["backup", "--plan", "--keep", "2"]).exits(0).says("Removed once the new one is verified");
@@ -211,6 +227,10 @@ fn a_damaged_database_makes_no_backup() {
 fn a_failure_at_any_change_leaves_a_running_service_and_no_backup() {
     let start = instance();
     let stops = at_each_change(&start, BACKUP, (false, false), |machine, after, outcome| {
+        if outcome.code == 0 {
+            // The one after the last.
+            return;
+        }
         let left = backups(machine);
         // The end of the journal is what fails last, and then it is all done.
         let done = outcome.said().contains("every change was made");
@@ -253,7 +273,8 @@ fn a_power_cut_after_the_stop_leaves_it_to_the_boot() {
     for after in 0.. {
         let machine = copy(&machine);
         machine.edit(|model| {
-            let fault = gts_bootstrap::host::rehearsal::ChangeFault { after, takes_effect: true, lasting: true, errno: 5 };
+            let fault =
+                gts_bootstrap::host::rehearsal::ChangeFault { after, takes_effect: true, lasting: true, errno: 5 };
             model.faults.change = Some(fault);
         });
         machine.run(BACKUP);
