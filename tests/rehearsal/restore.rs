@@ -100,7 +100,9 @@ fn behind_a_web_server_it_comes_back_behind_one() {
     let old = instance();
     old.run(&["switch-to-proxy", "--yes"]).exits(0);
     let (_folder, file) = kept(&old);
-    let new = Machine::fresh();
+    // Later, as it has to be: before that the certificate is not valid yet.
+    let later = old.model().clock + 3600;
+    let new = Machine::with(|model| model.clock = later);
     restore(&new, &file).exits(0);
     new.run(&["check"]).exits(0).says("listens 443: nginx");
     assert_eq!(posts(&new), 1);

@@ -140,6 +140,9 @@ pub(super) fn put_back_on_an_empty_host(bench: &Bench) -> Result<(), String> {
     let other = ANSWERS.replace(HOST, "other.example.org");
     reset(bench)?;
     bench.install(&other)?.exits(0)?;
-    bench.run(&["restore", "--yes", "--mirror", &mirror, &file])?.exits(1)?.says("the backup is of social.example.org")?;
+    bench
+        .run(&["restore", "--yes", "--mirror", &mirror, &file])?
+        .exits(1)?
+        .says("the backup is of social.example.org")?;
     fs::remove_file(&kept).map_err(|error| error.to_string())
 }
