@@ -1,12 +1,14 @@
 //! Users and groups: read from the user database, changed with pw(8).
 //!
-//! The functions of nix tell "there is no such name" from "the database cannot be asked" (a directory service that does not
-//! answer, by nsswitch.conf(5)), and keep nothing: a cache would hide what pw(8) has just done.
+//! The user database is read with the functions of the `users` crate that keep nothing: its cache would hide what pw(8) has
+//! just done. It says the same of a name that is not there and of a database that does not answer (a directory service, by
+//! nsswitch.conf(5)); nix tells these two apart.
 
 use std::ffi::CString;
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, getgrouplist};
+use users::os::unix::UserExt;
 
 use super::command::Commands;
 use crate::host::{Group, HostError, User};
@@ -23,24 +25,34 @@ pub(super) fn user(name: &str) -> Result<Option<User>, HostError> {
     if name.contains('\0') {
         return Ok(None);
     }
-    answered(nix::unistd::User::from_name(name), "user", name).map(|user| user.map(described_user))
+    match users::get_user_by_name(name) {
+        Some(user) => Ok(Some(described_user(&user))),
+        None => missing(nix::unistd::User::from_name(name), "user", name),
+    }
 }
 
 pub(super) fn user_by_id(uid: u32) -> Result<Option<User>, HostError> {
-    let user = nix::unistd::User::from_uid(Uid::from_raw(uid));
-    answered(user, "uid", &uid.to_string()).map(|user| user.map(described_user))
+    match users::get_user_by_uid(uid) {
+        Some(user) => Ok(Some(described_user(&user))),
+        None => missing(nix::unistd::User::from_uid(Uid::from_raw(uid)), "uid", &uid.to_string()),
+    }
 }
 
 pub(super) fn group(name: &str) -> Result<Option<Group>, HostError> {
     if name.contains('\0') {
         return Ok(None);
     }
-    answered(nix::unistd::Group::from_name(name), "group", name).map(|group| group.map(described_group))
+    match users::get_group_by_name(name) {
+        Some(group) => Ok(Some(described_group(&group))),
+        None => missing(nix::unistd::Group::from_name(name), "group", name),
+    }
 }
 
 pub(super) fn group_by_id(gid: u32) -> Result<Option<Group>, HostError> {
-    let group = nix::unistd::Group::from_gid(Gid::from_raw(gid));
-    answered(group, "gid", &gid.to_string()).map(|group| group.map(described_group))
+    match users::get_group_by_gid(gid) {
+        Some(group) => Ok(Some(described_group(&group))),
+        None => missing(nix::unistd::Group::from_gid(Gid::from_raw(gid)), "gid", &gid.to_string()),
+    }
 }
 
 /// The groups of a user: its primary one first, then those that list it.
@@ -53,12 +65,12 @@ pub(super) fn groups_of(name: &str) -> Result<Vec<u32>, HostError> {
     Ok(std::iter::once(user.gid).chain(others).collect())
 }
 
-/// POSIX lets getpwnam_r(3) and its kin say with some errnos, too, that there is no such name; its APPLICATION USAGE lists them.
-fn answered<T>(found: Result<Option<T>, Errno>, what: &str, name: &str) -> Result<Option<T>, HostError> {
-    match found {
-        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
-        Err(errno) => Err(unanswered(what, name, errno)),
-        Ok(found) => Ok(found),
+/// Whether what was not found is really not there. POSIX lets getpwnam_r(3) and its kin say so with some errnos, too; its
+/// APPLICATION USAGE lists them.
+fn missing<T, U>(asked: Result<Option<T>, Errno>, what: &str, name: &str) -> Result<Option<U>, HostError> {
+    match asked {
+        Err(errno) if !matches!(errno, Errno::ENOENT | Errno::ESRCH) => Err(unanswered(what, name, errno)),
+        _ => Ok(None),
     }
 }
 
@@ -72,19 +84,19 @@ fn unanswered(what: &str, name: &str, errno: Errno) -> HostError {
     }
 }
 
-fn described_user(user: nix::unistd::User) -> User {
+fn described_user(user: &users::User) -> User {
     User {
-        name: user.name,
-        uid: user.uid.as_raw(),
-        gid: user.gid.as_raw(),
-        gecos: user.gecos.to_string_lossy().into_owned(),
-        home: user.dir,
-        shell: user.shell,
+        name: user.name().to_string_lossy().into_owned(),
+        uid: user.uid(),
+        gid: user.primary_group_id(),
+        gecos: user.gecos().to_string_lossy().into_owned(),
+        home: user.home_dir().to_path_buf(),
+        shell: user.shell().to_path_buf(),
     }
 }
 
-fn described_group(group: nix::unistd::Group) -> Group {
-    Group { name: group.name, gid: group.gid.as_raw() }
+fn described_group(group: &users::Group) -> Group {
+    Group { name: group.name().to_string_lossy().into_owned(), gid: group.gid() }
 }
 
 pub(super) fn add_group(commands: &Commands, group: &Group) -> Result<(), HostError> {
@@ -141,9 +153,9 @@ mod tests {
     #[test]
     fn a_database_that_does_not_answer_is_not_one_without_the_name() {
         for errno in [Errno::ENOENT, Errno::ESRCH] {
-            assert_eq!(answered::<()>(Err(errno), "user", "www").unwrap(), None);
+            assert_eq!(missing::<(), ()>(Err(errno), "user", "www").unwrap(), None);
         }
-        let error = answered::<()>(Err(Errno::EIO), "user", "www").unwrap_err().to_string();
+        let error = missing::<(), ()>(Err(Errno::EIO), "user", "www").unwrap_err().to_string();
         assert!(error.contains("user database") && error.contains("user www") && error.contains("error"), "{error}");
     }
 
