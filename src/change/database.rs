@@ -150,7 +150,7 @@ pub fn describe(host: &dyn Observe, folder: &Path) -> Result<Option<Description>
         return Err(unreadable(format!("it was written by a newer gts-bootstrap (schema {schema}); use that one")));
     }
     let known = |name: &str| name == MAIN || BESIDE.iter().any(|suffix| name == format!("{MAIN}{suffix}"));
-    if !description.files.first().is_some_and(|part| part.name == MAIN)
+    if description.files.first().is_none_or(|part| part.name != MAIN)
         || !description.files.iter().all(|part| known(&part.name))
     {
         return Err(unreadable("it names files that no copy of a database has".to_owned()));
