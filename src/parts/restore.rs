@@ -88,8 +88,12 @@ pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refus
         plan.steps.push(service::stop());
     }
     plan.steps.extend_from_slice(stopped);
+    // Between the two, release and database do not belong together: a boot must not start one on the other.
+    let apart = !switch.is_empty();
+    plan.steps.extend(apart.then(|| enabled("NO")));
     plan.steps.extend(switch);
     plan.steps.extend(put_in_place(host, restoring, owner)?);
+    plan.steps.extend(apart.then(|| enabled("YES")));
     if start.is_none() && plan.reboot.is_empty() {
         let ports = service::privileged_ports(wanted.deployment);
         plan.steps.push(service::start(owner, &ports, &service::readiness(wanted.deployment, layout)));
@@ -97,6 +101,12 @@ pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refus
     plan.steps.extend_from_slice(behind);
     plan.steps.push(Step::new(PART, Action::Remove, Change::Discard { path: layout.backups.join(COPY) }));
     Ok(plan)
+}
+
+/// Whether the service starts at boot.
+fn enabled(value: &str) -> Step {
+    let change = Change::RcVariable { name: "gotosocial_enable".to_owned(), value: Some(value.to_owned()) };
+    Step::new("service", Action::Set, change)
 }
 
 /// The small files, where there are none. On the host of the instance itself the settings stay as they are.

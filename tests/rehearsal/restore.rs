@@ -287,3 +287,32 @@ fn a_fresh_host_is_as_it_was_after_a_failure_and_whole_after_a_stop() {
     });
     println!("restore on a fresh host: {stops} stops, {stops} recovered");
 }
+
+#[test]
+fn a_boot_in_between_starts_no_release_on_the_database_of_another() {
+    let machine = instance();
+    let (_folder, file) = kept(&machine);
+    machine.install(&ANSWERS.replace("0.19.2", "0.20.0-rc1")).exits(0);
+    let command = ["restore", "--yes", file.to_str().unwrap()];
+    let link = |machine: &Machine| fs::read_link(machine.path("/usr/local/libexec/gotosocial/current")).unwrap();
+    let mut down = 0;
+    let stops = at_each_change(&machine, &command, (true, true), |machine, after, _| {
+        machine.run(&["rehearsal", "reboot"]).exits(0);
+        let served = runs(machine);
+        down += u32::from(!served);
+        if served {
+            let folder = tempfile::tempdir().unwrap();
+            let log = machine.path(&format!("{DATABASE}-wal"));
+            let is_used = log.metadata().is_ok_and(|log| log.len() > 0);
+            fs::copy(if is_used { log } else { machine.path(DATABASE) }, folder.path().join("db")).unwrap();
+            let migrations =
+                gts_bootstrap::host::database::examine(&folder.path().join("db"), false).unwrap().migrations;
+            let fits = if link(machine) == Path::new("0.19.2") { 110 } else { 118 };
+            assert_eq!(migrations, fits, "after {after}");
+        }
+        machine.run(&command).exits(0);
+        assert_eq!((posts(machine), runs(machine), link(machine)), (1, true, "0.19.2".into()), "after {after}");
+    });
+    println!("restore of an older release: {stops} power cuts, {down} left to the next run");
+    assert!(down > 3 && stops > 30, "{down} of {stops}");
+}
