@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::executor::Executor;
-use super::{Change, account, database, front, migration, service_start};
+use super::{Change, account, database, front, front_test, migration, service_start};
 use crate::host::{Entry, Host, HostError, Invocation, Owner, ServiceAction};
 use crate::parts::config;
 use crate::release;
@@ -32,6 +32,10 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
         Change::Sysctl { name, value } => set_sysctl(host, name, value)?,
         Change::RcVariable { name, value } => set_rc_variable(host, name, value.as_deref())?,
         Change::Removal { path } => remove(host, path)?,
+        Change::TreeRemoval { path } => host.remove_tree(path).map_err(said)?,
+        Change::GroupRemoval { group } => host.delete_group(&group.name).map_err(said)?,
+        Change::UserRemoval { user } => host.delete_user(&user.name).map_err(said)?,
+        Change::ModuleRemoval { name, reserved } => unload(host, name, *reserved)?,
         Change::Package { name } => {
             host.install_package(name).map_err(said)?;
             if host.package(name).map_err(said)?.is_none() {
@@ -40,7 +44,7 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
         }
         Change::PackageRemoval { name } => host.delete_package(name).map_err(said)?,
         Change::FrontInclude { front, present } => front::include(host, *front, *present)?,
-        Change::FrontTest { front, present } => front::test(host, *front, *present)?,
+        Change::FrontTest { front, present, files } => front_test::test(host, *front, *present, files)?,
         Change::FrontStart { front, ports } => front::start(host, *front, ports)?,
         Change::FrontReload { when_undone: true, .. } => {}
         Change::FrontReload { front, when_undone: false } => front::reload(host, *front)?,
@@ -73,6 +77,23 @@ fn set_sysctl(host: &dyn Host, name: &str, value: &str) -> Result<(), String> {
             now.unwrap_or_default()
         )),
     }
+}
+
+/// Takes a module out of the kernel, unless ports would be open to everybody without it.
+fn unload(host: &dyn Host, name: &str, reserved: i64) -> Result<(), String> {
+    const RESERVED_HIGH: &str = "net.inet.ip.portrange.reservedhigh";
+    let said = |error: HostError| error.to_string();
+    let now = host.sysctl(RESERVED_HIGH).map_err(said)?.unwrap_or_default();
+    if now.trim().parse::<i64>().ok() != Some(reserved) {
+        return Err(format!(
+            "{RESERVED_HIGH} is {now} and not {reserved}, so that without {name} every user could bind the ports above; the \
+             module stays"
+        ));
+    }
+    if host.module_loaded(name).map_err(said)? {
+        host.unload_module(name).map_err(said)?;
+    }
+    Ok(())
 }
 
 /// Takes a file, a link or an empty folder away; a folder in which somebody keeps something stays.

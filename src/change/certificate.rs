@@ -41,6 +41,9 @@ pub enum CertificateChange {
         front: ShownBy,
         /// Where a failure is remembered; `None` where the whole command will be taken back.
         record: Option<PathBuf>,
+        /// Whether a failure is only told: what was there before is back, and the order can be made later.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        spared: bool,
     },
     /// A reload of the front for files that somebody else has renewed.
     Reload {
@@ -154,13 +157,19 @@ impl CertificateChange {
                 put(host, &pair, &made).map_err(|error| error.to_string())?;
                 Ok(Vec::new())
             }
-            Self::Order { order, front, record } => {
+            Self::Order { order, front, record, spared } => {
                 let outcome = self.renew(host, order, front);
                 if let Some(file) = record {
                     remember(host, file, order.name.as_str(), outcome.as_ref().err())?;
                 }
-                outcome.map_err(|failure| failure.reason)?;
-                Ok(Vec::new())
+                match outcome {
+                    Err(failure) if *spared => Ok(vec![format!(
+                        "there is no certificate for {} yet, and other servers do not trust what is shown for it: {}. \
+                         It is tried again each day; `gts-bootstrap certificate renew` tries at once",
+                        order.name, failure.reason
+                    )]),
+                    outcome => outcome.map(|()| Vec::new()).map_err(|failure| failure.reason),
+                }
             }
             Self::Reload { name, chain, front } => {
                 let bytes = host.read(chain).map_err(|error| error.to_string())?.unwrap_or_default();

@@ -11,6 +11,7 @@ pub mod certificate;
 pub mod database;
 pub mod executor;
 pub mod front;
+pub mod front_test;
 pub mod journal;
 pub mod migration;
 pub mod plan;
@@ -35,9 +36,10 @@ pub use after_plan::AfterPlan;
 pub use backup::BackupChange;
 pub use certificate::{CertificateChange, ShownBy};
 pub use database::{Database, DatabaseCopy, DatabaseRestore};
-pub use executor::{Aftermath, Applied, ApplyError, Executor, Reporter, Trial};
+pub use executor::{Aftermath, Applied, ApplyError, Executor, NotMade, Reporter, Trial};
+pub use front_test::NewFile;
 pub use migration::Migration;
-pub use plan::{Action, Plan, Step};
+pub use plan::{Action, OnFailure, Plan, Step};
 pub use prior::Prior;
 
 /// One change to a host.
@@ -105,6 +107,29 @@ pub enum Change {
         /// Where.
         path: PathBuf,
     },
+    /// A folder that is taken away with all that is in it, or a file of which nothing is kept. Nobody can take that back.
+    TreeRemoval {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A group that is taken away, pw(8).
+    GroupRemoval {
+        /// The group, as it was.
+        group: Group,
+    },
+    /// An account that is taken away, pw(8).
+    UserRemoval {
+        /// The account, as it was.
+        user: User,
+    },
+    /// A kernel module that is taken out of the running kernel, kldunload(8).
+    ModuleRemoval {
+        /// Its name.
+        name: String,
+        /// What the reserved range has to be by then (`net.inet.ip.portrange.reservedhigh`): without the module everybody may
+        /// bind the ports above it.
+        reserved: i64,
+    },
     /// A package, pkg(8).
     Package {
         /// Its name.
@@ -128,6 +153,9 @@ pub enum Change {
         front: FrontProgram,
         /// Whether our site is to be part of it.
         present: bool,
+        /// Files of ours that will be other than they are.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<NewFile>,
     },
     /// The start of a front, with the proof afterwards that it has its ports.
     FrontStart {
@@ -278,7 +306,7 @@ pub struct ServiceStart {
     /// How to tell when it is ready.
     pub readiness: Readiness,
     /// Whether to wait for as long as the program lives: it migrates the database, and nothing may go on before it has.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub migrates: bool,
 }
 
@@ -331,12 +359,12 @@ impl Change {
             Self::Directory { .. } => "directory",
             Self::File { .. } => "file",
             Self::Symlink { .. } => "symlink",
-            Self::Group { .. } => "group",
-            Self::User { .. } => "user",
-            Self::Module { .. } => "module",
+            Self::Group { .. } | Self::GroupRemoval { .. } => "group",
+            Self::User { .. } | Self::UserRemoval { .. } => "user",
+            Self::Module { .. } | Self::ModuleRemoval { .. } => "module",
             Self::Sysctl { .. } => "sysctl",
             Self::RcVariable { .. } => "rc-variable",
-            Self::Removal { .. } => "removal",
+            Self::Removal { .. } | Self::TreeRemoval { .. } => "removal",
             Self::Package { .. } | Self::PackageRemoval { .. } => "package",
             Self::FrontInclude { .. } => "front-include",
             Self::FrontTest { .. } => "front-test",
@@ -363,12 +391,14 @@ impl Change {
             | Self::File { path, .. }
             | Self::Symlink { path, .. }
             | Self::Discard { path }
-            | Self::Removal { path } => show(path),
+            | Self::Removal { path }
+            | Self::TreeRemoval { path } => show(path),
             Self::FrontInclude { front, .. } | Self::FrontTest { front, .. } => show(&front::main_file(*front)),
             Self::FrontStart { front, .. } | Self::FrontReload { front, .. } => front::service(*front).to_owned(),
-            Self::Group { group } => group.name.clone(),
-            Self::User { user } => user.name.clone(),
+            Self::Group { group } | Self::GroupRemoval { group } => group.name.clone(),
+            Self::User { user } | Self::UserRemoval { user } => user.name.clone(),
             Self::Module { name }
+            | Self::ModuleRemoval { name, .. }
             | Self::Sysctl { name, .. }
             | Self::RcVariable { name, .. }
             | Self::Package { name }
@@ -402,7 +432,14 @@ impl Change {
             Self::Module { .. } => "into the running kernel".to_owned(),
             Self::Sysctl { value, .. } | Self::RcVariable { value: Some(value), .. } => format!("= {value}"),
             Self::RcVariable { value: None, .. } => "taken out".to_owned(),
-            Self::Removal { .. } | Self::PackageRemoval { .. } => String::new(),
+            Self::Removal { .. }
+            | Self::PackageRemoval { .. }
+            | Self::GroupRemoval { .. }
+            | Self::UserRemoval { .. } => String::new(),
+            Self::TreeRemoval { .. } => "for good".to_owned(),
+            Self::ModuleRemoval { reserved, .. } => {
+                format!("out of the running kernel, once ports up to {reserved} are root's")
+            }
             Self::Package { .. } => "with pkg(8)".to_owned(),
             Self::FrontInclude { present: true, .. } => "one line that includes GoToSocial's site".to_owned(),
             Self::FrontInclude { present: false, .. } => "without the line that includes GoToSocial's site".to_owned(),

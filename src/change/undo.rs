@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use super::{Change, Prior, database, front, migration, store};
-use crate::host::{Entry, Host, HostError, ServiceAction};
+use super::{Change, Prior, database, front, front_test, migration, store};
+use crate::host::{Entry, Group, Host, HostError, ServiceAction};
 
 /// Takes one change back. What it returns is something that stays on purpose: a folder or a file that somebody has
 /// written into since (GoToSocial's database and log, above all), told in words.
@@ -41,15 +41,12 @@ pub(super) fn order(changes: &[&Change]) -> Vec<usize> {
     {
         order.retain(|place| *place != stop && *place != start);
     }
-    let reload = is(|change| matches!(change, Change::FrontReload { when_undone: true, .. }));
-    let stop = is(|change| matches!(change, Change::ServiceStop { .. }));
-    if let (Some(reload), Some(stop)) = (reload, stop)
-        && reload < stop
-    {
-        order.retain(|place| *place != stop);
-        let behind = order.iter().position(|place| *place == reload).map_or(order.len(), |at| at + 1);
-        order.insert(behind, stop);
-    }
+    let is_reload = |change: &&Change| matches!(change, Change::FrontReload { when_undone: true, .. });
+    let Some(reload) = changes.iter().position(is_reload) else { return order };
+    let waits = |place: &usize| *place > reload && matches!(changes[*place], Change::ServiceStop { .. });
+    let (stops, mut order): (Vec<usize>, Vec<usize>) = order.into_iter().partition(waits);
+    let behind = order.iter().position(|place| *place == reload).map_or(order.len(), |at| at + 1);
+    order.splice(behind..behind, stops);
     order
 }
 
@@ -75,10 +72,10 @@ fn written_since(host: &dyn Host, change: &Change) -> Result<Option<String>, Hos
 fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), HostError> {
     match change {
         Change::Removal { path } if *prior != Prior::Absent => restore(host, path, prior),
-        Change::FrontInclude { front, .. } => restore(host, &front::main_file(*front), prior),
+        Change::FrontInclude { front, .. } => restore(host, &front::edited_file(host.observe(), *front)?, prior),
         Change::Package { name } if *prior == Prior::Absent => host.delete_package(name),
         Change::PackageRemoval { name } if *prior == Prior::Present => host.install_package(name),
-        Change::FrontTest { front, .. } => host.remove(&front::candidate(*front)),
+        Change::FrontTest { front, .. } => front_test::clear(host, *front),
         Change::FrontStart { front, .. } if *prior == Prior::Absent => {
             if host.service(front::service(*front))? == crate::host::ServiceState::Missing {
                 return Ok(());
@@ -97,6 +94,19 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
         Change::Group { group } if *prior == Prior::Absent => host.delete_group(&group.name),
         Change::User { user } if *prior == Prior::Absent => host.delete_user(&user.name),
         Change::Module { name } if *prior == Prior::Absent && host.module_loaded(name)? => host.unload_module(name),
+        Change::GroupRemoval { group } if *prior == Prior::Present && host.group(&group.name)?.is_none() => {
+            host.add_group(group)
+        }
+        Change::UserRemoval { user } if *prior == Prior::Present && host.user(&user.name)?.is_none() => {
+            // pw(8) has taken the group of that name along.
+            if host.group_by_id(user.gid)?.is_none() {
+                host.add_group(&Group { name: user.name.clone(), gid: user.gid })?;
+            }
+            host.add_user(user)
+        }
+        Change::ModuleRemoval { name, .. } if *prior == Prior::Present && !host.module_loaded(name)? => {
+            host.load_module(name)
+        }
         Change::Sysctl { name, .. } => match prior {
             Prior::Value { value } if host.sysctl(name)?.is_some_and(|now| now != *value) => {
                 host.set_sysctl(name, value)
@@ -116,7 +126,8 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
             host.service_action(&start.name, ServiceAction::Stop)
         }
         Change::ServiceStop { name } if *prior == Prior::Present && !host.service(name)?.is_running() => {
-            host.service_action(name, ServiceAction::Start)?;
+            // It ran; whether it is enabled is another change's to put right.
+            host.service_action(name, ServiceAction::StartOnce)?;
             stays_up(host, name)
         }
         Change::Backup { backup } => backup.take_back(host, prior),
@@ -129,6 +140,10 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
         Change::Group { .. }
         | Change::User { .. }
         | Change::Module { .. }
+        | Change::TreeRemoval { .. }
+        | Change::GroupRemoval { .. }
+        | Change::UserRemoval { .. }
+        | Change::ModuleRemoval { .. }
         | Change::ServiceStart { .. }
         | Change::ServiceStop { .. }
         | Change::Removal { .. }

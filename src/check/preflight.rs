@@ -275,7 +275,8 @@ fn ports(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, HostEr
     };
     let ours = host.user(account::NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }.uid);
     // The front that is there, or is about to be: its package may be installed and serve other sites.
-    let fronts: Vec<&str> = front::present(host)?.into_iter().chain(front).map(crate::change::front::command).collect();
+    let fronts: Vec<&str> =
+        front::all_present(host)?.into_iter().chain(front).map(crate::change::front::command).collect();
     let listeners = host.listeners()?;
     let ports = if front.is_some() { &front::PORTS[..] } else { subject.ports };
     Ok(ports

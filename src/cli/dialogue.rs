@@ -92,6 +92,19 @@ pub fn consent(screen: &Screen, host: &dyn Observe, plan: &Plan, explanation: &[
     }
 }
 
+/// Has somebody type a name, so that what cannot be undone is not done by habit; whether it was that name.
+///
+/// # Errors
+/// The terminal went away.
+pub fn typed(prompt: &str, name: &str) -> io::Result<bool> {
+    let answer: String = Input::with_theme(&SimpleTheme)
+        .with_prompt(prompt)
+        .allow_empty(true)
+        .interact_text()
+        .map_err(io::Error::from)?;
+    Ok(answer.trim() == name)
+}
+
 fn explain(screen: &Screen, explanation: &[String]) {
     let signs = "Signs: + is made, ~ is changed, ? is tried and leaves nothing, > is started, x is stopped.".to_owned();
     for paragraph in explanation.iter().chain([&signs]) {

@@ -20,6 +20,7 @@ pub mod screen;
 pub mod status;
 pub mod switch;
 mod transaction;
+pub mod uninstall;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -102,6 +103,8 @@ pub enum Command {
     /// The certificate that clients are shown: who keeps it, how long it is valid, and its renewal
     #[command(subcommand)]
     Certificate(certificate::Action),
+    /// Take back what gts-bootstrap has done to this host; the data stay, unless they are purged
+    Uninstall(uninstall::Arguments),
     /// Act on the model of a rehearsal
     #[command(subcommand)]
     Rehearsal(rehearsal::Action),
@@ -141,6 +144,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Filter(action) => filter::run(&cli.global, action, &screen),
         Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
         Command::Certificate(action) => certificate::run(&cli.global, action, &screen),
+        Command::Uninstall(arguments) => uninstall::run(&cli.global, arguments, &screen),
         Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),
         Command::Completions(arguments) => completions::run(*arguments, &screen),
         Command::Help(arguments) => help::run(arguments, &screen),

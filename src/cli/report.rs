@@ -134,7 +134,7 @@ pub fn show_checks(screen: &Screen, heading: &str, checks: &[Check], all: bool) 
 /// Shows a plan, part by part; of a file that is edited, the lines that change.
 pub fn show_plan(screen: &Screen, host: &dyn Observe, plan: &Plan) {
     let mut part = "";
-    let own_copy = |step: &Step| matches!(&step.change, Change::File { path, .. } if path.starts_with(store::FOLDER));
+    let own_copy = |step: &Step| matches!(&step.change, Change::File { path, .. } | Change::Removal { path } if path.starts_with(store::FOLDER));
     for step in &plan.steps {
         // Copies of what was written last are the program's own bookkeeping.
         if own_copy(step) && !screen.says(Level::Verbose) {

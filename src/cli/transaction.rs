@@ -1,7 +1,7 @@
 //! What every command does that changes the host: settle an interrupted run, ask for consent, plan again under the lock,
 //! apply, and tell what became of it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use super::exit::Exit;
 use super::progress::Progress;
 use super::report::{self, Changed, Report, wrap};
 use super::screen::{Screen, Tone};
-use crate::change::{Action, Aftermath, Executor, Plan, Reporter, Step, Trial, journal, store};
+use crate::change::{Action, Aftermath, Change, Executor, NotMade, Plan, Reporter, Step, Trial, journal, store};
 use crate::host::{Host, HostError, PortWatch};
 use crate::release;
 
@@ -101,6 +101,15 @@ impl Transaction<'_> {
         Ok(self.host.lock(&store::lock(), self.command)?)
     }
 
+    /// Removes a record that tells nothing, or what is left of one.
+    ///
+    /// # Errors
+    /// It cannot be removed, or another run holds the lock.
+    pub(super) fn sweep(&self) -> Result<(), Stop> {
+        let _lock = self.lock()?;
+        Ok(store::forget(self.host)?)
+    }
+
     /// Shows the plan's steps, warnings and reasons for a reboot, and enters them into the report.
     pub(super) fn show(&self, plan: &Plan, heading: &str, nothing: &str, report: &mut Report) {
         report.reboot_required = !plan.reboot.is_empty();
@@ -171,13 +180,22 @@ impl Transaction<'_> {
             ));
         }
         let teller =
-            Told { progress: Progress::new(self.screen), host, watched: with.watched, watch: RefCell::default() };
+            Told { progress: Progress::new(self.screen), host, watched: with.watched, watch: Watch::default() };
         let signals = Signals::listen().map_err(Stop::failed)?;
         let stop = || signals.received();
-        let executor = Executor { host, source: with.source, reporter: &teller, stop: &stop, trial: with.trial };
+        // What is done by then is to be proved, with a terminal or without.
+        let asked_to = || signals.asked_to_stop();
+        let trial = with.trial.map(|trial| {
+            let teller = &teller;
+            move |_: &dyn Fn() -> Option<String>| {
+                teller.watch.ease();
+                trial(&asked_to)
+            }
+        });
+        let trial: Option<Trial<'_>> = trial.as_ref().map(|trial| trial as Trial<'_>);
+        let executor = Executor { host, source: with.source, reporter: &teller, stop: &stop, trial };
         let applied = executor.apply(self.command, shown);
-        if let Some(watch) = teller.watch.take() {
-            let refused = watch.finish().longest();
+        if let Some(refused) = teller.watch.finish() {
             report.add("refused_ms", serde_json::json!(refused.as_millis()));
             let ports: Vec<String> = with.watched.iter().map(u16::to_string).collect();
             self.screen.line(&format!(
@@ -187,10 +205,24 @@ impl Transaction<'_> {
             ));
         }
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
-        applied.map(drop).map_err(|error| Stop::failed(format!("{error}.\n{}", told(&error.aftermath))))?;
+        let applied = applied.map_err(|error| Stop::failed(format!("{error}.\n{}", told(&error.aftermath))))?;
+        if !applied.not_made.is_empty() {
+            return Err(not_all(&applied.not_made, report));
+        }
         self.screen.line(&self.screen.paint(Tone::Good, &format!("{} made.", changes(shown.steps.len()))));
         Ok(())
     }
+}
+
+/// The end of a plan that went on past failures.
+fn not_all(not_made: &[NotMade], report: &mut Report) -> Stop {
+    let lines: Vec<String> = not_made.iter().map(|left| format!("{}: {}", left.change, left.cause)).collect();
+    report.add("failed", serde_json::json!(lines));
+    Stop::failed(format!(
+        "not everything could be done. What was done stays done; what is left:\n  {}\nPut right what is named, and run the same \
+         command again: it goes on with what is left",
+        lines.join("\n  ")
+    ))
 }
 
 /// What applying needs besides the plan.
@@ -200,7 +232,8 @@ pub(super) struct With<'a> {
     pub(super) source: Option<&'a release::Source>,
     /// Asked at the end whether all is well.
     pub(super) trial: Option<Trial<'a>>,
-    /// Ports that are watched from the first stop of a service on, for the time during which they refuse connections.
+    /// Ports that are watched from the first step on that can take them away, for the time during which they refuse
+    /// connections.
     pub(super) watched: &'a [u16],
 }
 
@@ -209,16 +242,60 @@ struct Told<'a> {
     progress: Progress<'a>,
     host: &'a dyn Host,
     watched: &'a [u16],
-    watch: RefCell<Option<Box<dyn PortWatch>>>,
+    watch: Watch,
+}
+
+/// The watch of the ports, which goes on from when they are first taken away until they answer steadily, and again while
+/// that is taken back.
+#[derive(Default)]
+struct Watch {
+    running: RefCell<Option<Box<dyn PortWatch>>>,
+    eased: Cell<bool>,
+    /// What earlier ones have seen.
+    before: Cell<Option<Duration>>,
+}
+
+impl Watch {
+    /// Begins, if none goes on.
+    fn begin(&self, host: &dyn Host, ports: &[u16]) {
+        if ports.is_empty() || (self.running.borrow().is_some() && !self.eased.get()) {
+            return;
+        }
+        self.before.set(self.finish());
+        self.eased.set(false);
+        // Without a watch the time is not known, and nothing else is lost.
+        *self.running.borrow_mut() = host.watch_ports(ports).ok();
+    }
+
+    /// From now on it may end by itself.
+    fn ease(&self) {
+        if let Some(watch) = self.running.borrow().as_ref() {
+            watch.ease();
+            self.eased.set(true);
+        }
+    }
+
+    /// For how long connections were refused in all, as far as it was watched.
+    fn finish(&self) -> Option<Duration> {
+        let seen = self.running.take().map(|watch| watch.finish().longest());
+        match (self.before.take(), seen) {
+            (Some(before), Some(seen)) => Some(before + seen),
+            (before, seen) => before.or(seen),
+        }
+    }
+}
+
+/// Whether a change can take ports away from who has them.
+fn takes_ports(step: &Step) -> bool {
+    step.action == Action::Stop || matches!(step.change, Change::FrontReload { when_undone: false, .. })
 }
 
 impl Reporter for Told<'_> {
     fn begin(&self, number: usize, of: usize, step: &Step) {
         self.progress.begin(number, of, step);
         // Not before: each look leaves a line in the log of a server that speaks TLS.
-        if step.action == Action::Stop && !self.watched.is_empty() && self.watch.borrow().is_none() {
-            // Without a watch the time is not known, and nothing else is lost.
-            *self.watch.borrow_mut() = self.host.watch_ports(self.watched).ok();
+        if takes_ports(step) {
+            self.watch.begin(self.host, self.watched);
         }
     }
 
@@ -235,6 +312,10 @@ impl Reporter for Told<'_> {
     }
 
     fn undoing(&self, step: &Step) {
+        // Only what was watched on the way there.
+        if self.watch.eased.get() {
+            self.watch.begin(self.host, self.watched);
+        }
         self.progress.undoing(step);
     }
 
@@ -275,6 +356,14 @@ impl Signals {
             "SIGHUP" => "the terminal was closed (SIGHUP)".to_owned(),
             name => format!("interrupted ({name})"),
         })
+    }
+}
+
+impl Signals {
+    /// Why to stop, if somebody wants that; a terminal that has gone away wants nothing.
+    fn asked_to_stop(&self) -> Option<String> {
+        let asked = self.received.iter().filter(|(name, _)| *name != "SIGHUP");
+        asked.into_iter().find_map(|(name, flag)| flag.load(Ordering::Relaxed).then(|| format!("interrupted ({name})")))
     }
 }
 

@@ -10,8 +10,10 @@ use super::Owner;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServiceAction {
-    /// Start it.
+    /// Start it, if it is enabled.
     Start,
+    /// Start it, be it enabled or not.
+    StartOnce,
     /// Stop it, and return only when it is gone.
     Stop,
     /// Have it read its configuration again.

@@ -61,7 +61,7 @@ fn operation(lines: &[Line], receipt: &Path) -> Operation {
                 operation.command.clone_from(command);
                 operation.time = *time;
             }
-            Line::Undoing { reason } => operation.reason = Some(reason.clone()),
+            Line::Undoing { reason } | Line::Failed { reason, .. } => operation.reason = Some(reason.clone()),
             Line::End { outcome } => operation.outcome = Some(*outcome),
             Line::Intent { .. } | Line::Done { .. } | Line::Undone { .. } => {}
         }

@@ -261,6 +261,12 @@ fn last(status: &Status, found: &mut Concerns) {
             format!("the last {command} failed"),
             format!("`{command}` failed, and not everything could be taken back; run `gts-bootstrap install` to put it right"),
         ),
+        Some(Outcome::Incomplete) => found.add(
+            Severity::Warning,
+            ABOUT,
+            format!("the last {command} left changes undone"),
+            format!("not every change of `{command}` could be made; run it again"),
+        ),
         None if last.holder.is_some() && status.now < last.time.saturating_add(AT_WORK) => {
             let brief = format!("{command} is at work");
             let detail = format!("`{command}` is at work, or was cut off; the next run settles it then");

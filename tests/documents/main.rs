@@ -79,6 +79,7 @@ pages! {
     rehearsal: "docs/rehearsal.md",
     security: "SECURITY.md",
     tutorial: "docs/tutorial.md",
+    uninstall: "docs/uninstall.md",
 }
 
 fn markdown(folder: &str) -> BTreeSet<String> {

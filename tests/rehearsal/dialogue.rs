@@ -194,3 +194,45 @@ fn a_host_that_changes_while_somebody_reads_is_not_touched() {
     terminal.exits(4);
     assert!(!machine.exists("/usr/local/etc/gotosocial"));
 }
+
+#[test]
+fn data_are_purged_only_for_a_name_that_was_typed() {
+    let machine = Machine::installed(super::machine::ANSWERS);
+    let before = machine.snapshot();
+    let start = || {
+        let mut terminal = Terminal::start(&machine, &["uninstall", "--purge"]);
+        terminal.expect("can never be used again");
+        terminal.expect("Apply?");
+        terminal.enter("y");
+        terminal.expect("Type the host name of the instance to remove its data for good");
+        terminal
+    };
+    let mut terminal = start();
+    terminal.enter("y");
+    terminal.expect("that is not social.example.org; nothing was changed");
+    terminal.exits(4);
+    assert!(before == machine.snapshot());
+    let mut terminal = start();
+    terminal.enter("social.example.org");
+    terminal.expect("changes made.");
+    terminal.exits(0);
+    assert!(!machine.exists("/var/db/gotosocial") && !machine.exists("/var/db/gts-bootstrap"));
+}
+
+#[test]
+fn enter_ends_a_trial_and_keeps_the_switch() {
+    let machine = Machine::installed(super::machine::ANSWERS);
+    machine.edit(|model| model.faults.waits_last = true);
+    let mut terminal = Terminal::start(&machine, &["switch-to-proxy", "--trial", "99992"]);
+    terminal.expect("Apply?");
+    // What is typed before anything can be read of the trial does not end it.
+    terminal.enter("y");
+    terminal.enter("");
+    terminal.expect("nginx serves. It is watched for");
+    terminal.expect("Enter keeps it now, Ctrl-C undoes it");
+    terminal.expect("Watching for 99990 s more");
+    terminal.enter("");
+    terminal.expect("changes made");
+    terminal.exits(0);
+    machine.run(&["check"]).exits(0);
+}

@@ -2,6 +2,7 @@
 //! machine can tell too are in `tests/scenarios/`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod account_domain;
 mod admin;
 mod backup;
 mod certificate;
@@ -11,9 +12,11 @@ mod crash;
 mod dialogue;
 mod filter;
 mod machine;
+mod main_file_link;
 mod port_access;
 mod portacl;
 mod preflight;
+mod receipts;
 mod release;
 mod reproducible;
 mod restore;
@@ -22,3 +25,7 @@ mod service;
 mod status;
 mod switch;
 mod switch_others;
+mod switch_power;
+mod trial;
+mod uninstall;
+mod uninstall_others;

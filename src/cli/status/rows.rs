@@ -166,6 +166,7 @@ fn operation(last: &Operation) -> String {
         Some(Outcome::Complete) => "done",
         Some(Outcome::Undone) => "failed, and taken back",
         Some(Outcome::NotUndone) => "failed, and NOT all of it taken back",
+        Some(Outcome::Incomplete) => "done, but for changes that failed",
         Some(Outcome::Interrupted) => "cut off, and settled since",
         None if last.holder.is_some() => "at work, or cut off; the next run settles it then",
         None => "cut off; the next run settles it",

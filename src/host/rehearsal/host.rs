@@ -117,6 +117,7 @@ impl Rehearsal {
 /// Lets time pass, and what happens by itself happen.
 fn pass(machine: &mut Machine, seconds: u64) -> Result<(), HostError> {
     machine.model.clock += seconds;
+    services::tick(machine)?;
     gotosocial::tick(machine)
 }
 
@@ -261,10 +262,12 @@ impl Observe for Rehearsal {
         let answer = web::answer(&mut self.machine.borrow_mut(), request);
         // A first request can make the certificate authority issue a certificate, which is a file with an owner.
         self.save().map_err(|error| WebFailure::Other(error.to_string()))?;
-        let faults = &self.machine.borrow().model.faults;
+        let model = &self.machine.borrow().model;
+        let faults = &model.faults;
+        let counts = faults.web_status_when.is_none_or(|(from, until)| (from..until).contains(&model.clock));
         let what = format!("{}{}", if request.tls { "https" } else { "http" }, request.path);
         answer.map(|mut answer| {
-            answer.status = faults.web_status.get(&what).copied().unwrap_or(answer.status);
+            answer.status = faults.web_status.get(&what).copied().filter(|_| counts).unwrap_or(answer.status);
             if let Some(certificate) = answer.certificate.as_mut().filter(|_| faults.shows_expired) {
                 certificate.not_after = 0;
             }
@@ -504,6 +507,9 @@ impl Host for Rehearsal {
         let seconds = u64::try_from(seconds).unwrap_or(u64::MAX / 2);
         self.watches.borrow_mut().pass(&self.machine.borrow().model, seconds);
         let passed = pass(&mut self.machine.borrow_mut(), seconds);
+        if self.machine.borrow().model.faults.waits_last {
+            std::thread::sleep(time);
+        }
         // Waiting cannot fail; what could not be written now shows at the next change.
         let _ = passed.and_then(|()| self.save());
     }

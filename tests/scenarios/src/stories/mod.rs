@@ -16,6 +16,7 @@ mod refusals;
 mod release;
 mod service;
 mod status;
+mod uninstall;
 
 use gts_bootstrap::host::HostError;
 
@@ -192,6 +193,9 @@ pub const STORIES: &[Story] = &[
     story("backed-up-and-kept-in-number", Needs::Nothing, backup::made_and_kept_in_number),
     story("put-back-on-the-same-host", Needs::Nothing, backup::put_back_on_the_same_host),
     story("put-back-on-an-empty-host", Needs::Nothing, backup::put_back_on_an_empty_host),
+    story("uninstalled-and-installed-again", Needs::Nothing, uninstall::the_data_stay),
+    story("uninstalled-among-others", Needs::Nothing, uninstall::edits_of_others_stay),
+    story("uninstalled-behind-nginx", NGINX, uninstall::behind_nginx),
     Story { name: BEFORE_REBOOT, stays: true, needs: Needs::Nothing, told: boot::before },
 ];
 
