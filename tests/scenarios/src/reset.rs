@@ -23,7 +23,7 @@ const EDITED: [&str; 7] = [
     "/usr/local/etc/nginx/nginx.conf",
 ];
 /// What the program or a story makes.
-const MADE: [&str; 30] = [
+const MADE: [&str; 32] = [
     LOADER_EXTRA,
     NGINX_SITE,
     HTTPD_SITE,
