@@ -8,6 +8,7 @@ pub mod exit;
 pub mod filter;
 pub mod install;
 pub mod open;
+pub mod plan_view;
 pub mod portacl;
 pub mod progress;
 pub mod rehearsal;

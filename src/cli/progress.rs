@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::report::kind;
+use super::plan_view::kind;
 use super::screen::{Level, Screen, Tone};
 use crate::change::{Reporter, Step};
 use crate::release;

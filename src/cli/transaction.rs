@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::dialogue::{self, Consent};
+use super::dialogue::console::Standard;
+use super::dialogue::consent::{self, Consent, Proposal};
+use super::dialogue::interruption::Interruption;
 use super::exit::Exit;
 use super::progress::Progress;
-use super::report::{self, Changed, Report, wrap};
+use super::plan_view;
+use super::report::{Changed, Report, wrap};
 use super::screen::{Screen, Tone};
 use crate::change::{Action, Aftermath, Executor, Plan, Reporter, Step, Trial, journal, store};
 use crate::host::{Host, HostError, PortWatch};
@@ -54,12 +57,14 @@ pub(super) struct Transaction<'a> {
     pub(super) yes: bool,
     /// `--plan`.
     pub(super) plan_only: bool,
+    /// `--ask`: answers come as lines, be there a terminal or not.
+    pub(super) ask: bool,
 }
 
 impl Transaction<'_> {
     /// Whether somebody can be asked.
     pub(super) fn interactive(&self) -> bool {
-        std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !self.yes
+        !self.yes && (self.ask || std::io::stdin().is_terminal() && std::io::stderr().is_terminal())
     }
 
     /// Settles what a run that was cut off left behind.
@@ -110,7 +115,10 @@ impl Transaction<'_> {
             screen.line(nothing);
         } else {
             screen.line(&screen.paint(Tone::Heading, &format!("{heading}, {}", changes(plan.steps.len()))));
-            report::show_plan(screen, self.host.observe(), plan);
+            let list = plan_view::list(screen, self.host.observe(), plan);
+            let asked = self.interactive() && !self.plan_only;
+            let shown = if asked && consent::is_long(screen, &list) { plan_view::groups(screen, plan) } else { list };
+            shown.iter().for_each(|line| screen.line(line));
         }
         for warning in &plan.warnings {
             screen.attention(&wrap(&format!("{} {warning}", screen.paint(Tone::Caution, "warning:")), 2));
@@ -125,6 +133,14 @@ impl Transaction<'_> {
     /// # Errors
     /// Somebody said no, or nobody can be asked.
     pub(super) fn consent(&self, plan: &Plan, explanation: &[String]) -> Result<(), Stop> {
+        self.agree(Proposal { plan, explanation, saved: None })
+    }
+
+    /// Has the plan agreed to, with answers that can be saved.
+    ///
+    /// # Errors
+    /// As for [`Self::consent`].
+    pub(super) fn agree(&self, proposal: Proposal<'_>) -> Result<(), Stop> {
         if self.yes {
             return Ok(());
         }
@@ -136,10 +152,9 @@ impl Transaction<'_> {
                     .to_owned(),
             );
         }
-        match dialogue::consent(self.screen, self.host.observe(), plan, explanation) {
-            Ok(Consent::Yes) => Ok(()),
-            Ok(Consent::No) => not_confirmed("not confirmed; nothing was changed".to_owned()),
-            Err(error) => not_confirmed(format!("no answer could be had ({error}); nothing was changed")),
+        match consent::consent(&mut Standard::open()?, self.screen, self.host.observe(), proposal)? {
+            Consent::Yes => Ok(()),
+            Consent::No => not_confirmed("not confirmed; nothing was changed".to_owned()),
         }
     }
 
@@ -173,6 +188,7 @@ impl Transaction<'_> {
         let teller =
             Told { progress: Progress::new(self.screen), host, watched: with.watched, watch: RefCell::default() };
         let signals = Signals::listen().map_err(Stop::failed)?;
+        Interruption::leave();
         let stop = || signals.received();
         let executor = Executor { host, source: with.source, reporter: &teller, stop: &stop, trial: with.trial };
         let applied = executor.apply(self.command, shown);
