@@ -15,7 +15,7 @@ use super::report::{self, Report};
 use super::screen::{Screen, Tone};
 use super::transaction::{Stop, Transaction, With};
 use super::{Global, report::wrap};
-use crate::change::{Change, Plan};
+use crate::change::Plan;
 use crate::check::{self, Status, installation, preflight};
 use crate::deployment::{Deployment, Layout, Mode};
 use crate::host::Host;
@@ -168,6 +168,7 @@ fn install(
         screen.line("This is the plan; nothing was changed.");
         return Ok(Exit::Done);
     }
+    let mut password = None;
     if !plan.is_empty() {
         let saved = Saved { answers: &inputs.answers, name: &format!("{}.toml", deployment.host) };
         transaction.agree(Proposal { plan: &plan, explanation: &explanation(deployment), saved: Some(saved) })?;
@@ -177,7 +178,7 @@ fn install(
             trial: run.trial.is_some().then_some(&trial),
             watched: if switches { &front::PORTS } else { &[] },
         };
-        transaction.apply(&plan, || make_plan(host, &wanted), with, report)?;
+        password = transaction.apply(&plan, || make_plan(host, &wanted), with, report)?;
     }
     tidy(&transaction, report);
     if !plan.reboot.is_empty() {
@@ -186,8 +187,7 @@ fn install(
     if arguments.no_check {
         return Ok(Exit::Done);
     }
-    let new_account = plan.steps.iter().any(|step| matches!(step.change, Change::Account { .. }));
-    prove(host, &wanted, new_account, screen, report)
+    prove(host, &wanted, password.as_deref(), screen, report)
 }
 
 fn make_plan(host: &dyn Host, wanted: &Wanted<'_>) -> Result<Plan, Stop> {
@@ -205,8 +205,8 @@ fn heading(screen: &Screen, opened: &Opened, deployment: &Deployment) {
 fn never_again(screen: &Screen, deployment: &Deployment) {
     screen.line(&wrap(
         &format!(
-            "This cannot be undone once other servers know it: the name {}{} can never be changed, and must never have been \
-             used by other fediverse software.",
+            "The name {}{} can never be changed once other servers know it, and must never have been used by other fediverse \
+             software.",
             deployment.host,
             deployment.account_domain.as_ref().map(|domain| format!(" (accounts @{domain})")).unwrap_or_default()
         ),
@@ -288,7 +288,7 @@ fn tidy(transaction: &Transaction<'_>, report: &mut Report) {
         }
         transaction.screen.line("A package that was installed for a web server in front is no longer needed:");
         report.changes.extend(plan.steps.iter().map(report::Changed::from));
-        transaction.apply(&plan, make, With::default(), report)
+        transaction.apply(&plan, make, With::default(), report).map(drop)
     });
     // What was asked for is done all the same.
     if let Err(stop) = tidied {
@@ -317,7 +317,7 @@ fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {
 fn prove(
     host: &dyn Host,
     wanted: &Wanted<'_>,
-    new_account: bool,
+    password: Option<&str>,
     screen: &Screen,
     report: &mut Report,
 ) -> Result<Exit, Stop> {
@@ -336,7 +336,7 @@ fn prove(
     report::show_checks(screen, "Checks on the running system", rest, false);
     report::show_matrix(screen, &findings.matrix);
     if everything_passed && report.changed {
-        summary::show(screen, deployment, layout, new_account);
+        summary::show(screen, deployment, layout, password);
     }
     report.checks.extend(bind.iter().chain(rest).cloned());
     if !everything_passed {

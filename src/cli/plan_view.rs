@@ -241,8 +241,7 @@ mod tests {
     }
 
     fn file(path: &str, action: Action, text: &str) -> Step {
-        let change =
-            Change::File { path: path.into(), content: Content::new(text), mode: 0o600, owner: Owner::ROOT };
+        let change = Change::File { path: path.into(), content: Content::new(text), mode: 0o600, owner: Owner::ROOT };
         Step::new("x", action, change)
     }
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::dialogue::console::Standard;
 use super::dialogue::consent::{self, Consent, Proposal};
+use super::dialogue::console::Standard;
 use super::dialogue::interruption::Interruption;
 use super::exit::Exit;
-use super::progress::Progress;
 use super::plan_view;
+use super::progress::Progress;
 use super::report::{Changed, Report, wrap};
 use super::screen::{Screen, Tone};
 use crate::change::{Action, Aftermath, Executor, Plan, Reporter, Step, Trial, journal, store};
@@ -158,7 +158,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Applies what was shown, if a plan made now, under the lock, is the same.
+    /// Applies what was shown, if a plan made now, under the lock, is the same. Gives the password of an account that was made.
     ///
     /// # Errors
     /// The host has changed meanwhile, or a change failed.
@@ -168,7 +168,7 @@ impl Transaction<'_> {
         again: impl FnOnce() -> Result<Plan, Stop>,
         with: With<'_>,
         report: &mut Report,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<String>, Stop> {
         let host = self.host;
         let _lock = self.lock()?;
         if host.entry(&journal::path())?.is_some() {
@@ -185,8 +185,13 @@ impl Transaction<'_> {
                 "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan",
             ));
         }
-        let teller =
-            Told { progress: Progress::new(self.screen), host, watched: with.watched, watch: RefCell::default() };
+        let teller = Told {
+            progress: Progress::new(self.screen),
+            host,
+            watched: with.watched,
+            watch: RefCell::default(),
+            password: RefCell::default(),
+        };
         let signals = Signals::listen().map_err(Stop::failed)?;
         Interruption::leave();
         let stop = || signals.received();
@@ -205,7 +210,7 @@ impl Transaction<'_> {
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
         applied.map(drop).map_err(|error| Stop::failed(format!("{error}.\n{}", told(&error.aftermath))))?;
         self.screen.line(&self.screen.paint(Tone::Good, &format!("{} made.", changes(shown.steps.len()))));
-        Ok(())
+        Ok(teller.password.take())
     }
 }
 
@@ -226,6 +231,7 @@ struct Told<'a> {
     host: &'a dyn Host,
     watched: &'a [u16],
     watch: RefCell<Option<Box<dyn PortWatch>>>,
+    password: RefCell<Option<String>>,
 }
 
 impl Reporter for Told<'_> {
@@ -256,6 +262,7 @@ impl Reporter for Told<'_> {
 
     fn password(&self, username: &str, password: &str) {
         self.progress.password(username, password);
+        *self.password.borrow_mut() = Some(password.to_owned());
     }
 
     fn progress(&self) -> &dyn release::Progress {

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use dialoguer::console::measure_text_width;
+
 use super::conversation::{Console, Ended};
 use crate::change::Plan;
 use crate::cli::plan_view;
@@ -81,8 +83,8 @@ pub fn consent(
 }
 
 fn explain(console: &mut dyn Console, explanation: &[String]) {
-    let signs = "Signs: + is made, ~ is changed, ? is tried and leaves nothing, > is started, x is stopped, - is taken away. \
-                 `d` lists every single change, and what it does to files."
+    let signs = "In the list that `d` shows, + is made, ~ is changed, ? is tried and leaves nothing, > is started, x is stopped, - is taken \
+                 away. After it comes what is changed in files."
         .to_owned();
     for paragraph in explanation.iter().chain([&signs]) {
         console.say(&wrap(paragraph, 0));
@@ -95,8 +97,7 @@ fn page(console: &mut dyn Console, lines: &[String]) -> Result<(), Ended> {
     let whole: Vec<&str> = lines.iter().flat_map(|line| line.split('\n')).collect();
     let mut left = &whole[..];
     while !left.is_empty() {
-        // Long lines of files take more than one line of a terminal; a screen that scrolls a little is no harm.
-        let fit = console.rows().map_or(left.len(), |rows| rows.saturating_sub(2).max(5)).min(left.len());
+        let fit = console.size().map_or(left.len(), |size| fitting(left, size));
         let (now, then) = left.split_at(fit);
         console.say(&now.join("\n"));
         left = then;
@@ -115,6 +116,18 @@ fn page(console: &mut dyn Console, lines: &[String]) -> Result<(), Ended> {
         }
     }
     Ok(())
+}
+
+/// How many of these lines fit on a screen, with two lines left for the question; one at least.
+fn fitting(lines: &[&str], (rows, columns): (usize, usize)) -> usize {
+    let mut room = rows.saturating_sub(2);
+    let taken = lines.iter().take_while(|line| {
+        let needed = measure_text_width(line).div_ceil(columns.max(1)).max(1);
+        let fits = needed <= room;
+        room = room.saturating_sub(needed);
+        fits
+    });
+    taken.count().max(1).min(lines.len())
 }
 
 /// Whether a line begins the difference of a file, in colours or without.
@@ -188,13 +201,13 @@ mod tests {
 
     struct Script {
         lines: VecDeque<&'static str>,
-        rows: Option<usize>,
+        size: Option<(usize, usize)>,
         said: Vec<String>,
     }
 
     impl Script {
         fn of(lines: &[&'static str]) -> Self {
-            Self { lines: lines.iter().copied().collect(), rows: None, said: Vec::new() }
+            Self { lines: lines.iter().copied().collect(), size: None, said: Vec::new() }
         }
     }
 
@@ -212,8 +225,8 @@ mod tests {
             true
         }
 
-        fn rows(&self) -> Option<usize> {
-            self.rows
+        fn size(&self) -> Option<(usize, usize)> {
+            self.size
         }
     }
 
@@ -254,7 +267,7 @@ mod tests {
         let lines: Vec<String> =
             (1..=30).map(|number| if number == 25 { "--- /etc/x".to_owned() } else { format!("{number}") }).collect();
         let show = |typed: &[&'static str]| {
-            let mut console = Script { rows: Some(12), ..Script::of(typed) };
+            let mut console = Script { size: Some((12, 80)), ..Script::of(typed) };
             page(&mut console, &lines).unwrap();
             console.said
         };
@@ -264,6 +277,10 @@ mod tests {
         assert!(all[1].starts_with("Lines 1 to 10 of 30."));
         assert_eq!(show(&["q"]).len(), 2);
         assert!(show(&["f"])[2].starts_with("--- /etc/x\n26"));
+        let long = "x".repeat(81);
+        assert_eq!(fitting(&[&long, "", "", ""], (5, 80)), 2);
+        assert_eq!(fitting(&[&long, "", "", ""], (2, 1)), 1);
+        assert_eq!(fitting(&["", ""], (25, 80)), 2);
         let mut unpaged = Script::of(&[]);
         page(&mut unpaged, &lines).unwrap();
         assert_eq!(unpaged.said.len(), 1);

@@ -62,15 +62,21 @@ impl Console for Standard {
         } else {
             typed(prompt, default, &|| reading.interrupted())
         };
-        if reading.interrupted() { Err(Ended::Interrupted) } else { read }
+        if reading.interrupted() || read == Err(Ended::Interrupted) {
+            // What is said next begins a line of its own.
+            self.say("");
+            return Err(Ended::Interrupted);
+        }
+        read
     }
 
     fn patient(&self) -> bool {
         std::io::stdin().is_terminal()
     }
 
-    fn rows(&self) -> Option<usize> {
-        (self.patient() && std::io::stderr().is_terminal()).then(|| usize::from(Term::stderr().size().0))
+    fn size(&self) -> Option<(usize, usize)> {
+        let (rows, columns) = Term::stderr().size();
+        (self.patient() && std::io::stderr().is_terminal()).then(|| (rows.into(), columns.into()))
     }
 }
 

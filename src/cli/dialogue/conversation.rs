@@ -21,8 +21,8 @@ pub trait Console {
     /// Whether somebody is there who can correct a mistake; `false` where lines come from a file or a pipe.
     fn patient(&self) -> bool;
 
-    /// The lines that fit on the screen; `None` where there is no screen.
-    fn rows(&self) -> Option<usize>;
+    /// The lines and columns of the screen; `None` where there is no screen.
+    fn size(&self) -> Option<(usize, usize)>;
 }
 
 /// Why a conversation came to no end of its own.
@@ -103,9 +103,12 @@ impl Conversation<'_> {
                 Next::Back => number = number.saturating_sub(1),
                 Next::On if number < first.len() => number += 1,
                 // Whoever goes back from a question that is asked again is at the gate once more, and can go back further.
-                Next::On => match self.complete() {
-                    Ok(answers) => return Ok(answers),
-                    Err(error) => drop(self.mend(&error)?),
+                Next::On => loop {
+                    match self.complete() {
+                        Ok(answers) => return Ok(answers),
+                        Err(error) if self.mend(&error)? == Next::Back => break,
+                        Err(_) => {}
+                    }
                 },
             }
         }
@@ -134,6 +137,9 @@ impl Conversation<'_> {
     }
 
     fn introduce(&mut self, count: usize) {
+        if let (true, Some(host)) = (self.settled.contains(&"host"), self.answers.get("host")) {
+            self.console.say(&format!("This is about {host}, which is installed here and keeps its name."));
+        }
         let questions = if count == 1 { "One question".to_owned() } else { format!("{count} questions") };
         self.console.say(&wrap(
             &format!(

@@ -33,15 +33,12 @@ impl Interruption {
     }
 
     fn watch() -> Result<Self, String> {
-        let watched = Self { came: Arc::default(), ends_at_once: Arc::new(AtomicBool::new(true)), left: AtomicBool::default() };
+        let watched =
+            Self { came: Arc::default(), ends_at_once: Arc::new(AtomicBool::new(true)), left: AtomicBool::default() };
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            flag::register_conditional_shutdown(
-                signal,
-                Exit::NotConfirmed as i32,
-                Arc::clone(&watched.ends_at_once),
-            )
-            .and_then(|_| flag::register(signal, Arc::clone(&watched.came)))
-            .map_err(|error| format!("signal {signal} cannot be caught: {error}"))?;
+            flag::register_conditional_shutdown(signal, Exit::NotConfirmed as i32, Arc::clone(&watched.ends_at_once))
+                .and_then(|_| flag::register(signal, Arc::clone(&watched.came)))
+                .map_err(|error| format!("signal {signal} cannot be caught: {error}"))?;
         }
         Ok(watched)
     }

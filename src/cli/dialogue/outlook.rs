@@ -65,7 +65,9 @@ fn mail(address: &EmailAddress) -> Vec<Remark> {
     let reserved = NO_MAIL.iter().any(|name| domain == *name || domain.ends_with(&format!(".{name}")));
     let remark = || Remark {
         grave: false,
-        text: format!("{domain} is for examples only: Let's Encrypt refuses such an address, and no mail arrives there."),
+        text: format!(
+            "{domain} is for examples only: Let's Encrypt refuses such an address, and no mail arrives there."
+        ),
     };
     reserved.then(remark).into_iter().collect()
 }

@@ -354,9 +354,9 @@ nothing is refused for its language.",
         "certificate of your own",
         "A certificate with its chain (PEM) that somebody else keeps; an absolute path.",
         "\
-Without one it is ordered from Let's Encrypt and renewed every day that it
-needs it, unless another ACME client on this host has one: docs/certificates.md.
-A certificate needs its key, too.",
+Without one it is ordered from Let's Encrypt and renewed in time, unless
+another ACME client on this host keeps one (docs/certificates.md). A
+certificate needs its key, too.",
         Kind::Text,
         "ordered from Let's Encrypt",
         behind_proxy,

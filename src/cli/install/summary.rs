@@ -1,23 +1,26 @@
 //! What somebody needs to know when it is done: where it is, how to log in, where everything lies, what to type from now on.
 
+use std::io::IsTerminal;
+
 use crate::cli::screen::{Screen, Tone};
 use crate::deployment::{Deployment, Layout};
 use crate::parts::folders;
 
-/// Shows it. `new_account`: the first account has just been made, and its password shown.
-pub(super) fn show(screen: &Screen, deployment: &Deployment, layout: &Layout, new_account: bool) {
+/// Shows it, and once more the password of an account that has just been made: by now it may be off the screen.
+pub(super) fn show(screen: &Screen, deployment: &Deployment, layout: &Layout, password: Option<&str>) {
     screen.line(&screen.paint(Tone::Heading, &format!("GoToSocial is up at https://{}", deployment.host)));
-    for line in lines(deployment, layout, new_account) {
+    for line in lines(deployment, layout) {
         screen.line(&line);
+    }
+    // Where nothing scrolls away once is enough.
+    if let Some(password) = password.filter(|_| std::io::stderr().is_terminal()) {
+        screen.attention(&format!("The administrator's password, for the last time: {password}"));
     }
 }
 
-fn lines(deployment: &Deployment, layout: &Layout, new_account: bool) -> Vec<String> {
+fn lines(deployment: &Deployment, layout: &Layout) -> Vec<String> {
     let login = match &deployment.admin {
-        Some(admin) => {
-            let password = if new_account { "; the password is shown above, this once" } else { "" };
-            format!("as {}{password}", admin.email)
-        }
+        Some(admin) => format!("as {}", admin.email),
         None => "there is no account yet: `gts-bootstrap install --ask` makes one".to_owned(),
     };
     let rows = [
@@ -49,15 +52,14 @@ mod tests {
 
     #[test]
     fn it_says_how_to_log_in() {
-        let said = |answers: &str, new_account| {
+        let said = |answers: &str| {
             let answers = Answers::parse(answers, "t").unwrap();
             let deployment = answers.deployment(&Secrets::default()).unwrap();
-            lines(&deployment, &Layout::default(), new_account).join("\n")
+            lines(&deployment, &Layout::default()).join("\n")
         };
         let without = "host = \"a.example\"\ntls.email = \"a@b.example\"";
         let with = format!("{without}\nadmin = {{ username = \"alice\", email = \"alice@b.example\" }}");
-        assert!(said(without, false).contains("no account yet"));
-        assert!(said(&with, true).contains("as alice@b.example; the password is shown above"));
-        assert!(!said(&with, false).contains("password"));
+        assert!(said(without).contains("no account yet"));
+        assert!(said(&with).contains("as alice@b.example"));
     }
 }
