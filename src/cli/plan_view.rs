@@ -15,8 +15,8 @@ const LONGEST_SHOWN: usize = 64 * 1024;
 pub const LONG: usize = 14;
 /// Where the third column of the groups begins: as far to the left as it can be, so that most lines need no second one.
 const COLUMN: usize = 16;
-/// How far down the paths of folders are told.
-const DEPTH: usize = 3;
+/// How far down the paths are told where there are many folders.
+const DEPTH: usize = 2;
 
 /// Whether a step is the program's own bookkeeping: a copy of what was written last.
 fn own_copy(step: &Step) -> bool {
@@ -62,6 +62,8 @@ fn short_kind(step: &Step) -> &'static str {
         "front-include" => "include",
         "removal" => "file",
         "certificate" => "tls",
+        // A user comes with a group of the same name.
+        "group" => "user",
         _ => kind(step).split(' ').next_back().unwrap_or_default(),
     }
 }
@@ -78,11 +80,19 @@ fn told(kind: &str, steps: &[&Step]) -> String {
                     above.push(short);
                 }
             }
-            format!("{}: {}", steps.len(), braced(&above).join(", "))
+            let above: Vec<String> = above.iter().map(|path| path.display().to_string()).collect();
+            format!("{}, in {}", steps.len(), above.join(", "))
         }
-        "file" => braced(&paths()).join("\n"),
+        // One line if that is enough, else a line for each folder.
+        "file" => Some(braced(&paths()).join(", "))
+            .filter(|line| line.chars().count() + COLUMN < 78)
+            .unwrap_or_else(|| braced(&paths()).join("\n")),
         "folder" | "link" => braced(&paths()).join(", "),
-        _ => steps.iter().map(|step| step.change.target()).collect::<Vec<_>>().join(", "),
+        _ => {
+            let mut names: Vec<String> = steps.iter().map(|step| step.change.target()).collect();
+            names.dedup();
+            names.join(", ")
+        }
     }
 }
 

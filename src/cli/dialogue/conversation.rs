@@ -272,7 +272,7 @@ impl Conversation<'_> {
             match line.trim().to_ascii_lowercase().as_str() {
                 "" => return Ok(Next::On),
                 "<" | "back" => return Ok(Next::Back),
-                "m" | "more" | "more…" | "more..." => {
+                "m" | "more" => {
                     self.settings()?;
                     return Ok(Next::On);
                 }

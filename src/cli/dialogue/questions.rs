@@ -107,7 +107,7 @@ further settings.",
         kind: Kind::Name,
         otherwise: Otherwise::Nothing,
         applies: always,
-        looking: Some("Looking the name up…"),
+        looking: Some("Looking the name up ..."),
     },
     Question {
         key: "exposure.mode",
