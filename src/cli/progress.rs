@@ -95,17 +95,17 @@ impl<'a> Waiting<'a> {
         if !self.screen.says(Level::Normal) {
             return;
         }
-        let text = waiting_text(what, log_line);
         if moves_cursor() {
             let mut spinner = self.spinner.borrow_mut();
             let spinner = spinner.get_or_insert_with(|| spinning(elapsed));
-            spinner.set_message(text);
+            spinner.set_message(waiting_text(what, log_line));
             return;
         }
         let seconds = elapsed.as_secs();
         if seconds >= self.told.get() + PLAIN_INTERVAL {
             self.told.set(seconds);
-            self.screen.line(&self.screen.paint(Tone::Dim, &format!("        {seconds:>3} s  {text}")));
+            let text = waiting_text(&format!("{what} ({seconds} s)"), log_line);
+            self.screen.line(&self.screen.paint(Tone::Dim, &format!("        {text}")));
         }
     }
 

@@ -1,6 +1,7 @@
 //! The guided installation on a screen of 80×24, as tmux shows it: pictures of text that a person can review, in
 //! `tests/rehearsal/snapshots/`. After a wanted change: `INSTA_UPDATE=always cargo test --test rehearsal pictures`.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,6 +13,8 @@ use super::terminal::PATIENCE;
 struct Screen<'a> {
     socket: PathBuf,
     machine: &'a Machine,
+    /// The picture when something was typed last: the same question may come again.
+    before: RefCell<String>,
 }
 
 impl<'a> Screen<'a> {
@@ -23,7 +26,7 @@ impl<'a> Screen<'a> {
             eprintln!("tmux is not installed: no screen was looked at");
             return None;
         }
-        let screen = Self { socket: machine.beside("tmux"), machine };
+        let screen = Self { socket: machine.beside("tmux"), machine, before: RefCell::default() };
         let program = env!("CARGO_BIN_EXE_gts-bootstrap");
         let root = machine.root();
         let command = format!(
@@ -68,7 +71,8 @@ impl<'a> Screen<'a> {
         let until = Instant::now() + PATIENCE;
         loop {
             let picture = self.picture();
-            if picture.trim_end().lines().last().is_some_and(right) {
+            let answered = picture != *self.before.borrow();
+            if answered && picture.trim_end().lines().last().is_some_and(right) {
                 return picture.trim_end().to_owned() + "\n";
             }
             assert!(Instant::now() < until, "{what:?} is not the last line of:\n{picture}");
@@ -84,6 +88,7 @@ impl<'a> Screen<'a> {
     }
 
     fn enter(&self, text: &str) {
+        *self.before.borrow_mut() = self.picture();
         if !text.is_empty() {
             self.tmux(&["send-keys", "-t", "it", "-l", text]);
         }
