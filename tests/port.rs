@@ -1,6 +1,7 @@
 //! The port: its generated files agree with Cargo.lock, and `tools/port-crates`, which makes them, refuses what it should.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
@@ -68,13 +69,36 @@ fn the_digests_are_those_of_cargo_lock() {
 fn the_port_is_of_this_version_and_what_it_installs_is_there() {
     let makefile = of_port("Makefile");
     assert!(makefile.contains(concat!("\nDISTVERSION=\t", env!("CARGO_PKG_VERSION"), "\n")), "{makefile}");
-    assert_eq!(of_port("pkg-plist"), "sbin/gts-bootstrap\nshare/man/man8/gts-bootstrap.8.gz\n");
     for used in ["LICENSE", "man/gts-bootstrap.8", "docs/answers.md", "examples/direct.toml"] {
         assert!(!committed(used).is_empty());
     }
     // The ports tree wants at most 70 characters, no article and no full stop.
     let comment = makefile.lines().find_map(|line| line.strip_prefix("COMMENT=\t")).unwrap();
     assert!(comment.len() <= 70 && !comment.ends_with('.'), "{comment}");
+}
+
+/// What stands in the list of files is what the Makefile installs, and the completions are of every shell that the program knows.
+#[test]
+fn program_manual_page_and_completions_are_installed_where_the_shells_look() {
+    let makefile = of_port("Makefile").replace("\\\n", " ").replace("${PORTNAME}", "gts-bootstrap");
+    let plist = of_port("pkg-plist");
+    let installed: BTreeSet<String> = makefile
+        .lines()
+        .filter(|line| line.starts_with("\t${INSTALL_DATA} ${WRKDIR}/"))
+        .map(|line| line.split_whitespace().last().unwrap())
+        .map(|path| path.replace("${STAGEDIR}${PREFIX}/", "").replace("${STAGEDIR}${DATADIR}", "%%DATADIR%%"))
+        .chain(["sbin/gts-bootstrap".to_owned(), "share/man/man8/gts-bootstrap.8.gz".to_owned()])
+        .collect();
+    assert_eq!(plist.lines().map(str::to_owned).collect::<BTreeSet<_>>(), installed);
+    let shells: Vec<&str> =
+        makefile.lines().find_map(|line| line.strip_prefix(".for shell in ")).unwrap().split(' ').collect();
+    let known: Vec<&str> = ["bash", "fish", "tcsh", "zsh"].to_vec();
+    assert_eq!(shells, known);
+    for shell in shells {
+        let script = Command::new(env!("CARGO_BIN_EXE_gts-bootstrap")).args(["completions", shell]).output().unwrap();
+        assert!(script.status.success() && !script.stdout.is_empty(), "{shell}");
+        assert!(makefile.contains(&format!("${{WRKDIR}}/completions.{shell} ")), "{shell} is not installed");
+    }
 }
 
 /// The script in a tree of its own, with a Cargo.lock and a cache of our making.

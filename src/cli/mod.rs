@@ -2,10 +2,12 @@
 
 pub mod certificate;
 pub mod check;
+pub mod completions;
 mod deployed;
 pub mod dialogue;
 pub mod exit;
 pub mod filter;
+pub mod help;
 pub mod install;
 pub mod open;
 pub mod plan_view;
@@ -20,7 +22,7 @@ mod transaction;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use exit::Exit;
 use screen::Screen;
@@ -28,6 +30,7 @@ use screen::Screen;
 /// Installs GoToSocial on FreeBSD, and proves that it can be trusted there.
 #[derive(Debug, Parser)]
 #[command(name = "gts-bootstrap", version, max_term_width = 100, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(disable_help_subcommand = true)]
 pub struct Cli {
     /// What applies to every command.
     #[command(flatten)]
@@ -44,7 +47,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, or nothing to do; 1 failed and und
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Do everything in the folder DIR, on a model of FreeBSD, without root and without internet
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub rehearse: Option<PathBuf>,
     /// Print one JSON object on standard output; texts for people go to standard error
     #[arg(long, global = true)]
@@ -94,14 +97,22 @@ pub enum Command {
     /// Act on the model of a rehearsal
     #[command(subcommand)]
     Rehearsal(rehearsal::Action),
+    /// Print what a shell needs to complete this command line
+    Completions(completions::Arguments),
+    /// Print this, what a command takes, or a page of the documentation
+    Help(help::Arguments),
 }
 
 /// Runs the program with these arguments.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<std::ffi::OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(path) = help::asked_below(&error, &arguments) {
+                return help::of_command(&path).into();
+            }
             // clap prints help and version as "errors" too, with exit code 0.
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             if error.print().is_err() {
@@ -120,6 +131,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
         Command::Certificate(action) => certificate::run(&cli.global, action, &screen),
         Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),
+        Command::Completions(arguments) => completions::run(*arguments, &screen),
+        Command::Help(arguments) => help::run(arguments, &screen),
     };
     code.into()
 }

@@ -90,6 +90,40 @@ pub(super) fn nonsense_is_refused(bench: &Bench) -> Result<(), String> {
     bench.run(&["--version"])?.exits(0)?.says("gts-bootstrap 0.").map(drop)
 }
 
+pub(super) fn help(bench: &Bench) -> Result<(), String> {
+    let before = Snapshot::take(bench)?;
+    let list = bench.run(&["help"])?.exits(0)?.says("Usage: gts-bootstrap")?.says("gts-bootstrap help TOPIC")?;
+    list.says("tutorial From an empty server to the first post")?;
+    bench.run(&["help", "install"])?.exits(0)?.says("--answers <FILE>")?.says("gts-bootstrap help install.md")?;
+    bench.run(&["help", "portacl", "grant"])?.exits(0)?.says("--allow-unknown")?;
+    bench.run(&["portacl", "help", "grant"])?.exits(0)?.says("--allow-unknown")?;
+    let page =
+        bench.run(&["help", "portacl.md"])?.exits(0)?.says("mac_portacl, readable =====")?.does_not_say("```")?;
+    // Nobody reads at a terminal here: the width is that of the smallest.
+    ensure(page.stdout.lines().all(|line| line.starts_with("    ") || line.chars().count() < 80), page.stdout)?;
+    bench.run(&["help", "anwsers"])?.exits(2)?.says("no topic anwsers. Did you mean answers?")?;
+    bench.run(&["help", "portacl", "gant"])?.exits(2)?.says("Did you mean grant?")?;
+    bench.run(&["help", "--json"])?.exits(2)?.says("no --json")?;
+    before.is_still(&Snapshot::take(bench)?)
+}
+
+pub(super) fn completions(bench: &Bench) -> Result<(), String> {
+    let before = Snapshot::take(bench)?;
+    for (shell, mark) in [
+        ("bash", "complete -F "),
+        ("fish", "complete -c gts-bootstrap"),
+        ("tcsh", "complete gts-bootstrap"),
+        ("zsh", "#compdef gts-bootstrap"),
+    ] {
+        bench.run(&["completions", shell])?.exits(0)?.says(mark)?.says("switch-to-direct")?;
+    }
+    let asked =
+        bench.run_with(&["completions", "tcsh", "--options"], &[("COMMAND_LINE", "gts-bootstrap install -")])?;
+    asked.exits(0)?.says("--answers")?;
+    bench.run(&["completions", "ksh"])?.exits(2)?.says("tcsh")?;
+    before.is_still(&Snapshot::take(bench)?)
+}
+
 pub(super) fn as_much_as_is_wanted(bench: &Bench) -> Result<(), String> {
     let plan = |color: &[&str]| bench.install_with(ANSWERS, &[&["--plan"], color].concat())?.exits(0);
     let plain = plan(&[])?;

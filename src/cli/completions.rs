@@ -1,0 +1,103 @@
+//! `completions`: what a shell needs to complete the command line. bash, fish and zsh come from clap's own generator,
+//! tcsh, which FreeBSD has had as root's shell for long, from ours.
+
+mod tcsh;
+
+use std::io::Write;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Command, CommandFactory, ValueEnum};
+use clap_complete::{Generator, generate, shells};
+
+use super::exit::Exit;
+use super::report::Report;
+use super::screen::Screen;
+use super::{Cli, help};
+
+/// The program, as it is typed.
+const PROGRAM: &str = "gts-bootstrap";
+/// The same, as a part of names of functions.
+const UNHYPHENED: &str = "gts_bootstrap";
+
+/// What `completions` takes.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Arguments {
+    /// The shell that is to complete
+    pub shell: Shell,
+    /// Print the options that fit the line in COMMAND_LINE: what the rules for tcsh ask back with
+    #[arg(long, hide = true)]
+    pub options: bool,
+}
+
+/// A shell with programmable completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU bash.
+    Bash,
+    /// fish.
+    Fish,
+    /// tcsh, which is also FreeBSD's csh.
+    Tcsh,
+    /// zsh.
+    Zsh,
+}
+
+/// Runs `completions`.
+#[must_use]
+pub fn run(arguments: Arguments, screen: &Screen) -> Exit {
+    if screen.json() {
+        let why = "`completions` prints a script for a shell, so there is no --json of it; leave --json out";
+        return Report::new("completions").fail(screen, Exit::Usage, why);
+    }
+    let text = if arguments.options {
+        tcsh::options(&mut command(), &std::env::var("COMMAND_LINE").unwrap_or_default())
+    } else {
+        script(arguments.shell)
+    };
+    // A reader that has gone away is no failure of ours.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Exit::Done
+}
+
+/// The script for a shell.
+fn script(shell: Shell) -> String {
+    match shell {
+        // clap_complete 4.6.11 writes a hyphen in the program's name in two ways, and then its functions do not find each other.
+        Shell::Bash => by_clap(shells::Bash, UNHYPHENED)
+            .replace(&format!("default {UNHYPHENED}\n"), &format!("default {PROGRAM}\n")),
+        Shell::Fish => by_clap(shells::Fish, PROGRAM),
+        Shell::Zsh => by_clap(shells::Zsh, PROGRAM),
+        Shell::Tcsh => tcsh::script(&mut command(), PROGRAM),
+    }
+}
+
+fn by_clap(shell: impl Generator, name: &str) -> String {
+    let mut script = Vec::new();
+    generate(shell, &mut command(), name, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// The command line as clap knows it, with the words that `help` knows.
+fn command() -> Command {
+    let command = Cli::command();
+    let words = help::words(&command);
+    command.mut_subcommand("help", |help| {
+        help.mut_arg("words", |words_of_help| words_of_help.value_parser(PossibleValuesParser::new(words)))
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shell_gets_every_command() {
+        for shell in Shell::value_variants() {
+            let script = script(*shell);
+            for name in Cli::command().get_subcommands().map(Command::get_name) {
+                assert!(script.contains(name), "{shell:?}: {name}");
+            }
+        }
+    }
+}
