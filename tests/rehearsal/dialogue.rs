@@ -57,7 +57,7 @@ fn four_answers_and_a_yes_install_everything() {
     terminal.expect("password");
     terminal.expect("changes made");
     terminal.expect("Bind check");
-    terminal.expect("GoToSocial is up at https://social.example.org");
+    terminal.expect("https://social.example.org is up.");
     for text in ["/settings", "admin@my-domain.net", "config.yaml", "/var/backups/gotosocial", "gts-bootstrap check"] {
         terminal.expect(text);
     }
@@ -86,7 +86,7 @@ fn behind_a_web_server_no_port_is_said_to_be_given_to_gotosocial() {
     terminal.expect(APPLY);
     assert!(!terminal.seen().contains("mac_portacl lets"));
     terminal.enter("y");
-    terminal.expect("GoToSocial is up at");
+    terminal.expect(".example.org is up.");
     terminal.exits(0);
     assert!(machine.read(RECORD).contains("mode = \"nginx\""));
 }
@@ -175,7 +175,7 @@ fn one_can_go_back_and_set_more() {
     terminal.expect("Type a number from 1 to");
     terminal.answer(&[("Number", "config.instance-languages"), ("languages", "en, de"), ("Number", "release.version")]);
     terminal.answer(&[("release", "0.19.2"), ("Number", ""), (APPLY, "y")]);
-    terminal.expect("GoToSocial is up at");
+    terminal.expect(".example.org is up.");
     terminal.exits(0);
     let answers = machine.read(RECORD);
     for text in ["account-domain = \"example.org\"", "instance-languages = [\"en\", \"de\"]", "version = \"0.19.2\""] {
@@ -259,7 +259,7 @@ fn only_what_a_file_lacks_is_asked_for() {
     let mut terminal = Terminal::start(&machine, &["install", "--answers", &file]);
     terminal.expect("One question.");
     terminal.answer(&[MAIL, (APPLY, "y")]);
-    terminal.expect("GoToSocial is up at");
+    terminal.expect(".example.org is up.");
     assert!(!terminal.seen().contains("Host name"));
     terminal.exits(0);
     assert!(machine.read(RECORD).starts_with("# mine\nhost = \"social.example.org\"\n"));
@@ -277,7 +277,7 @@ fn only_what_a_file_lacks_is_asked_for() {
 fn lines_of_a_pipe_are_answers() {
     let machine = Machine::fresh();
     let lines = "social.example.org\n\nadmin@my-domain.net\nalice\n\ny\n";
-    let outcome = piped(&machine, &["install", "--ask"], lines).exits(0).says("GoToSocial is up at");
+    let outcome = piped(&machine, &["install", "--ask"], lines).exits(0).says(".example.org is up.");
     // What is read stands behind its question.
     assert!(outcome.stderr.contains("Host name: social.example.org\n"), "{}", outcome.stderr);
     assert!(!outcome.stderr.contains('\x1b') && !outcome.stdout.contains('\x1b'));
@@ -312,7 +312,7 @@ fn a_dumb_terminal_gets_plain_lines() {
     terminal.expect("honest");
     terminal.answer(&[MODE, (MAIL.0, "<"), MODE, MAIL, ADMIN, MORE, (APPLY, "y")]);
     terminal.expect("downloading");
-    terminal.expect("GoToSocial is up at");
+    terminal.expect(".example.org is up.");
     terminal.ends(0);
     assert!(!terminal.all().contains('\x1b'), "{:?}", terminal.all());
 }

@@ -6,6 +6,9 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use dialoguer::{Input, console::Term, theme::SimpleTheme};
 use nix::errno::Errno;
@@ -14,6 +17,7 @@ use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
 
 use super::conversation::{Console, Ended};
 use super::interruption::Interruption;
+use crate::cli::exit::Exit;
 
 /// `$TERM` of terminals that are not known to move a cursor: ttys(5) gives the last four to lines of unknown type.
 const PLAIN: [&str; 6] = ["", "dumb", "unknown", "dialup", "network", "su"];
@@ -21,6 +25,9 @@ const PLAIN: [&str; 6] = ["", "dumb", "unknown", "dialup", "network", "su"];
 const NARROWEST: u16 = 20;
 /// How long is waited for a line before a signal is looked for, in milliseconds.
 const GLANCE: u16 = 200;
+/// How often it is looked whether a signal went unnoticed, and how many times before it is acted upon.
+const BLINK: Duration = Duration::from_millis(50);
+const PATIENCE: u32 = 5;
 
 /// The console of this process: standard input and standard error.
 pub struct Standard {
@@ -58,7 +65,7 @@ impl Console for Standard {
             drop(reading);
             return piped(prompt, default);
         } else if moves_cursor() {
-            edited(prompt, default)
+            edited(prompt, default, self.interruption)
         } else {
             typed(prompt, default, &|| reading.interrupted())
         };
@@ -81,9 +88,9 @@ impl Console for Standard {
 }
 
 /// A line at a terminal that can move its cursor.
-fn edited(prompt: &str, default: Option<&str>) -> Result<String, Ended> {
+fn edited(prompt: &str, default: Option<&str>, interruption: &'static Interruption) -> Result<String, Ended> {
     let broken = |error: String| Ended::Broken(error);
-    let _raw = Raw::enter().map_err(|error| broken(error.to_string()))?;
+    let _raw = Raw::enter(interruption).map_err(|error| broken(error.to_string()))?;
     let mut input = Input::<String>::with_theme(&SimpleTheme).with_prompt(prompt).allow_empty(true);
     if let Some(default) = default {
         input = input.default(default.to_owned());
@@ -99,22 +106,42 @@ fn edited(prompt: &str, default: Option<&str>) -> Result<String, Ended> {
 /// key; what arrives in between would be shown twice, and a Ctrl-C be lost.
 struct Raw {
     before: Termios,
+    over: Arc<AtomicBool>,
 }
 
 impl Raw {
-    fn enter() -> Result<Self, Errno> {
+    fn enter(interruption: &'static Interruption) -> Result<Self, Errno> {
         let before = termios::tcgetattr(std::io::stdin())?;
         let mut raw = before.clone();
         termios::cfmakeraw(&mut raw);
         // A line feed still is a new line.
         raw.output_flags |= before.output_flags & (OutputFlags::OPOST | OutputFlags::ONLCR);
         termios::tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &raw)?;
-        Ok(Self { before })
+        let over = Arc::new(AtomicBool::new(false));
+        let (watched, terminal) = (Arc::clone(&over), before.clone());
+        std::thread::spawn(move || Self::watch(&watched, &terminal, interruption));
+        Ok(Self { before, over })
+    }
+
+    /// A signal wakes whoever waits for a key, but not if it comes in the moment before the waiting begins. Then this ends the
+    /// program: nothing else would, before a key is pressed.
+    fn watch(over: &AtomicBool, before: &Termios, interruption: &Interruption) {
+        let mut seen = 0;
+        while !over.load(Ordering::SeqCst) {
+            seen = if interruption.came() { seen + 1 } else { 0 };
+            if seen > PATIENCE {
+                let _ = termios::tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, before);
+                let _ = writeln!(std::io::stderr(), "\ngts-bootstrap: {}; nothing was changed", Ended::Interrupted);
+                std::process::exit(Exit::NotConfirmed as i32);
+            }
+            std::thread::sleep(BLINK);
+        }
     }
 }
 
 impl Drop for Raw {
     fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
         // Without a terminal there is nothing to put back.
         let _ = termios::tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &self.before);
     }

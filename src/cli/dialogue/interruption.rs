@@ -43,6 +43,12 @@ impl Interruption {
         Ok(watched)
     }
 
+    /// Whether one has come since somebody was asked.
+    #[must_use]
+    pub fn came(&self) -> bool {
+        self.came.load(Ordering::SeqCst)
+    }
+
     /// While this lives somebody is asked, and a signal ends only the question.
     pub fn asking(&self) -> Asking<'_> {
         self.ends_at_once.store(false, Ordering::SeqCst);
@@ -70,7 +76,7 @@ impl Asking<'_> {
     /// Whether a signal has come.
     #[must_use]
     pub fn interrupted(&self) -> bool {
-        self.interruption.came.load(Ordering::SeqCst)
+        self.interruption.came()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::parts::folders;
 
 /// Shows it, and once more the password of an account that has just been made: by now it may be off the screen.
 pub(super) fn show(screen: &Screen, deployment: &Deployment, layout: &Layout, password: Option<&str>) {
-    screen.line(&screen.paint(Tone::Heading, &format!("GoToSocial is up at https://{}", deployment.host)));
+    screen.line(&screen.paint(Tone::Heading, &format!("https://{} is up.", deployment.host)));
     for line in lines(deployment, layout) {
         screen.line(&line);
     }
