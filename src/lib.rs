@@ -15,4 +15,5 @@ pub mod host;
 pub mod parts;
 pub mod portacl;
 pub mod release;
+pub mod status;
 pub mod templates;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Change, Plan};
 use crate::host::{
-    BindOutcome, BindProbe, Entry, Group, HostError, Listener, Observe, ServiceState, System, User, WebAnswer,
-    WebFailure, WebRequest,
+    BindOutcome, BindProbe, Entry, Group, HostError, Listener, Observe, ServiceState, Supervision, System, User,
+    WebAnswer, WebFailure, WebRequest,
 };
 
 /// A host with a plan laid over it.
@@ -26,6 +26,18 @@ impl<'a> AfterPlan<'a> {
     /// What the last change that has something to say on it says.
     fn planned<T>(&self, says: impl Fn(&'a Change) -> Option<T>) -> Option<T> {
         self.plan.steps.iter().rev().find_map(|step| says(&step.change))
+    }
+
+    /// Whether the last change of this path takes it away.
+    fn is_removed(&self, at: &Path) -> bool {
+        let last = self.planned(|change| match change {
+            Change::Removal { path } | Change::TreeRemoval { path } => (path == at).then_some(true),
+            Change::File { path, .. } | Change::Directory { path, .. } | Change::Symlink { path, .. } => {
+                (path == at).then_some(false)
+            }
+            _ => None,
+        });
+        last == Some(true)
     }
 
     fn content(&self, at: &Path) -> Option<&'a [u8]> {
@@ -52,10 +64,16 @@ impl Observe for AfterPlan<'_> {
             Change::Symlink { path, target } if path == at => Some(Entry::Symlink { target: target.clone() }),
             _ => None,
         });
+        if planned.is_none() && self.is_removed(at) {
+            return Ok(None);
+        }
         planned.map_or_else(|| self.host.entry(at), |entry| Ok(Some(entry)))
     }
 
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+        if self.is_removed(path) {
+            return Ok(None);
+        }
         self.content(path).map_or_else(|| self.host.read(path), |bytes| Ok(Some(bytes.to_vec())))
     }
 
@@ -74,6 +92,7 @@ impl Observe for AfterPlan<'_> {
             _ => None,
         });
         let within = planned.filter(|there| there.parent() == Some(path));
+        names.retain(|name| !self.is_removed(&path.join(name)));
         names.extend(within.filter_map(|there| Some(there.file_name()?.to_string_lossy().into_owned())));
         names.sort();
         names.dedup();
@@ -119,6 +138,7 @@ impl Observe for AfterPlan<'_> {
     fn module_loaded(&self, module: &str) -> Result<bool, HostError> {
         let planned = self.planned(|change| match change {
             Change::Module { name } if name == module => Some(true),
+            Change::ModuleRemoval { name, .. } if name == module => Some(false),
             _ => None,
         });
         planned.map_or_else(|| self.host.module_loaded(module), Ok)
@@ -146,6 +166,10 @@ impl Observe for AfterPlan<'_> {
 
     fn service(&self, name: &str) -> Result<ServiceState, HostError> {
         self.host.service(name)
+    }
+
+    fn supervision(&self, name: &str) -> Result<Supervision, HostError> {
+        self.host.supervision(name)
     }
 
     fn listeners(&self) -> Result<Vec<Listener>, HostError> {

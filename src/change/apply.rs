@@ -32,6 +32,10 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
         Change::Sysctl { name, value } => set_sysctl(host, name, value)?,
         Change::RcVariable { name, value } => set_rc_variable(host, name, value.as_deref())?,
         Change::Removal { path } => remove(host, path)?,
+        Change::TreeRemoval { path } => host.remove_tree(path).map_err(said)?,
+        Change::GroupRemoval { group } => host.delete_group(&group.name).map_err(said)?,
+        Change::UserRemoval { user } => host.delete_user(&user.name).map_err(said)?,
+        Change::ModuleRemoval { name, reserved } => unload(host, name, *reserved)?,
         Change::Package { name } => {
             host.install_package(name).map_err(said)?;
             if host.package(name).map_err(said)?.is_none() {
@@ -64,6 +68,23 @@ fn set_sysctl(host: &dyn Host, name: &str, value: &str) -> Result<(), String> {
             now.unwrap_or_default()
         )),
     }
+}
+
+/// Takes a module out of the kernel, unless ports would be open to everybody without it.
+fn unload(host: &dyn Host, name: &str, reserved: i64) -> Result<(), String> {
+    const RESERVED_HIGH: &str = "net.inet.ip.portrange.reservedhigh";
+    let said = |error: HostError| error.to_string();
+    let now = host.sysctl(RESERVED_HIGH).map_err(said)?.unwrap_or_default();
+    if now.trim().parse::<i64>().ok() != Some(reserved) {
+        return Err(format!(
+            "{RESERVED_HIGH} is {now} and not {reserved}, so that without {name} every user could bind the ports above; the \
+             module stays"
+        ));
+    }
+    if host.module_loaded(name).map_err(said)? {
+        host.unload_module(name).map_err(said)?;
+    }
+    Ok(())
 }
 
 /// Takes a file, a link or an empty folder away; a folder in which somebody keeps something stays.

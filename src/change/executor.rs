@@ -1,13 +1,14 @@
 //! The executor: the only code that changes a host.
 //!
 //! Before each change it records what stands there and writes its intent to the journal; then it applies the change and
-//! marks it done. If one fails, those before it are taken back in reverse order.
+//! marks it done. If one fails, those before it are taken back in reverse order; a plan that only takes away
+//! ([`OnFailure::GoOn`]) goes on instead.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::journal::{Journal, Line, Outcome};
-use super::{Change, Plan, Prior, Step, apply, undo};
+use super::{Change, OnFailure, Plan, Prior, Step, apply, store, undo};
 use crate::host::{Host, HostError};
 use crate::release;
 
@@ -32,10 +33,21 @@ pub trait Reporter {
 /// What went well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// Where the receipt is.
+    /// Where the receipt is, unless the plan ended with forgetting it.
     pub receipt: PathBuf,
+    /// What was not made, of a plan that goes on past failures. Everything else was.
+    pub not_made: Vec<NotMade>,
     /// What was noted on the way.
     pub notes: Vec<String>,
+}
+
+/// A change that was not made, in a plan that goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotMade {
+    /// The change, as "action kind target".
+    pub change: String,
+    /// Why.
+    pub cause: String,
 }
 
 /// A change failed.
@@ -92,6 +104,9 @@ impl Executor<'_> {
             cause: error.to_string(),
             aftermath: Box::default(),
         })?;
+        if let OnFailure::GoOn { chained, decisive } = plan.on_failure {
+            return self.go_on(journal, plan, chained, decisive);
+        }
         let mut begun: Vec<(usize, &Step, Prior)> = Vec::new();
         let mut notes = Vec::new();
         for (number, step) in plan.steps.iter().enumerate() {
@@ -111,18 +126,65 @@ impl Executor<'_> {
             let what = Failed { part: "trial", change: "the checks on the running system".to_owned(), stands: false };
             return Err(self.take_back(journal, what, cause, &begun));
         }
-        let receipt = journal.end(Outcome::Complete).map_err(|error| ApplyError {
-            part: "journal",
-            change: "end".to_owned(),
-            cause: error.to_string(),
-            aftermath: Box::new(Aftermath {
-                stands: Some(
-                    "every change was made; only its record could not be completed, which the next run does".into(),
-                ),
-                ..Aftermath::default()
-            }),
-        })?;
-        Ok(Applied { receipt, notes })
+        let receipt = journal.end(Outcome::Complete).map_err(|error| unrecorded(&error))?;
+        Ok(Applied { receipt, not_made: Vec::new(), notes })
+    }
+
+    /// Applies a plan that only takes away: what fails is written down and left, and the rest goes on.
+    fn go_on(
+        &self,
+        journal: Journal<'_>,
+        plan: &Plan,
+        chained: &[&str],
+        decisive: &str,
+    ) -> Result<Applied, ApplyError> {
+        let (mut begun, mut notes, mut not_made) = (Vec::new(), Vec::new(), Vec::new());
+        let mut broken: Vec<&str> = Vec::new();
+        for (number, step) in plan.steps.iter().enumerate() {
+            let leave = |cause: String| NotMade { change: Failed::of(step).change, cause };
+            if let Some(why) = (self.stop)() {
+                not_made.push(leave(format!("{why}; it and what comes after it was not begun")));
+                break;
+            }
+            if broken.contains(&step.part) {
+                not_made.push(leave("left out, as what comes before it was not made".to_owned()));
+                continue;
+            }
+            self.reporter.begin(number + 1, plan.steps.len(), step);
+            let Err(cause) = self.step(&journal, number, step, &mut begun, &mut notes) else {
+                self.reporter.done(step);
+                continue;
+            };
+            not_made.push(leave(cause.clone()));
+            // Without an intent in the journal there is nothing that failed.
+            if begun.last().is_some_and(|(last, _, _): &(usize, &Step, Prior)| *last == number)
+                && let Err(error) = journal.write(&Line::Failed { step: number, reason: cause })
+            {
+                not_made.push(leave(format!("the journal cannot be written: {error}; nothing more was begun")));
+                break;
+            }
+            if step.part == decisive {
+                break;
+            }
+            if chained.contains(&step.part) {
+                broken.push(step.part);
+            }
+        }
+        let outcome = if not_made.is_empty() { Outcome::Complete } else { Outcome::Incomplete };
+        let receipt = journal.end(outcome).unwrap_or_else(|error| {
+            not_made.push(NotMade { change: "complete the record of this run".to_owned(), cause: error.to_string() });
+            super::journal::path()
+        });
+        if plan.forget
+            && not_made.is_empty()
+            && let Err(error) = store::forget(self.host)
+        {
+            not_made.push(NotMade {
+                change: format!("remove {}, the record of all this", store::FOLDER),
+                cause: error.to_string(),
+            });
+        }
+        Ok(Applied { receipt, not_made, notes })
     }
 
     fn step<'s>(
@@ -187,6 +249,21 @@ impl Executor<'_> {
     }
 }
 
+/// Everything was made, but the last line of the journal is missing.
+fn unrecorded(error: &HostError) -> ApplyError {
+    ApplyError {
+        part: "journal",
+        change: "end".to_owned(),
+        cause: error.to_string(),
+        aftermath: Box::new(Aftermath {
+            stands: Some(
+                "every change was made; only its record could not be completed, which the next run does".into(),
+            ),
+            ..Aftermath::default()
+        }),
+    }
+}
+
 /// What failed, or was not even begun.
 struct Failed {
     part: &'static str,
@@ -199,7 +276,10 @@ impl Failed {
     fn of(step: &Step) -> Self {
         Self {
             part: step.part,
-            change: format!("{} {} {}", step.action.word(), step.change.kind(), step.change.target()),
+            change: match step.change.kind() {
+                "removal" => format!("{} {}", step.action.word(), step.change.target()),
+                kind => format!("{} {kind} {}", step.action.word(), step.change.target()),
+            },
             stands: matches!(step.change, Change::Account { .. }),
         }
     }

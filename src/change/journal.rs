@@ -48,6 +48,13 @@ pub enum Line {
         /// Its number.
         step: usize,
     },
+    /// The change was not made, and the run goes on with the next one.
+    Failed {
+        /// Its number.
+        step: usize,
+        /// Why.
+        reason: String,
+    },
     /// A change failed, and those before it are about to be taken back.
     Undoing {
         /// Why.
@@ -75,6 +82,8 @@ pub enum Outcome {
     Undone,
     /// A change failed, and not everything could be taken back.
     NotUndone,
+    /// Changes failed, and what else could be made was made.
+    Incomplete,
     /// The run was cut off, and a later one settled it.
     Interrupted,
 }
@@ -246,6 +255,10 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
     let changes: Vec<&Change> = intents.iter().map(|(_, change, _)| *change).collect();
     for (step, change, prior) in undo::order(&changes).into_iter().filter_map(|place| intents.get(place).copied()) {
         let done = lines.contains(&Line::Done { step: *step });
+        // Of a folder that was being removed the rest is removed by the next plan.
+        if has_failed(&lines, *step) || (!undoing && matches!(change, Change::TreeRemoval { .. })) {
+            continue;
+        }
         if lines.contains(&Line::Undone { step: *step }) || (done && !undoing) {
             continue;
         }
@@ -266,6 +279,20 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
     }
     journal.end(Outcome::Interrupted)?;
     Ok(Some(settled))
+}
+
+/// Every receipt, the oldest first, with its file name.
+///
+/// # Errors
+/// One cannot be read, or is of a newer schema than [`SCHEMA`].
+pub fn receipts(host: &dyn Observe) -> Result<Vec<(String, Vec<Line>)>, HostError> {
+    let folder = PathBuf::from(store::FOLDER).join("receipts");
+    let mut receipts = Vec::new();
+    for name in host.list(&folder)? {
+        let lines = read(host, &folder.join(&name))?.unwrap_or_default();
+        receipts.push((name, lines));
+    }
+    Ok(receipts)
 }
 
 /// Whether an earlier run has written, or was about to write, these bytes to this file: then it is ours to replace.
@@ -305,14 +332,23 @@ pub fn newest(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Opt
     Ok(stayed(host, is_it)?.into_iter().next().map(|(change, _)| change))
 }
 
-fn stayed(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Vec<(Change, Prior)>, HostError> {
+/// Whether a change failed in a run that went on.
+fn has_failed(lines: &[Line], number: usize) -> bool {
+    lines.iter().any(|line| matches!(line, Line::Failed { step, .. } if *step == number))
+}
+
+/// The recorded changes for which `is_it` holds, of those that stayed, each with what stood there before; the newest first.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn stayed(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Vec<(Change, Prior)>, HostError> {
     let folder = PathBuf::from(store::FOLDER).join("receipts");
     let mut stayed = Vec::new();
     for name in host.list(&folder)?.iter().rev() {
         let lines = read(host, &folder.join(name))?.unwrap_or_default();
         stayed.extend(lines.iter().rev().filter_map(|line| match line {
             Line::Intent { step, change, prior, .. }
-                if is_it(change) && !lines.contains(&Line::Undone { step: *step }) =>
+                if is_it(change) && !lines.contains(&Line::Undone { step: *step }) && !has_failed(&lines, *step) =>
             {
                 Some((change.clone(), prior.clone()))
             }

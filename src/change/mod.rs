@@ -29,8 +29,8 @@ use crate::release::LockedRelease;
 
 pub use after_plan::AfterPlan;
 pub use certificate::{CertificateChange, ShownBy};
-pub use executor::{Aftermath, Applied, ApplyError, Executor, Reporter, Trial};
-pub use plan::{Action, Plan, Step};
+pub use executor::{Aftermath, Applied, ApplyError, Executor, NotMade, Reporter, Trial};
+pub use plan::{Action, OnFailure, Plan, Step};
 pub use prior::Prior;
 
 /// One change to a host.
@@ -97,6 +97,29 @@ pub enum Change {
     Removal {
         /// Where.
         path: PathBuf,
+    },
+    /// A folder that is taken away with all that is in it, or a file of which nothing is kept. Nobody can take that back.
+    TreeRemoval {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A group that is taken away, pw(8).
+    GroupRemoval {
+        /// The group, as it was.
+        group: Group,
+    },
+    /// An account that is taken away, pw(8).
+    UserRemoval {
+        /// The account, as it was.
+        user: User,
+    },
+    /// A kernel module that is taken out of the running kernel, kldunload(8).
+    ModuleRemoval {
+        /// Its name.
+        name: String,
+        /// What the reserved range has to be by then (`net.inet.ip.portrange.reservedhigh`): without the module everybody may
+        /// bind the ports above it.
+        reserved: i64,
     },
     /// A package, pkg(8).
     Package {
@@ -296,12 +319,12 @@ impl Change {
             Self::Directory { .. } => "directory",
             Self::File { .. } => "file",
             Self::Symlink { .. } => "symlink",
-            Self::Group { .. } => "group",
-            Self::User { .. } => "user",
-            Self::Module { .. } => "module",
+            Self::Group { .. } | Self::GroupRemoval { .. } => "group",
+            Self::User { .. } | Self::UserRemoval { .. } => "user",
+            Self::Module { .. } | Self::ModuleRemoval { .. } => "module",
             Self::Sysctl { .. } => "sysctl",
             Self::RcVariable { .. } => "rc-variable",
-            Self::Removal { .. } => "removal",
+            Self::Removal { .. } | Self::TreeRemoval { .. } => "removal",
             Self::Package { .. } | Self::PackageRemoval { .. } => "package",
             Self::FrontInclude { .. } => "front-include",
             Self::FrontTest { .. } => "front-test",
@@ -323,12 +346,14 @@ impl Change {
             Self::Directory { path, .. }
             | Self::File { path, .. }
             | Self::Symlink { path, .. }
-            | Self::Removal { path } => show(path),
+            | Self::Removal { path }
+            | Self::TreeRemoval { path } => show(path),
             Self::FrontInclude { front, .. } | Self::FrontTest { front, .. } => show(&front::main_file(*front)),
             Self::FrontStart { front, .. } | Self::FrontReload { front, .. } => front::service(*front).to_owned(),
-            Self::Group { group } => group.name.clone(),
-            Self::User { user } => user.name.clone(),
+            Self::Group { group } | Self::GroupRemoval { group } => group.name.clone(),
+            Self::User { user } | Self::UserRemoval { user } => user.name.clone(),
             Self::Module { name }
+            | Self::ModuleRemoval { name, .. }
             | Self::Sysctl { name, .. }
             | Self::RcVariable { name, .. }
             | Self::Package { name }
@@ -358,7 +383,14 @@ impl Change {
             Self::Module { .. } => "into the running kernel".to_owned(),
             Self::Sysctl { value, .. } | Self::RcVariable { value: Some(value), .. } => format!("= {value}"),
             Self::RcVariable { value: None, .. } => "taken out".to_owned(),
-            Self::Removal { .. } | Self::PackageRemoval { .. } => String::new(),
+            Self::Removal { .. }
+            | Self::PackageRemoval { .. }
+            | Self::GroupRemoval { .. }
+            | Self::UserRemoval { .. } => String::new(),
+            Self::TreeRemoval { .. } => "for good".to_owned(),
+            Self::ModuleRemoval { reserved, .. } => {
+                format!("out of the running kernel, once ports up to {reserved} are root's")
+            }
             Self::Package { .. } => "with pkg(8)".to_owned(),
             Self::FrontInclude { present: true, .. } => "one line that includes GoToSocial's site".to_owned(),
             Self::FrontInclude { present: false, .. } => "without the line that includes GoToSocial's site".to_owned(),

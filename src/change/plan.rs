@@ -68,6 +68,22 @@ impl Step {
     }
 }
 
+/// What becomes of a plan of which a change fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// Everything before it is taken back.
+    #[default]
+    TakeBack,
+    /// What was made stays, and the rest is made all the same: for a plan that only takes away, of which as much as can be is
+    /// to go. The next run goes on with what is left.
+    GoOn {
+        /// Parts whose steps rest on those before them: after a failure the rest of the part is left out.
+        chained: &'static [&'static str],
+        /// The part on which the whole plan rests: after a failure in it nothing more is done.
+        decisive: &'static str,
+    },
+}
+
 /// Everything that is going to be done, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -77,6 +93,11 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// Why the host must be rebooted before all of this is in force; empty if it need not.
     pub reboot: Vec<String>,
+    /// What becomes of the rest if a change fails.
+    pub on_failure: OnFailure,
+    /// Whether the record of all runs is removed, too, once every change has been made: the very last thing of a plan that is to
+    /// leave nothing.
+    pub forget: bool,
 }
 
 impl Plan {

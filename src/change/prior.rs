@@ -62,15 +62,17 @@ impl Prior {
             | Change::File { path, .. }
             | Change::Symlink { path, .. }
             | Change::Removal { path } => Self::of_path(host, path),
+            // What is in it is not looked at, and a tree cannot be kept in the store.
+            Change::TreeRemoval { path } => Ok(present(host.entry(path)?.is_some())),
             Change::FrontInclude { front, .. } => Self::of_path(host, &front::main_file(*front)),
             Change::Package { name } | Change::PackageRemoval { name } => Ok(present(host.package(name)?.is_some())),
             Change::FrontStart { front, .. } | Change::FrontReload { front, .. } => {
                 Ok(present(host.service(front::service(*front))?.is_running()))
             }
             Change::Release { directory, .. } => Ok(present(host.entry(directory)?.is_some())),
-            Change::Group { group } => Ok(present(host.group(&group.name)?.is_some())),
-            Change::User { user } => Ok(present(host.user(&user.name)?.is_some())),
-            Change::Module { name } => Ok(present(host.module_loaded(name)?)),
+            Change::Group { group } | Change::GroupRemoval { group } => Ok(present(host.group(&group.name)?.is_some())),
+            Change::User { user } | Change::UserRemoval { user } => Ok(present(host.user(&user.name)?.is_some())),
+            Change::Module { name } | Change::ModuleRemoval { name, .. } => Ok(present(host.module_loaded(name)?)),
             Change::Sysctl { name, .. } => Ok(value(host.sysctl(name)?)),
             Change::RcVariable { name, .. } => Ok(value(host.rc_variable(name)?)),
             Change::ServiceStart { start } => Ok(present(host.service(&start.name)?.is_running())),

@@ -192,12 +192,12 @@ fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str) -> bool {
 pub fn has_certificate(host: &dyn Observe, readiness: &Readiness) -> bool {
     let Some(path) = &readiness.certificate else { return true };
     let Ok(Some(pem)) = host.read(path) else { return false };
-    let expired = x509_parser::pem::Pem::iter_from_buffer(&pem)
+    // What is no certificate GoToSocial replaces at the next handshake, like one that has expired.
+    x509_parser::pem::Pem::iter_from_buffer(&pem)
         .filter_map(Result::ok)
         .filter(|block| block.label == "CERTIFICATE")
         .find_map(|block| block.parse_x509().ok().map(|leaf| leaf.validity().not_after.timestamp()))
-        .is_some_and(|end| end < i64::try_from(host.now()).unwrap_or(i64::MAX));
-    !expired
+        .is_some_and(|end| end >= i64::try_from(host.now()).unwrap_or(i64::MAX))
 }
 
 /// Whether the log says of the newest start that it was finished.
@@ -272,6 +272,8 @@ mod tests {
             certificate: Some("/var/db/certificate".into()),
         };
         assert!(!has_certificate(&host, &readiness), "there is none");
+        host.write_file("/var/db/certificate".as_ref(), b"nonsense", 0o600, Owner::ROOT).unwrap();
+        assert!(!has_certificate(&host, &readiness), "that is none");
         host.write_file("/var/db/certificate".as_ref(), PEM, 0o600, Owner::ROOT).unwrap();
         assert!(has_certificate(&host, &readiness));
         host.edit(|model| model.clock = 5_000_000_000).unwrap();

@@ -2,13 +2,16 @@
 //!
 //! Everything in it is readable by root alone, since a replaced configuration can hold passwords.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::digest;
 use crate::host::{Host, HostError, Observe, Owner};
 
 /// The program's own folder.
 pub const FOLDER: &str = "/var/db/gts-bootstrap";
+
+/// What the own folder is called while it is removed.
+pub const GOING: &str = "/var/db/gts-bootstrap.going";
 
 /// Where the bytes of a replaced file are kept.
 #[must_use]
@@ -20,6 +23,20 @@ pub fn kept(sha256: &str) -> PathBuf {
 #[must_use]
 pub fn lock() -> PathBuf {
     PathBuf::from(FOLDER).join("lock")
+}
+
+/// Removes the program's own folder, and with it everything that is known of what was done here. It goes by one rename first, so
+/// that there is never half of a record; what a crash leaves of that is removed by the next run.
+///
+/// # Errors
+/// It cannot be renamed or removed.
+pub fn forget(host: &dyn Host) -> Result<(), HostError> {
+    let going = PathBuf::from(GOING);
+    host.remove_tree(&going)?;
+    if host.entry(Path::new(FOLDER))?.is_some() {
+        host.rename(Path::new(FOLDER), &going)?;
+    }
+    host.remove_tree(&going)
 }
 
 /// Makes one of the program's own folders, and [`FOLDER`] itself, if they are missing.

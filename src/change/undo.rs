@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::{Change, Prior, front, store};
-use crate::host::{Entry, Host, HostError, ServiceAction};
+use crate::host::{Entry, Group, Host, HostError, ServiceAction};
 
 /// Takes one change back. What it returns is something that stays on purpose: a folder or a file that somebody has
 /// written into since (GoToSocial's database and log, above all), told in words.
@@ -80,6 +80,19 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
         Change::Group { group } if *prior == Prior::Absent => host.delete_group(&group.name),
         Change::User { user } if *prior == Prior::Absent => host.delete_user(&user.name),
         Change::Module { name } if *prior == Prior::Absent && host.module_loaded(name)? => host.unload_module(name),
+        Change::GroupRemoval { group } if *prior == Prior::Present && host.group(&group.name)?.is_none() => {
+            host.add_group(group)
+        }
+        Change::UserRemoval { user } if *prior == Prior::Present && host.user(&user.name)?.is_none() => {
+            // pw(8) has taken the group of that name along.
+            if host.group_by_id(user.gid)?.is_none() {
+                host.add_group(&Group { name: user.name.clone(), gid: user.gid })?;
+            }
+            host.add_user(user)
+        }
+        Change::ModuleRemoval { name, .. } if *prior == Prior::Present && !host.module_loaded(name)? => {
+            host.load_module(name)
+        }
         Change::Sysctl { name, .. } => match prior {
             Prior::Value { value } if host.sysctl(name)?.is_some_and(|now| now != *value) => {
                 host.set_sysctl(name, value)
@@ -106,6 +119,10 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
         Change::Group { .. }
         | Change::User { .. }
         | Change::Module { .. }
+        | Change::TreeRemoval { .. }
+        | Change::GroupRemoval { .. }
+        | Change::UserRemoval { .. }
+        | Change::ModuleRemoval { .. }
         | Change::ServiceStart { .. }
         | Change::ServiceStop { .. }
         | Change::Removal { .. }

@@ -32,6 +32,8 @@ pub struct Row {
     pub outcome: BindOutcome,
     /// Whether this user is meant to have this port.
     pub wanted: bool,
+    /// The command that gives the user the port.
+    pub granted_by: String,
 }
 
 impl Row {
@@ -68,13 +70,14 @@ impl Row {
         }
     }
 
-    fn mend(&self) -> &'static str {
+    fn mend(&self) -> String {
+        let command = &self.granted_by;
         match self.outcome {
-            BindOutcome::NoRule => "run `gts-bootstrap install` to put its rule back",
+            BindOutcome::NoRule => format!("run `{command}` to put its rule back"),
             BindOutcome::Reserved => {
-                "mac_portacl allows it, but net.inet.ip.portrange.reservedhigh is too high; run `gts-bootstrap install`"
+                format!("mac_portacl allows it, but net.inet.ip.portrange.reservedhigh is too high; run `{command}`")
             }
-            _ => "see `sysctl security.mac.portacl net.inet.ip.portrange`",
+            _ => "see `sysctl security.mac.portacl net.inet.ip.portrange`".to_owned(),
         }
     }
 }
@@ -120,7 +123,8 @@ pub fn matrix(host: &dyn Observe, service: Owner, tried: &[u16], ports: &[u16]) 
                 let outcome = host.bind(&probe)?;
                 let wanted = *uid == service.uid && ports.contains(&port);
                 let (user, uid, protocol) = (user.clone(), *uid, Protocol::Tcp);
-                rows.push(Row { user, uid, protocol, port, family, outcome, wanted });
+                let granted_by = "gts-bootstrap install".to_owned();
+                rows.push(Row { user, uid, protocol, port, family, outcome, wanted, granted_by });
             }
         }
     }
@@ -150,14 +154,55 @@ pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -
             if as_nobody && !granted {
                 continue;
             }
+            let granted_by = grant(&user, rule);
             let question = Question { uid, groups, protocol: rule.protocol, port: rule.port };
             let wanted = (granted && !as_nobody) || permission::verdict(state, &question).allowed;
             for family in [Family::V4, Family::V6] {
                 let outcome = host.bind(&question.probe(family))?;
-                let (user, protocol) = (user.clone(), rule.protocol);
-                rows.push(Row { user, uid: id, protocol, port: rule.port, family, outcome, wanted });
+                let (user, protocol, granted_by) = (user.clone(), rule.protocol, granted_by.clone());
+                rows.push(Row { user, uid: id, protocol, port: rule.port, family, outcome, wanted, granted_by });
             }
         }
     }
     Ok(rows)
+}
+
+/// The command line that grants what a rule says. `user` is how the subject is shown: ids that nobody has are not known by name.
+fn grant(user: &str, rule: &Rule) -> String {
+    let subject = match rule.subject {
+        Subject::Uid(uid) if user == "uid" => format!("--allow-unknown uid:{uid}"),
+        Subject::Gid(gid) if user == "@gid" => format!("--allow-unknown gid:{gid}"),
+        Subject::Uid(_) | Subject::Gid(_) => user.to_owned(),
+    };
+    let protocol = if rule.protocol == Protocol::Udp { "/udp" } else { "" };
+    format!("gts-bootstrap portacl grant {subject} {}{protocol}", rule.port)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::host::rehearsal::Rehearsal;
+
+    #[test]
+    fn a_failed_proof_names_the_command_that_mends_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path()).unwrap();
+        let state = State::default();
+        let rule = |subject, protocol| Rule { subject, protocol, port: 80 };
+        for (subject, protocol, command) in [
+            (Subject::Uid(80), Protocol::Tcp, "portacl grant www 80"),
+            (Subject::Gid(80), Protocol::Udp, "portacl grant @www 80/udp"),
+            (Subject::Uid(4711), Protocol::Tcp, "portacl grant --allow-unknown uid:4711 80"),
+            (Subject::Gid(4711), Protocol::Udp, "portacl grant --allow-unknown gid:4711 80/udp"),
+        ] {
+            let rows = rules(&host, &state, &[rule(subject, protocol)], true).unwrap();
+            let first = rows.first().map(Row::check).unwrap();
+            assert_eq!(first.status, crate::check::Status::Fail);
+            assert!(first.detail.contains(&format!("`gts-bootstrap {command}`")), "{}", first.detail);
+        }
+        let rows = matrix(&host, Owner { uid: 209, gid: 209 }, &[80], &[80]).unwrap();
+        let first = rows.first().map(Row::check).unwrap();
+        assert!(first.detail.contains("`gts-bootstrap install`"), "{}", first.detail);
+    }
 }

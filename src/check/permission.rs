@@ -94,7 +94,12 @@ pub fn code(decision: Decision) -> &'static str {
 #[must_use]
 pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn Names) -> String {
     let policy = &state.policy;
-    let reserved = format!("net.inet.ip.portrange.reservedhigh is {}", policy.reservedhigh);
+    // Its lower end is 0 where nobody has raised it, and then says nothing.
+    let low = match policy.reservedlow {
+        0 => String::new(),
+        low => format!("net.inet.ip.portrange.reservedlow is {low}, "),
+    };
+    let reserved = format!("{low}net.inet.ip.portrange.reservedhigh is {}", policy.reservedhigh);
     match verdict.decided_by {
         Decision::Rule { index } => {
             let text = policy.rules.get(index).map(|rule| rule.text.as_str()).unwrap_or_default();
@@ -158,6 +163,23 @@ fn agrees(outcome: BindOutcome, predicted: &Verdict) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::portacl::{NumbersOnly, Policy};
+
+    #[test]
+    fn both_ends_of_the_reserved_range_are_named_where_both_decide() {
+        let why = |reservedlow, port| {
+            let state = State { policy: Policy { reservedlow, ..Policy::default() }, ..State::default() };
+            let question = Question { uid: 80, groups: vec![80], protocol: Protocol::Tcp, port };
+            reason(&state, &question, &verdict(&state, &question), &NumbersOnly)
+        };
+        assert_eq!(
+            why(0, 80),
+            "the port is reserved for root: net.inet.ip.portrange.reservedhigh is 1023, and mac_portacl is not in force"
+        );
+        let low = why(500, 80);
+        assert!(low.contains("reservedlow is 500") && low.contains("ANY user"), "{low}");
+        assert!(why(500, 600).contains("reserved for root: net.inet.ip.portrange.reservedlow is 500"));
+    }
 
     #[test]
     fn the_errno_has_to_be_the_one_that_was_predicted() {

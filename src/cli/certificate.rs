@@ -12,7 +12,7 @@ use super::transaction::Stop;
 use crate::certificate::record::Records;
 use crate::certificate::renewal::{Keeper, Situation, Window};
 use crate::certificate::{Bundle, date};
-use crate::deployment::{Deployment, HostName, Layout, Mode};
+use crate::deployment::{Deployment, HostName, Layout};
 use crate::host::Observe;
 use crate::parts::Refusal;
 use crate::parts::tls::{self, Kept};
@@ -43,21 +43,13 @@ fn names(deployment: &Deployment) -> Vec<HostName> {
 
 /// The certificate of a name: in direct mode what GoToSocial has in its cache.
 fn kept(host: &dyn Observe, layout: &Layout, deployment: &Deployment, name: &HostName) -> Result<Option<Kept>, Stop> {
-    if deployment.exposure.mode != Mode::Direct {
-        return tls::in_service(host, layout, deployment, name).map_err(|refusal| match refusal {
-            // What the answers name cannot serve: that is what was looked for.
-            Refusal::Certificate { .. } | Refusal::CertificateMissing { .. } => {
-                Stop::new(Exit::Check, refusal.to_string())
-            }
-            other => Stop::failed(other),
-        });
-    }
-    let file = layout.certs().join(name.as_str());
-    let Some(bytes) = host.read(&file)? else { return Ok(None) };
-    let bundle =
-        Bundle::from_pem(&bytes).map_err(|error| Stop::new(Exit::Check, format!("{}: {error}", file.display())))?;
-    let files = crate::front::Certificate { chain: file.clone(), key: file };
-    Ok(Some(Kept { files, keeper: Keeper::GoToSocial, bundle }))
+    tls::kept(host, layout, deployment, name).map_err(|refusal| match refusal {
+        // What the answers name, or GoToSocial keeps, cannot serve: that is what was looked for.
+        Refusal::Certificate { .. } | Refusal::CachedCertificate { .. } | Refusal::CertificateMissing { .. } => {
+            Stop::new(Exit::Check, refusal.to_string())
+        }
+        other => Stop::failed(other),
+    })
 }
 
 fn records(host: &dyn Observe, layout: &Layout) -> Result<Records, Stop> {

@@ -8,28 +8,68 @@ use super::report::{self, Report};
 use super::screen::Screen;
 use super::transaction::Stop;
 use super::{Global, deployed};
-use crate::check::{self, installation};
+use crate::check::{self, Check, installation};
 use crate::deployment::Layout;
 use crate::host::Owner;
 use crate::parts::account;
 use crate::parts::answers::Lock;
 use crate::parts::service;
 
-/// What `check` takes: nothing of its own.
+/// What `check` takes.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// Print one line, for monitoring
+    #[arg(long)]
+    pub brief: bool,
+}
 
 /// Runs `check`.
 #[must_use]
-pub fn run(global: &Global, _arguments: &Arguments, screen: &Screen) -> Exit {
+pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let mut report = Report::new("check");
-    match findings(global, screen, &mut report) {
-        Ok(exit) => report.finish(screen, exit),
+    let found = findings(global, screen, arguments.brief, &mut report);
+    if arguments.brief {
+        let line = match &found {
+            Ok(host) => brief(host, &report.checks),
+            Err(stop) => format!("FAIL: {}", first_clause(&stop.why)),
+        };
+        screen.not_quiet().line(&line);
+    }
+    match found {
+        Ok(_) if check::failed(&report.checks) => report.finish(screen, Exit::Check),
+        Ok(_) => report.finish(screen, Exit::Done),
+        Err(stop) if arguments.brief => report.fail_silently(screen, stop.exit, &stop.why),
         Err(stop) => report.fail(screen, stop.exit, &stop.why),
     }
 }
 
-fn findings(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
+/// One line: what failed, or that nothing did.
+fn brief(host: &str, checks: &[Check]) -> String {
+    const SHOWN: usize = 5;
+    let with = |status: check::Status| checks.iter().filter(move |check| check.status == status);
+    let named = |check: &Check| format!("{}: {}", check.name, first_clause(&check.detail));
+    let (word, told): (&str, Vec<String>) = if check::failed(checks) {
+        ("FAIL", with(check::Status::Fail).map(named).collect())
+    } else {
+        let passed = format!("{host}, {} checks passed", with(check::Status::Pass).count());
+        let warnings: Vec<String> = with(check::Status::Warn).map(named).collect();
+        let word = if warnings.is_empty() { "OK" } else { "WARN" };
+        (word, std::iter::once(passed).chain(warnings).collect())
+    };
+    let more = told.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = told.into_iter().take(SHOWN).collect();
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    // Everything after a bar would be taken for performance data by Nagios.
+    format!("{word}: {}{more}", shown.join("; ")).replace('|', " ")
+}
+
+/// What was seen, without what to do about it.
+fn first_clause(text: &str) -> &str {
+    text.split([';', '\n']).next().unwrap_or_default()
+}
+
+/// Fills the report; the result is the host's name.
+fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) -> Result<String, Stop> {
     let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
     let host = opened.host();
     let layout = Layout::default();
@@ -43,13 +83,36 @@ fn findings(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exi
         .map_err(|error| failed(error.to_string()))?
         .map(|user| Owner { uid: user.uid, gid: user.gid })
         .ok_or_else(|| failed("the user gotosocial is gone; run `gts-bootstrap install`".to_owned()))?;
-    report::announce_order(screen, host.observe(), &service::readiness(&deployment, &layout));
+    if !brief {
+        report::announce_order(screen, host.observe(), &service::readiness(&deployment, &layout));
+    }
     let found = installation::check(host.observe(), &deployment, &layout, &lock.release.version, owner)
         .map_err(|error| failed(format!("the checks could not be run: {error}")))?;
-    let rest = found.checks.get(found.matrix.len()..).unwrap_or_default();
-    report::show_checks(screen, &format!("Checks for {}", deployment.host), rest, true);
-    report::show_matrix(screen, &found.matrix);
-    let exit = if check::failed(&found.checks) { Exit::Check } else { Exit::Done };
+    if !brief {
+        let rest = found.checks.get(found.matrix.len()..).unwrap_or_default();
+        report::show_checks(screen, &format!("Checks for {}", deployment.host), rest, true);
+        report::show_matrix(screen, &found.matrix);
+    }
     report.checks = found.checks;
-    Ok(exit)
+    Ok(deployment.host.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_says_what_failed_and_no_more_than_fits() {
+        let good = Check::pass("livez", "/livez answers 200");
+        let certificate = Check::warn("certificate", "its renewal is overdue; the log says why");
+        let service = Check::fail("service", "gotosocial does not run; the reason is in a | b\nand more");
+        assert_eq!(brief("a.example", &[good.clone(), good.clone()]), "OK: a.example, 2 checks passed");
+        assert_eq!(
+            brief("a.example", &[good.clone(), certificate.clone()]),
+            "WARN: a.example, 1 checks passed; certificate: its renewal is overdue"
+        );
+        assert_eq!(brief("a", &[certificate, service.clone(), good]), "FAIL: service: gotosocial does not run");
+        let many = brief("a", &vec![service; 7]);
+        assert!(many.ends_with("; and 2 more") && !many.contains(['|', '\n']), "{many}");
+    }
 }

@@ -12,7 +12,7 @@ use super::transaction::Stop;
 use crate::deployment::{AnswerProblem, Answers, Secrets};
 use crate::host::Observe;
 use console::Standard;
-use conversation::{Conversation, Ended};
+use conversation::{Console, Conversation, Ended};
 use outlook::Seen;
 
 /// What is asked for.
@@ -55,6 +55,14 @@ pub fn missing(answers: &Answers, secrets: &Secrets) -> Option<Vec<String>> {
             _ => None,
         })
         .collect()
+}
+
+/// Has somebody type a name, so that what cannot be undone is not done by habit; whether it was that name.
+///
+/// # Errors
+/// Nobody answers any more.
+pub fn typed(prompt: &str, name: &str) -> Result<bool, Ended> {
+    Ok(Standard::open()?.read(prompt, None)?.trim() == name)
 }
 
 impl From<Ended> for Stop {

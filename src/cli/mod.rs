@@ -16,8 +16,10 @@ pub mod progress;
 pub mod rehearsal;
 pub mod report;
 pub mod screen;
+pub mod status;
 pub mod switch;
 mod transaction;
+pub mod uninstall;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,6 +83,8 @@ pub enum Command {
     Install(install::Arguments),
     /// Prove on the running system that everything is as it should be: bind check, health, certificate
     Check(check::Arguments),
+    /// Say on one screen how the installation is, and what differs from what was installed
+    Status(status::Arguments),
     /// Put a web server in front of GoToSocial, with seconds of interruption
     SwitchToProxy(switch::ToProxy),
     /// Let GoToSocial face the internet by itself again
@@ -94,6 +98,8 @@ pub enum Command {
     /// The certificate that clients are shown: who keeps it, how long it is valid, and its renewal
     #[command(subcommand)]
     Certificate(certificate::Action),
+    /// Take back what gts-bootstrap has done to this host; the data stay, unless they are purged
+    Uninstall(uninstall::Arguments),
     /// Act on the model of a rehearsal
     #[command(subcommand)]
     Rehearsal(rehearsal::Action),
@@ -125,11 +131,13 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     let code = match &cli.command {
         Command::Install(arguments) => install::run(&cli.global, arguments, &screen),
         Command::Check(arguments) => check::run(&cli.global, arguments, &screen),
+        Command::Status(arguments) => status::run(&cli.global, arguments, &screen),
         Command::SwitchToProxy(arguments) => switch::to_proxy(&cli.global, arguments, &screen),
         Command::SwitchToDirect(arguments) => switch::to_direct(&cli.global, arguments, &screen),
         Command::Filter(action) => filter::run(&cli.global, action, &screen),
         Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
         Command::Certificate(action) => certificate::run(&cli.global, action, &screen),
+        Command::Uninstall(arguments) => uninstall::run(&cli.global, arguments, &screen),
         Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),
         Command::Completions(arguments) => completions::run(*arguments, &screen),
         Command::Help(arguments) => help::run(arguments, &screen),

@@ -20,7 +20,7 @@ const DEPTH: usize = 2;
 
 /// Whether a step is the program's own bookkeeping: a copy of what was written last.
 fn own_copy(step: &Step) -> bool {
-    matches!(&step.change, Change::File { path, .. } if path.starts_with(store::FOLDER))
+    matches!(&step.change, Change::File { path, .. } | Change::Removal { path } if path.starts_with(store::FOLDER))
 }
 
 /// A plan in groups: what is created, changed, started; a line or two for each kind of thing.

@@ -82,6 +82,13 @@ impl Report {
         exit
     }
 
+    /// Tells an error to `--json` alone: people have been told.
+    #[must_use]
+    pub fn fail_silently(mut self, screen: &Screen, exit: Exit, why: &str) -> Exit {
+        self.error = Some(why.to_owned());
+        self.finish(screen, exit)
+    }
+
     /// Tells an error to people and to `--json`.
     #[must_use]
     pub fn fail(mut self, screen: &Screen, exit: Exit, why: &str) -> Exit {

@@ -17,7 +17,7 @@ use super::plan_view;
 use super::progress::Progress;
 use super::report::{Changed, Report, wrap};
 use super::screen::{Screen, Tone};
-use crate::change::{Action, Aftermath, Executor, Plan, Reporter, Step, Trial, journal, store};
+use crate::change::{Action, Aftermath, Executor, NotMade, Plan, Reporter, Step, Trial, journal, store};
 use crate::host::{Host, HostError, PortWatch};
 use crate::release;
 
@@ -104,6 +104,15 @@ impl Transaction<'_> {
     fn lock(&self) -> Result<Box<dyn std::any::Any>, Stop> {
         store::folder(self.host, "receipts")?;
         Ok(self.host.lock(&store::lock(), self.command)?)
+    }
+
+    /// Removes a record that tells nothing, or what is left of one.
+    ///
+    /// # Errors
+    /// It cannot be removed, or another run holds the lock.
+    pub(super) fn sweep(&self) -> Result<(), Stop> {
+        let _lock = self.lock()?;
+        Ok(store::forget(self.host)?)
     }
 
     /// Shows the plan's steps, warnings and reasons for a reboot, and enters them into the report.
@@ -208,10 +217,24 @@ impl Transaction<'_> {
             ));
         }
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
-        applied.map(drop).map_err(|error| Stop::failed(format!("{error}.\n{}", told(&error.aftermath))))?;
+        let applied = applied.map_err(|error| Stop::failed(format!("{error}.\n{}", told(&error.aftermath))))?;
+        if !applied.not_made.is_empty() {
+            return Err(not_all(&applied.not_made, report));
+        }
         self.screen.line(&self.screen.paint(Tone::Good, &format!("{} made.", changes(shown.steps.len()))));
         Ok(teller.password.take())
     }
+}
+
+/// The end of a plan that went on past failures.
+fn not_all(not_made: &[NotMade], report: &mut Report) -> Stop {
+    let lines: Vec<String> = not_made.iter().map(|left| format!("{}: {}", left.change, left.cause)).collect();
+    report.add("failed", serde_json::json!(lines));
+    Stop::failed(format!(
+        "not everything could be done. What was done stays done; what is left:\n  {}\nPut right what is named, and run the same \
+         command again: it goes on with what is left",
+        lines.join("\n  ")
+    ))
 }
 
 /// What applying needs besides the plan.

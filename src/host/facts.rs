@@ -128,6 +128,34 @@ impl ServiceState {
     }
 }
 
+/// What the rc.d script of GoToSocial says of the program and of its supervisor, daemon(8).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Supervision {
+    /// There is no such script.
+    Missing,
+    /// Neither runs.
+    Stopped,
+    /// Both run.
+    Running {
+        /// Process id of the program.
+        pid: Option<u32>,
+        /// For how long, seconds.
+        seconds: Option<u64>,
+    },
+    /// The program runs and its supervisor is gone: nobody starts it again when it dies, and what it says is lost.
+    Orphan {
+        /// Process id of the program.
+        pid: Option<u32>,
+    },
+    /// The program died, and its supervisor is about to start it again.
+    Restarting,
+    /// Somebody is stopping it.
+    Stopping,
+    /// This user may not know: `security.bsd.see_other_uids` is 0.
+    Hidden,
+}
+
 /// A TCP socket that waits for connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {

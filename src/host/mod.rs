@@ -26,7 +26,7 @@ use crate::certificate::renewal::Window;
 pub use certificate_order::{CertificateOrder, IssuedCertificate};
 pub use database::{DatabaseExamination, DatabaseState};
 pub use error::HostError;
-pub use facts::{Entry, Group, Jail, Listener, Owner, ServiceState, System, User};
+pub use facts::{Entry, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
 pub use files::CopiedFile;
 pub use freebsd::{BIND_PROBE_ARGUMENT, DATABASE_PROBE_ARGUMENT, bind_probe_child, database_probe_child};
 pub use network::{
@@ -130,6 +130,12 @@ pub trait Observe {
     /// # Errors
     /// `service(8)` could not be run.
     fn service(&self, name: &str) -> Result<ServiceState, HostError>;
+
+    /// What `service NAME onestatus` tells of a program and its supervisor, in the words of the rc.d script of GoToSocial.
+    ///
+    /// # Errors
+    /// `service(8)` could not be run.
+    fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
 
     /// Every TCP socket that listens, IPv4 and IPv6 (`sockstat -46l -P tcp`).
     ///

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Refusal, managed_file};
 use crate::change::{Action, Change, Content, Step};
-use crate::deployment::{Deployment, Layout, Secrets};
-use crate::host::{Entry, Observe, Owner};
+use crate::deployment::{Answers, Deployment, Layout, Secrets};
+use crate::host::{Entry, HostError, Observe, Owner};
 use crate::release::LockedRelease;
 
 /// Version of the lock file's format.
@@ -72,6 +72,40 @@ impl Lock {
         let Some(text) = managed_file::read_text(host, &path)? else { return Ok(None) };
         Self::parse(&text).map(Some).map_err(|why| Refusal::Edit { path, why })
     }
+}
+
+/// Why what is deployed here cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployedError {
+    /// The host could not be read.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The answers, or the secrets beside them, cannot be used.
+    #[error("{}", .0.join("\n"))]
+    Answers(Vec<String>),
+}
+
+/// What is deployed here, by the answers that an installation has left; `None` if there are none.
+///
+/// # Errors
+/// See [`DeployedError`].
+pub fn deployed(host: &dyn Observe, layout: &Layout) -> Result<Option<Deployment>, DeployedError> {
+    fn words<E: ToString>(errors: &[E]) -> DeployedError {
+        DeployedError::Answers(errors.iter().map(ToString::to_string).collect())
+    }
+    let read = |path: &Path| -> Result<Option<String>, HostError> {
+        Ok(host.read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    };
+    let path = layout.answers();
+    let Some(text) = read(&path)? else { return Ok(None) };
+    let secrets = match read(&layout.secrets())? {
+        Some(text) => {
+            Secrets::parse(&text, &layout.secrets().display().to_string()).map_err(|errors| words(&errors))?
+        }
+        None => Secrets::default(),
+    };
+    let answers = Answers::parse(&text, &path.display().to_string()).map_err(|error| words(&[error]))?;
+    answers.deployment(&secrets).map(Some).map_err(|errors| words(&errors))
 }
 
 /// Refuses answers that would change what can never be changed.

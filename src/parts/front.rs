@@ -18,7 +18,7 @@ use crate::portacl::Protocol;
 
 const PART: &str = "front";
 /// Both, in the order in which they are looked for.
-const PROGRAMS: [FrontProgram; 2] = [FrontProgram::Nginx, FrontProgram::Httpd];
+pub(super) const PROGRAMS: [FrontProgram; 2] = [FrontProgram::Nginx, FrontProgram::Httpd];
 /// The ports that a front serves.
 pub const PORTS: [u16; 2] = [80, 443];
 /// The folder of ACME challenges and those above it, outermost first.
@@ -83,7 +83,7 @@ pub fn present(host: &dyn Observe) -> Result<Option<FrontProgram>, HostError> {
 
 /// Whether a front is there, or was not left to the end: the site may have gone before the web server has read that, the
 /// settings beside it go last.
-fn is_there(host: &dyn Observe, program: FrontProgram) -> Result<bool, HostError> {
+pub(super) fn is_there(host: &dyn Observe, program: FrontProgram) -> Result<bool, HostError> {
     Ok(host.entry(&site_file(program))?.is_some() || host.entry(&tls_file(program))?.is_some())
 }
 
@@ -100,7 +100,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, deployment: &Deployment) -> Res
     let mut planned = Planned::default();
     for other in PROGRAMS.into_iter().filter(|program| Some(*program) != wanted) {
         if is_there(host, other)? {
-            leave(host, other, &mut planned)?;
+            leave(host, other, false, &mut planned)?;
         }
         let gone = |planned: &Planned, path: &Path| {
             planned.leave.iter().any(|step| matches!(&step.change, Change::Removal { path: gone } if gone == path))
@@ -293,7 +293,14 @@ fn look_around(
     if in_the_way.is_empty() { Ok(()) } else { Err(Refusal::FrontConfig(in_the_way.join("\n"))) }
 }
 
-fn leave(host: &dyn Observe, program: FrontProgram, planned: &mut Planned) -> Result<(), Refusal> {
+/// Plans the leaving of a front. `for_good`: GoToSocial itself goes, too, so that nobody waits for the front's ports, and a web
+/// server that has other sites by now goes on serving them, whoever enabled it.
+pub(super) fn leave(
+    host: &dyn Observe,
+    program: FrontProgram,
+    for_good: bool,
+    planned: &mut Planned,
+) -> Result<(), Refusal> {
     let name = changes::service(program);
     let running = host.service(name)?.is_running();
     let variable = format!("{name}_enable");
@@ -313,7 +320,8 @@ fn leave(host: &dyn Observe, program: FrontProgram, planned: &mut Planned) -> Re
     };
     let exclude =
         (now != without).then(|| step(Action::Update, Change::FrontInclude { front: program, present: false }));
-    if ours || !running {
+    let goes_on = for_good && running && !is_packages_own(host, program, without.as_deref())?;
+    if (ours && !goes_on) || !running {
         if running && !is_packages_own(host, program, without.as_deref())? {
             planned.warnings.push(format!(
                 "{0} has other sites than GoToSocial's by now: they go down with it, as it was enabled by gts-bootstrap. It \
@@ -334,7 +342,9 @@ fn leave(host: &dyn Observe, program: FrontProgram, planned: &mut Planned) -> Re
         planned.clear.extend(exclude);
     } else {
         // It goes on with its other sites.
-        gives_ports_back(host, program)?;
+        if !for_good {
+            gives_ports_back(host, program)?;
+        }
         planned.leave.push(reload(true));
         planned.leave.extend(own_site(host, program)?);
         planned.leave.extend(exclude);
@@ -376,7 +386,7 @@ fn own_files(host: &dyn Observe, program: FrontProgram) -> Result<Vec<PathBuf>, 
 fn shared_files(host: &dyn Observe, layout: &Layout) -> Result<Vec<PathBuf>, HostError> {
     let mut paths = vec![written(Path::new(ROTATION)), PathBuf::from(ROTATION)];
     paths.extend(tls::own_files(host, layout)?);
-    for path in WEBROOT.iter().chain(&periodic::FOLDERS).rev().map(PathBuf::from) {
+    for path in WEBROOT.iter().rev().map(PathBuf::from) {
         let made = |change: &Change| matches!(change, Change::Directory { path: there, .. } if *there == path);
         if journal::newest_prior(host, made)? == Some(Prior::Absent) {
             paths.push(path);
@@ -454,6 +464,25 @@ pub fn tidy(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
         }
     }
     Ok(steps)
+}
+
+/// The removal of the package of a front that we have installed, once the front has been left for good.
+///
+/// # Errors
+/// The host could not be read.
+pub(super) fn package_for_good(
+    host: &dyn Observe,
+    program: FrontProgram,
+    stops: bool,
+) -> Result<Option<Step>, Refusal> {
+    let service = changes::service(program);
+    let used = !stops && host.service(service)?.is_running();
+    let without = match host.read(&changes::main_file(program))? {
+        Some(_) => Some(changes::edited(host, program, false).map_err(Refusal::FrontConfig)?),
+        None => None,
+    };
+    let unused = !used && is_packages_own(host, program, without.as_deref())?;
+    Ok(unused.then(|| step(Action::Remove, Change::PackageRemoval { name: service.to_owned() })))
 }
 
 /// Rotation of the front's logs: a pid file, and the signal upon which it opens them again.

@@ -3,7 +3,8 @@
 use super::answers::{self, Lock};
 use super::rule_edit::RuleEdit;
 use super::{
-    Refusal, account, admin, config_file, folders, front, log_rotation, port_access, rc_script, release, service, tls,
+    Refusal, account, admin, config_file, folders, front, log_rotation, periodic, port_access, rc_script, release,
+    service, tls,
 };
 use crate::change::{Action, Plan, Step};
 use crate::deployment::{Deployment, Layout, Mode, PortNumber, Secrets};
@@ -47,6 +48,7 @@ pub fn obstacles(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -
         ("config", config_file::obstacle(host, layout)),
         ("rc-script", rc_script::plan(host).map(drop)),
         ("log-rotation", log_rotation::plan(host, owner).map(drop)),
+        ("monitoring", periodic::plan_status(host).map(drop)),
         ("port-access", access),
     ] {
         found.extend(result.err().map(|refusal| (part, refusal)));
@@ -84,6 +86,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
         config_file::plan(host, layout, deployment, wanted.secrets, version, owner, !release.switch.is_empty())?;
     let script = rc_script::plan(host)?;
     let rotation = log_rotation::plan(host, owner)?;
+    let monitoring = periodic::plan_status(host)?;
     let access = port_access::plan(host, &system, &rule_edit(deployment, owner))?;
     let guards = if access.guard { rc_script::plan_guards(host)? } else { Vec::new() };
     let front = front::plan(host, layout, deployment)?;
@@ -139,6 +142,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     add(record);
     add(script.steps);
     add(rotation);
+    add(monitoring);
     add(guards);
     add(access.steps);
     add(variables);

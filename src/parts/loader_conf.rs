@@ -86,6 +86,19 @@ pub fn set(text: &[u8], name: &str, value: &str) -> Result<Vec<u8>, LoaderConfEr
     Ok(extended)
 }
 
+/// The text without the line that [`set`] appends for this name and value: the last one that reads exactly so. A line that
+/// somebody has changed since, or that was there and was only given another value, stays.
+#[must_use]
+pub fn unset(text: &[u8], name: &str, value: &str) -> Vec<u8> {
+    let ours = format!("{name}=\"{value}\"");
+    let mut lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
+    let position = lines.iter().rposition(|line| line.strip_suffix(b"\n").unwrap_or(line) == ours.as_bytes());
+    if let Some(position) = position {
+        lines.remove(position);
+    }
+    lines.concat()
+}
+
 /// One assignment that the loader acts on.
 struct Assignment {
     /// The value with its quotes, as a part of the whole text.
@@ -193,6 +206,17 @@ mod tests {
 
     fn changed(text: &str, value: &str) -> String {
         String::from_utf8(set(text.as_bytes(), LOAD, value).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn only_the_line_as_we_write_it_is_taken_out() {
+        let before = b"zfs_load=\"YES\"\n# mine\n";
+        let with = set(before, "a_load", "YES").unwrap();
+        assert_eq!(unset(&with, "a_load", "YES"), before);
+        for theirs in ["a_load=YES\n", "a_load=\"YES\" # mine\n", "a_load=\"NO\"\n", "#a_load=\"YES\"\n", ""] {
+            assert_eq!(unset(theirs.as_bytes(), "a_load", "YES"), theirs.as_bytes());
+        }
+        assert_eq!(unset(b"a_load=\"YES\"\nx=\"1\"\na_load=\"YES\"", "a_load", "YES"), b"a_load=\"YES\"\nx=\"1\"\n");
     }
 
     #[test]

@@ -32,5 +32,6 @@ pub mod service;
 pub mod sysctl_conf;
 mod sysctl_files;
 pub mod tls;
+pub mod uninstall;
 
 pub use refusal::Refusal;

@@ -1,39 +1,42 @@
-//! The daily look at the certificate, by periodic(8).
+//! What periodic(8) does each day: the look at the certificate, and the status of the installation.
 
 use std::path::{Path, PathBuf};
 
 use super::Refusal;
-use super::managed_file::{self, ManagedFile};
-use crate::change::{Action, Change, Step};
+use super::managed_file::{self, ManagedFile, Planned};
+use crate::change::Step;
 use crate::host::{HostError, Observe, Owner};
 
-const PART: &str = "certificate";
 /// `local_periodic` of periodic.conf(5), for what is done each day. Scripts run in the order of their numbers.
 pub const SCRIPT: &str = "/usr/local/etc/periodic/daily/510.gts-bootstrap-certificate";
-/// The folders above it, outermost first.
-pub(super) const FOLDERS: [&str; 2] = ["/usr/local/etc/periodic", "/usr/local/etc/periodic/daily"];
+/// The status, among FreeBSD's own of the numbers 400 to 499, whose names begin alike.
+pub const STATUS: &str = "/usr/local/etc/periodic/daily/495.status-gotosocial";
 
-/// Plans the script. It is there only where a front is, so it is switched on by itself; an administrator switches it off with
-/// `daily_gts_bootstrap_certificate_enable="NO"` in /etc/periodic.conf.
+/// Plans the script of the certificate. It is there only where a front is, so it is switched on by itself; an administrator
+/// switches it off with `daily_gts_bootstrap_certificate_enable="NO"` in /etc/periodic.conf.
 ///
 /// # Errors
 /// See [`managed_file::plan`].
 pub fn plan_periodic(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
-    let mut steps = Vec::new();
-    // hier(7) has these; a host on which nothing is installed has not.
-    for folder in FOLDERS {
-        if host.entry(Path::new(folder))?.is_none() {
-            let change = Change::Directory { path: folder.into(), mode: 0o755, owner: Owner::ROOT };
-            steps.push(Step::new(PART, Action::Create, change));
-        }
-    }
-    let text = include_str!("../../templates/periodic/certificate").to_owned();
-    let file = ManagedFile { part: PART, path: Path::new(SCRIPT), text, mode: 0o555, owner: Owner::ROOT };
-    steps.extend(managed_file::plan(host, &file)?.steps);
-    Ok(steps)
+    let text = include_str!("../../templates/periodic/certificate");
+    Ok(script(host, "certificate", SCRIPT, text)?.steps)
 }
 
-/// The script and the copy of it, as far as they are there.
+/// Plans the script of the status, which is there in every mode. It says nothing as long as all is well, so it is switched on by
+/// itself, too; an administrator switches it off with `daily_status_gotosocial_enable="NO"`.
+///
+/// # Errors
+/// See [`managed_file::plan`].
+pub fn plan_status(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
+    Ok(script(host, "monitoring", STATUS, include_str!("../../templates/periodic/status"))?.steps)
+}
+
+fn script(host: &dyn Observe, part: &'static str, path: &str, text: &str) -> Result<Planned, Refusal> {
+    let file = ManagedFile { part, path: Path::new(path), text: text.to_owned(), mode: 0o555, owner: Owner::ROOT };
+    managed_file::plan(host, &file)
+}
+
+/// The script of the certificate and the copy of it, as far as they are there.
 ///
 /// # Errors
 /// The host cannot be read.

@@ -33,7 +33,7 @@ const LOADER_CONF_FOLDER: &str = "/boot/loader.conf.d";
 const LOADER_CONF_LOCAL: &str = "/boot/loader.conf.local";
 pub(super) const SYSCTL_CONF: &str = "/etc/sysctl.conf";
 pub(super) const SYSCTL_CONF_LOCAL: &str = "/etc/sysctl.conf.local";
-const SYSCTL_KLD: &str = "/etc/sysctl.kld.d/mac_portacl.conf";
+pub(super) const SYSCTL_KLD: &str = "/etc/sysctl.kld.d/mac_portacl.conf";
 const PART: &str = "port-access";
 
 /// What is to be done for port access.

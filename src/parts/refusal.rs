@@ -179,6 +179,14 @@ pub enum Refusal {
         /// The file.
         path: PathBuf,
     },
+    /// What GoToSocial keeps as its certificate is none.
+    #[error("{}, where GoToSocial keeps its certificate: {why}", path.display())]
+    CachedCertificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: BundleError,
+    },
     /// A certificate that the answers name cannot be used.
     #[error("{}, which the answers name under [tls]: {why}", path.display())]
     Certificate {

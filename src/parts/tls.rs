@@ -138,6 +138,26 @@ pub fn in_service(
     Ok(kept_by_others(host, deployment, name)?.or(own))
 }
 
+/// The certificate that clients are shown for a name: in direct mode what GoToSocial has in its cache.
+///
+/// # Errors
+/// A certificate cannot be used, or the host cannot be read.
+pub fn kept(
+    host: &dyn Observe,
+    layout: &Layout,
+    deployment: &Deployment,
+    name: &HostName,
+) -> Result<Option<Kept>, Refusal> {
+    if deployment.exposure.mode != Mode::Direct {
+        return in_service(host, layout, deployment, name);
+    }
+    let file = layout.certs().join(name.as_str());
+    let Some(bytes) = host.read(&file)? else { return Ok(None) };
+    let bundle = Bundle::from_pem(&bytes).map_err(|why| Refusal::CachedCertificate { path: file.clone(), why })?;
+    let files = Certificate { chain: file.clone(), key: file };
+    Ok(Some(Kept { files, keeper: Keeper::GoToSocial, bundle }))
+}
+
 /// Which certificate the front shows for a name: SHA-256 of the leaf. It is asked only if it runs: in its place GoToSocial may
 /// listen, which would take the question for a reason to order a certificate.
 ///

@@ -196,6 +196,17 @@ impl Source {
         }
     }
 
+    /// The source that a lock's record of an archive's place leads back to; `None` for a rehearsal's stand-in, which has another
+    /// port each time, and for what is no such record.
+    #[must_use]
+    pub fn recorded(label: &str, version: &Version, asset: &str) -> Option<Self> {
+        let base = label.strip_suffix(&format!("/v{version}/{asset}"))?;
+        if base == format!("{}/{REPOSITORY}/releases/download", BaseUrl::CODEBERG) {
+            return Some(Self::upstream());
+        }
+        Self::mirror(base).ok()
+    }
+
     /// One page of the catalogue, for the sources that have Forgejo's interface
     /// (`GET /api/v1/repos/{owner}/{repo}/releases`).
     pub(super) fn catalogue_page(base_url: &BaseUrl, limit: u32, page: u32) -> Result<Url, Error> {
@@ -264,6 +275,21 @@ mod tests {
             let source = Source::mirror(text).unwrap();
             assert_eq!(source, Source::MirrorDir { path: "/srv/gts".into() });
             assert_eq!(source.label(&version(), ASSET).unwrap(), format!("file:///srv/gts/v0.19.2/{ASSET}"));
+        }
+    }
+
+    #[test]
+    fn a_record_leads_back_to_its_source() {
+        for source in [
+            Source::upstream(),
+            Source::mirror("https://mirror.example.org/gts").unwrap(),
+            Source::mirror("/srv/a folder").unwrap(),
+        ] {
+            let label = source.label(&version(), ASSET).unwrap();
+            assert_eq!(Source::recorded(&label, &version(), ASSET), Some(source), "{label}");
+        }
+        for label in ["rehearsal:v0.19.2/x", &format!("rehearsal:v0.19.2/{ASSET}"), "", "https://example.org/x"] {
+            assert_eq!(Source::recorded(label, &version(), ASSET), None, "{label}");
         }
     }
 

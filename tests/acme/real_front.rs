@@ -19,7 +19,7 @@ use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
     BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FrontProgram,
     Group, Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch,
-    ServedCertificate, ServiceAction, ServiceState, System, User, WebAnswer, WebFailure, WebRequest,
+    ServedCertificate, ServiceAction, ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest,
 };
 use gts_bootstrap::parts::tls;
 use nix::sys::signal::{Signal, kill};
@@ -166,6 +166,7 @@ impl Observe for RealFront {
         sysctl(name: &str) -> Result<Option<String>, HostError>;
         rc_variable(name: &str) -> Result<Option<String>, HostError>;
         package(name: &str) -> Result<Option<String>, HostError>;
+        supervision(name: &str) -> Result<Supervision, HostError>;
         listeners() -> Result<Vec<Listener>, HostError>;
         free_bytes(path: &Path) -> Result<u64, HostError>;
         resolve(name: &str) -> Vec<IpAddr>;

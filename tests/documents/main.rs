@@ -68,6 +68,7 @@ pages! {
     index: "docs/README.md",
     install: "docs/install.md",
     jails: "docs/jails.md",
+    monitoring: "docs/monitoring.md",
     port: "docs/port.md",
     portacl: "docs/portacl.md",
     portacl_rc: "docs/portacl-rc.md",
@@ -77,6 +78,7 @@ pages! {
     rehearsal: "docs/rehearsal.md",
     security: "SECURITY.md",
     tutorial: "docs/tutorial.md",
+    uninstall: "docs/uninstall.md",
 }
 
 fn markdown(folder: &str) -> BTreeSet<String> {

@@ -1,17 +1,33 @@
 # shellcheck shell=sh disable=SC2154,SC2034 # variables are shared with run
-# The daily look at the certificate, with a /etc/defaults/periodic.conf of the tests' own.
+# The daily scripts, with a /etc/defaults/periodic.conf of the tests' own.
 
-# periodic LINE...: runs the script as periodic(8) does, with these lines in /etc/periodic.conf.
-periodic()
+# periodic_of TEMPLATE VARIABLE LINE...: runs a script as periodic(8) does, with the program under this variable and these lines in
+# /etc/periodic.conf.
+periodic_of()
 {
+	template=$1
+	variable=$2
+	shift 2
 	cat >"${RCTEST}/defaults" <<-EOF
 		anticongestion() { echo waited >>"${RCTEST}/waited"; }
 		source_periodic_confs() { . "${RCTEST}/periodic.conf"; }
 	EOF
-	printf '%s\n' "daily_gts_bootstrap_certificate_program=${RCTEST}/bin/gts-bootstrap" "$@" >"${RCTEST}/periodic.conf"
-	sed "s|/etc/defaults/periodic.conf|${RCTEST}/defaults|" "${top}/templates/periodic/certificate" >"${RCTEST}/script"
+	printf '%s\n' "${variable}=${RCTEST}/bin/gts-bootstrap" "$@" >"${RCTEST}/periodic.conf"
+	sed "s|/etc/defaults/periodic.conf|${RCTEST}/defaults|" "${top}/templates/periodic/${template}" >"${RCTEST}/script"
 	out=$(/bin/sh "${RCTEST}/script" 2>&1)
 	rc=$?
+}
+
+# periodic LINE...: the look at the certificate.
+periodic()
+{
+	periodic_of certificate daily_gts_bootstrap_certificate_program "$@"
+}
+
+# daily_status LINE...: the status.
+daily_status()
+{
+	periodic_of status daily_status_gotosocial_program "$@"
 }
 
 # program STATUS: a gts-bootstrap that writes down how it was called, says so on both outputs, and ends like this.
@@ -69,3 +85,66 @@ no_program()
 	expect_out "is not there, so nobody renews"
 }
 case_of "periodic: without the program it says so" no_program
+
+# status_is STATUS TEXT: a gts-bootstrap that finds this.
+status_is()
+{
+	cat >"${RCTEST}/bin/gts-bootstrap" <<-EOF
+		#!/bin/sh
+		echo "\$*" >>"${RCTEST}/calls"
+		[ -z "$2" ] || echo "$2"
+		exit $1
+	EOF
+	chmod 755 "${RCTEST}/bin/gts-bootstrap"
+}
+
+says_nothing()
+{
+	status_is 0 ""
+	daily_status
+	expect_rc 0
+	expect test -z "${out}"
+	expect test "$(cat "${RCTEST}/calls")" = "--quiet --color never status --offline"
+	refute test -e "${RCTEST}/waited"
+}
+case_of "periodic: nothing is said of a status that is well" says_nothing
+
+says_what_is_wrong()
+{
+	status_is 0 "  warn drift: a file is gone"
+	daily_status
+	expect_rc 1
+	expect_out "Status of GoToSocial:"
+	expect_out "warn drift: a file is gone"
+	for status in 1 2 3; do
+		status_is "${status}" "  FAIL service: it does not run"
+		daily_status
+		expect_rc 3
+		expect_out "FAIL service: it does not run"
+	done
+	status_is 3 ""
+	daily_status
+	expect_rc 3
+}
+case_of "periodic: a warning is notable, a failure important" says_what_is_wrong
+
+status_switched_off()
+{
+	status_is 3 "wrong"
+	daily_status 'daily_status_gotosocial_enable="NO"'
+	expect_rc 0
+	expect test -z "${out}"
+	refute test -e "${RCTEST}/calls"
+	daily_status 'daily_status_gotosocial_enable="yes"'
+	expect_rc 3
+}
+case_of "periodic: the status can be switched off" status_switched_off
+
+status_without_program()
+{
+	rm -f "${RCTEST}/bin/gts-bootstrap"
+	daily_status
+	expect_rc 2
+	expect_out "nobody looks at the status"
+}
+case_of "periodic: without the program nobody looks, and it says so" status_without_program

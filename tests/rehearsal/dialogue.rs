@@ -461,3 +461,27 @@ fn a_host_that_changes_while_somebody_reads_is_not_touched() {
     terminal.exits(4);
     assert!(!machine.exists("/usr/local/etc/gotosocial"));
 }
+
+#[test]
+fn data_are_purged_only_for_a_name_that_was_typed() {
+    let machine = Machine::installed(super::machine::ANSWERS);
+    let before = machine.snapshot();
+    let start = || {
+        let mut terminal = Terminal::start(&machine, &["uninstall", "--purge"]);
+        terminal.expect("can never be used again");
+        terminal.expect("Apply?");
+        terminal.enter("y");
+        terminal.expect("Type the host name of the instance to remove its data for good");
+        terminal
+    };
+    let mut terminal = start();
+    terminal.enter("y");
+    terminal.expect("that is not social.example.org; nothing was changed");
+    terminal.exits(4);
+    assert!(before == machine.snapshot());
+    let mut terminal = start();
+    terminal.enter("social.example.org");
+    terminal.expect("changes made.");
+    terminal.exits(0);
+    assert!(!machine.exists("/var/db/gotosocial") && !machine.exists("/var/db/gts-bootstrap"));
+}

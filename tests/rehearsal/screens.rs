@@ -87,3 +87,39 @@ fn rules_that_are_wrong() {
     );
     insta::assert_snapshot!("rules_granted", picture(&machine.run(&["portacl", "grant", "bind", "53/udp", "--yes"])));
 }
+
+#[test]
+fn the_status() {
+    insta::assert_snapshot!("status_of_nothing", picture(&Machine::fresh().run(&["status"])));
+    let machine = Machine::installed(ANSWERS);
+    insta::assert_snapshot!("status_direct", picture(&machine.run(&["status"])));
+    machine.edit(|model| model.euid = 1001);
+    insta::assert_snapshot!("status_without_root", picture(&machine.run(&["status"])));
+    machine.edit(|model| model.euid = 0);
+    machine.run(&["switch-to-proxy", "nginx", "--yes", "-q"]).exits(0);
+    let outcome = machine.run(&["status"]);
+    assert!(outcome.stdout.lines().count() <= 24 && outcome.stdout.lines().all(|line| line.chars().count() <= 80));
+    insta::assert_snapshot!("status_behind_nginx", picture(&outcome));
+}
+
+#[test]
+fn the_status_of_a_host_in_trouble() {
+    const CONFIG: &str = "/usr/local/etc/gotosocial/config.yaml";
+    let machine = Machine::installed(&ANSWERS.replace("0.19.2", "0.19.1"));
+    machine.write(CONFIG, &machine.read(CONFIG).replace("admin@example.org", "mine@example.org"));
+    for path in ["/usr/local/etc/newsyslog.conf.d/gotosocial.conf", "/usr/local/bin/gotosocial"] {
+        std::fs::remove_file(machine.path(path)).unwrap();
+    }
+    machine.edit(|model| {
+        model.clock += 87 * 86_400;
+        model.free_bytes = 100 << 20;
+        model.gotosocial.as_mut().unwrap().program = None;
+        model.modules.remove("mac_portacl");
+    });
+    machine.write(
+        "/var/db/gts-bootstrap/journal",
+        "{\"begin\":{\"schema\":1,\"command\":\"install\",\"program\":\"0.1.0\",\"time\":1774742400}}\n",
+    );
+    insta::assert_snapshot!("status_in_trouble", picture(&machine.run(&["status", "--diff"])));
+    insta::assert_snapshot!("status_in_trouble_in_one_line", picture(&machine.run(&["status", "--brief"])));
+}

@@ -8,7 +8,7 @@ use gts_bootstrap::release::{NoProgress, Progress};
 
 use super::machine::{ANSWERS, Machine};
 
-struct Silent;
+pub struct Silent;
 
 impl Reporter for Silent {
     fn progress(&self) -> &dyn Progress {

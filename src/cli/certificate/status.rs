@@ -4,7 +4,6 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{keeper, kept, names, records, situation, when};
-use crate::certificate::placeholder::is_placeholder;
 use crate::certificate::renewal::{Keeper, Status};
 use crate::cli::exit::Exit;
 use crate::cli::open::Opened;
@@ -14,6 +13,7 @@ use crate::cli::transaction::Stop;
 use crate::cli::{Global, deployed};
 use crate::deployment::{HostName, Layout};
 use crate::parts::tls::Kept;
+use crate::status::certificate::trouble;
 
 /// What `certificate status` takes: nothing of its own.
 #[derive(Debug, Clone, Copy, Args)]
@@ -49,7 +49,7 @@ fn status(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exit,
                 let Kept { files, keeper, bundle } = kept;
                 let situation = situation(&bundle, None, &records, &name);
                 let status = Status::of(bundle.leaf(), keeper, &situation, now);
-                let trouble = trouble(&status, &bundle, &name, now);
+                let trouble = trouble(bundle.leaf().into(), &bundle, &name, now);
                 if trouble.is_some() {
                     exit = Exit::Check;
                 }
@@ -78,21 +78,6 @@ fn status(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exit,
     }
     report.add("certificates", Value::Array(all));
     Ok(exit)
-}
-
-/// What is wrong with it, if anything: it has ended, or ends so soon that its renewal must have failed for long.
-fn trouble(status: &Status, bundle: &crate::certificate::Bundle, name: &HostName, now: u64) -> Option<String> {
-    if let Err(error) = bundle.check(name, now) {
-        return Some(error.to_string());
-    }
-    if is_placeholder(bundle.leaf()) {
-        return Some(
-            "it is a placeholder that no client trusts; order one with `gts-bootstrap certificate renew`".into(),
-        );
-    }
-    let life = status.not_after.saturating_sub(status.not_before);
-    (status.not_after - now <= life / 10)
-        .then(|| "its last tenth has begun, and it should have been renewed long ago".into())
 }
 
 fn show(screen: &Screen, name: &HostName, status: &Status, trouble: Option<&str>) {

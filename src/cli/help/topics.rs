@@ -32,6 +32,8 @@ topics![
     "certificates",
     "filters",
     "portacl",
+    "monitoring",
+    "uninstall",
     "jails",
     "air-gapped",
     "ansible",

@@ -206,7 +206,29 @@ fn text_of(file: &std::path::Path) -> Result<String, String> {
     } else {
         bytes = std::fs::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
     }
-    String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text", file.display()))
+    let text = String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text", file.display()))?;
+    Ok(without_colours(&text))
+}
+
+/// The text without the sequences that colour it (ECMA-48, 8.3.117 SGR): what `portacl show --color always` prints is taken,
+/// too.
+fn without_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain.push_str(before);
+        let end = after.find(|character: char| !(character.is_ascii_digit() || character == ';'));
+        match end.and_then(|end| after.get(end..)?.strip_prefix('m')) {
+            Some(after) => rest = after,
+            // Any other sequence is refused with its line.
+            None => {
+                plain.push_str("\x1b[");
+                rest = after;
+            }
+        }
+    }
+    plain.push_str(rest);
+    plain
 }
 
 /// What a text in the readable form asks for.
@@ -306,4 +328,22 @@ fn prove(host: &dyn Observe, edit: &RuleEdit, screen: &Screen, report: &mut Repo
     let exit = if check::failed(&checks) { Exit::Check } else { Exit::Done };
     report.checks.extend(checks);
     Ok(exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_and_nothing_else_are_taken_out() {
+        for (text, plain) in [
+            ("\x1b[1;37;41mpermit\x1b[0m any\n", "permit any\n"),
+            ("\x1b[mplain", "plain"),
+            ("\x1b[2Jother", "\x1b[2Jother"),
+            ("end \x1b[31", "end \x1b[31"),
+            ("[31m", "[31m"),
+        ] {
+            assert_eq!(without_colours(text), plain);
+        }
+    }
 }

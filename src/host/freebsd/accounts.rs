@@ -1,8 +1,13 @@
 //! Users and groups: read from the user database, changed with pw(8).
 //!
-//! The user database is read with the functions of the `users` crate that keep nothing: its cache would hide what
-//! pw(8) has just done.
+//! The user database is read with the functions of the `users` crate that keep nothing: its cache would hide what pw(8) has
+//! just done. It says the same of a name that is not there and of a database that does not answer (a directory service, by
+//! nsswitch.conf(5)); nix tells these two apart.
 
+use std::ffi::CString;
+
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid, getgrouplist};
 use users::os::unix::UserExt;
 
 use super::command::Commands;
@@ -15,30 +20,68 @@ const NO_SUCH_GROUP: i32 = 65;
 /// pw(8): "no such user" (EX_NOUSER), seen on 13.2.
 const NO_SUCH_USER: i32 = 67;
 
-pub(super) fn user(name: &str) -> Option<User> {
-    users::get_user_by_name(name).as_ref().map(described_user)
+pub(super) fn user(name: &str) -> Result<Option<User>, HostError> {
+    // No account has such a name, and the C library could not be asked for it.
+    if name.contains('\0') {
+        return Ok(None);
+    }
+    match users::get_user_by_name(name) {
+        Some(user) => Ok(Some(described_user(&user))),
+        None => missing(nix::unistd::User::from_name(name), "user", name),
+    }
 }
 
-pub(super) fn user_by_id(uid: u32) -> Option<User> {
-    users::get_user_by_uid(uid).as_ref().map(described_user)
+pub(super) fn user_by_id(uid: u32) -> Result<Option<User>, HostError> {
+    match users::get_user_by_uid(uid) {
+        Some(user) => Ok(Some(described_user(&user))),
+        None => missing(nix::unistd::User::from_uid(Uid::from_raw(uid)), "uid", &uid.to_string()),
+    }
 }
 
-pub(super) fn group(name: &str) -> Option<Group> {
-    users::get_group_by_name(name).as_ref().map(described_group)
+pub(super) fn group(name: &str) -> Result<Option<Group>, HostError> {
+    if name.contains('\0') {
+        return Ok(None);
+    }
+    match users::get_group_by_name(name) {
+        Some(group) => Ok(Some(described_group(&group))),
+        None => missing(nix::unistd::Group::from_name(name), "group", name),
+    }
 }
 
-pub(super) fn group_by_id(gid: u32) -> Option<Group> {
-    users::get_group_by_gid(gid).as_ref().map(described_group)
+pub(super) fn group_by_id(gid: u32) -> Result<Option<Group>, HostError> {
+    match users::get_group_by_gid(gid) {
+        Some(group) => Ok(Some(described_group(&group))),
+        None => missing(nix::unistd::Group::from_gid(Gid::from_raw(gid)), "gid", &gid.to_string()),
+    }
 }
 
-/// The groups of a user: its primary one first, then those that list it. A gid without an entry of its own in the group
-/// database is left out, but for the primary one.
-pub(super) fn groups_of(name: &str) -> Vec<u32> {
-    let Some(user) = users::get_user_by_name(name) else { return Vec::new() };
-    let primary = user.primary_group_id();
-    let others = users::get_user_groups(name, primary).unwrap_or_default();
-    let others = others.iter().map(users::Group::gid).filter(|gid| *gid != primary);
-    std::iter::once(primary).chain(others).collect()
+/// The groups of a user: its primary one first, then those that list it.
+pub(super) fn groups_of(name: &str) -> Result<Vec<u32>, HostError> {
+    let Some(user) = user(name)? else { return Ok(Vec::new()) };
+    let failed = |errno: Errno| unanswered("groups of the user", name, errno);
+    let text = CString::new(name).map_err(|_| failed(Errno::EINVAL))?;
+    let groups = getgrouplist(&text, Gid::from_raw(user.gid)).map_err(failed)?;
+    let others = groups.into_iter().map(Gid::as_raw).filter(|gid| *gid != user.gid);
+    Ok(std::iter::once(user.gid).chain(others).collect())
+}
+
+/// Whether what was not found is really not there. POSIX lets getpwnam_r(3) and its kin say so with some errnos, too; its
+/// APPLICATION USAGE lists them.
+fn missing<T, U>(asked: Result<Option<T>, Errno>, what: &str, name: &str) -> Result<Option<U>, HostError> {
+    match asked {
+        Err(errno) if !matches!(errno, Errno::ENOENT | Errno::ESRCH) => Err(unanswered(what, name, errno)),
+        _ => Ok(None),
+    }
+}
+
+fn unanswered(what: &str, name: &str, errno: Errno) -> HostError {
+    HostError::Unreadable {
+        what: format!("the user database, which was asked for the {what} {name}"),
+        text: format!(
+            "{}; if accounts come from a directory service (nsswitch.conf(5)), see whether it answers: `getent passwd`",
+            errno.desc()
+        ),
+    }
 }
 
 fn described_user(user: &users::User) -> User {
@@ -93,17 +136,27 @@ mod tests {
 
     #[test]
     fn the_user_database_is_read() {
-        let root = user("root").unwrap();
+        let root = user("root").unwrap().unwrap();
         assert_eq!((root.uid, root.gid), (0, 0));
         assert_eq!(root.home.to_str(), Some("/root"));
-        assert_eq!(user_by_id(0).unwrap().uid, 0);
-        let group_of_root = group_by_id(0).unwrap();
-        assert_eq!(group(&group_of_root.name), Some(group_of_root));
-        assert!(groups_of("root").contains(&root.gid));
-        assert_eq!(groups_of("no-such-user-here"), Vec::<u32>::new());
-        assert_eq!(user("no\0such"), None);
-        assert_eq!(user("no-such-user-here"), None);
-        assert_eq!(group("no-such-group-here"), None);
+        assert_eq!(user_by_id(0).unwrap().unwrap().uid, 0);
+        let group_of_root = group_by_id(0).unwrap().unwrap();
+        assert_eq!(group(&group_of_root.name).unwrap(), Some(group_of_root));
+        assert_eq!(groups_of("root").unwrap().first(), Some(&root.gid));
+        assert_eq!(groups_of("no-such-user-here").unwrap(), Vec::<u32>::new());
+        assert_eq!(user("no\0such").unwrap(), None);
+        assert_eq!(user("no-such-user-here").unwrap(), None);
+        assert_eq!(group("no\0such").unwrap(), None);
+        assert_eq!(group("no-such-group-here").unwrap(), None);
+    }
+
+    #[test]
+    fn a_database_that_does_not_answer_is_not_one_without_the_name() {
+        for errno in [Errno::ENOENT, Errno::ESRCH] {
+            assert_eq!(missing::<(), ()>(Err(errno), "user", "www").unwrap(), None);
+        }
+        let error = missing::<(), ()>(Err(Errno::EIO), "user", "www").unwrap_err().to_string();
+        assert!(error.contains("user database") && error.contains("user www") && error.contains("error"), "{error}");
     }
 
     #[test]

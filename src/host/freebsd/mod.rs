@@ -36,7 +36,7 @@ use super::files::{RealOwners, Root};
 use super::{
     BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FrontProgram,
     Group, Host, HostError, Invocation, IssuedCertificate, Jail, Listener, Observe, Output, Owner, PortWatch,
-    ServiceAction, ServiceState, System, User, WebAnswer, WebFailure, WebRequest, lock,
+    ServiceAction, ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::Commands;
 
@@ -102,23 +102,23 @@ impl Observe for FreeBsd {
     }
 
     fn user(&self, name: &str) -> Result<Option<User>, HostError> {
-        Ok(accounts::user(name))
+        accounts::user(name)
     }
 
     fn user_by_id(&self, uid: u32) -> Result<Option<User>, HostError> {
-        Ok(accounts::user_by_id(uid))
+        accounts::user_by_id(uid)
     }
 
     fn group(&self, name: &str) -> Result<Option<Group>, HostError> {
-        Ok(accounts::group(name))
+        accounts::group(name)
     }
 
     fn group_by_id(&self, gid: u32) -> Result<Option<Group>, HostError> {
-        Ok(accounts::group_by_id(gid))
+        accounts::group_by_id(gid)
     }
 
     fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError> {
-        Ok(accounts::groups_of(user))
+        accounts::groups_of(user)
     }
 
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
@@ -139,6 +139,10 @@ impl Observe for FreeBsd {
 
     fn service(&self, name: &str) -> Result<ServiceState, HostError> {
         services::state(&self.commands, name)
+    }
+
+    fn supervision(&self, name: &str) -> Result<Supervision, HostError> {
+        services::supervision(&self.commands, name)
     }
 
     fn listeners(&self) -> Result<Vec<Listener>, HostError> {

@@ -1,7 +1,7 @@
 //! Services, with service(8).
 
 use super::command::{Commands, Finished};
-use crate::host::{HostError, ServiceAction, ServiceState};
+use crate::host::{HostError, ServiceAction, ServiceState, Supervision};
 
 const SERVICE: &str = "/usr/sbin/service";
 
@@ -27,6 +27,27 @@ fn told(finished: &Finished) -> ServiceState {
         ServiceState::Running { pid: None }
     } else {
         ServiceState::Stopped
+    }
+}
+
+/// The same, in the words of GoToSocial's rc.d script (`gotosocial_status` in rc.d/gotosocial).
+pub(super) fn supervision(commands: &Commands, name: &str) -> Result<Supervision, HostError> {
+    Ok(supervised(&commands.run(SERVICE, &[name, "onestatus"])?))
+}
+
+fn supervised(finished: &Finished) -> Supervision {
+    let number_after = |words: &str| -> Option<u64> {
+        let (_, after) = finished.stdout.split_once(words)?;
+        after.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
+    };
+    match told(finished) {
+        ServiceState::Missing => Supervision::Missing,
+        ServiceState::Running { pid } if finished.says(" WITHOUT its supervisor") => Supervision::Orphan { pid },
+        ServiceState::Running { pid } => Supervision::Running { pid, seconds: number_after(" (since ") },
+        ServiceState::Stopped if finished.says("only root can tell") => Supervision::Hidden,
+        ServiceState::Stopped if finished.says("is about to start it again") => Supervision::Restarting,
+        ServiceState::Stopped if finished.says("it is being stopped") => Supervision::Stopping,
+        ServiceState::Stopped => Supervision::Stopped,
     }
 }
 
@@ -79,6 +100,48 @@ mod tests {
         for (words, status, expected) in cases {
             tools.says(SERVICE, words, status);
             assert_eq!(state(&tools.commands(), "any").unwrap(), expected, "{words}");
+        }
+    }
+
+    /// The words of rc.d/gotosocial, which tests/rc.d provokes one by one.
+    #[test]
+    fn program_and_supervisor_are_told_apart() {
+        let tools = StandIns::new();
+        let cases = [
+            (NO_SCRIPT, 1, Supervision::Missing),
+            (
+                "gotosocial is running as pid 501 (since 86461 s).",
+                0,
+                Supervision::Running { pid: Some(501), seconds: Some(86_461) },
+            ),
+            (
+                "gotosocial is running as pid 501 WITHOUT its supervisor: it is not restarted when it dies and its output is \
+                 lost. Correct it with: service gotosocial stop; service gotosocial start",
+                0,
+                Supervision::Orphan { pid: Some(501) },
+            ),
+            (
+                "gotosocial is not running: it died, and its supervisor (pid 500) is about to start it again. Why is in \
+                 /var/log/gotosocial/gotosocial.log. To end that: service gotosocial stop",
+                1,
+                Supervision::Restarting,
+            ),
+            (
+                "gotosocial is not running: it is being stopped (supervisor pid 500). If nobody is stopping it any more: \
+                 service gotosocial stop",
+                1,
+                Supervision::Stopping,
+            ),
+            (
+                "gotosocial: only root can tell whether it runs on this host (security.bsd.see_other_uids is 0).",
+                1,
+                Supervision::Hidden,
+            ),
+            ("gotosocial is not running.", 1, Supervision::Stopped),
+        ];
+        for (words, status, expected) in cases {
+            tools.says(SERVICE, words, status);
+            assert_eq!(supervision(&tools.commands(), "gotosocial").unwrap(), expected, "{words}");
         }
     }
 

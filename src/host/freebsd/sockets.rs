@@ -55,8 +55,12 @@ impl Row<'_> {
     fn listener(&self) -> Option<Listener> {
         let (user, uid) = match self.user.parse() {
             _ if self.user.starts_with('?') => (self.user.to_owned(), None),
-            Ok(uid) => (accounts::user_by_id(uid).map_or_else(|| self.user.to_owned(), |user| user.name), Some(uid)),
-            Err(_) => (self.user.to_owned(), accounts::user(self.user).map(|user| user.uid)),
+            // A name that cannot be looked up now is shown as sockstat(1) has it: who listens is known all the same.
+            Ok(uid) => {
+                let known = accounts::user_by_id(uid).ok().flatten();
+                (known.map_or_else(|| self.user.to_owned(), |user| user.name), Some(uid))
+            }
+            Err(_) => (self.user.to_owned(), accounts::user(self.user).ok().flatten().map(|user| user.uid)),
         };
         Some(Listener {
             user,

@@ -51,6 +51,10 @@ pub(super) fn listeners(model: &Model) -> Vec<Listener> {
 /// `service gotosocial start`.
 pub(super) fn start(machine: &mut Machine, command: &str) -> Result<(), HostError> {
     let refused = |why: String| command_failed(command, 1, format!("{NAME}: {why}"));
+    // Nobody is left who would start it again: once the program is dead, too, nothing runs.
+    if machine.model.gotosocial.as_ref().is_some_and(|supervisor| supervisor.killed && supervisor.program.is_none()) {
+        machine.model.gotosocial = None;
+    }
     match machine.model.gotosocial.as_ref().map(|supervisor| (supervisor.pid, &supervisor.program)) {
         Some((_, Some(program))) => {
             return Err(refused(format!("not started: it already runs as pid {}.", program.pid)));
@@ -75,7 +79,7 @@ pub(super) fn start(machine: &mut Machine, command: &str) -> Result<(), HostErro
         machine.files.write_file(&service.log, b"", 0o640, Owner { uid: 0, gid: service.user.gid })?;
     }
     let supervisor = machine.model.take_pid();
-    machine.model.gotosocial = Some(Supervisor { pid: supervisor, restart_at: 0, program: None });
+    machine.model.gotosocial = Some(Supervisor { pid: supervisor, restart_at: 0, killed: false, program: None });
     run(machine, &service)
 }
 
@@ -103,7 +107,8 @@ pub(super) fn tick(machine: &mut Machine) -> Result<(), HostError> {
         let program = program.clone();
         return announce(machine, &program);
     }
-    let due = machine.model.gotosocial.as_ref().is_some_and(|s| s.program.is_none() && s.restart_at <= clock);
+    let due =
+        machine.model.gotosocial.as_ref().is_some_and(|s| s.program.is_none() && !s.killed && s.restart_at <= clock);
     if !due {
         return Ok(());
     }
@@ -214,6 +219,7 @@ fn serve(machine: &mut Machine, service: &Service, version: &str, settings: &Set
     };
     Ok(Program {
         pid: machine.model.take_pid(),
+        started_at: Some(machine.model.clock),
         ready_at,
         announced: ready_at <= machine.model.clock,
         version: version.to_string(),

@@ -16,9 +16,9 @@ use nix::fcntl::{Flock, FlockArg};
 use super::super::{
     BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FrontProgram,
     Group, Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch, ServiceAction,
-    ServiceState, System, User, WebAnswer, WebFailure, WebRequest,
+    ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest,
 };
-use super::machine::{EACCES, ENOENT, ENOSPC, EPERM, Machine, command_failed, errno_text};
+use super::machine::{Access, EACCES, ENOENT, ENOSPC, EPERM, Machine, command_failed, errno_text};
 use super::{
     Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin, gotosocial_database, httpd, kernel,
     nginx, packages, rc_conf, services, web,
@@ -120,6 +120,21 @@ fn pass(machine: &mut Machine, seconds: u64) -> Result<(), HostError> {
     gotosocial::tick(machine)
 }
 
+/// Whoever runs the program reads only what its modes let be read. In the model that is root, or a user who owns nothing.
+fn may(machine: &Machine, action: &'static str, path: &Path, what: &Path, access: Access) -> Result<(), HostError> {
+    let uid = machine.model.euid;
+    if uid == 0 {
+        return Ok(());
+    }
+    match machine.may(Owner { uid, gid: uid }, what, access) {
+        Err(EACCES) => {
+            Err(HostError::File { action, path: path.to_path_buf(), source: io::Error::from_raw_os_error(EACCES) })
+        }
+        // What is not there is told by the question itself.
+        _ => Ok(()),
+    }
+}
+
 impl Observe for Rehearsal {
     fn local_path(&self, path: &Path) -> PathBuf {
         self.machine.borrow().files.local_path(path)
@@ -140,18 +155,27 @@ impl Observe for Rehearsal {
     }
 
     fn entry(&self, path: &Path) -> Result<Option<Entry>, HostError> {
-        self.machine.borrow().files.entry(path)
+        let machine = self.machine.borrow();
+        if let Some(folder) = path.parent() {
+            may(&machine, "look up", path, folder, Access::Execute)?;
+        }
+        machine.files.entry(path)
     }
 
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
-        self.machine.borrow().files.read(path)
+        let machine = self.machine.borrow();
+        may(&machine, "read", path, path, Access::Read)?;
+        machine.files.read(path)
     }
 
     fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
-        self.machine.borrow().files.read_from(path, offset, limit)
+        let machine = self.machine.borrow();
+        may(&machine, "read", path, path, Access::Read)?;
+        machine.files.read_from(path, offset, limit)
     }
 
     fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
+        may(&self.machine.borrow(), "list", path, path, Access::Read)?;
         let mut names = self.machine.borrow().files.list(path)?;
         if path == Path::new("/") {
             names.retain(|name| Path::new("/").join(name) != Path::new(STATE_FOLDER));
@@ -202,6 +226,10 @@ impl Observe for Rehearsal {
 
     fn service(&self, name: &str) -> Result<ServiceState, HostError> {
         services::state(&self.machine.borrow(), name)
+    }
+
+    fn supervision(&self, name: &str) -> Result<Supervision, HostError> {
+        services::supervision(&self.machine.borrow(), name)
     }
 
     fn listeners(&self) -> Result<Vec<Listener>, HostError> {

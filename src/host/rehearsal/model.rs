@@ -219,6 +219,9 @@ pub struct Supervisor {
     pub pid: u32,
     /// When daemon(8) starts the program again, if it is down.
     pub restart_at: u64,
+    /// Whether daemon(8) was killed (`kill -KILL`), so that the program runs on without it.
+    #[serde(default)]
+    pub killed: bool,
     /// The program, while it lives. Without it the service "is not running", although daemon(8) lives on.
     pub program: Option<Program>,
 }
@@ -229,6 +232,9 @@ pub struct Supervisor {
 pub struct Program {
     /// Its pid.
     pub pid: u32,
+    /// When it was started, seconds since 1970.
+    #[serde(default)]
+    pub started_at: Option<u64>,
     /// From when on it is ready. Before that it answers 503.
     pub ready_at: u64,
     /// Whether its log says that it is ready.

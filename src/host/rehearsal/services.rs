@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{HostError, ServiceAction, ServiceState};
+use super::super::{HostError, ServiceAction, ServiceState, Supervision};
 use super::machine::{Machine, command_failed};
 use super::{boot, gotosocial, httpd, nginx, portacl_rc, rc_conf};
 
@@ -41,6 +41,28 @@ pub(super) fn state(machine: &Machine, name: &str) -> Result<ServiceState, HostE
         _ => machine.model.services.get(name).copied(),
     };
     Ok(pid.map_or(ServiceState::Stopped, |pid| ServiceState::Running { pid: Some(pid) }))
+}
+
+/// The same, in the words of GoToSocial's rc.d script.
+pub(super) fn supervision(machine: &Machine, name: &str) -> Result<Supervision, HostError> {
+    let supervisor = machine.model.gotosocial.as_ref().filter(|_| name == GOTOSOCIAL);
+    Ok(match (state(machine, name)?, supervisor) {
+        (ServiceState::Missing, _) => Supervision::Missing,
+        // security(7): others than root then see their own processes alone.
+        _ if machine.model.euid != 0
+            && machine.model.sysctls.get("security.bsd.see_other_uids").is_some_and(|see| see == "0") =>
+        {
+            Supervision::Hidden
+        }
+        (ServiceState::Running { pid }, Some(supervisor)) if supervisor.killed => Supervision::Orphan { pid },
+        (ServiceState::Running { pid }, supervisor) => {
+            let since = supervisor.and_then(|supervisor| supervisor.program.as_ref()?.started_at);
+            let seconds = since.map(|since| machine.model.clock.saturating_sub(since));
+            Supervision::Running { pid, seconds }
+        }
+        (ServiceState::Stopped, Some(_)) => Supervision::Restarting,
+        (ServiceState::Stopped, None) => Supervision::Stopped,
+    })
 }
 
 /// `service NAME start`, `onestop` or `onereload`.

@@ -23,7 +23,7 @@ const EDITED: [&str; 7] = [
     "/usr/local/etc/nginx/nginx.conf",
 ];
 /// What the program or a story makes.
-const MADE: [&str; 27] = [
+const MADE: [&str; 28] = [
     LOADER_EXTRA,
     NGINX_SITE,
     HTTPD_SITE,
@@ -37,6 +37,7 @@ const MADE: [&str; 27] = [
     "/usr/local/etc/newsyslog.conf.d/gts-bootstrap-front.conf",
     "/usr/local/etc/nginx/gts-bootstrap",
     "/usr/local/etc/nginx/gts-bootstrap-candidate.conf",
+    "/usr/local/etc/periodic/daily/495.status-gotosocial",
     "/usr/local/etc/periodic/daily/510.gts-bootstrap-certificate",
     "/usr/local/etc/rc.d/gotosocial",
     "/usr/local/etc/rc.d/gts_portacl_guard",

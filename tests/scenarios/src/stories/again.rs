@@ -42,8 +42,8 @@ pub(super) fn damage_is_put_right(bench: &Bench) -> Result<(), String> {
 
 pub(super) fn reinstall_keeps_the_data(bench: &Bench) -> Result<(), String> {
     bench.install(ANSWERS)?.exits(0)?;
-    let (database, certificate) = (bench.text("/var/db/gotosocial/sqlite.db")?, bench.text(CERTIFICATE)?);
     bench.host()?.service_action(SERVICE, ServiceAction::Stop).map_err(said)?;
+    let (database, certificate) = (bench.text("/var/db/gotosocial/sqlite.db")?, bench.text(CERTIFICATE)?);
     for path in [
         RELEASE,
         "/usr/local/etc/gotosocial",

@@ -14,6 +14,8 @@ mod portacl;
 mod refusals;
 mod release;
 mod service;
+mod status;
+mod uninstall;
 
 use gts_bootstrap::host::HostError;
 
@@ -170,6 +172,9 @@ pub const STORIES: &[Story] = &[
     story("killed-service-comes-back", Needs::RealMachine, service::killed_service),
     story("no-certificate-is-told", Needs::Nothing, service::no_certificate),
     story("log-rotation", Needs::RealMachine, service::log_rotation),
+    story("status-on-one-screen", Needs::Nothing, status::told_on_one_screen),
+    story("drift-is-found", Needs::Nothing, status::drift_is_found),
+    story("fit-for-monitoring", Needs::Nothing, status::fit_for_monitoring),
     story("what-cannot-stand-in-front-is-refused", Needs::Nothing, front::what_cannot_is_refused),
     story("to-nginx-and-back", NGINX, front::to_nginx_and_back),
     story("to-httpd-and-back", HTTPD, front::to_httpd_and_back),
@@ -185,6 +190,9 @@ pub const STORIES: &[Story] = &[
     story("certificates-are-told-and-renewed", NGINX, front::certificates),
     story("filters-wait-in-direct-mode", Needs::Nothing, filter::kept_in_direct_mode),
     story("filters-are-taken-up-by-nginx", NGINX, filter::taken_up_by_nginx),
+    story("uninstalled-and-installed-again", Needs::Nothing, uninstall::the_data_stay),
+    story("uninstalled-among-others", Needs::Nothing, uninstall::edits_of_others_stay),
+    story("uninstalled-behind-nginx", NGINX, uninstall::behind_nginx),
     Story { name: BEFORE_REBOOT, stays: true, needs: Needs::Nothing, told: boot::before },
 ];
 

@@ -111,8 +111,9 @@ pub(super) fn shown_and_applied_is_the_same(bench: &Bench) -> Result<(), String>
     let odd = "uid: 209:tcp:080,,gid:80:udp:53,uid:209:tcp:65616,uid:4711:tcp:0,uid:209:tcp:443,uid:209:tcp:443";
     set(bench, RULES, odd)?;
     let before = Snapshot::take(bench)?.system();
-    for more in [&[][..], &["-n"]] {
+    for more in [&[][..], &["-n"], &["--color", "always"]] {
         let shown = bench.run(&[&["portacl", "show"], more].concat())?.exits(0)?;
+        ensure(shown.stdout.contains('\x1b') == more.contains(&"always"), "it is coloured, or is not")?;
         apply(bench, &shown.stdout, &["--yes"])?.exits(0)?.says("Nothing to change")?;
         rules_are(bench, odd, "79")?;
         before.is_still(&Snapshot::take(bench)?.system())?;

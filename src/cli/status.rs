@@ -1,0 +1,143 @@
+//! `status`: how the installation is, on one screen, or in one line for monitoring.
+
+mod newest;
+mod rows;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Global;
+use super::exit::Exit;
+use super::open::Opened;
+use super::report::{Report, wrap};
+use super::screen::{Level, Screen, Tone};
+use super::transaction::Stop;
+use crate::deployment::Layout;
+use crate::parts::answers::Lock;
+use crate::status::judge::{self, Concern, Severity};
+use crate::status::{self, Newest, Status, Told};
+
+/// What `status` takes.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Arguments {
+    /// Show what was changed in each file since it was installed; passwords are hidden
+    #[arg(long, conflicts_with = "brief")]
+    pub diff: bool,
+    /// Print one line, for monitoring
+    #[arg(long)]
+    pub brief: bool,
+    /// Ask nobody outside for the newest release
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// What is said of a host without an installation.
+const NOTHING: &str = "nothing here is installed by gts-bootstrap";
+/// How many findings of one kind are listed, unless everything is said.
+const LISTED: usize = 10;
+
+/// Runs `status`.
+#[must_use]
+pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
+    let mut report = Report::new("status");
+    match look(global, arguments, screen, &mut report) {
+        Ok(exit) => report.finish(screen, exit),
+        Err(stop) if arguments.brief => {
+            screen.not_quiet().line(&format!("FAIL: {}", stop.why.lines().next().unwrap_or_default()));
+            report.fail_silently(screen, stop.exit, &stop.why)
+        }
+        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+    }
+}
+
+fn look(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
+    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let host = opened.host().observe();
+    let layout = Layout::default();
+    let newest = match Lock::of_host(host, &layout) {
+        // One line for monitoring does not depend on a server somewhere else.
+        Ok(Some(lock)) if !arguments.offline && !arguments.brief => newest::ask(&opened, &layout, &lock.release),
+        _ => Newest::NotAsked,
+    };
+    let status = match status::gather(host, &layout, newest, arguments.diff) {
+        Told::Known(Some(status)) => status,
+        Told::Known(None) => {
+            report.add("installed", json!(false));
+            let next = "gts-bootstrap install";
+            return Err(Stop::new(Exit::Check, format!("{NOTHING}; `{next}` does that")));
+        }
+        Told::Unknown { unknown } => {
+            return Err(Stop::new(Exit::Check, format!("it cannot be told what is installed here: {unknown}")));
+        }
+    };
+    let concerns = judge::concerns(&status);
+    let verdict = judge::gravest(&concerns);
+    if arguments.brief {
+        screen.not_quiet().line(&judge::brief(&status, &concerns));
+    } else {
+        show(screen, &status, &concerns);
+    }
+    report.reboot_required = status.reboot.known().is_some_and(|pending| !pending.is_empty());
+    report.add("installed", json!(true));
+    report.add("verdict", json!(word(verdict)));
+    report.add("concerns", json!(concerns));
+    if let Value::Object(members) = serde_json::to_value(&status).map_err(Stop::failed)? {
+        for (name, value) in members {
+            report.add(&name, value);
+        }
+    }
+    Ok(if verdict == Some(Severity::Failure) { Exit::Check } else { Exit::Done })
+}
+
+fn word(verdict: Option<Severity>) -> &'static str {
+    match verdict {
+        Some(Severity::Failure) => "fail",
+        Some(Severity::Warning) => "warn",
+        Some(Severity::Note) | None => "ok",
+    }
+}
+
+fn show(screen: &Screen, status: &Status, concerns: &[Concern]) {
+    let (tone, verdict) = match judge::gravest(concerns) {
+        Some(Severity::Failure) => (Tone::Bad, "something is wrong"),
+        Some(Severity::Warning) => (Tone::Caution, "it serves, but somebody should look"),
+        Some(Severity::Note) | None => (Tone::Good, "all is well"),
+    };
+    let heading = screen.paint(Tone::Heading, &status.host);
+    let seen = if status.root { "" } else { ", as far as others than root can see" };
+    screen.line(&format!("{heading}: {}{seen}", screen.paint(tone, verdict)));
+    for (label, text) in rows::rows(status) {
+        screen.line(&format!("  {label:<12}  {}", wrap(&text, 16)));
+    }
+    let mut listed: Vec<(&str, Severity)> = Vec::new();
+    let mut left = 0;
+    for concern in concerns {
+        let kind = (concern.about, concern.severity);
+        if listed.iter().filter(|other| **other == kind).count() >= LISTED && !screen.says(Level::Verbose) {
+            left += 1;
+            continue;
+        }
+        listed.push(kind);
+        let (level, tone, word) = match concern.severity {
+            Severity::Failure => (Level::Quiet, Tone::Bad, "FAIL"),
+            Severity::Warning => (Level::Quiet, Tone::Caution, "warn"),
+            Severity::Note => (Level::Normal, Tone::Dim, "note"),
+        };
+        let text = wrap(&format!("{}: {}", concern.about, concern.detail), 7);
+        screen.line_at(level, &format!("  {} {text}", screen.paint(tone, word)));
+    }
+    if left > 0 {
+        screen.line_at(Level::Quiet, &format!("       and {left} more of that kind (-v lists them)"));
+    }
+    for drift in status.drift.known().into_iter().flatten() {
+        for line in drift.diff.iter().flat_map(|diff| diff.lines()) {
+            let tone = match line.chars().next() {
+                Some('+') => Tone::Good,
+                Some('-') => Tone::Bad,
+                Some('@') => Tone::Heading,
+                _ => Tone::Plain,
+            };
+            screen.line(&screen.paint(tone, line));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The newest release, asked for where the installation had its own from, and not waited for.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use semver::Version;
+
+use crate::cli::open::Opened;
+use crate::deployment::Layout;
+use crate::host::rehearsal::stand_in_release::StandIn;
+use crate::parts::answers;
+use crate::release::{self, Error, HttpClient, HttpSettings, LockedRelease, NoProgress, Retry, Source, Timeouts};
+use crate::status::Newest;
+
+/// For the connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// For the beginning of an answer, and between two pieces of it.
+const IDLE: Duration = Duration::from_secs(4);
+/// For everything, the name server included.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Asks for the newest release, and gives up soon.
+pub(super) fn ask(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> Newest {
+    let prereleases = answers::deployed(opened.host().observe(), layout)
+        .ok()
+        .flatten()
+        .is_some_and(|deployment| deployment.release.prereleases);
+    let (stand_in, source) = match source(opened, lock) {
+        Ok(found) => found,
+        Err(why) => return Newest::Unknown(why),
+    };
+    let (sender, receiver) = mpsc::channel();
+    let asked = source.clone();
+    // A name server that does not answer keeps whoever asks it waiting far longer than anybody looks at a screen. The thread
+    // ends with the process.
+    let started = thread::Builder::new().name("newest release".into()).spawn(move || {
+        let timeouts = Timeouts { connect: CONNECT, idle: IDLE };
+        let retry = Retry { attempts: 1, ..Retry::default() };
+        let http = HttpClient::new(HttpSettings { timeouts, retry });
+        let found = release::newest(&asked, prereleases, &http, &NoProgress).map(|release| release.version);
+        // Nobody listens any more if it took too long.
+        let _ = sender.send(found);
+    });
+    if let Err(error) = started {
+        return Newest::Unknown(error.to_string());
+    }
+    let newest = told(&source, receiver.recv_timeout(PATIENCE).ok());
+    drop(stand_in);
+    newest
+}
+
+fn source(opened: &Opened, lock: &LockedRelease) -> Result<(Option<StandIn>, Source), String> {
+    if opened.is_rehearsal() && lock.is_rehearsal() {
+        let stand_in = StandIn::start(&[]).map_err(|error| error.to_string())?;
+        let source = stand_in.source().map_err(|error| error.to_string())?;
+        return Ok((Some(stand_in), source));
+    }
+    let source = Source::recorded(&lock.url, &lock.version, &lock.asset);
+    source.map(|source| (None, source)).ok_or_else(|| format!("{} is no source of releases", lock.url))
+}
+
+/// What came of it; `None`: nothing in time.
+fn told(source: &Source, found: Option<Result<Version, Error>>) -> Newest {
+    match found {
+        Some(Ok(version)) => Newest::Known(version),
+        Some(Err(Error::NoCatalogue { .. })) => Newest::Unknown(format!("{source} has no list of releases")),
+        None | Some(Err(Error::Unreachable { .. } | Error::TimedOut { .. } | Error::BrokenOff { .. })) => {
+            Newest::Unknown(format!("{} does not answer", server(source)))
+        }
+        Some(Err(error)) => Newest::Unknown(error.to_string()),
+    }
+}
+
+fn server(source: &Source) -> String {
+    match source {
+        Source::Upstream { base_url } => base_url.as_str().trim_start_matches("https://").to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_told_in_a_few_words() {
+        let upstream = Source::upstream();
+        let unknown = |why: &str| Newest::Unknown(why.to_owned());
+        let version = Version::new(0, 19, 2);
+        assert_eq!(told(&upstream, Some(Ok(version.clone()))), Newest::Known(version));
+        assert_eq!(told(&upstream, None), unknown("codeberg.org does not answer"));
+        let unreachable = Error::Unreachable { url: "https://codeberg.org/x".into(), reason: "refused".into() };
+        assert_eq!(told(&upstream, Some(Err(unreachable))), unknown("codeberg.org does not answer"));
+        let mirror = Source::mirror("https://mirror.example.org").unwrap();
+        let none = Error::NoCatalogue { source_name: mirror.to_string() };
+        assert_eq!(
+            told(&mirror, Some(Err(none))),
+            unknown("the mirror https://mirror.example.org has no list of releases")
+        );
+    }
+}

@@ -1,0 +1,255 @@
+//! The rows of the screen: one for each thing that was looked at.
+
+use crate::certificate::date;
+use crate::certificate::renewal::Keeper;
+use crate::change::journal::Outcome;
+use crate::deployment::Mode;
+use crate::host::Supervision;
+use crate::status::history::Operation;
+use crate::status::service::Service;
+use crate::status::storage::Database;
+use crate::status::{Newest, Severity, Status, Told};
+
+const DAY: u64 = 86_400;
+
+/// All rows, each with its label.
+pub(super) fn rows(status: &Status) -> Vec<(&'static str, String)> {
+    let mut rows = vec![
+        ("GoToSocial", version(status)),
+        ("exposure", told(&status.exposure, |mode| exposure(*mode).to_owned())),
+        ("service", service(&status.service)),
+    ];
+    if let Some(front) = &status.front {
+        let runs = |runs: &bool| if *runs { "runs" } else { "does not run" }.to_owned();
+        rows.push(("front", format!("{} {}", front.name, told(&front.running, runs))));
+    }
+    rows.extend([
+        ("listening", told(&status.ports, |ports| ports.iter().map(port).collect::<Vec<_>>().join("\n"))),
+        ("certificate", certificate(status)),
+        ("database", told(&status.database, database)),
+        ("disk", told(&status.free_bytes, |bytes| format!("{} free", size(*bytes)))),
+        ("last backup", backup(status)),
+        ("reboot", reboot(status)),
+        ("drift", told(&status.drift, |drift| count_drift(drift.len(), status))),
+        ("last change", told(&status.last, |last| last.as_ref().map_or_else(|| "none".to_owned(), operation))),
+    ]);
+    rows
+}
+
+fn told<T>(told: &Told<T>, words: impl FnOnce(&T) -> String) -> String {
+    match told {
+        Told::Known(value) => words(value),
+        Told::Unknown { unknown } => format!("not known ({unknown})"),
+    }
+}
+
+fn version(status: &Status) -> String {
+    let installed =
+        told(&status.version, |version| version.as_ref().map_or_else(|| "none in use".to_owned(), ToString::to_string));
+    match (&status.newest, status.version.known()) {
+        (Newest::NotAsked, _) => installed,
+        (Newest::Known(newest), Some(Some(version))) if newest <= version => format!("{installed}, the newest"),
+        (Newest::Known(newest), _) => format!("{installed}, newest: {newest}"),
+        (Newest::Unknown(why), _) => format!("{installed}, newest: not known ({why})"),
+    }
+}
+
+fn exposure(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Direct => "direct: GoToSocial itself faces the internet",
+        Mode::Nginx => "nginx stands in front of GoToSocial",
+        Mode::Httpd => "Apache httpd stands in front of GoToSocial",
+    }
+}
+
+fn service(service: &Service) -> String {
+    let ready = match &service.ready {
+        Told::Known(true) => "ready",
+        Told::Known(false) => "NOT ready",
+        Told::Unknown { .. } => "whether it is ready only root can tell",
+    };
+    told(&service.supervision, |supervision| match supervision {
+        Supervision::Missing => "not installed".to_owned(),
+        Supervision::Stopped => "does not run".to_owned(),
+        Supervision::Stopping => "is being stopped".to_owned(),
+        Supervision::Restarting => "died, and is started again and again".to_owned(),
+        Supervision::Hidden => "only root can tell (security.bsd.see_other_uids is 0)".to_owned(),
+        Supervision::Orphan { pid } => format!("runs{}, WITHOUT its supervisor, {ready}", pid_of(*pid)),
+        Supervision::Running { pid, seconds } => {
+            let since = seconds.map(|seconds| format!(" for {}", duration(seconds))).unwrap_or_default();
+            format!("runs{since}{}, {ready}", pid_of(*pid))
+        }
+    })
+}
+
+fn pid_of(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" as pid {pid}")).unwrap_or_default()
+}
+
+fn port(port: &crate::status::ports::Port) -> String {
+    let mut who: Vec<String> = port
+        .listeners
+        .iter()
+        .map(|listener| {
+            let address = listener.address.map(|address| format!(" on {address}")).unwrap_or_default();
+            format!("{} ({}){address}", listener.command, listener.user)
+        })
+        .collect();
+    who.dedup();
+    let who = if who.is_empty() { "nobody".to_owned() } else { who.join(", ") };
+    format!("{:<5} {who}", port.port)
+}
+
+fn certificate(status: &Status) -> String {
+    told(&status.certificate, |certificate| {
+        let Some(certificate) = certificate else { return "none".to_owned() };
+        let keeper = match &certificate.keeper {
+            Keeper::Us => "gts-bootstrap".to_owned(),
+            Keeper::GoToSocial => "GoToSocial itself".to_owned(),
+            Keeper::Client(name) => name.clone(),
+            Keeper::Administrator => "the administrator".to_owned(),
+        };
+        let until = day(certificate.not_after);
+        if certificate.days_left < 0 {
+            format!("expired on {until}, kept by {keeper}")
+        } else {
+            format!("{} more days, until {until}, kept by {keeper}", certificate.days_left)
+        }
+    })
+}
+
+fn database(database: &Database) -> String {
+    match database {
+        Database::Sqlite { bytes, wal_bytes: 0 } => format!("SQLite, {}", size(*bytes)),
+        Database::Sqlite { bytes, wal_bytes } => {
+            format!("SQLite, {}, and {} in its -wal", size(*bytes), size(*wal_bytes))
+        }
+        Database::Postgres { address, database } => format!("PostgreSQL at {address}, database {database}"),
+    }
+}
+
+fn backup(status: &Status) -> String {
+    told(&status.backup, |backup| match backup {
+        None => "none yet: gts-bootstrap backup".to_owned(),
+        Some(backup) => {
+            let age = duration(status.now.saturating_sub(backup.time));
+            format!("{age} ago, {}, {}", size(backup.bytes), backup.path.display())
+        }
+    })
+}
+
+fn reboot(status: &Status) -> String {
+    told(&status.reboot, |pending| match pending.as_slice() {
+        [] => "none pending".to_owned(),
+        [one] => format!("pending: {} is {}, and will be {}", one.name, shown(&one.now), shown(&one.next)),
+        many => format!("pending: {} settings change with it", many.len()),
+    })
+}
+
+fn shown(value: &str) -> &str {
+    if value.is_empty() { "empty" } else { value }
+}
+
+fn count_drift(count: usize, status: &Status) -> String {
+    let all = status.drift.known().map(Vec::as_slice).unwrap_or_default();
+    let edited = all.iter().filter(|drift| drift.severity() == Severity::Note).count();
+    let has_copy = if edited > 0 { "; --diff shows what was edited" } else { "" };
+    match count {
+        0 => "none: all is as it was installed".to_owned(),
+        1 => format!("1 difference from what was installed{has_copy}"),
+        count => format!("{count} differences from what was installed{has_copy}"),
+    }
+}
+
+fn operation(last: &Operation) -> String {
+    let outcome = match last.outcome {
+        Some(Outcome::Complete) => "done",
+        Some(Outcome::Undone) => "failed, and taken back",
+        Some(Outcome::NotUndone) => "failed, and NOT all of it taken back",
+        Some(Outcome::Incomplete) => "done, but for changes that failed",
+        Some(Outcome::Interrupted) => "cut off, and settled since",
+        None if last.holder.is_some() => "at work, or cut off; the next run settles it then",
+        None => "cut off; the next run settles it",
+    };
+    let why = last.reason.as_deref().and_then(|reason| reason.lines().next());
+    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("{}, {}: {outcome}{why}", last.command, minute(last.time))
+}
+
+/// A size in bytes, to two digits or more.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut unit = 0;
+    let mut tenths = bytes.saturating_mul(10) >> 10;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths >>= 10;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or("TiB");
+    if tenths < 100 { format!("{}.{} {name}", tenths / 10, tenths % 10) } else { format!("{} {name}", tenths / 10) }
+}
+
+/// A time in its largest unit.
+fn duration(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7200 => (seconds / 60, "minute"),
+        7200..172_800 => (seconds / 3600, "hour"),
+        _ => (seconds / DAY, "day"),
+    };
+    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
+}
+
+/// `Jan  1 2026`, of the form `Jan  1 00:00:00 2026 +00:00`.
+fn day(seconds: u64) -> String {
+    let text = date(seconds);
+    let mut words = text.split_whitespace();
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(month), Some(day), Some(_), Some(year)) => format!("{month} {day} {year}"),
+        _ => text,
+    }
+}
+
+/// The same with hour and minute, UTC.
+fn minute(seconds: u64) -> String {
+    let text = date(seconds);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words.as_slice() {
+        [month, day, time, year, ..] => {
+            format!("{month} {day} {year} {} UTC", time.rsplit_once(':').map_or(*time, |(minute, _)| minute))
+        }
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_told_in_their_unit() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 KiB"),
+            (1_572_864, "1.5 MiB"),
+            (40 << 30, "40 GiB"),
+            (1_048_575, "1023 KiB"),
+            (u64::MAX, "1677721 TiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+        for (seconds, text) in
+            [(0, "0 seconds"), (1, "1 second"), (119, "119 seconds"), (7199, "119 minutes"), (172_800, "2 days")]
+        {
+            assert_eq!(duration(seconds), text);
+        }
+        assert_eq!(
+            (day(1_767_225_600).as_str(), minute(1_767_225_660).as_str()),
+            ("Jan 1 2026", "Jan 1 2026 00:01 UTC")
+        );
+    }
+}

@@ -1,0 +1,338 @@
+//! The ledger: what the receipts of all runs say of each thing that was touched, folded into what stood there before and
+//! what we left there.
+//!
+//! The receipts are read from the oldest to the newest. What an uninstallation has taken back is struck out again, so that
+//! a later installation begins anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::change::certificate::CertificateChange;
+use crate::change::front;
+use crate::change::journal::{self, Line};
+use crate::change::{Change, Prior};
+use crate::host::{HostError, Observe, Owner};
+
+/// The command whose receipts strike out.
+pub const COMMAND: &str = "uninstall";
+
+/// A thing that was touched.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Thing {
+    /// A file, folder or link.
+    Path(PathBuf),
+    /// A group.
+    Group(String),
+    /// An account.
+    User(String),
+    /// A kernel module.
+    Module(String),
+    /// A variable of the kernel.
+    Sysctl(String),
+    /// A variable of rc.conf.
+    RcVariable(String),
+    /// A package.
+    Package(String),
+}
+
+/// What a change leaves there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing.
+    Absent,
+    /// It is there: an account, a package, a module.
+    Present,
+    /// A file.
+    File {
+        /// SHA-256 of its bytes.
+        sha256: String,
+    },
+    /// A folder.
+    Directory {
+        /// Permission bits.
+        mode: u32,
+        /// Owner.
+        owner: Owner,
+    },
+    /// A folder with all that is in it: a release.
+    Tree,
+    /// A link.
+    Symlink {
+        /// Where it points.
+        target: PathBuf,
+    },
+    /// A variable with this value.
+    Value(String),
+    /// A file whose bytes are not on record: an include line, a certificate.
+    Edited,
+}
+
+/// One recorded change of a thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The command that made it.
+    pub command: String,
+    /// What stood there before.
+    pub prior: Prior,
+    /// What it left.
+    pub left: Left,
+}
+
+/// What became of one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// What stood there before our first touch.
+    pub origin: Prior,
+    /// What we left last.
+    pub left: Left,
+    /// Whether nobody else changed it between two changes of ours.
+    pub unbroken: bool,
+    /// Every change, the oldest first.
+    pub events: Vec<Event>,
+}
+
+/// Everything that was touched and not taken back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    traces: BTreeMap<Thing, Trace>,
+    /// Folders whose removal was carried out, which leaves one that is not empty.
+    tried: BTreeSet<PathBuf>,
+    /// Whether there is any receipt.
+    pub has_receipts: bool,
+    /// The name of the instance, if GoToSocial was ever started.
+    pub served: Option<String>,
+}
+
+/// What a change means for an uninstallation: the things that it touches, with what it leaves there. Empty for a change of which
+/// nothing stays but what other changes tell, or what is asked of the host: whether a service runs.
+///
+/// Whoever adds a kind of change says here what has to be taken back of it. `Edited` is for a file of which the journal does not
+/// have the new bytes; such a file is left to a part that knows how to take our lines out of it.
+fn touched(change: &Change) -> Vec<(Thing, Left)> {
+    let path = |path: &Path, left: Left| vec![(Thing::Path(path.to_owned()), left)];
+    let value = |value: &Option<String>| value.clone().map_or(Left::Absent, Left::Value);
+    match change {
+        Change::Directory { path: at, mode, owner } => path(at, Left::Directory { mode: *mode, owner: *owner }),
+        Change::File { path: at, content, .. } => path(at, Left::File { sha256: content.sha256().to_owned() }),
+        Change::Symlink { path: at, target } => path(at, Left::Symlink { target: target.clone() }),
+        Change::Removal { path: at } | Change::TreeRemoval { path: at } => path(at, Left::Absent),
+        Change::Release { directory, .. } => path(directory, Left::Tree),
+        Change::FrontInclude { front, .. } => path(&front::main_file(*front), Left::Edited),
+        Change::Certificate { certificate } => match &**certificate {
+            CertificateChange::Placeholder { chain, key, .. } => {
+                [path(chain, Left::Edited), path(key, Left::Edited)].concat()
+            }
+            CertificateChange::Order { order, .. } => {
+                [path(&order.chain, Left::Edited), path(&order.key, Left::Edited)].concat()
+            }
+            CertificateChange::Reload { .. } => Vec::new(),
+        },
+        Change::Group { group } => vec![(Thing::Group(group.name.clone()), Left::Present)],
+        Change::GroupRemoval { group } => vec![(Thing::Group(group.name.clone()), Left::Absent)],
+        Change::User { user } => vec![(Thing::User(user.name.clone()), Left::Present)],
+        Change::UserRemoval { user } => vec![(Thing::User(user.name.clone()), Left::Absent)],
+        Change::Module { name } => vec![(Thing::Module(name.clone()), Left::Present)],
+        Change::ModuleRemoval { name, .. } => vec![(Thing::Module(name.clone()), Left::Absent)],
+        Change::Sysctl { name, value } => vec![(Thing::Sysctl(name.clone()), Left::Value(value.clone()))],
+        Change::RcVariable { name, value: new } => vec![(Thing::RcVariable(name.clone()), value(new))],
+        Change::Package { name } => vec![(Thing::Package(name.clone()), Left::Present)],
+        Change::PackageRemoval { name } => vec![(Thing::Package(name.clone()), Left::Absent)],
+        // What runs is seen on the host; a trial leaves nothing; an account is data.
+        Change::FrontTest { .. }
+        | Change::FrontStart { .. }
+        | Change::FrontReload { .. }
+        | Change::ConfigTest { .. }
+        | Change::ServiceStart { .. }
+        | Change::ServiceStop { .. }
+        | Change::Account { .. } => Vec::new(),
+    }
+}
+
+impl Ledger {
+    /// Reads all receipts.
+    ///
+    /// # Errors
+    /// One cannot be read, or is of a newer schema.
+    pub fn read(host: &dyn Observe) -> Result<Self, HostError> {
+        let mut ledger = Self::default();
+        for (_, lines) in journal::receipts(host)? {
+            ledger.has_receipts = true;
+            ledger.add(&lines);
+        }
+        for folder in std::mem::take(&mut ledger.tried) {
+            if host.entry(&folder)?.is_none() {
+                ledger.traces.remove(&Thing::Path(folder));
+            }
+        }
+        Ok(ledger)
+    }
+
+    fn add(&mut self, lines: &[Line]) {
+        let command = lines
+            .iter()
+            .find_map(|line| if let Line::Begin { command, .. } = line { Some(command.as_str()) } else { None })
+            .unwrap_or_default();
+        for line in lines {
+            let Line::Intent { step, change, prior, .. } = line else { continue };
+            if lines.contains(&Line::Undone { step: *step }) {
+                continue;
+            }
+            let done = lines.contains(&Line::Done { step: *step });
+            if let Change::ServiceStart { start } = change {
+                self.served = Some(start.readiness.host.clone());
+            }
+            for (thing, left) in touched(change) {
+                if command != COMMAND {
+                    self.enter(thing, Event { command: command.to_owned(), prior: prior.clone(), left });
+                } else if let (Thing::Path(path), Prior::Directory { .. }, Left::Absent) = (&thing, prior, &left) {
+                    self.tried.insert(path.clone());
+                } else if done {
+                    self.traces.remove(&thing);
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, thing: Thing, event: Event) {
+        if let Thing::Path(path) = &thing
+            && self.tried.remove(path)
+            && event.prior == Prior::Absent
+        {
+            self.traces.remove(&thing);
+        }
+        let Some(trace) = self.traces.get_mut(&thing) else {
+            let trace =
+                Trace { origin: event.prior.clone(), left: event.left.clone(), unbroken: true, events: vec![event] };
+            self.traces.insert(thing, trace);
+            return;
+        };
+        if !follows(&trace.left, &event.prior) {
+            trace.unbroken = false;
+            // Somebody has taken it away: what we made after that is all there is of ours.
+            if event.prior == Prior::Absent {
+                trace.origin = Prior::Absent;
+            }
+        }
+        trace.left = event.left.clone();
+        trace.events.push(event);
+    }
+
+    /// What became of a thing.
+    #[must_use]
+    pub fn of(&self, thing: &Thing) -> Option<&Trace> {
+        self.traces.get(thing)
+    }
+
+    /// What became of a path.
+    #[must_use]
+    pub fn path(&self, path: &Path) -> Option<&Trace> {
+        self.of(&Thing::Path(path.to_owned()))
+    }
+
+    /// Every path, in order.
+    pub fn paths(&self) -> impl Iterator<Item = (&PathBuf, &Trace)> {
+        self.traces.iter().filter_map(|(thing, trace)| match thing {
+            Thing::Path(path) => Some((path, trace)),
+            _ => None,
+        })
+    }
+
+    /// Every variable of rc.conf, in order.
+    pub fn rc_variables(&self) -> impl Iterator<Item = (&str, &Trace)> {
+        self.traces.iter().filter_map(|(thing, trace)| match thing {
+            Thing::RcVariable(name) => Some((name.as_str(), trace)),
+            _ => None,
+        })
+    }
+
+    /// Whether nothing is on record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.traces.is_empty()
+    }
+}
+
+/// Whether what stood there before a change is what the one before it had left.
+fn follows(left: &Left, prior: &Prior) -> bool {
+    match (left, prior) {
+        (Left::Absent, Prior::Absent) | (Left::Present | Left::Tree, Prior::Present) => true,
+        (Left::File { sha256: left }, Prior::File { sha256: prior, .. }) => left == prior,
+        (Left::Directory { .. }, Prior::Directory { .. }) => true,
+        (Left::Symlink { target: left }, Prior::Symlink { target: prior }) => left == prior,
+        (Left::Value(left), Prior::Value { value: prior }) => left == prior,
+        (Left::Edited, Prior::File { .. } | Prior::Pair { .. }) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::change::Content;
+    use crate::change::journal::Outcome;
+
+    fn run(command: &str, changes: &[(Change, Prior)]) -> Vec<Line> {
+        let mut lines = vec![Line::Begin { schema: 1, command: command.into(), program: "0".into(), time: 0 }];
+        for (step, (change, prior)) in changes.iter().enumerate() {
+            lines.push(Line::Intent { step, part: "x".into(), change: change.clone(), prior: prior.clone() });
+            lines.push(Line::Done { step });
+        }
+        lines.push(Line::End { outcome: Outcome::Complete });
+        lines
+    }
+
+    fn file(text: &str) -> Change {
+        Change::File { path: "/f".into(), content: Content::new(text), mode: 0o644, owner: Owner::ROOT }
+    }
+
+    fn was(text: &str) -> Prior {
+        Prior::File { sha256: crate::change::digest(text.as_bytes()), mode: 0o644, owner: Owner::ROOT }
+    }
+
+    fn ledger(runs: &[Vec<Line>]) -> Ledger {
+        let mut ledger = Ledger::default();
+        for lines in runs {
+            ledger.add(lines);
+        }
+        ledger
+    }
+
+    #[test]
+    fn the_first_prior_and_the_last_content_count() {
+        let runs = [run("install", &[(file("b"), was("a"))]), run("switch", &[(file("c"), was("b"))])];
+        let ledger = ledger(&runs);
+        let trace = ledger.path(Path::new("/f")).unwrap();
+        assert_eq!(trace.origin, was("a"));
+        assert_eq!(trace.left, Left::File { sha256: crate::change::digest(b"c") });
+        assert!(trace.unbroken);
+    }
+
+    #[test]
+    fn an_edit_of_somebody_in_between_is_seen() {
+        let runs = [run("install", &[(file("b"), was("a"))]), run("switch", &[(file("c"), was("b2"))])];
+        let broken = ledger(&runs);
+        assert!(!broken.path(Path::new("/f")).unwrap().unbroken);
+        let runs = [run("install", &[(file("b"), was("a"))]), run("switch", &[(file("c"), Prior::Absent)])];
+        assert_eq!(ledger(&runs).path(Path::new("/f")).unwrap().origin, Prior::Absent, "removed, and made again");
+    }
+
+    #[test]
+    fn what_was_taken_back_does_not_count() {
+        let mut undone = run("install", &[(file("b"), was("a"))]);
+        undone.insert(3, Line::Undone { step: 0 });
+        assert!(ledger(&[undone]).is_empty());
+        let removed = run(COMMAND, &[(file("a"), was("b"))]);
+        let installed = run("install", &[(file("b"), was("a"))]);
+        assert!(ledger(&[installed.clone(), removed.clone()]).is_empty());
+        let again = run("install", &[(file("d"), was("c"))]);
+        assert_eq!(
+            ledger(&[installed.clone(), removed.clone(), again]).path(Path::new("/f")).unwrap().origin,
+            was("c")
+        );
+        // A failed removal strikes nothing out.
+        let mut failed = removed;
+        failed[2] = Line::Failed { step: 0, reason: "no".into() };
+        assert!(!ledger(&[installed, failed]).is_empty());
+    }
+}

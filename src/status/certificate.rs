@@ -1,0 +1,79 @@
+//! The certificate that clients are shown: until when, and who keeps it.
+
+use serde::Serialize;
+
+use super::{Known, Told};
+use crate::certificate::Bundle;
+use crate::certificate::placeholder::is_placeholder;
+use crate::certificate::record::Records;
+use crate::certificate::renewal::{Failures, Keeper, Validity};
+use crate::deployment::HostName;
+use crate::parts::tls;
+
+/// A certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Certificate {
+    /// Until when it is valid, seconds since 1970.
+    pub not_after: u64,
+    /// Whole days left; negative once it has ended.
+    pub days_left: i64,
+    /// Who renews it.
+    pub keeper: Keeper,
+    /// What is wrong with it, if anything is.
+    pub trouble: Option<String>,
+    /// Whether its renewal is overdue, though not alarmingly so.
+    pub overdue: bool,
+    /// What failed lately.
+    pub last_failure: Option<Failures>,
+}
+
+/// Looks at the certificate of the instance's name.
+pub(super) fn look(known: &Known<'_>) -> Told<Option<Certificate>> {
+    let deployment = match &known.deployment {
+        Told::Known(deployment) => deployment,
+        Told::Unknown { unknown } => return Told::unknown(unknown.clone()),
+    };
+    let found = tls::kept(known.host, known.layout, deployment, &deployment.host).and_then(|kept| {
+        let records = Records::read(known.host.read(&tls::record(known.layout))?.as_deref());
+        Ok((kept, records))
+    });
+    let (kept, records) = match found {
+        Ok((Some(kept), records)) => (kept, records),
+        Ok((None, _)) => return Told::Known(None),
+        Err(refusal) => return refusal.into(),
+    };
+    let (now, leaf) = (known.host.now(), kept.bundle.leaf());
+    let validity = Validity::from(leaf);
+    let record = records.of(deployment.host.as_str());
+    let last_failure = record.and_then(|record| record.failures.clone());
+    Told::Known(Some(Certificate {
+        not_after: leaf.not_after,
+        days_left: validity.days_left(now),
+        keeper: kept.keeper.clone(),
+        trouble: trouble(validity, &kept.bundle, &deployment.host, now),
+        overdue: left_of(validity, now, 30) <= 7,
+        last_failure,
+    }))
+}
+
+/// How many of so many parts of its life are left.
+fn left_of(validity: Validity, now: u64, parts: u64) -> u64 {
+    let life = validity.not_after.saturating_sub(validity.not_before).max(1);
+    validity.not_after.saturating_sub(now).saturating_mul(parts) / life
+}
+
+/// What is wrong with a certificate, if anything: it is for another name, has ended, or ends so soon that its renewal must have
+/// failed for long.
+#[must_use]
+pub fn trouble(validity: Validity, bundle: &Bundle, name: &HostName, now: u64) -> Option<String> {
+    if let Err(error) = bundle.check(name, now) {
+        return Some(error.to_string());
+    }
+    if is_placeholder(bundle.leaf()) {
+        return Some(
+            "it is a placeholder that no client trusts; order one with `gts-bootstrap certificate renew`".into(),
+        );
+    }
+    (left_of(validity, now, 10) < 1)
+        .then(|| "its last tenth has begun, and it should have been renewed long ago".into())
+}

@@ -1,0 +1,98 @@
+//! What was changed in a file, as a unified diff, with every secret hidden.
+//!
+//! The texts themselves are compared, so that a password that was changed shows as a changed line; what is printed of each line
+//! is another matter.
+
+use crate::parts::secrets;
+
+/// The longest text of which a difference is worked out, bytes.
+const LONGEST: usize = 1024 * 1024;
+
+/// The difference between two texts; `None` where there is nothing that could be shown of it.
+#[must_use]
+pub fn unified(path: &str, written: &str, present: &str) -> Option<String> {
+    let too_long = written.len().max(present.len()) > LONGEST;
+    if too_long || [written, present].iter().any(|text| text.contains("PRIVATE KEY-----")) {
+        return None;
+    }
+    let (old, new) = (secrets::hide_in_text(written), secrets::hide_in_text(present));
+    let mut text = format!("--- {path} (as written by gts-bootstrap)\n+++ {path} (as it stands)\n");
+    for hunk in diffy::create_patch(written, present).hunks() {
+        let (mut old_at, mut new_at) = (hunk.old_range().start(), hunk.new_range().start());
+        let (from, to) = (hunk.old_range(), hunk.new_range());
+        text.push_str(&format!("@@ -{},{} +{},{} @@\n", from.start(), from.len(), to.start(), to.len()));
+        for line in hunk.lines() {
+            let (sign, shown, whole) = match line {
+                diffy::Line::Context(line) => {
+                    let shown = shown(&new, new_at);
+                    (old_at, new_at) = (old_at + 1, new_at + 1);
+                    (' ', shown, line)
+                }
+                diffy::Line::Delete(line) => {
+                    old_at += 1;
+                    ('-', shown(&old, old_at - 1), line)
+                }
+                diffy::Line::Insert(line) => {
+                    new_at += 1;
+                    ('+', shown(&new, new_at - 1), line)
+                }
+            };
+            text.push_str(&format!("{sign}{shown}\n"));
+            if !whole.ends_with('\n') {
+                text.push_str("\\ No newline at end of file\n");
+            }
+        }
+    }
+    Some(text)
+}
+
+/// The line with that number, from 1. Nothing is shown rather than a line that has not been looked at.
+fn shown(lines: &[String], number: usize) -> &str {
+    number.checked_sub(1).and_then(|index| lines.get(index)).map_or("(hidden)", String::as_str)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_difference_is_shown_as_diff_does_it() {
+        let text = unified("/x", "a\nb\nc\n", "a\nB\nc").unwrap();
+        assert_eq!(
+            text,
+            "--- /x (as written by gts-bootstrap)\n+++ /x (as it stands)\n@@ -1,3 +1,3 @@\n a\n-b\n-c\n+B\n+c\n\\ No newline at \
+             end of file\n"
+        );
+    }
+
+    #[test]
+    fn secrets_do_not_show_and_their_change_does() {
+        let written = "host: a\nsmtp-password: \"hunter1\"\nport: 1\n";
+        let present = "host: a\nsmtp-password: |\n  hunter2\n  hunter3\nsmtp:\n  password: hunter4\nport: 1\n";
+        let text = unified("/x", written, present).unwrap();
+        assert!(!text.contains("hunter"), "{text}");
+        assert!(
+            text.contains("-smtp-password: (hidden)\n+smtp-password: (hidden)\n+  (hidden)\n+  (hidden)\n"),
+            "{text}"
+        );
+        assert!(text.contains(" host: a\n") && text.contains(" port: 1\n"), "{text}");
+        assert_eq!(unified("/x", "", "-----BEGIN PRIVATE KEY-----\n"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_secret_gets_through(
+            lines in prop::collection::vec("(host: a|port: [0-9]|\\s{0,3}|# note)", 0..12),
+            at in 0..12_usize,
+            changed in prop::collection::vec("(host: a|port: [0-9]|\\s{0,3}|# note)", 0..12),
+        ) {
+            let mut written = lines;
+            written.insert(at.min(written.len()), "db-password: \"SECRET\"".to_owned());
+            let present = changed.join("\n");
+            let text = unified("/x", &written.join("\n"), &present).unwrap();
+            prop_assert!(!text.contains("SECRET"), "{}", text);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Drift: what differs from what was installed, whoever has changed it.
+//!
+//! What was installed is in the receipts: the newest change of each path and name that was not taken back. The text of a file is
+//! compared with the copy of what we wrote last, since the receipt of a merged file has the administrator's edits in its digest.
+//! Not drift are files that others have a share in (loader.conf, sysctl.conf, rc.conf as a whole, a web server's main file): of
+//! these, and of the variables of portacl-rc, it is looked whether what we need is in force, by the checks of port access and of
+//! the include. Nor is what GoToSocial and renewals write themselves.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{Severity, diff};
+use crate::change::journal::{self, Line};
+use crate::change::{Change, digest, front, store};
+use crate::deployment::Layout;
+use crate::host::{Entry, FrontProgram, HostError, Observe, Owner};
+use crate::parts::front as parts_front;
+use crate::parts::managed_file::written;
+use crate::release;
+
+/// One thing that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// The path or the name.
+    pub target: String,
+    /// In which way.
+    #[serde(flatten)]
+    pub what: What,
+    /// The changed lines, where they were asked for and can be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
+}
+
+/// In which way something differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "difference", rename_all = "kebab-case")]
+pub enum What {
+    /// The text of a file.
+    Content,
+    /// It is not there.
+    Missing,
+    /// Something of another kind stands there.
+    Kind,
+    /// Its permission bits.
+    Mode {
+        /// As it was installed.
+        installed: u32,
+        /// As it is.
+        present: u32,
+    },
+    /// Its owner.
+    Owner {
+        /// As it was installed.
+        installed: Owner,
+        /// As it is.
+        present: Owner,
+    },
+    /// Where a link points.
+    Link {
+        /// As it was installed.
+        installed: PathBuf,
+        /// As it is.
+        present: PathBuf,
+    },
+    /// The value of a variable in rc.conf.
+    Variable {
+        /// As it was installed.
+        installed: String,
+        /// As it is; `None`: it is set nowhere.
+        present: Option<String>,
+    },
+    /// The line that includes our site in a web server's main file is gone.
+    Include,
+    /// Files of the release are not as they were unpacked.
+    Release {
+        /// How many differ, are missing, or were added.
+        files: usize,
+        /// The first of them.
+        first: String,
+    },
+}
+
+impl Drift {
+    /// How grave it is. What an administrator edits is the administrator's to edit; what others than the service can now read or
+    /// write is not.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match &self.what {
+            What::Content => Severity::Note,
+            What::Mode { installed, present } if present & !installed & 0o007 != 0 => Severity::Failure,
+            _ => Severity::Warning,
+        }
+    }
+
+    /// What differs, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let target = &self.target;
+        let owned = |owner: &Owner| format!("{}:{}", owner.uid, owner.gid);
+        match &self.what {
+            What::Content => format!("{target} was edited"),
+            What::Missing => format!("{target} is gone"),
+            What::Kind => format!("{target} is something else than it was"),
+            What::Mode { installed, present } => format!("{target} has mode {present:04o}, not {installed:04o}"),
+            What::Owner { installed, present } => {
+                format!("{target} belongs to {}, not to {}", owned(present), owned(installed))
+            }
+            What::Link { installed, present } => {
+                format!("{target} points to {}, not to {}", present.display(), installed.display())
+            }
+            What::Variable { installed, present: Some(present) } => {
+                format!("{target} is {present} in rc.conf, not {installed}")
+            }
+            What::Variable { installed, present: None } => format!("{target} is not in rc.conf; it was {installed}"),
+            What::Include => format!("{target} does not include GoToSocial's site any more"),
+            What::Release { files: 1, first } => format!("{target}: {first} is not as it was unpacked"),
+            What::Release { files, first } => {
+                format!("{target}: {first} and {} more are not as they were unpacked", files - 1)
+            }
+        }
+    }
+}
+
+/// Looks for drift. `diffs` asks for the changed lines.
+///
+/// # Errors
+/// The receipts or the host cannot be read.
+pub fn look(host: &dyn Observe, layout: &Layout, diffs: bool) -> Result<Vec<Drift>, HostError> {
+    let mut found = Vec::new();
+    for (target, change) in installed(host)? {
+        let differences = match &change {
+            Change::File { path, content, mode, owner } => {
+                let expected = Expected { layout, path, sha256: content.sha256(), mode: *mode, owner: *owner };
+                file(host, &expected, diffs)?
+            }
+            Change::Directory { path, mode, owner } if is_ours(path) => directory(host, layout, path, *mode, *owner)?,
+            Change::Symlink { path, target } => link(host, path, target)?,
+            Change::RcVariable { name, value: Some(value) } if !name.starts_with("portacl_") => {
+                variable(host, name, value)?
+            }
+            Change::User { user } => missing(host.user(&user.name)?.is_none()),
+            Change::FrontInclude { front, present: true } => include(host, *front)?,
+            Change::Release { directory, .. } => unpacked(host, layout, directory)?,
+            _ => Vec::new(),
+        };
+        found.extend(differences.into_iter().map(|(what, diff)| Drift { target: target.clone(), what, diff }));
+    }
+    Ok(found)
+}
+
+/// A folder of ours. Those of hier(7) are made where they are missing, and then are everybody's: pkg(8) takes them away, too.
+fn is_ours(folder: &Path) -> bool {
+    folder
+        .components()
+        .any(|part| ["gotosocial", "gts-bootstrap"].map(std::ffi::OsStr::new).contains(&part.as_os_str()))
+}
+
+type Differences = Vec<(What, Option<String>)>;
+
+fn missing(is: bool) -> Differences {
+    if is { vec![(What::Missing, None)] } else { Vec::new() }
+}
+
+/// The newest change of each target that was not taken back, by target. What was removed since is not in it.
+fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> {
+    let mut newest: BTreeMap<String, Change> = BTreeMap::new();
+    // A run that was cut off, or is going on, has done so much.
+    let lines = journal::read(host, &journal::path())?.unwrap_or_default();
+    let done = lines.iter().rev().filter_map(|line| match line {
+        Line::Intent { step, change, .. }
+            if lines.contains(&Line::Done { step: *step }) && !lines.contains(&Line::Undone { step: *step }) =>
+        {
+            Some(change.clone())
+        }
+        _ => None,
+    });
+    let finished = journal::stayed(host, |_| true)?.into_iter().map(|(change, _)| change);
+    let mut sites = BTreeMap::new();
+    for change in done.chain(finished) {
+        let target = match &change {
+            Change::File { path, .. } if path.starts_with(store::FOLDER) => continue,
+            Change::File { .. }
+            | Change::Directory { .. }
+            | Change::Symlink { .. }
+            | Change::Removal { .. }
+            | Change::Release { .. } => change.target(),
+            Change::RcVariable { name, .. } => name.clone(),
+            Change::User { user } => format!("the user {}", user.name),
+            Change::FrontInclude { front, .. } => {
+                sites.entry(front::service(*front)).or_insert(change);
+                continue;
+            }
+            _ => continue,
+        };
+        newest.entry(target).or_insert(change);
+    }
+    newest.extend(sites.into_values().map(|change| (change.target(), change)));
+    Ok(newest)
+}
+
+struct Expected<'a> {
+    layout: &'a Layout,
+    path: &'a Path,
+    sha256: &'a str,
+    mode: u32,
+    owner: Owner,
+}
+
+impl Expected<'_> {
+    /// Files that others write, too.
+    fn is_shared(&self) -> bool {
+        ["/boot", "/etc"].iter().any(|folder| self.path.starts_with(folder))
+            || self.path.starts_with(self.layout.storage())
+            || [FrontProgram::Nginx, FrontProgram::Httpd].iter().any(|front| front::main_file(*front) == self.path)
+    }
+
+    /// Files of which only mode and owner are ours to say: the log, certificates and what belongs to their renewal.
+    fn has_text_of_its_own(&self) -> bool {
+        self.path.starts_with(&self.layout.logs) || self.path.starts_with(self.layout.tls())
+    }
+}
+
+fn file(host: &dyn Observe, expected: &Expected<'_>, diffs: bool) -> Result<Differences, HostError> {
+    if expected.is_shared() {
+        return Ok(Vec::new());
+    }
+    let (mode, owner) = match host.entry(expected.path)? {
+        None => return Ok(missing(!expected.path.starts_with(expected.layout.tls()))),
+        Some(Entry::File { mode, owner, .. }) => (mode, owner),
+        Some(_) => return Ok(vec![(What::Kind, None)]),
+    };
+    let mut found = attributes((expected.mode, expected.owner), (mode, owner));
+    if expected.has_text_of_its_own() {
+        return Ok(found);
+    }
+    let present = host.read(expected.path)?.unwrap_or_default();
+    match host.read(&written(expected.path))? {
+        Some(copy) if copy != present => {
+            let (old, new) = (String::from_utf8_lossy(&copy), String::from_utf8_lossy(&present));
+            let path = expected.path.display().to_string();
+            found.push((What::Content, diffs.then(|| diff::unified(&path, &old, &new)).flatten()));
+        }
+        None if digest(&present) != expected.sha256 => found.push((What::Content, None)),
+        _ => {}
+    }
+    Ok(found)
+}
+
+fn attributes(installed: (u32, Owner), present: (u32, Owner)) -> Differences {
+    let mut found = Vec::new();
+    if installed.0 != present.0 {
+        found.push((What::Mode { installed: installed.0, present: present.0 }, None));
+    }
+    if installed.1 != present.1 {
+        found.push((What::Owner { installed: installed.1, present: present.1 }, None));
+    }
+    found
+}
+
+fn directory(
+    host: &dyn Observe,
+    layout: &Layout,
+    path: &Path,
+    mode: u32,
+    owner: Owner,
+) -> Result<Differences, HostError> {
+    Ok(match host.entry(path)? {
+        Some(Entry::Directory { mode: there, owner: whose }) => attributes((mode, owner), (there, whose)),
+        // An administrator may keep it on another disk behind a link.
+        Some(Entry::Symlink { .. }) if host.list(path).is_ok() => Vec::new(),
+        Some(_) => vec![(What::Kind, None)],
+        // GoToSocial and the service make what they need again.
+        None => missing(!path.starts_with(layout.storage())),
+    })
+}
+
+fn link(host: &dyn Observe, path: &Path, target: &Path) -> Result<Differences, HostError> {
+    Ok(match host.entry(path)? {
+        None => missing(true),
+        Some(Entry::Symlink { target: present }) if present == target => Vec::new(),
+        Some(Entry::Symlink { target: present }) => {
+            vec![(What::Link { installed: target.to_owned(), present }, None)]
+        }
+        Some(_) => vec![(What::Kind, None)],
+    })
+}
+
+fn variable(host: &dyn Observe, name: &str, installed: &str) -> Result<Differences, HostError> {
+    let present = host.rc_variable(name)?;
+    if present.as_deref().is_some_and(|present| present.eq_ignore_ascii_case(installed)) {
+        return Ok(Vec::new());
+    }
+    Ok(vec![(What::Variable { installed: installed.to_owned(), present }, None)])
+}
+
+fn include(host: &dyn Observe, front: FrontProgram) -> Result<Differences, HostError> {
+    // Where the site itself is gone that is what is told.
+    if host.entry(&parts_front::site_file(front))?.is_none() {
+        return Ok(Vec::new());
+    }
+    let now = host.read(&front::main_file(front))?;
+    Ok(match (now, front::edited(host, front, true)) {
+        (None, _) => missing(true),
+        (Some(now), Ok(with)) if now != with => vec![(What::Include, None)],
+        // A file that cannot be understood is for the web server's own test to tell.
+        _ => Vec::new(),
+    })
+}
+
+fn unpacked(host: &dyn Observe, layout: &Layout, directory: &Path) -> Result<Differences, HostError> {
+    let in_use = matches!(host.entry(&layout.current())?, Some(Entry::Symlink { target })
+        if target.file_name() == directory.file_name());
+    // Older releases are kept, but whoever takes one away takes nothing that is needed.
+    if !in_use {
+        return Ok(Vec::new());
+    }
+    let Ok(found) = release::verify(&host.local_path(directory)) else { return Ok(missing(true)) };
+    let names: Vec<String> = [found.missing, found.changed, found.extra].concat();
+    Ok(match names.first() {
+        None => Vec::new(),
+        Some(first) => vec![(What::Release { files: names.len(), first: first.clone() }, None)],
+    })
+}

@@ -1,0 +1,70 @@
+//! The last command that changed the host, by its receipt.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::change::journal::{self, Line, Outcome};
+use crate::change::store;
+use crate::host::{HostError, Observe};
+
+/// A command that changed the host, or began to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Operation {
+    /// The subcommand.
+    pub command: String,
+    /// When it began, seconds since 1970.
+    pub time: u64,
+    /// How it ended; `None`: it has not, its journal is still there.
+    pub outcome: Option<Outcome>,
+    /// Why it was taken back, if it was.
+    pub reason: Option<String>,
+    /// What the lock says of who is at work. A run that was killed leaves it there.
+    pub holder: Option<String>,
+    /// Its journal or receipt.
+    pub receipt: PathBuf,
+}
+
+/// The last command: that of the journal, or else that of the newest receipt.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn last(host: &dyn Observe) -> Result<Option<Operation>, HostError> {
+    let journal = journal::path();
+    if let Some(lines) = journal::read(host, &journal)? {
+        let holder = host.read(&store::lock())?.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+        let holder = holder.filter(|holder| !holder.is_empty());
+        return Ok(Some(Operation { holder, ..operation(&lines, &journal) }));
+    }
+    let folder = PathBuf::from(store::FOLDER).join("receipts");
+    let numbered = |name: &String| name.split('-').next().and_then(|number| number.parse::<u32>().ok());
+    let names = host.list(&folder)?;
+    let Some((_, name)) = names.iter().filter_map(|name| Some((numbered(name)?, name))).max() else {
+        return Ok(None);
+    };
+    let receipt = folder.join(name);
+    Ok(journal::read(host, &receipt)?.map(|lines| operation(&lines, &receipt)))
+}
+
+fn operation(lines: &[Line], receipt: &Path) -> Operation {
+    let mut operation = Operation {
+        command: "run".to_owned(),
+        time: 0,
+        outcome: None,
+        reason: None,
+        holder: None,
+        receipt: receipt.to_owned(),
+    };
+    for line in lines {
+        match line {
+            Line::Begin { command, time, .. } => {
+                operation.command.clone_from(command);
+                operation.time = *time;
+            }
+            Line::Undoing { reason } | Line::Failed { reason, .. } => operation.reason = Some(reason.clone()),
+            Line::End { outcome } => operation.outcome = Some(*outcome),
+            Line::Intent { .. } | Line::Done { .. } | Line::Undone { .. } => {}
+        }
+    }
+    operation
+}

@@ -1,0 +1,353 @@
+//! What of a status somebody has to be told: at night, in the daily mail, or when somebody asks.
+//!
+//! A failure is worth being woken for: the instance is down, about to be, or open to whom it should not be. A warning is for
+//! working hours: it serves, but something would not outlive a crash, a reboot or a week. A note is what one may want to know: an
+//! edit that somebody made on purpose, a newer release. Monitoring sees failures alone in the exit code.
+
+use serde::Serialize;
+
+use super::storage::Backup;
+use super::{Newest, Status, Told};
+use crate::change::journal::Outcome;
+use crate::check;
+use crate::host::Supervision;
+
+/// Below this many bytes free the database is about to fail.
+const NO_SPACE: u64 = 256 << 20;
+/// Below this many bytes free somebody should look.
+const LITTLE_SPACE: u64 = 1 << 30;
+/// A service may take so long to become ready before anybody is told, seconds. Longer is a migration or a fault.
+const STARTING: u64 = 120;
+/// A run that began less than so many seconds ago, and says that it holds the lock, is at work rather than cut off.
+const AT_WORK: u64 = 3600;
+
+/// How grave something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// For working hours.
+    Warning,
+    /// Worth being woken for.
+    Failure,
+}
+
+/// Something that somebody has to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Concern {
+    /// How grave it is.
+    pub severity: Severity,
+    /// What it is about. Names are stable: other programs read them in `--json`.
+    pub about: &'static str,
+    /// In a few words, for one line with others.
+    pub brief: String,
+    /// In full, with what to do about it.
+    pub detail: String,
+}
+
+#[derive(Default)]
+struct Concerns(Vec<Concern>);
+
+impl Concerns {
+    fn add(&mut self, severity: Severity, about: &'static str, brief: impl Into<String>, detail: impl Into<String>) {
+        self.0.push(Concern { severity, about, brief: brief.into(), detail: detail.into() });
+    }
+
+    /// Where root is not told something, that is a concern of its own.
+    fn unknown<T>(&mut self, about: &'static str, told: &Told<T>) {
+        if let Some(why) = told.trouble() {
+            self.add(Severity::Warning, about, format!("{about} not known"), format!("not known: {why}"));
+        }
+    }
+}
+
+/// Everything that somebody has to be told, the gravest first.
+#[must_use]
+pub fn concerns(status: &Status) -> Vec<Concern> {
+    let mut found = Concerns::default();
+    version(status, &mut found);
+    service(status, &mut found);
+    ports(status, &mut found);
+    certificate(status, &mut found);
+    port_access(status, &mut found);
+    storage(status, &mut found);
+    last(status, &mut found);
+    drift(status, &mut found);
+    found.0.sort_by_key(|concern| std::cmp::Reverse(concern.severity));
+    found.0
+}
+
+/// The gravest of these.
+#[must_use]
+pub fn gravest(concerns: &[Concern]) -> Option<Severity> {
+    concerns.iter().map(|concern| concern.severity).max()
+}
+
+fn version(status: &Status, found: &mut Concerns) {
+    found.unknown("version", &status.version);
+    found.unknown("exposure", &status.exposure);
+    match (status.version.known(), &status.newest) {
+        (Some(None), _) => found.add(
+            Severity::Failure,
+            "version",
+            "no release is in use",
+            "the link to the release in use is gone; run `gts-bootstrap install`",
+        ),
+        (Some(Some(version)), Newest::Known(newest)) if newest > version => {
+            found.add(Severity::Note, "version", format!("{newest} is out"), format!("GoToSocial {newest} is out"));
+        }
+        _ => {}
+    }
+}
+
+fn service(status: &Status, found: &mut Concerns) {
+    const ABOUT: &str = "service";
+    const LOG: &str = "the reason is at the end of /var/log/gotosocial/gotosocial.log";
+    let service = &status.service;
+    found.unknown(ABOUT, &service.supervision);
+    let mut fail = |brief: &str, detail: String| found.add(Severity::Failure, ABOUT, brief, detail);
+    let starts = service.unready_starts.known().copied().unwrap_or_default();
+    let unready = service.ready == Told::Known(false);
+    match service.supervision.known() {
+        None | Some(Supervision::Hidden) => {}
+        Some(Supervision::Missing) => {
+            fail("gotosocial is not installed", "its rc.d script is gone; run `gts-bootstrap install`".to_owned());
+        }
+        Some(Supervision::Stopped) => {
+            fail("gotosocial does not run", format!("it does not run; {LOG}; `service gotosocial start` starts it"));
+        }
+        Some(Supervision::Stopping) => {
+            fail("gotosocial is being stopped", "somebody is stopping it, which can take two minutes".to_owned());
+        }
+        Some(Supervision::Restarting) => fail(
+            "gotosocial dies and is started again",
+            format!(
+                "it died, and its supervisor is about to start it again; {LOG}. To end that: `service gotosocial stop`"
+            ),
+        ),
+        Some(Supervision::Running { .. }) if unready && starts > 1 => fail(
+            "gotosocial dies and is started again",
+            format!("its last {starts} starts came to nothing; {LOG}. To end that: `service gotosocial stop`"),
+        ),
+        Some(Supervision::Running { seconds: Some(seconds), .. }) if unready && *seconds < STARTING => {
+            let detail = format!("it was started {seconds} s ago and is not ready yet");
+            found.add(Severity::Warning, ABOUT, "gotosocial is starting", detail);
+        }
+        Some(Supervision::Running { .. }) if unready => fail(
+            "gotosocial is not ready",
+            "it runs and is not ready. It may be migrating its database: do not stop it then; its log tells".to_owned(),
+        ),
+        Some(Supervision::Running { .. }) => {}
+        Some(Supervision::Orphan { .. }) => {
+            let brief = "gotosocial runs without its supervisor";
+            let detail = "it runs without its supervisor: nobody starts it again when it dies, and what it says is lost. \
+                          Correct it with `service gotosocial restart`";
+            found.add(if unready { Severity::Failure } else { Severity::Warning }, ABOUT, brief, detail);
+        }
+    }
+    let Some(front) = &status.front else { return };
+    found.unknown("front", &front.running);
+    if front.running == Told::Known(false) {
+        let (name, script) = (front.name, front.service);
+        let detail = format!("{name} does not run; `service {script} start` tells why");
+        found.add(Severity::Failure, "front", format!("{name} does not run"), detail);
+    }
+}
+
+fn ports(status: &Status, found: &mut Concerns) {
+    const ABOUT: &str = "ports";
+    found.unknown(ABOUT, &status.ports);
+    // That nobody listens follows where the service does not run, and a web server's own finding says it of the front.
+    let follows = |port: &super::ports::Port| {
+        port.listeners.is_empty()
+            && if port.wanted == "gotosocial" {
+                !status.service.is_running()
+            } else {
+                status.front.as_ref().is_some_and(|front| front.running == Told::Known(false))
+            }
+    };
+    for port in status.ports.known().into_iter().flatten().filter(|port| !follows(port)) {
+        if let Some(trouble) = &port.trouble {
+            found.add(Severity::Failure, ABOUT, trouble, trouble);
+        }
+    }
+}
+
+fn certificate(status: &Status, found: &mut Concerns) {
+    const ABOUT: &str = "certificate";
+    if let Some(why) = status.certificate.trouble() {
+        found.add(Severity::Failure, ABOUT, "certificate is not right", why);
+    }
+    let certificate = match status.certificate.known() {
+        None => return,
+        Some(None) => {
+            let detail = "there is none; `gts-bootstrap check` asks for the first one, and says why if none comes";
+            return found.add(Severity::Failure, ABOUT, "there is no certificate", detail);
+        }
+        Some(Some(certificate)) => certificate,
+    };
+    let days = certificate.days_left;
+    let ends = match days {
+        days if days < 0 => "certificate has expired".to_owned(),
+        1 => "certificate expires in 1 day".to_owned(),
+        days => format!("certificate expires in {days} days"),
+    };
+    let why = certificate.last_failure.as_ref().map(|failure| format!("; its last renewal failed: {}", failure.reason));
+    let why = why.unwrap_or_default();
+    if let Some(trouble) = &certificate.trouble {
+        // A placeholder and one for another name are not about to end.
+        let brief = if days < 30 { ends } else { "certificate is not right".to_owned() };
+        found.add(Severity::Failure, ABOUT, brief, format!("{trouble}{why}; see `gts-bootstrap certificate status`"));
+    } else if certificate.overdue {
+        let detail = format!("it should have been renewed by now{why}; see `gts-bootstrap certificate status`");
+        found.add(Severity::Warning, ABOUT, ends, detail);
+    }
+}
+
+fn port_access(status: &Status, found: &mut Concerns) {
+    const ABOUT: &str = "port access";
+    found.unknown(ABOUT, &status.port_access);
+    found.unknown("reboot", &status.reboot);
+    let pending = status.reboot.known().is_some_and(|pending| !pending.is_empty());
+    for check in status.port_access.known().into_iter().flatten() {
+        let severity = match check.status {
+            check::Status::Fail => Severity::Failure,
+            check::Status::Warn => Severity::Warning,
+            check::Status::Pass | check::Status::Skip => continue,
+        };
+        found.add(severity, ABOUT, format!("{} not as it should be", check.name), check.detail.clone());
+    }
+    if pending {
+        let names: Vec<&str> =
+            status.reboot.known().into_iter().flatten().map(|pending| pending.name.as_str()).collect();
+        let detail = format!("the next boot changes {}; `gts-bootstrap portacl show` tells more", names.join(", "));
+        found.add(Severity::Warning, "reboot", "a reboot is pending", detail);
+    }
+}
+
+fn storage(status: &Status, found: &mut Concerns) {
+    found.unknown("database", &status.database);
+    found.unknown("disk", &status.free_bytes);
+    found.unknown("backup", &status.backup);
+    if let Some(free) = status.free_bytes.known().filter(|free| **free < LITTLE_SPACE) {
+        let severity = if *free < NO_SPACE { Severity::Failure } else { Severity::Warning };
+        let brief = format!("{} MiB of disk free", free >> 20);
+        let detail = format!("{} MiB are free for the data; GoToSocial fails when nothing is", free >> 20);
+        found.add(severity, "disk", brief, detail);
+    }
+    // The clock of a host is no proof of anything, but a backup from tomorrow is no backup to rely on.
+    if let Some(Some(Backup { time, .. })) = status.backup.known()
+        && *time > status.now.saturating_add(86_400)
+    {
+        found.add(
+            Severity::Note,
+            "backup",
+            "last backup is dated in the future",
+            "the newest backup is dated in the future: was the clock wrong then, or is it now?",
+        );
+    }
+}
+
+fn last(status: &Status, found: &mut Concerns) {
+    const ABOUT: &str = "last operation";
+    found.unknown(ABOUT, &status.last);
+    let Some(Some(last)) = status.last.known() else { return };
+    let command = &last.command;
+    match last.outcome {
+        Some(Outcome::NotUndone) => found.add(
+            Severity::Warning,
+            ABOUT,
+            format!("the last {command} failed"),
+            format!("`{command}` failed, and not everything could be taken back; run `gts-bootstrap install` to put it right"),
+        ),
+        Some(Outcome::Incomplete) => found.add(
+            Severity::Warning,
+            ABOUT,
+            format!("the last {command} left changes undone"),
+            format!("not every change of `{command}` could be made; run it again"),
+        ),
+        None if last.holder.is_some() && status.now < last.time.saturating_add(AT_WORK) => {
+            let brief = format!("{command} is at work");
+            let detail = format!("`{command}` is at work, or was cut off; the next run settles it then");
+            found.add(Severity::Note, ABOUT, brief, detail);
+        }
+        None => found.add(
+            Severity::Warning,
+            ABOUT,
+            format!("the last {command} was cut off"),
+            format!("`{command}` was cut off; the next run that changes something settles it"),
+        ),
+        Some(Outcome::Complete | Outcome::Undone | Outcome::Interrupted) => {}
+    }
+}
+
+fn drift(status: &Status, found: &mut Concerns) {
+    const ABOUT: &str = "drift";
+    found.unknown(ABOUT, &status.drift);
+    let all = status.drift.known().map(Vec::as_slice).unwrap_or_default();
+    for drift in all {
+        let words = drift.words();
+        let brief = match drift.severity() {
+            Severity::Failure => words.clone(),
+            Severity::Warning | Severity::Note => String::new(),
+        };
+        found.add(drift.severity(), ABOUT, brief, words);
+    }
+    // On one line a number says enough.
+    for (severity, one, more) in
+        [(Severity::Warning, "differs", "differ"), (Severity::Note, "was edited", "were edited")]
+    {
+        let count = all.iter().filter(|drift| drift.severity() == severity).count();
+        let what = match severity {
+            Severity::Note => "file",
+            _ => "thing",
+        };
+        let brief = if count == 1 { format!("1 {what} {one}") } else { format!("{count} {what}s {more}") };
+        let first = found.0.iter_mut().find(|concern| concern.about == ABOUT && concern.severity == severity);
+        if let Some(first) = first.filter(|_| count > 0) {
+            first.brief = brief;
+        }
+    }
+}
+
+/// One line for monitoring: a word, and what there is to say.
+#[must_use]
+pub fn brief(status: &Status, concerns: &[Concern]) -> String {
+    let word = match gravest(concerns) {
+        Some(Severity::Failure) => "FAIL",
+        Some(Severity::Warning) => "WARN",
+        Some(Severity::Note) | None => "OK",
+    };
+    let mut parts: Vec<String> = Vec::new();
+    if word == "OK" {
+        parts.push(well(status));
+    }
+    parts.extend(concerns.iter().map(|concern| concern.brief.clone()).filter(|brief| !brief.is_empty()));
+    if !status.root {
+        parts.push("looked at without root".to_owned());
+    }
+    // Everything after a bar would be taken for performance data by Nagios.
+    format!("{word}: {}", parts.join("; ")).replace(['|', '\n'], " ")
+}
+
+fn well(status: &Status) -> String {
+    let mut text = status.host.clone();
+    if let Some(Some(version)) = status.version.known() {
+        text.push_str(&format!(" {version}"));
+    }
+    if let Some(mode) = status.exposure.known() {
+        text.push_str(&format!(", {}", mode_name(*mode)));
+    }
+    if let Some(Some(certificate)) = status.certificate.known() {
+        let days = if certificate.days_left == 1 { "day" } else { "days" };
+        text.push_str(&format!(", certificate {} {days}", certificate.days_left));
+    }
+    text
+}
+
+/// A mode as it is written in the answers.
+#[must_use]
+pub fn mode_name(mode: crate::deployment::Mode) -> &'static str {
+    crate::deployment::Mode::ALL.iter().find(|(_, other)| *other == mode).map_or("direct", |(name, _)| *name)
+}

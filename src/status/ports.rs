@@ -1,0 +1,124 @@
+//! Who listens on ports 80 and 443 and on GoToSocial's own, and who should.
+
+use serde::Serialize;
+
+use super::{Known, Told};
+use crate::change::front::{command, of};
+use crate::deployment::{Mode, PortNumber};
+use crate::host::{FrontProgram, HostError, Listener, Owner};
+use crate::parts::{front, rc_script};
+
+/// A port and who listens there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Port {
+    /// The port.
+    pub port: u16,
+    /// Who should.
+    pub wanted: &'static str,
+    /// Who does.
+    pub listeners: Vec<Listener>,
+    /// What is wrong with that, if anything is.
+    pub trouble: Option<String>,
+}
+
+/// Looks who listens.
+pub(super) fn look(known: &Known<'_>) -> Told<Vec<Port>> {
+    // Others than root then see no sockets but their own, and nobody would seem to listen.
+    if !known.root && known.host.sysctl("security.bsd.see_other_uids").is_ok_and(|see| see.as_deref() == Some("0")) {
+        return Told::needs_root();
+    }
+    let mode = match &known.mode {
+        Told::Known(mode) => *mode,
+        Told::Unknown { unknown } => return Told::unknown(unknown.clone()),
+    };
+    let listeners: Result<Vec<Listener>, HostError> = known.host.listeners();
+    match listeners {
+        Ok(listeners) => Told::Known(judged(&listeners, mode, known.owner.known().copied())),
+        Err(error) => error.into(),
+    }
+}
+
+fn judged(listeners: &[Listener], mode: Mode, owner: Option<Owner>) -> Vec<Port> {
+    let program = front::program(mode);
+    let mut ports: Vec<(u16, Option<FrontProgram>)> = front::PORTS.iter().map(|port| (*port, program)).collect();
+    if program.is_some() {
+        ports.push((PortNumber::BEHIND_PROXY.get(), None));
+    }
+    ports
+        .into_iter()
+        .map(|(port, front)| {
+            let there: Vec<Listener> = listeners.iter().filter(|listener| listener.port == port).cloned().collect();
+            let trouble = trouble(&there, port, front, program.is_some() && front.is_none(), owner);
+            let wanted = front.map_or(rc_script::SERVICE, |front| of(front).name());
+            Port { port, wanted, listeners: there, trouble }
+        })
+        .collect()
+}
+
+fn trouble(
+    there: &[Listener],
+    port: u16,
+    front: Option<FrontProgram>,
+    behind: bool,
+    owner: Option<Owner>,
+) -> Option<String> {
+    let stranger = |listener: &&Listener| match (front, owner) {
+        (Some(front), _) => listener.command != command(front),
+        // sockstat(1) does not always say whose a socket is.
+        (None, Some(owner)) => listener.uid.is_some_and(|uid| uid != owner.uid),
+        (None, None) => false,
+    };
+    if there.is_empty() {
+        return Some(format!("nobody listens on port {port}"));
+    }
+    if let Some(stranger) = there.iter().find(stranger) {
+        let wanted = front.map_or(rc_script::SERVICE, |front| of(front).name());
+        return Some(format!("{} (user {}) listens on port {port}, not {wanted}", stranger.command, stranger.user));
+    }
+    let outside = there.iter().find(|listener| !listener.address.is_some_and(|address| address.is_loopback()));
+    outside.filter(|_| behind).map(|_| {
+        format!(
+            "port {port} of GoToSocial can be reached past the web server in front: take bind-address out of [config]"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+
+    fn listener(command: &str, uid: u32, port: u16, address: Option<[u8; 4]>) -> Listener {
+        Listener {
+            user: command.into(),
+            uid: Some(uid),
+            command: command.into(),
+            pid: Some(7),
+            address: address.map(IpAddr::from),
+            ipv4: true,
+            ipv6: true,
+            port,
+        }
+    }
+
+    fn troubles(listeners: &[Listener], mode: Mode) -> Vec<String> {
+        let owner = Some(Owner { uid: 209, gid: 209 });
+        judged(listeners, mode, owner).into_iter().filter_map(|port| port.trouble).collect()
+    }
+
+    #[test]
+    fn each_port_has_its_rightful_listener() {
+        let ours = |port| listener("gotosocial", 209, port, None);
+        assert_eq!(troubles(&[ours(80), ours(443)], Mode::Direct), [""; 0]);
+        assert_eq!(troubles(&[ours(443)], Mode::Direct), ["nobody listens on port 80"]);
+        let told = troubles(&[ours(80), listener("nginx", 80, 443, None)], Mode::Direct);
+        assert_eq!(told, ["nginx (user nginx) listens on port 443, not gotosocial"]);
+
+        let nginx = |port| listener("nginx", 0, port, None);
+        let behind = listener("gotosocial", 209, 8080, Some([127, 0, 0, 1]));
+        assert_eq!(troubles(&[nginx(80), nginx(443), behind.clone()], Mode::Nginx), [""; 0]);
+        assert_eq!(troubles(&[ours(80), nginx(443), behind], Mode::Nginx).len(), 1);
+        let told = troubles(&[nginx(80), nginx(443), ours(8080)], Mode::Nginx);
+        assert!(told.len() == 1 && told.iter().all(|told| told.contains("past the web server")), "{told:?}");
+    }
+}

@@ -1,0 +1,69 @@
+//! What stands in the files of the boot and is not in force yet, or will not be any more.
+
+use serde::Serialize;
+
+use crate::host::{HostError, Observe};
+use crate::parts::port_access::{ENABLED, MODULE, PORT_HIGH, RESERVED_HIGH, RULES};
+use crate::parts::portacl_boot;
+use crate::portacl::{self, State, Variable};
+
+/// A setting that the next boot changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pending {
+    /// Its name: a sysctl, or the kernel module.
+    pub name: String,
+    /// What it is now.
+    pub now: String,
+    /// What it will be.
+    pub next: String,
+}
+
+/// Compares what is in force with what the next boot will set.
+///
+/// # Errors
+/// The host could not be read.
+pub fn look(host: &dyn Observe) -> Result<Vec<Pending>, HostError> {
+    let now = portacl_boot::now(host)?;
+    let next = portacl::next_boot(&portacl_boot::settings(host)?).state;
+    Ok(differences(&now, &next))
+}
+
+fn differences(now: &State, next: &State) -> Vec<Pending> {
+    let loaded = |state: &State| if state.policy.loaded { "loaded" } else { "not loaded" }.to_owned();
+    let number = |value: i32| value.to_string();
+    let all = |state: &State| {
+        let policy = &state.policy;
+        [
+            (MODULE, loaded(state)),
+            (RULES, state.list.clone()),
+            (ENABLED, number(policy.enabled)),
+            (Variable::SuserExempt.name(), number(policy.suser_exempt)),
+            (Variable::AutoportExempt.name(), number(policy.autoport_exempt)),
+            (PORT_HIGH, number(policy.port_high)),
+            (Variable::ReservedLow.name(), number(policy.reservedlow)),
+            (RESERVED_HIGH, number(policy.reservedhigh)),
+        ]
+    };
+    all(now)
+        .into_iter()
+        .zip(all(next))
+        .filter(|((_, now), (_, next))| now != next)
+        .map(|((name, now), (_, next))| Pending { name: name.to_owned(), now, next })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_pending() {
+        let now = State::default();
+        let mut next = now.clone();
+        assert_eq!(differences(&now, &next), []);
+        next.policy.loaded = true;
+        next.policy.reservedhigh = 79;
+        let names: Vec<String> = differences(&now, &next).into_iter().map(|pending| pending.name).collect();
+        assert_eq!(names, [MODULE, RESERVED_HIGH]);
+    }
+}

@@ -1,0 +1,142 @@
+//! The database's size, and the newest backup.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{Known, Told};
+use crate::deployment::Database as Wanted;
+use crate::host::{Entry, HostError, Observe};
+
+/// The database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Database {
+    /// A file.
+    Sqlite {
+        /// Its size, bytes.
+        bytes: u64,
+        /// The size of what has not been taken into it yet (`-wal`), bytes.
+        wal_bytes: u64,
+    },
+    /// A server, which is not asked.
+    Postgres {
+        /// Where it listens.
+        address: String,
+        /// The database in it.
+        database: String,
+    },
+}
+
+/// A backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Backup {
+    /// The file.
+    pub path: PathBuf,
+    /// When it was made, seconds since 1970, by its name.
+    pub time: u64,
+    /// Its size, bytes.
+    pub bytes: u64,
+}
+
+/// Looks at the database.
+pub(super) fn database(known: &Known<'_>) -> Told<Database> {
+    if let Some(Wanted::Postgres { address, database, .. }) = known.deployment.known().map(|wanted| &wanted.database) {
+        return Told::Known(Database::Postgres { address: address.to_string(), database: database.clone() });
+    }
+    let path = known.layout.database();
+    let mut wal = path.clone().into_os_string();
+    wal.push("-wal");
+    match (size(known.host, &path), size(known.host, Path::new(&wal))) {
+        (Ok(Some(bytes)), Ok(wal)) => Told::Known(Database::Sqlite { bytes, wal_bytes: wal.unwrap_or_default() }),
+        (Ok(None), _) => Told::unknown(format!("{} is not there", path.display())),
+        (Err(error), _) | (_, Err(error)) => error.into(),
+    }
+}
+
+fn size(host: &dyn Observe, path: &Path) -> Result<Option<u64>, HostError> {
+    Ok(match host.entry(path)? {
+        Some(Entry::File { size, .. }) => Some(size),
+        _ => None,
+    })
+}
+
+/// Looks for the newest backup.
+pub(super) fn backup(known: &Known<'_>) -> Told<Option<Backup>> {
+    newest(known.host, &known.layout.backups).into()
+}
+
+fn newest(host: &dyn Observe, folder: &Path) -> Result<Option<Backup>, HostError> {
+    let names = host.list(folder)?;
+    let Some((time, name)) = names.iter().filter_map(|name| Some((time_of(name)?, name))).max() else {
+        return Ok(None);
+    };
+    let path = folder.join(name);
+    let bytes = size(host, &path)?.unwrap_or_default();
+    Ok(Some(Backup { path, time, bytes }))
+}
+
+/// When a backup was made, by its name: `HOST-VERSION-20260101T000000Z.tar`.
+fn time_of(name: &str) -> Option<u64> {
+    let (_, stamp) = name.strip_suffix(".tar")?.rsplit_once('-')?;
+    let digits = |range: std::ops::Range<usize>| -> Option<u32> {
+        let text = stamp.get(range)?;
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    };
+    if stamp.len() != 16 || stamp.get(8..9) != Some("T") || !stamp.ends_with('Z') {
+        return None;
+    }
+    let (year, month, day) = (digits(0..4)?, digits(4..6)?, digits(6..8)?);
+    let (hour, minute, second) = (digits(9..11)?, digits(11..13)?, digits(13..15)?);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 || year < 1970
+    {
+        return None;
+    }
+    // Days since 1970-01-01, with the year beginning in March, so that the leap day is its last.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = u64::from(year) * 365 + u64::from(year / 4) - u64::from(year / 100) + u64::from(year / 400);
+    let days = days + u64::from((153 * month + 2) / 5 + day - 1);
+    let time = days.checked_sub(719_468)? * 86_400;
+    Some(time + u64::from(hour) * 3600 + u64::from(minute) * 60 + u64::from(second))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::host::rehearsal::Rehearsal;
+    use crate::host::{Host, Owner};
+
+    #[test]
+    fn a_backup_is_dated_by_its_name() {
+        for (name, time) in [
+            ("a.example-0.19.2-19700101T000000Z.tar", Some(0)),
+            ("a-b.example-0.20.0-rc1-20260101T000000Z.tar", Some(1_767_225_600)),
+            ("a-0.19.2-20240229T123456Z.tar", Some(1_709_210_096)),
+            ("a-0.19.2-20240229T123456Z.tar.part", None),
+            ("a-0.19.2-20241329T123456Z.tar", None),
+            ("a-0.19.2-2024022912345678.tar", None),
+            ("a-0.19.2-+0240229T123456Z.tar", None),
+            ("a.tar", None),
+            ("-äöü0229T123456Z.tar", None),
+        ] {
+            assert_eq!(time_of(name), time, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_newest_backup_counts_whatever_its_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path()).unwrap();
+        let backups = Path::new("/var/backups/gotosocial");
+        assert_eq!(newest(&host, backups).unwrap(), None);
+        host.make_directory(Path::new("/var/backups"), 0o755, Owner::ROOT).unwrap();
+        host.make_directory(backups, 0o700, Owner::ROOT).unwrap();
+        for name in ["a-0.20.0-20260101T000000Z.tar", "a-0.9.0-20260201T000000Z.tar", "other", "z.tar"] {
+            host.write_file(&backups.join(name), name.as_bytes(), 0o600, Owner::ROOT).unwrap();
+        }
+        let found = newest(&host, backups).unwrap().unwrap();
+        assert_eq!((found.time, found.bytes), (1_769_904_000, 28));
+        assert!(found.path.ends_with("a-0.9.0-20260201T000000Z.tar"));
+    }
+}

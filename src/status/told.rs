@@ -1,0 +1,110 @@
+//! [`Told`]: what the host told, or why it did not.
+
+use serde::Serialize;
+
+use crate::host::HostError;
+use crate::parts::Refusal;
+use crate::parts::answers::DeployedError;
+
+/// What is said of what only root may see.
+const NEEDS_ROOT: &str = "only root can tell";
+const EPERM: i32 = 1;
+const EACCES: i32 = 13;
+
+/// Something that was asked of the host. In `--json` the value itself, or an object with the member `unknown`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Told<T> {
+    /// It told.
+    Known(T),
+    /// It did not.
+    Unknown {
+        /// Why, in words.
+        unknown: String,
+    },
+}
+
+impl<T> Told<T> {
+    /// It did not, for this reason.
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self::Unknown { unknown: why.into() }
+    }
+
+    /// It did not, as only root may see it.
+    #[must_use]
+    pub fn needs_root() -> Self {
+        Self::unknown(NEEDS_ROOT)
+    }
+
+    /// What it told, if it did.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unknown { .. } => None,
+        }
+    }
+
+    /// Why it did not, unless root is needed for it.
+    pub fn trouble(&self) -> Option<&str> {
+        match self {
+            Self::Unknown { unknown } if unknown != NEEDS_ROOT => Some(unknown),
+            _ => None,
+        }
+    }
+}
+
+impl<T> From<HostError> for Told<T> {
+    fn from(error: HostError) -> Self {
+        match error.errno() {
+            Some(EACCES | EPERM) => Self::needs_root(),
+            _ => Self::unknown(error.to_string()),
+        }
+    }
+}
+
+impl<T> From<Refusal> for Told<T> {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Host(error) => error.into(),
+            other => Self::unknown(other.to_string()),
+        }
+    }
+}
+
+impl<T> From<DeployedError> for Told<T> {
+    fn from(error: DeployedError) -> Self {
+        match error {
+            DeployedError::Host(error) => error.into(),
+            other => Self::unknown(other.to_string()),
+        }
+    }
+}
+
+impl<T, E: Into<Told<T>>> From<Result<T, E>> for Told<T> {
+    fn from(result: Result<T, E>) -> Self {
+        match result {
+            Ok(value) => Self::Known(value),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_root_may_see_is_no_trouble() {
+        let error = |errno| HostError::file("read", "/x")(std::io::Error::from_raw_os_error(errno));
+        for errno in [EPERM, EACCES] {
+            let told: Told<u32> = Err(error(errno)).into();
+            assert_eq!((told.trouble(), told.known()), (None, None), "{told:?}");
+            assert_eq!(serde_json::to_string(&told).unwrap(), r#"{"unknown":"only root can tell"}"#);
+        }
+        let told: Told<u32> = Err(Refusal::Host(error(5))).into();
+        assert!(told.trouble().is_some_and(|why| why.contains("/x")), "{told:?}");
+        let told: Told<u32> = Ok::<_, HostError>(7).into();
+        assert_eq!((told.known(), serde_json::to_string(&told).unwrap()), (Some(&7), "7".to_owned()));
+    }
+}

@@ -1,0 +1,173 @@
+//! Receipts stay readable for ever: real ones of every schema are kept in `tests/fixtures/receipts/SCHEMA/`, and every kind of
+//! line of the present one in `tests/fixtures/receipts/SCHEMA-every-kind.jsonl`.
+//!
+//! A change of the form that makes these tests fail needs a new [`SCHEMA`], a reader for the old one, and fixtures of the new one
+//! beside the old, which are never edited. Until a first version is out, a new kind of change adds a line to the file.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use gts_bootstrap::change::certificate::CertificateChange;
+use gts_bootstrap::change::journal::{self, Line, Outcome, SCHEMA};
+use gts_bootstrap::change::{Change, Prior};
+use gts_bootstrap::host::rehearsal::Rehearsal;
+use gts_bootstrap::parts::uninstall::ledger::{Ledger, Thing};
+
+use super::machine::{ANSWERS, Machine};
+
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/receipts")
+}
+
+fn names(schema: u32) -> Vec<String> {
+    let folder = fixtures().join(schema.to_string());
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Puts the receipts of a schema on a machine.
+fn with_receipts(machine: &Machine, schema: u32) {
+    let folder = machine.path("/var/db/gts-bootstrap/receipts");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    for name in names(schema) {
+        fs::copy(fixtures().join(schema.to_string()).join(&name), folder.join(name)).unwrap();
+    }
+}
+
+#[test]
+fn receipts_of_every_schema_can_be_read() {
+    for schema in 1..=SCHEMA {
+        let machine = Machine::fresh();
+        with_receipts(&machine, schema);
+        let host = Rehearsal::open(machine.root()).unwrap();
+        let receipts = journal::receipts(&host).unwrap();
+        assert!(receipts.len() >= 10 && receipts.len() == names(schema).len(), "schema {schema}");
+        for (name, lines) in &receipts {
+            assert!(matches!(lines.first(), Some(Line::Begin { schema: of, .. }) if *of == schema), "{name}");
+            assert!(matches!(lines.last(), Some(Line::End { .. })), "{name}");
+        }
+        // They tell of an installation that was taken back in the end, but for the data.
+        let ledger = Ledger::read(&host).unwrap();
+        assert_eq!(ledger.served.as_deref(), Some("social.example.org"));
+        assert!(ledger.of(&Thing::Path("/var/db/gotosocial".into())).is_some());
+        assert!(ledger.of(&Thing::Path("/usr/local/etc/rc.d/gotosocial".into())).is_none());
+    }
+}
+
+#[test]
+fn an_uninstallation_can_be_planned_from_receipts_of_every_schema() {
+    for schema in 1..=SCHEMA {
+        let machine = Machine::installed(ANSWERS);
+        with_receipts(&machine, schema);
+        for name in names(schema).iter().filter(|name| name.ends_with("uninstall.jsonl")) {
+            fs::remove_file(machine.path(&format!("/var/db/gts-bootstrap/receipts/{name}"))).unwrap();
+        }
+        let json = machine.run(&["uninstall", "--purge", "--plan", "--json"]).exits(0).json();
+        let targets: BTreeSet<&str> =
+            json["changes"].as_array().unwrap().iter().map(|change| change["target"].as_str().unwrap()).collect();
+        for target in [
+            "gotosocial",
+            "gotosocial_enable",
+            "gts_portacl_guard_enable",
+            "mac_portacl",
+            "net.inet.ip.portrange.reservedhigh",
+            "/usr/local/bin/gotosocial",
+            "/usr/local/etc/rc.d/gotosocial",
+            "/usr/local/libexec/gotosocial/0.19.2",
+            "/var/db/gotosocial/storage",
+        ] {
+            assert!(targets.contains(target), "schema {schema}: {target} is not in {targets:?}");
+        }
+    }
+}
+
+/// Every kind of change. Whoever adds one adds a line to the file as well.
+fn kind(change: &Change) -> &'static str {
+    match change {
+        Change::Directory { .. } => "directory",
+        Change::File { .. } => "file",
+        Change::Symlink { .. } => "symlink",
+        Change::Group { .. } => "group",
+        Change::User { .. } => "user",
+        Change::Module { .. } => "module",
+        Change::Sysctl { .. } => "sysctl",
+        Change::RcVariable { value: Some(_), .. } => "rc-variable",
+        Change::RcVariable { value: None, .. } => "rc-variable taken out",
+        Change::Removal { .. } => "removal",
+        Change::TreeRemoval { .. } => "tree-removal",
+        Change::GroupRemoval { .. } => "group-removal",
+        Change::UserRemoval { .. } => "user-removal",
+        Change::ModuleRemoval { .. } => "module-removal",
+        Change::Package { .. } => "package",
+        Change::PackageRemoval { .. } => "package-removal",
+        Change::FrontInclude { .. } => "front-include",
+        Change::FrontTest { .. } => "front-test",
+        Change::FrontStart { .. } => "front-start",
+        Change::FrontReload { .. } => "front-reload",
+        Change::Release { .. } => "release",
+        Change::ConfigTest { .. } => "config-test",
+        Change::ServiceStart { .. } => "service-start",
+        Change::ServiceStop { .. } => "service-stop",
+        Change::Account { .. } => "account",
+        Change::Certificate { certificate } => match **certificate {
+            CertificateChange::Placeholder { .. } => "placeholder",
+            CertificateChange::Order { .. } => "order",
+            CertificateChange::Reload { .. } => "certificate reload",
+        },
+    }
+}
+
+fn was(prior: &Prior) -> &'static str {
+    match prior {
+        Prior::Absent => "absent",
+        Prior::Present => "present",
+        Prior::File { .. } => "a file",
+        Prior::Directory { .. } => "a directory",
+        Prior::Symlink { .. } => "a symlink",
+        Prior::Pair { .. } => "a pair",
+        Prior::Value { .. } => "a value",
+    }
+}
+
+fn word(line: &Line) -> Vec<&'static str> {
+    match line {
+        Line::Begin { .. } => vec!["begin"],
+        Line::Intent { change, prior, .. } => vec![kind(change), was(prior)],
+        Line::Done { .. } => vec!["done"],
+        Line::Failed { .. } => vec!["failed"],
+        Line::Undoing { .. } => vec!["undoing"],
+        Line::Undone { .. } => vec!["undone"],
+        Line::End { outcome } => vec![match outcome {
+            Outcome::Complete => "complete",
+            Outcome::Undone => "end undone",
+            Outcome::NotUndone => "not-undone",
+            Outcome::Incomplete => "incomplete",
+            Outcome::Interrupted => "interrupted",
+        }],
+    }
+}
+
+/// How many words [`word`] can give: one for each arm of its matches.
+const WORDS: usize = 28 + 7 + 5 + 5;
+
+#[test]
+fn no_kind_of_line_changes_its_form_without_a_new_schema() {
+    let every_kind = fs::read_to_string(fixtures().join(format!("{SCHEMA}-every-kind.jsonl"))).unwrap();
+    let mut words = BTreeSet::new();
+    for text in every_kind.lines() {
+        let line: Line = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"));
+        assert_eq!(serde_json::to_string(&line).unwrap(), text, "the form has changed");
+        words.extend(word(&line));
+    }
+    assert_eq!(words.len(), WORDS, "a kind has no line in {SCHEMA}-every-kind.jsonl: {words:?}");
+    for name in names(SCHEMA) {
+        for text in fs::read_to_string(fixtures().join(SCHEMA.to_string()).join(&name)).unwrap().lines() {
+            let line: Line = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&line).unwrap(), text, "{name}");
+        }
+    }
+}
