@@ -12,6 +12,7 @@ pub mod deployment;
 pub mod filter;
 pub mod front;
 pub mod host;
+pub mod operation;
 pub mod parts;
 pub mod portacl;
 pub mod release;

@@ -14,6 +14,12 @@ const CHALLENGES: &str = ".well-known/acme-challenge";
 /// For the front of this very host.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Where the answers are in the folder that a front serves.
+#[must_use]
+pub fn challenges(webroot: &Path) -> PathBuf {
+    webroot.join(CHALLENGES)
+}
+
 /// Puts answers into a folder, and looks whether the front serves them before the authority does: what this host can see
 /// by itself need not count as a failure there.
 pub struct Webroot<'a> {
@@ -29,7 +35,7 @@ impl<'a> Webroot<'a> {
     /// The folder `webroot`, of which the front at `http` serves the challenges for `name`.
     #[must_use]
     pub fn new(host: &'a dyn Host, name: &'a HostName, webroot: &Path, http: SocketAddr) -> Self {
-        Self { host, name, folder: webroot.join(CHALLENGES), http, made: Vec::new() }
+        Self { host, name, folder: challenges(webroot), http, made: Vec::new() }
     }
 
     /// Makes the folder, and those above it as far as they are missing, readable to the front's workers.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::executor::Executor;
-use super::{Change, account, front, service_start};
+use super::{Change, account, front, front_test, service_start};
 use crate::host::{Entry, Host, HostError, Invocation, Owner, ServiceAction};
 use crate::parts::config;
 use crate::release;
@@ -44,7 +44,7 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
         }
         Change::PackageRemoval { name } => host.delete_package(name).map_err(said)?,
         Change::FrontInclude { front, present } => front::include(host, *front, *present)?,
-        Change::FrontTest { front, present } => front::test(host, *front, *present)?,
+        Change::FrontTest { front, present, files } => front_test::test(host, *front, *present, files)?,
         Change::FrontStart { front, ports } => front::start(host, *front, ports)?,
         Change::FrontReload { when_undone: true, .. } => {}
         Change::FrontReload { front, when_undone: false } => front::reload(host, *front)?,
@@ -157,6 +157,7 @@ fn install_release(executor: &Executor<'_>, release: &release::LockedRelease, di
 /// The host refused.
 pub(super) fn take_back_release(host: &dyn Host, directory: &Path) -> Result<(), HostError> {
     let old = replaced(directory);
+    host.remove_tree(&release::staging(directory))?;
     if host.entry(&old)?.is_some() {
         host.remove_tree(directory)?;
         return host.rename(&old, directory);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Prior, digest};
 use crate::certificate::placeholder::placeholder;
 use crate::certificate::record::Records;
+use crate::certificate::webroot;
 use crate::certificate::{Bundle, BundleError};
 use crate::deployment::HostName;
 use crate::host::{CertificateOrder, Host, HostError, Observe, Owner, ServiceAction, WebRequest};
@@ -41,6 +42,9 @@ pub enum CertificateChange {
         front: ShownBy,
         /// Where a failure is remembered; `None` where the whole command will be taken back.
         record: Option<PathBuf>,
+        /// Whether a failure is only told: what was there before is back, and the order can be made later.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        spared: bool,
     },
     /// A reload of the front for files that somebody else has renewed.
     Reload {
@@ -127,6 +131,20 @@ impl CertificateChange {
         }
     }
 
+    /// The folders in which files are put in place.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        let mut files: Vec<&Path> = Vec::new();
+        match self {
+            Self::Placeholder { chain, key, .. } => files.extend([chain.as_path(), key]),
+            Self::Order { order, record, .. } => {
+                files.extend([order.chain.as_path(), &order.key, &order.account]);
+                files.extend(record.as_deref());
+            }
+            Self::Reload { .. } => {}
+        }
+        files.into_iter().filter_map(Path::parent).map(Path::to_path_buf).collect()
+    }
+
     /// What stands there before.
     ///
     /// # Errors
@@ -154,13 +172,19 @@ impl CertificateChange {
                 put(host, &pair, &made).map_err(|error| error.to_string())?;
                 Ok(Vec::new())
             }
-            Self::Order { order, front, record } => {
+            Self::Order { order, front, record, spared } => {
                 let outcome = self.renew(host, order, front);
                 if let Some(file) = record {
                     remember(host, file, order.name.as_str(), outcome.as_ref().err())?;
                 }
-                outcome.map_err(|failure| failure.reason)?;
-                Ok(Vec::new())
+                match outcome {
+                    Err(failure) if *spared => Ok(vec![format!(
+                        "there is no certificate for {} yet, and other servers do not trust what is shown for it: {}. \
+                         It is tried again each day; `gts-bootstrap certificate renew` tries at once",
+                        order.name, failure.reason
+                    )]),
+                    outcome => outcome.map(|()| Vec::new()).map_err(|failure| failure.reason),
+                }
             }
             Self::Reload { name, chain, front } => {
                 let bytes = host.read(chain).map_err(|error| error.to_string())?.unwrap_or_default();
@@ -220,18 +244,24 @@ impl CertificateChange {
             pair.write(host, old)?;
             if let Self::Order { front, .. } = self
                 && kept_is_it
-                && host.service(&front.service)?.is_running()
             {
-                host.service_action(&front.service, ServiceAction::Reload)?;
+                back_in_service(host, &front.service)?;
             }
         }
-        if kept_is_it {
-            pair.previous().write(host, [None, None])?;
+        // Also one of the two alone: the copying may have been cut off between them.
+        let previous = pair.previous();
+        for ((path, bytes), was) in [&previous.chain, &previous.key].into_iter().zip(&kept).zip(was) {
+            if bytes.as_ref().is_some_and(|bytes| Some(digest(bytes).as_str()) == was) {
+                host.remove(path)?;
+            }
         }
-        match self {
-            Self::Order { order, .. } if !account => host.remove(&order.account),
-            _ => Ok(()),
+        let Self::Order { order, .. } = self else { return Ok(()) };
+        // Answers to a challenge that nobody asks for any more.
+        let challenges = webroot::challenges(&order.webroot);
+        for name in host.list(&challenges)? {
+            host.remove(&challenges.join(name))?;
         }
+        if *account { Ok(()) } else { host.remove(&order.account) }
     }
 }
 
@@ -255,6 +285,18 @@ impl From<BundleError> for Failure {
     fn from(error: BundleError) -> Self {
         Self { reason: format!("what the authority issued cannot be used: {error}"), asked_wait: None }
     }
+}
+
+/// Has a front read the pair that was there before. After a power cut between the two files it could not start at the boot.
+fn back_in_service(host: &dyn Host, service: &str) -> Result<(), HostError> {
+    if host.service(service)?.is_running() {
+        return host.service_action(service, ServiceAction::Reload);
+    }
+    let enabled = host.rc_variable(&format!("{service}_enable"))?;
+    if enabled.is_some_and(|value| value.eq_ignore_ascii_case("yes")) {
+        return host.service_action(service, ServiceAction::Start);
+    }
+    Ok(())
 }
 
 /// Keeps a copy of the pair that is there, and returns it.

@@ -8,9 +8,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::journal::{Journal, Line, Outcome};
-use super::{Change, OnFailure, Plan, Prior, Step, apply, store, undo};
+use super::{Change, OnFailure, Plan, Prior, Step, apply, settle, store, undo};
 use crate::host::{Host, HostError};
 use crate::release;
+
+/// What becomes of a run that is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interruption {
+    /// What was done is taken back.
+    Undo,
+    /// It stays, and the next run goes on from there.
+    Keep,
+    /// The run goes on.
+    Continue,
+}
 
 /// Where the executor tells what it is doing. All methods may be left as they are.
 pub trait Reporter {
@@ -26,6 +37,14 @@ pub trait Reporter {
     fn undoing(&self, _step: &Step) {}
     /// A password that is told this once and kept nowhere.
     fn password(&self, _username: &str, _password: &str) {}
+    /// Somebody wants the run to stop: what becomes of it? An answer other than to continue holds for the rest of the run.
+    fn interrupted(&self) -> Interruption {
+        Interruption::Undo
+    }
+    /// What [`Reporter::interrupted`] has answered for the rest of the run.
+    fn decided(&self) -> Option<Interruption> {
+        None
+    }
     /// Progress of a download.
     fn progress(&self) -> &dyn release::Progress;
 }
@@ -98,12 +117,14 @@ impl Executor<'_> {
     /// # Errors
     /// A change failed. Everything before it was taken back, except what [`ApplyError::aftermath`] names.
     pub fn apply(&self, command: &str, plan: &Plan) -> Result<Applied, ApplyError> {
-        let journal = Journal::begin(self.host, command).map_err(|error| ApplyError {
-            part: "journal",
-            change: "begin".to_owned(),
-            cause: error.to_string(),
-            aftermath: Box::default(),
-        })?;
+        let journal = settle::running(self.host, plan)
+            .and_then(|running| Journal::begin(self.host, command, running))
+            .map_err(|error| ApplyError {
+                part: "journal",
+                change: "begin".to_owned(),
+                cause: error.to_string(),
+                aftermath: Box::default(),
+            })?;
         if let OnFailure::GoOn { chained, decisive } = plan.on_failure {
             return self.go_on(journal, plan, chained, decisive);
         }
@@ -112,7 +133,11 @@ impl Executor<'_> {
         for (number, step) in plan.steps.iter().enumerate() {
             let what = Failed::of(step);
             if let Some(why) = (self.stop)() {
-                return Err(self.take_back(journal, what, why, &begun));
+                match self.reporter.interrupted() {
+                    Interruption::Undo => return Err(self.take_back(journal, what, why, &begun)),
+                    Interruption::Keep => return Err(keep(journal, what, why)),
+                    Interruption::Continue => {}
+                }
             }
             self.reporter.begin(number + 1, plan.steps.len(), step);
             match self.step(&journal, number, step, &mut begun, &mut notes) {
@@ -120,11 +145,25 @@ impl Executor<'_> {
                 Err(cause) => return Err(self.take_back(journal, what, cause, &begun)),
             }
         }
-        if let Some(trial) = self.trial
-            && let Err(cause) = trial(self.stop)
-        {
-            let what = Failed { part: "trial", change: "the checks on the running system".to_owned(), stands: false };
-            return Err(self.take_back(journal, what, cause, &begun));
+        // Who interrupted the wait for the last change has decided already.
+        if let (Some(why), Some(decided)) = ((self.stop)(), self.reporter.decided()) {
+            let what = Failed { part: "run", change: "after the last change".to_owned(), stands: false };
+            return Err(match decided {
+                Interruption::Keep => keep(journal, what, why),
+                Interruption::Undo | Interruption::Continue => self.take_back(journal, what, why, &begun),
+            });
+        }
+        if let Some(trial) = self.trial {
+            while let Err(cause) = trial(self.stop) {
+                let what =
+                    Failed { part: "trial", change: "the checks on the running system".to_owned(), stands: false };
+                let is_interrupted = (self.stop)().is_some();
+                match if is_interrupted { self.reporter.interrupted() } else { Interruption::Undo } {
+                    Interruption::Undo => return Err(self.take_back(journal, what, cause, &begun)),
+                    Interruption::Keep => return Err(keep(journal, what, cause)),
+                    Interruption::Continue => {}
+                }
+            }
         }
         let receipt = journal.end(Outcome::Complete).map_err(|error| unrecorded(&error))?;
         Ok(Applied { receipt, not_made: Vec::new(), notes })
@@ -262,6 +301,19 @@ fn unrecorded(error: &HostError) -> ApplyError {
             ..Aftermath::default()
         }),
     }
+}
+
+/// Ends a run in the middle, and leaves what it has done.
+fn keep(journal: Journal<'_>, failed: Failed, cause: String) -> ApplyError {
+    let mut aftermath = Aftermath {
+        stands: Some("what was done is kept, and the same command goes on from there".to_owned()),
+        ..Aftermath::default()
+    };
+    if let Err(error) = journal.end(Outcome::Interrupted) {
+        aftermath.stands =
+            Some(format!("what was done is kept, but its record is not complete ({error}); the next run mends that"));
+    }
+    ApplyError { part: failed.part, change: failed.change, cause, aftermath: Box::new(aftermath) }
 }
 
 /// What failed, or was not even begun.

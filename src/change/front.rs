@@ -13,6 +13,8 @@ const PATIENCE: u64 = 20;
 /// How often it is looked whether a front has let its ports go, and how long is waited between two looks.
 const RELEASE_LOOKS: u32 = 50;
 const RELEASE_INTERVAL: Duration = Duration::from_millis(200);
+/// So many links are followed from a main file, one to the next (MAXSYMLINKS of sys/param.h).
+const LINKS: usize = 32;
 
 /// A host's files, as the editors of `front` ask for them.
 pub struct HostFiles<'a>(pub &'a dyn Observe);
@@ -60,10 +62,42 @@ pub fn main_file(program: FrontProgram) -> PathBuf {
     of(program).folder().join(of(program).main_file())
 }
 
-/// Where a main file stands while it is tried: beside the real one, as includes are relative to its folder.
+/// Our site in a front's configuration.
 #[must_use]
-pub fn candidate(program: FrontProgram) -> PathBuf {
-    of(program).folder().join("gts-bootstrap-candidate.conf")
+pub fn site_file(program: FrontProgram) -> PathBuf {
+    let folder = of(program).folder();
+    match program {
+        FrontProgram::Nginx => folder.join("gts-bootstrap/gotosocial.conf"),
+        FrontProgram::Httpd => folder.join(httpd_conf::OWN_FILE),
+    }
+}
+
+/// The file that an edit of the main file changes: the main file itself, or what it leads to where it is a symbolic link. The
+/// link stays.
+///
+/// # Errors
+/// In words: the links lead nowhere or round in circles, or the host cannot be read.
+pub fn edited_file(host: &dyn Observe, program: FrontProgram) -> Result<PathBuf, HostError> {
+    let main = main_file(program);
+    let mut path = main.clone();
+    for _ in 0..LINKS {
+        let Some(Entry::Symlink { target }) = host.entry(&path)? else {
+            // Whether links may be followed there is the host's to say.
+            if path != main && host.read_from(&main, 0, 0)?.is_none() {
+                return Err(astray(&main, format!("it is a symbolic link to {}, which is not there", path.display())));
+            }
+            return Ok(path);
+        };
+        path = path.parent().map_or_else(|| target.clone(), |folder| folder.join(&target));
+    }
+    Err(astray(&main, "it is a symbolic link that leads round in circles".to_owned()))
+}
+
+fn astray(main: &Path, what: String) -> HostError {
+    HostError::Unreadable {
+        what: main.display().to_string(),
+        text: format!("{what}. Let it lead to the file that is meant, or put that in its place, and run this again"),
+    }
 }
 
 /// The main file with, or without, the line that includes our site.
@@ -109,9 +143,9 @@ pub fn has_read(host: &dyn Observe, program: FrontProgram) -> Result<bool, HostE
 
 /// Puts the line in, or takes it out.
 pub(super) fn include(host: &dyn Host, program: FrontProgram, present: bool) -> Result<(), String> {
-    let path = main_file(program);
-    let new = edited(host.observe(), program, present)?;
     let said = |error: HostError| error.to_string();
+    let path = edited_file(host.observe(), program).map_err(said)?;
+    let new = edited(host.observe(), program, present)?;
     if host.read(&path).map_err(said)?.as_deref() == Some(&new) {
         return Ok(());
     }
@@ -120,27 +154,6 @@ pub(super) fn include(host: &dyn Host, program: FrontProgram, present: bool) -> 
         _ => (0o644, Owner::ROOT),
     };
     host.write_file(&path, &new, mode, owner).map_err(said)
-}
-
-/// Has the front test the configuration that it is to have.
-pub(super) fn test(host: &dyn Host, program: FrontProgram, present: bool) -> Result<(), String> {
-    let said = |error: HostError| error.to_string();
-    let candidate = candidate(program);
-    let new = edited(host.observe(), program, present)?;
-    host.write_file(&candidate, &new, 0o644, Owner::ROOT).map_err(said)?;
-    let tested = host.front_test(program, &candidate);
-    host.remove(&candidate).map_err(said)?;
-    let output = tested.map_err(said)?;
-    if output.status == Some(0) {
-        return Ok(());
-    }
-    let words = format!("{}\n{}", output.stdout, output.stderr);
-    Err(format!(
-        "{} refuses the configuration that it would have: {}. What runs now has not been touched; correct what it names and run \
-         this again",
-        of(program).name(),
-        words.trim()
-    ))
 }
 
 /// Waits until no web server in front has any of these ports. Its reload returns before it has let go of what it is not to

@@ -1,9 +1,8 @@
 //! The journal: what is about to be done, written and synced before it is done.
 //!
 //! One JSON object a line, in [`path`]. A finished journal is moved to the receipts, from which an installation can be
-//! undone later. A journal that is still there when the program starts belongs to a run that was cut off: [`settle`]
-//! takes back the one change that it was in the middle of (or goes on with undoing, if it was doing that), and the next
-//! plan goes on from what it finds.
+//! undone later. A journal that is still there when the program starts belongs to a run that was cut off: see
+//! [`settle`](super::settle).
 //!
 //! The lines hold digests of file contents, never the contents; values that are secret never get into a [`Change`].
 
@@ -11,7 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Prior, Step, store, undo};
+use super::{Change, Prior, Step, store};
 use crate::host::{Host, HostError, Observe, Owner};
 
 /// Version of the line format. Readers take this one and every older one.
@@ -31,6 +30,9 @@ pub enum Line {
         program: String,
         /// Seconds since 1970.
         time: u64,
+        /// What ran before, of all that the plan touches.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        running: Vec<Running>,
     },
     /// A change is about to be made.
     Intent {
@@ -72,6 +74,19 @@ pub enum Line {
     },
 }
 
+/// A module, a variable of the kernel or a service that the plan touches, as it was before the first change. A boot in the midst
+/// of a run starts what the files say by then, so taking the run back has to know this also of changes that were not begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The change that the plan has for it.
+    pub change: Change,
+    /// What was there.
+    pub prior: Prior,
+    /// The process of a service: another one has read its configuration anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -101,11 +116,11 @@ pub struct Journal<'a> {
 }
 
 impl<'a> Journal<'a> {
-    /// Begins a journal.
+    /// Begins a journal, with what runs before the first change.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn begin(host: &'a dyn Host, command: &str) -> Result<Self, HostError> {
+    pub fn begin(host: &'a dyn Host, command: &str, running: Vec<Running>) -> Result<Self, HostError> {
         store::folder(host, "receipts")?;
         let journal = Self { host, command: command.to_owned() };
         journal.write(&Line::Begin {
@@ -113,8 +128,14 @@ impl<'a> Journal<'a> {
             command: command.to_owned(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             time: host.now(),
+            running,
         })?;
         Ok(journal)
+    }
+
+    /// Goes on with one that a cut-off run of this command has left.
+    pub(super) fn resume(host: &'a dyn Host, command: &str) -> Self {
+        Self { host, command: command.to_owned() }
     }
 
     /// Writes that a change is about to be made.
@@ -147,14 +168,29 @@ impl<'a> Journal<'a> {
     /// # Errors
     /// It cannot be written or renamed.
     pub fn end(self, outcome: Outcome) -> Result<PathBuf, HostError> {
-        if outcome != Outcome::NotUndone {
+        self.write(&Line::End { outcome })?;
+        self.put_away(outcome != Outcome::NotUndone)
+    }
+
+    /// Puts a journal that has its last line among the receipts, whose path it returns.
+    ///
+    /// # Errors
+    /// A private key cannot be taken out of the store, or the journal cannot be renamed.
+    pub(super) fn put_away(self, without_keys: bool) -> Result<PathBuf, HostError> {
+        // Not before the last line is written: until then they are needed to take the run back.
+        if without_keys {
             forget_keys(self.host)?;
         }
-        self.write(&Line::End { outcome })?;
         let folder = store::folder(self.host, "receipts")?;
-        let number = self
-            .host
-            .list(&folder)?
+        let names = self.host.list(&folder)?;
+        // A power cut between the syncs of the two folders may show it in both.
+        if let Some(last) = names.last().map(|name| folder.join(name))
+            && self.host.read(&last)? == self.host.read(&path())?
+        {
+            self.host.remove(&path())?;
+            return Ok(last);
+        }
+        let number = names
             .iter()
             .filter_map(|name| name.split('-').next()?.parse::<u32>().ok())
             .max()
@@ -219,66 +255,6 @@ pub fn read(host: &dyn Observe, file: &std::path::Path) -> Result<Option<Vec<Lin
         lines.push(line);
     }
     Ok(Some(lines))
-}
-
-/// What settling a cut-off run came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
-    /// The subcommand that was cut off.
-    pub command: String,
-    /// The changes that were taken back, as "kind target".
-    pub undone: Vec<String>,
-    /// What could not be taken back or stays on purpose, and why.
-    pub left: Vec<String>,
-}
-
-/// Settles a journal that a run left behind when it was cut off; `None` if there is none.
-///
-/// # Errors
-/// The journal cannot be read, or settling it cannot be written down.
-pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
-    let Some(lines) = read(host, &path())? else { return Ok(None) };
-    let command = lines
-        .iter()
-        .find_map(|line| if let Line::Begin { command, .. } = line { Some(command.clone()) } else { None })
-        .unwrap_or_else(|| "run".to_owned());
-    let journal = Journal { host, command: command.clone() };
-    let mut settled = Settled { command, undone: Vec::new(), left: Vec::new() };
-    let undoing = lines.iter().any(|line| matches!(line, Line::Undoing { .. }));
-    let intents: Vec<(&usize, &Change, &Prior)> = lines
-        .iter()
-        .filter_map(|line| match line {
-            Line::Intent { step, change, prior, .. } => Some((step, change, prior)),
-            _ => None,
-        })
-        .collect();
-    let changes: Vec<&Change> = intents.iter().map(|(_, change, _)| *change).collect();
-    for (step, change, prior) in undo::order(&changes).into_iter().filter_map(|place| intents.get(place).copied()) {
-        let done = lines.contains(&Line::Done { step: *step });
-        // Of a folder that was being removed the rest is removed by the next plan.
-        if has_failed(&lines, *step) || (!undoing && matches!(change, Change::TreeRemoval { .. })) {
-            continue;
-        }
-        if lines.contains(&Line::Undone { step: *step }) || (done && !undoing) {
-            continue;
-        }
-        if !undoing && matches!(change, Change::ServiceStart { .. }) {
-            // The service may be migrating its database: it is left to go on, and the next plan looks at it.
-            journal.write(&Line::Done { step: *step })?;
-            continue;
-        }
-        let name = format!("{} {}", change.kind(), change.target());
-        match undo::undo(host, change, prior) {
-            Ok(stays) => {
-                journal.write(&Line::Undone { step: *step })?;
-                settled.left.extend(stays);
-                settled.undone.push(name);
-            }
-            Err(why) => settled.left.push(format!("{name}: {why}")),
-        }
-    }
-    journal.end(Outcome::Interrupted)?;
-    Ok(Some(settled))
 }
 
 /// Every receipt, the oldest first, with its file name.
@@ -408,7 +384,7 @@ mod tests {
     fn a_line_that_a_crash_cut_off_does_not_spoil_the_receipt() {
         let folder = tempfile::tempdir().unwrap();
         let host = Rehearsal::open(folder.path().join("root")).unwrap();
-        Journal::begin(&host, "install").unwrap();
+        Journal::begin(&host, "install", Vec::new()).unwrap();
         let intent = Line::Intent {
             step: 0,
             part: "folders".to_owned(),
@@ -417,7 +393,7 @@ mod tests {
         };
         host.append_file(&path(), format!("{}\n{{\"done\":{{\"st", serde_json::to_string(&intent).unwrap()).as_bytes())
             .unwrap();
-        let settled = settle(&host).unwrap().unwrap();
+        let settled = crate::change::settle::settle(&host).unwrap().unwrap();
         assert_eq!((settled.undone.len(), settled.left.len()), (1, 0), "{settled:?}");
         let folder = store::folder(&host, "receipts").unwrap();
         let receipt = folder.join("0001-install.jsonl");

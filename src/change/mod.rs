@@ -9,10 +9,12 @@ pub mod apply;
 pub mod certificate;
 pub mod executor;
 pub mod front;
+pub mod front_test;
 pub mod journal;
 pub mod plan;
 pub mod prior;
 pub mod service_start;
+pub mod settle;
 pub mod store;
 pub mod undo;
 
@@ -29,7 +31,8 @@ use crate::release::LockedRelease;
 
 pub use after_plan::AfterPlan;
 pub use certificate::{CertificateChange, ShownBy};
-pub use executor::{Aftermath, Applied, ApplyError, Executor, NotMade, Reporter, Trial};
+pub use executor::{Aftermath, Applied, ApplyError, Executor, Interruption, NotMade, Reporter, Trial};
+pub use front_test::NewFile;
 pub use plan::{Action, OnFailure, Plan, Step};
 pub use prior::Prior;
 
@@ -144,6 +147,9 @@ pub enum Change {
         front: FrontProgram,
         /// Whether our site is to be part of it.
         present: bool,
+        /// Files of ours that will be other than they are.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<NewFile>,
     },
     /// The start of a front, with the proof afterwards that it has its ports.
     FrontStart {

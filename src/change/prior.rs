@@ -64,7 +64,7 @@ impl Prior {
             | Change::Removal { path } => Self::of_path(host, path),
             // What is in it is not looked at, and a tree cannot be kept in the store.
             Change::TreeRemoval { path } => Ok(present(host.entry(path)?.is_some())),
-            Change::FrontInclude { front, .. } => Self::of_path(host, &front::main_file(*front)),
+            Change::FrontInclude { front, .. } => Self::of_path(host, &front::edited_file(host.observe(), *front)?),
             Change::Package { name } | Change::PackageRemoval { name } => Ok(present(host.package(name)?.is_some())),
             Change::FrontStart { front, .. } | Change::FrontReload { front, .. } => {
                 Ok(present(host.service(front::service(*front))?.is_running()))

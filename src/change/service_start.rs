@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::executor::Executor;
+use super::executor::{Executor, Interruption, Reporter};
 use super::{Readiness, ServiceStart};
 use crate::host::{
     BindOutcome, BindProbe, Family, Host, HostError, Listener, Observe, ServiceAction, ServiceState, WebAnswer,
@@ -47,6 +47,8 @@ pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec
     let ready = wait(executor, &start.name, &start.readiness, began)?;
     Ok(if ready {
         Vec::new()
+    } else if executor.reporter.decided() == Some(Interruption::Keep) {
+        vec!["GoToSocial still starts and was left to go on; `gts-bootstrap check` tells when it is ready".to_owned()]
     } else {
         vec![format!(
             "GoToSocial still starts after {} minutes and was left to go on (it may be migrating its database: do not \
@@ -57,7 +59,7 @@ pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec
 }
 
 /// Waits until a service that is running, or was started before, is ready; no time at all if it is. `false`: it still starts
-/// after [`PATIENCE`].
+/// after [`PATIENCE`], or somebody does not want to wait for it.
 ///
 /// # Errors
 /// In words: the program died.
@@ -70,13 +72,54 @@ pub(super) fn wait_until_ready(executor: &Executor<'_>, name: &str, readiness: &
     wait(executor, name, readiness, began)
 }
 
+/// Waits until a service that was started by somebody else, with whichever configuration, has finished its start; `false`: it
+/// still starts after [`PATIENCE`].
+///
+/// # Errors
+/// The host could not be asked.
+pub(super) fn settles_down(
+    host: &dyn Host,
+    reporter: &dyn Reporter,
+    name: &str,
+    readiness: &Readiness,
+) -> Result<bool, HostError> {
+    let mut elapsed = Duration::ZERO;
+    while host.service(name)?.is_running() {
+        // It may listen elsewhere than the readiness says, but its log is the same.
+        if log_says_ready(host, readiness) || is_ready(host, readiness, "") {
+            return Ok(true);
+        }
+        if elapsed >= PATIENCE {
+            return Ok(false);
+        }
+        host.sleep(INTERVAL);
+        elapsed += INTERVAL;
+        reporter.waiting("GoToSocial is starting, which is not interrupted", elapsed, None);
+    }
+    Ok(true)
+}
+
 fn wait(executor: &Executor<'_>, name: &str, readiness: &Readiness, began: u64) -> Result<bool, String> {
     let (host, log) = (executor.host, &readiness.log);
     let mut elapsed = Duration::ZERO;
     let (mut dead, mut restarts, mut last_pid) = (0, 0, None);
+    let mut told = false;
     loop {
         host.sleep(INTERVAL);
         elapsed += INTERVAL;
+        if (executor.stop)().is_some() {
+            match executor.reporter.interrupted() {
+                Interruption::Keep => return Ok(false),
+                Interruption::Undo if !told => {
+                    executor.reporter.note(
+                        "GoToSocial may be migrating its database, which must not be interrupted: what was done is taken back as \
+                         soon as it is ready",
+                    );
+                    told = true;
+                }
+                Interruption::Undo | Interruption::Continue => {}
+            }
+        }
         let tail = log_since(host, log, began);
         let running = match host.service(name).map_err(|error| error.to_string())? {
             ServiceState::Running { pid } => {

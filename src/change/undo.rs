@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::{Change, Prior, front, store};
+use super::{Change, Prior, front, front_test, store};
 use crate::host::{Entry, Group, Host, HostError, ServiceAction};
 
 /// Takes one change back. What it returns is something that stays on purpose: a folder or a file that somebody has
@@ -27,17 +27,13 @@ pub fn undo(host: &dyn Host, change: &Change, prior: &Prior) -> Result<Option<St
 /// again only when a web server that took its ports has read its old configuration, which is the first change of a front
 /// that was there before.
 pub(super) fn order(changes: &[&Change]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..changes.len()).rev().collect();
-    let is = |what: fn(&Change) -> bool| changes.iter().position(|change| what(change));
-    let reload = is(|change| matches!(change, Change::FrontReload { when_undone: true, .. }));
-    let stop = is(|change| matches!(change, Change::ServiceStop { .. }));
-    if let (Some(reload), Some(stop)) = (reload, stop)
-        && reload < stop
-    {
-        order.retain(|place| *place != stop);
-        let behind = order.iter().position(|place| *place == reload).map_or(order.len(), |at| at + 1);
-        order.insert(behind, stop);
-    }
+    let order: Vec<usize> = (0..changes.len()).rev().collect();
+    let is_reload = |change: &&Change| matches!(change, Change::FrontReload { when_undone: true, .. });
+    let Some(reload) = changes.iter().position(is_reload) else { return order };
+    let waits = |place: &usize| *place > reload && matches!(changes[*place], Change::ServiceStop { .. });
+    let (stops, mut order): (Vec<usize>, Vec<usize>) = order.into_iter().partition(waits);
+    let behind = order.iter().position(|place| *place == reload).map_or(order.len(), |at| at + 1);
+    order.splice(behind..behind, stops);
     order
 }
 
@@ -58,10 +54,10 @@ fn written_since(host: &dyn Host, change: &Change) -> Result<Option<String>, Hos
 fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), HostError> {
     match change {
         Change::Removal { path } if *prior != Prior::Absent => restore(host, path, prior),
-        Change::FrontInclude { front, .. } => restore(host, &front::main_file(*front), prior),
+        Change::FrontInclude { front, .. } => restore(host, &front::edited_file(host.observe(), *front)?, prior),
         Change::Package { name } if *prior == Prior::Absent => host.delete_package(name),
         Change::PackageRemoval { name } if *prior == Prior::Present => host.install_package(name),
-        Change::FrontTest { front, .. } => host.remove(&front::candidate(*front)),
+        Change::FrontTest { front, .. } => front_test::clear(host, *front),
         Change::FrontStart { front, .. } if *prior == Prior::Absent => {
             if host.service(front::service(*front))? == crate::host::ServiceState::Missing {
                 return Ok(());
@@ -69,6 +65,9 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
             host.service_action(front::service(*front), ServiceAction::Stop)
         }
         Change::FrontReload { front, when_undone: true } if *prior == Prior::Present => {
+            if !host.service(front::service(*front))?.is_running() {
+                return host.service_action(front::service(*front), ServiceAction::Start);
+            }
             host.service_action(front::service(*front), ServiceAction::Reload)?;
             // It lets go of its ports a little later.
             host.sleep(std::time::Duration::from_secs(1));
@@ -112,7 +111,8 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
             host.service_action(&start.name, ServiceAction::Stop)
         }
         Change::ServiceStop { name } if *prior == Prior::Present && !host.service(name)?.is_running() => {
-            host.service_action(name, ServiceAction::Start)?;
+            // It ran; whether it is enabled is another change's to put right.
+            host.service_action(name, ServiceAction::StartOnce)?;
             stays_up(host, name)
         }
         Change::Certificate { certificate } => certificate.take_back(host, prior),

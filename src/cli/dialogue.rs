@@ -65,6 +65,13 @@ pub fn typed(prompt: &str, name: &str) -> Result<bool, Ended> {
     Ok(Standard::open()?.read(prompt, None)?.trim() == name)
 }
 
+/// A question that is answered with yes or no; no answer is a no.
+#[must_use]
+pub fn yes(question: &str) -> bool {
+    let answer = Standard::open().and_then(|mut console| console.read(&format!("{question} [y]es [n]o"), None));
+    answer.is_ok_and(|answer| matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
 impl From<Ended> for Stop {
     fn from(ended: Ended) -> Self {
         let exit = match ended {

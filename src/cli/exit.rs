@@ -17,6 +17,8 @@ pub enum Exit {
     NotConfirmed = 4,
     /// A reboot is needed.
     Reboot = 5,
+    /// Another run holds the lock.
+    Busy = 6,
 }
 
 impl From<Exit> for ExitCode {

@@ -3,6 +3,7 @@
 mod inputs;
 mod lock;
 mod summary;
+mod trial;
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::screen::{Screen, Tone};
 use super::transaction::{Stop, Transaction, With};
 use super::{Global, report::wrap};
 use crate::change::Plan;
-use crate::check::{self, Status, installation, preflight};
+use crate::check::{self, installation, preflight};
 use crate::deployment::{Deployment, Layout, Mode};
 use crate::host::Host;
 use crate::parts::answers::{self, Lock};
@@ -67,7 +68,7 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
 pub(super) struct Run {
     /// The command as it is typed.
     pub(super) command: &'static str,
-    /// How long the checks may take until they pass; after that everything is taken back.
+    /// How long the running system is watched; if a check fails meanwhile everything is taken back.
     pub(super) trial: Option<Duration>,
     /// Who is to stand at ports 80 and 443; `None` leaves that to the answers.
     pub(super) mode: Option<Mode>,
@@ -154,7 +155,9 @@ fn install(
         never_again(screen, deployment);
     }
 
-    let switches = installed && front::present(host)? != front::program(deployment.exposure.mode);
+    // After a switch between two fronts that was cut off both are there.
+    let wanted_front: Vec<_> = front::program(deployment.exposure.mode).into_iter().collect();
+    let switches = installed && front::all_present(host)? != wanted_front;
     if switches && !plan.reboot.is_empty() {
         return Err(Stop::new(
             Exit::Failed,
@@ -172,7 +175,14 @@ fn install(
     if !plan.is_empty() {
         let saved = Saved { answers: &inputs.answers, name: &format!("{}.toml", deployment.host) };
         transaction.agree(Proposal { plan: &plan, explanation: &explanation(deployment), saved: Some(saved) })?;
-        let trial = |stop: &dyn Fn() -> Option<String>| on_trial(host, &wanted, run.trial.unwrap_or_default(), stop);
+        let on_trial = trial::OnTrial {
+            host,
+            wanted: &wanted,
+            length: run.trial.unwrap_or_default(),
+            screen,
+            asks: transaction.interactive(),
+        };
+        let trial = |stop: &dyn Fn() -> Option<String>| on_trial.watch(stop);
         let with = With {
             source: source.release_source(),
             trial: run.trial.is_some().then_some(&trial),
@@ -237,43 +247,6 @@ fn explanation(deployment: &Deployment) -> [String; 2] {
          After a power cut the next run tidies up and goes on. Lines of others in loader.conf, sysctl.conf and rc.conf stay."
             .to_owned(),
     ]
-}
-
-/// Looks again and again, until the checks pass, the time is over, or somebody has had enough.
-fn on_trial(
-    host: &dyn Host,
-    wanted: &Wanted<'_>,
-    patience: Duration,
-    stop: &dyn Fn() -> Option<String>,
-) -> Result<(), String> {
-    let Wanted { deployment, layout, lock, .. } = *wanted;
-    let said = |error: crate::host::HostError| error.to_string();
-    let owner = host.user(account::NAME).map_err(said)?.ok_or("the user gotosocial is not there")?;
-    let owner = crate::host::Owner { uid: owner.uid, gid: owner.gid };
-    let until = host.now() + patience.as_secs();
-    loop {
-        let findings =
-            installation::check(host.observe(), deployment, layout, &lock.release.version, owner).map_err(said)?;
-        let failed: Vec<String> = findings
-            .checks
-            .iter()
-            .filter(|check| check.status == Status::Fail)
-            .map(|check| format!("  {}: {}", check.name, check.detail))
-            .collect();
-        if let Some(why) = stop() {
-            return Err(why);
-        }
-        if failed.is_empty() {
-            return Ok(());
-        }
-        if let Some(why) = stop() {
-            return Err(why);
-        }
-        if host.now() >= until {
-            return Err(format!("not all was well after {} s:\n{}", patience.as_secs(), failed.join("\n")));
-        }
-        host.sleep(Duration::from_secs(2));
-    }
 }
 
 /// Takes away packages that were installed for a front that is gone; not before all else has been proved.

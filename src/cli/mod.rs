@@ -9,10 +9,12 @@ pub mod exit;
 pub mod filter;
 pub mod help;
 pub mod install;
+pub mod interrupt;
 pub mod open;
 pub mod plan_view;
 pub mod portacl;
 pub mod progress;
+pub mod recover;
 pub mod rehearsal;
 pub mod report;
 pub mod screen;
@@ -27,6 +29,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use exit::Exit;
+use interrupt::OnInterrupt;
 use screen::Screen;
 
 /// Installs GoToSocial on FreeBSD, and proves that it can be trusted there.
@@ -43,7 +46,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, or nothing to do; 1 failed and undone (or, said plainly, not undone); 2 usage \
-                          or bad answers; 3 a check failed; 4 not confirmed; 5 a reboot is needed";
+                          or bad answers; 3 a check failed; 4 not confirmed; 5 a reboot is needed; 6 another run is at work";
 
 /// What applies to every command.
 #[derive(Debug, Clone, Args)]
@@ -63,6 +66,10 @@ pub struct Global {
     /// Say only what needs attention
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// What becomes of a run that is interrupted: undo takes back what was done, keep leaves it for the next run. Without
+    /// this it is asked after Ctrl-C at a terminal, and else undone
+    #[arg(long, global = true, value_name = "WHAT")]
+    pub on_interrupt: Option<OnInterrupt>,
 }
 
 /// When to use colours.
@@ -100,6 +107,8 @@ pub enum Command {
     Certificate(certificate::Action),
     /// Take back what gts-bootstrap has done to this host; the data stay, unless they are purged
     Uninstall(uninstall::Arguments),
+    /// Settle a run that was cut off by a crash or a power cut, or take it back as a whole
+    Recover(recover::Arguments),
     /// Act on the model of a rehearsal
     #[command(subcommand)]
     Rehearsal(rehearsal::Action),
@@ -138,6 +147,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
         Command::Certificate(action) => certificate::run(&cli.global, action, &screen),
         Command::Uninstall(arguments) => uninstall::run(&cli.global, arguments, &screen),
+        Command::Recover(arguments) => recover::run(&cli.global, *arguments, &screen),
         Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),
         Command::Completions(arguments) => completions::run(*arguments, &screen),
         Command::Help(arguments) => help::run(arguments, &screen),

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use super::interrupt::OnInterrupt;
 use super::{Color, Global};
 
 /// How a piece of text is meant.
@@ -54,6 +55,7 @@ pub struct Screen {
     level: Level,
     color: bool,
     json: bool,
+    on_interrupt: Option<OnInterrupt>,
 }
 
 impl Screen {
@@ -77,7 +79,7 @@ impl Screen {
         } else {
             Level::Normal
         };
-        Self { level, color, json: global.json }
+        Self { level, color, json: global.json, on_interrupt: global.on_interrupt }
     }
 
     /// The same screen, but saying at least the usual.
@@ -96,6 +98,12 @@ impl Screen {
     #[must_use]
     pub fn json(&self) -> bool {
         self.json
+    }
+
+    /// What whoever reads here wants done when the run is interrupted, if that was said.
+    #[must_use]
+    pub fn on_interrupt(&self) -> Option<OnInterrupt> {
+        self.on_interrupt
     }
 
     /// A text in its tone.

@@ -29,7 +29,7 @@ pub struct Terms {
     /// Show what would be done, and touch nothing
     #[arg(long)]
     pub plan: bool,
-    /// How long the checks may take to pass before everything goes back to how it was
+    /// How long the switch is watched; if a check fails meanwhile everything goes back to how it was
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub trial: u32,
 }

@@ -1,23 +1,22 @@
 //! What every command does that changes the host: settle an interrupted run, ask for consent, plan again under the lock,
 //! apply, and tell what became of it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::dialogue::consent::{self, Consent, Proposal};
 use super::dialogue::console::Standard;
-use super::dialogue::interruption::Interruption;
+use super::dialogue::interruption;
 use super::exit::Exit;
+use super::interrupt::Signals;
 use super::plan_view;
 use super::progress::Progress;
 use super::report::{Changed, Report, wrap};
 use super::screen::{Screen, Tone};
-use crate::change::{Action, Aftermath, Executor, NotMade, Plan, Reporter, Step, Trial, journal, store};
+use crate::change::{
+    Action, Aftermath, Change, Executor, Interruption, NotMade, Plan, Reporter, Step, Trial, journal, settle, store,
+};
 use crate::host::{Host, HostError, PortWatch};
 use crate::release;
 
@@ -41,7 +40,8 @@ impl Stop {
 
 impl From<HostError> for Stop {
     fn from(error: HostError) -> Self {
-        Self::failed(error)
+        let exit = if matches!(error, HostError::Locked { .. }) { Exit::Busy } else { Exit::Failed };
+        Self::new(exit, error.to_string())
     }
 }
 
@@ -64,7 +64,12 @@ pub(super) struct Transaction<'a> {
 impl Transaction<'_> {
     /// Whether somebody can be asked.
     pub(super) fn interactive(&self) -> bool {
-        !self.yes && (self.ask || std::io::stdin().is_terminal() && std::io::stderr().is_terminal())
+        !self.yes && (self.ask || self.can_ask())
+    }
+
+    /// Whether somebody sits at a terminal. After Ctrl-C there is a question to put even to one who said yes to all.
+    fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
     /// Settles what a run that was cut off left behind.
@@ -78,12 +83,23 @@ impl Transaction<'_> {
             return Ok(());
         }
         if self.plan_only || !(self.yes || self.interactive()) {
-            self.screen
-                .attention("An earlier run was cut off. The next run that changes something settles that first.");
+            match self.lock() {
+                Err(stop) if stop.exit == Exit::Busy => self.screen.attention(&stop.why),
+                _ => self
+                    .screen
+                    .attention("An earlier run was cut off. The next run that changes something settles that first."),
+            }
             return Ok(());
         }
         let _lock = self.lock()?;
-        if let Some(settled) = journal::settle(host)? {
+        if let Some(settled) = settle::settle(host)? {
+            if settled.had_ended {
+                self.screen.attention(&format!(
+                    "An earlier `{}` had come to its end, and only its record was not in its place; now it is.",
+                    settled.command
+                ));
+                return Ok(());
+            }
             let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
             let next = if settled.command == self.command {
                 "and this run goes on from there".to_owned()
@@ -94,6 +110,9 @@ impl Transaction<'_> {
                 "An earlier `{}` was cut off; taken back: {undone}. What it had finished stays, {next}.",
                 settled.command
             ));
+            for stays in settled.stays {
+                self.screen.attention(&format!("  stays: {stays}"));
+            }
             for left in settled.left {
                 self.screen.error(&format!("could not be taken back: {left}"));
             }
@@ -101,7 +120,11 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn lock(&self) -> Result<Box<dyn std::any::Any>, Stop> {
+    /// Takes the lock that keeps two changing runs apart.
+    ///
+    /// # Errors
+    /// Another run holds it.
+    pub(super) fn lock(&self) -> Result<Box<dyn std::any::Any>, Stop> {
         store::folder(self.host, "receipts")?;
         Ok(self.host.lock(&store::lock(), self.command)?)
     }
@@ -194,20 +217,30 @@ impl Transaction<'_> {
                 "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan",
             ));
         }
+        let signals = Signals::listen().map_err(Stop::failed)?;
+        interruption::Interruption::leave();
         let teller = Told {
+            transaction: self,
+            signals: &signals,
             progress: Progress::new(self.screen),
-            host,
             watched: with.watched,
-            watch: RefCell::default(),
+            watch: Watch::default(),
             password: RefCell::default(),
         };
-        let signals = Signals::listen().map_err(Stop::failed)?;
-        Interruption::leave();
         let stop = || signals.received();
-        let executor = Executor { host, source: with.source, reporter: &teller, stop: &stop, trial: with.trial };
+        // What is done by then is to be proved, with a terminal or without.
+        let asked_to = || signals.asked_to_stop();
+        let trial = with.trial.map(|trial| {
+            let teller = &teller;
+            move |_: &dyn Fn() -> Option<String>| {
+                teller.watch.ease();
+                trial(&asked_to)
+            }
+        });
+        let trial: Option<Trial<'_>> = trial.as_ref().map(|trial| trial as Trial<'_>);
+        let executor = Executor { host, source: with.source, reporter: &teller, stop: &stop, trial };
         let applied = executor.apply(self.command, shown);
-        if let Some(watch) = teller.watch.take() {
-            let refused = watch.finish().longest();
+        if let Some(refused) = teller.watch.finish() {
             report.add("refused_ms", serde_json::json!(refused.as_millis()));
             let ports: Vec<String> = with.watched.iter().map(u16::to_string).collect();
             self.screen.line(&format!(
@@ -244,26 +277,72 @@ pub(super) struct With<'a> {
     pub(super) source: Option<&'a release::Source>,
     /// Asked at the end whether all is well.
     pub(super) trial: Option<Trial<'a>>,
-    /// Ports that are watched from the first stop of a service on, for the time during which they refuse connections.
+    /// Ports that are watched from the first step on that can take them away, for the time during which they refuse
+    /// connections.
     pub(super) watched: &'a [u16],
 }
 
 /// Tells what happens, and watches ports meanwhile.
 struct Told<'a> {
+    transaction: &'a Transaction<'a>,
+    signals: &'a Signals,
     progress: Progress<'a>,
-    host: &'a dyn Host,
     watched: &'a [u16],
-    watch: RefCell<Option<Box<dyn PortWatch>>>,
+    watch: Watch,
     password: RefCell<Option<String>>,
+}
+
+/// The watch of the ports, which goes on from when they are first taken away until they answer steadily, and again while
+/// that is taken back.
+#[derive(Default)]
+struct Watch {
+    running: RefCell<Option<Box<dyn PortWatch>>>,
+    eased: Cell<bool>,
+    /// What earlier ones have seen.
+    before: Cell<Option<Duration>>,
+}
+
+impl Watch {
+    /// Begins, if none goes on.
+    fn begin(&self, host: &dyn Host, ports: &[u16]) {
+        if ports.is_empty() || (self.running.borrow().is_some() && !self.eased.get()) {
+            return;
+        }
+        self.before.set(self.finish());
+        self.eased.set(false);
+        // Without a watch the time is not known, and nothing else is lost.
+        *self.running.borrow_mut() = host.watch_ports(ports).ok();
+    }
+
+    /// From now on it may end by itself.
+    fn ease(&self) {
+        if let Some(watch) = self.running.borrow().as_ref() {
+            watch.ease();
+            self.eased.set(true);
+        }
+    }
+
+    /// For how long connections were refused in all, as far as it was watched.
+    fn finish(&self) -> Option<Duration> {
+        let seen = self.running.take().map(|watch| watch.finish().longest());
+        match (self.before.take(), seen) {
+            (Some(before), Some(seen)) => Some(before + seen),
+            (before, seen) => before.or(seen),
+        }
+    }
+}
+
+/// Whether a change can take ports away from who has them.
+fn takes_ports(step: &Step) -> bool {
+    step.action == Action::Stop || matches!(step.change, Change::FrontReload { when_undone: false, .. })
 }
 
 impl Reporter for Told<'_> {
     fn begin(&self, number: usize, of: usize, step: &Step) {
         self.progress.begin(number, of, step);
         // Not before: each look leaves a line in the log of a server that speaks TLS.
-        if step.action == Action::Stop && !self.watched.is_empty() && self.watch.borrow().is_none() {
-            // Without a watch the time is not known, and nothing else is lost.
-            *self.watch.borrow_mut() = self.host.watch_ports(self.watched).ok();
+        if takes_ports(step) {
+            self.watch.begin(self.transaction.host, self.watched);
         }
     }
 
@@ -280,7 +359,19 @@ impl Reporter for Told<'_> {
     }
 
     fn undoing(&self, step: &Step) {
+        // Only what was watched on the way there.
+        if self.watch.eased.get() {
+            self.watch.begin(self.transaction.host, self.watched);
+        }
         self.progress.undoing(step);
+    }
+
+    fn interrupted(&self) -> Interruption {
+        self.signals.decide(self.transaction.screen, self.transaction.can_ask())
+    }
+
+    fn decided(&self) -> Option<Interruption> {
+        self.signals.decided()
     }
 
     fn password(&self, username: &str, password: &str) {
@@ -290,37 +381,6 @@ impl Reporter for Told<'_> {
 
     fn progress(&self) -> &dyn release::Progress {
         self.progress.progress()
-    }
-}
-
-/// The signals that ask a run to end: they are noticed between changes, and never in the middle of one.
-pub(super) struct Signals {
-    received: Vec<(&'static str, Arc<AtomicBool>)>,
-}
-
-impl Signals {
-    /// Begins to listen for them.
-    ///
-    /// # Errors
-    /// The system does not let them be caught.
-    pub(super) fn listen() -> Result<Self, String> {
-        let mut received = Vec::new();
-        for (name, signal) in [("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGHUP", SIGHUP)] {
-            let flag = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register(signal, Arc::clone(&flag))
-                .map_err(|error| format!("{name} cannot be caught: {error}"))?;
-            received.push((name, flag));
-        }
-        Ok(Self { received })
-    }
-
-    /// Why to stop, if one has come.
-    pub(super) fn received(&self) -> Option<String> {
-        let (name, _) = self.received.iter().find(|(_, flag)| flag.load(Ordering::Relaxed))?;
-        Some(match *name {
-            "SIGHUP" => "the terminal was closed (SIGHUP)".to_owned(),
-            name => format!("interrupted ({name})"),
-        })
     }
 }
 

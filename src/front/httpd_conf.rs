@@ -17,6 +17,10 @@ use crate::deployment::PortNumber;
 /// Our file, in Apache's configuration folder.
 pub const OWN_FILE: &str = "Includes/zz-gts-bootstrap.conf";
 
+/// Defined (`httpd -D`) while a candidate is tested: our file in the folder of includes then holds nothing, so that the
+/// candidate can take its place.
+pub const TESTING: &str = "GTS_BOOTSTRAP_TEST";
+
 /// The line before our include. Apache takes no comment behind a directive.
 const MARK: &str = "# gts-bootstrap: the site of GoToSocial";
 
@@ -85,6 +89,18 @@ pub fn without_include(text: &[u8]) -> Vec<u8> {
     let mut edited = text.to_vec();
     edited.drain(block);
     edited
+}
+
+/// The text with an include of a site at its end: for a test, in which our own file holds nothing.
+#[must_use]
+pub fn with_candidate(text: &[u8], site: &Path) -> Vec<u8> {
+    [text, format!("\nInclude \"{}\"\n", site.display()).as_bytes()].concat()
+}
+
+/// A site that holds in a test, too.
+#[must_use]
+pub fn unconditional(site: &str) -> String {
+    site.replace(&format!("<IfDefine !{TESTING}>"), &format!("<IfDefine {TESTING}>"))
 }
 
 /// Our two lines.

@@ -25,3 +25,6 @@ pub const ACME_WEBROOT: &str = "/usr/local/www/gts-bootstrap";
 
 /// The folder of our own files below the web server's configuration folder.
 pub const OWN_FOLDER: &str = "gts-bootstrap";
+
+/// The folder in which our files stand beside [`OWN_FOLDER`] while they are tested.
+pub const CANDIDATE_FOLDER: &str = "gts-bootstrap-candidate";

@@ -70,6 +70,19 @@ pub fn without_include(path: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError>
     Ok(edited)
 }
 
+/// The text with our line, which includes the files of another folder than ours: for a test.
+///
+/// # Errors
+/// Those of [`with_include`].
+pub fn with_candidate(path: &Path, text: &[u8], folder: &str) -> Result<Vec<u8>, ConfigError> {
+    let mut edited = with_include(path, text)?;
+    let directives = parsed(path, &edited)?;
+    if let Some(line) = ours(http(path, &directives)?) {
+        edited.splice(line.span.clone(), format!("include {folder}/*.conf;").into_bytes());
+    }
+    Ok(edited)
+}
+
 /// Whether the text has our line.
 ///
 /// # Errors

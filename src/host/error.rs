@@ -4,12 +4,13 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::certificate::acme::AcmeError;
+use crate::operation::advice;
 
 /// A question or a change that the host refused. The text names what was tried, on what, and why it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// A file operation failed.
-    #[error("cannot {action} {}: {}{}", path.display(), reason(source), immutable(source))]
+    #[error("cannot {action} {}: {}", path.display(), reason(source))]
     File {
         /// What was tried, as a verb: "read", "write", "remove".
         action: &'static str,
@@ -19,7 +20,7 @@ pub enum HostError {
         source: io::Error,
     },
     /// A command could not be started.
-    #[error("cannot run {command}: {}", reason(source))]
+    #[error("cannot run {command}: {source}")]
     Start {
         /// The command line.
         command: String,
@@ -45,7 +46,7 @@ pub enum HostError {
         text: String,
     },
     /// A kernel variable could not be read or set.
-    #[error("sysctl {name}: {}", reason(source))]
+    #[error("sysctl {name}: {source}")]
     Sysctl {
         /// Its name.
         name: String,
@@ -64,7 +65,7 @@ pub enum HostError {
     /// Another run of the program holds the lock.
     #[error("another gts-bootstrap is at work ({holder}); wait until it has ended, then run this again")]
     Locked {
-        /// What the other run wrote into the lock: pid and command.
+        /// What the other run wrote into the lock: pid, command, and since when.
         holder: String,
     },
     /// This program can change only a FreeBSD host.
@@ -82,22 +83,7 @@ impl From<AcmeError> for HostError {
 
 /// An error of the system in words, with the advice that belongs to it.
 fn reason(error: &io::Error) -> String {
-    let hint = match error.kind() {
-        io::ErrorKind::StorageFull => "; free some space and run this again",
-        io::ErrorKind::ReadOnlyFilesystem => "; the file system is mounted read-only",
-        _ => "",
-    };
-    format!("{error}{hint}")
-}
-
-/// EPERM on a file, for root, most often means a file flag.
-fn immutable(error: &io::Error) -> &'static str {
-    const EPERM: i32 = 1;
-    if error.raw_os_error() == Some(EPERM) {
-        "; if `ls -lo` shows the flag schg or uchg on it, take that off with chflags(1) and run this again"
-    } else {
-        ""
-    }
+    format!("{error}{}", advice(error))
 }
 
 impl HostError {

@@ -22,8 +22,8 @@ mod walk;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
@@ -37,6 +37,7 @@ pub use copy::CopiedFile;
 pub use owners::{Owners, RealOwners, RecordedOwners};
 
 use super::{Entry, HostError, Owner};
+use crate::operation::{self, Operation};
 use walk::{Folder, Last, Spot};
 
 /// The largest file that [`Root::read`] takes into memory, in bytes.
@@ -44,6 +45,16 @@ pub const READ_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// How often a name is drawn for a temporary file before giving up.
 const NAME_ATTEMPTS: u32 = 16;
+
+/// How the name of a temporary file begins; 16 hexadecimal digits follow.
+const TEMPORARY: &str = ".gts-bootstrap-";
+
+/// Whether a name is that of a temporary file, which a write that was cut off has left.
+#[must_use]
+pub fn is_temporary(name: &str) -> bool {
+    name.strip_prefix(TEMPORARY)
+        .is_some_and(|number| number.len() == 16 && number.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
 
 /// The files of a host, below a base folder. See the module's text for how paths are walked.
 #[derive(Debug)]
@@ -166,8 +177,11 @@ impl<O: Owners> Root<O> {
         let doing = Doing { action: "write", path };
         let (folder, name, _) = self.spot_to_change(doing)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let (temporary, fd) = with_new_name(|name| openat(&folder.fd, name, flags, Mode::from_bits_truncate(0o600)))
-            .map_err(|error| doing.failed(error))?;
+        let (temporary, fd) = with_new_name(|name| {
+            self.about_to(Operation::Create, &folder, name)?;
+            Ok(openat(&folder.fd, name, flags, Mode::from_bits_truncate(0o600))?)
+        })
+        .map_err(|error| doing.failed(error))?;
         let filled = File::from(fd);
         self.fill(&folder, &temporary, filled, bytes, mode, owner)
             .and_then(|()| self.put_in_place(&folder, &temporary, &name))
@@ -175,7 +189,7 @@ impl<O: Owners> Root<O> {
                 self.discard(&folder, &temporary);
                 doing.failed(error)
             })?;
-        fsync(&folder.fd).map_err(|error| doing.failed(error))
+        self.sync(&folder).map_err(|error| doing.failed(error))
     }
 
     /// Adds bytes to the end of a file and syncs it. A file that is not there is made, root's, with mode 0600.
@@ -192,13 +206,17 @@ impl<O: Owners> Root<O> {
                 regular(doing, &stat)?;
                 openat(&folder.fd, name.as_os_str(), flags, Mode::empty()).map(File::from)
             }
-            None => openat(
-                &folder.fd,
-                name.as_os_str(),
-                flags | OFlag::O_CREAT | OFlag::O_EXCL,
-                Mode::from_bits_truncate(0o600),
-            )
-            .map(File::from),
+            None => {
+                self.about_to(Operation::Create, &folder, &name).map_err(|error| doing.failed(error)).map(|()| {
+                    openat(
+                        &folder.fd,
+                        name.as_os_str(),
+                        flags | OFlag::O_CREAT | OFlag::O_EXCL,
+                        Mode::from_bits_truncate(0o600),
+                    )
+                    .map(File::from)
+                })?
+            }
         }
         .map_err(|error| doing.failed(error))?;
         let opened = status(&file).map_err(|error| doing.failed(error))?;
@@ -211,13 +229,14 @@ impl<O: Owners> Root<O> {
             ));
         }
         if stat.is_none() {
-            self.owners
-                .set(&folder.path.join(&name), file.as_fd(), Owner::ROOT)
-                .and_then(|()| Ok(fchmod(&file, Mode::from_bits_truncate(0o600))?))
-                .and_then(|()| Ok(fsync(&folder.fd)?))
+            self.own(&folder, &name, file.as_fd(), 0o600, Owner::ROOT)
+                .and_then(|()| self.sync(&folder))
                 .map_err(|error| doing.failed(error))?;
         }
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| doing.failed(error))
+        self.pour(&folder, &name, &mut file, bytes)
+            .and_then(|()| self.about_to(Operation::Sync, &folder, &name))
+            .and_then(|()| file.sync_all())
+            .map_err(|error| doing.failed(error))
     }
 
     /// Renames a file or folder, over a file that stands at `to`, and syncs both folders. The owner goes along.
@@ -228,10 +247,11 @@ impl<O: Owners> Root<O> {
         let doing = Doing { action: "rename", path: from };
         let (from_folder, from_name, _) = self.spot_to_change(doing)?;
         let (to_folder, to_name, _) = self.spot_to_change(Doing { action: "rename to", path: to })?;
-        renameat(&from_folder.fd, from_name.as_os_str(), &to_folder.fd, to_name.as_os_str())
+        self.about_to(Operation::Rename(self.local(&to_folder, &to_name)), &from_folder, &from_name)
+            .and_then(|()| Ok(renameat(&from_folder.fd, from_name.as_os_str(), &to_folder.fd, to_name.as_os_str())?))
             .map_err(|error| doing.failed(error))?;
         self.owners.renamed(&from_folder.path.join(from_name), &to_folder.path.join(to_name));
-        fsync(&to_folder.fd).and_then(|()| fsync(&from_folder.fd)).map_err(|error| doing.failed(error))
+        self.sync(&to_folder).and_then(|()| self.sync(&from_folder)).map_err(|error| doing.failed(error))
     }
 
     /// Makes one folder; its parent must exist. An existing folder gets the mode and the owner.
@@ -248,15 +268,14 @@ impl<O: Owners> Root<O> {
             ));
         }
         if stat.is_none() {
-            mkdirat(&parent.fd, name.as_os_str(), Mode::from_bits_truncate(0o700))
+            self.about_to(Operation::MakeFolder, &parent, &name)
+                .and_then(|()| Ok(mkdirat(&parent.fd, name.as_os_str(), Mode::from_bits_truncate(0o700))?))
                 .map_err(|error| doing.failed(error))?;
         }
         let settled = parent.below(&name).and_then(|folder| {
-            self.owners.set(&folder.path, folder.fd.as_fd(), owner)?;
-            fchmod(&folder.fd, permissions(mode))?;
-            fsync(&folder.fd)?;
-            fsync(&parent.fd)?;
-            Ok(())
+            self.own(&parent, &name, folder.fd.as_fd(), mode, owner)?;
+            self.sync(&folder)?;
+            self.sync(&parent)
         });
         settled.map_err(|error| {
             if stat.is_none() {
@@ -281,13 +300,16 @@ impl<O: Owners> Root<O> {
                 "something that is not a symbolic link stands there; move it out of the way and run this again",
             ));
         }
-        let (temporary, ()) =
-            with_new_name(|name| symlinkat(target, &folder.fd, name)).map_err(|error| doing.failed(error))?;
+        let (temporary, ()) = with_new_name(|name| {
+            self.about_to(Operation::MakeLink, &folder, name)?;
+            Ok(symlinkat(target, &folder.fd, name)?)
+        })
+        .map_err(|error| doing.failed(error))?;
         self.put_in_place(&folder, &temporary, &name).map_err(|error| {
             self.discard(&folder, &temporary);
             doing.failed(error)
         })?;
-        fsync(&folder.fd).map_err(|error| doing.failed(error))
+        self.sync(&folder).map_err(|error| doing.failed(error))
     }
 
     /// Bytes that root may still write on the file system that holds `path` or its nearest existing parent:
@@ -351,14 +373,44 @@ impl<O: Owners> Root<O> {
         mode: u32,
         owner: Owner,
     ) -> io::Result<()> {
-        file.write_all(bytes)?;
-        // Owner before mode: a change of owner clears the set-id bits.
-        self.owners.set(&folder.path.join(name), file.as_fd(), owner)?;
-        fchmod(&file, permissions(mode))?;
+        self.pour(folder, name, &mut file, bytes)?;
+        self.own(folder, name, file.as_fd(), mode, owner)?;
+        self.about_to(Operation::Sync, folder, name)?;
         file.sync_all()
     }
 
+    /// Writes bytes into an open file.
+    fn pour(&self, folder: &Folder, name: &OsStr, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        operation::write_all(file, bytes, || self.local(folder, name))
+    }
+
+    /// Gives an open file or folder its owner and its mode.
+    fn own(&self, folder: &Folder, name: &OsStr, file: BorrowedFd<'_>, mode: u32, owner: Owner) -> io::Result<()> {
+        // Owner before mode: a change of owner clears the set-id bits.
+        self.about_to(Operation::Owner(owner.uid, owner.gid), folder, name)?;
+        self.owners.set(&folder.path.join(name), file, owner)?;
+        self.about_to(Operation::Mode, folder, name)?;
+        Ok(fchmod(file, permissions(mode))?)
+    }
+
+    /// Has the names in a folder survive a power cut.
+    fn sync(&self, folder: &Folder) -> io::Result<()> {
+        self.about_to(Operation::SyncFolder, folder, OsStr::new(""))?;
+        Ok(fsync(&folder.fd)?)
+    }
+
+    /// Tells which operation comes next, see [`operation`].
+    fn about_to(&self, operation: Operation, folder: &Folder, name: &OsStr) -> io::Result<()> {
+        operation::about_to(operation, || self.local(folder, name))
+    }
+
+    fn local(&self, folder: &Folder, name: &OsStr) -> PathBuf {
+        let folder = self.base.join(folder.path.strip_prefix("/").unwrap_or(&folder.path));
+        if name.is_empty() { folder } else { folder.join(name) }
+    }
+
     fn put_in_place(&self, folder: &Folder, temporary: &OsStr, name: &OsStr) -> io::Result<()> {
+        self.about_to(Operation::Rename(self.local(folder, name)), folder, temporary)?;
         renameat(&folder.fd, temporary, &folder.fd, name)?;
         self.owners.renamed(&folder.path.join(temporary), &folder.path.join(name));
         Ok(())
@@ -444,14 +496,14 @@ fn regular(doing: Doing<'_>, stat: &Status) -> Result<(), HostError> {
 }
 
 /// Makes something under a new name that nothing has yet.
-fn with_new_name<T>(mut make: impl FnMut(&OsStr) -> nix::Result<T>) -> io::Result<(OsString, T)> {
+fn with_new_name<T>(mut make: impl FnMut(&OsStr) -> io::Result<T>) -> io::Result<(OsString, T)> {
     for _ in 0..NAME_ATTEMPTS {
         let number = getrandom::u64().map_err(io::Error::other)?;
-        let name = OsString::from(format!(".gts-bootstrap-{number:016x}"));
+        let name = OsString::from(format!("{TEMPORARY}{number:016x}"));
         match make(&name) {
             Ok(made) => return Ok((name, made)),
-            Err(Errno::EEXIST) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
         }
     }
     Err(Errno::EEXIST.into())

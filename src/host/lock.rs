@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, open};
@@ -15,7 +16,7 @@ const NOTE_LIMIT: u64 = 200;
 
 /// A held lock, flock(2). It is let go when this is dropped, or when the process dies.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     file: Flock<File>,
 }
 
@@ -26,7 +27,7 @@ pub(super) struct Lock {
 ///
 /// # Errors
 /// [`HostError::Locked`] with the holder's text if somebody else holds it; else the file cannot be opened or written.
-pub(super) fn take(path: &Path, note: &str) -> Result<Lock, HostError> {
+pub(crate) fn take(path: &Path, note: &str) -> Result<Lock, HostError> {
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let file = open(path, flags, Mode::from_bits_truncate(0o600))
         .map(File::from)
@@ -36,7 +37,8 @@ pub(super) fn take(path: &Path, note: &str) -> Result<Lock, HostError> {
         Err((file, Errno::EWOULDBLOCK)) => return Err(HostError::Locked { holder: holder(file) }),
         Err((_, errno)) => return Err(HostError::file("lock", path)(errno.into())),
     };
-    let text = format!("pid {}: {note}\n", std::process::id());
+    let since = httpdate::fmt_http_date(SystemTime::now());
+    let text = format!("pid {}, `{note}`, since {since}\n", std::process::id());
     file.set_len(0).and_then(|()| file.write_all(text.as_bytes())).map_err(HostError::file("write the lock", path))?;
     Ok(Lock { file })
 }
@@ -67,14 +69,15 @@ mod tests {
     fn two_cannot_hold_it_and_the_holder_is_named() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("lock");
-        let first = take(&path, "gts-bootstrap install").unwrap();
+        let first = take(&path, "install").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let expected = format!("pid {}: gts-bootstrap install", std::process::id());
+        let expected = format!("pid {}, `install`, since ", std::process::id());
         match take(&path, "gts-bootstrap upgrade") {
-            Err(HostError::Locked { holder }) => assert_eq!(holder, expected),
+            Err(HostError::Locked { holder }) => {
+                assert!(holder.starts_with(&expected) && holder.ends_with(" GMT"), "{holder}");
+            }
             other => panic!("{other:?}"),
         }
-        assert_eq!(fs::read_to_string(&path).unwrap().trim_end(), expected);
         drop(first);
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
         drop(take(&path, "gts-bootstrap upgrade").unwrap());

@@ -139,6 +139,10 @@ impl Refusals {
 
 /// A watch on ports of this host, which goes on until it is finished or dropped.
 pub trait PortWatch {
+    /// The change of hands is over: once all ports have answered for two seconds without a break, no more connections are
+    /// made.
+    fn ease(&self);
+
     /// Ends the watch and tells what it saw.
     fn finish(self: Box<Self>) -> Refusals;
 }

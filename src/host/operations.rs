@@ -10,12 +10,27 @@ use super::Owner;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServiceAction {
-    /// Start it.
+    /// Start it, if it is enabled.
     Start,
+    /// Start it, be it enabled or not.
+    StartOnce,
     /// Stop it, and return only when it is gone.
     Stop,
     /// Have it read its configuration again.
     Reload,
+}
+
+impl ServiceAction {
+    /// What service(8) is told. The forms with `one` obey also for a service that is not enabled.
+    #[must_use]
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::StartOnce => "onestart",
+            Self::Stop => "onestop",
+            Self::Reload => "onereload",
+        }
+    }
 }
 
 /// A web server that can stand in front of GoToSocial, by the program that it is.

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Refusal;
+use super::{Refusal, front};
 use crate::change::front::of;
 use crate::change::{Action, Change, Content, Plan, Step};
 use crate::deployment::Layout;
@@ -120,8 +120,8 @@ pub fn plan(
         plan.steps.push(reload(true));
     }
     plan.steps.extend(steps);
+    plan.steps.push(front::test(program, true, &rendered));
     plan.steps.extend(rendered);
-    plan.steps.push(step(Action::Test, Change::FrontTest { front: program, present: true }));
     if running {
         plan.steps.push(reload(false));
     }
@@ -144,7 +144,7 @@ pub fn rendered(host: &dyn Observe, program: FrontProgram, state: &State) -> Res
                     unsupported.iter().map(|it| format!("  line {}: {}", it.line, it.rule)).collect();
                 return Err(Refusal::Filter(format!(
                     "Apache httpd cannot limit how often a client asks; take these rules out (`gts-bootstrap filter \
-                     remove LINE`), or use nginx:\n{}",
+                     remove LINE`), or use nginx (`gts-bootstrap switch-to-proxy nginx`):\n{}",
                     rules.join("\n")
                 )));
             }

@@ -3,18 +3,24 @@
 //! What can be prepared is prepared while GoToSocial still serves by itself, and tested by the web server. Only then does
 //! it go live. Going away again takes out what was put in, and nothing else.
 
+mod account_domain;
+pub(super) mod leave;
+
 use std::path::{Path, PathBuf};
 
 use super::managed_file::{self, ManagedFile, written};
 use super::{Refusal, filter, periodic, service, tls};
 use crate::change::front::{self as changes, HostFiles};
-use crate::change::{Action, Change, Prior, Step, journal};
+use crate::change::{Action, Change, NewFile, Prior, Step, journal};
 use crate::deployment::{Deployment, HostName, Layout, Mode, PortNumber};
 use crate::front::{
     AccountDomain, Conflict, Front, FrontSettings, FrontVersion, Wanted, httpd_conf, nginx_conf, render,
 };
 use crate::host::{BindOutcome, BindProbe, Entry, Family, FrontProgram, HostError, Observe, Owner};
 use crate::portacl::Protocol;
+
+pub use crate::change::front::site_file;
+pub use leave::tidy;
 
 const PART: &str = "front";
 /// Both, in the order in which they are looked for.
@@ -36,14 +42,16 @@ const ROTATION: &str = "/usr/local/etc/newsyslog.conf.d/gts-bootstrap-front.conf
 pub struct Planned {
     /// While GoToSocial still serves as it did: nothing here changes what is served.
     pub prepare: Vec<Step>,
-    /// As soon as ports 80 and 443 are free: the front goes live.
+    /// As soon as ports 80 and 443 are free, and GoToSocial will not want them at the next boot: the front goes live.
     pub enter: Vec<Step>,
-    /// A front that is there and not wanted gives ports 80 and 443 back.
+    /// A front that is there and not wanted will not have ports 80 and 443 at the next boot; it still serves.
+    pub unset: Vec<Step>,
+    /// It gives the ports back.
     pub leave: Vec<Step>,
     /// Once the ports have their new owner: what is left of the other front is taken away.
     pub clear: Vec<Step>,
-    /// Once all is up: a certificate has to be ordered through the front, for this name.
-    pub order: Option<HostName>,
+    /// Once all is up: certificates have to be ordered through the front, for these names.
+    pub order: Vec<HostName>,
     /// What the administrator should know.
     pub warnings: Vec<String>,
 }
@@ -58,27 +66,26 @@ pub fn program(mode: Mode) -> Option<FrontProgram> {
     }
 }
 
-/// Our site in a front's configuration.
-#[must_use]
-pub fn site_file(program: FrontProgram) -> PathBuf {
-    let folder = changes::of(program).folder();
-    match program {
-        FrontProgram::Nginx => folder.join("gts-bootstrap/gotosocial.conf"),
-        FrontProgram::Httpd => folder.join(httpd_conf::OWN_FILE),
-    }
-}
-
 /// The front that serves our site on this host, if one does.
 ///
 /// # Errors
 /// The host could not be read.
 pub fn present(host: &dyn Observe) -> Result<Option<FrontProgram>, HostError> {
+    Ok(all_present(host)?.first().copied())
+}
+
+/// All of them: after a switch between two that was cut off both may be there.
+///
+/// # Errors
+/// The host could not be read.
+pub fn all_present(host: &dyn Observe) -> Result<Vec<FrontProgram>, HostError> {
+    let mut present = Vec::new();
     for program in PROGRAMS {
         if is_there(host, program)? {
-            return Ok(Some(program));
+            present.push(program);
         }
     }
-    Ok(None)
+    Ok(present)
 }
 
 /// Whether a front is there, or was not left to the end: the site may have gone before the web server has read that, the
@@ -100,10 +107,10 @@ pub fn plan(host: &dyn Observe, layout: &Layout, deployment: &Deployment) -> Res
     let mut planned = Planned::default();
     for other in PROGRAMS.into_iter().filter(|program| Some(*program) != wanted) {
         if is_there(host, other)? {
-            leave(host, other, false, &mut planned)?;
+            leave::plan(host, other, false, &mut planned)?;
         }
         let gone = |planned: &Planned, path: &Path| {
-            planned.leave.iter().any(|step| matches!(&step.change, Change::Removal { path: gone } if gone == path))
+            planned.unset.iter().any(|step| matches!(&step.change, Change::Removal { path: gone } if gone == path))
         };
         for path in own_files(host, other)? {
             if !gone(&planned, &path) {
@@ -135,34 +142,40 @@ fn enter(
         planned.prepare.push(step(Action::Install, Change::Package { name: name.to_owned() }));
     }
     let running = host.service(name)?.is_running();
-    let mut files = certificates(host, layout, deployment, planned)?;
+    let own = tls::plan(host, layout, deployment, &deployment.host)?
+        .ok_or_else(|| Refusal::NoCertificate { name: deployment.host.to_string() })?;
+    let domain = account_domain::plan(host, layout, deployment, program, package.is_some(), &own, planned)?;
     planned.prepare.extend(periodic::plan_periodic(host)?);
-    let own = tls::plan(host, layout, deployment, &deployment.host)?;
-    let certificate =
-        own.map(|pair| pair.files).ok_or_else(|| Refusal::NoCertificate { name: deployment.host.to_string() })?;
-    let mut settings = FrontSettings::new(front, deployment, layout, certificate, version(front, package.as_deref())?);
+    let mut settings =
+        FrontSettings::new(front, deployment, layout, own.files.clone(), version(front, package.as_deref())?);
     settings.hsts = deployment.tls.hsts;
     if !has_ipv6(host)? {
         settings.addresses.retain(std::net::IpAddr::is_ipv4);
     }
-    if let Some(domain) = &deployment.account_domain
-        && domain != &deployment.host
-        && let Some(pair) = tls::plan(host, layout, deployment, domain)?
-    {
-        settings.account_domain = Some(AccountDomain { name: domain.clone(), certificate: pair.files });
+    settings.account_domain =
+        domain.as_ref().map(|pair| AccountDomain { name: pair.name.clone(), certificate: pair.files.clone() });
+    // What nobody reads before our site does, and our own files, which are tested before they are written.
+    let (mut unread, mut files): (Vec<Step>, Vec<Step>) = Default::default();
+    for pair in std::iter::once(own).chain(domain) {
+        // Both lie in one folder.
+        let steps: Vec<Step> = pair.steps.into_iter().filter(|step| !unread.contains(step)).collect();
+        unread.extend(steps);
+        planned.order.extend(pair.order.then_some(pair.name));
     }
     if package.is_some() {
+        changes::edited_file(host, program)?;
         look_around(host, program, &mut settings, planned)?;
     }
 
-    let mut folders: Vec<PathBuf> = WEBROOT.iter().map(PathBuf::from).collect();
-    folders.push(settings.own_folder());
-    for folder in folders {
-        if host.entry(&folder)?.is_none() {
-            let change = Change::Directory { path: folder, mode: 0o755, owner: Owner::ROOT };
-            files.push(step(Action::Create, change));
-        }
+    let own_folder = settings.own_folder();
+    let missing = |path: PathBuf| -> Result<Option<Step>, HostError> {
+        let change = Change::Directory { path: path.clone(), mode: 0o755, owner: Owner::ROOT };
+        Ok(host.entry(&path)?.is_none().then(|| step(Action::Create, change)))
+    };
+    for folder in WEBROOT {
+        unread.extend(missing(folder.into())?);
     }
+    files.extend(missing(own_folder)?);
     let filters = filter::State::read(host, layout).map_err(Refusal::Filter)?;
     if filters != filter::State::default() || host.entry(&settings.own_folder().join("filters"))?.is_some() {
         files.extend(
@@ -178,21 +191,27 @@ fn enter(
     let include = changes::edited(host, program, true).ok();
     let included = include.is_some() && host.read(&changes::main_file(program))? == include;
     // A run that was cut off may have written what the web server has not read.
-    let unread = running && !changes::has_read(host, program)?;
-    let changed = !files.is_empty() || !included || package.is_none() || unread;
+    let behind = running && !changes::has_read(host, program)?;
+    let changed = !unread.is_empty() || !files.is_empty() || !included || package.is_none() || behind;
     let reload = |when_undone| step(Action::Reload, Change::FrontReload { front: program, when_undone });
     if changed && running {
         planned.prepare.push(reload(true));
     }
+    planned.prepare.extend(unread);
+    if changed {
+        planned.prepare.push(test(program, true, &files));
+    }
+    // A site that Apache has not had yet goes live with it, and at the next boot too: not before its ports are free.
+    let site = site_file(program);
+    let enters = program == FrontProgram::Httpd && host.entry(&site)?.is_none();
+    let (site, files): (Vec<Step>, Vec<Step>) = files.into_iter().partition(|step| {
+        enters && matches!(&step.change, Change::File { path, .. } if *path == site || *path == written(&site))
+    });
     planned.prepare.extend(files);
     planned.prepare.extend(managed(host, Path::new(ROTATION), rotation(program, &settings))?);
-    if changed {
-        planned.prepare.push(step(Action::Test, Change::FrontTest { front: program, present: true }));
-    }
+    planned.enter.extend(site);
     if !included {
-        let include = step(Action::Update, Change::FrontInclude { front: program, present: true });
-        // Nobody reads the file before the start.
-        if running { planned.enter.push(include) } else { planned.prepare.push(include) }
+        planned.enter.push(step(Action::Update, Change::FrontInclude { front: program, present: true }));
     }
     planned.enter.extend(service::variable(host, PART, &format!("{name}_enable"), "YES")?);
     if !running {
@@ -204,33 +223,36 @@ fn enter(
     Ok(())
 }
 
+/// Whether a step changes a file that the front reads, or one of the folders that hold them.
+fn is_read(program: FrontProgram, step: &Step) -> bool {
+    let own = changes::of(program).folder().join(crate::front::OWN_FOLDER);
+    match &step.change {
+        Change::File { path, .. } | Change::Removal { path } | Change::Directory { path, .. } => {
+            path.starts_with(&own) || *path == site_file(program)
+        }
+        _ => false,
+    }
+}
+
+/// The test of a front's configuration as it will be after these steps.
+pub(super) fn test(program: FrontProgram, present: bool, steps: &[Step]) -> Step {
+    let new = |step: &Step| match &step.change {
+        Change::File { path, content, .. } if is_read(program, step) => {
+            Some(NewFile { path: path.clone(), content: Some(content.clone()) })
+        }
+        Change::Removal { path } if is_read(program, step) => Some(NewFile { path: path.clone(), content: None }),
+        _ => None,
+    };
+    let files = steps.iter().filter_map(new).collect();
+    step(Action::Test, Change::FrontTest { front: program, present, files })
+}
+
 /// Whether a socket of IPv6 can be had: a kernel may be without, and so may a jail on a kernel that has it.
 fn has_ipv6(host: &dyn Observe) -> Result<bool, HostError> {
     let nobody = 65_534;
     let (family, protocol) = (Family::V6, Protocol::Tcp);
     let probe = BindProbe { uid: nobody, gid: nobody, groups: Vec::new(), family, protocol, port: 0 };
     Ok(host.bind(&probe)? != BindOutcome::NoAddress)
-}
-
-/// The certificates' steps; what has to be ordered is noted.
-fn certificates(
-    host: &dyn Observe,
-    layout: &Layout,
-    deployment: &Deployment,
-    planned: &mut Planned,
-) -> Result<Vec<Step>, Refusal> {
-    let mut steps = Vec::new();
-    let names =
-        [Some(&deployment.host), deployment.account_domain.as_ref().filter(|domain| **domain != deployment.host)];
-    for name in names.into_iter().flatten() {
-        if let Some(pair) = tls::plan(host, layout, deployment, name)? {
-            steps.extend(pair.steps);
-            if pair.order {
-                planned.order = Some(name.clone());
-            }
-        }
-    }
-    Ok(steps)
 }
 
 /// The version of the package; one that is not installed yet will be as new as FreeBSD's packages are.
@@ -252,6 +274,23 @@ fn version(front: Front, package: Option<&str>) -> Result<FrontVersion, Refusal>
     Ok(version)
 }
 
+/// Sites in the way of ours.
+fn conflicts(host: &dyn Observe, program: FrontProgram, wanted: &Wanted<'_>) -> Result<Vec<Conflict>, Refusal> {
+    let refused = |error: crate::front::ConfigError| Refusal::FrontConfig(error.to_string());
+    match program {
+        FrontProgram::Nginx => {
+            nginx_conf::conflicts(&changes::main_file(program), &HostFiles(host), wanted).map_err(refused)
+        }
+        FrontProgram::Httpd => Ok(survey(host, wanted)?.conflicts),
+    }
+}
+
+fn survey(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<httpd_conf::Survey, Refusal> {
+    let program = FrontProgram::Httpd;
+    httpd_conf::survey(&changes::main_file(program), &HostFiles(host), wanted, &site_file(program))
+        .map_err(|error| Refusal::FrontConfig(error.to_string()))
+}
+
 /// Other sites of the web server: those in the way are refused, and Apache's `Listen` lines decide on ours.
 fn look_around(
     host: &dyn Observe,
@@ -262,12 +301,10 @@ fn look_around(
     let names: Vec<&HostName> =
         std::iter::once(&settings.host).chain(settings.account_domain.as_ref().map(|domain| &domain.name)).collect();
     let wanted = Wanted { names: &names, ports: [PortNumber::HTTP, PortNumber::HTTPS] };
-    let (main, files) = (changes::main_file(program), HostFiles(host));
-    let refused = |error: crate::front::ConfigError| Refusal::FrontConfig(error.to_string());
     let found = match program {
-        FrontProgram::Nginx => nginx_conf::conflicts(&main, &files, &wanted).map_err(refused)?,
+        FrontProgram::Nginx => conflicts(host, program, &wanted)?,
         FrontProgram::Httpd => {
-            let survey = httpd_conf::survey(&main, &files, &wanted, &site_file(program)).map_err(refused)?;
+            let survey = survey(host, &wanted)?;
             if !survey.speaks_http2() {
                 planned.warnings.push(
                     "Apache runs its prefork module here, with which it does not speak HTTP/2; everything else works"
@@ -291,74 +328,6 @@ fn look_around(
         }
     }
     if in_the_way.is_empty() { Ok(()) } else { Err(Refusal::FrontConfig(in_the_way.join("\n"))) }
-}
-
-/// Plans the leaving of a front. `for_good`: GoToSocial itself goes, too, so that nobody waits for the front's ports, and a web
-/// server that has other sites by now goes on serving them, whoever enabled it.
-pub(super) fn leave(
-    host: &dyn Observe,
-    program: FrontProgram,
-    for_good: bool,
-    planned: &mut Planned,
-) -> Result<(), Refusal> {
-    let name = changes::service(program);
-    let running = host.service(name)?.is_running();
-    let variable = format!("{name}_enable");
-    // Who has enabled it decides whether it goes on with what else it serves.
-    // An earlier way back counts too: what was YES before it, or has been enabled since, is not ours.
-    let before =
-        journal::newest_prior(host, |change| matches!(change, Change::RcVariable { name, .. } if *name == variable))?;
-    let ours =
-        matches!(&before, Some(prior) if !matches!(prior, Prior::Value { value } if value.eq_ignore_ascii_case("yes")));
-    let reload = |when_undone| step(Action::Reload, Change::FrontReload { front: program, when_undone });
-    let main = changes::main_file(program);
-    let now = host.read(&main)?;
-    // A main file that somebody has taken away has nothing in it to be taken out.
-    let without = match &now {
-        Some(_) => Some(changes::edited(host, program, false).map_err(Refusal::FrontConfig)?),
-        None => None,
-    };
-    let exclude =
-        (now != without).then(|| step(Action::Update, Change::FrontInclude { front: program, present: false }));
-    let goes_on = for_good && running && !is_packages_own(host, program, without.as_deref())?;
-    if (ours && !goes_on) || !running {
-        if running && !is_packages_own(host, program, without.as_deref())? {
-            planned.warnings.push(format!(
-                "{0} has other sites than GoToSocial's by now: they go down with it, as it was enabled by gts-bootstrap. It \
-                 stays installed with their files; once they listen elsewhere than on ports 80 and 443, enable and start it",
-                changes::of(program).name()
-            ));
-        }
-        if running {
-            planned.leave.push(step(Action::Stop, Change::ServiceStop { name: name.to_owned() }));
-        }
-        if ours {
-            let value = match before {
-                Some(Prior::Value { value }) => Some(value),
-                _ => None,
-            };
-            planned.leave.push(step(Action::Set, Change::RcVariable { name: variable, value }));
-        }
-        planned.clear.extend(exclude);
-    } else {
-        // It goes on with its other sites.
-        if !for_good {
-            gives_ports_back(host, program)?;
-        }
-        planned.leave.push(reload(true));
-        planned.leave.extend(own_site(host, program)?);
-        planned.leave.extend(exclude);
-        planned.leave.push(step(Action::Test, Change::FrontTest { front: program, present: false }));
-        planned.leave.push(reload(false));
-    }
-    Ok(())
-}
-
-/// Apache includes our site without a line in its main file, so the site itself has to go before it reads anew.
-fn own_site(host: &dyn Observe, program: FrontProgram) -> Result<Option<Step>, HostError> {
-    let path = site_file(program);
-    let goes = program == FrontProgram::Httpd && host.entry(&path)?.is_some();
-    Ok(goes.then(|| step(Action::Remove, Change::Removal { path })))
 }
 
 /// Everything of ours that is there for one front alone, files before the folders that hold them.
@@ -403,86 +372,6 @@ fn there(host: &dyn Observe, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, HostEr
         }
     }
     Ok(there)
-}
-
-/// Whether this main file is as the package has it, and no sites stand beside it.
-fn is_packages_own(host: &dyn Observe, program: FrontProgram, main: Option<&[u8]>) -> Result<bool, HostError> {
-    let ending = match program {
-        FrontProgram::Nginx => "-dist",
-        FrontProgram::Httpd => ".sample",
-    };
-    let mut sample = changes::main_file(program).into_os_string();
-    sample.push(ending);
-    let sites = match program {
-        FrontProgram::Nginx => Vec::new(),
-        FrontProgram::Httpd => host.list(&changes::of(program).folder().join("Includes"))?,
-    };
-    let own = site_file(program);
-    let theirs = sites.iter().any(|name| name != "no-accf.conf" && Some(name.as_ref()) != own.file_name());
-    Ok(!theirs && (main.is_none() || main == host.read(Path::new(&sample))?.as_deref()))
-}
-
-/// A web server that goes on must leave ports 80 and 443 to whoever is to have them.
-fn gives_ports_back(host: &dyn Observe, program: FrontProgram) -> Result<(), Refusal> {
-    let (main, files) = (changes::main_file(program), HostFiles(host));
-    let wanted = Wanted { names: &[], ports: [PortNumber::HTTP, PortNumber::HTTPS] };
-    let refused = |error: crate::front::ConfigError| Refusal::FrontConfig(error.to_string());
-    let held = match program {
-        FrontProgram::Nginx => nginx_conf::listening(&main, &files, &wanted)
-            .map_err(refused)?
-            .map(|(place, port)| (format!(" ({place})"), port)),
-        FrontProgram::Httpd => {
-            let survey = httpd_conf::survey(&main, &files, &wanted, &site_file(program)).map_err(refused)?;
-            PORTS.into_iter().find(|port| survey.listens.contains(port)).map(|port| (String::new(), port))
-        }
-    };
-    let (name, service) = (changes::of(program).name(), changes::service(program));
-    held.map_or(Ok(()), |(place, port)| {
-        Err(Refusal::FrontConfig(format!(
-            "{name} was enabled by somebody else and goes on with its other sites, and one of these listens on port {port}\
-             {place}, which is needed. Move that site to another port, or, if {name} may go, stop and disable it \
-             (`service {service} stop`, `sysrc {service}_enable=NO`); then run this again"
-        )))
-    })
-}
-
-/// Packages that were installed for a front that is gone.
-///
-/// # Errors
-/// The host could not be read.
-pub fn tidy(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
-    let mut steps = Vec::new();
-    for program in PROGRAMS {
-        let service = changes::service(program);
-        let about = |change: &Change| matches!(change, Change::Package { name } | Change::PackageRemoval { name } if name == service);
-        let ours = journal::newest_prior(host, about)? == Some(Prior::Absent);
-        let unused = host.entry(&site_file(program))?.is_none() && !host.service(service)?.is_running();
-        let main = host.read(&changes::main_file(program))?;
-        // With sites of the administrator's it is theirs by now.
-        if ours && unused && is_packages_own(host, program, main.as_deref())? && host.package(service)?.is_some() {
-            steps.push(step(Action::Remove, Change::PackageRemoval { name: service.to_owned() }));
-        }
-    }
-    Ok(steps)
-}
-
-/// The removal of the package of a front that we have installed, once the front has been left for good.
-///
-/// # Errors
-/// The host could not be read.
-pub(super) fn package_for_good(
-    host: &dyn Observe,
-    program: FrontProgram,
-    stops: bool,
-) -> Result<Option<Step>, Refusal> {
-    let service = changes::service(program);
-    let used = !stops && host.service(service)?.is_running();
-    let without = match host.read(&changes::main_file(program))? {
-        Some(_) => Some(changes::edited(host, program, false).map_err(Refusal::FrontConfig)?),
-        None => None,
-    };
-    let unused = !used && is_packages_own(host, program, without.as_deref())?;
-    Ok(unused.then(|| step(Action::Remove, Change::PackageRemoval { name: service.to_owned() })))
 }
 
 /// Rotation of the front's logs: a pid file, and the signal upon which it opens them again.

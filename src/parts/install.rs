@@ -8,7 +8,7 @@ use super::{
 };
 use crate::change::{Action, Plan, Step};
 use crate::deployment::{Deployment, Layout, Mode, PortNumber, Secrets};
-use crate::host::{Observe, Owner};
+use crate::host::{Observe, Owner, ServiceState};
 
 /// What is wanted, in full.
 #[derive(Debug, Clone, Copy)]
@@ -89,20 +89,17 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     let monitoring = periodic::plan_status(host)?;
     let access = port_access::plan(host, &system, &rule_edit(deployment, owner))?;
     let guards = if access.guard { rc_script::plan_guards(host)? } else { Vec::new() };
-    let front = front::plan(host, layout, deployment)?;
-    let back = match deployment.exposure.mode {
-        Mode::Direct if front::present(host)?.is_some() => tls::back_to_autocert(host, layout, deployment, owner)?,
-        _ => Vec::new(),
-    };
-    let back_warning = match deployment.exposure.mode {
-        Mode::Direct if front::present(host)?.is_some() => tls::back_warning(host, layout, deployment)?,
-        _ => None,
-    };
+    let mut front = front::plan(host, layout, deployment)?;
+    let behind = deployment.exposure.mode.is_proxy();
+    let back = !behind && front::present(host)?.is_some();
+    let handed_back = if back { tls::back_to_autocert(host, layout, deployment, owner)? } else { Vec::new() };
+    let back_warning = if back { tls::back_warning(host, layout, deployment)? } else { None };
     let variables = service::variables(host, deployment.exposure.mode == Mode::Direct, access.guard)?;
     let readiness = service::readiness(deployment, layout);
     let (admin, admin_warning) = admin::plan(host, layout, deployment, owner, &readiness)?;
 
-    let running = host.service(rc_script::SERVICE)?.is_running();
+    let state = host.service(rc_script::SERVICE)?;
+    let running = state.is_running();
     // What the running program has read or would read anew: with one of these changed it has to be restarted.
     let startable = access.reboot.is_empty();
     let damaged = release.prepare.iter().any(|step| step.action == Action::Update);
@@ -128,32 +125,36 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     add(release.prepare);
     add(front.prepare);
     add(config.test.into_iter().collect());
-    if restart {
+    // One that does not run may be about to: its supervisor tries again and again, and would be at the ports before the front.
+    let may_return = state == ServiceState::Stopped && startable && !front.enter.is_empty();
+    if restart || may_return {
         add(vec![service::stop()]);
     }
-    // From one front to another GoToSocial need not stop; on the way back to direct mode the front answers until the last
-    // moment.
-    let (leave_now, leave_last) =
-        if front.enter.is_empty() { (Vec::new(), front.leave) } else { (front.leave, Vec::new()) };
-    add(leave_now);
-    add(front.enter);
-    add(release.switch);
-    add(config.steps);
-    add(record);
-    add(script.steps);
-    add(rotation);
-    add(monitoring);
-    add(guards);
-    add(access.steps);
-    add(variables);
-    add(back);
+    // Whoever is cut off by a failing power may boot at any point of this: at most one of GoToSocial and the front may want
+    // ports 80 and 443 then. So the old owner gives up the next boot before the new one claims it.
+    add(front.unset);
+    let switched = [release.switch, config.steps].concat();
+    // On the way back to direct mode the front answers until the last moment.
+    let leave_last = if back { std::mem::take(&mut front.leave) } else { Vec::new() };
+    let entered = [front.leave, front.enter].concat();
+    let own = [record, script.steps, rotation, monitoring, guards].concat();
+    // What GoToSocial's script looks at before a start is there before it is told to look, and goes only after that.
+    if back {
+        add([own, access.steps, variables, switched].concat());
+    } else if behind {
+        // From one front to another GoToSocial need not stop.
+        add([switched, entered, own, variables, access.steps].concat());
+    } else {
+        add([switched, own, access.steps, variables].concat());
+    }
+    add(handed_back);
     add(leave_last);
     if startable && (restart || !running) {
         add(vec![service::start(owner, &ports, &readiness)]);
     }
     add(front.clear);
     // Ordered through the front, which by now passes the authority's questions on.
-    add(front.order.and_then(|name| tls::first_order(layout, deployment, &name)).into_iter().collect());
+    add(front.order.iter().filter_map(|name| tls::first_order(layout, deployment, name)).collect());
     if startable {
         add(admin.into_iter().collect());
     }

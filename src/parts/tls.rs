@@ -84,6 +84,20 @@ pub fn plan(
     deployment: &Deployment,
     name: &HostName,
 ) -> Result<Option<Planned>, Refusal> {
+    plan_ordering(host, layout, deployment, name, *name == deployment.host)
+}
+
+/// The same, where it is known whether one may be ordered.
+///
+/// # Errors
+/// As for [`plan`].
+pub fn plan_ordering(
+    host: &dyn Observe,
+    layout: &Layout,
+    deployment: &Deployment,
+    name: &HostName,
+    may_order: bool,
+) -> Result<Option<Planned>, Refusal> {
     if let Some(kept) = kept_by_others(host, deployment, name)? {
         let Kept { files, keeper, .. } = kept;
         return Ok(Some(Planned { name: name.clone(), files, keeper, steps: Vec::new(), order: false }));
@@ -104,8 +118,8 @@ pub fn plan(
             planned(permissions(host, layout, &files)?, false)
         }
         (_, Some(cached)) => planned(carried_over(host, layout, &files, &cached)?, false),
-        (Some(_), None) => planned(permissions(host, layout, &files)?, true),
-        (None, None) if *name == deployment.host => {
+        (Some(_), None) => planned(permissions(host, layout, &files)?, may_order),
+        (None, None) if may_order => {
             let mut steps = folder(host, layout)?;
             let Certificate { chain, key } = files.clone();
             let certificate = CertificateChange::Placeholder { name: name.clone(), chain, key };
@@ -172,7 +186,9 @@ pub fn showing(host: &dyn Observe, deployment: &Deployment, name: &HostName) -> 
 /// The order with which a first certificate takes the place of the placeholder, once the front answers.
 #[must_use]
 pub fn first_order(layout: &Layout, deployment: &Deployment, name: &HostName) -> Option<Step> {
-    order(layout, deployment, name, None, None).map(|change| Step::new(PART, Action::Update, change))
+    // The instance does without its account domain's, and periodic(8) tries again.
+    let spared = *name != deployment.host;
+    order(layout, deployment, name, None, None, spared).map(|change| Step::new(PART, Action::Update, change))
 }
 
 /// A renewal, of which a failure is remembered. `directory` is an authority other than that of the answers.
@@ -184,7 +200,7 @@ pub fn renewal(
     directory: Option<&AcmeDirectory>,
 ) -> Option<Step> {
     let record = Some(record(layout));
-    order(layout, deployment, name, directory, record).map(|change| Step::new(PART, Action::Update, change))
+    order(layout, deployment, name, directory, record, false).map(|change| Step::new(PART, Action::Update, change))
 }
 
 /// The reload with which the front takes up files that somebody else has renewed.
@@ -230,10 +246,11 @@ fn order(
     name: &HostName,
     directory: Option<&AcmeDirectory>,
     record: Option<PathBuf>,
+    spared: bool,
 ) -> Option<Change> {
     let front = shown_by(deployment.exposure.mode)?;
     let order = certificate_order(layout, deployment, name, directory);
-    Some(Change::Certificate { certificate: Box::new(CertificateChange::Order { order, front, record }) })
+    Some(Change::Certificate { certificate: Box::new(CertificateChange::Order { order, front, record, spared }) })
 }
 
 /// Plans the way back to direct mode: the pair that the front shows goes into GoToSocial's cache, unless what is there is

@@ -8,6 +8,7 @@ use std::time::Duration;
 use semver::Version;
 
 use super::{Arch, Refusal, Sha256Digest};
+use crate::operation::advice;
 
 /// Who says that an archive has a certain digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -379,7 +380,7 @@ pub enum Error {
         name: String,
     },
     /// A file could not be read or written.
-    #[error("Cannot {action} {}: {source}.", path.display())]
+    #[error("Cannot {action} {}: {source}{}.", path.display(), advice(source))]
     File {
         /// What was tried: "create", "read" …
         action: &'static str,

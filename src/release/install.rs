@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::download::{Stream, stream_error};
 use super::unpack::{Incomplete, sync_folder, unpack};
 use super::{Error, HttpClient, Limits, LockedRelease, Manifest, Progress, Source};
+use crate::operation::{Operation, about_to};
 
 /// A release in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +119,13 @@ fn refuse_existing(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Where a release is unpacked before it is renamed to its folder.
+#[must_use]
+pub fn staging(directory: &Path) -> PathBuf {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    directory.with_file_name(format!(".staging-{name}"))
+}
+
 /// The folder that is being filled. It vanishes when dropped, unless it was published.
 struct Staging {
     path: PathBuf,
@@ -126,10 +134,12 @@ struct Staging {
 
 impl Staging {
     fn create(parent: &Path, name: &str) -> Result<Self, Error> {
-        let path = parent.join(format!(".staging-{name}"));
+        let path = staging(&parent.join(name));
         remove_leftover(&path)?;
         // Closed to others until it is complete.
-        DirBuilder::new().mode(0o700).create(&path).map_err(Error::file("create", &path))?;
+        about_to(Operation::MakeFolder, || path.clone())
+            .and_then(|()| DirBuilder::new().mode(0o700).create(&path))
+            .map_err(Error::file("create", &path))?;
         Ok(Self { path, is_published: false })
     }
 
@@ -139,7 +149,9 @@ impl Staging {
         sync_folder(&self.path)?;
         // rename(2) would replace an empty folder.
         refuse_existing(destination)?;
-        fs::rename(&self.path, destination).map_err(Error::file("create", destination))?;
+        about_to(Operation::Rename(destination.to_owned()), || self.path.clone())
+            .and_then(|()| fs::rename(&self.path, destination))
+            .map_err(Error::file("create", destination))?;
         self.is_published = true;
         Ok(())
     }
@@ -157,7 +169,9 @@ impl Drop for Staging {
 /// Removes whatever has the name of the staging folder. A link is removed, not followed.
 fn remove_leftover(path: &Path) -> Result<(), Error> {
     match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path).map_err(Error::file("remove", path)),
+        Ok(metadata) if metadata.is_dir() => about_to(Operation::Unlink, || path.to_owned())
+            .and_then(|()| fs::remove_dir_all(path))
+            .map_err(Error::file("remove", path)),
         Ok(_) => fs::remove_file(path).map_err(Error::file("remove", path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Error::file("look at", path)(error)),

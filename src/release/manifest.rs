@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::digest::Hashing;
 use super::{Error, Sha256Digest};
+use crate::operation::{self, Operation, about_to};
 
 /// The manifest's own name, in the folder that it describes.
 pub(super) const FILE_NAME: &str = ".manifest";
@@ -81,9 +82,11 @@ impl Manifest {
     pub(super) fn write(&self, folder: &Path) -> Result<(), Error> {
         let path = folder.join(FILE_NAME);
         let write = || -> io::Result<()> {
+            about_to(Operation::Create, || path.clone())?;
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            file.write_all(self.to_text().as_bytes())?;
+            operation::write_all(&mut file, self.to_text().as_bytes(), || path.clone())?;
             file.set_permissions(Permissions::from_mode(0o644))?;
+            about_to(Operation::Sync, || path.clone())?;
             file.sync_all()
         };
         write().map_err(Error::file("write", &path))

@@ -39,7 +39,7 @@ pub use checksums::Checksums;
 pub use digest::Sha256Digest;
 pub use error::{DigestOrigin, Error};
 pub use http::{HttpClient, HttpSettings, Timeouts};
-pub use install::{Unpacked, fetch};
+pub use install::{Unpacked, fetch, staging};
 pub use locked::LockedRelease;
 pub use manifest::{Manifest, ManifestEntry, Verification, verify};
 pub use platform::{Arch, Variant, asset_name};

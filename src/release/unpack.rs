@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::rc::Rc;
@@ -19,6 +19,7 @@ use tar::{Archive, EntryType};
 use super::archive_path::clean;
 use super::digest::Hashing;
 use super::{Error, ManifestEntry, PathRefusal, Sha256Digest};
+use crate::operation::{self, Operation, about_to};
 
 /// The program that must be in the archive, at its root.
 pub(super) const PROGRAM: &str = "gotosocial";
@@ -378,7 +379,9 @@ impl<'a> Tree<'a> {
             }
             if self.folders.insert(folder.to_owned()) {
                 let full = self.root.join(folder);
-                DirBuilder::new().mode(0o700).create(&full).map_err(Error::file("create", &full))?;
+                about_to(Operation::MakeFolder, || full.clone())
+                    .and_then(|()| DirBuilder::new().mode(0o700).create(&full))
+                    .map_err(Error::file("create", &full))?;
                 fs::set_permissions(&full, Permissions::from_mode(0o755))
                     .map_err(Error::file("set the mode of", &full))?;
             }
@@ -400,11 +403,8 @@ impl<'a> Tree<'a> {
         self.make_folders(path)?;
         let full = self.root.join(path);
         let write_error = |error| Fault::Local(Error::file("write", &full)(error));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&full)
+        let mut file = about_to(Operation::Create, || full.clone())
+            .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(&full))
             .map_err(Error::file("create", &full))?;
         let mut hasher = Sha256::new();
         let mut buffer = [0; 64 * 1024];
@@ -417,7 +417,7 @@ impl<'a> Tree<'a> {
                 Err(error) => return Err(fault(error)),
             };
             hasher.update(&buffer[..count]);
-            file.write_all(&buffer[..count]).map_err(write_error)?;
+            operation::write_all(&mut file, &buffer[..count], || full.clone()).map_err(write_error)?;
             written += count as u64;
         }
         // The tar reader takes the end of the stream for the end of the file.
@@ -425,7 +425,7 @@ impl<'a> Tree<'a> {
             return Err(Refusal::NoEndMark.into());
         }
         file.set_permissions(Permissions::from_mode(mode)).map_err(write_error)?;
-        file.sync_all().map_err(write_error)?;
+        about_to(Operation::Sync, || full.clone()).and_then(|()| file.sync_all()).map_err(write_error)?;
         Ok(Sha256Digest::from_hasher(hasher))
     }
 
@@ -439,5 +439,8 @@ impl<'a> Tree<'a> {
 
 /// Makes sure that the names in a folder survive a power failure.
 pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::file("sync", path))
+    about_to(Operation::SyncFolder, || path.to_owned())
+        .and_then(|()| File::open(path))
+        .and_then(|folder| folder.sync_all())
+        .map_err(Error::file("sync", path))
 }

@@ -9,7 +9,7 @@ use gts_bootstrap::certificate::placeholder::is_placeholder;
 use gts_bootstrap::certificate::record::Records;
 use gts_bootstrap::change::certificate::{leaf_digest, shown};
 use gts_bootstrap::change::{Action, CertificateChange, Change, Executor, Plan, Reporter, ShownBy, Step};
-use gts_bootstrap::deployment::Layout;
+use gts_bootstrap::deployment::{HostName, Layout};
 use gts_bootstrap::host::{CertificateOrder, Observe};
 use gts_bootstrap::parts::tls;
 use gts_bootstrap::release;
@@ -40,10 +40,14 @@ fn apply(host: &RealFront, certificate: CertificateChange) -> Result<(), String>
 
 /// An order whose challenge is tried beforehand at `http`.
 fn order(host: &RealFront, http: SocketAddr) -> Result<(), String> {
+    order_for(host, http, name())
+}
+
+fn order_for(host: &RealFront, http: SocketAddr, name: HostName) -> Result<(), String> {
     let layout = Layout::default();
-    let pair = tls::own_pair(&layout, &name());
+    let pair = tls::own_pair(&layout, &name);
     let order = CertificateOrder {
-        name: name(),
+        name,
         directory: host.authority.directory().parse().unwrap(),
         email: None,
         account: layout.tls().join("account.json"),
@@ -53,7 +57,7 @@ fn order(host: &RealFront, http: SocketAddr) -> Result<(), String> {
         key: pair.key,
     };
     let front = ShownBy { service: "nginx".into(), https: host.https };
-    apply(host, CertificateChange::Order { order, front, record: Some(tls::record(&layout)) })
+    apply(host, CertificateChange::Order { order, front, record: Some(tls::record(&layout)), spared: false })
 }
 
 /// What nginx shows, which is what lies in the file, with its key.
@@ -116,6 +120,30 @@ fn a_first_certificate_takes_the_place_of_the_placeholder_and_is_renewed() {
     assert_eq!(leaf_digest(&kept), Some(first));
     assert!(!pebble.log().contains("There are now 2 accounts"));
     assert_eq!(host.list(Path::new("/usr/local/www/gts-bootstrap")).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn the_account_domain_has_a_certificate_of_its_own() {
+    let domain: HostName = "example.org".parse().unwrap();
+    let layout = Layout::default();
+    let mut host = RealFront::answering_for(StandIn::start().as_authority(), Some(domain.clone()));
+    let pebble = Pebble::start(&Wish::new(host.http));
+    host.authority = pebble.as_authority();
+    for name in [name(), domain.clone()] {
+        let pair = tls::own_pair(&layout, &name);
+        apply(&host, CertificateChange::Placeholder { name, chain: pair.chain, key: pair.key }).unwrap();
+    }
+    host.start();
+    for name in [name(), domain.clone()] {
+        order_for(&host, host.http, name.clone()).unwrap();
+        let pair = tls::own_pair(&layout, &name);
+        let (chain, key) = (host.read(&pair.chain).unwrap().unwrap(), host.read(&pair.key).unwrap().unwrap());
+        let bundle = Bundle::from_files(&key, &chain).unwrap();
+        bundle.check(&name, host.now()).unwrap();
+        assert!(bundle.leaf().issuer.contains("Pebble"), "{}", bundle.leaf().issuer);
+        assert_eq!(shown(&host, host.https, &name), leaf_digest(&chain));
+    }
+    assert!(!pebble.log().contains("There are now 2 accounts"), "both are ordered by one account");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use gts_bootstrap::certificate::acme::Authority;
 use gts_bootstrap::certificate::on_host;
 use gts_bootstrap::certificate::renewal::Window;
 use gts_bootstrap::change::digest;
-use gts_bootstrap::deployment::{Answers, Layout, PortNumber, Secrets};
-use gts_bootstrap::front::{Certificate, Front, FrontSettings, Logs, nginx_conf, render};
+use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
+use gts_bootstrap::front::{AccountDomain, Certificate, Front, FrontSettings, Logs, nginx_conf, render};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
     BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FrontProgram,
@@ -45,6 +45,11 @@ pub struct RealFront {
 impl RealFront {
     /// With the rendered configuration of nginx, and nothing started yet.
     pub fn new(authority: Authority) -> Self {
+        Self::answering_for(authority, None)
+    }
+
+    /// The same, which answers for an account domain too.
+    pub fn answering_for(authority: Authority, domain: Option<HostName>) -> Self {
         let folder = TempDir::new().unwrap();
         // The processes that serve are another user's, and have to get through to the answers.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -65,6 +70,11 @@ impl RealFront {
         [settings.http_port, settings.https_port] =
             [http, https].map(|port| PortNumber::try_from(i64::from(port)).unwrap());
         settings.addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        settings.account_domain = domain.map(|name| {
+            let pair = tls::own_pair(&layout, &name);
+            let certificate = Certificate { chain: files.local_path(&pair.chain), key: files.local_path(&pair.key) };
+            AccountDomain { name, certificate }
+        });
         settings.folder = here("/usr/local/etc/nginx");
         settings.acme_webroot = here("/usr/local/www/gts-bootstrap");
         settings.assets = here("/usr/local/www");

@@ -75,6 +75,7 @@ pages! {
     proxy: "docs/proxy.md",
     rc_d: "docs/rc.d.md",
     readme: "README.md",
+    recovery: "docs/recovery.md",
     rehearsal: "docs/rehearsal.md",
     security: "SECURITY.md",
     tutorial: "docs/tutorial.md",

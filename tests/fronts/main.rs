@@ -37,6 +37,7 @@ with_both!(
     assets_are_served_from_their_folder,
     media_are_served_from_their_folder_if_allowed,
     filters_are_included,
+    a_candidate_is_tested_beside_what_is_live,
     both_families_are_served,
 );
 
@@ -382,6 +383,15 @@ fn filters_are_included(front: Front) {
         }
     });
     assert_eq!((server.get(HOST, "/secret").status, server.get(HOST, "/open").status), (403, 200));
+}
+
+/// As a change of the site is tested: the live one stays where it is read, and does not count.
+fn a_candidate_is_tested_beside_what_is_live(front: Front) {
+    let server = plain_start(front);
+    assert_eq!(server.test_candidate(|site| site.to_owned()), Ok(()));
+    let refused = server.test_candidate(|site| format!("{site}\nnonsense on;\n")).unwrap_err();
+    assert!(refused.contains("nonsense"), "{refused}");
+    assert_eq!(server.get(HOST, "/").status, 200, "what is live goes on");
 }
 
 fn both_families_are_served(front: Front) {

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
-use gts_bootstrap::front::{Certificate, Front, FrontSettings, FrontVersion, Logs, nginx_conf, render};
+use gts_bootstrap::front::{
+    CANDIDATE_FOLDER, Certificate, Front, FrontSettings, FrontVersion, Logs, httpd_conf, nginx_conf, render,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use rcgen::{CertificateParams, KeyPair};
@@ -36,6 +38,7 @@ const NOBODY: u32 = 65534;
 /// A web server that is stopped when it is dropped.
 pub struct Server {
     child: Child,
+    front: Front,
     _folder: TempDir,
     pub settings: FrontSettings,
     pub root: CertificateDer<'static>,
@@ -113,6 +116,30 @@ impl Server {
         format!("{name}:{}", self.settings.https_port.get())
     }
 
+    /// Tests a candidate of the site beside the live one, as the program does; the error is what the web server said.
+    pub fn test_candidate(&self, edit: impl Fn(&str) -> String) -> Result<(), String> {
+        let (folder, front) = (&self.settings.folder, self.front);
+        let own = folder.join(CANDIDATE_FOLDER);
+        fs::create_dir_all(&own).unwrap();
+        let main = folder.join(front.main_file());
+        let (live, text) = (&render(front, &self.settings).unwrap()[1], fs::read(&main).unwrap());
+        let site = own.join("gotosocial.conf");
+        let (site_text, text) = match front {
+            Front::Nginx => (live.text.clone(), nginx_conf::with_candidate(&main, &text, CANDIDATE_FOLDER).unwrap()),
+            Front::Httpd => (httpd_conf::unconditional(&live.text), httpd_conf::with_candidate(&text, &site)),
+        };
+        fs::write(&site, edit(&site_text)).unwrap();
+        let candidate = folder.join("candidate.conf");
+        fs::write(&candidate, text).unwrap();
+        hand_over(folder);
+        let mut command = command(front, self._folder.path(), &candidate);
+        if front == Front::Httpd {
+            command.args(["-D", httpd_conf::TESTING]);
+        }
+        let output = command.arg("-t").output().unwrap();
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    }
+
     /// Waits until a file holds what is looked for.
     pub fn await_text(&self, file: &Path, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
@@ -130,7 +157,6 @@ impl Server {
 /// A folder with everything in it.
 struct Prepared {
     front: Front,
-    program: PathBuf,
     folder: TempDir,
     settings: FrontSettings,
     root: CertificateDer<'static>,
@@ -139,7 +165,7 @@ struct Prepared {
 
 impl Prepared {
     fn new(front: Front, backend: SocketAddr, mpm: &str, change: impl Fn(&mut FrontSettings, &Path)) -> Self {
-        let (program, version) = program(front);
+        let (_, version) = program(front);
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         for name in [
@@ -192,27 +218,11 @@ impl Prepared {
         fs::write(&main, text).unwrap();
         hand_over(folder.path());
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { front, program, folder, settings, root, main }
+        Self { front, folder, settings, root, main }
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.stdin(Stdio::null()).arg("-f").arg(&self.main);
-        if self.front == Front::Nginx {
-            command = Command::new(&self.program);
-            command
-                .stdin(Stdio::null())
-                .arg("-c")
-                .arg(&self.main)
-                .arg("-e")
-                .arg(self.folder.path().join("log/main.log"));
-        }
-        if Uid::effective().is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
-        // Apache ends by a signal to its whole process group, which must not be that of the tests.
-        command.process_group(0);
-        command
+        command(self.front, self.folder.path(), &self.main)
     }
 
     /// Has the configuration tested, starts the web server, and waits until it takes connections.
@@ -247,13 +257,29 @@ impl Prepared {
             assert!(Instant::now() < deadline, "{} never listens: {}", self.front.name(), self.logs());
             sleep(Duration::from_millis(20));
         }
-        Ok(Server { child, _folder: self.folder, settings: self.settings, root: self.root })
+        Ok(Server { child, front: self.front, _folder: self.folder, settings: self.settings, root: self.root })
     }
 
     fn logs(&self) -> String {
         let read = |name: &str| fs::read_to_string(self.folder.path().join("log").join(name)).unwrap_or_default();
         ["output.log", "main.log", "error.log"].map(read).concat()
     }
+}
+
+/// The web server with this main file.
+fn command(front: Front, folder: &Path, main: &Path) -> Command {
+    let mut command = Command::new(program(front).0);
+    command.stdin(Stdio::null());
+    match front {
+        Front::Nginx => command.arg("-c").arg(main).arg("-e").arg(folder.join("log/main.log")),
+        Front::Httpd => command.arg("-f").arg(main),
+    };
+    if Uid::effective().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    // Apache ends by a signal to its whole process group, which must not be that of the tests.
+    command.process_group(0);
+    command
 }
 
 /// Where the web server's program is, and its version.

@@ -355,7 +355,7 @@ fn a_terminated_program_leaves_the_terminal_as_it_was() {
     for signal in [nix::sys::signal::SIGTERM, nix::sys::signal::SIGHUP, nix::sys::signal::SIGINT] {
         let mut terminal = Terminal::start(&machine, &["install"]);
         terminal.expect("Host name:");
-        terminal.kill(signal);
+        terminal.signal(signal);
         terminal.ends(4);
         assert!(terminal.untouched(), "{signal}");
     }

@@ -21,7 +21,9 @@ version = "0.19.2"
 "#;
 
 pub struct Machine {
-    folder: TempDir,
+    folder: PathBuf,
+    /// Taken away with the machine.
+    _temporary: Option<TempDir>,
 }
 
 /// What the program did.
@@ -61,6 +63,13 @@ impl Outcome {
     }
 }
 
+/// Every path below a folder, with its mode and content.
+pub fn tree(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+    let mut found = Snapshot::new();
+    walk(folder, folder, &mut found);
+    found.into_iter().map(|(path, (mode, _, content))| (path, (mode, content))).collect()
+}
+
 /// What stands at a path: mode, modification time in nanoseconds, content or link target.
 pub type Snapshot = BTreeMap<PathBuf, (u32, i128, Vec<u8>)>;
 
@@ -70,7 +79,12 @@ impl Machine {
         // In memory where that is to be had: every change of every story is synced to disk.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         Rehearsal::open(folder.path().join("root")).unwrap();
-        Self { folder }
+        Self { folder: folder.path().to_owned(), _temporary: Some(folder) }
+    }
+
+    /// One that is there already, as `root` in this folder.
+    pub fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), _temporary: None }
     }
 
     /// A freshly installed FreeBSD with something different about it.
@@ -88,7 +102,7 @@ impl Machine {
     }
 
     pub fn root(&self) -> PathBuf {
-        self.folder.path().join("root")
+        self.folder.join("root")
     }
 
     /// Where the host's path is here.
@@ -98,7 +112,7 @@ impl Machine {
 
     /// A place beside the machine.
     pub fn beside(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     pub fn model(&self) -> Model {
@@ -148,7 +162,7 @@ impl Machine {
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .envs(environment.iter().copied())
-            .current_dir(self.folder.path())
+            .current_dir(&self.folder)
             .stdin(Stdio::null())
             .output()
             .unwrap();

@@ -2,6 +2,7 @@
 //! machine can tell too are in `tests/scenarios/`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod account_domain;
 mod admin;
 mod certificate;
 mod command_line;
@@ -9,7 +10,10 @@ mod config;
 mod crash;
 mod dialogue;
 mod filter;
+mod interrupt;
+#[allow(dead_code, reason = "shared with tests/crash/")]
 mod machine;
+mod main_file_link;
 mod pictures;
 mod port_access;
 mod portacl;
@@ -22,6 +26,9 @@ mod service;
 mod status;
 mod switch;
 mod switch_others;
+mod switch_power;
 mod terminal;
+mod trial;
+mod two_runs;
 mod uninstall;
 mod uninstall_others;

@@ -2,7 +2,7 @@
 //! happens.
 
 use gts_bootstrap::host::Observe;
-use gts_bootstrap::host::rehearsal::{Faults, Rehearsal};
+use gts_bootstrap::host::rehearsal::{ChangeFault, Faults, Rehearsal};
 
 use super::machine::{ANSWERS, Machine};
 use super::switch::{at_each_change, changed, copy, kernel};
@@ -12,7 +12,7 @@ const HTTPD_CONF: &str = "/usr/local/etc/apache24/httpd.conf";
 const NOTHING: Vec<std::path::PathBuf> = Vec::new();
 
 /// GoToSocial in direct mode, and the administrator's own web server beside it, on another port.
-fn beside(program: &str) -> Machine {
+pub fn beside(program: &str) -> Machine {
     let machine = Machine::installed(ANSWERS);
     let (package, main, from, to) = match program {
         "nginx" => ("nginx", NGINX_CONF, "listen       80;", "listen 8081;"),
@@ -27,11 +27,11 @@ fn beside(program: &str) -> Machine {
     machine
 }
 
-fn there(program: &str) -> Vec<&str> {
+pub fn there(program: &str) -> Vec<&str> {
     vec!["switch-to-proxy", program, "--yes"]
 }
 
-const BACK: &[&str] = &["switch-to-direct", "--yes"];
+pub const BACK: &[&str] = &["switch-to-direct", "--yes"];
 
 #[test]
 fn a_web_server_that_was_enabled_after_the_way_back_is_not_ours() {
@@ -182,4 +182,79 @@ fn a_main_file_that_is_gone_does_not_bar_the_way_back() {
     machine.run(&there("nginx")).exits(0);
     std::fs::remove_file(machine.path(NGINX_CONF)).unwrap();
     machine.run(BACK).exits(0);
+}
+
+/// What the web server reads of ours, and whether its own test would pass.
+fn live(machine: &Machine, program: &str) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let folder = if program == "nginx" { "usr/local/etc/nginx" } else { "usr/local/etc/apache24" };
+    let candidate = |path: &std::path::Path| path.to_string_lossy().contains("gts-bootstrap-candidate");
+    machine
+        .system_files()
+        .into_iter()
+        .filter(|(path, (mode, _))| path.starts_with(folder) && !candidate(path) && mode & 0o040_000 == 0)
+        .filter(|(path, _)| program != "nginx" || !path.starts_with("usr/local/etc/nginx/gts-bootstrap"))
+        .map(|(path, (_, bytes))| (path, bytes))
+        .collect()
+}
+
+/// Stops `command`, which the web server's test refuses, dead after each change.
+fn never_live(start: &Machine, command: &[&str], look: impl Fn(&Machine) -> Vec<(std::path::PathBuf, Vec<u8>)>) {
+    let before = look(start);
+    for after in 0..200 {
+        let machine = copy(start);
+        let fault = ChangeFault { after, takes_effect: true, lasting: true, errno: 5 };
+        machine.edit(|model| model.faults.change = Some(fault));
+        let outcome = machine.run(command).exits(1);
+        assert!(look(&machine) == before, "{command:?} after {after}: {}", outcome.said());
+        if machine.model().faults.change.is_some_and(|fault| fault.after > 0) {
+            assert!(after > 10, "{command:?}: only {after} places to stop at");
+            outcome.says("What runs now has not been touched");
+            return;
+        }
+    }
+    panic!("{command:?} never comes to its end");
+}
+
+#[test]
+fn what_the_test_refuses_was_never_where_a_reload_would_read_it() {
+    // Apache lacks a module that our site needs; nginx reads what it cannot.
+    let httpd = beside("httpd");
+    std::fs::remove_file(httpd.path("/usr/local/libexec/apache24/mod_proxy_http.so")).unwrap();
+    never_live(&httpd, &there("httpd"), |machine| live(machine, "httpd"));
+    let nginx = beside("nginx");
+    nginx.write(NGINX_CONF, &nginx.read(NGINX_CONF).replace("sendfile", "sendfiel"));
+    never_live(&nginx, &there("nginx"), |machine| live(machine, "nginx"));
+}
+
+#[test]
+fn filters_are_tested_before_they_are_where_a_reload_would_read_them() {
+    for program in ["nginx", "httpd"] {
+        let machine = Machine::installed(ANSWERS);
+        machine.run(&there(program)).exits(0);
+        machine.run(&["filter", "deny", "192.0.2.0/24", "--yes"]).exits(0);
+        let (main, folder) = if program == "nginx" {
+            (NGINX_CONF, "usr/local/etc/nginx/gts-bootstrap/")
+        } else {
+            (HTTPD_CONF, "usr/local/etc/apache24/gts-bootstrap/")
+        };
+        machine.write(main, &format!("nonsense on;\n{}", machine.read(main)));
+        never_live(&machine, &["filter", "deny", "198.51.100.0/24", "--yes"], |machine| {
+            let all = machine.system_files().into_iter();
+            all.filter(|(path, _)| path.starts_with(folder)).map(|(path, (_, bytes))| (path, bytes)).collect()
+        });
+    }
+}
+
+#[test]
+fn the_way_back_is_tested_before_gotosocial_stops() {
+    for (program, to) in [("nginx", BACK.to_vec()), ("httpd", BACK.to_vec()), ("nginx", there("httpd"))] {
+        let machine = beside(program);
+        machine.run(&there(program)).exits(0);
+        let main = if program == "nginx" { NGINX_CONF } else { HTTPD_CONF };
+        machine.write(main, &format!("nonsense on;\n{}", machine.read(main)));
+        let before = copy(&machine);
+        machine.run(&to).exits(1).says("nonsense").does_not_say("] stop service");
+        assert_eq!(changed(&before, &machine), NOTHING);
+        assert_eq!(machine.model().gotosocial, before.model().gotosocial, "GoToSocial was not stopped");
+    }
 }

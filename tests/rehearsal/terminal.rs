@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{InputFlags, LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 
@@ -19,12 +19,12 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program at a terminal of 80 columns and 24 lines.
 pub struct Terminal {
-    child: Child,
-    keyboard: File,
+    pub child: Child,
+    pub keyboard: File,
     /// The program's end, to see in which state it leaves the terminal.
     line: OwnedFd,
     output: Receiver<Vec<u8>>,
-    seen: String,
+    pub seen: String,
     all: String,
     /// Its modes before anybody touched them.
     modes: Modes,
@@ -150,9 +150,34 @@ impl Terminal {
         &self.all
     }
 
-    pub fn kill(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        nix::sys::signal::kill(pid, signal).unwrap();
+    /// Sends the program a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Presses keys again and again until this text appears: what comes before the program reads single keys is the terminal's.
+    #[track_caller]
+    pub fn press_until(&mut self, keys: &str, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.seen.contains(text) {
+            assert!(Instant::now() < until, "{text:?} did not come; the screen says {:?}", self.seen);
+            self.press(keys.as_bytes());
+            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(50)) {
+                self.take(&bytes);
+            }
+        }
+    }
+
+    /// Closes the terminal, and waits until the program has ended.
+    pub fn hang_up(mut self) {
+        // The reader's end closes with the program; its signal is sent as the kernel would, were this its session.
+        drop(std::mem::replace(&mut self.keyboard, File::open("/dev/null").unwrap()));
+        self.signal(Signal::SIGHUP);
+        let until = Instant::now() + PATIENCE;
+        while self.ended().is_none() {
+            assert!(Instant::now() < until, "the program goes on; the screen says {:?}", self.seen);
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// What was seen since what was expected last.

@@ -33,6 +33,7 @@ topics![
     "filters",
     "portacl",
     "monitoring",
+    "recovery",
     "uninstall",
     "jails",
     "air-gapped",

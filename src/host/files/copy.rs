@@ -5,12 +5,12 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::fsync;
+use nix::sys::stat::Mode;
 use sha2::{Digest, Sha256};
 
-use super::{Doing, Owners, Root, permissions, with_new_name};
+use super::{Doing, Owners, Root, with_new_name};
 use crate::host::{HostError, Owner};
+use crate::operation::Operation;
 
 /// A copy that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,14 +36,18 @@ impl<O: Owners> Root<O> {
         let doing = Doing { action: "write", path: to };
         let (folder, name, _) = self.spot_to_change(doing)?;
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let (temporary, fd) = with_new_name(|name| openat(&folder.fd, name, flags, Mode::from_bits_truncate(0o600)))
-            .map_err(|error| doing.failed(error))?;
+        let (temporary, fd) = with_new_name(|name| {
+            self.about_to(Operation::Create, &folder, name)?;
+            Ok(openat(&folder.fd, name, flags, Mode::from_bits_truncate(0o600))?)
+        })
+        .map_err(|error| doing.failed(error))?;
         let mut copy = File::from(fd);
-        let copied = copied(&mut original, &mut copy)
+        let copied = self
+            .about_to(Operation::Write, &folder, &temporary)
+            .and_then(|()| copied(&mut original, &mut copy))
             .and_then(|copied| {
-                // Owner before mode: a change of owner clears the set-id bits.
-                self.owners.set(&folder.path.join(&temporary), std::os::fd::AsFd::as_fd(&copy), owner)?;
-                fchmod(&copy, permissions(mode))?;
+                self.own(&folder, &temporary, std::os::fd::AsFd::as_fd(&copy), mode, owner)?;
+                self.about_to(Operation::Sync, &folder, &temporary)?;
                 copy.sync_all()?;
                 self.put_in_place(&folder, &temporary, &name)?;
                 Ok(copied)
@@ -52,7 +56,7 @@ impl<O: Owners> Root<O> {
                 self.discard(&folder, &temporary);
                 doing.failed(error)
             })?;
-        fsync(&folder.fd).map_err(|error| doing.failed(error))?;
+        self.sync(&folder).map_err(|error| doing.failed(error))?;
         Ok(copied)
     }
 }

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::SFlag;
-use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::walk::{Folder, Last, Spot};
 use super::{Doing, Owners, Root, changeable, look, names_in};
 use crate::host::HostError;
+use crate::operation::Operation;
 
 /// How deep a tree may be: every level keeps a descriptor open, and whoever owns the tree chose its depth.
 const DEPTH_LIMIT: u32 = 200;
@@ -41,38 +42,39 @@ impl<O: Owners> Root<O> {
         let Some(stat) = stat else { return Ok(()) };
         let is_folder = stat.kind == SFlag::S_IFDIR;
         let removed = match (is_folder, with_content) {
-            (true, true) => remove_folder(&folder, &name, 0),
-            (true, false) => unlink(&folder, &name, UnlinkatFlags::RemoveDir),
-            (false, _) => unlink(&folder, &name, UnlinkatFlags::NoRemoveDir),
+            (true, true) => self.remove_folder(&folder, &name, 0),
+            (true, false) => self.unlink(&folder, &name, UnlinkatFlags::RemoveDir),
+            (false, _) => self.unlink(&folder, &name, UnlinkatFlags::NoRemoveDir),
         };
         removed.map_err(|error| doing.failed(error))?;
         self.owners.removed(&folder.path.join(name));
-        fsync(&folder.fd).map_err(|error| doing.failed(error))
+        self.sync(&folder).map_err(|error| doing.failed(error))
     }
-}
 
-fn remove_folder(parent: &Folder, name: &OsStr, depth: u32) -> io::Result<()> {
-    if depth >= DEPTH_LIMIT {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{} is nested too deeply; remove it by hand with rm -r", parent.path.display()),
-        ));
-    }
-    let folder = parent.below(name)?;
-    for child in names_in(folder.fd.try_clone()?)? {
-        match look(&folder, &child)? {
-            None => {}
-            Some(stat) if stat.kind == SFlag::S_IFDIR => remove_folder(&folder, &child, depth + 1)?,
-            Some(_) => unlink(&folder, &child, UnlinkatFlags::NoRemoveDir)?,
+    fn remove_folder(&self, parent: &Folder, name: &OsStr, depth: u32) -> io::Result<()> {
+        if depth >= DEPTH_LIMIT {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{} is nested too deeply; remove it by hand with rm -r", parent.path.display()),
+            ));
         }
+        let folder = parent.below(name)?;
+        for child in names_in(folder.fd.try_clone()?)? {
+            match look(&folder, &child)? {
+                None => {}
+                Some(stat) if stat.kind == SFlag::S_IFDIR => self.remove_folder(&folder, &child, depth + 1)?,
+                Some(_) => self.unlink(&folder, &child, UnlinkatFlags::NoRemoveDir)?,
+            }
+        }
+        self.unlink(parent, name, UnlinkatFlags::RemoveDir)
     }
-    unlink(parent, name, UnlinkatFlags::RemoveDir)
-}
 
-/// unlinkat(2); what is already gone is no error.
-fn unlink(folder: &Folder, name: &OsStr, flags: UnlinkatFlags) -> io::Result<()> {
-    match unlinkat(&folder.fd, name, flags) {
-        Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        Err(error) => Err(error.into()),
+    /// unlinkat(2); what is already gone is no error.
+    fn unlink(&self, folder: &Folder, name: &OsStr, flags: UnlinkatFlags) -> io::Result<()> {
+        self.about_to(Operation::Unlink, folder, name)?;
+        match unlinkat(&folder.fd, name, flags) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }

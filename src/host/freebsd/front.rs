@@ -3,17 +3,20 @@
 use std::path::Path;
 
 use super::command::{Commands, Finished};
+use crate::front::httpd_conf::TESTING;
 use crate::host::{FrontProgram, HostError, Output};
 
 const NGINX: &str = "/usr/local/sbin/nginx";
 const HTTPD: &str = "/usr/local/sbin/httpd";
 
+/// The configuration is a candidate, beside which what is live must not count: [`TESTING`].
+///
 /// nginx(8): `-q` leaves out what is no error; httpd(8) says "Syntax OK" on standard error.
 pub(super) fn test(commands: &Commands, front: FrontProgram, config: &Path) -> Result<Output, HostError> {
     let config = config.to_string_lossy();
     let finished = match front {
         FrontProgram::Nginx => commands.run(NGINX, &["-t", "-q", "-c", &config]),
-        FrontProgram::Httpd => commands.run(HTTPD, &["-t", "-f", &config]),
+        FrontProgram::Httpd => commands.run(HTTPD, &["-t", "-D", TESTING, "-f", &config]),
     };
     finished.map(Finished::output)
 }
@@ -29,7 +32,7 @@ mod tests {
         let tools = StandIns::new();
         for (front, program, arguments) in [
             (FrontProgram::Nginx, NGINX, vec!["-t", "-q", "-c", "/etc/a b.conf"]),
-            (FrontProgram::Httpd, HTTPD, vec!["-t", "-f", "/etc/a b.conf"]),
+            (FrontProgram::Httpd, HTTPD, vec!["-t", "-D", "GTS_BOOTSTRAP_TEST", "-f", "/etc/a b.conf"]),
         ] {
             tools.keeps(program);
             assert_eq!(test(&tools.commands(), front, Path::new("/etc/a b.conf")).unwrap().status, Some(0));

@@ -18,7 +18,10 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// What takes longer than this on the loopback interface counts as refused.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// A thread that tries the ports until its channel is closed.
+/// Once eased, a watch ends when all ports have answered for so long.
+const CALM: Duration = Duration::from_secs(2);
+
+/// A thread that tries the ports until its channel is closed, or it was eased and they answer.
 #[derive(Debug)]
 pub(super) struct Watch {
     ports: Vec<u16>,
@@ -37,6 +40,7 @@ pub(super) fn start(ports: &[u16]) -> Result<Watch, HostError> {
         // When a port was tried last, if it did not answer then.
         let mut silent_since: BTreeMap<u16, Instant> = BTreeMap::new();
         let mut begun = Some(begun);
+        let (mut eased, mut silent_last) = (false, Instant::now());
         loop {
             for port in &watched {
                 let now = Instant::now();
@@ -45,12 +49,17 @@ pub(super) fn start(ports: &[u16]) -> Result<Watch, HostError> {
                 }
                 if !answers(*port) {
                     silent_since.insert(*port, now);
+                    silent_last = Instant::now();
                 }
             }
             drop(begun.take());
+            if eased && silent_last.elapsed() >= CALM {
+                break;
+            }
             match stopped.recv_timeout(INTERVAL) {
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(()) => eased = true,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         for (port, since) in silent_since {
@@ -69,6 +78,11 @@ fn answers(port: u16) -> bool {
 }
 
 impl PortWatch for Watch {
+    fn ease(&self) {
+        // A thread that is gone makes no connections either.
+        let _ = self.stop.send(());
+    }
+
     fn finish(self: Box<Self>) -> Refusals {
         let Self { ports, stop, thread } = *self;
         drop(stop);
@@ -102,6 +116,29 @@ mod tests {
         let refused = refusals.0[&ports[1]];
         assert!(refused >= INTERVAL && refused <= most, "{refused:?} of {most:?}");
         assert_eq!(refusals.longest(), refused);
+    }
+
+    #[test]
+    fn an_eased_watch_ends_by_itself_once_the_ports_answer() {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = closed.local_addr().unwrap();
+        drop(closed);
+        let watch = start(&[address.port()]).unwrap();
+        watch.ease();
+        let opened = TcpListener::bind(address).unwrap();
+        let taken = thread::spawn(move || {
+            // Everybody who comes, until nobody does.
+            opened.set_nonblocking(false).unwrap();
+            for connection in opened.incoming() {
+                drop(connection);
+            }
+        });
+        // Without the end by itself this would go on for ever.
+        while !watch.thread.is_finished() {
+            thread::sleep(INTERVAL);
+        }
+        assert!(Box::new(watch).finish().longest() > Duration::ZERO);
+        drop(taken);
     }
 
     #[test]

@@ -55,6 +55,7 @@ fn supervised(finished: &Finished) -> Supervision {
 pub(super) fn act(commands: &Commands, name: &str, action: ServiceAction) -> Result<(), HostError> {
     let verb = match action {
         ServiceAction::Start => "start",
+        ServiceAction::StartOnce => "onestart",
         ServiceAction::Stop => "onestop",
         // As with the stop: a web server that somebody runs without having enabled it reads its files all the same.
         ServiceAction::Reload => "onereload",
@@ -149,9 +150,12 @@ mod tests {
     fn stopping_is_done_whether_enabled_or_not() {
         let tools = StandIns::new();
         tools.keeps(SERVICE);
-        for (action, verb) in
-            [(ServiceAction::Start, "start"), (ServiceAction::Stop, "onestop"), (ServiceAction::Reload, "onereload")]
-        {
+        for (action, verb) in [
+            (ServiceAction::Start, "start"),
+            (ServiceAction::StartOnce, "onestart"),
+            (ServiceAction::Stop, "onestop"),
+            (ServiceAction::Reload, "onereload"),
+        ] {
             act(&tools.commands(), "gotosocial", action).unwrap();
             assert_eq!(tools.arguments(), ["gotosocial", verb]);
         }

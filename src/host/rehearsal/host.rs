@@ -1,7 +1,6 @@
 //! [`Observe`] and [`Host`] on a rehearsal.
 
 use std::any::Any;
-use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -10,13 +9,12 @@ use std::time::Duration;
 use crate::certificate::Bundle;
 use crate::certificate::acme::AcmeError;
 use crate::certificate::renewal::Window;
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use crate::operation::{self, Operation};
 
 use super::super::{
     BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FrontProgram,
     Group, Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch, ServiceAction,
-    ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest,
+    ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use super::machine::{Access, EACCES, ENOENT, ENOSPC, EPERM, Machine, command_failed, errno_text};
 use super::{
@@ -45,6 +43,15 @@ impl Change<'_> {
             }
             Self::Sysctl(name) => HostError::Sysctl { name: (*name).to_string(), source },
             Self::Command(command) => command_failed(command.clone(), 1, errno_text(errno)),
+        }
+    }
+
+    /// What it is called.
+    fn told(&self) -> String {
+        match self {
+            Self::Write(action, path, _) | Self::Remove(action, path) => format!("{action} {}", path.display()),
+            Self::Sysctl(name) => format!("sysctl {name}"),
+            Self::Command(command) => command.clone(),
         }
     }
 
@@ -104,7 +111,15 @@ impl Rehearsal {
         if let Some(refusal) = what.refused(machine) {
             return Err(refusal);
         }
-        let made = make(machine)?;
+        let made = match what {
+            Change::Write(..) | Change::Remove(..) => make(machine)?,
+            Change::Sysctl(_) | Change::Command(_) => {
+                let told = || PathBuf::from(what.told());
+                operation::about_to(Operation::Command, told)
+                    .map_err(|error| what.failed(error.raw_os_error().unwrap_or(EPERM)))?;
+                operation::aside(|| make(machine))?
+            }
+        };
         self.watches.borrow_mut().pass(&machine.model, 1);
         pass(machine, 1)?;
         match failure {
@@ -117,7 +132,10 @@ impl Rehearsal {
 /// Lets time pass, and what happens by itself happen.
 fn pass(machine: &mut Machine, seconds: u64) -> Result<(), HostError> {
     machine.model.clock += seconds;
-    gotosocial::tick(machine)
+    operation::aside(|| {
+        services::tick(machine)?;
+        gotosocial::tick(machine)
+    })
 }
 
 /// Whoever runs the program reads only what its modes let be read. In the model that is root, or a user who owns nothing.
@@ -258,13 +276,15 @@ impl Observe for Rehearsal {
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-        let answer = web::answer(&mut self.machine.borrow_mut(), request);
+        let answer = operation::aside(|| web::answer(&mut self.machine.borrow_mut(), request));
         // A first request can make the certificate authority issue a certificate, which is a file with an owner.
         self.save().map_err(|error| WebFailure::Other(error.to_string()))?;
-        let faults = &self.machine.borrow().model.faults;
+        let model = &self.machine.borrow().model;
+        let faults = &model.faults;
+        let counts = faults.web_status_when.is_none_or(|(from, until)| (from..until).contains(&model.clock));
         let what = format!("{}{}", if request.tls { "https" } else { "http" }, request.path);
         answer.map(|mut answer| {
-            answer.status = faults.web_status.get(&what).copied().unwrap_or(answer.status);
+            answer.status = faults.web_status.get(&what).copied().filter(|_| counts).unwrap_or(answer.status);
             if let Some(certificate) = answer.certificate.as_mut().filter(|_| faults.shows_expired) {
                 certificate.not_after = 0;
             }
@@ -386,13 +406,13 @@ impl Host for Rehearsal {
     }
 
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
-        let what = Change::Command(format!("service {name}"));
+        let what = Change::Command(format!("service {name} {}", action.verb()));
         self.change(&what, |machine| services::act(machine, name, action))
     }
 
     fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
         if gotosocial_admin::only_looks(&invocation.arguments) {
-            let outcome = gotosocial_admin::run(&mut self.machine.borrow_mut(), invocation);
+            let outcome = operation::aside(|| gotosocial_admin::run(&mut self.machine.borrow_mut(), invocation));
             self.save()?;
             return outcome;
         }
@@ -411,7 +431,7 @@ impl Host for Rehearsal {
 
     /// Only looks, so it neither counts against the faults nor moves the clock.
     fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
-        let state = gotosocial_database::examine(&mut self.machine.borrow_mut(), examination);
+        let state = operation::aside(|| gotosocial_database::examine(&mut self.machine.borrow_mut(), examination));
         self.save()?;
         state
     }
@@ -426,21 +446,12 @@ impl Host for Rehearsal {
         Ok(self.machine.borrow().model.renewal_window.clone())
     }
 
-    /// The lock is on the folder of the state, so that neither a file nor a time stamp is touched; `path` and `note` are
-    /// not used. Holding it, the rehearsal takes over what another command has left in the state.
-    fn lock(&self, _path: &Path, _note: &str) -> Result<Box<dyn Any>, HostError> {
-        let folder = self.folder().join(STATE_FOLDER.trim_start_matches('/'));
-        let file = File::open(&folder).map_err(HostError::file("lock", &folder))?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => {
-                self.reload()?;
-                Ok(Box::new(lock))
-            }
-            Err((_, Errno::EWOULDBLOCK)) => {
-                Err(HostError::Locked { holder: format!("in the rehearsal {}", self.folder().display()) })
-            }
-            Err((_, errno)) => Err(HostError::file("lock", &folder)(errno.into())),
-        }
+    /// The lock is beside the state, and `path` is not used. Holding it, the rehearsal takes over what another command has left
+    /// in the state.
+    fn lock(&self, _path: &Path, note: &str) -> Result<Box<dyn Any>, HostError> {
+        let lock = lock::take(&self.folder().join(STATE_FOLDER.trim_start_matches('/')).join("lock"), note)?;
+        self.reload()?;
+        Ok(Box::new(lock))
     }
 
     fn sleep(&self, time: Duration) {
@@ -449,6 +460,9 @@ impl Host for Rehearsal {
         let seconds = u64::try_from(seconds).unwrap_or(u64::MAX / 2);
         self.watches.borrow_mut().pass(&self.machine.borrow().model, seconds);
         let passed = pass(&mut self.machine.borrow_mut(), seconds);
+        if self.machine.borrow().model.faults.waits_last {
+            std::thread::sleep(time);
+        }
         // Waiting cannot fail; what could not be written now shows at the next change.
         let _ = passed.and_then(|()| self.save());
     }

@@ -11,6 +11,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use crate::front::httpd_conf::TESTING;
 use crate::portacl::{Errno, Protocol};
 
 use super::super::{Entry, HostError, Listener, Output, ServedCertificate};
@@ -41,8 +42,8 @@ struct Read {
 }
 
 /// Reads the configuration as `httpd -t` does.
-fn configuration(machine: &Machine, main: &Path) -> Result<Read, String> {
-    let configuration = httpd_syntax::read(machine, main)?;
+fn configuration(machine: &Machine, main: &Path, defined: &[&str]) -> Result<Read, String> {
+    let configuration = httpd_syntax::read(machine, main, defined)?;
     if !configuration.modules.iter().any(|module| module.starts_with("mpm_")) {
         return Err("AH00534: httpd: Configuration error: No MPM loaded.".into());
     }
@@ -287,9 +288,9 @@ fn refusal(machine: &Machine, sockets: &[ListenOn]) -> Option<String> {
     })
 }
 
-/// `httpd -t -f PATH`.
+/// `httpd -t -D GTS_BOOTSTRAP_TEST -f PATH`.
 pub(super) fn test(machine: &Machine, main: &Path) -> Output {
-    let (status, stderr) = match configuration(machine, main) {
+    let (status, stderr) = match configuration(machine, main, &[TESTING]) {
         Ok(_) => (0, "Syntax OK\n".to_string()),
         Err(error) => (1, format!("{error}\n")),
     };
@@ -303,7 +304,7 @@ pub(super) fn start(machine: &mut Machine, command: &str) -> Result<(), HostErro
     if !has_configuration(machine) {
         return Ok(());
     }
-    let read = configuration(machine, Path::new(MAIN)).map_err(failed)?;
+    let read = configuration(machine, Path::new(MAIN), &[]).map_err(failed)?;
     if read.httpd.sockets.is_empty() {
         return Err(failed("no listening sockets available, shutting down\nAH00015: Unable to open logs".into()));
     }
@@ -331,7 +332,7 @@ pub(super) fn reload(machine: &mut Machine, command: &str) -> Result<(), HostErr
     if !has_configuration(machine) {
         return Ok(());
     }
-    let read = configuration(machine, Path::new(MAIN)).map_err(|words| command_failed(command, 1, words))?;
+    let read = configuration(machine, Path::new(MAIN), &[]).map_err(|words| command_failed(command, 1, words))?;
     let refused = refusal(machine, &read.httpd.sockets).or_else(|| {
         let none = read.httpd.sockets.is_empty();
         none.then(|| "no listening sockets available, shutting down".to_string())

@@ -54,15 +54,15 @@ pub(super) struct Configuration {
     pub(super) root: PathBuf,
 }
 
-/// Reads a main file.
+/// Reads a main file; `defined` are the names of `httpd -D`.
 ///
 /// # Errors
 /// What `httpd -t` would say.
-pub(super) fn read(machine: &Machine, main: &Path) -> Result<Configuration, String> {
+pub(super) fn read(machine: &Machine, main: &Path, defined: &[&str]) -> Result<Configuration, String> {
     let mut reading = Reading {
         machine,
         configuration: Configuration { directives: Vec::new(), modules: BTreeSet::new(), root: "/usr/local".into() },
-        defined: BTreeSet::new(),
+        defined: defined.iter().map(ToString::to_string).collect(),
     };
     let missing = || format!("httpd: Could not open configuration file {}: No such file or directory", main.display());
     let text = reading.text(main).ok_or_else(missing)?;

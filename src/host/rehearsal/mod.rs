@@ -79,6 +79,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::{RecordedOwners, Root};
 use super::{HostError, Owner};
+use crate::operation;
 use machine::Machine;
 pub use model::{Authority, ChangeFault, Faults, Model, OutsideAnswer, Repository};
 use port_watch::Watches;
@@ -222,7 +223,7 @@ impl Rehearsal {
         let text = text_of(&self.model())?;
         if *self.saved.borrow() != text {
             let machine = self.machine.borrow();
-            machine.files.write_file(Path::new(STATE), text.as_bytes(), 0o600, Owner::ROOT)?;
+            operation::aside(|| machine.files.write_file(Path::new(STATE), text.as_bytes(), 0o600, Owner::ROOT))?;
             *self.saved.borrow_mut() = text;
         }
         Ok(())

@@ -76,6 +76,8 @@ pub struct Model {
     pub nginx: Vec<WebServer>,
     /// What Apache httpd serves, likewise.
     pub httpd: Httpd,
+    /// Web servers that were told to reload, and when they do.
+    pub reloads: BTreeMap<String, u64>,
     /// Sockets that other programs listen on.
     pub listeners: Vec<Listener>,
     /// Addresses of names. A name that is not here has the machine's own addresses; an empty list is no such name.
@@ -131,6 +133,7 @@ impl Default for Model {
             gotosocial: None,
             nginx: Vec::new(),
             httpd: Httpd::default(),
+            reloads: BTreeMap::new(),
             listeners: Vec::new(),
             dns: BTreeMap::new(),
             outside: BTreeMap::new(),
@@ -305,6 +308,12 @@ pub struct Faults {
     pub bind_probes_allowed: bool,
     /// Answers over the web that have another status, by scheme and path: `https/nodeinfo/2.0`.
     pub web_status: BTreeMap<String, u16>,
+    /// From when on they have it and until when, in seconds since 1970; always, if not given.
+    pub web_status_when: Option<(u64, u64)>,
+    /// So many seconds pass until a web server that was told to reload has done so. The command returns before.
+    pub reload_takes: u64,
+    /// A wait lasts as long as it says, by the clock on the wall too.
+    pub waits_last: bool,
     /// Whoever speaks TLS shows a certificate that has expired.
     pub shows_expired: bool,
 }

@@ -18,6 +18,9 @@ pub(super) struct Watches(Vec<Weak<RefCell<Refusals>>>);
 struct Watch(Rc<RefCell<Refusals>>);
 
 impl PortWatch for Watch {
+    /// It makes no connections.
+    fn ease(&self) {}
+
     fn finish(self: Box<Self>) -> Refusals {
         self.0.take()
     }

@@ -65,13 +65,9 @@ pub(super) fn supervision(machine: &Machine, name: &str) -> Result<Supervision, 
     })
 }
 
-/// `service NAME start`, `onestop` or `onereload`.
+/// `service NAME start`, `onestart`, `onestop` or `onereload`.
 pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> Result<(), HostError> {
-    let verb = match action {
-        ServiceAction::Start => "start",
-        ServiceAction::Stop => "onestop",
-        ServiceAction::Reload => "onereload",
-    };
+    let verb = action.verb();
     let command = format!("service {name} {verb}");
     if !has_script(machine, name) {
         let text = format!(
@@ -89,33 +85,33 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
     }
     if GUARDS.contains(&name) {
         return match action {
-            ServiceAction::Start if !boot::guard(machine)? => {
+            ServiceAction::Start | ServiceAction::StartOnce if !boot::guard(machine)? => {
                 Err(command_failed(command, 1, format!("{name}: OPEN PORTS")))
             }
-            ServiceAction::Start | ServiceAction::Stop => Ok(()),
+            ServiceAction::Start | ServiceAction::StartOnce | ServiceAction::Stop => Ok(()),
             ServiceAction::Reload => Err(unknown_directive(command, "reload")),
         };
     }
     if name == GOTOSOCIAL {
         return match action {
-            ServiceAction::Start => gotosocial::start(machine, &command),
+            ServiceAction::Start | ServiceAction::StartOnce => gotosocial::start(machine, &command),
             ServiceAction::Stop => gotosocial::stop(machine),
             ServiceAction::Reload => Err(unknown_directive(command, "reload")),
         };
     }
     if name == portacl_rc::NAME {
         return match action {
-            ServiceAction::Start => portacl_rc::start(machine, &command),
+            ServiceAction::Start | ServiceAction::StartOnce => portacl_rc::start(machine, &command),
             ServiceAction::Stop => portacl_rc::stop(machine, &command),
             ServiceAction::Reload => Err(unknown_directive(command, "reload")),
         };
     }
     let running = machine.model.services.get(name).copied();
     match (action, running) {
-        (ServiceAction::Start, Some(pid)) => {
+        (ServiceAction::Start | ServiceAction::StartOnce, Some(pid)) => {
             Err(command_failed(command, 1, format!("{name} already running?  (pid={pid}).")))
         }
-        (ServiceAction::Start, None) => {
+        (ServiceAction::Start | ServiceAction::StartOnce, None) => {
             let pid = machine.model.take_pid();
             match name {
                 NGINX => nginx::start(machine, &command)?,
@@ -129,12 +125,34 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
             machine.model.services.remove(name);
             Ok(())
         }
+        (ServiceAction::Reload, Some(_)) if machine.model.faults.reload_takes > 0 => {
+            let due = machine.model.clock + machine.model.faults.reload_takes;
+            machine.model.reloads.insert(name.to_string(), due);
+            Ok(())
+        }
         (ServiceAction::Reload, Some(_)) if name == NGINX => nginx::reload(machine, &command),
         (ServiceAction::Reload, Some(_)) if name == HTTPD => httpd::reload(machine, &command),
         (ServiceAction::Reload, Some(_)) => Ok(()),
         (ServiceAction::Stop, None) => Ok(()),
         (ServiceAction::Reload, None) => Err(command_failed(command, 1, format!("{name} not running?"))),
     }
+}
+
+/// What is due: reloads that take their time.
+pub(super) fn tick(machine: &mut Machine) -> Result<(), HostError> {
+    let clock = machine.model.clock;
+    let (due, later) = std::mem::take(&mut machine.model.reloads).into_iter().partition(|(_, at)| *at <= clock);
+    machine.model.reloads = later;
+    let due: std::collections::BTreeMap<String, u64> = due;
+    for name in due.into_keys().filter(|name| machine.model.services.contains_key(name)).collect::<Vec<_>>() {
+        let command = format!("service {name} onereload");
+        match name.as_str() {
+            NGINX => nginx::reload(machine, &command)?,
+            HTTPD => httpd::reload(machine, &command)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn unknown_directive(command: String, verb: &str) -> HostError {

@@ -49,8 +49,8 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger) -> Result<Planned, Refus
         let mut steps = Vec::new();
         if front::is_there(host, program)? || (included && ledger.path(&main).is_some()) {
             let mut left = front::Planned::default();
-            front::leave(host, program, true, &mut left)?;
-            steps.extend(left.leave);
+            front::leave::plan(host, program, true, &mut left)?;
+            steps.extend(left.prepare.into_iter().chain(left.unset).chain(left.leave));
             // Its own files are removed with all others; of the rest it is the include line that has to go first.
             steps.extend(left.clear.into_iter().filter(|step| matches!(step.change, Change::FrontInclude { .. })));
         }
@@ -60,7 +60,7 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger) -> Result<Planned, Refus
             .of(&Thing::Package(service.to_owned()))
             .is_some_and(|trace| trace.origin == Prior::Absent && trace.left == Left::Present);
         if installed && host.package(service)?.is_some() {
-            match front::package_for_good(host, program, stops)? {
+            match front::leave::package_for_good(host, program, stops)? {
                 Some(step) => planned.last.push(step),
                 None => planned.needed.push(format!(
                     "{name}, which gts-bootstrap installed, has other sites or settings by now. If nobody needs it: \

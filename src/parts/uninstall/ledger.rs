@@ -273,7 +273,8 @@ mod tests {
     use crate::change::journal::Outcome;
 
     fn run(command: &str, changes: &[(Change, Prior)]) -> Vec<Line> {
-        let mut lines = vec![Line::Begin { schema: 1, command: command.into(), program: "0".into(), time: 0 }];
+        let mut lines =
+            vec![Line::Begin { schema: 1, command: command.into(), program: "0".into(), time: 0, running: Vec::new() }];
         for (step, (change, prior)) in changes.iter().enumerate() {
             lines.push(Line::Intent { step, part: "x".into(), change: change.clone(), prior: prior.clone() });
             lines.push(Line::Done { step });

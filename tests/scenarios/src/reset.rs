@@ -23,19 +23,21 @@ const EDITED: [&str; 7] = [
     "/usr/local/etc/nginx/nginx.conf",
 ];
 /// What the program or a story makes.
-const MADE: [&str; 28] = [
+const MADE: [&str; 30] = [
     LOADER_EXTRA,
     NGINX_SITE,
     HTTPD_SITE,
     "/usr/local/bin/gotosocial",
     "/usr/local/etc/apache24/Includes/zz-gts-bootstrap.conf",
     "/usr/local/etc/apache24/gts-bootstrap",
+    "/usr/local/etc/apache24/gts-bootstrap-candidate",
     "/usr/local/etc/apache24/gts-bootstrap-candidate.conf",
     "/usr/local/etc/gotosocial",
     "/usr/local/etc/gts-bootstrap",
     "/usr/local/etc/newsyslog.conf.d/gotosocial.conf",
     "/usr/local/etc/newsyslog.conf.d/gts-bootstrap-front.conf",
     "/usr/local/etc/nginx/gts-bootstrap",
+    "/usr/local/etc/nginx/gts-bootstrap-candidate",
     "/usr/local/etc/nginx/gts-bootstrap-candidate.conf",
     "/usr/local/etc/periodic/daily/495.status-gotosocial",
     "/usr/local/etc/periodic/daily/510.gts-bootstrap-certificate",

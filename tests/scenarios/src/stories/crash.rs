@@ -95,6 +95,32 @@ pub(super) fn killed_at_a_change(bench: &Bench) -> Result<(), String> {
     Ok(())
 }
 
+pub(super) fn cut_off_and_taken_back(bench: &Bench) -> Result<(), String> {
+    bench.run(&["recover"])?.exits(0)?.says("there is nothing to recover")?;
+    let before = Snapshot::take(bench)?.system();
+    let mut tries = 0..TRIES;
+    while install_and_kill(bench, 20)?.is_none() {
+        ensure(tries.next().is_some(), "no run could be killed after change 20")?;
+        reset(bench)?;
+    }
+    let cut_off = installed(bench)?;
+    bench.run(&["recover", "--plan"])?.exits(0)?.says("`install` of")?.says("was cut off")?;
+    bench.run(&["recover", "--undo"])?.exits(4)?.says("nothing was changed")?;
+    cut_off.is_still(&installed(bench)?)?;
+    bench.run(&["recover", "--undo", "--yes"])?.exits(0)?.says("the host is as it was before")?;
+    before.without_data().is_still(&installed(bench)?)?;
+
+    // Settled instead, it goes on.
+    let mut tries = 0..TRIES;
+    while install_and_kill(bench, 20)?.is_none() {
+        ensure(tries.next().is_some(), "no run could be killed after change 20")?;
+        reset(bench)?;
+    }
+    bench.run(&["recover", "--yes"])?.exits(0)?.says("run `gts-bootstrap install` again")?;
+    bench.install(ANSWERS)?.exits(0)?.does_not_say("was cut off")?;
+    bench.ports_are_guarded()
+}
+
 pub(super) fn failing_last_change(bench: &Bench) -> Result<(), String> {
     let before = installed(bench)?;
     // TEST-NET-3 (RFC 5737): an address of nobody, as only the server finds out when it is started.

@@ -55,14 +55,14 @@ pub(super) fn kept_in_direct_mode(bench: &Bench) -> Result<(), String> {
 
 pub(super) fn taken_up_by_nginx(bench: &Bench) -> Result<(), String> {
     bench.install(ANSWERS)?.exits(0)?;
-    bench.run(&["switch-to-proxy", "nginx", "--yes"])?.exits(0)?;
+    bench.run(&["switch-to-proxy", "nginx", "--yes", "--trial", "15"])?.exits(0)?;
     make(bench)?;
     decide(bench)?;
     let rendered = bench.text(NGINX_FILE)?;
     ensure(rendered.contains("BadBot") || rendered.contains("limit_req_zone"), &rendered)?;
     bench.run(&["filter", "deny", "192.0.2.0/24", "--yes"])?.exits(0)?.says("Nothing to change")?;
     bench.run(&["check"])?.exits(0)?;
-    bench.run(&["switch-to-direct", "--yes"])?.exits(0)?;
+    bench.run(&["switch-to-direct", "--yes", "--trial", "15"])?.exits(0)?;
     ensure(!bench.exists(NGINX_FILE)?, "nginx still has the filters")?;
     ensure(bench.text(RULES)?.contains("deny 192.0.2.0/24\n"), "the rules have gone with nginx")
 }

@@ -35,12 +35,15 @@ const OTHER_PORT: u16 = 8081;
 const OTHERS: &str = "# mine\nevents {\n}\nhttp {\n    server {\n        listen 8081;\n        server_name \
                       www.example.org;\n        root /usr/local/www;\n    }\n}\n";
 
+/// Seconds of a trial: what is to be proved is seen long before a minute is over.
+const TRIAL: [&str; 2] = ["--trial", "15"];
+
 fn to(bench: &Bench, server: &WebServer) -> Result<Outcome, String> {
-    bench.run(&["switch-to-proxy", server.name, "--yes"])
+    bench.run(&[&["switch-to-proxy", server.name, "--yes"][..], &TRIAL].concat())
 }
 
 fn to_direct(bench: &Bench) -> Result<Outcome, String> {
-    bench.run(&["switch-to-direct", "--yes"])
+    bench.run(&[&["switch-to-direct", "--yes"][..], &TRIAL].concat())
 }
 
 /// The host as a switch has to leave it: no times, no data and logs of the servers, no folders that may be there anyway.
@@ -107,13 +110,13 @@ fn there_and_back(bench: &Bench, servers: &[&WebServer]) -> Result<(), String> {
         for other in [&NGINX, &HTTPD] {
             ensure(bench.exists(other.site)? == (other.name == server.name), format!("{} is not right", other.site))?;
         }
-        once_is_enough(bench, &["switch-to-proxy", server.name, "--yes"])?;
+        once_is_enough(bench, &[&["switch-to-proxy", server.name, "--yes"][..], &TRIAL].concat())?;
     }
     to_direct(bench)?.exits(0)?.says("Connections to 80 and 443 were refused for")?;
     is_direct(bench)?;
     before.is_still(&system(bench)?)?;
     ensure(bench.text(CACHE)? == certificate, "GoToSocial has another certificate")?;
-    once_is_enough(bench, &["switch-to-direct", "--yes"])
+    once_is_enough(bench, &[&["switch-to-direct", "--yes"][..], &TRIAL].concat())
 }
 
 pub(super) fn to_nginx_and_back(bench: &Bench) -> Result<(), String> {
@@ -161,7 +164,7 @@ pub(super) fn on_trial(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn killed_at_a_change(bench: &Bench) -> Result<(), String> {
-    let command = ["switch-to-proxy", "--yes"];
+    let command = [&["switch-to-proxy", "--yes"][..], &TRIAL].concat();
     bench.install(ANSWERS)?.exits(0)?;
     let direct = system(bench)?;
     bench.run(&command)?.exits(0)?;

@@ -116,6 +116,7 @@ pub const STORIES: &[Story] = &[
     story("upgrade-and-no-way-back", Needs::Nothing, again::upgrade),
     story("identity-cannot-be-changed", Needs::Nothing, again::identity_stays),
     story("killed-at-a-change-and-repaired", Needs::Nothing, crash::killed_at_a_change),
+    story("cut-off-and-taken-back", Needs::Nothing, crash::cut_off_and_taken_back),
     story("failing-last-change-is-taken-back", Needs::Nothing, crash::failing_last_change),
     story("failing-change-in-between-is-taken-back", Needs::Nothing, crash::failing_change_in_between),
     story("edits-are-kept-and-a-conflict-is-refused", Needs::Nothing, config::edits_are_kept),

@@ -1,0 +1,360 @@
+//! What a run that was cut off left behind: settled, or taken back as a whole.
+//!
+//! A journal that is still there while nobody holds the lock belongs to such a run. [`settle`] takes back the one change that it
+//! was in the middle of (or goes on with undoing, if it was doing that), and the next plan goes on from what it finds.
+//! [`take_back`] undoes everything that the run did. Both can be cut off themselves, at any point, and be run again.
+
+use std::path::{Path, PathBuf};
+
+use super::executor::Reporter;
+use super::journal::{self, Journal, Line, Outcome, Running, path};
+use super::{Change, Plan, Prior, front, service_start, store, undo};
+use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState};
+
+/// What settling a cut-off run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The subcommand that was cut off.
+    pub command: String,
+    /// It had come to its end, and only its record was not in its place yet.
+    pub had_ended: bool,
+    /// The changes that were taken back, as "kind target".
+    pub undone: Vec<String>,
+    /// What stays on purpose, and why.
+    pub stays: Vec<String>,
+    /// What could not be taken back, and why.
+    pub left: Vec<String>,
+}
+
+/// A run that was cut off, as its journal tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CutOff {
+    /// The subcommand.
+    pub command: String,
+    /// When it began, seconds since 1970.
+    pub began: u64,
+    /// How it had ended, if it had.
+    pub ended: Option<Outcome>,
+    /// Whether it was taking back what it had done.
+    pub undoing: bool,
+    /// Its changes that are not taken back, in the order in which they would be, and whether each was finished.
+    pub changes: Vec<(Change, bool)>,
+}
+
+/// Why a run cannot be taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeBackError {
+    /// A host operation failed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The server is at something that must not be interrupted.
+    #[error(
+        "{service} still starts, and may be migrating its database, which must never be interrupted; nothing was taken back. \
+         Wait until `gts-bootstrap check` says that it is ready, then run this again"
+    )]
+    Starting {
+        /// Its service.
+        service: String,
+    },
+}
+
+/// Looks whether a run was cut off. The caller makes sure that it is not just going on: that nobody holds the lock.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn cut_off(host: &dyn Observe) -> Result<Option<CutOff>, HostError> {
+    let Some(run) = Run::read(host)? else { return Ok(None) };
+    let changes = run.open().iter().map(|(step, change, _)| ((*change).clone(), run.is_done(*step))).collect();
+    Ok(Some(CutOff {
+        command: run.command.clone(),
+        began: run.began,
+        ended: run.ended(),
+        undoing: run.is_undoing(),
+        changes,
+    }))
+}
+
+/// Settles a journal that a run left behind when it was cut off; `None` if there is none.
+///
+/// # Errors
+/// The journal cannot be read, or settling it cannot be written down.
+pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
+    let Some(run) = prepare(host)? else { return Ok(None) };
+    let mut settled = run.settled();
+    if settled.had_ended {
+        return run.put_away(host).map(|()| Some(settled));
+    }
+    let journal = Journal::resume(host, &run.command);
+    if run.is_undoing() {
+        run.take_back(host, &journal, &mut settled)?;
+        journal.end(Outcome::Interrupted)?;
+        return Ok(Some(settled));
+    }
+    for (step, change, prior) in run.open() {
+        // Of a folder that was being removed the rest is removed by the next plan.
+        if run.is_done(step) || run.has_failed(step) || matches!(change, Change::TreeRemoval { .. }) {
+            continue;
+        }
+        let left = match change {
+            // The service may be migrating its database: it is left to go on, and the next plan looks at it.
+            Change::ServiceStart { .. } => true,
+            // One that was disabled before was to go: who has its ports by now, after a reboot, is to keep them.
+            Change::ServiceStop { name } => {
+                !host.rc_variable(&format!("{name}_enable"))?.is_some_and(|value| value.eq_ignore_ascii_case("yes"))
+            }
+            _ => false,
+        };
+        if left {
+            journal.write(&Line::Done { step })?;
+            continue;
+        }
+        one(host, &journal, (step, change, prior), &mut settled)?;
+    }
+    journal.end(Outcome::Interrupted)?;
+    Ok(Some(settled))
+}
+
+/// Takes back everything that a cut-off run did; `None` if there is no such run. One that had come to its end stays as it is.
+///
+/// A server that the run started is not stopped before it is ready: it may be migrating its database.
+///
+/// # Errors
+/// See [`TakeBackError`]; nothing was taken back then that a second call would not go on with.
+pub fn take_back(host: &dyn Host, reporter: &dyn Reporter) -> Result<Option<Settled>, TakeBackError> {
+    let Some(run) = prepare(host)? else { return Ok(None) };
+    let mut settled = run.settled();
+    if settled.had_ended {
+        run.put_away(host)?;
+        return Ok(Some(settled));
+    }
+    for Running { change, pid: was, .. } in &run.running {
+        if let Change::ServiceStart { start } = change
+            && pid(host, &start.name)? != *was
+            && !service_start::settles_down(host, reporter, &start.name, &start.readiness)?
+        {
+            return Err(TakeBackError::Starting { service: start.name.clone() });
+        }
+    }
+    let journal = Journal::resume(host, &run.command);
+    if !run.is_undoing() {
+        journal.write(&Line::Undoing { reason: "the run was cut off, and is taken back".to_owned() })?;
+    }
+    run.take_back(host, &journal, &mut settled)?;
+    journal.end(if settled.left.is_empty() { Outcome::Undone } else { Outcome::NotUndone })?;
+    Ok(Some(settled))
+}
+
+/// What a plan is about to touch of what runs.
+pub(super) fn running(host: &dyn Host, plan: &Plan) -> Result<Vec<Running>, HostError> {
+    let mut found = Vec::new();
+    for change in plan.steps.iter().map(|step| &step.change) {
+        let pid = match (change, service(change)) {
+            (_, Some(name)) => pid(host, name)?,
+            (Change::Module { .. } | Change::Sysctl { .. }, None) => None,
+            _ => continue,
+        };
+        found.push(Running { change: change.clone(), prior: Prior::capture(host, change)?, pid });
+    }
+    Ok(found)
+}
+
+/// The service that a change is about.
+fn service(change: &Change) -> Option<&str> {
+    match change {
+        Change::ServiceStart { start } => Some(&start.name),
+        Change::ServiceStop { name } => Some(name),
+        Change::FrontStart { front, .. } | Change::FrontReload { front, .. } => Some(front::service(*front)),
+        _ => None,
+    }
+}
+
+fn pid(host: &dyn Host, service: &str) -> Result<Option<u32>, HostError> {
+    Ok(match host.service(service)? {
+        ServiceState::Running { pid } => pid,
+        ServiceState::Stopped | ServiceState::Missing => None,
+    })
+}
+
+/// Takes one change back, and writes that down.
+fn one(
+    host: &dyn Host,
+    journal: &Journal<'_>,
+    (step, change, prior): (usize, &Change, &Prior),
+    settled: &mut Settled,
+) -> Result<(), HostError> {
+    let name = format!("{} {}", change.kind(), change.target());
+    match undo::undo(host, change, prior) {
+        Ok(stays) => {
+            journal.write(&Line::Undone { step })?;
+            settled.stays.extend(stays);
+            settled.undone.push(name);
+        }
+        Err(why) => settled.left.push(format!("{name}: {why}")),
+    }
+    Ok(())
+}
+
+/// Reads the journal and clears away what a cut-off write leaves. A journal that had not even its first line is none.
+fn prepare(host: &dyn Host) -> Result<Option<Run>, HostError> {
+    let Some(run) = Run::read(host)? else {
+        host.remove(&path())?;
+        return Ok(None);
+    };
+    let own = ["", "receipts", "replaced", "written"].map(|name| PathBuf::from(store::FOLDER).join(name));
+    let changed = run.lines.iter().filter_map(|line| match line {
+        Line::Intent { change, .. } => Some(folders(change)),
+        _ => None,
+    });
+    for folder in changed.flatten().chain(own) {
+        if !matches!(host.entry(&folder)?, Some(Entry::Directory { .. })) {
+            continue;
+        }
+        for name in host.list(&folder)?.iter().filter(|name| crate::host::files::is_temporary(name)) {
+            host.remove(&folder.join(name))?;
+        }
+    }
+    Ok(Some(run))
+}
+
+/// The folders in which a change puts files in place, and may leave a temporary one when it is cut off.
+fn folders(change: &Change) -> Vec<PathBuf> {
+    let above = |path: &Path| path.parent().map(Path::to_path_buf);
+    match change {
+        Change::File { path, .. }
+        | Change::Symlink { path, .. }
+        | Change::Removal { path }
+        | Change::TreeRemoval { path } => above(path).into_iter().collect(),
+        Change::FrontInclude { front, .. } | Change::FrontTest { front, .. } => {
+            above(&front::main_file(*front)).into_iter().collect()
+        }
+        Change::ConfigTest { test } => above(&test.candidate).into_iter().collect(),
+        Change::Certificate { certificate } => certificate.folders(),
+        Change::Directory { .. }
+        | Change::Group { .. }
+        | Change::User { .. }
+        | Change::GroupRemoval { .. }
+        | Change::UserRemoval { .. }
+        | Change::Module { .. }
+        | Change::ModuleRemoval { .. }
+        | Change::Sysctl { .. }
+        | Change::RcVariable { .. }
+        | Change::Package { .. }
+        | Change::PackageRemoval { .. }
+        | Change::FrontStart { .. }
+        | Change::FrontReload { .. }
+        | Change::Release { .. }
+        | Change::ServiceStart { .. }
+        | Change::ServiceStop { .. }
+        | Change::Account { .. } => Vec::new(),
+    }
+}
+
+/// A journal that was left behind.
+struct Run {
+    command: String,
+    began: u64,
+    running: Vec<Running>,
+    lines: Vec<Line>,
+}
+
+impl Run {
+    fn read(host: &dyn Observe) -> Result<Option<Self>, HostError> {
+        let lines = journal::read(host, &path())?.unwrap_or_default();
+        let begin = lines.iter().find_map(|line| match line {
+            Line::Begin { command, time, running, .. } => Some((command.clone(), *time, running.clone())),
+            _ => None,
+        });
+        Ok(begin.map(|(command, began, running)| Self { command, began, running, lines }))
+    }
+
+    /// Takes back all that is not taken back yet; then what a boot may have started of files that were half-way.
+    fn take_back(&self, host: &dyn Host, journal: &Journal<'_>, settled: &mut Settled) -> Result<(), HostError> {
+        let mut services: Vec<(&str, bool)> = Vec::new();
+        for Running { change, prior, pid: was } in &self.running {
+            let Some(name) = service(change) else { continue };
+            if services.iter().any(|(known, _)| *known == name) {
+                continue;
+            }
+            services.push((name, *prior == Prior::Present));
+            // Another process than before has read files that go back to what they were; or waits to be started again.
+            if host.service(name)? != ServiceState::Missing && pid(host, name)? != *was {
+                host.service_action(name, ServiceAction::Stop)?;
+            }
+        }
+        for (step, change, prior) in self.open() {
+            if let Change::Account { account } = change {
+                settled.stays.push(format!("the account {} stays in GoToSocial's database", account.username));
+            }
+            one(host, journal, (step, change, prior), settled)?;
+        }
+        for Running { change, prior, .. } in self.running.iter().rev() {
+            if let Err(why) = undo::undo(host, change, prior) {
+                settled.left.push(format!("{} {}: {why}", change.kind(), change.target()));
+            }
+        }
+        for (name, ran) in services {
+            if !ran || host.service(name)?.is_running() {
+                continue;
+            }
+            match host.service_action(name, ServiceAction::Start) {
+                Ok(()) => settled.undone.push(format!("start service {name}")),
+                Err(why) => settled.left.push(format!("service {name}: {why}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn settled(&self) -> Settled {
+        Settled {
+            command: self.command.clone(),
+            had_ended: self.ended().is_some(),
+            undone: Vec::new(),
+            stays: Vec::new(),
+            left: Vec::new(),
+        }
+    }
+
+    fn ended(&self) -> Option<Outcome> {
+        self.lines.iter().find_map(|line| match line {
+            Line::End { outcome } => Some(*outcome),
+            _ => None,
+        })
+    }
+
+    fn is_undoing(&self) -> bool {
+        self.lines.iter().any(|line| matches!(line, Line::Undoing { .. }))
+    }
+
+    fn is_done(&self, step: usize) -> bool {
+        self.lines.contains(&Line::Done { step })
+    }
+
+    /// Whether it failed in a run that went on.
+    fn has_failed(&self, number: usize) -> bool {
+        self.lines.iter().any(|line| matches!(line, Line::Failed { step, .. } if *step == number))
+    }
+
+    /// The changes that are not taken back, in the order in which they would be.
+    fn open(&self) -> Vec<(usize, &Change, &Prior)> {
+        let intents: Vec<(usize, &Change, &Prior)> = self
+            .lines
+            .iter()
+            .filter_map(|line| match line {
+                Line::Intent { step, change, prior, .. } => Some((*step, change, prior)),
+                _ => None,
+            })
+            .collect();
+        let changes: Vec<&Change> = intents.iter().map(|(_, change, _)| *change).collect();
+        undo::order(&changes)
+            .into_iter()
+            .filter_map(|place| intents.get(place).copied())
+            .filter(|(step, ..)| !self.lines.contains(&Line::Undone { step: *step }))
+            .collect()
+    }
+
+    /// Finishes the record of a run that had ended.
+    fn put_away(&self, host: &dyn Host) -> Result<(), HostError> {
+        let keys = self.ended() != Some(Outcome::NotUndone);
+        Journal::resume(host, &self.command).put_away(keys).map(drop)
+    }
+}

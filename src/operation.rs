@@ -1,0 +1,171 @@
+//! The single operations on files that a change of the host consists of, so that tests can stop between any two of them.
+//!
+//! Whoever changes files (`host::files`, the unpacking of a release) says here what it is about to do. A build without debug
+//! assertions has no watcher, and nothing of this is left in it: every function is empty and inlined. In a test a
+//! [`Watcher`] of the thread is asked, which can copy the disk as a power cut would leave it, or have the operation fail.
+//!
+//! What a command of the base system does is one operation: on a rehearsal the model writes the files for it, and they
+//! are told as being [`aside`].
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// One operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// A new, empty file.
+    Create,
+    /// Bytes into an open file; each write is two of these, so that one can be torn.
+    Write,
+    /// Its owner, by uid and gid.
+    Owner(u32, u32),
+    /// Its mode.
+    Mode,
+    /// fsync(2) of a file.
+    Sync,
+    /// fsync(2) of a folder.
+    SyncFolder,
+    /// A rename to this path.
+    Rename(PathBuf),
+    /// A file, a link or an empty folder goes.
+    Unlink,
+    /// A new folder.
+    MakeFolder,
+    /// A new symbolic link.
+    MakeLink,
+    /// A command of the base system, or a variable of the kernel: what is told is its command line.
+    Command,
+}
+
+/// An operation that is about to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Which.
+    pub operation: Operation,
+    /// On what, as the system that the program runs on names it.
+    pub path: PathBuf,
+    /// Whether somebody else does it: a command, GoToSocial, the model itself.
+    pub aside: bool,
+}
+
+/// What to do about an error of the file system, to be put behind its text; empty where there is nothing to say.
+#[must_use]
+pub fn advice(error: &io::Error) -> &'static str {
+    const EPERM: i32 = 1;
+    const EIO: i32 = 5;
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::StorageFull, _) => "; free some space and run this again",
+        (io::ErrorKind::ReadOnlyFilesystem, _) => {
+            "; the file system is mounted read-only: mount it for writing and run this again"
+        }
+        // For root it is most often a file flag.
+        (_, Some(EPERM)) => {
+            "; if `ls -lo` shows the flag schg or uchg on it or on its folder, take that off with chflags(1) and run this again"
+        }
+        (_, Some(EIO)) => {
+            "; the disk or its connection is failing: see dmesg(8), and have a backup before anything else"
+        }
+        _ => "",
+    }
+}
+
+/// Writes bytes, of which a stop may leave the first half.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_all(file: &mut impl Write, bytes: &[u8], path: impl Fn() -> PathBuf) -> io::Result<()> {
+    if !cfg!(debug_assertions) {
+        return file.write_all(bytes);
+    }
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    for part in [first, rest] {
+        about_to(Operation::Write, &path)?;
+        file.write_all(part)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(debug_assertions))]
+mod watched {
+    use super::{Operation, PathBuf, io};
+
+    /// Says what comes next.
+    ///
+    /// # Errors
+    /// None in a build without debug assertions.
+    #[inline(always)]
+    pub fn about_to(_operation: Operation, _path: impl FnOnce() -> PathBuf) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Does what is not the program's own doing.
+    #[inline(always)]
+    pub fn aside<T>(what: impl FnOnce() -> T) -> T {
+        what()
+    }
+}
+
+#[cfg(debug_assertions)]
+mod watched {
+    use super::{Operation, PathBuf, Step, io};
+    use std::cell::{Cell, RefCell};
+
+    /// Somebody who is told of every operation before it is made, and can have it fail.
+    pub type Watcher = Box<dyn FnMut(&Step) -> io::Result<()>>;
+
+    thread_local! {
+        static WATCHER: RefCell<Option<Watcher>> = const { RefCell::new(None) };
+        static ASIDE: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// Has this thread's operations watched from now on.
+    pub fn watch(watcher: Watcher) {
+        WATCHER.set(Some(watcher));
+    }
+
+    /// Says what comes next.
+    ///
+    /// # Errors
+    /// What the watcher wants it to fail with.
+    pub fn about_to(operation: Operation, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
+        WATCHER.with(|watcher| match watcher.try_borrow_mut().as_deref_mut() {
+            Ok(Some(watcher)) => watcher(&Step { operation, path: path(), aside: ASIDE.get() > 0 }),
+            // Nobody watches, or it is the watcher itself that works on files.
+            _ => Ok(()),
+        })
+    }
+
+    /// Does what is not the program's own doing.
+    pub fn aside<T>(what: impl FnOnce() -> T) -> T {
+        ASIDE.set(ASIDE.get() + 1);
+        let done = what();
+        ASIDE.set(ASIDE.get() - 1);
+        done
+    }
+}
+
+pub use watched::*;
+
+#[cfg(all(test, debug_assertions))]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    #[test]
+    fn a_write_is_told_in_halves_and_can_be_torn() {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let told = Rc::clone(&seen);
+        watch(Box::new(move |step| {
+            told.borrow_mut().push(step.clone());
+            if told.borrow().len() == 2 { Err(io::Error::from_raw_os_error(28)) } else { Ok(()) }
+        }));
+        let mut file = Vec::new();
+        let error = write_all(&mut file, b"12345", || "/file".into()).unwrap_err();
+        assert_eq!((error.raw_os_error(), file.as_slice()), (Some(28), &b"12"[..]));
+        aside(|| write_all(&mut file, b"6789", || "/file".into())).unwrap();
+        let aside: Vec<bool> = seen.borrow().iter().map(|step| step.aside).collect();
+        assert_eq!(aside, [false, false, true, true]);
+    }
+}

@@ -1,0 +1,83 @@
+//! The domain of the account names, where it is another one than the host: who answers the questions that other servers ask it.
+//!
+//! If it leads here and no other site has it, the front does, with a certificate of its own. If not, the administrator is told
+//! what is needed where it is.
+
+use super::{conflicts, site_file};
+use crate::certificate::renewal::Keeper;
+use crate::deployment::{Deployment, HostName, Layout, PortNumber};
+use crate::front::{Conflict, Wanted};
+use crate::host::{FrontProgram, HostError, Observe};
+use crate::parts::front::Planned;
+use crate::parts::{Refusal, tls};
+
+/// Plans the certificate of the account domain, if the front is to answer for it.
+///
+/// # Errors
+/// The host, or the web server's configuration, cannot be read.
+pub(super) fn plan(
+    host: &dyn Observe,
+    layout: &Layout,
+    deployment: &Deployment,
+    program: FrontProgram,
+    installed: bool,
+    own: &tls::Planned,
+    planned: &mut Planned,
+) -> Result<Option<tls::Planned>, Refusal> {
+    let Some(domain) = deployment.account_domain.as_ref().filter(|domain| **domain != deployment.host) else {
+        return Ok(None);
+    };
+    if installed && let Some(place) = served_by(host, program, domain)? {
+        planned.warnings.push(told(deployment, domain, &format!("the site at {place} has that name")));
+        return Ok(None);
+    }
+    let elsewhere = elsewhere(host, deployment, domain)?;
+    // Who keeps the one certificate keeps the other.
+    let ordered = elsewhere.is_none() && own.keeper == Keeper::Us;
+    let pair = tls::plan_ordering(host, layout, deployment, domain, ordered)?;
+    if pair.is_none() {
+        let why = elsewhere.unwrap_or_else(|| {
+            "there is no certificate for that name, and none is ordered, as the host's is kept by somebody else"
+                .to_owned()
+        });
+        planned.warnings.push(told(deployment, domain, &why));
+    }
+    Ok(pair)
+}
+
+/// Where a site of somebody else's has the name.
+fn served_by(host: &dyn Observe, program: FrontProgram, domain: &HostName) -> Result<Option<String>, Refusal> {
+    let wanted = Wanted { names: &[domain], ports: [PortNumber::HTTP, PortNumber::HTTPS] };
+    let found = conflicts(host, program, &wanted)?;
+    Ok(found.into_iter().find_map(|conflict| match conflict {
+        Conflict::Name { place, .. } if place.file != site_file(program) => Some(place.to_string()),
+        _ => None,
+    }))
+}
+
+/// Where the name leads, if not here. Behind NAT it leads where the host's name does.
+fn elsewhere(host: &dyn Observe, deployment: &Deployment, domain: &HostName) -> Result<Option<String>, HostError> {
+    let (mut leads, own) = (host.resolve(domain.as_str()), host.addresses()?);
+    if leads.is_empty() {
+        return Ok(Some("that name has no address".to_owned()));
+    }
+    let mut as_host = host.resolve(deployment.host.as_str());
+    leads.sort_unstable();
+    as_host.sort_unstable();
+    if leads == as_host || leads.iter().all(|address| own.contains(address)) {
+        return Ok(None);
+    }
+    let shown: Vec<String> = leads.iter().map(ToString::to_string).collect();
+    Ok(Some(format!("that name leads to {}, which is not this host", shown.join(", "))))
+}
+
+/// What has to be done for the account names to work.
+fn told(deployment: &Deployment, domain: &HostName, why: &str) -> String {
+    let host = &deployment.host;
+    format!(
+        "accounts are @{domain}, and {why}: other servers ask https://{domain} where these accounts are, so its web server has to \
+         redirect /.well-known/webfinger, /.well-known/host-meta and /.well-known/nodeinfo. nginx: `location ~ \
+         ^/\\.well-known/(webfinger|host-meta|nodeinfo) {{ return 301 https://{host}$request_uri; }}`; Apache: `RedirectMatch 301 \
+         \"^/(\\.well-known/(webfinger|host-meta|nodeinfo).*)$\" \"https://{host}/$1\"`"
+    )
+}

@@ -1,0 +1,156 @@
+//! Whether two machines are the same, but for what cannot be.
+//!
+//! Left out, and nothing else:
+//! - `journal`, `receipts/` and `replaced/` of the program itself: they tell what was done, and when;
+//! - logs and pid files, the clock, pids, and how many certificates were issued;
+//! - what the loader has left for the kernel at the last boot, and what a web server that does not run had read;
+//! - of certificates, keys and accounts at the authority their bytes, which are new with each order;
+//! - for a run that was taken back, the record of when a certificate was last ordered (it was), and what GoToSocial has written into folders of its own: that is never taken away.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gts_bootstrap::host::rehearsal::Model;
+use serde_json::Value;
+
+use super::machine::tree;
+
+const STATE: &str = ".rehearsal/state.json";
+
+/// What is compared: a path with its mode and content, and the model as text.
+pub type State = BTreeMap<PathBuf, (u32, Vec<u8>)>;
+
+/// The state of a rehearsal.
+pub fn state(root: &Path) -> State {
+    let records = ["journal", "receipts", "replaced"].map(|name| Path::new("var/db/gts-bootstrap").join(name));
+    let mut state = state_with_records(root);
+    state.retain(|path, _| !records.iter().any(|own| path.starts_with(own)));
+    state
+}
+
+/// The same with the program's records, their times left out.
+pub fn state_with_records(root: &Path) -> State {
+    let mut state: State = tree(root)
+        .into_iter()
+        .filter(|(path, _)| {
+            !path.starts_with(".rehearsal")
+                && path != Path::new("var/db/gts-bootstrap")
+                && !(path.starts_with("var/log") && path.extension().is_some_and(|ending| ending == "log"))
+                && path.extension().is_none_or(|ending| ending != "pid")
+        })
+        .map(|(path, (mode, content))| {
+            let text = String::from_utf8_lossy(&content);
+            let key = text.contains("-----BEGIN ") || text.contains("\"key_pkcs8\"");
+            let content = if path.starts_with("var/db/gts-bootstrap/receipts") {
+                without_times(&text)
+            } else if key || path.ends_with("tls/renewal.json") {
+                b"a certificate, a key, an account or the time of an order".to_vec()
+            } else {
+                content
+            };
+            (path, (mode, content))
+        })
+        .collect();
+    state.insert(STATE.into(), (0, model(root).into_bytes()));
+    state
+}
+
+/// A receipt without its times and pids.
+fn without_times(receipt: &str) -> Vec<u8> {
+    let lines = receipt.lines().map(|line| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        if let Some(begin) = line.get_mut("begin") {
+            begin["time"] = 0.into();
+            let running = begin.get_mut("running").and_then(Value::as_array_mut);
+            running.into_iter().flatten().for_each(|service| drop(service.as_object_mut().unwrap().remove("pid")));
+        }
+        format!("{line}\n")
+    });
+    lines.collect::<String>().into_bytes()
+}
+
+fn model(root: &Path) -> String {
+    let mut model: Model = serde_json::from_slice(&fs::read(root.join(STATE)).unwrap()).unwrap();
+    (model.clock, model.next_pid, model.issued) = (0, 0, 0);
+    model.kernel_environment.clear();
+    // A value that is set and a value that is so by itself are the same.
+    let by_itself = [("net.inet.ip.portrange.reservedhigh", "1023"), ("security.mac.portacl.rules", "")];
+    model.sysctls.retain(|name, value| !by_itself.contains(&(name, value)));
+    if !model.services.contains_key("nginx") {
+        model.nginx.clear();
+    }
+    if !model.services.contains_key("apache24") {
+        model.httpd = Default::default();
+    }
+    model.services.values_mut().for_each(|pid| *pid = 0);
+    if let Some(supervisor) = &mut model.gotosocial {
+        (supervisor.pid, supervisor.restart_at) = (0, 0);
+        if let Some(program) = &mut supervisor.program {
+            (program.pid, program.ready_at) = (0, 0);
+        }
+    }
+    // What belongs to somebody and is not there any more, or is not compared.
+    model.owners.retain(|path, _| {
+        let below = path.strip_prefix("/").unwrap();
+        root.join(below).symlink_metadata().is_ok() && !below.starts_with("var/db/gts-bootstrap/replaced")
+    });
+    let mut value = serde_json::to_value(model).unwrap();
+    without_orders(&mut value);
+    serde_json::to_string_pretty(&value).unwrap()
+}
+
+/// Leaves out of what web servers serve which certificate it is: a new one with each order.
+fn without_orders(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            ["not_before", "not_after", "sha256"].iter().for_each(|key| drop(members.remove(*key)));
+            members.values_mut().for_each(without_orders);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_orders),
+        _ => {}
+    }
+}
+
+/// Without what GoToSocial keeps in folders of its own, and who owns that.
+pub fn without_data(mut state: State) -> State {
+    const OWN: [&str; 3] = ["var/db/gotosocial", "var/log/gotosocial", "var/run/gotosocial"];
+    let own = |path: &Path| OWN.iter().any(|own| path.starts_with(own)) || path.ends_with("tls/renewal.json");
+    state.retain(|path, _| !own(path));
+    if let Some((_, text)) = state.get_mut(Path::new(STATE)) {
+        let mut model: Value = serde_json::from_slice(text).unwrap();
+        model["owners"].as_object_mut().unwrap().retain(|path, _| !own(Path::new(path.trim_start_matches('/'))));
+        *text = serde_json::to_string_pretty(&model).unwrap().into_bytes();
+    }
+    state
+}
+
+/// What is different, in words; empty if nothing is.
+pub fn differences(wanted: &State, found: &State) -> String {
+    let mut told = String::new();
+    for path in wanted.keys().chain(found.keys().filter(|path| !wanted.contains_key(*path))) {
+        let (one, other) = (wanted.get(path), found.get(path));
+        if one == other {
+            continue;
+        }
+        let show = |state: Option<&(u32, Vec<u8>)>| match state {
+            None => "nothing".to_owned(),
+            Some((mode, content)) => format!("{mode:o} {} bytes", content.len()),
+        };
+        told.push_str(&format!("{}: {} instead of {}\n", path.display(), show(other), show(one)));
+        if let (Some((_, one)), Some((_, other))) = (one, other) {
+            let lines = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect::<Vec<_>>();
+            let (one, other) = (lines(one), lines(other));
+            one.iter()
+                .filter(|line| !other.contains(line))
+                .take(8)
+                .for_each(|line| told.push_str(&format!("  - {line}\n")));
+            other
+                .iter()
+                .filter(|line| !one.contains(line))
+                .take(8)
+                .for_each(|line| told.push_str(&format!("  + {line}\n")));
+        }
+    }
+    told
+}

@@ -1,0 +1,163 @@
+//! Failures of the file system at every operation of an installation: the message names what, on what and why, and the host is
+//! as it was. And things that stand where a file or folder is to be.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use gts_bootstrap::change::settle;
+use gts_bootstrap::host::rehearsal::Rehearsal;
+
+use super::child::{self, Failure, Kinds};
+use super::compare::{State, differences, state, without_data};
+use super::machine::{ANSWERS, Machine};
+use super::recorder::copy;
+use super::stops::Silent;
+
+const INSTALL: &[&str] = &["install", "--answers", "answers.toml", "--yes", "--no-check"];
+const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
+const EIO: i32 = 5;
+const EPERM: i32 = 1;
+
+fn fresh() -> Machine {
+    let machine = Machine::fresh();
+    fs::write(machine.beside("answers.toml"), ANSWERS).unwrap();
+    machine
+}
+
+/// How an installation that nothing disturbs ends.
+fn installed() -> &'static State {
+    static INSTALLED: OnceLock<State> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let machine = fresh();
+        machine.run(INSTALL).exits(0);
+        state(&machine.root())
+    })
+}
+
+/// Fails every operation in turn. With `lasting`, all that follow fail too, and the host is as it was once the cause is gone.
+fn at_every_operation(what: &str, errno: i32, kinds: Kinds, lasting: bool, why: &str) {
+    let pristine = fresh();
+    let before = without_data(state(&pristine.root()));
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for at in 0.. {
+        let folder = pristine.beside("work");
+        let _ = fs::remove_dir_all(&folder);
+        copy(&pristine.root(), &folder.join("root"));
+        fs::copy(pristine.beside("answers.toml"), folder.join("answers.toml")).unwrap();
+        let machine = Machine::at(&folder);
+        let outcome = child::fail(&machine, INSTALL, Failure { at, errno, lasting, kinds });
+        let Some(failed) = outcome.stdout.lines().find(|line| line.starts_with("failed ")) else { break };
+        count += 1;
+        // Once the cause is gone.
+        let settled =
+            if lasting { settle::take_back(&Rehearsal::open(machine.root()).unwrap(), &Silent).unwrap() } else { None };
+        let found = state(&machine.root());
+        // Only a record was missing, or nobody minds (a kept copy that is not taken away): the installation stands.
+        let stands = match settled {
+            Some(settled) => settled.had_ended,
+            None => outcome.code == 0 || outcome.said().contains("every change was made"),
+        };
+        let different = match stands {
+            true => differences(installed(), &found),
+            false => differences(&before, &without_data(found)),
+        };
+        let names =
+            outcome.code == 0 || (outcome.code == 1 && outcome.stderr.contains(why) && outcome.stderr.contains('/'));
+        if !different.is_empty() || !names {
+            wrong.push(format!("{what} at {at} ({failed}): exit code {}\n{different}{}", outcome.code, outcome.stderr));
+        }
+        if wrong.len() > 2 {
+            break;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    println!("install: {what} at {count} operations, {count} times as before");
+    assert!(count > 50, "only {count} operations to fail at");
+}
+
+macro_rules! failures {
+    ($($name:ident: $errno:expr, $kinds:ident, $lasting:expr, $why:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                at_every_operation(stringify!($name), $errno, Kinds::$kinds, $lasting, $why);
+            }
+        )*
+    };
+}
+
+failures! {
+    no_space: ENOSPC, Growing, false, "free some space";
+    disk_full_for_good: ENOSPC, Growing, true, "free some space";
+    mounted_read_only: EROFS, Changing, true, "mounted read-only";
+    io_error_on_fsync: EIO, Syncing, false, "error";
+    immutable_flag: EPERM, Immutable, false, "chflags";
+}
+
+#[test]
+fn what_stands_in_the_way_is_named() {
+    let plan = fresh().run(&["install", "--answers", "answers.toml", "--plan", "--json"]).exits(0).json();
+    let mut tried = 0;
+    for change in plan["changes"].as_array().unwrap() {
+        let (kind, target) = (change["kind"].as_str().unwrap(), change["target"].as_str().unwrap());
+        let machine = fresh();
+        let path = machine.path(target);
+        if !["file", "directory", "symlink"].contains(&kind) || path.symlink_metadata().is_ok() {
+            continue;
+        }
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if kind == "directory" {
+            fs::write(&path, "no folder\n").unwrap();
+        } else {
+            fs::create_dir(&path).unwrap();
+        }
+        let before = without_data(state(&machine.root()));
+        let outcome = machine.run(INSTALL);
+        let told = outcome.said();
+        assert_eq!(outcome.code, 1, "{kind} {target}: {told}");
+        // Where it is the program's own copy, its folder is named.
+        assert!(told.replace(' ', "").contains(target), "{kind} {target}: {told}");
+        let different = differences(&before, &without_data(state(&machine.root())));
+        assert_eq!(different, "", "{kind} {target}: {told}");
+        tried += 1;
+    }
+    println!("install: something else in the way at {tried} places, all named");
+    assert!(tried > 15, "only {tried}");
+}
+
+/// The real thing: a process that is killed, at every write of the journal.
+#[test]
+fn killed_at_every_record_of_a_change() {
+    let direct = fresh();
+    direct.run(INSTALL).exits(0);
+    let plans: [(&str, Machine, &[&str]); 2] =
+        [("install", fresh(), INSTALL), ("switch_to_nginx", direct, &["switch-to-proxy", "nginx", "--yes"])];
+    for (name, start, command) in plans {
+        let folder = |name: &str| -> (PathBuf, Machine) {
+            let folder = start.beside(name);
+            let _ = fs::remove_dir_all(&folder);
+            copy(&start.root(), &folder.join("root"));
+            fs::write(folder.join("answers.toml"), ANSWERS).unwrap();
+            (folder.clone(), Machine::at(&folder))
+        };
+        let (_, uninterrupted) = folder("wanted");
+        uninterrupted.run(command).exits(0);
+        let wanted = state(&uninterrupted.root());
+        let mut count = 0;
+        for at in 0.. {
+            let (_, machine) = folder("killed");
+            if child::kill(&machine, command, at).code != -1 {
+                break;
+            }
+            count += 1;
+            let outcome = machine.run(command).exits(0);
+            let different = differences(&wanted, &state(&machine.root()));
+            assert_eq!(different, "", "{name}, killed at {at}: {}", outcome.said());
+        }
+        println!("{name}: {count} kills, {count} recovered");
+        assert!(count > 60, "only {count} kills");
+    }
+}

@@ -1,0 +1,163 @@
+//! Every stop of a plan: what the next run makes of it, and what `recover --undo` does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gts_bootstrap::change::{Reporter, settle};
+use gts_bootstrap::host::rehearsal::Rehearsal;
+use gts_bootstrap::release;
+
+use super::child;
+use super::compare::{State, differences, state, state_with_records, without_data};
+use super::machine::Machine;
+use super::recorder::copy;
+
+/// A stop.
+struct Stop {
+    /// Before which operation.
+    before: String,
+    /// The states that it can leave.
+    left: [String; 2],
+}
+
+/// Stops a command at every operation, and has it recovered and undone.
+pub fn at_every_operation(plan: &str, machine: &Machine, command: &[&str]) {
+    let recorded = machine.beside("recorded");
+    child::record(machine, command, &recorded).exits(0);
+    let wanted = state(&machine.root());
+    let stops: Vec<Stop> = fs::read_to_string(recorded.join("stops"))
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let text = |key: &str| line[key].as_str().unwrap().to_owned();
+            Stop { before: text("before"), left: [text("killed"), text("cut")] }
+        })
+        .collect();
+    let mut befores: Vec<State> = Vec::new();
+    while let Some(before) = Some(recorded.join(format!("before-{}", befores.len()))).filter(|path| path.exists()) {
+        befores.push(without_data(state(&before)));
+    }
+    let mut seen: BTreeMap<&str, &Stop> = BTreeMap::new();
+    for stop in &stops {
+        for left in &stop.left {
+            seen.entry(left).or_insert(stop);
+        }
+    }
+    let receipts_before = receipts(&recorded.join("before-0")).len();
+    let (mut wrong, mut classes) = (Vec::new(), BTreeSet::new());
+    for (name, stop) in &seen {
+        let told = |what: &str, why: String| {
+            let (kind, _) = name.split_once('-').unwrap();
+            format!("{plan}, {kind} before {} ({}): {what}: {why}", stop.before, recorded.join(name).display())
+        };
+        let place = Place { folder: machine.beside("work"), snapshot: recorded.join(name) };
+        // Settling is the first thing that the next run does: where it leads to the same state, so does the run.
+        let settled = place.machine();
+        if let Err(error) = settle::settle(&Rehearsal::open(settled.root()).unwrap()) {
+            wrong.push(told("settling", error.to_string()));
+        } else if classes.insert(format!("{} {:?}", is_cut_off(&place.snapshot), state_with_records(&settled.root())))
+            && let Err(why) = recovered(&place, command, &wanted)
+        {
+            wrong.push(told("the next run", why));
+        }
+        // A command may have several runs of the executor: those that have ended stay.
+        let ended = ended(&place.snapshot, receipts_before);
+        if let Err(why) = undone(&place, &befores[ended]) {
+            wrong.push(told("recover --undo", why));
+        }
+        if wrong.len() >= 2 {
+            break;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    let count = stops.len();
+    println!(
+        "{plan}: {count} stops, {count} recovered, {count} undone ({} different states, {} once settled)",
+        seen.len(),
+        classes.len()
+    );
+}
+
+struct Place {
+    folder: PathBuf,
+    snapshot: PathBuf,
+}
+
+impl Place {
+    /// The machine as the stop left it; after a power cut it boots first.
+    fn machine(&self) -> Machine {
+        let _ = fs::remove_dir_all(&self.folder);
+        copy(&self.snapshot, &self.folder.join("root"));
+        fs::copy(self.folder.with_file_name("answers.toml"), self.folder.join("answers.toml")).unwrap();
+        let machine = Machine::at(&self.folder);
+        if self.snapshot.file_name().unwrap().to_string_lossy().starts_with("cut-") {
+            Rehearsal::open(machine.root()).unwrap().cut_power().unwrap();
+        }
+        machine
+    }
+}
+
+/// Whether a journal tells of a run that was cut off.
+fn is_cut_off(root: &Path) -> bool {
+    fs::read_to_string(root.join("var/db/gts-bootstrap/journal")).is_ok_and(|text| {
+        text.contains("{\"intent\"") && text.lines().last().is_some_and(|line| !line.starts_with("{\"end\""))
+    })
+}
+
+fn recovered(place: &Place, command: &[&str], wanted: &State) -> Result<(), String> {
+    let machine = place.machine();
+    let cut_off = is_cut_off(&machine.root());
+    let outcome = machine.run(command);
+    let said = || format!("stdout:\n{}\nstderr:\n{}", outcome.stdout, outcome.stderr);
+    if outcome.code != 0 {
+        return Err(format!("exit code {}\n{}", outcome.code, said()));
+    }
+    let lines = outcome.stderr.lines().filter(|line| line.contains("was cut off")).count();
+    if cut_off && lines != 1 {
+        return Err(format!("{lines} lines say that a run was cut off\n{}", said()));
+    }
+    match differences(wanted, &state(&machine.root())) {
+        same if same.is_empty() => Ok(()),
+        different => Err(format!("{different}{}", said())),
+    }
+}
+
+/// As `recover --undo` does.
+fn undone(place: &Place, before: &State) -> Result<(), String> {
+    let machine = place.machine();
+    let told =
+        settle::take_back(&Rehearsal::open(machine.root()).unwrap(), &Silent).map_err(|error| error.to_string())?;
+    let left = told.map(|settled| settled.left).unwrap_or_default();
+    if !left.is_empty() {
+        return Err(left.join("\n"));
+    }
+    match differences(before, &without_data(state(&machine.root()))) {
+        same if same.is_empty() => Ok(()),
+        different => Err(different),
+    }
+}
+
+/// Nobody to tell.
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn progress(&self) -> &dyn release::Progress {
+        &release::NoProgress
+    }
+}
+
+/// The receipts of a machine.
+fn receipts(root: &Path) -> Vec<String> {
+    let folder = root.join("var/db/gts-bootstrap/receipts");
+    let Ok(names) = fs::read_dir(folder) else { return Vec::new() };
+    names.map(|name| fs::read_to_string(name.unwrap().path()).unwrap()).collect()
+}
+
+/// How many of the command's runs of the executor had ended.
+fn ended(root: &Path, receipts_before: usize) -> usize {
+    let journal = fs::read_to_string(root.join("var/db/gts-bootstrap/journal")).unwrap_or_default();
+    let others = receipts(root).iter().filter(|text| **text != journal).count() - receipts_before;
+    others + usize::from(journal.contains("{\"end\"") && journal.ends_with('\n'))
+}
