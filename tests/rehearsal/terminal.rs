@@ -162,7 +162,9 @@ impl Terminal {
         while !self.seen.contains(text) {
             assert!(Instant::now() < until, "{text:?} did not come; the screen says {:?}", self.seen);
             self.press(keys.as_bytes());
-            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(50)) {
+            // The echo of a key is no reason to press it again at once: that would leave no room for anything else.
+            let next = Instant::now() + Duration::from_millis(50);
+            while let Ok(bytes) = self.output.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 self.take(&bytes);
             }
         }

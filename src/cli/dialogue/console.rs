@@ -13,11 +13,12 @@ use std::time::Duration;
 use dialoguer::{Input, console::Term, theme::SimpleTheme};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
+use nix::unistd::Pid;
 
 use super::conversation::{Console, Ended};
 use super::interruption::Interruption;
-use crate::cli::exit::Exit;
 
 /// `$TERM` of terminals that are not known to move a cursor: ttys(5) gives the last four to lines of unknown type.
 const PLAIN: [&str; 6] = ["", "dumb", "unknown", "dialup", "network", "su"];
@@ -25,9 +26,8 @@ const PLAIN: [&str; 6] = ["", "dumb", "unknown", "dialup", "network", "su"];
 const NARROWEST: u16 = 20;
 /// How long is waited for a line before a signal is looked for, in milliseconds.
 const GLANCE: u16 = 200;
-/// How often it is looked whether a signal went unnoticed, and how many times before it is acted upon.
+/// How often it is looked whether a signal went unnoticed.
 const BLINK: Duration = Duration::from_millis(50);
-const PATIENCE: u32 = 5;
 
 /// The console of this process: standard input and standard error.
 pub struct Standard {
@@ -118,23 +118,24 @@ impl Raw {
         raw.output_flags |= before.output_flags & (OutputFlags::OPOST | OutputFlags::ONLCR);
         termios::tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &raw)?;
         let over = Arc::new(AtomicBool::new(false));
-        let (watched, terminal) = (Arc::clone(&over), before.clone());
-        std::thread::spawn(move || Self::watch(&watched, &terminal, interruption));
+        let watched = Arc::clone(&over);
+        std::thread::spawn(move || Self::watch(&watched, interruption));
         Ok(Self { before, over })
     }
 
-    /// A signal wakes whoever waits for a key, but not if it comes in the moment before the waiting begins. Then this ends the
-    /// program: nothing else would, before a key is pressed.
-    fn watch(over: &AtomicBool, before: &Termios, interruption: &Interruption) {
-        let mut seen = 0;
+    /// A signal wakes whoever waits for a key, but not if it comes in the moment before the waiting begins. So it is sent
+    /// again until the question is over.
+    fn watch(over: &AtomicBool, interruption: &Interruption) {
+        // It has to reach the thread that waits, and not this one.
+        if SigSet::all().thread_block().is_err() {
+            return;
+        }
         while !over.load(Ordering::SeqCst) {
-            seen = if interruption.came() { seen + 1 } else { 0 };
-            if seen > PATIENCE {
-                let _ = termios::tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, before);
-                let _ = writeln!(std::io::stderr(), "\ngts-bootstrap: {}; nothing was changed", Ended::Interrupted);
-                std::process::exit(Exit::NotConfirmed as i32);
-            }
             std::thread::sleep(BLINK);
+            if interruption.came() && !over.load(Ordering::SeqCst) {
+                // To oneself it can always be sent.
+                let _ = kill(Pid::this(), Signal::SIGINT);
+            }
         }
     }
 }
