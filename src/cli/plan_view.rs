@@ -262,6 +262,7 @@ mod tests {
             color: crate::cli::Color::Never,
             verbose: false,
             quiet: false,
+            on_interrupt: None,
         })
     }
 
