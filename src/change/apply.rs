@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::executor::Executor;
-use super::{Change, account, front, front_test, service_start};
+use super::{Change, account, database, front, front_test, migration, service_start};
 use crate::host::{Entry, Host, HostError, Invocation, Owner, ServiceAction};
 use crate::parts::config;
 use crate::release;
@@ -52,6 +52,13 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
         Change::ConfigTest { test } => return config_test(host, test),
         Change::ServiceStart { start } => return service_start::start(executor, start),
         Change::ServiceStop { name } => stop(host, name)?,
+        Change::DatabaseCopy { copy } => {
+            let copied = database::copy(host, copy).map_err(said)?;
+            return Ok(vec![copied.told(&copy.to)]);
+        }
+        Change::DatabaseRestore { restore } => drop(database::restore(host, restore).map_err(said)?),
+        Change::Migration { migration } => return migration::run(executor, migration),
+        Change::Discard { path } => discard(host, path)?,
         Change::Account { account } => return account::create(executor, account),
         Change::Certificate { certificate } => return certificate.apply(host),
     }
@@ -95,6 +102,23 @@ fn remove(host: &dyn Host, path: &Path) -> Result<(), String> {
         return Ok(());
     }
     host.remove(path).map_err(said)
+}
+
+/// Takes a folder of ours away, under a name by which nobody takes what is left for the whole.
+fn discard(host: &dyn Host, path: &Path) -> Result<(), String> {
+    let said = |error: HostError| error.to_string();
+    let leaving = discarded(path);
+    host.remove_tree(&leaving).map_err(said)?;
+    if host.entry(path).map_err(said)?.is_some() {
+        host.rename(path, &leaving).map_err(said)?;
+    }
+    host.remove_tree(&leaving).map_err(said)
+}
+
+/// Under which name a folder goes.
+pub(super) fn discarded(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".discarded-{name}"))
 }
 
 fn set_rc_variable(host: &dyn Host, name: &str, value: Option<&str>) -> Result<(), String> {
@@ -198,7 +222,10 @@ fn config_test(host: &dyn Host, test: &super::ConfigTest) -> Result<Vec<String>,
     Ok(unknown
         .into_iter()
         .map(|unknown| {
-            let hint = unknown.nearest.map(|key| format!("; did you mean `{key}`?")).unwrap_or_default();
+            let hint = match (config::successor(&unknown.key), unknown.nearest) {
+                (Some(now), _) => format!("; {now}"),
+                (None, nearest) => nearest.map(|key| format!("; did you mean `{key}`?")).unwrap_or_default(),
+            };
             format!("this version of GoToSocial does not know `{}` and will ignore it{hint}", unknown.key)
         })
         .collect())

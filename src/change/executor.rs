@@ -345,6 +345,10 @@ fn migrated(begun: &[(usize, &Step, Prior)]) -> Option<String> {
         }
         _ => None,
     })?;
+    if begun.iter().any(|(_, step, _)| matches!(step.change, Change::Migration { .. } | Change::DatabaseRestore { .. }))
+    {
+        return None;
+    }
     let started = begun.iter().any(|(_, step, _)| matches!(step.change, Change::ServiceStart { .. }));
     started.then(|| {
         format!(

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Prior, Step, store};
-use crate::host::{Host, HostError, Observe, Owner};
+use super::{Change, Prior, Step, database, store};
+use crate::host::{FileUser, Host, HostError, Observe, Owner};
 
 /// Version of the line format. Readers take this one and every older one.
 pub const SCHEMA: u32 = 1;
@@ -180,6 +180,7 @@ impl<'a> Journal<'a> {
         // Not before the last line is written: until then they are needed to take the run back.
         if without_keys {
             forget_keys(self.host)?;
+            forget_displaced(self.host)?;
         }
         let folder = store::folder(self.host, "receipts")?;
         let names = self.host.list(&folder)?;
@@ -208,6 +209,16 @@ fn forget_keys(host: &dyn Host) -> Result<(), HostError> {
         let kept = store::kept(&sha256);
         if host.read(&kept)?.is_some_and(|bytes| holds_key(&bytes)) {
             host.remove(&kept)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes away what restorations have put aside, for the same reason.
+fn forget_displaced(host: &dyn Host) -> Result<(), HostError> {
+    for line in read(host, &path())?.unwrap_or_default() {
+        if let Line::Intent { change: Change::DatabaseRestore { restore }, .. } = line {
+            database::forget_displaced(host, &restore)?;
         }
     }
     Ok(())
@@ -269,6 +280,37 @@ pub fn receipts(host: &dyn Observe) -> Result<Vec<(String, Vec<Line>)>, HostErro
         receipts.push((name, lines));
     }
     Ok(receipts)
+}
+
+/// The process that migrates the database for a run that was cut off: it goes on without that run, and settling waits for it.
+///
+/// # Errors
+/// The journal cannot be read, or the host not be asked.
+pub fn still_migrating(host: &dyn Host) -> Result<Option<FileUser>, HostError> {
+    let lines = read(host, &path())?.unwrap_or_default();
+    for line in &lines {
+        if let Line::Intent { step, change: change @ Change::Migration { migration }, .. } = line
+            && !lines.contains(&Line::Done { step: *step })
+            && !left_to_run(host, change)?
+        {
+            return Ok(database::users(host, &migration.database)?.into_iter().next());
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a change that was cut off is left to go on, and looked at by the next plan. A start may be migrating the database; and
+/// where a service runs on the database that was about to be migrated, somebody has started it and may have used it since.
+pub(super) fn left_to_run(host: &dyn Host, change: &Change) -> Result<bool, HostError> {
+    Ok(match change {
+        Change::ServiceStart { .. } => true,
+        Change::Migration { migration } => host.service(&migration.service)?.is_running(),
+        // One that was disabled before was to go: who has its ports by now, after a reboot, is to keep them.
+        Change::ServiceStop { name } => {
+            !host.rc_variable(&format!("{name}_enable"))?.is_some_and(|value| value.eq_ignore_ascii_case("yes"))
+        }
+        _ => false,
+    })
 }
 
 /// Whether an earlier run has written, or was about to write, these bytes to this file: then it is ours to replace.

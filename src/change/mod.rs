@@ -7,10 +7,12 @@ pub mod account;
 pub mod after_plan;
 pub mod apply;
 pub mod certificate;
+pub mod database;
 pub mod executor;
 pub mod front;
 pub mod front_test;
 pub mod journal;
+pub mod migration;
 pub mod plan;
 pub mod prior;
 pub mod service_start;
@@ -31,8 +33,10 @@ use crate::release::LockedRelease;
 
 pub use after_plan::AfterPlan;
 pub use certificate::{CertificateChange, ShownBy};
+pub use database::{Database, DatabaseCopy, DatabaseRestore};
 pub use executor::{Aftermath, Applied, ApplyError, Executor, Interruption, NotMade, Reporter, Trial};
 pub use front_test::NewFile;
+pub use migration::Migration;
 pub use plan::{Action, OnFailure, Plan, Step};
 pub use prior::Prior;
 
@@ -187,6 +191,26 @@ pub enum Change {
         /// rc.d script.
         name: String,
     },
+    /// A copy of the database, made while the service is stopped, and opened to see that it is whole.
+    DatabaseCopy {
+        /// What is copied, and where to.
+        copy: Box<DatabaseCopy>,
+    },
+    /// A database that is put back from a copy.
+    DatabaseRestore {
+        /// From where, and to where.
+        restore: Box<DatabaseRestore>,
+    },
+    /// The migration of the database to another release. Taking it back puts the copy in its place.
+    Migration {
+        /// To which release, and how.
+        migration: Box<Migration>,
+    },
+    /// A folder of ours that nobody needs any more: an old release, or a copy of a database. It cannot be had back.
+    Discard {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The first account, with administrator rights.
     Account {
         /// Whose.
@@ -274,6 +298,9 @@ pub struct ServiceStart {
     pub ports: Vec<u16>,
     /// How to tell when it is ready.
     pub readiness: Readiness,
+    /// Whether to wait for as long as the program lives: it migrates the database, and nothing may go on before it has.
+    #[serde(default)]
+    pub migrates: bool,
 }
 
 /// How to tell that GoToSocial is ready.
@@ -340,6 +367,9 @@ impl Change {
             | Self::ServiceStop { .. }
             | Self::FrontStart { .. }
             | Self::FrontReload { .. } => "service",
+            Self::DatabaseCopy { .. } | Self::DatabaseRestore { .. } => "database",
+            Self::Migration { .. } => "migration",
+            Self::Discard { .. } => "discard",
             Self::Account { .. } => "account",
             Self::Certificate { .. } => "certificate",
         }
@@ -352,6 +382,7 @@ impl Change {
             Self::Directory { path, .. }
             | Self::File { path, .. }
             | Self::Symlink { path, .. }
+            | Self::Discard { path }
             | Self::Removal { path }
             | Self::TreeRemoval { path } => show(path),
             Self::FrontInclude { front, .. } | Self::FrontTest { front, .. } => show(&front::main_file(*front)),
@@ -368,6 +399,9 @@ impl Change {
             Self::ServiceStart { start } => start.name.clone(),
             Self::Release { directory, .. } => show(directory),
             Self::ConfigTest { .. } => "config.yaml".to_owned(),
+            Self::DatabaseCopy { copy } => show(&copy.to),
+            Self::DatabaseRestore { restore } => restore.to.name(),
+            Self::Migration { migration } => migration.database.name(),
             Self::Account { account } => account.username.clone(),
             Self::Certificate { certificate } => certificate.name().to_string(),
         }
@@ -415,6 +449,10 @@ impl Change {
                 format!("once uid {} is seen to bind {}; wait until it is ready", start.owner.uid, ports.join(" and "))
             }
             Self::ServiceStop { .. } => "cleanly".to_owned(),
+            Self::DatabaseCopy { copy } => format!("of {}, opened to see that it is whole", copy.from.name()),
+            Self::DatabaseRestore { restore } => format!("from {}", show(&restore.from)),
+            Self::Migration { migration } => migration.detail(),
+            Self::Discard { .. } => "no longer needed".to_owned(),
             Self::Certificate { certificate } => certificate.detail(),
             Self::Account { account } if account.repair => "finish it: new password, administrator".to_owned(),
             Self::Account { account } => format!("{}, administrator, with a random password", account.email),

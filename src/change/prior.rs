@@ -78,6 +78,9 @@ impl Prior {
             Change::ServiceStart { start } => Ok(present(host.service(&start.name)?.is_running())),
             Change::ServiceStop { name } => Ok(present(host.service(name)?.is_running())),
             Change::Certificate { certificate } => certificate.capture(host),
+            Change::DatabaseCopy { copy } => Ok(present(host.entry(&copy.to)?.is_some())),
+            Change::Discard { path } => Ok(present(host.entry(path)?.is_some())),
+            Change::DatabaseRestore { .. } | Change::Migration { .. } => Ok(Self::Present),
             Change::ConfigTest { .. } | Change::FrontTest { .. } | Change::Account { .. } => Ok(Self::Absent),
         }
     }

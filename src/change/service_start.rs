@@ -44,7 +44,8 @@ pub(super) fn start(executor: &Executor<'_>, start: &ServiceStart) -> Result<Vec
     }
     let began = log_size(host, &start.readiness.log).map_err(said)?;
     host.service_action(&start.name, ServiceAction::Start).map_err(said)?;
-    let ready = wait(executor, &start.name, &start.readiness, began)?;
+    let patience = if start.migrates { None } else { Some(PATIENCE) };
+    let ready = wait(executor, &start.name, &start.readiness, began, patience)?;
     Ok(if ready {
         Vec::new()
     } else if executor.reporter.decided() == Some(Interruption::Keep) {
@@ -69,7 +70,7 @@ pub(super) fn wait_until_ready(executor: &Executor<'_>, name: &str, readiness: &
     if is_ready(host, readiness, &log_since(host, &readiness.log, began)) {
         return Ok(true);
     }
-    wait(executor, name, readiness, began)
+    wait(executor, name, readiness, began, Some(PATIENCE))
 }
 
 /// Waits until a service that was started by somebody else, with whichever configuration, has finished its start; `false`: it
@@ -99,7 +100,13 @@ pub(super) fn settles_down(
     Ok(true)
 }
 
-fn wait(executor: &Executor<'_>, name: &str, readiness: &Readiness, began: u64) -> Result<bool, String> {
+fn wait(
+    executor: &Executor<'_>,
+    name: &str,
+    readiness: &Readiness,
+    began: u64,
+    patience: Option<Duration>,
+) -> Result<bool, String> {
     let (host, log) = (executor.host, &readiness.log);
     let mut elapsed = Duration::ZERO;
     let (mut dead, mut restarts, mut last_pid) = (0, 0, None);
@@ -147,7 +154,7 @@ fn wait(executor: &Executor<'_>, name: &str, readiness: &Readiness, began: u64) 
         }
         let newest = tail.lines().last().map(message);
         executor.reporter.waiting("GoToSocial is starting", elapsed, newest.as_deref());
-        if elapsed >= PATIENCE {
+        if patience.is_some_and(|patience| elapsed >= patience) {
             return Ok(false);
         }
     }
@@ -274,14 +281,14 @@ pub fn ask(host: &dyn Observe, readiness: &Readiness, path: &str) -> Result<WebA
 }
 
 /// The last lines of a log, indented.
-fn last_lines(log: &str, count: usize) -> String {
+pub(super) fn last_lines(log: &str, count: usize) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let from = lines.len().saturating_sub(count);
     lines[from..].iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// The message of a log line, or the whole line where it has none.
-fn message(line: &str) -> String {
+pub(super) fn message(line: &str) -> String {
     line.split_once("msg=").map_or(line, |(_, message)| message).trim_matches('"').to_owned()
 }
 

@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use super::executor::Reporter;
-use super::journal::{self, Journal, Line, Outcome, Running, path};
-use super::{Change, Plan, Prior, front, service_start, store, undo};
+use super::journal::{Journal, Line, Outcome, Running, path};
+use super::{Change, Database, Plan, Prior, front, journal, service_start, store, undo};
 use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState};
 
 /// What settling a cut-off run came to.
@@ -95,16 +95,7 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
         if run.is_done(step) || run.has_failed(step) || matches!(change, Change::TreeRemoval { .. }) {
             continue;
         }
-        let left = match change {
-            // The service may be migrating its database: it is left to go on, and the next plan looks at it.
-            Change::ServiceStart { .. } => true,
-            // One that was disabled before was to go: who has its ports by now, after a reboot, is to keep them.
-            Change::ServiceStop { name } => {
-                !host.rc_variable(&format!("{name}_enable"))?.is_some_and(|value| value.eq_ignore_ascii_case("yes"))
-            }
-            _ => false,
-        };
-        if left {
+        if journal::left_to_run(host, change)? {
             journal.write(&Line::Done { step })?;
             continue;
         }
@@ -219,11 +210,18 @@ fn prepare(host: &dyn Host) -> Result<Option<Run>, HostError> {
 /// The folders in which a change puts files in place, and may leave a temporary one when it is cut off.
 fn folders(change: &Change) -> Vec<PathBuf> {
     let above = |path: &Path| path.parent().map(Path::to_path_buf);
+    let beside = |database: &Database| match database {
+        Database::Sqlite { path } => above(path).into_iter().collect(),
+    };
     match change {
         Change::File { path, .. }
         | Change::Symlink { path, .. }
         | Change::Removal { path }
+        | Change::Discard { path }
         | Change::TreeRemoval { path } => above(path).into_iter().collect(),
+        Change::DatabaseCopy { copy } => vec![copy.to.clone()],
+        Change::DatabaseRestore { restore } => beside(&restore.to),
+        Change::Migration { migration } => beside(&migration.database),
         Change::FrontInclude { front, .. } | Change::FrontTest { front, .. } => {
             above(&front::main_file(*front)).into_iter().collect()
         }

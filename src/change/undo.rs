@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::{Change, Prior, front, front_test, store};
+use super::{Change, Prior, database, front, front_test, migration, store};
 use crate::host::{Entry, Group, Host, HostError, ServiceAction};
 
 /// Takes one change back. What it returns is something that stays on purpose: a folder or a file that somebody has
@@ -19,6 +19,9 @@ pub fn undo(host: &dyn Host, change: &Change, prior: &Prior) -> Result<Option<St
         && let Some(stays) = written_since(host, change)?
     {
         return Ok(Some(stays));
+    }
+    if let Change::DatabaseCopy { copy } = change {
+        return database::take_back_copy(host, copy);
     }
     take_back(host, change, prior).map(|()| None)
 }
@@ -116,6 +119,10 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
             stays_up(host, name)
         }
         Change::Certificate { certificate } => certificate.take_back(host, prior),
+        Change::DatabaseRestore { restore } => database::take_back_restore(host, restore),
+        Change::Migration { migration } => migration::take_back(host, migration),
+        // What has begun to go is of no use to anybody.
+        Change::Discard { path } => host.remove_tree(&super::apply::discarded(path)),
         Change::Group { .. }
         | Change::User { .. }
         | Change::Module { .. }
@@ -130,6 +137,7 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
         | Change::PackageRemoval { .. }
         | Change::FrontStart { .. }
         | Change::FrontReload { .. }
+        | Change::DatabaseCopy { .. }
         | Change::Account { .. } => Ok(()),
     }
 }

@@ -8,6 +8,7 @@ pub mod installation;
 pub mod permission;
 pub mod posture;
 pub mod preflight;
+pub mod profile;
 
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! `install`: answers, preflight, lock, plan, consent, changes, proof.
 
-mod inputs;
-mod lock;
+pub(super) mod inputs;
+pub(super) mod lock;
 mod summary;
 mod trial;
 
@@ -187,6 +187,7 @@ fn install(
             source: source.release_source(),
             trial: run.trial.is_some().then_some(&trial),
             watched: if switches { &front::PORTS } else { &[] },
+            down: false,
         };
         password = transaction.apply(&plan, || make_plan(host, &wanted), with, report)?;
     }
@@ -287,7 +288,7 @@ fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {
 }
 
 /// The proof on the running system.
-fn prove(
+pub(super) fn prove(
     host: &dyn Host,
     wanted: &Wanted<'_>,
     password: Option<&str>,

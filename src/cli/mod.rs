@@ -22,6 +22,7 @@ pub mod status;
 pub mod switch;
 mod transaction;
 pub mod uninstall;
+pub mod upgrade;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -96,6 +97,10 @@ pub enum Command {
     SwitchToProxy(switch::ToProxy),
     /// Let GoToSocial face the internet by itself again
     SwitchToDirect(switch::ToDirect),
+    /// Go to a newer GoToSocial, with a copy of the database and a way back
+    Upgrade(upgrade::Arguments),
+    /// Go back to the release before the last upgrade, with the database of then
+    Rollback(upgrade::Back),
     /// Say who is let in by the web server in front: addresses, clients, paths, how often
     #[command(subcommand)]
     Filter(filter::Action),
@@ -143,6 +148,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Status(arguments) => status::run(&cli.global, arguments, &screen),
         Command::SwitchToProxy(arguments) => switch::to_proxy(&cli.global, arguments, &screen),
         Command::SwitchToDirect(arguments) => switch::to_direct(&cli.global, arguments, &screen),
+        Command::Upgrade(arguments) => upgrade::run(&cli.global, arguments, &screen),
+        Command::Rollback(arguments) => upgrade::rollback(&cli.global, arguments, &screen),
         Command::Filter(action) => filter::run(&cli.global, action, &screen),
         Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
         Command::Certificate(action) => certificate::run(&cli.global, action, &screen),

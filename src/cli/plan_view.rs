@@ -60,7 +60,7 @@ fn short_kind(step: &Step) -> &'static str {
     match step.change.kind() {
         "config-test" | "front-test" => "config",
         "front-include" => "include",
-        "removal" => "file",
+        "removal" | "discard" => "file",
         "certificate" => "tls",
         // A user comes with a group of the same name.
         "group" => "user",
@@ -231,7 +231,8 @@ pub(super) fn kind(step: &Step) -> &'static str {
         "config-test" => "configuration",
         "front-include" => "include in",
         "front-test" => "configuration",
-        "removal" => "",
+        "removal" | "discard" => "",
+        "database" if matches!(step.change, Change::DatabaseCopy { .. }) => "copy",
         "account" => "GoToSocial account",
         other => other,
     }

@@ -92,6 +92,13 @@ impl Transaction<'_> {
             return Ok(());
         }
         let _lock = self.lock()?;
+        if let Some(process) = journal::still_migrating(host)? {
+            self.screen.attention(&format!(
+                "An earlier run was cut off, and its migration of the database goes on (pid {}). It must not be interrupted: \
+                 waiting for its end.",
+                process.pid
+            ));
+        }
         if let Some(settled) = settle::settle(host)? {
             if settled.had_ended {
                 self.screen.attention(&format!(
@@ -226,6 +233,8 @@ impl Transaction<'_> {
             watched: with.watched,
             watch: Watch::default(),
             password: RefCell::default(),
+            stopped: Cell::default(),
+            started: Cell::default(),
         };
         let stop = || signals.received();
         // What is done by then is to be proved, with a terminal or without.
@@ -248,6 +257,11 @@ impl Transaction<'_> {
                 ports.join(" and "),
                 in_words(refused)
             ));
+        }
+        if let Some(stopped) = teller.stopped.get().filter(|_| with.down) {
+            let down = Duration::from_secs(teller.started.get().unwrap_or_else(|| host.now()).saturating_sub(stopped));
+            report.add("down_seconds", serde_json::json!(down.as_secs()));
+            self.screen.line(&format!("The instance was down for {}.", whole(down)));
         }
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
         let applied = applied.map_err(|error| Stop::failed(format!("{error}.\n{}", told(&error.aftermath))))?;
@@ -280,6 +294,8 @@ pub(super) struct With<'a> {
     /// Ports that are watched from the first step on that can take them away, for the time during which they refuse
     /// connections.
     pub(super) watched: &'a [u16],
+    /// Whether to tell for how long the instance was down.
+    pub(super) down: bool,
 }
 
 /// Tells what happens, and watches ports meanwhile.
@@ -290,6 +306,10 @@ struct Told<'a> {
     watched: &'a [u16],
     watch: Watch,
     password: RefCell<Option<String>>,
+    /// When a service was stopped, by the host's clock.
+    stopped: Cell<Option<u64>>,
+    /// When it was ready again.
+    started: Cell<Option<u64>>,
 }
 
 /// The watch of the ports, which goes on from when they are first taken away until they answer steadily, and again while
@@ -340,6 +360,9 @@ fn takes_ports(step: &Step) -> bool {
 impl Reporter for Told<'_> {
     fn begin(&self, number: usize, of: usize, step: &Step) {
         self.progress.begin(number, of, step);
+        if step.action == Action::Stop && self.stopped.get().is_none() {
+            self.stopped.set(Some(self.transaction.host.now()));
+        }
         // Not before: each look leaves a line in the log of a server that speaks TLS.
         if takes_ports(step) {
             self.watch.begin(self.transaction.host, self.watched);
@@ -347,6 +370,9 @@ impl Reporter for Told<'_> {
     }
 
     fn done(&self, step: &Step) {
+        if step.action == Action::Start {
+            self.started.set(Some(self.transaction.host.now()));
+        }
         self.progress.done(step);
     }
 
@@ -363,6 +389,7 @@ impl Reporter for Told<'_> {
         if self.watch.eased.get() {
             self.watch.begin(self.transaction.host, self.watched);
         }
+        self.started.set(None);
         self.progress.undoing(step);
     }
 
@@ -390,6 +417,16 @@ fn in_words(time: Duration) -> String {
         format!("{} ms", time.as_millis())
     } else {
         format!("{:.1} s", time.as_secs_f64())
+    }
+}
+
+/// A time that may be long, in words.
+fn whole(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }
 

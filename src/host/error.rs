@@ -53,6 +53,14 @@ pub enum HostError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Something is wrong with a database, or a copy of it.
+    #[error("the database {what}: {why}")]
+    Database {
+        /// Which one: a path.
+        what: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// A service that was started again did not stay up.
     #[error("{service} was started again and died; its log says why")]
     Died {

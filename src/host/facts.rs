@@ -176,3 +176,14 @@ pub struct Listener {
     /// Port.
     pub port: u16,
 }
+
+/// A process that has a file open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileUser {
+    /// Login name of its owner, or the number where there is no name.
+    pub user: String,
+    /// Command.
+    pub command: String,
+    /// Process id.
+    pub pid: u32,
+}

@@ -26,7 +26,7 @@ use crate::certificate::renewal::Window;
 pub use certificate_order::{CertificateOrder, IssuedCertificate};
 pub use database::{DatabaseExamination, DatabaseState};
 pub use error::HostError;
-pub use facts::{Entry, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
+pub use facts::{Entry, FileUser, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
 pub use files::CopiedFile;
 pub use freebsd::{BIND_PROBE_ARGUMENT, DATABASE_PROBE_ARGUMENT, bind_probe_child, database_probe_child};
 pub use network::{
@@ -312,6 +312,23 @@ pub trait Host: Observe {
     /// # Errors
     /// The program could not be started. A non-zero exit is not an error but part of [`Output`].
     fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError>;
+
+    /// The same, and tells meanwhile, about once a second, how long it has run and the newest line that it has printed. A program
+    /// that is run like this goes on if this program is killed.
+    ///
+    /// # Errors
+    /// As for [`Host::run_as`].
+    fn run_watched(
+        &self,
+        invocation: &Invocation,
+        tell: &mut dyn FnMut(std::time::Duration, Option<&str>),
+    ) -> Result<Output, HostError>;
+
+    /// The processes that have a file open, as far as the system tells (`fstat FILE`).
+    ///
+    /// # Errors
+    /// There is no such file, or the system could not be asked.
+    fn file_users(&self, path: &Path) -> Result<Vec<FileUser>, HostError>;
 
     /// Copies a file, however large, and puts the copy in place as [`Host::write_file`] does. The bytes are shared with the
     /// original where the file system can do that (copy_file_range(2): block cloning on ZFS), so the time is that of

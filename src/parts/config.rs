@@ -280,6 +280,23 @@ pub fn unknown_keys(rendered: &BTreeSet<String>, debug_config_json: &str) -> Res
     Ok(unknown.collect())
 }
 
+/// Where a setting went that a newer GoToSocial no longer knows: what 0.20 has in the place of 0.19's, seen by comparing the
+/// `debug config` of 0.19.2 and 0.20.0-rc1.
+#[must_use]
+pub fn successor(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "instance-expose-suspended" => "it is called `instance-expose-blocklist` now",
+        "instance-expose-suspended-web" => "it is called `instance-expose-blocklist-web` now",
+        "tracing-endpoint" | "tracing-transport" | "tracing-insecure-transport" => {
+            "tracing is set up with the environment variables OTEL_EXPORTER_OTLP_… now"
+        }
+        "metrics-auth-enabled" | "metrics-auth-username" | "metrics-auth-password" => {
+            "metrics are set up with the environment variables OTEL_METRICS_… now, without a password of their own"
+        }
+        _ => return None,
+    })
+}
+
 /// Whether `debug config` shows our host: the only proof that the program has read our file, since 0.20 runs on
 /// defaults where it could not.
 #[must_use]

@@ -1,12 +1,13 @@
 //! The plan of `install`: every part's changes, in the order in which they can be made.
 
 use super::answers::{self, Lock};
+use super::passage::{self, Passage, Unfinished};
 use super::rule_edit::RuleEdit;
 use super::{
     Refusal, account, admin, config_file, folders, front, log_rotation, periodic, port_access, rc_script, release,
     service, tls,
 };
-use crate::change::{Action, Plan, Step};
+use crate::change::{Action, Change, Plan, Step};
 use crate::deployment::{Deployment, Layout, Mode, PortNumber, Secrets};
 use crate::host::{Observe, Owner, ServiceState};
 
@@ -69,8 +70,20 @@ fn rule_edit(deployment: &Deployment, owner: Owner) -> RuleEdit {
 /// Plans an installation, or what is missing of one. Only what differs becomes a change.
 ///
 /// # Errors
-/// A part refuses; nothing has been changed.
+/// A part refuses, or another release is wanted than the one that is there; nothing has been changed.
 pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
+    if let Some(Unfinished { command, .. }) = passage::unfinished(host, wanted.layout)? {
+        return Err(Refusal::Unfinished { command });
+    }
+    release::stays(host, wanted.layout, &wanted.lock.release)?;
+    with_passage(host, wanted, None)
+}
+
+/// The same, and on the way to another release what goes around that.
+///
+/// # Errors
+/// A part refuses; nothing has been changed.
+pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Passage>) -> Result<Plan, Refusal> {
     let Wanted { deployment, layout, .. } = *wanted;
     answers::check_identity(Lock::of_host(host, layout)?.as_ref(), deployment)?;
 
@@ -94,7 +107,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     let back = !behind && front::present(host)?.is_some();
     let handed_back = if back { tls::back_to_autocert(host, layout, deployment, owner)? } else { Vec::new() };
     let back_warning = if back { tls::back_warning(host, layout, deployment)? } else { None };
-    let variables = service::variables(host, deployment.exposure.mode == Mode::Direct, access.guard)?;
+    let mut variables = service::variables(host, deployment.exposure.mode == Mode::Direct, access.guard)?;
     let readiness = service::readiness(deployment, layout);
     let (admin, admin_warning) = admin::plan(host, layout, deployment, owner, &readiness)?;
 
@@ -103,19 +116,23 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     // What the running program has read or would read anew: with one of these changed it has to be restarted.
     let startable = access.reboot.is_empty();
     let damaged = release.prepare.iter().any(|step| step.action == Action::Update);
-    let restart = running && startable && (!release.switch.is_empty() || damaged || config.differs || script.differs);
+    let moves = passage.is_some();
+    let database_moves = passage.as_ref().is_some_and(Passage::moves_database);
+    let restart = running
+        && startable
+        && (database_moves || !release.switch.is_empty() || damaged || config.differs || script.differs);
+    let passage = passage.unwrap_or_default();
+    if moves {
+        // The passage says when the service may start at a boot again.
+        let is_enable =
+            |step: &Step| matches!(&step.change, Change::RcVariable { name, .. } if name == passage::ENABLE);
+        variables.retain(|step| !is_enable(step));
+    }
 
     let mut plan = Plan { warnings: access.warnings, reboot: access.reboot, ..Plan::default() };
     plan.warnings.extend(front.warnings);
     plan.warnings.extend(back_warning);
-    if let Some(from) = release.from.filter(|from| from != version) {
-        plan.warnings.push(format!(
-            "GoToSocial {from} becomes {version}: at its first start the new version migrates the database, and the old one \
-             cannot use it afterwards. Have a backup of {} (made while the service is stopped) before you say yes",
-            layout.data.display()
-        ));
-    }
-    plan.warnings.extend(admin_warning);
+    plan.warnings.extend(admin_warning.filter(|_| !moves));
     plan.warnings.extend(deployment.config.doubtful().into_iter().map(|(given, meant)| {
         format!("[config] {given} is no setting that is known here; did you mean {meant}? It is passed on as it is")
     }));
@@ -125,19 +142,24 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     add(release.prepare);
     add(front.prepare);
     add(config.test.into_iter().collect());
+    add(passage.prepare);
     // One that does not run may be about to: its supervisor tries again and again, and would be at the ports before the front.
     let may_return = state == ServiceState::Stopped && startable && !front.enter.is_empty();
     if restart || may_return {
         add(vec![service::stop()]);
     }
+    add(passage.before);
     // Whoever is cut off by a failing power may boot at any point of this: at most one of GoToSocial and the front may want
     // ports 80 and 443 then. So the old owner gives up the next boot before the new one claims it.
     add(front.unset);
-    let switched = [release.switch, config.steps].concat();
+    // On the way to another release what is wanted is on record before it is begun with, so that a run that goes on after a
+    // power cut knows it.
+    let (first, then) = if moves { (record, Vec::new()) } else { (Vec::new(), record) };
+    let switched = [first, release.switch, config.steps].concat();
     // On the way back to direct mode the front answers until the last moment.
     let leave_last = if back { std::mem::take(&mut front.leave) } else { Vec::new() };
     let entered = [front.leave, front.enter].concat();
-    let own = [record, script.steps, rotation, monitoring, guards].concat();
+    let own = [then, script.steps, rotation, monitoring, guards].concat();
     // What GoToSocial's script looks at before a start is there before it is told to look, and goes only after that.
     if back {
         add([own, access.steps, variables, switched].concat());
@@ -149,13 +171,14 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     }
     add(handed_back);
     add(leave_last);
+    add(passage.after);
     if startable && (restart || !running) {
-        add(vec![service::start(owner, &ports, &readiness)]);
+        add(vec![service::start(owner, &ports, &readiness, passage.start_migrates)]);
     }
     add(front.clear);
     // Ordered through the front, which by now passes the authority's questions on.
     add(front.order.iter().filter_map(|name| tls::first_order(layout, deployment, name)).collect());
-    if startable {
+    if startable && !moves {
         add(admin.into_iter().collect());
     }
     Ok(plan)

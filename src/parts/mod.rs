@@ -17,6 +17,7 @@ pub mod loader_conf;
 pub mod loader_files;
 pub mod log_rotation;
 pub mod managed_file;
+pub mod passage;
 pub mod periodic;
 pub mod port_access;
 pub mod portacl_boot;

@@ -135,14 +135,84 @@ pub enum Refusal {
     /// An older release on a newer database.
     #[error(
         "GoToSocial {installed} is installed, and {wanted} is older. An old release starts on a newer database and then \
-         fails on it, so going back needs the database of then as well: restore a backup made with {wanted}. Nothing was \
-         changed"
+         fails on it, so going back needs the database of then as well: `gts-bootstrap rollback` goes back to the release \
+         before with the copy of its database. Nothing was changed"
     )]
     Downgrade {
         /// What is installed.
         installed: semver::Version,
         /// What is asked for.
         wanted: semver::Version,
+    },
+    /// Another release has to come with a copy of the database.
+    #[error(
+        "GoToSocial {installed} is installed, and the answers want {wanted}, which migrates the database; the old release \
+         cannot use it afterwards. `gts-bootstrap upgrade --release {wanted}` copies the database first, and takes all back \
+         if something fails. Nothing was changed"
+    )]
+    NeedsUpgrade {
+        /// What is installed.
+        installed: semver::Version,
+        /// What is asked for.
+        wanted: semver::Version,
+    },
+    /// A release that must not be skipped.
+    #[error(
+        "GoToSocial {installed} must not be upgraded to {wanted} at once: {why} ({source_of_it}). Run `gts-bootstrap upgrade \
+         --release {first}` first. Nothing was changed"
+    )]
+    MustNotSkip {
+        /// What is installed.
+        installed: Box<semver::Version>,
+        /// What is asked for.
+        wanted: Box<semver::Version>,
+        /// What has to be run before that.
+        first: Box<semver::Version>,
+        /// Why.
+        why: &'static str,
+        /// Who says so.
+        source_of_it: &'static str,
+    },
+    /// A change of release was cut off in its midst.
+    #[error(
+        "a `gts-bootstrap {command}` was cut off, and program and database do not fit together until it is finished: run it \
+         again. Nothing was changed"
+    )]
+    Unfinished {
+        /// The command.
+        command: String,
+    },
+    /// There is no copy of the database of a release before.
+    #[error(
+        "there is no copy of a database from before GoToSocial {installed} in {}, and a release without its database is no way \
+         back: an old release starts on a newer database and then fails on it. Nothing was changed",
+        backups.display()
+    )]
+    NoWayBack {
+        /// What is installed.
+        installed: semver::Version,
+        /// Where copies are.
+        backups: PathBuf,
+    },
+    /// The database is not a file of GoToSocial's.
+    #[error(
+        "the database of this instance is PostgreSQL's, and this command can copy SQLite databases only. Make a copy with \
+         pg_dump(1) and see docs/upgrade.md. Nothing was changed"
+    )]
+    DatabaseElsewhere,
+    /// There is not enough room for a copy of the database.
+    #[error(
+        "the database is copied first, and {} has {free} MiB free where {needed} MiB are needed; make room and run this \
+         again. Nothing was changed",
+        place.display()
+    )]
+    NoRoom {
+        /// Where.
+        place: PathBuf,
+        /// How much there is, MiB.
+        free: u64,
+        /// How much is needed, MiB.
+        needed: u64,
     },
     /// The host name of an installation cannot be changed.
     #[error(

@@ -17,21 +17,28 @@ pub struct Planned {
     pub prepare: Vec<Step>,
     /// The switch.
     pub switch: Vec<Step>,
-    /// The version that is switched away from.
-    pub from: Option<Version>,
+}
+
+/// Refuses another version than the one that is installed: program and database have to change together.
+///
+/// # Errors
+/// The lock is of an older or a newer version than the one that is installed.
+pub fn stays(host: &dyn Observe, layout: &Layout, lock: &LockedRelease) -> Result<(), Refusal> {
+    let (installed, wanted) = match installed(host, layout)? {
+        Some(installed) if installed != lock.version => (installed, lock.version.clone()),
+        _ => return Ok(()),
+    };
+    if installed > wanted {
+        return Err(Refusal::Downgrade { installed, wanted });
+    }
+    Err(Refusal::NeedsUpgrade { installed, wanted })
 }
 
 /// Plans the release that the lock names.
 ///
 /// # Errors
-/// Something that is not ours stands in the way, or the lock is of an older version than the one that is installed.
+/// Something that is not ours stands in the way.
 pub fn plan(host: &dyn Observe, layout: &Layout, lock: &LockedRelease) -> Result<Planned, Refusal> {
-    let from = installed(host, layout)?;
-    if let Some(from) = &from
-        && *from > lock.version
-    {
-        return Err(Refusal::Downgrade { installed: from.clone(), wanted: lock.version.clone() });
-    }
     let directory = layout.release(&lock.version);
     let mut prepare = Vec::new();
     let action = match host.entry(&directory)? {
@@ -49,7 +56,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, lock: &LockedRelease) -> Result
     let mut switch = Vec::new();
     switch.extend(link(host, &layout.current(), Path::new(&lock.version.to_string()))?);
     switch.extend(command_link(host, layout)?);
-    Ok(Planned { prepare, switch, from })
+    Ok(Planned { prepare, switch })
 }
 
 /// The command link, `/usr/local/bin/gotosocial`.

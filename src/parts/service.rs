@@ -78,14 +78,15 @@ pub(super) fn variable(
     Ok(differs.then(|| Step::new(part, Action::Set, change())))
 }
 
-/// The start.
+/// The start; one that `migrates` the database is waited for without end.
 #[must_use]
-pub fn start(service: Owner, ports: &[u16], readiness: &Readiness) -> Step {
+pub fn start(service: Owner, ports: &[u16], readiness: &Readiness, migrates: bool) -> Step {
     let start = ServiceStart {
         name: rc_script::SERVICE.to_owned(),
         owner: service,
         ports: ports.to_vec(),
         readiness: readiness.clone(),
+        migrates,
     };
     Step::new("service", Action::Start, Change::ServiceStart { start })
 }

@@ -34,6 +34,8 @@ pub struct Published {
     pub prerelease: bool,
     /// The files, with their sizes in bytes where the source tells them.
     pub assets: BTreeMap<String, u64>,
+    /// The release notes, in Markdown; empty where the source has none.
+    pub notes: String,
 }
 
 /// A release as Forgejo describes it; the fields that are of use.
@@ -46,6 +48,9 @@ struct ForgejoRelease {
     prerelease: bool,
     #[serde(default)]
     assets: Vec<ForgejoAsset>,
+    /// Forgejo has `null` for none.
+    #[serde(default)]
+    body: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +131,7 @@ fn published(release: ForgejoRelease) -> Option<Published> {
         prerelease: release.prerelease || !version.pre.is_empty(),
         version,
         assets: release.assets.into_iter().map(|asset| (asset.name, asset.size)).collect(),
+        notes: release.body.unwrap_or_default(),
     })
 }
 
@@ -148,7 +154,8 @@ fn from_folder(path: &Path) -> Result<Vec<Published>, Error> {
                 assets.insert(name, size);
             }
         }
-        releases.push(Published { prerelease: !version.pre.is_empty(), version, assets });
+        let notes = String::new();
+        releases.push(Published { prerelease: !version.pre.is_empty(), version, assets, notes });
     }
     Ok(releases)
 }

@@ -17,8 +17,8 @@ use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
 use gts_bootstrap::front::{AccountDomain, Certificate, Front, FrontSettings, Logs, nginx_conf, render};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
-    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FrontProgram,
-    Group, Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch,
+    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser,
+    FrontProgram, Group, Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch,
     ServedCertificate, ServiceAction, ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest,
 };
 use gts_bootstrap::parts::tls;
@@ -252,6 +252,8 @@ impl Host for RealFront {
         front_test(front: FrontProgram, config: &Path) -> Result<Output, HostError>;
         watch_ports(ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError>;
         run_as(invocation: &Invocation) -> Result<Output, HostError>;
+        run_watched(invocation: &Invocation, tell: &mut dyn FnMut(Duration, Option<&str>)) -> Result<Output, HostError>;
+        file_users(path: &Path) -> Result<Vec<FileUser>, HostError>;
         copy_file(from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError>;
         examine_database(examination: &DatabaseExamination) -> Result<DatabaseState, HostError>;
         lock(path: &Path, note: &str) -> Result<Box<dyn Any>, HostError>;

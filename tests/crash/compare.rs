@@ -87,7 +87,7 @@ fn model(root: &Path) -> String {
     if let Some(supervisor) = &mut model.gotosocial {
         (supervisor.pid, supervisor.restart_at) = (0, 0);
         if let Some(program) = &mut supervisor.program {
-            (program.pid, program.ready_at) = (0, 0);
+            (program.pid, program.ready_at, program.started_at) = (0, 0, None);
         }
     }
     // What belongs to somebody and is not there any more, or is not compared.

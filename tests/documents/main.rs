@@ -80,6 +80,7 @@ pages! {
     security: "SECURITY.md",
     tutorial: "docs/tutorial.md",
     uninstall: "docs/uninstall.md",
+    upgrade: "docs/upgrade.md",
 }
 
 fn markdown(folder: &str) -> BTreeSet<String> {

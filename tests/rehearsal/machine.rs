@@ -101,6 +101,14 @@ impl Machine {
         machine
     }
 
+    /// Another one that is the same.
+    pub fn copy(&self) -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let copied = Command::new("cp").arg("-a").arg(self.root()).arg(folder.path().join("root")).status().unwrap();
+        assert!(copied.success());
+        Self { folder: folder.path().to_owned(), _temporary: Some(folder) }
+    }
+
     pub fn root(&self) -> PathBuf {
         self.folder.join("root")
     }

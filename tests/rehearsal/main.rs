@@ -32,3 +32,4 @@ mod trial;
 mod two_runs;
 mod uninstall;
 mod uninstall_others;
+mod upgrade;

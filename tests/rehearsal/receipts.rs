@@ -112,6 +112,10 @@ fn kind(change: &Change) -> &'static str {
         Change::ConfigTest { .. } => "config-test",
         Change::ServiceStart { .. } => "service-start",
         Change::ServiceStop { .. } => "service-stop",
+        Change::DatabaseCopy { .. } => "database-copy",
+        Change::DatabaseRestore { .. } => "database-restore",
+        Change::Migration { .. } => "migration",
+        Change::Discard { .. } => "discard",
         Change::Account { .. } => "account",
         Change::Certificate { certificate } => match **certificate {
             CertificateChange::Placeholder { .. } => "placeholder",
@@ -152,7 +156,7 @@ fn word(line: &Line) -> Vec<&'static str> {
 }
 
 /// How many words [`word`] can give: one for each arm of its matches.
-const WORDS: usize = 28 + 7 + 5 + 5;
+const WORDS: usize = 32 + 7 + 5 + 5;
 
 #[test]
 fn no_kind_of_line_changes_its_form_without_a_new_schema() {

@@ -31,6 +31,15 @@ fn an_installation_and_a_second_run() {
 }
 
 #[test]
+fn an_upgrade_and_the_way_back() {
+    let machine = Machine::installed(ANSWERS);
+    let go = |arguments: &[&str]| picture(&machine.run(arguments));
+    insta::assert_snapshot!("upgrade_plan", go(&["upgrade", "--release", "0.20.0-rc1", "--plan"]));
+    insta::assert_snapshot!("upgrade", go(&["upgrade", "--release", "0.20.0-rc1", "--yes"]));
+    insta::assert_snapshot!("rollback_plan", go(&["rollback", "--plan"]));
+}
+
+#[test]
 fn a_refusal_by_the_preflight() {
     let machine = Machine::with(|model| {
         model.euid = 1001;

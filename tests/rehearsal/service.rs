@@ -25,7 +25,7 @@ fn start_fails(host: &Rehearsal) -> String {
         log: "/var/log/gotosocial/gotosocial.log".into(),
         certificate: None,
     };
-    let start = service::start(Owner { uid: 209, gid: 209 }, &[80, 443], &readiness);
+    let start = service::start(Owner { uid: 209, gid: 209 }, &[80, 443], &readiness, false);
     let plan = Plan { steps: vec![start], ..Plan::default() };
     Executor { host, source: None, reporter: &Silent, stop: &|| None, trial: None }
         .apply("test", &plan)

@@ -28,6 +28,7 @@ topics![
     "tutorial",
     "install",
     "answers",
+    "upgrade",
     "proxy",
     "certificates",
     "filters",

@@ -12,16 +12,16 @@ use crate::host::Host;
 use crate::parts::answers::Lock;
 
 /// What is wanted, and the texts that say so.
-pub(super) struct Inputs {
-    pub(super) deployment: Deployment,
+pub(in crate::cli) struct Inputs {
+    pub(in crate::cli) deployment: Deployment,
     /// For the record on the host.
-    pub(super) answers: String,
-    pub(super) secrets: Secrets,
+    pub(in crate::cli) answers: String,
+    pub(in crate::cli) secrets: Secrets,
 }
 
 impl Inputs {
     /// Gathers the answers: a file that was named, else those of an earlier installation, else the dialogue.
-    pub(super) fn gather(
+    pub(in crate::cli) fn gather(
         host: &dyn Host,
         layout: &Layout,
         arguments: &Arguments,

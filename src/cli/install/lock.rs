@@ -16,7 +16,7 @@ use crate::parts::release::intact;
 use crate::release::{self, Arch, LockedRelease, Request, Sha256Digest, Source, WantedVersion};
 
 /// Where the release comes from in this run.
-pub(super) struct Chosen {
+pub(in crate::cli) struct Chosen {
     source: Option<Source>,
     /// Serves the source for as long as it is needed.
     _stand_in: Option<StandIn>,
@@ -24,12 +24,12 @@ pub(super) struct Chosen {
 
 impl Chosen {
     /// The source; `None` if the release is there already.
-    pub(super) fn release_source(&self) -> Option<&Source> {
+    pub(in crate::cli) fn release_source(&self) -> Option<&Source> {
         self.source.as_ref()
     }
 
     /// Whether certificate authorities are needed to verify it.
-    pub(super) fn over_https(&self) -> bool {
+    pub(in crate::cli) fn over_https(&self) -> bool {
         matches!(&self.source, Some(Source::Upstream { base_url } | Source::MirrorUrl { base_url }) if base_url.is_https())
     }
 }
@@ -41,8 +41,6 @@ pub(super) fn source(
     deployment: &Deployment,
     earlier: Option<&Lock>,
 ) -> Result<Chosen, Stop> {
-    let failed = |why: String| Stop::new(Exit::Failed, why);
-    let usage = |why: String| Stop::new(Exit::Usage, why);
     // A release that is there and intact needs no source: a re-run works without network, and at once.
     if let Some(lock) = earlier {
         let directory = Layout::default().release(&lock.release.version);
@@ -52,19 +50,26 @@ pub(super) fn source(
             return Ok(Chosen { source: None, _stand_in: None });
         }
     }
-    if let Some(mirror) = &arguments.mirror {
+    let asked: Vec<Version> = match &deployment.release.version {
+        VersionWish::Exact(version) => vec![version.clone()],
+        VersionWish::Latest => earlier.map(|lock| lock.release.version.clone()).into_iter().collect(),
+    };
+    chosen(opened, arguments.mirror.as_deref(), asked)
+}
+
+/// The mirror that was named, upstream, or on a rehearsal the stand-in, which has these versions besides its own.
+pub(in crate::cli) fn chosen(opened: &Opened, mirror: Option<&str>, asked: Vec<Version>) -> Result<Chosen, Stop> {
+    let failed = |why: String| Stop::new(Exit::Failed, why);
+    let usage = |why: String| Stop::new(Exit::Usage, why);
+    if let Some(mirror) = mirror {
         let local = std::fs::canonicalize(mirror).ok().map(|path| path.display().to_string());
-        let text = if mirror.contains("://") { mirror.clone() } else { local.unwrap_or_else(|| mirror.clone()) };
+        let text = if mirror.contains("://") { mirror.to_owned() } else { local.unwrap_or_else(|| mirror.to_owned()) };
         let source = Source::mirror(&text).map_err(|error| usage(error.to_string()))?;
         return Ok(Chosen { source: Some(source), _stand_in: None });
     }
     if !opened.is_rehearsal() {
         return Ok(Chosen { source: Some(Source::upstream()), _stand_in: None });
     }
-    let asked: Vec<Version> = match &deployment.release.version {
-        VersionWish::Exact(version) => vec![version.clone()],
-        VersionWish::Latest => earlier.map(|lock| lock.release.version.clone()).into_iter().collect(),
-    };
     let stand_in = StandIn::start(&asked)
         .map_err(|error| failed(format!("the rehearsal's stand-in release cannot be served on loopback: {error}")))?;
     let source = stand_in.source().map_err(|error| failed(error.to_string()))?;
@@ -114,7 +119,7 @@ fn satisfies(lock: &LockedRelease, deployment: &Deployment, host: &dyn Host) -> 
         && pin(deployment)?.is_none_or(|pin| pin == lock.sha256))
 }
 
-fn pin(deployment: &Deployment) -> Result<Option<Sha256Digest>, Stop> {
+pub(in crate::cli) fn pin(deployment: &Deployment) -> Result<Option<Sha256Digest>, Stop> {
     deployment
         .release
         .sha256
@@ -123,7 +128,7 @@ fn pin(deployment: &Deployment) -> Result<Option<Sha256Digest>, Stop> {
         .transpose()
 }
 
-fn arch(host: &dyn Host) -> Result<Arch, Stop> {
+pub(in crate::cli) fn arch(host: &dyn Host) -> Result<Arch, Stop> {
     let system = host.system().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
     match system.machine_arch.as_str() {
         "aarch64" => Ok(Arch::Arm64),
@@ -132,7 +137,7 @@ fn arch(host: &dyn Host) -> Result<Arch, Stop> {
     }
 }
 
-fn variant(host: &dyn Host, deployment: &Deployment) -> Result<release::Variant, Stop> {
+pub(in crate::cli) fn variant(host: &dyn Host, deployment: &Deployment) -> Result<release::Variant, Stop> {
     let system = host.system().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
     let needs_nowasm = system.machine_arch == "amd64" && !system.sse4_1;
     Ok(match deployment.release.variant {

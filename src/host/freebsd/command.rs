@@ -6,9 +6,11 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::host::{HostError, Invocation, Output};
 
@@ -72,6 +74,25 @@ impl Commands {
 
     /// Runs a program as somebody else; its exit status is the caller's to judge.
     pub(super) fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
+        let (line, command) = self.as_somebody_else(invocation);
+        finish(command, line, PROGRAM_OUTPUT_LIMIT).map(Finished::output)
+    }
+
+    /// The same, and tells about once a second how long it has run and the newest line of its output.
+    pub(super) fn run_watched(
+        &self,
+        invocation: &Invocation,
+        tell: &mut dyn FnMut(Duration, Option<&str>),
+    ) -> Result<Output, HostError> {
+        let (line, mut command) = self.as_somebody_else(invocation);
+        match watched(&mut command, tell) {
+            Ok((status, stdout, stderr)) => Ok(Output { status: status.code(), stdout, stderr }),
+            Err(source) => Err(HostError::Start { command: line, source }),
+        }
+    }
+
+    /// The command line for messages, and the command.
+    fn as_somebody_else(&self, invocation: &Invocation) -> (String, Command) {
         let arguments = invocation.arguments.iter().enumerate().map(|(index, argument)| {
             if invocation.secret_argument == Some(index) { SECRET } else { argument.as_str() }
         });
@@ -85,7 +106,7 @@ impl Commands {
             // Where root asks for a uid, std drops the supplementary groups too.
             .gid(invocation.owner.gid)
             .uid(invocation.owner.uid);
-        finish(command, line, PROGRAM_OUTPUT_LIMIT).map(Finished::output)
+        (line, command)
     }
 
     fn local(&self, path: &Path) -> PathBuf {
@@ -157,6 +178,38 @@ fn outcome(command: &mut Command, limit: u64) -> io::Result<(ExitStatus, String,
     Ok((status, text_of(stdout, limit)?, text_of(stderr, limit)?))
 }
 
+fn watched(
+    command: &mut Command,
+    tell: &mut dyn FnMut(Duration, Option<&str>),
+) -> io::Result<(ExitStatus, String, String)> {
+    let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    let began = Instant::now();
+    let mut child = command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).spawn()?;
+    let mut told = Duration::ZERO;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        let elapsed = began.elapsed();
+        if elapsed >= told + Duration::from_secs(1) {
+            told = elapsed;
+            tell(elapsed, newest_line(&stdout)?.as_deref());
+        }
+    };
+    Ok((status, text_of(stdout, PROGRAM_OUTPUT_LIMIT)?, text_of(stderr, PROGRAM_OUTPUT_LIMIT)?))
+}
+
+/// The last line of what a child has written so far. The file's position is the child's too, and stays where it is.
+fn newest_line(file: &File) -> io::Result<Option<String>> {
+    const TAIL: u64 = 4096;
+    let size = file.metadata()?.len();
+    let mut bytes = vec![0; usize::try_from(size.min(TAIL)).unwrap_or(0)];
+    let read = file.read_at(&mut bytes, size.saturating_sub(TAIL))?;
+    bytes.truncate(read);
+    Ok(String::from_utf8_lossy(&bytes).lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned))
+}
+
 fn text_of(mut file: File, limit: u64) -> io::Result<String> {
     file.rewind()?;
     let mut bytes = Vec::new();
@@ -211,6 +264,37 @@ mod tests {
         let error = tools.commands().run("/sbin/missing", &[]).unwrap_err();
         assert!(matches!(error, HostError::Start { .. }));
         assert!(error.to_string().starts_with("cannot run /sbin/missing: "), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_takes_long_is_told_of_meanwhile() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let tools = StandIns::new();
+        // It ends only once it has been told of.
+        let seen = tools.path("seen");
+        tools.add(
+            "/bin/program",
+            &format!("echo first; echo 'second line'; while [ ! -e '{}' ]; do sleep 0.1; done; exit 3", seen.display()),
+        );
+        let invocation = Invocation {
+            program: "/bin/program".into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            owner: Owner { uid: 65534, gid: 65534 },
+            directory: "/".into(),
+            secret_argument: None,
+        };
+        let mut told = Vec::new();
+        let mut tell = |elapsed: Duration, line: Option<&str>| {
+            told.push((elapsed, line.map(str::to_owned)));
+            std::fs::write(&seen, "").unwrap();
+        };
+        let output = tools.commands().run_watched(&invocation, &mut tell).unwrap();
+        assert_eq!((output.status, output.stdout.as_str()), (Some(3), "first\nsecond line\n"));
+        assert_eq!(told[0].1.as_deref(), Some("second line"));
+        assert!(told[0].0 >= Duration::from_secs(1));
     }
 
     #[test]

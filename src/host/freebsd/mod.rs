@@ -6,6 +6,7 @@ mod accounts;
 mod bind_probe;
 mod command;
 mod database;
+mod file_users;
 mod front;
 mod modules;
 mod other_user;
@@ -34,9 +35,9 @@ pub use database::{DATABASE_PROBE_ARGUMENT, database_probe_child};
 
 use super::files::{RealOwners, Root};
 use super::{
-    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FrontProgram,
-    Group, Host, HostError, Invocation, IssuedCertificate, Jail, Listener, Observe, Output, Owner, PortWatch,
-    ServiceAction, ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser,
+    FrontProgram, Group, Host, HostError, Invocation, IssuedCertificate, Jail, Listener, Observe, Output, Owner,
+    PortWatch, ServiceAction, ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::Commands;
 
@@ -282,6 +283,18 @@ impl Host for FreeBsd {
 
     fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
         self.commands.run_as(invocation)
+    }
+
+    fn run_watched(
+        &self,
+        invocation: &Invocation,
+        tell: &mut dyn FnMut(Duration, Option<&str>),
+    ) -> Result<Output, HostError> {
+        self.commands.run_watched(invocation, tell)
+    }
+
+    fn file_users(&self, path: &Path) -> Result<Vec<FileUser>, HostError> {
+        file_users::of(&self.commands, path)
     }
 
     fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {

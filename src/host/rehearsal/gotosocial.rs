@@ -99,6 +99,9 @@ pub(super) fn stop(machine: &mut Machine) -> Result<(), HostError> {
 /// What happens by itself when time has passed: a program becomes ready, or daemon(8) starts one again that died.
 pub(super) fn tick(machine: &mut Machine) -> Result<(), HostError> {
     let clock = machine.model.clock;
+    if let Some(migrating) = machine.model.migrating.take_if(|migrating| migrating.ends_at <= clock) {
+        database::finish_migration(machine, &migrating.database)?;
+    }
     if let Some(program) = machine.model.gotosocial.as_mut().and_then(|supervisor| supervisor.program.as_mut())
         && !program.announced
         && program.ready_at <= clock
@@ -133,8 +136,9 @@ fn run(machine: &mut Machine, service: &Service) -> Result<(), HostError> {
             log(machine, &service.log, "server.init.func2", "PANIC", &text)?;
             append(machine, &service.log, &format!("panic: {text}\n\ngoroutine 1 [running]:\n"))?;
         }
+        Err(Failure::Killed) => {}
     }
-    if machine.model.faults.dies_after_start && program.take().is_some() {
+    if program.as_ref().is_some_and(|program| dies(&machine.model, &program.version)) && program.take().is_some() {
         append(machine, &service.log, "panic: runtime error: died after its start\n\ngoroutine 1 [running]:\n")?;
     }
     let restart_at = machine.model.clock + service.restart_delay;
@@ -143,6 +147,11 @@ fn run(machine: &mut Machine, service: &Service) -> Result<(), HostError> {
         supervisor.program = program;
     }
     Ok(())
+}
+
+/// Whether a release is one that starts and dies.
+fn dies(model: &Model, version: &str) -> bool {
+    model.faults.dies_after_start || model.faults.version_dies.as_deref() == Some(version)
 }
 
 /// `server start`, in the order of the real program as far as it can be seen from outside.
@@ -156,7 +165,7 @@ fn launch(machine: &mut Machine, service: &Service) -> Result<Result<Program, Fa
     if let Ok(program) = &started {
         // The maintenance page listens while the database is opened and migrated.
         log_listening(machine, program)?;
-        if program.announced && !machine.model.faults.dies_after_start {
+        if program.announced && !dies(&machine.model, &version) {
             announce(machine, program)?;
         }
     }

@@ -7,6 +7,7 @@ use super::super::{HostError, Invocation, Output};
 use super::gotosocial_config::{Failure, Series, Settings, Sources, is_key, is_switch};
 use super::gotosocial_database::{self as database, Account};
 use super::machine::{Access, EACCES, Machine};
+use super::model::Migrating;
 use super::{gotosocial, log_time};
 
 /// `ENOEXEC`: not a program.
@@ -89,7 +90,27 @@ pub(super) fn run(machine: &mut Machine, invocation: &Invocation) -> Result<Outp
             let stderr = format!("panic: {error}\n\ngoroutine 1 [running]:\n");
             Output { status: Some(2), stdout: String::new(), stderr }
         }
+        Err(Failure::Killed) => Output { status: None, stdout: String::new(), stderr: String::new() },
     })
+}
+
+/// `migrations run` in a process that goes on for ten seconds, whatever becomes of the one that started it.
+pub(super) fn outlive(machine: &mut Machine, invocation: &Invocation) -> Result<(), HostError> {
+    let line = CommandLine::read(&invocation.arguments).unwrap_or_default();
+    let version = gotosocial::version_of(machine, &invocation.program)?.unwrap_or_default();
+    let sources = Sources {
+        file: line.flag("config-path").map(Path::new),
+        environment: &invocation.environment,
+        flags: &line.flags,
+    };
+    let Ok(settings) = Settings::load(machine, &version, invocation.owner, sources) else { return Ok(()) };
+    let path = Path::new(settings.text("db-address"));
+    database::begin_migration(machine, path, invocation.owner)?;
+    let pid = machine.model.take_pid();
+    let ends_at = machine.model.clock + 10;
+    let user = invocation.owner.uid.to_string();
+    machine.model.migrating = Some(Migrating { pid, user, database: path.to_owned(), ends_at });
+    Ok(())
 }
 
 /// The command line for messages.

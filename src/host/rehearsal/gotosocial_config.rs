@@ -19,6 +19,8 @@ pub(super) enum Failure {
     Error(String),
     /// A panic, exit status 2.
     Panic(String),
+    /// SIGKILL.
+    Killed,
 }
 
 /// What the model tells apart of GoToSocial's releases.

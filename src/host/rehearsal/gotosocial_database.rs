@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, MAIN_DB};
 
 use super::super::database::{DatabaseState, examine as examine_file};
-use super::super::{DatabaseExamination, Entry, HostError, Owner};
+use super::super::{DatabaseExamination, Entry, FileUser, HostError, Owner};
 use super::gotosocial_config::{Failure, Series, Settings};
 use super::machine::{Access, EACCES, ENOENT, Machine, command_failed};
 
@@ -48,6 +48,9 @@ fn migrations(series: Series) -> u32 {
         Series::V0_20 => 118,
     }
 }
+
+/// Rows of a database whose migration to 0.20 did not get to its end.
+const HALF_WAY: u32 = 114;
 
 impl Database {
     /// The bytes of an SQLite file.
@@ -114,6 +117,11 @@ impl Database {
             accounts: Result::from_iter::<Vec<rusqlite::Result<_>>>(accounts)?,
             posts: Result::from_iter::<Vec<rusqlite::Result<_>>>(posts)?,
         })
+    }
+
+    /// Whether a migration did not get to its end.
+    fn is_half_migrated(&self) -> bool {
+        self.migrations == HALF_WAY
     }
 
     /// Whether a newer release has migrated the database, which an older one does not notice.
@@ -213,12 +221,61 @@ pub(super) fn open(machine: &mut Machine, settings: &Settings, who: Owner) -> Re
         Some(bytes) => Database::of_image(bytes).map_err(|_| failed("sqlite ping: sqlite3: file is not a database"))?,
         None => Database::default(),
     };
-    let pending = database.migrations < migrations(settings.series);
-    if pending {
+    if database.migrations < migrations(settings.series) {
+        // Migrations are marked as done before they are begun, so one that was cut off is never done.
+        if database.is_half_migrated() {
+            return Err(failed("db migration error: sqlite3: SQL logic error: no such table: account_settings"));
+        }
+        if database.migrations > 0 {
+            half_way(machine, &path, &mut database, who)?;
+        }
         database.migrations = migrations(settings.series);
         save(machine, &path, &database, who)?;
     }
     Ok((path, database))
+}
+
+/// What becomes of a migration that does not get to its end.
+fn half_way(machine: &mut Machine, path: &Path, database: &mut Database, who: Owner) -> Result<(), Failure> {
+    let faults = &machine.model.faults;
+    let ending = match () {
+        () if faults.migration_fails => Failure::Error(
+            "error creating dbservice: db migration error: sqlite3: disk I/O error (code=10 extended=6410)".into(),
+        ),
+        () if faults.migration_is_killed => Failure::Killed,
+        () => return Ok(()),
+    };
+    database.migrations = HALF_WAY;
+    save(machine, path, database, who)?;
+    Err(ending)
+}
+
+/// Begins a migration that ends by itself later, whoever has started it.
+pub(super) fn begin_migration(machine: &mut Machine, path: &Path, who: Owner) -> Result<(), HostError> {
+    let refused = |_| command_failed("migrations run", 1, "the database cannot be written");
+    let mut content = peek(machine, path).unwrap_or_default();
+    content.migrations = HALF_WAY;
+    save(machine, path, &content, who).map_err(refused)
+}
+
+/// Ends such a migration.
+pub(super) fn finish_migration(machine: &mut Machine, path: &Path) -> Result<(), HostError> {
+    let refused = |_| command_failed("migrations run", 1, "the database cannot be written");
+    let Some(mut content) = peek(machine, path) else { return Ok(()) };
+    content.migrations = migrations(Series::V0_20);
+    save(machine, path, &content, Owner::ROOT).map_err(refused)
+}
+
+/// The processes that have a database, or what stands beside it, open.
+pub(super) fn file_users(machine: &Machine, path: &Path) -> Vec<FileUser> {
+    let is_of = |database: &Path| {
+        path == database || ["-wal", "-shm", "-journal"].iter().any(|suffix| path == beside(database, suffix))
+    };
+    let user = |user: &str, pid| FileUser { user: user.to_owned(), command: "gotosocial".to_owned(), pid };
+    let program = machine.model.gotosocial.as_ref().and_then(|supervisor| supervisor.program.as_ref());
+    let server = program.filter(|program| is_of(&program.database)).map(|program| user(&program.user, program.pid));
+    let migrating = machine.model.migrating.as_ref().filter(|migrating| is_of(&migrating.database));
+    server.into_iter().chain(migrating.map(|migrating| user(&migrating.user, migrating.pid))).collect()
 }
 
 /// Writes the database back. A new one gets the mode that umask 027 leaves.

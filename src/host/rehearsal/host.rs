@@ -12,11 +12,11 @@ use crate::certificate::renewal::Window;
 use crate::operation::{self, Operation};
 
 use super::super::{
-    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FrontProgram,
-    Group, Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch, ServiceAction,
-    ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser,
+    FrontProgram, Group, Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch,
+    ServiceAction, ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
 };
-use super::machine::{Access, EACCES, ENOENT, ENOSPC, EPERM, Machine, command_failed, errno_text};
+use super::machine::{Access, EACCES, EIO, ENOENT, ENOSPC, EPERM, Machine, command_failed, errno_text};
 use super::{
     Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin, gotosocial_database, httpd, kernel,
     nginx, packages, rc_conf, services, web,
@@ -418,6 +418,33 @@ impl Host for Rehearsal {
         }
         let what = Change::Command(invocation.program.display().to_string());
         self.change(&what, |machine| gotosocial_admin::run(machine, invocation))
+    }
+
+    fn run_watched(
+        &self,
+        invocation: &Invocation,
+        tell: &mut dyn FnMut(Duration, Option<&str>),
+    ) -> Result<Output, HostError> {
+        let what = Change::Command(invocation.program.display().to_string());
+        self.change(&what, |machine| {
+            for poll in 1..=machine.model.faults.polls_while_migrating {
+                pass(machine, 2)?;
+                tell(Duration::from_secs(2 * u64::from(poll)), Some("func=bundb.doMigration msg=\"migrating\""));
+            }
+            if machine.model.faults.migration_outlives {
+                gotosocial_admin::outlive(machine, invocation)?;
+                return Err(what.failed(EIO));
+            }
+            gotosocial_admin::run(machine, invocation)
+        })
+    }
+
+    fn file_users(&self, path: &Path) -> Result<Vec<FileUser>, HostError> {
+        if self.entry(path)?.is_none() {
+            let why = format!("fstat: {}: No such file or directory", path.display());
+            return Err(command_failed(format!("/usr/bin/fstat {}", path.display()), 1, why));
+        }
+        Ok(gotosocial_database::file_users(&self.machine.borrow(), path))
     }
 
     fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {

@@ -10,6 +10,8 @@ use super::model::Model;
 pub(super) const EPERM: i32 = 1;
 /// No such file or directory.
 pub(super) const ENOENT: i32 = 2;
+/// Input/output error.
+pub(super) const EIO: i32 = 5;
 /// Permission denied.
 pub(super) const EACCES: i32 = 13;
 /// Invalid argument.

@@ -81,7 +81,7 @@ use super::files::{RecordedOwners, Root};
 use super::{HostError, Owner};
 use crate::operation;
 use machine::Machine;
-pub use model::{Authority, ChangeFault, Faults, Model, OutsideAnswer, Repository};
+pub use model::{Authority, ChangeFault, Faults, Migrating, Model, OutsideAnswer, Repository};
 use port_watch::Watches;
 
 /// Where the state is kept, as a path of the host.
@@ -214,7 +214,10 @@ impl Rehearsal {
     /// # Errors
     /// As for [`Rehearsal::reboot`].
     pub fn cut_power(&self) -> Result<(), HostError> {
-        self.machine.borrow_mut().model.gotosocial = None;
+        {
+            let model = &mut self.machine.borrow_mut().model;
+            (model.gotosocial, model.migrating) = (None, None);
+        }
         self.reboot()
     }
 

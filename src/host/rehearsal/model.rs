@@ -72,6 +72,8 @@ pub struct Model {
     pub services: BTreeMap<String, u32>,
     /// GoToSocial under its supervisor, if that was started.
     pub gotosocial: Option<Supervisor>,
+    /// A `migrations run` that goes on without the program that started it.
+    pub migrating: Option<Migrating>,
     /// What nginx serves, as it read its configuration at its last start or reload.
     pub nginx: Vec<WebServer>,
     /// What Apache httpd serves, likewise.
@@ -131,6 +133,7 @@ impl Default for Model {
             repository: Repository::default(),
             services: [("cron".into(), 440), ("syslogd".into(), 413)].into(),
             gotosocial: None,
+            migrating: None,
             nginx: Vec::new(),
             httpd: Httpd::default(),
             reloads: BTreeMap::new(),
@@ -266,6 +269,20 @@ pub struct Program {
     pub assets: PathBuf,
 }
 
+/// A process that migrates a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Migrating {
+    /// Its pid.
+    pub pid: u32,
+    /// Login name of its owner.
+    pub user: String,
+    /// The database file.
+    pub database: PathBuf,
+    /// When it will have ended.
+    pub ends_at: u64,
+}
+
 /// Where GoToSocial's certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -296,6 +313,16 @@ pub struct Faults {
     pub disk_full: bool,
     /// GoToSocial starts, binds its ports and dies at once.
     pub dies_after_start: bool,
+    /// Releases of this version start, bind their ports and die at once.
+    pub version_dies: Option<String>,
+    /// A migration of the database fails half-way.
+    pub migration_fails: bool,
+    /// A migration of the database is killed half-way.
+    pub migration_is_killed: bool,
+    /// So many times two seconds a migration of the database takes.
+    pub polls_while_migrating: u32,
+    /// The program that started a migration is gone while it goes on.
+    pub migration_outlives: bool,
     /// So many times two seconds pass between the start of GoToSocial and its being ready.
     pub polls_until_ready: u32,
     /// `debug config` prints an empty `host`.

@@ -164,6 +164,14 @@ fn checksums(version: &Version) -> Result<String, Error> {
     Ok(lines.concat())
 }
 
+/// Release notes in upstream's form.
+fn notes(version: &Version) -> String {
+    format!(
+        "# v{version} Stand-in Sloth\n\nNothing new.\n\n# Migration notes\n\nThis is what the notes of {version} say about \
+         upgrading: back up your database, and do not interrupt migrations.\n\n# Changelog\n\n- Something else.\n"
+    )
+}
+
 /// One page of the catalogue, newest first, in Forgejo's form.
 fn catalogue(versions: &BTreeSet<Version>, query: &str) -> Result<String, Error> {
     let number = |name: &str, default: usize| {
@@ -184,6 +192,7 @@ fn catalogue(versions: &BTreeSet<Version>, query: &str) -> Result<String, Error>
             "tag_name": format!("v{version}"),
             "draft": false,
             "prerelease": !version.pre.is_empty(),
+            "body": notes(version),
             "assets": assets,
         }));
     }

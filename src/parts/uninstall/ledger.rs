@@ -115,7 +115,9 @@ fn touched(change: &Change) -> Vec<(Thing, Left)> {
         Change::Directory { path: at, mode, owner } => path(at, Left::Directory { mode: *mode, owner: *owner }),
         Change::File { path: at, content, .. } => path(at, Left::File { sha256: content.sha256().to_owned() }),
         Change::Symlink { path: at, target } => path(at, Left::Symlink { target: target.clone() }),
-        Change::Removal { path: at } | Change::TreeRemoval { path: at } => path(at, Left::Absent),
+        Change::Removal { path: at } | Change::TreeRemoval { path: at } | Change::Discard { path: at } => {
+            path(at, Left::Absent)
+        }
         Change::Release { directory, .. } => path(directory, Left::Tree),
         Change::FrontInclude { front, .. } => path(&front::main_file(*front), Left::Edited),
         Change::Certificate { certificate } => match &**certificate {
@@ -137,13 +139,17 @@ fn touched(change: &Change) -> Vec<(Thing, Left)> {
         Change::RcVariable { name, value: new } => vec![(Thing::RcVariable(name.clone()), value(new))],
         Change::Package { name } => vec![(Thing::Package(name.clone()), Left::Present)],
         Change::PackageRemoval { name } => vec![(Thing::Package(name.clone()), Left::Absent)],
-        // What runs is seen on the host; a trial leaves nothing; an account is data.
+        // What runs is seen on the host; a trial leaves nothing; an account and what is in a database is data, and a copy of
+        // that a backup.
         Change::FrontTest { .. }
         | Change::FrontStart { .. }
         | Change::FrontReload { .. }
         | Change::ConfigTest { .. }
         | Change::ServiceStart { .. }
         | Change::ServiceStop { .. }
+        | Change::DatabaseCopy { .. }
+        | Change::DatabaseRestore { .. }
+        | Change::Migration { .. }
         | Change::Account { .. } => Vec::new(),
     }
 }

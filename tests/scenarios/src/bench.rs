@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
-    BindOutcome, BindProbe, Entry, Family, Host, HostError, Jail, Owner, ServiceState, this_machine,
+    BindOutcome, BindProbe, Entry, Family, Host, HostError, Jail, Owner, ServiceState, WebRequest, this_machine,
 };
 use gts_bootstrap::portacl::Protocol;
 
@@ -184,6 +184,28 @@ impl Bench {
     pub fn install_from(&self, mirror: &str, answers: &str, more: &[&str]) -> Result<Outcome, String> {
         let file = self.answers(answers)?;
         self.run(&[&["install", "--answers", &file, "--mirror", mirror], more].concat())
+    }
+
+    /// Installs what the host keeps on record.
+    pub fn install_with_record(&self) -> Result<Outcome, String> {
+        self.run(&["install", "--yes"])
+    }
+
+    /// Has somebody write a post on the instance.
+    pub fn post(&self, text: &str) -> Result<(), String> {
+        if let Some(rehearsal) = self.rehearsal()? {
+            return rehearsal.post(text).map_err(|error| error.to_string());
+        }
+        let request = WebRequest {
+            tls: true,
+            host: HOST.into(),
+            address: Some(([127, 0, 0, 1], 443).into()),
+            path: format!("/stand-in/post?{}", text.replace(' ', "+")),
+            verify: false,
+            timeout: std::time::Duration::from_secs(10),
+        };
+        let answer = self.host()?.web(&request).map_err(|error| error.to_string())?;
+        ensure(answer.status == 200, format!("a post was answered with {}", answer.status))
     }
 
     /// Writes a file of answers, and says where.

@@ -23,7 +23,7 @@ const EDITED: [&str; 7] = [
     "/usr/local/etc/nginx/nginx.conf",
 ];
 /// What the program or a story makes.
-const MADE: [&str; 30] = [
+const MADE: [&str; 32] = [
     LOADER_EXTRA,
     NGINX_SITE,
     HTTPD_SITE,
@@ -46,8 +46,10 @@ const MADE: [&str; 30] = [
     "/usr/local/etc/rc.d/gts_portacl_guard_late",
     "/usr/local/libexec/gotosocial",
     "/usr/local/www/gts-bootstrap",
+    "/var/backups/gotosocial",
     "/var/db/gotosocial",
     "/var/db/gts-bootstrap",
+    "/var/db/gts-bootstrap.opened",
     "/var/log/gotosocial",
     "/var/log/httpd-gotosocial-access.log",
     "/var/log/httpd-gotosocial-error.log",

@@ -6,7 +6,7 @@
 //! that a check asks for, and dies as the real one dies. Its version is what a file `VERSION` beside it says, else the name of
 //! its folder; with it go the ways of 0.19 or 0.20.
 //!
-//! What is not as in the real program: the database is a JSON text, the certificate is self-made, requests in flight are
+//! What is not as in the real program: the database has few tables, `/stand-in/post?TEXT` writes a post, the certificate is self-made, requests in flight are
 //! not waited for at a stop, nobody is limited in their requests, and neither PostgreSQL nor `tls-certificate-chain` is
 //! there.
 //!

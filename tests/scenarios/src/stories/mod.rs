@@ -16,6 +16,7 @@ mod release;
 mod service;
 mod status;
 mod uninstall;
+mod upgrade;
 
 use gts_bootstrap::host::HostError;
 
@@ -114,6 +115,8 @@ pub const STORIES: &[Story] = &[
     story("reinstall-keeps-the-data", Needs::Nothing, again::reinstall_keeps_the_data),
     story("the-lock-decides-what-latest-is", Needs::Nothing, again::the_lock_decides_what_latest_is),
     story("upgrade-and-no-way-back", Needs::Nothing, again::upgrade),
+    story("upgrade-with-a-migration-and-back", Needs::Nothing, upgrade::there_and_back),
+    story("upgrade-plan-and-refusals-touch-nothing", Needs::Nothing, upgrade::plan_and_refusals_touch_nothing),
     story("identity-cannot-be-changed", Needs::Nothing, again::identity_stays),
     story("killed-at-a-change-and-repaired", Needs::Nothing, crash::killed_at_a_change),
     story("cut-off-and-taken-back", Needs::Nothing, crash::cut_off_and_taken_back),

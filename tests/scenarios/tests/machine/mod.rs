@@ -19,11 +19,11 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A freshly installed FreeBSD beside a mirror with two releases of the stand-in.
+    /// A freshly installed FreeBSD beside a mirror with releases of the stand-in.
     pub fn fresh() -> Self {
         // In memory where that is to be had: every change of every story is synced to disk.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        for version in ["0.19.1", "0.19.2"] {
+        for version in ["0.19.1", "0.19.2", "0.20.0-rc1"] {
             let place = folder.path().join("mirror").join(format!("v{version}"));
             fs::create_dir_all(&place).unwrap();
             let version = version.parse().unwrap();

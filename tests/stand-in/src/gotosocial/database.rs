@@ -1,34 +1,32 @@
-//! What stands for the SQLite database: a JSON text in the very file that the configuration names, with a `-wal` and a
-//! `-shm` beside it while the server runs. Passwords are not kept.
+//! The SQLite database: a real one, with few tables. Like the real program's it is in WAL mode and stays open while the server
+//! runs: what is written is in the `-wal` beside it, and gets into the file at a clean stop. Passwords are not kept.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
+use rusqlite::{Connection, ErrorCode};
 
 use super::gotosocial_config::{Failure, Series, Settings};
 use super::log::Logger;
 use super::trouble::Trouble;
 
-/// First words of the file.
-const FORMAT: &str = "stands for an SQLite database";
-
 /// The content.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Content {
-    format: String,
     /// Rows of `bun_migrations`: the version of the schema.
     pub(super) migrations: u32,
     /// The host that the instance account was made for, at the first start of the server.
     pub(super) instance: Option<String>,
     /// Accounts.
     pub(super) accounts: Vec<Account>,
+    /// Texts of the posts that were written here.
+    pub(super) posts: Vec<String>,
 }
 
 /// An account.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct Account {
     /// Login name.
     pub(super) username: String,
@@ -45,6 +43,8 @@ pub(super) struct Account {
 pub(super) struct Database {
     path: PathBuf,
     series: Series,
+    /// `None` once it has been closed.
+    connection: Arc<Mutex<Option<Connection>>>,
 }
 
 /// Rows of `bun_migrations` after the migrations of a release.
@@ -73,6 +73,23 @@ fn io_failed(error: &io::Error) -> Failure {
     })
 }
 
+fn sqlite_failed(error: &rusqlite::Error) -> Failure {
+    failed(&match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => "sqlite ping: sqlite3: file is not a database".to_owned(),
+        Some(ErrorCode::DiskFull) => "sqlite ping: sqlite3: database or disk is full".to_owned(),
+        Some(ErrorCode::CannotOpen) => "sqlite ping: sqlite3: unable to open database file".to_owned(),
+        _ => format!("sqlite ping: sqlite3: {error}"),
+    })
+}
+
+const TABLES: &str = "
+    PRAGMA journal_mode = WAL;
+    CREATE TABLE IF NOT EXISTS bun_migrations (id INTEGER PRIMARY KEY, name VARCHAR, group_id INTEGER);
+    CREATE TABLE IF NOT EXISTS instances (id INTEGER PRIMARY KEY, domain VARCHAR);
+    CREATE TABLE IF NOT EXISTS accounts (id INTEGER PRIMARY KEY, username VARCHAR, email VARCHAR);
+    CREATE TABLE IF NOT EXISTS users (account_id INTEGER, admin BOOLEAN);
+    CREATE TABLE IF NOT EXISTS statuses (id INTEGER PRIMARY KEY, text TEXT, local BOOLEAN);";
+
 impl Database {
     /// Opens the configured database, which makes it and runs pending migrations.
     pub(super) fn open(settings: &Settings, trouble: &Trouble, logger: Logger) -> Result<Self, Failure> {
@@ -85,16 +102,12 @@ impl Database {
         if path.as_os_str().is_empty() {
             return Err(failed("'db-address' was not set when attempting to start sqlite"));
         }
-        let database = Self { path, series: settings.series };
         // Somebody who may only read it cannot open it either.
-        fs::OpenOptions::new().append(true).create(true).open(&database.path).map_err(|error| io_failed(&error))?;
-        let text = fs::read(&database.path).map_err(|error| io_failed(&error))?;
-        let mut content = match text.as_slice() {
-            [] => Content { format: FORMAT.into(), migrations: 0, instance: None, accounts: Vec::new() },
-            bytes => {
-                serde_json::from_slice(bytes).map_err(|_| failed("sqlite ping: sqlite3: file is not a database"))?
-            }
-        };
+        fs::OpenOptions::new().append(true).create(true).open(&path).map_err(|error| io_failed(&error))?;
+        let connection = Connection::open(&path).map_err(|error| sqlite_failed(&error))?;
+        connection.execute_batch(TABLES).map_err(|error| sqlite_failed(&error))?;
+        let database = Self { path, series: settings.series, connection: Arc::new(Mutex::new(Some(connection))) };
+        let mut content = database.content()?;
         logger.info(
             "bundb.sqliteConn",
             &format!("connected to SQLITE database with address {}", database.path.display()),
@@ -115,10 +128,15 @@ impl Database {
         Ok(database)
     }
 
+    fn held(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The content as it is now; another process may have changed it.
     pub(super) fn content(&self) -> Result<Content, Failure> {
-        let bytes = fs::read(&self.path).map_err(|error| io_failed(&error))?;
-        serde_json::from_slice(&bytes).map_err(|_| failed("sqlite ping: sqlite3: file is not a database"))
+        let held = self.held();
+        let connection = held.as_ref().ok_or_else(|| failed("sqlite ping: sql: database is closed"))?;
+        read(connection).map_err(|error| sqlite_failed(&error))
     }
 
     /// The release that has it open.
@@ -128,32 +146,71 @@ impl Database {
 
     /// Writes it back, whole or not at all.
     pub(super) fn save(&self, content: &Content) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(content).map_err(|error| failed(&error.to_string()))?;
-        let beside = beside(&self.path, "-new");
-        fs::write(&beside, text + "\n")
-            .and_then(|()| fs::rename(&beside, &self.path))
-            .map_err(|error| io_failed(&error))
+        let mut held = self.held();
+        let connection = held.as_mut().ok_or_else(|| failed("sqlite ping: sql: database is closed"))?;
+        write(connection, content).map_err(|error| sqlite_failed(&error))
     }
 
-    /// Puts the files beside it that a running server has there.
-    pub(super) fn begin(&self) -> Result<(), Failure> {
-        for suffix in ["-wal", "-shm"] {
-            fs::write(beside(&self.path, suffix), b"").map_err(|error| io_failed(&error))?;
-        }
-        Ok(())
+    /// Writes a post.
+    pub(super) fn post(&self, text: &str) -> Result<(), Failure> {
+        let mut content = self.content()?;
+        content.posts.push(text.to_owned());
+        self.save(&content)
     }
 
-    /// Takes them away again: the mark of a clean stop.
+    /// Closes it: what is in the log gets into the file.
     pub(super) fn end(&self) {
-        for suffix in ["-wal", "-shm"] {
-            // What cannot be removed stays, and tells that the stop was not clean.
-            let _ = fs::remove_file(beside(&self.path, suffix));
-        }
+        let connection = self.held().take();
+        // What cannot be closed leaves its log, and tells that the stop was not clean.
+        drop(connection);
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
+fn read(connection: &Connection) -> rusqlite::Result<Content> {
+    let accounts = connection
+        .prepare(
+            "SELECT username, email, admin FROM accounts LEFT JOIN users ON users.account_id = accounts.id ORDER BY id",
+        )?
+        .query_map([], |row| {
+            let admin: Option<bool> = row.get(2)?;
+            let (username, email) = (row.get(0)?, row.get(1)?);
+            Ok(Account { username, email, has_user: admin.is_some(), admin: admin.unwrap_or(false) })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let posts = connection
+        .prepare("SELECT text FROM statuses WHERE local = 1 ORDER BY id")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Content {
+        migrations: connection.query_row("SELECT count(*) FROM bun_migrations", [], |row| row.get(0))?,
+        instance: connection.query_row("SELECT max(domain) FROM instances", [], |row| row.get(0))?,
+        accounts,
+        posts,
+    })
+}
+
+fn write(connection: &mut Connection, content: &Content) -> rusqlite::Result<()> {
+    let all = connection.transaction()?;
+    all.execute_batch(
+        "DELETE FROM bun_migrations; DELETE FROM instances; DELETE FROM accounts; DELETE FROM users; DELETE FROM statuses;",
+    )?;
+    for number in 1..=content.migrations {
+        let group = if number > migrations(Series::V0_19) { 2 } else { 1 };
+        let name = format!("2021{number:010}");
+        all.execute("INSERT INTO bun_migrations (name, group_id) VALUES (?1, ?2)", (name, group))?;
+    }
+    if let Some(host) = &content.instance {
+        all.execute("INSERT INTO instances (domain) VALUES (?1)", [host])?;
+    }
+    for account in &content.accounts {
+        let row = (&account.username, &account.email);
+        all.execute("INSERT INTO accounts (username, email) VALUES (?1, ?2)", row)?;
+        if account.has_user {
+            all.execute("INSERT INTO users VALUES (?1, ?2)", (all.last_insert_rowid(), account.admin))?;
+        }
+    }
+    for post in &content.posts {
+        all.execute("INSERT INTO statuses (text, local) VALUES (?1, 1)", [post])?;
+    }
+    all.commit()
 }

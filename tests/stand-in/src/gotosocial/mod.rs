@@ -7,6 +7,7 @@ mod command_line;
 mod database;
 mod door;
 #[path = "../../../../src/host/rehearsal/gotosocial_config.rs"]
+#[allow(dead_code, reason = "it is a real process, so a signal kills it and is not an answer")]
 mod gotosocial_config;
 #[path = "../../../../src/host/rehearsal/gotosocial_keys.rs"]
 mod gotosocial_keys;
@@ -48,6 +49,7 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
             log::panic(&text);
             ExitCode::from(2)
         }
+        Err(Failure::Killed) => ExitCode::FAILURE,
     }
 }
 

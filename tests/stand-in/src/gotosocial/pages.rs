@@ -75,8 +75,14 @@ impl Site {
             ),
             "/.well-known/webfinger" => self.webfinger(database, query),
             "/api/v1/instance" => {
-                json_answer(&json!({"uri": host, "account_domain": domain, "title": "GoToSocial", "version": version}))
+                let (posts, users) =
+                    database.content().map_or((0, 0), |content| (content.posts.len(), content.accounts.len()));
+                json_answer(&json!({
+                    "uri": host, "account_domain": domain, "title": "GoToSocial", "version": version,
+                    "stats": {"domain_count": 0, "status_count": posts, "user_count": users},
+                }))
             }
+            "/stand-in/post" => Answer::bare(if database.post(query).is_ok() { 200 } else { 500 }),
             "/api/v2/instance" => json_answer(&json!({
                 "domain": host, "account_domain": domain, "version": version,
                 "configuration": {"urls": {"streaming": format!("wss://{host}")}},

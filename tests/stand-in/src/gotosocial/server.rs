@@ -39,7 +39,6 @@ pub(super) fn start(version: &str, settings: Settings, trouble: &Trouble) -> Res
     let plan = Plan::of(&settings, trouble.no_certificate.clone(), proxies)?;
     let maintenance = Router::start(&plan, site.clone(), logger)?;
     let database = Database::open(&settings, trouble, logger)?;
-    database.begin()?;
     let mut content = database.content()?;
     if content.instance.is_none() {
         content.instance = Some(host);

@@ -1,0 +1,460 @@
+//! GoToSocial's database: copied while nobody has it open, and put back.
+//!
+//! A copy is a folder of root's alone, with the files as they stood (the database and, after an unclean stop, its write-ahead
+//! log or journal) and [`DESCRIPTION`], which is written last: a folder without it is no copy. A copy is worth what it holds
+//! when it is opened, so each is opened before anybody relies on it: a second copy of it, which belongs to the service user
+//! alone and is thrown away afterwards. So the files that are kept were never in anybody's hands but root's, and SQLite never
+//! runs as root on what a server that faces the internet has written.
+//!
+//! GoToSocial must be stopped meanwhile: on FreeBSD it locks its database with flock(2), which nobody else looks at, and what
+//! it writes is in the log beside the file until it stops.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::host::{
+    DatabaseExamination, DatabaseState, Entry, FileUser, Host, HostError, Observe, Owner, ServiceAction, ServiceState,
+};
+
+/// The file in a copy's folder that says what the copy is.
+pub const DESCRIPTION: &str = "database.json";
+/// Version of that file's format. Readers take this one and every older one.
+pub const SCHEMA: u32 = 1;
+/// Where a copy stands while it is opened. The folder above is root's and can be passed through by all.
+pub const OPENED: &str = "/var/db/gts-bootstrap.opened";
+/// Name of a database file within a copy.
+const MAIN: &str = "sqlite.db";
+/// What can stand beside a database file and belongs to it: what was written and is not in it yet.
+const BESIDE: [&str; 2] = ["-wal", "-journal"];
+/// How a SQLite database begins (<https://sqlite.org/fileformat2.html>, 1.3), and a log (4.1) and a journal (3).
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const LOG_MAGICS: [&[u8]; 2] = [&[0x37, 0x7f, 0x06, 0x82], &[0x37, 0x7f, 0x06, 0x83]];
+const JOURNAL_MAGICS: [&[u8]; 2] = [&[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7], &[0; 8]];
+
+/// Where a database is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Database {
+    /// The database in words.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Sqlite { path } => path.display().to_string(),
+        }
+    }
+}
+
+/// A copy that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseCopy {
+    /// What is copied.
+    pub from: Database,
+    /// The folder that becomes the copy. The folder above it is there, and root's alone.
+    pub to: PathBuf,
+    /// The service that must be stopped.
+    pub service: String,
+    /// Whom the database belongs to, and who opens the copy to look at it.
+    pub owner: Owner,
+    /// Whether all of it is read for damage.
+    pub thorough: bool,
+    /// Host name of the instance.
+    pub host: String,
+    /// The release that the database is for.
+    pub version: Version,
+    /// Whether what follows changes the database: then the copy is taken away again only if the database is what it was.
+    pub guards: bool,
+}
+
+/// A database that is to be put back from a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseRestore {
+    /// The copy's folder.
+    pub from: PathBuf,
+    /// What is replaced.
+    pub to: Database,
+    /// The service that must be stopped.
+    pub service: String,
+    /// Whom the database belongs to.
+    pub owner: Owner,
+}
+
+/// What [`DESCRIPTION`] says of a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Description {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Host name of the instance.
+    pub host: String,
+    /// The release that the database is for.
+    pub version: Version,
+    /// When it was made, seconds since 1970.
+    pub time: u64,
+    /// What was found in it.
+    pub state: DatabaseState,
+    /// Its files, the database first.
+    pub files: Vec<CopiedPart>,
+}
+
+/// One file of a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedPart {
+    /// Its name in the folder.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// Its digest, 64 hexadecimal digits.
+    pub sha256: String,
+    /// Permission bits that it had.
+    pub mode: u32,
+}
+
+impl Description {
+    /// The copy in words.
+    #[must_use]
+    pub fn told(&self, folder: &Path) -> String {
+        let bytes: u64 = self.files.iter().map(|part| part.size).sum();
+        let posts = self.state.posts.map(|posts| format!(", {posts} posts")).unwrap_or_default();
+        format!(
+            "the database is kept in {} and was opened there to see that it is whole: {} KiB, {} migrations{posts}",
+            folder.display(),
+            bytes.div_ceil(1024),
+            self.state.migrations
+        )
+    }
+}
+
+/// Reads what a copy says of itself; `None` if there is no complete copy in the folder.
+///
+/// # Errors
+/// It cannot be read or understood, or was written by a newer version of this program.
+pub fn describe(host: &dyn Observe, folder: &Path) -> Result<Option<Description>, HostError> {
+    let path = folder.join(DESCRIPTION);
+    let Some(bytes) = host.read(&path)? else { return Ok(None) };
+    let unreadable = |text: String| HostError::Unreadable { what: path.display().to_string(), text };
+    let description: Description = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    if description.schema > SCHEMA {
+        let schema = description.schema;
+        return Err(unreadable(format!("it was written by a newer gts-bootstrap (schema {schema}); use that one")));
+    }
+    let known = |name: &str| name == MAIN || BESIDE.iter().any(|suffix| name == format!("{MAIN}{suffix}"));
+    if description.files.first().is_none_or(|part| part.name != MAIN)
+        || !description.files.iter().all(|part| known(&part.name))
+    {
+        return Err(unreadable("it names files that no copy of a database has".to_owned()));
+    }
+    Ok(Some(description))
+}
+
+/// SHA-256 of a file of any size, as 64 hexadecimal digits; `None` if it is not there.
+///
+/// # Errors
+/// It cannot be read.
+pub fn file_digest(host: &dyn Observe, path: &Path) -> Result<Option<String>, HostError> {
+    const PIECE: usize = 4 << 20;
+    let mut digest = Sha256::new();
+    let mut offset = 0;
+    loop {
+        let Some(bytes) = host.read_from(path, offset, PIECE)? else { return Ok(None) };
+        if bytes.is_empty() {
+            return Ok(Some(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()));
+        }
+        digest.update(&bytes);
+        offset += bytes.len() as u64;
+    }
+}
+
+/// The path with something added to its name.
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+pub(super) fn failed(what: impl Into<String>, why: impl Into<String>) -> HostError {
+    HostError::Database { what: what.into(), why: why.into() }
+}
+
+/// Who has a database open, as far as the host can tell.
+///
+/// # Errors
+/// The host could not be asked.
+pub fn users(host: &dyn Host, database: &Database) -> Result<Vec<FileUser>, HostError> {
+    let Database::Sqlite { path } = database;
+    let mut users: Vec<FileUser> = Vec::new();
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let path = with(path, suffix);
+        if host.entry(&path)?.is_none() {
+            continue;
+        }
+        for user in host.file_users(&path)? {
+            if !users.contains(&user) {
+                users.push(user);
+            }
+        }
+    }
+    Ok(users)
+}
+
+/// Proves that nobody has the database open.
+pub(super) fn idle(host: &dyn Host, service: &str, database: &Database) -> Result<(), HostError> {
+    if host.service(service)?.is_running() {
+        return Err(failed(database.name(), format!("{service} runs; it must be stopped while this is done")));
+    }
+    match users(host, database)?.first() {
+        None => Ok(()),
+        Some(user) => Err(failed(
+            database.name(),
+            format!("{} (user {}, pid {}) has it open; end it and run this again", user.command, user.user, user.pid),
+        )),
+    }
+}
+
+/// Whether a file that was copied is what it should be. A service user can give the name of its database to any file
+/// (link(2)), also to one of root's that it could not read.
+fn check_kind(host: &dyn Host, copy: &Path, source: &Path, suffix: &str) -> Result<(), HostError> {
+    let head = host.read_from(copy, 0, MAGIC.len())?.unwrap_or_default();
+    let begins = |magics: &[&[u8]]| magics.iter().any(|magic| head.starts_with(magic));
+    let fits = head.is_empty()
+        || begins(&[MAGIC])
+        || match suffix {
+            "-wal" => begins(&LOG_MAGICS),
+            "-journal" => begins(&JOURNAL_MAGICS),
+            _ => false,
+        };
+    if fits { Ok(()) } else { Err(failed(source.display().to_string(), "it is no SQLite database")) }
+}
+
+/// Makes a copy.
+///
+/// # Errors
+/// Somebody has the database open, it is damaged or none, or a file cannot be copied. What there is of the copy is no copy
+/// then, for want of its description.
+pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Description, HostError> {
+    let Database::Sqlite { path } = &copy.from;
+    idle(host, &copy.service, &copy.from)?;
+    host.remove_tree(&copy.to)?;
+    host.make_directory(&copy.to, 0o700, Owner::ROOT)?;
+    let mut files = Vec::new();
+    for suffix in ["", BESIDE[0], BESIDE[1]] {
+        let source = with(path, suffix);
+        let shown = source.display().to_string();
+        let mode = match host.entry(&source)? {
+            None if suffix.is_empty() => return Err(failed(shown, "there is no such file")),
+            None => continue,
+            Some(Entry::File { owner, mode, .. }) if owner.uid == copy.owner.uid => mode,
+            Some(Entry::File { owner, .. }) => {
+                let why = format!("it belongs to uid {}, not to the service (uid {})", owner.uid, copy.owner.uid);
+                return Err(failed(shown, why));
+            }
+            Some(_) => return Err(failed(shown, "it is no regular file")),
+        };
+        let name = format!("{MAIN}{suffix}");
+        let target = copy.to.join(&name);
+        let copied = host.copy_file(&source, &target, 0o600, Owner::ROOT)?;
+        check_kind(host, &target, &source, suffix)?;
+        files.push(CopiedPart { name, size: copied.size, sha256: copied.sha256, mode });
+    }
+    let state = opened(host, &copy.to, &files, copy.owner, copy.thorough)?;
+    let description = Description {
+        schema: SCHEMA,
+        host: copy.host.clone(),
+        version: copy.version.clone(),
+        time: host.now(),
+        state,
+        files,
+    };
+    let mut text = serde_json::to_vec_pretty(&description)
+        .map_err(|error| failed(copy.to.display().to_string(), error.to_string()))?;
+    text.push(b'\n');
+    host.write_file(&copy.to.join(DESCRIPTION), &text, 0o600, Owner::ROOT)?;
+    Ok(description)
+}
+
+/// Opens what is in a copy's folder: a copy of it, which belongs to the user who opens it and is thrown away. Until it is
+/// complete the folder is root's, so nobody can plant a link in it.
+///
+/// # Errors
+/// The files are not those that `files` names, cannot be opened as a database, or are damaged.
+pub fn opened(
+    host: &dyn Host,
+    folder: &Path,
+    files: &[CopiedPart],
+    owner: Owner,
+    thorough: bool,
+) -> Result<DatabaseState, HostError> {
+    let staging = Path::new(OPENED);
+    host.remove_tree(staging)?;
+    let look = || {
+        host.make_directory(staging, 0o700, Owner::ROOT)?;
+        for part in files {
+            let source = folder.join(&part.name);
+            let copied = host.copy_file(&source, &staging.join(&part.name), 0o600, owner)?;
+            if copied.sha256 != part.sha256 {
+                return Err(failed(source.display().to_string(), "it is not what was written: its digest differs"));
+            }
+        }
+        host.make_directory(staging, 0o700, owner)?;
+        host.examine_database(&DatabaseExamination { path: staging.join(MAIN), owner, thorough })
+    };
+    let found = look();
+    host.remove_tree(staging)?;
+    let state = found?;
+    match &state.damage {
+        None => Ok(state),
+        Some(damage) => Err(failed(
+            folder.display().to_string(),
+            format!(
+                "the database is damaged ({damage}); GoToSocial's documentation on database maintenance says how to mend it"
+            ),
+        )),
+    }
+}
+
+/// Takes a copy away again. One that stands for changes to the database stays if the database is not what it was: what it
+/// returns then says so.
+pub(super) fn take_back_copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Option<String>, HostError> {
+    host.remove_tree(Path::new(OPENED))?;
+    if copy.guards
+        && let Some(description) = describe(host.observe(), &copy.to)?
+        && !is_in_place(host, &description, &copy.from)?
+    {
+        return Ok(Some(format!(
+            "{} (the database of GoToSocial {}, as {} is another one now)",
+            copy.to.display(),
+            description.version,
+            copy.from.name()
+        )));
+    }
+    host.remove_tree(&copy.to)?;
+    Ok(None)
+}
+
+/// Whether a database is, byte for byte, what a copy has.
+///
+/// # Errors
+/// It cannot be read.
+pub fn is_in_place(host: &dyn Host, description: &Description, database: &Database) -> Result<bool, HostError> {
+    let Database::Sqlite { path } = database;
+    for suffix in ["", BESIDE[0], BESIDE[1]] {
+        let name = format!("{MAIN}{suffix}");
+        let wanted = description.files.iter().find(|part| part.name == name).map(|part| part.sha256.clone());
+        if file_digest(host.observe(), &with(path, suffix))? != wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Names beside the database while one is put in the place of another.
+const INCOMING: &str = "-incoming";
+const DISPLACED: &str = "-displaced";
+
+/// Puts a database back from a copy. The one that is there stands aside until [`forget_displaced`].
+///
+/// # Errors
+/// There is no complete copy, somebody has the database open, or a file cannot be copied or renamed.
+pub(super) fn restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<Description, HostError> {
+    let DatabaseRestore { from, to, service, owner } = restore;
+    let Database::Sqlite { path } = to;
+    let description = describe(host.observe(), from)?
+        .ok_or_else(|| failed(from.display().to_string(), "there is no complete copy of a database"))?;
+    idle(host, service, to)?;
+    clear_away(host, path, DISPLACED)?;
+    clear_away(host, path, INCOMING)?;
+    let suffix = |part: &CopiedPart| part.name.strip_prefix(MAIN).unwrap_or_default().to_owned();
+    for part in &description.files {
+        let (source, target) = (from.join(&part.name), with(path, &format!("{INCOMING}{}", suffix(part))));
+        let copied = host.copy_file(&source, &target, part.mode, *owner)?;
+        if copied.sha256 != part.sha256 {
+            clear_away(host, path, INCOMING)?;
+            return Err(failed(
+                source.display().to_string(),
+                "it is not what was written: its digest differs. The database was not touched",
+            ));
+        }
+    }
+    // What belongs to the database of now must not be found beside the one of then.
+    host.remove(&with(path, "-shm"))?;
+    for beside in [BESIDE[0], BESIDE[1], ""] {
+        let there = with(path, beside);
+        if host.entry(&there)?.is_some() {
+            host.rename(&there, &with(path, &format!("{DISPLACED}{beside}")))?;
+        }
+    }
+    for part in &description.files {
+        let suffix = suffix(part);
+        host.rename(&with(path, &format!("{INCOMING}{suffix}")), &with(path, &suffix))?;
+    }
+    Ok(description)
+}
+
+fn clear_away(host: &dyn Host, path: &Path, which: &str) -> Result<(), HostError> {
+    for beside in [BESIDE[0], BESIDE[1], ""] {
+        host.remove(&with(path, &format!("{which}{beside}")))?;
+    }
+    Ok(())
+}
+
+/// Takes a restoration back: the database that stood aside is in its place again. Right also for one that was cut off
+/// anywhere.
+pub(super) fn take_back_restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
+    let Database::Sqlite { path } = &restore.to;
+    let displaced = |beside: &str| with(path, &format!("{DISPLACED}{beside}"));
+    if host.entry(&displaced(""))?.is_some() {
+        stop(host, &restore.service)?;
+        wait_until_closed(host, &restore.to)?;
+        // Only beside a restored database are these the restored one's; without it they have been put back already.
+        if host.entry(path)?.is_some() {
+            for beside in ["-shm", BESIDE[0], BESIDE[1], ""] {
+                host.remove(&with(path, beside))?;
+            }
+        }
+    }
+    for beside in [BESIDE[0], BESIDE[1], ""] {
+        if host.entry(&displaced(beside))?.is_some() {
+            host.rename(&displaced(beside), &with(path, beside))?;
+        }
+    }
+    clear_away(host, path, INCOMING)
+}
+
+/// Takes away the database that a restoration has put aside; for when the run has ended well.
+///
+/// # Errors
+/// It cannot be removed.
+pub(super) fn forget_displaced(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
+    let Database::Sqlite { path } = &restore.to;
+    clear_away(host, path, DISPLACED)
+}
+
+/// Stops a service if there is one.
+pub(super) fn stop(host: &dyn Host, service: &str) -> Result<(), HostError> {
+    if host.service(service)? == ServiceState::Missing {
+        return Ok(());
+    }
+    host.service_action(service, ServiceAction::Stop)
+}
+
+/// Waits until nobody has the database open, however long that takes: who has may be migrating it.
+pub(super) fn wait_until_closed(host: &dyn Host, database: &Database) -> Result<(), HostError> {
+    while !users(host, database)?.is_empty() {
+        host.sleep(Duration::from_secs(2));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
