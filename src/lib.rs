@@ -4,6 +4,7 @@
 //! [`change`]s, which are pure data, wanted by [`parts`]. One executor applies them, with a journal; [`check`]s then
 //! prove the result on the running system. `docs/architecture.md` describes the house.
 
+pub mod backup;
 pub mod certificate;
 pub mod change;
 pub mod check;

@@ -54,12 +54,14 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
         Change::ServiceStop { name } => stop(host, name)?,
         Change::DatabaseCopy { copy } => {
             let copied = database::copy(host, copy).map_err(said)?;
-            return Ok(vec![copied.told(&copy.to)]);
+            // Of a copy that goes again nobody has to know where it is.
+            return Ok(if copy.guards { vec![copied.told(&copy.to)] } else { Vec::new() });
         }
         Change::DatabaseRestore { restore } => drop(database::restore(host, restore).map_err(said)?),
         Change::Migration { migration } => return migration::run(executor, migration),
         Change::Discard { path } => discard(host, path)?,
         Change::Account { account } => return account::create(executor, account),
+        Change::Backup { backup } => return backup.apply(host),
         Change::Certificate { certificate } => return certificate.apply(host),
     }
     Ok(Vec::new())

@@ -431,6 +431,19 @@ pub(super) fn take_back_restore(host: &dyn Host, restore: &DatabaseRestore) -> R
     clear_away(host, path, INCOMING)
 }
 
+/// Takes a restoration back where there was no database before.
+pub(super) fn take_away(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
+    let Database::Sqlite { path } = &restore.to;
+    if host.entry(path)?.is_some() {
+        stop(host, &restore.service)?;
+        wait_until_closed(host, &restore.to)?;
+        for beside in ["-shm", BESIDE[0], BESIDE[1], ""] {
+            host.remove(&with(path, beside))?;
+        }
+    }
+    clear_away(host, path, INCOMING)
+}
+
 /// Takes away the database that a restoration has put aside; for when the run has ended well.
 ///
 /// # Errors

@@ -16,6 +16,9 @@ use crate::host::{FileUser, Host, HostError, Observe, Owner};
 /// Version of the line format. Readers take this one and every older one.
 pub const SCHEMA: u32 = 1;
 
+/// The command of which a service runs again in any case.
+pub(super) const BACKUP: &str = "backup";
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

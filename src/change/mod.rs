@@ -6,6 +6,7 @@
 pub mod account;
 pub mod after_plan;
 pub mod apply;
+pub mod backup;
 pub mod certificate;
 pub mod database;
 pub mod executor;
@@ -14,6 +15,7 @@ pub mod front_test;
 pub mod journal;
 pub mod migration;
 pub mod plan;
+pub mod postgres;
 pub mod prior;
 pub mod service_start;
 pub mod settle;
@@ -32,6 +34,7 @@ use crate::host::{FrontProgram, Group, Owner, User};
 use crate::release::LockedRelease;
 
 pub use after_plan::AfterPlan;
+pub use backup::BackupChange;
 pub use certificate::{CertificateChange, ShownBy};
 pub use database::{Database, DatabaseCopy, DatabaseRestore};
 pub use executor::{Aftermath, Applied, ApplyError, Executor, Interruption, NotMade, Reporter, Trial};
@@ -216,6 +219,11 @@ pub enum Change {
         /// Whose.
         account: Account,
     },
+    /// A backup: written, or put back.
+    Backup {
+        /// What becomes of it.
+        backup: Box<BackupChange>,
+    },
     /// The certificate of a front: placeholder, order, or reload.
     Certificate {
         /// What becomes of it.
@@ -299,7 +307,7 @@ pub struct ServiceStart {
     /// How to tell when it is ready.
     pub readiness: Readiness,
     /// Whether to wait for as long as the program lives: it migrates the database, and nothing may go on before it has.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub migrates: bool,
 }
 
@@ -371,6 +379,7 @@ impl Change {
             Self::Migration { .. } => "migration",
             Self::Discard { .. } => "discard",
             Self::Account { .. } => "account",
+            Self::Backup { backup } => backup.kind(),
             Self::Certificate { .. } => "certificate",
         }
     }
@@ -403,6 +412,7 @@ impl Change {
             Self::DatabaseRestore { restore } => restore.to.name(),
             Self::Migration { migration } => migration.database.name(),
             Self::Account { account } => account.username.clone(),
+            Self::Backup { backup } => backup.target(),
             Self::Certificate { certificate } => certificate.name().to_string(),
         }
     }
@@ -453,6 +463,7 @@ impl Change {
             Self::DatabaseRestore { restore } => format!("from {}", show(&restore.from)),
             Self::Migration { migration } => migration.detail(),
             Self::Discard { .. } => "no longer needed".to_owned(),
+            Self::Backup { backup } => backup.detail(),
             Self::Certificate { certificate } => certificate.detail(),
             Self::Account { account } if account.repair => "finish it: new password, administrator".to_owned(),
             Self::Account { account } => format!("{}, administrator, with a random password", account.email),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, front, store};
+use super::{Change, Database, front, store};
 use crate::host::{Entry, Host, HostError, Owner};
 
 /// The state that undoing a change goes back to.
@@ -80,7 +80,12 @@ impl Prior {
             Change::Certificate { certificate } => certificate.capture(host),
             Change::DatabaseCopy { copy } => Ok(present(host.entry(&copy.to)?.is_some())),
             Change::Discard { path } => Ok(present(host.entry(path)?.is_some())),
-            Change::DatabaseRestore { .. } | Change::Migration { .. } => Ok(Self::Present),
+            Change::DatabaseRestore { restore } => {
+                let Database::Sqlite { path } = &restore.to;
+                Ok(present(host.entry(path)?.is_some()))
+            }
+            Change::Migration { .. } => Ok(Self::Present),
+            Change::Backup { backup } => backup.capture(host),
             Change::ConfigTest { .. } | Change::FrontTest { .. } | Change::Account { .. } => Ok(Self::Absent),
         }
     }

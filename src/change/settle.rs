@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::executor::Reporter;
 use super::journal::{Journal, Line, Outcome, Running, path};
-use super::{Change, Database, Plan, Prior, front, journal, service_start, store, undo};
-use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState};
+use super::{BackupChange, Change, Database, Plan, Prior, front, journal, service_start, store, undo};
+use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState, is_temporary};
 
 /// What settling a cut-off run came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +101,23 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
         }
         one(host, &journal, (step, change, prior), &mut settled)?;
     }
+    if run.command == journal::BACKUP {
+        run_again(host, &journal, &run, &mut settled)?;
+    }
     journal.end(Outcome::Interrupted)?;
     Ok(Some(settled))
+}
+
+/// Starts a service again that a backup has stopped, wherever that was cut off: it changes nothing that the service reads, and
+/// nobody looks on who could start it.
+fn run_again(host: &dyn Host, journal: &Journal<'_>, run: &Run, settled: &mut Settled) -> Result<(), HostError> {
+    for (step, change, prior) in run.open() {
+        let Change::ServiceStop { name } = change else { continue };
+        if *prior == Prior::Present && !host.service(name)?.is_running() {
+            one(host, journal, (step, change, prior), settled)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes back everything that a cut-off run did; `None` if there is no such run. One that had come to its end stays as it is.
@@ -200,7 +215,7 @@ fn prepare(host: &dyn Host) -> Result<Option<Run>, HostError> {
         if !matches!(host.entry(&folder)?, Some(Entry::Directory { .. })) {
             continue;
         }
-        for name in host.list(&folder)?.iter().filter(|name| crate::host::files::is_temporary(name)) {
+        for name in host.list(&folder)?.iter().filter(|name| is_temporary(name)) {
             host.remove(&folder.join(name))?;
         }
     }
@@ -220,6 +235,14 @@ fn folders(change: &Change) -> Vec<PathBuf> {
         | Change::Discard { path }
         | Change::TreeRemoval { path } => above(path).into_iter().collect(),
         Change::DatabaseCopy { copy } => vec![copy.to.clone()],
+        Change::Backup { backup } => match &**backup {
+            BackupChange::Write { target: path, .. } | BackupChange::Prune { path } => {
+                above(path).into_iter().collect()
+            }
+            BackupChange::Database { to, .. } => vec![to.clone()],
+            BackupChange::Media { storage, .. } => vec![storage.clone()],
+            BackupChange::Dump { .. } | BackupChange::Load { .. } => Vec::new(),
+        },
         Change::DatabaseRestore { restore } => beside(&restore.to),
         Change::Migration { migration } => beside(&migration.database),
         Change::FrontInclude { front, .. } | Change::FrontTest { front, .. } => {

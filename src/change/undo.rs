@@ -30,7 +30,17 @@ pub fn undo(host: &dyn Host, change: &Change, prior: &Prior) -> Result<Option<St
 /// again only when a web server that took its ports has read its old configuration, which is the first change of a front
 /// that was there before.
 pub(super) fn order(changes: &[&Change]) -> Vec<usize> {
-    let order: Vec<usize> = (0..changes.len()).rev().collect();
+    let mut order: Vec<usize> = (0..changes.len()).rev().collect();
+    let is = |what: fn(&Change) -> bool| changes.iter().position(|change| what(change));
+    // Stopped for a copy of its database and running again: nothing that is taken back is any of its business.
+    if let (Some(stop), Some(start)) = (
+        is(|change| matches!(change, Change::ServiceStop { .. })),
+        is(|change| matches!(change, Change::ServiceStart { .. })),
+    ) && start + 1 < changes.len()
+        && only_copied(changes.get(stop + 1..start).unwrap_or_default())
+    {
+        order.retain(|place| *place != stop && *place != start);
+    }
     let is_reload = |change: &&Change| matches!(change, Change::FrontReload { when_undone: true, .. });
     let Some(reload) = changes.iter().position(is_reload) else { return order };
     let waits = |place: &usize| *place > reload && matches!(changes[*place], Change::ServiceStop { .. });
@@ -38,6 +48,11 @@ pub(super) fn order(changes: &[&Change]) -> Vec<usize> {
     let behind = order.iter().position(|place| *place == reload).map_or(order.len(), |at| at + 1);
     order.splice(behind..behind, stops);
     order
+}
+
+/// Whether these changes, made while a service was stopped, only copy its database.
+pub(super) fn only_copied(changes: &[&Change]) -> bool {
+    !changes.is_empty() && changes.iter().all(|change| matches!(change, Change::DatabaseCopy { .. }))
 }
 
 /// What somebody else has written into since.
@@ -118,7 +133,9 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
             host.service_action(name, ServiceAction::StartOnce)?;
             stays_up(host, name)
         }
+        Change::Backup { backup } => backup.take_back(host, prior),
         Change::Certificate { certificate } => certificate.take_back(host, prior),
+        Change::DatabaseRestore { restore } if *prior == Prior::Absent => database::take_away(host, restore),
         Change::DatabaseRestore { restore } => database::take_back_restore(host, restore),
         Change::Migration { migration } => migration::take_back(host, migration),
         // What has begun to go is of no use to anybody.

@@ -277,7 +277,7 @@ fn tidy(transaction: &Transaction<'_>, report: &mut Report) {
     }
 }
 
-fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {
+pub(super) fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {
     report.checks.extend(installation::after_reboot().checks);
     screen.attention(&wrap(
         "A reboot is needed; after it GoToSocial starts by itself. Then run `gts-bootstrap install` again: it makes what \

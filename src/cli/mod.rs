@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and what the program says to people and to other programs.
 
+pub mod backup;
 pub mod certificate;
 pub mod check;
 pub mod completions;
@@ -17,6 +18,7 @@ pub mod progress;
 pub mod recover;
 pub mod rehearsal;
 pub mod report;
+pub mod restore;
 pub mod screen;
 pub mod status;
 pub mod switch;
@@ -101,6 +103,10 @@ pub enum Command {
     Upgrade(upgrade::Arguments),
     /// Go back to the release before the last upgrade, with the database of then
     Rollback(upgrade::Back),
+    /// Put everything that this instance is into one file: database, keys, media, settings
+    Backup(backup::Arguments),
+    /// Bring an instance back from a backup, on its own host or on a fresh one
+    Restore(restore::Arguments),
     /// Say who is let in by the web server in front: addresses, clients, paths, how often
     #[command(subcommand)]
     Filter(filter::Action),
@@ -150,6 +156,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::SwitchToDirect(arguments) => switch::to_direct(&cli.global, arguments, &screen),
         Command::Upgrade(arguments) => upgrade::run(&cli.global, arguments, &screen),
         Command::Rollback(arguments) => upgrade::rollback(&cli.global, arguments, &screen),
+        Command::Backup(arguments) => backup::run(&cli.global, arguments, &screen),
+        Command::Restore(arguments) => restore::run(&cli.global, arguments, &screen),
         Command::Filter(action) => filter::run(&cli.global, action, &screen),
         Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
         Command::Certificate(action) => certificate::run(&cli.global, action, &screen),

@@ -13,6 +13,7 @@
 //! changes: `write_file` over a link puts a file in its place, `remove` takes the link away, `append_file` and
 //! `make_directory` refuse one.
 
+mod build;
 mod copy;
 mod owners;
 mod removal;
@@ -33,6 +34,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat, mod
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat};
 
+pub use build::Begun;
 pub use copy::CopiedFile;
 pub use owners::{Owners, RealOwners, RecordedOwners};
 

@@ -18,6 +18,7 @@ pub mod network;
 pub mod operations;
 pub mod rehearsal;
 
+use std::fs::File;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -27,7 +28,7 @@ pub use certificate_order::{CertificateOrder, IssuedCertificate};
 pub use database::{DatabaseExamination, DatabaseState};
 pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
-pub use files::CopiedFile;
+pub use files::{CopiedFile, is_temporary};
 pub use freebsd::{BIND_PROBE_ARGUMENT, DATABASE_PROBE_ARGUMENT, bind_probe_child, database_probe_child};
 pub use network::{
     BindOutcome, BindProbe, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
@@ -337,6 +338,25 @@ pub trait Host: Observe {
     /// # Errors
     /// `from` is no regular file or cannot be read; otherwise as for [`Host::write_file`].
     fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError>;
+
+    /// Opens a file of any size for reading, by the same rules as [`Observe::read`]; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// It is not a regular file or cannot be opened.
+    fn open_file(&self, path: &Path) -> Result<Option<File>, HostError>;
+
+    /// Has a file of any size written by `build`, which may read it back as well, and puts it in place as
+    /// [`Host::write_file`] does once that has gone well.
+    ///
+    /// # Errors
+    /// What `build` says, or as for [`Host::write_file`]. Nothing is left of the new file.
+    fn build_file(
+        &self,
+        path: &Path,
+        mode: u32,
+        owner: Owner,
+        build: &mut dyn FnMut(&mut File) -> std::io::Result<()>,
+    ) -> Result<(), HostError>;
 
     /// Opens an SQLite database that nobody else has open, as the user that it belongs to, in a child process. For copies,
     /// and for a database whose program is stopped: on FreeBSD GoToSocial locks its database in another way than other

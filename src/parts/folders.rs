@@ -35,6 +35,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, service: Owner) -> Result<Vec<S
         system("/usr/local/etc/newsyslog.conf.d"),
         system("/usr/local/etc/periodic"),
         system("/usr/local/etc/periodic/daily"),
+        system("/usr/local/etc/periodic/weekly"),
         system("/usr/local/libexec"),
         ours(WRITTEN.into(), 0o700, Owner::ROOT),
         ours(layout.records.clone(), 0o755, Owner::ROOT),

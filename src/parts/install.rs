@@ -50,6 +50,7 @@ pub fn obstacles(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -
         ("rc-script", rc_script::plan(host).map(drop)),
         ("log-rotation", log_rotation::plan(host, owner).map(drop)),
         ("monitoring", periodic::plan_status(host).map(drop)),
+        ("backup", periodic::plan_backup(host).map(drop)),
         ("port-access", access),
     ] {
         found.extend(result.err().map(|refusal| (part, refusal)));
@@ -100,6 +101,7 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     let script = rc_script::plan(host)?;
     let rotation = log_rotation::plan(host, owner)?;
     let monitoring = periodic::plan_status(host)?;
+    let weekly = periodic::plan_backup(host)?;
     let access = port_access::plan(host, &system, &rule_edit(deployment, owner))?;
     let guards = if access.guard { rc_script::plan_guards(host)? } else { Vec::new() };
     let mut front = front::plan(host, layout, deployment)?;
@@ -159,7 +161,7 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     // On the way back to direct mode the front answers until the last moment.
     let leave_last = if back { std::mem::take(&mut front.leave) } else { Vec::new() };
     let entered = [front.leave, front.enter].concat();
-    let own = [then, script.steps, rotation, monitoring, guards].concat();
+    let own = [then, script.steps, rotation, monitoring, weekly, guards].concat();
     // What GoToSocial's script looks at before a start is there before it is told to look, and goes only after that.
     if back {
         add([own, access.steps, variables, switched].concat());

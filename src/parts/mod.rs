@@ -5,6 +5,7 @@
 pub mod account;
 pub mod admin;
 pub mod answers;
+pub mod backup;
 pub mod config;
 pub mod config_file;
 pub mod filter;
@@ -26,6 +27,7 @@ mod portacl_rc_list;
 pub mod rc_script;
 mod refusal;
 pub mod release;
+pub mod restore;
 pub mod rule_change;
 pub mod rule_edit;
 pub mod secrets;

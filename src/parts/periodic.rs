@@ -1,4 +1,4 @@
-//! What periodic(8) does each day: the look at the certificate, and the status of the installation.
+//! What periodic(8) does: each day the look at the certificate and the status of the installation, each week a backup.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,9 @@ use crate::host::{HostError, Observe, Owner};
 pub const SCRIPT: &str = "/usr/local/etc/periodic/daily/510.gts-bootstrap-certificate";
 /// The status, among FreeBSD's own of the numbers 400 to 499, whose names begin alike.
 pub const STATUS: &str = "/usr/local/etc/periodic/daily/495.status-gotosocial";
+
+/// The backup of each week.
+pub const BACKUP: &str = "/usr/local/etc/periodic/weekly/510.gotosocial-backup";
 
 /// Plans the script of the certificate. It is there only where a front is, so it is switched on by itself; an administrator
 /// switches it off with `daily_gts_bootstrap_certificate_enable="NO"` in /etc/periodic.conf.
@@ -29,6 +32,15 @@ pub fn plan_periodic(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
 /// See [`managed_file::plan`].
 pub fn plan_status(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
     Ok(script(host, "monitoring", STATUS, include_str!("../../templates/periodic/status"))?.steps)
+}
+
+/// Plans the script of the weekly backup. It stops the service for as long as the copy of a SQLite database takes, so it does
+/// nothing until an administrator sets `weekly_gotosocial_backup_enable="YES"`.
+///
+/// # Errors
+/// See [`managed_file::plan`].
+pub fn plan_backup(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
+    Ok(script(host, "backup", BACKUP, include_str!("../../templates/periodic/backup"))?.steps)
 }
 
 fn script(host: &dyn Observe, part: &'static str, path: &str, text: &str) -> Result<Planned, Refusal> {

@@ -268,6 +268,39 @@ pub enum Refusal {
     /// The rule language refused.
     #[error(transparent)]
     Portacl(#[from] portacl::MergeError),
+    /// A backup of that name is there already.
+    #[error("{} is there already; backups of the same second have the same name: run this again", path.display())]
+    BackupThere {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others can write to the folder that a backup is to go to.
+    #[error(
+        "others than root can write to {}, so a backup there, with all its keys, could be taken or swapped; name another folder \
+         with --to, or `chown root {0} && chmod 700 {0}`",
+        path.display()
+    )]
+    BackupFolderOpen {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A backup is of another instance.
+    #[error(
+        "the backup is of {backup}, and this host is {installed}: it is not restored here, since other servers would see one \
+         instance with the keys of another. Restore it on a host without an instance"
+    )]
+    BackupOfOther {
+        /// Host name in the backup.
+        backup: String,
+        /// Host name of the installation.
+        installed: String,
+    },
+    /// What has to be in a backup is not.
+    #[error("the backup cannot be restored: {why}")]
+    BackupUnusable {
+        /// Why.
+        why: String,
+    },
 }
 
 fn flagged(findings: &[portacl::Finding]) -> String {

@@ -35,7 +35,7 @@ pub enum PathRefusal {
 
 /// Checks the path of an entry and brings it into its one form: names joined by single slashes, with neither a
 /// leading `./` nor, for a folder, a trailing slash.
-pub(super) fn clean(bytes: &[u8], is_folder: bool) -> Result<String, PathRefusal> {
+pub(crate) fn clean(bytes: &[u8], is_folder: bool) -> Result<String, PathRefusal> {
     if bytes.len() > MAX_PATH_BYTES {
         return Err(PathRefusal::TooLong);
     }

@@ -36,6 +36,7 @@ mod unpack;
 mod waypoints;
 
 pub use archive_path::PathRefusal;
+pub(crate) use archive_path::clean as clean_path;
 pub use catalogue::{Published, catalogue, newest};
 pub use checksums::Checksums;
 pub use digest::Sha256Digest;

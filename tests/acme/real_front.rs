@@ -256,6 +256,10 @@ impl Host for RealFront {
         file_users(path: &Path) -> Result<Vec<FileUser>, HostError>;
         copy_file(from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError>;
         examine_database(examination: &DatabaseExamination) -> Result<DatabaseState, HostError>;
+        open_file(path: &Path) -> Result<Option<std::fs::File>, HostError>;
+        build_file(
+            path: &Path, mode: u32, owner: Owner, build: &mut dyn FnMut(&mut std::fs::File) -> std::io::Result<()>
+        ) -> Result<(), HostError>;
         lock(path: &Path, note: &str) -> Result<Box<dyn Any>, HostError>;
     }
 

@@ -148,3 +148,60 @@ status_without_program()
 	expect_out "nobody looks at the status"
 }
 case_of "periodic: without the program nobody looks, and it says so" status_without_program
+
+# weekly LINE...: runs the script of the backup, with these lines in /etc/periodic.conf.
+weekly()
+{
+	cat >"${RCTEST}/defaults" <<-EOF
+		source_periodic_confs() { . "${RCTEST}/periodic.conf"; }
+	EOF
+	printf '%s\n' "weekly_gotosocial_backup_program=${RCTEST}/bin/gts-bootstrap" "$@" >"${RCTEST}/periodic.conf"
+	sed "s|/etc/defaults/periodic.conf|${RCTEST}/defaults|" "${top}/templates/periodic/backup" >"${RCTEST}/script"
+	out=$(/bin/sh "${RCTEST}/script" 2>&1)
+	rc=$?
+}
+
+backup_is_off()
+{
+	program 0
+	weekly
+	expect_rc 0
+	expect test -z "${out}"
+	refute test -e "${RCTEST}/calls"
+}
+case_of "periodic: no backup is made before somebody asks for it" backup_is_off
+
+backs_up()
+{
+	status_is 0 "Backed up to /somewhere."
+	weekly 'weekly_gotosocial_backup_enable="YES"'
+	expect_rc 1
+	expect test "${out}" = "GoToSocial: Backed up to /somewhere."
+	expect test "$(cat "${RCTEST}/calls")" = "--quiet --color never backup --yes --keep 4"
+	rm -f "${RCTEST}/calls"
+	weekly 'weekly_gotosocial_backup_enable="yes"' 'weekly_gotosocial_backup_keep="2"' \
+	    'weekly_gotosocial_backup_flags="--to /backup --without-media"'
+	expect test "$(cat "${RCTEST}/calls")" = "--quiet --color never backup --yes --keep 2 --to /backup --without-media"
+}
+case_of "periodic: a backup is told in one line" backs_up
+
+backup_fails()
+{
+	for status in 1 2 4; do
+		status_is "${status}" "no room"
+		weekly 'weekly_gotosocial_backup_enable="YES"'
+		expect_rc 3
+		expect_out "The backup of GoToSocial failed:"
+		expect_out "no room"
+	done
+	rm -f "${RCTEST}/calls"
+	for keep in 0 "" x -1; do
+		weekly 'weekly_gotosocial_backup_enable="YES"' "weekly_gotosocial_backup_keep='${keep}'"
+		[ -z "${keep}" ] || expect_rc 2
+	done
+	rm -f "${RCTEST}/bin/gts-bootstrap"
+	weekly 'weekly_gotosocial_backup_enable="YES"'
+	expect_rc 2
+	expect_out "nobody backs GoToSocial up"
+}
+case_of "periodic: a backup that fails needs attention" backup_fails

@@ -265,7 +265,8 @@ fn only_what_a_file_lacks_is_asked_for() {
     assert!(machine.read(RECORD).starts_with("# mine\nhost = \"social.example.org\"\n"));
     // What is wrong in a file is told, not asked for.
     std::fs::write(&file, "host = \"localhost\"\n").unwrap();
-    let mut terminal = Terminal::start(&Machine::fresh(), &["install", "--answers", &file]);
+    let other = Machine::fresh();
+    let mut terminal = Terminal::start(&other, &["install", "--answers", &file]);
     terminal.expect("always means the machine itself");
     terminal.exits(2);
     // Without a terminal nothing is asked.

@@ -157,6 +157,11 @@ impl Machine {
         Rehearsal::open(self.root()).unwrap().service_action(name, ServiceAction::Start).unwrap();
     }
 
+    /// As `service NAME stop` does.
+    pub fn stop_service(&self, name: &str) {
+        Rehearsal::open(self.root()).unwrap().service_action(name, ServiceAction::Stop).unwrap();
+    }
+
     /// Runs the program on this machine, without a terminal.
     pub fn run(&self, arguments: &[&str]) -> Outcome {
         self.run_with(arguments, &[])

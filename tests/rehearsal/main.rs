@@ -4,6 +4,7 @@
 
 mod account_domain;
 mod admin;
+mod backup;
 mod certificate;
 mod command_line;
 mod config;
@@ -21,6 +22,7 @@ mod preflight;
 mod receipts;
 mod release;
 mod reproducible;
+mod restore;
 mod screens;
 mod service;
 mod status;

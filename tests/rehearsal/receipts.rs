@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use gts_bootstrap::change::certificate::CertificateChange;
 use gts_bootstrap::change::journal::{self, Line, Outcome, SCHEMA};
-use gts_bootstrap::change::{Change, Prior};
+use gts_bootstrap::change::{BackupChange, Change, Prior};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::parts::uninstall::ledger::{Ledger, Thing};
 
@@ -117,6 +117,14 @@ fn kind(change: &Change) -> &'static str {
         Change::Migration { .. } => "migration",
         Change::Discard { .. } => "discard",
         Change::Account { .. } => "account",
+        Change::Backup { backup } => match **backup {
+            BackupChange::Write { .. } => "backup written",
+            BackupChange::Prune { .. } => "backup removed",
+            BackupChange::Database { .. } => "database out of a backup",
+            BackupChange::Media { .. } => "media out of a backup",
+            BackupChange::Dump { .. } => "dump",
+            BackupChange::Load { .. } => "load",
+        },
         Change::Certificate { certificate } => match **certificate {
             CertificateChange::Placeholder { .. } => "placeholder",
             CertificateChange::Order { .. } => "order",
@@ -156,7 +164,7 @@ fn word(line: &Line) -> Vec<&'static str> {
 }
 
 /// How many words [`word`] can give: one for each arm of its matches.
-const WORDS: usize = 32 + 7 + 5 + 5;
+const WORDS: usize = 38 + 7 + 5 + 5;
 
 #[test]
 fn no_kind_of_line_changes_its_form_without_a_new_schema() {

@@ -31,6 +31,7 @@ topics![
     "upgrade",
     "proxy",
     "certificates",
+    "backup",
     "filters",
     "portacl",
     "monitoring",

@@ -35,7 +35,7 @@ impl Chosen {
 }
 
 /// Chooses the source: the mirror that was named, upstream, or on a rehearsal the stand-in.
-pub(super) fn source(
+pub(in crate::cli) fn source(
     opened: &Opened,
     arguments: &Arguments,
     deployment: &Deployment,
@@ -77,7 +77,7 @@ pub(in crate::cli) fn chosen(opened: &Opened, mirror: Option<&str>, asked: Vec<V
 }
 
 /// Turns the answers into a lock, or keeps the one that is there.
-pub(super) fn resolve(
+pub(in crate::cli) fn resolve(
     host: &dyn Host,
     layout: &Layout,
     deployment: &Deployment,
@@ -128,6 +128,7 @@ pub(in crate::cli) fn pin(deployment: &Deployment) -> Result<Option<Sha256Digest
         .transpose()
 }
 
+/// The CPU of a host.
 pub(in crate::cli) fn arch(host: &dyn Host) -> Result<Arch, Stop> {
     let system = host.system().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
     match system.machine_arch.as_str() {

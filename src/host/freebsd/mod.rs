@@ -21,6 +21,8 @@ mod sysctls;
 mod web;
 
 use std::any::Any;
+use std::fs::File;
+use std::io;
 use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -299,6 +301,20 @@ impl Host for FreeBsd {
 
     fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
         self.files.copy_file(from, to, mode, owner)
+    }
+
+    fn open_file(&self, path: &Path) -> Result<Option<File>, HostError> {
+        self.files.open_file(path)
+    }
+
+    fn build_file(
+        &self,
+        path: &Path,
+        mode: u32,
+        owner: Owner,
+        build: &mut dyn FnMut(&mut File) -> io::Result<()>,
+    ) -> Result<(), HostError> {
+        self.files.build_file(path, mode, owner, build)
     }
 
     fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {

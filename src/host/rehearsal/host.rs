@@ -1,6 +1,7 @@
 //! [`Observe`] and [`Host`] on a rehearsal.
 
 use std::any::Any;
+use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -454,6 +455,34 @@ impl Host for Rehearsal {
         };
         let what = Change::Write("copy to", to, size);
         self.change(&what, |machine| machine.files.copy_file(from, to, mode, owner))
+    }
+
+    fn open_file(&self, path: &Path) -> Result<Option<File>, HostError> {
+        self.machine.borrow().files.open_file(path)
+    }
+
+    fn build_file(
+        &self,
+        path: &Path,
+        mode: u32,
+        owner: Owner,
+        build: &mut dyn FnMut(&mut File) -> io::Result<()>,
+    ) -> Result<(), HostError> {
+        let mut begun = self.machine.borrow().files.begin_file(path)?;
+        // Whoever writes it asks this host for what is to be in it.
+        let built = build(&mut begun.file).and_then(|()| begun.file.metadata());
+        let mut begun = Some(begun);
+        let outcome = built.map_err(HostError::file("write", path)).and_then(|built| {
+            let what = Change::Write("write", path, usize::try_from(built.len()).unwrap_or(usize::MAX));
+            self.change(&what, |machine| match begun.take() {
+                Some(begun) => machine.files.finish_file(begun, mode, owner),
+                None => Ok(()),
+            })
+        });
+        if let Some(begun) = begun {
+            self.machine.borrow().files.give_up(&begun);
+        }
+        outcome
     }
 
     /// Only looks, so it neither counts against the faults nor moves the clock.

@@ -139,8 +139,7 @@ fn touched(change: &Change) -> Vec<(Thing, Left)> {
         Change::RcVariable { name, value: new } => vec![(Thing::RcVariable(name.clone()), value(new))],
         Change::Package { name } => vec![(Thing::Package(name.clone()), Left::Present)],
         Change::PackageRemoval { name } => vec![(Thing::Package(name.clone()), Left::Absent)],
-        // What runs is seen on the host; a trial leaves nothing; an account and what is in a database is data, and a copy of
-        // that a backup.
+        // What runs is seen on the host; a trial leaves nothing; an account is data, and so are databases, media and backups.
         Change::FrontTest { .. }
         | Change::FrontStart { .. }
         | Change::FrontReload { .. }
@@ -150,6 +149,7 @@ fn touched(change: &Change) -> Vec<(Thing, Left)> {
         | Change::DatabaseCopy { .. }
         | Change::DatabaseRestore { .. }
         | Change::Migration { .. }
+        | Change::Backup { .. }
         | Change::Account { .. } => Vec::new(),
     }
 }

@@ -23,7 +23,7 @@ const EDITED: [&str; 7] = [
     "/usr/local/etc/nginx/nginx.conf",
 ];
 /// What the program or a story makes.
-const MADE: [&str; 32] = [
+const MADE: [&str; 33] = [
     LOADER_EXTRA,
     NGINX_SITE,
     HTTPD_SITE,
@@ -41,6 +41,7 @@ const MADE: [&str; 32] = [
     "/usr/local/etc/nginx/gts-bootstrap-candidate.conf",
     "/usr/local/etc/periodic/daily/495.status-gotosocial",
     "/usr/local/etc/periodic/daily/510.gts-bootstrap-certificate",
+    "/usr/local/etc/periodic/weekly/510.gotosocial-backup",
     "/usr/local/etc/rc.d/gotosocial",
     "/usr/local/etc/rc.d/gts_portacl_guard",
     "/usr/local/etc/rc.d/gts_portacl_guard_late",
@@ -64,11 +65,12 @@ pub const NGINX_SITE: &str = "/usr/local/etc/nginx/gts-acceptance.conf";
 /// The same for Apache.
 pub const HTTPD_SITE: &str = "/usr/local/etc/apache24/Includes/gts-acceptance.conf";
 /// Folders of the system that are made where they are missing, innermost first.
-pub const FOLDERS: [&str; 9] = [
+pub const FOLDERS: [&str; 10] = [
     "/boot/loader.conf.d",
     "/usr/local/www",
     "/usr/local/etc/newsyslog.conf.d",
     "/usr/local/etc/periodic/daily",
+    "/usr/local/etc/periodic/weekly",
     "/usr/local/etc/periodic",
     "/usr/local/etc/rc.d",
     "/usr/local/etc",

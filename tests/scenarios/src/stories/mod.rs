@@ -2,6 +2,7 @@
 
 mod account;
 mod again;
+mod backup;
 mod boot;
 mod command_line;
 mod config;
@@ -194,6 +195,9 @@ pub const STORIES: &[Story] = &[
     story("certificates-are-told-and-renewed", NGINX, front::certificates),
     story("filters-wait-in-direct-mode", Needs::Nothing, filter::kept_in_direct_mode),
     story("filters-are-taken-up-by-nginx", NGINX, filter::taken_up_by_nginx),
+    story("backed-up-and-kept-in-number", Needs::Nothing, backup::made_and_kept_in_number),
+    story("put-back-on-the-same-host", Needs::Nothing, backup::put_back_on_the_same_host),
+    story("put-back-on-an-empty-host", Needs::Nothing, backup::put_back_on_an_empty_host),
     story("uninstalled-and-installed-again", Needs::Nothing, uninstall::the_data_stay),
     story("uninstalled-among-others", Needs::Nothing, uninstall::edits_of_others_stay),
     story("uninstalled-behind-nginx", NGINX, uninstall::behind_nginx),

@@ -1,0 +1,247 @@
+//! Reading a backup that may be damaged, or made by somebody who means harm.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tar::{Archive, EntryType};
+
+use super::manifest::{self, Entry, LONGEST, Manifest, SCHEMA};
+use super::write::hexadecimal;
+use super::{BLOCK, END, padded};
+use crate::release::{PathRefusal, clean_path};
+
+/// Why a backup cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The file could not be read.
+    #[error("it cannot be read: {0}")]
+    Read(#[from] io::Error),
+    /// It is something else.
+    #[error("it is no backup of gts-bootstrap: {0}")]
+    Foreign(String),
+    /// It was made by a newer program.
+    #[error(
+        "it was made by a newer gts-bootstrap (manifest of schema {schema}; this one knows up to {SCHEMA}): use that one"
+    )]
+    Newer {
+        /// The schema of its manifest.
+        schema: u32,
+    },
+    /// It ends too early, or something follows.
+    #[error(
+        "it has {size} bytes and should have {expected}: it was cut off, or something was added; fetch it again from where it \
+         came"
+    )]
+    Length {
+        /// Bytes that there are.
+        size: u64,
+        /// Bytes that the manifest comes to.
+        expected: u64,
+    },
+    /// A path that is not allowed.
+    #[error("the member \"{path}\" is not allowed, because {reason}")]
+    Path {
+        /// The path, made printable.
+        path: String,
+        /// Why.
+        reason: PathRefusal,
+    },
+    /// A link, a device, or something that only looks like a file.
+    #[error("the member \"{path}\" is no regular file, and a backup has nothing else")]
+    Kind {
+        /// The path, made printable.
+        path: String,
+    },
+    /// setuid, setgid or sticky.
+    #[error("the member \"{path}\" has a special mode (setuid, setgid or sticky)")]
+    Mode {
+        /// The path.
+        path: String,
+    },
+    /// The same path twice.
+    #[error("the member \"{path}\" is there twice")]
+    Duplicate {
+        /// The path.
+        path: String,
+    },
+    /// The members are not those of the manifest.
+    #[error("where the manifest has \"{expected}\", there is \"{found}\"")]
+    Order {
+        /// What the manifest has.
+        expected: String,
+        /// What there is.
+        found: String,
+    },
+    /// The bytes are not those of the manifest.
+    #[error("the member \"{path}\" is damaged: its SHA-256 is not that of the manifest")]
+    Damaged {
+        /// The path.
+        path: String,
+    },
+}
+
+/// A backup whose manifest has been read. Of its members nothing is known yet.
+#[derive(Debug)]
+pub struct Opened {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// SHA-256 of the manifest's bytes, by which the same backup is known again.
+    pub sha256: String,
+}
+
+/// Reads the manifest, and whether the file is as long as it has to be.
+///
+/// # Errors
+/// See [`BackupError`].
+pub fn open(file: &mut File) -> Result<Opened, BackupError> {
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(0))?;
+    let mut archive = Archive::new(file);
+    let mut entries = archive.entries()?.raw(true);
+    let foreign = |why: &str| BackupError::Foreign(why.to_owned());
+    let mut first = match entries.next() {
+        Some(Ok(entry)) => entry,
+        Some(Err(error)) => return Err(BackupError::Foreign(error.to_string())),
+        None => return Err(foreign("it is empty")),
+    };
+    let is_manifest = *first.path_bytes() == *manifest::FILE.as_bytes()
+        && first.header().entry_type() == EntryType::Regular
+        && first.size() <= LONGEST;
+    if !is_manifest {
+        return Err(foreign("its first member is not manifest.json"));
+    }
+    let room = first.size();
+    let mut text = Vec::new();
+    first.read_to_end(&mut text)?;
+    if text.len() as u64 != room {
+        return Err(BackupError::Length { size, expected: BLOCK + padded(room) + END });
+    }
+    let manifest = parse(&text)?;
+    let members = manifest.entries.iter().fold(0_u64, |sum, entry| {
+        // Sizes are only claimed so far, and may be anything.
+        sum.saturating_add(BLOCK).saturating_add(entry.size.div_ceil(BLOCK).saturating_mul(BLOCK))
+    });
+    let expected = members.saturating_add(BLOCK + padded(room) + END);
+    if size != expected {
+        return Err(BackupError::Length { size, expected });
+    }
+    let mut hasher = Sha256::new();
+    hasher.update(&text);
+    Ok(Opened { manifest, sha256: hexadecimal(hasher) })
+}
+
+fn parse(text: &[u8]) -> Result<Manifest, BackupError> {
+    /// What every schema has.
+    #[derive(Deserialize)]
+    struct Marked {
+        schema: u32,
+    }
+    let foreign = |error: serde_json::Error| BackupError::Foreign(format!("its manifest makes no sense ({error})"));
+    let Marked { schema } = serde_json::from_slice(text).map_err(foreign)?;
+    if schema > SCHEMA {
+        return Err(BackupError::Newer { schema });
+    }
+    let manifest: Manifest = serde_json::from_slice(text).map_err(foreign)?;
+    let mut seen = BTreeSet::from([manifest::FILE]);
+    for entry in &manifest.entries {
+        let path = allowed(entry.path.as_bytes())?;
+        if entry.mode & !0o777 != 0 {
+            return Err(BackupError::Mode { path });
+        }
+        if path != entry.path {
+            return Err(BackupError::Path {
+                path: entry.path.escape_default().to_string(),
+                reason: PathRefusal::Empty,
+            });
+        }
+        if !seen.insert(&entry.path) {
+            return Err(BackupError::Duplicate { path });
+        }
+    }
+    if manifest.database().is_none() {
+        return Err(BackupError::Foreign("there is no database in it".to_owned()));
+    }
+    Ok(manifest)
+}
+
+fn allowed(path: &[u8]) -> Result<String, BackupError> {
+    clean_path(path, false).map_err(|reason| BackupError::Path { path: path.escape_ascii().to_string(), reason })
+}
+
+/// Reads every member in turn, to its end, and compares its digest. `visit` is given each one; a member that is damaged
+/// gives it an error in place of its end, so that what it makes of the bytes can be thrown away.
+///
+/// # Errors
+/// See [`BackupError`]; or what `visit` says.
+pub fn walk(
+    file: &mut File,
+    manifest: &Manifest,
+    visit: &mut dyn FnMut(&Entry, &mut dyn Read) -> io::Result<()>,
+) -> Result<(), BackupError> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut archive = Archive::new(file);
+    let mut entries = archive.entries()?.raw(true).skip(1);
+    for wanted in &manifest.entries {
+        let missing = |found: &str| BackupError::Order { expected: wanted.path.clone(), found: found.to_owned() };
+        let mut entry = match entries.next() {
+            Some(entry) => entry.map_err(|error| missing(&error.to_string()))?,
+            None => return Err(missing("the end")),
+        };
+        let shown = entry.path_bytes().escape_ascii().to_string();
+        if entry.header().entry_type() != EntryType::Regular {
+            return Err(BackupError::Kind { path: shown });
+        }
+        let path = allowed(&entry.path_bytes())?;
+        if path != wanted.path || entry.size() != wanted.size {
+            return Err(missing(&shown));
+        }
+        let mut checked =
+            Checked { inner: &mut entry, left: wanted.size, hasher: Some(Sha256::new()), wanted, damaged: false };
+        let visited = visit(wanted, &mut checked).and_then(|()| io::copy(&mut checked, &mut io::sink()).map(drop));
+        if checked.damaged {
+            return Err(BackupError::Damaged { path });
+        }
+        visited?;
+    }
+    match entries.next() {
+        None => Ok(()),
+        Some(Ok(entry)) => Err(BackupError::Order {
+            expected: "the end".to_owned(),
+            found: entry.path_bytes().escape_ascii().to_string(),
+        }),
+        Some(Err(error)) => Err(BackupError::Order { expected: "the end".to_owned(), found: error.to_string() }),
+    }
+}
+
+/// A member that is compared with its digest as it is read.
+struct Checked<'a, R> {
+    inner: R,
+    left: u64,
+    hasher: Option<Sha256>,
+    wanted: &'a Entry,
+    damaged: bool,
+}
+
+impl<R: Read> Read for Checked<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let read = self.inner.read(buffer)?;
+        self.left = self.left.saturating_sub(read as u64);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..read]);
+        }
+        if read == 0 {
+            let found = self.hasher.take().map(hexadecimal);
+            self.damaged |= found.is_some_and(|found| found != self.wanted.sha256) || self.left > 0;
+            if self.damaged {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "it is damaged"));
+            }
+        }
+        Ok(read)
+    }
+}

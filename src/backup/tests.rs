@@ -1,0 +1,248 @@
+//! Round trips, and files that somebody made who means harm.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+use tar::{EntryType, Header};
+
+use super::write::hexadecimal;
+use super::*;
+
+fn head() -> Head {
+    Head {
+        schema: manifest::SCHEMA,
+        program: "0.1.0".into(),
+        host: "social.example.org".into(),
+        account_domain: "example.org".into(),
+        version: "0.19.2".parse().unwrap(),
+        created: 1_767_225_600,
+        database: DatabaseKind::Sqlite,
+        state: None,
+        media: true,
+    }
+}
+
+fn member(folder: &Path, path: &str, needed: bool) -> Member {
+    Member { path: path.to_owned(), from: folder.join(path), mode: 0o640, needed }
+}
+
+fn opener(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+/// Writes files of these names and contents, and a backup of them.
+fn backup_of(files: &BTreeMap<String, Vec<u8>>) -> (tempfile::TempDir, File, Manifest) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut members = Vec::new();
+    for (path, bytes) in files {
+        let there = folder.path().join(path);
+        fs::create_dir_all(there.parent().unwrap()).unwrap();
+        fs::write(there, bytes).unwrap();
+        members.push(member(folder.path(), path, true));
+    }
+    let mut out = tempfile::tempfile().unwrap();
+    let (manifest, skipped) = write(&mut out, &head(), &members, &opener).unwrap();
+    assert_eq!(skipped, []);
+    (folder, out, manifest)
+}
+
+fn contents(file: &mut File) -> Result<BTreeMap<String, Vec<u8>>, BackupError> {
+    let manifest = open(file)?.manifest;
+    let mut found = BTreeMap::new();
+    walk(file, &manifest, &mut |entry, bytes| {
+        let mut content = Vec::new();
+        bytes.read_to_end(&mut content)?;
+        found.insert(entry.path.clone(), content);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn what_goes_in_comes_out(
+        mut files in prop::collection::btree_map("storage/[a-zA-Z0-9]{1,60}/[a-z.A-Z0-9]{1,60}[a-z]", prop::collection::vec(any::<u8>(), 0..3000), 0..6),
+        database in prop::collection::vec(any::<u8>(), 0..3000),
+    ) {
+        files.insert(SQLITE.to_owned(), database);
+        let (_folder, mut out, manifest) = backup_of(&files);
+        prop_assert_eq!(&open(&mut out).unwrap().manifest, &manifest);
+        prop_assert_eq!(contents(&mut out).unwrap(), files);
+    }
+
+    #[test]
+    fn no_flipped_bit_of_a_member_goes_unseen(place in any::<prop::sample::Index>(), bit in 0..8_u8) {
+        let files = BTreeMap::from([(SQLITE.to_owned(), vec![7; 900]), ("storage/a/b".to_owned(), vec![9; 700])]);
+        let (_folder, mut out, manifest) = backup_of(&files);
+        let length = out.metadata().unwrap().len();
+        let before = length - END - 2 * (BLOCK + 1024);
+        let members = usize::try_from(length - END - before).unwrap();
+        let at = before + place.index(members) as u64;
+        let mut byte = [0];
+        out.read_exact_at(&mut byte, at).unwrap();
+        out.write_all_at(&[byte[0] ^ (1 << bit)], at).unwrap();
+        let outcome = contents(&mut out);
+        // Headers have fields that mean nothing here (times, owners) but are in their checksum; the filling behind a file is
+        // nobody's.
+        let in_filling = [(900, 1024, 0), (700, 1024, 1)].iter().any(|(size, padded, number)| {
+            let start = before + number * (BLOCK + 1024) + BLOCK;
+            (start + size..start + padded).contains(&at)
+        });
+        prop_assert_eq!(outcome.is_ok(), in_filling, "{:?} {:?}", outcome, manifest);
+    }
+}
+
+#[test]
+fn what_vanishes_is_left_out_unless_it_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("database")).unwrap();
+    fs::write(folder.path().join(SQLITE), "x").unwrap();
+    let mut members = vec![member(folder.path(), SQLITE, true), member(folder.path(), "storage/gone", false)];
+    let mut out = tempfile::tempfile().unwrap();
+    let (manifest, skipped) = write(&mut out, &head(), &members, &opener).unwrap();
+    assert_eq!(skipped, [Skipped { from: folder.path().join("storage/gone"), why: "it was deleted meanwhile" }]);
+    assert_eq!((manifest.entries.len(), contents(&mut out).unwrap().len()), (1, 1));
+    members[1].needed = true;
+    let refused = write(&mut tempfile::tempfile().unwrap(), &head(), &members, &opener).unwrap_err();
+    assert!(refused.to_string().contains("storage/gone: it was deleted meanwhile"), "{refused}");
+}
+
+#[test]
+fn what_changes_is_read_again_and_a_path_that_does_not_fit_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["changes", "restless", SQLITE].map(|name| folder.path().join(name));
+    fs::create_dir(folder.path().join("database")).unwrap();
+    for path in &paths {
+        fs::write(path, "as it was, and long enough to matter").unwrap();
+    }
+    let long = format!("storage/{}", "n".repeat(120));
+    fs::create_dir(folder.path().join("storage")).unwrap();
+    fs::write(folder.path().join(&long), "x").unwrap();
+    let members: Vec<Member> =
+        ["changes", "restless", long.as_str(), SQLITE].map(|path| member(folder.path(), path, path == SQLITE)).into();
+    let readings = Cell::new(0);
+    // A file of this length that is shorter when it is read: as if somebody had cut it at that moment.
+    let open = |path: &Path| -> io::Result<Option<File>> {
+        let file = opener(path)?;
+        let once = path.ends_with("changes") && readings.replace(readings.get() + 1) == 0;
+        if let Some(file) = file.as_ref().filter(|_| once || path.ends_with("restless")) {
+            let mut ahead = file;
+            ahead.seek(SeekFrom::Start(5)).unwrap();
+        }
+        Ok(file)
+    };
+    let mut out = tempfile::tempfile().unwrap();
+    let (manifest, skipped) = write(&mut out, &head(), &members, &open).unwrap();
+    let why: Vec<&str> = skipped.iter().map(|file| file.why).collect();
+    assert_eq!(why, ["it changed each time that it was read", "its path does not fit into a tar file"]);
+    let found = contents(&mut out).unwrap();
+    assert_eq!(found["changes"], b"as it was, and long enough to matter");
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["changes", SQLITE]);
+    assert_eq!(manifest.entries.len(), 2);
+}
+
+/// A tar file whose manifest names these members, with whatever is added to each.
+fn forged(names: &[(&str, EntryType)], listed: &[(&str, u32)], schema: u32) -> File {
+    let bytes = b"bytes";
+    let mut hasher = Sha256::new();
+    hasher.update(bytes);
+    let sha256 = hexadecimal(hasher);
+    let entry =
+        |(path, mode): &(&str, u32)| Entry { path: (*path).into(), size: 5, mode: *mode, sha256: sha256.clone() };
+    let manifest = Manifest { head: Head { schema, ..head() }, entries: listed.iter().map(entry).collect() };
+    let text = serde_json::to_vec(&manifest).unwrap();
+    let mut out = tempfile::tempfile().unwrap();
+    let mut add = |path: &str, kind: EntryType, content: &[u8]| {
+        let mut header = Header::new_ustar();
+        // Past the checks of the library, as somebody who means harm would.
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_size(content.len() as u64);
+        header.set_mode(0o600);
+        header.set_entry_type(kind);
+        header.set_cksum();
+        out.write_all(header.as_bytes()).unwrap();
+        out.write_all(content).unwrap();
+        out.write_all(&vec![0; usize::try_from(padded(content.len() as u64)).unwrap() - content.len()]).unwrap();
+    };
+    add(manifest::FILE, EntryType::Regular, &text);
+    for (path, kind) in names {
+        add(path, *kind, bytes);
+    }
+    out.write_all(&[0; 1024]).unwrap();
+    out
+}
+
+#[test]
+fn what_no_backup_has_is_refused() {
+    use EntryType::{Char, Directory, Fifo, GNULongName, GNUSparse, Link, Regular, Symlink, XHeader};
+    let good = (SQLITE, Regular);
+    let listed = (SQLITE, 0o600);
+    assert!(contents(&mut forged(&[good], &[listed], 1)).is_ok());
+    let refused = |names: &[(&str, EntryType)], entries: &[(&str, u32)], schema| {
+        contents(&mut forged(names, entries, schema)).unwrap_err().to_string()
+    };
+    for path in ["/etc/passwd", "../x", "storage/../../x", "a//b", "a\u{7}b"] {
+        let said = refused(&[good, (path, Regular)], &[listed, (path, 0o600)], 1);
+        assert!(said.contains("is not allowed, because"), "{path}: {said}");
+        // Also where only the file has it, and the manifest something better.
+        let said = refused(&[good, (path, Regular)], &[listed, ("storage/x", 0o600)], 1);
+        assert!(said.contains("is not allowed, because"), "{path}: {said}");
+    }
+    for kind in [Symlink, Link, Char, Fifo, Directory, GNULongName, GNUSparse, XHeader] {
+        let said = refused(&[good, ("storage/x", kind)], &[listed, ("storage/x", 0o600)], 1);
+        assert!(said.contains("is no regular file"), "{kind:?}: {said}");
+    }
+    let twice = refused(&[good, good], &[listed, listed], 1);
+    assert!(twice.contains("is there twice"), "{twice}");
+    let second = refused(&[good, ("manifest.json", Regular)], &[listed, ("manifest.json", 0o600)], 1);
+    assert!(second.contains("is there twice"), "{second}");
+    let special = refused(&[good], &[(SQLITE, 0o4755)], 1);
+    assert!(special.contains("has a special mode"), "{special}");
+    let other = refused(&[good, ("storage/y", Regular)], &[listed, ("storage/x", 0o600)], 1);
+    assert!(other.contains("where the manifest has \"storage/x\", there is \"storage/y\""), "{other}");
+    let more = refused(&[good, ("storage/y", Regular)], &[listed], 1);
+    assert!(more.contains("something was added"), "{more}");
+    let newer = refused(&[good], &[listed], 2);
+    assert!(newer.contains("newer gts-bootstrap (manifest of schema 2"), "{newer}");
+    let none = refused(&[("storage/x", Regular)], &[("storage/x", 0o600)], 1);
+    assert!(none.contains("there is no database in it"), "{none}");
+}
+
+#[test]
+fn what_is_something_else_is_told() {
+    for bytes in [&b""[..], b"a letter to my aunt", &[0; 4096]] {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        let said = open(&mut file).unwrap_err().to_string();
+        assert!(said.contains("it is no backup of gts-bootstrap"), "{said}");
+    }
+    let mut file = forged(&[(SQLITE, EntryType::Regular)], &[(SQLITE, 0o600)], 1);
+    let length = file.metadata().unwrap().len();
+    file.set_len(length - 1).unwrap();
+    assert!(matches!(open(&mut file), Err(BackupError::Length { .. })));
+    let mut file = forged(&[], &[], 1);
+    file.write_all_at(b"{", 512).unwrap();
+    file.write_all_at(b"[", 513).unwrap();
+    let said = open(&mut file).unwrap_err().to_string();
+    assert!(said.contains("its manifest makes no sense"), "{said}");
+}
+
+#[test]
+fn sizes_that_are_only_claimed_take_no_memory() {
+    let mut file = forged(&[(SQLITE, EntryType::Regular)], &[(SQLITE, 0o600)], 1);
+    let mut text = vec![0; 512];
+    file.read_exact_at(&mut text, 512).unwrap();
+    let text = String::from_utf8_lossy(&text).replace("\"size\":5,", "\"size\":18446744073709551615,");
+    file.write_all_at(&text.as_bytes()[..512], 512).unwrap();
+    assert!(open(&mut file).is_err());
+}
