@@ -33,5 +33,6 @@ mod terminal;
 mod trial;
 mod two_runs;
 mod uninstall;
+mod uninstall_backups;
 mod uninstall_others;
 mod upgrade;
