@@ -71,7 +71,7 @@ impl Course<'_> {
         }
         if plan.is_empty() {
             self.tidy(transaction, report);
-            return prove(host, &self.wanted, screen, report);
+            return prove(host, &self.wanted, None, screen, report);
         }
         transaction.consent(&plan, explanation)?;
         let was_running = host.service(SERVICE)?.is_running();
@@ -84,7 +84,7 @@ impl Course<'_> {
             return Err(stop);
         }
         self.tidy(transaction, report);
-        let exit = prove(host, &self.wanted, screen, report)?;
+        let exit = prove(host, &self.wanted, None, screen, report)?;
         let page = profile::check(host.observe(), self.wanted.deployment, self.wanted.layout);
         report::show_checks(screen, "A page of a profile", std::slice::from_ref(&page), false);
         let failed = page.status == Status::Fail;
@@ -159,7 +159,7 @@ impl Course<'_> {
             }
             transaction.screen.line("What is older than what is kept goes:");
             report.changes.extend(plan.steps.iter().map(report::Changed::from));
-            transaction.apply(&plan, make, With::default(), report)
+            transaction.apply(&plan, make, With::default(), report).map(drop)
         });
         // What was asked for is done all the same.
         if let Err(stop) = tidied {
