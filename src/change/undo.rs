@@ -192,3 +192,39 @@ fn stays_up(host: &dyn Host, name: &str) -> Result<(), HostError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    /// The changes of these JSON texts, in the order in which they are taken back.
+    fn order_of(changes: &[&str]) -> Vec<usize> {
+        let changes: Vec<Change> = changes.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+        order(&changes.iter().collect::<Vec<_>>())
+    }
+
+    const STOP: &str = r#"{"kind":"service-stop","name":"gotosocial"}"#;
+    const START: &str = r#"{"kind":"service-start","start":{"name":"gotosocial","owner":{"uid":209,"gid":209},"ports":[],
+        "readiness":{"host":"h.example.org","address":"127.0.0.1:8080","tls":false,"log":"/l","certificate":null}}}"#;
+    const COPY: &str = r#"{"kind":"database-copy","copy":{"from":{"type":"sqlite","path":"/d"},"to":"/c","service":"gotosocial",
+        "owner":{"uid":209,"gid":209},"thorough":false,"host":"h.example.org","version":"0.19.2","guards":false}}"#;
+    const FILE: &str = r#"{"kind":"removal","path":"/f"}"#;
+    const RELOAD: &str = r#"{"kind":"front-reload","front":"nginx","when_undone":true}"#;
+
+    #[test]
+    fn a_service_that_was_stopped_only_for_a_copy_is_left_alone() {
+        assert_eq!(order_of(&[FILE, STOP, COPY, START, FILE]), [4, 2, 0]);
+        // The start itself failed, or more than the database was copied meanwhile.
+        assert_eq!(order_of(&[FILE, STOP, COPY, START]), [3, 2, 1, 0]);
+        assert_eq!(order_of(&[STOP, COPY, FILE, START, FILE]), [4, 3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn a_service_starts_again_when_the_web_server_has_read_its_old_configuration() {
+        assert_eq!(order_of(&[RELOAD, FILE, STOP, FILE, START]), [4, 3, 1, 0, 2]);
+        assert_eq!(order_of(&[STOP, RELOAD, FILE]), [2, 1, 0], "stopped before");
+        // Both rules at once.
+        assert_eq!(order_of(&[RELOAD, STOP, COPY, START, FILE, STOP]), [4, 2, 0, 5]);
+    }
+}
