@@ -201,11 +201,10 @@ pub fn without_lost(mut state: State, lost: &[PathBuf]) -> State {
         *text = others.collect::<Vec<_>>().join("\n").into_bytes();
     }
     if let Some((_, text)) = state.get_mut(Path::new(STATE)) {
-        let mut model: Model = serde_json::from_slice(text).unwrap();
-        model.gotosocial = None;
-        model.services.remove("gotosocial");
-        model.listeners.retain(|listener| listener.command != "gotosocial");
-        model.owners.retain(|path, _| !is_lost(path));
+        let mut model: Value = serde_json::from_slice(text).unwrap();
+        model["gotosocial"] = Value::Null;
+        drop(model["services"].as_object_mut().unwrap().remove("gotosocial"));
+        model["owners"].as_object_mut().unwrap().retain(|path, _| !is_lost(Path::new(path.trim_start_matches('/'))));
         *text = serde_json::to_vec_pretty(&model).unwrap();
     }
     state
