@@ -3,7 +3,8 @@
 //! Left out, and nothing else:
 //! - `journal`, `receipts/`, `replaced/` and the list of restored media of the program itself: they tell what was done, and when;
 //! - logs and pid files, the clock, pids, and how many certificates were issued;
-//! - for a run that was gone on with, when backups and copies of the database were made, and that there is one more of them;
+//! - for a run that was gone on with, when backups and copies of the database were made, that there is one more of them, and the
+//!   receipts in a backup;
 //! - for a run that was taken back, old backups and releases that were one too many: they go in a run of their own, after all else
 //!   was proved, and nobody gets them back;
 //! - what the loader has left for the kernel at the last boot, and what a web server that does not run had read;
@@ -149,6 +150,7 @@ pub fn without_times_of_backups(state: State) -> State {
                 file.write_all(&content).unwrap();
                 let mut manifest = backup::open(&mut file).unwrap().manifest;
                 manifest.head.created = 0;
+                manifest.entries.retain(|entry| !entry.path.starts_with(backup::RECEIPTS));
                 manifest.entries.iter_mut().filter(|entry| entry.path.ends_with(DESCRIPTION)).for_each(|entry| {
                     entry.sha256.clear();
                 });
