@@ -61,7 +61,7 @@ pub fn at_every_operation(plan: &str, machine: &Machine, command: &[&str]) {
         let settled = place.machine();
         if let Err(error) = settle::settle(&Rehearsal::open(settled.root()).unwrap()) {
             wrong.push(told("settling", error.to_string()));
-        } else if classes.insert(format!("{} {:?}", is_cut_off(&place.snapshot), state_with_records(&settled.root())))
+        } else if classes.insert((is_cut_off(&place.snapshot), state_with_records(&settled.root())))
             && let Err(why) = recovered(&place, command, &wanted)
         {
             wrong.push(told("the next run", why));
