@@ -362,6 +362,13 @@ pub fn is_in_place(host: &dyn Host, description: &Description, database: &Databa
 const INCOMING: &str = "-incoming";
 const DISPLACED: &str = "-displaced";
 
+/// The files that may stand beside a database while another is put in its place.
+#[must_use]
+pub fn aside(path: &Path) -> Vec<PathBuf> {
+    let named = |which: &'static str| [BESIDE[0], BESIDE[1], ""].map(|beside| with(path, &format!("{which}{beside}")));
+    [INCOMING, DISPLACED].into_iter().flat_map(named).collect()
+}
+
 /// Puts a database back from a copy. The one that is there stands aside until [`forget_displaced`].
 ///
 /// # Errors

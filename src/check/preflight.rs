@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Check, Status};
-use crate::deployment::{ConfigValue, Deployment, Layout, Mode};
+use crate::deployment::{ConfigValue, Deployment, HostName, Layout, Mode};
 use crate::host::{HostError, Jail, Listener, Observe, Owner, System, WebRequest};
 use crate::parts::install::obstacles;
 use crate::parts::port_access::{MODULE, RESERVED_HIGH};
@@ -70,7 +70,7 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
     ];
     checks.extend(disk(host, subject.layout)?);
     checks.push(package(host));
-    checks.extend(ports(host, subject)?);
+    checks.extend(ports(host, subject.deployment.exposure.mode, subject.ports, subject.deployment.bind_address())?);
     checks.extend(log_level(subject));
     checks.extend(
         obstacles(host, subject.deployment, subject.layout)
@@ -79,12 +79,19 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
     );
     // A host that serves this instance already answers for the name itself.
     if !subject.installed {
-        let name = subject.deployment.host.to_string();
-        let resolved = host.resolve(&name);
-        checks.push(resolves(&name, &resolved, &host.addresses()?));
-        checks.push(other_server(host, &name, &resolved));
+        checks.extend(name(host, &subject.deployment.host)?);
     }
     Ok(checks)
+}
+
+/// Whether a name leads to this host, and whether another fediverse server has it already.
+///
+/// # Errors
+/// The host's addresses cannot be read.
+pub fn name(host: &dyn Observe, name: &HostName) -> Result<[Check; 2], HostError> {
+    let name = name.as_str();
+    let resolved = host.resolve(name);
+    Ok([resolves(name, &resolved, &host.addresses()?), other_server(host, name, &resolved)])
 }
 
 fn release(system: &System) -> Check {
@@ -263,11 +270,14 @@ fn package(host: &dyn Observe) -> Check {
     }
 }
 
-/// Who has the ports that GoToSocial is going to bind?
-fn ports(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, HostError> {
-    let front = front::program(subject.deployment.exposure.mode);
+/// Who has the ports that are needed for the internet, in this mode? `wanted` are those that GoToSocial itself is going to bind
+/// on `address`.
+///
+/// # Errors
+/// The host cannot tell who listens.
+pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) -> Result<Vec<Check>, HostError> {
     // A front listens on every address.
-    let address = subject.deployment.bind_address();
+    let front = front::program(mode);
     let clashes = |listener: &&Listener| {
         front.is_some()
             || address.is_unspecified()
@@ -278,7 +288,7 @@ fn ports(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, HostEr
     let fronts: Vec<&str> =
         front::all_present(host)?.into_iter().chain(front).map(crate::change::front::command).collect();
     let listeners = host.listeners()?;
-    let ports = if front.is_some() { &front::PORTS[..] } else { subject.ports };
+    let ports = if front.is_some() { &front::PORTS[..] } else { wanted };
     Ok(ports
         .iter()
         .map(|port| {

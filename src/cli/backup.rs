@@ -56,7 +56,8 @@ fn make(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Re
     let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
     let host = opened.host();
     let layout = Layout::default();
-    let transaction = Transaction { command: "backup", host, screen, yes: arguments.yes, plan_only: arguments.plan };
+    let transaction =
+        Transaction { command: "backup", host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
     transaction.settle()?;
     let to = folder(arguments, &layout)?;
     let lock = Lock::of_host(host, &layout).map_err(Stop::failed)?.ok_or_else(|| {
@@ -215,7 +216,7 @@ fn prune(transaction: &Transaction<'_>, host_name: &str, folder: &Path, keep: us
             return Ok(());
         }
         report.changes.extend(shown.steps.iter().map(report::Changed::from));
-        transaction.apply(&shown, plan, With::default(), report)
+        transaction.apply(&shown, plan, With::default(), report).map(drop)
     });
     report.changed = true;
     if let Err(stop) = pruned {

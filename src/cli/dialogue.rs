@@ -1,124 +1,99 @@
-//! The dialogue: as few questions as can be, and the consent.
+//! The dialogue: the questions of a guided installation, and the consent to a plan.
 
-use std::io;
+pub mod consent;
+pub mod console;
+pub mod conversation;
+pub mod interruption;
+pub mod outlook;
+pub mod questions;
 
-use dialoguer::{Input, theme::SimpleTheme};
-
-use super::report::{self, wrap};
-use super::screen::{Screen, Tone};
-use crate::change::Plan;
-use crate::deployment::{Answers, EmailAddress, HostName, UserName};
+use super::exit::Exit;
+use super::transaction::Stop;
+use crate::deployment::{AnswerProblem, Answers, Secrets};
 use crate::host::Observe;
+use console::Standard;
+use conversation::{Console, Conversation, Ended};
+use outlook::Seen;
 
-/// What somebody said to a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consent {
-    /// Go on.
-    Yes,
-    /// Change nothing.
-    No,
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// Everything, with the answers that are there as defaults.
+    Everything,
+    /// The answers under these keys alone.
+    Missing(Vec<String>),
 }
 
-/// Asks for what has no good default, and puts it into the answers.
+/// Asks on standard input, and gives the answers that come of it.
 ///
 /// # Errors
-/// The terminal went away, or the answers cannot take a value.
-pub fn ask(screen: &Screen, answers: &mut Answers) -> Result<(), String> {
-    screen.line(&wrap(
-        "Three questions; everything else has a good default (see docs/answers.md). Ctrl-C leaves everything as it is.",
-        0,
-    ));
-    screen.line(&screen.paint(Tone::Dim, "The name under which this server is reached. It can never be changed."));
-    let host = question::<HostName>("Host name", false)?;
-    set(answers, "host", &host)?;
-    screen.line(
-        &screen.paint(Tone::Dim, "Let's Encrypt writes to this address if something is wrong with the certificate."),
-    );
-    let email = question::<EmailAddress>("Mail address", false)?;
-    set(answers, "tls.email", &email)?;
-    screen.line(
-        &screen.paint(Tone::Dim, "The first account gets administrator rights. Leave it empty to make it later."),
-    );
-    let username = question::<UserName>("User name of the administrator", true)?;
-    if !username.is_empty() {
-        set(answers, "admin.username", &username)?;
-        set(answers, "admin.email", &email)?;
+/// Nobody answers any more, or a line of a pipe is no answer.
+pub fn ask(
+    host: &dyn Observe,
+    answers: Answers,
+    secrets: &Secrets,
+    settled: &[&'static str],
+    wish: &Wish,
+) -> Result<Answers, Ended> {
+    let mut console = Standard::open()?;
+    let outlook = Seen { host };
+    let conversation = Conversation { console: &mut console, outlook: &outlook, secrets, settled, answers };
+    match wish {
+        Wish::Everything => conversation.all(),
+        Wish::Missing(keys) => conversation.missing(keys),
     }
-    Ok(())
 }
 
-/// One question, asked again until the answer is valid.
-fn question<T>(prompt: &str, may_be_empty: bool) -> Result<String, String>
-where
-    T: std::str::FromStr,
-    T::Err: std::fmt::Display,
-{
-    Input::<String>::with_theme(&SimpleTheme)
-        .with_prompt(prompt)
-        .allow_empty(may_be_empty)
-        .validate_with(|text: &String| -> Result<(), String> {
-            if may_be_empty && text.is_empty() {
-                return Ok(());
-            }
-            text.parse::<T>().map(drop).map_err(|error| error.to_string())
+/// The answers that have to be there and are not; `None` if something else is wrong, which is to be told instead.
+#[must_use]
+pub fn missing(answers: &Answers, secrets: &Secrets) -> Option<Vec<String>> {
+    let errors = answers.deployment(secrets).err().unwrap_or_default();
+    errors
+        .into_iter()
+        .map(|error| match error.problem {
+            AnswerProblem::Missing { .. } if questions::of(&error.key).is_some() => Some(error.key),
+            _ => None,
         })
-        .interact_text()
-        .map_err(|error| format!("no answer could be had: {error}"))
-}
-
-fn set(answers: &mut Answers, key: &str, value: &str) -> Result<(), String> {
-    let quoted = serde_json::to_string(value).map_err(|error| error.to_string())?;
-    answers.set(&format!("{key}={quoted}")).map_err(|error| error.to_string())
-}
-
-/// Asks for consent to a plan.
-///
-/// # Errors
-/// The terminal went away.
-pub fn consent(screen: &Screen, host: &dyn Observe, plan: &Plan, explanation: &[String]) -> io::Result<Consent> {
-    loop {
-        let answer: String = Input::with_theme(&SimpleTheme)
-            .with_prompt("Apply? [y]es [n]o [p]lan again [e]xplain")
-            .allow_empty(true)
-            .interact_text()
-            .map_err(io::Error::from)?;
-        match answer.trim().to_ascii_lowercase().as_str() {
-            "y" | "yes" => return Ok(Consent::Yes),
-            "n" | "no" | "q" | "quit" => return Ok(Consent::No),
-            "p" | "plan" => report::show_plan(screen, host, plan),
-            "e" | "explain" => explain(screen, explanation),
-            _ => screen.line("Please type y, n, p or e."),
-        }
-    }
+        .collect()
 }
 
 /// Has somebody type a name, so that what cannot be undone is not done by habit; whether it was that name.
 ///
 /// # Errors
-/// The terminal went away.
-pub fn typed(prompt: &str, name: &str) -> io::Result<bool> {
-    let answer: String = Input::with_theme(&SimpleTheme)
-        .with_prompt(prompt)
-        .allow_empty(true)
-        .interact_text()
-        .map_err(io::Error::from)?;
-    Ok(answer.trim() == name)
+/// Nobody answers any more.
+pub fn typed(prompt: &str, name: &str) -> Result<bool, Ended> {
+    Ok(Standard::open()?.read(prompt, None)?.trim() == name)
 }
 
 /// A question that is answered with yes or no; no answer is a no.
 #[must_use]
 pub fn yes(question: &str) -> bool {
-    let answer = Input::<String>::with_theme(&SimpleTheme)
-        .with_prompt(format!("{question} [y]es [n]o"))
-        .allow_empty(true)
-        .interact_text();
+    let answer = Standard::open().and_then(|mut console| console.read(&format!("{question} [y]es [n]o"), None));
     answer.is_ok_and(|answer| matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-fn explain(screen: &Screen, explanation: &[String]) {
-    let signs = "Signs: + is made, ~ is changed, ? is tried and leaves nothing, > is started, x is stopped.".to_owned();
-    for paragraph in explanation.iter().chain([&signs]) {
-        screen.line(&wrap(paragraph, 0));
-        screen.line("");
+impl From<Ended> for Stop {
+    fn from(ended: Ended) -> Self {
+        let exit = match ended {
+            Ended::Wrong { .. } => Exit::Usage,
+            Ended::Interrupted | Ended::NoMoreInput(_) | Ended::Broken(_) => Exit::NotConfirmed,
+        };
+        Self::new(exit, format!("{ended}; nothing was changed"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told_apart_from_what_is_wrong() {
+        let missing = |text: &str| missing(&Answers::parse(text, "t").unwrap(), &Secrets::default());
+        assert_eq!(missing(""), Some(vec!["host".to_owned(), "tls.email".to_owned()]));
+        assert_eq!(missing("host = \"a.example\"\ntls.email = \"a@b.example\""), Some(Vec::new()));
+        assert_eq!(missing("host = \"a.example\"\n[admin]\nusername = \"a\"").unwrap().len(), 2);
+        assert_eq!(missing("host = \"localhost\""), None);
+        assert_eq!(missing("colour = \"red\""), None);
     }
 }

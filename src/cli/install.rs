@@ -2,12 +2,14 @@
 
 pub(super) mod inputs;
 pub(super) mod lock;
+mod summary;
 mod trial;
 
 use std::time::Duration;
 
 use clap::Args;
 
+use super::dialogue::consent::{Proposal, Saved};
 use super::exit::Exit;
 use super::open::Opened;
 use super::report::{self, Report};
@@ -32,6 +34,10 @@ pub struct Arguments {
     /// Set one answer, for example --set host=social.example.org (may be repeated)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Ask the questions again, with what is answered already as defaults; without a terminal, take a line each from
+    /// standard input
+    #[arg(long, conflicts_with = "yes")]
+    pub ask: bool,
     /// Make the changes without asking
     #[arg(long, conflicts_with = "plan")]
     pub yes: bool,
@@ -89,7 +95,14 @@ fn install(
     let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
     let host = opened.host();
     let layout = Layout::default();
-    let transaction = Transaction { command: run.command, host, screen, yes: arguments.yes, plan_only: arguments.plan };
+    let transaction = Transaction {
+        command: run.command,
+        host,
+        screen,
+        yes: arguments.yes,
+        plan_only: arguments.plan,
+        ask: arguments.ask,
+    };
     transaction.settle()?;
 
     if run.mode.is_some() && Lock::of_host(host, &layout).map_err(Stop::failed)?.is_none() {
@@ -99,8 +112,8 @@ fn install(
              answers",
         ));
     }
-    let inputs =
-        Inputs::gather(host, &layout, arguments, run.mode, transaction.interactive() && !arguments.plan, screen)?;
+    let may_ask = arguments.ask || transaction.interactive() && !arguments.plan;
+    let inputs = Inputs::gather(host, &layout, arguments, run.mode, may_ask)?;
     let earlier = Lock::of_host(host, &layout).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
     let deployment = &inputs.deployment;
     answers::check_identity(earlier.as_ref(), deployment)
@@ -158,8 +171,10 @@ fn install(
         screen.line("This is the plan; nothing was changed.");
         return Ok(Exit::Done);
     }
+    let mut password = None;
     if !plan.is_empty() {
-        transaction.consent(&plan, &explanation(deployment))?;
+        let saved = Saved { answers: &inputs.answers, name: &format!("{}.toml", deployment.host) };
+        transaction.agree(Proposal { plan: &plan, explanation: &explanation(deployment), saved: Some(saved) })?;
         let on_trial = trial::OnTrial {
             host,
             wanted: &wanted,
@@ -174,7 +189,7 @@ fn install(
             watched: if switches { &front::PORTS } else { &[] },
             down: false,
         };
-        transaction.apply(&plan, || make_plan(host, &wanted), with, report)?;
+        password = transaction.apply(&plan, || make_plan(host, &wanted), with, report)?;
     }
     tidy(&transaction, report);
     if !plan.reboot.is_empty() {
@@ -183,7 +198,7 @@ fn install(
     if arguments.no_check {
         return Ok(Exit::Done);
     }
-    prove(host, &wanted, screen, report)
+    prove(host, &wanted, password.as_deref(), screen, report)
 }
 
 fn make_plan(host: &dyn Host, wanted: &Wanted<'_>) -> Result<Plan, Stop> {
@@ -201,8 +216,8 @@ fn heading(screen: &Screen, opened: &Opened, deployment: &Deployment) {
 fn never_again(screen: &Screen, deployment: &Deployment) {
     screen.line(&wrap(
         &format!(
-            "This cannot be undone once other servers know it: the name {}{} can never be changed, and must never have been \
-             used by other fediverse software.",
+            "The name {}{} can never be changed once other servers know it, and must never have been used by other fediverse \
+             software.",
             deployment.host,
             deployment.account_domain.as_ref().map(|domain| format!(" (accounts @{domain})")).unwrap_or_default()
         ),
@@ -212,13 +227,23 @@ fn never_again(screen: &Screen, deployment: &Deployment) {
 
 /// What the consent's "explain" says.
 fn explanation(deployment: &Deployment) -> [String; 2] {
-    [
-        format!(
-            "GoToSocial runs as the user gotosocial, who may do nothing else on this host. The kernel module mac_portacl lets \
-             that one user bind ports 80 and 443, and nobody but root any other port below 1024. Afterwards this is proved: \
-             child processes try to bind as gotosocial and as nobody. {} gets its certificate from Let's Encrypt.",
+    let ports = match front::program(deployment.exposure.mode).map(|program| crate::change::front::of(program).name()) {
+        None => format!(
+            "The kernel module mac_portacl lets that one user bind ports 80 and 443, and nobody but root any other port \
+             below 1024. Afterwards this is proved: child processes try to bind as gotosocial and as nobody. {} gets its \
+             certificate from Let's Encrypt.",
             deployment.host
         ),
+        Some(name) => format!(
+            "{name} takes connections on ports 80 and 443 and passes them on to GoToSocial, which listens on {} and may \
+             bind no port below 1024. Afterwards this is proved: child processes try to bind as gotosocial and as nobody. \
+             The certificate of {} is {name}'s, and renewed by a daily script, unless it is kept by somebody else.",
+            deployment.local_address(),
+            deployment.host
+        ),
+    };
+    [
+        format!("GoToSocial runs as the user gotosocial, who may do nothing else on this host. {ports}"),
         "Every change is written to a journal before it is made. If one fails, all before it are taken back, in reverse order. \
          After a power cut the next run tidies up and goes on. Lines of others in loader.conf, sysctl.conf and rc.conf stay."
             .to_owned(),
@@ -237,7 +262,7 @@ fn tidy(transaction: &Transaction<'_>, report: &mut Report) {
         }
         transaction.screen.line("A package that was installed for a web server in front is no longer needed:");
         report.changes.extend(plan.steps.iter().map(report::Changed::from));
-        transaction.apply(&plan, make, With::default(), report)
+        transaction.apply(&plan, make, With::default(), report).map(drop)
     });
     // What was asked for is done all the same.
     if let Err(stop) = tidied {
@@ -263,7 +288,13 @@ pub(super) fn reboot_first(screen: &Screen, report: &mut Report) -> Exit {
 }
 
 /// The proof on the running system.
-pub(super) fn prove(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
+pub(super) fn prove(
+    host: &dyn Host,
+    wanted: &Wanted<'_>,
+    password: Option<&str>,
+    screen: &Screen,
+    report: &mut Report,
+) -> Result<Exit, Stop> {
     let Wanted { deployment, layout, lock, .. } = *wanted;
     let failed =
         |error: crate::host::HostError| Stop::new(Exit::Check, format!("the checks could not be run: {error}"));
@@ -277,19 +308,10 @@ pub(super) fn prove(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, repor
     let (bind, rest) = findings.checks.split_at(findings.matrix.len());
     let everything_passed = !check::failed(&findings.checks);
     report::show_checks(screen, "Checks on the running system", rest, false);
-    if everything_passed && report.changed {
-        screen.line(&wrap(
-            &format!(
-                "https://{} is up. Settings: {}; log: {}; data: {}.",
-                deployment.host,
-                layout.config.display(),
-                crate::parts::folders::log(layout).display(),
-                layout.data.display()
-            ),
-            0,
-        ));
-    }
     report::show_matrix(screen, &findings.matrix);
+    if everything_passed && report.changed {
+        summary::show(screen, deployment, layout, password);
+    }
     report.checks.extend(bind.iter().chain(rest).cloned());
     if !everything_passed {
         screen.attention(

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
-use dialoguer::{Input, theme::SimpleTheme};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::dialogue::console::Standard;
+use super::dialogue::conversation::Console;
 use super::screen::Screen;
 use crate::change::Interruption;
 
@@ -99,10 +100,8 @@ impl Signals {
 /// Where no answer can be had, or Ctrl-C is one, it is undone.
 fn ask(screen: &Screen) -> Interruption {
     for _ in 0..QUESTIONS {
-        let answer = Input::<String>::with_theme(&SimpleTheme)
-            .with_prompt("Interrupted. [u]ndo what was done, [k]eep it for the next run, [c]ontinue")
-            .allow_empty(true)
-            .interact_text();
+        let question = "Interrupted. [u]ndo what was done, [k]eep it for the next run, [c]ontinue";
+        let answer = Standard::open().and_then(|mut console| console.read(question, None));
         let Ok(answer) = answer else { return Interruption::Undo };
         match answer.trim().to_ascii_lowercase().as_str() {
             "u" | "undo" => return Interruption::Undo,

@@ -12,6 +12,7 @@ pub mod help;
 pub mod install;
 pub mod interrupt;
 pub mod open;
+pub mod plan_view;
 pub mod portacl;
 pub mod progress;
 pub mod recover;

@@ -57,7 +57,8 @@ fn recover(global: &Global, arguments: Arguments, screen: &Screen, report: &mut 
     if host.entry(&crate::change::journal::path())?.is_none() {
         return nothing();
     }
-    let transaction = Transaction { command: COMMAND, host, screen, yes: arguments.yes, plan_only: arguments.plan };
+    let transaction =
+        Transaction { command: COMMAND, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
     let _lock = transaction.lock()?;
     if let Some(run) = settle::cut_off(host.observe())? {
         tell(&run, arguments.undo, screen);

@@ -5,14 +5,10 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::screen::{Level, Screen, Tone};
 use crate::change::service_start::has_certificate;
-use crate::change::{Action, Change, Plan, Readiness, Step, store};
+use crate::change::{Readiness, Step};
 use crate::check::bind::{self, Row};
 use crate::check::{Check, Status};
 use crate::host::Observe;
-use crate::parts::secrets;
-
-/// The largest file of which the changed lines are shown, in bytes.
-const LONGEST_SHOWN: usize = 64 * 1024;
 
 /// Version of the `--json` object.
 pub const SCHEMA: u32 = 1;
@@ -131,79 +127,6 @@ pub fn show_checks(screen: &Screen, heading: &str, checks: &[Check], all: bool) 
     }
 }
 
-/// Shows a plan, part by part; of a file that is edited, the lines that change.
-pub fn show_plan(screen: &Screen, host: &dyn Observe, plan: &Plan) {
-    let mut part = "";
-    let own_copy = |step: &Step| matches!(&step.change, Change::File { path, .. } | Change::Removal { path } if path.starts_with(store::FOLDER));
-    for step in &plan.steps {
-        // Copies of what was written last are the program's own bookkeeping.
-        if own_copy(step) && !screen.says(Level::Verbose) {
-            continue;
-        }
-        if step.part != part {
-            part = step.part;
-            screen.line(&format!("  {}", screen.paint(Tone::Heading, part)));
-        }
-        let (sign, tone) = match step.action {
-            Action::Create | Action::Install | Action::Load => ("+", Tone::Good),
-            Action::Update | Action::Set => ("~", Tone::Caution),
-            Action::Start | Action::Reload => (">", Tone::Good),
-            Action::Stop => ("x", Tone::Caution),
-            Action::Remove => ("-", Tone::Caution),
-            Action::Test => ("?", Tone::Dim),
-        };
-        let text = format!("{} {} {}", step.action.word(), kind(step), step.change.target());
-        let detail = step.change.detail();
-        let one_line = format!("{text}  {detail}");
-        screen.line(&format!("    {} {}", screen.paint(tone, sign), wrap(&one_line, 8)));
-        for (sign, line) in changed_lines(host, step, screen.says(Level::Verbose)) {
-            let tone = if sign == '+' { Tone::Good } else { Tone::Bad };
-            screen.line(&screen.paint(tone, &format!("        {sign} {}", secrets::hide_in_line(&line))));
-        }
-    }
-}
-
-/// The lines of a text file that a step takes out and puts in; of a new file only if `all`.
-fn changed_lines(host: &dyn Observe, step: &Step, all: bool) -> Vec<(char, String)> {
-    let Change::File { path, content, .. } = &step.change else { return Vec::new() };
-    // Of a list of thousands of addresses nobody reads the difference.
-    if (step.action != Action::Update && !all) || content.bytes().len() > LONGEST_SHOWN {
-        return Vec::new();
-    }
-    let old = host.read(path).ok().flatten().unwrap_or_default();
-    if [&*old, content.bytes()].iter().any(|bytes| String::from_utf8_lossy(bytes).contains("PRIVATE KEY-----")) {
-        return Vec::new();
-    }
-    let (old, new) = (String::from_utf8_lossy(&old), String::from_utf8_lossy(content.bytes()));
-    let patch = diffy::create_patch(&old, &new);
-    patch
-        .hunks()
-        .iter()
-        .flat_map(diffy::Hunk::lines)
-        .filter_map(|line| match line {
-            diffy::Line::Context(_) => None,
-            diffy::Line::Delete(text) => Some(('-', text.trim_end_matches('\n').to_owned())),
-            diffy::Line::Insert(text) => Some(('+', text.trim_end_matches('\n').to_owned())),
-        })
-        .collect()
-}
-
-/// The kind in a person's words.
-pub(super) fn kind(step: &Step) -> &'static str {
-    match step.change.kind() {
-        "directory" => "folder",
-        "symlink" => "link",
-        "rc-variable" => "rc.conf",
-        "config-test" => "configuration",
-        "front-include" => "include in",
-        "front-test" => "configuration",
-        "removal" | "discard" => "",
-        "database" if matches!(step.change, Change::DatabaseCopy { .. }) => "copy",
-        "account" => "GoToSocial account",
-        other => other,
-    }
-}
-
 /// Says beforehand that the checks are going to have the server order its first certificate, which takes a while.
 pub fn announce_order(screen: &Screen, host: &dyn Observe, readiness: &Readiness) {
     if readiness.tls && !has_certificate(host, readiness) {
@@ -277,29 +200,6 @@ pub fn wrap(text: &str, indent: usize) -> String {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
-    use crate::change::Content;
-    use crate::host::rehearsal::Rehearsal;
-    use crate::host::{Host, Owner};
-
-    #[test]
-    fn a_key_is_never_shown_with_a_plan() {
-        let folder = tempfile::tempdir().unwrap();
-        let host = Rehearsal::open(folder.path().join("root")).unwrap();
-        let path = std::path::Path::new("/x");
-        let step = |text: &str| {
-            let content = Content::new(text);
-            Step::new(
-                "x",
-                Action::Update,
-                Change::File { path: path.to_owned(), content, mode: 0o600, owner: Owner::ROOT },
-            )
-        };
-        let key = "-----BEGIN EC PRIVATE KEY-----\nabc\n";
-        assert_eq!(changed_lines(&host, &step("plain\n"), true), [('+', "plain".to_owned())]);
-        assert_eq!(changed_lines(&host, &step(key), true), []);
-        host.write_file(path, key.as_bytes(), 0o600, Owner::ROOT).unwrap();
-        assert_eq!(changed_lines(&host, &step("plain\n"), true), []);
-    }
 
     #[test]
     fn long_lines_are_broken_at_blanks_and_indented() {

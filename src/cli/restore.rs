@@ -62,7 +62,8 @@ fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mu
     let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
     let host = opened.host();
     let layout = Layout::default();
-    let transaction = Transaction { command: "restore", host, screen, yes: arguments.yes, plan_only: arguments.plan };
+    let transaction =
+        Transaction { command: "restore", host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
     transaction.settle()?;
     let backup = Verified::read(&arguments.file)?;
     describe(screen, &backup, report);
@@ -89,6 +90,7 @@ fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mu
     }
 
     let from = install::Arguments {
+        ask: false,
         answers: None,
         set: Vec::new(),
         yes: arguments.yes,
@@ -148,7 +150,7 @@ fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mu
     if arguments.no_check {
         return Ok(Exit::Done);
     }
-    install::prove(host, &wanted, screen, report)
+    install::prove(host, &wanted, None, screen, report)
 }
 
 /// What is wanted of this host.

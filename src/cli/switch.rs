@@ -73,6 +73,7 @@ fn switch(global: &Global, command: &'static str, mode: Mode, terms: Terms, scre
     let run = Run { command, trial: Some(Duration::from_secs(terms.trial.into())), mode: Some(mode) };
     let arguments = install::Arguments {
         answers: None,
+        ask: false,
         set: Vec::new(),
         yes: terms.yes,
         plan: terms.plan,

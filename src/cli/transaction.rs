@@ -5,11 +5,14 @@ use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use super::dialogue::{self, Consent};
+use super::dialogue::consent::{self, Consent, Proposal};
+use super::dialogue::console::Standard;
+use super::dialogue::interruption;
 use super::exit::Exit;
 use super::interrupt::Signals;
+use super::plan_view;
 use super::progress::Progress;
-use super::report::{self, Changed, Report, wrap};
+use super::report::{Changed, Report, wrap};
 use super::screen::{Screen, Tone};
 use crate::change::settle::Settled;
 use crate::change::{
@@ -55,12 +58,14 @@ pub(super) struct Transaction<'a> {
     pub(super) yes: bool,
     /// `--plan`.
     pub(super) plan_only: bool,
+    /// `--ask`: answers come as lines, be there a terminal or not.
+    pub(super) ask: bool,
 }
 
 impl Transaction<'_> {
     /// Whether somebody can be asked.
     pub(super) fn interactive(&self) -> bool {
-        self.can_ask() && !self.yes
+        !self.yes && (self.ask || self.can_ask())
     }
 
     /// Whether somebody sits at a terminal. After Ctrl-C there is a question to put even to one who said yes to all.
@@ -151,7 +156,10 @@ impl Transaction<'_> {
             screen.line(nothing);
         } else {
             screen.line(&screen.paint(Tone::Heading, &format!("{heading}, {}", changes(plan.steps.len()))));
-            report::show_plan(screen, self.host.observe(), plan);
+            let list = plan_view::list(screen, self.host.observe(), plan);
+            let asked = self.interactive() && !self.plan_only;
+            let shown = if asked && consent::is_long(screen, &list) { plan_view::groups(screen, plan) } else { list };
+            shown.iter().for_each(|line| screen.line(line));
         }
         for warning in &plan.warnings {
             screen.attention(&wrap(&format!("{} {warning}", screen.paint(Tone::Caution, "warning:")), 2));
@@ -166,6 +174,14 @@ impl Transaction<'_> {
     /// # Errors
     /// Somebody said no, or nobody can be asked.
     pub(super) fn consent(&self, plan: &Plan, explanation: &[String]) -> Result<(), Stop> {
+        self.agree(Proposal { plan, explanation, saved: None })
+    }
+
+    /// Has the plan agreed to, with answers that can be saved.
+    ///
+    /// # Errors
+    /// As for [`Self::consent`].
+    pub(super) fn agree(&self, proposal: Proposal<'_>) -> Result<(), Stop> {
         if self.yes {
             return Ok(());
         }
@@ -177,14 +193,13 @@ impl Transaction<'_> {
                     .to_owned(),
             );
         }
-        match dialogue::consent(self.screen, self.host.observe(), plan, explanation) {
-            Ok(Consent::Yes) => Ok(()),
-            Ok(Consent::No) => not_confirmed("not confirmed; nothing was changed".to_owned()),
-            Err(error) => not_confirmed(format!("no answer could be had ({error}); nothing was changed")),
+        match consent::consent(&mut Standard::open()?, self.screen, self.host.observe(), proposal)? {
+            Consent::Yes => Ok(()),
+            Consent::No => not_confirmed("not confirmed; nothing was changed".to_owned()),
         }
     }
 
-    /// Applies what was shown, if a plan made now, under the lock, is the same.
+    /// Applies what was shown, if a plan made now, under the lock, is the same. Gives the password of an account that was made.
     ///
     /// # Errors
     /// The host has changed meanwhile, or a change failed.
@@ -194,7 +209,7 @@ impl Transaction<'_> {
         again: impl FnOnce() -> Result<Plan, Stop>,
         with: With<'_>,
         report: &mut Report,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<String>, Stop> {
         let host = self.host;
         let _lock = self.lock()?;
         if host.entry(&journal::path())?.is_some() {
@@ -212,12 +227,14 @@ impl Transaction<'_> {
             ));
         }
         let signals = Signals::listen().map_err(Stop::failed)?;
+        interruption::Interruption::leave();
         let teller = Told {
             transaction: self,
             signals: &signals,
             progress: Progress::new(self.screen),
             watched: with.watched,
             watch: Watch::default(),
+            password: RefCell::default(),
             stopped: Cell::default(),
             started: Cell::default(),
         };
@@ -254,7 +271,7 @@ impl Transaction<'_> {
             return Err(not_all(&applied.not_made, report));
         }
         self.screen.line(&self.screen.paint(Tone::Good, &format!("{} made.", changes(shown.steps.len()))));
-        Ok(())
+        Ok(teller.password.take())
     }
 }
 
@@ -290,6 +307,7 @@ struct Told<'a> {
     progress: Progress<'a>,
     watched: &'a [u16],
     watch: Watch,
+    password: RefCell<Option<String>>,
     /// When a service was stopped, by the host's clock.
     stopped: Cell<Option<u64>>,
     /// When it was ready again.
@@ -387,6 +405,7 @@ impl Reporter for Told<'_> {
 
     fn password(&self, username: &str, password: &str) {
         self.progress.password(username, password);
+        *self.password.borrow_mut() = Some(password.to_owned());
     }
 
     fn progress(&self) -> &dyn release::Progress {

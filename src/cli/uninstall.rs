@@ -58,7 +58,8 @@ fn uninstall(global: &Global, arguments: &Arguments, screen: &Screen, report: &m
     if host.system()?.euid != 0 {
         return Err(Stop::failed("only root can read the receipts, and take back what they tell; run it as root"));
     }
-    let transaction = Transaction { command: COMMAND, host, screen, yes: arguments.yes, plan_only: arguments.plan };
+    let transaction =
+        Transaction { command: COMMAND, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
     transaction.settle()?;
     let ledger = Ledger::read(host.observe())?;
     if !ledger.has_receipts {

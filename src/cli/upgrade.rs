@@ -98,14 +98,25 @@ pub(super) fn owner(host: &dyn Host) -> Result<Owner, Stop> {
 
 /// The arguments of an installation that takes its answers from the host, with these settings.
 pub(super) fn as_installation(set: Vec<String>, yes: bool, plan: bool, mirror: Option<String>) -> install::Arguments {
-    install::Arguments { answers: None, set, yes, plan, mirror, release: None, sha256: None, no_check: false }
+    install::Arguments {
+        answers: None,
+        set,
+        ask: false,
+        yes,
+        plan,
+        mirror,
+        release: None,
+        sha256: None,
+        no_check: false,
+    }
 }
 
 fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
     let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
     let host = opened.host();
     let layout = Layout::default();
-    let transaction = Transaction { command: UPGRADE, host, screen, yes: arguments.yes, plan_only: arguments.plan };
+    let transaction =
+        Transaction { command: UPGRADE, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
     transaction.settle()?;
     let (from, earlier) = installed(host, &layout)?;
     let begun = passage::switched(host.observe(), &layout).map_err(Stop::failed)?;
@@ -115,7 +126,7 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
         return Err(Stop::failed(Refusal::Unfinished { command: other.command }));
     }
     let as_is = as_installation(Vec::new(), true, arguments.plan, arguments.mirror.clone());
-    let answered = Inputs::gather(host, &layout, &as_is, None, false, screen)?;
+    let answered = Inputs::gather(host, &layout, &as_is, None, false)?;
 
     let named = match &arguments.release {
         Some(VersionWish::Exact(version)) => Some(version.clone()),
@@ -147,7 +158,7 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let was = begun.as_ref().filter(|_| to == from).map_or(&from, |begun| &begun.from).clone();
     skips_nothing(WAYPOINTS, &was, &to).map_err(Stop::failed)?;
 
-    let inputs = follow(host, &layout, &answered, arguments, &to, screen)?;
+    let inputs = follow(host, &layout, &answered, arguments, &to)?;
     let deployment = &inputs.deployment;
     answers::check_identity(Some(&earlier), deployment).map_err(Stop::failed)?;
     screen.line(&screen.paint(Tone::Heading, &format!("GoToSocial for {}: {was} becomes {to}", deployment.host)));
@@ -233,7 +244,6 @@ fn follow(
     answered: &Inputs,
     arguments: &Arguments,
     to: &Version,
-    screen: &Screen,
 ) -> Result<Inputs, Stop> {
     let mut set = Vec::new();
     if let VersionWish::Exact(version) = &answered.deployment.release.version {
@@ -254,7 +264,7 @@ fn follow(
         }
     }
     let arguments = as_installation(set, true, arguments.plan, arguments.mirror.clone());
-    Inputs::gather(host, layout, &arguments, None, false, screen)
+    Inputs::gather(host, layout, &arguments, None, false)
 }
 
 /// The preflight, as before an installation.

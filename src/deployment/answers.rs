@@ -74,6 +74,21 @@ impl Answers {
         Ok(())
     }
 
+    /// The answer to a key, as a person would type it: a text without quotes, a list with commas between.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<String> {
+        let path: Vec<&str> = key.split('.').collect();
+        self.item(&path)?.as_value().map(typed)
+    }
+
+    /// Takes an answer out, and its section with it if nothing else is there. A key that has no answer is no mistake.
+    pub fn remove(&mut self, key: &str) {
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        if take_out(self.current.as_table_mut(), &path) {
+            self.set.push(path);
+        }
+    }
+
     /// The text to write to the answers file: as it was read if nothing was set.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -160,6 +175,29 @@ fn put(table: &mut dyn TableLike, path: &[String], depth: usize, mut value: Valu
     Ok(())
 }
 
+/// A value as a person would type it.
+fn typed(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.value().clone(),
+        Value::Array(items) => items.iter().map(typed).collect::<Vec<_>>().join(", "),
+        other => other.clone().decorated("", "").to_string(),
+    }
+}
+
+/// Takes the value under a path out, and the sections on the way that have nothing left; says whether there was one.
+fn take_out(table: &mut dyn TableLike, path: &[String]) -> bool {
+    let Some((key, rest)) = path.split_first() else { return false };
+    if rest.is_empty() {
+        return table.remove(key).is_some();
+    }
+    let Some(section) = table.get_mut(key).and_then(Item::as_table_like_mut) else { return false };
+    let taken = take_out(section, rest);
+    if taken && section.is_empty() {
+        table.remove(key);
+    }
+    taken
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
@@ -219,6 +257,24 @@ accounts-registration-open = true
 timeout = \"5s\"
 "
         );
+    }
+
+    #[test]
+    fn answers_are_given_back_as_they_are_typed_and_taken_out_with_their_section() {
+        let mut answers = answers();
+        answers.set("config.instance-languages=[\"en\", \"de\"]").unwrap();
+        answers.set("tls.hsts=true").unwrap();
+        let got = |answers: &Answers, key: &str| answers.get(key);
+        assert_eq!(got(&answers, "host").as_deref(), Some("social.example.org"));
+        assert_eq!(got(&answers, "config.instance-languages").as_deref(), Some("en, de"));
+        assert_eq!(got(&answers, "tls.hsts").as_deref(), Some("true"));
+        assert_eq!((got(&answers, "tls"), got(&answers, "tls.key"), got(&answers, "host.x")), (None, None, None));
+        for key in ["config.instance-languages", "tls.hsts", "admin.username", "host.x"] {
+            answers.remove(key);
+        }
+        assert_eq!(answers.to_text(), FILE);
+        answers.remove("tls.email");
+        assert_eq!(answers.to_text(), "# Our instance\nhost = \"social.example.org\" # the name\n");
     }
 
     #[test]

@@ -144,6 +144,8 @@ fn is_elsewhere(path: &Path, layout: &Layout) -> bool {
         || port_access::guards().iter().any(|guard| guard == path)
         || path.starts_with(store::FOLDER)
         || path.starts_with(layout.tls()) && path != layout.tls()
+        // With the copy that it says the release of: all of them go, or none.
+        || path.starts_with(&layout.backups) && path != layout.backups
         || super::front::PROGRAMS.iter().any(|front| crate::change::front::main_file(*front) == path)
 }
 

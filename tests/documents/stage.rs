@@ -286,7 +286,7 @@ fn on_its_files(name: &str) -> String {
 }
 
 /// The program on the rehearsal, unless another is named. Whoever types these commands says yes when asked, and answers the
-/// questions of the first installation.
+/// questions of the first installation; where the questions are asked for, Enter takes the answers of before.
 fn gts_bootstrap() -> String {
     let mut asking = Vec::new();
     asking_commands(&Cli::command(), "", &mut asking);
@@ -299,13 +299,22 @@ case $line in
 " install ") test -e "$STAGE/root/usr/local/etc/gts-bootstrap/deployment.toml" || set -- "$@" --answers "$STAGE/typed.toml" ;;
 esac
 case $line in
+*" --ask "*) test -p /dev/stdin || exec '{program}' "$@" <<'TYPED'
+
+
+
+
+
+y
+TYPED
+	;;
 *" --yes "* | *" --plan "* | *" --help "* | *" help "*) ;;
-{}) set -- "$@" --yes ;;
+{asking}) set -- "$@" --yes ;;
 esac
-exec '{}' "$@"
+exec '{program}' "$@"
 "#,
-        asking.join(" | "),
-        env!("CARGO_BIN_EXE_gts-bootstrap")
+        asking = asking.join(" | "),
+        program = env!("CARGO_BIN_EXE_gts-bootstrap")
     )
 }
 

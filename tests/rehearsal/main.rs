@@ -15,6 +15,7 @@ mod interrupt;
 #[allow(dead_code, reason = "shared with tests/crash/")]
 mod machine;
 mod main_file_link;
+mod pictures;
 mod port_access;
 mod portacl;
 mod preflight;
@@ -32,5 +33,6 @@ mod terminal;
 mod trial;
 mod two_runs;
 mod uninstall;
+mod uninstall_backups;
 mod uninstall_others;
 mod upgrade;

@@ -153,8 +153,7 @@ fn a_stopped_instance_is_counted_too_and_a_changed_picture_kept() {
 fn the_release_goes_back_with_the_database() {
     let machine = instance();
     let (_folder, file) = kept(&machine);
-    let newer = ANSWERS.replace("0.19.2", "0.20.0-rc1");
-    machine.install(&newer).exits(0);
+    machine.run(&["upgrade", "--release", "0.20.0-rc1", "--yes"]).exits(0);
     restore(&machine, &file).exits(0);
     assert_eq!(fs::read_link(machine.path("/usr/local/libexec/gotosocial/current")).unwrap(), Path::new("0.19.2"));
     assert!(machine.read("/usr/local/etc/gts-bootstrap/deployment.toml").contains("version = \"0.19.2\""));
@@ -292,7 +291,7 @@ fn a_fresh_host_is_as_it_was_after_a_failure_and_whole_after_a_stop() {
 fn a_boot_in_between_starts_no_release_on_the_database_of_another() {
     let machine = instance();
     let (_folder, file) = kept(&machine);
-    machine.install(&ANSWERS.replace("0.19.2", "0.20.0-rc1")).exits(0);
+    machine.run(&["upgrade", "--release", "0.20.0-rc1", "--yes"]).exits(0);
     let command = ["restore", "--yes", file.to_str().unwrap()];
     let link = |machine: &Machine| fs::read_link(machine.path("/usr/local/libexec/gotosocial/current")).unwrap();
     let mut down = 0;

@@ -4,9 +4,14 @@
 
 use super::machine::{ANSWERS, Machine, Outcome};
 
-/// Both streams, with the digest of the stand-in release left out.
+/// Both streams, with digest and size of the stand-in release left out.
 fn picture(outcome: &Outcome) -> String {
     let text = format!("{}--- standard error, exit code {}\n{}", outcome.stdout, outcome.code, outcome.stderr);
+    let sized = |line: &str| match line.split_once(".tar.gz, ") {
+        Some((before, size)) if size.ends_with('B') => format!("{before}.tar.gz, (size)\n"),
+        _ => format!("{line}\n"),
+    };
+    let text: String = text.lines().map(sized).collect();
     text.split_inclusive(|character: char| !character.is_ascii_hexdigit())
         .map(|word| if word.len() >= 64 { format!("(digest){}", &word[64..]) } else { word.to_owned() })
         .collect()

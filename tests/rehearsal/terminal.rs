@@ -1,4 +1,4 @@
-//! The program at a terminal, a pty.
+//! A terminal to type at (a pty), and the real binary at it.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::termios::{InputFlags, LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 
 use super::machine::Machine;
@@ -20,27 +21,46 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Terminal {
     pub child: Child,
     pub keyboard: File,
+    /// The program's end, to see in which state it leaves the terminal.
+    line: OwnedFd,
     output: Receiver<Vec<u8>>,
     pub seen: String,
+    all: String,
+    /// Its modes before anybody touched them.
+    modes: Modes,
+}
+
+/// How a terminal treats what is typed.
+type Modes = (LocalFlags, InputFlags);
+
+fn modes_of(line: &OwnedFd) -> Modes {
+    let modes = tcgetattr(line).unwrap();
+    (modes.local_flags, modes.input_flags)
 }
 
 impl Terminal {
     pub fn start(machine: &Machine, arguments: &[&str]) -> Self {
+        Self::of_type("xterm", machine, arguments)
+    }
+
+    /// A terminal of this type, `$TERM`.
+    pub fn of_type(kind: &str, machine: &Machine, arguments: &[&str]) -> Self {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
+        let modes = modes_of(&pty.slave);
         let end = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
         let child = Command::new(env!("CARGO_BIN_EXE_gts-bootstrap"))
             .arg("--rehearse")
             .arg(machine.root())
             .args(arguments)
             .env_clear()
-            .env("TERM", "xterm")
+            .env("TERM", kind)
+            .current_dir(machine.beside(""))
             .stdin(end(&pty.slave))
             .stdout(end(&pty.slave))
             .stderr(end(&pty.slave))
             .spawn()
             .unwrap();
-        drop(pty.slave);
         let (sender, output) = channel();
         let mut screen = File::from(pty.master.try_clone().unwrap());
         std::thread::spawn(move || {
@@ -52,29 +72,87 @@ impl Terminal {
                 }
             }
         });
-        Self { child, keyboard: File::from(pty.master), output, seen: String::new() }
+        Self {
+            child,
+            keyboard: File::from(pty.master),
+            line: pty.slave,
+            output,
+            seen: String::new(),
+            all: String::new(),
+            modes,
+        }
     }
 
     /// Waits until this text appears after what was expected last.
     #[track_caller]
     pub fn expect(&mut self, text: &str) {
+        self.expect_one_of(&[text]);
+    }
+
+    /// Waits until one of these texts appears, and tells which.
+    #[track_caller]
+    pub fn expect_one_of(&mut self, texts: &[&str]) -> usize {
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Some((_, rest)) = self.seen.split_once(text) {
-                self.seen = rest.to_owned();
-                return;
+            let found = texts.iter().enumerate().filter_map(|(number, text)| Some((self.seen.find(text)?, number)));
+            if let Some((at, number)) = found.min() {
+                self.seen = self.seen[at + texts[number].len()..].to_owned();
+                return number;
             }
             let left = until.saturating_duration_since(Instant::now());
             match self.output.recv_timeout(left) {
-                Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(_) => panic!("{text:?} did not come; the screen says {:?}", self.seen),
+                Ok(bytes) => self.take(&bytes),
+                Err(_) => panic!("{texts:?} did not come; the screen says {:?}", self.seen),
             }
         }
     }
 
     pub fn enter(&mut self, text: &str) {
-        self.keyboard.write_all(text.as_bytes()).unwrap();
-        self.keyboard.write_all(b"\r").unwrap();
+        self.press(text.as_bytes());
+        self.press(b"\r");
+    }
+
+    /// Types keys as they are.
+    pub fn press(&mut self, keys: &[u8]) {
+        self.keyboard.write_all(keys).unwrap();
+    }
+
+    /// Waits for the first text and types the second, again and again.
+    #[track_caller]
+    pub fn answer(&mut self, questions: &[(&str, &str)]) {
+        for (question, answer) in questions {
+            self.expect(question);
+            self.enter(answer);
+        }
+    }
+
+    /// Whether the terminal is as it was in the beginning.
+    pub fn untouched(&self) -> bool {
+        modes_of(&self.line) == self.modes
+    }
+
+    /// Everything that comes until nothing more is there for the moment.
+    pub fn drain(&mut self) {
+        while let Ok(bytes) = self.output.try_recv() {
+            self.take(&bytes);
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        self.seen.push_str(&text);
+        self.all.push_str(&text);
+    }
+
+    /// Everything that has come so far.
+    pub fn all(&mut self) -> &str {
+        self.drain();
+        &self.all
+    }
+
+    /// Sends the program a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
 
     /// Presses keys again and again until this text appears: what comes before the program reads single keys is the terminal's.
@@ -83,9 +161,11 @@ impl Terminal {
         let until = Instant::now() + PATIENCE;
         while !self.seen.contains(text) {
             assert!(Instant::now() < until, "{text:?} did not come; the screen says {:?}", self.seen);
-            self.keyboard.write_all(keys.as_bytes()).unwrap();
-            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(50)) {
-                self.seen.push_str(&String::from_utf8_lossy(&bytes));
+            self.press(keys.as_bytes());
+            // The echo of a key is no reason to press it again at once: that would leave no room for anything else.
+            let next = Instant::now() + Duration::from_millis(50);
+            while let Ok(bytes) = self.output.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                self.take(&bytes);
             }
         }
     }
@@ -96,23 +176,35 @@ impl Terminal {
         drop(std::mem::replace(&mut self.keyboard, File::open("/dev/null").unwrap()));
         self.signal(Signal::SIGHUP);
         let until = Instant::now() + PATIENCE;
-        while self.child.try_wait().unwrap().is_none() {
+        while self.ended().is_none() {
             assert!(Instant::now() < until, "the program goes on; the screen says {:?}", self.seen);
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Sends the program a signal.
-    pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    /// What was seen since what was expected last.
+    pub fn seen(&mut self) -> &str {
+        self.drain();
+        &self.seen
+    }
+
+    pub fn ended(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
     }
 
     #[track_caller]
     pub fn exits(mut self, code: i32) {
+        self.ends(code);
+    }
+
+    /// Waits for the end; the terminal is still there afterwards.
+    #[track_caller]
+    pub fn ends(&mut self, code: i32) {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                assert_eq!(status.code(), Some(code), "{}", self.seen);
+            if let Some(ended) = self.ended() {
+                self.drain();
+                assert_eq!(ended, code, "{}", self.seen);
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));

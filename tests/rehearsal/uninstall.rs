@@ -38,7 +38,8 @@ fn everything(machine: &Machine) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     }
     // That a variable has been set to what it was is not to be seen.
     model.sysctls.retain(|name, value| !(name.ends_with("reservedhigh") && value == "1023"));
-    found.retain(|path, _| !path.starts_with(".rehearsal/state.json"));
+    // The model's lock is beside its state; on a host it is in the record, and goes with that.
+    found.retain(|path, _| ![".rehearsal/state.json", ".rehearsal/lock"].iter().any(|own| path.starts_with(own)));
     found.insert(".rehearsal/state.json".into(), (0, serde_json::to_vec_pretty(&model).unwrap()));
     found
 }

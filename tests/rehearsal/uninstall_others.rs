@@ -286,7 +286,9 @@ fn without_a_record_nothing_is_guessed() {
         .says("there are no receipts in /var/db/gts-bootstrap/receipts")
         .says("sysrc -x gotosocial_enable gotosocial_direct")
         .says("gts-bootstrap portacl revoke gotosocial 80,443")
-        .says("rm -r /usr/local/libexec/gotosocial");
+        .says("rm -r /usr/local/libexec/gotosocial")
+        .says("rm /usr/local/etc/periodic/daily/495.status-gotosocial")
+        .says("rm /usr/local/etc/periodic/weekly/510.gotosocial-backup");
     assert!(before == machine.snapshot());
     Machine::fresh().run(UNINSTALL).exits(0).says("gts-bootstrap has done nothing here");
 }
@@ -326,18 +328,6 @@ fn what_is_meant_has_to_be_said() {
     assert!(before == machine.snapshot());
     machine.edit(|model| model.euid = 1001);
     machine.run(UNINSTALL).exits(1).says("run it as root");
-}
-
-#[test]
-fn backups_stay_unless_they_are_named() {
-    for named in [false, true] {
-        let machine = Machine::installed(ANSWERS);
-        machine.write("/var/backups/gotosocial/one.tar", "a backup\n");
-        let command = if named { [PURGE, &["--with-backups"]].concat() } else { PURGE.to_vec() };
-        let outcome = machine.run(&command).exits(0);
-        assert_eq!(outcome.said().contains("/var/backups/gotosocial backups"), !named, "{}", outcome.said());
-        assert_eq!(machine.exists("/var/backups/gotosocial/one.tar"), !named);
-    }
 }
 
 #[test]

@@ -60,7 +60,8 @@ fn renew(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut R
     if host.system()?.euid != 0 {
         return Err(Stop::failed("only root can renew the certificate; run it as root"));
     }
-    let transaction = Transaction { command: COMMAND, host, screen, yes: arguments.yes, plan_only: arguments.plan };
+    let transaction =
+        Transaction { command: COMMAND, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
     transaction.settle()?;
     let layout = Layout::default();
     let deployment = deployed::deployment(host.observe(), &layout, Exit::Failed)?;

@@ -46,7 +46,7 @@ fn apply(
         return Err(Stop::failed("only root can change the filters; run it as root"));
     }
     let (layout, terms) = (Layout::default(), change.terms());
-    let transaction = Transaction { command, host, screen, yes: terms.yes, plan_only: terms.plan };
+    let transaction = Transaction { command, host, screen, yes: terms.yes, plan_only: terms.plan, ask: false };
     transaction.settle()?;
     let make = || -> Result<(Edited, Plan), Stop> {
         let usage = |why: String| Stop::new(Exit::Usage, why);

@@ -3,13 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::super::dialogue;
+use super::super::dialogue::{self, Wish};
 use super::super::exit::Exit;
-use super::super::screen::Screen;
 use super::{Arguments, Stop};
 use crate::change::{Change, Prior, journal, store};
 use crate::deployment::{Answers, Deployment, Layout, Mode, Secrets, secrets_file};
 use crate::host::Host;
+use crate::parts::answers::Lock;
 
 /// What is wanted, and the texts that say so.
 pub(in crate::cli) struct Inputs {
@@ -27,9 +27,9 @@ impl Inputs {
         arguments: &Arguments,
         mode: Option<Mode>,
         may_ask: bool,
-        screen: &Screen,
     ) -> Result<Self, Stop> {
         let mut answers = base(host, layout, arguments)?;
+        let from_nothing = answers.to_text().trim().is_empty();
         let usage = |why: String| Stop::new(Exit::Usage, why);
         if let Some(mode) = mode {
             switch(host, layout, &mut answers, mode)?;
@@ -41,10 +41,7 @@ impl Inputs {
             answers.set(&setting).map_err(|error| usage(error.to_string()))?;
         }
         let nothing_said = answers.to_text().trim().is_empty();
-        if nothing_said && may_ask {
-            dialogue::ask(screen, &mut answers)
-                .map_err(|error| Stop::new(Exit::NotConfirmed, format!("{error}; nothing was changed")))?;
-        } else if nothing_said && !arguments.yes && !arguments.plan {
+        if nothing_said && !may_ask && !arguments.yes && !arguments.plan {
             return Err(Stop::new(
                 Exit::NotConfirmed,
                 "nothing was changed: there is no terminal to ask on and there are no answers. Give --answers FILE (see \
@@ -52,12 +49,35 @@ impl Inputs {
             ));
         }
         let secrets = secrets(host, layout, arguments)?;
+        if may_ask && let Some(wish) = wish(arguments, &answers, &secrets, from_nothing) {
+            let settled = settled(host, layout, &answers)?;
+            answers = dialogue::ask(host.observe(), answers, &secrets, settled, &wish)?;
+        }
         let deployment = answers.deployment(&secrets).map_err(|errors| {
             let list: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
             usage(format!("the answers cannot be used:\n{}", list.join("\n")))
         })?;
         Ok(Self { deployment, answers: answers.to_text(), secrets })
     }
+}
+
+/// What has to be asked for, if anything: all at a first installation, else only what is missing.
+fn wish(arguments: &Arguments, answers: &Answers, secrets: &Secrets, from_nothing: bool) -> Option<Wish> {
+    if arguments.ask {
+        return Some(Wish::Everything);
+    }
+    let missing = dialogue::missing(answers, secrets)?;
+    match missing.is_empty() {
+        true => None,
+        false if from_nothing => Some(Wish::Everything),
+        false => Some(Wish::Missing(missing)),
+    }
+}
+
+/// What an installation can never change, and is not asked for again.
+fn settled(host: &dyn Host, layout: &Layout, answers: &Answers) -> Result<&'static [&'static str], Stop> {
+    let installed = Lock::of_host(host, layout).map_err(Stop::failed)?.is_some();
+    Ok(if installed && answers.get("host").is_some() { &["host", "account-domain"] } else { &[] })
 }
 
 /// Puts another mode into the answers. If these are what an earlier switch made of the answers before it, they become these

@@ -128,7 +128,7 @@ fn change(
     if host.system()?.euid != 0 {
         return Err(Stop::failed("only root can read all that this needs, and change it; run it as root"));
     }
-    let transaction = Transaction { command, host, screen, yes: agreement.yes, plan_only: agreement.plan };
+    let transaction = Transaction { command, host, screen, yes: agreement.yes, plan_only: agreement.plan, ask: false };
     transaction.settle()?;
     let tolerated: &[&str] = if agreement.allow_unknown { &[UNKNOWN_ID] } else { &[] };
     let make = || -> Result<(Wish, Plan), Stop> {

@@ -83,7 +83,7 @@ impl Course<'_> {
             return Err(stop);
         }
         self.tidy(transaction, report);
-        let exit = prove(host, &self.wanted, screen, report)?;
+        let exit = prove(host, &self.wanted, None, screen, report)?;
         let page = profile::check(host.observe(), self.wanted.deployment, self.wanted.layout);
         report::show_checks(screen, "A page of a profile", std::slice::from_ref(&page), false);
         let failed = page.status == Status::Fail;
@@ -94,7 +94,7 @@ impl Course<'_> {
     /// The end of a change of release that has been made: what is not needed any more goes, and what serves is proved.
     pub(super) fn finish(&self, transaction: &Transaction<'_>, report: &mut Report) -> Result<Exit, Stop> {
         self.tidy(transaction, report);
-        prove(transaction.host, &self.wanted, transaction.screen, report)
+        prove(transaction.host, &self.wanted, None, transaction.screen, report)
     }
 
     /// Everything that has to be right for a release to be the one that serves.
@@ -164,7 +164,7 @@ impl Course<'_> {
             }
             transaction.screen.line("What is older than what is kept goes:");
             report.changes.extend(plan.steps.iter().map(report::Changed::from));
-            transaction.apply(&plan, make, With::default(), report)
+            transaction.apply(&plan, make, With::default(), report).map(drop)
         });
         // What was asked for is done all the same.
         if let Err(stop) = tidied {

@@ -36,7 +36,8 @@ fn back(global: &Global, arguments: Back, screen: &Screen, report: &mut Report) 
     let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
     let host = opened.host();
     let layout = Layout::default();
-    let transaction = Transaction { command: ROLLBACK, host, screen, yes: arguments.yes, plan_only: arguments.plan };
+    let transaction =
+        Transaction { command: ROLLBACK, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
     let settled = transaction.settle()?;
     let (from, now) = installed(host, &layout)?;
     if settled.is_some_and(|settled| settled.command == ROLLBACK)
@@ -51,7 +52,7 @@ fn back(global: &Global, arguments: Back, screen: &Screen, report: &mut Report) 
     report.add("from", serde_json::json!(was.to_string()));
     report.add("to", serde_json::json!(to.to_string()));
 
-    let inputs = follow(host, &layout, arguments, &lock, screen)?;
+    let inputs = follow(host, &layout, arguments, &lock)?;
     let deployment = &inputs.deployment;
     screen.line(&screen.paint(Tone::Heading, &format!("GoToSocial for {}: back from {was} to {to}", deployment.host)));
     if opened.is_rehearsal() {
@@ -97,7 +98,7 @@ fn finish(
         "The way back to GoToSocial {current} had been made; what was left of it is done now. To undo it, run `gts-bootstrap \
          rollback` again."
     ));
-    let inputs = follow(host, layout, arguments, lock, screen)?;
+    let inputs = follow(host, layout, arguments, lock)?;
     let kept = passage::kept(host.observe(), layout).map_err(Stop::failed)?;
     let was = kept.first().filter(|newest| newest.to == *current).map(|newest| &newest.from);
     let put_back = kept.iter().find(|copy| copy.from == *current && was == Some(&copy.to));
@@ -146,9 +147,9 @@ fn lock_of(host: &dyn Host, kept: &Kept) -> Result<Lock, Stop> {
 }
 
 /// The answers of now, with the version of then where they name one.
-fn follow(host: &dyn Host, layout: &Layout, arguments: Back, lock: &Lock, screen: &Screen) -> Result<Inputs, Stop> {
+fn follow(host: &dyn Host, layout: &Layout, arguments: Back, lock: &Lock) -> Result<Inputs, Stop> {
     let as_is = as_installation(Vec::new(), true, arguments.plan, None);
-    let answered = Inputs::gather(host, layout, &as_is, None, false, screen)?;
+    let answered = Inputs::gather(host, layout, &as_is, None, false)?;
     let mut set = Vec::new();
     if matches!(answered.deployment.release.version, VersionWish::Exact(_)) {
         set.push(format!("release.version=\"{}\"", lock.release.version));
@@ -156,7 +157,7 @@ fn follow(host: &dyn Host, layout: &Layout, arguments: Back, lock: &Lock, screen
             set.push(format!("release.sha256=\"{}\"", lock.release.sha256));
         }
     }
-    Inputs::gather(host, layout, &as_installation(set, true, arguments.plan, None), None, false, screen)
+    Inputs::gather(host, layout, &as_installation(set, true, arguments.plan, None), None, false)
 }
 
 /// What will be lost.

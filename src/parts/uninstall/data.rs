@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Extent;
 use super::ledger::{Ledger, Left};
+use crate::change::database::{self, OPENED};
 use crate::change::{Action, Change, Prior, Step};
 use crate::deployment::Layout;
 use crate::filter;
@@ -34,7 +35,9 @@ fn named(layout: &Layout) -> Vec<(PathBuf, &'static str)> {
         path.push(ending);
         PathBuf::from(path)
     };
-    vec![
+    // Where a restoration could not be taken back, two databases may be there.
+    let aside = database::aside(&layout.database());
+    let mut named = vec![
         (layout.database(), "the database, with the keys that other servers know this one by"),
         (beside("-wal"), "the database"),
         (beside("-shm"), "the database"),
@@ -49,7 +52,9 @@ fn named(layout: &Layout) -> Vec<(PathBuf, &'static str)> {
         (layout.records.join(filter::FILE), "the filters"),
         (layout.records.join(filter::LISTS), "lists of filters"),
         (layout.logs.clone(), "GoToSocial's log"),
-    ]
+    ];
+    named.extend(aside.into_iter().map(|path| (path, "a database that was put aside")));
+    named
 }
 
 /// Plans what becomes of the data.
@@ -64,12 +69,17 @@ pub(super) fn plan(
 ) -> Result<(Vec<Step>, Own), HostError> {
     let mut steps = Vec::new();
     let mut own = Own::default();
+    // What a proof has left that could not even be taken back: a copy of a copy, of use to nobody.
+    if host.entry(Path::new(OPENED))?.is_some() {
+        steps.push(remove(Change::TreeRemoval { path: OPENED.into() }));
+    }
     let backups = layout.backups.clone();
-    if host.entry(&backups)?.is_some() {
+    // An empty one is nobody's data: it goes if we made it.
+    if host.entry(&backups)?.is_some() && !host.list(&backups).is_ok_and(|names| names.is_empty()) {
         if extent.purge && extent.backups {
             steps.push(remove(Change::TreeRemoval { path: backups }));
         } else {
-            own.kept.push((backups, "backups"));
+            own.kept.push((backups, "backups, and copies of the database from before upgrades"));
         }
     }
     // Where nothing was installed there is nothing of ours by these names.

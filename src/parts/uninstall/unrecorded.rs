@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::change::database::OPENED;
 use crate::change::front as changes;
 use crate::deployment::Layout;
 use crate::host::{HostError, Observe};
@@ -61,13 +62,17 @@ pub fn unrecorded(host: &dyn Observe, layout: &Layout) -> Result<Vec<String>, Ho
     }
     for (path, what) in [
         (PathBuf::from(log_rotation::ENTRY), "the log rotation: rm"),
-        (PathBuf::from(periodic::SCRIPT), "the daily script: rm"),
+        (PathBuf::from(periodic::SCRIPT), "the daily script of the certificate: rm"),
+        (PathBuf::from(periodic::STATUS), "the daily script of the status: rm"),
+        (PathBuf::from(periodic::BACKUP), "the weekly script of the backup: rm"),
         (layout.command.clone(), "the command: rm"),
         (layout.releases.clone(), "the releases: rm -r"),
         (layout.config_folder(), "the configuration: rm -r"),
         (layout.records.clone(), "answers, secrets and certificates: rm -r"),
         (layout.data.clone(), "the data, database and keys included, which cannot be made again: rm -r"),
         (layout.logs.clone(), "the log: rm -r"),
+        (PathBuf::from(OPENED), "a copy of the database that was left half proved: rm -r"),
+        (layout.backups.clone(), "backups, and copies of the database from before upgrades: rm -r"),
     ] {
         if host.entry(&path)?.is_some() {
             found.push(format!("{what} {}", path.display()));

@@ -146,7 +146,11 @@ impl Bench {
 
     /// Runs the program with variables in its environment.
     pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Outcome, String> {
-        let output = self.command(arguments)?.envs(environment.iter().copied()).output();
+        self.outcome(arguments, self.command(arguments)?.envs(environment.iter().copied()))
+    }
+
+    fn outcome(&self, arguments: &[&str], command: &mut Command) -> Result<Outcome, String> {
+        let output = command.output();
         let output = output.map_err(|error| format!("{} cannot be run: {error}", self.program.display()))?;
         Ok(Outcome {
             command: format!("gts-bootstrap {}", arguments.join(" ")),
@@ -154,6 +158,15 @@ impl Bench {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    /// Runs the program with these lines on its standard input.
+    pub fn run_typed(&self, arguments: &[&str], lines: &[&str]) -> Result<Outcome, String> {
+        let file = self.local(OWN_FOLDER)?.join("typed");
+        fs::write(&file, lines.join("\n") + "\n")
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        let typed = fs::File::open(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        self.outcome(arguments, self.command(arguments)?.stdin(typed))
     }
 
     /// Installs these answers from the mirror.

@@ -169,6 +169,26 @@ pub(super) fn flags_fill_the_answers(bench: &Bench) -> Result<(), String> {
     ensure(config.contains("landing-page-user: \"alice\""), &config)
 }
 
+/// The dialogue without a terminal: what is wrong or missing changes nothing, what is right installs, and a second time what was
+/// answered is there.
+pub(super) fn answers_come_line_by_line(bench: &Bench) -> Result<(), String> {
+    let mirror = bench.mirror.display().to_string();
+    let arguments = ["install", "--ask", "--set", "release.version=0.19.2", "--mirror", &mirror];
+    let lines = [HOST, "direct", "admin@example.org", "alice", "", "y"];
+    let before = Snapshot::take(bench)?;
+    bench.run_typed(&arguments, &lines[..3])?.exits(4)?.says("the input ended")?.says("nothing was changed")?;
+    bench.run_typed(&arguments, &["localhost"])?.exits(2)?.says("always means the machine itself")?;
+    bench.run_typed(&arguments, &[&lines[..5], &["n"]].concat())?.exits(4)?.says("not confirmed")?;
+    before.is_still(&Snapshot::take(bench)?)?;
+    bench.run_typed(&arguments, &lines)?.exits(0)?.says("is up.")?.says("as admin@example.org")?;
+    bench
+        .run_typed(&["install", "--ask"], &["", "", "", ""])?
+        .exits(0)?
+        .says("keeps its name")?
+        .says("Nothing to change")?;
+    Ok(())
+}
+
 pub(super) fn checks_can_be_left_out(bench: &Bench) -> Result<(), String> {
     let installed = bench.install_with(ANSWERS, &["--yes", "--no-check"])?.exits(0)?;
     installed.says("changes made")?.does_not_say("Bind check")?.does_not_say("FAIL").map(drop)

@@ -109,6 +109,7 @@ pub const STORIES: &[Story] = &[
     story("the-server-answers", Needs::Nothing, install::the_server_answers),
     story("plan-touches-nothing", Needs::Nothing, install::plan_touches_nothing),
     story("flags-fill-the-answers", Needs::Nothing, install::flags_fill_the_answers),
+    story("answers-come-line-by-line", Needs::Nothing, install::answers_come_line_by_line),
     story("checks-can-be-left-out", Needs::Nothing, install::checks_can_be_left_out),
     story("second-run-changes-nothing", Needs::Nothing, again::changes_nothing),
     story("damage-is-put-right", Needs::Nothing, again::damage_is_put_right),

@@ -65,7 +65,7 @@ pub(super) fn clean_stop(bench: &Bench) -> Result<(), String> {
 pub(super) fn slow_start(bench: &Bench) -> Result<(), String> {
     trouble(bench, Trouble::SlowStart)?;
     let began = Instant::now();
-    let outcome = bench.install(ANSWERS)?.exits(0)?.says("is up")?;
+    let outcome = bench.install(ANSWERS)?.exits(0)?.says("is up.")?;
     if bench.is_rehearsal() {
         return outcome.says("GoToSocial is starting (790 s)").map(drop);
     }

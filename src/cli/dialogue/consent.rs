@@ -1,0 +1,288 @@
+//! The consent to a plan: yes, no, or first a closer look.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use dialoguer::console::measure_text_width;
+
+use super::conversation::{Console, Ended};
+use crate::change::Plan;
+use crate::cli::plan_view;
+use crate::cli::report::wrap;
+use crate::cli::screen::{Level, Screen};
+use crate::host::Observe;
+
+/// What somebody said to a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Go on.
+    Yes,
+    /// Change nothing.
+    No,
+}
+
+/// Answers that a plan comes from, and what to call a file of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Saved<'a> {
+    /// The text of the answers file.
+    pub answers: &'a str,
+    /// The name that is proposed for the file.
+    pub name: &'a str,
+}
+
+/// What somebody is asked to agree to.
+#[derive(Clone, Copy)]
+pub struct Proposal<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What "explain" says, a paragraph each.
+    pub explanation: &'a [String],
+    /// The answers, where there are any.
+    pub saved: Option<Saved<'a>>,
+}
+
+/// Asks for consent to a plan.
+///
+/// # Errors
+/// Nobody answers any more.
+pub fn consent(
+    console: &mut dyn Console,
+    screen: &Screen,
+    host: &dyn Observe,
+    proposal: Proposal<'_>,
+) -> Result<Consent, Ended> {
+    let (save, keys) = match proposal.saved {
+        Some(_) => (" [s]ave answers", "y, n, d, e or s"),
+        None => ("", "y, n, d or e"),
+    };
+    let prompt = format!("Apply? [y]es [n]o [d]iff [e]xplain{save}");
+    loop {
+        let line = console.read(&prompt, None)?;
+        match (line.trim().to_ascii_lowercase().as_str(), proposal.saved) {
+            ("y" | "yes", _) => return Ok(Consent::Yes),
+            ("n" | "no" | "q" | "quit", _) => return Ok(Consent::No),
+            ("d" | "diff" | "p" | "plan", _) => {
+                let screen = &screen.not_quiet();
+                let mut lines = plan_view::list(screen, host, proposal.plan);
+                let differences = plan_view::differences(screen, host, proposal.plan);
+                if !differences.is_empty() {
+                    lines.push(String::new());
+                    lines.extend(differences);
+                }
+                page(console, &lines)?;
+            }
+            ("e" | "explain" | "?", _) => explain(console, proposal.explanation),
+            ("s" | "save", Some(saved)) => save_answers(console, saved)?,
+            (other, _) if !console.patient() => {
+                let why = format!("it has to be one of {keys}");
+                return Err(Ended::Wrong { line: other.to_owned(), question: "Apply?".to_owned(), why });
+            }
+            _ => console.say(&format!("Please type {keys}.")),
+        }
+    }
+}
+
+fn explain(console: &mut dyn Console, explanation: &[String]) {
+    let signs = "In the list that `d` shows, + is made, ~ is changed, ? is tried and leaves nothing, > is started, x is stopped, - is taken \
+                 away. After it comes what is changed in files."
+        .to_owned();
+    for paragraph in explanation.iter().chain([&signs]) {
+        console.say(&wrap(paragraph, 0));
+        console.say("");
+    }
+}
+
+/// Shows lines, a screen at a time where there is one.
+fn page(console: &mut dyn Console, lines: &[String]) -> Result<(), Ended> {
+    let whole: Vec<&str> = lines.iter().flat_map(|line| line.split('\n')).collect();
+    let mut left = &whole[..];
+    while !left.is_empty() {
+        let fit = console.size().map_or(left.len(), |size| fitting(left, size));
+        let (now, then) = left.split_at(fit);
+        console.say(&now.join("\n"));
+        left = then;
+        if left.is_empty() {
+            break;
+        }
+        let shown = whole.len() - left.len();
+        let prompt = format!("Lines 1 to {shown} of {}. Enter for more, f for the next file, q to end", whole.len());
+        match console.read(&prompt, None)?.trim().to_ascii_lowercase().as_str() {
+            "q" | "quit" | "n" | "no" | "<" | "back" => break,
+            "f" | "file" => {
+                let next = left.iter().position(|line| heads_a_file(line));
+                left = &left[next.unwrap_or(left.len())..];
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// How many of these lines fit on a screen, with two lines left for the question; one at least.
+fn fitting(lines: &[&str], (rows, columns): (usize, usize)) -> usize {
+    let mut room = rows.saturating_sub(2);
+    let taken = lines.iter().take_while(|line| {
+        let needed = measure_text_width(line).div_ceil(columns.max(1)).max(1);
+        let fits = needed <= room;
+        room = room.saturating_sub(needed);
+        fits
+    });
+    taken.count().max(1).min(lines.len())
+}
+
+/// Whether a line begins the difference of a file, in colours or without.
+fn heads_a_file(line: &str) -> bool {
+    line.trim_start_matches("\x1b[1m").starts_with("--- /")
+}
+
+/// Writes the answers into a file of somebody's choice.
+fn save_answers(console: &mut dyn Console, saved: Saved<'_>) -> Result<(), Ended> {
+    let path = console.read("Save the answers to the file", Some(saved.name))?;
+    let path = path.trim();
+    if ["<", "back"].contains(&path) {
+        return Ok(());
+    }
+    let path = PathBuf::from(if path.is_empty() { saved.name } else { path });
+    let mut overwrite = false;
+    if path.symlink_metadata().is_ok() {
+        let answer = console.read(&format!("{} is there already. Overwrite it?", path.display()), Some("no"))?;
+        overwrite = ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str());
+        if !overwrite {
+            console.say("Nothing was saved.");
+            return Ok(());
+        }
+    }
+    match write(&path, saved.answers, overwrite) {
+        Ok(()) => {
+            let whole = std::path::absolute(&path).unwrap_or(path);
+            console.say(&format!(
+                "Saved. To install from it, here or on another host:\n  gts-bootstrap install --answers {}",
+                whole.display()
+            ));
+        }
+        Err(error) => console.say(&wrap(
+            &format!(
+                "{} cannot be written: {error}. Nothing was saved; choose another file, in a folder that is there.",
+                path.display()
+            ),
+            0,
+        )),
+    }
+    Ok(())
+}
+
+/// Whole or not at all, readable by its owner, and over nothing that has come there meanwhile.
+fn write(path: &Path, text: &str, overwrite: bool) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if path.is_dir() {
+        return Err(std::io::Error::other("it is a folder"));
+    }
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    let put = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
+    put.map(drop).map_err(|error| error.error)
+}
+
+/// Whether a plan is better shown in groups.
+#[must_use]
+pub fn is_long(screen: &Screen, lines: &[String]) -> bool {
+    !screen.says(Level::Verbose) && lines.iter().flat_map(|line| line.lines()).count() > plan_view::LONG
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    struct Script {
+        lines: VecDeque<&'static str>,
+        size: Option<(usize, usize)>,
+        said: Vec<String>,
+    }
+
+    impl Script {
+        fn of(lines: &[&'static str]) -> Self {
+            Self { lines: lines.iter().copied().collect(), size: None, said: Vec::new() }
+        }
+    }
+
+    impl Console for Script {
+        fn say(&mut self, text: &str) {
+            self.said.push(text.to_owned());
+        }
+
+        fn read(&mut self, prompt: &str, _: Option<&str>) -> Result<String, Ended> {
+            self.say(prompt);
+            self.lines.pop_front().map(str::to_owned).ok_or(Ended::Interrupted)
+        }
+
+        fn patient(&self) -> bool {
+            true
+        }
+
+        fn size(&self) -> Option<(usize, usize)> {
+            self.size
+        }
+    }
+
+    #[test]
+    fn answers_are_saved_whole_and_over_nothing_without_a_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my.toml");
+        let name = path.display().to_string();
+        let saved = Saved { answers: "host = \"a.example\"\n", name: &name };
+        let mut console = Script::of(&["", "", "n", "", "yes", "<"]);
+        save_answers(&mut console, saved).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), saved.answers);
+        assert!(console.said.last().unwrap().contains(&format!("install --answers {name}")));
+        let other = Saved { answers: "host = \"b.example\"\n", name: &name };
+        save_answers(&mut console, other).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), saved.answers, "{:?}", console.said);
+        assert_eq!(console.said.last().unwrap(), "Nothing was saved.");
+        save_answers(&mut console, other).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), other.answers);
+        let said = console.said.len();
+        save_answers(&mut console, other).unwrap();
+        assert_eq!(console.said.len(), said + 1);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_saved_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("no/such/my.toml").display().to_string();
+        let mut console = Script::of(&["", ""]);
+        save_answers(&mut console, Saved { answers: "", name: &missing }).unwrap();
+        assert!(console.said.last().unwrap().contains("cannot be written"), "{:?}", console.said);
+        assert!(write(folder.path(), "", true).is_err());
+    }
+
+    #[test]
+    fn long_texts_come_a_screen_at_a_time() {
+        let lines: Vec<String> =
+            (1..=30).map(|number| if number == 25 { "--- /etc/x".to_owned() } else { format!("{number}") }).collect();
+        let show = |typed: &[&'static str]| {
+            let mut console = Script { size: Some((12, 80)), ..Script::of(typed) };
+            page(&mut console, &lines).unwrap();
+            console.said
+        };
+        let all = show(&["", ""]);
+        assert_eq!(all.iter().filter(|text| text.starts_with("Lines ")).count(), 2);
+        assert_eq!(all.iter().filter(|text| !text.starts_with("Lines ")).flat_map(|text| text.lines()).count(), 30);
+        assert!(all[1].starts_with("Lines 1 to 10 of 30."));
+        assert_eq!(show(&["q"]).len(), 2);
+        assert!(show(&["f"])[2].starts_with("--- /etc/x\n26"));
+        let long = "x".repeat(81);
+        assert_eq!(fitting(&[&long, "", "", ""], (5, 80)), 2);
+        assert_eq!(fitting(&[&long, "", "", ""], (2, 1)), 1);
+        assert_eq!(fitting(&["", ""], (25, 80)), 2);
+        let mut unpaged = Script::of(&[]);
+        page(&mut unpaged, &lines).unwrap();
+        assert_eq!(unpaged.said.len(), 1);
+    }
+}
