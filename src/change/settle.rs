@@ -10,6 +10,7 @@ use super::executor::Reporter;
 use super::journal::{Journal, Line, Outcome, Running, path};
 use super::{BackupChange, Change, Database, Plan, Prior, front, journal, service_start, store, undo};
 use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState, is_temporary};
+use crate::parts::rc_script::SERVICE;
 
 /// What settling a cut-off run came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +165,15 @@ pub(super) fn running(host: &dyn Host, plan: &Plan) -> Result<Vec<Running>, Host
     Ok(found)
 }
 
+/// Whether taking a change back would have the server run, now or at the next boot.
+fn is_run_of_server(change: &Change) -> bool {
+    match change {
+        Change::ServiceStop { name } => name == SERVICE,
+        Change::RcVariable { name, .. } => name.strip_suffix("_enable") == Some(SERVICE),
+        _ => false,
+    }
+}
+
 /// The service that a change is about.
 fn service(change: &Change) -> Option<&str> {
     match change {
@@ -302,19 +312,26 @@ impl Run {
                 host.service_action(name, ServiceAction::Stop)?;
             }
         }
+        let lost = self.lost();
         for (step, change, prior) in self.open() {
+            if !lost.is_empty() && is_run_of_server(change) {
+                continue;
+            }
             if let Change::Account { account } = change {
                 settled.stays.push(format!("the account {} stays in GoToSocial's database", account.username));
             }
             one(host, journal, (step, change, prior), settled)?;
         }
         for Running { change, prior, .. } in self.running.iter().rev() {
+            if !lost.is_empty() && is_run_of_server(change) {
+                continue;
+            }
             if let Err(why) = undo::undo(host, change, prior) {
                 settled.left.push(format!("{} {}: {why}", change.kind(), change.target()));
             }
         }
         for (name, ran) in services {
-            if !ran || host.service(name)?.is_running() {
+            if !ran || host.service(name)?.is_running() || (!lost.is_empty() && name == SERVICE) {
                 continue;
             }
             match host.service_action(name, ServiceAction::Start) {
@@ -322,7 +339,28 @@ impl Run {
                 Err(why) => settled.left.push(format!("service {name}: {why}")),
             }
         }
+        for path in &lost {
+            settled.left.push(format!("{}: it was removed for good, all or part of it", path.display()));
+        }
+        if !lost.is_empty() {
+            settled.left.push(format!(
+                "service {SERVICE}: neither started nor enabled, as it would run without what was removed; without its \
+                 database it would be a new instance, which other servers refuse. `gts-bootstrap restore FILE` brings the data \
+                 out of a backup; where only the release was removed, `gts-bootstrap install` brings it back; \
+                 `gts-bootstrap uninstall`, with the options of then, goes on with the uninstallation"
+            ));
+        }
         Ok(())
+    }
+
+    /// Trees whose removal was begun: nobody knows what of them is gone, and nothing brings it back. What lies in /var/run goes
+    /// at every boot, and each start of a service makes its own anew.
+    fn lost(&self) -> Vec<PathBuf> {
+        let trees = self.open().into_iter().filter_map(|(_, change, prior)| match change {
+            Change::TreeRemoval { path } if *prior == Prior::Present => Some(path.clone()),
+            _ => None,
+        });
+        trees.filter(|path| !path.starts_with("/var/run")).collect()
     }
 
     fn settled(&self) -> Settled {

@@ -12,6 +12,7 @@ use super::report::{Report, wrap};
 use super::screen::{Screen, Tone};
 use super::transaction::{Stop, Transaction};
 use crate::certificate::date;
+use crate::change::Change;
 use crate::change::journal::Outcome;
 use crate::change::settle::{self, CutOff, Settled};
 
@@ -107,7 +108,9 @@ fn tell(run: &CutOff, undo: bool, screen: &Screen) {
         changes(run.changes.len() - done)
     ));
     for (change, done) in &run.changes {
-        if undo || run.undoing || !done {
+        if let Change::TreeRemoval { path } = change {
+            screen.line(&format!("  removed for good, and not to be taken back: {}", path.display()));
+        } else if undo || run.undoing || !done {
             screen.line(&format!("  to be taken back: {} {}", change.kind(), change.target()));
         }
     }

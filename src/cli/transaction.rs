@@ -14,6 +14,7 @@ use super::plan_view;
 use super::progress::Progress;
 use super::report::{Changed, Report, wrap};
 use super::screen::{Screen, Tone};
+use crate::change::settle::Settled;
 use crate::change::{
     Action, Aftermath, Change, Executor, Interruption, NotMade, Plan, Reporter, Step, Trial, journal, settle, store,
 };
@@ -72,15 +73,15 @@ impl Transaction<'_> {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
-    /// Settles what a run that was cut off left behind.
+    /// Settles what a run that was cut off left behind, and says what that came to.
     ///
     /// # Errors
     /// The journal cannot be read, or another run holds the lock.
-    pub(super) fn settle(&self) -> Result<(), Stop> {
+    pub(super) fn settle(&self) -> Result<Option<Settled>, Stop> {
         let host = self.host;
         // Only root can look.
         if host.system()?.euid != 0 || host.entry(&journal::path())?.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         if self.plan_only || !(self.yes || self.interactive()) {
             match self.lock() {
@@ -89,7 +90,7 @@ impl Transaction<'_> {
                     .screen
                     .attention("An earlier run was cut off. The next run that changes something settles that first."),
             }
-            return Ok(());
+            return Ok(None);
         }
         let _lock = self.lock()?;
         if let Some(process) = journal::still_migrating(host)? {
@@ -105,7 +106,7 @@ impl Transaction<'_> {
                     "An earlier `{}` had come to its end, and only its record was not in its place; now it is.",
                     settled.command
                 ));
-                return Ok(());
+                return Ok(Some(settled));
             }
             let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
             let next = if settled.command == self.command {
@@ -117,14 +118,15 @@ impl Transaction<'_> {
                 "An earlier `{}` was cut off; taken back: {undone}. What it had finished stays, {next}.",
                 settled.command
             ));
-            for stays in settled.stays {
+            for stays in &settled.stays {
                 self.screen.attention(&format!("  stays: {stays}"));
             }
-            for left in settled.left {
+            for left in &settled.left {
                 self.screen.error(&format!("could not be taken back: {left}"));
             }
+            return Ok(Some(settled));
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Takes the lock that keeps two changing runs apart.

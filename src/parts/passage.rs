@@ -153,6 +153,28 @@ pub fn cut_off(host: &dyn Observe) -> Result<Option<Unfinished>, Refusal> {
     Ok(None)
 }
 
+/// Whether the newest run was a way back that had made all its changes, or took away after it what is not needed any more.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn is_back(host: &dyn Observe) -> Result<bool, Refusal> {
+    let folder = PathBuf::from(store::FOLDER).join("receipts");
+    for name in host.list(&folder)?.iter().rev() {
+        let lines = journal::read(host, &folder.join(name))?.unwrap_or_default();
+        // A run that only takes away touches nothing that runs.
+        let tidies = lines.iter().all(|line| match line {
+            Line::Begin { command, running, .. } => command == ROLLBACK && running.is_empty(),
+            Line::Intent { change, .. } => matches!(change, Change::Discard { .. }),
+            _ => true,
+        });
+        if !tidies {
+            let is_one = |line: &Line| matches!(line, Line::Begin { command, .. } if command == ROLLBACK);
+            return Ok(lines.iter().any(is_one) && lines.contains(&Line::End { outcome: Outcome::Complete }));
+        }
+    }
+    Ok(false)
+}
+
 /// The change of release that was cut off after `current` had been changed.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use super::managed_file::written;
 use super::{Refusal, account, rc_script, tls};
 use crate::change::{Action, Change, OnFailure, Plan, Prior, Step, store};
 use crate::deployment::Layout;
-use crate::host::{Entry, HostError, Observe};
+use crate::host::{Entry, HostError, Observe, Supervision};
 use files::Fate;
 use ledger::{Ledger, Left, Thing, Trace};
 
@@ -79,7 +79,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, extent: Extent) -> Result<Plann
     planned.plan.warnings = own.elsewhere;
     // A script that is there only for us is asked only where it is ours.
     let script = Path::new("/usr/local/etc/rc.d").join(rc_script::SERVICE);
-    if ledger.path(&script).is_some() && host.service(rc_script::SERVICE)?.is_running() {
+    if ledger.path(&script).is_some() && is_at_work(host)? {
         let change = Change::ServiceStop { name: rc_script::SERVICE.to_owned() };
         planned.plan.steps.push(Step::new(DECISIVE, Action::Stop, change));
     }
@@ -130,6 +130,12 @@ pub fn plan(host: &dyn Observe, layout: &Layout, extent: Extent) -> Result<Plann
     accounts(host, layout, &ledger, extent.purge, &going, &mut planned)?;
     planned.plan.forget = extent.purge && planned.by_hand.is_empty() && !access_stays;
     Ok(planned)
+}
+
+/// Whether GoToSocial runs, or its supervisor is about to start it again: that one would go on, without script and program.
+fn is_at_work(host: &dyn Observe) -> Result<bool, HostError> {
+    let idle = [Supervision::Missing, Supervision::Stopped, Supervision::Hidden];
+    Ok(host.service(rc_script::SERVICE)?.is_running() || !idle.contains(&host.supervision(rc_script::SERVICE)?))
 }
 
 /// Paths that another part of this plan decides on.

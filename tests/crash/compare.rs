@@ -1,16 +1,26 @@
 //! Whether two machines are the same, but for what cannot be.
 //!
 //! Left out, and nothing else:
-//! - `journal`, `receipts/` and `replaced/` of the program itself: they tell what was done, and when;
+//! - `journal`, `receipts/`, `replaced/` and the list of restored media of the program itself: they tell what was done, and when;
 //! - logs and pid files, the clock, pids, and how many certificates were issued;
+//! - for a run that was gone on with, when backups and copies of the database were made, that there is one more of them, and the
+//!   receipts in a backup;
+//! - for a run that was taken back, old backups and releases that were one too many: they go in a run of their own, after all else
+//!   was proved, and nobody gets them back;
 //! - what the loader has left for the kernel at the last boot, and what a web server that does not run had read;
 //! - of certificates, keys and accounts at the authority their bytes, which are new with each order;
+//! - for an uninstallation that was taken back after whole trees had begun to go, these trees, and whether the service runs and is
+//!   enabled: nothing brings the trees back, and without them the service must not run. It is proved that each is named;
 //! - for a run that was taken back, the record of when a certificate was last ordered (it was), and what GoToSocial has written into folders of its own: that is never taken away.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use gts_bootstrap::backup;
+use gts_bootstrap::change::database::DESCRIPTION;
+use gts_bootstrap::change::store;
 use gts_bootstrap::host::rehearsal::Model;
 use serde_json::Value;
 
@@ -23,7 +33,8 @@ pub type State = BTreeMap<PathBuf, (u32, Vec<u8>)>;
 
 /// The state of a rehearsal.
 pub fn state(root: &Path) -> State {
-    let records = ["journal", "receipts", "replaced"].map(|name| Path::new("var/db/gts-bootstrap").join(name));
+    let records = ["journal", "receipts", "replaced", "restored-media.json"]
+        .map(|name| Path::new("var/db/gts-bootstrap").join(name));
     let mut state = state_with_records(root);
     state.retain(|path, _| !records.iter().any(|own| path.starts_with(own)));
     state
@@ -41,7 +52,8 @@ pub fn state_with_records(root: &Path) -> State {
         })
         .map(|(path, (mode, content))| {
             let text = String::from_utf8_lossy(&content);
-            let key = text.contains("-----BEGIN ") || text.contains("\"key_pkcs8\"");
+            let is_archive = path.extension().is_some_and(|ending| ending == "tar");
+            let key = !is_archive && (text.contains("-----BEGIN ") || text.contains("\"key_pkcs8\""));
             let content = if path.starts_with("var/db/gts-bootstrap/receipts") {
                 without_times(&text)
             } else if key || path.ends_with("tls/renewal.json") {
@@ -121,6 +133,81 @@ pub fn without_data(mut state: State) -> State {
         let mut model: Value = serde_json::from_slice(text).unwrap();
         model["owners"].as_object_mut().unwrap().retain(|path, _| !own(Path::new(path.trim_start_matches('/'))));
         *text = serde_json::to_string_pretty(&model).unwrap().into_bytes();
+    }
+    state
+}
+
+/// Without when backups and copies of the database were made: it is in their names and their contents, and another one for a run
+/// that was gone on with. Of several backups of the same stand, which only such a run makes, the newest counts.
+pub fn without_times_of_backups(state: State) -> State {
+    let backup = |(path, (mode, content)): (PathBuf, (u32, Vec<u8>))| {
+        if !path.starts_with("var/backups/gotosocial") {
+            return (path, (mode, content));
+        }
+        let content = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("tar") => {
+                let mut file = tempfile::tempfile().unwrap();
+                file.write_all(&content).unwrap();
+                let mut manifest = backup::open(&mut file).unwrap().manifest;
+                manifest.head.created = 0;
+                manifest.entries.retain(|entry| !entry.path.starts_with(backup::RECEIPTS));
+                manifest.entries.iter_mut().filter(|entry| entry.path.ends_with(DESCRIPTION)).for_each(|entry| {
+                    entry.sha256.clear();
+                });
+                serde_json::to_vec_pretty(&manifest).unwrap()
+            }
+            _ if path.ends_with(DESCRIPTION) => {
+                let mut copy: Value = serde_json::from_slice(&content).unwrap();
+                copy["time"] = 0.into();
+                serde_json::to_vec_pretty(&copy).unwrap()
+            }
+            _ => content,
+        };
+        let unstamped = |name: &str| match name.rsplit_once('-') {
+            Some((head, stamp)) if is_stamp(stamp) => format!("{head}-STAMP"),
+            _ => name.to_owned(),
+        };
+        let names = path.iter().map(|name| unstamped(name.to_str().unwrap()));
+        (names.collect(), (mode, content))
+    };
+    state.into_iter().rev().map(backup).collect()
+}
+
+/// `20260101T000000Z`, whatever ending follows.
+fn is_stamp(text: &str) -> bool {
+    let mut characters = text.chars();
+    "00000000T000000Z".chars().all(|wanted| {
+        characters.next().is_some_and(|is| if wanted == '0' { is.is_ascii_digit() } else { is == wanted })
+    })
+}
+
+/// Without the program's own folder, which a purge takes away when everything has ended.
+pub fn without_record(mut state: State) -> State {
+    state.retain(|path, _| !Path::new("/").join(path).to_string_lossy().starts_with(store::FOLDER));
+    state
+}
+
+/// Without what was one too many.
+pub fn without_superfluous(mut state: State, gone: &[PathBuf]) -> State {
+    state.retain(|path, _| !gone.iter().any(|gone| Path::new("/").join(path).starts_with(gone)));
+    state
+}
+
+/// Without trees that were removed for good, and without whether the service runs that needs them.
+pub fn without_lost(mut state: State, lost: &[PathBuf]) -> State {
+    let is_lost = |path: &Path| lost.iter().any(|lost| Path::new("/").join(path).starts_with(lost));
+    state.retain(|path, _| !is_lost(path));
+    if let Some((_, text)) = state.get_mut(Path::new("etc/rc.conf")) {
+        let lines = String::from_utf8(text.clone()).unwrap();
+        let others = lines.lines().filter(|line| !line.starts_with("gotosocial_enable="));
+        *text = others.collect::<Vec<_>>().join("\n").into_bytes();
+    }
+    if let Some((_, text)) = state.get_mut(Path::new(STATE)) {
+        let mut model: Value = serde_json::from_slice(text).unwrap();
+        model["gotosocial"] = Value::Null;
+        drop(model["services"].as_object_mut().unwrap().remove("gotosocial"));
+        model["owners"].as_object_mut().unwrap().retain(|path, _| !is_lost(Path::new(path.trim_start_matches('/'))));
+        *text = serde_json::to_vec_pretty(&model).unwrap();
     }
     state
 }

@@ -66,24 +66,28 @@ impl Disk {
         self.folders.insert(metadata.ino(), (metadata.mode(), names.collect()));
     }
 
-    /// Lays out what a power cut leaves.
-    pub fn lay_out(&self, root: &Path, into: &Path) {
-        self.lay_out_folder(root.metadata().unwrap().ino(), into);
+    /// Lays out what a power cut leaves. What it returns is which inode each path is of.
+    pub fn lay_out(&self, root: &Path, into: &Path) -> BTreeMap<PathBuf, u64> {
+        let mut inodes = BTreeMap::new();
+        self.lay_out_folder(root.metadata().unwrap().ino(), into, &mut inodes);
+        inodes
     }
 
-    fn lay_out_folder(&self, inode: u64, into: &Path) {
+    fn lay_out_folder(&self, inode: u64, into: &Path, inodes: &mut BTreeMap<PathBuf, u64>) {
         fs::create_dir_all(into).unwrap();
+        inodes.insert(into.to_owned(), inode);
         // A folder that was never synced is there, and nothing in it.
         let Some((mode, names)) = self.folders.get(&inode) else { return };
         for (name, what) in names {
             let path = into.join(name);
             match what {
-                Name::Folder(inode) => self.lay_out_folder(*inode, &path),
+                Name::Folder(inode) => self.lay_out_folder(*inode, &path, inodes),
                 Name::Link(target) => symlink(target, &path).unwrap(),
                 Name::File(inode) => {
                     let (mode, bytes) = self.files.get(inode).cloned().unwrap_or((0o600, Vec::new()));
                     fs::write(&path, bytes).unwrap();
                     fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o7777)).unwrap();
+                    inodes.insert(path, *inode);
                 }
             }
         }

@@ -1,5 +1,8 @@
 //! The plans. One line adds one.
 
+use gts_bootstrap::host::rehearsal::Rehearsal;
+use gts_bootstrap::host::{Host, ServiceAction};
+
 use super::machine::{ANSWERS, Machine};
 use super::stops;
 
@@ -43,6 +46,56 @@ fn granted() -> Machine {
     machine
 }
 
+/// An instance with a post and a picture, whose database is complete: what was in the log got into it.
+fn furnished(version: &str) -> Machine {
+    let admin = "\n[admin]\nusername = \"alice\"\nemail = \"alice@example.org\"\n";
+    let machine = with_answers(&format!("{}{admin}", ANSWERS.replace("0.19.2", version)));
+    machine.run(INSTALL).exits(0);
+    machine.run(&["rehearsal", "post", "hello"]).exits(0);
+    machine.write(PICTURE, "not much of a picture");
+    let host = Rehearsal::open(machine.root()).unwrap();
+    for action in [ServiceAction::Stop, ServiceAction::Start] {
+        host.service_action("gotosocial", action).unwrap();
+    }
+    machine
+}
+
+fn instance() -> Machine {
+    furnished("0.19.2")
+}
+
+fn older() -> Machine {
+    furnished("0.19.1")
+}
+
+fn upgraded() -> Machine {
+    let machine = instance();
+    machine.run(UPGRADE).exits(0);
+    machine
+}
+
+/// One with two backups, the second of which makes the first one too many.
+fn backed_up() -> Machine {
+    let machine = instance();
+    machine.run(BACKUP).exits(0);
+    machine
+}
+
+/// One on which there has been something since the backup.
+fn gone_on() -> Machine {
+    let machine = backed_up();
+    let made = std::fs::read_dir(machine.path("/var/backups/gotosocial")).unwrap().next().unwrap().unwrap().path();
+    std::fs::rename(made, machine.root().parent().unwrap().join(KEPT)).unwrap();
+    machine.run(&["rehearsal", "post", "more"]).exits(0);
+    machine.write(PICTURE, "another picture");
+    machine
+}
+
+const PICTURE: &str = "/var/db/gotosocial/storage/01ACCOUNT/attachment/original/01PICTURE.png";
+/// A backup below the machine's root, as the system that the test runs on names it.
+const KEPT: &str = "root/var/tmp/kept.tar";
+const UPGRADE: &[&str] = &["upgrade", "--release", "0.20.0-rc1", "--yes"];
+const BACKUP: &[&str] = &["backup", "--keep", "1", "--yes"];
 const INSTALL: &[&str] = &["install", "--answers", "answers.toml", "--yes"];
 const GRANT: &[&str] = &["portacl", "grant", "www", "81", "--yes"];
 
@@ -70,4 +123,12 @@ plans! {
     certificate: behind_nginx, &["certificate", "renew", "--force", "--yes"];
     portacl_grant: direct, GRANT;
     portacl_revoke: granted, &["portacl", "revoke", "www", "81", "--yes"];
+    upgrade: instance, UPGRADE;
+    upgrade_by_start: older, &["upgrade", "--yes"];
+    rollback: upgraded, &["rollback", "--yes"];
+    backup: backed_up, BACKUP;
+    restore: gone_on, &["restore", KEPT, "--yes"];
+    uninstall: instance, &["uninstall", "--yes"];
+    uninstall_behind_nginx: behind_nginx, &["uninstall", "--yes"];
+    uninstall_purge: instance, &["uninstall", "--purge", "--yes", "--host-name", "social.example.org"];
 }

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -28,6 +28,8 @@ struct Recording {
     into: PathBuf,
     disk: Disk,
     owners: BTreeMap<PathBuf, Owner>,
+    /// The same by inode, of all that was ever seen: what a power cut leaves has other names.
+    owner_of: BTreeMap<u64, Owner>,
     /// The operation that was told last, and is made by the time the next one is told.
     last: Option<Step>,
     /// How many journals are among the receipts by now.
@@ -44,6 +46,7 @@ impl Recorder {
             into: into.to_owned(),
             disk: Disk::of(root),
             owners: BTreeMap::new(),
+            owner_of: BTreeMap::new(),
             last: None,
             finished: 0,
             lines: Vec::new(),
@@ -121,9 +124,19 @@ impl Recording {
     fn stop(&mut self, step: &Step) {
         let (killed, cut) = (self.into.join("killed"), self.into.join("cut"));
         copy(&self.root, &killed);
-        self.disk.lay_out(&self.root, &cut);
-        let names = [("killed", killed), ("cut", cut)].map(|(kind, folder)| {
-            self.write_owners(&folder);
+        let inodes = self.disk.lay_out(&self.root, &cut);
+        self.see_owners();
+        let owners_after_cut = inodes
+            .iter()
+            .filter_map(|(path, inode)| {
+                let below = path.strip_prefix(&cut).unwrap();
+                Some((Path::new("/").join(below), *self.owner_of.get(inode)?))
+            })
+            .filter(|(_, owner)| *owner != Owner::ROOT)
+            .collect();
+        let both = [("killed", killed, &self.owners), ("cut", cut, &owners_after_cut)];
+        let names = both.map(|(kind, folder, owners)| {
+            write_owners(&folder, owners);
             let name = format!("{kind}-{}", digest_of(&folder));
             let place = self.into.join(&name);
             if place.exists() {
@@ -143,17 +156,27 @@ impl Recording {
         self.lines.push(line.to_string());
     }
 
-    fn write_owners(&self, folder: &Path) {
-        let path = folder.join(STATE);
-        let mut state: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        state["owners"] = serde_json::to_value(&self.owners).unwrap();
-        fs::write(path, serde_json::to_string_pretty(&state).unwrap()).unwrap();
+    /// Whose everything is by now.
+    fn see_owners(&mut self) {
+        for path in tree(&self.root).keys() {
+            let Ok(metadata) = self.root.join(path).symlink_metadata() else { continue };
+            let owner = self.owners.get(&Path::new("/").join(path)).copied().unwrap_or(Owner::ROOT);
+            self.owner_of.insert(metadata.ino(), owner);
+        }
     }
 
     fn keep(&self, name: &str, from: &Path) {
         copy(from, &self.into.join(name));
-        self.write_owners(&self.into.join(name));
+        write_owners(&self.into.join(name), &self.owners);
     }
+}
+
+/// Puts owners into the model's state of a folder.
+fn write_owners(folder: &Path, owners: &BTreeMap<PathBuf, Owner>) {
+    let path = folder.join(STATE);
+    let mut state: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    state["owners"] = serde_json::to_value(owners).unwrap();
+    fs::write(path, serde_json::to_string_pretty(&state).unwrap()).unwrap();
 }
 
 /// Copies a folder.

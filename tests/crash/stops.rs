@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gts_bootstrap::change::{Reporter, settle};
+use gts_bootstrap::change::journal::{self, Line};
+use gts_bootstrap::change::{BackupChange, Change, Prior, Reporter, settle, store};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::release;
 
 use super::child;
-use super::compare::{State, differences, state, state_with_records, without_data};
+use super::compare::{
+    State, differences, state, state_with_records, without_data, without_lost, without_record, without_superfluous,
+    without_times_of_backups,
+};
 use super::machine::Machine;
 use super::recorder::copy;
 
@@ -25,7 +29,7 @@ struct Stop {
 pub fn at_every_operation(plan: &str, machine: &Machine, command: &[&str]) {
     let recorded = machine.beside("recorded");
     child::record(machine, command, &recorded).exits(0);
-    let wanted = state(&machine.root());
+    let wanted = without_times_of_backups(state(&machine.root()));
     let stops: Vec<Stop> = fs::read_to_string(recorded.join("stops"))
         .unwrap()
         .lines()
@@ -57,14 +61,18 @@ pub fn at_every_operation(plan: &str, machine: &Machine, command: &[&str]) {
         let settled = place.machine();
         if let Err(error) = settle::settle(&Rehearsal::open(settled.root()).unwrap()) {
             wrong.push(told("settling", error.to_string()));
-        } else if classes.insert(format!("{} {:?}", is_cut_off(&place.snapshot), state_with_records(&settled.root())))
+        } else if classes.insert((is_cut_off(&place.snapshot), state_with_records(&settled.root())))
             && let Err(why) = recovered(&place, command, &wanted)
         {
             wrong.push(told("the next run", why));
         }
         // A command may have several runs of the executor: those that have ended stay.
-        let ended = ended(&place.snapshot, receipts_before);
-        if let Err(why) = undone(&place, &befores[ended]) {
+        let result = if receipts_before > 0 && is_forgotten(&place.snapshot) {
+            undone(&place, &without_record(befores.last().unwrap().clone()), without_record)
+        } else {
+            undone(&place, &befores[ended(&place.snapshot, receipts_before)], |state| state)
+        };
+        if let Err(why) = result {
             wrong.push(told("recover --undo", why));
         }
         if wrong.len() >= 2 {
@@ -99,6 +107,12 @@ impl Place {
     }
 }
 
+/// Whether a purge, the last act of which this is, had begun to take away the record of it all.
+fn is_forgotten(root: &Path) -> bool {
+    let there = |path: &str| root.join(path.trim_start_matches('/')).exists();
+    there(store::GOING) || !there(store::FOLDER)
+}
+
 /// Whether a journal tells of a run that was cut off.
 fn is_cut_off(root: &Path) -> bool {
     fs::read_to_string(root.join("var/db/gts-bootstrap/journal")).is_ok_and(|text| {
@@ -118,25 +132,53 @@ fn recovered(place: &Place, command: &[&str], wanted: &State) -> Result<(), Stri
     if cut_off && lines != 1 {
         return Err(format!("{lines} lines say that a run was cut off\n{}", said()));
     }
-    match differences(wanted, &state(&machine.root())) {
+    match differences(wanted, &without_times_of_backups(state(&machine.root()))) {
         same if same.is_empty() => Ok(()),
         different => Err(format!("{different}{}", said())),
     }
 }
 
 /// As `recover --undo` does.
-fn undone(place: &Place, before: &State) -> Result<(), String> {
+fn undone(place: &Place, before: &State, aside: fn(State) -> State) -> Result<(), String> {
     let machine = place.machine();
+    let (lost, superfluous) = removed_for_good(&machine);
     let told =
         settle::take_back(&Rehearsal::open(machine.root()).unwrap(), &Silent).map_err(|error| error.to_string())?;
     let left = told.map(|settled| settled.left).unwrap_or_default();
-    if !left.is_empty() {
-        return Err(left.join("\n"));
+    let named = |text: &str| left.iter().any(|line| line.starts_with(text));
+    let all_named = lost.iter().all(|path| named(&format!("{}:", path.display())));
+    if left.len() != lost.len() + usize::from(!lost.is_empty()) || !all_named {
+        return Err(format!("removed for good: {lost:?}; told:\n{}", left.join("\n")));
     }
-    match differences(before, &without_data(state(&machine.root()))) {
-        same if same.is_empty() => Ok(()),
-        different => Err(different),
+    let found = aside(without_data(state(&machine.root())));
+    let (before, found) = (without_superfluous(before.clone(), &superfluous), without_superfluous(found, &superfluous));
+    let different = match lost.is_empty() {
+        true => differences(&before, &found),
+        false => differences(&without_lost(before, &lost), &without_lost(found, &lost)),
+    };
+    if different.is_empty() { Ok(()) } else { Err(different) }
+}
+
+/// What an uninstallation has begun to remove as whole trees, which nothing brings back; and what was one too many.
+fn removed_for_good(machine: &Machine) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let host = Rehearsal::open(machine.root()).unwrap();
+    let lines = journal::read(&host, &journal::path()).unwrap().unwrap_or_default();
+    let (mut lost, mut superfluous) = (Vec::new(), Vec::new());
+    if lines.iter().any(|line| matches!(line, Line::End { .. })) {
+        return (lost, superfluous);
     }
+    for line in lines {
+        let Line::Intent { change, prior: Prior::Present, .. } = line else { continue };
+        match change {
+            Change::TreeRemoval { path } if !path.starts_with("/var/run") => lost.push(path),
+            Change::Discard { path } => superfluous.push(path),
+            Change::Backup { backup } if matches!(*backup, BackupChange::Prune { .. }) => {
+                superfluous.push(backup.target().into());
+            }
+            _ => {}
+        }
+    }
+    (lost, superfluous)
 }
 
 /// Nobody to tell.
@@ -158,6 +200,6 @@ fn receipts(root: &Path) -> Vec<String> {
 /// How many of the command's runs of the executor had ended.
 fn ended(root: &Path, receipts_before: usize) -> usize {
     let journal = fs::read_to_string(root.join("var/db/gts-bootstrap/journal")).unwrap_or_default();
-    let others = receipts(root).iter().filter(|text| **text != journal).count() - receipts_before;
+    let others = receipts(root).iter().filter(|text| **text != journal).count().saturating_sub(receipts_before);
     others + usize::from(journal.contains("{\"end\"") && journal.ends_with('\n'))
 }

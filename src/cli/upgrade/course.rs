@@ -70,8 +70,7 @@ impl Course<'_> {
             return Ok(Exit::Done);
         }
         if plan.is_empty() {
-            self.tidy(transaction, report);
-            return prove(host, &self.wanted, None, screen, report);
+            return self.finish(transaction, report);
         }
         transaction.consent(&plan, explanation)?;
         let was_running = host.service(SERVICE)?.is_running();
@@ -90,6 +89,12 @@ impl Course<'_> {
         let failed = page.status == Status::Fail;
         report.checks.push(page);
         Ok(if failed { Exit::Check } else { exit })
+    }
+
+    /// The end of a change of release that has been made: what is not needed any more goes, and what serves is proved.
+    pub(super) fn finish(&self, transaction: &Transaction<'_>, report: &mut Report) -> Result<Exit, Stop> {
+        self.tidy(transaction, report);
+        prove(transaction.host, &self.wanted, None, transaction.screen, report)
     }
 
     /// Everything that has to be right for a release to be the one that serves.

@@ -38,8 +38,13 @@ fn back(global: &Global, arguments: Back, screen: &Screen, report: &mut Report) 
     let layout = Layout::default();
     let transaction =
         Transaction { command: ROLLBACK, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
-    transaction.settle()?;
+    let settled = transaction.settle()?;
     let (from, now) = installed(host, &layout)?;
+    if settled.is_some_and(|settled| settled.command == ROLLBACK)
+        && passage::is_back(host.observe()).map_err(Stop::failed)?
+    {
+        return finish(&transaction, &layout, arguments, (&from, &now), report);
+    }
     let (was, kept) = target(host, &layout, &from)?;
     let goes_on = was != from;
     let lock = if goes_on { now } else { lock_of(host, &kept)? };
@@ -78,6 +83,40 @@ fn back(global: &Global, arguments: Back, screen: &Screen, report: &mut Report) 
     };
     let heading = format!("Plan: back from GoToSocial {was} to {to}");
     course.run(&transaction, &heading, &make, &explanation(&was, &to), report)
+}
+
+/// The rest of a rollback that was cut off when all its changes were made. Another one would undo it, which nobody has asked for.
+fn finish(
+    transaction: &Transaction<'_>,
+    layout: &Layout,
+    arguments: Back,
+    (current, lock): (&Version, &Lock),
+    report: &mut Report,
+) -> Result<Exit, Stop> {
+    let (host, screen) = (transaction.host, transaction.screen);
+    screen.line(&format!(
+        "The way back to GoToSocial {current} had been made; what was left of it is done now. To undo it, run `gts-bootstrap \
+         rollback` again."
+    ));
+    let inputs = follow(host, layout, arguments, lock)?;
+    let kept = passage::kept(host.observe(), layout).map_err(Stop::failed)?;
+    let was = kept.first().filter(|newest| newest.to == *current).map(|newest| &newest.from);
+    let put_back = kept.iter().find(|copy| copy.from == *current && was == Some(&copy.to));
+    let course = Course {
+        wanted: Wanted {
+            deployment: &inputs.deployment,
+            answers: &inputs.answers,
+            secrets: &inputs.secrets,
+            lock,
+            layout,
+        },
+        from: current,
+        owner: owner(host)?,
+        source: None,
+        keep: KEEP.into(),
+        done: put_back.map(|copy| &*copy.folder),
+    };
+    course.finish(transaction, report)
 }
 
 /// The release that is left, and the copy that leads back.
