@@ -12,7 +12,7 @@ use super::child::{self, Failure, Kinds};
 use super::compare::{State, differences, state, without_data};
 use super::machine::{ANSWERS, Machine};
 use super::recorder::copy;
-use super::stops::Silent;
+use super::stops::{self, Silent};
 
 const INSTALL: &[&str] = &["install", "--answers", "answers.toml", "--yes", "--no-check"];
 const ENOSPC: i32 = 28;
@@ -74,7 +74,7 @@ fn at_every_operation(what: &str, errno: i32, kinds: Kinds, lasting: bool, why: 
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    println!("install: {what} at {count} operations, {count} times as before");
+    stops::told_aloud(&format!("install: {what} at {count} operations, {count} times as before"));
     assert!(count > 50, "only {count} operations to fail at");
 }
 
@@ -124,7 +124,7 @@ fn what_stands_in_the_way_is_named() {
         assert_eq!(different, "", "{kind} {target}: {told}");
         tried += 1;
     }
-    println!("install: something else in the way at {tried} places, all named");
+    stops::told_aloud(&format!("install: something else in the way at {tried} places, all named"));
     assert!(tried > 15, "only {tried}");
 }
 
@@ -157,7 +157,7 @@ fn killed_at_every_record_of_a_change() {
             let different = differences(&wanted, &state(&machine.root()));
             assert_eq!(different, "", "{name}, killed at {at}: {}", outcome.said());
         }
-        println!("{name}: {count} kills, {count} recovered");
+        stops::told_aloud(&format!("{name}: {count} kills, {count} recovered"));
         assert!(count > 60, "only {count} kills");
     }
 }
