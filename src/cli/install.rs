@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::dialogue::consent::{Proposal, Saved};
+use super::dialogue::consent::{Proposal, Saved, offer_to_save};
+use super::dialogue::console::Standard;
 use super::exit::Exit;
 use super::open::Opened;
 use super::report::{self, Report};
@@ -79,9 +80,30 @@ pub(super) fn deploy(global: &Global, run: &Run, arguments: &Arguments, screen: 
     let mut report = Report::new(run.command);
     // Whoever is asked for consent, or asks for the plan, has to see it.
     let screen = &if arguments.yes { screen.clone() } else { screen.not_quiet() };
-    match install(global, run, arguments, screen, &mut report) {
+    let mut typed = None;
+    match install(global, run, arguments, screen, &mut report, &mut typed) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => {
+            let exit = report.fail(screen, stop.exit, &stop.why);
+            if let (Exit::Failed | Exit::Busy, Some(typed)) = (exit, typed) {
+                typed.offer();
+            }
+            exit
+        }
+    }
+}
+
+/// Answers that were typed, and are kept nowhere until they are installed.
+struct Typed {
+    answers: String,
+    name: String,
+}
+
+impl Typed {
+    /// Offers to save them. Whoever does not answer does not want that.
+    fn offer(&self) {
+        let saved = Saved { answers: &self.answers, name: &self.name };
+        let _ = Standard::open().and_then(|mut console| offer_to_save(&mut console, saved));
     }
 }
 
@@ -91,6 +113,7 @@ fn install(
     arguments: &Arguments,
     screen: &Screen,
     report: &mut Report,
+    typed: &mut Option<Typed>,
 ) -> Result<Exit, Stop> {
     let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
     let host = opened.host();
@@ -114,6 +137,8 @@ fn install(
     }
     let may_ask = arguments.ask || transaction.interactive() && !arguments.plan;
     let inputs = Inputs::gather(host, &layout, arguments, run.mode, may_ask)?;
+    let name = format!("{}.toml", inputs.deployment.host);
+    *typed = inputs.typed.then(|| Typed { answers: inputs.answers.clone(), name: name.clone() });
     let earlier = Lock::of_host(host, &layout).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
     let deployment = &inputs.deployment;
     answers::check_identity(earlier.as_ref(), deployment)
@@ -173,7 +198,7 @@ fn install(
     }
     let mut password = None;
     if !plan.is_empty() {
-        let saved = Saved { answers: &inputs.answers, name: &format!("{}.toml", deployment.host) };
+        let saved = Saved { answers: &inputs.answers, name: &name };
         transaction.agree(Proposal { plan: &plan, explanation: &explanation(deployment), saved: Some(saved) })?;
         let on_trial = trial::OnTrial {
             host,
@@ -191,6 +216,8 @@ fn install(
         };
         password = transaction.apply(&plan, || make_plan(host, &wanted), with, report)?;
     }
+    // From now on the host has them.
+    *typed = None;
     tidy(&transaction, report);
     if !plan.reboot.is_empty() {
         return Ok(reboot_first(screen, report));

@@ -135,6 +135,21 @@ fn heads_a_file(line: &str) -> bool {
     line.trim_start_matches("\x1b[1m").starts_with("--- /")
 }
 
+/// Offers to save answers that are kept nowhere, as nothing was installed with them.
+///
+/// # Errors
+/// Nobody answers any more.
+pub fn offer_to_save(console: &mut dyn Console, saved: Saved<'_>) -> Result<(), Ended> {
+    if !console.patient() {
+        return Ok(());
+    }
+    console.say("What you have answered is kept nowhere; from a file it need not be typed again.");
+    match console.read("[s]ave answers, or Enter to end", None)?.trim().to_ascii_lowercase().as_str() {
+        "s" | "save" => save_answers(console, saved),
+        _ => Ok(()),
+    }
+}
+
 /// Writes the answers into a file of somebody's choice.
 fn save_answers(console: &mut dyn Console, saved: Saved<'_>) -> Result<(), Ended> {
     let path = console.read("Save the answers to the file", Some(saved.name))?;
@@ -250,6 +265,19 @@ mod tests {
         save_answers(&mut console, other).unwrap();
         assert_eq!(console.said.len(), said + 1);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn answers_that_are_kept_nowhere_are_saved_if_somebody_wants_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("my.toml").display().to_string();
+        let saved = Saved { answers: "host = \"a.example\"\n", name: &name };
+        for typed in ["", "no", "<"] {
+            offer_to_save(&mut Script::of(&[typed]), saved).unwrap();
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{typed}");
+        }
+        offer_to_save(&mut Script::of(&["s", ""]), saved).unwrap();
+        assert_eq!(std::fs::read_to_string(&name).unwrap(), saved.answers);
     }
 
     #[test]
