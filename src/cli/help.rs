@@ -162,7 +162,7 @@ fn listing(command: &Command) -> String {
     let width = words.iter().map(String::len).max().unwrap_or_default();
     let lines = topics::TOPICS.iter().zip(&words);
     let lines: String = lines.map(|(topic, word)| format!("  {word:<width$}  {}\n", topic.title())).collect();
-    format!("\nTopics, to be read with `gts-bootstrap help TOPIC`:\n{lines}")
+    format!("\nTopics, to be read with `gts-bootstrap help TOPIC | less`:\n{lines}")
 }
 
 fn print(text: &str) {

@@ -481,6 +481,11 @@ fn data_are_purged_only_for_a_name_that_was_typed() {
     terminal.exits(4);
     assert!(before == machine.snapshot());
     let mut terminal = start();
+    terminal.press(b"social.example.org\x03");
+    terminal.expect("interrupted; nothing was changed");
+    terminal.ends(4);
+    assert!(terminal.untouched() && before == machine.snapshot());
+    let mut terminal = start();
     terminal.enter("social.example.org");
     terminal.expect("changes made.");
     terminal.exits(0);
