@@ -270,7 +270,7 @@ fn explanation(deployment: &Deployment) -> [String; 2] {
         ),
     };
     [
-        format!("GoToSocial runs as the user gotosocial, who may do nothing else on this host. {ports}"),
+        format!("GoToSocial runs as the user gotosocial, which is there for this alone. {ports}"),
         "Every change is written to a journal before it is made. If one fails, all before it are taken back, in reverse order. \
          After a power cut the next run tidies up and goes on. Lines of others in loader.conf, sysctl.conf and rc.conf stay."
             .to_owned(),

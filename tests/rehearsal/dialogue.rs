@@ -81,8 +81,8 @@ fn behind_a_web_server_no_port_is_said_to_be_given_to_gotosocial() {
     terminal.answer(&[(MODE.0, "?")]);
     terminal.expect("honest");
     terminal.answer(&[(MODE.0, "2"), MAIL, ADMIN, MORE, (APPLY, "e")]);
-    terminal.expect("nginx takes connections on ports 80 and 443");
-    terminal.expect("bind no port below 1024");
+    terminal.expect_words("nginx takes connections on ports 80 and 443");
+    terminal.expect_words("bind no port below 1024");
     terminal.expect(APPLY);
     assert!(!terminal.seen().contains("mac_portacl lets"));
     terminal.enter("y");
@@ -149,6 +149,7 @@ fn what_the_host_tells_of_an_answer_is_said_at_once() {
     terminal.expect("resolves to 198.51.100.7, which is no address");
     terminal.answer(&[(MODE.0, "<"), (HOST.0, "taken.example.org")]);
     terminal.expect("WARNING: a fediverse server answers for taken.example.org already");
+    terminal.expect("As long as that is so the installation is refused.");
     terminal.answer(&[("Use it all the same?", ""), HOST, MODE]);
     terminal.expect("port 80 is taken by nginx");
     // nginx itself is no obstacle to nginx.

@@ -52,7 +52,7 @@ pub enum Ended {
 /// Something that is worth saying of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
-    /// Whether to ask again before it is taken.
+    /// Whether to ask again before it is taken, as the preflight or the plan refuses it.
     pub grave: bool,
     /// What there is to say.
     pub text: String,
@@ -241,6 +241,7 @@ impl Conversation<'_> {
         if !self.console.patient() || !remarks.iter().any(|remark| remark.grave) {
             return Ok(true);
         }
+        self.console.say("As long as that is so the installation is refused.");
         loop {
             let line = self.console.read("Use it all the same? (yes or no)", Some("no"))?;
             match line.trim().to_ascii_lowercase().as_str() {
