@@ -12,6 +12,7 @@ use std::fs;
 use std::path::Path;
 
 use clap::CommandFactory;
+use gts_bootstrap::change::{Action, Change};
 use gts_bootstrap::cli::Cli;
 use page::{Block, COMMANDS, Order, blocks};
 use stage::Stage;
@@ -135,6 +136,40 @@ fn every_link_between_pages_leads_somewhere() {
         }
     }
     assert_eq!(lost, Vec::<String>::new());
+}
+
+/// What README says of `--json` is what other programs are written by.
+#[test]
+fn every_kind_of_change_is_in_readme() {
+    let of_repository = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let readme = of_repository("README.md");
+    let list = readme.split("`kind` is one of ").nth(1).unwrap().split_once(". `action` is one of ").unwrap();
+    let words = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<String>>();
+    // A line of each, which tests/rehearsal/receipts.rs sees to.
+    let mut kinds = BTreeSet::new();
+    for line in of_repository("tests/fixtures/receipts/1-every-kind.jsonl").lines() {
+        changes(&serde_json::from_str(line).unwrap(), &mut |change| {
+            kinds.insert(serde_json::from_value::<Change>(change.clone()).unwrap().kind().to_owned());
+        });
+    }
+    assert_eq!(words(list.0), kinds);
+    let actions = words(list.1.split(".\n").next().unwrap());
+    for action in &actions {
+        assert!(serde_json::from_value::<Action>(action.as_str().into()).is_ok(), "there is no action {action}");
+    }
+    assert_eq!(actions.len(), 10);
+}
+
+/// Finds the changes in a line of a receipt.
+fn changes(value: &serde_json::Value, found: &mut dyn FnMut(&serde_json::Value)) {
+    match value {
+        serde_json::Value::Object(members) => members.iter().for_each(|(name, member)| match name.as_str() {
+            "change" => found(member),
+            _ => changes(member, found),
+        }),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| changes(item, found)),
+        _ => {}
+    }
 }
 
 /// A command in the midst of a sentence is typed as well by whoever reads it.
