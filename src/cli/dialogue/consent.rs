@@ -195,7 +195,11 @@ fn write(path: &Path, text: &str, overwrite: bool) -> std::io::Result<()> {
     if path.is_dir() {
         return Err(std::io::Error::other("it is a folder"));
     }
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    if !folder.is_dir() {
+        return Err(std::io::Error::other(format!("there is no folder {}", folder.display())));
+    }
+    // The reason without the name of the temporary file, which nobody has asked for.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| std::io::Error::from(error.kind()))?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     let put = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
@@ -282,11 +286,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_saved_is_said() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("answers").tempdir().unwrap();
         let missing = folder.path().join("no/such/my.toml").display().to_string();
         let mut console = Script::of(&["", ""]);
         save_answers(&mut console, Saved { answers: "", name: &missing }).unwrap();
-        assert!(console.said.last().unwrap().contains("cannot be written"), "{:?}", console.said);
+        let said = console.said.last().unwrap();
+        assert!(said.contains("cannot be written: there is no folder") && !said.contains(".tmp"), "{said}");
         assert!(write(folder.path(), "", true).is_err());
     }
 
