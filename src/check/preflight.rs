@@ -50,6 +50,8 @@ pub struct Subject<'a> {
     pub ports: &'a [u16],
     /// Whether this host runs this very instance already.
     pub installed: bool,
+    /// Whether the instance comes here from another machine, with its keys.
+    pub moves_here: bool,
 }
 
 /// Looks at everything. Any [`Status::Fail`] among the findings means: do not go on.
@@ -80,7 +82,9 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
     );
     // A host that serves this instance already answers for the name itself.
     if !subject.installed {
-        checks.extend(name(host, &subject.deployment.host)?);
+        let [address, other] = name(host, &subject.deployment.host)?;
+        let other = if subject.moves_here { still_elsewhere(other, &subject.deployment.host) } else { other };
+        checks.extend([address, other]);
     }
     Ok(checks)
 }
@@ -387,6 +391,20 @@ fn other_server(host: &dyn Observe, name: &str, resolved: &[IpAddr]) -> Check {
         ),
         Ok(_) | Err(_) => Check::pass(NAME, format!("none answers for {name}")),
     }
+}
+
+/// For an instance that moves, the other server is the instance itself, or has taken its place.
+fn still_elsewhere(other: Check, name: &HostName) -> Check {
+    if other.status != Status::Fail {
+        return other;
+    }
+    Check::fail(
+        ErrorCode::OtherServer,
+        other.name,
+        format!(
+            "a fediverse server still answers for {name}. If that is this instance on its old machine, stop it there for good              (`service gotosocial stop`, gotosocial_enable=\"NO\" in rc.conf), and make a new backup if anything was posted since              this one. Two servers with the same keys must never run at the same time"
+        ),
+    )
 }
 
 /// Whether a body is a nodeinfo document: a provider's page for every path may well have the word in it.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::dialogue::consent::{Proposal, Saved};
+use super::dialogue::consent::{Proposal, Saved, offer_to_save};
+use super::dialogue::console::Standard;
 use super::exit::Exit;
 use super::open::Opened;
 use super::report::{self, Report};
@@ -80,9 +81,30 @@ pub(super) fn deploy(global: &Global, run: &Run, arguments: &Arguments, screen: 
     let mut report = Report::new(run.command);
     // Whoever is asked for consent, or asks for the plan, has to see it.
     let screen = &if arguments.yes { screen.clone() } else { screen.not_quiet() };
-    match install(global, run, arguments, screen, &mut report) {
+    let mut typed = None;
+    match install(global, run, arguments, screen, &mut report, &mut typed) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop),
+        Err(stop) => {
+            let exit = report.fail(screen, stop);
+            if let (Exit::Failed | Exit::Busy, Some(typed)) = (exit, typed) {
+                typed.offer();
+            }
+            exit
+        }
+    }
+}
+
+/// Answers that were typed, and are kept nowhere until they are installed.
+struct Typed {
+    answers: String,
+    name: String,
+}
+
+impl Typed {
+    /// Offers to save them. Whoever does not answer does not want that.
+    fn offer(&self) {
+        let saved = Saved { answers: &self.answers, name: &self.name };
+        let _ = Standard::open().and_then(|mut console| offer_to_save(&mut console, saved));
     }
 }
 
@@ -92,6 +114,7 @@ fn install(
     arguments: &Arguments,
     screen: &Screen,
     report: &mut Report,
+    typed: &mut Option<Typed>,
 ) -> Result<Exit, Stop> {
     let opened = Opened::open(global)?;
     let host = opened.host();
@@ -116,6 +139,8 @@ fn install(
     }
     let may_ask = arguments.ask || transaction.interactive() && !arguments.plan;
     let inputs = Inputs::gather(host, &layout, arguments, run.mode, may_ask)?;
+    let name = format!("{}.toml", inputs.deployment.host);
+    *typed = inputs.typed.then(|| Typed { answers: inputs.answers.clone(), name: name.clone() });
     let earlier = Lock::of_host(host, &layout).map_err(Stop::failed)?;
     let deployment = &inputs.deployment;
     answers::check_identity(earlier.as_ref(), deployment).map_err(Stop::failed)?;
@@ -132,6 +157,7 @@ fn install(
         nowasm: deployment.release.variant == crate::deployment::Variant::NoWasm,
         ports: &service::privileged_ports(deployment),
         installed,
+        moves_here: false,
     };
     let findings = preflight::checks(host, &subject)?;
     report.checks.extend(findings.iter().cloned());
@@ -173,7 +199,7 @@ fn install(
     }
     let mut password = None;
     if !plan.is_empty() {
-        let saved = Saved { answers: &inputs.answers, name: &format!("{}.toml", deployment.host) };
+        let saved = Saved { answers: &inputs.answers, name: &name };
         transaction.agree(Proposal { plan: &plan, explanation: &explanation(deployment), saved: Some(saved) })?;
         let on_trial = trial::OnTrial {
             host,
@@ -191,6 +217,8 @@ fn install(
         };
         password = transaction.apply(&plan, || make_plan(host, &wanted), with, report)?;
     }
+    // From now on the host has them.
+    *typed = None;
     tidy(&transaction, report);
     if !plan.reboot.is_empty() {
         return Ok(reboot_first(screen, report));
@@ -243,7 +271,7 @@ fn explanation(deployment: &Deployment) -> [String; 2] {
         ),
     };
     [
-        format!("GoToSocial runs as the user gotosocial, who may do nothing else on this host. {ports}"),
+        format!("GoToSocial runs as the user gotosocial, which is there for this alone. {ports}"),
         "Every change is written to a journal before it is made. If one fails, all before it are taken back, in reverse order. \
          After a power cut the next run tidies up and goes on. Lines of others in loader.conf, sysctl.conf and rc.conf stay."
             .to_owned(),

@@ -17,10 +17,21 @@ pub const LONG: usize = 14;
 const COLUMN: usize = 16;
 /// How far down the paths are told where there are many folders.
 const DEPTH: usize = 2;
+/// Columns of a line.
+const WIDTH: usize = 78;
 
 /// Whether a step is the program's own bookkeeping: a copy of what was written last.
 fn own_copy(step: &Step) -> bool {
     matches!(&step.change, Change::File { path, .. } | Change::Removal { path } if path.starts_with(store::FOLDER))
+}
+
+/// Whether a step only goes on with what another one of the plan creates: a placeholder becomes a certificate.
+fn completes(plan: &Plan, step: &Step) -> bool {
+    let same =
+        |other: &Step| other.change.kind() == step.change.kind() && other.change.target() == step.change.target();
+    step.action == Action::Update
+        && step.change.kind() == "certificate"
+        && plan.steps.iter().any(|other| other.action == Action::Create && same(other))
 }
 
 /// A plan in groups: what is created, changed, started; a line or two for each kind of thing.
@@ -36,8 +47,11 @@ pub fn groups(screen: &Screen, plan: &Plan) -> Vec<String> {
     ];
     let mut lines = Vec::new();
     for (word, tone, actions) in WORDS {
-        let steps: Vec<&Step> =
-            plan.steps.iter().filter(|step| actions.contains(&step.action) && !own_copy(step)).collect();
+        let steps: Vec<&Step> = plan
+            .steps
+            .iter()
+            .filter(|step| actions.contains(&step.action) && !own_copy(step) && !completes(plan, step))
+            .collect();
         let mut kinds: Vec<&str> = Vec::new();
         for step in &steps {
             let kind = short_kind(step);
@@ -83,11 +97,14 @@ fn told(kind: &str, steps: &[&Step]) -> String {
             let above: Vec<String> = above.iter().map(|path| path.display().to_string()).collect();
             format!("{}, in {}", steps.len(), above.join(", "))
         }
-        // One line if that is enough, else a line for each folder.
-        "file" => Some(braced(&paths()).join(", "))
-            .filter(|line| line.chars().count() + COLUMN < 78)
-            .unwrap_or_else(|| braced(&paths()).join("\n")),
-        "folder" | "link" => braced(&paths()).join(", "),
+        // One line if that is enough, else one for each place.
+        "file" | "folder" | "link" => {
+            let places = by_place(&paths());
+            let line = places.join(", ");
+            // After `in FOLDER:` a path of another folder needs a line of its own.
+            let one = line.chars().count() + COLUMN < WIDTH && (places.len() == 1 || !line.contains("in /"));
+            if one { line } else { places.join("\n") }
+        }
         _ => {
             let mut names: Vec<String> = steps.iter().map(|step| step.change.target()).collect();
             names.dedup();
@@ -96,12 +113,39 @@ fn told(kind: &str, steps: &[&Step]) -> String {
     }
 }
 
+/// Paths in short: what is in several folders of one place, such as `/usr/local/etc`, is told with the place in front.
+fn by_place(paths: &[PathBuf]) -> Vec<String> {
+    let place = |path: &PathBuf| -> PathBuf { path.components().take(DEPTH + 1).collect() };
+    let mut places: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        let place = place(path);
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    let told = |here: &PathBuf| {
+        let within: Vec<PathBuf> = paths.iter().filter(|path| place(path) == *here).cloned().collect();
+        let mut above = within.first().and_then(|path| path.parent()).unwrap_or(here);
+        while !within.iter().all(|path| path.starts_with(above)) {
+            above = above.parent().unwrap_or(Path::new("/"));
+        }
+        let whole = braced(&within);
+        if whole.len() == 1 {
+            return whole.join(", ");
+        }
+        let below: Vec<PathBuf> =
+            within.iter().filter_map(|path| path.strip_prefix(above).ok()).map(Path::to_path_buf).collect();
+        format!("in {}: {}", above.display(), braced(&below).join(", "))
+    };
+    places.iter().map(told).collect()
+}
+
 /// Paths with what is in the same folder put together, as a shell would expand it.
 fn braced(paths: &[PathBuf]) -> Vec<String> {
     let mut folders: Vec<&Path> = Vec::new();
     let mut within: BTreeMap<&Path, Vec<String>> = BTreeMap::new();
     for path in paths {
-        let folder = path.parent().unwrap_or(Path::new("/"));
+        let folder = path.parent().unwrap_or(Path::new(""));
         if !folders.contains(&folder) {
             folders.push(folder);
         }
@@ -110,7 +154,7 @@ fn braced(paths: &[PathBuf]) -> Vec<String> {
     }
     let text = |folder: &&Path| match within.get(folder).map(Vec::as_slice) {
         Some([only]) => folder.join(only).display().to_string(),
-        Some(names) => format!("{}/{{{}}}", folder.display().to_string().trim_end_matches('/'), names.join(", ")),
+        Some(names) => folder.join(format!("{{{}}}", names.join(", "))).display().to_string(),
         None => String::new(),
     };
     folders.iter().map(text).collect()
@@ -308,6 +352,36 @@ mod tests {
                 "+x\u{fffd}[2J",
             ]
         );
+    }
+
+    #[test]
+    fn what_lies_in_one_place_is_told_with_the_place_in_front() {
+        let told = |texts: &[&str]| by_place(&texts.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(
+            told(&["/usr/local/etc/a/b", "/usr/local/etc/rc.d/c", "/var/log/x/y", "/usr/local/etc/rc.d/d"]),
+            ["in /usr/local/etc: a/b, rc.d/{c, d}", "/var/log/x/y"]
+        );
+        assert_eq!(told(&["/usr/local/bin/g", "/usr/local/libexec/g"]), ["in /usr/local: bin/g, libexec/g"]);
+        assert_eq!(told(&["/usr/local/etc/rc.d/c", "/usr/local/etc/rc.d/d"]), ["/usr/local/etc/rc.d/{c, d}"]);
+        assert_eq!(told(&["/usr/local/etc/x", "/usr/local/etc/rc.d/d"]), ["in /usr/local/etc: x, rc.d/d"]);
+        assert_eq!(told(&["/boot/loader.conf", "/etc/sysctl.conf"]), ["/boot/loader.conf", "/etc/sysctl.conf"]);
+        assert_eq!(told(&["/a"]), ["/a"]);
+    }
+
+    #[test]
+    fn a_certificate_that_takes_the_place_of_the_placeholder_is_told_once() {
+        use crate::change::CertificateChange;
+        let step =
+            |action, certificate| Step::new("tls", action, Change::Certificate { certificate: Box::new(certificate) });
+        let name = || "a.example.org".parse().unwrap();
+        let (chain, key) = (PathBuf::from("/c"), PathBuf::from("/k"));
+        let shown_by = crate::change::ShownBy { service: "nginx".into(), https: "127.0.0.1:443".parse().unwrap() };
+        let placeholder = CertificateChange::Placeholder { name: name(), chain: chain.clone(), key };
+        let reload = CertificateChange::Reload { name: name(), chain, front: shown_by };
+        let groups = |steps: Vec<Step>| groups(&plain(), &Plan { steps, ..Plan::default() });
+        let update = step(Action::Update, reload);
+        assert_eq!(groups(vec![update.clone()]), [" change tls     a.example.org"]);
+        assert_eq!(groups(vec![step(Action::Create, placeholder), update]), [" create tls     a.example.org"]);
     }
 
     #[test]

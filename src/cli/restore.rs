@@ -111,6 +111,7 @@ fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mu
         nowasm: deployment.release.variant == Variant::NoWasm,
         ports: &service::privileged_ports(deployment),
         installed: !fresh,
+        moves_here: fresh,
     };
     let findings = preflight::checks(host, &subject)?;
     report.checks.extend(findings.iter().cloned());

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use super::dialogue::console::has_colors;
 use super::interrupt::OnInterrupt;
 use super::{Color, Global};
 use crate::error_code::ErrorCode;
@@ -70,7 +71,7 @@ impl Screen {
             Color::Auto => {
                 terminal
                     && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+                    && has_colors(&std::env::var("TERM").unwrap_or_default())
             }
         };
         let level = if global.quiet {

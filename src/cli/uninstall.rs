@@ -141,19 +141,10 @@ fn agree(
     transaction.consent(&planned.plan, &explanation())?;
     let Some(name) = instance.filter(|_| arguments.purge && transaction.interactive()) else { return Ok(()) };
     let prompt = "Type the host name of the instance to remove its data for good";
-    match dialogue::typed(prompt, name) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Stop::new(
-            Exit::NotConfirmed,
-            ErrorCode::NotConfirmed,
-            format!("that is not {name}; nothing was changed"),
-        )),
-        Err(error) => Err(Stop::new(
-            Exit::NotConfirmed,
-            ErrorCode::NotConfirmed,
-            format!("no answer could be had ({error}); nothing was changed"),
-        )),
+    if dialogue::typed(prompt, name)? {
+        return Ok(());
     }
+    Err(Stop::new(Exit::NotConfirmed, ErrorCode::NotConfirmed, format!("that is not {name}; nothing was changed")))
 }
 
 /// Says what stays and why.

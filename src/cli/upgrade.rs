@@ -298,6 +298,7 @@ pub(super) fn before_all(
         nowasm: deployment.release.variant == Variant::NoWasm,
         ports: &service::privileged_ports(deployment),
         installed: true,
+        moves_here: false,
     };
     let findings = preflight::checks(host, &subject)?;
     report.checks.extend(findings.iter().cloned());

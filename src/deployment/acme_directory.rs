@@ -15,7 +15,7 @@ super::text_type::text_type!(AcmeDirectory, AcmeDirectoryError);
 /// Not the URL of a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "{text:?} is not the https URL of an ACME directory. Write it like: \
+    "{text:?} is not the https URL of an ACME directory. Write it like \
      https://acme-staging-v02.api.letsencrypt.org/directory"
 )]
 pub struct AcmeDirectoryError {

@@ -78,6 +78,11 @@ impl fmt::Display for Place {
     }
 }
 
+/// The value in a line of a file, as somebody types it who is asked for it alone.
+fn value_in(line: &str) -> &str {
+    line.split_once(" = ").map_or(line, |(_, value)| value).trim_matches('"')
+}
+
 /// The line, counted from 1, in which the byte at `offset` stands.
 pub(super) fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
@@ -155,7 +160,7 @@ pub enum AnswerProblem {
         allowed: String,
     },
     /// A name that is empty or has control characters in it.
-    #[error("{found:?} is empty or has control characters in it. Write a plain name, like: {example}")]
+    #[error("{found:?} is empty or has control characters in it. Write a plain name, like {}", value_in(example))]
     NotPlain {
         /// What was found.
         found: String,
@@ -164,8 +169,9 @@ pub enum AnswerProblem {
     },
     /// Not the path of a file.
     #[error(
-        "{} is not an absolute path without `..`, quotes, backslashes and dollar signs. Write the file's whole path, like: {example}",
-        found.display()
+        "{} is not an absolute path, or has `..`, quotes, backslashes or dollar signs in it. Write the file's whole path, like {}",
+        found.display(),
+        value_in(example)
     )]
     NotAPath {
         /// What was found.
@@ -202,7 +208,7 @@ pub enum AnswerProblem {
     Config(#[from] ConfigError),
     /// An account domain that `GoToSocial` would refuse.
     #[error(
-        "{account_domain} is neither the host {host} itself nor a parent of it, so GoToSocial would refuse it. Write {host}, or a parent of it, or leave the line out"
+        "{account_domain} is neither the host {host} itself nor a parent of it, so GoToSocial would refuse it. Write {host}, or a parent of it, or leave it out"
     )]
     AccountDomain {
         /// What was given.

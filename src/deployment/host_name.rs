@@ -126,6 +126,16 @@ pub enum HostNameError {
         /// The label in question.
         label: String,
     },
+    /// A label that begins with `xn--` and is not what any name in another script becomes (RFC 5891, section 4.2.3.1; UTS 46).
+    #[error(
+        "the part {label:?} of {text:?} begins with xn--, but stands for no name in another script, so no certificate is issued for it. Copy it anew from where it is registered"
+    )]
+    Punycode {
+        /// What was given.
+        text: String,
+        /// The label in question.
+        label: String,
+    },
     /// A label of more than 63 characters.
     #[error(
         "a part of {text:?} has {length} characters, but DNS allows 63 at most between two dots. Choose a shorter name"
@@ -207,6 +217,9 @@ fn check_labels(given: &str, name: &str) -> Result<(), HostNameError> {
         if label.starts_with('-') || label.ends_with('-') {
             return Err(HostNameError::Hyphen { text: text(), label: label.to_owned() });
         }
+        if label.starts_with("xn--") && idna::domain_to_ascii_strict(label).is_err() {
+            return Err(HostNameError::Punycode { text: text(), label: label.to_owned() });
+        }
     }
     match name.rsplit_once('.').map_or(name, |(_, last)| last) {
         "localhost" => Err(HostNameError::Localhost { text: text() }),
@@ -257,7 +270,15 @@ mod tests {
 
     #[test]
     fn accepts_names_and_lowers_them() {
-        for name in ["social.example.org", "a.bc", "xn--mnchen-3ya.example", "1.2.3.com", "a-b.example"] {
+        for name in [
+            "social.example.org",
+            "a.bc",
+            "xn--mnchen-3ya.example",
+            "xn--i-7iq.ws",
+            "xn--11b4c3d.xn--h2brj9c",
+            "1.2.3.com",
+            "a-b.example",
+        ] {
             assert_eq!(name.parse::<HostName>().unwrap().as_str(), name);
         }
         assert_eq!("Social.Example.ORG".parse::<HostName>().unwrap().as_str(), "social.example.org");
@@ -304,6 +325,14 @@ mod tests {
         }
         for (bad, label) in [("-a.org", "-a"), ("a-.org", "a-"), ("a.org-", "org-")] {
             assert_eq!(error(bad), HostNameError::Hyphen { text: text(bad), label: text(label) });
+        }
+        for label in ["xn--zzzzzz", "xn--a", "xn--social-"] {
+            let bad = format!("{label}.example.org");
+            let expected = match label.ends_with('-') {
+                true => HostNameError::Hyphen { text: bad.clone(), label: text(label) },
+                false => HostNameError::Punycode { text: bad.clone(), label: text(label) },
+            };
+            assert_eq!(error(&bad), expected);
         }
         let long = format!("{}.org", "a".repeat(64));
         assert_eq!(error(&long), HostNameError::LongLabel { text: long.clone(), length: 64 });

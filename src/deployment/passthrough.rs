@@ -95,17 +95,23 @@ pub enum ConfigError {
         /// The entry.
         entry: String,
     },
-    /// A `bind-address` that is not an address.
+    /// An entry of `instance-languages` with which `GoToSocial` would not start (its `internal/config/validate.go`).
     #[error(
-        "{text:?} is not an IP address. Write it like: bind-address = \"192.0.2.1\" or bind-address = \"2001:db8::1\""
+        "{tag:?} is not the code of a language (BCP 47), so the server would not start. Write codes like en or pt-BR"
     )]
+    Language {
+        /// The entry.
+        tag: String,
+    },
+    /// A `bind-address` that is not an address.
+    #[error("{text:?} is not an IP address. Write one like 192.0.2.1 or 2001:db8::1")]
     BindAddress {
         /// What was given.
         text: String,
     },
     /// A loopback `bind-address` in direct mode.
     #[error(
-        "{address} is reached only from the machine itself, but in direct mode the Internet must reach GoToSocial. Write a public address of this machine, or take the line out to listen on all of them"
+        "{address} is reached only from the machine itself, but in direct mode the Internet must reach GoToSocial. Write a public address of this machine, or leave it out to listen on all of them"
     )]
     LoopbackInDirectMode {
         /// The address.
@@ -147,6 +153,15 @@ impl Passthrough {
                     && !is_address_or_range(entry)
                 {
                     check("trusted-proxies", ConfigError::TrustedProxy { entry: entry.clone() });
+                }
+            }
+        }
+        if let Some(ConfigValue::List(entries)) = passthrough.values.get("instance-languages") {
+            for entry in entries {
+                if let ConfigValue::Text(tag) = entry
+                    && !is_language_tag(tag)
+                {
+                    check("instance-languages", ConfigError::Language { tag: tag.clone() });
                 }
             }
         }
@@ -290,6 +305,13 @@ fn bind_address(text: &str) -> Result<IpAddr, ConfigError> {
         Some(inner) => inner.parse().map(IpAddr::V6).map_err(|_| wrong()),
         None => text.parse().map_err(|_| wrong()),
     }
+}
+
+/// Whether a text has the form of a language tag, with the underscores that Go's `language.Parse` takes for hyphens. Which subtags are
+/// registered only the server knows.
+fn is_language_tag(text: &str) -> bool {
+    let subtag = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    text.starts_with(|letter: char| letter.is_ascii_alphabetic()) && text.split(['-', '_']).all(subtag)
 }
 
 /// Whether a text is an IP address, or one with a prefix length behind a slash, as Go's `net.ParseCIDR` takes it.
@@ -436,6 +458,16 @@ mod tests {
                 refused(&format!("trusted-proxies = [\"::1\", \"{entry}\"]")),
                 E::TrustedProxy { entry: entry.into() }
             );
+        }
+    }
+
+    #[test]
+    fn languages() {
+        accepted("instance-languages = [\"en\", \"pt-BR\", \"zh-Hant\", \"de_AT\", \"de-CH-1901\", \"i-klingon\"]");
+        accepted("instance-languages = []");
+        for tag in ["en de", "", "en-", "1", "en-abcdefghi", "d\u{e9}", "en,de", "en--US"] {
+            let line = format!("instance-languages = [\"en\", \"{tag}\"]");
+            assert_eq!(refused(&line), E::Language { tag: tag.into() }, "{tag}");
         }
     }
 

@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use clap::CommandFactory;
+use gts_bootstrap::change::{Action, Change};
+use gts_bootstrap::cli::Cli;
 use page::{Block, COMMANDS, Order, blocks};
 use stage::Stage;
 
@@ -134,6 +137,101 @@ fn every_link_between_pages_leads_somewhere() {
         }
     }
     assert_eq!(lost, Vec::<String>::new());
+}
+
+/// What README says of `--json` is what other programs are written by.
+#[test]
+fn every_kind_of_change_is_in_readme() {
+    let of_repository = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let readme = of_repository("README.md");
+    let list = readme.split("`kind` is one of ").nth(1).unwrap().split_once(". `action` is one of ").unwrap();
+    let words = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<String>>();
+    // A line of each, which tests/rehearsal/receipts.rs sees to.
+    let mut kinds = BTreeSet::new();
+    for line in of_repository("tests/fixtures/receipts/1-every-kind.jsonl").lines() {
+        changes(&serde_json::from_str(line).unwrap(), &mut |change| {
+            kinds.insert(serde_json::from_value::<Change>(change.clone()).unwrap().kind().to_owned());
+        });
+    }
+    assert_eq!(words(list.0), kinds);
+    let actions = words(list.1.split(".\n").next().unwrap());
+    for action in &actions {
+        assert!(serde_json::from_value::<Action>(action.as_str().into()).is_ok(), "there is no action {action}");
+    }
+    assert_eq!(actions.len(), 10);
+}
+
+/// Finds the changes in a line of a receipt.
+fn changes(value: &serde_json::Value, found: &mut dyn FnMut(&serde_json::Value)) {
+    match value {
+        serde_json::Value::Object(members) => members.iter().for_each(|(name, member)| match name.as_str() {
+            "change" => found(member),
+            _ => changes(member, found),
+        }),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| changes(item, found)),
+        _ => {}
+    }
+}
+
+/// A command in the midst of a sentence is typed as well by whoever reads it.
+#[test]
+fn every_command_in_a_sentence_or_a_file_exists() {
+    let mut wrong = Vec::new();
+    for name in PAGES {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+        let data = blocks(&text).unwrap().into_iter().filter(|block| !COMMANDS.contains(&block.language.as_str()));
+        let in_data: Vec<String> =
+            data.flat_map(|block| block.text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        let in_sentences = in_code(&text);
+        for code in in_sentences.iter().chain(&in_data) {
+            // "another gts-bootstrap is at work" is what is printed.
+            for command in code.split("gts-bootstrap ").skip(1).filter(|command| !command.starts_with("is ")) {
+                if let Err(why) = exists(command) {
+                    wrong.push(format!("{name}: {code}: {why}"));
+                }
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(exists("portacl grand www").is_err() && exists("install --answer x").is_err());
+    assert!(exists("--rehearse DIR portacl grant www 80,443 --yes").is_ok());
+}
+
+/// What stands between backquotes outside of blocks, with its lines joined.
+fn in_code(page: &str) -> Vec<String> {
+    let outside: String = page.split("```").step_by(2).collect();
+    outside.split('`').skip(1).step_by(2).map(|code| code.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// Whether the commands and options of a line are those of the program.
+fn exists(line: &str) -> Result<(), String> {
+    let program = Cli::command();
+    let (mut at, mut takes_value) = (&program, false);
+    for word in line.split([' ', '"', '`', ')', ';', '|']).take_while(|word| !word.is_empty() && *word != "#") {
+        let named = |argument: &&clap::Arg| {
+            let long = word.split('=').next().and_then(|word| word.strip_prefix("--"));
+            long.map_or_else(
+                || word.strip_prefix('-').and_then(|short| short.chars().next()) == argument.get_short(),
+                |long| argument.get_long() == Some(long),
+            )
+        };
+        if std::mem::take(&mut takes_value) {
+            continue;
+        }
+        if word.starts_with('-') && !["--help", "--version", "-h"].contains(&word) {
+            let known = at.get_arguments().chain(program.get_arguments()).find(named);
+            let known = known.ok_or_else(|| format!("there is no option {word}"))?;
+            takes_value = known.get_action().takes_values() && !word.contains('=');
+        } else if at.has_subcommands() {
+            let beneath = word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && !word.starts_with('-');
+            match at.find_subcommand(word) {
+                Some(below) => at = below,
+                None if beneath => return Err(format!("there is no command {word}")),
+                None => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The name that a heading has in links.

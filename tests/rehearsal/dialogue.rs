@@ -81,8 +81,8 @@ fn behind_a_web_server_no_port_is_said_to_be_given_to_gotosocial() {
     terminal.answer(&[(MODE.0, "?")]);
     terminal.expect("honest");
     terminal.answer(&[(MODE.0, "2"), MAIL, ADMIN, MORE, (APPLY, "e")]);
-    terminal.expect("nginx takes connections on ports 80 and 443");
-    terminal.expect("bind no port below 1024");
+    terminal.expect_words("nginx takes connections on ports 80 and 443");
+    terminal.expect_words("bind no port below 1024");
     terminal.expect(APPLY);
     assert!(!terminal.seen().contains("mac_portacl lets"));
     terminal.enter("y");
@@ -149,6 +149,7 @@ fn what_the_host_tells_of_an_answer_is_said_at_once() {
     terminal.expect("resolves to 198.51.100.7, which is no address");
     terminal.answer(&[(MODE.0, "<"), (HOST.0, "taken.example.org")]);
     terminal.expect("WARNING: a fediverse server answers for taken.example.org already");
+    terminal.expect("As long as that is so the installation is refused.");
     terminal.answer(&[("Use it all the same?", ""), HOST, MODE]);
     terminal.expect("port 80 is taken by nginx");
     // nginx itself is no obstacle to nginx.
@@ -480,6 +481,11 @@ fn data_are_purged_only_for_a_name_that_was_typed() {
     terminal.expect("that is not social.example.org; nothing was changed");
     terminal.exits(4);
     assert!(before == machine.snapshot());
+    let mut terminal = start();
+    terminal.press(b"social.example.org\x03");
+    terminal.expect("interrupted; nothing was changed");
+    terminal.ends(4);
+    assert!(terminal.untouched() && before == machine.snapshot());
     let mut terminal = start();
     terminal.enter("social.example.org");
     terminal.expect("changes made.");

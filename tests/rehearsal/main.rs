@@ -19,6 +19,8 @@ mod pictures;
 mod port_access;
 mod portacl;
 mod preflight;
+mod progress;
+mod questions;
 mod receipts;
 mod release;
 mod reproducible;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use gts_bootstrap::backup;
 use gts_bootstrap::change::digest;
-use gts_bootstrap::host::rehearsal::Rehearsal;
+use gts_bootstrap::host::rehearsal::{OutsideAnswer, Rehearsal};
 use gts_bootstrap::host::{Entry, Group, Host, Observe, Owner, User};
 
 use super::backup::{DATABASE, PICTURE, backups, instance, made, posts, runs};
@@ -70,6 +70,21 @@ fn a_fresh_host_becomes_the_same_instance() {
     assert!(new.read(CONFIG).contains("# by hand"));
     let left: Vec<_> = backups(&new).into_iter().map(|path| path.file_name().unwrap().to_owned()).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn an_instance_that_still_answers_elsewhere_is_not_told_to_choose_another_name() {
+    let (_folder, file) = kept(&instance());
+    let new = Machine::with(|model| {
+        let body = r#"{"links":[{"href":"https://social.example.org/nodeinfo/2.0"}]}"#.into();
+        let answer = OutsideAnswer { body, ..Default::default() };
+        model.outside.insert("https://social.example.org/.well-known/nodeinfo".into(), answer);
+        model.dns.insert("social.example.org".into(), vec!["198.51.100.7".parse().unwrap()]);
+    });
+    let refused = restore(&new, &file).exits(1).says("stop it there for good").says("[GTSB-OTHER-SERVER]");
+    refused.does_not_say("choose another host name");
+    new.edit(|model| model.outside.clear());
+    restore(&new, &file).exits(0);
 }
 
 #[test]

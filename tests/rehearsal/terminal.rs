@@ -38,6 +38,18 @@ fn modes_of(line: &OwnedFd) -> Modes {
     (modes.local_flags, modes.input_flags)
 }
 
+/// Where these words end in a text, which may have broken its lines between them.
+fn end_of(words: &str, text: &str) -> Option<usize> {
+    let next = |rest: &str, word: &str| {
+        let blank = rest.strip_prefix(' ').or_else(|| rest.strip_prefix("\r\n"))?;
+        Some(text.len() - blank.strip_prefix(word)?.len())
+    };
+    let (first, others) = words.split_once(' ').unwrap_or((words, ""));
+    let others: Vec<&str> = others.split_terminator(' ').collect();
+    text.match_indices(first)
+        .find_map(|(at, _)| others.iter().try_fold(at + first.len(), |end, word| next(&text[end..], word)))
+}
+
 impl Terminal {
     pub fn start(machine: &Machine, arguments: &[&str]) -> Self {
         Self::of_type("xterm", machine, arguments)
@@ -45,6 +57,11 @@ impl Terminal {
 
     /// A terminal of this type, `$TERM`.
     pub fn of_type(kind: &str, machine: &Machine, arguments: &[&str]) -> Self {
+        Self::with(&[("TERM", kind)], machine, arguments)
+    }
+
+    /// A terminal whose program has this environment, and no other.
+    pub fn with(environment: &[(&str, &str)], machine: &Machine, arguments: &[&str]) -> Self {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
         let modes = modes_of(&pty.slave);
@@ -54,7 +71,7 @@ impl Terminal {
             .arg(machine.root())
             .args(arguments)
             .env_clear()
-            .env("TERM", kind)
+            .envs(environment.iter().copied())
             .current_dir(machine.beside(""))
             .stdin(end(&pty.slave))
             .stdout(end(&pty.slave))
@@ -103,6 +120,22 @@ impl Terminal {
             match self.output.recv_timeout(left) {
                 Ok(bytes) => self.take(&bytes),
                 Err(_) => panic!("{texts:?} did not come; the screen says {:?}", self.seen),
+            }
+        }
+    }
+
+    /// As [`Self::expect`], wherever lines are broken.
+    #[track_caller]
+    pub fn expect_words(&mut self, words: &str) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(end) = end_of(words, &self.seen) {
+                self.seen = self.seen[end..].to_owned();
+                return;
+            }
+            match self.output.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.take(&bytes),
+                Err(_) => panic!("{words:?} did not come; the screen says {:?}", self.seen),
             }
         }
     }

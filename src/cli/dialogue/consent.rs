@@ -135,6 +135,21 @@ fn heads_a_file(line: &str) -> bool {
     line.trim_start_matches("\x1b[1m").starts_with("--- /")
 }
 
+/// Offers to save answers that are kept nowhere, as nothing was installed with them.
+///
+/// # Errors
+/// Nobody answers any more.
+pub fn offer_to_save(console: &mut dyn Console, saved: Saved<'_>) -> Result<(), Ended> {
+    if !console.patient() {
+        return Ok(());
+    }
+    console.say("What you have answered is kept nowhere; from a file it need not be typed again.");
+    match console.read("[s]ave answers, or Enter to end", None)?.trim().to_ascii_lowercase().as_str() {
+        "s" | "save" => save_answers(console, saved),
+        _ => Ok(()),
+    }
+}
+
 /// Writes the answers into a file of somebody's choice.
 fn save_answers(console: &mut dyn Console, saved: Saved<'_>) -> Result<(), Ended> {
     let path = console.read("Save the answers to the file", Some(saved.name))?;
@@ -180,7 +195,11 @@ fn write(path: &Path, text: &str, overwrite: bool) -> std::io::Result<()> {
     if path.is_dir() {
         return Err(std::io::Error::other("it is a folder"));
     }
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    if !folder.is_dir() {
+        return Err(std::io::Error::other(format!("there is no folder {}", folder.display())));
+    }
+    // The reason without the name of the temporary file, which nobody has asked for.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| std::io::Error::from(error.kind()))?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     let put = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
@@ -253,12 +272,26 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_saved_is_said() {
+    fn answers_that_are_kept_nowhere_are_saved_if_somebody_wants_that() {
         let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("my.toml").display().to_string();
+        let saved = Saved { answers: "host = \"a.example\"\n", name: &name };
+        for typed in ["", "no", "<"] {
+            offer_to_save(&mut Script::of(&[typed]), saved).unwrap();
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{typed}");
+        }
+        offer_to_save(&mut Script::of(&["s", ""]), saved).unwrap();
+        assert_eq!(std::fs::read_to_string(&name).unwrap(), saved.answers);
+    }
+
+    #[test]
+    fn what_cannot_be_saved_is_said() {
+        let folder = tempfile::Builder::new().prefix("answers").tempdir().unwrap();
         let missing = folder.path().join("no/such/my.toml").display().to_string();
         let mut console = Script::of(&["", ""]);
         save_answers(&mut console, Saved { answers: "", name: &missing }).unwrap();
-        assert!(console.said.last().unwrap().contains("cannot be written"), "{:?}", console.said);
+        let said = console.said.last().unwrap();
+        assert!(said.contains("cannot be written: there is no folder") && !said.contains(".tmp"), "{said}");
         assert!(write(folder.path(), "", true).is_err());
     }
 

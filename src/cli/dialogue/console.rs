@@ -6,6 +6,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -48,8 +49,19 @@ impl Standard {
 #[must_use]
 pub fn moves_cursor() -> bool {
     std::io::stderr().is_terminal()
-        && std::env::var("TERM").is_ok_and(|term| !PLAIN.contains(&term.as_str()))
+        && !is_plain(&std::env::var("TERM").unwrap_or_default())
         && Term::stderr().size().1 >= NARROWEST
+}
+
+/// Whether a terminal of this type (`$TERM`, empty where there is none) shows colours. DEC's terminals, as which serial lines are
+/// commonly entered in ttys(5), have none.
+#[must_use]
+pub fn has_colors(term: &str) -> bool {
+    !is_plain(term) && !term.starts_with("vt")
+}
+
+fn is_plain(term: &str) -> bool {
+    PLAIN.contains(&term)
 }
 
 impl Console for Standard {
@@ -65,7 +77,10 @@ impl Console for Standard {
             drop(reading);
             return piped(prompt, default);
         } else if moves_cursor() {
-            edited(prompt, default, self.interruption)
+            match edited(prompt, default, self.interruption) {
+                Some(read) => read,
+                None => typed(prompt, default, &|| reading.interrupted()),
+            }
         } else {
             typed(prompt, default, &|| reading.interrupted())
         };
@@ -87,19 +102,35 @@ impl Console for Standard {
     }
 }
 
-/// A line at a terminal that can move its cursor.
-fn edited(prompt: &str, default: Option<&str>, interruption: &'static Interruption) -> Result<String, Ended> {
+/// A line at a terminal that can move its cursor; `None` where the editor has given up. dialoguer panics if the window is made one
+/// column wide while a line is being corrected.
+fn edited(prompt: &str, default: Option<&str>, interruption: &'static Interruption) -> Option<Result<String, Ended>> {
     let broken = |error: String| Ended::Broken(error);
-    let _raw = Raw::enter(interruption).map_err(|error| broken(error.to_string()))?;
+    let _raw = match Raw::enter(interruption) {
+        Ok(raw) => raw,
+        Err(error) => return Some(Err(broken(error.to_string()))),
+    };
     let mut input = Input::<String>::with_theme(&SimpleTheme).with_prompt(prompt).allow_empty(true);
     if let Some(default) = default {
         input = input.default(default.to_owned());
     }
-    input.interact_text().map_err(|dialoguer::Error::IO(error)| match error.kind() {
+    // Nobody is helped by what a panic says of itself, and the line is asked for once more.
+    let hook = take_hook();
+    set_hook(Box::new(|_| ()));
+    let read = catch_unwind(AssertUnwindSafe(|| input.interact_text()));
+    set_hook(hook);
+    let read = match read {
+        Ok(read) => read,
+        Err(_) => {
+            let _ = writeln!(std::io::stderr(), "\r");
+            return None;
+        }
+    };
+    Some(read.map_err(|dialoguer::Error::IO(error)| match error.kind() {
         std::io::ErrorKind::Interrupted => Ended::Interrupted,
         std::io::ErrorKind::UnexpectedEof => Ended::NoMoreInput(prompt.to_owned()),
         _ => broken(error.to_string()),
-    })
+    }))
 }
 
 /// The terminal without echo and line discipline, and back again at the end. dialoguer sets and resets it for every single

@@ -5,7 +5,7 @@
 
 use super::questions::{self, FIRST, FURTHER, Kind, Otherwise, Question};
 use crate::cli::report::wrap;
-use crate::deployment::{AnswerError, Answers, Secrets, nearest};
+use crate::deployment::{AnswerError, AnswerProblem, Answers, HostName, HostNameError, Secrets, nearest};
 
 /// Where somebody reads and types.
 pub trait Console {
@@ -52,7 +52,7 @@ pub enum Ended {
 /// Something that is worth saying of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
-    /// Whether to ask again before it is taken.
+    /// Whether to ask again before it is taken, as the preflight or the plan refuses it.
     pub grave: bool,
     /// What there is to say.
     pub text: String,
@@ -190,10 +190,13 @@ impl Conversation<'_> {
                 continue;
             }
             let taken = if text.is_empty() { default.unwrap_or_default() } else { text.to_owned() };
+            if let (Kind::Name, false, Ok(name)) = (question.kind, taken.is_ascii(), in_dns(&taken)) {
+                self.console.say(&wrap(&format!("In DNS this name is {name}, and that is what is used."), 0));
+            }
             match self.check(question, &taken) {
                 Err(why) => self.wrong(question, text, &why)?,
                 Ok((value, answers)) => {
-                    if self.agreed(question, &taken, &value)? {
+                    if self.agreed(question, &value)? {
                         self.answers = answers;
                         return Ok(Next::On);
                     }
@@ -227,10 +230,7 @@ impl Conversation<'_> {
     }
 
     /// Says what there is to say of a right answer; where that is grave, asks whether it is to stay.
-    fn agreed(&mut self, question: &Question, typed: &str, value: &str) -> Result<bool, Ended> {
-        if question.kind == Kind::Name && !typed.is_ascii() {
-            self.console.say(&wrap(&format!("In DNS this name is {value}, and that is what is used."), 0));
-        }
+    fn agreed(&mut self, question: &Question, value: &str) -> Result<bool, Ended> {
         if let Some(text) = question.looking {
             self.console.say(text);
         }
@@ -241,6 +241,7 @@ impl Conversation<'_> {
         if !self.console.patient() || !remarks.iter().any(|remark| remark.grave) {
             return Ok(true);
         }
+        self.console.say("As long as that is so the installation is refused.");
         loop {
             let line = self.console.read("Use it all the same? (yes or no)", Some("no"))?;
             match line.trim().to_ascii_lowercase().as_str() {
@@ -357,7 +358,15 @@ impl Conversation<'_> {
         let question = questions::of(&error.key).filter(|question| !self.settled.contains(&question.key));
         match question {
             Some(question) => {
-                self.wrong(question, &self.answers.get(question.key).unwrap_or_default(), &error.problem.to_string())?;
+                let why = match error.problem {
+                    // Of lines and sections only those need to hear who write the file themselves.
+                    AnswerProblem::Missing { .. } => {
+                        "With the other answers as they are this one cannot be left out; ? explains what it is for"
+                            .to_owned()
+                    }
+                    _ => error.problem.to_string(),
+                };
+                self.wrong(question, &self.answers.get(question.key).unwrap_or_default(), &why)?;
                 self.ask(question, false)
             }
             // Nothing that can be asked for: a line of a file.
@@ -376,9 +385,7 @@ fn understood(question: &Question, text: &str) -> Result<(String, String), Strin
     match question.kind {
         Kind::Text => Ok((text.to_owned(), quoted(text)?)),
         Kind::Name => {
-            // Where it is no name in any script the reader of the answers says what is wrong with it.
-            let ascii = if text.is_ascii() { None } else { idna::domain_to_ascii_strict(text).ok() };
-            let name = ascii.unwrap_or_else(|| text.to_owned()).to_ascii_lowercase();
+            let name = in_dns(text)?;
             let toml = quoted(&name)?;
             Ok((name, toml))
         }
@@ -400,6 +407,27 @@ fn understood(question: &Question, text: &str) -> Result<(String, String), Strin
             let toml = items.iter().map(|item| quoted(item)).collect::<Result<Vec<_>, _>>()?;
             Ok((items.join(", "), format!("[{}]", toml.join(", "))))
         }
+    }
+}
+
+/// A name as DNS has it. What is wrong with one in ASCII the reader of the answers says.
+fn in_dns(text: &str) -> Result<String, String> {
+    if text.is_ascii() {
+        return Ok(text.to_ascii_lowercase());
+    }
+    if let Ok(name) = idna::domain_to_ascii_strict(text) {
+        return Ok(name);
+    }
+    let wrong = |letter: &char| letter.is_ascii() && !(letter.is_ascii_alphanumeric() || ['-', '.'].contains(letter));
+    match (text.parse::<HostName>(), text.chars().find(wrong)) {
+        // That it is not ASCII is no mistake here.
+        (Err(HostNameError::NotAscii { .. }), Some(character)) => {
+            Err(HostNameError::Character { text: text.to_owned(), character }.to_string())
+        }
+        (Err(HostNameError::NotAscii { .. }), None) => idna::domain_to_ascii(text).map_err(|_| {
+            format!("{text:?} is no name that DNS can have, in any script. Write it like m\u{fc}nchen.example.org")
+        }),
+        _ => Ok(text.to_ascii_lowercase()),
     }
 }
 

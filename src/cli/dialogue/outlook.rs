@@ -1,6 +1,7 @@
 //! What a host tells of an answer beforehand: where the name leads, who has the ports.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 use super::conversation::{Outlook, Remark};
 use crate::check::{Check, Status, preflight};
@@ -22,6 +23,7 @@ impl Outlook for Seen<'_> {
         match key {
             "host" => value.parse().map(|name: HostName| self.name(&name)).unwrap_or_default(),
             "exposure.mode" => self.ports(value),
+            "tls.certificate" | "tls.key" => self.file(value),
             "tls.email" => value.parse().map(|address: EmailAddress| mail(&address)).unwrap_or_default(),
             _ => Vec::new(),
         }
@@ -34,6 +36,13 @@ impl Seen<'_> {
         preflight::name(self.host, name).map(|checks| remarks(&checks)).unwrap_or_default()
     }
 
+    fn file(&self, path: &str) -> Vec<Remark> {
+        // A folder that cannot be looked into is told with the plan.
+        let missing = matches!(self.host.entry(Path::new(path)), Ok(None));
+        let remark = || Remark { grave: true, text: format!("{path} is not there on this host.") };
+        missing.then(remark).into_iter().collect()
+    }
+
     fn ports(&self, mode: &str) -> Vec<Remark> {
         let Some((_, mode)) = Mode::ALL.iter().find(|(word, _)| *word == mode) else { return Vec::new() };
         let every = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -44,7 +53,7 @@ impl Seen<'_> {
     }
 }
 
-/// What is not as it should be. Only another server at the name is grave.
+/// What is not as it should be. Of these only another server at the name is grave.
 fn remarks(checks: &[Check]) -> Vec<Remark> {
     checks
         .iter()
@@ -88,6 +97,17 @@ mod tests {
         assert_eq!(seen.look("tls.email", "admin@my-domain.net"), []);
         assert_eq!(seen.look("database.type", "sqlite"), []);
         assert_eq!(seen.look("host", "social.example.org"), []);
+        assert_eq!(seen.look("tls.key", "/etc/rc.conf"), []);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_asked_about() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path().join("root")).unwrap();
+        for key in ["tls.certificate", "tls.key"] {
+            let remarks = Seen { host: &host }.look(key, "/usr/local/etc/ssl/none.pem");
+            assert!(matches!(&remarks[..], [Remark { grave: true, text }] if text.contains("none.pem is not there")));
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(in crate::cli) struct Inputs {
     /// For the record on the host.
     pub(in crate::cli) answers: String,
     pub(in crate::cli) secrets: Secrets,
+    /// Whether somebody has typed any of it in the dialogue.
+    pub(in crate::cli) typed: bool,
 }
 
 impl Inputs {
@@ -50,15 +52,17 @@ impl Inputs {
             ));
         }
         let secrets = secrets(host, layout, arguments)?;
+        let mut typed = false;
         if may_ask && let Some(wish) = wish(arguments, &answers, &secrets, from_nothing) {
             let settled = settled(host, layout, &answers)?;
             answers = dialogue::ask(host.observe(), answers, &secrets, settled, &wish)?;
+            typed = true;
         }
         let deployment = answers.deployment(&secrets).map_err(|errors| {
             let list: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
             Stop::answers(format!("the answers cannot be used:\n{}", list.join("\n")))
         })?;
-        Ok(Self { deployment, answers: answers.to_text(), secrets })
+        Ok(Self { deployment, answers: answers.to_text(), secrets, typed })
     }
 }
 

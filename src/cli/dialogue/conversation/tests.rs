@@ -84,6 +84,7 @@ fn hold(lines: &[&str]) -> Held {
 
 const HOST: &str = "social.example.org";
 const MAIL: &str = "admin@example.org";
+const NO_DIGEST: &str = "g123456789012345678901234567890123456789012345678901234567890123";
 
 #[test]
 fn four_answers_are_enough() {
@@ -125,7 +126,37 @@ fn every_mistake_is_told_and_asked_for_again() {
         (&[HOST, "", MAIL], "Alice", "only lower-case letters"),
         (&[HOST, "", MAIL, ""], "x", "Type Enter to go on"),
         (&[HOST, "", MAIL, "", "m"], "99", "Type a number from 1 to"),
+        (&[HOST, "", MAIL, ""], "\u{1b}[A", "Type Enter to go on"),
+        (&[HOST, "", MAIL, "", "m"], "-1", "Type a number from 1 to"),
+        (&[HOST, "", MAIL, "", "m"], "tls.hsts", "Type a number from 1 to"),
         (&[HOST, "", MAIL, "", "m", "account-domain"], "example.com", "is neither the host"),
+        (&[HOST, "", MAIL, "", "m", "account-domain"], "https://a.example/", "is a URL"),
+        (&[HOST, "", MAIL, "alice", "m", "admin.email"], "alice", "it has no @"),
+        (&[HOST, "", MAIL, "", "m", "release.version", "0.19.2", "release.sha256"], "abc", "has 3 characters"),
+        (
+            &[HOST, "", MAIL, "", "m", "release.version", "0.19.2", "release.sha256"],
+            NO_DIGEST,
+            "are hexadecimal digits",
+        ),
+        (&[HOST, "", MAIL, "", "m", "release.variant"], "wasm", "is none of auto, default, nowasm"),
+        (&[HOST, "", MAIL, "", "m", "database.type"], "mysql", "is none of sqlite, postgres"),
+        (&[HOST, "", MAIL, "", "m", "database.type", "2", "database.address"], "a b", "Write an IP address without"),
+        (
+            &[HOST, "", MAIL, "", "m", "database.type", "2", "database.user"],
+            "a\u{1b}b",
+            "Write a plain name, like gotosocial.",
+        ),
+        (&[HOST, "", MAIL, "", "m", "database.type", "2", "database.database"], "a\u{7}", "Write a plain name"),
+        (&[HOST, "", MAIL, "", "m", "database.type", "2", "database.tls-mode"], "yes", "is none of disable, enable"),
+        (&[HOST, "", MAIL, "", "m", "config.bind-address"], "em0", "Write one like 192.0.2.1 or 2001:db8::1."),
+        (&[HOST, "", MAIL, "", "m", "config.bind-address"], "::1", "or leave it out to listen on all of them"),
+        (&[HOST, "", MAIL, "", "m", "config.accounts-registration-open"], "maybe", "Please type yes or no"),
+        (&[HOST, "", MAIL, "", "m", "config.instance-languages"], "en de", "is not the code of a language"),
+        (&[HOST, "nginx", "", "", "m", "tls.certificate"], "x.pem", "like /usr/local/etc/ssl/"),
+        (&[HOST, "nginx", "", "", "m", "tls.certificate"], "/a/../b.pem", "or has `..`"),
+        (&[HOST, "nginx", "", "", "m", "tls.key"], "/$x.pem", "is not an absolute path, or has"),
+        (&[HOST, "nginx", "", "", "m", "tls.hsts"], "2", "Please type yes or no"),
+        (&[HOST, "nginx", "", "", "m", "tls.acme-directory"], "http://ca.example/", "is not the https URL"),
         (&[HOST, "", MAIL, "", "m", "release.version"], "newest", "is not a version"),
         (&[HOST, "", MAIL, "", "m", "release.prereleases"], "perhaps", "Please type yes or no"),
         (&[HOST, "", MAIL, "", "m", "database.type", "postgres", "database.port"], "many", "is not a whole number"),
@@ -135,6 +166,8 @@ fn every_mistake_is_told_and_asked_for_again() {
         let held = hold(&lines);
         assert!(matches!(held.result, Err(Ended::NoMoreInput(_))), "{wrong:?} was taken: {:?}", held.result);
         held.says(message);
+        // Nothing in it is about lines of a file.
+        assert!(![" line", "= \""].iter().any(|word| held.said.contains(word)), "{wrong:?}\n{}", held.said);
         // The question is asked again, with the same words as before.
         let prompts: Vec<&str> = held.said.lines().filter(|line| line.ends_with(':')).collect();
         assert_eq!(prompts[prompts.len() - 1], prompts[prompts.len() - 2], "{wrong:?}\n{}", held.said);
@@ -146,6 +179,34 @@ fn names_in_other_scripts_become_what_dns_has() {
     let held = hold(&["M\u{fc}nchen.example.org", "", MAIL, "", ""]);
     assert!(held.answers().contains("host = \"xn--mnchen-3ya.example.org\""), "{}", held.answers());
     held.says("In DNS this name is xn--mnchen-3ya.example.org");
+    for (typed, name) in [
+        ("B\u{fc}cher.EXAMPLE", "xn--bcher-kva.example"),
+        ("\u{4f8b}\u{3048}.\u{30c6}\u{30b9}\u{30c8}", "xn--r8jz45g.xn--zckzah"),
+        ("fa\u{df}.example", "xn--fa-hia.example"),
+        // As some keyboards type a dot.
+        ("\u{4f8b}\u{3048}\u{3002}example", "xn--r8jz45g.example"),
+    ] {
+        hold(&[typed]).says(&format!("In DNS this name is {name}, and that is what is used."));
+    }
+}
+
+#[test]
+fn what_is_no_name_in_any_script_is_told_in_the_letters_that_were_typed() {
+    for (typed, message) in [
+        ("a_\u{fc}.example.org", "has '_' in it, but a host name has only letters"),
+        ("https://b\u{fc}cher.example/", "is a URL"),
+        ("me@b\u{fc}cher.example", "an address with a user in it"),
+        ("b\u{fc}cher", "In DNS this name is xn--bcher-kva"),
+        ("b\u{fc}cher.example.", "ends with a dot"),
+        ("\u{fc}..example", "nothing between two dots"),
+        ("\u{fc}\u{202e}x.example", "is no name that DNS can have, in any script"),
+        ("xn--zzzzzz.example", "stands for no name in another script"),
+    ] {
+        let held = hold(&[typed]);
+        held.says(message);
+        assert!(!held.said.contains("punycode form") && held.said.ends_with("Host name:\n"), "{}", held.said);
+    }
+    hold(&[&("\u{fc}".repeat(64) + ".example")]).says("but DNS allows 63 at most");
 }
 
 #[test]
@@ -256,6 +317,10 @@ fn what_fits_no_more_is_asked_for_again() {
     // A mail address for the certificate is needed in direct mode only; for the administrator always.
     let held = hold(&[HOST, "nginx", "", "alice", "", "", "alice@example.org"]);
     assert!(held.answers().contains("alice@example.org") && !held.answers().contains("[tls]"), "{}", held.answers());
+    held.says("With the other answers as they are this one cannot be left out");
+    let held = hold(&[HOST, "nginx", "", "", "m", "tls.certificate", "/a.pem", "", "/a.key"]);
+    held.says("With the other answers as they are this one cannot be left out");
+    assert!(held.answers().contains("key = \"/a.key\"") && !held.said.contains("[tls]"), "{}", held.said);
 }
 
 #[test]
