@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and a closed terminal: noticed between two changes, never in the middle of one, and then decided by whoever
-//! runs the program: undo, keep, or go on.
+//! Ctrl-C, SIGTERM and a closed terminal: noticed between two changes, in the middle of none but a download, and then decided
+//! by whoever runs the program: undo, keep, or go on.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -396,7 +396,10 @@ impl Reporter for Told<'_> {
     }
 
     fn interrupted(&self) -> Interruption {
-        self.signals.decide(self.transaction.screen, self.transaction.can_ask())
+        match self.signals.decided() {
+            Some(decided) => decided,
+            None => self.progress.aside(|| self.signals.decide(self.transaction.screen, self.transaction.can_ask())),
+        }
     }
 
     fn decided(&self) -> Option<Interruption> {

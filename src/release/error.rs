@@ -389,6 +389,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Whoever watches the download wants it to end ([`super::Progress::stops`]).
+    #[error("The download was stopped.")]
+    Stopped,
     /// No manifest in the folder.
     #[error("{} has no manifest, so it was not put there by this program, or not completely.", path.display())]
     NoManifest {
