@@ -218,7 +218,10 @@ fn newest(deployment: &Deployment, catalogue: Option<&Result<Vec<Published>, Err
             .ok_or_else(|| {
                 Stop::failed("the source has no release; name a release candidate with --release if you want one")
             }),
-        Some(Err(error)) => Err(Stop::failed(format!("{error}. Or name the version with --release"))),
+        Some(Err(error)) => Err(Stop::failed(format!(
+            "{}. Or name the version with --release; nothing was changed",
+            error.to_string().trim_end_matches('.')
+        ))),
         None => Err(Stop::failed("there is no source to ask for the newest release; name the version with --release")),
     }
 }
@@ -329,7 +332,15 @@ fn show_notes(
         told.push(serde_json::json!({"version": release.version.to_string(), "text": text}));
     }
     if told.is_empty() {
-        screen.line(&format!("No notes about upgrading are to be had from this source. Read them first: {NOTES}"));
+        let why = match catalogue {
+            // That such a source has none is nothing that has gone wrong.
+            None | Some(Ok(_) | Err(Error::NoCatalogue { .. })) => String::new(),
+            Some(Err(error)) => format!(": {}", error.to_string().trim_end_matches('.')),
+        };
+        screen.line(&wrap(
+            &format!("No notes about upgrading are to be had from this source{why}. Read them first: {NOTES}"),
+            0,
+        ));
     }
     report.add("notes", serde_json::Value::Array(told));
 }

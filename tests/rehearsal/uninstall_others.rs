@@ -127,6 +127,22 @@ fn a_web_server_that_serves_others_by_now_goes_on() {
 }
 
 #[test]
+fn a_site_that_somebody_has_put_into_our_folder_is_theirs() {
+    const THEIRS: &str = "/usr/local/etc/nginx/gts-bootstrap/other.conf";
+    let machine = Machine::fresh();
+    machine.install(&answers("nginx")).exits(0);
+    machine.write(THEIRS, "server { listen 8081; server_name other.example.org; }\n");
+    machine
+        .run(PURGE)
+        .exits(0)
+        .says("has other sites or settings by now")
+        .says(&format!("{THEIRS} is somebody else's, and nginx has read it by the line that goes"));
+    let model = machine.model();
+    assert!(model.packages.contains_key("nginx") && model.services.contains_key("nginx"));
+    assert!(machine.exists(THEIRS));
+}
+
+#[test]
 fn a_site_of_ours_leaves_a_web_server_that_was_there_before() {
     let machine = with_nginx();
     machine.install(&answers("nginx")).exits(0);

@@ -428,6 +428,25 @@ fn keys_that_the_new_release_does_not_know_are_named() {
 }
 
 #[test]
+fn a_source_that_cannot_be_asked_is_told_in_whole_sentences() {
+    let machine = furnished("0.19.2");
+    let before = machine.snapshot();
+    let outcome = machine.run(&["upgrade", "--yes", "--mirror", "http://127.0.0.1:9"]).exits(1);
+    let outcome = outcome.says("Name a version, for example 0.19.2. Or name the version with --release");
+    outcome.does_not_say("..");
+    let nowhere = ["upgrade", "--yes", "--mirror", "/nowhere/at/all"];
+    machine.run(&nowhere).exits(1).says("Cannot read /nowhere/at/all: No such file or directory");
+    machine
+        .run(&[&nowhere[..], &["--release", "0.20.0-rc1"]].concat())
+        .exits(1)
+        .says("from this source: Cannot read /nowhere/at/all: No such file or directory")
+        .says("There is no /nowhere/at/all/v0.20.0-rc1/checksums.txt");
+    let after = machine.snapshot();
+    let different = differences(&before, &after);
+    assert!(different.iter().all(|path| path.starts_with(".rehearsal")), "{different:?}");
+}
+
+#[test]
 fn another_version_is_for_upgrade_and_rollback_alone() {
     let machine = furnished("0.19.2");
     let before = machine.system_files();
