@@ -266,7 +266,7 @@ fn a_migration_that_fails_is_taken_back_and_can_be_tried_again() {
         upgrade(&machine)
             .exits(1)
             .says("`gotosocial migrations run` failed")
-            .says(if killed { "it was killed" } else { "disk I/O error" })
+            .says(if killed { "(it was killed), and has said nothing" } else { "disk I/O error" })
             .says("the host is as it was")
             .says("nodeinfo: gotosocial 0.19.2")
             .says("/@alice answers 200")
@@ -425,6 +425,18 @@ fn keys_that_the_new_release_does_not_know_are_named() {
         .exits(0)
         .says("does not know `instance-expose-suspended` and will ignore it; it is called `instance-expose-blocklist` now")
         .says("does not know `tracing-endpoint`");
+}
+
+#[test]
+fn an_instance_that_is_still_down_is_not_said_to_have_been() {
+    let machine = furnished("0.19.2");
+    machine.edit(|model| model.faults.dies_after_start = true);
+    upgrade(&machine)
+        .exits(1)
+        .says("The instance has been down for")
+        .says("and still is.")
+        .says("GoToSocial 0.19.2 does NOT serve as before")
+        .does_not_say("The instance was down for");
 }
 
 #[test]
