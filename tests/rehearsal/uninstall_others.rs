@@ -277,6 +277,36 @@ fn what_keeps_ports_closed_stays_until_the_range_is_up_again() {
 }
 
 #[test]
+fn an_edited_range_keeps_what_closes_the_ports_at_the_next_boot() {
+    const LINE: &str = "net.inet.ip.portrange.reservedhigh=79";
+    for (range, loader) in [("0", ""), ("50", ""), ("0", "mac_portacl_load=\"YES\" # me too\n")] {
+        let machine = Machine::installed(ANSWERS);
+        let conf = machine.read("/etc/sysctl.conf");
+        let edited = format!("net.inet.ip.portrange.reservedhigh={range}");
+        machine.write("/etc/sysctl.conf", &conf.replace(LINE, &edited));
+        append(&machine, LOADER_CONF, loader);
+        machine.run(UNINSTALL).exits(0).says("any user could bind the ports from").says(&edited);
+        assert_eq!(high(&machine), "1023");
+        assert!(machine.read("/etc/sysctl.conf").contains(&edited), "an edit stays");
+        assert!(machine.read(LOADER_CONF).contains("mac_portacl_load"));
+        assert!(machine.exists("/usr/local/etc/rc.d/gts_portacl_guard"));
+        let closed = |machine: &Machine| {
+            machine.run(&["rehearsal", "reboot"]).exits(0);
+            let host = Rehearsal::open(machine.root()).unwrap();
+            let now = gts_bootstrap::parts::portacl_boot::now(&host).unwrap();
+            assert_eq!(gts_bootstrap::portacl::open_ports(&now.policy), None, "{range}");
+        };
+        closed(&copy(&machine));
+        // Done by hand, and what is left goes.
+        machine.write("/etc/sysctl.conf", &machine.read("/etc/sysctl.conf").replace(&format!("{edited}\n"), ""));
+        machine.run(UNINSTALL).exits(0).does_not_say("any user could bind");
+        assert!(!machine.exists("/usr/local/etc/rc.d/gts_portacl_guard"), "{range}");
+        assert_eq!(machine.read(LOADER_CONF).contains("mac_portacl_load"), !loader.is_empty(), "{range}");
+        closed(&machine);
+    }
+}
+
+#[test]
 fn the_module_stays_while_ports_would_be_open_without_it() {
     let machine = Machine::installed(ANSWERS);
     let host = Rehearsal::open(machine.root()).unwrap();

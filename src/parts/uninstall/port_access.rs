@@ -125,6 +125,10 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger, service: u32, all: bool)
     if may_restore {
         boot_files(host, ledger, &mut planned)?;
     }
+    if let Some(why) = opens(host, ledger, &system, &before, &planned)? {
+        planned.by_hand.push(why);
+        return Ok(planned);
+    }
     module(host, ledger, &system, target, &mut planned)?;
     loader(host, ledger, &mut planned)?;
     guard(host, ledger, all, &mut planned)?;
@@ -311,6 +315,48 @@ fn loader(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> Result<
     }
     planned.steps.extend(port_access::edited(host, path, Some(&now), &new)?);
     Ok(())
+}
+
+/// Why module, loader line and guard have to stay: a file that somebody has edited would open low ports to everybody at a boot
+/// without them. What was so before us is not ours to mend.
+fn opens(
+    host: &dyn Observe,
+    ledger: &Ledger,
+    system: &System,
+    before: &Plan,
+    planned: &Planned,
+) -> Result<Option<String>, Refusal> {
+    if system.jail != Jail::No {
+        return Ok(None);
+    }
+    let mut ahead = Planned::default();
+    loader(host, ledger, &mut ahead)?;
+    // A line that is left to be taken out by hand is as good as taken out.
+    let module_goes = !ahead.by_hand.is_empty();
+    let without_us = |steps: Vec<Step>, module_goes: bool| -> Result<_, HostError> {
+        let mut settings = portacl_boot::settings(&AfterPlan::new(host, &Plan { steps, ..Plan::default() }))?;
+        settings.guard = portacl::Guard::default();
+        let boot =
+            if module_goes { portacl::next_boot_without_module(&settings) } else { portacl::next_boot(&settings) };
+        Ok((settings, boot))
+    };
+    let (_, was) = without_us(before.steps.clone(), false)?;
+    let (settings, next) = without_us([planned.steps.clone(), ahead.steps].concat(), module_goes)?;
+    let Some(open) = next.open.last().filter(|_| was.open.is_empty()) else { return Ok(None) };
+    let line = match next.set_by.get(&portacl::Variable::ReservedHigh) {
+        Some(portacl::SetBy::Tunable(index)) => settings.tunables.get(*index),
+        Some(portacl::SetBy::SysctlConf(index)) => settings.sysctl_conf.get(*index),
+        Some(portacl::SetBy::KldConf(index)) => settings.kld_conf.get(*index),
+        _ => None,
+    };
+    let place =
+        line.map_or_else(String::new, |line| format!(" ({}: {}={})", line.place, line.variable.name(), line.value));
+    let (low, high) = open.ports;
+    Ok(Some(format!(
+        "the module {MODULE}, its line in {LOADER_CONF} and the boot guard stay: without them any user could bind the ports from \
+         {low} to {high} after the next boot, as the reserved range is lowered by somebody else's edit{place}. Take that line \
+         out, then run this again"
+    )))
 }
 
 /// The module, if we have loaded it and the next boot would not.
