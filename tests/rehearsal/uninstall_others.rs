@@ -307,6 +307,24 @@ fn an_edited_range_keeps_what_closes_the_ports_at_the_next_boot() {
 }
 
 #[test]
+fn a_range_that_others_have_lowered_in_a_file_of_theirs_counts_too_and_one_from_before_does_not() {
+    const LOCAL: &str = "/etc/sysctl.conf.local";
+    const LINE: &str = "net.inet.ip.portrange.reservedhigh=0\n";
+    let machine = Machine::installed(ANSWERS);
+    machine.write(LOCAL, LINE);
+    machine.run(UNINSTALL).exits(0).says("any user could bind the ports from 1 to 1023").says(LOCAL);
+    assert!(machine.exists("/usr/local/etc/rc.d/gts_portacl_guard"));
+
+    let machine = Machine::fresh();
+    machine.write(LOCAL, LINE);
+    machine.run(&["rehearsal", "reboot"]).exits(0);
+    let before = copy(&machine);
+    machine.install(ANSWERS).exits(0);
+    machine.run(PURGE).exits(0).does_not_say("any user could bind");
+    same(&before, &machine, LOGS, "it was open before");
+}
+
+#[test]
 fn the_module_stays_while_ports_would_be_open_without_it() {
     let machine = Machine::installed(ANSWERS);
     let host = Rehearsal::open(machine.root()).unwrap();

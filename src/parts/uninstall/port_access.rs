@@ -12,7 +12,7 @@ use crate::host::{HostError, Jail, Observe, Owner, System};
 use crate::parts::port_access::{
     self, LOADER_CONF, LOADER_VARIABLE, MODULE, RESERVED_HIGH, RULES, SYSCTL_CONF, SYSCTL_CONF_LOCAL, SYSCTL_KLD,
 };
-use crate::parts::rule_edit::RuleEdit;
+use crate::parts::rule_edit::{RESERVED_BY_DEFAULT, RuleEdit};
 use crate::parts::{Refusal, loader_conf, portacl_boot, portacl_rc, portacl_rc_list, rc_script, sysctl_conf};
 use crate::portacl::{self, Rule, Subject};
 
@@ -333,16 +333,25 @@ fn opens(
     loader(host, ledger, &mut ahead)?;
     // A line that is left to be taken out by hand is as good as taken out.
     let module_goes = !ahead.by_hand.is_empty();
-    let without_us = |steps: Vec<Step>, module_goes: bool| -> Result<_, HostError> {
+    let settings = |steps: Vec<Step>| -> Result<_, HostError> {
         let mut settings = portacl_boot::settings(&AfterPlan::new(host, &Plan { steps, ..Plan::default() }))?;
         settings.guard = portacl::Guard::default();
-        let boot =
-            if module_goes { portacl::next_boot_without_module(&settings) } else { portacl::next_boot(&settings) };
-        Ok((settings, boot))
+        Ok(settings)
     };
-    let (_, was) = without_us(before.steps.clone(), false)?;
-    let (settings, next) = without_us([planned.steps.clone(), ahead.steps].concat(), module_goes)?;
-    let Some(open) = next.open.last().filter(|_| was.open.is_empty()) else { return Ok(None) };
+    let mut was = settings(before.steps.clone())?;
+    // Where the range was up in the kernel before us, a line in a file that we never touched has come in since.
+    let origin = ledger.of(&Thing::Sysctl(RESERVED_HIGH.to_owned())).and_then(|trace| value(&trace.origin));
+    if origin.and_then(|value| value.trim().parse::<i64>().ok()).is_some_and(|was| was >= RESERVED_BY_DEFAULT) {
+        let touched = |line: &portacl::Assignment| ledger.path(Path::new(&line.place.file)).is_some();
+        was.sysctl_conf.retain(|line| line.variable != portacl::Variable::ReservedHigh || touched(line));
+    }
+    let was_open = !portacl::next_boot(&was).open.is_empty();
+    let settings = settings([planned.steps.clone(), ahead.steps].concat())?;
+    let next = match module_goes {
+        true => portacl::next_boot_without_module(&settings),
+        false => portacl::next_boot(&settings),
+    };
+    let Some(open) = next.open.last().filter(|_| !was_open) else { return Ok(None) };
     let line = match next.set_by.get(&portacl::Variable::ReservedHigh) {
         Some(portacl::SetBy::Tunable(index)) => settings.tunables.get(*index),
         Some(portacl::SetBy::SysctlConf(index)) => settings.sysctl_conf.get(*index),
@@ -387,7 +396,7 @@ fn module(
         ));
         return Ok(());
     }
-    if reserved < crate::parts::rule_edit::RESERVED_BY_DEFAULT {
+    if reserved < RESERVED_BY_DEFAULT {
         planned.warnings.push(format!(
             "{RESERVED_HIGH} goes back to {reserved}, as it was before: without {MODULE} every user may bind the ports above it"
         ));
