@@ -141,6 +141,7 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let catalogue = chosen
         .release_source()
         .map(|source| release::catalogue(source, &release::HttpClient::default(), progress.progress()));
+    let newest_of_all = named.is_none() && onward.is_none();
     let to = match (named, onward) {
         (Some(named), _) => named,
         (None, Some(onward)) => onward,
@@ -150,6 +151,16 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     report.add("to", serde_json::json!(to.to_string()));
     if to == from && begun.is_none() {
         screen.line(&format!("GoToSocial {from} is installed, and there is nothing to upgrade to."));
+        return Ok(Exit::Done);
+    }
+    if to < from && newest_of_all && begun.is_none() {
+        // A release candidate, most often. Nobody has asked for a way down.
+        screen.line(&wrap(
+            &format!(
+                "GoToSocial {from} is installed, which is newer than the newest release, {to}: there is nothing to upgrade to."
+            ),
+            0,
+        ));
         return Ok(Exit::Done);
     }
     if to < from {

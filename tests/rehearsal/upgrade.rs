@@ -428,6 +428,20 @@ fn keys_that_the_new_release_does_not_know_are_named() {
 }
 
 #[test]
+fn who_has_a_candidate_is_not_refused_a_way_down_that_nobody_asked_for() {
+    let machine = furnished("0.19.2");
+    upgrade(&machine).exits(0);
+    let before = machine.system_files();
+    machine
+        .run(&["upgrade", "--yes"])
+        .exits(0)
+        .says("GoToSocial 0.20.0-rc1 is installed, which is newer than the newest release, 0.19.2")
+        .says("there is nothing to upgrade to");
+    machine.run(&["upgrade", "--yes", "--release", "0.19.2"]).exits(1).says("is older");
+    assert_eq!(changed(&before, &machine), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn an_instance_that_is_still_down_is_not_said_to_have_been() {
     let machine = furnished("0.19.2");
     machine.edit(|model| model.faults.dies_after_start = true);
