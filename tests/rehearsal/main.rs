@@ -40,3 +40,4 @@ mod uninstall;
 mod uninstall_backups;
 mod uninstall_others;
 mod upgrade;
+mod upgrade_told;
