@@ -45,13 +45,17 @@ impl fmt::Display for BackupName {
     }
 }
 
-/// Which of these names are backups of the host beyond the newest `keep`, oldest first.
+/// Which of these names are backups of the host that go, oldest first, for `keep` to stay. One of those that stay is `new`,
+/// the one that has just been made, or is about to be: the clock may have been wrong before, and names be of the future.
 #[must_use]
-pub fn surplus(host: &str, names: &[String], keep: usize) -> Vec<String> {
-    let mut ours: Vec<(String, &String)> =
-        names.iter().filter_map(|name| Some((BackupName::of_host(host, name)?.stamp, name))).collect();
+pub fn surplus(host: &str, names: &[String], keep: usize, new: &str) -> Vec<String> {
+    let mut ours: Vec<(String, &String)> = names
+        .iter()
+        .filter(|name| *name != new)
+        .filter_map(|name| Some((BackupName::of_host(host, name)?.stamp, name)))
+        .collect();
     ours.sort_unstable();
-    let goes = ours.len().saturating_sub(keep);
+    let goes = ours.len().saturating_sub(keep.saturating_sub(1));
     ours.into_iter().take(goes).map(|(_, name)| name.clone()).collect()
 }
 
@@ -140,8 +144,12 @@ mod tests {
             "notes.txt",
         ]);
         let gone = names(&["a.example-0.19.2-20260101T000000Z.tar", "a.example-0.19.2-20260102T000000Z.tar"]);
-        assert_eq!(surplus("a.example", &all, 1), gone);
-        assert_eq!(surplus("a.example", &all, 3), names(&[]));
+        assert_eq!(surplus("a.example", &all, 1, &all[0]), gone);
+        assert_eq!(surplus("a.example", &all, 3, &all[0]), names(&[]));
+        // One that is about to be made.
+        assert_eq!(surplus("a.example", &all, 2, "a.example-0.20.0-20260104T000000Z.tar"), gone);
+        // And whatever the clock said then, the new one is none of those that go.
+        assert_eq!(surplus("a.example", &all, 1, &all[1]), names(&[&all[2], &all[0]]));
     }
 
     proptest! {

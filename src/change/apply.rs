@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::executor::Executor;
-use super::{Change, account, database, front, front_test, migration, service_start};
+use super::executor::{Executor, Interruption};
+use super::{Change, account, database, front, front_test, migration, service_start, store};
 use crate::error_code::{Coded, ErrorCode};
 use crate::host::{Entry, Host, HostError, Invocation, Owner, ServiceAction};
 use crate::parts::config;
@@ -182,24 +182,73 @@ fn install_release(executor: &Executor<'_>, release: &release::LockedRelease, di
         host.remove_tree(&old).map_err(said)?;
         host.rename(directory, &old).map_err(said)?;
     }
-    release::fetch(
+    let fetched = release::fetch(
         release,
         source,
-        &host.local_path(parent),
-        &name.to_string_lossy(),
+        release::Target {
+            parent: &host.local_path(parent),
+            name: &name.to_string_lossy(),
+            partial: Some(&host.local_path(&store::download())),
+        },
         &release::Limits::default(),
         &release::HttpClient::default(),
-        executor.reporter.progress(),
-    )
-    .map_err(|error| Cause { text: error.to_string(), code: Some(error.code()) })?;
-    Ok(host.remove_tree(&old).map_err(said)?)
+        &Interruptible { executor },
+    );
+    match fetched {
+        Ok(_) => Ok(host.remove_tree(&old).map_err(said)?),
+        Err(error @ release::Error::Stopped) => {
+            let text = (executor.stop)().unwrap_or_else(|| error.to_string());
+            Err(Cause { text, code: Some(error.code()) })
+        }
+        Err(error) => Err(Cause { text: error.to_string(), code: Some(error.code()) }),
+    }
 }
 
-/// Removes a release and puts back the one that it replaced.
+/// A download during which it is asked whether to stop, as between two changes.
+struct Interruptible<'a> {
+    executor: &'a Executor<'a>,
+}
+
+impl release::Progress for Interruptible<'_> {
+    fn begin(&self, what: &str, total: Option<u64>) {
+        self.executor.reporter.progress().begin(what, total);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.executor.reporter.progress().advance(bytes);
+    }
+
+    fn retry(&self, reason: &str, wait: std::time::Duration) {
+        self.executor.reporter.progress().retry(reason, wait);
+    }
+
+    fn resumes(&self, bytes: u64) {
+        self.executor.reporter.progress().resumes(bytes);
+    }
+
+    fn stops(&self) -> bool {
+        (self.executor.stop)().is_some() && self.executor.reporter.interrupted() != Interruption::Continue
+    }
+
+    fn done(&self) {
+        self.executor.reporter.progress().done();
+    }
+}
+
+/// Removes a release, with what was downloaded of it, and puts back the one that it replaced.
 ///
 /// # Errors
 /// The host refused.
 pub(super) fn take_back_release(host: &dyn Host, directory: &Path) -> Result<(), HostError> {
+    host.remove_tree(&store::download())?;
+    put_off_release(host, directory)
+}
+
+/// The same, but what was downloaded stays for the next run.
+///
+/// # Errors
+/// The host refused.
+pub(super) fn put_off_release(host: &dyn Host, directory: &Path) -> Result<(), HostError> {
     let old = replaced(directory);
     host.remove_tree(&release::staging(directory))?;
     if host.entry(&old)?.is_some() {

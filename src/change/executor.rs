@@ -147,6 +147,10 @@ impl Executor<'_> {
             self.reporter.begin(number + 1, plan.steps.len(), step);
             match self.step(&journal, number, step, &mut begun, &mut notes) {
                 Ok(()) => self.reporter.done(step),
+                // It was broken off in its midst by somebody who wants what is done to stay.
+                Err(cause) if self.reporter.decided() == Some(Interruption::Keep) => {
+                    return Err(self.put_off(journal, what, cause.text, &begun));
+                }
                 Err(cause) => return Err(self.take_back(journal, what, cause, &begun)),
             }
         }
@@ -183,6 +187,10 @@ impl Executor<'_> {
         decisive: &str,
     ) -> Result<Applied, ApplyError> {
         let (mut begun, mut notes, mut not_made) = (Vec::new(), Vec::new(), Vec::new());
+        // Nobody goes on with it.
+        if let Err(error) = self.host.remove_tree(&store::download()) {
+            not_made.push(NotMade { change: "remove an interrupted download".to_owned(), cause: error.to_string() });
+        }
         let mut broken: Vec<&str> = Vec::new();
         for (number, step) in plan.steps.iter().enumerate() {
             let leave = |cause: String| NotMade { change: Failed::of(step).change, cause };
@@ -249,6 +257,36 @@ impl Executor<'_> {
             notes.push(note);
         }
         Ok(journal.write(&Line::Done { step: number }).map_err(said)?)
+    }
+
+    /// Ends a run in the midst of its last change, which alone is taken back, but for what the next run can use of it.
+    fn put_off(
+        &self,
+        journal: Journal<'_>,
+        failed: Failed,
+        cause: String,
+        begun: &[(usize, &Step, Prior)],
+    ) -> ApplyError {
+        let Some((number, step, prior)) = begun.last() else { return keep(journal, failed, cause) };
+        self.reporter.undoing(step);
+        let undone = match &step.change {
+            Change::Release { directory, .. } => apply::put_off_release(self.host, directory),
+            change => undo::undo(self.host, change, prior).map(drop),
+        };
+        match undone.and_then(|()| journal.write(&Line::Undone { step: *number })) {
+            Ok(()) => keep(journal, failed, cause),
+            // The next run settles it: there is no end in the journal.
+            Err(error) => ApplyError {
+                part: failed.part,
+                change: failed.change,
+                cause,
+                code: ErrorCode::Interrupted,
+                aftermath: Box::new(Aftermath {
+                    left: vec![format!("{} {}: {error}", step.change.kind(), step.change.target())],
+                    ..Aftermath::default()
+                }),
+            },
+        }
     }
 
     fn take_back(

@@ -96,7 +96,9 @@ pub(super) fn run(executor: &Executor<'_>, migration: &Migration) -> Result<Vec<
     }
     let ended = output.status.map_or_else(|| "it was killed".to_owned(), |status| format!("exit status {status}"));
     let words = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
-    Err(format!("`gotosocial migrations run` failed ({ended}):\n{}", service_start::last_lines(words.trim(), 12)))
+    let words = service_start::last_lines(words.trim(), 12);
+    let told = if words.is_empty() { ", and has said nothing".to_owned() } else { format!(":\n{words}") };
+    Err(format!("`gotosocial migrations run` failed ({ended}){told}"))
 }
 
 /// Takes a migration back: the copy comes into the database's place. Whoever still migrates is waited for; the service, which

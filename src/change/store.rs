@@ -19,6 +19,12 @@ pub fn kept(sha256: &str) -> PathBuf {
     PathBuf::from(format!("{FOLDER}/replaced/{sha256}"))
 }
 
+/// Where a download that somebody has interrupted waits for the next run.
+#[must_use]
+pub fn download() -> PathBuf {
+    PathBuf::from(FOLDER).join("download")
+}
+
 /// The lock that keeps two changing runs apart.
 #[must_use]
 pub fn lock() -> PathBuf {

@@ -93,7 +93,8 @@ fn make(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Re
     transaction.apply(&plan, again, with, report)?;
     tell(host, &wanted, screen, report)?;
     if let Some(keep) = arguments.keep {
-        prune(&transaction, &lock.host, &to, usize::try_from(keep).unwrap_or(usize::MAX), report);
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        prune(&transaction, &lock.host, &wanted.target(), keep, report);
     }
     Ok(Exit::Done)
 }
@@ -151,9 +152,8 @@ fn say_beforehand(screen: &Screen, arguments: &Arguments, wanted: &Wanted<'_>, h
         ));
     }
     if let Some(keep) = arguments.keep {
-        // One of those that are kept is the new one.
-        let keep = usize::try_from(keep).unwrap_or(usize::MAX).saturating_sub(1);
-        let gone = backup::prune(host.observe(), &wanted.lock.host, wanted.to, keep).map_err(Stop::failed)?;
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        let gone = backup::prune(host.observe(), &wanted.lock.host, &wanted.target(), keep).map_err(Stop::failed)?;
         for step in &gone.steps {
             screen.line(&wrap(&format!("Removed once the new one is verified: {}", step.change.target()), 2));
         }
@@ -213,10 +213,9 @@ fn tell(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, report: &mut Repo
 }
 
 /// Removes older backups. The new one is there and verified, so a failure of this is told and no more.
-fn prune(transaction: &Transaction<'_>, host_name: &str, folder: &Path, keep: usize, report: &mut Report) {
+fn prune(transaction: &Transaction<'_>, host_name: &str, new: &Path, keep: usize, report: &mut Report) {
     let host = transaction.host;
-    let plan =
-        || -> Result<Plan, Stop> { backup::prune(host.observe(), host_name, folder, keep).map_err(Stop::failed) };
+    let plan = || -> Result<Plan, Stop> { backup::prune(host.observe(), host_name, new, keep).map_err(Stop::failed) };
     let pruned = plan().and_then(|shown| {
         if shown.is_empty() {
             return Ok(());

@@ -13,6 +13,11 @@ use crate::parts::answers::{self, DeployedError};
 /// Nothing was installed here, or the answers cannot be used.
 pub(super) fn deployment(host: &dyn Observe, layout: &Layout, failed: Exit) -> Result<Deployment, Stop> {
     let found = answers::deployed(host, layout).map_err(|error| match error {
+        DeployedError::Host(error) if host.system().is_ok_and(|system| system.euid != 0) => Stop::new(
+            failed,
+            ErrorCode::NotRoot,
+            format!("{error}; only root can read all that this needs: run it as root (doas or sudo)"),
+        ),
         DeployedError::Host(error) => Stop::with(failed, error),
         unusable @ DeployedError::Answers(_) => Stop::with(Exit::Usage, unusable),
     })?;

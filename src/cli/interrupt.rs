@@ -1,9 +1,9 @@
-//! Ctrl-C, SIGTERM and a closed terminal: noticed between two changes, never in the middle of one, and then decided by whoever
-//! runs the program: undo, keep, or go on.
+//! Ctrl-C, SIGTERM and a closed terminal: noticed between two changes, in the middle of none but a download, and then decided
+//! by whoever runs the program: undo, keep, or go on.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use clap::ValueEnum;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -36,7 +36,11 @@ impl From<OnInterrupt> for Interruption {
     }
 }
 
-/// The signals that ask a run to end.
+/// Whether no run is going on, so that a signal does what it does to any program: while the checks look at the running system
+/// nothing is left to be undone, and they may take long.
+static OVER: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// The signals that ask a run to end, for as long as it goes on.
 pub(super) struct Signals {
     received: Vec<(&'static str, Arc<AtomicBool>)>,
     decided: Cell<Option<Interruption>>,
@@ -49,9 +53,17 @@ impl Signals {
     /// The system does not let them be caught.
     pub(super) fn listen() -> Result<Self, Stop> {
         let mut received = Vec::new();
+        let is_first = OVER.get().is_none();
+        let over = OVER.get_or_init(Arc::default);
+        over.store(false, Ordering::SeqCst);
         for (name, signal) in [("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGHUP", SIGHUP)] {
             let flag = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register(signal, Arc::clone(&flag))
+            let caught = signal_hook::flag::register(signal, Arc::clone(&flag));
+            caught
+                .and_then(|_| match is_first {
+                    true => signal_hook::flag::register_conditional_default(signal, Arc::clone(over)).map(drop),
+                    false => Ok(()),
+                })
                 .map_err(|error| Stop::refused(ErrorCode::Kernel, format!("{name} cannot be caught: {error}")))?;
             received.push((name, flag));
         }
@@ -99,6 +111,14 @@ impl Signals {
     }
 }
 
+impl Drop for Signals {
+    fn drop(&mut self) {
+        if let Some(over) = OVER.get() {
+            over.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
 /// Where no answer can be had, or Ctrl-C is one, it is undone.
 fn ask(screen: &Screen) -> Interruption {
     for _ in 0..QUESTIONS {
@@ -113,4 +133,48 @@ fn ask(screen: &Screen) -> Interruption {
         }
     }
     Interruption::Undo
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use nix::sys::signal::{Signal, raise};
+
+    const COURSE: &str = "INTERRUPT_COURSE";
+
+    #[test]
+    fn a_signal_after_a_run_ends_the_program_and_one_in_it_does_not() {
+        for (course, ends_by) in [("in it", None), ("after it", Some(SIGTERM)), ("in the next", None)] {
+            let child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "cli::interrupt::tests::run_in_a_process_of_its_own", "--ignored"])
+                .env(COURSE, course)
+                .output()
+                .unwrap();
+            assert_eq!(child.status.signal(), ends_by, "{course}: {}", String::from_utf8_lossy(&child.stdout));
+            assert_eq!(child.status.success(), ends_by.is_none(), "{course}");
+        }
+    }
+
+    #[test]
+    #[ignore = "run by the other, in a process of its own"]
+    fn run_in_a_process_of_its_own() {
+        let course = std::env::var(COURSE).unwrap_or_default();
+        let run = |is_signalled: bool| {
+            let signals = Signals::listen().unwrap();
+            assert_eq!(signals.received(), None);
+            if is_signalled {
+                raise(Signal::SIGTERM).unwrap();
+                assert_eq!(signals.received().unwrap(), "interrupted (SIGTERM)");
+            }
+        };
+        run(course == "in it");
+        if course == "after it" {
+            raise(Signal::SIGTERM).unwrap();
+        }
+        run(course == "in the next");
+    }
 }

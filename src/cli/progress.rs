@@ -31,6 +31,17 @@ impl<'a> Progress<'a> {
     pub fn new(screen: &'a Screen) -> Self {
         Self { screen, download: Download { screen, bar: RefCell::default() }, waiting: Waiting::new(screen) }
     }
+
+    /// Does something that needs the screen for itself, as asking a question does.
+    pub(super) fn aside<T>(&self, what: impl FnOnce() -> T) -> T {
+        self.waiting.end();
+        // Not borrowed meanwhile: whatever is said ends with this bar, too.
+        let bar = self.download.bar.borrow().clone();
+        match bar {
+            Some(bar) => bar.suspend(what),
+            None => what(),
+        }
+    }
 }
 
 impl Reporter for Progress<'_> {
@@ -60,6 +71,10 @@ impl Reporter for Progress<'_> {
 
     fn undoing(&self, step: &Step) {
         self.waiting.end();
+        // A download that failed leaves its bar.
+        if let Some(bar) = self.download.bar.borrow_mut().take() {
+            bar.finish_and_clear();
+        }
         self.screen.line(&format!("  undo {} {}", step.change.kind(), step.change.target()));
     }
 
@@ -193,6 +208,17 @@ impl release::Progress for Download<'_> {
             Some(bar) => bar.suspend(|| self.screen.attention(&text)),
             // The list of releases or the checksums: no download has begun.
             None => self.screen.attention(&text),
+        }
+    }
+
+    fn resumes(&self, bytes: u64) {
+        if !self.screen.says(Level::Normal) {
+            return;
+        }
+        let text = format!("{} of it are there from an interrupted run", HumanBytes(bytes));
+        match self.bar.borrow().as_ref() {
+            Some(bar) => bar.suspend(|| self.plain(&text)),
+            None => self.plain(&text),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::Duration;
 
 use super::dialogue::consent::{self, Consent, Proposal};
@@ -22,6 +23,7 @@ use crate::deployment::SecretsError;
 use crate::error_code::{Coded, ErrorCode};
 use crate::host::{Host, HostError, PortWatch};
 use crate::parts::passage::{self, ROLLBACK};
+use crate::parts::rc_script::SERVICE;
 use crate::release;
 
 /// Why the command ends early: the exit code, the error code and the message.
@@ -111,11 +113,20 @@ impl Transaction<'_> {
     /// Settles what a run that was cut off left behind, and says what that came to.
     ///
     /// # Errors
-    /// The journal cannot be read, or another run holds the lock.
+    /// The journal cannot be read, another run holds the lock, or somebody else than root asks where there may be one.
     pub(super) fn settle(&self) -> Result<Option<Settled>, Stop> {
         let host = self.host;
-        // Only root can look.
-        if host.system()?.euid != 0 || host.entry(&journal::path())?.is_none() {
+        if host.system()?.euid != 0 {
+            // What there is to say about a bare host the preflight says.
+            return match host.entry(Path::new(store::FOLDER)) {
+                Ok(None) => Ok(None),
+                _ => Err(Stop::refused(
+                    ErrorCode::NotRoot,
+                    "only root can read what was done on this host, and change more of it; run it as root (doas or sudo)",
+                )),
+            };
+        }
+        if host.entry(&journal::path())?.is_none() {
             return Ok(None);
         }
         if self.plan_only || !(self.yes || self.interactive()) {
@@ -315,7 +326,10 @@ impl Transaction<'_> {
         if let Some(stopped) = teller.stopped.get().filter(|_| with.down) {
             let down = Duration::from_secs(teller.started.get().unwrap_or_else(|| host.now()).saturating_sub(stopped));
             report.add("down_seconds", serde_json::json!(down.as_secs()));
-            self.screen.line(&format!("The instance was down for {}.", whole(down)));
+            // After a failure nobody may have been able to start it again.
+            let runs = host.service(SERVICE).is_ok_and(|state| state.is_running());
+            let (was, still) = if runs { ("was", "") } else { ("has been", ", and still is") };
+            self.screen.line(&format!("The instance {was} down for {}{still}.", whole(down)));
         }
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
         let applied = applied.map_err(|error| {
@@ -454,7 +468,10 @@ impl Reporter for Told<'_> {
     }
 
     fn interrupted(&self) -> Interruption {
-        self.signals.decide(self.transaction.screen, self.transaction.can_ask())
+        match self.signals.decided() {
+            Some(decided) => decided,
+            None => self.progress.aside(|| self.signals.decide(self.transaction.screen, self.transaction.can_ask())),
+        }
     }
 
     fn decided(&self) -> Option<Interruption> {

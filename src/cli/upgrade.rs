@@ -147,6 +147,7 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let catalogue = chosen
         .release_source()
         .map(|source| release::catalogue(source, &release::HttpClient::default(), progress.progress()));
+    let newest_of_all = named.is_none() && onward.is_none();
     let to = match (named, onward) {
         (Some(named), _) => named,
         (None, Some(onward)) => onward,
@@ -156,6 +157,16 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     report.add("to", serde_json::json!(to.to_string()));
     if to == from && begun.is_none() {
         screen.line(&format!("GoToSocial {from} is installed, and there is nothing to upgrade to."));
+        return Ok(Exit::Done);
+    }
+    if to < from && newest_of_all && begun.is_none() {
+        // A release candidate, most often. Nobody has asked for a way down.
+        screen.line(&wrap(
+            &format!(
+                "GoToSocial {from} is installed, which is newer than the newest release, {to}: there is nothing to upgrade to."
+            ),
+            0,
+        ));
         return Ok(Exit::Done);
     }
     if to < from {
@@ -229,7 +240,13 @@ fn newest(deployment: &Deployment, catalogue: Option<&Result<Vec<Published>, Err
                     "the source has no release; name a release candidate with --release if you want one",
                 )
             }),
-        Some(Err(error)) => Err(Stop::refused(error.code(), format!("{error}. Or name the version with --release"))),
+        Some(Err(error)) => Err(Stop::refused(
+            error.code(),
+            format!(
+                "{}. Or name the version with --release; nothing was changed",
+                error.to_string().trim_end_matches('.')
+            ),
+        )),
         None => Err(Stop::refused(
             ErrorCode::ReleaseNotFound,
             "there is no source to ask for the newest release; name the version with --release",
@@ -346,7 +363,15 @@ fn show_notes(
         told.push(serde_json::json!({"version": release.version.to_string(), "text": text}));
     }
     if told.is_empty() {
-        screen.line(&format!("No notes about upgrading are to be had from this source. Read them first: {NOTES}"));
+        let why = match catalogue {
+            // That such a source has none is nothing that has gone wrong.
+            None | Some(Ok(_) | Err(Error::NoCatalogue { .. })) => String::new(),
+            Some(Err(error)) => format!(": {}", error.to_string().trim_end_matches('.')),
+        };
+        screen.line(&wrap(
+            &format!("No notes about upgrading are to be had from this source{why}. Read them first: {NOTES}"),
+            0,
+        ));
     }
     report.add("notes", serde_json::Value::Array(told));
 }

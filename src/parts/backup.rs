@@ -126,11 +126,13 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     Ok(plan)
 }
 
-/// Plans what goes of the older backups of this host once a new one is there, the oldest first.
+/// Plans what goes of the older backups of this host, the oldest first, once `new` is there, which is one of those that stay.
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn prune(host: &dyn Observe, host_name: &str, folder: &Path, keep: usize) -> Result<Plan, Refusal> {
+pub fn prune(host: &dyn Observe, host_name: &str, new: &Path, keep: usize) -> Result<Plan, Refusal> {
+    let folder = new.parent().unwrap_or(Path::new("/"));
+    let new = new.file_name().unwrap_or_default().to_string_lossy();
     let mut files = Vec::new();
     for name in host.list(folder)? {
         if matches!(host.entry(&folder.join(&name))?, Some(Entry::File { .. })) {
@@ -141,7 +143,7 @@ pub fn prune(host: &dyn Observe, host_name: &str, folder: &Path, keep: usize) ->
         let path = folder.join(name);
         Step::new(PART, Action::Remove, change(BackupChange::Prune { path }))
     };
-    let steps = name::surplus(host_name, &files, keep).into_iter().map(step).collect();
+    let steps = name::surplus(host_name, &files, keep, &new).into_iter().map(step).collect();
     Ok(Plan { steps, ..Plan::default() })
 }
 

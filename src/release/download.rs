@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::thread;
 
-use reqwest::blocking::Response;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{StatusCode, Url};
 
+use super::answer::{Body, Silence, pause};
 use super::http::{Failure, deepest_cause};
 use super::source::Place;
 use super::{Error, HttpClient, Progress};
@@ -18,23 +17,24 @@ const REAL_PROGRESS: u64 = 1024 * 1024;
 /// A file that is being read from its place. Errors of its `Read` carry an [`Error`].
 pub(super) enum Stream<'a> {
     Url(Box<Download<'a>>),
-    File { file: File, size: u64 },
+    File { file: File, size: u64, progress: &'a dyn Progress },
 }
 
 impl<'a> Stream<'a> {
-    /// Opens a file of at most `limit` bytes.
+    /// Opens a file of at most `limit` bytes. Of one that is downloaded the first `have` bytes are there already.
     pub(super) fn open(
         place: &Place,
+        have: u64,
         limit: u64,
         http: &'a HttpClient,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
         let stream = match place {
-            Place::Url(url) => Self::Url(Box::new(Download::open(url.clone(), limit, http, progress)?)),
+            Place::Url(url) => Self::Url(Box::new(Download::open(url.clone(), have, limit, http, progress)?)),
             Place::File(path) => {
                 let file = File::open(path).map_err(Error::file("open", path))?;
                 let size = file.metadata().map_err(Error::file("read", path))?.len();
-                Self::File { file, size }
+                Self::File { file, size, progress }
             }
         };
         if stream.size().is_some_and(|size| size > limit) {
@@ -56,6 +56,7 @@ impl Read for Stream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Url(download) => download.read(buffer),
+            Self::File { progress, .. } if progress.stops() => Err(io::Error::other(Error::Stopped)),
             Self::File { file, .. } => file.read(buffer),
         }
     }
@@ -76,7 +77,7 @@ pub(super) fn read_small(
     http: &HttpClient,
     progress: &dyn Progress,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let mut stream = match Stream::open(place, limit, http, progress) {
+    let mut stream = match Stream::open(place, 0, limit, http, progress) {
         Err(Error::NotFound { .. }) => return Ok(None),
         Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             return Ok(None);
@@ -98,7 +99,7 @@ pub(super) struct Download<'a> {
     http: &'a HttpClient,
     progress: &'a dyn Progress,
     limit: u64,
-    response: Option<Response>,
+    body: Option<Body>,
     total: Option<u64>,
     etag: Option<HeaderValue>,
     received: u64,
@@ -107,20 +108,20 @@ pub(super) struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    fn open(url: Url, limit: u64, http: &'a HttpClient, progress: &'a dyn Progress) -> Result<Self, Error> {
+    fn open(url: Url, have: u64, limit: u64, http: &'a HttpClient, progress: &'a dyn Progress) -> Result<Self, Error> {
         let mut download = Self {
             url,
             http,
             progress,
             limit,
-            response: None,
+            body: None,
             total: None,
             etag: None,
-            received: 0,
+            received: have,
             failures: 0,
-            received_at_failure: 0,
+            received_at_failure: have,
         };
-        while download.response.is_none() {
+        while download.body.is_none() {
             if let Err(failure) = download.connect() {
                 download.recover(failure)?;
             }
@@ -139,34 +140,39 @@ impl<'a> Download<'a> {
                 headers.insert(header::IF_RANGE, etag.clone());
             }
         }
-        let mut response = self.http.get(&self.url, headers).map_err(|failure| match *failure.error {
+        let mut answer = self.http.get(&self.url, headers, self.progress).map_err(|failure| match *failure.error {
             Error::UnexpectedStatus { status: 416, .. } => Failure::lasting(self.bad_range()),
             _ => failure,
         })?;
-        let etag = strong_etag(response.headers());
-        if self.received == 0 {
-            if response.status() == StatusCode::PARTIAL_CONTENT {
+        let head = &answer.head;
+        let etag = strong_etag(&head.headers);
+        let total = if self.received == 0 {
+            if head.status == StatusCode::PARTIAL_CONTENT {
                 return Err(Failure::lasting(self.bad_range()));
             }
-            self.total = response.content_length();
-            self.etag = etag;
+            head.length
         } else {
             if self.etag.is_some() && etag.is_some() && self.etag != etag {
                 return Err(Failure::lasting(self.changed()));
             }
-            if response.status() == StatusCode::PARTIAL_CONTENT {
-                let (start, total) =
-                    content_range(response.headers()).ok_or_else(|| Failure::lasting(self.bad_range()))?;
+            if head.status == StatusCode::PARTIAL_CONTENT {
+                let (start, total) = content_range(&head.headers).ok_or_else(|| Failure::lasting(self.bad_range()))?;
                 if start != self.received {
                     return Err(Failure::lasting(self.bad_range()));
                 }
                 self.check_total(total)?;
+                total
             } else {
-                self.check_total(response.content_length())?;
-                self.skip_received(&mut response)?;
+                let total = head.length;
+                self.check_total(total)?;
+                self.skip_received(&mut answer.body)?;
+                total
             }
-        }
-        self.response = Some(response);
+        };
+        // Of what an earlier run has begun neither is known at first.
+        self.total = self.total.or(total);
+        self.etag = self.etag.take().or(etag);
+        self.body = Some(answer.body);
         Ok(())
     }
 
@@ -178,15 +184,22 @@ impl<'a> Download<'a> {
     }
 
     /// The server sends everything again: reads past what was there already.
-    fn skip_received(&self, response: &mut Response) -> Result<(), Failure> {
-        let skipped =
-            io::copy(&mut response.take(self.received), &mut io::sink()).map_err(|error| self.broken(&error))?;
-        if skipped == self.received { Ok(()) } else { Err(Failure::lasting(self.changed())) }
+    fn skip_received(&self, body: &mut Body) -> Result<(), Failure> {
+        let mut buffer = [0; 64 * 1024];
+        let mut left = self.received;
+        while left > 0 {
+            let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            match body.read(&mut buffer[..wanted], self.progress).map_err(|silence| self.silence(silence))? {
+                0 => return Err(Failure::lasting(self.changed())),
+                count => left -= count as u64,
+            }
+        }
+        Ok(())
     }
 
     /// After a failure: waits for the next attempt, or gives up.
     fn recover(&mut self, failure: Failure) -> Result<(), Error> {
-        self.response = None;
+        self.body = None;
         if !failure.transient {
             return Err(*failure.error);
         }
@@ -198,8 +211,7 @@ impl<'a> Download<'a> {
         match self.http.settings().retry.wait(self.failures, failure.asked_wait) {
             Some(wait) => {
                 self.progress.retry(&failure.error.to_string(), wait);
-                thread::sleep(wait);
-                Ok(())
+                if pause(wait, self.progress) { Ok(()) } else { Err(Error::Stopped) }
             }
             None => Err(*failure.error),
         }
@@ -211,6 +223,13 @@ impl<'a> Download<'a> {
 
     fn changed(&self) -> Error {
         Error::ChangedMeanwhile { url: self.url.to_string() }
+    }
+
+    fn silence(&self, silence: Silence<io::Error>) -> Failure {
+        match silence {
+            Silence::Left => Failure::lasting(Error::Stopped),
+            Silence::Failed(error) | Silence::Thread(error) => self.broken(&error),
+        }
     }
 
     fn broken(&self, error: &io::Error) -> Failure {
@@ -232,12 +251,12 @@ impl Read for Download<'_> {
             return Ok(0);
         }
         loop {
-            let failure = match &mut self.response {
+            let failure = match &mut self.body {
                 None => match self.connect() {
                     Ok(()) => continue,
                     Err(failure) => failure,
                 },
-                Some(response) => match response.read(buffer) {
+                Some(body) => match body.read(buffer, self.progress) {
                     Ok(count) => {
                         self.received += count as u64;
                         if self.received > self.limit {
@@ -248,8 +267,7 @@ impl Read for Download<'_> {
                         }
                         return Ok(count);
                     }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(error) => self.broken(&error),
+                    Err(silence) => self.silence(silence),
                 },
             };
             self.recover(failure).map_err(io::Error::other)?;

@@ -390,6 +390,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Whoever watches the download wants it to end ([`super::Progress::stops`]).
+    #[error("The download was stopped.")]
+    Stopped,
     /// No manifest in the folder.
     #[error("{} has no manifest, so it was not put there by this program, or not completely.", path.display())]
     NoManifest {
@@ -453,6 +456,7 @@ impl Coded for Error {
             | Self::NoManifest { .. }
             | Self::BadManifest { .. } => ErrorCode::ReleaseFolder,
             Self::File { .. } => ErrorCode::File,
+            Self::Stopped => ErrorCode::Interrupted,
         }
     }
 }

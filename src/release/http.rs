@@ -17,14 +17,15 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::blocking::{Client, Response};
+use reqwest::blocking::Client;
 use reqwest::header::{self, HeaderMap};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{StatusCode, Url};
 
+use super::answer::{self, Answer, Silence};
 use super::error::in_words;
 use super::source::is_loopback;
-use super::{Error, Retry};
+use super::{Error, Progress, Retry};
 
 /// How many redirects are followed. Codeberg needs one, to its store of attachments.
 const MAX_REDIRECTS: usize = 10;
@@ -111,12 +112,19 @@ impl HttpClient {
     }
 
     /// Sends one GET request, following redirects, and gives the answer if its status is 200 or 206.
-    pub(super) fn get(&self, url: &Url, headers: HeaderMap) -> Result<Response, Failure> {
+    pub(super) fn get(&self, url: &Url, headers: HeaderMap, progress: &dyn Progress) -> Result<Answer, Failure> {
         let client = self.client_for(url).map_err(Failure::lasting)?;
-        let response = client.get(url.clone()).headers(headers).send().map_err(|error| self.failure_of(url, &error))?;
-        match response.status() {
-            StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
-            status => Err(refused_by_server(url, status, response.headers())),
+        let answer =
+            answer::send(client.get(url.clone()).headers(headers), progress).map_err(|silence| match silence {
+                Silence::Left => Failure::lasting(Error::Stopped),
+                Silence::Failed(error) => self.failure_of(url, &error),
+                Silence::Thread(error) => {
+                    Failure::lasting(Error::Unreachable { url: url.to_string(), reason: error.to_string() })
+                }
+            })?;
+        match answer.head.status {
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(answer),
+            status => Err(refused_by_server(url, status, &answer.head.headers)),
         }
     }
 

@@ -8,7 +8,8 @@
 //!    and SHA-256. Every digest that exists (the published `checksums.txt`, an earlier lock, a pin) must agree.
 //! 3. [`verify`] re-hashes what is installed already, with no network; if it is intact, nothing is fetched.
 //! 4. [`fetch`] downloads and unpacks in one streaming pass into a staging folder beside the destination, and
-//!    renames it once, after the digest matched. Anything that goes wrong leaves nothing behind.
+//!    renames it once, after the digest matched. Anything that goes wrong leaves nothing behind. What somebody stops
+//!    ([`Progress::stops`]) leaves the part of the archive that was downloaded, where the caller has a place for it.
 //!
 //! Upstream signs nothing: `checksums.txt` from the same server over HTTPS is all the proof there is (its
 //! `.goreleaser.yml` has no signing step). The lock therefore remembers the first digest that was seen, and a
@@ -16,6 +17,7 @@
 //!
 //! This module knows nothing of the rest of the crate.
 
+mod answer;
 mod archive_path;
 mod catalogue;
 mod checksums;
@@ -27,6 +29,7 @@ mod install;
 mod locked;
 mod manifest;
 mod notes;
+mod partial;
 mod platform;
 mod progress;
 mod resolve;
@@ -42,7 +45,7 @@ pub use checksums::Checksums;
 pub use digest::Sha256Digest;
 pub use error::{DigestOrigin, Error};
 pub use http::{HttpClient, HttpSettings, Timeouts};
-pub use install::{Unpacked, fetch, staging};
+pub use install::{Target, Unpacked, fetch, staging};
 pub use locked::LockedRelease;
 pub use manifest::{Manifest, ManifestEntry, Verification, verify};
 pub use notes::about_upgrading;

@@ -14,6 +14,13 @@ pub trait Progress {
     /// An attempt failed for this reason; the next one comes after `wait`. This also happens with no download begun:
     /// while the list of releases or the checksums are being fetched, and at the first connection.
     fn retry(&self, reason: &str, wait: Duration);
+    /// That many bytes of the download that began last are there from an earlier run; they are told of as arriving, too.
+    fn resumes(&self, _bytes: u64) {}
+    /// Whether to break off, asked some ten times a second for as long as anything is waited for or read. It may take
+    /// its time to answer; the download then goes on where it was.
+    fn stops(&self) -> bool {
+        false
+    }
     /// The download that began last is complete. Not called if it failed: the error says so.
     fn done(&self);
 }

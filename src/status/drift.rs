@@ -163,6 +163,17 @@ fn missing(is: bool) -> Differences {
     if is { vec![(What::Missing, None)] } else { Vec::new() }
 }
 
+/// The path that a change is about, of those that are looked at.
+fn path(change: &Change) -> Option<&Path> {
+    match change {
+        Change::File { path, .. }
+        | Change::Directory { path, .. }
+        | Change::Symlink { path, .. }
+        | Change::Release { directory: path, .. } => Some(path),
+        _ => None,
+    }
+}
+
 /// The newest change of each target that was not taken back, by target. What was removed since is not in it.
 fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> {
     let mut newest: BTreeMap<String, Change> = BTreeMap::new();
@@ -178,7 +189,14 @@ fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> 
     });
     let finished = journal::stayed(host, |_| true)?.into_iter().map(|(change, _)| change);
     let mut sites = BTreeMap::new();
+    // Folders that have gone since with all that was in them, as old copies of the database do.
+    let mut gone: Vec<PathBuf> = Vec::new();
     for change in done.chain(finished) {
+        if let Some(path) = path(&change)
+            && gone.iter().any(|folder| path.starts_with(folder))
+        {
+            continue;
+        }
         let target = match &change {
             Change::File { path, .. } if path.starts_with(store::FOLDER) => continue,
             Change::File { .. }
@@ -186,6 +204,10 @@ fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> 
             | Change::Symlink { .. }
             | Change::Removal { .. }
             | Change::Release { .. } => change.target(),
+            Change::Discard { path } | Change::TreeRemoval { path } => {
+                gone.push(path.clone());
+                continue;
+            }
             Change::RcVariable { name, .. } => name.clone(),
             Change::User { user } => format!("the user {}", user.name),
             Change::FrontInclude { front, .. } => {

@@ -9,8 +9,9 @@ use gts_bootstrap::change::settle;
 use gts_bootstrap::host::rehearsal::Rehearsal;
 
 use super::child::{self, Failure, Kinds};
-use super::compare::{State, differences, state, without_data};
+use super::compare::{State, differences, state, without_data, without_times_of_backups};
 use super::machine::{ANSWERS, Machine};
+use super::plans;
 use super::recorder::copy;
 use super::stops::{self, Silent};
 
@@ -26,29 +27,53 @@ fn fresh() -> Machine {
     machine
 }
 
-/// How an installation that nothing disturbs ends.
-fn installed() -> &'static State {
-    static INSTALLED: OnceLock<State> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let machine = fresh();
-        machine.run(INSTALL).exits(0);
-        state(&machine.root())
-    })
+/// A machine, a command on it, and how that ends where nothing disturbs it.
+struct Course {
+    start: Machine,
+    command: &'static [&'static str],
+    end: State,
+}
+
+impl Course {
+    fn new(start: Machine, command: &'static [&'static str]) -> Self {
+        let folder = start.beside("undisturbed");
+        copy(&start.root(), &folder.join("root"));
+        fs::copy(start.beside("answers.toml"), folder.join("answers.toml")).unwrap();
+        let machine = Machine::at(&folder);
+        machine.run(command).exits(0);
+        let end = without_times_of_backups(state(&machine.root()));
+        Self { start, command, end }
+    }
+
+    fn install() -> &'static Self {
+        static INSTALL_COURSE: OnceLock<Course> = OnceLock::new();
+        INSTALL_COURSE.get_or_init(|| Self::new(fresh(), INSTALL))
+    }
+
+    fn upgrade() -> &'static Self {
+        static UPGRADE_COURSE: OnceLock<Course> = OnceLock::new();
+        UPGRADE_COURSE.get_or_init(|| Self::new(plans::instance(), plans::UPGRADE))
+    }
+
+    fn backup() -> &'static Self {
+        static BACKUP_COURSE: OnceLock<Course> = OnceLock::new();
+        BACKUP_COURSE.get_or_init(|| Self::new(plans::instance(), plans::BACKUP))
+    }
 }
 
 /// Fails every operation in turn. With `lasting`, all that follow fail too, and the host is as it was once the cause is gone.
-fn at_every_operation(what: &str, errno: i32, kinds: Kinds, lasting: bool, why: &str) {
-    let pristine = fresh();
+fn at_every_operation(what: &str, course: &Course, errno: i32, kinds: Kinds, lasting: bool, why: &str) {
+    let Course { start: pristine, command, end } = course;
     let before = without_data(state(&pristine.root()));
     let mut wrong = Vec::new();
     let mut count = 0;
     for at in 0.. {
-        let folder = pristine.beside("work");
+        let folder = pristine.beside(what);
         let _ = fs::remove_dir_all(&folder);
         copy(&pristine.root(), &folder.join("root"));
         fs::copy(pristine.beside("answers.toml"), folder.join("answers.toml")).unwrap();
         let machine = Machine::at(&folder);
-        let outcome = child::fail(&machine, INSTALL, Failure { at, errno, lasting, kinds });
+        let outcome = child::fail(&machine, command, Failure { at, errno, lasting, kinds });
         let Some(failed) = outcome.stdout.lines().find(|line| line.starts_with("failed ")) else { break };
         count += 1;
         // Once the cause is gone.
@@ -61,7 +86,7 @@ fn at_every_operation(what: &str, errno: i32, kinds: Kinds, lasting: bool, why: 
             None => outcome.code == 0 || outcome.said().contains("every change was made"),
         };
         let different = match stands {
-            true => differences(installed(), &found),
+            true => differences(end, &without_times_of_backups(found)),
             false => differences(&before, &without_data(found)),
         };
         let names =
@@ -74,27 +99,29 @@ fn at_every_operation(what: &str, errno: i32, kinds: Kinds, lasting: bool, why: 
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    stops::told_aloud(&format!("install: {what} at {count} operations, {count} times as before"));
+    stops::told_aloud(&format!("{}: {what} at {count} operations, {count} times as before", command[0]));
     assert!(count > 50, "only {count} operations to fail at");
 }
 
 macro_rules! failures {
-    ($($name:ident: $errno:expr, $kinds:ident, $lasting:expr, $why:expr;)*) => {
+    ($($name:ident: $course:ident, $errno:expr, $kinds:ident, $lasting:expr, $why:expr;)*) => {
         $(
             #[test]
             fn $name() {
-                at_every_operation(stringify!($name), $errno, Kinds::$kinds, $lasting, $why);
+                at_every_operation(stringify!($name), Course::$course(), $errno, Kinds::$kinds, $lasting, $why);
             }
         )*
     };
 }
 
 failures! {
-    no_space: ENOSPC, Growing, false, "free some space";
-    disk_full_for_good: ENOSPC, Growing, true, "free some space";
-    mounted_read_only: EROFS, Changing, true, "mounted read-only";
-    io_error_on_fsync: EIO, Syncing, false, "error";
-    immutable_flag: EPERM, Immutable, false, "chflags";
+    no_space: install, ENOSPC, Growing, false, "free some space";
+    disk_full_for_good: install, ENOSPC, Growing, true, "free some space";
+    mounted_read_only: install, EROFS, Changing, true, "mounted read-only";
+    io_error_on_fsync: install, EIO, Syncing, false, "error";
+    immutable_flag: install, EPERM, Immutable, false, "chflags";
+    no_space_at_an_upgrade: upgrade, ENOSPC, Growing, false, "free some space";
+    no_space_at_a_backup: backup, ENOSPC, Growing, false, "free some space";
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn furnished(version: &str) -> Machine {
     machine
 }
 
-fn instance() -> Machine {
+pub fn instance() -> Machine {
     furnished("0.19.2")
 }
 
@@ -94,8 +94,8 @@ fn gone_on() -> Machine {
 const PICTURE: &str = "/var/db/gotosocial/storage/01ACCOUNT/attachment/original/01PICTURE.png";
 /// A backup below the machine's root, as the system that the test runs on names it.
 const KEPT: &str = "root/var/tmp/kept.tar";
-const UPGRADE: &[&str] = &["upgrade", "--release", "0.20.0-rc1", "--yes"];
-const BACKUP: &[&str] = &["backup", "--keep", "1", "--yes"];
+pub const UPGRADE: &[&str] = &["upgrade", "--release", "0.20.0-rc1", "--yes"];
+pub const BACKUP: &[&str] = &["backup", "--keep", "1", "--yes"];
 const INSTALL: &[&str] = &["install", "--answers", "answers.toml", "--yes"];
 const GRANT: &[&str] = &["portacl", "grant", "www", "81", "--yes"];
 

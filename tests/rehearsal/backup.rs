@@ -180,6 +180,19 @@ fn so_many_are_kept_and_nothing_else_goes() {
 }
 
 #[test]
+fn the_new_one_stays_whatever_the_names_of_others_say() {
+    let machine = instance();
+    machine.run(&["backup", "--yes"]).exits(0);
+    // Made while the clock was wrong.
+    let of_the_future = format!("{FOLDER}/social.example.org-0.19.2-20990101T000000Z.tar");
+    fs::rename(&backups(&machine)[0], machine.path(&of_the_future)).unwrap();
+    machine.run(&["backup", "--plan", "--keep", "1"]).exits(0).says(&format!("verified: {of_the_future}"));
+    let report = machine.run(&["backup", "--yes", "--keep", "1", "--json"]).exits(0).json();
+    let made = machine.path(report["file"].as_str().unwrap());
+    assert_eq!(backups(&machine), [made]);
+}
+
+#[test]
 fn a_quiet_one_says_one_line() {
     let machine = instance();
     let told = machine.run(&["--quiet", "backup", "--yes", "--keep", "4"]).exits(0);

@@ -1,6 +1,6 @@
 //! Where the program works: in a folder of its own, or on FreeBSD.
 
-use super::machine::Machine;
+use super::machine::{ANSWERS, Machine};
 
 #[test]
 fn a_folder_with_something_else_in_it_is_left_alone() {
@@ -29,4 +29,24 @@ fn on_another_system_only_rehearsals_are_possible() {
         .unwrap();
     assert_eq!(outcome.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&outcome.stderr).contains("--rehearse DIR"));
+}
+
+#[test]
+fn others_than_root_are_told_what_to_do() {
+    let machine = Machine::installed(ANSWERS);
+    machine.edit(|model| model.euid = 1001);
+    for command in [
+        &["install", "--yes"][..],
+        &["install", "--plan"],
+        &["switch-to-proxy", "nginx", "--yes"],
+        &["upgrade", "--plan"],
+        &["rollback", "--yes"],
+        &["backup", "--yes"],
+        &["restore", "any.tar", "--yes"],
+        &["uninstall", "--plan"],
+        &["recover", "--undo", "--yes"],
+    ] {
+        machine.run(command).exits(1).says("only root can").says("run it as root");
+    }
+    machine.run(&["check"]).exits(3).says("only root can read all that this needs: run it as root");
 }

@@ -12,6 +12,7 @@ mod crash;
 mod dialogue;
 mod filter;
 mod interrupt;
+mod interrupt_download;
 #[allow(dead_code, reason = "shared with tests/crash/")]
 mod machine;
 mod main_file_link;
@@ -26,6 +27,9 @@ mod release;
 mod reproducible;
 mod restore;
 mod screens;
+#[allow(dead_code, reason = "shared with tests/release/")]
+#[path = "../release/server.rs"]
+mod server;
 mod service;
 mod status;
 mod switch;
@@ -38,3 +42,4 @@ mod uninstall;
 mod uninstall_backups;
 mod uninstall_others;
 mod upgrade;
+mod upgrade_told;

@@ -73,6 +73,23 @@ fn nothing_has_drifted_after_an_installation_a_second_run_and_a_switch_there_and
 }
 
 #[test]
+fn what_is_no_longer_kept_of_upgrades_and_backups_is_not_missed() {
+    let machine = Machine::installed(ANSWERS);
+    machine.run(&["check"]).exits(0);
+    for release in ["0.19.3", "0.19.4", "0.19.5"] {
+        machine.run(&["upgrade", "--release", release, "--keep", "1", "--yes"]).exits(0);
+        machine.run(&["backup", "--keep", "1", "--yes"]).exits(0);
+        assert_eq!(drift(&status(&machine).1), [], "after {release}");
+    }
+    assert!(!machine.exists("/var/backups/gotosocial/0.19.2-to-0.19.3"), "one copy has gone");
+    machine.run(&["rollback", "--yes"]).exits(0);
+    assert_eq!(drift(&status(&machine).1), [], "after the way back");
+    // What is kept is missed.
+    fs::remove_file(machine.path("/var/backups/gotosocial/0.19.5-to-0.19.4/deployment.lock")).unwrap();
+    assert_eq!(drift(&status(&machine).1).len(), 1);
+}
+
+#[test]
 fn a_look_changes_nothing() {
     let machine = Machine::installed(ANSWERS);
     let before = machine.snapshot();

@@ -127,6 +127,22 @@ fn a_web_server_that_serves_others_by_now_goes_on() {
 }
 
 #[test]
+fn a_site_that_somebody_has_put_into_our_folder_is_theirs() {
+    const THEIRS: &str = "/usr/local/etc/nginx/gts-bootstrap/other.conf";
+    let machine = Machine::fresh();
+    machine.install(&answers("nginx")).exits(0);
+    machine.write(THEIRS, "server { listen 8081; server_name other.example.org; }\n");
+    machine
+        .run(PURGE)
+        .exits(0)
+        .says("has other sites or settings by now")
+        .says(&format!("{THEIRS} is somebody else's, and nginx has read it by the line that goes"));
+    let model = machine.model();
+    assert!(model.packages.contains_key("nginx") && model.services.contains_key("nginx"));
+    assert!(machine.exists(THEIRS));
+}
+
+#[test]
 fn a_site_of_ours_leaves_a_web_server_that_was_there_before() {
     let machine = with_nginx();
     machine.install(&answers("nginx")).exits(0);
@@ -258,6 +274,54 @@ fn what_keeps_ports_closed_stays_until_the_range_is_up_again() {
         }
     }
     assert!(found >= 3, "range, rules and sysctl.conf: only {found}");
+}
+
+#[test]
+fn an_edited_range_keeps_what_closes_the_ports_at_the_next_boot() {
+    const LINE: &str = "net.inet.ip.portrange.reservedhigh=79";
+    for (range, loader) in [("0", ""), ("50", ""), ("0", "mac_portacl_load=\"YES\" # me too\n")] {
+        let machine = Machine::installed(ANSWERS);
+        let conf = machine.read("/etc/sysctl.conf");
+        let edited = format!("net.inet.ip.portrange.reservedhigh={range}");
+        machine.write("/etc/sysctl.conf", &conf.replace(LINE, &edited));
+        append(&machine, LOADER_CONF, loader);
+        machine.run(UNINSTALL).exits(0).says("any user could bind the ports from").says(&edited);
+        assert_eq!(high(&machine), "1023");
+        assert!(machine.read("/etc/sysctl.conf").contains(&edited), "an edit stays");
+        assert!(machine.read(LOADER_CONF).contains("mac_portacl_load"));
+        assert!(machine.exists("/usr/local/etc/rc.d/gts_portacl_guard"));
+        let closed = |machine: &Machine| {
+            machine.run(&["rehearsal", "reboot"]).exits(0);
+            let host = Rehearsal::open(machine.root()).unwrap();
+            let now = gts_bootstrap::parts::portacl_boot::now(&host).unwrap();
+            assert_eq!(gts_bootstrap::portacl::open_ports(&now.policy), None, "{range}");
+        };
+        closed(&copy(&machine));
+        // Done by hand, and what is left goes.
+        machine.write("/etc/sysctl.conf", &machine.read("/etc/sysctl.conf").replace(&format!("{edited}\n"), ""));
+        machine.run(UNINSTALL).exits(0).does_not_say("any user could bind");
+        assert!(!machine.exists("/usr/local/etc/rc.d/gts_portacl_guard"), "{range}");
+        assert_eq!(machine.read(LOADER_CONF).contains("mac_portacl_load"), !loader.is_empty(), "{range}");
+        closed(&machine);
+    }
+}
+
+#[test]
+fn a_range_that_others_have_lowered_in_a_file_of_theirs_counts_too_and_one_from_before_does_not() {
+    const LOCAL: &str = "/etc/sysctl.conf.local";
+    const LINE: &str = "net.inet.ip.portrange.reservedhigh=0\n";
+    let machine = Machine::installed(ANSWERS);
+    machine.write(LOCAL, LINE);
+    machine.run(UNINSTALL).exits(0).says("any user could bind the ports from 1 to 1023").says(LOCAL);
+    assert!(machine.exists("/usr/local/etc/rc.d/gts_portacl_guard"));
+
+    let machine = Machine::fresh();
+    machine.write(LOCAL, LINE);
+    machine.run(&["rehearsal", "reboot"]).exits(0);
+    let before = copy(&machine);
+    machine.install(ANSWERS).exits(0);
+    machine.run(PURGE).exits(0).does_not_say("any user could bind");
+    same(&before, &machine, LOGS, "it was open before");
 }
 
 #[test]

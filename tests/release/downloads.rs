@@ -11,7 +11,7 @@ use gts_bootstrap::release::{
 use tempfile::TempDir;
 
 use crate::archives::honest;
-use crate::places::{ASSET, hasty, install_from, lock, names_in};
+use crate::places::{ASSET, hasty, install_from, lock, names_in, target};
 use crate::server::{Asked, Reply, Server};
 
 fn mirror_at(server: &Server) -> Source {
@@ -69,8 +69,7 @@ fn a_broken_download_goes_on_where_it_was() {
     });
     let parent = tempfile::tempdir().unwrap();
     let watch = Watch::default();
-    fetch(&lock(&honest()), &mirror_at(&server), parent.path(), "0.19.2", &Limits::default(), &hasty(4), &watch)
-        .unwrap();
+    fetch(&lock(&honest()), &mirror_at(&server), target(parent.path()), &Limits::default(), &hasty(4), &watch).unwrap();
     assert_eq!(names_in(parent.path()), ["0.19.2"]);
     let total = honest().len() as u64;
     assert_eq!(*watch.begun.borrow(), [(ASSET.to_owned(), Some(total))]);

@@ -8,3 +8,4 @@ mod environment;
 mod places;
 mod refusals;
 mod server;
+mod stops;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use gts_bootstrap::release::{
-    Arch, Error, HttpClient, HttpSettings, Limits, LockedRelease, NoProgress, Retry, Sha256Digest, Source, Timeouts,
-    Unpacked, Variant, fetch,
+    Arch, Error, HttpClient, HttpSettings, Limits, LockedRelease, NoProgress, Retry, Sha256Digest, Source, Target,
+    Timeouts, Unpacked, Variant, fetch,
 };
 use tempfile::TempDir;
 
@@ -42,6 +42,11 @@ pub fn hasty(attempts: u32) -> HttpClient {
     })
 }
 
+/// The place in this folder, with nothing kept of a download.
+pub fn target(parent: &Path) -> Target<'_> {
+    Target { parent, name: "0.19.2", partial: None }
+}
+
 /// Installs from a mirror folder with these limits, and if that fails, sees to it that nothing is left.
 pub fn install_with(archive: &[u8], limits: &Limits) -> Result<(TempDir, Unpacked), Error> {
     let (_mirror, source) = mirror(archive);
@@ -58,9 +63,11 @@ pub fn install_from(
     limits: &Limits,
     http: &HttpClient,
 ) -> Result<(TempDir, Unpacked), Error> {
-    let parent = tempfile::tempdir().unwrap();
-    let result = fetch(lock, source, parent.path(), "0.19.2", limits, http, &NoProgress);
+    let (parent, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let target = Target { partial: Some(&store.path().join("download")), ..target(parent.path()) };
+    let result = fetch(lock, source, target, limits, http, &NoProgress);
     let names = names_in(parent.path());
+    assert!(names_in(store.path()).is_empty(), "of the download something is left");
     match result {
         Ok(unpacked) => {
             assert_eq!(names, ["0.19.2"]);

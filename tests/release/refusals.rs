@@ -3,12 +3,12 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use gts_bootstrap::release::{Error, Limits, NoProgress, PathRefusal, Refusal, Sha256Digest, fetch, verify};
+use gts_bootstrap::release::{Error, Limits, NoProgress, PathRefusal, Refusal, Sha256Digest, Target, fetch, verify};
 use nix::sys::stat::{Mode, umask};
 use tar::EntryType;
 
 use crate::archives::{Tar, gzip, honest};
-use crate::places::{ASSET, hasty, install, install_from, install_with, lock, mirror, names_in};
+use crate::places::{ASSET, hasty, install, install_from, install_with, lock, mirror, names_in, target};
 
 fn refusal_of(archive: &[u8]) -> Refusal {
     match install(archive) {
@@ -269,8 +269,7 @@ fn a_leftover_of_a_crash_is_removed_and_never_followed() {
     let parent = tempfile::tempdir().unwrap();
     let staging = parent.path().join(".staging-0.19.2");
     let destination = parent.path().join("0.19.2");
-    let install =
-        || fetch(&lock(&archive), &source, parent.path(), "0.19.2", &Limits::default(), &hasty(1), &NoProgress);
+    let install = || fetch(&lock(&archive), &source, target(parent.path()), &Limits::default(), &hasty(1), &NoProgress);
 
     symlink(elsewhere.path(), &staging).unwrap();
     install().unwrap();
@@ -293,7 +292,8 @@ fn an_existing_destination_and_odd_names_are_refused() {
     let parent = tempfile::tempdir().unwrap();
     fs::create_dir(parent.path().join("taken")).unwrap();
     let install = |folder: &std::path::Path, name: &str| {
-        fetch(&lock(&archive), &source, folder, name, &Limits::default(), &hasty(1), &NoProgress).unwrap_err()
+        let target = Target { parent: folder, name, partial: None };
+        fetch(&lock(&archive), &source, target, &Limits::default(), &hasty(1), &NoProgress).unwrap_err()
     };
     assert!(matches!(install(parent.path(), "taken"), Error::DestinationExists { .. }));
     assert!(matches!(install(parent.path(), "../a"), Error::BadDestinationName { .. }));

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// A request as it came.
 #[derive(Clone, Debug, Default)]
@@ -33,12 +34,14 @@ pub struct Reply {
     head: String,
     body: Vec<u8>,
     stalls: bool,
+    /// What comes when this has become true.
+    later: Option<(Vec<u8>, Arc<AtomicBool>)>,
 }
 
 impl Reply {
     /// A status line such as "404 Not Found", with nothing more.
     pub fn status(status: &str) -> Self {
-        Self { head: format!("HTTP/1.1 {status}\r\n"), body: Vec::new(), stalls: false }
+        Self { head: format!("HTTP/1.1 {status}\r\n"), body: Vec::new(), stalls: false, later: None }
     }
 
     pub fn ok(body: &[u8]) -> Self {
@@ -78,6 +81,12 @@ impl Reply {
     /// After what it has, the server falls silent with the connection open.
     pub fn stalled(mut self) -> Self {
         self.stalls = true;
+        self
+    }
+
+    /// After this many bytes of the body the rest comes only when `gate` has become true.
+    pub fn gated(mut self, bytes: usize, gate: &Arc<AtomicBool>) -> Self {
+        self.later = Some((self.body.split_off(bytes), Arc::clone(gate)));
         self
     }
 
@@ -134,6 +143,12 @@ impl Server {
                     asked.lock().unwrap().push(request);
                     // The client may have gone already; it is the client that is being tested.
                     let _ = connection.write_all(&reply.bytes());
+                    if let Some((rest, gate)) = &reply.later {
+                        while !gate.load(Ordering::SeqCst) {
+                            thread::sleep(Duration::from_millis(5));
+                        }
+                        let _ = connection.write_all(rest);
+                    }
                     if reply.stalls {
                         stalled.push(connection);
                     }

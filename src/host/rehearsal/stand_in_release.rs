@@ -315,7 +315,7 @@ fn found(asked: &Asked, body: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::release::{
-        HttpClient, Limits, LockedRelease, NoProgress, Request, WantedVersion, fetch, newest, resolve, verify,
+        HttpClient, Limits, LockedRelease, NoProgress, Request, Target, WantedVersion, fetch, newest, resolve, verify,
     };
     use std::process::Command;
 
@@ -344,8 +344,7 @@ mod tests {
         let unpacked = fetch(
             &lock,
             &stand_in.source().unwrap(),
-            parent.path(),
-            "0.19.2",
+            Target { parent: parent.path(), name: "0.19.2", partial: None },
             &Limits::default(),
             &HttpClient::default(),
             &NoProgress,

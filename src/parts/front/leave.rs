@@ -1,6 +1,6 @@
 //! Leaving a web server: out of its configuration, and out of the next boot, before it gives its ports back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{PORTS, PROGRAMS, Planned, site_file, step, test};
 use crate::change::front::{self as changes, HostFiles};
@@ -98,13 +98,25 @@ fn is_packages_own(host: &dyn Observe, program: FrontProgram, main: Option<&[u8]
     };
     let mut sample = changes::main_file(program).into_os_string();
     sample.push(ending);
-    let sites = match program {
-        FrontProgram::Nginx => Vec::new(),
-        FrontProgram::Httpd => host.list(&changes::of(program).folder().join("Includes"))?,
-    };
-    let own = site_file(program);
-    let theirs = sites.iter().any(|name| name != "no-accf.conf" && Some(name.as_ref()) != own.file_name());
+    let theirs = sites_beside(host, program)?.iter().any(|path| !path.ends_with("no-accf.conf"));
     Ok(!theirs && (main.is_none() || main == host.read(Path::new(&sample))?.as_deref()))
+}
+
+/// What others have put beside our site, where the web server reads it: by our include line, or Apache's own.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(in crate::parts) fn sites_beside(host: &dyn Observe, program: FrontProgram) -> Result<Vec<PathBuf>, HostError> {
+    let own = site_file(program);
+    let Some(folder) = own.parent().filter(|folder| folder.starts_with(changes::of(program).folder())) else {
+        return Ok(Vec::new());
+    };
+    if host.entry(folder)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let read = |name: &String| program == FrontProgram::Httpd || (name.ends_with(".conf") && !name.starts_with('.'));
+    let paths = host.list(folder)?.into_iter().filter(read).map(|name| folder.join(name));
+    Ok(paths.filter(|path| *path != own).collect())
 }
 
 /// A web server that goes on must leave ports 80 and 443 to whoever is to have them.

@@ -4,7 +4,7 @@
 use super::ledger::{Ledger, Left, Thing};
 use crate::change::front as changes;
 use crate::change::{Change, Prior, Step};
-use crate::host::Observe;
+use crate::host::{FrontProgram, Observe};
 use crate::parts::{Refusal, front};
 
 /// The part: its steps rest on one another.
@@ -53,6 +53,16 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger) -> Result<Planned, Refus
             steps.extend(left.prepare.into_iter().chain(left.unset).chain(left.leave));
             // Its own files are removed with all others; of the rest it is the include line that has to go first.
             steps.extend(left.clear.into_iter().filter(|step| matches!(step.change, Change::FrontInclude { .. })));
+        }
+        // Apache reads what is beside our site without a line of ours.
+        if program == FrontProgram::Nginx && included {
+            planned.by_hand.extend(front::leave::sites_beside(host, program)?.iter().map(|path| {
+                format!(
+                    "{} is somebody else's, and {name} has read it by the line that goes: move it, and include it in {}",
+                    path.display(),
+                    main.display()
+                )
+            }));
         }
         let stops = steps.iter().any(|step| matches!(&step.change, Change::ServiceStop { name } if name == service));
         let goes_on = !stops && host.service(service)?.is_running();

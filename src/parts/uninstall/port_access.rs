@@ -12,7 +12,7 @@ use crate::host::{HostError, Jail, Observe, Owner, System};
 use crate::parts::port_access::{
     self, LOADER_CONF, LOADER_VARIABLE, MODULE, RESERVED_HIGH, RULES, SYSCTL_CONF, SYSCTL_CONF_LOCAL, SYSCTL_KLD,
 };
-use crate::parts::rule_edit::RuleEdit;
+use crate::parts::rule_edit::{RESERVED_BY_DEFAULT, RuleEdit};
 use crate::parts::{Refusal, loader_conf, portacl_boot, portacl_rc, portacl_rc_list, rc_script, sysctl_conf};
 use crate::portacl::{self, Rule, Subject};
 
@@ -124,6 +124,10 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger, service: u32, all: bool)
     }
     if may_restore {
         boot_files(host, ledger, &mut planned)?;
+    }
+    if let Some(why) = opens(host, ledger, &system, &before, &planned)? {
+        planned.by_hand.push(why);
+        return Ok(planned);
     }
     module(host, ledger, &system, target, &mut planned)?;
     loader(host, ledger, &mut planned)?;
@@ -313,6 +317,57 @@ fn loader(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> Result<
     Ok(())
 }
 
+/// Why module, loader line and guard have to stay: a file that somebody has edited would open low ports to everybody at a boot
+/// without them. What was so before us is not ours to mend.
+fn opens(
+    host: &dyn Observe,
+    ledger: &Ledger,
+    system: &System,
+    before: &Plan,
+    planned: &Planned,
+) -> Result<Option<String>, Refusal> {
+    if system.jail != Jail::No {
+        return Ok(None);
+    }
+    let mut ahead = Planned::default();
+    loader(host, ledger, &mut ahead)?;
+    // A line that is left to be taken out by hand is as good as taken out.
+    let module_goes = !ahead.by_hand.is_empty();
+    let settings = |steps: Vec<Step>| -> Result<_, HostError> {
+        let mut settings = portacl_boot::settings(&AfterPlan::new(host, &Plan { steps, ..Plan::default() }))?;
+        settings.guard = portacl::Guard::default();
+        Ok(settings)
+    };
+    let mut was = settings(before.steps.clone())?;
+    // Where the range was up in the kernel before us, a line in a file that we never touched has come in since.
+    let origin = ledger.of(&Thing::Sysctl(RESERVED_HIGH.to_owned())).and_then(|trace| value(&trace.origin));
+    if origin.and_then(|value| value.trim().parse::<i64>().ok()).is_some_and(|was| was >= RESERVED_BY_DEFAULT) {
+        let touched = |line: &portacl::Assignment| ledger.path(Path::new(&line.place.file)).is_some();
+        was.sysctl_conf.retain(|line| line.variable != portacl::Variable::ReservedHigh || touched(line));
+    }
+    let was_open = !portacl::next_boot(&was).open.is_empty();
+    let settings = settings([planned.steps.clone(), ahead.steps].concat())?;
+    let next = match module_goes {
+        true => portacl::next_boot_without_module(&settings),
+        false => portacl::next_boot(&settings),
+    };
+    let Some(open) = next.open.last().filter(|_| !was_open) else { return Ok(None) };
+    let line = match next.set_by.get(&portacl::Variable::ReservedHigh) {
+        Some(portacl::SetBy::Tunable(index)) => settings.tunables.get(*index),
+        Some(portacl::SetBy::SysctlConf(index)) => settings.sysctl_conf.get(*index),
+        Some(portacl::SetBy::KldConf(index)) => settings.kld_conf.get(*index),
+        _ => None,
+    };
+    let place =
+        line.map_or_else(String::new, |line| format!(" ({}: {}={})", line.place, line.variable.name(), line.value));
+    let (low, high) = open.ports;
+    Ok(Some(format!(
+        "the module {MODULE}, its line in {LOADER_CONF} and the boot guard stay: without them any user could bind the ports from \
+         {low} to {high} after the next boot, as the reserved range is lowered by somebody else's edit{place}. Take that line \
+         out, then run this again"
+    )))
+}
+
 /// The module, if we have loaded it and the next boot would not.
 fn module(
     host: &dyn Observe,
@@ -341,7 +396,7 @@ fn module(
         ));
         return Ok(());
     }
-    if reserved < crate::parts::rule_edit::RESERVED_BY_DEFAULT {
+    if reserved < RESERVED_BY_DEFAULT {
         planned.warnings.push(format!(
             "{RESERVED_HIGH} goes back to {reserved}, as it was before: without {MODULE} every user may bind the ports above it"
         ));
