@@ -155,6 +155,7 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
         | Change::FrontStart { .. }
         | Change::FrontReload { .. }
         | Change::DatabaseCopy { .. }
+        | Change::DatabaseTest { .. }
         | Change::Account { .. } => Ok(()),
     }
 }
