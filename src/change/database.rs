@@ -9,12 +9,16 @@
 //! GoToSocial must be stopped meanwhile: on FreeBSD it locks its database with flock(2), which nobody else looks at, and what
 //! it writes is in the log beside the file until it stops.
 
+mod description;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use description::{CopiedPart, Description, describe};
 
 use super::postgres::{self, Connection};
 use crate::host::{
@@ -107,87 +111,6 @@ pub struct DatabaseRestore {
     /// The copy of the database of now, from which that one comes back: only a file can stand aside meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<PathBuf>,
-}
-
-/// What [`DESCRIPTION`] says of a copy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Description {
-    /// [`SCHEMA`].
-    pub schema: u32,
-    /// Host name of the instance.
-    pub host: String,
-    /// The release that the database is for.
-    pub version: Version,
-    /// When it was made, seconds since 1970.
-    pub time: u64,
-    /// What was found in it.
-    pub state: DatabaseState,
-    /// Its files, the database first.
-    pub files: Vec<CopiedPart>,
-    /// Of PostgreSQL the digest of what is in it, 64 hexadecimal digits, see [`postgres`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<String>,
-}
-
-/// One file of a copy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CopiedPart {
-    /// Its name in the folder.
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
-    /// Its digest, 64 hexadecimal digits.
-    pub sha256: String,
-    /// Permission bits that it had.
-    pub mode: u32,
-}
-
-impl Description {
-    /// The copy in words.
-    #[must_use]
-    pub fn told(&self, folder: &Path) -> String {
-        let bytes: u64 = self.files.iter().map(|part| part.size).sum();
-        let posts = self.state.posts.map(|posts| format!(", {posts} posts")).unwrap_or_default();
-        let proved = if self.content.is_some() { "read back from there" } else { "opened there" };
-        format!(
-            "the database is kept in {} and was {proved} to see that it is whole: {} KiB, {} migrations{posts}",
-            folder.display(),
-            bytes.div_ceil(1024),
-            self.state.migrations
-        )
-    }
-
-    /// The text of [`DESCRIPTION`].
-    pub(super) fn text(&self) -> Result<Vec<u8>, HostError> {
-        let mut text = serde_json::to_vec_pretty(self).map_err(|error| failed(DESCRIPTION, error.to_string()))?;
-        text.push(b'\n');
-        Ok(text)
-    }
-}
-
-/// Reads what a copy says of itself; `None` if there is no complete copy in the folder.
-///
-/// # Errors
-/// It cannot be read or understood, or was written by a newer version of this program.
-pub fn describe(host: &dyn Observe, folder: &Path) -> Result<Option<Description>, HostError> {
-    let path = folder.join(DESCRIPTION);
-    let Some(bytes) = host.read(&path)? else { return Ok(None) };
-    let unreadable = |text: String| HostError::Unreadable { what: path.display().to_string(), text };
-    let description: Description = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
-    if description.schema > SCHEMA {
-        let schema = description.schema;
-        return Err(unreadable(format!("it was written by a newer gts-bootstrap (schema {schema}); use that one")));
-    }
-    let known = |name: &str| name == MAIN || BESIDE.iter().any(|suffix| name == format!("{MAIN}{suffix}"));
-    let is_dump = description.content.is_some() && matches!(&*description.files, [only] if only.name == postgres::MAIN);
-    let is_file = description.content.is_none()
-        && description.files.first().is_some_and(|part| part.name == MAIN)
-        && description.files.iter().all(|part| known(&part.name));
-    if !is_dump && !is_file {
-        return Err(unreadable("it names files that no copy of a database has".to_owned()));
-    }
-    Ok(Some(description))
 }
 
 /// SHA-256 of a file of any size, as 64 hexadecimal digits; `None` if it is not there.
@@ -490,6 +413,7 @@ pub(super) fn take_back_restore(host: &dyn Host, restore: &DatabaseRestore) -> R
     let path = match &restore.to {
         Database::Sqlite { path } => path,
         Database::Postgres { connection } => {
+            host.remove_tree(Path::new(OPENED))?;
             let begun = match replacing(restore) {
                 Some(mark) => host.entry(&mark)?,
                 None => None,

@@ -115,7 +115,10 @@ fn connected<T>(
 /// Runs one of PostgreSQL's programs on something that `what` names.
 fn run(host: &dyn Host, what: &str, invocation: &Invocation) -> Result<Output, HostError> {
     let program = invocation.program.display();
-    let output = host.run_as(invocation).map_err(|error| failed(what, format!("{error}. {CLIENT}")))?;
+    let output = host.run_as(invocation).map_err(|error| match error {
+        error @ HostError::Start { .. } => failed(what, format!("{error}. {CLIENT}")),
+        error => error,
+    })?;
     if output.status == Some(0) {
         return Ok(output);
     }

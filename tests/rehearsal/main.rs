@@ -18,6 +18,7 @@ mod main_file_link;
 mod pictures;
 mod port_access;
 mod portacl;
+mod postgres;
 mod preflight;
 mod receipts;
 mod release;
