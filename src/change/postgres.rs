@@ -28,6 +28,7 @@ pub use script::Contents;
 
 use super::database::{self, CopiedPart, DESCRIPTION, DatabaseCopy, Description, OPENED, failed};
 use crate::host::{FileUser, Host, HostError, Invocation, Output, Owner};
+use crate::parts::rc_script::SERVICE;
 use connection::{CLIENT, advice};
 
 const DUMP: &str = "/usr/local/bin/pg_dump";
@@ -441,6 +442,8 @@ pub(super) fn take_back_load(host: &dyn Host, load: &Load) -> Result<(), HostErr
     wait_for_own(host, &load.connection)?;
     let before = opened(host, &load.before, load.connection.owner(), None)?;
     if !is_in_place(host, &before.sha256, &load.connection)? {
+        // A boot may have started it on what was loaded.
+        database::stop(host, SERVICE)?;
         wait_until_closed(host, &load.connection)?;
         read_in(host, &load.connection, &load.before, None)?;
     }
