@@ -278,7 +278,6 @@ impl Executor<'_> {
                     aftermath.left.push(format!("journal: {error}"));
                 }
             }
-            aftermath.left.extend(migrated(begun));
         }
         let undone = aftermath.stands.is_none() && aftermath.left.is_empty();
         if let Err(error) = journal.end(if undone { Outcome::Undone } else { Outcome::NotUndone }) {
@@ -335,27 +334,4 @@ impl Failed {
             stands: matches!(step.change, Change::Account { .. }),
         }
     }
-}
-
-/// Whether another version has been started meanwhile: its migrations of the database cannot be taken back.
-fn migrated(begun: &[(usize, &Step, Prior)]) -> Option<String> {
-    let from = begun.iter().find_map(|(_, step, prior)| match (&step.change, prior) {
-        (Change::Symlink { path, target }, Prior::Symlink { target: old }) if path.ends_with("current") => {
-            Some((old, target))
-        }
-        _ => None,
-    })?;
-    if begun.iter().any(|(_, step, _)| matches!(step.change, Change::Migration { .. } | Change::DatabaseRestore { .. }))
-    {
-        return None;
-    }
-    let started = begun.iter().any(|(_, step, _)| matches!(step.change, Change::ServiceStart { .. }));
-    started.then(|| {
-        format!(
-            "GoToSocial {} was started and may have migrated the database; {} runs on it but can fail on pages of profiles. \
-             If it does, restore the database from the backup made before",
-            from.1.display(),
-            from.0.display()
-        )
-    })
 }

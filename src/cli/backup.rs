@@ -78,9 +78,7 @@ fn make(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Re
     let plan = backup::plan(host.observe(), &wanted).map_err(Stop::failed)?;
     transaction.show(&plan, &format!("Plan: a backup of {}", lock.host), "", report);
     say_beforehand(screen, arguments, &wanted, host)?;
-    if arguments.plan {
-        report.changed = true;
-        screen.line("This is the plan; nothing was changed.");
+    if transaction.ends_with(&plan, report) {
         return Ok(Exit::Done);
     }
     transaction.consent(&plan, &explanation())?;

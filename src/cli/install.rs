@@ -166,9 +166,7 @@ fn install(
              raise the securelevel afterwards",
         ));
     }
-    if arguments.plan {
-        report.changed = !plan.is_empty();
-        screen.line("This is the plan; nothing was changed.");
+    if transaction.ends_with(&plan, report) {
         return Ok(Exit::Done);
     }
     let mut password = None;

@@ -133,9 +133,7 @@ fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mu
     let mut plan = make()?;
     plan.warnings.extend(lost(host, &restoring)?);
     transaction.show(&plan, &format!("Plan: {} from its backup", backup.head.host), "", report);
-    if arguments.plan {
-        report.changed = true;
-        screen.line("This is the plan; nothing was changed.");
+    if transaction.ends_with(&plan, report) {
         return Ok(Exit::Done);
     }
     transaction.consent(&plan, &explanation())?;

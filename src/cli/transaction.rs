@@ -19,6 +19,7 @@ use crate::change::{
     Action, Aftermath, Change, Executor, Interruption, NotMade, Plan, Reporter, Step, Trial, journal, settle, store,
 };
 use crate::host::{Host, HostError, PortWatch};
+use crate::parts::passage::{self, ROLLBACK};
 use crate::release;
 
 /// Why the command ends early: the exit code and the message.
@@ -111,6 +112,8 @@ impl Transaction<'_> {
             let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
             let next = if settled.command == self.command {
                 "and this run goes on from there".to_owned()
+            } else if settled.command == ROLLBACK && passage::is_back(host.observe()).is_ok_and(|is_back| is_back) {
+                "and the way back was complete by then: another `gts-bootstrap rollback` would undo it".to_owned()
             } else {
                 format!("run `gts-bootstrap {}` again to finish it", settled.command)
             };
@@ -167,6 +170,16 @@ impl Transaction<'_> {
         for reason in &plan.reboot {
             screen.attention(&wrap(&format!("{} {reason}", screen.paint(Tone::Caution, "reboot needed:")), 2));
         }
+    }
+
+    /// Whether the command ends with what was shown, because of `--plan`: then it says so, and the report has whether anything
+    /// would be changed.
+    pub(super) fn ends_with(&self, plan: &Plan, report: &mut Report) -> bool {
+        if self.plan_only {
+            report.changed = !plan.is_empty();
+            self.screen.line("This is the plan; nothing was changed.");
+        }
+        self.plan_only
     }
 
     /// Has the plan agreed to.

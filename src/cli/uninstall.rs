@@ -89,9 +89,7 @@ fn uninstall(global: &Global, arguments: &Arguments, screen: &Screen, report: &m
         never_again(screen, name);
     }
     let nothing = planned.plan.is_empty() && !planned.plan.forget;
-    if arguments.plan {
-        report.changed = !planned.plan.is_empty();
-        screen.line("This is the plan; nothing was changed.");
+    if transaction.ends_with(&planned.plan, report) {
         return Ok(Exit::Done);
     }
     if !nothing {

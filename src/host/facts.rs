@@ -159,7 +159,7 @@ pub enum Supervision {
 /// A TCP socket that waits for connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
-    /// Login name of its owner, or the number where there is no name.
+    /// Login name of its owner, of which fstat(1) shows the first eight characters; the number where there is no name.
     pub user: String,
     /// Uid of its owner; `None` where the kernel does not tell who (`?` in sockstat(1)).
     pub uid: Option<u32>,
@@ -180,7 +180,7 @@ pub struct Listener {
 /// A process that has a file open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileUser {
-    /// Login name of its owner, or the number where there is no name.
+    /// Login name of its owner, of which fstat(1) shows the first eight characters; the number where there is no name.
     pub user: String,
     /// Command.
     pub command: String,

@@ -83,9 +83,7 @@ fn renew(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut R
         return Ok(Exit::Done);
     }
     transaction.show(&plan, "Plan: certificate", "", report);
-    if arguments.plan {
-        report.changed = true;
-        screen.line("This is the plan; nothing was changed.");
+    if transaction.ends_with(&plan, report) {
         return Ok(Exit::Done);
     }
     transaction.consent(&plan, &explanation())?;

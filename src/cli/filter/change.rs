@@ -61,9 +61,7 @@ fn apply(
         screen.attention(&wrap(&format!("{} {danger}", screen.paint(Tone::Caution, "warning:")), 2));
     }
     transaction.show(&plan, "Plan: filters", "Nothing to change: the rules are so already.", report);
-    if terms.plan {
-        report.changed = !plan.is_empty();
-        screen.line("This is the plan; nothing was changed.");
+    if transaction.ends_with(&plan, report) {
         return Ok(Exit::Done);
     }
     if !plan.is_empty() {

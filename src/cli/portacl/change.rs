@@ -142,9 +142,7 @@ fn change(
         screen.attention(&wrap(&format!("{} {warning}", screen.paint(Tone::Caution, "warning:")), 2));
     }
     transaction.show(&plan, "Plan: port access", "Nothing to change: the rules are so already.", report);
-    if agreement.plan {
-        report.changed = !plan.is_empty();
-        screen.line("This is the plan; nothing was changed.");
+    if transaction.ends_with(&plan, report) {
         return Ok(Exit::Done);
     }
     if !plan.is_empty() {

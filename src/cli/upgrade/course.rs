@@ -64,9 +64,7 @@ impl Course<'_> {
         let (host, screen) = (transaction.host, transaction.screen);
         let plan = make()?;
         transaction.show(&plan, heading, "Nothing to change.", report);
-        if transaction.plan_only {
-            report.changed = !plan.is_empty();
-            screen.line("This is the plan; nothing was changed.");
+        if transaction.ends_with(&plan, report) {
             return Ok(Exit::Done);
         }
         if plan.is_empty() {

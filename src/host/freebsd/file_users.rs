@@ -1,8 +1,8 @@
 //! Who has a file open, with fstat(1).
 //!
-//! Columns, as `usr.bin/fstat/fstat.c` prints them: user, command, pid, descriptor (a number, or `text`, `wd`, `mmap`, …), and
-//! then mount point, inode, mode, size, access and, where files were named, the name. The command may have blanks in it; the
-//! pid is the first number after it.
+//! Columns, as `usr.bin/fstat/fstat.c` prints them (`%-8.8s %-10s %5d`): user, cut to eight characters, command, pid, descriptor
+//! (a number, or `text`, `wd`, `mmap`, …), and then mount point, inode, mode, size, access and, where files were named, the name.
+//! The command may have blanks in it; the pid is the first number after it.
 
 use std::path::Path;
 
@@ -42,13 +42,13 @@ mod tests {
     fn who_has_it_open_is_told_once() {
         let tools = StandIns::new();
         let rows = "\n\
-                    gotosocial gotosocial  1669    7 /var       1234 -rw-r-----  4096 rw  /var/db/gotosocial/sqlite.db\n\
-                    gotosocial gotosocial  1669    9 /var       1234 -rw-r-----  4096 rw  /var/db/gotosocial/sqlite.db\n\
+                    gotosoci gotosocial  1669    7 /var       1234 -rw-r-----  4096 rw  /var/db/gotosocial/sqlite.db\n\
+                    gotosoci gotosocial  1669    9 /var       1234 -rw-r-----  4096 rw  /var/db/gotosocial/sqlite.db\n\
                     root     my tail      77 text /var       1234 -rw-r-----  4096  r  /var/db/gotosocial/sqlite.db";
         tools.says(FSTAT, &format!("{HEAD}{rows}"), 0);
         let found = of(&tools.commands(), Path::new("/var/db/gotosocial/sqlite.db")).unwrap();
         let user = |user: &str, command: &str, pid| FileUser { user: user.into(), command: command.into(), pid };
-        assert_eq!(found, [user("gotosocial", "gotosocial", 1669), user("root", "my tail", 77)]);
+        assert_eq!(found, [user("gotosoci", "gotosocial", 1669), user("root", "my tail", 77)]);
     }
 
     #[test]
