@@ -10,6 +10,7 @@ pub mod change;
 pub mod check;
 pub mod cli;
 pub mod deployment;
+pub mod error_code;
 pub mod filter;
 pub mod front;
 pub mod host;

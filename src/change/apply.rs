@@ -4,15 +4,31 @@ use std::path::{Path, PathBuf};
 
 use super::executor::Executor;
 use super::{Change, account, database, front, front_test, migration, postgres, service_start};
+use crate::error_code::{Coded, ErrorCode};
 use crate::host::{Entry, Host, HostError, Invocation, Owner, ServiceAction};
 use crate::parts::config;
 use crate::release;
+
+/// Why a change failed, in words.
+#[derive(Debug)]
+pub(super) struct Cause {
+    /// The words.
+    pub text: String,
+    /// What tells more than that a change of its kind failed.
+    pub code: Option<ErrorCode>,
+}
+
+impl From<String> for Cause {
+    fn from(text: String) -> Self {
+        Self { text, code: None }
+    }
+}
 
 /// Applies one change; what it returns are notes for the administrator.
 ///
 /// # Errors
 /// In words: the host refused, or what was read back is not what was set.
-pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<String>, String> {
+pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<String>, Cause> {
     let host = executor.host;
     let said = |error: HostError| error.to_string();
     match change {
@@ -26,7 +42,7 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
         Change::Module { name } => {
             host.load_module(name).map_err(said)?;
             if !host.module_loaded(name).map_err(said)? {
-                return Err(format!("the kernel took the module {name} and yet does not list it"));
+                return Err(format!("the kernel took the module {name} and yet does not list it").into());
             }
         }
         Change::Sysctl { name, value } => set_sysctl(host, name, value)?,
@@ -39,7 +55,9 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
         Change::Package { name } => {
             host.install_package(name).map_err(said)?;
             if host.package(name).map_err(said)?.is_none() {
-                return Err(format!("pkg(8) did what it was asked to, and yet the package {name} is not installed"));
+                return Err(
+                    format!("pkg(8) did what it was asked to, and yet the package {name} is not installed").into()
+                );
             }
         }
         Change::PackageRemoval { name } => host.delete_package(name).map_err(said)?,
@@ -49,8 +67,8 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
         Change::FrontReload { when_undone: true, .. } => {}
         Change::FrontReload { front, when_undone: false } => front::reload(host, *front)?,
         Change::Release { release, directory } => install_release(executor, release, directory)?,
-        Change::ConfigTest { test } => return config_test(host, test),
-        Change::ServiceStart { start } => return service_start::start(executor, start),
+        Change::ConfigTest { test } => return Ok(config_test(host, test)?),
+        Change::ServiceStart { start } => return Ok(service_start::start(executor, start)?),
         Change::ServiceStop { name } => stop(host, name)?,
         Change::DatabaseTest { test } => postgres::test(host, test).map_err(said)?,
         Change::DatabaseCopy { copy } => {
@@ -59,11 +77,11 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
             return Ok(if copy.guards { vec![copied.told(&copy.to)] } else { Vec::new() });
         }
         Change::DatabaseRestore { restore } => drop(database::restore(host, restore).map_err(said)?),
-        Change::Migration { migration } => return migration::run(executor, migration),
+        Change::Migration { migration } => return Ok(migration::run(executor, migration)?),
         Change::Discard { path } => discard(host, path)?,
-        Change::Account { account } => return account::create(executor, account),
-        Change::Backup { backup } => return backup.apply(host),
-        Change::Certificate { certificate } => return certificate.apply(host),
+        Change::Account { account } => return Ok(account::create(executor, account)?),
+        Change::Backup { backup } => return Ok(backup.apply(host)?),
+        Change::Certificate { certificate } => return Ok(certificate.apply(host)?),
     }
     Ok(Vec::new())
 }
@@ -151,14 +169,14 @@ fn replaced(directory: &Path) -> PathBuf {
     directory.with_file_name(format!(".replaced-{name}"))
 }
 
-fn install_release(executor: &Executor<'_>, release: &release::LockedRelease, directory: &Path) -> Result<(), String> {
+fn install_release(executor: &Executor<'_>, release: &release::LockedRelease, directory: &Path) -> Result<(), Cause> {
     let host = executor.host;
     let said = |error: HostError| error.to_string();
     let Some(source) = executor.source else {
-        return Err("no source to take the release from".to_owned());
+        return Err("no source to take the release from".to_owned().into());
     };
     let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
-        return Err(format!("{} is no place for a release", directory.display()));
+        return Err(format!("{} is no place for a release", directory.display()).into());
     };
     let old = replaced(directory);
     if host.entry(directory).map_err(said)?.is_some() {
@@ -174,8 +192,8 @@ fn install_release(executor: &Executor<'_>, release: &release::LockedRelease, di
         &release::HttpClient::default(),
         executor.reporter.progress(),
     )
-    .map_err(|error| error.to_string())?;
-    host.remove_tree(&old).map_err(said)
+    .map_err(|error| Cause { text: error.to_string(), code: Some(error.code()) })?;
+    Ok(host.remove_tree(&old).map_err(said)?)
 }
 
 /// Removes a release and puts back the one that it replaced.

@@ -7,8 +7,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::apply::Cause;
 use super::journal::{Journal, Line, Outcome};
 use super::{Change, OnFailure, Plan, Prior, Step, apply, settle, store, undo};
+use crate::error_code::ErrorCode;
 use crate::host::{Host, HostError};
 use crate::release;
 
@@ -79,6 +81,8 @@ pub struct ApplyError {
     pub change: String,
     /// Why it failed.
     pub cause: String,
+    /// Where to read more.
+    pub code: ErrorCode,
     /// What became of the changes before it.
     pub aftermath: Box<Aftermath>,
 }
@@ -123,6 +127,7 @@ impl Executor<'_> {
                 part: "journal",
                 change: "begin".to_owned(),
                 cause: error.to_string(),
+                code: ErrorCode::Journal,
                 aftermath: Box::default(),
             })?;
         if let OnFailure::GoOn { chained, decisive } = plan.on_failure {
@@ -134,7 +139,7 @@ impl Executor<'_> {
             let what = Failed::of(step);
             if let Some(why) = (self.stop)() {
                 match self.reporter.interrupted() {
-                    Interruption::Undo => return Err(self.take_back(journal, what, why, &begun)),
+                    Interruption::Undo => return Err(self.take_back(journal, what, interrupted(why), &begun)),
                     Interruption::Keep => return Err(keep(journal, what, why)),
                     Interruption::Continue => {}
                 }
@@ -147,19 +152,19 @@ impl Executor<'_> {
         }
         // Who interrupted the wait for the last change has decided already.
         if let (Some(why), Some(decided)) = ((self.stop)(), self.reporter.decided()) {
-            let what = Failed { part: "run", change: "after the last change".to_owned(), stands: false };
+            let what = Failed::after("run", "after the last change", ErrorCode::Interrupted);
             return Err(match decided {
                 Interruption::Keep => keep(journal, what, why),
-                Interruption::Undo | Interruption::Continue => self.take_back(journal, what, why, &begun),
+                Interruption::Undo | Interruption::Continue => self.take_back(journal, what, interrupted(why), &begun),
             });
         }
         if let Some(trial) = self.trial {
             while let Err(cause) = trial(self.stop) {
-                let what =
-                    Failed { part: "trial", change: "the checks on the running system".to_owned(), stands: false };
                 let is_interrupted = (self.stop)().is_some();
+                let code = if is_interrupted { ErrorCode::Interrupted } else { ErrorCode::Trial };
+                let what = Failed::after("trial", "the checks on the running system", code);
                 match if is_interrupted { self.reporter.interrupted() } else { Interruption::Undo } {
-                    Interruption::Undo => return Err(self.take_back(journal, what, cause, &begun)),
+                    Interruption::Undo => return Err(self.take_back(journal, what, cause.into(), &begun)),
                     Interruption::Keep => return Err(keep(journal, what, cause)),
                     Interruption::Continue => {}
                 }
@@ -194,10 +199,10 @@ impl Executor<'_> {
                 self.reporter.done(step);
                 continue;
             };
-            not_made.push(leave(cause.clone()));
+            not_made.push(leave(cause.text.clone()));
             // Without an intent in the journal there is nothing that failed.
             if begun.last().is_some_and(|(last, _, _): &(usize, &Step, Prior)| *last == number)
-                && let Err(error) = journal.write(&Line::Failed { step: number, reason: cause })
+                && let Err(error) = journal.write(&Line::Failed { step: number, reason: cause.text })
             {
                 not_made.push(leave(format!("the journal cannot be written: {error}; nothing more was begun")));
                 break;
@@ -233,7 +238,7 @@ impl Executor<'_> {
         step: &'s Step,
         begun: &mut Vec<(usize, &'s Step, Prior)>,
         notes: &mut Vec<String>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Cause> {
         let said = |error: HostError| error.to_string();
         let prior = Prior::capture(self.host, &step.change).map_err(said)?;
         journal.intent(number, step, &prior).map_err(said)?;
@@ -243,14 +248,14 @@ impl Executor<'_> {
             self.reporter.note(&note);
             notes.push(note);
         }
-        journal.write(&Line::Done { step: number }).map_err(said)
+        Ok(journal.write(&Line::Done { step: number }).map_err(said)?)
     }
 
     fn take_back(
         &self,
         journal: Journal<'_>,
         failed: Failed,
-        cause: String,
+        Cause { text: cause, code }: Cause,
         begun: &[(usize, &Step, Prior)],
     ) -> ApplyError {
         let mut aftermath = Aftermath::default();
@@ -283,8 +288,14 @@ impl Executor<'_> {
         if let Err(error) = journal.end(if undone { Outcome::Undone } else { Outcome::NotUndone }) {
             aftermath.left.push(format!("journal: {error}"));
         }
-        ApplyError { part: failed.part, change: failed.change, cause, aftermath: Box::new(aftermath) }
+        let code = code.unwrap_or(failed.code);
+        ApplyError { part: failed.part, change: failed.change, cause, code, aftermath: Box::new(aftermath) }
     }
+}
+
+/// The cause that somebody has interrupted the run.
+fn interrupted(why: String) -> Cause {
+    Cause { text: why, code: Some(ErrorCode::Interrupted) }
 }
 
 /// Everything was made, but the last line of the journal is missing.
@@ -293,6 +304,7 @@ fn unrecorded(error: &HostError) -> ApplyError {
         part: "journal",
         change: "end".to_owned(),
         cause: error.to_string(),
+        code: ErrorCode::Journal,
         aftermath: Box::new(Aftermath {
             stands: Some(
                 "every change was made; only its record could not be completed, which the next run does".into(),
@@ -312,18 +324,26 @@ fn keep(journal: Journal<'_>, failed: Failed, cause: String) -> ApplyError {
         aftermath.stands =
             Some(format!("what was done is kept, but its record is not complete ({error}); the next run mends that"));
     }
-    ApplyError { part: failed.part, change: failed.change, cause, aftermath: Box::new(aftermath) }
+    let code = ErrorCode::Interrupted;
+    ApplyError { part: failed.part, change: failed.change, cause, code, aftermath: Box::new(aftermath) }
 }
 
 /// What failed, or was not even begun.
 struct Failed {
     part: &'static str,
     change: String,
+    /// What tells more, if the cause does not.
+    code: ErrorCode,
     /// Whether what was done before stays.
     stands: bool,
 }
 
 impl Failed {
+    /// What comes after all changes.
+    fn after(part: &'static str, what: &str, code: ErrorCode) -> Self {
+        Self { part, change: what.to_owned(), code, stands: false }
+    }
+
     fn of(step: &Step) -> Self {
         Self {
             part: step.part,
@@ -331,6 +351,7 @@ impl Failed {
                 "removal" => format!("{} {}", step.action.word(), step.change.target()),
                 kind => format!("{} {kind} {}", step.action.word(), step.change.target()),
             },
+            code: step.change.code(),
             stands: matches!(step.change, Change::Account { .. }),
         }
     }

@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::error_code::ErrorCode;
 use crate::host::{FrontProgram, Group, Owner, User};
 use crate::release::LockedRelease;
 
@@ -388,6 +389,36 @@ impl Change {
             Self::Account { .. } => "account",
             Self::Backup { backup } => backup.kind(),
             Self::Certificate { .. } => "certificate",
+        }
+    }
+
+    /// Where to read more if such a change fails.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Directory { .. }
+            | Self::File { .. }
+            | Self::Symlink { .. }
+            | Self::Removal { .. }
+            | Self::TreeRemoval { .. }
+            | Self::Discard { .. } => ErrorCode::File,
+            Self::Group { .. } | Self::GroupRemoval { .. } | Self::User { .. } | Self::UserRemoval { .. } => {
+                ErrorCode::Account
+            }
+            Self::Module { .. } | Self::ModuleRemoval { .. } | Self::Sysctl { .. } => ErrorCode::Kernel,
+            Self::RcVariable { .. } => ErrorCode::RcConf,
+            Self::Package { .. } | Self::PackageRemoval { .. } => ErrorCode::Package,
+            Self::FrontInclude { .. } | Self::FrontTest { .. } | Self::FrontStart { .. } | Self::FrontReload { .. } => {
+                ErrorCode::Front
+            }
+            Self::Release { .. } => ErrorCode::Release,
+            Self::ConfigTest { .. } => ErrorCode::ConfigTest,
+            Self::ServiceStart { .. } | Self::ServiceStop { .. } => ErrorCode::Service,
+            Self::DatabaseTest { .. } | Self::DatabaseCopy { .. } | Self::DatabaseRestore { .. } => ErrorCode::Database,
+            Self::Migration { .. } => ErrorCode::Migration,
+            Self::Account { .. } => ErrorCode::Admin,
+            Self::Backup { .. } => ErrorCode::Backup,
+            Self::Certificate { .. } => ErrorCode::Acme,
         }
     }
 

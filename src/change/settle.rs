@@ -10,6 +10,7 @@ use super::database::OPENED;
 use super::executor::Reporter;
 use super::journal::{Journal, Line, Outcome, Running, path};
 use super::{BackupChange, Change, Database, Plan, Prior, front, journal, service_start, store, undo};
+use crate::error_code::{Coded, ErrorCode};
 use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState, is_temporary};
 use crate::parts::rc_script::SERVICE;
 
@@ -58,6 +59,15 @@ pub enum TakeBackError {
         /// Its service.
         service: String,
     },
+}
+
+impl Coded for TakeBackError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Host(error) => error.code(),
+            Self::Starting { .. } => ErrorCode::NotReady,
+        }
+    }
 }
 
 /// Looks whether a run was cut off. The caller makes sure that it is not just going on: that nobody holds the lock.

@@ -6,6 +6,7 @@
 
 use super::Check;
 use super::permission::{self, Question};
+use crate::error_code::ErrorCode;
 use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe, Owner};
 use crate::parts::port_access::RULES;
 use crate::portacl::{self, Protocol, Rule, State, Subject};
@@ -57,8 +58,11 @@ impl Row {
         match self.right() {
             None => Check::skip(name, outcome),
             Some(true) => Check::pass(name, outcome),
-            Some(false) if self.wanted => Check::fail(name, format!("{outcome}; {}", self.mend())),
+            Some(false) if self.wanted => {
+                Check::fail(ErrorCode::PortRefused, name, format!("{outcome}; {}", self.mend()))
+            }
             Some(false) => Check::fail(
+                ErrorCode::PortOpen,
                 name,
                 format!(
                     "{outcome}, and must not: {} on this host can stand in for a service on port {}. Close it now with \

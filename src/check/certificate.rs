@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Check;
 use crate::change::Readiness;
+use crate::error_code::ErrorCode;
 use crate::host::{Observe, ServedCertificate, WebFailure, WebRequest};
 
 const NAME: &str = "certificate";
@@ -36,10 +37,15 @@ pub fn check(host: &dyn Observe, readiness: &Readiness) -> (Check, bool) {
             let trusted = host.web(&request).map(drop);
             (judge(&certificate, &readiness.host, host.now(), trusted), true)
         }
-        Err(WebFailure::Refused) => (Check::fail(NAME, "nothing listens for https: the server is not up"), false),
+        Err(WebFailure::Refused) => {
+            (Check::fail(ErrorCode::Certificate, NAME, "nothing listens for https: the server is not up"), false)
+        }
         Err(why) => {
             let log = told_meanwhile(host, readiness, log_from);
-            (Check::fail(NAME, failure(&why, &log, &readiness.host, readiness.address.ip())), false)
+            (
+                Check::fail(ErrorCode::Certificate, NAME, failure(&why, &log, &readiness.host, readiness.address.ip())),
+                false,
+            )
         }
     }
 }
@@ -82,10 +88,14 @@ pub(super) fn judge(certificate: &ServedCertificate, host: &str, now: u64, trust
     let summary =
         format!("for {}, by {}, valid for {days} more days", certificate.names.join(", "), certificate.issuer);
     if !certificate.names.iter().any(|name| name.eq_ignore_ascii_case(host)) {
-        return Check::fail(NAME, format!("{summary}: it is not for {host}"));
+        return Check::fail(ErrorCode::Certificate, NAME, format!("{summary}: it is not for {host}"));
     }
     if certificate.not_after <= now {
-        return Check::fail(NAME, format!("{summary}: it has expired; the server's log says why it was not renewed"));
+        return Check::fail(
+            ErrorCode::Certificate,
+            NAME,
+            format!("{summary}: it has expired; the server's log says why it was not renewed"),
+        );
     }
     if certificate.not_after - now < RENEWAL_OVERDUE {
         return Check::warn(NAME, format!("{summary}: its renewal is overdue; the server's log says why"));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Check, certificate};
 use crate::change::front::{command, of, service};
 use crate::deployment::Deployment;
+use crate::error_code::ErrorCode;
 use crate::host::{FrontProgram, HostError, Observe, Owner, WebAnswer, WebFailure, WebRequest};
 use crate::parts::front::PORTS;
 
@@ -27,15 +28,22 @@ pub fn checks(
     let mut checks = vec![if host.service(service(program))?.is_running() {
         Check::pass("front", format!("{name} runs"))
     } else {
-        Check::fail("front", format!("{name} does not run; `service {} start` tells why", service(program)))
+        Check::fail(
+            ErrorCode::FrontDown,
+            "front",
+            format!("{name} does not run; `service {} start` tells why", service(program)),
+        )
     }];
     let listeners = host.listeners()?;
     for port in PORTS {
         let on_port: Vec<_> = listeners.iter().filter(|listener| listener.port == port).collect();
         let stranger = on_port.iter().find(|listener| listener.command != command(program));
         checks.push(match (on_port.is_empty(), stranger) {
-            (true, _) => Check::fail(format!("listens {port}"), format!("nobody listens on port {port}")),
+            (true, _) => {
+                Check::fail(ErrorCode::FrontDown, format!("listens {port}"), format!("nobody listens on port {port}"))
+            }
             (false, Some(stranger)) => Check::fail(
+                ErrorCode::FrontDown,
                 format!("listens {port}"),
                 format!("{} of the user {} listens on port {port}, not {name}", stranger.command, stranger.user),
             ),
@@ -55,8 +63,11 @@ fn backend(listeners: &[crate::host::Listener], deployment: &Deployment, gotosoc
         listeners.iter().filter(|there| there.port == port && there.uid == Some(gotosocial.uid)).collect();
     let outside = ours.iter().find(|there| !there.address.is_some_and(|address| address.is_loopback()));
     match (ours.is_empty(), outside) {
-        (true, _) => Check::fail(NAME, format!("GoToSocial does not listen on port {port}; see its log")),
+        (true, _) => {
+            Check::fail(ErrorCode::ServiceDown, NAME, format!("GoToSocial does not listen on port {port}; see its log"))
+        }
         (false, Some(there)) => Check::fail(
+            ErrorCode::Backend,
             NAME,
             format!(
                 "GoToSocial listens on {}, port {port}: it can be reached past the web server and its filters. Take \
@@ -91,23 +102,39 @@ fn answers(host: &dyn Observe, deployment: &Deployment) -> Vec<Check> {
             checks.push(if answer.status == 200 {
                 Check::pass("https", "GoToSocial answers through it")
             } else {
-                Check::fail("https", format!("/nodeinfo/2.0 answers {} through it, not 200", answer.status))
+                Check::fail(
+                    ErrorCode::FrontAnswer,
+                    "https",
+                    format!("/nodeinfo/2.0 answers {} through it, not 200", answer.status),
+                )
             });
         }
-        Err(why) => checks.push(Check::fail("https", format!("it cannot be asked for https://{name}: {why}"))),
+        Err(why) => checks.push(Check::fail(
+            ErrorCode::FrontAnswer,
+            "https",
+            format!("it cannot be asked for https://{name}: {why}"),
+        )),
     }
     checks.push(match ask(true, "/livez", false) {
         Ok(answer) if answer.status == 404 => Check::pass("hidden", "/livez and /readyz are not told to the world"),
-        Ok(answer) => Check::fail("hidden", format!("/livez answers {} from outside, not 404", answer.status)),
-        Err(why) => Check::fail("hidden", format!("/livez: {why}")),
+        Ok(answer) => Check::fail(
+            ErrorCode::FrontAnswer,
+            "hidden",
+            format!("/livez answers {} from outside, not 404", answer.status),
+        ),
+        Err(why) => Check::fail(ErrorCode::FrontAnswer, "hidden", format!("/livez: {why}")),
     });
     let wanted = format!("https://{name}/");
     checks.push(match ask(false, "/", false) {
         Ok(answer) if answer.status == 301 && answer.location.as_deref() == Some(&wanted) => {
             Check::pass("http", format!("leads to {wanted}"))
         }
-        Ok(answer) => Check::fail("http", format!("answers {} and does not lead to {wanted}", answer.status)),
-        Err(why) => Check::fail("http", format!("it cannot be asked for http://{name}: {why}")),
+        Ok(answer) => Check::fail(
+            ErrorCode::FrontAnswer,
+            "http",
+            format!("answers {} and does not lead to {wanted}", answer.status),
+        ),
+        Err(why) => Check::fail(ErrorCode::FrontAnswer, "http", format!("it cannot be asked for http://{name}: {why}")),
     });
     checks
 }

@@ -3,6 +3,7 @@
 use super::Check;
 use crate::change::Readiness;
 use crate::change::service_start::{ask, log_says_ready};
+use crate::error_code::ErrorCode;
 use crate::host::{HostError, Observe, Owner, ServiceState, WebAnswer};
 use crate::parts::rc_script::SERVICE;
 
@@ -28,15 +29,18 @@ pub fn processes(host: &dyn Observe, expected: &Expected<'_>) -> Result<Vec<Chec
         ServiceState::Running { pid: Some(pid) } => Check::pass("service", format!("{SERVICE} runs as pid {pid}")),
         ServiceState::Running { pid: None } => Check::pass("service", format!("{SERVICE} runs")),
         ServiceState::Stopped => Check::fail(
+            ErrorCode::ServiceDown,
             "service",
             format!(
                 "{SERVICE} does not run; the reason is at the end of {}; start it with `service {SERVICE} start`",
                 expected.readiness.log.display()
             ),
         ),
-        ServiceState::Missing => {
-            Check::fail("service", format!("{SERVICE} is not installed; run `gts-bootstrap install`"))
-        }
+        ServiceState::Missing => Check::fail(
+            ErrorCode::ServiceDown,
+            "service",
+            format!("{SERVICE} is not installed; run `gts-bootstrap install`"),
+        ),
     }];
     let listeners = host.listeners()?;
     for port in expected.ports {
@@ -44,8 +48,9 @@ pub fn processes(host: &dyn Observe, expected: &Expected<'_>) -> Result<Vec<Chec
         let on_port: Vec<_> = listeners.iter().filter(|listener| listener.port == *port).collect();
         let stranger = on_port.iter().find(|listener| listener.uid != Some(expected.service.uid));
         checks.push(match (on_port.first(), stranger) {
-            (None, _) => Check::fail(name, format!("nobody listens on port {port}")),
+            (None, _) => Check::fail(ErrorCode::ServiceDown, name, format!("nobody listens on port {port}")),
             (Some(_), Some(stranger)) => Check::fail(
+                ErrorCode::ServiceDown,
                 name,
                 format!(
                     "{} listens on port {port} as {}, not {SERVICE}; stop it, then `service {SERVICE} restart`",
@@ -65,8 +70,8 @@ pub fn answers(host: &dyn Observe, expected: &Expected<'_>) -> Vec<Check> {
     let get = |path: &str| ask(host, expected.readiness, path);
     let status_is_200 = |name: &str, path: &str, otherwise: &str| match get(path) {
         Ok(answer) if answer.status == 200 => Check::pass(name, format!("{path} answers 200")),
-        Ok(answer) => Check::fail(name, format!("{path} answers {}; {otherwise}", answer.status)),
-        Err(why) => Check::fail(name, format!("{path}: {why}; {otherwise}")),
+        Ok(answer) => Check::fail(ErrorCode::NotReady, name, format!("{path} answers {}; {otherwise}", answer.status)),
+        Err(why) => Check::fail(ErrorCode::NotReady, name, format!("{path}: {why}; {otherwise}")),
     };
     vec![
         status_is_200("livez", "/livez", "the server is not up: see its log"),
@@ -102,8 +107,10 @@ fn nodeinfo(answer: Result<WebAnswer, crate::host::WebFailure>, version: &semver
     const NAME: &str = "nodeinfo";
     let answer = match answer {
         Ok(answer) if answer.status == 200 => answer,
-        Ok(answer) => return Check::fail(NAME, format!("/nodeinfo/2.0 answers {}", answer.status)),
-        Err(why) => return Check::fail(NAME, format!("/nodeinfo/2.0: {why}")),
+        Ok(answer) => {
+            return Check::fail(ErrorCode::WrongAnswer, NAME, format!("/nodeinfo/2.0 answers {}", answer.status));
+        }
+        Err(why) => return Check::fail(ErrorCode::WrongAnswer, NAME, format!("/nodeinfo/2.0: {why}")),
     };
     let told: Option<(String, String)> =
         serde_json::from_slice::<serde_json::Value>(&answer.body).ok().and_then(|json| {
@@ -116,10 +123,11 @@ fn nodeinfo(answer: Result<WebAnswer, crate::host::WebFailure>, version: &semver
             Check::pass(NAME, format!("gotosocial {told}"))
         }
         Some((name, told)) => Check::fail(
+            ErrorCode::WrongAnswer,
             NAME,
             format!("it says {name} {told}, and gotosocial {version} is installed; `service {SERVICE} restart`"),
         ),
-        None => Check::fail(NAME, "/nodeinfo/2.0 does not answer with nodeinfo"),
+        None => Check::fail(ErrorCode::WrongAnswer, NAME, "/nodeinfo/2.0 does not answer with nodeinfo"),
     }
 }
 
@@ -132,10 +140,14 @@ fn host_meta(answer: Result<WebAnswer, crate::host::WebFailure>, host: &str) -> 
         {
             Check::pass(NAME, format!("points to https://{host}"))
         }
-        Ok(answer) if answer.status == 200 => {
-            Check::fail(NAME, format!("does not point to https://{host}: other servers will not find its accounts"))
+        Ok(answer) if answer.status == 200 => Check::fail(
+            ErrorCode::WrongAnswer,
+            NAME,
+            format!("does not point to https://{host}: other servers will not find its accounts"),
+        ),
+        Ok(answer) => {
+            Check::fail(ErrorCode::WrongAnswer, NAME, format!("/.well-known/host-meta answers {}", answer.status))
         }
-        Ok(answer) => Check::fail(NAME, format!("/.well-known/host-meta answers {}", answer.status)),
-        Err(why) => Check::fail(NAME, format!("/.well-known/host-meta: {why}")),
+        Err(why) => Check::fail(ErrorCode::WrongAnswer, NAME, format!("/.well-known/host-meta: {why}")),
     }
 }

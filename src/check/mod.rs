@@ -12,6 +12,8 @@ pub mod profile;
 
 use serde::Serialize;
 
+use crate::error_code::ErrorCode;
+
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -35,12 +37,14 @@ pub struct Check {
     pub status: Status,
     /// What was seen, and what to do about it.
     pub detail: String,
+    /// Of what failed, where to read more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
 }
 
 impl Check {
-    /// Puts the three together.
-    pub fn new(name: impl Into<String>, status: Status, detail: impl Into<String>) -> Self {
-        Self { name: name.into(), status, detail: detail.into() }
+    fn new(name: impl Into<String>, status: Status, detail: impl Into<String>) -> Self {
+        Self { name: name.into(), status, detail: detail.into(), code: None }
     }
 
     /// Something that is as it should be.
@@ -49,8 +53,8 @@ impl Check {
     }
 
     /// Something that is not as it should be.
-    pub fn fail(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(name, Status::Fail, detail)
+    pub fn fail(code: ErrorCode, name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { code: Some(code), ..Self::new(name, Status::Fail, detail) }
     }
 
     /// Something worth knowing.

@@ -1,6 +1,7 @@
 //! Posture: is anything open that should not be, now or after the next boot?
 
 use super::Check;
+use crate::error_code::ErrorCode;
 use crate::host::{HostError, Jail, Observe, Owner};
 use crate::parts::port_access::{self, ENABLED, MODULE, PORT_HIGH, RESERVED_HIGH};
 use crate::parts::{portacl_boot, rule_edit};
@@ -35,6 +36,7 @@ fn gates(host: &dyn Observe, ports: &[u16]) -> Result<Check, HostError> {
             format!("{RESERVED_HIGH} is {reserved} and {MODULE} does not enforce")
         };
         Check::fail(
+            ErrorCode::PortOpen,
             NAME,
             format!(
                 "ANY user of this host may bind the ports from {low} to {high}: {why}. Close them now: `sysctl \
@@ -59,6 +61,7 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
         return Ok(match portacl::open_ports(policy) {
             None => Check::pass(NAME, "no port below 1024 is open to everybody"),
             Some((low, high)) => Check::fail(
+                ErrorCode::PortBoot,
                 NAME,
                 format!(
                     "ANY user will be able to bind the ports from {low} to {high}; `gts-bootstrap portacl lint` tells more"
@@ -85,6 +88,7 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
     }
     Ok(if !missing.is_empty() {
         Check::fail(
+            ErrorCode::PortBoot,
             NAME,
             format!(
                 "{}; `gts-bootstrap portacl lint` tells more, `gts-bootstrap install` mends it",
@@ -108,7 +112,7 @@ fn guard(host: &dyn Observe, ports: &[u16]) -> Result<Check, HostError> {
     } else if ports.is_empty() {
         Check::skip(NAME, "GoToSocial needs no port below 1024")
     } else {
-        Check::fail(NAME, "it is missing or not enabled; run `gts-bootstrap install`")
+        Check::fail(ErrorCode::PortBoot, NAME, "it is missing or not enabled; run `gts-bootstrap install`")
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Check, Status};
 use crate::deployment::{ConfigValue, Deployment, HostName, Layout, Mode};
+use crate::error_code::{Coded, ErrorCode};
 use crate::host::{HostError, Jail, Listener, Observe, Owner, System, WebRequest};
 use crate::parts::install::obstacles;
 use crate::parts::port_access::{MODULE, RESERVED_HIGH};
@@ -75,7 +76,7 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
     checks.extend(
         obstacles(host, subject.deployment, subject.layout)
             .into_iter()
-            .map(|(part, refusal)| Check::fail(part, refusal.to_string())),
+            .map(|(part, refusal)| Check::fail(refusal.code(), part, refusal.to_string())),
     );
     // A host that serves this instance already answers for the name itself.
     if !subject.installed {
@@ -98,7 +99,7 @@ fn release(system: &System) -> Check {
     const NAME: &str = "system";
     let text = format!("FreeBSD {}", system.release);
     if system.osreldate < OLDEST_POSSIBLE {
-        Check::fail(NAME, format!("{text} is too old; FreeBSD 14 or later is needed"))
+        Check::fail(ErrorCode::System, NAME, format!("{text} is too old; FreeBSD 14 or later is needed"))
     } else if system.osreldate < OLDEST_TESTED {
         Check::warn(
             NAME,
@@ -119,11 +120,15 @@ fn cpu(system: &System, nowasm: bool) -> Check {
             "amd64 without SSE4.1: the nowasm build is used, which upstream does not support and which needs the package \
              ffmpeg",
         ),
-        "aarch64" if nowasm => Check::fail(NAME, "there is no nowasm build for arm64; leave [release] variant out"),
-        "aarch64" => Check::pass(NAME, "arm64"),
-        other => {
-            Check::fail(NAME, format!("GoToSocial has no release for FreeBSD on {other}; amd64 and arm64 have one"))
+        "aarch64" if nowasm => {
+            Check::fail(ErrorCode::Cpu, NAME, "there is no nowasm build for arm64; leave [release] variant out")
         }
+        "aarch64" => Check::pass(NAME, "arm64"),
+        other => Check::fail(
+            ErrorCode::Cpu,
+            NAME,
+            format!("GoToSocial has no release for FreeBSD on {other}; amd64 and arm64 have one"),
+        ),
     }
 }
 
@@ -131,7 +136,7 @@ fn root(system: &System) -> Check {
     if system.euid == 0 {
         Check::pass("root", "runs as root")
     } else {
-        Check::fail("root", format!("runs as uid {}; run it as root (doas or sudo)", system.euid))
+        Check::fail(ErrorCode::NotRoot, "root", format!("runs as uid {}; run it as root (doas or sudo)", system.euid))
     }
 }
 
@@ -162,6 +167,7 @@ fn allow_wx(host: &dyn Observe) -> Result<Check, HostError> {
     const OID: &str = "kern.elf64.allow_wx";
     Ok(match host.sysctl(OID)?.as_deref().map(str::trim) {
         Some("0") => Check::fail(
+            ErrorCode::AllowWx,
             OID,
             "0: GoToSocial maps code that it compiles writable and executable, and could not start; \
              `sysctl kern.elf64.allow_wx=1`, and take the line out of sysctl.conf",
@@ -186,7 +192,11 @@ fn authorities(host: &dyn Observe, download: bool) -> Result<Check, HostError> {
     }
     let mend = "run `certctl rehash`, or install the package ca_root_nss";
     Ok(if download {
-        Check::fail(NAME, format!("this host trusts none, so the download cannot be verified; {mend}"))
+        Check::fail(
+            ErrorCode::CaCertificates,
+            NAME,
+            format!("this host trusts none, so the download cannot be verified; {mend}"),
+        )
     } else {
         Check::warn(
             NAME,
@@ -197,7 +207,11 @@ fn authorities(host: &dyn Observe, download: bool) -> Result<Check, HostError> {
 
 fn clock(now: u64) -> Check {
     if now < EARLIEST {
-        Check::fail("clock", "the clock is years behind, which breaks certificates and federation; set it (`ntpd -gq`)")
+        Check::fail(
+            ErrorCode::Clock,
+            "clock",
+            "the clock is years behind, which breaks certificates and federation; set it (`ntpd -gq`)",
+        )
     } else {
         Check::pass("clock", "not obviously wrong")
     }
@@ -206,7 +220,7 @@ fn clock(now: u64) -> Check {
 fn memory(system: &System) -> Check {
     let text = format!("{} MiB", system.memory >> 20);
     if system.memory < MEMORY_NEEDED {
-        Check::fail("memory", format!("{text}: GoToSocial needs 512 MiB, and then with swap"))
+        Check::fail(ErrorCode::Memory, "memory", format!("{text}: GoToSocial needs 512 MiB, and then with swap"))
     } else if system.memory < MEMORY_ADVISED {
         Check::warn("memory", format!("{text}: 1 GiB is advised; with less have swap ready"))
     } else {
@@ -221,6 +235,7 @@ fn disk(host: &dyn Observe, layout: &Layout) -> Result<Vec<Check>, HostError> {
     let mut checks = Vec::new();
     checks.push(if program < RELEASE_BYTES {
         Check::fail(
+            ErrorCode::Disk,
             "disk for the release",
             format!("{}: {} MiB are needed; make room", text(program, &layout.releases), RELEASE_BYTES >> 20),
         )
@@ -229,7 +244,7 @@ fn disk(host: &dyn Observe, layout: &Layout) -> Result<Vec<Check>, HostError> {
     });
     let data_text = text(data, &layout.data);
     checks.push(if data < DATA_BYTES_NEEDED {
-        Check::fail("disk for the data", format!("{data_text}: at least 1 GiB is needed; make room"))
+        Check::fail(ErrorCode::Disk, "disk for the data", format!("{data_text}: at least 1 GiB is needed; make room"))
     } else if data < DATA_BYTES_ADVISED {
         Check::warn("disk for the data", format!("{data_text}: 15 to 20 GiB are advised, media take most of it"))
     } else {
@@ -245,6 +260,7 @@ fn log_level(subject: &Subject<'_>) -> Option<Check> {
     let silent = !["trace", "debug", "info"].contains(&level.to_ascii_lowercase().as_str());
     (silent && !subject.installed && subject.deployment.exposure.mode == Mode::Direct).then(|| {
         Check::fail(
+            ErrorCode::LogLevel,
             "log-level",
             format!(
                 "[config] log-level = \"{level}\" keeps the log from telling when the server is ready, and before it has a \
@@ -260,6 +276,7 @@ fn package(host: &dyn Observe) -> Check {
         Err(why) => Check::warn(NAME, format!("cannot be told: {why}")),
         Ok(None) => Check::pass(NAME, "not installed"),
         Ok(Some(version)) => Check::fail(
+            ErrorCode::PackageThere,
             NAME,
             format!(
                 "version {version} is installed and owns /usr/local/bin/gotosocial and the rc.d script; nothing of it is \
@@ -307,6 +324,7 @@ pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) ->
                     None => Check::pass(name, "free"),
                 },
                 Some(by) => Check::fail(
+                    ErrorCode::PortTaken,
                     name,
                     format!(
                         "taken by {} (user {}, pid {}); stop it and disable it in rc.conf, or have it serve in front",
@@ -360,6 +378,7 @@ fn other_server(host: &dyn Observe, name: &str, resolved: &[IpAddr]) -> Check {
     });
     match answer {
         Ok(answer) if answer.status == 200 && is_nodeinfo(&answer.body) => Check::fail(
+            ErrorCode::OtherServer,
             NAME,
             format!(
                 "a fediverse server answers for {name} already. A name can never be used again by other software, or by a \

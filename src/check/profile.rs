@@ -3,6 +3,7 @@
 use super::Check;
 use crate::change::service_start::{ask, has_certificate};
 use crate::deployment::{Deployment, Layout};
+use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::parts::service;
 
@@ -36,10 +37,11 @@ pub fn check(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Ch
             Check::skip(NAME, format!("there is no account {username}, so no page of a profile was looked at"))
         }
         Ok(answer) => Check::fail(
+            ErrorCode::Profile,
             NAME,
             format!("{path} answers {}: program and database do not fit together; see the log", answer.status),
         ),
-        Err(why) => Check::fail(NAME, format!("{path}: {why}")),
+        Err(why) => Check::fail(ErrorCode::Profile, NAME, format!("{path}: {why}")),
     }
 }
 

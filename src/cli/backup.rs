@@ -13,6 +13,7 @@ use super::{Global, deployed};
 use crate::backup as format;
 use crate::change::Plan;
 use crate::deployment::{Database, Layout};
+use crate::error_code::ErrorCode;
 use crate::host::{Entry, Host, Owner};
 use crate::parts::account;
 use crate::parts::answers::Lock;
@@ -48,12 +49,12 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let screen = &if arguments.yes { screen.clone() } else { screen.not_quiet() };
     match make(global, arguments, screen, &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
 fn make(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host();
     let layout = Layout::default();
     let transaction =
@@ -61,7 +62,10 @@ fn make(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Re
     transaction.settle()?;
     let to = folder(arguments, &layout)?;
     let lock = Lock::of_host(host, &layout).map_err(Stop::failed)?.ok_or_else(|| {
-        Stop::new(Exit::Failed, "GoToSocial was not installed here by gts-bootstrap, so there is nothing to back up")
+        Stop::refused(
+            ErrorCode::NotInstalled,
+            "GoToSocial was not installed here by gts-bootstrap, so there is nothing to back up",
+        )
     })?;
     let deployment = deployed::deployment(host, &layout, Exit::Failed)?;
     let owner = service_user(host)?;
@@ -98,18 +102,18 @@ fn folder(arguments: &Arguments, layout: &Layout) -> Result<PathBuf, Stop> {
     match &arguments.to {
         None => Ok(layout.backups.clone()),
         Some(folder) if folder.is_absolute() => Ok(folder.clone()),
-        Some(folder) => Err(Stop::new(
-            Exit::Usage,
-            format!("--to {}: write the whole path, beginning with a slash", folder.display()),
-        )),
+        Some(folder) => {
+            Err(Stop::usage(format!("--to {}: write the whole path, beginning with a slash", folder.display())))
+        }
     }
 }
 
 /// The user that GoToSocial runs as.
 pub(super) fn service_user(host: &dyn Host) -> Result<Owner, Stop> {
     let user = host.user(account::NAME)?;
-    user.map(|user| Owner { uid: user.uid, gid: user.gid })
-        .ok_or_else(|| Stop::new(Exit::Failed, "the user gotosocial is not there; run `gts-bootstrap install` first"))
+    user.map(|user| Owner { uid: user.uid, gid: user.gid }).ok_or_else(|| {
+        Stop::refused(ErrorCode::NotInstalled, "the user gotosocial is not there; run `gts-bootstrap install` first")
+    })
 }
 
 /// Refuses before anything is stopped what there is no room for.
@@ -122,6 +126,7 @@ fn room(host: &dyn Host, wanted: &Wanted<'_>) -> Result<(), Stop> {
         }
         Err(Stop::new(
             Exit::Failed,
+            ErrorCode::Disk,
             format!(
                 "the backup needs about {} at {}, and {} are free there; nothing was changed. Free some space, name another \
                  folder with --to, or leave media out with --without-media",
@@ -181,8 +186,11 @@ fn tell(host: &dyn Host, wanted: &Wanted<'_>, screen: &Screen, report: &mut Repo
         Some(Entry::File { size, .. }) => size,
         _ => 0,
     };
-    let mut file = host.open_file(&target)?.ok_or_else(|| Stop::failed(format!("{} is gone", target.display())))?;
-    let opened = format::open(&mut file).map_err(|error| Stop::failed(format!("{}: {error}", target.display())))?;
+    let mut file = host
+        .open_file(&target)?
+        .ok_or_else(|| Stop::refused(ErrorCode::Backup, format!("{} is gone", target.display())))?;
+    let opened = format::open(&mut file)
+        .map_err(|error| Stop::refused(ErrorCode::Backup, format!("{}: {error}", target.display())))?;
     let manifest = opened.manifest;
     let posts = manifest.head.state.as_ref().and_then(|state| state.posts);
     let told = posts.map(|count| format!(", {}", posts_in_words(count))).unwrap_or_default();

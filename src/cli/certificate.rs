@@ -46,7 +46,7 @@ fn kept(host: &dyn Observe, layout: &Layout, deployment: &Deployment, name: &Hos
     tls::kept(host, layout, deployment, name).map_err(|refusal| match refusal {
         // What the answers name, or GoToSocial keeps, cannot serve: that is what was looked for.
         Refusal::Certificate { .. } | Refusal::CachedCertificate { .. } | Refusal::CertificateMissing { .. } => {
-            Stop::new(Exit::Check, refusal.to_string())
+            Stop::with(Exit::Check, refusal)
         }
         other => Stop::failed(other),
     })

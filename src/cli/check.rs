@@ -10,6 +10,7 @@ use super::transaction::Stop;
 use super::{Global, deployed};
 use crate::check::{self, Check, installation};
 use crate::deployment::Layout;
+use crate::error_code::ErrorCode;
 use crate::host::Owner;
 use crate::parts::account;
 use crate::parts::answers::Lock;
@@ -38,8 +39,8 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     match found {
         Ok(_) if check::failed(&report.checks) => report.finish(screen, Exit::Check),
         Ok(_) => report.finish(screen, Exit::Done),
-        Err(stop) if arguments.brief => report.fail_silently(screen, stop.exit, &stop.why),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) if arguments.brief => report.fail_silently(screen, stop),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
@@ -70,24 +71,26 @@ fn first_clause(text: &str) -> &str {
 
 /// Fills the report; the result is the host's name.
 fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) -> Result<String, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host();
     let layout = Layout::default();
-    let failed = |why: String| Stop::new(Exit::Check, why);
-    let lock = Lock::of_host(host.observe(), &layout).map_err(|error| failed(error.to_string()))?.ok_or_else(|| {
-        failed("GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`".to_owned())
-    })?;
+    let absent = |why: &str| Stop::new(Exit::Check, ErrorCode::NotInstalled, why);
+    let lock = Lock::of_host(host.observe(), &layout)
+        .map_err(|error| Stop::with(Exit::Check, error))?
+        .ok_or_else(|| absent("GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`"))?;
     let deployment = deployed::deployment(host.observe(), &layout, Exit::Check)?;
     let owner = host
         .user(account::NAME)
-        .map_err(|error| failed(error.to_string()))?
+        .map_err(|error| Stop::with(Exit::Check, error))?
         .map(|user| Owner { uid: user.uid, gid: user.gid })
-        .ok_or_else(|| failed("the user gotosocial is gone; run `gts-bootstrap install`".to_owned()))?;
+        .ok_or_else(|| absent("the user gotosocial is gone; run `gts-bootstrap install`"))?;
     if !brief {
         report::announce_order(screen, host.observe(), &service::readiness(&deployment, &layout));
     }
-    let found = installation::check(host.observe(), &deployment, &layout, &lock.release.version, owner)
-        .map_err(|error| failed(format!("the checks could not be run: {error}")))?;
+    let found =
+        installation::check(host.observe(), &deployment, &layout, &lock.release.version, owner).map_err(|error| {
+            Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the checks could not be run: {error}"))
+        })?;
     if !brief {
         let rest = found.checks.get(found.matrix.len()..).unwrap_or_default();
         report::show_checks(screen, &format!("Checks for {}", deployment.host), rest, true);
@@ -105,7 +108,8 @@ mod tests {
     fn one_line_says_what_failed_and_no_more_than_fits() {
         let good = Check::pass("livez", "/livez answers 200");
         let certificate = Check::warn("certificate", "its renewal is overdue; the log says why");
-        let service = Check::fail("service", "gotosocial does not run; the reason is in a | b\nand more");
+        let service =
+            Check::fail(ErrorCode::ServiceDown, "service", "gotosocial does not run; the reason is in a | b\nand more");
         assert_eq!(brief("a.example", &[good.clone(), good.clone()]), "OK: a.example, 2 checks passed");
         assert_eq!(
             brief("a.example", &[good.clone(), certificate.clone()]),

@@ -12,6 +12,7 @@ use clap_complete::{Generator, generate, shells};
 use super::exit::Exit;
 use super::report::Report;
 use super::screen::Screen;
+use super::transaction::Stop;
 use super::{Cli, help};
 
 /// The program, as it is typed.
@@ -47,7 +48,7 @@ pub enum Shell {
 pub fn run(arguments: Arguments, screen: &Screen) -> Exit {
     if screen.json() {
         let why = "`completions` prints a script for a shell, so there is no --json of it; leave --json out";
-        return Report::new("completions").fail(screen, Exit::Usage, why);
+        return Report::new("completions").fail(screen, Stop::usage(why));
     }
     let text = if arguments.options {
         tcsh::options(&mut command(), &std::env::var("COMMAND_LINE").unwrap_or_default())

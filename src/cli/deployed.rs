@@ -3,6 +3,7 @@
 use super::exit::Exit;
 use super::transaction::Stop;
 use crate::deployment::{Deployment, Layout};
+use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::parts::answers::{self, DeployedError};
 
@@ -12,11 +13,15 @@ use crate::parts::answers::{self, DeployedError};
 /// Nothing was installed here, or the answers cannot be used.
 pub(super) fn deployment(host: &dyn Observe, layout: &Layout, failed: Exit) -> Result<Deployment, Stop> {
     let found = answers::deployed(host, layout).map_err(|error| match error {
-        DeployedError::Host(error) => Stop::new(failed, error.to_string()),
-        unusable @ DeployedError::Answers(_) => Stop::new(Exit::Usage, unusable.to_string()),
+        DeployedError::Host(error) => Stop::with(failed, error),
+        unusable @ DeployedError::Answers(_) => Stop::with(Exit::Usage, unusable),
     })?;
     found.ok_or_else(|| {
         let path = layout.answers();
-        Stop::new(failed, format!("{} is missing; run `gts-bootstrap install --answers FILE`", path.display()))
+        Stop::new(
+            failed,
+            ErrorCode::NotInstalled,
+            format!("{} is missing; run `gts-bootstrap install --answers FILE`", path.display()),
+        )
     })
 }

@@ -10,6 +10,7 @@ pub mod questions;
 use super::exit::Exit;
 use super::transaction::Stop;
 use crate::deployment::{AnswerProblem, Answers, Secrets};
+use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use console::Standard;
 use conversation::{Console, Conversation, Ended};
@@ -74,11 +75,12 @@ pub fn yes(question: &str) -> bool {
 
 impl From<Ended> for Stop {
     fn from(ended: Ended) -> Self {
-        let exit = match ended {
-            Ended::Wrong { .. } => Exit::Usage,
-            Ended::Interrupted | Ended::NoMoreInput(_) | Ended::Broken(_) => Exit::NotConfirmed,
+        let (exit, code) = match ended {
+            Ended::Wrong { .. } => (Exit::Usage, ErrorCode::Answers),
+            Ended::Interrupted => (Exit::NotConfirmed, ErrorCode::Interrupted),
+            Ended::NoMoreInput(_) | Ended::Broken(_) => (Exit::NotConfirmed, ErrorCode::NoTerminal),
         };
-        Self::new(exit, format!("{ended}; nothing was changed"))
+        Self::new(exit, code, format!("{ended}; nothing was changed"))
     }
 }
 

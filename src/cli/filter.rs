@@ -16,7 +16,9 @@ use super::exit::Exit;
 use super::open::Opened;
 use super::report::{Report, SCHEMA};
 use super::screen::{Screen, Tone};
+use super::transaction::Stop;
 use crate::deployment::Layout;
+use crate::error_code::ErrorCode;
 use crate::filter::{
     AgentPattern, Danger, LineError, ListName, Network, Outcome, Rate, Reason, Rule, Selector, UrlPath, dangerous,
     decide, unsupported_by_httpd,
@@ -187,10 +189,12 @@ pub fn look(global: &Global, look: &Look, screen: &Screen) -> Exit {
         Look::List => "filter list",
         Look::Test(_) => "filter test",
     };
-    let state = Opened::open(global).and_then(|opened| State::read(opened.host().observe(), &Layout::default()));
+    let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);
+    let state = Opened::open(global)
+        .and_then(|opened| State::read(opened.host().observe(), &Layout::default()).map_err(unusable));
     let state = match state {
         Ok(state) => state,
-        Err(why) => return Report::new(command).fail(screen, Exit::Usage, &why),
+        Err(stop) => return Report::new(command).fail(screen, stop),
     };
     let (lines, mut object) = match look {
         Look::List => listed(&state, screen),

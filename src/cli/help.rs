@@ -1,5 +1,5 @@
-//! `help`: the commands, what each takes, and the pages of `docs/`, which are in the program so that they can be read on a server
-//! without internet.
+//! `help`: the commands, what each takes, what an error code means, and the pages of `docs/`, which are in the program so that
+//! they can be read on a server without internet.
 
 mod page;
 mod topics;
@@ -15,7 +15,9 @@ use super::Cli;
 use super::exit::Exit;
 use super::report::Report;
 use super::screen::Screen;
+use super::transaction::Stop;
 use crate::deployment::nearest;
+use crate::error_code::ErrorCode;
 use topics::Topic;
 
 /// The narrowest and the widest line of a page, in columns.
@@ -24,8 +26,8 @@ const WIDTHS: (usize, usize) = (40, 100);
 /// What `help` takes.
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
-    /// A command, or a topic; without it, all of them are listed
-    #[arg(value_name = "COMMAND|TOPIC")]
+    /// A command, a topic, or an error code; without it, commands and topics are listed
+    #[arg(value_name = "COMMAND|TOPIC|CODE")]
     pub words: Vec<String>,
 }
 
@@ -34,7 +36,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, screen: &Screen) -> Exit {
     if screen.json() {
         let why = "`help` prints texts for people, so there is no --json of it; leave --json out";
-        return Report::new("help").fail(screen, Exit::Usage, why);
+        return Report::new("help").fail(screen, Stop::usage(why));
     }
     let mut command = Cli::command();
     command.build();
@@ -53,13 +55,10 @@ pub fn run(arguments: &Arguments, screen: &Screen) -> Exit {
             }
             printed
         }
-        Found::Topic(topic) => {
-            let columns = usize::from(Term::stdout().size().1).clamp(WIDTHS.0, WIDTHS.1);
-            print(&page::render(topic.text, columns - 1, screen));
-            Exit::Done
-        }
+        Found::Topic(topic) => in_print(topic.text, screen),
+        Found::Code(entry) => in_print(entry, screen),
         Found::Nothing { word, near } => {
-            screen.error(&unknown(&word, &near));
+            screen.error(ErrorCode::Usage, &unknown(&word, &near));
             Exit::Usage
         }
     }
@@ -96,7 +95,12 @@ enum Found {
     All,
     Command(Vec<String>),
     Topic(&'static Topic),
-    Nothing { word: String, near: Vec<String> },
+    /// An entry of the page on error codes.
+    Code(&'static str),
+    Nothing {
+        word: String,
+        near: Vec<String>,
+    },
 }
 
 fn find(command: &Command, words: &[String]) -> Found {
@@ -106,16 +110,21 @@ fn find(command: &Command, words: &[String]) -> Found {
         if let Some(topic) = topics::named(name.strip_suffix(".md").unwrap_or(name)) {
             return Found::Topic(topic);
         }
+        if let Some(entry) = topics::on_code(first) {
+            return Found::Code(entry);
+        }
     }
     let mut at = command;
     for word in words {
         let Some(below) = at.find_subcommand(word) else {
-            let known = if std::ptr::eq(at, command) {
-                self::words(command)
+            let (asked, known) = if topics::is_code(word) {
+                (word.to_ascii_uppercase(), topics::codes())
+            } else if std::ptr::eq(at, command) {
+                (word.clone(), self::words(command))
             } else {
-                at.get_subcommands().map(|below| below.get_name().to_owned()).collect()
+                (word.clone(), at.get_subcommands().map(|below| below.get_name().to_owned()).collect())
             };
-            return Found::Nothing { word: word.clone(), near: near(word, &known) };
+            return Found::Nothing { word: word.clone(), near: near(&asked, &known) };
         };
         at = below;
     }
@@ -162,7 +171,17 @@ fn listing(command: &Command) -> String {
     let width = words.iter().map(String::len).max().unwrap_or_default();
     let lines = topics::TOPICS.iter().zip(&words);
     let lines: String = lines.map(|(topic, word)| format!("  {word:<width$}  {}\n", topic.title())).collect();
-    format!("\nTopics, to be read with `gts-bootstrap help TOPIC`:\n{lines}")
+    format!(
+        "\nTopics, to be read with `gts-bootstrap help TOPIC`:\n{lines}\nErrors have codes: `gts-bootstrap help GTSB-LOCKED` tells what one \
+         of them means.\n"
+    )
+}
+
+/// A piece of a page, as wide as the terminal.
+fn in_print(text: &str, screen: &Screen) -> Exit {
+    let columns = usize::from(Term::stdout().size().1).clamp(WIDTHS.0, WIDTHS.1);
+    print(&page::render(text, columns - 1, screen));
+    Exit::Done
 }
 
 fn print(text: &str) {
@@ -190,6 +209,10 @@ mod tests {
         for (line, name) in [("answers", "answers"), ("install.md", "install"), ("docs/portacl.md", "portacl")] {
             assert!(matches!(find_words(line), Found::Topic(topic) if topic.name == name), "{line}");
         }
+        for line in ["GTSB-LOCKED", "gtsb-locked"] {
+            assert!(matches!(find_words(line), Found::Code(entry) if entry.starts_with("### GTSB-LOCKED")), "{line}");
+        }
+        assert!(matches!(find_words("GTSB-NOTHING"), Found::Nothing { .. }));
     }
 
     #[test]
@@ -212,6 +235,8 @@ mod tests {
             ("portalc", "portalc", "portacl"),
             ("portacl gant", "gant", "grant"),
             ("acl", "acl", "portacl"),
+            ("gtsb-lockd", "gtsb-lockd", "GTSB-LOCKED"),
+            ("GTSB-PORT", "GTSB-PORT", "GTSB-PORT-TAKEN"),
         ] {
             let Found::Nothing { word, near } = find_words(line) else { panic!("{line} was found") };
             assert_eq!(word, wrong);

@@ -19,6 +19,7 @@ use super::{Global, report::wrap};
 use crate::change::Plan;
 use crate::check::{self, installation, preflight};
 use crate::deployment::{Deployment, Layout, Mode};
+use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::parts::answers::{self, Lock};
 use crate::parts::install::{self as parts_install, Wanted};
@@ -81,7 +82,7 @@ pub(super) fn deploy(global: &Global, run: &Run, arguments: &Arguments, screen: 
     let screen = &if arguments.yes { screen.clone() } else { screen.not_quiet() };
     match install(global, run, arguments, screen, &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
@@ -92,7 +93,7 @@ fn install(
     screen: &Screen,
     report: &mut Report,
 ) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host();
     let layout = Layout::default();
     let transaction = Transaction {
@@ -108,19 +109,18 @@ fn install(
     if run.mode.is_some() && Lock::of_host(host, &layout).map_err(Stop::failed)?.is_none() {
         return Err(Stop::new(
             Exit::Failed,
+            ErrorCode::NotInstalled,
             "GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`, with [exposure] mode in the \
              answers",
         ));
     }
     let may_ask = arguments.ask || transaction.interactive() && !arguments.plan;
     let inputs = Inputs::gather(host, &layout, arguments, run.mode, may_ask)?;
-    let earlier = Lock::of_host(host, &layout).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+    let earlier = Lock::of_host(host, &layout).map_err(Stop::failed)?;
     let deployment = &inputs.deployment;
-    answers::check_identity(earlier.as_ref(), deployment)
-        .map_err(|refusal| Stop::new(Exit::Failed, refusal.to_string()))?;
+    answers::check_identity(earlier.as_ref(), deployment).map_err(Stop::failed)?;
     // A lock may also have been put there beforehand, to have the same bytes as on another host.
-    let installed = earlier.is_some()
-        && host.entry(&layout.config).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?.is_some();
+    let installed = earlier.is_some() && host.entry(&layout.config)?.is_some();
     heading(screen, &opened, deployment);
 
     // The preflight looks at what the lock does not change, so both run before anything is refused: all findings at once.
@@ -133,12 +133,13 @@ fn install(
         ports: &service::privileged_ports(deployment),
         installed,
     };
-    let findings = preflight::checks(host, &subject).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+    let findings = preflight::checks(host, &subject)?;
     report.checks.extend(findings.iter().cloned());
     report::show_checks(screen, "Preflight", &findings, false);
     if preflight::refused(&findings) {
         return Err(Stop::new(
             Exit::Failed,
+            ErrorCode::Preflight,
             "the preflight found what has to be put right first (marked FAIL above); nothing was changed",
         ));
     }
@@ -161,6 +162,7 @@ fn install(
     if switches && !plan.reboot.is_empty() {
         return Err(Stop::new(
             Exit::Failed,
+            ErrorCode::Reboot,
             "who stands at ports 80 and 443 can only change while the kernel takes the change of the rules, and now it does \
              not (see above); nothing was changed. Set kern_securelevel_enable=\"NO\" in rc.conf, reboot, run this again, and \
              raise the securelevel afterwards",
@@ -200,7 +202,7 @@ fn install(
 }
 
 fn make_plan(host: &dyn Host, wanted: &Wanted<'_>) -> Result<Plan, Stop> {
-    parts_install::plan(host.observe(), wanted).map_err(|refusal| Stop::new(Exit::Failed, refusal.to_string()))
+    parts_install::plan(host.observe(), wanted).map_err(Stop::failed)
 }
 
 fn heading(screen: &Screen, opened: &Opened, deployment: &Deployment) {
@@ -294,11 +296,12 @@ pub(super) fn prove(
     report: &mut Report,
 ) -> Result<Exit, Stop> {
     let Wanted { deployment, layout, lock, .. } = *wanted;
-    let failed =
-        |error: crate::host::HostError| Stop::new(Exit::Check, format!("the checks could not be run: {error}"));
+    let failed = |error: crate::host::HostError| {
+        Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the checks could not be run: {error}"))
+    };
     let owner = match host.user(account::NAME).map_err(failed)? {
         Some(user) => crate::host::Owner { uid: user.uid, gid: user.gid },
-        None => return Err(Stop::new(Exit::Check, "the user gotosocial is not there")),
+        None => return Err(Stop::new(Exit::Check, ErrorCode::NotInstalled, "the user gotosocial is not there")),
     };
     report::announce_order(screen, host.observe(), &service::readiness(deployment, layout));
     let findings =

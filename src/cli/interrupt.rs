@@ -11,7 +11,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::dialogue::console::Standard;
 use super::dialogue::conversation::Console;
 use super::screen::Screen;
+use super::transaction::Stop;
 use crate::change::Interruption;
+use crate::error_code::ErrorCode;
 
 /// How often a question that was not answered with one of its letters is put again.
 const QUESTIONS: u32 = 3;
@@ -45,12 +47,12 @@ impl Signals {
     ///
     /// # Errors
     /// The system does not let them be caught.
-    pub(super) fn listen() -> Result<Self, String> {
+    pub(super) fn listen() -> Result<Self, Stop> {
         let mut received = Vec::new();
         for (name, signal) in [("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGHUP", SIGHUP)] {
             let flag = Arc::new(AtomicBool::new(false));
             signal_hook::flag::register(signal, Arc::clone(&flag))
-                .map_err(|error| format!("{name} cannot be caught: {error}"))?;
+                .map_err(|error| Stop::refused(ErrorCode::Kernel, format!("{name} cannot be caught: {error}")))?;
             received.push((name, flag));
         }
         Ok(Self { received, decided: Cell::new(None) })

@@ -1,6 +1,9 @@
 //! Which host is meant: this FreeBSD, or a rehearsal.
 
 use super::Global;
+use super::exit::Exit;
+use super::transaction::Stop;
+use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::host::rehearsal::Rehearsal;
 
@@ -16,13 +19,13 @@ impl Opened {
     /// Opens the host that the arguments name.
     ///
     /// # Errors
-    /// In words: the folder is no rehearsal, or this is not FreeBSD.
-    pub fn open(global: &Global) -> Result<Self, String> {
+    /// The folder is no rehearsal, or this is not FreeBSD.
+    pub(super) fn open(global: &Global) -> Result<Self, Stop> {
         match &global.rehearse {
             Some(folder) => Rehearsal::open(folder)
                 .map(|rehearsal| Self::Rehearsal(Box::new(rehearsal)))
-                .map_err(|error| error.to_string()),
-            None => crate::host::this_machine().map(Self::Real).map_err(|error| error.to_string()),
+                .map_err(|error| Stop::new(Exit::Usage, ErrorCode::Rehearsal, error.to_string())),
+            None => crate::host::this_machine().map(Self::Real).map_err(|error| Stop::with(Exit::Usage, error)),
         }
     }
 

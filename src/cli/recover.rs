@@ -15,6 +15,7 @@ use crate::certificate::date;
 use crate::change::Change;
 use crate::change::journal::Outcome;
 use crate::change::settle::{self, CutOff, Settled};
+use crate::error_code::ErrorCode;
 
 const COMMAND: &str = "recover";
 
@@ -39,15 +40,15 @@ pub fn run(global: &Global, arguments: Arguments, screen: &Screen) -> Exit {
     let screen = &if arguments.yes { screen.clone() } else { screen.not_quiet() };
     match recover(global, arguments, screen, &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
 fn recover(global: &Global, arguments: Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host();
     if host.system()?.euid != 0 {
-        return Err(Stop::failed("only root can see whether a run was cut off; run it as root"));
+        return Err(Stop::refused(ErrorCode::NotRoot, "only root can see whether a run was cut off; run it as root"));
     }
     let nothing = || {
         screen.line("No run was cut off: there is nothing to recover.");
@@ -73,12 +74,13 @@ fn recover(global: &Global, arguments: Arguments, screen: &Screen, report: &mut 
         if !transaction.interactive() || !dialogue::yes(question) {
             return Err(Stop::new(
                 Exit::NotConfirmed,
+                ErrorCode::NotConfirmed,
                 "not confirmed; nothing was changed. Add --yes to do it unasked",
             ));
         }
     }
     // A signal must not cut what mends a cut: it is over in a moment.
-    let _signals = Signals::listen().map_err(Stop::failed)?;
+    let _signals = Signals::listen()?;
     let progress = Progress::new(screen);
     let settled =
         if arguments.undo { settle::take_back(host, &progress).map_err(Stop::failed)? } else { settle::settle(host)? };
@@ -134,11 +136,14 @@ fn outcome(settled: &Settled, undo: bool, screen: &Screen) -> Result<Exit, Stop>
         screen.attention(&wrap(&format!("  stays: {stays}"), 4));
     }
     if !left.is_empty() {
-        return Err(Stop::failed(format!(
-            "NOT everything could be taken back. What is left:\n  {}\nThe record is among the receipts in {}",
-            left.join("\n  "),
-            crate::change::store::FOLDER
-        )));
+        return Err(Stop::refused(
+            ErrorCode::NotUndone,
+            format!(
+                "NOT everything could be taken back. What is left:\n  {}\nThe record is among the receipts in {}",
+                left.join("\n  "),
+                crate::change::store::FOLDER
+            ),
+        ));
     }
     let told = match (undo, undone.as_slice()) {
         (true, []) => format!("Nothing of `{command}` was left to take back; the host is as it was before."),

@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::open::Opened;
 use super::report::Report;
 use super::screen::Screen;
+use super::transaction::Stop;
 
 /// What can be done to the model of a rehearsal.
 #[derive(Debug, Clone, Subcommand)]
@@ -27,12 +28,13 @@ pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
     let rehearsal = match Opened::open(global) {
         Ok(Opened::Rehearsal(rehearsal)) => rehearsal,
         Ok(Opened::Real(_)) => {
-            return report.fail(screen, Exit::Usage, "`rehearsal` needs --rehearse DIR: it never touches this machine");
+            let why = "`rehearsal` needs --rehearse DIR: it never touches this machine";
+            return report.fail(screen, Stop::usage(why));
         }
-        Err(why) if global.rehearse.is_none() => {
-            return report.fail(screen, Exit::Usage, &format!("`rehearsal` needs --rehearse DIR ({why})"));
+        Err(stop) if global.rehearse.is_none() => {
+            return report.fail(screen, Stop::usage(format!("`rehearsal` needs --rehearse DIR ({})", stop.why)));
         }
-        Err(why) => return report.fail(screen, Exit::Usage, &why),
+        Err(stop) => return report.fail(screen, stop),
     };
     let (done, text) = match action {
         Action::Reboot => (rehearsal.reboot(), "The rehearsal was rebooted."),
@@ -43,6 +45,6 @@ pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
             screen.line(text);
             report.finish(screen, Exit::Done)
         }
-        Err(error) => report.fail(screen, Exit::Failed, &error.to_string()),
+        Err(error) => report.fail(screen, Stop::from(error)),
     }
 }

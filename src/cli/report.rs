@@ -4,10 +4,12 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::screen::{Level, Screen, Tone};
+use super::transaction::Stop;
 use crate::change::service_start::has_certificate;
 use crate::change::{Readiness, Step};
 use crate::check::bind::{self, Row};
 use crate::check::{Check, Status};
+use crate::error_code::ErrorCode;
 use crate::host::Observe;
 
 /// Version of the `--json` object.
@@ -32,6 +34,9 @@ pub struct Report {
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The code under which the documentation tells more of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
 }
 
 /// One change, for `--json`.
@@ -62,6 +67,7 @@ impl Report {
             checks: Vec::new(),
             detail: serde_json::Map::new(),
             error: None,
+            code: None,
         }
     }
 
@@ -76,7 +82,9 @@ impl Report {
         if screen.json() {
             match serde_json::to_value(&self) {
                 Ok(object) => screen.print_json(&object),
-                Err(error) => screen.error(&format!("the report cannot be written as JSON: {error}")),
+                Err(error) => {
+                    screen.error(ErrorCode::Unreadable, &format!("the report cannot be written as JSON: {error}"));
+                }
             }
         }
         exit
@@ -84,17 +92,17 @@ impl Report {
 
     /// Tells an error to `--json` alone: people have been told.
     #[must_use]
-    pub fn fail_silently(mut self, screen: &Screen, exit: Exit, why: &str) -> Exit {
-        self.error = Some(why.to_owned());
-        self.finish(screen, exit)
+    pub(super) fn fail_silently(mut self, screen: &Screen, stop: Stop) -> Exit {
+        self.error = Some(stop.why);
+        self.code = Some(stop.code);
+        self.finish(screen, stop.exit)
     }
 
     /// Tells an error to people and to `--json`.
     #[must_use]
-    pub fn fail(mut self, screen: &Screen, exit: Exit, why: &str) -> Exit {
-        screen.error(why);
-        self.error = Some(why.to_owned());
-        self.finish(screen, exit)
+    pub(super) fn fail(self, screen: &Screen, stop: Stop) -> Exit {
+        screen.error(stop.code, &stop.why);
+        self.fail_silently(screen, stop)
     }
 }
 
@@ -119,12 +127,17 @@ pub fn show_checks(screen: &Screen, heading: &str, checks: &[Check], all: bool) 
             }
             Status::Fail => ("FAIL", Tone::Bad),
         };
-        let text = wrap(&format!("{}: {}", check.name, check.detail), 7);
+        let text = wrap(&format!("{}: {}{}", check.name, check.detail, bracketed(check.code)), 7);
         screen.line_at(level, &format!("  {} {}", screen.paint(tone, word), text));
     }
     if hidden > 0 {
         screen.line(&screen.paint(Tone::Dim, &format!("  {passed} findings are as they should be (-v shows them)")));
     }
+}
+
+/// A code behind a finding.
+pub(super) fn bracketed(code: Option<ErrorCode>) -> String {
+    code.map(|code| format!(" [{code}]")).unwrap_or_default()
 }
 
 /// Says beforehand that the checks are going to have the server order its first certificate, which takes a while.
@@ -158,6 +171,11 @@ pub fn show_matrix(screen: &Screen, rows: &[Row]) {
                 bind::in_words(row.outcome)
             ),
         );
+    }
+    for code in [ErrorCode::PortOpen, ErrorCode::PortRefused] {
+        if rows.iter().any(|row| row.check().code == Some(code)) {
+            screen.more(code);
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::change::Action;
 use crate::change::service_start::ask;
 use crate::check::preflight;
 use crate::deployment::{Answers, Database, Deployment, Layout, Secrets, Variant, VersionWish};
+use crate::error_code::ErrorCode;
 use crate::host::{DatabaseExamination, Host};
 use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
@@ -54,12 +55,12 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let screen = &if arguments.yes { screen.clone() } else { screen.not_quiet() };
     match restored(global, arguments, screen, &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
 fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host();
     let layout = Layout::default();
     let transaction =
@@ -115,7 +116,8 @@ fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mu
     report.checks.extend(findings.iter().cloned());
     report::show_checks(screen, "Preflight", &findings, false);
     if preflight::refused(&findings) {
-        return Err(Stop::failed(
+        return Err(Stop::refused(
+            ErrorCode::Preflight,
             "the preflight found what has to be put right first (marked FAIL above); nothing was changed",
         ));
     }
@@ -170,7 +172,7 @@ impl Settings {
             let (path, secret) = (layout.answers(), layout.secrets());
             let given = text(&path)?.unwrap_or_default();
             let answers = Answers::parse(&given, &path.display().to_string())
-                .map_err(|error| Stop::new(Exit::Usage, error.to_string()))?;
+                .map_err(|error| Stop::answers(error.to_string()))?;
             let hidden = text(&secret)?.unwrap_or_default();
             (answers, secrets(&hidden, &secret.display().to_string())?)
         };
@@ -181,7 +183,7 @@ impl Settings {
     /// Asks for the release of the backup, whatever the answers name.
     fn release_of(&mut self, backup: &Verified) -> Result<(), Stop> {
         let version = &backup.head.version;
-        let usage = |error: crate::deployment::SetError| Stop::new(Exit::Usage, error.to_string());
+        let usage = |error: crate::deployment::SetError| Stop::answers(error.to_string());
         if matches!(&self.deployment.release.version, VersionWish::Exact(named) if named != version) {
             self.answers.set(&format!("release.version=\"{version}\"")).map_err(usage)?;
             if self.deployment.release.sha256.is_some() {
@@ -198,14 +200,13 @@ impl Settings {
 fn deployment(answers: &Answers, secrets: &Secrets) -> Result<Deployment, Stop> {
     answers.deployment(secrets).map_err(|errors| {
         let list: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
-        Stop::new(Exit::Usage, format!("the answers cannot be used:\n{}", list.join("\n")))
+        Stop::answers(format!("the answers cannot be used:\n{}", list.join("\n")))
     })
 }
 
 /// Secrets out of a text.
 fn secrets(text: &str, name: &str) -> Result<Secrets, Stop> {
-    Secrets::parse(text, name)
-        .map_err(|errors| Stop::new(Exit::Usage, errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+    Secrets::parse(text, name).map_err(Stop::secrets)
 }
 
 fn same_instance(backup: &Verified, host: &str, account_domain: &str) -> Result<(), Stop> {

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use super::interrupt::OnInterrupt;
 use super::{Color, Global};
+use crate::error_code::ErrorCode;
 
 /// How a piece of text is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,9 +139,15 @@ impl Screen {
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 
-    /// An error: what happened, to what, why, and what to do next.
-    pub fn error(&self, text: &str) {
+    /// An error: what happened, to what, why, and what to do next; and where more is said.
+    pub fn error(&self, code: ErrorCode, text: &str) {
         self.attention(&format!("{} {text}", self.paint(Tone::Bad, "gts-bootstrap:")));
+        self.more(code);
+    }
+
+    /// Where more is said.
+    pub fn more(&self, code: ErrorCode) {
+        self.attention(&self.paint(Tone::Dim, &format!("  more: gts-bootstrap help {code}")));
     }
 
     /// The one JSON object, on standard output.

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use super::Global;
 use super::exit::Exit;
 use super::open::Opened;
-use super::report::{Report, wrap};
+use super::report::{Report, bracketed, wrap};
 use super::screen::{Level, Screen, Tone};
 use super::transaction::Stop;
 use crate::deployment::Layout;
+use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
 use crate::status::judge::{self, Concern, Severity};
 use crate::status::{self, Newest, Status, Told};
@@ -44,14 +45,14 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
         Ok(exit) => report.finish(screen, exit),
         Err(stop) if arguments.brief => {
             screen.not_quiet().line(&format!("FAIL: {}", stop.why.lines().next().unwrap_or_default()));
-            report.fail_silently(screen, stop.exit, &stop.why)
+            report.fail_silently(screen, stop)
         }
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
 fn look(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host().observe();
     let layout = Layout::default();
     let newest = match Lock::of_host(host, &layout) {
@@ -64,10 +65,14 @@ fn look(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Re
         Told::Known(None) => {
             report.add("installed", json!(false));
             let next = "gts-bootstrap install";
-            return Err(Stop::new(Exit::Check, format!("{NOTHING}; `{next}` does that")));
+            return Err(Stop::new(Exit::Check, ErrorCode::NotInstalled, format!("{NOTHING}; `{next}` does that")));
         }
         Told::Unknown { unknown } => {
-            return Err(Stop::new(Exit::Check, format!("it cannot be told what is installed here: {unknown}")));
+            return Err(Stop::new(
+                Exit::Check,
+                ErrorCode::Unreadable,
+                format!("it cannot be told what is installed here: {unknown}"),
+            ));
         }
     };
     let concerns = judge::concerns(&status);
@@ -81,7 +86,7 @@ fn look(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Re
     report.add("installed", json!(true));
     report.add("verdict", json!(word(verdict)));
     report.add("concerns", json!(concerns));
-    if let Value::Object(members) = serde_json::to_value(&status).map_err(Stop::failed)? {
+    if let Value::Object(members) = serde_json::to_value(&status).map_err(Stop::unwritable)? {
         for (name, value) in members {
             report.add(&name, value);
         }
@@ -123,7 +128,7 @@ fn show(screen: &Screen, status: &Status, concerns: &[Concern]) {
             Severity::Warning => (Level::Quiet, Tone::Caution, "warn"),
             Severity::Note => (Level::Normal, Tone::Dim, "note"),
         };
-        let text = wrap(&format!("{}: {}", concern.about, concern.detail), 7);
+        let text = wrap(&format!("{}: {}{}", concern.about, concern.detail, bracketed(concern.code)), 7);
         screen.line_at(level, &format!("  {} {text}", screen.paint(tone, word)));
     }
     if left > 0 {

@@ -18,32 +18,66 @@ use crate::change::settle::Settled;
 use crate::change::{
     Action, Aftermath, Change, Executor, Interruption, NotMade, Plan, Reporter, Step, Trial, journal, settle, store,
 };
+use crate::deployment::SecretsError;
+use crate::error_code::{Coded, ErrorCode};
 use crate::host::{Host, HostError, PortWatch};
 use crate::parts::passage::{self, ROLLBACK};
 use crate::release;
 
-/// Why the command ends early: the exit code and the message.
-#[derive(Debug)]
+/// Why the command ends early: the exit code, the error code and the message.
+#[derive(Debug, Clone)]
 pub(super) struct Stop {
     pub(super) exit: Exit,
+    pub(super) code: ErrorCode,
     pub(super) why: String,
 }
 
 impl Stop {
-    pub(super) fn new(exit: Exit, why: impl Into<String>) -> Self {
-        Self { exit, why: why.into() }
+    pub(super) fn new(exit: Exit, code: ErrorCode, why: impl Into<String>) -> Self {
+        Self { exit, code, why: why.into() }
+    }
+
+    /// The same error with an exit code of its own.
+    pub(super) fn with(exit: Exit, error: impl Coded + std::fmt::Display) -> Self {
+        Self::new(exit, error.code(), error.to_string())
     }
 
     /// Failed before anything was changed.
-    pub(super) fn failed(error: impl std::fmt::Display) -> Self {
-        Self::new(Exit::Failed, error.to_string())
+    pub(super) fn failed(error: impl Coded + std::fmt::Display) -> Self {
+        Self::with(Exit::Failed, error)
+    }
+
+    /// Refused, with nothing changed.
+    pub(super) fn refused(code: ErrorCode, why: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, code, why)
+    }
+
+    /// The answers cannot be used.
+    pub(super) fn answers(why: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, ErrorCode::Answers, why)
+    }
+
+    /// The secrets cannot be used.
+    pub(super) fn secrets(errors: Vec<SecretsError>) -> Self {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Self::new(Exit::Usage, ErrorCode::Secrets, lines.join("\n"))
+    }
+
+    /// What was found cannot be written as JSON.
+    pub(super) fn unwritable(error: serde_json::Error) -> Self {
+        Self::refused(ErrorCode::Unreadable, error.to_string())
+    }
+
+    /// The command line asks for what does not fit.
+    pub(super) fn usage(why: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, ErrorCode::Usage, why)
     }
 }
 
 impl From<HostError> for Stop {
     fn from(error: HostError) -> Self {
         let exit = if matches!(error, HostError::Locked { .. }) { Exit::Busy } else { Exit::Failed };
-        Self::new(exit, error.to_string())
+        Self::with(exit, error)
     }
 }
 
@@ -124,8 +158,9 @@ impl Transaction<'_> {
             for stays in &settled.stays {
                 self.screen.attention(&format!("  stays: {stays}"));
             }
-            for left in &settled.left {
-                self.screen.error(&format!("could not be taken back: {left}"));
+            if !settled.left.is_empty() {
+                let left = settled.left.join("\n  ");
+                self.screen.error(ErrorCode::NotUndone, &format!("this could not be taken back:\n  {left}"));
             }
             return Ok(Some(settled));
         }
@@ -198,17 +233,19 @@ impl Transaction<'_> {
         if self.yes {
             return Ok(());
         }
-        let not_confirmed = |why: String| Err(Stop::new(Exit::NotConfirmed, why));
         if !self.interactive() {
-            return not_confirmed(
+            return Err(Stop::new(
+                Exit::NotConfirmed,
+                ErrorCode::NoTerminal,
                 "nothing was changed: there is no terminal to ask on. Add --yes to make these changes, or --plan to see them \
-                 only"
-                    .to_owned(),
-            );
+                 only",
+            ));
         }
         match consent::consent(&mut Standard::open()?, self.screen, self.host.observe(), proposal)? {
             Consent::Yes => Ok(()),
-            Consent::No => not_confirmed("not confirmed; nothing was changed".to_owned()),
+            Consent::No => {
+                Err(Stop::new(Exit::NotConfirmed, ErrorCode::NotConfirmed, "not confirmed; nothing was changed"))
+            }
         }
     }
 
@@ -228,6 +265,7 @@ impl Transaction<'_> {
         if host.entry(&journal::path())?.is_some() {
             return Err(Stop::new(
                 Exit::NotConfirmed,
+                ErrorCode::CutOff,
                 "another run was cut off since the plan was made; nothing was changed. Run this again: it settles that \
                  first",
             ));
@@ -236,10 +274,11 @@ impl Transaction<'_> {
         if again()?.steps != shown.steps {
             return Err(Stop::new(
                 Exit::NotConfirmed,
+                ErrorCode::PlanChanged,
                 "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan",
             ));
         }
-        let signals = Signals::listen().map_err(Stop::failed)?;
+        let signals = Signals::listen()?;
         interruption::Interruption::leave();
         let teller = Told {
             transaction: self,
@@ -279,7 +318,10 @@ impl Transaction<'_> {
             self.screen.line(&format!("The instance was down for {}.", whole(down)));
         }
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
-        let applied = applied.map_err(|error| Stop::failed(format!("{error}.\n{}", told(&error.aftermath))))?;
+        let applied = applied.map_err(|error| {
+            let code = if error.aftermath.left.is_empty() { error.code } else { ErrorCode::NotUndone };
+            Stop::refused(code, format!("{error}.\n{}", told(&error.aftermath)))
+        })?;
         if !applied.not_made.is_empty() {
             return Err(not_all(&applied.not_made, report));
         }
@@ -292,11 +334,14 @@ impl Transaction<'_> {
 fn not_all(not_made: &[NotMade], report: &mut Report) -> Stop {
     let lines: Vec<String> = not_made.iter().map(|left| format!("{}: {}", left.change, left.cause)).collect();
     report.add("failed", serde_json::json!(lines));
-    Stop::failed(format!(
-        "not everything could be done. What was done stays done; what is left:\n  {}\nPut right what is named, and run the same \
-         command again: it goes on with what is left",
-        lines.join("\n  ")
-    ))
+    Stop::refused(
+        ErrorCode::Incomplete,
+        format!(
+            "not everything could be done. What was done stays done; what is left:\n  {}\nPut right what is named, and run the \
+             same command again: it goes on with what is left",
+            lines.join("\n  ")
+        ),
+    )
 }
 
 /// What applying needs besides the plan.

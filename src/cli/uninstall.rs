@@ -13,6 +13,7 @@ use super::screen::{Screen, Tone};
 use super::transaction::{Stop, Transaction, With};
 use crate::change::store;
 use crate::deployment::Layout;
+use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::parts::uninstall::ledger::Ledger;
 use crate::parts::uninstall::{self as parts, Extent, Planned};
@@ -47,16 +48,19 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let screen = &if arguments.yes { screen.clone() } else { screen.not_quiet() };
     match uninstall(global, arguments, screen, &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
 fn uninstall(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host();
     let layout = Layout::default();
     if host.system()?.euid != 0 {
-        return Err(Stop::failed("only root can read the receipts, and take back what they tell; run it as root"));
+        return Err(Stop::refused(
+            ErrorCode::NotRoot,
+            "only root can read the receipts, and take back what they tell; run it as root",
+        ));
     }
     let transaction =
         Transaction { command: COMMAND, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
@@ -112,7 +116,7 @@ fn uninstall(global: &Global, arguments: &Arguments, screen: &Screen, report: &m
 
 /// Whether the instance that is to be purged is the one that was named.
 fn is_meant(arguments: &Arguments, instance: Option<&str>, has_data: bool) -> Result<(), Stop> {
-    let usage = |why: String| Err(Stop::new(Exit::Usage, why));
+    let usage = |why: String| Err(Stop::usage(why));
     match (instance, &arguments.host_name) {
         (Some(name), Some(given)) if name != given => {
             usage(format!("the instance on this host is {name}, not {given}; nothing was changed"))
@@ -139,10 +143,16 @@ fn agree(
     let prompt = "Type the host name of the instance to remove its data for good";
     match dialogue::typed(prompt, name) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Stop::new(Exit::NotConfirmed, format!("that is not {name}; nothing was changed"))),
-        Err(error) => {
-            Err(Stop::new(Exit::NotConfirmed, format!("no answer could be had ({error}); nothing was changed")))
-        }
+        Ok(false) => Err(Stop::new(
+            Exit::NotConfirmed,
+            ErrorCode::NotConfirmed,
+            format!("that is not {name}; nothing was changed"),
+        )),
+        Err(error) => Err(Stop::new(
+            Exit::NotConfirmed,
+            ErrorCode::NotConfirmed,
+            format!("no answer could be had ({error}); nothing was changed"),
+        )),
     }
 }
 
@@ -201,13 +211,16 @@ fn without_record(
     let host: &dyn Host = transaction.host;
     let found = parts::unrecorded(host.observe(), layout)?;
     if !found.is_empty() {
-        return Err(Stop::failed(format!(
-            "there are no receipts in {}/receipts, so nobody can tell what was here before, and nothing is guessed. This is here by \
+        return Err(Stop::refused(
+            ErrorCode::NoReceipts,
+            format!(
+                "there are no receipts in {}/receipts, so nobody can tell what was here before, and nothing is guessed. This is here by \
              its name, with how to remove it by hand:\n  {}\nA copy of {} from a backup brings the receipts back",
-            store::FOLDER,
-            found.join("\n  "),
-            store::FOLDER
-        )));
+                store::FOLDER,
+                found.join("\n  "),
+                store::FOLDER
+            ),
+        ));
     }
     let leftovers = [store::FOLDER, store::GOING];
     let mut swept = false;

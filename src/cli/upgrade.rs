@@ -18,6 +18,7 @@ use super::transaction::{Stop, Transaction};
 use crate::change::Reporter as _;
 use crate::check::preflight;
 use crate::deployment::{Deployment, Layout, Variant, VersionWish};
+use crate::error_code::{Coded as _, ErrorCode};
 use crate::host::{Host, Owner};
 use crate::parts::answers::{self, Lock};
 use crate::parts::install::Wanted;
@@ -77,7 +78,7 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let screen = &if arguments.yes { screen.clone() } else { screen.not_quiet() };
     match upgrade(global, arguments, screen, &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
@@ -85,14 +86,19 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
 pub(super) fn installed(host: &dyn Host, layout: &Layout) -> Result<(Version, Lock), Stop> {
     let version = parts_release::installed(host.observe(), layout).map_err(Stop::failed)?;
     let lock = Lock::of_host(host.observe(), layout).map_err(Stop::failed)?;
-    version
-        .zip(lock)
-        .ok_or_else(|| Stop::failed("GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`"))
+    version.zip(lock).ok_or_else(|| {
+        Stop::refused(
+            ErrorCode::NotInstalled,
+            "GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`",
+        )
+    })
 }
 
 /// The service user.
 pub(super) fn owner(host: &dyn Host) -> Result<Owner, Stop> {
-    let user = host.user(account::NAME)?.ok_or_else(|| Stop::failed("the user gotosocial is not there"))?;
+    let user = host
+        .user(account::NAME)?
+        .ok_or_else(|| Stop::refused(ErrorCode::NotInstalled, "the user gotosocial is not there"))?;
     Ok(Owner { uid: user.uid, gid: user.gid })
 }
 
@@ -112,7 +118,7 @@ pub(super) fn as_installation(set: Vec<String>, yes: bool, plan: bool, mirror: O
 }
 
 fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host();
     let layout = Layout::default();
     let transaction =
@@ -169,7 +175,7 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     before_all(host, &layout, deployment, chosen.over_https(), screen, report)?;
 
     let pinned = match &arguments.sha256 {
-        Some(text) => Some(text.parse().map_err(|error: Error| Stop::new(Exit::Usage, error.to_string()))?),
+        Some(text) => Some(text.parse().map_err(|error: Error| Stop::with(Exit::Usage, error))?),
         None => lock::pin(deployment)?,
     };
     let request = release::Request {
@@ -180,7 +186,9 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
         pinned,
         locked: Some(&earlier.release),
     };
-    let source = chosen.release_source().ok_or_else(|| Stop::failed("there is no source to take the release from"))?;
+    let source = chosen
+        .release_source()
+        .ok_or_else(|| Stop::refused(ErrorCode::ReleaseNotFound, "there is no source to take the release from"))?;
     let locked = release::resolve(&request, source, &release::HttpClient::default(), progress.progress())
         .map_err(Stop::failed)?;
     let lock = Lock::new(deployment, locked);
@@ -216,10 +224,16 @@ fn newest(deployment: &Deployment, catalogue: Option<&Result<Vec<Published>, Err
             .find(|release| deployment.release.prereleases || !release.prerelease)
             .map(|release| release.version.clone())
             .ok_or_else(|| {
-                Stop::failed("the source has no release; name a release candidate with --release if you want one")
+                Stop::refused(
+                    ErrorCode::ReleaseNotFound,
+                    "the source has no release; name a release candidate with --release if you want one",
+                )
             }),
-        Some(Err(error)) => Err(Stop::failed(format!("{error}. Or name the version with --release"))),
-        None => Err(Stop::failed("there is no source to ask for the newest release; name the version with --release")),
+        Some(Err(error)) => Err(Stop::refused(error.code(), format!("{error}. Or name the version with --release"))),
+        None => Err(Stop::refused(
+            ErrorCode::ReleaseNotFound,
+            "there is no source to ask for the newest release; name the version with --release",
+        )),
     }
 }
 
@@ -253,6 +267,7 @@ fn follow(
             (None, Some(_)) if version != to => {
                 return Err(Stop::new(
                     Exit::Usage,
+                    ErrorCode::Answers,
                     format!(
                         "the answers pin the SHA-256 of GoToSocial {version}; give that of {to} with --sha256, or take \
                          release.sha256 out of {}",
@@ -288,7 +303,8 @@ pub(super) fn before_all(
     report.checks.extend(findings.iter().cloned());
     report::show_checks(screen, "Preflight", &findings, false);
     if preflight::refused(&findings) {
-        return Err(Stop::failed(
+        return Err(Stop::refused(
+            ErrorCode::Preflight,
             "the preflight found what has to be put right first (marked FAIL above); nothing was changed",
         ));
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::certificate::acme::AcmeError;
+use crate::error_code::{Coded, ErrorCode};
 use crate::operation::advice;
 
 /// A question or a change that the host refused. The text names what was tried, on what, and why it failed.
@@ -86,6 +87,22 @@ pub enum HostError {
 impl From<AcmeError> for HostError {
     fn from(error: AcmeError) -> Self {
         Self::Certificate(Box::new(error))
+    }
+}
+
+impl Coded for HostError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::File { .. } => ErrorCode::File,
+            Self::Start { .. } | Self::Command { .. } => ErrorCode::Command,
+            Self::Unreadable { .. } => ErrorCode::Unreadable,
+            Self::Sysctl { .. } => ErrorCode::Kernel,
+            Self::Database { .. } => ErrorCode::Database,
+            Self::Died { .. } => ErrorCode::Service,
+            Self::Certificate(_) => ErrorCode::Acme,
+            Self::Locked { .. } => ErrorCode::Locked,
+            Self::NotFreeBsd => ErrorCode::NotFreeBsd,
+        }
     }
 }
 

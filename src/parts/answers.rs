@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Refusal, managed_file};
 use crate::change::{Action, Change, Content, Step};
 use crate::deployment::{Answers, Deployment, Layout, Secrets};
+use crate::error_code::{Coded, ErrorCode};
 use crate::host::{Entry, HostError, Observe, Owner};
 use crate::release::LockedRelease;
 
@@ -83,6 +84,15 @@ pub enum DeployedError {
     /// The answers, or the secrets beside them, cannot be used.
     #[error("{}", .0.join("\n"))]
     Answers(Vec<String>),
+}
+
+impl Coded for DeployedError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Host(error) => error.code(),
+            Self::Answers(_) => ErrorCode::Answers,
+        }
+    }
 }
 
 /// What is deployed here, by the answers that an installation has left; `None` if there are none.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::certificate::BundleError;
+use crate::error_code::{Coded, ErrorCode};
 use crate::host::HostError;
 use crate::portacl;
 
@@ -295,6 +296,42 @@ pub enum Refusal {
         /// Why.
         why: String,
     },
+}
+
+impl Coded for Refusal {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Host(error) => error.code(),
+            Self::UidTaken { .. } | Self::GidTaken { .. } => ErrorCode::IdTaken,
+            Self::AccountIsRoot => ErrorCode::AccountIsRoot,
+            Self::ForeignFile { .. } => ErrorCode::ForeignFile,
+            Self::WrongKind { .. } => ErrorCode::WrongKind,
+            Self::Conflict { .. } => ErrorCode::Conflict,
+            Self::NotText { .. } | Self::Edit { .. } => ErrorCode::NotEditable,
+            Self::Rules { .. } | Self::Portacl(_) => ErrorCode::Rules,
+            Self::PortaclSetting { .. } => ErrorCode::PortaclSetting,
+            Self::JailHost { .. } => ErrorCode::JailHost,
+            Self::Render(_) => ErrorCode::Config,
+            Self::FrontConfig(_) => ErrorCode::FrontConfig,
+            Self::Filter(_) => ErrorCode::Filter,
+            Self::FrontTooOld { .. } => ErrorCode::FrontOld,
+            Self::NoCertificate { .. } => ErrorCode::NoCertificate,
+            Self::Downgrade { .. } => ErrorCode::Downgrade,
+            Self::NeedsUpgrade { .. } => ErrorCode::NeedsUpgrade,
+            Self::MustNotSkip { .. } => ErrorCode::MustNotSkip,
+            Self::Unfinished { .. } => ErrorCode::Unfinished,
+            Self::NoWayBack { .. } => ErrorCode::NoWayBack,
+            Self::NoRoom { .. } => ErrorCode::Disk,
+            Self::HostChanged { .. } | Self::AccountDomainChanged { .. } => ErrorCode::HostChanged,
+            Self::Flagged { .. } => ErrorCode::Lint,
+            Self::CertificateMissing { .. } | Self::Certificate { .. } => ErrorCode::TlsFiles,
+            Self::CachedCertificate { .. } => ErrorCode::Certificate,
+            Self::BackupThere { .. } => ErrorCode::BackupThere,
+            Self::BackupFolderOpen { .. } => ErrorCode::BackupFolder,
+            Self::BackupOfOther { .. } => ErrorCode::BackupOfOther,
+            Self::BackupUnusable { .. } => ErrorCode::BackupUnusable,
+        }
+    }
 }
 
 fn flagged(findings: &[portacl::Finding]) -> String {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use semver::Version;
 
 use super::{Arch, Refusal, Sha256Digest};
+use crate::error_code::{Coded, ErrorCode};
 use crate::operation::advice;
 
 /// Who says that an archive has a certain digest.
@@ -405,6 +406,55 @@ pub enum Error {
         /// What is wrong.
         reason: &'static str,
     },
+}
+
+impl Coded for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownArch { .. }
+            | Self::UnknownVariant { .. }
+            | Self::NoNowasmBuild { .. }
+            | Self::BadSource { .. }
+            | Self::BadDigest { .. }
+            | Self::StandInElsewhere { .. }
+            | Self::RehearsalLock { .. }
+            | Self::RealReleaseInRehearsal { .. }
+            | Self::InconsistentLock { .. } => ErrorCode::Release,
+            Self::NoCatalogue { .. }
+            | Self::CatalogueEmpty { .. }
+            | Self::NotFound { .. }
+            | Self::NoDigest { .. }
+            | Self::MissingChecksum { .. } => ErrorCode::ReleaseNotFound,
+            Self::CatalogueUnreadable { .. }
+            | Self::TooManyRequests { .. }
+            | Self::ServerFault { .. }
+            | Self::UnexpectedStatus { .. }
+            | Self::Unreachable { .. }
+            | Self::TooManyRedirects { .. }
+            | Self::TimedOut { .. }
+            | Self::BrokenOff { .. }
+            | Self::ChangedMeanwhile { .. }
+            | Self::BadRange { .. } => ErrorCode::ReleaseSource,
+            Self::HttpWithoutPin { .. }
+            | Self::Certificate { .. }
+            | Self::NoCaCertificates { .. }
+            | Self::InsecureRedirect { .. } => ErrorCode::ReleaseUntrusted,
+            Self::TooLarge { .. }
+            | Self::MalformedChecksums { .. }
+            | Self::ConflictingChecksums { .. }
+            | Self::DigestsDisagree { .. }
+            | Self::WrongDigest { .. }
+            | Self::WrongSize { .. }
+            | Self::Truncated { .. }
+            | Self::Archive { .. } => ErrorCode::ReleaseDigest,
+            Self::ReleaseChanged { .. } => ErrorCode::ReleaseChanged,
+            Self::DestinationExists { .. }
+            | Self::BadDestinationName { .. }
+            | Self::NoManifest { .. }
+            | Self::BadManifest { .. } => ErrorCode::ReleaseFolder,
+            Self::File { .. } => ErrorCode::File,
+        }
+    }
 }
 
 impl Error {

@@ -10,6 +10,7 @@ use super::storage::Backup;
 use super::{Newest, Status, Told};
 use crate::change::journal::Outcome;
 use crate::check;
+use crate::error_code::ErrorCode;
 use crate::host::Supervision;
 
 /// Below this many bytes free the database is about to fail.
@@ -44,6 +45,9 @@ pub struct Concern {
     pub brief: String,
     /// In full, with what to do about it.
     pub detail: String,
+    /// Of a failure, where to read more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
 }
 
 #[derive(Default)]
@@ -51,7 +55,23 @@ struct Concerns(Vec<Concern>);
 
 impl Concerns {
     fn add(&mut self, severity: Severity, about: &'static str, brief: impl Into<String>, detail: impl Into<String>) {
-        self.0.push(Concern { severity, about, brief: brief.into(), detail: detail.into() });
+        self.0.push(Concern { severity, about, brief: brief.into(), detail: detail.into(), code: None });
+    }
+
+    /// What is a failure, or would be one if it were graver.
+    fn add_coded(
+        &mut self,
+        (severity, code): (Severity, ErrorCode),
+        about: &'static str,
+        brief: impl Into<String>,
+        detail: impl Into<String>,
+    ) {
+        let code = Some(code).filter(|_| severity == Severity::Failure);
+        self.0.push(Concern { severity, about, brief: brief.into(), detail: detail.into(), code });
+    }
+
+    fn fail(&mut self, code: ErrorCode, about: &'static str, brief: impl Into<String>, detail: impl Into<String>) {
+        self.add_coded((Severity::Failure, code), about, brief, detail);
     }
 
     /// Where root is not told something, that is a concern of its own.
@@ -88,8 +108,8 @@ fn version(status: &Status, found: &mut Concerns) {
     found.unknown("version", &status.version);
     found.unknown("exposure", &status.exposure);
     match (status.version.known(), &status.newest) {
-        (Some(None), _) => found.add(
-            Severity::Failure,
+        (Some(None), _) => found.fail(
+            ErrorCode::NotInstalled,
             "version",
             "no release is in use",
             "the link to the release in use is gone; run `gts-bootstrap install`",
@@ -106,7 +126,7 @@ fn service(status: &Status, found: &mut Concerns) {
     const LOG: &str = "the reason is at the end of /var/log/gotosocial/gotosocial.log";
     let service = &status.service;
     found.unknown(ABOUT, &service.supervision);
-    let mut fail = |brief: &str, detail: String| found.add(Severity::Failure, ABOUT, brief, detail);
+    let mut fail = |brief: &str, detail: String| found.fail(ErrorCode::ServiceDown, ABOUT, brief, detail);
     let starts = service.unready_starts.known().copied().unwrap_or_default();
     let unready = service.ready == Told::Known(false);
     match service.supervision.known() {
@@ -134,16 +154,19 @@ fn service(status: &Status, found: &mut Concerns) {
             let detail = format!("it was started {seconds} s ago and is not ready yet");
             found.add(Severity::Warning, ABOUT, "gotosocial is starting", detail);
         }
-        Some(Supervision::Running { .. }) if unready => fail(
+        Some(Supervision::Running { .. }) if unready => found.fail(
+            ErrorCode::NotReady,
+            ABOUT,
             "gotosocial is not ready",
-            "it runs and is not ready. It may be migrating its database: do not stop it then; its log tells".to_owned(),
+            "it runs and is not ready. It may be migrating its database: do not stop it then; its log tells",
         ),
         Some(Supervision::Running { .. }) => {}
         Some(Supervision::Orphan { .. }) => {
             let brief = "gotosocial runs without its supervisor";
             let detail = "it runs without its supervisor: nobody starts it again when it dies, and what it says is lost. \
                           Correct it with `service gotosocial restart`";
-            found.add(if unready { Severity::Failure } else { Severity::Warning }, ABOUT, brief, detail);
+            let severity = if unready { Severity::Failure } else { Severity::Warning };
+            found.add_coded((severity, ErrorCode::ServiceDown), ABOUT, brief, detail);
         }
     }
     let Some(front) = &status.front else { return };
@@ -151,7 +174,7 @@ fn service(status: &Status, found: &mut Concerns) {
     if front.running == Told::Known(false) {
         let (name, script) = (front.name, front.service);
         let detail = format!("{name} does not run; `service {script} start` tells why");
-        found.add(Severity::Failure, "front", format!("{name} does not run"), detail);
+        found.fail(ErrorCode::FrontDown, "front", format!("{name} does not run"), detail);
     }
 }
 
@@ -169,7 +192,7 @@ fn ports(status: &Status, found: &mut Concerns) {
     };
     for port in status.ports.known().into_iter().flatten().filter(|port| !follows(port)) {
         if let Some(trouble) = &port.trouble {
-            found.add(Severity::Failure, ABOUT, trouble, trouble);
+            found.fail(ErrorCode::ServiceDown, ABOUT, trouble, trouble);
         }
     }
 }
@@ -177,13 +200,13 @@ fn ports(status: &Status, found: &mut Concerns) {
 fn certificate(status: &Status, found: &mut Concerns) {
     const ABOUT: &str = "certificate";
     if let Some(why) = status.certificate.trouble() {
-        found.add(Severity::Failure, ABOUT, "certificate is not right", why);
+        found.fail(ErrorCode::Certificate, ABOUT, "certificate is not right", why);
     }
     let certificate = match status.certificate.known() {
         None => return,
         Some(None) => {
             let detail = "there is none; `gts-bootstrap check` asks for the first one, and says why if none comes";
-            return found.add(Severity::Failure, ABOUT, "there is no certificate", detail);
+            return found.fail(ErrorCode::Certificate, ABOUT, "there is no certificate", detail);
         }
         Some(Some(certificate)) => certificate,
     };
@@ -198,7 +221,12 @@ fn certificate(status: &Status, found: &mut Concerns) {
     if let Some(trouble) = &certificate.trouble {
         // A placeholder and one for another name are not about to end.
         let brief = if days < 30 { ends } else { "certificate is not right".to_owned() };
-        found.add(Severity::Failure, ABOUT, brief, format!("{trouble}{why}; see `gts-bootstrap certificate status`"));
+        found.fail(
+            ErrorCode::Certificate,
+            ABOUT,
+            brief,
+            format!("{trouble}{why}; see `gts-bootstrap certificate status`"),
+        );
     } else if certificate.overdue {
         let detail = format!("it should have been renewed by now{why}; see `gts-bootstrap certificate status`");
         found.add(Severity::Warning, ABOUT, ends, detail);
@@ -216,7 +244,9 @@ fn port_access(status: &Status, found: &mut Concerns) {
             check::Status::Warn => Severity::Warning,
             check::Status::Pass | check::Status::Skip => continue,
         };
-        found.add(severity, ABOUT, format!("{} not as it should be", check.name), check.detail.clone());
+        let code = check.code.unwrap_or(ErrorCode::PortBoot);
+        let brief = format!("{} not as it should be", check.name);
+        found.add_coded((severity, code), ABOUT, brief, check.detail.clone());
     }
     if pending {
         let names: Vec<&str> =
@@ -234,7 +264,7 @@ fn storage(status: &Status, found: &mut Concerns) {
         let severity = if *free < NO_SPACE { Severity::Failure } else { Severity::Warning };
         let brief = format!("{} MiB of disk free", free >> 20);
         let detail = format!("{} MiB are free for the data; GoToSocial fails when nothing is", free >> 20);
-        found.add(severity, "disk", brief, detail);
+        found.add_coded((severity, ErrorCode::Disk), "disk", brief, detail);
     }
     // The clock of a host is no proof of anything, but a backup from tomorrow is no backup to rely on.
     if let Some(Some(Backup { time, .. })) = status.backup.known()
@@ -292,7 +322,7 @@ fn drift(status: &Status, found: &mut Concerns) {
             Severity::Failure => words.clone(),
             Severity::Warning | Severity::Note => String::new(),
         };
-        found.add(drift.severity(), ABOUT, brief, words);
+        found.add_coded((drift.severity(), ErrorCode::Drift), ABOUT, brief, words);
     }
     // On one line a number says enough.
     for (severity, one, more) in

@@ -77,6 +77,7 @@ pages! {
     rc_d: "docs/rc.d.md",
     readme: "README.md",
     recovery: "docs/recovery.md",
+    troubleshooting: "docs/troubleshooting.md",
     rehearsal: "docs/rehearsal.md",
     security: "SECURITY.md",
     tutorial: "docs/tutorial.md",

@@ -40,6 +40,26 @@ impl Outcome {
         format!("{} {}", self.stdout, self.stderr).split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
+    /// Whatever ends badly leads to its entry in the page on error codes. What clap says has none, nor has one line for
+    /// monitoring; a reboot that is needed is no error.
+    #[track_caller]
+    fn names_a_code(&self, arguments: &[&str]) {
+        const PAGE: &str = include_str!("../../docs/troubleshooting.md");
+        if [-1, 0, 5].contains(&self.code) || self.stderr.starts_with("error: ") || arguments.contains(&"--brief") {
+            return;
+        }
+        // What lint finds has codes of its own.
+        if self.code == 3 && arguments.contains(&"lint") {
+            return;
+        }
+        let said = format!("{}{}", self.stdout, self.stderr);
+        let codes: Vec<&str> = said.split("GTSB-").skip(1).map(word).collect();
+        assert!(!codes.is_empty(), "{arguments:?} ends with {} and no code:\n{said}", self.code);
+        for code in codes {
+            assert!(PAGE.contains(&format!("\n### GTSB-{code}\n")), "GTSB-{code} is on no page");
+        }
+    }
+
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
@@ -61,6 +81,11 @@ impl Outcome {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {}", self.stdout))
     }
+}
+
+/// The rest of a code.
+fn word(text: &str) -> &str {
+    text.split(|next: char| !(next.is_ascii_uppercase() || next == '-')).next().unwrap_or_default()
 }
 
 /// Every path below a folder, with its mode and content.
@@ -179,11 +204,13 @@ impl Machine {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        Outcome {
+        let outcome = Outcome {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        };
+        outcome.names_a_code(arguments);
+        outcome
     }
 
     /// Writes the answers beside the machine and installs them with `--yes`.

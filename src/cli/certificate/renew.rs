@@ -13,6 +13,7 @@ use crate::cli::screen::Screen;
 use crate::cli::transaction::{Stop, Transaction, With};
 use crate::cli::{Global, deployed};
 use crate::deployment::{AcmeDirectory, Deployment, HostName, Layout, Mode};
+use crate::error_code::ErrorCode;
 use crate::host::{Host, Observe};
 use crate::parts::tls::{self, Kept};
 
@@ -44,7 +45,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Ex
     let screen = &if arguments.yes { screen.clone() } else { screen.not_quiet() };
     match renew(global, arguments, screen, &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
@@ -52,13 +53,13 @@ const COMMAND: &str = "certificate renew";
 
 fn renew(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
     let directory: Option<AcmeDirectory> = match &arguments.acme_directory {
-        Some(url) => Some(url.parse().map_err(|error| Stop::new(Exit::Usage, format!("--acme-directory: {error}")))?),
+        Some(url) => Some(url.parse().map_err(|error| Stop::usage(format!("--acme-directory: {error}")))?),
         None => None,
     };
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host();
     if host.system()?.euid != 0 {
-        return Err(Stop::failed("only root can renew the certificate; run it as root"));
+        return Err(Stop::refused(ErrorCode::NotRoot, "only root can renew the certificate; run it as root"));
     }
     let transaction =
         Transaction { command: COMMAND, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
@@ -141,11 +142,14 @@ impl Course<'_> {
             && !plan.is_empty()
             && !host.service(&front.service)?.is_running()
         {
-            return Err(Stop::failed(format!(
-                "{0} does not run, and without it the authority gets no answer; start it (`service {0} start`) and run this \
+            return Err(Stop::refused(
+                ErrorCode::FrontDown,
+                format!(
+                    "{0} does not run, and without it the authority gets no answer; start it (`service {0} start`) and run this \
                  again. The certificate is as it was",
-                front.service
-            )));
+                    front.service
+                ),
+            ));
         }
         Ok((plan, notes))
     }
@@ -175,7 +179,7 @@ impl Course<'_> {
                 failures.map(|failures| failures.reason.as_str()).unwrap_or_default()
             );
             if force {
-                return Err(Stop::failed(text));
+                return Err(Stop::refused(ErrorCode::Acme, text));
             }
             notes.push(text);
             return Ok(());

@@ -12,6 +12,7 @@ use crate::cli::screen::{Level, Screen, Tone};
 use crate::cli::transaction::Stop;
 use crate::cli::{Global, deployed};
 use crate::deployment::{HostName, Layout};
+use crate::error_code::ErrorCode;
 use crate::parts::tls::Kept;
 use crate::status::certificate::trouble;
 
@@ -25,15 +26,16 @@ pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Ex
     let mut report = Report::new("certificate status");
     match status(global, screen, &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
 fn status(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host().observe();
     if host.system()?.euid != 0 {
-        return Err(Stop::failed(
+        return Err(Stop::refused(
+            ErrorCode::NotRoot,
             "only root can read the certificate's key, which is part of the look; run it as root",
         ));
     }
@@ -54,7 +56,7 @@ fn status(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exit,
                     exit = Exit::Check;
                 }
                 show(screen, &name, &status, trouble.as_deref());
-                let mut entry = serde_json::to_value(&status).map_err(Stop::failed)?;
+                let mut entry = serde_json::to_value(&status).map_err(Stop::unwritable)?;
                 if let Some(entry) = entry.as_object_mut() {
                     entry.insert("name".into(), json!(name));
                     entry.insert("certificate".into(), json!(files.chain));
@@ -77,6 +79,10 @@ fn status(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exit,
         }
     }
     report.add("certificates", Value::Array(all));
+    if exit == Exit::Check {
+        report.code = Some(ErrorCode::Certificate);
+        screen.more(ErrorCode::Certificate);
+    }
     Ok(exit)
 }
 

@@ -9,6 +9,7 @@ use crate::cli::report::{Report, wrap};
 use crate::cli::screen::{Screen, Tone};
 use crate::cli::transaction::{Stop, Transaction, With};
 use crate::deployment::Layout;
+use crate::error_code::ErrorCode;
 use crate::parts::filter::{self, State};
 use crate::parts::front;
 
@@ -29,7 +30,7 @@ pub(super) fn run(global: &Global, change: &Change, screen: &Screen) -> Exit {
     let screen = &if terms.yes { screen.clone() } else { screen.not_quiet() };
     match apply(command, global, change, screen, &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
@@ -40,18 +41,18 @@ fn apply(
     screen: &Screen,
     report: &mut Report,
 ) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host();
     if host.system()?.euid != 0 {
-        return Err(Stop::failed("only root can change the filters; run it as root"));
+        return Err(Stop::refused(ErrorCode::NotRoot, "only root can change the filters; run it as root"));
     }
     let (layout, terms) = (Layout::default(), change.terms());
     let transaction = Transaction { command, host, screen, yes: terms.yes, plan_only: terms.plan, ask: false };
     transaction.settle()?;
     let make = || -> Result<(Edited, Plan), Stop> {
-        let usage = |why: String| Stop::new(Exit::Usage, why);
-        let state = State::read(host.observe(), &layout).map_err(usage)?;
-        let edited = edit(&state, change, &layout).map_err(usage)?;
+        let refused = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);
+        let state = State::read(host.observe(), &layout).map_err(refused)?;
+        let edited = edit(&state, change, &layout).map_err(refused)?;
         let front = front::present(host.observe())?;
         let plan = filter::plan(host.observe(), &layout, &edited.files, &edited.state, front).map_err(Stop::failed)?;
         Ok((edited, plan))

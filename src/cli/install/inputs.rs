@@ -8,6 +8,7 @@ use super::super::exit::Exit;
 use super::{Arguments, Stop};
 use crate::change::{Change, Prior, journal, store};
 use crate::deployment::{Answers, Deployment, Layout, Mode, Secrets, secrets_file};
+use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::parts::answers::Lock;
 
@@ -30,7 +31,6 @@ impl Inputs {
     ) -> Result<Self, Stop> {
         let mut answers = base(host, layout, arguments)?;
         let from_nothing = answers.to_text().trim().is_empty();
-        let usage = |why: String| Stop::new(Exit::Usage, why);
         if let Some(mode) = mode {
             switch(host, layout, &mut answers, mode)?;
         }
@@ -38,12 +38,13 @@ impl Inputs {
         let named =
             options.into_iter().filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}=\"{value}\"")));
         for setting in arguments.set.iter().cloned().chain(named) {
-            answers.set(&setting).map_err(|error| usage(error.to_string()))?;
+            answers.set(&setting).map_err(|error| Stop::answers(error.to_string()))?;
         }
         let nothing_said = answers.to_text().trim().is_empty();
         if nothing_said && !may_ask && !arguments.yes && !arguments.plan {
             return Err(Stop::new(
                 Exit::NotConfirmed,
+                ErrorCode::NoTerminal,
                 "nothing was changed: there is no terminal to ask on and there are no answers. Give --answers FILE (see \
                  examples/direct.toml) with --yes or --plan",
             ));
@@ -55,7 +56,7 @@ impl Inputs {
         }
         let deployment = answers.deployment(&secrets).map_err(|errors| {
             let list: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
-            usage(format!("the answers cannot be used:\n{}", list.join("\n")))
+            Stop::answers(format!("the answers cannot be used:\n{}", list.join("\n")))
         })?;
         Ok(Self { deployment, answers: answers.to_text(), secrets })
     }
@@ -83,14 +84,13 @@ fn settled(host: &dyn Host, layout: &Layout, answers: &Answers) -> Result<&'stat
 /// Puts another mode into the answers. If these are what an earlier switch made of the answers before it, they become these
 /// again, so that a switch there and back leaves nothing.
 fn switch(host: &dyn Host, layout: &Layout, answers: &mut Answers, mode: Mode) -> Result<(), Stop> {
-    let usage = |error: String| Stop::new(Exit::Usage, error);
     let name = |mode: Mode| Mode::ALL.iter().find(|(_, other)| *other == mode).map_or("direct", |(name, _)| *name);
     if mode_of(answers) == name(mode) {
         return Ok(());
     }
     let path = layout.answers();
     let set = |answers: &mut Answers, mode: &str| {
-        answers.set(&format!("exposure.mode=\"{mode}\"")).map_err(|error| usage(error.to_string()))
+        answers.set(&format!("exposure.mode=\"{mode}\"")).map_err(|error| Stop::answers(error.to_string()))
     };
     let current = answers.to_text();
     let recorded = |change: &Change| matches!(change, Change::File { path: there, .. } if *there == path);
@@ -119,14 +119,14 @@ fn mode_of(answers: &Answers) -> String {
 }
 
 fn base(host: &dyn Host, layout: &Layout, arguments: &Arguments) -> Result<Answers, Stop> {
-    let usage = |why: String| Stop::new(Exit::Usage, why);
+    let usage = |why: String| Stop::answers(why);
     if let Some(file) = &arguments.answers {
         let text = std::fs::read_to_string(file)
             .map_err(|error| usage(format!("cannot read the answers file {}: {error}", file.display())))?;
         return Answers::parse(&text, &file.display().to_string()).map_err(|error| usage(error.to_string()));
     }
     let path = layout.answers();
-    let there = host.read(&path).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+    let there = host.read(&path)?;
     match there {
         Some(bytes) => {
             let text = String::from_utf8(bytes).map_err(|_| usage(format!("{} is not UTF-8 text", path.display())))?;
@@ -138,30 +138,26 @@ fn base(host: &dyn Host, layout: &Layout, arguments: &Arguments) -> Result<Answe
 
 /// Secrets: those on the host, under those beside the answers file, under those in the environment.
 fn secrets(host: &dyn Host, layout: &Layout, arguments: &Arguments) -> Result<Secrets, Stop> {
-    let usage = |why: String| Stop::new(Exit::Usage, why);
-    let parse = |text: &str, name: &Path| {
-        Secrets::parse(text, &name.display().to_string())
-            .map_err(|errors| usage(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
-    };
+    let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Secrets, why);
+    let parse = |text: &str, name: &Path| Secrets::parse(text, &name.display().to_string()).map_err(Stop::secrets);
     let mut secrets = Secrets::default();
     let path = layout.secrets();
-    if let Some(bytes) = host.read(&path).map_err(|error| Stop::new(Exit::Failed, error.to_string()))? {
+    if let Some(bytes) = host.read(&path)? {
         secrets = parse(&String::from_utf8_lossy(&bytes), &path)?;
     }
     if let Some(file) = arguments.answers.as_deref().map(secrets_file)
         && let Ok(metadata) = std::fs::metadata(&file)
     {
         if metadata.permissions().mode() & 0o077 != 0 {
-            return Err(usage(format!(
+            return Err(unusable(format!(
                 "{} holds secrets and can be read by others; `chmod 600` it first, and change what stands in it",
                 file.display()
             )));
         }
         let text = std::fs::read_to_string(&file)
-            .map_err(|error| usage(format!("cannot read the secrets file {}: {error}", file.display())))?;
+            .map_err(|error| unusable(format!("cannot read the secrets file {}: {error}", file.display())))?;
         secrets = secrets.overlaid_with(parse(&text, &file)?);
     }
-    let environment = Secrets::from_environment(std::env::vars_os())
-        .map_err(|errors| usage(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+    let environment = Secrets::from_environment(std::env::vars_os()).map_err(Stop::secrets)?;
     Ok(secrets.overlaid_with(environment))
 }

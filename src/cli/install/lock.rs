@@ -9,6 +9,7 @@ use super::super::screen::Screen;
 use super::{Arguments, Stop};
 use crate::change::Reporter;
 use crate::deployment::{Deployment, Layout, Variant, VersionWish};
+use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::host::rehearsal::stand_in_release::StandIn;
 use crate::parts::answers::Lock;
@@ -59,20 +60,20 @@ pub(in crate::cli) fn source(
 
 /// The mirror that was named, upstream, or on a rehearsal the stand-in, which has these versions besides its own.
 pub(in crate::cli) fn chosen(opened: &Opened, mirror: Option<&str>, asked: Vec<Version>) -> Result<Chosen, Stop> {
-    let failed = |why: String| Stop::new(Exit::Failed, why);
-    let usage = |why: String| Stop::new(Exit::Usage, why);
     if let Some(mirror) = mirror {
         let local = std::fs::canonicalize(mirror).ok().map(|path| path.display().to_string());
         let text = if mirror.contains("://") { mirror.to_owned() } else { local.unwrap_or_else(|| mirror.to_owned()) };
-        let source = Source::mirror(&text).map_err(|error| usage(error.to_string()))?;
+        let source = Source::mirror(&text).map_err(|error| Stop::with(Exit::Usage, error))?;
         return Ok(Chosen { source: Some(source), _stand_in: None });
     }
     if !opened.is_rehearsal() {
         return Ok(Chosen { source: Some(Source::upstream()), _stand_in: None });
     }
-    let stand_in = StandIn::start(&asked)
-        .map_err(|error| failed(format!("the rehearsal's stand-in release cannot be served on loopback: {error}")))?;
-    let source = stand_in.source().map_err(|error| failed(error.to_string()))?;
+    let stand_in = StandIn::start(&asked).map_err(|error| {
+        let why = format!("the rehearsal's stand-in release cannot be served on loopback: {error}");
+        Stop::refused(ErrorCode::Rehearsal, why)
+    })?;
+    let source = stand_in.source().map_err(Stop::failed)?;
     Ok(Chosen { source: Some(source), _stand_in: Some(stand_in) })
 }
 
@@ -85,9 +86,10 @@ pub(in crate::cli) fn resolve(
     chosen: &Chosen,
     screen: &Screen,
 ) -> Result<Lock, Stop> {
-    let failed = |why: String| Stop::new(Exit::Failed, why);
     let Some(source) = &chosen.source else {
-        return earlier.cloned().ok_or_else(|| failed(format!("there is no {}", layout.lock().display())));
+        return earlier
+            .cloned()
+            .ok_or_else(|| Stop::refused(ErrorCode::NotInstalled, format!("there is no {}", layout.lock().display())));
     };
     let pinned = pin(deployment)?;
     let request = Request {
@@ -103,7 +105,7 @@ pub(in crate::cli) fn resolve(
     };
     let progress = Progress::new(screen);
     let release = release::resolve(&request, source, &release::HttpClient::default(), progress.progress())
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(Stop::failed)?;
     Ok(Lock::new(deployment, release))
 }
 
@@ -124,13 +126,13 @@ pub(in crate::cli) fn pin(deployment: &Deployment) -> Result<Option<Sha256Digest
         .release
         .sha256
         .as_ref()
-        .map(|text| text.to_string().parse().map_err(|error: release::Error| Stop::new(Exit::Usage, error.to_string())))
+        .map(|text| text.to_string().parse().map_err(|error: release::Error| Stop::with(Exit::Usage, error)))
         .transpose()
 }
 
 /// The CPU of a host.
 pub(in crate::cli) fn arch(host: &dyn Host) -> Result<Arch, Stop> {
-    let system = host.system().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+    let system = host.system()?;
     match system.machine_arch.as_str() {
         "aarch64" => Ok(Arch::Arm64),
         // The preflight has refused everything else by name.
@@ -139,7 +141,7 @@ pub(in crate::cli) fn arch(host: &dyn Host) -> Result<Arch, Stop> {
 }
 
 pub(in crate::cli) fn variant(host: &dyn Host, deployment: &Deployment) -> Result<release::Variant, Stop> {
-    let system = host.system().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+    let system = host.system()?;
     let needs_nowasm = system.machine_arch == "amd64" && !system.sse4_1;
     Ok(match deployment.release.variant {
         Variant::NoWasm => release::Variant::Nowasm,

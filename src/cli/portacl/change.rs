@@ -14,7 +14,8 @@ use crate::cli::open::Opened;
 use crate::cli::report::{self, Report, wrap};
 use crate::cli::screen::{Screen, Tone};
 use crate::cli::transaction::{Stop, Transaction, With};
-use crate::host::Observe;
+use crate::error_code::ErrorCode;
+use crate::host::{HostError, Observe};
 use crate::parts::rule_edit::{Meaning, RuleEdit};
 use crate::parts::{portacl_boot, rule_change};
 use crate::portacl::{self, ImpliedStatement, KernelRule, Names, Rule, Sign, Subject};
@@ -80,7 +81,7 @@ pub(super) fn apply(global: &Global, arguments: &FromFile, screen: &Screen) -> E
     // Standard input can be read only once.
     let text = text_of(&arguments.file);
     run("portacl apply", global, arguments.agreement, screen, &|host| {
-        let text = text.as_ref().map_err(|why| Stop::new(Exit::Usage, why.clone()))?;
+        let text = text.as_ref().map_err(Stop::usage)?;
         from_text(host, text)
     })
 }
@@ -111,7 +112,7 @@ fn run(
     let screen = &if agreement.yes { screen.clone() } else { screen.not_quiet() };
     match change(command, global, agreement, screen, wish, &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
@@ -123,10 +124,13 @@ fn change(
     wish: &dyn Fn(&dyn Observe) -> Result<Wish, Stop>,
     report: &mut Report,
 ) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host();
     if host.system()?.euid != 0 {
-        return Err(Stop::failed("only root can read all that this needs, and change it; run it as root"));
+        return Err(Stop::refused(
+            ErrorCode::NotRoot,
+            "only root can read all that this needs, and change it; run it as root",
+        ));
     }
     let transaction = Transaction { command, host, screen, yes: agreement.yes, plan_only: agreement.plan, ask: false };
     transaction.settle()?;
@@ -172,7 +176,7 @@ fn explanation() -> [String; 1] {
 
 /// The rules that the arguments name.
 fn named(host: &dyn Observe, arguments: &Named, granting: bool) -> Result<Vec<Rule>, Stop> {
-    let usage = |why: String| Stop::new(Exit::Usage, why);
+    let usage = |why: String| Stop::usage(why);
     let picture = Picture::of(host)?;
     let names: &dyn Names = &picture.names;
     let subject = words::subject(&arguments.subject, names).map_err(usage)?;
@@ -231,7 +235,7 @@ fn without_colours(text: &str) -> String {
 
 /// What a text in the readable form asks for.
 fn from_text(host: &dyn Observe, text: &str) -> Result<Wish, Stop> {
-    let usage = |lines: Vec<String>| Stop::new(Exit::Usage, lines.join("\n"));
+    let usage = |lines: Vec<String>| Stop::usage(lines.join("\n"));
     let picture = Picture::of(host)?;
     let ruleset = portacl::parse_readable(text, &picture.names)
         .map_err(|errors| usage(errors.iter().map(ToString::to_string).collect()))?;
@@ -317,7 +321,9 @@ fn contradicted(host: &dyn Observe, plan: &Plan, implied: &[ImpliedStatement]) -
 
 /// The proof: who was to get a port has it, and nobody else.
 fn prove(host: &dyn Observe, edit: &RuleEdit, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let failed = |error| Stop::new(Exit::Check, format!("the bind check could not be run: {error}"));
+    let failed = |error: HostError| {
+        Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the bind check could not be run: {error}"))
+    };
     let state = portacl_boot::now(host).map_err(failed)?;
     let mut rows = bind::rules(host, &state, edit.granted(), true).map_err(failed)?;
     rows.extend(bind::rules(host, &state, edit.revoked(), false).map_err(failed)?);

@@ -11,6 +11,7 @@ use crate::cli::open::Opened;
 use crate::cli::report::{Report, wrap};
 use crate::cli::screen::{Level, Screen, Tone};
 use crate::cli::transaction::Stop;
+use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::portacl::{Names, Protocol, State, Subject, Verdict};
 
@@ -34,19 +35,22 @@ pub(super) fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Ex
     let mut report = Report::new("portacl explain");
     match explain(global, arguments, &screen.not_quiet(), &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
 fn explain(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host().observe();
     if arguments.prove && host.system()?.euid != 0 {
-        return Err(Stop::failed("--prove takes on the user's ids, which only root can do: run it as root"));
+        return Err(Stop::refused(
+            ErrorCode::NotRoot,
+            "--prove takes on the user's ids, which only root can do: run it as root",
+        ));
     }
     let picture = Picture::of(host)?;
     let names: &dyn Names = &picture.names;
-    let usage = |why: String| Stop::new(Exit::Usage, why);
+    let usage = |why: String| Stop::usage(why);
     let (uid, groups) = user(host, &arguments.user, names)?;
     let ports = words::ports(&arguments.ports, names).map_err(usage)?;
     let mut answers = Vec::new();
@@ -74,6 +78,7 @@ fn explain(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     picture.names.finish()?;
     if exit == Exit::Check {
         screen.error(
+            ErrorCode::Prediction,
             "prediction and kernel disagree (marked above). That is a bug of gts-bootstrap: please report it, with this output \
              and that of `gts-bootstrap portacl show --json` and `sysctl security.mac net.inet.ip.portrange`",
         );
@@ -83,9 +88,9 @@ fn explain(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
 
 /// The user's uid, and its groups, the primary one first.
 fn user(host: &dyn Observe, word: &str, names: &dyn Names) -> Result<(u32, Vec<u32>), Stop> {
-    let subject = words::subject(word, names).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let subject = words::subject(word, names).map_err(Stop::usage)?;
     let Subject::Uid(uid) = subject else {
-        return Err(Stop::new(Exit::Usage, format!("{word} is a group; name a user, whose groups count with it")));
+        return Err(Stop::usage(format!("{word} is a group; name a user, whose groups count with it")));
     };
     Ok((uid, permission::groups_of(host, uid)?))
 }

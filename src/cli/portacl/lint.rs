@@ -25,12 +25,12 @@ pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Ex
             show(screen, &found);
             report.finish(screen, if found.is_empty() { Exit::Done } else { Exit::Check })
         }
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
 fn findings(global: &Global, report: &mut Report) -> Result<Vec<Finding>, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let found = rule_change::findings(opened.host().observe())?;
     report.add("findings", json!(found));
     Ok(found)

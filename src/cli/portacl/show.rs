@@ -30,12 +30,12 @@ pub(super) fn run(global: &Global, arguments: Arguments, screen: &Screen) -> Exi
     // The rules are what was asked for, and not a remark on it.
     match show(global, arguments, &screen.not_quiet(), &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
 fn show(global: &Global, arguments: Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let picture = Picture::of(opened.host().observe())?;
     let Picture { now, settings, next_boot, names } = picture;
     let lines = portacl::print(&now, Some(&next_boot.state), &names, arguments.numeric);

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use super::super::exit::Exit;
 use super::super::transaction::Stop;
 use crate::backup::{self, BackupError, Head};
 use crate::change::backup::Origin;
 use crate::deployment::{Answers, Layout, Secrets};
+use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
 
 /// The largest member that is taken into memory, in bytes. The longest list of a filter has a few MiB.
@@ -27,7 +27,7 @@ pub(super) struct Verified {
 impl Verified {
     /// Reads all of it, and compares every digest.
     pub(super) fn read(path: &Path) -> Result<Self, Stop> {
-        let refused = |why: String| Stop::new(Exit::Failed, format!("{}: {why}", path.display()));
+        let refused = |why: String| Stop::refused(ErrorCode::BackupUnusable, format!("{}: {why}", path.display()));
         let told = |error: BackupError| refused(error.to_string());
         let absolute = std::fs::canonicalize(path).map_err(|error| refused(format!("it cannot be read: {error}")))?;
         let mut file = File::open(&absolute).map_err(|error| told(error.into()))?;
@@ -60,9 +60,9 @@ impl Verified {
     /// The answers in it.
     pub(super) fn answers(&self) -> Result<Answers, Stop> {
         let path = Layout::default().answers();
-        let missing = || Stop::new(Exit::Failed, "there are no answers in the backup");
+        let missing = || Stop::refused(ErrorCode::BackupUnusable, "there are no answers in the backup");
         let text = text(&self.small, &path).ok_or_else(missing)?;
-        Answers::parse(&text, "the answers in the backup").map_err(|error| Stop::new(Exit::Usage, error.to_string()))
+        Answers::parse(&text, "the answers in the backup").map_err(|error| Stop::answers(error.to_string()))
     }
 
     /// The secrets in it.

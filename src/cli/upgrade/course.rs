@@ -12,6 +12,7 @@ use super::super::screen::Tone;
 use super::super::transaction::{Stop, Transaction, With};
 use crate::change::Plan;
 use crate::check::{Check, Status, installation, profile};
+use crate::error_code::ErrorCode;
 use crate::host::{Host, HostError, Owner};
 use crate::parts::install::{self as parts_install, Wanted};
 use crate::parts::passage::{self, Passage};
@@ -45,10 +46,9 @@ pub(super) fn make_plan(host: &dyn Host, course: &Course<'_>, passage: Passage) 
     if plan.reboot.is_empty() {
         return Ok(plan);
     }
-    Err(Stop::failed(format!(
-        "this host needs a reboot before a change of release: {}. Nothing was changed",
-        plan.reboot.join("; ")
-    )))
+    let why = plan.reboot.join("; ");
+    let why = format!("this host needs a reboot before a change of release: {why}. Nothing was changed");
+    Err(Stop::refused(ErrorCode::Reboot, why))
 }
 
 impl Course<'_> {

@@ -15,6 +15,7 @@ use super::{Back, KEEP, as_installation, before_all, installed, owner};
 use crate::certificate::date;
 use crate::check::profile;
 use crate::deployment::{Deployment, Layout, VersionWish};
+use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
@@ -28,12 +29,12 @@ pub fn rollback(global: &Global, arguments: &Back, screen: &Screen) -> Exit {
     let screen = &if arguments.yes { screen.clone() } else { screen.not_quiet() };
     match back(global, *arguments, screen, &mut report) {
         Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop.exit, &stop.why),
+        Err(stop) => report.fail(screen, stop),
     }
 }
 
 fn back(global: &Global, arguments: Back, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global).map_err(|why| Stop::new(Exit::Usage, why))?;
+    let opened = Opened::open(global)?;
     let host = opened.host();
     let layout = Layout::default();
     let transaction =
@@ -141,9 +142,11 @@ fn target(host: &dyn Host, layout: &Layout, current: &Version) -> Result<(Versio
 fn lock_of(host: &dyn Host, kept: &Kept) -> Result<Lock, Stop> {
     let path = kept.lock();
     let bytes = host.read(&path)?.ok_or_else(|| {
-        Stop::failed(format!("{} is missing, so which bytes that release was is not known", path.display()))
+        let why = format!("{} is missing, so which bytes that release was is not known", path.display());
+        Stop::refused(ErrorCode::NoWayBack, why)
     })?;
-    Lock::parse(&String::from_utf8_lossy(&bytes)).map_err(|why| Stop::failed(format!("{}: {why}", path.display())))
+    Lock::parse(&String::from_utf8_lossy(&bytes))
+        .map_err(|why| Stop::refused(ErrorCode::NoWayBack, format!("{}: {why}", path.display())))
 }
 
 /// The answers of now, with the version of then where they name one.

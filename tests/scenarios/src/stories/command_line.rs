@@ -90,6 +90,20 @@ pub(super) fn nonsense_is_refused(bench: &Bench) -> Result<(), String> {
     bench.run(&["--version"])?.exits(0)?.says("gts-bootstrap 0.").map(drop)
 }
 
+pub(super) fn errors_lead_to_what_is_behind_them(bench: &Bench) -> Result<(), String> {
+    let code = "GTSB-NOT-INSTALLED";
+    bench.run(&["upgrade", "--yes"])?.exits(1)?.says(&format!("more: gts-bootstrap help {code}"))?;
+    let told = bench.run(&["upgrade", "--yes", "--json"])?.exits(1)?.json()?;
+    ensure(told["code"] == code, told.to_string())?;
+    bench.run(&["help", code])?.exits(0)?.says(code)?.says("`gts-bootstrap install` makes one")?;
+    bench.run(&["help", &code.to_lowercase()])?.exits(0)?.says(code)?;
+    bench.run(&["help", "GTSB-NOTHING"])?.exits(2)?.says("no topic GTSB-NOTHING")?;
+    // Two findings of one run, each with its own.
+    let refused = bench.install_with(&format!("{ANSWERS}[config]\nlog-level = \"warn\"\n"), &["--yes"])?.exits(1)?;
+    refused.says("[GTSB-LOG-LEVEL]")?.says("more: gts-bootstrap help GTSB-PREFLIGHT")?;
+    Ok(())
+}
+
 pub(super) fn help(bench: &Bench) -> Result<(), String> {
     let before = Snapshot::take(bench)?;
     let list = bench.run(&["help"])?.exits(0)?.says("Usage: gts-bootstrap")?.says("gts-bootstrap help TOPIC")?;

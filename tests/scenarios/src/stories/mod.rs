@@ -135,6 +135,7 @@ pub const STORIES: &[Story] = &[
     story("json-for-programs", Needs::Nothing, command_line::json_for_programs),
     story("bad-answers-are-told-at-once", Needs::Nothing, command_line::bad_answers_are_told_at_once),
     story("nonsense-is-refused", Needs::Nothing, command_line::nonsense_is_refused),
+    story("errors-lead-to-what-is-behind-them", Needs::Nothing, command_line::errors_lead_to_what_is_behind_them),
     story("help-tells-commands-and-topics", Needs::Nothing, command_line::help),
     story("completions-for-four-shells", Needs::Nothing, command_line::completions),
     story("as-much-is-said-as-is-wanted", Needs::Nothing, command_line::as_much_as_is_wanted),
