@@ -147,8 +147,6 @@ codes! {
     Unfinished = "UNFINISHED",
     /// There is no copy of a database to go back with.
     NoWayBack = "NO-WAY-BACK",
-    /// The database cannot be copied by this command.
-    DatabaseElsewhere = "DATABASE-ELSEWHERE",
 
     // Backups.
     /// There is a backup of that name.

@@ -42,7 +42,7 @@ pub struct Head {
     pub created: u64,
     /// What kind of database is in it.
     pub database: DatabaseKind,
-    /// What was found in the database when its copy was opened for proof; `None` for a dump, which is not opened.
+    /// What was found in the database when its copy was opened, or its dump read, for proof.
     pub state: Option<DatabaseState>,
     /// Whether media are in it.
     pub media: bool,

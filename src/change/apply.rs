@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::executor::{Executor, Interruption};
-use super::{Change, account, database, front, front_test, migration, service_start, store};
+use super::{Change, account, database, front, front_test, migration, postgres, service_start, store};
 use crate::error_code::{Coded, ErrorCode};
 use crate::host::{Entry, Host, HostError, Invocation, Owner, ServiceAction};
 use crate::parts::config;
@@ -70,6 +70,7 @@ pub(super) fn apply(executor: &Executor<'_>, change: &Change) -> Result<Vec<Stri
         Change::ConfigTest { test } => return Ok(config_test(host, test)?),
         Change::ServiceStart { start } => return Ok(service_start::start(executor, start)?),
         Change::ServiceStop { name } => stop(host, name)?,
+        Change::DatabaseTest { test } => postgres::test(host, test).map_err(said)?,
         Change::DatabaseCopy { copy } => {
             let copied = database::copy(host, copy).map_err(said)?;
             // Of a copy that goes again nobody has to know where it is.

@@ -124,7 +124,7 @@ impl BackupChange {
             Self::Database { from, .. } => format!("the database out of {}", from.file.display()),
             Self::Media { from, .. } => format!("what is missing of the media in {}", from.file.display()),
             Self::Dump { .. } => "dumped with pg_dump, while it is in use".to_owned(),
-            Self::Load { .. } => "replaced by what is in the backup, with pg_restore".to_owned(),
+            Self::Load { .. } => "replaced by what is in the backup, in one transaction".to_owned(),
         }
     }
 
@@ -155,8 +155,8 @@ impl BackupChange {
             Self::Prune { path } => host.remove(path).map(|()| Vec::new()).map_err(|error| error.to_string()),
             Self::Database { from, to, owner } => unpack_database(host, from, to, *owner).map(|()| Vec::new()),
             Self::Media { from, storage, owner } => place_media(host, from, storage, *owner),
-            Self::Dump { dump } => postgres::dump(host, dump).map(|()| Vec::new()),
-            Self::Load { load } => postgres::load(host, load).map(|()| Vec::new()),
+            Self::Dump { dump } => postgres::dump(host, dump).map(|()| Vec::new()).map_err(|error| error.to_string()),
+            Self::Load { load } => postgres::load(host, load).map(|()| Vec::new()).map_err(|error| error.to_string()),
         }
     }
 
@@ -199,6 +199,7 @@ impl BackupChange {
                 copied(&description, database)
             }
             DatabaseKind::Postgres => {
+                head.state = Some(postgres::opened(host, database, *owner, None).map_err(said)?.state);
                 vec![Member { path: backup::POSTGRES.to_owned(), from: database.clone(), mode: 0o600, needed: true }]
             }
         };
@@ -313,7 +314,7 @@ fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> R
     })
     .map_err(|error| format!("{}: {error}", from.file.display()))?;
     if manifest.head.database == DatabaseKind::Postgres {
-        return Ok(());
+        return postgres::opened(host, &to.join(postgres::MAIN), owner, None).map(drop).map_err(said);
     }
     let description = database::describe(host.observe(), to)
         .map_err(said)?

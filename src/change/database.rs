@@ -9,6 +9,8 @@
 //! GoToSocial must be stopped meanwhile: on FreeBSD it locks its database with flock(2), which nobody else looks at, and what
 //! it writes is in the log beside the file until it stops.
 
+mod description;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +18,9 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use description::{CopiedPart, Description, describe};
+
+use super::postgres::{self, Connection};
 use crate::host::{
     DatabaseExamination, DatabaseState, Entry, FileUser, Host, HostError, Observe, Owner, ServiceAction, ServiceState,
 };
@@ -44,6 +49,11 @@ pub enum Database {
         /// The file.
         path: PathBuf,
     },
+    /// A database of a PostgreSQL server.
+    Postgres {
+        /// How it is reached.
+        connection: Connection,
+    },
 }
 
 impl Database {
@@ -52,6 +62,16 @@ impl Database {
     pub fn name(&self) -> String {
         match self {
             Self::Sqlite { path } => path.display().to_string(),
+            Self::Postgres { connection } => connection.name(),
+        }
+    }
+
+    /// How it is reached, if it is one of a server.
+    #[must_use]
+    pub fn of_server(&self) -> Option<&Connection> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres { connection } => Some(connection),
         }
     }
 }
@@ -88,74 +108,9 @@ pub struct DatabaseRestore {
     pub service: String,
     /// Whom the database belongs to.
     pub owner: Owner,
-}
-
-/// What [`DESCRIPTION`] says of a copy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Description {
-    /// [`SCHEMA`].
-    pub schema: u32,
-    /// Host name of the instance.
-    pub host: String,
-    /// The release that the database is for.
-    pub version: Version,
-    /// When it was made, seconds since 1970.
-    pub time: u64,
-    /// What was found in it.
-    pub state: DatabaseState,
-    /// Its files, the database first.
-    pub files: Vec<CopiedPart>,
-}
-
-/// One file of a copy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CopiedPart {
-    /// Its name in the folder.
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
-    /// Its digest, 64 hexadecimal digits.
-    pub sha256: String,
-    /// Permission bits that it had.
-    pub mode: u32,
-}
-
-impl Description {
-    /// The copy in words.
-    #[must_use]
-    pub fn told(&self, folder: &Path) -> String {
-        let bytes: u64 = self.files.iter().map(|part| part.size).sum();
-        let posts = self.state.posts.map(|posts| format!(", {posts} posts")).unwrap_or_default();
-        format!(
-            "the database is kept in {} and was opened there to see that it is whole: {} KiB, {} migrations{posts}",
-            folder.display(),
-            bytes.div_ceil(1024),
-            self.state.migrations
-        )
-    }
-}
-
-/// Reads what a copy says of itself; `None` if there is no complete copy in the folder.
-///
-/// # Errors
-/// It cannot be read or understood, or was written by a newer version of this program.
-pub fn describe(host: &dyn Observe, folder: &Path) -> Result<Option<Description>, HostError> {
-    let path = folder.join(DESCRIPTION);
-    let Some(bytes) = host.read(&path)? else { return Ok(None) };
-    let unreadable = |text: String| HostError::Unreadable { what: path.display().to_string(), text };
-    let description: Description = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
-    if description.schema > SCHEMA {
-        let schema = description.schema;
-        return Err(unreadable(format!("it was written by a newer gts-bootstrap (schema {schema}); use that one")));
-    }
-    let known = |name: &str| name == MAIN || BESIDE.iter().any(|suffix| name == format!("{MAIN}{suffix}"));
-    if description.files.first().is_none_or(|part| part.name != MAIN)
-        || !description.files.iter().all(|part| known(&part.name))
-    {
-        return Err(unreadable("it names files that no copy of a database has".to_owned()));
-    }
-    Ok(Some(description))
+    /// The copy of the database of now, from which that one comes back: only a file can stand aside meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<PathBuf>,
 }
 
 /// SHA-256 of a file of any size, as 64 hexadecimal digits; `None` if it is not there.
@@ -192,7 +147,10 @@ pub(super) fn failed(what: impl Into<String>, why: impl Into<String>) -> HostErr
 /// # Errors
 /// The host could not be asked.
 pub fn users(host: &dyn Host, database: &Database) -> Result<Vec<FileUser>, HostError> {
-    let Database::Sqlite { path } = database;
+    let path = match database {
+        Database::Sqlite { path } => path,
+        Database::Postgres { connection } => return postgres::users(host, connection),
+    };
     let mut users: Vec<FileUser> = Vec::new();
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let path = with(path, suffix);
@@ -213,13 +171,19 @@ pub(super) fn idle(host: &dyn Host, service: &str, database: &Database) -> Resul
     if host.service(service)?.is_running() {
         return Err(failed(database.name(), format!("{service} runs; it must be stopped while this is done")));
     }
-    match users(host, database)?.first() {
+    let users = match database {
+        Database::Sqlite { .. } => users(host, database)?,
+        Database::Postgres { connection } => postgres::users_that_stay(host, connection)?,
+    };
+    match users.first() {
         None => Ok(()),
-        Some(user) => Err(failed(
-            database.name(),
-            format!("{} (user {}, pid {}) has it open; end it and run this again", user.command, user.user, user.pid),
-        )),
+        Some(user) => Err(failed(database.name(), in_use(user))),
     }
+}
+
+/// That somebody has a database open, in words.
+pub(super) fn in_use(user: &FileUser) -> String {
+    format!("{} (user {}, pid {}) has it open; end it and run this again", user.command, user.user, user.pid)
 }
 
 /// Whether a file that was copied is what it should be. A service user can give the name of its database to any file
@@ -243,8 +207,11 @@ fn check_kind(host: &dyn Host, copy: &Path, source: &Path, suffix: &str) -> Resu
 /// Somebody has the database open, it is damaged or none, or a file cannot be copied. What there is of the copy is no copy
 /// then, for want of its description.
 pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Description, HostError> {
-    let Database::Sqlite { path } = &copy.from;
     idle(host, &copy.service, &copy.from)?;
+    let path = match &copy.from {
+        Database::Sqlite { path } => path,
+        Database::Postgres { connection } => return postgres::copy(host, copy, connection),
+    };
     host.remove_tree(&copy.to)?;
     host.make_directory(&copy.to, 0o700, Owner::ROOT)?;
     let mut files = Vec::new();
@@ -275,11 +242,9 @@ pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Description, 
         time: host.now(),
         state,
         files,
+        content: None,
     };
-    let mut text = serde_json::to_vec_pretty(&description)
-        .map_err(|error| failed(copy.to.display().to_string(), error.to_string()))?;
-    text.push(b'\n');
-    host.write_file(&copy.to.join(DESCRIPTION), &text, 0o600, Owner::ROOT)?;
+    host.write_file(&copy.to.join(DESCRIPTION), &description.text()?, 0o600, Owner::ROOT)?;
     Ok(description)
 }
 
@@ -342,12 +307,17 @@ pub(super) fn take_back_copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Opt
     Ok(None)
 }
 
-/// Whether a database is, byte for byte, what a copy has.
+/// Whether a database is what a copy has: a file byte for byte, one of PostgreSQL in all that is in it.
 ///
 /// # Errors
 /// It cannot be read.
 pub fn is_in_place(host: &dyn Host, description: &Description, database: &Database) -> Result<bool, HostError> {
-    let Database::Sqlite { path } = database;
+    let path = match (database, &description.content) {
+        (Database::Sqlite { path }, _) => path,
+        (Database::Postgres { connection }, Some(content)) => return postgres::is_in_place(host, content, connection),
+        // It is the copy of a file.
+        (Database::Postgres { .. }, None) => return Ok(false),
+    };
     for suffix in ["", BESIDE[0], BESIDE[1]] {
         let name = format!("{MAIN}{suffix}");
         let wanted = description.files.iter().find(|part| part.name == name).map(|part| part.sha256.clone());
@@ -369,16 +339,38 @@ pub fn aside(path: &Path) -> Vec<PathBuf> {
     [INCOMING, DISPLACED].into_iter().flat_map(named).collect()
 }
 
+/// What a copy says of itself that has to be complete.
+fn complete(host: &dyn Host, folder: &Path) -> Result<Description, HostError> {
+    describe(host.observe(), folder)?
+        .ok_or_else(|| failed(folder.display().to_string(), "there is no complete copy of a database"))
+}
+
+/// The dump that a copy of a PostgreSQL database is.
+fn of_postgres<'a>(description: &'a Description, folder: &Path) -> Result<&'a CopiedPart, HostError> {
+    let dump = description.files.first().filter(|_| description.content.is_some());
+    dump.ok_or_else(|| failed(folder.display().to_string(), "it is no copy of a PostgreSQL database"))
+}
+
 /// Puts a database back from a copy. The one that is there stands aside until [`forget_displaced`].
 ///
 /// # Errors
 /// There is no complete copy, somebody has the database open, or a file cannot be copied or renamed.
 pub(super) fn restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<Description, HostError> {
-    let DatabaseRestore { from, to, service, owner } = restore;
-    let Database::Sqlite { path } = to;
-    let description = describe(host.observe(), from)?
-        .ok_or_else(|| failed(from.display().to_string(), "there is no complete copy of a database"))?;
+    let DatabaseRestore { from, to, service, owner, .. } = restore;
+    let description = complete(host, from)?;
     idle(host, service, to)?;
+    let path = match to {
+        Database::Sqlite { path } => path,
+        Database::Postgres { connection } => {
+            let dump = of_postgres(&description, from)?;
+            if let (Some(before), Some(mark)) = (&restore.before, replacing(restore)) {
+                complete(host, before)?;
+                host.write_file(&mark, b"", 0o600, Owner::ROOT)?;
+            }
+            postgres::read_in(host, connection, &from.join(&dump.name), Some(&dump.sha256))?;
+            return Ok(description);
+        }
+    };
     clear_away(host, path, DISPLACED)?;
     clear_away(host, path, INCOMING)?;
     let suffix = |part: &CopiedPart| part.name.strip_prefix(MAIN).unwrap_or_default().to_owned();
@@ -418,7 +410,22 @@ fn clear_away(host: &dyn Host, path: &Path, which: &str) -> Result<(), HostError
 /// Takes a restoration back: the database that stood aside is in its place again. Right also for one that was cut off
 /// anywhere.
 pub(super) fn take_back_restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
-    let Database::Sqlite { path } = &restore.to;
+    let path = match &restore.to {
+        Database::Sqlite { path } => path,
+        Database::Postgres { connection } => {
+            host.remove_tree(Path::new(OPENED))?;
+            let begun = match replacing(restore) {
+                Some(mark) => host.entry(&mark)?,
+                None => None,
+            };
+            let Some(before) = restore.before.as_ref().filter(|_| begun.is_some()) else { return Ok(()) };
+            postgres::wait_for_own(host, connection)?;
+            if !is_in_place(host, &complete(host, before)?, &restore.to)? {
+                put_back(host, &DatabaseRestore { from: before.clone(), before: None, ..restore.clone() })?;
+            }
+            return forget_displaced(host, restore);
+        }
+    };
     let displaced = |beside: &str| with(path, &format!("{DISPLACED}{beside}"));
     if host.entry(&displaced(""))?.is_some() {
         stop(host, &restore.service)?;
@@ -438,9 +445,26 @@ pub(super) fn take_back_restore(host: &dyn Host, restore: &DatabaseRestore) -> R
     clear_away(host, path, INCOMING)
 }
 
+/// Makes a database what a copy has, whatever it is by now; whoever still uses it is waited for.
+///
+/// # Errors
+/// The copy is not complete, or the database cannot be put back.
+pub(super) fn put_back(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
+    stop(host, &restore.service)?;
+    wait_until_closed(host, &restore.to)?;
+    // An earlier attempt may have been cut off.
+    take_back_restore(host, restore)?;
+    if !is_in_place(host, &complete(host, &restore.from)?, &restore.to)? {
+        self::restore(host, restore)?;
+        forget_displaced(host, restore)?;
+    }
+    Ok(())
+}
+
 /// Takes a restoration back where there was no database before.
 pub(super) fn take_away(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
-    let Database::Sqlite { path } = &restore.to;
+    // That of a server is there before anything is put into it.
+    let Database::Sqlite { path } = &restore.to else { return Ok(()) };
     if host.entry(path)?.is_some() {
         stop(host, &restore.service)?;
         wait_until_closed(host, &restore.to)?;
@@ -451,13 +475,21 @@ pub(super) fn take_away(host: &dyn Host, restore: &DatabaseRestore) -> Result<()
     clear_away(host, path, INCOMING)
 }
 
+/// The mark in the copy of a server's database of now that another one may be in its place: as long as it is not there, nobody
+/// has put that copy back.
+fn replacing(restore: &DatabaseRestore) -> Option<PathBuf> {
+    restore.before.as_ref().map(|before| before.join("replacing"))
+}
+
 /// Takes away the database that a restoration has put aside; for when the run has ended well.
 ///
 /// # Errors
 /// It cannot be removed.
 pub(super) fn forget_displaced(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
-    let Database::Sqlite { path } = &restore.to;
-    clear_away(host, path, DISPLACED)
+    match &restore.to {
+        Database::Sqlite { path } => clear_away(host, path, DISPLACED),
+        Database::Postgres { .. } => replacing(restore).map_or(Ok(()), |mark| host.remove(&mark)),
+    }
 }
 
 /// Stops a service if there is one.
@@ -470,6 +502,9 @@ pub(super) fn stop(host: &dyn Host, service: &str) -> Result<(), HostError> {
 
 /// Waits until nobody has the database open, however long that takes: who has may be migrating it.
 pub(super) fn wait_until_closed(host: &dyn Host, database: &Database) -> Result<(), HostError> {
+    if let Database::Postgres { connection } = database {
+        return postgres::wait_until_closed(host, connection);
+    }
     while !users(host, database)?.is_empty() {
         host.sleep(Duration::from_secs(2));
     }

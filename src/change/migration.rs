@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::database::{self, DatabaseRestore, failed};
+use super::database::{self, DatabaseRestore};
 use super::executor::Executor;
 use super::{Database, service_start};
 use crate::host::{Host, HostError, Invocation, Owner};
@@ -104,22 +104,14 @@ pub(super) fn run(executor: &Executor<'_>, migration: &Migration) -> Result<Vec<
 /// Takes a migration back: the copy comes into the database's place. Whoever still migrates is waited for; the service, which
 /// is the new release's, is stopped.
 pub(super) fn take_back(host: &dyn Host, migration: &Migration) -> Result<(), HostError> {
-    database::stop(host, &migration.service)?;
-    database::wait_until_closed(host, &migration.database)?;
-    let restore = DatabaseRestore {
-        from: migration.copy.clone(),
-        to: migration.database.clone(),
-        service: migration.service.clone(),
-        owner: migration.owner,
-    };
-    // An earlier attempt may have been cut off.
-    database::take_back_restore(host, &restore)?;
-    let copy = database::describe(host.observe(), &migration.copy)?.ok_or_else(|| {
-        failed(migration.copy.display().to_string(), "there is no complete copy, so the migration cannot be taken back")
-    })?;
-    if !database::is_in_place(host, &copy, &migration.database)? {
-        database::restore(host, &restore)?;
-        database::forget_displaced(host, &restore)?;
-    }
-    Ok(())
+    database::put_back(
+        host,
+        &DatabaseRestore {
+            from: migration.copy.clone(),
+            to: migration.database.clone(),
+            service: migration.service.clone(),
+            owner: migration.owner,
+            before: None,
+        },
+    )
 }

@@ -42,6 +42,7 @@ pub use executor::{Aftermath, Applied, ApplyError, Executor, Interruption, NotMa
 pub use front_test::NewFile;
 pub use migration::Migration;
 pub use plan::{Action, OnFailure, Plan, Step};
+pub use postgres::DatabaseTest;
 pub use prior::Prior;
 
 /// One change to a host.
@@ -194,6 +195,11 @@ pub enum Change {
     ServiceStop {
         /// rc.d script.
         name: String,
+    },
+    /// A trial of whether the database of a server can be copied and put back, before anything is stopped. Changes nothing.
+    DatabaseTest {
+        /// Which database.
+        test: Box<DatabaseTest>,
     },
     /// A copy of the database, made while the service is stopped, and opened to see that it is whole.
     DatabaseCopy {
@@ -376,6 +382,7 @@ impl Change {
             | Self::ServiceStop { .. }
             | Self::FrontStart { .. }
             | Self::FrontReload { .. } => "service",
+            Self::DatabaseTest { .. } => "database-test",
             Self::DatabaseCopy { .. } | Self::DatabaseRestore { .. } => "database",
             Self::Migration { .. } => "migration",
             Self::Discard { .. } => "discard",
@@ -407,7 +414,7 @@ impl Change {
             Self::Release { .. } => ErrorCode::Release,
             Self::ConfigTest { .. } => ErrorCode::ConfigTest,
             Self::ServiceStart { .. } | Self::ServiceStop { .. } => ErrorCode::Service,
-            Self::DatabaseCopy { .. } | Self::DatabaseRestore { .. } => ErrorCode::Database,
+            Self::DatabaseTest { .. } | Self::DatabaseCopy { .. } | Self::DatabaseRestore { .. } => ErrorCode::Database,
             Self::Migration { .. } => ErrorCode::Migration,
             Self::Account { .. } => ErrorCode::Admin,
             Self::Backup { .. } => ErrorCode::Backup,
@@ -439,6 +446,7 @@ impl Change {
             Self::ServiceStart { start } => start.name.clone(),
             Self::Release { directory, .. } => show(directory),
             Self::ConfigTest { .. } => "config.yaml".to_owned(),
+            Self::DatabaseTest { test } => test.connection.name(),
             Self::DatabaseCopy { copy } => show(&copy.to),
             Self::DatabaseRestore { restore } => restore.to.name(),
             Self::Migration { migration } => migration.database.name(),
@@ -490,7 +498,14 @@ impl Change {
                 format!("once uid {} is seen to bind {}; wait until it is ready", start.owner.uid, ports.join(" and "))
             }
             Self::ServiceStop { .. } => "cleanly".to_owned(),
-            Self::DatabaseCopy { copy } => format!("of {}, opened to see that it is whole", copy.from.name()),
+            Self::DatabaseTest { .. } => "programs, rights and room for a copy, while it is in use".to_owned(),
+            Self::DatabaseCopy { copy } => {
+                let proved = match copy.from {
+                    Database::Sqlite { .. } => "opened",
+                    Database::Postgres { .. } => "dumped, and read back",
+                };
+                format!("of {}, {proved} to see that it is whole", copy.from.name())
+            }
             Self::DatabaseRestore { restore } => format!("from {}", show(&restore.from)),
             Self::Migration { migration } => migration.detail(),
             Self::Discard { .. } => "no longer needed".to_owned(),

@@ -80,13 +80,16 @@ impl Prior {
             Change::Certificate { certificate } => certificate.capture(host),
             Change::DatabaseCopy { copy } => Ok(present(host.entry(&copy.to)?.is_some())),
             Change::Discard { path } => Ok(present(host.entry(path)?.is_some())),
-            Change::DatabaseRestore { restore } => {
-                let Database::Sqlite { path } = &restore.to;
-                Ok(present(host.entry(path)?.is_some()))
-            }
+            Change::DatabaseRestore { restore } => match &restore.to {
+                Database::Sqlite { path } => Ok(present(host.entry(path)?.is_some())),
+                Database::Postgres { .. } => Ok(Self::Present),
+            },
             Change::Migration { .. } => Ok(Self::Present),
             Change::Backup { backup } => backup.capture(host),
-            Change::ConfigTest { .. } | Change::FrontTest { .. } | Change::Account { .. } => Ok(Self::Absent),
+            Change::ConfigTest { .. }
+            | Change::FrontTest { .. }
+            | Change::DatabaseTest { .. }
+            | Change::Account { .. } => Ok(Self::Absent),
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::database::OPENED;
 use super::executor::Reporter;
 use super::journal::{Journal, Line, Outcome, Running, path};
 use super::{BackupChange, Change, Database, Plan, Prior, front, journal, service_start, store, undo};
@@ -226,6 +227,10 @@ fn prepare(host: &dyn Host) -> Result<Option<Run>, HostError> {
         host.remove(&path())?;
         return Ok(None);
     };
+    // A dump or a password may be in it; who was killed at it has no use for it any more.
+    if host.entry(Path::new(OPENED))?.is_some() {
+        host.remove_tree(Path::new(OPENED))?;
+    }
     let own = ["", "receipts", "replaced", "written"].map(|name| PathBuf::from(store::FOLDER).join(name));
     let changed = run.lines.iter().filter_map(|line| match line {
         Line::Intent { change, .. } => Some(folders(change)),
@@ -247,6 +252,7 @@ fn folders(change: &Change) -> Vec<PathBuf> {
     let above = |path: &Path| path.parent().map(Path::to_path_buf);
     let beside = |database: &Database| match database {
         Database::Sqlite { path } => above(path).into_iter().collect(),
+        Database::Postgres { .. } => Vec::new(),
     };
     match change {
         Change::File { path, .. }
@@ -261,7 +267,8 @@ fn folders(change: &Change) -> Vec<PathBuf> {
             }
             BackupChange::Database { to, .. } => vec![to.clone()],
             BackupChange::Media { storage, .. } => vec![storage.clone()],
-            BackupChange::Dump { .. } | BackupChange::Load { .. } => Vec::new(),
+            BackupChange::Dump { dump } => above(&dump.to).into_iter().collect(),
+            BackupChange::Load { load } => above(&load.before).into_iter().collect(),
         },
         Change::DatabaseRestore { restore } => beside(&restore.to),
         Change::Migration { migration } => beside(&migration.database),
@@ -286,6 +293,7 @@ fn folders(change: &Change) -> Vec<PathBuf> {
         | Change::Release { .. }
         | Change::ServiceStart { .. }
         | Change::ServiceStop { .. }
+        | Change::DatabaseTest { .. }
         | Change::Account { .. } => Vec::new(),
     }
 }

@@ -138,6 +138,7 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
         Change::DatabaseRestore { restore } if *prior == Prior::Absent => database::take_away(host, restore),
         Change::DatabaseRestore { restore } => database::take_back_restore(host, restore),
         Change::Migration { migration } => migration::take_back(host, migration),
+        Change::DatabaseTest { .. } => host.remove_tree(Path::new(database::OPENED)),
         // What has begun to go is of no use to anybody.
         Change::Discard { path } => host.remove_tree(&super::apply::discarded(path)),
         Change::Group { .. }

@@ -275,6 +275,7 @@ pub(super) fn kind(step: &Step) -> &'static str {
         "config-test" => "configuration",
         "front-include" => "include in",
         "front-test" => "configuration",
+        "database-test" => "database",
         "removal" | "discard" => "",
         "database" if matches!(step.change, Change::DatabaseCopy { .. }) => "copy",
         "account" => "GoToSocial account",

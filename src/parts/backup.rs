@@ -7,10 +7,11 @@
 use std::path::{Path, PathBuf};
 
 use super::answers::Lock;
+use super::database::connection;
 use super::{Refusal, managed_file, rc_script, service};
 use crate::backup::{self, BackupName, DatabaseKind, Head, Member, manifest, name};
 use crate::change::backup::BackupChange;
-use crate::change::postgres::{Connection, Dump};
+use crate::change::postgres::Dump;
 use crate::change::{Action, Change, Database, DatabaseCopy, Plan, Step, store};
 use crate::deployment::{self, Deployment, Layout};
 use crate::host::{Entry, HostError, Observe, Owner};
@@ -94,7 +95,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
         }
         deployment::Database::Postgres { .. } => {
             let to = layout.backups.join(DUMP);
-            let connection = Connection::of(&deployment.database, &layout.secrets(), owner, &layout.tmp());
+            let connection = connection(deployment, layout, owner);
             plan.steps.extend(connection.map(|connection| {
                 let dump = Dump { connection, to: to.clone() };
                 Step::new(PART, Action::Create, change(BackupChange::Dump { dump }))

@@ -8,6 +8,7 @@ pub mod answers;
 pub mod backup;
 pub mod config;
 pub mod config_file;
+pub mod database;
 pub mod filter;
 pub mod folders;
 pub mod front;

@@ -10,12 +10,14 @@ use semver::Version;
 
 use super::answers::Lock;
 use super::rc_script::SERVICE;
-use super::{Refusal, release, service};
+use super::{Refusal, database::connection, release, service};
 use crate::change::database::{self, Description};
 use crate::change::journal::{self, Line, Outcome};
 use crate::change::migration::MigrationCommand;
-use crate::change::{Action, Change, Content, Database, DatabaseCopy, DatabaseRestore, Migration, Prior, Step, store};
-use crate::deployment::{Database as Wish, Deployment, Layout};
+use crate::change::{
+    Action, Change, Content, Database, DatabaseCopy, DatabaseRestore, DatabaseTest, Migration, Prior, Step, store,
+};
+use crate::deployment::{Deployment, Layout};
 use crate::host::{Entry, Observe, Owner};
 use crate::release::LockedRelease;
 
@@ -240,14 +242,6 @@ fn copy_folder(host: &dyn Observe, layout: &Layout, from: &Version, to: &Version
     Ok(folder)
 }
 
-/// The database of a deployment, if this program can copy it.
-fn database_of(deployment: &Deployment, layout: &Layout) -> Result<Database, Refusal> {
-    match deployment.database {
-        Wish::Sqlite => Ok(Database::Sqlite { path: layout.database() }),
-        Wish::Postgres { .. } => Err(Refusal::DatabaseElsewhere),
-    }
-}
-
 /// Whether the releases from this version on have `migrations run`.
 #[must_use]
 pub fn migrates_by_command(version: &Version) -> bool {
@@ -270,10 +264,17 @@ pub struct Ends<'a> {
 }
 
 impl Ends<'_> {
+    fn database(&self) -> Database {
+        match connection(self.deployment, self.layout, self.owner) {
+            Some(connection) => Database::Postgres { connection },
+            None => Database::Sqlite { path: self.layout.database() },
+        }
+    }
+
     /// The changes around an upgrade, or around the rest of one that was cut off.
     ///
     /// # Errors
-    /// There is no room for a copy of the database, or it is none that this program can copy; a receipt cannot be read.
+    /// There is no room for a copy of the database; a receipt cannot be read.
     pub fn upgrade(&self, host: &dyn Observe) -> Result<Passage, Refusal> {
         let mut passage = Passage::default();
         let begun =
@@ -295,7 +296,7 @@ impl Ends<'_> {
                 environment: service::environment(self.layout),
             });
             let migration = Migration {
-                database: database_of(self.deployment, self.layout)?,
+                database: self.database(),
                 copy: folder,
                 service: SERVICE.to_owned(),
                 owner: self.owner,
@@ -319,15 +320,18 @@ impl Ends<'_> {
     pub fn rollback(&self, host: &dyn Observe, back_to: &Kept) -> Result<Passage, Refusal> {
         let mut passage = Passage::default();
         let begun = switched(host, self.layout)?.filter(|unfinished| unfinished.command == ROLLBACK);
-        if begun.is_none() {
-            self.copy_first(host, &mut passage)?;
-        }
+        let now = match &begun {
+            Some(unfinished) => unfinished.folder.clone(),
+            None => self.copy_first(host, &mut passage)?,
+        };
+        let before = self.database().of_server().is_some().then_some(now);
         if begun.is_none_or(|unfinished| !unfinished.arrived) {
             let restore = DatabaseRestore {
                 from: back_to.folder.clone(),
-                to: database_of(self.deployment, self.layout)?,
+                to: self.database(),
                 service: SERVICE.to_owned(),
                 owner: self.owner,
+                before,
             };
             passage.after.push(Step::new(
                 "database",
@@ -341,12 +345,19 @@ impl Ends<'_> {
 
     /// The copy of the database as it is now, before anything changes; its folder.
     fn copy_first(&self, host: &dyn Observe, passage: &mut Passage) -> Result<PathBuf, Refusal> {
-        let database = database_of(self.deployment, self.layout)?;
-        self.room(host, &database)?;
+        let database = self.database();
         let folder = copy_folder(host, self.layout, self.from, &self.to.version)?;
         let backups = &self.layout.backups;
         if let Some(step) = backups_folder(host, backups)? {
             passage.prepare.push(step);
+        }
+        match &database {
+            Database::Sqlite { path } => self.room(host, path)?,
+            Database::Postgres { connection } => {
+                let test = DatabaseTest { connection: connection.clone(), to: backups.clone() };
+                let change = Change::DatabaseTest { test: Box::new(test) };
+                passage.prepare.push(Step::new("database", Action::Test, change));
+            }
         }
         if host.rc_variable(ENABLE)?.is_some_and(|now| !now.eq_ignore_ascii_case("NO")) {
             passage.before.push(enable(false));
@@ -392,9 +403,8 @@ impl Ends<'_> {
     }
 
     /// Whether there is room for the copy and for the one that is opened, and for what a migration writes.
-    fn room(&self, host: &dyn Observe, database: &Database) -> Result<(), Refusal> {
+    fn room(&self, host: &dyn Observe, path: &Path) -> Result<(), Refusal> {
         const MARGIN: u64 = 64 << 20;
-        let Database::Sqlite { path } = database;
         let mut size = 0;
         for suffix in ["", "-wal"] {
             let mut name = path.as_os_str().to_os_string();

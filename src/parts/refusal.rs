@@ -195,12 +195,6 @@ pub enum Refusal {
         /// Where copies are.
         backups: PathBuf,
     },
-    /// The database is not a file of GoToSocial's.
-    #[error(
-        "the database of this instance is PostgreSQL's, and this command can copy SQLite databases only. Make a copy with \
-         pg_dump(1) and see docs/upgrade.md. Nothing was changed"
-    )]
-    DatabaseElsewhere,
     /// There is not enough room for a copy of the database.
     #[error(
         "the database is copied first, and {} has {free} MiB free where {needed} MiB are needed; make room and run this \
@@ -327,7 +321,6 @@ impl Coded for Refusal {
             Self::MustNotSkip { .. } => ErrorCode::MustNotSkip,
             Self::Unfinished { .. } => ErrorCode::Unfinished,
             Self::NoWayBack { .. } => ErrorCode::NoWayBack,
-            Self::DatabaseElsewhere => ErrorCode::DatabaseElsewhere,
             Self::NoRoom { .. } => ErrorCode::Disk,
             Self::HostChanged { .. } | Self::AccountDomainChanged { .. } => ErrorCode::HostChanged,
             Self::Flagged { .. } => ErrorCode::Lint,

@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::backup::change;
+use super::database::connection;
 use super::install::{self, Wanted};
 use super::{Refusal, account, backup as making, managed_file, rc_script, service};
 use crate::backup::{self, DatabaseKind, Head, name};
 use crate::change::backup::{BackupChange, Origin};
-use crate::change::postgres::{Connection, Load};
+use crate::change::postgres::Load;
 use crate::change::{Action, AfterPlan, Change, Content, Database, DatabaseCopy, DatabaseRestore, Plan, Step};
 use crate::deployment::Layout;
 use crate::host::{Entry, Observe, Owner};
@@ -186,8 +187,7 @@ fn put_in_place(host: &dyn Observe, restoring: &Restoring<'_>, owner: Owner) -> 
     let layout = restoring.wanted.layout;
     let copy = layout.backups.join(COPY);
     if restoring.head.database == DatabaseKind::Postgres {
-        let database = &restoring.wanted.deployment.database;
-        let connection = Connection::of(database, &layout.secrets(), owner, &layout.tmp());
+        let connection = connection(restoring.wanted.deployment, layout, owner);
         let from = copy.join(file_name(backup::POSTGRES));
         let load = |connection| {
             let load = Load { connection, from, before: restoring.kept() };
@@ -211,8 +211,13 @@ fn put_in_place(host: &dyn Observe, restoring: &Restoring<'_>, owner: Owner) -> 
         };
         steps.push(Step::new(PART, Action::Create, Change::DatabaseCopy { copy: Box::new(kept) }));
     }
-    let restore =
-        DatabaseRestore { from: copy, to: Database::Sqlite { path }, service: rc_script::SERVICE.to_owned(), owner };
+    let restore = DatabaseRestore {
+        from: copy,
+        to: Database::Sqlite { path },
+        service: rc_script::SERVICE.to_owned(),
+        owner,
+        before: None,
+    };
     let action = if there { Action::Update } else { Action::Create };
     steps.push(Step::new(PART, action, Change::DatabaseRestore { restore: Box::new(restore) }));
     Ok(steps)

@@ -1,6 +1,6 @@
 //! The plans. One line adds one.
 
-use gts_bootstrap::host::rehearsal::Rehearsal;
+use gts_bootstrap::host::rehearsal::{Postgres, Rehearsal};
 use gts_bootstrap::host::{Host, ServiceAction};
 
 use super::machine::{ANSWERS, Machine};
@@ -74,6 +74,36 @@ fn upgraded() -> Machine {
     machine
 }
 
+/// An instance whose database is in PostgreSQL.
+fn in_postgres() -> Machine {
+    let admin = "\n[admin]\nusername = \"alice\"\nemail = \"alice@example.org\"\n";
+    let machine = with_answers(&format!("{ANSWERS}{POSTGRES}{admin}"));
+    machine.edit(|model| model.postgres = Some(Postgres::default()));
+    machine.install_package("postgresql16-client");
+    let secrets = machine.beside("answers.secrets.toml");
+    std::fs::write(&secrets, "db-password = \"secret\"\n").unwrap();
+    std::fs::set_permissions(&secrets, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    machine.run(INSTALL).exits(0);
+    machine.run(&["rehearsal", "post", "hello"]).exits(0);
+    machine
+}
+
+fn upgraded_in_postgres() -> Machine {
+    let machine = in_postgres();
+    machine.run(UPGRADE).exits(0);
+    machine
+}
+
+/// One on which there has been something since the backup.
+fn gone_on_in_postgres() -> Machine {
+    let machine = in_postgres();
+    machine.run(BACKUP).exits(0);
+    let made = std::fs::read_dir(machine.path("/var/backups/gotosocial")).unwrap().next().unwrap().unwrap().path();
+    std::fs::rename(made, machine.root().parent().unwrap().join(KEPT)).unwrap();
+    machine.run(&["rehearsal", "post", "more"]).exits(0);
+    machine
+}
+
 /// One with two backups, the second of which makes the first one too many.
 fn backed_up() -> Machine {
     let machine = instance();
@@ -91,6 +121,8 @@ fn gone_on() -> Machine {
     machine
 }
 
+const POSTGRES: &str =
+    "\n[database]\ntype = \"postgres\"\naddress = \"127.0.0.1\"\nuser = \"gotosocial\"\ndatabase = \"gotosocial\"\n";
 const PICTURE: &str = "/var/db/gotosocial/storage/01ACCOUNT/attachment/original/01PICTURE.png";
 /// A backup below the machine's root, as the system that the test runs on names it.
 const KEPT: &str = "root/var/tmp/kept.tar";
@@ -126,8 +158,12 @@ plans! {
     upgrade: instance, UPGRADE;
     upgrade_by_start: older, &["upgrade", "--yes"];
     rollback: upgraded, &["rollback", "--yes"];
+    upgrade_in_postgres: in_postgres, UPGRADE;
+    rollback_in_postgres: upgraded_in_postgres, &["rollback", "--yes"];
     backup: backed_up, BACKUP;
+    backup_of_postgres: in_postgres, BACKUP;
     restore: gone_on, &["restore", KEPT, "--yes"];
+    restore_in_postgres: gone_on_in_postgres, &["restore", KEPT, "--yes"];
     uninstall: instance, &["uninstall", "--yes"];
     uninstall_behind_nginx: behind_nginx, &["uninstall", "--yes"];
     uninstall_purge: instance, &["uninstall", "--purge", "--yes", "--host-name", "social.example.org"];

@@ -19,6 +19,7 @@ mod main_file_link;
 mod pictures;
 mod port_access;
 mod portacl;
+mod postgres;
 mod preflight;
 mod progress;
 mod questions;

@@ -169,8 +169,12 @@ fn kind(change: &Change) -> &'static str {
         Change::ServiceStart { start } if start.migrates => "service-start that migrates",
         Change::ServiceStart { .. } => "service-start",
         Change::ServiceStop { .. } => "service-stop",
+        Change::DatabaseTest { .. } => "database-test",
+        Change::DatabaseCopy { copy } if copy.from.of_server().is_some() => "database-copy of a server",
         Change::DatabaseCopy { .. } => "database-copy",
+        Change::DatabaseRestore { restore } if restore.to.of_server().is_some() => "database-restore of a server",
         Change::DatabaseRestore { .. } => "database-restore",
+        Change::Migration { migration } if migration.database.of_server().is_some() => "migration of a server",
         Change::Migration { .. } => "migration",
         Change::Discard { .. } => "discard",
         Change::Account { .. } => "account",
@@ -224,7 +228,7 @@ fn word(line: &Line) -> Vec<&'static str> {
 }
 
 /// How many words [`word`] can give: one for each arm of its matches.
-const WORDS: usize = 41 + 7 + 7 + 5;
+const WORDS: usize = 45 + 7 + 7 + 5;
 
 #[test]
 fn no_kind_of_line_changes_its_form_without_a_new_schema() {

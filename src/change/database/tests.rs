@@ -63,6 +63,7 @@ impl Bench {
             to: Database::Sqlite { path: DATABASE.into() },
             service: "gotosocial".into(),
             owner: SERVICE,
+            before: None,
         }
     }
 

@@ -59,8 +59,16 @@ impl FreeBsd {
         if std::env::consts::OS == "freebsd" { Ok(Self::below("/")) } else { Err(HostError::NotFreeBsd) }
     }
 
-    fn below(root: &str) -> Self {
-        Self { files: Root::new(root, RealOwners), commands: Commands::new(root) }
+    /// The files and programs below a folder, in place of those of this system, and else this system: for tests that drive real
+    /// programs on any system. Not in a build without debug assertions.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn rooted(folder: &Path) -> Self {
+        Self::below(folder)
+    }
+
+    fn below(root: impl AsRef<Path>) -> Self {
+        Self { files: Root::new(root.as_ref(), RealOwners), commands: Commands::new(root.as_ref()) }
     }
 }
 

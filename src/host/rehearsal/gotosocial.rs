@@ -13,7 +13,7 @@ use super::gotosocial_config::{Failure, Series, Settings, Sources};
 use super::machine::{Access, Machine, command_failed};
 use super::model::{Model, Program, Supervisor, Tls};
 use super::rc_script::{self, Service};
-use super::{gotosocial_database as database, kernel, log_time, rc_conf};
+use super::{gotosocial_database as database, kernel, log_time, postgres, rc_conf};
 
 const NAME: &str = "gotosocial";
 /// Time between two polls of a patient caller, seconds.
@@ -215,7 +215,8 @@ fn serve(machine: &mut Machine, service: &Service, version: &str, settings: &Set
     // What an unclean end left in the write-ahead log is taken in first.
     let unable = |_| Failure::Error("error creating dbservice: sqlite ping: sqlite3: disk I/O error".into());
     database::close(machine, &path).map_err(unable)?;
-    for suffix in ["-wal", "-shm"] {
+    let beside: &[&str] = if postgres::is_place(&path) { &[] } else { &["-wal", "-shm"] };
+    for suffix in beside {
         let beside = database::beside(&path, suffix);
         let made = machine.files.write_file(&beside, b"", 0o640, owner);
         made.map_err(unable)?;

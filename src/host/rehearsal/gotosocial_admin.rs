@@ -104,7 +104,7 @@ pub(super) fn outlive(machine: &mut Machine, invocation: &Invocation) -> Result<
         flags: &line.flags,
     };
     let Ok(settings) = Settings::load(machine, &version, invocation.owner, sources) else { return Ok(()) };
-    let path = Path::new(settings.text("db-address"));
+    let path = &database::place(&settings);
     database::begin_migration(machine, path, invocation.owner)?;
     let pid = machine.model.take_pid();
     let ends_at = machine.model.clock + 10;

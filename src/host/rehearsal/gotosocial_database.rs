@@ -1,4 +1,4 @@
-//! GoToSocial's SQLite database: a real one, with few tables, in the very file that the configuration names, so that
+//! GoToSocial's database: a real one of SQLite, with few tables, in the very file that the configuration names, so that
 //! copying, restoring and removing it have the effect they have on the real one. Passwords are not kept.
 //!
 //! While the program runs, what it writes is in the write-ahead log beside the file, and gets into the file at a clean stop
@@ -13,6 +13,7 @@ use super::super::database::{DatabaseState, examine as examine_file};
 use super::super::{DatabaseExamination, Entry, FileUser, HostError, Owner};
 use super::gotosocial_config::{Failure, Series, Settings};
 use super::machine::{Access, EACCES, ENOENT, Machine, command_failed};
+use super::postgres;
 
 /// The content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,7 +55,7 @@ const HALF_WAY: u32 = 114;
 
 impl Database {
     /// The bytes of an SQLite file.
-    fn image(&self) -> rusqlite::Result<Vec<u8>> {
+    pub(super) fn image(&self) -> rusqlite::Result<Vec<u8>> {
         let mut file = Connection::open_in_memory()?;
         let all = file.transaction()?;
         all.execute_batch(
@@ -190,14 +191,17 @@ pub(super) fn examine(machine: &mut Machine, wanted: &DatabaseExamination) -> Re
     examine_file(&machine.files.local_path(path), *thorough).map_err(|error| failed(&error.to_string()))
 }
 
-/// Opens the configured database as somebody, which makes it and runs pending migrations.
-pub(super) fn open(machine: &mut Machine, settings: &Settings, who: Owner) -> Result<(PathBuf, Database), Failure> {
-    let failed = |text: &str| Failure::Error(format!("error creating dbservice: {text}"));
+/// Where the configured database is.
+pub(super) fn place(settings: &Settings) -> PathBuf {
     match settings.text("db-type") {
-        "sqlite" => {}
-        "postgres" => return Err(failed("postgres ping: failed to connect: a rehearsal has no PostgreSQL")),
-        other => return Err(failed(&format!("database type {other} not supported for bundb"))),
+        "postgres" => postgres::place(settings.text("db-database")),
+        _ => PathBuf::from(settings.text("db-address")),
     }
+}
+
+/// The file of a SQLite database, and what is in it.
+fn file(machine: &Machine, settings: &Settings, who: Owner) -> Result<(PathBuf, Option<Vec<u8>>), Failure> {
+    let failed = |text: &str| Failure::Error(format!("error creating dbservice: {text}"));
     let address = settings.text("db-address");
     if address.is_empty() {
         return Err(failed("'db-address' was not set when attempting to start sqlite"));
@@ -215,6 +219,21 @@ pub(super) fn open(machine: &mut Machine, settings: &Settings, who: Owner) -> Re
         Ok(()) => seen(machine, &path).map_err(|_| unable())?,
         Err(ENOENT) => None,
         Err(_) => return Err(unable()),
+    };
+    Ok((path, bytes))
+}
+
+/// Opens the configured database as somebody, which makes it and runs pending migrations.
+pub(super) fn open(machine: &mut Machine, settings: &Settings, who: Owner) -> Result<(PathBuf, Database), Failure> {
+    let failed = |text: &str| Failure::Error(format!("error creating dbservice: {text}"));
+    let (path, bytes) = match settings.text("db-type") {
+        "sqlite" => file(machine, settings, who)?,
+        "postgres" => {
+            let path = postgres::connect(machine, settings)?;
+            let bytes = machine.files.read(&path).unwrap_or_default();
+            (path, bytes)
+        }
+        other => return Err(failed(&format!("database type {other} not supported for bundb"))),
     };
     let found = bytes.filter(|bytes| !bytes.is_empty());
     let mut database = match &found {
@@ -285,6 +304,9 @@ pub(super) fn save(machine: &mut Machine, path: &Path, database: &Database, who:
         return Err(failed("database or disk is full"));
     }
     let image = database.image().map_err(|error| failed(&error.to_string()))?;
+    if postgres::is_place(path) {
+        return postgres::store(machine, path, &image).map_err(|error| failed(&error.to_string()));
+    }
     let (mode, owner) = match machine.files.entry(path) {
         Ok(Some(Entry::File { mode, owner, .. })) => (mode, owner),
         _ => (0o640, who),

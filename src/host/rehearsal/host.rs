@@ -20,7 +20,7 @@ use super::super::{
 use super::machine::{Access, EACCES, EIO, ENOENT, ENOSPC, EPERM, Machine, command_failed, errno_text};
 use super::{
     Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin, gotosocial_database, httpd, kernel,
-    nginx, packages, rc_conf, services, web,
+    nginx, packages, postgres, rc_conf, services, web,
 };
 
 /// A change, for the errors that it can be made to fail with.
@@ -412,6 +412,13 @@ impl Host for Rehearsal {
     }
 
     fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
+        if postgres::is_program(&invocation.program) {
+            if postgres::only_looks(&invocation.arguments) {
+                return postgres::run(&mut self.machine.borrow_mut(), invocation);
+            }
+            let what = Change::Command(invocation.program.display().to_string());
+            return self.change(&what, |machine| postgres::run(machine, invocation));
+        }
         if gotosocial_admin::only_looks(&invocation.arguments) {
             let outcome = operation::aside(|| gotosocial_admin::run(&mut self.machine.borrow_mut(), invocation));
             self.save()?;

@@ -18,6 +18,7 @@
 //!   never executed.
 //! - pkg(8) with the packages of nginx and Apache httpd 2.4, and both web servers as their configuration says, with
 //!   its tests, starts and reloads and the ways in which those fail.
+//! - A PostgreSQL server with one database, its programs pg_dump, pg_restore and psql, and what they refuse.
 //! - The resolver, the outside world and the certificate authority, as the model says.
 //! - A clock that starts at 2026-01-01 00:00:00 UTC and moves by one second a change and by every wait.
 //!
@@ -60,6 +61,8 @@ mod packages;
 mod pattern;
 mod port_watch;
 mod portacl_rc;
+mod postgres;
+mod postgres_script;
 mod rc_conf;
 mod rc_script;
 mod request_path;
@@ -81,7 +84,7 @@ use super::files::{RecordedOwners, Root};
 use super::{HostError, Owner};
 use crate::operation;
 use machine::Machine;
-pub use model::{Authority, ChangeFault, Faults, Migrating, Model, OutsideAnswer, Repository};
+pub use model::{Authority, ChangeFault, Faults, Migrating, Model, OutsideAnswer, Postgres, Repository};
 use port_watch::Watches;
 
 /// Where the state is kept, as a path of the host.

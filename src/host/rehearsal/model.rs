@@ -74,6 +74,8 @@ pub struct Model {
     pub gotosocial: Option<Supervisor>,
     /// A `migrations run` that goes on without the program that started it.
     pub migrating: Option<Migrating>,
+    /// A PostgreSQL server that this machine can reach.
+    pub postgres: Option<Postgres>,
     /// What nginx serves, as it read its configuration at its last start or reload.
     pub nginx: Vec<WebServer>,
     /// What Apache httpd serves, likewise.
@@ -134,6 +136,7 @@ impl Default for Model {
             services: [("cron".into(), 440), ("syslogd".into(), 413)].into(),
             gotosocial: None,
             migrating: None,
+            postgres: None,
             nginx: Vec::new(),
             httpd: Httpd::default(),
             reloads: BTreeMap::new(),
@@ -175,15 +178,61 @@ impl Model {
 pub struct Repository {
     /// Whether there is a network, and somebody who answers.
     pub reachable: bool,
-    /// Packages that can be had, name to version. Of others than `nginx` and `apache24` a rehearsal does not know the
-    /// files, so they are as good as missing.
+    /// Packages that can be had, name to version. Of others than `nginx`, `apache24` and `postgresqlNN-client` a
+    /// rehearsal does not know the files, so they are as good as missing.
     pub packages: BTreeMap<String, String>,
 }
 
 impl Default for Repository {
     fn default() -> Self {
-        let packages = [("apache24", "2.4.62"), ("nginx", "1.26.2,3")];
+        let packages = [("apache24", "2.4.62"), ("nginx", "1.26.2,3"), ("postgresql16-client", "16.4")];
         Self { reachable: true, packages: packages.map(|(name, version)| (name.into(), version.into())).into() }
+    }
+}
+
+/// A PostgreSQL server with one role and one database. What is in that is the file `/var/db/postgres/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Postgres {
+    /// Whether it runs.
+    pub running: bool,
+    /// Its address, as clients write it.
+    pub address: String,
+    /// Its port.
+    pub port: u16,
+    /// Its `server_version_num`: 160004 is 16.4.
+    pub version: u32,
+    /// The role of GoToSocial.
+    pub role: String,
+    /// Its password.
+    pub password: String,
+    /// The database.
+    pub database: String,
+    /// Whether the role may create tables in it.
+    pub may_create: bool,
+    /// Tables of other roles in it: `public.table (role)`.
+    pub others: Vec<String>,
+    /// Sessions of the role besides GoToSocial's, by the name of their program.
+    pub sessions: Vec<String>,
+    /// Bytes that its tables take, on top of what is in them.
+    pub bytes: u64,
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Self {
+            running: true,
+            address: "127.0.0.1".into(),
+            port: 5432,
+            version: 160_004,
+            role: "gotosocial".into(),
+            password: "secret".into(),
+            database: "gotosocial".into(),
+            may_create: true,
+            others: Vec::new(),
+            sessions: Vec::new(),
+            bytes: 0,
+        }
     }
 }
 
@@ -319,6 +368,8 @@ pub struct Faults {
     pub migration_fails: bool,
     /// A migration of the database is killed half-way.
     pub migration_is_killed: bool,
+    /// The disk of the PostgreSQL server is full when a dump is read in.
+    pub load_fails: bool,
     /// So many times two seconds a migration of the database takes.
     pub polls_while_migrating: u32,
     /// The program that started a migration is gone while it goes on.

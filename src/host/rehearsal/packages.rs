@@ -1,4 +1,5 @@
-//! pkg(8): the two packages of web servers, as their lists of files (`pkg-plist` of www/nginx and www/apache24) have
+//! pkg(8): the packages of two web servers and of PostgreSQL's programs, as their lists of files (`pkg-plist` of www/nginx, www/apache24 and
+//! databases/postgresql16-client) have
 //! them, shortened.
 //!
 //! As with the real ones, a configuration file is laid down beside its sample if there is none, and goes with the package
@@ -16,7 +17,7 @@ const FAILED: i32 = 1;
 
 /// A package of the repository.
 struct Package {
-    name: &'static str,
+    name: String,
     /// What it needs besides `pkg`.
     files: Vec<File>,
     /// Folders that are its own even if nothing is in them.
@@ -72,7 +73,7 @@ fn package(name: &str) -> Option<Package> {
             for name in ["fastcgi_params", "scgi_params", "uwsgi_params"] {
                 files.push(sample(format!("{etc}/{name}"), "-dist", "# Stands for parameters of other protocols.\n"));
             }
-            Some(Package { name: "nginx", files, folders: &["/var/log/nginx", "/var/tmp/nginx"] })
+            Some(Package { name: name.into(), files, folders: &["/var/log/nginx", "/var/tmp/nginx"] })
         }
         "apache24" => {
             let etc = "/usr/local/etc/apache24";
@@ -94,7 +95,12 @@ fn package(name: &str) -> Option<Package> {
             }
             let modules = HTTPD_MODULES.split_whitespace();
             files.extend(modules.map(|m| file(format!("{LOCAL}/libexec/apache24/mod_{m}.so"), 0o755, PROGRAM)));
-            Some(Package { name: "apache24", files, folders: &[] })
+            Some(Package { name: name.into(), files, folders: &[] })
+        }
+        _ if name.starts_with("postgresql") && name.ends_with("-client") => {
+            let programs = ["pg_dump", "pg_restore", "psql"];
+            let files = programs.map(|program| file(format!("{LOCAL}/bin/{program}"), 0o555, PROGRAM)).into();
+            Some(Package { name: name.into(), files, folders: &[] })
         }
         _ => None,
     }
@@ -133,7 +139,7 @@ pub(super) fn install(machine: &mut Machine, name: &str) -> Result<(), HostError
         return Err(command_failed(command, FAILED, words));
     };
     lay_down(machine, &package)?;
-    machine.model.packages.insert(package.name.into(), version);
+    machine.model.packages.insert(package.name, version);
     Ok(())
 }
 

@@ -146,6 +146,7 @@ fn touched(change: &Change) -> Vec<(Thing, Left)> {
         | Change::ConfigTest { .. }
         | Change::ServiceStart { .. }
         | Change::ServiceStop { .. }
+        | Change::DatabaseTest { .. }
         | Change::DatabaseCopy { .. }
         | Change::DatabaseRestore { .. }
         | Change::Migration { .. }
