@@ -4,7 +4,7 @@
 //! marks it done. If one fails, those before it are taken back in reverse order; a plan that only takes away
 //! ([`OnFailure::GoOn`]) goes on instead.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::apply::Cause;
@@ -178,7 +178,8 @@ impl Executor<'_> {
         Ok(Applied { receipt, not_made: Vec::new(), notes })
     }
 
-    /// Applies a plan that only takes away: what fails is written down and left, and the rest goes on.
+    /// Applies a plan that only takes away: what fails is written down and left, and the rest goes on. Whoever interrupts it may
+    /// have all of it taken back, as long as nothing has gone for good.
     fn go_on(
         &self,
         journal: Journal<'_>,
@@ -186,7 +187,8 @@ impl Executor<'_> {
         chained: &[&str],
         decisive: &str,
     ) -> Result<Applied, ApplyError> {
-        let (mut begun, mut notes, mut not_made) = (Vec::new(), Vec::new(), Vec::new());
+        let mut begun: Vec<(usize, &Step, Prior)> = Vec::new();
+        let (mut notes, mut not_made) = (Vec::new(), Vec::new());
         // Nobody goes on with it.
         if let Err(error) = self.host.remove_tree(&store::download()) {
             not_made.push(NotMade { change: "remove an interrupted download".to_owned(), cause: error.to_string() });
@@ -195,8 +197,24 @@ impl Executor<'_> {
         for (number, step) in plan.steps.iter().enumerate() {
             let leave = |cause: String| NotMade { change: Failed::of(step).change, cause };
             if let Some(why) = (self.stop)() {
-                not_made.push(leave(format!("{why}; it and what comes after it was not begun")));
-                break;
+                let gone = begun.iter().find_map(|(_, step, _)| gone_for_good(&step.change));
+                match (self.reporter.interrupted(), gone) {
+                    (Interruption::Continue, _) => {}
+                    (Interruption::Undo, None) => {
+                        return Err(self.take_back(journal, Failed::of(step), interrupted(why), &begun));
+                    }
+                    (Interruption::Undo, Some(gone)) => {
+                        not_made.push(leave(format!(
+                            "{why}; it and what comes after it was not begun, and nothing was taken back: {} is gone for good",
+                            gone.display()
+                        )));
+                        break;
+                    }
+                    (Interruption::Keep, _) => {
+                        not_made.push(leave(format!("{why}; it and what comes after it was not begun")));
+                        break;
+                    }
+                }
             }
             if broken.contains(&step.part) {
                 not_made.push(leave("left out, as what comes before it was not made".to_owned()));
@@ -209,7 +227,7 @@ impl Executor<'_> {
             };
             not_made.push(leave(cause.text.clone()));
             // Without an intent in the journal there is nothing that failed.
-            if begun.last().is_some_and(|(last, _, _): &(usize, &Step, Prior)| *last == number)
+            if begun.last().is_some_and(|(last, _, _)| *last == number)
                 && let Err(error) = journal.write(&Line::Failed { step: number, reason: cause.text })
             {
                 not_made.push(leave(format!("the journal cannot be written: {error}; nothing more was begun")));
@@ -328,6 +346,14 @@ impl Executor<'_> {
         }
         let code = code.unwrap_or(failed.code);
         ApplyError { part: failed.part, change: failed.change, cause, code, aftermath: Box::new(aftermath) }
+    }
+}
+
+/// What nobody can bring back once its removal has begun.
+fn gone_for_good(change: &Change) -> Option<&Path> {
+    match change {
+        Change::TreeRemoval { path } => Some(path),
+        _ => None,
     }
 }
 

@@ -41,6 +41,7 @@ mod trial;
 mod two_runs;
 mod uninstall;
 mod uninstall_backups;
+mod uninstall_interrupted;
 mod uninstall_others;
 mod upgrade;
 mod upgrade_told;
