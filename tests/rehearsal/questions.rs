@@ -104,8 +104,8 @@ fn control_d_ends_the_input_of_a_plain_terminal_and_is_no_key_at_another() {
         terminal.answer(&way);
         is_asked(&mut terminal, question);
         terminal.press(b"\x04");
-        terminal.expect("the input ended");
-        terminal.expect("nothing was changed");
+        terminal.expect_words("the input ended");
+        terminal.expect_words("nothing was changed");
         terminal.ends(4);
         assert_eq!(differences(&before, &machine.snapshot()), Vec::<PathBuf>::new(), "{question}");
     }
