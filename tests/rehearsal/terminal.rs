@@ -1,4 +1,9 @@
 //! A terminal to type at (a pty), and the real binary at it.
+//!
+//! expectrl was looked at and not taken: its process layer turns the echo off before the program starts, which is what plain
+//! terminals show of an answer, closes every descriptor and allocates between fork and exec in a process of many threads, and
+//! brings a second copy of nix. A pty that controls its session, with Ctrl-C as the kernel's own signal, is what tmux is for
+//! (`pictures.rs`).
 
 use std::fs::File;
 use std::io::{Read, Write};
