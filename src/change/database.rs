@@ -142,6 +142,30 @@ pub(super) fn failed(what: impl Into<String>, why: impl Into<String>) -> HostErr
     HostError::Database { what: what.into(), why: why.into() }
 }
 
+/// Looks whether a SQLite database is the service's own and regular files, as a copy of it wants; nothing has to be stopped for
+/// that.
+///
+/// # Errors
+/// It is missing, somebody else's, or something else.
+pub fn can_be_copied(host: &dyn Observe, path: &Path, owner: Owner) -> Result<(), HostError> {
+    ["", BESIDE[0], BESIDE[1]].iter().try_for_each(|suffix| mode_of(host, &with(path, suffix), suffix, owner).map(drop))
+}
+
+/// The mode of one file of a database; `None` if it is one that need not be there, and is not.
+fn mode_of(host: &dyn Observe, path: &Path, suffix: &str, service: Owner) -> Result<Option<u32>, HostError> {
+    let shown = path.display().to_string();
+    match host.entry(path)? {
+        None if suffix.is_empty() => Err(failed(shown, "there is no such file")),
+        None => Ok(None),
+        Some(Entry::File { owner, mode, .. }) if owner.uid == service.uid => Ok(Some(mode)),
+        Some(Entry::File { owner, .. }) => {
+            let why = format!("it belongs to uid {}, not to the service (uid {})", owner.uid, service.uid);
+            Err(failed(shown, why))
+        }
+        Some(_) => Err(failed(shown, "it is no regular file")),
+    }
+}
+
 /// Who has a database open, as far as the host can tell.
 ///
 /// # Errors
@@ -217,17 +241,7 @@ pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Description, 
     let mut files = Vec::new();
     for suffix in ["", BESIDE[0], BESIDE[1]] {
         let source = with(path, suffix);
-        let shown = source.display().to_string();
-        let mode = match host.entry(&source)? {
-            None if suffix.is_empty() => return Err(failed(shown, "there is no such file")),
-            None => continue,
-            Some(Entry::File { owner, mode, .. }) if owner.uid == copy.owner.uid => mode,
-            Some(Entry::File { owner, .. }) => {
-                let why = format!("it belongs to uid {}, not to the service (uid {})", owner.uid, copy.owner.uid);
-                return Err(failed(shown, why));
-            }
-            Some(_) => return Err(failed(shown, "it is no regular file")),
-        };
+        let Some(mode) = mode_of(host, &source, suffix, copy.owner)? else { continue };
         let name = format!("{MAIN}{suffix}");
         let target = copy.to.join(&name);
         let copied = host.copy_file(&source, &target, 0o600, Owner::ROOT)?;

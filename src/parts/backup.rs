@@ -11,6 +11,7 @@ use super::database::connection;
 use super::{Refusal, managed_file, rc_script, service};
 use crate::backup::{self, BackupName, DatabaseKind, Head, Member, manifest, name};
 use crate::change::backup::BackupChange;
+use crate::change::database::can_be_copied;
 use crate::change::postgres::Dump;
 use crate::change::{Action, Change, Database, DatabaseCopy, Plan, Step, store};
 use crate::deployment::{self, Deployment, Layout};
@@ -72,6 +73,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     let running = host.service(rc_script::SERVICE)?.is_running();
     let (kind, database) = match &deployment.database {
         deployment::Database::Sqlite => {
+            can_be_copied(host, &layout.database(), owner)?;
             let copy = layout.backups.join(COPY);
             let change = Change::DatabaseCopy {
                 copy: Box::new(DatabaseCopy {

@@ -352,7 +352,10 @@ impl Ends<'_> {
             passage.prepare.push(step);
         }
         match &database {
-            Database::Sqlite { path } => self.room(host, path)?,
+            Database::Sqlite { path } => {
+                database::can_be_copied(host, path, self.owner)?;
+                self.room(host, path)?;
+            }
             Database::Postgres { connection } => {
                 let test = DatabaseTest { connection: connection.clone(), to: backups.clone() };
                 let change = Change::DatabaseTest { test: Box::new(test) };

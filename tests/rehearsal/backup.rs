@@ -226,6 +226,24 @@ fn what_cannot_be_done_is_refused_before_anything_stops() {
 }
 
 #[test]
+fn a_database_that_is_no_file_of_the_services_is_refused_before_anything_stops() {
+    let machine = instance();
+    let elsewhere = machine.path("/var/db/elsewhere.db");
+    fs::rename(machine.path(DATABASE), &elsewhere).unwrap();
+    let pids = || machine.model().services;
+    let before = pids();
+    let refused = |why: &str| {
+        machine.run(BACKUP).exits(1).says(why).says("GTSB-DATABASE");
+        machine.run(&["upgrade", "--release", "0.20.0-rc1", "--yes"]).exits(1).says(why);
+        assert_eq!(pids(), before, "{why}");
+        assert!(backups(&machine).is_empty(), "{why}");
+    };
+    refused("there is no such file");
+    symlink("/var/db/elsewhere.db", machine.path(DATABASE)).unwrap();
+    refused("it is no regular file");
+}
+
+#[test]
 fn a_damaged_database_makes_no_backup() {
     let machine = instance();
     machine.stop_service("gotosocial");
