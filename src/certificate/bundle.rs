@@ -268,13 +268,18 @@ impl Bundle {
     }
 }
 
-/// A time, seconds since 1970, in words.
+/// A time, seconds since 1970, in words: `Jan 1 2026 00:00 UTC`.
 #[must_use]
 pub fn date(seconds: u64) -> String {
-    i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| ASN1Time::from_timestamp(seconds).ok())
-        .map_or_else(|| format!("second {seconds}"), |time| time.to_string())
+    let time = i64::try_from(seconds).ok().and_then(|seconds| ASN1Time::from_timestamp(seconds).ok());
+    // Of the form `Jan  1 00:00:00 2026 +00:00`.
+    let text = time.map_or_else(|| format!("second {seconds}"), |time| time.to_string());
+    match *text.split_whitespace().collect::<Vec<_>>() {
+        [month, day, time, year, _] => {
+            format!("{month} {day} {year} {} UTC", time.rsplit_once(':').map_or(time, |(minute, _)| minute))
+        }
+        _ => text,
+    }
 }
 
 /// What the TLS library says, without the wrapping of its errors.
