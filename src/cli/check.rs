@@ -6,6 +6,7 @@ use super::exit::Exit;
 use super::open::Opened;
 use super::report::{self, Report};
 use super::screen::Screen;
+use super::status::uninstalled;
 use super::transaction::Stop;
 use super::{Global, deployed};
 use crate::check::{self, Check, installation};
@@ -15,6 +16,7 @@ use crate::host::Owner;
 use crate::parts::account;
 use crate::parts::answers::Lock;
 use crate::parts::service;
+use crate::parts::uninstall;
 
 /// What `check` takes.
 #[derive(Debug, Clone, Copy, Args)]
@@ -74,6 +76,9 @@ fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) 
     let opened = Opened::open(global)?;
     let host = opened.host();
     let layout = Layout::default();
+    if let Some(name) = uninstall::only_data(host.observe(), &layout).map_err(|error| Stop::with(Exit::Check, error))? {
+        return Err(Stop::new(Exit::Check, ErrorCode::NotInstalled, uninstalled(&name)));
+    }
     let absent = |why: &str| Stop::new(Exit::Check, ErrorCode::NotInstalled, why);
     let lock = Lock::of_host(host.observe(), &layout)
         .map_err(|error| Stop::with(Exit::Check, error))?

@@ -24,7 +24,7 @@ use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::parts::answers::{self, Lock};
 use crate::parts::install::{self as parts_install, Wanted};
-use crate::parts::{account, front, service};
+use crate::parts::{account, front, service, uninstall};
 use inputs::Inputs;
 
 /// What `install` takes.
@@ -137,6 +137,11 @@ fn install(
              answers",
         ));
     }
+    if run.mode.is_some()
+        && let Some(name) = uninstall::only_data(host.observe(), &layout).map_err(Stop::failed)?
+    {
+        return Err(Stop::refused(ErrorCode::NotInstalled, super::status::uninstalled(&name)));
+    }
     let may_ask = arguments.ask || transaction.interactive() && !arguments.plan;
     let inputs = Inputs::gather(host, &layout, arguments, run.mode, may_ask)?;
     let name = format!("{}.toml", inputs.deployment.host);
@@ -233,10 +238,13 @@ fn make_plan(host: &dyn Host, wanted: &Wanted<'_>) -> Result<Plan, Stop> {
     parts_install::plan(host.observe(), wanted).map_err(Stop::failed)
 }
 
+/// What is said of every rehearsal.
+pub(super) const REHEARSED: &str = "A rehearsal: nothing outside its folder is touched; times are its model's.";
+
 fn heading(screen: &Screen, opened: &Opened, deployment: &Deployment) {
     screen.line(&screen.paint(Tone::Heading, &format!("GoToSocial for {}", deployment.host)));
     if opened.is_rehearsal() {
-        screen.line("A rehearsal: nothing outside its folder is touched.");
+        screen.line(REHEARSED);
     }
 }
 

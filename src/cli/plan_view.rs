@@ -63,7 +63,7 @@ pub fn groups(screen: &Screen, plan: &Plan) -> Vec<String> {
             let of_kind: Vec<&Step> = steps.iter().copied().filter(|step| short_kind(step) == kind).collect();
             let head = if number == 0 { word } else { "" };
             let text = wrap(&told(kind, &of_kind), COLUMN);
-            lines.push(format!(" {} {kind:<8}{text}", screen.paint(tone, &format!("{head:<6}"))));
+            lines.push(format!(" {} {kind:<7} {text}", screen.paint(tone, &format!("{head:<6}"))));
         }
     }
     lines
@@ -126,7 +126,7 @@ fn by_place(paths: &[PathBuf]) -> Vec<String> {
     let told = |here: &PathBuf| {
         let within: Vec<PathBuf> = paths.iter().filter(|path| place(path) == *here).cloned().collect();
         let mut above = within.first().and_then(|path| path.parent()).unwrap_or(here);
-        while !within.iter().all(|path| path.starts_with(above)) {
+        while !within.iter().all(|path| path.starts_with(above) && path != above) {
             above = above.parent().unwrap_or(Path::new("/"));
         }
         let whole = braced(&within);

@@ -131,7 +131,8 @@ pub fn show_checks(screen: &Screen, heading: &str, checks: &[Check], all: bool) 
         screen.line_at(level, &format!("  {} {}", screen.paint(tone, word), text));
     }
     if hidden > 0 {
-        screen.line(&screen.paint(Tone::Dim, &format!("  {passed} findings are as they should be (-v shows them)")));
+        let are = if passed == 1 { "1 finding is as it".to_owned() } else { format!("{passed} findings are as they") };
+        screen.line(&screen.paint(Tone::Dim, &format!("  {are} should be (-v shows them)")));
     }
 }
 

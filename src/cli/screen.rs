@@ -1,12 +1,18 @@
 //! What people read: where it goes, how much of it, and in which colours.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
+
+use dialoguer::console::{Term, measure_text_width};
 
 use super::dialogue::console::has_colors;
 use super::interrupt::OnInterrupt;
 use super::report::wrap;
 use super::{Color, Global};
 use crate::error_code::ErrorCode;
+
+/// Columns that a terminal is taken to have at least.
+const NARROWEST: usize = 20;
 
 /// How a piece of text is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,15 +136,15 @@ impl Screen {
         }
         // A reader that has gone away (`| head`) is no reason to stop half-way through a change.
         if self.json {
-            let _ = writeln!(std::io::stderr(), "{text}");
+            let _ = writeln!(std::io::stderr(), "{}", fitted(&Term::stderr(), text));
         } else {
-            let _ = writeln!(std::io::stdout(), "{text}");
+            let _ = writeln!(std::io::stdout(), "{}", fitted(&Term::stdout(), text));
         }
     }
 
     /// A line that needs attention: always said, on standard error.
     pub fn attention(&self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let _ = writeln!(std::io::stderr(), "{}", fitted(&Term::stderr(), text));
     }
 
     /// An error: what happened, to what, why, and what to do next; and where more is said.
@@ -157,5 +163,59 @@ impl Screen {
     /// The one JSON object, on standard output.
     pub fn print_json(&self, object: &serde_json::Value) {
         let _ = writeln!(std::io::stdout(), "{object}");
+    }
+}
+
+/// The text as it goes to a terminal: what is longer than a line is broken at blanks, and not in the midst of a word by the
+/// terminal. Elsewhere one line is one message.
+pub(super) fn fitted<'a>(term: &Term, text: &'a str) -> Cow<'a, str> {
+    match term.is_term() {
+        true => broken(text, usize::from(term.size().1).max(NARROWEST)),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// Lines of at most `width` columns as far as their words allow it, those that go on two columns deeper than they began.
+fn broken(text: &str, width: usize) -> Cow<'_, str> {
+    if text.lines().all(|line| measure_text_width(line) <= width) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            out.push('\n');
+        }
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        let mut column = indent;
+        out.push_str(&" ".repeat(indent));
+        for (number, word) in line.trim_start_matches(' ').split(' ').enumerate() {
+            let long = measure_text_width(word);
+            if number > 0 && column + 1 + long > width && column > indent + 2 {
+                out.truncate(out.trim_end_matches(' ').len());
+                out.push_str(&format!("\n{}", " ".repeat(indent + 2)));
+                column = indent + 2;
+            } else if number > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += long;
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_broken_at_blanks_only_and_only_if_it_is_too_long() {
+        assert!(matches!(broken("  short\n\nlines\n", 20), Cow::Borrowed(_)));
+        assert_eq!(broken("  one two three four", 13), "  one two\n    three\n    four");
+        assert_eq!(broken("first\n    second is longer", 15), "first\n    second is\n      longer");
+        assert_eq!(broken("/a/path/that/is/too/long and more", 12), "/a/path/that/is/too/long\n  and more");
+        assert_eq!(broken("\u{1b}[31mred\u{1b}[0m and plain", 14), "\u{1b}[31mred\u{1b}[0m and plain");
+        assert_eq!(broken("  a    b", 80), "  a    b");
     }
 }

@@ -15,6 +15,7 @@ use super::transaction::Stop;
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
+use crate::parts::uninstall;
 use crate::status::judge::{self, Concern, Severity};
 use crate::status::{self, Newest, Status, Told};
 
@@ -34,6 +35,13 @@ pub struct Arguments {
 
 /// What is said of a host without an installation.
 const NOTHING: &str = "nothing here is installed by gts-bootstrap";
+/// What is said of one that has been uninstalled.
+pub(super) fn uninstalled(name: &str) -> String {
+    format!(
+        "GoToSocial was uninstalled here; the data of {name} are kept, and `gts-bootstrap install` brings the instance back"
+    )
+}
+
 /// How many findings of one kind are listed, unless everything is said.
 const LISTED: usize = 10;
 
@@ -55,6 +63,10 @@ fn look(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Re
     let opened = Opened::open(global)?;
     let host = opened.host().observe();
     let layout = Layout::default();
+    if let Some(name) = uninstall::only_data(host, &layout).unwrap_or_default() {
+        report.add("installed", json!(false));
+        return Err(Stop::new(Exit::Check, ErrorCode::NotInstalled, uninstalled(&name)));
+    }
     let newest = match Lock::of_host(host, &layout) {
         // One line for monitoring does not depend on a server somewhere else.
         Ok(Some(lock)) if !arguments.offline && !arguments.brief => newest::ask(&opened, &layout, &lock.release),

@@ -99,6 +99,13 @@ fn uninstall(global: &Global, arguments: &Arguments, screen: &Screen, report: &m
     if !nothing {
         agree(&transaction, arguments, instance.as_deref(), &planned)?;
         transaction.apply(&planned.plan, || Ok(make()?.plan), With::default(), report)?;
+        if arguments.purge
+            && let Some(name) = &instance
+        {
+            let kept: Vec<String> = planned.kept.iter().map(|(path, _)| path.display().to_string()).collect();
+            let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
+            screen.line(&wrap(&format!("The data of {name} are gone. Kept: {kept}."), 0));
+        }
         if !arguments.purge && instance.is_some() {
             screen.line(&wrap(
                 "The data are where they were: `gts-bootstrap install` brings the same instance back. `gts-bootstrap uninstall \

@@ -180,7 +180,7 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     answers::check_identity(Some(&earlier), deployment).map_err(Stop::failed)?;
     screen.line(&screen.paint(Tone::Heading, &format!("GoToSocial for {}: {was} becomes {to}", deployment.host)));
     if opened.is_rehearsal() {
-        screen.line("A rehearsal: nothing outside its folder is touched.");
+        screen.line(install::REHEARSED);
     }
     show_notes(screen, report, &was, &to, catalogue.as_ref());
     before_all(host, &layout, deployment, chosen.over_https(), screen, report)?;

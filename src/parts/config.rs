@@ -334,6 +334,8 @@ mod tests {
 host: \"social.example.org\"
 ";
 
+    const END: &str =
+        "\n# Settings of your own stay. Put them below this line or, better, under [config] in the answers.\n";
     const TAIL: &str = "
 # Media.
 storage-backend: \"local\"
@@ -372,7 +374,7 @@ db-address: \"/var/db/gotosocial/sqlite.db\"
 
     #[test]
     fn direct_mode_with_sqlite() {
-        assert_eq!(rendered(DIRECT, "", &OLD), [HEAD, DIRECT_FRONT, SQLITE, TAIL].concat());
+        assert_eq!(rendered(DIRECT, "", &OLD), [HEAD, DIRECT_FRONT, SQLITE, TAIL, END].concat());
         assert_eq!(rendered(DIRECT, "db-password = 'unused'", &NEW), rendered(DIRECT, "", &OLD));
     }
 
@@ -404,7 +406,7 @@ log-level: \"warn\"
 ";
         assert_eq!(
             rendered(&answers, secrets, &OLD),
-            [HEAD, "account-domain: \"example.org\"\n", DIRECT_FRONT, database, TAIL, rest].concat()
+            [HEAD, "account-domain: \"example.org\"\n", DIRECT_FRONT, database, TAIL, rest, END].concat()
         );
         let url = rendered(&answers, "db-postgres-connection-string = \"postgres://x\"", &OLD);
         assert!(url.contains("\ndb-tls-mode: \"require\"\ndb-postgres-connection-string: \"postgres://x\"\n"));
@@ -413,7 +415,7 @@ log-level: \"warn\"
 
     #[test]
     fn proxy_mode() {
-        let expected = [HEAD, PROXY_FRONT, SQLITE, TAIL].concat();
+        let expected = [HEAD, PROXY_FRONT, SQLITE, TAIL, END].concat();
         assert_eq!(rendered(PROXY, "", &OLD), expected);
         assert_eq!(rendered(&PROXY.replace("nginx", "httpd"), "", &NEW), expected);
     }

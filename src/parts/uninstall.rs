@@ -65,6 +65,21 @@ pub fn instance(host: &dyn Observe, layout: &Layout, ledger: &Ledger) -> Result<
     Ok(ledger.served.clone().filter(|_| has_data))
 }
 
+/// The name of an instance of which only data are there, after an uninstallation: neither a release in use nor the service.
+///
+/// # Errors
+/// The host, or the lock, cannot be read.
+pub fn only_data(host: &dyn Observe, layout: &Layout) -> Result<Option<String>, Refusal> {
+    let script = Path::new("/usr/local/etc/rc.d").join(rc_script::SERVICE);
+    if host.entry(&layout.current())?.is_some() || host.entry(&script)?.is_some() {
+        return Ok(None);
+    }
+    // What was put there beforehand is no instance.
+    Ok(Lock::of_host(host, layout)?
+        .filter(|_| host.entry(&layout.config).is_ok_and(|it| it.is_some()))
+        .map(|lock| lock.host))
+}
+
 /// Plans the uninstallation.
 ///
 /// # Errors
@@ -287,6 +302,7 @@ fn folders(
         if left.is_empty() {
             going.remove(path.clone());
         } else if packages
+            && path.starts_with("/usr/local")
             && left.iter().all(|left| !left.starts_with(&layout.records) && *left != layout.config_folder())
         {
             after_packages.push(Step::new(FILES, Action::Remove, Change::Removal { path: path.clone() }));

@@ -268,7 +268,7 @@ fn only_what_a_file_lacks_is_asked_for() {
     std::fs::write(&file, "host = \"localhost\"\n").unwrap();
     let other = Machine::fresh();
     let mut terminal = Terminal::start(&other, &["install", "--answers", &file]);
-    terminal.expect("always means the machine itself");
+    terminal.expect_words("always means the machine itself");
     terminal.exits(2);
     // Without a terminal nothing is asked.
     std::fs::write(&file, "host = \"a.example\"\n").unwrap();

@@ -105,8 +105,8 @@ fn there_and_back_and_there_again() {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
     is_at(&machine, NEW, "2");
-    machine.run(&["rollback", "--plan"]).exits(0).says("1 post (2 now, 1 then)");
-    machine.run(ROLLBACK).exits(0).says("1 post (2 now, 1 then)");
+    machine.run(&["rollback", "--plan"]).exits(0).says("1 post (1 then, 2 now)");
+    machine.run(ROLLBACK).exits(0).says("1 post (1 then, 2 now)");
     assert!(!machine.exists(COPY), "what was put back is no copy any more");
     is_at(&machine, "0.19.2", "2");
     // The way back from the way back, with the post that was lost.

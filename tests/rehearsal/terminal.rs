@@ -46,7 +46,8 @@ fn modes_of(line: &OwnedFd) -> Modes {
 /// Where these words end in a text, which may have broken its lines between them.
 fn end_of(words: &str, text: &str) -> Option<usize> {
     let next = |rest: &str, word: &str| {
-        let blank = rest.strip_prefix(' ').or_else(|| rest.strip_prefix("\r\n"))?;
+        let next_line = || Some(rest.strip_prefix("\r\n")?.trim_start_matches(' '));
+        let blank = rest.strip_prefix(' ').or_else(next_line)?;
         Some(text.len() - blank.strip_prefix(word)?.len())
     };
     let (first, others) = words.split_once(' ').unwrap_or((words, ""));

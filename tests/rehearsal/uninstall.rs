@@ -208,3 +208,33 @@ fn a_crash_after_any_change_is_finished_by_the_next_run() {
     println!("uninstall: {stops} stops after a change, {stops} recovered");
     assert!(stops > 150, "only {stops} places to stop at");
 }
+
+#[test]
+fn an_instance_of_which_only_data_are_kept_is_told_as_that_and_comes_back_by_install_alone() {
+    let machine = Machine::installed(ANSWERS);
+    machine.run(UNINSTALL).exits(0);
+    let told = "GoToSocial was uninstalled here; the data of social.example.org are kept";
+    for command in [&["status"][..], &["status", "--brief"], &["check"]] {
+        machine.run(command).exits(3).says(told).does_not_say("port access");
+    }
+    assert_eq!(machine.run(&["status", "--json"]).exits(3).json()["installed"], false);
+    let before = machine.system_files();
+    machine.run(TO_NGINX).exits(1).says(told);
+    assert!(differences(&before, &machine.system_files()).is_empty());
+    machine.run(&["install", "--yes"]).exits(0);
+    machine.run(&["check"]).exits(0);
+}
+
+#[test]
+fn no_folder_that_holds_what_is_kept_is_among_what_goes() {
+    let machine = Machine::installed(ANSWERS);
+    machine.run(&["backup", "--yes", "--to", "/backup"]).exits(0);
+    machine.run(&["backup", "--yes"]).exits(0);
+    machine.run(TO_NGINX).exits(0);
+    let shown = machine.run(&["uninstall", "--purge", "--host-name", "social.example.org", "--plan"]).exits(0);
+    let going: Vec<&str> =
+        shown.stdout.lines().filter(|line| line.contains("remove") && line.contains("/backup")).collect();
+    assert!(going.is_empty(), "{going:?}");
+    machine.run(PURGE).exits(0).says("The data of social.example.org are gone. Kept: /var/backups/gotosocial");
+    assert!(machine.exists("/backup") && machine.exists("/var/backups/gotosocial"));
+}

@@ -100,8 +100,8 @@ fn there_and_back_and_there_again() {
         .says("The instance was down for");
     is_at(&machine, NEW, 1);
     machine.run(&["rehearsal", "post", "written after it"]).exits(0);
-    machine.run(&["rollback", "--plan"]).exits(0).says("1 post (2 now, 1 then)").says("Other servers keep");
-    rollback(&machine).exits(0).says("1 post (2 now, 1 then)");
+    machine.run(&["rollback", "--plan"]).exits(0).says("1 post (1 then, 2 now)").says("Other servers keep");
+    rollback(&machine).exits(0).says("1 post (1 then, 2 now)");
     is_at(&machine, "0.19.2", 1);
     assert!(!machine.exists(COPY), "what was put back is no copy any more");
     // The way back from the way back.
@@ -533,7 +533,7 @@ fn as_many_old_releases_are_kept_as_is_said() {
     upgrade("0.18.2", "2");
     upgrade("0.19.1", "2");
     assert_eq!(releases(), ["0.18.1", "0.18.2", "0.19.1"]);
-    upgrade("0.19.2", "2").says("What is older than what is kept goes");
+    upgrade("0.19.2", "2").says("No longer needed, and removed");
     assert_eq!(releases(), ["0.18.2", "0.19.1", "0.19.2"]);
     assert_eq!(copies(), ["0.18.2-to-0.19.1", "0.19.1-to-0.19.2"]);
     upgrade(NEW, "1");

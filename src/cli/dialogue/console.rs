@@ -20,6 +20,7 @@ use nix::unistd::Pid;
 
 use super::conversation::{Console, Ended};
 use super::interruption::Interruption;
+use crate::cli::screen::fitted;
 
 /// `$TERM` of terminals that are not known to move a cursor: ttys(5) gives the last four to lines of unknown type.
 const PLAIN: [&str; 6] = ["", "dumb", "unknown", "dialup", "network", "su"];
@@ -67,7 +68,7 @@ fn is_plain(term: &str) -> bool {
 impl Console for Standard {
     fn say(&mut self, text: &str) {
         // A terminal that has gone away is noticed at the next question.
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let _ = writeln!(std::io::stderr(), "{}", fitted(&Term::stderr(), text));
     }
 
     fn read(&mut self, prompt: &str, default: Option<&str>) -> Result<String, Ended> {

@@ -48,7 +48,10 @@ fn version(status: &Status) -> String {
         told(&status.version, |version| version.as_ref().map_or_else(|| "none in use".to_owned(), ToString::to_string));
     match (&status.newest, status.version.known()) {
         (Newest::NotAsked, _) => installed,
-        (Newest::Known(newest), Some(Some(version))) if newest <= version => format!("{installed}, the newest"),
+        (Newest::Known(newest), Some(Some(version))) if newest == version => format!("{installed}, the newest"),
+        (Newest::Known(newest), Some(Some(version))) if newest < version => {
+            format!("{installed}, newer than the newest release, {newest}")
+        }
         (Newest::Known(newest), _) => format!("{installed}, newest: {newest}"),
         (Newest::Unknown(why), _) => format!("{installed}, newest: not known ({why})"),
     }

@@ -70,6 +70,14 @@ impl Course<'_> {
         if plan.is_empty() {
             return self.finish(transaction, report);
         }
+        screen.line(&wrap(
+            &format!(
+                "Once the new state is proved, what is no longer needed goes: releases beyond the {} old ones that are kept, with \
+                 the copies of their databases, and a copy that was put back.",
+                self.keep
+            ),
+            0,
+        ));
         transaction.consent(&plan, explanation)?;
         let was_running = host.service(SERVICE)?.is_running();
         let trial = |stop: &dyn Fn() -> Option<String>| self.on_trial(host, stop);
@@ -83,7 +91,12 @@ impl Course<'_> {
         self.tidy(transaction, report);
         let exit = prove(host, &self.wanted, None, screen, report)?;
         let page = profile::check(host.observe(), self.wanted.deployment, self.wanted.layout);
-        report::show_checks(screen, "A page of a profile", std::slice::from_ref(&page), false);
+        report::show_checks(
+            screen,
+            "The page of a profile, which an old program fails on with a newer database",
+            std::slice::from_ref(&page),
+            false,
+        );
         let failed = page.status == Status::Fail;
         report.checks.push(page);
         Ok(if failed { Exit::Check } else { exit })
@@ -160,7 +173,7 @@ impl Course<'_> {
             if plan.is_empty() {
                 return Ok(());
             }
-            transaction.screen.line("What is older than what is kept goes:");
+            transaction.screen.line("No longer needed, and removed:");
             report.changes.extend(plan.steps.iter().map(report::Changed::from));
             transaction.apply(&plan, make, With::default(), report).map(drop)
         });

@@ -57,7 +57,7 @@ fn back(global: &Global, arguments: Back, screen: &Screen, report: &mut Report) 
     let deployment = &inputs.deployment;
     screen.line(&screen.paint(Tone::Heading, &format!("GoToSocial for {}: back from {was} to {to}", deployment.host)));
     if opened.is_rehearsal() {
-        screen.line("A rehearsal: nothing outside its folder is touched.");
+        screen.line(super::install::REHEARSED);
     }
     // A release that was kept needs no source.
     let chosen = if release::intact(host.observe(), &layout.release(&to), &lock.release) {
@@ -171,9 +171,9 @@ fn loss(host: &dyn Host, deployment: &Deployment, layout: &Layout, kept: &Kept, 
     report.add("posts_now", serde_json::json!(now));
     let posts = match (then, now) {
         (Some(then), Some(now)) => match now.saturating_sub(then) {
-            0 => format!("as far as the count tells no post ({now} now, {then} then)"),
-            1 => format!("1 post ({now} now, {then} then)"),
-            lost => format!("{lost} posts ({now} now, {then} then)"),
+            0 => format!("no post, by their number ({then} then, {now} now)"),
+            1 => format!("1 post ({then} then, {now} now)"),
+            lost => format!("{lost} posts ({then} then, {now} now)"),
         },
         (Some(then), None) => {
             format!("every post since (there were {then}; how many there are now could not be asked)")
@@ -181,8 +181,8 @@ fn loss(host: &dyn Host, deployment: &Deployment, layout: &Layout, kept: &Kept, 
         (None, _) => "every post since".to_owned(),
     };
     format!(
-        "the database becomes that of {}: what came after is lost here. That is {posts}, and follows, likes, boosts, accounts and \
-         settings of that time. Other servers keep what they have seen of it and will not be told. The database of now is \
+        "the database becomes that of {}: what came after is lost here: {posts}, and with them \
+         follows, likes, boosts, accounts and settings of that time. Other servers keep what they have seen of it and will not be told. The database of now is \
          kept, so another rollback undoes this one",
         date(kept.description.time)
     )

@@ -40,7 +40,7 @@ pub(super) fn there_and_back(bench: &Bench) -> Result<(), String> {
     is_at(bench, NEW)?;
     ensure(bench.exists(&format!("{BACKUPS}/0.19.2-to-{NEW}/database.json"))?, "there is no copy of the database")?;
     bench.post("written after it")?;
-    bench.run(&["rollback", "--plan"])?.exits(0)?.says("1 post (2 now, 1 then)")?;
+    bench.run(&["rollback", "--plan"])?.exits(0)?.says("1 post (1 then, 2 now)")?;
     bench.run(&["rollback", "--yes"])?.exits(0)?.says("The instance was down for")?;
     is_at(bench, "0.19.2")?;
     // The way back from the way back.
