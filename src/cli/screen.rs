@@ -7,7 +7,6 @@ use dialoguer::console::{Term, measure_text_width};
 
 use super::dialogue::console::has_colors;
 use super::interrupt::OnInterrupt;
-use super::report::wrap;
 use super::{Color, Global};
 use crate::error_code::ErrorCode;
 
@@ -149,9 +148,7 @@ impl Screen {
 
     /// An error: what happened, to what, why, and what to do next; and where more is said.
     pub fn error(&self, code: ErrorCode, text: &str) {
-        let text = format!("{} {text}", self.paint(Tone::Bad, "gts-bootstrap:"));
-        // In a log or a mail one line is one message.
-        self.attention(&if std::io::stderr().is_terminal() { wrap(&text, 0) } else { text });
+        self.attention(&format!("{} {text}", self.paint(Tone::Bad, "gts-bootstrap:")));
         self.more(code);
     }
 
