@@ -62,7 +62,7 @@ pub fn at_every_operation(plan: &str, machine: &Machine, command: &[&str]) {
         let settled = place.machine();
         if let Err(error) = settle::settle(&Rehearsal::open(settled.root()).unwrap()) {
             wrong.push(told("settling", error.to_string()));
-        } else if classes.insert((is_cut_off(&place.snapshot), state_with_records(&settled.root())))
+        } else if classes.insert((journal_of(&place.snapshot), state_with_records(&settled.root())))
             && let Err(why) = recovered(&place, command, &wanted)
         {
             wrong.push(told("the next run", why));
@@ -119,16 +119,34 @@ fn is_forgotten(root: &Path) -> bool {
     there(store::GOING) || !there(store::FOLDER)
 }
 
-/// Whether a journal tells of a run that was cut off.
-fn is_cut_off(root: &Path) -> bool {
-    fs::read_to_string(root.join("var/db/gts-bootstrap/journal")).is_ok_and(|text| {
-        text.contains("{\"intent\"") && text.lines().last().is_some_and(|line| !line.starts_with("{\"end\""))
-    })
+/// What a stop has left of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    /// None, or one that tells nothing.
+    Nothing,
+    /// One that had come to its end.
+    Ended,
+    /// That of a run that was cut off.
+    CutOff,
+}
+
+fn journal_of(root: &Path) -> Left {
+    let text = fs::read_to_string(root.join("var/db/gts-bootstrap/journal")).unwrap_or_default();
+    match text.lines().last() {
+        Some(line) if line.starts_with("{\"end\"") => Left::Ended,
+        Some(_) if text.contains("{\"intent\"") => Left::CutOff,
+        _ => Left::Nothing,
+    }
 }
 
 fn recovered(place: &Place, command: &[&str], wanted: &State) -> Result<(), String> {
     let machine = place.machine();
-    let cut_off = is_cut_off(&machine.root());
+    let left = journal_of(&machine.root());
+    // All was done, and nothing tells of it any more: the same command would be a new one, as a rollback that undoes the first.
+    if left == Left::Nothing && differences(wanted, &without_times_of_backups(state(&machine.root()))).is_empty() {
+        return Ok(());
+    }
+    let cut_off = left == Left::CutOff;
     let outcome = machine.run(command);
     let said = || format!("stdout:\n{}\nstderr:\n{}", outcome.stdout, outcome.stderr);
     if outcome.code != 0 {

@@ -41,10 +41,13 @@ fn back(global: &Global, arguments: Back, screen: &Screen, report: &mut Report) 
         Transaction { command: ROLLBACK, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
     let settled = transaction.settle()?;
     let (from, now) = installed(host, &layout)?;
-    if settled.is_some_and(|settled| settled.command == ROLLBACK)
-        && passage::is_back(host.observe()).map_err(Stop::failed)?
-    {
-        return finish(&transaction, &layout, arguments, (&from, &now), report);
+    if passage::is_back(host.observe()).map_err(Stop::failed)? {
+        // Cut off just before the tidying it has left no journal, but the copy that was put back.
+        let kept = passage::kept(host.observe(), &layout).map_err(Stop::failed)?;
+        let is_untidy = put_back(&kept, &from).is_some();
+        if is_untidy || settled.is_some_and(|settled| settled.command == ROLLBACK) {
+            return finish(&transaction, &layout, arguments, (&from, &now), &kept, report);
+        }
     }
     let (was, kept) = target(host, &layout, &from)?;
     let goes_on = was != from;
@@ -92,6 +95,7 @@ fn finish(
     layout: &Layout,
     arguments: Back,
     (current, lock): (&Version, &Lock),
+    kept: &[Kept],
     report: &mut Report,
 ) -> Result<Exit, Stop> {
     let (host, screen) = (transaction.host, transaction.screen);
@@ -100,9 +104,6 @@ fn finish(
          rollback` again."
     ));
     let inputs = follow(host, layout, arguments, lock)?;
-    let kept = passage::kept(host.observe(), layout).map_err(Stop::failed)?;
-    let was = kept.first().filter(|newest| newest.to == *current).map(|newest| &newest.from);
-    let put_back = kept.iter().find(|copy| copy.from == *current && was == Some(&copy.to));
     let course = Course {
         wanted: Wanted {
             deployment: &inputs.deployment,
@@ -115,9 +116,15 @@ fn finish(
         owner: owner(host)?,
         source: None,
         keep: KEEP.into(),
-        done: put_back.map(|copy| &*copy.folder),
+        done: put_back(kept, current).map(|copy| &*copy.folder),
     };
     course.finish(transaction, report)
+}
+
+/// The copy that a way back to this release has put in the database's place, and that goes with the tidying.
+fn put_back<'a>(kept: &'a [Kept], current: &Version) -> Option<&'a Kept> {
+    let was = &kept.first().filter(|newest| newest.to == *current)?.from;
+    kept.iter().find(|copy| copy.from == *current && copy.to == *was)
 }
 
 /// The release that is left, and the copy that leads back.
