@@ -30,7 +30,7 @@ impl Input for io::Stdin {
     }
 
     fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        (&mut &*self).lock().read(bytes)
+        self.lock().read(bytes)
     }
 }
 

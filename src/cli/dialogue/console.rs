@@ -46,9 +46,12 @@ impl<'a> Standard<'a> {
     /// A line at a terminal that cannot move its cursor.
     fn typed(&self, prompt: &str, default: Option<&str>, reading: &Asking) -> Result<String, Ended> {
         self.show(prompt, default);
-        // What a test has typed is there.
         let stdin = std::io::stdin();
-        while self.around.is_own {
+        loop {
+            // What a test has typed is there already.
+            if !self.around.is_own {
+                break;
+            }
             let mut waited = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
             match poll(&mut waited, PollTimeout::from(GLANCE)) {
                 _ if reading.interrupted() => return Err(Ended::Interrupted),
