@@ -7,11 +7,10 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Command, CommandFactory, ValueEnum};
 use clap_complete::{Generator, generate, shells};
 
-use super::exit::Exit;
-use super::report::Report;
+use super::report;
 use super::screen::Screen;
-use super::transaction::Stop;
 use super::{Cli, help};
+use crate::run::{Exit, Report, Stop};
 
 /// The program, as it is typed.
 const PROGRAM: &str = "gts-bootstrap";
@@ -46,7 +45,7 @@ pub enum Shell {
 pub fn run(arguments: Arguments, screen: &Screen) -> Exit {
     if screen.json() {
         let why = "`completions` prints a script for a shell, so there is no --json of it; leave --json out";
-        return Report::new("completions").fail(screen, Stop::usage(why));
+        return report::fail(Report::new("completions"), screen, &Stop::usage(why));
     }
     let text = if arguments.options {
         tcsh::options(&mut command(), screen.around().variable("COMMAND_LINE"))

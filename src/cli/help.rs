@@ -10,13 +10,12 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Command, CommandFactory};
 
 use super::Cli;
-use super::exit::Exit;
-use super::report::Report;
+use super::report;
 use super::screen::{Screen, has_colors};
 use super::surroundings::Surroundings;
-use super::transaction::Stop;
 use crate::deployment::nearest;
 use crate::error_code::ErrorCode;
+use crate::run::{Exit, Report, Stop};
 use topics::Topic;
 
 /// The narrowest and the widest line of a page, in columns.
@@ -37,7 +36,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, screen: &Screen) -> Exit {
     if screen.json() {
         let why = "`help` prints texts for people, so there is no --json of it; leave --json out";
-        return Report::new("help").fail(screen, Stop::usage(why));
+        return report::fail(Report::new("help"), screen, &Stop::usage(why));
     }
     let mut command = Cli::command();
     command.build();

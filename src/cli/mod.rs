@@ -3,14 +3,15 @@
 pub mod backup;
 pub mod certificate;
 pub mod check;
+mod command;
 pub mod completions;
-mod deployed;
 pub mod dialogue;
 pub mod filter;
 pub mod help;
 pub mod install;
 pub mod interrupt;
 pub mod open;
+mod people;
 pub mod plan_view;
 pub mod portacl;
 pub mod progress;
@@ -20,9 +21,10 @@ pub mod report;
 pub mod restore;
 pub mod screen;
 pub mod status;
+mod summary;
 pub mod surroundings;
 pub mod switch;
-mod transaction;
+mod trial;
 pub mod uninstall;
 pub mod upgrade;
 
@@ -33,8 +35,7 @@ use std::sync::Arc;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 
-pub use crate::run::exit;
-use exit::Exit;
+use crate::run::Exit;
 use interrupt::OnInterrupt;
 use screen::Screen;
 use surroundings::Surroundings;
@@ -164,7 +165,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = impl Into<OsString>>, around
         Command::SwitchToProxy(arguments) => switch::to_proxy(&cli.global, arguments, &screen),
         Command::SwitchToDirect(arguments) => switch::to_direct(&cli.global, arguments, &screen),
         Command::Upgrade(arguments) => upgrade::run(&cli.global, arguments, &screen),
-        Command::Rollback(arguments) => upgrade::rollback(&cli.global, arguments, &screen),
+        Command::Rollback(arguments) => upgrade::rollback(&cli.global, *arguments, &screen),
         Command::Backup(arguments) => backup::run(&cli.global, arguments, &screen),
         Command::Restore(arguments) => restore::run(&cli.global, arguments, &screen),
         Command::Filter(action) => filter::run(&cli.global, action, &screen),

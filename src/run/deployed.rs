@@ -1,17 +1,19 @@
 //! What is deployed here, by the answers that an installation has left.
 
-use super::exit::Exit;
-use super::transaction::Stop;
+use super::{Exit, Stop};
 use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::parts::answers::{self, DeployedError};
 
+/// What is said where nothing was installed.
+pub const NOT_INSTALLED: &str = "GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`";
+
 /// Reads the deployment from the host. `failed` is the exit code where there is none, or it cannot be read.
 ///
 /// # Errors
 /// Nothing was installed here, or the answers cannot be used.
-pub(super) fn deployment(host: &dyn Observe, layout: &Layout, failed: Exit) -> Result<Deployment, Stop> {
+pub fn deployment(host: &dyn Observe, layout: &Layout, failed: Exit) -> Result<Deployment, Stop> {
     let found = answers::deployed(host, layout).map_err(|error| match error {
         DeployedError::Host(error) if host.system().is_ok_and(|system| system.euid != 0) => Stop::new(
             failed,
@@ -29,4 +31,12 @@ pub(super) fn deployment(host: &dyn Observe, layout: &Layout, failed: Exit) -> R
             format!("{} is missing; run `gts-bootstrap install --answers FILE`", path.display()),
         )
     })
+}
+
+/// What is said of a host on which it has been uninstalled.
+#[must_use]
+pub fn uninstalled(name: &str) -> String {
+    format!(
+        "GoToSocial was uninstalled here; the data of {name} are kept, and `gts-bootstrap install` brings the instance back"
+    )
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use super::super::transaction::Stop;
+use super::{Stop, TypedPath, inputs};
 use crate::backup::{self, BackupError, Head};
 use crate::change::backup::Origin;
 use crate::deployment::{Answers, Layout, Secrets};
@@ -25,9 +25,9 @@ pub(super) struct Verified {
 }
 
 impl Verified {
-    /// Reads all of it, and compares every digest. `named` is the path as it was typed.
-    pub(super) fn read(named: &Path, path: &Path) -> Result<Self, Stop> {
-        let refused = |why: String| Stop::refused(ErrorCode::BackupUnusable, format!("{}: {why}", named.display()));
+    /// Reads all of it, and compares every digest.
+    pub(super) fn read(TypedPath { typed, path }: &TypedPath) -> Result<Self, Stop> {
+        let refused = |why: String| Stop::refused(ErrorCode::BackupUnusable, format!("{}: {why}", typed.display()));
         let told = |error: BackupError| refused(error.to_string());
         let absolute = std::fs::canonicalize(path).map_err(|error| refused(format!("it cannot be read: {error}")))?;
         let mut file = File::open(&absolute).map_err(|error| told(error.into()))?;
@@ -62,13 +62,13 @@ impl Verified {
         let path = Layout::default().answers();
         let missing = || Stop::refused(ErrorCode::BackupUnusable, "there are no answers in the backup");
         let text = text(&self.small, &path).ok_or_else(missing)?;
-        Answers::parse(&text, "the answers in the backup").map_err(|error| Stop::answers(error.to_string()))
+        inputs::parsed(&text, Path::new("the answers in the backup"))
     }
 
     /// The secrets in it.
     pub(super) fn secrets(&self) -> Result<Secrets, Stop> {
         let Some(text) = text(&self.small, &Layout::default().secrets()) else { return Ok(Secrets::default()) };
-        super::secrets(&text, "the secrets in the backup")
+        inputs::secrets_of(&text, Path::new("the secrets in the backup"))
     }
 }
 

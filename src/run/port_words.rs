@@ -6,7 +6,7 @@ use crate::portacl::{Names, Protocol, Rule, Subject};
 ///
 /// # Errors
 /// In words: nobody has that name, or the number is none.
-pub(super) fn subject(word: &str, names: &dyn Names) -> Result<Subject, String> {
+pub fn subject(word: &str, names: &dyn Names) -> Result<Subject, String> {
     let number = |text: &str| {
         text.parse::<u32>().map_err(|_| format!("{word}: an id is a number from 0 to {}, such as uid:209", u32::MAX))
     };
@@ -36,7 +36,7 @@ pub(super) fn subject(word: &str, names: &dyn Names) -> Result<Subject, String> 
 ///
 /// # Errors
 /// In words, each word that is no port.
-pub(super) fn ports(words: &[String], names: &dyn Names) -> Result<Vec<(Protocol, u16)>, String> {
+pub fn ports(words: &[String], names: &dyn Names) -> Result<Vec<(Protocol, u16)>, String> {
     let mut ports = Vec::new();
     let mut wrong = Vec::new();
     for word in words.iter().flat_map(|words| words.split(',')) {
@@ -74,12 +74,12 @@ fn port(word: &str, names: &dyn Names) -> Result<(Protocol, u16), String> {
 }
 
 /// The rules that let a subject bind ports.
-pub(super) fn rules(subject: Subject, ports: &[(Protocol, u16)]) -> Vec<Rule> {
+pub fn rules(subject: Subject, ports: &[(Protocol, u16)]) -> Vec<Rule> {
     ports.iter().map(|&(protocol, port)| Rule { subject, protocol, port }).collect()
 }
 
 /// A subject as people know it: `gotosocial (209)`, `group www (80)`, `uid 4711`.
-pub(super) fn describe(subject: Subject, names: &dyn Names) -> String {
+pub fn describe(subject: Subject, names: &dyn Names) -> String {
     match subject {
         Subject::Uid(uid) => names.user(uid).map_or_else(|| format!("uid {uid}"), |name| format!("{name} ({uid})")),
         Subject::Gid(gid) => {
@@ -89,7 +89,7 @@ pub(super) fn describe(subject: Subject, names: &dyn Names) -> String {
 }
 
 /// A port as people know it: `tcp port 80 (http)`.
-pub(super) fn describe_port(protocol: Protocol, port: u16, names: &dyn Names) -> String {
+pub fn describe_port(protocol: Protocol, port: u16, names: &dyn Names) -> String {
     let name = names.service(port, protocol).map(|name| format!(" ({name})")).unwrap_or_default();
     format!("{protocol} port {port}{name}")
 }

@@ -1,187 +1,118 @@
 //! `portacl grant`, `revoke` and `apply`: the rules changed, now and for every boot, through plan and journal.
 
-use std::path::PathBuf;
-
-use clap::Args;
-
-use super::{Picture, words};
+use super::{Exit, Manner, Run, Stop, TypedPath, With, port_words};
 use crate::change::{AfterPlan, Plan};
 use crate::check::{self, bind};
-use crate::cli::Global;
-use crate::cli::exit::Exit;
-use crate::cli::open::Opened;
-use crate::cli::report::{self, Report, wrap};
-use crate::cli::screen::{Screen, Tone};
-use crate::cli::surroundings::Surroundings;
-use crate::cli::transaction::{Stop, Transaction, With};
 use crate::error_code::ErrorCode;
 use crate::host::{HostError, Observe};
+use crate::parts::host_names::HostNames;
 use crate::parts::rule_edit::{Meaning, RuleEdit};
 use crate::parts::{portacl_boot, rule_change};
-use crate::portacl::{self, ImpliedStatement, KernelRule, Names, Rule, Sign, Subject};
+use crate::portacl::{self, BootSettings, ImpliedStatement, KernelRule, Names, NextBoot, Rule, Sign, State, Subject};
 
-/// How changes are agreed to.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct Agreement {
-    /// Make the changes without asking
-    #[arg(long, conflicts_with = "plan")]
-    pub yes: bool,
-    /// Show what would be done, and touch nothing
-    #[arg(long)]
-    pub plan: bool,
-    /// Allow ids that nobody has on this host: those of a jail's users, for example
-    #[arg(long)]
-    pub allow_unknown: bool,
+/// What is wanted of the rules.
+#[derive(Debug, Clone)]
+pub enum Wish {
+    /// Who, by name or number, may bind which ports.
+    Grant(String, Vec<String>),
+    /// Who may no longer.
+    Revoke(String, Vec<String>),
+    /// The rules that a text has; or why it cannot be read.
+    Apply(Result<String, String>),
 }
 
-/// What `portacl grant` and `portacl revoke` take.
-#[derive(Debug, Clone, Args)]
-pub struct Named {
-    /// Who: a user, a group as @GROUP, or a number as uid:N or gid:N
-    #[arg(value_name = "USER|@GROUP|uid:N|gid:N")]
-    pub subject: String,
-    /// Ports by number or name, /udp behind those of UDP: 80,443 or 53/udp
-    #[arg(value_name = "PORT[/PROTO]", required = true)]
-    pub ports: Vec<String>,
-    /// How the changes are agreed to.
-    #[command(flatten)]
-    pub agreement: Agreement,
+/// What every look at the rules and every change of them begins with.
+pub struct Picture<'a> {
+    /// What is in force.
+    pub now: State,
+    /// What the next boot reads.
+    pub settings: BootSettings,
+    /// What it makes of that.
+    pub next_boot: NextBoot,
+    /// The names of this host.
+    pub names: HostNames<'a>,
 }
 
-/// What `portacl apply` takes.
-#[derive(Debug, Clone, Args)]
-pub struct FromFile {
-    /// The rules, as `portacl show` prints them; - for standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// How the changes are agreed to.
-    #[command(flatten)]
-    pub agreement: Agreement,
+impl<'a> Picture<'a> {
+    /// That of a host.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub fn of(host: &'a dyn Observe) -> Result<Self, Stop> {
+        let settings = portacl_boot::settings(host)?;
+        let next_boot = portacl::next_boot(&settings);
+        Ok(Self { now: portacl_boot::now(host)?, settings, next_boot, names: HostNames::new(host)? })
+    }
 }
 
-/// Runs `portacl grant`.
-#[must_use]
-pub(super) fn grant(global: &Global, arguments: &Named, screen: &Screen) -> Exit {
-    run("portacl grant", global, arguments.agreement, screen, &|host| {
-        Ok(Wish::only(RuleEdit::Grant(named(host, arguments, true)?)))
-    })
+/// Changes the rules. `allow_unknown`: ids that nobody has on this host are allowed.
+///
+/// # Errors
+/// It was refused, or failed.
+pub fn change(run: &Run<'_>, wish: &Wish, allow_unknown: bool) -> Result<Exit, Stop> {
+    run.for_root("read all that this needs, and change it")?;
+    run.settle()?;
+    let host = run.observe();
+    // The code of the finding that the option is about.
+    let tolerated: &[&str] = if allow_unknown { &["unknown-id"] } else { &[] };
+    let make = || -> Result<(Edit, Plan), Stop> {
+        let edit = match wish {
+            Wish::Grant(subject, ports) => Edit::only(RuleEdit::Grant(named(host, subject, ports, true)?)),
+            Wish::Revoke(subject, ports) => Edit::only(RuleEdit::Revoke(named(host, subject, ports, false)?)),
+            Wish::Apply(text) => from_text(host, text.as_ref().map_err(Stop::usage)?)?,
+        };
+        let plan = match &edit.edit {
+            Some(edit) => rule_change::plan(host, edit, tolerated).map_err(Stop::failed)?,
+            None => Plan::default(),
+        };
+        Ok((edit, plan))
+    };
+    let (edit, plan) = make()?;
+    for warning in contradicted(host, &plan, &edit.implied)? {
+        run.tell(Manner::Warning, &warning);
+    }
+    run.show(&plan, "Plan: port access", "Nothing to change: the rules are so already.");
+    if !run.carry_out(&plan, &[EXPLANATION], &|| Ok(make()?.1), With::default())? {
+        return Ok(Exit::Done);
+    }
+    if !plan.reboot.is_empty() {
+        run.tell(Manner::Attention, "A reboot is needed; after it the rules are in force.");
+        return Ok(Exit::Reboot);
+    }
+    match &edit.edit {
+        Some(edit) => prove(run, edit),
+        None => Ok(Exit::Done),
+    }
 }
 
-/// Runs `portacl revoke`.
-#[must_use]
-pub(super) fn revoke(global: &Global, arguments: &Named, screen: &Screen) -> Exit {
-    run("portacl revoke", global, arguments.agreement, screen, &|host| {
-        Ok(Wish::only(RuleEdit::Revoke(named(host, arguments, false)?)))
-    })
-}
-
-/// Runs `portacl apply`.
-#[must_use]
-pub(super) fn apply(global: &Global, arguments: &FromFile, screen: &Screen) -> Exit {
-    // Standard input can be read only once.
-    let text = text_of(&arguments.file, screen.around());
-    run("portacl apply", global, arguments.agreement, screen, &|host| {
-        let text = text.as_ref().map_err(Stop::usage)?;
-        from_text(host, text)
-    })
-}
-
-/// What is wanted.
-struct Wish {
+/// What a wish comes to.
+struct Edit {
     /// The change; `None` where the rules are as they are wanted already.
     edit: Option<RuleEdit>,
     /// Lines of the file that say what follows by itself.
     implied: Vec<ImpliedStatement>,
 }
 
-impl Wish {
+impl Edit {
     fn only(edit: RuleEdit) -> Self {
         Self { edit: Some(edit), implied: Vec::new() }
     }
 }
 
-fn run(
-    command: &'static str,
-    global: &Global,
-    agreement: Agreement,
-    screen: &Screen,
-    wish: &dyn Fn(&dyn Observe) -> Result<Wish, Stop>,
-) -> Exit {
-    let mut report = Report::new(command);
-    // Whoever is asked for consent, or asks for the plan, has to see it.
-    let screen = &if agreement.yes { screen.clone() } else { screen.not_quiet() };
-    match change(command, global, agreement, screen, wish, &mut report) {
-        Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop),
-    }
-}
-
-fn change(
-    command: &'static str,
-    global: &Global,
-    agreement: Agreement,
-    screen: &Screen,
-    wish: &dyn Fn(&dyn Observe) -> Result<Wish, Stop>,
-    report: &mut Report,
-) -> Result<Exit, Stop> {
-    let opened = Opened::open(global, screen)?;
-    let host = opened.host();
-    if host.system()?.euid != 0 {
-        return Err(Stop::refused(
-            ErrorCode::NotRoot,
-            "only root can read all that this needs, and change it; run it as root",
-        ));
-    }
-    let transaction = Transaction { command, host, screen, yes: agreement.yes, plan_only: agreement.plan, ask: false };
-    transaction.settle()?;
-    let tolerated: &[&str] = if agreement.allow_unknown { &[UNKNOWN_ID] } else { &[] };
-    let make = || -> Result<(Wish, Plan), Stop> {
-        let wish = wish(host.observe())?;
-        let Some(edit) = &wish.edit else { return Ok((wish, Plan::default())) };
-        let plan = rule_change::plan(host.observe(), edit, tolerated).map_err(Stop::failed)?;
-        Ok((wish, plan))
-    };
-    let (wish, plan) = make()?;
-    for warning in contradicted(host.observe(), &plan, &wish.implied)? {
-        screen.attention(&wrap(&format!("{} {warning}", screen.paint(Tone::Caution, "warning:")), 2));
-    }
-    transaction.show(&plan, "Plan: port access", "Nothing to change: the rules are so already.", report);
-    if transaction.ends_with(&plan, report) {
-        return Ok(Exit::Done);
-    }
-    if !plan.is_empty() {
-        transaction.consent(&plan, &explanation())?;
-        transaction.apply(&plan, || Ok(make()?.1), With::default(), report)?;
-    }
-    if !plan.reboot.is_empty() {
-        screen.attention("A reboot is needed; after it the rules are in force.");
-        return Ok(Exit::Reboot);
-    }
-    match &wish.edit {
-        Some(edit) => prove(host.observe(), edit, screen, report),
-        None => Ok(Exit::Done),
-    }
-}
-
-/// The code of the finding that `--allow-unknown` is about.
-const UNKNOWN_ID: &str = "unknown-id";
-
-fn explanation() -> [String; 1] {
-    ["The kernel keeps one list of rules, which is replaced as a whole: what others have in it stays. A rule is put into the \
-      running kernel and into /etc/sysctl.conf, so that it is there after every boot. The reserved range is lowered only after \
-      the rules are in force, and no further than the lowest port needs. A boot guard closes the ports again should the \
-      module ever be missing."
-        .to_owned()]
-}
+/// What the consent's "explain" says.
+const EXPLANATION: &str = "The kernel keeps one list of rules, which is replaced as a whole: what others have in it stays. A rule is put into the \
+     running kernel and into /etc/sysctl.conf, so that it is there after every boot. The reserved range is lowered only after \
+     the rules are in force, and no further than the lowest port needs. A boot guard closes the ports again should the \
+     module ever be missing.";
 
 /// The rules that the arguments name.
-fn named(host: &dyn Observe, arguments: &Named, granting: bool) -> Result<Vec<Rule>, Stop> {
+fn named(host: &dyn Observe, subject: &str, ports: &[String], granting: bool) -> Result<Vec<Rule>, Stop> {
     let usage = |why: String| Stop::usage(why);
     let picture = Picture::of(host)?;
     let names: &dyn Names = &picture.names;
-    let subject = words::subject(&arguments.subject, names).map_err(usage)?;
-    let ports = words::ports(&arguments.ports, names).map_err(usage)?;
-    let rules = words::rules(subject, &ports);
+    let subject = port_words::subject(subject, names).map_err(usage)?;
+    let ports = port_words::ports(ports, names).map_err(usage)?;
+    let rules = port_words::rules(subject, &ports);
     if granting {
         let policy = &picture.now.policy;
         if subject == Subject::Uid(0) && policy.suser_exempt != 0 {
@@ -201,13 +132,17 @@ fn named(host: &dyn Observe, arguments: &Named, granting: bool) -> Result<Vec<Ru
     Ok(rules)
 }
 
-fn text_of(file: &std::path::Path, around: &Surroundings) -> Result<String, String> {
-    let bytes = if file.as_os_str() == "-" {
-        around.rest().map_err(|error| format!("standard input cannot be read: {error}"))?
-    } else {
-        std::fs::read(around.path(file)).map_err(|error| format!("{} cannot be read: {error}", file.display()))?
+/// Reads rules from a file, or from the bytes that standard input had.
+///
+/// # Errors
+/// In words: it cannot be read, or is no text.
+pub fn read(file: &TypedPath, input: Option<std::io::Result<Vec<u8>>>) -> Result<String, String> {
+    let name = file.typed.display();
+    let bytes = match input {
+        Some(input) => input.map_err(|error| format!("standard input cannot be read: {error}"))?,
+        None => std::fs::read(&file.path).map_err(|error| format!("{name} cannot be read: {error}"))?,
     };
-    let text = String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text", file.display()))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
     Ok(without_colours(&text))
 }
 
@@ -233,7 +168,7 @@ fn without_colours(text: &str) -> String {
 }
 
 /// What a text in the readable form asks for.
-fn from_text(host: &dyn Observe, text: &str) -> Result<Wish, Stop> {
+fn from_text(host: &dyn Observe, text: &str) -> Result<Edit, Stop> {
     let usage = |lines: Vec<String>| Stop::usage(lines.join("\n"));
     let picture = Picture::of(host)?;
     let ruleset = portacl::parse_readable(text, &picture.names)
@@ -265,13 +200,13 @@ fn from_text(host: &dyn Observe, text: &str) -> Result<Wish, Stop> {
     let implied = ruleset.implied().cloned().collect();
     picture.names.finish()?;
     if wanted_now == now && wanted_boot == boot {
-        return Ok(Wish { edit: None, implied });
+        return Ok(Edit { edit: None, implied });
     }
     let everywhere = |meaning: &Meaning| now.contains(meaning) && boot.contains(meaning);
     let all: Vec<Meaning> = wanted_now.iter().chain(&wanted_boot).copied().collect();
     let granted = effective(ruleset.rules().map(|rule| rule.meaning()).filter(|meaning| !everywhere(meaning)));
     let revoked = effective(now.iter().chain(&boot).copied().filter(|meaning| !all.contains(meaning)));
-    Ok(Wish { edit: Some(RuleEdit::Replace { now: wanted_now, boot: wanted_boot, granted, revoked }), implied })
+    Ok(Edit { edit: Some(RuleEdit::Replace { now: wanted_now, boot: wanted_boot, granted, revoked }), implied })
 }
 
 fn meanings(rules: &[KernelRule]) -> Vec<Meaning> {
@@ -319,17 +254,18 @@ fn contradicted(host: &dyn Observe, plan: &Plan, implied: &[ImpliedStatement]) -
 }
 
 /// The proof: who was to get a port has it, and nobody else.
-fn prove(host: &dyn Observe, edit: &RuleEdit, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
+fn prove(run: &Run<'_>, edit: &RuleEdit) -> Result<Exit, Stop> {
     let failed = |error: HostError| {
         Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the bind check could not be run: {error}"))
     };
+    let host = run.observe();
     let state = portacl_boot::now(host).map_err(failed)?;
     let mut rows = bind::rules(host, &state, edit.granted(), true).map_err(failed)?;
     rows.extend(bind::rules(host, &state, edit.revoked(), false).map_err(failed)?);
-    report::show_matrix(screen, &rows);
+    run.people.show_matrix(&rows);
     let checks: Vec<check::Check> = rows.iter().map(bind::Row::check).collect();
     let exit = if check::failed(&checks) { Exit::Check } else { Exit::Done };
-    report.checks.extend(checks);
+    run.report().checks.extend(checks);
     Ok(exit)
 }
 

@@ -5,27 +5,37 @@ use std::time::Duration;
 
 use semver::Version;
 
-use super::super::exit::Exit;
-use super::super::install::prove;
-use super::super::report::{self, Report, wrap};
-use super::super::screen::Tone;
-use super::super::transaction::{Stop, Transaction, With};
+use super::install::{preflight, prove};
+use super::{Exit, Manner, Run, Stop, With, deployed, lock};
 use crate::change::Plan;
 use crate::check::{Check, Status, installation, profile};
 use crate::error_code::ErrorCode;
-use crate::host::{Host, HostError, Owner};
+use crate::host::{HostError, Owner};
+use crate::parts::answers::Lock;
 use crate::parts::install::{self as parts_install, Wanted};
 use crate::parts::passage::{self, Passage};
 use crate::parts::rc_script::SERVICE;
+use crate::parts::release as parts_release;
 use crate::release::Source;
 
+/// How many old releases are kept.
+pub const KEEP: u8 = 2;
 /// How long the checks may take to pass once the server is ready.
 const PATIENCE: u64 = 60;
 /// How long the old release may take to serve again after a failure.
 const RETURN: u64 = 600;
 
+/// What is installed: its version and its lock.
+pub(super) fn installed(run: &Run<'_>) -> Result<(Version, Lock), Stop> {
+    let version = parts_release::installed(run.observe(), &run.layout).map_err(Stop::failed)?;
+    let lock = Lock::of_host(run.observe(), &run.layout).map_err(Stop::failed)?;
+    version.zip(lock).ok_or_else(|| Stop::refused(ErrorCode::NotInstalled, deployed::NOT_INSTALLED))
+}
+
 /// A change of release.
 pub(super) struct Course<'a> {
+    /// The run.
+    pub(super) run: &'a Run<'a>,
     /// What is wanted.
     pub(super) wanted: Wanted<'a>,
     /// The release that is in use.
@@ -40,87 +50,93 @@ pub(super) struct Course<'a> {
     pub(super) done: Option<&'a Path>,
 }
 
-/// Makes the plan.
-pub(super) fn make_plan(host: &dyn Host, course: &Course<'_>, passage: Passage) -> Result<Plan, Stop> {
-    let plan = parts_install::with_passage(host.observe(), &course.wanted, Some(passage)).map_err(Stop::failed)?;
-    if plan.reboot.is_empty() {
-        return Ok(plan);
-    }
-    let why = plan.reboot.join("; ");
-    let why = format!("this host needs a reboot before a change of release: {why}. Nothing was changed");
-    Err(Stop::refused(ErrorCode::Reboot, why))
-}
-
 impl Course<'_> {
+    /// Makes the plan.
+    pub(super) fn plan(&self, passage: Passage) -> Result<Plan, Stop> {
+        let plan =
+            parts_install::with_passage(self.run.observe(), &self.wanted, Some(passage)).map_err(Stop::failed)?;
+        if plan.reboot.is_empty() {
+            return Ok(plan);
+        }
+        let why = plan.reboot.join("; ");
+        let why = format!("this host needs a reboot before a change of release: {why}. Nothing was changed");
+        Err(Stop::refused(ErrorCode::Reboot, why))
+    }
+
+    /// Looks at what can be known beforehand.
+    pub(super) fn preflight(&self) -> Result<(), Stop> {
+        preflight(self.run, self.wanted.deployment, lock::is_over_https(self.source), true, false)
+    }
+
     /// Has it agreed to, does it, and proves it.
-    pub(super) fn run(
+    pub(super) fn carry_out(
         &self,
-        transaction: &Transaction<'_>,
         heading: &str,
         make: &dyn Fn() -> Result<Plan, Stop>,
-        explanation: &[String],
-        report: &mut Report,
+        explanation: &[&str],
     ) -> Result<Exit, Stop> {
-        let (host, screen) = (transaction.host, transaction.screen);
+        let run = self.run;
         let plan = make()?;
-        transaction.show(&plan, heading, "Nothing to change.", report);
-        if transaction.ends_with(&plan, report) {
+        run.show(&plan, heading, "Nothing to change.");
+        if run.ends_with(&plan) {
             return Ok(Exit::Done);
         }
         if plan.is_empty() {
-            return self.finish(transaction, report);
+            return self.finish();
         }
-        screen.line(&wrap(
+        run.tell(
+            Manner::Text(0),
             &format!(
                 "Once the new state is proved, what is no longer needed goes: releases beyond the {} old ones that are kept, with \
                  the copies of their databases, and a copy that was put back.",
                 self.keep
             ),
-            0,
-        ));
-        transaction.consent(&plan, explanation)?;
-        let was_running = host.service(SERVICE)?.is_running();
-        let trial = |stop: &dyn Fn() -> Option<String>| self.on_trial(host, stop);
+        );
+        run.consent(&plan, explanation)?;
+        let was_running = run.host.service(SERVICE)?.is_running();
+        let trial = |stop: &dyn Fn() -> Option<String>| self.on_trial(stop);
         let with = With { source: self.source, trial: Some(&trial), down: true, ..With::default() };
-        if let Err(mut stop) = transaction.apply(&plan, make, with, report) {
+        if let Err(mut stop) = run.apply(&plan, make, with) {
             if stop.exit == Exit::Failed && was_running {
-                stop.why = format!("{}\n{}", stop.why, self.still_serves(host, report));
+                stop.why = format!("{}\n{}", stop.why, self.still_serves());
             }
             return Err(stop);
         }
-        self.tidy(transaction, report);
-        let exit = prove(host, &self.wanted, None, screen, report)?;
-        let page = profile::check(host.observe(), self.wanted.deployment, self.wanted.layout);
-        report::show_checks(
-            screen,
+        let exit = self.finish()?;
+        let page = profile::check(run.observe(), self.wanted.deployment, self.wanted.layout);
+        run.people.show_checks(
             "The page of a profile, which an old program fails on with a newer database",
             std::slice::from_ref(&page),
-            false,
         );
         let failed = page.status == Status::Fail;
-        report.checks.push(page);
+        run.report().checks.push(page);
         Ok(if failed { Exit::Check } else { exit })
     }
 
     /// The end of a change of release that has been made: what is not needed any more goes, and what serves is proved.
-    pub(super) fn finish(&self, transaction: &Transaction<'_>, report: &mut Report) -> Result<Exit, Stop> {
-        self.tidy(transaction, report);
-        prove(transaction.host, &self.wanted, None, transaction.screen, report)
+    pub(super) fn finish(&self) -> Result<Exit, Stop> {
+        self.run.tidy("No longer needed, and removed:", "it stays", &|| {
+            let steps = passage::superfluous(self.run.observe(), self.wanted.layout, self.keep, self.done);
+            Ok(Plan { steps: steps.map_err(Stop::failed)?, ..Plan::default() })
+        });
+        prove(self.run, &self.wanted, None)
     }
 
     /// Everything that has to be right for a release to be the one that serves.
-    fn findings(&self, host: &dyn Host, version: &Version) -> Result<Vec<Check>, HostError> {
+    fn findings(&self, version: &Version) -> Result<Vec<Check>, HostError> {
         let Wanted { deployment, layout, .. } = self.wanted;
-        let mut checks = installation::check(host.observe(), deployment, layout, version, self.owner)?.checks;
-        checks.push(profile::check(host.observe(), deployment, layout));
+        let host = self.run.observe();
+        let mut checks = installation::check(host, deployment, layout, version, self.owner)?.checks;
+        checks.push(profile::check(host, deployment, layout));
         Ok(checks)
     }
 
     /// Looks again and again, until the checks pass, the time is over, or somebody has had enough.
-    fn on_trial(&self, host: &dyn Host, stop: &dyn Fn() -> Option<String>) -> Result<(), String> {
+    fn on_trial(&self, stop: &dyn Fn() -> Option<String>) -> Result<(), String> {
+        let host = self.run.host;
         let until = host.now() + PATIENCE;
         loop {
-            let checks = self.findings(host, &self.wanted.lock.release.version).map_err(|error| error.to_string())?;
+            let checks = self.findings(&self.wanted.lock.release.version).map_err(|error| error.to_string())?;
             let failed = failures(&checks);
             if failed.is_empty() {
                 return Ok(());
@@ -136,11 +152,12 @@ impl Course<'_> {
     }
 
     /// After a failure: proves that the release of before serves, in words.
-    fn still_serves(&self, host: &dyn Host, report: &mut Report) -> String {
+    fn still_serves(&self) -> String {
         const PROOFS: [&str; 4] = ["service", "readyz", "nodeinfo", "profile"];
+        let host = self.run.host;
         let until = host.now() + RETURN;
         loop {
-            let checks: Vec<Check> = match self.findings(host, self.from) {
+            let checks: Vec<Check> = match self.findings(self.from) {
                 Ok(checks) => checks.into_iter().filter(|check| PROOFS.contains(&&*check.name)).collect(),
                 Err(error) => {
                     return format!("Whether GoToSocial {} serves could not be looked at: {error}.", self.from);
@@ -152,35 +169,11 @@ impl Course<'_> {
                 continue;
             }
             let told: Vec<String> = checks.iter().map(|check| format!("  {}: {}", check.name, check.detail)).collect();
+            let mut report = self.run.report();
             report.checks.extend(checks);
-            report.add("serves", serde_json::json!(failed.is_empty()));
-            return if failed.is_empty() {
-                format!("GoToSocial {} serves as before:\n{}", self.from, told.join("\n"))
-            } else {
-                format!("GoToSocial {} does NOT serve as before:\n{}", self.from, told.join("\n"))
-            };
-        }
-    }
-
-    /// Takes away what is not needed any more; not before all else has been proved.
-    fn tidy(&self, transaction: &Transaction<'_>, report: &mut Report) {
-        let make = || -> Result<Plan, Stop> {
-            let host = transaction.host.observe();
-            let steps = passage::superfluous(host, self.wanted.layout, self.keep, self.done).map_err(Stop::failed)?;
-            Ok(Plan { steps, ..Plan::default() })
-        };
-        let tidied = make().and_then(|plan| {
-            if plan.is_empty() {
-                return Ok(());
-            }
-            transaction.screen.line("No longer needed, and removed:");
-            report.changes.extend(plan.steps.iter().map(report::Changed::from));
-            transaction.apply(&plan, make, With::default(), report).map(drop)
-        });
-        // What was asked for is done all the same.
-        if let Err(stop) = tidied {
-            let warning = transaction.screen.paint(Tone::Caution, "warning:");
-            transaction.screen.attention(&wrap(&format!("{warning} it stays: {}", stop.why), 2));
+            report.add("serves", failed.is_empty());
+            let serves = if failed.is_empty() { "serves" } else { "does NOT serve" };
+            return format!("GoToSocial {} {serves} as before:\n{}", self.from, told.join("\n"));
         }
     }
 }
