@@ -5,11 +5,10 @@ pub mod console;
 pub mod conversation;
 pub mod interruption;
 pub mod outlook;
-pub mod questions;
 
 use super::exit::Exit;
 use super::transaction::Stop;
-use crate::deployment::{AnswerProblem, Answers, Secrets};
+use crate::deployment::{AnswerField, AnswerProblem, Answers, Secrets};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use console::Standard;
@@ -52,7 +51,7 @@ pub fn missing(answers: &Answers, secrets: &Secrets) -> Option<Vec<String>> {
     errors
         .into_iter()
         .map(|error| match error.problem {
-            AnswerProblem::Missing { .. } if questions::of(&error.key).is_some() => Some(error.key),
+            AnswerProblem::Missing { .. } if AnswerField::of(&error.key).is_some() => Some(error.key),
             _ => None,
         })
         .collect()
