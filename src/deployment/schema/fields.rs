@@ -2,6 +2,21 @@
 
 use super::{AnswerDefault, AnswerField, AnswerType, Condition};
 
+/// What most of the answers have in common.
+const SETTING: AnswerField = AnswerField {
+    key: "",
+    value: AnswerType::Text("text"),
+    example: "",
+    default: AnswerDefault::Required,
+    applies: Condition::Always,
+    documentation: "",
+    first: false,
+    prompt: "",
+    why: "",
+    explanation: "",
+    looking: None,
+};
+
 /// Gives each answer its name, and all of them in their order.
 macro_rules! fields {
     ($($name:ident = $field:expr;)*) => {
@@ -18,7 +33,6 @@ fields! {
         value: AnswerType::HostName,
         example: "\"social.example.org\"",
         default: AnswerDefault::Required,
-        applies: Condition::Always,
         documentation: "the public DNS name of the instance: at least two parts, no `https://`, no port, no path, no dot at the end, not an IP address, not `localhost`; upper case is lowered, and letters outside ASCII are written in punycode (`xn--…`)",
         first: true,
         prompt: "Host name",
@@ -34,6 +48,7 @@ A name of its own, like social.example.org, leaves example.org to a web site;
 accounts can be @alice@example.org all the same: see `account domain` in the
 further settings.",
         looking: Some("Looking the name up ..."),
+        ..SETTING
     };
 
     MODE = AnswerField {
@@ -45,7 +60,6 @@ further settings.",
         ]),
         example: "\"direct\"",
         default: AnswerDefault::Written("direct"),
-        applies: Condition::Always,
         documentation: "the program that takes connections from the internet",
         first: true,
         prompt: "Direct, or behind a web server",
@@ -60,7 +74,7 @@ In direct mode mac_portacl lets GoToSocial, and nobody else, bind the two
 ports. Behind a web server GoToSocial may bind neither. Take httpd if Apache
 is what you run already, else nginx. Either can be changed later, within
 seconds: gts-bootstrap switch-to-proxy, gts-bootstrap switch-to-direct.",
-        looking: None,
+        ..SETTING
     };
 
     TLS_EMAIL = AnswerField {
@@ -68,7 +82,6 @@ seconds: gts-bootstrap switch-to-proxy, gts-bootstrap switch-to-direct.",
         value: AnswerType::Text("e-mail address"),
         example: "\"admin@example.org\"",
         default: AnswerDefault::RequiredInDirectMode,
-        applies: Condition::Always,
         documentation: "the contact that Let's Encrypt is given; it refuses addresses at `example.org` and the other example domains",
         first: true,
         prompt: "Mail address",
@@ -78,7 +91,7 @@ It becomes the contact of the account at Let's Encrypt, and is shown to
 nobody else. Take one that is read. Addresses at example.org and the like are
 refused there. It is also the login of the first account, unless you set
 another one in the further settings.",
-        looking: None,
+        ..SETTING
     };
 
     ADMIN_NAME = AnswerField {
@@ -86,7 +99,6 @@ another one in the further settings.",
         value: AnswerType::Text("user name"),
         example: "\"alice\"",
         default: AnswerDefault::RequiredInSection("none"),
-        applies: Condition::Always,
         documentation: "1 to 64 characters of `a-z`, `0-9` and `_`; public, and for ever",
         first: true,
         prompt: "Administrator's user name",
@@ -96,7 +108,7 @@ The name is public (@NAME@host) and can never be changed: lower-case letters,
 digits and underscores. A random password is shown once at the end; you log
 in with the mail address. Without an account now, run `gts-bootstrap install
 --ask` again whenever you like.",
-        looking: None,
+        ..SETTING
     };
 
     ACCOUNT_DOMAIN = AnswerField {
@@ -104,9 +116,7 @@ in with the mail address. Without an account now, run `gts-bootstrap install
         value: AnswerType::HostName,
         example: "\"example.org\"",
         default: AnswerDefault::Words("the host name"),
-        applies: Condition::Always,
         documentation: "what stands behind the `@` in account names: the host itself, or a parent of it",
-        first: false,
         prompt: "account domain",
         why: "What stands behind the @ in account names. It can never be changed.",
         explanation: "\
@@ -114,7 +124,7 @@ The host name itself, or a parent of it: with example.org the server is
 social.example.org and its accounts are @alice@example.org. Whatever serves
 example.org must then redirect three paths under /.well-known to this host,
 for ever (docs/proxy.md). Once other servers know it, it can never be changed.",
-        looking: None,
+        ..SETTING
     };
 
     ADMIN_EMAIL = AnswerField {
@@ -124,29 +134,25 @@ for ever (docs/proxy.md). Once other servers know it, it can never be changed.",
         default: AnswerDefault::RequiredInSection("that for Let's Encrypt"),
         applies: Condition::WithAdmin,
         documentation: "its login, and where the server sends its mail",
-        first: false,
         prompt: "administrator's mail",
         why: "The first account logs in with this address, and gets GoToSocial's mail.",
         explanation: "\
 Where you do not set it, it is the address for Let's Encrypt. Nobody else is
 shown it.",
-        looking: None,
+        ..SETTING
     };
 
     VERSION = AnswerField {
         key: "release.version",
-        value: AnswerType::Text("text"),
         example: "\"0.19.2\"",
         default: AnswerDefault::Value("latest"),
-        applies: Condition::Always,
         documentation: "`\"latest\"`, or all three numbers of one version, like `\"0.19.2\"`; a leading `v` is accepted",
-        first: false,
         prompt: "release",
         why: "Which version of GoToSocial; `latest`, or one like 0.19.2.",
         explanation: "\
 `latest` is the newest one now. It is written down with its digest, so that
 later runs stay with it: nothing is ever upgraded by accident.",
-        looking: None,
+        ..SETTING
     };
 
     SHA256 = AnswerField {
@@ -156,13 +162,12 @@ later runs stay with it: nothing is ever upgraded by accident.",
         default: AnswerDefault::Words("upstream's"),
         applies: Condition::ExactVersion,
         documentation: "what the archive must hash to",
-        first: false,
         prompt: "digest of the release",
         why: "The SHA-256 that the archive must have, if you know it from elsewhere.",
         explanation: "\
 The digests that upstream publishes come from the same server as the archive.
 A digest that you trust for another reason closes that gap.",
-        looking: None,
+        ..SETTING
     };
 
     VARIANT = AnswerField {
@@ -174,16 +179,14 @@ A digest that you trust for another reason closes that gap.",
         ]),
         example: "\"default\"",
         default: AnswerDefault::Value("auto"),
-        applies: Condition::Always,
         documentation: "`nowasm` is for processors without SSE4.1; it needs the ffmpeg package and upstream does not support it. `auto` takes `nowasm` only where `default` cannot run",
-        first: false,
         prompt: "build",
         why: "Which of upstream's builds.",
         explanation: "\
 `auto` is right: the default build, and where the processor cannot run it
 (amd64 without SSE4.1) the one without WebAssembly, which upstream does not
 support and which needs the package ffmpeg.",
-        looking: None,
+        ..SETTING
     };
 
     PRERELEASES = AnswerField {
@@ -193,13 +196,12 @@ support and which needs the package ffmpeg.",
         default: AnswerDefault::Value("no"),
         applies: Condition::NewestVersion,
         documentation: "whether `\"latest\"` may be a release candidate; an exact version is taken as it is",
-        first: false,
         prompt: "release candidates",
         why: "Whether `latest` may be a release candidate.",
         explanation: "\
 Release candidates are for testers. They may migrate the database, and there
 is no way back from that but a backup.",
-        looking: None,
+        ..SETTING
     };
 
     DATABASE_TYPE = AnswerField {
@@ -207,9 +209,7 @@ is no way back from that but a backup.",
         value: AnswerType::Choice(&[("sqlite", "a file of GoToSocial's own"), ("postgres", "a PostgreSQL server that is there")]),
         example: "\"sqlite\"",
         default: AnswerDefault::Value("sqlite"),
-        applies: Condition::Always,
         documentation: "SQLite is a file in the instance's data folder. A PostgreSQL server and its database must exist already",
-        first: false,
         prompt: "database",
         why: "Where posts and accounts are kept.",
         explanation: "\
@@ -217,21 +217,19 @@ SQLite is a file, needs nothing, and is right for a small instance. A
 PostgreSQL server, its role and its database must be there already; the
 password is given as GTS_DB_PASSWORD in the environment. Choose for good:
 nothing here brings the data of one into the other.",
-        looking: None,
+        ..SETTING
     };
 
     DATABASE_ADDRESS = AnswerField {
         key: "database.address",
-        value: AnswerType::Text("text"),
         example: "\"127.0.0.1\"",
         default: AnswerDefault::Value("127.0.0.1"),
         applies: Condition::Postgres,
         documentation: "IP address without brackets, host name, or the folder of the socket, like `\"/tmp\"`",
-        first: false,
         prompt: "  its address",
         why: "Where the PostgreSQL server listens.",
         explanation: "An IP address, a host name, or the folder of its socket, like /tmp.",
-        looking: None,
+        ..SETTING
     };
 
     DATABASE_PORT = AnswerField {
@@ -241,39 +239,34 @@ nothing here brings the data of one into the other.",
         default: AnswerDefault::Value("5432"),
         applies: Condition::Postgres,
         documentation: "its TCP port",
-        first: false,
         prompt: "  its port",
         why: "The TCP port of the PostgreSQL server.",
         explanation: "For a socket, the number in its name.",
-        looking: None,
+        ..SETTING
     };
 
     DATABASE_USER = AnswerField {
         key: "database.user",
-        value: AnswerType::Text("text"),
         example: "\"gotosocial\"",
         default: AnswerDefault::Value("gotosocial"),
         applies: Condition::Postgres,
         documentation: "the role to log in as",
-        first: false,
         prompt: "  its role",
         why: "The role that GoToSocial logs in as.",
         explanation: "It must own the database.",
-        looking: None,
+        ..SETTING
     };
 
     DATABASE_NAME = AnswerField {
         key: "database.database",
-        value: AnswerType::Text("text"),
         example: "\"gotosocial\"",
         default: AnswerDefault::Value("gotosocial"),
         applies: Condition::Postgres,
         documentation: "the database in the server",
-        first: false,
         prompt: "  its name",
         why: "The database in that server.",
         explanation: "GoToSocial's documentation says how to make it (its encoding and locale).",
-        looking: None,
+        ..SETTING
     };
 
     DATABASE_TLS = AnswerField {
@@ -287,11 +280,10 @@ nothing here brings the data of one into the other.",
         default: AnswerDefault::Value("disable"),
         applies: Condition::Postgres,
         documentation: "`enable` encrypts but takes any certificate, `require` also checks it",
-        first: false,
         prompt: "  encryption",
         why: "Whether the way to the database is encrypted.",
         explanation: "On one machine it need not be. Over a network take `require`.",
-        looking: None,
+        ..SETTING
     };
 
     BIND_ADDRESS = AnswerField {
@@ -299,15 +291,13 @@ nothing here brings the data of one into the other.",
         value: AnswerType::Text("IP address"),
         example: "\"192.0.2.1\"",
         default: AnswerDefault::Words("every address, or loopback behind a web server"),
-        applies: Condition::Always,
         documentation: "the address on which GoToSocial listens",
-        first: false,
         prompt: "bind address",
         why: "The address on which GoToSocial listens.",
         explanation: "\
 Every address in direct mode, 127.0.0.1 behind a web server. Name one address
 if another program needs ports 80 or 443 on another address of this host.",
-        looking: None,
+        ..SETTING
     };
 
     REGISTRATION = AnswerField {
@@ -315,15 +305,13 @@ if another program needs ports 80 or 443 on another address of this host.",
         value: AnswerType::Boolean,
         example: "true",
         default: AnswerDefault::Value("no"),
-        applies: Condition::Always,
         documentation: "whether strangers can ask for an account",
-        first: false,
         prompt: "registration",
         why: "Whether strangers can ask for an account.",
         explanation: "\
 Each request waits until an administrator has approved it. An instance with
 open registration has to be looked after every day.",
-        looking: None,
+        ..SETTING
     };
 
     LANGUAGES = AnswerField {
@@ -331,15 +319,13 @@ open registration has to be looked after every day.",
         value: AnswerType::List,
         example: "[\"en\", \"de\"]",
         default: AnswerDefault::Words("none named"),
-        applies: Condition::Always,
         documentation: "the languages of the instance, best first, as in BCP 47",
-        first: false,
         prompt: "languages",
         why: "The languages of this server, best first, with commas between: en, de",
         explanation: "\
 Codes as in BCP 47. They are shown to those who look for a server, and
 nothing is refused for its language.",
-        looking: None,
+        ..SETTING
     };
 
     TLS_CERTIFICATE = AnswerField {
@@ -349,14 +335,13 @@ nothing is refused for its language.",
         default: AnswerDefault::Words("ordered from Let's Encrypt"),
         applies: Condition::BehindProxy,
         documentation: "a certificate with its chain (PEM) that somebody else keeps; together with `key`",
-        first: false,
         prompt: "certificate of your own",
         why: "A certificate with its chain (PEM) that somebody else keeps; an absolute path.",
         explanation: "\
 Without one it is ordered from Let's Encrypt and renewed in time, unless
 another ACME client on this host keeps one (docs/certificates.md). A
 certificate needs its key, too.",
-        looking: None,
+        ..SETTING
     };
 
     TLS_KEY = AnswerField {
@@ -366,11 +351,10 @@ certificate needs its key, too.",
         default: AnswerDefault::Words("none"),
         applies: Condition::BehindProxy,
         documentation: "its key (PEM)",
-        first: false,
         prompt: "  its key",
         why: "The key of that certificate (PEM); an absolute path.",
         explanation: "It stays where it is and is never copied.",
-        looking: None,
+        ..SETTING
     };
 
     TLS_HSTS = AnswerField {
@@ -380,13 +364,12 @@ certificate needs its key, too.",
         default: AnswerDefault::Value("no"),
         applies: Condition::BehindProxy,
         documentation: "tells browsers to use https alone for two years",
-        first: false,
         prompt: "https alone (HSTS)",
         why: "Whether browsers are told to use https alone for two years.",
         explanation: "\
 Browsers remember it, and there is no quick way back: say yes when https has
 worked for some weeks.",
-        looking: None,
+        ..SETTING
     };
 
     TLS_DIRECTORY = AnswerField {
@@ -396,10 +379,9 @@ worked for some weeks.",
         default: AnswerDefault::Words("Let's Encrypt's"),
         applies: Condition::BehindProxy,
         documentation: "the authority that certificates are ordered from",
-        first: false,
         prompt: "certificate authority",
         why: "The directory of the ACME authority, an https address.",
         explanation: "For another authority than Let's Encrypt, or for its staging area.",
-        looking: None,
+        ..SETTING
     };
 }
