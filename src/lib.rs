@@ -19,4 +19,5 @@ pub mod parts;
 pub mod portacl;
 pub mod release;
 pub mod status;
+pub mod sysconf;
 pub mod templates;
