@@ -4,4 +4,3 @@ pub mod consent;
 pub mod console;
 pub mod conversation;
 pub mod outlook;
-pub mod questions;

@@ -4,7 +4,6 @@ use super::dialogue::consent;
 use super::dialogue::console::Standard;
 use super::dialogue::conversation::{Console, Conversation};
 use super::dialogue::outlook::Seen;
-use super::dialogue::questions;
 use super::progress::Progress;
 use super::report::{self, wrap};
 use super::screen::{Level, Screen, Tone};
@@ -82,10 +81,6 @@ impl People for Attendants<'_> {
 
     fn typed(&self, prompt: &str) -> Result<String, Stop> {
         Ok(self.console()?.read(prompt, None)?.trim().to_owned())
-    }
-
-    fn asks_for(&self, key: &str) -> bool {
-        questions::of(key).is_some()
     }
 
     fn answers(&self, host: &dyn Observe, asked: Asked<'_>) -> Result<Answers, Stop> {

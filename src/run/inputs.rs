@@ -6,7 +6,7 @@ use std::path::Path;
 use super::people::{Asked, Wanting};
 use super::{Exit, Run, Stop, TypedPath};
 use crate::change::{Change, Prior, journal, store};
-use crate::deployment::{AnswerProblem, Answers, Deployment, Layout, Mode, Secrets, secrets_file};
+use crate::deployment::{AnswerField, AnswerProblem, Answers, Deployment, Layout, Mode, Secrets, secrets_file};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::parts::answers::Lock;
@@ -54,7 +54,7 @@ impl Inputs {
             ));
         }
         let secrets = secrets(run, given)?;
-        let wanting = if may_ask { wanting(run, given, &answers, &secrets, from_nothing) } else { None };
+        let wanting = if may_ask { wanting(given, &answers, &secrets, from_nothing) } else { None };
         if let Some(wanting) = &wanting {
             let settled = settled(host, layout, &answers)?;
             answers = run.people.answers(host, Asked { answers, secrets: &secrets, settled, wanting })?;
@@ -83,11 +83,11 @@ pub(super) fn set(answers: &mut Answers, settings: &[String]) -> Result<(), Stop
 }
 
 /// What has to be asked for, if anything: all at a first installation, else only what is missing.
-fn wanting(run: &Run<'_>, given: &Given, answers: &Answers, secrets: &Secrets, from_nothing: bool) -> Option<Wanting> {
+fn wanting(given: &Given, answers: &Answers, secrets: &Secrets, from_nothing: bool) -> Option<Wanting> {
     if given.ask {
         return Some(Wanting::Everything);
     }
-    let missing = missing(answers, secrets, &|key| run.people.asks_for(key))?;
+    let missing = missing(answers, secrets)?;
     match missing.is_empty() {
         true => None,
         false if from_nothing => Some(Wanting::Everything),
@@ -196,12 +196,12 @@ pub(super) fn secrets_of(text: &str, name: &Path) -> Result<Secrets, Stop> {
 }
 
 /// The answers that have to be there and are not; `None` if something else is wrong, which is to be told instead.
-fn missing(answers: &Answers, secrets: &Secrets, asks_for: &dyn Fn(&str) -> bool) -> Option<Vec<String>> {
+fn missing(answers: &Answers, secrets: &Secrets) -> Option<Vec<String>> {
     let errors = answers.deployment(secrets).err().unwrap_or_default();
     errors
         .into_iter()
         .map(|error| match error.problem {
-            AnswerProblem::Missing { .. } if asks_for(&error.key) => Some(error.key),
+            AnswerProblem::Missing { .. } if AnswerField::of(&error.key).is_some() => Some(error.key),
             _ => None,
         })
         .collect()
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_apart_from_what_is_wrong() {
-        let missing = |text: &str| missing(&Answers::parse(text, "t").unwrap(), &Secrets::default(), &|_| true);
+        let missing = |text: &str| missing(&Answers::parse(text, "t").unwrap(), &Secrets::default());
         assert_eq!(missing(""), Some(vec!["host".to_owned(), "tls.email".to_owned()]));
         assert_eq!(missing("host = \"a.example\"\ntls.email = \"a@b.example\""), Some(Vec::new()));
         assert_eq!(missing("host = \"a.example\"\n[admin]\nusername = \"a\"").unwrap().len(), 2);

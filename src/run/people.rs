@@ -109,9 +109,6 @@ pub trait People {
     /// Nobody answers any more.
     fn typed(&self, prompt: &str) -> Result<String, Stop>;
 
-    /// Whether there is a question about an answer.
-    fn asks_for(&self, key: &str) -> bool;
-
     /// Asks for answers.
     ///
     /// # Errors
