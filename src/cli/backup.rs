@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Global;
 use super::command::{self, Terms};
+use super::global::Global;
 use super::screen::Screen;
 use crate::run::Exit;
-use crate::run::backup::{self, Wish};
+use crate::run::backup::{self, BackupOptions};
 
 /// What `backup` takes.
 #[derive(Debug, Clone, Args)]
@@ -34,6 +34,6 @@ pub struct Arguments {
 #[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let Arguments { yes, plan, keep, .. } = *arguments;
-    let wish = Wish { to: arguments.to.clone(), media: !arguments.without_media, keep };
-    command::changing(global, screen, "backup", Terms { yes, plan }, &|run| backup::backup(run, &wish))
+    let options = BackupOptions { to: arguments.to.clone(), media: !arguments.without_media, keep };
+    command::changing(global, screen, "backup", Terms { yes, plan }, &|run| backup::backup(run, &options))
 }

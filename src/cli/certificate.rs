@@ -5,10 +5,11 @@ mod status;
 use clap::{Args, Subcommand};
 
 use super::command::{self, Terms};
+use super::global::Global;
+use super::report;
 use super::screen::Screen;
-use super::{Global, report};
 use crate::deployment::AcmeDirectory;
-use crate::run::renew::{self, Wish};
+use crate::run::renew::{self, RenewalOptions};
 use crate::run::{Exit, Report, Stop};
 
 /// What `certificate renew` takes.
@@ -30,7 +31,7 @@ pub struct Renewal {
 
 /// What `certificate` can do.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Action {
+pub enum CertificateCommand {
     /// Show each certificate: names, issuer, who keeps it, days left, next renewal, last failure
     Status(status::Arguments),
     /// Renew what is due, behind a web server
@@ -39,10 +40,10 @@ pub enum Action {
 
 /// Runs `certificate`.
 #[must_use]
-pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
+pub fn run(global: &Global, action: &CertificateCommand, screen: &Screen) -> Exit {
     match action {
-        Action::Status(arguments) => status::run(global, *arguments, screen),
-        Action::Renew(arguments) => renew(global, arguments, screen),
+        CertificateCommand::Status(arguments) => status::run(global, *arguments, screen),
+        CertificateCommand::Renew(arguments) => renew(global, arguments, screen),
     }
 }
 
@@ -56,6 +57,6 @@ fn renew(global: &Global, arguments: &Renewal, screen: &Screen) -> Exit {
         }
     };
     let Renewal { force, yes, plan, .. } = *arguments;
-    let wish = Wish { force, directory };
-    command::changing(global, screen, command, Terms { yes, plan }, &|run| renew::renew(run, &wish))
+    let options = RenewalOptions { force, directory };
+    command::changing(global, screen, command, Terms { yes, plan }, &|run| renew::renew(run, &options))
 }

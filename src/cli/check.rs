@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Global;
+use super::global::Global;
 use super::open::Opened;
 use super::report;
 use super::screen::Screen;

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 
 use clap::Args;
 
-use super::Global;
 use super::dialogue::consent::offer_to_save;
 use super::dialogue::console::Standard;
+use super::global::Global;
 use super::open::Opened;
 use super::people::Attendants;
 use super::report;

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::command;
 use super::command::Terms;
+use super::global::Global;
 use super::open::Opened;
 use super::report;
 use super::screen::{Screen, Tone};
 use super::surroundings::Surroundings;
-use super::{Global, command};
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::filter::{
@@ -19,33 +20,33 @@ use crate::filter::{
     decide, unsupported_by_httpd,
 };
 use crate::parts::filter::State;
-use crate::run::filter::{self, Wish};
+use crate::run::filter::{self, FilterWish};
 use crate::run::report::{Report, SCHEMA};
 use crate::run::{Exit, Stop};
 
 /// What `filter` can do.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Action {
+pub enum FilterCommand {
     /// What only looks.
     #[command(flatten)]
-    Look(Look),
+    Look(FilterLook),
     /// What changes the rules.
     #[command(flatten)]
-    Change(Change),
+    Change(FilterChange),
 }
 
 /// What only looks.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Look {
+pub enum FilterLook {
     /// Show the rules, each with its line in the file
     List,
     /// Say what would happen to a request, and which rule decides
-    Test(Question),
+    Test(FilterRequest),
 }
 
 /// A request that might come.
 #[derive(Debug, Clone, Args)]
-pub struct Question {
+pub struct FilterRequest {
     /// Where it comes from
     #[arg(value_name = "ADDRESS")]
     pub address: IpAddr,
@@ -59,7 +60,7 @@ pub struct Question {
 
 /// What changes the rules.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Change {
+pub enum FilterChange {
     /// Refuse addresses or networks
     Deny(Networks),
     /// Let addresses or networks in, whatever wider rules, lists and agent rules say
@@ -145,7 +146,7 @@ pub struct Force {
     pub force: bool,
 }
 
-impl Change {
+impl FilterChange {
     /// The command as it is typed.
     fn command(&self) -> &'static str {
         match self {
@@ -173,10 +174,10 @@ impl Change {
     }
 
     /// What it asks for.
-    fn wish(&self, around: &Surroundings) -> Wish {
-        Wish::Add(match self {
-            Self::Remove { which, .. } => return Wish::Remove(which.clone()),
-            Self::Import { file, name, .. } => return Wish::Import(around.typed(file), name.clone()),
+    fn wish(&self, around: &Surroundings) -> FilterWish {
+        FilterWish::Add(match self {
+            Self::Remove { which, .. } => return FilterWish::Remove(which.clone()),
+            Self::Import { file, name, .. } => return FilterWish::Import(around.typed(file), name.clone()),
             Self::Deny(Networks { networks, .. }) => networks.iter().copied().map(Rule::Deny).collect(),
             Self::Allow(Networks { networks, .. }) => networks.iter().copied().map(Rule::Allow).collect(),
             Self::DenyAgent { pattern, .. } => vec![Rule::DenyAgent(pattern.clone())],
@@ -198,10 +199,10 @@ impl Change {
 
 /// Runs `filter`.
 #[must_use]
-pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
+pub fn run(global: &Global, action: &FilterCommand, screen: &Screen) -> Exit {
     match action {
-        Action::Look(it) => look(global, it, screen),
-        Action::Change(it) => {
+        FilterCommand::Look(it) => look(global, it, screen),
+        FilterCommand::Change(it) => {
             let Force { terms, force } = it.terms();
             let wish = it.wish(screen.around());
             command::changing(global, screen, it.command(), terms, &|run| filter::change(run, &wish, force))
@@ -211,10 +212,10 @@ pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
 
 /// Runs what only looks.
 #[must_use]
-pub fn look(global: &Global, look: &Look, screen: &Screen) -> Exit {
+pub fn look(global: &Global, look: &FilterLook, screen: &Screen) -> Exit {
     let command = match look {
-        Look::List => "filter list",
-        Look::Test(_) => "filter test",
+        FilterLook::List => "filter list",
+        FilterLook::Test(_) => "filter test",
     };
     let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);
     let state = Opened::open(global, screen)
@@ -224,8 +225,8 @@ pub fn look(global: &Global, look: &Look, screen: &Screen) -> Exit {
         Err(stop) => return report::fail(Report::new(command), screen, &stop),
     };
     let (lines, mut object) = match look {
-        Look::List => listed(&state, screen),
-        Look::Test(question) => answered(&state, question, screen),
+        FilterLook::List => listed(&state, screen),
+        FilterLook::Test(question) => answered(&state, question, screen),
     };
     // The answer is what was asked for, so --quiet does not take it away.
     lines.iter().for_each(|line| screen.not_quiet().line(line));
@@ -277,8 +278,8 @@ fn listed(state: &State, screen: &Screen) -> (Vec<String>, Value) {
 }
 
 /// What would happen, for people and for programs.
-fn answered(state: &State, question: &Question, screen: &Screen) -> (Vec<String>, Value) {
-    let Question { address, agent, path } = question;
+fn answered(state: &State, question: &FilterRequest, screen: &Screen) -> (Vec<String>, Value) {
+    let FilterRequest { address, agent, path } = question;
     let decision = decide(&state.filters, &state.lists, *address, agent, path);
     let (word, tone) = match decision.outcome {
         Outcome::Passed => ("passed", Tone::Good),

@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use super::Global;
 use super::command::{self, Terms};
+use super::global::Global;
 use super::screen::Screen;
 use crate::run::inputs::Given;
-use crate::run::install::{self, Wish};
+use crate::run::install::{self, InstallOptions};
 use crate::run::{Agreement, Exit};
 
 /// What `install` takes.
@@ -52,8 +52,12 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
         ask: *ask,
         mode: None,
     };
-    let wish =
-        Wish { given, mirror: mirror.as_deref().map(|mirror| around.mirror(mirror)), no_check: *no_check, trial: None };
+    let options = InstallOptions {
+        given,
+        mirror: mirror.as_deref().map(|mirror| around.mirror(mirror)),
+        no_check: *no_check,
+        trial: None,
+    };
     let agreement = Agreement { yes: *yes, plan: *plan };
-    command::asking(global, screen, "install", (agreement, *ask), &|run| install::install(run, &wish))
+    command::asking(global, screen, "install", (agreement, *ask), &|run| install::install(run, &options))
 }

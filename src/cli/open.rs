@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use semver::Version;
 
-use super::Global;
+use super::global::Global;
 use super::screen::Screen;
 use crate::error_code::ErrorCode;
 use crate::host::Host;

@@ -295,7 +295,7 @@ pub(super) fn kind(step: &Step) -> &'static str {
 mod tests {
     use super::*;
     use crate::change::Content;
-    use crate::cli::Global;
+    use crate::cli::global::Global;
     use crate::cli::surroundings::tests::nowhere;
     use crate::host::rehearsal::Rehearsal;
     use crate::host::{Host, Owner};
@@ -314,7 +314,7 @@ mod tests {
         let global = Global {
             rehearse: None,
             json: false,
-            color: crate::cli::Color::Never,
+            color: crate::cli::global::Color::Never,
             verbose: false,
             quiet: false,
             on_interrupt: None,

@@ -8,15 +8,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Global;
 use super::command::{self, Terms};
+use super::global::Global;
 use super::screen::Screen;
 use crate::run::Exit;
-use crate::run::port_rules::{self, Wish};
+use crate::run::port_rules::{self, RuleWish};
 
 /// What `portacl` can do.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Action {
+pub enum PortaclCommand {
     /// Show who may bind which port now, a line a rule, and what the next boot will change
     Show(show::Arguments),
     /// Say whether a user may bind a port, now and after the next boot, and which rule or setting decides
@@ -69,25 +69,25 @@ pub struct FromFile {
 
 /// Runs `portacl`.
 #[must_use]
-pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
+pub fn run(global: &Global, action: &PortaclCommand, screen: &Screen) -> Exit {
     let of = |Named { subject, ports, .. }: &Named| (subject.clone(), ports.clone());
     let (command, agreement, wish) = match action {
-        Action::Show(arguments) => return show::run(global, *arguments, screen),
-        Action::Explain(arguments) => return explain::run(global, arguments, screen),
-        Action::Lint(arguments) => return lint::run(global, *arguments, screen),
-        Action::Grant(named) => {
+        PortaclCommand::Show(arguments) => return show::run(global, *arguments, screen),
+        PortaclCommand::Explain(arguments) => return explain::run(global, arguments, screen),
+        PortaclCommand::Lint(arguments) => return lint::run(global, *arguments, screen),
+        PortaclCommand::Grant(named) => {
             let (subject, ports) = of(named);
-            ("portacl grant", named.agreement, Wish::Grant(subject, ports))
+            ("portacl grant", named.agreement, RuleWish::Grant(subject, ports))
         }
-        Action::Revoke(named) => {
+        PortaclCommand::Revoke(named) => {
             let (subject, ports) = of(named);
-            ("portacl revoke", named.agreement, Wish::Revoke(subject, ports))
+            ("portacl revoke", named.agreement, RuleWish::Revoke(subject, ports))
         }
-        Action::Apply(FromFile { file, agreement }) => {
+        PortaclCommand::Apply(FromFile { file, agreement }) => {
             let around = screen.around();
             // Standard input can be read only once.
             let input = (file.as_os_str() == "-").then(|| around.rest());
-            ("portacl apply", *agreement, Wish::Apply(port_rules::read(&around.typed(file), input)))
+            ("portacl apply", *agreement, RuleWish::Apply(port_rules::read(&around.typed(file), input)))
         }
     };
     let Agreement { terms, allow_unknown } = agreement;

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::Global;
 use super::command::{self, Terms};
+use super::global::Global;
 use super::screen::Screen;
 use crate::run::Exit;
 use crate::run::recover;

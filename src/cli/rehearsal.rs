@@ -2,14 +2,15 @@
 
 use clap::Subcommand;
 
+use super::global::Global;
 use super::open::Opened;
+use super::report;
 use super::screen::Screen;
-use super::{Global, report};
 use crate::run::{Exit, Report, Stop};
 
 /// What can be done to the model of a rehearsal.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Action {
+pub enum RehearsalCommand {
     /// Reboot it: forget the kernel's state and boot from the files in the folder
     Reboot,
     /// Have somebody write a post on the instance, which must be running
@@ -21,7 +22,7 @@ pub enum Action {
 
 /// Does it.
 #[must_use]
-pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
+pub fn run(global: &Global, action: &RehearsalCommand, screen: &Screen) -> Exit {
     let needed = "`rehearsal` needs --rehearse DIR";
     let done = Opened::open(global, screen).map_err(|stop| match global.rehearse {
         Some(_) => stop,
@@ -31,12 +32,12 @@ pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
         let never = || Stop::usage(format!("{needed}: it never touches this machine"));
         let rehearsal = opened.rehearsal().ok_or_else(never)?;
         match action {
-            Action::Reboot => rehearsal.reboot()?,
-            Action::Post { text } => rehearsal.post(text)?,
+            RehearsalCommand::Reboot => rehearsal.reboot()?,
+            RehearsalCommand::Post { text } => rehearsal.post(text)?,
         }
         screen.line(match action {
-            Action::Reboot => "The rehearsal was rebooted.",
-            Action::Post { .. } => "A post was written.",
+            RehearsalCommand::Reboot => "The rehearsal was rebooted.",
+            RehearsalCommand::Post { .. } => "A post was written.",
         });
         Ok(Exit::Done)
     });

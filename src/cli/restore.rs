@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Global;
 use super::command::{self, Terms};
+use super::global::Global;
 use super::screen::Screen;
 use crate::run::Exit;
-use crate::run::restore::{self, Wish};
+use crate::run::restore::{self, RestoreOptions};
 
 /// What `restore` takes.
 #[derive(Debug, Clone, Args)]
@@ -36,6 +36,6 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let Arguments { yes, plan, no_check, .. } = *arguments;
     let around = screen.around();
     let mirror = arguments.mirror.as_deref().map(|mirror| around.mirror(mirror));
-    let wish = Wish { file: around.typed(&arguments.file), mirror, no_check };
-    command::changing(global, screen, "restore", Terms { yes, plan }, &|run| restore::restore(run, &wish))
+    let options = RestoreOptions { file: around.typed(&arguments.file), mirror, no_check };
+    command::changing(global, screen, "restore", Terms { yes, plan }, &|run| restore::restore(run, &options))
 }

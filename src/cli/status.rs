@@ -6,7 +6,7 @@ mod rows;
 use clap::Args;
 use serde_json::Value;
 
-use super::Global;
+use super::global::Global;
 use super::open::Opened;
 use super::report::{self, bracketed, wrap};
 use super::screen::{Level, Screen, Tone};

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::Global;
 use super::command::{self, Terms};
+use super::global::Global;
 use super::screen::Screen;
 use crate::deployment::Mode;
 use crate::run::Exit;
 use crate::run::inputs::Given;
-use crate::run::install::{self, Wish};
+use crate::run::install::{self, InstallOptions};
 
 /// A web server to put in front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,6 +70,7 @@ pub fn to_direct(global: &Global, arguments: &ToDirect, screen: &Screen) -> Exit
 
 fn switch(global: &Global, command: &'static str, mode: Mode, on_trial: OnTrial, screen: &Screen) -> Exit {
     let given = Given { mode: Some(mode), ..Given::default() };
-    let wish = Wish { given, trial: Some(Duration::from_secs(on_trial.trial.into())), ..Wish::default() };
-    command::changing(global, screen, command, on_trial.terms, &|run| install::install(run, &wish))
+    let options =
+        InstallOptions { given, trial: Some(Duration::from_secs(on_trial.trial.into())), ..InstallOptions::default() };
+    command::changing(global, screen, command, on_trial.terms, &|run| install::install(run, &options))
 }

@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use super::Global;
 use super::command::{self, Terms};
+use super::global::Global;
 use super::screen::Screen;
 use crate::run::Exit;
-use crate::run::uninstall::{self, COMMAND, Wish};
+use crate::run::uninstall::{self, COMMAND, UninstallOptions};
 
 /// What `uninstall` takes.
 #[derive(Debug, Clone, Args)]
@@ -29,6 +29,6 @@ pub struct Arguments {
 #[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let Arguments { terms, purge, ref host_name, with_backups } = *arguments;
-    let wish = Wish { purge, host_name: host_name.clone(), with_backups };
-    command::changing(global, screen, COMMAND, terms, &|run| uninstall::uninstall(run, &wish))
+    let options = UninstallOptions { purge, host_name: host_name.clone(), with_backups };
+    command::changing(global, screen, COMMAND, terms, &|run| uninstall::uninstall(run, &options))
 }

@@ -2,14 +2,14 @@
 
 use clap::Args;
 
-use super::Global;
 use super::command::{self, Terms};
+use super::global::Global;
 use super::screen::Screen;
 use crate::deployment::VersionWish;
 use crate::parts::passage::{ROLLBACK, UPGRADE};
 use crate::run::Exit;
 use crate::run::rollback;
-use crate::run::upgrade::{self, KEEP, Wish};
+use crate::run::upgrade::{self, KEEP, UpgradeOptions};
 
 /// What `upgrade` takes.
 #[derive(Debug, Clone, Args)]
@@ -42,7 +42,7 @@ pub struct Back {
 /// Runs `upgrade`.
 #[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
-    let wish = Wish {
+    let options = UpgradeOptions {
         version: match &arguments.release {
             Some(VersionWish::Exact(version)) => Some(version.clone()),
             Some(VersionWish::Latest) | None => None,
@@ -51,7 +51,7 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
         sha256: arguments.sha256.clone(),
         keep: arguments.keep,
     };
-    command::changing(global, screen, UPGRADE, arguments.terms, &|run| upgrade::upgrade(run, &wish))
+    command::changing(global, screen, UPGRADE, arguments.terms, &|run| upgrade::upgrade(run, &options))
 }
 
 /// Runs `rollback`.

@@ -18,7 +18,7 @@ const SLACK: u64 = 64 * 1024 * 1024;
 
 /// What a backup takes.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct BackupOptions {
     /// The folder; the usual one without it.
     pub to: Option<PathBuf>,
     /// Whether media go into it.
@@ -31,10 +31,10 @@ pub struct Wish {
 ///
 /// # Errors
 /// It was refused, or failed.
-pub fn backup(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
+pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
     run.settle()?;
     let (host, layout) = (run.observe(), &run.layout);
-    let to = match &wish.to {
+    let to = match &options.to {
         None => &layout.backups,
         Some(folder) if folder.is_absolute() => folder,
         Some(folder) => {
@@ -51,16 +51,15 @@ pub fn backup(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
     let deployment = deployed::deployment(host, layout, Exit::Failed)?;
     let owner = run.service_user()?;
     let wanted =
-        Wanted { deployment: &deployment, layout, lock: &lock, owner, to, time: run.host.now(), media: wish.media };
+        Wanted { deployment: &deployment, layout, lock: &lock, owner, to, time: run.host.now(), media: options.media };
     room(run, &wanted)?;
     let make = || backup::plan(host, &wanted).map_err(Stop::failed);
-    let keep = wish.keep.map(|keep| usize::try_from(keep).unwrap_or(usize::MAX));
+    let keep = options.keep.map(|keep| usize::try_from(keep).unwrap_or(usize::MAX));
     let prune = |keep: usize| backup::prune(host, &lock.host, &wanted.target(), keep).map_err(Stop::failed);
     let plan = make()?;
     run.show(&plan, &format!("Plan: a backup of {}", lock.host), "");
-    if !wish.media {
-        run.tell(
-            Manner::Text(0),
+    if !options.media {
+        run.text(
             "Without media: pictures, sounds and films that users of this instance have uploaded are nowhere else.",
         );
     }
@@ -68,7 +67,7 @@ pub fn backup(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
         run.tell(Manner::Text(2), &format!("Removed once the new one is verified: {}", step.change.target()));
     }
     if matches!(deployment.database, Database::Sqlite) && !host.service(SERVICE)?.is_running() {
-        run.tell(Manner::Line, "GoToSocial does not run now, and is not started.");
+        run.line("GoToSocial does not run now, and is not started.");
     }
     let stops = plan.steps.iter().any(|step| step.action == Action::Stop);
     let watched = [deployment.port().get()];

@@ -1,18 +1,18 @@
 //! A change of the filters: planned, tested by the front, applied with a reload, and taken back if anything fails.
 
-use super::{Exit, Manner, Run, Stop, With};
+use super::{Exit, Run, Stop, With};
 use crate::change::Plan;
 use crate::error_code::ErrorCode;
 use crate::parts::filter::{self, State};
 use crate::parts::front;
 
-pub use super::filter_edit::{Edited, Wish, edit};
+pub use super::filter_edit::{Edited, FilterWish, edit};
 
 /// Changes the filters. With `force` even so that the instance is cut off from other servers.
 ///
 /// # Errors
 /// It was refused, or failed.
-pub fn change(run: &Run<'_>, wish: &Wish, force: bool) -> Result<Exit, Stop> {
+pub fn change(run: &Run<'_>, wish: &FilterWish, force: bool) -> Result<Exit, Stop> {
     run.for_root("change the filters")?;
     run.settle()?;
     let (host, layout) = (run.observe(), &run.layout);
@@ -25,10 +25,10 @@ pub fn change(run: &Run<'_>, wish: &Wish, force: bool) -> Result<Exit, Stop> {
         Ok((edited, plan))
     };
     let (edited, plan) = make()?;
-    edited.dangers.iter().for_each(|danger| run.tell(Manner::Warning, &danger.to_string()));
+    edited.dangers.iter().for_each(|danger| run.warn(&danger.to_string()));
     run.show(&plan, "Plan: filters", "Nothing to change: the rules are so already.");
     if run.carry_out(&plan, &[EXPLANATION], &|| Ok(make()?.1), With::default())? {
-        edited.said.iter().for_each(|line| run.tell(Manner::Line, line));
+        edited.said.iter().for_each(|line| run.line(line));
     }
     Ok(Exit::Done)
 }

@@ -9,7 +9,7 @@ use crate::parts::filter::{State, filters_file, list_file, told};
 
 /// What is wanted of the rules.
 #[derive(Debug, Clone)]
-pub enum Wish {
+pub enum FilterWish {
     /// These, too.
     Add(Vec<Rule>),
     /// This one no longer.
@@ -36,12 +36,12 @@ pub struct Edited {
 /// # Errors
 /// In words: it contradicts what is there, the file to be imported cannot be read or has mistakes in it, or it would
 /// cut the instance off and is not forced.
-pub fn edit(state: &State, wish: &Wish, force: bool, layout: &Layout) -> Result<Edited, String> {
+pub fn edit(state: &State, wish: &FilterWish, force: bool, layout: &Layout) -> Result<Edited, String> {
     let mut after = state.clone();
     let mut files = Vec::new();
     let mut said = Vec::new();
     match wish {
-        Wish::Remove(which) => {
+        FilterWish::Remove(which) => {
             let (filters, rule) = state.filters.remove(which).map_err(|error| error.to_string())?;
             after.filters = filters;
             if let Rule::DenyFile(name) = &rule {
@@ -50,7 +50,7 @@ pub fn edit(state: &State, wish: &Wish, force: bool, layout: &Layout) -> Result<
             }
             said.push(format!("Removed: {rule}"));
         }
-        Wish::Import(file, name) => {
+        FilterWish::Import(file, name) => {
             let (name, list) = imported(file, name.as_ref(), force)?;
             let count = match list.networks().len() {
                 1 => "1 entry".to_owned(),
@@ -65,7 +65,7 @@ pub fn edit(state: &State, wish: &Wish, force: bool, layout: &Layout) -> Result<
             after.lists.0.insert(name.clone(), list);
             add(&mut after, &[Rule::DenyFile(name)], &mut said)?;
         }
-        Wish::Add(rules) => add(&mut after, rules, &mut said)?,
+        FilterWish::Add(rules) => add(&mut after, rules, &mut said)?,
     }
     let before = dangerous(&state.filters, &state.lists);
     let mut dangers = dangerous(&after.filters, &after.lists);

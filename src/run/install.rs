@@ -18,7 +18,7 @@ use crate::parts::{front, service, uninstall};
 
 /// What an installation takes.
 #[derive(Debug, Clone, Default)]
-pub struct Wish {
+pub struct InstallOptions {
     /// The answers.
     pub given: Given,
     /// A mirror to take the release from.
@@ -33,11 +33,11 @@ pub struct Wish {
 ///
 /// # Errors
 /// It was refused, or failed.
-pub fn install(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
+pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
     run.settle()?;
     let (host, layout) = (run.observe(), &run.layout);
     let earlier = Lock::of_host(host, layout).map_err(Stop::failed)?;
-    if wish.given.mode.is_some() {
+    if options.given.mode.is_some() {
         if earlier.is_none() {
             return Err(Stop::refused(
                 ErrorCode::NotInstalled,
@@ -49,8 +49,8 @@ pub fn install(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
             return Err(Stop::refused(ErrorCode::NotInstalled, deployed::uninstalled(&name)));
         }
     }
-    let may_ask = wish.given.ask || run.interactive() && !run.agreement.plan;
-    let inputs = Inputs::gather(run, &wish.given, may_ask, run.agreement.yes || run.agreement.plan)?;
+    let may_ask = options.given.ask || run.interactive() && !run.agreement.plan;
+    let inputs = Inputs::gather(run, &options.given, may_ask, run.agreement.yes || run.agreement.plan)?;
     let deployment = &inputs.deployment;
     let unsaved = Unsaved { answers: inputs.answers.clone(), name: format!("{}.toml", deployment.host) };
     run.unsaved.replace(inputs.typed.then(|| unsaved.clone()));
@@ -60,7 +60,7 @@ pub fn install(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
     heading(run, &format!("GoToSocial for {}", deployment.host));
 
     // The preflight looks at what the lock does not change, so both run before anything is refused: all findings at once.
-    let source = lock::source(run, wish.mirror.as_deref(), deployment, earlier.as_ref())?;
+    let source = lock::source(run, options.mirror.as_deref(), deployment, earlier.as_ref())?;
     preflight(run, deployment, lock::is_over_https(source.as_ref()), installed, false)?;
     let lock = lock::resolve(run, deployment, earlier.as_ref(), source.as_ref())?;
     let wanted = Wanted { deployment, answers: &inputs.answers, secrets: &inputs.secrets, lock: &lock, layout };
@@ -93,11 +93,11 @@ pub fn install(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
     if !plan.is_empty() {
         let [about, journal] = &explanation(deployment);
         run.agree(Proposal { plan: &plan, explanation: &[about, journal], answers: Some(&unsaved) })?;
-        let on_trial = OnTrial { run, wanted: &wanted, length: wish.trial.unwrap_or_default() };
+        let on_trial = OnTrial { run, wanted: &wanted, length: options.trial.unwrap_or_default() };
         let trial = |stop: &dyn Fn() -> Option<String>| on_trial.watch(stop);
         let with = With {
             source: source.as_ref(),
-            trial: wish.trial.is_some().then_some(&trial),
+            trial: options.trial.is_some().then_some(&trial),
             watched: if switches { &front::PORTS } else { &[] },
             down: false,
         };
@@ -111,14 +111,14 @@ pub fn install(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
         "it stays, and can be taken away with `pkg delete`",
         &|| Ok(Plan { steps: front::tidy(host).map_err(Stop::failed)?, ..Plan::default() }),
     );
-    conclude(run, &wanted, &plan, password.as_deref(), wish.no_check)
+    conclude(run, &wanted, &plan, password.as_deref(), options.no_check)
 }
 
 /// Says what this is about, and that a rehearsal is one.
 pub(super) fn heading(run: &Run<'_>, text: &str) {
-    run.tell(Manner::Heading, text);
+    run.heading(text);
     if run.releases.are_rehearsed() {
-        run.tell(Manner::Line, "A rehearsal: nothing outside its folder is touched; times are its model's.");
+        run.line("A rehearsal: nothing outside its folder is touched; times are its model's.");
     }
 }
 
@@ -155,9 +155,7 @@ pub(super) fn preflight(
 /// What is shown under the plan of a first installation.
 fn never_again(run: &Run<'_>, deployment: &Deployment) {
     let accounts = deployment.account_domain.as_ref().map(|domain| format!(" (accounts @{domain})"));
-    run.tell(
-        Manner::Text(0),
-        &format!(
+    run.text(&format!(
             "The name {}{} can never be changed once other servers know it, and must never have been used by other fediverse \
              software.",
             deployment.host,
@@ -201,9 +199,7 @@ pub(super) fn conclude(
 ) -> Result<Exit, Stop> {
     if !plan.reboot.is_empty() {
         run.report().checks.extend(installation::after_reboot().checks);
-        run.tell(
-            Manner::Notice,
-            "A reboot is needed; after it GoToSocial starts by itself. Then run `gts-bootstrap install` again: it makes what \
+        run.tell(Manner::Notice, "A reboot is needed; after it GoToSocial starts by itself. Then run `gts-bootstrap install` again: it makes what \
              could not be made now, and checks everything.",
         );
         return Ok(Exit::Reboot);
@@ -230,7 +226,7 @@ pub(super) fn prove(run: &Run<'_>, wanted: &Wanted<'_>, password: Option<&str>) 
         .map_err(failed)?
         .ok_or_else(|| Stop::new(Exit::Check, ErrorCode::NotInstalled, "the user gotosocial is not there"))?;
     if let Some(text) = orders_certificate(host, deployment, layout) {
-        run.tell(Manner::Line, text);
+        run.line(text);
     }
     let findings = installation::check(host, deployment, layout, &lock.release.version, owner).map_err(failed)?;
     let everything_passed = !check::failed(&findings.checks);
@@ -244,8 +240,7 @@ pub(super) fn prove(run: &Run<'_>, wanted: &Wanted<'_>, password: Option<&str>) 
     if everything_passed {
         return Ok(Exit::Done);
     }
-    run.tell(
-        Manner::Attention,
+    run.attention(
         "The installation stands, but a check failed (marked FAIL above). Put that right, then `gts-bootstrap check`.",
     );
     Ok(Exit::Check)

@@ -1,6 +1,7 @@
 //! The people at a run: what they are told on the way, and what they are asked.
 
-use super::{Stop, report};
+use super::report;
+use super::stop::Stop;
 use crate::change::{Plan, Reporter};
 use crate::check::Check;
 use crate::check::bind::Row;

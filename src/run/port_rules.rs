@@ -1,6 +1,6 @@
 //! `portacl grant`, `revoke` and `apply`: the rules changed, now and for every boot, through plan and journal.
 
-use super::{Exit, Manner, Run, Stop, TypedPath, With, port_words};
+use super::{Exit, Run, Stop, TypedPath, With, port_words};
 use crate::change::{AfterPlan, Plan};
 use crate::check::{self, bind};
 use crate::error_code::ErrorCode;
@@ -12,7 +12,7 @@ use crate::portacl::{self, BootSettings, ImpliedStatement, KernelRule, Names, Ne
 
 /// What is wanted of the rules.
 #[derive(Debug, Clone)]
-pub enum Wish {
+pub enum RuleWish {
     /// Who, by name or number, may bind which ports.
     Grant(String, Vec<String>),
     /// Who may no longer.
@@ -49,7 +49,7 @@ impl<'a> Picture<'a> {
 ///
 /// # Errors
 /// It was refused, or failed.
-pub fn change(run: &Run<'_>, wish: &Wish, allow_unknown: bool) -> Result<Exit, Stop> {
+pub fn change(run: &Run<'_>, wish: &RuleWish, allow_unknown: bool) -> Result<Exit, Stop> {
     run.for_root("read all that this needs, and change it")?;
     run.settle()?;
     let host = run.observe();
@@ -57,9 +57,9 @@ pub fn change(run: &Run<'_>, wish: &Wish, allow_unknown: bool) -> Result<Exit, S
     let tolerated: &[&str] = if allow_unknown { &["unknown-id"] } else { &[] };
     let make = || -> Result<(Edit, Plan), Stop> {
         let edit = match wish {
-            Wish::Grant(subject, ports) => Edit::only(RuleEdit::Grant(named(host, subject, ports, true)?)),
-            Wish::Revoke(subject, ports) => Edit::only(RuleEdit::Revoke(named(host, subject, ports, false)?)),
-            Wish::Apply(text) => from_text(host, text.as_ref().map_err(Stop::usage)?)?,
+            RuleWish::Grant(subject, ports) => Edit::only(RuleEdit::Grant(named(host, subject, ports, true)?)),
+            RuleWish::Revoke(subject, ports) => Edit::only(RuleEdit::Revoke(named(host, subject, ports, false)?)),
+            RuleWish::Apply(text) => from_text(host, text.as_ref().map_err(Stop::usage)?)?,
         };
         let plan = match &edit.edit {
             Some(edit) => rule_change::plan(host, edit, tolerated).map_err(Stop::failed)?,
@@ -69,14 +69,14 @@ pub fn change(run: &Run<'_>, wish: &Wish, allow_unknown: bool) -> Result<Exit, S
     };
     let (edit, plan) = make()?;
     for warning in contradicted(host, &plan, &edit.implied)? {
-        run.tell(Manner::Warning, &warning);
+        run.warn(&warning);
     }
     run.show(&plan, "Plan: port access", "Nothing to change: the rules are so already.");
     if !run.carry_out(&plan, &[EXPLANATION], &|| Ok(make()?.1), With::default())? {
         return Ok(Exit::Done);
     }
     if !plan.reboot.is_empty() {
-        run.tell(Manner::Attention, "A reboot is needed; after it the rules are in force.");
+        run.attention("A reboot is needed; after it the rules are in force.");
         return Ok(Exit::Reboot);
     }
     match &edit.edit {

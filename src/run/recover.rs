@@ -16,7 +16,7 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
     run.for_root("see whether a run was cut off")?;
     let host = run.host;
     let nothing = || {
-        run.tell(Manner::Line, "No run was cut off: there is nothing to recover.");
+        run.line("No run was cut off: there is nothing to recover.");
         Ok(Exit::Done)
     };
     // Nothing is written where there is nothing to do, not even the folder of the lock.
@@ -29,7 +29,7 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
         run.report().add("command_cut_off", cut_off.command);
     }
     if run.agreement.plan {
-        run.tell(Manner::Line, "Nothing was changed.");
+        run.line("Nothing was changed.");
         return Ok(Exit::Done);
     }
     let question = if undo { "Take all of that back? [y]es [n]o" } else { "Settle that? [y]es [n]o" };
@@ -65,19 +65,20 @@ fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
         (None, true) => "was cut off while it took back what it had done",
         (None, false) => "was cut off",
     };
-    run.tell(Manner::Text(0), &format!("`{}` of {} {state}.", cut_off.command, date(cut_off.began)));
+    run.text(&format!("`{}` of {} {state}.", cut_off.command, date(cut_off.began)));
     if cut_off.ended.is_some() {
         return;
     }
-    run.tell(
-        Manner::Line,
-        &format!("  finished: {}; begun and not finished: {}", changes(done), changes(cut_off.changes.len() - done)),
-    );
+    run.line(&format!(
+        "  finished: {}; begun and not finished: {}",
+        changes(done),
+        changes(cut_off.changes.len() - done)
+    ));
     for (change, done) in &cut_off.changes {
         if let Change::TreeRemoval { path } = change {
-            run.tell(Manner::Line, &format!("  removed for good, and not to be taken back: {}", path.display()));
+            run.line(&format!("  removed for good, and not to be taken back: {}", path.display()));
         } else if undo || cut_off.undoing || !done {
-            run.tell(Manner::Line, &format!("  to be taken back: {} {}", change.kind(), change.target()));
+            run.line(&format!("  to be taken back: {} {}", change.kind(), change.target()));
         }
     }
 }
@@ -86,14 +87,13 @@ fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
 fn outcome(run: &Run<'_>, settled: &Settled, undo: bool) -> Result<Exit, Stop> {
     let Settled { command, had_ended, undone, stays, left } = settled;
     if *had_ended {
-        run.tell(
-            Manner::Text(0),
-            &format!("`{command}` had come to its end. Its record is in its place now, and nothing was taken back."),
-        );
+        run.text(&format!(
+            "`{command}` had come to its end. Its record is in its place now, and nothing was taken back."
+        ));
         return Ok(Exit::Done);
     }
     for stays in stays {
-        run.tell(Manner::Attention, &format!("  stays: {stays}"));
+        run.attention(&format!("  stays: {stays}"));
     }
     if !left.is_empty() {
         return Err(Stop::refused(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use semver::Version;
 
 use super::install::{preflight, prove};
-use super::{Exit, Manner, Run, Stop, With, deployed, lock};
+use super::{Exit, Run, Stop, With, deployed, lock};
 use crate::change::Plan;
 use crate::check::{Check, Status, installation, profile};
 use crate::error_code::ErrorCode;
@@ -84,9 +84,7 @@ impl Course<'_> {
         if plan.is_empty() {
             return self.finish();
         }
-        run.tell(
-            Manner::Text(0),
-            &format!(
+        run.text(&format!(
                 "Once the new state is proved, what is no longer needed goes: releases beyond the {} old ones that are kept, with \
                  the copies of their databases, and a copy that was put back.",
                 self.keep

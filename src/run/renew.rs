@@ -1,11 +1,11 @@
 //! `certificate renew`: what periodic(8) runs each day.
 
-use super::{Exit, Manner, Run, Stop, With, deployed};
+use super::{Exit, Run, Stop, With, deployed};
 use crate::certificate::placeholder::is_placeholder;
 use crate::certificate::record::Records;
 use crate::certificate::renewal::{Keeper, Situation, Verdict, Window};
 use crate::certificate::{Bundle, date};
-use crate::change::{Plan, Step, digest};
+use crate::change::{Plan, digest};
 use crate::deployment::{AcmeDirectory, Deployment, HostName, Layout, Mode};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
@@ -17,7 +17,7 @@ const INTERVAL: u64 = 86_400;
 
 /// What a renewal takes.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct RenewalOptions {
     /// Whether it is due or not.
     pub force: bool,
     /// Order from this authority, this once.
@@ -28,22 +28,19 @@ pub struct Wish {
 ///
 /// # Errors
 /// It was refused, or failed.
-pub fn renew(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
+pub fn renew(run: &Run<'_>, options: &RenewalOptions) -> Result<Exit, Stop> {
     run.for_root("renew the certificate")?;
     run.settle()?;
     let host = run.observe();
     let deployment = deployed::deployment(host, &run.layout, Exit::Failed)?;
     if deployment.exposure.mode == Mode::Direct {
-        run.tell(
-            Manner::Line,
-            "GoToSocial faces the internet itself, and renews its certificate itself. Nothing to do.",
-        );
+        run.line("GoToSocial faces the internet itself, and renews its certificate itself. Nothing to do.");
         return Ok(Exit::Done);
     }
-    let course = Course { run, wish, layout: &run.layout, deployment: &deployment };
+    let course = Course { run, options, layout: &run.layout, deployment: &deployment };
     let windows = names(&deployment).iter().map(|name| course.window(name)).collect::<Result<Vec<_>, _>>()?;
     let (plan, notes) = course.plan(&windows)?;
-    notes.iter().for_each(|note| run.tell(Manner::Text(0), note));
+    notes.iter().for_each(|note| run.text(note));
     run.report().add("notes", notes);
     if !plan.is_empty() {
         run.show(&plan, "Plan: certificate", "");
@@ -60,7 +57,7 @@ const EXPLANATION: &str = "The authority asks the web server for an answer over 
 /// What is common to the look at each name.
 struct Course<'a> {
     run: &'a Run<'a>,
-    wish: &'a Wish,
+    options: &'a RenewalOptions,
     layout: &'a Layout,
     deployment: &'a Deployment,
 }
@@ -71,7 +68,7 @@ impl Course<'_> {
         let host = self.run.host;
         let ours = kept(host.observe(), self.layout, self.deployment, name)?
             .is_some_and(|kept| kept.keeper == Keeper::Us && !is_placeholder(kept.bundle.leaf()));
-        if !ours || self.wish.force {
+        if !ours || self.options.force {
             return Ok(None);
         }
         let order = tls::certificate_order(self.layout, self.deployment, name, None);
@@ -79,7 +76,7 @@ impl Course<'_> {
             Ok(window) => Ok(window),
             Err(error) => {
                 let text = format!("When to renew could not be asked, so the age decides: {error}");
-                self.run.tell(Manner::Text(0), &text);
+                self.run.text(&text);
                 Ok(None)
             }
         }
@@ -90,13 +87,26 @@ impl Course<'_> {
         let host = self.run.observe();
         let (mut plan, mut notes) = (Plan::default(), Vec::new());
         for (name, window) in names(self.deployment).iter().zip(windows) {
-            match kept(host, self.layout, self.deployment, name)? {
-                Some(kept) if kept.keeper == Keeper::Us => {
-                    self.ours(host, name, &kept, window.as_ref(), &mut plan, &mut notes)?
+            let note = match kept(host, self.layout, self.deployment, name)? {
+                Some(kept) if kept.keeper == Keeper::Us => self.wait(name, &kept, window.as_ref())?,
+                Some(kept) => {
+                    let showing = tls::showing(host, self.deployment, name)?;
+                    if showing.is_some_and(|showing| showing != digest(kept.bundle.leaf_der())) {
+                        // Never renewed here, but shown once it is.
+                        plan.steps.extend(tls::reload(self.deployment, name, &kept.files.chain));
+                        continue;
+                    }
+                    Some(format!("{name}: kept by {}, so it is not renewed here.", keeper(&kept.keeper)))
                 }
-                Some(kept) => self.of_others(host, name, &kept, &mut plan, &mut notes)?,
-                None if *name == self.deployment.host => plan.steps.extend(self.renewal(name)),
-                None => {}
+                None if *name == self.deployment.host => None,
+                None => continue,
+            };
+            match note {
+                Some(note) => notes.push(note),
+                None => {
+                    let directory = self.options.directory.as_ref();
+                    plan.steps.extend(tls::renewal(self.layout, self.deployment, name, directory));
+                }
             }
         }
         if let Some(front) = tls::shown_by(self.deployment.exposure.mode)
@@ -115,77 +125,33 @@ impl Course<'_> {
         Ok((plan, notes))
     }
 
-    fn renewal(&self, name: &HostName) -> Option<Step> {
-        tls::renewal(self.layout, self.deployment, name, self.wish.directory.as_ref())
-    }
-
-    fn ours(
-        &self,
-        host: &dyn Observe,
-        name: &HostName,
-        kept: &Kept,
-        window: Option<&Window>,
-        plan: &mut Plan,
-        notes: &mut Vec<String>,
-    ) -> Result<(), Stop> {
+    /// Why one of ours is not renewed now; `None` if it is.
+    fn wait(&self, name: &HostName, kept: &Kept, window: Option<&Window>) -> Result<Option<String>, Stop> {
+        let host = self.run.observe();
         let records = records(host, self.layout)?;
         let situation = situation(&kept.bundle, window, &records, name);
-        let (now, force) = (host.now(), self.wish.force);
+        let (now, force) = (host.now(), self.options.force);
         // Another authority knows nothing of what this one has refused.
-        let failures = situation.failures.filter(|_| self.wish.directory.is_none());
+        let failures = situation.failures.filter(|_| self.options.directory.is_none());
+        let last =
+            failures.map(|failures| format!(" The last attempt failed: {}", failures.reason)).unwrap_or_default();
         if let Some(until) = failures.and_then(|failures| failures.refused_until()).filter(|until| now < *until) {
-            let text = format!(
-                "{name}: the certificate authority asked to be left alone until {}. The last attempt failed: {}",
-                date(until),
-                failures.map(|failures| failures.reason.as_str()).unwrap_or_default()
-            );
-            if force {
-                return Err(Stop::refused(ErrorCode::Acme, text));
-            }
-            notes.push(text);
-            return Ok(());
+            let text = format!("{name}: the certificate authority asked to be left alone until {}.{last}", date(until));
+            return if force { Err(Stop::refused(ErrorCode::Acme, text)) } else { Ok(Some(text)) };
         }
-        if force {
-            plan.steps.extend(self.renewal(name));
-            return Ok(());
-        }
-        let placeholder = is_placeholder(kept.bundle.leaf());
+        // A placeholder is due at once, but for what failed lately.
+        let is_due = || {
+            let may_try = failures.is_none_or(|failures| failures.next_attempt() <= now);
+            is_placeholder(kept.bundle.leaf()) && may_try
+        };
         match situation.verdict(now, INTERVAL) {
-            // A placeholder is due at once, but for what failed lately.
-            _ if placeholder && failures.is_none_or(|failures| failures.next_attempt() <= now) => {
-                plan.steps.extend(self.renewal(name));
-            }
-            Verdict::Renew(_) => plan.steps.extend(self.renewal(name)),
-            Verdict::Wait { until } => {
-                let why = failures
-                    .map(|failures| format!(" The last attempt failed: {}", failures.reason))
-                    .unwrap_or_default();
-                notes.push(format!(
-                    "{name}: not due; valid until {}, to be renewed from {} on.{why}",
-                    date(kept.bundle.leaf().not_after),
-                    date(until)
-                ));
-            }
+            Verdict::Wait { until } if !force && !is_due() => Ok(Some(format!(
+                "{name}: not due; valid until {}, to be renewed from {} on.{last}",
+                date(kept.bundle.leaf().not_after),
+                date(until)
+            ))),
+            Verdict::Wait { .. } | Verdict::Renew(_) => Ok(None),
         }
-        Ok(())
-    }
-
-    /// Files of somebody else: never renewed, but shown once they are.
-    fn of_others(
-        &self,
-        host: &dyn Observe,
-        name: &HostName,
-        kept: &Kept,
-        plan: &mut Plan,
-        notes: &mut Vec<String>,
-    ) -> Result<(), Stop> {
-        let showing = tls::showing(host, self.deployment, name)?;
-        if showing.is_some_and(|showing| showing != digest(kept.bundle.leaf_der())) {
-            plan.steps.extend(tls::reload(self.deployment, name, &kept.files.chain));
-        } else {
-            notes.push(format!("{name}: kept by {}, so it is not renewed here.", keeper(&kept.keeper)));
-        }
-        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Stop;
+use super::stop::Stop;
 use crate::change::{Plan, Step};
 use crate::check::Check;
 use crate::error_code::ErrorCode;

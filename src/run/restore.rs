@@ -3,7 +3,7 @@
 use super::inputs::{self, of_host};
 use super::report::{bytes, counted};
 use super::verified::Verified;
-use super::{Exit, Manner, Run, Stop, TypedPath, With, install, lock};
+use super::{Exit, Run, Stop, TypedPath, With, install, lock};
 use crate::backup::DatabaseKind;
 use crate::certificate::date;
 use crate::change::Action;
@@ -17,7 +17,7 @@ use crate::parts::{Refusal, rc_script, service};
 
 /// What a restoration takes.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct RestoreOptions {
     /// The backup.
     pub file: TypedPath,
     /// A mirror to take the release from.
@@ -30,10 +30,10 @@ pub struct Wish {
 ///
 /// # Errors
 /// It was refused, or failed.
-pub fn restore(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
+pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
     run.settle()?;
     let (host, layout) = (run.observe(), &run.layout);
-    let backup = Verified::read(&wish.file)?;
+    let backup = Verified::read(&options.file)?;
     describe(run, &backup);
 
     let earlier = Lock::of_host(host, layout).map_err(Stop::failed)?;
@@ -59,7 +59,7 @@ pub fn restore(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
 
     // Exactly the bytes of the backup's release; for another kind of CPU it is the same version.
     let known = Some(&backup.lock).filter(|known| lock::arch(host).is_ok_and(|arch| arch == known.release.arch));
-    let source = lock::source(run, wish.mirror.as_deref(), deployment, known)?;
+    let source = lock::source(run, options.mirror.as_deref(), deployment, known)?;
     install::preflight(run, deployment, lock::is_over_https(source.as_ref()), !fresh, fresh)?;
     let lock = lock::resolve(run, deployment, known, source.as_ref())?;
     let wanted = Wanted { deployment, answers: &answers, secrets, lock: &lock, layout };
@@ -83,13 +83,13 @@ pub fn restore(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
     }
     let kept = restoring.kept();
     if host.entry(&kept)?.is_some() {
-        run.tell(
-            Manner::Text(0),
-            &format!("The database of before is kept in {}; remove it when you no longer need it.", kept.display()),
-        );
+        run.text(&format!(
+            "The database of before is kept in {}; remove it when you no longer need it.",
+            kept.display()
+        ));
         run.report().add("kept", kept);
     }
-    install::conclude(run, &wanted, &plan, None, wish.no_check)
+    install::conclude(run, &wanted, &plan, None, options.no_check)
 }
 
 /// What is wanted of this host.
@@ -143,20 +143,17 @@ fn same_instance(backup: &Verified, host: &str, account_domain: &str) -> Result<
 /// Says what the backup is.
 fn describe(run: &Run<'_>, backup: &Verified) {
     let head = &backup.head;
-    run.tell(Manner::Heading, &format!("Backup of {}", head.host));
+    run.heading(&format!("Backup of {}", head.host));
     let state = head.state.as_ref();
     let posts = state.and_then(|state| state.posts).map(|count| format!(", {}", counted(count, "post")));
     let posts = posts.unwrap_or_default();
     let media = if head.media { "with media" } else { "without media" };
-    run.tell(
-        Manner::Line,
-        &format!(
-            "  GoToSocial {}, made on {}, {}, {media}{posts}. All of it was read, and is as it was written.",
-            head.version,
-            date(head.created),
-            bytes(backup.bytes)
-        ),
-    );
+    run.line(&format!(
+        "  GoToSocial {}, made on {}, {}, {media}{posts}. All of it was read, and is as it was written.",
+        head.version,
+        date(head.created),
+        bytes(backup.bytes)
+    ));
     run.report().add("backup", head);
 }
 

@@ -5,7 +5,7 @@ use semver::Version;
 use super::inputs::Inputs;
 use super::release_change::{Course, KEEP, installed};
 use super::report::counted;
-use super::{Exit, Manner, Run, Stop, install, lock};
+use super::{Exit, Run, Stop, install, lock};
 use crate::certificate::date;
 use crate::check::profile;
 use crate::deployment::{Deployment, VersionWish};
@@ -84,13 +84,10 @@ fn course<'a>(
 
 /// The rest of a rollback that was cut off when all its changes were made. Another one would undo it, which nobody has asked for.
 fn finish(run: &Run<'_>, (current, lock): (&Version, &Lock), kept: &[Kept]) -> Result<Exit, Stop> {
-    run.tell(
-        Manner::Line,
-        &format!(
-            "The way back to GoToSocial {current} had been made; what was left of it is done now. To undo it, run \
+    run.line(&format!(
+        "The way back to GoToSocial {current} had been made; what was left of it is done now. To undo it, run \
              `gts-bootstrap rollback` again."
-        ),
-    );
+    ));
     let inputs = follow(run, lock)?;
     course(run, &inputs, lock, current, None, put_back(kept, current))?.finish()
 }

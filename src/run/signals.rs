@@ -99,15 +99,6 @@ impl Signals {
     pub fn only_ctrl_c(&self) -> bool {
         self.come().eq(["SIGINT"])
     }
-
-    /// Does as if one had come.
-    pub fn send(&self, name: &str) {
-        self.0.at_question.store(true, Ordering::SeqCst);
-        let named = HEARD.iter().zip(&self.0.come).find(|((is, _), _)| *is == name);
-        if let Some((_, come)) = named {
-            come.store(true, Ordering::SeqCst);
-        }
-    }
 }
 
 /// The time of one question.

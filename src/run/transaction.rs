@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use semver::Version;
 
-use super::people::{Proposal, Unsaved, changes};
+use super::exit::Exit;
+use super::people::{Manner, People, Proposal, Unsaved, changes};
+use super::report::Report;
 use super::signals::Signals;
+use super::stop::Stop;
 use super::watch::Watching;
-use super::{Exit, Manner, People, Report, Stop};
 use crate::change::settle::Settled;
 use crate::change::{Aftermath, Executor, NotMade, Plan, Trial, journal, settle, store};
 use crate::deployment::Layout;
@@ -94,6 +96,31 @@ impl<'a> Run<'a> {
         self.people.tell(manner, text);
     }
 
+    /// Tells people, as a heading.
+    pub fn heading(&self, text: &str) {
+        self.tell(Manner::Heading, text);
+    }
+
+    /// Tells people, as a line of the result.
+    pub fn line(&self, text: &str) {
+        self.tell(Manner::Line, text);
+    }
+
+    /// Tells people, as text of the result.
+    pub fn text(&self, text: &str) {
+        self.tell(Manner::Text(0), text);
+    }
+
+    /// Tells people what needs attention.
+    pub fn attention(&self, text: &str) {
+        self.tell(Manner::Attention, text);
+    }
+
+    /// Warns people.
+    pub fn warn(&self, text: &str) {
+        self.tell(Manner::Warning, text);
+    }
+
     /// Whether somebody can be asked.
     #[must_use]
     pub fn interactive(&self) -> bool {
@@ -145,58 +172,45 @@ impl<'a> Run<'a> {
         }
         if self.agreement.plan || !(self.agreement.yes || self.interactive()) {
             match self.lock() {
-                Err(stop) if stop.exit == Exit::Busy => self.tell(Manner::Attention, &stop.why),
-                _ => self.tell(
-                    Manner::Attention,
-                    "An earlier run was cut off. The next run that changes something settles that first.",
-                ),
+                Err(stop) if stop.exit == Exit::Busy => self.attention(&stop.why),
+                _ => self
+                    .attention("An earlier run was cut off. The next run that changes something settles that first."),
             }
             return Ok(None);
         }
         let _lock = self.lock()?;
         if let Some(process) = journal::still_migrating(host)? {
-            self.tell(Manner::Attention, &format!(
+            self.attention(&format!(
                 "An earlier run was cut off, and its migration of the database goes on (pid {}). It must not be interrupted: \
                  waiting for its end.",
                 process.pid
             ));
         }
-        if let Some(settled) = settle::settle(host)? {
-            if settled.had_ended {
-                self.tell(
-                    Manner::Attention,
-                    &format!(
-                        "An earlier `{}` had come to its end, and only its record was not in its place; now it is.",
-                        settled.command
-                    ),
-                );
-                return Ok(Some(settled));
-            }
-            let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
-            let next = if settled.command == self.command {
-                "and this run goes on from there".to_owned()
-            } else if settled.command == ROLLBACK && passage::is_back(host).is_ok_and(|is_back| is_back) {
-                "and the way back was complete by then: another `gts-bootstrap rollback` would undo it".to_owned()
-            } else {
-                format!("run `gts-bootstrap {}` again to finish it", settled.command)
-            };
-            self.tell(
-                Manner::Attention,
-                &format!(
-                    "An earlier `{}` was cut off; taken back: {undone}. What it had finished stays, {next}.",
-                    settled.command
-                ),
-            );
-            for stays in &settled.stays {
-                self.tell(Manner::Attention, &format!("  stays: {stays}"));
-            }
-            if !settled.left.is_empty() {
-                let left = settled.left.join("\n  ");
-                self.people.error(ErrorCode::NotUndone, &format!("this could not be taken back:\n  {left}"));
-            }
+        let Some(settled) = settle::settle(host)? else { return Ok(None) };
+        let command = &settled.command;
+        if settled.had_ended {
+            self.attention(&format!(
+                "An earlier `{command}` had come to its end, and only its record was not in its place; now it is."
+            ));
             return Ok(Some(settled));
         }
-        Ok(None)
+        let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
+        let next = if command == self.command {
+            "and this run goes on from there".to_owned()
+        } else if command == ROLLBACK && passage::is_back(host).is_ok_and(|is_back| is_back) {
+            "and the way back was complete by then: another `gts-bootstrap rollback` would undo it".to_owned()
+        } else {
+            format!("run `gts-bootstrap {command}` again to finish it")
+        };
+        self.attention(&format!(
+            "An earlier `{command}` was cut off; taken back: {undone}. What it had finished stays, {next}."
+        ));
+        settled.stays.iter().for_each(|stays| self.attention(&format!("  stays: {stays}")));
+        if !settled.left.is_empty() {
+            let left = settled.left.join("\n  ");
+            self.people.error(ErrorCode::NotUndone, &format!("this could not be taken back:\n  {left}"));
+        }
+        Ok(Some(settled))
     }
 
     /// Takes the lock that keeps two changing runs apart.
@@ -214,13 +228,13 @@ impl<'a> Run<'a> {
         report.reboot_required = !plan.reboot.is_empty();
         report.plan(plan);
         if plan.is_empty() {
-            self.tell(Manner::Line, nothing);
+            self.line(nothing);
         } else {
             let heading = format!("{heading}, {}", changes(plan.steps.len()));
             let is_asked = self.interactive() && !self.agreement.plan;
             self.people.show_plan(self.observe(), plan, &heading, is_asked);
         }
-        plan.warnings.iter().for_each(|warning| self.tell(Manner::Warning, warning));
+        plan.warnings.iter().for_each(|warning| self.warn(warning));
         plan.reboot.iter().for_each(|reason| self.tell(Manner::Reboot, reason));
     }
 
@@ -230,7 +244,7 @@ impl<'a> Run<'a> {
     pub fn ends_with(&self, plan: &Plan) -> bool {
         if self.agreement.plan {
             self.report().changed = !plan.is_empty();
-            self.tell(Manner::Line, "This is the plan; nothing was changed.");
+            self.line("This is the plan; nothing was changed.");
         }
         self.agreement.plan
     }
@@ -332,17 +346,14 @@ impl<'a> Run<'a> {
         if let Some(refused) = watching.refused() {
             self.report().add("refused_ms", refused.as_millis());
             let ports: Vec<String> = with.watched.iter().map(u16::to_string).collect();
-            self.tell(
-                Manner::Line,
-                &format!("Connections to {} were refused for {}.", ports.join(" and "), in_words(refused)),
-            );
+            self.line(&format!("Connections to {} were refused for {}.", ports.join(" and "), in_words(refused)));
         }
         if let Some(down) = watching.down().filter(|_| with.down) {
             self.report().add("down_seconds", down.as_secs());
             // After a failure nobody may have been able to start it again.
             let runs = host.service(SERVICE).is_ok_and(|state| state.is_running());
             let (was, still) = if runs { ("was", "") } else { ("has been", ", and still is") };
-            self.tell(Manner::Line, &format!("The instance {was} down for {}{still}.", whole(down)));
+            self.line(&format!("The instance {was} down for {}{still}.", whole(down)));
         }
         let mut report = self.report();
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
@@ -364,13 +375,13 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
             if !heading.is_empty() {
-                self.tell(Manner::Line, heading);
+                self.line(heading);
             }
             self.report().plan(&plan);
             self.apply(&plan, make, With::default()).map(drop)
         });
         if let Err(stop) = tidied {
-            self.tell(Manner::Warning, &format!("{failed}: {}", stop.why));
+            self.warn(&format!("{failed}: {}", stop.why));
         }
     }
 }

@@ -12,7 +12,7 @@ pub use parts::ledger::COMMAND;
 
 /// What an uninstallation takes.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct UninstallOptions {
     /// Remove the data, too.
     pub purge: bool,
     /// The instance whose data are meant.
@@ -25,7 +25,7 @@ pub struct Wish {
 ///
 /// # Errors
 /// It was refused, or failed.
-pub fn uninstall(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
+pub fn uninstall(run: &Run<'_>, options: &UninstallOptions) -> Result<Exit, Stop> {
     run.for_root("read the receipts, and take back what they tell")?;
     run.settle()?;
     let (host, layout) = (run.observe(), &run.layout);
@@ -33,13 +33,13 @@ pub fn uninstall(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
     if !ledger.has_receipts {
         return without_record(run);
     }
-    let extent = Extent { purge: wish.purge, backups: wish.with_backups };
+    let extent = Extent { purge: options.purge, backups: options.with_backups };
     let make = || parts::plan(host, layout, extent).map_err(Stop::failed);
     let planned = make()?;
     let plan = &planned.plan;
     let instance = parts::instance(host, layout, &ledger).map_err(Stop::failed)?;
-    is_meant(run, wish, instance.as_deref().or(ledger.served.as_deref()), instance.is_some())?;
-    let purged = instance.as_ref().filter(|_| wish.purge);
+    is_meant(run, options, instance.as_deref().or(ledger.served.as_deref()), instance.is_some())?;
+    let purged = instance.as_ref().filter(|_| options.purge);
 
     let title = match (&instance, purged) {
         (_, Some(name)) => format!("Plan: uninstall GoToSocial, and purge the data of {name}"),
@@ -49,9 +49,7 @@ pub fn uninstall(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
     run.show(plan, &title, "Nothing to take back: nothing of gts-bootstrap's is in force here.");
     tell(run, &planned);
     if let Some(name) = purged {
-        run.tell(
-            Manner::Warning,
-            &format!(
+        run.warn(&format!(
                 "with the database go the keys of {name}. Other servers have cached them, and will refuse what a new instance \
                  under this name sends: {name} can never be used again. A backup that has the keys is the only way back."
             ),
@@ -74,33 +72,31 @@ pub fn uninstall(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
         if let Some(name) = purged {
             let kept: Vec<String> = planned.kept.iter().map(|(path, _)| path.display().to_string()).collect();
             let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
-            run.tell(Manner::Text(0), &format!("The data of {name} are gone. Kept: {kept}."));
+            run.text(&format!("The data of {name} are gone. Kept: {kept}."));
         } else if instance.is_some() {
-            run.tell(
-                Manner::Text(0),
-                "The data are where they were: `gts-bootstrap install` brings the same instance back. `gts-bootstrap uninstall \
+            run.text("The data are where they were: `gts-bootstrap install` brings the same instance back. `gts-bootstrap uninstall \
                  --purge` removes them.",
             );
         }
     }
     if !plan.reboot.is_empty() {
-        run.tell(Manner::Attention, "A reboot is needed; after it everything is as it was before.");
+        run.attention("A reboot is needed; after it everything is as it was before.");
         return Ok(Exit::Reboot);
     }
     Ok(Exit::Done)
 }
 
 /// Whether the instance that is to be purged is the one that was named.
-fn is_meant(run: &Run<'_>, wish: &Wish, instance: Option<&str>, has_data: bool) -> Result<(), Stop> {
+fn is_meant(run: &Run<'_>, options: &UninstallOptions, instance: Option<&str>, has_data: bool) -> Result<(), Stop> {
     let usage = |why: String| Err(Stop::usage(why));
-    match (instance, &wish.host_name) {
+    match (instance, &options.host_name) {
         (Some(name), Some(given)) if name != given => {
             usage(format!("the instance on this host is {name}, not {given}; nothing was changed"))
         }
         (None, Some(given)) => {
             usage(format!("there is no instance on this host, {given} neither; leave --host-name out"))
         }
-        (Some(name), None) if wish.purge && run.agreement.yes && has_data => usage(format!(
+        (Some(name), None) if options.purge && run.agreement.yes && has_data => usage(format!(
             "--purge removes the data of the instance, for good. With --yes it has to be named: add --host-name {name}, if that \
              is what you mean; nothing was changed"
         )),
@@ -111,9 +107,9 @@ fn is_meant(run: &Run<'_>, wish: &Wish, instance: Option<&str>, has_data: bool) 
 /// Says what stays and why.
 fn tell(run: &Run<'_>, planned: &Planned) {
     if !planned.kept.is_empty() {
-        run.tell(Manner::Heading, "Kept");
+        run.heading("Kept");
         for (path, what) in &planned.kept {
-            run.tell(Manner::Line, &format!("    {}  {what}", path.display()));
+            run.line(&format!("    {}  {what}", path.display()));
         }
     }
     for (heading, lines) in [("Stays, as others need it", &planned.needed), ("To be done by hand", &planned.by_hand)] {
@@ -164,6 +160,6 @@ fn without_record(run: &Run<'_>) -> Result<Exit, Stop> {
         store::forget(run.host)?;
         run.report().changed = true;
     }
-    run.tell(Manner::Line, "Nothing to take back: gts-bootstrap has done nothing here, or it was taken back already.");
+    run.line("Nothing to take back: gts-bootstrap has done nothing here, or it was taken back already.");
     Ok(Exit::Done)
 }

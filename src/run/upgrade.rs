@@ -4,7 +4,7 @@ use semver::Version;
 
 use super::inputs::Inputs;
 use super::release_change::{Course, installed};
-use super::{Exit, Manner, Run, Stop, install, lock};
+use super::{Exit, Run, Stop, install, lock};
 use crate::deployment::{Deployment, VersionWish};
 use crate::error_code::{Coded as _, ErrorCode};
 use crate::parts::answers;
@@ -24,7 +24,7 @@ const LINES: usize = 60;
 
 /// What an upgrade takes.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct UpgradeOptions {
     /// The version; the newest without it.
     pub version: Option<Version>,
     /// A mirror to take the release from.
@@ -39,7 +39,7 @@ pub struct Wish {
 ///
 /// # Errors
 /// It was refused, or failed.
-pub fn upgrade(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
+pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
     run.settle()?;
     let (host, layout) = (run.observe(), &run.layout);
     let (from, earlier) = installed(run)?;
@@ -52,28 +52,26 @@ pub fn upgrade(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
 
     // One that was cut off goes on to where it was going.
     let onward = (earlier.release.version != from || unfinished.is_some()).then(|| earlier.release.version.clone());
-    let asked: Vec<Version> = wish.version.iter().chain(&onward).chain([&from]).cloned().collect();
-    let source = lock::chosen(run, wish.mirror.as_deref(), &asked)?;
+    let asked: Vec<Version> = options.version.iter().chain(&onward).chain([&from]).cloned().collect();
+    let source = lock::chosen(run, options.mirror.as_deref(), &asked)?;
     let catalogue = {
         let progress = run.people.progress();
         release::catalogue(&source, &HttpClient::default(), progress.progress())
     };
-    let is_newest = wish.version.is_none() && onward.is_none();
-    let to = match wish.version.clone().or(onward) {
+    let is_newest = options.version.is_none() && onward.is_none();
+    let to = match options.version.clone().or(onward) {
         Some(to) => to,
         None => newest(&answered.deployment, &catalogue)?,
     };
     run.report().add("from", &from);
     run.report().add("to", &to);
     if to == from && begun.is_none() {
-        run.tell(Manner::Line, &format!("GoToSocial {from} is installed, and there is nothing to upgrade to."));
+        run.line(&format!("GoToSocial {from} is installed, and there is nothing to upgrade to."));
         return Ok(Exit::Done);
     }
     if to < from && is_newest && begun.is_none() {
         // A release candidate, most often. Nobody has asked for a way down.
-        run.tell(
-            Manner::Text(0),
-            &format!(
+        run.text(&format!(
                 "GoToSocial {from} is installed, which is newer than the newest release, {to}: there is nothing to upgrade to."
             ),
         );
@@ -85,14 +83,14 @@ pub fn upgrade(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
     let was = begun.as_ref().filter(|_| to == from).map_or(&from, |begun| &begun.from).clone();
     skips_nothing(WAYPOINTS, &was, &to).map_err(Stop::failed)?;
 
-    let inputs = follow(run, &answered, wish.sha256.as_deref(), &to)?;
+    let inputs = follow(run, &answered, options.sha256.as_deref(), &to)?;
     let deployment = &inputs.deployment;
     answers::check_identity(Some(&earlier), deployment).map_err(Stop::failed)?;
     install::heading(run, &format!("GoToSocial for {}: {was} becomes {to}", deployment.host));
     show_notes(run, &was, &to, &catalogue);
     install::preflight(run, deployment, lock::is_over_https(Some(&source)), true, false)?;
 
-    let pinned = match &wish.sha256 {
+    let pinned = match &options.sha256 {
         Some(text) => Some(text.parse().map_err(|error: Error| Stop::with(Exit::Usage, error))?),
         None => lock::pin(deployment)?,
     };
@@ -105,7 +103,7 @@ pub fn upgrade(run: &Run<'_>, wish: &Wish) -> Result<Exit, Stop> {
         from: &from,
         owner: run.service_user()?,
         source: Some(&source),
-        keep: wish.keep.into(),
+        keep: options.keep.into(),
         done: None,
     };
     let make = || {
@@ -193,13 +191,13 @@ fn show_notes(run: &Run<'_>, from: &Version, to: &Version, catalogue: &Result<Ve
         if text.is_empty() {
             continue;
         }
-        run.tell(Manner::Heading, &format!("From the release notes of {}", release.version));
+        run.heading(&format!("From the release notes of {}", release.version));
         let lines = text.lines().filter(|line| !line.is_empty());
         for line in lines.clone().take(LINES) {
-            run.tell(Manner::Line, &format!("  {line}"));
+            run.line(&format!("  {line}"));
         }
         if lines.count() > LINES {
-            run.tell(Manner::Line, &format!("  … and more: {NOTES}/tag/v{}", release.version));
+            run.line(&format!("  … and more: {NOTES}/tag/v{}", release.version));
         }
         told.push(serde_json::json!({"version": release.version.to_string(), "text": text}));
     }
@@ -209,10 +207,7 @@ fn show_notes(run: &Run<'_>, from: &Version, to: &Version, catalogue: &Result<Ve
             Ok(_) | Err(Error::NoCatalogue { .. }) => String::new(),
             Err(error) => format!(": {}", error.to_string().trim_end_matches('.')),
         };
-        run.tell(
-            Manner::Text(0),
-            &format!("No notes about upgrading are to be had from this source{why}. Read them first: {NOTES}"),
-        );
+        run.text(&format!("No notes about upgrading are to be had from this source{why}. Read them first: {NOTES}"));
     }
     run.report().add("notes", told);
 }

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use crate::certificate::date;
 use crate::certificate::renewal::{Keeper, Status};
+use crate::cli::command;
+use crate::cli::global::Global;
 use crate::cli::open::Opened;
 use crate::cli::screen::{Level, Screen, Tone};
-use crate::cli::{Global, command};
 use crate::deployment::{HostName, Layout};
 use crate::error_code::ErrorCode;
 use crate::parts::tls::Kept;

@@ -15,7 +15,7 @@ pub struct Line {
     #[command(flatten)]
     pub global: Global,
     #[command(subcommand)]
-    pub action: Action,
+    pub action: FilterCommand,
 }
 
 pub fn parsed(words: &[&str]) -> Result<Line, clap::Error> {
@@ -66,7 +66,9 @@ fn rules_are_read_from_the_host() {
     assert_eq!(object["rules"][0], json!({ "line": 2, "rule": "deny file drop", "entries": 1 }));
     assert_eq!(object["nginx_only"], json!([4]));
 
-    let Action::Look(Look::Test(question)) = parsed(&["test", "192.0.2.7", "--agent", "x"]).unwrap().action else {
+    let FilterCommand::Look(FilterLook::Test(question)) =
+        parsed(&["test", "192.0.2.7", "--agent", "x"]).unwrap().action
+    else {
         panic!("no question");
     };
     let (lines, object) = answered(&state, &question, &screen);
@@ -74,11 +76,11 @@ fn rules_are_read_from_the_host() {
     assert_eq!((&object["outcome"], &object["line"]), (&json!("refused"), &json!(2)));
 
     let looked = parsed(&["list", "--rehearse", root.to_str().unwrap()]).unwrap();
-    assert_eq!(look(&looked.global, &Look::List, &screen), Exit::Done);
+    assert_eq!(look(&looked.global, &FilterLook::List, &screen), Exit::Done);
     write("filters.conf", b"deny\ndeny 1.1.1.1/1\n");
     let error = State::read(&machine, &layout).unwrap_err();
     assert!(error.contains("filters.conf: line 1, deny:") && error.contains("filters.conf: line 2,"), "{error}");
-    assert_eq!(look(&looked.global, &Look::List, &screen), Exit::Usage);
+    assert_eq!(look(&looked.global, &FilterLook::List, &screen), Exit::Usage);
     write("filters.conf", b"\xff");
     assert!(State::read(&machine, &layout).unwrap_err().contains("filters.conf is not valid UTF-8"));
     write("filters.conf", b"deny file drop");
@@ -96,8 +98,8 @@ fn no_rules_are_told_of_as_such() {
 
 fn edited(state: &State, words: &[&str]) -> Result<Edited, String> {
     let change = match parsed(words).unwrap_or_else(|error| panic!("{error}")).action {
-        Action::Change(change) => change,
-        Action::Look(look) => panic!("{look:?}"),
+        FilterCommand::Change(change) => change,
+        FilterCommand::Look(look) => panic!("{look:?}"),
     };
     edit(state, &change.wish(&nowhere()), change.terms().force, &Layout::default())
 }

@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::check::permission::{self, Question, Trial};
+use crate::cli::command;
+use crate::cli::global::Global;
 use crate::cli::report::wrap;
 use crate::cli::screen::{Level, Screen, Tone};
-use crate::cli::{Global, command};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::portacl::{Names, Protocol, State, Subject, Verdict};

@@ -2,9 +2,10 @@
 
 use clap::Args;
 
+use crate::cli::command;
+use crate::cli::global::Global;
 use crate::cli::report::wrap;
 use crate::cli::screen::{Level, Screen, Tone};
-use crate::cli::{Global, command};
 use crate::parts::rule_change;
 use crate::portacl::{Finding, Severity};
 use crate::run::Exit;

@@ -2,9 +2,10 @@
 
 use clap::Args;
 
+use crate::cli::command;
+use crate::cli::global::Global;
 use crate::cli::open::Opened;
 use crate::cli::screen::{Screen, Tone};
-use crate::cli::{Global, command};
 use crate::portacl::{self, Line, Sign};
 use crate::run::port_rules::Picture;
 use crate::run::report::counted;
