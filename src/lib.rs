@@ -20,4 +20,5 @@ pub mod portacl;
 pub mod release;
 pub mod run;
 pub mod status;
+pub mod sysconf;
 pub mod templates;

@@ -119,6 +119,14 @@ pub trait Observe {
     /// `sysrc(8)` failed.
     fn rc_variable(&self, name: &str) -> Result<Option<String>, HostError>;
 
+    /// Whether rc(8) takes the variable for a yes; one that is set nowhere is none.
+    ///
+    /// # Errors
+    /// As for [`Observe::rc_variable`].
+    fn rc_is_yes(&self, name: &str) -> Result<bool, HostError> {
+        Ok(self.rc_variable(name)?.is_some_and(|value| crate::sysconf::rc_conf::is_yes(&value)))
+    }
+
     /// The installed version of a package given by origin or name; `None` if it, or `pkg(8)` itself, is not installed.
     ///
     /// # Errors

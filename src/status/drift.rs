@@ -19,6 +19,7 @@ use crate::host::{Entry, FrontProgram, HostError, Observe, Owner};
 use crate::parts::front as parts_front;
 use crate::parts::managed_file::written;
 use crate::release;
+use crate::sysconf::rc_conf;
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -312,7 +313,7 @@ fn link(host: &dyn Observe, path: &Path, target: &Path) -> Result<Differences, H
 
 fn variable(host: &dyn Observe, name: &str, installed: &str) -> Result<Differences, HostError> {
     let present = host.rc_variable(name)?;
-    if present.as_deref().is_some_and(|present| present.eq_ignore_ascii_case(installed)) {
+    if present.as_deref().is_some_and(|present| rc_conf::means_the_same(present, installed)) {
         return Ok(Vec::new());
     }
     Ok(vec![(What::Variable { installed: installed.to_owned(), present }, None)])
