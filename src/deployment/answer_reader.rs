@@ -11,10 +11,10 @@ use super::answers::Answers;
 use super::database::{Database, TlsMode};
 use super::nearest::nearest;
 use super::passthrough::Passthrough;
-use super::port_number::PortNumber;
 use super::release_wish::{ReleaseWish, Variant, VersionWish};
 use super::secrets::Secrets;
 use super::{Admin, Deployment, Exposure, HostName, Mode, Tls, TlsFiles};
+use crate::net::PortNumber;
 
 /// Where `PostgreSQL` listens, and its role and database, where the answers don't say.
 const POSTGRES_ADDRESS: &str = "127.0.0.1";
