@@ -6,7 +6,6 @@
 
 mod acme_directory;
 mod answer_error;
-mod answer_keys;
 mod answer_reader;
 mod answers;
 pub mod config_keys;
@@ -17,6 +16,7 @@ mod layout;
 mod nearest;
 mod passthrough;
 mod release_wish;
+mod schema;
 mod secret;
 mod secrets;
 mod user_name;
@@ -31,7 +31,7 @@ use crate::net::text_type;
 pub use crate::net::{HostName, HostNameError, PortNumber, PortNumberError};
 
 pub use acme_directory::{AcmeDirectory, AcmeDirectoryError};
-pub use answer_error::{AnswerError, AnswerProblem, Place, SetError};
+pub use answer_error::{AnswerError, AnswerPlace, AnswerProblem, SetError};
 pub use answers::Answers;
 pub use config_value::ConfigValue;
 pub use database::{Database, DatabaseAddress, DatabaseAddressError, TlsMode};
@@ -40,6 +40,7 @@ pub use layout::Layout;
 pub use nearest::nearest;
 pub use passthrough::{ConfigError, Passthrough};
 pub use release_wish::{HexDigest, HexDigestError, ReleaseWish, Variant, VersionWish, VersionWishError};
+pub use schema::{AnswerDefault, AnswerField, AnswerType, Condition, FIELDS};
 pub use secret::Secret;
 pub use secrets::{SECRET_KEYS, Secrets, SecretsError, SecretsProblem, environment_name, secrets_file};
 pub use user_name::{UserName, UserNameError};

@@ -57,7 +57,6 @@ mod rc_conf;
 mod rc_script;
 mod services;
 pub mod stand_in_release;
-mod sysctl_file;
 #[cfg(test)]
 mod tests;
 mod web;

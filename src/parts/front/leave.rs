@@ -8,6 +8,7 @@ use crate::change::{Action, Change, Prior, Step, journal};
 use crate::front::Front;
 use crate::host::{HostError, Observe};
 use crate::parts::Refusal;
+use crate::sysconf::rc_conf::is_yes;
 
 /// Plans the leaving of a front that is there and not wanted. `for_good`: GoToSocial itself goes, too, so that nobody waits for
 /// the front's ports, and a web server that has other sites by now goes on serving them, whoever enabled it.
@@ -23,7 +24,7 @@ pub(in crate::parts) fn plan(
     let name = front.service;
     let running = host.service(name)?.is_running();
     let variable = front.rc_variable();
-    let enabled = host.rc_variable(&variable)?.is_some_and(|value| is_yes(&value));
+    let enabled = host.rc_is_yes(&variable)?;
     // Who has enabled it decides whether it goes on with what else it serves.
     // An earlier way back counts too: what was YES before it, or has been enabled since, is not ours.
     let before =
@@ -75,10 +76,6 @@ pub(in crate::parts) fn plan(
         planned.leave.push(reload(false));
     }
     Ok(())
-}
-
-fn is_yes(value: &str) -> bool {
-    value.eq_ignore_ascii_case("yes")
 }
 
 /// A site that is included without a line of ours in the main file has to go itself before the web server reads anew.
