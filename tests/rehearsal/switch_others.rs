@@ -49,6 +49,25 @@ fn a_web_server_that_was_enabled_after_the_way_back_is_not_ours() {
     assert!(machine.model().services.contains_key("nginx"), "it goes on");
 }
 
+/// rc.subr(8) takes four words for a yes, in any case.
+#[test]
+fn a_web_server_that_is_enabled_in_another_word_goes_on() {
+    for (program, variable, words) in
+        [("nginx", "nginx_enable", ["on", "True", "1"]), ("httpd", "apache24_enable", ["ON", "true", "yEs"])]
+    {
+        for word in words {
+            let machine = beside(program);
+            let enabled = |word: &str| format!("{variable}=\"{word}\"");
+            machine.write("/etc/rc.conf", &machine.read("/etc/rc.conf").replace(&enabled("YES"), &enabled(word)));
+            let before = copy(&machine);
+            machine.run(&there(program)).exits(0).does_not_say(variable);
+            machine.run(BACK).exits(0).does_not_say("enabled by gts-bootstrap").does_not_say(variable);
+            assert_eq!(changed(&before, &machine), NOTHING, "{word}");
+            assert_eq!(kernel(&machine), kernel(&before), "{word}: it goes on with its own site");
+        }
+    }
+}
+
 #[test]
 fn a_crash_beside_other_sites_is_finished_by_the_next_run() {
     for program in ["nginx", "httpd"] {
