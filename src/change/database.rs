@@ -66,6 +66,15 @@ impl Database {
         }
     }
 
+    /// The folders in which its files are put in place.
+    #[must_use]
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Sqlite { path } => path.parent().map(Path::to_path_buf).into_iter().collect(),
+            Self::Postgres { .. } => Vec::new(),
+        }
+    }
+
     /// How it is reached, if it is one of a server.
     #[must_use]
     pub fn of_server(&self) -> Option<&Connection> {
@@ -302,10 +311,8 @@ pub fn opened(
     }
 }
 
-/// Takes a copy away again. One that stands for changes to the database stays if the database is not what it was: what it
-/// returns then says so.
-pub(super) fn take_back_copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Option<String>, HostError> {
-    host.remove_tree(Path::new(OPENED))?;
+/// What stays when a copy is taken back: one that guards changes to the database stays if the database is not what it was.
+pub(super) fn copy_that_stays(host: &dyn Host, copy: &DatabaseCopy) -> Result<Option<String>, HostError> {
     if copy.guards
         && let Some(description) = describe(host.observe(), &copy.to)?
         && !is_in_place(host, &description, &copy.from)?
@@ -317,7 +324,6 @@ pub(super) fn take_back_copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Opt
             copy.from.name()
         )));
     }
-    host.remove_tree(&copy.to)?;
     Ok(None)
 }
 

@@ -10,8 +10,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Prior, Step, database, store};
-use crate::host::{FileUser, Host, HostError, Observe, Owner};
+use super::any::Change;
+use super::content::digest;
+use super::front;
+use super::kinds::{IncludeSite, ReloadFront, Remove, StartFront, WriteFile};
+use super::plan::Step;
+use super::prior::Prior;
+use super::{database, store};
+use crate::host::{FileUser, FrontProgram, Host, HostError, Observe, Owner};
 
 /// Version of the line format. Readers take this one and every older one.
 pub const SCHEMA: u32 = 1;
@@ -294,7 +300,7 @@ pub fn still_migrating(host: &dyn Host) -> Result<Option<FileUser>, HostError> {
     for line in &lines {
         if let Line::Intent { step, change: change @ Change::Migration { migration }, .. } = line
             && !lines.contains(&Line::Done { step: *step })
-            && !left_to_run(host, change)?
+            && !change.kind().is_left_to_run(host)?
         {
             return Ok(database::users(host, &migration.database)?.into_iter().next());
         }
@@ -302,31 +308,17 @@ pub fn still_migrating(host: &dyn Host) -> Result<Option<FileUser>, HostError> {
     Ok(None)
 }
 
-/// Whether a change that was cut off is left to go on, and looked at by the next plan. A start may be migrating the database; and
-/// where a service runs on the database that was about to be migrated, somebody has started it and may have used it since.
-pub(super) fn left_to_run(host: &dyn Host, change: &Change) -> Result<bool, HostError> {
-    Ok(match change {
-        Change::ServiceStart { .. } => true,
-        Change::Migration { migration } => host.service(&migration.service)?.is_running(),
-        // One that was disabled before was to go: who has its ports by now, after a reboot, is to keep them.
-        Change::ServiceStop { name } => {
-            !host.rc_variable(&format!("{name}_enable"))?.is_some_and(|value| value.eq_ignore_ascii_case("yes"))
-        }
-        _ => false,
-    })
-}
-
 /// Whether an earlier run has written, or was about to write, these bytes to this file: then it is ours to replace.
 ///
 /// # Errors
 /// A receipt cannot be read.
 pub fn wrote(host: &dyn Observe, file: &std::path::Path, bytes: &[u8]) -> Result<bool, HostError> {
-    let sha256 = super::digest(bytes);
+    let sha256 = digest(bytes);
     let folder = PathBuf::from(store::FOLDER).join("receipts");
     for name in host.list(&folder)?.iter().rev() {
         let lines = read(host, &folder.join(name))?.unwrap_or_default();
         let ours = lines.iter().any(|line| {
-            matches!(line, Line::Intent { change: Change::File { path, content, .. }, .. }
+            matches!(line, Line::Intent { change: Change::File(WriteFile { path, content, .. }), .. }
                 if path == file && content.sha256() == sha256)
         });
         if ours {
@@ -387,6 +379,22 @@ pub fn newest_prior(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Resu
     Ok(priors(host, is_it)?.into_iter().next())
 }
 
+/// Whether a web server has started, or read its configuration again, since a run last changed that.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn has_read(host: &dyn Observe, program: FrontProgram) -> Result<bool, HostError> {
+    let folder = front::of(program).folder();
+    let newest = newest(host, |change| match change {
+        Change::FrontStart(StartFront { front, .. })
+        | Change::FrontReload(ReloadFront { front, when_undone: false })
+        | Change::FrontInclude(IncludeSite { front, .. }) => *front == program,
+        Change::File(WriteFile { path, .. }) | Change::Removal(Remove { path }) => path.starts_with(&folder),
+        _ => false,
+    })?;
+    Ok(matches!(newest, None | Some(Change::FrontStart(_) | Change::FrontReload(_))))
+}
+
 /// Whether a run was cut off, or failed, between creating the first account and giving it its rights.
 ///
 /// # Errors
@@ -423,6 +431,7 @@ fn account_done(host: &dyn Observe, username: &str) -> Result<Option<bool>, Host
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::change::MakeDirectory;
     use crate::host::rehearsal::Rehearsal;
 
     #[test]
@@ -433,13 +442,13 @@ mod tests {
         let intent = Line::Intent {
             step: 0,
             part: "folders".to_owned(),
-            change: Change::Directory { path: "/var/db/x".into(), mode: 0o750, owner: Owner::ROOT },
+            change: MakeDirectory { path: "/var/db/x".into(), mode: 0o750, owner: Owner::ROOT }.into(),
             prior: Prior::Absent,
         };
         host.append_file(&path(), format!("{}\n{{\"done\":{{\"st", serde_json::to_string(&intent).unwrap()).as_bytes())
             .unwrap();
         let settled = crate::change::settle::settle(&host).unwrap().unwrap();
-        assert_eq!((settled.undone.len(), settled.left.len()), (1, 0), "{settled:?}");
+        assert_eq!((settled.undone.len(), settled.failed.len()), (1, 0), "{settled:?}");
         let folder = store::folder(&host, "receipts").unwrap();
         let receipt = folder.join("0001-install.jsonl");
         let lines = read(&host, &receipt).unwrap().unwrap();

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Known, Told};
 use crate::change::front::{of, service};
-use crate::change::service_start::{has_certificate, log_says_ready};
+use crate::change::readiness::{has_certificate, log_says_ready};
 use crate::host::{Entry, FrontProgram, HostError, Observe, Supervision, WebFailure, WebRequest};
 use crate::parts::{folders, front as parts_front, rc_script, service as parts_service};
 

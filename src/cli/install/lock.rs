@@ -7,7 +7,7 @@ use super::super::open::Opened;
 use super::super::progress::Progress;
 use super::super::screen::Screen;
 use super::{Arguments, Stop};
-use crate::change::Reporter;
+use crate::change::Operator;
 use crate::deployment::{Deployment, Layout, Variant, VersionWish};
 use crate::error_code::ErrorCode;
 use crate::host::Host;
