@@ -18,5 +18,7 @@ pub mod operation;
 pub mod parts;
 pub mod portacl;
 pub mod release;
+pub mod run;
 pub mod status;
+pub mod sysconf;
 pub mod templates;

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::dialogue::console::moves_cursor;
-use super::screen::{Level, Screen, Tone};
+use super::screen::{Level, Screen, Tone, moves_cursor};
 use crate::change::{Operator, Reporter, Step};
 use crate::release;
 
@@ -112,7 +111,7 @@ impl<'a> Waiting<'a> {
         if !self.screen.says(Level::Normal) {
             return;
         }
-        if moves_cursor() {
+        if moves_cursor(self.screen.around()) {
             let mut spinner = self.spinner.borrow_mut();
             let spinner = spinner.get_or_insert_with(|| spinning(elapsed));
             spinner.set_message(waiting_text(what, log_line));
@@ -176,7 +175,7 @@ impl release::Progress for Download<'_> {
             return;
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-        if !moves_cursor() {
+        if !moves_cursor(self.screen.around()) {
             bar.set_draw_target(ProgressDrawTarget::hidden());
             self.plain(&match total {
                 Some(total) => format!("downloading {what}, {}", HumanBytes(total)),

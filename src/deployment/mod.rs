@@ -6,7 +6,6 @@
 
 mod acme_directory;
 mod answer_error;
-mod answer_keys;
 mod answer_reader;
 mod answers;
 pub mod config_keys;
@@ -19,6 +18,7 @@ mod nearest;
 mod passthrough;
 mod port_number;
 mod release_wish;
+mod schema;
 mod secret;
 mod secrets;
 mod text_type;
@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use acme_directory::{AcmeDirectory, AcmeDirectoryError};
-pub use answer_error::{AnswerError, AnswerProblem, Place, SetError};
+pub use answer_error::{AnswerError, AnswerPlace, AnswerProblem, SetError};
 pub use answers::Answers;
 pub use config_value::ConfigValue;
 pub use database::{Database, DatabaseAddress, DatabaseAddressError, TlsMode};
@@ -41,6 +41,7 @@ pub use nearest::nearest;
 pub use passthrough::{ConfigError, Passthrough};
 pub use port_number::{PortNumber, PortNumberError};
 pub use release_wish::{HexDigest, HexDigestError, ReleaseWish, Variant, VersionWish, VersionWishError};
+pub use schema::{AnswerDefault, AnswerField, AnswerType, Condition, FIELDS};
 pub use secret::Secret;
 pub use secrets::{SECRET_KEYS, Secrets, SecretsError, SecretsProblem, environment_name, secrets_file};
 pub use user_name::{UserName, UserNameError};

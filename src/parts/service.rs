@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 
 use super::{Refusal, folders, rc_script};
-use crate::change::{Action, Change, Readiness, ServiceStart, SetRcVariable, Step, StopService};
+use crate::change::{Action, Readiness, ServiceStart, SetRcVariable, Step, StopService};
 use crate::deployment::{Deployment, Layout, Mode};
 use crate::host::{Observe, Owner};
+use crate::sysconf::rc_conf;
 
 /// The TCP ports that GoToSocial itself binds below 1024.
 #[must_use]
@@ -73,8 +74,8 @@ pub(super) fn variable(
     value: &str,
 ) -> Result<Option<Step>, Refusal> {
     let now = host.rc_variable(name)?;
-    let differs = now.as_deref().is_none_or(|now| !now.eq_ignore_ascii_case(value));
-    let change = || Change::RcVariable(SetRcVariable { name: name.to_owned(), value: Some(value.to_owned()) });
+    let differs = now.as_deref().is_none_or(|now| !rc_conf::means_the_same(now, value));
+    let change = || SetRcVariable { name: name.to_owned(), value: Some(value.to_owned()) };
     Ok(differs.then(|| Step::new(part, Action::Set, change())))
 }
 

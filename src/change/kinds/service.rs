@@ -142,8 +142,7 @@ impl Kind for StopService {
 
     /// A service that had been disabled before was to go: whoever has its ports by now, after a reboot, is to keep them.
     fn is_left_to_run(&self, host: &dyn Host) -> Result<bool, HostError> {
-        let enabled = host.rc_variable(&format!("{}_enable", self.name))?;
-        Ok(!enabled.is_some_and(|value| value.eq_ignore_ascii_case("yes")))
+        Ok(!host.rc_is_yes(&format!("{}_enable", self.name))?)
     }
 }
 

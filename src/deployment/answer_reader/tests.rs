@@ -1,6 +1,6 @@
 //! Answers good and bad, and what is said of them.
 
-use super::super::answer_error::Place;
+use super::super::answer_error::AnswerPlace;
 use super::super::{ConfigError, ConfigValue, DatabaseAddressError, HostNameError};
 use super::*;
 use AnswerProblem as P;
@@ -16,7 +16,7 @@ fn mistake(more: &str) -> (usize, String, AnswerProblem) {
     let mut errors = read(&format!("{GOOD}{more}")).unwrap_err();
     assert_eq!(errors.len(), 1, "{errors:?}");
     let error = errors.remove(0);
-    let Place::Line { line, .. } = error.place else { panic!("{error}") };
+    let AnswerPlace::Line { line, .. } = error.place else { panic!("{error}") };
     (line, error.key, error.problem)
 }
 
