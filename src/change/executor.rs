@@ -135,7 +135,7 @@ impl Executor<'_> {
                 }
             }
             self.reporter.begin(number + 1, plan.steps.len(), step);
-            match step_made(&context, &journal, number, step, &mut begun) {
+            match make(&context, &journal, number, step, &mut begun) {
                 Ok(()) => self.reporter.done(step),
                 // It was broken off in its midst by somebody who wants what is done to stay.
                 Err(cause) if self.reporter.decided() == Some(Interruption::Keep) => {
@@ -214,7 +214,7 @@ impl Executor<'_> {
                 continue;
             }
             self.reporter.begin(number + 1, plan.steps.len(), step);
-            let Err(cause) = step_made(context, &journal, number, step, &mut begun) else {
+            let Err(cause) = make(context, &journal, number, step, &mut begun) else {
                 self.reporter.done(step);
                 continue;
             };
@@ -314,7 +314,7 @@ impl Executor<'_> {
 }
 
 /// Makes one change: notes what stands there, announces it in the journal, applies it, and marks it done.
-fn step_made<'s>(
+fn make<'s>(
     context: &Context<'_>,
     journal: &Journal<'_>,
     number: usize,

@@ -189,7 +189,6 @@ impl<'a> Journal<'a> {
         // Not before the last line is written: until then they are needed to take the run back.
         if without_keys {
             forget_keys(self.host)?;
-            forget_displaced(self.host)?;
         }
         let folder = store::folder(self.host, "receipts")?;
         let names = self.host.list(&folder)?;
@@ -211,23 +210,19 @@ impl<'a> Journal<'a> {
     }
 }
 
-/// Takes private keys out of the store again: they were there for the run to be taken back, and nobody needs them after it.
+/// Takes private keys out of the store again, and what restorations have put aside: both were there for the run to be taken
+/// back, and nobody needs them after it.
 fn forget_keys(host: &dyn Host) -> Result<(), HostError> {
-    for line in read(host, &path())?.unwrap_or_default() {
-        let Line::Intent { prior: Prior::File { sha256, .. }, .. } = line else { continue };
-        let kept = store::kept(&sha256);
-        if host.read(&kept)?.is_some_and(|bytes| holds_key(&bytes)) {
-            host.remove(&kept)?;
+    let lines = read(host, &path())?.unwrap_or_default();
+    for announced in announced(&lines) {
+        if let Prior::File { sha256, .. } = announced.prior {
+            let kept = store::kept(sha256);
+            if host.read(&kept)?.is_some_and(|bytes| holds_key(&bytes)) {
+                host.remove(&kept)?;
+            }
         }
-    }
-    Ok(())
-}
-
-/// Takes away what restorations have put aside, for the same reason.
-fn forget_displaced(host: &dyn Host) -> Result<(), HostError> {
-    for line in read(host, &path())?.unwrap_or_default() {
-        if let Line::Intent { change: Change::DatabaseRestore { restore }, .. } = line {
-            database::forget_displaced(host, &restore)?;
+        if let Change::DatabaseRestore { restore } = announced.change {
+            database::forget_displaced(host, restore)?;
         }
     }
     Ok(())
@@ -291,16 +286,47 @@ pub fn receipts(host: &dyn Observe) -> Result<Vec<(String, Vec<Line>)>, HostErro
     Ok(receipts)
 }
 
+/// A change that a journal announces, and what became of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Announced<'a> {
+    /// Its number.
+    pub step: usize,
+    /// The change.
+    pub change: &'a Change,
+    /// What stood there before.
+    pub prior: &'a Prior,
+    /// Whether it was made.
+    pub done: bool,
+    /// Whether it was not made, in a run that went on.
+    pub failed: bool,
+    /// Whether it was taken back.
+    pub undone: bool,
+}
+
+/// Every change that a journal announces, in order.
+pub fn announced(lines: &[Line]) -> impl DoubleEndedIterator<Item = Announced<'_>> {
+    lines.iter().filter_map(|line| match line {
+        Line::Intent { step, change, prior, .. } => Some(Announced {
+            step: *step,
+            change,
+            prior,
+            done: lines.contains(&Line::Done { step: *step }),
+            failed: lines.iter().any(|line| matches!(line, Line::Failed { step: failed, .. } if failed == step)),
+            undone: lines.contains(&Line::Undone { step: *step }),
+        }),
+        _ => None,
+    })
+}
+
 /// The process that migrates the database for a run that was cut off: it goes on without that run, and settling waits for it.
 ///
 /// # Errors
 /// The journal cannot be read, or the host not be asked.
 pub fn still_migrating(host: &dyn Host) -> Result<Option<FileUser>, HostError> {
-    let lines = read(host, &path())?.unwrap_or_default();
-    for line in &lines {
-        if let Line::Intent { step, change: change @ Change::Migration { migration }, .. } = line
-            && !lines.contains(&Line::Done { step: *step })
-            && !change.kind().is_left_to_run(host)?
+    for announced in announced(&read(host, &path())?.unwrap_or_default()) {
+        if let Change::Migration { migration } = announced.change
+            && !announced.done
+            && !announced.change.kind().is_left_to_run(host)?
         {
             return Ok(database::users(host, &migration.database)?.into_iter().next());
         }
@@ -314,18 +340,8 @@ pub fn still_migrating(host: &dyn Host) -> Result<Option<FileUser>, HostError> {
 /// A receipt cannot be read.
 pub fn wrote(host: &dyn Observe, file: &std::path::Path, bytes: &[u8]) -> Result<bool, HostError> {
     let sha256 = digest(bytes);
-    let folder = PathBuf::from(store::FOLDER).join("receipts");
-    for name in host.list(&folder)?.iter().rev() {
-        let lines = read(host, &folder.join(name))?.unwrap_or_default();
-        let ours = lines.iter().any(|line| {
-            matches!(line, Line::Intent { change: Change::File(WriteFile { path, content, .. }), .. }
-                if path == file && content.sha256() == sha256)
-        });
-        if ours {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let is_it = |change: &Change| matches!(change, Change::File(WriteFile { path, content, .. }) if path == file && content.sha256() == sha256);
+    Ok(receipts(host)?.iter().any(|(_, lines)| announced(lines).any(|announced| is_it(announced.change))))
 }
 
 /// What stood there before each recorded change for which `is_it` holds, the newest first, of those that stayed: what was
@@ -345,28 +361,15 @@ pub fn newest(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Opt
     Ok(stayed(host, is_it)?.into_iter().next().map(|(change, _)| change))
 }
 
-/// Whether a change failed in a run that went on.
-fn has_failed(lines: &[Line], number: usize) -> bool {
-    lines.iter().any(|line| matches!(line, Line::Failed { step, .. } if *step == number))
-}
-
 /// The recorded changes for which `is_it` holds, of those that stayed, each with what stood there before; the newest first.
 ///
 /// # Errors
 /// A receipt cannot be read.
 pub fn stayed(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Vec<(Change, Prior)>, HostError> {
-    let folder = PathBuf::from(store::FOLDER).join("receipts");
     let mut stayed = Vec::new();
-    for name in host.list(&folder)?.iter().rev() {
-        let lines = read(host, &folder.join(name))?.unwrap_or_default();
-        stayed.extend(lines.iter().rev().filter_map(|line| match line {
-            Line::Intent { step, change, prior, .. }
-                if is_it(change) && !lines.contains(&Line::Undone { step: *step }) && !has_failed(&lines, *step) =>
-            {
-                Some((change.clone(), prior.clone()))
-            }
-            _ => None,
-        }));
+    for (_, lines) in receipts(host)?.iter().rev() {
+        let those = announced(lines).rev().filter(|it| !it.undone && !it.failed && is_it(it.change));
+        stayed.extend(those.map(|announced| (announced.change.clone(), announced.prior.clone())));
     }
     Ok(stayed)
 }
@@ -413,18 +416,10 @@ pub fn account_known(host: &dyn Observe, username: &str) -> Result<bool, HostErr
 
 /// What the newest receipt that speaks of the account says.
 fn account_done(host: &dyn Observe, username: &str) -> Result<Option<bool>, HostError> {
-    let folder = PathBuf::from(store::FOLDER).join("receipts");
-    for name in host.list(&folder)?.iter().rev() {
-        let lines = read(host, &folder.join(name))?.unwrap_or_default();
-        for line in lines.iter().rev() {
-            if let Line::Intent { step, change: Change::Account { account }, .. } = line
-                && account.username == username
-            {
-                return Ok(Some(lines.contains(&Line::Done { step: *step })));
-            }
-        }
-    }
-    Ok(None)
+    let is_it = |change: &Change| matches!(change, Change::Account { account } if account.username == username);
+    let receipts = receipts(host)?;
+    let mut newest = receipts.iter().rev().flat_map(|(_, lines)| announced(lines).rev());
+    Ok(newest.find(|announced| is_it(announced.change)).map(|announced| announced.done))
 }
 
 #[cfg(test)]

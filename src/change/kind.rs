@@ -187,3 +187,15 @@ macro_rules! named {
 }
 
 pub(super) use named;
+
+/// What every file of `kinds/` uses.
+pub(super) mod prelude {
+    pub(in crate::change) use serde::{Deserialize, Serialize};
+
+    pub(in crate::change) use super::super::content::{Content, digest};
+    pub(in crate::change) use super::super::failure::Failure;
+    pub(in crate::change) use super::super::prior::Prior;
+    pub(in crate::change) use super::super::thing::{Left, Thing};
+    pub(in crate::change) use super::{Context, Kind, above, named};
+    pub(in crate::change) use crate::host::{Host, HostError, Owner};
+}

@@ -31,7 +31,6 @@ pub use database::{Database, DatabaseCopy, DatabaseRestore};
 pub use executor::{Aftermath, Applied, ApplyError, Executor, NotMade, Reporter, Trial};
 pub use failure::Failure;
 pub use kind::{Context, Kind};
-pub use kinds::service::SERVICE;
 pub use kinds::{
     Account, AddGroup, AddUser, BackupChange, CertificateChange, CertificateOrder, ConfigTest, Discard, IncludeSite,
     InstallPackage, InstallRelease, LoadModule, MakeDirectory, MakeSymlink, Migration, NewFile, ReloadFront, Remove,
@@ -42,5 +41,5 @@ pub use operator::{Interruption, Operator};
 pub use plan::{Action, OnFailure, Plan, Step};
 pub use postgres::DatabaseTest;
 pub use prior::Prior;
-pub use readiness::Readiness;
+pub use readiness::{Readiness, SERVICE};
 pub use thing::{Left, Thing};

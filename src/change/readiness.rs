@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::{Entry, HostError, Observe, WebAnswer, WebFailure, WebRequest};
 
+/// The service of GoToSocial: its script in rc.d.
+pub const SERVICE: &str = "gotosocial";
 /// How much of the end of the log is looked at.
 pub(super) const TAIL: usize = 256 * 1024;
 

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use super::any::Change;
 use super::database::OPENED;
-use super::journal::{Journal, Line, Outcome, Running, path};
-use super::kinds::service::{SERVICE, settles_down};
+use super::journal::{Announced, Journal, Line, Outcome, Running, announced, path};
+use super::kinds::service::settles_down;
 use super::kinds::{SetRcVariable, StopService};
 use super::operator::Operator;
 use super::plan::Plan;
 use super::prior::Prior;
+use super::readiness::SERVICE;
 use super::thing::{Left, Thing};
 use super::{journal, store, undo_order};
 use crate::error_code::{Coded, ErrorCode};
@@ -81,7 +82,7 @@ impl Coded for TakeBackError {
 /// The journal cannot be read.
 pub fn cut_off(host: &dyn Observe) -> Result<Option<CutOff>, HostError> {
     let Some(run) = Run::read(host)? else { return Ok(None) };
-    let changes = run.open().iter().map(|(step, change, _)| ((*change).clone(), run.is_done(*step))).collect();
+    let changes = run.open().iter().map(|open| (open.change.clone(), open.done)).collect();
     Ok(Some(CutOff {
         command: run.command.clone(),
         began: run.began,
@@ -107,16 +108,16 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
         journal.end(Outcome::Interrupted)?;
         return Ok(Some(settled));
     }
-    for (step, change, prior) in run.open() {
+    for open in run.open() {
         // Of a folder that was being removed the rest is removed by the next plan.
-        if run.is_done(step) || run.has_failed(step) || change.kind().gone_for_good().is_some() {
+        if open.done || open.failed || open.change.kind().gone_for_good().is_some() {
             continue;
         }
-        if change.kind().is_left_to_run(host)? {
-            journal.write(&Line::Done { step })?;
+        if open.change.kind().is_left_to_run(host)? {
+            journal.write(&Line::Done { step: open.step })?;
             continue;
         }
-        one(host, &journal, (step, change, prior), &mut settled)?;
+        one(host, &journal, open, &mut settled)?;
     }
     if run.command == journal::BACKUP {
         run_again(host, &journal, &run, &mut settled)?;
@@ -128,10 +129,10 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
 /// Starts a service again that a backup has stopped, wherever that was cut off: it changes nothing that the service reads, and
 /// nobody looks on who could start it.
 fn run_again(host: &dyn Host, journal: &Journal<'_>, run: &Run, settled: &mut Settled) -> Result<(), HostError> {
-    for (step, change, prior) in run.open() {
-        let Change::ServiceStop(StopService { name }) = change else { continue };
-        if *prior == Prior::Present && !host.service(name)?.is_running() {
-            one(host, journal, (step, change, prior), settled)?;
+    for open in run.open() {
+        let Change::ServiceStop(StopService { name }) = open.change else { continue };
+        if *open.prior == Prior::Present && !host.service(name)?.is_running() {
+            one(host, journal, open, settled)?;
         }
     }
     Ok(())
@@ -208,7 +209,7 @@ fn pid(host: &dyn Host, service: &str) -> Result<Option<u32>, HostError> {
 fn one(
     host: &dyn Host,
     journal: &Journal<'_>,
-    (step, change, prior): (usize, &Change, &Prior),
+    Announced { step, change, prior, .. }: Announced<'_>,
     settled: &mut Settled,
 ) -> Result<(), HostError> {
     match change.kind().take_back(host, prior) {
@@ -233,11 +234,8 @@ fn prepare(host: &dyn Host) -> Result<Option<Run>, HostError> {
         host.remove_tree(Path::new(OPENED))?;
     }
     let own = ["", "receipts", "replaced", "written"].map(|name| PathBuf::from(store::FOLDER).join(name));
-    let changed = run.lines.iter().filter_map(|line| match line {
-        Line::Intent { change, .. } => Some(change.kind().folders()),
-        _ => None,
-    });
-    for folder in changed.flatten().chain(own) {
+    let changed = announced(&run.lines).flat_map(|announced| announced.change.kind().folders());
+    for folder in changed.chain(own) {
         if !matches!(host.entry(&folder)?, Some(Entry::Directory { .. })) {
             continue;
         }
@@ -281,14 +279,14 @@ impl Run {
             services.push((name, *prior == Prior::Present));
         }
         let lost = self.lost();
-        for (step, change, prior) in self.open() {
-            if !lost.is_empty() && is_run_of_server(change) {
+        for open in self.open() {
+            if !lost.is_empty() && is_run_of_server(open.change) {
                 continue;
             }
-            if let Change::Account { account } = change {
+            if let Change::Account { account } = open.change {
                 settled.spared.push(format!("the account {} stays in GoToSocial's database", account.username));
             }
-            one(host, journal, (step, change, prior), settled)?;
+            one(host, journal, open, settled)?;
         }
         for Running { change, prior, .. } in self.running.iter().rev() {
             if !lost.is_empty() && is_run_of_server(change) {
@@ -324,8 +322,8 @@ impl Run {
     /// Trees whose removal was begun: nobody knows what of them is gone, and nothing brings it back. What lies in /var/run goes
     /// at every boot, and each start of a service makes its own anew.
     fn lost(&self) -> Vec<PathBuf> {
-        let begun = self.open().into_iter().filter(|(.., prior)| **prior == Prior::Present);
-        let trees = begun.filter_map(|(_, change, _)| change.kind().gone_for_good());
+        let begun = self.open().into_iter().filter(|open| *open.prior == Prior::Present);
+        let trees = begun.filter_map(|open| open.change.kind().gone_for_good());
         trees.filter(|path| !path.starts_with("/var/run")).map(Path::to_path_buf).collect()
     }
 
@@ -350,31 +348,12 @@ impl Run {
         self.lines.iter().any(|line| matches!(line, Line::Undoing { .. }))
     }
 
-    fn is_done(&self, step: usize) -> bool {
-        self.lines.contains(&Line::Done { step })
-    }
-
-    /// Whether it failed in a run that went on.
-    fn has_failed(&self, number: usize) -> bool {
-        self.lines.iter().any(|line| matches!(line, Line::Failed { step, .. } if *step == number))
-    }
-
     /// The changes that are not taken back, in the order in which they would be.
-    fn open(&self) -> Vec<(usize, &Change, &Prior)> {
-        let intents: Vec<(usize, &Change, &Prior)> = self
-            .lines
-            .iter()
-            .filter_map(|line| match line {
-                Line::Intent { step, change, prior, .. } => Some((*step, change, prior)),
-                _ => None,
-            })
-            .collect();
-        let changes: Vec<&Change> = intents.iter().map(|(_, change, _)| *change).collect();
-        undo_order::order(&changes)
-            .into_iter()
-            .filter_map(|place| intents.get(place).copied())
-            .filter(|(step, ..)| !self.lines.contains(&Line::Undone { step: *step }))
-            .collect()
+    fn open(&self) -> Vec<Announced<'_>> {
+        let all: Vec<Announced<'_>> = announced(&self.lines).collect();
+        let changes: Vec<&Change> = all.iter().map(|announced| announced.change).collect();
+        let order = undo_order::order(&changes).into_iter();
+        order.filter_map(|place| all.get(place).copied()).filter(|announced| !announced.undone).collect()
     }
 
     /// Finishes the record of a run that had ended.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Severity, diff};
-use crate::change::journal::{self, Line};
+use crate::change::journal;
 use crate::change::{
     AddUser, Change, Discard, IncludeSite, InstallRelease, MakeDirectory, MakeSymlink, RemoveTree, SetRcVariable,
     WriteFile, digest, front, store,
@@ -186,14 +186,8 @@ fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> 
     let mut newest: BTreeMap<String, Change> = BTreeMap::new();
     // The completed part of a run that was interrupted, or is active.
     let lines = journal::read(host, &journal::path())?.unwrap_or_default();
-    let done = lines.iter().rev().filter_map(|line| match line {
-        Line::Intent { step, change, .. }
-            if lines.contains(&Line::Done { step: *step }) && !lines.contains(&Line::Undone { step: *step }) =>
-        {
-            Some(change.clone())
-        }
-        _ => None,
-    });
+    let done = journal::announced(&lines).rev().filter(|announced| announced.done && !announced.undone);
+    let done = done.map(|announced| announced.change.clone());
     let finished = journal::stayed(host, |_| true)?.into_iter().map(|(change, _)| change);
     let mut sites = BTreeMap::new();
     // Folders that were removed since with their content, such as old copies of the database.

@@ -5,13 +5,10 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
-use super::service::{SERVICE, wait_until_ready};
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
-use crate::change::readiness::Readiness;
-use crate::host::{Invocation, Output, Owner};
+use super::service::wait_until_ready;
+use crate::change::kind::prelude::*;
+use crate::change::readiness::{Readiness, SERVICE};
+use crate::host::{Invocation, Output};
 
 /// Letters and digits that cannot be taken for one another: 32 of them, so each carries five bits.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";

@@ -6,16 +6,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use crate::backup::{self, BackupError, DatabaseKind, Entry, Head, Manifest, Member, Skipped};
+use crate::change::database::description::DUMP;
 use crate::change::database::{self, DESCRIPTION, Description, OPENED};
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, above};
-use crate::change::prior::Prior;
+use crate::change::kind::prelude::*;
 use crate::change::{postgres, store};
 use crate::error_code::ErrorCode;
-use crate::host::{self, Host, HostError, Observe, Owner, is_temporary};
+use crate::host::{self, Observe, is_temporary};
 
 /// How many of the files that were left out are named.
 const NAMED: usize = 3;
@@ -320,7 +317,7 @@ fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> R
     })
     .map_err(|error| from.unusable(error))?;
     if manifest.head.database == DatabaseKind::Postgres {
-        return Ok(postgres::opened(host, &to.join(postgres::MAIN), owner, None).map(drop)?);
+        return Ok(postgres::opened(host, &to.join(DUMP), owner, None).map(drop)?);
     }
     let description = database::describe(host, to)?
         .ok_or_else(|| format!("{}: it says nothing about the database in it", from.file.display()))?;

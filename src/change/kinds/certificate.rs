@@ -7,21 +7,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::webroot::{self, Webroot};
 use crate::certificate::acme::{Account, AcmeError};
 use crate::certificate::placeholder::placeholder;
 use crate::certificate::record::Records;
 use crate::certificate::renewal::Window;
 use crate::certificate::{Bundle, CertificateAuthority};
-use crate::change::content::digest;
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, above, named};
-use crate::change::prior::Prior;
-use crate::change::thing::{Left, Thing};
+use crate::change::kind::prelude::*;
 use crate::deployment::{AcmeDirectory, EmailAddress, HostName};
-use crate::host::{Host, HostError, Observe, Owner, ServiceAction, WebRequest};
+use crate::host::{Observe, ServiceAction, WebRequest};
 
 /// So often it is looked whether the front shows the new certificate, a second apart: its reload does not wait for the
 /// processes that serve.

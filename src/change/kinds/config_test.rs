@@ -3,13 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::content::Content;
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, above, named};
-use crate::change::prior::Prior;
-use crate::host::{Host, HostError, Invocation, Owner};
+use crate::change::kind::prelude::*;
+use crate::host::Invocation;
 use crate::parts::config;
 
 /// Tests a new configuration before it goes live: `PROGRAM --config-path CANDIDATE debug config`, as the service user. Changes

@@ -3,11 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::change::database::{self, Database, DatabaseCopy, DatabaseRestore, OPENED};
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
+use crate::change::kind::prelude::*;
 use crate::change::postgres::{self, DatabaseTest};
-use crate::change::prior::Prior;
-use crate::host::{Host, HostError};
 
 impl Kind for DatabaseTest {
     named!(ErrorCode::Database, "database-test", "database");

@@ -2,15 +2,9 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
 use super::owned_by;
-use crate::change::content::{Content, digest};
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
-use crate::change::prior::Prior;
-use crate::change::thing::{Left, Thing};
-use crate::host::{Host, HostError, Owner};
+
+use crate::change::kind::prelude::*;
 
 /// Puts a file with this content, mode and owner in place, atomically.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

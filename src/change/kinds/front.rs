@@ -3,14 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::failure::Failure;
 use crate::change::front::{command, edited, edited_file, main_file, of, service, wait_for_release};
-use crate::change::kind::{Context, Kind, named};
-use crate::change::prior::Prior;
-use crate::change::thing::{self, Left, Thing};
-use crate::host::{Entry, FrontProgram, Host, HostError, Owner, ServiceAction};
+use crate::change::kind::prelude::*;
+use crate::change::thing;
+use crate::host::{Entry, FrontProgram, ServiceAction};
 
 /// How long a front may take until it listens, in seconds.
 const PATIENCE: u64 = 20;

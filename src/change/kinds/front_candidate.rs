@@ -5,15 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::content::Content;
-use crate::change::failure::Failure;
 use crate::change::front::{edited, main_file, of, site_file};
-use crate::change::kind::{Context, Kind, named};
-use crate::change::prior::Prior;
+use crate::change::kind::prelude::*;
 use crate::front::{CANDIDATE_FOLDER, OWN_FOLDER, httpd_conf, nginx_conf};
-use crate::host::{Entry, FrontProgram, Host, HostError, Observe, Owner};
+use crate::host::{Entry, FrontProgram, Observe};
 
 /// Tests a front's configuration with the front itself, before it goes live. Changes nothing that stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,7 @@
 //! A group.
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
-use crate::change::prior::Prior;
-use crate::change::thing::{Left, Thing};
-use crate::host::{Group, Host, HostError};
+use crate::change::kind::prelude::*;
+use crate::host::Group;
 
 /// Adds a group, pw(8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

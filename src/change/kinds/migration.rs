@@ -8,14 +8,11 @@
 use std::path::PathBuf;
 
 use semver::Version;
-use serde::{Deserialize, Serialize};
 
 use crate::change::database::{self, Database, DatabaseRestore};
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
-use crate::change::prior::Prior;
+use crate::change::kind::prelude::*;
 use crate::change::readiness::{last_lines, message};
-use crate::host::{Host, HostError, Invocation, Owner};
+use crate::host::Invocation;
 
 /// Migrates the database to another release. Taking it back puts the copy in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

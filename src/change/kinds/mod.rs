@@ -16,7 +16,7 @@ mod package;
 mod rc_variable;
 mod release;
 mod removal;
-pub mod service;
+pub(super) mod service;
 mod symlink;
 mod sysctl;
 mod user;

@@ -1,10 +1,6 @@
 //! A kernel module.
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
-use crate::change::thing::{Left, Thing};
+use crate::change::kind::prelude::*;
 
 const RESERVED_HIGH: &str = "net.inet.ip.portrange.reservedhigh";
 

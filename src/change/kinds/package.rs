@@ -1,10 +1,6 @@
 //! A package.
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
-use crate::change::thing::{Left, Thing};
+use crate::change::kind::prelude::*;
 
 /// Installs a package, pkg(8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,6 @@
 //! A variable of rc.conf(5).
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
-use crate::change::thing::{Left, Thing};
+use crate::change::kind::prelude::*;
 
 /// Sets a variable in rc.conf(5), or takes it out, sysrc(8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

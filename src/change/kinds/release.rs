@@ -3,15 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
+use crate::change::kind::prelude::*;
 use crate::change::operator::Interruption;
-use crate::change::prior::Prior;
 use crate::change::store;
-use crate::change::thing::{Left, Thing};
-use crate::host::{Host, HostError};
 use crate::release::{self, LockedRelease};
 
 /// Installs a release: downloads it, verifies it, unpacks it beside its place, and renames it into that.

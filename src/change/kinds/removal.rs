@@ -2,13 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
-use crate::change::prior::Prior;
-use crate::change::thing::{Left, Thing};
-use crate::host::{Entry, Host, HostError};
+use crate::change::kind::prelude::*;
+use crate::host::Entry;
 
 /// Removes a file, a link or an empty folder. A folder with something in it stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

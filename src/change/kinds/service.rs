@@ -7,20 +7,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::failure::Failure;
 use crate::change::front::wait_for_release;
-use crate::change::kind::{Context, Kind, named};
+use crate::change::kind::prelude::*;
 use crate::change::operator::{Interruption, Operator};
-use crate::change::prior::Prior;
 use crate::change::readiness::{Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size, message};
-use crate::change::thing::Thing;
-use crate::host::{BindOutcome, BindProbe, Family, Host, HostError, Listener, Owner, ServiceAction, ServiceState};
+use crate::host::{BindOutcome, BindProbe, Family, Listener, ServiceAction, ServiceState};
 use crate::portacl::Protocol;
 
-/// The service of GoToSocial: its script in rc.d.
-pub const SERVICE: &str = "gotosocial";
 /// Time between two questions. GoToSocial's rate limiter allows 300 requests in five minutes, loopback included.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// After this long the wait ends with a note; the service is left to go on.

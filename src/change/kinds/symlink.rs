@@ -2,11 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
-use crate::change::thing::{Left, Thing};
+use crate::change::kind::prelude::*;
 
 /// Makes a symbolic link, or swaps one atomically.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,6 @@
 //! A variable of the running kernel.
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
-use crate::change::thing::{Left, Thing};
+use crate::change::kind::prelude::*;
 
 /// Sets a variable of the running kernel, sysctl(8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,7 @@
 //! An account of the system.
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::failure::Failure;
-use crate::change::kind::{Context, Kind, named};
-use crate::change::prior::Prior;
-use crate::change::thing::{Left, Thing};
-use crate::host::{Group, Host, HostError, User};
+use crate::change::kind::prelude::*;
+use crate::host::{Group, User};
 
 /// Adds an account without a password, pw(8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

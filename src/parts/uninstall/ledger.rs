@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::change::journal::{self, Line};
+use crate::change::journal::{self, Announced, Line, announced};
 use crate::change::{Change, Left, Prior, Thing};
 use crate::host::{HostError, Observe};
 
@@ -74,12 +74,7 @@ impl Ledger {
             .iter()
             .find_map(|line| if let Line::Begin { command, .. } = line { Some(command.as_str()) } else { None })
             .unwrap_or_default();
-        for line in lines {
-            let Line::Intent { step, change, prior, .. } = line else { continue };
-            if lines.contains(&Line::Undone { step: *step }) {
-                continue;
-            }
-            let done = lines.contains(&Line::Done { step: *step });
+        for Announced { change, prior, done, .. } in announced(lines).filter(|announced| !announced.undone) {
             if let Change::ServiceStart { start } = change {
                 self.served = Some(start.readiness.host.clone());
             }
