@@ -1,12 +1,11 @@
-//! What changes, plans and checks ask about a web server in front of GoToSocial: its names, its files, the line in its main file.
+//! What changes, plans and checks ask about a web server in front of GoToSocial on a host: its files, the line in its main file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::failure::Failure;
-use crate::deployment::PortNumber;
-use crate::front::{ConfigFiles, Front, Wanted, httpd_conf, nginx_conf};
-use crate::host::{Entry, FrontProgram, Host, HostError, Listener, Observe};
+use crate::front::{ConfigFiles, Front};
+use crate::host::{Entry, Host, HostError, Listener, Observe};
 
 /// How often it is looked whether a front has let its ports go, and how long is waited between two looks.
 const RELEASE_LOOKS: u32 = 50;
@@ -27,56 +26,13 @@ impl ConfigFiles for HostFiles<'_> {
     }
 }
 
-/// The front that a program is.
-#[must_use]
-pub fn of(program: FrontProgram) -> Front {
-    match program {
-        FrontProgram::Nginx => Front::Nginx,
-        FrontProgram::Httpd => Front::Httpd,
-    }
-}
-
-/// Its script in rc.d, which is also the name of its package.
-#[must_use]
-pub fn service(program: FrontProgram) -> &'static str {
-    match program {
-        FrontProgram::Nginx => "nginx",
-        FrontProgram::Httpd => "apache24",
-    }
-}
-
-/// What sockstat(1) calls it.
-#[must_use]
-pub fn command(program: FrontProgram) -> &'static str {
-    match program {
-        FrontProgram::Nginx => "nginx",
-        FrontProgram::Httpd => "httpd",
-    }
-}
-
-/// Its main configuration file.
-#[must_use]
-pub fn main_file(program: FrontProgram) -> PathBuf {
-    of(program).folder().join(of(program).main_file())
-}
-
-/// Our site in a front's configuration.
-#[must_use]
-pub fn site_file(program: FrontProgram) -> PathBuf {
-    let folder = of(program).folder();
-    match program {
-        FrontProgram::Nginx => folder.join("gts-bootstrap/gotosocial.conf"),
-        FrontProgram::Httpd => folder.join(httpd_conf::OWN_FILE),
-    }
-}
-
 /// The file that an edit of the main file changes: the main file itself, or what it leads to where it is a symbolic link. The
 /// link stays.
 ///
 /// # Errors
 /// In words: the links lead nowhere or round in circles, or the host cannot be read.
-pub fn edited_file(host: &dyn Observe, program: FrontProgram) -> Result<PathBuf, HostError> {
-    let main = main_file(program);
+pub fn edited_file(host: &dyn Observe, front: Front) -> Result<PathBuf, HostError> {
+    let main = front.main_file();
     let mut path = main.clone();
     for _ in 0..LINKS {
         let Some(Entry::Symlink { target }) = host.entry(&path)? else {
@@ -102,19 +58,13 @@ fn astray(main: &Path, what: String) -> HostError {
 ///
 /// # Errors
 /// The file is not there, or cannot be understood.
-pub fn edited(host: &dyn Observe, program: FrontProgram, present: bool) -> Result<Vec<u8>, Failure> {
-    let path = main_file(program);
+pub fn edited(host: &dyn Observe, front: Front, present: bool) -> Result<Vec<u8>, Failure> {
+    let path = front.main_file();
     let text = host.read(&path)?.ok_or_else(|| format!("{} is not there", path.display()))?;
-    Ok(match (program, present) {
-        (FrontProgram::Nginx, true) => nginx_conf::with_include(&path, &text)?,
-        (FrontProgram::Nginx, false) => nginx_conf::without_include(&path, &text)?,
-        (FrontProgram::Httpd, true) => {
-            let own = of(program).folder().join(httpd_conf::OWN_FILE);
-            let wanted = Wanted { names: &[], ports: [PortNumber::HTTP, PortNumber::HTTPS] };
-            let survey = httpd_conf::survey(&path, &HostFiles(host), &wanted, &own)?;
-            if survey.includes_own_file { text } else { httpd_conf::with_include(&path, &text, &own)? }
-        }
-        (FrontProgram::Httpd, false) => httpd_conf::without_include(&text),
+    Ok(if present {
+        front.server.with_site(&path, &text, &HostFiles(host))?
+    } else {
+        front.server.without_site(&path, &text)?
     })
 }
 
@@ -122,7 +72,7 @@ pub fn edited(host: &dyn Observe, program: FrontProgram, present: bool) -> Resul
 /// listen on any more. Nobody else who has a port is waited for.
 pub(super) fn wait_for_release(host: &dyn Host, ports: &[u16]) -> Result<(), HostError> {
     let held = || -> Result<bool, HostError> {
-        let fronts = [FrontProgram::Nginx, FrontProgram::Httpd].map(command);
+        let fronts = Front::ALL.map(|front| front.command);
         let holds = |there: &Listener| ports.contains(&there.port) && fronts.contains(&there.command.as_str());
         Ok(host.listeners()?.iter().any(holds))
     };

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::any::Change;
 use super::content::digest;
-use super::front;
 use super::kinds::{IncludeSite, ReloadFront, Remove, StartFront, WriteFile};
 use super::plan::Step;
 use super::prior::Prior;
 use super::{database, store};
-use crate::host::{FileUser, FrontProgram, Host, HostError, Observe, Owner};
+use crate::front::Front;
+use crate::host::{FileUser, Host, HostError, Observe, Owner};
 
 /// Version of the line format. Readers take this one and every older one.
 pub const SCHEMA: u32 = 1;
@@ -386,13 +386,12 @@ pub fn newest_prior(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Resu
 ///
 /// # Errors
 /// A receipt cannot be read.
-pub fn has_read(host: &dyn Observe, program: FrontProgram) -> Result<bool, HostError> {
-    let folder = front::of(program).folder();
+pub fn has_read(host: &dyn Observe, server: Front) -> Result<bool, HostError> {
     let newest = newest(host, |change| match change {
         Change::FrontStart(StartFront { front, .. })
         | Change::FrontReload(ReloadFront { front, when_undone: false })
-        | Change::FrontInclude(IncludeSite { front, .. }) => *front == program,
-        Change::File(WriteFile { path, .. }) | Change::Removal(Remove { path }) => path.starts_with(&folder),
+        | Change::FrontInclude(IncludeSite { front, .. }) => *front == server,
+        Change::File(WriteFile { path, .. }) | Change::Removal(Remove { path }) => path.starts_with(server.folder),
         _ => false,
     })?;
     Ok(matches!(newest, None | Some(Change::FrontStart(_) | Change::FrontReload(_))))

@@ -21,6 +21,8 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::path::Path;
 
+use crate::front::Front;
+
 pub use database::{DatabaseExamination, DatabaseState};
 pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
@@ -29,7 +31,7 @@ pub use freebsd::{BIND_PROBE_ARGUMENT, DATABASE_PROBE_ARGUMENT, bind_probe_child
 pub use network::{
     BindOutcome, BindProbe, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
 };
-pub use operations::{FrontProgram, Invocation, Output, ServiceAction};
+pub use operations::{Invocation, Output, ServiceAction};
 
 /// Everything that can be read from a host without changing it.
 ///
@@ -300,7 +302,7 @@ pub trait Host: Observe {
     ///
     /// # Errors
     /// The program could not be started. A refused configuration is not an error but part of [`Output`].
-    fn front_test(&self, front: FrontProgram, config: &Path) -> Result<Output, HostError>;
+    fn front_test(&self, front: Front, config: &Path) -> Result<Output, HostError>;
 
     /// Watches ports on 127.0.0.1 until the watch is finished, to measure how long connections are refused.
     ///

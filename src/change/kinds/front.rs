@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::change::front::{command, edited, edited_file, main_file, of, service, wait_for_release};
+use crate::change::front::{edited, edited_file, wait_for_release};
 use crate::change::kind::prelude::*;
 use crate::change::thing;
-use crate::host::{Entry, FrontProgram, ServiceAction};
+use crate::front::Front;
+use crate::host::{Entry, ServiceAction};
 
 /// How long a front may take until it listens, in seconds.
 const PATIENCE: u64 = 20;
@@ -15,7 +16,7 @@ const PATIENCE: u64 = 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncludeSite {
     /// Whose file.
-    pub front: FrontProgram,
+    pub front: Front,
     /// Whether the line is to be there.
     pub present: bool,
 }
@@ -24,7 +25,7 @@ pub struct IncludeSite {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartFront {
     /// Which front.
-    pub front: FrontProgram,
+    pub front: Front,
     /// TCP ports that it must listen on.
     pub ports: Vec<u16>,
 }
@@ -33,7 +34,7 @@ pub struct StartFront {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadFront {
     /// Which front.
-    pub front: FrontProgram,
+    pub front: Front,
     /// Only where the changes after this one are taken back: once they are, the front has to read what it had before.
     pub when_undone: bool,
 }
@@ -42,7 +43,7 @@ impl Kind for IncludeSite {
     named!(ErrorCode::Front, "front-include", "include in", "include");
 
     fn thing(&self) -> Option<Thing> {
-        Some(Thing::Path(main_file(self.front)))
+        Some(Thing::Path(self.front.main_file()))
     }
 
     fn left(&self) -> Option<Left> {
@@ -55,13 +56,13 @@ impl Kind for IncludeSite {
     }
 
     fn prior(&self, host: &dyn Host) -> Result<Prior, HostError> {
-        thing::prior_of(host, &edited_file(host.observe(), self.front)?)
+        thing::prior_of(host, &edited_file(host, self.front)?)
     }
 
     fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
         let host = context.host;
-        let path = edited_file(host.observe(), self.front)?;
-        let new = edited(host.observe(), self.front, self.present)?;
+        let path = edited_file(host, self.front)?;
+        let new = edited(host, self.front, self.present)?;
         if host.read(&path)?.as_deref() == Some(&new) {
             return Ok(());
         }
@@ -73,11 +74,11 @@ impl Kind for IncludeSite {
     }
 
     fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
-        thing::restore(host, &edited_file(host.observe(), self.front)?, prior)
+        thing::restore(host, &edited_file(host, self.front)?, prior)
     }
 
     fn folders(&self) -> Vec<PathBuf> {
-        vec![of(self.front).folder()]
+        vec![self.front.folder.into()]
     }
 }
 
@@ -85,8 +86,7 @@ impl StartFront {
     /// A port that the front does not listen on.
     fn missing(&self, host: &dyn Host) -> Result<Option<u16>, HostError> {
         let listeners = host.listeners()?;
-        let has =
-            |port: &u16| listeners.iter().any(|there| there.port == *port && there.command == command(self.front));
+        let has = |port: &u16| listeners.iter().any(|there| there.port == *port && there.command == self.front.command);
         Ok(self.ports.iter().copied().find(|port| !has(port)))
     }
 }
@@ -95,7 +95,7 @@ impl Kind for StartFront {
     named!(ErrorCode::Front, "service");
 
     fn thing(&self) -> Option<Thing> {
-        Some(Thing::Service(service(self.front).to_owned()))
+        Some(Thing::Service(self.front.service.to_owned()))
     }
 
     fn detail(&self) -> String {
@@ -104,7 +104,7 @@ impl Kind for StartFront {
     }
 
     fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let (host, service) = (context.host, service(self.front));
+        let (host, service) = (context.host, self.front.service);
         wait_for_release(host, &self.ports)?;
         host.service_action(service, ServiceAction::Start)?;
         for _ in 0..PATIENCE {
@@ -114,7 +114,7 @@ impl Kind for StartFront {
             host.sleep(Duration::from_secs(1));
         }
         let port = self.missing(host)?.map_or_else(String::new, |port| format!(" port {port}"));
-        let name = of(self.front).name();
+        let name = self.front.name;
         Err(format!(
             "{name} was started and does not listen on{port}; its log, and `service {service} start`, tell more"
         )
@@ -126,7 +126,7 @@ impl Kind for ReloadFront {
     named!(ErrorCode::Front, "service");
 
     fn thing(&self) -> Option<Thing> {
-        Some(Thing::Service(service(self.front).to_owned()))
+        Some(Thing::Service(self.front.service.to_owned()))
     }
 
     fn detail(&self) -> String {
@@ -137,13 +137,13 @@ impl Kind for ReloadFront {
 
     fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
         if !self.when_undone {
-            context.host.service_action(service(self.front), ServiceAction::Reload)?;
+            context.host.service_action(self.front.service, ServiceAction::Reload)?;
         }
         Ok(())
     }
 
     fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
-        let service = service(self.front);
+        let service = self.front.service;
         if !self.when_undone || *prior != Prior::Present {
             return Ok(());
         }

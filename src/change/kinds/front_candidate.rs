@@ -5,16 +5,16 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::change::front::{edited, main_file, of, site_file};
+use crate::change::front::edited;
 use crate::change::kind::prelude::*;
-use crate::front::{CANDIDATE_FOLDER, OWN_FOLDER, httpd_conf, nginx_conf};
-use crate::host::{Entry, FrontProgram, Observe};
+use crate::front::Front;
+use crate::host::{Entry, Observe};
 
 /// Tests a front's configuration with the front itself, before it goes live. Changes nothing that stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestFront {
     /// Which front.
-    pub front: FrontProgram,
+    pub front: Front,
     /// Whether our site is to be part of it.
     pub present: bool,
     /// Files of ours that will be other than they are.
@@ -35,7 +35,7 @@ impl Kind for TestFront {
     named!(ErrorCode::Front, "front-test", "configuration", "config");
 
     fn target(&self) -> String {
-        main_file(self.front).display().to_string()
+        self.front.main_file().display().to_string()
     }
 
     fn detail(&self) -> String {
@@ -43,24 +43,24 @@ impl Kind for TestFront {
     }
 
     fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let (host, program) = (context.host, self.front);
-        clear(host, program)?;
-        let tested = assemble(host, program, self.present, &self.files)
-            .and_then(|()| Ok(host.front_test(program, &candidate(program))?));
-        clear(host, program)?;
+        let (host, front) = (context.host, self.front);
+        clear(host, front)?;
+        let tested = assemble(host, front, self.present, &self.files)
+            .and_then(|()| Ok(host.front_test(front, &front.candidate_file())?));
+        clear(host, front)?;
         let output = tested?;
         if output.status == Some(0) {
             return Ok(());
         }
         // With the names of the files that the administrator finds.
         let words = format!("{}\n{}", output.stdout, output.stderr)
-            .replace(&candidate(program).display().to_string(), &main_file(program).display().to_string())
-            .replace(&candidate_site(program).display().to_string(), &site_file(program).display().to_string())
-            .replace(&candidate_folder(program).display().to_string(), &own_folder(program).display().to_string());
+            .replace(&front.candidate_file().display().to_string(), &front.main_file().display().to_string())
+            .replace(&front.candidate_site().display().to_string(), &front.site_file().display().to_string())
+            .replace(&front.candidate_folder().display().to_string(), &front.own_folder().display().to_string());
         Err(format!(
             "{} refuses the configuration that it would have: {}. What runs now has not been touched; correct what it names and \
              run this again",
-            of(program).name(),
+            front.name,
             words.trim()
         )
         .into())
@@ -71,53 +71,31 @@ impl Kind for TestFront {
     }
 
     fn folders(&self) -> Vec<PathBuf> {
-        vec![of(self.front).folder()]
+        vec![self.front.folder.into()]
     }
-}
-
-/// Where a main file stands while it is tested: beside the real one, as includes are relative to its folder.
-fn candidate(program: FrontProgram) -> PathBuf {
-    of(program).folder().join("gts-bootstrap-candidate.conf")
-}
-
-/// The folder in which our files stand meanwhile.
-fn candidate_folder(program: FrontProgram) -> PathBuf {
-    of(program).folder().join(CANDIDATE_FOLDER)
-}
-
-fn own_folder(program: FrontProgram) -> PathBuf {
-    of(program).folder().join(OWN_FOLDER)
 }
 
 /// Takes away the candidate.
-fn clear(host: &dyn Host, program: FrontProgram) -> Result<(), HostError> {
-    host.remove(&candidate(program))?;
-    host.remove_tree(&candidate_folder(program))
-}
-
-fn candidate_site(program: FrontProgram) -> PathBuf {
-    candidate_folder(program).join("gotosocial.conf")
+fn clear(host: &dyn Host, front: Front) -> Result<(), HostError> {
+    host.remove(&front.candidate_file())?;
+    host.remove_tree(&front.candidate_folder())
 }
 
 /// Puts the candidate together.
-fn assemble(host: &dyn Host, program: FrontProgram, present: bool, files: &[NewFile]) -> Result<(), Failure> {
-    let mut main = edited(host.observe(), program, present)?;
+fn assemble(host: &dyn Host, front: Front, present: bool, files: &[NewFile]) -> Result<(), Failure> {
+    let mut main = edited(host, front, present)?;
     if present {
-        copy_own_files(host, program, files)?;
-        let path = main_file(program);
-        main = match program {
-            FrontProgram::Nginx => nginx_conf::with_candidate(&path, &main, CANDIDATE_FOLDER)?,
-            FrontProgram::Httpd => httpd_conf::with_candidate(&main, &candidate_site(program)),
-        };
+        copy_own_files(host, front, files)?;
+        main = front.server.with_candidate(&front.main_file(), &main)?;
     }
-    Ok(host.write_file(&candidate(program), &main, 0o644, Owner::ROOT)?)
+    Ok(host.write_file(&front.candidate_file(), &main, 0o644, Owner::ROOT)?)
 }
 
 /// Copies our files as they are going to be: those that are there, and over them those that are new.
-fn copy_own_files(host: &dyn Host, program: FrontProgram, files: &[NewFile]) -> Result<(), Failure> {
-    let (own, site) = (own_folder(program), site_file(program));
+fn copy_own_files(host: &dyn Host, front: Front, files: &[NewFile]) -> Result<(), Failure> {
+    let (own, site) = (front.own_folder(), front.site_file());
     let mut all: Vec<(PathBuf, Vec<u8>)> = Vec::new();
-    let mut there = below(host.observe(), &own)?;
+    let mut there = below(host, &own)?;
     if !there.contains(&site) && host.entry(&site)?.is_some() {
         there.push(site.clone());
     }
@@ -129,7 +107,7 @@ fn copy_own_files(host: &dyn Host, program: FrontProgram, files: &[NewFile]) -> 
     let mut made: Vec<PathBuf> = Vec::new();
     let mut make = |folder: &Path| -> Result<(), HostError> {
         let missing: Vec<&Path> =
-            folder.ancestors().take_while(|above| above.starts_with(candidate_folder(program))).collect();
+            folder.ancestors().take_while(|above| above.starts_with(front.candidate_folder())).collect();
         for above in missing.into_iter().rev() {
             if !made.iter().any(|there| there == above) {
                 host.make_directory(above, 0o755, Owner::ROOT)?;
@@ -138,12 +116,12 @@ fn copy_own_files(host: &dyn Host, program: FrontProgram, files: &[NewFile]) -> 
         }
         Ok(())
     };
-    make(&candidate_folder(program))?;
+    make(&front.candidate_folder())?;
     for (path, bytes) in all {
         let to = if path == site {
-            candidate_site(program)
+            front.candidate_site()
         } else if let Ok(rest) = path.strip_prefix(&own) {
-            candidate_folder(program).join(rest)
+            front.candidate_folder().join(rest)
         } else {
             continue;
         };
@@ -151,7 +129,7 @@ fn copy_own_files(host: &dyn Host, program: FrontProgram, files: &[NewFile]) -> 
             make(folder)?;
         }
         let bytes = if path.extension().is_some_and(|ending| ending == "conf" || ending == "inc") {
-            moved(&bytes, program)
+            moved(&bytes, front)
         } else {
             bytes
         };
@@ -161,15 +139,10 @@ fn copy_own_files(host: &dyn Host, program: FrontProgram, files: &[NewFile]) -> 
 }
 
 /// A text of ours that names the candidate's folder where it named the real one.
-fn moved(bytes: &[u8], program: FrontProgram) -> Vec<u8> {
+fn moved(bytes: &[u8], front: Front) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(bytes) else { return bytes.to_vec() };
-    let [from, to] = [own_folder(program), candidate_folder(program)].map(|folder| format!("{}/", folder.display()));
-    let text = text.replace(&from, &to);
-    match program {
-        FrontProgram::Nginx => text,
-        FrontProgram::Httpd => httpd_conf::unconditional(&text),
-    }
-    .into_bytes()
+    let [from, to] = [front.own_folder(), front.candidate_folder()].map(|folder| format!("{}/", folder.display()));
+    front.server.as_candidate(text.replace(&from, &to)).into_bytes()
 }
 
 /// All files below a folder.
