@@ -1,15 +1,12 @@
-//! Changes of a web server in front of GoToSocial: the line in its main file, its test, its start and reload.
+//! What changes, plans and checks ask about a web server in front of GoToSocial on a host: its files, the line in its main file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Change, journal};
-use crate::deployment::PortNumber;
-use crate::front::{ConfigFiles, Front, Wanted, httpd_conf, nginx_conf};
-use crate::host::{Entry, FrontProgram, Host, HostError, Observe, Owner, ServiceAction};
+use super::failure::Failure;
+use crate::front::{ConfigFiles, Front};
+use crate::host::{Entry, Host, HostError, Listener, Observe};
 
-/// How long a front may take until it listens, in seconds.
-const PATIENCE: u64 = 20;
 /// How often it is looked whether a front has let its ports go, and how long is waited between two looks.
 const RELEASE_LOOKS: u32 = 50;
 const RELEASE_INTERVAL: Duration = Duration::from_millis(200);
@@ -29,56 +26,13 @@ impl ConfigFiles for HostFiles<'_> {
     }
 }
 
-/// The front that a program is.
-#[must_use]
-pub fn of(program: FrontProgram) -> Front {
-    match program {
-        FrontProgram::Nginx => Front::Nginx,
-        FrontProgram::Httpd => Front::Httpd,
-    }
-}
-
-/// Its script in rc.d, which is also the name of its package.
-#[must_use]
-pub fn service(program: FrontProgram) -> &'static str {
-    match program {
-        FrontProgram::Nginx => "nginx",
-        FrontProgram::Httpd => "apache24",
-    }
-}
-
-/// What sockstat(1) calls it.
-#[must_use]
-pub fn command(program: FrontProgram) -> &'static str {
-    match program {
-        FrontProgram::Nginx => "nginx",
-        FrontProgram::Httpd => "httpd",
-    }
-}
-
-/// Its main configuration file.
-#[must_use]
-pub fn main_file(program: FrontProgram) -> PathBuf {
-    of(program).folder().join(of(program).main_file())
-}
-
-/// Our site in a front's configuration.
-#[must_use]
-pub fn site_file(program: FrontProgram) -> PathBuf {
-    let folder = of(program).folder();
-    match program {
-        FrontProgram::Nginx => folder.join("gts-bootstrap/gotosocial.conf"),
-        FrontProgram::Httpd => folder.join(httpd_conf::OWN_FILE),
-    }
-}
-
 /// The file that an edit of the main file changes: the main file itself, or what it leads to where it is a symbolic link. The
 /// link stays.
 ///
 /// # Errors
 /// In words: the links lead nowhere or round in circles, or the host cannot be read.
-pub fn edited_file(host: &dyn Observe, program: FrontProgram) -> Result<PathBuf, HostError> {
-    let main = main_file(program);
+pub fn edited_file(host: &dyn Observe, front: Front) -> Result<PathBuf, HostError> {
+    let main = front.main_file();
     let mut path = main.clone();
     for _ in 0..LINKS {
         let Some(Entry::Symlink { target }) = host.entry(&path)? else {
@@ -103,66 +57,24 @@ fn astray(main: &Path, what: String) -> HostError {
 /// The main file with, or without, the line that includes our site.
 ///
 /// # Errors
-/// In words: the file is not there, or cannot be understood.
-pub fn edited(host: &dyn Observe, program: FrontProgram, present: bool) -> Result<Vec<u8>, String> {
-    let path = main_file(program);
-    let text = host.read(&path).map_err(|error| error.to_string())?;
-    let text = text.ok_or_else(|| format!("{} is not there", path.display()))?;
-    match (program, present) {
-        (FrontProgram::Nginx, true) => nginx_conf::with_include(&path, &text).map_err(|error| error.to_string()),
-        (FrontProgram::Nginx, false) => nginx_conf::without_include(&path, &text).map_err(|error| error.to_string()),
-        (FrontProgram::Httpd, true) => {
-            let own = of(program).folder().join(httpd_conf::OWN_FILE);
-            let wanted = Wanted { names: &[], ports: [PortNumber::HTTP, PortNumber::HTTPS] };
-            let survey =
-                httpd_conf::survey(&path, &HostFiles(host), &wanted, &own).map_err(|error| error.to_string())?;
-            if survey.includes_own_file {
-                return Ok(text);
-            }
-            httpd_conf::with_include(&path, &text, &own).map_err(|error| error.to_string())
-        }
-        (FrontProgram::Httpd, false) => Ok(httpd_conf::without_include(&text)),
-    }
-}
-
-/// Whether a web server has started, or read its configuration again, since a run last changed that.
-///
-/// # Errors
-/// A receipt cannot be read.
-pub fn has_read(host: &dyn Observe, program: FrontProgram) -> Result<bool, HostError> {
-    let folder = of(program).folder();
-    let newest = journal::newest(host, |change| match change {
-        Change::FrontStart { front, .. }
-        | Change::FrontReload { front, when_undone: false }
-        | Change::FrontInclude { front, .. } => *front == program,
-        Change::File { path, .. } | Change::Removal { path } => path.starts_with(&folder),
-        _ => false,
-    })?;
-    Ok(matches!(newest, None | Some(Change::FrontStart { .. } | Change::FrontReload { .. })))
-}
-
-/// Puts the line in, or takes it out.
-pub(super) fn include(host: &dyn Host, program: FrontProgram, present: bool) -> Result<(), String> {
-    let said = |error: HostError| error.to_string();
-    let path = edited_file(host.observe(), program).map_err(said)?;
-    let new = edited(host.observe(), program, present)?;
-    if host.read(&path).map_err(said)?.as_deref() == Some(&new) {
-        return Ok(());
-    }
-    let (mode, owner) = match host.entry(&path).map_err(said)? {
-        Some(Entry::File { mode, owner, .. }) => (mode, owner),
-        _ => (0o644, Owner::ROOT),
-    };
-    host.write_file(&path, &new, mode, owner).map_err(said)
+/// The file is not there, or cannot be understood.
+pub fn edited(host: &dyn Observe, front: Front, present: bool) -> Result<Vec<u8>, Failure> {
+    let path = front.main_file();
+    let text = host.read(&path)?.ok_or_else(|| format!("{} is not there", path.display()))?;
+    Ok(if present {
+        front.server.with_site(&path, &text, &HostFiles(host))?
+    } else {
+        front.server.without_site(&path, &text)?
+    })
 }
 
 /// Waits until no web server in front has any of these ports. Its reload returns before it has let go of what it is not to
-/// listen on any more. Who else has a port is not waited for.
-pub(super) fn wait_for_release(host: &dyn Host, ports: &[u16]) -> Result<(), String> {
-    let held = || -> Result<bool, String> {
-        let listeners = host.listeners().map_err(|error| error.to_string())?;
-        let fronts = [FrontProgram::Nginx, FrontProgram::Httpd].map(command);
-        Ok(listeners.iter().any(|there| ports.contains(&there.port) && fronts.contains(&there.command.as_str())))
+/// listen on any more. Nobody else who has a port is waited for.
+pub(super) fn wait_for_release(host: &dyn Host, ports: &[u16]) -> Result<(), HostError> {
+    let held = || -> Result<bool, HostError> {
+        let fronts = Front::ALL.map(|front| front.command);
+        let holds = |there: &Listener| ports.contains(&there.port) && fronts.contains(&there.command.as_str());
+        Ok(host.listeners()?.iter().any(holds))
     };
     for _ in 0..RELEASE_LOOKS {
         if !held()? {
@@ -171,34 +83,4 @@ pub(super) fn wait_for_release(host: &dyn Host, ports: &[u16]) -> Result<(), Str
         host.sleep(RELEASE_INTERVAL);
     }
     Ok(())
-}
-
-/// Starts the front and waits until it has its ports.
-pub(super) fn start(host: &dyn Host, program: FrontProgram, ports: &[u16]) -> Result<(), String> {
-    wait_for_release(host, ports)?;
-    host.service_action(service(program), ServiceAction::Start).map_err(|error| error.to_string())?;
-    for _ in 0..PATIENCE {
-        if missing(host, program, ports)?.is_none() {
-            return Ok(());
-        }
-        host.sleep(Duration::from_secs(1));
-    }
-    let port = missing(host, program, ports)?.map_or_else(String::new, |port| format!(" port {port}"));
-    Err(format!(
-        "{} was started and does not listen on{port}; its log, and `service {} start`, tell more",
-        of(program).name(),
-        service(program)
-    ))
-}
-
-/// Has the front read its configuration again.
-pub(super) fn reload(host: &dyn Host, program: FrontProgram) -> Result<(), String> {
-    host.service_action(service(program), ServiceAction::Reload).map_err(|error| error.to_string())
-}
-
-/// A port that the front does not listen on.
-fn missing(host: &dyn Host, program: FrontProgram, ports: &[u16]) -> Result<Option<u16>, String> {
-    let listeners = host.listeners().map_err(|error| error.to_string())?;
-    let has = |port: &u16| listeners.iter().any(|there| there.port == *port && there.command == command(program));
-    Ok(ports.iter().copied().find(|port| !has(port)))
 }

@@ -54,6 +54,7 @@ pub(super) fn asking(
         command,
         host: opened.host(),
         releases: &opened,
+        authority: opened.authority(),
         people: &Attendants { screen, asks },
         agreement,
         layout: Layout::default(),

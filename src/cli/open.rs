@@ -6,6 +6,8 @@ use semver::Version;
 
 use super::global::Global;
 use super::screen::Screen;
+use crate::certificate::CertificateAuthority;
+use crate::certificate::acme::Internet;
 use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::host::rehearsal::Rehearsal;
@@ -41,6 +43,15 @@ impl Opened {
         match self {
             Self::Rehearsal(rehearsal, _) => rehearsal.as_ref(),
             Self::Real(host) => host.as_ref(),
+        }
+    }
+
+    /// Who issues certificates for it: the authorities of the internet, or a rehearsal's own.
+    #[must_use]
+    pub fn authority(&self) -> &dyn CertificateAuthority {
+        match self {
+            Self::Rehearsal(rehearsal, _) => rehearsal.as_ref(),
+            Self::Real(_) => &Internet,
         }
     }
 

@@ -25,11 +25,8 @@ pub(super) struct Shown<'a> {
 impl<'a> Shown<'a> {
     /// Tells that it has begun. With `can_keep` it listens for Enter.
     pub(super) fn new(screen: &'a Screen, mode: Mode, left: u64, can_keep: bool) -> Self {
-        let who = match mode {
-            Mode::Direct => "GoToSocial serves by itself",
-            Mode::Nginx => "nginx serves",
-            Mode::Httpd => "Apache httpd serves",
-        };
+        let front = mode.front();
+        let who = front.map_or("GoToSocial serves by itself".to_owned(), |front| format!("{} serves", front.name));
         screen.line(&wrap(
             &format!(
                 "All checks pass: {who}. It is watched for {left} s more; if a check fails, everything goes back."

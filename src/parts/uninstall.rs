@@ -17,11 +17,15 @@ use std::path::{Path, PathBuf};
 use super::answers::Lock;
 use super::managed_file::written;
 use super::{Refusal, account, rc_script, tls};
-use crate::change::{Action, Change, OnFailure, Plan, Prior, Step, store};
+use crate::change::{
+    Action, Change, Left, OnFailure, Plan, Prior, Remove, RemoveGroup, RemoveTree, RemoveUser, SetRcVariable, Step,
+    StopService, Thing, store,
+};
 use crate::deployment::Layout;
+use crate::front::Front;
 use crate::host::{Entry, HostError, Observe, Supervision};
 use files::Fate;
-use ledger::{Ledger, Left, Thing, Trace};
+use ledger::{Ledger, Trace};
 
 pub use unrecorded::unrecorded;
 
@@ -95,7 +99,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, extent: Extent) -> Result<Plann
     // A script that is there only for us is asked only where it is ours.
     let script = Path::new("/usr/local/etc/rc.d").join(rc_script::SERVICE);
     if ledger.path(&script).is_some() && is_at_work(host)? {
-        let change = Change::ServiceStop { name: rc_script::SERVICE.to_owned() };
+        let change = StopService { name: rc_script::SERVICE.to_owned() };
         planned.plan.steps.push(Step::new(DECISIVE, Action::Stop, change));
     }
     let left = front::plan(host, &ledger)?;
@@ -109,7 +113,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, extent: Extent) -> Result<Plann
     let access_stays = !access.by_hand.is_empty() || !access.needed.is_empty();
     let mut going = Going::default();
     for step in &access.steps {
-        if let Change::Removal { path } = &step.change {
+        if let Change::Removal(Remove { path }) = &step.change {
             going.paths.insert(path.clone());
         }
     }
@@ -161,7 +165,7 @@ fn is_elsewhere(path: &Path, layout: &Layout) -> bool {
         || path.starts_with(layout.tls()) && path != layout.tls()
         // With the copy that it says the release of: all of them go, or none.
         || path.starts_with(&layout.backups) && path != layout.backups
-        || super::front::PROGRAMS.iter().any(|front| crate::change::front::main_file(*front) == path)
+        || Front::ALL.iter().any(|front| front.main_file() == path)
 }
 
 /// Paths that are on their way out, in the order in which they go.
@@ -173,11 +177,11 @@ struct Going {
 
 impl Going {
     fn remove(&mut self, path: PathBuf) {
-        self.step(Step::new(part_of(&path), Action::Remove, Change::Removal { path }));
+        self.step(Step::new(part_of(&path), Action::Remove, Change::Removal(Remove { path })));
     }
 
     fn step(&mut self, step: Step) {
-        if let Change::Removal { path } | Change::TreeRemoval { path } = &step.change
+        if let Change::Removal(Remove { path }) | Change::TreeRemoval(RemoveTree { path }) = &step.change
             && !self.paths.insert(path.clone())
         {
             return;
@@ -193,9 +197,9 @@ impl Going {
 /// The part that a path belongs to: what lies in a folder of a web server has to go before its package, which removes
 /// its folders only if they are empty.
 fn part_of(path: &Path) -> &'static str {
-    let in_front = |program| path.starts_with(crate::change::front::of(program).folder());
+    let in_front = |front: Front| path.starts_with(front.folder);
     let in_www = path.starts_with("/usr/local/www");
-    if in_www || super::front::PROGRAMS.into_iter().any(in_front) { front::PART } else { FILES }
+    if in_www || Front::ALL.into_iter().any(in_front) { front::PART } else { FILES }
 }
 
 /// One file or link.
@@ -233,7 +237,7 @@ fn copies(host: &dyn Observe, going: &mut Going) -> Result<(), HostError> {
 
 /// The variables that are left to no other part.
 fn rc_variables(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> Result<(), HostError> {
-    let fronts = super::front::PROGRAMS.map(|front| format!("{}_enable", crate::change::front::service(front)));
+    let fronts = Front::ALL.map(Front::rc_variable);
     for (name, trace) in ledger.rc_variables() {
         let elsewhere = name.starts_with(port_access::PORTACL_RC)
             || name == port_access::guard_variable()
@@ -249,7 +253,7 @@ fn rc_variables(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> R
             continue;
         }
         if unedited || is_our_own {
-            let change = Change::RcVariable { name: name.to_owned(), value: before };
+            let change = SetRcVariable { name: name.to_owned(), value: before };
             planned.plan.steps.push(Step::new("rc.conf", Action::Set, change));
         } else if now.is_some() {
             planned.by_hand.push(format!(
@@ -266,7 +270,7 @@ fn run_folder(host: &dyn Observe, ledger: &Ledger, going: &mut Going) -> Result<
     let script = Path::new("/usr/local/etc/rc.d").join(rc_script::SERVICE);
     let ours = ledger.path(&script).is_some() || (ledger.served.is_some() && host.entry(&script)?.is_none());
     if ours && matches!(host.entry(folder)?, Some(Entry::Directory { .. })) {
-        going.step(Step::new(FILES, Action::Remove, Change::TreeRemoval { path: folder.to_owned() }));
+        going.step(Step::new(FILES, Action::Remove, RemoveTree { path: folder.to_owned() }));
     }
     Ok(())
 }
@@ -305,7 +309,7 @@ fn folders(
             && path.starts_with("/usr/local")
             && left.iter().all(|left| !left.starts_with(&layout.records) && *left != layout.config_folder())
         {
-            after_packages.push(Step::new(FILES, Action::Remove, Change::Removal { path: path.clone() }));
+            after_packages.push(Step::new(FILES, Action::Remove, Remove { path: path.clone() }));
         }
     }
     Ok(after_packages)
@@ -321,7 +325,7 @@ fn accounts(
     planned: &mut Planned,
 ) -> Result<(), HostError> {
     let made = |thing: Thing| {
-        ledger.of(&thing).is_some_and(|trace| trace.origin == Prior::Absent && trace.left == Left::Present)
+        ledger.of(&thing).is_some_and(|trace| trace.origin == Prior::Absent && trace.left != Left::Absent)
     };
     for folder in [&layout.data, &layout.logs, &layout.config_folder()] {
         if host.entry(folder)?.is_some() && !going.has(folder) {
@@ -338,12 +342,12 @@ fn accounts(
     if made(Thing::User(account::NAME.to_owned()))
         && let Some(user) = host.user(account::NAME)?
     {
-        planned.plan.steps.push(Step::new("account", Action::Remove, Change::UserRemoval { user }));
+        planned.plan.steps.push(Step::new("account", Action::Remove, RemoveUser { user }));
     }
     if made(Thing::Group(account::NAME.to_owned()))
         && let Some(group) = host.group(account::NAME)?
     {
-        planned.plan.steps.push(Step::new("account", Action::Remove, Change::GroupRemoval { group }));
+        planned.plan.steps.push(Step::new("account", Action::Remove, RemoveGroup { group }));
     }
     Ok(())
 }

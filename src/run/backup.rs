@@ -64,7 +64,7 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
         );
     }
     for step in keep.map(prune).transpose()?.iter().flat_map(|gone| &gone.steps) {
-        run.tell(Manner::Text(2), &format!("Removed once the new one is verified: {}", step.change.target()));
+        run.tell(Manner::Text(2), &format!("Removed once the new one is verified: {}", step.change.kind().target()));
     }
     if matches!(deployment.database, Database::Sqlite) && !host.service(SERVICE)?.is_running() {
         run.line("GoToSocial does not run now, and is not started.");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::people::{Asked, Wanting};
 use super::{Exit, Run, Stop, TypedPath};
-use crate::change::{Change, Prior, journal, store};
+use crate::change::{Change, Prior, WriteFile, journal, store};
 use crate::deployment::{AnswerField, AnswerProblem, Answers, Deployment, Layout, Mode, Secrets, secrets_file};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
@@ -104,8 +104,7 @@ fn settled(host: &dyn Observe, layout: &Layout, answers: &Answers) -> Result<&'s
 /// Puts another mode into the answers. If these are what an earlier switch made of the answers before it, they become these
 /// again, so that a switch there and back leaves nothing.
 fn switch(host: &dyn Observe, layout: &Layout, answers: &mut Answers, mode: Mode) -> Result<(), Stop> {
-    let name = |mode: Mode| Mode::ALL.iter().find(|(_, other)| *other == mode).map_or("direct", |(name, _)| *name);
-    if mode_of(answers) == name(mode) {
+    if mode_of(answers) == mode.word() {
         return Ok(());
     }
     let path = layout.answers();
@@ -113,13 +112,13 @@ fn switch(host: &dyn Observe, layout: &Layout, answers: &mut Answers, mode: Mode
         answers.set(&format!("exposure.mode=\"{mode}\"")).map_err(|error| Stop::answers(error.to_string()))
     };
     let current = answers.to_text();
-    let recorded = |change: &Change| matches!(change, Change::File { path: there, .. } if *there == path);
+    let recorded = |change: &Change| matches!(change, Change::File(WriteFile { path: there, .. }) if *there == path);
     for prior in journal::priors(host, recorded)? {
         let Prior::File { sha256, .. } = prior else { continue };
         let before = String::from_utf8_lossy(&store::recall(host, &sha256)?).into_owned();
         let Ok(former) = Answers::parse(&before, &path.display().to_string()) else { continue };
         let mut changed = former.clone();
-        if mode_of(&former) == name(mode)
+        if mode_of(&former) == mode.word()
             && set(&mut changed, &mode_of(answers)).is_ok()
             && changed.to_text() == current
         {
@@ -127,7 +126,7 @@ fn switch(host: &dyn Observe, layout: &Layout, answers: &mut Answers, mode: Mode
             return Ok(());
         }
     }
-    set(answers, name(mode))
+    set(answers, mode.word())
 }
 
 /// The mode that answers give.

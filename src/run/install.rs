@@ -7,7 +7,7 @@ use super::people::Unsaved;
 use super::trial::OnTrial;
 use super::{Exit, Manner, Proposal, Run, Stop, With, deployed, lock, transaction};
 use crate::change::Plan;
-use crate::change::service_start::has_certificate;
+use crate::change::readiness::has_certificate;
 use crate::check::{self, installation, preflight};
 use crate::deployment::{Deployment, Layout, Variant};
 use crate::error_code::ErrorCode;
@@ -66,9 +66,8 @@ pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
     let wanted = Wanted { deployment, answers: &inputs.answers, secrets: &inputs.secrets, lock: &lock, layout };
     let make = || parts_install::plan(host, &wanted).map_err(Stop::failed);
     let plan = make()?;
-    let behind = front::program(deployment.exposure.mode)
-        .map(|program| format!(" behind {}", crate::change::front::of(program).name()))
-        .unwrap_or_default();
+    let front = deployment.exposure.mode.front();
+    let behind = front.map(|front| format!(" behind {}", front.name)).unwrap_or_default();
     let heading = format!("Plan: GoToSocial {}{behind}", lock.release.version);
     run.show(&plan, &heading, "Nothing to change: this host is as the answers want it.");
     if !installed && !plan.is_empty() {
@@ -76,7 +75,7 @@ pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
     }
 
     // After a switch between two fronts that was cut off both are there.
-    let wanted_front: Vec<_> = front::program(deployment.exposure.mode).into_iter().collect();
+    let wanted_front: Vec<_> = front.into_iter().collect();
     let switches = installed && front::all_present(host)? != wanted_front;
     if switches && !plan.reboot.is_empty() {
         return Err(Stop::refused(
@@ -166,7 +165,7 @@ fn never_again(run: &Run<'_>, deployment: &Deployment) {
 
 /// What the consent's "explain" says.
 fn explanation(deployment: &Deployment) -> [String; 2] {
-    let ports = match front::program(deployment.exposure.mode).map(|program| crate::change::front::of(program).name()) {
+    let ports = match deployment.exposure.mode.front().map(|front| front.name) {
         None => format!(
             "The kernel module mac_portacl lets that one user bind ports 80 and 443, and nobody but root any other port \
              below 1024. Afterwards this is proved: child processes try to bind as gotosocial and as nobody. {} gets its \

@@ -5,7 +5,7 @@ use super::{Exit, Manner, Run, Stop};
 use crate::certificate::date;
 use crate::change::journal::Outcome;
 use crate::change::settle::{self, CutOff, Settled};
-use crate::change::{Change, journal, store};
+use crate::change::{Change, RemoveTree, journal, store};
 use crate::error_code::ErrorCode;
 
 /// Recovers; with `undo` the run is taken back as a whole.
@@ -52,7 +52,7 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
     let mut report = run.report();
     report.changed = !settled.undone.is_empty();
     report.add("undone", &settled.undone);
-    report.add("stays", &settled.stays);
+    report.add("stays", &settled.spared);
     outcome(run, &settled, undo)
 }
 
@@ -75,32 +75,32 @@ fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
         changes(cut_off.changes.len() - done)
     ));
     for (change, done) in &cut_off.changes {
-        if let Change::TreeRemoval { path } = change {
+        if let Change::TreeRemoval(RemoveTree { path }) = change {
             run.line(&format!("  removed for good, and not to be taken back: {}", path.display()));
         } else if undo || cut_off.undoing || !done {
-            run.line(&format!("  to be taken back: {} {}", change.kind(), change.target()));
+            run.line(&format!("  to be taken back: {} {}", change.kind().name(), change.kind().target()));
         }
     }
 }
 
 /// What became of it, and what is next.
 fn outcome(run: &Run<'_>, settled: &Settled, undo: bool) -> Result<Exit, Stop> {
-    let Settled { command, had_ended, undone, stays, left } = settled;
+    let Settled { command, had_ended, undone, spared, failed } = settled;
     if *had_ended {
         run.text(&format!(
             "`{command}` had come to its end. Its record is in its place now, and nothing was taken back."
         ));
         return Ok(Exit::Done);
     }
-    for stays in stays {
-        run.attention(&format!("  stays: {stays}"));
+    for spared in spared {
+        run.attention(&format!("  stays: {spared}"));
     }
-    if !left.is_empty() {
+    if !failed.is_empty() {
         return Err(Stop::refused(
             ErrorCode::NotUndone,
             format!(
                 "NOT everything could be taken back. What is left:\n  {}\nThe record is among the receipts in {}",
-                left.join("\n  "),
+                failed.join("\n  "),
                 store::FOLDER
             ),
         ));

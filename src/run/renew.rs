@@ -65,14 +65,14 @@ struct Course<'a> {
 impl Course<'_> {
     /// When the authority would like the certificate renewed. That it does not say is no failure: it is then due by its age.
     fn window(&self, name: &HostName) -> Result<Option<Window>, Stop> {
-        let host = self.run.host;
-        let ours = kept(host.observe(), self.layout, self.deployment, name)?
+        let host = self.run.observe();
+        let ours = kept(host, self.layout, self.deployment, name)?
             .is_some_and(|kept| kept.keeper == Keeper::Us && !is_placeholder(kept.bundle.leaf()));
         if !ours || self.options.force {
             return Ok(None);
         }
         let order = tls::certificate_order(self.layout, self.deployment, name, None);
-        match host.renewal_window(&order) {
+        match order.renewal_window(host, self.run.authority) {
             Ok(window) => Ok(window),
             Err(error) => {
                 let text = format!("When to renew could not be asked, so the age decides: {error}");

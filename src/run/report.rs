@@ -45,7 +45,8 @@ pub struct Changed {
 
 impl From<&Step> for Changed {
     fn from(step: &Step) -> Self {
-        Self { part: step.part, kind: step.change.kind(), target: step.change.target(), action: step.action.word() }
+        let kind = step.change.kind();
+        Self { part: step.part, kind: kind.name(), target: kind.target(), action: step.action.word() }
     }
 }
 

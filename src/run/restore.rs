@@ -7,7 +7,7 @@ use super::{Exit, Run, Stop, TypedPath, With, install, lock};
 use crate::backup::DatabaseKind;
 use crate::certificate::date;
 use crate::change::Action;
-use crate::change::service_start::ask;
+use crate::change::readiness::ask;
 use crate::deployment::{Answers, Database, Deployment, Secrets, VersionWish};
 use crate::host::DatabaseExamination;
 use crate::parts::answers::Lock;

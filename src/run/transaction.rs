@@ -15,6 +15,7 @@ use super::report::Report;
 use super::signals::Signals;
 use super::stop::Stop;
 use super::watch::Watching;
+use crate::certificate::CertificateAuthority;
 use crate::change::settle::Settled;
 use crate::change::{Aftermath, Executor, NotMade, Plan, Trial, journal, settle, store};
 use crate::deployment::Layout;
@@ -63,6 +64,8 @@ pub struct Run<'a> {
     pub host: &'a dyn Host,
     /// Where releases come from.
     pub releases: &'a dyn Releases,
+    /// Who issues certificates.
+    pub authority: &'a dyn CertificateAuthority,
     /// The people.
     pub people: &'a dyn People,
     /// How changes are agreed to.
@@ -205,10 +208,10 @@ impl<'a> Run<'a> {
         self.attention(&format!(
             "An earlier `{command}` was cut off; taken back: {undone}. What it had finished stays, {next}."
         ));
-        settled.stays.iter().for_each(|stays| self.attention(&format!("  stays: {stays}")));
-        if !settled.left.is_empty() {
-            let left = settled.left.join("\n  ");
-            self.people.error(ErrorCode::NotUndone, &format!("this could not be taken back:\n  {left}"));
+        settled.spared.iter().for_each(|spared| self.attention(&format!("  stays: {spared}")));
+        if !settled.failed.is_empty() {
+            let failed = settled.failed.join("\n  ");
+            self.people.error(ErrorCode::NotUndone, &format!("this could not be taken back:\n  {failed}"));
         }
         Ok(Some(settled))
     }
@@ -341,7 +344,14 @@ impl<'a> Run<'a> {
             }
         });
         let trial: Option<Trial<'_>> = trial.as_ref().map(|trial| trial as Trial<'_>);
-        let executor = Executor { host, source: with.source, reporter: &watching, stop: &stop, trial };
+        let executor = Executor {
+            host,
+            source: with.source,
+            authority: Some(self.authority),
+            reporter: &watching,
+            stop: &stop,
+            trial,
+        };
         let applied = executor.apply(self.command, shown);
         if let Some(refused) = watching.refused() {
             self.report().add("refused_ms", refused.as_millis());
@@ -356,9 +366,9 @@ impl<'a> Run<'a> {
             self.line(&format!("The instance {was} down for {}{still}.", whole(down)));
         }
         let mut report = self.report();
-        report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
+        report.changed = applied.as_ref().map_or_else(|error| error.aftermath.kept.is_some(), |_| true);
         let applied = applied.map_err(|error| {
-            let code = if error.aftermath.left.is_empty() { error.code } else { ErrorCode::NotUndone };
+            let code = if error.aftermath.failed.is_empty() { error.code } else { ErrorCode::NotUndone };
             Stop::refused(code, format!("{error}.\n{}", told(&error.aftermath)))
         })?;
         if !applied.not_made.is_empty() {
@@ -443,23 +453,23 @@ fn whole(time: Duration) -> String {
 
 /// What became of the changes before the one that failed.
 fn told(aftermath: &Aftermath) -> String {
-    if let Some(stands) = &aftermath.stands {
-        return format!("Nothing was taken back: {stands}.");
+    if let Some(kept) = &aftermath.kept {
+        return format!("Nothing was taken back: {kept}.");
     }
-    let mut text = if aftermath.left.is_empty() {
+    let mut text = if aftermath.failed.is_empty() {
         "Everything that had been done before was taken back; the host is as it was".to_owned()
     } else {
         format!(
             "NOT everything could be taken back. What is left:\n  {}\nThe rest was taken back",
-            aftermath.left.join("\n  ")
+            aftermath.failed.join("\n  ")
         )
     };
-    if aftermath.stays.is_empty() {
+    if aftermath.spared.is_empty() {
         text.push('.');
     } else {
         text.push_str(&format!(
             ", but for what GoToSocial itself or somebody else has written, which stays:\n  {}",
-            aftermath.stays.join("\n  ")
+            aftermath.spared.join("\n  ")
         ));
     }
     text

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use super::signals::Changing;
-use crate::change::{Action, Change, Interruption, Reporter, Step};
+use crate::change::{Action, Change, Interruption, Operator, ReloadFront, Reporter, Step};
 use crate::host::{Host, PortWatch};
 use crate::release;
 
@@ -109,43 +109,16 @@ impl Watch {
 
 /// Whether a change can take ports away from who has them.
 fn takes_ports(step: &Step) -> bool {
-    step.action == Action::Stop || matches!(step.change, Change::FrontReload { when_undone: false, .. })
+    step.action == Action::Stop || matches!(step.change, Change::FrontReload(ReloadFront { when_undone: false, .. }))
 }
 
-impl Reporter for Watching<'_> {
-    fn begin(&self, number: usize, of: usize, step: &Step) {
-        self.progress.begin(number, of, step);
-        if step.action == Action::Stop && self.stopped.get().is_none() {
-            self.stopped.set(Some(self.host.now()));
-        }
-        // Not before: each look leaves a line in the log of a server that speaks TLS.
-        if takes_ports(step) {
-            self.watch.begin(self.host, self.watched);
-        }
-    }
-
-    fn done(&self, step: &Step) {
-        if step.action == Action::Start {
-            self.started.set(Some(self.host.now()));
-        }
-        self.progress.done(step);
-    }
-
+impl Operator for Watching<'_> {
     fn waiting(&self, what: &str, elapsed: Duration, log_line: Option<&str>) {
         self.progress.waiting(what, elapsed, log_line);
     }
 
     fn note(&self, text: &str) {
         self.progress.note(text);
-    }
-
-    fn undoing(&self, step: &Step) {
-        // Only what was watched on the way there.
-        if self.watch.eased.get() {
-            self.watch.begin(self.host, self.watched);
-        }
-        self.started.set(None);
-        self.progress.undoing(step);
     }
 
     fn interrupted(&self) -> Interruption {
@@ -172,5 +145,34 @@ impl Reporter for Watching<'_> {
 
     fn progress(&self) -> &dyn release::Progress {
         self.progress.progress()
+    }
+}
+
+impl Reporter for Watching<'_> {
+    fn begin(&self, number: usize, of: usize, step: &Step) {
+        self.progress.begin(number, of, step);
+        if step.action == Action::Stop && self.stopped.get().is_none() {
+            self.stopped.set(Some(self.host.now()));
+        }
+        // Not before: each look leaves a line in the log of a server that speaks TLS.
+        if takes_ports(step) {
+            self.watch.begin(self.host, self.watched);
+        }
+    }
+
+    fn done(&self, step: &Step) {
+        if step.action == Action::Start {
+            self.started.set(Some(self.host.now()));
+        }
+        self.progress.done(step);
+    }
+
+    fn undoing(&self, step: &Step) {
+        // Only what was watched on the way there.
+        if self.watch.eased.get() {
+            self.watch.begin(self.host, self.watched);
+        }
+        self.started.set(None);
+        self.progress.undoing(step);
     }
 }

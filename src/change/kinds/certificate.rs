@@ -1,0 +1,414 @@
+//! Changes of the certificate that a front shows: a placeholder, an order, and the reload after somebody else has renewed it.
+//!
+//! The pair that was there is kept beside the new one, as `NAME.previous.pem` and `NAME.previous.key`, until the next order.
+//! The journal has digests of it alone.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::webroot::{self, Webroot};
+use crate::certificate::acme::{Account, AcmeError};
+use crate::certificate::placeholder::placeholder;
+use crate::certificate::record::Records;
+use crate::certificate::renewal::Window;
+use crate::certificate::{Bundle, CertificateAuthority};
+use crate::change::kind::prelude::*;
+use crate::deployment::{AcmeDirectory, EmailAddress, HostName};
+use crate::host::{Observe, ServiceAction, WebRequest};
+
+/// So often it is looked whether the front shows the new certificate, a second apart: its reload does not wait for the
+/// processes that serve.
+const LOOKS: u32 = 10;
+
+/// A change of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum CertificateChange {
+    /// A certificate that signs itself, with which a front can start.
+    Placeholder {
+        /// For which name.
+        name: HostName,
+        /// Where the certificate goes.
+        chain: PathBuf,
+        /// Where its key goes.
+        key: PathBuf,
+    },
+    /// An order, be it the first or a renewal. The old pair is back in service if the new one does not come to be shown.
+    Order {
+        /// What is ordered; its `chain` and `key` are where the new ones go.
+        order: CertificateOrder,
+        /// Who shows it.
+        front: ShownBy,
+        /// Where a failure is remembered; `None` where the whole command will be taken back.
+        record: Option<PathBuf>,
+        /// Whether a failure is only told: what was there before is back, and the order can be made later.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        spared: bool,
+    },
+    /// A reload of the front for files that somebody else has renewed.
+    Reload {
+        /// For which name.
+        name: HostName,
+        /// The certificate that is to be shown then.
+        chain: PathBuf,
+        /// Who shows it.
+        front: ShownBy,
+    },
+}
+
+/// A certificate that is ordered (RFC 8555) with the challenge HTTP-01, for one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateOrder {
+    /// The name.
+    pub name: HostName,
+    /// The authority.
+    pub directory: AcmeDirectory,
+    /// The address that the authority may write to; it learns of it when the account is made.
+    pub email: Option<EmailAddress>,
+    /// The account's file, mode 0600. Where there is none, an account is made, and kept there before anything is ordered.
+    pub account: PathBuf,
+    /// The folder of which the front serves `.well-known/acme-challenge/TOKEN`.
+    pub webroot: PathBuf,
+    /// Where the front answers http on this host: the challenge is tried there before the authority looks.
+    pub http: SocketAddr,
+    /// The certificate with its chain that is to be replaced; need not be there.
+    pub chain: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// The front that shows a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownBy {
+    /// Its rc.d script.
+    pub service: String,
+    /// Where it answers https on this host.
+    pub https: SocketAddr,
+}
+
+/// A pair of files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pair {
+    chain: PathBuf,
+    key: PathBuf,
+}
+
+impl Pair {
+    fn previous(&self) -> Self {
+        let beside = |path: &Path| {
+            let (stem, ending) = (path.file_stem().unwrap_or_default(), path.extension().unwrap_or_default());
+            path.with_file_name(format!("{}.previous.{}", stem.display(), ending.display()))
+        };
+        Self { chain: beside(&self.chain), key: beside(&self.key) }
+    }
+
+    fn read(&self, host: &dyn Observe) -> Result<[Option<Vec<u8>>; 2], HostError> {
+        Ok([host.read(&self.chain)?, host.read(&self.key)?])
+    }
+
+    /// Writes both, key first, or removes what there is none of.
+    fn write(&self, host: &dyn Host, [chain, key]: [Option<&[u8]>; 2]) -> Result<(), HostError> {
+        for (path, bytes, mode) in [(&self.key, key, 0o600), (&self.chain, chain, 0o644)] {
+            match bytes {
+                Some(bytes) => host.write_file(path, bytes, mode, Owner::ROOT)?,
+                None => host.remove(path)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CertificateOrder {
+    /// Orders the certificate. Nothing is written but the account, if it is new, and the answer to the challenge for as long as
+    /// it is needed.
+    fn place(&self, context: &Context<'_>) -> Result<Bundle, Failure> {
+        let host = context.host;
+        let authority = context.authority.ok_or("no authority to order a certificate from")?;
+        let account = match self.kept_account(host)? {
+            Some(account) => account,
+            None => {
+                let made = authority.register(self.directory.as_str(), self.email.as_ref())?;
+                host.write_file(&self.account, made.to_json().expose().as_bytes(), 0o600, Owner::ROOT)?;
+                made
+            }
+        };
+        let old = self.replaced(host)?;
+        let mut webroot = Webroot::new(host, &self.name, &self.webroot, self.http);
+        Ok(authority.order(&account, &self.name, old.as_ref(), &mut webroot)?)
+    }
+
+    /// When the authority would like the certificate renewed (ARI); `None` where it has no opinion, or does not know us.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the authority not be asked.
+    pub fn renewal_window(
+        &self,
+        host: &dyn Observe,
+        authority: &dyn CertificateAuthority,
+    ) -> Result<Option<Window>, Failure> {
+        let (Some(account), Some(bundle)) = (self.kept_account(host)?, self.replaced(host)?) else { return Ok(None) };
+        Ok(authority.renewal_window(&account, &bundle)?)
+    }
+
+    /// The account that is kept, if it is one at this authority: the answers may name another one meanwhile.
+    fn kept_account(&self, host: &dyn Observe) -> Result<Option<Account>, Failure> {
+        let Some(bytes) = host.read(&self.account)? else { return Ok(None) };
+        let text = String::from_utf8(bytes)
+            .map_err(|_| AcmeError::AccountFile { reason: format!("{} is not text", self.account.display()) })?;
+        Ok(Some(Account::from_json(&text)?).filter(|account| account.directory() == self.directory.as_str()))
+    }
+
+    /// What is to be replaced. A pair that cannot be read is none.
+    fn replaced(&self, host: &dyn Observe) -> Result<Option<Bundle>, HostError> {
+        let [chain, key] = self.pair().read(host)?;
+        Ok(key.zip(chain).and_then(|(key, chain)| Bundle::from_files(&key, &chain).ok()))
+    }
+
+    fn pair(&self) -> Pair {
+        Pair { chain: self.chain.clone(), key: self.key.clone() }
+    }
+
+    /// Orders the certificate, and has the front show it. If it does not, the pair that was there before is back in service.
+    fn renew(&self, context: &Context<'_>, front: &ShownBy) -> Result<(), Failure> {
+        let host = context.host;
+        let bundle = self.place(context)?;
+        // The authority's clock may be a little ahead.
+        bundle.check(&self.name, host.now().max(bundle.leaf().not_before))?;
+        let pair = self.pair();
+        let before = keep(host, &pair)?;
+        let shown = put(host, &pair, &bundle)
+            .map_err(Failure::from)
+            .and_then(|()| reload(host, front, &self.name, &digest(bundle.leaf_der())));
+        let Err(failure) = shown else { return Ok(()) };
+        let back = pair.write(host, before.each_ref().map(Option::as_deref)).and_then(|()| {
+            // Apache does not survive a reload that fails.
+            let running = host.service(&front.service)?.is_running();
+            host.service_action(&front.service, if running { ServiceAction::Reload } else { ServiceAction::Start })
+        });
+        Err(failure.and(match back {
+            Ok(()) => "; the certificate that was there before is in service again".to_owned(),
+            Err(error) => {
+                format!("; and the certificate that was there before could not be put back into service: {error}")
+            }
+        }))
+    }
+}
+
+impl CertificateChange {
+    /// The name that the certificate is for.
+    #[must_use]
+    pub fn name(&self) -> &HostName {
+        match self {
+            Self::Placeholder { name, .. } | Self::Reload { name, .. } => name,
+            Self::Order { order, .. } => &order.name,
+        }
+    }
+
+    /// The files that the change replaces.
+    fn pair(&self) -> Option<Pair> {
+        match self {
+            Self::Placeholder { chain, key, .. } => Some(Pair { chain: chain.clone(), key: key.clone() }),
+            Self::Order { order, .. } => Some(order.pair()),
+            Self::Reload { .. } => None,
+        }
+    }
+}
+
+impl Kind for CertificateChange {
+    named!(ErrorCode::Acme, "certificate", "certificate", "tls");
+
+    fn target(&self) -> String {
+        self.name().to_string()
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Placeholder { .. } => "a placeholder that nobody trusts, until one is ordered".to_owned(),
+            Self::Order { order, front, .. } => {
+                format!("ordered from {}; {} reloads and is seen to show it", order.directory, front.service)
+            }
+            Self::Reload { chain, front, .. } => {
+                format!("{} reloads and is seen to show {}", front.service, chain.display())
+            }
+        }
+    }
+
+    fn leaves(&self) -> Vec<(Thing, Left)> {
+        let files = self.pair().map(|pair| [pair.chain, pair.key]);
+        files.into_iter().flatten().map(|path| (Thing::Path(path), Left::Edited)).collect()
+    }
+
+    fn prior(&self, host: &dyn Host) -> Result<Prior, HostError> {
+        let Some(pair) = self.pair() else { return Ok(Prior::Present) };
+        let digests = Box::new(pair.read(host)?.map(|bytes| bytes.map(|bytes| digest(&bytes))));
+        let account = match self {
+            Self::Order { order, .. } => host.entry(&order.account)?.is_some(),
+            _ => true,
+        };
+        Ok(Prior::Pair { digests, account })
+    }
+
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+        let host = context.host;
+        match self {
+            Self::Placeholder { name, chain, key } => {
+                let made = placeholder(name, host.now()).map_err(|error| error.to_string())?;
+                let pair = Pair { chain: chain.clone(), key: key.clone() };
+                keep(host, &pair)?;
+                Ok(put(host, &pair, &made)?)
+            }
+            Self::Order { order, front, record, spared } => {
+                let renewed = order.renew(context, front);
+                let failure = renewed.as_ref().err();
+                let noted = record.as_ref().map_or(Ok(()), |file| remember(host, file, order.name.as_str(), failure));
+                match (renewed, noted) {
+                    // The failure itself is what matters.
+                    (Err(failure), Err(error)) => Err(failure.and(format!(" (and that could not be noted: {error})"))),
+                    (Ok(()), Err(error)) => Err(error.into()),
+                    (Err(failure), Ok(())) if *spared => {
+                        context.note(format!(
+                            "there is no certificate for {} yet, and other servers do not trust what is shown for it: \
+                             {failure}. It is tried again each day; `gts-bootstrap certificate renew` tries at once",
+                            order.name
+                        ));
+                        Ok(())
+                    }
+                    (renewed, Ok(())) => renewed,
+                }
+            }
+            Self::Reload { name, chain, front } => {
+                let bytes = host.read(chain)?.unwrap_or_default();
+                let leaf = leaf_digest(&bytes).ok_or_else(|| format!("{} holds no certificate", chain.display()))?;
+                reload(host, front, name, &leaf)
+            }
+        }
+    }
+
+    fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
+        let (Some(pair), Prior::Pair { digests, account }) = (self.pair(), prior) else { return Ok(()) };
+        let was = digests.each_ref().map(Option::as_deref);
+        let same = |bytes: &[Option<Vec<u8>>; 2]| {
+            bytes.each_ref().map(|bytes| bytes.as_ref().map(|bytes| digest(bytes))).each_ref().map(Option::as_deref)
+                == was
+        };
+        let kept = pair.previous().read(host)?;
+        let kept_is_it = same(&kept) && was != [None, None];
+        if !same(&pair.read(host)?) {
+            if was != [None, None] && !kept_is_it {
+                return Err(HostError::Unreadable {
+                    what: pair.previous().chain.display().to_string(),
+                    text: "it is not the certificate that was there before".to_owned(),
+                });
+            }
+            let old = if kept_is_it { kept.each_ref().map(Option::as_deref) } else { [None, None] };
+            pair.write(host, old)?;
+            if let Self::Order { front, .. } = self
+                && kept_is_it
+            {
+                back_in_service(host, &front.service)?;
+            }
+        }
+        // Also one of the two alone: the copying may have been cut off between them.
+        let previous = pair.previous();
+        for ((path, bytes), was) in [&previous.chain, &previous.key].into_iter().zip(&kept).zip(was) {
+            if bytes.as_ref().is_some_and(|bytes| Some(digest(bytes).as_str()) == was) {
+                host.remove(path)?;
+            }
+        }
+        let Self::Order { order, .. } = self else { return Ok(()) };
+        // Answers to a challenge that nobody asks for any more.
+        let challenges = webroot::challenges(&order.webroot);
+        for name in host.list(&challenges)? {
+            host.remove(&challenges.join(name))?;
+        }
+        if *account { Ok(()) } else { host.remove(&order.account) }
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        let files: Vec<&Path> = match self {
+            Self::Placeholder { chain, key, .. } => vec![chain, key],
+            Self::Order { order, record, .. } => {
+                [order.chain.as_path(), &order.key, &order.account].into_iter().chain(record.as_deref()).collect()
+            }
+            Self::Reload { .. } => Vec::new(),
+        };
+        files.into_iter().flat_map(above).collect()
+    }
+}
+
+/// Has a front read the pair that was there before. After a power cut between the two files it could not start at the boot.
+fn back_in_service(host: &dyn Host, service: &str) -> Result<(), HostError> {
+    if host.service(service)?.is_running() {
+        return host.service_action(service, ServiceAction::Reload);
+    }
+    if host.rc_is_yes(&format!("{service}_enable"))? {
+        return host.service_action(service, ServiceAction::Start);
+    }
+    Ok(())
+}
+
+/// Keeps a copy of the pair that is there, and returns it.
+fn keep(host: &dyn Host, pair: &Pair) -> Result<[Option<Vec<u8>>; 2], HostError> {
+    let there = pair.read(host)?;
+    pair.previous().write(host, there.each_ref().map(Option::as_deref))?;
+    Ok(there)
+}
+
+fn put(host: &dyn Host, pair: &Pair, bundle: &Bundle) -> Result<(), HostError> {
+    pair.write(host, [Some(bundle.chain_pem().as_bytes()), Some(bundle.key_pem().expose().as_bytes())])
+}
+
+/// Notes how an order ended.
+fn remember(host: &dyn Host, file: &Path, name: &str, failure: Option<&Failure>) -> Result<(), HostError> {
+    let mut records = Records::read(host.read(file)?.as_deref());
+    match failure {
+        None => records.succeeded(name, host.now()),
+        Some(failure) => {
+            let asked_wait = match failure {
+                Failure::Acme(error) => error.retry_after().map(|wait| wait.as_secs()),
+                _ => None,
+            };
+            records.failed(name, host.now(), failure.to_string(), asked_wait);
+        }
+    }
+    host.write_file(file, &records.write(), 0o600, Owner::ROOT)
+}
+
+/// SHA-256 of the first certificate of a chain.
+#[must_use]
+pub fn leaf_digest(chain: &[u8]) -> Option<String> {
+    let blocks = pem::parse_many(chain).ok()?;
+    blocks.iter().find(|block| block.tag() == "CERTIFICATE").map(|block| digest(block.contents()))
+}
+
+/// Which certificate a front shows for a name: SHA-256 of the leaf. `None` if it shows none.
+pub fn shown(host: &dyn Observe, https: SocketAddr, name: &HostName) -> Option<String> {
+    let request = WebRequest {
+        tls: true,
+        host: name.to_string(),
+        address: Some(https),
+        path: "/".to_owned(),
+        verify: false,
+        timeout: Duration::from_secs(10),
+    };
+    host.web(&request).ok()?.certificate.map(|certificate| certificate.sha256)
+}
+
+/// Has the front reload, and waits until it shows the certificate.
+fn reload(host: &dyn Host, front: &ShownBy, name: &HostName, leaf: &str) -> Result<(), Failure> {
+    host.service_action(&front.service, ServiceAction::Reload)?;
+    for look in 0..LOOKS {
+        if look > 0 {
+            host.sleep(Duration::from_secs(1));
+        }
+        if shown(host, front.https, name).as_deref() == Some(leaf) {
+            return Ok(());
+        }
+    }
+    Err(format!(
+        "{} was told to reload and does not show the new certificate for {name} at {}; its error log says why",
+        front.service, front.https
+    )
+    .into())
+}
