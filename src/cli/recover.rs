@@ -13,7 +13,7 @@ use super::transaction::{Stop, Transaction};
 use crate::certificate::date;
 use crate::change::journal::Outcome;
 use crate::change::settle::{self, CutOff, Settled};
-use crate::change::{Change, RemoveTree};
+
 use crate::error_code::ErrorCode;
 
 const COMMAND: &str = "recover";
@@ -116,7 +116,7 @@ fn tell(run: &CutOff, undo: bool, screen: &Screen) {
         changes(run.changes.len() - done)
     ));
     for (change, done) in &run.changes {
-        if let Change::TreeRemoval(RemoveTree { path }) = change {
+        if let Some(path) = change.kind().gone_for_good() {
             screen.line(&format!("  removed for good, and not to be taken back: {}", path.display()));
         } else if undo || run.undoing || !done {
             screen.line(&format!("  to be taken back: {} {}", change.kind().name(), change.kind().target()));
