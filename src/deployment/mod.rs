@@ -75,7 +75,7 @@ pub struct Exposure {
 }
 
 /// The program that takes connections from the Internet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// `GoToSocial` itself, with its own certificate from Let's Encrypt.
     Direct,
