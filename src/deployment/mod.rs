@@ -96,6 +96,18 @@ impl Mode {
         all
     };
 
+    /// Every mode, as written in the answers, with what speaks for it.
+    pub const CHOICES: [(&'static str, &'static str); Self::ALL.len()] = {
+        let mut choices = [("direct", "GoToSocial itself, with its own certificate"); Self::ALL.len()];
+        let mut at = 0;
+        while at < Front::ALL.len() {
+            let front = Front::ALL[at];
+            at += 1;
+            choices[at] = (front.key(), front.choice());
+        }
+        choices
+    };
+
     /// The mode as it is written in the answers.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -54,6 +54,12 @@ impl Front {
         self.0.key
     }
 
+    /// [`Facts::choice`].
+    #[must_use]
+    pub const fn choice(self) -> &'static str {
+        self.0.choice
+    }
+
     /// The one with this key.
     #[must_use]
     pub fn of_key(key: &str) -> Option<Self> {

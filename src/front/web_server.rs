@@ -23,6 +23,8 @@ pub struct Facts {
     pub name: &'static str,
     /// The same, with the release if there are others.
     pub full_name: &'static str,
+    /// What speaks for it, where people choose.
+    pub choice: &'static str,
     /// Its script in rc.d, which is also the name of its package and the beginning of its rc variables.
     pub service: &'static str,
     /// What sockstat(1) calls it.

@@ -32,6 +32,7 @@ pub(super) const FACTS: Facts = Facts {
     key: "httpd",
     name: NAME,
     full_name: "Apache httpd 2.4",
+    choice: "Apache httpd in front, for those who run it already",
     service: "apache24",
     command: "httpd",
     program: "/usr/local/sbin/httpd",

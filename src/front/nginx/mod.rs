@@ -27,6 +27,7 @@ pub(super) const FACTS: Facts = Facts {
     key: "nginx",
     name: "nginx",
     full_name: "nginx",
+    choice: "nginx in front: filters, and room for other sites",
     service: "nginx",
     command: "nginx",
     program: "/usr/local/sbin/nginx",
