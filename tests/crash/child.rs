@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 use gts_bootstrap::operation::{Operation, Step, Watcher, watch};
 
-use super::machine::{Machine, Outcome};
 use super::recorder::Recorder;
+use crate::machine::{Machine, Outcome};
 
 /// What is done with the operations: `record FOLDER`, `kill AT`, or `fail AT ERRNO LASTING KINDS`.
 const COURSE: &str = "CRASH_COURSE";
@@ -84,7 +84,7 @@ pub fn kill(machine: &Machine, command: &[&str], at: usize) -> Outcome {
 
 fn run(machine: &Machine, command: &[&str], course: &str) -> Outcome {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child::run_watched", "--ignored", "--nocapture"])
+        .args(["--exact", "crash::child::run_watched", "--ignored", "--nocapture"])
         .env_clear()
         .env(COURSE, course)
         .env(ROOT, machine.root())

@@ -24,7 +24,7 @@ use gts_bootstrap::change::store;
 use gts_bootstrap::host::rehearsal::Model;
 use serde_json::Value;
 
-use super::machine::tree;
+use crate::machine::tree;
 
 const STATE: &str = ".rehearsal/state.json";
 

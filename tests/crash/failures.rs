@@ -10,10 +10,10 @@ use gts_bootstrap::host::rehearsal::Rehearsal;
 
 use super::child::{self, Failure, Kinds};
 use super::compare::{State, differences, state, without_data, without_times_of_backups};
-use super::machine::{ANSWERS, Machine};
 use super::plans;
 use super::recorder::copy;
 use super::stops::{self, Silent};
+use crate::machine::{ANSWERS, Machine};
 
 const INSTALL: &[&str] = &["install", "--answers", "answers.toml", "--yes", "--no-check"];
 const ENOSPC: i32 = 28;

@@ -3,8 +3,8 @@
 use gts_bootstrap::host::rehearsal::{Postgres, Rehearsal};
 use gts_bootstrap::host::{Host, ServiceAction};
 
-use super::machine::{ANSWERS, Machine};
 use super::stops;
+use crate::machine::{ANSWERS, Machine};
 
 fn fresh() -> Machine {
     with_answers(ANSWERS)

@@ -15,7 +15,7 @@ use gts_bootstrap::host::Owner;
 use gts_bootstrap::operation::{Operation, Step, Watcher};
 
 use super::disk::Disk;
-use super::machine::tree;
+use crate::machine::tree;
 
 const STATE: &str = ".rehearsal/state.json";
 const JOURNAL: &str = "var/db/gts-bootstrap/journal";

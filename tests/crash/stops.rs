@@ -15,8 +15,8 @@ use super::compare::{
     State, differences, state, state_with_records, without_data, without_lost, without_record, without_superfluous,
     without_times_of_backups,
 };
-use super::machine::Machine;
 use super::recorder::copy;
+use crate::machine::Machine;
 
 /// A stop.
 struct Stop {

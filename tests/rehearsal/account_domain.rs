@@ -5,9 +5,9 @@ use std::time::Duration;
 use gts_bootstrap::host::rehearsal::{Authority, Rehearsal};
 use gts_bootstrap::host::{Observe, WebAnswer, WebFailure, WebRequest};
 
-use super::machine::{ANSWERS, Machine};
 use super::switch::{changed, copy, kernel};
 use super::switch_others::{BACK, there};
+use crate::machine::{ANSWERS, Machine};
 
 const NOTHING: Vec<std::path::PathBuf> = Vec::new();
 const NGINX_CONF: &str = "/usr/local/etc/nginx/nginx.conf";

@@ -9,8 +9,8 @@ use gts_bootstrap::backup::{self, Manifest};
 use gts_bootstrap::change::digest;
 use gts_bootstrap::host::database::examine;
 
-use super::machine::{ANSWERS, Machine};
 use super::switch::{at_each_change, copy};
+use crate::machine::{ANSWERS, Machine};
 
 pub const FOLDER: &str = "/var/backups/gotosocial";
 pub const DATABASE: &str = "/var/db/gotosocial/sqlite.db";

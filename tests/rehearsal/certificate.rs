@@ -17,7 +17,7 @@ use gts_bootstrap::host::{Host, Observe, Owner, ServiceAction};
 use gts_bootstrap::parts::{periodic, tls};
 use gts_bootstrap::release;
 
-use super::machine::{ANSWERS, Machine};
+use crate::machine::{ANSWERS, Machine};
 
 const NAME: &str = "social.example.org";
 const CACHE: &str = "/var/db/gotosocial/storage/certs/social.example.org";

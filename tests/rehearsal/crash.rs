@@ -2,7 +2,7 @@
 
 use gts_bootstrap::host::rehearsal::ChangeFault;
 
-use super::machine::{ANSWERS, Machine, differences};
+use crate::machine::{ANSWERS, Machine, differences};
 
 fn fault(machine: &Machine, after: u32, takes_effect: bool, lasting: bool) {
     machine.edit(|model| model.faults.change = Some(ChangeFault { after, takes_effect, lasting, errno: 5 }));

@@ -1,6 +1,6 @@
 //! `filter`: rules for whichever web server stands in front, tested before they go live, kept without one.
 
-use super::machine::{ANSWERS, Machine, differences};
+use crate::machine::{ANSWERS, Machine, differences};
 
 const RULES: &str = "/usr/local/etc/gts-bootstrap/filters.conf";
 const NGINX: &str = "/usr/local/etc/nginx/gts-bootstrap/filters/global/gts-bootstrap.conf";

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use gts_bootstrap::host::{Entry, Observe, Owner, rehearsal::Rehearsal};
 
-use super::machine::{ANSWERS, Machine};
 use super::switch::{at_each_change, changed, copy};
 use super::switch_others::{BACK, beside, there};
+use crate::machine::{ANSWERS, Machine};
 
 const NGINX_CONF: &str = "/usr/local/etc/nginx/nginx.conf";
 const HTTPD_CONF: &str = "/usr/local/etc/apache24/httpd.conf";

@@ -9,8 +9,8 @@ use gts_bootstrap::host::rehearsal::{OutsideAnswer, Rehearsal};
 use gts_bootstrap::host::{Entry, Group, Host, Observe, Owner, User};
 
 use super::backup::{DATABASE, PICTURE, backups, instance, made, posts, runs};
-use super::machine::{ANSWERS, Machine, Outcome};
 use super::switch::{at_each_change, changed, copy};
+use crate::machine::{ANSWERS, Machine, Outcome};
 
 const CONFIG: &str = "/usr/local/etc/gotosocial/config.yaml";
 const CERTIFICATE: &str = "/var/db/gotosocial/storage/certs/social.example.org";

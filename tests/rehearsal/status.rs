@@ -8,7 +8,7 @@ use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{Host, Observe, Owner, ServiceAction};
 use serde_json::{Value, json};
 
-use super::machine::{ANSWERS, Machine};
+use crate::machine::{ANSWERS, Machine};
 
 const CONFIG: &str = "/usr/local/etc/gotosocial/config.yaml";
 const SCRIPT: &str = "/usr/local/etc/rc.d/gotosocial";

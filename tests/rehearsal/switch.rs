@@ -2,7 +2,7 @@
 
 use gts_bootstrap::host::rehearsal::{Authority, ChangeFault, Faults, Model};
 
-use super::machine::{ANSWERS, Machine, Outcome, differences};
+use crate::machine::{ANSWERS, Machine, Outcome, differences};
 
 const TO_NGINX: &[&str] = &["switch-to-proxy", "--yes"];
 const TO_HTTPD: &[&str] = &["switch-to-proxy", "httpd", "--yes"];

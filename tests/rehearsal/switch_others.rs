@@ -4,8 +4,8 @@
 use gts_bootstrap::host::Observe;
 use gts_bootstrap::host::rehearsal::{ChangeFault, Faults, Rehearsal};
 
-use super::machine::{ANSWERS, Machine};
 use super::switch::{at_each_change, changed, copy, kernel};
+use crate::machine::{ANSWERS, Machine};
 
 const NGINX_CONF: &str = "/usr/local/etc/nginx/nginx.conf";
 const HTTPD_CONF: &str = "/usr/local/etc/apache24/httpd.conf";

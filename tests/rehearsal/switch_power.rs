@@ -4,9 +4,9 @@
 use gts_bootstrap::host::Observe;
 use gts_bootstrap::host::rehearsal::Rehearsal;
 
-use super::machine::{ANSWERS, Machine};
 use super::switch::{at_each_change, changed, copy, kernel};
 use super::switch_others::{BACK, beside, there};
+use crate::machine::{ANSWERS, Machine};
 
 /// Nobody wanted what another has: GoToSocial is up, every enabled web server too, and nobody tries again and again.
 fn assert_nobody_competes(machine: &Machine, when: &str) {

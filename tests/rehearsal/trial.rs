@@ -7,9 +7,9 @@ use gts_bootstrap::host::rehearsal::Faults;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::machine::{ANSWERS, Machine};
 use super::switch::{changed, copy, kernel};
 use super::switch_others::{BACK, beside, there};
+use crate::machine::{ANSWERS, Machine};
 
 const NOTHING: Vec<std::path::PathBuf> = Vec::new();
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::machine::{ANSWERS, Machine, differences};
 use super::switch::{at_each_change, copy};
+use crate::machine::{ANSWERS, Machine, differences};
 
 pub const UNINSTALL: &[&str] = &["uninstall", "--yes"];
 pub const PURGE: &[&str] = &["uninstall", "--purge", "--yes", "--host-name", "social.example.org"];

@@ -4,10 +4,10 @@ use gts_bootstrap::change::{Action, Change, Executor, Plan, Step};
 use gts_bootstrap::host::Jail;
 use gts_bootstrap::host::rehearsal::{ChangeFault, Rehearsal};
 
-use super::machine::{ANSWERS, Machine};
 use super::service::Silent;
 use super::switch::copy;
 use super::uninstall::{LOGS, PURGE, UNINSTALL, answers, lived_in, same, with_nginx};
+use crate::machine::{ANSWERS, Machine};
 
 const RULES: &str = "security.mac.portacl.rules";
 const HIGH: &str = "net.inet.ip.portrange.reservedhigh";

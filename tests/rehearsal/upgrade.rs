@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use gts_bootstrap::host::rehearsal::{ChangeFault, Migrating, Rehearsal};
 
-use super::machine::{ANSWERS, Machine, Outcome, differences};
+use crate::machine::{ANSWERS, Machine, Outcome, differences};
 
 const NEW: &str = "0.20.0-rc1";
 const CURRENT: &str = "/usr/local/libexec/gotosocial/current";

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use reqwest::tls::TlsInfo;
 
-use super::instance::{HOST, Instance, client};
+use crate::instance::{HOST, Instance, client};
 
 #[test]
 fn a_direct_server_makes_its_certificate_at_the_first_handshake() {

@@ -44,7 +44,7 @@ impl Outcome {
     /// monitoring; a reboot that is needed is no error.
     #[track_caller]
     fn names_a_code(&self, arguments: &[&str]) {
-        const PAGE: &str = include_str!("../../docs/troubleshooting.md");
+        const PAGE: &str = include_str!("../docs/troubleshooting.md");
         if [-1, 0, 5].contains(&self.code) || self.stderr.starts_with("error: ") || arguments.contains(&"--brief") {
             return;
         }
