@@ -18,5 +18,6 @@ pub mod operation;
 pub mod parts;
 pub mod portacl;
 pub mod release;
+pub mod run;
 pub mod status;
 pub mod templates;

@@ -69,7 +69,7 @@ pub(super) fn front(known: &Known<'_>) -> Option<Front> {
     Some(Front { service: script, name: of(program).name(), running: running.into() })
 }
 
-/// As the executor asks when it has started it: see "Readiness" in `docs/architecture.md`.
+/// As the executor asks when it has started it: see "The server" in `docs/decisions.md`.
 fn ready(known: &Known<'_>) -> Told<bool> {
     let deployment = match &known.deployment {
         Told::Known(deployment) => deployment,
