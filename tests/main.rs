@@ -13,6 +13,7 @@ mod documents;
 mod filters;
 mod fronts;
 mod hooks;
+mod image;
 mod machine;
 mod man;
 mod port;

@@ -54,7 +54,9 @@ fn apply(host: &Rehearsal, steps: Vec<Step>) {
 
 /// A machine with nginx in front and answers that say so. GoToSocial is stopped: who is behind does not matter here.
 fn with_front(answers: &str) -> Machine {
-    behind_nginx(Machine::installed(ANSWERS), answers)
+    Machine::prepared(&format!("a front with a certificate, {answers}"), || {
+        behind_nginx(Machine::installed(ANSWERS), answers)
+    })
 }
 
 fn behind_nginx(machine: Machine, more: &str) -> Machine {

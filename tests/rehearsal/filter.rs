@@ -6,9 +6,7 @@ const RULES: &str = "/usr/local/etc/gts-bootstrap/filters.conf";
 const NGINX: &str = "/usr/local/etc/nginx/gts-bootstrap/filters/global/gts-bootstrap.conf";
 
 fn behind(front: &str) -> Machine {
-    let machine = Machine::installed(ANSWERS);
-    machine.run(&["switch-to-proxy", front, "--yes"]).exits(0);
-    machine
+    Machine::after(ANSWERS, &[&["switch-to-proxy", front, "--yes"]])
 }
 
 #[test]

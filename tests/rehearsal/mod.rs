@@ -29,7 +29,7 @@ mod service;
 mod status;
 mod switch;
 mod switch_others;
-mod switch_power;
+pub mod switch_power;
 mod terminal;
 mod trial;
 mod two_runs;

@@ -15,9 +15,7 @@ const SCRIPT: &str = "/usr/local/etc/rc.d/gotosocial";
 const NGINX_SITE: &str = "/usr/local/etc/nginx/gts-bootstrap/gotosocial.conf";
 
 fn behind_nginx() -> Machine {
-    let machine = Machine::installed(ANSWERS);
-    machine.run(&["switch-to-proxy", "nginx", "--yes", "-q"]).exits(0);
-    machine
+    Machine::after(ANSWERS, &[&["switch-to-proxy", "nginx", "--yes", "-q"]])
 }
 
 fn open(machine: &Machine) -> Rehearsal {
