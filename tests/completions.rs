@@ -55,11 +55,13 @@ impl Place {
 }
 
 /// Words that are completed, the line they are asked with, and what must not be among them.
-const ASKED: [(&str, &[&str], &[&str]); 5] = [
+const ASKED: [(&str, &[&str], &[&str]); 7] = [
     ("gts-bootstrap sw", &["switch-to-proxy", "switch-to-direct"], &["install"]),
     ("gts-bootstrap portacl gr", &["grant"], &["revoke"]),
     ("gts-bootstrap install --an", &["--answers"], &["--burst"]),
     ("gts-bootstrap filter rate --b", &["--burst"], &["--answers"]),
+    ("gts-bootstrap install --set adm", &["admin.username=", "admin.email="], &["host="]),
+    ("gts-bootstrap install --set exp", &["exposure.mode=nginx"], &["release.version="]),
     ("gts-bootstrap check --color ne", &["never"], &["always"]),
 ];
 
@@ -128,6 +130,7 @@ fn zsh_completes() {
         ("gts-bootstrap swi", "switch-to-"),
         ("gts-bootstrap portacl gr", "portacl grant"),
         ("gts-bootstrap install --an", "--answers"),
+        ("gts-bootstrap install --set admin.u", "admin.username="),
         ("gts-bootstrap help air", "air-gapped"),
     ] {
         assert!(typed(&place, "zsh -f -i", setup, line, completed));
@@ -152,6 +155,7 @@ fn tcsh_completes() {
         ("gts-bootstrap swi", "tch-to-"),
         ("gts-bootstrap portacl gr", "ant "),
         ("gts-bootstrap install --an", "swers "),
+        ("gts-bootstrap install --set admin.u", "sername="),
         ("gts-bootstrap --color ne", "ver "),
         ("gts-bootstrap help air", "-gapped "),
         ("gts-bootstrap install --answers gts-bootstrap.c", "sh "),
@@ -170,8 +174,8 @@ fn the_options_that_tcsh_asks_for_are_those_of_the_line() {
             .unwrap();
         String::from_utf8(asked.stdout).unwrap()
     };
-    for (line, wanted, unwanted) in ASKED.iter().filter(|(line, ..)| line.contains(" --") && !line.contains("--color"))
-    {
+    let of_options = |line: &str| line.rsplit(' ').next().is_some_and(|word| word.starts_with("--"));
+    for (line, wanted, unwanted) in ASKED.iter().filter(|(line, ..)| of_options(line)) {
         fits(line, &ask(line), wanted, unwanted);
     }
 }

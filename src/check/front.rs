@@ -1,43 +1,42 @@
-//! The web server in front: does it have ports 80 and 443, and does the world reach GoToSocial through it, and only through
-//! it?
+//! The web server in front: does it hold ports 80 and 443, and is GoToSocial reachable through it, and only through it?
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{Check, certificate};
-use crate::change::front::{command, of, service};
 use crate::deployment::Deployment;
 use crate::error_code::ErrorCode;
-use crate::host::{FrontProgram, HostError, Observe, Owner, WebAnswer, WebFailure, WebRequest};
+use crate::front::Front;
+use crate::host::{HostError, Observe, Owner, WebAnswer, WebFailure, WebRequest};
 use crate::parts::front::PORTS;
 
-/// For one request.
+/// The time-out of one request.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Looks at the front and asks it, over loopback and with the instance's name.
+/// Checks the web server, with requests over loopback under the instance's name.
 ///
 /// # Errors
 /// The host could not be read.
 pub fn checks(
     host: &dyn Observe,
     deployment: &Deployment,
-    program: FrontProgram,
+    front: Front,
     gotosocial: Owner,
 ) -> Result<Vec<Check>, HostError> {
-    let name = of(program).name();
-    let mut checks = vec![if host.service(service(program))?.is_running() {
+    let name = front.name;
+    let mut checks = vec![if host.service(front.service)?.is_running() {
         Check::pass("front", format!("{name} runs"))
     } else {
         Check::fail(
             ErrorCode::FrontDown,
             "front",
-            format!("{name} does not run; `service {} start` tells why", service(program)),
+            format!("{name} does not run; `service {} start` tells why", front.service),
         )
     }];
     let listeners = host.listeners()?;
     for port in PORTS {
         let on_port: Vec<_> = listeners.iter().filter(|listener| listener.port == port).collect();
-        let stranger = on_port.iter().find(|listener| listener.command != command(program));
+        let stranger = on_port.iter().find(|listener| listener.command != front.command);
         checks.push(match (on_port.is_empty(), stranger) {
             (true, _) => {
                 Check::fail(ErrorCode::FrontDown, format!("listens {port}"), format!("nobody listens on port {port}"))
@@ -55,7 +54,7 @@ pub fn checks(
     Ok(checks)
 }
 
-/// GoToSocial itself must not be reached past the front.
+/// GoToSocial itself must not be reachable past the web server.
 fn backend(listeners: &[crate::host::Listener], deployment: &Deployment, gotosocial: Owner) -> Check {
     const NAME: &str = "backend";
     let port = deployment.port().get();

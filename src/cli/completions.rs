@@ -4,7 +4,7 @@
 mod tcsh;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Command, CommandFactory, ValueEnum};
+use clap::{Arg, Args, Command, CommandFactory, ValueEnum};
 use clap_complete::{Generator, generate, shells};
 
 use super::exit::Exit;
@@ -12,6 +12,7 @@ use super::report::Report;
 use super::screen::Screen;
 use super::transaction::Stop;
 use super::{Cli, help};
+use crate::deployment::{AnswerType, FIELDS};
 
 /// The program, as it is typed.
 const PROGRAM: &str = "gts-bootstrap";
@@ -57,14 +58,19 @@ pub fn run(arguments: Arguments, screen: &Screen) -> Exit {
     Exit::Done
 }
 
-/// The script for a shell.
+/// The script for a shell. Those for bash and zsh put no blank behind the equals sign of an answer; fish and tcsh need no help.
 fn script(shell: Shell) -> String {
     match shell {
         // clap_complete 4.6.11 writes a hyphen in the program's name in two ways, and then its functions do not find each other.
         Shell::Bash => by_clap(shells::Bash, UNHYPHENED)
-            .replace(&format!("default {UNHYPHENED}\n"), &format!("default {PROGRAM}\n")),
+            .replace(&format!("default {UNHYPHENED}\n"), &format!("default {PROGRAM}\n"))
+            .replace("--set)\n", "--set)\ncompopt -o nospace 2>/dev/null\n"),
         Shell::Fish => by_clap(shells::Fish, PROGRAM),
-        Shell::Zsh => by_clap(shells::Zsh, PROGRAM),
+        Shell::Zsh => {
+            let settings = settings().join(" ");
+            by_clap(shells::Zsh, PROGRAM)
+                .replace(&format!("({settings})"), &format!("{{compadd -S \"\" - {settings}}}"))
+        }
         Shell::Tcsh => tcsh::script(&mut command(), PROGRAM),
     }
 }
@@ -75,13 +81,29 @@ fn by_clap(shell: impl Generator, name: &str) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// The command line as clap knows it, with the words that `help` knows.
+/// The command line as clap knows it, with the words that `help` and `--set` take.
 fn command() -> Command {
     let command = Cli::command();
     let words = help::words(&command);
-    command.mut_subcommand("help", |help| {
-        help.mut_arg("words", |words_of_help| words_of_help.value_parser(PossibleValuesParser::new(words)))
+    let takes = |argument: Arg, words: Vec<String>| argument.value_parser(PossibleValuesParser::new(words));
+    command.mut_subcommands(|below| match below.get_name() {
+        "install" => below.mut_arg("set", |set| takes(set, settings())),
+        "help" => below.mut_arg("words", |of_help| takes(of_help, words.clone())),
+        _ => below,
     })
+}
+
+/// What can stand behind `--set`: each answer with its equals sign, and with each word of a choice.
+fn settings() -> Vec<String> {
+    let with = |key: &str, words: &[&str]| words.iter().map(|word| format!("{key}={word}")).collect();
+    let settings = FIELDS.iter().flat_map(|field| -> Vec<String> {
+        match field.value {
+            AnswerType::Choice(words) => with(field.key, &words.iter().map(|(word, _)| *word).collect::<Vec<_>>()),
+            AnswerType::Boolean => with(field.key, &["true", "false"]),
+            _ => with(field.key, &[""]),
+        }
+    });
+    settings.collect()
 }
 
 #[cfg(test)]

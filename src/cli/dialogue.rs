@@ -4,12 +4,11 @@ pub mod consent;
 pub mod console;
 pub mod conversation;
 pub mod outlook;
-pub mod questions;
 
 use super::exit::Exit;
 use super::surroundings::Surroundings;
 use super::transaction::Stop;
-use crate::deployment::{AnswerProblem, Answers, Secrets};
+use crate::deployment::{AnswerField, AnswerProblem, Answers, Secrets};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use console::Standard;
@@ -53,7 +52,7 @@ pub fn missing(answers: &Answers, secrets: &Secrets) -> Option<Vec<String>> {
     errors
         .into_iter()
         .map(|error| match error.problem {
-            AnswerProblem::Missing { .. } if questions::of(&error.key).is_some() => Some(error.key),
+            AnswerProblem::Missing { .. } if AnswerField::of(&error.key).is_some() => Some(error.key),
             _ => None,
         })
         .collect()

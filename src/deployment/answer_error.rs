@@ -9,18 +9,18 @@ use toml_edit::Item;
 use super::acme_directory::AcmeDirectoryError;
 use super::database::DatabaseAddressError;
 use super::email_address::EmailAddressError;
-use super::host_name::{HostName, HostNameError};
 use super::passthrough::ConfigError;
-use super::port_number::PortNumberError;
 use super::release_wish::{HexDigestError, VersionWishError};
 use super::user_name::UserNameError;
+use crate::net::PortNumberError;
+use crate::net::{HostName, HostNameError};
 
 /// One mistake in the answers: where, which key, what is wrong and what would be right.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("{place}: {}{problem}", prefix(key))]
 pub struct AnswerError {
     /// Where it was found.
-    pub place: Place,
+    pub place: AnswerPlace,
     /// The key with its sections, as in `tls.email`; empty where the whole text is meant.
     pub key: String,
     /// What is wrong and what would be right.
@@ -34,7 +34,7 @@ fn prefix(key: &str) -> String {
 
 /// Where a mistake was found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum AnswerPlace {
     /// In a file as a whole: something is missing there.
     File {
         /// What the file is called in messages.
@@ -56,7 +56,7 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl AnswerPlace {
     /// A line of a file, or the whole file where the line is not known.
     pub(super) fn at(file: &str, line: Option<usize>) -> Self {
         let file = file.to_owned();
@@ -67,7 +67,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for AnswerPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { file } => f.write_str(file),
@@ -76,11 +76,6 @@ impl fmt::Display for Place {
             Self::Environment { variable } => write!(f, "{variable} in the environment"),
         }
     }
-}
-
-/// The value in a line of a file, as somebody types it who is asked for it alone.
-fn value_in(line: &str) -> &str {
-    line.split_once(" = ").map_or(line, |(_, value)| value).trim_matches('"')
 }
 
 /// The line, counted from 1, in which the byte at `offset` stands.
@@ -147,7 +142,7 @@ pub enum AnswerProblem {
         /// The section that it belongs under.
         section: Option<&'static str>,
         /// The line to add.
-        line: &'static str,
+        line: String,
     },
     /// A word that is none of the allowed ones.
     #[error("{found:?} is not known here.{} Allowed are: {allowed}", did_you_mean(nearest))]
@@ -160,24 +155,24 @@ pub enum AnswerProblem {
         allowed: String,
     },
     /// A name that is empty or has control characters in it.
-    #[error("{found:?} is empty or has control characters in it. Write a plain name, like {}", value_in(example))]
+    #[error("{found:?} is empty or has control characters in it. Write a plain name, like {}", example.trim_matches('"'))]
     NotPlain {
         /// What was found.
         found: String,
-        /// A line that would be right.
-        example: String,
+        /// A right value in TOML.
+        example: &'static str,
     },
     /// Not the path of a file.
     #[error(
         "{} is not an absolute path, or has `..`, quotes, backslashes or dollar signs in it. Write the file's whole path, like {}",
         found.display(),
-        value_in(example)
+        example.trim_matches('"')
     )]
     NotAPath {
         /// What was found.
         found: PathBuf,
-        /// A line that would be right.
-        example: String,
+        /// A right value in TOML.
+        example: &'static str,
     },
     /// Not the directory of an ACME authority.
     #[error(transparent)]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use toml_edit::{Document, DocumentMut, Item, Key, Table, TableLike, Value};
 
 use super::Deployment;
-use super::answer_error::{AnswerError, AnswerProblem, Place, SetError, described, line_at};
+use super::answer_error::{AnswerError, AnswerPlace, AnswerProblem, SetError, described, line_at};
 use super::answer_reader::Reader;
 use super::secrets::Secrets;
 
@@ -40,7 +40,7 @@ impl Answers {
                 set: Vec::new(),
             }),
             Err(error) => Err(AnswerError {
-                place: Place::at(shown_name, error.span().map(|span| line_at(text, span.start))),
+                place: AnswerPlace::at(shown_name, error.span().map(|span| line_at(text, span.start))),
                 key: String::new(),
                 problem: AnswerProblem::Syntax { message: error.message().replace('\n', ", ") },
             }),
@@ -118,12 +118,12 @@ impl Answers {
     }
 
     /// Where the administrator gave a key, or the nearest section around it that is there.
-    pub(super) fn place(&self, path: &[&str]) -> Place {
+    pub(super) fn place(&self, path: &[&str]) -> AnswerPlace {
         if self.set.iter().any(|set| path.len() >= set.len() && set.iter().zip(path).all(|(s, p)| s == p)) {
-            return Place::CommandLine;
+            return AnswerPlace::CommandLine;
         }
         let line = self.original.as_ref().and_then(|original| line_of(original, path));
-        Place::at(&self.shown_name, line)
+        AnswerPlace::at(&self.shown_name, line)
     }
 }
 
@@ -313,7 +313,7 @@ timeout = \"5s\"
     #[test]
     fn a_syntax_error_names_its_line() {
         let error = Answers::parse("# one\nhost = social.example.org\n", "deployment.toml").unwrap_err();
-        assert_eq!(error.place, Place::Line { file: "deployment.toml".into(), line: 2 });
+        assert_eq!(error.place, AnswerPlace::Line { file: "deployment.toml".into(), line: 2 });
         assert!(matches!(error.problem, AnswerProblem::Syntax { .. }));
         assert!(error.to_string().starts_with("deployment.toml:2: this is not valid TOML: "), "{error}");
         assert!(!error.to_string().contains('\n'));
@@ -322,14 +322,14 @@ timeout = \"5s\"
     #[test]
     fn places() {
         let mut answers = answers();
-        let line = |line| Place::Line { file: "deployment.toml".into(), line };
+        let line = |line| AnswerPlace::Line { file: "deployment.toml".into(), line };
         assert_eq!(answers.place(&["host"]), line(2));
         assert_eq!(answers.place(&["tls", "email"]), line(5));
         assert_eq!(answers.place(&["tls", "absent"]), line(4));
-        assert_eq!(answers.place(&["admin", "email"]), Place::File { file: "deployment.toml".into() });
+        assert_eq!(answers.place(&["admin", "email"]), AnswerPlace::File { file: "deployment.toml".into() });
         answers.set("account-domain=example.org").unwrap();
         answers.set("tls.email=b@example.org").unwrap();
-        assert_eq!(answers.place(&["tls", "email"]), Place::CommandLine);
+        assert_eq!(answers.place(&["tls", "email"]), AnswerPlace::CommandLine);
         assert_eq!(answers.place(&["host"]), line(2));
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use toml_edit::{Document, Item, Value};
 
-use super::answer_error::{Place, line_at};
+use super::answer_error::{AnswerPlace, line_at};
 use super::nearest::nearest;
 use super::secret::Secret;
 
@@ -36,7 +36,7 @@ pub struct Secrets(BTreeMap<&'static str, Secret>);
 #[error("{place}: {problem}")]
 pub struct SecretsError {
     /// Where it was found.
-    pub place: Place,
+    pub place: AnswerPlace,
     /// What is wrong.
     pub problem: SecretsProblem,
 }
@@ -91,7 +91,7 @@ impl Secrets {
     ///
     /// Every mistake in the file at once.
     pub fn parse(text: &str, shown_name: &str) -> Result<Self, Vec<SecretsError>> {
-        let at = |line| Place::at(shown_name, line);
+        let at = |line| AnswerPlace::at(shown_name, line);
         let document = Document::parse(text).map_err(|error| {
             let place = at(error.span().map(|span| line_at(text, span.start)));
             let message = error.message().replace('\n', ", ");
@@ -135,7 +135,7 @@ impl Secrets {
                     secrets.0.insert(key, Secret::new(value));
                 }
                 Err(_) => errors.push(SecretsError {
-                    place: Place::Environment { variable: environment_name(key) },
+                    place: AnswerPlace::Environment { variable: environment_name(key) },
                     problem: SecretsProblem::NotUtf8,
                 }),
             }
@@ -251,7 +251,7 @@ mod tests {
     fn a_syntax_error_does_not_show_the_secret() {
         for text in ["a = 1\nsmtp-password = hunter2\n", "a = 1\nsmtp-password = \"hunter2\n", "x=1\nhunter2 hunter2"] {
             let errors = parse(text).unwrap_err();
-            assert_eq!(errors[0].place, Place::Line { file: "s.toml".into(), line: 2 });
+            assert_eq!(errors[0].place, AnswerPlace::Line { file: "s.toml".into(), line: 2 });
             assert!(matches!(errors[0].problem, SecretsProblem::Syntax { .. }));
             assert!(!errors[0].to_string().contains("hunter2"), "{}", errors[0]);
         }

@@ -16,10 +16,10 @@ pub enum Database {
     Sqlite {
         /// Its size, bytes.
         bytes: u64,
-        /// The size of what has not been taken into it yet (`-wal`), bytes.
+        /// The size of its write-ahead log (`-wal`), bytes.
         wal_bytes: u64,
     },
-    /// A server, which is not asked.
+    /// A server, which is not queried.
     Postgres {
         /// Where it listens.
         address: String,
@@ -39,7 +39,7 @@ pub struct Backup {
     pub bytes: u64,
 }
 
-/// Looks at the database.
+/// Reads the size of the database.
 pub(super) fn database(known: &Known<'_>) -> Told<Database> {
     if let Some(Wanted::Postgres { address, database, .. }) = known.deployment.known().map(|wanted| &wanted.database) {
         return Told::Known(Database::Postgres { address: address.to_string(), database: database.clone() });
@@ -61,7 +61,7 @@ fn size(host: &dyn Observe, path: &Path) -> Result<Option<u64>, HostError> {
     })
 }
 
-/// Looks for the newest backup.
+/// Finds the newest backup.
 pub(super) fn backup(known: &Known<'_>) -> Told<Option<Backup>> {
     newest(known.host, &known.layout.backups).into()
 }
@@ -92,7 +92,7 @@ fn time_of(name: &str) -> Option<u64> {
     {
         return None;
     }
-    // Days since 1970-01-01, with the year beginning in March, so that the leap day is its last.
+    // Days since 1970-01-01, with the year starting in March, so that the leap day is its last.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = u64::from(year) * 365 + u64::from(year / 4) - u64::from(year / 100) + u64::from(year / 400);
     let days = days + u64::from((153 * month + 2) / 5 + day - 1);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gts_bootstrap::cli::dialogue::questions::{FIRST, FURTHER, Question};
+use gts_bootstrap::deployment::{AnswerField, FIELDS};
 use gts_bootstrap::host::rehearsal::{Model, OutsideAnswer};
 
 use super::terminal::Terminal;
@@ -33,9 +33,14 @@ fn to_the_list(mode: &'static str) -> Typed {
     vec![HOST, ("Direct, or behind", mode), MAIL, ADMIN, (MORE, "m")]
 }
 
+/// The answers that stand in the list of further settings.
+fn further_settings() -> impl Iterator<Item = &'static AnswerField> {
+    FIELDS.iter().filter(|field| !field.first)
+}
+
 /// The further settings that can be asked for, each with the way to it.
-fn further() -> Vec<(&'static Question, Typed)> {
-    let way = |question: &'static Question| {
+fn further() -> Vec<(&'static AnswerField, Typed)> {
+    let way = |question: &'static AnswerField| {
         let mut way = to_the_list("nginx");
         if question.key.starts_with("database.") && question.key != "database.type" {
             way.extend([(LIST, "database.type"), ("database", "postgres")]);
@@ -46,7 +51,7 @@ fn further() -> Vec<(&'static Question, Typed)> {
         way.push((LIST, question.key));
         (question, way)
     };
-    FURTHER.iter().map(way).collect()
+    further_settings().map(way).collect()
 }
 
 /// Everything that is asked before the plan, as what is seen last when it is asked, with the way to it.
@@ -69,7 +74,7 @@ fn everything() -> Vec<(&'static str, Typed)> {
 /// Waits until a question is not only begun to be shown.
 fn is_asked(terminal: &mut Terminal, question: &str) {
     terminal.expect(question);
-    if let Some(further) = FURTHER.iter().find(|further| further.why == question) {
+    if let Some(further) = further_settings().find(|further| further.why == question) {
         terminal.expect(&format!("\n{}", further.prompt.trim()));
     }
     terminal.expect(": ");
@@ -123,7 +128,7 @@ fn every_question_explains_itself_and_is_asked_again() {
     let machine = machine();
     let mut terminal = Terminal::start(&machine, &["install"]);
     let shown = |text: &str| text.replace('\n', "\r\n");
-    for (question, (prompt, answer)) in FIRST.iter().zip(to_the_list("nginx")) {
+    for (question, (prompt, answer)) in FIELDS.iter().filter(|field| field.first).zip(to_the_list("nginx")) {
         terminal.answer(&[(prompt, "?")]);
         terminal.expect(&shown(question.explanation));
         terminal.answer(&[(prompt, answer)]);
@@ -132,7 +137,7 @@ fn every_question_explains_itself_and_is_asked_again() {
     terminal.expect("docs/answers.md");
     terminal.answer(&[(MORE, "m"), (LIST, "release.version"), ("release", "0.19.2")]);
     terminal.answer(&[(LIST, "database.type"), ("database", "postgres")]);
-    for question in &FURTHER {
+    for question in further_settings() {
         if question.key == "release.prereleases" {
             // It has a meaning with `latest` only.
             continue;
@@ -154,7 +159,7 @@ fn one_can_go_back_from_every_question_to_the_first() {
     let machine = machine();
     let mut terminal = Terminal::start(&machine, &["install"]);
     terminal.answer(&to_the_list("nginx"));
-    for question in FURTHER.iter().filter(|question| question.key.starts_with("tls.")) {
+    for question in further_settings().filter(|question| question.key.starts_with("tls.")) {
         terminal.answer(&[(LIST, question.key), (question.prompt.trim(), "<")]);
     }
     // From the list it goes on to the plan; from the gate before it, back.

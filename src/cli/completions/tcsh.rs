@@ -16,7 +16,10 @@ pub(super) fn script(command: &mut Command, program: &str) -> String {
     gather(command, &mut next);
     let mut next: Vec<(String, String)> = next.into_iter().collect();
     next.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
-    let mut rules: Vec<String> = next.into_iter().map(|(word, list)| format!("'n/{word}/{list}/'")).collect();
+    // An empty list behind the last slash: no blank is typed behind an equals sign.
+    let rule =
+        |(word, list): (String, String)| format!("'n/{word}/{list}/{}'", if list.contains("= ") { "/" } else { "" });
+    let mut rules: Vec<String> = next.into_iter().map(rule).collect();
     rules.push(format!("'C/-/`{program} completions tcsh --options`/'"));
     rules.push(format!("'p/1/{}/'", group(names(command))));
     format!("# Completion of {program} for tcsh and csh.\ncomplete {program} \\\n\t{}\n", rules.join(" \\\n\t"))
@@ -100,7 +103,7 @@ mod tests {
             "'n/--color/(auto always never)/'",
             "'n/--answers/f/'",
             "'n/--rehearse/d/'",
-            "'n/--set/x:<KEY=VALUE>/'",
+            "'n/--set/(host= exposure.mode=direct ",
             "'n/portacl/(show explain lint grant revoke apply)/'",
             "'n/switch-to-proxy/(nginx httpd)/'",
             "'n/import/f/'",
@@ -122,7 +125,7 @@ mod tests {
     fn nothing_stands_in_a_rule_that_would_end_it() {
         for line in rules().lines().skip(2) {
             let rule = line.trim().trim_end_matches(" \\");
-            assert_eq!(rule.matches('/').count(), 3, "{rule}");
+            assert_eq!(rule.matches('/').count(), if rule.contains("--set") { 4 } else { 3 }, "{rule}");
             assert_eq!(rule.matches('\'').count(), 2, "{rule}");
         }
     }

@@ -3,9 +3,11 @@
 //! It knows neither a terminal nor a host: what is typed and shown goes through a [`Console`], what is looked up through an
 //! [`Outlook`]. So anything can be typed at it in a test.
 
-use super::questions::{self, FIRST, FURTHER, Kind, Otherwise, Question};
 use crate::cli::report::wrap;
-use crate::deployment::{AnswerError, AnswerProblem, Answers, HostName, HostNameError, Secrets, nearest};
+use crate::deployment::{
+    AnswerDefault, AnswerError, AnswerField, AnswerProblem, AnswerType, Answers, FIELDS, HostName, HostNameError,
+    Secrets, nearest,
+};
 
 /// Where somebody reads and types.
 pub trait Console {
@@ -91,7 +93,7 @@ impl Conversation<'_> {
     /// # Errors
     /// It came to no end.
     pub fn all(mut self) -> Result<Answers, Ended> {
-        let first: Vec<&Question> = FIRST.iter().filter(|question| !self.settled.contains(&question.key)).collect();
+        let first: Vec<&AnswerField> = self.unsettled().filter(|field| field.first).collect();
         self.introduce(first.len());
         let mut number = 0;
         loop {
@@ -119,7 +121,7 @@ impl Conversation<'_> {
     /// # Errors
     /// It came to no end.
     pub fn missing(mut self, keys: &[String]) -> Result<Answers, Ended> {
-        let asked: Vec<&Question> = keys.iter().filter_map(|key| questions::of(key)).collect();
+        let asked: Vec<&AnswerField> = keys.iter().filter_map(|key| AnswerField::of(key)).collect();
         self.introduce(asked.len());
         let mut number = 0;
         while let Some(question) = asked.get(number) {
@@ -134,6 +136,11 @@ impl Conversation<'_> {
                 Err(error) => drop(self.mend(&error)?),
             }
         }
+    }
+
+    /// What can be asked for.
+    fn unsettled(&self) -> impl Iterator<Item = &'static AnswerField> + use<'_> {
+        FIELDS.iter().filter(|field| !self.settled.contains(&field.key))
     }
 
     fn introduce(&mut self, count: usize) {
@@ -151,10 +158,10 @@ impl Conversation<'_> {
     }
 
     /// One question, until it has an answer.
-    fn ask(&mut self, question: &Question, first: bool) -> Result<Next, Ended> {
+    fn ask(&mut self, question: &AnswerField, first: bool) -> Result<Next, Ended> {
         self.console.say("");
         self.console.say(question.why);
-        if let Kind::Choice(choices) = question.kind {
+        if let AnswerType::Choice(choices) = question.value {
             let width = choices.iter().map(|(word, _)| word.len()).max().unwrap_or_default();
             for (number, (word, meaning)) in choices.iter().enumerate() {
                 self.console.say(&format!("  {}  {word:width$}  {meaning}", number + 1));
@@ -190,7 +197,7 @@ impl Conversation<'_> {
                 continue;
             }
             let taken = if text.is_empty() { default.unwrap_or_default() } else { text.to_owned() };
-            if let (Kind::Name, false, Ok(name)) = (question.kind, taken.is_ascii(), in_dns(&taken)) {
+            if let (AnswerType::HostName, false, Ok(name)) = (question.value, taken.is_ascii(), in_dns(&taken)) {
                 self.console.say(&wrap(&format!("In DNS this name is {name}, and that is what is used."), 0));
             }
             match self.check(question, &taken) {
@@ -206,19 +213,19 @@ impl Conversation<'_> {
     }
 
     /// What Enter takes: the answer of before, or what is written where nothing is said.
-    fn default(&self, question: &Question) -> Option<String> {
-        let before = self.answers.get(question.key).map(|value| match question.kind {
-            Kind::Boolean => if value == "true" { "yes" } else { "no" }.to_owned(),
+    fn default(&self, question: &AnswerField) -> Option<String> {
+        let before = self.answers.get(question.key).map(|value| match question.value {
+            AnswerType::Boolean => if value == "true" { "yes" } else { "no" }.to_owned(),
             _ => value,
         });
-        before.or(match question.otherwise {
-            Otherwise::Taken(value) => Some(value.to_owned()),
-            Otherwise::LeftOut(_) | Otherwise::Nothing => None,
+        before.or(match question.default {
+            AnswerDefault::Written(value) => Some(value.to_owned()),
+            _ => None,
         })
     }
 
     /// What a text comes to, and the answers with it; or what is wrong with it.
-    fn check(&self, question: &Question, text: &str) -> Result<(String, Answers), String> {
+    fn check(&self, question: &AnswerField, text: &str) -> Result<(String, Answers), String> {
         let (value, toml) = understood(question, text)?;
         let mut answers = self.answers.clone();
         answers.set(&format!("{}={toml}", question.key)).map_err(|error| error.to_string())?;
@@ -230,7 +237,7 @@ impl Conversation<'_> {
     }
 
     /// Says what there is to say of a right answer; where that is grave, asks whether it is to stay.
-    fn agreed(&mut self, question: &Question, value: &str) -> Result<bool, Ended> {
+    fn agreed(&mut self, question: &AnswerField, value: &str) -> Result<bool, Ended> {
         if let Some(text) = question.looking {
             self.console.say(text);
         }
@@ -253,7 +260,7 @@ impl Conversation<'_> {
     }
 
     /// Says what is wrong. Where nobody can correct it the conversation ends.
-    fn wrong(&mut self, question: &Question, line: &str, why: &str) -> Result<(), Ended> {
+    fn wrong(&mut self, question: &AnswerField, line: &str, why: &str) -> Result<(), Ended> {
         if !self.console.patient() {
             let (line, question, why) = (line.to_owned(), question.prompt.trim().to_owned(), why.to_owned());
             return Err(Ended::Wrong { line, question, why });
@@ -293,17 +300,11 @@ impl Conversation<'_> {
     fn settings(&mut self) -> Result<(), Ended> {
         const PROMPT: &str = "Number, or Enter to see the plan";
         loop {
-            let shown: Vec<&Question> = FURTHER
-                .iter()
-                .filter(|question| (question.applies)(&self.answers) && !self.settled.contains(&question.key))
-                .collect();
+            let applies = |field: &&AnswerField| !field.first && field.applies.holds(&self.answers);
+            let shown: Vec<&AnswerField> = self.unsettled().filter(applies).collect();
             self.console.say("");
             for (number, question) in shown.iter().enumerate() {
-                let value = match (self.default(question), question.otherwise) {
-                    (Some(value), _) => value,
-                    (None, Otherwise::LeftOut(meaning)) => meaning.to_owned(),
-                    (None, _) => String::new(),
-                };
+                let value = self.default(question).unwrap_or_else(|| question.default_in_words().to_owned());
                 let line = format!("  {:>2}  {:24}{value}", number + 1, question.prompt);
                 self.console.say(&line.chars().take(78).collect::<String>());
             }
@@ -336,8 +337,8 @@ impl Conversation<'_> {
     /// The answers with what follows from them; or the first mistake that is left, as two answers may not fit each other.
     fn complete(&self) -> Result<Answers, AnswerError> {
         let mut answers = self.answers.clone();
-        for key in questions::without_meaning(&answers) {
-            answers.remove(key);
+        for field in FIELDS.iter().filter(|field| field.is_refused(&self.answers)) {
+            answers.remove(field.key);
         }
         let admin = |key: &str| answers.get(&format!("admin.{key}"));
         if let (Some(_), None, Some(email)) = (admin("username"), admin("email"), answers.get("tls.email")) {
@@ -355,7 +356,7 @@ impl Conversation<'_> {
 
     /// Asks again for the answer that is wrong with the others.
     fn mend(&mut self, error: &AnswerError) -> Result<Next, Ended> {
-        let question = questions::of(&error.key).filter(|question| !self.settled.contains(&question.key));
+        let question = self.unsettled().find(|field| field.key == error.key);
         match question {
             Some(question) => {
                 let why = match error.problem {
@@ -380,29 +381,29 @@ impl Conversation<'_> {
 }
 
 /// What a typed text means: as a person reads it, and as TOML.
-fn understood(question: &Question, text: &str) -> Result<(String, String), String> {
+fn understood(question: &AnswerField, text: &str) -> Result<(String, String), String> {
     let quoted = |text: &str| serde_json::to_string(text).map_err(|error| error.to_string());
-    match question.kind {
-        Kind::Text => Ok((text.to_owned(), quoted(text)?)),
-        Kind::Name => {
+    match question.value {
+        AnswerType::Text(_) => Ok((text.to_owned(), quoted(text)?)),
+        AnswerType::HostName => {
             let name = in_dns(text)?;
             let toml = quoted(&name)?;
             Ok((name, toml))
         }
-        Kind::Choice(choices) => {
+        AnswerType::Choice(choices) => {
             let word = choice(choices, text)?;
             Ok((word.to_owned(), quoted(word)?))
         }
-        Kind::Boolean => match text.to_ascii_lowercase().as_str() {
+        AnswerType::Boolean => match text.to_ascii_lowercase().as_str() {
             "y" | "yes" | "true" => Ok(("yes".to_owned(), "true".to_owned())),
             "n" | "no" | "false" => Ok(("no".to_owned(), "false".to_owned())),
             _ => Err("please type yes or no".to_owned()),
         },
-        Kind::Number => match text.parse::<i64>() {
+        AnswerType::Port => match text.parse::<i64>() {
             Ok(number) => Ok((number.to_string(), number.to_string())),
             Err(_) => Err(format!("{text:?} is not a whole number")),
         },
-        Kind::List => {
+        AnswerType::List => {
             let items: Vec<&str> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
             let toml = items.iter().map(|item| quoted(item)).collect::<Result<Vec<_>, _>>()?;
             Ok((items.join(", "), format!("[{}]", toml.join(", "))))

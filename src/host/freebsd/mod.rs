@@ -1,6 +1,6 @@
 //! The real host: FreeBSD itself.
 //!
-//! `docs/freebsd-host.md` tells which command or system call answers which question.
+//! `docs/freebsd-host.md` lists the command or system call behind each function.
 
 mod accounts;
 mod bind_probe;
@@ -29,6 +29,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::certificate::on_host;
 use crate::certificate::renewal::Window;
+use crate::front::Front;
 use nix::ifaddrs::getifaddrs;
 use nix::unistd::geteuid;
 
@@ -37,9 +38,9 @@ pub use database::{DATABASE_PROBE_ARGUMENT, database_probe_child};
 
 use super::files::{RealOwners, Root};
 use super::{
-    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser,
-    FrontProgram, Group, Host, HostError, Invocation, IssuedCertificate, Jail, Listener, Observe, Output, Owner,
-    PortWatch, ServiceAction, ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group,
+    Host, HostError, Invocation, IssuedCertificate, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction,
+    ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::Commands;
 
@@ -59,8 +60,8 @@ impl FreeBsd {
         if std::env::consts::OS == "freebsd" { Ok(Self::below("/")) } else { Err(HostError::NotFreeBsd) }
     }
 
-    /// The files and programs below a folder, in place of those of this system, and else this system: for tests that drive real
-    /// programs on any system. Not in a build without debug assertions.
+    /// The files and programs below a folder, instead of those of this system, and this system for everything else: for
+    /// tests that drive real programs on any system. Not in a build without debug assertions.
     #[cfg(debug_assertions)]
     #[must_use]
     pub fn rooted(folder: &Path) -> Self {
@@ -279,7 +280,7 @@ impl Host for FreeBsd {
         packages::delete(&self.commands, name)
     }
 
-    fn front_test(&self, front: FrontProgram, config: &Path) -> Result<Output, HostError> {
+    fn front_test(&self, front: Front, config: &Path) -> Result<Output, HostError> {
         front::test(&self.commands, front, config)
     }
 
@@ -346,7 +347,7 @@ impl Host for FreeBsd {
     }
 }
 
-/// Whether an address of an interface can be reached from beyond this host and its cable.
+/// Whether an address of an interface is reachable from beyond this host and its link.
 fn reaches_out(address: IpAddr) -> bool {
     /// fe80::/10, RFC 4291.
     fn is_link_local(address: Ipv6Addr) -> bool {
@@ -358,7 +359,7 @@ fn reaches_out(address: IpAddr) -> bool {
     }
 }
 
-/// Asked of the CPU itself: no sysctl tells it.
+/// Read from the CPU itself: no sysctl reports it.
 #[cfg(target_arch = "x86_64")]
 fn has_sse4_1() -> bool {
     std::is_x86_feature_detected!("sse4.1")
@@ -380,7 +381,7 @@ mod tests {
             Ok(host) => assert!(host.system().unwrap().osreldate > 1_000_000),
             Err(error) => {
                 assert!(matches!(error, HostError::NotFreeBsd));
-                // What every FreeBSD has is missing here, and that is told by name.
+                // What every FreeBSD has is missing here, and the error names it.
                 let error = FreeBsd::below("/").system().unwrap_err().to_string();
                 assert!(error.starts_with("sysctl "), "{error}");
             }

@@ -1,0 +1,199 @@
+//! The schema of the answers: every answer once, with all that is known of it.
+//!
+//! The reader, the dialogue, the completion of `--set` and the tables of `docs/answers.md` take from here what an answer is
+//! called, what it can be, when it applies and what it means. Only the reader has to be changed beside this table for a
+//! new answer: it puts the value into a [`Deployment`](super::Deployment).
+
+mod fields;
+
+use super::answer_error::AnswerProblem;
+use super::answers::Answers;
+use super::config_keys::{Standing, standing};
+use super::nearest::nearest;
+use super::passthrough::ConfigError;
+
+pub use fields::*;
+
+/// The sections in the order of the file. `[config]` takes GoToSocial's settings beside the fields that the dialogue asks for.
+pub(super) const SECTIONS: [&str; 6] = ["exposure", "tls", "database", "admin", "release", "config"];
+
+/// One answer.
+#[derive(Debug)]
+pub struct AnswerField {
+    /// Its section and name, as `--set` takes them.
+    pub key: &'static str,
+    /// What it can be.
+    pub value: AnswerType,
+    /// A right value in TOML.
+    pub example: &'static str,
+    /// What holds where it is not given.
+    pub default: AnswerDefault,
+    /// When it has a meaning.
+    pub applies: Condition,
+    /// What it means, for the table in `docs/answers.md`.
+    pub documentation: &'static str,
+    /// Whether the dialogue asks everybody for it. The others are further settings.
+    pub first: bool,
+    /// What stands before the cursor, or in the list of further settings.
+    pub prompt: &'static str,
+    /// Why it is asked, in one line of 78 columns.
+    pub why: &'static str,
+    /// What `?` explains.
+    pub explanation: &'static str,
+    /// What is shown while the dialogue looks at the answer on the host, where that can take a while.
+    pub looking: Option<&'static str>,
+}
+
+/// What an answer can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerType {
+    /// A text of this kind.
+    Text(&'static str),
+    /// A host name. The dialogue takes letters outside ASCII.
+    HostName,
+    /// One of these words, each with its meaning.
+    Choice(&'static [(&'static str, &'static str)]),
+    /// True or false; yes or no in the dialogue.
+    Boolean,
+    /// A TCP port.
+    Port,
+    /// Texts; with commas between them in the dialogue.
+    List,
+}
+
+/// What holds where an answer is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerDefault {
+    /// Nothing: it is required.
+    Required,
+    /// Nothing, and it is required in direct mode.
+    RequiredInDirectMode,
+    /// Nothing, and it is required where its section is there. The dialogue writes the section and needs these words.
+    RequiredInSection(&'static str),
+    /// This value, as the dialogue takes it.
+    Value(&'static str),
+    /// This value, which the dialogue writes into the answers.
+    Written(&'static str),
+    /// What these words say.
+    Words(&'static str),
+}
+
+/// When an answer has a meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// With any others.
+    Always,
+    /// With a web server in front.
+    BehindProxy,
+    /// With `PostgreSQL`.
+    Postgres,
+    /// With a first account.
+    WithAdmin,
+    /// With an exact version of `GoToSocial`.
+    ExactVersion,
+    /// With the newest version. Beside an exact one it is harmless, and may be there on purpose.
+    NewestVersion,
+}
+
+impl Condition {
+    /// Whether it holds with these answers.
+    #[must_use]
+    pub fn holds(self, answers: &Answers) -> bool {
+        let differs = |key: &str, from: &str| answers.get(key).is_some_and(|answer| answer != from);
+        match self {
+            Self::Always => true,
+            Self::BehindProxy => differs(MODE.key, "direct"),
+            Self::Postgres => answers.get(DATABASE_TYPE.key).as_deref() == Some("postgres"),
+            Self::WithAdmin => answers.get(ADMIN_NAME.key).is_some(),
+            Self::ExactVersion => differs(VERSION.key, "latest"),
+            Self::NewestVersion => !differs(VERSION.key, "latest"),
+        }
+    }
+}
+
+impl AnswerField {
+    /// The field with this key.
+    #[must_use]
+    pub fn of(key: &str) -> Option<&'static Self> {
+        FIELDS.iter().find(|field| field.key == key)
+    }
+
+    /// Its section; `None` at the top of the file.
+    #[must_use]
+    pub fn section(&self) -> Option<&'static str> {
+        self.key.split_once('.').map(|(section, _)| section)
+    }
+
+    /// Its name within the section.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.key.split_once('.').map_or(self.key, |(_, name)| name)
+    }
+
+    /// A right line of the file.
+    pub(super) fn line(&self) -> String {
+        format!("{} = {}", self.name(), self.example)
+    }
+
+    /// The value that holds where it is not given, if there is one.
+    pub(super) fn default_value(&self) -> Option<&'static str> {
+        match self.default {
+            AnswerDefault::Value(value) | AnswerDefault::Written(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// What holds where it is not given, as the dialogue shows it.
+    #[must_use]
+    pub fn default_in_words(&self) -> &'static str {
+        match self.default {
+            AnswerDefault::Value(words)
+            | AnswerDefault::Written(words)
+            | AnswerDefault::Words(words)
+            | AnswerDefault::RequiredInSection(words) => words,
+            AnswerDefault::Required | AnswerDefault::RequiredInDirectMode => "",
+        }
+    }
+
+    /// Whether it may be left out of these answers.
+    #[must_use]
+    pub fn optional(&self, answers: &Answers) -> bool {
+        match self.default {
+            AnswerDefault::Required => false,
+            AnswerDefault::RequiredInDirectMode => Condition::BehindProxy.holds(answers),
+            _ => true,
+        }
+    }
+
+    /// Whether it means nothing beside the other answers, and the reader would refuse it.
+    #[must_use]
+    pub fn is_refused(&self, answers: &Answers) -> bool {
+        self.applies != Condition::NewestVersion && !self.applies.holds(answers)
+    }
+}
+
+/// The names in a section; `None` is the top of the file.
+pub(super) fn names(section: Option<&str>) -> impl Iterator<Item = &'static str> {
+    FIELDS.iter().filter(move |field| field.section() == section).map(AnswerField::name)
+}
+
+/// What is wrong with a key that is not known in its place, with the best guess at what was meant.
+pub(super) fn unknown(key: &str, known: &[&'static str]) -> AnswerProblem {
+    let near = nearest(key, known.iter().copied());
+    if near.is_none() && names(None).any(|name| name == key) {
+        let belongs = "Move it to the top of the file, before the first [section]".to_owned();
+        return AnswerProblem::Misplaced { belongs };
+    }
+    let home = FIELDS.iter().find(|field| field.name() == key).and_then(AnswerField::section);
+    match (standing(key), near, home) {
+        (Some(Standing::Managed { instead }), ..) => ConfigError::Managed { instead }.into(),
+        (Some(Standing::Secret), ..) => ConfigError::secret(key).into(),
+        (Some(Standing::Setting(_)), ..) => AnswerProblem::OutsideConfig,
+        (_, None, Some(section)) => AnswerProblem::Misplaced { belongs: format!("Move it under [{section}]") },
+        (_, near, _) => AnswerProblem::UnknownKey { nearest: near, known: known.join(", ") },
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

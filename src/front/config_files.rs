@@ -1,0 +1,196 @@
+//! The web server's configuration files as they are on the host, and what can be found wrong with them.
+
+use std::path::{Component, Path, PathBuf};
+
+use glob::Pattern;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The deepest nesting of includes that is followed. Both web servers give up, too: nginx at the limit of open files,
+/// Apache at 128.
+pub(super) const INCLUDE_DEPTH: usize = 32;
+
+/// Where the web server's files are read. What cannot be read is treated as not being there.
+pub trait ConfigFiles {
+    /// The bytes of a file, links followed; `None` if there is no such file.
+    fn read(&self, file: &Path) -> Option<Vec<u8>>;
+
+    /// The names in a folder, in any order; none if there is no such folder.
+    fn names(&self, folder: &Path) -> Vec<String>;
+}
+
+/// A line of a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigPlace {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1 on.
+    pub line: usize,
+}
+
+impl std::fmt::Display for ConfigPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// A configuration that cannot be understood, or is not of the form that can be edited.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// The syntax is broken.
+    #[error("{place}: {what}. The web server would not take this either; correct it and run this again")]
+    Syntax {
+        /// Where.
+        place: ConfigPlace,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A program within the configuration.
+    #[error(
+        "{place}: {directive} holds a program, which cannot be read here. Move it into a file of its own (with {}_file) and run this again",
+        directive.trim_end_matches("_block")
+    )]
+    Program {
+        /// Where.
+        place: ConfigPlace,
+        /// The directive.
+        directive: String,
+    },
+    /// A file that is included, or the main file itself, is not there.
+    #[error("{place}: {} cannot be read. Put it there, or take the line out, and run this again", file.display())]
+    Missing {
+        /// The file that is missing.
+        file: PathBuf,
+        /// Who includes it; the file itself for the main file.
+        place: ConfigPlace,
+    },
+    /// Includes that go round in circles.
+    #[error(
+        "{place}: this include is nested too deeply; files seem to include each other. Break the circle and run this again"
+    )]
+    Depth {
+        /// The include at which the search was given up.
+        place: ConfigPlace,
+    },
+    /// nginx.conf has no http block.
+    #[error(
+        "{} has no http block of its own, so there is no place for the line that includes gts-bootstrap's site. Write one (the package's file, nginx.conf-dist, has it) and run this again",
+        file.display()
+    )]
+    NoHttp {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// Whether an include is a pattern (glob(3)) and not the name of one file.
+pub(super) fn is_pattern(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| path.contains(['*', '?', '[']))
+}
+
+/// The files of a pattern, or the one file, in the order of their names, with what is in them.
+pub(super) fn included(files: &dyn ConfigFiles, pattern: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = vec![PathBuf::new()];
+    for part in pattern.components() {
+        let text = part.as_os_str().to_str().unwrap_or_default();
+        if !matches!(part, Component::Normal(_)) || !text.contains(['*', '?', '[']) {
+            found.iter_mut().for_each(|path| path.push(part));
+            continue;
+        }
+        let inside = |folder: &PathBuf| {
+            let mut names = files.names(folder);
+            // glob(3): a leading dot is matched by a dot alone.
+            names.retain(|name| matches(text, name) && (!name.starts_with('.') || text.starts_with('.')));
+            names.sort_unstable();
+            names.into_iter().map(|name| folder.join(name)).collect::<Vec<_>>()
+        };
+        found = found.iter().flat_map(inside).collect();
+    }
+    found.into_iter().filter_map(|file| files.read(&file).map(|text| (file, text))).collect()
+}
+
+/// Whether a pattern would include a file, be that there or not.
+pub(super) fn covers(pattern: &Path, file: &Path) -> bool {
+    let parts = |path: &Path| -> Vec<String> {
+        path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
+    };
+    let (pattern, file) = (parts(pattern), parts(file));
+    pattern.len() == file.len() && pattern.iter().zip(&file).all(|(pattern, name)| matches(pattern, name))
+}
+
+/// Whether a name fits a pattern of `*`, `?` and `[…]`. A pattern that is none means itself.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
+    Pattern::new(pattern).map_or(pattern == name, |pattern| pattern.matches(name))
+}
+
+/// A file that has to be there.
+pub(super) fn required(files: &dyn ConfigFiles, file: &Path) -> Result<Vec<u8>, ConfigError> {
+    let place = ConfigPlace { file: file.to_owned(), line: 1 };
+    files.read(file).ok_or_else(|| ConfigError::Missing { file: file.to_owned(), place })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Files that are nowhere but here.
+    #[derive(Default)]
+    pub struct Texts(pub BTreeMap<PathBuf, Vec<u8>>);
+
+    impl Texts {
+        pub fn of(files: &[(&str, &str)]) -> Self {
+            Self(files.iter().map(|(path, text)| (path.into(), text.as_bytes().to_vec())).collect())
+        }
+    }
+
+    impl ConfigFiles for Texts {
+        fn read(&self, file: &Path) -> Option<Vec<u8>> {
+            self.0.get(file).cloned()
+        }
+
+        fn names(&self, folder: &Path) -> Vec<String> {
+            let below = self.0.keys().filter_map(|path| path.strip_prefix(folder).ok());
+            let mut names: Vec<String> = below
+                .filter_map(|path| path.components().next())
+                .map(|name| name.as_os_str().to_str().unwrap().to_owned())
+                .collect();
+            names.dedup();
+            names
+        }
+    }
+
+    #[test]
+    fn patterns_are_those_of_the_shell() {
+        for (pattern, name, fits) in [
+            ("*.conf", "a.conf", true),
+            ("*.conf", "a.conf.bak", false),
+            ("*", "", true),
+            ("?", "", false),
+            ("a?c", "abc", true),
+            ("[0-9][0-9][0-9]_*.conf", "100_a.conf", true),
+            ("[0-9][0-9][0-9]_*.conf", "1a0_a.conf", false),
+            ("[!a]", "b", true),
+            ("[!a]", "a", false),
+            ("[]x]", "]", true),
+            ("[x", "[x", true),
+            ("ä*", "äö", true),
+        ] {
+            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn folders_may_be_patterns_too() {
+        let texts =
+            Texts::of(&[("/e/b/s/x.conf", "2"), ("/e/a/s/x.conf", "1"), ("/e/a/s/.h.conf", "-"), ("/e/c/x.conf", "-")]);
+        let found = included(&texts, Path::new("/e/*/s/*.conf"));
+        assert_eq!(found.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_eq!(included(&texts, Path::new("/e/c/x.conf")).len(), 1);
+        assert!(included(&texts, Path::new("/e/d/x.conf")).is_empty());
+        let covered = |pattern: &str| covers(Path::new(pattern), Path::new("/e/z/new.conf"));
+        assert!(covered("/e/*/*.conf") && covered("/e/z/new.conf") && !covered("/e/*.conf") && !covered("/e/z/*.cnf"));
+    }
+}
