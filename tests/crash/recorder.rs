@@ -22,13 +22,13 @@ const JOURNAL: &str = "var/db/gts-bootstrap/journal";
 
 /// What a stop can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum StopKind {
     Killed,
     Cut,
 }
 
 /// A state that a stop leaves.
-pub type State = (Kind, [u8; 32]);
+pub type State = (StopKind, [u8; 32]);
 
 /// A stop.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ impl Recording {
         let cut = with_owners(cut, &owners_after_cut);
         let path = step.path.strip_prefix(&self.root).unwrap_or(&step.path);
         let before = format!("{:?} {}", step.operation, path.display());
-        let left = [(Kind::Killed, killed), (Kind::Cut, cut)].map(|(kind, image)| {
+        let left = [(StopKind::Killed, killed), (StopKind::Cut, cut)].map(|(kind, image)| {
             let state = (kind, image.digest());
             self.states.entry(state).or_insert(image);
             state

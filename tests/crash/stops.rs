@@ -6,7 +6,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use gts_bootstrap::change::journal::{self, Line};
-use gts_bootstrap::change::{BackupChange, Change, Prior, Reporter, settle, store};
+use gts_bootstrap::change::{
+    BackupChange, Change, Discard, Kind, Operator, Prior, RemoveTree, Reporter, settle, store,
+};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::release;
 
@@ -14,7 +16,7 @@ use super::compare::{
     State, differences, digest, state, state_with_records, without_data, without_lost, without_record,
     without_superfluous, without_times_of_backups,
 };
-use super::recorder::{Kind, record};
+use super::recorder::{StopKind, record};
 use crate::image::Image;
 use crate::machine::Machine;
 use crate::rehearsal::switch_power::assert_nobody_competes;
@@ -40,7 +42,7 @@ pub fn at_every_operation(plan: &str, machine: &Machine, command: &[&str]) {
         if !tried.insert(*name) {
             continue;
         }
-        if *kind == Kind::Cut {
+        if *kind == StopKind::Cut {
             // It boots first; two stops can come to the same by that.
             let booted = place.machine();
             Rehearsal::open(booted.root()).unwrap().cut_power().unwrap();
@@ -161,7 +163,7 @@ fn undone(place: &Place, before: &State, aside: fn(State) -> State) -> Result<()
     let (lost, superfluous) = removed_for_good(&machine);
     let told =
         settle::take_back(&Rehearsal::open(machine.root()).unwrap(), &Silent).map_err(|error| error.to_string())?;
-    let left = told.map(|settled| settled.left).unwrap_or_default();
+    let left = told.map(|settled| settled.failed).unwrap_or_default();
     let named = |text: &str| left.iter().any(|line| line.starts_with(text));
     let all_named = lost.iter().all(|path| named(&format!("{}:", path.display())));
     if left.len() != lost.len() + usize::from(!lost.is_empty()) || !all_named {
@@ -187,8 +189,8 @@ fn removed_for_good(machine: &Machine) -> (Vec<PathBuf>, Vec<PathBuf>) {
     for line in lines {
         let Line::Intent { change, prior: Prior::Present, .. } = line else { continue };
         match change {
-            Change::TreeRemoval { path } if !path.starts_with("/var/run") => lost.push(path),
-            Change::Discard { path } => superfluous.push(path),
+            Change::TreeRemoval(RemoveTree { path }) if !path.starts_with("/var/run") => lost.push(path),
+            Change::Discard(Discard { path }) => superfluous.push(path),
             Change::Backup { backup } if matches!(*backup, BackupChange::Prune { .. }) => {
                 superfluous.push(backup.target().into());
             }
@@ -201,11 +203,13 @@ fn removed_for_good(machine: &Machine) -> (Vec<PathBuf>, Vec<PathBuf>) {
 /// Nobody to tell.
 pub struct Silent;
 
-impl Reporter for Silent {
+impl Operator for Silent {
     fn progress(&self) -> &dyn release::Progress {
         &release::NoProgress
     }
 }
+
+impl Reporter for Silent {}
 
 /// The text of a file; empty if there is none.
 fn text(image: &Image, path: &str) -> String {
