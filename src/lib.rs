@@ -20,3 +20,4 @@ pub mod portacl;
 pub mod release;
 pub mod status;
 pub mod templates;
+pub mod utc;

@@ -21,6 +21,7 @@ use x509_parser::time::ASN1Time;
 
 use super::pem;
 use crate::deployment::{HostName, Secret};
+use crate::utc::date;
 
 /// A private key and its certificate chain, leaf first. That they belong together has been checked; for which host and
 /// until when they are good, [`Bundle::check`] tells.
@@ -265,20 +266,6 @@ impl Bundle {
         }
         let key = pem::write_autocert_key(&self.key, &self.public).ok_or(BundleError::NotForGoToSocial)?;
         Ok(Secret::new(key + &self.chain_pem()))
-    }
-}
-
-/// A time, seconds since 1970, in words: `Jan 1 2026 00:00 UTC`.
-#[must_use]
-pub fn date(seconds: u64) -> String {
-    let time = i64::try_from(seconds).ok().and_then(|seconds| ASN1Time::from_timestamp(seconds).ok());
-    // Of the form `Jan  1 00:00:00 2026 +00:00`.
-    let text = time.map_or_else(|| format!("second {seconds}"), |time| time.to_string());
-    match *text.split_whitespace().collect::<Vec<_>>() {
-        [month, day, time, year, _] => {
-            format!("{month} {day} {year} {} UTC", time.rsplit_once(':').map_or(time, |(minute, _)| minute))
-        }
-        _ => text,
     }
 }
 

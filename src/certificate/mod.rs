@@ -22,4 +22,4 @@ pub mod record;
 pub mod renewal;
 pub mod webroot;
 
-pub use bundle::{Bundle, BundleError, KeyType, Leaf, date};
+pub use bundle::{Bundle, BundleError, KeyType, Leaf};

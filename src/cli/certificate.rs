@@ -9,13 +9,14 @@ use super::Global;
 use super::exit::Exit;
 use super::screen::Screen;
 use super::transaction::Stop;
+use crate::certificate::Bundle;
 use crate::certificate::record::Records;
 use crate::certificate::renewal::{Keeper, Situation, Window};
-use crate::certificate::{Bundle, date};
 use crate::deployment::{Deployment, HostName, Layout};
 use crate::host::Observe;
 use crate::parts::Refusal;
 use crate::parts::tls::{self, Kept};
+use crate::utc::date;
 
 /// What `certificate` can do.
 #[derive(Debug, Clone, Subcommand)]

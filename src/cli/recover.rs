@@ -11,11 +11,11 @@ use super::progress::Progress;
 use super::report::{Report, wrap};
 use super::screen::{Screen, Tone};
 use super::transaction::{Stop, Transaction};
-use crate::certificate::date;
 use crate::change::Change;
 use crate::change::journal::Outcome;
 use crate::change::settle::{self, CutOff, Settled};
 use crate::error_code::ErrorCode;
+use crate::utc::date;
 
 const COMMAND: &str = "recover";
 

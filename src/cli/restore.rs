@@ -15,7 +15,6 @@ use super::report::{self, Report, wrap};
 use super::screen::{Screen, Tone};
 use super::transaction::{Stop, Transaction, With};
 use crate::backup::DatabaseKind;
-use crate::certificate::date;
 use crate::change::Action;
 use crate::change::service_start::ask;
 use crate::check::preflight;
@@ -26,6 +25,7 @@ use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
 use crate::parts::restore::{self, Restoring};
 use crate::parts::{Refusal, rc_script, service};
+use crate::utc::date;
 use verified::Verified;
 
 /// What `restore` takes.

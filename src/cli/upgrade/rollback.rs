@@ -12,7 +12,6 @@ use super::super::screen::{Screen, Tone};
 use super::super::transaction::{Stop, Transaction};
 use super::course::{Course, make_plan};
 use super::{Back, KEEP, as_installation, before_all, installed, owner};
-use crate::certificate::date;
 use crate::check::profile;
 use crate::deployment::{Deployment, Layout, VersionWish};
 use crate::error_code::ErrorCode;
@@ -21,6 +20,7 @@ use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
 use crate::parts::passage::{self, Ends, Kept, ROLLBACK};
 use crate::parts::{Refusal, release};
+use crate::utc::date;
 
 /// Runs `rollback`.
 #[must_use]

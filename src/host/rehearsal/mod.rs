@@ -49,7 +49,6 @@ mod httpd_rules;
 mod httpd_syntax;
 mod kernel;
 mod loader;
-mod log_time;
 mod machine;
 pub mod model;
 mod nginx;
