@@ -3,12 +3,10 @@
 //! They are pure and need next to nothing, so the rest of the program and all that it depends on stay out of the
 //! instrumented build: that takes seconds instead of minutes, and only the parsers count for the coverage.
 
-#[path = "../src/parts/loader_conf.rs"]
-pub mod loader_conf;
 #[path = "../src/portacl/mod.rs"]
 pub mod portacl;
-#[path = "../src/parts/sysctl_conf.rs"]
-pub mod sysctl_conf;
+#[path = "../src/sysconf/mod.rs"]
+pub mod sysconf;
 
 use portacl::{KernelRule, Names, NumbersOnly, Policy, Protocol, RuleStatement, Sign, State};
 

@@ -1,6 +1,6 @@
-//! Error codes: a short, stable name for each kind of refusal and failure, under which `docs/troubleshooting.md` tells more.
+//! Error codes: a short, stable name for each kind of refusal and failure. `docs/troubleshooting.md` explains each.
 //!
-//! An error knows its own code ([`Coded`]). What is printed ends with the command that prints the entry.
+//! An error knows its own code ([`Coded`]). Every printed error ends with the command that prints the entry.
 
 use serde::{Serialize, Serializer};
 
@@ -13,7 +13,7 @@ macro_rules! codes {
         }
 
         impl ErrorCode {
-            /// All of them, in the order of the page.
+            /// All codes, in the order of the page.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// The code as it is printed.
@@ -29,39 +29,39 @@ macro_rules! codes {
 
 codes! {
     // The command line, the answers, the consent.
-    /// The command line asks for what does not fit.
+    /// The options or arguments are invalid.
     Usage = "USAGE",
-    /// The answers cannot be used.
+    /// The answers are unusable.
     Answers = "ANSWERS",
-    /// The secrets cannot be used.
+    /// The secrets are unusable.
     Secrets = "SECRETS",
     /// A name that can never change would change.
     HostChanged = "HOST-CHANGED",
-    /// Nobody can be asked.
+    /// There is no terminal to ask at.
     NoTerminal = "NO-TERMINAL",
-    /// Somebody said no.
+    /// The answer was no.
     NotConfirmed = "NOT-CONFIRMED",
     /// The plan is not the one that was shown.
     PlanChanged = "PLAN-CHANGED",
 
-    // Who runs it, where, and beside whom.
-    /// It has to be root.
+    // Privileges and place.
+    /// The command needs root.
     NotRoot = "NOT-ROOT",
-    /// This is no FreeBSD.
+    /// This is not FreeBSD.
     NotFreeBsd = "NOT-FREEBSD",
-    /// The folder is no rehearsal.
+    /// The folder is not a rehearsal.
     Rehearsal = "REHEARSAL",
     /// Nothing is installed here.
     NotInstalled = "NOT-INSTALLED",
-    /// Another run is at work.
+    /// Another run is active.
     Locked = "LOCKED",
-    /// An earlier run was cut off.
+    /// An earlier run was interrupted by a crash, a kill or a power cut.
     CutOff = "CUT-OFF",
     /// Ctrl-C, or another signal.
     Interrupted = "INTERRUPTED",
 
-    // What the preflight looks at.
-    /// Something has to be put right first.
+    // What the preflight finds.
+    /// Something must be fixed first.
     Preflight = "PREFLIGHT",
     /// FreeBSD is too old.
     System = "SYSTEM",
@@ -75,99 +75,99 @@ codes! {
     Clock = "CLOCK",
     /// There is too little memory.
     Memory = "MEMORY",
-    /// There is too little room on the disk.
+    /// There is too little free space.
     Disk = "DISK",
     /// The package net-im/gotosocial is installed.
     PackageThere = "PACKAGE-THERE",
-    /// Somebody else listens on the port.
+    /// Another process listens on the port.
     PortTaken = "PORT-TAKEN",
-    /// The log would not tell when the server is ready.
+    /// The log would not show when the server is ready.
     LogLevel = "LOG-LEVEL",
     /// Another fediverse server answers under the name.
     OtherServer = "OTHER-SERVER",
 
-    // What stands in the way of a plan.
-    /// Uid or gid 209 belongs to somebody else.
+    // What prevents a plan.
+    /// Uid or gid 209 belongs to another account.
     IdTaken = "ID-TAKEN",
     /// The user gotosocial is root.
     AccountIsRoot = "ACCOUNT-IS-ROOT",
-    /// A file of somebody else is in the way.
+    /// A file that is not ours is in the place of one of ours.
     ForeignFile = "FOREIGN-FILE",
-    /// Something else is in the way.
+    /// An object of another kind is in the place of one of ours.
     WrongKind = "WRONG-KIND",
-    /// An edit by hand and a new setting change the same lines.
+    /// A manual edit and a new setting change the same lines.
     Conflict = "CONFLICT",
     /// A file cannot be edited safely.
     NotEditable = "NOT-EDITABLE",
-    /// GoToSocial's configuration cannot be made.
+    /// GoToSocial's configuration cannot be created.
     Config = "CONFIG",
-    /// The mac_portacl rules that are there cannot be added to.
+    /// The existing mac_portacl rules cannot be extended.
     Rules = "RULES",
     /// A setting makes mac_portacl useless.
     PortaclSetting = "PORTACL-SETTING",
-    /// In a jail the host has to allow the ports.
+    /// In a jail the host must allow the ports first.
     JailHost = "JAIL-HOST",
-    /// `portacl lint` would complain of the result.
+    /// `portacl lint` would report the result.
     Lint = "LINT",
     /// A reboot is needed first.
     Reboot = "REBOOT",
-    /// The web server's configuration is in the way.
+    /// The web server's configuration prevents the plan.
     FrontConfig = "FRONT-CONFIG",
     /// The web server is too old.
     FrontOld = "FRONT-OLD",
-    /// The filters cannot be used.
+    /// The filters are unusable.
     Filter = "FILTER",
-    /// A certificate that the answers name cannot be used.
+    /// A certificate that the answers name is unusable.
     TlsFiles = "TLS-FILES",
     /// There is no certificate for the name.
     NoCertificate = "NO-CERTIFICATE",
 
     // Releases.
-    /// A release was asked for that cannot be.
+    /// The requested release is invalid.
     Release = "RELEASE",
     /// The source has no such release.
     ReleaseNotFound = "RELEASE-NOT-FOUND",
-    /// The source does not answer as it should.
+    /// The source does not answer correctly.
     ReleaseSource = "RELEASE-SOURCE",
-    /// The connection to the source is not to be trusted.
+    /// The connection to the source cannot be trusted.
     ReleaseUntrusted = "RELEASE-UNTRUSTED",
-    /// The bytes are not those that they should be.
+    /// The bytes do not match their digest.
     ReleaseDigest = "RELEASE-DIGEST",
     /// The release was changed after it was locked.
     ReleaseChanged = "RELEASE-CHANGED",
-    /// The release on the disk is damaged, or in the way.
+    /// The release on the disk is damaged, or blocks the new one.
     ReleaseFolder = "RELEASE-FOLDER",
-    /// An older release on a newer database.
+    /// The release is older than the one in use.
     Downgrade = "DOWNGRADE",
-    /// Another release comes with `upgrade`.
+    /// Another release requires `upgrade`.
     NeedsUpgrade = "NEEDS-UPGRADE",
     /// A release must not be skipped.
     MustNotSkip = "MUST-NOT-SKIP",
-    /// A change of release was cut off in its midst.
+    /// A change of release was interrupted partway.
     Unfinished = "UNFINISHED",
-    /// There is no copy of a database to go back with.
+    /// There is no copy of a database for a rollback.
     NoWayBack = "NO-WAY-BACK",
 
     // Backups.
     /// There is a backup of that name.
     BackupThere = "BACKUP-THERE",
-    /// Others can write where the backup is to go.
+    /// Users other than root can write to the backup's folder.
     BackupFolder = "BACKUP-FOLDER",
-    /// The backup is of another instance.
+    /// The backup belongs to another instance.
     BackupOfOther = "BACKUP-OF-OTHER",
-    /// The backup cannot be used.
+    /// The backup is unusable.
     BackupUnusable = "BACKUP-UNUSABLE",
 
-    // What failed while it was done.
+    // What failed during the changes.
     /// A file operation failed.
     File = "FILE",
     /// A command of the system failed.
     Command = "COMMAND",
-    /// What was read makes no sense.
+    /// The content that was read has the wrong form.
     Unreadable = "UNREADABLE",
     /// The kernel refused.
     Kernel = "KERNEL",
-    /// User or group could not be made or removed.
+    /// User or group could not be created or removed.
     Account = "ACCOUNT",
     /// rc.conf(5) could not be changed.
     RcConf = "RC-CONF",
@@ -177,27 +177,27 @@ codes! {
     ConfigTest = "CONFIG-TEST",
     /// A service does not start, or does not stop.
     Service = "SERVICE",
-    /// The web server refuses, does not start, or does not reload.
+    /// The web server refuses its configuration, does not start, or does not reload.
     Front = "FRONT",
-    /// The first account was not made.
+    /// The first account was not created.
     Admin = "ADMIN",
-    /// Something is wrong with the database.
+    /// The database is damaged or cannot be used.
     Database = "DATABASE",
     /// The migration of the database failed.
     Migration = "MIGRATION",
-    /// No certificate was had from the authority.
+    /// The authority issued no certificate.
     Acme = "ACME",
-    /// The backup could not be written or put back.
+    /// The backup could not be written or restored.
     Backup = "BACKUP",
     /// The checks at the end of a switch or an upgrade failed.
     Trial = "TRIAL",
     /// The journal cannot be written.
     Journal = "JOURNAL",
-    /// Not everything could be taken back.
+    /// Not everything could be undone.
     NotUndone = "NOT-UNDONE",
     /// Not everything of an uninstallation could be done.
     Incomplete = "INCOMPLETE",
-    /// What was there before cannot be told.
+    /// The previous state of the host is unknown.
     NoReceipts = "NO-RECEIPTS",
 
     // What the checks find.
@@ -205,27 +205,27 @@ codes! {
     PortOpen = "PORT-OPEN",
     /// The service may not bind its port.
     PortRefused = "PORT-REFUSED",
-    /// The next boot will not set port access as it should be.
+    /// The next boot will not set port access correctly.
     PortBoot = "PORT-BOOT",
     /// GoToSocial does not run, or does not listen.
     ServiceDown = "SERVICE-DOWN",
     /// GoToSocial is not ready.
     NotReady = "NOT-READY",
-    /// What answers is not what it should be.
+    /// The server that answers is the wrong one.
     WrongAnswer = "WRONG-ANSWER",
-    /// The certificate is not as it should be.
+    /// The certificate is wrong.
     Certificate = "CERTIFICATE",
-    /// The page of a profile fails.
+    /// A profile page fails.
     Profile = "PROFILE",
     /// The web server in front does not run, or does not listen.
     FrontDown = "FRONT-DOWN",
-    /// The web server in front does not do what it should.
+    /// The web server in front answers incorrectly.
     FrontAnswer = "FRONT-ANSWER",
-    /// GoToSocial can be reached past the web server.
+    /// GoToSocial is reachable past the web server.
     Backend = "BACKEND",
-    /// Something differs from what was installed.
+    /// The installation differs from what was installed.
     Drift = "DRIFT",
-    /// The kernel does not do what was predicted.
+    /// The kernel did not do what was predicted.
     Prediction = "PREDICTION",
     /// A check could not be run.
     CheckFailed = "CHECK-FAILED",

@@ -18,6 +18,8 @@ pub mod operation;
 pub mod parts;
 pub mod portacl;
 pub mod release;
+pub mod run;
 pub mod status;
+pub mod sysconf;
 pub mod templates;
 pub mod utc;

@@ -1,11 +1,12 @@
-//! The single operations on files that a change of the host consists of, so that tests can stop between any two of them.
+//! The single file operations of which a change of the host consists, so that tests can stop between any two of them.
 //!
-//! Whoever changes files (`host::files`, the unpacking of a release) says here what it is about to do. A build without debug
-//! assertions has no watcher, and nothing of this is left in it: every function is empty and inlined. In a test a
-//! [`Watcher`] of the thread is asked, which can copy the disk as a power cut would leave it, or have the operation fail.
+//! Code that changes files (`host::files`, the unpacking of a release) announces each operation here. A build without
+//! debug assertions has no watcher, and nothing of this is left in it: every function is empty and inlined. In a test
+//! the thread's [`Watcher`] is called, which can copy the disk as a power cut would leave it, or make the operation
+//! fail.
 //!
-//! What a command of the base system does is one operation: on a rehearsal the model writes the files for it, and they
-//! are told as being [`aside`].
+//! A command of the base system is one operation. On a rehearsal the model writes the files for it, and those
+//! operations are announced as [`aside`].
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -27,28 +28,28 @@ pub enum Operation {
     SyncFolder,
     /// A rename to this path.
     Rename(PathBuf),
-    /// A file, a link or an empty folder goes.
+    /// Removes a file, a link or an empty folder.
     Unlink,
     /// A new folder.
     MakeFolder,
     /// A new symbolic link.
     MakeLink,
-    /// A command of the base system, or a variable of the kernel: what is told is its command line.
+    /// A command of the base system, or a variable of the kernel; the path holds its command line.
     Command,
 }
 
-/// An operation that is about to be made.
+/// An announced operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Which.
+    /// The operation.
     pub operation: Operation,
-    /// On what, as the system that the program runs on names it.
+    /// Its path, as named on the system that the program runs on.
     pub path: PathBuf,
-    /// Whether somebody else does it: a command, GoToSocial, the model itself.
+    /// Whether something else performs it: a command, GoToSocial, the model itself.
     pub aside: bool,
 }
 
-/// What to do about an error of the file system, to be put behind its text; empty where there is nothing to say.
+/// What to do about a file system error, to be appended to its text; empty if there is no advice.
 #[must_use]
 pub fn advice(error: &io::Error) -> &'static str {
     const EPERM: i32 = 1;
@@ -58,7 +59,7 @@ pub fn advice(error: &io::Error) -> &'static str {
         (io::ErrorKind::ReadOnlyFilesystem, _) => {
             "; the file system is mounted read-only: mount it for writing and run this again"
         }
-        // For root it is most often a file flag.
+        // For root it is usually a file flag.
         (_, Some(EPERM)) => {
             "; if `ls -lo` shows the flag schg or uchg on it or on its folder, take that off with chflags(1) and run this again"
         }
@@ -69,7 +70,7 @@ pub fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// Writes bytes, of which a stop may leave the first half.
+/// Writes bytes. A stop may leave only the first half.
 ///
 /// # Errors
 /// Those of the writer.
@@ -89,7 +90,7 @@ pub fn write_all(file: &mut impl Write, bytes: &[u8], path: impl Fn() -> PathBuf
 mod watched {
     use super::{Operation, PathBuf, io};
 
-    /// Says what comes next.
+    /// Announces the next operation.
     ///
     /// # Errors
     /// None in a build without debug assertions.
@@ -98,7 +99,7 @@ mod watched {
         Ok(())
     }
 
-    /// Does what is not the program's own doing.
+    /// Performs what the program itself does not do.
     #[inline(always)]
     pub fn aside<T>(what: impl FnOnce() -> T) -> T {
         what()
@@ -110,7 +111,7 @@ mod watched {
     use super::{Operation, PathBuf, Step, io};
     use std::cell::{Cell, RefCell};
 
-    /// Somebody who is told of every operation before it is made, and can have it fail.
+    /// Gets every operation before it is made, and can make it fail.
     pub type Watcher = Box<dyn FnMut(&Step) -> io::Result<()>>;
 
     thread_local! {
@@ -118,24 +119,24 @@ mod watched {
         static ASIDE: Cell<u32> = const { Cell::new(0) };
     }
 
-    /// Has this thread's operations watched from now on.
+    /// Watches this thread's operations from now on.
     pub fn watch(watcher: Watcher) {
         WATCHER.set(Some(watcher));
     }
 
-    /// Says what comes next.
+    /// Announces the next operation.
     ///
     /// # Errors
-    /// What the watcher wants it to fail with.
+    /// The error that the watcher injects.
     pub fn about_to(operation: Operation, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
         WATCHER.with(|watcher| match watcher.try_borrow_mut().as_deref_mut() {
             Ok(Some(watcher)) => watcher(&Step { operation, path: path(), aside: ASIDE.get() > 0 }),
-            // Nobody watches, or it is the watcher itself that works on files.
+            // There is no watcher, or the watcher itself works on files.
             _ => Ok(()),
         })
     }
 
-    /// Does what is not the program's own doing.
+    /// Performs what the program itself does not do.
     pub fn aside<T>(what: impl FnOnce() -> T) -> T {
         ASIDE.set(ASIDE.get() + 1);
         let done = what();

@@ -1,7 +1,7 @@
-//! The texts that the program writes: handlebars templates, embedded when it is compiled.
+//! The texts that the program writes: handlebars templates, embedded at compile time.
 //!
-//! The registry is strict, so a value that a template names and nobody gave is an error and not an empty place, and
-//! it escapes nothing by itself: a template says with a helper how a value is to be quoted, such as `{{yaml host}}`.
+//! The registry is strict: a value that a template names and that is missing is an error and not an empty place.
+//! Nothing is escaped automatically: a template names the helper that quotes a value, such as `{{yaml host}}`.
 
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason, no_escape};
 use serde::Serialize;
@@ -36,7 +36,7 @@ impl Template {
         }
     }
 
-    /// The template as it stands in the source tree.
+    /// The template as it is in the source tree.
     #[must_use]
     pub fn source(self) -> &'static str {
         match self {
@@ -52,14 +52,14 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// A value that the template names is not there or cannot be quoted: a mistake in this program.
+    /// A value that the template names is missing or cannot be quoted: a bug in this program.
     pub fn render(self, data: &impl Serialize) -> Result<String, TemplateError> {
         render_text(self.source(), data)
             .map_err(|error| TemplateError { template: self.name(), cause: error.to_string() })
     }
 }
 
-/// A template and the values for it don't fit each other.
+/// A template and its values do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "the embedded template {template} could not be filled in: {cause}. This is a mistake in gts-bootstrap itself; please report it"
@@ -67,7 +67,7 @@ impl Template {
 pub struct TemplateError {
     /// Which template.
     pub template: &'static str,
-    /// What the template engine said.
+    /// The message of the template engine.
     pub cause: String,
 }
 
@@ -96,9 +96,9 @@ fn write_yaml(
 
 /// A value as YAML in flow style, on one line and in plain ASCII.
 ///
-/// Texts are always double-quoted, so `yes`, `null`, `1e3` or `a: b` stay texts for every reader of YAML 1.1 and
-/// 1.2, and nothing in them can end the quotes or the line. This is JSON, which YAML 1.2 contains, but for one
-/// thing: letters beyond U+FFFF are written as `\U0001F600`, since YAML readers refuse JSON's pairs of surrogates.
+/// Strings are always double-quoted, so `yes`, `null`, `1e3` or `a: b` stay strings for every reader of YAML 1.1 and
+/// 1.2, and nothing in them can end the quotes or the line. This is JSON, which YAML 1.2 contains, with one exception:
+/// characters beyond U+FFFF are written as `\U0001F600`, because YAML readers refuse JSON's pairs of surrogates.
 #[must_use]
 pub fn yaml(value: &Value) -> String {
     match value {
@@ -114,7 +114,7 @@ pub fn yaml(value: &Value) -> String {
     }
 }
 
-/// A text as a double-quoted YAML scalar (YAML 1.2.2, section 5.7, for the escapes).
+/// A string as a double-quoted YAML scalar (YAML 1.2.2, section 5.7, for the escapes).
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -141,8 +141,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    /// Reads a double-quoted scalar at the beginning, by the rules of YAML 1.2.2 as Go's reader applies them
-    /// (no surrogates, no raw line break), and gives what is behind it.
+    /// Reads a double-quoted scalar at the start, by the rules of YAML 1.2.2 as Go's reader applies them (no
+    /// surrogates, no raw line break), and returns the rest.
     fn read_quoted(yaml: &str) -> Option<(String, &str)> {
         let mut rest = yaml.strip_prefix('"')?;
         let mut text = String::new();
@@ -210,7 +210,7 @@ mod tests {
         }
         let end = yaml.find([',', ']', '}']).unwrap_or(yaml.len());
         let whole = yaml[..end].parse::<i64>().map(serde_json::Number::from).ok();
-        // Not serde_json's own reader, which is off by a bit at times.
+        // Not serde_json's own parser, which is sometimes off by one bit.
         let number = whole.or_else(|| serde_json::Number::from_f64(yaml[..end].parse().ok()?))?;
         Some((Value::Number(number), &yaml[end..]))
     }

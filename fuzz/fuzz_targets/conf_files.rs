@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use parsers::{loader_conf, sysctl_conf};
+use parsers::sysconf::{loader_conf, sysctl_conf};
 
 const RULES: &str = "security.mac.portacl.rules";
 const OTHER: &str = "net.inet.ip.portrange.reservedhigh";

@@ -1,4 +1,4 @@
-//! The manifest of a backup: whose it is, of what, and the digest of every member.
+//! The manifest of a backup: its instance, its content, and the digest of every member.
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -8,13 +8,13 @@ use crate::host::DatabaseState;
 /// The member that holds the manifest: always the first.
 pub const FILE: &str = "manifest.json";
 
-/// Version of the manifest's format. Readers take this one and every older one.
+/// Version of the manifest's format. Readers accept this one and every older one.
 pub const SCHEMA: u32 = 1;
 
 /// The longest manifest that is read, in bytes: a storage of two million files has one of 350 MB.
 pub(super) const LONGEST: u64 = 1 << 29;
 
-/// What kind of database an instance has.
+/// The kind of an instance's database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DatabaseKind {
@@ -40,9 +40,9 @@ pub struct Head {
     pub version: Version,
     /// When it was made, in seconds since 1970.
     pub created: u64,
-    /// What kind of database is in it.
+    /// The kind of its database.
     pub database: DatabaseKind,
-    /// What was found in the database when its copy was opened, or its dump read, for proof.
+    /// What was found in the database when its copy was opened, or its dump read, to verify it.
     pub state: Option<DatabaseState>,
     /// Whether media are in it.
     pub media: bool,
@@ -69,7 +69,7 @@ pub struct Manifest {
     /// Everything but the members.
     #[serde(flatten)]
     pub head: Head,
-    /// The members behind the manifest, in their order.
+    /// The members after the manifest, in their order.
     pub entries: Vec<Entry>,
 }
 

@@ -1,11 +1,11 @@
-//! A backup of an instance: one tar file with a manifest, its name, how it is written, and how it is read back.
+//! A backup of an instance: one tar file with a manifest, its name, and how it is written and read back.
 //!
-//! The first member is [`manifest::FILE`]; it names every other member with its size, mode and SHA-256. The file is plain
-//! ustar (POSIX.1-1988), so that tar(1) alone can get everything out of it, and it holds regular files only. Nothing in it
-//! is believed before its digest was compared: not when it was written a moment ago, and not when it comes from elsewhere.
+//! The first member is [`manifest::FILE`]; it lists every other member with its size, mode and SHA-256. The file is
+//! plain ustar (POSIX.1-1988), so that tar(1) alone can extract everything, and it contains regular files only. No
+//! content is trusted before its digest was compared, whether it was written a moment ago or comes from elsewhere.
 //!
-//! This module knows nothing of hosts: whoever writes a backup says how files are opened, and whoever reads one says what
-//! becomes of its members. It shares the rules for paths in archives with [`release`](crate::release).
+//! This module does not depend on a host: the caller opens the files of a backup, and handles the members of one that
+//! is read. It shares the rules for paths in archives with [`release`](crate::release).
 
 pub mod manifest;
 pub mod name;
@@ -32,7 +32,7 @@ pub const CERTIFICATES: &str = "certificates/";
 pub const TLS: &str = "tls/";
 /// GoToSocial's configuration.
 pub const CONFIG: &str = "config.yaml";
-/// What this program wrote of it last: the base of a merge with what the administrator has edited.
+/// The version of it that this program wrote last: the base for merging the administrator's edits.
 pub const CONFIG_WRITTEN: &str = "config.written.yaml";
 /// Answers, secrets, lock and filters are below this.
 pub const RECORDS: &str = "records/";
@@ -41,7 +41,7 @@ pub const RECEIPTS: &str = "receipts/";
 /// Media are below this.
 pub const STORAGE: &str = "storage/";
 
-/// The length that some bytes take up in a tar file.
+/// The space that some bytes occupy in a tar file.
 const fn padded(size: u64) -> u64 {
     size.div_ceil(BLOCK).saturating_mul(BLOCK)
 }

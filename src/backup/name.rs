@@ -6,7 +6,7 @@ use semver::Version;
 
 use crate::utc;
 
-/// The name of a backup, from which host, version and time can be told without opening it.
+/// The name of a backup, which shows host, version and time without opening it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupName {
     /// Host name of the instance.
@@ -18,14 +18,14 @@ pub struct BackupName {
 }
 
 impl BackupName {
-    /// The name of a backup that is made at this time, in seconds since 1970.
+    /// The name of a backup made at this time, in seconds since 1970.
     #[must_use]
     pub fn new(host: &str, version: &Version, time: u64) -> Self {
         Self { host: host.to_owned(), version: version.clone(), stamp: utc::stamp(time) }
     }
 
-    /// Reads a name, if it is one of a backup of this host. A host name may itself look like host and version, so whose
-    /// backups are looked for has to be known.
+    /// Parses a name, if it is that of a backup of this host. A host name may itself look like host and version, so the
+    /// host must be known.
     #[must_use]
     pub fn of_host(host: &str, name: &str) -> Option<Self> {
         let rest = name.strip_prefix(host)?.strip_prefix('-')?.strip_suffix(".tar")?;
@@ -41,8 +41,9 @@ impl fmt::Display for BackupName {
     }
 }
 
-/// Which of these names are backups of the host that go, oldest first, for `keep` to stay. One of those that stay is `new`,
-/// the one that has just been made, or is about to be: the clock may have been wrong before, and names be of the future.
+/// Which of these names are backups of the host to be removed, oldest first, so that `keep` stay. One of those that
+/// stay is `new`, which has just been made or is about to be: the clock may have been wrong before, so names can lie in
+/// the future.
 #[must_use]
 pub fn surplus(host: &str, names: &[String], keep: usize, new: &str) -> Vec<String> {
     let mut ours: Vec<(String, &String)> = names
@@ -97,7 +98,7 @@ mod tests {
         assert_eq!(surplus("a.example", &all, 3, &all[0]), names(&[]));
         // One that is about to be made.
         assert_eq!(surplus("a.example", &all, 2, "a.example-0.20.0-20260104T000000Z.tar"), gone);
-        // And whatever the clock said then, the new one is none of those that go.
+        // Whatever the clock was then, the new one is never removed.
         assert_eq!(surplus("a.example", &all, 1, &all[1]), names(&[&all[2], &all[0]]));
     }
 }

@@ -1,4 +1,4 @@
-//! Reading a backup that may be damaged, or made by somebody who means harm.
+//! Reads a backup that may be damaged or malicious.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -13,13 +13,13 @@ use super::write::hexadecimal;
 use super::{BLOCK, END, padded};
 use crate::release::{PathRefusal, clean_path};
 
-/// Why a backup cannot be used.
+/// Why a backup is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The file could not be read.
     #[error("it cannot be read: {0}")]
     Read(#[from] io::Error),
-    /// It is something else.
+    /// It is not a backup.
     #[error("it is no backup of gts-bootstrap: {0}")]
     Foreign(String),
     /// It was made by a newer program.
@@ -30,15 +30,15 @@ pub enum BackupError {
         /// The schema of its manifest.
         schema: u32,
     },
-    /// It ends too early, or something follows.
+    /// It ends too early, or something follows it.
     #[error(
         "it has {size} bytes and should have {expected}: it was cut off, or something was added; fetch it again from where it \
          came"
     )]
     Length {
-        /// Bytes that there are.
+        /// Its actual length in bytes.
         size: u64,
-        /// Bytes that the manifest comes to.
+        /// The length according to the manifest.
         expected: u64,
     },
     /// A path that is not allowed.
@@ -70,12 +70,12 @@ pub enum BackupError {
     /// The members are not those of the manifest.
     #[error("where the manifest has \"{expected}\", there is \"{found}\"")]
     Order {
-        /// What the manifest has.
+        /// The path in the manifest.
         expected: String,
-        /// What there is.
+        /// The path in the file.
         found: String,
     },
-    /// The bytes are not those of the manifest.
+    /// The bytes do not match the manifest.
     #[error("the member \"{path}\" is damaged: its SHA-256 is not that of the manifest")]
     Damaged {
         /// The path.
@@ -83,16 +83,16 @@ pub enum BackupError {
     },
 }
 
-/// A backup whose manifest has been read. Of its members nothing is known yet.
+/// A backup whose manifest has been read. Its members have not been verified yet.
 #[derive(Debug)]
 pub struct Opened {
     /// The manifest.
     pub manifest: Manifest,
-    /// SHA-256 of the manifest's bytes, by which the same backup is known again.
+    /// SHA-256 of the manifest's bytes, which identifies the backup.
     pub sha256: String,
 }
 
-/// Reads the manifest, and whether the file is as long as it has to be.
+/// Reads the manifest, and checks the length of the file.
 ///
 /// # Errors
 /// See [`BackupError`].
@@ -121,7 +121,7 @@ pub fn open(file: &mut File) -> Result<Opened, BackupError> {
     }
     let manifest = parse(&text)?;
     let members = manifest.entries.iter().fold(0_u64, |sum, entry| {
-        // Sizes are only claimed so far, and may be anything.
+        // Sizes are only claims so far, and may be anything.
         sum.saturating_add(BLOCK).saturating_add(entry.size.div_ceil(BLOCK).saturating_mul(BLOCK))
     });
     let expected = members.saturating_add(BLOCK + padded(room) + END);
@@ -171,11 +171,11 @@ fn allowed(path: &[u8]) -> Result<String, BackupError> {
     clean_path(path, false).map_err(|reason| BackupError::Path { path: path.escape_ascii().to_string(), reason })
 }
 
-/// Reads every member in turn, to its end, and compares its digest. `visit` is given each one; a member that is damaged
-/// gives it an error in place of its end, so that what it makes of the bytes can be thrown away.
+/// Reads every member in turn, to its end, and compares its digest. `visit` gets each one. A damaged member gives it an
+/// error in place of its end, so that `visit` can discard what it made of the bytes.
 ///
 /// # Errors
-/// See [`BackupError`]; or what `visit` says.
+/// See [`BackupError`]; or the error of `visit`.
 pub fn walk(
     file: &mut File,
     manifest: &Manifest,
@@ -216,7 +216,7 @@ pub fn walk(
     }
 }
 
-/// A member that is compared with its digest as it is read.
+/// A member that is compared with its digest while it is read.
 struct Checked<'a, R> {
     inner: R,
     left: u64,

@@ -1,4 +1,4 @@
-//! Round trips, and files that somebody made who means harm.
+//! Round trips, and malicious files.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -92,8 +92,8 @@ proptest! {
         out.read_exact_at(&mut byte, at).unwrap();
         out.write_all_at(&[byte[0] ^ (1 << bit)], at).unwrap();
         let outcome = contents(&mut out);
-        // Headers have fields that mean nothing here (times, owners) but are in their checksum; the filling behind a file is
-        // nobody's.
+        // Headers have fields without meaning here (times, owners) that are part of their checksum. The padding after a
+        // file belongs to no file.
         let in_filling = [(900, 1024, 0), (700, 1024, 1)].iter().any(|(size, padded, number)| {
             let start = before + number * (BLOCK + 1024) + BLOCK;
             (start + size..start + padded).contains(&at)
@@ -131,7 +131,7 @@ fn what_changes_is_read_again_and_a_path_that_does_not_fit_left_out() {
     let members: Vec<Member> =
         ["changes", "restless", long.as_str(), SQLITE].map(|path| member(folder.path(), path, path == SQLITE)).into();
     let readings = Cell::new(0);
-    // A file of this length that is shorter when it is read: as if somebody had cut it at that moment.
+    // A file of this length that is shorter when it is read, as if it had been truncated at that moment.
     let open = |path: &Path| -> io::Result<Option<File>> {
         let file = opener(path)?;
         let once = path.ends_with("changes") && readings.replace(readings.get() + 1) == 0;
@@ -151,7 +151,7 @@ fn what_changes_is_read_again_and_a_path_that_does_not_fit_left_out() {
     assert_eq!(manifest.entries.len(), 2);
 }
 
-/// A tar file whose manifest names these members, with whatever is added to each.
+/// A tar file whose manifest names these members, with the given additions to each.
 fn forged(names: &[(&str, EntryType)], listed: &[(&str, u32)], schema: u32) -> File {
     let bytes = b"bytes";
     let mut hasher = Sha256::new();
@@ -164,7 +164,7 @@ fn forged(names: &[(&str, EntryType)], listed: &[(&str, u32)], schema: u32) -> F
     let mut out = tempfile::tempfile().unwrap();
     let mut add = |path: &str, kind: EntryType, content: &[u8]| {
         let mut header = Header::new_ustar();
-        // Past the checks of the library, as somebody who means harm would.
+        // Bypasses the checks of the library, as an attacker would.
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
         header.set_size(content.len() as u64);
         header.set_mode(0o600);
@@ -194,7 +194,7 @@ fn what_no_backup_has_is_refused() {
     for path in ["/etc/passwd", "../x", "storage/../../x", "a//b", "a\u{7}b"] {
         let said = refused(&[good, (path, Regular)], &[listed, (path, 0o600)], 1);
         assert!(said.contains("is not allowed, because"), "{path}: {said}");
-        // Also where only the file has it, and the manifest something better.
+        // Also if only the file has the bad path, and the manifest a good one.
         let said = refused(&[good, (path, Regular)], &[listed, ("storage/x", 0o600)], 1);
         assert!(said.contains("is not allowed, because"), "{path}: {said}");
     }

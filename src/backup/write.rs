@@ -1,7 +1,7 @@
-//! Writing a backup, in one pass over the files.
+//! Writes a backup, in one pass over the files.
 //!
-//! The manifest stands first and holds digests that are known only at the end. So room is left for the longest that it can
-//! become, and it is filled in, with blanks behind it, when everything else has been written.
+//! The manifest comes first and contains digests that are known only at the end. So the writer reserves room for its
+//! greatest length, and fills it in, followed by spaces, after everything else is written.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -15,10 +15,10 @@ use tar::{EntryType, Header};
 use super::manifest::{self, Entry, Head, Manifest};
 use super::{END, padded};
 
-/// How often a file is read that changes meanwhile.
+/// How often a file is read if it changes meanwhile.
 const READINGS: u32 = 3;
 
-/// A file that is to be in a backup.
+/// A file for a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Its path in the archive.
@@ -27,7 +27,7 @@ pub struct Member {
     pub from: PathBuf,
     /// Permission bits, for the manifest.
     pub mode: u32,
-    /// Whether there is no backup without it. Media come and go while the instance runs.
+    /// Whether the backup fails without it. Media appear and disappear while the instance runs.
     pub needed: bool,
 }
 
@@ -40,11 +40,11 @@ pub struct Skipped {
     pub why: &'static str,
 }
 
-/// Writes a backup to the beginning of an empty file, and tells what was left out. Files are opened by `open`, which says
-/// `None` of one that is gone.
+/// Writes a backup to the beginning of an empty file, and returns what was left out. `open` opens the files, and
+/// returns `None` for a missing one.
 ///
 /// # Errors
-/// A file cannot be read or `out` not written; or one that is needed is gone, or does not stand still.
+/// A file cannot be read or `out` not written; or a needed file is missing, or keeps changing.
 pub fn write(
     out: &mut File,
     head: &Head,
@@ -65,7 +65,7 @@ pub fn write(
         }
     }
     let end = out.stream_position()?;
-    // What a rewound member has left behind goes, and what is added here is zeros.
+    // The remainder of a rewound member is removed, and what is added here is zeros.
     out.set_len(end)?;
     out.set_len(end + END)?;
     let manifest = Manifest { head: head.clone(), entries };
@@ -76,7 +76,7 @@ pub fn write(
     Ok((manifest, skipped))
 }
 
-/// How long the manifest can become.
+/// The greatest length of the manifest.
 fn room(head: &Head, members: &[Member]) -> io::Result<u64> {
     let longest = |member: &Member| Entry {
         path: member.path.clone(),
@@ -131,7 +131,7 @@ fn add(
     Ok(Err("it changed each time that it was read"))
 }
 
-/// Copies at most `limit` bytes, and tells how many there were and their digest.
+/// Copies at most `limit` bytes, and returns their number and digest.
 fn copy(from: &mut File, to: &mut File, limit: u64) -> io::Result<(u64, String)> {
     let mut from = from.take(limit);
     let (mut hasher, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 18]);
@@ -149,7 +149,7 @@ fn copy(from: &mut File, to: &mut File, limit: u64) -> io::Result<(u64, String)>
     }
 }
 
-/// What a hasher has come to, as 64 hexadecimal digits.
+/// The digest of a hasher, as 64 hexadecimal digits.
 pub(super) fn hexadecimal(hasher: Sha256) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

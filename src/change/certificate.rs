@@ -292,8 +292,7 @@ fn back_in_service(host: &dyn Host, service: &str) -> Result<(), HostError> {
     if host.service(service)?.is_running() {
         return host.service_action(service, ServiceAction::Reload);
     }
-    let enabled = host.rc_variable(&format!("{service}_enable"))?;
-    if enabled.is_some_and(|value| value.eq_ignore_ascii_case("yes")) {
+    if host.rc_is_yes(&format!("{service}_enable"))? {
         return host.service_action(service, ServiceAction::Start);
     }
     Ok(())

@@ -309,9 +309,7 @@ pub(super) fn left_to_run(host: &dyn Host, change: &Change) -> Result<bool, Host
         Change::ServiceStart { .. } => true,
         Change::Migration { migration } => host.service(&migration.service)?.is_running(),
         // One that was disabled before was to go: who has its ports by now, after a reboot, is to keep them.
-        Change::ServiceStop { name } => {
-            !host.rc_variable(&format!("{name}_enable"))?.is_some_and(|value| value.eq_ignore_ascii_case("yes"))
-        }
+        Change::ServiceStop { name } => !host.rc_is_yes(&format!("{name}_enable"))?,
         _ => false,
     })
 }

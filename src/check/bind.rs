@@ -1,8 +1,8 @@
-//! The bind check: the right user can bind the ports, and nobody else can.
+//! The bind check: the right user can bind the ports, and no other user can.
 //!
-//! Child processes really take on each uid and call bind(2); the kernel's answer is what counts. EADDRINUSE is proof of
-//! permission, since the permission is checked first, so the service need not be stopped for it. Modelled on the
-//! matrix of FreeBSD's own `tests/sys/mac/portacl`.
+//! Child processes really switch to each uid and call bind(2); the kernel's answer counts. EADDRINUSE proves
+//! permission, because the kernel checks the permission first. So the service keeps running. Modelled on the matrix of
+//! FreeBSD's own `tests/sys/mac/portacl`.
 
 use super::Check;
 use super::permission::{self, Question};
@@ -13,7 +13,7 @@ use crate::portacl::{self, Protocol, Rule, State, Subject};
 
 /// `nobody`, by convention the user without rights.
 const NOBODY: u32 = 65534;
-/// Low ports that the service has no business with; the first that no rule speaks of is tried.
+/// Low ports that the service does not use. The check tries the first one without a rule.
 const OTHER_PORTS: [u16; 4] = [25, 81, 1023, 7];
 
 /// One cell of the matrix.
@@ -21,7 +21,7 @@ const OTHER_PORTS: [u16; 4] = [25, 81, 1023, 7];
 pub struct Row {
     /// Login name.
     pub user: String,
-    /// Uid that the child took on.
+    /// The uid that the child switched to.
     pub uid: u32,
     /// TCP or UDP.
     pub protocol: Protocol,
@@ -29,16 +29,16 @@ pub struct Row {
     pub port: u16,
     /// IPv4 or IPv6.
     pub family: Family,
-    /// What bind(2) said.
+    /// The result of bind(2).
     pub outcome: BindOutcome,
-    /// Whether this user is meant to have this port.
+    /// Whether this user should have this port.
     pub wanted: bool,
-    /// The command that gives the user the port.
+    /// The command that grants the port to the user.
     pub granted_by: String,
 }
 
 impl Row {
-    /// Whether the host does what it should. A missing address family is neither.
+    /// Whether the result is right. A missing address family is neither right nor wrong.
     #[must_use]
     pub fn right(&self) -> Option<bool> {
         (self.outcome != BindOutcome::NoAddress).then(|| self.outcome.permitted() == self.wanted)
@@ -99,8 +99,8 @@ pub fn in_words(outcome: BindOutcome) -> String {
     }
 }
 
-/// Tries the whole matrix: {service user, nobody} × {`tried`, another low port} × {IPv4, IPv6}. The service user is meant to
-/// have `ports`, which are among `tried`, and nothing else.
+/// Tries the whole matrix: {service user, nobody} × {`tried`, another low port} × {IPv4, IPv6}. The service user should
+/// have `ports`, which are among `tried`, and no others.
 ///
 /// # Errors
 /// A probe could not be run.
@@ -135,8 +135,8 @@ pub fn matrix(host: &dyn Observe, service: Owner, tried: &[u16], ports: &[u16]) 
     Ok(rows)
 }
 
-/// Tries what these rules speak of: as the user or group that each names, and, for rules that are `granted`, as nobody, too. What
-/// is granted has to be possible; otherwise what `state` predicts is what is wanted.
+/// Tries the ports of these rules, as the user or group that each rule names, and for `granted` rules also as nobody. A
+/// granted port must be possible. Otherwise the prediction from `state` must be right.
 ///
 /// # Errors
 /// A probe could not be run.
@@ -171,7 +171,8 @@ pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -
     Ok(rows)
 }
 
-/// The command line that grants what a rule says. `user` is how the subject is shown: ids that nobody has are not known by name.
+/// The command line that grants what a rule says. `user` is the displayed subject: an id without an account has no
+/// name.
 fn grant(user: &str, rule: &Rule) -> String {
     let subject = match rule.subject {
         Subject::Uid(uid) if user == "uid" => format!("--allow-unknown uid:{uid}"),

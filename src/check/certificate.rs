@@ -1,7 +1,7 @@
-//! The certificate: had by the one https request that makes GoToSocial order it, then its names and expiry.
+//! The certificate: one https request makes GoToSocial order it, then come its names and expiry.
 //!
-//! GoToSocial orders its certificate when the first TLS connection with the right name comes in. A certificate authority
-//! counts failed orders, so that request is made once and its failure told in words.
+//! GoToSocial orders its certificate when the first TLS connection with the right name arrives. A certificate authority
+//! counts failed orders, so the check makes that request once and explains its failure.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::host::{Observe, ServedCertificate, WebFailure, WebRequest};
 const NAME: &str = "certificate";
 /// An order with its challenges takes seconds; a slow one takes a minute.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// GoToSocial renews 30 days before the end; later than this something keeps it from it.
+/// GoToSocial renews 30 days before the end. Later than this, something prevents the renewal.
 const RENEWAL_OVERDUE: u64 = 21 * 86_400;
 
-/// Asks for the certificate. The second value tells whether the server can be asked over TLS.
+/// Requests the certificate. The second value says whether the server can be queried over TLS.
 pub fn check(host: &dyn Observe, readiness: &Readiness) -> (Check, bool) {
     let log_from = log_size(host, readiness);
     let mut request = WebRequest {
@@ -50,8 +50,8 @@ pub fn check(host: &dyn Observe, readiness: &Readiness) -> (Check, bool) {
     }
 }
 
-/// What the server has logged since, once it speaks of our connection. It sends the alert first and logs the reason after it,
-/// through its supervisor's pipe.
+/// What the server has logged since, once the log mentions our connection. The server sends the alert first and logs
+/// the reason after it, through its supervisor's pipe.
 fn told_meanwhile(host: &dyn Observe, readiness: &Readiness, from: u64) -> String {
     const LOOKS: u32 = 10;
     let mut log = String::new();
@@ -68,9 +68,9 @@ fn told_meanwhile(host: &dyn Observe, readiness: &Readiness, from: u64) -> Strin
     log
 }
 
-/// The newest line of a log that says why our connection failed.
+/// The newest line of a log that gives the reason why our connection failed.
 fn reason(log: &str, local: IpAddr) -> Option<&str> {
-    // Strangers' connections fail too, all day long, on a port that faces the internet: only our own counts.
+    // On a port that faces the internet other clients' connections fail all day: only ours counts.
     let ours = [format!("from {local}:"), format!("from [{local}]:")];
     log.lines().rev().find(|line| line.contains("acme") || ours.iter().any(|ours| line.contains(ours)))
 }
@@ -82,7 +82,7 @@ fn log_size(host: &dyn Observe, readiness: &Readiness) -> u64 {
     }
 }
 
-/// Names, expiry and trust of a certificate that was served.
+/// Judges names, expiry and trust of a served certificate.
 pub(super) fn judge(certificate: &ServedCertificate, host: &str, now: u64, trusted: Result<(), WebFailure>) -> Check {
     let days = certificate.not_after.saturating_sub(now) / 86_400;
     let summary =
@@ -106,7 +106,7 @@ pub(super) fn judge(certificate: &ServedCertificate, host: &str, now: u64, trust
     }
 }
 
-/// Why there is no certificate, in words, from what the server wrote to its log meanwhile.
+/// Why there is no certificate, from what the server logged meanwhile.
 fn failure(why: &WebFailure, log: &str, host: &str, local: IpAddr) -> String {
     let said = reason(log, local).unwrap_or_default().to_ascii_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| said.contains(word));

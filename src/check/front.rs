@@ -1,5 +1,4 @@
-//! The web server in front: does it have ports 80 and 443, and does the world reach GoToSocial through it, and only through
-//! it?
+//! The web server in front: does it hold ports 80 and 443, and is GoToSocial reachable through it, and only through it?
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,10 +10,10 @@ use crate::error_code::ErrorCode;
 use crate::host::{FrontProgram, HostError, Observe, Owner, WebAnswer, WebFailure, WebRequest};
 use crate::parts::front::PORTS;
 
-/// For one request.
+/// The time-out of one request.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Looks at the front and asks it, over loopback and with the instance's name.
+/// Checks the web server, with requests over loopback under the instance's name.
 ///
 /// # Errors
 /// The host could not be read.
@@ -55,7 +54,7 @@ pub fn checks(
     Ok(checks)
 }
 
-/// GoToSocial itself must not be reached past the front.
+/// GoToSocial itself must not be reachable past the web server.
 fn backend(listeners: &[crate::host::Listener], deployment: &Deployment, gotosocial: Owner) -> Check {
     const NAME: &str = "backend";
     let port = deployment.port().get();

@@ -1,4 +1,4 @@
-//! Health: who listens, and does the server answer as it should over the real sockets?
+//! Health: which process listens, and does the server answer correctly over the real sockets?
 
 use super::Check;
 use crate::change::Readiness;
@@ -10,17 +10,17 @@ use crate::parts::rc_script::SERVICE;
 /// What the server should be.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
-    /// How it is asked.
+    /// How to query it.
     pub readiness: &'a Readiness,
     /// The service user.
     pub service: Owner,
-    /// Ports that the server itself listens on.
+    /// The ports that the server itself listens on.
     pub ports: &'a [u16],
     /// Its version.
     pub version: &'a semver::Version,
 }
 
-/// Is the service running, and does it listen as the right user?
+/// Checks that the service runs and listens as the right user.
 ///
 /// # Errors
 /// The host could not be read.
@@ -65,7 +65,7 @@ pub fn processes(host: &dyn Observe, expected: &Expected<'_>) -> Result<Vec<Chec
     Ok(checks)
 }
 
-/// Does the server answer as it should?
+/// Checks that the server answers correctly.
 pub fn answers(host: &dyn Observe, expected: &Expected<'_>) -> Vec<Check> {
     let get = |path: &str| ask(host, expected.readiness, path);
     let status_is_200 = |name: &str, path: &str, otherwise: &str| match get(path) {
@@ -85,13 +85,13 @@ pub fn answers(host: &dyn Observe, expected: &Expected<'_>) -> Vec<Check> {
     ]
 }
 
-/// The same checks where the server cannot be asked.
+/// The same checks if the server cannot be queried.
 #[must_use]
 pub fn unanswered(why: &str) -> Vec<Check> {
     ["livez", "readyz", "nodeinfo", "host-meta"].into_iter().map(|name| Check::skip(name, why)).collect()
 }
 
-/// The same checks where the server has no certificate, and so can only be asked by its log.
+/// The same checks if the server has no certificate, so that only its log is available.
 #[must_use]
 pub fn without_certificate(host: &dyn Observe, readiness: &Readiness) -> Vec<Check> {
     let mut checks = unanswered("without a certificate the server cannot be asked");
@@ -118,7 +118,7 @@ fn nodeinfo(answer: Result<WebAnswer, crate::host::WebFailure>, version: &semver
             Some((software.get("name")?.as_str()?.to_owned(), software.get("version")?.as_str()?.to_owned()))
         });
     match told {
-        // Builds add the commit after a blank or a plus sign.
+        // Builds append the commit after a space or a plus sign.
         Some((name, told)) if name == "gotosocial" && told.split([' ', '+']).next() == Some(&version.to_string()) => {
             Check::pass(NAME, format!("gotosocial {told}"))
         }

@@ -1,4 +1,4 @@
-//! All checks of an installation, in the order in which one explains the next.
+//! All checks of an installation, ordered so that each one explains the next.
 
 use super::bind::{self, Row};
 use super::health::{self, Expected};
@@ -7,7 +7,7 @@ use crate::deployment::{Deployment, Layout};
 use crate::host::{HostError, Observe, Owner};
 use crate::parts::{front as parts_front, service};
 
-/// What the checks found.
+/// The results of the checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Every check.
@@ -31,7 +31,7 @@ pub fn check(
     let readiness = service::readiness(deployment, layout);
     let expected = Expected { readiness: &readiness, service: owner, ports: &ports, version };
     let program = parts_front::program(deployment.exposure.mode);
-    // Behind a front the opposite is proved: GoToSocial may have neither port.
+    // Behind a web server the check proves the opposite: GoToSocial may bind neither port.
     let tried = if program.is_some() { parts_front::PORTS.to_vec() } else { ports.clone() };
     let matrix = bind::matrix(host, owner, &tried, &ports)?;
     let mut checks: Vec<Check> = matrix.iter().map(Row::check).collect();
@@ -58,7 +58,7 @@ pub fn check(
     Ok(Findings { checks, matrix })
 }
 
-/// What stands for the checks while a reboot is needed before they can pass.
+/// The placeholder for the checks while they cannot pass before a reboot.
 #[must_use]
 pub fn after_reboot() -> Findings {
     let later = "not tried: it is in force only after the reboot";

@@ -1,4 +1,4 @@
-//! Checks: proof on the running system that never trusts what the executor says it did.
+//! Checks of the running system. They do not trust what the executor reports.
 
 pub mod bind;
 pub mod certificate;
@@ -14,30 +14,30 @@ use serde::Serialize;
 
 use crate::error_code::ErrorCode;
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// As it should be.
+    /// Correct.
     Pass,
-    /// Not as it should be.
+    /// Wrong.
     Fail,
     /// Worth knowing; nothing is broken.
     Warn,
-    /// Could not be asked.
+    /// Could not be checked.
     Skip,
 }
 
 /// One finding. Names are stable: other programs read them in `--json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at.
+    /// The subject.
     pub name: String,
-    /// How it came out.
+    /// The result.
     pub status: Status,
-    /// What was seen, and what to do about it.
+    /// What was observed, and what to do about it.
     pub detail: String,
-    /// Of what failed, where to read more.
+    /// The error code of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<ErrorCode>,
 }
@@ -47,22 +47,22 @@ impl Check {
         Self { name: name.into(), status, detail: detail.into(), code: None }
     }
 
-    /// Something that is as it should be.
+    /// A correct result.
     pub fn pass(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(name, Status::Pass, detail)
     }
 
-    /// Something that is not as it should be.
+    /// A failure.
     pub fn fail(code: ErrorCode, name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { code: Some(code), ..Self::new(name, Status::Fail, detail) }
     }
 
-    /// Something worth knowing.
+    /// A warning.
     pub fn warn(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(name, Status::Warn, detail)
     }
 
-    /// Something that could not be asked.
+    /// A check that could not be made.
     pub fn skip(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(name, Status::Skip, detail)
     }

@@ -1,4 +1,4 @@
-//! May a user bind a port? What the rules predict, in words, and what the kernel says when it is tried.
+//! May a user bind a port? The prediction of the rules, in words, and the kernel's answer when it is tried.
 
 use serde::Serialize;
 
@@ -6,10 +6,10 @@ use super::bind;
 use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe};
 use crate::portacl::{Decision, Errno, KernelRule, Names, Protocol, Request, State, Verdict, may_bind};
 
-/// The group of nobody, for an id that has no account.
+/// The group of nobody, for an id without an account.
 const NOBODY: u32 = 65534;
 
-/// Who wants to bind what.
+/// A user and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// The user.
@@ -23,7 +23,7 @@ pub struct Question {
 }
 
 impl Question {
-    /// The try that answers it.
+    /// The bind request that answers it.
     #[must_use]
     pub fn probe(&self, family: Family) -> BindProbe {
         BindProbe {
@@ -37,18 +37,18 @@ impl Question {
     }
 }
 
-/// One try with the kernel.
+/// One attempt to bind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trial {
     /// `tcp4`, `udp6`, …
     pub family: String,
-    /// What bind(2) said, in words.
+    /// The result of bind(2), in words.
     pub outcome: String,
-    /// Whether that is what was predicted; `None` where the host has no such address.
+    /// Whether the prediction was right; `None` if the host has no such address.
     pub agrees: Option<bool>,
 }
 
-/// The groups of a user, the primary one first. An id without an account has none but that of nobody.
+/// The groups of a user, the primary one first. An id without an account has only the group of nobody.
 ///
 /// # Errors
 /// The databases cannot be read.
@@ -90,11 +90,11 @@ pub fn code(decision: Decision) -> &'static str {
     }
 }
 
-/// Why it is so, with the rule or the setting that decided.
+/// The reason, with the rule or the setting that decided.
 #[must_use]
 pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn Names) -> String {
     let policy = &state.policy;
-    // Its lower end is 0 where nobody has raised it, and then says nothing.
+    // The lower end is 0 unless an administrator has raised it. Then it is not worth mentioning.
     let low = match policy.reservedlow {
         0 => String::new(),
         low => format!("net.inet.ip.portrange.reservedlow is {low}, "),
@@ -137,7 +137,7 @@ pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn
 /// Tries it with the kernel, as that user, over IPv4 and IPv6.
 ///
 /// # Errors
-/// A probe could not be run: without root, for example.
+/// A probe could not be run, for example without root.
 pub fn prove(host: &dyn Observe, question: &Question, predicted: &Verdict) -> Result<Vec<Trial>, HostError> {
     let mut trials = Vec::new();
     for (family, digit) in [(Family::V4, 4), (Family::V6, 6)] {
@@ -148,7 +148,7 @@ pub fn prove(host: &dyn Observe, question: &Question, predicted: &Verdict) -> Re
     Ok(trials)
 }
 
-/// Whether the kernel did what was predicted, errno and all.
+/// Whether the kernel did what was predicted, including the errno.
 fn agrees(outcome: BindOutcome, predicted: &Verdict) -> Option<bool> {
     let said = match outcome {
         BindOutcome::NoAddress => return None,

@@ -7,7 +7,7 @@ use crate::parts::port_access::{self, ENABLED, MODULE, PORT_HIGH, RESERVED_HIGH}
 use crate::parts::{portacl_boot, rule_edit};
 use crate::portacl;
 
-/// Looks at the gates of the running kernel and at what the next boot will set.
+/// Checks the gates of the running kernel and what the next boot will set.
 ///
 /// # Errors
 /// The host could not be read.

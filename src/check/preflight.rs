@@ -1,4 +1,4 @@
-//! Preflight: everything that can be known beforehand, all findings at once.
+//! Preflight: finds every foreseeable problem and reports all findings together.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,47 +14,47 @@ use crate::parts::{account, front};
 
 /// `kern.osreldate` of the oldest release that is still maintained and tested: 14.0.
 const OLDEST_TESTED: u32 = 1_400_000;
-/// Below this things that the program needs are missing: daemon(8)'s `-H` came with 13.0.
+/// Older releases lack features that the program needs: daemon(8)'s `-H` came with 13.0.
 const OLDEST_POSSIBLE: u32 = 1_300_000;
 /// 2026-01-01: a clock before it is wrong, and a wrong clock breaks certificates and federation.
 const EARLIEST: u64 = 1_767_225_600;
-/// The release unpacked, and its archive in flight.
+/// The unpacked release, and its archive during the download.
 const RELEASE_BYTES: u64 = 500 << 20;
-/// What GoToSocial's documentation advises for the data.
+/// The space that GoToSocial's documentation recommends for the data.
 const DATA_BYTES_ADVISED: u64 = 15 << 30;
 /// Below this the database and the compiled ffmpeg do not fit.
 const DATA_BYTES_NEEDED: u64 = 1 << 30;
-/// GoToSocial's documentation: 1 GB advised, 512 MB possible with swap.
-/// A machine sold with 1 GiB reports some 5 % less in `hw.physmem`.
+/// GoToSocial's documentation recommends 1 GB and allows 512 MB with swap. A machine sold with 1 GiB reports some 5 %
+/// less in `hw.physmem`.
 const MEMORY_ADVISED: u64 = 900 << 20;
 const MEMORY_NEEDED: u64 = 480 << 20;
 /// Where Go programs look for certificate authorities on FreeBSD (`crypto/x509/root_bsd.go`).
 const CA_FILES: [&str; 3] =
     ["/usr/local/etc/ssl/cert.pem", "/etc/ssl/cert.pem", "/usr/local/share/certs/ca-root-nss.crt"];
 const CA_FOLDERS: [&str; 2] = ["/etc/ssl/certs", "/usr/local/share/certs"];
-/// The one of them that this program itself does not read (`openssl-probe` has no such entry for FreeBSD).
+/// The only one that this program itself does not read (`openssl-probe` has no such entry for FreeBSD).
 const NOT_FOR_DOWNLOADS: &str = "/etc/ssl/cert.pem";
 
-/// What the preflight has to know.
+/// The input of the preflight.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// What is wanted.
     pub deployment: &'a Deployment,
     /// Where everything goes.
     pub layout: &'a Layout,
-    /// Whether the release is going to come over https.
+    /// Whether the release will be downloaded over https.
     pub download: bool,
-    /// Whether the build without WebAssembly compiler was asked for.
+    /// Whether the build without WebAssembly compiler was requested.
     pub nowasm: bool,
-    /// Ports that GoToSocial itself is going to bind.
+    /// The ports that GoToSocial itself will bind.
     pub ports: &'a [u16],
-    /// Whether this host runs this very instance already.
+    /// Whether this host already runs this very instance.
     pub installed: bool,
-    /// Whether the instance comes here from another machine, with its keys.
+    /// Whether the instance moves here from another machine, with its keys.
     pub moves_here: bool,
 }
 
-/// Looks at everything. Any [`Status::Fail`] among the findings means: do not go on.
+/// Checks everything. Any [`Status::Fail`] among the findings means: do not continue.
 ///
 /// # Errors
 /// The host could not be read at all.
@@ -80,7 +80,7 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
             .into_iter()
             .map(|(part, refusal)| Check::fail(refusal.code(), part, refusal.to_string())),
     );
-    // A host that serves this instance already answers for the name itself.
+    // A host that already serves this instance answers under the name itself.
     if !subject.installed {
         let [address, other] = name(host, &subject.deployment.host)?;
         let other = if subject.moves_here { still_elsewhere(other, &subject.deployment.host) } else { other };
@@ -89,7 +89,7 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
     Ok(checks)
 }
 
-/// Whether a name leads to this host, and whether another fediverse server has it already.
+/// Whether a name resolves to this host, and whether another fediverse server already uses it.
 ///
 /// # Errors
 /// The host's addresses cannot be read.
@@ -183,7 +183,7 @@ fn allow_wx(host: &dyn Observe) -> Result<Check, HostError> {
 fn authorities(host: &dyn Observe, download: bool) -> Result<Check, HostError> {
     const NAME: &str = "certificate authorities";
     for file in CA_FILES {
-        // A link into a package counts only if it leads somewhere.
+        // A link into a package counts only if its target exists.
         let usable = !(download && file == NOT_FOR_DOWNLOADS);
         if usable && host.read(Path::new(file))?.is_some_and(|bytes| !bytes.is_empty()) {
             return Ok(Check::pass(NAME, file));
@@ -257,7 +257,7 @@ fn disk(host: &dyn Observe, layout: &Layout) -> Result<Vec<Check>, HostError> {
     Ok(checks)
 }
 
-/// Until there is a certificate only the log tells that the server is ready, and then it has to say so.
+/// Without a certificate only the log shows that the server is ready, so the log level must include that message.
 fn log_level(subject: &Subject<'_>) -> Option<Check> {
     let level = subject.deployment.config.get("log-level")?;
     let ConfigValue::Text(level) = level else { return None };
@@ -291,13 +291,13 @@ fn package(host: &dyn Observe) -> Check {
     }
 }
 
-/// Who has the ports that are needed for the internet, in this mode? `wanted` are those that GoToSocial itself is going to bind
-/// on `address`.
+/// Checks which process holds the ports that this mode needs. `wanted` are those that GoToSocial itself will bind on
+/// `address`.
 ///
 /// # Errors
-/// The host cannot tell who listens.
+/// The host cannot list its listeners.
 pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) -> Result<Vec<Check>, HostError> {
-    // A front listens on every address.
+    // A web server in front listens on every address.
     let front = front::program(mode);
     let clashes = |listener: &&Listener| {
         front.is_some()
@@ -305,7 +305,7 @@ pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) ->
             || listener.address.is_none_or(|other| other == address || other.is_unspecified())
     };
     let ours = host.user(account::NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }.uid);
-    // The front that is there, or is about to be: its package may be installed and serve other sites.
+    // The web server that is in front or will be: its package may be installed and serve other sites.
     let fronts: Vec<&str> =
         front::all_present(host)?.into_iter().chain(front).map(crate::change::front::command).collect();
     let listeners = host.listeners()?;
@@ -366,7 +366,7 @@ fn resolves(name: &str, resolved: &[IpAddr], own: &[IpAddr]) -> Check {
     }
 }
 
-/// A name under which other fediverse software has run is lost for GoToSocial: other servers know its old keys.
+/// A name that other fediverse software has used is unusable for GoToSocial: other servers know its old keys.
 fn other_server(host: &dyn Observe, name: &str, resolved: &[IpAddr]) -> Check {
     const NAME: &str = "other fediverse server";
     if resolved.is_empty() {
@@ -393,7 +393,7 @@ fn other_server(host: &dyn Observe, name: &str, resolved: &[IpAddr]) -> Check {
     }
 }
 
-/// For an instance that moves, the other server is the instance itself, or has taken its place.
+/// For an instance that moves, the other server is the instance itself, or has replaced it.
 fn still_elsewhere(other: Check, name: &HostName) -> Check {
     if other.status != Status::Fail {
         return other;
@@ -407,7 +407,7 @@ fn still_elsewhere(other: Check, name: &HostName) -> Check {
     )
 }
 
-/// Whether a body is a nodeinfo document: a provider's page for every path may well have the word in it.
+/// Whether a body is a nodeinfo document: a provider's catch-all page may contain the word as well.
 fn is_nodeinfo(body: &[u8]) -> bool {
     let Ok(json) = serde_json::from_slice::<serde_json::Value>(body) else { return false };
     json.get("links").and_then(serde_json::Value::as_array).is_some_and(|links| {
@@ -416,7 +416,7 @@ fn is_nodeinfo(body: &[u8]) -> bool {
     })
 }
 
-/// Whether the findings forbid to go on.
+/// Whether the findings forbid continuing.
 #[must_use]
 pub fn refused(checks: &[Check]) -> bool {
     checks.iter().any(|check| check.status == Status::Fail)

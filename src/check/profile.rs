@@ -1,4 +1,4 @@
-//! A profile page: what an old release on a newer database fails on, while `/readyz` still answers 200.
+//! A profile page: an old release on a newer database fails on it while `/readyz` still answers 200.
 
 use super::Check;
 use crate::change::service_start::{ask, has_certificate};
@@ -9,8 +9,9 @@ use crate::parts::service;
 
 const NAME: &str = "profile";
 
-/// Does the page of an account answer? The account is the administrator of the answers, or the contact that the instance names;
-/// that of the instance itself proves nothing, since its page does not need what migrations touch.
+/// Checks that the page of an account answers. The account is the administrator from the answers, or the contact that
+/// the instance names. The instance's own account proves nothing, because its page does not need what migrations
+/// change.
 #[must_use]
 pub fn check(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Check {
     let readiness = service::readiness(deployment, layout);
@@ -45,7 +46,7 @@ pub fn check(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Ch
     }
 }
 
-/// How many posts the instance says that it has.
+/// The number of posts that the instance reports.
 #[must_use]
 pub fn posts(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Option<u64> {
     let readiness = service::readiness(deployment, layout);

@@ -54,7 +54,7 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
 }
 
 fn make(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host();
     let layout = Layout::default();
     let transaction =

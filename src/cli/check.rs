@@ -73,7 +73,7 @@ fn first_clause(text: &str) -> &str {
 
 /// Fills the report; the result is the host's name.
 fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) -> Result<String, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host();
     let layout = Layout::default();
     if let Some(name) = uninstall::only_data(host.observe(), &layout).map_err(|error| Stop::with(Exit::Check, error))? {

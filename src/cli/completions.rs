@@ -3,8 +3,6 @@
 
 mod tcsh;
 
-use std::io::Write;
-
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Args, Command, CommandFactory, ValueEnum};
 use clap_complete::{Generator, generate, shells};
@@ -52,12 +50,11 @@ pub fn run(arguments: Arguments, screen: &Screen) -> Exit {
         return Report::new("completions").fail(screen, Stop::usage(why));
     }
     let text = if arguments.options {
-        tcsh::options(&mut command(), &std::env::var("COMMAND_LINE").unwrap_or_default())
+        tcsh::options(&mut command(), screen.around().variable("COMMAND_LINE"))
     } else {
         script(arguments.shell)
     };
-    // A reader that has gone away is no failure of ours.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    screen.print(&text);
     Exit::Done
 }
 

@@ -3,10 +3,10 @@
 pub mod consent;
 pub mod console;
 pub mod conversation;
-pub mod interruption;
 pub mod outlook;
 
 use super::exit::Exit;
+use super::surroundings::Surroundings;
 use super::transaction::Stop;
 use crate::deployment::{AnswerField, AnswerProblem, Answers, Secrets};
 use crate::error_code::ErrorCode;
@@ -29,13 +29,14 @@ pub enum Wish {
 /// # Errors
 /// Nobody answers any more, or a line of a pipe is no answer.
 pub fn ask(
+    around: &Surroundings,
     host: &dyn Observe,
     answers: Answers,
     secrets: &Secrets,
     settled: &[&'static str],
     wish: &Wish,
 ) -> Result<Answers, Ended> {
-    let mut console = Standard::open()?;
+    let mut console = Standard::open(around)?;
     let outlook = Seen { host };
     let conversation = Conversation { console: &mut console, outlook: &outlook, secrets, settled, answers };
     match wish {
@@ -61,14 +62,14 @@ pub fn missing(answers: &Answers, secrets: &Secrets) -> Option<Vec<String>> {
 ///
 /// # Errors
 /// Nobody answers any more.
-pub fn typed(prompt: &str, name: &str) -> Result<bool, Ended> {
-    Ok(Standard::open()?.read(prompt, None)?.trim() == name)
+pub fn typed(around: &Surroundings, prompt: &str, name: &str) -> Result<bool, Ended> {
+    Ok(Standard::open(around)?.read(prompt, None)?.trim() == name)
 }
 
 /// A question that is answered with yes or no; no answer is a no.
 #[must_use]
-pub fn yes(question: &str) -> bool {
-    let answer = Standard::open().and_then(|mut console| console.read(&format!("{question} [y]es [n]o"), None));
+pub fn yes(around: &Surroundings, question: &str) -> bool {
+    let answer = Standard::open(around).and_then(|mut console| console.read(&format!("{question} [y]es [n]o"), None));
     answer.is_ok_and(|answer| matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 

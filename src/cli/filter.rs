@@ -190,7 +190,7 @@ pub fn look(global: &Global, look: &Look, screen: &Screen) -> Exit {
         Look::Test(_) => "filter test",
     };
     let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);
-    let state = Opened::open(global)
+    let state = Opened::open(global, screen)
         .and_then(|opened| State::read(opened.host().observe(), &Layout::default()).map_err(unusable));
     let state = match state {
         Ok(state) => state,
@@ -284,8 +284,10 @@ pub(super) mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::surroundings::tests::nowhere;
     use crate::filter::{Filters, Lists};
     use crate::host::rehearsal::Rehearsal;
+    use std::sync::Arc;
 
     #[derive(Parser)]
     pub struct Line {
@@ -337,7 +339,7 @@ pub(super) mod tests {
         write("filters/drop.list", b"192.0.2.0/24\n");
         let state = State::read(&machine, &layout).unwrap();
         let global = parsed(&["list"]).unwrap().global;
-        let screen = Screen::new(&global);
+        let screen = Screen::new(&global, &Arc::new(nowhere()));
         let (lines, object) = listed(&state, &screen);
         assert_eq!(
             lines,
@@ -368,7 +370,7 @@ pub(super) mod tests {
 
     #[test]
     fn no_rules_are_told_of_as_such() {
-        let screen = Screen::new(&parsed(&["list"]).unwrap().global);
+        let screen = Screen::new(&parsed(&["list"]).unwrap().global, &Arc::new(nowhere()));
         assert_eq!(listed(&State::default(), &screen).0, ["There are no rules: everything passes."]);
         let (lines, _) = listed(&state("deny ::/0\n"), &screen);
         assert!(lines[1].contains("Mind: the rules and lists together refuse more than half of all IPv6"), "{lines:?}");

@@ -5,16 +5,15 @@ mod page;
 mod topics;
 
 use std::ffi::OsString;
-use std::io::Write;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Command, CommandFactory};
-use dialoguer::console::Term;
 
 use super::Cli;
 use super::exit::Exit;
 use super::report::Report;
-use super::screen::Screen;
+use super::screen::{Screen, has_colors};
+use super::surroundings::Surroundings;
 use super::transaction::Stop;
 use crate::deployment::nearest;
 use crate::error_code::ErrorCode;
@@ -22,6 +21,8 @@ use topics::Topic;
 
 /// The narrowest and the widest line of a page, in columns.
 const WIDTHS: (usize, usize) = (40, 100);
+/// Columns where there is no terminal.
+const USUAL: usize = 80;
 
 /// What `help` takes.
 #[derive(Debug, Clone, Args)]
@@ -42,16 +43,16 @@ pub fn run(arguments: &Arguments, screen: &Screen) -> Exit {
     command.build();
     match find(&command, &arguments.words) {
         Found::All => {
-            let printed = of_command(&[]);
-            print(&listing(&command));
+            let printed = of_command(&[], screen.around());
+            screen.print(&listing(&command));
             printed
         }
         Found::Command(path) => {
-            let printed = of_command(&path);
+            let printed = of_command(&path, screen.around());
             if let [name] = path.as_slice()
                 && let Some(topic) = topics::named(name)
             {
-                print(&format!("\nThe page \"{}\": gts-bootstrap help {name}.md\n", topic.title()));
+                screen.print(&format!("\nThe page \"{}\": gts-bootstrap help {name}.md\n", topic.title()));
             }
             printed
         }
@@ -151,12 +152,27 @@ fn unknown(word: &str, near: &[String]) -> String {
 }
 
 /// What clap says of a command at `--help`.
-pub(super) fn of_command(path: &[String]) -> Exit {
+pub(super) fn of_command(path: &[String], around: &Surroundings) -> Exit {
     let line = ["gts-bootstrap".to_owned()].into_iter().chain(path.iter().cloned()).chain(["--help".to_owned()]);
-    match Cli::command().try_get_matches_from(line) {
-        Err(told) if told.print().is_ok() => Exit::Done,
-        _ => Exit::Failed,
+    match as_wide_as(around, Cli::command()).try_get_matches_from(line) {
+        Err(told) => by_clap(&told, around),
+        Ok(_) => Exit::Failed,
     }
+}
+
+/// Has clap break its lines for the terminal that is there, if one is.
+pub(super) fn as_wide_as(around: &Surroundings, command: Command) -> Command {
+    let size = around.output.size().or_else(|| around.errors.size());
+    let columns = size.map(|(_, columns)| columns).or_else(|| around.variable("COLUMNS").parse().ok());
+    command.term_width(columns.map_or(WIDTHS.1, |columns| columns.clamp(1, WIDTHS.1)))
+}
+
+/// Prints what clap has to say: help and version are "errors" too, with exit code 0.
+pub(super) fn by_clap(told: &clap::Error, around: &Surroundings) -> Exit {
+    let (stream, exit) = if told.use_stderr() { (&around.errors, Exit::Usage) } else { (&around.output, Exit::Done) };
+    let text = told.render();
+    let text = if stream.size().is_some() && has_colors(around) { text.ansi().to_string() } else { text.to_string() };
+    if stream.write(text.as_bytes()).is_ok() { exit } else { Exit::Failed }
 }
 
 /// The word that leads to a topic: its name, with the file's ending if there is a command of the same name.
@@ -179,14 +195,9 @@ fn listing(command: &Command) -> String {
 
 /// A piece of a page, as wide as the terminal.
 fn in_print(text: &str, screen: &Screen) -> Exit {
-    let columns = usize::from(Term::stdout().size().1).clamp(WIDTHS.0, WIDTHS.1);
-    print(&page::render(text, columns - 1, screen));
+    let columns = screen.around().output.size().map_or(USUAL, |(_, columns)| columns).clamp(WIDTHS.0, WIDTHS.1);
+    screen.print(&page::render(text, columns - 1, screen));
     Exit::Done
-}
-
-fn print(text: &str) {
-    // A reader that has gone away (`| head`) is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

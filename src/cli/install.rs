@@ -87,7 +87,7 @@ pub(super) fn deploy(global: &Global, run: &Run, arguments: &Arguments, screen: 
         Err(stop) => {
             let exit = report.fail(screen, stop);
             if let (Exit::Failed | Exit::Busy, Some(typed)) = (exit, typed) {
-                typed.offer();
+                typed.offer(screen);
             }
             exit
         }
@@ -102,9 +102,9 @@ struct Typed {
 
 impl Typed {
     /// Offers to save them. Whoever does not answer does not want that.
-    fn offer(&self) {
+    fn offer(&self, screen: &Screen) {
         let saved = Saved { answers: &self.answers, name: &self.name };
-        let _ = Standard::open().and_then(|mut console| offer_to_save(&mut console, saved));
+        let _ = Standard::open(screen.around()).and_then(|mut console| offer_to_save(&mut console, saved));
     }
 }
 
@@ -116,7 +116,7 @@ fn install(
     report: &mut Report,
     typed: &mut Option<Typed>,
 ) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host();
     let layout = Layout::default();
     let transaction = Transaction {
@@ -143,7 +143,7 @@ fn install(
         return Err(Stop::refused(ErrorCode::NotInstalled, super::status::uninstalled(&name)));
     }
     let may_ask = arguments.ask || transaction.interactive() && !arguments.plan;
-    let inputs = Inputs::gather(host, &layout, arguments, run.mode, may_ask)?;
+    let inputs = Inputs::gather(host, screen.around(), &layout, arguments, run.mode, may_ask)?;
     let name = format!("{}.toml", inputs.deployment.host);
     *typed = inputs.typed.then(|| Typed { answers: inputs.answers.clone(), name: name.clone() });
     let earlier = Lock::of_host(host, &layout).map_err(Stop::failed)?;
@@ -154,7 +154,7 @@ fn install(
     heading(screen, &opened, deployment);
 
     // The preflight looks at what the lock does not change, so both run before anything is refused: all findings at once.
-    let source = lock::source(&opened, arguments, deployment, earlier.as_ref())?;
+    let source = lock::source(&opened, screen.around(), arguments, deployment, earlier.as_ref())?;
     let subject = preflight::Subject {
         deployment,
         layout: &layout,

@@ -6,7 +6,6 @@ pub mod check;
 pub mod completions;
 mod deployed;
 pub mod dialogue;
-pub mod exit;
 pub mod filter;
 pub mod help;
 pub mod install;
@@ -21,19 +20,24 @@ pub mod report;
 pub mod restore;
 pub mod screen;
 pub mod status;
+pub mod surroundings;
 pub mod switch;
 mod transaction;
 pub mod uninstall;
 pub mod upgrade;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub use crate::run::exit;
 use exit::Exit;
 use interrupt::OnInterrupt;
 use screen::Screen;
+use surroundings::Surroundings;
 
 /// Installs GoToSocial on FreeBSD, and proves that it can be trusted there.
 #[derive(Debug, Parser)]
@@ -129,26 +133,31 @@ pub enum Command {
     Help(help::Arguments),
 }
 
-/// Runs the program with these arguments.
+/// Runs the program with these arguments, as the process that it is.
 #[must_use]
-pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    let arguments: Vec<std::ffi::OsString> = arguments.into_iter().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    run_with(arguments, Surroundings::of_process()).into()
+}
+
+/// Runs the program with these arguments and surroundings.
+#[must_use]
+pub fn run_with(arguments: impl IntoIterator<Item = impl Into<OsString>>, around: Surroundings) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let around = Arc::new(around);
+    let parsed = help::as_wide_as(&around, Cli::command())
+        .try_get_matches_from(&arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
-            if let Some(path) = help::asked_below(&error, &arguments) {
-                return help::of_command(&path).into();
-            }
-            // clap prints help and version as "errors" too, with exit code 0.
-            let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-            if error.print().is_err() {
-                return Exit::Failed.into();
-            }
-            return code.into();
+            return match help::asked_below(&error, &arguments) {
+                Some(path) => help::of_command(&path, &around),
+                None => help::by_clap(&error, &around),
+            };
         }
     };
-    let screen = Screen::new(&cli.global);
-    let code = match &cli.command {
+    let screen = Screen::new(&cli.global, &around);
+    match &cli.command {
         Command::Install(arguments) => install::run(&cli.global, arguments, &screen),
         Command::Check(arguments) => check::run(&cli.global, arguments, &screen),
         Command::Status(arguments) => status::run(&cli.global, arguments, &screen),
@@ -166,6 +175,46 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),
         Command::Completions(arguments) => completions::run(*arguments, &screen),
         Command::Help(arguments) => help::run(arguments, &screen),
-    };
-    code.into()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use surroundings::Captured;
+
+    #[test]
+    fn two_runs_in_one_process_know_nothing_of_each_other() {
+        let run = |host: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let (output, errors) = (Captured::default(), Captured::default());
+            let answers = format!("host = \"{host}\"\ntls.email = \"a@b.net\"\n");
+            std::fs::write(folder.path().join("answers.toml"), answers).unwrap();
+            let around = Surroundings::piped("", &output, &errors).at(folder.path());
+            let line = "gts-bootstrap --rehearse root install --answers answers.toml --plan";
+            let exit = run_with(line.split(' '), around);
+            (exit, output.text(), errors.text(), folder.path().join("root/etc/rc.conf").exists())
+        };
+        let hosts = ["one.example.org", "two.example.org"];
+        std::thread::scope(|scope| {
+            let runs = hosts.map(|host| scope.spawn(move || run(host)));
+            for (host, done) in hosts.into_iter().zip(runs) {
+                let (exit, output, errors, is_there) = done.join().unwrap();
+                assert_eq!((exit, is_there), (Exit::Done, true), "{output}{errors}");
+                assert!(output.starts_with(&format!("GoToSocial for {host}\n")), "{output}");
+            }
+        });
+    }
+
+    #[test]
+    fn at_a_terminal_that_moves_no_cursor_questions_are_answered_with_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let (output, errors) = (Captured::default(), Captured::default());
+        let around = Surroundings::at_terminal("one.example.org\n\na@b.net\n\n\nn\n", &output, &errors, (24, 80))
+            .at(folder.path());
+        let exit = run_with(["gts-bootstrap", "--rehearse", "root", "install"], around);
+        assert_eq!(exit, Exit::NotConfirmed, "{}{}", output.text(), errors.text());
+        assert!(errors.text().contains("Apply? [y]es [n]o"), "{}", errors.text());
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::Global;
 use super::exit::Exit;
+use super::screen::Screen;
 use super::transaction::Stop;
 use crate::error_code::ErrorCode;
 use crate::host::Host;
@@ -20,9 +21,9 @@ impl Opened {
     ///
     /// # Errors
     /// The folder is no rehearsal, or this is not FreeBSD.
-    pub(super) fn open(global: &Global) -> Result<Self, Stop> {
+    pub(super) fn open(global: &Global, screen: &Screen) -> Result<Self, Stop> {
         match &global.rehearse {
-            Some(folder) => Rehearsal::open(folder)
+            Some(folder) => Rehearsal::open(screen.around().path(folder))
                 .map(|rehearsal| Self::Rehearsal(Box::new(rehearsal)))
                 .map_err(|error| Stop::new(Exit::Usage, ErrorCode::Rehearsal, error.to_string())),
             None => crate::host::this_machine().map(Self::Real).map_err(|error| Stop::with(Exit::Usage, error)),

@@ -289,8 +289,10 @@ mod tests {
     use super::*;
     use crate::change::Content;
     use crate::cli::Global;
+    use crate::cli::surroundings::tests::nowhere;
     use crate::host::rehearsal::Rehearsal;
     use crate::host::{Host, Owner};
+    use std::sync::Arc;
 
     fn rehearsal(folder: &tempfile::TempDir) -> Rehearsal {
         Rehearsal::open(folder.path().join("root")).unwrap()
@@ -302,14 +304,15 @@ mod tests {
     }
 
     fn plain() -> Screen {
-        Screen::new(&Global {
+        let global = Global {
             rehearse: None,
             json: false,
             color: crate::cli::Color::Never,
             verbose: false,
             quiet: false,
             on_interrupt: None,
-        })
+        };
+        Screen::new(&global, &Arc::new(nowhere()))
     }
 
     #[test]

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::dialogue::console::moves_cursor;
 use super::plan_view::kind;
-use super::screen::{Level, Screen, Tone};
+use super::screen::{Level, Screen, Tone, moves_cursor};
 use crate::change::{Reporter, Step};
 use crate::release;
 
@@ -111,7 +110,7 @@ impl<'a> Waiting<'a> {
         if !self.screen.says(Level::Normal) {
             return;
         }
-        if moves_cursor() {
+        if moves_cursor(self.screen.around()) {
             let mut spinner = self.spinner.borrow_mut();
             let spinner = spinner.get_or_insert_with(|| spinning(elapsed));
             spinner.set_message(waiting_text(what, log_line));
@@ -175,7 +174,7 @@ impl release::Progress for Download<'_> {
             return;
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-        if !moves_cursor() {
+        if !moves_cursor(self.screen.around()) {
             bar.set_draw_target(ProgressDrawTarget::hidden());
             self.plain(&match total {
                 Some(total) => format!("downloading {what}, {}", HumanBytes(total)),

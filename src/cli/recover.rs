@@ -5,7 +5,6 @@ use clap::Args;
 use super::Global;
 use super::dialogue;
 use super::exit::Exit;
-use super::interrupt::Signals;
 use super::open::Opened;
 use super::progress::Progress;
 use super::report::{Report, wrap};
@@ -45,7 +44,7 @@ pub fn run(global: &Global, arguments: Arguments, screen: &Screen) -> Exit {
 }
 
 fn recover(global: &Global, arguments: Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host();
     if host.system()?.euid != 0 {
         return Err(Stop::refused(ErrorCode::NotRoot, "only root can see whether a run was cut off; run it as root"));
@@ -71,7 +70,7 @@ fn recover(global: &Global, arguments: Arguments, screen: &Screen, report: &mut 
     }
     if !arguments.yes {
         let question = if arguments.undo { "Take all of that back?" } else { "Settle that?" };
-        if !transaction.interactive() || !dialogue::yes(question) {
+        if !transaction.interactive() || !dialogue::yes(screen.around(), question) {
             return Err(Stop::new(
                 Exit::NotConfirmed,
                 ErrorCode::NotConfirmed,
@@ -80,7 +79,7 @@ fn recover(global: &Global, arguments: Arguments, screen: &Screen, report: &mut 
         }
     }
     // A signal must not cut what mends a cut: it is over in a moment.
-    let _signals = Signals::listen()?;
+    let _signals = screen.around().signals.changing().map_err(Stop::uncatchable)?;
     let progress = Progress::new(screen);
     let settled =
         if arguments.undo { settle::take_back(host, &progress).map_err(Stop::failed)? } else { settle::settle(host)? };

@@ -25,7 +25,7 @@ pub enum Action {
 #[must_use]
 pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
     let report = Report::new("rehearsal");
-    let rehearsal = match Opened::open(global) {
+    let rehearsal = match Opened::open(global, screen) {
         Ok(Opened::Rehearsal(rehearsal)) => rehearsal,
         Ok(Opened::Real(_)) => {
             let why = "`rehearsal` needs --rehearse DIR: it never touches this machine";

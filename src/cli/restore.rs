@@ -60,13 +60,13 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
 }
 
 fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host();
     let layout = Layout::default();
     let transaction =
         Transaction { command: "restore", host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
     transaction.settle()?;
-    let backup = Verified::read(&arguments.file)?;
+    let backup = Verified::read(&arguments.file, &screen.around().path(&arguments.file))?;
     describe(screen, &backup, report);
 
     let earlier = Lock::of_host(host, &layout).map_err(Stop::failed)?;
@@ -103,7 +103,7 @@ fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mu
     };
     // Exactly the bytes of the backup's release; for another kind of CPU it is the same version.
     let known = Some(&backup.lock).filter(|known| lock::arch(host).is_ok_and(|arch| arch == known.release.arch));
-    let source = lock::source(&opened, &from, deployment, known)?;
+    let source = lock::source(&opened, screen.around(), &from, deployment, known)?;
     let subject = preflight::Subject {
         deployment,
         layout: &layout,

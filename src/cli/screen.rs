@@ -1,17 +1,32 @@
 //! What people read: where it goes, how much of it, and in which colours.
 
 use std::borrow::Cow;
-use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 
-use dialoguer::console::{Term, measure_text_width};
+use dialoguer::console::measure_text_width;
 
-use super::dialogue::console::has_colors;
 use super::interrupt::OnInterrupt;
+use super::surroundings::{Output, Surroundings};
 use super::{Color, Global};
 use crate::error_code::ErrorCode;
 
-/// Columns that a terminal is taken to have at least.
+/// Columns that a terminal is taken to have at least, and below which a line cannot be edited sensibly.
 const NARROWEST: usize = 20;
+/// `$TERM` of terminals that are not known to move a cursor: ttys(5) gives the last four to lines of unknown type.
+const PLAIN: [&str; 6] = ["", "dumb", "unknown", "dialup", "network", "su"];
+
+/// Whether a terminal of this type (`$TERM`, empty where there is none) shows colours, and nobody has asked for none. DEC's
+/// terminals, as which serial lines are commonly entered in ttys(5), have none.
+pub(super) fn has_colors(around: &Surroundings) -> bool {
+    let kind = around.variable("TERM");
+    around.variable("NO_COLOR").is_empty() && !PLAIN.contains(&kind) && !kind.starts_with("vt")
+}
+
+/// Whether the terminal can move its cursor, as far as that can be known.
+pub(super) fn moves_cursor(around: &Surroundings) -> bool {
+    let is_wide = around.errors.size().is_some_and(|(_, columns)| columns >= NARROWEST);
+    around.is_own && is_wide && !PLAIN.contains(&around.variable("TERM"))
+}
 
 /// How a piece of text is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,27 +73,24 @@ pub enum Level {
 }
 
 /// Where people read.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Screen {
     level: Level,
     color: bool,
     json: bool,
     on_interrupt: Option<OnInterrupt>,
+    around: Arc<Surroundings>,
 }
 
 impl Screen {
     /// The screen that these arguments ask for. With `--json` people's text goes to standard error.
     #[must_use]
-    pub fn new(global: &Global) -> Self {
-        let terminal = if global.json { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
+    pub fn new(global: &Global, around: &Arc<Surroundings>) -> Self {
+        let people = if global.json { &around.errors } else { &around.output };
         let color = match global.color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => {
-                terminal
-                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && has_colors(&std::env::var("TERM").unwrap_or_default())
-            }
+            Color::Auto => people.size().is_some() && has_colors(around),
         };
         let level = if global.quiet {
             Level::Quiet
@@ -87,7 +99,7 @@ impl Screen {
         } else {
             Level::Normal
         };
-        Self { level, color, json: global.json, on_interrupt: global.on_interrupt }
+        Self { level, color, json: global.json, on_interrupt: global.on_interrupt, around: Arc::clone(around) }
     }
 
     /// The same screen, but saying at least the usual.
@@ -133,17 +145,12 @@ impl Screen {
         if !self.says(level) {
             return;
         }
-        // A reader that has gone away (`| head`) is no reason to stop half-way through a change.
-        if self.json {
-            let _ = writeln!(std::io::stderr(), "{}", fitted(&Term::stderr(), text));
-        } else {
-            let _ = writeln!(std::io::stdout(), "{}", fitted(&Term::stdout(), text));
-        }
+        write_line(if self.json { &*self.around.errors } else { &*self.around.output }, text);
     }
 
     /// A line that needs attention: always said, on standard error.
     pub fn attention(&self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{}", fitted(&Term::stderr(), text));
+        write_line(&*self.around.errors, text);
     }
 
     /// An error: what happened, to what, why, and what to do next; and where more is said.
@@ -159,16 +166,33 @@ impl Screen {
 
     /// The one JSON object, on standard output.
     pub fn print_json(&self, object: &serde_json::Value) {
-        let _ = writeln!(std::io::stdout(), "{object}");
+        self.print(&format!("{object}\n"));
     }
+
+    /// A text as it is, on standard output.
+    pub fn print(&self, text: &str) {
+        // A reader that has gone away (`| head`) is no failure.
+        let _ = self.around.output.write(text.as_bytes());
+    }
+
+    /// What surrounds this run.
+    #[must_use]
+    pub fn around(&self) -> &Arc<Surroundings> {
+        &self.around
+    }
+}
+
+/// Writes a line, broken as the terminal needs it. A reader that has gone away is no reason to stop half-way through a change.
+pub(super) fn write_line(to: &dyn Output, text: &str) {
+    let _ = to.write(format!("{}\n", fitted(to, text)).as_bytes());
 }
 
 /// The text as it goes to a terminal: what is longer than a line is broken at blanks, and not in the midst of a word by the
 /// terminal. Elsewhere one line is one message.
-pub(super) fn fitted<'a>(term: &Term, text: &'a str) -> Cow<'a, str> {
-    match term.is_term() {
-        true => broken(text, usize::from(term.size().1).max(NARROWEST)),
-        false => Cow::Borrowed(text),
+fn fitted<'a>(to: &dyn Output, text: &'a str) -> Cow<'a, str> {
+    match to.size() {
+        Some((_, columns)) => broken(text, columns.max(NARROWEST)),
+        None => Cow::Borrowed(text),
     }
 }
 

@@ -60,7 +60,7 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
 }
 
 fn look(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host().observe();
     let layout = Layout::default();
     if let Some(name) = uninstall::only_data(host, &layout).unwrap_or_default() {

@@ -2,15 +2,13 @@
 //! apply, and tell what became of it.
 
 use std::cell::{Cell, RefCell};
-use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
 use super::dialogue::consent::{self, Consent, Proposal};
 use super::dialogue::console::Standard;
-use super::dialogue::interruption;
 use super::exit::Exit;
-use super::interrupt::Signals;
+use super::interrupt;
 use super::plan_view;
 use super::progress::Progress;
 use super::report::{Changed, Report, wrap};
@@ -25,6 +23,7 @@ use crate::host::{Host, HostError, PortWatch};
 use crate::parts::passage::{self, ROLLBACK};
 use crate::parts::rc_script::SERVICE;
 use crate::release;
+use crate::run::signals::Changing;
 
 /// Why the command ends early: the exit code, the error code and the message.
 #[derive(Debug, Clone)]
@@ -70,6 +69,11 @@ impl Stop {
         Self::refused(ErrorCode::Unreadable, error.to_string())
     }
 
+    /// A signal cannot be caught.
+    pub(super) fn uncatchable(why: String) -> Self {
+        Self::refused(ErrorCode::Kernel, why)
+    }
+
     /// The command line asks for what does not fit.
     pub(super) fn usage(why: impl Into<String>) -> Self {
         Self::new(Exit::Usage, ErrorCode::Usage, why)
@@ -107,7 +111,7 @@ impl Transaction<'_> {
 
     /// Whether somebody sits at a terminal. After Ctrl-C there is a question to put even to one who said yes to all.
     fn can_ask(&self) -> bool {
-        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+        self.screen.around().can_ask()
     }
 
     /// Settles what a run that was cut off left behind, and says what that came to.
@@ -252,7 +256,8 @@ impl Transaction<'_> {
                  only",
             ));
         }
-        match consent::consent(&mut Standard::open()?, self.screen, self.host.observe(), proposal)? {
+        match consent::consent(&mut Standard::open(self.screen.around())?, self.screen, self.host.observe(), proposal)?
+        {
             Consent::Yes => Ok(()),
             Consent::No => {
                 Err(Stop::new(Exit::NotConfirmed, ErrorCode::NotConfirmed, "not confirmed; nothing was changed"))
@@ -289,8 +294,7 @@ impl Transaction<'_> {
                 "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan",
             ));
         }
-        let signals = Signals::listen()?;
-        interruption::Interruption::leave();
+        let signals = self.screen.around().signals.changing().map_err(Stop::uncatchable)?;
         let teller = Told {
             transaction: self,
             signals: &signals,
@@ -298,6 +302,7 @@ impl Transaction<'_> {
             watched: with.watched,
             watch: Watch::default(),
             password: RefCell::default(),
+            decided: Cell::default(),
             stopped: Cell::default(),
             started: Cell::default(),
         };
@@ -375,11 +380,13 @@ pub(super) struct With<'a> {
 /// Tells what happens, and watches ports meanwhile.
 struct Told<'a> {
     transaction: &'a Transaction<'a>,
-    signals: &'a Signals,
+    signals: &'a Changing,
     progress: Progress<'a>,
     watched: &'a [u16],
     watch: Watch,
     password: RefCell<Option<String>>,
+    /// What becomes of the run, once that is decided.
+    decided: Cell<Option<Interruption>>,
     /// When a service was stopped, by the host's clock.
     stopped: Cell<Option<u64>>,
     /// When it was ready again.
@@ -468,14 +475,28 @@ impl Reporter for Told<'_> {
     }
 
     fn interrupted(&self) -> Interruption {
-        match self.signals.decided() {
-            Some(decided) => decided,
-            None => self.progress.aside(|| self.signals.decide(self.transaction.screen, self.transaction.can_ask())),
+        if let Some(decided) = self.decided.get() {
+            return decided;
         }
+        // It is asked at a terminal, after Ctrl-C, and only if `--on-interrupt` has not said it.
+        let Transaction { screen, .. } = *self.transaction;
+        let decided = match screen.on_interrupt() {
+            Some(said) => said.into(),
+            None if self.transaction.can_ask() && self.signals.only_ctrl_c() => {
+                self.progress.aside(|| interrupt::ask(screen))
+            }
+            None => Interruption::Undo,
+        };
+        if decided == Interruption::Continue {
+            self.signals.go_on();
+        } else {
+            self.decided.set(Some(decided));
+        }
+        decided
     }
 
     fn decided(&self) -> Option<Interruption> {
-        self.signals.decided()
+        self.decided.get()
     }
 
     fn password(&self, username: &str, password: &str) {

@@ -53,7 +53,7 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
 }
 
 fn uninstall(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host();
     let layout = Layout::default();
     if host.system()?.euid != 0 {
@@ -148,7 +148,7 @@ fn agree(
     transaction.consent(&planned.plan, &explanation())?;
     let Some(name) = instance.filter(|_| arguments.purge && transaction.interactive()) else { return Ok(()) };
     let prompt = "Type the host name of the instance to remove its data for good";
-    if dialogue::typed(prompt, name)? {
+    if dialogue::typed(transaction.screen.around(), prompt, name)? {
         return Ok(());
     }
     Err(Stop::new(Exit::NotConfirmed, ErrorCode::NotConfirmed, format!("that is not {name}; nothing was changed")))

@@ -14,6 +14,7 @@ use super::open::Opened;
 use super::progress::Progress;
 use super::report::{self, Report, wrap};
 use super::screen::{Screen, Tone};
+use super::surroundings::Surroundings;
 use super::transaction::{Stop, Transaction};
 use crate::change::Reporter as _;
 use crate::check::preflight;
@@ -118,7 +119,7 @@ pub(super) fn as_installation(set: Vec<String>, yes: bool, plan: bool, mirror: O
 }
 
 fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host();
     let layout = Layout::default();
     let transaction =
@@ -132,7 +133,7 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
         return Err(Stop::failed(Refusal::Unfinished { command: other.command }));
     }
     let as_is = as_installation(Vec::new(), true, arguments.plan, arguments.mirror.clone());
-    let answered = Inputs::gather(host, &layout, &as_is, None, false)?;
+    let answered = Inputs::gather(host, screen.around(), &layout, &as_is, None, false)?;
 
     let named = match &arguments.release {
         Some(VersionWish::Exact(version)) => Some(version.clone()),
@@ -142,7 +143,7 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let unfinished = passage::unfinished(host.observe(), &layout).map_err(Stop::failed)?;
     let onward = (earlier.release.version != from || unfinished.is_some()).then(|| earlier.release.version.clone());
     let asked: Vec<Version> = named.iter().chain(&onward).chain([&from]).cloned().collect();
-    let chosen = lock::chosen(&opened, arguments.mirror.as_deref(), asked)?;
+    let chosen = lock::chosen(&opened, screen.around(), arguments.mirror.as_deref(), asked)?;
     let progress = Progress::new(screen);
     let catalogue = chosen
         .release_source()
@@ -175,7 +176,7 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let was = begun.as_ref().filter(|_| to == from).map_or(&from, |begun| &begun.from).clone();
     skips_nothing(WAYPOINTS, &was, &to).map_err(Stop::failed)?;
 
-    let inputs = follow(host, &layout, &answered, arguments, &to)?;
+    let inputs = follow(host, screen.around(), &layout, &answered, arguments, &to)?;
     let deployment = &inputs.deployment;
     answers::check_identity(Some(&earlier), deployment).map_err(Stop::failed)?;
     screen.line(&screen.paint(Tone::Heading, &format!("GoToSocial for {}: {was} becomes {to}", deployment.host)));
@@ -271,6 +272,7 @@ fn skips_nothing(waypoints: &[Waypoint], from: &Version, to: &Version) -> Result
 /// The answers with the new version in them, where they name one.
 fn follow(
     host: &dyn Host,
+    around: &Surroundings,
     layout: &Layout,
     answered: &Inputs,
     arguments: &Arguments,
@@ -296,7 +298,7 @@ fn follow(
         }
     }
     let arguments = as_installation(set, true, arguments.plan, arguments.mirror.clone());
-    Inputs::gather(host, layout, &arguments, None, false)
+    Inputs::gather(host, around, layout, &arguments, None, false)
 }
 
 /// The preflight, as before an installation.

@@ -1,4 +1,4 @@
-//! SQLite databases of GoToSocial, looked into while nobody else has them open.
+//! SQLite databases of GoToSocial, examined while no other process has them open.
 
 use std::path::{Path, PathBuf};
 
@@ -7,37 +7,37 @@ use serde::{Deserialize, Serialize};
 
 use super::Owner;
 
-/// A database that is to be looked into.
+/// A database to examine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseExamination {
-    /// Where it is. Its owner must be able to write to the file and its folder.
+    /// Its path. Its owner must be able to write to the file and its folder.
     pub path: PathBuf,
-    /// Whom to look as.
+    /// The user who examines it.
     pub owner: Owner,
-    /// Whether to read all of it for damage (`PRAGMA quick_check`), which takes as long as reading the file does.
+    /// Whether to read all of it for damage (`PRAGMA quick_check`), which takes as long as reading the file.
     pub thorough: bool,
 }
 
 /// What was found in a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseState {
-    /// Rows of `bun_migrations`: which migrations it has been through, so which release it is for. 0 where there is no such
-    /// table.
+    /// Rows of `bun_migrations`: the migrations applied so far, and thus the release that it fits. 0 if there is no
+    /// such table.
     pub migrations: u64,
     /// Name of the newest of them.
     pub newest_migration: Option<String>,
-    /// Posts that were written on this instance; `None` where it has no table of them.
+    /// Posts written on this instance; `None` if it has no such table.
     pub posts: Option<u64>,
-    /// What is damaged, in SQLite's words; `None` if nothing was found, or looked for.
+    /// The damage, in SQLite's words; `None` if there is none, or it was not checked.
     pub damage: Option<String>,
 }
 
-/// Looks into the database at a path of the system that this program runs on.
+/// Examines the database at a path of the system that this program runs on.
 ///
 /// # Errors
-/// It is not there, cannot be opened, or is no database: in SQLite's words.
+/// It does not exist, cannot be opened, or is not a database: in SQLite's words.
 pub fn examine(path: &Path, thorough: bool) -> Result<DatabaseState, rusqlite::Error> {
-    // Not read-only: a write-ahead log beside it has to be taken in, or what is in it would be missed without a word.
+    // Not read-only: a write-ahead log next to it must be merged, or its content would be silently missed.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let database = Connection::open_with_flags(path, flags)?;
     // The file was written by a program that faces the internet.

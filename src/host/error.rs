@@ -1,4 +1,4 @@
-//! What can go wrong at the boundary to the system.
+//! Errors at the boundary to the system.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,17 +7,17 @@ use crate::certificate::acme::AcmeError;
 use crate::error_code::{Coded, ErrorCode};
 use crate::operation::advice;
 
-/// A question or a change that the host refused. The text names what was tried, on what, and why it failed.
+/// A read or a change that the host refused. The text names what was attempted, on what, and why it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// A file operation failed.
     #[error("cannot {action} {}: {}", path.display(), reason(source))]
     File {
-        /// What was tried, as a verb: "read", "write", "remove".
+        /// What was attempted, as a verb: "read", "write", "remove".
         action: &'static str,
         /// The host's path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A command could not be started.
@@ -25,23 +25,23 @@ pub enum HostError {
     Start {
         /// The command line.
         command: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A command ran and failed.
     #[error("`{command}` failed ({status}): {stderr}")]
     Command {
-        /// The command line. Never holds a secret.
+        /// The command line. Never contains a secret.
         command: String,
         /// Exit status or signal, in words.
         status: String,
-        /// What it said on standard error (or output, where that was all it said), trimmed.
+        /// Its standard error (or its output, if that was all), trimmed.
         stderr: String,
     },
-    /// A command's output, or a file of the system, is not of the expected form.
+    /// A command's output, or a file of the system, does not have the expected form.
     #[error("cannot understand {what}: {text}")]
     Unreadable {
-        /// Where the text came from.
+        /// The source of the text.
         what: String,
         /// The text, or the part in question.
         text: String,
@@ -51,15 +51,15 @@ pub enum HostError {
     Sysctl {
         /// Its name.
         name: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// Something is wrong with a database, or a copy of it.
+    /// A database, or a copy of it, is damaged or unusable.
     #[error("the database {what}: {why}")]
     Database {
-        /// Which one: a path.
+        /// The path.
         what: String,
-        /// What is wrong, and what to do.
+        /// The problem, and what to do.
         why: String,
     },
     /// A service that was started again did not stay up.
@@ -74,7 +74,7 @@ pub enum HostError {
     /// Another run of the program holds the lock.
     #[error("another gts-bootstrap is at work ({holder}); wait until it has ended, then run this again")]
     Locked {
-        /// What the other run wrote into the lock: pid, command, and since when.
+        /// What the other run wrote into the lock: pid, command, and start time.
         holder: String,
     },
     /// This program can change only a FreeBSD host.
@@ -106,7 +106,7 @@ impl Coded for HostError {
     }
 }
 
-/// An error of the system in words, with the advice that belongs to it.
+/// A system error in words, with the matching advice.
 fn reason(error: &io::Error) -> String {
     format!("{error}{}", advice(error))
 }
@@ -118,7 +118,7 @@ impl HostError {
         move |source| Self::File { action, path, source }
     }
 
-    /// The errno behind the error, where there is one.
+    /// The errno of the error, if it has one.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {
         match self {

@@ -1,4 +1,4 @@
-//! What a host tells of itself.
+//! Facts about a host.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ pub enum Jail {
     No,
     /// A jail that shares the network stack of its host.
     Shared,
-    /// A jail with a network stack of its own, VNET(9).
+    /// A jail with its own network stack, VNET(9).
     Vnet,
 }
 
@@ -52,7 +52,7 @@ impl Owner {
     pub const ROOT: Self = Self { uid: 0, gid: 0 };
 }
 
-/// What stands at a path.
+/// The object at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A regular file.
@@ -73,7 +73,7 @@ pub enum Entry {
     },
     /// A symbolic link.
     Symlink {
-        /// Where it points, as written in it.
+        /// Its target, as written in it.
         target: PathBuf,
     },
     /// A device, a socket, a pipe.
@@ -106,7 +106,7 @@ pub struct Group {
     pub gid: u32,
 }
 
-/// State of a service, as its rc.d script tells it.
+/// The state of a service, as its rc.d script reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceState {
     /// There is no such script in `/etc/rc.d` or `/usr/local/etc/rc.d`.
@@ -115,7 +115,7 @@ pub enum ServiceState {
     Stopped,
     /// Running.
     Running {
-        /// Process id of the program itself, where the script tells it.
+        /// Process id of the program itself, if the script reports it.
         pid: Option<u32>,
     },
 }
@@ -128,7 +128,7 @@ impl ServiceState {
     }
 }
 
-/// What the rc.d script of GoToSocial says of the program and of its supervisor, daemon(8).
+/// The state of GoToSocial and of its supervisor, daemon(8), as the rc.d script reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Supervision {
@@ -140,38 +140,38 @@ pub enum Supervision {
     Running {
         /// Process id of the program.
         pid: Option<u32>,
-        /// For how long, seconds.
+        /// How long it has been running, seconds.
         seconds: Option<u64>,
     },
-    /// The program runs and its supervisor is gone: nobody starts it again when it dies, and what it says is lost.
+    /// The program runs without its supervisor: nothing restarts it when it dies, and its output is lost.
     Orphan {
         /// Process id of the program.
         pid: Option<u32>,
     },
-    /// The program died, and its supervisor is about to start it again.
+    /// The program died, and its supervisor is about to restart it.
     Restarting,
-    /// Somebody is stopping it.
+    /// It is being stopped.
     Stopping,
-    /// This user may not know: `security.bsd.see_other_uids` is 0.
+    /// This user may not see it: `security.bsd.see_other_uids` is 0.
     Hidden,
 }
 
-/// A TCP socket that waits for connections.
+/// A TCP socket that listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
-    /// Login name of its owner, of which fstat(1) shows the first eight characters; the number where there is no name.
+    /// Login name of its owner, of which fstat(1) shows the first eight characters; the number if there is no name.
     pub user: String,
-    /// Uid of its owner; `None` where the kernel does not tell who (`?` in sockstat(1)).
+    /// Uid of its owner; `None` if the kernel does not report it (`?` in sockstat(1)).
     pub uid: Option<u32>,
-    /// Command, as sockstat(1) gives it (cut at ten characters on older systems).
+    /// Command, as sockstat(1) shows it (truncated to ten characters on older systems).
     pub command: String,
     /// Process id.
     pub pid: Option<u32>,
     /// Local address; `None` is the wildcard.
     pub address: Option<IpAddr>,
-    /// Whether it takes IPv4.
+    /// Whether it accepts IPv4.
     pub ipv4: bool,
-    /// Whether it takes IPv6.
+    /// Whether it accepts IPv6.
     pub ipv6: bool,
     /// Port.
     pub port: u16,
@@ -180,7 +180,7 @@ pub struct Listener {
 /// A process that has a file open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileUser {
-    /// Login name of its owner, of which fstat(1) shows the first eight characters; the number where there is no name.
+    /// Login name of its owner, of which fstat(1) shows the first eight characters; the number if there is no name.
     pub user: String,
     /// Command.
     pub command: String,

@@ -1,17 +1,16 @@
-//! File operations below a base folder, which no planted symbolic link can lead astray.
+//! File operations below a base folder, which no planted symbolic link can mislead.
 //!
-//! Both hosts keep their files through [`Root`]: its base is `/` on FreeBSD and the folder of a rehearsal
-//! otherwise. It works as root in folders that an unprivileged service user owns, so every path is walked folder
-//! by folder with openat(2) and `O_NOFOLLOW`, and every change is made relative to the open folder that was checked.
+//! Both hosts access their files through [`Root`]. Its base is `/` on FreeBSD and the folder of a rehearsal otherwise.
+//! It works as root in folders that an unprivileged service user owns. So it walks every path folder by folder with
+//! openat(2) and `O_NOFOLLOW`, and makes every change relative to the open folder that was checked.
 //!
-//! A symbolic link on the way is followed only where root alone could have put it: its folder belongs to root and
-//! neither group nor others may write to it. Absolute targets start again at the base, and `..` stops there.
-//! What O_NOFOLLOW answers on a link differs between systems (EMLINK on FreeBSD, ELOOP or ENOTDIR on Linux), so
-//! fstatat(2) decides what is a link and O_NOFOLLOW only closes the race after it.
+//! A symbolic link on the way is followed only if root alone could have created it: its folder belongs to root, and
+//! neither group nor others may write to it. Absolute targets start again at the base, and `..` stops there. The errno
+//! of O_NOFOLLOW on a link differs between systems (EMLINK on FreeBSD, ELOOP or ENOTDIR on Linux), so fstatat(2)
+//! decides what is a link, and O_NOFOLLOW only closes the race after it.
 //!
-//! The last part of a path is followed by what reads (`read`, `read_from`, `list`, `free_bytes`) and never by what
-//! changes: `write_file` over a link puts a file in its place, `remove` takes the link away, `append_file` and
-//! `make_directory` refuse one.
+//! Reading (`read`, `read_from`, `list`, `free_bytes`) follows a link at the end of a path. Changing never does:
+//! `write_file` replaces the link with a file, `remove` removes the link, `append_file` and `make_directory` refuse it.
 
 mod build;
 mod copy;
@@ -42,30 +41,30 @@ use super::{Entry, HostError, Owner};
 use crate::operation::{self, Operation};
 use walk::{Folder, Last, Spot};
 
-/// The largest file that [`Root::read`] takes into memory, in bytes.
+/// The largest file that [`Root::read`] reads into memory, in bytes.
 pub const READ_LIMIT: u64 = 64 * 1024 * 1024;
 
-/// How often a name is drawn for a temporary file before giving up.
+/// How many random names are tried for a temporary file.
 const NAME_ATTEMPTS: u32 = 16;
 
-/// How the name of a temporary file begins; 16 hexadecimal digits follow.
+/// The start of a temporary file's name; 16 hexadecimal digits follow.
 const TEMPORARY: &str = ".gts-bootstrap-";
 
-/// Whether a name is that of a temporary file, which a write that was cut off has left.
+/// Whether a name is that of a temporary file, left by an interrupted write.
 #[must_use]
 pub fn is_temporary(name: &str) -> bool {
     name.strip_prefix(TEMPORARY)
         .is_some_and(|number| number.len() == 16 && number.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The files of a host, below a base folder. See the module's text for how paths are walked.
+/// The files of a host, below a base folder. The module's documentation explains how paths are walked.
 #[derive(Debug)]
 pub struct Root<O> {
     base: PathBuf,
     owners: O,
 }
 
-/// What is being done to which path, for the errors on the way.
+/// The operation and its path, for the errors on the way.
 #[derive(Clone, Copy)]
 struct Doing<'a> {
     action: &'static str,
@@ -83,22 +82,22 @@ impl Doing<'_> {
 }
 
 impl<O: Owners> Root<O> {
-    /// The files below `base`, which must exist by the time it is used; owners are kept by `owners`.
+    /// The files below `base`, which must exist by the time it is used. `owners` manages the owners.
     pub fn new(base: impl Into<PathBuf>, owners: O) -> Self {
         Self { base: base.into(), owners }
     }
 
-    /// The base folder, as the system that the program runs on names it.
+    /// The base folder, as named on the system that the program runs on.
     pub fn base(&self) -> &Path {
         &self.base
     }
 
-    /// The keeper of owners.
+    /// The owners.
     pub fn owners(&self) -> &O {
         &self.owners
     }
 
-    /// What stands at `path`; a symbolic link itself is described. `None` if nothing does.
+    /// Returns the object at `path`; a symbolic link itself is described. `None` if nothing exists there.
     ///
     /// # Errors
     /// The path cannot be walked.
@@ -118,7 +117,7 @@ impl<O: Owners> Root<O> {
         }
     }
 
-    /// The bytes of the file at `path`, links followed; `None` if there is no such file.
+    /// Reads the file at `path`, following links; `None` if there is no such file.
     ///
     /// # Errors
     /// Not a regular file, over [`READ_LIMIT`], or unreadable.
@@ -126,7 +125,7 @@ impl<O: Owners> Root<O> {
         let doing = Doing { action: "read", path };
         let Some(file) = self.open_to_read(doing)? else { return Ok(None) };
         let mut bytes = Vec::new();
-        // One byte more than allowed tells a file that grows while it is read.
+        // One byte more than allowed detects a file that grows while it is read.
         file.take(READ_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| doing.failed(error))?;
         if bytes.len() as u64 > READ_LIMIT {
             return Err(doing.refused(
@@ -137,8 +136,8 @@ impl<O: Owners> Root<O> {
         Ok(Some(bytes))
     }
 
-    /// At most `limit` bytes of the file at `path` from `offset` on, links followed; `None` if there is no such
-    /// file. The file itself may be of any size.
+    /// Reads at most `limit` bytes of the file at `path` from `offset` on, following links; `None` if there is no such
+    /// file. The file itself may have any size.
     ///
     /// # Errors
     /// Not a regular file, or unreadable.
@@ -152,8 +151,8 @@ impl<O: Owners> Root<O> {
         Ok(Some(bytes))
     }
 
-    /// Names in the folder `path`, sorted; empty if there is no such folder. Bytes of a name that are not UTF-8
-    /// are shown as U+FFFD.
+    /// Returns the names in the folder `path`, sorted; empty if there is no such folder. Bytes of a name that are not
+    /// UTF-8 become U+FFFD.
     ///
     /// # Errors
     /// Not a folder, or unreadable.
@@ -170,8 +169,8 @@ impl<O: Owners> Root<O> {
         Ok(names)
     }
 
-    /// Puts a file in place atomically: a temporary file in the same folder (`O_EXCL`) is written, given its mode
-    /// and owner, synced, and renamed over `path`; then the folder is synced. A link at `path` is replaced.
+    /// Puts a file in place atomically: writes a temporary file in the same folder (`O_EXCL`), sets its mode and owner,
+    /// syncs it, and renames it over `path`; then syncs the folder. A link at `path` is replaced.
     ///
     /// # Errors
     /// Any step failed; `path` is as it was and the temporary file is gone.
@@ -194,11 +193,11 @@ impl<O: Owners> Root<O> {
         self.sync(&folder).map_err(|error| doing.failed(error))
     }
 
-    /// Adds bytes to the end of a file and syncs it. A file that is not there is made, root's, with mode 0600.
+    /// Appends bytes to a file and syncs it. A missing file is created, owned by root, with mode 0600.
     ///
     /// # Errors
-    /// A link or anything but a regular file stands there; the file has a second name (a hard link, which a service
-    /// user may have made to a file of root's); or a system call failed.
+    /// The path holds a link or anything but a regular file; the file has a second name (a hard link, which a service
+    /// user may have made to a file owned by root); or a system call failed.
     pub fn append_file(&self, path: &Path, bytes: &[u8]) -> Result<(), HostError> {
         let doing = Doing { action: "append to", path };
         let (folder, name, stat) = self.spot_to_change(doing)?;
@@ -241,7 +240,7 @@ impl<O: Owners> Root<O> {
             .map_err(|error| doing.failed(error))
     }
 
-    /// Renames a file or folder, over a file that stands at `to`, and syncs both folders. The owner goes along.
+    /// Renames a file or folder, over a file at `to`, and syncs both folders. The owner stays the same.
     ///
     /// # Errors
     /// renameat(2) failed: nothing at `from`, or different file systems.
@@ -256,10 +255,10 @@ impl<O: Owners> Root<O> {
         self.sync(&to_folder).and_then(|()| self.sync(&from_folder)).map_err(|error| doing.failed(error))
     }
 
-    /// Makes one folder; its parent must exist. An existing folder gets the mode and the owner.
+    /// Creates one folder; its parent must exist. An existing folder gets the mode and the owner.
     ///
     /// # Errors
-    /// Something other than a folder stands there (also a link to one), or a system call failed.
+    /// The path holds something other than a folder (also a link to one), or a system call failed.
     pub fn make_directory(&self, path: &Path, mode: u32, owner: Owner) -> Result<(), HostError> {
         let doing = Doing { action: "make the folder", path };
         let (parent, name, stat) = self.spot_to_change(doing)?;
@@ -281,7 +280,7 @@ impl<O: Owners> Root<O> {
         });
         settled.map_err(|error| {
             if stat.is_none() {
-                // Nobody has put anything in it yet. The error that led here is the one worth telling.
+                // The folder is still empty. The error that led here is the one to report.
                 let _ = unlinkat(&parent.fd, name.as_os_str(), UnlinkatFlags::RemoveDir);
                 self.owners.removed(&parent.path.join(&name));
             }
@@ -289,10 +288,10 @@ impl<O: Owners> Root<O> {
         })
     }
 
-    /// Makes a symbolic link with that target, as written; an existing link is swapped atomically.
+    /// Creates a symbolic link with that target, as written; an existing link is replaced atomically.
     ///
     /// # Errors
-    /// Something other than a link stands there, or a system call failed.
+    /// The path holds something other than a link, or a system call failed.
     pub fn make_symlink(&self, path: &Path, target: &Path) -> Result<(), HostError> {
         let doing = Doing { action: "link", path };
         let (folder, name, stat) = self.spot_to_change(doing)?;
@@ -314,8 +313,8 @@ impl<O: Owners> Root<O> {
         self.sync(&folder).map_err(|error| doing.failed(error))
     }
 
-    /// Bytes that root may still write on the file system that holds `path` or its nearest existing parent:
-    /// `f_bfree` of statvfs(3), which counts the reserve that other users may not touch.
+    /// Returns the bytes that root may still write on the file system that holds `path` or its nearest existing parent:
+    /// `f_bfree` of statvfs(3), which includes the reserve that other users may not use.
     ///
     /// # Errors
     /// The path cannot be walked, or fstatvfs(3) failed.
@@ -333,7 +332,7 @@ impl<O: Owners> Root<O> {
         Ok(blocks.saturating_mul(size))
     }
 
-    /// Where the system that the program runs on keeps the host's `path`. Links that may be followed are resolved as
+    /// Returns the location of the host's `path` on the system that the program runs on. Trusted links are resolved as
     /// far as the path exists, so that an absolute link on a rehearsal stays within its folder.
     pub fn local_path(&self, path: &Path) -> PathBuf {
         let host_path = match self.walk(Doing { action: "look up", path }, Last::Follow) {
@@ -344,7 +343,7 @@ impl<O: Owners> Root<O> {
         self.base.join(host_path.strip_prefix("/").unwrap_or(&host_path))
     }
 
-    /// The folder and name to be changed, and what stands there now.
+    /// The folder and name to change, and what exists there now.
     fn spot_to_change(&self, doing: Doing<'_>) -> Result<(Folder, OsString, Option<Status>), HostError> {
         changeable(doing, self.walk(doing, Last::Keep)?)
     }
@@ -356,7 +355,7 @@ impl<O: Owners> Root<O> {
             Spot::At { folder, name, stat: Some(stat) } => (folder, name, stat),
         };
         regular(doing, &stat)?;
-        // Not blocking: should a pipe be put there after the look, opening it must not hang.
+        // Not blocking: if a pipe is put there after the check, opening it must not hang.
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = match openat(&folder.fd, name.as_os_str(), flags, Mode::empty()) {
             Err(Errno::ENOENT) => return Ok(None),
@@ -386,7 +385,7 @@ impl<O: Owners> Root<O> {
         operation::write_all(file, bytes, || self.local(folder, name))
     }
 
-    /// Gives an open file or folder its owner and its mode.
+    /// Sets owner and mode of an open file or folder.
     fn own(&self, folder: &Folder, name: &OsStr, file: BorrowedFd<'_>, mode: u32, owner: Owner) -> io::Result<()> {
         // Owner before mode: a change of owner clears the set-id bits.
         self.about_to(Operation::Owner(owner.uid, owner.gid), folder, name)?;
@@ -395,13 +394,13 @@ impl<O: Owners> Root<O> {
         Ok(fchmod(file, permissions(mode))?)
     }
 
-    /// Has the names in a folder survive a power cut.
+    /// Makes the names in a folder survive a power cut.
     fn sync(&self, folder: &Folder) -> io::Result<()> {
         self.about_to(Operation::SyncFolder, folder, OsStr::new(""))?;
         Ok(fsync(&folder.fd)?)
     }
 
-    /// Tells which operation comes next, see [`operation`].
+    /// Announces the next operation, see [`operation`].
     fn about_to(&self, operation: Operation, folder: &Folder, name: &OsStr) -> io::Result<()> {
         operation::about_to(operation, || self.local(folder, name))
     }
@@ -418,7 +417,7 @@ impl<O: Owners> Root<O> {
         Ok(())
     }
 
-    /// Takes a temporary file away after a failure. That failure is the one worth telling, so this one's is not.
+    /// Removes a temporary file after a failure. That failure is the one to report, so an error here is ignored.
     fn discard(&self, folder: &Folder, temporary: &OsStr) {
         let _ = unlinkat(&folder.fd, temporary, UnlinkatFlags::NoRemoveDir);
         self.owners.removed(&folder.path.join(temporary));
@@ -435,7 +434,7 @@ impl<O: Owners> Root<O> {
     }
 }
 
-/// A spot that can be changed: a name in an existing folder.
+/// A place that can be changed: a name in an existing folder.
 fn changeable(doing: Doing<'_>, spot: Spot) -> Result<(Folder, OsString, Option<Status>), HostError> {
     match spot {
         Spot::At { folder, name, stat } => Ok((folder, name, stat)),
@@ -449,12 +448,12 @@ fn changeable(doing: Doing<'_>, spot: Spot) -> Result<(Folder, OsString, Option<
     }
 }
 
-/// What stat(2) says, as far as it matters here.
+/// The relevant part of stat(2).
 #[derive(Debug, Clone, Copy)]
 struct Status {
     kind: SFlag,
     size: u64,
-    /// Permission bits, set-id and sticky bits included.
+    /// Permission bits, including set-id and sticky bits.
     mode: u32,
     /// The owner on disk.
     owner: Owner,
@@ -476,7 +475,7 @@ impl From<FileStat> for Status {
     }
 }
 
-/// What an open file or folder is.
+/// The status of an open file or folder.
 fn status(open: impl AsFd) -> io::Result<Status> {
     Ok(fstat(open)?.into())
 }
@@ -497,7 +496,7 @@ fn regular(doing: Doing<'_>, stat: &Status) -> Result<(), HostError> {
     }
 }
 
-/// Makes something under a new name that nothing has yet.
+/// Creates something under a new, unused name.
 fn with_new_name<T>(mut make: impl FnMut(&OsStr) -> io::Result<T>) -> io::Result<(OsString, T)> {
     for _ in 0..NAME_ATTEMPTS {
         let number = getrandom::u64().map_err(io::Error::other)?;
@@ -511,7 +510,7 @@ fn with_new_name<T>(mut make: impl FnMut(&OsStr) -> io::Result<T>) -> io::Result
     Err(Errno::EEXIST.into())
 }
 
-/// Names in an open folder, `.` and `..` left out.
+/// Names in an open folder, without `.` and `..`.
 fn names_in(folder: OwnedFd) -> io::Result<Vec<OsString>> {
     use std::os::unix::ffi::OsStrExt;
 
@@ -526,7 +525,7 @@ fn names_in(folder: OwnedFd) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// fstatat(2) without following a link; `None` where nothing stands.
+/// fstatat(2) without following a link; `None` if nothing exists there.
 fn look(folder: &Folder, name: &OsStr) -> io::Result<Option<Status>> {
     match fstatat(&folder.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat.into())),

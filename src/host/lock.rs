@@ -1,4 +1,4 @@
-//! The lock that keeps two changing runs apart.
+//! The lock that prevents two changing runs at the same time.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,19 +14,20 @@ use super::HostError;
 /// How much of a holder's note is shown, in bytes.
 const NOTE_LIMIT: u64 = 200;
 
-/// A held lock, flock(2). It is let go when this is dropped, or when the process dies.
+/// A held lock, flock(2). It is released when this is dropped, or when the process dies.
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: Flock<File>,
 }
 
-/// Takes the lock kept in the file `path` (made with mode 0600 if it is not there) and writes this process and `note`
-/// into it. `path` is one of the system that the program runs on.
+/// Takes the lock in the file `path` (created with mode 0600 if it is missing) and writes this process and `note` into
+/// it. `path` is a path of the system that the program runs on.
 ///
-/// The file is never removed: whoever had opened it just before would then hold the lock of a file without a name.
+/// The file is never removed: a process that had opened it just before would then hold the lock of a file without a
+/// name.
 ///
 /// # Errors
-/// [`HostError::Locked`] with the holder's text if somebody else holds it; else the file cannot be opened or written.
+/// [`HostError::Locked`] with the holder's text if another process holds it; else the file cannot be opened or written.
 pub(crate) fn take(path: &Path, note: &str) -> Result<Lock, HostError> {
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let file = open(path, flags, Mode::from_bits_truncate(0o600))
@@ -45,7 +46,7 @@ pub(crate) fn take(path: &Path, note: &str) -> Result<Lock, HostError> {
 
 fn holder(file: File) -> String {
     let mut bytes = Vec::new();
-    // Without its note the holder still holds the lock, which is what has to be told.
+    // Even without its note the holder still holds the lock, which is what must be reported.
     let _ = file.take(NOTE_LIMIT).read_to_end(&mut bytes);
     let text: String = String::from_utf8_lossy(&bytes).chars().filter(|character| !character.is_control()).collect();
     if text.trim().is_empty() { "it has not said which".to_owned() } else { text.trim().to_owned() }
@@ -53,7 +54,7 @@ fn holder(file: File) -> String {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A text left behind would only be out of date: the lock itself goes with the descriptor.
+        // A remaining text would only be outdated: the lock itself ends with the descriptor.
         let _ = self.file.set_len(0);
     }
 }

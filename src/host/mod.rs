@@ -1,9 +1,9 @@
 //! The boundary to the system: everything above it is safe, portable code.
 //!
-//! [`Observe`] only looks; parts that plan are handed nothing else. [`Host`] changes things and is used by the
-//! executor alone. There are two hosts: `freebsd` is the real one, `rehearsal` is a folder that is a FreeBSD
-//! root plus a model of the parts of kernel and base system that the program touches. No other module names a
-//! FreeBSD command or asks which system it was compiled for.
+//! [`Observe`] only reads; parts that plan get nothing else. [`Host`] changes things and is used only by the executor.
+//! There are two hosts: `freebsd` is the real one, `rehearsal` is a folder that is a FreeBSD root plus a model of the
+//! parts of kernel and base system that the program touches. No other module names a FreeBSD command or asks which
+//! system it was compiled for.
 //!
 //! All paths given to a host are absolute paths of the host (`/etc/rc.conf`), also on a rehearsal.
 
@@ -35,10 +35,9 @@ pub use network::{
 };
 pub use operations::{FrontProgram, Invocation, Output, ServiceAction};
 
-/// What can be asked of a host without changing anything on it.
+/// Everything that can be read from a host without changing it.
 ///
-/// Every question reads the host anew: nothing is cached between calls, so that the executor sees what its own
-/// changes did.
+/// Every call reads the host again: nothing is cached, so that the executor sees the effect of its own changes.
 pub trait Observe {
     /// Release, CPU, memory, privileges, securelevel and jail of the host.
     ///
@@ -46,7 +45,7 @@ pub trait Observe {
     /// A sysctl that every supported FreeBSD has is missing or unreadable.
     fn system(&self) -> Result<System, HostError>;
 
-    /// What stands at `path` (a symbolic link itself is described, not what it points to); `None` if nothing does.
+    /// The object at `path` (a symbolic link itself is described, not its target); `None` if nothing exists there.
     ///
     /// # Errors
     /// The path cannot be looked up (permission, a file where a folder should be, I/O).
@@ -95,8 +94,8 @@ pub trait Observe {
     /// The group database cannot be read.
     fn group_by_id(&self, gid: u32) -> Result<Option<Group>, HostError>;
 
-    /// The gids of the groups that the user of that name is in (`getgrouplist(3)`): its primary one, and those that list it.
-    /// Empty if there is no such user.
+    /// The gids of the groups of this user (`getgrouplist(3)`): its primary one, and those that list it. Empty if there
+    /// is no such user.
     ///
     /// # Errors
     /// The databases cannot be read.
@@ -105,10 +104,10 @@ pub trait Observe {
     /// Whether the kernel module is loaded or compiled in (`kldstat -q -m NAME`).
     ///
     /// # Errors
-    /// The question could not be put to the kernel.
+    /// The kernel could not be queried.
     fn module_loaded(&self, name: &str) -> Result<bool, HostError>;
 
-    /// The value of a sysctl as text; `None` where the kernel does not know the name.
+    /// The value of a sysctl as text; `None` if the kernel does not know the name.
     ///
     /// # Errors
     /// The sysctl exists but cannot be read.
@@ -120,19 +119,28 @@ pub trait Observe {
     /// `sysrc(8)` failed.
     fn rc_variable(&self, name: &str) -> Result<Option<String>, HostError>;
 
+    /// Whether rc(8) takes the variable for a yes; one that is set nowhere is none.
+    ///
+    /// # Errors
+    /// As for [`Observe::rc_variable`].
+    fn rc_is_yes(&self, name: &str) -> Result<bool, HostError> {
+        Ok(self.rc_variable(name)?.is_some_and(|value| crate::sysconf::rc_conf::is_yes(&value)))
+    }
+
     /// The installed version of a package given by origin or name; `None` if it, or `pkg(8)` itself, is not installed.
     ///
     /// # Errors
-    /// `pkg(8)` is there but failed.
+    /// `pkg(8)` is installed but failed.
     fn package(&self, name: &str) -> Result<Option<String>, HostError>;
 
-    /// What `service NAME onestatus` tells.
+    /// The state that `service NAME onestatus` reports.
     ///
     /// # Errors
     /// `service(8)` could not be run.
     fn service(&self, name: &str) -> Result<ServiceState, HostError>;
 
-    /// What `service NAME onestatus` tells of a program and its supervisor, in the words of the rc.d script of GoToSocial.
+    /// The state of a program and its supervisor that `service NAME onestatus` reports, in the words of the rc.d script
+    /// of GoToSocial.
     ///
     /// # Errors
     /// `service(8)` could not be run.
@@ -150,10 +158,10 @@ pub trait Observe {
     /// `statvfs(2)` failed.
     fn free_bytes(&self, path: &Path) -> Result<u64, HostError>;
 
-    /// The addresses that the host's resolver has for a name; empty if it has none or does not answer.
+    /// The addresses of a name from the host's resolver; empty if it has none or does not answer.
     fn resolve(&self, name: &str) -> Vec<IpAddr>;
 
-    /// The addresses of this host's own interfaces, loopback left out.
+    /// The addresses of this host's own interfaces, without loopback.
     ///
     /// # Errors
     /// The interface list cannot be read.
@@ -162,69 +170,70 @@ pub trait Observe {
     /// Seconds since 1970-01-01 00:00:00 UTC by the host's clock.
     fn now(&self) -> u64;
 
-    /// Where the operating system that this program runs on keeps the host's `path`: itself on FreeBSD, within the
-    /// folder on a rehearsal. For the two pieces of work that stream by themselves: unpacking and verifying a release.
+    /// The location of the host's `path` on the operating system that this program runs on: the path itself on FreeBSD,
+    /// within the folder on a rehearsal. For the two tasks that stream on their own: unpacking and verifying a release.
     fn local_path(&self, path: &Path) -> std::path::PathBuf;
 
-    /// Tries to bind a socket as another user, in a child process that takes on the ids for good, and closes it again.
+    /// Tries to bind a socket as another user, in a child process that switches to the ids for good, and closes it
+    /// again.
     ///
     /// # Errors
     /// The probe itself could not be run; a refused bind is not an error but a [`BindOutcome`].
     fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError>;
 
-    /// One web request from this host, to an address of its own or to the outside.
+    /// One web request from this host, to one of its own addresses or to the outside.
     ///
     /// # Errors
-    /// No answer was had: see [`WebFailure`].
+    /// There was no answer: see [`WebFailure`].
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure>;
 }
 
 /// A host that can be changed. Only the executor (`change::executor`) and the journal use it.
 pub trait Host: Observe {
-    /// This host seen read-only.
+    /// A read-only view of this host.
     fn observe(&self) -> &dyn Observe;
 
-    /// Puts a file in place atomically: written beside its target, synced, renamed, folder synced.
-    /// No symbolic link in a folder that others can write is followed.
+    /// Puts a file in place atomically: writes it next to its target, syncs it, renames it, and syncs the folder. No
+    /// symbolic link in a folder that other users can write to is followed.
     ///
     /// # Errors
     /// Any step failed; the target is as it was.
     fn write_file(&self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), HostError>;
 
-    /// Adds bytes to the end of a file (made with mode 0600 if it is not there) and syncs it.
+    /// Appends bytes to a file (created with mode 0600 if it is missing) and syncs it.
     ///
     /// # Errors
     /// The file cannot be opened, written or synced.
     fn append_file(&self, path: &Path, bytes: &[u8]) -> Result<(), HostError>;
 
-    /// Renames a file within one folder tree, over what stands there, and syncs both folders.
+    /// Renames a file within one folder tree, over an existing one, and syncs both folders.
     ///
     /// # Errors
     /// `rename(2)` failed.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), HostError>;
 
-    /// Makes one folder; its parent must exist. If the folder exists its mode and owner are set.
+    /// Creates one folder; its parent must exist. If the folder exists its mode and owner are set.
     ///
     /// # Errors
-    /// Something other than a folder stands there, or a system call failed.
+    /// The path holds something other than a folder, or a system call failed.
     fn make_directory(&self, path: &Path, mode: u32, owner: Owner) -> Result<(), HostError>;
 
-    /// Makes a symbolic link, or swaps an existing one atomically.
+    /// Creates a symbolic link, or replaces an existing one atomically.
     ///
     /// # Errors
-    /// Something other than a link stands there, or a system call failed.
+    /// The path holds something other than a link, or a system call failed.
     fn make_symlink(&self, path: &Path, target: &Path) -> Result<(), HostError>;
 
-    /// Removes a file, a symbolic link or an empty folder. Nothing there: nothing done.
+    /// Removes a file, a symbolic link or an empty folder. Does nothing if nothing exists there.
     ///
     /// # Errors
-    /// The folder is not empty, or a system call failed (EPERM also where the immutable flag is set).
+    /// The folder is not empty, or a system call failed (EPERM also if the immutable flag is set).
     fn remove(&self, path: &Path) -> Result<(), HostError>;
 
-    /// Removes a folder with all that is in it, following no link. Nothing there: nothing done.
+    /// Removes a folder with its content, following no link. Does nothing if nothing exists there.
     ///
     /// # Errors
-    /// A system call failed; what had gone by then is gone.
+    /// A system call failed; what was removed before stays removed.
     fn remove_tree(&self, path: &Path) -> Result<(), HostError>;
 
     /// `pw groupadd NAME -g GID`.
@@ -233,19 +242,20 @@ pub trait Host: Observe {
     /// Name or gid is taken, or `pw(8)` failed.
     fn add_group(&self, group: &Group) -> Result<(), HostError>;
 
-    /// `pw groupdel NAME`; a group that is already gone (`pw userdel` takes a user's own group along) is no error.
+    /// `pw groupdel NAME`. A group that is already gone (`pw userdel` removes a user's own group as well) is not an
+    /// error.
     ///
     /// # Errors
     /// `pw(8)` failed.
     fn delete_group(&self, name: &str) -> Result<(), HostError>;
 
-    /// `pw useradd`, with no password, no home folder made.
+    /// `pw useradd`, with no password and without creating a home folder.
     ///
     /// # Errors
     /// Name or uid is taken, or `pw(8)` failed.
     fn add_user(&self, user: &User) -> Result<(), HostError>;
 
-    /// `pw userdel NAME`; an account that is already gone is no error.
+    /// `pw userdel NAME`. An account that is already gone is not an error.
     ///
     /// # Errors
     /// `pw(8)` failed.
@@ -254,7 +264,7 @@ pub trait Host: Observe {
     /// `kldload -n NAME`.
     ///
     /// # Errors
-    /// EPERM at securelevel > 0 or in a jail, ENOENT where there is no such module.
+    /// EPERM at securelevel > 0 or in a jail, ENOENT if there is no such module.
     fn load_module(&self, name: &str) -> Result<(), HostError>;
 
     /// `kldunload NAME`.
@@ -275,37 +285,38 @@ pub trait Host: Observe {
     /// `sysrc(8)` failed.
     fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError>;
 
-    /// `pkg install -y NAME`, without a question; `pkg(8)` itself is fetched first where it is not installed. A package
-    /// that is installed already is no error.
+    /// `pkg install -y NAME`, without a question; `pkg(8)` itself is fetched first if it is not installed. A package
+    /// that is already installed is not an error.
     ///
     /// # Errors
-    /// No repository can be reached, it does not have the package, or `pkg(8)` failed.
+    /// No repository is reachable, it does not have the package, or `pkg(8)` failed.
     fn install_package(&self, name: &str) -> Result<(), HostError>;
 
-    /// `pkg delete -y NAME`. A configuration file that was edited stays; a package that is already gone is no error.
+    /// `pkg delete -y NAME`. An edited configuration file stays. A package that is already gone is not an error.
     ///
     /// # Errors
     /// `pkg(8)` failed.
     fn delete_package(&self, name: &str) -> Result<(), HostError>;
 
-    /// Has a web server test a configuration: `nginx -t -q -c PATH`, `httpd -t -f PATH`. Nothing that runs is touched.
-    /// That a test went well does not mean that a start would: Apache reads keys only when it starts, and neither minds
-    /// a port that somebody else has.
+    /// Lets a web server test a configuration: `nginx -t -q -c PATH`, `httpd -t -f PATH`. Nothing that runs is touched.
+    /// A successful test does not mean that a start would succeed: Apache reads keys only when it starts, and neither
+    /// detects a port that another process holds.
     ///
     /// # Errors
-    /// The program could not be started. A configuration that is refused is not an error but part of [`Output`].
+    /// The program could not be started. A refused configuration is not an error but part of [`Output`].
     fn front_test(&self, front: FrontProgram, config: &Path) -> Result<Output, HostError>;
 
-    /// Watches ports on 127.0.0.1 until the watch is finished, for the time during which connections are refused.
+    /// Watches ports on 127.0.0.1 until the watch is finished, to measure how long connections are refused.
     ///
     /// # Errors
     /// The watch could not be started.
     fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError>;
 
-    /// `service NAME ACTION` (`onestop` and `onereload`, so that a service that is not enabled, or not any more, obeys all the same).
+    /// `service NAME ACTION` (`onestop` and `onereload`, so that they also work for a service that is not enabled, or
+    /// no longer).
     ///
     /// # Errors
-    /// The script is missing or exited with a failure. That it returned well proves nothing yet.
+    /// The script is missing or exited with a failure. A successful exit proves nothing yet.
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError>;
 
     /// Runs a program as an unprivileged user with a clean environment, and waits for it.
@@ -314,8 +325,8 @@ pub trait Host: Observe {
     /// The program could not be started. A non-zero exit is not an error but part of [`Output`].
     fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError>;
 
-    /// The same, and tells meanwhile, about once a second, how long it has run and the newest line that it has printed. A program
-    /// that is run like this goes on if this program is killed.
+    /// The same, and reports about once a second how long it has run and the newest line of its output. The program
+    /// continues if this program is killed.
     ///
     /// # Errors
     /// As for [`Host::run_as`].
@@ -325,18 +336,18 @@ pub trait Host: Observe {
         tell: &mut dyn FnMut(std::time::Duration, Option<&str>),
     ) -> Result<Output, HostError>;
 
-    /// The processes that have a file open, as far as the system tells (`fstat FILE`).
+    /// The processes that have a file open, as far as the system reports them (`fstat FILE`).
     ///
     /// # Errors
-    /// There is no such file, or the system could not be asked.
+    /// There is no such file, or the system could not be queried.
     fn file_users(&self, path: &Path) -> Result<Vec<FileUser>, HostError>;
 
-    /// Copies a file, however large, and puts the copy in place as [`Host::write_file`] does. The bytes are shared with the
-    /// original where the file system can do that (copy_file_range(2): block cloning on ZFS), so the time is that of
-    /// reading them once for the digest at most.
+    /// Copies a file of any size, and puts the copy in place like [`Host::write_file`]. Where the file system can share
+    /// the bytes with the original (copy_file_range(2): block cloning on ZFS), it takes at most the time of reading
+    /// them once for the digest.
     ///
     /// # Errors
-    /// `from` is no regular file or cannot be read; otherwise as for [`Host::write_file`].
+    /// `from` is not a regular file or cannot be read; otherwise as for [`Host::write_file`].
     fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError>;
 
     /// Opens a file of any size for reading, by the same rules as [`Observe::read`]; `None` if there is no such file.
@@ -345,11 +356,11 @@ pub trait Host: Observe {
     /// It is not a regular file or cannot be opened.
     fn open_file(&self, path: &Path) -> Result<Option<File>, HostError>;
 
-    /// Has a file of any size written by `build`, which may read it back as well, and puts it in place as
-    /// [`Host::write_file`] does once that has gone well.
+    /// Lets `build` write a file of any size, which it may read back as well, and on success puts it in place like
+    /// [`Host::write_file`].
     ///
     /// # Errors
-    /// What `build` says, or as for [`Host::write_file`]. Nothing is left of the new file.
+    /// The error of `build`, or as for [`Host::write_file`]. Nothing is left of the new file.
     fn build_file(
         &self,
         path: &Path,
@@ -358,13 +369,13 @@ pub trait Host: Observe {
         build: &mut dyn FnMut(&mut File) -> std::io::Result<()>,
     ) -> Result<(), HostError>;
 
-    /// Opens an SQLite database that nobody else has open, as the user that it belongs to, in a child process. For copies,
-    /// and for a database whose program is stopped: on FreeBSD GoToSocial locks its database in another way than other
-    /// programs do, and a second one in the same file can corrupt it. What stands in a write-ahead log beside it becomes part
-    /// of it.
+    /// Opens an SQLite database that no other process has open, as the user that owns it, in a child process. For
+    /// copies, and for a database whose program is stopped: on FreeBSD GoToSocial locks its database differently than
+    /// other programs, and a second one in the same file can corrupt it. The content of a write-ahead log next to it
+    /// becomes part of it.
     ///
     /// # Errors
-    /// There is none, it cannot be read, or it is no database. Damage is not an error but part of [`DatabaseState`].
+    /// It does not exist, cannot be read, or is not a database. Damage is not an error but part of [`DatabaseState`].
     fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError>;
 
     /// Orders a certificate from an ACME authority and waits for it. Nothing is written but the account, if it is new, and
@@ -380,13 +391,14 @@ pub trait Host: Observe {
     /// As for [`Host::order_certificate`].
     fn renewal_window(&self, order: &CertificateOrder) -> Result<Option<Window>, HostError>;
 
-    /// Takes the one lock that keeps two changing runs apart; it is let go when the value is dropped or the process dies.
+    /// Takes the one lock that prevents two changing runs at the same time. It is released when the value is dropped or
+    /// the process dies.
     ///
     /// # Errors
     /// [`HostError::Locked`] if another run holds it.
     fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn std::any::Any>, HostError>;
 
-    /// Waits. A rehearsal moves its model's clock instead.
+    /// Waits. A rehearsal advances its model's clock instead.
     fn sleep(&self, time: std::time::Duration);
 }
 

@@ -1,4 +1,4 @@
-//! Questions that are put over the network or to the socket layer.
+//! Requests over the network or to the socket layer.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ pub enum Family {
     V6,
 }
 
-/// One attempt to bind a socket to the wildcard address as somebody.
+/// One attempt to bind a socket to the wildcard address as some user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindProbe {
     /// Effective, real and saved uid of the child.
@@ -34,7 +34,7 @@ pub struct BindProbe {
     pub port: u16,
 }
 
-/// What bind(2) said.
+/// The result of bind(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BindOutcome {
     /// The socket was bound (and closed again).
@@ -66,13 +66,13 @@ pub struct WebRequest {
     pub tls: bool,
     /// Name for SNI and the Host header.
     pub host: String,
-    /// Where to connect; `None` asks the resolver for `host`.
+    /// The address to connect to; `None` resolves `host`.
     pub address: Option<SocketAddr>,
     /// Path with query, for example `/readyz`.
     pub path: String,
-    /// Whether the certificate must be valid. Where it need not, it is still reported.
+    /// Whether the certificate must be valid. If it need not be, it is still reported.
     pub verify: bool,
-    /// For the whole request.
+    /// The time-out of the whole request.
     pub timeout: Duration,
 }
 
@@ -83,25 +83,25 @@ pub struct WebAnswer {
     pub status: u16,
     /// The `Location` header of a redirect.
     pub location: Option<String>,
-    /// The `Retry-After` header, as it came: seconds, or a date.
+    /// The `Retry-After` header, unchanged: seconds, or a date.
     pub retry_after: Option<String>,
     /// Body, at most 1 MiB of it.
     pub body: Vec<u8>,
-    /// The certificate that the server showed.
+    /// The certificate that the server presented.
     pub certificate: Option<ServedCertificate>,
 }
 
-/// What a server's certificate says.
+/// The content of a server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServedCertificate {
     /// DNS names of the subjectAltName extension.
     pub names: Vec<String>,
-    /// Who signed it.
+    /// Its issuer.
     pub issuer: String,
     /// End of validity, seconds since 1970.
     pub not_after: u64,
-    /// SHA-256 of the certificate (DER), as 64 hexadecimal digits: which one it is.
+    /// SHA-256 of the certificate (DER), as 64 hexadecimal digits, which identifies it.
     pub sha256: String,
 }
 
@@ -125,7 +125,7 @@ pub enum WebFailure {
     Other(String),
 }
 
-/// For how long connections to ports of this host were refused, by port. Every port that was watched is in it.
+/// How long connections to ports of this host were refused, by port. It contains every port that was watched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refusals(pub BTreeMap<u16, Duration>);
 
@@ -137,12 +137,12 @@ impl Refusals {
     }
 }
 
-/// A watch on ports of this host, which goes on until it is finished or dropped.
+/// A watch on ports of this host, which continues until it is finished or dropped.
 pub trait PortWatch {
-    /// The change of hands is over: once all ports have answered for two seconds without a break, no more connections are
-    /// made.
+    /// The ports have their new owner: once all ports have answered for two seconds without a break, the watch makes no
+    /// more connections.
     fn ease(&self);
 
-    /// Ends the watch and tells what it saw.
+    /// Ends the watch and returns its result.
     fn finish(self: Box<Self>) -> Refusals;
 }

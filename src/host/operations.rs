@@ -1,4 +1,4 @@
-//! Commands that a host is asked to run.
+//! Commands that run on a host.
 
 use std::path::PathBuf;
 
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use super::Owner;
 
-/// What `service(8)` is asked to do.
+/// An action of `service(8)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServiceAction {
     /// Start it, if it is enabled.
     Start,
-    /// Start it, be it enabled or not.
+    /// Start it, whether it is enabled or not.
     StartOnce,
     /// Stop it, and return only when it is gone.
     Stop,
-    /// Have it read its configuration again.
+    /// Make it read its configuration again.
     Reload,
 }
 
 impl ServiceAction {
-    /// What service(8) is told. The forms with `one` obey also for a service that is not enabled.
+    /// The argument of service(8). The forms with `one` also work for a service that is not enabled.
     #[must_use]
     pub(super) fn verb(self) -> &'static str {
         match self {
@@ -43,16 +43,16 @@ pub enum FrontProgram {
     Httpd,
 }
 
-/// A program to be run as an unprivileged user.
+/// A program to run as an unprivileged user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
     /// The host's path of the program.
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// Variables on top of the clean environment (`PATH`, `LC_ALL=C`, `HOME=/nonexistent`).
+    /// Variables in addition to the clean environment (`PATH`, `LC_ALL=C`, `HOME=/nonexistent`).
     pub environment: Vec<(String, String)>,
-    /// Whom to run it as.
+    /// The user that runs it.
     pub owner: Owner,
     /// Working folder.
     pub directory: PathBuf,
@@ -60,7 +60,7 @@ pub struct Invocation {
     pub secret_argument: Option<usize>,
 }
 
-/// What a program left behind.
+/// The result of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     /// Exit status; `None` if a signal ended it.

@@ -20,6 +20,7 @@ use crate::change::{
 use crate::deployment::{Deployment, Layout};
 use crate::host::{Entry, Observe, Owner};
 use crate::release::LockedRelease;
+use crate::sysconf::rc_conf;
 
 /// The rc.conf(5) variable that starts the service at a boot.
 pub const ENABLE: &str = "gotosocial_enable";
@@ -197,7 +198,7 @@ pub fn unfinished(host: &dyn Observe, layout: &Layout) -> Result<Option<Unfinish
 
 /// Whether the service starts at a boot.
 fn is_enabled(host: &dyn Observe) -> Result<bool, Refusal> {
-    Ok(host.rc_variable(ENABLE)?.is_some_and(|now| now.eq_ignore_ascii_case("YES")))
+    Ok(host.rc_is_yes(ENABLE)?)
 }
 
 /// The complete copies that were made before changes of release, the newest first.
@@ -362,7 +363,7 @@ impl Ends<'_> {
                 passage.prepare.push(Step::new("database", Action::Test, change));
             }
         }
-        if host.rc_variable(ENABLE)?.is_some_and(|now| !now.eq_ignore_ascii_case("NO")) {
+        if host.rc_variable(ENABLE)?.is_some_and(|now| !rc_conf::is_no(&now)) {
             passage.before.push(enable(false));
         }
         let copy = DatabaseCopy {

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use super::rule_edit::{self, ListError, RESERVED_BY_DEFAULT, RuleEdit, When};
 use super::sysctl_files::SysctlFiles;
-use super::{Refusal, jail, loader_conf, portacl_boot, portacl_rc, portacl_rc_list, sysctl_conf};
+use super::{Refusal, jail, portacl_boot, portacl_rc, portacl_rc_list};
 use crate::change::{Action, AfterPlan, Change, Content, Plan, Step};
 use crate::host::{Entry, HostError, Jail, Observe, Owner, System};
 use crate::portacl::{self, Assignment, Protocol, Rule, Subject, Variable};
+use crate::sysconf::{loader_conf, sysctl_conf};
 
 /// The kernel module.
 pub const MODULE: &str = "mac_portacl";
@@ -124,7 +125,7 @@ fn check_settings(host: &dyn Observe) -> Result<(), Refusal> {
         let Some(text) = host.read(Path::new(&file))? else { continue };
         let keeps_out = file != LOADER_CONF
             && file.starts_with("/boot")
-            && loader_conf::get(&text, LOADER_VARIABLE).is_some_and(|value| !value.eq_ignore_ascii_case("yes"));
+            && loader_conf::get(&text, LOADER_VARIABLE).is_some_and(|value| !loader_conf::loads(&value));
         if keeps_out {
             return refuse(
                 format!("{file} keeps {MODULE} from being loaded at boot"),
@@ -155,7 +156,7 @@ fn loader_step(host: &dyn Observe) -> Result<Option<Step>, Refusal> {
     let path = Path::new(LOADER_CONF);
     let old = host.read(path)?;
     let text = old.clone().unwrap_or_default();
-    if loader_conf::get(&text, LOADER_VARIABLE).is_some_and(|value| value.eq_ignore_ascii_case("yes")) {
+    if loader_conf::get(&text, LOADER_VARIABLE).is_some_and(|value| loader_conf::loads(&value)) {
         return Ok(None);
     }
     let new = loader_conf::set(&text, LOADER_VARIABLE, "YES").map_err(edit(path))?;

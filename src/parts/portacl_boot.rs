@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::loader_files::{self, LoaderFile};
 use super::port_access::MODULE;
-use super::{loader_conf, portacl_rc_list, rc_script, sysctl_conf};
+use super::{portacl_rc_list, rc_script};
 use crate::host::{Entry, HostError, Jail, Observe};
 use crate::portacl::{Assignment, BootScope, BootSettings, Guard, Place, Policy, State, Variable, parse_kernel};
+use crate::sysconf::loader_files::{self, LoaderFile};
+use crate::sysconf::{loader_conf, sysctl_conf};
 
 const SYSCTL_CONF: [&str; 2] = ["/etc/sysctl.conf", "/etc/sysctl.conf.local"];
 const KLD_CONF: &str = "/etc/sysctl.kld.d/mac_portacl.conf";
@@ -70,15 +71,23 @@ pub fn settings(host: &dyn Observe) -> Result<BootSettings, HostError> {
     };
     // The rest is the host's: a jail has no loader, and rc.d/kld and portacl-rc say KEYWORD nojail.
     if system.jail == Jail::No {
-        let files = loader_files::read(host)?;
+        let files = loader_files(host)?;
         settings.compiled_in = compiled_in(host)?;
-        settings.loader = loader_files::loads(&files, MODULE);
+        settings.loader = loader_files::modules(&files).contains(MODULE);
         settings.tunables = tunables(&files);
         settings.kld_list = kld_list(host)?;
         settings.kld_conf = sysctl_file(host, KLD_CONF)?;
         settings.portacl_rc = portacl_rc_list::settings(host)?;
     }
     Ok(settings)
+}
+
+fn loader_files(host: &dyn Observe) -> Result<Vec<LoaderFile>, HostError> {
+    let text = |path: &Path| match host.entry(path)? {
+        Some(Entry::File { .. } | Entry::Symlink { .. }) => host.read(path),
+        _ => Ok(None),
+    };
+    loader_files::read(text, |folder| host.list(folder))
 }
 
 /// `kern.conftxt` is the kernel's own configuration file, where that has `INCLUDE_CONFIG_FILE` as GENERIC does.
@@ -128,7 +137,7 @@ fn sysctl_file(host: &dyn Observe, file: &str) -> Result<Vec<Assignment>, HostEr
 
 fn guard(host: &dyn Observe) -> Result<Guard, HostError> {
     const VARIABLE: &str = "gts_portacl_guard_reservedhigh";
-    let enabled = is_yes(host, "gts_portacl_guard_enable")?;
+    let enabled = host.rc_is_yes("gts_portacl_guard_enable")?;
     let there = |name: &str| -> Result<bool, HostError> {
         let entry = host.entry(&Path::new(SCRIPTS).join(name))?;
         Ok(enabled && matches!(entry, Some(Entry::File { mode, .. }) if mode & 0o111 != 0))
@@ -136,14 +145,4 @@ fn guard(host: &dyn Observe) -> Result<Guard, HostError> {
     let early = there(rc_script::GUARDS[0])?;
     let text = host.rc_variable(VARIABLE)?.filter(|text| !text.is_empty()).unwrap_or_else(|| "1023".to_owned());
     Ok(Guard { early, late: early && there(rc_script::GUARDS[1])?, reservedhigh: text.trim().parse().ok() })
-}
-
-/// `checkyesno` of rc.subr(8).
-pub(super) fn is_yes(host: &dyn Observe, variable: &str) -> Result<bool, HostError> {
-    Ok(host.rc_variable(variable)?.is_some_and(|value| yes(&value)))
-}
-
-/// The words that `checkyesno` takes for a yes.
-pub(super) fn yes(value: &str) -> bool {
-    ["yes", "true", "on", "1"].iter().any(|word| value.trim().eq_ignore_ascii_case(word))
 }

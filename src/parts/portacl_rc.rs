@@ -9,10 +9,11 @@ use std::path::Path;
 use super::host_names::HostNames;
 use super::port_access::{PortAccess, RESERVED_HIGH, RULES};
 use super::rule_edit::RuleEdit;
-use super::{Refusal, account, portacl_rc_list, sysctl_conf};
+use super::{Refusal, account, portacl_rc_list};
 use crate::change::{Action, Change, Step};
 use crate::host::{Entry, HostError, Observe};
 use crate::portacl::{self, Names, Protocol, Rule, Subject};
+use crate::sysconf::sysctl_conf;
 
 /// The largest id that the script takes; rules for others it leaves out.
 const LARGEST_ID: u32 = 65_535;
@@ -25,11 +26,8 @@ const ADDITIONAL: &str = "portacl_additional_rules";
 /// # Errors
 /// The host could not be read.
 pub fn enabled(host: &dyn Observe) -> Result<bool, HostError> {
-    let on = host
-        .rc_variable("portacl_enable")?
-        .is_some_and(|value| ["yes", "true", "on", "1"].iter().any(|word| value.trim().eq_ignore_ascii_case(word)));
     // rc(8) passes over a script that cannot be executed.
-    Ok(on
+    Ok(host.rc_is_yes("portacl_enable")?
         && match host.entry(Path::new(SCRIPT))? {
             Some(Entry::File { mode, .. }) => mode & 0o111 != 0,
             Some(Entry::Symlink { .. }) => true,

@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::portacl_boot::yes;
 use super::portacl_rc;
 use crate::host::{HostError, Observe, User};
 use crate::portacl::{KERNEL_LIMIT, LeftOut, PortaclRc};
+use crate::sysconf::rc_conf::is_yes;
 
 /// What portacl-rc sets at the next boot; `None` if it is not installed or not enabled.
 ///
@@ -32,7 +32,8 @@ pub(super) fn settings(host: &dyn Observe) -> Result<Option<PortaclRc>, HostErro
         found.lines.insert((rule.to_owned(), "portacl_additional_rules".to_owned()));
     }
     let list = found.list();
-    let switch = |name: &str| -> Result<bool, HostError> { Ok(host.rc_variable(name)?.is_none_or(|text| yes(&text))) };
+    let switch =
+        |name: &str| -> Result<bool, HostError> { Ok(host.rc_variable(name)?.is_none_or(|text| is_yes(&text))) };
     let port_high = host.rc_variable("portacl_port_high")?.filter(|text| is_digits(text));
     Ok(Some(PortaclRc {
         list,

@@ -6,6 +6,7 @@ use super::{Refusal, folders, rc_script};
 use crate::change::{Action, Change, Readiness, ServiceStart, Step};
 use crate::deployment::{Deployment, Layout, Mode};
 use crate::host::{Observe, Owner};
+use crate::sysconf::rc_conf;
 
 /// The TCP ports that GoToSocial itself binds below 1024.
 #[must_use]
@@ -73,7 +74,7 @@ pub(super) fn variable(
     value: &str,
 ) -> Result<Option<Step>, Refusal> {
     let now = host.rc_variable(name)?;
-    let differs = now.as_deref().is_none_or(|now| !now.eq_ignore_ascii_case(value));
+    let differs = now.as_deref().is_none_or(|now| !rc_conf::means_the_same(now, value));
     let change = || Change::RcVariable { name: name.to_owned(), value: Some(value.to_owned()) };
     Ok(differs.then(|| Step::new(part, Action::Set, change())))
 }

@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
+use super::Refusal;
 use super::port_access::{SYSCTL_CONF, SYSCTL_CONF_LOCAL, edit, edited};
-use super::{Refusal, sysctl_conf};
 use crate::change::Step;
 use crate::host::{HostError, Observe};
 use crate::portacl;
+use crate::sysconf::sysctl_conf;
 
 /// The files, with the text that each is to have.
 pub(super) struct SysctlFiles(Vec<SysctlFile>);

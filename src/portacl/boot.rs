@@ -1,11 +1,11 @@
-//! What the next boot will set: plays loader(8) and rc(8) on the settings that have a say in it.
+//! Predicts what the next boot will set: plays loader(8) and rc(8) on the settings that matter.
 //!
 //! The order is that of FreeBSD 13 to 15: the loader's module and tunables; rc.d/sysctl, which ignores names that the
 //! kernel does not know (yet); rc.d/kld; portacl-rc; the boot guard; rc.d/sysctl_lastload, which applies the whole of
 //! sysctl.conf again; the second pass of the guard. See `docs/facts.md`, `docs/rc.d.md` and `docs/portacl-rc.md`.
 //!
-//! rcorder(8) does not say whether portacl-rc or the guard comes first. It makes no difference: where portacl-rc
-//! works mac_portacl enforces, and it sets the reserved range itself.
+//! rcorder(8) does not determine whether portacl-rc or the guard comes first. It makes no difference: where portacl-rc
+//! works, mac_portacl enforces, and portacl-rc sets the reserved range itself.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use super::state::State;
 /// The first release whose rc.subr(8) applies `/etc/sysctl.kld.d/MODULE.conf` to a module that it loads.
 const KLD_CONF_SINCE: u32 = 1_400_000;
 
-/// A moment of the boot at which something is set.
+/// A moment of the boot at which a variable is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Moment {
     /// loader(8): modules and tunables.
@@ -36,7 +36,7 @@ pub enum Moment {
     GuardLate,
 }
 
-/// Who puts the module into the kernel.
+/// What loads the module into the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LoadedBy {
     /// It is compiled in.
@@ -51,7 +51,7 @@ pub enum LoadedBy {
     PortaclRc,
 }
 
-/// Who gave a variable the value that it has after the boot.
+/// What gave a variable the value that it has after the boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SetBy {
     /// The tunable with that index in [`BootSettings::tunables`].
@@ -86,29 +86,29 @@ pub enum Ignored {
     Jail,
 }
 
-/// Low ports that any user could bind from a moment of the boot on, until the next moment at least.
+/// Low ports that any user could bind from a moment of the boot on, at least until the next moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Open {
-    /// Since when.
+    /// The moment from which on they are open.
     pub after: Moment,
     /// The lowest and the highest of the ports.
     pub ports: (u16, u16),
 }
 
-/// How the next boot will end, and what happens on the way.
+/// The result of the next boot, and what happens on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NextBoot {
-    /// What is in force in the end.
+    /// What is in force at the end.
     pub state: State,
-    /// Who puts the module into the kernel; `None` if nobody does.
+    /// What loads the module into the kernel; `None` if nothing does.
     pub loaded_by: Option<LoadedBy>,
-    /// Who has set what in the end. What is not in here is as the kernel comes.
+    /// What has set each variable at the end. A variable that is not listed has the kernel's default.
     pub set_by: BTreeMap<Variable, SetBy>,
-    /// Moments after which low ports are open to any user, the last one included.
+    /// Moments after which low ports are open to any user, including the last one.
     pub open: Vec<Open>,
     /// Whether `/etc/sysctl.kld.d/mac_portacl.conf` is applied.
     pub kld_conf_read: bool,
-    /// `kern.securelevel`, as far as sysctl.conf raises it.
+    /// `kern.securelevel`, if sysctl.conf raises it.
     pub securelevel: i32,
 }
 
@@ -123,13 +123,14 @@ pub fn open_ports(policy: &Policy) -> Option<(u16, u16)> {
     Some(((1..1024).find(is_open)?, (1..1024).rev().find(is_open)?))
 }
 
-/// What the next boot will set, if the module can be loaded where somebody loads it.
+/// Predicts what the next boot will set, assuming that the module can be loaded.
 #[must_use]
 pub fn next_boot(settings: &BootSettings) -> NextBoot {
     play(settings, true)
 }
 
-/// What the next boot would set if the module were missing: not compiled in, not to be found, or not fit for the kernel.
+/// Predicts what the next boot would set if the module were missing: not compiled in, not found, or not matching the
+/// kernel.
 #[must_use]
 pub fn next_boot_without_module(settings: &BootSettings) -> NextBoot {
     play(settings, false)
@@ -159,7 +160,7 @@ fn play(settings: &BootSettings, available: bool) -> NextBoot {
         if let Some(portacl_rc) = &settings.portacl_rc {
             boot.load_by_rc(LoadedBy::PortaclRc, true);
             if boot.end.state.policy.loaded {
-                // What does not work ends the script's chain of &&.
+                // A failing step ends the script's chain of &&.
                 let _ = boot.portacl_rc(portacl_rc);
             }
             boot.mark(Moment::PortaclRc);
@@ -178,7 +179,7 @@ fn play(settings: &BootSettings, available: bool) -> NextBoot {
     boot.end
 }
 
-/// The boot as it goes on.
+/// The state of the boot so far.
 struct Boot<'a> {
     settings: &'a BootSettings,
     available: bool,
@@ -193,7 +194,7 @@ impl<'a> Boot<'a> {
             BootScope::VnetJail { now } => {
                 let fresh = Policy::default();
                 let mut state = now.clone();
-                // The rules are the host's, the network stack is a new one.
+                // The rules are the host's, the network stack is new.
                 state.policy.reservedlow = fresh.reservedlow;
                 state.policy.reservedhigh = fresh.reservedhigh;
                 if !available {
@@ -218,7 +219,7 @@ impl<'a> Boot<'a> {
         self.end.open.extend(open_ports(&self.end.state.policy).map(|ports| Open { after, ports }));
     }
 
-    /// The module attaches and takes its tunables. Gives whether it is new in the kernel.
+    /// The module attaches and takes its tunables. Returns whether it is new in the kernel.
     fn load(&mut self, by: LoadedBy) -> bool {
         if self.end.state.policy.loaded || !self.available {
             return false;
@@ -227,7 +228,7 @@ impl<'a> Boot<'a> {
         self.end.loaded_by = Some(by);
         let tunables = &self.settings.tunables;
         for variable in Variable::ALL.into_iter().filter(|variable| variable.is_tunable()) {
-            // The loader hands over one text a name; whether that is a number is seen only now.
+            // The loader passes one text per name; only now is it checked to be a number.
             let Some(index) = tunables.iter().rposition(|tunable| tunable.variable == variable) else { continue };
             if self.set(variable, &tunables[index].value).is_ok() {
                 self.end.set_by.insert(variable, SetBy::Tunable(index));
@@ -304,13 +305,13 @@ impl<'a> Boot<'a> {
         Ok(())
     }
 
-    /// What `rc.d/gts_portacl_guard` does. A bound that is not a number fails both of its comparisons, so that it
+    /// What `rc.d/gts_portacl_guard` does. A bound that is not a number fails both of its comparisons, so the guard
     /// finds nothing to do.
     fn guard(&mut self, guard: &Guard) {
         let Some(bound) = guard.reservedhigh else { return };
         let policy = &self.end.state.policy;
         let enforcing = policy.loaded && policy.enabled == 1 && policy.port_high >= bound && policy.port_high >= 0;
-        // What is not a plain number counts as -1 there.
+        // The guard counts a value that is not a plain number as -1.
         let reserved = if policy.reservedhigh < 0 { -1 } else { policy.reservedhigh };
         if !enforcing && reserved < bound && self.set(Variable::ReservedHigh, &bound.to_string()).is_ok() {
             self.end.set_by.insert(Variable::ReservedHigh, SetBy::Guard);
@@ -318,7 +319,7 @@ impl<'a> Boot<'a> {
     }
 }
 
-/// Why the kernel would never take this value, whatever the moment.
+/// Checks a value that the kernel would always refuse, at any moment of the boot.
 ///
 /// # Errors
 /// [`Ignored::List`] and [`Ignored::NotANumber`].
@@ -330,7 +331,7 @@ pub fn check_value(variable: Variable, value: &str) -> Result<(), Ignored> {
     number(value).map(drop).ok_or(Ignored::NotANumber)
 }
 
-/// A number as sysctl(8) and the tunables read it: strtol(3) with base 0, cut to an int.
+/// A number as sysctl(8) and the tunables read it: strtol(3) with base 0, truncated to an int.
 #[must_use]
 pub fn number(text: &str) -> Option<i32> {
     let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
@@ -353,7 +354,7 @@ pub fn number(text: &str) -> Option<i32> {
         let digit = i64::from(character.to_digit(base)?);
         value = value.saturating_mul(i64::from(base)).saturating_add(digit);
     }
-    // The cut to 32 bits is what the C program does.
+    // The C program truncates to 32 bits, too.
     Some(if negative { value.wrapping_neg() } else { value } as i32)
 }
 

@@ -1,10 +1,10 @@
-//! Everything on a host that has a say in what the next boot sets, as data.
+//! Every setting of a host that affects what the next boot sets, as data.
 
 use std::fmt;
 
 use super::state::State;
 
-/// A setting of the kernel that decides who may bind what.
+/// A kernel setting that decides which user may bind which port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Variable {
     /// `security.mac.portacl.rules`.
@@ -21,12 +21,12 @@ pub enum Variable {
     ReservedLow,
     /// `net.inet.ip.portrange.reservedhigh`.
     ReservedHigh,
-    /// `kern.securelevel`: above 0 the reserved range cannot be changed and no module be loaded.
+    /// `kern.securelevel`: above 0 the reserved range cannot change and no module can be loaded.
     Securelevel,
 }
 
 impl Variable {
-    /// All of them.
+    /// All variables.
     pub const ALL: [Self; 8] = [
         Self::Rules,
         Self::Enabled,
@@ -59,7 +59,7 @@ impl Variable {
         Self::ALL.into_iter().find(|variable| variable.name() == name)
     }
 
-    /// Whether the module brings it along.
+    /// Whether the sysctl belongs to the module.
     #[must_use]
     pub fn is_portacls(self) -> bool {
         !matches!(self, Self::ReservedLow | Self::ReservedHigh | Self::Securelevel)
@@ -78,7 +78,7 @@ impl fmt::Display for Variable {
     }
 }
 
-/// Where a setting stands. Displayed as `FILE:LINE`.
+/// The place of a setting. Displayed as `FILE:LINE`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The file, as a path of the host.
@@ -96,11 +96,11 @@ impl fmt::Display for Place {
 /// A line that sets a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// What it sets.
+    /// The variable.
     pub variable: Variable,
-    /// To what, as sysctl(8) or the loader reads it: of a line that is too long, what is left after the cut.
+    /// The value as sysctl(8) or the loader reads it. For a line that is too long, the rest after the cut.
     pub value: String,
-    /// Where it stands.
+    /// The place of the line.
     pub place: Place,
     /// The length of the line in bytes, if it is more than sysctl(8) reads at once (1023).
     pub overlong: Option<usize>,
@@ -111,39 +111,40 @@ pub struct Assignment {
 pub struct PortaclRc {
     /// The list that it writes.
     pub list: String,
-    /// `portacl_suser_exempt` is a yes.
+    /// Whether `portacl_suser_exempt` is a yes.
     pub suser_exempt: bool,
-    /// `portacl_autoport_exempt` is a yes.
+    /// Whether `portacl_autoport_exempt` is a yes.
     pub autoport_exempt: bool,
-    /// `portacl_port_high`, or 1023 where that is not all digits.
+    /// `portacl_port_high`, or 1023 if that is not all digits.
     pub port_high: String,
-    /// What stands in its variables and does not get into the list.
+    /// Entries of its variables that do not get into the list.
     pub left_out: Vec<LeftOut>,
 }
 
-/// Something that portacl-rc leaves out, with a warning on the console and no more.
+/// An entry that portacl-rc leaves out, with only a warning on the console.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
     /// The rc.conf variable.
     pub variable: String,
     /// The word or rule in it.
     pub what: String,
-    /// Why it is left out, in words that follow “because”.
+    /// Why it is left out; continues a sentence after “because”.
     pub why: String,
 }
 
 /// The boot guards of this program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Guard {
-    /// `gts_portacl_guard` is there, executable and enabled.
+    /// Whether `gts_portacl_guard` is installed, executable and enabled.
     pub early: bool,
-    /// `gts_portacl_guard_late` is, too. It calls the other one.
+    /// Whether `gts_portacl_guard_late` is, too. It calls the other one.
     pub late: bool,
-    /// `gts_portacl_guard_reservedhigh` (1023 where unset); `None` if it is not a number, with which they do nothing.
+    /// `gts_portacl_guard_reservedhigh` (1023 if unset). `None` if it is not a number, in which case the guards do
+    /// nothing.
     pub reservedhigh: Option<i32>,
 }
 
-/// Whose kernel settings the boot is about.
+/// Which system's kernel settings the boot affects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum BootScope {
     /// The host itself.
@@ -154,17 +155,17 @@ pub enum BootScope {
         /// What is in force.
         now: State,
     },
-    /// A jail with a network stack of its own, VNET(9): the reserved range is its own, and all else the host's.
+    /// A jail with its own network stack, VNET(9): the reserved range belongs to the jail, everything else to the host.
     VnetJail {
         /// What is in force.
         now: State,
     },
 }
 
-/// Everything on the host that has a say in what the next boot sets.
+/// Every setting of the host that affects what the next boot sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BootSettings {
-    /// Whose boot it is.
+    /// The system that boots.
     pub scope: BootScope,
     /// `kern.osreldate`.
     pub osreldate: u32,
@@ -176,9 +177,9 @@ pub struct BootSettings {
     pub kld_list: Option<String>,
     /// The lines of the loader's files that set one of the variables, in their order.
     pub tunables: Vec<Assignment>,
-    /// The lines of `/etc/sysctl.conf` and then of `/etc/sysctl.conf.local` that do.
+    /// Such lines of `/etc/sysctl.conf` and then of `/etc/sysctl.conf.local`.
     pub sysctl_conf: Vec<Assignment>,
-    /// The lines of `/etc/sysctl.kld.d/mac_portacl.conf` that do.
+    /// Such lines of `/etc/sysctl.kld.d/mac_portacl.conf`.
     pub kld_conf: Vec<Assignment>,
     /// What portacl-rc sets, if it is installed and enabled.
     pub portacl_rc: Option<PortaclRc>,

@@ -1,4 +1,4 @@
-//! Putting a whole list in the place of another, without touching the spelling of what stays.
+//! Replaces a whole list, without touching the spelling of what stays.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use super::kernel::{KernelId, KernelRefusal, KernelRule, parse_kernel};
 use super::merge::KERNEL_LIMIT;
 use super::rule::Protocol;
 
-/// Why a list cannot be put in the place of the one that is there.
+/// Why a list cannot replace the existing one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplaceError {
-    /// The list that is there is not one that the kernel would take.
+    /// The kernel would refuse the existing list.
     #[error(
         "The mac_portacl rules that are there would be refused by the kernel: {0}. Correct them first, then try again."
     )]
@@ -17,7 +17,7 @@ pub enum ReplaceError {
     /// A new rule for port 0, which grants no port.
     #[error("The mac_portacl rule {id}:{protocol}:0 is for port 0, which grants nothing. Name a port from 1 to 65535.")]
     PortZero {
-        /// Whom the rule is about.
+        /// The subject of the rule.
         id: KernelId,
         /// Its protocol.
         protocol: Protocol,
@@ -27,33 +27,33 @@ pub enum ReplaceError {
         "The mac_portacl rule {id}:{protocol}:{port} is for an id that nobody can have. Name a user or group, or an id from 0 to 4294967295."
     )]
     Id {
-        /// Whom the rule is about.
+        /// The subject of the rule.
         id: KernelId,
         /// Its protocol.
         protocol: Protocol,
         /// Its port.
         port: u16,
     },
-    /// The new list is longer than the kernel takes.
+    /// The new list is longer than the kernel allows.
     #[error(
         "The list of mac_portacl rules would be {length} bytes long, and the kernel takes at most {KERNEL_LIMIT}. Leave some rules out."
     )]
     TooLongForKernel {
-        /// The length that it would have, in bytes.
+        /// The length of the new list, in bytes.
         length: usize,
     },
 }
 
-/// The list that has just the wanted rules, in this order.
+/// Returns the list with exactly the wanted rules, in this order.
 ///
-/// If the list that is there means exactly that already, it comes back as it is, empty elements and all. Otherwise each
-/// wanted rule takes the spelling of an element with the same meaning, the first one first and each once, and what is
-/// new is written plainly. Only what is new has to make sense: what the kernel holds may stay, however odd.
+/// If the existing list already means exactly that, it is returned unchanged, including empty elements. Otherwise each
+/// wanted rule takes the spelling of an existing element with the same meaning, the first one first and each once. New
+/// rules are written plainly. Only new rules must make sense: what the kernel holds may stay, however odd.
 ///
-/// Whether the result also fits into sysctl.conf, [`check_sysctl_conf_limit`](super::check_sysctl_conf_limit) tells.
+/// [`check_sysctl_conf_limit`](super::check_sysctl_conf_limit) checks whether the result also fits into sysctl.conf.
 ///
 /// # Errors
-/// [`ReplaceError::ExistingRefused`] if the kernel would refuse the list that is there, [`ReplaceError::PortZero`] and
+/// [`ReplaceError::ExistingRefused`] if the kernel would refuse the existing list, [`ReplaceError::PortZero`] and
 /// [`ReplaceError::Id`] for a new rule that would permit nothing, [`ReplaceError::TooLongForKernel`] if the result
 /// exceeds [`KERNEL_LIMIT`].
 pub fn replace(existing_kernel_text: &str, wanted: &[(KernelId, Protocol, u16)]) -> Result<String, ReplaceError> {

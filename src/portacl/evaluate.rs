@@ -1,11 +1,11 @@
-//! Answers as bind(2) would: may this process bind this port, and which gate decided?
+//! Decides like bind(2): may this process bind this port, and which gate decides?
 //!
-//! The gates stand in the kernel's order. First `mac_portacl`: `socket_check_bind()` and `rules_check()` in
-//! `sys/security/mac_portacl/mac_portacl.c`, which answer EPERM. Then the protocol's own reserved range:
-//! `in_pcbbind_setup()` in `sys/netinet/in_pcb.c` and its twin in `sys/netinet6/in6_pcb.c`, which answer EACCES. A
-//! rule opens only the first gate: the reserved range must be out of the way as well.
+//! The gates come in the kernel's order. First `mac_portacl`: `socket_check_bind()` and `rules_check()` in
+//! `sys/security/mac_portacl/mac_portacl.c`, which return EPERM. Then the protocol's own reserved range:
+//! `in_pcbbind_setup()` in `sys/netinet/in_pcb.c` and its counterpart in `sys/netinet6/in6_pcb.c`, which return EACCES.
+//! A rule opens only the first gate. The reserved range must not cover the port either.
 //!
-//! Left out, because they ask about the socket and not about permission: EADDRINUSE, EADDRNOTAVAIL, raw sockets, and
+//! Left out, because they concern the socket and not the permission: EADDRINUSE, EADDRNOTAVAIL, raw sockets, and
 //! `IP_PORTRANGE_LOW`, with which binding port 0 is not exempt.
 
 use std::fmt;
@@ -13,15 +13,15 @@ use std::fmt;
 use super::kernel::{KernelId, KernelRule};
 use super::rule::Protocol;
 
-/// Everything on the host that has a say. The numbers are the sysctls' own, signed and of 32 bits: for the switches
+/// Every setting of the host that matters. The numbers are the sysctls' own, signed and of 32 bits: for the switches
 /// every value but 0 means on, and a negative bound is below every port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Whether the module `mac_portacl` is in the kernel. If not, the fields up to `rules` do not matter.
     pub loaded: bool,
-    /// `security.mac.portacl.enabled`: 0 lets everything past this gate.
+    /// `security.mac.portacl.enabled`: 0 disables this gate.
     pub enabled: i32,
-    /// `security.mac.portacl.suser_exempt`: if not 0, privilege stands in for a rule.
+    /// `security.mac.portacl.suser_exempt`: if not 0, privilege replaces a rule.
     pub suser_exempt: i32,
     /// `security.mac.portacl.autoport_exempt`: if not 0, port 0 (any free port) needs no rule.
     pub autoport_exempt: i32,
@@ -29,14 +29,14 @@ pub struct Policy {
     pub port_high: i32,
     /// `security.mac.portacl.rules`, as [`parse_kernel`](super::parse_kernel) reads them.
     pub rules: Vec<KernelRule>,
-    /// `net.inet.ip.portrange.reservedlow`: the first port kept for privilege. It is IPv6's bound, too.
+    /// `net.inet.ip.portrange.reservedlow`: the first port reserved for privilege. It is IPv6's bound, too.
     pub reservedlow: i32,
-    /// `net.inet.ip.portrange.reservedhigh`: the last port kept for privilege. It is IPv6's bound, too.
+    /// `net.inet.ip.portrange.reservedhigh`: the last port reserved for privilege. It is IPv6's bound, too.
     pub reservedhigh: i32,
 }
 
 impl Default for Policy {
-    /// FreeBSD as it comes: the module is not loaded, and its switches are as they are once it is.
+    /// FreeBSD's defaults: the module is not loaded, and its switches have the values that loading gives them.
     fn default() -> Self {
         Policy {
             loaded: false,
@@ -66,7 +66,7 @@ pub struct Request<'a> {
     pub privileged: bool,
 }
 
-/// The error that bind(2) gives.
+/// The error that bind(2) returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Errno {
     /// 1, “Operation not permitted”: no portacl rule allows it.
@@ -75,34 +75,34 @@ pub enum Errno {
     Eacces,
 }
 
-/// What decided.
+/// The gate or rule that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Decision {
-    /// Allowed: port 0, which is not a port yet.
+    /// Allowed: port 0, which stands for any free port.
     PortZero,
     /// Allowed: the port is above `port_high`, and the reserved range does not cover it.
     AbovePortHigh,
     /// Allowed: by this rule, the first that matches.
     Rule {
-        /// Its place in [`Policy::rules`], counted from 0.
+        /// Its index in [`Policy::rules`], counted from 0.
         index: usize,
     },
     /// Allowed: no rule matches, but the process is privileged and `suser_exempt` is on.
     SuserExempt,
     /// Refused with EPERM: no rule matches, and privilege does not help.
     NoRule,
-    /// Refused with EACCES: the reserved range covers the port. Portacl had no objection, or is not in force.
+    /// Refused with EACCES: the reserved range covers the port. Portacl allowed it, or is not in force.
     ReservedRange,
-    /// Allowed: the reserved range covers the port, but the process is privileged. Portacl did not ask.
+    /// Allowed: the reserved range covers the port, but the process is privileged. Portacl did not check.
     Privilege,
-    /// Allowed: portacl is not in force, and the reserved range does not cover the port. Anybody may bind it.
+    /// Allowed: portacl is not in force, and the reserved range does not cover the port. Any user may bind it.
     OrdinaryPort,
 }
 
-/// The answer.
+/// The decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether bind(2) is permitted; the port may still be taken.
+    /// Whether bind(2) is permitted; the port may still be in use.
     pub allowed: bool,
     /// The error if it is not.
     pub errno: Option<Errno>,
@@ -138,7 +138,7 @@ impl fmt::Display for Decision {
     }
 }
 
-/// Whether bind(2) permits this process this port, and which gate decided.
+/// Decides whether bind(2) permits this port to this process, and by which gate.
 #[must_use]
 pub fn may_bind(policy: &Policy, request: &Request<'_>) -> Verdict {
     let passed = if policy.loaded && policy.enabled != 0 { pass_portacl(policy, request) } else { None };
@@ -146,7 +146,7 @@ pub fn may_bind(policy: &Policy, request: &Request<'_>) -> Verdict {
         return refused(Errno::Eperm, Decision::NoRule);
     }
     let port = i32::from(request.port);
-    // Port 0 never reaches the reserved range: in_pcb.c asks about it only for a port that was named.
+    // Port 0 never reaches the reserved range: in_pcb.c checks it only for a named port.
     let reserved = port != 0 && policy.reservedlow <= port && port <= policy.reservedhigh;
     if reserved && !request.privileged {
         return refused(Errno::Eacces, Decision::ReservedRange);
@@ -160,7 +160,7 @@ pub fn may_bind(policy: &Policy, request: &Request<'_>) -> Verdict {
     })
 }
 
-/// The first gate, as long as the module is in force: how it was passed, or that no rule allows it.
+/// The first gate, while the module is in force: how the process passes it, or that no rule allows it.
 fn pass_portacl(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
     if request.port == 0 && policy.autoport_exempt != 0 {
         return Some(Decision::PortZero);
@@ -178,7 +178,7 @@ fn pass_portacl(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
     })
 }
 
-/// A uid is compared whole, a gid as groupmember(9) gets it: cut to 32 bits.
+/// A uid is compared whole, a gid as groupmember(9) gets it: truncated to 32 bits.
 fn matches_id(id: KernelId, request: &Request<'_>) -> bool {
     match id {
         KernelId::Uid(id) => i64::from(request.uid) == id,
@@ -209,7 +209,7 @@ mod tests {
         Policy { loaded: true, rules: parse_kernel(rules).unwrap(), reservedhigh, ..Policy::default() }
     }
 
-    /// As measured with a small program that takes on the ids and calls bind(2).
+    /// As measured with a small program that switches to the ids and calls bind(2).
     fn bind(policy: &Policy, uid: u32, groups: &[u32], protocol: Protocol, port: u16) -> Verdict {
         let verdict = may_bind(policy, &Request { uid, groups, protocol, port, privileged: uid == 0 });
         assert_eq!(verdict.allowed, verdict.errno.is_none());
@@ -305,12 +305,12 @@ mod tests {
         assert_eq!(tcp(&off, 65534, 80), OK);
         let unloaded = Policy { loaded: false, ..loaded("", 0) };
         assert_eq!(tcp(&unloaded, 65534, 80), OK);
-        // Set to 2 it is on: every value but 0 is.
+        // A value of 2 also means on.
         let two = Policy { enabled: 2, ..loaded("uid:209:tcp:80", 0) };
         assert_eq!(tcp(&two, 65534, 80), EPERM);
     }
 
-    /// reservedhigh 79 keeps 1 to 79 shut on a boot without the module, and opens the rest to everybody.
+    /// reservedhigh 79 keeps ports 1 to 79 closed on a boot without the module, and opens the rest to every user.
     #[test]
     fn seen_with_reservedhigh_just_below_the_ports_in_use() {
         let policy = loaded("uid:209:tcp:80,uid:209:tcp:443", 79);

@@ -1,18 +1,19 @@
-//! The lenient parser: takes and refuses exactly what the kernel does, and says what each element really means.
+//! The lenient parser: accepts and refuses exactly what the kernel does, and returns what each element really means.
 //!
-//! Follows `parse_rules()` and `parse_rule_element()` in FreeBSD's `sys/security/mac_portacl/mac_portacl.c`
-//! (unchanged in substance from 5.x to 15) with `strtol()` of `sys/libkern/strtol.c`, for platforms whose `long` has
-//! 64 bits: amd64, aarch64, powerpc64, riscv64. On i386 and armv7 numbers are already clamped at 31 bits.
+//! Follows `parse_rules()` and `parse_rule_element()` in FreeBSD's `sys/security/mac_portacl/mac_portacl.c` (unchanged
+//! in substance from 5.x to 15) with `strtol()` of `sys/libkern/strtol.c`, for platforms whose `long` has 64 bits:
+//! amd64, aarch64, powerpc64, riscv64. On i386 and armv7 numbers are already clamped at 31 bits.
 //!
 //! An id is an `id_t`, which is signed and has 64 bits (`sys/sys/_types.h`). It is compared whole with a uid of 32
-//! bits, so a negative or larger uid matches nobody. A gid is handed to `groupmember()`, which cuts it to 32 bits.
+//! bits, so a negative or larger uid matches no user. A gid is passed to `groupmember()`, which truncates it to 32
+//! bits.
 
 use std::fmt;
 
 use super::merge::KERNEL_LIMIT;
 use super::rule::{Protocol, Rule, Subject};
 
-/// The id of a rule as the kernel keeps it.
+/// The id of a rule as the kernel stores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KernelId {
     /// Compared with the effective user id, all 64 bits.
@@ -24,17 +25,17 @@ pub enum KernelId {
 /// One element as the kernel understands it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KernelRule {
-    /// The element as it stands in the list, byte for byte.
+    /// The element as it is in the list, byte for byte.
     pub text: String,
-    /// Whom it is about.
+    /// The subject of the rule.
     pub id: KernelId,
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// The port, already cut to 16 bits: `65616` is 80 here.
+    /// The port, already truncated to 16 bits: `65616` is 80 here.
     pub port: u16,
 }
 
-/// As an element begins: `uid:209`, with the number as the kernel keeps it.
+/// As an element begins: `uid:209`, with the number as the kernel stores it.
 impl fmt::Display for KernelId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -45,36 +46,36 @@ impl fmt::Display for KernelId {
 }
 
 impl KernelRule {
-    /// Whom this element really permits; `None` if it can match nobody (`uid:-1`, `uid:4294967296`).
+    /// The user or group that this element really permits; `None` if it can match none (`uid:-1`, `uid:4294967296`).
     #[must_use]
     pub fn subject(&self) -> Option<Subject> {
         match self.id {
             KernelId::Uid(id) => u32::try_from(id).ok().map(Subject::Uid),
-            // The cut to 32 bits is the kernel's own: groupmember() takes a gid_t.
+            // The kernel truncates to 32 bits, too: groupmember() takes a gid_t.
             KernelId::Gid(id) => Some(Subject::Gid(id as u32)),
         }
     }
 
-    /// What the kernel keeps of the element: whom it is about, the protocol and the port, without the spelling.
+    /// What the kernel stores of the element: the subject, the protocol and the port, without the spelling.
     #[must_use]
     pub fn meaning(&self) -> (KernelId, Protocol, u16) {
         (self.id, self.protocol, self.port)
     }
 
-    /// The permission that this element really gives; `None` if it can match nobody.
+    /// The permission that this element really gives; `None` if it can match no user or group.
     #[must_use]
     pub fn effective(&self) -> Option<Rule> {
         Some(Rule { subject: self.subject()?, protocol: self.protocol, port: self.port })
     }
 
-    /// Whether the element is spelt as we would spell it, so that it means what it seems to mean.
+    /// Whether the element has the spelling that this program writes, so that it means what it seems to mean.
     #[must_use]
     pub fn is_canonical(&self) -> bool {
         self.port != 0 && self.effective().is_some_and(|rule| rule.to_string() == self.text)
     }
 }
 
-/// Why the kernel would answer EINVAL. The list in force would stay as it is.
+/// Why the kernel would return EINVAL. The list in force would stay as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KernelRefusal {
     /// 1024 bytes or more: `MAC_RULE_STRING_LEN` includes the closing NUL.
@@ -83,29 +84,29 @@ pub enum KernelRefusal {
         /// Its length, in bytes.
         length: usize,
     },
-    /// A NUL byte. The kernel would take it for the end of the list and drop the rest without a word, and nothing
-    /// that reads the list back can show one: so it is refused here.
+    /// A NUL byte. The kernel would take it for the end of the list and silently drop the rest. Reading the list back
+    /// could not show it either, so it is refused here.
     #[error("the list contains a NUL byte, where the kernel's text would end")]
     NulByte,
     /// One element does not parse.
     #[error("element {position}, “{element}”: {fault}")]
     Element {
-        /// Which element, counted from 1, empty ones included.
+        /// The position of the element, counted from 1, including empty ones.
         position: usize,
-        /// The element as it stands in the list.
+        /// The element as it is in the list.
         element: String,
-        /// What the kernel stumbles over.
+        /// What the kernel refuses.
         fault: KernelFault,
     },
 }
 
-/// What the kernel stumbles over in one element, in the order in which it looks.
+/// What the kernel refuses in one element, in the order in which it checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KernelFault {
     /// There is no colon at all.
     #[error("it has no id")]
     IdMissing,
-    /// Something other than a number stands where the id belongs, or something follows the number.
+    /// The id is not a number, or something follows the number.
     #[error("its id is not a number")]
     Id,
     /// The first field is neither `uid` nor `gid`.
@@ -120,17 +121,17 @@ pub enum KernelFault {
     /// There is no fourth field.
     #[error("it has no port")]
     PortMissing,
-    /// Something other than a number stands where the port belongs, or something follows the number.
+    /// The port is not a number, or something follows the number.
     #[error("its port is not a number")]
     Port,
 }
 
-/// Reads a list as the kernel would read it from `security.mac.portacl.rules`.
+/// Parses a list as the kernel would parse it from `security.mac.portacl.rules`.
 ///
-/// What sysctl(8) takes away first (a blank or a pair of quotes around the whole value) must be gone already.
+/// What sysctl(8) removes first (a space or a pair of quotes around the whole value) must be gone already.
 ///
 /// # Errors
-/// [`KernelRefusal`] where the kernel answers EINVAL.
+/// [`KernelRefusal`] where the kernel returns EINVAL.
 pub fn parse_kernel(text: &str) -> Result<Vec<KernelRule>, KernelRefusal> {
     if text.len() > KERNEL_LIMIT {
         return Err(KernelRefusal::TooLong { length: text.len() });
@@ -166,7 +167,7 @@ fn parse_element(element: &str) -> Result<KernelRule, KernelFault> {
         "udp" => Protocol::Udp,
         _ => return Err(KernelFault::Protocol),
     };
-    // The rest of the element, colons and all: a fifth field makes the port no number.
+    // The rest of the element, including colons: with a fifth field the port is not a number.
     let port = fields.next().ok_or(KernelFault::PortMissing)?;
     let port = strtol(port).ok_or(KernelFault::Port)?;
     Ok(KernelRule {
@@ -180,8 +181,8 @@ fn parse_element(element: &str) -> Result<KernelRule, KernelFault> {
 
 /// The kernel's `strtol(text, &end, 10)`, followed by its check that `end` is the end of the text.
 ///
-/// Blanks and one sign may come first, too large numbers are clamped, and the empty text is 0, because with no digit
-/// found `end` is the start, which is the end. A lone blank or sign is refused for that same reason.
+/// Spaces and one sign may come first. Numbers that are too large are clamped. The empty text is 0, because with no
+/// digit found `end` is the start, which is the end. A lone space or sign is refused for the same reason.
 pub(super) fn strtol(text: &str) -> Option<i64> {
     if text.is_empty() {
         return Some(0);
@@ -259,7 +260,7 @@ mod tests {
         }
     }
 
-    /// Every value that was taken on FreeBSD 13.2, and what it means.
+    /// Every value that FreeBSD 13.2 accepted, and what it means.
     #[test]
     fn takes_what_was_seen_to_be_taken() {
         let rule = |port| (Uid(209), Tcp, port);
@@ -294,7 +295,7 @@ mod tests {
         }
     }
 
-    /// sysctl(8) takes a blank before and quotes around a value away; the kernel itself would take neither.
+    /// sysctl(8) removes a space before a value and quotes around it; the kernel itself would accept neither.
     #[test]
     fn blanks_and_quotes_around_the_whole_are_not_the_kernels_business() {
         assert_eq!(fault(" uid:209:tcp:80"), KernelFault::Kind);
@@ -334,7 +335,7 @@ mod tests {
         assert_eq!(fault("user:209"), KernelFault::Kind);
     }
 
-    /// Seen: with `uid:4295032830:tcp:80` (2³² + 65534) uid 65534 was still refused. A gid is cut by groupmember().
+    /// Seen: with `uid:4295032830:tcp:80` (2³² + 65534) uid 65534 was still refused. groupmember() truncates a gid.
     #[test]
     fn a_uid_over_32_bits_matches_nobody_but_a_gid_is_cut() {
         let subject = |text: &str| parse_kernel(text).unwrap()[0].subject();

@@ -1,7 +1,7 @@
 //! Finds what is wrong with a host's rules and with what its next boot will set.
 //!
-//! Each finding says what is so, why it matters, and how to mend it. The codes are stable: other programs read them.
-//! Nothing is found on a fresh FreeBSD, on an installation of this program, or where portacl-rc is used as it is meant.
+//! Each finding says what is wrong, why it matters, and how to fix it. The codes are stable, because other programs
+//! read them. A fresh FreeBSD, an installation of this program, and a correct use of portacl-rc have no findings.
 
 mod boot;
 mod places;
@@ -19,13 +19,13 @@ use super::names::Names;
 use super::rule::{Rule, Subject};
 use super::state::State;
 
-/// How bad a finding is. The worst comes first.
+/// The severity of a finding. The worst comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Low ports are open to any user.
     Alarm,
-    /// Something does not do what it says.
+    /// A setting does not do what it says.
     Error,
     /// Worth knowing, or bad only when something else fails too.
     Warning,
@@ -41,27 +41,27 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Something that is wrong. None of the texts has a line break in it.
+/// Something that is wrong. None of the texts contains a line break.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What kind it is, in a word that does not change.
+    /// The kind of finding, as a stable word.
     pub code: &'static str,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// The rule or setting, with the places where it stands.
+    /// The rule or setting, with its places.
     pub subject: String,
-    /// What is so.
+    /// What is wrong.
     pub what: String,
     /// Why that matters.
     pub why: String,
-    /// How to mend it.
+    /// How to fix it.
     pub mend: String,
 }
 
-/// Everything that is wrong, the worst first.
+/// Returns everything that is wrong, the worst first.
 ///
-/// `now` is what is in force, if that could be read. In a jail the rules are the host's: what the jail's own files say
-/// of them is not looked at, and whether an id has a name is not asked.
+/// `now` is what is in force, if it could be read. In a jail the rules belong to the host. So the jail's own files do
+/// not count for them, and names of ids are not looked up.
 #[must_use]
 pub fn lint(now: Option<&State>, boot: &BootSettings, names: &dyn Names) -> Vec<Finding> {
     let mut lint = Lint { now, settings: boot, next: next_boot(boot), names, findings: Vec::new() };
@@ -80,7 +80,7 @@ pub fn lint(now: Option<&State>, boot: &BootSettings, names: &dyn Names) -> Vec<
     lint.findings
 }
 
-/// What is looked at, and what has been found.
+/// The input, and the findings so far.
 struct Lint<'a> {
     now: Option<&'a State>,
     settings: &'a BootSettings,
@@ -107,12 +107,12 @@ impl Lint<'_> {
         self.findings.iter().any(|finding| finding.code == code)
     }
 
-    /// Whether the kernel's settings are this host's own.
+    /// Whether the kernel's settings belong to this host.
     fn is_host(&self) -> bool {
         self.settings.scope == BootScope::Host
     }
 
-    /// A user or group as `gts-bootstrap portacl` takes it.
+    /// A user or group as `gts-bootstrap portacl` accepts it.
     fn target(&self, subject: Subject) -> String {
         match subject {
             Subject::Uid(uid) => self.names.user(uid).unwrap_or_else(|| format!("uid:{uid}")),
@@ -134,7 +134,7 @@ impl Lint<'_> {
     }
 }
 
-/// One line without control characters, whatever stands in the files.
+/// One line without control characters, whatever the files contain.
 fn plain(text: impl Into<String>) -> String {
     text.into().replace(|character: char| character.is_control(), "\u{fffd}")
 }

@@ -1,24 +1,24 @@
-//! Adding rules to a list that others write to as well, and taking them out again.
+//! Adds rules to a list that other programs write to as well, and removes them again.
 //!
-//! One write to `security.mac.portacl.rules` replaces the whole list. So every change starts from the list that is
-//! there, and keeps what others wrote byte for byte, however oddly it is spelt.
+//! One write to `security.mac.portacl.rules` replaces the whole list. So every change starts from the existing list,
+//! and keeps the other rules byte for byte, however odd their spelling.
 
 use super::kernel::{KernelRefusal, parse_kernel};
 use super::rule::Rule;
 
-/// The longest list that the kernel takes at run time, in bytes: `MAC_RULE_STRING_LEN` (1024) in
-/// `sys/security/mac_portacl/mac_portacl.c` less the closing NUL; 1024 bytes were seen to be refused with EINVAL.
+/// The longest list that the kernel accepts at run time, in bytes: `MAC_RULE_STRING_LEN` (1024) in
+/// `sys/security/mac_portacl/mac_portacl.c` minus the closing NUL. 1024 bytes were seen to be refused with EINVAL.
 pub const KERNEL_LIMIT: usize = 1023;
 
 /// The longest list that fits into a line of sysctl.conf(5), in bytes: sysctl(8) reads lines of 1023 bytes, and
-/// `security.mac.portacl.rules=` takes 27 of them. A longer line was seen to be cut there, and what is left of its
-/// last rule may be a rule for another port.
+/// `security.mac.portacl.rules=` takes 27 of them. A longer line was seen to be cut there, and the rest of its last
+/// rule may be a rule for another port.
 pub const SYSCTL_CONF_LIMIT: usize = 996;
 
 /// Why rules cannot be merged into a list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// The list that is there is not one that the kernel would take, so nothing added to it would take effect.
+    /// The kernel would refuse the existing list, so nothing added to it would take effect.
     #[error(
         "The mac_portacl rules that are there would be refused by the kernel: {0}. Correct them first, then try again."
     )]
@@ -29,12 +29,12 @@ pub enum MergeError {
         /// The rule.
         rule: Rule,
     },
-    /// The merged list is longer than the kernel takes.
+    /// The merged list is longer than the kernel allows.
     #[error(
         "With our rules added, the list of mac_portacl rules would be {length} bytes long, and the kernel takes at most {KERNEL_LIMIT}. Take out rules that are no longer needed."
     )]
     TooLongForKernel {
-        /// The length that it would have, in bytes.
+        /// The length of the merged list, in bytes.
         length: usize,
     },
     /// The list does not fit into a line of sysctl.conf(5).
@@ -47,14 +47,14 @@ pub enum MergeError {
     },
 }
 
-/// The list with every wanted rule in it: those that the list does not already grant, to the same user or group, are
-/// appended in order. If nothing is missing, the text comes back unchanged.
+/// Returns the list with every wanted rule in it. Rules that the list does not already grant, to the same user or
+/// group, are appended in order. If nothing is missing, the text is returned unchanged.
 ///
-/// Whether the result also fits into sysctl.conf, [`check_sysctl_conf_limit`] tells.
+/// [`check_sysctl_conf_limit`] checks whether the result also fits into sysctl.conf.
 ///
 /// # Errors
-/// [`MergeError::ExistingRefused`] if the kernel would refuse the list that is there, [`MergeError::PortZero`] for a
-/// wanted rule without a port, [`MergeError::TooLongForKernel`] if the result exceeds [`KERNEL_LIMIT`].
+/// [`MergeError::ExistingRefused`] if the kernel would refuse the existing list, [`MergeError::PortZero`] for a wanted
+/// rule without a port, [`MergeError::TooLongForKernel`] if the result exceeds [`KERNEL_LIMIT`].
 pub fn with_rules(existing_kernel_text: &str, wanted: &[Rule]) -> Result<String, MergeError> {
     let mut granted: Vec<Rule> =
         parse_kernel(existing_kernel_text)?.iter().filter_map(|rule| rule.effective()).collect();
@@ -78,11 +78,11 @@ pub fn with_rules(existing_kernel_text: &str, wanted: &[Rule]) -> Result<String,
     Ok(text)
 }
 
-/// The list without these rules, in whatever spelling and however often they stand there; everything else stays as and
-/// where it is, byte for byte.
+/// Returns the list without these rules, in any spelling and however often they occur. Everything else stays in its
+/// place, byte for byte.
 ///
 /// # Errors
-/// [`MergeError::ExistingRefused`] if the kernel would refuse the list that is there.
+/// [`MergeError::ExistingRefused`] if the kernel would refuse the existing list.
 pub fn without_rules(existing_kernel_text: &str, unwanted: &[Rule]) -> Result<String, MergeError> {
     let goes: Vec<bool> = parse_kernel(existing_kernel_text)?
         .iter()
@@ -92,7 +92,7 @@ pub fn without_rules(existing_kernel_text: &str, unwanted: &[Rule]) -> Result<St
         return Ok(existing_kernel_text.to_owned());
     }
     let mut goes = goes.into_iter();
-    // The parser leaves out empty elements, which stay here.
+    // The parser leaves out empty elements. They stay here.
     let kept: Vec<&str> = existing_kernel_text
         .split(',')
         .filter(|element| element.is_empty() || !goes.next().unwrap_or_default())
@@ -100,7 +100,7 @@ pub fn without_rules(existing_kernel_text: &str, unwanted: &[Rule]) -> Result<St
     Ok(if kept.iter().all(|element| element.is_empty()) { String::new() } else { kept.join(",") })
 }
 
-/// Whether the list fits into a line of sysctl.conf(5).
+/// Checks whether the list fits into a line of sysctl.conf(5).
 ///
 /// # Errors
 /// [`MergeError::TooLongForSysctlConf`] if it is longer than [`SYSCTL_CONF_LIMIT`].
@@ -159,7 +159,7 @@ mod tests {
         for existing in ["gid:209:tcp:80", "uid:209:udp:80", "uid:4294967505:tcp:80", "uid:209:tcp:8"] {
             assert_eq!(merged(existing, "uid:209:tcp:80"), format!("{existing},uid:209:tcp:80"));
         }
-        // 4294967505 is 2³² + 209: a gid is cut to 32 bits, a uid is not.
+        // 4294967505 is 2³² + 209: a gid is truncated to 32 bits, a uid is not.
         assert_eq!(merged("gid:4294967505:tcp:80", "gid:209:tcp:80"), "gid:4294967505:tcp:80");
     }
 
@@ -237,7 +237,7 @@ mod tests {
             for rule in &wanted {
                 prop_assert!(after.iter().any(|kernel| kernel.effective() == Some(*rule)));
             }
-            // Nothing else was granted, and a second time nothing changes.
+            // Nothing else was granted, and a second merge changes nothing.
             for rule in &after[before.len()..] {
                 prop_assert!(rule.is_canonical() && wanted.contains(&rule.effective().unwrap()));
             }

@@ -1,25 +1,27 @@
-//! The rule language of mac_portacl(4): write it, read it as the kernel does, and say who may bind what.
+//! The rule language of mac_portacl(4): writes it, reads it as the kernel does, and decides which user may bind which
+//! port.
 //!
-//! FreeBSD's `mac_portacl` module decides by a list of rules, kept in the sysctl `security.mac.portacl.rules`, which
-//! user or group may bind which port. The kernel reads that list more generously than anybody should write it:
-//! an empty id is root, port 65616 is port 80. So there are two parsers here:
+//! FreeBSD's `mac_portacl` module has a list of rules, in the sysctl `security.mac.portacl.rules`, that says which user
+//! or group may bind which port. The kernel's parser is more lenient than a writer should be: an empty id is root, port
+//! 65616 is port 80. So there are two parsers here:
 //!
-//! - [`parse_strict`] takes only what this program itself would write;
-//! - [`parse_kernel`] takes and refuses exactly what the kernel does, and says what each element really means.
+//! - [`parse_strict`] accepts only what this program itself would write;
+//! - [`parse_kernel`] accepts and refuses exactly what the kernel does, and returns what each element really means.
 //!
-//! [`may_bind`] answers as bind(2) would, and names the rule or the gate that decided. [`with_rules`], [`without_rules`]
-//! and [`replace`] change a list without touching what others put there.
+//! [`may_bind`] decides like bind(2), and names the rule or the gate that decided. [`with_rules`], [`without_rules`]
+//! and [`replace`] change a list without touching other rules.
 //!
-//! For people there is the [`readable`] form, in the manner of pf: [`print()`] says what is in force (a [`State`]) and what
-//! the next boot will change, [`parse_readable`] reads it back. What ids and ports are called, [`Names`] knows;
+//! For people there is the [`readable`] form, in the style of pf: [`print()`] shows what is in force (a [`State`]) and
+//! what the next boot will change, [`parse_readable`] reads it back. [`Names`] provides the names of ids and ports;
 //! [`Services`] reads services(5).
 //!
-//! [`next_boot`] plays the boot on everything that has a say in it, and [`lint()`] finds what is wrong, now and then.
+//! [`next_boot`] plays the boot on every setting that matters, and [`lint()`] finds what is wrong, now and after the
+//! boot.
 //!
-//! Everything here is a pure function of text and numbers. Nothing knows of the rest of this program, and nothing
-//! needs FreeBSD to run. Source of the facts: `sys/security/mac_portacl/mac_portacl.c`, `sys/libkern/strtol.c` and
-//! `sys/netinet/in_pcb.c` of FreeBSD 12 to 15, and results measured on FreeBSD 13.2. The tests hold parser and evaluator
-//! to a transcription of those.
+//! Everything here is a pure function of text and numbers. Nothing depends on the rest of this program, and nothing
+//! needs FreeBSD to run. The facts come from `sys/security/mac_portacl/mac_portacl.c`, `sys/libkern/strtol.c` and
+//! `sys/netinet/in_pcb.c` of FreeBSD 12 to 15, and from measurements on FreeBSD 13.2. The tests compare parser and
+//! evaluator with a transcription of that code.
 
 mod boot;
 mod boot_settings;

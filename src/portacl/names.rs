@@ -1,12 +1,12 @@
-//! Names for numbers: the kernel knows ids and ports only, people know users and services.
+//! Names for numbers: the kernel knows only ids and ports, people know users and services.
 //!
-//! Who knows the names is the caller's business ([`Names`]); the text of services(5) is read here ([`Services`]).
+//! The caller provides the names ([`Names`]). The text of services(5) is read here ([`Services`]).
 
 use std::collections::BTreeMap;
 
 use super::rule::Protocol;
 
-/// Whoever knows what the numbers are called, both ways. Of several names for a number the first is the one to show.
+/// A source of names for numbers, in both directions. If a number has several names, the first is the one to show.
 pub trait Names {
     /// The name of the user with this id.
     fn user(&self, uid: u32) -> Option<String>;
@@ -52,10 +52,10 @@ impl Names for NumbersOnly {
     }
 }
 
-/// The services of a services(5) text, `/etc/services` as a rule.
+/// The services of a services(5) text, usually `/etc/services`.
 ///
 /// Read as getservbyname(3) and getservbyport(3) do (`servent_unpack()` in `lib/libc/net/getservent.c`): the first line
-/// that matches decides, an alias is as good as a name, capitals matter, a line that does not parse is passed over.
+/// that matches decides, an alias counts like a name, case matters, and a line that does not parse is skipped.
 /// Protocols other than TCP and UDP are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Services {
@@ -70,7 +70,7 @@ struct Table {
 }
 
 impl Services {
-    /// Reads the text. There are no errors: what is no service is no service.
+    /// Reads the text. There are no errors: a line that is not a service is skipped.
     #[must_use]
     pub fn parse(text: &[u8]) -> Services {
         let mut services = Services::default();
@@ -117,7 +117,7 @@ struct Entry<'a> {
 }
 
 fn parse_line(line: &[u8]) -> Option<Entry<'_>> {
-    // A NUL is the end of a text in C.
+    // A NUL ends a text in C.
     let end = line.iter().position(|&byte| matches!(byte, b'#' | b'\0')).unwrap_or(line.len());
     let blanks = [' ', '\t'];
     let (name, rest) = std::str::from_utf8(&line[..end]).ok()?.split_once(blanks)?;
@@ -137,12 +137,12 @@ fn parse_line(line: &[u8]) -> Option<Entry<'_>> {
 
 #[cfg(test)]
 pub(super) mod strategies {
-    //! Names made up at random, good ones and such as nobody should have, for the property tests of this folder.
+    //! Random names, valid and invalid, for the property tests of this folder.
 
     use super::{Names, Protocol};
     use proptest::prelude::*;
 
-    /// A few names; of entries that contradict each other the first wins, as in the real files.
+    /// A few names. If entries contradict each other, the first wins, as in the real files.
     #[derive(Debug, Clone, Default)]
     pub struct FewNames {
         pub users: Vec<(String, u32)>,
@@ -186,7 +186,7 @@ pub(super) mod strategies {
         }
     }
 
-    /// Names for the ids and ports that [`state`](super::super::state::strategies::state) makes up.
+    /// Names for the ids and ports that [`state`](super::super::state::strategies::state) generates.
     pub fn names() -> impl Strategy<Value = FewNames> {
         let name = || {
             prop_oneof![

@@ -1,7 +1,7 @@
-//! The readable form of the rules: one line a rule, in the manner of pf's `pfctl -sr`.
+//! The readable form of the rules: one line per rule, in the style of pf's `pfctl -sr`.
 //!
-//! [`print()`] says what is in force, the implied lines too, as data; [`render`] sets it out in columns;
-//! [`parse_readable`] reads it, and whatever people write in that form.
+//! [`print()`] returns what is in force as data, including the implied lines. [`render`] aligns it in columns.
+//! [`parse_readable`] parses it, and what people write in that form.
 //!
 //! ```text
 //! pass  proto tcp  port 80 (http)    user gotosocial (209)
@@ -13,13 +13,13 @@
 //!
 //! # What the table means
 //!
-//! For a process that binds a port, the first line that applies decides, as with `quick` in pf. A line marked
-//! `no effect` does not count, one marked `for root alone` applies to root alone. A port that no line covers is free to
-//! everybody. Port 0 is not a port: it asks for any free one.
+//! For a process that binds a port, the first matching line decides, as with `quick` in pf. A line marked `no effect`
+//! does not count, and one marked `for root alone` applies to root only. A port that no line covers is open to every
+//! user. Port 0 is not a port: it stands for any free one.
 //!
 //! # The grammar
 //!
-//! In the notation of RFC 5234, between any two words any blanks. Words are case-sensitive.
+//! In the notation of RFC 5234, with any number of spaces between two words. Words are case-sensitive.
 //!
 //! ```text
 //! file       = *( line LF )
@@ -41,9 +41,9 @@
 //! ```
 //!
 //! A rule with several protocols or ports stands for one rule each, the protocols in their order, and for each of them
-//! the ports in theirs. A bracket must not contradict what stands before it: `80 (https)` is an error. A name that
-//! nobody has here is taken if a number follows in brackets. Implied lines follow from the settings of the kernel, not
-//! from the list of rules: they are recognised and change nothing.
+//! the ports in theirs. A bracket must not contradict the value before it: `80 (https)` is an error. A name that is
+//! unknown on this host is accepted if a number follows it in brackets. Implied lines follow from the settings of the
+//! kernel, not from the list of rules: they are recognised and change nothing.
 
 mod error;
 mod implied;

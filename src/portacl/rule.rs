@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Who is permitted: a number, because the kernel knows no names.
+/// The subject of a rule: a number, because the kernel knows no names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
     /// A process whose effective user id is this one.
@@ -22,11 +22,11 @@ pub enum Protocol {
 
 /// One permission: this subject may bind this port of this protocol.
 ///
-/// Displayed as the kernel takes it: `uid:209:tcp:80`. Port 0 can be held, because the kernel can hold it, but
+/// Displayed as the kernel reads it: `uid:209:tcp:80`. Port 0 is possible, because the kernel can hold it, but
 /// [`parse_strict`](super::parse_strict) and [`with_rules`](super::with_rules) refuse it: it grants no port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rule {
-    /// Who may bind.
+    /// The user or group that may bind.
     pub subject: Subject,
     /// TCP or UDP.
     pub protocol: Protocol,
@@ -34,7 +34,7 @@ pub struct Rule {
     pub port: u16,
 }
 
-/// Rules in order, displayed as the kernel takes them: separated by commas, without blanks.
+/// Rules in order, displayed as the kernel reads them: separated by commas, without spaces.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct RuleList(pub Vec<Rule>);
 
@@ -76,7 +76,7 @@ impl fmt::Display for RuleList {
 
 #[cfg(test)]
 pub(super) mod strategies {
-    //! Rules made up at random, for the property tests of this folder.
+    //! Random rules, for the property tests of this folder.
 
     use super::{Protocol, Rule, Subject};
     use proptest::prelude::*;
@@ -90,7 +90,7 @@ pub(super) mod strategies {
         })
     }
 
-    /// Elements that are near the language: whole rules in every spelling, and pieces put together wrongly.
+    /// Elements that resemble the language: whole rules in every spelling, and pieces in wrong combinations.
     pub fn element() -> impl Strategy<Value = String> {
         let number = prop_oneof![
             4 => "(0|[1-9][0-9]{0,4})",

@@ -1,4 +1,4 @@
-//! What is in force at one time: the list of rules as it is written, and everything else that has a say.
+//! What is in force at one time: the list of rules as it is written, and every other setting that matters.
 
 use super::evaluate::Policy;
 use super::kernel::{KernelRefusal, parse_kernel};
@@ -6,17 +6,17 @@ use super::kernel::{KernelRefusal, parse_kernel};
 /// What is in force: in the running kernel, or after the next boot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
-    /// `security.mac.portacl.rules`, byte for byte; empty where the module is not loaded.
+    /// `security.mac.portacl.rules`, byte for byte; empty if the module is not loaded.
     pub list: String,
     /// The switches and bounds, and the rules as the kernel reads them from `list`.
     pub policy: Policy,
 }
 
 impl State {
-    /// Puts the list into the policy, whose own rules are replaced.
+    /// Puts the list into the policy and replaces the policy's own rules.
     ///
     /// # Errors
-    /// [`KernelRefusal`] where the kernel would not take the list.
+    /// [`KernelRefusal`] if the kernel would refuse the list.
     pub fn new(list: impl Into<String>, policy_without_rules: Policy) -> Result<State, KernelRefusal> {
         let list = list.into();
         let rules = parse_kernel(&list)?;
@@ -26,7 +26,7 @@ impl State {
 
 #[cfg(test)]
 pub(super) mod strategies {
-    //! States of the kernel made up at random, for the property tests of this folder.
+    //! Random states of the kernel, for the property tests of this folder.
 
     use super::State;
     use crate::portacl::Policy;
@@ -59,7 +59,7 @@ pub(super) mod strategies {
     }
 
     fn policy() -> impl Strategy<Value = Policy> {
-        // Bounds at the very ports that rules and requests are about.
+        // Bounds at exactly the ports that rules and requests use.
         let near = || prop_oneof![0..4_i32, 77..83_i32, 1021..1026_i32];
         let bound = || prop_oneof![3 => Just(1023), 4 => near(), 1 => -2..200_i32, 1 => any::<i32>()];
         let low = prop_oneof![3 => Just(0), 4 => near(), 1 => -2..200_i32, 1 => any::<i32>()];

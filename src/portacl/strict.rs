@@ -1,17 +1,17 @@
-//! The strict parser: takes only what this program itself would write.
+//! The strict parser: accepts only what this program itself would write.
 //!
-//! Used for what people give us. Anything that the kernel would read in a surprising way is refused here, with the
-//! element named and the reason given.
+//! It parses what people give us. It refuses anything that the kernel would read in a surprising way, and names the
+//! element and the reason.
 
 use std::str::FromStr;
 
 use super::merge::KERNEL_LIMIT;
 use super::rule::{Protocol, Rule, RuleList, Subject};
 
-/// Why a list is not one that we would write.
+/// Why this program would not write such a list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StrictError {
-    /// The list has more bytes than the kernel takes.
+    /// The list has more bytes than the kernel allows.
     #[error(
         "The list of rules is {length} bytes long, and the kernel takes at most {KERNEL_LIMIT}. Leave some rules out."
     )]
@@ -22,7 +22,7 @@ pub enum StrictError {
     /// One element is wrong.
     #[error("Rule {position} of the list, “{element}”: {fault}")]
     Element {
-        /// Which element, counted from 1.
+        /// The position of the element, counted from 1.
         position: usize,
         /// The element as it was given.
         element: String,
@@ -34,7 +34,7 @@ pub enum StrictError {
 /// What is wrong with one element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StrictFault {
-    /// Nothing between two commas, or before the first or after the last one.
+    /// There is nothing between two commas, or before the first or after the last one.
     #[error("it is empty. Take out the comma that is too many.")]
     Empty,
     /// Not four fields.
@@ -61,10 +61,10 @@ pub enum StrictFault {
     Port,
 }
 
-/// Reads a list that is written as we write it. The empty text is the empty list.
+/// Parses a list in the form that this program writes. The empty text is the empty list.
 ///
 /// # Errors
-/// [`StrictError`] for the first element that we would not write so, or for a list over [`KERNEL_LIMIT`] bytes.
+/// [`StrictError`] for the first element in another form, or for a list over [`KERNEL_LIMIT`] bytes.
 pub fn parse_strict(text: &str) -> Result<RuleList, StrictError> {
     if text.len() > KERNEL_LIMIT {
         return Err(StrictError::TooLong { length: text.len() });
@@ -116,7 +116,7 @@ fn parse_element(element: &str) -> Result<Rule, StrictFault> {
     Ok(Rule { subject: subject(id), protocol, port })
 }
 
-/// Rust's own number parser takes a plus sign and leading zeros: both are left to the lenient parser.
+/// Rust's own number parser accepts a plus sign and leading zeros. Both are left to the lenient parser.
 fn plain_number<N: FromStr>(text: &str) -> Option<N> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     let leading_zero = text.len() > 1 && text.starts_with('0');

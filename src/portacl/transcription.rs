@@ -1,12 +1,12 @@
-//! The kernel's own steps in its own order, for the tests alone: what [`parse_kernel`] and [`may_bind`] are measured
-//! against.
+//! The kernel's own steps in its own order, for the tests only: the reference for [`parse_kernel`] and [`may_bind`].
 //!
 //! Follows `parse_rules()`, `parse_rule_element()`, `socket_check_bind()` and `rules_check()` in
 //! `sys/security/mac_portacl/mac_portacl.c`, `strtol()` in `sys/libkern/strtol.c`, and the check of the reserved ports
 //! in `in_pcbbind_setup()` of `sys/netinet/in_pcb.c`. It is written to be compared with those line by line, and shares
-//! nothing with what it checks but the types of the questions.
+//! nothing with the code it verifies but the types of the requests.
 //!
 //! [`parse_kernel`]: super::parse_kernel
+//!
 //! [`may_bind`]: super::may_bind
 
 use super::state::strategies::state;
@@ -118,7 +118,7 @@ fn parse_rule_element(element: &[u8]) -> Result<CRule, i32> {
     Ok(CRule { id: r_id, idtype: r_idtype, port: (r_port & 0xffff) as u16, protocol: r_protocol })
 }
 
-/// `parse_rules()`, behind the length that `sysctl_handle_string()` takes.
+/// `parse_rules()`, after the length check of `sysctl_handle_string()`.
 fn parse_rules(string: &[u8]) -> Result<Vec<CRule>, i32> {
     if string.len() >= 1024 {
         return Err(EINVAL);
@@ -192,7 +192,7 @@ fn socket_check_bind(rules: &[CRule], sysctls: &Policy, request: &Request<'_>) -
     rules_check(rules, sysctls, request)
 }
 
-/// The port check of `in_pcbbind_setup()`: `lport` is the port that was asked for.
+/// The port check of `in_pcbbind_setup()`: `lport` is the requested port.
 fn in_pcbbind_setup(sysctls: &Policy, request: &Request<'_>) -> i32 {
     let lport = i32::from(request.port);
     if lport != 0 && lport <= sysctls.reservedhigh && lport >= sysctls.reservedlow && priv_check_cred(request) != 0 {
@@ -201,7 +201,7 @@ fn in_pcbbind_setup(sysctls: &Policy, request: &Request<'_>) -> i32 {
     0
 }
 
-/// bind(2), as far as it asks for permission: an errno, 0 for success.
+/// bind(2), as far as permissions are concerned: an errno, 0 for success.
 fn bind(rules: &[CRule], sysctls: &Policy, request: &Request<'_>) -> i32 {
     if sysctls.loaded {
         let error = socket_check_bind(rules, sysctls, request);

@@ -1,4 +1,4 @@
-//! The certificate that clients are shown: until when, and who keeps it.
+//! The certificate that clients see: its end, and its manager.
 
 use serde::Serialize;
 
@@ -13,21 +13,21 @@ use crate::parts::tls;
 /// A certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Certificate {
-    /// Until when it is valid, seconds since 1970.
+    /// Its end of validity, seconds since 1970.
     pub not_after: u64,
-    /// Whole days left; negative once it has ended.
+    /// Whole days left; negative after its end.
     pub days_left: i64,
-    /// Who renews it.
+    /// What renews it.
     pub keeper: Keeper,
-    /// What is wrong with it, if anything is.
+    /// The problem, if any.
     pub trouble: Option<String>,
     /// Whether its renewal is overdue, though not alarmingly so.
     pub overdue: bool,
-    /// What failed lately.
+    /// The recent failures.
     pub last_failure: Option<Failures>,
 }
 
-/// Looks at the certificate of the instance's name.
+/// Reads the certificate of the instance's name.
 pub(super) fn look(known: &Known<'_>) -> Told<Option<Certificate>> {
     let deployment = match &known.deployment {
         Told::Known(deployment) => deployment,
@@ -56,14 +56,14 @@ pub(super) fn look(known: &Known<'_>) -> Told<Option<Certificate>> {
     }))
 }
 
-/// How many of so many parts of its life are left.
+/// How many of so many parts of its lifetime are left.
 fn left_of(validity: Validity, now: u64, parts: u64) -> u64 {
     let life = validity.not_after.saturating_sub(validity.not_before).max(1);
     validity.not_after.saturating_sub(now).saturating_mul(parts) / life
 }
 
-/// What is wrong with a certificate, if anything: it is for another name, has ended, or ends so soon that its renewal must have
-/// failed for long.
+/// The problem with a certificate, if any: it is for another name, has expired, or ends so soon that its renewal must
+/// have been failing for long.
 #[must_use]
 pub fn trouble(validity: Validity, bundle: &Bundle, name: &HostName, now: u64) -> Option<String> {
     if let Err(error) = bundle.check(name, now) {

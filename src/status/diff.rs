@@ -1,14 +1,14 @@
-//! What was changed in a file, as a unified diff, with every secret hidden.
+//! The changes in a file, as a unified diff, with every secret hidden.
 //!
-//! The texts themselves are compared, so that a password that was changed shows as a changed line; what is printed of each line
-//! is another matter.
+//! The comparison uses the original texts, so that a changed password appears as a changed line. Hiding applies only to
+//! what is printed of each line.
 
 use crate::parts::secrets;
 
-/// The longest text of which a difference is worked out, bytes.
+/// The longest text for which a difference is computed, bytes.
 const LONGEST: usize = 1024 * 1024;
 
-/// The difference between two texts; `None` where there is nothing that could be shown of it.
+/// The difference between two texts; `None` if nothing of it can be shown.
 #[must_use]
 pub fn unified(path: &str, written: &str, present: &str) -> Option<String> {
     let too_long = written.len().max(present.len()) > LONGEST;
@@ -46,7 +46,7 @@ pub fn unified(path: &str, written: &str, present: &str) -> Option<String> {
     Some(text)
 }
 
-/// The line with that number, from 1. Nothing is shown rather than a line that has not been looked at.
+/// The line with that number, from 1. Shows nothing rather than a line that was not checked for secrets.
 fn shown(lines: &[String], number: usize) -> &str {
     number.checked_sub(1).and_then(|index| lines.get(index)).map_or("(hidden)", String::as_str)
 }

@@ -1,10 +1,10 @@
-//! Drift: what differs from what was installed, whoever has changed it.
+//! Drift: what differs from what was installed, whoever changed it.
 //!
-//! What was installed is in the receipts: the newest change of each path and name that was not taken back. The text of a file is
-//! compared with the copy of what we wrote last, since the receipt of a merged file has the administrator's edits in its digest.
-//! Not drift are files that others have a share in (loader.conf, sysctl.conf, rc.conf as a whole, a web server's main file): of
-//! these, and of the variables of portacl-rc, it is looked whether what we need is in force, by the checks of port access and of
-//! the include. Nor is what GoToSocial and renewals write themselves.
+//! The receipts record what was installed: the newest change of each path and name that was not undone. The text of a
+//! file is compared with the copy of what we wrote last, because the receipt of a merged file has the administrator's
+//! edits in its digest. Shared files are not drift (loader.conf, sysctl.conf, rc.conf as a whole, a web server's main
+//! file). For these, and for the variables of portacl-rc, the checks of port access and of the include verify that our
+//! part is in force. What GoToSocial and renewals write themselves is not drift either.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,61 +19,62 @@ use crate::host::{Entry, FrontProgram, HostError, Observe, Owner};
 use crate::parts::front as parts_front;
 use crate::parts::managed_file::written;
 use crate::release;
+use crate::sysconf::rc_conf;
 
-/// One thing that differs.
+/// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Drift {
     /// The path or the name.
     pub target: String,
-    /// In which way.
+    /// The kind of difference.
     #[serde(flatten)]
     pub what: What,
-    /// The changed lines, where they were asked for and can be shown.
+    /// The changed lines, if they were requested and can be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
 }
 
-/// In which way something differs.
+/// The kind of a difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "difference", rename_all = "kebab-case")]
 pub enum What {
     /// The text of a file.
     Content,
-    /// It is not there.
+    /// It is missing.
     Missing,
-    /// Something of another kind stands there.
+    /// It is an object of another kind.
     Kind,
     /// Its permission bits.
     Mode {
-        /// As it was installed.
+        /// The installed value.
         installed: u32,
-        /// As it is.
+        /// The current value.
         present: u32,
     },
     /// Its owner.
     Owner {
-        /// As it was installed.
+        /// The installed value.
         installed: Owner,
-        /// As it is.
+        /// The current value.
         present: Owner,
     },
-    /// Where a link points.
+    /// The target of a link.
     Link {
-        /// As it was installed.
+        /// The installed value.
         installed: PathBuf,
-        /// As it is.
+        /// The current value.
         present: PathBuf,
     },
     /// The value of a variable in rc.conf.
     Variable {
-        /// As it was installed.
+        /// The installed value.
         installed: String,
-        /// As it is; `None`: it is set nowhere.
+        /// The current value; `None` if it is not set anywhere.
         present: Option<String>,
     },
-    /// The line that includes our site in a web server's main file is gone.
+    /// The line that includes our site in a web server's main file is missing.
     Include,
-    /// Files of the release are not as they were unpacked.
+    /// Files of the release differ from what was unpacked.
     Release {
         /// How many differ, are missing, or were added.
         files: usize,
@@ -83,8 +84,8 @@ pub enum What {
 }
 
 impl Drift {
-    /// How grave it is. What an administrator edits is the administrator's to edit; what others than the service can now read or
-    /// write is not.
+    /// The severity. The administrator may edit our files. But a file that other users can newly read or write is a
+    /// failure.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match &self.what {
@@ -94,7 +95,7 @@ impl Drift {
         }
     }
 
-    /// What differs, in words.
+    /// The difference, in words.
     #[must_use]
     pub fn words(&self) -> String {
         let target = &self.target;
@@ -123,7 +124,7 @@ impl Drift {
     }
 }
 
-/// Looks for drift. `diffs` asks for the changed lines.
+/// Looks for drift. `diffs` requests the changed lines.
 ///
 /// # Errors
 /// The receipts or the host cannot be read.
@@ -150,7 +151,8 @@ pub fn look(host: &dyn Observe, layout: &Layout, diffs: bool) -> Result<Vec<Drif
     Ok(found)
 }
 
-/// A folder of ours. Those of hier(7) are made where they are missing, and then are everybody's: pkg(8) takes them away, too.
+/// Whether a folder is ours. Those of hier(7) are created where they are missing, and are shared from then on: pkg(8)
+/// removes them, too.
 fn is_ours(folder: &Path) -> bool {
     folder
         .components()
@@ -163,7 +165,7 @@ fn missing(is: bool) -> Differences {
     if is { vec![(What::Missing, None)] } else { Vec::new() }
 }
 
-/// The path that a change is about, of those that are looked at.
+/// The path of a change, if it is checked for drift.
 fn path(change: &Change) -> Option<&Path> {
     match change {
         Change::File { path, .. }
@@ -174,10 +176,10 @@ fn path(change: &Change) -> Option<&Path> {
     }
 }
 
-/// The newest change of each target that was not taken back, by target. What was removed since is not in it.
+/// The newest change of each target that was not undone, by target. What was removed since is not included.
 fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> {
     let mut newest: BTreeMap<String, Change> = BTreeMap::new();
-    // A run that was cut off, or is going on, has done so much.
+    // The completed part of a run that was interrupted, or is active.
     let lines = journal::read(host, &journal::path())?.unwrap_or_default();
     let done = lines.iter().rev().filter_map(|line| match line {
         Line::Intent { step, change, .. }
@@ -189,7 +191,7 @@ fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> 
     });
     let finished = journal::stayed(host, |_| true)?.into_iter().map(|(change, _)| change);
     let mut sites = BTreeMap::new();
-    // Folders that have gone since with all that was in them, as old copies of the database do.
+    // Folders that were removed since with their content, such as old copies of the database.
     let mut gone: Vec<PathBuf> = Vec::new();
     for change in done.chain(finished) {
         if let Some(path) = path(&change)
@@ -231,14 +233,14 @@ struct Expected<'a> {
 }
 
 impl Expected<'_> {
-    /// Files that others write, too.
+    /// Whether other programs write the file, too.
     fn is_shared(&self) -> bool {
         ["/boot", "/etc"].iter().any(|folder| self.path.starts_with(folder))
             || self.path.starts_with(self.layout.storage())
             || [FrontProgram::Nginx, FrontProgram::Httpd].iter().any(|front| front::main_file(*front) == self.path)
     }
 
-    /// Files of which only mode and owner are ours to say: the log, certificates and what belongs to their renewal.
+    /// Files of which we own only mode and owner: the log, certificates and the files of their renewal.
     fn has_text_of_its_own(&self) -> bool {
         self.path.starts_with(&self.layout.logs) || self.path.starts_with(self.layout.tls())
     }
@@ -293,7 +295,7 @@ fn directory(
         // An administrator may keep it on another disk behind a link.
         Some(Entry::Symlink { .. }) if host.list(path).is_ok() => Vec::new(),
         Some(_) => vec![(What::Kind, None)],
-        // GoToSocial and the service make what they need again.
+        // GoToSocial and the service create what they need again.
         None => missing(!path.starts_with(layout.storage())),
     })
 }
@@ -311,14 +313,14 @@ fn link(host: &dyn Observe, path: &Path, target: &Path) -> Result<Differences, H
 
 fn variable(host: &dyn Observe, name: &str, installed: &str) -> Result<Differences, HostError> {
     let present = host.rc_variable(name)?;
-    if present.as_deref().is_some_and(|present| present.eq_ignore_ascii_case(installed)) {
+    if present.as_deref().is_some_and(|present| rc_conf::means_the_same(present, installed)) {
         return Ok(Vec::new());
     }
     Ok(vec![(What::Variable { installed: installed.to_owned(), present }, None)])
 }
 
 fn include(host: &dyn Observe, front: FrontProgram) -> Result<Differences, HostError> {
-    // Where the site itself is gone that is what is told.
+    // If the site itself is missing, that is the finding.
     if host.entry(&parts_front::site_file(front))?.is_none() {
         return Ok(Vec::new());
     }
@@ -326,7 +328,7 @@ fn include(host: &dyn Observe, front: FrontProgram) -> Result<Differences, HostE
     Ok(match (now, front::edited(host, front, true)) {
         (None, _) => missing(true),
         (Some(now), Ok(with)) if now != with => vec![(What::Include, None)],
-        // A file that cannot be understood is for the web server's own test to tell.
+        // A file that does not parse is reported by the web server's own test.
         _ => Vec::new(),
     })
 }
@@ -334,7 +336,7 @@ fn include(host: &dyn Observe, front: FrontProgram) -> Result<Differences, HostE
 fn unpacked(host: &dyn Observe, layout: &Layout, directory: &Path) -> Result<Differences, HostError> {
     let in_use = matches!(host.entry(&layout.current())?, Some(Entry::Symlink { target })
         if target.file_name() == directory.file_name());
-    // Older releases are kept, but whoever takes one away takes nothing that is needed.
+    // Older releases are kept, but removing one removes nothing that is needed.
     if !in_use {
         return Ok(Vec::new());
     }

@@ -8,24 +8,24 @@ use crate::change::journal::{self, Line, Outcome};
 use crate::change::store;
 use crate::host::{HostError, Observe};
 
-/// A command that changed the host, or began to.
+/// A command that changed the host, or started to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Operation {
     /// The subcommand.
     pub command: String,
-    /// When it began, seconds since 1970.
+    /// When it started, seconds since 1970.
     pub time: u64,
-    /// How it ended; `None`: it has not, its journal is still there.
+    /// How it ended; `None` if it has not, and its journal still exists.
     pub outcome: Option<Outcome>,
-    /// Why it was taken back, if it was.
+    /// Why it was undone, if it was.
     pub reason: Option<String>,
-    /// What the lock says of who is at work. A run that was killed leaves it there.
+    /// The content of the lock, which names the active run. A killed run leaves it behind.
     pub holder: Option<String>,
     /// Its journal or receipt.
     pub receipt: PathBuf,
 }
 
-/// The last command: that of the journal, or else that of the newest receipt.
+/// Returns the last command: that of the journal, or else that of the newest receipt.
 ///
 /// # Errors
 /// The store cannot be read.

@@ -1,8 +1,8 @@
-//! What of a status somebody has to be told: at night, in the daily mail, or when somebody asks.
+//! Decides which parts of a status need attention: at night, in the daily mail, or on request.
 //!
-//! A failure is worth being woken for: the instance is down, about to be, or open to whom it should not be. A warning is for
-//! working hours: it serves, but something would not outlive a crash, a reboot or a week. A note is what one may want to know: an
-//! edit that somebody made on purpose, a newer release. Monitoring sees failures alone in the exit code.
+//! A failure needs action at any hour: the instance is down, about to be, or open to users who should have no access. A
+//! warning can wait for working hours: the instance serves, but would not survive a crash, a reboot or a week. A note
+//! is for information: a deliberate edit, a newer release. The exit code reports only failures.
 
 use serde::Serialize;
 
@@ -13,39 +13,39 @@ use crate::check;
 use crate::error_code::ErrorCode;
 use crate::host::Supervision;
 
-/// Below this many bytes free the database is about to fail.
+/// With fewer bytes free the database is about to fail.
 const NO_SPACE: u64 = 256 << 20;
-/// Below this many bytes free somebody should look.
+/// With fewer bytes free the administrator should look.
 const LITTLE_SPACE: u64 = 1 << 30;
-/// A service may take so long to become ready before anybody is told, seconds. Longer is a migration or a fault.
+/// How long a service may take to become ready before it is reported, seconds. Longer is a migration or a bug.
 const STARTING: u64 = 120;
-/// A run that began less than so many seconds ago, and says that it holds the lock, is at work rather than cut off.
+/// A run that started less than so many seconds ago, and is named in the lock, counts as active and not as interrupted.
 const AT_WORK: u64 = 3600;
 
-/// How grave something is.
+/// The severity of a concern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing.
+    /// For information.
     Note,
     /// For working hours.
     Warning,
-    /// Worth being woken for.
+    /// Needs action at any hour.
     Failure,
 }
 
-/// Something that somebody has to be told.
+/// Something that needs attention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Concern {
-    /// How grave it is.
+    /// The severity.
     pub severity: Severity,
-    /// What it is about. Names are stable: other programs read them in `--json`.
+    /// The subject. Names are stable: other programs read them in `--json`.
     pub about: &'static str,
     /// In a few words, for one line with others.
     pub brief: String,
     /// In full, with what to do about it.
     pub detail: String,
-    /// Of a failure, where to read more.
+    /// The error code of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<ErrorCode>,
 }
@@ -58,7 +58,7 @@ impl Concerns {
         self.0.push(Concern { severity, about, brief: brief.into(), detail: detail.into(), code: None });
     }
 
-    /// What is a failure, or would be one if it were graver.
+    /// Adds a failure, or what would be one if it were more severe.
     fn add_coded(
         &mut self,
         (severity, code): (Severity, ErrorCode),
@@ -74,7 +74,7 @@ impl Concerns {
         self.add_coded((Severity::Failure, code), about, brief, detail);
     }
 
-    /// Where root is not told something, that is a concern of its own.
+    /// A value that is unknown even to root is a separate concern.
     fn unknown<T>(&mut self, about: &'static str, told: &Told<T>) {
         if let Some(why) = told.trouble() {
             self.add(Severity::Warning, about, format!("{about} not known"), format!("not known: {why}"));
@@ -82,7 +82,7 @@ impl Concerns {
     }
 }
 
-/// Everything that somebody has to be told, the gravest first.
+/// Returns everything that needs attention, the most severe first.
 #[must_use]
 pub fn concerns(status: &Status) -> Vec<Concern> {
     let mut found = Concerns::default();
@@ -98,7 +98,7 @@ pub fn concerns(status: &Status) -> Vec<Concern> {
     found.0
 }
 
-/// The gravest of these.
+/// The highest severity.
 #[must_use]
 pub fn gravest(concerns: &[Concern]) -> Option<Severity> {
     concerns.iter().map(|concern| concern.severity).max()
@@ -181,7 +181,7 @@ fn service(status: &Status, found: &mut Concerns) {
 fn ports(status: &Status, found: &mut Concerns) {
     const ABOUT: &str = "ports";
     found.unknown(ABOUT, &status.ports);
-    // That nobody listens follows where the service does not run, and a web server's own finding says it of the front.
+    // If the service does not run, it obviously has no listener. For the web server its own finding reports that.
     let follows = |port: &super::ports::Port| {
         port.listeners.is_empty()
             && if port.wanted == "gotosocial" {
@@ -219,7 +219,7 @@ fn certificate(status: &Status, found: &mut Concerns) {
     let why = certificate.last_failure.as_ref().map(|failure| format!("; its last renewal failed: {}", failure.reason));
     let why = why.unwrap_or_default();
     if let Some(trouble) = &certificate.trouble {
-        // A placeholder and one for another name are not about to end.
+        // A placeholder and a certificate for another name are not about to end.
         let brief = if days < 30 { ends } else { "certificate is not right".to_owned() };
         found.fail(
             ErrorCode::Certificate,
@@ -266,7 +266,7 @@ fn storage(status: &Status, found: &mut Concerns) {
         let detail = format!("{} MiB are free for the data; GoToSocial fails when nothing is", free >> 20);
         found.add_coded((severity, ErrorCode::Disk), "disk", brief, detail);
     }
-    // The clock of a host is no proof of anything, but a backup from tomorrow is no backup to rely on.
+    // The clock of a host proves nothing, but a backup from tomorrow is unreliable.
     if let Some(Some(Backup { time, .. })) = status.backup.known()
         && *time > status.now.saturating_add(86_400)
     {
@@ -324,7 +324,7 @@ fn drift(status: &Status, found: &mut Concerns) {
         };
         found.add_coded((drift.severity(), ErrorCode::Drift), ABOUT, brief, words);
     }
-    // On one line a number says enough.
+    // On one line a count is enough.
     for (severity, one, more) in
         [(Severity::Warning, "differs", "differ"), (Severity::Note, "was edited", "were edited")]
     {
@@ -341,7 +341,7 @@ fn drift(status: &Status, found: &mut Concerns) {
     }
 }
 
-/// One line for monitoring: a word, and what there is to say.
+/// One line for monitoring: a word, and the findings.
 #[must_use]
 pub fn brief(status: &Status, concerns: &[Concern]) -> String {
     let word = match gravest(concerns) {
@@ -357,7 +357,7 @@ pub fn brief(status: &Status, concerns: &[Concern]) -> String {
     if !status.root {
         parts.push("looked at without root".to_owned());
     }
-    // Everything after a bar would be taken for performance data by Nagios.
+    // Nagios takes everything after a bar for performance data.
     format!("{word}: {}", parts.join("; ")).replace(['|', '\n'], " ")
 }
 

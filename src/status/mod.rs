@@ -1,8 +1,8 @@
-//! How an installation is: gathered from the host, without changing anything and without the lock, and judged.
+//! The state of an installation: read from the host, without changing anything and without the lock, and judged.
 //!
-//! It looks at what an administrator would look at, and trusts the records only for what was wanted. The proof by trying is
-//! [`crate::check`]; this is what can be seen in a moment, also as another user than root. What such a user may not see is
-//! [`Told::Unknown`] and never taken for well or wrong.
+//! It reads what an administrator would look at, and trusts the records only for what was requested. [`crate::check`]
+//! proves by trying; this module shows what can be seen in a moment, also by users other than root. What such a user
+//! may not see is [`Told::Unknown`], neither good nor bad.
 
 pub mod certificate;
 pub mod diff;
@@ -31,7 +31,7 @@ pub use told::Told;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Newest {
-    /// Nobody was asked.
+    /// It was not looked up.
     NotAsked,
     /// This version.
     Known(semver::Version),
@@ -39,26 +39,26 @@ pub enum Newest {
     Unknown(String),
 }
 
-/// How an installation is.
+/// The state of an installation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
     /// The name of the instance.
     pub host: String,
-    /// Whether root looked. Others do not see everything.
+    /// Whether root runs this. Other users do not see everything.
     pub root: bool,
-    /// The version that is in use: where the link `current` points.
+    /// The version in use: the target of the link `current`.
     pub version: Told<Option<semver::Version>>,
     /// The newest release.
     pub newest: Newest,
-    /// Who stands at ports 80 and 443.
+    /// Which server listens on ports 80 and 443.
     pub exposure: Told<Mode>,
     /// GoToSocial and its supervisor.
     pub service: service::Service,
     /// The web server in front, and whether it runs.
     pub front: Option<service::Front>,
-    /// Who listens.
+    /// The listeners.
     pub ports: Told<Vec<ports::Port>>,
-    /// What clients are shown.
+    /// The certificate that clients see.
     pub certificate: Told<Option<certificate::Certificate>>,
     /// The database.
     pub database: Told<storage::Database>,
@@ -66,7 +66,7 @@ pub struct Status {
     pub free_bytes: Told<u64>,
     /// The newest backup.
     pub backup: Told<Option<storage::Backup>>,
-    /// What only the next boot brings into force.
+    /// Settings that only the next boot brings into force.
     pub reboot: Told<Vec<reboot::Pending>>,
     /// Whether anything is open that should not be, now or after the next boot.
     pub port_access: Told<Vec<Check>>,
@@ -78,20 +78,20 @@ pub struct Status {
     pub now: u64,
 }
 
-/// What is known of an installation before it is looked at.
+/// What is known of an installation before it is read.
 struct Known<'a> {
     host: &'a dyn Observe,
     layout: &'a Layout,
     root: bool,
-    /// The answers, where they can be read.
+    /// The answers, if they can be read.
     deployment: Told<Deployment>,
-    /// From the answers, or from what can be seen without them.
+    /// The mode, from the answers, or from what is visible without them.
     mode: Told<Mode>,
-    /// Who GoToSocial runs as.
+    /// The user that GoToSocial runs as.
     owner: Told<Owner>,
 }
 
-/// Looks at everything. `None`: nothing here is installed by this program. `diffs` asks for what was changed in each file.
+/// Reads everything. `None`: this program has installed nothing here. `diffs` requests the changes in each file.
 pub fn gather(host: &dyn Observe, layout: &Layout, newest: Newest, diffs: bool) -> Told<Option<Status>> {
     let lock = match Lock::of_host(host, layout) {
         Ok(Some(lock)) => lock,
@@ -140,7 +140,7 @@ fn look<'a>(host: &'a dyn Observe, layout: &'a Layout) -> Known<'a> {
     Known { host, layout, root, deployment, mode, owner }
 }
 
-/// Who stands in front, by what others than root can see, too.
+/// The mode, from what users other than root can see, too.
 fn seen_mode(host: &dyn Observe) -> Told<Mode> {
     front::present(host)
         .map(|present| match present {

@@ -1,4 +1,4 @@
-//! Who listens on ports 80 and 443 and on GoToSocial's own, and who should.
+//! Which processes listen on ports 80 and 443 and on GoToSocial's own port, and which should.
 
 use serde::Serialize;
 
@@ -8,22 +8,22 @@ use crate::deployment::{Mode, PortNumber};
 use crate::host::{FrontProgram, HostError, Listener, Owner};
 use crate::parts::{front, rc_script};
 
-/// A port and who listens there.
+/// A port and its listeners.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Port {
     /// The port.
     pub port: u16,
-    /// Who should.
+    /// Who should listen.
     pub wanted: &'static str,
-    /// Who does.
+    /// Who listens.
     pub listeners: Vec<Listener>,
-    /// What is wrong with that, if anything is.
+    /// The problem, if any.
     pub trouble: Option<String>,
 }
 
-/// Looks who listens.
+/// Reads the listeners.
 pub(super) fn look(known: &Known<'_>) -> Told<Vec<Port>> {
-    // Others than root then see no sockets but their own, and nobody would seem to listen.
+    // Users other than root then see only their own sockets, so no process would seem to listen.
     if !known.root && known.host.sysctl("security.bsd.see_other_uids").is_ok_and(|see| see.as_deref() == Some("0")) {
         return Told::needs_root();
     }
@@ -64,7 +64,7 @@ fn trouble(
 ) -> Option<String> {
     let stranger = |listener: &&Listener| match (front, owner) {
         (Some(front), _) => listener.command != command(front),
-        // sockstat(1) does not always say whose a socket is.
+        // sockstat(1) does not always show the owner of a socket.
         (None, Some(owner)) => listener.uid.is_some_and(|uid| uid != owner.uid),
         (None, None) => false,
     };

@@ -1,4 +1,4 @@
-//! What stands in the files of the boot and is not in force yet, or will not be any more.
+//! Settings that the files of the boot will change.
 
 use serde::Serialize;
 
@@ -12,9 +12,9 @@ use crate::portacl::{self, State, Variable};
 pub struct Pending {
     /// Its name: a sysctl, or the kernel module.
     pub name: String,
-    /// What it is now.
+    /// Its current value.
     pub now: String,
-    /// What it will be.
+    /// Its value after the boot.
     pub next: String,
 }
 

@@ -1,4 +1,4 @@
-//! GoToSocial and its supervisor, and the web server in front: do they run, and is it ready?
+//! GoToSocial and its supervisor, and the web server in front: do they run, and is GoToSocial ready?
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::change::service_start::{has_certificate, log_says_ready};
 use crate::host::{Entry, FrontProgram, HostError, Observe, Supervision, WebFailure, WebRequest};
 use crate::parts::{folders, front as parts_front, rc_script, service as parts_service};
 
-/// How long `/readyz` may take.
+/// The time-out of `/readyz`.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How much of the end of the log is looked at, in bytes.
+/// How much of the end of the log is read, in bytes.
 const TAIL: u64 = 256 * 1024;
 
 /// GoToSocial and its supervisor.
@@ -22,7 +22,7 @@ pub struct Service {
     pub supervision: Told<Supervision>,
     /// Whether it is ready to serve.
     pub ready: Told<bool>,
-    /// How many starts in a row, the newest included, did not get as far as being ready, by the end of the log.
+    /// How many starts in a row, including the newest, did not become ready, according to the end of the log.
     pub unready_starts: Told<u32>,
 }
 
@@ -45,7 +45,7 @@ pub struct Front {
     pub running: Told<bool>,
 }
 
-/// Looks at GoToSocial.
+/// Reads the state of GoToSocial.
 pub(super) fn look(known: &Known<'_>) -> Service {
     let supervision = known.host.supervision(rc_script::SERVICE);
     let mut service = Service {
@@ -61,7 +61,7 @@ pub(super) fn look(known: &Known<'_>) -> Service {
     service
 }
 
-/// Looks at the web server in front, if there is one.
+/// Reads the state of the web server in front, if there is one.
 pub(super) fn front(known: &Known<'_>) -> Option<Front> {
     let program: FrontProgram = parts_front::program(*known.mode.known()?)?;
     let script = service(program);
@@ -69,14 +69,15 @@ pub(super) fn front(known: &Known<'_>) -> Option<Front> {
     Some(Front { service: script, name: of(program).name(), running: running.into() })
 }
 
-/// As the executor asks when it has started it: see "The server" in `docs/decisions.md`.
+/// Checks in the same way as the executor after a start: see "The server" in `docs/decisions.md`.
 fn ready(known: &Known<'_>) -> Told<bool> {
     let deployment = match &known.deployment {
         Told::Known(deployment) => deployment,
         Told::Unknown { unknown } => return Told::unknown(unknown.clone()),
     };
     let readiness = parts_service::readiness(deployment, known.layout);
-    // A handshake without a certificate in the cache has the server order one, and others than root cannot see that cache.
+    // A handshake without a certificate in the cache makes the server order one, and users other than root cannot see
+    // that cache.
     if !has_certificate(known.host, &readiness) {
         return if known.root { Told::Known(log_says_ready(known.host, &readiness)) } else { Told::needs_root() };
     }
@@ -103,8 +104,8 @@ fn unready_starts(host: &dyn Observe, known: &Known<'_>) -> Result<u32, HostErro
     Ok(in_a_row(&String::from_utf8_lossy(&bytes)))
 }
 
-/// Starts since the last one that was finished. A start begins with that of the caches and ends with the recovery of queued tasks
-/// (seen with 0.19.2 and 0.20.0-rc1); with a log level above info neither is written.
+/// Starts since the last one that completed. A start begins with that of the caches and ends with the recovery of
+/// queued tasks (seen with 0.19.2 and 0.20.0-rc1). With a log level above info neither is logged.
 fn in_a_row(log: &str) -> u32 {
     let since = log.rsplit_once("recovered queued tasks").map_or(log, |(_, since)| since);
     u32::try_from(since.matches("func=cache.(*Caches).Start ").count()).unwrap_or(u32::MAX)

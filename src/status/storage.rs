@@ -17,10 +17,10 @@ pub enum Database {
     Sqlite {
         /// Its size, bytes.
         bytes: u64,
-        /// The size of what has not been taken into it yet (`-wal`), bytes.
+        /// The size of its write-ahead log (`-wal`), bytes.
         wal_bytes: u64,
     },
-    /// A server, which is not asked.
+    /// A server, which is not queried.
     Postgres {
         /// Where it listens.
         address: String,
@@ -40,7 +40,7 @@ pub struct Backup {
     pub bytes: u64,
 }
 
-/// Looks at the database.
+/// Reads the size of the database.
 pub(super) fn database(known: &Known<'_>) -> Told<Database> {
     if let Some(Wanted::Postgres { address, database, .. }) = known.deployment.known().map(|wanted| &wanted.database) {
         return Told::Known(Database::Postgres { address: address.to_string(), database: database.clone() });
@@ -62,7 +62,7 @@ fn size(host: &dyn Observe, path: &Path) -> Result<Option<u64>, HostError> {
     })
 }
 
-/// Looks for the newest backup.
+/// Finds the newest backup.
 pub(super) fn backup(known: &Known<'_>) -> Told<Option<Backup>> {
     newest(known.host, &known.layout.backups).into()
 }

@@ -1,4 +1,4 @@
-//! [`Told`]: what the host told, or why it did not.
+//! [`Told`]: a value from the host, or the reason why it is unknown.
 
 use serde::Serialize;
 
@@ -6,37 +6,37 @@ use crate::host::HostError;
 use crate::parts::Refusal;
 use crate::parts::answers::DeployedError;
 
-/// What is said of what only root may see.
+/// The reason for what only root may see.
 const NEEDS_ROOT: &str = "only root can tell";
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
 
-/// Something that was asked of the host. In `--json` the value itself, or an object with the member `unknown`.
+/// A value that was read from the host. In `--json` the value itself, or an object with the member `unknown`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Told<T> {
-    /// It told.
+    /// The value.
     Known(T),
-    /// It did not.
+    /// It is unknown.
     Unknown {
-        /// Why, in words.
+        /// The reason, in words.
         unknown: String,
     },
 }
 
 impl<T> Told<T> {
-    /// It did not, for this reason.
+    /// An unknown value, for this reason.
     pub fn unknown(why: impl Into<String>) -> Self {
         Self::Unknown { unknown: why.into() }
     }
 
-    /// It did not, as only root may see it.
+    /// An unknown value that only root may see.
     #[must_use]
     pub fn needs_root() -> Self {
         Self::unknown(NEEDS_ROOT)
     }
 
-    /// What it told, if it did.
+    /// The value, if it is known.
     pub fn known(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -44,7 +44,7 @@ impl<T> Told<T> {
         }
     }
 
-    /// Why it did not, unless root is needed for it.
+    /// Why it is unknown, unless root is needed for it.
     pub fn trouble(&self) -> Option<&str> {
         match self {
             Self::Unknown { unknown } if unknown != NEEDS_ROOT => Some(unknown),

@@ -67,6 +67,7 @@ pages! {
     contributing: "CONTRIBUTING.md",
     decisions: "docs/decisions.md",
     facts: "docs/facts.md",
+    files: "docs/files.md",
     filters: "docs/filters.md",
     freebsd_host: "docs/freebsd-host.md",
     fronts: "docs/fronts.md",
@@ -74,11 +75,15 @@ pages! {
     install: "docs/install.md",
     jails: "docs/jails.md",
     journal: "docs/journal.md",
+    json: "docs/json.md",
     monitoring: "docs/monitoring.md",
+    package: "docs/package.md",
     port: "docs/port.md",
     portacl: "docs/portacl.md",
     portacl_rc: "docs/portacl-rc.md",
+    promises: "docs/promises.md",
     proxy: "docs/proxy.md",
+    questions: "docs/questions.md",
     rc_d: "docs/rc.d.md",
     readme: "README.md",
     recovery: "docs/recovery.md",
@@ -141,12 +146,12 @@ fn every_link_between_pages_leads_somewhere() {
     assert_eq!(lost, Vec::<String>::new());
 }
 
-/// What README says of `--json` is what other programs are written by.
+/// Other programs rely on what `docs/json.md` says about `--json`.
 #[test]
-fn every_kind_of_change_is_in_readme() {
+fn every_kind_of_change_is_in_the_page_on_json() {
     let of_repository = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
-    let readme = of_repository("README.md");
-    let list = readme.split("`kind` is one of ").nth(1).unwrap().split_once(". `action` is one of ").unwrap();
+    let page = of_repository("docs/json.md");
+    let list = page.split("`kind` is one of ").nth(1).unwrap().split_once(". `action` is one of ").unwrap();
     let words = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<String>>();
     // A line of each, which tests/rehearsal/receipts.rs sees to.
     let mut kinds = BTreeSet::new();

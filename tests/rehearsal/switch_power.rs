@@ -15,8 +15,7 @@ fn assert_nobody_competes(machine: &Machine, when: &str) {
     assert!(supervisor.program.is_some(), "{when}: GoToSocial dies again and again");
     let host = Rehearsal::open(machine.root()).unwrap();
     for service in ["nginx", "apache24"] {
-        let enabled = host.rc_variable(&format!("{service}_enable")).unwrap();
-        if enabled.is_some_and(|value| value.eq_ignore_ascii_case("yes")) {
+        if host.rc_is_yes(&format!("{service}_enable")).unwrap() {
             assert!(model.services.contains_key(service), "{when}: {service} is enabled and could not be started");
         }
     }

@@ -56,7 +56,7 @@ fn renew(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut R
         Some(url) => Some(url.parse().map_err(|error| Stop::usage(format!("--acme-directory: {error}")))?),
         None => None,
     };
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host();
     if host.system()?.euid != 0 {
         return Err(Stop::refused(ErrorCode::NotRoot, "only root can renew the certificate; run it as root"));

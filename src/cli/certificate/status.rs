@@ -31,7 +31,7 @@ pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Ex
 }
 
 fn status(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host().observe();
     if host.system()?.euid != 0 {
         return Err(Stop::refused(

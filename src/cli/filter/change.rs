@@ -41,7 +41,7 @@ fn apply(
     screen: &Screen,
     report: &mut Report,
 ) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host();
     if host.system()?.euid != 0 {
         return Err(Stop::refused(ErrorCode::NotRoot, "only root can change the filters; run it as root"));
@@ -52,7 +52,7 @@ fn apply(
     let make = || -> Result<(Edited, Plan), Stop> {
         let refused = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);
         let state = State::read(host.observe(), &layout).map_err(refused)?;
-        let edited = edit(&state, change, &layout).map_err(refused)?;
+        let edited = edit(&state, change, &layout, screen.around()).map_err(refused)?;
         let front = front::present(host.observe())?;
         let plan = filter::plan(host.observe(), &layout, &edited.files, &edited.state, front).map_err(Stop::failed)?;
         Ok((edited, plan))

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Change, Networks};
+use crate::cli::surroundings::Surroundings;
 use crate::deployment::Layout;
 use crate::filter::{Danger, EditError, List, ListName, Network, Rule, dangerous};
 use crate::parts::filter::{State, filters_file, list_file, told};
@@ -25,7 +26,7 @@ pub struct Edited {
 /// # Errors
 /// In words: it contradicts what is there, the file to be imported cannot be read or has mistakes in it, or it would
 /// cut the instance off and is not forced.
-pub fn edit(state: &State, change: &Change, layout: &Layout) -> Result<Edited, String> {
+pub fn edit(state: &State, change: &Change, layout: &Layout, around: &Surroundings) -> Result<Edited, String> {
     let mut after = state.clone();
     let mut files = Vec::new();
     let mut said = Vec::new();
@@ -40,7 +41,7 @@ pub fn edit(state: &State, change: &Change, layout: &Layout) -> Result<Edited, S
             said.push(format!("Removed: {rule}"));
         }
         Change::Import { file, name, force } => {
-            let (name, list) = imported(file, name.as_ref(), force.force)?;
+            let (name, list) = imported(file, &around.path(file), name.as_ref(), force.force)?;
             let count = match list.networks().len() {
                 1 => "1 entry".to_owned(),
                 count => format!("{count} entries"),
@@ -101,7 +102,7 @@ fn add(state: &mut State, rules: &[Rule], said: &mut Vec<String>) -> Result<(), 
 }
 
 /// Reads a list that comes from elsewhere.
-fn imported(file: &Path, name: Option<&ListName>, forced: bool) -> Result<(ListName, List), String> {
+fn imported(file: &Path, path: &Path, name: Option<&ListName>, forced: bool) -> Result<(ListName, List), String> {
     let name = match name {
         Some(name) => name.clone(),
         None => {
@@ -109,7 +110,7 @@ fn imported(file: &Path, name: Option<&ListName>, forced: bool) -> Result<(ListN
             stem.parse().map_err(|error| format!("{error}; or give it a name with --name"))?
         }
     };
-    let bytes = std::fs::read(file)
+    let bytes = std::fs::read(path)
         .map_err(|error| format!("{} cannot be read: {error}. Name the file that has the list", file.display()))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| format!("{} is not text. Unpack it if it is packed, and run this again", file.display()))?;
@@ -123,6 +124,7 @@ mod tests {
     use super::super::Action;
     use super::super::tests::{parsed, state};
     use super::*;
+    use crate::cli::surroundings::tests::nowhere;
 
     fn change(words: &[&str]) -> Change {
         match parsed(words).unwrap_or_else(|error| panic!("{error}")).action {
@@ -132,7 +134,7 @@ mod tests {
     }
 
     fn edited(state: &State, words: &[&str]) -> Result<Edited, String> {
-        edit(state, &change(words), &Layout::default())
+        edit(state, &change(words), &Layout::default(), &nowhere())
     }
 
     fn text(edited: &Edited) -> String {
@@ -168,7 +170,7 @@ mod tests {
     fn what_is_there_already_changes_nothing() {
         let edited = edited(&state("deny 192.0.2.1\n"), &["deny", "192.0.2.1"]).unwrap();
         assert_eq!((edited.files, edited.said), (vec![], vec!["Line 1 has it already: deny 192.0.2.1".to_owned()]));
-        let error = edit(&state("allow 192.0.2.1\n"), &change(&["deny", "192.0.2.1"]), &Layout::default());
+        let error = edit(&state("allow 192.0.2.1\n"), &change(&["deny", "192.0.2.1"]), &Layout::default(), &nowhere());
         assert!(error.unwrap_err().contains("this contradicts line 1"));
     }
 

@@ -268,9 +268,11 @@ mod tests {
 
     use super::*;
     use crate::cli::Cli;
+    use crate::cli::surroundings::tests::nowhere;
+    use std::sync::Arc;
 
     fn screen(color: &str) -> Screen {
-        Screen::new(&Cli::parse_from(["gts-bootstrap", "--color", color, "help"]).global)
+        Screen::new(&Cli::parse_from(["gts-bootstrap", "--color", color, "help"]).global, &Arc::new(nowhere()))
     }
 
     fn plain(page: &str, width: usize) -> String {

@@ -18,7 +18,7 @@ impl Topic {
 
 macro_rules! topics {
     ($($name:literal),* $(,)?) => {
-        /// All of them, in the order of `docs/README.md`: what one needs first, then single matters in depth.
+        /// All of them, in the order of `docs/README.md`: first what a user needs, then the details.
         pub(super) const TOPICS: &[Topic] =
             &[$(Topic { name: $name, text: include_str!(concat!("../../../docs/", $name, ".md")) }),*];
     };
@@ -42,9 +42,13 @@ topics![
     "air-gapped",
     "ansible",
     "rehearsal",
+    "questions",
+    "files",
+    "json",
     "fronts",
     "rc.d",
     "portacl-rc",
+    "package",
 ];
 
 /// The topic of a name.
@@ -125,7 +129,7 @@ mod tests {
 
     #[test]
     fn they_are_the_pages_of_the_index_in_its_order_with_their_own_headings() {
-        let index = INDEX.split("\n## For those who change the program").next().unwrap();
+        let index = INDEX.split("\n## For developers").next().unwrap();
         let listed: Vec<&str> = index
             .lines()
             .filter_map(|line| line.strip_prefix("- [")?.split_once("](")?.1.split_once(".md)"))

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::super::dialogue::{self, Wish};
 use super::super::exit::Exit;
+use super::super::surroundings::Surroundings;
 use super::{Arguments, Stop};
 use crate::change::{Change, Prior, journal, store};
 use crate::deployment::{Answers, Deployment, Layout, Mode, Secrets, secrets_file};
@@ -26,12 +27,13 @@ impl Inputs {
     /// Gathers the answers: a file that was named, else those of an earlier installation, else the dialogue.
     pub(in crate::cli) fn gather(
         host: &dyn Host,
+        around: &Surroundings,
         layout: &Layout,
         arguments: &Arguments,
         mode: Option<Mode>,
         may_ask: bool,
     ) -> Result<Self, Stop> {
-        let mut answers = base(host, layout, arguments)?;
+        let mut answers = base(host, around, layout, arguments)?;
         let from_nothing = answers.to_text().trim().is_empty();
         if let Some(mode) = mode {
             switch(host, layout, &mut answers, mode)?;
@@ -51,11 +53,11 @@ impl Inputs {
                  examples/direct.toml) with --yes or --plan",
             ));
         }
-        let secrets = secrets(host, layout, arguments)?;
+        let secrets = secrets(host, around, layout, arguments)?;
         let mut typed = false;
         if may_ask && let Some(wish) = wish(arguments, &answers, &secrets, from_nothing) {
             let settled = settled(host, layout, &answers)?;
-            answers = dialogue::ask(host.observe(), answers, &secrets, settled, &wish)?;
+            answers = dialogue::ask(around, host.observe(), answers, &secrets, settled, &wish)?;
             typed = true;
         }
         let deployment = answers.deployment(&secrets).map_err(|errors| {
@@ -122,10 +124,10 @@ fn mode_of(answers: &Answers) -> String {
     mode.unwrap_or_else(|| "direct".to_owned())
 }
 
-fn base(host: &dyn Host, layout: &Layout, arguments: &Arguments) -> Result<Answers, Stop> {
+fn base(host: &dyn Host, around: &Surroundings, layout: &Layout, arguments: &Arguments) -> Result<Answers, Stop> {
     let usage = |why: String| Stop::answers(why);
     if let Some(file) = &arguments.answers {
-        let text = std::fs::read_to_string(file)
+        let text = std::fs::read_to_string(around.path(file))
             .map_err(|error| usage(format!("cannot read the answers file {}: {error}", file.display())))?;
         return Answers::parse(&text, &file.display().to_string()).map_err(|error| usage(error.to_string()));
     }
@@ -141,7 +143,7 @@ fn base(host: &dyn Host, layout: &Layout, arguments: &Arguments) -> Result<Answe
 }
 
 /// Secrets: those on the host, under those beside the answers file, under those in the environment.
-fn secrets(host: &dyn Host, layout: &Layout, arguments: &Arguments) -> Result<Secrets, Stop> {
+fn secrets(host: &dyn Host, around: &Surroundings, layout: &Layout, arguments: &Arguments) -> Result<Secrets, Stop> {
     let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Secrets, why);
     let parse = |text: &str, name: &Path| Secrets::parse(text, &name.display().to_string()).map_err(Stop::secrets);
     let mut secrets = Secrets::default();
@@ -150,7 +152,7 @@ fn secrets(host: &dyn Host, layout: &Layout, arguments: &Arguments) -> Result<Se
         secrets = parse(&String::from_utf8_lossy(&bytes), &path)?;
     }
     if let Some(file) = arguments.answers.as_deref().map(secrets_file)
-        && let Ok(metadata) = std::fs::metadata(&file)
+        && let Ok(metadata) = std::fs::metadata(around.path(&file))
     {
         if metadata.permissions().mode() & 0o077 != 0 {
             return Err(unusable(format!(
@@ -158,10 +160,10 @@ fn secrets(host: &dyn Host, layout: &Layout, arguments: &Arguments) -> Result<Se
                 file.display()
             )));
         }
-        let text = std::fs::read_to_string(&file)
+        let text = std::fs::read_to_string(around.path(&file))
             .map_err(|error| unusable(format!("cannot read the secrets file {}: {error}", file.display())))?;
         secrets = secrets.overlaid_with(parse(&text, &file)?);
     }
-    let environment = Secrets::from_environment(std::env::vars_os()).map_err(Stop::secrets)?;
+    let environment = Secrets::from_environment(around.variables()).map_err(Stop::secrets)?;
     Ok(secrets.overlaid_with(environment))
 }

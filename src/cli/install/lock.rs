@@ -1,11 +1,14 @@
 //! The lock: which bytes the answers come to.
 
+use std::path::Path;
+
 use semver::Version;
 
 use super::super::exit::Exit;
 use super::super::open::Opened;
 use super::super::progress::Progress;
 use super::super::screen::Screen;
+use super::super::surroundings::Surroundings;
 use super::{Arguments, Stop};
 use crate::change::Reporter;
 use crate::deployment::{Deployment, Layout, Variant, VersionWish};
@@ -38,6 +41,7 @@ impl Chosen {
 /// Chooses the source: the mirror that was named, upstream, or on a rehearsal the stand-in.
 pub(in crate::cli) fn source(
     opened: &Opened,
+    around: &Surroundings,
     arguments: &Arguments,
     deployment: &Deployment,
     earlier: Option<&Lock>,
@@ -55,13 +59,18 @@ pub(in crate::cli) fn source(
         VersionWish::Exact(version) => vec![version.clone()],
         VersionWish::Latest => earlier.map(|lock| lock.release.version.clone()).into_iter().collect(),
     };
-    chosen(opened, arguments.mirror.as_deref(), asked)
+    chosen(opened, around, arguments.mirror.as_deref(), asked)
 }
 
 /// The mirror that was named, upstream, or on a rehearsal the stand-in, which has these versions besides its own.
-pub(in crate::cli) fn chosen(opened: &Opened, mirror: Option<&str>, asked: Vec<Version>) -> Result<Chosen, Stop> {
+pub(in crate::cli) fn chosen(
+    opened: &Opened,
+    around: &Surroundings,
+    mirror: Option<&str>,
+    asked: Vec<Version>,
+) -> Result<Chosen, Stop> {
     if let Some(mirror) = mirror {
-        let local = std::fs::canonicalize(mirror).ok().map(|path| path.display().to_string());
+        let local = std::fs::canonicalize(around.path(Path::new(mirror))).ok().map(|path| path.display().to_string());
         let text = if mirror.contains("://") { mirror.to_owned() } else { local.unwrap_or_else(|| mirror.to_owned()) };
         let source = Source::mirror(&text).map_err(|error| Stop::with(Exit::Usage, error))?;
         return Ok(Chosen { source: Some(source), _stand_in: None });

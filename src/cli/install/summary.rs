@@ -1,7 +1,5 @@
 //! What somebody needs to know when it is done: where it is, how to log in, where everything lies, what to type from now on.
 
-use std::io::IsTerminal;
-
 use crate::cli::screen::{Screen, Tone};
 use crate::deployment::{Deployment, Layout};
 use crate::parts::folders;
@@ -13,7 +11,7 @@ pub(super) fn show(screen: &Screen, deployment: &Deployment, layout: &Layout, pa
         screen.line(&line);
     }
     // Where nothing scrolls away once is enough.
-    if let Some(password) = password.filter(|_| std::io::stderr().is_terminal()) {
+    if let Some(password) = password.filter(|_| screen.around().errors.size().is_some()) {
         screen.attention(&format!("The administrator's password, for the last time: {password}"));
     }
 }

@@ -1,6 +1,5 @@
 //! A switch on trial: the checks, again and again, until its time is over. If one fails everything is taken back.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::check::{Status, installation};
 use crate::cli::report::wrap;
 use crate::cli::screen::{Level, Screen, Tone};
+use crate::cli::surroundings::Surroundings;
 use crate::deployment::Mode;
 use crate::host::{Host, HostError, Owner};
 use crate::parts::account;
@@ -134,13 +134,14 @@ impl<'a> Shown<'a> {
             ),
             0,
         ));
-        let terminal = std::io::stderr().is_terminal() && screen.says(Level::Normal);
+        let around = screen.around();
+        let terminal = around.is_own && around.errors.size().is_some() && screen.says(Level::Normal);
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("  {msg}") {
             bar.set_style(style);
         }
-        Self { screen, bar, keep: trial.asks.then(listen) }
+        Self { screen, bar, keep: trial.asks.then(|| listen(Arc::clone(around))) }
     }
 
     fn left(&self, seconds: u64) {
@@ -165,14 +166,13 @@ impl Drop for Shown<'_> {
 }
 
 /// Listens for Enter, as long as the program runs: a read from a terminal cannot be called back.
-fn listen() -> Arc<AtomicBool> {
+fn listen(around: Arc<Surroundings>) -> Arc<AtomicBool> {
     let keep = Arc::new(AtomicBool::new(false));
     let (told, began) = (Arc::clone(&keep), Instant::now());
     // Without a thread there is no Enter, and the time runs out.
     let _ = std::thread::Builder::new().name("keyboard".into()).spawn(move || {
-        let mut line = String::new();
         // The end of the input, or an error, is a terminal that has gone away: the trial goes on without.
-        while let Ok(1..) = std::io::stdin().read_line(&mut line) {
+        while let Ok(Some(_)) = around.line() {
             if began.elapsed() >= TYPED_AHEAD {
                 told.store(true, Ordering::Relaxed);
                 return;

@@ -1,6 +1,5 @@
 //! `portacl grant`, `revoke` and `apply`: the rules changed, now and for every boot, through plan and journal.
 
-use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -13,6 +12,7 @@ use crate::cli::exit::Exit;
 use crate::cli::open::Opened;
 use crate::cli::report::{self, Report, wrap};
 use crate::cli::screen::{Screen, Tone};
+use crate::cli::surroundings::Surroundings;
 use crate::cli::transaction::{Stop, Transaction, With};
 use crate::error_code::ErrorCode;
 use crate::host::{HostError, Observe};
@@ -79,7 +79,7 @@ pub(super) fn revoke(global: &Global, arguments: &Named, screen: &Screen) -> Exi
 #[must_use]
 pub(super) fn apply(global: &Global, arguments: &FromFile, screen: &Screen) -> Exit {
     // Standard input can be read only once.
-    let text = text_of(&arguments.file);
+    let text = text_of(&arguments.file, screen.around());
     run("portacl apply", global, arguments.agreement, screen, &|host| {
         let text = text.as_ref().map_err(Stop::usage)?;
         from_text(host, text)
@@ -124,7 +124,7 @@ fn change(
     wish: &dyn Fn(&dyn Observe) -> Result<Wish, Stop>,
     report: &mut Report,
 ) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host();
     if host.system()?.euid != 0 {
         return Err(Stop::refused(
@@ -201,13 +201,12 @@ fn named(host: &dyn Observe, arguments: &Named, granting: bool) -> Result<Vec<Ru
     Ok(rules)
 }
 
-fn text_of(file: &std::path::Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    if file.as_os_str() == "-" {
-        std::io::stdin().read_to_end(&mut bytes).map_err(|error| format!("standard input cannot be read: {error}"))?;
+fn text_of(file: &std::path::Path, around: &Surroundings) -> Result<String, String> {
+    let bytes = if file.as_os_str() == "-" {
+        around.rest().map_err(|error| format!("standard input cannot be read: {error}"))?
     } else {
-        bytes = std::fs::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-    }
+        std::fs::read(around.path(file)).map_err(|error| format!("{} cannot be read: {error}", file.display()))?
+    };
     let text = String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text", file.display()))?;
     Ok(without_colours(&text))
 }

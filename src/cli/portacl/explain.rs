@@ -40,7 +40,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Ex
 }
 
 fn explain(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host().observe();
     if arguments.prove && host.system()?.euid != 0 {
         return Err(Stop::refused(

@@ -20,7 +20,7 @@ pub struct Arguments {}
 #[must_use]
 pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Exit {
     let mut report = Report::new("portacl lint");
-    match findings(global, &mut report) {
+    match findings(global, screen, &mut report) {
         Ok(found) => {
             show(screen, &found);
             report.finish(screen, if found.is_empty() { Exit::Done } else { Exit::Check })
@@ -29,8 +29,8 @@ pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Ex
     }
 }
 
-fn findings(global: &Global, report: &mut Report) -> Result<Vec<Finding>, Stop> {
-    let opened = Opened::open(global)?;
+fn findings(global: &Global, screen: &Screen, report: &mut Report) -> Result<Vec<Finding>, Stop> {
+    let opened = Opened::open(global, screen)?;
     let found = rule_change::findings(opened.host().observe())?;
     report.add("findings", json!(found));
     Ok(found)

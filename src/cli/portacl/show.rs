@@ -35,7 +35,7 @@ pub(super) fn run(global: &Global, arguments: Arguments, screen: &Screen) -> Exi
 }
 
 fn show(global: &Global, arguments: Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let picture = Picture::of(opened.host().observe())?;
     let Picture { now, settings, next_boot, names } = picture;
     let lines = portacl::print(&now, Some(&next_boot.state), &names, arguments.numeric);

@@ -25,9 +25,9 @@ pub(super) struct Verified {
 }
 
 impl Verified {
-    /// Reads all of it, and compares every digest.
-    pub(super) fn read(path: &Path) -> Result<Self, Stop> {
-        let refused = |why: String| Stop::refused(ErrorCode::BackupUnusable, format!("{}: {why}", path.display()));
+    /// Reads all of it, and compares every digest. `named` is the path as it was typed.
+    pub(super) fn read(named: &Path, path: &Path) -> Result<Self, Stop> {
+        let refused = |why: String| Stop::refused(ErrorCode::BackupUnusable, format!("{}: {why}", named.display()));
         let told = |error: BackupError| refused(error.to_string());
         let absolute = std::fs::canonicalize(path).map_err(|error| refused(format!("it cannot be read: {error}")))?;
         let mut file = File::open(&absolute).map_err(|error| told(error.into()))?;

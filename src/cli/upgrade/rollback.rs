@@ -9,6 +9,7 @@ use super::super::install::lock;
 use super::super::open::Opened;
 use super::super::report::Report;
 use super::super::screen::{Screen, Tone};
+use super::super::surroundings::Surroundings;
 use super::super::transaction::{Stop, Transaction};
 use super::course::{Course, make_plan};
 use super::{Back, KEEP, as_installation, before_all, installed, owner};
@@ -34,7 +35,7 @@ pub fn rollback(global: &Global, arguments: &Back, screen: &Screen) -> Exit {
 }
 
 fn back(global: &Global, arguments: Back, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global)?;
+    let opened = Opened::open(global, screen)?;
     let host = opened.host();
     let layout = Layout::default();
     let transaction =
@@ -56,7 +57,7 @@ fn back(global: &Global, arguments: Back, screen: &Screen, report: &mut Report) 
     report.add("from", serde_json::json!(was.to_string()));
     report.add("to", serde_json::json!(to.to_string()));
 
-    let inputs = follow(host, &layout, arguments, &lock)?;
+    let inputs = follow(host, screen.around(), &layout, arguments, &lock)?;
     let deployment = &inputs.deployment;
     screen.line(&screen.paint(Tone::Heading, &format!("GoToSocial for {}: back from {was} to {to}", deployment.host)));
     if opened.is_rehearsal() {
@@ -66,7 +67,7 @@ fn back(global: &Global, arguments: Back, screen: &Screen, report: &mut Report) 
     let chosen = if release::intact(host.observe(), &layout.release(&to), &lock.release) {
         None
     } else {
-        Some(lock::chosen(&opened, None, vec![to.clone()])?)
+        Some(lock::chosen(&opened, screen.around(), None, vec![to.clone()])?)
     };
     before_all(host, &layout, deployment, chosen.as_ref().is_some_and(lock::Chosen::over_https), screen, report)?;
     let lost = loss(host, deployment, &layout, &kept, report);
@@ -103,7 +104,7 @@ fn finish(
         "The way back to GoToSocial {current} had been made; what was left of it is done now. To undo it, run `gts-bootstrap \
          rollback` again."
     ));
-    let inputs = follow(host, layout, arguments, lock)?;
+    let inputs = follow(host, screen.around(), layout, arguments, lock)?;
     let course = Course {
         wanted: Wanted {
             deployment: &inputs.deployment,
@@ -157,9 +158,15 @@ fn lock_of(host: &dyn Host, kept: &Kept) -> Result<Lock, Stop> {
 }
 
 /// The answers of now, with the version of then where they name one.
-fn follow(host: &dyn Host, layout: &Layout, arguments: Back, lock: &Lock) -> Result<Inputs, Stop> {
+fn follow(
+    host: &dyn Host,
+    around: &Surroundings,
+    layout: &Layout,
+    arguments: Back,
+    lock: &Lock,
+) -> Result<Inputs, Stop> {
     let as_is = as_installation(Vec::new(), true, arguments.plan, None);
-    let answered = Inputs::gather(host, layout, &as_is, None, false)?;
+    let answered = Inputs::gather(host, around, layout, &as_is, None, false)?;
     let mut set = Vec::new();
     if matches!(answered.deployment.release.version, VersionWish::Exact(_)) {
         set.push(format!("release.version=\"{}\"", lock.release.version));
@@ -167,7 +174,7 @@ fn follow(host: &dyn Host, layout: &Layout, arguments: Back, lock: &Lock) -> Res
             set.push(format!("release.sha256=\"{}\"", lock.release.sha256));
         }
     }
-    Inputs::gather(host, layout, &as_installation(set, true, arguments.plan, None), None, false)
+    Inputs::gather(host, around, layout, &as_installation(set, true, arguments.plan, None), None, false)
 }
 
 /// What will be lost.

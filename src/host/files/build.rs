@@ -1,4 +1,4 @@
-//! Files of any size that somebody else writes: begun beside their target, put in place when they are whole.
+//! Files of any size that other code writes: started next to their target, put in place when they are complete.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -12,7 +12,7 @@ use super::{Doing, Owners, Root, with_new_name};
 use crate::host::{HostError, Owner};
 use crate::operation::Operation;
 
-/// A file that is being written, under a name that nobody looks for.
+/// A file that is being written, under a temporary name.
 pub struct Begun {
     /// The file, open for reading and writing.
     pub file: File,
@@ -31,10 +31,10 @@ impl<O: Owners> Root<O> {
         self.open_to_read(Doing { action: "read", path })
     }
 
-    /// Begins a file that is going to stand at `path`, beside it (`O_EXCL`, mode 0600).
+    /// Starts a file for `path`, next to it (`O_EXCL`, mode 0600).
     ///
     /// # Errors
-    /// The folder is not there, or the file cannot be made.
+    /// The folder does not exist, or the file cannot be created.
     pub fn begin_file(&self, path: &Path) -> Result<Begun, HostError> {
         let doing = Doing { action: "write", path };
         let (folder, name, _) = self.spot_to_change(doing)?;
@@ -47,10 +47,10 @@ impl<O: Owners> Root<O> {
         Ok(Begun { file: File::from(fd), folder, temporary, name, path: path.to_path_buf() })
     }
 
-    /// Gives a file that was begun its mode and owner, syncs it and renames it to where it belongs. A link there is replaced.
+    /// Sets mode and owner of a started file, syncs it and renames it to its place. A link there is replaced.
     ///
     /// # Errors
-    /// Any step failed; what stood at the path still does, and the file that was begun is gone.
+    /// Any step failed; the object at the path is unchanged, and the started file is gone.
     pub fn finish_file(&self, begun: Begun, mode: u32, owner: Owner) -> Result<(), HostError> {
         let doing = Doing { action: "write", path: &begun.path };
         let placed = self
@@ -68,15 +68,15 @@ impl<O: Owners> Root<O> {
         self.sync(&begun.folder).map_err(|error| doing.failed(error))
     }
 
-    /// Takes a file that was begun away again.
+    /// Removes a started file.
     pub fn give_up(&self, begun: &Begun) {
         self.discard(&begun.folder, &begun.temporary);
     }
 
-    /// Begins, has written, and finishes a file.
+    /// Starts a file, lets `build` write it, and finishes it.
     ///
     /// # Errors
-    /// As for [`Root::begin_file`] and [`Root::finish_file`]; or what `build` says, and nothing is left of it.
+    /// As for [`Root::begin_file`] and [`Root::finish_file`]; or the error of `build`, and nothing is left of the file.
     pub fn build_file(
         &self,
         path: &Path,

@@ -12,22 +12,22 @@ use super::{Doing, Owners, Root, with_new_name};
 use crate::host::{HostError, Owner};
 use crate::operation::Operation;
 
-/// A copy that was made.
+/// A finished copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopiedFile {
     /// Its length in bytes.
     pub size: u64,
-    /// SHA-256 of what was written, read back, as 64 hexadecimal digits.
+    /// SHA-256 of the written bytes, read back, as 64 hexadecimal digits.
     pub sha256: String,
 }
 
 impl<O: Owners> Root<O> {
-    /// Copies a file beside its target (`O_EXCL`), gives it mode and owner, syncs it, reads it back for its digest, and
-    /// renames it over `to`; then the folder is synced. A link at `from` is followed as [`Root::read`] does, one at `to`
-    /// is replaced.
+    /// Copies a file next to its target (`O_EXCL`), sets mode and owner, syncs it, reads it back for its digest, and
+    /// renames it over `to`; then syncs the folder. A link at `from` is followed as in [`Root::read`], one at `to` is
+    /// replaced.
     ///
     /// # Errors
-    /// There is nothing at `from`, or no regular file; or any step failed, and `to` is as it was.
+    /// There is no regular file at `from`; or any step failed, and `to` is as it was.
     pub fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
         let source = Doing { action: "copy", path: from };
         let mut original = self
@@ -61,10 +61,10 @@ impl<O: Owners> Root<O> {
     }
 }
 
-/// Copies the bytes, shared where the file system can, and reads the copy back.
+/// Copies the bytes, shared if the file system supports it, and reads the copy back.
 fn copied(original: &mut File, copy: &mut File) -> io::Result<CopiedFile> {
     share(original, copy)?;
-    // What the shared blocks did not bring, or all where they cannot be shared.
+    // The part that sharing did not copy, or everything if sharing is not supported.
     io::copy(original, copy)?;
     io::Seek::rewind(copy)?;
     let mut digest = Sha256::new();
@@ -82,8 +82,8 @@ fn copied(original: &mut File, copy: &mut File) -> io::Result<CopiedFile> {
     Ok(CopiedFile { size, sha256 })
 }
 
-/// copy_file_range(2), which clones blocks on ZFS and on btrfs and copies within the kernel elsewhere. Both files are left
-/// where it stopped; that it can do nothing here is no error.
+/// copy_file_range(2), which clones blocks on ZFS and on btrfs and copies within the kernel elsewhere. Both file
+/// positions stay where it stopped. If it is not supported here, that is not an error.
 fn share(original: &File, copy: &File) -> io::Result<()> {
     use nix::errno::Errno;
     use nix::fcntl::copy_file_range;

@@ -1,4 +1,4 @@
-//! Who owns a file: on disk, or on record.
+//! The owners of files: on disk, or on record.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,21 +10,21 @@ use nix::unistd::{Gid, Uid, fchown};
 
 use crate::host::Owner;
 
-/// Keeper of the owners of files. All paths are the host's own, absolute and free of links.
+/// Manages the owners of files. All paths are the host's own, absolute and free of links.
 pub trait Owners {
-    /// The owner of what stands at `path`; `on_disk` is what stat(2) said of it.
+    /// The owner of the object at `path`; `on_disk` is the owner that stat(2) returned.
     fn owner(&self, path: &Path, on_disk: Owner) -> Owner;
 
-    /// Gives the open file, which stands at `path`, to `owner`.
+    /// Gives the open file at `path` to `owner`.
     ///
     /// # Errors
     /// fchown(2) failed.
     fn set(&self, path: &Path, file: BorrowedFd<'_>, owner: Owner) -> io::Result<()>;
 
-    /// What stood at `from`, with all below it, now stands at `to`, in place of what stood there.
+    /// The object at `from`, with everything below it, is now at `to`, in place of the object there.
     fn renamed(&self, from: &Path, to: &Path);
 
-    /// What stood at `path`, with all below it, is gone.
+    /// The object at `path`, with everything below it, is gone.
     fn removed(&self, path: &Path);
 }
 
@@ -46,27 +46,27 @@ impl Owners for RealOwners {
     fn removed(&self, _path: &Path) {}
 }
 
-/// Owners on record only, so that a rehearsal needs no privilege. What is not recorded is root's.
+/// Owners on record only, so that a rehearsal needs no privilege. An object without a record belongs to root.
 #[derive(Debug, Default)]
 pub struct RecordedOwners {
     records: Mutex<BTreeMap<PathBuf, Owner>>,
 }
 
 impl RecordedOwners {
-    /// Starts from records kept earlier.
+    /// Starts from stored records.
     #[must_use]
     pub fn new(records: BTreeMap<PathBuf, Owner>) -> Self {
         Self { records: Mutex::new(records) }
     }
 
-    /// All records, to be kept. Files of root's have none.
+    /// All records, to be stored. Files that belong to root have none.
     #[must_use]
     pub fn records(&self) -> BTreeMap<PathBuf, Owner> {
         self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Owner>> {
-        // No operation on the map can leave it half done, so it is good even after a panic elsewhere.
+        // No operation on the map can leave it half done, so it is valid even after a panic elsewhere.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Taking files and folders away.
+//! Removes files and folders.
 
 use std::ffi::OsStr;
 use std::io;
@@ -13,11 +13,11 @@ use super::{Doing, Owners, Root, changeable, look, names_in};
 use crate::host::HostError;
 use crate::operation::Operation;
 
-/// How deep a tree may be: every level keeps a descriptor open, and whoever owns the tree chose its depth.
+/// The maximum depth of a tree: every level keeps a descriptor open, and the owner of the tree controls its depth.
 const DEPTH_LIMIT: u32 = 200;
 
 impl<O: Owners> Root<O> {
-    /// Removes a file, a symbolic link or an empty folder. Nothing there: nothing done.
+    /// Removes a file, a symbolic link or an empty folder. Does nothing if nothing exists there.
     ///
     /// # Errors
     /// The folder is not empty, or a system call failed.
@@ -25,11 +25,11 @@ impl<O: Owners> Root<O> {
         self.take_away(Doing { action: "remove", path }, false)
     }
 
-    /// Removes a folder with all that is in it, following no link; a file or link itself is removed just so.
-    /// Nothing there: nothing done.
+    /// Removes a folder with its content, following no link; a file or link is removed itself. Does nothing if nothing
+    /// exists there.
     ///
     /// # Errors
-    /// The tree is nested more than 200 folders deep, or a system call failed; what had gone by then is gone.
+    /// The tree is nested more than 200 folders deep, or a system call failed; what was removed before stays removed.
     pub fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
         self.take_away(Doing { action: "remove the folder", path }, true)
     }
@@ -69,7 +69,7 @@ impl<O: Owners> Root<O> {
         self.unlink(parent, name, UnlinkatFlags::RemoveDir)
     }
 
-    /// unlinkat(2); what is already gone is no error.
+    /// unlinkat(2); a missing target is not an error.
     fn unlink(&self, folder: &Folder, name: &OsStr, flags: UnlinkatFlags) -> io::Result<()> {
         self.about_to(Operation::Unlink, folder, name)?;
         match unlinkat(&folder.fd, name, flags) {

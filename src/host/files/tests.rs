@@ -19,7 +19,7 @@ struct Tree {
 }
 
 impl Tree {
-    /// `/etc` and `/srv` are root's, `/home` is the service's.
+    /// `/etc` and `/srv` belong to root, `/home` belongs to the service.
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let root = Root::new(folder.path(), RecordedOwners::default());
@@ -129,7 +129,7 @@ fn planted_links_are_refused() {
     refused_as_planted(tree.root.rename(planted, Path::new("/etc/other")));
     refused_as_planted(tree.root.rename(Path::new("/etc/passwd"), Path::new("/home/config/new")));
     refused_as_planted(tree.root.free_bytes(planted));
-    // At the end of the path: a folder is not made over it, nothing is appended through it, a write replaces it.
+    // At the end of the path: no folder is made over it, nothing is appended through it, a write replaces it.
     assert!(tree.root.make_directory(Path::new("/home/config"), 0o755, SERVICE).is_err());
     assert!(tree.root.append_file(Path::new("/home/file"), b"x").unwrap_err().to_string().contains("symbolic link"));
     tree.write("/home/file", "mine").unwrap();
@@ -161,11 +161,11 @@ fn trusted_links_are_followed_within_the_base() {
         let local = tree.root.local_path(&Path::new("/srv").join(name).join("x"));
         assert_eq!(local, tree.outside("/etc/x"));
     }
-    // The owner is recorded for the file itself, by whichever way it was reached.
+    // The owner is recorded for the file itself, whichever path led to it.
     tree.root.write_file(Path::new("/srv/absolute/owned"), b"", 0o600, SERVICE).unwrap();
     let expected = Entry::File { size: 0, mode: 0o600, owner: SERVICE };
     assert_eq!(tree.root.entry(Path::new("/etc/owned")).unwrap(), Some(expected));
-    // A trusted link into a service's folder does not make the links in there trusted.
+    // A trusted link into a service's folder does not make the links in that folder trusted.
     tree.root.make_symlink(Path::new("/srv/home"), Path::new("/home")).unwrap();
     symlink("/etc/x", tree.outside("/home/x")).unwrap();
     refused_as_planted(tree.root.read(Path::new("/srv/home/x")));
@@ -203,7 +203,7 @@ fn modes_are_exact_and_a_failed_write_leaves_nothing_behind() {
         tree.root.make_directory(Path::new("/srv/folder"), mode, Owner::ROOT).unwrap();
         assert_eq!(fs::metadata(tree.outside("/srv/folder")).unwrap().permissions().mode() & 0o7777, mode);
     }
-    // A folder stands there: the rename fails after everything else was done.
+    // A folder exists there: the rename fails after everything else was done.
     assert!(tree.root.write_file(Path::new("/srv/folder"), b"x", 0o600, SERVICE).is_err());
     assert_eq!(tree.names("/srv"), ["folder"]);
     assert!(tree.root.owners().records().keys().all(|path| path == Path::new("/home")));
@@ -257,7 +257,7 @@ fn a_link_is_swapped_and_never_put_over_anything_else() {
     let first = fs::symlink_metadata(tree.outside("/srv/current")).unwrap().ino();
     tree.root.make_symlink(current, Path::new("2")).unwrap();
     assert_eq!(tree.root.entry(current).unwrap(), Some(Entry::Symlink { target: "2".into() }));
-    // Another inode: put in place by a rename, so there was no moment without a link.
+    // A different inode: a rename put it in place, so there was no moment without a link.
     assert_ne!(fs::symlink_metadata(tree.outside("/srv/current")).unwrap().ino(), first);
     tree.write("/srv/file", "x").unwrap();
     for taken in ["/srv/file", "/etc"] {

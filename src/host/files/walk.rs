@@ -12,14 +12,14 @@ use nix::sys::stat::{Mode, SFlag};
 use super::{Doing, Owners, Root, Status, look, status};
 use crate::host::HostError;
 
-/// How many links are followed on one walk, as MAXSYMLINKS in FreeBSD's `sys/param.h`.
+/// The maximum number of links followed on one walk, as MAXSYMLINKS in FreeBSD's `sys/param.h`.
 const LINK_LIMIT: u32 = 32;
 
 /// An open folder of the host.
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) fd: OwnedFd,
-    /// The host's path of it, free of links.
+    /// Its path on the host, free of links.
     pub(super) path: PathBuf,
 }
 
@@ -35,7 +35,7 @@ impl Folder {
 /// What to do with a link at the end of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Last {
-    /// Go on to its target.
+    /// Continue at its target.
     Follow,
     /// Stop at the link itself.
     Keep,
@@ -44,20 +44,20 @@ pub(super) enum Last {
 /// Where a walk ended.
 #[derive(Debug)]
 pub(super) enum Spot {
-    /// At a name in an open folder, with what stands there.
+    /// At a name in an open folder, with the object there.
     At {
         /// The folder.
         folder: Folder,
         /// The name in it.
         name: OsString,
-        /// What stands there, `None` if nothing does.
+        /// The object there, `None` if nothing exists.
         stat: Option<Status>,
     },
     /// At an open folder itself: the path was `/` or ended in `..`.
     Top(Folder),
     /// A folder on the way does not exist.
     Nowhere {
-        /// The last one that does.
+        /// The last one that exists.
         nearest: Folder,
     },
 }
@@ -70,7 +70,7 @@ impl<O: Owners> Root<O> {
         }
         let mut base = Some(self.open_base(doing)?);
         let mut below: Vec<Folder> = Vec::new();
-        // The names still to go, the next one last.
+        // The remaining names, the next one last.
         let mut ahead = parts(doing.path);
         let mut links = 0;
         while let Some(name) = ahead.pop() {
@@ -116,7 +116,7 @@ impl<O: Owners> Root<O> {
         Ok(Folder { fd, path: PathBuf::from("/") })
     }
 
-    /// Refuses a link that someone other than root may have put there.
+    /// Refuses a link that a user other than root may have created.
     fn check_link(&self, doing: Doing<'_>, folder: &Folder, name: &OsStr) -> Result<(), HostError> {
         let stat = status(&folder.fd).map_err(|error| doing.failed(error))?;
         let owner = self.owners.owner(&folder.path, stat.owner);
@@ -134,7 +134,7 @@ impl<O: Owners> Root<O> {
     }
 }
 
-/// The names of a path, the first one last; `..` is kept.
+/// The names of a path, the first one last, including `..`.
 fn parts(path: &Path) -> Vec<OsString> {
     let mut parts: Vec<OsString> = path
         .components()
@@ -148,7 +148,7 @@ fn parts(path: &Path) -> Vec<OsString> {
     parts
 }
 
-/// The path with `..` taken out by its text alone, stopping at `/`.
+/// The path with `..` resolved by its text alone, stopping at `/`.
 pub(super) fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::from("/");
     for part in parts(path).into_iter().rev() {

@@ -1,8 +1,8 @@
 //! Users and groups: read from the user database, changed with pw(8).
 //!
-//! The user database is read with the functions of the `users` crate that keep nothing: its cache would hide what pw(8) has
-//! just done. It says the same of a name that is not there and of a database that does not answer (a directory service, by
-//! nsswitch.conf(5)); nix tells these two apart.
+//! The functions of the `users` crate without a cache read the user database: a cache would hide what pw(8) has just
+//! done. They do not distinguish a missing name from a database that does not answer (a directory service, by
+//! nsswitch.conf(5)); nix does.
 
 use std::ffi::CString;
 
@@ -21,7 +21,7 @@ const NO_SUCH_GROUP: i32 = 65;
 const NO_SUCH_USER: i32 = 67;
 
 pub(super) fn user(name: &str) -> Result<Option<User>, HostError> {
-    // No account has such a name, and the C library could not be asked for it.
+    // No account has such a name, and the C library could not look it up.
     if name.contains('\0') {
         return Ok(None);
     }
@@ -65,8 +65,8 @@ pub(super) fn groups_of(name: &str) -> Result<Vec<u32>, HostError> {
     Ok(std::iter::once(user.gid).chain(others).collect())
 }
 
-/// Whether what was not found is really not there. POSIX lets getpwnam_r(3) and its kin say so with some errnos, too; its
-/// APPLICATION USAGE lists them.
+/// Whether a name that was not found is really missing. POSIX lets getpwnam_r(3) and related functions report that with
+/// some errnos, too; its APPLICATION USAGE lists them.
 fn missing<T, U>(asked: Result<Option<T>, Errno>, what: &str, name: &str) -> Result<Option<U>, HostError> {
     match asked {
         Err(errno) if !matches!(errno, Errno::ENOENT | Errno::ESRCH) => Err(unanswered(what, name, errno)),
@@ -114,7 +114,7 @@ pub(super) fn delete_group(commands: &Commands, name: &str) -> Result<(), HostEr
 pub(super) fn add_user(commands: &Commands, user: &User) -> Result<(), HostError> {
     let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
     let (home, shell) = (user.home.to_string_lossy(), user.shell.to_string_lossy());
-    // -w no: no password is set, so that nobody can log in with one. No -m: no home folder is made.
+    // -w no: sets no password, so that logging in with one is impossible. No -m: creates no home folder.
     let arguments =
         ["useradd", &user.name, "-u", &uid, "-g", &gid, "-c", &user.gecos, "-d", &home, "-s", &shell, "-w", "no"];
     commands.run(PW, &arguments)?.succeeded().map(drop)
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(tools.arguments(), ["groupadd", "gotosocial", "-g", "209"]);
     }
 
-    // What pw(8) says is as seen on FreeBSD 13.2.
+    // The output of pw(8) is as seen on FreeBSD 13.2.
 
     #[test]
     fn what_is_gone_already_is_no_error() {

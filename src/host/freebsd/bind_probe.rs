@@ -1,8 +1,8 @@
 //! Bind probes: may this user bind that port?
 //!
-//! The kernel alone knows, so it is asked: a child process, this very program again, takes on the user's ids for good
-//! and calls bind(2). It does not listen, so nothing can connect to it, and it does not set `SO_REUSEADDR`, so a port
-//! in use is told as such. mac_portacl(4) answers before the protocol does, see [`BindOutcome`].
+//! Only the kernel knows. So a child process, which is this program again, switches to the user's ids for good and
+//! calls bind(2). It does not listen, so nothing can connect to it. It does not set `SO_REUSEADDR`, so a port in use is
+//! reported as such. mac_portacl(4) decides before the protocol does, see [`BindOutcome`].
 
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
@@ -30,7 +30,7 @@ pub(super) fn run(probe: &BindProbe) -> Result<BindOutcome, HostError> {
     answer(&command, &output)
 }
 
-/// The child's command line, and what it left.
+/// The child's command line, and its output.
 fn ask(program: &Path, first: &[&str], probe: &BindProbe) -> Result<(String, Output), HostError> {
     let arguments = arguments(probe);
     let command = format!("{} {} {}", program.display(), first.join(" "), arguments.join(" "));
@@ -82,7 +82,7 @@ fn parsed(arguments: &[String]) -> Option<BindProbe> {
     Some(BindProbe { uid, gid, groups, family, protocol, port })
 }
 
-/// What the child's one line says.
+/// The result in the child's one line.
 fn answer(command: &str, output: &Output) -> Result<BindOutcome, HostError> {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let failed = |words: &str| {
@@ -105,7 +105,7 @@ fn answer(command: &str, output: &Output) -> Result<BindOutcome, HostError> {
     }
 }
 
-/// What an errno of bind(2) tells. The numbers are those of the system that this runs on.
+/// The meaning of an errno of bind(2). The numbers are those of the system that this runs on.
 fn outcome(errno: i32) -> BindOutcome {
     match Errno::from_raw(errno) {
         Errno::EADDRINUSE => BindOutcome::InUse,
@@ -117,7 +117,7 @@ fn outcome(errno: i32) -> BindOutcome {
 }
 
 /// The child's side, for `main`: `arguments` are those after [`BIND_PROBE_ARGUMENT`]. It prints `bound` or
-/// `errno NUMBER` and exits with 0, or tells on standard error why it could not try, and exits with 1.
+/// `errno NUMBER` and exits with 0. If it could not try, it reports why on standard error and exits with 1.
 #[must_use]
 pub fn bind_probe_child(arguments: &[String]) -> ExitCode {
     let tried = match parsed(arguments) {
@@ -128,7 +128,7 @@ pub fn bind_probe_child(arguments: &[String]) -> ExitCode {
         Ok(Ok(())) => writeln!(io::stdout(), "bound"),
         Ok(Err(errno)) => writeln!(io::stdout(), "errno {}", errno as i32),
         Err(unable) => {
-            // Nobody is left to tell if this fails too.
+            // If this fails too, there is nobody left to report to.
             let _ = writeln!(io::stderr(), "{unable}");
             return ExitCode::FAILURE;
         }
@@ -173,7 +173,7 @@ mod tests {
         BindProbe { uid: NOBODY, gid: NOBODY, groups, family, protocol: Protocol::Tcp, port }
     }
 
-    /// Where the tests are the program itself, this is its `main`.
+    /// If the tests are the program itself, this is its `main`.
     #[test]
     fn child() {
         let arguments: Vec<String> = env::args().collect();
@@ -184,7 +184,7 @@ mod tests {
         }
     }
 
-    /// Runs the probe with the test above as the child; the harness of the tests has lines of its own before the answer.
+    /// Runs the probe with the test above as the child; the test harness prints its own lines before the answer.
     fn run_here(probe: &BindProbe) -> Result<BindOutcome, HostError> {
         let name = concat!(module_path!(), "::child");
         let name = name.split_once("::").unwrap().1;
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_reserves_is_refused() {
-        // Only Linux has this file; without it there is no telling here which ports are reserved.
+        // Only Linux has this file. Without it the reserved ports are unknown.
         let Ok(first_free) = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start") else { return };
         if !can_try() || first_free.trim().parse::<u16>().unwrap() <= 1 {
             return;

@@ -1,8 +1,8 @@
-//! Running the base system's commands.
+//! Runs the base system's commands.
 //!
-//! Always by absolute path and never through a shell, with a clean environment, `/` as working folder and nothing
-//! on standard input. Output goes to temporary files and not through pipes: what `service NAME start` leaves behind
-//! may keep its inherited standard output open, and then the end of a pipe never comes.
+//! Commands always run by absolute path and never through a shell, with a clean environment, `/` as working folder and
+//! empty standard input. Output goes to temporary files and not through pipes: what `service NAME start` leaves behind
+//! may keep its inherited standard output open, and then the pipe never ends.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -14,16 +14,16 @@ use std::time::{Duration, Instant};
 
 use crate::host::{HostError, Invocation, Output};
 
-/// Search path of every child, as `/etc/login.conf` has it without the local folders.
+/// Search path of every child, as in `/etc/login.conf` without the local folders.
 const SEARCH_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
 
-/// How much is kept of what a command of the base system says, in bytes.
+/// The limit for the output of a base system command, in bytes.
 const OUTPUT_LIMIT: u64 = 1024 * 1024;
 
-/// How much is kept of what a program run for its output says, in bytes for each stream.
+/// The limit for the output of a program that is run for its output, in bytes for each stream.
 const PROGRAM_OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// What stands in a message in place of a secret argument.
+/// Replaces a secret argument in messages.
 const SECRET: &str = "(secret)";
 
 /// Runs commands of the system whose root is `prefix`.
@@ -44,7 +44,7 @@ pub(super) struct Finished {
 }
 
 impl Commands {
-    /// `prefix` is `/` but in tests, where stand-ins for the commands are kept in a folder.
+    /// `prefix` is `/` except in tests, which keep fake commands in a folder.
     pub(super) fn new(prefix: impl Into<PathBuf>) -> Self {
         Self { prefix: prefix.into() }
     }
@@ -54,7 +54,7 @@ impl Commands {
         self.local(Path::new(program)).is_file()
     }
 
-    /// Runs a command to its end, however it ends.
+    /// Runs a command to its end, whatever its result.
     pub(super) fn run(&self, program: &str, arguments: &[&str]) -> Result<Finished, HostError> {
         self.run_with(program, arguments, &[])
     }
@@ -72,13 +72,13 @@ impl Commands {
         finish(command, line, OUTPUT_LIMIT)
     }
 
-    /// Runs a program as somebody else; its exit status is the caller's to judge.
+    /// Runs a program as another user. The caller judges its exit status.
     pub(super) fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
         let (line, command) = self.as_somebody_else(invocation);
         finish(command, line, PROGRAM_OUTPUT_LIMIT).map(Finished::output)
     }
 
-    /// The same, and tells about once a second how long it has run and the newest line of its output.
+    /// The same, and reports about once a second how long it has run and the newest line of its output.
     pub(super) fn run_watched(
         &self,
         invocation: &Invocation,
@@ -103,7 +103,7 @@ impl Commands {
             .env("HOME", "/nonexistent")
             .envs(invocation.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.local(&invocation.directory))
-            // Where root asks for a uid, std drops the supplementary groups too.
+            // If root requests a uid, std drops the supplementary groups too.
             .gid(invocation.owner.gid)
             .uid(invocation.owner.uid);
         (line, command)
@@ -120,17 +120,17 @@ impl Finished {
         self.status.code()
     }
 
-    /// Whether either stream has `text` in it.
+    /// Whether either stream contains `text`.
     pub(super) fn says(&self, text: &str) -> bool {
         self.stdout.contains(text) || self.stderr.contains(text)
     }
 
-    /// Whether nothing was said on standard error.
+    /// Whether standard error is empty.
     pub(super) fn is_silent(&self) -> bool {
         self.stderr.trim().is_empty()
     }
 
-    /// Status and words, for a caller who judges them.
+    /// Status and output, for a caller who judges them.
     pub(super) fn output(self) -> Output {
         Output { status: self.status.code(), stdout: self.stdout, stderr: self.stderr }
     }
@@ -140,7 +140,7 @@ impl Finished {
         if self.status.success() { Ok(self) } else { Err(self.failure()) }
     }
 
-    /// The failure of this command, in its own words.
+    /// The failure of this command, with its own output.
     pub(super) fn failure(&self) -> HostError {
         let words = [&self.stderr, &self.stdout].into_iter().map(|text| text.trim()).find(|text| !text.is_empty());
         HostError::Command {
@@ -150,7 +150,7 @@ impl Finished {
         }
     }
 
-    /// The error for output that is not of the expected form.
+    /// The error for output that does not have the expected form.
     pub(super) fn unreadable(&self, text: &str) -> HostError {
         HostError::Unreadable { what: format!("the output of `{}`", self.command), text: text.trim().to_owned() }
     }
@@ -159,7 +159,7 @@ impl Finished {
 fn clean(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("LC_ALL", "C").env("PATH", SEARCH_PATH).stdin(Stdio::null());
-    // A Ctrl-C and a closed terminal go to the whole process group of the foreground: what is in the middle of a change must
+    // A Ctrl-C and a closed terminal reach the whole foreground process group. A child in the middle of a change must
     // not get them.
     command.process_group(0);
     command
@@ -200,7 +200,7 @@ fn watched(
     Ok((status, text_of(stdout, PROGRAM_OUTPUT_LIMIT)?, text_of(stderr, PROGRAM_OUTPUT_LIMIT)?))
 }
 
-/// The last line of what a child has written so far. The file's position is the child's too, and stays where it is.
+/// The last line of what a child has written so far. The file position is shared with the child, and does not move.
 fn newest_line(file: &File) -> io::Result<Option<String>> {
     const TAIL: u64 = 4096;
     let size = file.metadata()?.len();
@@ -217,7 +217,7 @@ fn text_of(mut file: File, limit: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A command line as one could type it in sh(1).
+/// A command line as it could be typed in sh(1).
 fn shown<'a>(program: &'a str, arguments: impl Iterator<Item = &'a str>) -> String {
     std::iter::once(program).chain(arguments).map(quoted).collect::<Vec<_>>().join(" ")
 }
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn a_child_that_keeps_the_output_open_does_not_hold_us_up() {
         let tools = StandIns::new();
-        // The child outlives its parent with both streams open, as a daemon does, until the file is there.
+        // The child outlives its parent with both streams open, like a daemon, until the file exists.
         let stop = tools.path("stop");
         tools.add("/sbin/start", &format!("(while [ ! -e '{}' ]; do sleep 0.1; done) & echo started", stop.display()));
         let finished = tools.commands().run("/sbin/start", &[]).unwrap();
@@ -272,7 +272,7 @@ mod tests {
             return;
         }
         let tools = StandIns::new();
-        // It ends only once it has been told of.
+        // It ends only after it was reported.
         let seen = tools.path("seen");
         tools.add(
             "/bin/program",
@@ -313,7 +313,7 @@ mod tests {
         let output = tools.commands().run("/sbin/env", &[]).unwrap().stdout;
         let mut lines: Vec<&str> = output
             .lines()
-            // Shells add these by themselves.
+            // Shells add these on their own.
             .filter(|line| !["PWD=", "SHLVL=", "_=", "OLDPWD="].iter().any(|own| line.starts_with(own)))
             .collect();
         lines.sort_unstable();

@@ -1,5 +1,5 @@
-//! Databases are opened in a child process that is no longer root: they were written by a program that faces the internet,
-//! and SQLite is much code to trust.
+//! Opens databases in a child process that is no longer root: a program that faces the internet wrote them, and SQLite
+//! is much code to trust.
 
 use std::env;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use crate::host::{HostError, Owner};
 /// The hidden first argument that makes this program the child that opens a database.
 pub const DATABASE_PROBE_ARGUMENT: &str = "database-probe-child";
 
-/// Looks into a database in a child process.
+/// Examines a database in a child process.
 pub(super) fn run(examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
     let program = env::current_exe()
         .map_err(|source| HostError::Start { command: DATABASE_PROBE_ARGUMENT.to_owned(), source })?;
@@ -49,8 +49,8 @@ fn parsed(arguments: &[String]) -> Option<DatabaseExamination> {
     Some(DatabaseExamination { path: PathBuf::from(path), owner, thorough: thorough.parse().ok()? })
 }
 
-/// The child's side, for `main`: `arguments` are those after [`DATABASE_PROBE_ARGUMENT`]. It prints the state as one line of
-/// JSON and exits with 0, or tells on standard error why it could not, and exits with 1.
+/// The child's side, for `main`: `arguments` are those after [`DATABASE_PROBE_ARGUMENT`]. It prints the state as one
+/// line of JSON and exits with 0. If it could not read the database, it reports why on standard error and exits with 1.
 #[must_use]
 pub fn database_probe_child(arguments: &[String]) -> ExitCode {
     let found = match parsed(arguments) {
@@ -60,7 +60,7 @@ pub fn database_probe_child(arguments: &[String]) -> ExitCode {
     let told = match found {
         Ok(line) => writeln!(io::stdout(), "{line}"),
         Err(unable) => {
-            // Nobody is left to tell if this fails too.
+            // If this fails too, there is nobody left to report to.
             let _ = writeln!(io::stderr(), "{unable}");
             return ExitCode::FAILURE;
         }
@@ -84,7 +84,7 @@ mod tests {
 
     const NOBODY: u32 = 65534;
 
-    /// Where the tests are the program itself, this is its `main`.
+    /// If the tests are the program itself, this is its `main`.
     #[test]
     fn child() {
         let arguments: Vec<String> = env::args().collect();
@@ -101,7 +101,7 @@ mod tests {
         let first = ["--exact", "--nocapture", "--test-threads=1", name, "--skip", DATABASE_PROBE_ARGUMENT];
         let owner = Owner { uid: NOBODY, gid: NOBODY };
         let examination = DatabaseExamination { path: path.to_path_buf(), owner, thorough: true };
-        // The harness has lines of its own after the answer.
+        // The test harness prints its own lines after the answer.
         let _turn = StandIns::new();
         ask(&env::current_exe().unwrap(), &first, &examination)
     }

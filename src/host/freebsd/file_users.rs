@@ -1,8 +1,8 @@
-//! Who has a file open, with fstat(1).
+//! The processes that have a file open, with fstat(1).
 //!
-//! Columns, as `usr.bin/fstat/fstat.c` prints them (`%-8.8s %-10s %5d`): user, cut to eight characters, command, pid, descriptor
-//! (a number, or `text`, `wd`, `mmap`, …), and then mount point, inode, mode, size, access and, where files were named, the name.
-//! The command may have blanks in it; the pid is the first number after it.
+//! Columns, as `usr.bin/fstat/fstat.c` prints them (`%-8.8s %-10s %5d`): user, truncated to eight characters, command,
+//! pid, descriptor (a number, or `text`, `wd`, `mmap`, …), and then mount point, inode, mode, size, access and, if
+//! files were named, the name. The command may contain spaces; the pid is the first number after it.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::host::{FileUser, HostError};
 
 const FSTAT: &str = "/usr/bin/fstat";
 
-/// The processes that have a file open. A process that has it open more than once is told once.
+/// The processes that have a file open. A process that has it open more than once is listed once.
 pub(super) fn of(commands: &Commands, path: &Path) -> Result<Vec<FileUser>, HostError> {
     let finished = commands.run(FSTAT, &[&path.to_string_lossy()])?.succeeded()?;
     let mut users = Vec::new();

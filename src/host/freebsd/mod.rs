@@ -1,6 +1,6 @@
 //! The real host: FreeBSD itself.
 //!
-//! `docs/freebsd-host.md` tells which command or system call answers which question.
+//! `docs/freebsd-host.md` lists the command or system call behind each function.
 
 mod accounts;
 mod bind_probe;
@@ -59,8 +59,8 @@ impl FreeBsd {
         if std::env::consts::OS == "freebsd" { Ok(Self::below("/")) } else { Err(HostError::NotFreeBsd) }
     }
 
-    /// The files and programs below a folder, in place of those of this system, and else this system: for tests that drive real
-    /// programs on any system. Not in a build without debug assertions.
+    /// The files and programs below a folder, instead of those of this system, and this system for everything else: for
+    /// tests that drive real programs on any system. Not in a build without debug assertions.
     #[cfg(debug_assertions)]
     #[must_use]
     pub fn rooted(folder: &Path) -> Self {
@@ -346,7 +346,7 @@ impl Host for FreeBsd {
     }
 }
 
-/// Whether an address of an interface can be reached from beyond this host and its cable.
+/// Whether an address of an interface is reachable from beyond this host and its link.
 fn reaches_out(address: IpAddr) -> bool {
     /// fe80::/10, RFC 4291.
     fn is_link_local(address: Ipv6Addr) -> bool {
@@ -358,7 +358,7 @@ fn reaches_out(address: IpAddr) -> bool {
     }
 }
 
-/// Asked of the CPU itself: no sysctl tells it.
+/// Read from the CPU itself: no sysctl reports it.
 #[cfg(target_arch = "x86_64")]
 fn has_sse4_1() -> bool {
     std::is_x86_feature_detected!("sse4.1")
@@ -380,7 +380,7 @@ mod tests {
             Ok(host) => assert!(host.system().unwrap().osreldate > 1_000_000),
             Err(error) => {
                 assert!(matches!(error, HostError::NotFreeBsd));
-                // What every FreeBSD has is missing here, and that is told by name.
+                // What every FreeBSD has is missing here, and the error names it.
                 let error = FreeBsd::below("/").system().unwrap_err().to_string();
                 assert!(error.starts_with("sysctl "), "{error}");
             }

@@ -7,7 +7,7 @@ const KLDSTAT: &str = "/sbin/kldstat";
 const KLDLOAD: &str = "/sbin/kldload";
 const KLDUNLOAD: &str = "/sbin/kldunload";
 
-/// `-m` asks for a module by its own name, so that one compiled into the kernel counts; `-q` answers by exit status.
+/// `-m` looks a module up by its own name, so that one compiled into the kernel counts; `-q` answers by exit status.
 pub(super) fn loaded(commands: &Commands, name: &str) -> Result<bool, HostError> {
     let finished = commands.run(KLDSTAT, &["-q", "-m", name])?;
     match finished.code() {
@@ -17,7 +17,7 @@ pub(super) fn loaded(commands: &Commands, name: &str) -> Result<bool, HostError>
     }
 }
 
-/// `-n`: a module that is loaded already is no error.
+/// `-n`: a module that is already loaded is not an error.
 pub(super) fn load(commands: &Commands, name: &str) -> Result<(), HostError> {
     commands.run(KLDLOAD, &["-n", name])?.succeeded().map(drop)
 }

@@ -1,7 +1,7 @@
-//! A child process of this program that takes on another user's ids for good before it does anything else.
+//! A child process of this program that switches to another user's ids for good before it does anything else.
 //!
-//! setgroups(2) differs: up to FreeBSD 14 the first entry of its list becomes the effective gid, from 15 on all
-//! entries are supplementary groups, as on other systems. The primary gid therefore goes first, which is right for both.
+//! setgroups(2) differs: up to FreeBSD 14 the first entry of its list becomes the effective gid, from 15 on all entries
+//! are supplementary groups, as on other systems. The primary gid therefore comes first, which is right for both.
 
 use std::fmt;
 
@@ -17,10 +17,11 @@ impl fmt::Display for Unable {
     }
 }
 
-/// Takes on the ids of a user: groups, then gid, then uid, as after the last there is no privilege left to change the others.
+/// Switches to the ids of a user: groups, then gid, then uid, because after the last there is no privilege left to
+/// change the others.
 ///
 /// # Errors
-/// They could not be taken on, or not for good.
+/// They could not be set, or not for good.
 pub(super) fn take_on_ids(uid: u32, gid: u32, supplementary: &[u32]) -> Result<(), Unable> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     let mut groups = vec![gid];
@@ -35,7 +36,7 @@ pub(super) fn take_on_ids(uid: u32, gid: u32, supplementary: &[u32]) -> Result<(
     let group = getresgid().map_err(refused("read back the gid".to_owned()))?;
     let mut taken = getgroups().map_err(refused("read back the groups".to_owned()))?;
     for list in [&mut groups, &mut taken] {
-        // Whether the gid is itself in the list depends on the release.
+        // Whether the list contains the gid itself depends on the release.
         list.push(gid);
         list.sort_unstable_by_key(|group| group.as_raw());
         list.dedup();

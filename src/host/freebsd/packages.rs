@@ -1,7 +1,8 @@
 //! Packages, with pkg(8).
 //!
-//! Only `/usr/local/sbin/pkg` is asked. `/usr/sbin/pkg` of the base system is a bootstrapper: where the real one is
-//! not installed it offers to download it. No real pkg(8), no packages. It is called only before an installation.
+//! Only `/usr/local/sbin/pkg` is used for queries. `/usr/sbin/pkg` of the base system is a bootstrapper: if the real
+//! one is not installed, it offers to download it. Without the real pkg(8) there are no packages. The bootstrapper is
+//! called only before an installation.
 
 use super::command::Commands;
 use crate::host::HostError;
@@ -9,8 +10,8 @@ use crate::host::HostError;
 const PKG: &str = "/usr/local/sbin/pkg";
 const BOOTSTRAP: &str = "/usr/sbin/pkg";
 
-/// `-y` answers the questions that are asked before a change, these the others: see pkg.conf(5) and pkg(7). Nobody is
-/// there to answer.
+/// `-y` answers the questions before a change, these answer the others: see pkg.conf(5) and pkg(7). There is no one to
+/// answer.
 const UNATTENDED: [(&str, &str); 2] = [("ASSUME_ALWAYS_YES", "yes"), ("BATCH", "yes")];
 
 /// The version of an installed package, by name or origin.
@@ -20,7 +21,7 @@ pub(super) fn version(commands: &Commands, name: &str) -> Result<Option<String>,
     }
     let installed = commands.run(PKG, &["info", "-e", name])?;
     if installed.code() != Some(0) {
-        // `-e` says nothing where the package is not there; words are a failure, such as a damaged database.
+        // `-e` prints nothing if the package is missing; any output is a failure, such as a damaged database.
         return if installed.is_silent() { Ok(None) } else { Err(installed.failure()) };
     }
     let queried = commands.run(PKG, &["query", "%v", name])?.succeeded()?;
@@ -30,7 +31,7 @@ pub(super) fn version(commands: &Commands, name: &str) -> Result<Option<String>,
     }
 }
 
-/// Installs a package, and pkg(8) before it where that is not there yet.
+/// Installs a package, and pkg(8) first if it is missing.
 pub(super) fn install(commands: &Commands, name: &str) -> Result<(), HostError> {
     if !commands.has(PKG) {
         commands.run_with(BOOTSTRAP, &["bootstrap", "-y"], &UNATTENDED)?.succeeded()?;
@@ -38,8 +39,8 @@ pub(super) fn install(commands: &Commands, name: &str) -> Result<(), HostError> 
     commands.run_with(PKG, &["install", "-y", name], &UNATTENDED)?.succeeded().map(drop)
 }
 
-/// Deletes a package. What is not installed is asked for first: the exit status of `pkg delete` does not tell that from
-/// a failure.
+/// Deletes a package. It first checks that the package is installed: the exit status of `pkg delete` does not
+/// distinguish a missing package from a failure.
 pub(super) fn delete(commands: &Commands, name: &str) -> Result<(), HostError> {
     if version(commands, name)?.is_none() {
         return Ok(());

@@ -1,8 +1,8 @@
-//! For how long connections to a port are refused, measured by connecting again and again.
+//! Measures how long connections to a port are refused, by connecting again and again.
 //!
-//! The ports are tried in turn, every [`INTERVAL`]. A try that fails counts for the time until the next one, so the
-//! result is right to about one interval at each end of an interruption, and one shorter than an interval may go unseen.
-//! A connection that is taken by the kernel counts, whether or not the program behind it answers.
+//! The ports are tried in turn, every [`INTERVAL`]. A failed try counts for the time until the next one, so the result
+//! is accurate to about one interval at each end of an interruption, and an interruption shorter than an interval may
+//! be missed. A connection that the kernel accepts counts, whether or not the program behind it answers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 
 use crate::host::{HostError, PortWatch, Refusals};
 
-/// Time between two tries.
+/// The time between two tries.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// What takes longer than this on the loopback interface counts as refused.
+/// On the loopback interface a longer time counts as refused.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Once eased, a watch ends when all ports have answered for so long.
+/// Once eased, a watch ends when all ports have answered for this long.
 const CALM: Duration = Duration::from_secs(2);
 
-/// A thread that tries the ports until its channel is closed, or it was eased and they answer.
+/// A thread that tries the ports until its channel is closed, or until it was eased and they answer.
 #[derive(Debug)]
 pub(super) struct Watch {
     ports: Vec<u16>,
@@ -29,7 +29,7 @@ pub(super) struct Watch {
     thread: JoinHandle<Refusals>,
 }
 
-/// Starts to watch ports on 127.0.0.1. The first try of each has been made when this returns.
+/// Starts to watch ports on 127.0.0.1. Each port has been tried once when this returns.
 pub(super) fn start(ports: &[u16]) -> Result<Watch, HostError> {
     let failed = |source: io::Error| HostError::Start { command: "a watch on the ports".into(), source };
     let (stop, stopped) = mpsc::channel::<()>();
@@ -37,7 +37,7 @@ pub(super) fn start(ports: &[u16]) -> Result<Watch, HostError> {
     let watched = ports.to_vec();
     let thread = thread::Builder::new().name("port-watch".into()).spawn(move || {
         let mut refusals: BTreeMap<u16, Duration> = watched.iter().map(|port| (*port, Duration::ZERO)).collect();
-        // When a port was tried last, if it did not answer then.
+        // When a port was last tried, if it did not answer then.
         let mut silent_since: BTreeMap<u16, Instant> = BTreeMap::new();
         let mut begun = Some(begun);
         let (mut eased, mut silent_last) = (false, Instant::now());
@@ -68,7 +68,7 @@ pub(super) fn start(ports: &[u16]) -> Result<Watch, HostError> {
         Refusals(refusals)
     });
     let thread = thread.map_err(failed)?;
-    // Ends when the thread lets its end of the channel go.
+    // Returns when the thread drops its end of the channel.
     let _ = begins.recv();
     Ok(Watch { ports: ports.to_vec(), stop, thread })
 }
@@ -79,14 +79,14 @@ fn answers(port: u16) -> bool {
 
 impl PortWatch for Watch {
     fn ease(&self) {
-        // A thread that is gone makes no connections either.
+        // A finished thread makes no connections either.
         let _ = self.stop.send(());
     }
 
     fn finish(self: Box<Self>) -> Refusals {
         let Self { ports, stop, thread } = *self;
         drop(stop);
-        // The thread has nothing in it that panics; had it, all that is known is which ports there were.
+        // Nothing in the thread panics. If it did, only the list of ports would be known.
         thread.join().unwrap_or_else(|_| Refusals(ports.into_iter().map(|port| (port, Duration::ZERO)).collect()))
     }
 }
@@ -106,7 +106,7 @@ mod tests {
         drop(closed);
         let started = Instant::now();
         let watch = start(&ports).unwrap();
-        // Until two tries more have come, however slow the machine is.
+        // Until two more tries have arrived, however slow the machine is.
         for _ in 0..3 {
             drop(open.accept().unwrap());
         }
@@ -127,13 +127,13 @@ mod tests {
         watch.ease();
         let opened = TcpListener::bind(address).unwrap();
         let taken = thread::spawn(move || {
-            // Everybody who comes, until nobody does.
+            // Accepts every connection until there are no more.
             opened.set_nonblocking(false).unwrap();
             for connection in opened.incoming() {
                 drop(connection);
             }
         });
-        // Without the end by itself this would go on for ever.
+        // If the watch did not end on its own, this would run for ever.
         while !watch.thread.is_finished() {
             thread::sleep(INTERVAL);
         }

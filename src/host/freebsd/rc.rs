@@ -7,7 +7,7 @@ use crate::host::HostError;
 
 const SYSRC: &str = "/usr/sbin/sysrc";
 
-/// What sysrc(8) says, with exit status 1, of a variable that no file sets; seen on 13.2.
+/// The output of sysrc(8), with exit status 1, for a variable that no file sets; seen on 13.2.
 const UNKNOWN: &str = "unknown variable";
 
 /// The value that the defaults and all rc.conf(5) files together give a variable.
@@ -21,7 +21,7 @@ pub(super) fn variable(commands: &Commands, name: &str) -> Result<Option<String>
     Ok(Some(finished.stdout.strip_suffix('\n').unwrap_or(&finished.stdout).to_owned()))
 }
 
-/// Sets a variable, or takes it out of every file.
+/// Sets a variable, or removes it from every file.
 pub(super) fn set_variable(commands: &Commands, name: &str, value: Option<&str>) -> Result<(), HostError> {
     check(name, value.unwrap_or(""))?;
     match value {
@@ -36,7 +36,7 @@ pub(super) fn set_variable(commands: &Commands, name: &str, value: Option<&str>)
     }
 }
 
-/// sysrc(8) takes the end of a name for an operator (`+=`), and rc.conf(5) is read by sh(1): neither may be surprised.
+/// sysrc(8) takes the end of a name for an operator (`+=`), and sh(1) reads rc.conf(5): neither may be misled.
 fn check(name: &str, value: &str) -> Result<(), HostError> {
     let in_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let bad_name = name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(in_name);
@@ -62,7 +62,7 @@ mod tests {
     use super::super::stand_in::StandIns;
     use super::*;
 
-    // What sysrc(8) says is as seen on FreeBSD 13.2.
+    // The output of sysrc(8) is as seen on FreeBSD 13.2.
 
     #[test]
     fn a_variable_is_read() {

@@ -5,10 +5,10 @@ use crate::host::{HostError, ServiceAction, ServiceState, Supervision};
 
 const SERVICE: &str = "/usr/sbin/service";
 
-/// What service(8) says, with exit status 1, where there is no script; seen on 13.2.
+/// The output of service(8), with exit status 1, if there is no script; seen on 13.2.
 const MISSING: &str = "does not exist in /etc/rc.d";
 
-/// What `onestatus` tells; `one` because a service that is not enabled can run all the same.
+/// The result of `onestatus`; `one` because a service that is not enabled can still run.
 pub(super) fn state(commands: &Commands, name: &str) -> Result<ServiceState, HostError> {
     Ok(told(&commands.run(SERVICE, &[name, "onestatus"])?))
 }
@@ -22,7 +22,7 @@ fn told(finished: &Finished) -> ServiceState {
         let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
         return ServiceState::Running { pid: digits.parse().ok() };
     }
-    // A script may have words of its own for its state; the exit status is what they have in common.
+    // A script may have its own messages for its state. The exit status is common to all.
     if finished.code() == Some(0) && !finished.says("is not running") {
         ServiceState::Running { pid: None }
     } else {
@@ -30,7 +30,7 @@ fn told(finished: &Finished) -> ServiceState {
     }
 }
 
-/// The same, in the words of GoToSocial's rc.d script (`gotosocial_status` in rc.d/gotosocial).
+/// The same, from the messages of GoToSocial's rc.d script (`gotosocial_status` in rc.d/gotosocial).
 pub(super) fn supervision(commands: &Commands, name: &str) -> Result<Supervision, HostError> {
     Ok(supervised(&commands.run(SERVICE, &[name, "onestatus"])?))
 }
@@ -51,17 +51,17 @@ fn supervised(finished: &Finished) -> Supervision {
     }
 }
 
-/// Starts, stops or reloads a service. Stopping one that does not run is no error.
+/// Starts, stops or reloads a service. Stopping one that does not run is not an error.
 pub(super) fn act(commands: &Commands, name: &str, action: ServiceAction) -> Result<(), HostError> {
     let verb = match action {
         ServiceAction::Start => "start",
         ServiceAction::StartOnce => "onestart",
         ServiceAction::Stop => "onestop",
-        // As with the stop: a web server that somebody runs without having enabled it reads its files all the same.
+        // As with the stop: a web server that runs without being enabled must read its files, too.
         ServiceAction::Reload => "onereload",
     };
     let finished = commands.run(SERVICE, &[name, verb])?;
-    // rc.subr(8) of a service that is not enabled: "Cannot 'start' NAME. Set NAME_enable to YES …", exit status 0.
+    // rc.subr(8) for a service that is not enabled: "Cannot 'start' NAME. Set NAME_enable to YES …", exit status 0.
     if finished.says(&format!("Cannot '{verb}'")) {
         return Err(finished.failure());
     }
@@ -77,7 +77,7 @@ mod tests {
     use super::super::stand_in::StandIns;
     use super::*;
 
-    // What service(8) says is as seen on FreeBSD 13.2, where not said otherwise.
+    // The output of service(8) is as seen on FreeBSD 13.2, unless noted otherwise.
 
     const NO_SCRIPT: &str = "gotosocial does not exist in /etc/rc.d or the local startup\n\
                              directories (/usr/local/etc/rc.d), or is not executable";
@@ -93,7 +93,7 @@ mod tests {
             ("apache24 is running as pid 1234.", 0, ServiceState::Running { pid: Some(1234) }),
             ("apache24 is not running.", 1, ServiceState::Stopped),
             ("gotosocial is not running.", 1, ServiceState::Stopped),
-            // Scripts with a status of their own.
+            // Scripts with their own status messages.
             ("ipfw is enabled", 0, ServiceState::Running { pid: None }),
             ("ipfw is disabled", 1, ServiceState::Stopped),
             ("something is not running.", 0, ServiceState::Stopped),
@@ -104,7 +104,7 @@ mod tests {
         }
     }
 
-    /// The words of rc.d/gotosocial, which tests/rc.d provokes one by one.
+    /// The messages of rc.d/gotosocial, which tests/rc.d provokes one by one.
     #[test]
     fn program_and_supervisor_are_told_apart() {
         let tools = StandIns::new();

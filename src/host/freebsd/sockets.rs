@@ -1,14 +1,14 @@
-//! Who listens where, with sockstat(1).
+//! Listening sockets, with sockstat(1).
 //!
-//! Its columns were made for people. Seen in `usr.bin/sockstat` of 13, 14 and 15:
+//! Its columns are made for people. Seen in `usr.bin/sockstat` of 13, 14 and 15:
 //!
-//! - Up to 14 each column is padded to a fixed position, and nothing at all parts two columns once that position is
-//!   passed: a user of ten letters with a command of ten makes `gotosocial gotosocial1669 4 tcp46`, and with
-//!   five digits in the pid the descriptor sticks to it as well. `-n` (numbers for users) keeps the position from
-//!   being passed. Where a release does not have `-n`, the command is taken to be ten characters long, its limit.
-//! - From 15 on the widths are computed (libxo), the blank is always there, but addresses are cut at 21 characters
-//!   unless `-w` is given.
-//! - The command may have blanks in it. So a line is read from its right end, where nothing can: foreign address, local
+//! - Up to 14 each column is padded to a fixed position, and nothing separates two columns once that position is
+//!   passed: a user of ten letters with a command of ten makes `gotosocial gotosocial1669 4 tcp46`, and with five
+//!   digits in the pid the descriptor touches it as well. `-n` (numbers for users) prevents that. If a release does not
+//!   have `-n`, the command is assumed to be ten characters long, its limit.
+//! - From 15 on the widths are computed (libxo), and there is always a space, but addresses are truncated at 21
+//!   characters unless `-w` is given.
+//! - The command may contain spaces. So a line is read from its right end, where no column can: foreign address, local
 //!   address, protocol, descriptor, pid; then the user from the left.
 //! - A socket that no process has open shows `?` (`??` from 15 on) for owner, command, pid and descriptor.
 
@@ -20,7 +20,7 @@ use crate::host::{HostError, Listener};
 
 const SOCKSTAT: &str = "/usr/bin/sockstat";
 
-/// Where sockstat(1) cuts a command.
+/// Where sockstat(1) truncates a command.
 const COMMAND_WIDTH: usize = 10;
 
 /// Every TCP socket that is bound and not connected.
@@ -38,7 +38,7 @@ pub(super) fn listeners(commands: &Commands) -> Result<Vec<Listener>, HostError>
     Ok(listeners)
 }
 
-/// A line of sockstat(1), in its own words.
+/// A line of sockstat(1), unconverted.
 #[derive(Debug, PartialEq, Eq)]
 struct Row<'a> {
     user: &'a str,
@@ -55,7 +55,7 @@ impl Row<'_> {
     fn listener(&self) -> Option<Listener> {
         let (user, uid) = match self.user.parse() {
             _ if self.user.starts_with('?') => (self.user.to_owned(), None),
-            // A name that cannot be looked up now is shown as sockstat(1) has it: who listens is known all the same.
+            // A name that cannot be looked up now is shown as in sockstat(1): the listener is still known.
             Ok(uid) => {
                 let known = accounts::user_by_id(uid).ok().flatten();
                 (known.map_or_else(|| self.user.to_owned(), |user| user.name), Some(uid))
@@ -79,7 +79,7 @@ fn row(line: &str) -> Option<Row<'_>> {
     let (rest, _foreign) = last_word(line)?;
     let (rest, local) = last_word(rest)?;
     let (before_protocol, protocol) = last_word(rest)?;
-    // A descriptor of many digits sticks to the protocol.
+    // A descriptor of many digits touches the protocol.
     let name = protocol.trim_start_matches(|character: char| character.is_ascii_digit());
     let rest = if name.len() < protocol.len() { before_protocol } else { last_word(before_protocol)?.0 };
     let (ipv4, ipv6) = families(name)?;
@@ -96,7 +96,7 @@ fn last_word(text: &str) -> Option<(&str, &str)> {
     Some((text.get(..start)?, word))
 }
 
-/// `tcp4`, `tcp6`, `tcp46`; `toe` is TCP that the network card takes care of.
+/// `tcp4`, `tcp6`, `tcp46`; `toe` is TCP that the network card handles.
 fn families(protocol: &str) -> Option<(bool, bool)> {
     match protocol.strip_prefix("tcp").or_else(|| protocol.strip_prefix("toe"))? {
         "4" => Some((true, false)),
@@ -156,7 +156,7 @@ mod tests {
         let row = read("gotosocial gotosocial1669 4  tcp46  *:443                 *:*");
         assert_eq!((row.user, row.command, row.pid), ("gotosocial", "gotosocial", Some(1669)));
         assert_eq!((row.ipv4, row.ipv6, row.port), (true, true, Some(443)));
-        // The same column widths with a blank in the command.
+        // The same column widths with a space in the command.
         let row = read("gotosocial Web Conten1669 4  tcp46  *:443                 *:*");
         assert_eq!((row.command, row.pid), ("Web Conten", Some(1669)));
         let row = read("gts      nc         612   3  tcp4   *:80                  *:*");
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!((row.user, row.pid, row.address), ("??", None, "2001:db8::1".parse().ok()));
         let row = read("80   nginx      901   7 tcp6  fe80::1%vtnet0:80                 *:*");
         assert_eq!(row.address, "fe80::1".parse().ok());
-        // Blanks and digits in a command, a descriptor of five digits, no port yet.
+        // Spaces and digits in a command, a descriptor of five digits, no port yet.
         let row = read("1001     Web Conten 12345 10234tcp4 127.0.0.1:*           *:*");
         assert_eq!((row.command, row.pid, row.port), ("Web Conten", Some(12345), None));
         let row = read("1001     node 18    777   3   tcp4   *:3000                *:*");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     proptest! {
-        /// The padding of 14, in which every column but the user can stick to the next.
+        /// The padding of 14, where every column but the user can touch the next.
         #[test]
         fn every_line_with_numbers_is_read_back(
             uid in 0u32..10_000_000, command in "[a-z][a-z0-9 :/-]{0,8}[a-z]", pid in 1u32..100_000, fd in 0u32..100_000,

@@ -1,4 +1,4 @@
-//! Stand-ins for commands of FreeBSD, for tests on any system: shell scripts that say what was seen on a real one.
+//! Fake FreeBSD commands for tests on any system: shell scripts with output seen on a real one.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
@@ -10,11 +10,11 @@ use tempfile::TempDir;
 
 use super::command::Commands;
 
-/// A script that is open for writing cannot be run (ETXTBSY), and a fork in another thread at the wrong moment keeps
-/// it open: so these tests take turns.
+/// A script that is open for writing cannot be run (ETXTBSY), and a fork in another thread at the wrong moment keeps it
+/// open. So these tests take turns.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A folder of stand-ins.
+/// A folder of fake commands.
 pub(super) struct StandIns {
     folder: TempDir,
     _turn: MutexGuard<'static, ()>,
@@ -24,12 +24,12 @@ impl StandIns {
     pub(super) fn new() -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = TempDir::new().expect("a temporary folder");
-        // Others have to get in where a program is run as somebody else.
+        // Other users must be able to enter if a program runs as one of them.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
         Self { folder, _turn: turn }
     }
 
-    /// Puts a script in the place of a command.
+    /// Replaces a command with a script.
     pub(super) fn add(&self, program: &str, script: &str) {
         let path = self.path(program);
         fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("a folder for the script");
@@ -37,17 +37,17 @@ impl StandIns {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");
     }
 
-    /// Puts a script in the place of a command that says `output` and exits with `status`.
+    /// Replaces a command with a script that prints `output` and exits with `status`.
     pub(super) fn says(&self, program: &str, output: &str, status: i32) {
         self.add(program, &format!("cat <<'END'\n{output}\nEND\nexit {status}"));
     }
 
-    /// Puts a script in the place of a command that keeps its arguments, for [`StandIns::arguments`].
+    /// Replaces a command with a script that records its arguments, for [`StandIns::arguments`].
     pub(super) fn keeps(&self, program: &str) {
         self.add(program, &format!("printf '%s\\n' \"$@\" >'{}'", self.path("arguments").display()));
     }
 
-    /// What a command that keeps its arguments was given.
+    /// The recorded arguments.
     pub(super) fn arguments(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("arguments")).expect("the command was run");
         text.lines().map(str::to_owned).collect()

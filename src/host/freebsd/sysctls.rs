@@ -7,10 +7,10 @@ use sysctl::{Ctl, CtlType, CtlValue, Sysctl, SysctlError};
 
 use crate::host::HostError;
 
-/// How often a value is read that changed its length between the question for its length and the one for itself.
+/// How often a value is read if its length changes between the query for the length and the query for the value.
 const READ_ATTEMPTS: u32 = 3;
 
-/// The value as text; `None` where the kernel does not know the name.
+/// The value as text; `None` if the kernel does not know the name.
 pub(super) fn value(name: &str) -> Result<Option<String>, HostError> {
     let control = match Ctl::new(name) {
         Ok(control) => control,
@@ -43,7 +43,7 @@ pub(super) fn number<N: std::str::FromStr>(name: &str) -> Result<N, HostError> {
     text.parse().map_err(|_| HostError::Unreadable { what: format!("sysctl {name}"), text })
 }
 
-/// Sets a variable, as text or as a number, whichever the kernel says it is.
+/// Sets a variable, as text or as a number, as the kernel declares it.
 pub(super) fn set(name: &str, value: &str) -> Result<(), HostError> {
     let set = Ctl::new(name).and_then(|control| {
         let value = typed(control.value_type()?, value)?;
@@ -56,7 +56,7 @@ pub(super) fn set(name: &str, value: &str) -> Result<(), HostError> {
     set.map_err(|error| failed(name, error))
 }
 
-/// A value of the kind that the kernel wants. The crate panics where they do not match, and sets no other kinds.
+/// A value of the kernel's type. The crate panics if the types do not match, and cannot set other types.
 fn typed(kind: CtlType, value: &str) -> Result<CtlValue, SysctlError> {
     let not_a_number = |_| SysctlError::ParseError;
     match kind {

@@ -1,4 +1,4 @@
-//! Web requests, and what the answer or its absence tells.
+//! Web requests, and the meaning of an answer or of its absence.
 
 use std::error::Error;
 use std::io::{self, Read};
@@ -17,20 +17,20 @@ use crate::host::{ServedCertificate, WebAnswer, WebFailure, WebRequest};
 /// GoToSocial answers 418 to a request without one (`internal/middleware/useragent.go`).
 const USER_AGENT: &str = concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"));
 
-/// How much of a body is read, in bytes.
+/// The limit for a body, in bytes.
 const BODY_LIMIT: u64 = 1024 * 1024;
 
-/// Sends one GET request and does not follow where a redirect points.
+/// Sends one GET request and does not follow redirects.
 ///
-/// In a thread of its own: the blocking client panics where an asynchronous runtime is at work, and an ACME order, which
-/// is one, asks the front whether it answers the challenge.
+/// It uses a separate thread: the blocking client panics inside an asynchronous runtime, and an ACME order, which has
+/// one, checks whether the web server answers the challenge.
 pub(super) fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     let asked = std::thread::scope(|scope| scope.spawn(|| send(request)).join());
     asked.unwrap_or_else(|_| Err(WebFailure::Other("the request ended in a panic".into())))
 }
 
 fn send(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-    // An error means that a provider has been installed already, which is as good.
+    // An error means that a provider is already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = client(request)?;
     let mut get = client.get(url(request));
@@ -58,7 +58,7 @@ fn client(request: &WebRequest) -> Result<Client, WebFailure> {
         .timeout(request.timeout)
         .http1_only()
         .tls_info(true)
-        // Where no certificate is to be judged, the system's trusted ones need not even be there.
+        // If no certificate is to be judged, the system's trusted ones need not even exist.
         .tls_danger_accept_invalid_certs(!(request.tls && request.verify));
     if let Some(address) = request.address {
         builder = builder.no_proxy().resolve(&request.host.to_ascii_lowercase(), address);
@@ -100,7 +100,7 @@ fn failure(error: &(dyn Error + 'static)) -> WebFailure {
                 io::ErrorKind::TimedOut => timed_out = true,
                 _ => {}
             }
-            // The source of an io::Error is the source of what is in it: what is in it would be left out.
+            // The source of an io::Error is the source of its inner error: the inner error itself would be skipped.
             if let Some(inner) = system.get_ref() {
                 next = Some(inner);
             }
@@ -109,7 +109,7 @@ fn failure(error: &(dyn Error + 'static)) -> WebFailure {
     if timed_out { WebFailure::TimedOut } else { WebFailure::Other(words.join(": ")) }
 }
 
-/// What an X.509 certificate (DER) says, RFC 5280.
+/// The content of an X.509 certificate (DER), RFC 5280.
 fn served_certificate(der: &[u8]) -> Option<ServedCertificate> {
     let (_, certificate) = parse_x509_certificate(der).ok()?;
     let names = match certificate.subject_alternative_name() {

@@ -6,7 +6,8 @@
 
 use super::super::{HostError, Jail};
 use super::machine::Machine;
-use super::{gotosocial, kernel, loader, portacl_rc, rc_conf, services, sysctl_file};
+use super::{gotosocial, kernel, loader, portacl_rc, rc_conf, services};
+use crate::sysconf::sysctl_conf;
 
 const GUARD: &str = "gts_portacl_guard";
 const LATE_GUARD: &str = "gts_portacl_guard_late";
@@ -66,11 +67,9 @@ fn apply_sysctl_conf(machine: &mut Machine) -> Result<(), HostError> {
 
 /// `sysctl -f FILE`.
 pub(super) fn apply_sysctl_file(machine: &mut Machine, file: &str) -> Result<(), HostError> {
-    for setting in sysctl_file::read(&machine.text(file)?) {
-        if let Some(value) = setting.value {
-            // At boot a refusal is a line on the console.
-            let _ = kernel::set_sysctl(&mut machine.model, &setting.name, &value);
-        }
+    for setting in sysctl_conf::settings(machine.text(file)?.as_bytes()) {
+        // At boot a refusal is a line on the console.
+        let _ = kernel::set_sysctl(&mut machine.model, &setting.name, &setting.value);
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ const FILES: &[(&str, u32, &str)] = &[
 const SCRIPT: &str = "#!/bin/sh\n# Stands for the base system's script. A rehearsal never runs it.\n";
 
 /// As of 14.1: until then there is no `local_loader_conf_files`, and its file is the last of `loader_conf_files`.
-pub(super) const DEFAULTS_LOADER_CONF: &str = "\
+const DEFAULTS_LOADER_CONF: &str = "\
 # The defaults of loader.conf(5), as far as a rehearsal needs them.
 loader_conf_files=\"/boot/device.hints /boot/loader.conf\"
 loader_conf_dirs=\"/boot/loader.conf.d\"

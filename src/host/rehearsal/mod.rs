@@ -67,7 +67,6 @@ mod rc_script;
 mod request_path;
 mod services;
 pub mod stand_in_release;
-mod sysctl_file;
 #[cfg(test)]
 mod tests;
 mod web;

@@ -9,6 +9,7 @@ use crate::deployment::PortNumber;
 use crate::front::{Wanted, httpd_conf, nginx_conf};
 use crate::host::{FrontProgram, HostError, Observe};
 use crate::parts::Refusal;
+use crate::sysconf::rc_conf::is_yes;
 
 /// Plans the leaving of a front that is there and not wanted. `for_good`: GoToSocial itself goes, too, so that nobody waits for
 /// the front's ports, and a web server that has other sites by now goes on serving them, whoever enabled it.
@@ -24,7 +25,7 @@ pub(in crate::parts) fn plan(
     let name = changes::service(program);
     let running = host.service(name)?.is_running();
     let variable = format!("{name}_enable");
-    let enabled = host.rc_variable(&variable)?.is_some_and(|value| is_yes(&value));
+    let enabled = host.rc_is_yes(&variable)?;
     // Who has enabled it decides whether it goes on with what else it serves.
     // An earlier way back counts too: what was YES before it, or has been enabled since, is not ours.
     let before =
@@ -77,10 +78,6 @@ pub(in crate::parts) fn plan(
         planned.leave.push(reload(false));
     }
     Ok(())
-}
-
-fn is_yes(value: &str) -> bool {
-    value.eq_ignore_ascii_case("yes")
 }
 
 /// Apache includes our site without a line in its main file, so the site itself has to go before it reads anew.

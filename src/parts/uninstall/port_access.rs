@@ -13,8 +13,9 @@ use crate::parts::port_access::{
     self, LOADER_CONF, LOADER_VARIABLE, MODULE, RESERVED_HIGH, RULES, SYSCTL_CONF, SYSCTL_CONF_LOCAL, SYSCTL_KLD,
 };
 use crate::parts::rule_edit::{RESERVED_BY_DEFAULT, RuleEdit};
-use crate::parts::{Refusal, loader_conf, portacl_boot, portacl_rc, portacl_rc_list, rc_script, sysctl_conf};
+use crate::parts::{Refusal, portacl_boot, portacl_rc, portacl_rc_list, rc_script};
 use crate::portacl::{self, Rule, Subject};
+use crate::sysconf::{loader_conf, sysctl_conf};
 
 /// The part: its steps rest on one another.
 pub(super) const PART: &str = "port-access";
@@ -298,7 +299,7 @@ fn loader(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> Result<
         _ => None,
     };
     let Some(now) = host.read(path)? else { return Ok(()) };
-    let is_yes = |value: &Option<String>| value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case("yes"));
+    let is_yes = |value: &Option<String>| value.as_deref().is_some_and(loader_conf::loads);
     let value = loader_conf::get(&now, LOADER_VARIABLE);
     if is_yes(&before) || !is_yes(&value) {
         return Ok(());

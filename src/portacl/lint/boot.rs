@@ -1,4 +1,4 @@
-//! What is wrong with the settings around the rules, with the boot, and between now and then.
+//! Findings about the settings around the rules, the boot, and the differences between now and the boot.
 
 use super::super::boot::{LoadedBy, SetBy, next_boot_without_module, number, open_ports};
 use super::super::boot_settings::{Assignment, Variable};
@@ -11,7 +11,7 @@ use super::{Lint, Severity, when};
 /// How to have the module loaded early enough.
 const SYSCTL_CONF_LOCAL: &str = "/etc/sysctl.conf.local";
 const LOAD_EARLY: &str = "sysrc -f /boot/loader.conf mac_portacl_load=YES";
-/// Above it no port needs privilege.
+/// No port above it needs privilege.
 const LOW_PORTS: i32 = 1023;
 
 fn enforces(policy: &Policy) -> bool {
@@ -19,7 +19,7 @@ fn enforces(policy: &Policy) -> bool {
 }
 
 impl Lint<'_> {
-    /// Low ports that any user may bind: the loudest finding.
+    /// Low ports that any user may bind: the most serious finding.
     pub(super) fn open_ports(&mut self) {
         let now = self.now.map(|now| now.policy.clone());
         let boot = self.next.state.policy.clone();
@@ -57,7 +57,7 @@ impl Lint<'_> {
         }
     }
 
-    /// What has the running kernel enforce the rules that the next boot would set.
+    /// How to make the running kernel enforce the rules that the next boot would set.
     fn enforce_now(&self) -> String {
         if self.settings.portacl_rc.is_some() {
             "service portacl start".to_owned()
@@ -78,7 +78,7 @@ impl Lint<'_> {
         commands
     }
 
-    /// Switches that are not as they should be.
+    /// Switches with wrong values.
     pub(super) fn switches(&mut self) {
         let then = self.next.state.policy.clone();
         let now = self.now.map(|now| now.policy.clone());
@@ -116,7 +116,7 @@ impl Lint<'_> {
         lines.filter(|line| line.variable.is_portacls() || lowers(line)).cloned().collect()
     }
 
-    /// Who loads the module, and whether that is early enough.
+    /// What loads the module, and whether that is early enough.
     pub(super) fn loading(&mut self) {
         if !self.is_host() {
             return;
@@ -169,7 +169,7 @@ impl Lint<'_> {
         }
     }
 
-    /// Lists that overwrite one another.
+    /// Lists that override one another.
     pub(super) fn rules_in_several_places(&mut self) {
         let lists: Vec<_> = self.all_lists().into_iter().filter(|list| list.by.is_some()).collect();
         let meanings: Vec<Option<Vec<Rule>>> =
@@ -200,7 +200,7 @@ impl Lint<'_> {
         );
     }
 
-    /// What portacl-rc leaves out, and what sysctl.conf does to its settings.
+    /// What portacl-rc leaves out, and how sysctl.conf changes its settings.
     pub(super) fn portacl_rc(&mut self) {
         let Some(rc) = self.settings.portacl_rc.clone() else { return };
         for left in rc.left_out {
@@ -240,7 +240,7 @@ impl Lint<'_> {
         }
     }
 
-    /// A boot on which the module turns out to be missing.
+    /// A boot without the module.
     pub(super) fn fail_open(&mut self) {
         let is_needed = self.next.loaded_by.is_some_and(|by| by != LoadedBy::Kernel);
         if !is_needed || open_ports(&self.next.state.policy).is_some() {
@@ -259,7 +259,7 @@ impl Lint<'_> {
         }
     }
 
-    /// What is in force and will not be after the boot, or the other way round.
+    /// What is in force now but not after the boot, or the other way round.
     pub(super) fn differences(&mut self) {
         let Some(now) = self.now.cloned() else { return };
         let then = self.next.state.clone();
@@ -285,7 +285,7 @@ impl Lint<'_> {
             (Variable::ReservedLow, |policy| policy.reservedlow),
         ] {
             let (is, will_be) = (get(&now.policy), get(&then.policy));
-            // portacl-rc opens the whole range whatever is in use, which is its business.
+            // portacl-rc always opens the whole range, which is its decision.
             let is_its = matches!(variable, Variable::ReservedHigh | Variable::ReservedLow)
                 && self.next.set_by.get(&variable) == Some(&SetBy::PortaclRc)
                 && enforces(&now.policy);
@@ -304,7 +304,8 @@ impl Lint<'_> {
         }
     }
 
-    /// How to make a setting the same now and then. What would open low ports to everybody is not told.
+    /// How to make a setting the same now and after the boot. A fix that would open low ports to every user is not
+    /// offered.
     fn settle(&self, variable: Variable, now: &Policy, is: i32, will_be: i32) -> String {
         let then = &self.next.state.policy;
         let opens = |before: &Policy, value: i32| {

@@ -1,4 +1,4 @@
-//! Where rules stand, and where they come from.
+//! The places of rules, and their origin.
 
 use super::super::boot::SetBy;
 use super::super::boot_settings::{Assignment, Variable};
@@ -6,23 +6,23 @@ use super::super::kernel::{KernelRule, parse_kernel};
 use super::super::rule::Rule;
 use super::Lint;
 
-/// How the running kernel is called where places are named.
+/// The name of the running kernel in lists of places.
 pub(super) const RUNNING: &str = "the running kernel";
-/// How portacl-rc is.
+/// The name of portacl-rc in lists of places.
 pub(super) const PORTACL_RC: &str = "portacl-rc's variables in rc.conf";
 
-/// A list of rules, and where it stands.
+/// A list of rules, and its place.
 pub(super) struct List {
     /// File and line, or one of the names above.
     pub(super) place: String,
-    /// The list as it stands there.
+    /// The list as it is there.
     pub(super) text: String,
-    /// Who would set it at boot; `None` for the running kernel.
+    /// What would set it at boot; `None` for the running kernel.
     pub(super) by: Option<SetBy>,
 }
 
 impl Lint<'_> {
-    /// Every list that is in force or may be at boot, in the order in which the boot comes to them.
+    /// Every list that is in force or may be at boot, in the order of the boot.
     pub(super) fn all_lists(&self) -> Vec<List> {
         let mut lists = Vec::new();
         if self.is_host() {
@@ -49,7 +49,7 @@ impl Lint<'_> {
         lists
     }
 
-    /// Every element of every list that the kernel would take, once for each spelling, with its places.
+    /// Every element of every list that the kernel would accept, once for each spelling, with its places.
     pub(super) fn all_elements(&self) -> Vec<(KernelRule, Vec<String>)> {
         let mut elements: Vec<(KernelRule, Vec<String>)> = Vec::new();
         for list in self.all_lists() {
@@ -64,7 +64,7 @@ impl Lint<'_> {
         elements
     }
 
-    /// Where a variable gets the value that it has after the boot; its name where nobody sets it.
+    /// The origin of the value that a variable has after the boot; its name if nothing sets it.
     pub(super) fn origin(&self, variable: Variable) -> String {
         let line = |assignment: Option<&Assignment>| assignment.map(|line| format!("{variable} ({})", line.place));
         let place = match self.next.set_by.get(&variable) {
@@ -79,7 +79,7 @@ impl Lint<'_> {
     }
 }
 
-/// What rules permit, without order, spelling and repetition.
+/// What the rules permit, without order, spelling and repetition.
 pub(super) fn meaning(rules: &[KernelRule]) -> Vec<Rule> {
     let mut rules: Vec<Rule> = rules.iter().filter_map(KernelRule::effective).collect();
     rules.sort();

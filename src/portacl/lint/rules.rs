@@ -1,4 +1,4 @@
-//! What is wrong with rules and lists by themselves, and rules that have no effect.
+//! Findings about the rules and lists themselves, and about rules that have no effect.
 
 use super::super::boot::{Ignored, check_value};
 use super::super::boot_settings::{Assignment, Variable};
@@ -12,7 +12,7 @@ use super::{Lint, Severity, when};
 const KEEPS: &str = "The kernel takes a list as a whole or not at all: the one before it stays in force.";
 
 impl Lint<'_> {
-    /// The lines of the files that sysctl(8) acts on, as far as they are this host's to set.
+    /// The lines of the files that sysctl(8) applies, if this host may set them.
     fn sysctl_lines(&self) -> Vec<Assignment> {
         let lines = self.settings.sysctl_conf.iter().chain(&self.settings.kld_conf);
         lines.filter(|line| self.is_host() || self.is_vnets(line.variable)).cloned().collect()
@@ -23,7 +23,7 @@ impl Lint<'_> {
         vnet && matches!(variable, Variable::ReservedLow | Variable::ReservedHigh)
     }
 
-    /// Lists that are cut, refused or repeat themselves.
+    /// Lists that are truncated, refused or contain repetitions.
     pub(super) fn lists(&mut self) {
         let mut cut = Vec::new();
         for line in self.sysctl_lines() {
@@ -102,7 +102,7 @@ impl Lint<'_> {
         }
     }
 
-    /// Numbers that are none, and lines of the loader that set nothing.
+    /// Invalid numbers, and lines of the loader that set nothing.
     pub(super) fn values(&mut self) {
         let tunables = if self.is_host() { self.settings.tunables.clone() } else { Vec::new() };
         for line in &tunables {
@@ -131,7 +131,7 @@ impl Lint<'_> {
         }
     }
 
-    /// Elements that do not mean what they seem to, or are for nobody.
+    /// Elements that do not mean what they seem to mean, or match no user.
     pub(super) fn elements(&mut self) {
         for (rule, places) in self.all_elements() {
             let subject = format!("{} ({})", rule.text, joined(&places));
@@ -174,7 +174,7 @@ impl Lint<'_> {
                 self.revoke(meant),
             );
         }
-        // In a jail the names are the jail's, and the rules are not.
+        // In a jail the names are the jail's, but the rules are not.
         let (kind, has_name) = match meant.subject {
             Subject::Uid(uid) => ("account has uid", self.names.user(uid).is_some()),
             Subject::Gid(gid) => ("group has gid", self.names.group(gid).is_some()),
@@ -220,7 +220,7 @@ impl Lint<'_> {
         }
     }
 
-    /// Rules that another gate leaves without effect, now or after the boot.
+    /// Rules that another gate makes ineffective, now or after the boot.
     pub(super) fn effects(&mut self) {
         let nothing = Policy::default();
         let now = self.now.map_or(&nothing, |now| &now.policy).clone();
@@ -274,7 +274,7 @@ fn in_force(policy: &Policy, rule: Rule) -> bool {
     policy.loaded && policy.enabled != 0 && policy.rules.iter().any(|there| there.effective() == Some(rule))
 }
 
-/// Elements that say what one before them says, each with the first that does, once for each spelling.
+/// Elements that repeat an earlier one, each with the first such element, once for each spelling.
 fn duplicates(rules: &[KernelRule]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (index, rule) in rules.iter().enumerate() {

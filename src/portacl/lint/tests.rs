@@ -1,4 +1,4 @@
-//! Each kind of finding is provoked, and shown not to be found on the healthy neighbour.
+//! Provokes each kind of finding, and shows that the healthy neighbour does not have it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -121,13 +121,13 @@ fn nothing_is_found_where_nothing_is_wrong() {
     assert_eq!(codes(&installed()), nothing);
     assert_eq!(codes(&with_portacl_rc(OURS)), nothing);
     assert_eq!(lint(None, &installed().1, &Book), []);
-    // Compiled in, it cannot be missing.
+    // If it is compiled in, it cannot be missing.
     let (now, mut settings) = installed();
     settings.compiled_in = true;
     settings.loader = false;
     settings.guard = Guard::default();
     assert_eq!(codes(&(now, settings)), nothing);
-    // kld_list with a file of its own, on 14.
+    // kld_list with its own file, on 14.
     let (now, mut settings) = installed();
     settings.loader = false;
     settings.kld_list = Some("mac_portacl".to_owned());
@@ -168,7 +168,7 @@ fn a_port_that_the_reserved_range_still_covers() {
     staged.0.policy.reservedhigh = 1023;
     assert_eq!(codes(&staged), ["port-reserved", "port-reserved", "settings-differ"]);
     assert!(lint(Some(&staged.0), &staged.1, &Book)[0].what.starts_with("now, it has no effect"));
-    // Root needs no opening of the range.
+    // Root does not need a lowered range.
     assert_eq!(codes(&host("uid:0:tcp:25", 79)), Vec::<&str>::new());
 }
 
@@ -244,7 +244,7 @@ fn lists_that_the_kernel_will_refuse() {
     let long = only(&refused(&",".repeat(1024)), "list-too-long");
     assert_eq!(long.what, "the list has 1024 bytes, and the kernel takes at most 1023");
     assert_eq!(codes(&refused(&",".repeat(1023))), Vec::<&str>::new());
-    // What does not stand in the text as such does not come out as such.
+    // Text that is not printable in the file is not printed as such.
     assert!(!only(&refused("uid:1:tcp:1,\tx"), "blank-in-list").what.contains('\t'));
 }
 
@@ -287,7 +287,7 @@ fn enabled_off() {
     off.0.policy.enabled = 0;
     off.1.sysctl_conf.push(sysctl(3, Variable::Enabled, "0"));
     assert_eq!(only(&off, "not-enforcing").subject, "security.mac.portacl.enabled (/etc/sysctl.conf:3)");
-    // With the range lowered it is an alarm; here the guard closes it at boot.
+    // With the range lowered it is an alarm; here the guard closes the range at boot.
     let mut off = installed();
     off.0.policy.enabled = 0;
     off.1.sysctl_conf.push(sysctl(3, Variable::Enabled, "0"));
@@ -312,7 +312,7 @@ fn port_high_below_the_low_ports() {
     let found = one(&low, "port-high-low");
     assert_eq!(found.what, "now and after the next boot, ANY user may bind the ports from 101 to 1023");
     assert_eq!(found.subject, "security.mac.portacl.port_high (/etc/sysctl.conf:3)");
-    // With the range where it was it does no harm.
+    // With the range at its default it does no harm.
     let mut closed = host("", 1023);
     closed.0.policy.port_high = 100;
     closed.1.sysctl_conf.push(sysctl(3, Variable::PortHigh, "100"));
@@ -330,7 +330,7 @@ fn a_module_that_nobody_loads() {
     none.1.guard.late = false;
     assert_eq!(one(&none, "open-ports").what, "after the next boot, ANY user may bind the ports from 80 to 1023");
     assert_eq!(codes(&none)[0], "open-ports");
-    // Lowered for nothing is enough, other settings are not.
+    // Lowered without need is enough, other settings are not.
     let mut settings = BootSettings { sysctl_conf: vec![sysctl(1, Variable::ReservedHigh, "0")], ..none.1 };
     assert!(codes(&(State::default(), settings.clone())).contains(&"module-not-loaded"));
     settings.sysctl_conf = vec![sysctl(1, Variable::ReservedHigh, "1023"), sysctl(2, Variable::Securelevel, "-1")];
@@ -373,7 +373,7 @@ fn rules_in_several_places() {
     twice.1.sysctl_conf[0] = line("/etc/sysctl.conf.local", 1, Variable::Rules, "uid:www:tcp:1");
     twice.1.sysctl_conf.swap(0, 1);
     assert!(one(&twice, "rules-in-several-places").what.ends_with("the list in /etc/sysctl.conf:9 wins"));
-    // Twice the same does no harm.
+    // Setting the same list twice does no harm.
     twice.1.sysctl_conf[1].value = "uid:209:tcp:443,uid:209:tcp:080".to_owned();
     assert_eq!(codes(&twice), Vec::<&str>::new());
 }
@@ -428,7 +428,7 @@ fn a_boot_that_would_be_fail_open() {
         open.1.guard = guard;
         assert_eq!(codes(&open), ["fail-open"]);
     }
-    // A jail with a reserved range of its own needs one, too.
+    // A jail with its own reserved range needs one, too.
     let (now, mut settings) = installed();
     settings.scope = BootScope::VnetJail { now: now.clone() };
     assert_eq!(codes(&(now.clone(), settings.clone())), Vec::<&str>::new());
@@ -487,7 +487,7 @@ fn no_mend_opens_ports_to_everybody() {
     let mut narrow = installed();
     narrow.0.policy.port_high = 500;
     assert_eq!(mend(&narrow), "sysctl security.mac.portacl.port_high=1023");
-    // What closes some of what is open is told.
+    // A fix that closes some of the open ports is offered.
     let mut lower = host("", 79);
     lower.0.policy.enabled = 0;
     lower.0.policy.reservedhigh = 20;

@@ -1,4 +1,4 @@
-//! What can be wrong with rules in the readable form.
+//! Errors in rules in the readable form.
 
 use crate::portacl::{KernelId, Protocol};
 
@@ -6,9 +6,9 @@ use crate::portacl::{KernelId, Protocol};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Line {line}, “{statement}”: {fault}")]
 pub struct ReadableError {
-    /// Which line, counted from 1.
+    /// The line number, counted from 1.
     pub line: usize,
-    /// The line as it was given, without blanks at its ends and without its comment.
+    /// The line as it was given, without surrounding spaces and without its comment.
     pub statement: String,
     /// What is wrong with it.
     pub fault: ReadableFault,
@@ -60,13 +60,13 @@ pub enum ReadableFault {
     /// The bracket after a port means another port.
     #[error("“{bracket}” is {protocol} port {known}, not {port}. Correct the port or what stands in brackets.")]
     PortContradiction {
-        /// What stands in the bracket.
+        /// The content of the bracket.
         bracket: String,
         /// For which protocol it was looked up.
         protocol: Protocol,
-        /// What the bracket means.
+        /// The meaning of the bracket.
         known: u16,
-        /// What stands before it.
+        /// The port before it.
         port: u16,
     },
     /// `all` in a rule.
@@ -87,27 +87,27 @@ pub enum ReadableFault {
     /// The bracket after a name or an id is another id.
     #[error("“{word}” is {known}, not {bracket}. Correct the one or the other.")]
     IdContradiction {
-        /// What stands before the bracket.
+        /// The word before the bracket.
         word: String,
-        /// Whom that means.
+        /// The id that it stands for.
         known: KernelId,
         /// The id in the bracket.
         bracket: i64,
     },
-    /// An id that even the kernel could not hold.
+    /// An id that even the kernel could not store.
     #[error("the id {found} is too large. Write an id from 0 to 4294967295.")]
     IdTooLarge {
         /// The number.
         found: String,
     },
-    /// Something is missing, or something else stands in its place.
+    /// Something is missing, or something else is in its place.
     #[error(
         "here {expected} must follow, not {found}. A rule is written like “pass proto tcp port {{ 80 443 }} user www”."
     )]
     Expected {
-        /// What must stand there.
+        /// What is expected there.
         expected: &'static str,
-        /// What stands there: a word in quotes, or that the line ends.
+        /// What is there: a word in quotes, or the end of the line.
         found: String,
     },
 }

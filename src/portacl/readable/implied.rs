@@ -1,20 +1,20 @@
-//! The lines that follow from the settings of the kernel, whatever the list of rules says.
+//! The lines that follow from the settings of the kernel, whatever the list of rules contains.
 //!
-//! They say the same as [`may_bind`](crate::portacl::may_bind) does; the property test in `print.rs` holds them to it.
+//! They agree with [`may_bind`](crate::portacl::may_bind). The property test in `print.rs` verifies this.
 
 use std::ops::Range;
 
 use super::line::{Action, Line, PortRange, Protocols, Sign, Whom};
 use crate::portacl::Policy;
 
-/// The ports that FreeBSD keeps for root as it comes. One of these free to everybody is worth a warning.
+/// The ports that FreeBSD reserves for root by default. If one of them is open to every user, that is worth a warning.
 const LOW_PORTS: Range<i32> = 1..1024;
 
-/// The ports that are asked about at each of the two gates.
+/// The ports that each of the two gates checks.
 pub(super) struct Gates {
-    /// Those for which mac_portacl wants a rule; port 0 is among them if it is not exempt.
+    /// Ports for which mac_portacl requires a rule; includes port 0 if it is not exempt.
     pub enforced: Range<i32>,
-    /// Those that are kept for privilege.
+    /// Ports that are reserved for privilege.
     pub reserved: Range<i32>,
 }
 
@@ -59,14 +59,14 @@ pub(super) fn implied(policy: &Policy, numbers_only: bool) -> Vec<Line> {
     lines
 }
 
-/// The setting that keeps ports for privilege, as it is to be read in a note.
+/// The setting that reserves ports for privilege, as a note shows it.
 pub(super) fn reservation(policy: &Policy) -> String {
     let high = format!("reservedhigh {}", policy.reservedhigh);
-    // Port 1 is the first port, so 0 and everything below mean the same as 1.
+    // Port 1 is the first port, so 0 and every lower value mean the same as 1.
     if policy.reservedlow > 1 { format!("reservedlow {}, {high}", policy.reservedlow) } else { high }
 }
 
-/// What is left of `ports`, in at most two pieces.
+/// The rest of `ports`, in at most two pieces.
 fn without(ports: &Range<i32>, taken: &Range<i32>) -> Vec<Range<i32>> {
     if taken.is_empty() {
         return vec![ports.clone()];

@@ -1,16 +1,16 @@
-//! Sets lines out in columns.
+//! Aligns lines in columns.
 
 use super::line::{Line, Sign, Whom};
 
 /// All lines, aligned, each with a newline at its end.
 ///
-/// If any line has a sign, every line begins with two characters for it, as in a diff.
+/// If any line has a sign, every line starts with two characters for it, as in a diff.
 #[must_use]
 pub fn render(lines: &[Line]) -> String {
     let signed = lines.iter().any(|line| line.sign != Sign::Both);
     let rows: Vec<Row<'_>> = lines.iter().map(Row::of).collect();
     let ports = rows.iter().map(|row| width(&row.ports)).max().unwrap_or(0);
-    // Two blanks before a note, and no note left of the end of any line.
+    // Two spaces before a note, and no note to the left of the end of any line.
     let subjects = rows.iter().map(|row| width(&row.subject) + if row.line.note.is_some() { 2 } else { 0 }).max();
     let subjects = subjects.unwrap_or(0);
     let mut text = String::new();
@@ -54,7 +54,7 @@ impl Row<'_> {
     }
 }
 
-/// An implied line is about root, whose number nobody needs to be told.
+/// An implied line is about root, whose number everybody knows.
 fn subject(kind: &str, id: i64, name: Option<&str>, implied: bool) -> String {
     match name {
         Some(name) if implied => format!("{kind} {name}"),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::portacl::Protocol;
 
-/// When a line holds: as in a diff from what is in force now to what the next boot sets.
+/// When a line applies, as in a diff from what is in force now to what the next boot sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sign {
@@ -18,7 +18,7 @@ pub enum Sign {
     NextBootOnly,
 }
 
-/// What a line does with those to whom it applies.
+/// The effect of a line on those to whom it applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -28,7 +28,7 @@ pub enum Action {
     Block,
 }
 
-/// The protocols that a line is about.
+/// The protocols of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocols {
@@ -55,26 +55,26 @@ pub struct PortRange {
 pub enum Whom {
     /// A process with this effective user id.
     User {
-        /// The id as the kernel keeps it. Outside 32 bits it is nobody's.
+        /// The id as the kernel stores it. Outside 32 bits it matches no user.
         id: i64,
-        /// The name, if it is known and asked for.
+        /// The name, if it is known and requested.
         name: Option<String>,
     },
     /// A process in this group.
     Group {
-        /// The id as the kernel keeps it. Its lower 32 bits count.
+        /// The id as the kernel stores it. Its lower 32 bits count.
         id: i64,
-        /// The name, if it is known and asked for.
+        /// The name, if it is known and requested.
         name: Option<String>,
     },
-    /// Everybody.
+    /// Every user.
     All,
 }
 
 /// One line: a rule from the list, or one that follows from the settings of the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Line {
-    /// When it holds.
+    /// When it applies.
     pub sign: Sign,
     /// Whether it permits or refuses.
     pub action: Action,
@@ -82,17 +82,17 @@ pub struct Line {
     pub protocol: Protocols,
     /// The ports.
     pub ports: PortRange,
-    /// What services(5) calls the port, if it is known and asked for.
+    /// The name of the port in services(5), if it is known and requested.
     pub service: Option<String>,
     /// To whom it applies.
     pub subject: Whom,
-    /// What there is to say about it: where an implied line comes from, why a rule has no effect.
+    /// A note: the origin of an implied line, or why a rule has no effect.
     pub note: Option<String>,
-    /// Whether it counts. A rule that has no effect is shown all the same.
+    /// Whether it has an effect. A rule without effect is shown all the same.
     pub effective: bool,
-    /// Whether it applies to root alone among those whom it names.
+    /// Whether it applies only to root among the users that it names.
     pub root_alone: bool,
-    /// Whether it follows from the settings of the kernel instead of standing in the list.
+    /// Whether it follows from the settings of the kernel instead of the list.
     pub implied: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Reads the readable form; its grammar stands in the documentation of [`readable`](super).
+//! Parses the readable form. Its grammar is in the documentation of [`readable`](super).
 
 use super::error::{ReadableError, ReadableFault};
 use super::line::{Action, PortRange, Sign, Whom};
@@ -6,30 +6,30 @@ use super::words::{is_id, is_mark, is_number};
 use crate::portacl::names::Names;
 use crate::portacl::{KernelId, Protocol};
 
-/// What a text in the readable form says, in its order.
+/// The content of a text in the readable form, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ruleset {
     /// The statements; one line can hold several.
     pub statements: Vec<Statement>,
 }
 
-/// A rule, or a line that is recognised as no rule.
+/// A rule, or a line that is recognised but is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
     /// A permission.
     Rule(RuleStatement),
-    /// What follows from the settings of the kernel. Mac_portacl has only permissions, so there is nothing to do.
+    /// What follows from the settings of the kernel. mac_portacl has only permissions, so there is nothing to do.
     Implied(ImpliedStatement),
 }
 
-/// One permission. As the kernel can hold odd ones (port 0, an id outside 32 bits), so does this.
+/// One permission. The kernel can hold odd ones (port 0, an id outside 32 bits), so this can, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuleStatement {
-    /// Which line, counted from 1.
+    /// The line number, counted from 1.
     pub line: usize,
-    /// When it holds.
+    /// When it applies.
     pub sign: Sign,
-    /// Whom it permits.
+    /// The subject of the rule.
     pub id: KernelId,
     /// TCP or UDP.
     pub protocol: Protocol,
@@ -40,20 +40,20 @@ pub struct RuleStatement {
 /// One implied line, for any protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImpliedStatement {
-    /// Which line, counted from 1.
+    /// The line number, counted from 1.
     pub line: usize,
-    /// When it holds.
+    /// When it applies.
     pub sign: Sign,
     /// Whether it permits or refuses.
     pub action: Action,
     /// The ports.
     pub ports: PortRange,
-    /// Root as [`Whom::User`] without a name, or everybody.
+    /// Root as [`Whom::User`] without a name, or every user.
     pub subject: Whom,
 }
 
 impl RuleStatement {
-    /// Whom the rule is about, the protocol and the port.
+    /// The subject of the rule, the protocol and the port.
     #[must_use]
     pub fn meaning(&self) -> (KernelId, Protocol, u16) {
         (self.id, self.protocol, self.port)
@@ -69,7 +69,7 @@ impl Ruleset {
         })
     }
 
-    /// The lines that say what follows by itself, in order.
+    /// The implied lines alone, in order.
     pub fn implied(&self) -> impl Iterator<Item = &ImpliedStatement> {
         self.statements.iter().filter_map(|statement| match statement {
             Statement::Rule(_) => None,
@@ -78,7 +78,7 @@ impl Ruleset {
     }
 }
 
-/// Reads rules in the readable form.
+/// Parses rules in the readable form.
 ///
 /// # Errors
 /// Every mistake in the text, in the order of its lines.
@@ -115,7 +115,7 @@ pub fn parse_readable(text: &str, names: &dyn Names) -> Result<Ruleset, Vec<Read
     if errors.is_empty() { Ok(Ruleset { statements }) } else { Err(errors) }
 }
 
-/// Words are parted by blanks; brackets, braces and commas are words of their own.
+/// Words are separated by spaces; brackets, braces and commas are separate words.
 fn split(line: &str) -> Vec<&str> {
     let mut words = Vec::new();
     for word in line.split_whitespace() {
@@ -129,7 +129,7 @@ fn split(line: &str) -> Vec<&str> {
     words
 }
 
-/// An implied line, if it is one that [`print`](super::print()) may have written.
+/// An implied line, if [`print`](super::print()) may have written it.
 fn implied(words: &[&str]) -> Option<(Action, PortRange, Whom)> {
     let [action, "proto", "any", "port", ports, subject @ ..] = words else { return None };
     let ports = range(ports)?;
@@ -152,18 +152,18 @@ fn range(text: &str) -> Option<PortRange> {
     (ports.first <= ports.last).then_some(ports)
 }
 
-/// Two numbers with a hyphen, or with a colon as pf has it.
+/// Two numbers with a hyphen, or with a colon as in pf.
 fn looks_like_a_range(text: &str) -> bool {
     text.split_once(['-', ':']).is_some_and(|(first, last)| is_number(first) && is_number(last))
 }
 
-/// A port as it was written: a word, and what stands in brackets behind it.
+/// A port as it was written: a word, and the content of the brackets after it.
 struct PortWords<'a> {
     word: &'a str,
     bracket: Option<&'a str>,
 }
 
-/// Goes through the words of one line. A mistake of form ends the reading (`None`), others are gathered.
+/// Walks the words of one line. A syntax error ends the parsing (`None`), other errors are collected.
 struct Reader<'a, 'n> {
     words: &'a [&'a str],
     names: &'n dyn Names,
@@ -171,7 +171,7 @@ struct Reader<'a, 'n> {
 }
 
 impl<'a> Reader<'a, '_> {
-    /// The rules that the line stands for; not to be used if there are faults.
+    /// The rules that the line stands for; invalid if there are faults.
     fn rule(&mut self) -> Option<Vec<(KernelId, Protocol, u16)>> {
         match self.words.first().copied() {
             Some("pass") => self.words = &self.words[1..],
@@ -214,7 +214,7 @@ impl<'a> Reader<'a, '_> {
         Some(rules)
     }
 
-    /// Protocols that are not known are left out, with a fault. With none left, TCP stands in, to find faults further on.
+    /// Unknown protocols are left out, with a fault. If none is left, TCP replaces them, to find further faults.
     fn protocols(&mut self) -> Option<Vec<Protocol>> {
         let words = if self.words.first() == Some(&"{") {
             self.list("a protocol", |reader| reader.word("a protocol"))?
@@ -236,7 +236,7 @@ impl<'a> Reader<'a, '_> {
         Some(protocols)
     }
 
-    /// One item, several with commas between them, or several in braces with or without.
+    /// One item, several separated by commas, or several in braces with or without commas.
     fn list<T>(&mut self, what: &'static str, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let braces = self.take("{");
         let mut items = vec![item(self)?];
@@ -285,7 +285,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// The outer `None` is a mistake of form, the inner one any other.
+    /// The outer `None` is a syntax error, the inner one any other error.
     fn subject(&mut self) -> Option<Option<KernelId>> {
         let user = match self.words.first().copied() {
             Some("user") => true,
@@ -356,7 +356,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// What stands in brackets, if a bracket follows.
+    /// The content of the brackets, if a bracket follows.
     fn bracket(&mut self, expected: &'static str) -> Option<Option<&'a str>> {
         if !self.take("(") {
             return Some(None);

@@ -1,4 +1,4 @@
-//! Says what is in force, line by line.
+//! Prints what is in force, line by line.
 
 use super::implied::{Gates, implied, reservation};
 use super::line::{Action, Line, PortRange, Sign, Whom};
@@ -6,10 +6,10 @@ use super::words::is_name;
 use crate::portacl::names::Names;
 use crate::portacl::{KernelId, KernelRule, Policy, Protocol, State};
 
-/// The lines for what is in force now, with the differences from what the next boot will set, if that is known.
+/// Returns the lines for what is in force now, with the differences from what the next boot will set, if that is known.
 ///
-/// The lines without a `+` are what is in force now, those without a `-` what will be, each in order. With
-/// `numbers_only` the names are left out.
+/// The lines without a `+` are in force now, those without a `-` will be in force after the boot, each in order.
+/// `numbers_only` leaves out the names.
 #[must_use]
 pub fn print(now: &State, next_boot: Option<&State>, names: &dyn Names, numbers_only: bool) -> Vec<Line> {
     let now = lines(&now.policy, names, numbers_only);
@@ -55,7 +55,7 @@ fn rule_line(policy: &Policy, rule: &KernelRule, names: &dyn Names, numbers_only
     }
 }
 
-/// The name to show for an id. A name that would be read back as somebody else, or not at all, is not shown.
+/// The name to show for an id. A name that would be read back as another id, or not at all, is not shown.
 fn named(
     numbers_only: bool,
     id: i64,
@@ -80,7 +80,7 @@ enum Effect {
     None(String),
 }
 
-/// What a rule is good for, under this policy.
+/// The effect of a rule under this policy.
 fn effect(policy: &Policy, rule: &KernelRule) -> Effect {
     let port = i32::from(rule.port);
     let none = |reason: &str| Effect::None(reason.to_owned());
@@ -104,13 +104,13 @@ fn effect(policy: &Policy, rule: &KernelRule) -> Effect {
     }
     match rule.id {
         KernelId::Uid(0) => Effect::Full,
-        // Root is refused by portacl without a rule, and passes the reserved range that stops all others.
+        // Without a rule portacl refuses root. With one, root passes the reserved range that stops all other users.
         KernelId::Gid(_) if policy.suser_exempt == 0 => Effect::RootAlone(reservation(policy)),
         _ => Effect::None(format!("{} covers the port", reservation(policy))),
     }
 }
 
-/// The element as it stands in the list, if it means something else than it seems to.
+/// The element as it is in the list, if it does not mean what it seems to mean.
 fn looks(rule: &KernelRule) -> Option<String> {
     let (KernelId::Uid(id) | KernelId::Gid(id)) = rule.id;
     let mut fields = rule.text.splitn(4, ':');
@@ -124,7 +124,7 @@ fn looks(rule: &KernelRule) -> Option<String> {
     if plain && cut.is_empty() {
         return None;
     }
-    // Blanks that would end the line are written as in Rust and C.
+    // Spaces that would end the line are written as in Rust and C.
     let mut text = String::new();
     for character in rule.text.chars() {
         if character.is_control() { text.extend(character.escape_default()) } else { text.push(character) }
@@ -132,7 +132,7 @@ fn looks(rule: &KernelRule) -> Option<String> {
     Some(format!("written \"{text}\"{cut}"))
 }
 
-/// The number that a reader sees: without blanks, a plus sign and leading zeros, but neither clamped nor cut.
+/// The number that a reader sees: without spaces, a plus sign and leading zeros, but neither clamped nor truncated.
 fn plain_number(text: &str) -> String {
     let text = text.trim();
     let (sign, digits) = match text.strip_prefix('-') {
@@ -146,7 +146,7 @@ fn plain_number(text: &str) -> String {
     }
 }
 
-/// Both lists in one, with the signs of a diff: the longest common part keeps its order.
+/// Combines both lists with the signs of a diff: the longest common subsequence keeps its order.
 fn differences(now: Vec<Line>, next_boot: Vec<Line>) -> Vec<Line> {
     // common[i][j]: how many lines now[i..] and next_boot[j..] have in common.
     let mut common = vec![vec![0_usize; next_boot.len() + 1]; now.len() + 1];

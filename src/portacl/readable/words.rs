@@ -1,16 +1,16 @@
-//! What printer and parser must agree on: which texts are numbers, and which can stand as a name.
+//! What printer and parser must agree on: which texts are numbers, and which can be names.
 
-/// Whether the text is read as an id: digits, perhaps behind a minus sign.
+/// Whether the text is parsed as an id: digits, optionally after a minus sign.
 pub(super) fn is_id(text: &str) -> bool {
     is_number(text.strip_prefix('-').unwrap_or(text))
 }
 
-/// Whether the text consists of digits, one at least.
+/// Whether the text consists of one or more digits.
 pub(super) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether the text can stand as a name, so that it is read back as that name.
+/// Whether the text can be a name, so that it is read back as that name.
 pub(super) fn is_name(text: &str) -> bool {
     let plain = |character: char| {
         !character.is_whitespace() && !character.is_control() && !is_mark(character) && character != '#'
@@ -18,7 +18,7 @@ pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && !is_id(text) && text.chars().all(plain)
 }
 
-/// Whether the character is a word of its own.
+/// Whether the character is a separate word.
 pub(super) fn is_mark(character: char) -> bool {
     matches!(character, ',' | '(' | ')' | '{' | '}')
 }

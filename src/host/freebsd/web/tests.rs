@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::*;
 
-/// Made for these tests alone: self-signed, for social.example.org and *.example.org, until 2126.
+/// Made for these tests only: self-signed, for social.example.org and *.example.org, until 2126.
 const CERTIFICATE: &[u8] = include_bytes!("test-certificate.der");
 const KEY: &[u8] = include_bytes!("test-key.der");
 
@@ -26,7 +26,7 @@ fn request(tls: bool, address: SocketAddr) -> WebRequest {
     }
 }
 
-/// A server for one connection; it gives back the address and, when joined, the head of the request.
+/// A server for one connection; it returns the address and, when joined, the head of the request.
 fn server(
     answer: Vec<u8>,
     wrap: impl FnOnce(TcpStream) -> Box<dyn Stream> + Send + 'static,
@@ -39,7 +39,7 @@ fn server(
         let mut head = Vec::new();
         loop {
             let mut line = String::new();
-            // The other side may hang up: that is what some tests are about.
+            // The other side may hang up: some tests are about that.
             if reader.read_line(&mut line).unwrap_or(0) == 0 || line.trim().is_empty() {
                 break;
             }
@@ -121,7 +121,7 @@ fn the_served_certificate_is_told_where_it_need_not_be_valid() {
 fn a_certificate_that_must_be_valid_and_is_not_is_a_failure_of_tls() {
     let (address, _server) = server(ok("secret"), with_tls);
     let failure = get(&WebRequest { verify: true, ..request(true, address) }).unwrap_err();
-    // Without any trusted certificate on the system the client says so, in words of its own.
+    // Without any trusted certificate on the system the client reports that with its own message.
     let no_trust_here = matches!(&failure, WebFailure::Other(text) if text.contains("certificates"));
     assert!(matches!(&failure, WebFailure::Tls(_)) || no_trust_here, "{failure}");
 }
@@ -144,7 +144,7 @@ fn nobody_there_is_told() {
 
 #[test]
 fn silence_is_told() {
-    // Connections are taken by the kernel, and nobody answers.
+    // The kernel accepts connections, and nothing answers.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let short = WebRequest { timeout: Duration::from_millis(200), ..request(false, address) };

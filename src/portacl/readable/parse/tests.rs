@@ -228,10 +228,10 @@ fn messages_say_what_to_write() {
     );
 }
 
-/// What a rule means, or what an implied line says: whether for all, and what.
+/// The meaning of a rule, or the content of an implied line: for all users or not, and the rest.
 type Meaning = Result<(KernelId, Protocol, u16), (Action, PortRange, bool)>;
 
-/// What a statement is, without its place.
+/// A statement without its place.
 fn read_as(statement: &Statement) -> (Sign, Meaning) {
     match statement {
         Statement::Rule(rule) => (rule.sign, Ok(rule.meaning())),

@@ -143,7 +143,7 @@ fn a_line_is_data_for_machines() {
     );
 }
 
-/// Reads the table as its module says it is to be read.
+/// Applies the table as the documentation of its module says.
 fn table_allows(lines: &[Line], request: &Request<'_>) -> bool {
     let applies = |line: &&Line| {
         let protocol = match line.protocol {
@@ -178,7 +178,7 @@ proptest! {
     ) {
         let lines = print(&state, None, &names, false);
         let policy = &state.policy;
-        // Every port at which anything can change, and its neighbours.
+        // Every port at which anything can change, and the ports next to it.
         let bounds = [policy.port_high, policy.reservedlow, policy.reservedhigh, 0, 1023, 65535];
         let rules = policy.rules.iter().map(|rule| i32::from(rule.port));
         let near = bounds.into_iter().chain(rules).flat_map(|port| [port.saturating_sub(1), port, port.saturating_add(1)]);

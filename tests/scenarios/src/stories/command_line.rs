@@ -95,7 +95,7 @@ pub(super) fn errors_lead_to_what_is_behind_them(bench: &Bench) -> Result<(), St
     bench.run(&["upgrade", "--yes"])?.exits(1)?.says(&format!("more: gts-bootstrap help {code}"))?;
     let told = bench.run(&["upgrade", "--yes", "--json"])?.exits(1)?.json()?;
     ensure(told["code"] == code, told.to_string())?;
-    bench.run(&["help", code])?.exits(0)?.says(code)?.says("`gts-bootstrap install` makes one")?;
+    bench.run(&["help", code])?.exits(0)?.says(code)?.says("`gts-bootstrap install` installs it")?;
     bench.run(&["help", &code.to_lowercase()])?.exits(0)?.says(code)?;
     bench.run(&["help", "GTSB-NOTHING"])?.exits(2)?.says("no topic GTSB-NOTHING")?;
     // Two findings of one run, each with its own.

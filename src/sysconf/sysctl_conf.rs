@@ -13,6 +13,8 @@
 
 use std::ops::Range;
 
+use super::{with_line, without_line};
+
 /// The longest line that sysctl(8) reads whole, in bytes, without the newline: its buffer has 1024 (`BUFSIZ`), one of
 /// them for the closing NUL.
 pub const LINE_LIMIT: usize = 1023;
@@ -95,20 +97,15 @@ pub struct Setting {
 /// Every assignment of the text, whatever its name.
 #[must_use]
 pub fn settings(text: &[u8]) -> Vec<Setting> {
-    let mut settings = Vec::new();
-    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
-        for piece in line.chunks(LINE_LIMIT) {
-            if let Some((name, value)) = parse_piece(piece) {
-                settings.push(Setting {
-                    line: index + 1,
-                    length: line.len(),
-                    name: String::from_utf8_lossy(name).into_owned(),
-                    value: String::from_utf8_lossy(&piece[value]).into_owned(),
-                });
-            }
-        }
-    }
-    settings
+    let read = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assignments(text)
+        .map(|found| Setting {
+            line: found.number,
+            length: found.line.len(),
+            name: read(found.name),
+            value: read(&text[found.value]),
+        })
+        .collect()
 }
 
 /// The value that the variable would be set to last; `None` if this text does not set it.
@@ -136,7 +133,7 @@ pub fn set(text: &[u8], name: &str, value: &str) -> Result<Vec<u8>, SysctlConfEr
     {
         return Err(SysctlConfError::ExistingLineTooLong {
             name: name.to_owned(),
-            line: 1 + count_newlines(&text[..assignment.line.start]),
+            line: assignment.number,
             length: assignment.line.len(),
         });
     }
@@ -162,26 +159,14 @@ pub fn set(text: &[u8], name: &str, value: &str) -> Result<Vec<u8>, SysctlConfEr
     }
     let line = written(name, value);
     fits(line.len())?;
-    let mut extended = text.to_vec();
-    if !extended.is_empty() && !extended.ends_with(b"\n") {
-        extended.push(b'\n');
-    }
-    extended.extend_from_slice(line.as_bytes());
-    extended.push(b'\n');
-    Ok(extended)
+    Ok(with_line(text, &line))
 }
 
 /// The text without the line that [`set`] appends for this name and value: the last one that reads exactly so. A line
 /// that somebody has changed since, or that was there and was only given another value, stays.
 #[must_use]
 pub fn unset(text: &[u8], name: &str, value: &str) -> Vec<u8> {
-    let ours = written(name, value);
-    let mut lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
-    let position = lines.iter().rposition(|line| line.strip_suffix(b"\n").unwrap_or(line) == ours.as_bytes());
-    if let Some(position) = position {
-        lines.remove(position);
-    }
-    lines.concat()
+    without_line(text, &written(name, value))
 }
 
 /// The line as we write it, without the newline.
@@ -202,31 +187,37 @@ fn check(name: &str, value: &str) -> Result<(), SysctlConfError> {
 }
 
 /// One assignment, as parts of the whole text.
-struct Assignment {
+struct Assignment<'a> {
+    /// Which line of the file, counted from 1.
+    number: usize,
     /// The line of the file, without its newline.
     line: Range<usize>,
+    /// The name of the sysctl.
+    name: &'a [u8],
     /// The value, without quotes.
     value: Range<usize>,
 }
 
-fn effective(text: &[u8], name: &str) -> Option<Assignment> {
-    let mut start = 0;
-    let mut found = None;
-    for line in text.split(|&byte| byte == b'\n') {
-        for (index, piece) in line.chunks(LINE_LIMIT).enumerate() {
-            let offset = start + index * LINE_LIMIT;
-            if let Some((read, value)) = parse_piece(piece)
-                && read == name.as_bytes()
-            {
-                found = Some(Assignment {
-                    line: start..start + line.len(),
-                    value: offset + value.start..offset + value.end,
-                });
-            }
-        }
-        start += line.len() + 1;
-    }
-    found
+fn assignments(text: &[u8]) -> impl Iterator<Item = Assignment<'_>> {
+    let mut end = 0;
+    text.split(|&byte| byte == b'\n').enumerate().flat_map(move |(index, line)| {
+        let start = end;
+        end += line.len() + 1;
+        line.chunks(LINE_LIMIT).enumerate().filter_map(move |(piece_index, piece)| {
+            let (name, value) = parse_piece(piece)?;
+            let offset = start + piece_index * LINE_LIMIT;
+            Some(Assignment {
+                number: index + 1,
+                line: start..start + line.len(),
+                name,
+                value: offset + value.start..offset + value.end,
+            })
+        })
+    })
+}
+
+fn effective<'a>(text: &'a [u8], name: &str) -> Option<Assignment<'a>> {
+    assignments(text).filter(|found| found.name == name.as_bytes()).last()
 }
 
 /// What sysctl(8) makes of one line: the name, and where the value stands.
@@ -273,10 +264,6 @@ fn comment_start(line: &[u8]) -> usize {
     line.len()
 }
 
-fn count_newlines(text: &[u8]) -> usize {
-    text.iter().filter(|&&byte| byte == b'\n').count()
-}
-
 /// isspace(3) in the C locale.
 fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
@@ -294,10 +281,11 @@ fn trimmed_length(text: &[u8]) -> usize {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
-    use crate::portacl::SYSCTL_CONF_LIMIT;
     use proptest::prelude::*;
 
     const RULES: &str = "security.mac.portacl.rules";
+    /// What [`LINE_LIMIT`] leaves for the rules behind their name.
+    const RULES_LIMIT: usize = 996;
     const HIGH: &str = "net.inet.ip.portrange.reservedhigh";
 
     fn read(text: &str) -> Option<String> {
@@ -338,6 +326,8 @@ mod tests {
             ("a='x # y' z", Some("x # y")),
             ("a='x' z", Some("x' z")),
             ("a='x # y' # z", Some("x # y")),
+            // The single quote is looked for first, and it has no twin: nothing is cut.
+            ("a=\"x'y\" # z", Some("x'y\" # z")),
             ("a=x # don't # do", Some("x")),
             ("a=x#y", Some("x")),
             (r"a=x\#y # z", Some(r"x\#y")),
@@ -393,17 +383,17 @@ mod tests {
             assert_eq!(overlong_lines(line(length).as_bytes()), []);
         }
         for length in [997, 998, 3000] {
-            assert_eq!(read(&line(length)).unwrap().len(), SYSCTL_CONF_LIMIT);
+            assert_eq!(read(&line(length)).unwrap().len(), RULES_LIMIT);
             let text = format!("# first\n{}\n", line(length));
             assert_eq!(overlong_lines(text.as_bytes()), [OverlongLine { line: 2, length: length + 27 }]);
         }
-        assert_eq!(RULES.len() + 1 + SYSCTL_CONF_LIMIT, LINE_LIMIT);
+        assert_eq!(RULES.len() + 1 + RULES_LIMIT, LINE_LIMIT);
     }
 
     /// Seen: `…,uid:65534:tcp:2222` was cut to a rule for port 222.
     #[test]
     fn a_rule_can_be_cut_into_another_port() {
-        let value = format!("{:,>length$}", "uid:65534:tcp:2222", length = SYSCTL_CONF_LIMIT + 1);
+        let value = format!("{:,>length$}", "uid:65534:tcp:2222", length = RULES_LIMIT + 1);
         let left = read(&format!("{RULES}={value}")).unwrap();
         assert!(left.ends_with(",uid:65534:tcp:222"), "{left}");
     }
@@ -426,12 +416,12 @@ mod tests {
     fn a_line_that_would_be_cut_is_not_written() {
         let value = |length: usize| ",".repeat(length);
         let too_long = |length| Err(SysctlConfError::LineTooLong { name: RULES.to_owned(), length });
-        assert!(set(b"", RULES, &value(SYSCTL_CONF_LIMIT)).is_ok());
-        assert_eq!(set(b"", RULES, &value(SYSCTL_CONF_LIMIT + 1)), too_long(1024));
+        assert!(set(b"", RULES, &value(RULES_LIMIT)).is_ok());
+        assert_eq!(set(b"", RULES, &value(RULES_LIMIT + 1)), too_long(1024));
         // A comment that would be pushed over the limit counts as well.
         let commented = format!("{RULES}=x # why");
-        assert!(set(commented.as_bytes(), RULES, &value(SYSCTL_CONF_LIMIT - 6)).is_ok());
-        assert_eq!(set(commented.as_bytes(), RULES, &value(SYSCTL_CONF_LIMIT - 5)), too_long(1024));
+        assert!(set(commented.as_bytes(), RULES, &value(RULES_LIMIT - 6)).is_ok());
+        assert_eq!(set(commented.as_bytes(), RULES, &value(RULES_LIMIT - 5)), too_long(1024));
     }
 
     #[test]

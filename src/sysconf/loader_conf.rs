@@ -12,6 +12,8 @@
 
 use std::ops::Range;
 
+use super::{with_line, without_line};
+
 /// Why a variable cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoaderConfError {
@@ -48,8 +50,7 @@ pub fn get(text: &[u8], name: &str) -> Option<String> {
 /// The line, counted from 1, of the assignment that [`get`] reads.
 #[must_use]
 pub fn line_of(text: &[u8], name: &str) -> Option<usize> {
-    let assignment = effective(text, name)?;
-    Some(1 + text[..assignment.span.start].iter().filter(|&&byte| byte == b'\n').count())
+    effective(text, name).map(|found| found.number)
 }
 
 /// The text with the variable set: the effective line gets the new value in place, with its comment kept, or
@@ -78,29 +79,40 @@ pub fn set(text: &[u8], name: &str, value: &str) -> Result<Vec<u8>, LoaderConfEr
             return Ok(edited);
         }
     }
-    let mut extended = text.to_vec();
-    if !extended.is_empty() && !extended.ends_with(b"\n") {
-        extended.push(b'\n');
-    }
-    extended.extend_from_slice(format!("{name}=\"{value}\"\n").as_bytes());
-    Ok(extended)
+    Ok(with_line(text, &written(name, value)))
 }
 
 /// The text without the line that [`set`] appends for this name and value: the last one that reads exactly so. A line that
 /// somebody has changed since, or that was there and was only given another value, stays.
 #[must_use]
 pub fn unset(text: &[u8], name: &str, value: &str) -> Vec<u8> {
-    let ours = format!("{name}=\"{value}\"");
-    let mut lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
-    let position = lines.iter().rposition(|line| line.strip_suffix(b"\n").unwrap_or(line) == ours.as_bytes());
-    if let Some(position) = position {
-        lines.remove(position);
-    }
-    lines.concat()
+    without_line(text, &written(name, value))
+}
+
+/// The line as we write it, without the newline.
+fn written(name: &str, value: &str) -> String {
+    format!("{name}=\"{value}\"")
+}
+
+/// Whether the loader takes this value of `MODULE_load` for a yes. It is stricter than rc.subr(8).
+#[must_use]
+pub fn loads(value: &str) -> bool {
+    value.eq_ignore_ascii_case("yes")
+}
+
+/// Every assignment of the text in its order, as name and value, see [`get`].
+#[must_use]
+pub fn settings(text: &[u8]) -> Vec<(String, String)> {
+    let read = |found: Assignment<'_>| (found.name.to_owned(), String::from_utf8_lossy(&found.value).into_owned());
+    assignments(text).map(read).collect()
 }
 
 /// One assignment that the loader acts on.
-struct Assignment {
+struct Assignment<'a> {
+    /// Which line of the file, counted from 1.
+    number: usize,
+    /// The name of the variable.
+    name: &'a str,
     /// The value with its quotes, as a part of the whole text.
     span: Range<usize>,
     /// The value as the loader takes it.
@@ -109,30 +121,32 @@ struct Assignment {
     swallows_comment: bool,
 }
 
-fn effective(text: &[u8], name: &str) -> Option<Assignment> {
-    let mut start = 0;
-    let mut found = None;
-    for line in text.split(|&byte| byte == b'\n') {
-        if let Some(assignment) = parse_line(line, name) {
-            found = Some(Assignment { span: start + assignment.span.start..start + assignment.span.end, ..assignment });
-        }
-        start += line.len() + 1;
-    }
-    found
+fn assignments(text: &[u8]) -> impl Iterator<Item = Assignment<'_>> {
+    let mut end = 0;
+    text.split(|&byte| byte == b'\n').enumerate().filter_map(move |(index, line)| {
+        let start = end;
+        end += line.len() + 1;
+        let found = parse_line(line)?;
+        Some(Assignment { number: index + 1, span: start + found.span.start..start + found.span.end, ..found })
+    })
 }
 
-/// The line's assignment to `name`, its span counted from the start of the line.
-fn parse_line(line: &[u8], name: &str) -> Option<Assignment> {
-    if !is_name(name) {
+fn effective<'a>(text: &'a [u8], name: &str) -> Option<Assignment<'a>> {
+    assignments(text).filter(|found| found.name == name).last()
+}
+
+/// The line's assignment, its span counted from the start of the line.
+fn parse_line(line: &[u8]) -> Option<Assignment<'_>> {
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let word_length = |text: &[u8]| text.iter().take_while(|byte| is_word(byte)).count();
+    let at = skip_blanks(line, 0);
+    let end = at + word_length(line.get(at..)?);
+    let name = std::str::from_utf8(&line[at..end]).ok().filter(|name| is_name(name))?;
+    let equals = skip_blanks(line, end);
+    if line.get(equals) != Some(&b'=') {
         return None;
     }
-    let mut at = skip_blanks(line, 0);
-    at += line.get(at..)?.starts_with(name.as_bytes()).then_some(name.len())?;
-    at = skip_blanks(line, at);
-    if line.get(at) != Some(&b'=') {
-        return None;
-    }
-    let start = skip_blanks(line, at + 1);
+    let start = skip_blanks(line, equals + 1);
     let rest = line.get(start..)?;
     let (length, raw) = match rest.first()? {
         b'"' => {
@@ -140,8 +154,7 @@ fn parse_line(line: &[u8], name: &str) -> Option<Assignment> {
             (closing + 1, &rest[1..closing])
         }
         first if first.is_ascii_alphanumeric() || *first == b'-' => {
-            let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-            let length = rest.iter().position(|byte| !is_word(byte)).unwrap_or(rest.len());
+            let length = word_length(rest);
             (length, &rest[..length])
         }
         _ => return None,
@@ -151,6 +164,8 @@ fn parse_line(line: &[u8], name: &str) -> Option<Assignment> {
         return None;
     }
     Some(Assignment {
+        number: 1,
+        name,
         span: start..start + length,
         value: if is_module_key(name) { raw.to_vec() } else { unescape(raw)? },
         swallows_comment: raw.contains(&b'"'),
