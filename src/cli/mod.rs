@@ -25,6 +25,7 @@ pub mod switch;
 mod transaction;
 pub mod uninstall;
 pub mod upgrade;
+mod wrap;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
