@@ -6,6 +6,7 @@
 //! the leaf is for the host and valid now, and the key is an EC key (RSA belongs into a second file, `HOST+rsa`, for clients
 //! that know no elliptic curves). Anything else is a cache miss: GoToSocial orders a new certificate.
 
+use data_encoding::HEXLOWER;
 use rustls::client::verify_server_name;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -307,7 +308,7 @@ fn describe(certificate: &X509Certificate<'_>, key: KeyType) -> Leaf {
         not_before: seconds(validity.not_before),
         not_after: seconds(validity.not_after),
         key,
-        serial: certificate.tbs_certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+        serial: HEXLOWER.encode(certificate.tbs_certificate.raw_serial()),
     }
 }
 
