@@ -14,6 +14,7 @@ pub mod error_code;
 pub mod filter;
 pub mod front;
 pub mod host;
+pub mod net;
 pub mod operation;
 pub mod parts;
 pub mod portacl;

@@ -12,8 +12,7 @@ const FORM: u64 = 1024 * 1024;
 
 /// The largest request body that is passed on, in bytes: the largest upload, and room for the form around it, since
 /// the limits of `GoToSocial` are those of the file alone.
-#[must_use]
-pub fn body_limit(config: &Passthrough) -> u64 {
+pub(super) fn body_limit(config: &Passthrough) -> u64 {
     let largest = UPLOADS.into_iter().map(|(key, default)| config.get(key).and_then(bytes).unwrap_or(default)).max();
     largest.unwrap_or_default().saturating_add(FORM)
 }
