@@ -4,6 +4,8 @@ use super::Global;
 use super::exit::Exit;
 use super::screen::Screen;
 use super::transaction::Stop;
+use crate::certificate::CertificateAuthority;
+use crate::certificate::acme::Internet;
 use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::host::rehearsal::Rehearsal;
@@ -36,6 +38,15 @@ impl Opened {
         match self {
             Self::Rehearsal(rehearsal) => rehearsal.as_ref(),
             Self::Real(host) => host.as_ref(),
+        }
+    }
+
+    /// Who issues certificates for it: the authorities of the internet, or a rehearsal's own.
+    #[must_use]
+    pub fn authority(&self) -> &dyn CertificateAuthority {
+        match self {
+            Self::Rehearsal(rehearsal) => rehearsal.as_ref(),
+            Self::Real(_) => &Internet,
         }
     }
 
