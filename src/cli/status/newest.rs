@@ -8,9 +8,9 @@ use semver::Version;
 
 use crate::cli::open::Opened;
 use crate::deployment::Layout;
-use crate::host::rehearsal::stand_in_release::StandIn;
 use crate::parts::answers;
 use crate::release::{self, Error, HttpClient, HttpSettings, LockedRelease, NoProgress, Retry, Source, Timeouts};
+use crate::run::Releases as _;
 use crate::status::Newest;
 
 /// For the connection.
@@ -26,8 +26,14 @@ pub(super) fn ask(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> New
         .ok()
         .flatten()
         .is_some_and(|deployment| deployment.release.prereleases);
-    let (stand_in, source) = match source(opened, lock) {
-        Ok(found) => found,
+    let source = if opened.are_rehearsed() && lock.is_rehearsal() {
+        opened.source(&[]).map_err(|stop| stop.why)
+    } else {
+        let source = Source::recorded(&lock.url, &lock.version, &lock.asset);
+        source.ok_or_else(|| format!("{} is no source of releases", lock.url))
+    };
+    let source = match source {
+        Ok(source) => source,
         Err(why) => return Newest::Unknown(why),
     };
     let (sender, receiver) = mpsc::channel();
@@ -45,19 +51,7 @@ pub(super) fn ask(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> New
     if let Err(error) = started {
         return Newest::Unknown(error.to_string());
     }
-    let newest = told(&source, receiver.recv_timeout(PATIENCE).ok());
-    drop(stand_in);
-    newest
-}
-
-fn source(opened: &Opened, lock: &LockedRelease) -> Result<(Option<StandIn>, Source), String> {
-    if opened.is_rehearsal() && lock.is_rehearsal() {
-        let stand_in = StandIn::start(&[]).map_err(|error| error.to_string())?;
-        let source = stand_in.source().map_err(|error| error.to_string())?;
-        return Ok((Some(stand_in), source));
-    }
-    let source = Source::recorded(&lock.url, &lock.version, &lock.asset);
-    source.map(|source| (None, source)).ok_or_else(|| format!("{} is no source of releases", lock.url))
+    told(&source, receiver.recv_timeout(PATIENCE).ok())
 }
 
 /// What came of it; `None`: nothing in time.
