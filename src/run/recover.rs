@@ -5,7 +5,7 @@ use super::{Exit, Manner, Run, Stop};
 use crate::certificate::date;
 use crate::change::journal::Outcome;
 use crate::change::settle::{self, CutOff, Settled};
-use crate::change::{Change, RemoveTree, journal, store};
+use crate::change::{journal, store};
 use crate::error_code::ErrorCode;
 
 /// Recovers; with `undo` the run is taken back as a whole.
@@ -75,7 +75,7 @@ fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
         changes(cut_off.changes.len() - done)
     ));
     for (change, done) in &cut_off.changes {
-        if let Change::TreeRemoval(RemoveTree { path }) = change {
+        if let Some(path) = change.kind().gone_for_good() {
             run.line(&format!("  removed for good, and not to be taken back: {}", path.display()));
         } else if undo || cut_off.undoing || !done {
             run.line(&format!("  to be taken back: {} {}", change.kind().name(), change.kind().target()));

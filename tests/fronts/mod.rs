@@ -1,7 +1,6 @@
 //! The rendered configurations in the real web servers: what a client sees in front, and `GoToSocial` behind.
 //!
 //! Every case runs with nginx and with Apache httpd, from the system's packages, on ports of loopback.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[macro_use]
 mod with_both;

@@ -3,8 +3,6 @@
 //! Both web servers come from the system's packages; without them these tests fail and name the package. What a client
 //! sees of the configuration alone is in `tests/fronts/` of the main package, the filters alone in `tests/filters/`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
 #[macro_use]
 #[path = "../../../fronts/with_both.rs"]
 mod with_both;
@@ -12,9 +10,6 @@ mod with_both;
 #[allow(dead_code, reason = "written for tests/fronts/, which needs more of it")]
 #[path = "../../../fronts/client.rs"]
 mod client;
-#[allow(dead_code, reason = "written for tests/behaviour/, which needs more of it")]
-#[path = "../behaviour/instance.rs"]
-mod instance;
 #[allow(dead_code, reason = "written for tests/fronts/, which needs more of it")]
 #[path = "../../../fronts/server.rs"]
 mod server;
@@ -24,7 +19,7 @@ mod serving;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use instance::Instance;
+use crate::instance::Instance;
 
 /// GoToSocial answers nobody without it.
 const AGENT: &str = "User-Agent: tests";

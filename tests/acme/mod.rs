@@ -1,6 +1,5 @@
 //! Certificates ordered from Pebble, Let's Encrypt's own small ACME server, and from a stand-in for the answers that Pebble
 //! never gives. Pebble and its DNS server are Debian's package `pebble`; without it these tests fail.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod authority;
 mod front;

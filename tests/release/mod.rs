@@ -1,5 +1,4 @@
 //! The release module against archives and servers that do not mean well.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod archives;
 mod catalogues;
@@ -7,5 +6,5 @@ mod downloads;
 mod environment;
 mod places;
 mod refusals;
-mod server;
+pub mod server;
 mod stops;

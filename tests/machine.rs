@@ -1,14 +1,19 @@
-//! A machine to tell stories on: a rehearsal in a temporary folder, and the real binary.
+//! A machine to run the program on: a rehearsal in a temporary folder. Runs are made in this process; the few that need a
+//! process of their own start one themselves.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use gts_bootstrap::cli;
+use gts_bootstrap::cli::surroundings::{Captured, Surroundings};
 use gts_bootstrap::host::rehearsal::{Model, Rehearsal};
 use gts_bootstrap::host::{Host, ServiceAction};
 use tempfile::TempDir;
+
+use crate::image::Image;
 
 /// Answers with everything in them that most stories need.
 pub const ANSWERS: &str = r#"host = "social.example.org"
@@ -44,7 +49,7 @@ impl Outcome {
     /// monitoring; a reboot that is needed is no error.
     #[track_caller]
     fn names_a_code(&self, arguments: &[&str]) {
-        const PAGE: &str = include_str!("../../docs/troubleshooting.md");
+        const PAGE: &str = include_str!("../docs/troubleshooting.md");
         if [-1, 0, 5].contains(&self.code) || self.stderr.starts_with("error: ") || arguments.contains(&"--brief") {
             return;
         }
@@ -98,13 +103,33 @@ pub fn tree(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
 /// What stands at a path: mode, modification time in nanoseconds, content or link target.
 pub type Snapshot = BTreeMap<PathBuf, (u32, i128, Vec<u8>)>;
 
+/// Machines that many tests begin with, by what was done to them. They are images, so nothing has to be taken away.
+static PREPARED: Mutex<BTreeMap<String, Arc<OnceLock<Image>>>> = Mutex::new(BTreeMap::new());
+
+/// An empty folder, in memory where that is to be had: every change is synced to disk.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 impl Machine {
+    /// A copy of a machine that is prepared once. The name tells what was done to it.
+    pub fn prepared(name: &str, prepare: impl FnOnce() -> Self) -> Self {
+        let image =
+            Arc::clone(PREPARED.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default());
+        let image = image.get_or_init(|| Image::of(&prepare().folder));
+        let temporary = folder();
+        let folder = temporary.path().join("machine");
+        image.lay_out(&folder);
+        Self { folder, _temporary: Some(temporary) }
+    }
+
     /// A freshly installed FreeBSD.
     pub fn fresh() -> Self {
-        // In memory where that is to be had: every change of every story is synced to disk.
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        Rehearsal::open(folder.path().join("root")).unwrap();
-        Self { folder: folder.path().to_owned(), _temporary: Some(folder) }
+        Self::prepared("fresh", || {
+            let temporary = folder();
+            Rehearsal::open(temporary.path().join("root")).unwrap();
+            Self { folder: temporary.path().to_owned(), _temporary: Some(temporary) }
+        })
     }
 
     /// One that is there already, as `root` in this folder.
@@ -121,17 +146,30 @@ impl Machine {
 
     /// One on which these answers have been installed.
     pub fn installed(answers: &str) -> Self {
-        let machine = Self::fresh();
-        machine.install(answers).exits(0);
-        machine
+        Self::after(answers, &[])
+    }
+
+    /// One on which these answers have been installed, and then these commands have been run.
+    pub fn after(answers: &str, commands: &[&[&str]]) -> Self {
+        Self::prepared(&format!("{answers}{commands:?}"), || match commands.split_last() {
+            None => {
+                let machine = Self::fresh();
+                machine.install(answers).exits(0);
+                machine
+            }
+            Some((last, before)) => {
+                let machine = Self::after(answers, before);
+                machine.run(last).exits(0);
+                machine
+            }
+        })
     }
 
     /// Another one that is the same.
     pub fn copy(&self) -> Self {
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let copied = Command::new("cp").arg("-a").arg(self.root()).arg(folder.path().join("root")).status().unwrap();
-        assert!(copied.success());
-        Self { folder: folder.path().to_owned(), _temporary: Some(folder) }
+        let temporary = folder();
+        Image::of(&self.root()).lay_out(&temporary.path().join("root"));
+        Self { folder: temporary.path().to_owned(), _temporary: Some(temporary) }
     }
 
     pub fn root(&self) -> PathBuf {
@@ -189,26 +227,12 @@ impl Machine {
 
     /// Runs the program on this machine, without a terminal.
     pub fn run(&self, arguments: &[&str]) -> Outcome {
-        self.run_with(arguments, &[])
-    }
-
-    pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
-        let output = Command::new(env!("CARGO_BIN_EXE_gts-bootstrap"))
-            .arg("--rehearse")
-            .arg(self.root())
-            .args(arguments)
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .envs(environment.iter().copied())
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let outcome = Outcome {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        };
+        let (stdout, stderr) = (Captured::default(), Captured::default());
+        let root = self.root();
+        let command =
+            ["gts-bootstrap", "--rehearse", root.to_str().unwrap()].into_iter().chain(arguments.iter().copied());
+        let exit = cli::run_with(command, Surroundings::piped("", &stdout, &stderr).at(&self.folder));
+        let outcome = Outcome { code: exit as i32, stdout: stdout.text(), stderr: stderr.text() };
         outcome.names_a_code(arguments);
         outcome
     }
