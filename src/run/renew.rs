@@ -1,16 +1,17 @@
 //! `certificate renew`: what periodic(8) runs each day.
 
 use super::{Exit, Run, Stop, With, deployed};
+use crate::certificate::Bundle;
 use crate::certificate::placeholder::is_placeholder;
 use crate::certificate::record::Records;
 use crate::certificate::renewal::{Keeper, Situation, Verdict, Window};
-use crate::certificate::{Bundle, date};
 use crate::change::{Plan, digest};
 use crate::deployment::{AcmeDirectory, Deployment, HostName, Layout, Mode};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::parts::Refusal;
 use crate::parts::tls::{self, Kept};
+use crate::utc::date;
 
 /// The next look comes a day later.
 const INTERVAL: u64 = 86_400;
