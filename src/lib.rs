@@ -23,3 +23,4 @@ pub mod run;
 pub mod status;
 pub mod sysconf;
 pub mod templates;
+pub mod utc;

@@ -50,7 +50,7 @@ fn assembly(debug_assertions: bool) -> String {
     let (source, output) = (folder.path().join("caller.rs"), folder.path().join("caller.s"));
     fs::write(&source, caller(&operation)).unwrap();
     let compiled = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()))
-        .args(["--edition", "2024", "--crate-type", "lib", "--emit", "asm", "-C", "opt-level=3", "-o"])
+        .args(["--edition", "2024", "--crate-type", "lib", "--emit", "asm", "-C", "opt-level=s", "-o"])
         .arg(&output)
         .args(["-C", &format!("debug-assertions={debug_assertions}")])
         .arg(&source)

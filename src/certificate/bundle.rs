@@ -6,6 +6,7 @@
 //! the leaf is for the host and valid now, and the key is an EC key (RSA belongs into a second file, `HOST+rsa`, for clients
 //! that know no elliptic curves). Anything else is a cache miss: GoToSocial orders a new certificate.
 
+use data_encoding::HEXLOWER;
 use rustls::client::verify_server_name;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -21,6 +22,7 @@ use x509_parser::time::ASN1Time;
 
 use super::pem;
 use crate::deployment::{HostName, Secret};
+use crate::utc::date;
 
 /// A private key and its certificate chain, leaf first. That they belong together has been checked; for which host and
 /// until when they are good, [`Bundle::check`] tells.
@@ -268,20 +270,6 @@ impl Bundle {
     }
 }
 
-/// A time, seconds since 1970, in words: `Jan 1 2026 00:00 UTC`.
-#[must_use]
-pub fn date(seconds: u64) -> String {
-    let time = i64::try_from(seconds).ok().and_then(|seconds| ASN1Time::from_timestamp(seconds).ok());
-    // Of the form `Jan  1 00:00:00 2026 +00:00`.
-    let text = time.map_or_else(|| format!("second {seconds}"), |time| time.to_string());
-    match *text.split_whitespace().collect::<Vec<_>>() {
-        [month, day, time, year, _] => {
-            format!("{month} {day} {year} {} UTC", time.rsplit_once(':').map_or(time, |(minute, _)| minute))
-        }
-        _ => text,
-    }
-}
-
 /// What the TLS library says, without the wrapping of its errors.
 fn in_words(error: &TlsError) -> String {
     match error {
@@ -320,7 +308,7 @@ fn describe(certificate: &X509Certificate<'_>, key: KeyType) -> Leaf {
         not_before: seconds(validity.not_before),
         not_after: seconds(validity.not_after),
         key,
-        serial: certificate.tbs_certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+        serial: HEXLOWER.encode(certificate.tbs_certificate.raw_serial()),
     }
 }
 

@@ -19,4 +19,4 @@ pub mod record;
 pub mod renewal;
 
 pub use authority::CertificateAuthority;
-pub use bundle::{Bundle, BundleError, KeyType, Leaf, date};
+pub use bundle::{Bundle, BundleError, KeyType, Leaf};

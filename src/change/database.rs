@@ -14,6 +14,7 @@ pub(super) mod description;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -122,7 +123,7 @@ pub fn file_digest(host: &dyn Observe, path: &Path) -> Result<Option<String>, Ho
     loop {
         let Some(bytes) = host.read_from(path, offset, PIECE)? else { return Ok(None) };
         if bytes.is_empty() {
-            return Ok(Some(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()));
+            return Ok(Some(HEXLOWER.encode(&digest.finalize())));
         }
         digest.update(&bytes);
         offset += bytes.len() as u64;

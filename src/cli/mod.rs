@@ -28,6 +28,7 @@ pub mod switch;
 mod trial;
 pub mod uninstall;
 pub mod upgrade;
+mod wrap;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! What a command came to, for people and for `--json`.
 
 use super::screen::{Level, Screen, Tone};
+use super::wrap::broken;
 use crate::check::bind::{self, Row};
 use crate::check::{Check, Status};
 use crate::error_code::ErrorCode;
@@ -106,34 +107,13 @@ pub fn show_matrix(screen: &Screen, rows: &[Row]) {
 pub fn wrap(text: &str, indent: usize) -> String {
     const WIDTH: usize = 78;
     let pad = " ".repeat(indent);
-    let mut out = String::new();
-    for (number, line) in text.lines().enumerate() {
-        if number > 0 {
-            out.push('\n');
-            out.push_str(if line.is_empty() { "" } else { &pad });
-        }
+    let lines = text.lines().enumerate().map(|(number, line)| {
+        let pad = if number == 0 || line.is_empty() { "" } else { pad.as_str() };
         // Commands to be copied, and lines of files.
-        if line.starts_with("  ") || line.starts_with(['<', '|', '=', '>']) {
-            out.push_str(line);
-            continue;
-        }
-        let mut column = indent;
-        for (number, word) in line.trim_end().split(' ').enumerate() {
-            let width = word.chars().count();
-            if number > 0 && column + 1 + width > WIDTH && column > indent {
-                out.truncate(out.trim_end_matches(' ').len());
-                out.push('\n');
-                out.push_str(&pad);
-                column = indent;
-            } else if number > 0 && column > indent {
-                out.push(' ');
-                column += 1;
-            }
-            out.push_str(word);
-            column += width;
-        }
-    }
-    out
+        let stays = line.starts_with("  ") || line.starts_with(['<', '|', '=', '>']);
+        format!("{pad}{}", if stays { line.to_owned() } else { broken(line, WIDTH, indent, indent) })
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

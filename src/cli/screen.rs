@@ -7,6 +7,7 @@ use dialoguer::console::measure_text_width;
 
 use super::global::{Color, Global, OnInterrupt};
 use super::surroundings::{Output, Surroundings};
+use super::wrap;
 use crate::error_code::ErrorCode;
 
 /// Columns that a terminal is taken to have at least, and below which a line cannot be edited sensibly.
@@ -200,29 +201,12 @@ fn broken(text: &str, width: usize) -> Cow<'_, str> {
     if text.lines().all(|line| measure_text_width(line) <= width) {
         return Cow::Borrowed(text);
     }
-    let mut out = String::with_capacity(text.len() + 16);
-    for (number, line) in text.split('\n').enumerate() {
-        if number > 0 {
-            out.push('\n');
-        }
-        let indent = line.len() - line.trim_start_matches(' ').len();
-        let mut column = indent;
-        out.push_str(&" ".repeat(indent));
-        for (number, word) in line.trim_start_matches(' ').split(' ').enumerate() {
-            let long = measure_text_width(word);
-            if number > 0 && column + 1 + long > width && column > indent + 2 {
-                out.truncate(out.trim_end_matches(' ').len());
-                out.push_str(&format!("\n{}", " ".repeat(indent + 2)));
-                column = indent + 2;
-            } else if number > 0 {
-                out.push(' ');
-                column += 1;
-            }
-            out.push_str(word);
-            column += long;
-        }
-    }
-    Cow::Owned(out)
+    let lines = text.split('\n').map(|line| {
+        let words = line.trim_start_matches(' ');
+        let indent = line.len() - words.len();
+        format!("{}{}", " ".repeat(indent), wrap::broken(words, width, indent, indent + 2))
+    });
+    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::backup::change;
 use super::database::connection;
 use super::install::{self, Wanted};
 use super::{Refusal, account, backup as making, managed_file, rc_script, service};
-use crate::backup::{self, DatabaseKind, Head, name};
+use crate::backup::{self, DatabaseKind, Head};
 use crate::change::backup::{BackupChange, Origin};
 use crate::change::postgres::Load;
 use crate::change::{
@@ -21,6 +21,7 @@ use crate::change::{
 };
 use crate::deployment::Layout;
 use crate::host::{Entry, Observe, Owner};
+use crate::utc;
 
 const PART: &str = "restore";
 /// Where in [`Layout::backups`] the database of the backup is until it is put in place.
@@ -47,7 +48,7 @@ impl Restoring<'_> {
     /// Where the database of now is kept.
     #[must_use]
     pub fn kept(&self) -> PathBuf {
-        let name = format!("before-restore-{}", name::stamp(self.time));
+        let name = format!("before-restore-{}", utc::stamp(self.time));
         self.wanted.layout.backups.join(match self.head.database {
             DatabaseKind::Sqlite => name,
             DatabaseKind::Postgres => format!("{name}.dump"),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -28,7 +29,7 @@ impl Sha256Digest {
 
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&HEXLOWER.encode(&self.0))
     }
 }
 
@@ -46,17 +47,8 @@ impl FromStr for Sha256Digest {
     /// [`Error::BadDigest`] unless the text is exactly 64 hexadecimal digits.
     fn from_str(text: &str) -> Result<Self, Error> {
         let bad = || Error::BadDigest { given: text.escape_debug().to_string() };
-        let digits = text.as_bytes();
-        if digits.len() != 64 {
-            return Err(bad());
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let nibble = |digit: u8| char::from(digit).to_digit(16).ok_or_else(bad);
-            let value = nibble(pair[0])? << 4 | nibble(pair[1])?;
-            *byte = u8::try_from(value).map_err(|_| bad())?;
-        }
-        Ok(Self(bytes))
+        let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(|_| bad())?;
+        bytes.try_into().map(Self).map_err(|_| bad())
     }
 }
 

@@ -27,12 +27,14 @@ pub fn change(run: &Run<'_>, wish: &FilterWish, force: bool) -> Result<Exit, Sto
     let (edited, plan) = make()?;
     edited.dangers.iter().for_each(|danger| run.warn(&danger.to_string()));
     run.show(&plan, "Plan: filters", "Nothing to change: the rules are so already.");
-    if run.carry_out(&plan, &[EXPLANATION], &|| Ok(make()?.1), With::default())? {
+    if run.carry_out(&plan, &EXPLANATION, &|| Ok(make()?.1), With::default())? {
         edited.said.iter().for_each(|line| run.line(line));
     }
     Ok(Exit::Done)
 }
 
 /// What the consent's "explain" says.
-const EXPLANATION: &str = "The rules are kept in one file, whichever web server stands in front. What that is told of them is tested by itself \
-     before it reads it anew, without dropping a connection; if anything fails, the old rules are put back.";
+const EXPLANATION: [&str; 1] = [
+    "The rules are kept in one file, whichever web server stands in front. What that is told of them is tested by itself \
+     before it reads it anew, without dropping a connection; if anything fails, the old rules are put back.",
+];

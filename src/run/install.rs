@@ -198,9 +198,9 @@ pub(super) fn conclude(
 ) -> Result<Exit, Stop> {
     if !plan.reboot.is_empty() {
         run.report().checks.extend(installation::after_reboot().checks);
-        run.tell(Manner::Notice, "A reboot is needed; after it GoToSocial starts by itself. Then run `gts-bootstrap install` again: it makes what \
-             could not be made now, and checks everything.",
-        );
+        let text = "A reboot is needed; after it GoToSocial starts by itself. Then run `gts-bootstrap install` again: it makes what \
+             could not be made now, and checks everything.";
+        run.tell(Manner::Notice, text);
         return Ok(Exit::Reboot);
     }
     if no_check { Ok(Exit::Done) } else { prove(run, wanted, password) }

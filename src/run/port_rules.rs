@@ -72,7 +72,7 @@ pub fn change(run: &Run<'_>, wish: &RuleWish, allow_unknown: bool) -> Result<Exi
         run.warn(&warning);
     }
     run.show(&plan, "Plan: port access", "Nothing to change: the rules are so already.");
-    if !run.carry_out(&plan, &[EXPLANATION], &|| Ok(make()?.1), With::default())? {
+    if !run.carry_out(&plan, &EXPLANATION, &|| Ok(make()?.1), With::default())? {
         return Ok(Exit::Done);
     }
     if !plan.reboot.is_empty() {
@@ -100,10 +100,12 @@ impl Edit {
 }
 
 /// What the consent's "explain" says.
-const EXPLANATION: &str = "The kernel keeps one list of rules, which is replaced as a whole: what others have in it stays. A rule is put into the \
+const EXPLANATION: [&str; 1] = [
+    "The kernel keeps one list of rules, which is replaced as a whole: what others have in it stays. A rule is put into the \
      running kernel and into /etc/sysctl.conf, so that it is there after every boot. The reserved range is lowered only after \
      the rules are in force, and no further than the lowest port needs. A boot guard closes the ports again should the \
-     module ever be missing.";
+     module ever be missing.",
+];
 
 /// The rules that the arguments name.
 fn named(host: &dyn Observe, subject: &str, ports: &[String], granting: bool) -> Result<Vec<Rule>, Stop> {

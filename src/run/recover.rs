@@ -2,11 +2,11 @@
 
 use super::people::changes;
 use super::{Exit, Manner, Run, Stop};
-use crate::certificate::date;
 use crate::change::journal::Outcome;
 use crate::change::settle::{self, CutOff, Settled};
 use crate::change::{journal, store};
 use crate::error_code::ErrorCode;
+use crate::utc::date;
 
 /// Recovers; with `undo` the run is taken back as a whole.
 ///

@@ -1,16 +1,17 @@
 //! `certificate renew`: what periodic(8) runs each day.
 
 use super::{Exit, Run, Stop, With, deployed};
+use crate::certificate::Bundle;
 use crate::certificate::placeholder::is_placeholder;
 use crate::certificate::record::Records;
 use crate::certificate::renewal::{Keeper, Situation, Verdict, Window};
-use crate::certificate::{Bundle, date};
 use crate::change::{Plan, digest};
 use crate::deployment::{AcmeDirectory, Deployment, HostName, Layout, Mode};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::parts::Refusal;
 use crate::parts::tls::{self, Kept};
+use crate::utc::date;
 
 /// The next look comes a day later.
 const INTERVAL: u64 = 86_400;
@@ -44,15 +45,17 @@ pub fn renew(run: &Run<'_>, options: &RenewalOptions) -> Result<Exit, Stop> {
     run.report().add("notes", notes);
     if !plan.is_empty() {
         run.show(&plan, "Plan: certificate", "");
-        run.carry_out(&plan, &[EXPLANATION], &|| Ok(course.plan(&windows)?.0), With::default())?;
+        run.carry_out(&plan, &EXPLANATION, &|| Ok(course.plan(&windows)?.0), With::default())?;
     }
     Ok(Exit::Done)
 }
 
 /// What the consent's "explain" says.
-const EXPLANATION: &str = "The authority asks the web server for an answer over port 80, and issues a certificate with a new key. The web server \
+const EXPLANATION: [&str; 1] = [
+    "The authority asks the web server for an answer over port 80, and issues a certificate with a new key. The web server \
      then reloads, and is seen to show it. Until that is so the old certificate and its key are kept, and they are back in \
-     service if anything fails.";
+     service if anything fails.",
+];
 
 /// What is common to the look at each name.
 struct Course<'a> {

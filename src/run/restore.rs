@@ -5,7 +5,6 @@ use super::report::{bytes, counted};
 use super::verified::Verified;
 use super::{Exit, Run, Stop, TypedPath, With, install, lock};
 use crate::backup::DatabaseKind;
-use crate::certificate::date;
 use crate::change::Action;
 use crate::change::readiness::ask;
 use crate::deployment::{Answers, Database, Deployment, Secrets, VersionWish};
@@ -14,6 +13,7 @@ use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
 use crate::parts::restore::{self, Restoring};
 use crate::parts::{Refusal, rc_script, service};
+use crate::utc::date;
 
 /// What a restoration takes.
 #[derive(Debug, Clone)]

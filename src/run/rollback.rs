@@ -6,7 +6,6 @@ use super::inputs::Inputs;
 use super::release_change::{Course, KEEP, installed};
 use super::report::counted;
 use super::{Exit, Run, Stop, install, lock};
-use crate::certificate::date;
 use crate::check::profile;
 use crate::deployment::{Deployment, VersionWish};
 use crate::error_code::ErrorCode;
@@ -15,6 +14,7 @@ use crate::parts::install::Wanted;
 use crate::parts::passage::{self, Ends, Kept, ROLLBACK};
 use crate::parts::{Refusal, release};
 use crate::release::Source;
+use crate::utc::date;
 
 /// Goes back to the release before.
 ///

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Known, Told};
 use crate::deployment::Database as Wanted;
 use crate::host::{Entry, HostError, Observe};
+use crate::utc;
 
 /// The database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -79,25 +80,7 @@ fn newest(host: &dyn Observe, folder: &Path) -> Result<Option<Backup>, HostError
 /// When a backup was made, by its name: `HOST-VERSION-20260101T000000Z.tar`.
 fn time_of(name: &str) -> Option<u64> {
     let (_, stamp) = name.strip_suffix(".tar")?.rsplit_once('-')?;
-    let digits = |range: std::ops::Range<usize>| -> Option<u32> {
-        let text = stamp.get(range)?;
-        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
-    };
-    if stamp.len() != 16 || stamp.get(8..9) != Some("T") || !stamp.ends_with('Z') {
-        return None;
-    }
-    let (year, month, day) = (digits(0..4)?, digits(4..6)?, digits(6..8)?);
-    let (hour, minute, second) = (digits(9..11)?, digits(11..13)?, digits(13..15)?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 || year < 1970
-    {
-        return None;
-    }
-    // Days since 1970-01-01, with the year starting in March, so that the leap day is its last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = u64::from(year) * 365 + u64::from(year / 4) - u64::from(year / 100) + u64::from(year / 400);
-    let days = days + u64::from((153 * month + 2) / 5 + day - 1);
-    let time = days.checked_sub(719_468)? * 86_400;
-    Some(time + u64::from(hour) * 3600 + u64::from(minute) * 60 + u64::from(second))
+    utc::of_stamp(stamp)
 }
 
 #[cfg(test)]

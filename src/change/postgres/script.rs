@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead, Write};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::host::DatabaseState;
@@ -97,7 +98,7 @@ pub fn read(mut script: impl BufRead) -> io::Result<Contents> {
     if !complete || table.is_some() {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is cut off"));
     }
-    Ok(Contents { sha256: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(), state })
+    Ok(Contents { sha256: HEXLOWER.encode(&digest.finalize()), state })
 }
 
 /// `\restrict WORD` and `\unrestrict WORD`, within which psql(1) takes no other command of its own.

@@ -3,7 +3,6 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::certificate::date;
 use crate::certificate::renewal::{Keeper, Status};
 use crate::cli::command;
 use crate::cli::global::Global;
@@ -15,6 +14,7 @@ use crate::parts::tls::Kept;
 use crate::run::renew::{keeper, kept, names, records, situation};
 use crate::run::{Exit, Report, Stop, deployed};
 use crate::status::certificate::trouble;
+use crate::utc::date;
 
 /// What `certificate status` takes: nothing of its own.
 #[derive(Debug, Clone, Copy, Args)]

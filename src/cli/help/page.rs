@@ -4,6 +4,7 @@ use dialoguer::console::measure_text_width;
 
 use super::topics;
 use crate::cli::screen::{Screen, Tone};
+use crate::cli::wrap::broken;
 
 /// What a piece of a page is.
 #[derive(Debug, PartialEq, Eq)]
@@ -186,21 +187,8 @@ fn columns(row: &[String], widths: &[usize], is_head: bool, screen: &Screen) -> 
 
 /// Words at most `width` wide, the lines after the first indented.
 fn wrap(text: &str, width: usize, indent: usize) -> String {
-    let mut out = String::new();
-    let mut column = indent;
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let wide = measure_text_width(word);
-        if column > indent && column + 1 + wide > width {
-            out += &format!("\n{}", " ".repeat(indent));
-            column = indent;
-        } else if column > indent {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += wide;
-    }
-    out
+    let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
+    broken(&words.join(" "), width, indent, indent)
 }
 
 /// Text without the marks of links and stress. What is code is bold; without colours it keeps its marks.

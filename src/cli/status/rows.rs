@@ -1,6 +1,5 @@
 //! The rows of the screen: one for each thing that was looked at.
 
-use crate::certificate::date;
 use crate::certificate::renewal::Keeper;
 use crate::change::journal::Outcome;
 use crate::deployment::Mode;
@@ -10,6 +9,7 @@ use crate::status::history::Operation;
 use crate::status::service::Service;
 use crate::status::storage::Database;
 use crate::status::{Newest, Severity, Status, Told};
+use crate::utc::date;
 
 const DAY: u64 = 86_400;
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use sha2::{Digest, Sha256};
@@ -78,7 +79,7 @@ fn copied(original: &mut File, copy: &mut File) -> io::Result<CopiedFile> {
         size += read as u64;
         digest.update(&buffer[..read]);
     }
-    let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = HEXLOWER.encode(&digest.finalize());
     Ok(CopiedFile { size, sha256 })
 }
 

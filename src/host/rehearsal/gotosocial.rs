@@ -7,13 +7,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use crate::portacl::{Errno, Protocol};
+use crate::utc;
 
 use super::super::{HostError, Listener, Owner};
 use super::gotosocial_config::{Failure, Series, Settings, Sources};
 use super::machine::{Access, Machine, command_failed};
 use super::model::{Model, Program, Supervisor, Tls};
 use super::rc_script::{self, Service};
-use super::{gotosocial_database as database, kernel, log_time, postgres, rc_conf};
+use super::{gotosocial_database as database, kernel, postgres, rc_conf};
 
 const NAME: &str = "gotosocial";
 /// Time between two polls of a patient caller, seconds.
@@ -129,7 +130,7 @@ fn run(machine: &mut Machine, service: &Service) -> Result<(), HostError> {
     match outcome {
         Ok(started) => program = Some(started),
         Err(Failure::Error(text)) => {
-            let time = log_time::standard(machine.model.clock);
+            let time = utc::go_log(machine.model.clock);
             append(machine, &service.log, &format!("{time} error executing command: {text}\n"))?;
         }
         Err(Failure::Panic(text)) => {
@@ -424,7 +425,7 @@ pub(super) fn log(
     level: &str,
     text: &str,
 ) -> Result<(), HostError> {
-    let time = log_time::gotosocial(machine.model.clock);
+    let time = utc::gotosocial_log(machine.model.clock);
     append(machine, file, &format!("timestamp=\"{time}\" func={function} level={level} msg=\"{text}\"\n"))
 }
 

@@ -4,11 +4,12 @@ use std::io;
 use std::path::Path;
 
 use super::super::{HostError, Invocation, Output};
+use super::gotosocial;
 use super::gotosocial_config::{Failure, Series, Settings, Sources, is_key, is_switch};
 use super::gotosocial_database::{self as database, Account};
 use super::machine::{Access, EACCES, Machine};
 use super::model::Migrating;
-use super::{gotosocial, log_time};
+use crate::utc;
 
 /// `ENOEXEC`: not a program.
 const ENOEXEC: i32 = 8;
@@ -82,7 +83,7 @@ pub(super) fn run(machine: &mut Machine, invocation: &Invocation) -> Result<Outp
     Ok(match ended {
         Ok(stdout) => Output { status: Some(0), stdout, stderr: String::new() },
         Err(Failure::Error(error)) => {
-            let time = log_time::standard(machine.model.clock);
+            let time = utc::go_log(machine.model.clock);
             let stderr = format!("{time} error executing command: {error}\n");
             Output { status: Some(1), stdout: String::new(), stderr }
         }

@@ -45,7 +45,6 @@ mod gotosocial_keys;
 mod host;
 mod kernel;
 mod loader;
-mod log_time;
 mod machine;
 pub mod model;
 mod packages;

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use crate::front::Front;
 use crate::release::Sha256Digest;
+use crate::utc;
 
 use super::super::{HostError, Listener, ServedCertificate, WebAnswer, WebFailure, WebRequest};
 use super::gotosocial_config::Series;
 use super::machine::{Access, Machine};
 use super::model::{Program, Tls};
-use super::{certificate, gotosocial, gotosocial_database as database, kernel, log_time, web_servers};
+use super::{certificate, gotosocial, gotosocial_database as database, kernel, web_servers};
 
 /// Answers one request.
 pub(super) fn answer(machine: &mut Machine, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
@@ -169,7 +170,7 @@ fn log_handshake(machine: &mut Machine, program: &Program, error: &str) -> Resul
     let client = machine.model.addresses.first().copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
     let text = format!("http: TLS handshake error from {}: {error}", SocketAddr::new(client, 65_024));
     if Series::of(&program.version) == Series::V0_19 {
-        let time = log_time::standard(machine.model.clock);
+        let time = utc::go_log(machine.model.clock);
         return gotosocial::append(machine, &program.log, &format!("{time} {text}\n"));
     }
     gotosocial::log(machine, &program.log, "router.(*Router).Start", "ERROR", &text.replace('"', "\\\""))

@@ -6,8 +6,8 @@ use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::gotosocial_config::{Series, Settings};
-use super::log_time;
 use super::request::{Answer, Request, reason};
+use super::utc;
 
 /// What a shell says of a program that died of SIGPIPE. Go programs do, at the next line after their output broke.
 const BROKEN_PIPE: i32 = 141;
@@ -34,7 +34,7 @@ impl Logger {
     /// A line of level INFO with more fields before the message.
     pub(super) fn info_with(self, function: &str, fields: &str, message: &str) {
         if self.tells {
-            let time = log_time::gotosocial(now());
+            let time = utc::gotosocial_log(now());
             out(&format!("timestamp=\"{time}\" func={function} level=INFO {fields}msg=\"{message}\"\n"));
         }
     }
@@ -54,7 +54,7 @@ impl Logger {
         if answer.status < 500 {
             self.info_with(function, &fields, &message);
         } else {
-            let time = log_time::gotosocial(now());
+            let time = utc::gotosocial_log(now());
             error(&format!("timestamp=\"{time}\" func={function} level=ERROR {fields}msg=\"{message}\"\n"));
         }
     }
@@ -65,7 +65,7 @@ impl Logger {
         error(&match self.series {
             Series::V0_19 => format!("{} {message}\n", standard_time()),
             Series::V0_20 => {
-                let (time, message) = (log_time::gotosocial(now()), message.replace('"', "\\\""));
+                let (time, message) = (utc::gotosocial_log(now()), message.replace('"', "\\\""));
                 format!("timestamp=\"{time}\" func=server.(*Server).logf level=ERROR msg=\"{message}\"\n")
             }
         });
@@ -89,7 +89,7 @@ pub(super) fn error(text: &str) {
 
 /// What a panic leaves behind.
 pub(super) fn panic(text: &str) {
-    let time = log_time::gotosocial(now());
+    let time = utc::gotosocial_log(now());
     error(&format!(
         "timestamp=\"{time}\" func=server.init.func2 level=PANIC msg=\"{text}\"\n\
          panic: {text}\n\ngoroutine 1 [running]:\nmain.main()\n"
@@ -98,7 +98,7 @@ pub(super) fn panic(text: &str) {
 
 /// The time as Go's own logger writes it.
 pub(super) fn standard_time() -> String {
-    log_time::standard(now())
+    utc::go_log(now())
 }
 
 fn now() -> u64 {

@@ -12,8 +12,6 @@ mod gotosocial_config;
 #[path = "../../../../src/host/rehearsal/gotosocial_keys.rs"]
 mod gotosocial_keys;
 mod log;
-#[path = "../../../../src/host/rehearsal/log_time.rs"]
-mod log_time;
 mod machine;
 mod pages;
 mod request;
@@ -21,6 +19,9 @@ mod router;
 mod server;
 mod signals;
 mod trouble;
+#[path = "../../../../src/utc.rs"]
+#[allow(dead_code, unreachable_pub, reason = "it writes no names and no messages of the installer")]
+mod utc;
 #[path = "../../../../src/host/rehearsal/yaml.rs"]
 mod yaml;
 
