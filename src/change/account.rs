@@ -5,19 +5,14 @@
 
 use super::executor::Executor;
 use super::{Account, service_start};
+use crate::gotosocial::SERVICE;
+use crate::gotosocial::commands::{self, Command, IN_USE, UNKNOWN_USER};
 use crate::host::{Invocation, Output};
-use crate::parts::rc_script::SERVICE;
 
 /// Letters and digits that cannot be taken for one another: 32 of them, so each carries five bits.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// 26 letters of five bits each: 130 bits. GoToSocial asks for 60 and takes 72 bytes at most.
 const LETTERS: usize = 26;
-
-/// What GoToSocial says of a user name that it does not know; seen with 0.19.2 and 0.20.0-rc1.
-const UNKNOWN_USER: &str = "no rows in result set";
-
-/// What GoToSocial says of a user name that is taken; seen with 0.19.2 and 0.20.0-rc1.
-const IN_USE: &str = "is already in use";
 
 /// Creates the account, or finishes one whose creation was cut off, and gives it administrator rights.
 ///
@@ -32,16 +27,15 @@ pub(super) fn create(executor: &Executor<'_>, account: &Account) -> Result<Vec<S
         );
     }
     let password = random_password()?;
-    let name = ["--username", &account.username];
-    let create = [&["admin", "account", "create"], &name[..], &["--email", &account.email, "--password", &password]];
+    let create = || commands::account_create(&account.config, &account.username, &account.email, &password);
     if account.repair {
-        let renew = [&["admin", "account", "password"], &name[..], &["--password", &password]];
-        match run(executor, account, &renew.concat(), true) {
-            Err(why) if why.contains(UNKNOWN_USER) => run(executor, account, &create.concat(), true)?,
+        let renew = commands::account_password(&account.config, &account.username, &password);
+        match run(executor, account, renew) {
+            Err(why) if why.contains(UNKNOWN_USER) => run(executor, account, create())?,
             done => done?,
         };
     } else {
-        match run(executor, account, &create.concat(), true) {
+        match run(executor, account, create()) {
             Err(why) if why.contains(IN_USE) && why.contains(&account.username) => {
                 return Ok(vec![format!(
                     "there is an account {} already; it was left as it is, with its own password and rights",
@@ -52,7 +46,7 @@ pub(super) fn create(executor: &Executor<'_>, account: &Account) -> Result<Vec<S
         };
     }
     executor.reporter.password(&account.username, &password);
-    run(executor, account, &[&["admin", "account", "promote"], &name[..]].concat(), false).map_err(|why| {
+    run(executor, account, commands::account_promote(&account.config, &account.username)).map_err(|why| {
         format!(
             "{why}. The account {} was created but is not an administrator; run the same command again to finish it",
             account.username
@@ -61,16 +55,13 @@ pub(super) fn create(executor: &Executor<'_>, account: &Account) -> Result<Vec<S
     Ok(Vec::new())
 }
 
-fn run(executor: &Executor<'_>, account: &Account, arguments: &[&str], secret_last: bool) -> Result<Output, String> {
-    let mut all: Vec<String> =
-        ["--config-path", &account.config.display().to_string(), "--log-level", "warn"].map(str::to_owned).into();
-    all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+fn run(executor: &Executor<'_>, account: &Account, command: Command) -> Result<Output, String> {
     let output = executor
         .host
         .run_as(&Invocation {
             program: account.program.clone(),
-            secret_argument: secret_last.then(|| all.len() - 1),
-            arguments: all,
+            arguments: command.arguments,
+            secret_argument: command.secret_argument,
             environment: account.environment.clone(),
             owner: account.owner,
             directory: account.directory.clone(),
@@ -80,7 +71,7 @@ fn run(executor: &Executor<'_>, account: &Account, arguments: &[&str], secret_la
         return Ok(output);
     }
     let said = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
-    Err(format!("`gotosocial {}` failed: {}", arguments[..3].join(" "), said.trim()))
+    Err(format!("`gotosocial {}` failed: {}", command.name, said.trim()))
 }
 
 /// A password of 130 random bits, in groups that can be read aloud.

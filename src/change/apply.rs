@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::executor::{Executor, Interruption};
 use super::{Change, account, database, front, front_test, migration, postgres, service_start, store};
+use crate::deployment::nearest;
 use crate::error_code::{Coded, ErrorCode};
+use crate::gotosocial::{commands, config_keys, debug_config};
 use crate::host::{Entry, Host, HostError, Invocation, Owner, ServiceAction};
-use crate::parts::config;
 use crate::release;
 
 /// Why a change failed, in words.
@@ -263,22 +264,18 @@ pub(super) fn put_off_release(host: &dyn Host, directory: &Path) -> Result<(), H
 fn config_test(host: &dyn Host, test: &super::ConfigTest) -> Result<Vec<String>, String> {
     let owner = Owner { uid: 0, gid: test.owner.gid };
     host.write_file(&test.candidate, test.content.bytes(), 0o640, owner).map_err(|error| error.to_string())?;
+    let command = commands::debug_config(&test.candidate);
     let output = host.run_as(&Invocation {
         program: test.program.clone(),
-        arguments: vec![
-            "--config-path".to_owned(),
-            test.candidate.display().to_string(),
-            "debug".to_owned(),
-            "config".to_owned(),
-        ],
+        arguments: command.arguments,
         environment: Vec::new(),
         owner: test.owner,
         directory: test.directory.clone(),
-        secret_argument: None,
+        secret_argument: command.secret_argument,
     });
     host.remove(&test.candidate).map_err(|error| error.to_string())?;
     let output = output.map_err(|error| error.to_string())?;
-    if !config::echoes_host(&output.stdout, &test.host) {
+    if !debug_config::echoes_host(&output.stdout, &test.host) {
         let said = output.stderr.trim();
         return Err(format!(
             "GoToSocial does not read its new configuration: `debug config` does not give back host \"{}\"{}{said}. \
@@ -288,15 +285,16 @@ fn config_test(host: &dyn Host, test: &super::ConfigTest) -> Result<Vec<String>,
             if said.is_empty() { "" } else { ". It says: " },
         ));
     }
-    let unknown = config::unknown_keys(&test.keys, &output.stdout).map_err(|error| error.to_string())?;
+    let known = debug_config::printed_keys(&output.stdout).map_err(|error| error.to_string())?;
+    let unknown = test.keys.difference(&known);
     Ok(unknown
-        .into_iter()
-        .map(|unknown| {
-            let hint = match (config::successor(&unknown.key), unknown.nearest) {
-                (Some(now), _) => format!("; {now}"),
-                (None, nearest) => nearest.map(|key| format!("; did you mean `{key}`?")).unwrap_or_default(),
+        .map(|key| {
+            let meant = || nearest(key, known.iter().map(String::as_str));
+            let hint = match config_keys::successor(key) {
+                Some(now) => format!("; {now}"),
+                None => meant().map(|key| format!("; did you mean `{key}`?")).unwrap_or_default(),
             };
-            format!("this version of GoToSocial does not know `{}` and will ignore it{hint}", unknown.key)
+            format!("this version of GoToSocial does not know `{key}` and will ignore it{hint}")
         })
         .collect())
 }

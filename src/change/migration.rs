@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::database::{self, DatabaseRestore};
 use super::executor::Executor;
 use super::{Database, service_start};
+use crate::gotosocial::{commands, readiness};
 use crate::host::{Host, HostError, Invocation, Owner};
 
 /// A migration that is to be made.
@@ -76,10 +77,9 @@ pub(super) fn run(executor: &Executor<'_>, migration: &Migration) -> Result<Vec<
         ));
     }
     let Some(command) = &migration.command else { return Ok(Vec::new()) };
-    let arguments = ["--config-path", &command.config.display().to_string(), "migrations", "run"];
     let invocation = Invocation {
         program: command.program.clone(),
-        arguments: arguments.map(str::to_owned).into(),
+        arguments: commands::migrations_run(&command.config).arguments,
         environment: command.environment.clone(),
         owner: migration.owner,
         directory: command.directory.clone(),
@@ -87,7 +87,7 @@ pub(super) fn run(executor: &Executor<'_>, migration: &Migration) -> Result<Vec<
     };
     let output = host
         .run_watched(&invocation, &mut |elapsed, line| {
-            let line = line.map(service_start::message);
+            let line = line.map(readiness::message);
             executor.reporter.waiting("the database is being migrated", elapsed, line.as_deref());
         })
         .map_err(said)?;

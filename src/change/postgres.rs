@@ -27,8 +27,8 @@ pub use connection::Connection;
 pub use script::Contents;
 
 use super::database::{self, CopiedPart, DESCRIPTION, DatabaseCopy, Description, OPENED, failed};
+use crate::gotosocial::SERVICE;
 use crate::host::{FileUser, Host, HostError, Invocation, Output, Owner};
-use crate::parts::rc_script::SERVICE;
 use connection::{CLIENT, advice};
 
 const DUMP: &str = "/usr/local/bin/pg_dump";

@@ -11,8 +11,8 @@ use super::executor::Reporter;
 use super::journal::{Journal, Line, Outcome, Running, path};
 use super::{BackupChange, Change, Database, Plan, Prior, front, journal, service_start, store, undo};
 use crate::error_code::{Coded, ErrorCode};
+use crate::gotosocial::SERVICE;
 use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState, is_temporary};
-use crate::parts::rc_script::SERVICE;
 
 /// What settling a cut-off run came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -158,8 +158,7 @@ fn say_beforehand(screen: &Screen, arguments: &Arguments, wanted: &Wanted<'_>, h
             screen.line(&wrap(&format!("Removed once the new one is verified: {}", step.change.target()), 2));
         }
     }
-    if matches!(wanted.deployment.database, Database::Sqlite)
-        && !host.service(crate::parts::rc_script::SERVICE)?.is_running()
+    if matches!(wanted.deployment.database, Database::Sqlite) && !host.service(crate::gotosocial::SERVICE)?.is_running()
     {
         screen.line("GoToSocial does not run now, and is not started.");
     }

@@ -19,9 +19,9 @@ use crate::change::{
 };
 use crate::deployment::SecretsError;
 use crate::error_code::{Coded, ErrorCode};
+use crate::gotosocial::SERVICE;
 use crate::host::{Host, HostError, PortWatch};
 use crate::parts::passage::{self, ROLLBACK};
-use crate::parts::rc_script::SERVICE;
 use crate::release;
 use crate::run::signals::Changing;
 

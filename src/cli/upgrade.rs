@@ -20,11 +20,13 @@ use crate::change::Reporter as _;
 use crate::check::preflight;
 use crate::deployment::{Deployment, Layout, Variant, VersionWish};
 use crate::error_code::{Coded as _, ErrorCode};
+use crate::gotosocial::Series;
+use crate::gotosocial::config_keys::successor;
 use crate::host::{Host, Owner};
 use crate::parts::answers::{self, Lock};
 use crate::parts::install::Wanted;
 use crate::parts::passage::{self, Ends, UPGRADE};
-use crate::parts::{Refusal, account, config, release as parts_release, service};
+use crate::parts::{Refusal, account, release as parts_release, service};
 use crate::release::{self, Error, Published, WAYPOINTS, WantedVersion, Waypoint, about_upgrading, between};
 use course::{Course, make_plan};
 
@@ -380,12 +382,11 @@ fn show_notes(
 
 /// Settings of ours that the new release is known not to know any more; the trial of the configuration finds all of them.
 fn renamed(deployment: &Deployment, from: &Version, to: &Version) -> Vec<String> {
-    if !passage::migrates_by_command(to) || passage::migrates_by_command(from) {
+    if Series::of(to) <= Series::of(from) {
         return Vec::new();
     }
     let told = |key: &str| {
-        config::successor(key)
-            .map(|now| format!("[config] {key}: GoToSocial {to} does not know it and will ignore it; {now}"))
+        successor(key).map(|now| format!("[config] {key}: GoToSocial {to} does not know it and will ignore it; {now}"))
     };
     deployment.config.iter().filter_map(|(key, _)| told(key)).collect()
 }

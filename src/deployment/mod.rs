@@ -8,7 +8,6 @@ mod acme_directory;
 mod answer_error;
 mod answer_reader;
 mod answers;
-pub mod config_keys;
 mod config_value;
 mod database;
 mod email_address;
@@ -29,10 +28,11 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+pub use crate::gotosocial::ConfigValue;
+pub use crate::gotosocial::config_keys::{SECRET_KEYS, environment_name};
 pub use acme_directory::{AcmeDirectory, AcmeDirectoryError};
 pub use answer_error::{AnswerError, AnswerPlace, AnswerProblem, SetError};
 pub use answers::Answers;
-pub use config_value::ConfigValue;
 pub use database::{Database, DatabaseAddress, DatabaseAddressError, TlsMode};
 pub use email_address::{EmailAddress, EmailAddressError};
 pub use host_name::{HostName, HostNameError};
@@ -43,7 +43,7 @@ pub use port_number::{PortNumber, PortNumberError};
 pub use release_wish::{HexDigest, HexDigestError, ReleaseWish, Variant, VersionWish, VersionWishError};
 pub use schema::{AnswerDefault, AnswerField, AnswerType, Condition, FIELDS};
 pub use secret::Secret;
-pub use secrets::{SECRET_KEYS, Secrets, SecretsError, SecretsProblem, environment_name, secrets_file};
+pub use secrets::{Secrets, SecretsError, SecretsProblem, secrets_file};
 pub use user_name::{UserName, UserNameError};
 
 /// Everything that an administrator can decide about one instance.

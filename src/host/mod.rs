@@ -24,8 +24,9 @@ use std::path::Path;
 
 use crate::certificate::renewal::Window;
 
+pub use crate::gotosocial::DatabaseState;
 pub use certificate_order::{CertificateOrder, IssuedCertificate};
-pub use database::{DatabaseExamination, DatabaseState};
+pub use database::DatabaseExamination;
 pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
 pub use files::{CopiedFile, is_temporary};

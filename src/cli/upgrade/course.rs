@@ -13,10 +13,10 @@ use super::super::transaction::{Stop, Transaction, With};
 use crate::change::Plan;
 use crate::check::{Check, Status, installation, profile};
 use crate::error_code::ErrorCode;
+use crate::gotosocial::SERVICE;
 use crate::host::{Host, HostError, Owner};
 use crate::parts::install::{self as parts_install, Wanted};
 use crate::parts::passage::{self, Passage};
-use crate::parts::rc_script::SERVICE;
 use crate::release::Source;
 
 /// How long the checks may take to pass once the server is ready.

@@ -8,11 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::{HostError, Invocation, Output, Owner};
-use super::gotosocial_config::{Failure, Settings};
 use super::machine::{Access, EACCES, ENOENT, Machine};
 use super::model::Postgres;
 use super::postgres_script as script;
 use crate::change::digest;
+use crate::gotosocial::loading::{Failure, Settings};
 
 /// Where the server keeps its databases.
 const DATA: &str = "/var/db/postgres";

@@ -15,13 +15,15 @@ fn parts(seconds: u64) -> (u64, u64, u64, u64, u64, u64) {
 }
 
 /// `22/11/2026 18:30:16.000`, as in GoToSocial's log lines.
-pub(super) fn gotosocial(seconds: u64) -> String {
+#[must_use]
+pub fn gotosocial(seconds: u64) -> String {
     let (year, month, day, hour, minute, second) = parts(seconds);
     format!("{day:02}/{month:02}/{year} {hour:02}:{minute:02}:{second:02}.000")
 }
 
 /// `2026/11/22 20:05:40`, as Go's standard logger writes it.
-pub(super) fn standard(seconds: u64) -> String {
+#[must_use]
+pub fn standard(seconds: u64) -> String {
     let (year, month, day, hour, minute, second) = parts(seconds);
     format!("{year}/{month:02}/{day:02} {hour:02}:{minute:02}:{second:02}")
 }
