@@ -15,6 +15,7 @@ pub mod filter;
 pub mod front;
 pub mod gotosocial;
 pub mod host;
+pub mod net;
 pub mod operation;
 pub mod parts;
 pub mod portacl;

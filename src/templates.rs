@@ -10,43 +10,17 @@ use thiserror::Error;
 
 /// An embedded template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Template {
-    /// `GoToSocial`'s own configuration.
-    ConfigYaml,
-    /// The server of the instance, for nginx.
-    NginxSite,
-    /// TLS settings for nginx.
-    NginxTls,
-    /// The virtual hosts of the instance, for Apache httpd.
-    HttpdSite,
-    /// TLS settings for Apache httpd.
-    HttpdTls,
+pub struct Template {
+    /// The name in messages: the file in the source tree.
+    pub name: &'static str,
+    /// The template as it stands in the source tree.
+    pub source: &'static str,
 }
 
 impl Template {
-    /// The name in messages: the file in the source tree.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ConfigYaml => "templates/config.yaml.hbs",
-            Self::NginxSite => "templates/nginx/gotosocial.conf.hbs",
-            Self::NginxTls => "templates/nginx/tls.inc.hbs",
-            Self::HttpdSite => "templates/httpd/gotosocial.conf.hbs",
-            Self::HttpdTls => "templates/httpd/tls.inc.hbs",
-        }
-    }
-
-    /// The template as it is in the source tree.
-    #[must_use]
-    pub fn source(self) -> &'static str {
-        match self {
-            Self::ConfigYaml => include_str!("../templates/config.yaml.hbs"),
-            Self::NginxSite => include_str!("../templates/nginx/gotosocial.conf.hbs"),
-            Self::NginxTls => include_str!("../templates/nginx/tls.inc.hbs"),
-            Self::HttpdSite => include_str!("../templates/httpd/gotosocial.conf.hbs"),
-            Self::HttpdTls => include_str!("../templates/httpd/tls.inc.hbs"),
-        }
-    }
+    /// `GoToSocial`'s own configuration.
+    pub const CONFIG_YAML: Self =
+        Self { name: "templates/config.yaml.hbs", source: include_str!("../templates/config.yaml.hbs") };
 
     /// Fills the template with the fields of `data`.
     ///
@@ -54,8 +28,7 @@ impl Template {
     ///
     /// A value that the template names is missing or cannot be quoted: a bug in this program.
     pub fn render(self, data: &impl Serialize) -> Result<String, TemplateError> {
-        render_text(self.source(), data)
-            .map_err(|error| TemplateError { template: self.name(), cause: error.to_string() })
+        render_text(self.source, data).map_err(|error| TemplateError { template: self.name, cause: error.to_string() })
     }
 }
 
@@ -274,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_template_without_its_values_is_refused() {
-        let error = Template::ConfigYaml.render(&json!({})).unwrap_err();
+        let error = Template::CONFIG_YAML.render(&json!({})).unwrap_err();
         assert_eq!(error.template, "templates/config.yaml.hbs");
         assert!(error.to_string().contains("please report it"));
     }

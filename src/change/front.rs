@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Change, journal};
-use crate::deployment::PortNumber;
-use crate::front::{ConfigFiles, Front, Wanted, httpd_conf, nginx_conf};
-use crate::host::{Entry, FrontProgram, Host, HostError, Observe, Owner, ServiceAction};
+use crate::front::{ConfigFiles, Front};
+use crate::host::{Entry, Host, HostError, Observe, Owner, ServiceAction};
 
 /// How long a front may take until it listens, in seconds.
 const PATIENCE: u64 = 20;
@@ -29,56 +28,13 @@ impl ConfigFiles for HostFiles<'_> {
     }
 }
 
-/// The front that a program is.
-#[must_use]
-pub fn of(program: FrontProgram) -> Front {
-    match program {
-        FrontProgram::Nginx => Front::Nginx,
-        FrontProgram::Httpd => Front::Httpd,
-    }
-}
-
-/// Its script in rc.d, which is also the name of its package.
-#[must_use]
-pub fn service(program: FrontProgram) -> &'static str {
-    match program {
-        FrontProgram::Nginx => "nginx",
-        FrontProgram::Httpd => "apache24",
-    }
-}
-
-/// What sockstat(1) calls it.
-#[must_use]
-pub fn command(program: FrontProgram) -> &'static str {
-    match program {
-        FrontProgram::Nginx => "nginx",
-        FrontProgram::Httpd => "httpd",
-    }
-}
-
-/// Its main configuration file.
-#[must_use]
-pub fn main_file(program: FrontProgram) -> PathBuf {
-    of(program).folder().join(of(program).main_file())
-}
-
-/// Our site in a front's configuration.
-#[must_use]
-pub fn site_file(program: FrontProgram) -> PathBuf {
-    let folder = of(program).folder();
-    match program {
-        FrontProgram::Nginx => folder.join("gts-bootstrap/gotosocial.conf"),
-        FrontProgram::Httpd => folder.join(httpd_conf::OWN_FILE),
-    }
-}
-
 /// The file that an edit of the main file changes: the main file itself, or what it leads to where it is a symbolic link. The
 /// link stays.
 ///
 /// # Errors
 /// In words: the links lead nowhere or round in circles, or the host cannot be read.
-pub fn edited_file(host: &dyn Observe, program: FrontProgram) -> Result<PathBuf, HostError> {
-    let main = main_file(program);
+pub fn edited_file(host: &dyn Observe, front: Front) -> Result<PathBuf, HostError> {
+    let main = front.main_file();
     let mut path = main.clone();
     for _ in 0..LINKS {
         let Some(Entry::Symlink { target }) = host.entry(&path)? else {
@@ -104,48 +60,38 @@ fn astray(main: &Path, what: String) -> HostError {
 ///
 /// # Errors
 /// In words: the file is not there, or cannot be understood.
-pub fn edited(host: &dyn Observe, program: FrontProgram, present: bool) -> Result<Vec<u8>, String> {
-    let path = main_file(program);
+pub fn edited(host: &dyn Observe, front: Front, present: bool) -> Result<Vec<u8>, String> {
+    let path = front.main_file();
     let text = host.read(&path).map_err(|error| error.to_string())?;
     let text = text.ok_or_else(|| format!("{} is not there", path.display()))?;
-    match (program, present) {
-        (FrontProgram::Nginx, true) => nginx_conf::with_include(&path, &text).map_err(|error| error.to_string()),
-        (FrontProgram::Nginx, false) => nginx_conf::without_include(&path, &text).map_err(|error| error.to_string()),
-        (FrontProgram::Httpd, true) => {
-            let own = of(program).folder().join(httpd_conf::OWN_FILE);
-            let wanted = Wanted { names: &[], ports: [PortNumber::HTTP, PortNumber::HTTPS] };
-            let survey =
-                httpd_conf::survey(&path, &HostFiles(host), &wanted, &own).map_err(|error| error.to_string())?;
-            if survey.includes_own_file {
-                return Ok(text);
-            }
-            httpd_conf::with_include(&path, &text, &own).map_err(|error| error.to_string())
-        }
-        (FrontProgram::Httpd, false) => Ok(httpd_conf::without_include(&text)),
-    }
+    let edited = if present {
+        front.server.with_site(&path, &text, &HostFiles(host))
+    } else {
+        front.server.without_site(&path, &text)
+    };
+    edited.map_err(|error| error.to_string())
 }
 
 /// Whether a web server has started, or read its configuration again, since a run last changed that.
 ///
 /// # Errors
 /// A receipt cannot be read.
-pub fn has_read(host: &dyn Observe, program: FrontProgram) -> Result<bool, HostError> {
-    let folder = of(program).folder();
+pub fn has_read(host: &dyn Observe, front: Front) -> Result<bool, HostError> {
     let newest = journal::newest(host, |change| match change {
-        Change::FrontStart { front, .. }
-        | Change::FrontReload { front, when_undone: false }
-        | Change::FrontInclude { front, .. } => *front == program,
-        Change::File { path, .. } | Change::Removal { path } => path.starts_with(&folder),
+        Change::FrontStart { front: changed, .. }
+        | Change::FrontReload { front: changed, when_undone: false }
+        | Change::FrontInclude { front: changed, .. } => *changed == front,
+        Change::File { path, .. } | Change::Removal { path } => path.starts_with(front.folder),
         _ => false,
     })?;
     Ok(matches!(newest, None | Some(Change::FrontStart { .. } | Change::FrontReload { .. })))
 }
 
 /// Puts the line in, or takes it out.
-pub(super) fn include(host: &dyn Host, program: FrontProgram, present: bool) -> Result<(), String> {
+pub(super) fn include(host: &dyn Host, front: Front, present: bool) -> Result<(), String> {
     let said = |error: HostError| error.to_string();
-    let path = edited_file(host.observe(), program).map_err(said)?;
-    let new = edited(host.observe(), program, present)?;
+    let path = edited_file(host.observe(), front).map_err(said)?;
+    let new = edited(host.observe(), front, present)?;
     if host.read(&path).map_err(said)?.as_deref() == Some(&new) {
         return Ok(());
     }
@@ -161,7 +107,7 @@ pub(super) fn include(host: &dyn Host, program: FrontProgram, present: bool) -> 
 pub(super) fn wait_for_release(host: &dyn Host, ports: &[u16]) -> Result<(), String> {
     let held = || -> Result<bool, String> {
         let listeners = host.listeners().map_err(|error| error.to_string())?;
-        let fronts = [FrontProgram::Nginx, FrontProgram::Httpd].map(command);
+        let fronts = Front::ALL.map(|front| front.command);
         Ok(listeners.iter().any(|there| ports.contains(&there.port) && fronts.contains(&there.command.as_str())))
     };
     for _ in 0..RELEASE_LOOKS {
@@ -174,31 +120,30 @@ pub(super) fn wait_for_release(host: &dyn Host, ports: &[u16]) -> Result<(), Str
 }
 
 /// Starts the front and waits until it has its ports.
-pub(super) fn start(host: &dyn Host, program: FrontProgram, ports: &[u16]) -> Result<(), String> {
+pub(super) fn start(host: &dyn Host, front: Front, ports: &[u16]) -> Result<(), String> {
     wait_for_release(host, ports)?;
-    host.service_action(service(program), ServiceAction::Start).map_err(|error| error.to_string())?;
+    host.service_action(front.service, ServiceAction::Start).map_err(|error| error.to_string())?;
     for _ in 0..PATIENCE {
-        if missing(host, program, ports)?.is_none() {
+        if missing(host, front, ports)?.is_none() {
             return Ok(());
         }
         host.sleep(Duration::from_secs(1));
     }
-    let port = missing(host, program, ports)?.map_or_else(String::new, |port| format!(" port {port}"));
+    let port = missing(host, front, ports)?.map_or_else(String::new, |port| format!(" port {port}"));
     Err(format!(
         "{} was started and does not listen on{port}; its log, and `service {} start`, tell more",
-        of(program).name(),
-        service(program)
+        front.name, front.service
     ))
 }
 
 /// Has the front read its configuration again.
-pub(super) fn reload(host: &dyn Host, program: FrontProgram) -> Result<(), String> {
-    host.service_action(service(program), ServiceAction::Reload).map_err(|error| error.to_string())
+pub(super) fn reload(host: &dyn Host, front: Front) -> Result<(), String> {
+    host.service_action(front.service, ServiceAction::Reload).map_err(|error| error.to_string())
 }
 
 /// A port that the front does not listen on.
-fn missing(host: &dyn Host, program: FrontProgram, ports: &[u16]) -> Result<Option<u16>, String> {
+fn missing(host: &dyn Host, front: Front, ports: &[u16]) -> Result<Option<u16>, String> {
     let listeners = host.listeners().map_err(|error| error.to_string())?;
-    let has = |port: &u16| listeners.iter().any(|there| there.port == *port && there.command == command(program));
+    let has = |port: &u16| listeners.iter().any(|there| there.port == *port && there.command == front.command);
     Ok(ports.iter().copied().find(|port| !has(port)))
 }

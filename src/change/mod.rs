@@ -31,7 +31,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error_code::ErrorCode;
-use crate::host::{FrontProgram, Group, Owner, User};
+use crate::front::Front;
+use crate::host::{Group, Owner, User};
 use crate::release::LockedRelease;
 
 pub use after_plan::AfterPlan;
@@ -146,14 +147,14 @@ pub enum Change {
     /// The line of a front's main configuration file that includes our site, put in or taken out.
     FrontInclude {
         /// Whose file.
-        front: FrontProgram,
+        front: Front,
         /// Whether the line is to be there.
         present: bool,
     },
     /// A trial of a front's configuration with the front itself, before it goes live. Changes nothing that stays.
     FrontTest {
         /// Which front.
-        front: FrontProgram,
+        front: Front,
         /// Whether our site is to be part of it.
         present: bool,
         /// Files of ours that will be other than they are.
@@ -163,14 +164,14 @@ pub enum Change {
     /// The start of a front, with the proof afterwards that it has its ports.
     FrontStart {
         /// Which front.
-        front: FrontProgram,
+        front: Front,
         /// TCP ports that it must listen on.
         ports: Vec<u16>,
     },
     /// A front is told to read its configuration again, without dropping a connection.
     FrontReload {
         /// Which front.
-        front: FrontProgram,
+        front: Front,
         /// Only where the changes after this one are taken back: once they are, the front has to read what it had before.
         when_undone: bool,
     },
@@ -432,8 +433,8 @@ impl Change {
             | Self::Discard { path }
             | Self::Removal { path }
             | Self::TreeRemoval { path } => show(path),
-            Self::FrontInclude { front, .. } | Self::FrontTest { front, .. } => show(&front::main_file(*front)),
-            Self::FrontStart { front, .. } | Self::FrontReload { front, .. } => front::service(*front).to_owned(),
+            Self::FrontInclude { front, .. } | Self::FrontTest { front, .. } => show(&front.main_file()),
+            Self::FrontStart { front, .. } | Self::FrontReload { front, .. } => front.service.to_owned(),
             Self::Group { group } | Self::GroupRemoval { group } => group.name.clone(),
             Self::User { user } | Self::UserRemoval { user } => user.name.clone(),
             Self::Module { name }

@@ -67,7 +67,7 @@ impl Prior {
             Change::FrontInclude { front, .. } => Self::of_path(host, &front::edited_file(host.observe(), *front)?),
             Change::Package { name } | Change::PackageRemoval { name } => Ok(present(host.package(name)?.is_some())),
             Change::FrontStart { front, .. } | Change::FrontReload { front, .. } => {
-                Ok(present(host.service(front::service(*front))?.is_running()))
+                Ok(present(host.service(front.service)?.is_running()))
             }
             Change::Release { directory, .. } => Ok(present(host.entry(directory)?.is_some())),
             Change::Group { group } | Change::GroupRemoval { group } => Ok(present(host.group(&group.name)?.is_some())),

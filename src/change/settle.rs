@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::database::OPENED;
 use super::executor::Reporter;
 use super::journal::{Journal, Line, Outcome, Running, path};
-use super::{BackupChange, Change, Database, Plan, Prior, front, journal, service_start, store, undo};
+use super::{BackupChange, Change, Database, Plan, Prior, journal, service_start, store, undo};
 use crate::error_code::{Coded, ErrorCode};
 use crate::gotosocial::SERVICE;
 use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState, is_temporary};
@@ -190,7 +190,7 @@ fn service(change: &Change) -> Option<&str> {
     match change {
         Change::ServiceStart { start } => Some(&start.name),
         Change::ServiceStop { name } => Some(name),
-        Change::FrontStart { front, .. } | Change::FrontReload { front, .. } => Some(front::service(*front)),
+        Change::FrontStart { front, .. } | Change::FrontReload { front, .. } => Some(front.service),
         _ => None,
     }
 }
@@ -273,7 +273,7 @@ fn folders(change: &Change) -> Vec<PathBuf> {
         Change::DatabaseRestore { restore } => beside(&restore.to),
         Change::Migration { migration } => beside(&migration.database),
         Change::FrontInclude { front, .. } | Change::FrontTest { front, .. } => {
-            above(&front::main_file(*front)).into_iter().collect()
+            above(&front.main_file()).into_iter().collect()
         }
         Change::ConfigTest { test } => above(&test.candidate).into_iter().collect(),
         Change::Certificate { certificate } => certificate.folders(),

@@ -77,16 +77,16 @@ fn take_back(host: &dyn Host, change: &Change, prior: &Prior) -> Result<(), Host
         Change::PackageRemoval { name } if *prior == Prior::Present => host.install_package(name),
         Change::FrontTest { front, .. } => front_test::clear(host, *front),
         Change::FrontStart { front, .. } if *prior == Prior::Absent => {
-            if host.service(front::service(*front))? == crate::host::ServiceState::Missing {
+            if host.service(front.service)? == crate::host::ServiceState::Missing {
                 return Ok(());
             }
-            host.service_action(front::service(*front), ServiceAction::Stop)
+            host.service_action(front.service, ServiceAction::Stop)
         }
         Change::FrontReload { front, when_undone: true } if *prior == Prior::Present => {
-            if !host.service(front::service(*front))?.is_running() {
-                return host.service_action(front::service(*front), ServiceAction::Start);
+            if !host.service(front.service)?.is_running() {
+                return host.service_action(front.service, ServiceAction::Start);
             }
-            host.service_action(front::service(*front), ServiceAction::Reload)?;
+            host.service_action(front.service, ServiceAction::Reload)?;
             // It lets go of its ports a little later.
             host.sleep(std::time::Duration::from_secs(1));
             Ok(())

@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{Check, certificate};
-use crate::change::front::{command, of, service};
 use crate::deployment::Deployment;
 use crate::error_code::ErrorCode;
-use crate::host::{FrontProgram, HostError, Observe, Owner, WebAnswer, WebFailure, WebRequest};
+use crate::front::Front;
+use crate::host::{HostError, Observe, Owner, WebAnswer, WebFailure, WebRequest};
 use crate::parts::front::PORTS;
 
 /// The time-out of one request.
@@ -20,23 +20,23 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub fn checks(
     host: &dyn Observe,
     deployment: &Deployment,
-    program: FrontProgram,
+    front: Front,
     gotosocial: Owner,
 ) -> Result<Vec<Check>, HostError> {
-    let name = of(program).name();
-    let mut checks = vec![if host.service(service(program))?.is_running() {
+    let name = front.name;
+    let mut checks = vec![if host.service(front.service)?.is_running() {
         Check::pass("front", format!("{name} runs"))
     } else {
         Check::fail(
             ErrorCode::FrontDown,
             "front",
-            format!("{name} does not run; `service {} start` tells why", service(program)),
+            format!("{name} does not run; `service {} start` tells why", front.service),
         )
     }];
     let listeners = host.listeners()?;
     for port in PORTS {
         let on_port: Vec<_> = listeners.iter().filter(|listener| listener.port == port).collect();
-        let stranger = on_port.iter().find(|listener| listener.command != command(program));
+        let stranger = on_port.iter().find(|listener| listener.command != front.command);
         checks.push(match (on_port.is_empty(), stranger) {
             (true, _) => {
                 Check::fail(ErrorCode::FrontDown, format!("listens {port}"), format!("nobody listens on port {port}"))

@@ -30,7 +30,7 @@ pub fn check(
     let ports = service::privileged_ports(deployment);
     let readiness = service::readiness(deployment, layout);
     let expected = Expected { readiness: &readiness, service: owner, ports: &ports, version };
-    let program = parts_front::program(deployment.exposure.mode);
+    let program = deployment.exposure.mode.front();
     // Behind a web server the check proves the opposite: GoToSocial may bind neither port.
     let tried = if program.is_some() { parts_front::PORTS.to_vec() } else { ports.clone() };
     let matrix = bind::matrix(host, owner, &tried, &ports)?;

@@ -298,7 +298,7 @@ fn package(host: &dyn Observe) -> Check {
 /// The host cannot list its listeners.
 pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) -> Result<Vec<Check>, HostError> {
     // A web server in front listens on every address.
-    let front = front::program(mode);
+    let front = mode.front();
     let clashes = |listener: &&Listener| {
         front.is_some()
             || address.is_unspecified()
@@ -306,8 +306,7 @@ pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) ->
     };
     let ours = host.user(account::NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }.uid);
     // The web server that is in front or will be: its package may be installed and serve other sites.
-    let fronts: Vec<&str> =
-        front::all_present(host)?.into_iter().chain(front).map(crate::change::front::command).collect();
+    let fronts: Vec<&str> = front::all_present(host)?.into_iter().chain(front).map(|front| front.command).collect();
     let listeners = host.listeners()?;
     let ports = if front.is_some() { &front::PORTS[..] } else { wanted };
     Ok(ports

@@ -21,7 +21,7 @@ use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::filter::{
     AgentPattern, Danger, LineError, ListName, Network, Outcome, Rate, Reason, Rule, Selector, UrlPath, dangerous,
-    decide, unsupported_by_httpd,
+    decide,
 };
 use crate::parts::filter::State;
 pub use edit::{Edited, edit};
@@ -238,13 +238,12 @@ fn listed(state: &State, screen: &Screen) -> (Vec<String>, Value) {
         lines.push("There are no rules: everything passes.".to_owned());
     }
     let dangers = dangerous(&state.filters, &state.lists);
-    let unsupported = unsupported_by_httpd(&state.filters);
     lines.extend(dangers.iter().map(|danger| screen.paint(Tone::Caution, &format!("Mind: {danger}"))));
     let told = |dangers: &[Danger]| dangers.iter().map(ToString::to_string).collect::<Vec<_>>();
     let object = json!({
         "rules": rules,
         "dangers": told(&dangers),
-        "nginx_only": unsupported.iter().map(|unsupported| unsupported.line).collect::<Vec<_>>(),
+        "nginx_only": state.filters.rates().map(|(line, _)| line).collect::<Vec<_>>(),
     });
     (lines, object)
 }

@@ -178,9 +178,8 @@ fn install(
     let wanted =
         Wanted { deployment, answers: &inputs.answers, secrets: &inputs.secrets, lock: &lock, layout: &layout };
     let plan = make_plan(host, &wanted)?;
-    let behind = front::program(deployment.exposure.mode)
-        .map(|program| format!(" behind {}", crate::change::front::of(program).name()))
-        .unwrap_or_default();
+    let front = deployment.exposure.mode.front();
+    let behind = front.map(|front| format!(" behind {}", front.name)).unwrap_or_default();
     let heading = format!("Plan: GoToSocial {}{behind}", lock.release.version);
     transaction.show(&plan, &heading, "Nothing to change: this host is as the answers want it.", report);
     if !installed && !plan.is_empty() {
@@ -188,7 +187,7 @@ fn install(
     }
 
     // After a switch between two fronts that was cut off both are there.
-    let wanted_front: Vec<_> = front::program(deployment.exposure.mode).into_iter().collect();
+    let wanted_front: Vec<_> = front.into_iter().collect();
     let switches = installed && front::all_present(host)? != wanted_front;
     if switches && !plan.reboot.is_empty() {
         return Err(Stop::new(
@@ -263,7 +262,7 @@ fn never_again(screen: &Screen, deployment: &Deployment) {
 
 /// What the consent's "explain" says.
 fn explanation(deployment: &Deployment) -> [String; 2] {
-    let ports = match front::program(deployment.exposure.mode).map(|program| crate::change::front::of(program).name()) {
+    let ports = match deployment.exposure.mode.front().map(|front| front.name) {
         None => format!(
             "The kernel module mac_portacl lets that one user bind ports 80 and 443, and nobody but root any other port \
              below 1024. Afterwards this is proved: child processes try to bind as gotosocial and as nobody. {} gets its \

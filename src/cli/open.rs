@@ -1,5 +1,7 @@
 //! Which host is meant: this FreeBSD, or a rehearsal.
 
+use semver::Version;
+
 use super::Global;
 use super::exit::Exit;
 use super::screen::Screen;
@@ -7,6 +9,7 @@ use super::transaction::Stop;
 use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::host::rehearsal::Rehearsal;
+use crate::release::{Error, Source};
 
 /// The host of this run.
 pub enum Opened {
@@ -36,6 +39,17 @@ impl Opened {
         match self {
             Self::Rehearsal(rehearsal) => rehearsal.as_ref(),
             Self::Real(host) => host.as_ref(),
+        }
+    }
+
+    /// The stand-in release, with these versions besides its own; `None` on a real host.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn stand_in(&self, asked_for: &[Version]) -> Option<Result<Source, Error>> {
+        match self {
+            Self::Rehearsal(rehearsal) => Some(rehearsal.stand_in(asked_for)),
+            Self::Real(_) => None,
         }
     }
 

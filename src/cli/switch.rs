@@ -3,22 +3,15 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::Global;
 use super::exit::Exit;
 use super::install::{self, Run};
 use super::screen::Screen;
 use crate::deployment::Mode;
-
-/// A web server to put in front.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FrontName {
-    /// nginx.
-    Nginx,
-    /// Apache httpd 2.4.
-    Httpd,
-}
+use crate::front::Front;
 
 /// How a switch is agreed to and tried.
 #[derive(Debug, Clone, Copy, Args)]
@@ -38,8 +31,8 @@ pub struct Terms {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ToProxy {
     /// The web server
-    #[arg(value_enum, default_value = "nginx")]
-    pub front: FrontName,
+    #[arg(default_value = Front::NGINX.key, value_parser = fronts())]
+    pub front: Front,
     /// How it is agreed to and tried.
     #[command(flatten)]
     pub terms: Terms,
@@ -56,11 +49,13 @@ pub struct ToDirect {
 /// Runs `switch-to-proxy`.
 #[must_use]
 pub fn to_proxy(global: &Global, arguments: &ToProxy, screen: &Screen) -> Exit {
-    let mode = match arguments.front {
-        FrontName::Nginx => Mode::Nginx,
-        FrontName::Httpd => Mode::Httpd,
-    };
-    switch(global, "switch-to-proxy", mode, arguments.terms, screen)
+    switch(global, "switch-to-proxy", Mode::Behind(arguments.front), arguments.terms, screen)
+}
+
+/// The web servers that can be put in front, as they are written.
+fn fronts() -> impl TypedValueParser<Value = Front> {
+    PossibleValuesParser::new(Front::ALL.map(|front| PossibleValue::new(front.key).help(front.full_name)))
+        .map(|key| Front::of_key(&key).unwrap_or(Front::NGINX))
 }
 
 /// Runs `switch-to-direct`.

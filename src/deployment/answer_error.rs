@@ -9,11 +9,11 @@ use toml_edit::Item;
 use super::acme_directory::AcmeDirectoryError;
 use super::database::DatabaseAddressError;
 use super::email_address::EmailAddressError;
-use super::host_name::{HostName, HostNameError};
 use super::passthrough::ConfigError;
-use super::port_number::PortNumberError;
 use super::release_wish::{HexDigestError, VersionWishError};
 use super::user_name::UserNameError;
+use crate::net::PortNumberError;
+use crate::net::{HostName, HostNameError};
 
 /// One mistake in the answers: where, which key, what is wrong and what would be right.
 #[derive(Debug, Clone, PartialEq, Error)]

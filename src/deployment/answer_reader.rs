@@ -10,11 +10,11 @@ use super::answers::Answers;
 use super::database::{Database, TlsMode};
 use super::nearest::nearest;
 use super::passthrough::Passthrough;
-use super::port_number::PortNumber;
 use super::release_wish::{ReleaseWish, Variant, VersionWish};
 use super::schema::*;
 use super::secrets::Secrets;
 use super::{Admin, Deployment, Exposure, HostName, Mode, Tls, TlsFiles};
+use crate::net::PortNumber;
 
 /// Which database was chosen, before its details are read.
 #[derive(Clone, Copy, PartialEq)]

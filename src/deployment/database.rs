@@ -6,9 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::port_number::PortNumber;
 use super::secret::Secret;
 use super::text_type::text_type;
+use crate::net::PortNumber;
 
 /// The database of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::host_name::{HostName, HostNameError};
 use super::text_type::text_type;
+use crate::net::{HostName, HostNameError};
 
 /// The longest local part in characters (RFC 5321, section 4.5.3.1.1).
 const LONGEST_LOCAL_PART: usize = 64;

@@ -11,22 +11,23 @@ mod answers;
 mod config_value;
 mod database;
 mod email_address;
-mod host_name;
 mod layout;
 mod nearest;
 mod passthrough;
-mod port_number;
 mod release_wish;
 mod schema;
 mod secret;
 mod secrets;
-mod text_type;
 mod user_name;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use crate::front::Front;
+use crate::net::text_type;
+pub use crate::net::{HostName, HostNameError, PortNumber, PortNumberError};
 
 pub use crate::gotosocial::ConfigValue;
 pub use crate::gotosocial::config_keys::{SECRET_KEYS, environment_name};
@@ -35,11 +36,9 @@ pub use answer_error::{AnswerError, AnswerPlace, AnswerProblem, SetError};
 pub use answers::Answers;
 pub use database::{Database, DatabaseAddress, DatabaseAddressError, TlsMode};
 pub use email_address::{EmailAddress, EmailAddressError};
-pub use host_name::{HostName, HostNameError};
 pub use layout::Layout;
 pub use nearest::nearest;
 pub use passthrough::{ConfigError, Passthrough};
-pub use port_number::{PortNumber, PortNumberError};
 pub use release_wish::{HexDigest, HexDigestError, ReleaseWish, Variant, VersionWish, VersionWishError};
 pub use schema::{AnswerDefault, AnswerField, AnswerType, Condition, FIELDS};
 pub use secret::Secret;
@@ -76,26 +75,55 @@ pub struct Exposure {
 }
 
 /// The program that takes connections from the Internet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// `GoToSocial` itself, with its own certificate from Let's Encrypt.
     Direct,
-    /// nginx, which passes requests on to `GoToSocial`.
-    Nginx,
-    /// Apache httpd, which passes requests on to `GoToSocial`.
-    Httpd,
+    /// A web server, which passes requests on to `GoToSocial`.
+    Behind(Front),
 }
 
 impl Mode {
     /// Every mode, as written in the answers.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("direct", Self::Direct), ("nginx", Self::Nginx), ("httpd", Self::Httpd)];
+    pub const ALL: [(&'static str, Self); 1 + Front::ALL.len()] = {
+        let mut all = [(Self::Direct.word(), Self::Direct); 1 + Front::ALL.len()];
+        let mut at = 0;
+        while at < Front::ALL.len() {
+            let mode = Self::Behind(Front::ALL[at]);
+            at += 1;
+            all[at] = (mode.word(), mode);
+        }
+        all
+    };
+
+    /// The mode as it is written in the answers.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Behind(front) => front.key(),
+        }
+    }
+
+    /// The web server that stands before `GoToSocial`.
+    #[must_use]
+    pub const fn front(self) -> Option<Front> {
+        match self {
+            Self::Direct => None,
+            Self::Behind(front) => Some(front),
+        }
+    }
 
     /// Whether a web server stands before `GoToSocial`.
     #[must_use]
     pub fn is_proxy(self) -> bool {
         self != Self::Direct
+    }
+}
+
+impl Serialize for Mode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
     }
 }
 
@@ -138,7 +166,7 @@ impl Deployment {
     pub fn bind_address(&self) -> IpAddr {
         let default = match self.exposure.mode {
             Mode::Direct => Ipv4Addr::UNSPECIFIED,
-            Mode::Nginx | Mode::Httpd => Ipv4Addr::LOCALHOST,
+            Mode::Behind(_) => Ipv4Addr::LOCALHOST,
         };
         self.config.bind_address().unwrap_or(IpAddr::V4(default))
     }
@@ -148,7 +176,7 @@ impl Deployment {
     pub fn port(&self) -> PortNumber {
         match self.exposure.mode {
             Mode::Direct => PortNumber::HTTPS,
-            Mode::Nginx | Mode::Httpd => PortNumber::BEHIND_PROXY,
+            Mode::Behind(_) => PortNumber::BEHIND_PROXY,
         }
     }
 
@@ -157,7 +185,7 @@ impl Deployment {
     pub fn letsencrypt_port(&self) -> Option<PortNumber> {
         match self.exposure.mode {
             Mode::Direct => Some(PortNumber::HTTP),
-            Mode::Nginx | Mode::Httpd => None,
+            Mode::Behind(_) => None,
         }
     }
 

@@ -341,13 +341,13 @@ mod tests {
     }
 
     fn accepted(text: &str) -> Passthrough {
-        let (passthrough, refusals) = read(text, Mode::Nginx);
+        let (passthrough, refusals) = read(text, Mode::Behind(crate::front::Front::NGINX));
         assert_eq!(refusals, [], "{text}");
         passthrough
     }
 
     fn refused(text: &str) -> E {
-        let (_, mut refusals) = read(text, Mode::Nginx);
+        let (_, mut refusals) = read(text, Mode::Behind(crate::front::Front::NGINX));
         assert_eq!(refusals.len(), 1, "{text}: {refusals:?}");
         refusals.remove(0).1
     }

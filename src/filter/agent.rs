@@ -62,7 +62,7 @@ impl AgentPattern {
     /// The pattern as a regular expression for PCRE, to be matched without regard to capitals. Everything but letters
     /// and digits is written as a number, so there is nothing in it that a configuration file could read otherwise. The
     /// pieces are found once and never again (`(?>…)`), which keeps the time linear in the header's length.
-    pub(super) fn regex(&self) -> String {
+    pub fn regex(&self) -> String {
         let piece = |piece: &str| format!("(?>.*?{})", literal(piece));
         format!("^{}", self.pieces().map(piece).collect::<String>())
     }

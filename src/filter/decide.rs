@@ -9,7 +9,7 @@ use super::list::{ListName, Lists};
 use super::network::Network;
 use super::path::RequestPath;
 use super::rate::Rate;
-use super::rule::{Rule, burst};
+use super::rule::Rule;
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub fn decide(filters: &Filters, lists: &Lists, address: IpAddr, agent: &str, pa
         _ => None,
     });
     if let Some((line, rule, (rate, extra))) = limited {
-        return Decision { outcome: Outcome::Limited { rate, burst: burst(rate, extra) }, reason: found((line, rule)) };
+        return Decision { outcome: Outcome::Limited { rate, burst: rate.burst(extra) }, reason: found((line, rule)) };
     }
     Decision { outcome: Outcome::Passed, reason: by_address.map_or(Reason::NoRule, |(_, reason)| reason) }
 }

@@ -170,6 +170,11 @@ impl Filters {
         if errors.is_empty() { Ok(filters) } else { Err(errors) }
     }
 
+    /// The rules that limit how often a client asks, which not every web server can, each with its line.
+    pub fn rates(&self) -> impl Iterator<Item = (usize, &Rule)> {
+        self.rules().filter(|(_, rule)| matches!(rule, Rule::Rate { .. }))
+    }
+
     /// The rules, each with its line, from 1 on.
     pub fn rules(&self) -> impl Iterator<Item = (usize, &Rule)> {
         self.lines.iter().enumerate().filter_map(|(index, line)| line.rule.as_ref().map(|rule| (index + 1, rule)))

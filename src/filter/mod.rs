@@ -1,9 +1,9 @@
 //! Filters of the web server in front of `GoToSocial`: who is refused, which paths are for whom, how often one may ask.
 //!
 //! One text file is the source, [`FILE`]. It is read into [`Filters`]; the lists of addresses that it names, kept
-//! beside it, are [`Lists`]. From both come the configuration of nginx ([`render_nginx`]) and of Apache httpd
-//! ([`render_httpd`]), and the answer to "what would happen to this request" ([`decide()`]). Nothing here reads or
-//! writes a file. `docs/filters.md` has the language and its meaning.
+//! beside it, are [`Lists`]. From both come the configuration of the web server, which each front renders for itself, and
+//! the answer to "what would happen to this request" ([`decide()`]). Nothing here reads or writes a file.
+//! `docs/filters.md` has the language and its meaning.
 //!
 //! The order of decision, the same everywhere:
 //!
@@ -21,31 +21,25 @@ mod agent;
 mod danger;
 mod decide;
 mod file;
-mod httpd;
 mod line;
 mod list;
 mod network;
-mod nginx;
 mod path;
 mod rate;
-mod render;
 mod rule;
-mod sdbm;
 mod table;
 
 pub use agent::{AgentError, AgentPattern};
 pub use danger::{Danger, dangerous};
 pub use decide::{Decision, Outcome, Reason, decide};
 pub use file::{Added, EditError, FilterError, Filters, Selector};
-pub use httpd::{Unsupported, render_httpd, unsupported_by_httpd};
 pub use line::LineError;
 pub use list::{List, ListError, ListName, ListNameError, Lists};
 pub use network::{Network, NetworkError};
-pub use nginx::render_nginx;
 pub use path::{PathError, UrlPath};
 pub use rate::{Per, Rate, RateError};
-pub use render::{RenderError, RenderedFile};
 pub use rule::Rule;
+pub use table::{Verdict, table};
 
 /// The rules: below the records folder, `/usr/local/etc/gts-bootstrap/filters.conf`.
 pub const FILE: &str = "filters.conf";

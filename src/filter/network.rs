@@ -138,14 +138,14 @@ impl Network {
     /// The prefix as hexadecimal digits, cut to whole digits, with the family before it (`4` or `6`): `4c00002` for
     /// 192.0.2.0/24.
     #[must_use]
-    pub(super) fn digits(&self) -> String {
+    pub fn digits(&self) -> String {
         let family = if self.six { '6' } else { '4' };
         let hex = format!("{:032x}", self.bits);
         format!("{family}{}", hex.get(..usize::from(self.length / 4)).unwrap_or_default())
     }
 
     /// The networks of whole hexadecimal digits that this one consists of: itself, or two, four or eight.
-    pub(super) fn whole_digits(self) -> impl Iterator<Item = Self> {
+    pub fn whole_digits(self) -> impl Iterator<Item = Self> {
         let length = self.length.div_ceil(4) * 4;
         // Of the length 0 there is one part, number 0, and nothing to move.
         let place = 128 - u32::from(length.max(1));
@@ -162,7 +162,7 @@ impl Network {
     }
 
     /// The network with its length, also where it is one address: what nginx's `geo` wants.
-    pub(super) fn with_length(&self) -> String {
+    pub fn with_length(&self) -> String {
         format!("{}/{}", self.address(), self.length)
     }
 }

@@ -37,7 +37,7 @@ impl UrlPath {
 
     /// The path as a regular expression for a decoded path. Apache leaves `%2F` as it is, and `GoToSocial` reads a
     /// slash there.
-    pub(super) fn regex(&self) -> String {
+    pub fn regex(&self) -> String {
         const SLASH: &str = "(?:/|%2[Ff])";
         let parts = self.0.split('/').filter(|part| !part.is_empty());
         let parts: String = parts.map(|part| format!("{SLASH}+{}", literal(part))).collect();

@@ -63,6 +63,12 @@ impl Rate {
         }
     }
 
+    /// How many requests may come at once: what a rule says, or else as many as the rate has in its time.
+    #[must_use]
+    pub fn burst(&self, burst: Option<u32>) -> u32 {
+        burst.unwrap_or(self.count)
+    }
+
     /// Whether it is less than one a second.
     #[must_use]
     pub fn is_slow(&self) -> bool {

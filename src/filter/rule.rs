@@ -37,12 +37,6 @@ pub enum Rule {
     },
 }
 
-/// How many requests may come at once: what the rule says, or else as many as the rate has in its time.
-#[must_use]
-pub(super) fn burst(rate: Rate, burst: Option<u32>) -> u32 {
-    burst.unwrap_or(rate.count())
-}
-
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

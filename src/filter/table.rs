@@ -7,7 +7,7 @@ use super::rule::Rule;
 
 /// What becomes of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// It is let in.
     Allow,
     /// It is refused.
@@ -16,6 +16,7 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// The word for it in both configurations.
+    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Allow => "allow",
@@ -26,7 +27,8 @@ impl Verdict {
 
 /// The table, in the order of networks. What changes nothing is left out: entries of lists within networks that rules
 /// decide about, and networks within others with the same verdict. Lists that are missing count as empty.
-pub(super) fn table(filters: &Filters, lists: &Lists) -> Vec<(Network, Verdict)> {
+#[must_use]
+pub fn table(filters: &Filters, lists: &Lists) -> Vec<(Network, Verdict)> {
     let rules = filters.rules().filter_map(|(_, rule)| match rule {
         Rule::Deny(network) => Some((*network, false, Verdict::Deny)),
         Rule::Allow(network) => Some((*network, false, Verdict::Allow)),

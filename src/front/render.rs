@@ -1,23 +1,16 @@
 //! Our own files for a web server, from the templates.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::Value;
 use thiserror::Error;
 
-use super::settings::{Certificate, Front, FrontSettings};
+use super::Front;
+use super::settings::{Certificate, FrontSettings};
 use super::version::FrontVersion;
-use super::{OWN_FOLDER, httpd_conf};
-use crate::deployment::PortNumber;
-use crate::templates::{Template, TemplateError};
-
-/// nginx has `http2 on;` since this version, and `http2` as a word of `listen` before (`ngx_http_v2_module`).
-const HTTP2_DIRECTIVE: FrontVersion = FrontVersion::new(1, 25, 1);
-
-/// The modules of Apache that the configuration needs, in an order in which they can be loaded.
-const HTTPD_MODULES: [&str; 9] =
-    ["authz_core", "log_config", "alias", "headers", "rewrite", "proxy", "proxy_http", "ssl", "http2"];
+use crate::net::PortNumber;
+use crate::templates::TemplateError;
 
 /// A file of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +34,7 @@ pub enum RenderError {
         path: PathBuf,
     },
     /// The web server is too old.
-    #[error("{} {version} is too old: {oldest} or later is needed. Upgrade the package and run this again", front.name())]
+    #[error("{} {version} is too old: {oldest} or later is needed. Upgrade the package and run this again", front.name)]
     TooOld {
         /// Which web server.
         front: Front,
@@ -89,16 +82,14 @@ struct Fields {
     hsts: bool,
     access_log: String,
     error_log: String,
-    http_listens: Vec<String>,
-    https_listens: Vec<String>,
     http_port: u16,
     https_port: u16,
-    http2_directive: bool,
     tls: String,
     global_filters: String,
     site_filters: String,
-    modules: Vec<Module>,
-    listens: Vec<String>,
+    /// What one web server alone needs.
+    #[serde(flatten)]
+    own: Value,
 }
 
 #[derive(Serialize)]
@@ -121,44 +112,22 @@ struct AccountSite {
     paths: [&'static str; 3],
 }
 
-#[derive(Serialize)]
-struct Module {
-    name: &'static str,
-    file: String,
-}
-
-/// Our files for a web server: the site, which is to be included by the main file, and the TLS settings, which the
-/// site includes.
-///
-/// # Errors
-/// [`RenderError`]: settings that no configuration can be made from, or a mistake in this program.
-pub fn render(front: Front, settings: &FrontSettings) -> Result<Vec<RenderedFile>, RenderError> {
+/// See [`Front::render`].
+pub(super) fn render(front: Front, settings: &FrontSettings) -> Result<Vec<RenderedFile>, RenderError> {
     let fields = fields(front, settings)?;
-    let (site, tls) = match front {
-        Front::Nginx => (Template::NginxSite, Template::NginxTls),
-        Front::Httpd => (Template::HttpdSite, Template::HttpdTls),
-    };
+    let file = |path: PathBuf, text: String| RenderedFile { path, text };
     Ok(vec![
-        RenderedFile { path: tls_file(settings), text: tls.render(&fields)? },
-        RenderedFile { path: site_file(front, settings), text: site.render(&fields)? },
+        file(tls_file(settings), front.tls_template.render(&fields)?),
+        file(settings.folder.join(front.site), front.site_template.render(&fields)?),
     ])
 }
 
-/// Where the site stands.
-fn site_file(front: Front, settings: &FrontSettings) -> PathBuf {
-    match front {
-        Front::Nginx => settings.own_folder().join("gotosocial.conf"),
-        Front::Httpd => settings.folder.join(httpd_conf::OWN_FILE),
-    }
-}
-
-/// Where the TLS settings stand. The ending keeps them out of what the main file includes.
 fn tls_file(settings: &FrontSettings) -> PathBuf {
-    settings.folder.join(OWN_FOLDER).join("tls.inc")
+    settings.own_folder().join("tls.inc")
 }
 
 fn fields(front: Front, settings: &FrontSettings) -> Result<Fields, RenderError> {
-    let (version, oldest) = (settings.version, front.oldest());
+    let (version, oldest) = (settings.version, front.oldest);
     if version < oldest {
         return Err(RenderError::TooOld { front, version, oldest });
     }
@@ -187,10 +156,6 @@ fn fields(front: Front, settings: &FrontSettings) -> Result<Fields, RenderError>
             paths: ["webfinger", "host-meta", "nodeinfo"],
         }),
     };
-    let module = |name: &'static str| {
-        let file = path(&settings.httpd_modules.join(format!("mod_{name}.so")))?;
-        Ok::<_, RenderError>(Module { name, file })
-    };
     Ok(Fields {
         host: settings.host.to_string(),
         origin: origin(settings.host.as_str()),
@@ -199,67 +164,36 @@ fn fields(front: Front, settings: &FrontSettings) -> Result<Fields, RenderError>
         account_domain,
         backend: settings.backend.to_string(),
         body_limit: settings.body_limit,
-        assets: path(&settings.assets)?,
-        media: settings.media.as_deref().map(path).transpose()?,
-        acme_webroot: path(&settings.acme_webroot)?,
+        assets: written(&settings.assets)?,
+        media: settings.media.as_deref().map(written).transpose()?,
+        acme_webroot: written(&settings.acme_webroot)?,
         hsts: settings.hsts,
-        access_log: path(&settings.logs.access)?,
-        error_log: path(&settings.logs.error)?,
-        http_listens: nginx_listens(settings, settings.http_port, ""),
-        https_listens: nginx_listens(
-            settings,
-            settings.https_port,
-            if version < HTTP2_DIRECTIVE { " ssl http2" } else { " ssl" },
-        ),
+        access_log: written(&settings.logs.access)?,
+        error_log: written(&settings.logs.error)?,
         http_port: settings.http_port.get(),
         https_port: settings.https_port.get(),
-        http2_directive: version >= HTTP2_DIRECTIVE,
-        tls: path(&tls_file(settings))?,
-        global_filters: path(&settings.global_filters())?,
-        site_filters: path(&settings.site_filters())?,
-        modules: HTTPD_MODULES.into_iter().map(module).collect::<Result<_, _>>()?,
-        listens: settings.httpd_listens.iter().flat_map(|port| httpd_listens(settings, *port)).collect(),
+        tls: written(&tls_file(settings))?,
+        global_filters: written(&settings.global_filters())?,
+        site_filters: written(&settings.site_filters())?,
+        own: front.server.fields(settings)?,
     })
 }
 
-/// The values of nginx's `listen` for a port. An address that stands for all of its family is written short, as the
-/// package's own server has it.
-fn nginx_listens(settings: &FrontSettings, port: PortNumber, options: &str) -> Vec<String> {
-    let port = port.get();
-    let written = |address: &IpAddr| match address {
-        IpAddr::V4(address) if address.is_unspecified() => format!("{port}{options}"),
-        IpAddr::V4(address) => format!("{address}:{port}{options}"),
-        IpAddr::V6(address) => format!("[{address}]:{port}{options}"),
-    };
-    settings.addresses.iter().map(written).collect()
-}
-
-/// The values of Apache's `Listen` for a port. Without an address it takes both families, on every system, however
-/// Apache was built (docs: bind.html).
-fn httpd_listens(settings: &FrontSettings, port: PortNumber) -> Vec<String> {
-    let protocol = if port == settings.https_port { "https" } else { "http" };
-    let port = port.get();
-    let all = |six: bool| settings.addresses.iter().any(|there| there.is_unspecified() && there.is_ipv6() == six);
-    if all(false) && all(true) {
-        return vec![format!("{port} {protocol}")];
-    }
-    let written = |address: &IpAddr| match address {
-        IpAddr::V4(address) => format!("{address}:{port} {protocol}"),
-        IpAddr::V6(address) => format!("[{address}]:{port} {protocol}"),
-    };
-    settings.addresses.iter().map(written).collect()
-}
-
 fn pair(certificate: &Certificate) -> Result<Pair, RenderError> {
-    Ok(Pair { chain: path(&certificate.chain)?, key: path(&certificate.key)? })
+    Ok(Pair { chain: written(&certificate.chain)?, key: written(&certificate.key)? })
 }
 
-/// A path that means itself between double quotes, in nginx's syntax as in Apache's. Both put values in for `$`,
-/// Apache's logs also for `%`.
-fn path(path: &Path) -> Result<String, RenderError> {
-    let plain = |text: &&str| !text.chars().any(|c| c.is_control() || "\"'$\\%*?[".contains(c));
-    let text = path.to_str().filter(plain).filter(|_| path.is_absolute());
+/// A path that means itself between double quotes.
+pub(super) fn written(path: &Path) -> Result<String, RenderError> {
+    let text = path.to_str().filter(|_| is_plain(path));
     text.map(str::to_owned).ok_or_else(|| RenderError::Path { path: path.to_owned() })
+}
+
+/// Whether a path is absolute and means itself between double quotes, in nginx's syntax as in Apache's. Both put values in
+/// for `$`, Apache's logs also for `%`.
+pub(super) fn is_plain(path: &Path) -> bool {
+    let plain = |text: &str| !text.chars().any(|c| c.is_control() || "\"'$\\%*?[".contains(c));
+    path.is_absolute() && path.to_str().is_some_and(plain)
 }
 
 #[cfg(test)]
@@ -269,17 +203,15 @@ mod tests {
 
     use super::super::settings::AccountDomain;
     use super::*;
-    use crate::deployment::{Answers, Layout, Secrets};
 
     fn settings(front: Front, version: &str) -> FrontSettings {
-        let answers = "host = \"social.example.org\"\nexposure.mode = \"direct\"\ntls.email = \"a@b.example\"\n";
-        let deployment = Answers::parse(answers, "t").unwrap().deployment(&Secrets::default()).unwrap();
         let certificate = Certificate { chain: "/c/chain.pem".into(), key: "/c/key.pem".into() };
-        FrontSettings::new(front, &deployment, &Layout::default(), certificate, version.parse().unwrap())
+        let (host, backend) = ("social.example.org".parse().unwrap(), "127.0.0.1:8080".parse().unwrap());
+        FrontSettings::new(front, version.parse().unwrap(), host, certificate, backend, 42_991_616, "/assets".into())
     }
 
     fn site(front: Front, settings: &FrontSettings) -> String {
-        let [_, site] = <[RenderedFile; 2]>::try_from(render(front, settings).unwrap()).unwrap();
+        let [_, site] = <[RenderedFile; 2]>::try_from(front.render(settings).unwrap()).unwrap();
         site.text
     }
 
@@ -289,16 +221,16 @@ mod tests {
 
     #[test]
     fn files_lie_where_freebsd_wants_them() {
-        let paths = |front, version| -> Vec<PathBuf> {
-            render(front, &settings(front, version)).unwrap().into_iter().map(|file| file.path).collect()
+        let paths = |front: Front, version| -> Vec<PathBuf> {
+            front.render(&settings(front, version)).unwrap().into_iter().map(|file| file.path).collect()
         };
         assert_eq!(
-            paths(Front::Nginx, "1.26.2,3"),
+            paths(Front::NGINX, "1.26.2,3"),
             ["/usr/local/etc/nginx/gts-bootstrap/tls.inc", "/usr/local/etc/nginx/gts-bootstrap/gotosocial.conf"]
                 .map(PathBuf::from)
         );
         assert_eq!(
-            paths(Front::Httpd, "2.4.62"),
+            paths(Front::HTTPD, "2.4.62"),
             ["/usr/local/etc/apache24/gts-bootstrap/tls.inc", "/usr/local/etc/apache24/Includes/zz-gts-bootstrap.conf"]
                 .map(PathBuf::from)
         );
@@ -306,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_fresh_freebsd_gets_the_standard_ports() {
-        let nginx = site(Front::Nginx, &settings(Front::Nginx, "1.26.2,3"));
+        let nginx = site(Front::NGINX, &settings(Front::NGINX, "1.26.2,3"));
         for (line, times) in [
             ("listen 80;", 2),
             ("listen [::]:80;", 2),
@@ -315,13 +247,12 @@ mod tests {
             ("http2 on;", 1),
             ("client_max_body_size 42991616;", 1),
             ("return 301 https://social.example.org$request_uri;", 1),
-            ("alias \"/usr/local/libexec/gotosocial/current/web/assets/\";", 1),
+            ("alias \"/assets/\";", 1),
         ] {
             assert_eq!(count(&nginx, line), times, "{line}\n{nginx}");
         }
-        // The answers ask for direct mode, as before a switch; GoToSocial will be at 8080 all the same.
         assert_eq!(count(&nginx, "proxy_pass http://127.0.0.1:8080;"), 2);
-        let httpd = site(Front::Httpd, &settings(Front::Httpd, "2.4.62"));
+        let httpd = site(Front::HTTPD, &settings(Front::HTTPD, "2.4.62"));
         assert_eq!((count(&httpd, "Listen 443 https"), httpd.matches("\nListen ").count()), (1, 1));
         assert_eq!((count(&httpd, "<VirtualHost *:80>"), count(&httpd, "<VirtualHost *:443>")), (2, 2));
         assert_eq!(count(&httpd, "LoadModule ssl_module \"/usr/local/libexec/apache24/mod_ssl.so\""), 1);
@@ -330,7 +261,7 @@ mod tests {
     #[test]
     fn the_version_decides_how_http2_is_switched_on() {
         for (version, directive) in [("1.22.1", false), ("1.25.0", false), ("1.25.1", true), ("1.28.0_2,3", true)] {
-            let text = site(Front::Nginx, &settings(Front::Nginx, version));
+            let text = site(Front::NGINX, &settings(Front::NGINX, version));
             assert_eq!(count(&text, "http2 on;"), usize::from(directive), "{version}");
             assert_eq!(count(&text, "listen 443 ssl http2;"), if directive { 0 } else { 2 }, "{version}");
         }
@@ -339,8 +270,8 @@ mod tests {
     #[test]
     fn one_family_alone_can_be_listened_on() {
         for (front, version, there, not_there) in [
-            (Front::Nginx, "1.26.2", "listen 80;", "[::]"),
-            (Front::Httpd, "2.4.62", "Listen 0.0.0.0:443 https", "Listen 443"),
+            (Front::NGINX, "1.26.2", "listen 80;", "[::]"),
+            (Front::HTTPD, "2.4.62", "Listen 0.0.0.0:443 https", "Listen 443"),
         ] {
             let mut settings = settings(front, version);
             settings.addresses = vec![Ipv4Addr::UNSPECIFIED.into()];
@@ -367,12 +298,12 @@ mod tests {
             ),
         ];
         for (change, told) in changes {
-            let mut settings = settings(Front::Nginx, "1.26.2");
+            let mut settings = settings(Front::NGINX, "1.26.2");
             change(&mut settings);
-            let error = render(Front::Nginx, &settings).unwrap_err().to_string();
+            let error = Front::NGINX.render(&settings).unwrap_err().to_string();
             assert!(error.contains(told), "{error}");
         }
-        let error = render(Front::Httpd, &settings(Front::Httpd, "2.4.46")).unwrap_err().to_string();
+        let error = Front::HTTPD.render(&settings(Front::HTTPD, "2.4.46")).unwrap_err().to_string();
         assert!(error.starts_with("Apache httpd 2.4.46 is too old: 2.4.47 or later"), "{error}");
     }
 }

@@ -3,57 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::body_limit::body_limit;
+use super::Front;
 use super::version::FrontVersion;
-use crate::deployment::{Deployment, HostName, Layout, PortNumber};
-
-/// A web server that can stand in front of `GoToSocial`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Front {
-    /// nginx.
-    Nginx,
-    /// Apache httpd 2.4.
-    Httpd,
-}
-
-impl Front {
-    /// The folder of the web server's own configuration on FreeBSD: `ETCDIR` of the ports www/nginx and www/apache24.
-    #[must_use]
-    pub fn folder(self) -> PathBuf {
-        match self {
-            Self::Nginx => "/usr/local/etc/nginx".into(),
-            Self::Httpd => "/usr/local/etc/apache24".into(),
-        }
-    }
-
-    /// The name of the main configuration file in [`Front::folder`].
-    #[must_use]
-    pub fn main_file(self) -> &'static str {
-        match self {
-            Self::Nginx => "nginx.conf",
-            Self::Httpd => "httpd.conf",
-        }
-    }
-
-    /// What people call it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Nginx => "nginx",
-            Self::Httpd => "Apache httpd",
-        }
-    }
-
-    /// The oldest version that the configuration works with. nginx has `ssl_reject_handshake` since 1.19.4
-    /// (`ngx_http_ssl_module`), Apache the parameter `upgrade` of `ProxyPass` since 2.4.47 (`mod_proxy`).
-    #[must_use]
-    pub fn oldest(self) -> FrontVersion {
-        match self {
-            Self::Nginx => FrontVersion::new(1, 19, 4),
-            Self::Httpd => FrontVersion::new(2, 4, 47),
-        }
-    }
-}
+use crate::net::{HostName, PortNumber};
 
 /// A certificate with its chain, and its key, both as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +45,7 @@ pub struct FrontSettings {
     pub certificate: Certificate,
     /// Where `GoToSocial` listens.
     pub backend: SocketAddr,
-    /// The largest request body in bytes, see [`body_limit`]; from 1 on, since 0 means no limit to both web servers.
+    /// The largest request body in bytes, from 1 on, since 0 means no limit to both web servers.
     pub body_limit: u64,
     /// `GoToSocial`'s style sheets and pictures, served by the web server itself.
     pub assets: PathBuf,
@@ -116,46 +68,44 @@ pub struct FrontSettings {
     pub folder: PathBuf,
     /// The web server's version, which decides how HTTP/2 is switched on.
     pub version: FrontVersion,
-    /// Apache: where its modules lie.
-    pub httpd_modules: PathBuf,
-    /// Apache: the ports for which our file has to bring the `Listen`, since nothing else does; see
-    /// [`super::httpd_conf::Survey::missing_listens`].
-    pub httpd_listens: Vec<PortNumber>,
+    /// Where its modules lie, if it loads any.
+    pub modules: PathBuf,
+    /// The ports for which our site has to bring its own line to listen, see [`super::Survey::missing_listens`].
+    pub missing_listens: Vec<PortNumber>,
 }
 
 impl FrontSettings {
     /// The settings for a web server from FreeBSD's packages: without an account domain, without HSTS, media left to
-    /// `GoToSocial`, and Apache in need of `Listen 443` alone, as its package is.
+    /// `GoToSocial`, and in need of a line that listens for https alone, as the packages are.
     #[must_use]
     pub fn new(
         front: Front,
-        deployment: &Deployment,
-        layout: &Layout,
-        certificate: Certificate,
         version: FrontVersion,
+        host: HostName,
+        certificate: Certificate,
+        backend: SocketAddr,
+        body_limit: u64,
+        assets: PathBuf,
     ) -> Self {
-        let log = |kind: &str| match front {
-            Front::Nginx => format!("/var/log/nginx/gotosocial-{kind}.log").into(),
-            Front::Httpd => format!("/var/log/httpd-gotosocial-{kind}.log").into(),
-        };
+        let [access, error] = front.logs.map(PathBuf::from);
         Self {
-            host: deployment.host.clone(),
+            host,
             account_domain: None,
             certificate,
-            backend: SocketAddr::new(deployment.local_address().ip(), PortNumber::BEHIND_PROXY.get()),
-            body_limit: body_limit(&deployment.config),
-            assets: layout.web_assets(),
+            backend,
+            body_limit,
+            assets,
             media: None,
             acme_webroot: super::ACME_WEBROOT.into(),
             hsts: false,
-            logs: Logs { access: log("access"), error: log("error") },
+            logs: Logs { access, error },
             addresses: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
             http_port: PortNumber::HTTP,
             https_port: PortNumber::HTTPS,
-            folder: front.folder(),
+            folder: front.folder.into(),
             version,
-            httpd_modules: "/usr/local/libexec/apache24".into(),
-            httpd_listens: vec![PortNumber::HTTPS],
+            modules: front.modules.into(),
+            missing_listens: vec![PortNumber::HTTPS],
         }
     }
 

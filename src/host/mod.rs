@@ -23,6 +23,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use crate::certificate::renewal::Window;
+use crate::front::Front;
 
 pub use crate::gotosocial::DatabaseState;
 pub use certificate_order::{CertificateOrder, IssuedCertificate};
@@ -34,7 +35,7 @@ pub use freebsd::{BIND_PROBE_ARGUMENT, DATABASE_PROBE_ARGUMENT, bind_probe_child
 pub use network::{
     BindOutcome, BindProbe, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
 };
-pub use operations::{FrontProgram, Invocation, Output, ServiceAction};
+pub use operations::{Invocation, Output, ServiceAction};
 
 /// Everything that can be read from a host without changing it.
 ///
@@ -305,7 +306,7 @@ pub trait Host: Observe {
     ///
     /// # Errors
     /// The program could not be started. A refused configuration is not an error but part of [`Output`].
-    fn front_test(&self, front: FrontProgram, config: &Path) -> Result<Output, HostError>;
+    fn front_test(&self, front: Front, config: &Path) -> Result<Output, HostError>;
 
     /// Watches ports on 127.0.0.1 until the watch is finished, to measure how long connections are refused.
     ///

@@ -33,16 +33,6 @@ impl ServiceAction {
     }
 }
 
-/// A web server that can stand in front of GoToSocial, by the program that it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FrontProgram {
-    /// nginx, of the port www/nginx.
-    Nginx,
-    /// Apache httpd 2.4, of the port www/apache24.
-    Httpd,
-}
-
 /// A program to run as an unprivileged user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {

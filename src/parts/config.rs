@@ -115,7 +115,7 @@ pub fn render(
             .collect(),
         config: passed_through(deployment),
     };
-    Ok(Template::ConfigYaml.render(&fields)?)
+    Ok(Template::CONFIG_YAML.render(&fields)?)
 }
 
 /// Who may speak for others behind a web server: the machine itself. Where `GoToSocial` listens on an address other

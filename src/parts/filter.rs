@@ -4,15 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Refusal, front};
-use crate::change::front::of;
+use super::Refusal;
 use crate::change::{Action, Change, Content, Plan, Step};
 use crate::deployment::Layout;
-use crate::filter::{
-    FILE, Filters, LISTS, List, ListName, Lists, RenderedFile, render_httpd, render_nginx, unsupported_by_httpd,
-};
-use crate::front::OWN_FOLDER;
-use crate::host::{Entry, FrontProgram, Observe, Owner};
+use crate::filter::{FILE, Filters, LISTS, List, ListName, Lists};
+use crate::front::{FilterFile, Front};
+use crate::host::{Entry, Observe, Owner};
 
 const PART: &str = "filter";
 
@@ -81,7 +78,7 @@ pub fn plan(
     layout: &Layout,
     files: &[(PathBuf, Option<Vec<u8>>)],
     state: &State,
-    front: Option<FrontProgram>,
+    served_by: Option<Front>,
 ) -> Result<Plan, Refusal> {
     let mut plan = Plan::default();
     let mut steps = Vec::new();
@@ -98,7 +95,7 @@ pub fn plan(
             None => {}
         }
     }
-    let Some(program) = front else {
+    let Some(front) = served_by else {
         if !steps.is_empty() {
             plan.warnings.push(
                 "GoToSocial faces the internet itself here, and nobody filters: the rules are kept for the day on which \
@@ -109,18 +106,18 @@ pub fn plan(
         plan.steps = steps;
         return Ok(plan);
     };
-    let rendered = rendered(host, program, state)?;
-    let reload = |when_undone| step(Action::Reload, Change::FrontReload { front: program, when_undone });
+    let rendered = rendered(host, front, state)?;
+    let reload = |when_undone| step(Action::Reload, Change::FrontReload { front, when_undone });
     if rendered.is_empty() {
         plan.steps = steps;
         return Ok(plan);
     }
-    let running = host.service(crate::change::front::service(program))?.is_running();
+    let running = host.service(front.service)?.is_running();
     if running {
         plan.steps.push(reload(true));
     }
     plan.steps.extend(steps);
-    plan.steps.push(front::test(program, true, &rendered));
+    plan.steps.push(super::front::test(front, true, &rendered));
     plan.steps.extend(rendered);
     if running {
         plan.steps.push(reload(false));
@@ -132,26 +129,13 @@ pub fn plan(
 ///
 /// # Errors
 /// It cannot do what a rule asks for, or the host cannot be read.
-pub fn rendered(host: &dyn Observe, program: FrontProgram, state: &State) -> Result<Vec<Step>, Refusal> {
-    let own = of(program).folder().join(OWN_FOLDER);
+pub fn rendered(host: &dyn Observe, front: Front, state: &State) -> Result<Vec<Step>, Refusal> {
+    let own = front.own_folder();
     let folder_of_rules = own.join("filters");
-    let files: Vec<RenderedFile> = match program {
-        FrontProgram::Nginx => render_nginx(&state.filters, &state.lists, &folder_of_rules),
-        FrontProgram::Httpd => {
-            let unsupported = unsupported_by_httpd(&state.filters);
-            if !unsupported.is_empty() {
-                let rules: Vec<String> =
-                    unsupported.iter().map(|it| format!("  line {}: {}", it.line, it.rule)).collect();
-                return Err(Refusal::Filter(format!(
-                    "Apache httpd cannot limit how often a client asks; take these rules out (`gts-bootstrap filter \
-                     remove LINE`), or use nginx (`gts-bootstrap switch-to-proxy nginx`):\n{}",
-                    rules.join("\n")
-                )));
-            }
-            render_httpd(&state.filters, &state.lists, &folder_of_rules)
-        }
-    }
-    .map_err(|error| Refusal::Filter(error.to_string()))?;
+    let files = front
+        .server
+        .render_filters(&state.filters, &state.lists, &folder_of_rules)
+        .map_err(|error| Refusal::Filter(error.to_string()))?;
     let mut steps = Vec::new();
     let mut folders: Vec<PathBuf> = vec![own, folder_of_rules.clone()];
     for file in &files {
@@ -164,7 +148,7 @@ pub fn rendered(host: &dyn Observe, program: FrontProgram, state: &State) -> Res
     for path in folders {
         steps.extend(folder(host, &path)?);
     }
-    for RenderedFile { path, content } in &files {
+    for FilterFile { path, content } in &files {
         steps.extend(file(host, path, content)?);
     }
     Ok(steps)

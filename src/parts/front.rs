@@ -4,27 +4,24 @@
 //! it go live. Going away again takes out what was put in, and nothing else.
 
 mod account_domain;
+mod body_limit;
 pub(super) mod leave;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::managed_file::{self, ManagedFile, written};
 use super::{Refusal, filter, periodic, service, tls};
 use crate::change::front::{self as changes, HostFiles};
 use crate::change::{Action, Change, NewFile, Prior, Step, journal};
-use crate::deployment::{Deployment, HostName, Layout, Mode, PortNumber};
-use crate::front::{
-    AccountDomain, Conflict, Front, FrontSettings, FrontVersion, Wanted, httpd_conf, nginx_conf, render,
-};
-use crate::host::{BindOutcome, BindProbe, Entry, Family, FrontProgram, HostError, Observe, Owner};
+use crate::deployment::{Deployment, HostName, Layout, PortNumber};
+use crate::front::{AccountDomain, Certificate, Conflict, Front, FrontSettings, FrontVersion, Survey, Wanted};
+use crate::host::{BindOutcome, BindProbe, Entry, Family, HostError, Observe, Owner};
 use crate::portacl::Protocol;
 
-pub use crate::change::front::site_file;
 pub use leave::tidy;
 
 const PART: &str = "front";
-/// Both, in the order in which they are looked for.
-pub(super) const PROGRAMS: [FrontProgram; 2] = [FrontProgram::Nginx, FrontProgram::Httpd];
 /// The ports that a front serves.
 pub const PORTS: [u16; 2] = [80, 443];
 /// The folder of ACME challenges and those above it, outermost first.
@@ -56,21 +53,11 @@ pub struct Planned {
     pub warnings: Vec<String>,
 }
 
-/// The program of a mode; none for direct.
-#[must_use]
-pub fn program(mode: Mode) -> Option<FrontProgram> {
-    match mode {
-        Mode::Direct => None,
-        Mode::Nginx => Some(FrontProgram::Nginx),
-        Mode::Httpd => Some(FrontProgram::Httpd),
-    }
-}
-
 /// The front that serves our site on this host, if one does.
 ///
 /// # Errors
 /// The host could not be read.
-pub fn present(host: &dyn Observe) -> Result<Option<FrontProgram>, HostError> {
+pub fn present(host: &dyn Observe) -> Result<Option<Front>, HostError> {
     Ok(all_present(host)?.first().copied())
 }
 
@@ -78,11 +65,11 @@ pub fn present(host: &dyn Observe) -> Result<Option<FrontProgram>, HostError> {
 ///
 /// # Errors
 /// The host could not be read.
-pub fn all_present(host: &dyn Observe) -> Result<Vec<FrontProgram>, HostError> {
+pub fn all_present(host: &dyn Observe) -> Result<Vec<Front>, HostError> {
     let mut present = Vec::new();
-    for program in PROGRAMS {
-        if is_there(host, program)? {
-            present.push(program);
+    for front in Front::ALL {
+        if is_there(host, front)? {
+            present.push(front);
         }
     }
     Ok(present)
@@ -90,12 +77,8 @@ pub fn all_present(host: &dyn Observe) -> Result<Vec<FrontProgram>, HostError> {
 
 /// Whether a front is there, or was not left to the end: the site may have gone before the web server has read that, the
 /// settings beside it go last.
-pub(super) fn is_there(host: &dyn Observe, program: FrontProgram) -> Result<bool, HostError> {
-    Ok(host.entry(&site_file(program))?.is_some() || host.entry(&tls_file(program))?.is_some())
-}
-
-fn tls_file(program: FrontProgram) -> PathBuf {
-    changes::of(program).folder().join(crate::front::OWN_FOLDER).join("tls.inc")
+pub(super) fn is_there(host: &dyn Observe, front: Front) -> Result<bool, HostError> {
+    Ok(host.entry(&front.site_file())?.is_some() || host.entry(&front.tls_file())?.is_some())
 }
 
 /// Plans the front that the deployment wants, and the leaving of any other.
@@ -103,9 +86,9 @@ fn tls_file(program: FrontProgram) -> PathBuf {
 /// # Errors
 /// Another site is in the way, the web server is too old, or a file cannot be read or edited.
 pub fn plan(host: &dyn Observe, layout: &Layout, deployment: &Deployment) -> Result<Planned, Refusal> {
-    let wanted = program(deployment.exposure.mode);
+    let wanted = deployment.exposure.mode.front();
     let mut planned = Planned::default();
-    for other in PROGRAMS.into_iter().filter(|program| Some(*program) != wanted) {
+    for other in Front::ALL.into_iter().filter(|front| Some(*front) != wanted) {
         if is_there(host, other)? {
             leave::plan(host, other, false, &mut planned)?;
         }
@@ -123,8 +106,8 @@ pub fn plan(host: &dyn Observe, layout: &Layout, deployment: &Deployment) -> Res
             .clear
             .extend(shared_files(host, layout)?.into_iter().map(|path| step(Action::Remove, Change::Removal { path })));
     }
-    if let Some(program) = wanted {
-        enter(host, layout, deployment, program, &mut planned)?;
+    if let Some(front) = wanted {
+        enter(host, layout, deployment, front, &mut planned)?;
     }
     Ok(planned)
 }
@@ -133,10 +116,10 @@ fn enter(
     host: &dyn Observe,
     layout: &Layout,
     deployment: &Deployment,
-    program: FrontProgram,
+    front: Front,
     planned: &mut Planned,
 ) -> Result<(), Refusal> {
-    let (front, name) = (changes::of(program), changes::service(program));
+    let name = front.service;
     let package = host.package(name)?;
     if package.is_none() {
         planned.prepare.push(step(Action::Install, Change::Package { name: name.to_owned() }));
@@ -144,10 +127,10 @@ fn enter(
     let running = host.service(name)?.is_running();
     let own = tls::plan(host, layout, deployment, &deployment.host)?
         .ok_or_else(|| Refusal::NoCertificate { name: deployment.host.to_string() })?;
-    let domain = account_domain::plan(host, layout, deployment, program, package.is_some(), &own, planned)?;
+    let domain = account_domain::plan(host, layout, deployment, front, package.is_some(), &own, planned)?;
     planned.prepare.extend(periodic::plan_periodic(host)?);
-    let mut settings =
-        FrontSettings::new(front, deployment, layout, own.files.clone(), version(front, package.as_deref())?);
+    let version = version(front, package.as_deref())?;
+    let mut settings = settings(front, deployment, layout, own.files.clone(), version);
     settings.hsts = deployment.tls.hsts;
     if !has_ipv6(host)? {
         settings.addresses.retain(std::net::IpAddr::is_ipv4);
@@ -163,11 +146,10 @@ fn enter(
         planned.order.extend(pair.order.then_some(pair.name));
     }
     if package.is_some() {
-        changes::edited_file(host, program)?;
-        look_around(host, program, &mut settings, planned)?;
+        changes::edited_file(host, front)?;
+        look_around(host, front, &mut settings, planned)?;
     }
 
-    let own_folder = settings.own_folder();
     let missing = |path: PathBuf| -> Result<Option<Step>, HostError> {
         let change = Change::Directory { path: path.clone(), mode: 0o755, owner: Owner::ROOT };
         Ok(host.entry(&path)?.is_none().then(|| step(Action::Create, change)))
@@ -175,47 +157,48 @@ fn enter(
     for folder in WEBROOT {
         unread.extend(missing(folder.into())?);
     }
-    files.extend(missing(own_folder)?);
+    files.extend(missing(front.own_folder())?);
     let filters = filter::State::read(host, layout).map_err(Refusal::Filter)?;
-    if filters != filter::State::default() || host.entry(&settings.own_folder().join("filters"))?.is_some() {
+    if filters != filter::State::default() || host.entry(&front.own_folder().join("filters"))?.is_some() {
         files.extend(
-            filter::rendered(host, program, &filters)?
+            filter::rendered(host, front, &filters)?
                 .into_iter()
                 .filter(|step| !files.contains(step))
                 .collect::<Vec<_>>(),
         );
     }
-    for file in render(front, &settings).map_err(|error| Refusal::Render(error.to_string()))? {
+    for file in front.render(&settings).map_err(|error| Refusal::Render(error.to_string()))? {
         files.extend(managed(host, &file.path, file.text)?);
     }
-    let include = changes::edited(host, program, true).ok();
-    let included = include.is_some() && host.read(&changes::main_file(program))? == include;
+    let include = changes::edited(host, front, true).ok();
+    let included = include.is_some() && host.read(&front.main_file())? == include;
     // A run that was cut off may have written what the web server has not read.
-    let behind = running && !changes::has_read(host, program)?;
+    let behind = running && !changes::has_read(host, front)?;
     let changed = !unread.is_empty() || !files.is_empty() || !included || package.is_none() || behind;
-    let reload = |when_undone| step(Action::Reload, Change::FrontReload { front: program, when_undone });
+    let reload = |when_undone| step(Action::Reload, Change::FrontReload { front, when_undone });
     if changed && running {
         planned.prepare.push(reload(true));
     }
     planned.prepare.extend(unread);
     if changed {
-        planned.prepare.push(test(program, true, &files));
+        planned.prepare.push(test(front, true, &files));
     }
-    // A site that Apache has not had yet goes live with it, and at the next boot too: not before its ports are free.
-    let site = site_file(program);
-    let enters = program == FrontProgram::Httpd && host.entry(&site)?.is_none();
+    // A new site that needs no line in the main file goes live with it, and at the next boot too: not before its ports are
+    // free.
+    let site = front.site_file();
+    let enters = front.reads_beside && host.entry(&site)?.is_none();
     let (site, files): (Vec<Step>, Vec<Step>) = files.into_iter().partition(|step| {
         enters && matches!(&step.change, Change::File { path, .. } if *path == site || *path == written(&site))
     });
     planned.prepare.extend(files);
-    planned.prepare.extend(managed(host, Path::new(ROTATION), rotation(program, &settings))?);
+    planned.prepare.extend(managed(host, Path::new(ROTATION), rotation(front, &settings))?);
     planned.enter.extend(site);
     if !included {
-        planned.enter.push(step(Action::Update, Change::FrontInclude { front: program, present: true }));
+        planned.enter.push(step(Action::Update, Change::FrontInclude { front, present: true }));
     }
-    planned.enter.extend(service::variable(host, PART, &format!("{name}_enable"), "YES")?);
+    planned.enter.extend(service::variable(host, PART, &front.rc_variable(), "YES")?);
     if !running {
-        let change = Change::FrontStart { front: program, ports: PORTS.to_vec() };
+        let change = Change::FrontStart { front, ports: PORTS.to_vec() };
         planned.enter.push(step(Action::Start, change));
     } else if changed {
         planned.enter.push(reload(false));
@@ -224,27 +207,27 @@ fn enter(
 }
 
 /// Whether a step changes a file that the front reads, or one of the folders that hold them.
-fn is_read(program: FrontProgram, step: &Step) -> bool {
-    let own = changes::of(program).folder().join(crate::front::OWN_FOLDER);
+fn is_read(front: Front, step: &Step) -> bool {
+    let own = front.own_folder();
     match &step.change {
         Change::File { path, .. } | Change::Removal { path } | Change::Directory { path, .. } => {
-            path.starts_with(&own) || *path == site_file(program)
+            path.starts_with(&own) || *path == front.site_file()
         }
         _ => false,
     }
 }
 
 /// The test of a front's configuration as it will be after these steps.
-pub(super) fn test(program: FrontProgram, present: bool, steps: &[Step]) -> Step {
+pub(super) fn test(front: Front, present: bool, steps: &[Step]) -> Step {
     let new = |step: &Step| match &step.change {
-        Change::File { path, content, .. } if is_read(program, step) => {
+        Change::File { path, content, .. } if is_read(front, step) => {
             Some(NewFile { path: path.clone(), content: Some(content.clone()) })
         }
-        Change::Removal { path } if is_read(program, step) => Some(NewFile { path: path.clone(), content: None }),
+        Change::Removal { path } if is_read(front, step) => Some(NewFile { path: path.clone(), content: None }),
         _ => None,
     };
     let files = steps.iter().filter_map(new).collect();
-    step(Action::Test, Change::FrontTest { front: program, present, files })
+    step(Action::Test, Change::FrontTest { front, present, files })
 }
 
 /// Whether a socket of IPv6 can be had: a kernel may be without, and so may a jail on a kernel that has it.
@@ -258,83 +241,70 @@ fn has_ipv6(host: &dyn Observe) -> Result<bool, HostError> {
 /// The version of the package; one that is not installed yet will be as new as FreeBSD's packages are.
 fn version(front: Front, package: Option<&str>) -> Result<FrontVersion, Refusal> {
     let Some(package) = package else {
-        return Ok(match front {
-            Front::Nginx => FrontVersion::new(1, 26, 0),
-            Front::Httpd => FrontVersion::new(2, 4, 60),
-        });
+        return Ok(front.packaged);
     };
     let version = package.parse::<FrontVersion>().map_err(|error| Refusal::Render(error.to_string()))?;
-    if version < front.oldest() {
+    if version < front.oldest {
         return Err(Refusal::FrontTooOld {
-            front: front.name(),
+            front: front.name,
             version: version.to_string(),
-            oldest: front.oldest().to_string(),
+            oldest: front.oldest.to_string(),
         });
     }
     Ok(version)
 }
 
-/// Sites in the way of ours.
-fn conflicts(host: &dyn Observe, program: FrontProgram, wanted: &Wanted<'_>) -> Result<Vec<Conflict>, Refusal> {
-    let refused = |error: crate::front::ConfigError| Refusal::FrontConfig(error.to_string());
-    match program {
-        FrontProgram::Nginx => {
-            nginx_conf::conflicts(&changes::main_file(program), &HostFiles(host), wanted).map_err(refused)
-        }
-        FrontProgram::Httpd => Ok(survey(host, wanted)?.conflicts),
-    }
+/// The settings for a web server from FreeBSD's packages.
+#[must_use]
+pub fn settings(
+    front: Front,
+    deployment: &Deployment,
+    layout: &Layout,
+    certificate: Certificate,
+    version: FrontVersion,
+) -> FrontSettings {
+    // The answers may ask for direct mode still, as before a switch.
+    let backend = SocketAddr::new(deployment.local_address().ip(), PortNumber::BEHIND_PROXY.get());
+    let (host, limit) = (deployment.host.clone(), body_limit::body_limit(&deployment.config));
+    FrontSettings::new(front, version, host, certificate, backend, limit, layout.web_assets())
 }
 
-fn survey(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<httpd_conf::Survey, Refusal> {
-    let program = FrontProgram::Httpd;
-    httpd_conf::survey(&changes::main_file(program), &HostFiles(host), wanted, &site_file(program))
-        .map_err(|error| Refusal::FrontConfig(error.to_string()))
+/// Looks at the other sites.
+fn survey(host: &dyn Observe, front: Front, names: &[&HostName]) -> Result<Survey, Refusal> {
+    let wanted = Wanted { names, ports: [PortNumber::HTTP, PortNumber::HTTPS] };
+    let found = front.server.survey(&front.main_file(), &HostFiles(host), &wanted);
+    found.map_err(|error| Refusal::FrontConfig(error.to_string()))
 }
 
-/// Other sites of the web server: those in the way are refused, and Apache's `Listen` lines decide on ours.
+/// Other sites of the web server: those in the way are refused, and where they listen decides on our lines.
 fn look_around(
     host: &dyn Observe,
-    program: FrontProgram,
+    front: Front,
     settings: &mut FrontSettings,
     planned: &mut Planned,
 ) -> Result<(), Refusal> {
     let names: Vec<&HostName> =
         std::iter::once(&settings.host).chain(settings.account_domain.as_ref().map(|domain| &domain.name)).collect();
-    let wanted = Wanted { names: &names, ports: [PortNumber::HTTP, PortNumber::HTTPS] };
-    let found = match program {
-        FrontProgram::Nginx => conflicts(host, program, &wanted)?,
-        FrontProgram::Httpd => {
-            let survey = survey(host, &wanted)?;
-            if !survey.speaks_http2() {
-                planned.warnings.push(
-                    "Apache runs its prefork module here, with which it does not speak HTTP/2; everything else works"
-                        .to_owned(),
-                );
-            }
-            settings.httpd_listens = survey.missing_listens(wanted.ports);
-            survey.conflicts
-        }
-    };
-    let mut in_the_way = Vec::new();
-    for conflict in found {
-        match conflict {
-            // Our own site, on a later run.
-            Conflict::Name { ref place, .. }
-            | Conflict::Address { ref place, .. }
-            | Conflict::BothFamilies { ref place, .. }
-                if place.file == site_file(program) => {}
-            Conflict::Address { .. } => planned.warnings.push(conflict.to_string()),
-            Conflict::Name { .. } | Conflict::BothFamilies { .. } => in_the_way.push(conflict.to_string()),
-        }
+    let survey = survey(host, front, &names)?;
+    settings.missing_listens = survey.missing_listens;
+    planned.warnings.extend(survey.notes.into_iter().map(str::to_owned));
+    // Our own site is none of them, on a later run.
+    let others = survey.conflicts.into_iter().filter(|conflict| conflict.place().file != front.site_file());
+    let (alone, in_the_way): (Vec<_>, Vec<_>) =
+        others.partition(|conflict| matches!(conflict, Conflict::Address { .. }));
+    planned.warnings.extend(alone.iter().map(ToString::to_string));
+    if in_the_way.is_empty() {
+        return Ok(());
     }
-    if in_the_way.is_empty() { Ok(()) } else { Err(Refusal::FrontConfig(in_the_way.join("\n"))) }
+    let told: Vec<String> = in_the_way.iter().map(ToString::to_string).collect();
+    Err(Refusal::FrontConfig(told.join("\n")))
 }
 
 /// Everything of ours that is there for one front alone, files before the folders that hold them.
-fn own_files(host: &dyn Observe, program: FrontProgram) -> Result<Vec<PathBuf>, HostError> {
-    let folder = changes::of(program).folder().join(crate::front::OWN_FOLDER);
+fn own_files(host: &dyn Observe, front: Front) -> Result<Vec<PathBuf>, HostError> {
+    let folder = front.own_folder();
     let mut paths: Vec<PathBuf> = Vec::new();
-    for path in [site_file(program), folder.join("tls.inc")] {
+    for path in [front.site_file(), front.tls_file()] {
         paths.extend([written(&path), path]);
     }
     let filters = folder.join("filters");
@@ -375,12 +345,9 @@ fn there(host: &dyn Observe, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, HostEr
 }
 
 /// Rotation of the front's logs: a pid file, and the signal upon which it opens them again.
-fn rotation(program: FrontProgram, settings: &FrontSettings) -> String {
+fn rotation(front: Front, settings: &FrontSettings) -> String {
     // SIGUSR1 is 30: nginx opens its logs again, Apache restarts gracefully.
-    let pid = match program {
-        FrontProgram::Nginx => "/var/run/nginx.pid",
-        FrontProgram::Httpd => "/var/run/httpd.pid",
-    };
+    let pid = front.pid_file;
     let mut text =
         "# newsyslog.conf(5): the logs of the web server in front of GoToSocial, written by gts-bootstrap.\n"
             .to_owned();

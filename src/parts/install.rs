@@ -62,7 +62,7 @@ pub fn obstacles(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -
 fn rule_edit(deployment: &Deployment, owner: Owner) -> RuleEdit {
     match deployment.exposure.mode {
         Mode::Direct => RuleEdit::Grant(port_access::rules(owner, &service::privileged_ports(deployment))),
-        Mode::Nginx | Mode::Httpd => {
+        Mode::Behind(_) => {
             RuleEdit::Revoke(port_access::rules(owner, &[PortNumber::HTTP.get(), PortNumber::HTTPS.get()]))
         }
     }

@@ -62,12 +62,7 @@ pub fn record(layout: &Layout) -> PathBuf {
 /// The rc.d script of the front, and where it answers on this host; `None` in direct mode.
 #[must_use]
 pub fn shown_by(mode: Mode) -> Option<ShownBy> {
-    let service = match mode {
-        Mode::Direct => return None,
-        Mode::Nginx => "nginx",
-        Mode::Httpd => "apache24",
-    };
-    Some(ShownBy { service: service.to_owned(), https: local(PortNumber::HTTPS) })
+    mode.front().map(|front| ShownBy { service: front.service.to_owned(), https: local(PortNumber::HTTPS) })
 }
 
 fn local(port: PortNumber) -> SocketAddr {

@@ -19,6 +19,7 @@ use super::managed_file::written;
 use super::{Refusal, account, rc_script, tls};
 use crate::change::{Action, Change, OnFailure, Plan, Prior, Step, store};
 use crate::deployment::Layout;
+use crate::front::Front;
 use crate::host::{Entry, HostError, Observe, Supervision};
 use files::Fate;
 use ledger::{Ledger, Left, Thing, Trace};
@@ -161,7 +162,7 @@ fn is_elsewhere(path: &Path, layout: &Layout) -> bool {
         || path.starts_with(layout.tls()) && path != layout.tls()
         // With the copy that it says the release of: all of them go, or none.
         || path.starts_with(&layout.backups) && path != layout.backups
-        || super::front::PROGRAMS.iter().any(|front| crate::change::front::main_file(*front) == path)
+        || Front::ALL.iter().any(|front| front.main_file() == path)
 }
 
 /// Paths that are on their way out, in the order in which they go.
@@ -193,9 +194,9 @@ impl Going {
 /// The part that a path belongs to: what lies in a folder of a web server has to go before its package, which removes
 /// its folders only if they are empty.
 fn part_of(path: &Path) -> &'static str {
-    let in_front = |program| path.starts_with(crate::change::front::of(program).folder());
+    let in_front = |front: Front| path.starts_with(front.folder);
     let in_www = path.starts_with("/usr/local/www");
-    if in_www || super::front::PROGRAMS.into_iter().any(in_front) { front::PART } else { FILES }
+    if in_www || Front::ALL.into_iter().any(in_front) { front::PART } else { FILES }
 }
 
 /// One file or link.
@@ -233,7 +234,7 @@ fn copies(host: &dyn Observe, going: &mut Going) -> Result<(), HostError> {
 
 /// The variables that are left to no other part.
 fn rc_variables(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> Result<(), HostError> {
-    let fronts = super::front::PROGRAMS.map(|front| format!("{}_enable", crate::change::front::service(front)));
+    let fronts = Front::ALL.map(Front::rc_variable);
     for (name, trace) in ledger.rc_variables() {
         let elsewhere = name.starts_with(port_access::PORTACL_RC)
             || name == port_access::guard_variable()

@@ -15,8 +15,8 @@ use super::{Severity, diff};
 use crate::change::journal::{self, Line};
 use crate::change::{Change, digest, front, store};
 use crate::deployment::Layout;
-use crate::host::{Entry, FrontProgram, HostError, Observe, Owner};
-use crate::parts::front as parts_front;
+use crate::front::Front;
+use crate::host::{Entry, HostError, Observe, Owner};
 use crate::parts::managed_file::written;
 use crate::release;
 use crate::sysconf::rc_conf;
@@ -213,7 +213,7 @@ fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> 
             Change::RcVariable { name, .. } => name.clone(),
             Change::User { user } => format!("the user {}", user.name),
             Change::FrontInclude { front, .. } => {
-                sites.entry(front::service(*front)).or_insert(change);
+                sites.entry(front.service).or_insert(change);
                 continue;
             }
             _ => continue,
@@ -237,7 +237,7 @@ impl Expected<'_> {
     fn is_shared(&self) -> bool {
         ["/boot", "/etc"].iter().any(|folder| self.path.starts_with(folder))
             || self.path.starts_with(self.layout.storage())
-            || [FrontProgram::Nginx, FrontProgram::Httpd].iter().any(|front| front::main_file(*front) == self.path)
+            || Front::ALL.iter().any(|front| front.main_file() == self.path)
     }
 
     /// Files of which we own only mode and owner: the log, certificates and the files of their renewal.
@@ -319,12 +319,12 @@ fn variable(host: &dyn Observe, name: &str, installed: &str) -> Result<Differenc
     Ok(vec![(What::Variable { installed: installed.to_owned(), present }, None)])
 }
 
-fn include(host: &dyn Observe, front: FrontProgram) -> Result<Differences, HostError> {
+fn include(host: &dyn Observe, front: Front) -> Result<Differences, HostError> {
     // If the site itself is missing, that is the finding.
-    if host.entry(&parts_front::site_file(front))?.is_none() {
+    if host.entry(&front.site_file())?.is_none() {
         return Ok(Vec::new());
     }
-    let now = host.read(&front::main_file(front))?;
+    let now = host.read(&front.main_file())?;
     Ok(match (now, front::edited(host, front, true)) {
         (None, _) => missing(true),
         (Some(now), Ok(with)) if now != with => vec![(What::Include, None)],

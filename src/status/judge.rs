@@ -379,5 +379,5 @@ fn well(status: &Status) -> String {
 /// A mode as it is written in the answers.
 #[must_use]
 pub fn mode_name(mode: crate::deployment::Mode) -> &'static str {
-    crate::deployment::Mode::ALL.iter().find(|(_, other)| *other == mode).map_or("direct", |(name, _)| *name)
+    mode.word()
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::check::{Check, posture};
 use crate::deployment::{Deployment, Layout, Mode};
-use crate::host::{FrontProgram, Observe, Owner};
+use crate::host::{Observe, Owner};
 use crate::parts::answers::{self, Lock};
 use crate::parts::service as parts_service;
 use crate::parts::{account, front, release};
@@ -55,7 +55,7 @@ pub struct Status {
     /// GoToSocial and its supervisor.
     pub service: service::Service,
     /// The web server in front, and whether it runs.
-    pub front: Option<service::Front>,
+    pub front: Option<service::FrontService>,
     /// The listeners.
     pub ports: Told<Vec<ports::Port>>,
     /// The certificate that clients see.
@@ -142,13 +142,7 @@ fn look<'a>(host: &'a dyn Observe, layout: &'a Layout) -> Known<'a> {
 
 /// The mode, from what users other than root can see, too.
 fn seen_mode(host: &dyn Observe) -> Told<Mode> {
-    front::present(host)
-        .map(|present| match present {
-            None => Mode::Direct,
-            Some(FrontProgram::Nginx) => Mode::Nginx,
-            Some(FrontProgram::Httpd) => Mode::Httpd,
-        })
-        .into()
+    front::present(host).map(|present| present.map_or(Mode::Direct, Mode::Behind)).into()
 }
 
 fn port_access(known: &Known<'_>) -> Told<Vec<Check>> {

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::{Known, Told};
-use crate::change::front::{command, of};
 use crate::deployment::{Mode, PortNumber};
-use crate::host::{FrontProgram, HostError, Listener, Owner};
+use crate::front::Front;
+use crate::host::{HostError, Listener, Owner};
 use crate::parts::{front, rc_script};
 
 /// A port and its listeners.
@@ -39,8 +39,8 @@ pub(super) fn look(known: &Known<'_>) -> Told<Vec<Port>> {
 }
 
 fn judged(listeners: &[Listener], mode: Mode, owner: Option<Owner>) -> Vec<Port> {
-    let program = front::program(mode);
-    let mut ports: Vec<(u16, Option<FrontProgram>)> = front::PORTS.iter().map(|port| (*port, program)).collect();
+    let program = mode.front();
+    let mut ports: Vec<(u16, Option<Front>)> = front::PORTS.iter().map(|port| (*port, program)).collect();
     if program.is_some() {
         ports.push((PortNumber::BEHIND_PROXY.get(), None));
     }
@@ -49,21 +49,15 @@ fn judged(listeners: &[Listener], mode: Mode, owner: Option<Owner>) -> Vec<Port>
         .map(|(port, front)| {
             let there: Vec<Listener> = listeners.iter().filter(|listener| listener.port == port).cloned().collect();
             let trouble = trouble(&there, port, front, program.is_some() && front.is_none(), owner);
-            let wanted = front.map_or(rc_script::SERVICE, |front| of(front).name());
+            let wanted = front.map_or(rc_script::SERVICE, |front| front.name);
             Port { port, wanted, listeners: there, trouble }
         })
         .collect()
 }
 
-fn trouble(
-    there: &[Listener],
-    port: u16,
-    front: Option<FrontProgram>,
-    behind: bool,
-    owner: Option<Owner>,
-) -> Option<String> {
+fn trouble(there: &[Listener], port: u16, front: Option<Front>, behind: bool, owner: Option<Owner>) -> Option<String> {
     let stranger = |listener: &&Listener| match (front, owner) {
-        (Some(front), _) => listener.command != command(front),
+        (Some(front), _) => listener.command != front.command,
         // sockstat(1) does not always show the owner of a socket.
         (None, Some(owner)) => listener.uid.is_some_and(|uid| uid != owner.uid),
         (None, None) => false,
@@ -72,7 +66,7 @@ fn trouble(
         return Some(format!("nobody listens on port {port}"));
     }
     if let Some(stranger) = there.iter().find(stranger) {
-        let wanted = front.map_or(rc_script::SERVICE, |front| of(front).name());
+        let wanted = front.map_or(rc_script::SERVICE, |front| front.name);
         return Some(format!("{} (user {}) listens on port {port}, not {wanted}", stranger.command, stranger.user));
     }
     let outside = there.iter().find(|listener| !listener.address.is_some_and(|address| address.is_loopback()));
@@ -116,9 +110,9 @@ mod tests {
 
         let nginx = |port| listener("nginx", 0, port, None);
         let behind = listener("gotosocial", 209, 8080, Some([127, 0, 0, 1]));
-        assert_eq!(troubles(&[nginx(80), nginx(443), behind.clone()], Mode::Nginx), [""; 0]);
-        assert_eq!(troubles(&[ours(80), nginx(443), behind], Mode::Nginx).len(), 1);
-        let told = troubles(&[nginx(80), nginx(443), ours(8080)], Mode::Nginx);
+        assert_eq!(troubles(&[nginx(80), nginx(443), behind.clone()], Mode::Behind(Front::NGINX)), [""; 0]);
+        assert_eq!(troubles(&[ours(80), nginx(443), behind], Mode::Behind(Front::NGINX)).len(), 1);
+        let told = troubles(&[nginx(80), nginx(443), ours(8080)], Mode::Behind(Front::NGINX));
         assert!(told.len() == 1 && told.iter().all(|told| told.contains("past the web server")), "{told:?}");
     }
 }

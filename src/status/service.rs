@@ -5,11 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Known, Told};
-use crate::change::front::{of, service};
 use crate::change::service_start::{has_certificate, log_says_ready};
 use crate::gotosocial::{SERVICE, readiness};
-use crate::host::{Entry, FrontProgram, HostError, Observe, Supervision, WebFailure, WebRequest};
-use crate::parts::{folders, front as parts_front, service as parts_service};
+use crate::host::{Entry, HostError, Observe, Supervision, WebFailure, WebRequest};
+use crate::parts::{folders, service as parts_service};
 
 /// The time-out of `/readyz`.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,7 +36,7 @@ impl Service {
 
 /// The web server in front.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Front {
+pub struct FrontService {
     /// Its rc.d script.
     pub service: &'static str,
     /// Its name.
@@ -63,11 +62,10 @@ pub(super) fn look(known: &Known<'_>) -> Service {
 }
 
 /// Reads the state of the web server in front, if there is one.
-pub(super) fn front(known: &Known<'_>) -> Option<Front> {
-    let program: FrontProgram = parts_front::program(*known.mode.known()?)?;
-    let script = service(program);
-    let running = known.host.service(script).map(|state| state.is_running());
-    Some(Front { service: script, name: of(program).name(), running: running.into() })
+pub(super) fn front(known: &Known<'_>) -> Option<FrontService> {
+    let front = known.mode.known()?.front()?;
+    let running = known.host.service(front.service).map(|state| state.is_running());
+    Some(FrontService { service: front.service, name: front.name, running: running.into() })
 }
 
 /// Checks in the same way as the executor after a start: see "The server" in `docs/decisions.md`.

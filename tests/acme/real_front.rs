@@ -13,14 +13,16 @@ use gts_bootstrap::certificate::acme::Authority;
 use gts_bootstrap::certificate::on_host;
 use gts_bootstrap::certificate::renewal::Window;
 use gts_bootstrap::change::digest;
+use gts_bootstrap::change::front::HostFiles;
 use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
-use gts_bootstrap::front::{AccountDomain, Certificate, Front, FrontSettings, Logs, nginx_conf, render};
+use gts_bootstrap::front::{AccountDomain, Certificate, Front, Logs};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
-    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser,
-    FrontProgram, Group, Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch,
-    ServedCertificate, ServiceAction, ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest,
+    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group,
+    Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch, ServedCertificate,
+    ServiceAction, ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest,
 };
+use gts_bootstrap::parts::front::settings;
 use gts_bootstrap::parts::tls;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
@@ -66,7 +68,7 @@ impl RealFront {
         files.make_directory(&layout.tls(), 0o700, Owner::ROOT).unwrap();
         let pair = tls::own_pair(&layout, &name());
         let pair = Certificate { chain: files.local_path(&pair.chain), key: files.local_path(&pair.key) };
-        let mut settings = FrontSettings::new(Front::Nginx, &deployment, &layout, pair, version());
+        let mut settings = settings(Front::NGINX, &deployment, &layout, pair, version());
         [settings.http_port, settings.https_port] =
             [http, https].map(|port| PortNumber::try_from(i64::from(port)).unwrap());
         settings.addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
@@ -80,11 +82,11 @@ impl RealFront {
         settings.assets = here("/usr/local/www");
         let log = here("/var/log/nginx");
         settings.logs = Logs { access: log.join("access.log"), error: log.join("error.log") };
-        for file in render(Front::Nginx, &settings).unwrap() {
+        for file in Front::NGINX.render(&settings).unwrap() {
             fs::write(file.path, file.text).unwrap();
         }
         let main = here(MAIN);
-        let text = nginx_conf::with_include(&main, main_file(&log).as_bytes()).unwrap();
+        let text = Front::NGINX.server.with_site(&main, main_file(&log).as_bytes(), &HostFiles(&files)).unwrap();
         fs::write(main, text).unwrap();
         let [http, https] = [http, https].map(|port| (Ipv4Addr::LOCALHOST, port).into());
         Self { files, nginx: None, http, https, authority, _folder: folder }
@@ -249,7 +251,7 @@ impl Host for RealFront {
         set_rc_variable(name: &str, value: Option<&str>) -> Result<(), HostError>;
         install_package(name: &str) -> Result<(), HostError>;
         delete_package(name: &str) -> Result<(), HostError>;
-        front_test(front: FrontProgram, config: &Path) -> Result<Output, HostError>;
+        front_test(front: Front, config: &Path) -> Result<Output, HostError>;
         watch_ports(ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError>;
         run_as(invocation: &Invocation) -> Result<Output, HostError>;
         run_watched(invocation: &Invocation, tell: &mut dyn FnMut(Duration, Option<&str>)) -> Result<Output, HostError>;

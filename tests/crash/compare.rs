@@ -89,12 +89,6 @@ fn model(root: &Path) -> String {
     // A value that is set and a value that is so by itself are the same.
     let by_itself = [("net.inet.ip.portrange.reservedhigh", "1023"), ("security.mac.portacl.rules", "")];
     model.sysctls.retain(|name, value| !by_itself.contains(&(name, value)));
-    if !model.services.contains_key("nginx") {
-        model.nginx.clear();
-    }
-    if !model.services.contains_key("apache24") {
-        model.httpd = Default::default();
-    }
     model.services.values_mut().for_each(|pid| *pid = 0);
     if let Some(supervisor) = &mut model.gotosocial {
         (supervisor.pid, supervisor.restart_at) = (0, 0);

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use gts_bootstrap::filter::{Decision, Filters, Lists, Outcome, decide, render_httpd, render_nginx};
+use gts_bootstrap::filter::{Decision, Filters, Lists, Outcome, decide};
 use tempfile::TempDir;
 
 use crate::backend;
@@ -61,11 +61,9 @@ impl Front {
         let folder = TempDir::new().unwrap();
         // The workers are somebody else if the tests are root's.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let rendered = match kind {
-            Kind::Nginx => render_nginx(&filters, &lists, &folder.path().join("filters")),
-            Kind::Httpd => render_httpd(&filters, &lists, &folder.path().join("filters")),
-        };
-        for file in rendered.unwrap() {
+        let front =
+            if kind == Kind::Nginx { gts_bootstrap::front::Front::NGINX } else { gts_bootstrap::front::Front::HTTPD };
+        for file in front.server.render_filters(&filters, &lists, &folder.path().join("filters")).unwrap() {
             fs::create_dir_all(file.path.parent().unwrap()).unwrap();
             fs::write(file.path, file.content).unwrap();
         }

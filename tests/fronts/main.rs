@@ -15,7 +15,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 
 use gts_bootstrap::front::{AccountDomain, Front};
 
-use server::{DOMAIN, HOST, Server, domain, hand_over};
+use server::{DOMAIN, HOST, Server, by_front, domain, hand_over};
 
 with_both!(
     the_backend_learns_who_asks,
@@ -135,7 +135,7 @@ fn uploads_up_to_the_limit_are_taken(front: Front) {
     assert_eq!(client::receive(&mut stream).status, 413);
 
     // And by what comes, where nothing was said before. Apache does not count that, and takes no such request.
-    let refusal = if front == Front::Nginx { 413 } else { 411 };
+    let refusal = by_front(front, 413, 411);
     let mut stream = server.connect(HOST);
     client::send(&mut stream, &["POST / HTTP/1.1", &format!("Host: {HOST}"), "Transfer-Encoding: chunked"]);
     let chunk = vec![b'x'; 1024 * 1024];
@@ -264,21 +264,18 @@ fn other_names_get_nothing_of_ours(front: Front) {
     assert_eq!(server.get_plain("localhost", "/").body, "the package's own page\n");
     let own = server.get_plain("other.example", "/");
     assert_eq!((own.status, own.body.as_str()), (200, "the package's own page\n"));
-    match front {
-        Front::Nginx => {
-            let refused = client::tls(server.https(), "other.example", &server.root, &[]).err().unwrap();
-            assert!(refused.to_string().contains("UnrecognisedName"), "{refused}");
-            let mut stream = server.connect(HOST);
-            client::send(&mut stream, &["GET / HTTP/1.1", "Host: other.example"]);
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).ok();
-            assert!(!String::from_utf8_lossy(&answer).contains("200 OK"), "{answer:?}");
-        }
-        Front::Httpd => {
-            let head = ["GET / HTTP/1.1", "Host: other.example", "Connection: close"];
-            let answer = client::exchange(&mut server.connect(HOST), &head, &mut std::io::empty());
-            assert_eq!(answer.status, 421, "{answer:?}");
-        }
+    if front == Front::NGINX {
+        let refused = client::tls(server.https(), "other.example", &server.root, &[]).err().unwrap();
+        assert!(refused.to_string().contains("UnrecognisedName"), "{refused}");
+        let mut stream = server.connect(HOST);
+        client::send(&mut stream, &["GET / HTTP/1.1", "Host: other.example"]);
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).ok();
+        assert!(!String::from_utf8_lossy(&answer).contains("200 OK"), "{answer:?}");
+    } else {
+        let head = ["GET / HTTP/1.1", "Host: other.example", "Connection: close"];
+        let answer = client::exchange(&mut server.connect(HOST), &head, &mut std::io::empty());
+        assert_eq!(answer.status, 421, "{answer:?}");
     }
 }
 
@@ -373,10 +370,11 @@ fn media_are_served_from_their_folder_if_allowed(front: Front) {
 
 fn filters_are_included(front: Front) {
     let server = Server::start(front, backend::start(), |settings, _| {
-        let (global, site) = match front {
-            Front::Nginx => ("map $uri $filtered { default 0; /secret 1; }", "if ($filtered) { return 403; }"),
-            Front::Httpd => ("Define FILTERED ^/secret$", "RewriteEngine On\nRewriteRule \"${FILTERED}\" - [F]"),
-        };
+        let (global, site) = by_front(
+            front,
+            ("map $uri $filtered { default 0; /secret 1; }", "if ($filtered) { return 403; }"),
+            ("Define FILTERED ^/secret$", "RewriteEngine On\nRewriteRule \"${FILTERED}\" - [F]"),
+        );
         for (folder, text) in [(settings.global_filters(), global), (settings.site_filters(), site)] {
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("10-test.conf"), format!("{text}\n")).unwrap();
@@ -407,7 +405,7 @@ fn both_families_are_served(front: Front) {
 /// The package's own way to spread its work. HTTP/2 is not spoken with it; all else is.
 #[test]
 fn httpd_works_with_prefork() {
-    let server = Server::start_with(Front::Httpd, backend::start(), "prefork", |_, _| {});
+    let server = Server::start_with(Front::HTTPD, backend::start(), "prefork", |_, _| {});
     assert_eq!(server.get(HOST, "/").status, 200);
     let (_, agreed) = client::tls(server.https(), HOST, &server.root, &["h2", "http/1.1"]).unwrap();
     assert_eq!(agreed.as_deref(), Some("http/1.1"));

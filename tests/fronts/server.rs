@@ -14,9 +14,8 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
-use gts_bootstrap::front::{
-    CANDIDATE_FOLDER, Certificate, Front, FrontSettings, FrontVersion, Logs, httpd_conf, nginx_conf, render,
-};
+use gts_bootstrap::front::{Certificate, ConfigFiles, Front, FrontSettings, FrontVersion, Logs};
+use gts_bootstrap::parts::front::settings;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use rcgen::{CertificateParams, KeyPair};
@@ -71,10 +70,10 @@ impl Server {
             match prepared.run() {
                 Ok(server) => return server,
                 Err(said) if said.to_lowercase().contains("address already in use") => {}
-                Err(said) => panic!("{} does not start: {said}", front.name()),
+                Err(said) => panic!("{} does not start: {said}", front.name),
             }
         }
-        panic!("{} found its ports taken {ATTEMPTS} times in a row", front.name());
+        panic!("{} found its ports taken {ATTEMPTS} times in a row", front.name);
     }
 
     pub fn https(&self) -> SocketAddr {
@@ -119,24 +118,16 @@ impl Server {
     /// Tests a candidate of the site beside the live one, as the program does; the error is what the web server said.
     pub fn test_candidate(&self, edit: impl Fn(&str) -> String) -> Result<(), String> {
         let (folder, front) = (&self.settings.folder, self.front);
-        let own = folder.join(CANDIDATE_FOLDER);
-        fs::create_dir_all(&own).unwrap();
-        let main = folder.join(front.main_file());
-        let (live, text) = (&render(front, &self.settings).unwrap()[1], fs::read(&main).unwrap());
-        let site = own.join("gotosocial.conf");
-        let (site_text, text) = match front {
-            Front::Nginx => (live.text.clone(), nginx_conf::with_candidate(&main, &text, CANDIDATE_FOLDER).unwrap()),
-            Front::Httpd => (httpd_conf::unconditional(&live.text), httpd_conf::with_candidate(&text, &site)),
-        };
-        fs::write(&site, edit(&site_text)).unwrap();
-        let candidate = folder.join("candidate.conf");
-        fs::write(&candidate, text).unwrap();
+        let here = |path: PathBuf| folder.join(path.strip_prefix(front.folder).unwrap());
+        fs::create_dir_all(here(front.candidate_folder())).unwrap();
+        let main = here(front.main_file());
+        let live = front.render(&self.settings).unwrap().pop().unwrap().text;
+        fs::write(here(front.candidate_site()), edit(&front.server.as_candidate(live))).unwrap();
+        let text = front.server.with_candidate(&main, &fs::read(&main).unwrap()).unwrap();
+        fs::write(here(front.candidate_file()), text).unwrap();
         hand_over(folder);
-        let mut command = command(front, self._folder.path(), &candidate);
-        if front == Front::Httpd {
-            command.args(["-D", httpd_conf::TESTING]);
-        }
-        let output = command.arg("-t").output().unwrap();
+        let mut command = command(front, self._folder.path());
+        let output = command.args(front.test).arg(here(front.candidate_file())).output().unwrap();
         if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
     }
 
@@ -191,7 +182,7 @@ impl Prepared {
         let answers = format!("host = \"{HOST}\"\naccount-domain = \"{DOMAIN}\"\nexposure.mode = \"nginx\"\n");
         let deployment = Answers::parse(&answers, "test").unwrap().deployment(&Secrets::default()).unwrap();
         let certificate = Certificate { chain: at("chain.pem"), key: at("key.pem") };
-        let mut settings = FrontSettings::new(front, &deployment, &Layout::default(), certificate, version);
+        let mut settings = settings(front, &deployment, &Layout::default(), certificate, version);
         [settings.http_port, settings.https_port] = free_ports();
         settings.backend = backend;
         settings.addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -199,30 +190,29 @@ impl Prepared {
         settings.assets = at("assets");
         settings.acme_webroot = at("acme");
         settings.logs = Logs { access: at("log/access.log"), error: at("log/error.log") };
-        settings.httpd_modules = httpd_modules();
-        settings.httpd_listens = vec![settings.http_port, settings.https_port];
+        settings.modules = httpd_modules();
+        settings.missing_listens = vec![settings.http_port, settings.https_port];
         change(&mut settings, folder.path());
 
-        for file in render(front, &settings).unwrap() {
+        for file in front.render(&settings).unwrap() {
             assert!(file.path.starts_with(at("etc")), "{}", file.path.display());
             fs::write(file.path, file.text).unwrap();
         }
-        let main = at("etc").join(front.main_file());
-        let text = match front {
-            Front::Nginx => {
-                let text = nginx_main(folder.path(), &settings);
-                nginx_conf::with_include(&main, text.as_bytes()).unwrap()
-            }
-            Front::Httpd => httpd_main(folder.path(), mpm).into_bytes(),
-        };
-        fs::write(&main, text).unwrap();
+        let main = at("etc").join(front.main);
+        let text =
+            if front == Front::NGINX { nginx_main(folder.path(), &settings) } else { httpd_main(folder.path(), mpm) };
+        fs::write(&main, &text).unwrap();
+        let edited = front.server.with_site(&main, text.as_bytes(), &Here).unwrap();
+        fs::write(&main, edited).unwrap();
         hand_over(folder.path());
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         Self { front, folder, settings, root, main }
     }
 
     fn command(&self) -> Command {
-        command(self.front, self.folder.path(), &self.main)
+        let mut command = command(self.front, self.folder.path());
+        command.arg(by_front(self.front, "-c", "-f")).arg(&self.main);
+        command
     }
 
     /// Has the configuration tested, starts the web server, and waits until it takes connections.
@@ -239,9 +229,9 @@ impl Prepared {
         }
         // Not anywhere in a line: the folder's name may have any letters in it.
         let doubts = |line: &str| line.contains("warn]") || line.starts_with("AH");
-        assert!(!said.lines().any(doubts), "{} has doubts: {said}", self.front.name());
+        assert!(!said.lines().any(doubts), "{} has doubts: {said}", self.front.name);
         let mut command = self.command();
-        if self.front == Front::Httpd {
+        if self.front == Front::HTTPD {
             command.arg("-DFOREGROUND");
         }
         let output = fs::File::create(self.folder.path().join("log/output.log")).unwrap();
@@ -254,7 +244,7 @@ impl Prepared {
             if let Some(status) = child.try_wait().unwrap() {
                 return Err(format!("{status} {}", self.logs()));
             }
-            assert!(Instant::now() < deadline, "{} never listens: {}", self.front.name(), self.logs());
+            assert!(Instant::now() < deadline, "{} never listens: {}", self.front.name, self.logs());
             sleep(Duration::from_millis(20));
         }
         Ok(Server { child, front: self.front, _folder: self.folder, settings: self.settings, root: self.root })
@@ -266,14 +256,32 @@ impl Prepared {
     }
 }
 
-/// The web server with this main file.
-fn command(front: Front, folder: &Path, main: &Path) -> Command {
+/// One for nginx, the other for Apache.
+pub fn by_front<T>(front: Front, nginx: T, httpd: T) -> T {
+    if front == Front::NGINX { nginx } else { httpd }
+}
+
+/// The files of this machine.
+struct Here;
+
+impl ConfigFiles for Here {
+    fn read(&self, file: &Path) -> Option<Vec<u8>> {
+        fs::read(file).ok()
+    }
+
+    fn names(&self, folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+/// The web server, still without its main file.
+fn command(front: Front, folder: &Path) -> Command {
     let mut command = Command::new(program(front).0);
     command.stdin(Stdio::null());
-    match front {
-        Front::Nginx => command.arg("-c").arg(main).arg("-e").arg(folder.join("log/main.log")),
-        Front::Httpd => command.arg("-f").arg(main),
-    };
+    if front == Front::NGINX {
+        command.arg("-e").arg(folder.join("log/main.log"));
+    }
     if Uid::effective().is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
@@ -284,16 +292,14 @@ fn command(front: Front, folder: &Path, main: &Path) -> Command {
 
 /// Where the web server's program is, and its version.
 fn program(front: Front) -> (PathBuf, FrontVersion) {
-    let (names, package) = match front {
-        Front::Nginx => (&["nginx"][..], "nginx"),
-        Front::Httpd => (&["apache2", "httpd"][..], "apache2 (FreeBSD: apache24)"),
-    };
+    let httpd = (&["apache2", "httpd"][..], "apache2 (FreeBSD: apache24)");
+    let (names, package) = by_front(front, (&["nginx"][..], "nginx"), httpd);
     let folders = ["/usr/local/sbin", "/usr/sbin", "/usr/local/bin", "/usr/bin"];
     let mut paths = names.iter().flat_map(|name| folders.iter().map(move |folder| Path::new(folder).join(name)));
     let Some(program) = paths.find(|path| path.exists()) else {
         panic!(
             "{} is not installed, and nothing here can be tested without it: install the package {package}",
-            front.name()
+            front.name
         )
     };
     let output = Command::new(&program).arg("-v").output().unwrap();
@@ -341,10 +347,8 @@ pub fn hand_over(path: &Path) {
 }
 
 fn mime_types(front: Front) -> &'static str {
-    match front {
-        Front::Nginx => "types { text/css css; image/webp webp; text/html html; }\n",
-        Front::Httpd => "text/css css\nimage/webp webp\ntext/html html\n",
-    }
+    let nginx = "types { text/css css; image/webp webp; text/html html; }\n";
+    by_front(front, nginx, "text/css css\nimage/webp webp\ntext/html html\n")
 }
 
 /// A main file in the shape of the package's, with what an unprivileged user needs.

@@ -4,10 +4,10 @@
 macro_rules! with_both {
     ($($case:ident),* $(,)?) => {
         mod nginx {
-            $(#[test] fn $case() { super::$case(gts_bootstrap::front::Front::Nginx); })*
+            $(#[test] fn $case() { super::$case(gts_bootstrap::front::Front::NGINX); })*
         }
         mod httpd {
-            $(#[test] fn $case() { super::$case(gts_bootstrap::front::Front::Httpd); })*
+            $(#[test] fn $case() { super::$case(gts_bootstrap::front::Front::HTTPD); })*
         }
     };
 }

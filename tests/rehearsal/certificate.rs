@@ -8,12 +8,14 @@ use gts_bootstrap::certificate::placeholder::is_placeholder;
 use gts_bootstrap::certificate::renewal::Window;
 use gts_bootstrap::certificate::{Bundle, Leaf};
 use gts_bootstrap::change::certificate::{leaf_digest, shown};
+use gts_bootstrap::change::front::HostFiles;
 use gts_bootstrap::change::{Executor, Plan, Reporter, Step};
 use gts_bootstrap::deployment::{Answers, Deployment, HostName, Layout, Secrets};
-use gts_bootstrap::front::{Front, FrontSettings, FrontVersion, nginx_conf, render};
+use gts_bootstrap::front::{Front, FrontVersion};
 use gts_bootstrap::host::rehearsal::model::Authority;
 use gts_bootstrap::host::rehearsal::{Model, Rehearsal};
 use gts_bootstrap::host::{Host, Observe, Owner, ServiceAction};
+use gts_bootstrap::parts::front::settings;
 use gts_bootstrap::parts::{periodic, tls};
 use gts_bootstrap::release;
 
@@ -69,17 +71,17 @@ fn behind_nginx(machine: Machine, more: &str) -> Machine {
         apply(&host, planned.steps);
     }
     host.install_package("nginx").unwrap();
-    let settings = FrontSettings::new(Front::Nginx, &deployment, &layout, planned.files, FrontVersion::new(1, 26, 2));
+    let settings = settings(Front::NGINX, &deployment, &layout, planned.files, FrontVersion::new(1, 26, 2));
     for folder in ["/usr/local/www", "/usr/local/www/gts-bootstrap", "/usr/local/etc/nginx/gts-bootstrap"] {
         if host.entry(Path::new(folder)).unwrap().is_none() {
             host.make_directory(Path::new(folder), 0o755, Owner::ROOT).unwrap();
         }
     }
-    for file in render(Front::Nginx, &settings).unwrap() {
+    for file in Front::NGINX.render(&settings).unwrap() {
         host.write_file(&file.path, file.text.as_bytes(), 0o644, Owner::ROOT).unwrap();
     }
     let main = Path::new("/usr/local/etc/nginx/nginx.conf");
-    let text = nginx_conf::with_include(main, &host.read(main).unwrap().unwrap()).unwrap();
+    let text = Front::NGINX.server.with_site(main, &host.read(main).unwrap().unwrap(), &HostFiles(&host)).unwrap();
     host.write_file(main, &text, 0o644, Owner::ROOT).unwrap();
     host.set_rc_variable("nginx_enable", Some("YES")).unwrap();
     host.service_action("nginx", ServiceAction::Start).unwrap();
@@ -306,8 +308,8 @@ fn a_front_that_does_not_take_it_gets_the_old_one_back() {
     let first = in_service(&machine);
     let conf = "/usr/local/etc/nginx/nginx.conf";
     let text = machine.read(conf);
-    machine.write(conf, &format!("{text}\nnonsense;\n"));
-    machine.run(&["certificate", "renew", "--yes", "--force"]).exits(1).says("nonsense");
+    machine.write(conf, &format!("{text}\nhttp {{\n"));
+    machine.run(&["certificate", "renew", "--yes", "--force"]).exits(1).says("never closed");
     machine.write(conf, &text);
     assert_eq!(in_service(&machine), first);
 }

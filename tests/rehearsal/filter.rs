@@ -1,6 +1,7 @@
 //! `filter`: rules for whichever web server stands in front, tested before they go live, kept without one.
 
 use super::machine::{ANSWERS, Machine, differences};
+use super::switch_others::unusable;
 
 const RULES: &str = "/usr/local/etc/gts-bootstrap/filters.conf";
 const NGINX: &str = "/usr/local/etc/nginx/gts-bootstrap/filters/global/gts-bootstrap.conf";
@@ -96,8 +97,8 @@ fn a_front_that_refuses_the_rules_keeps_the_old_ones() {
     // Something else in nginx's configuration has been broken since: the test fails, and everything goes back.
     let main = "/usr/local/etc/nginx/nginx.conf";
     let good = machine.read(main);
-    machine.write(main, &good.replace("sendfile", "sendfiel"));
-    machine.run(&["filter", "deny", "203.0.113.0/24", "--yes"]).exits(1).says("sendfiel");
+    unusable(&machine, "nginx");
+    machine.run(&["filter", "deny", "203.0.113.0/24", "--yes"]).exits(1).says("nowhere.pem");
     machine.write(main, &good);
     assert_eq!(differences(&before, &machine.system_files()), Vec::<std::path::PathBuf>::new());
     machine.run(&["check"]).exits(0);

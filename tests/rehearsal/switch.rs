@@ -3,6 +3,7 @@
 use gts_bootstrap::host::rehearsal::{Authority, ChangeFault, Faults, Model};
 
 use super::machine::{ANSWERS, Machine, Outcome, differences};
+use super::switch_others::unusable;
 
 const TO_NGINX: &[&str] = &["switch-to-proxy", "--yes"];
 const TO_HTTPD: &[&str] = &["switch-to-proxy", "httpd", "--yes"];
@@ -172,9 +173,9 @@ fn a_site_with_our_name_is_refused_with_file_and_line() {
 fn a_configuration_that_nginx_refuses_touches_nothing_live() {
     let machine = direct();
     machine.install_package("nginx");
-    machine.write(NGINX_CONF, &machine.read(NGINX_CONF).replace("sendfile", "sendfiel"));
+    unusable(&machine, "nginx");
     let before = copy(&machine);
-    machine.run(TO_NGINX).exits(1).says("sendfiel").says("What runs now has not been touched");
+    machine.run(TO_NGINX).exits(1).says("nowhere.pem").says("What runs now has not been touched");
     assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new());
     machine.run(&["check"]).exits(0);
 }

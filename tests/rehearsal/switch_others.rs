@@ -49,6 +49,25 @@ fn a_web_server_that_was_enabled_after_the_way_back_is_not_ours() {
     assert!(machine.model().services.contains_key("nginx"), "it goes on");
 }
 
+/// rc.subr(8) takes four words for a yes, in any case.
+#[test]
+fn a_web_server_that_is_enabled_in_another_word_goes_on() {
+    for (program, variable, words) in
+        [("nginx", "nginx_enable", ["on", "True", "1"]), ("httpd", "apache24_enable", ["ON", "true", "yEs"])]
+    {
+        for word in words {
+            let machine = beside(program);
+            let enabled = |word: &str| format!("{variable}=\"{word}\"");
+            machine.write("/etc/rc.conf", &machine.read("/etc/rc.conf").replace(&enabled("YES"), &enabled(word)));
+            let before = copy(&machine);
+            machine.run(&there(program)).exits(0).does_not_say(variable);
+            machine.run(BACK).exits(0).does_not_say("enabled by gts-bootstrap").does_not_say(variable);
+            assert_eq!(changed(&before, &machine), NOTHING, "{word}");
+            assert_eq!(kernel(&machine), kernel(&before), "{word}: it goes on with its own site");
+        }
+    }
+}
+
 #[test]
 fn a_crash_beside_other_sites_is_finished_by_the_next_run() {
     for program in ["nginx", "httpd"] {
@@ -184,6 +203,16 @@ fn a_main_file_that_is_gone_does_not_bar_the_way_back() {
     machine.run(BACK).exits(0);
 }
 
+/// Puts something into the main file that only the web server's own test refuses: a certificate that is not there.
+pub fn unusable(machine: &Machine, program: &str) {
+    if program == "nginx" {
+        let pair = "http {\n    ssl_certificate /nowhere.pem;\n    ssl_certificate_key /nowhere.key;";
+        machine.write(NGINX_CONF, &machine.read(NGINX_CONF).replacen("http {", pair, 1));
+    } else {
+        machine.write(HTTPD_CONF, &format!("SSLCertificateFile /nowhere.pem\n{}", machine.read(HTTPD_CONF)));
+    }
+}
+
 /// What the web server reads of ours, and whether its own test would pass.
 fn live(machine: &Machine, program: &str) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let folder = if program == "nginx" { "usr/local/etc/nginx" } else { "usr/local/etc/apache24" };
@@ -222,7 +251,7 @@ fn what_the_test_refuses_was_never_where_a_reload_would_read_it() {
     std::fs::remove_file(httpd.path("/usr/local/libexec/apache24/mod_proxy_http.so")).unwrap();
     never_live(&httpd, &there("httpd"), |machine| live(machine, "httpd"));
     let nginx = beside("nginx");
-    nginx.write(NGINX_CONF, &nginx.read(NGINX_CONF).replace("sendfile", "sendfiel"));
+    unusable(&nginx, "nginx");
     never_live(&nginx, &there("nginx"), |machine| live(machine, "nginx"));
 }
 
@@ -232,12 +261,12 @@ fn filters_are_tested_before_they_are_where_a_reload_would_read_them() {
         let machine = Machine::installed(ANSWERS);
         machine.run(&there(program)).exits(0);
         machine.run(&["filter", "deny", "192.0.2.0/24", "--yes"]).exits(0);
-        let (main, folder) = if program == "nginx" {
-            (NGINX_CONF, "usr/local/etc/nginx/gts-bootstrap/")
+        let folder = if program == "nginx" {
+            "usr/local/etc/nginx/gts-bootstrap/"
         } else {
-            (HTTPD_CONF, "usr/local/etc/apache24/gts-bootstrap/")
+            "usr/local/etc/apache24/gts-bootstrap/"
         };
-        machine.write(main, &format!("nonsense on;\n{}", machine.read(main)));
+        unusable(&machine, program);
         never_live(&machine, &["filter", "deny", "198.51.100.0/24", "--yes"], |machine| {
             let all = machine.system_files().into_iter();
             all.filter(|(path, _)| path.starts_with(folder)).map(|(path, (_, bytes))| (path, bytes)).collect()
@@ -250,10 +279,9 @@ fn the_way_back_is_tested_before_gotosocial_stops() {
     for (program, to) in [("nginx", BACK.to_vec()), ("httpd", BACK.to_vec()), ("nginx", there("httpd"))] {
         let machine = beside(program);
         machine.run(&there(program)).exits(0);
-        let main = if program == "nginx" { NGINX_CONF } else { HTTPD_CONF };
-        machine.write(main, &format!("nonsense on;\n{}", machine.read(main)));
+        unusable(&machine, program);
         let before = copy(&machine);
-        machine.run(&to).exits(1).says("nonsense").does_not_say("] stop service");
+        machine.run(&to).exits(1).says("nowhere.pem").does_not_say("] stop service");
         assert_eq!(changed(&before, &machine), NOTHING);
         assert_eq!(machine.model().gotosocial, before.model().gotosocial, "GoToSocial was not stopped");
     }

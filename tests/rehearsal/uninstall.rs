@@ -30,12 +30,6 @@ fn everything(machine: &Machine) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
         listener.pid = None;
     }
     // What a web server that does not run would serve.
-    if !model.services.contains_key("nginx") {
-        model.nginx.clear();
-    }
-    if !model.services.contains_key("apache24") {
-        model.httpd = gts_bootstrap::host::rehearsal::web_servers::Httpd::default();
-    }
     // That a variable has been set to what it was is not to be seen.
     model.sysctls.retain(|name, value| !(name.ends_with("reservedhigh") && value == "1023"));
     // The model's lock is beside its state; on a host it is in the record, and goes with that.

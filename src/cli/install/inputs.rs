@@ -90,8 +90,7 @@ fn settled(host: &dyn Host, layout: &Layout, answers: &Answers) -> Result<&'stat
 /// Puts another mode into the answers. If these are what an earlier switch made of the answers before it, they become these
 /// again, so that a switch there and back leaves nothing.
 fn switch(host: &dyn Host, layout: &Layout, answers: &mut Answers, mode: Mode) -> Result<(), Stop> {
-    let name = |mode: Mode| Mode::ALL.iter().find(|(_, other)| *other == mode).map_or("direct", |(name, _)| *name);
-    if mode_of(answers) == name(mode) {
+    if mode_of(answers) == mode.word() {
         return Ok(());
     }
     let path = layout.answers();
@@ -105,7 +104,7 @@ fn switch(host: &dyn Host, layout: &Layout, answers: &mut Answers, mode: Mode) -
         let before = String::from_utf8_lossy(&store::recall(host.observe(), &sha256)?).into_owned();
         let Ok(former) = Answers::parse(&before, &path.display().to_string()) else { continue };
         let mut changed = former.clone();
-        if mode_of(&former) == name(mode)
+        if mode_of(&former) == mode.word()
             && set(&mut changed, &mode_of(answers)).is_ok()
             && changed.to_text() == current
         {
@@ -113,7 +112,7 @@ fn switch(host: &dyn Host, layout: &Layout, answers: &mut Answers, mode: Mode) -
             return Ok(());
         }
     }
-    set(answers, name(mode))
+    set(answers, mode.word())
 }
 
 /// The mode that answers give.

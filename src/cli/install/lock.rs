@@ -14,7 +14,6 @@ use crate::change::Reporter;
 use crate::deployment::{Deployment, Layout, Variant, VersionWish};
 use crate::error_code::ErrorCode;
 use crate::host::Host;
-use crate::host::rehearsal::stand_in_release::StandIn;
 use crate::parts::answers::Lock;
 use crate::parts::release::intact;
 use crate::release::{self, Arch, LockedRelease, Request, Sha256Digest, Source, WantedVersion};
@@ -22,8 +21,6 @@ use crate::release::{self, Arch, LockedRelease, Request, Sha256Digest, Source, W
 /// Where the release comes from in this run.
 pub(in crate::cli) struct Chosen {
     source: Option<Source>,
-    /// Serves the source for as long as it is needed.
-    _stand_in: Option<StandIn>,
 }
 
 impl Chosen {
@@ -52,7 +49,7 @@ pub(in crate::cli) fn source(
         if satisfies(&lock.release, deployment, opened.host())?
             && intact(opened.host().observe(), &directory, &lock.release)
         {
-            return Ok(Chosen { source: None, _stand_in: None });
+            return Ok(Chosen { source: None });
         }
     }
     let asked: Vec<Version> = match &deployment.release.version {
@@ -73,17 +70,13 @@ pub(in crate::cli) fn chosen(
         let local = std::fs::canonicalize(around.path(Path::new(mirror))).ok().map(|path| path.display().to_string());
         let text = if mirror.contains("://") { mirror.to_owned() } else { local.unwrap_or_else(|| mirror.to_owned()) };
         let source = Source::mirror(&text).map_err(|error| Stop::with(Exit::Usage, error))?;
-        return Ok(Chosen { source: Some(source), _stand_in: None });
+        return Ok(Chosen { source: Some(source) });
     }
-    if !opened.is_rehearsal() {
-        return Ok(Chosen { source: Some(Source::upstream()), _stand_in: None });
-    }
-    let stand_in = StandIn::start(&asked).map_err(|error| {
-        let why = format!("the rehearsal's stand-in release cannot be served on loopback: {error}");
+    let source = opened.stand_in(&asked).unwrap_or_else(|| Ok(Source::upstream())).map_err(|error| {
+        let why = format!("the rehearsal's stand-in release cannot be written: {error}");
         Stop::refused(ErrorCode::Rehearsal, why)
     })?;
-    let source = stand_in.source().map_err(Stop::failed)?;
-    Ok(Chosen { source: Some(source), _stand_in: Some(stand_in) })
+    Ok(Chosen { source: Some(source) })
 }
 
 /// Turns the answers into a lock, or keeps the one that is there.

@@ -10,7 +10,6 @@ use crate::check::{Status, installation};
 use crate::cli::report::wrap;
 use crate::cli::screen::{Level, Screen, Tone};
 use crate::cli::surroundings::Surroundings;
-use crate::deployment::Mode;
 use crate::host::{Host, HostError, Owner};
 use crate::parts::account;
 use crate::parts::install::Wanted;
@@ -122,11 +121,8 @@ struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     fn new(trial: &OnTrial<'a>, left: u64) -> Self {
-        let who = match trial.wanted.deployment.exposure.mode {
-            Mode::Direct => "GoToSocial serves by itself",
-            Mode::Nginx => "nginx serves",
-            Mode::Httpd => "Apache httpd serves",
-        };
+        let front = trial.wanted.deployment.exposure.mode.front();
+        let who = front.map_or("GoToSocial serves by itself".to_owned(), |front| format!("{} serves", front.name));
         let screen = trial.screen;
         screen.line(&wrap(
             &format!(

@@ -8,7 +8,6 @@ use semver::Version;
 
 use crate::cli::open::Opened;
 use crate::deployment::Layout;
-use crate::host::rehearsal::stand_in_release::StandIn;
 use crate::parts::answers;
 use crate::release::{self, Error, HttpClient, HttpSettings, LockedRelease, NoProgress, Retry, Source, Timeouts};
 use crate::status::Newest;
@@ -26,7 +25,7 @@ pub(super) fn ask(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> New
         .ok()
         .flatten()
         .is_some_and(|deployment| deployment.release.prereleases);
-    let (stand_in, source) = match source(opened, lock) {
+    let source = match source(opened, lock) {
         Ok(found) => found,
         Err(why) => return Newest::Unknown(why),
     };
@@ -45,19 +44,17 @@ pub(super) fn ask(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> New
     if let Err(error) = started {
         return Newest::Unknown(error.to_string());
     }
-    let newest = told(&source, receiver.recv_timeout(PATIENCE).ok());
-    drop(stand_in);
-    newest
+    told(&source, receiver.recv_timeout(PATIENCE).ok())
 }
 
-fn source(opened: &Opened, lock: &LockedRelease) -> Result<(Option<StandIn>, Source), String> {
-    if opened.is_rehearsal() && lock.is_rehearsal() {
-        let stand_in = StandIn::start(&[]).map_err(|error| error.to_string())?;
-        let source = stand_in.source().map_err(|error| error.to_string())?;
-        return Ok((Some(stand_in), source));
+fn source(opened: &Opened, lock: &LockedRelease) -> Result<Source, String> {
+    if lock.is_rehearsal()
+        && let Some(stand_in) = opened.stand_in(&[])
+    {
+        return stand_in.map_err(|error| error.to_string());
     }
-    let source = Source::recorded(&lock.url, &lock.version, &lock.asset);
-    source.map(|source| (None, source)).ok_or_else(|| format!("{} is no source of releases", lock.url))
+    Source::recorded(&lock.url, &lock.version, &lock.asset)
+        .ok_or_else(|| format!("{} is no source of releases", lock.url))
 }
 
 /// What came of it; `None`: nothing in time.

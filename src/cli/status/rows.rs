@@ -16,7 +16,7 @@ const DAY: u64 = 86_400;
 pub(super) fn rows(status: &Status) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("GoToSocial", version(status)),
-        ("exposure", told(&status.exposure, |mode| exposure(*mode).to_owned())),
+        ("exposure", told(&status.exposure, |mode| exposure(*mode))),
         ("service", service(&status.service)),
     ];
     if let Some(front) = &status.front {
@@ -57,11 +57,10 @@ fn version(status: &Status) -> String {
     }
 }
 
-fn exposure(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Direct => "direct: GoToSocial itself faces the internet",
-        Mode::Nginx => "nginx stands in front of GoToSocial",
-        Mode::Httpd => "Apache httpd stands in front of GoToSocial",
+fn exposure(mode: Mode) -> String {
+    match mode.front() {
+        None => "direct: GoToSocial itself faces the internet".to_owned(),
+        Some(front) => format!("{} stands in front of GoToSocial", front.name),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::answer_error::AnswerPlace;
 use super::super::{ConfigError, ConfigValue, DatabaseAddressError, HostNameError};
 use super::*;
+use crate::front::Front;
 use AnswerProblem as P;
 
 const GOOD: &str = "host = \"social.example.org\"\ntls.email = \"admin@example.org\"\n";
@@ -34,7 +35,7 @@ fn the_least_answers_give_the_defaults() {
     assert_eq!(deployment.release, ReleaseWish::default());
     assert_eq!(deployment.config, Passthrough::default());
     let proxied = read("host = \"a.example\"\n[exposure]\nmode = \"httpd\"\n").unwrap();
-    assert_eq!((proxied.exposure.mode, proxied.tls.email), (Mode::Httpd, None));
+    assert_eq!((proxied.exposure.mode, proxied.tls.email), (Mode::Behind(Front::HTTPD), None));
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn all_answers_are_taken() {
     let secrets = Secrets::parse("db-password = \"x\"", "s").unwrap();
     let deployment = Answers::parse(&text, "t").unwrap().deployment(&secrets).unwrap();
     assert_eq!(deployment.account_domain.unwrap().as_str(), "example.org");
-    assert_eq!(deployment.exposure.mode, Mode::Nginx);
+    assert_eq!(deployment.exposure.mode, Mode::Behind(Front::NGINX));
     assert_eq!(deployment.tls.email.unwrap().as_str(), "admin@example.org");
     assert_eq!(
         deployment.database,

@@ -29,6 +29,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::certificate::on_host;
 use crate::certificate::renewal::Window;
+use crate::front::Front;
 use nix::ifaddrs::getifaddrs;
 use nix::unistd::geteuid;
 
@@ -37,9 +38,9 @@ pub use database::{DATABASE_PROBE_ARGUMENT, database_probe_child};
 
 use super::files::{RealOwners, Root};
 use super::{
-    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser,
-    FrontProgram, Group, Host, HostError, Invocation, IssuedCertificate, Jail, Listener, Observe, Output, Owner,
-    PortWatch, ServiceAction, ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group,
+    Host, HostError, Invocation, IssuedCertificate, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction,
+    ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::Commands;
 
@@ -279,7 +280,7 @@ impl Host for FreeBsd {
         packages::delete(&self.commands, name)
     }
 
-    fn front_test(&self, front: FrontProgram, config: &Path) -> Result<Output, HostError> {
+    fn front_test(&self, front: Front, config: &Path) -> Result<Output, HostError> {
         front::test(&self.commands, front, config)
     }
 

@@ -16,6 +16,7 @@ const LATE_GUARD: &str = "gts_portacl_guard_late";
 pub(super) fn reboot(machine: &mut Machine) -> Result<(), HostError> {
     gotosocial::stop(machine)?;
     machine.model.services.clear();
+    machine.model.web_servers.clear();
     forget_kernel(machine);
     if machine.model.jail == Jail::No {
         load_as_the_loader_does(machine)?;

@@ -10,17 +10,18 @@ use std::time::Duration;
 use crate::certificate::Bundle;
 use crate::certificate::acme::AcmeError;
 use crate::certificate::renewal::Window;
+use crate::front::Front;
 use crate::operation::{self, Operation};
 
 use super::super::{
-    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser,
-    FrontProgram, Group, Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch,
-    ServiceAction, ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group,
+    Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch, ServiceAction,
+    ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use super::machine::{Access, EACCES, EIO, ENOENT, ENOSPC, EPERM, Machine, command_failed, errno_text};
 use super::{
-    Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin, gotosocial_database, httpd, kernel,
-    nginx, packages, postgres, rc_conf, services, web,
+    Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin, gotosocial_database, kernel, packages,
+    postgres, rc_conf, services, web, web_servers,
 };
 
 /// A change, for the errors that it can be made to fail with.
@@ -386,20 +387,13 @@ impl Host for Rehearsal {
     }
 
     /// Only looks, so it neither counts against the faults nor moves the clock.
-    fn front_test(&self, front: FrontProgram, config: &Path) -> Result<Output, HostError> {
+    fn front_test(&self, front: Front, config: &Path) -> Result<Output, HostError> {
         let machine = self.machine.borrow();
-        let program = match front {
-            FrontProgram::Nginx => nginx::PROGRAM,
-            FrontProgram::Httpd => httpd::PROGRAM,
-        };
-        if !machine.is_executable(Path::new(program)) {
+        if !machine.is_executable(Path::new(front.program)) {
             let source = io::Error::from_raw_os_error(ENOENT);
-            return Err(HostError::Start { command: program.into(), source });
+            return Err(HostError::Start { command: front.program.into(), source });
         }
-        Ok(match front {
-            FrontProgram::Nginx => nginx::test(&machine, config),
-            FrontProgram::Httpd => httpd::test(&machine, config),
-        })
+        Ok(web_servers::test(&machine, front, config))
     }
 
     fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError> {

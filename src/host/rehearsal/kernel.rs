@@ -9,7 +9,7 @@ use crate::portacl::{Errno, Policy, Protocol, Request, Verdict, may_bind, parse_
 use super::super::{BindOutcome, BindProbe, Family, HostError, Jail, Listener};
 use super::machine::{EINVAL, ENOENT, EPERM, Machine, command_failed};
 use super::model::Model;
-use super::{boot, gotosocial, httpd, nginx};
+use super::{boot, gotosocial, web_servers};
 
 /// The module that brings the sysctls below [`PORTACL`].
 const PORTACL_MODULE: &str = "mac_portacl";
@@ -258,8 +258,7 @@ fn taken(model: &Model, probe: &BindProbe) -> bool {
 pub(super) fn listeners(model: &Model) -> Vec<Listener> {
     let mut all = model.listeners.clone();
     all.extend(gotosocial::listeners(model));
-    all.extend(nginx::listeners(model));
-    all.extend(httpd::listeners(model));
+    all.extend(web_servers::listeners(model));
     all
 }
 

@@ -16,8 +16,8 @@
 //! - GoToSocial 0.19 and 0.20: its configuration, its start and the ways in which that fails, its log, its database,
 //!   its built-in Let's Encrypt, its pages as far as a check asks for them, and its command line. The program itself is
 //!   never executed.
-//! - pkg(8) with the packages of nginx and Apache httpd 2.4, and both web servers as their configuration says, with
-//!   its tests, starts and reloads and the ways in which those fail.
+//! - pkg(8) with the packages of nginx and Apache httpd 2.4. Of both web servers: who listens where, which site has a name,
+//!   the certificates, our own site, and tests, starts and reloads that fail over syntax, missing files and ports.
 //! - A PostgreSQL server with one database, its programs pg_dump, pg_restore and psql, and what they refuse.
 //! - The resolver, the outside world and the certificate authority, as the model says.
 //! - A clock that starts at 2026-01-01 00:00:00 UTC and moves by one second a change and by every wait.
@@ -25,8 +25,9 @@
 //! # What is not
 //!
 //! No script is run: what the rc.d scripts do is modelled, and their text is tested elsewhere. No processes, no signals,
-//! no file flags (chflags(1)), no ACLs, no quotas, no time stamps of files. Other web servers are listeners without
-//! answers.
+//! no file flags (chflags(1)), no ACLs, no quotas, no time stamps of files. What a web server
+//! does not need to know for this it takes in silence; other sites than ours answer 200 and nothing else, and other web
+//! servers do not answer at all.
 //! The database is a JSON text where the real one would be; certificates are real, of an authority that nobody trusts.
 //!
 //! What model and a real FreeBSD machine disagree about is a bug in the model.
@@ -41,29 +42,17 @@ mod gotosocial_admin;
 mod gotosocial_config;
 mod gotosocial_database;
 mod host;
-mod httpd;
-mod httpd_answer;
-mod httpd_directives;
-mod httpd_rules;
-mod httpd_syntax;
 mod kernel;
 mod loader;
 mod machine;
 pub mod model;
-mod nginx;
-mod nginx_answer;
-mod nginx_directives;
-mod nginx_syntax;
-mod nginx_variables;
 mod packages;
-mod pattern;
 mod port_watch;
 mod portacl_rc;
 mod postgres;
 mod postgres_script;
 mod rc_conf;
 mod rc_script;
-mod request_path;
 mod services;
 pub mod stand_in_release;
 #[cfg(test)]

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::certificate::renewal::Window;
 
 use super::super::{Jail, Listener, Owner};
-use super::web_servers::{Httpd, WebServer};
+use super::web_servers::Serving;
 
 /// Version of the form of `state.json`. Another version is refused.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The instant at which a fresh rehearsal's clock stands: 2026-01-01 00:00:00 UTC.
 pub const FRESH_CLOCK: u64 = 1_767_225_600;
@@ -76,10 +76,8 @@ pub struct Model {
     pub migrating: Option<Migrating>,
     /// A PostgreSQL server that this machine can reach.
     pub postgres: Option<Postgres>,
-    /// What nginx serves, as it read its configuration at its last start or reload.
-    pub nginx: Vec<WebServer>,
-    /// What Apache httpd serves, likewise.
-    pub httpd: Httpd,
+    /// What running web servers serve, by the name of the service.
+    pub web_servers: BTreeMap<String, Serving>,
     /// Web servers that were told to reload, and when they do.
     pub reloads: BTreeMap<String, u64>,
     /// Sockets that other programs listen on.
@@ -137,8 +135,7 @@ impl Default for Model {
             gotosocial: None,
             migrating: None,
             postgres: None,
-            nginx: Vec::new(),
-            httpd: Httpd::default(),
+            web_servers: BTreeMap::new(),
             reloads: BTreeMap::new(),
             listeners: Vec::new(),
             dns: BTreeMap::new(),

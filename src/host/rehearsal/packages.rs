@@ -54,7 +54,7 @@ LoadModule mpm_prefork_module libexec/apache24/mod_mpm_prefork.so\n</IfModule>\n
 const NO_ACCF: &str = "<IfDefine NOHTTPACCEPT>\n   AcceptFilter http none\n   AcceptFilter https none\n</IfDefine>\n";
 
 /// The modules that lie in `libexec/apache24`, of those that a front may need.
-pub(super) const HTTPD_MODULES: &str = "access_compat alias allowmethods auth_basic authn_core authn_file authz_core \
+const HTTPD_MODULES: &str = "access_compat alias allowmethods auth_basic authn_core authn_file authz_core \
 authz_groupfile authz_host authz_user autoindex deflate dir env expires filter headers http2 log_config mime \
 mpm_event mpm_prefork mpm_worker negotiation proxy proxy_http proxy_wstunnel ratelimit remoteip reqtimeout rewrite \
 setenvif socache_shmcb ssl status unixd userdir version vhost_alias";

@@ -1,15 +1,15 @@
 //! `service NAME …`: the scripts must be there and executable; what they start is modelled here and, for
-//! GoToSocial, in [`gotosocial`], for nginx in [`nginx`].
+//! GoToSocial, in [`gotosocial`], for web servers in [`web_servers`].
 
 use std::path::{Path, PathBuf};
 
+use crate::front::Front;
+
 use super::super::{HostError, ServiceAction, ServiceState, Supervision};
 use super::machine::{Machine, command_failed};
-use super::{boot, gotosocial, httpd, nginx, portacl_rc, rc_conf};
+use super::{boot, gotosocial, portacl_rc, rc_conf, web_servers};
 
 const GOTOSOCIAL: &str = "gotosocial";
-const NGINX: &str = "nginx";
-const HTTPD: &str = "apache24";
 const GUARDS: [&str; 2] = ["gts_portacl_guard", "gts_portacl_guard_late"];
 const FOLDERS: [&str; 2] = ["/etc/rc.d", "/usr/local/etc/rc.d"];
 
@@ -20,6 +20,10 @@ fn script(machine: &Machine, name: &str) -> Option<PathBuf> {
 /// Whether service(8) finds a script of that name.
 pub(super) fn has_script(machine: &Machine, name: &str) -> bool {
     script(machine, name).is_some()
+}
+
+fn front_of(service: &str) -> Option<Front> {
+    Front::ALL.into_iter().find(|front| front.service == service)
 }
 
 fn enabled(machine: &Machine, name: &str) -> Result<bool, HostError> {
@@ -113,16 +117,15 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
         }
         (ServiceAction::Start | ServiceAction::StartOnce, None) => {
             let pid = machine.model.take_pid();
-            match name {
-                NGINX => nginx::start(machine, &command)?,
-                HTTPD => httpd::start(machine, &command)?,
-                _ => {}
+            if let Some(front) = front_of(name) {
+                web_servers::start(machine, front, &command)?;
             }
             machine.model.services.insert(name.to_string(), pid);
             Ok(())
         }
         (ServiceAction::Stop, Some(_)) => {
             machine.model.services.remove(name);
+            machine.model.web_servers.remove(name);
             Ok(())
         }
         (ServiceAction::Reload, Some(_)) if machine.model.faults.reload_takes > 0 => {
@@ -130,9 +133,9 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
             machine.model.reloads.insert(name.to_string(), due);
             Ok(())
         }
-        (ServiceAction::Reload, Some(_)) if name == NGINX => nginx::reload(machine, &command),
-        (ServiceAction::Reload, Some(_)) if name == HTTPD => httpd::reload(machine, &command),
-        (ServiceAction::Reload, Some(_)) => Ok(()),
+        (ServiceAction::Reload, Some(_)) => {
+            front_of(name).map_or(Ok(()), |front| web_servers::reload(machine, front, &command))
+        }
         (ServiceAction::Stop, None) => Ok(()),
         (ServiceAction::Reload, None) => Err(command_failed(command, 1, format!("{name} not running?"))),
     }
@@ -146,10 +149,8 @@ pub(super) fn tick(machine: &mut Machine) -> Result<(), HostError> {
     let due: std::collections::BTreeMap<String, u64> = due;
     for name in due.into_keys().filter(|name| machine.model.services.contains_key(name)).collect::<Vec<_>>() {
         let command = format!("service {name} onereload");
-        match name.as_str() {
-            NGINX => nginx::reload(machine, &command)?,
-            HTTPD => httpd::reload(machine, &command)?,
-            _ => {}
+        if let Some(front) = front_of(&name) {
+            web_servers::reload(machine, front, &command)?;
         }
     }
     Ok(())

@@ -8,11 +8,10 @@ mod faults;
 mod folder;
 mod gotosocial_service;
 mod gotosocial_web;
-mod httpd;
 mod kernel;
-mod nginx;
 mod packages;
 mod port_watch;
+mod web_servers;
 
 use std::path::Path;
 use std::time::Duration;

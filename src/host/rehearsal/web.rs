@@ -6,12 +6,13 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::change::digest;
+use crate::front::Front;
 use crate::gotosocial::{Series, log_time};
 
 use super::super::{HostError, Listener, ServedCertificate, WebAnswer, WebFailure, WebRequest};
 use super::machine::{Access, Machine};
 use super::model::{Program, Tls};
-use super::{certificate, gotosocial, gotosocial_database as database, httpd_answer, kernel, nginx_answer};
+use super::{certificate, gotosocial, gotosocial_database as database, kernel, web_servers};
 
 /// Answers one request.
 pub(super) fn answer(machine: &mut Machine, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
@@ -29,12 +30,10 @@ pub(super) fn answer(machine: &mut Machine, request: &WebRequest) -> Result<WebA
         return Err(WebFailure::TimedOut);
     }
     let Some(listener) = listener_at(machine, address) else { return Err(WebFailure::Refused) };
-    let is = |name: &str| listener.pid.is_some() && machine.model.services.get(name).copied() == listener.pid;
-    if is("nginx") {
-        return nginx_answer::answer(machine, address, request, &mut behind_a_front);
-    }
-    if is("apache24") {
-        return httpd_answer::answer(machine, address, request, &mut behind_a_front);
+    let is =
+        |front: &Front| listener.pid.is_some() && machine.model.services.get(front.service).copied() == listener.pid;
+    if let Some(front) = Front::ALL.into_iter().find(is) {
+        return web_servers::answer(machine, front, address, request, &mut behind_a_front);
     }
     match program_of(machine, &listener) {
         Some(program) => from_gotosocial(machine, &program, address, request),

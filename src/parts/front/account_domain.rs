@@ -3,11 +3,11 @@
 //! If it leads here and no other site has it, the front does, with a certificate of its own. If not, the administrator is told
 //! what is needed where it is.
 
-use super::{conflicts, site_file};
+use super::survey;
 use crate::certificate::renewal::Keeper;
-use crate::deployment::{Deployment, HostName, Layout, PortNumber};
-use crate::front::{Conflict, Wanted};
-use crate::host::{FrontProgram, HostError, Observe};
+use crate::deployment::{Deployment, HostName, Layout};
+use crate::front::{Conflict, Front};
+use crate::host::{HostError, Observe};
 use crate::parts::front::Planned;
 use crate::parts::{Refusal, tls};
 
@@ -19,7 +19,7 @@ pub(super) fn plan(
     host: &dyn Observe,
     layout: &Layout,
     deployment: &Deployment,
-    program: FrontProgram,
+    front: Front,
     installed: bool,
     own: &tls::Planned,
     planned: &mut Planned,
@@ -27,7 +27,7 @@ pub(super) fn plan(
     let Some(domain) = deployment.account_domain.as_ref().filter(|domain| **domain != deployment.host) else {
         return Ok(None);
     };
-    if installed && let Some(place) = served_by(host, program, domain)? {
+    if installed && let Some(place) = served_by(host, front, domain)? {
         planned.warnings.push(told(deployment, domain, &format!("the site at {place} has that name")));
         return Ok(None);
     }
@@ -46,11 +46,10 @@ pub(super) fn plan(
 }
 
 /// Where a site of somebody else's has the name.
-fn served_by(host: &dyn Observe, program: FrontProgram, domain: &HostName) -> Result<Option<String>, Refusal> {
-    let wanted = Wanted { names: &[domain], ports: [PortNumber::HTTP, PortNumber::HTTPS] };
-    let found = conflicts(host, program, &wanted)?;
-    Ok(found.into_iter().find_map(|conflict| match conflict {
-        Conflict::Name { place, .. } if place.file != site_file(program) => Some(place.to_string()),
+fn served_by(host: &dyn Observe, front: Front, domain: &HostName) -> Result<Option<String>, Refusal> {
+    let found = survey(host, front, &[domain])?;
+    Ok(found.conflicts.into_iter().find_map(|conflict| match conflict {
+        Conflict::Name { place, .. } if place.file != front.site_file() => Some(place.to_string()),
         _ => None,
     }))
 }

@@ -1,13 +1,12 @@
 //! Leaving a web server: out of its configuration, and out of the next boot, before it gives its ports back.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{PORTS, PROGRAMS, Planned, site_file, step, test};
-use crate::change::front::{self as changes, HostFiles};
+use super::{Planned, step, survey, test};
+use crate::change::front as changes;
 use crate::change::{Action, Change, Prior, Step, journal};
-use crate::deployment::PortNumber;
-use crate::front::{Wanted, httpd_conf, nginx_conf};
-use crate::host::{FrontProgram, HostError, Observe};
+use crate::front::Front;
+use crate::host::{HostError, Observe};
 use crate::parts::Refusal;
 use crate::sysconf::rc_conf::is_yes;
 
@@ -18,13 +17,13 @@ use crate::sysconf::rc_conf::is_yes;
 /// It goes on with other sites and would keep a port, or its files cannot be read.
 pub(in crate::parts) fn plan(
     host: &dyn Observe,
-    program: FrontProgram,
+    front: Front,
     for_good: bool,
     planned: &mut Planned,
 ) -> Result<(), Refusal> {
-    let name = changes::service(program);
+    let name = front.service;
     let running = host.service(name)?.is_running();
-    let variable = format!("{name}_enable");
+    let variable = front.rc_variable();
     let enabled = host.rc_is_yes(&variable)?;
     // Who has enabled it decides whether it goes on with what else it serves.
     // An earlier way back counts too: what was YES before it, or has been enabled since, is not ours.
@@ -32,23 +31,22 @@ pub(in crate::parts) fn plan(
         journal::newest_prior(host, |change| matches!(change, Change::RcVariable { name, .. } if *name == variable))?;
     // One that is not enabled is not to go on: a run that was cut off may have come as far as that.
     let ours = !enabled || matches!(&before, Some(prior) if !matches!(prior, Prior::Value { value } if is_yes(value)));
-    let reload = |when_undone| step(Action::Reload, Change::FrontReload { front: program, when_undone });
-    let main = changes::main_file(program);
+    let reload = |when_undone| step(Action::Reload, Change::FrontReload { front, when_undone });
+    let main = front.main_file();
     let now = host.read(&main)?;
     // A main file that somebody has taken away has nothing in it to be taken out.
     let without = match &now {
-        Some(_) => Some(changes::edited(host, program, false).map_err(Refusal::FrontConfig)?),
+        Some(_) => Some(changes::edited(host, front, false).map_err(Refusal::FrontConfig)?),
         None => None,
     };
-    let exclude =
-        (now != without).then(|| step(Action::Update, Change::FrontInclude { front: program, present: false }));
-    let goes_on = for_good && running && !is_packages_own(host, program, without.as_deref())?;
+    let exclude = (now != without).then(|| step(Action::Update, Change::FrontInclude { front, present: false }));
+    let goes_on = for_good && running && !is_packages_own(host, front, without.as_deref())?;
     if ours && !goes_on {
-        if running && !is_packages_own(host, program, without.as_deref())? {
+        if running && !is_packages_own(host, front, without.as_deref())? {
             planned.warnings.push(format!(
                 "{0} has other sites than GoToSocial's by now: they go down with it, as it was enabled by gts-bootstrap. It \
                  stays installed with their files; once they listen elsewhere than on ports 80 and 443, enable and start it",
-                changes::of(program).name()
+                front.name
             ));
         }
         if enabled {
@@ -67,12 +65,12 @@ pub(in crate::parts) fn plan(
     if running {
         // It goes on with its other sites.
         if !for_good {
-            gives_ports_back(host, program)?;
+            gives_ports_back(host, front)?;
         }
-        planned.prepare.push(test(program, false, &[]));
+        planned.prepare.push(test(front, false, &[]));
         planned.unset.push(reload(true));
     }
-    planned.unset.extend(own_site(host, program)?);
+    planned.unset.extend(own_site(host, front)?);
     planned.unset.extend(exclude);
     if running {
         planned.leave.push(reload(false));
@@ -80,58 +78,42 @@ pub(in crate::parts) fn plan(
     Ok(())
 }
 
-/// Apache includes our site without a line in its main file, so the site itself has to go before it reads anew.
-fn own_site(host: &dyn Observe, program: FrontProgram) -> Result<Option<Step>, HostError> {
-    let path = site_file(program);
-    let goes = program == FrontProgram::Httpd && host.entry(&path)?.is_some();
+/// A site that is included without a line of ours in the main file has to go itself before the web server reads anew.
+fn own_site(host: &dyn Observe, front: Front) -> Result<Option<Step>, HostError> {
+    let path = front.site_file();
+    let goes = front.reads_beside && host.entry(&path)?.is_some();
     Ok(goes.then(|| step(Action::Remove, Change::Removal { path })))
 }
 
 /// Whether this main file is as the package has it, and no sites stand beside it.
-fn is_packages_own(host: &dyn Observe, program: FrontProgram, main: Option<&[u8]>) -> Result<bool, HostError> {
-    let ending = match program {
-        FrontProgram::Nginx => "-dist",
-        FrontProgram::Httpd => ".sample",
-    };
-    let mut sample = changes::main_file(program).into_os_string();
-    sample.push(ending);
-    let theirs = sites_beside(host, program)?.iter().any(|path| !path.ends_with("no-accf.conf"));
-    Ok(!theirs && (main.is_none() || main == host.read(Path::new(&sample))?.as_deref()))
+fn is_packages_own(host: &dyn Observe, front: Front, main: Option<&[u8]>) -> Result<bool, HostError> {
+    let packages = |path: &PathBuf| front.beside.is_some_and(|name| path.ends_with(name));
+    let theirs = !sites_beside(host, front)?.iter().all(packages);
+    Ok(!theirs && (main.is_none() || main == host.read(&front.sample_file())?.as_deref()))
 }
 
 /// What others have put beside our site, where the web server reads it: by our include line, or Apache's own.
 ///
 /// # Errors
 /// The folder cannot be read.
-pub(in crate::parts) fn sites_beside(host: &dyn Observe, program: FrontProgram) -> Result<Vec<PathBuf>, HostError> {
-    let own = site_file(program);
-    let Some(folder) = own.parent().filter(|folder| folder.starts_with(changes::of(program).folder())) else {
+pub(in crate::parts) fn sites_beside(host: &dyn Observe, front: Front) -> Result<Vec<PathBuf>, HostError> {
+    let own = front.site_file();
+    let Some(folder) = own.parent().filter(|folder| folder.starts_with(front.folder)) else {
         return Ok(Vec::new());
     };
     if host.entry(folder)?.is_none() {
         return Ok(Vec::new());
     }
-    let read = |name: &String| program == FrontProgram::Httpd || (name.ends_with(".conf") && !name.starts_with('.'));
+    let read = |name: &String| front.reads_beside || (name.ends_with(".conf") && !name.starts_with('.'));
     let paths = host.list(folder)?.into_iter().filter(read).map(|name| folder.join(name));
     Ok(paths.filter(|path| *path != own).collect())
 }
 
 /// A web server that goes on must leave ports 80 and 443 to whoever is to have them.
-fn gives_ports_back(host: &dyn Observe, program: FrontProgram) -> Result<(), Refusal> {
-    let (main, files) = (changes::main_file(program), HostFiles(host));
-    let wanted = Wanted { names: &[], ports: [PortNumber::HTTP, PortNumber::HTTPS] };
-    let refused = |error: crate::front::ConfigError| Refusal::FrontConfig(error.to_string());
-    let held = match program {
-        FrontProgram::Nginx => nginx_conf::listening(&main, &files, &wanted)
-            .map_err(refused)?
-            .map(|(place, port)| (format!(" ({place})"), port)),
-        FrontProgram::Httpd => {
-            let survey = httpd_conf::survey(&main, &files, &wanted, &site_file(program)).map_err(refused)?;
-            PORTS.into_iter().find(|port| survey.listens.contains(port)).map(|port| (String::new(), port))
-        }
-    };
-    let (name, service) = (changes::of(program).name(), changes::service(program));
-    held.map_or(Ok(()), |(place, port)| {
+fn gives_ports_back(host: &dyn Observe, front: Front) -> Result<(), Refusal> {
+    let (name, service) = (front.name, front.service);
+    survey(host, front, &[])?.held.map_or(Ok(()), |(port, place)| {
+        let place = place.map_or_else(String::new, |place| format!(" ({place})"));
         Err(Refusal::FrontConfig(format!(
             "{name} was enabled by somebody else and goes on with its other sites, and one of these listens on port {port}\
              {place}, which is needed. Move that site to another port, or, if {name} may go, stop and disable it \
@@ -146,14 +128,14 @@ fn gives_ports_back(host: &dyn Observe, program: FrontProgram) -> Result<(), Ref
 /// The host could not be read.
 pub fn tidy(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
     let mut steps = Vec::new();
-    for program in PROGRAMS {
-        let service = changes::service(program);
+    for front in Front::ALL {
+        let service = front.service;
         let about = |change: &Change| matches!(change, Change::Package { name } | Change::PackageRemoval { name } if name == service);
         let ours = journal::newest_prior(host, about)? == Some(Prior::Absent);
-        let unused = host.entry(&site_file(program))?.is_none() && !host.service(service)?.is_running();
-        let main = host.read(&changes::main_file(program))?;
+        let unused = host.entry(&front.site_file())?.is_none() && !host.service(service)?.is_running();
+        let main = host.read(&front.main_file())?;
         // With sites of the administrator's it is theirs by now.
-        if ours && unused && is_packages_own(host, program, main.as_deref())? && host.package(service)?.is_some() {
+        if ours && unused && is_packages_own(host, front, main.as_deref())? && host.package(service)?.is_some() {
             steps.push(step(Action::Remove, Change::PackageRemoval { name: service.to_owned() }));
         }
     }
@@ -166,15 +148,15 @@ pub fn tidy(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
 /// The host could not be read.
 pub(in crate::parts) fn package_for_good(
     host: &dyn Observe,
-    program: FrontProgram,
+    front: Front,
     stops: bool,
 ) -> Result<Option<Step>, Refusal> {
-    let service = changes::service(program);
+    let service = front.service;
     let used = !stops && host.service(service)?.is_running();
-    let without = match host.read(&changes::main_file(program))? {
-        Some(_) => Some(changes::edited(host, program, false).map_err(Refusal::FrontConfig)?),
+    let without = match host.read(&front.main_file())? {
+        Some(_) => Some(changes::edited(host, front, false).map_err(Refusal::FrontConfig)?),
         None => None,
     };
-    let unused = !used && is_packages_own(host, program, without.as_deref())?;
+    let unused = !used && is_packages_own(host, front, without.as_deref())?;
     Ok(unused.then(|| step(Action::Remove, Change::PackageRemoval { name: service.to_owned() })))
 }

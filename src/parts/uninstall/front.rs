@@ -4,8 +4,9 @@
 use super::ledger::{Ledger, Left, Thing};
 use crate::change::front as changes;
 use crate::change::{Change, Prior, Step};
-use crate::host::{FrontProgram, Observe};
-use crate::parts::{Refusal, front};
+use crate::front::Front;
+use crate::host::Observe;
+use crate::parts::{Refusal, front as parts_front};
 
 /// The part: its steps rest on one another.
 pub(super) const PART: &str = "front";
@@ -28,11 +29,11 @@ pub(super) struct Planned {
 /// The host cannot be read.
 pub(super) fn plan(host: &dyn Observe, ledger: &Ledger) -> Result<Planned, Refusal> {
     let mut planned = Planned::default();
-    for program in front::PROGRAMS {
-        let (name, service) = (changes::of(program).name(), changes::service(program));
-        let main = changes::main_file(program);
+    for front in Front::ALL {
+        let (name, service) = (front.name, front.service);
+        let main = front.main_file();
         let included = match host.read(&main)? {
-            Some(now) => match changes::edited(host, program, false) {
+            Some(now) => match changes::edited(host, front, false) {
                 Ok(without) => now != without,
                 Err(why) => {
                     if ledger.path(&main).is_some() {
@@ -47,16 +48,16 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger) -> Result<Planned, Refus
             None => false,
         };
         let mut steps = Vec::new();
-        if front::is_there(host, program)? || (included && ledger.path(&main).is_some()) {
-            let mut left = front::Planned::default();
-            front::leave::plan(host, program, true, &mut left)?;
+        if parts_front::is_there(host, front)? || (included && ledger.path(&main).is_some()) {
+            let mut left = parts_front::Planned::default();
+            parts_front::leave::plan(host, front, true, &mut left)?;
             steps.extend(left.prepare.into_iter().chain(left.unset).chain(left.leave));
             // Its own files are removed with all others; of the rest it is the include line that has to go first.
             steps.extend(left.clear.into_iter().filter(|step| matches!(step.change, Change::FrontInclude { .. })));
         }
-        // Apache reads what is beside our site without a line of ours.
-        if program == FrontProgram::Nginx && included {
-            planned.by_hand.extend(front::leave::sites_beside(host, program)?.iter().map(|path| {
+        // Some read what is beside our site without a line of ours.
+        if !front.reads_beside && included {
+            planned.by_hand.extend(parts_front::leave::sites_beside(host, front)?.iter().map(|path| {
                 format!(
                     "{} is somebody else's, and {name} has read it by the line that goes: move it, and include it in {}",
                     path.display(),
@@ -70,7 +71,7 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger) -> Result<Planned, Refus
             .of(&Thing::Package(service.to_owned()))
             .is_some_and(|trace| trace.origin == Prior::Absent && trace.left == Left::Present);
         if installed && host.package(service)?.is_some() {
-            match front::leave::package_for_good(host, program, stops)? {
+            match parts_front::leave::package_for_good(host, front, stops)? {
                 Some(step) => planned.last.push(step),
                 None => planned.needed.push(format!(
                     "{name}, which gts-bootstrap installed, has other sites or settings by now. If nobody needs it: \

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::change::certificate::CertificateChange;
-use crate::change::front;
 use crate::change::journal::{self, Line};
 use crate::change::{Change, Prior};
 use crate::host::{HostError, Observe, Owner};
@@ -119,7 +118,7 @@ fn touched(change: &Change) -> Vec<(Thing, Left)> {
             path(at, Left::Absent)
         }
         Change::Release { directory, .. } => path(directory, Left::Tree),
-        Change::FrontInclude { front, .. } => path(&front::main_file(*front), Left::Edited),
+        Change::FrontInclude { front, .. } => path(&front.main_file(), Left::Edited),
         Change::Certificate { certificate } => match &**certificate {
             CertificateChange::Placeholder { chain, key, .. } => {
                 [path(chain, Left::Edited), path(key, Left::Edited)].concat()

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::change::database::OPENED;
-use crate::change::front as changes;
 use crate::deployment::Layout;
+use crate::front::Front;
 use crate::host::{HostError, Observe};
 use crate::parts::{log_rotation, periodic, port_access, rc_script};
 use crate::portacl;
@@ -24,15 +24,15 @@ pub fn unrecorded(host: &dyn Observe, layout: &Layout) -> Result<Vec<String>, Ho
             own_script.display()
         ));
     }
-    for program in crate::parts::front::PROGRAMS {
-        let site = crate::parts::front::site_file(program);
+    for front in Front::ALL {
+        let site = front.site_file();
         if host.entry(&site)?.is_some() {
             found.push(format!(
                 "the site of {}: take the line that includes gts-bootstrap out of {}; rm {}; service {} reload",
-                changes::of(program).name(),
-                changes::main_file(program).display(),
+                front.name,
+                front.main_file().display(),
                 site.display(),
-                changes::service(program)
+                front.service
             ));
         }
     }

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::host::{Entry, FrontProgram};
+use crate::front::Front;
+use crate::host::Entry;
 
 /// Every file and folder of the host with its bytes and mode.
 fn files(host: &Fresh) -> BTreeMap<PathBuf, (Vec<u8>, u32)> {
@@ -66,14 +67,12 @@ fn an_edited_configuration_stays_and_is_found_again() {
 #[test]
 fn what_the_packages_bring_works_as_it_is() {
     let host = fresh();
-    for (name, front, conf) in [
-        ("nginx", FrontProgram::Nginx, "/usr/local/etc/nginx/nginx.conf"),
-        ("apache24", FrontProgram::Httpd, "/usr/local/etc/apache24/httpd.conf"),
-    ] {
-        assert!(host.front_test(front, Path::new(conf)).is_err());
+    for front in Front::ALL {
+        let (name, conf) = (front.service, front.main_file());
+        assert!(host.front_test(front, &conf).is_err());
         host.install_package(name).unwrap();
-        assert_eq!(host.front_test(front, Path::new(conf)).unwrap().status, Some(0));
-        host.set_rc_variable(&format!("{name}_enable"), Some("YES")).unwrap();
+        assert_eq!(host.front_test(front, &conf).unwrap().status, Some(0));
+        host.set_rc_variable(&front.rc_variable(), Some("YES")).unwrap();
         host.service_action(name, ServiceAction::Start).unwrap();
         assert!(host.listeners().unwrap().iter().all(|listener| listener.port == 80));
         host.service_action(name, ServiceAction::Stop).unwrap();

@@ -6,13 +6,13 @@
 use std::fs;
 use std::path::Path;
 
-use gts_bootstrap::filter::{Filters, Lists, render_httpd, render_nginx};
+use gts_bootstrap::filter::{Filters, Lists};
 use gts_bootstrap::front::{Front, FrontSettings};
 
 use super::backend;
 use super::client::Answer;
 use super::instance::Instance;
-use super::server::{HOST, Server};
+use super::server::{HOST, Server, by_front};
 
 with_both!(
     addresses_are_refused_everywhere,
@@ -36,21 +36,18 @@ const STRANGER: &str = "203.0.113.5";
 fn write_filters(front: Front, rules: &str, settings: &FrontSettings) {
     let (filters, lists) = (Filters::parse(rules).unwrap(), Lists::default());
     let folder = settings.own_folder().join("filters");
-    let rendered = match front {
-        Front::Nginx => render_nginx(&filters, &lists, &folder),
-        Front::Httpd => render_httpd(&filters, &lists, &folder),
-    };
-    for file in rendered.unwrap() {
+    for file in front.server.render_filters(&filters, &lists, &folder).unwrap() {
         fs::create_dir_all(file.path.parent().unwrap()).unwrap();
         fs::write(file.path, file.content).unwrap();
     }
-    let believe = match front {
-        Front::Nginx => "set_real_ip_from 127.0.0.1;\nreal_ip_header X-Test-Address;\n".to_owned(),
-        Front::Httpd => format!(
+    let believe = by_front(
+        front,
+        "set_real_ip_from 127.0.0.1;\nreal_ip_header X-Test-Address;\n".to_owned(),
+        format!(
             "LoadModule remoteip_module \"{}/mod_remoteip.so\"\nRemoteIPHeader X-Test-Address\nRemoteIPInternalProxy 127.0.0.1\n",
-            settings.httpd_modules.display()
+            settings.modules.display()
         ),
-    };
+    );
     fs::write(settings.global_filters().join("00-address.conf"), believe).unwrap();
 }
 
@@ -174,7 +171,7 @@ fn who_comes_too_often_to_nginx_learns_when_to_come_back() {
     let instance = Instance::proxied("0.19.2");
     let _running = instance.started();
     let rules = "rate /nodeinfo 1/m burst 0\nrate /assets 1/m burst 0\nrate /fileserver 1/m burst 0\n";
-    let server = start(Front::Nginx, &instance, rules);
+    let server = start(Front::NGINX, &instance, rules);
     for path in ["/nodeinfo/2.0", "/assets/a.css", "/fileserver/a.webp"] {
         let first = get_as(&server, STRANGER, "tests", path);
         assert_eq!((first.status, first.header("Retry-After")), (200, None), "{path} {first:?}");

@@ -6,7 +6,7 @@
 //! fill the page from its end; all are 16-bit numbers in the machine's order, which is little-endian wherever
 //! `GoToSocial` runs. Which page a key is on, its hash tells: from its lowest bit on, one bit more for each split.
 
-use super::render::RenderError;
+use crate::front::FilterFileError;
 
 /// Bytes of a page.
 const PAGE: usize = 1024;
@@ -28,7 +28,7 @@ pub(super) struct Database {
 ///
 /// # Errors
 /// Too many keys have the same lowest bits of their hash.
-pub(super) fn write<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Database, RenderError> {
+pub(super) fn write<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Database, FilterFileError> {
     let mut database = Database { pages: Vec::new(), directory: Vec::new() };
     let pairs: Vec<Pair<'_>> = pairs.map(|(key, value)| Pair { hash: hash(key), key, value }).collect();
     database.place(pairs, 0, 0, 0)?;
@@ -51,14 +51,14 @@ fn hash(key: &str) -> u32 {
 impl Database {
     /// Puts pairs on the page with this number, or splits it. `bit` is the place of the split among all, `depth` how
     /// many bits of the hash have been used.
-    fn place(&mut self, pairs: Vec<Pair<'_>>, page: usize, bit: usize, depth: u32) -> Result<(), RenderError> {
+    fn place(&mut self, pairs: Vec<Pair<'_>>, page: usize, bit: usize, depth: u32) -> Result<(), FilterFileError> {
         let bytes: usize = pairs.iter().map(|pair| pair.key.len() + pair.value.len() + 4).sum();
         if bytes + 2 <= PAGE {
             self.fill(&pairs, page);
             return Ok(());
         }
         if depth == DEEPEST {
-            return Err(RenderError::Crowded { keys: pairs.len() });
+            return Err(FilterFileError::Crowded { keys: pairs.len() });
         }
         let byte = bit / 8;
         if self.directory.len() <= byte {
@@ -165,7 +165,7 @@ mod tests {
         // front any number of keys has the hash 0.
         let keys: Vec<String> = (1..200).map(|length| "\0".repeat(length)).collect();
         let error = write(keys.iter().map(|key| (key.as_str(), "deny"))).unwrap_err();
-        assert_eq!(error, RenderError::Crowded { keys: 199 });
+        assert_eq!(error, FilterFileError::Crowded { keys: 199 });
     }
 
     proptest! {

@@ -2,9 +2,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use glob::Pattern;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
-
-use crate::deployment::{HostName, PortNumber};
 
 /// The deepest nesting of includes that is followed. Both web servers give up, too: nginx at the limit of open files,
 /// Apache at 128.
@@ -20,37 +20,17 @@ pub trait ConfigFiles {
 }
 
 /// A line of a configuration file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigPlace {
     /// The file.
     pub file: PathBuf,
     /// The line, from 1 on.
     pub line: usize,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for ConfigPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.file.display(), self.line)
-    }
-}
-
-/// What we want to serve, and others may be serving already.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
-    /// The host, and the account domain if it is served here.
-    pub names: &'a [&'a HostName],
-    /// The ports for http and https.
-    pub ports: [PortNumber; 2],
-}
-
-impl Wanted<'_> {
-    pub(super) fn has_port(&self, port: u16) -> bool {
-        self.ports.iter().any(|wanted| wanted.get() == port)
-    }
-
-    /// The wanted name that another site has, letters of either case being equal.
-    pub(super) fn name(&self, other: &str) -> Option<&HostName> {
-        self.names.iter().copied().find(|name| name.as_str().eq_ignore_ascii_case(other))
     }
 }
 
@@ -61,7 +41,7 @@ pub enum ConfigError {
     #[error("{place}: {what}. The web server would not take this either; correct it and run this again")]
     Syntax {
         /// Where.
-        place: Place,
+        place: ConfigPlace,
         /// What is wrong.
         what: &'static str,
     },
@@ -72,7 +52,7 @@ pub enum ConfigError {
     )]
     Program {
         /// Where.
-        place: Place,
+        place: ConfigPlace,
         /// The directive.
         directive: String,
     },
@@ -82,7 +62,7 @@ pub enum ConfigError {
         /// The file that is missing.
         file: PathBuf,
         /// Who includes it; the file itself for the main file.
-        place: Place,
+        place: ConfigPlace,
     },
     /// Includes that go round in circles.
     #[error(
@@ -90,7 +70,7 @@ pub enum ConfigError {
     )]
     Depth {
         /// The include at which the search was given up.
-        place: Place,
+        place: ConfigPlace,
     },
     /// nginx.conf has no http block.
     #[error(
@@ -100,50 +80,6 @@ pub enum ConfigError {
     NoHttp {
         /// The file.
         file: PathBuf,
-    },
-}
-
-/// Another site that is in the way of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Conflict {
-    /// It has our name.
-    #[error(
-        "{place}: this {block} answers for {name} on port {port} already. Take the name out there, or the whole block, and run this again"
-    )]
-    Name {
-        /// Where its name stands.
-        place: Place,
-        /// What it is called in the web server's language.
-        block: &'static str,
-        /// The name.
-        name: String,
-        /// The port.
-        port: u16,
-    },
-    /// It listens at one address of this host, where the web server will not look at ours for any name. No trouble if
-    /// the instance's name leads to another address.
-    #[error(
-        "{place}: this {block} listens on {address} alone, so whoever comes in there for the instance is answered by it. If the name of the instance leads to this address, let the {block} listen on every address (port {port} without an address) and run this again"
-    )]
-    Address {
-        /// Where the address stands.
-        place: Place,
-        /// What it is called in the web server's language.
-        block: &'static str,
-        /// The address, without the port.
-        address: String,
-        /// The port.
-        port: u16,
-    },
-    /// nginx: an IPv6 socket takes IPv4 as well, so that none for IPv4 can be opened beside it.
-    #[error(
-        "{place}: this listens for IPv4 and IPv6 in one (ipv6only=off), so nothing else can listen on port {port}. Write two lines, listen {port} and listen [::]:{port} without ipv6only, and run this again"
-    )]
-    BothFamilies {
-        /// Where.
-        place: Place,
-        /// The port.
-        port: u16,
     },
 }
 
@@ -182,53 +118,15 @@ pub(super) fn covers(pattern: &Path, file: &Path) -> bool {
     pattern.len() == file.len() && pattern.iter().zip(&file).all(|(pattern, name)| matches(pattern, name))
 }
 
-/// Whether a name fits a pattern of `*`, `?` and `[…]`, see glob(3) and fnmatch(3).
+/// Whether a name fits a pattern of `*`, `?` and `[…]`. A pattern that is none means itself.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    let Some(first) = pattern.chars().next() else { return name.is_empty() };
-    let rest = &pattern[first.len_utf8()..];
-    let mut letters = name.chars();
-    match first {
-        '*' => name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| matches(rest, &name[at..])),
-        '?' => letters.next().is_some() && matches(rest, letters.as_str()),
-        '[' => match class(rest) {
-            Some((set, behind)) => {
-                letters.next().is_some_and(|c| in_class(set, c)) && matches(behind, letters.as_str())
-            }
-            None => letters.next() == Some('[') && matches(rest, letters.as_str()),
-        },
-        '\\' if !rest.is_empty() => {
-            let mut escaped = rest.chars();
-            letters.next() == escaped.next() && matches(escaped.as_str(), letters.as_str())
-        }
-        letter => letters.next() == Some(letter) && matches(rest, letters.as_str()),
-    }
+    Pattern::new(pattern).map_or(pattern == name, |pattern| pattern.matches(name))
 }
 
-/// The inside of a class, and what stands behind it. A bracket that stands first belongs to the class.
-fn class(pattern: &str) -> Option<(&str, &str)> {
-    let start = usize::from(pattern.starts_with(['!', '^']));
-    let end = pattern.get(start + 1..)?.find(']')? + start + 1;
-    Some((&pattern[..end], &pattern[end + 1..]))
-}
-
-fn in_class(set: &str, letter: char) -> bool {
-    let (negated, set) = set.strip_prefix(['!', '^']).map_or((false, set), |set| (true, set));
-    let set: Vec<char> = set.chars().collect();
-    let mut at = 0;
-    let mut within = false;
-    while let Some(&from) = set.get(at) {
-        match (set.get(at + 1), set.get(at + 2)) {
-            (Some('-'), Some(&to)) => {
-                within |= (from..=to).contains(&letter);
-                at += 3;
-            }
-            _ => {
-                within |= from == letter;
-                at += 1;
-            }
-        }
-    }
-    within != negated
+/// A file that has to be there.
+pub(super) fn required(files: &dyn ConfigFiles, file: &Path) -> Result<Vec<u8>, ConfigError> {
+    let place = ConfigPlace { file: file.to_owned(), line: 1 };
+    files.read(file).ok_or_else(|| ConfigError::Missing { file: file.to_owned(), place })
 }
 
 #[cfg(test)]
@@ -278,8 +176,6 @@ pub(super) mod tests {
             ("[!a]", "a", false),
             ("[]x]", "]", true),
             ("[x", "[x", true),
-            ("\\*", "*", true),
-            ("\\*", "a", false),
             ("ä*", "äö", true),
         ] {
             assert_eq!(matches(pattern, name), fits, "{pattern} {name}");

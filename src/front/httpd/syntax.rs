@@ -4,6 +4,9 @@
 //! Works on bytes, since a comment may be in any encoding.
 
 use std::ops::Range;
+use std::path::Path;
+
+use crate::front::{ConfigError, ConfigPlace};
 
 /// A directive, or the beginning of a section with what stands in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +23,29 @@ pub(super) struct Directive {
     pub section: Vec<Directive>,
 }
 
+impl Directive {
+    /// An argument; nothing if there are not so many.
+    pub(super) fn argument(&self, number: usize) -> &str {
+        self.arguments.get(number).map_or("", String::as_str)
+    }
+}
+
 /// What is wrong, and on which line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     pub line: usize,
     pub what: &'static str,
+}
+
+/// Reads a whole file; `path` is for messages.
+///
+/// # Errors
+/// [`ConfigError::Syntax`].
+pub(super) fn parsed(path: &Path, text: &[u8]) -> Result<Vec<Directive>, ConfigError> {
+    parse(text).map_err(|fault| {
+        let place = ConfigPlace { file: path.to_owned(), line: fault.line };
+        ConfigError::Syntax { place, what: fault.what }
+    })
 }
 
 /// Reads a whole file.

@@ -3,6 +3,9 @@
 //! Works on bytes, since a comment may be in any encoding.
 
 use std::ops::Range;
+use std::path::Path;
+
+use crate::front::{ConfigError, ConfigPlace};
 
 /// A directive: words that end with a semicolon, or with a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +35,18 @@ impl Directive {
 pub(super) enum Fault {
     Syntax(usize, &'static str),
     Program(usize, String),
+}
+
+/// Reads a whole file; `path` is for messages.
+///
+/// # Errors
+/// [`ConfigError::Syntax`] and [`ConfigError::Program`].
+pub(super) fn parsed(path: &Path, text: &[u8]) -> Result<Vec<Directive>, ConfigError> {
+    let place = |line| ConfigPlace { file: path.to_owned(), line };
+    parse(text).map_err(|fault| match fault {
+        Fault::Syntax(line, what) => ConfigError::Syntax { place: place(line), what },
+        Fault::Program(line, directive) => ConfigError::Program { place: place(line), directive },
+    })
 }
 
 /// Reads a whole file.

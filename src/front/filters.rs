@@ -1,18 +1,15 @@
-//! What is common to the configurations of both web servers: files, their places, and why there can be none.
+//! What the filters of all web servers have in common: files, their places, and why there can be none.
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::file::Filters;
-use super::list::{ListName, Lists};
-use super::network::Network;
-use super::path::UrlPath;
-use super::rule::Rule;
+use super::render::is_plain;
+use crate::filter::{Filters, ListName, Lists, Network, Rule, UrlPath};
 
 /// A file to be put in place. The web server's workers must be able to read it: mode 0644, in folders of mode 0755.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RenderedFile {
+pub struct FilterFile {
     /// Where it belongs.
     pub path: PathBuf,
     /// What stands in it. One of Apache's is not text.
@@ -21,7 +18,7 @@ pub struct RenderedFile {
 
 /// Why no configuration can be written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum RenderError {
+pub enum FilterFileError {
     /// A list is not there.
     #[error(
         "line {line} of the filters names the list {name}, which is not there. Import it again (gts-bootstrap filter import FILE --name {name}) or remove the rule (gts-bootstrap filter remove {line})"
@@ -41,9 +38,17 @@ pub enum RenderError {
         /// The folder.
         folder: PathBuf,
     },
-    /// Apache has nothing for this rule.
-    #[error("{0}")]
-    Unsupported(#[from] super::httpd::Unsupported),
+    /// The web server has nothing for these rules.
+    #[error(
+        "{name} cannot limit how often a client asks; take these rules out (`gts-bootstrap filter remove LINE`), or use nginx (`gts-bootstrap switch-to-proxy nginx`):\n{}",
+        rules.iter().map(|(line, rule)| format!("  line {line}: {rule}")).collect::<Vec<_>>().join("\n")
+    )]
+    Rates {
+        /// What the web server is called.
+        name: &'static str,
+        /// The rules, with their lines.
+        rules: Vec<(usize, Rule)>,
+    },
     /// Too many networks at one place of Apache's table.
     #[error(
         "the lists hold networks that Apache's table cannot keep apart: {keys} of them have the same place in it. No real list does this; look where yours are from"
@@ -64,13 +69,11 @@ pub(super) const GLOBAL: &str = "global/gts-bootstrap.conf";
 pub(super) const SITE: &str = "site/gts-bootstrap.conf";
 
 /// Looks whether everything that is needed is there, and gives the folder as text.
-pub(super) fn ready<'a>(filters: &Filters, lists: &Lists, folder: &'a Path) -> Result<&'a str, RenderError> {
+pub(super) fn ready<'a>(filters: &Filters, lists: &Lists, folder: &'a Path) -> Result<&'a str, FilterFileError> {
     if let Some((line, name)) = filters.lists().find(|(_, name)| !lists.0.contains_key(*name)) {
-        return Err(RenderError::MissingList { line, name: name.clone() });
+        return Err(FilterFileError::MissingList { line, name: name.clone() });
     }
-    let plain = |text: &&str| !text.chars().any(|letter| letter.is_control() || "\"'$\\%*?[".contains(letter));
-    let text = folder.to_str().filter(plain).filter(|_| folder.is_absolute());
-    text.ok_or_else(|| RenderError::Folder { folder: folder.to_owned() })
+    folder.to_str().filter(|_| is_plain(folder)).ok_or_else(|| FilterFileError::Folder { folder: folder.to_owned() })
 }
 
 /// The protected paths with who may come, the longest path first, so that the first that fits is the one that decides.
@@ -95,16 +98,14 @@ pub(super) fn dots(before: &str, behind: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use super::super::{render_httpd, render_nginx};
+    use super::super::Front;
     use super::*;
 
     #[test]
     fn a_missing_list_is_refused() {
         let filters = Filters::parse("\ndeny file drop").unwrap();
-        for error in [
-            render_nginx(&filters, &Lists::default(), Path::new("/f")).unwrap_err(),
-            render_httpd(&filters, &Lists::default(), Path::new("/f")).unwrap_err(),
-        ] {
+        for front in Front::ALL {
+            let error = front.server.render_filters(&filters, &Lists::default(), Path::new("/f")).unwrap_err();
             assert!(
                 error.to_string().starts_with("line 2 of the filters names the list drop, which is not"),
                 "{error}"
@@ -116,9 +117,11 @@ mod tests {
     fn odd_folders_are_refused() {
         for folder in ["relative", "/a\"b", "/a$b", "/a\nb", "/a\\b", "/a*"] {
             let folder = Path::new(folder);
-            let expected = RenderError::Folder { folder: folder.to_owned() };
-            assert_eq!(render_nginx(&Filters::default(), &Lists::default(), folder), Err(expected.clone()));
-            assert_eq!(render_httpd(&Filters::default(), &Lists::default(), folder), Err(expected));
+            let expected = FilterFileError::Folder { folder: folder.to_owned() };
+            for front in Front::ALL {
+                let rendered = front.server.render_filters(&Filters::default(), &Lists::default(), folder);
+                assert_eq!(rendered, Err(expected.clone()));
+            }
         }
     }
 }

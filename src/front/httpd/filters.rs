@@ -1,7 +1,7 @@
 //! The filters as configuration of Apache httpd 2.4: `mod_rewrite` alone, within the instance's virtual host.
 //!
 //! Apache has nothing like nginx's `geo`: a `Require ip` of 100,000 networks is gone through from the first to the last
-//! for each request. So the networks go into a table of keys on disk ([`super::sdbm`]), one key for each prefix in
+//! for each request. So the networks go into a table of keys on disk ([`sdbm`]), one key for each prefix in
 //! hexadecimal digits, and a request's address is looked up digit by digit from the longest prefix that there is to the
 //! shortest: at most 8 looks for IPv4 and 32 for IPv6, however many networks there are. A network whose prefix ends
 //! within a digit is written as the two, four or eight that it consists of.
@@ -13,41 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use thiserror::Error;
-
-use super::file::Filters;
-use super::list::Lists;
-use super::network::Network;
-use super::path::UrlPath;
-use super::render::{GLOBAL, HEAD, RenderError, RenderedFile, SITE, dots, protected, ready};
-use super::rule::Rule;
-use super::sdbm;
-use super::table::table;
+use super::{FACTS, sdbm};
+use crate::filter::{Filters, Lists, Network, Rule, UrlPath, table};
+use crate::front::filters::{FilterFile, FilterFileError, GLOBAL, HEAD, SITE, dots, protected, ready};
 
 /// The table of networks, without the endings of its two files.
 const NETWORKS: &str = "networks";
 
 /// The hexadecimal digits of the numbers 0 to 255.
 const OCTETS: &str = "octets.txt";
-
-/// A rule that Apache cannot follow.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "line {line}, {rule}: Apache httpd cannot limit how often one asks; what it has (mod_ratelimit) slows answers down. Remove the rule (gts-bootstrap filter remove {line}), or put nginx in front (gts-bootstrap switch-to-proxy nginx)"
-)]
-pub struct Unsupported {
-    /// The line.
-    pub line: usize,
-    /// The rule.
-    pub rule: Rule,
-}
-
-/// The rules that Apache cannot follow: those of `rate`.
-#[must_use]
-pub fn unsupported_by_httpd(filters: &Filters) -> Vec<Unsupported> {
-    let rates = filters.rules().filter(|(_, rule)| matches!(rule, Rule::Rate { .. }));
-    rates.map(|(line, rule)| Unsupported { line, rule: rule.clone() }).collect()
-}
 
 /// A `RewriteRule` that does not change the path, with its conditions.
 struct Step {
@@ -67,11 +41,12 @@ impl Step {
 ///
 /// # Errors
 /// A list is missing, a rule is one that Apache cannot follow, or the folder's name cannot be written down.
-pub fn render_httpd(filters: &Filters, lists: &Lists, folder: &Path) -> Result<Vec<RenderedFile>, RenderError> {
-    let folder_text = ready(filters, lists, folder)?;
-    if let Some(unsupported) = unsupported_by_httpd(filters).into_iter().next() {
-        return Err(unsupported.into());
+pub(super) fn render(filters: &Filters, lists: &Lists, folder: &Path) -> Result<Vec<FilterFile>, FilterFileError> {
+    let rules: Vec<_> = filters.rates().map(|(line, rule)| (line, rule.clone())).collect();
+    if !rules.is_empty() {
+        return Err(FilterFileError::Rates { name: FACTS.name, rules });
     }
+    let folder_text = ready(filters, lists, folder)?;
     // Those that are more specific come later, and take the place of what a wider one has put there.
     let mut keys = BTreeMap::new();
     let mut lengths = BTreeSet::new();
@@ -106,7 +81,7 @@ RewriteMap gts_bootstrap_network \"dbm=sdbm:{folder_text}/{NETWORKS}\"
         }
         let _ = writeln!(site, "RewriteRule \"^\" \"-\" \"[{}]\"", step.flags);
     }
-    let file = |name: &str, content: Vec<u8>| RenderedFile { path: folder.join(name), content };
+    let file = |name: &str, content: Vec<u8>| FilterFile { path: folder.join(name), content };
     Ok(vec![
         file(OCTETS, octets.into_bytes()),
         file(&format!("{NETWORKS}.pag"), database.pages),
@@ -229,8 +204,8 @@ fn protection(protected: &[(&UrlPath, &[Network])]) -> Vec<Step> {
 mod tests {
     use super::*;
 
-    fn rendered(text: &str) -> Vec<RenderedFile> {
-        render_httpd(&Filters::parse(text).unwrap(), &Lists::default(), Path::new("/f")).unwrap()
+    fn rendered(text: &str) -> Vec<FilterFile> {
+        render(&Filters::parse(text).unwrap(), &Lists::default(), Path::new("/f")).unwrap()
     }
 
     fn site(text: &str) -> String {
@@ -250,10 +225,12 @@ mod tests {
     #[test]
     fn rates_are_refused() {
         let filters = Filters::parse("deny 192.0.2.1\nrate /api 10/s\n").unwrap();
-        let error = render_httpd(&filters, &Lists::default(), Path::new("/f")).unwrap_err();
-        assert!(error.to_string().starts_with("line 2, rate /api 10/s: Apache httpd cannot limit"), "{error}");
-        assert_eq!(unsupported_by_httpd(&filters).len(), 1);
-        assert!(unsupported_by_httpd(&Filters::parse("deny 192.0.2.1").unwrap()).is_empty());
+        let error = render(&filters, &Lists::default(), Path::new("/f")).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("Apache httpd cannot limit") && error.ends_with("  line 2: rate /api 10/s"),
+            "{error}"
+        );
     }
 
     #[test]

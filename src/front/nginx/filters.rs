@@ -4,14 +4,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::file::Filters;
-use super::list::Lists;
-use super::network::Network;
-use super::path::UrlPath;
-use super::rate::{Per, Rate};
-use super::render::{GLOBAL, HEAD, RenderError, RenderedFile, SITE, dots, protected, ready};
-use super::rule::{Rule, burst};
-use super::table::table;
+use crate::filter::{Filters, Lists, Network, Per, Rate, Rule, UrlPath, table};
+use crate::front::filters::{FilterFile, FilterFileError, GLOBAL, HEAD, SITE, dots, protected, ready};
 
 /// The table of networks, which `geo` keeps as a radix tree: a look into it takes at most 32 or 128 steps, however many
 /// networks there are.
@@ -33,7 +27,7 @@ location @gts_bootstrap_limited {
 ///
 /// # Errors
 /// A list is missing, or the folder's name cannot be written down.
-pub fn render_nginx(filters: &Filters, lists: &Lists, folder: &Path) -> Result<Vec<RenderedFile>, RenderError> {
+pub(super) fn render(filters: &Filters, lists: &Lists, folder: &Path) -> Result<Vec<FilterFile>, FilterFileError> {
     let folder_text = ready(filters, lists, folder)?;
     let protected = protected(filters);
     let rates = rates(filters);
@@ -59,7 +53,7 @@ pub fn render_nginx(filters: &Filters, lists: &Lists, folder: &Path) -> Result<V
     for (network, verdict) in table(filters, lists) {
         let _ = writeln!(networks, "{} {};", network.with_length(), verdict.word());
     }
-    let file = |name: &str, text: String| RenderedFile { path: folder.join(name), content: text.into_bytes() };
+    let file = |name: &str, text: String| FilterFile { path: folder.join(name), content: text.into_bytes() };
     Ok(vec![file(NETWORKS, networks), file(GLOBAL, global), file(SITE, site)])
 }
 
@@ -188,7 +182,7 @@ fn rates(filters: &Filters) -> Vec<(&UrlPath, Rate, u32)> {
     let mut rules: Vec<_> = filters
         .rules()
         .filter_map(|(_, rule)| match rule {
-            Rule::Rate { path, rate, burst: extra } => Some((path, *rate, burst(*rate, *extra))),
+            Rule::Rate { path, rate, burst: extra } => Some((path, *rate, rate.burst(*extra))),
             _ => None,
         })
         .collect();
@@ -202,7 +196,7 @@ mod tests {
     use super::*;
 
     fn rendered(text: &str) -> Vec<String> {
-        let files = render_nginx(&Filters::parse(text).unwrap(), &Lists::default(), Path::new("/f")).unwrap();
+        let files = render(&Filters::parse(text).unwrap(), &Lists::default(), Path::new("/f")).unwrap();
         let paths: Vec<_> = files.iter().map(|file| file.path.to_str().unwrap()).collect();
         assert_eq!(paths, ["/f/networks.geo", "/f/global/gts-bootstrap.conf", "/f/site/gts-bootstrap.conf"]);
         files.into_iter().map(|file| String::from_utf8(file.content).unwrap()).collect()

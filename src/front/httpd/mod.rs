@@ -1,0 +1,124 @@
+//! Apache httpd 2.4, from FreeBSD's port www/apache24.
+
+mod filters;
+mod main_file;
+mod sdbm;
+mod sites;
+mod syntax;
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::render::written;
+use super::{
+    ConfigError, ConfigFiles, Facts, FilterFile, FilterFileError, FrontSettings, FrontVersion, RenderError, Served,
+    Survey, Wanted, WebServer,
+};
+use crate::filter::{Filters, Lists};
+use crate::net::PortNumber;
+use crate::templates::Template;
+
+/// The modules that the configuration needs, in an order in which they can be loaded.
+const MODULES: [&str; 9] =
+    ["authz_core", "log_config", "alias", "headers", "rewrite", "proxy", "proxy_http", "ssl", "http2"];
+
+pub(super) const FACTS: Facts = Facts {
+    key: "httpd",
+    name: "Apache httpd",
+    full_name: "Apache httpd 2.4",
+    service: "apache24",
+    command: "httpd",
+    program: "/usr/local/sbin/httpd",
+    // Beside a candidate what is live must not count.
+    test: &["-t", "-D", sites::TESTING, "-f"],
+    folder: "/usr/local/etc/apache24",
+    main: "httpd.conf",
+    sample: ".sample",
+    site: "Includes/zz-gts-bootstrap.conf",
+    reads_beside: true,
+    beside: Some("no-accf.conf"),
+    pid_file: "/var/run/httpd.pid",
+    logs: ["/var/log/httpd-gotosocial-access.log", "/var/log/httpd-gotosocial-error.log"],
+    modules: "/usr/local/libexec/apache24",
+    // The parameter upgrade of ProxyPass (mod_proxy).
+    oldest: FrontVersion::new(2, 4, 47),
+    packaged: FrontVersion::new(2, 4, 60),
+    careful: false,
+    site_template: Template {
+        name: "templates/httpd/gotosocial.conf.hbs",
+        source: include_str!("../../../templates/httpd/gotosocial.conf.hbs"),
+    },
+    tls_template: Template {
+        name: "templates/httpd/tls.inc.hbs",
+        source: include_str!("../../../templates/httpd/tls.inc.hbs"),
+    },
+    server: &Httpd,
+};
+
+#[derive(Debug)]
+struct Httpd;
+
+impl WebServer for Httpd {
+    fn with_site(&self, main: &Path, text: &[u8], files: &dyn ConfigFiles) -> Result<Vec<u8>, ConfigError> {
+        main_file::with_include(main, text, files)
+    }
+
+    fn without_site(&self, _: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
+        Ok(main_file::without_include(text))
+    }
+
+    fn with_candidate(&self, main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
+        Ok(main_file::with_candidate(main, text))
+    }
+
+    fn as_candidate(&self, text: String) -> String {
+        main_file::unconditional(&text)
+    }
+
+    fn served(&self, main: &Path, files: &dyn ConfigFiles, testing: bool) -> Result<Served, ConfigError> {
+        sites::served(main, files, testing)
+    }
+
+    fn survey(&self, main: &Path, files: &dyn ConfigFiles, wanted: &Wanted<'_>) -> Result<Survey, ConfigError> {
+        sites::survey(main, files, wanted)
+    }
+
+    fn fields(&self, settings: &FrontSettings) -> Result<Value, RenderError> {
+        let module = |name: &&str| {
+            let file = written(&settings.modules.join(format!("mod_{name}.so")))?;
+            Ok::<_, RenderError>(json!({"name": name, "file": file}))
+        };
+        let listens = settings.missing_listens.iter().flat_map(|port| listens(settings, *port));
+        Ok(json!({
+            "modules": MODULES.iter().map(module).collect::<Result<Vec<_>, _>>()?,
+            "listens": listens.collect::<Vec<_>>(),
+        }))
+    }
+
+    fn render_filters(
+        &self,
+        filters: &Filters,
+        lists: &Lists,
+        folder: &Path,
+    ) -> Result<Vec<FilterFile>, FilterFileError> {
+        filters::render(filters, lists, folder)
+    }
+}
+
+/// The values of `Listen` for a port. Without an address it takes both families, on every system, however Apache was built
+/// (docs: bind.html).
+fn listens(settings: &FrontSettings, port: PortNumber) -> Vec<String> {
+    let protocol = if port == settings.https_port { "https" } else { "http" };
+    let port = port.get();
+    let all = |six: bool| settings.addresses.iter().any(|there| there.is_unspecified() && there.is_ipv6() == six);
+    if all(false) && all(true) {
+        return vec![format!("{port} {protocol}")];
+    }
+    let written = |address: &IpAddr| match address {
+        IpAddr::V4(address) => format!("{address}:{port} {protocol}"),
+        IpAddr::V6(address) => format!("[{address}]:{port} {protocol}"),
+    };
+    settings.addresses.iter().map(written).collect()
+}
