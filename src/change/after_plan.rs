@@ -1,10 +1,12 @@
 //! A host as it will be once a plan has been applied, as far as that can be known beforehand: files, kernel variables,
 //! modules and rc variables. With it what is checked on a host can be checked before anything is changed.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::{Change, Plan};
+use super::plan::Plan;
+use super::thing::{Left, Thing};
 use crate::host::{
     BindOutcome, BindProbe, Entry, Group, HostError, Listener, Observe, ServiceState, Supervision, System, User,
     WebAnswer, WebFailure, WebRequest,
@@ -13,38 +15,19 @@ use crate::host::{
 /// A host with a plan laid over it.
 pub struct AfterPlan<'a> {
     host: &'a dyn Observe,
-    plan: &'a Plan,
+    /// What the last change of each thing leaves.
+    left: BTreeMap<Thing, Left>,
 }
 
 impl<'a> AfterPlan<'a> {
     /// Lays the plan over the host.
     #[must_use]
-    pub fn new(host: &'a dyn Observe, plan: &'a Plan) -> Self {
-        Self { host, plan }
+    pub fn new(host: &'a dyn Observe, plan: &Plan) -> Self {
+        Self { host, left: plan.steps.iter().flat_map(|step| step.change.kind().leaves()).collect() }
     }
 
-    /// What the last change that has something to say on it says.
-    fn planned<T>(&self, says: impl Fn(&'a Change) -> Option<T>) -> Option<T> {
-        self.plan.steps.iter().rev().find_map(|step| says(&step.change))
-    }
-
-    /// Whether the last change of this path takes it away.
-    fn is_removed(&self, at: &Path) -> bool {
-        let last = self.planned(|change| match change {
-            Change::Removal { path } | Change::TreeRemoval { path } => (path == at).then_some(true),
-            Change::File { path, .. } | Change::Directory { path, .. } | Change::Symlink { path, .. } => {
-                (path == at).then_some(false)
-            }
-            _ => None,
-        });
-        last == Some(true)
-    }
-
-    fn content(&self, at: &Path) -> Option<&'a [u8]> {
-        self.planned(|change| match change {
-            Change::File { path, content, .. } if path == at => Some(content.bytes()),
-            _ => None,
-        })
+    fn path(&self, path: &Path) -> Option<&Left> {
+        self.left.get(&Thing::Path(path.to_owned()))
     }
 }
 
@@ -53,111 +36,106 @@ impl Observe for AfterPlan<'_> {
         self.host.system()
     }
 
-    fn entry(&self, at: &Path) -> Result<Option<Entry>, HostError> {
-        let planned = self.planned(|change| match change {
-            Change::File { path, content, mode, owner } if path == at => {
-                Some(Entry::File { size: content.bytes().len() as u64, mode: *mode, owner: *owner })
+    fn entry(&self, path: &Path) -> Result<Option<Entry>, HostError> {
+        match self.path(path) {
+            Some(Left::Absent) => Ok(None),
+            Some(Left::File { content, mode, owner }) => {
+                Ok(Some(Entry::File { size: content.size(), mode: *mode, owner: *owner }))
             }
-            Change::Directory { path, mode, owner } if path == at => {
-                Some(Entry::Directory { mode: *mode, owner: *owner })
-            }
-            Change::Symlink { path, target } if path == at => Some(Entry::Symlink { target: target.clone() }),
-            _ => None,
-        });
-        if planned.is_none() && self.is_removed(at) {
-            return Ok(None);
+            Some(Left::Directory { mode, owner }) => Ok(Some(Entry::Directory { mode: *mode, owner: *owner })),
+            Some(Left::Symlink { target }) => Ok(Some(Entry::Symlink { target: target.clone() })),
+            _ => self.host.entry(path),
         }
-        planned.map_or_else(|| self.host.entry(at), |entry| Ok(Some(entry)))
     }
 
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
-        if self.is_removed(path) {
-            return Ok(None);
+        match self.path(path) {
+            Some(Left::Absent) => Ok(None),
+            Some(Left::File { content, .. }) => Ok(Some(content.bytes().to_vec())),
+            _ => self.host.read(path),
         }
-        self.content(path).map_or_else(|| self.host.read(path), |bytes| Ok(Some(bytes.to_vec())))
     }
 
     fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
-        let Some(bytes) = self.content(path) else { return self.host.read_from(path, offset, limit) };
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        Ok(Some(bytes[start..bytes.len().min(start.saturating_add(limit))].to_vec()))
+        let Some(Left::File { content, .. }) = self.path(path) else { return self.host.read_from(path, offset, limit) };
+        let rest = content.bytes().iter().skip(usize::try_from(offset).unwrap_or(usize::MAX));
+        Ok(Some(rest.take(limit).copied().collect()))
     }
 
-    fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
-        let mut names = self.host.list(path)?;
-        let planned = self.plan.steps.iter().filter_map(|step| match &step.change {
-            Change::File { path: there, .. }
-            | Change::Directory { path: there, .. }
-            | Change::Symlink { path: there, .. } => Some(there),
-            _ => None,
-        });
-        let within = planned.filter(|there| there.parent() == Some(path));
-        names.retain(|name| !self.is_removed(&path.join(name)));
-        names.extend(within.filter_map(|there| Some(there.file_name()?.to_string_lossy().into_owned())));
+    fn list(&self, folder: &Path) -> Result<Vec<String>, HostError> {
+        let mut names = self.host.list(folder)?;
+        for (thing, left) in &self.left {
+            let Thing::Path(path) = thing else { continue };
+            let Some(name) = path.file_name().filter(|_| path.parent() == Some(folder)) else { continue };
+            match left {
+                Left::Absent => names.retain(|there| name != there.as_str()),
+                Left::File { .. } | Left::Directory { .. } | Left::Symlink { .. } => {
+                    names.push(name.to_string_lossy().into_owned());
+                }
+                _ => {}
+            }
+        }
         names.sort();
         names.dedup();
         Ok(names)
     }
 
     fn user(&self, name: &str) -> Result<Option<User>, HostError> {
-        let planned = self.planned(|change| match change {
-            Change::User { user } if user.name == name => Some(user.clone()),
-            _ => None,
-        });
-        planned.map_or_else(|| self.host.user(name), |user| Ok(Some(user)))
+        match self.left.get(&Thing::User(name.to_owned())) {
+            Some(Left::Absent) => Ok(None),
+            Some(Left::User(user)) => Ok(Some(user.clone())),
+            _ => self.host.user(name),
+        }
     }
 
     fn user_by_id(&self, uid: u32) -> Result<Option<User>, HostError> {
-        let planned = self.planned(|change| match change {
-            Change::User { user } if user.uid == uid => Some(user.clone()),
+        let added = self.left.values().find_map(|left| match left {
+            Left::User(user) if user.uid == uid => Some(user.clone()),
             _ => None,
         });
-        planned.map_or_else(|| self.host.user_by_id(uid), |user| Ok(Some(user)))
+        added.map_or_else(|| self.host.user_by_id(uid), |user| Ok(Some(user)))
     }
 
     fn group(&self, name: &str) -> Result<Option<Group>, HostError> {
-        let planned = self.planned(|change| match change {
-            Change::Group { group } if group.name == name => Some(group.clone()),
-            _ => None,
-        });
-        planned.map_or_else(|| self.host.group(name), |group| Ok(Some(group)))
+        match self.left.get(&Thing::Group(name.to_owned())) {
+            Some(Left::Absent) => Ok(None),
+            Some(Left::Group(group)) => Ok(Some(group.clone())),
+            _ => self.host.group(name),
+        }
     }
 
     fn group_by_id(&self, gid: u32) -> Result<Option<Group>, HostError> {
-        let planned = self.planned(|change| match change {
-            Change::Group { group } if group.gid == gid => Some(group.clone()),
+        let added = self.left.values().find_map(|left| match left {
+            Left::Group(group) if group.gid == gid => Some(group.clone()),
             _ => None,
         });
-        planned.map_or_else(|| self.host.group_by_id(gid), |group| Ok(Some(group)))
+        added.map_or_else(|| self.host.group_by_id(gid), |group| Ok(Some(group)))
     }
 
     fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError> {
         self.host.groups_of(user)
     }
 
-    fn module_loaded(&self, module: &str) -> Result<bool, HostError> {
-        let planned = self.planned(|change| match change {
-            Change::Module { name } if name == module => Some(true),
-            Change::ModuleRemoval { name, .. } if name == module => Some(false),
-            _ => None,
-        });
-        planned.map_or_else(|| self.host.module_loaded(module), Ok)
+    fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
+        match self.left.get(&Thing::Module(name.to_owned())) {
+            Some(left) => Ok(*left == Left::Present),
+            None => self.host.module_loaded(name),
+        }
     }
 
-    fn sysctl(&self, variable: &str) -> Result<Option<String>, HostError> {
-        let planned = self.planned(|change| match change {
-            Change::Sysctl { name, value } if name == variable => Some(value.clone()),
-            _ => None,
-        });
-        planned.map_or_else(|| self.host.sysctl(variable), |value| Ok(Some(value)))
+    fn sysctl(&self, name: &str) -> Result<Option<String>, HostError> {
+        match self.left.get(&Thing::Sysctl(name.to_owned())) {
+            Some(Left::Value(value)) => Ok(Some(value.clone())),
+            _ => self.host.sysctl(name),
+        }
     }
 
-    fn rc_variable(&self, variable: &str) -> Result<Option<String>, HostError> {
-        let planned = self.planned(|change| match change {
-            Change::RcVariable { name, value } if name == variable => Some(value.clone()),
-            _ => None,
-        });
-        planned.map_or_else(|| self.host.rc_variable(variable), Ok)
+    fn rc_variable(&self, name: &str) -> Result<Option<String>, HostError> {
+        match self.left.get(&Thing::RcVariable(name.to_owned())) {
+            Some(Left::Value(value)) => Ok(Some(value.clone())),
+            Some(_) => Ok(None),
+            None => self.host.rc_variable(name),
+        }
     }
 
     fn package(&self, name: &str) -> Result<Option<String>, HostError> {

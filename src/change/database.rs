@@ -9,7 +9,7 @@
 //! GoToSocial must be stopped meanwhile: on FreeBSD it locks its database with flock(2), which nobody else looks at, and what
 //! it writes is in the log beside the file until it stops.
 
-mod description;
+pub(super) mod description;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,23 +18,12 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use description::{CopiedPart, Description, describe};
+pub use description::{CopiedPart, DESCRIPTION, Description, OPENED, SCHEMA, describe};
 
 use super::postgres::{self, Connection};
-use crate::host::{
-    DatabaseExamination, DatabaseState, Entry, FileUser, Host, HostError, Observe, Owner, ServiceAction, ServiceState,
-};
+use crate::host::{DatabaseExamination, DatabaseState, Entry, FileUser, Host, HostError, Observe, Owner};
+use description::{BESIDE, DUMP, MAIN, failed, in_use, stop};
 
-/// The file in a copy's folder that says what the copy is.
-pub const DESCRIPTION: &str = "database.json";
-/// Version of that file's format. Readers take this one and every older one.
-pub const SCHEMA: u32 = 1;
-/// Where a copy stands while it is opened. The folder above is root's and can be passed through by all.
-pub const OPENED: &str = "/var/db/gts-bootstrap.opened";
-/// Name of a database file within a copy.
-const MAIN: &str = "sqlite.db";
-/// What can stand beside a database file and belongs to it: what was written and is not in it yet.
-const BESIDE: [&str; 2] = ["-wal", "-journal"];
 /// How a SQLite database begins (<https://sqlite.org/fileformat2.html>, 1.3), and a log (4.1) and a journal (3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const LOG_MAGICS: [&[u8]; 2] = [&[0x37, 0x7f, 0x06, 0x82], &[0x37, 0x7f, 0x06, 0x83]];
@@ -63,6 +52,15 @@ impl Database {
         match self {
             Self::Sqlite { path } => path.display().to_string(),
             Self::Postgres { connection } => connection.name(),
+        }
+    }
+
+    /// The folders in which its files are put in place.
+    #[must_use]
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Sqlite { path } => path.parent().map(Path::to_path_buf).into_iter().collect(),
+            Self::Postgres { .. } => Vec::new(),
         }
     }
 
@@ -138,10 +136,6 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-pub(super) fn failed(what: impl Into<String>, why: impl Into<String>) -> HostError {
-    HostError::Database { what: what.into(), why: why.into() }
-}
-
 /// Looks whether a SQLite database is the service's own and regular files, as a copy of it wants; nothing has to be stopped for
 /// that.
 ///
@@ -201,13 +195,8 @@ pub(super) fn idle(host: &dyn Host, service: &str, database: &Database) -> Resul
     };
     match users.first() {
         None => Ok(()),
-        Some(user) => Err(failed(database.name(), in_use(user))),
+        Some(user) => Err(in_use(database.name(), user)),
     }
-}
-
-/// That somebody has a database open, in words.
-pub(super) fn in_use(user: &FileUser) -> String {
-    format!("{} (user {}, pid {}) has it open; end it and run this again", user.command, user.user, user.pid)
 }
 
 /// Whether a file that was copied is what it should be. A service user can give the name of its database to any file
@@ -232,12 +221,33 @@ fn check_kind(host: &dyn Host, copy: &Path, source: &Path, suffix: &str) -> Resu
 /// then, for want of its description.
 pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Description, HostError> {
     idle(host, &copy.service, &copy.from)?;
-    let path = match &copy.from {
-        Database::Sqlite { path } => path,
-        Database::Postgres { connection } => return postgres::copy(host, copy, connection),
-    };
     host.remove_tree(&copy.to)?;
     host.make_directory(&copy.to, 0o700, Owner::ROOT)?;
+    let (state, files, content) = match &copy.from {
+        Database::Sqlite { path } => {
+            let files = copied(host, path, copy)?;
+            (opened(host, &copy.to, &files, copy.owner, copy.thorough)?, files, None)
+        }
+        Database::Postgres { connection } => {
+            let (part, contents) = postgres::dump_to(host, connection, &copy.to.join(DUMP))?;
+            (contents.state, vec![part], Some(contents.sha256))
+        }
+    };
+    let description = Description {
+        schema: SCHEMA,
+        host: copy.host.clone(),
+        version: copy.version.clone(),
+        time: host.now(),
+        state,
+        files,
+        content,
+    };
+    description.write(host, &copy.to)?;
+    Ok(description)
+}
+
+/// Copies a SQLite file with what belongs to it.
+fn copied(host: &dyn Host, path: &Path, copy: &DatabaseCopy) -> Result<Vec<CopiedPart>, HostError> {
     let mut files = Vec::new();
     for suffix in ["", BESIDE[0], BESIDE[1]] {
         let source = with(path, suffix);
@@ -248,18 +258,7 @@ pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Description, 
         check_kind(host, &target, &source, suffix)?;
         files.push(CopiedPart { name, size: copied.size, sha256: copied.sha256, mode });
     }
-    let state = opened(host, &copy.to, &files, copy.owner, copy.thorough)?;
-    let description = Description {
-        schema: SCHEMA,
-        host: copy.host.clone(),
-        version: copy.version.clone(),
-        time: host.now(),
-        state,
-        files,
-        content: None,
-    };
-    host.write_file(&copy.to.join(DESCRIPTION), &description.text()?, 0o600, Owner::ROOT)?;
-    Ok(description)
+    Ok(files)
 }
 
 /// Opens what is in a copy's folder: a copy of it, which belongs to the user who opens it and is thrown away. Until it is
@@ -302,10 +301,8 @@ pub fn opened(
     }
 }
 
-/// Takes a copy away again. One that stands for changes to the database stays if the database is not what it was: what it
-/// returns then says so.
-pub(super) fn take_back_copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Option<String>, HostError> {
-    host.remove_tree(Path::new(OPENED))?;
+/// What stays when a copy is taken back: one that guards changes to the database stays if the database is not what it was.
+pub(super) fn copy_that_stays(host: &dyn Host, copy: &DatabaseCopy) -> Result<Option<String>, HostError> {
     if copy.guards
         && let Some(description) = describe(host.observe(), &copy.to)?
         && !is_in_place(host, &description, &copy.from)?
@@ -317,7 +314,6 @@ pub(super) fn take_back_copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Opt
             copy.from.name()
         )));
     }
-    host.remove_tree(&copy.to)?;
     Ok(None)
 }
 
@@ -504,14 +500,6 @@ pub(super) fn forget_displaced(host: &dyn Host, restore: &DatabaseRestore) -> Re
         Database::Sqlite { path } => clear_away(host, path, DISPLACED),
         Database::Postgres { .. } => replacing(restore).map_or(Ok(()), |mark| host.remove(&mark)),
     }
-}
-
-/// Stops a service if there is one.
-pub(super) fn stop(host: &dyn Host, service: &str) -> Result<(), HostError> {
-    if host.service(service)? == ServiceState::Missing {
-        return Ok(());
-    }
-    host.service_action(service, ServiceAction::Stop)
 }
 
 /// Waits until nobody has the database open, however long that takes: who has may be migrating it.

@@ -4,51 +4,30 @@
 //! marks it done. If one fails, those before it are taken back in reverse order; a plan that only takes away
 //! ([`OnFailure::GoOn`]) goes on instead.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::cell::RefCell;
+use std::path::PathBuf;
 
-use super::apply::Cause;
+use super::any::Change;
+use super::failure::Failure;
 use super::journal::{Journal, Line, Outcome};
-use super::{Change, OnFailure, Plan, Prior, Step, apply, settle, store, undo};
+use super::kind::Context;
+use super::operator::{Interruption, Operator};
+use super::plan::{OnFailure, Plan, Step};
+use super::prior::Prior;
+use super::{settle, store, undo_order};
+use crate::certificate::CertificateAuthority;
 use crate::error_code::ErrorCode;
 use crate::host::{Host, HostError};
 use crate::release;
 
-/// What becomes of a run that is asked to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interruption {
-    /// What was done is taken back.
-    Undo,
-    /// It stays, and the next run goes on from there.
-    Keep,
-    /// The run goes on.
-    Continue,
-}
-
-/// Where the executor tells what it is doing. All methods may be left as they are.
-pub trait Reporter {
+/// Where the executor reports what it is doing.
+pub trait Reporter: Operator {
     /// A step begins; `number` counts from 1.
     fn begin(&self, _number: usize, _of: usize, _step: &Step) {}
     /// The step is done.
     fn done(&self, _step: &Step) {}
-    /// Something takes long: what is waited for, since when, and the newest line of its log.
-    fn waiting(&self, _what: &str, _elapsed: Duration, _log_line: Option<&str>) {}
-    /// Something that the administrator should know.
-    fn note(&self, _text: &str) {}
     /// A step is taken back.
     fn undoing(&self, _step: &Step) {}
-    /// A password that is told this once and kept nowhere.
-    fn password(&self, _username: &str, _password: &str) {}
-    /// Somebody wants the run to stop: what becomes of it? An answer other than to continue holds for the rest of the run.
-    fn interrupted(&self) -> Interruption {
-        Interruption::Undo
-    }
-    /// What [`Reporter::interrupted`] has answered for the rest of the run.
-    fn decided(&self) -> Option<Interruption> {
-        None
-    }
-    /// Progress of a download.
-    fn progress(&self) -> &dyn release::Progress;
 }
 
 /// What went well.
@@ -80,7 +59,7 @@ pub struct ApplyError {
     /// The change, as "action kind target".
     pub change: String,
     /// Why it failed.
-    pub cause: String,
+    pub cause: Failure,
     /// Where to read more.
     pub code: ErrorCode,
     /// What became of the changes before it.
@@ -90,12 +69,12 @@ pub struct ApplyError {
 /// What became of the changes that had been made before one failed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aftermath {
-    /// They all stay, and why that is right; nothing was taken back.
-    pub stands: Option<String>,
+    /// Why all of them were kept; then nothing was taken back.
+    pub kept: Option<String>,
     /// What could not be taken back, and why.
-    pub left: Vec<String>,
-    /// What was not taken back on purpose, because somebody else has written into it since.
-    pub stays: Vec<String>,
+    pub failed: Vec<String>,
+    /// What was spared on purpose, because somebody else has written into it since.
+    pub spared: Vec<String>,
 }
 
 /// A look at the running system, which may take a while and is given [`Executor::stop`] to ask meanwhile.
@@ -107,6 +86,8 @@ pub struct Executor<'a> {
     pub host: &'a dyn Host,
     /// Where releases come from; `None` for a plan that installs none.
     pub source: Option<&'a release::Source>,
+    /// Who issues certificates; `None` for a plan that orders none.
+    pub authority: Option<&'a dyn CertificateAuthority>,
     /// Whom to tell.
     pub reporter: &'a dyn Reporter,
     /// Asked between changes whether to stop, with the reason: everything is then taken back.
@@ -126,30 +107,39 @@ impl Executor<'_> {
             .map_err(|error| ApplyError {
                 part: "journal",
                 change: "begin".to_owned(),
-                cause: error.to_string(),
+                cause: error.into(),
                 code: ErrorCode::Journal,
                 aftermath: Box::default(),
             })?;
+        let context = Context {
+            host: self.host,
+            source: self.source,
+            authority: self.authority,
+            operator: self.reporter,
+            stop: self.stop,
+            notes: RefCell::default(),
+        };
         if let OnFailure::GoOn { chained, decisive } = plan.on_failure {
-            return self.go_on(journal, plan, chained, decisive);
+            return self.go_on(&context, journal, plan, chained, decisive);
         }
         let mut begun: Vec<(usize, &Step, Prior)> = Vec::new();
-        let mut notes = Vec::new();
         for (number, step) in plan.steps.iter().enumerate() {
             let what = Failed::of(step);
             if let Some(why) = (self.stop)() {
                 match self.reporter.interrupted() {
-                    Interruption::Undo => return Err(self.take_back(journal, what, interrupted(why), &begun)),
-                    Interruption::Keep => return Err(keep(journal, what, why)),
+                    Interruption::Undo => {
+                        return Err(self.take_back(journal, what, Failure::Interrupted(why), &begun));
+                    }
+                    Interruption::Keep => return Err(keep(journal, what, Failure::Interrupted(why))),
                     Interruption::Continue => {}
                 }
             }
             self.reporter.begin(number + 1, plan.steps.len(), step);
-            match self.step(&journal, number, step, &mut begun, &mut notes) {
+            match make(&context, &journal, number, step, &mut begun) {
                 Ok(()) => self.reporter.done(step),
                 // It was broken off in its midst by somebody who wants what is done to stay.
                 Err(cause) if self.reporter.decided() == Some(Interruption::Keep) => {
-                    return Err(self.put_off(journal, what, cause.text, &begun));
+                    return Err(self.put_off(journal, what, cause, &begun));
                 }
                 Err(cause) => return Err(self.take_back(journal, what, cause, &begun)),
             }
@@ -158,8 +148,10 @@ impl Executor<'_> {
         if let (Some(why), Some(decided)) = ((self.stop)(), self.reporter.decided()) {
             let what = Failed::after("run", "after the last change", ErrorCode::Interrupted);
             return Err(match decided {
-                Interruption::Keep => keep(journal, what, why),
-                Interruption::Undo | Interruption::Continue => self.take_back(journal, what, interrupted(why), &begun),
+                Interruption::Keep => keep(journal, what, Failure::Interrupted(why)),
+                Interruption::Undo | Interruption::Continue => {
+                    self.take_back(journal, what, Failure::Interrupted(why), &begun)
+                }
             });
         }
         if let Some(trial) = self.trial {
@@ -169,26 +161,27 @@ impl Executor<'_> {
                 let what = Failed::after("trial", "the checks on the running system", code);
                 match if is_interrupted { self.reporter.interrupted() } else { Interruption::Undo } {
                     Interruption::Undo => return Err(self.take_back(journal, what, cause.into(), &begun)),
-                    Interruption::Keep => return Err(keep(journal, what, cause)),
+                    Interruption::Keep => return Err(keep(journal, what, cause.into())),
                     Interruption::Continue => {}
                 }
             }
         }
-        let receipt = journal.end(Outcome::Complete).map_err(|error| unrecorded(&error))?;
-        Ok(Applied { receipt, not_made: Vec::new(), notes })
+        let receipt = journal.end(Outcome::Complete).map_err(unrecorded)?;
+        Ok(Applied { receipt, not_made: Vec::new(), notes: context.notes.take() })
     }
 
     /// Applies a plan that only takes away: what fails is written down and left, and the rest goes on. Whoever interrupts it may
     /// have all of it taken back, as long as nothing has gone for good.
     fn go_on(
         &self,
+        context: &Context<'_>,
         journal: Journal<'_>,
         plan: &Plan,
         chained: &[&str],
         decisive: &str,
     ) -> Result<Applied, ApplyError> {
         let mut begun: Vec<(usize, &Step, Prior)> = Vec::new();
-        let (mut notes, mut not_made) = (Vec::new(), Vec::new());
+        let mut not_made = Vec::new();
         // Nobody goes on with it.
         if let Err(error) = self.host.remove_tree(&store::download()) {
             not_made.push(NotMade { change: "remove an interrupted download".to_owned(), cause: error.to_string() });
@@ -197,11 +190,11 @@ impl Executor<'_> {
         for (number, step) in plan.steps.iter().enumerate() {
             let leave = |cause: String| NotMade { change: Failed::of(step).change, cause };
             if let Some(why) = (self.stop)() {
-                let gone = begun.iter().find_map(|(_, step, _)| gone_for_good(&step.change));
+                let gone = begun.iter().find_map(|(_, step, _)| step.change.kind().gone_for_good());
                 match (self.reporter.interrupted(), gone) {
                     (Interruption::Continue, _) => {}
                     (Interruption::Undo, None) => {
-                        return Err(self.take_back(journal, Failed::of(step), interrupted(why), &begun));
+                        return Err(self.take_back(journal, Failed::of(step), Failure::Interrupted(why), &begun));
                     }
                     (Interruption::Undo, Some(gone)) => {
                         not_made.push(leave(format!(
@@ -221,14 +214,14 @@ impl Executor<'_> {
                 continue;
             }
             self.reporter.begin(number + 1, plan.steps.len(), step);
-            let Err(cause) = self.step(&journal, number, step, &mut begun, &mut notes) else {
+            let Err(cause) = make(context, &journal, number, step, &mut begun) else {
                 self.reporter.done(step);
                 continue;
             };
-            not_made.push(leave(cause.text.clone()));
+            not_made.push(leave(cause.to_string()));
             // Without an intent in the journal there is nothing that failed.
             if begun.last().is_some_and(|(last, _, _)| *last == number)
-                && let Err(error) = journal.write(&Line::Failed { step: number, reason: cause.text })
+                && let Err(error) = journal.write(&Line::Failed { step: number, reason: cause.to_string() })
             {
                 not_made.push(leave(format!("the journal cannot be written: {error}; nothing more was begun")));
                 break;
@@ -254,27 +247,7 @@ impl Executor<'_> {
                 cause: error.to_string(),
             });
         }
-        Ok(Applied { receipt, not_made, notes })
-    }
-
-    fn step<'s>(
-        &self,
-        journal: &Journal<'_>,
-        number: usize,
-        step: &'s Step,
-        begun: &mut Vec<(usize, &'s Step, Prior)>,
-        notes: &mut Vec<String>,
-    ) -> Result<(), Cause> {
-        let said = |error: HostError| error.to_string();
-        let prior = Prior::capture(self.host, &step.change).map_err(said)?;
-        journal.intent(number, step, &prior).map_err(said)?;
-        begun.push((number, step, prior));
-        let told = apply::apply(self, &step.change)?;
-        for note in told {
-            self.reporter.note(&note);
-            notes.push(note);
-        }
-        Ok(journal.write(&Line::Done { step: number }).map_err(said)?)
+        Ok(Applied { receipt, not_made, notes: context.notes.take() })
     }
 
     /// Ends a run in the midst of its last change, which alone is taken back, but for what the next run can use of it.
@@ -282,28 +255,19 @@ impl Executor<'_> {
         &self,
         journal: Journal<'_>,
         failed: Failed,
-        cause: String,
+        cause: Failure,
         begun: &[(usize, &Step, Prior)],
     ) -> ApplyError {
         let Some((number, step, prior)) = begun.last() else { return keep(journal, failed, cause) };
         self.reporter.undoing(step);
-        let undone = match &step.change {
-            Change::Release { directory, .. } => apply::put_off_release(self.host, directory),
-            change => undo::undo(self.host, change, prior).map(drop),
-        };
+        let undone = step.change.kind().put_off(self.host, prior);
         match undone.and_then(|()| journal.write(&Line::Undone { step: *number })) {
             Ok(()) => keep(journal, failed, cause),
             // The next run settles it: there is no end in the journal.
-            Err(error) => ApplyError {
-                part: failed.part,
-                change: failed.change,
-                cause,
-                code: ErrorCode::Interrupted,
-                aftermath: Box::new(Aftermath {
-                    left: vec![format!("{} {}: {error}", step.change.kind(), step.change.target())],
-                    ..Aftermath::default()
-                }),
-            },
+            Err(error) => {
+                let aftermath = Aftermath { failed: vec![not_undone(step, &error)], ..Aftermath::default() };
+                failed.error(cause, ErrorCode::Interrupted, aftermath)
+            }
         }
     }
 
@@ -311,85 +275,84 @@ impl Executor<'_> {
         &self,
         journal: Journal<'_>,
         failed: Failed,
-        Cause { text: cause, code }: Cause,
+        cause: Failure,
         begun: &[(usize, &Step, Prior)],
     ) -> ApplyError {
         let mut aftermath = Aftermath::default();
         if failed.stands {
             // By then the server runs and is known by its name: taking it down again would cost more than it mends.
-            aftermath.stands = Some(
+            aftermath.kept = Some(
                 "GoToSocial is installed and runs; only the account is not finished. Run the same command again"
                     .to_owned(),
             );
         } else {
-            if let Err(error) = journal.write(&Line::Undoing { reason: cause.clone() }) {
-                aftermath.left.push(format!("journal: {error}"));
+            if let Err(error) = journal.write(&Line::Undoing { reason: cause.to_string() }) {
+                aftermath.failed.push(format!("journal: {error}"));
             }
             let changes: Vec<&Change> = begun.iter().map(|(_, step, _)| &step.change).collect();
-            for (number, step, prior) in undo::order(&changes).into_iter().filter_map(|place| begun.get(place)) {
+            for (number, step, prior) in undo_order::order(&changes).into_iter().filter_map(|place| begun.get(place)) {
                 self.reporter.undoing(step);
-                match undo::undo(self.host, &step.change, prior) {
-                    Ok(stays) => aftermath.stays.extend(stays),
+                match step.change.kind().take_back(self.host, prior) {
+                    Ok(spared) => aftermath.spared.extend(spared),
                     Err(error) => {
-                        aftermath.left.push(format!("{} {}: {error}", step.change.kind(), step.change.target()));
+                        aftermath.failed.push(not_undone(step, &error));
                         continue;
                     }
                 }
                 if let Err(error) = journal.write(&Line::Undone { step: *number }) {
-                    aftermath.left.push(format!("journal: {error}"));
+                    aftermath.failed.push(format!("journal: {error}"));
                 }
             }
         }
-        let undone = aftermath.stands.is_none() && aftermath.left.is_empty();
+        let undone = aftermath.kept.is_none() && aftermath.failed.is_empty();
         if let Err(error) = journal.end(if undone { Outcome::Undone } else { Outcome::NotUndone }) {
-            aftermath.left.push(format!("journal: {error}"));
+            aftermath.failed.push(format!("journal: {error}"));
         }
-        let code = code.unwrap_or(failed.code);
-        ApplyError { part: failed.part, change: failed.change, cause, code, aftermath: Box::new(aftermath) }
+        let code = cause.code().unwrap_or(failed.code);
+        failed.error(cause, code, aftermath)
     }
 }
 
-/// What nobody can bring back once its removal has begun.
-fn gone_for_good(change: &Change) -> Option<&Path> {
-    match change {
-        Change::TreeRemoval { path } => Some(path),
-        _ => None,
-    }
+/// Makes one change: notes what stands there, announces it in the journal, applies it, and marks it done.
+fn make<'s>(
+    context: &Context<'_>,
+    journal: &Journal<'_>,
+    number: usize,
+    step: &'s Step,
+    begun: &mut Vec<(usize, &'s Step, Prior)>,
+) -> Result<(), Failure> {
+    let kind = step.change.kind();
+    let prior = kind.prior(context.host)?;
+    journal.intent(number, step, &prior)?;
+    begun.push((number, step, prior));
+    kind.apply(context)?;
+    Ok(journal.write(&Line::Done { step: number })?)
 }
 
-/// The cause that somebody has interrupted the run.
-fn interrupted(why: String) -> Cause {
-    Cause { text: why, code: Some(ErrorCode::Interrupted) }
+/// That a step could not be taken back, and why.
+fn not_undone(step: &Step, why: &HostError) -> String {
+    format!("{} {}: {why}", step.change.kind().name(), step.change.kind().target())
 }
 
 /// Everything was made, but the last line of the journal is missing.
-fn unrecorded(error: &HostError) -> ApplyError {
-    ApplyError {
-        part: "journal",
-        change: "end".to_owned(),
-        cause: error.to_string(),
-        code: ErrorCode::Journal,
-        aftermath: Box::new(Aftermath {
-            stands: Some(
-                "every change was made; only its record could not be completed, which the next run does".into(),
-            ),
-            ..Aftermath::default()
-        }),
-    }
+fn unrecorded(error: HostError) -> ApplyError {
+    let kept = "every change was made; only its record could not be completed, which the next run does".to_owned();
+    Failed::after("journal", "end", ErrorCode::Journal).error(
+        error.into(),
+        ErrorCode::Journal,
+        Aftermath { kept: Some(kept), ..Aftermath::default() },
+    )
 }
 
 /// Ends a run in the middle, and leaves what it has done.
-fn keep(journal: Journal<'_>, failed: Failed, cause: String) -> ApplyError {
-    let mut aftermath = Aftermath {
-        stands: Some("what was done is kept, and the same command goes on from there".to_owned()),
-        ..Aftermath::default()
+fn keep(journal: Journal<'_>, failed: Failed, cause: Failure) -> ApplyError {
+    let kept = match journal.end(Outcome::Interrupted) {
+        Ok(_) => "what was done is kept, and the same command goes on from there".to_owned(),
+        Err(error) => {
+            format!("what was done is kept, but its record is not complete ({error}); the next run mends that")
+        }
     };
-    if let Err(error) = journal.end(Outcome::Interrupted) {
-        aftermath.stands =
-            Some(format!("what was done is kept, but its record is not complete ({error}); the next run mends that"));
-    }
-    let code = ErrorCode::Interrupted;
-    ApplyError { part: failed.part, change: failed.change, cause, code, aftermath: Box::new(aftermath) }
+    failed.error(cause, ErrorCode::Interrupted, Aftermath { kept: Some(kept), ..Aftermath::default() })
 }
 
 /// What failed, or was not even begun.
@@ -409,14 +372,19 @@ impl Failed {
     }
 
     fn of(step: &Step) -> Self {
+        let kind = step.change.kind();
         Self {
             part: step.part,
-            change: match step.change.kind() {
-                "removal" => format!("{} {}", step.action.word(), step.change.target()),
-                kind => format!("{} {kind} {}", step.action.word(), step.change.target()),
+            change: match kind.name() {
+                "removal" => format!("{} {}", step.action.word(), kind.target()),
+                name => format!("{} {name} {}", step.action.word(), kind.target()),
             },
-            code: step.change.code(),
+            code: kind.code(),
             stands: matches!(step.change, Change::Account { .. }),
         }
+    }
+
+    fn error(self, cause: Failure, code: ErrorCode, aftermath: Aftermath) -> ApplyError {
+        ApplyError { part: self.part, change: self.change, cause, code, aftermath: Box::new(aftermath) }
     }
 }

@@ -1,14 +1,12 @@
-//! Changes of a web server in front of GoToSocial: the line in its main file, its test, its start and reload.
+//! What changes, plans and checks ask about a web server in front of GoToSocial on a host: its files, the line in its main file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Change, journal};
+use super::failure::Failure;
 use crate::front::{ConfigFiles, Front};
-use crate::host::{Entry, Host, HostError, Observe, Owner, ServiceAction};
+use crate::host::{Entry, Host, HostError, Listener, Observe};
 
-/// How long a front may take until it listens, in seconds.
-const PATIENCE: u64 = 20;
 /// How often it is looked whether a front has let its ports go, and how long is waited between two looks.
 const RELEASE_LOOKS: u32 = 50;
 const RELEASE_INTERVAL: Duration = Duration::from_millis(200);
@@ -59,56 +57,24 @@ fn astray(main: &Path, what: String) -> HostError {
 /// The main file with, or without, the line that includes our site.
 ///
 /// # Errors
-/// In words: the file is not there, or cannot be understood.
-pub fn edited(host: &dyn Observe, front: Front, present: bool) -> Result<Vec<u8>, String> {
+/// The file is not there, or cannot be understood.
+pub fn edited(host: &dyn Observe, front: Front, present: bool) -> Result<Vec<u8>, Failure> {
     let path = front.main_file();
-    let text = host.read(&path).map_err(|error| error.to_string())?;
-    let text = text.ok_or_else(|| format!("{} is not there", path.display()))?;
-    let edited = if present {
-        front.server.with_site(&path, &text, &HostFiles(host))
+    let text = host.read(&path)?.ok_or_else(|| format!("{} is not there", path.display()))?;
+    Ok(if present {
+        front.server.with_site(&path, &text, &HostFiles(host))?
     } else {
-        front.server.without_site(&path, &text)
-    };
-    edited.map_err(|error| error.to_string())
-}
-
-/// Whether a web server has started, or read its configuration again, since a run last changed that.
-///
-/// # Errors
-/// A receipt cannot be read.
-pub fn has_read(host: &dyn Observe, front: Front) -> Result<bool, HostError> {
-    let newest = journal::newest(host, |change| match change {
-        Change::FrontStart { front: changed, .. }
-        | Change::FrontReload { front: changed, when_undone: false }
-        | Change::FrontInclude { front: changed, .. } => *changed == front,
-        Change::File { path, .. } | Change::Removal { path } => path.starts_with(front.folder),
-        _ => false,
-    })?;
-    Ok(matches!(newest, None | Some(Change::FrontStart { .. } | Change::FrontReload { .. })))
-}
-
-/// Puts the line in, or takes it out.
-pub(super) fn include(host: &dyn Host, front: Front, present: bool) -> Result<(), String> {
-    let said = |error: HostError| error.to_string();
-    let path = edited_file(host.observe(), front).map_err(said)?;
-    let new = edited(host.observe(), front, present)?;
-    if host.read(&path).map_err(said)?.as_deref() == Some(&new) {
-        return Ok(());
-    }
-    let (mode, owner) = match host.entry(&path).map_err(said)? {
-        Some(Entry::File { mode, owner, .. }) => (mode, owner),
-        _ => (0o644, Owner::ROOT),
-    };
-    host.write_file(&path, &new, mode, owner).map_err(said)
+        front.server.without_site(&path, &text)?
+    })
 }
 
 /// Waits until no web server in front has any of these ports. Its reload returns before it has let go of what it is not to
-/// listen on any more. Who else has a port is not waited for.
-pub(super) fn wait_for_release(host: &dyn Host, ports: &[u16]) -> Result<(), String> {
-    let held = || -> Result<bool, String> {
-        let listeners = host.listeners().map_err(|error| error.to_string())?;
+/// listen on any more. Nobody else who has a port is waited for.
+pub(super) fn wait_for_release(host: &dyn Host, ports: &[u16]) -> Result<(), HostError> {
+    let held = || -> Result<bool, HostError> {
         let fronts = Front::ALL.map(|front| front.command);
-        Ok(listeners.iter().any(|there| ports.contains(&there.port) && fronts.contains(&there.command.as_str())))
+        let holds = |there: &Listener| ports.contains(&there.port) && fronts.contains(&there.command.as_str());
+        Ok(host.listeners()?.iter().any(holds))
     };
     for _ in 0..RELEASE_LOOKS {
         if !held()? {
@@ -117,33 +83,4 @@ pub(super) fn wait_for_release(host: &dyn Host, ports: &[u16]) -> Result<(), Str
         host.sleep(RELEASE_INTERVAL);
     }
     Ok(())
-}
-
-/// Starts the front and waits until it has its ports.
-pub(super) fn start(host: &dyn Host, front: Front, ports: &[u16]) -> Result<(), String> {
-    wait_for_release(host, ports)?;
-    host.service_action(front.service, ServiceAction::Start).map_err(|error| error.to_string())?;
-    for _ in 0..PATIENCE {
-        if missing(host, front, ports)?.is_none() {
-            return Ok(());
-        }
-        host.sleep(Duration::from_secs(1));
-    }
-    let port = missing(host, front, ports)?.map_or_else(String::new, |port| format!(" port {port}"));
-    Err(format!(
-        "{} was started and does not listen on{port}; its log, and `service {} start`, tell more",
-        front.name, front.service
-    ))
-}
-
-/// Has the front read its configuration again.
-pub(super) fn reload(host: &dyn Host, front: Front) -> Result<(), String> {
-    host.service_action(front.service, ServiceAction::Reload).map_err(|error| error.to_string())
-}
-
-/// A port that the front does not listen on.
-fn missing(host: &dyn Host, front: Front, ports: &[u16]) -> Result<Option<u16>, String> {
-    let listeners = host.listeners().map_err(|error| error.to_string())?;
-    let has = |port: &u16| listeners.iter().any(|there| there.port == *port && there.command == front.command);
-    Ok(ports.iter().copied().find(|port| !has(port)))
 }

@@ -10,7 +10,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Prior, Step, database, store};
+use super::any::Change;
+use super::content::digest;
+use super::kinds::{IncludeSite, ReloadFront, Remove, StartFront, WriteFile};
+use super::plan::Step;
+use super::prior::Prior;
+use super::{database, store};
+use crate::front::Front;
 use crate::host::{FileUser, Host, HostError, Observe, Owner};
 
 /// Version of the line format. Readers take this one and every older one.
@@ -183,7 +189,6 @@ impl<'a> Journal<'a> {
         // Not before the last line is written: until then they are needed to take the run back.
         if without_keys {
             forget_keys(self.host)?;
-            forget_displaced(self.host)?;
         }
         let folder = store::folder(self.host, "receipts")?;
         let names = self.host.list(&folder)?;
@@ -205,23 +210,19 @@ impl<'a> Journal<'a> {
     }
 }
 
-/// Takes private keys out of the store again: they were there for the run to be taken back, and nobody needs them after it.
+/// Takes private keys out of the store again, and what restorations have put aside: both were there for the run to be taken
+/// back, and nobody needs them after it.
 fn forget_keys(host: &dyn Host) -> Result<(), HostError> {
-    for line in read(host, &path())?.unwrap_or_default() {
-        let Line::Intent { prior: Prior::File { sha256, .. }, .. } = line else { continue };
-        let kept = store::kept(&sha256);
-        if host.read(&kept)?.is_some_and(|bytes| holds_key(&bytes)) {
-            host.remove(&kept)?;
+    let lines = read(host, &path())?.unwrap_or_default();
+    for announced in announced(&lines) {
+        if let Prior::File { sha256, .. } = announced.prior {
+            let kept = store::kept(sha256);
+            if host.read(&kept)?.is_some_and(|bytes| holds_key(&bytes)) {
+                host.remove(&kept)?;
+            }
         }
-    }
-    Ok(())
-}
-
-/// Takes away what restorations have put aside, for the same reason.
-fn forget_displaced(host: &dyn Host) -> Result<(), HostError> {
-    for line in read(host, &path())?.unwrap_or_default() {
-        if let Line::Intent { change: Change::DatabaseRestore { restore }, .. } = line {
-            database::forget_displaced(host, &restore)?;
+        if let Change::DatabaseRestore { restore } = announced.change {
+            database::forget_displaced(host, restore)?;
         }
     }
     Ok(())
@@ -285,16 +286,47 @@ pub fn receipts(host: &dyn Observe) -> Result<Vec<(String, Vec<Line>)>, HostErro
     Ok(receipts)
 }
 
+/// A change that a journal announces, and what became of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Announced<'a> {
+    /// Its number.
+    pub step: usize,
+    /// The change.
+    pub change: &'a Change,
+    /// What stood there before.
+    pub prior: &'a Prior,
+    /// Whether it was made.
+    pub done: bool,
+    /// Whether it was not made, in a run that went on.
+    pub failed: bool,
+    /// Whether it was taken back.
+    pub undone: bool,
+}
+
+/// Every change that a journal announces, in order.
+pub fn announced(lines: &[Line]) -> impl DoubleEndedIterator<Item = Announced<'_>> {
+    lines.iter().filter_map(|line| match line {
+        Line::Intent { step, change, prior, .. } => Some(Announced {
+            step: *step,
+            change,
+            prior,
+            done: lines.contains(&Line::Done { step: *step }),
+            failed: lines.iter().any(|line| matches!(line, Line::Failed { step: failed, .. } if failed == step)),
+            undone: lines.contains(&Line::Undone { step: *step }),
+        }),
+        _ => None,
+    })
+}
+
 /// The process that migrates the database for a run that was cut off: it goes on without that run, and settling waits for it.
 ///
 /// # Errors
 /// The journal cannot be read, or the host not be asked.
 pub fn still_migrating(host: &dyn Host) -> Result<Option<FileUser>, HostError> {
-    let lines = read(host, &path())?.unwrap_or_default();
-    for line in &lines {
-        if let Line::Intent { step, change: change @ Change::Migration { migration }, .. } = line
-            && !lines.contains(&Line::Done { step: *step })
-            && !left_to_run(host, change)?
+    for announced in announced(&read(host, &path())?.unwrap_or_default()) {
+        if let Change::Migration { migration } = announced.change
+            && !announced.done
+            && !announced.change.kind().is_left_to_run(host)?
         {
             return Ok(database::users(host, &migration.database)?.into_iter().next());
         }
@@ -302,36 +334,14 @@ pub fn still_migrating(host: &dyn Host) -> Result<Option<FileUser>, HostError> {
     Ok(None)
 }
 
-/// Whether a change that was cut off is left to go on, and looked at by the next plan. A start may be migrating the database; and
-/// where a service runs on the database that was about to be migrated, somebody has started it and may have used it since.
-pub(super) fn left_to_run(host: &dyn Host, change: &Change) -> Result<bool, HostError> {
-    Ok(match change {
-        Change::ServiceStart { .. } => true,
-        Change::Migration { migration } => host.service(&migration.service)?.is_running(),
-        // One that was disabled before was to go: who has its ports by now, after a reboot, is to keep them.
-        Change::ServiceStop { name } => !host.rc_is_yes(&format!("{name}_enable"))?,
-        _ => false,
-    })
-}
-
 /// Whether an earlier run has written, or was about to write, these bytes to this file: then it is ours to replace.
 ///
 /// # Errors
 /// A receipt cannot be read.
 pub fn wrote(host: &dyn Observe, file: &std::path::Path, bytes: &[u8]) -> Result<bool, HostError> {
-    let sha256 = super::digest(bytes);
-    let folder = PathBuf::from(store::FOLDER).join("receipts");
-    for name in host.list(&folder)?.iter().rev() {
-        let lines = read(host, &folder.join(name))?.unwrap_or_default();
-        let ours = lines.iter().any(|line| {
-            matches!(line, Line::Intent { change: Change::File { path, content, .. }, .. }
-                if path == file && content.sha256() == sha256)
-        });
-        if ours {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let sha256 = digest(bytes);
+    let is_it = |change: &Change| matches!(change, Change::File(WriteFile { path, content, .. }) if path == file && content.sha256() == sha256);
+    Ok(receipts(host)?.iter().any(|(_, lines)| announced(lines).any(|announced| is_it(announced.change))))
 }
 
 /// What stood there before each recorded change for which `is_it` holds, the newest first, of those that stayed: what was
@@ -351,28 +361,15 @@ pub fn newest(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Opt
     Ok(stayed(host, is_it)?.into_iter().next().map(|(change, _)| change))
 }
 
-/// Whether a change failed in a run that went on.
-fn has_failed(lines: &[Line], number: usize) -> bool {
-    lines.iter().any(|line| matches!(line, Line::Failed { step, .. } if *step == number))
-}
-
 /// The recorded changes for which `is_it` holds, of those that stayed, each with what stood there before; the newest first.
 ///
 /// # Errors
 /// A receipt cannot be read.
 pub fn stayed(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Vec<(Change, Prior)>, HostError> {
-    let folder = PathBuf::from(store::FOLDER).join("receipts");
     let mut stayed = Vec::new();
-    for name in host.list(&folder)?.iter().rev() {
-        let lines = read(host, &folder.join(name))?.unwrap_or_default();
-        stayed.extend(lines.iter().rev().filter_map(|line| match line {
-            Line::Intent { step, change, prior, .. }
-                if is_it(change) && !lines.contains(&Line::Undone { step: *step }) && !has_failed(&lines, *step) =>
-            {
-                Some((change.clone(), prior.clone()))
-            }
-            _ => None,
-        }));
+    for (_, lines) in receipts(host)?.iter().rev() {
+        let those = announced(lines).rev().filter(|it| !it.undone && !it.failed && is_it(it.change));
+        stayed.extend(those.map(|announced| (announced.change.clone(), announced.prior.clone())));
     }
     Ok(stayed)
 }
@@ -383,6 +380,21 @@ pub fn stayed(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Vec
 /// A receipt cannot be read.
 pub fn newest_prior(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Option<Prior>, HostError> {
     Ok(priors(host, is_it)?.into_iter().next())
+}
+
+/// Whether a web server has started, or read its configuration again, since a run last changed that.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn has_read(host: &dyn Observe, server: Front) -> Result<bool, HostError> {
+    let newest = newest(host, |change| match change {
+        Change::FrontStart(StartFront { front, .. })
+        | Change::FrontReload(ReloadFront { front, when_undone: false })
+        | Change::FrontInclude(IncludeSite { front, .. }) => *front == server,
+        Change::File(WriteFile { path, .. }) | Change::Removal(Remove { path }) => path.starts_with(server.folder),
+        _ => false,
+    })?;
+    Ok(matches!(newest, None | Some(Change::FrontStart(_) | Change::FrontReload(_))))
 }
 
 /// Whether a run was cut off, or failed, between creating the first account and giving it its rights.
@@ -403,24 +415,17 @@ pub fn account_known(host: &dyn Observe, username: &str) -> Result<bool, HostErr
 
 /// What the newest receipt that speaks of the account says.
 fn account_done(host: &dyn Observe, username: &str) -> Result<Option<bool>, HostError> {
-    let folder = PathBuf::from(store::FOLDER).join("receipts");
-    for name in host.list(&folder)?.iter().rev() {
-        let lines = read(host, &folder.join(name))?.unwrap_or_default();
-        for line in lines.iter().rev() {
-            if let Line::Intent { step, change: Change::Account { account }, .. } = line
-                && account.username == username
-            {
-                return Ok(Some(lines.contains(&Line::Done { step: *step })));
-            }
-        }
-    }
-    Ok(None)
+    let is_it = |change: &Change| matches!(change, Change::Account { account } if account.username == username);
+    let receipts = receipts(host)?;
+    let mut newest = receipts.iter().rev().flat_map(|(_, lines)| announced(lines).rev());
+    Ok(newest.find(|announced| is_it(announced.change)).map(|announced| announced.done))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::change::MakeDirectory;
     use crate::host::rehearsal::Rehearsal;
 
     #[test]
@@ -431,13 +436,13 @@ mod tests {
         let intent = Line::Intent {
             step: 0,
             part: "folders".to_owned(),
-            change: Change::Directory { path: "/var/db/x".into(), mode: 0o750, owner: Owner::ROOT },
+            change: MakeDirectory { path: "/var/db/x".into(), mode: 0o750, owner: Owner::ROOT }.into(),
             prior: Prior::Absent,
         };
         host.append_file(&path(), format!("{}\n{{\"done\":{{\"st", serde_json::to_string(&intent).unwrap()).as_bytes())
             .unwrap();
         let settled = crate::change::settle::settle(&host).unwrap().unwrap();
-        assert_eq!((settled.undone.len(), settled.left.len()), (1, 0), "{settled:?}");
+        assert_eq!((settled.undone.len(), settled.failed.len()), (1, 0), "{settled:?}");
         let folder = store::folder(&host, "receipts").unwrap();
         let receipt = folder.join("0001-install.jsonl");
         let lines = read(&host, &receipt).unwrap().unwrap();

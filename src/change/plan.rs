@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Change;
+use super::any::Change;
 
 /// What a step does to its target, as it appears in `--json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +63,8 @@ pub struct Step {
 impl Step {
     /// Puts the three together.
     #[must_use]
-    pub fn new(part: &'static str, action: Action, change: Change) -> Self {
-        Self { part, action, change }
+    pub fn new(part: &'static str, action: Action, change: impl Into<Change>) -> Self {
+        Self { part, action, change: change.into() }
     }
 }
 

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use connection::Connection;
 pub use script::Contents;
 
-use super::database::{self, CopiedPart, DESCRIPTION, DatabaseCopy, Description, OPENED, failed};
+use super::database::description::{CopiedPart, DUMP as MAIN, OPENED, failed, in_use, stop};
 use crate::gotosocial::SERVICE;
 use crate::host::{FileUser, Host, HostError, Invocation, Output, Owner};
 use connection::{CLIENT, advice};
@@ -34,8 +34,6 @@ use connection::{CLIENT, advice};
 const DUMP: &str = "/usr/local/bin/pg_dump";
 const RESTORE: &str = "/usr/local/bin/pg_restore";
 const PSQL: &str = "/usr/local/bin/psql";
-/// Name of a dump within a copy, and where programs get at it.
-pub(super) const MAIN: &str = "postgres.dump";
 /// What pg_restore makes of it, in the folder of the programs.
 const SCRIPT: &str = "script.sql";
 /// What psql is given of that.
@@ -279,7 +277,7 @@ pub(super) fn users_that_stay(host: &dyn Host, connection: &Connection) -> Resul
 fn idle(host: &dyn Host, connection: &Connection) -> Result<(), HostError> {
     match users_that_stay(host, connection)?.first() {
         None => Ok(()),
-        Some(user) => Err(failed(connection.name(), database::in_use(user))),
+        Some(user) => Err(in_use(connection.name(), user)),
     }
 }
 
@@ -335,7 +333,11 @@ fn dump_into(host: &dyn Host, connection: &Connection, packed: bool) -> Result<(
 }
 
 /// Makes a dump, and reads it back; digest and length of the file, and what is in it.
-fn dump_to(host: &dyn Host, connection: &Connection, to: &Path) -> Result<(CopiedPart, Contents), HostError> {
+pub(super) fn dump_to(
+    host: &dyn Host,
+    connection: &Connection,
+    to: &Path,
+) -> Result<(CopiedPart, Contents), HostError> {
     connected(host, connection, |folder| {
         look(host, connection, &[to, folder])?;
         dump_into(host, connection, true)?;
@@ -357,27 +359,6 @@ pub(super) fn dump(host: &dyn Host, dump: &Dump) -> Result<(), HostError> {
 pub(super) fn take_back_dump(host: &dyn Host, dump: &Dump) -> Result<(), HostError> {
     host.remove_tree(Path::new(OPENED))?;
     host.remove(&dump.to)
-}
-
-/// Makes a copy of a database that nobody uses.
-///
-/// # Errors
-/// Somebody uses it, it cannot be dumped, or the dump not be read back.
-pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy, connection: &Connection) -> Result<Description, HostError> {
-    host.remove_tree(&copy.to)?;
-    host.make_directory(&copy.to, 0o700, Owner::ROOT)?;
-    let (part, contents) = dump_to(host, connection, &copy.to.join(MAIN))?;
-    let description = Description {
-        schema: database::SCHEMA,
-        host: copy.host.clone(),
-        version: copy.version.clone(),
-        time: host.now(),
-        state: contents.state,
-        files: vec![part],
-        content: Some(contents.sha256),
-    };
-    host.write_file(&copy.to.join(DESCRIPTION), &description.text()?, 0o600, Owner::ROOT)?;
-    Ok(description)
 }
 
 /// Whether a database is what a copy has, see [the module](self).
@@ -443,7 +424,7 @@ pub(super) fn take_back_load(host: &dyn Host, load: &Load) -> Result<(), HostErr
     let before = opened(host, &load.before, load.connection.owner(), None)?;
     if !is_in_place(host, &before.sha256, &load.connection)? {
         // A boot may have started it on what was loaded.
-        database::stop(host, SERVICE)?;
+        stop(host, SERVICE)?;
         wait_until_closed(host, &load.connection)?;
         read_in(host, &load.connection, &load.before, None)?;
     }

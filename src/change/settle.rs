@@ -6,10 +6,16 @@
 
 use std::path::{Path, PathBuf};
 
+use super::any::Change;
 use super::database::OPENED;
-use super::executor::Reporter;
-use super::journal::{Journal, Line, Outcome, Running, path};
-use super::{BackupChange, Change, Database, Plan, Prior, journal, service_start, store, undo};
+use super::journal::{Announced, Journal, Line, Outcome, Running, announced, path};
+use super::kinds::service::settles_down;
+use super::kinds::{SetRcVariable, StopService};
+use super::operator::Operator;
+use super::plan::Plan;
+use super::prior::Prior;
+use super::thing::{Left, Thing};
+use super::{journal, store, undo_order};
 use crate::error_code::{Coded, ErrorCode};
 use crate::gotosocial::SERVICE;
 use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState, is_temporary};
@@ -23,10 +29,10 @@ pub struct Settled {
     pub had_ended: bool,
     /// The changes that were taken back, as "kind target".
     pub undone: Vec<String>,
-    /// What stays on purpose, and why.
-    pub stays: Vec<String>,
+    /// What was spared on purpose, and why.
+    pub spared: Vec<String>,
     /// What could not be taken back, and why.
-    pub left: Vec<String>,
+    pub failed: Vec<String>,
 }
 
 /// A run that was cut off, as its journal tells of it.
@@ -76,7 +82,7 @@ impl Coded for TakeBackError {
 /// The journal cannot be read.
 pub fn cut_off(host: &dyn Observe) -> Result<Option<CutOff>, HostError> {
     let Some(run) = Run::read(host)? else { return Ok(None) };
-    let changes = run.open().iter().map(|(step, change, _)| ((*change).clone(), run.is_done(*step))).collect();
+    let changes = run.open().iter().map(|open| (open.change.clone(), open.done)).collect();
     Ok(Some(CutOff {
         command: run.command.clone(),
         began: run.began,
@@ -102,16 +108,16 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
         journal.end(Outcome::Interrupted)?;
         return Ok(Some(settled));
     }
-    for (step, change, prior) in run.open() {
+    for open in run.open() {
         // Of a folder that was being removed the rest is removed by the next plan.
-        if run.is_done(step) || run.has_failed(step) || matches!(change, Change::TreeRemoval { .. }) {
+        if open.done || open.failed || open.change.kind().gone_for_good().is_some() {
             continue;
         }
-        if journal::left_to_run(host, change)? {
-            journal.write(&Line::Done { step })?;
+        if open.change.kind().is_left_to_run(host)? {
+            journal.write(&Line::Done { step: open.step })?;
             continue;
         }
-        one(host, &journal, (step, change, prior), &mut settled)?;
+        one(host, &journal, open, &mut settled)?;
     }
     if run.command == journal::BACKUP {
         run_again(host, &journal, &run, &mut settled)?;
@@ -123,10 +129,10 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
 /// Starts a service again that a backup has stopped, wherever that was cut off: it changes nothing that the service reads, and
 /// nobody looks on who could start it.
 fn run_again(host: &dyn Host, journal: &Journal<'_>, run: &Run, settled: &mut Settled) -> Result<(), HostError> {
-    for (step, change, prior) in run.open() {
-        let Change::ServiceStop { name } = change else { continue };
-        if *prior == Prior::Present && !host.service(name)?.is_running() {
-            one(host, journal, (step, change, prior), settled)?;
+    for open in run.open() {
+        let Change::ServiceStop(StopService { name }) = open.change else { continue };
+        if *open.prior == Prior::Present && !host.service(name)?.is_running() {
+            one(host, journal, open, settled)?;
         }
     }
     Ok(())
@@ -138,7 +144,7 @@ fn run_again(host: &dyn Host, journal: &Journal<'_>, run: &Run, settled: &mut Se
 ///
 /// # Errors
 /// See [`TakeBackError`]; nothing was taken back then that a second call would not go on with.
-pub fn take_back(host: &dyn Host, reporter: &dyn Reporter) -> Result<Option<Settled>, TakeBackError> {
+pub fn take_back(host: &dyn Host, operator: &dyn Operator) -> Result<Option<Settled>, TakeBackError> {
     let Some(run) = prepare(host)? else { return Ok(None) };
     let mut settled = run.settled();
     if settled.had_ended {
@@ -148,7 +154,7 @@ pub fn take_back(host: &dyn Host, reporter: &dyn Reporter) -> Result<Option<Sett
     for Running { change, pid: was, .. } in &run.running {
         if let Change::ServiceStart { start } = change
             && pid(host, &start.name)? != *was
-            && !service_start::settles_down(host, reporter, &start.name, &start.readiness)?
+            && !settles_down(host, operator, &start.name, &start.readiness)?
         {
             return Err(TakeBackError::Starting { service: start.name.clone() });
         }
@@ -158,7 +164,7 @@ pub fn take_back(host: &dyn Host, reporter: &dyn Reporter) -> Result<Option<Sett
         journal.write(&Line::Undoing { reason: "the run was cut off, and is taken back".to_owned() })?;
     }
     run.take_back(host, &journal, &mut settled)?;
-    journal.end(if settled.left.is_empty() { Outcome::Undone } else { Outcome::NotUndone })?;
+    journal.end(if settled.failed.is_empty() { Outcome::Undone } else { Outcome::NotUndone })?;
     Ok(Some(settled))
 }
 
@@ -166,12 +172,14 @@ pub fn take_back(host: &dyn Host, reporter: &dyn Reporter) -> Result<Option<Sett
 pub(super) fn running(host: &dyn Host, plan: &Plan) -> Result<Vec<Running>, HostError> {
     let mut found = Vec::new();
     for change in plan.steps.iter().map(|step| &step.change) {
-        let pid = match (change, service(change)) {
-            (_, Some(name)) => pid(host, name)?,
-            (Change::Module { .. } | Change::Sysctl { .. }, None) => None,
+        let kind = change.kind();
+        let pid = match kind.thing() {
+            Some(Thing::Service(name)) => pid(host, &name)?,
+            Some(Thing::Sysctl(_)) => None,
+            Some(Thing::Module(_)) if kind.left() != Some(Left::Absent) => None,
             _ => continue,
         };
-        found.push(Running { change: change.clone(), prior: Prior::capture(host, change)?, pid });
+        found.push(Running { change: change.clone(), prior: kind.prior(host)?, pid });
     }
     Ok(found)
 }
@@ -179,20 +187,15 @@ pub(super) fn running(host: &dyn Host, plan: &Plan) -> Result<Vec<Running>, Host
 /// Whether taking a change back would have the server run, now or at the next boot.
 fn is_run_of_server(change: &Change) -> bool {
     match change {
-        Change::ServiceStop { name } => name == SERVICE,
-        Change::RcVariable { name, .. } => name.strip_suffix("_enable") == Some(SERVICE),
+        Change::ServiceStop(StopService { name }) => name == SERVICE,
+        Change::RcVariable(SetRcVariable { name, .. }) => name.strip_suffix("_enable") == Some(SERVICE),
         _ => false,
     }
 }
 
-/// The service that a change is about.
-fn service(change: &Change) -> Option<&str> {
-    match change {
-        Change::ServiceStart { start } => Some(&start.name),
-        Change::ServiceStop { name } => Some(name),
-        Change::FrontStart { front, .. } | Change::FrontReload { front, .. } => Some(front.service),
-        _ => None,
-    }
+/// A change by kind and target.
+fn named(change: &Change) -> String {
+    format!("{} {}", change.kind().name(), change.kind().target())
 }
 
 fn pid(host: &dyn Host, service: &str) -> Result<Option<u32>, HostError> {
@@ -206,17 +209,16 @@ fn pid(host: &dyn Host, service: &str) -> Result<Option<u32>, HostError> {
 fn one(
     host: &dyn Host,
     journal: &Journal<'_>,
-    (step, change, prior): (usize, &Change, &Prior),
+    Announced { step, change, prior, .. }: Announced<'_>,
     settled: &mut Settled,
 ) -> Result<(), HostError> {
-    let name = format!("{} {}", change.kind(), change.target());
-    match undo::undo(host, change, prior) {
-        Ok(stays) => {
+    match change.kind().take_back(host, prior) {
+        Ok(spared) => {
             journal.write(&Line::Undone { step })?;
-            settled.stays.extend(stays);
-            settled.undone.push(name);
+            settled.spared.extend(spared);
+            settled.undone.push(named(change));
         }
-        Err(why) => settled.left.push(format!("{name}: {why}")),
+        Err(why) => settled.failed.push(format!("{}: {why}", named(change))),
     }
     Ok(())
 }
@@ -232,11 +234,8 @@ fn prepare(host: &dyn Host) -> Result<Option<Run>, HostError> {
         host.remove_tree(Path::new(OPENED))?;
     }
     let own = ["", "receipts", "replaced", "written"].map(|name| PathBuf::from(store::FOLDER).join(name));
-    let changed = run.lines.iter().filter_map(|line| match line {
-        Line::Intent { change, .. } => Some(folders(change)),
-        _ => None,
-    });
-    for folder in changed.flatten().chain(own) {
+    let changed = announced(&run.lines).flat_map(|announced| announced.change.kind().folders());
+    for folder in changed.chain(own) {
         if !matches!(host.entry(&folder)?, Some(Entry::Directory { .. })) {
             continue;
         }
@@ -245,57 +244,6 @@ fn prepare(host: &dyn Host) -> Result<Option<Run>, HostError> {
         }
     }
     Ok(Some(run))
-}
-
-/// The folders in which a change puts files in place, and may leave a temporary one when it is cut off.
-fn folders(change: &Change) -> Vec<PathBuf> {
-    let above = |path: &Path| path.parent().map(Path::to_path_buf);
-    let beside = |database: &Database| match database {
-        Database::Sqlite { path } => above(path).into_iter().collect(),
-        Database::Postgres { .. } => Vec::new(),
-    };
-    match change {
-        Change::File { path, .. }
-        | Change::Symlink { path, .. }
-        | Change::Removal { path }
-        | Change::Discard { path }
-        | Change::TreeRemoval { path } => above(path).into_iter().collect(),
-        Change::DatabaseCopy { copy } => vec![copy.to.clone()],
-        Change::Backup { backup } => match &**backup {
-            BackupChange::Write { target: path, .. } | BackupChange::Prune { path } => {
-                above(path).into_iter().collect()
-            }
-            BackupChange::Database { to, .. } => vec![to.clone()],
-            BackupChange::Media { storage, .. } => vec![storage.clone()],
-            BackupChange::Dump { dump } => above(&dump.to).into_iter().collect(),
-            BackupChange::Load { load } => above(&load.before).into_iter().collect(),
-        },
-        Change::DatabaseRestore { restore } => beside(&restore.to),
-        Change::Migration { migration } => beside(&migration.database),
-        Change::FrontInclude { front, .. } | Change::FrontTest { front, .. } => {
-            above(&front.main_file()).into_iter().collect()
-        }
-        Change::ConfigTest { test } => above(&test.candidate).into_iter().collect(),
-        Change::Certificate { certificate } => certificate.folders(),
-        Change::Directory { .. }
-        | Change::Group { .. }
-        | Change::User { .. }
-        | Change::GroupRemoval { .. }
-        | Change::UserRemoval { .. }
-        | Change::Module { .. }
-        | Change::ModuleRemoval { .. }
-        | Change::Sysctl { .. }
-        | Change::RcVariable { .. }
-        | Change::Package { .. }
-        | Change::PackageRemoval { .. }
-        | Change::FrontStart { .. }
-        | Change::FrontReload { .. }
-        | Change::Release { .. }
-        | Change::ServiceStart { .. }
-        | Change::ServiceStop { .. }
-        | Change::DatabaseTest { .. }
-        | Change::Account { .. } => Vec::new(),
-    }
 }
 
 /// A journal that was left behind.
@@ -318,50 +266,50 @@ impl Run {
 
     /// Takes back all that is not taken back yet; then what a boot may have started of files that were half-way.
     fn take_back(&self, host: &dyn Host, journal: &Journal<'_>, settled: &mut Settled) -> Result<(), HostError> {
-        let mut services: Vec<(&str, bool)> = Vec::new();
+        let mut services: Vec<(String, bool)> = Vec::new();
         for Running { change, prior, pid: was } in &self.running {
-            let Some(name) = service(change) else { continue };
+            let Some(Thing::Service(name)) = change.kind().thing() else { continue };
             if services.iter().any(|(known, _)| *known == name) {
                 continue;
             }
-            services.push((name, *prior == Prior::Present));
             // Another process than before has read files that go back to what they were; or waits to be started again.
-            if host.service(name)? != ServiceState::Missing && pid(host, name)? != *was {
-                host.service_action(name, ServiceAction::Stop)?;
+            if host.service(&name)? != ServiceState::Missing && pid(host, &name)? != *was {
+                host.service_action(&name, ServiceAction::Stop)?;
             }
+            services.push((name, *prior == Prior::Present));
         }
         let lost = self.lost();
-        for (step, change, prior) in self.open() {
-            if !lost.is_empty() && is_run_of_server(change) {
+        for open in self.open() {
+            if !lost.is_empty() && is_run_of_server(open.change) {
                 continue;
             }
-            if let Change::Account { account } = change {
-                settled.stays.push(format!("the account {} stays in GoToSocial's database", account.username));
+            if let Change::Account { account } = open.change {
+                settled.spared.push(format!("the account {} stays in GoToSocial's database", account.username));
             }
-            one(host, journal, (step, change, prior), settled)?;
+            one(host, journal, open, settled)?;
         }
         for Running { change, prior, .. } in self.running.iter().rev() {
             if !lost.is_empty() && is_run_of_server(change) {
                 continue;
             }
-            if let Err(why) = undo::undo(host, change, prior) {
-                settled.left.push(format!("{} {}: {why}", change.kind(), change.target()));
+            if let Err(why) = change.kind().take_back(host, prior) {
+                settled.failed.push(format!("{}: {why}", named(change)));
             }
         }
         for (name, ran) in services {
-            if !ran || host.service(name)?.is_running() || (!lost.is_empty() && name == SERVICE) {
+            if !ran || host.service(&name)?.is_running() || (!lost.is_empty() && name == SERVICE) {
                 continue;
             }
-            match host.service_action(name, ServiceAction::Start) {
+            match host.service_action(&name, ServiceAction::Start) {
                 Ok(()) => settled.undone.push(format!("start service {name}")),
-                Err(why) => settled.left.push(format!("service {name}: {why}")),
+                Err(why) => settled.failed.push(format!("service {name}: {why}")),
             }
         }
         for path in &lost {
-            settled.left.push(format!("{}: it was removed for good, all or part of it", path.display()));
+            settled.failed.push(format!("{}: it was removed for good, all or part of it", path.display()));
         }
         if !lost.is_empty() {
-            settled.left.push(format!(
+            settled.failed.push(format!(
                 "service {SERVICE}: neither started nor enabled, as it would run without what was removed; without its \
                  database it would be a new instance, which other servers refuse. `gts-bootstrap restore FILE` brings the data \
                  out of a backup; where only the release was removed, `gts-bootstrap install` brings it back; \
@@ -374,11 +322,9 @@ impl Run {
     /// Trees whose removal was begun: nobody knows what of them is gone, and nothing brings it back. What lies in /var/run goes
     /// at every boot, and each start of a service makes its own anew.
     fn lost(&self) -> Vec<PathBuf> {
-        let trees = self.open().into_iter().filter_map(|(_, change, prior)| match change {
-            Change::TreeRemoval { path } if *prior == Prior::Present => Some(path.clone()),
-            _ => None,
-        });
-        trees.filter(|path| !path.starts_with("/var/run")).collect()
+        let begun = self.open().into_iter().filter(|open| *open.prior == Prior::Present);
+        let trees = begun.filter_map(|open| open.change.kind().gone_for_good());
+        trees.filter(|path| !path.starts_with("/var/run")).map(Path::to_path_buf).collect()
     }
 
     fn settled(&self) -> Settled {
@@ -386,8 +332,8 @@ impl Run {
             command: self.command.clone(),
             had_ended: self.ended().is_some(),
             undone: Vec::new(),
-            stays: Vec::new(),
-            left: Vec::new(),
+            spared: Vec::new(),
+            failed: Vec::new(),
         }
     }
 
@@ -402,31 +348,12 @@ impl Run {
         self.lines.iter().any(|line| matches!(line, Line::Undoing { .. }))
     }
 
-    fn is_done(&self, step: usize) -> bool {
-        self.lines.contains(&Line::Done { step })
-    }
-
-    /// Whether it failed in a run that went on.
-    fn has_failed(&self, number: usize) -> bool {
-        self.lines.iter().any(|line| matches!(line, Line::Failed { step, .. } if *step == number))
-    }
-
     /// The changes that are not taken back, in the order in which they would be.
-    fn open(&self) -> Vec<(usize, &Change, &Prior)> {
-        let intents: Vec<(usize, &Change, &Prior)> = self
-            .lines
-            .iter()
-            .filter_map(|line| match line {
-                Line::Intent { step, change, prior, .. } => Some((*step, change, prior)),
-                _ => None,
-            })
-            .collect();
-        let changes: Vec<&Change> = intents.iter().map(|(_, change, _)| *change).collect();
-        undo::order(&changes)
-            .into_iter()
-            .filter_map(|place| intents.get(place).copied())
-            .filter(|(step, ..)| !self.lines.contains(&Line::Undone { step: *step }))
-            .collect()
+    fn open(&self) -> Vec<Announced<'_>> {
+        let all: Vec<Announced<'_>> = announced(&self.lines).collect();
+        let changes: Vec<&Change> = all.iter().map(|announced| announced.change).collect();
+        let order = undo_order::order(&changes).into_iter();
+        order.filter_map(|place| all.get(place).copied()).filter(|announced| !announced.undone).collect()
     }
 
     /// Finishes the record of a run that had ended.

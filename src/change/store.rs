@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::digest;
+use super::content::digest;
 use crate::host::{Host, HostError, Observe, Owner};
 
 /// The program's own folder.

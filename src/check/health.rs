@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::change::Readiness;
-use crate::change::service_start::{ask, log_says_ready};
+use crate::change::readiness::{ask, log_says_ready};
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
 use crate::gotosocial::readiness::{HOST_META, LIVEZ, NODEINFO, READYZ, is_version, software};

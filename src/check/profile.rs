@@ -1,7 +1,7 @@
 //! A profile page: an old release on a newer database fails on it while `/readyz` still answers 200.
 
 use super::Check;
-use crate::change::service_start::{ask, has_certificate};
+use crate::change::readiness::{ask, has_certificate};
 use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;

@@ -57,8 +57,15 @@ fn make(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Re
     let opened = Opened::open(global, screen)?;
     let host = opened.host();
     let layout = Layout::default();
-    let transaction =
-        Transaction { command: "backup", host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
+    let transaction = Transaction {
+        command: "backup",
+        host,
+        authority: opened.authority(),
+        screen,
+        yes: arguments.yes,
+        plan_only: arguments.plan,
+        ask: false,
+    };
     transaction.settle()?;
     let to = folder(arguments, &layout)?;
     let lock = Lock::of_host(host, &layout).map_err(Stop::failed)?.ok_or_else(|| {
@@ -155,7 +162,7 @@ fn say_beforehand(screen: &Screen, arguments: &Arguments, wanted: &Wanted<'_>, h
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);
         let gone = backup::prune(host.observe(), &wanted.lock.host, &wanted.target(), keep).map_err(Stop::failed)?;
         for step in &gone.steps {
-            screen.line(&wrap(&format!("Removed once the new one is verified: {}", step.change.target()), 2));
+            screen.line(&wrap(&format!("Removed once the new one is verified: {}", step.change.kind().target()), 2));
         }
     }
     if matches!(wanted.deployment.database, Database::Sqlite) && !host.service(crate::gotosocial::SERVICE)?.is_running()

@@ -122,6 +122,7 @@ fn install(
     let transaction = Transaction {
         command: run.command,
         host,
+        authority: opened.authority(),
         screen,
         yes: arguments.yes,
         plan_only: arguments.plan,

@@ -6,6 +6,8 @@ use super::Global;
 use super::exit::Exit;
 use super::screen::Screen;
 use super::transaction::Stop;
+use crate::certificate::CertificateAuthority;
+use crate::certificate::acme::Internet;
 use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::host::rehearsal::Rehearsal;
@@ -50,6 +52,15 @@ impl Opened {
         match self {
             Self::Rehearsal(rehearsal) => Some(rehearsal.stand_in(asked_for)),
             Self::Real(_) => None,
+        }
+    }
+
+    /// Who issues certificates for it: the authorities of the internet, or a rehearsal's own.
+    #[must_use]
+    pub fn authority(&self) -> &dyn CertificateAuthority {
+        match self {
+            Self::Rehearsal(rehearsal) => rehearsal.as_ref(),
+            Self::Real(_) => &Internet,
         }
     }
 

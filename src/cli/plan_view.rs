@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::report::wrap;
 use super::screen::{Level, Screen, Tone};
-use crate::change::{Action, Change, Plan, Step, store};
+use crate::change::{Action, Change, Plan, Remove, Step, WriteFile, store};
 use crate::host::Observe;
 use crate::parts::secrets;
 
@@ -22,15 +22,16 @@ const WIDTH: usize = 78;
 
 /// Whether a step is the program's own bookkeeping: a copy of what was written last.
 fn own_copy(step: &Step) -> bool {
-    matches!(&step.change, Change::File { path, .. } | Change::Removal { path } if path.starts_with(store::FOLDER))
+    matches!(&step.change, Change::File(WriteFile { path, .. }) | Change::Removal(Remove { path }) if path.starts_with(store::FOLDER))
 }
 
 /// Whether a step only goes on with what another one of the plan creates: a placeholder becomes a certificate.
 fn completes(plan: &Plan, step: &Step) -> bool {
+    let kind = step.change.kind();
     let same =
-        |other: &Step| other.change.kind() == step.change.kind() && other.change.target() == step.change.target();
+        |other: &Step| other.change.kind().name() == kind.name() && other.change.kind().target() == kind.target();
     step.action == Action::Update
-        && step.change.kind() == "certificate"
+        && kind.name() == "certificate"
         && plan.steps.iter().any(|other| other.action == Action::Create && same(other))
 }
 
@@ -54,13 +55,14 @@ pub fn groups(screen: &Screen, plan: &Plan) -> Vec<String> {
             .collect();
         let mut kinds: Vec<&str> = Vec::new();
         for step in &steps {
-            let kind = short_kind(step);
+            let kind = step.change.kind().heading();
             if !kinds.contains(&kind) {
                 kinds.push(kind);
             }
         }
         for (number, kind) in kinds.into_iter().enumerate() {
-            let of_kind: Vec<&Step> = steps.iter().copied().filter(|step| short_kind(step) == kind).collect();
+            let of_kind: Vec<&Step> =
+                steps.iter().copied().filter(|step| step.change.kind().heading() == kind).collect();
             let head = if number == 0 { word } else { "" };
             let text = wrap(&told(kind, &of_kind), COLUMN);
             lines.push(format!(" {} {kind:<7} {text}", screen.paint(tone, &format!("{head:<6}"))));
@@ -69,22 +71,9 @@ pub fn groups(screen: &Screen, plan: &Plan) -> Vec<String> {
     lines
 }
 
-/// The kind, in at most seven letters.
-fn short_kind(step: &Step) -> &'static str {
-    match step.change.kind() {
-        "config-test" | "front-test" => "config",
-        "front-include" => "include",
-        "removal" | "discard" => "file",
-        "certificate" => "tls",
-        // A user comes with a group of the same name.
-        "group" => "user",
-        _ => kind(step).split(' ').next_back().unwrap_or_default(),
-    }
-}
-
 /// The targets of steps of one kind, in as few words as they can be told.
 fn told(kind: &str, steps: &[&Step]) -> String {
-    let paths = || steps.iter().map(|step| PathBuf::from(step.change.target())).collect::<Vec<_>>();
+    let paths = || steps.iter().map(|step| PathBuf::from(step.change.kind().target())).collect::<Vec<_>>();
     match kind {
         "folder" if steps.len() > 3 => {
             let mut above: Vec<PathBuf> = Vec::new();
@@ -106,7 +95,7 @@ fn told(kind: &str, steps: &[&Step]) -> String {
             if one { line } else { places.join("\n") }
         }
         _ => {
-            let mut names: Vec<String> = steps.iter().map(|step| step.change.target()).collect();
+            let mut names: Vec<String> = steps.iter().map(|step| step.change.kind().target()).collect();
             names.dedup();
             names.join(", ")
         }
@@ -181,8 +170,9 @@ pub fn list(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<String> {
             Action::Remove => ("-", Tone::Caution),
             Action::Test => ("?", Tone::Dim),
         };
-        let text = format!("{} {} {}", step.action.word(), kind(step), step.change.target());
-        let detail = step.change.detail();
+        let kind = step.change.kind();
+        let text = format!("{} {} {}", step.action.word(), kind.noun(), kind.target());
+        let detail = kind.detail();
         let one_line = format!("{text}  {detail}");
         lines.push(format!("    {} {}", screen.paint(tone, sign), wrap(&one_line, 8)));
         for (sign, line) in changed_lines(host, step, screen.says(Level::Verbose)) {
@@ -214,7 +204,7 @@ fn changed_lines(host: &dyn Observe, step: &Step, all: bool) -> Vec<(char, Strin
 pub fn differences(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     for step in &plan.steps {
-        let Change::File { path, content, .. } = &step.change else { continue };
+        let Change::File(WriteFile { path, content, .. }) = &step.change else { continue };
         if own_copy(step) {
             continue;
         }
@@ -249,7 +239,7 @@ pub fn differences(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<Stri
 
 /// What is in a file and what is to be in it; `None` for what nobody wants to read, or should.
 fn texts(host: &dyn Observe, step: &Step) -> Result<Option<(String, String)>, String> {
-    let Change::File { path, content, .. } = &step.change else { return Ok(None) };
+    let Change::File(WriteFile { path, content, .. }) = &step.change else { return Ok(None) };
     // Of a list of thousands of addresses nobody reads the difference.
     if content.bytes().len() > LONGEST_SHOWN {
         return Ok(None);
@@ -264,23 +254,6 @@ fn texts(host: &dyn Observe, step: &Step) -> Result<Option<(String, String)>, St
 fn shown(line: &str) -> String {
     let plain = |character: char| if character.is_control() && character != '\t' { '\u{fffd}' } else { character };
     secrets::hide_in_line(line).chars().map(plain).collect()
-}
-
-/// The kind in a person's words.
-pub(super) fn kind(step: &Step) -> &'static str {
-    match step.change.kind() {
-        "directory" => "folder",
-        "symlink" => "link",
-        "rc-variable" => "rc.conf",
-        "config-test" => "configuration",
-        "front-include" => "include in",
-        "front-test" => "configuration",
-        "database-test" => "database",
-        "removal" | "discard" => "",
-        "database" if matches!(step.change, Change::DatabaseCopy { .. }) => "copy",
-        "account" => "GoToSocial account",
-        other => other,
-    }
 }
 
 #[cfg(test)]
@@ -299,7 +272,7 @@ mod tests {
     }
 
     fn file(path: &str, action: Action, text: &str) -> Step {
-        let change = Change::File { path: path.into(), content: Content::new(text), mode: 0o600, owner: Owner::ROOT };
+        let change = WriteFile { path: path.into(), content: Content::new(text), mode: 0o600, owner: Owner::ROOT };
         Step::new("x", action, change)
     }
 

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::plan_view::kind;
 use super::screen::{Level, Screen, Tone, moves_cursor};
-use crate::change::{Reporter, Step};
+use crate::change::{Operator, Reporter, Step};
 use crate::release;
 
 /// How often a spinner turns by itself.
@@ -43,22 +42,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-impl Reporter for Progress<'_> {
-    fn begin(&self, number: usize, of: usize, step: &Step) {
-        self.waiting.end();
-        let width = of.to_string().len();
-        self.screen.line(&format!(
-            "  [{number:>width$}/{of}] {} {} {}",
-            step.action.word(),
-            kind(step),
-            step.change.target()
-        ));
-    }
-
-    fn done(&self, _: &Step) {
-        self.waiting.end();
-    }
-
+impl Operator for Progress<'_> {
     fn waiting(&self, what: &str, elapsed: Duration, log_line: Option<&str>) {
         self.waiting.tell(what, elapsed, log_line);
     }
@@ -66,15 +50,6 @@ impl Reporter for Progress<'_> {
     fn note(&self, text: &str) {
         self.waiting.end();
         self.screen.line_at(Level::Quiet, &format!("  {} {text}", self.screen.paint(Tone::Caution, "note:")));
-    }
-
-    fn undoing(&self, step: &Step) {
-        self.waiting.end();
-        // A download that failed leaves its bar.
-        if let Some(bar) = self.download.bar.borrow_mut().take() {
-            bar.finish_and_clear();
-        }
-        self.screen.line(&format!("  undo {} {}", step.change.kind(), step.change.target()));
     }
 
     fn password(&self, username: &str, password: &str) {
@@ -90,6 +65,32 @@ impl Reporter for Progress<'_> {
 
     fn progress(&self) -> &dyn release::Progress {
         &self.download
+    }
+}
+
+impl Reporter for Progress<'_> {
+    fn begin(&self, number: usize, of: usize, step: &Step) {
+        self.waiting.end();
+        let width = of.to_string().len();
+        self.screen.line(&format!(
+            "  [{number:>width$}/{of}] {} {} {}",
+            step.action.word(),
+            step.change.kind().noun(),
+            step.change.kind().target()
+        ));
+    }
+
+    fn done(&self, _: &Step) {
+        self.waiting.end();
+    }
+
+    fn undoing(&self, step: &Step) {
+        self.waiting.end();
+        // A download that failed leaves its bar.
+        if let Some(bar) = self.download.bar.borrow_mut().take() {
+            bar.finish_and_clear();
+        }
+        self.screen.line(&format!("  undo {} {}", step.change.kind().name(), step.change.kind().target()));
     }
 }
 

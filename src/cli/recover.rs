@@ -11,9 +11,9 @@ use super::report::{Report, wrap};
 use super::screen::{Screen, Tone};
 use super::transaction::{Stop, Transaction};
 use crate::certificate::date;
-use crate::change::Change;
 use crate::change::journal::Outcome;
 use crate::change::settle::{self, CutOff, Settled};
+use crate::change::{Change, RemoveTree};
 use crate::error_code::ErrorCode;
 
 const COMMAND: &str = "recover";
@@ -57,8 +57,15 @@ fn recover(global: &Global, arguments: Arguments, screen: &Screen, report: &mut 
     if host.entry(&crate::change::journal::path())?.is_none() {
         return nothing();
     }
-    let transaction =
-        Transaction { command: COMMAND, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
+    let transaction = Transaction {
+        command: COMMAND,
+        host,
+        authority: opened.authority(),
+        screen,
+        yes: arguments.yes,
+        plan_only: arguments.plan,
+        ask: false,
+    };
     let _lock = transaction.lock()?;
     if let Some(run) = settle::cut_off(host.observe())? {
         tell(&run, arguments.undo, screen);
@@ -86,7 +93,7 @@ fn recover(global: &Global, arguments: Arguments, screen: &Screen, report: &mut 
     let Some(settled) = settled else { return nothing() };
     report.changed = !settled.undone.is_empty();
     report.add("undone", serde_json::json!(settled.undone));
-    report.add("stays", serde_json::json!(settled.stays));
+    report.add("stays", serde_json::json!(settled.spared));
     outcome(&settled, arguments.undo, screen)
 }
 
@@ -109,10 +116,10 @@ fn tell(run: &CutOff, undo: bool, screen: &Screen) {
         changes(run.changes.len() - done)
     ));
     for (change, done) in &run.changes {
-        if let Change::TreeRemoval { path } = change {
+        if let Change::TreeRemoval(RemoveTree { path }) = change {
             screen.line(&format!("  removed for good, and not to be taken back: {}", path.display()));
         } else if undo || run.undoing || !done {
-            screen.line(&format!("  to be taken back: {} {}", change.kind(), change.target()));
+            screen.line(&format!("  to be taken back: {} {}", change.kind().name(), change.kind().target()));
         }
     }
 }
@@ -123,7 +130,7 @@ fn changes(count: usize) -> String {
 
 /// What became of it, and what is next.
 fn outcome(settled: &Settled, undo: bool, screen: &Screen) -> Result<Exit, Stop> {
-    let Settled { command, had_ended, undone, stays, left } = settled;
+    let Settled { command, had_ended, undone, spared, failed } = settled;
     if *had_ended {
         screen.line(&wrap(
             &format!("`{command}` had come to its end. Its record is in its place now, and nothing was taken back."),
@@ -131,15 +138,15 @@ fn outcome(settled: &Settled, undo: bool, screen: &Screen) -> Result<Exit, Stop>
         ));
         return Ok(Exit::Done);
     }
-    for stays in stays {
-        screen.attention(&wrap(&format!("  stays: {stays}"), 4));
+    for spared in spared {
+        screen.attention(&wrap(&format!("  stays: {spared}"), 4));
     }
-    if !left.is_empty() {
+    if !failed.is_empty() {
         return Err(Stop::refused(
             ErrorCode::NotUndone,
             format!(
                 "NOT everything could be taken back. What is left:\n  {}\nThe record is among the receipts in {}",
-                left.join("\n  "),
+                failed.join("\n  "),
                 crate::change::store::FOLDER
             ),
         ));

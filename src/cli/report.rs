@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::screen::{Level, Screen, Tone};
 use super::transaction::Stop;
-use crate::change::service_start::has_certificate;
+use crate::change::readiness::has_certificate;
 use crate::change::{Readiness, Step};
 use crate::check::bind::{self, Row};
 use crate::check::{Check, Status};
@@ -50,7 +50,8 @@ pub struct Changed {
 
 impl From<&Step> for Changed {
     fn from(step: &Step) -> Self {
-        Self { part: step.part, kind: step.change.kind(), target: step.change.target(), action: step.action.word() }
+        let kind = step.change.kind();
+        Self { part: step.part, kind: kind.name(), target: kind.target(), action: step.action.word() }
     }
 }
 

@@ -17,7 +17,7 @@ use super::transaction::{Stop, Transaction, With};
 use crate::backup::DatabaseKind;
 use crate::certificate::date;
 use crate::change::Action;
-use crate::change::service_start::ask;
+use crate::change::readiness::ask;
 use crate::check::preflight;
 use crate::deployment::{Answers, Database, Deployment, Layout, Secrets, Variant, VersionWish};
 use crate::error_code::ErrorCode;
@@ -63,8 +63,15 @@ fn restored(global: &Global, arguments: &Arguments, screen: &Screen, report: &mu
     let opened = Opened::open(global, screen)?;
     let host = opened.host();
     let layout = Layout::default();
-    let transaction =
-        Transaction { command: "restore", host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
+    let transaction = Transaction {
+        command: "restore",
+        host,
+        authority: opened.authority(),
+        screen,
+        yes: arguments.yes,
+        plan_only: arguments.plan,
+        ask: false,
+    };
     transaction.settle()?;
     let backup = Verified::read(&arguments.file, &screen.around().path(&arguments.file))?;
     describe(screen, &backup, report);

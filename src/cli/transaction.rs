@@ -13,9 +13,11 @@ use super::plan_view;
 use super::progress::Progress;
 use super::report::{Changed, Report, wrap};
 use super::screen::{Screen, Tone};
+use crate::certificate::CertificateAuthority;
 use crate::change::settle::Settled;
 use crate::change::{
-    Action, Aftermath, Change, Executor, Interruption, NotMade, Plan, Reporter, Step, Trial, journal, settle, store,
+    Action, Aftermath, Change, Executor, Interruption, NotMade, Operator, Plan, ReloadFront, Reporter, Step, Trial,
+    journal, settle, store,
 };
 use crate::deployment::SecretsError;
 use crate::error_code::{Coded, ErrorCode};
@@ -93,6 +95,8 @@ pub(super) struct Transaction<'a> {
     pub(super) command: &'static str,
     /// The host.
     pub(super) host: &'a dyn Host,
+    /// Who issues certificates for it.
+    pub(super) authority: &'a dyn CertificateAuthority,
     /// Where people read.
     pub(super) screen: &'a Screen,
     /// `--yes`.
@@ -170,12 +174,12 @@ impl Transaction<'_> {
                 "An earlier `{}` was cut off; taken back: {undone}. What it had finished stays, {next}.",
                 settled.command
             ));
-            for stays in &settled.stays {
-                self.screen.attention(&format!("  stays: {stays}"));
+            for spared in &settled.spared {
+                self.screen.attention(&format!("  stays: {spared}"));
             }
-            if !settled.left.is_empty() {
-                let left = settled.left.join("\n  ");
-                self.screen.error(ErrorCode::NotUndone, &format!("this could not be taken back:\n  {left}"));
+            if !settled.failed.is_empty() {
+                let failed = settled.failed.join("\n  ");
+                self.screen.error(ErrorCode::NotUndone, &format!("this could not be taken back:\n  {failed}"));
             }
             return Ok(Some(settled));
         }
@@ -317,7 +321,14 @@ impl Transaction<'_> {
             }
         });
         let trial: Option<Trial<'_>> = trial.as_ref().map(|trial| trial as Trial<'_>);
-        let executor = Executor { host, source: with.source, reporter: &teller, stop: &stop, trial };
+        let executor = Executor {
+            host,
+            source: with.source,
+            authority: Some(self.authority),
+            reporter: &teller,
+            stop: &stop,
+            trial,
+        };
         let applied = executor.apply(self.command, shown);
         if let Some(refused) = teller.watch.finish() {
             report.add("refused_ms", serde_json::json!(refused.as_millis()));
@@ -336,9 +347,9 @@ impl Transaction<'_> {
             let (was, still) = if runs { ("was", "") } else { ("has been", ", and still is") };
             self.screen.line(&format!("The instance {was} down for {}{still}.", whole(down)));
         }
-        report.changed = applied.as_ref().map_or_else(|error| error.aftermath.stands.is_some(), |_| true);
+        report.changed = applied.as_ref().map_or_else(|error| error.aftermath.kept.is_some(), |_| true);
         let applied = applied.map_err(|error| {
-            let code = if error.aftermath.left.is_empty() { error.code } else { ErrorCode::NotUndone };
+            let code = if error.aftermath.failed.is_empty() { error.code } else { ErrorCode::NotUndone };
             Stop::refused(code, format!("{error}.\n{}", told(&error.aftermath)))
         })?;
         if !applied.not_made.is_empty() {
@@ -435,43 +446,16 @@ impl Watch {
 
 /// Whether a change can take ports away from who has them.
 fn takes_ports(step: &Step) -> bool {
-    step.action == Action::Stop || matches!(step.change, Change::FrontReload { when_undone: false, .. })
+    step.action == Action::Stop || matches!(step.change, Change::FrontReload(ReloadFront { when_undone: false, .. }))
 }
 
-impl Reporter for Told<'_> {
-    fn begin(&self, number: usize, of: usize, step: &Step) {
-        self.progress.begin(number, of, step);
-        if step.action == Action::Stop && self.stopped.get().is_none() {
-            self.stopped.set(Some(self.transaction.host.now()));
-        }
-        // Not before: each look leaves a line in the log of a server that speaks TLS.
-        if takes_ports(step) {
-            self.watch.begin(self.transaction.host, self.watched);
-        }
-    }
-
-    fn done(&self, step: &Step) {
-        if step.action == Action::Start {
-            self.started.set(Some(self.transaction.host.now()));
-        }
-        self.progress.done(step);
-    }
-
+impl Operator for Told<'_> {
     fn waiting(&self, what: &str, elapsed: Duration, log_line: Option<&str>) {
         self.progress.waiting(what, elapsed, log_line);
     }
 
     fn note(&self, text: &str) {
         self.progress.note(text);
-    }
-
-    fn undoing(&self, step: &Step) {
-        // Only what was watched on the way there.
-        if self.watch.eased.get() {
-            self.watch.begin(self.transaction.host, self.watched);
-        }
-        self.started.set(None);
-        self.progress.undoing(step);
     }
 
     fn interrupted(&self) -> Interruption {
@@ -509,6 +493,35 @@ impl Reporter for Told<'_> {
     }
 }
 
+impl Reporter for Told<'_> {
+    fn begin(&self, number: usize, of: usize, step: &Step) {
+        self.progress.begin(number, of, step);
+        if step.action == Action::Stop && self.stopped.get().is_none() {
+            self.stopped.set(Some(self.transaction.host.now()));
+        }
+        // Not before: each look leaves a line in the log of a server that speaks TLS.
+        if takes_ports(step) {
+            self.watch.begin(self.transaction.host, self.watched);
+        }
+    }
+
+    fn done(&self, step: &Step) {
+        if step.action == Action::Start {
+            self.started.set(Some(self.transaction.host.now()));
+        }
+        self.progress.done(step);
+    }
+
+    fn undoing(&self, step: &Step) {
+        // Only what was watched on the way there.
+        if self.watch.eased.get() {
+            self.watch.begin(self.transaction.host, self.watched);
+        }
+        self.started.set(None);
+        self.progress.undoing(step);
+    }
+}
+
 /// A short time in words.
 fn in_words(time: Duration) -> String {
     if time < Duration::from_secs(1) {
@@ -534,23 +547,23 @@ fn changes(count: usize) -> String {
 
 /// What became of the changes before the one that failed.
 fn told(aftermath: &Aftermath) -> String {
-    if let Some(stands) = &aftermath.stands {
-        return format!("Nothing was taken back: {stands}.");
+    if let Some(kept) = &aftermath.kept {
+        return format!("Nothing was taken back: {kept}.");
     }
-    let mut text = if aftermath.left.is_empty() {
+    let mut text = if aftermath.failed.is_empty() {
         "Everything that had been done before was taken back; the host is as it was".to_owned()
     } else {
         format!(
             "NOT everything could be taken back. What is left:\n  {}\nThe rest was taken back",
-            aftermath.left.join("\n  ")
+            aftermath.failed.join("\n  ")
         )
     };
-    if aftermath.stays.is_empty() {
+    if aftermath.spared.is_empty() {
         text.push('.');
     } else {
         text.push_str(&format!(
             ", but for what GoToSocial itself or somebody else has written, which stays:\n  {}",
-            aftermath.stays.join("\n  ")
+            aftermath.spared.join("\n  ")
         ));
     }
     text

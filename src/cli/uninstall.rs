@@ -62,8 +62,15 @@ fn uninstall(global: &Global, arguments: &Arguments, screen: &Screen, report: &m
             "only root can read the receipts, and take back what they tell; run it as root",
         ));
     }
-    let transaction =
-        Transaction { command: COMMAND, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
+    let transaction = Transaction {
+        command: COMMAND,
+        host,
+        authority: opened.authority(),
+        screen,
+        yes: arguments.yes,
+        plan_only: arguments.plan,
+        ask: false,
+    };
     transaction.settle()?;
     let ledger = Ledger::read(host.observe())?;
     if !ledger.has_receipts {

@@ -16,7 +16,7 @@ use super::report::{self, Report, wrap};
 use super::screen::{Screen, Tone};
 use super::surroundings::Surroundings;
 use super::transaction::{Stop, Transaction};
-use crate::change::Reporter as _;
+use crate::change::Operator as _;
 use crate::check::preflight;
 use crate::deployment::{Deployment, Layout, Variant, VersionWish};
 use crate::error_code::{Coded as _, ErrorCode};
@@ -124,8 +124,15 @@ fn upgrade(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
     let opened = Opened::open(global, screen)?;
     let host = opened.host();
     let layout = Layout::default();
-    let transaction =
-        Transaction { command: UPGRADE, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
+    let transaction = Transaction {
+        command: UPGRADE,
+        host,
+        authority: opened.authority(),
+        screen,
+        yes: arguments.yes,
+        plan_only: arguments.plan,
+        ask: false,
+    };
     transaction.settle()?;
     let (from, earlier) = installed(host, &layout)?;
     let begun = passage::switched(host.observe(), &layout).map_err(Stop::failed)?;

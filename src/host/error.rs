@@ -3,7 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::certificate::acme::AcmeError;
 use crate::error_code::{Coded, ErrorCode};
 use crate::operation::advice;
 
@@ -68,9 +67,6 @@ pub enum HostError {
         /// Its name.
         service: String,
     },
-    /// No certificate was had from an ACME authority.
-    #[error(transparent)]
-    Certificate(Box<AcmeError>),
     /// Another run of the program holds the lock.
     #[error("another gts-bootstrap is at work ({holder}); wait until it has ended, then run this again")]
     Locked {
@@ -84,12 +80,6 @@ pub enum HostError {
     NotFreeBsd,
 }
 
-impl From<AcmeError> for HostError {
-    fn from(error: AcmeError) -> Self {
-        Self::Certificate(Box::new(error))
-    }
-}
-
 impl Coded for HostError {
     fn code(&self) -> ErrorCode {
         match self {
@@ -99,7 +89,6 @@ impl Coded for HostError {
             Self::Sysctl { .. } => ErrorCode::Kernel,
             Self::Database { .. } => ErrorCode::Database,
             Self::Died { .. } => ErrorCode::Service,
-            Self::Certificate(_) => ErrorCode::Acme,
             Self::Locked { .. } => ErrorCode::Locked,
             Self::NotFreeBsd => ErrorCode::NotFreeBsd,
         }

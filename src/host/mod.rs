@@ -7,7 +7,6 @@
 //!
 //! All paths given to a host are absolute paths of the host (`/etc/rc.conf`), also on a rehearsal.
 
-pub mod certificate_order;
 pub mod database;
 pub mod error;
 pub mod facts;
@@ -22,11 +21,9 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::certificate::renewal::Window;
 use crate::front::Front;
 
 pub use crate::gotosocial::DatabaseState;
-pub use certificate_order::{CertificateOrder, IssuedCertificate};
 pub use database::DatabaseExamination;
 pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
@@ -379,19 +376,6 @@ pub trait Host: Observe {
     /// # Errors
     /// It does not exist, cannot be read, or is not a database. Damage is not an error but part of [`DatabaseState`].
     fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError>;
-
-    /// Orders a certificate from an ACME authority and waits for it. Nothing is written but the account, if it is new, and
-    /// the answer to the challenge for as long as it is needed: what is done with the certificate is the caller's to say.
-    ///
-    /// # Errors
-    /// [`HostError::Certificate`] where the authority refuses or cannot be reached; a file cannot be read or written.
-    fn order_certificate(&self, order: &CertificateOrder) -> Result<IssuedCertificate, HostError>;
-
-    /// When the authority would like the certificate of this order renewed (ARI, RFC 9773); `None` where it has no opinion.
-    ///
-    /// # Errors
-    /// As for [`Host::order_certificate`].
-    fn renewal_window(&self, order: &CertificateOrder) -> Result<Option<Window>, HostError>;
 
     /// Takes the one lock that prevents two changing runs at the same time. It is released when the value is dropped or
     /// the process dies.

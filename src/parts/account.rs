@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Refusal;
-use crate::change::{Action, Change, Step};
+use crate::change::{Action, AddGroup, AddUser, Step};
 use crate::host::{Group, Observe, Owner, User};
 
 /// Name of the user and of its group.
@@ -42,7 +42,7 @@ pub fn plan(host: &dyn Observe) -> Result<Account, Refusal> {
             return Err(Refusal::GidTaken { name: other.name });
         }
         let group = Group { name: NAME.to_owned(), gid: ID };
-        steps.push(Step::new("account", Action::Create, Change::Group { group }));
+        steps.push(Step::new("account", Action::Create, AddGroup { group }));
         ID
     };
     let user = User {
@@ -53,6 +53,6 @@ pub fn plan(host: &dyn Observe) -> Result<Account, Refusal> {
         home: PathBuf::from("/nonexistent"),
         shell: PathBuf::from("/usr/sbin/nologin"),
     };
-    steps.push(Step::new("account", Action::Create, Change::User { user }));
+    steps.push(Step::new("account", Action::Create, AddUser { user }));
     Ok(Account { owner: Owner { uid: ID, gid }, steps })
 }

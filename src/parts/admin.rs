@@ -2,8 +2,8 @@
 
 use super::service::environment;
 use super::{Refusal, rc_script};
-use crate::change::service_start::{ask, has_certificate};
-use crate::change::{Account, Action, Change, Readiness, Step, journal};
+use crate::change::readiness::{ask, has_certificate};
+use crate::change::{Account, Action, Readiness, Step, journal};
 use crate::deployment::{Deployment, Layout};
 use crate::gotosocial::readiness::webfinger;
 use crate::host::{Observe, Owner};
@@ -55,7 +55,7 @@ pub fn plan(
         readiness: Some(Box::new(readiness.clone())),
     };
     let action = if repair { Action::Update } else { Action::Create };
-    Ok((Some(Step::new("admin", action, Change::Account { account })), None))
+    Ok((Some(Step::new("admin", action, account)), None))
 }
 
 /// What is known of the account.

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Refusal, managed_file};
-use crate::change::{Action, Change, Content, Step};
+use crate::change::{Action, Content, Step, WriteFile};
 use crate::deployment::{Answers, Deployment, Layout, Secrets};
 use crate::error_code::{Coded, ErrorCode};
 use crate::host::{Entry, HostError, Observe, Owner};
@@ -164,6 +164,6 @@ fn file(host: &dyn Observe, path: &Path, text: &str, mode: u32) -> Result<Option
         return Ok(None);
     }
     let action = if entry.is_some() { Action::Update } else { Action::Create };
-    let change = Change::File { path: path.to_owned(), content: Content::new(text), mode, owner: Owner::ROOT };
+    let change = WriteFile { path: path.to_owned(), content: Content::new(text), mode, owner: Owner::ROOT };
     Ok(Some(Step::new("answers", action, change)))
 }

@@ -13,7 +13,7 @@ use crate::backup::{self, BackupName, DatabaseKind, Head, Member, manifest, name
 use crate::change::backup::BackupChange;
 use crate::change::database::can_be_copied;
 use crate::change::postgres::Dump;
-use crate::change::{Action, Change, Database, DatabaseCopy, Plan, Step, store};
+use crate::change::{Action, Change, Database, DatabaseCopy, Discard, MakeDirectory, Plan, Step, store};
 use crate::deployment::{self, Deployment, Layout};
 use crate::host::{Entry, HostError, Observe, Owner};
 
@@ -125,7 +125,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
         storage: wanted.media.then(|| [layout.storage(), layout.certs()]),
     };
     plan.steps.push(Step::new(PART, Action::Create, change(write)));
-    plan.steps.push(Step::new(PART, Action::Remove, Change::Discard { path: database }));
+    plan.steps.push(Step::new(PART, Action::Remove, Discard { path: database }));
     Ok(plan)
 }
 
@@ -204,7 +204,8 @@ pub(super) fn change(backup: BackupChange) -> Change {
 /// Something else stands there.
 pub fn own_folder(host: &dyn Observe, layout: &Layout) -> Result<Vec<Step>, Refusal> {
     let mut steps = Vec::new();
-    let directory = |path: &Path, mode| Change::Directory { path: path.to_owned(), mode, owner: Owner::ROOT };
+    let directory =
+        |path: &Path, mode| Change::Directory(MakeDirectory { path: path.to_owned(), mode, owner: Owner::ROOT });
     // Base FreeBSD has it, with this mode (/etc/mtree/BSD.var.dist).
     if let Some(above) = layout.backups.parent()
         && host.entry(above)?.is_none()
@@ -226,7 +227,7 @@ pub fn own_folder(host: &dyn Observe, layout: &Layout) -> Result<Vec<Step>, Refu
 fn other_folder(host: &dyn Observe, folder: &Path) -> Result<Option<Step>, Refusal> {
     match host.entry(folder)? {
         None => {
-            let change = Change::Directory { path: folder.to_owned(), mode: 0o700, owner: Owner::ROOT };
+            let change = MakeDirectory { path: folder.to_owned(), mode: 0o700, owner: Owner::ROOT };
             Ok(Some(Step::new(PART, Action::Create, change)))
         }
         Some(Entry::Directory { mode, owner }) if owner.uid == 0 && mode & 0o022 == 0 => Ok(None),

@@ -2,7 +2,7 @@
 
 use super::managed_file::{self, ManagedFile};
 use super::{Refusal, config};
-use crate::change::{Action, Change, ConfigTest, Content, Step};
+use crate::change::{Action, ConfigTest, Content, Step};
 use crate::deployment::{Deployment, Layout, Secrets};
 use crate::host::{Observe, Owner};
 
@@ -59,7 +59,7 @@ pub fn plan(
             owner: service,
             directory: layout.data.clone(),
         };
-        Step::new("config", Action::Test, Change::ConfigTest { test })
+        Step::new("config", Action::Test, test)
     });
     Ok(Planned { test, steps: planned.steps, differs: planned.differs })
 }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Refusal;
-use crate::change::{Action, Change, Content, Plan, Step};
+use crate::change::{Action, Change, Content, MakeDirectory, Plan, ReloadFront, Remove, Step, WriteFile};
 use crate::deployment::Layout;
 use crate::filter::{FILE, Filters, LISTS, List, ListName, Lists};
 use crate::front::{FilterFile, Front};
@@ -90,7 +90,7 @@ pub fn plan(
         match bytes {
             Some(bytes) => steps.extend(file(host, path, bytes)?),
             None if host.entry(path)?.is_some() => {
-                steps.push(step(Action::Remove, Change::Removal { path: path.clone() }));
+                steps.push(step(Action::Remove, Remove { path: path.clone() }));
             }
             None => {}
         }
@@ -107,7 +107,7 @@ pub fn plan(
         return Ok(plan);
     };
     let rendered = rendered(host, front, state)?;
-    let reload = |when_undone| step(Action::Reload, Change::FrontReload { front, when_undone });
+    let reload = |when_undone| step(Action::Reload, ReloadFront { front, when_undone });
     if rendered.is_empty() {
         plan.steps = steps;
         return Ok(plan);
@@ -157,7 +157,7 @@ pub fn rendered(host: &dyn Observe, front: Front, state: &State) -> Result<Vec<S
 fn folder(host: &dyn Observe, path: &Path) -> Result<Option<Step>, Refusal> {
     Ok(match host.entry(path)? {
         None => {
-            let change = Change::Directory { path: path.to_owned(), mode: 0o755, owner: Owner::ROOT };
+            let change = MakeDirectory { path: path.to_owned(), mode: 0o755, owner: Owner::ROOT };
             Some(step(Action::Create, change))
         }
         Some(_) => None,
@@ -173,10 +173,10 @@ fn file(host: &dyn Observe, path: &Path, bytes: &[u8]) -> Result<Option<Step>, R
             return Err(Refusal::WrongKind { path: path.to_owned(), found: "not a regular file", wanted: "a file" });
         }
     };
-    let change = Change::File { path: path.to_owned(), content: Content::new(bytes), mode: 0o644, owner: Owner::ROOT };
+    let change = WriteFile { path: path.to_owned(), content: Content::new(bytes), mode: 0o644, owner: Owner::ROOT };
     Ok(Some(step(action, change)))
 }
 
-fn step(action: Action, change: Change) -> Step {
+fn step(action: Action, change: impl Into<Change>) -> Step {
     Step::new(PART, action, change)
 }

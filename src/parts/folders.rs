@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Refusal, managed_file};
-use crate::change::{Action, Change, Step};
+use crate::change::{Action, MakeDirectory, Step};
 use crate::deployment::Layout;
 use crate::host::{Entry, Observe, Owner};
 
@@ -73,7 +73,7 @@ fn system(path: &str) -> Folder {
 fn missing(host: &dyn Observe, part: &'static str, folders: &[Folder]) -> Result<Vec<Step>, Refusal> {
     let mut steps = Vec::new();
     for folder in folders {
-        let change = Change::Directory { path: folder.path.clone(), mode: folder.mode, owner: folder.owner };
+        let change = MakeDirectory { path: folder.path.clone(), mode: folder.mode, owner: folder.owner };
         match host.entry(&folder.path)? {
             None => steps.push(Step::new(part, Action::Create, change)),
             Some(Entry::Directory { .. }) if folder.system => {}

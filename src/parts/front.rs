@@ -13,7 +13,10 @@ use std::path::{Path, PathBuf};
 use super::managed_file::{self, ManagedFile, written};
 use super::{Refusal, filter, periodic, service, tls};
 use crate::change::front::{self as changes, HostFiles};
-use crate::change::{Action, Change, NewFile, Prior, Step, journal};
+use crate::change::{
+    Action, Change, IncludeSite, InstallPackage, MakeDirectory, NewFile, Prior, ReloadFront, Remove, StartFront, Step,
+    TestFront, WriteFile, journal,
+};
 use crate::deployment::{Deployment, HostName, Layout, PortNumber};
 use crate::front::{AccountDomain, Certificate, Conflict, Front, FrontSettings, FrontVersion, Survey, Wanted};
 use crate::host::{BindOutcome, BindProbe, Entry, Family, HostError, Observe, Owner};
@@ -93,18 +96,19 @@ pub fn plan(host: &dyn Observe, layout: &Layout, deployment: &Deployment) -> Res
             leave::plan(host, other, false, &mut planned)?;
         }
         let gone = |planned: &Planned, path: &Path| {
-            planned.unset.iter().any(|step| matches!(&step.change, Change::Removal { path: gone } if gone == path))
+            planned
+                .unset
+                .iter()
+                .any(|step| matches!(&step.change, Change::Removal(Remove { path: gone }) if gone == path))
         };
         for path in own_files(host, other)? {
             if !gone(&planned, &path) {
-                planned.clear.push(step(Action::Remove, Change::Removal { path }));
+                planned.clear.push(step(Action::Remove, Remove { path }));
             }
         }
     }
     if wanted.is_none() {
-        planned
-            .clear
-            .extend(shared_files(host, layout)?.into_iter().map(|path| step(Action::Remove, Change::Removal { path })));
+        planned.clear.extend(shared_files(host, layout)?.into_iter().map(|path| step(Action::Remove, Remove { path })));
     }
     if let Some(front) = wanted {
         enter(host, layout, deployment, front, &mut planned)?;
@@ -122,7 +126,7 @@ fn enter(
     let name = front.service;
     let package = host.package(name)?;
     if package.is_none() {
-        planned.prepare.push(step(Action::Install, Change::Package { name: name.to_owned() }));
+        planned.prepare.push(step(Action::Install, InstallPackage { name: name.to_owned() }));
     }
     let running = host.service(name)?.is_running();
     let own = tls::plan(host, layout, deployment, &deployment.host)?
@@ -151,7 +155,7 @@ fn enter(
     }
 
     let missing = |path: PathBuf| -> Result<Option<Step>, HostError> {
-        let change = Change::Directory { path: path.clone(), mode: 0o755, owner: Owner::ROOT };
+        let change = MakeDirectory { path: path.clone(), mode: 0o755, owner: Owner::ROOT };
         Ok(host.entry(&path)?.is_none().then(|| step(Action::Create, change)))
     };
     for folder in WEBROOT {
@@ -173,9 +177,9 @@ fn enter(
     let include = changes::edited(host, front, true).ok();
     let included = include.is_some() && host.read(&front.main_file())? == include;
     // A run that was cut off may have written what the web server has not read.
-    let behind = running && !changes::has_read(host, front)?;
+    let behind = running && !journal::has_read(host, front)?;
     let changed = !unread.is_empty() || !files.is_empty() || !included || package.is_none() || behind;
-    let reload = |when_undone| step(Action::Reload, Change::FrontReload { front, when_undone });
+    let reload = |when_undone| step(Action::Reload, ReloadFront { front, when_undone });
     if changed && running {
         planned.prepare.push(reload(true));
     }
@@ -188,17 +192,18 @@ fn enter(
     let site = front.site_file();
     let enters = front.reads_beside && host.entry(&site)?.is_none();
     let (site, files): (Vec<Step>, Vec<Step>) = files.into_iter().partition(|step| {
-        enters && matches!(&step.change, Change::File { path, .. } if *path == site || *path == written(&site))
+        enters
+            && matches!(&step.change, Change::File(WriteFile { path, .. }) if *path == site || *path == written(&site))
     });
     planned.prepare.extend(files);
     planned.prepare.extend(managed(host, Path::new(ROTATION), rotation(front, &settings))?);
     planned.enter.extend(site);
     if !included {
-        planned.enter.push(step(Action::Update, Change::FrontInclude { front, present: true }));
+        planned.enter.push(step(Action::Update, IncludeSite { front, present: true }));
     }
     planned.enter.extend(service::variable(host, PART, &front.rc_variable(), "YES")?);
     if !running {
-        let change = Change::FrontStart { front, ports: PORTS.to_vec() };
+        let change = StartFront { front, ports: PORTS.to_vec() };
         planned.enter.push(step(Action::Start, change));
     } else if changed {
         planned.enter.push(reload(false));
@@ -210,9 +215,9 @@ fn enter(
 fn is_read(front: Front, step: &Step) -> bool {
     let own = front.own_folder();
     match &step.change {
-        Change::File { path, .. } | Change::Removal { path } | Change::Directory { path, .. } => {
-            path.starts_with(&own) || *path == front.site_file()
-        }
+        Change::File(WriteFile { path, .. })
+        | Change::Removal(Remove { path })
+        | Change::Directory(MakeDirectory { path, .. }) => path.starts_with(&own) || *path == front.site_file(),
         _ => false,
     }
 }
@@ -220,14 +225,14 @@ fn is_read(front: Front, step: &Step) -> bool {
 /// The test of a front's configuration as it will be after these steps.
 pub(super) fn test(front: Front, present: bool, steps: &[Step]) -> Step {
     let new = |step: &Step| match &step.change {
-        Change::File { path, content, .. } if is_read(front, step) => {
+        Change::File(WriteFile { path, content, .. }) if is_read(front, step) => {
             Some(NewFile { path: path.clone(), content: Some(content.clone()) })
         }
-        Change::Removal { path } if is_read(front, step) => Some(NewFile { path: path.clone(), content: None }),
+        Change::Removal(Remove { path }) if is_read(front, step) => Some(NewFile { path: path.clone(), content: None }),
         _ => None,
     };
     let files = steps.iter().filter_map(new).collect();
-    step(Action::Test, Change::FrontTest { front, present, files })
+    step(Action::Test, TestFront { front, present, files })
 }
 
 /// Whether a socket of IPv6 can be had: a kernel may be without, and so may a jail on a kernel that has it.
@@ -326,7 +331,8 @@ fn shared_files(host: &dyn Observe, layout: &Layout) -> Result<Vec<PathBuf>, Hos
     let mut paths = vec![written(Path::new(ROTATION)), PathBuf::from(ROTATION)];
     paths.extend(tls::own_files(host, layout)?);
     for path in WEBROOT.iter().rev().map(PathBuf::from) {
-        let made = |change: &Change| matches!(change, Change::Directory { path: there, .. } if *there == path);
+        let made =
+            |change: &Change| matches!(change, Change::Directory(MakeDirectory { path: there, .. }) if *there == path);
         if journal::newest_prior(host, made)? == Some(Prior::Absent) {
             paths.push(path);
         }
@@ -362,6 +368,6 @@ fn managed(host: &dyn Observe, path: &Path, text: String) -> Result<Vec<Step>, R
     Ok(managed_file::plan(host, &file)?.steps)
 }
 
-fn step(action: Action, change: Change) -> Step {
+fn step(action: Action, change: impl Into<Change>) -> Step {
     Step::new(PART, action, change)
 }

@@ -7,7 +7,7 @@ use super::{
     Refusal, account, admin, config_file, folders, front, log_rotation, periodic, port_access, rc_script, release,
     service, tls,
 };
-use crate::change::{Action, Change, Plan, Step};
+use crate::change::{Action, Change, Plan, SetRcVariable, Step};
 use crate::deployment::{Deployment, Layout, Mode, PortNumber, Secrets};
 use crate::host::{Observe, Owner, ServiceState};
 
@@ -126,8 +126,7 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     let passage = passage.unwrap_or_default();
     if moves {
         // The passage says when the service may start at a boot again.
-        let is_enable =
-            |step: &Step| matches!(&step.change, Change::RcVariable { name, .. } if name == passage::ENABLE);
+        let is_enable = |step: &Step| matches!(&step.change, Change::RcVariable(SetRcVariable { name, .. }) if name == passage::ENABLE);
         variables.retain(|step| !is_enable(step));
     }
 

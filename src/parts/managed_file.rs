@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Refusal, secrets};
-use crate::change::{Action, Change, Content, Step, journal, store};
+use crate::change::{Action, Change, Content, Step, WriteFile, journal, store};
 use crate::host::{Entry, Observe, Owner};
 
 /// A file that we manage.
@@ -107,7 +107,7 @@ fn kind(host: &dyn Observe, path: &Path) -> Result<Option<Entry>, Refusal> {
 /// A file change.
 #[must_use]
 pub fn whole(path: &Path, text: &str, mode: u32, owner: Owner) -> Change {
-    Change::File { path: path.to_owned(), content: Content::new(text), mode, owner }
+    Change::File(WriteFile { path: path.to_owned(), content: Content::new(text), mode, owner })
 }
 
 /// The text of a file; `None` if it is not there.

@@ -3,6 +3,7 @@
 //! A part is handed a read-only host and returns changes only for what differs. It never changes anything itself.
 
 pub mod account;
+mod acme_clients;
 pub mod admin;
 pub mod answers;
 pub mod backup;

@@ -14,7 +14,8 @@ use crate::change::database::{self, Description};
 use crate::change::journal::{self, Line, Outcome};
 use crate::change::migration::MigrationCommand;
 use crate::change::{
-    Action, Change, Content, Database, DatabaseCopy, DatabaseRestore, DatabaseTest, Migration, Prior, Step, store,
+    Action, Change, Content, Database, DatabaseCopy, DatabaseRestore, DatabaseTest, Discard, MakeDirectory, Migration,
+    Prior, SetRcVariable, Step, WriteFile, store,
 };
 use crate::deployment::{Deployment, Layout};
 use crate::gotosocial::{SERVICE, Series};
@@ -167,7 +168,7 @@ pub fn is_back(host: &dyn Observe) -> Result<bool, Refusal> {
         // A run that only takes away touches nothing that runs.
         let tidies = lines.iter().all(|line| match line {
             Line::Begin { command, running, .. } => command == ROLLBACK && running.is_empty(),
-            Line::Intent { change, .. } => matches!(change, Change::Discard { .. }),
+            Line::Intent { change, .. } => matches!(change, Change::Discard(_)),
             _ => true,
         });
         if !tidies {
@@ -373,8 +374,12 @@ impl Ends<'_> {
         passage.before.push(Step::new("database", Action::Create, Change::DatabaseCopy { copy: Box::new(copy) }));
         // Which bytes the release of then was, for the way back.
         if let Some(lock) = self.lock_of_now(host)? {
-            let change =
-                Change::File { path: folder.join(LOCK), content: Content::new(lock), mode: 0o600, owner: Owner::ROOT };
+            let change = Change::File(WriteFile {
+                path: folder.join(LOCK),
+                content: Content::new(lock),
+                mode: 0o600,
+                owner: Owner::ROOT,
+            });
             passage.before.push(Step::new("database", Action::Create, change));
         }
         Ok(folder)
@@ -390,7 +395,7 @@ impl Ends<'_> {
         if let Some(lock) = host.read(&path)?.filter(fits) {
             return Ok(Some(lock));
         }
-        let is_lock = |change: &Change| matches!(change, Change::File { path: there, .. } if *there == path);
+        let is_lock = |change: &Change| matches!(change, Change::File(WriteFile { path: there, .. }) if *there == path);
         for prior in journal::priors(host, is_lock)? {
             let Prior::File { sha256, .. } = prior else { continue };
             if let Some(lock) = store::recall(host, &sha256).ok().filter(fits) {
@@ -428,7 +433,7 @@ impl Ends<'_> {
 
 /// The folder of backups, root's alone.
 fn backups_folder(host: &dyn Observe, path: &Path) -> Result<Option<Step>, Refusal> {
-    let change = Change::Directory { path: path.to_owned(), mode: 0o700, owner: Owner::ROOT };
+    let change = MakeDirectory { path: path.to_owned(), mode: 0o700, owner: Owner::ROOT };
     let action = match host.entry(path)? {
         None => Action::Create,
         Some(Entry::Directory { mode: 0o700, owner: Owner::ROOT }) => return Ok(None),
@@ -446,7 +451,7 @@ fn backups_folder(host: &dyn Observe, path: &Path) -> Result<Option<Step>, Refus
 
 fn enable(yes: bool) -> Step {
     let value = if yes { "YES" } else { "NO" };
-    Step::new("service", Action::Set, Change::RcVariable { name: ENABLE.to_owned(), value: Some(value.to_owned()) })
+    Step::new("service", Action::Set, SetRcVariable { name: ENABLE.to_owned(), value: Some(value.to_owned()) })
 }
 
 /// Releases and copies that are not needed any more: all but the release in use, the `keep` before it, and the copies that
@@ -490,5 +495,5 @@ pub fn superfluous(
         seen.push(ends);
     }
     gone.extend(done.map(Path::to_owned));
-    Ok(gone.into_iter().map(|path| Step::new("release", Action::Remove, Change::Discard { path })).collect())
+    Ok(gone.into_iter().map(|path| Step::new("release", Action::Remove, Discard { path })).collect())
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::rule_edit::{self, ListError, RESERVED_BY_DEFAULT, RuleEdit, When};
 use super::sysctl_files::SysctlFiles;
 use super::{Refusal, jail, portacl_boot, portacl_rc, portacl_rc_list};
-use crate::change::{Action, AfterPlan, Change, Content, Plan, Step};
+use crate::change::{Action, AfterPlan, Content, LoadModule, Plan, SetSysctl, Step, WriteFile};
 use crate::host::{Entry, HostError, Jail, Observe, Owner, System};
 use crate::portacl::{self, Assignment, Protocol, Rule, Subject, Variable};
 use crate::sysconf::{loader_conf, sysctl_conf};
@@ -256,11 +256,11 @@ fn running(
             ));
             return Ok(steps);
         }
-        steps.push(Step::new(PART, Action::Load, Change::Module { name: MODULE.to_owned() }));
+        steps.push(Step::new(PART, Action::Load, LoadModule { name: MODULE.to_owned() }));
         access.warnings.extend(newly_closed(host, &boot.new)?);
     }
     let rules = (kernel.new != kernel.old)
-        .then(|| Step::new(PART, Action::Set, Change::Sysctl { name: RULES.to_owned(), value: kernel.new.clone() }));
+        .then(|| Step::new(PART, Action::Set, SetSysctl { name: RULES.to_owned(), value: kernel.new.clone() }));
     let mut target = edit.reserved_high(&[&boot.old, &kernel.old], &[&boot.new, &kernel.new], kernel.reserved);
     if !loaded && edit.grants() {
         // The rules that come with the module are to have the effect that they have after a boot.
@@ -336,7 +336,7 @@ pub(super) fn reserved_step(
         ));
         return Ok(None);
     }
-    let change = Change::Sysctl { name: RESERVED_HIGH.to_owned(), value: target.to_string() };
+    let change = SetSysctl { name: RESERVED_HIGH.to_owned(), value: target.to_string() };
     Ok(Some(Step::new(PART, Action::Set, change)))
 }
 
@@ -353,7 +353,7 @@ pub(super) fn edited(host: &dyn Observe, path: &Path, old: Option<&[u8]>, new: &
         }
     };
     let action = if old.is_some() { Action::Update } else { Action::Create };
-    let change = Change::File { path: path.to_owned(), content: Content::new(new), mode, owner };
+    let change = WriteFile { path: path.to_owned(), content: Content::new(new), mode, owner };
     Ok(Some(Step::new(PART, action, change)))
 }
 

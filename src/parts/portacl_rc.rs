@@ -10,7 +10,7 @@ use super::host_names::HostNames;
 use super::port_access::{PortAccess, RESERVED_HIGH, RULES};
 use super::rule_edit::RuleEdit;
 use super::{Refusal, account, portacl_rc_list};
-use crate::change::{Action, Change, Step};
+use crate::change::{Action, SetRcVariable, Step};
 use crate::host::{Entry, HostError, Observe};
 use crate::portacl::{self, Names, Protocol, Rule, Subject};
 use crate::sysconf::sysctl_conf;
@@ -183,7 +183,7 @@ impl Variables<'_> {
         for (name, value) in self.values {
             let old = self.host.rc_variable(&name)?.unwrap_or_default();
             if value.split_whitespace().ne(old.split_whitespace()) {
-                steps.push(Step::new("port-access", Action::Set, Change::RcVariable { name, value: Some(value) }));
+                steps.push(Step::new("port-access", Action::Set, SetRcVariable { name, value: Some(value) }));
             }
         }
         Ok(steps)

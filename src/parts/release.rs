@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use semver::Version;
 
 use super::Refusal;
-use crate::change::{Action, Change, Step};
+use crate::change::{Action, InstallRelease, MakeSymlink, Step};
 use crate::deployment::Layout;
 use crate::host::{Entry, Observe};
 use crate::release::{self, LockedRelease};
@@ -50,7 +50,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, lock: &LockedRelease) -> Result
         }
     };
     if let Some(action) = action {
-        let change = Change::Release { release: lock.clone(), directory };
+        let change = InstallRelease { release: lock.clone(), directory };
         prepare.push(Step::new("release", action, change));
     }
     let mut switch = Vec::new();
@@ -99,7 +99,7 @@ fn link(host: &dyn Observe, path: &Path, target: &Path) -> Result<Option<Step>, 
             });
         }
     };
-    let change = Change::Symlink { path: path.to_owned(), target: target.to_owned() };
+    let change = MakeSymlink { path: path.to_owned(), target: target.to_owned() };
     Ok(Some(Step::new("release", action, change)))
 }
 

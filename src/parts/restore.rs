@@ -15,7 +15,10 @@ use super::{Refusal, account, backup as making, managed_file, rc_script, service
 use crate::backup::{self, DatabaseKind, Head, name};
 use crate::change::backup::{BackupChange, Origin};
 use crate::change::postgres::Load;
-use crate::change::{Action, AfterPlan, Change, Content, Database, DatabaseCopy, DatabaseRestore, Plan, Step};
+use crate::change::{
+    Action, AfterPlan, Change, Content, Database, DatabaseCopy, DatabaseRestore, Discard, MakeDirectory, MakeSymlink,
+    Plan, SetRcVariable, Step, StopService, WriteFile,
+};
 use crate::deployment::Layout;
 use crate::host::{Entry, Observe, Owner};
 
@@ -77,7 +80,8 @@ pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refus
     let rest: Vec<Step> = steps.collect();
     let is_start =
         |step: &Step| matches!(&step.change, Change::ServiceStart { start } if start.name == rc_script::SERVICE);
-    let is_stop = |step: &Step| matches!(&step.change, Change::ServiceStop { name } if name == rc_script::SERVICE);
+    let is_stop =
+        |step: &Step| matches!(&step.change, Change::ServiceStop(StopService { name }) if name == rc_script::SERVICE);
     let start = rest.iter().position(is_start);
     let stop = rest.iter().position(is_stop);
     let (before, behind) = rest.split_at(start.unwrap_or(rest.len()));
@@ -100,13 +104,13 @@ pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refus
         plan.steps.push(service::start(owner, &ports, &service::readiness(wanted.deployment, layout), false));
     }
     plan.steps.extend_from_slice(behind);
-    plan.steps.push(Step::new(PART, Action::Remove, Change::Discard { path: layout.backups.join(COPY) }));
+    plan.steps.push(Step::new(PART, Action::Remove, Discard { path: layout.backups.join(COPY) }));
     Ok(plan)
 }
 
 /// Whether the service starts at boot.
 fn enabled(value: &str) -> Step {
-    let change = Change::RcVariable { name: "gotosocial_enable".to_owned(), value: Some(value.to_owned()) };
+    let change = SetRcVariable { name: "gotosocial_enable".to_owned(), value: Some(value.to_owned()) };
     Step::new("service", Action::Set, change)
 }
 
@@ -141,17 +145,17 @@ fn files(host: &dyn Observe, restoring: &Restoring<'_>, owner: Owner) -> Result<
             continue;
         }
         let made = |steps: &[Step], folder: &Path| {
-            steps.iter().any(|step| step.change.target() == folder.display().to_string())
+            steps.iter().any(|step| step.change.kind().target() == folder.display().to_string())
         };
         if let Some((folder, mode)) = folder
             && host.entry(&folder)?.is_none()
             && !made(&steps, &folder)
         {
-            let change = Change::Directory { path: folder, mode, owner: Owner::ROOT };
+            let change = MakeDirectory { path: folder, mode, owner: Owner::ROOT };
             steps.push(Step::new(PART, Action::Create, change));
         }
         let content = Content::new(bytes.as_slice());
-        steps.push(Step::new(PART, Action::Create, Change::File { path, content, mode, owner: whose }));
+        steps.push(Step::new(PART, Action::Create, WriteFile { path, content, mode, owner: whose }));
     }
     Ok(steps)
 }
@@ -162,7 +166,7 @@ fn switch(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Vec<Step>, Re
     let target = PathBuf::from(restoring.head.version.to_string());
     Ok(match host.entry(&layout.current())? {
         Some(Entry::Symlink { target: now }) if now != target => {
-            let change = Change::Symlink { path: layout.current(), target };
+            let change = MakeSymlink { path: layout.current(), target };
             vec![Step::new("release", Action::Update, change)]
         }
         _ => Vec::new(),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Refusal, folders, rc_script};
-use crate::change::{Action, Change, Readiness, ServiceStart, Step};
+use crate::change::{Action, Readiness, ServiceStart, SetRcVariable, Step, StopService};
 use crate::deployment::{Deployment, Layout, Mode};
 use crate::gotosocial::commands;
 use crate::host::{Observe, Owner};
@@ -71,7 +71,7 @@ pub(super) fn variable(
 ) -> Result<Option<Step>, Refusal> {
     let now = host.rc_variable(name)?;
     let differs = now.as_deref().is_none_or(|now| !rc_conf::means_the_same(now, value));
-    let change = || Change::RcVariable { name: name.to_owned(), value: Some(value.to_owned()) };
+    let change = || SetRcVariable { name: name.to_owned(), value: Some(value.to_owned()) };
     Ok(differs.then(|| Step::new(part, Action::Set, change())))
 }
 
@@ -85,11 +85,11 @@ pub fn start(service: Owner, ports: &[u16], readiness: &Readiness, migrates: boo
         readiness: readiness.clone(),
         migrates,
     };
-    Step::new("service", Action::Start, Change::ServiceStart { start })
+    Step::new("service", Action::Start, start)
 }
 
 /// The stop before something that the running service reads is changed.
 #[must_use]
 pub fn stop() -> Step {
-    Step::new("service", Action::Stop, Change::ServiceStop { name: rc_script::SERVICE.to_owned() })
+    Step::new("service", Action::Stop, StopService { name: rc_script::SERVICE.to_owned() })
 }

@@ -7,16 +7,18 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::acme_clients::{self, Found};
 use super::{Refusal, periodic};
-use crate::certificate::clients::{self, Found};
 use crate::certificate::placeholder::is_placeholder;
 use crate::certificate::renewal::Keeper;
 use crate::certificate::{Bundle, BundleError, KeyType};
 use crate::change::certificate::shown;
-use crate::change::{Action, CertificateChange, Change, Content, ShownBy, Step, digest};
+use crate::change::{
+    Action, CertificateChange, CertificateOrder, Content, MakeDirectory, ShownBy, Step, WriteFile, digest,
+};
 use crate::deployment::{AcmeDirectory, Deployment, HostName, Layout, Mode, PortNumber};
 use crate::front::{ACME_WEBROOT, Certificate};
-use crate::host::{CertificateOrder, Entry, HostError, Observe, Owner};
+use crate::host::{Entry, HostError, Observe, Owner};
 
 const PART: &str = "certificate";
 const ACCOUNT: &str = "account";
@@ -118,7 +120,7 @@ pub fn plan_ordering(
             let mut steps = folder(host, layout)?;
             let Certificate { chain, key } = files.clone();
             let certificate = CertificateChange::Placeholder { name: name.clone(), chain, key };
-            steps.push(Step::new(PART, Action::Create, Change::Certificate { certificate: Box::new(certificate) }));
+            steps.push(Step::new(PART, Action::Create, certificate));
             planned(steps, true)
         }
         (None, None) => Ok(None),
@@ -203,7 +205,7 @@ pub fn renewal(
 pub fn reload(deployment: &Deployment, name: &HostName, chain: &Path) -> Option<Step> {
     let front = shown_by(deployment.exposure.mode)?;
     let certificate = CertificateChange::Reload { name: name.clone(), chain: chain.to_owned(), front };
-    Some(Step::new(PART, Action::Update, Change::Certificate { certificate: Box::new(certificate) }))
+    Some(Step::new(PART, Action::Update, certificate))
 }
 
 /// What is ordered for a name.
@@ -242,10 +244,10 @@ fn order(
     directory: Option<&AcmeDirectory>,
     record: Option<PathBuf>,
     spared: bool,
-) -> Option<Change> {
+) -> Option<CertificateChange> {
     let front = shown_by(deployment.exposure.mode)?;
     let order = certificate_order(layout, deployment, name, directory);
-    Some(Change::Certificate { certificate: Box::new(CertificateChange::Order { order, front, record, spared }) })
+    Some(CertificateChange::Order { order, front, record, spared })
 }
 
 /// Plans the way back to direct mode: the pair that the front shows goes into GoToSocial's cache, unless what is there is
@@ -270,7 +272,7 @@ pub fn back_to_autocert(
     let mut steps = Vec::new();
     let certs = layout.certs();
     if host.entry(&certs)?.is_none() {
-        let change = Change::Directory { path: certs.clone(), mode: 0o750, owner: service };
+        let change = MakeDirectory { path: certs.clone(), mode: 0o750, owner: service };
         steps.push(Step::new(PART, Action::Create, change));
     }
     let path = certs.join(name.as_str());
@@ -348,7 +350,7 @@ fn kept_by_others(host: &dyn Observe, deployment: &Deployment, name: &HostName) 
         }
     }
     let mut best: Option<Kept> = None;
-    for Found { client, certificate, key, complete } in clients::find(host, name)? {
+    for Found { client, certificate, key, complete } in acme_clients::find(host, name)? {
         let files = Certificate { chain: certificate, key };
         if !complete {
             continue;
@@ -403,7 +405,7 @@ fn folder(host: &dyn Observe, layout: &Layout) -> Result<Vec<Step>, Refusal> {
         Some(Entry::Directory { .. }) => Action::Update,
         Some(_) => return Err(Refusal::WrongKind { path, found: "no folder", wanted: "a folder" }),
     };
-    Ok(vec![Step::new(PART, action, Change::Directory { path, mode, owner })])
+    Ok(vec![Step::new(PART, action, MakeDirectory { path, mode, owner })])
 }
 
 fn carried_over(
@@ -439,6 +441,6 @@ fn file(host: &dyn Observe, path: &Path, bytes: &[u8], mode: u32, owner: Owner) 
         }
         Some(_) => Action::Update,
     };
-    let change = Change::File { path: path.to_owned(), content: Content::new(bytes), mode, owner };
+    let change = WriteFile { path: path.to_owned(), content: Content::new(bytes), mode, owner };
     Ok(Some(Step::new(PART, action, change)))
 }

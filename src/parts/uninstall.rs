@@ -17,12 +17,15 @@ use std::path::{Path, PathBuf};
 use super::answers::Lock;
 use super::managed_file::written;
 use super::{Refusal, account, rc_script, tls};
-use crate::change::{Action, Change, OnFailure, Plan, Prior, Step, store};
+use crate::change::{
+    Action, Change, Left, OnFailure, Plan, Prior, Remove, RemoveGroup, RemoveTree, RemoveUser, SetRcVariable, Step,
+    StopService, Thing, store,
+};
 use crate::deployment::Layout;
 use crate::front::Front;
 use crate::host::{Entry, HostError, Observe, Supervision};
 use files::Fate;
-use ledger::{Ledger, Left, Thing, Trace};
+use ledger::{Ledger, Trace};
 
 pub use unrecorded::unrecorded;
 
@@ -96,7 +99,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, extent: Extent) -> Result<Plann
     // A script that is there only for us is asked only where it is ours.
     let script = Path::new("/usr/local/etc/rc.d").join(rc_script::SERVICE);
     if ledger.path(&script).is_some() && is_at_work(host)? {
-        let change = Change::ServiceStop { name: rc_script::SERVICE.to_owned() };
+        let change = StopService { name: rc_script::SERVICE.to_owned() };
         planned.plan.steps.push(Step::new(DECISIVE, Action::Stop, change));
     }
     let left = front::plan(host, &ledger)?;
@@ -110,7 +113,7 @@ pub fn plan(host: &dyn Observe, layout: &Layout, extent: Extent) -> Result<Plann
     let access_stays = !access.by_hand.is_empty() || !access.needed.is_empty();
     let mut going = Going::default();
     for step in &access.steps {
-        if let Change::Removal { path } = &step.change {
+        if let Change::Removal(Remove { path }) = &step.change {
             going.paths.insert(path.clone());
         }
     }
@@ -174,11 +177,11 @@ struct Going {
 
 impl Going {
     fn remove(&mut self, path: PathBuf) {
-        self.step(Step::new(part_of(&path), Action::Remove, Change::Removal { path }));
+        self.step(Step::new(part_of(&path), Action::Remove, Change::Removal(Remove { path })));
     }
 
     fn step(&mut self, step: Step) {
-        if let Change::Removal { path } | Change::TreeRemoval { path } = &step.change
+        if let Change::Removal(Remove { path }) | Change::TreeRemoval(RemoveTree { path }) = &step.change
             && !self.paths.insert(path.clone())
         {
             return;
@@ -250,7 +253,7 @@ fn rc_variables(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> R
             continue;
         }
         if unedited || is_our_own {
-            let change = Change::RcVariable { name: name.to_owned(), value: before };
+            let change = SetRcVariable { name: name.to_owned(), value: before };
             planned.plan.steps.push(Step::new("rc.conf", Action::Set, change));
         } else if now.is_some() {
             planned.by_hand.push(format!(
@@ -267,7 +270,7 @@ fn run_folder(host: &dyn Observe, ledger: &Ledger, going: &mut Going) -> Result<
     let script = Path::new("/usr/local/etc/rc.d").join(rc_script::SERVICE);
     let ours = ledger.path(&script).is_some() || (ledger.served.is_some() && host.entry(&script)?.is_none());
     if ours && matches!(host.entry(folder)?, Some(Entry::Directory { .. })) {
-        going.step(Step::new(FILES, Action::Remove, Change::TreeRemoval { path: folder.to_owned() }));
+        going.step(Step::new(FILES, Action::Remove, RemoveTree { path: folder.to_owned() }));
     }
     Ok(())
 }
@@ -306,7 +309,7 @@ fn folders(
             && path.starts_with("/usr/local")
             && left.iter().all(|left| !left.starts_with(&layout.records) && *left != layout.config_folder())
         {
-            after_packages.push(Step::new(FILES, Action::Remove, Change::Removal { path: path.clone() }));
+            after_packages.push(Step::new(FILES, Action::Remove, Remove { path: path.clone() }));
         }
     }
     Ok(after_packages)
@@ -322,7 +325,7 @@ fn accounts(
     planned: &mut Planned,
 ) -> Result<(), HostError> {
     let made = |thing: Thing| {
-        ledger.of(&thing).is_some_and(|trace| trace.origin == Prior::Absent && trace.left == Left::Present)
+        ledger.of(&thing).is_some_and(|trace| trace.origin == Prior::Absent && trace.left != Left::Absent)
     };
     for folder in [&layout.data, &layout.logs, &layout.config_folder()] {
         if host.entry(folder)?.is_some() && !going.has(folder) {
@@ -339,12 +342,12 @@ fn accounts(
     if made(Thing::User(account::NAME.to_owned()))
         && let Some(user) = host.user(account::NAME)?
     {
-        planned.plan.steps.push(Step::new("account", Action::Remove, Change::UserRemoval { user }));
+        planned.plan.steps.push(Step::new("account", Action::Remove, RemoveUser { user }));
     }
     if made(Thing::Group(account::NAME.to_owned()))
         && let Some(group) = host.group(account::NAME)?
     {
-        planned.plan.steps.push(Step::new("account", Action::Remove, Change::GroupRemoval { group }));
+        planned.plan.steps.push(Step::new("account", Action::Remove, RemoveGroup { group }));
     }
     Ok(())
 }

@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Severity, diff};
-use crate::change::journal::{self, Line};
-use crate::change::{Change, digest, front, store};
+use crate::change::journal;
+use crate::change::{
+    AddUser, Change, Discard, IncludeSite, InstallRelease, MakeDirectory, MakeSymlink, RemoveTree, SetRcVariable,
+    WriteFile, digest, front, store,
+};
 use crate::deployment::Layout;
 use crate::front::Front;
 use crate::host::{Entry, HostError, Observe, Owner};
@@ -132,18 +135,20 @@ pub fn look(host: &dyn Observe, layout: &Layout, diffs: bool) -> Result<Vec<Drif
     let mut found = Vec::new();
     for (target, change) in installed(host)? {
         let differences = match &change {
-            Change::File { path, content, mode, owner } => {
+            Change::File(WriteFile { path, content, mode, owner }) => {
                 let expected = Expected { layout, path, sha256: content.sha256(), mode: *mode, owner: *owner };
                 file(host, &expected, diffs)?
             }
-            Change::Directory { path, mode, owner } if is_ours(path) => directory(host, layout, path, *mode, *owner)?,
-            Change::Symlink { path, target } => link(host, path, target)?,
-            Change::RcVariable { name, value: Some(value) } if !name.starts_with("portacl_") => {
+            Change::Directory(MakeDirectory { path, mode, owner }) if is_ours(path) => {
+                directory(host, layout, path, *mode, *owner)?
+            }
+            Change::Symlink(MakeSymlink { path, target }) => link(host, path, target)?,
+            Change::RcVariable(SetRcVariable { name, value: Some(value) }) if !name.starts_with("portacl_") => {
                 variable(host, name, value)?
             }
-            Change::User { user } => missing(host.user(&user.name)?.is_none()),
-            Change::FrontInclude { front, present: true } => include(host, *front)?,
-            Change::Release { directory, .. } => unpacked(host, layout, directory)?,
+            Change::User(AddUser { user }) => missing(host.user(&user.name)?.is_none()),
+            Change::FrontInclude(IncludeSite { front, present: true }) => include(host, *front)?,
+            Change::Release(InstallRelease { directory, .. }) => unpacked(host, layout, directory)?,
             _ => Vec::new(),
         };
         found.extend(differences.into_iter().map(|(what, diff)| Drift { target: target.clone(), what, diff }));
@@ -168,10 +173,10 @@ fn missing(is: bool) -> Differences {
 /// The path of a change, if it is checked for drift.
 fn path(change: &Change) -> Option<&Path> {
     match change {
-        Change::File { path, .. }
-        | Change::Directory { path, .. }
-        | Change::Symlink { path, .. }
-        | Change::Release { directory: path, .. } => Some(path),
+        Change::File(WriteFile { path, .. })
+        | Change::Directory(MakeDirectory { path, .. })
+        | Change::Symlink(MakeSymlink { path, .. })
+        | Change::Release(InstallRelease { directory: path, .. }) => Some(path),
         _ => None,
     }
 }
@@ -181,14 +186,8 @@ fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> 
     let mut newest: BTreeMap<String, Change> = BTreeMap::new();
     // The completed part of a run that was interrupted, or is active.
     let lines = journal::read(host, &journal::path())?.unwrap_or_default();
-    let done = lines.iter().rev().filter_map(|line| match line {
-        Line::Intent { step, change, .. }
-            if lines.contains(&Line::Done { step: *step }) && !lines.contains(&Line::Undone { step: *step }) =>
-        {
-            Some(change.clone())
-        }
-        _ => None,
-    });
+    let done = journal::announced(&lines).rev().filter(|announced| announced.done && !announced.undone);
+    let done = done.map(|announced| announced.change.clone());
     let finished = journal::stayed(host, |_| true)?.into_iter().map(|(change, _)| change);
     let mut sites = BTreeMap::new();
     // Folders that were removed since with their content, such as old copies of the database.
@@ -200,19 +199,17 @@ fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> 
             continue;
         }
         let target = match &change {
-            Change::File { path, .. } if path.starts_with(store::FOLDER) => continue,
-            Change::File { .. }
-            | Change::Directory { .. }
-            | Change::Symlink { .. }
-            | Change::Removal { .. }
-            | Change::Release { .. } => change.target(),
-            Change::Discard { path } | Change::TreeRemoval { path } => {
+            Change::File(WriteFile { path, .. }) if path.starts_with(store::FOLDER) => continue,
+            Change::File(_) | Change::Directory(_) | Change::Symlink(_) | Change::Removal(_) | Change::Release(_) => {
+                change.kind().target()
+            }
+            Change::Discard(Discard { path }) | Change::TreeRemoval(RemoveTree { path }) => {
                 gone.push(path.clone());
                 continue;
             }
-            Change::RcVariable { name, .. } => name.clone(),
-            Change::User { user } => format!("the user {}", user.name),
-            Change::FrontInclude { front, .. } => {
+            Change::RcVariable(SetRcVariable { name, .. }) => name.clone(),
+            Change::User(AddUser { user }) => format!("the user {}", user.name),
+            Change::FrontInclude(IncludeSite { front, .. }) => {
                 sites.entry(front.service).or_insert(change);
                 continue;
             }
@@ -220,7 +217,7 @@ fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> 
         };
         newest.entry(target).or_insert(change);
     }
-    newest.extend(sites.into_values().map(|change| (change.target(), change)));
+    newest.extend(sites.into_values().map(|change| (change.kind().target(), change)));
     Ok(newest)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Known, Told};
-use crate::change::service_start::{has_certificate, log_says_ready};
+use crate::change::readiness::{has_certificate, log_says_ready};
 use crate::gotosocial::{SERVICE, readiness};
 use crate::host::{Entry, HostError, Observe, Supervision, WebFailure, WebRequest};
 use crate::parts::{folders, service as parts_service};

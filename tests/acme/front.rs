@@ -9,9 +9,11 @@ use gts_bootstrap::certificate::Bundle;
 use gts_bootstrap::certificate::placeholder::is_placeholder;
 use gts_bootstrap::certificate::record::Records;
 use gts_bootstrap::change::certificate::{leaf_digest, shown};
-use gts_bootstrap::change::{Action, CertificateChange, Change, Executor, Plan, Reporter, ShownBy, Step};
+use gts_bootstrap::change::{
+    Action, CertificateChange, CertificateOrder, Executor, Operator, Plan, Reporter, ShownBy, Step,
+};
 use gts_bootstrap::deployment::{HostName, Layout};
-use gts_bootstrap::host::{CertificateOrder, Observe};
+use gts_bootstrap::host::Observe;
 use gts_bootstrap::parts::tls;
 use gts_bootstrap::release;
 
@@ -23,18 +25,27 @@ use super::webroot::{Answers, Webroot};
 
 struct Silent;
 
-impl Reporter for Silent {
+impl Operator for Silent {
     fn progress(&self) -> &dyn release::Progress {
         &release::NoProgress
     }
 }
 
+impl Reporter for Silent {}
+
 fn apply(host: &RealFront, certificate: CertificateChange) -> Result<(), String> {
-    let step = Step::new("certificate", Action::Update, Change::Certificate { certificate: Box::new(certificate) });
+    let step = Step::new("certificate", Action::Update, certificate);
     let plan = Plan { steps: vec![step], ..Plan::default() };
-    let executor = Executor { host, source: None, reporter: &Silent, stop: &|| None, trial: None };
+    let executor = Executor {
+        host,
+        source: None,
+        authority: Some(&host.authority),
+        reporter: &Silent,
+        stop: &|| None,
+        trial: None,
+    };
     executor.apply("test", &plan).map(drop).map_err(|error| {
-        assert_eq!(error.aftermath.left, Vec::<String>::new());
+        assert_eq!(error.aftermath.failed, Vec::<String>::new());
         error.to_string()
     })
 }

@@ -10,17 +10,15 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use gts_bootstrap::certificate::acme::Authority;
-use gts_bootstrap::certificate::on_host;
-use gts_bootstrap::certificate::renewal::Window;
 use gts_bootstrap::change::digest;
 use gts_bootstrap::change::front::HostFiles;
 use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
 use gts_bootstrap::front::{AccountDomain, Certificate, Front, Logs};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
-    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group,
-    Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch, ServedCertificate,
-    ServiceAction, ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest,
+    BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host, HostError,
+    Invocation, Listener, Observe, Output, Owner, PortWatch, ServedCertificate, ServiceAction, ServiceState,
+    Supervision, System, User, WebAnswer, WebFailure, WebRequest,
 };
 use gts_bootstrap::parts::front::settings;
 use gts_bootstrap::parts::tls;
@@ -273,14 +271,6 @@ impl Host for RealFront {
         assert_eq!(action, ServiceAction::Reload);
         assert!(self.signal(Signal::SIGHUP), "nginx is gone");
         Ok(())
-    }
-
-    fn order_certificate(&self, order: &CertificateOrder) -> Result<IssuedCertificate, HostError> {
-        on_host::order_from(self, &self.authority, order)
-    }
-
-    fn renewal_window(&self, _order: &CertificateOrder) -> Result<Option<Window>, HostError> {
-        Ok(None)
     }
 
     fn sleep(&self, time: Duration) {

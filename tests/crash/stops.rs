@@ -6,7 +6,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use gts_bootstrap::change::journal::{self, Line};
-use gts_bootstrap::change::{BackupChange, Change, Prior, Reporter, settle, store};
+use gts_bootstrap::change::{
+    BackupChange, Change, Discard, Kind, Operator, Prior, RemoveTree, Reporter, settle, store,
+};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::release;
 
@@ -168,7 +170,7 @@ fn undone(place: &Place, before: &State, aside: fn(State) -> State) -> Result<()
     let (lost, superfluous) = removed_for_good(&machine);
     let told =
         settle::take_back(&Rehearsal::open(machine.root()).unwrap(), &Silent).map_err(|error| error.to_string())?;
-    let left = told.map(|settled| settled.left).unwrap_or_default();
+    let left = told.map(|settled| settled.failed).unwrap_or_default();
     let named = |text: &str| left.iter().any(|line| line.starts_with(text));
     let all_named = lost.iter().all(|path| named(&format!("{}:", path.display())));
     if left.len() != lost.len() + usize::from(!lost.is_empty()) || !all_named {
@@ -194,8 +196,8 @@ fn removed_for_good(machine: &Machine) -> (Vec<PathBuf>, Vec<PathBuf>) {
     for line in lines {
         let Line::Intent { change, prior: Prior::Present, .. } = line else { continue };
         match change {
-            Change::TreeRemoval { path } if !path.starts_with("/var/run") => lost.push(path),
-            Change::Discard { path } => superfluous.push(path),
+            Change::TreeRemoval(RemoveTree { path }) if !path.starts_with("/var/run") => lost.push(path),
+            Change::Discard(Discard { path }) => superfluous.push(path),
             Change::Backup { backup } if matches!(*backup, BackupChange::Prune { .. }) => {
                 superfluous.push(backup.target().into());
             }
@@ -208,11 +210,13 @@ fn removed_for_good(machine: &Machine) -> (Vec<PathBuf>, Vec<PathBuf>) {
 /// Nobody to tell.
 pub struct Silent;
 
-impl Reporter for Silent {
+impl Operator for Silent {
     fn progress(&self) -> &dyn release::Progress {
         &release::NoProgress
     }
 }
+
+impl Reporter for Silent {}
 
 /// The receipts of a machine.
 fn receipts(root: &Path) -> Vec<String> {

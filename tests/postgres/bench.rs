@@ -8,7 +8,8 @@ use gts_bootstrap::change::backup::BackupChange;
 use gts_bootstrap::change::database::{self, Description};
 use gts_bootstrap::change::postgres::{Connection, DatabaseTest, Dump, Load};
 use gts_bootstrap::change::{
-    Action, Applied, ApplyError, Change, Database, DatabaseCopy, DatabaseRestore, Executor, Plan, Reporter, Step,
+    Action, Applied, ApplyError, Change, Database, DatabaseCopy, DatabaseRestore, Executor, Operator, Plan, Reporter,
+    Step,
 };
 use gts_bootstrap::deployment::{self, TlsMode};
 use gts_bootstrap::host::Owner;
@@ -65,11 +66,13 @@ pub struct Bench {
 
 struct Silent;
 
-impl Reporter for Silent {
+impl Operator for Silent {
     fn progress(&self) -> &dyn Progress {
         &NoProgress
     }
 }
+
+impl Reporter for Silent {}
 
 impl Bench {
     /// `None` where this is not root, who alone can run programs as somebody else.
@@ -196,7 +199,8 @@ impl Bench {
             meanwhile();
             None
         };
-        let executor = Executor { host: &self.host, source: None, reporter: &Silent, stop: &stop, trial: None };
+        let executor =
+            Executor { host: &self.host, source: None, authority: None, reporter: &Silent, stop: &stop, trial: None };
         executor.apply("upgrade", &Plan { steps, ..Plan::default() })
     }
 
@@ -205,7 +209,7 @@ impl Bench {
     pub fn refused(&self, changes: impl IntoIterator<Item = Change>) -> String {
         let error = self.apply(changes).unwrap_err();
         assert_eq!(
-            (error.aftermath.left.as_slice(), &error.aftermath.stays),
+            (error.aftermath.failed.as_slice(), &error.aftermath.spared),
             (&[][..], &Vec::<String>::new()),
             "{error}"
         );

@@ -86,8 +86,8 @@ fn a_copy_stays_if_the_database_is_another_by_then() {
             }
         };
         let error = bench.apply_while([bench.copy(COPY), bench.restore("/missing", COPY)], &meanwhile).unwrap_err();
-        assert_eq!(error.aftermath.left, Vec::<String>::new());
-        error.aftermath.stays.join("\n")
+        assert_eq!(error.aftermath.failed, Vec::<String>::new());
+        error.aftermath.spared.join("\n")
     };
     // What the server does by itself is no change.
     for sql in ["VACUUM", "ANALYZE", "CHECKPOINT"] {

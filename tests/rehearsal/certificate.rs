@@ -1,15 +1,16 @@
 //! `certificate status` and `certificate renew`, and what becomes of the certificate when an order fails.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gts_bootstrap::certificate::acme::Challenge;
 use gts_bootstrap::certificate::placeholder::is_placeholder;
 use gts_bootstrap::certificate::renewal::Window;
-use gts_bootstrap::certificate::{Bundle, Leaf};
+use gts_bootstrap::certificate::{Bundle, CertificateAuthority, Leaf};
 use gts_bootstrap::change::certificate::{leaf_digest, shown};
 use gts_bootstrap::change::front::HostFiles;
-use gts_bootstrap::change::{Executor, Plan, Reporter, Step};
+use gts_bootstrap::change::{Executor, Operator, Plan, Reporter, Step};
 use gts_bootstrap::deployment::{Answers, Deployment, HostName, Layout, Secrets};
 use gts_bootstrap::front::{Front, FrontVersion};
 use gts_bootstrap::host::rehearsal::model::Authority;
@@ -31,11 +32,13 @@ const RENEW: &[&str] = &["certificate", "renew", "--yes"];
 
 struct Silent;
 
-impl Reporter for Silent {
+impl Operator for Silent {
     fn progress(&self) -> &dyn release::Progress {
         &release::NoProgress
     }
 }
+
+impl Reporter for Silent {}
 
 fn name() -> HostName {
     NAME.parse().unwrap()
@@ -49,9 +52,29 @@ fn deployment(text: &str) -> Deployment {
     Answers::parse(text, "t").unwrap().deployment(&Secrets::default()).unwrap()
 }
 
+/// Another client's answers to challenges, in the folder that the front serves.
+struct Served<'a>(&'a Rehearsal);
+
+impl Challenge for Served<'_> {
+    fn publish(&mut self, token: &str, answer: &str) -> Result<(), Box<dyn std::error::Error>> {
+        let mut folder = PathBuf::from("/usr/local/www/gts-bootstrap");
+        for name in [".well-known", "acme-challenge"] {
+            folder.push(name);
+            self.0.make_directory(&folder, 0o755, Owner::ROOT)?;
+        }
+        Ok(self.0.write_file(&folder.join(token), answer.as_bytes(), 0o644, Owner::ROOT)?)
+    }
+
+    fn withdraw(&mut self, _token: &str) {
+        self.0.remove_tree("/usr/local/www/gts-bootstrap/.well-known".as_ref()).unwrap();
+    }
+}
+
 fn apply(host: &Rehearsal, steps: Vec<Step>) {
     let plan = Plan { steps, ..Plan::default() };
-    Executor { host, source: None, reporter: &Silent, stop: &|| None, trial: None }.apply("test", &plan).unwrap();
+    Executor { host, source: None, authority: Some(host), reporter: &Silent, stop: &|| None, trial: None }
+        .apply("test", &plan)
+        .unwrap();
 }
 
 /// A machine with nginx in front and answers that say so. GoToSocial is stopped: who is behind does not matter here.
@@ -206,6 +229,8 @@ fn it_is_renewed_when_a_third_of_its_life_is_left() {
 #[test]
 fn the_authority_may_want_it_earlier() {
     let machine = with_front("");
+    // Only an account can ask, and that is made with the first order.
+    machine.run(&["certificate", "renew", "--yes", "--force"]).exits(0);
     let clock = machine.model().clock;
     machine.edit(|model| {
         model.renewal_window = Some(Window { start: clock + 100, end: clock + 200, ask_again: 3600 });
@@ -406,15 +431,15 @@ fn files_of_others_are_watched_and_never_renewed() {
         let ours = deployment(&format!("{ANSWERS}\n[exposure]\nmode = \"nginx\"\n"));
         host.make_directory(&layout.tls(), 0o700, Owner::ROOT).unwrap();
         let order = tls::certificate_order(&layout, &ours, &name(), None);
-        let issued = host.order_certificate(&order).unwrap();
+        let account = host.register(order.directory.as_str(), None).unwrap();
+        let issued = host.order(&account, &name(), None, &mut Served(&host)).unwrap();
         drop(host);
-        let machine_put = Bundle::from_files(issued.key.expose().as_bytes(), issued.chain.as_bytes()).unwrap();
-        machine.write(&chain, &machine_put.chain_pem());
-        machine.write(&key, machine_put.key_pem().expose());
+        machine.write(&chain, &issued.chain_pem());
+        machine.write(&key, issued.key_pem().expose());
         machine.run(RENEW).exits(0).says("nginx reloads");
         let host = open(&machine);
         let shown = shown(&host, "127.0.0.1:443".parse().unwrap(), &name());
-        assert_eq!(shown, leaf_digest(issued.chain.as_bytes()));
+        assert_eq!(shown, leaf_digest(issued.chain_pem().as_bytes()));
         drop(host);
         machine.run(RENEW).exits(0).says("not renewed here");
     }

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 
 use gts_bootstrap::change::certificate::CertificateChange;
 use gts_bootstrap::change::journal::{self, Line, Outcome, SCHEMA};
-use gts_bootstrap::change::{BackupChange, Change, Prior};
+use gts_bootstrap::change::{BackupChange, Change, Prior, SetRcVariable, TestFront, Thing};
 use gts_bootstrap::host::rehearsal::{ChangeFault, Rehearsal};
-use gts_bootstrap::parts::uninstall::ledger::{Ledger, Thing};
+use gts_bootstrap::parts::uninstall::ledger::Ledger;
 
 use super::backup::backups;
 use super::machine::{ANSWERS, Machine};
@@ -143,32 +143,32 @@ fn an_uninstallation_can_be_planned_from_receipts_of_every_schema() {
 /// Every kind of change. Whoever adds one adds a line to the file as well.
 fn kind(change: &Change) -> &'static str {
     match change {
-        Change::Directory { .. } => "directory",
-        Change::File { .. } => "file",
-        Change::Symlink { .. } => "symlink",
-        Change::Group { .. } => "group",
-        Change::User { .. } => "user",
-        Change::Module { .. } => "module",
-        Change::Sysctl { .. } => "sysctl",
-        Change::RcVariable { value: Some(_), .. } => "rc-variable",
-        Change::RcVariable { value: None, .. } => "rc-variable taken out",
-        Change::Removal { .. } => "removal",
-        Change::TreeRemoval { .. } => "tree-removal",
-        Change::GroupRemoval { .. } => "group-removal",
-        Change::UserRemoval { .. } => "user-removal",
-        Change::ModuleRemoval { .. } => "module-removal",
-        Change::Package { .. } => "package",
-        Change::PackageRemoval { .. } => "package-removal",
-        Change::FrontInclude { .. } => "front-include",
-        Change::FrontTest { files, .. } if files.is_empty() => "front-test",
-        Change::FrontTest { .. } => "front-test of files",
-        Change::FrontStart { .. } => "front-start",
-        Change::FrontReload { .. } => "front-reload",
-        Change::Release { .. } => "release",
+        Change::Directory(_) => "directory",
+        Change::File(_) => "file",
+        Change::Symlink(_) => "symlink",
+        Change::Group(_) => "group",
+        Change::User(_) => "user",
+        Change::Module(_) => "module",
+        Change::Sysctl(_) => "sysctl",
+        Change::RcVariable(SetRcVariable { value: Some(_), .. }) => "rc-variable",
+        Change::RcVariable(SetRcVariable { value: None, .. }) => "rc-variable taken out",
+        Change::Removal(_) => "removal",
+        Change::TreeRemoval(_) => "tree-removal",
+        Change::GroupRemoval(_) => "group-removal",
+        Change::UserRemoval(_) => "user-removal",
+        Change::ModuleRemoval(_) => "module-removal",
+        Change::Package(_) => "package",
+        Change::PackageRemoval(_) => "package-removal",
+        Change::FrontInclude(_) => "front-include",
+        Change::FrontTest(TestFront { files, .. }) if files.is_empty() => "front-test",
+        Change::FrontTest(_) => "front-test of files",
+        Change::FrontStart(_) => "front-start",
+        Change::FrontReload(_) => "front-reload",
+        Change::Release(_) => "release",
         Change::ConfigTest { .. } => "config-test",
         Change::ServiceStart { start } if start.migrates => "service-start that migrates",
         Change::ServiceStart { .. } => "service-start",
-        Change::ServiceStop { .. } => "service-stop",
+        Change::ServiceStop(_) => "service-stop",
         Change::DatabaseTest { .. } => "database-test",
         Change::DatabaseCopy { copy } if copy.from.of_server().is_some() => "database-copy of a server",
         Change::DatabaseCopy { .. } => "database-copy",
@@ -176,7 +176,7 @@ fn kind(change: &Change) -> &'static str {
         Change::DatabaseRestore { .. } => "database-restore",
         Change::Migration { migration } if migration.database.of_server().is_some() => "migration of a server",
         Change::Migration { .. } => "migration",
-        Change::Discard { .. } => "discard",
+        Change::Discard(_) => "discard",
         Change::Account { .. } => "account",
         Change::Backup { backup } => match **backup {
             BackupChange::Write { .. } => "backup written",

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use gts_bootstrap::change::{Applied, ApplyError, Executor, Interruption, Reporter};
+use gts_bootstrap::change::{Applied, ApplyError, Executor, Interruption, Operator, Reporter};
 use gts_bootstrap::deployment::Layout;
 use gts_bootstrap::host::Host;
 use gts_bootstrap::host::rehearsal::Rehearsal;
@@ -19,7 +19,7 @@ const ASIDE: &[&str] = &["var/db/gts-bootstrap", "var/db/gotosocial", "var/log/g
 
 struct Asked(Interruption);
 
-impl Reporter for Asked {
+impl Operator for Asked {
     fn interrupted(&self) -> Interruption {
         self.0
     }
@@ -28,6 +28,8 @@ impl Reporter for Asked {
         &NoProgress
     }
 }
+
+impl Reporter for Asked {}
 
 /// Uninstalls, and interrupts that once before the change of this number.
 fn interrupted(machine: &Machine, before: u32, answer: Interruption) -> Result<Applied, ApplyError> {
@@ -38,7 +40,7 @@ fn interrupted(machine: &Machine, before: u32, answer: Interruption) -> Result<A
         let number = asked.replace(asked.get() + 1);
         (number == before).then(|| "interrupted (SIGINT)".to_owned())
     };
-    Executor { host: &host, source: None, reporter: &Asked(answer), stop: &stop, trial: None }
+    Executor { host: &host, source: None, authority: None, reporter: &Asked(answer), stop: &stop, trial: None }
         .apply("uninstall", &planned.plan)
 }
 
@@ -66,7 +68,7 @@ fn undo_takes_all_of_it_back_as_long_as_nothing_has_gone_for_good() {
         let machine = installed.copy();
         match interrupted(&machine, before, Interruption::Undo) {
             Err(error) => {
-                assert_eq!(error.aftermath.left, Vec::<String>::new(), "before {before}");
+                assert_eq!(error.aftermath.failed, Vec::<String>::new(), "before {before}");
                 assert_eq!(error.code.as_str(), "GTSB-INTERRUPTED");
                 let changed = differences(&host_of(&installed), &host_of(&machine));
                 assert!(changed.is_empty(), "taken back before {before}: {changed:?}");

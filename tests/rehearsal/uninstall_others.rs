@@ -1,6 +1,6 @@
 //! An uninstallation among others: their edits, their rules, their sites; jails, securelevels, and hosts without a record.
 
-use gts_bootstrap::change::{Action, Change, Executor, Plan, Step};
+use gts_bootstrap::change::{Action, Executor, Plan, Step, UnloadModule};
 use gts_bootstrap::host::Jail;
 use gts_bootstrap::host::rehearsal::{ChangeFault, Model, Rehearsal};
 
@@ -334,9 +334,10 @@ fn a_range_that_others_have_lowered_in_a_file_of_theirs_counts_too_and_one_from_
 fn the_module_stays_while_ports_would_be_open_without_it() {
     let machine = Machine::installed(ANSWERS);
     let host = Rehearsal::open(machine.root()).unwrap();
-    let change = Change::ModuleRemoval { name: "mac_portacl".into(), reserved: 1023 };
+    let change = UnloadModule { name: "mac_portacl".into(), reserved: 1023 };
     let plan = Plan { steps: vec![Step::new("x", Action::Remove, change)], ..Plan::default() };
-    let executor = Executor { host: &host, source: None, reporter: &Silent, stop: &|| None, trial: None };
+    let executor =
+        Executor { host: &host, source: None, authority: None, reporter: &Silent, stop: &|| None, trial: None };
     let why = executor.apply("test", &plan).unwrap_err().to_string();
     assert!(
         why.contains("reservedhigh is 79 and not 1023, so that without mac_portacl every user could bind"),

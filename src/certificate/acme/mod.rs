@@ -22,7 +22,9 @@ pub use account::{Account, register};
 pub use error::AcmeError;
 pub use order::{order, renewal_window};
 
-use super::pem;
+use super::renewal::Window;
+use super::{Bundle, CertificateAuthority, pem};
+use crate::deployment::{EmailAddress, HostName};
 
 /// An ACME authority, and how to talk to it.
 #[derive(Debug, Clone)]
@@ -100,6 +102,50 @@ impl Authority {
     #[must_use]
     pub fn directory(&self) -> &str {
         &self.directory
+    }
+}
+
+impl CertificateAuthority for Authority {
+    fn register(&self, _directory: &str, email: Option<&EmailAddress>) -> Result<Account, AcmeError> {
+        register(self, email)
+    }
+
+    fn order(
+        &self,
+        account: &Account,
+        name: &HostName,
+        replaces: Option<&Bundle>,
+        challenge: &mut dyn Challenge,
+    ) -> Result<Bundle, AcmeError> {
+        order(self, account, std::slice::from_ref(name), replaces, challenge, &mut |_| {})
+    }
+
+    fn renewal_window(&self, account: &Account, bundle: &Bundle) -> Result<Option<Window>, AcmeError> {
+        renewal_window(self, account, bundle)
+    }
+}
+
+/// The authorities of the internet, each by its directory URL.
+#[derive(Debug, Clone, Copy)]
+pub struct Internet;
+
+impl CertificateAuthority for Internet {
+    fn register(&self, directory: &str, email: Option<&EmailAddress>) -> Result<Account, AcmeError> {
+        Authority::new(directory)?.register(directory, email)
+    }
+
+    fn order(
+        &self,
+        account: &Account,
+        name: &HostName,
+        replaces: Option<&Bundle>,
+        challenge: &mut dyn Challenge,
+    ) -> Result<Bundle, AcmeError> {
+        Authority::new(account.directory())?.order(account, name, replaces, challenge)
+    }
+
+    fn renewal_window(&self, account: &Account, bundle: &Bundle) -> Result<Option<Window>, AcmeError> {
+        Authority::new(account.directory())?.renewal_window(account, bundle)
     }
 }
 

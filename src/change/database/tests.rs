@@ -4,6 +4,8 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
+use crate::change::kind::Kind;
+use crate::change::prior::Prior;
 use crate::host::rehearsal::{ChangeFault, Migrating, Rehearsal};
 
 const SERVICE: Owner = Owner { uid: 209, gid: 209 };
@@ -224,11 +226,11 @@ fn a_copy_that_is_needed_is_not_taken_away() {
     let wanted = bench.wanted();
     copy(&bench.host, &wanted).unwrap();
     bench.database("'changed'");
-    let stays = take_back_copy(&bench.host, &wanted).unwrap().unwrap();
+    let stays = wanted.take_back(&bench.host, &Prior::Absent).unwrap().unwrap();
     assert!(stays.contains(COPY) && stays.contains("0.19.2"), "{stays}");
     restore(&bench.host, &bench.restoration()).unwrap();
     forget_displaced(&bench.host, &bench.restoration()).unwrap();
-    assert_eq!(take_back_copy(&bench.host, &wanted).unwrap(), None);
+    assert_eq!(wanted.take_back(&bench.host, &Prior::Absent).unwrap(), None);
     assert_eq!(bench.host.entry(Path::new(COPY)).unwrap(), None);
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::database::{OPENED, failed};
+use crate::change::database::description::{OPENED, failed};
 use crate::deployment::{Database, Secrets, TlsMode};
 use crate::host::{HostError, Invocation, Observe, Owner};
 

@@ -14,7 +14,7 @@ use crate::cli::transaction::{Stop, Transaction, With};
 use crate::cli::{Global, deployed};
 use crate::deployment::{AcmeDirectory, Deployment, HostName, Layout, Mode};
 use crate::error_code::ErrorCode;
-use crate::host::{Host, Observe};
+use crate::host::Observe;
 use crate::parts::tls::{self, Kept};
 
 /// The next look comes a day later.
@@ -61,8 +61,15 @@ fn renew(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut R
     if host.system()?.euid != 0 {
         return Err(Stop::refused(ErrorCode::NotRoot, "only root can renew the certificate; run it as root"));
     }
-    let transaction =
-        Transaction { command: COMMAND, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
+    let transaction = Transaction {
+        command: COMMAND,
+        host,
+        authority: opened.authority(),
+        screen,
+        yes: arguments.yes,
+        plan_only: arguments.plan,
+        ask: false,
+    };
     transaction.settle()?;
     let layout = Layout::default();
     let deployment = deployed::deployment(host.observe(), &layout, Exit::Failed)?;
@@ -73,7 +80,7 @@ fn renew(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut R
     let course = Course { arguments, layout: &layout, deployment: &deployment, directory: directory.as_ref() };
     let mut windows = Vec::new();
     for name in names(&deployment) {
-        windows.push(course.window(host, &name, screen)?);
+        windows.push(course.window(&transaction, &name)?);
     }
     let (plan, notes) = course.plan(host.observe(), &windows)?;
     for note in &notes {
@@ -109,14 +116,15 @@ struct Course<'a> {
 
 impl Course<'_> {
     /// When the authority would like the certificate renewed. That it does not say is no failure: it is then due by its age.
-    fn window(&self, host: &dyn Host, name: &HostName, screen: &Screen) -> Result<Option<Window>, Stop> {
+    fn window(&self, transaction: &Transaction<'_>, name: &HostName) -> Result<Option<Window>, Stop> {
+        let Transaction { host, authority, screen, .. } = *transaction;
         let ours = kept(host.observe(), self.layout, self.deployment, name)?
             .is_some_and(|kept| kept.keeper == Keeper::Us && !is_placeholder(kept.bundle.leaf()));
         if !ours || self.arguments.force {
             return Ok(None);
         }
         let order = tls::certificate_order(self.layout, self.deployment, name, None);
-        match host.renewal_window(&order) {
+        match order.renewal_window(host.observe(), authority) {
             Ok(window) => Ok(window),
             Err(error) => {
                 screen.line(&wrap(&format!("When to renew could not be asked, so the age decides: {error}"), 0));

@@ -47,7 +47,15 @@ fn apply(
         return Err(Stop::refused(ErrorCode::NotRoot, "only root can change the filters; run it as root"));
     }
     let (layout, terms) = (Layout::default(), change.terms());
-    let transaction = Transaction { command, host, screen, yes: terms.yes, plan_only: terms.plan, ask: false };
+    let transaction = Transaction {
+        command,
+        host,
+        authority: opened.authority(),
+        screen,
+        yes: terms.yes,
+        plan_only: terms.plan,
+        ask: false,
+    };
     transaction.settle()?;
     let make = || -> Result<(Edited, Plan), Stop> {
         let refused = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);

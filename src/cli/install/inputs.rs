@@ -7,7 +7,7 @@ use super::super::dialogue::{self, Wish};
 use super::super::exit::Exit;
 use super::super::surroundings::Surroundings;
 use super::{Arguments, Stop};
-use crate::change::{Change, Prior, journal, store};
+use crate::change::{Change, Prior, WriteFile, journal, store};
 use crate::deployment::{Answers, Deployment, Layout, Mode, Secrets, secrets_file};
 use crate::error_code::ErrorCode;
 use crate::host::Host;
@@ -98,7 +98,7 @@ fn switch(host: &dyn Host, layout: &Layout, answers: &mut Answers, mode: Mode) -
         answers.set(&format!("exposure.mode=\"{mode}\"")).map_err(|error| Stop::answers(error.to_string()))
     };
     let current = answers.to_text();
-    let recorded = |change: &Change| matches!(change, Change::File { path: there, .. } if *there == path);
+    let recorded = |change: &Change| matches!(change, Change::File(WriteFile { path: there, .. }) if *there == path);
     for prior in journal::priors(host.observe(), recorded)? {
         let Prior::File { sha256, .. } = prior else { continue };
         let before = String::from_utf8_lossy(&store::recall(host.observe(), &sha256)?).into_owned();

@@ -10,7 +10,7 @@ use super::super::progress::Progress;
 use super::super::screen::Screen;
 use super::super::surroundings::Surroundings;
 use super::{Arguments, Stop};
-use crate::change::Reporter;
+use crate::change::Operator;
 use crate::deployment::{Deployment, Layout, Variant, VersionWish};
 use crate::error_code::ErrorCode;
 use crate::host::Host;

@@ -132,7 +132,15 @@ fn change(
             "only root can read all that this needs, and change it; run it as root",
         ));
     }
-    let transaction = Transaction { command, host, screen, yes: agreement.yes, plan_only: agreement.plan, ask: false };
+    let transaction = Transaction {
+        command,
+        host,
+        authority: opened.authority(),
+        screen,
+        yes: agreement.yes,
+        plan_only: agreement.plan,
+        ask: false,
+    };
     transaction.settle()?;
     let tolerated: &[&str] = if agreement.allow_unknown { &[UNKNOWN_ID] } else { &[] };
     let make = || -> Result<(Wish, Plan), Stop> {

@@ -38,8 +38,15 @@ fn back(global: &Global, arguments: Back, screen: &Screen, report: &mut Report) 
     let opened = Opened::open(global, screen)?;
     let host = opened.host();
     let layout = Layout::default();
-    let transaction =
-        Transaction { command: ROLLBACK, host, screen, yes: arguments.yes, plan_only: arguments.plan, ask: false };
+    let transaction = Transaction {
+        command: ROLLBACK,
+        host,
+        authority: opened.authority(),
+        screen,
+        yes: arguments.yes,
+        plan_only: arguments.plan,
+        ask: false,
+    };
     let settled = transaction.settle()?;
     let (from, now) = installed(host, &layout)?;
     if passage::is_back(host.observe()).map_err(Stop::failed)? {

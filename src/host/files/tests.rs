@@ -360,7 +360,7 @@ fn a_file_of_any_size_is_copied_with_its_digest_and_no_link_of_others_is_followe
     let bytes: Vec<u8> = (0..3_000_001_u32).map(|number| (number % 251) as u8).collect();
     fs::write(tree.outside("/home/db"), &bytes).unwrap();
     let copied = tree.root.copy_file(Path::new("/home/db"), Path::new("/srv/db"), 0o600, SERVICE).unwrap();
-    assert_eq!((copied.size, copied.sha256), (3_000_001, crate::change::digest(&bytes)));
+    assert_eq!((copied.size, copied.sha256), (3_000_001, crate::release::Sha256Digest::of(&bytes).to_string()));
     assert_eq!(fs::read(tree.outside("/srv/db")).unwrap(), bytes);
     let expected = Entry::File { size: 3_000_001, mode: 0o600, owner: SERVICE };
     assert_eq!(tree.root.entry(Path::new("/srv/db")).unwrap(), Some(expected));

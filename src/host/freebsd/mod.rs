@@ -27,8 +27,6 @@ use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::certificate::on_host;
-use crate::certificate::renewal::Window;
 use crate::front::Front;
 use nix::ifaddrs::getifaddrs;
 use nix::unistd::geteuid;
@@ -38,9 +36,9 @@ pub use database::{DATABASE_PROBE_ARGUMENT, database_probe_child};
 
 use super::files::{RealOwners, Root};
 use super::{
-    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group,
-    Host, HostError, Invocation, IssuedCertificate, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction,
-    ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host, HostError,
+    Invocation, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision, System,
+    User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::Commands;
 
@@ -328,14 +326,6 @@ impl Host for FreeBsd {
 
     fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
         database::run(examination)
-    }
-
-    fn order_certificate(&self, order: &CertificateOrder) -> Result<IssuedCertificate, HostError> {
-        on_host::order(self, order)
-    }
-
-    fn renewal_window(&self, order: &CertificateOrder) -> Result<Option<Window>, HostError> {
-        on_host::window(self, order)
     }
 
     fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn Any>, HostError> {

@@ -11,8 +11,8 @@ use reqwest::tls::TlsInfo;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-use crate::change::digest;
 use crate::host::{ServedCertificate, WebAnswer, WebFailure, WebRequest};
+use crate::release::Sha256Digest;
 
 /// GoToSocial answers 418 to a request without one (`internal/middleware/useragent.go`).
 const USER_AGENT: &str = concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"));
@@ -128,7 +128,7 @@ fn served_certificate(der: &[u8]) -> Option<ServedCertificate> {
         names,
         issuer: certificate.issuer().to_string(),
         not_after: u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0),
-        sha256: digest(der),
+        sha256: Sha256Digest::of(der).to_string(),
     })
 }
 

@@ -8,17 +8,15 @@ use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa
 use serde_json::json;
 use x509_parser::time::ASN1Time;
 
-use super::super::{
-    CertificateOrder, Host, HostError, IssuedCertificate, Observe, Owner, WebAnswer, WebFailure, WebRequest,
-};
+use super::super::{Host, HostError, Observe, WebAnswer, WebFailure, WebRequest};
 use super::Rehearsal;
 use super::machine::Machine;
 use super::model::{Authority, Model};
-use crate::certificate::acme::{AcmeError, Challenge};
-use crate::certificate::webroot::Webroot;
-use crate::certificate::{Bundle, BundleError};
-use crate::change::digest;
-use crate::deployment::HostName;
+use crate::certificate::acme::{Account, AcmeError, Challenge};
+use crate::certificate::renewal::Window;
+use crate::certificate::{Bundle, BundleError, CertificateAuthority};
+use crate::deployment::{EmailAddress, HostName};
+use crate::release::Sha256Digest;
 
 /// Its name.
 const NAME: &str = "Rehearsal of Let's Encrypt";
@@ -33,40 +31,70 @@ const ORDER: Duration = Duration::from_secs(5);
 /// How long the directory is waited for where nobody answers.
 const NO_ANSWER: Duration = Duration::from_secs(30);
 
-/// Orders a certificate, as the real one is ordered: account, challenge in the front's folder, issue.
-pub(super) fn order(host: &Rehearsal, order: &CertificateOrder) -> Result<IssuedCertificate, HostError> {
-    let authority = host.machine.borrow().model.authority;
-    if authority == Authority::Unreachable {
-        host.sleep(NO_ANSWER);
-        let url = order.directory.to_string();
-        return Err(AcmeError::Unreachable { url, reason: "connection timed out".into() }.into());
+impl CertificateAuthority for Rehearsal {
+    fn register(&self, directory: &str, _email: Option<&EmailAddress>) -> Result<Account, AcmeError> {
+        self.is_reached(directory)?;
+        Account::from_json(
+            &json!({ "directory": directory, "rehearsal": "stands for the key of an account" }).to_string(),
+        )
     }
-    let known = host.read(&order.account)?.is_some_and(|text| {
-        let kept: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
-        kept.is_some_and(|kept| kept["directory"] == order.directory.as_str())
-    });
-    if !known {
-        let account = json!({ "directory": order.directory, "rehearsal": "stands for the key of an account" });
-        host.write_file(&order.account, account.to_string().as_bytes(), 0o600, Owner::ROOT)?;
+
+    fn order(
+        &self,
+        account: &Account,
+        name: &HostName,
+        _replaces: Option<&Bundle>,
+        challenge: &mut dyn Challenge,
+    ) -> Result<Bundle, AcmeError> {
+        self.is_reached(account.directory())?;
+        let bundle = issued(self, account, name, challenge);
+        self.save().map_err(internal)?;
+        bundle
     }
+
+    fn renewal_window(&self, _account: &Account, _bundle: &Bundle) -> Result<Option<Window>, AcmeError> {
+        Ok(self.machine.borrow().model.renewal_window.clone())
+    }
+}
+
+impl Rehearsal {
+    fn is_reached(&self, directory: &str) -> Result<(), AcmeError> {
+        if self.machine.borrow().model.authority != Authority::Unreachable {
+            return Ok(());
+        }
+        self.sleep(NO_ANSWER);
+        Err(AcmeError::Unreachable { url: directory.to_owned(), reason: "connection timed out".into() })
+    }
+}
+
+fn internal(error: HostError) -> AcmeError {
+    AcmeError::Internal { reason: error.to_string() }
+}
+
+/// Issues a certificate once the challenge has been answered.
+fn issued(
+    host: &Rehearsal,
+    account: &Account,
+    name: &HostName,
+    challenge: &mut dyn Challenge,
+) -> Result<Bundle, AcmeError> {
     host.sleep(ORDER);
-    if let Some(refusal) = limit(host, &order.name) {
-        return Err(refusal.into());
+    if let Some(refusal) = limit(host, name) {
+        return Err(refusal);
     }
-    let (token, answer) = {
-        let model = &host.machine.borrow().model;
-        let token = digest(format!("{} {}", order.name, model.clock).as_bytes());
-        (token.clone(), format!("{token}.{}", digest(order.account.as_os_str().as_encoded_bytes())))
-    };
-    let mut webroot = Webroot::new(host, &order.name, &order.webroot, order.http);
-    let published = webroot
+    let token = digest(&format!("{name} {}", host.machine.borrow().model.clock));
+    let answer = format!("{token}.{}", digest(account.directory()));
+    let published = challenge
         .publish(&token, &answer)
-        .map_err(|error| AcmeError::Publish { name: order.name.to_string(), reason: error.to_string() });
-    let checked = published.and_then(|()| check(host, &order.name, &token, &answer));
-    webroot.withdraw(&token);
+        .map_err(|error| AcmeError::Publish { name: name.to_string(), reason: error.to_string() });
+    let checked = published.and_then(|()| check(host, name, &token, &answer));
+    challenge.withdraw(&token);
     checked?;
-    let issued = host.issue_counted(order.name.as_str())?;
-    Ok(IssuedCertificate { chain: issued.chain_pem(), key: issued.key_pem() })
+    Ok(host.issue_counted(name.as_str()).map_err(internal)??)
+}
+
+fn digest(text: &str) -> String {
+    Sha256Digest::of(text.as_bytes()).to_string()
 }
 
 /// The limits of the authority.

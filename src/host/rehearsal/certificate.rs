@@ -9,7 +9,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
-use crate::change::digest;
+use crate::release::Sha256Digest;
 
 use super::super::{HostError, Owner, ServedCertificate};
 use super::authority;
@@ -31,7 +31,7 @@ fn describe(text: &str) -> Option<ServedCertificate> {
         names: names.unwrap_or_default(),
         issuer: certificate.issuer().to_string(),
         not_after: u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0),
-        sha256: digest(&pem.contents),
+        sha256: Sha256Digest::of(&pem.contents).to_string(),
     })
 }
 

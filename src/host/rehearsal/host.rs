@@ -7,16 +7,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::certificate::Bundle;
-use crate::certificate::acme::AcmeError;
-use crate::certificate::renewal::Window;
+use crate::certificate::{Bundle, BundleError};
 use crate::front::Front;
 use crate::operation::{self, Operation};
 
 use super::super::{
-    BindOutcome, BindProbe, CertificateOrder, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group,
-    Host, HostError, Invocation, IssuedCertificate, Listener, Observe, Output, Owner, PortWatch, ServiceAction,
-    ServiceState, Supervision, System, User, WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host, HostError,
+    Invocation, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision, System, User,
+    WebAnswer, WebFailure, WebRequest, lock,
 };
 use super::machine::{Access, EACCES, EIO, ENOENT, ENOSPC, EPERM, Machine, command_failed, errno_text};
 use super::{
@@ -83,10 +81,8 @@ impl Rehearsal {
     }
 
     /// Has the authority issue a certificate, which counts as a change.
-    pub(super) fn issue_counted(&self, name: &str) -> Result<Bundle, HostError> {
-        self.change(&Change::Command(format!("ACME order for {name}")), |machine| {
-            authority::issue(machine, name).map_err(|error| AcmeError::Issued(error).into())
-        })
+    pub(super) fn issue_counted(&self, name: &str) -> Result<Result<Bundle, BundleError>, HostError> {
+        self.change(&Change::Command(format!("ACME order for {name}")), |machine| Ok(authority::issue(machine, name)))
     }
 
     fn attempt<T>(
@@ -491,16 +487,6 @@ impl Host for Rehearsal {
         let state = operation::aside(|| gotosocial_database::examine(&mut self.machine.borrow_mut(), examination));
         self.save()?;
         state
-    }
-
-    fn order_certificate(&self, order: &CertificateOrder) -> Result<IssuedCertificate, HostError> {
-        let issued = authority::order(self, order);
-        self.save()?;
-        issued
-    }
-
-    fn renewal_window(&self, _order: &CertificateOrder) -> Result<Option<Window>, HostError> {
-        Ok(self.machine.borrow().model.renewal_window.clone())
     }
 
     /// The lock is beside the state, and `path` is not used. Holding it, the rehearsal takes over what another command has left

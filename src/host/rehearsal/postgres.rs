@@ -11,8 +11,8 @@ use super::super::{HostError, Invocation, Output, Owner};
 use super::machine::{Access, EACCES, ENOENT, Machine};
 use super::model::Postgres;
 use super::postgres_script as script;
-use crate::change::digest;
 use crate::gotosocial::loading::{Failure, Settings};
+use crate::release::Sha256Digest;
 
 /// Where the server keeps its databases.
 const DATA: &str = "/var/db/postgres";
@@ -224,7 +224,7 @@ fn dump(machine: &Machine, line: &CommandLine<'_>, client: &str) -> Result<Ended
     }
     let body = script::of(&content(machine, server));
     let mut bytes = MAGIC.to_vec();
-    bytes.extend(format!("{:>12}{}{body}", machine.model.clock, digest(body.as_bytes())).bytes());
+    bytes.extend(format!("{:>12}{}{body}", machine.model.clock, Sha256Digest::of(body.as_bytes()).to_string()).bytes());
     line.write(machine, &line.path(line.option("--file").unwrap_or_default()), &bytes)?;
     Ok(Ended::well(""))
 }
@@ -247,7 +247,7 @@ fn restore(machine: &Machine, line: &CommandLine<'_>, client: &str) -> Result<En
     if !body.ends_with(script::END.as_bytes()) {
         return Err(error("could not read from input file: end of file"));
     }
-    if !head.ends_with(digest(body).as_bytes()) {
+    if !head.ends_with(Sha256Digest::of(body).to_string().as_bytes()) {
         return Err(error("could not uncompress data: invalid distance too far back"));
     }
     let [begin, commit] = if line.has("--single-transaction") { ["BEGIN;\n\n", "COMMIT;\n\n"] } else { ["", ""] };

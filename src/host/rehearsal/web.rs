@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::change::digest;
 use crate::front::Front;
 use crate::gotosocial::{Series, log_time};
+use crate::release::Sha256Digest;
 
 use super::super::{HostError, Listener, ServedCertificate, WebAnswer, WebFailure, WebRequest};
 use super::machine::{Access, Machine};
@@ -71,7 +71,7 @@ fn outside(machine: &Machine, request: &WebRequest) -> Option<Result<WebAnswer, 
         names: vec![host.clone()],
         issuer: "CN=Rehearsal of the outside world".into(),
         not_after: machine.model.clock + 60 * 86_400,
-        sha256: digest(host.as_bytes()),
+        sha256: Sha256Digest::of(host.as_bytes()).to_string(),
     });
     let known = machine.model.outside.get(&format!("{scheme}://{host}{}", request.path));
     Some(Ok(match known {

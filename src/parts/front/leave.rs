@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use super::{Planned, step, survey, test};
 use crate::change::front as changes;
-use crate::change::{Action, Change, Prior, Step, journal};
+use crate::change::{
+    Action, Change, IncludeSite, InstallPackage, Prior, ReloadFront, Remove, RemovePackage, SetRcVariable, Step,
+    StopService, journal,
+};
 use crate::front::Front;
 use crate::host::{HostError, Observe};
 use crate::parts::Refusal;
@@ -27,19 +30,21 @@ pub(in crate::parts) fn plan(
     let enabled = host.rc_is_yes(&variable)?;
     // Who has enabled it decides whether it goes on with what else it serves.
     // An earlier way back counts too: what was YES before it, or has been enabled since, is not ours.
-    let before =
-        journal::newest_prior(host, |change| matches!(change, Change::RcVariable { name, .. } if *name == variable))?;
+    let before = journal::newest_prior(
+        host,
+        |change| matches!(change, Change::RcVariable(SetRcVariable { name, .. }) if *name == variable),
+    )?;
     // One that is not enabled is not to go on: a run that was cut off may have come as far as that.
     let ours = !enabled || matches!(&before, Some(prior) if !matches!(prior, Prior::Value { value } if is_yes(value)));
-    let reload = |when_undone| step(Action::Reload, Change::FrontReload { front, when_undone });
+    let reload = |when_undone| step(Action::Reload, ReloadFront { front, when_undone });
     let main = front.main_file();
     let now = host.read(&main)?;
     // A main file that somebody has taken away has nothing in it to be taken out.
     let without = match &now {
-        Some(_) => Some(changes::edited(host, front, false).map_err(Refusal::FrontConfig)?),
+        Some(_) => Some(changes::edited(host, front, false).map_err(|why| Refusal::FrontConfig(why.to_string()))?),
         None => None,
     };
-    let exclude = (now != without).then(|| step(Action::Update, Change::FrontInclude { front, present: false }));
+    let exclude = (now != without).then(|| step(Action::Update, IncludeSite { front, present: false }));
     let goes_on = for_good && running && !is_packages_own(host, front, without.as_deref())?;
     if ours && !goes_on {
         if running && !is_packages_own(host, front, without.as_deref())? {
@@ -54,10 +59,10 @@ pub(in crate::parts) fn plan(
                 Some(Prior::Value { value }) => Some(value),
                 _ => None,
             };
-            planned.unset.push(step(Action::Set, Change::RcVariable { name: variable, value }));
+            planned.unset.push(step(Action::Set, SetRcVariable { name: variable, value }));
         }
         if running {
-            planned.leave.push(step(Action::Stop, Change::ServiceStop { name: name.to_owned() }));
+            planned.leave.push(step(Action::Stop, StopService { name: name.to_owned() }));
         }
         planned.clear.extend(exclude);
         return Ok(());
@@ -82,7 +87,7 @@ pub(in crate::parts) fn plan(
 fn own_site(host: &dyn Observe, front: Front) -> Result<Option<Step>, HostError> {
     let path = front.site_file();
     let goes = front.reads_beside && host.entry(&path)?.is_some();
-    Ok(goes.then(|| step(Action::Remove, Change::Removal { path })))
+    Ok(goes.then(|| step(Action::Remove, Remove { path })))
 }
 
 /// Whether this main file is as the package has it, and no sites stand beside it.
@@ -130,13 +135,13 @@ pub fn tidy(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
     let mut steps = Vec::new();
     for front in Front::ALL {
         let service = front.service;
-        let about = |change: &Change| matches!(change, Change::Package { name } | Change::PackageRemoval { name } if name == service);
+        let about = |change: &Change| matches!(change, Change::Package(InstallPackage { name }) | Change::PackageRemoval(RemovePackage { name }) if name == service);
         let ours = journal::newest_prior(host, about)? == Some(Prior::Absent);
         let unused = host.entry(&front.site_file())?.is_none() && !host.service(service)?.is_running();
         let main = host.read(&front.main_file())?;
         // With sites of the administrator's it is theirs by now.
         if ours && unused && is_packages_own(host, front, main.as_deref())? && host.package(service)?.is_some() {
-            steps.push(step(Action::Remove, Change::PackageRemoval { name: service.to_owned() }));
+            steps.push(step(Action::Remove, RemovePackage { name: service.to_owned() }));
         }
     }
     Ok(steps)
@@ -154,9 +159,9 @@ pub(in crate::parts) fn package_for_good(
     let service = front.service;
     let used = !stops && host.service(service)?.is_running();
     let without = match host.read(&front.main_file())? {
-        Some(_) => Some(changes::edited(host, front, false).map_err(Refusal::FrontConfig)?),
+        Some(_) => Some(changes::edited(host, front, false).map_err(|why| Refusal::FrontConfig(why.to_string()))?),
         None => None,
     };
     let unused = !used && is_packages_own(host, front, without.as_deref())?;
-    Ok(unused.then(|| step(Action::Remove, Change::PackageRemoval { name: service.to_owned() })))
+    Ok(unused.then(|| step(Action::Remove, RemovePackage { name: service.to_owned() })))
 }

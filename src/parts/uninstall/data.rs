@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::Extent;
-use super::ledger::{Ledger, Left};
+use super::ledger::Ledger;
 use crate::change::database::{self, OPENED};
-use crate::change::{Action, Change, Prior, Step};
+use crate::change::{Action, Change, Left, Prior, RemoveTree, Step, WriteFile};
 use crate::deployment::Layout;
 use crate::filter;
 use crate::host::{HostError, Observe};
@@ -71,13 +71,13 @@ pub(super) fn plan(
     let mut own = Own::default();
     // What a proof has left that could not even be taken back: a copy of a copy, of use to nobody.
     if host.entry(Path::new(OPENED))?.is_some() {
-        steps.push(remove(Change::TreeRemoval { path: OPENED.into() }));
+        steps.push(remove(Change::TreeRemoval(RemoveTree { path: OPENED.into() })));
     }
     let backups = layout.backups.clone();
     // An empty one is nobody's data: it goes if we made it.
     if host.entry(&backups)?.is_some() && !host.list(&backups).is_ok_and(|names| names.is_empty()) {
         if extent.purge && extent.backups {
-            steps.push(remove(Change::TreeRemoval { path: backups }));
+            steps.push(remove(Change::TreeRemoval(RemoveTree { path: backups })));
         } else {
             own.kept.push((backups, "backups, and copies of the database from before upgrades"));
         }
@@ -100,7 +100,7 @@ pub(super) fn plan(
             continue;
         }
         // A file, too: nothing of it is to be kept among what was replaced, a database least of all.
-        steps.push(remove(Change::TreeRemoval { path }));
+        steps.push(remove(Change::TreeRemoval(RemoveTree { path })));
     }
     if extent.purge {
         let config = host.read(&layout.config)?.unwrap_or_default();
@@ -148,7 +148,7 @@ fn before(host: &dyn Observe, ledger: &Ledger, path: &Path) -> Result<Option<Ste
     }
     let Ok(bytes) = crate::change::store::recall(host, sha256) else { return Ok(None) };
     let (path, content) = (path.to_owned(), crate::change::Content::new(bytes));
-    let change = Change::File { path, content, mode: *mode, owner: *owner };
+    let change = WriteFile { path, content, mode: *mode, owner: *owner };
     Ok(Some(Step::new(PART, Action::Update, change)))
 }
 

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use super::ledger::{Left, Trace};
-use crate::change::{Action, Change, Content, Prior, digest, store};
+use super::ledger::Trace;
+use crate::change::{
+    Action, Change, Content, Left, MakeDirectory, MakeSymlink, Prior, Remove, RemoveTree, WriteFile, digest, store,
+};
 use crate::host::{Entry, HostError, Observe};
 use crate::parts::managed_file::written;
 
@@ -50,22 +52,27 @@ pub(super) fn fate(host: &dyn Observe, path: &Path, trace: &Trace, all: bool) ->
                 // Somebody has taken it away since.
                 None => return Ok(Fate::Nothing),
             };
-            let change =
-                Change::File { path: path.to_owned(), content: Content::new(bytes), mode: *mode, owner: *owner };
+            let change = Change::File(WriteFile {
+                path: path.to_owned(),
+                content: Content::new(bytes),
+                mode: *mode,
+                owner: *owner,
+            });
             Ok(Fate::Change(Action::Update, change))
         }
         (Prior::Symlink { target }, Left::Symlink { target: ours }) => Ok(match now {
-            Some(Entry::Symlink { target: now }) if now == *ours && now != *target => {
-                Fate::Change(Action::Update, Change::Symlink { path: path.to_owned(), target: target.clone() })
-            }
+            Some(Entry::Symlink { target: now }) if now == *ours && now != *target => Fate::Change(
+                Action::Update,
+                Change::Symlink(MakeSymlink { path: path.to_owned(), target: target.clone() }),
+            ),
             _ => Fate::Nothing,
         }),
         (Prior::Directory { mode, owner }, Left::Directory { mode: our_mode, owner: our_owner }) => Ok(match now {
             Some(Entry::Directory { mode: now_mode, owner: now_owner })
                 if (now_mode, now_owner) == (*our_mode, *our_owner) && (now_mode, now_owner) != (*mode, *owner) =>
             {
-                let change = Change::Directory { path: path.to_owned(), mode: *mode, owner: *owner };
-                Fate::Change(Action::Update, change)
+                let change = MakeDirectory { path: path.to_owned(), mode: *mode, owner: *owner };
+                Fate::Change(Action::Update, change.into())
             }
             _ => Fate::Nothing,
         }),
@@ -81,12 +88,12 @@ fn taken_away(
     now: Option<&Entry>,
     all: bool,
 ) -> Result<Fate, HostError> {
-    let remove = || Fate::Change(Action::Remove, Change::Removal { path: path.to_owned() });
+    let remove = || Fate::Change(Action::Remove, Change::Removal(Remove { path: path.to_owned() }));
     Ok(match (&trace.left, now) {
         // We have taken it away ourselves: what stands there is somebody else's.
         (_, None) | (Left::Absent, _) => Fate::Nothing,
         (Left::Tree, Some(Entry::Directory { .. })) => {
-            Fate::Change(Action::Remove, Change::TreeRemoval { path: path.to_owned() })
+            Fate::Change(Action::Remove, Change::TreeRemoval(RemoveTree { path: path.to_owned() }))
         }
         (Left::File { .. }, Some(Entry::File { .. })) => {
             if all || is_unedited(host, path, trace)? {
@@ -114,11 +121,11 @@ fn taken_away(
 /// # Errors
 /// It cannot be read.
 pub(super) fn is_unedited(host: &dyn Observe, path: &Path, trace: &Trace) -> Result<bool, HostError> {
-    let Left::File { sha256 } = &trace.left else { return Ok(false) };
+    let Left::File { content, .. } = &trace.left else { return Ok(false) };
     if !matches!(host.entry(path)?, Some(Entry::File { .. })) {
         return Ok(false);
     }
-    Ok(host.read(path)?.is_some_and(|bytes| digest(&bytes) == *sha256))
+    Ok(host.read(path)?.is_some_and(|bytes| digest(&bytes) == content.sha256()))
 }
 
 /// The file with our lines taken out of it and everything else kept; `None` where these cannot be told apart.
@@ -130,8 +137,9 @@ fn merged(
     before: &[u8],
 ) -> Result<Option<Vec<u8>>, HostError> {
     // With edits between two of our changes there is no one text to tell theirs from ours by.
-    let (Left::File { sha256 }, true) = (&trace.left, trace.unbroken) else { return Ok(None) };
-    let copy = host.read(&written(path))?.filter(|bytes| digest(bytes) == *sha256);
+    let (Left::File { content, .. }, true) = (&trace.left, trace.unbroken) else { return Ok(None) };
+    let sha256 = content.sha256();
+    let copy = host.read(&written(path))?.filter(|bytes| digest(bytes) == sha256);
     let Some(base) = copy.or_else(|| store::recall(host, sha256).ok()) else { return Ok(None) };
     Ok(diffy::merge_bytes(&base, theirs, before).ok())
 }

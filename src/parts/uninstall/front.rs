@@ -1,9 +1,9 @@
 //! The way back of a web server in front: out of its configuration, stopped where we have enabled it, its package removed
 //! where we have installed it and nobody else uses it.
 
-use super::ledger::{Ledger, Left, Thing};
+use super::ledger::Ledger;
 use crate::change::front as changes;
-use crate::change::{Change, Prior, Step};
+use crate::change::{Change, Left, Prior, Step, StopService, Thing};
 use crate::front::Front;
 use crate::host::Observe;
 use crate::parts::{Refusal, front as parts_front};
@@ -53,7 +53,7 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger) -> Result<Planned, Refus
             parts_front::leave::plan(host, front, true, &mut left)?;
             steps.extend(left.prepare.into_iter().chain(left.unset).chain(left.leave));
             // Its own files are removed with all others; of the rest it is the include line that has to go first.
-            steps.extend(left.clear.into_iter().filter(|step| matches!(step.change, Change::FrontInclude { .. })));
+            steps.extend(left.clear.into_iter().filter(|step| matches!(step.change, Change::FrontInclude(_))));
         }
         // Some read what is beside our site without a line of ours.
         if !front.reads_beside && included {
@@ -65,7 +65,9 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger) -> Result<Planned, Refus
                 )
             }));
         }
-        let stops = steps.iter().any(|step| matches!(&step.change, Change::ServiceStop { name } if name == service));
+        let stops = steps
+            .iter()
+            .any(|step| matches!(&step.change, Change::ServiceStop(StopService { name }) if name == service));
         let goes_on = !stops && host.service(service)?.is_running();
         let installed = ledger
             .of(&Thing::Package(service.to_owned()))

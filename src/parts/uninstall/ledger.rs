@@ -7,64 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::change::certificate::CertificateChange;
-use crate::change::journal::{self, Line};
-use crate::change::{Change, Prior};
-use crate::host::{HostError, Observe, Owner};
+use crate::change::journal::{self, Announced, Line, announced};
+use crate::change::{Change, Left, Prior, Thing};
+use crate::host::{HostError, Observe};
 
 /// The command whose receipts strike out.
 pub const COMMAND: &str = "uninstall";
-
-/// A thing that was touched.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Thing {
-    /// A file, folder or link.
-    Path(PathBuf),
-    /// A group.
-    Group(String),
-    /// An account.
-    User(String),
-    /// A kernel module.
-    Module(String),
-    /// A variable of the kernel.
-    Sysctl(String),
-    /// A variable of rc.conf.
-    RcVariable(String),
-    /// A package.
-    Package(String),
-}
-
-/// What a change leaves there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Left {
-    /// Nothing.
-    Absent,
-    /// It is there: an account, a package, a module.
-    Present,
-    /// A file.
-    File {
-        /// SHA-256 of its bytes.
-        sha256: String,
-    },
-    /// A folder.
-    Directory {
-        /// Permission bits.
-        mode: u32,
-        /// Owner.
-        owner: Owner,
-    },
-    /// A folder with all that is in it: a release.
-    Tree,
-    /// A link.
-    Symlink {
-        /// Where it points.
-        target: PathBuf,
-    },
-    /// A variable with this value.
-    Value(String),
-    /// A file whose bytes are not on record: an include line, a certificate.
-    Edited,
-}
 
 /// One recorded change of a thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,58 +50,6 @@ pub struct Ledger {
     pub served: Option<String>,
 }
 
-/// What a change means for an uninstallation: the things that it touches, with what it leaves there. Empty for a change of which
-/// nothing stays but what other changes tell, or what is asked of the host: whether a service runs.
-///
-/// Whoever adds a kind of change says here what has to be taken back of it. `Edited` is for a file of which the journal does not
-/// have the new bytes; such a file is left to a part that knows how to take our lines out of it.
-fn touched(change: &Change) -> Vec<(Thing, Left)> {
-    let path = |path: &Path, left: Left| vec![(Thing::Path(path.to_owned()), left)];
-    let value = |value: &Option<String>| value.clone().map_or(Left::Absent, Left::Value);
-    match change {
-        Change::Directory { path: at, mode, owner } => path(at, Left::Directory { mode: *mode, owner: *owner }),
-        Change::File { path: at, content, .. } => path(at, Left::File { sha256: content.sha256().to_owned() }),
-        Change::Symlink { path: at, target } => path(at, Left::Symlink { target: target.clone() }),
-        Change::Removal { path: at } | Change::TreeRemoval { path: at } | Change::Discard { path: at } => {
-            path(at, Left::Absent)
-        }
-        Change::Release { directory, .. } => path(directory, Left::Tree),
-        Change::FrontInclude { front, .. } => path(&front.main_file(), Left::Edited),
-        Change::Certificate { certificate } => match &**certificate {
-            CertificateChange::Placeholder { chain, key, .. } => {
-                [path(chain, Left::Edited), path(key, Left::Edited)].concat()
-            }
-            CertificateChange::Order { order, .. } => {
-                [path(&order.chain, Left::Edited), path(&order.key, Left::Edited)].concat()
-            }
-            CertificateChange::Reload { .. } => Vec::new(),
-        },
-        Change::Group { group } => vec![(Thing::Group(group.name.clone()), Left::Present)],
-        Change::GroupRemoval { group } => vec![(Thing::Group(group.name.clone()), Left::Absent)],
-        Change::User { user } => vec![(Thing::User(user.name.clone()), Left::Present)],
-        Change::UserRemoval { user } => vec![(Thing::User(user.name.clone()), Left::Absent)],
-        Change::Module { name } => vec![(Thing::Module(name.clone()), Left::Present)],
-        Change::ModuleRemoval { name, .. } => vec![(Thing::Module(name.clone()), Left::Absent)],
-        Change::Sysctl { name, value } => vec![(Thing::Sysctl(name.clone()), Left::Value(value.clone()))],
-        Change::RcVariable { name, value: new } => vec![(Thing::RcVariable(name.clone()), value(new))],
-        Change::Package { name } => vec![(Thing::Package(name.clone()), Left::Present)],
-        Change::PackageRemoval { name } => vec![(Thing::Package(name.clone()), Left::Absent)],
-        // What runs is seen on the host; a trial leaves nothing; an account is data, and so are databases, media and backups.
-        Change::FrontTest { .. }
-        | Change::FrontStart { .. }
-        | Change::FrontReload { .. }
-        | Change::ConfigTest { .. }
-        | Change::ServiceStart { .. }
-        | Change::ServiceStop { .. }
-        | Change::DatabaseTest { .. }
-        | Change::DatabaseCopy { .. }
-        | Change::DatabaseRestore { .. }
-        | Change::Migration { .. }
-        | Change::Backup { .. }
-        | Change::Account { .. } => Vec::new(),
-    }
-}
-
 impl Ledger {
     /// Reads all receipts.
     ///
@@ -178,16 +74,11 @@ impl Ledger {
             .iter()
             .find_map(|line| if let Line::Begin { command, .. } = line { Some(command.as_str()) } else { None })
             .unwrap_or_default();
-        for line in lines {
-            let Line::Intent { step, change, prior, .. } = line else { continue };
-            if lines.contains(&Line::Undone { step: *step }) {
-                continue;
-            }
-            let done = lines.contains(&Line::Done { step: *step });
+        for Announced { change, prior, done, .. } in announced(lines).filter(|announced| !announced.undone) {
             if let Change::ServiceStart { start } = change {
                 self.served = Some(start.readiness.host.clone());
             }
-            for (thing, left) in touched(change) {
+            for (thing, left) in change.kind().leaves() {
                 if command != COMMAND {
                     self.enter(thing, Event { command: command.to_owned(), prior: prior.clone(), left });
                 } else if let (Thing::Path(path), Prior::Directory { .. }, Left::Absent) = (&thing, prior, &left) {
@@ -261,8 +152,9 @@ impl Ledger {
 /// Whether what stood there before a change is what the one before it had left.
 fn follows(left: &Left, prior: &Prior) -> bool {
     match (left, prior) {
-        (Left::Absent, Prior::Absent) | (Left::Present | Left::Tree, Prior::Present) => true,
-        (Left::File { sha256: left }, Prior::File { sha256: prior, .. }) => left == prior,
+        (Left::Absent, Prior::Absent) => true,
+        (Left::Present | Left::User(_) | Left::Group(_) | Left::Tree, Prior::Present) => true,
+        (Left::File { content, .. }, Prior::File { sha256: prior, .. }) => content.sha256() == prior,
         (Left::Directory { .. }, Prior::Directory { .. }) => true,
         (Left::Symlink { target: left }, Prior::Symlink { target: prior }) => left == prior,
         (Left::Value(left), Prior::Value { value: prior }) => left == prior,
@@ -275,8 +167,9 @@ fn follows(left: &Left, prior: &Prior) -> bool {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
-    use crate::change::Content;
     use crate::change::journal::Outcome;
+    use crate::change::{Content, WriteFile, digest};
+    use crate::host::Owner;
 
     fn run(command: &str, changes: &[(Change, Prior)]) -> Vec<Line> {
         let mut lines =
@@ -290,11 +183,11 @@ mod tests {
     }
 
     fn file(text: &str) -> Change {
-        Change::File { path: "/f".into(), content: Content::new(text), mode: 0o644, owner: Owner::ROOT }
+        WriteFile { path: "/f".into(), content: Content::new(text), mode: 0o644, owner: Owner::ROOT }.into()
     }
 
     fn was(text: &str) -> Prior {
-        Prior::File { sha256: crate::change::digest(text.as_bytes()), mode: 0o644, owner: Owner::ROOT }
+        Prior::File { sha256: digest(text.as_bytes()), mode: 0o644, owner: Owner::ROOT }
     }
 
     fn ledger(runs: &[Vec<Line>]) -> Ledger {
@@ -311,7 +204,7 @@ mod tests {
         let ledger = ledger(&runs);
         let trace = ledger.path(Path::new("/f")).unwrap();
         assert_eq!(trace.origin, was("a"));
-        assert_eq!(trace.left, Left::File { sha256: crate::change::digest(b"c") });
+        assert!(matches!(&trace.left, Left::File { content, .. } if content.sha256() == digest(b"c")), "{trace:?}");
         assert!(trace.unbroken);
     }
 

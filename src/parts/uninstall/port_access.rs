@@ -6,8 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Fate};
-use super::ledger::{Ledger, Left, Thing, Trace};
-use crate::change::{Action, AfterPlan, Change, Content, Plan, Prior, Step, store};
+use super::ledger::{Ledger, Trace};
+use crate::change::{
+    Action, AfterPlan, Change, Content, Left, Plan, Prior, Remove, SetRcVariable, SetSysctl, Step, Thing, UnloadModule,
+    WriteFile, store,
+};
 use crate::host::{HostError, Jail, Observe, Owner, System};
 use crate::parts::port_access::{
     self, LOADER_CONF, LOADER_VARIABLE, MODULE, RESERVED_HIGH, RULES, SYSCTL_CONF, SYSCTL_CONF_LOCAL, SYSCTL_KLD,
@@ -115,11 +118,12 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger, service: u32, all: bool)
     let target = range(host, may_restore.then_some(ledger), &system, &access.steps, &mut planned)?;
     for step in access.steps {
         match &step.change {
-            Change::Sysctl { name, .. } if name == RESERVED_HIGH => {}
-            Change::Sysctl { .. } => planned.steps.push(step),
+            Change::Sysctl(SetSysctl { name, .. }) if name == RESERVED_HIGH => {}
+            Change::Sysctl(_) => planned.steps.push(step),
             // Decided below, together with those that were not edited.
-            Change::File { path, .. } if may_restore && exact(host, ledger, path)?.is_some() => {}
-            Change::RcVariable { name, .. } if may_restore && exact_variable(host, ledger, name)?.is_some() => {}
+            Change::File(WriteFile { path, .. }) if may_restore && exact(host, ledger, path)?.is_some() => {}
+            Change::RcVariable(SetRcVariable { name, .. })
+                if may_restore && exact_variable(host, ledger, name)?.is_some() => {}
             _ => planned.steps.push(step),
         }
     }
@@ -151,7 +155,7 @@ fn before(host: &dyn Observe, ledger: &Ledger) -> Result<Vec<Step>, HostError> {
     for file in SHARED {
         let path = PathBuf::from(file);
         match ledger.path(&path).map(|trace| &trace.origin) {
-            Some(Prior::Absent) => steps.push(step(Action::Remove, Change::Removal { path })),
+            Some(Prior::Absent) => steps.push(step(Action::Remove, Remove { path })),
             Some(Prior::File { sha256, .. }) => {
                 // Without the bytes everything that is there now counts as theirs.
                 if let Ok(bytes) = store::recall(host, sha256) {
@@ -162,7 +166,7 @@ fn before(host: &dyn Observe, ledger: &Ledger) -> Result<Vec<Step>, HostError> {
         }
     }
     for (name, trace) in ledger.rc_variables().filter(|(name, _)| name.starts_with(PORTACL_RC)) {
-        let change = Change::RcVariable { name: name.to_owned(), value: value(&trace.origin) };
+        let change = SetRcVariable { name: name.to_owned(), value: value(&trace.origin) };
         steps.push(step(Action::Set, change));
     }
     Ok(steps)
@@ -218,7 +222,7 @@ fn range(
 ) -> Result<i64, Refusal> {
     let now = port_access::reserved_high(host)?;
     let edited = steps.iter().find_map(|step| match &step.change {
-        Change::Sysctl { name, value } if name == RESERVED_HIGH => value.parse::<i64>().ok(),
+        Change::Sysctl(SetSysctl { name, value }) if name == RESERVED_HIGH => value.parse::<i64>().ok(),
         _ => None,
     });
     let trace = ledger.and_then(|ledger| ledger.of(&Thing::Sysctl(RESERVED_HIGH.to_owned())));
@@ -244,7 +248,7 @@ fn exact(host: &dyn Observe, ledger: &Ledger, path: &Path) -> Result<Option<Opti
         Prior::Absent => Some(None),
         Prior::File { sha256, mode, owner } => store::recall(host, sha256).ok().map(|bytes| {
             let (mode, owner) = (*mode, *owner);
-            Some(Change::File { path: path.to_owned(), content: Content::new(bytes), mode, owner })
+            Some(Change::File(WriteFile { path: path.to_owned(), content: Content::new(bytes), mode, owner }))
         }),
         _ => None,
     })
@@ -255,8 +259,8 @@ fn put_back(host: &dyn Observe, ledger: &Ledger, path: &Path, planned: &mut Plan
     let Some(before) = exact(host, ledger, path)? else { return Ok(false) };
     let now = host.read(path)?;
     match before {
-        None => planned.steps.push(step(Action::Remove, Change::Removal { path: path.to_owned() })),
-        Some(Change::File { ref content, .. }) if now.as_deref() == Some(content.bytes()) => {}
+        None => planned.steps.push(step(Action::Remove, Remove { path: path.to_owned() })),
+        Some(Change::File(WriteFile { ref content, .. })) if now.as_deref() == Some(content.bytes()) => {}
         Some(change) => planned.steps.push(step(Action::Update, change)),
     }
     Ok(true)
@@ -276,7 +280,7 @@ fn boot_files(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> Res
         if let Some(before) = exact_variable(host, ledger, name)?
             && host.rc_variable(name)? != before
         {
-            planned.steps.push(step(Action::Set, Change::RcVariable { name: name.to_owned(), value: before }));
+            planned.steps.push(step(Action::Set, SetRcVariable { name: name.to_owned(), value: before }));
         }
     }
     for file in [SYSCTL_CONF, SYSCTL_CONF_LOCAL, SYSCTL_KLD] {
@@ -402,7 +406,7 @@ fn module(
             "{RESERVED_HIGH} goes back to {reserved}, as it was before: without {MODULE} every user may bind the ports above it"
         ));
     }
-    planned.steps.push(step(Action::Remove, Change::ModuleRemoval { name: MODULE.to_owned(), reserved }));
+    planned.steps.push(step(Action::Remove, UnloadModule { name: MODULE.to_owned(), reserved }));
     Ok(())
 }
 
@@ -412,7 +416,7 @@ fn guard(host: &dyn Observe, ledger: &Ledger, all: bool, planned: &mut Planned) 
     if let Some(trace) = ledger.of(&Thing::RcVariable(variable.clone())) {
         let before = value(&trace.origin);
         if host.rc_variable(&variable)? != before {
-            planned.steps.push(step(Action::Set, Change::RcVariable { name: variable, value: before }));
+            planned.steps.push(step(Action::Set, SetRcVariable { name: variable, value: before }));
         }
     }
     for script in guards() {
@@ -431,9 +435,9 @@ fn value(prior: &Prior) -> Option<String> {
 }
 
 fn whole(path: &Path, bytes: Vec<u8>) -> Change {
-    Change::File { path: path.to_owned(), content: Content::new(bytes), mode: 0o644, owner: Owner::ROOT }
+    Change::File(WriteFile { path: path.to_owned(), content: Content::new(bytes), mode: 0o644, owner: Owner::ROOT })
 }
 
-fn step(action: Action, change: Change) -> Step {
+fn step(action: Action, change: impl Into<Change>) -> Step {
     Step::new(PART, action, change)
 }

@@ -83,7 +83,10 @@ fn a_copy_of_a_database_in_use_is_an_older_one_unless_its_log_comes_along() {
     let copied = host
         .copy_file(&Path::new(DATABASE).with_extension("db-wal"), &folder.join("whole.db-wal"), 0o600, owner)
         .unwrap();
-    assert_eq!(copied.sha256, crate::change::digest(&host.read(&folder.join("whole.db-wal")).unwrap().unwrap()));
+    assert_eq!(
+        copied.sha256,
+        crate::release::Sha256Digest::of(&host.read(&folder.join("whole.db-wal")).unwrap().unwrap()).to_string()
+    );
     let state = examine(&alone).unwrap();
     assert_eq!((state.migrations, state.posts, state.damage), (110, Some(0), None), "and nothing looks wrong");
     assert_eq!(examine(&whole).unwrap().posts, Some(1));

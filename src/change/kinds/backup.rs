@@ -6,12 +6,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use super::database::{self, DESCRIPTION, Description, OPENED};
-use super::{Prior, postgres, store};
 use crate::backup::{self, BackupError, DatabaseKind, Entry, Head, Manifest, Member, Skipped};
-use crate::host::{self, Host, HostError, Observe, Owner, is_temporary};
+use crate::change::database::description::DUMP;
+use crate::change::database::{self, DESCRIPTION, Description, OPENED};
+use crate::change::kind::prelude::*;
+use crate::change::{postgres, store};
+use crate::error_code::ErrorCode;
+use crate::host::{self, Observe, is_temporary};
 
 /// How many of the files that were left out are named.
 const NAMED: usize = 3;
@@ -81,6 +82,12 @@ pub struct Origin {
     pub manifest: String,
 }
 
+impl Origin {
+    fn unusable(&self, cause: BackupError) -> Failure {
+        Failure::Backup { file: self.file.clone(), cause }
+    }
+}
+
 /// What [`BackupChange::Media`] has put in place, for taking it back.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Placed {
@@ -90,10 +97,8 @@ struct Placed {
     files: Vec<(PathBuf, bool)>,
 }
 
-impl BackupChange {
-    /// The kind, as it appears in `--json`.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
+impl Kind for BackupChange {
+    fn name(&self) -> &'static str {
         match self {
             Self::Write { .. } | Self::Prune { .. } => "backup",
             Self::Database { .. } | Self::Dump { .. } | Self::Load { .. } => "database",
@@ -101,9 +106,11 @@ impl BackupChange {
         }
     }
 
-    /// What is changed.
-    #[must_use]
-    pub fn target(&self) -> String {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Backup
+    }
+
+    fn target(&self) -> String {
         match self {
             Self::Write { target: path, .. }
             | Self::Prune { path }
@@ -114,9 +121,7 @@ impl BackupChange {
         }
     }
 
-    /// The change in a few words.
-    #[must_use]
-    pub fn detail(&self) -> String {
+    fn detail(&self) -> String {
         match self {
             Self::Write { storage: Some(_), .. } => "with media; read back and compared".to_owned(),
             Self::Write { storage: None, .. } => "without media; read back and compared".to_owned(),
@@ -128,43 +133,31 @@ impl BackupChange {
         }
     }
 
-    /// What stands there before.
-    ///
-    /// # Errors
-    /// The host cannot be read.
-    pub(super) fn capture(&self, host: &dyn Host) -> Result<Prior, HostError> {
-        let there = match self {
-            Self::Write { target: path, .. } | Self::Prune { path } => host.entry(path)?.is_some(),
-            Self::Media { .. } => {
-                // That of an earlier run must not be taken for what this one has done.
-                host.remove(&list_of_placed())?;
-                false
-            }
-            Self::Database { .. } | Self::Dump { .. } | Self::Load { .. } => false,
-        };
-        Ok(if there { Prior::Present } else { Prior::Absent })
-    }
-
-    /// Makes the change.
-    ///
-    /// # Errors
-    /// In words.
-    pub(super) fn apply(&self, host: &dyn Host) -> Result<Vec<String>, String> {
+    fn prior(&self, host: &dyn Host) -> Result<Prior, HostError> {
         match self {
-            Self::Write { .. } => self.write(host),
-            Self::Prune { path } => host.remove(path).map(|()| Vec::new()).map_err(|error| error.to_string()),
-            Self::Database { from, to, owner } => unpack_database(host, from, to, *owner).map(|()| Vec::new()),
-            Self::Media { from, storage, owner } => place_media(host, from, storage, *owner),
-            Self::Dump { dump } => postgres::dump(host, dump).map(|()| Vec::new()).map_err(|error| error.to_string()),
-            Self::Load { load } => postgres::load(host, load).map(|()| Vec::new()).map_err(|error| error.to_string()),
+            Self::Write { target: path, .. } | Self::Prune { path } => Prior::at(host, path),
+            Self::Media { .. } => {
+                // The list of an earlier run must not be taken for what this one has done.
+                host.remove(&list_of_placed())?;
+                Ok(Prior::Absent)
+            }
+            Self::Database { .. } | Self::Dump { .. } | Self::Load { .. } => Ok(Prior::Absent),
         }
     }
 
-    /// Takes the change back.
-    ///
-    /// # Errors
-    /// The host refused.
-    pub(super) fn take_back(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+        let host = context.host;
+        match self {
+            Self::Write { .. } => self.write(context),
+            Self::Prune { path } => Ok(host.remove(path)?),
+            Self::Database { from, to, owner } => unpack_database(host, from, to, *owner),
+            Self::Media { from, storage, owner } => place_media(context, from, storage, *owner),
+            Self::Dump { dump } => Ok(postgres::dump(host, dump)?),
+            Self::Load { load } => Ok(postgres::load(host, load)?),
+        }
+    }
+
+    fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
         match self {
             Self::Write { target, .. } => {
                 host.remove_tree(Path::new(OPENED))?;
@@ -184,29 +177,40 @@ impl BackupChange {
         }
     }
 
-    fn write(&self, host: &dyn Host) -> Result<Vec<String>, String> {
-        let Self::Write { target, head, database, owner, files, storage } = self else { return Ok(Vec::new()) };
-        let said = |error: HostError| error.to_string();
+    fn folders(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Write { target: path, .. } | Self::Prune { path } => above(path),
+            Self::Database { to, .. } => vec![to.clone()],
+            Self::Media { storage, .. } => vec![storage.clone()],
+            Self::Dump { dump } => above(&dump.to),
+            Self::Load { load } => above(&load.before),
+        }
+    }
+}
+
+impl BackupChange {
+    fn write(&self, context: &Context<'_>) -> Result<(), Failure> {
+        let Self::Write { target, head, database, owner, files, storage } = self else { return Ok(()) };
+        let host = context.host;
         let mut head = head.clone();
         let mut members = match head.database {
             DatabaseKind::Sqlite => {
-                let description = database::describe(host.observe(), database)
-                    .map_err(said)?
+                let description = database::describe(host, database)?
                     .ok_or_else(|| format!("there is no complete copy of the database in {}", database.display()))?;
                 // All of it is read for damage only now, when nobody waits for the service any more.
-                let state = database::opened(host, database, &description.files, *owner, true).map_err(said)?;
+                let state = database::opened(host, database, &description.files, *owner, true)?;
                 head.state = Some(state);
                 copied(&description, database)
             }
             DatabaseKind::Postgres => {
-                head.state = Some(postgres::opened(host, database, *owner, None).map_err(said)?.state);
+                head.state = Some(postgres::opened(host, database, *owner, None)?.state);
                 vec![Member { path: backup::POSTGRES.to_owned(), from: database.clone(), mode: 0o600, needed: true }]
             }
         };
         members.extend(files.iter().cloned());
         let mut skipped = Vec::new();
         if let Some([storage, certificates]) = storage {
-            gather(host, storage, certificates, "", &mut members, &mut skipped).map_err(said)?;
+            gather(host, storage, certificates, "", &mut members, &mut skipped)?;
         }
         let missed = RefCell::new(skipped);
         let open = |path: &Path| host.open_file(path).map_err(io::Error::other);
@@ -215,9 +219,9 @@ impl BackupChange {
             missed.borrow_mut().extend(skipped);
             file.sync_all()?;
             verify(file, &manifest).map_err(io::Error::other)
-        })
-        .map_err(said)?;
-        Ok(told(&missed.into_inner()))
+        })?;
+        left_out(&missed.into_inner()).into_iter().for_each(|text| context.note(text));
+        Ok(())
     }
 }
 
@@ -264,23 +268,24 @@ fn gather(
 
 /// Reads all of a backup back.
 fn verify(file: &mut File, written: &Manifest) -> Result<(), String> {
-    let told = |error: BackupError| format!("what was written does not read back: {error}");
-    let opened = backup::open(file).map_err(told)?;
+    let failed = |error: BackupError| format!("what was written does not read back: {error}");
+    let opened = backup::open(file).map_err(failed)?;
     if opened.manifest != *written {
         return Err("what was written does not read back: its manifest differs".to_owned());
     }
-    backup::walk(file, &opened.manifest, &mut |_, _| Ok(())).map_err(told)
+    backup::walk(file, &opened.manifest, &mut |_, _| Ok(())).map_err(failed)
 }
 
-fn told(skipped: &[Skipped]) -> Vec<String> {
+/// What there is to say of files that are not in a backup.
+fn left_out(skipped: &[Skipped]) -> Option<String> {
     if skipped.is_empty() {
-        return Vec::new();
+        return None;
     }
     let named: Vec<String> =
         skipped.iter().take(NAMED).map(|file| format!("{} ({})", file.from.display(), file.why)).collect();
     let more = if skipped.len() > NAMED { ", …" } else { "" };
     let files = if skipped.len() == 1 { "1 file is".to_owned() } else { format!("{} files are", skipped.len()) };
-    vec![format!("{files} not in the backup: {}{more}", named.join(", "))]
+    Some(format!("{files} not in the backup: {}{more}", named.join(", ")))
 }
 
 /// Takes away what a run that was cut off has left half written.
@@ -292,37 +297,34 @@ fn sweep(host: &dyn Host, folder: &Path) -> Result<(), HostError> {
 }
 
 /// Opens a backup again, and makes sure that it is the one that was verified.
-fn reopened(from: &Origin) -> Result<(File, Manifest), String> {
-    let told = |error: BackupError| format!("{}: {error}", from.file.display());
-    let mut file = File::open(&from.file).map_err(|error| told(error.into()))?;
-    let opened = backup::open(&mut file).map_err(told)?;
+fn reopened(from: &Origin) -> Result<(File, Manifest), Failure> {
+    let mut file = File::open(&from.file).map_err(|error| from.unusable(error.into()))?;
+    let opened = backup::open(&mut file).map_err(|error| from.unusable(error))?;
     if opened.sha256 != from.manifest {
-        return Err(format!("{} is another file now than the one that was verified", from.file.display()));
+        return Err(format!("{} is another file now than the one that was verified", from.file.display()).into());
     }
     Ok((file, opened.manifest))
 }
 
-fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> Result<(), String> {
-    let said = |error: HostError| error.to_string();
+fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> Result<(), Failure> {
     let (mut file, manifest) = reopened(from)?;
-    host.remove_tree(to).map_err(said)?;
-    host.make_directory(to, 0o700, Owner::ROOT).map_err(said)?;
+    host.remove_tree(to)?;
+    host.make_directory(to, 0o700, Owner::ROOT)?;
     backup::walk(&mut file, &manifest, &mut |entry, bytes| {
         let Some(name) = entry.path.strip_prefix(DATABASE).filter(|name| !name.contains('/')) else { return Ok(()) };
         host.build_file(&to.join(name), 0o600, Owner::ROOT, &mut |file| io::copy(bytes, file).map(drop))
             .map_err(io::Error::other)
     })
-    .map_err(|error| format!("{}: {error}", from.file.display()))?;
+    .map_err(|error| from.unusable(error))?;
     if manifest.head.database == DatabaseKind::Postgres {
-        return postgres::opened(host, &to.join(postgres::MAIN), owner, None).map(drop).map_err(said);
+        return Ok(postgres::opened(host, &to.join(DUMP), owner, None).map(drop)?);
     }
-    let description = database::describe(host.observe(), to)
-        .map_err(said)?
+    let description = database::describe(host, to)?
         .ok_or_else(|| format!("{}: it says nothing about the database in it", from.file.display()))?;
     if description.files.iter().any(|part| part.mode & !0o777 != 0) {
-        return Err(format!("{}: a file of its database has a special mode", from.file.display()));
+        return Err(format!("{}: a file of its database has a special mode", from.file.display()).into());
     }
-    database::opened(host, to, &description.files, owner, false).map(drop).map_err(said)
+    Ok(database::opened(host, to, &description.files, owner, false).map(drop)?)
 }
 
 fn list_of_placed() -> PathBuf {
@@ -336,19 +338,19 @@ fn aside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn place_media(host: &dyn Host, from: &Origin, storage: &Path, owner: Owner) -> Result<Vec<String>, String> {
-    let said = |error: HostError| error.to_string();
+fn place_media(context: &Context<'_>, from: &Origin, storage: &Path, owner: Owner) -> Result<(), Failure> {
+    let host = context.host;
     let (mut file, manifest) = reopened(from)?;
-    let (placed, wanted) = missing(host.observe(), &manifest, storage).map_err(said)?;
+    let (placed, wanted) = missing(host.observe(), &manifest, storage)?;
     // Before anything is put in place, so that it can be taken back.
     let list = serde_json::to_vec(&placed).map_err(|error| error.to_string())?;
-    store::folder(host, "receipts").map_err(said)?;
-    host.write_file(&list_of_placed(), &list, 0o600, Owner::ROOT).map_err(said)?;
+    store::folder(host, "receipts")?;
+    host.write_file(&list_of_placed(), &list, 0o600, Owner::ROOT)?;
     for folder in &placed.folders {
-        host.make_directory(folder, 0o750, owner).map_err(said)?;
+        host.make_directory(folder, 0o750, owner)?;
     }
     for (path, _) in placed.files.iter().filter(|(_, differs)| *differs) {
-        host.rename(path, &aside(path)).map_err(said)?;
+        host.rename(path, &aside(path))?;
     }
     backup::walk(&mut file, &manifest, &mut |entry, bytes| {
         let Some(relative) = entry.path.strip_prefix(backup::STORAGE).filter(|_| wanted.contains(&entry.path)) else {
@@ -357,13 +359,12 @@ fn place_media(host: &dyn Host, from: &Origin, storage: &Path, owner: Owner) -> 
         host.build_file(&storage.join(relative), entry.mode, owner, &mut |file| io::copy(bytes, file).map(drop))
             .map_err(io::Error::other)
     })
-    .map_err(|error| format!("{}: {error}", from.file.display()))?;
+    .map_err(|error| from.unusable(error))?;
     let differed: Vec<&PathBuf> = placed.files.iter().filter(|(_, differs)| *differs).map(|(path, _)| path).collect();
-    Ok(differed
-        .iter()
-        .take(NAMED)
-        .map(|path| format!("{} differed from the backup; it is kept as {}", path.display(), aside(path).display()))
-        .collect())
+    for path in differed.iter().take(NAMED) {
+        context.note(format!("{} differed from the backup; it is kept as {}", path.display(), aside(path).display()));
+    }
+    Ok(())
 }
 
 /// What has to be put in place: what is not there, and what is there and differs.

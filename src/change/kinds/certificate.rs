@@ -7,15 +7,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Prior, digest};
+use super::webroot::{self, Webroot};
+use crate::certificate::acme::{Account, AcmeError};
 use crate::certificate::placeholder::placeholder;
 use crate::certificate::record::Records;
-use crate::certificate::webroot;
-use crate::certificate::{Bundle, BundleError};
-use crate::deployment::HostName;
-use crate::host::{CertificateOrder, Host, HostError, Observe, Owner, ServiceAction, WebRequest};
+use crate::certificate::renewal::Window;
+use crate::certificate::{Bundle, CertificateAuthority};
+use crate::change::kind::prelude::*;
+use crate::deployment::{AcmeDirectory, EmailAddress, HostName};
+use crate::host::{Observe, ServiceAction, WebRequest};
 
 /// So often it is looked whether the front shows the new certificate, a second apart: its reload does not wait for the
 /// processes that serve.
@@ -55,6 +55,27 @@ pub enum CertificateChange {
         /// Who shows it.
         front: ShownBy,
     },
+}
+
+/// A certificate that is ordered (RFC 8555) with the challenge HTTP-01, for one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateOrder {
+    /// The name.
+    pub name: HostName,
+    /// The authority.
+    pub directory: AcmeDirectory,
+    /// The address that the authority may write to; it learns of it when the account is made.
+    pub email: Option<EmailAddress>,
+    /// The account's file, mode 0600. Where there is none, an account is made, and kept there before anything is ordered.
+    pub account: PathBuf,
+    /// The folder of which the front serves `.well-known/acme-challenge/TOKEN`.
+    pub webroot: PathBuf,
+    /// Where the front answers http on this host: the challenge is tried there before the authority looks.
+    pub http: SocketAddr,
+    /// The certificate with its chain that is to be replaced; need not be there.
+    pub chain: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// The front that shows a certificate.
@@ -98,6 +119,82 @@ impl Pair {
     }
 }
 
+impl CertificateOrder {
+    /// Orders the certificate. Nothing is written but the account, if it is new, and the answer to the challenge for as long as
+    /// it is needed.
+    fn place(&self, context: &Context<'_>) -> Result<Bundle, Failure> {
+        let host = context.host;
+        let authority = context.authority.ok_or("no authority to order a certificate from")?;
+        let account = match self.kept_account(host)? {
+            Some(account) => account,
+            None => {
+                let made = authority.register(self.directory.as_str(), self.email.as_ref())?;
+                host.write_file(&self.account, made.to_json().expose().as_bytes(), 0o600, Owner::ROOT)?;
+                made
+            }
+        };
+        let old = self.replaced(host)?;
+        let mut webroot = Webroot::new(host, &self.name, &self.webroot, self.http);
+        Ok(authority.order(&account, &self.name, old.as_ref(), &mut webroot)?)
+    }
+
+    /// When the authority would like the certificate renewed (ARI); `None` where it has no opinion, or does not know us.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the authority not be asked.
+    pub fn renewal_window(
+        &self,
+        host: &dyn Observe,
+        authority: &dyn CertificateAuthority,
+    ) -> Result<Option<Window>, Failure> {
+        let (Some(account), Some(bundle)) = (self.kept_account(host)?, self.replaced(host)?) else { return Ok(None) };
+        Ok(authority.renewal_window(&account, &bundle)?)
+    }
+
+    /// The account that is kept, if it is one at this authority: the answers may name another one meanwhile.
+    fn kept_account(&self, host: &dyn Observe) -> Result<Option<Account>, Failure> {
+        let Some(bytes) = host.read(&self.account)? else { return Ok(None) };
+        let text = String::from_utf8(bytes)
+            .map_err(|_| AcmeError::AccountFile { reason: format!("{} is not text", self.account.display()) })?;
+        Ok(Some(Account::from_json(&text)?).filter(|account| account.directory() == self.directory.as_str()))
+    }
+
+    /// What is to be replaced. A pair that cannot be read is none.
+    fn replaced(&self, host: &dyn Observe) -> Result<Option<Bundle>, HostError> {
+        let [chain, key] = self.pair().read(host)?;
+        Ok(key.zip(chain).and_then(|(key, chain)| Bundle::from_files(&key, &chain).ok()))
+    }
+
+    fn pair(&self) -> Pair {
+        Pair { chain: self.chain.clone(), key: self.key.clone() }
+    }
+
+    /// Orders the certificate, and has the front show it. If it does not, the pair that was there before is back in service.
+    fn renew(&self, context: &Context<'_>, front: &ShownBy) -> Result<(), Failure> {
+        let host = context.host;
+        let bundle = self.place(context)?;
+        // The authority's clock may be a little ahead.
+        bundle.check(&self.name, host.now().max(bundle.leaf().not_before))?;
+        let pair = self.pair();
+        let before = keep(host, &pair)?;
+        let shown = put(host, &pair, &bundle)
+            .map_err(Failure::from)
+            .and_then(|()| reload(host, front, &self.name, &digest(bundle.leaf_der())));
+        let Err(failure) = shown else { return Ok(()) };
+        let back = pair.write(host, before.each_ref().map(Option::as_deref)).and_then(|()| {
+            // Apache does not survive a reload that fails.
+            let running = host.service(&front.service)?.is_running();
+            host.service_action(&front.service, if running { ServiceAction::Reload } else { ServiceAction::Start })
+        });
+        Err(failure.and(match back {
+            Ok(()) => "; the certificate that was there before is in service again".to_owned(),
+            Err(error) => {
+                format!("; and the certificate that was there before could not be put back into service: {error}")
+            }
+        }))
+    }
+}
+
 impl CertificateChange {
     /// The name that the certificate is for.
     #[must_use]
@@ -108,9 +205,24 @@ impl CertificateChange {
         }
     }
 
-    /// The change in a few words, without its name.
-    #[must_use]
-    pub fn detail(&self) -> String {
+    /// The files that the change replaces.
+    fn pair(&self) -> Option<Pair> {
+        match self {
+            Self::Placeholder { chain, key, .. } => Some(Pair { chain: chain.clone(), key: key.clone() }),
+            Self::Order { order, .. } => Some(order.pair()),
+            Self::Reload { .. } => None,
+        }
+    }
+}
+
+impl Kind for CertificateChange {
+    named!(ErrorCode::Acme, "certificate", "certificate", "tls");
+
+    fn target(&self) -> String {
+        self.name().to_string()
+    }
+
+    fn detail(&self) -> String {
         match self {
             Self::Placeholder { .. } => "a placeholder that nobody trusts, until one is ordered".to_owned(),
             Self::Order { order, front, .. } => {
@@ -122,34 +234,12 @@ impl CertificateChange {
         }
     }
 
-    /// The files that the change replaces.
-    fn pair(&self) -> Option<Pair> {
-        match self {
-            Self::Placeholder { chain, key, .. } => Some(Pair { chain: chain.clone(), key: key.clone() }),
-            Self::Order { order, .. } => Some(Pair { chain: order.chain.clone(), key: order.key.clone() }),
-            Self::Reload { .. } => None,
-        }
+    fn leaves(&self) -> Vec<(Thing, Left)> {
+        let files = self.pair().map(|pair| [pair.chain, pair.key]);
+        files.into_iter().flatten().map(|path| (Thing::Path(path), Left::Edited)).collect()
     }
 
-    /// The folders in which files are put in place.
-    pub(super) fn folders(&self) -> Vec<PathBuf> {
-        let mut files: Vec<&Path> = Vec::new();
-        match self {
-            Self::Placeholder { chain, key, .. } => files.extend([chain.as_path(), key]),
-            Self::Order { order, record, .. } => {
-                files.extend([order.chain.as_path(), &order.key, &order.account]);
-                files.extend(record.as_deref());
-            }
-            Self::Reload { .. } => {}
-        }
-        files.into_iter().filter_map(Path::parent).map(Path::to_path_buf).collect()
-    }
-
-    /// What stands there before.
-    ///
-    /// # Errors
-    /// A file cannot be read.
-    pub(super) fn capture(&self, host: &dyn Host) -> Result<Prior, HostError> {
+    fn prior(&self, host: &dyn Host) -> Result<Prior, HostError> {
         let Some(pair) = self.pair() else { return Ok(Prior::Present) };
         let digests = Box::new(pair.read(host)?.map(|bytes| bytes.map(|bytes| digest(&bytes))));
         let account = match self {
@@ -159,72 +249,43 @@ impl CertificateChange {
         Ok(Prior::Pair { digests, account })
     }
 
-    /// Applies the change.
-    ///
-    /// # Errors
-    /// In words. The pair that was there before is back in place, and in service.
-    pub(super) fn apply(&self, host: &dyn Host) -> Result<Vec<String>, String> {
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+        let host = context.host;
         match self {
             Self::Placeholder { name, chain, key } => {
                 let made = placeholder(name, host.now()).map_err(|error| error.to_string())?;
                 let pair = Pair { chain: chain.clone(), key: key.clone() };
-                keep(host, &pair).map_err(|error| error.to_string())?;
-                put(host, &pair, &made).map_err(|error| error.to_string())?;
-                Ok(Vec::new())
+                keep(host, &pair)?;
+                Ok(put(host, &pair, &made)?)
             }
             Self::Order { order, front, record, spared } => {
-                let outcome = self.renew(host, order, front);
-                if let Some(file) = record {
-                    remember(host, file, order.name.as_str(), outcome.as_ref().err())?;
-                }
-                match outcome {
-                    Err(failure) if *spared => Ok(vec![format!(
-                        "there is no certificate for {} yet, and other servers do not trust what is shown for it: {}. \
-                         It is tried again each day; `gts-bootstrap certificate renew` tries at once",
-                        order.name, failure.reason
-                    )]),
-                    outcome => outcome.map(|()| Vec::new()).map_err(|failure| failure.reason),
+                let renewed = order.renew(context, front);
+                let failure = renewed.as_ref().err();
+                let noted = record.as_ref().map_or(Ok(()), |file| remember(host, file, order.name.as_str(), failure));
+                match (renewed, noted) {
+                    // The failure itself is what matters.
+                    (Err(failure), Err(error)) => Err(failure.and(format!(" (and that could not be noted: {error})"))),
+                    (Ok(()), Err(error)) => Err(error.into()),
+                    (Err(failure), Ok(())) if *spared => {
+                        context.note(format!(
+                            "there is no certificate for {} yet, and other servers do not trust what is shown for it: \
+                             {failure}. It is tried again each day; `gts-bootstrap certificate renew` tries at once",
+                            order.name
+                        ));
+                        Ok(())
+                    }
+                    (renewed, Ok(())) => renewed,
                 }
             }
             Self::Reload { name, chain, front } => {
-                let bytes = host.read(chain).map_err(|error| error.to_string())?.unwrap_or_default();
+                let bytes = host.read(chain)?.unwrap_or_default();
                 let leaf = leaf_digest(&bytes).ok_or_else(|| format!("{} holds no certificate", chain.display()))?;
-                reload(host, front, name, &leaf)?;
-                Ok(Vec::new())
+                reload(host, front, name, &leaf)
             }
         }
     }
 
-    fn renew(&self, host: &dyn Host, order: &CertificateOrder, front: &ShownBy) -> Result<(), Failure> {
-        let issued = host.order_certificate(order)?;
-        let bundle = Bundle::from_files(issued.key.expose().as_bytes(), issued.chain.as_bytes())?;
-        // The authority's clock may be a little ahead.
-        bundle.check(&order.name, host.now().max(bundle.leaf().not_before))?;
-        let pair = Pair { chain: order.chain.clone(), key: order.key.clone() };
-        let before = keep(host, &pair)?;
-        let shown = put(host, &pair, &bundle)
-            .map_err(|error| error.to_string())
-            .and_then(|()| reload(host, front, &order.name, &digest(bundle.leaf_der())));
-        let Err(reason) = shown else { return Ok(()) };
-        let back = pair.write(host, before.each_ref().map(Option::as_deref)).and_then(|()| {
-            // Apache does not survive a reload that fails.
-            let running = host.service(&front.service)?.is_running();
-            host.service_action(&front.service, if running { ServiceAction::Reload } else { ServiceAction::Start })
-        });
-        let told = match back {
-            Ok(()) => "the certificate that was there before is in service again".to_owned(),
-            Err(error) => {
-                format!("and the certificate that was there before could not be put back into service: {error}")
-            }
-        };
-        Err(Failure { reason: format!("{reason}; {told}"), asked_wait: None })
-    }
-
-    /// Takes the change back.
-    ///
-    /// # Errors
-    /// The host refused, or the previous pair is not there any more.
-    pub(super) fn take_back(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
+    fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
         let (Some(pair), Prior::Pair { digests, account }) = (self.pair(), prior) else { return Ok(()) };
         let was = digests.each_ref().map(Option::as_deref);
         let same = |bytes: &[Option<Vec<u8>>; 2]| {
@@ -263,27 +324,16 @@ impl CertificateChange {
         }
         if *account { Ok(()) } else { host.remove(&order.account) }
     }
-}
 
-/// Why an order came to nothing.
-struct Failure {
-    reason: String,
-    asked_wait: Option<u64>,
-}
-
-impl From<HostError> for Failure {
-    fn from(error: HostError) -> Self {
-        let asked_wait = match &error {
-            HostError::Certificate(error) => error.retry_after().map(|wait| wait.as_secs()),
-            _ => None,
+    fn folders(&self) -> Vec<PathBuf> {
+        let files: Vec<&Path> = match self {
+            Self::Placeholder { chain, key, .. } => vec![chain, key],
+            Self::Order { order, record, .. } => {
+                [order.chain.as_path(), &order.key, &order.account].into_iter().chain(record.as_deref()).collect()
+            }
+            Self::Reload { .. } => Vec::new(),
         };
-        Self { reason: error.to_string(), asked_wait }
-    }
-}
-
-impl From<BundleError> for Failure {
-    fn from(error: BundleError) -> Self {
-        Self { reason: format!("what the authority issued cannot be used: {error}"), asked_wait: None }
+        files.into_iter().flat_map(above).collect()
     }
 }
 
@@ -310,20 +360,19 @@ fn put(host: &dyn Host, pair: &Pair, bundle: &Bundle) -> Result<(), HostError> {
 }
 
 /// Notes how an order ended.
-fn remember(host: &dyn Host, file: &Path, name: &str, failure: Option<&Failure>) -> Result<(), String> {
-    let before = host.read(file).map_err(|error| error.to_string())?;
-    let mut records = Records::read(before.as_deref());
+fn remember(host: &dyn Host, file: &Path, name: &str, failure: Option<&Failure>) -> Result<(), HostError> {
+    let mut records = Records::read(host.read(file)?.as_deref());
     match failure {
         None => records.succeeded(name, host.now()),
-        Some(failure) => records.failed(name, host.now(), failure.reason.clone(), failure.asked_wait),
+        Some(failure) => {
+            let asked_wait = match failure {
+                Failure::Acme(error) => error.retry_after().map(|wait| wait.as_secs()),
+                _ => None,
+            };
+            records.failed(name, host.now(), failure.to_string(), asked_wait);
+        }
     }
-    let written = host.write_file(file, &records.write(), 0o600, Owner::ROOT);
-    match (written, failure) {
-        (Ok(()), _) => Ok(()),
-        (Err(error), None) => Err(error.to_string()),
-        // The failure itself is what matters, and is told.
-        (Err(error), Some(failure)) => Err(format!("{} (and that could not be noted: {error})", failure.reason)),
-    }
+    host.write_file(file, &records.write(), 0o600, Owner::ROOT)
 }
 
 /// SHA-256 of the first certificate of a chain.
@@ -347,8 +396,8 @@ pub fn shown(host: &dyn Observe, https: SocketAddr, name: &HostName) -> Option<S
 }
 
 /// Has the front reload, and waits until it shows the certificate.
-fn reload(host: &dyn Host, front: &ShownBy, name: &HostName, leaf: &str) -> Result<(), String> {
-    host.service_action(&front.service, ServiceAction::Reload).map_err(|error| error.to_string())?;
+fn reload(host: &dyn Host, front: &ShownBy, name: &HostName, leaf: &str) -> Result<(), Failure> {
+    host.service_action(&front.service, ServiceAction::Reload)?;
     for look in 0..LOOKS {
         if look > 0 {
             host.sleep(Duration::from_secs(1));
@@ -360,5 +409,6 @@ fn reload(host: &dyn Host, front: &ShownBy, name: &HostName, leaf: &str) -> Resu
     Err(format!(
         "{} was told to reload and does not show the new certificate for {name} at {}; its error log says why",
         front.service, front.https
-    ))
+    )
+    .into())
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::acme::Challenge;
+use crate::certificate::acme::Challenge;
 use crate::deployment::HostName;
 use crate::host::{Entry, Host, HostError, Owner, WebFailure, WebRequest};
 
@@ -15,14 +15,13 @@ const CHALLENGES: &str = ".well-known/acme-challenge";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the answers are in the folder that a front serves.
-#[must_use]
-pub fn challenges(webroot: &Path) -> PathBuf {
+pub(super) fn challenges(webroot: &Path) -> PathBuf {
     webroot.join(CHALLENGES)
 }
 
 /// Puts answers into a folder, and looks whether the front serves them before the authority does: what this host can see
 /// by itself need not count as a failure there.
-pub struct Webroot<'a> {
+pub(super) struct Webroot<'a> {
     host: &'a dyn Host,
     name: &'a HostName,
     folder: PathBuf,
@@ -33,8 +32,7 @@ pub struct Webroot<'a> {
 
 impl<'a> Webroot<'a> {
     /// The folder `webroot`, of which the front at `http` serves the challenges for `name`.
-    #[must_use]
-    pub fn new(host: &'a dyn Host, name: &'a HostName, webroot: &Path, http: SocketAddr) -> Self {
+    pub(super) fn new(host: &'a dyn Host, name: &'a HostName, webroot: &Path, http: SocketAddr) -> Self {
         Self { host, name, folder: challenges(webroot), http, made: Vec::new() }
     }
 

@@ -1,0 +1,201 @@
+//! What every kind of change can do.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use super::operator::Operator;
+use super::prior::Prior;
+use super::thing::{Left, Thing};
+use crate::certificate::CertificateAuthority;
+use crate::error_code::ErrorCode;
+use crate::host::{Host, HostError};
+use crate::release;
+
+/// What a change is applied with.
+pub struct Context<'a> {
+    /// The host.
+    pub host: &'a dyn Host,
+    /// Where releases come from; `None` for a plan that installs none.
+    pub source: Option<&'a release::Source>,
+    /// Who issues certificates; `None` for a plan that orders none.
+    pub authority: Option<&'a dyn CertificateAuthority>,
+    /// Who looks on.
+    pub operator: &'a dyn Operator,
+    /// Whether to stop, with the reason.
+    pub stop: &'a dyn Fn() -> Option<String>,
+    /// What was noted so far.
+    pub notes: RefCell<Vec<String>>,
+}
+
+impl Context<'_> {
+    /// Notes something that the administrator should know.
+    pub fn note(&self, text: String) {
+        self.operator.note(&text);
+        self.notes.borrow_mut().push(text);
+    }
+}
+
+/// A kind of change. Most kinds change one [`Thing`] and need little more than to name it and to apply the change: the state
+/// before, the way back and the place in the ledger follow from the thing.
+pub trait Kind {
+    /// The name in `--json`.
+    fn name(&self) -> &'static str;
+
+    /// The name in a plan that people read; empty where the target says it all.
+    fn noun(&self) -> &'static str {
+        self.name()
+    }
+
+    /// The name in the groups of a long plan, at most seven letters.
+    fn heading(&self) -> &'static str {
+        self.noun().rsplit(' ').next().unwrap_or_default()
+    }
+
+    /// Where to read more if such a change fails and its cause has no code that says more.
+    fn code(&self) -> ErrorCode;
+
+    /// What is changed, where it is one thing.
+    fn thing(&self) -> Option<Thing> {
+        None
+    }
+
+    /// What the change leaves of that thing, for the ledger of an uninstallation and for a look at the host after the plan.
+    /// `None` for what is asked of the host (whether a service runs), and for data.
+    fn left(&self) -> Option<Left> {
+        None
+    }
+
+    /// Everything that the change leaves.
+    fn leaves(&self) -> Vec<(Thing, Left)> {
+        self.thing().zip(self.left()).into_iter().collect()
+    }
+
+    /// What is changed, a path or a name, as people and `--json` see it.
+    fn target(&self) -> String {
+        self.thing().map(|thing| thing.to_string()).unwrap_or_default()
+    }
+
+    /// The change in a few words, without its target.
+    fn detail(&self) -> String {
+        String::new()
+    }
+
+    /// What stands there before the change. The bytes of a file that is about to be replaced go into the store.
+    ///
+    /// # Errors
+    /// The host cannot be read, or the store cannot be written.
+    fn prior(&self, host: &dyn Host) -> Result<Prior, HostError> {
+        self.thing().map_or(Ok(Prior::Absent), |thing| thing.prior(host))
+    }
+
+    /// Makes the change.
+    ///
+    /// # Errors
+    /// The host refused, or what was read back is not what was set.
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure>;
+
+    /// What stays when the change is taken back, in words: a folder or a file that somebody else has written into since.
+    ///
+    /// # Errors
+    /// The host cannot be read.
+    fn stays(&self, _host: &dyn Host, _prior: &Prior) -> Result<Option<String>, HostError> {
+        Ok(None)
+    }
+
+    /// Takes the change back. It can be called again, and also for a change that was begun but not finished, or announced
+    /// but not begun.
+    ///
+    /// # Errors
+    /// The host refused.
+    fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
+        match (self.thing(), self.left()) {
+            // The change changed nothing.
+            (_, Some(Left::Absent)) if *prior == Prior::Absent => Ok(()),
+            (_, Some(Left::Present | Left::User(_) | Left::Group(_))) if *prior == Prior::Present => Ok(()),
+            (Some(thing), _) => thing.restore(host, prior),
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// Takes the change back, unless something has to stay, which is returned in words.
+    ///
+    /// # Errors
+    /// The host refused.
+    fn take_back(&self, host: &dyn Host, prior: &Prior) -> Result<Option<String>, HostError> {
+        match self.stays(host, prior)? {
+            Some(stays) => Ok(Some(stays)),
+            None => self.undo(host, prior).map(|()| None),
+        }
+    }
+
+    /// Takes the change back, but leaves what the next run can go on with.
+    ///
+    /// # Errors
+    /// The host refused.
+    fn put_off(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
+        self.take_back(host, prior).map(drop)
+    }
+
+    /// The folders in which the change puts files in place, and may leave a temporary one when it is cut off.
+    fn folders(&self) -> Vec<PathBuf> {
+        match self.thing() {
+            Some(Thing::Path(path)) => above(&path),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a change that was cut off is left to go on, and looked at by the next plan.
+    ///
+    /// # Errors
+    /// The host cannot be asked.
+    fn is_left_to_run(&self, _host: &dyn Host) -> Result<bool, HostError> {
+        Ok(false)
+    }
+
+    /// What nobody can bring back once its removal has begun.
+    fn gone_for_good(&self) -> Option<&Path> {
+        None
+    }
+}
+
+/// The folder above a path.
+pub(super) fn above(path: &Path) -> Vec<PathBuf> {
+    path.parent().map(Path::to_path_buf).into_iter().collect()
+}
+
+/// What a kind is called: its error code, its name in `--json`, and in a plan, where they differ, its noun and its heading.
+macro_rules! named {
+    (ErrorCode::$code:ident, $name:literal $(, $noun:literal $(, $heading:literal)?)?) => {
+        fn name(&self) -> &'static str {
+            $name
+        }
+        fn code(&self) -> $crate::error_code::ErrorCode {
+            $crate::error_code::ErrorCode::$code
+        }
+        $(
+            fn noun(&self) -> &'static str {
+                $noun
+            }
+            $(
+                fn heading(&self) -> &'static str {
+                    $heading
+                }
+            )?
+        )?
+    };
+}
+
+pub(super) use named;
+
+/// What every file of `kinds/` uses.
+pub(super) mod prelude {
+    pub(in crate::change) use serde::{Deserialize, Serialize};
+
+    pub(in crate::change) use super::super::content::{Content, digest};
+    pub(in crate::change) use super::super::failure::Failure;
+    pub(in crate::change) use super::super::prior::Prior;
+    pub(in crate::change) use super::super::thing::{Left, Thing};
+    pub(in crate::change) use super::{Context, Kind, above, named};
+    pub(in crate::change) use crate::host::{Host, HostError, Owner};
+}

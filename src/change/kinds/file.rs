@@ -1,0 +1,46 @@
+//! A file.
+
+use std::path::PathBuf;
+
+use super::owned_by;
+
+use crate::change::kind::prelude::*;
+
+/// Puts a file with this content, mode and owner in place, atomically.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteFile {
+    /// Where.
+    pub path: PathBuf,
+    /// What is in it.
+    pub content: Content,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub owner: Owner,
+}
+
+impl Kind for WriteFile {
+    named!(ErrorCode::File, "file");
+
+    fn thing(&self) -> Option<Thing> {
+        Some(Thing::Path(self.path.clone()))
+    }
+
+    fn left(&self) -> Option<Left> {
+        Some(Left::File { content: self.content.clone(), mode: self.mode, owner: self.owner })
+    }
+
+    fn detail(&self) -> String {
+        format!("{} bytes, mode {:04o}, {}", self.content.size(), self.mode, owned_by(self.owner))
+    }
+
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+        Ok(context.host.write_file(&self.path, self.content.bytes(), self.mode, self.owner)?)
+    }
+
+    fn stays(&self, host: &dyn Host, prior: &Prior) -> Result<Option<String>, HostError> {
+        let now = if *prior == Prior::Absent { host.read(&self.path)? } else { None };
+        let edited = now.is_some_and(|bytes| digest(&bytes) != self.content.sha256());
+        Ok(edited.then(|| format!("{} has been written to since and stays", self.path.display())))
+    }
+}

@@ -1,0 +1,158 @@
+//! What is done to a web server in front: its include line, its start and its reload.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::change::front::{edited, edited_file, wait_for_release};
+use crate::change::kind::prelude::*;
+use crate::change::thing;
+use crate::front::Front;
+use crate::host::{Entry, ServiceAction};
+
+/// How long a front may take until it listens, in seconds.
+const PATIENCE: u64 = 20;
+
+/// Puts the line that includes our site into a front's main configuration file, or takes it out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncludeSite {
+    /// Whose file.
+    pub front: Front,
+    /// Whether the line is to be there.
+    pub present: bool,
+}
+
+/// Starts a front, with the proof afterwards that it has its ports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartFront {
+    /// Which front.
+    pub front: Front,
+    /// TCP ports that it must listen on.
+    pub ports: Vec<u16>,
+}
+
+/// Has a front read its configuration again, without dropping a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadFront {
+    /// Which front.
+    pub front: Front,
+    /// Only where the changes after this one are taken back: once they are, the front has to read what it had before.
+    pub when_undone: bool,
+}
+
+impl Kind for IncludeSite {
+    named!(ErrorCode::Front, "front-include", "include in", "include");
+
+    fn thing(&self) -> Option<Thing> {
+        Some(Thing::Path(self.front.main_file()))
+    }
+
+    fn left(&self) -> Option<Left> {
+        Some(Left::Edited)
+    }
+
+    fn detail(&self) -> String {
+        let with = if self.present { "one line that includes" } else { "without the line that includes" };
+        format!("{with} GoToSocial's site")
+    }
+
+    fn prior(&self, host: &dyn Host) -> Result<Prior, HostError> {
+        thing::prior_of(host, &edited_file(host, self.front)?)
+    }
+
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+        let host = context.host;
+        let path = edited_file(host, self.front)?;
+        let new = edited(host, self.front, self.present)?;
+        if host.read(&path)?.as_deref() == Some(&new) {
+            return Ok(());
+        }
+        let (mode, owner) = match host.entry(&path)? {
+            Some(Entry::File { mode, owner, .. }) => (mode, owner),
+            _ => (0o644, Owner::ROOT),
+        };
+        Ok(host.write_file(&path, &new, mode, owner)?)
+    }
+
+    fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
+        thing::restore(host, &edited_file(host, self.front)?, prior)
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        vec![self.front.folder.into()]
+    }
+}
+
+impl StartFront {
+    /// A port that the front does not listen on.
+    fn missing(&self, host: &dyn Host) -> Result<Option<u16>, HostError> {
+        let listeners = host.listeners()?;
+        let has = |port: &u16| listeners.iter().any(|there| there.port == *port && there.command == self.front.command);
+        Ok(self.ports.iter().copied().find(|port| !has(port)))
+    }
+}
+
+impl Kind for StartFront {
+    named!(ErrorCode::Front, "service");
+
+    fn thing(&self) -> Option<Thing> {
+        Some(Thing::Service(self.front.service.to_owned()))
+    }
+
+    fn detail(&self) -> String {
+        let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
+        format!("and see that it listens on {}", ports.join(" and "))
+    }
+
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+        let (host, service) = (context.host, self.front.service);
+        wait_for_release(host, &self.ports)?;
+        host.service_action(service, ServiceAction::Start)?;
+        for _ in 0..PATIENCE {
+            if self.missing(host)?.is_none() {
+                return Ok(());
+            }
+            host.sleep(Duration::from_secs(1));
+        }
+        let port = self.missing(host)?.map_or_else(String::new, |port| format!(" port {port}"));
+        let name = self.front.name;
+        Err(format!(
+            "{name} was started and does not listen on{port}; its log, and `service {service} start`, tell more"
+        )
+        .into())
+    }
+}
+
+impl Kind for ReloadFront {
+    named!(ErrorCode::Front, "service");
+
+    fn thing(&self) -> Option<Thing> {
+        Some(Thing::Service(self.front.service.to_owned()))
+    }
+
+    fn detail(&self) -> String {
+        let detail =
+            if self.when_undone { "only if what follows is taken back" } else { "without dropping a connection" };
+        detail.to_owned()
+    }
+
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+        if !self.when_undone {
+            context.host.service_action(self.front.service, ServiceAction::Reload)?;
+        }
+        Ok(())
+    }
+
+    fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
+        let service = self.front.service;
+        if !self.when_undone || *prior != Prior::Present {
+            return Ok(());
+        }
+        if !host.service(service)?.is_running() {
+            return host.service_action(service, ServiceAction::Start);
+        }
+        host.service_action(service, ServiceAction::Reload)?;
+        // It lets go of its ports a little later.
+        host.sleep(Duration::from_secs(1));
+        Ok(())
+    }
+}

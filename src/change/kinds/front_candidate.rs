@@ -1,0 +1,160 @@
+//! The test of a web server's configuration before anything of it is live.
+//!
+//! What the web server would read is put together beside what it reads now: a copy of our files with the new ones in it, and
+//! a main file that includes that copy. Whoever has the web server reload meanwhile gets what was there before.
+
+use std::path::{Path, PathBuf};
+
+use crate::change::front::edited;
+use crate::change::kind::prelude::*;
+use crate::front::Front;
+use crate::host::{Entry, Observe};
+
+/// Tests a front's configuration with the front itself, before it goes live. Changes nothing that stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestFront {
+    /// Which front.
+    pub front: Front,
+    /// Whether our site is to be part of it.
+    pub present: bool,
+    /// Files of ours that will be other than they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<NewFile>,
+}
+
+/// A file of ours as it is going to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewFile {
+    /// Where.
+    pub path: PathBuf,
+    /// What will be in it; `None` if it goes.
+    pub content: Option<Content>,
+}
+
+impl Kind for TestFront {
+    named!(ErrorCode::Front, "front-test", "configuration", "config");
+
+    fn target(&self) -> String {
+        self.front.main_file().display().to_string()
+    }
+
+    fn detail(&self) -> String {
+        "with the web server itself".to_owned()
+    }
+
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+        let (host, front) = (context.host, self.front);
+        clear(host, front)?;
+        let tested = assemble(host, front, self.present, &self.files)
+            .and_then(|()| Ok(host.front_test(front, &front.candidate_file())?));
+        clear(host, front)?;
+        let output = tested?;
+        if output.status == Some(0) {
+            return Ok(());
+        }
+        // With the names of the files that the administrator finds.
+        let words = format!("{}\n{}", output.stdout, output.stderr)
+            .replace(&front.candidate_file().display().to_string(), &front.main_file().display().to_string())
+            .replace(&front.candidate_site().display().to_string(), &front.site_file().display().to_string())
+            .replace(&front.candidate_folder().display().to_string(), &front.own_folder().display().to_string());
+        Err(format!(
+            "{} refuses the configuration that it would have: {}. What runs now has not been touched; correct what it names and \
+             run this again",
+            front.name,
+            words.trim()
+        )
+        .into())
+    }
+
+    fn undo(&self, host: &dyn Host, _prior: &Prior) -> Result<(), HostError> {
+        clear(host, self.front)
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        vec![self.front.folder.into()]
+    }
+}
+
+/// Takes away the candidate.
+fn clear(host: &dyn Host, front: Front) -> Result<(), HostError> {
+    host.remove(&front.candidate_file())?;
+    host.remove_tree(&front.candidate_folder())
+}
+
+/// Puts the candidate together.
+fn assemble(host: &dyn Host, front: Front, present: bool, files: &[NewFile]) -> Result<(), Failure> {
+    let mut main = edited(host, front, present)?;
+    if present {
+        copy_own_files(host, front, files)?;
+        main = front.server.with_candidate(&front.main_file(), &main)?;
+    }
+    Ok(host.write_file(&front.candidate_file(), &main, 0o644, Owner::ROOT)?)
+}
+
+/// Copies our files as they are going to be: those that are there, and over them those that are new.
+fn copy_own_files(host: &dyn Host, front: Front, files: &[NewFile]) -> Result<(), Failure> {
+    let (own, site) = (front.own_folder(), front.site_file());
+    let mut all: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+    let mut there = below(host, &own)?;
+    if !there.contains(&site) && host.entry(&site)?.is_some() {
+        there.push(site.clone());
+    }
+    for path in there.into_iter().filter(|path| !files.iter().any(|file| file.path == *path)) {
+        let bytes = host.read(&path)?.unwrap_or_default();
+        all.push((path, bytes));
+    }
+    all.extend(files.iter().filter_map(|file| Some((file.path.clone(), file.content.as_ref()?.bytes().to_vec()))));
+    let mut made: Vec<PathBuf> = Vec::new();
+    let mut make = |folder: &Path| -> Result<(), HostError> {
+        let missing: Vec<&Path> =
+            folder.ancestors().take_while(|above| above.starts_with(front.candidate_folder())).collect();
+        for above in missing.into_iter().rev() {
+            if !made.iter().any(|there| there == above) {
+                host.make_directory(above, 0o755, Owner::ROOT)?;
+                made.push(above.to_owned());
+            }
+        }
+        Ok(())
+    };
+    make(&front.candidate_folder())?;
+    for (path, bytes) in all {
+        let to = if path == site {
+            front.candidate_site()
+        } else if let Ok(rest) = path.strip_prefix(&own) {
+            front.candidate_folder().join(rest)
+        } else {
+            continue;
+        };
+        if let Some(folder) = to.parent() {
+            make(folder)?;
+        }
+        let bytes = if path.extension().is_some_and(|ending| ending == "conf" || ending == "inc") {
+            moved(&bytes, front)
+        } else {
+            bytes
+        };
+        host.write_file(&to, &bytes, 0o644, Owner::ROOT)?;
+    }
+    Ok(())
+}
+
+/// A text of ours that names the candidate's folder where it named the real one.
+fn moved(bytes: &[u8], front: Front) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(bytes) else { return bytes.to_vec() };
+    let [from, to] = [front.own_folder(), front.candidate_folder()].map(|folder| format!("{}/", folder.display()));
+    front.server.as_candidate(text.replace(&from, &to)).into_bytes()
+}
+
+/// All files below a folder.
+fn below(host: &dyn Observe, folder: &Path) -> Result<Vec<PathBuf>, HostError> {
+    let mut found = Vec::new();
+    for name in host.list(folder)? {
+        let path = folder.join(name);
+        match host.entry(&path)? {
+            Some(Entry::Directory { .. }) => found.extend(below(host, &path)?),
+            Some(_) => found.push(path),
+            None => {}
+        }
+    }
+    Ok(found)
+}

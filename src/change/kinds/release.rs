@@ -1,0 +1,124 @@
+//! A release of GoToSocial.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::change::kind::prelude::*;
+use crate::change::operator::Interruption;
+use crate::change::store;
+use crate::release::{self, LockedRelease};
+
+/// Installs a release: downloads it, verifies it, unpacks it beside its place, and renames it into that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallRelease {
+    /// Which one, with its digest.
+    pub release: LockedRelease,
+    /// The folder that it becomes.
+    pub directory: PathBuf,
+}
+
+impl InstallRelease {
+    /// Where a release that is being replaced stands meanwhile.
+    fn replaced(&self) -> PathBuf {
+        let name = self.directory.file_name().unwrap_or_default().to_string_lossy();
+        self.directory.with_file_name(format!(".replaced-{name}"))
+    }
+}
+
+impl Kind for InstallRelease {
+    named!(ErrorCode::Release, "release");
+
+    fn thing(&self) -> Option<Thing> {
+        Some(Thing::Path(self.directory.clone()))
+    }
+
+    fn left(&self) -> Option<Left> {
+        Some(Left::Tree)
+    }
+
+    fn detail(&self) -> String {
+        format!("{}, SHA-256 {}", self.release.asset, self.release.sha256)
+    }
+
+    fn prior(&self, host: &dyn Host) -> Result<Prior, HostError> {
+        Prior::at(host, &self.directory)
+    }
+
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+        let (host, directory) = (context.host, &self.directory);
+        let source = context.source.ok_or("no source to take the release from")?;
+        let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
+            return Err(format!("{} is no place for a release", directory.display()).into());
+        };
+        let old = self.replaced();
+        if host.entry(directory)?.is_some() {
+            host.remove_tree(&old)?;
+            host.rename(directory, &old)?;
+        }
+        let target = release::Target {
+            parent: &host.local_path(parent),
+            name: &name.to_string_lossy(),
+            partial: Some(&host.local_path(&store::download())),
+        };
+        let (limits, client) = (release::Limits::default(), release::HttpClient::default());
+        match release::fetch(&self.release, source, target, &limits, &client, &Interruptible { context }) {
+            Ok(_) => Ok(host.remove_tree(&old)?),
+            Err(error @ release::Error::Stopped) => {
+                Err(Failure::Interrupted((context.stop)().unwrap_or_else(|| error.to_string())))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes the release, with what was downloaded of it, and puts back the one that it replaced.
+    fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
+        host.remove_tree(&store::download())?;
+        self.put_off(host, prior)
+    }
+
+    /// What was downloaded stays for the next run.
+    fn put_off(&self, host: &dyn Host, _prior: &Prior) -> Result<(), HostError> {
+        let (old, directory): (_, &Path) = (self.replaced(), &self.directory);
+        host.remove_tree(&release::staging(directory))?;
+        if host.entry(&old)?.is_some() {
+            host.remove_tree(directory)?;
+            return host.rename(&old, directory);
+        }
+        host.remove_tree(directory)
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+/// A download that can be interrupted, as a run can between two changes.
+struct Interruptible<'a> {
+    context: &'a Context<'a>,
+}
+
+impl release::Progress for Interruptible<'_> {
+    fn begin(&self, what: &str, total: Option<u64>) {
+        self.context.operator.progress().begin(what, total);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.context.operator.progress().advance(bytes);
+    }
+
+    fn retry(&self, reason: &str, wait: Duration) {
+        self.context.operator.progress().retry(reason, wait);
+    }
+
+    fn resumes(&self, bytes: u64) {
+        self.context.operator.progress().resumes(bytes);
+    }
+
+    fn stops(&self) -> bool {
+        (self.context.stop)().is_some() && self.context.operator.interrupted() != Interruption::Continue
+    }
+
+    fn done(&self) {
+        self.context.operator.progress().done();
+    }
+}

@@ -1,0 +1,311 @@
+//! GoToSocial as a service: its start, with the proof beforehand and the wait until it is ready, and its stop.
+//!
+//! A failed bind is a panic of GoToSocial in the middle of opening its database, so the ports are tried first, as the
+//! service user. `service start` returns well whatever becomes of the program, so what counts is `/readyz`. A start is
+//! never cut short for taking long: it may be migrating the database.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::change::front::wait_for_release;
+use crate::change::kind::prelude::*;
+use crate::change::operator::{Interruption, Operator};
+use crate::change::readiness::{Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size};
+use crate::gotosocial::readiness::message;
+use crate::host::{BindOutcome, BindProbe, Family, Listener, ServiceAction, ServiceState};
+use crate::portacl::Protocol;
+
+/// Time between two questions. GoToSocial's rate limiter allows 300 requests in five minutes, loopback included.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// After this long the wait ends with a note; the service is left to go on.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// A service that was seen dead this many times in a row will not come up.
+const DEAD: u32 = 5;
+/// Nor will one that came back with another pid this many times: daemon(8) restarts it again and again.
+const RESTARTS: u32 = 2;
+
+/// Starts GoToSocial: proves beforehand that it can have its ports, and waits until it is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStart {
+    /// rc.d script.
+    pub name: String,
+    /// The service user.
+    pub owner: Owner,
+    /// TCP ports that the service user must be able to bind, now.
+    pub ports: Vec<u16>,
+    /// How to tell when it is ready.
+    pub readiness: Readiness,
+    /// Whether to wait for as long as the program lives: it migrates the database, and nothing may go on before it has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub migrates: bool,
+}
+
+/// Stops a service, and returns when it is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopService {
+    /// rc.d script.
+    pub name: String,
+}
+
+impl Kind for ServiceStart {
+    named!(ErrorCode::Service, "service");
+
+    fn thing(&self) -> Option<Thing> {
+        Some(Thing::Service(self.name.clone()))
+    }
+
+    fn detail(&self) -> String {
+        if self.ports.is_empty() {
+            return "and wait until it is ready".to_owned();
+        }
+        let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
+        format!("once uid {} is seen to bind {}; wait until it is ready", self.owner.uid, ports.join(" and "))
+    }
+
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+        let host = context.host;
+        // A supervisor that restarts a dying program again and again is "not running" and yet refuses a start.
+        host.service_action(&self.name, ServiceAction::Stop)?;
+        wait_for_release(host, &self.ports)?;
+        for port in &self.ports {
+            let tried = [prove(host, self, *port, Family::V4)?, prove(host, self, *port, Family::V6)?];
+            if !tried.contains(&true) {
+                return Err(format!("port {port} cannot be bound: this host has neither IPv4 nor IPv6").into());
+            }
+        }
+        let began = log_size(host.observe(), &self.readiness.log)?;
+        host.service_action(&self.name, ServiceAction::Start)?;
+        let patience = if self.migrates { None } else { Some(PATIENCE) };
+        if wait(context, &self.name, &self.readiness, began, patience)? {
+            return Ok(());
+        }
+        context.note(if context.operator.decided() == Some(Interruption::Keep) {
+            "GoToSocial still starts and was left to go on; `gts-bootstrap check` tells when it is ready".to_owned()
+        } else {
+            format!(
+                "GoToSocial still starts after {} minutes and was left to go on (it may be migrating its database: do not \
+                 stop it); `gts-bootstrap check` tells when it is ready",
+                PATIENCE.as_secs() / 60
+            )
+        });
+        Ok(())
+    }
+
+    /// It may be migrating the database.
+    fn is_left_to_run(&self, _host: &dyn Host) -> Result<bool, HostError> {
+        Ok(true)
+    }
+}
+
+impl Kind for StopService {
+    named!(ErrorCode::Service, "service");
+
+    fn thing(&self) -> Option<Thing> {
+        Some(Thing::Service(self.name.clone()))
+    }
+
+    fn detail(&self) -> String {
+        "cleanly".to_owned()
+    }
+
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+        let (host, name) = (context.host, &self.name);
+        host.service_action(name, ServiceAction::Stop)?;
+        if host.service(name)?.is_running() {
+            return Err(format!("the service {name} was stopped and still runs; see `service {name} status`").into());
+        }
+        Ok(())
+    }
+
+    /// Starts it again if it ran; whether it is enabled is another change's to put right. That the start returned proves nothing,
+    /// so the service is looked at for a few seconds.
+    fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
+        const LOOKS: u32 = 3;
+        if *prior != Prior::Present || host.service(&self.name)?.is_running() {
+            return Ok(());
+        }
+        host.service_action(&self.name, ServiceAction::StartOnce)?;
+        for _ in 0..LOOKS {
+            host.sleep(Duration::from_secs(2));
+            if !host.service(&self.name)?.is_running() {
+                return Err(HostError::Died { service: self.name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// A service that had been disabled before was to go: whoever has its ports by now, after a reboot, is to keep them.
+    fn is_left_to_run(&self, host: &dyn Host) -> Result<bool, HostError> {
+        Ok(!host.rc_is_yes(&format!("{}_enable", self.name))?)
+    }
+}
+
+/// Waits until a service that is running, or was started before, is ready; no time at all if it is. `false`: it still starts
+/// after [`PATIENCE`], or somebody does not want to wait for it.
+///
+/// # Errors
+/// In words: the program died.
+pub(super) fn wait_until_ready(context: &Context<'_>, name: &str, readiness: &Readiness) -> Result<bool, Failure> {
+    let host = context.host;
+    let began = log_size(host.observe(), &readiness.log)?.saturating_sub(TAIL as u64);
+    if is_ready(host.observe(), readiness, &log_since(host.observe(), &readiness.log, began)) {
+        return Ok(true);
+    }
+    wait(context, name, readiness, began, Some(PATIENCE))
+}
+
+/// Waits until a service that was started by somebody else, with whichever configuration, has finished its start; `false`: it
+/// still starts after [`PATIENCE`].
+///
+/// # Errors
+/// The host could not be asked.
+pub(in crate::change) fn settles_down(
+    host: &dyn Host,
+    operator: &dyn Operator,
+    name: &str,
+    readiness: &Readiness,
+) -> Result<bool, HostError> {
+    let mut elapsed = Duration::ZERO;
+    while host.service(name)?.is_running() {
+        // It may listen elsewhere than the readiness says, but its log is the same.
+        if log_says_ready(host.observe(), readiness) || is_ready(host.observe(), readiness, "") {
+            return Ok(true);
+        }
+        if elapsed >= PATIENCE {
+            return Ok(false);
+        }
+        host.sleep(INTERVAL);
+        elapsed += INTERVAL;
+        operator.waiting("GoToSocial is starting, which is not interrupted", elapsed, None);
+    }
+    Ok(true)
+}
+
+fn wait(
+    context: &Context<'_>,
+    name: &str,
+    readiness: &Readiness,
+    began: u64,
+    patience: Option<Duration>,
+) -> Result<bool, Failure> {
+    let (host, log) = (context.host, &readiness.log);
+    let mut elapsed = Duration::ZERO;
+    let (mut dead, mut restarts, mut last_pid) = (0, 0, None);
+    let mut told = false;
+    loop {
+        host.sleep(INTERVAL);
+        elapsed += INTERVAL;
+        if (context.stop)().is_some() {
+            match context.operator.interrupted() {
+                Interruption::Keep => return Ok(false),
+                Interruption::Undo if !told => {
+                    context.operator.note(
+                        "GoToSocial may be migrating its database, which must not be interrupted: what was done is taken back as \
+                         soon as it is ready",
+                    );
+                    told = true;
+                }
+                Interruption::Undo | Interruption::Continue => {}
+            }
+        }
+        let tail = log_since(host.observe(), log, began);
+        let running = match host.service(name)? {
+            ServiceState::Running { pid } => {
+                restarts += u32::from(last_pid.is_some() && pid.is_some() && pid != last_pid);
+                last_pid = pid.or(last_pid);
+                dead = 0;
+                true
+            }
+            ServiceState::Stopped | ServiceState::Missing => {
+                dead += 1;
+                false
+            }
+        };
+        // After a restart the marks of readiness in the log may be those of a program that has died since.
+        let log_counts = dead == 0 && restarts == 0;
+        if running && is_ready(host.observe(), readiness, if log_counts { &tail } else { "" }) {
+            return Ok(true);
+        }
+        if dead >= DEAD || restarts >= RESTARTS {
+            return Err(format!(
+                "{name} was started and died. The last lines of {}:\n{}",
+                log.display(),
+                last_lines(&tail, 12)
+            )
+            .into());
+        }
+        let newest = tail.lines().last().map(message);
+        context.operator.waiting("GoToSocial is starting", elapsed, newest.as_deref());
+        if patience.is_some_and(|patience| elapsed >= patience) {
+            return Ok(false);
+        }
+    }
+}
+
+/// One bind as the service user, before anything is started; `false` where the host does not have the address family.
+fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Result<bool, Failure> {
+    let probe = BindProbe {
+        uid: start.owner.uid,
+        gid: start.owner.gid,
+        groups: Vec::new(),
+        family,
+        protocol: Protocol::Tcp,
+        port,
+    };
+    let user = format!("uid {}", start.owner.uid);
+    match host.bind(&probe)? {
+        BindOutcome::Bound => Ok(true),
+        BindOutcome::NoAddress => Ok(false),
+        BindOutcome::InUse => {
+            let listeners = host.listeners()?;
+            Ok(in_use(port, start.readiness.address.ip(), &listeners).map(|()| true)?)
+        }
+        BindOutcome::NoRule => Err(format!(
+            "{user} may not bind port {port} (EPERM): no mac_portacl rule allows it; see sysctl security.mac.portacl.rules"
+        )
+        .into()),
+        BindOutcome::Reserved => Err(format!(
+            "{user} may not bind port {port} (EACCES): it is still reserved; see sysctl net.inet.ip.portrange.reservedhigh"
+        )
+        .into()),
+        BindOutcome::Other(errno) => Err(format!("{user} cannot bind port {port} (errno {errno})").into()),
+    }
+}
+
+/// What EADDRINUSE comes to. The probe does not set `SO_REUSEADDR`, so on FreeBSD the closed connections of the service
+/// that has just been stopped (TIME_WAIT) keep the port from it for a minute (`in_pcbbind()` in `sys/netinet/in_pcb.c`). They do
+/// not keep it from GoToSocial, which sets that option as every Go program does: only a listener on the same address does.
+/// `address` is where GoToSocial is reached from this host: loopback if it listens on every address.
+fn in_use(port: u16, address: IpAddr, listeners: &[Listener]) -> Result<(), String> {
+    let same = |listener: &&Listener| {
+        listener.port == port && (address.is_loopback() || listener.address.is_none_or(|other| other == address))
+    };
+    let Some(by) = listeners.iter().find(same) else { return Ok(()) };
+    let pid = by.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
+    Err(format!("port {port} is taken by {} (user {}, pid {pid}); stop it and run this again", by.command, by.user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_listener_keeps_a_port_from_the_service() {
+        let listener = |port| Listener {
+            user: "www".into(),
+            uid: Some(80),
+            command: "nginx".into(),
+            pid: Some(7),
+            address: None,
+            ipv4: true,
+            ipv6: true,
+            port,
+        };
+        let everywhere = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(in_use(443, everywhere, &[listener(80)]), Ok(()), "connections of a stopped service that wind down");
+        let taken = in_use(443, everywhere, &[listener(80), listener(443)]).err().unwrap_or_default();
+        assert!(taken.contains("nginx (user www, pid 7)"), "{taken}");
+        let elsewhere = Listener { address: Some(IpAddr::from([203, 0, 113, 99])), ..listener(443) };
+        assert_eq!(in_use(443, IpAddr::from([203, 0, 113, 10]), &[elsewhere]), Ok(()));
+    }
+}

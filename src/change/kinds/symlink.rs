@@ -1,0 +1,34 @@
+//! A symbolic link.
+
+use std::path::PathBuf;
+
+use crate::change::kind::prelude::*;
+
+/// Makes a symbolic link, or swaps one atomically.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MakeSymlink {
+    /// Where.
+    pub path: PathBuf,
+    /// Where it points.
+    pub target: PathBuf,
+}
+
+impl Kind for MakeSymlink {
+    named!(ErrorCode::File, "symlink", "link");
+
+    fn thing(&self) -> Option<Thing> {
+        Some(Thing::Path(self.path.clone()))
+    }
+
+    fn left(&self) -> Option<Left> {
+        Some(Left::Symlink { target: self.target.clone() })
+    }
+
+    fn detail(&self) -> String {
+        format!("-> {}", self.target.display())
+    }
+
+    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+        Ok(context.host.make_symlink(&self.path, &self.target)?)
+    }
+}

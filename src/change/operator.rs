@@ -1,0 +1,36 @@
+//! The person who looks on while changes are made.
+
+use std::time::Duration;
+
+use crate::release;
+
+/// What becomes of a run that is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interruption {
+    /// What was done is taken back.
+    Undo,
+    /// It stays, and the next run goes on from there.
+    Keep,
+    /// The run goes on.
+    Continue,
+}
+
+/// Whom a change that takes long keeps informed, and who can interrupt it. Most methods may be left as they are.
+pub trait Operator {
+    /// Something takes long: what is waited for, since when, and the newest line of its log.
+    fn waiting(&self, _what: &str, _elapsed: Duration, _log_line: Option<&str>) {}
+    /// Something that the administrator should know.
+    fn note(&self, _text: &str) {}
+    /// A password that is shown this once and kept nowhere.
+    fn password(&self, _username: &str, _password: &str) {}
+    /// Somebody wants the run to stop: what becomes of it? An answer other than to continue holds for the rest of the run.
+    fn interrupted(&self) -> Interruption {
+        Interruption::Undo
+    }
+    /// What [`Operator::interrupted`] has answered for the rest of the run.
+    fn decided(&self) -> Option<Interruption> {
+        None
+    }
+    /// Progress of a download.
+    fn progress(&self) -> &dyn release::Progress;
+}

@@ -1,0 +1,137 @@
+//! Whether GoToSocial is ready: asked over http, or of its log.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::gotosocial::readiness::{READYZ, ready_by_log};
+use crate::host::{Entry, HostError, Observe, WebAnswer, WebFailure, WebRequest};
+
+/// How much of the end of the log is looked at.
+pub(super) const TAIL: usize = 256 * 1024;
+
+/// How to tell that GoToSocial is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Its host name.
+    pub host: String,
+    /// Where it is reached from this host.
+    pub address: SocketAddr,
+    /// Whether that socket speaks TLS.
+    pub tls: bool,
+    /// Its log.
+    pub log: PathBuf,
+    /// The file in the certificate cache that holds its certificate once there is one; asking over TLS before would
+    /// have the server order one with every poll.
+    pub certificate: Option<PathBuf>,
+}
+
+pub(super) fn log_size(host: &dyn Observe, log: &Path) -> Result<u64, HostError> {
+    Ok(match host.entry(log)? {
+        Some(Entry::File { size, .. }) => size,
+        _ => 0,
+    })
+}
+
+/// The log from where it was when the service was started.
+pub(super) fn log_since(host: &dyn Observe, log: &Path, began: u64) -> String {
+    let size = match host.entry(log) {
+        Ok(Some(Entry::File { size, .. })) => size,
+        _ => return String::new(),
+    };
+    // A log that is shorter than it was has been rotated meanwhile.
+    let from = if size < began { 0 } else { began.max(size.saturating_sub(TAIL as u64)) };
+    host.read_from(log, from, TAIL)
+        .ok()
+        .flatten()
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
+}
+
+/// Whether it is ready, or is so as far as its log tells and cannot be asked.
+pub(super) fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str) -> bool {
+    // Each TLS connection without a certificate in the cache has the server order one; a certificate authority counts
+    // failed orders and shuts its door after a few. So the log is asked until there is a certificate, or no need of one.
+    if !has_certificate(host, readiness) {
+        return ready_by_log(log);
+    }
+    match ask(host, readiness, READYZ) {
+        Ok(answer) => answer.status == 200,
+        Err(WebFailure::Tls(_)) => ready_by_log(log),
+        Err(_) => false,
+    }
+}
+
+/// Whether the server can be asked over TLS without ordering a certificate: it has one in its cache that has not expired, or
+/// needs none.
+pub fn has_certificate(host: &dyn Observe, readiness: &Readiness) -> bool {
+    let Some(path) = &readiness.certificate else { return true };
+    let Ok(Some(pem)) = host.read(path) else { return false };
+    // What is no certificate GoToSocial replaces at the next handshake, like one that has expired.
+    x509_parser::pem::Pem::iter_from_buffer(&pem)
+        .filter_map(Result::ok)
+        .filter(|block| block.label == "CERTIFICATE")
+        .find_map(|block| block.parse_x509().ok().map(|leaf| leaf.validity().not_after.timestamp()))
+        .is_some_and(|end| end >= i64::try_from(host.now()).unwrap_or(i64::MAX))
+}
+
+/// Whether the log says of the newest start that it was finished.
+pub fn log_says_ready(host: &dyn Observe, readiness: &Readiness) -> bool {
+    ready_by_log(&log_since(host, &readiness.log, 0))
+}
+
+/// One request to the service on this host.
+///
+/// # Errors
+/// There was no answer.
+pub fn ask(host: &dyn Observe, readiness: &Readiness, path: &str) -> Result<WebAnswer, WebFailure> {
+    host.web(&WebRequest {
+        tls: readiness.tls,
+        host: readiness.host.clone(),
+        address: Some(readiness.address),
+        path: path.to_owned(),
+        verify: false,
+        timeout: Duration::from_secs(30),
+    })
+}
+
+/// The last lines of a log, indented.
+pub(super) fn last_lines(log: &str, count: usize) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    let from = lines.len().saturating_sub(count);
+    lines[from..].iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::rehearsal::Rehearsal;
+    use crate::host::{Host, Owner};
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn an_expired_certificate_is_none() {
+        // Valid until 2124.
+        const PEM: &[u8] = include_bytes!("../../tests/release/fixtures/loopback-cert.pem");
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path().join("root")).unwrap();
+        let mut readiness = Readiness {
+            host: "a.example".into(),
+            address: "127.0.0.1:443".parse().unwrap(),
+            tls: true,
+            log: "/var/log/gotosocial/gotosocial.log".into(),
+            certificate: Some("/var/db/certificate".into()),
+        };
+        assert!(!has_certificate(&host, &readiness), "there is none");
+        host.write_file("/var/db/certificate".as_ref(), b"nonsense", 0o600, Owner::ROOT).unwrap();
+        assert!(!has_certificate(&host, &readiness), "that is none");
+        host.write_file("/var/db/certificate".as_ref(), PEM, 0o600, Owner::ROOT).unwrap();
+        assert!(has_certificate(&host, &readiness));
+        host.edit(|model| model.clock = 5_000_000_000).unwrap();
+        assert!(!has_certificate(&host, &readiness), "in 2128");
+        readiness.certificate = None;
+        assert!(has_certificate(&host, &readiness), "it needs none");
+    }
+}
