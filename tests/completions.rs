@@ -1,5 +1,4 @@
 //! The completions, asked for by the shells themselves. A shell that is not installed is not asked: tests/run installs them all.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::fs;
 use std::io::ErrorKind;

@@ -1,6 +1,5 @@
 //! The hooks of the tests cost nothing in a release build: of `src/operation.rs`, compiled as the release profile compiles it,
 //! nothing is left where it is called.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::fs;
 use std::path::Path;

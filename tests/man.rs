@@ -1,5 +1,4 @@
 //! The man page against the program: whatever `--help` names stands in it, and it names nothing that is not there.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;

@@ -1,5 +1,4 @@
 //! The port: its generated files agree with Cargo.lock, and `tools/port-crates`, which makes them, refuses what it should.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -59,7 +59,7 @@ pub struct ApplyError {
     /// The change, as "action kind target".
     pub change: String,
     /// Why it failed.
-    pub cause: Failure,
+    pub cause: Box<Failure>,
     /// Where to read more.
     pub code: ErrorCode,
     /// What became of the changes before it.
@@ -104,12 +104,12 @@ impl Executor<'_> {
     pub fn apply(&self, command: &str, plan: &Plan) -> Result<Applied, ApplyError> {
         let journal = settle::running(self.host, plan)
             .and_then(|running| Journal::begin(self.host, command, running))
-            .map_err(|error| ApplyError {
-                part: "journal",
-                change: "begin".to_owned(),
-                cause: error.into(),
-                code: ErrorCode::Journal,
-                aftermath: Box::default(),
+            .map_err(|error| {
+                Failed::after("journal", "begin", ErrorCode::Journal).error(
+                    error.into(),
+                    ErrorCode::Journal,
+                    Aftermath::default(),
+                )
             })?;
         let context = Context {
             host: self.host,
@@ -385,6 +385,12 @@ impl Failed {
     }
 
     fn error(self, cause: Failure, code: ErrorCode, aftermath: Aftermath) -> ApplyError {
-        ApplyError { part: self.part, change: self.change, cause, code, aftermath: Box::new(aftermath) }
+        ApplyError {
+            part: self.part,
+            change: self.change,
+            cause: Box::new(cause),
+            code,
+            aftermath: Box::new(aftermath),
+        }
     }
 }

@@ -103,3 +103,32 @@ impl From<AcmeError> for Failure {
         Self::Acme(Box::new(error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_the_cause_counts_where_it_says_more_than_the_kind() {
+        let full = || HostError::file("write", "/f")(std::io::Error::from_raw_os_error(28));
+        assert_eq!(Failure::from(full()).code(), Some(ErrorCode::File));
+        assert_eq!(Failure::from(full()).and(", and more").code(), Some(ErrorCode::File));
+        let closed = AcmeError::Unreachable { url: "https://ca.example/dir".into(), reason: "timed out".into() };
+        assert_eq!(Failure::from(closed).code(), Some(ErrorCode::Acme));
+        assert_eq!(Failure::from(release::Error::Stopped).code(), Some(ErrorCode::Interrupted));
+        // That pw(8) failed says less than that no account was made.
+        let command = HostError::Command { command: "pw".into(), status: "1".into(), stderr: String::new() };
+        assert_eq!(Failure::from(command).code(), None);
+        assert_eq!(Failure::from("it reads back as something else").code(), None);
+        // The disk that a backup is unpacked to may be full.
+        let backup = |cause| Failure::Backup { file: "/b".into(), cause };
+        assert_eq!(backup(BackupError::Read(std::io::Error::from_raw_os_error(28))).code(), None);
+        assert_eq!(backup(BackupError::Newer { schema: 9 }).code(), Some(ErrorCode::BackupUnusable));
+    }
+
+    #[test]
+    fn what_follows_stands_behind_the_cause() {
+        let failure = Failure::from("the front does not reload").and("; the old certificate is in service again");
+        assert_eq!(failure.to_string(), "the front does not reload; the old certificate is in service again");
+    }
+}

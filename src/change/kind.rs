@@ -9,7 +9,7 @@ use super::prior::Prior;
 use super::thing::{Left, Thing};
 use crate::certificate::CertificateAuthority;
 use crate::error_code::ErrorCode;
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, Owner};
 use crate::release;
 
 /// What a change is applied with.
@@ -164,6 +164,12 @@ pub(super) fn above(path: &Path) -> Vec<PathBuf> {
     path.parent().map(Path::to_path_buf).into_iter().collect()
 }
 
+/// An owner as ls(1) would show it, as far as it is known before the account is there.
+pub(super) fn owned_by(owner: Owner) -> String {
+    let name = |id: u32, root: &str| if id == 0 { root.to_owned() } else { id.to_string() };
+    format!("{}:{}", name(owner.uid, "root"), name(owner.gid, "wheel"))
+}
+
 /// What a kind is called: its error code, its name in `--json`, and in a plan, where they differ, its noun and its heading.
 macro_rules! named {
     (ErrorCode::$code:ident, $name:literal $(, $noun:literal $(, $heading:literal)?)?) => {
@@ -196,6 +202,6 @@ pub(super) mod prelude {
     pub(in crate::change) use super::super::failure::Failure;
     pub(in crate::change) use super::super::prior::Prior;
     pub(in crate::change) use super::super::thing::{Left, Thing};
-    pub(in crate::change) use super::{Context, Kind, above, named};
+    pub(in crate::change) use super::{Context, Kind, above, named, owned_by};
     pub(in crate::change) use crate::host::{Host, HostError, Owner};
 }

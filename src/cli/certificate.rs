@@ -1,89 +1,62 @@
 //! `certificate`: who keeps the certificate that clients are shown, how long it is valid, and its renewal.
 
-mod renew;
 mod status;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
-use super::Global;
-use super::exit::Exit;
+use super::command::{self, Terms};
+use super::global::Global;
+use super::report;
 use super::screen::Screen;
-use super::transaction::Stop;
-use crate::certificate::record::Records;
-use crate::certificate::renewal::{Keeper, Situation, Window};
-use crate::certificate::{Bundle, date};
-use crate::deployment::{Deployment, HostName, Layout};
-use crate::host::Observe;
-use crate::parts::Refusal;
-use crate::parts::tls::{self, Kept};
+use crate::deployment::AcmeDirectory;
+use crate::run::renew::{self, RenewalOptions};
+use crate::run::{Exit, Report, Stop};
+
+/// What `certificate renew` takes.
+#[derive(Debug, Clone, Args)]
+pub struct Renewal {
+    /// Renew now, whether it is due or not; waits only where the authority asked for it
+    #[arg(long)]
+    pub force: bool,
+    /// Renew without asking
+    #[arg(long, conflicts_with = "plan")]
+    pub yes: bool,
+    /// Show what would be done, and touch nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Order from this authority, this once, such as Let's Encrypt's staging environment
+    #[arg(long, value_name = "URL")]
+    pub acme_directory: Option<String>,
+}
 
 /// What `certificate` can do.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Action {
+pub enum CertificateCommand {
     /// Show each certificate: names, issuer, who keeps it, days left, next renewal, last failure
     Status(status::Arguments),
     /// Renew what is due, behind a web server
-    Renew(renew::Arguments),
+    Renew(Renewal),
 }
 
 /// Runs `certificate`.
 #[must_use]
-pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
+pub fn run(global: &Global, action: &CertificateCommand, screen: &Screen) -> Exit {
     match action {
-        Action::Status(arguments) => status::run(global, *arguments, screen),
-        Action::Renew(arguments) => renew::run(global, arguments, screen),
+        CertificateCommand::Status(arguments) => status::run(global, *arguments, screen),
+        CertificateCommand::Renew(arguments) => renew(global, arguments, screen),
     }
 }
 
-/// The names that a front may have a certificate for: the instance's own, and the account domain's.
-fn names(deployment: &Deployment) -> Vec<HostName> {
-    let domain = deployment.account_domain.iter().filter(|domain| **domain != deployment.host);
-    std::iter::once(&deployment.host).chain(domain).cloned().collect()
-}
-
-/// The certificate of a name: in direct mode what GoToSocial has in its cache.
-fn kept(host: &dyn Observe, layout: &Layout, deployment: &Deployment, name: &HostName) -> Result<Option<Kept>, Stop> {
-    tls::kept(host, layout, deployment, name).map_err(|refusal| match refusal {
-        // What the answers name, or GoToSocial keeps, cannot serve: that is what was looked for.
-        Refusal::Certificate { .. } | Refusal::CachedCertificate { .. } | Refusal::CertificateMissing { .. } => {
-            Stop::with(Exit::Check, refusal)
+fn renew(global: &Global, arguments: &Renewal, screen: &Screen) -> Exit {
+    let command = "certificate renew";
+    let directory: Option<AcmeDirectory> = match arguments.acme_directory.as_deref().map(str::parse).transpose() {
+        Ok(directory) => directory,
+        Err(error) => {
+            let stop = Stop::usage(format!("--acme-directory: {error}"));
+            return report::fail(Report::new(command), screen, &stop);
         }
-        other => Stop::failed(other),
-    })
-}
-
-fn records(host: &dyn Observe, layout: &Layout) -> Result<Records, Stop> {
-    Ok(Records::read(host.read(&tls::record(layout))?.as_deref()))
-}
-
-/// What the renewal of a certificate is judged by.
-fn situation<'a>(bundle: &Bundle, window: Option<&'a Window>, records: &'a Records, name: &HostName) -> Situation<'a> {
-    let record = records.of(name.as_str());
-    Situation {
-        validity: bundle.leaf().into(),
-        window,
-        chance: chance(bundle),
-        failures: record.and_then(|record| record.failures.as_ref()),
-    }
-}
-
-/// A number that belongs to the certificate: the beginning of its digest.
-fn chance(bundle: &Bundle) -> u64 {
-    let sha256 = crate::change::digest(bundle.leaf_der());
-    u64::from_str_radix(sha256.get(..16).unwrap_or_default(), 16).unwrap_or_default()
-}
-
-/// Who keeps a certificate, in words.
-fn keeper(keeper: &Keeper) -> String {
-    match keeper {
-        Keeper::Us => "gts-bootstrap, by periodic(8) each day".to_owned(),
-        Keeper::GoToSocial => "GoToSocial itself".to_owned(),
-        Keeper::Client(name) => name.clone(),
-        Keeper::Administrator => "the administrator, who named its files under [tls] in the answers".to_owned(),
-    }
-}
-
-/// A day and hour, UTC.
-fn when(seconds: u64) -> String {
-    date(seconds)
+    };
+    let Renewal { force, yes, plan, .. } = *arguments;
+    let options = RenewalOptions { force, directory };
+    command::changing(global, screen, command, Terms { yes, plan }, &|run| renew::renew(run, &options))
 }

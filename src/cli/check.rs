@@ -2,21 +2,19 @@
 
 use clap::Args;
 
-use super::exit::Exit;
+use super::global::Global;
 use super::open::Opened;
-use super::report::{self, Report};
+use super::report;
 use super::screen::Screen;
-use super::status::uninstalled;
-use super::transaction::Stop;
-use super::{Global, deployed};
 use crate::check::{self, Check, installation};
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
-use crate::host::Owner;
-use crate::parts::account;
+use crate::host::HostError;
 use crate::parts::answers::Lock;
-use crate::parts::service;
 use crate::parts::uninstall;
+use crate::run::deployed::{self, NOT_INSTALLED, uninstalled};
+use crate::run::install::orders_certificate;
+use crate::run::{Exit, Report, Stop, service_user};
 
 /// What `check` takes.
 #[derive(Debug, Clone, Copy, Args)]
@@ -39,10 +37,12 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
         screen.not_quiet().line(&line);
     }
     match found {
-        Ok(_) if check::failed(&report.checks) => report.finish(screen, Exit::Check),
-        Ok(_) => report.finish(screen, Exit::Done),
-        Err(stop) if arguments.brief => report.fail_silently(screen, stop),
-        Err(stop) => report.fail(screen, stop),
+        Ok(_) => {
+            let exit = if check::failed(&report.checks) { Exit::Check } else { Exit::Done };
+            report::finish(&report, screen, exit)
+        }
+        Err(stop) if arguments.brief => report::fail_silently(report, screen, &stop),
+        Err(stop) => report::fail(report, screen, &stop),
     }
 }
 
@@ -74,28 +74,25 @@ fn first_clause(text: &str) -> &str {
 /// Fills the report; the result is the host's name.
 fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) -> Result<String, Stop> {
     let opened = Opened::open(global, screen)?;
-    let host = opened.host();
+    let host = opened.host().observe();
     let layout = Layout::default();
-    if let Some(name) = uninstall::only_data(host.observe(), &layout).map_err(|error| Stop::with(Exit::Check, error))? {
-        return Err(Stop::new(Exit::Check, ErrorCode::NotInstalled, uninstalled(&name)));
-    }
+    let failed = |error: HostError| Stop::with(Exit::Check, error);
     let absent = |why: &str| Stop::new(Exit::Check, ErrorCode::NotInstalled, why);
-    let lock = Lock::of_host(host.observe(), &layout)
-        .map_err(|error| Stop::with(Exit::Check, error))?
-        .ok_or_else(|| absent("GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`"))?;
-    let deployment = deployed::deployment(host.observe(), &layout, Exit::Check)?;
-    let owner = host
-        .user(account::NAME)
-        .map_err(|error| Stop::with(Exit::Check, error))?
-        .map(|user| Owner { uid: user.uid, gid: user.gid })
-        .ok_or_else(|| absent("the user gotosocial is gone; run `gts-bootstrap install`"))?;
-    if !brief {
-        report::announce_order(screen, host.observe(), &service::readiness(&deployment, &layout));
+    if let Some(name) = uninstall::only_data(host, &layout).map_err(|error| Stop::with(Exit::Check, error))? {
+        return Err(absent(&uninstalled(&name)));
     }
-    let found =
-        installation::check(host.observe(), &deployment, &layout, &lock.release.version, owner).map_err(|error| {
-            Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the checks could not be run: {error}"))
-        })?;
+    let lock = Lock::of_host(host, &layout).map_err(|error| Stop::with(Exit::Check, error))?;
+    let lock = lock.ok_or_else(|| absent(NOT_INSTALLED))?;
+    let deployment = deployed::deployment(host, &layout, Exit::Check)?;
+    let owner = service_user(host)
+        .map_err(failed)?
+        .ok_or_else(|| absent("the user gotosocial is gone; run `gts-bootstrap install`"))?;
+    if let Some(text) = orders_certificate(host, &deployment, &layout).filter(|_| !brief) {
+        screen.line(text);
+    }
+    let found = installation::check(host, &deployment, &layout, &lock.release.version, owner).map_err(|error| {
+        Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the checks could not be run: {error}"))
+    })?;
     if !brief {
         let rest = found.checks.get(found.matrix.len()..).unwrap_or_default();
         report::show_checks(screen, &format!("Checks for {}", deployment.host), rest, true);

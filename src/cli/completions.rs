@@ -4,15 +4,14 @@
 mod tcsh;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, Args, Command, CommandFactory, ValueEnum};
+use clap::{Arg, Args, Command, ValueEnum};
 use clap_complete::{Generator, generate, shells};
 
-use super::exit::Exit;
-use super::report::Report;
+use super::help;
+use super::report;
 use super::screen::Screen;
-use super::transaction::Stop;
-use super::{Cli, help};
 use crate::deployment::{AnswerType, FIELDS};
+use crate::run::{Exit, Report, Stop};
 
 /// The program, as it is typed.
 const PROGRAM: &str = "gts-bootstrap";
@@ -44,46 +43,46 @@ pub enum Shell {
 
 /// Runs `completions`.
 #[must_use]
-pub fn run(arguments: Arguments, screen: &Screen) -> Exit {
+pub fn run(command: Command, arguments: Arguments, screen: &Screen) -> Exit {
     if screen.json() {
         let why = "`completions` prints a script for a shell, so there is no --json of it; leave --json out";
-        return Report::new("completions").fail(screen, Stop::usage(why));
+        return report::fail(Report::new("completions"), screen, &Stop::usage(why));
     }
+    let mut command = with_words(command);
     let text = if arguments.options {
-        tcsh::options(&mut command(), screen.around().variable("COMMAND_LINE"))
+        tcsh::options(&mut command, screen.around().variable("COMMAND_LINE"))
     } else {
-        script(arguments.shell)
+        script(&mut command, arguments.shell)
     };
     screen.print(&text);
     Exit::Done
 }
 
 /// The script for a shell. Those for bash and zsh put no blank behind the equals sign of an answer; fish and tcsh need no help.
-fn script(shell: Shell) -> String {
+fn script(command: &mut Command, shell: Shell) -> String {
     match shell {
         // clap_complete 4.6.11 writes a hyphen in the program's name in two ways, and then its functions do not find each other.
-        Shell::Bash => by_clap(shells::Bash, UNHYPHENED)
+        Shell::Bash => by_clap(command, shells::Bash, UNHYPHENED)
             .replace(&format!("default {UNHYPHENED}\n"), &format!("default {PROGRAM}\n"))
             .replace("--set)\n", "--set)\ncompopt -o nospace 2>/dev/null\n"),
-        Shell::Fish => by_clap(shells::Fish, PROGRAM),
+        Shell::Fish => by_clap(command, shells::Fish, PROGRAM),
         Shell::Zsh => {
             let settings = settings().join(" ");
-            by_clap(shells::Zsh, PROGRAM)
+            by_clap(command, shells::Zsh, PROGRAM)
                 .replace(&format!("({settings})"), &format!("{{compadd -S \"\" - {settings}}}"))
         }
-        Shell::Tcsh => tcsh::script(&mut command(), PROGRAM),
+        Shell::Tcsh => tcsh::script(command, PROGRAM),
     }
 }
 
-fn by_clap(shell: impl Generator, name: &str) -> String {
+fn by_clap(command: &mut Command, shell: impl Generator, name: &str) -> String {
     let mut script = Vec::new();
-    generate(shell, &mut command(), name, &mut script);
+    generate(shell, command, name, &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
 /// The command line as clap knows it, with the words that `help` and `--set` take.
-fn command() -> Command {
-    let command = Cli::command();
+fn with_words(command: Command) -> Command {
     let words = help::words(&command);
     let takes = |argument: Arg, words: Vec<String>| argument.value_parser(PossibleValuesParser::new(words));
     command.mut_subcommands(|below| match below.get_name() {
@@ -110,11 +109,13 @@ fn settings() -> Vec<String> {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+    use clap::CommandFactory;
 
     #[test]
     fn every_shell_gets_every_command() {
         for shell in Shell::value_variants() {
-            let script = script(*shell);
+            let script = script(&mut with_words(Cli::command()), *shell);
             for name in Cli::command().get_subcommands().map(Command::get_name) {
                 assert!(script.contains(name), "{shell:?}: {name}");
             }

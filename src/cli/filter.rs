@@ -1,22 +1,18 @@
 //! `filter`: who is refused by the web server in front, which paths are for whom, how often one may ask.
 //!
-//! [`Look`]ing is done here. A [`Change`] becomes an [`Edited`] by [`edit()`]: the new content of files, for a plan.
-
-mod change;
-mod edit;
-
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::Global;
-use super::exit::Exit;
+use super::command;
+use super::command::Terms;
+use super::global::Global;
 use super::open::Opened;
-use super::report::{Report, SCHEMA};
+use super::report;
 use super::screen::{Screen, Tone};
-use super::transaction::Stop;
+use super::surroundings::Surroundings;
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::filter::{
@@ -24,31 +20,33 @@ use crate::filter::{
     decide,
 };
 use crate::parts::filter::State;
-pub use edit::{Edited, edit};
+use crate::run::filter::{self, FilterWish};
+use crate::run::report::{Report, SCHEMA};
+use crate::run::{Exit, Stop};
 
 /// What `filter` can do.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Action {
+pub enum FilterCommand {
     /// What only looks.
     #[command(flatten)]
-    Look(Look),
+    Look(FilterLook),
     /// What changes the rules.
     #[command(flatten)]
-    Change(Change),
+    Change(FilterChange),
 }
 
 /// What only looks.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Look {
+pub enum FilterLook {
     /// Show the rules, each with its line in the file
     List,
     /// Say what would happen to a request, and which rule decides
-    Test(Question),
+    Test(FilterRequest),
 }
 
 /// A request that might come.
 #[derive(Debug, Clone, Args)]
-pub struct Question {
+pub struct FilterRequest {
     /// Where it comes from
     #[arg(value_name = "ADDRESS")]
     pub address: IpAddr,
@@ -62,7 +60,7 @@ pub struct Question {
 
 /// What changes the rules.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Change {
+pub enum FilterChange {
     /// Refuse addresses or networks
     Deny(Networks),
     /// Let addresses or networks in, whatever wider rules, lists and agent rules say
@@ -140,27 +138,30 @@ pub struct Networks {
 /// How a change is agreed to, and whether a danger is meant.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Force {
-    /// Make the changes without asking
-    #[arg(long, conflicts_with = "plan")]
-    pub yes: bool,
-    /// Show what would be done, and touch nothing
-    #[arg(long)]
-    pub plan: bool,
+    /// How it is agreed to.
+    #[command(flatten)]
+    pub terms: Terms,
     /// Do it even if it cuts the instance off from other servers
     #[arg(long)]
     pub force: bool,
 }
 
-impl Change {
-    /// Whether dangers are meant.
-    #[must_use]
-    pub fn forced(&self) -> bool {
-        self.terms().force
+impl FilterChange {
+    /// The command as it is typed.
+    fn command(&self) -> &'static str {
+        match self {
+            Self::Deny(_) => "filter deny",
+            Self::Allow(_) => "filter allow",
+            Self::DenyAgent { .. } => "filter deny-agent",
+            Self::Protect { .. } => "filter protect",
+            Self::Rate { .. } => "filter rate",
+            Self::Remove { .. } => "filter remove",
+            Self::Import { .. } => "filter import",
+        }
     }
 
     /// How it is agreed to.
-    #[must_use]
-    pub fn terms(&self) -> Force {
+    fn terms(&self) -> Force {
         match self {
             Self::Deny(Networks { force, .. })
             | Self::Allow(Networks { force, .. })
@@ -171,34 +172,61 @@ impl Change {
             | Self::Import { force, .. } => *force,
         }
     }
+
+    /// What it asks for.
+    fn wish(&self, around: &Surroundings) -> FilterWish {
+        FilterWish::Add(match self {
+            Self::Remove { which, .. } => return FilterWish::Remove(which.clone()),
+            Self::Import { file, name, .. } => return FilterWish::Import(around.typed(file), name.clone()),
+            Self::Deny(Networks { networks, .. }) => networks.iter().copied().map(Rule::Deny).collect(),
+            Self::Allow(Networks { networks, .. }) => networks.iter().copied().map(Rule::Allow).collect(),
+            Self::DenyAgent { pattern, .. } => vec![Rule::DenyAgent(pattern.clone())],
+            Self::Protect { path, from, .. } => {
+                let mut networks: Vec<Network> = Vec::new();
+                for network in from {
+                    if !networks.contains(network) {
+                        networks.push(*network);
+                    }
+                }
+                vec![Rule::Protect { path: path.clone(), from: networks }]
+            }
+            Self::Rate { path, rate, burst, .. } => {
+                vec![Rule::Rate { path: path.clone(), rate: *rate, burst: *burst }]
+            }
+        })
+    }
 }
 
 /// Runs `filter`.
 #[must_use]
-pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
+pub fn run(global: &Global, action: &FilterCommand, screen: &Screen) -> Exit {
     match action {
-        Action::Look(it) => look(global, it, screen),
-        Action::Change(it) => change::run(global, it, screen),
+        FilterCommand::Look(it) => look(global, it, screen),
+        FilterCommand::Change(it) => {
+            let Force { terms, force } = it.terms();
+            let wish = it.wish(screen.around());
+            command::changing(global, screen, it.command(), terms, &|run| filter::change(run, &wish, force))
+        }
     }
 }
 
 /// Runs what only looks.
 #[must_use]
-pub fn look(global: &Global, look: &Look, screen: &Screen) -> Exit {
+pub fn look(global: &Global, look: &FilterLook, screen: &Screen) -> Exit {
     let command = match look {
-        Look::List => "filter list",
-        Look::Test(_) => "filter test",
+        FilterLook::List => "filter list",
+        FilterLook::Test(_) => "filter test",
     };
     let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);
     let state = Opened::open(global, screen)
         .and_then(|opened| State::read(opened.host().observe(), &Layout::default()).map_err(unusable));
     let state = match state {
         Ok(state) => state,
-        Err(stop) => return Report::new(command).fail(screen, stop),
+        Err(stop) => return report::fail(Report::new(command), screen, &stop),
     };
     let (lines, mut object) = match look {
-        Look::List => listed(&state, screen),
-        Look::Test(question) => answered(&state, question, screen),
+        FilterLook::List => listed(&state, screen),
+        FilterLook::Test(question) => answered(&state, question, screen),
     };
     // The answer is what was asked for, so --quiet does not take it away.
     lines.iter().for_each(|line| screen.not_quiet().line(line));
@@ -249,8 +277,8 @@ fn listed(state: &State, screen: &Screen) -> (Vec<String>, Value) {
 }
 
 /// What would happen, for people and for programs.
-fn answered(state: &State, question: &Question, screen: &Screen) -> (Vec<String>, Value) {
-    let Question { address, agent, path } = question;
+fn answered(state: &State, question: &FilterRequest, screen: &Screen) -> (Vec<String>, Value) {
+    let FilterRequest { address, agent, path } = question;
     let decision = decide(&state.filters, &state.lists, *address, agent, path);
     let (word, tone) = match decision.outcome {
         Outcome::Passed => ("passed", Tone::Good),
@@ -279,99 +307,4 @@ fn answered(state: &State, question: &Question, screen: &Screen) -> (Vec<String>
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
-pub(super) mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::cli::surroundings::tests::nowhere;
-    use crate::filter::{Filters, Lists};
-    use crate::host::rehearsal::Rehearsal;
-    use std::sync::Arc;
-
-    #[derive(Parser)]
-    pub struct Line {
-        #[command(flatten)]
-        pub global: Global,
-        #[command(subcommand)]
-        pub action: Action,
-    }
-
-    pub fn parsed(words: &[&str]) -> Result<Line, clap::Error> {
-        Line::try_parse_from(["filter"].iter().chain(words))
-    }
-
-    pub fn state(text: &str) -> State {
-        State { filters: Filters::parse(text).unwrap(), lists: Lists::default() }
-    }
-
-    #[test]
-    fn what_is_no_command_is_refused() {
-        for (words, said) in [
-            (&["deny"][..], "<NETWORK>"),
-            (&["deny", "192.0.2.1/24"], "The network is 192.0.2.0/24"),
-            (&["deny-agent", ""], "the pattern is empty"),
-            (&["protect", "/a"], "--from"),
-            (&["protect", "a", "--from", "::1"], "is not a path"),
-            (&["rate", "/a", "0/s"], "would let nobody in"),
-            (&["rate", "/a", "1/s", "--burst", "1000001"], "1000000"),
-            (&["remove", "what"], "a rule begins with"),
-            (&["test", "nowhere"], "nowhere"),
-        ] {
-            let error = parsed(words).err().unwrap().to_string();
-            assert!(error.contains(said), "{words:?}: {error}");
-        }
-    }
-
-    #[test]
-    fn rules_are_read_from_the_host() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("root");
-        let layout = Layout::default();
-        let machine = Rehearsal::open(&root).unwrap();
-        assert_eq!(State::read(&machine, &layout).unwrap(), State::default());
-        let write = |name: &str, content: &[u8]| {
-            let path = root.join("usr/local/etc/gts-bootstrap").join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, content).unwrap();
-        };
-        write("filters.conf", b"# x\ndeny file drop\ndeny file gone\nrate /api 1/s\n");
-        write("filters/drop.list", b"192.0.2.0/24\n");
-        let state = State::read(&machine, &layout).unwrap();
-        let global = parsed(&["list"]).unwrap().global;
-        let screen = Screen::new(&global, &Arc::new(nowhere()));
-        let (lines, object) = listed(&state, &screen);
-        assert_eq!(
-            lines,
-            ["    2  deny file drop  (1 entry)", "    3  deny file gone  (missing)", "    4  rate /api 1/s"]
-        );
-        assert_eq!(object["rules"][0], json!({ "line": 2, "rule": "deny file drop", "entries": 1 }));
-        assert_eq!(object["nginx_only"], json!([4]));
-
-        let Action::Look(Look::Test(question)) = parsed(&["test", "192.0.2.7", "--agent", "x"]).unwrap().action else {
-            panic!("no question");
-        };
-        let (lines, object) = answered(&state, &question, &screen);
-        assert_eq!(lines[0], "/ for 192.0.2.7 (x) is refused with 403");
-        assert_eq!((&object["outcome"], &object["line"]), (&json!("refused"), &json!(2)));
-
-        let looked = parsed(&["list", "--rehearse", root.to_str().unwrap()]).unwrap();
-        assert_eq!(look(&looked.global, &Look::List, &screen), Exit::Done);
-        write("filters.conf", b"deny\ndeny 1.1.1.1/1\n");
-        let error = State::read(&machine, &layout).unwrap_err();
-        assert!(error.contains("filters.conf: line 1, deny:") && error.contains("filters.conf: line 2,"), "{error}");
-        assert_eq!(look(&looked.global, &Look::List, &screen), Exit::Usage);
-        write("filters.conf", b"\xff");
-        assert!(State::read(&machine, &layout).unwrap_err().contains("filters.conf is not valid UTF-8"));
-        write("filters.conf", b"deny file drop");
-        write("filters/drop.list", b"what");
-        assert!(State::read(&machine, &layout).unwrap_err().contains("drop.list: line 1: what is neither"));
-    }
-
-    #[test]
-    fn no_rules_are_told_of_as_such() {
-        let screen = Screen::new(&parsed(&["list"]).unwrap().global, &Arc::new(nowhere()));
-        assert_eq!(listed(&State::default(), &screen).0, ["There are no rules: everything passes."]);
-        let (lines, _) = listed(&state("deny ::/0\n"), &screen);
-        assert!(lines[1].contains("Mind: the rules and lists together refuse more than half of all IPv6"), "{lines:?}");
-    }
-}
+mod tests;

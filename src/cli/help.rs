@@ -7,16 +7,14 @@ mod topics;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 
-use super::Cli;
-use super::exit::Exit;
-use super::report::Report;
+use super::report;
 use super::screen::{Screen, has_colors};
 use super::surroundings::Surroundings;
-use super::transaction::Stop;
 use crate::deployment::nearest;
 use crate::error_code::ErrorCode;
+use crate::run::{Exit, Report, Stop};
 use topics::Topic;
 
 /// The narrowest and the widest line of a page, in columns.
@@ -34,21 +32,21 @@ pub struct Arguments {
 
 /// Runs `help`.
 #[must_use]
-pub fn run(arguments: &Arguments, screen: &Screen) -> Exit {
+pub fn run(mut command: Command, arguments: &Arguments, screen: &Screen) -> Exit {
     if screen.json() {
         let why = "`help` prints texts for people, so there is no --json of it; leave --json out";
-        return Report::new("help").fail(screen, Stop::usage(why));
+        return report::fail(Report::new("help"), screen, &Stop::usage(why));
     }
-    let mut command = Cli::command();
+    let raw = command.clone();
     command.build();
     match find(&command, &arguments.words) {
         Found::All => {
-            let printed = of_command(&[], screen.around());
+            let printed = of_command(raw, &[], screen.around());
             screen.print(&listing(&command));
             printed
         }
         Found::Command(path) => {
-            let printed = of_command(&path, screen.around());
+            let printed = of_command(raw, &path, screen.around());
             if let [name] = path.as_slice()
                 && let Some(topic) = topics::named(name)
             {
@@ -66,13 +64,12 @@ pub fn run(arguments: &Arguments, screen: &Screen) -> Exit {
 }
 
 /// The command that is meant by `portacl help`, or `portacl help grant`: `help` is a command of its own, and of no other.
-pub(super) fn asked_below(error: &clap::Error, arguments: &[OsString]) -> Option<Vec<String>> {
+pub(super) fn asked_below(command: &Command, error: &clap::Error, arguments: &[OsString]) -> Option<Vec<String>> {
     let unknown = error.get(ContextKind::InvalidSubcommand);
     if !matches!(unknown, Some(ContextValue::String(word)) if word == "help") {
         return None;
     }
-    let command = Cli::command();
-    let (mut at, mut path) = (&command, Vec::new());
+    let (mut at, mut path) = (command, Vec::new());
     for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
         if let Some(below) = at.find_subcommand(word) {
             at = below;
@@ -152,9 +149,9 @@ fn unknown(word: &str, near: &[String]) -> String {
 }
 
 /// What clap says of a command at `--help`.
-pub(super) fn of_command(path: &[String], around: &Surroundings) -> Exit {
+pub(super) fn of_command(command: Command, path: &[String], around: &Surroundings) -> Exit {
     let line = ["gts-bootstrap".to_owned()].into_iter().chain(path.iter().cloned()).chain(["--help".to_owned()]);
-    match as_wide_as(around, Cli::command()).try_get_matches_from(line) {
+    match as_wide_as(around, command).try_get_matches_from(line) {
         Err(told) => by_clap(&told, around),
         Ok(_) => Exit::Failed,
     }
@@ -204,6 +201,8 @@ fn in_print(text: &str, screen: &Screen) -> Exit {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+    use clap::CommandFactory;
 
     fn find_words(line: &str) -> Found {
         let mut command = Cli::command();
@@ -231,7 +230,7 @@ mod tests {
         let asked = |line: &str| {
             let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             let error = Cli::command().try_get_matches_from(&arguments).unwrap_err();
-            asked_below(&error, &arguments).map(|path| path.join(" "))
+            asked_below(&Cli::command(), &error, &arguments).map(|path| path.join(" "))
         };
         assert_eq!(asked("gts-bootstrap portacl help"), Some("portacl".to_owned()));
         assert_eq!(asked("gts-bootstrap --rehearse x portacl help grant"), Some("portacl grant".to_owned()));

@@ -1,7 +1,5 @@
 //! What becomes of a run that is interrupted, which the administrator decides: undo, keep, or continue.
 
-use clap::ValueEnum;
-
 use super::dialogue::console::Standard;
 use super::dialogue::conversation::Console;
 use super::screen::Screen;
@@ -9,24 +7,6 @@ use crate::change::Interruption;
 
 /// How often a question that was not answered with one of its letters is put again.
 const QUESTIONS: u32 = 3;
-
-/// What becomes of a run that is interrupted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OnInterrupt {
-    /// Take back what was done.
-    Undo,
-    /// Keep it; the next run goes on from there.
-    Keep,
-}
-
-impl From<OnInterrupt> for Interruption {
-    fn from(what: OnInterrupt) -> Self {
-        match what {
-            OnInterrupt::Undo => Self::Undo,
-            OnInterrupt::Keep => Self::Keep,
-        }
-    }
-}
 
 /// Where no answer can be had, or Ctrl-C is one, it is undone.
 pub(super) fn ask(screen: &Screen) -> Interruption {

@@ -3,14 +3,16 @@
 pub mod backup;
 pub mod certificate;
 pub mod check;
+mod command;
 pub mod completions;
-mod deployed;
 pub mod dialogue;
 pub mod filter;
+pub mod global;
 pub mod help;
 pub mod install;
 pub mod interrupt;
 pub mod open;
+mod people;
 pub mod plan_view;
 pub mod portacl;
 pub mod progress;
@@ -20,22 +22,21 @@ pub mod report;
 pub mod restore;
 pub mod screen;
 pub mod status;
+mod summary;
 pub mod surroundings;
 pub mod switch;
-mod transaction;
+mod trial;
 pub mod uninstall;
 pub mod upgrade;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use crate::run::exit;
-use exit::Exit;
-use interrupt::OnInterrupt;
+use crate::run::Exit;
+use global::Global;
 use screen::Screen;
 use surroundings::Surroundings;
 
@@ -54,41 +55,6 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "Exit codes: 0 done, or nothing to do; 1 failed and undone (or, said plainly, not undone); 2 usage \
                           or bad answers; 3 a check failed; 4 not confirmed; 5 a reboot is needed; 6 another run is at work";
-
-/// What applies to every command.
-#[derive(Debug, Clone, Args)]
-pub struct Global {
-    /// Do everything in the folder DIR, on a model of FreeBSD, without root and without internet
-    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub rehearse: Option<PathBuf>,
-    /// Print one JSON object on standard output; texts for people go to standard error
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Colours: auto (on a terminal, unless NO_COLOR is set), always or never
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub color: Color,
-    /// Say more: what passed, and what a change consists of
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
-    pub verbose: bool,
-    /// Say only what needs attention
-    #[arg(short, long, global = true)]
-    pub quiet: bool,
-    /// What becomes of a run that is interrupted: undo takes back what was done, keep leaves it for the next run. Without
-    /// this it is asked after Ctrl-C at a terminal, and else undone
-    #[arg(long, global = true, value_name = "WHAT")]
-    pub on_interrupt: Option<OnInterrupt>,
-}
-
-/// When to use colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless NO_COLOR is set.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
 
 /// The subcommands.
 #[derive(Debug, Clone, Subcommand)]
@@ -113,20 +79,20 @@ pub enum Command {
     Restore(restore::Arguments),
     /// Say who is let in by the web server in front: addresses, clients, paths, how often
     #[command(subcommand)]
-    Filter(filter::Action),
+    Filter(filter::FilterCommand),
     /// Read, check and change who may bind which port: mac_portacl rules, as readable as pf's
     #[command(subcommand)]
-    Portacl(portacl::Action),
+    Portacl(portacl::PortaclCommand),
     /// The certificate that clients are shown: who keeps it, how long it is valid, and its renewal
     #[command(subcommand)]
-    Certificate(certificate::Action),
+    Certificate(certificate::CertificateCommand),
     /// Take back what gts-bootstrap has done to this host; the data stay, unless they are purged
     Uninstall(uninstall::Arguments),
     /// Settle a run that was cut off by a crash or a power cut, or take it back as a whole
     Recover(recover::Arguments),
     /// Act on the model of a rehearsal
     #[command(subcommand)]
-    Rehearsal(rehearsal::Action),
+    Rehearsal(rehearsal::RehearsalCommand),
     /// Print what a shell needs to complete this command line
     Completions(completions::Arguments),
     /// Print this, what a command takes, or a page of the documentation
@@ -150,8 +116,8 @@ pub fn run_with(arguments: impl IntoIterator<Item = impl Into<OsString>>, around
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
-            return match help::asked_below(&error, &arguments) {
-                Some(path) => help::of_command(&path, &around),
+            return match help::asked_below(&Cli::command(), &error, &arguments) {
+                Some(path) => help::of_command(Cli::command(), &path, &around),
                 None => help::by_clap(&error, &around),
             };
         }
@@ -164,7 +130,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = impl Into<OsString>>, around
         Command::SwitchToProxy(arguments) => switch::to_proxy(&cli.global, arguments, &screen),
         Command::SwitchToDirect(arguments) => switch::to_direct(&cli.global, arguments, &screen),
         Command::Upgrade(arguments) => upgrade::run(&cli.global, arguments, &screen),
-        Command::Rollback(arguments) => upgrade::rollback(&cli.global, arguments, &screen),
+        Command::Rollback(arguments) => upgrade::rollback(&cli.global, *arguments, &screen),
         Command::Backup(arguments) => backup::run(&cli.global, arguments, &screen),
         Command::Restore(arguments) => restore::run(&cli.global, arguments, &screen),
         Command::Filter(action) => filter::run(&cli.global, action, &screen),
@@ -173,8 +139,8 @@ pub fn run_with(arguments: impl IntoIterator<Item = impl Into<OsString>>, around
         Command::Uninstall(arguments) => uninstall::run(&cli.global, arguments, &screen),
         Command::Recover(arguments) => recover::run(&cli.global, *arguments, &screen),
         Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),
-        Command::Completions(arguments) => completions::run(*arguments, &screen),
-        Command::Help(arguments) => help::run(arguments, &screen),
+        Command::Completions(arguments) => completions::run(Cli::command(), *arguments, &screen),
+        Command::Help(arguments) => help::run(Cli::command(), arguments, &screen),
     }
 }
 

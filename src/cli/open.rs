@@ -2,18 +2,17 @@
 
 use semver::Version;
 
-use super::Global;
-use super::exit::Exit;
+use super::global::Global;
 use super::screen::Screen;
-use super::transaction::Stop;
 use crate::certificate::CertificateAuthority;
 use crate::certificate::acme::Internet;
 use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::host::rehearsal::Rehearsal;
-use crate::release::{Error, Source};
+use crate::release::Source;
+use crate::run::{Exit, Releases, Stop};
 
-/// The host of this run.
+/// The host of a run.
 pub enum Opened {
     /// A folder.
     Rehearsal(Box<Rehearsal>),
@@ -44,17 +43,6 @@ impl Opened {
         }
     }
 
-    /// The stand-in release, with these versions besides its own; `None` on a real host.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub(super) fn stand_in(&self, asked_for: &[Version]) -> Option<Result<Source, Error>> {
-        match self {
-            Self::Rehearsal(rehearsal) => Some(rehearsal.stand_in(asked_for)),
-            Self::Real(_) => None,
-        }
-    }
-
     /// Who issues certificates for it: the authorities of the internet, or a rehearsal's own.
     #[must_use]
     pub fn authority(&self) -> &dyn CertificateAuthority {
@@ -64,9 +52,26 @@ impl Opened {
         }
     }
 
-    /// Whether it is a rehearsal.
+    /// The rehearsal, if it is one.
     #[must_use]
-    pub fn is_rehearsal(&self) -> bool {
-        matches!(self, Self::Rehearsal(_))
+    pub fn rehearsal(&self) -> Option<&Rehearsal> {
+        match self {
+            Self::Rehearsal(rehearsal) => Some(rehearsal),
+            Self::Real(_) => None,
+        }
+    }
+}
+
+impl Releases for Opened {
+    fn source(&self, versions: &[Version]) -> Result<Source, Stop> {
+        let Self::Rehearsal(rehearsal) = self else { return Ok(Source::upstream()) };
+        rehearsal.stand_in(versions).map_err(|error| {
+            let why = format!("the rehearsal's stand-in release cannot be written: {error}");
+            Stop::refused(ErrorCode::Rehearsal, why)
+        })
+    }
+
+    fn are_rehearsed(&self) -> bool {
+        self.rehearsal().is_some()
     }
 }

@@ -12,13 +12,21 @@ use crate::parts::secrets;
 /// The largest file of which the lines are shown, in bytes.
 const LONGEST_SHOWN: usize = 64 * 1024;
 /// A plan of more lines than this is shown in groups to somebody who is going to be asked.
-pub const LONG: usize = 14;
+const LONG: usize = 14;
 /// Where the third column of the groups begins: as far to the left as it can be, so that most lines need no second one.
 const COLUMN: usize = 16;
 /// How far down the paths are told where there are many folders.
 const DEPTH: usize = 2;
 /// Columns of a line.
 const WIDTH: usize = 78;
+
+/// A plan as it is shown: every change, or in groups to somebody who is going to be asked and has little room.
+#[must_use]
+pub fn view(screen: &Screen, host: &dyn Observe, plan: &Plan, is_asked: bool) -> Vec<String> {
+    let list = list(screen, host, plan);
+    let is_long = !screen.says(Level::Verbose) && list.iter().flat_map(|line| line.lines()).count() > LONG;
+    if is_asked && is_long { groups(screen, plan) } else { list }
+}
 
 /// Whether a step is the program's own bookkeeping: a copy of what was written last.
 fn own_copy(step: &Step) -> bool {
@@ -36,8 +44,7 @@ fn completes(plan: &Plan, step: &Step) -> bool {
 }
 
 /// A plan in groups: what is created, changed, started; a line or two for each kind of thing.
-#[must_use]
-pub fn groups(screen: &Screen, plan: &Plan) -> Vec<String> {
+fn groups(screen: &Screen, plan: &Plan) -> Vec<String> {
     const WORDS: [(&str, Tone, &[Action]); 6] = [
         ("create", Tone::Good, &[Action::Create, Action::Install]),
         ("change", Tone::Caution, &[Action::Update, Action::Set, Action::Load]),
@@ -261,7 +268,7 @@ fn shown(line: &str) -> String {
 mod tests {
     use super::*;
     use crate::change::Content;
-    use crate::cli::Global;
+    use crate::cli::global::Global;
     use crate::cli::surroundings::tests::nowhere;
     use crate::host::rehearsal::Rehearsal;
     use crate::host::{Host, Owner};
@@ -280,7 +287,7 @@ mod tests {
         let global = Global {
             rehearse: None,
             json: false,
-            color: crate::cli::Color::Never,
+            color: crate::cli::global::Color::Never,
             verbose: false,
             quiet: false,
             on_interrupt: None,

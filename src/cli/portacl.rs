@@ -1,25 +1,22 @@
 //! `portacl`: mac_portacl(4) that can be read, checked and changed as pf can, on any FreeBSD host.
 
-mod change;
 mod explain;
 mod lint;
 mod show;
-mod words;
 
-use clap::Subcommand;
+use std::path::PathBuf;
 
-use super::Global;
-use super::exit::Exit;
+use clap::{Args, Subcommand};
+
+use super::command::{self, Terms};
+use super::global::Global;
 use super::screen::Screen;
-use super::transaction::Stop;
-use crate::host::Observe;
-use crate::parts::host_names::HostNames;
-use crate::parts::portacl_boot;
-use crate::portacl::{self, BootSettings, NextBoot, State};
+use crate::run::Exit;
+use crate::run::port_rules::{self, RuleWish};
 
 /// What `portacl` can do.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Action {
+pub enum PortaclCommand {
     /// Show who may bind which port now, a line a rule, and what the next boot will change
     Show(show::Arguments),
     /// Say whether a user may bind a port, now and after the next boot, and which rule or setting decides
@@ -27,38 +24,72 @@ pub enum Action {
     /// Look for rules and settings that do not do what they seem to
     Lint(lint::Arguments),
     /// Let a user or a group bind ports, now and after every boot
-    Grant(change::Named),
+    Grant(Named),
     /// Take that back
-    Revoke(change::Named),
+    Revoke(Named),
     /// Make the rules of a file, written as `show` writes them, the rules of this host
-    Apply(change::FromFile),
+    Apply(FromFile),
+}
+
+/// How changes are agreed to.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Agreement {
+    /// How they are agreed to.
+    #[command(flatten)]
+    pub terms: Terms,
+    /// Allow ids that nobody has on this host: those of a jail's users, for example
+    #[arg(long)]
+    pub allow_unknown: bool,
+}
+
+/// What `portacl grant` and `portacl revoke` take.
+#[derive(Debug, Clone, Args)]
+pub struct Named {
+    /// Who: a user, a group as @GROUP, or a number as uid:N or gid:N
+    #[arg(value_name = "USER|@GROUP|uid:N|gid:N")]
+    pub subject: String,
+    /// Ports by number or name, /udp behind those of UDP: 80,443 or 53/udp
+    #[arg(value_name = "PORT[/PROTO]", required = true)]
+    pub ports: Vec<String>,
+    /// How the changes are agreed to.
+    #[command(flatten)]
+    pub agreement: Agreement,
+}
+
+/// What `portacl apply` takes.
+#[derive(Debug, Clone, Args)]
+pub struct FromFile {
+    /// The rules, as `portacl show` prints them; - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How the changes are agreed to.
+    #[command(flatten)]
+    pub agreement: Agreement,
 }
 
 /// Runs `portacl`.
 #[must_use]
-pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
-    match action {
-        Action::Show(arguments) => show::run(global, *arguments, screen),
-        Action::Explain(arguments) => explain::run(global, arguments, screen),
-        Action::Lint(arguments) => lint::run(global, *arguments, screen),
-        Action::Grant(arguments) => change::grant(global, arguments, screen),
-        Action::Revoke(arguments) => change::revoke(global, arguments, screen),
-        Action::Apply(arguments) => change::apply(global, arguments, screen),
-    }
-}
-
-/// What every one of them looks at.
-struct Picture<'a> {
-    now: State,
-    settings: BootSettings,
-    next_boot: NextBoot,
-    names: HostNames<'a>,
-}
-
-impl<'a> Picture<'a> {
-    fn of(host: &'a dyn Observe) -> Result<Self, Stop> {
-        let settings = portacl_boot::settings(host)?;
-        let next_boot = portacl::next_boot(&settings);
-        Ok(Self { now: portacl_boot::now(host)?, settings, next_boot, names: HostNames::new(host)? })
-    }
+pub fn run(global: &Global, action: &PortaclCommand, screen: &Screen) -> Exit {
+    let of = |Named { subject, ports, .. }: &Named| (subject.clone(), ports.clone());
+    let (command, agreement, wish) = match action {
+        PortaclCommand::Show(arguments) => return show::run(global, *arguments, screen),
+        PortaclCommand::Explain(arguments) => return explain::run(global, arguments, screen),
+        PortaclCommand::Lint(arguments) => return lint::run(global, *arguments, screen),
+        PortaclCommand::Grant(named) => {
+            let (subject, ports) = of(named);
+            ("portacl grant", named.agreement, RuleWish::Grant(subject, ports))
+        }
+        PortaclCommand::Revoke(named) => {
+            let (subject, ports) = of(named);
+            ("portacl revoke", named.agreement, RuleWish::Revoke(subject, ports))
+        }
+        PortaclCommand::Apply(FromFile { file, agreement }) => {
+            let around = screen.around();
+            // Standard input can be read only once.
+            let input = (file.as_os_str() == "-").then(|| around.rest());
+            ("portacl apply", *agreement, RuleWish::Apply(port_rules::read(&around.typed(file), input)))
+        }
+    };
+    let Agreement { terms, allow_unknown } = agreement;
+    command::changing(global, screen, command, terms, &|run| port_rules::change(run, &wish, allow_unknown))
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::interrupt;
 use super::screen::{Level, Screen, Tone, moves_cursor};
-use crate::change::{Operator, Reporter, Step};
+use crate::change::{Interruption, Operator, Reporter, Step};
 use crate::release;
 
 /// How often a spinner turns by itself.
@@ -31,7 +32,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Does something that needs the screen for itself, as asking a question does.
-    pub(super) fn aside<T>(&self, what: impl FnOnce() -> T) -> T {
+    fn aside<T>(&self, what: impl FnOnce() -> T) -> T {
         self.waiting.end();
         // Not borrowed meanwhile: whatever is said ends with this bar, too.
         let bar = self.download.bar.borrow().clone();
@@ -61,6 +62,16 @@ impl Operator for Progress<'_> {
              (Settings, Account).\n",
             self.screen.paint(Tone::Heading, "The administrator's account")
         ));
+    }
+
+    fn interrupted(&self) -> Interruption {
+        let around = self.screen.around();
+        // It is asked at a terminal, after Ctrl-C, and only if `--on-interrupt` has not said it.
+        match self.screen.on_interrupt() {
+            Some(said) => said.into(),
+            None if around.can_ask() && around.signals.only_ctrl_c() => self.aside(|| interrupt::ask(self.screen)),
+            None => Interruption::Undo,
+        }
     }
 
     fn progress(&self) -> &dyn release::Progress {

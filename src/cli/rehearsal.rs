@@ -2,16 +2,15 @@
 
 use clap::Subcommand;
 
-use super::Global;
-use super::exit::Exit;
+use super::global::Global;
 use super::open::Opened;
-use super::report::Report;
+use super::report;
 use super::screen::Screen;
-use super::transaction::Stop;
+use crate::run::{Exit, Report, Stop};
 
 /// What can be done to the model of a rehearsal.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Action {
+pub enum RehearsalCommand {
     /// Reboot it: forget the kernel's state and boot from the files in the folder
     Reboot,
     /// Have somebody write a post on the instance, which must be running
@@ -23,28 +22,28 @@ pub enum Action {
 
 /// Does it.
 #[must_use]
-pub fn run(global: &Global, action: &Action, screen: &Screen) -> Exit {
+pub fn run(global: &Global, action: &RehearsalCommand, screen: &Screen) -> Exit {
+    let needed = "`rehearsal` needs --rehearse DIR";
+    let done = Opened::open(global, screen).map_err(|stop| match global.rehearse {
+        Some(_) => stop,
+        None => Stop::usage(format!("{needed} ({})", stop.why)),
+    });
+    let done = done.and_then(|opened| {
+        let never = || Stop::usage(format!("{needed}: it never touches this machine"));
+        let rehearsal = opened.rehearsal().ok_or_else(never)?;
+        match action {
+            RehearsalCommand::Reboot => rehearsal.reboot()?,
+            RehearsalCommand::Post { text } => rehearsal.post(text)?,
+        }
+        screen.line(match action {
+            RehearsalCommand::Reboot => "The rehearsal was rebooted.",
+            RehearsalCommand::Post { .. } => "A post was written.",
+        });
+        Ok(Exit::Done)
+    });
     let report = Report::new("rehearsal");
-    let rehearsal = match Opened::open(global, screen) {
-        Ok(Opened::Rehearsal(rehearsal)) => rehearsal,
-        Ok(Opened::Real(_)) => {
-            let why = "`rehearsal` needs --rehearse DIR: it never touches this machine";
-            return report.fail(screen, Stop::usage(why));
-        }
-        Err(stop) if global.rehearse.is_none() => {
-            return report.fail(screen, Stop::usage(format!("`rehearsal` needs --rehearse DIR ({})", stop.why)));
-        }
-        Err(stop) => return report.fail(screen, stop),
-    };
-    let (done, text) = match action {
-        Action::Reboot => (rehearsal.reboot(), "The rehearsal was rebooted."),
-        Action::Post { text } => (rehearsal.post(text), "A post was written."),
-    };
     match done {
-        Ok(()) => {
-            screen.line(text);
-            report.finish(screen, Exit::Done)
-        }
-        Err(error) => report.fail(screen, Stop::from(error)),
+        Ok(exit) => report::finish(&report, screen, exit),
+        Err(stop) => report::fail(report, screen, &stop),
     }
 }

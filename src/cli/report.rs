@@ -1,110 +1,37 @@
-//! The report: one structure, shown to people and printed for `--json`.
+//! What a command came to, for people and for `--json`.
 
-use serde::Serialize;
-
-use super::exit::Exit;
 use super::screen::{Level, Screen, Tone};
-use super::transaction::Stop;
-use crate::change::readiness::has_certificate;
-use crate::change::{Readiness, Step};
 use crate::check::bind::{self, Row};
 use crate::check::{Check, Status};
 use crate::error_code::ErrorCode;
-use crate::host::Observe;
+use crate::run::{Exit, Report, Stop};
 
-/// Version of the `--json` object.
-pub const SCHEMA: u32 = 1;
-
-/// What a command came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
-    schema: u32,
-    command: &'static str,
-    /// Whether the host was changed (with `--plan`: would be).
-    pub changed: bool,
-    /// Whether the host must be rebooted before everything is in force.
-    pub reboot_required: bool,
-    /// The changes.
-    pub changes: Vec<Changed>,
-    /// Preflight and checks.
-    pub checks: Vec<Check>,
-    /// What this command alone has to tell.
-    #[serde(flatten)]
-    detail: serde_json::Map<String, serde_json::Value>,
-    /// What went wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// The code under which the documentation tells more of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<ErrorCode>,
-}
-
-/// One change, for `--json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Changed {
-    part: &'static str,
-    kind: &'static str,
-    target: String,
-    action: &'static str,
-}
-
-impl From<&Step> for Changed {
-    fn from(step: &Step) -> Self {
-        let kind = step.change.kind();
-        Self { part: step.part, kind: kind.name(), target: kind.target(), action: step.action.word() }
-    }
-}
-
-impl Report {
-    /// An empty report of a command.
-    #[must_use]
-    pub fn new(command: &'static str) -> Self {
-        Self {
-            schema: SCHEMA,
-            command,
-            changed: false,
-            reboot_required: false,
-            changes: Vec::new(),
-            checks: Vec::new(),
-            detail: serde_json::Map::new(),
-            error: None,
-            code: None,
-        }
-    }
-
-    /// Adds what this command alone has to tell.
-    pub fn add(&mut self, name: &str, value: serde_json::Value) {
-        self.detail.insert(name.to_owned(), value);
-    }
-
-    /// Prints the object if `--json` asks for it, and returns the exit code.
-    #[must_use]
-    pub fn finish(self, screen: &Screen, exit: Exit) -> Exit {
-        if screen.json() {
-            match serde_json::to_value(&self) {
-                Ok(object) => screen.print_json(&object),
-                Err(error) => {
-                    screen.error(ErrorCode::Unreadable, &format!("the report cannot be written as JSON: {error}"));
-                }
+/// Prints the object if `--json` asks for it, and returns the exit code.
+#[must_use]
+pub(super) fn finish(report: &Report, screen: &Screen, exit: Exit) -> Exit {
+    if screen.json() {
+        match serde_json::to_value(report) {
+            Ok(object) => screen.print_json(&object),
+            Err(error) => {
+                screen.error(ErrorCode::Unreadable, &format!("the report cannot be written as JSON: {error}"));
             }
         }
-        exit
     }
+    exit
+}
 
-    /// Tells an error to `--json` alone: people have been told.
-    #[must_use]
-    pub(super) fn fail_silently(mut self, screen: &Screen, stop: Stop) -> Exit {
-        self.error = Some(stop.why);
-        self.code = Some(stop.code);
-        self.finish(screen, stop.exit)
-    }
+/// Tells an error to people and to `--json`.
+#[must_use]
+pub(super) fn fail(report: Report, screen: &Screen, stop: &Stop) -> Exit {
+    screen.error(stop.code, &stop.why);
+    fail_silently(report, screen, stop)
+}
 
-    /// Tells an error to people and to `--json`.
-    #[must_use]
-    pub(super) fn fail(self, screen: &Screen, stop: Stop) -> Exit {
-        screen.error(stop.code, &stop.why);
-        self.fail_silently(screen, stop)
-    }
+/// Tells an error to `--json` alone: people have been told.
+#[must_use]
+pub(super) fn fail_silently(mut report: Report, screen: &Screen, stop: &Stop) -> Exit {
+    report.stop(stop);
+    finish(&report, screen, stop.exit)
 }
 
 /// Shows findings. Those that passed are shown only where everything is said, unless `all`.
@@ -140,13 +67,6 @@ pub fn show_checks(screen: &Screen, heading: &str, checks: &[Check], all: bool) 
 /// A code behind a finding.
 pub(super) fn bracketed(code: Option<ErrorCode>) -> String {
     code.map(|code| format!(" [{code}]")).unwrap_or_default()
-}
-
-/// Says beforehand that the checks are going to have the server order its first certificate, which takes a while.
-pub fn announce_order(screen: &Screen, host: &dyn Observe, readiness: &Readiness) {
-    if readiness.tls && !has_certificate(host, readiness) {
-        screen.line("Asking for the first certificate; this can take up to two minutes.");
-    }
 }
 
 /// Shows the bind check's table.

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use dialoguer::console::measure_text_width;
 
-use super::interrupt::OnInterrupt;
+use super::global::{Color, Global, OnInterrupt};
 use super::surroundings::{Output, Surroundings};
-use super::{Color, Global};
 use crate::error_code::ErrorCode;
 
 /// Columns that a terminal is taken to have at least, and below which a line cannot be edited sensibly.

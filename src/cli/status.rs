@@ -4,18 +4,18 @@ mod newest;
 mod rows;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::Global;
-use super::exit::Exit;
+use super::global::Global;
 use super::open::Opened;
-use super::report::{Report, bracketed, wrap};
+use super::report::{self, bracketed, wrap};
 use super::screen::{Level, Screen, Tone};
-use super::transaction::Stop;
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
 use crate::parts::uninstall;
+use crate::run::deployed::uninstalled;
+use crate::run::{Exit, Report, Stop};
 use crate::status::judge::{self, Concern, Severity};
 use crate::status::{self, Newest, Status, Told};
 
@@ -35,13 +35,6 @@ pub struct Arguments {
 
 /// What is said of a host without an installation.
 const NOTHING: &str = "nothing here is installed by gts-bootstrap";
-/// What is said of one that has been uninstalled.
-pub(super) fn uninstalled(name: &str) -> String {
-    format!(
-        "GoToSocial was uninstalled here; the data of {name} are kept, and `gts-bootstrap install` brings the instance back"
-    )
-}
-
 /// How many findings of one kind are listed, unless everything is said.
 const LISTED: usize = 10;
 
@@ -49,33 +42,32 @@ const LISTED: usize = 10;
 #[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let mut report = Report::new("status");
-    match look(global, arguments, screen, &mut report) {
-        Ok(exit) => report.finish(screen, exit),
+    match Opened::open(global, screen).and_then(|opened| look(&opened, arguments, screen, &mut report)) {
+        Ok(exit) => report::finish(&report, screen, exit),
         Err(stop) if arguments.brief => {
             screen.not_quiet().line(&format!("FAIL: {}", stop.why.lines().next().unwrap_or_default()));
-            report.fail_silently(screen, stop)
+            report::fail_silently(report, screen, &stop)
         }
-        Err(stop) => report.fail(screen, stop),
+        Err(stop) => report::fail(report, screen, &stop),
     }
 }
 
-fn look(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global, screen)?;
+fn look(opened: &Opened, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
     let host = opened.host().observe();
     let layout = Layout::default();
     if let Some(name) = uninstall::only_data(host, &layout).unwrap_or_default() {
-        report.add("installed", json!(false));
+        report.add("installed", false);
         return Err(Stop::new(Exit::Check, ErrorCode::NotInstalled, uninstalled(&name)));
     }
     let newest = match Lock::of_host(host, &layout) {
         // One line for monitoring does not depend on a server somewhere else.
-        Ok(Some(lock)) if !arguments.offline && !arguments.brief => newest::ask(&opened, &layout, &lock.release),
+        Ok(Some(lock)) if !arguments.offline && !arguments.brief => newest::ask(opened, &layout, &lock.release),
         _ => Newest::NotAsked,
     };
     let status = match status::gather(host, &layout, newest, arguments.diff) {
         Told::Known(Some(status)) => status,
         Told::Known(None) => {
-            report.add("installed", json!(false));
+            report.add("installed", false);
             let next = "gts-bootstrap install";
             return Err(Stop::new(Exit::Check, ErrorCode::NotInstalled, format!("{NOTHING}; `{next}` does that")));
         }
@@ -95,9 +87,9 @@ fn look(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Re
         show(screen, &status, &concerns);
     }
     report.reboot_required = status.reboot.known().is_some_and(|pending| !pending.is_empty());
-    report.add("installed", json!(true));
-    report.add("verdict", json!(word(verdict)));
-    report.add("concerns", json!(concerns));
+    report.add("installed", true);
+    report.add("verdict", word(verdict));
+    report.add("concerns", &concerns);
     if let Value::Object(members) = serde_json::to_value(&status).map_err(Stop::unwritable)? {
         for (name, value) in members {
             report.add(&name, value);

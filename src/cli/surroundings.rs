@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dialoguer::console::Term;
 
+use crate::run::TypedPath;
 use crate::run::signals::Signals;
 
 /// Where a run reads.
@@ -198,6 +199,19 @@ impl Surroundings {
     #[must_use]
     pub fn path(&self, typed: &Path) -> PathBuf {
         self.directory.as_ref().map_or_else(|| typed.to_owned(), |directory| directory.join(typed))
+    }
+
+    /// A file that somebody has named.
+    #[must_use]
+    pub fn typed(&self, typed: &Path) -> TypedPath {
+        TypedPath { typed: typed.to_owned(), path: self.path(typed) }
+    }
+
+    /// A mirror that somebody has named: an address, or a folder.
+    #[must_use]
+    pub fn mirror(&self, typed: &str) -> String {
+        let folder = std::fs::canonicalize(self.path(Path::new(typed))).ok().filter(|_| !typed.contains("://"));
+        folder.map_or_else(|| typed.to_owned(), |folder| folder.display().to_string())
     }
 
     /// Whether somebody sits at a terminal.

@@ -6,22 +6,21 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-use super::Global;
-use super::exit::Exit;
-use super::install::{self, Run};
+use super::command::{self, Terms};
+use super::global::Global;
 use super::screen::Screen;
 use crate::deployment::Mode;
 use crate::front::Front;
+use crate::run::Exit;
+use crate::run::inputs::Given;
+use crate::run::install::{self, InstallOptions};
 
 /// How a switch is agreed to and tried.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct Terms {
-    /// Make the changes without asking
-    #[arg(long, conflicts_with = "plan")]
-    pub yes: bool,
-    /// Show what would be done, and touch nothing
-    #[arg(long)]
-    pub plan: bool,
+pub struct OnTrial {
+    /// How it is agreed to.
+    #[command(flatten)]
+    pub terms: Terms,
     /// How long the switch is watched; if a check fails meanwhile everything goes back to how it was
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub trial: u32,
@@ -35,7 +34,7 @@ pub struct ToProxy {
     pub front: Front,
     /// How it is agreed to and tried.
     #[command(flatten)]
-    pub terms: Terms,
+    pub trial: OnTrial,
 }
 
 /// What `switch-to-direct` takes.
@@ -43,13 +42,13 @@ pub struct ToProxy {
 pub struct ToDirect {
     /// How it is agreed to and tried.
     #[command(flatten)]
-    pub terms: Terms,
+    pub trial: OnTrial,
 }
 
 /// Runs `switch-to-proxy`.
 #[must_use]
 pub fn to_proxy(global: &Global, arguments: &ToProxy, screen: &Screen) -> Exit {
-    switch(global, "switch-to-proxy", Mode::Behind(arguments.front), arguments.terms, screen)
+    switch(global, "switch-to-proxy", Mode::Behind(arguments.front), arguments.trial, screen)
 }
 
 /// The web servers that can be put in front, as they are written.
@@ -61,21 +60,12 @@ fn fronts() -> impl TypedValueParser<Value = Front> {
 /// Runs `switch-to-direct`.
 #[must_use]
 pub fn to_direct(global: &Global, arguments: &ToDirect, screen: &Screen) -> Exit {
-    switch(global, "switch-to-direct", Mode::Direct, arguments.terms, screen)
+    switch(global, "switch-to-direct", Mode::Direct, arguments.trial, screen)
 }
 
-fn switch(global: &Global, command: &'static str, mode: Mode, terms: Terms, screen: &Screen) -> Exit {
-    let run = Run { command, trial: Some(Duration::from_secs(terms.trial.into())), mode: Some(mode) };
-    let arguments = install::Arguments {
-        answers: None,
-        ask: false,
-        set: Vec::new(),
-        yes: terms.yes,
-        plan: terms.plan,
-        mirror: None,
-        release: None,
-        sha256: None,
-        no_check: false,
-    };
-    install::deploy(global, &run, &arguments, screen)
+fn switch(global: &Global, command: &'static str, mode: Mode, on_trial: OnTrial, screen: &Screen) -> Exit {
+    let given = Given { mode: Some(mode), ..Given::default() };
+    let options =
+        InstallOptions { given, trial: Some(Duration::from_secs(on_trial.trial.into())), ..InstallOptions::default() };
+    command::changing(global, screen, command, on_trial.terms, &|run| install::install(run, &options))
 }

@@ -75,7 +75,7 @@ pub struct Exposure {
 }
 
 /// The program that takes connections from the Internet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// `GoToSocial` itself, with its own certificate from Let's Encrypt.
     Direct,
@@ -94,6 +94,18 @@ impl Mode {
             all[at] = (mode.word(), mode);
         }
         all
+    };
+
+    /// Every mode, as written in the answers, with what speaks for it.
+    pub const CHOICES: [(&'static str, &'static str); Self::ALL.len()] = {
+        let mut choices = [("direct", "GoToSocial itself, with its own certificate"); Self::ALL.len()];
+        let mut at = 0;
+        while at < Front::ALL.len() {
+            let front = Front::ALL[at];
+            at += 1;
+            choices[at] = (front.key(), front.choice());
+        }
+        choices
     };
 
     /// The mode as it is written in the answers.

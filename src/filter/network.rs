@@ -1,20 +1,18 @@
 //! [`Network`]: an IPv4 or IPv6 network, or one address.
 
 use std::fmt;
-use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{AddrParseError, IpAddr};
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use thiserror::Error;
+
+use super::rate::number;
 
 /// A network without host bits, RFC 4632 and RFC 4291. Networks are ordered by family, then by their first address,
 /// the wider before the narrower: those that lie in one follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Network {
-    six: bool,
-    /// The first address. The bits of an IPv4 address stand at the top.
-    bits: u128,
-    length: u8,
-}
+pub struct Network(IpNet);
 
 /// Why a text is not a network.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -76,81 +74,57 @@ const SPECIAL: [(&str, &str); 16] = [
 ];
 
 impl Network {
-    /// The network of an address and a prefix length; bits behind it are cleared. A length beyond the family's
-    /// longest is taken for that.
-    #[must_use]
-    pub fn of(address: IpAddr, length: u8) -> Self {
-        let (six, bits, most) = match address {
-            IpAddr::V4(address) => (false, u128::from(u32::from(address)) << 96, 32),
-            IpAddr::V6(address) => (true, u128::from(address), 128),
-        };
-        let length = length.min(most);
-        Self { six, bits: bits & mask(length), length }
-    }
-
-    /// One address.
-    #[must_use]
-    pub fn single(address: IpAddr) -> Self {
-        Self::of(address, 128)
-    }
-
     /// Whether it is an IPv6 network.
     #[must_use]
     pub fn is_six(&self) -> bool {
-        self.six
+        self.0.addr().is_ipv6()
     }
 
     /// The prefix length in bits.
     #[must_use]
     pub fn length(&self) -> u8 {
-        self.length
+        self.0.prefix_len()
     }
 
     /// The first address.
     #[must_use]
     pub fn address(&self) -> IpAddr {
-        if self.six {
-            IpAddr::V6(Ipv6Addr::from(self.bits))
-        } else {
-            IpAddr::V4(Ipv4Addr::from(u32::try_from(self.bits >> 96).unwrap_or_default()))
-        }
+        self.0.addr()
     }
 
     /// Whether the other one lies within this one, or is the same.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        self.six == other.six && self.length <= other.length && other.bits & mask(self.length) == self.bits
+        self.0.contains(&other.0)
     }
 
     /// Whether the address lies within. IPv4 within IPv6 (`::ffff:192.0.2.1`) counts as IPv4, as in both web servers.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.covers(&Self::single(address.to_canonical()))
+        self.0.contains(&address.to_canonical())
     }
 
     /// The network's share of its family's addresses, in units of 2^-64, for sums over networks that do not overlap.
     /// Networks of IPv6 beyond /64 count as nothing.
     #[must_use]
     pub(super) fn share(&self) -> u128 {
-        1_u128.checked_shl(64_u32.saturating_sub(u32::from(self.length))).filter(|_| self.length <= 64).unwrap_or(0)
+        64_u8.checked_sub(self.length()).map_or(0, |bits| 1 << bits)
     }
 
     /// The prefix as hexadecimal digits, cut to whole digits, with the family before it (`4` or `6`): `4c00002` for
     /// 192.0.2.0/24.
     #[must_use]
     pub fn digits(&self) -> String {
-        let family = if self.six { '6' } else { '4' };
-        let hex = format!("{:032x}", self.bits);
-        format!("{family}{}", hex.get(..usize::from(self.length / 4)).unwrap_or_default())
+        let hex = match self.address() {
+            IpAddr::V4(address) => format!("4{:08x}", address.to_bits()),
+            IpAddr::V6(address) => format!("6{:032x}", address.to_bits()),
+        };
+        hex.get(..=usize::from(self.length() / 4)).unwrap_or_default().to_owned()
     }
 
     /// The networks of whole hexadecimal digits that this one consists of: itself, or two, four or eight.
     pub fn whole_digits(self) -> impl Iterator<Item = Self> {
-        let length = self.length.div_ceil(4) * 4;
-        // Of the length 0 there is one part, number 0, and nothing to move.
-        let place = 128 - u32::from(length.max(1));
-        let part = move |number: u128| Self { six: self.six, bits: self.bits | number << place, length };
-        (0..1_u128 << (length - self.length)).map(part)
+        self.0.subnets(self.length().next_multiple_of(4)).into_iter().flatten().map(Self)
     }
 
     /// Why this is no network of clients out in the internet, if it overlaps with one that is not.
@@ -163,22 +137,13 @@ impl Network {
 
     /// The network with its length, also where it is one address: what nginx's `geo` wants.
     pub fn with_length(&self) -> String {
-        format!("{}/{}", self.address(), self.length)
+        self.0.to_string()
     }
-}
-
-/// The first bits set.
-fn mask(length: u8) -> u128 {
-    u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.length == if self.six { 128 } else { 32 } {
-            self.address().fmt(f)
-        } else {
-            write!(f, "{}/{}", self.address(), self.length)
-        }
+        if self.length() == self.0.max_prefix_len() { self.address().fmt(f) } else { self.0.fmt(f) }
     }
 }
 
@@ -189,17 +154,15 @@ impl FromStr for Network {
         let (before, length) = text.split_once('/').map_or((text, None), |(before, length)| (before, Some(length)));
         let bad = |_: AddrParseError| NetworkError::Address { text: text.to_owned() };
         let address: IpAddr = before.parse().map_err(bad)?;
-        let most = if address.is_ipv6() { 128 } else { 32 };
-        let length = match length {
-            None => most,
+        let one = IpNet::from(address);
+        let net = match length {
+            None => one,
             Some(digits) => {
-                let plain =
-                    digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
-                let number = digits.parse().ok().filter(|&length| plain && length <= most);
-                number.ok_or_else(|| NetworkError::Length { text: text.to_owned(), most })?
+                let net = number(digits).and_then(|length| IpNet::new(address, u8::try_from(length).ok()?).ok());
+                net.ok_or_else(|| NetworkError::Length { text: text.to_owned(), most: one.max_prefix_len() })?
             }
         };
-        let network = Self::of(address, length);
+        let (network, length) = (Self(net.trunc()), net.prefix_len());
         if let IpAddr::V6(six) = address
             && six.to_ipv4_mapped().is_some()
             && length >= 96
@@ -229,7 +192,10 @@ pub(super) mod tests {
             (0..3_u16, 0..3_u16).prop_map(|(a, b)| IpAddr::from([0x2001, 0xdb8, a, 0, 0, 0, 0, b])),
         ];
         (address, 0..=128_u8)
-            .prop_map(|(address, length)| Network::of(address, if address.is_ipv4() { length % 33 } else { length }))
+            .prop_map(|(address, length)| {
+                let length = if address.is_ipv4() { length % 33 } else { length };
+                Network(IpNet::new(address, length).unwrap().trunc())
+            })
             .prop_filter("IPv4 within IPv6", |network| network.to_string().parse::<Network>().is_ok())
     }
 

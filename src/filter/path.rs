@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
 use super::agent::literal;
@@ -82,32 +83,11 @@ impl RequestPath {
     /// Reads the path from what stands in a request, with or without a query.
     pub fn of(text: &str) -> Self {
         let end = text.find(['?', '#']).unwrap_or(text.len());
-        let decoded = decoded(text.get(..end).unwrap_or_default());
+        let decoded = percent_decode_str(text.get(..end).unwrap_or_default()).decode_utf8_lossy();
         let dots = decoded.split('/').any(|part| part == "." || part == "..");
         let parts: Vec<&str> = decoded.split('/').filter(|part| !part.is_empty()).collect();
         Self { path: format!("/{}", parts.join("/")), dots }
     }
-}
-
-/// A text with its `%` put right; those that are none stay.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let plain = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        match plain.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) if first == b'%' => {
-                bytes.push(byte);
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

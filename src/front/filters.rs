@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::render::is_plain;
+use super::written::is_plain;
 use crate::filter::{Filters, ListName, Lists, Network, Rule, UrlPath};
 
 /// A file to be put in place. The web server's workers must be able to read it: mode 0644, in folders of mode 0755.

@@ -14,9 +14,11 @@ mod render;
 mod settings;
 mod site;
 mod version;
+mod web_server;
+mod written;
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -24,134 +26,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use config_files::{ConfigError, ConfigFiles, ConfigPlace};
 pub use filters::{FilterFile, FilterFileError};
-pub use render::{RenderError, RenderedFile};
-pub use settings::{AccountDomain, Certificate, FrontSettings, Logs};
+pub use render::SiteFile;
+pub use settings::{ACME_WEBROOT, AccountDomain, Certificate, FrontSettings, Logs};
+use settings::{CANDIDATE_FOLDER, CANDIDATE_SITE, OWN_FOLDER};
 pub use site::{Conflict, Listen, Served, Site, Socket, Survey, Wanted};
 pub use version::{FrontVersion, FrontVersionError};
+pub use web_server::{Facts, RenderedFilters, WebServer};
+pub use written::SiteError;
 
-use crate::filter::{Filters, Lists};
-use crate::templates::Template;
-
-/// The folder below which the answers to ACME challenges lie.
-pub const ACME_WEBROOT: &str = "/usr/local/www/gts-bootstrap";
-
-/// The folder of our own files below the web server's configuration folder.
-const OWN_FOLDER: &str = "gts-bootstrap";
-
-/// The folder in which our files stand beside [`OWN_FOLDER`] while they are tested.
-const CANDIDATE_FOLDER: &str = "gts-bootstrap-candidate";
-
-/// Our site in [`CANDIDATE_FOLDER`].
-const CANDIDATE_SITE: &str = "gotosocial.conf";
+use crate::net::{HostName, PortNumber};
 
 /// A web server that can stand in front of `GoToSocial`. Its [`Facts`] are its fields.
 #[derive(Clone, Copy)]
 pub struct Front(&'static Facts);
-
-/// What is known of a web server.
-#[derive(Debug)]
-pub struct Facts {
-    /// The word for it in answers, commands, journal and receipts.
-    pub key: &'static str,
-    /// What people call it.
-    pub name: &'static str,
-    /// The same, with the release if there are others.
-    pub full_name: &'static str,
-    /// Its script in rc.d, which is also the name of its package and the beginning of its rc variables.
-    pub service: &'static str,
-    /// What sockstat(1) calls it.
-    pub command: &'static str,
-    /// The program itself.
-    pub program: &'static str,
-    /// The arguments with which the program tests a configuration; the file's path comes behind them.
-    pub test: &'static [&'static str],
-    /// The folder of its own configuration: `ETCDIR` of the port.
-    pub folder: &'static str,
-    /// The main configuration file in [`Facts::folder`].
-    pub main: &'static str,
-    /// The ending of the main file as the package has it, beside the one in use.
-    pub sample: &'static str,
-    /// Our site, below [`Facts::folder`].
-    pub site: &'static str,
-    /// Whether the package's main file includes everything beside our site, so that it is live as soon as it is there.
-    pub reads_beside: bool,
-    /// A file that the package itself has beside our site.
-    pub beside: Option<&'static str>,
-    /// Where the first process writes its number.
-    pub pid_file: &'static str,
-    /// Where it logs requests for the instance, and what went wrong with them.
-    pub logs: [&'static str; 2],
-    /// Where its modules lie, if it loads any.
-    pub modules: &'static str,
-    /// The oldest version that the configuration works with.
-    pub oldest: FrontVersion,
-    /// A version that FreeBSD's packages surely have: for plans before the package is there.
-    pub packaged: FrontVersion,
-    /// Whether it reads certificates and keys when it tests a configuration, and goes on with what it has if a reload fails.
-    pub careful: bool,
-    /// Our site.
-    pub site_template: Template,
-    /// The TLS settings, which the site includes.
-    pub tls_template: Template,
-    /// What it can do.
-    pub server: &'static dyn WebServer,
-}
-
-/// How a web server's configuration is read, edited and written.
-pub trait WebServer: fmt::Debug + Sync {
-    /// The main file with what makes the web server read our site; the very same text if nothing is missing.
-    ///
-    /// # Errors
-    /// The configuration cannot be read as the web server reads it.
-    fn with_site(&self, main: &Path, text: &[u8], files: &dyn ConfigFiles) -> Result<Vec<u8>, ConfigError>;
-
-    /// The main file without what [`WebServer::with_site`] has put in, byte for byte as it was.
-    ///
-    /// # Errors
-    /// The file cannot be read as the web server reads it.
-    fn without_site(&self, main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError>;
-
-    /// A main file that has our site, as it is for a test: with [`Front::candidate_folder`] in place of our own.
-    ///
-    /// # Errors
-    /// The file cannot be read as the web server reads it.
-    fn with_candidate(&self, main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError>;
-
-    /// One of our files as it stands in [`Front::candidate_folder`].
-    fn as_candidate(&self, text: String) -> String {
-        text
-    }
-
-    /// What the web server would serve. `testing`: as its own test of a candidate sees it.
-    ///
-    /// # Errors
-    /// A file is missing, or cannot be read as the web server reads it.
-    fn served(&self, main: &Path, files: &dyn ConfigFiles, testing: bool) -> Result<Served, ConfigError>;
-
-    /// What else than our site stands in the configuration, as far as it is in our way.
-    ///
-    /// # Errors
-    /// A file is missing, or cannot be read as the web server reads it.
-    fn survey(&self, main: &Path, files: &dyn ConfigFiles, wanted: &Wanted<'_>) -> Result<Survey, ConfigError>;
-
-    /// The fields of the templates that are this web server's alone.
-    ///
-    /// # Errors
-    /// A path that cannot be written down safely.
-    fn fields(&self, settings: &FrontSettings) -> Result<serde_json::Value, RenderError>;
-
-    /// The filters as configuration, below the folder `filters` of our own configuration folder: always the same files, also
-    /// if there is no rule.
-    ///
-    /// # Errors
-    /// A list is missing, a rule cannot be followed, or the folder's name cannot be written down.
-    fn render_filters(
-        &self,
-        filters: &Filters,
-        lists: &Lists,
-        folder: &Path,
-    ) -> Result<Vec<FilterFile>, FilterFileError>;
-}
 
 impl Front {
     /// nginx.
@@ -165,6 +52,12 @@ impl Front {
     #[must_use]
     pub const fn key(self) -> &'static str {
         self.0.key
+    }
+
+    /// [`Facts::choice`].
+    #[must_use]
+    pub const fn choice(self) -> &'static str {
+        self.0.choice
     }
 
     /// The one with this key.
@@ -227,12 +120,46 @@ impl Front {
         Path::new(self.folder).join(format!("{CANDIDATE_FOLDER}.conf"))
     }
 
+    /// The settings with its package from FreeBSD: without an account domain, without HSTS, media left to `GoToSocial`, and
+    /// in need of a line that listens for https alone.
+    #[must_use]
+    pub fn settings(
+        self,
+        version: FrontVersion,
+        host: HostName,
+        certificate: Certificate,
+        backend: SocketAddr,
+        body_limit: u64,
+        assets: PathBuf,
+    ) -> FrontSettings {
+        let [access, error] = self.logs.map(PathBuf::from);
+        FrontSettings {
+            host,
+            account_domain: None,
+            certificate,
+            backend,
+            body_limit,
+            assets,
+            media: None,
+            acme_webroot: ACME_WEBROOT.into(),
+            hsts: false,
+            logs: Logs { access, error },
+            addresses: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+            http_port: PortNumber::HTTP,
+            https_port: PortNumber::HTTPS,
+            folder: self.folder.into(),
+            version,
+            modules: self.modules.into(),
+            missing_listens: vec![PortNumber::HTTPS],
+        }
+    }
+
     /// Our files: the TLS settings, and the site that includes them.
     ///
     /// # Errors
-    /// [`RenderError`]: settings that no configuration can be made from, or a mistake in this program.
-    pub fn render(self, settings: &FrontSettings) -> Result<Vec<RenderedFile>, RenderError> {
-        render::render(self, settings)
+    /// [`SiteError`]: settings that no configuration can be made from, or a mistake in this program.
+    pub fn render(self, settings: &FrontSettings) -> Result<Vec<SiteFile>, SiteError> {
+        render::render(self.0, settings)
     }
 }
 
@@ -251,12 +178,6 @@ impl PartialEq for Front {
 }
 
 impl Eq for Front {}
-
-impl Hash for Front {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key.hash(state);
-    }
-}
 
 impl fmt::Debug for Front {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

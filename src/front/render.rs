@@ -1,199 +1,93 @@
 //! Our own files for a web server, from the templates.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
-use serde_json::Value;
-use thiserror::Error;
+use serde_json::{Value, json};
 
-use super::Front;
 use super::settings::{Certificate, FrontSettings};
-use super::version::FrontVersion;
-use crate::net::PortNumber;
-use crate::templates::TemplateError;
+use super::web_server::Facts;
+use super::written::{SiteError, written};
+use crate::net::{HostName, PortNumber};
 
 /// A file of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RenderedFile {
+pub struct SiteFile {
     /// Where it belongs.
     pub path: PathBuf,
     /// What stands in it.
     pub text: String,
 }
 
-/// Why no configuration can be written.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum RenderError {
-    /// A path that cannot be written down safely.
-    #[error(
-        "the web server's configuration cannot be written: the path {} is not absolute, or has a quote, a dollar sign, a backslash, a percent sign, one of * ? [ or a control character in it, or is not valid UTF-8. Choose a plain path",
-        path.display()
-    )]
-    Path {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The web server is too old.
-    #[error("{} {version} is too old: {oldest} or later is needed. Upgrade the package and run this again", front.name)]
-    TooOld {
-        /// Which web server.
-        front: Front,
-        /// What is installed.
-        version: FrontVersion,
-        /// What is needed.
-        oldest: FrontVersion,
-    },
-    /// No address to listen on.
-    #[error("the web server would listen nowhere: give it at least one address, or the instance cannot be reached")]
-    NoAddress,
-    /// A limit of nothing.
-    #[error(
-        "a largest request of 0 bytes would mean no limit to the web server. Give media-local-max-size under [config] a size"
-    )]
-    NoBodyLimit,
-    /// The account domain is the host.
-    #[error(
-        "{name} is the host and the account domain at once; then there is nothing to redirect. Leave the account domain out"
-    )]
-    SameDomain {
-        /// The name.
-        name: String,
-    },
-    /// The template and its values don't fit each other.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-}
-
 /// What the templates are filled with.
 #[derive(Serialize)]
 struct Fields {
-    host: String,
-    /// What stands behind `https://`.
-    origin: String,
-    /// Both names, for the redirect to https.
-    sites: Vec<Site>,
-    certificate: Pair,
-    account_domain: Option<AccountSite>,
-    backend: String,
-    body_limit: u64,
-    assets: String,
-    media: Option<String>,
-    acme_webroot: String,
-    hsts: bool,
-    access_log: String,
-    error_log: String,
-    http_port: u16,
-    https_port: u16,
-    tls: String,
-    global_filters: String,
-    site_filters: String,
-    /// What one web server alone needs.
+    #[serde(flatten)]
+    common: Value,
     #[serde(flatten)]
     own: Value,
 }
 
-#[derive(Serialize)]
-struct Site {
-    name: String,
-    origin: String,
-}
-
-#[derive(Serialize)]
-struct Pair {
-    chain: String,
-    key: String,
-}
-
-#[derive(Serialize)]
-struct AccountSite {
-    name: String,
-    certificate: Pair,
-    /// The paths that lead others from the account domain to the host.
-    paths: [&'static str; 3],
-}
-
-/// See [`Front::render`].
-pub(super) fn render(front: Front, settings: &FrontSettings) -> Result<Vec<RenderedFile>, RenderError> {
-    let fields = fields(front, settings)?;
-    let file = |path: PathBuf, text: String| RenderedFile { path, text };
+/// See `Front::render`.
+pub(super) fn render(front: &Facts, settings: &FrontSettings) -> Result<Vec<SiteFile>, SiteError> {
+    check(front, settings)?;
+    let tls = settings.own_folder().join("tls.inc");
+    let fields = Fields { common: common(settings, &written(&tls)?)?, own: front.server.fields(settings)? };
+    let site = settings.folder.join(front.site);
     Ok(vec![
-        file(tls_file(settings), front.tls_template.render(&fields)?),
-        file(settings.folder.join(front.site), front.site_template.render(&fields)?),
+        SiteFile { path: tls, text: front.tls_template.render(&fields)? },
+        SiteFile { path: site, text: front.site_template.render(&fields)? },
     ])
 }
 
-fn tls_file(settings: &FrontSettings) -> PathBuf {
-    settings.own_folder().join("tls.inc")
+fn check(front: &Facts, settings: &FrontSettings) -> Result<(), SiteError> {
+    let (version, oldest) = (settings.version, front.oldest);
+    let domain = settings.account_domain.as_ref().map(|domain| &domain.name);
+    match () {
+        () if version < oldest => Err(SiteError::TooOld { name: front.name, version, oldest }),
+        () if settings.addresses.is_empty() => Err(SiteError::NoAddress),
+        () if settings.body_limit == 0 => Err(SiteError::NoBodyLimit),
+        () if domain == Some(&settings.host) => Err(SiteError::SameDomain { name: settings.host.to_string() }),
+        () => Ok(()),
+    }
 }
 
-fn fields(front: Front, settings: &FrontSettings) -> Result<Fields, RenderError> {
-    let (version, oldest) = (settings.version, front.oldest);
-    if version < oldest {
-        return Err(RenderError::TooOld { front, version, oldest });
-    }
-    if settings.addresses.is_empty() {
-        return Err(RenderError::NoAddress);
-    }
-    if settings.body_limit == 0 {
-        return Err(RenderError::NoBodyLimit);
-    }
-    if let Some(domain) = &settings.account_domain
-        && domain.name == settings.host
-    {
-        return Err(RenderError::SameDomain { name: domain.name.to_string() });
-    }
-    let origin = |name: &str| match settings.https_port {
-        PortNumber::HTTPS => name.to_owned(),
+/// The fields that every web server needs.
+fn common(settings: &FrontSettings, tls: &str) -> Result<Value, SiteError> {
+    let origin = |name: &HostName| match settings.https_port {
+        PortNumber::HTTPS => name.to_string(),
         port => format!("{name}:{}", port.get()),
     };
-    let names = [Some(&settings.host), settings.account_domain.as_ref().map(|domain| &domain.name)];
-    let sites = names.into_iter().flatten();
-    let account_domain = match &settings.account_domain {
-        None => None,
-        Some(domain) => Some(AccountSite {
-            name: domain.name.to_string(),
-            certificate: pair(&domain.certificate)?,
-            paths: ["webfinger", "host-meta", "nodeinfo"],
-        }),
-    };
-    Ok(Fields {
-        host: settings.host.to_string(),
-        origin: origin(settings.host.as_str()),
-        sites: sites.map(|name| Site { name: name.to_string(), origin: origin(name.as_str()) }).collect(),
-        certificate: pair(&settings.certificate)?,
-        account_domain,
-        backend: settings.backend.to_string(),
-        body_limit: settings.body_limit,
-        assets: written(&settings.assets)?,
-        media: settings.media.as_deref().map(written).transpose()?,
-        acme_webroot: written(&settings.acme_webroot)?,
-        hsts: settings.hsts,
-        access_log: written(&settings.logs.access)?,
-        error_log: written(&settings.logs.error)?,
-        http_port: settings.http_port.get(),
-        https_port: settings.https_port.get(),
-        tls: written(&tls_file(settings))?,
-        global_filters: written(&settings.global_filters())?,
-        site_filters: written(&settings.site_filters())?,
-        own: front.server.fields(settings)?,
-    })
-}
-
-fn pair(certificate: &Certificate) -> Result<Pair, RenderError> {
-    Ok(Pair { chain: written(&certificate.chain)?, key: written(&certificate.key)? })
-}
-
-/// A path that means itself between double quotes.
-pub(super) fn written(path: &Path) -> Result<String, RenderError> {
-    let text = path.to_str().filter(|_| is_plain(path));
-    text.map(str::to_owned).ok_or_else(|| RenderError::Path { path: path.to_owned() })
-}
-
-/// Whether a path is absolute and means itself between double quotes, in nginx's syntax as in Apache's. Both put values in
-/// for `$`, Apache's logs also for `%`.
-pub(super) fn is_plain(path: &Path) -> bool {
-    let plain = |text: &str| !text.chars().any(|c| c.is_control() || "\"'$\\%*?[".contains(c));
-    path.is_absolute() && path.to_str().is_some_and(plain)
+    let pair =
+        |pair: &Certificate| Ok::<_, SiteError>(json!({"chain": written(&pair.chain)?, "key": written(&pair.key)?}));
+    let domain = settings.account_domain.as_ref();
+    let account_domain = domain.map(|domain| {
+        // The paths that lead others from the account domain to the host.
+        let paths = ["webfinger", "host-meta", "nodeinfo"];
+        Ok::<_, SiteError>(json!({"name": domain.name, "certificate": pair(&domain.certificate)?, "paths": paths}))
+    });
+    // Both names, for the redirect to https.
+    let sites = [Some(&settings.host), domain.map(|domain| &domain.name)].into_iter().flatten();
+    Ok(json!({
+        "host": settings.host,
+        "origin": origin(&settings.host),
+        "sites": sites.map(|name| json!({"name": name, "origin": origin(name)})).collect::<Vec<_>>(),
+        "certificate": pair(&settings.certificate)?,
+        "account_domain": account_domain.transpose()?,
+        "backend": settings.backend.to_string(),
+        "body_limit": settings.body_limit,
+        "assets": written(&settings.assets)?,
+        "media": settings.media.as_deref().map(written).transpose()?,
+        "acme_webroot": written(&settings.acme_webroot)?,
+        "hsts": settings.hsts,
+        "access_log": written(&settings.logs.access)?,
+        "error_log": written(&settings.logs.error)?,
+        "http_port": settings.http_port.get(),
+        "https_port": settings.https_port.get(),
+        "tls": tls,
+        "global_filters": written(&settings.global_filters())?,
+        "site_filters": written(&settings.site_filters())?,
+    }))
 }
 
 #[cfg(test)]
@@ -201,17 +95,17 @@ pub(super) fn is_plain(path: &Path) -> bool {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use super::super::settings::AccountDomain;
+    use super::super::{AccountDomain, Front, FrontVersion};
     use super::*;
 
     fn settings(front: Front, version: &str) -> FrontSettings {
         let certificate = Certificate { chain: "/c/chain.pem".into(), key: "/c/key.pem".into() };
         let (host, backend) = ("social.example.org".parse().unwrap(), "127.0.0.1:8080".parse().unwrap());
-        FrontSettings::new(front, version.parse().unwrap(), host, certificate, backend, 42_991_616, "/assets".into())
+        front.settings(version.parse().unwrap(), host, certificate, backend, 42_991_616, "/assets".into())
     }
 
     fn site(front: Front, settings: &FrontSettings) -> String {
-        let [_, site] = <[RenderedFile; 2]>::try_from(front.render(settings).unwrap()).unwrap();
+        let [_, site] = <[SiteFile; 2]>::try_from(front.render(settings).unwrap()).unwrap();
         site.text
     }
 

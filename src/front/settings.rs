@@ -1,11 +1,22 @@
 //! [`FrontSettings`]: what a web server's configuration is made from.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use super::Front;
 use super::version::FrontVersion;
 use crate::net::{HostName, PortNumber};
+
+/// The folder below which the answers to ACME challenges lie.
+pub const ACME_WEBROOT: &str = "/usr/local/www/gts-bootstrap";
+
+/// The folder of our own files below the web server's configuration folder.
+pub(super) const OWN_FOLDER: &str = "gts-bootstrap";
+
+/// The folder in which our files stand beside [`OWN_FOLDER`] while they are tested.
+pub(super) const CANDIDATE_FOLDER: &str = "gts-bootstrap-candidate";
+
+/// Our site in [`CANDIDATE_FOLDER`].
+pub(super) const CANDIDATE_SITE: &str = "gotosocial.conf";
 
 /// A certificate with its chain, and its key, both as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,44 +86,10 @@ pub struct FrontSettings {
 }
 
 impl FrontSettings {
-    /// The settings for a web server from FreeBSD's packages: without an account domain, without HSTS, media left to
-    /// `GoToSocial`, and in need of a line that listens for https alone, as the packages are.
-    #[must_use]
-    pub fn new(
-        front: Front,
-        version: FrontVersion,
-        host: HostName,
-        certificate: Certificate,
-        backend: SocketAddr,
-        body_limit: u64,
-        assets: PathBuf,
-    ) -> Self {
-        let [access, error] = front.logs.map(PathBuf::from);
-        Self {
-            host,
-            account_domain: None,
-            certificate,
-            backend,
-            body_limit,
-            assets,
-            media: None,
-            acme_webroot: super::ACME_WEBROOT.into(),
-            hsts: false,
-            logs: Logs { access, error },
-            addresses: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
-            http_port: PortNumber::HTTP,
-            https_port: PortNumber::HTTPS,
-            folder: front.folder.into(),
-            version,
-            modules: front.modules.into(),
-            missing_listens: vec![PortNumber::HTTPS],
-        }
-    }
-
     /// The folder of our own files that are included: `/usr/local/etc/nginx/gts-bootstrap`.
     #[must_use]
     pub fn own_folder(&self) -> PathBuf {
-        self.folder.join(super::OWN_FOLDER)
+        self.folder.join(OWN_FOLDER)
     }
 
     /// Where filter files for the whole web server lie (nginx: inside `http`; Apache: outside any virtual host), as

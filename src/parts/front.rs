@@ -39,7 +39,7 @@ const ROTATION: &str = "/usr/local/etc/newsyslog.conf.d/gts-bootstrap-front.conf
 
 /// What is to be done for the front.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Planned {
+pub struct FrontPlan {
     /// While GoToSocial still serves as it did: nothing here changes what is served.
     pub prepare: Vec<Step>,
     /// As soon as ports 80 and 443 are free, and GoToSocial will not want them at the next boot: the front goes live.
@@ -88,14 +88,14 @@ pub(super) fn is_there(host: &dyn Observe, front: Front) -> Result<bool, HostErr
 ///
 /// # Errors
 /// Another site is in the way, the web server is too old, or a file cannot be read or edited.
-pub fn plan(host: &dyn Observe, layout: &Layout, deployment: &Deployment) -> Result<Planned, Refusal> {
+pub fn plan(host: &dyn Observe, layout: &Layout, deployment: &Deployment) -> Result<FrontPlan, Refusal> {
     let wanted = deployment.exposure.mode.front();
-    let mut planned = Planned::default();
+    let mut planned = FrontPlan::default();
     for other in Front::ALL.into_iter().filter(|front| Some(*front) != wanted) {
         if is_there(host, other)? {
             leave::plan(host, other, false, &mut planned)?;
         }
-        let gone = |planned: &Planned, path: &Path| {
+        let gone = |planned: &FrontPlan, path: &Path| {
             planned
                 .unset
                 .iter()
@@ -121,7 +121,7 @@ fn enter(
     layout: &Layout,
     deployment: &Deployment,
     front: Front,
-    planned: &mut Planned,
+    planned: &mut FrontPlan,
 ) -> Result<(), Refusal> {
     let name = front.service;
     let package = host.package(name)?;
@@ -271,7 +271,7 @@ pub fn settings(
     // The answers may ask for direct mode still, as before a switch.
     let backend = SocketAddr::new(deployment.local_address().ip(), PortNumber::BEHIND_PROXY.get());
     let (host, limit) = (deployment.host.clone(), body_limit::body_limit(&deployment.config));
-    FrontSettings::new(front, version, host, certificate, backend, limit, layout.web_assets())
+    front.settings(version, host, certificate, backend, limit, layout.web_assets())
 }
 
 /// Looks at the other sites.
@@ -286,7 +286,7 @@ fn look_around(
     host: &dyn Observe,
     front: Front,
     settings: &mut FrontSettings,
-    planned: &mut Planned,
+    planned: &mut FrontPlan,
 ) -> Result<(), Refusal> {
     let names: Vec<&HostName> =
         std::iter::once(&settings.host).chain(settings.account_domain.as_ref().map(|domain| &domain.name)).collect();

@@ -1,4 +1,35 @@
-//! Runs: what a command does with a host, and how it ends.
+//! What each command does with a host: settle, plan, consent, apply, prove.
+//!
+//! A run knows neither the command line nor a terminal. It asks and tells [`People`], and leaves a [`Report`].
 
+pub mod backup;
+pub mod deployed;
 pub mod exit;
+pub mod filter;
+mod filter_edit;
+pub mod inputs;
+pub mod install;
+mod lock;
+pub mod people;
+pub mod port_rules;
+pub mod port_words;
+pub mod recover;
+mod release_change;
+pub mod renew;
+pub mod report;
+pub mod restore;
+pub mod rollback;
 pub mod signals;
+pub mod stop;
+mod transaction;
+mod trial;
+pub mod uninstall;
+pub mod upgrade;
+mod verified;
+mod watch;
+
+pub use exit::Exit;
+pub use people::{Manner, People, Proposal, TrialView};
+pub use report::Report;
+pub use stop::Stop;
+pub use transaction::{Agreement, Releases, Run, TypedPath, With, service_user};

@@ -89,13 +89,15 @@ impl Signals {
         Ok(Changing(self.clone()))
     }
 
-    /// Does as if one had come.
-    pub fn send(&self, name: &str) {
-        self.0.at_question.store(true, Ordering::SeqCst);
-        let named = HEARD.iter().zip(&self.0.come).find(|((is, _), _)| *is == name);
-        if let Some((_, come)) = named {
-            come.store(true, Ordering::SeqCst);
-        }
+    /// Those that have come since the run began.
+    fn come(&self) -> impl Iterator<Item = &'static str> {
+        HEARD.iter().zip(&self.0.come).filter(|(_, come)| come.load(Ordering::Relaxed)).map(|((name, _), _)| *name)
+    }
+
+    /// Whether nothing but Ctrl-C has come.
+    #[must_use]
+    pub fn only_ctrl_c(&self) -> bool {
+        self.come().eq(["SIGINT"])
     }
 }
 
@@ -132,15 +134,10 @@ impl Drop for Asking {
 pub struct Changing(Signals);
 
 impl Changing {
-    fn come(&self) -> impl Iterator<Item = &'static str> {
-        let flags = self.0.0.come.iter();
-        HEARD.iter().zip(flags).filter(|(_, come)| come.load(Ordering::Relaxed)).map(|((name, _), _)| *name)
-    }
-
     /// Why to stop, if one has come.
     #[must_use]
     pub fn received(&self) -> Option<String> {
-        self.come().next().map(|name| match name {
+        self.0.come().next().map(|name| match name {
             "SIGHUP" => "the terminal was closed (SIGHUP)".to_owned(),
             name => format!("interrupted ({name})"),
         })
@@ -149,13 +146,7 @@ impl Changing {
     /// Why to stop, if somebody wants that; a terminal that has gone away wants nothing.
     #[must_use]
     pub fn asked_to_stop(&self) -> Option<String> {
-        self.come().find(|name| *name != "SIGHUP").map(|name| format!("interrupted ({name})"))
-    }
-
-    /// Whether nothing but Ctrl-C has come.
-    #[must_use]
-    pub fn only_ctrl_c(&self) -> bool {
-        self.come().eq(["SIGINT"])
+        self.0.come().find(|name| *name != "SIGHUP").map(|name| format!("interrupted ({name})"))
     }
 
     /// Forgets those that have come.

@@ -295,7 +295,7 @@ fn without_any_root_no_connection_is_made() {
         return;
     }
     let nothing = [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
-    again_with("refusals::without_any_root_no_connection_is_made", &nothing);
+    again_with("acme::refusals::without_any_root_no_connection_is_made", &nothing);
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn a_test_authority_needs_neither_the_systems_roots_nor_a_proxy() {
         ("HTTPS_PROXY", "http://127.0.0.1:9"),
         ("NO_PROXY", ""),
     ];
-    again_with("refusals::a_bad_mail_address_is_told", &variables);
+    again_with("acme::refusals::a_bad_mail_address_is_told", &variables);
 }
 
 #[test]

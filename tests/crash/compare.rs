@@ -13,58 +13,88 @@
 //!   enabled: nothing brings the trees back, and without them the service must not run. It is proved that each is named;
 //! - for a run that was taken back, the record of when a certificate was last ordered (it was), and what GoToSocial has written into folders of its own: that is never taken away.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gts_bootstrap::backup;
 use gts_bootstrap::change::database::DESCRIPTION;
 use gts_bootstrap::change::store;
 use gts_bootstrap::host::rehearsal::Model;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
-use super::machine::tree;
+use crate::image::{Content, Image, Node, content};
 
 const STATE: &str = ".rehearsal/state.json";
 
 /// What is compared: a path with its mode and content, and the model as text.
-pub type State = BTreeMap<PathBuf, (u32, Vec<u8>)>;
+pub type State = BTreeMap<PathBuf, (u32, Arc<Content>)>;
+
+thread_local! {
+    /// Whether a content is a certificate, a key or an account, by its digest.
+    static KEYS: RefCell<HashMap<[u8; 32], bool>> = RefCell::default();
+}
+
+fn is_key(content: &Content) -> bool {
+    let look = || {
+        let text = String::from_utf8_lossy(&content.bytes);
+        text.contains("-----BEGIN ") || text.contains("\"key_pkcs8\"")
+    };
+    KEYS.with_borrow_mut(|keys| *keys.entry(content.digest).or_insert_with(look))
+}
+
+/// One digest for all of a state.
+pub fn digest(state: &State) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for (path, (mode, content)) in state {
+        digest.update(format!("{}\0{mode}\0", path.display()));
+        digest.update(content.digest);
+    }
+    digest.finalize().into()
+}
 
 /// The state of a rehearsal.
-pub fn state(root: &Path) -> State {
+pub fn state(image: &Image) -> State {
     let records = ["journal", "receipts", "replaced", "restored-media.json"]
         .map(|name| Path::new("var/db/gts-bootstrap").join(name));
-    let mut state = state_with_records(root);
+    let mut state = state_with_records(image);
     state.retain(|path, _| !records.iter().any(|own| path.starts_with(own)));
     state
 }
 
 /// The same with the program's records, their times left out.
-pub fn state_with_records(root: &Path) -> State {
-    let mut state: State = tree(root)
-        .into_iter()
-        .filter(|(path, _)| {
-            !path.starts_with(".rehearsal")
-                && path != Path::new("var/db/gts-bootstrap")
-                && !(path.starts_with("var/log") && path.extension().is_some_and(|ending| ending == "log"))
-                && path.extension().is_none_or(|ending| ending != "pid")
-        })
-        .map(|(path, (mode, content))| {
-            let text = String::from_utf8_lossy(&content);
+pub fn state_with_records(image: &Image) -> State {
+    let own = Path::new("var/db/gts-bootstrap");
+    let compared = |path: &Path| {
+        let ends_in = |ending: &str| path.extension().is_some_and(|is| is == ending);
+        !path.as_os_str().is_empty()
+            && !path.starts_with(".rehearsal")
+            && path != own
+            && !(path.starts_with("var/log") && ends_in("log"))
+            && !ends_in("pid")
+    };
+    let nodes = image.0.iter().filter(|(path, _)| compared(path));
+    let mut state: State = nodes
+        .map(|(path, node)| {
             let is_archive = path.extension().is_some_and(|ending| ending == "tar");
-            let key = !is_archive && (text.contains("-----BEGIN ") || text.contains("\"key_pkcs8\""));
-            let content = if path.starts_with("var/db/gts-bootstrap/receipts") {
-                without_times(&text)
-            } else if key || path.ends_with("tls/renewal.json") {
-                b"a certificate, a key, an account or the time of an order".to_vec()
-            } else {
-                content
+            let seen = match node {
+                Node::Folder(mode) => (*mode, content(Vec::new())),
+                Node::Link(target) => (0, content(target.clone().into_os_string().into_encoded_bytes())),
+                Node::File(mode, text) if path.starts_with(own.join("receipts")) => {
+                    (*mode, content(without_times(&String::from_utf8_lossy(&text.bytes))))
+                }
+                Node::File(mode, text) if (!is_archive && is_key(text)) || path.ends_with("tls/renewal.json") => {
+                    (*mode, content(b"a certificate, a key, an account or the time of an order".to_vec()))
+                }
+                Node::File(mode, content) => (*mode, Arc::clone(content)),
             };
-            (path, (mode, content))
+            (path.clone(), seen)
         })
         .collect();
-    state.insert(STATE.into(), (0, model(root).into_bytes()));
+    state.insert(STATE.into(), (0, content(model(image).into_bytes())));
     state
 }
 
@@ -82,8 +112,9 @@ fn without_times(receipt: &str) -> Vec<u8> {
     lines.collect::<String>().into_bytes()
 }
 
-fn model(root: &Path) -> String {
-    let mut model: Model = serde_json::from_slice(&fs::read(root.join(STATE)).unwrap()).unwrap();
+fn model(image: &Image) -> String {
+    let text = std::str::from_utf8(&image.file(STATE).unwrap().bytes).unwrap();
+    let mut model: Model = serde_json::from_value(text.parse().unwrap()).unwrap();
     (model.clock, model.next_pid, model.issued) = (0, 0, 0);
     model.kernel_environment.clear();
     // A value that is set and a value that is so by itself are the same.
@@ -99,11 +130,11 @@ fn model(root: &Path) -> String {
     // What belongs to somebody and is not there any more, or is not compared.
     model.owners.retain(|path, _| {
         let below = path.strip_prefix("/").unwrap();
-        root.join(below).symlink_metadata().is_ok() && !below.starts_with("var/db/gts-bootstrap/replaced")
+        image.0.contains_key(below) && !below.starts_with("var/db/gts-bootstrap/replaced")
     });
     let mut value = serde_json::to_value(model).unwrap();
     without_orders(&mut value);
-    serde_json::to_string_pretty(&value).unwrap()
+    format!("{value:#}")
 }
 
 /// Leaves out of what web servers serve which certificate it is: a new one with each order.
@@ -124,9 +155,9 @@ pub fn without_data(mut state: State) -> State {
     let own = |path: &Path| OWN.iter().any(|own| path.starts_with(own)) || path.ends_with("tls/renewal.json");
     state.retain(|path, _| !own(path));
     if let Some((_, text)) = state.get_mut(Path::new(STATE)) {
-        let mut model: Value = serde_json::from_slice(text).unwrap();
+        let mut model: Value = std::str::from_utf8(&text.bytes).unwrap().parse().unwrap();
         model["owners"].as_object_mut().unwrap().retain(|path, _| !own(Path::new(path.trim_start_matches('/'))));
-        *text = serde_json::to_string_pretty(&model).unwrap().into_bytes();
+        *text = content(format!("{model:#}").into());
     }
     state
 }
@@ -134,14 +165,15 @@ pub fn without_data(mut state: State) -> State {
 /// Without when backups and copies of the database were made: it is in their names and their contents, and another one for a run
 /// that was gone on with. Of several backups of the same stand, which only such a run makes, the newest counts.
 pub fn without_times_of_backups(state: State) -> State {
-    let backup = |(path, (mode, content)): (PathBuf, (u32, Vec<u8>))| {
+    let backup = |(path, (mode, found)): (PathBuf, (u32, Arc<Content>))| {
         if !path.starts_with("var/backups/gotosocial") {
-            return (path, (mode, content));
+            return (path, (mode, found));
         }
-        let content = match path.extension().and_then(|ending| ending.to_str()) {
+        let bytes = &found.bytes;
+        let unstamped_content = match path.extension().and_then(|ending| ending.to_str()) {
             Some("tar") => {
                 let mut file = tempfile::tempfile().unwrap();
-                file.write_all(&content).unwrap();
+                file.write_all(bytes).unwrap();
                 let mut manifest = backup::open(&mut file).unwrap().manifest;
                 manifest.head.created = 0;
                 manifest.entries.retain(|entry| !entry.path.starts_with(backup::RECEIPTS));
@@ -153,7 +185,7 @@ pub fn without_times_of_backups(state: State) -> State {
                 serde_json::to_vec_pretty(&manifest).unwrap()
             }
             _ if path.ends_with(DESCRIPTION) => {
-                let mut copy: Value = serde_json::from_slice(&content).unwrap();
+                let mut copy: Value = serde_json::from_slice(bytes).unwrap();
                 copy["time"] = 0.into();
                 if copy.get("content").is_some() {
                     copy["files"][0]["sha256"] = "of a dump with its time".into();
@@ -162,16 +194,16 @@ pub fn without_times_of_backups(state: State) -> State {
             }
             // The time of the model's dumps stands behind their first five bytes.
             Some("dump") => {
-                content.into_iter().enumerate().filter(|(at, _)| !(5..17).contains(at)).map(|(_, byte)| byte).collect()
+                bytes.iter().enumerate().filter(|(at, _)| !(5..17).contains(at)).map(|(_, byte)| *byte).collect()
             }
-            _ => content,
+            _ => bytes.clone(),
         };
         let unstamped = |name: &str| match name.rsplit_once('-') {
             Some((head, stamp)) if is_stamp(stamp) => format!("{head}-STAMP"),
             _ => name.to_owned(),
         };
         let names = path.iter().map(|name| unstamped(name.to_str().unwrap()));
-        (names.collect(), (mode, content))
+        (names.collect(), (mode, content(unstamped_content)))
     };
     state.into_iter().rev().map(backup).collect()
 }
@@ -201,16 +233,16 @@ pub fn without_lost(mut state: State, lost: &[PathBuf]) -> State {
     let is_lost = |path: &Path| lost.iter().any(|lost| Path::new("/").join(path).starts_with(lost));
     state.retain(|path, _| !is_lost(path));
     if let Some((_, text)) = state.get_mut(Path::new("etc/rc.conf")) {
-        let lines = String::from_utf8(text.clone()).unwrap();
+        let lines = String::from_utf8_lossy(&text.bytes).into_owned();
         let others = lines.lines().filter(|line| !line.starts_with("gotosocial_enable="));
-        *text = others.collect::<Vec<_>>().join("\n").into_bytes();
+        *text = content(others.collect::<Vec<_>>().join("\n").into_bytes());
     }
     if let Some((_, text)) = state.get_mut(Path::new(STATE)) {
-        let mut model: Value = serde_json::from_slice(text).unwrap();
+        let mut model: Value = std::str::from_utf8(&text.bytes).unwrap().parse().unwrap();
         model["gotosocial"] = Value::Null;
         drop(model["services"].as_object_mut().unwrap().remove("gotosocial"));
         model["owners"].as_object_mut().unwrap().retain(|path, _| !is_lost(Path::new(path.trim_start_matches('/'))));
-        *text = serde_json::to_vec_pretty(&model).unwrap();
+        *text = content(format!("{model:#}").into());
     }
     state
 }
@@ -223,14 +255,14 @@ pub fn differences(wanted: &State, found: &State) -> String {
         if one == other {
             continue;
         }
-        let show = |state: Option<&(u32, Vec<u8>)>| match state {
+        let show = |state: Option<&(u32, Arc<Content>)>| match state {
             None => "nothing".to_owned(),
-            Some((mode, content)) => format!("{mode:o} {} bytes", content.len()),
+            Some((mode, content)) => format!("{mode:o} {} bytes", content.bytes.len()),
         };
         told.push_str(&format!("{}: {} instead of {}\n", path.display(), show(other), show(one)));
         if let (Some((_, one)), Some((_, other))) = (one, other) {
             let lines = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect::<Vec<_>>();
-            let (one, other) = (lines(one), lines(other));
+            let (one, other) = (lines(&one.bytes), lines(&other.bytes));
             one.iter()
                 .filter(|line| !other.contains(line))
                 .take(8)

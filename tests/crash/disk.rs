@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::image::{Content, Image, Node, content};
 
 /// A name in a folder.
 #[derive(Debug, Clone)]
@@ -18,7 +21,7 @@ enum Name {
 /// The disk, by inode.
 #[derive(Debug, Default)]
 pub struct Disk {
-    files: BTreeMap<u64, (u32, Vec<u8>)>,
+    files: BTreeMap<u64, (u32, Arc<Content>)>,
     folders: BTreeMap<u64, (u32, BTreeMap<OsString, Name>)>,
 }
 
@@ -47,7 +50,7 @@ impl Disk {
     pub fn sync(&mut self, path: &Path) {
         // A release is renamed as a folder; a file that is gone by now needs no syncing.
         let Ok(metadata) = path.symlink_metadata() else { return };
-        self.files.insert(metadata.ino(), (metadata.mode(), fs::read(path).unwrap()));
+        self.files.insert(metadata.ino(), (metadata.mode(), content(fs::read(path).unwrap())));
     }
 
     /// fsync(2) of a folder.
@@ -66,52 +69,49 @@ impl Disk {
         self.folders.insert(metadata.ino(), (metadata.mode(), names.collect()));
     }
 
-    /// Lays out what a power cut leaves. What it returns is which inode each path is of.
-    pub fn lay_out(&self, root: &Path, into: &Path) -> BTreeMap<PathBuf, u64> {
-        let mut inodes = BTreeMap::new();
-        self.lay_out_folder(root.metadata().unwrap().ino(), into, &mut inodes);
-        inodes
+    /// What a power cut leaves, and which inode each path is of.
+    pub fn after_cut(&self, root: &Path) -> (Image, BTreeMap<PathBuf, u64>) {
+        let (mut image, mut inodes) = (Image::default(), BTreeMap::new());
+        self.add_folder(root.metadata().unwrap().ino(), PathBuf::new(), &mut image, &mut inodes);
+        (image, inodes)
     }
 
-    fn lay_out_folder(&self, inode: u64, into: &Path, inodes: &mut BTreeMap<PathBuf, u64>) {
-        fs::create_dir_all(into).unwrap();
-        inodes.insert(into.to_owned(), inode);
+    fn add_folder(&self, inode: u64, path: PathBuf, image: &mut Image, inodes: &mut BTreeMap<PathBuf, u64>) {
+        inodes.insert(path.clone(), inode);
         // A folder that was never synced is there, and nothing in it.
-        let Some((mode, names)) = self.folders.get(&inode) else { return };
+        let Some((mode, names)) = self.folders.get(&inode) else {
+            image.0.insert(path, Node::Folder(0o40755));
+            return;
+        };
         for (name, what) in names {
-            let path = into.join(name);
+            let path = path.join(name);
             match what {
-                Name::Folder(inode) => self.lay_out_folder(*inode, &path, inodes),
-                Name::Link(target) => symlink(target, &path).unwrap(),
+                Name::Folder(inode) => self.add_folder(*inode, path, image, inodes),
+                Name::Link(target) => drop(image.0.insert(path, Node::Link(target.clone()))),
                 Name::File(inode) => {
-                    let (mode, bytes) = self.files.get(inode).cloned().unwrap_or((0o600, Vec::new()));
-                    fs::write(&path, bytes).unwrap();
-                    fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o7777)).unwrap();
+                    let empty = || (0o100_600, content(Vec::new()));
+                    let (mode, content) = self.files.get(inode).cloned().unwrap_or_else(empty);
+                    image.0.insert(path.clone(), Node::File(mode, content));
                     inodes.insert(path, *inode);
                 }
             }
         }
-        fs::set_permissions(into, fs::Permissions::from_mode(mode & 0o7777)).unwrap();
+        image.0.insert(path, Node::Folder(*mode));
     }
 }
 
 #[test]
 fn what_was_not_synced_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let (root, after) = (folder.path().join("root"), folder.path().join("after"));
-    fs::create_dir(&root).unwrap();
+    let root = folder.path();
+    let old = |disk: &Disk| disk.after_cut(root).0.file("old").unwrap().bytes.clone();
     fs::write(root.join("old"), "old").unwrap();
-    let mut disk = Disk::of(&root);
+    let mut disk = Disk::of(root);
     fs::write(root.join("new"), "new").unwrap();
     fs::rename(root.join("new"), root.join("old")).unwrap();
-    disk.lay_out(&root, &after);
-    assert_eq!(fs::read_to_string(after.join("old")).unwrap(), "old", "the rename is not there yet");
-    fs::remove_dir_all(&after).unwrap();
-    disk.sync_folder(&root);
-    disk.lay_out(&root, &after);
-    assert_eq!(fs::read_to_string(after.join("old")).unwrap(), "", "renamed without a sync of the file");
-    fs::remove_dir_all(&after).unwrap();
+    assert_eq!(old(&disk), b"old", "the rename is not there yet");
+    disk.sync_folder(root);
+    assert_eq!(old(&disk), b"", "renamed without a sync of the file");
     disk.sync(&root.join("old"));
-    disk.lay_out(&root, &after);
-    assert_eq!(fs::read_to_string(after.join("old")).unwrap(), "new");
+    assert_eq!(old(&disk), b"new");
 }

@@ -2,18 +2,17 @@
 //! as it was. And things that stand where a file or folder is to be.
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use gts_bootstrap::change::settle;
 use gts_bootstrap::host::rehearsal::Rehearsal;
 
-use super::child::{self, Failure, Kinds};
 use super::compare::{State, differences, state, without_data, without_times_of_backups};
-use super::machine::{ANSWERS, Machine};
 use super::plans;
-use super::recorder::copy;
 use super::stops::{self, Silent};
+use super::watched::{self, Failure, Kinds};
+use crate::image::Image;
+use crate::machine::{ANSWERS, Machine};
 
 const INSTALL: &[&str] = &["install", "--answers", "answers.toml", "--yes", "--no-check"];
 const ENOSPC: i32 = 28;
@@ -29,20 +28,25 @@ fn fresh() -> Machine {
 
 /// A machine, a command on it, and how that ends where nothing disturbs it.
 struct Course {
-    start: Machine,
+    start: Image,
     command: &'static [&'static str],
     end: State,
 }
 
+/// A machine of this image, with the answers beside it.
+fn machine(image: &Image) -> (tempfile::TempDir, Machine) {
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    image.lay_out(&folder.path().join("machine"));
+    let machine = Machine::at(&folder.path().join("machine"));
+    (folder, machine)
+}
+
 impl Course {
     fn new(start: Machine, command: &'static [&'static str]) -> Self {
-        let folder = start.beside("undisturbed");
-        copy(&start.root(), &folder.join("root"));
-        fs::copy(start.beside("answers.toml"), folder.join("answers.toml")).unwrap();
-        let machine = Machine::at(&folder);
-        machine.run(command).exits(0);
-        let end = without_times_of_backups(state(&machine.root()));
-        Self { start, command, end }
+        let image = Image::of(start.root().parent().unwrap());
+        start.run(command).exits(0);
+        let end = without_times_of_backups(state(&Image::of(&start.root())));
+        Self { start: image, command, end }
     }
 
     fn install() -> &'static Self {
@@ -63,23 +67,19 @@ impl Course {
 
 /// Fails every operation in turn. With `lasting`, all that follow fail too, and the host is as it was once the cause is gone.
 fn at_every_operation(what: &str, course: &Course, errno: i32, kinds: Kinds, lasting: bool, why: &str) {
-    let Course { start: pristine, command, end } = course;
-    let before = without_data(state(&pristine.root()));
+    let Course { start, command, end } = course;
+    let before = without_data(state(&Image::of(&machine(start).1.root())));
     let mut wrong = Vec::new();
     let mut count = 0;
     for at in 0.. {
-        let folder = pristine.beside(what);
-        let _ = fs::remove_dir_all(&folder);
-        copy(&pristine.root(), &folder.join("root"));
-        fs::copy(pristine.beside("answers.toml"), folder.join("answers.toml")).unwrap();
-        let machine = Machine::at(&folder);
-        let outcome = child::fail(&machine, command, Failure { at, errno, lasting, kinds });
-        let Some(failed) = outcome.stdout.lines().find(|line| line.starts_with("failed ")) else { break };
+        let (_folder, machine) = machine(start);
+        let (outcome, failed) = watched::fail(&machine, command, Failure { at, errno, lasting, kinds });
+        let Some(failed) = failed else { break };
         count += 1;
         // Once the cause is gone.
         let settled =
             if lasting { settle::take_back(&Rehearsal::open(machine.root()).unwrap(), &Silent).unwrap() } else { None };
-        let found = state(&machine.root());
+        let found = state(&Image::of(&machine.root()));
         // Only a record was missing, or nobody minds (a kept copy that is not taken away): the installation stands.
         let stands = match settled {
             Some(settled) => settled.had_ended,
@@ -141,13 +141,13 @@ fn what_stands_in_the_way_is_named() {
         } else {
             fs::create_dir(&path).unwrap();
         }
-        let before = without_data(state(&machine.root()));
+        let before = without_data(state(&Image::of(&machine.root())));
         let outcome = machine.run(INSTALL);
         let told = outcome.said();
         assert_eq!(outcome.code, 1, "{kind} {target}: {told}");
         // Where it is the program's own copy, its folder is named.
         assert!(told.replace(' ', "").contains(target), "{kind} {target}: {told}");
-        let different = differences(&before, &without_data(state(&machine.root())));
+        let different = differences(&before, &without_data(state(&Image::of(&machine.root()))));
         assert_eq!(different, "", "{kind} {target}: {told}");
         tried += 1;
     }
@@ -163,25 +163,20 @@ fn killed_at_every_record_of_a_change() {
     let plans: [(&str, Machine, &[&str]); 2] =
         [("install", fresh(), INSTALL), ("switch_to_nginx", direct, &["switch-to-proxy", "nginx", "--yes"])];
     for (name, start, command) in plans {
-        let folder = |name: &str| -> (PathBuf, Machine) {
-            let folder = start.beside(name);
-            let _ = fs::remove_dir_all(&folder);
-            copy(&start.root(), &folder.join("root"));
-            fs::write(folder.join("answers.toml"), ANSWERS).unwrap();
-            (folder.clone(), Machine::at(&folder))
-        };
-        let (_, uninterrupted) = folder("wanted");
+        let uninterrupted = start.copy();
+        fs::write(uninterrupted.beside("answers.toml"), ANSWERS).unwrap();
         uninterrupted.run(command).exits(0);
-        let wanted = state(&uninterrupted.root());
+        let wanted = state(&Image::of(&uninterrupted.root()));
         let mut count = 0;
         for at in 0.. {
-            let (_, machine) = folder("killed");
-            if child::kill(&machine, command, at).code != -1 {
+            let machine = start.copy();
+            fs::write(machine.beside("answers.toml"), ANSWERS).unwrap();
+            if !watched::kill(&machine, command, at) {
                 break;
             }
             count += 1;
             let outcome = machine.run(command).exits(0);
-            let different = differences(&wanted, &state(&machine.root()));
+            let different = differences(&wanted, &state(&Image::of(&machine.root())));
             assert_eq!(different, "", "{name}, killed at {at}: {}", outcome.said());
         }
         stops::told_aloud(&format!("{name}: {count} kills, {count} recovered"));

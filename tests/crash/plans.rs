@@ -3,8 +3,8 @@
 use gts_bootstrap::host::rehearsal::{Postgres, Rehearsal};
 use gts_bootstrap::host::{Host, ServiceAction};
 
-use super::machine::{ANSWERS, Machine};
 use super::stops;
+use crate::machine::{ANSWERS, Machine};
 
 fn fresh() -> Machine {
     with_answers(ANSWERS)
@@ -21,15 +21,11 @@ fn for_a_front() -> Machine {
 }
 
 fn direct() -> Machine {
-    let machine = fresh();
-    machine.run(INSTALL).exits(0);
-    machine
+    Machine::installed(ANSWERS)
 }
 
 fn behind(front: &str) -> Machine {
-    let machine = direct();
-    machine.run(&["switch-to-proxy", front, "--yes"]).exits(0);
-    machine
+    Machine::after(ANSWERS, &[&["switch-to-proxy", front, "--yes"]])
 }
 
 fn behind_nginx() -> Machine {
@@ -41,17 +37,14 @@ fn behind_httpd() -> Machine {
 }
 
 fn granted() -> Machine {
-    let machine = direct();
-    machine.run(GRANT).exits(0);
-    machine
+    Machine::after(ANSWERS, &[GRANT])
 }
 
 /// An instance with a post and a picture, whose database is complete: what was in the log got into it.
 fn furnished(version: &str) -> Machine {
     let admin = "\n[admin]\nusername = \"alice\"\nemail = \"alice@example.org\"\n";
-    let machine = with_answers(&format!("{}{admin}", ANSWERS.replace("0.19.2", version)));
-    machine.run(INSTALL).exits(0);
-    machine.run(&["rehearsal", "post", "hello"]).exits(0);
+    let answers = format!("{}{admin}", ANSWERS.replace("0.19.2", version));
+    let machine = Machine::after(&answers, &[&["rehearsal", "post", "hello"]]);
     machine.write(PICTURE, "not much of a picture");
     let host = Rehearsal::open(machine.root()).unwrap();
     for action in [ServiceAction::Stop, ServiceAction::Start] {
@@ -76,6 +69,10 @@ fn upgraded() -> Machine {
 
 /// An instance whose database is in PostgreSQL.
 fn in_postgres() -> Machine {
+    Machine::prepared("an instance in PostgreSQL", in_postgres_for_the_first_time)
+}
+
+fn in_postgres_for_the_first_time() -> Machine {
     let admin = "\n[admin]\nusername = \"alice\"\nemail = \"alice@example.org\"\n";
     let machine = with_answers(&format!("{ANSWERS}{POSTGRES}{admin}"));
     machine.edit(|model| model.postgres = Some(Postgres::default()));

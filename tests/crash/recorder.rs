@@ -1,76 +1,89 @@
 //! Records the state of the disk before every operation of a run.
 //!
 //! For each stop there are two states: what a killed program leaves (every operation before it was made), and what a power cut
-//! leaves (only what was synced). Equal states are kept once.
+//! leaves (only what was synced). They are kept in memory, and equal ones once.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use gts_bootstrap::change::digest;
 use gts_bootstrap::host::Owner;
-use gts_bootstrap::operation::{Operation, Step, Watcher};
+use gts_bootstrap::operation::{Operation, Step};
 
 use super::disk::Disk;
-use super::machine::tree;
+use super::watched;
+use crate::image::{Image, Known, Node, content};
+use crate::machine::{Machine, Outcome};
 
 const STATE: &str = ".rehearsal/state.json";
 const JOURNAL: &str = "var/db/gts-bootstrap/journal";
 
-/// The recorder of one run.
-pub struct Recorder(Rc<RefCell<Recording>>);
+/// What a stop can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopKind {
+    Killed,
+    Cut,
+}
 
-struct Recording {
+/// A state that a stop leaves.
+pub type State = (StopKind, [u8; 32]);
+
+/// A stop.
+#[derive(Debug)]
+pub struct Stop {
+    /// Before which operation.
+    pub before: String,
+    /// The states that it can leave.
+    pub left: [State; 2],
+}
+
+/// A run that was recorded.
+pub struct Recording {
     root: PathBuf,
-    into: PathBuf,
     disk: Disk,
+    known: Known,
     owners: BTreeMap<PathBuf, Owner>,
     /// The same by inode, of all that was ever seen: what a power cut leaves has other names.
     owner_of: BTreeMap<u64, Owner>,
     /// The operation that was told last, and is made by the time the next one is told.
     last: Option<Step>,
-    /// How many journals are among the receipts by now.
-    finished: usize,
-    lines: Vec<String>,
+    pub stops: Vec<Stop>,
+    pub states: BTreeMap<State, Image>,
+    /// The machine before the command, and each time that a journal came among the receipts.
+    pub befores: Vec<Image>,
 }
 
-impl Recorder {
-    /// Records a run on `root` into a folder.
-    pub fn new(root: &Path, into: &Path) -> Self {
-        fs::create_dir_all(into).unwrap();
-        let mut recording = Recording {
-            root: root.to_owned(),
-            into: into.to_owned(),
-            disk: Disk::of(root),
-            owners: BTreeMap::new(),
-            owner_of: BTreeMap::new(),
-            last: None,
-            finished: 0,
-            lines: Vec::new(),
-        };
-        recording.read_owners();
-        recording.keep("before-0", root);
-        Self(Rc::new(RefCell::new(recording)))
-    }
-
-    /// The watcher of its operations.
-    pub fn watcher(&self) -> Watcher {
-        let recording = Rc::clone(&self.0);
+/// Runs a command and records the disk at every operation.
+pub fn record(machine: &Machine, command: &[&str]) -> (Outcome, Recording) {
+    let root = machine.root();
+    let mut recording = Recording {
+        disk: Disk::of(&root),
+        root,
+        known: Known::default(),
+        owners: BTreeMap::new(),
+        owner_of: BTreeMap::new(),
+        last: None,
+        stops: Vec::new(),
+        states: BTreeMap::new(),
+        befores: Vec::new(),
+    };
+    recording.read_owners();
+    recording.keep();
+    let recording = Rc::new(RefCell::new(recording));
+    let watcher = Rc::clone(&recording);
+    let outcome = watched::run(
+        machine,
+        command,
         Box::new(move |step| {
-            recording.borrow_mut().about_to(step);
+            watcher.borrow_mut().about_to(step);
             Ok(())
-        })
-    }
-
-    /// Writes the list of stops.
-    pub fn finish(&self) {
-        let mut recording = self.0.borrow_mut();
-        recording.made();
-        fs::write(recording.into.join("stops"), recording.lines.join("\n")).unwrap();
-    }
+        }),
+    );
+    let mut recording = Rc::into_inner(recording).unwrap().into_inner();
+    recording.made();
+    (outcome, recording)
 }
 
 impl Recording {
@@ -106,9 +119,7 @@ impl Recording {
                     moved.into_iter().map(|(rest, owner)| (to.components().chain(rest.components()).collect(), owner)),
                 );
                 if from.ends_with(JOURNAL) {
-                    self.finished += 1;
-                    let (name, root) = (format!("before-{}", self.finished), self.root.clone());
-                    self.keep(&name, &root);
+                    self.keep();
                 }
             }
             _ => {}
@@ -116,96 +127,57 @@ impl Recording {
     }
 
     fn read_owners(&mut self) {
-        let state: serde_json::Value = serde_json::from_slice(&fs::read(self.root.join(STATE)).unwrap()).unwrap();
+        let text = std::fs::read_to_string(self.root.join(STATE)).unwrap();
+        let state: serde_json::Value = text.parse().unwrap();
         self.owners = serde_json::from_value(state["owners"].clone()).unwrap();
+    }
+
+    fn image(&mut self) -> Image {
+        Image::read(&self.root, |path, metadata| self.known.content(path, metadata))
     }
 
     /// Keeps the two states that a stop before this operation leaves.
     fn stop(&mut self, step: &Step) {
-        let (killed, cut) = (self.into.join("killed"), self.into.join("cut"));
-        copy(&self.root, &killed);
-        let inodes = self.disk.lay_out(&self.root, &cut);
-        self.see_owners();
+        let killed = self.image();
+        let (cut, inodes) = self.disk.after_cut(&self.root);
+        self.see_owners(&killed);
         let owners_after_cut = inodes
             .iter()
-            .filter_map(|(path, inode)| {
-                let below = path.strip_prefix(&cut).unwrap();
-                Some((Path::new("/").join(below), *self.owner_of.get(inode)?))
-            })
+            .filter_map(|(path, inode)| Some((Path::new("/").join(path), *self.owner_of.get(inode)?)))
             .filter(|(_, owner)| *owner != Owner::ROOT)
             .collect();
-        let both = [("killed", killed, &self.owners), ("cut", cut, &owners_after_cut)];
-        let names = both.map(|(kind, folder, owners)| {
-            write_owners(&folder, owners);
-            let name = format!("{kind}-{}", digest_of(&folder));
-            let place = self.into.join(&name);
-            if place.exists() {
-                fs::remove_dir_all(folder).unwrap();
-            } else {
-                fs::rename(folder, place).unwrap();
-            }
-            name
-        });
+        let killed = with_owners(killed, &self.owners);
+        let cut = with_owners(cut, &owners_after_cut);
         let path = step.path.strip_prefix(&self.root).unwrap_or(&step.path);
-        let [killed, cut] = names;
-        let line = serde_json::json!({
-            "before": format!("{:?} {}", step.operation, path.display()),
-            "killed": killed,
-            "cut": cut,
+        let before = format!("{:?} {}", step.operation, path.display());
+        let left = [(StopKind::Killed, killed), (StopKind::Cut, cut)].map(|(kind, image)| {
+            let state = (kind, image.digest());
+            self.states.entry(state).or_insert(image);
+            state
         });
-        self.lines.push(line.to_string());
+        self.stops.push(Stop { before, left });
     }
 
     /// Whose everything is by now.
-    fn see_owners(&mut self) {
-        for path in tree(&self.root).keys() {
+    fn see_owners(&mut self, image: &Image) {
+        for path in image.0.keys().filter(|path| !path.as_os_str().is_empty()) {
             let Ok(metadata) = self.root.join(path).symlink_metadata() else { continue };
             let owner = self.owners.get(&Path::new("/").join(path)).copied().unwrap_or(Owner::ROOT);
             self.owner_of.insert(metadata.ino(), owner);
         }
     }
 
-    fn keep(&self, name: &str, from: &Path) {
-        copy(from, &self.into.join(name));
-        write_owners(&self.into.join(name), &self.owners);
+    fn keep(&mut self) {
+        let image = self.image();
+        self.befores.push(with_owners(image, &self.owners));
     }
 }
 
-/// Puts owners into the model's state of a folder.
-fn write_owners(folder: &Path, owners: &BTreeMap<PathBuf, Owner>) {
-    let path = folder.join(STATE);
-    let mut state: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    state["owners"] = serde_json::to_value(owners).unwrap();
-    fs::write(path, serde_json::to_string_pretty(&state).unwrap()).unwrap();
-}
-
-/// Copies a folder.
-pub fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (path, new) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type().unwrap();
-        if kind.is_dir() {
-            copy(&path, &new);
-        } else if kind.is_symlink() {
-            symlink(fs::read_link(&path).unwrap(), &new).unwrap();
-        } else {
-            fs::copy(&path, &new).unwrap();
-        }
-    }
-    let mode = from.metadata().unwrap().permissions().mode();
-    fs::set_permissions(to, fs::Permissions::from_mode(mode & 0o7777)).unwrap();
-}
-
-/// One digest for all that is in a folder. Names of temporary files are random, and all the same here.
-fn digest_of(folder: &Path) -> String {
-    let mut all = Vec::new();
-    for (path, (mode, content)) in tree(folder) {
-        let temporary = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".gts-bootstrap-"));
-        let path = if temporary { path.with_file_name(".temporary") } else { path };
-        all.extend_from_slice(format!("{}\0{mode}\0{}\0", path.display(), content.len()).as_bytes());
-        all.extend_from_slice(&content);
-    }
-    digest(&all)
+/// Puts owners into the model's state.
+fn with_owners(mut image: Image, owners: &BTreeMap<PathBuf, Owner>) -> Image {
+    let Some(Node::File(_, state)) = image.0.get_mut(Path::new(STATE)) else { panic!("there is no {STATE}") };
+    let mut value: serde_json::Value = std::str::from_utf8(&state.bytes).unwrap().parse().unwrap();
+    value["owners"] = serde_json::to_value(owners).unwrap();
+    *state = content(format!("{value:#}").into());
+    image
 }

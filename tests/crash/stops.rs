@@ -1,6 +1,6 @@
 //! Every stop of a plan: what the next run makes of it, and what `recover --undo` does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,68 +12,62 @@ use gts_bootstrap::change::{
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::release;
 
-use super::child;
 use super::compare::{
-    State, differences, state, state_with_records, without_data, without_lost, without_record, without_superfluous,
-    without_times_of_backups,
+    State, differences, digest, state, state_with_records, without_data, without_lost, without_record,
+    without_superfluous, without_times_of_backups,
 };
-use super::machine::Machine;
-use super::recorder::copy;
+use super::recorder::{StopKind, record};
+use crate::image::Image;
+use crate::machine::Machine;
+use crate::rehearsal::switch_power::assert_nobody_competes;
 
-/// A stop.
-struct Stop {
-    /// Before which operation.
-    before: String,
-    /// The states that it can leave.
-    left: [String; 2],
-}
+const JOURNAL: &str = "var/db/gts-bootstrap/journal";
 
 /// Stops a command at every operation, and has it recovered and undone.
 pub fn at_every_operation(plan: &str, machine: &Machine, command: &[&str]) {
-    let recorded = machine.beside("recorded");
-    child::record(machine, command, &recorded).exits(0);
-    let wanted = without_times_of_backups(state(&machine.root()));
-    let stops: Vec<Stop> = fs::read_to_string(recorded.join("stops"))
-        .unwrap()
-        .lines()
-        .map(|line| {
-            let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            let text = |key: &str| line[key].as_str().unwrap().to_owned();
-            Stop { before: text("before"), left: [text("killed"), text("cut")] }
-        })
-        .collect();
-    let mut befores: Vec<State> = Vec::new();
-    while let Some(before) = Some(recorded.join(format!("before-{}", befores.len()))).filter(|path| path.exists()) {
-        befores.push(without_data(state(&before)));
-    }
-    let mut seen: BTreeMap<&str, &Stop> = BTreeMap::new();
-    for stop in &stops {
-        for left in &stop.left {
-            seen.entry(left).or_insert(stop);
-        }
-    }
-    let receipts_before = receipts(&recorded.join("before-0")).len();
-    let (mut wrong, mut classes) = (Vec::new(), BTreeSet::new());
-    for (name, stop) in &seen {
-        let told = |what: &str, why: String| {
-            let (kind, _) = name.split_once('-').unwrap();
-            format!("{plan}, {kind} before {} ({}): {what}: {why}", stop.before, recorded.join(name).display())
+    let (outcome, recorded) = record(machine, command);
+    outcome.exits(0);
+    let wanted = without_times_of_backups(state(&Image::of(&machine.root())));
+    let befores: Vec<State> = recorded.befores.iter().map(|before| without_data(state(before))).collect();
+    let receipts_before = receipts(&recorded.befores[0]).len();
+    let work = machine.beside("work");
+    let (mut wrong, mut tried, mut classes) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for (kind, name) in recorded.stops.iter().flat_map(|stop| &stop.left) {
+        let before = || {
+            let stop = recorded.stops.iter().find(|stop| stop.left.contains(&(*kind, *name)));
+            stop.map(|stop| stop.before.clone()).unwrap_or_default()
         };
-        let place = Place { folder: machine.beside("work"), snapshot: recorded.join(name) };
+        let told = |what: &str, why: String| format!("{plan}, {kind:?} before {}: {what}: {why}", before());
+        let mut place = Place { folder: work.clone(), image: recorded.states[&(*kind, *name)].clone() };
+        if !tried.insert(*name) {
+            continue;
+        }
+        if *kind == StopKind::Cut {
+            // It boots first; two stops can come to the same by that.
+            let booted = place.machine();
+            Rehearsal::open(booted.root()).unwrap().cut_power().unwrap();
+            if command[0].starts_with("switch-") {
+                assert_nobody_competes(&booted, &told("the boot", String::new()));
+            }
+            place.image = Image::of(&booted.root());
+            if !tried.insert(place.image.digest()) {
+                continue;
+            }
+        }
         // Settling is the first thing that the next run does: where it leads to the same state, so does the run.
         let settled = place.machine();
         if let Err(error) = settle::settle(&Rehearsal::open(settled.root()).unwrap()) {
             wrong.push(told("settling", error.to_string()));
-        } else if classes.insert((journal_of(&place.snapshot), state_with_records(&settled.root())))
+        } else if classes.insert((journal_of(&place.image), digest(&state_with_records(&Image::of(&settled.root())))))
             && let Err(why) = recovered(&place, command, &wanted)
         {
             wrong.push(told("the next run", why));
         }
         // A command may have several runs of the executor: those that have ended stay.
-        let result = if receipts_before > 0 && is_forgotten(&place.snapshot) {
+        let result = if receipts_before > 0 && is_forgotten(&place.image) {
             undone(&place, &without_record(befores.last().unwrap().clone()), without_record)
         } else {
-            undone(&place, &befores[ended(&place.snapshot, receipts_before)], |state| state)
+            undone(&place, &befores[ended(&place.image, receipts_before)], |state| state)
         };
         if let Err(why) = result {
             wrong.push(told("recover --undo", why));
@@ -83,10 +77,10 @@ pub fn at_every_operation(plan: &str, machine: &Machine, command: &[&str]) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    let count = stops.len();
+    let count = recorded.stops.len();
     told_aloud(&format!(
         "{plan}: {count} stops, {count} recovered, {count} undone ({} different states, {} once settled)",
-        seen.len(),
+        tried.len(),
         classes.len()
     ));
 }
@@ -98,26 +92,23 @@ pub fn told_aloud(text: &str) {
 
 struct Place {
     folder: PathBuf,
-    snapshot: PathBuf,
+    image: Image,
 }
 
 impl Place {
-    /// The machine as the stop left it; after a power cut it boots first.
+    /// The machine as the stop left it.
     fn machine(&self) -> Machine {
         let _ = fs::remove_dir_all(&self.folder);
-        copy(&self.snapshot, &self.folder.join("root"));
+        fs::create_dir(&self.folder).unwrap();
+        self.image.lay_out(&self.folder.join("root"));
         fs::copy(self.folder.with_file_name("answers.toml"), self.folder.join("answers.toml")).unwrap();
-        let machine = Machine::at(&self.folder);
-        if self.snapshot.file_name().unwrap().to_string_lossy().starts_with("cut-") {
-            Rehearsal::open(machine.root()).unwrap().cut_power().unwrap();
-        }
-        machine
+        Machine::at(&self.folder)
     }
 }
 
 /// Whether a purge, the last act of which this is, had begun to take away the record of it all.
-fn is_forgotten(root: &Path) -> bool {
-    let there = |path: &str| root.join(path.trim_start_matches('/')).exists();
+fn is_forgotten(image: &Image) -> bool {
+    let there = |path: &str| image.0.contains_key(Path::new(path.trim_start_matches('/')));
     there(store::GOING) || !there(store::FOLDER)
 }
 
@@ -132,8 +123,8 @@ enum Left {
     CutOff,
 }
 
-fn journal_of(root: &Path) -> Left {
-    let text = fs::read_to_string(root.join("var/db/gts-bootstrap/journal")).unwrap_or_default();
+fn journal_of(image: &Image) -> Left {
+    let text = text(image, JOURNAL);
     match text.lines().last() {
         Some(line) if line.starts_with("{\"end\"") => Left::Ended,
         Some(_) if text.contains("{\"intent\"") => Left::CutOff,
@@ -143,9 +134,11 @@ fn journal_of(root: &Path) -> Left {
 
 fn recovered(place: &Place, command: &[&str], wanted: &State) -> Result<(), String> {
     let machine = place.machine();
-    let left = journal_of(&machine.root());
+    let left = journal_of(&place.image);
     // All was done, and nothing tells of it any more: the same command would be a new one, as a rollback that undoes the first.
-    if left == Left::Nothing && differences(wanted, &without_times_of_backups(state(&machine.root()))).is_empty() {
+    if left == Left::Nothing
+        && differences(wanted, &without_times_of_backups(state(&Image::of(&machine.root())))).is_empty()
+    {
         return Ok(());
     }
     let cut_off = left == Left::CutOff;
@@ -158,7 +151,7 @@ fn recovered(place: &Place, command: &[&str], wanted: &State) -> Result<(), Stri
     if cut_off && lines != 1 {
         return Err(format!("{lines} lines say that a run was cut off\n{}", said()));
     }
-    match differences(wanted, &without_times_of_backups(state(&machine.root()))) {
+    match differences(wanted, &without_times_of_backups(state(&Image::of(&machine.root())))) {
         same if same.is_empty() => Ok(()),
         different => Err(format!("{different}{}", said())),
     }
@@ -176,7 +169,7 @@ fn undone(place: &Place, before: &State, aside: fn(State) -> State) -> Result<()
     if left.len() != lost.len() + usize::from(!lost.is_empty()) || !all_named {
         return Err(format!("removed for good: {lost:?}; told:\n{}", left.join("\n")));
     }
-    let found = aside(without_data(state(&machine.root())));
+    let found = aside(without_data(state(&Image::of(&machine.root()))));
     let (before, found) = (without_superfluous(before.clone(), &superfluous), without_superfluous(found, &superfluous));
     let different = match lost.is_empty() {
         true => differences(&before, &found),
@@ -218,16 +211,21 @@ impl Operator for Silent {
 
 impl Reporter for Silent {}
 
+/// The text of a file; empty if there is none.
+fn text(image: &Image, path: &str) -> String {
+    image.file(path).map(|content| String::from_utf8_lossy(&content.bytes).into_owned()).unwrap_or_default()
+}
+
 /// The receipts of a machine.
-fn receipts(root: &Path) -> Vec<String> {
-    let folder = root.join("var/db/gts-bootstrap/receipts");
-    let Ok(names) = fs::read_dir(folder) else { return Vec::new() };
-    names.map(|name| fs::read_to_string(name.unwrap().path()).unwrap()).collect()
+fn receipts(image: &Image) -> Vec<String> {
+    let folder = Path::new("var/db/gts-bootstrap/receipts");
+    let paths = image.0.keys().filter(|path| path.parent() == Some(folder));
+    paths.map(|path| text(image, path.to_str().unwrap())).collect()
 }
 
 /// How many of the command's runs of the executor had ended.
-fn ended(root: &Path, receipts_before: usize) -> usize {
-    let journal = fs::read_to_string(root.join("var/db/gts-bootstrap/journal")).unwrap_or_default();
-    let others = receipts(root).iter().filter(|text| **text != journal).count().saturating_sub(receipts_before);
+fn ended(image: &Image, receipts_before: usize) -> usize {
+    let journal = text(image, JOURNAL);
+    let others = receipts(image).iter().filter(|text| **text != journal).count().saturating_sub(receipts_before);
     others + usize::from(journal.contains("{\"end\"") && journal.ends_with('\n'))
 }

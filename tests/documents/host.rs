@@ -18,7 +18,7 @@ pub const COMMANDS: [&str; 9] =
 pub fn wrapper(name: &str) -> String {
     let child = env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
     format!(
-        "answer=$STAGE/answer.$$\nCOMMAND=\"{name} $*\" ANSWER=$answer '{child}' --exact host::a_command --ignored >/dev/null 2>&1 || exit 126\n\
+        "answer=$STAGE/answer.$$\nCOMMAND=\"{name} $*\" ANSWER=$answer '{child}' --exact documents::host::a_command --ignored >/dev/null 2>&1 || exit 126\n\
          code=$(sed -n 1p \"$answer\")\nsed 1d \"$answer\"\nexit \"$code\"\n"
     )
 }

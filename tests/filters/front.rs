@@ -10,8 +10,8 @@ use std::{fs, thread};
 use gts_bootstrap::filter::{Decision, Filters, Lists, Outcome, decide};
 use tempfile::TempDir;
 
-use crate::backend;
-use crate::client::{self, Answer};
+use super::backend;
+use super::client::{self, Answer};
 
 /// Which web server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use gts_bootstrap::filter::{List, Lists};
 
-use crate::client;
-use crate::front::{BOTH, Front};
+use super::client;
+use super::front::{BOTH, Front};
 
 const STRANGER: &str = "198.51.100.9";
 const BROWSER: &str = "Mozilla/5.0 (X11; FreeBSD amd64; rv:140.0) Gecko/20100101 Firefox/140.0";

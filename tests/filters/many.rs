@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gts_bootstrap::filter::{List, Lists};
 
-use crate::front::{BOTH, Front};
+use super::front::{BOTH, Front};
 
 /// The entry with this number, and an address right behind it that is in none. Three quarters are single addresses or
 /// small networks of IPv4, one quarter networks of IPv6.

@@ -1,7 +1,7 @@
 //! How often one may come: nginx alone.
 
-use crate::client::Answer;
-use crate::front::{Front, Kind};
+use super::client::Answer;
+use super::front::{Front, Kind};
 
 /// So many requests within a rate of one a minute that time plays no part.
 fn answers(front: &Front, address: &str, path: &str, count: usize) -> Vec<Answer> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use gts_bootstrap::host::rehearsal::{Authority, Rehearsal};
 use gts_bootstrap::host::{Observe, WebAnswer, WebFailure, WebRequest};
 
-use super::machine::{ANSWERS, Machine};
-use super::switch::{changed, copy, kernel};
+use super::switch::{changed, kernel};
 use super::switch_others::{BACK, there};
+use crate::machine::{ANSWERS, Machine};
 
 const NOTHING: Vec<std::path::PathBuf> = Vec::new();
 const NGINX_CONF: &str = "/usr/local/etc/nginx/nginx.conf";
@@ -40,7 +40,7 @@ fn webfinger(machine: &Machine) -> Result<WebAnswer, WebFailure> {
 fn an_account_domain_that_leads_here_is_answered_for() {
     for program in ["nginx", "httpd"] {
         let machine = direct();
-        let (before, kernel_before) = (copy(&machine), kernel(&machine));
+        let (before, kernel_before) = (machine.copy(), kernel(&machine));
         machine.run(&there(program)).exits(0).does_not_say("accounts are @example.org");
         let answer = webfinger(&machine).unwrap();
         assert_eq!(answer.status, 301);
@@ -115,7 +115,7 @@ fn an_account_domain_of_another_site_stays_its() {
     let text = machine.read(NGINX_CONF);
     let http_ends = text.trim_end().strip_suffix('}').unwrap();
     machine.write(NGINX_CONF, &format!("{http_ends}{site}"));
-    let before = copy(&machine);
+    let before = machine.copy();
     machine
         .run(&there("nginx"))
         .exits(0)
@@ -129,7 +129,7 @@ fn an_account_domain_of_another_site_stays_its() {
 #[test]
 fn a_certificate_that_cannot_be_had_for_it_does_not_take_the_switch_back() {
     let machine = direct();
-    let before = copy(&machine);
+    let before = machine.copy();
     machine.edit(|model| model.authority = Authority::RateLimited);
     machine
         .run(&there("nginx"))
@@ -138,7 +138,7 @@ fn a_certificate_that_cannot_be_had_for_it_does_not_take_the_switch_back() {
         .says("too many certificates")
         .says("`gts-bootstrap certificate renew` tries at once");
     machine.run(&["certificate", "status"]).exits(3).says("example.org: it is a placeholder");
-    let behind = copy(&machine);
+    let behind = machine.copy();
     machine.edit(|model| model.authority = Authority::Issues);
     machine.run(&["certificate", "renew", "--yes"]).exits(0);
     machine.run(&["certificate", "status"]).exits(0);

@@ -1,6 +1,6 @@
 //! The first account: after the service is ready, and what happens if it cannot be made.
 
-use super::machine::{ANSWERS, Machine};
+use crate::machine::{ANSWERS, Machine};
 
 const WITH_ADMIN: &str = "host = \"social.example.org\"\n[tls]\nemail = \"admin@example.org\"\n[release]\nversion = \"0.19.2\"\n\
                           [admin]\nusername = \"alice\"\nemail = \"alice@example.org\"\n";

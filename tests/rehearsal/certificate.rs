@@ -20,7 +20,7 @@ use gts_bootstrap::parts::front::settings;
 use gts_bootstrap::parts::{periodic, tls};
 use gts_bootstrap::release;
 
-use super::machine::{ANSWERS, Machine};
+use crate::machine::{ANSWERS, Machine};
 
 const NAME: &str = "social.example.org";
 const CACHE: &str = "/var/db/gotosocial/storage/certs/social.example.org";
@@ -79,7 +79,9 @@ fn apply(host: &Rehearsal, steps: Vec<Step>) {
 
 /// A machine with nginx in front and answers that say so. GoToSocial is stopped: who is behind does not matter here.
 fn with_front(answers: &str) -> Machine {
-    behind_nginx(Machine::installed(ANSWERS), answers)
+    Machine::prepared(&format!("a front with a certificate, {answers}"), || {
+        behind_nginx(Machine::installed(ANSWERS), answers)
+    })
 }
 
 fn behind_nginx(machine: Machine, more: &str) -> Machine {

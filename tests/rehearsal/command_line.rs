@@ -1,6 +1,6 @@
 //! Where the program works: in a folder of its own, or on FreeBSD.
 
-use super::machine::{ANSWERS, Machine};
+use crate::machine::{ANSWERS, Machine};
 
 #[test]
 fn a_folder_with_something_else_in_it_is_left_alone() {

@@ -1,6 +1,6 @@
 //! config.yaml is tried before it goes live.
 
-use super::machine::{ANSWERS, Machine, differences};
+use crate::machine::{ANSWERS, Machine, differences};
 
 #[test]
 fn a_configuration_that_the_release_does_not_read_is_taken_back() {

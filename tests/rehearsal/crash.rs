@@ -1,8 +1,8 @@
-//! A failure, or a crash, at every change: taken back, or repaired by the next run.
+//! A failure at every change of an installation is taken back. `tests/crash/` stops at every operation.
 
 use gts_bootstrap::host::rehearsal::ChangeFault;
 
-use super::machine::{ANSWERS, Machine, differences};
+use crate::machine::{ANSWERS, Machine, differences};
 
 fn fault(machine: &Machine, after: u32, takes_effect: bool, lasting: bool) {
     machine.edit(|model| model.faults.change = Some(ChangeFault { after, takes_effect, lasting, errno: 5 }));
@@ -44,42 +44,4 @@ fn a_failure_at_any_change_is_taken_back() {
     }
     println!("install: {stops} failures, {stops} taken back");
     assert!(stops > 60, "only {stops} places to fail at");
-}
-
-#[test]
-fn a_crash_before_any_change_is_repaired_by_the_next_run() {
-    crash_at_every_change(false);
-}
-
-#[test]
-fn a_crash_after_any_change_is_repaired_by_the_next_run() {
-    crash_at_every_change(true);
-}
-
-/// Stops dead at each change in turn, before or after it takes effect, and runs the program again.
-fn crash_at_every_change(takes_effect: bool) {
-    let wanted = Machine::installed(ANSWERS).system_files();
-    let mut stops = 0;
-    for after in 0.. {
-        let machine = Machine::fresh();
-        fault(&machine, after, takes_effect, true);
-        let outcome = machine.install(ANSWERS);
-        if outcome.code == 0 {
-            break;
-        }
-        stops += 1;
-        machine.edit(|model| model.faults.change = None);
-        machine.install(ANSWERS).exits(0);
-        let different: Vec<_> = differences(&wanted, &machine.system_files())
-            .into_iter()
-            // Log lines carry times and pids, a certificate the time when it was issued.
-            .filter(|path| {
-                !path.starts_with("var/log/gotosocial") && !path.starts_with("var/db/gotosocial/storage/certs")
-            })
-            .collect();
-        assert_eq!(different, Vec::<std::path::PathBuf>::new(), "after {after}");
-        machine.install(ANSWERS).exits(0).says("Nothing to change");
-    }
-    println!("install: {stops} stops, {stops} recovered");
-    assert!(stops > 100, "only {stops} places to stop at");
 }

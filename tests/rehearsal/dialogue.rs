@@ -8,8 +8,8 @@ use std::time::Instant;
 use gts_bootstrap::host::Listener;
 use gts_bootstrap::host::rehearsal::{Model, OutsideAnswer};
 
-use super::machine::{ANSWERS, Machine, Outcome, differences};
 use super::terminal::{PATIENCE, Terminal};
+use crate::machine::{ANSWERS, Machine, Outcome, differences};
 
 const HOST: (&str, &str) = ("Host name", "social.example.org");
 const MODE: (&str, &str) = ("Direct, or behind a web server", "");
@@ -19,7 +19,7 @@ const MORE: (&str, &str) = ("Enter, or m for more", "");
 const APPLY: &str = "[s]ave answers";
 const RECORD: &str = "/usr/local/etc/gts-bootstrap/deployment.toml";
 
-fn unchanged(machine: &Machine, before: &super::machine::Snapshot) {
+fn unchanged(machine: &Machine, before: &crate::machine::Snapshot) {
     assert_eq!(differences(before, &machine.snapshot()), Vec::<PathBuf>::new());
 }
 
@@ -466,7 +466,7 @@ fn a_host_that_changes_while_somebody_reads_is_not_touched() {
 
 #[test]
 fn data_are_purged_only_for_a_name_that_was_typed() {
-    let machine = Machine::installed(super::machine::ANSWERS);
+    let machine = Machine::installed(crate::machine::ANSWERS);
     let before = machine.snapshot();
     let start = || {
         let mut terminal = Terminal::start(&machine, &["uninstall", "--purge"]);

@@ -1,15 +1,13 @@
 //! `filter`: rules for whichever web server stands in front, tested before they go live, kept without one.
 
-use super::machine::{ANSWERS, Machine, differences};
 use super::switch_others::unusable;
+use crate::machine::{ANSWERS, Machine, differences};
 
 const RULES: &str = "/usr/local/etc/gts-bootstrap/filters.conf";
 const NGINX: &str = "/usr/local/etc/nginx/gts-bootstrap/filters/global/gts-bootstrap.conf";
 
 fn behind(front: &str) -> Machine {
-    let machine = Machine::installed(ANSWERS);
-    machine.run(&["switch-to-proxy", front, "--yes"]).exits(0);
-    machine
+    Machine::after(ANSWERS, &[&["switch-to-proxy", front, "--yes"]])
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::machine::{ANSWERS, Machine, differences};
 use super::terminal::Terminal;
+use crate::machine::{ANSWERS, Machine, differences};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const JOURNAL: &str = "/var/db/gts-bootstrap/journal";

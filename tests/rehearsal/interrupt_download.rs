@@ -15,9 +15,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use semver::Version;
 
-use super::machine::{ANSWERS, Machine, Outcome, differences};
-use super::server::{Asked, Reply, Server};
 use super::terminal::Terminal;
+use crate::machine::{ANSWERS, Machine, Outcome, differences};
+use crate::release::server::{Asked, Reply, Server};
 
 const DOWNLOAD: &str = "/var/db/gts-bootstrap/download";
 const JOURNAL: &str = "/var/db/gts-bootstrap/journal";

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use gts_bootstrap::host::{Entry, Observe, Owner, rehearsal::Rehearsal};
 
-use super::machine::{ANSWERS, Machine};
-use super::switch::{at_each_change, changed, copy};
+use super::switch::{at_each_change, changed};
 use super::switch_others::{BACK, beside, there};
+use crate::machine::{ANSWERS, Machine};
 
 const NGINX_CONF: &str = "/usr/local/etc/nginx/nginx.conf";
 const HTTPD_CONF: &str = "/usr/local/etc/apache24/httpd.conf";
@@ -52,7 +52,7 @@ fn a_main_file_that_is_a_link_stays_one() {
         let machine = beside(program);
         without_includes(&machine, program);
         let main = linked(&machine, program);
-        let before = copy(&machine);
+        let before = machine.copy();
         machine.run(&there(program)).exits(0);
         is_link(&machine, main);
         assert!(machine.read(REAL).contains("gts-bootstrap"), "{}", machine.read(REAL));
@@ -86,7 +86,7 @@ fn a_main_file_that_leads_nowhere_is_refused() {
             machine.install_package(package);
             fs::remove_file(machine.path(main)).unwrap();
             symlink(target, machine.path(main)).unwrap();
-            let before = copy(&machine);
+            let before = machine.copy();
             machine.run(&there(program)).exits(1).says(main).says(said).does_not_say("[ 1/");
             assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new());
         }
@@ -101,7 +101,7 @@ fn a_link_that_somebody_else_could_turn_is_not_followed() {
     machine.edit(|model| {
         model.owners.insert("/usr/local/etc/site".into(), Owner { uid: 1001, gid: 1001 });
     });
-    let before = copy(&machine);
+    let before = machine.copy();
     machine.run(&there("nginx")).exits(1);
     assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new());
 }

@@ -1,13 +1,13 @@
 //! The guided installation on a screen of 80×24, as tmux shows it: pictures of text that a person can review, in
-//! `tests/rehearsal/snapshots/`. After a wanted change: `INSTA_UPDATE=always cargo test --test rehearsal pictures`.
+//! `tests/rehearsal/snapshots/`. After a wanted change: `INSTA_UPDATE=always cargo test --test integration rehearsal::pictures`.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::machine::{Machine, differences};
 use super::terminal::PATIENCE;
+use crate::machine::{Machine, differences};
 
 /// A screen with a shell's line of commands running in it.
 struct Screen<'a> {

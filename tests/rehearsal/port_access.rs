@@ -2,7 +2,7 @@
 
 use gts_bootstrap::host::Jail;
 
-use super::machine::{ANSWERS, Machine};
+use crate::machine::{ANSWERS, Machine};
 
 const RULES: &str = "security.mac.portacl.rules";
 const HIGH: &str = "net.inet.ip.portrange.reservedhigh";

@@ -3,7 +3,7 @@
 use gts_bootstrap::host::Jail;
 use gts_bootstrap::host::rehearsal::ChangeFault;
 
-use super::machine::{Machine, Outcome, differences};
+use crate::machine::{Machine, Outcome, differences};
 
 const RULES: &str = "security.mac.portacl.rules";
 const HIGH: &str = "net.inet.ip.portrange.reservedhigh";
@@ -187,7 +187,7 @@ fn others_than_root_read_but_do_not_change() {
 
 #[test]
 fn a_port_that_a_server_listens_on_is_named_before_it_is_taken() {
-    let machine = Machine::installed(super::machine::ANSWERS);
+    let machine = Machine::installed(crate::machine::ANSWERS);
     machine
         .run(&["portacl", "revoke", "gotosocial", "443", "--plan"])
         .exits(0)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use gts_bootstrap::backup;
 use gts_bootstrap::host::rehearsal::{ChangeFault, Migrating, Postgres};
 
-use super::machine::{ANSWERS, Machine, Outcome, differences};
+use crate::machine::{ANSWERS, Machine, Outcome, differences};
 
 const NEW: &str = "0.20.0-rc1";
 const UPGRADE: &[&str] = &["upgrade", "--release", NEW, "--yes"];
@@ -79,7 +79,7 @@ fn is_at(machine: &Machine, version: &str, posts: &str) {
 
 fn secret_is_nowhere(machine: &Machine) {
     let secret = |text: &[u8]| String::from_utf8_lossy(text).contains("\"secret\"");
-    for (path, (_, content)) in super::machine::tree(&machine.root()) {
+    for (path, (_, content)) in crate::machine::tree(&machine.root()) {
         let may = [".rehearsal", "usr/local/etc", "var/db/gts-bootstrap/replaced", "var/db/gts-bootstrap/written"];
         assert!(may.iter().any(|may| path.starts_with(may)) || !secret(&content), "{}", path.display());
     }

@@ -2,7 +2,7 @@
 
 use gts_bootstrap::host::{Jail, Listener};
 
-use super::machine::{ANSWERS, Machine, differences};
+use crate::machine::{ANSWERS, Machine, differences};
 
 /// The machine is refused with these words, and nothing in it changes.
 #[track_caller]

@@ -2,8 +2,8 @@
 
 use gts_bootstrap::host::rehearsal::Model;
 
-use super::machine::{ANSWERS, Machine};
 use super::terminal::Terminal;
+use crate::machine::{ANSWERS, Machine};
 
 const ANSWERED: [&str; 6] =
     ["install", "--yes", "--set", "host=social.example.org", "--set", "tls.email=admin@my-domain.net"];

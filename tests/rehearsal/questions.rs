@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use gts_bootstrap::deployment::{AnswerField, FIELDS};
 use gts_bootstrap::host::rehearsal::{Model, OutsideAnswer};
 
-use super::machine::{ANSWERS, Machine, differences};
 use super::terminal::Terminal;
+use crate::machine::{ANSWERS, Machine, differences};
 
 const HOST: (&str, &str) = ("Host name", "social.example.org");
 const MAIL: (&str, &str) = ("Mail address", "admin@my-domain.net");

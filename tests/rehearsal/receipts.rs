@@ -3,7 +3,7 @@
 //!
 //! A change of the form that makes these tests fail needs a new [`SCHEMA`], a reader for the old one, and fixtures of the new one
 //! beside the old, which are never edited. Until a first version is out, a new kind of change adds a line to the file, and
-//! `cargo test --test rehearsal -- --ignored receipts_are_recorded` makes the real ones again.
+//! `cargo test --test integration -- --ignored receipts_are_recorded` makes the real ones again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ use gts_bootstrap::host::rehearsal::{ChangeFault, Rehearsal};
 use gts_bootstrap::parts::uninstall::ledger::Ledger;
 
 use super::backup::backups;
-use super::machine::{ANSWERS, Machine};
+use crate::machine::{ANSWERS, Machine};
 
 fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/receipts")

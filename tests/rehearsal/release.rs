@@ -1,6 +1,6 @@
 //! The release: what is there to choose from, and what room it needs.
 
-use super::machine::{ANSWERS, Machine};
+use crate::machine::{ANSWERS, Machine};
 
 #[test]
 fn a_release_of_the_model_has_another_digest_than_upstreams() {

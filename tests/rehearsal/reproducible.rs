@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::machine::{ANSWERS, Machine, differences};
+use crate::machine::{ANSWERS, Machine, differences};
 
 #[test]
 fn the_same_answers_and_lock_give_the_same_bytes() {

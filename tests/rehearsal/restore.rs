@@ -9,8 +9,8 @@ use gts_bootstrap::host::rehearsal::{OutsideAnswer, Rehearsal};
 use gts_bootstrap::host::{Entry, Group, Host, Observe, Owner, User};
 
 use super::backup::{DATABASE, PICTURE, backups, instance, made, posts, runs};
-use super::machine::{ANSWERS, Machine, Outcome};
-use super::switch::{at_each_change, changed, copy};
+use super::switch::{at_each_change, changed};
+use crate::machine::{ANSWERS, Machine, Outcome};
 
 const CONFIG: &str = "/usr/local/etc/gotosocial/config.yaml";
 const CERTIFICATE: &str = "/var/db/gotosocial/storage/certs/social.example.org";
@@ -180,7 +180,7 @@ fn the_release_goes_back_with_the_database() {
 fn another_host_name_is_refused() {
     let (_folder, file) = kept(&instance());
     let other = Machine::installed(&ANSWERS.replace("social.example.org", "other.example.org"));
-    let before = copy(&other);
+    let before = other.copy();
     restore(&other, &file).exits(1).says("the backup is of social.example.org, and this host is other.example.org");
     assert!(changed(&before, &other).is_empty());
 }
@@ -252,25 +252,6 @@ fn a_failure_at_any_change_leaves_the_instance_of_now() {
     });
     println!("restore: {stops} failures, {stops} taken back");
     assert!(stops > 30, "only {stops} places to fail at");
-}
-
-#[test]
-fn a_stop_at_any_change_is_settled_by_the_next_run() {
-    let machine = instance();
-    let (_folder, file) = kept(&machine);
-    machine.run(&["rehearsal", "post", "too much said"]).exits(0);
-    fs::remove_file(machine.path(PICTURE)).unwrap();
-    let command = ["restore", "--yes", file.to_str().unwrap()];
-    for takes_effect in [false, true] {
-        let stops = at_each_change(&machine, &command, (takes_effect, true), |machine, after, _| {
-            machine.run(&command).exits(0);
-            assert_eq!((posts(machine), runs(machine)), (1, true), "after {after}");
-            assert_eq!(machine.read(PICTURE), "not much of a picture", "after {after}");
-            machine.run(&["check"]).exits(0);
-        });
-        println!("restore: {stops} stops, {stops} recovered");
-        assert!(stops > 30, "only {stops} places to stop at");
-    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What people read, kept as pictures of text that a person can review: `tests/rehearsal/snapshots/`.
 //!
-//! After a wanted change: `INSTA_UPDATE=always cargo test --test rehearsal screens`, and read the difference.
+//! After a wanted change: `INSTA_UPDATE=always cargo test --test integration rehearsal::screens`, and read the difference.
 
-use super::machine::{ANSWERS, Machine, Outcome};
+use crate::machine::{ANSWERS, Machine, Outcome};
 
 /// Both streams, with digest and size of the stand-in release left out.
 fn picture(outcome: &Outcome) -> String {

@@ -6,7 +6,7 @@ use gts_bootstrap::host::{Host, Listener, Owner};
 use gts_bootstrap::parts::service;
 use gts_bootstrap::release::{NoProgress, Progress};
 
-use super::machine::{ANSWERS, Machine};
+use crate::machine::{ANSWERS, Machine};
 
 pub struct Silent;
 

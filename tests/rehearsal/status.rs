@@ -8,16 +8,14 @@ use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{Host, Observe, Owner, ServiceAction};
 use serde_json::{Value, json};
 
-use super::machine::{ANSWERS, Machine};
+use crate::machine::{ANSWERS, Machine};
 
 const CONFIG: &str = "/usr/local/etc/gotosocial/config.yaml";
 const SCRIPT: &str = "/usr/local/etc/rc.d/gotosocial";
 const NGINX_SITE: &str = "/usr/local/etc/nginx/gts-bootstrap/gotosocial.conf";
 
 fn behind_nginx() -> Machine {
-    let machine = Machine::installed(ANSWERS);
-    machine.run(&["switch-to-proxy", "nginx", "--yes", "-q"]).exits(0);
-    machine
+    Machine::after(ANSWERS, &[&["switch-to-proxy", "nginx", "--yes", "-q"]])
 }
 
 fn open(machine: &Machine) -> Rehearsal {

@@ -2,8 +2,8 @@
 
 use gts_bootstrap::host::rehearsal::{Authority, ChangeFault, Faults, Model};
 
-use super::machine::{ANSWERS, Machine, Outcome, differences};
 use super::switch_others::unusable;
+use crate::machine::{ANSWERS, Machine, Outcome, differences};
 
 const TO_NGINX: &[&str] = &["switch-to-proxy", "--yes"];
 const TO_HTTPD: &[&str] = &["switch-to-proxy", "httpd", "--yes"];
@@ -15,9 +15,7 @@ fn direct() -> Machine {
 }
 
 fn behind(command: &[&str]) -> Machine {
-    let machine = direct();
-    machine.run(command).exits(0);
-    machine
+    Machine::after(ANSWERS, &[command])
 }
 
 fn behind_nginx() -> Machine {
@@ -30,17 +28,6 @@ pub fn changed(before: &Machine, after: &Machine) -> Vec<std::path::PathBuf> {
         .into_iter()
         .filter(|path| !["var/log", "var/run"].iter().any(|aside| path.starts_with(aside)))
         .collect()
-}
-
-pub fn copy(machine: &Machine) -> Machine {
-    let other = Machine::fresh();
-    let status = std::process::Command::new("/bin/sh")
-        .args(["-c", "rm -rf \"$2\" && cp -a \"$1\" \"$2\"", "sh"])
-        .args([machine.root(), other.root()])
-        .status()
-        .unwrap();
-    assert!(status.success());
-    other
 }
 
 /// What is in force in the kernel and who runs, as far as a switch goes.
@@ -63,7 +50,7 @@ pub fn at_each_change(
     mut then: impl FnMut(&Machine, u32, Outcome),
 ) -> u32 {
     for after in 0.. {
-        let machine = copy(start);
+        let machine = start.copy();
         fault(&machine, after, takes_effect, lasting);
         let outcome = machine.run(command);
         if machine.model().faults.change.is_some_and(|fault| fault.after > 0) {
@@ -80,7 +67,7 @@ pub fn at_each_change(
 fn there_and_back_leaves_nothing() {
     for path in [&[TO_NGINX, TO_DIRECT][..], &[TO_HTTPD, TO_DIRECT], &[TO_NGINX, TO_HTTPD, TO_NGINX, TO_DIRECT]] {
         let machine = direct();
-        let (before, kernel_before) = (copy(&machine), kernel(&machine));
+        let (before, kernel_before) = (machine.copy(), kernel(&machine));
         for command in path {
             machine.run(command).exits(0).says("were refused for");
             machine.run(&["check"]).exits(0);
@@ -142,7 +129,7 @@ fn an_edited_nginx_conf_is_edited_and_never_replaced() {
     machine.write(NGINX_CONF, &mine);
     machine.write("/etc/rc.conf", &(machine.read("/etc/rc.conf") + "nginx_enable=\"YES\"\n"));
     machine.start_service("nginx");
-    let before = copy(&machine);
+    let before = machine.copy();
     machine.run(TO_NGINX).exits(0);
     let now = machine.read(NGINX_CONF);
     assert!(
@@ -174,7 +161,7 @@ fn a_configuration_that_nginx_refuses_touches_nothing_live() {
     let machine = direct();
     machine.install_package("nginx");
     unusable(&machine, "nginx");
-    let before = copy(&machine);
+    let before = machine.copy();
     machine.run(TO_NGINX).exits(1).says("nowhere.pem").says("What runs now has not been touched");
     assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new());
     machine.run(&["check"]).exits(0);
@@ -217,7 +204,7 @@ fn a_trial_that_fails_takes_everything_back() {
             _ => {}
         }
         machine.edit(break_it);
-        let (before, kernel_before) = (copy(&machine), kernel(&machine));
+        let (before, kernel_before) = (machine.copy(), kernel(&machine));
         let outcome = machine.run(&["switch-to-proxy", "--yes", "--trial", "10"]).exits(1);
         outcome
             .says("not all was well after 10 s")
@@ -229,7 +216,7 @@ fn a_trial_that_fails_takes_everything_back() {
     // And the other ways.
     for (command, start) in [(TO_HTTPD, direct as fn() -> Machine), (TO_DIRECT, behind_nginx)] {
         let machine = start();
-        let (before, kernel_before) = (copy(&machine), kernel(&machine));
+        let (before, kernel_before) = (machine.copy(), kernel(&machine));
         machine.edit(|model| model.faults.bind_probes_allowed = true);
         machine.run(&[command, &["--trial", "10"]].concat()).exits(1).says("not all was well after 10 s");
         machine.edit(|model| model.faults = Faults::default());
@@ -247,7 +234,7 @@ fn answers(model: &mut Model, what: &str, status: u16) {
 fn a_gotosocial_that_can_be_reached_past_the_front_fails_the_trial() {
     let machine = direct();
     machine.run(&["install", "--set", "config.bind-address=\"0.0.0.0\"", "--yes"]).exits(0);
-    let before = copy(&machine);
+    let before = machine.copy();
     machine
         .run(&["switch-to-proxy", "--yes", "--trial", "0"])
         .exits(1)
@@ -271,25 +258,6 @@ fn a_failure_at_any_change_of_a_switch_is_taken_back() {
         });
         println!("{command:?}: {stops} failures");
         assert!(stops > least, "{command:?}: only {stops} places to fail at");
-    }
-}
-
-#[test]
-fn a_crash_at_any_change_of_a_switch_is_finished_by_the_next_run() {
-    for (start, command, least) in [(direct(), TO_NGINX, 60), (behind_nginx(), TO_DIRECT, 50)] {
-        let wanted = copy(&start);
-        wanted.run(command).exits(0);
-        for takes_effect in [false, true] {
-            let stops = at_each_change(&start, command, (takes_effect, true), |machine, after, _| {
-                machine.run(command).exits(0);
-                let different = changed(&wanted, machine);
-                assert_eq!(different, Vec::<std::path::PathBuf>::new(), "{command:?} after {after}");
-                assert_eq!(kernel(machine), kernel(&wanted), "{command:?} after {after}");
-                machine.run(&["check"]).exits(0);
-            });
-            println!("{command:?}: {stops} crashes");
-            assert!(stops > least, "{command:?}: only {stops} places to stop at");
-        }
     }
 }
 

@@ -4,8 +4,8 @@
 use gts_bootstrap::host::Observe;
 use gts_bootstrap::host::rehearsal::{ChangeFault, Faults, Rehearsal};
 
-use super::machine::{ANSWERS, Machine};
-use super::switch::{at_each_change, changed, copy, kernel};
+use super::switch::{at_each_change, changed, kernel};
+use crate::machine::{ANSWERS, Machine};
 
 const NGINX_CONF: &str = "/usr/local/etc/nginx/nginx.conf";
 const HTTPD_CONF: &str = "/usr/local/etc/apache24/httpd.conf";
@@ -13,6 +13,10 @@ const NOTHING: Vec<std::path::PathBuf> = Vec::new();
 
 /// GoToSocial in direct mode, and the administrator's own web server beside it, on another port.
 pub fn beside(program: &str) -> Machine {
+    Machine::prepared(&format!("beside {program}"), || beside_for_the_first_time(program))
+}
+
+fn beside_for_the_first_time(program: &str) -> Machine {
     let machine = Machine::installed(ANSWERS);
     let (package, main, from, to) = match program {
         "nginx" => ("nginx", NGINX_CONF, "listen       80;", "listen 8081;"),
@@ -42,7 +46,7 @@ fn a_web_server_that_was_enabled_after_the_way_back_is_not_ours() {
     machine.write(NGINX_CONF, &machine.read(NGINX_CONF).replace("listen       80;", "listen 8081;"));
     machine.write("/etc/rc.conf", &(machine.read("/etc/rc.conf") + "nginx_enable=\"YES\"\n"));
     machine.start_service("nginx");
-    let before = copy(&machine);
+    let before = machine.copy();
     machine.run(&there("nginx")).exits(0);
     machine.run(BACK).exits(0);
     assert_eq!(changed(&before, &machine), NOTHING);
@@ -59,7 +63,7 @@ fn a_web_server_that_is_enabled_in_another_word_goes_on() {
             let machine = beside(program);
             let enabled = |word: &str| format!("{variable}=\"{word}\"");
             machine.write("/etc/rc.conf", &machine.read("/etc/rc.conf").replace(&enabled("YES"), &enabled(word)));
-            let before = copy(&machine);
+            let before = machine.copy();
             machine.run(&there(program)).exits(0).does_not_say(variable);
             machine.run(BACK).exits(0).does_not_say("enabled by gts-bootstrap").does_not_say(variable);
             assert_eq!(changed(&before, &machine), NOTHING, "{word}");
@@ -72,10 +76,10 @@ fn a_web_server_that_is_enabled_in_another_word_goes_on() {
 fn a_crash_beside_other_sites_is_finished_by_the_next_run() {
     for program in ["nginx", "httpd"] {
         let direct = beside(program);
-        let behind = copy(&direct);
+        let behind = direct.copy();
         behind.run(&there(program)).exits(0);
         for (start, command) in [(&direct, there(program)), (&behind, BACK.to_vec())] {
-            let wanted = copy(start);
+            let wanted = start.copy();
             wanted.run(&command).exits(0);
             // A switch proves itself: what the web server has not read fails its trial.
             let stops = at_each_change(start, &command, (true, true), |machine, after, _| {
@@ -134,7 +138,7 @@ fn a_web_server_that_goes_on_and_keeps_a_port_is_refused_beforehand() {
         let machine = beside(program);
         machine.run(&there(program)).exits(0);
         machine.write(main, &machine.read(main).replace(from, to));
-        let before = copy(&machine);
+        let before = machine.copy();
         machine.run(BACK).exits(1).says("one of these listens on port 80").does_not_say("Connections to");
         assert_eq!(changed(&before, &machine), NOTHING);
     }
@@ -144,12 +148,12 @@ fn a_web_server_that_goes_on_and_keeps_a_port_is_refused_beforehand() {
 fn a_trial_that_fails_gives_a_front_back_as_it_was() {
     for program in ["nginx", "httpd"] {
         let enabled = beside(program);
-        let by_hand = copy(&enabled);
+        let by_hand = enabled.copy();
         let lines = enabled.read("/etc/rc.conf");
         let others = lines.lines().filter(|line| !line.starts_with("nginx_") && !line.starts_with("apache24_"));
         by_hand.write("/etc/rc.conf", &(others.collect::<Vec<_>>().join("\n") + "\n"));
         for machine in [enabled, by_hand] {
-            let before = copy(&machine);
+            let before = machine.copy();
             machine.edit(|model| model.faults.bind_probes_allowed = true);
             machine.run(&[&there(program)[..], &["--trial", "0"]].concat()).exits(1).says("the host is as it was");
             machine.edit(|model| model.faults = Faults::default());
@@ -190,7 +194,7 @@ fn without_ipv6_nothing_listens_for_it() {
 fn at_a_securelevel_a_switch_is_refused_before_anything_stops() {
     let machine = Machine::installed(ANSWERS);
     machine.edit(|model| model.securelevel = 1);
-    let before = copy(&machine);
+    let before = machine.copy();
     machine.run(&there("nginx")).exits(1).says("kern_securelevel_enable").does_not_say("undo");
     assert_eq!(changed(&before, &machine), NOTHING);
 }
@@ -230,7 +234,7 @@ fn live(machine: &Machine, program: &str) -> Vec<(std::path::PathBuf, Vec<u8>)> 
 fn never_live(start: &Machine, command: &[&str], look: impl Fn(&Machine) -> Vec<(std::path::PathBuf, Vec<u8>)>) {
     let before = look(start);
     for after in 0..200 {
-        let machine = copy(start);
+        let machine = start.copy();
         let fault = ChangeFault { after, takes_effect: true, lasting: true, errno: 5 };
         machine.edit(|model| model.faults.change = Some(fault));
         let outcome = machine.run(command).exits(1);
@@ -280,7 +284,7 @@ fn the_way_back_is_tested_before_gotosocial_stops() {
         let machine = beside(program);
         machine.run(&there(program)).exits(0);
         unusable(&machine, program);
-        let before = copy(&machine);
+        let before = machine.copy();
         machine.run(&to).exits(1).says("nowhere.pem").does_not_say("] stop service");
         assert_eq!(changed(&before, &machine), NOTHING);
         assert_eq!(machine.model().gotosocial, before.model().gotosocial, "GoToSocial was not stopped");

@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{InputFlags, LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 
-use super::machine::Machine;
+use crate::machine::Machine;
 
 /// How long the program may take over anything before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,9 +7,9 @@ use gts_bootstrap::host::rehearsal::Faults;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::machine::{ANSWERS, Machine};
-use super::switch::{changed, copy, kernel};
+use super::switch::{changed, kernel};
 use super::switch_others::{BACK, beside, there};
+use crate::machine::{ANSWERS, Machine};
 
 const NOTHING: Vec<std::path::PathBuf> = Vec::new();
 
@@ -19,7 +19,7 @@ fn with_trial<'a>(command: &[&'a str], seconds: &'a str) -> Vec<&'a str> {
 
 /// The model's clock at the end of a switch without a trial.
 fn end_of_changes(start: &Machine, command: &[&str]) -> u64 {
-    let machine = copy(start);
+    let machine = start.copy();
     machine.run(&with_trial(command, "0")).exits(0);
     machine.model().clock
 }
@@ -38,23 +38,23 @@ fn a_trial_lasts_as_long_as_it_says() {
     let direct = Machine::installed(ANSWERS);
     let shortest = end_of_changes(&direct, &there("nginx"));
     for (seconds, least) in [("60", 60), ("100", 100)] {
-        let machine = copy(&direct);
+        let machine = direct.copy();
         machine.run(&with_trial(&there("nginx"), seconds)).exits(0).says("if a check fails, everything goes back");
         let lasted = machine.model().clock - shortest;
         assert!((least - 2..least + 5).contains(&lasted), "--trial {seconds} lasted {lasted} s");
     }
-    let machine = copy(&direct);
+    let machine = direct.copy();
     machine.run(&there("nginx")).exits(0).says("watched for 60 s more");
 }
 
 #[test]
 fn a_check_that_fails_late_in_the_trial_takes_everything_back() {
     let direct = Machine::installed(ANSWERS);
-    let behind = copy(&direct);
+    let behind = direct.copy();
     behind.run(&there("nginx")).exits(0);
     for (start, command) in [(&direct, there("nginx")), (&direct, there("httpd")), (&behind, BACK.to_vec())] {
         let end = end_of_changes(start, &command);
-        let machine = copy(start);
+        let machine = start.copy();
         fails_between(&machine, end + 40, u64::MAX);
         machine
             .run(&with_trial(&command, "60"))
@@ -75,7 +75,7 @@ fn a_check_that_fails_for_a_moment_is_looked_at_again() {
     let direct = Machine::installed(ANSWERS);
     let end = end_of_changes(&direct, &there("nginx"));
     let seen = (0..5).filter(|second| {
-        let machine = copy(&direct);
+        let machine = direct.copy();
         fails_between(&machine, end + 12 + second, end + 14 + second);
         let outcome = machine.run(&with_trial(&there("nginx"), "60")).exits(0);
         outcome.said().contains("a check failed, looking again")
@@ -127,7 +127,7 @@ impl OnTrial {
 fn a_signal_during_the_trial_takes_everything_back() {
     let direct = Machine::installed(ANSWERS);
     for (signal, name) in [(Signal::SIGINT, "SIGINT"), (Signal::SIGTERM, "SIGTERM")] {
-        let machine = copy(&direct);
+        let machine = direct.copy();
         let run = OnTrial::start(&machine, &with_trial(&there("nginx"), "600"));
         run.signal(signal);
         let (code, said) = run.end();
@@ -143,7 +143,7 @@ fn a_signal_during_the_trial_takes_everything_back() {
 #[test]
 fn a_trial_goes_on_without_its_terminal() {
     let direct = Machine::installed(ANSWERS);
-    let machine = copy(&direct);
+    let machine = direct.copy();
     let run = OnTrial::start(&machine, &with_trial(&there("nginx"), "8"));
     run.signal(Signal::SIGHUP);
     let (code, said) = run.end();
@@ -153,7 +153,7 @@ fn a_trial_goes_on_without_its_terminal() {
 
     // A check that fails then takes everything back, and nobody need be there to read of it.
     let end = end_of_changes(&direct, &there("nginx"));
-    let machine = copy(&direct);
+    let machine = direct.copy();
     fails_between(&machine, end + 4, u64::MAX);
     let OnTrial { mut child, output } = OnTrial::start(&machine, &with_trial(&there("nginx"), "600"));
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGHUP).unwrap();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::backup::made;
-use super::machine::{ANSWERS, Machine};
 use super::uninstall::{PURGE, UNINSTALL, same};
+use crate::machine::{ANSWERS, Machine};
 
 /// The folder of backups, as a snapshot names it.
 const BACKUPS: &str = "var/backups/gotosocial";

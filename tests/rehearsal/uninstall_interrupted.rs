@@ -11,8 +11,8 @@ use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::parts::uninstall::{Extent, plan};
 use gts_bootstrap::release::{NoProgress, Progress};
 
-use super::machine::{ANSWERS, Machine, differences};
 use super::uninstall::{UNINSTALL, same};
+use crate::machine::{ANSWERS, Machine, differences};
 
 /// What GoToSocial itself writes when it is stopped and started, and the record of our runs.
 const ASIDE: &[&str] = &["var/db/gts-bootstrap", "var/db/gotosocial", "var/log/gotosocial", "var/run/gotosocial"];

@@ -4,10 +4,9 @@ use gts_bootstrap::change::{Action, Executor, Plan, Step, UnloadModule};
 use gts_bootstrap::host::Jail;
 use gts_bootstrap::host::rehearsal::{ChangeFault, Model, Rehearsal};
 
-use super::machine::{ANSWERS, Machine};
 use super::service::Silent;
-use super::switch::copy;
 use super::uninstall::{LOGS, PURGE, UNINSTALL, answers, lived_in, same, with_nginx};
+use crate::machine::{ANSWERS, Machine};
 
 const RULES: &str = "security.mac.portacl.rules";
 const HIGH: &str = "net.inet.ip.portrange.reservedhigh";
@@ -82,7 +81,7 @@ fn an_edited_script_is_left_and_named_and_purged_only_with_the_data() {
 #[test]
 fn rules_that_have_come_in_since_stay_with_what_makes_them_safe() {
     let machine = Machine::fresh();
-    let before = copy(&machine);
+    let before = machine.copy();
     machine.install(ANSWERS).exits(0);
     machine.run(&["portacl", "grant", "bind", "53,53/udp", "--yes"]).exits(0);
     machine.run(PURGE).exits(0).says("rules that have come in since: uid:53:tcp:53, uid:53:udp:53");
@@ -107,7 +106,7 @@ fn rules_that_have_come_in_since_stay_with_what_makes_them_safe() {
 #[test]
 fn a_grant_alone_is_taken_back_when_its_rule_has_gone() {
     let machine = Machine::fresh();
-    let before = copy(&machine);
+    let before = machine.copy();
     machine.run(&["portacl", "grant", "www", "80", "--yes"]).exits(0);
     machine.run(UNINSTALL).exits(0).says("uid:80:tcp:80");
     assert_eq!(high(&machine), "79");
@@ -169,7 +168,7 @@ fn at_a_raised_securelevel_the_rest_waits_for_the_reboot() {
         machine.write(SYSCTL_CONF, "# nothing\n");
         machine.write(LOADER_CONF, "");
         machine.write("/etc/rc.conf", "hostname=\"x\"\n");
-        let before = copy(&machine);
+        let before = machine.copy();
         if rebooted {
             machine.edit(|model| model.securelevel = 1);
             machine.install(ANSWERS).exits(5);
@@ -200,7 +199,7 @@ fn in_a_jail_the_host_is_told_what_to_do() {
                 model.sysctls.insert(HIGH.into(), "79".into());
             }
         });
-        let before = copy(&machine);
+        let before = machine.copy();
         machine.install(ANSWERS).exits(0);
         machine.run(PURGE).exits(0).says("On the host, as root").says("gts-bootstrap portacl revoke uid:209 80,443");
         assert!(!machine.exists("/usr/local/etc/rc.d/gotosocial") && !machine.exists("/var/db/gotosocial"));
@@ -230,7 +229,7 @@ fn variables_of_portacl_rc_go_back_too() {
     append(&machine, "/etc/rc.conf", "portacl_enable=\"YES\"\nportacl_users=\"www\"\nportacl_user_www_tcp=\"81\"\n");
     append(&machine, LOADER_CONF, "mac_portacl_load=\"YES\"\n");
     machine.run(&["rehearsal", "reboot"]).exits(0);
-    let before = copy(&machine);
+    let before = machine.copy();
     machine.install(ANSWERS).exits(0);
     assert!(machine.read("/etc/rc.conf").contains("portacl_user_gotosocial_tcp"));
     machine.run(PURGE).exits(0);
@@ -244,7 +243,7 @@ fn a_server_that_does_not_stop_loses_nothing() {
     // Of the changes before it there are the record's folders and the journal.
     let mut after = 0;
     loop {
-        let machine = copy(&machine);
+        let machine = machine.copy();
         machine.edit(|model| {
             model.faults.change = Some(ChangeFault { after, takes_effect: false, lasting: false, errno: 5 });
         });
@@ -266,7 +265,7 @@ fn what_keeps_ports_closed_stays_until_the_range_is_up_again() {
     let machine = Machine::installed(ANSWERS);
     let mut found = 0;
     for after in 0..60 {
-        let machine = copy(&machine);
+        let machine = machine.copy();
         machine.edit(|model| {
             model.faults.change = Some(ChangeFault { after, takes_effect: false, lasting: false, errno: 5 });
         });
@@ -302,7 +301,7 @@ fn an_edited_range_keeps_what_closes_the_ports_at_the_next_boot() {
             let now = gts_bootstrap::parts::portacl_boot::now(&host).unwrap();
             assert_eq!(gts_bootstrap::portacl::open_ports(&now.policy), None, "{range}");
         };
-        closed(&copy(&machine));
+        closed(&machine.copy());
         // Done by hand, and what is left goes.
         machine.write("/etc/sysctl.conf", &machine.read("/etc/sysctl.conf").replace(&format!("{edited}\n"), ""));
         machine.run(UNINSTALL).exits(0).does_not_say("any user could bind");
@@ -324,7 +323,7 @@ fn a_range_that_others_have_lowered_in_a_file_of_theirs_counts_too_and_one_from_
     let machine = Machine::fresh();
     machine.write(LOCAL, LINE);
     machine.run(&["rehearsal", "reboot"]).exits(0);
-    let before = copy(&machine);
+    let before = machine.copy();
     machine.install(ANSWERS).exits(0);
     machine.run(PURGE).exits(0).does_not_say("any user could bind");
     same(&before, &machine, LOGS, "it was open before");

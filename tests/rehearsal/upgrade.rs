@@ -1,10 +1,10 @@
-//! `upgrade` and `rollback`, and a failure, a crash or a power cut at every change of theirs.
+//! `upgrade` and `rollback`, and a failure at every change of theirs. `tests/crash/` stops them at every operation.
 
 use std::path::PathBuf;
 
 use gts_bootstrap::host::rehearsal::{ChangeFault, Migrating, Rehearsal};
 
-use super::machine::{ANSWERS, Machine, Outcome, differences};
+use crate::machine::{ANSWERS, Machine, Outcome, differences};
 
 const NEW: &str = "0.20.0-rc1";
 const CURRENT: &str = "/usr/local/libexec/gotosocial/current";
@@ -16,13 +16,13 @@ fn answers(version: &str) -> String {
 
 /// A machine on which alice has written a post. The database is complete: what was in the log got into it.
 pub fn furnished(version: &str) -> Machine {
-    let machine = Machine::installed(&answers(version));
-    machine.run(&["rehearsal", "post", "hello"]).exits(0);
-    let host = Rehearsal::open(machine.root()).unwrap();
-    for action in [gts_bootstrap::host::ServiceAction::Stop, gts_bootstrap::host::ServiceAction::Start] {
-        gts_bootstrap::host::Host::service_action(&host, "gotosocial", action).unwrap();
-    }
-    machine
+    Machine::prepared(&format!("{version}, with a post"), || {
+        let machine = Machine::installed(&answers(version));
+        machine.run(&["rehearsal", "post", "hello"]).exits(0);
+        machine.stop_service("gotosocial");
+        machine.start_service("gotosocial");
+        machine
+    })
 }
 
 pub fn upgrade(machine: &Machine) -> Outcome {
@@ -208,75 +208,6 @@ fn a_failure_of_a_rollback_at_any_change_is_taken_back() {
     }
     println!("rollback: {stops} failures, {stops} taken back");
     assert!(stops > 50, "only {stops} places to fail at");
-}
-
-/// Stops dead at each change in turn, and runs the command again.
-fn crash_at_every_change(from: &str, to: &str, takes_effect: bool, power: bool, back: bool) {
-    let original = furnished(from);
-    let command: &[&str] = if back { &["rollback", "--yes"] } else { &["upgrade", "--release", to, "--yes"] };
-    if back {
-        original.run(&["upgrade", "--release", to, "--yes"]).exits(0);
-    }
-    let wanted = original.copy();
-    wanted.run(command).exits(0);
-    let wanted = wanted.system_files();
-    let mut stops = 0;
-    for after in 0.. {
-        let machine = original.copy();
-        fault(&machine, after, takes_effect, true);
-        let outcome = machine.run(command);
-        if outcome.code == 0 && !outcome.said().contains("it stays") {
-            break;
-        }
-        stops += 1;
-        heal(&machine);
-        if power {
-            Rehearsal::open(machine.root()).unwrap().cut_power().unwrap();
-        }
-        // All was done but the tidying, or what came after the very last line: another rollback would go forward again.
-        let finished = outcome.said().contains("it stays")
-            || (outcome.said().contains("every change was made") && !machine.exists("/var/db/gts-bootstrap/journal"));
-        machine.run(if finished { &["install", "--yes"] } else { command }).exits(0);
-        let different: Vec<PathBuf> = changed(&wanted, &machine)
-            .into_iter()
-            // What was not tidied comes with the next change of release.
-            .filter(|path| !(finished && path.starts_with("var/backups")))
-            .collect();
-        assert_eq!(different, Vec::<PathBuf>::new(), "after {after}: {}", outcome.said());
-        machine.run(&["check"]).exits(0);
-    }
-    println!("{from} to {to}: {stops} stops, {stops} recovered");
-    assert!(stops > 50, "only {stops} places to stop at");
-}
-
-#[test]
-fn a_crash_before_any_change_is_repaired_by_the_next_run() {
-    crash_at_every_change("0.19.2", NEW, false, false, false);
-}
-
-#[test]
-fn a_crash_after_any_change_is_repaired_by_the_next_run() {
-    crash_at_every_change("0.19.2", NEW, true, false, false);
-}
-
-#[test]
-fn a_power_cut_at_any_change_is_repaired_by_the_next_run() {
-    crash_at_every_change("0.19.2", NEW, true, true, false);
-}
-
-#[test]
-fn a_crash_of_a_small_step_is_repaired_by_the_next_run() {
-    crash_at_every_change("0.19.1", "0.19.2", true, false, false);
-}
-
-#[test]
-fn a_power_cut_in_a_rollback_is_repaired_by_the_next_run() {
-    crash_at_every_change("0.19.2", NEW, true, true, true);
-}
-
-#[test]
-fn a_crash_in_a_rollback_is_repaired_by_the_next_run() {
-    crash_at_every_change("0.19.2", NEW, false, false, true);
 }
 
 #[test]

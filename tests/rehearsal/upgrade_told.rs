@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::machine::differences;
 use super::upgrade::{changed, furnished, upgrade};
+use crate::machine::differences;
 
 #[test]
 fn who_has_a_candidate_is_not_refused_a_way_down_that_nobody_asked_for() {

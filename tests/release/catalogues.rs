@@ -3,8 +3,8 @@
 use gts_bootstrap::release::{Error, NoProgress, Published, Source, catalogue, newest};
 use serde_json::{Value, json};
 
-use crate::places::hasty;
-use crate::server::{Asked, Reply, Server};
+use super::places::hasty;
+use super::server::{Asked, Reply, Server};
 
 fn source(server: &Server) -> Source {
     Source::Upstream { base_url: server.url().parse().unwrap() }

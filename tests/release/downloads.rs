@@ -10,9 +10,9 @@ use gts_bootstrap::release::{
 };
 use tempfile::TempDir;
 
-use crate::archives::honest;
-use crate::places::{ASSET, hasty, install_from, lock, names_in, target};
-use crate::server::{Asked, Reply, Server};
+use super::archives::honest;
+use super::places::{ASSET, hasty, install_from, lock, names_in, target};
+use super::server::{Asked, Reply, Server};
 
 fn mirror_at(server: &Server) -> Source {
     Source::mirror(&server.url()).unwrap()

@@ -11,8 +11,8 @@ use gts_bootstrap::release::{NoProgress, Source, newest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::places::hasty;
-use crate::server::{Reply, Server, read_request};
+use super::places::hasty;
+use super::server::{Reply, Server, read_request};
 
 const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/release/fixtures/loopback-cert.pem");
 const STRANGER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/release/fixtures/stranger-cert.pem");
@@ -21,7 +21,7 @@ const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/release/fixtures/l
 /// What a child says that asks for the newest release at this address.
 fn child(url: &str, environment: &[(&str, &str)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "environment::child_that_asks", "--ignored", "--nocapture"]).env("ASK_AT", url);
+    command.args(["--exact", "release::environment::child_that_asks", "--ignored", "--nocapture"]).env("ASK_AT", url);
     for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
         command.env_remove(name).env_remove(name.to_lowercase());
     }

@@ -7,8 +7,8 @@ use gts_bootstrap::release::{Error, Limits, NoProgress, PathRefusal, Refusal, Sh
 use nix::sys::stat::{Mode, umask};
 use tar::EntryType;
 
-use crate::archives::{Tar, gzip, honest};
-use crate::places::{ASSET, hasty, install, install_from, install_with, lock, mirror, names_in, target};
+use super::archives::{Tar, gzip, honest};
+use super::places::{ASSET, hasty, install, install_from, install_with, lock, mirror, names_in, target};
 
 fn refusal_of(archive: &[u8]) -> Refusal {
     match install(archive) {

@@ -13,9 +13,9 @@ use gts_bootstrap::release::{
 };
 use tempfile::TempDir;
 
-use crate::archives::honest;
-use crate::places::{hasty, lock, mirror, names_in, target};
-use crate::server::{Asked, Reply, Server};
+use super::archives::honest;
+use super::places::{hasty, lock, mirror, names_in, target};
+use super::server::{Asked, Reply, Server};
 
 /// Far longer than a test may take; and than a stop may.
 const LONG: Duration = Duration::from_secs(600);

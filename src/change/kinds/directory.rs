@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::owned_by;
-
 use crate::change::kind::prelude::*;
 
 /// Makes a folder with this mode and owner; its parent exists.

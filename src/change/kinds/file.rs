@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::owned_by;
-
 use crate::change::kind::prelude::*;
 
 /// Puts a file with this content, mode and owner in place, atomically.

@@ -41,11 +41,3 @@ pub use service::{ServiceStart, StopService};
 pub use symlink::MakeSymlink;
 pub use sysctl::SetSysctl;
 pub use user::{AddUser, RemoveUser};
-
-use crate::host::Owner;
-
-/// An owner as ls(1) would show it, as far as it is known before the account is there.
-fn owned_by(owner: Owner) -> String {
-    let name = |id: u32, root: &str| if id == 0 { root.to_owned() } else { id.to_string() };
-    format!("{}:{}", name(owner.uid, "root"), name(owner.gid, "wheel"))
-}

@@ -3,17 +3,17 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{keeper, kept, names, records, situation, when};
+use crate::certificate::date;
 use crate::certificate::renewal::{Keeper, Status};
-use crate::cli::exit::Exit;
+use crate::cli::command;
+use crate::cli::global::Global;
 use crate::cli::open::Opened;
-use crate::cli::report::Report;
 use crate::cli::screen::{Level, Screen, Tone};
-use crate::cli::transaction::Stop;
-use crate::cli::{Global, deployed};
 use crate::deployment::{HostName, Layout};
 use crate::error_code::ErrorCode;
 use crate::parts::tls::Kept;
+use crate::run::renew::{keeper, kept, names, records, situation};
+use crate::run::{Exit, Report, Stop, deployed};
 use crate::status::certificate::trouble;
 
 /// What `certificate status` takes: nothing of its own.
@@ -23,15 +23,10 @@ pub struct Arguments {}
 /// Runs `certificate status`.
 #[must_use]
 pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Exit {
-    let mut report = Report::new("certificate status");
-    match status(global, screen, &mut report) {
-        Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop),
-    }
+    command::looking(global, screen, "certificate status", |opened, report| status(opened, screen, report))
 }
 
-fn status(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global, screen)?;
+fn status(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
     let host = opened.host().observe();
     if host.system()?.euid != 0 {
         return Err(Stop::refused(
@@ -78,7 +73,7 @@ fn status(global: &Global, screen: &Screen, report: &mut Report) -> Result<Exit,
             }
         }
     }
-    report.add("certificates", Value::Array(all));
+    report.add("certificates", all);
     if exit == Exit::Check {
         report.code = Some(ErrorCode::Certificate);
         screen.more(ErrorCode::Certificate);
@@ -91,15 +86,15 @@ fn show(screen: &Screen, name: &HostName, status: &Status, trouble: Option<&str>
     let row = |label: &str, text: &str| screen.line(&format!("  {label:<13} {text}"));
     row("names", &status.names.join(", "));
     row("issuer", &status.issuer);
-    row("valid until", &format!("{}, {} more days", when(status.not_after), status.days_left));
+    row("valid until", &format!("{}, {} more days", date(status.not_after), status.days_left));
     row("kept by", &keeper(&status.keeper));
     if status.keeper == Keeper::Us
         && let Some(next) = status.next_renewal
     {
-        row("next renewal", &when(next));
+        row("next renewal", &date(next));
     }
     if let Some(failure) = &status.last_failure {
-        let text = format!("{} ({} in a row): {}", when(failure.last), failure.count, failure.reason);
+        let text = format!("{} ({} in a row): {}", date(failure.last), failure.count, failure.reason);
         row("last failure", &screen.paint(Tone::Bad, &text));
     }
     if let Some(trouble) = trouble {

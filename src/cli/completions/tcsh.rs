@@ -91,9 +91,11 @@ fn visible(command: &Command) -> impl Iterator<Item = &Command> {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+    use clap::CommandFactory;
 
     fn rules() -> String {
-        script(&mut super::super::command(), "gts-bootstrap")
+        script(&mut super::super::with_words(Cli::command()), "gts-bootstrap")
     }
 
     #[test]
@@ -133,7 +135,7 @@ mod tests {
     #[test]
     fn options_are_those_of_the_command_in_the_line() {
         let of = |line: &str| -> Vec<String> {
-            options(&mut super::super::command(), line).lines().map(str::to_owned).collect()
+            options(&mut super::super::with_words(Cli::command()), line).lines().map(str::to_owned).collect()
         };
         let has = |line: &str, option: &str| of(line).iter().any(|known| known == option);
         assert!(has("gts-bootstrap -", "--version") && !has("gts-bootstrap -", "--answers"));

@@ -6,40 +6,13 @@ use std::path::{Path, PathBuf};
 use dialoguer::console::measure_text_width;
 
 use super::conversation::{Console, Ended};
-use crate::change::Plan;
 use crate::cli::plan_view;
 use crate::cli::report::wrap;
-use crate::cli::screen::{Level, Screen};
+use crate::cli::screen::Screen;
+use crate::cli::surroundings::Surroundings;
 use crate::host::Observe;
-
-/// What somebody said to a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consent {
-    /// Go on.
-    Yes,
-    /// Change nothing.
-    No,
-}
-
-/// Answers that a plan comes from, and what to call a file of them.
-#[derive(Debug, Clone, Copy)]
-pub struct Saved<'a> {
-    /// The text of the answers file.
-    pub answers: &'a str,
-    /// The name that is proposed for the file.
-    pub name: &'a str,
-}
-
-/// What somebody is asked to agree to.
-#[derive(Clone, Copy)]
-pub struct Proposal<'a> {
-    /// The plan.
-    pub plan: &'a Plan,
-    /// What "explain" says, a paragraph each.
-    pub explanation: &'a [String],
-    /// The answers, where there are any.
-    pub saved: Option<Saved<'a>>,
-}
+use crate::run::Proposal;
+use crate::run::people::Unsaved;
 
 /// Asks for consent to a plan.
 ///
@@ -50,17 +23,17 @@ pub fn consent(
     screen: &Screen,
     host: &dyn Observe,
     proposal: Proposal<'_>,
-) -> Result<Consent, Ended> {
-    let (save, keys) = match proposal.saved {
+) -> Result<bool, Ended> {
+    let (save, keys) = match proposal.answers {
         Some(_) => (" [s]ave answers", "y, n, d, e or s"),
         None => ("", "y, n, d or e"),
     };
     let prompt = format!("Apply? [y]es [n]o [d]iff [e]xplain{save}");
     loop {
         let line = console.read(&prompt, None)?;
-        match (line.trim().to_ascii_lowercase().as_str(), proposal.saved) {
-            ("y" | "yes", _) => return Ok(Consent::Yes),
-            ("n" | "no" | "q" | "quit", _) => return Ok(Consent::No),
+        match (line.trim().to_ascii_lowercase().as_str(), proposal.answers) {
+            ("y" | "yes", _) => return Ok(true),
+            ("n" | "no" | "q" | "quit", _) => return Ok(false),
             ("d" | "diff" | "p" | "plan", _) => {
                 let screen = &screen.not_quiet();
                 let mut lines = plan_view::list(screen, host, proposal.plan);
@@ -72,7 +45,7 @@ pub fn consent(
                 page(console, &lines)?;
             }
             ("e" | "explain" | "?", _) => explain(console, proposal.explanation),
-            ("s" | "save", Some(saved)) => save_answers(console, saved)?,
+            ("s" | "save", Some(saved)) => save_answers(console, screen.around(), saved)?,
             (other, _) if !console.patient() => {
                 let why = format!("it has to be one of {keys}");
                 return Err(Ended::Wrong { line: other.to_owned(), question: "Apply?".to_owned(), why });
@@ -82,10 +55,9 @@ pub fn consent(
     }
 }
 
-fn explain(console: &mut dyn Console, explanation: &[String]) {
+fn explain(console: &mut dyn Console, explanation: &[&str]) {
     let signs = "In the list that `d` shows, + is made, ~ is changed, ? is tried and leaves nothing, > is started, x is stopped, - is taken \
-                 away. After it comes what is changed in files."
-        .to_owned();
+                 away. After it comes what is changed in files.";
     for paragraph in explanation.iter().chain([&signs]) {
         console.say(&wrap(paragraph, 0));
         console.say("");
@@ -139,27 +111,28 @@ fn heads_a_file(line: &str) -> bool {
 ///
 /// # Errors
 /// Nobody answers any more.
-pub fn offer_to_save(console: &mut dyn Console, saved: Saved<'_>) -> Result<(), Ended> {
+pub fn offer_to_save(console: &mut dyn Console, around: &Surroundings, saved: &Unsaved) -> Result<(), Ended> {
     if !console.patient() {
         return Ok(());
     }
     console.say("What you have answered is kept nowhere; from a file it need not be typed again.");
     match console.read("[s]ave answers, or Enter to end", None)?.trim().to_ascii_lowercase().as_str() {
-        "s" | "save" => save_answers(console, saved),
+        "s" | "save" => save_answers(console, around, saved),
         _ => Ok(()),
     }
 }
 
 /// Writes the answers into a file of somebody's choice.
-fn save_answers(console: &mut dyn Console, saved: Saved<'_>) -> Result<(), Ended> {
-    let path = console.read("Save the answers to the file", Some(saved.name))?;
+fn save_answers(console: &mut dyn Console, around: &Surroundings, saved: &Unsaved) -> Result<(), Ended> {
+    let path = console.read("Save the answers to the file", Some(&saved.name))?;
     let path = path.trim();
     if ["<", "back"].contains(&path) {
         return Ok(());
     }
-    let path = PathBuf::from(if path.is_empty() { saved.name } else { path });
+    let path = PathBuf::from(if path.is_empty() { &saved.name } else { path });
     let mut overwrite = false;
-    if path.symlink_metadata().is_ok() {
+    let file = around.path(&path);
+    if file.symlink_metadata().is_ok() {
         let answer = console.read(&format!("{} is there already. Overwrite it?", path.display()), Some("no"))?;
         overwrite = ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str());
         if !overwrite {
@@ -167,9 +140,9 @@ fn save_answers(console: &mut dyn Console, saved: Saved<'_>) -> Result<(), Ended
             return Ok(());
         }
     }
-    match write(&path, saved.answers, overwrite) {
+    match write(&file, &saved.answers, overwrite) {
         Ok(()) => {
-            let whole = std::path::absolute(&path).unwrap_or(path);
+            let whole = std::path::absolute(&file).unwrap_or(file);
             console.say(&format!(
                 "Saved. To install from it, here or on another host:\n  gts-bootstrap install --answers {}",
                 whole.display()
@@ -206,16 +179,11 @@ fn write(path: &Path, text: &str, overwrite: bool) -> std::io::Result<()> {
     put.map(drop).map_err(|error| error.error)
 }
 
-/// Whether a plan is better shown in groups.
-#[must_use]
-pub fn is_long(screen: &Screen, lines: &[String]) -> bool {
-    !screen.says(Level::Verbose) && lines.iter().flat_map(|line| line.lines()).count() > plan_view::LONG
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::cli::surroundings::tests::nowhere;
     use std::collections::VecDeque;
 
     struct Script {
@@ -254,19 +222,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("my.toml");
         let name = path.display().to_string();
-        let saved = Saved { answers: "host = \"a.example\"\n", name: &name };
+        let saved = Unsaved { answers: "host = \"a.example\"\n".into(), name: name.clone() };
         let mut console = Script::of(&["", "", "n", "", "yes", "<"]);
-        save_answers(&mut console, saved).unwrap();
+        save_answers(&mut console, &nowhere(), &saved).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), saved.answers);
         assert!(console.said.last().unwrap().contains(&format!("install --answers {name}")));
-        let other = Saved { answers: "host = \"b.example\"\n", name: &name };
-        save_answers(&mut console, other).unwrap();
+        let other = Unsaved { answers: "host = \"b.example\"\n".into(), name: name.clone() };
+        save_answers(&mut console, &nowhere(), &other).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), saved.answers, "{:?}", console.said);
         assert_eq!(console.said.last().unwrap(), "Nothing was saved.");
-        save_answers(&mut console, other).unwrap();
+        save_answers(&mut console, &nowhere(), &other).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), other.answers);
         let said = console.said.len();
-        save_answers(&mut console, other).unwrap();
+        save_answers(&mut console, &nowhere(), &other).unwrap();
         assert_eq!(console.said.len(), said + 1);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -275,12 +243,12 @@ mod tests {
     fn answers_that_are_kept_nowhere_are_saved_if_somebody_wants_that() {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("my.toml").display().to_string();
-        let saved = Saved { answers: "host = \"a.example\"\n", name: &name };
+        let saved = Unsaved { answers: "host = \"a.example\"\n".into(), name: name.clone() };
         for typed in ["", "no", "<"] {
-            offer_to_save(&mut Script::of(&[typed]), saved).unwrap();
+            offer_to_save(&mut Script::of(&[typed]), &nowhere(), &saved).unwrap();
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{typed}");
         }
-        offer_to_save(&mut Script::of(&["s", ""]), saved).unwrap();
+        offer_to_save(&mut Script::of(&["s", ""]), &nowhere(), &saved).unwrap();
         assert_eq!(std::fs::read_to_string(&name).unwrap(), saved.answers);
     }
 
@@ -289,7 +257,7 @@ mod tests {
         let folder = tempfile::Builder::new().prefix("answers").tempdir().unwrap();
         let missing = folder.path().join("no/such/my.toml").display().to_string();
         let mut console = Script::of(&["", ""]);
-        save_answers(&mut console, Saved { answers: "", name: &missing }).unwrap();
+        save_answers(&mut console, &nowhere(), &Unsaved { answers: String::new(), name: missing }).unwrap();
         let said = console.said.last().unwrap();
         assert!(said.contains("cannot be written: there is no folder") && !said.contains(".tmp"), "{said}");
         assert!(write(folder.path(), "", true).is_err());

@@ -8,6 +8,8 @@ use crate::deployment::{
     AnswerDefault, AnswerError, AnswerField, AnswerProblem, AnswerType, Answers, FIELDS, HostName, HostNameError,
     Secrets, nearest,
 };
+use crate::error_code::ErrorCode;
+use crate::run::{Exit, Stop};
 
 /// Where somebody reads and types.
 pub trait Console {
@@ -49,6 +51,17 @@ pub enum Ended {
     /// The terminal cannot be read or written.
     #[error("the terminal cannot be used: {0}")]
     Broken(String),
+}
+
+impl From<Ended> for Stop {
+    fn from(ended: Ended) -> Self {
+        let (exit, code) = match ended {
+            Ended::Wrong { .. } => (Exit::Usage, ErrorCode::Answers),
+            Ended::Interrupted => (Exit::NotConfirmed, ErrorCode::Interrupted),
+            Ended::NoMoreInput(_) | Ended::Broken(_) => (Exit::NotConfirmed, ErrorCode::NoTerminal),
+        };
+        Self::new(exit, code, format!("{ended}; nothing was changed"))
+    }
 }
 
 /// Something that is worth saying of an answer.

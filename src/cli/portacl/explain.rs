@@ -3,17 +3,17 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Picture, words};
 use crate::check::permission::{self, Question, Trial};
-use crate::cli::Global;
-use crate::cli::exit::Exit;
-use crate::cli::open::Opened;
-use crate::cli::report::{Report, wrap};
+use crate::cli::command;
+use crate::cli::global::Global;
+use crate::cli::report::wrap;
 use crate::cli::screen::{Level, Screen, Tone};
-use crate::cli::transaction::Stop;
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::portacl::{Names, Protocol, State, Subject, Verdict};
+use crate::run::port_rules::Picture;
+use crate::run::port_words as words;
+use crate::run::{Exit, Report, Stop};
 
 /// What `portacl explain` takes.
 #[derive(Debug, Clone, Args)]
@@ -32,16 +32,13 @@ pub struct Arguments {
 /// Runs `portacl explain`.
 #[must_use]
 pub(super) fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
-    let mut report = Report::new("portacl explain");
-    match explain(global, arguments, &screen.not_quiet(), &mut report) {
-        Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop),
-    }
+    let screen = &screen.not_quiet();
+    command::looking(global, screen, "portacl explain", |opened, report| {
+        explain(opened.host().observe(), arguments, screen, report)
+    })
 }
 
-fn explain(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global, screen)?;
-    let host = opened.host().observe();
+fn explain(host: &dyn Observe, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
     if arguments.prove && host.system()?.euid != 0 {
         return Err(Stop::refused(
             ErrorCode::NotRoot,
@@ -74,7 +71,7 @@ fn explain(global: &Global, arguments: &Arguments, screen: &Screen, report: &mut
             "tried": trials,
         }));
     }
-    report.add("answers", Value::Array(answers));
+    report.add("answers", answers);
     picture.names.finish()?;
     if exit == Exit::Check {
         screen.error(

@@ -1,16 +1,14 @@
 //! `portacl lint`: rules and settings that do not do what they seem to.
 
 use clap::Args;
-use serde_json::json;
 
-use crate::cli::Global;
-use crate::cli::exit::Exit;
-use crate::cli::open::Opened;
-use crate::cli::report::{Report, wrap};
+use crate::cli::command;
+use crate::cli::global::Global;
+use crate::cli::report::wrap;
 use crate::cli::screen::{Level, Screen, Tone};
-use crate::cli::transaction::Stop;
 use crate::parts::rule_change;
 use crate::portacl::{Finding, Severity};
+use crate::run::Exit;
 
 /// What `portacl lint` takes: nothing of its own.
 #[derive(Debug, Clone, Copy, Args)]
@@ -19,21 +17,12 @@ pub struct Arguments {}
 /// Runs `portacl lint`.
 #[must_use]
 pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Exit {
-    let mut report = Report::new("portacl lint");
-    match findings(global, screen, &mut report) {
-        Ok(found) => {
-            show(screen, &found);
-            report.finish(screen, if found.is_empty() { Exit::Done } else { Exit::Check })
-        }
-        Err(stop) => report.fail(screen, stop),
-    }
-}
-
-fn findings(global: &Global, screen: &Screen, report: &mut Report) -> Result<Vec<Finding>, Stop> {
-    let opened = Opened::open(global, screen)?;
-    let found = rule_change::findings(opened.host().observe())?;
-    report.add("findings", json!(found));
-    Ok(found)
+    command::looking(global, screen, "portacl lint", |opened, report| {
+        let found = rule_change::findings(opened.host().observe())?;
+        report.add("findings", &found);
+        show(screen, &found);
+        Ok(if found.is_empty() { Exit::Done } else { Exit::Check })
+    })
 }
 
 fn show(screen: &Screen, found: &[Finding]) {

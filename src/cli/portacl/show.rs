@@ -1,16 +1,15 @@
 //! `portacl show`: the rules in force, as `pfctl -sr` shows pf's.
 
 use clap::Args;
-use serde_json::json;
 
-use super::Picture;
-use crate::cli::Global;
-use crate::cli::exit::Exit;
+use crate::cli::command;
+use crate::cli::global::Global;
 use crate::cli::open::Opened;
-use crate::cli::report::Report;
 use crate::cli::screen::{Screen, Tone};
-use crate::cli::transaction::Stop;
 use crate::portacl::{self, Line, Sign};
+use crate::run::port_rules::Picture;
+use crate::run::report::counted;
+use crate::run::{Exit, Report, Stop};
 
 /// What `portacl show` takes.
 #[derive(Debug, Clone, Copy, Args)]
@@ -26,23 +25,27 @@ pub struct Arguments {
 /// Runs `portacl show`.
 #[must_use]
 pub(super) fn run(global: &Global, arguments: Arguments, screen: &Screen) -> Exit {
-    let mut report = Report::new("portacl show");
     // The rules are what was asked for, and not a remark on it.
-    match show(global, arguments, &screen.not_quiet(), &mut report) {
-        Ok(exit) => report.finish(screen, exit),
-        Err(stop) => report.fail(screen, stop),
-    }
+    let screen = &screen.not_quiet();
+    command::looking(global, screen, "portacl show", |opened, report| {
+        show(opened, arguments, global.quiet, screen, report)
+    })
 }
 
-fn show(global: &Global, arguments: Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let opened = Opened::open(global, screen)?;
+fn show(
+    opened: &Opened,
+    arguments: Arguments,
+    is_quiet: bool,
+    screen: &Screen,
+    report: &mut Report,
+) -> Result<Exit, Stop> {
     let picture = Picture::of(opened.host().observe())?;
     let Picture { now, settings, next_boot, names } = picture;
     let lines = portacl::print(&now, Some(&next_boot.state), &names, arguments.numeric);
-    report.add("loaded", json!(now.policy.loaded));
-    report.add("list", json!(now.list));
-    report.add("next_boot_list", json!(next_boot.state.list));
-    report.add("lines", json!(lines));
+    report.add("loaded", now.policy.loaded);
+    report.add("list", &now.list);
+    report.add("next_boot_list", &next_boot.state.list);
+    report.add("lines", &lines);
     if arguments.raw {
         screen.line(&now.list);
     } else {
@@ -52,8 +55,8 @@ fn show(global: &Global, arguments: Arguments, screen: &Screen, report: &mut Rep
     }
     let found = portacl::lint(Some(&now), &settings, &names).len();
     names.finish()?;
-    if found > 0 && !global.quiet {
-        let findings = if found == 1 { "1 finding".to_owned() } else { format!("{found} findings") };
+    if found > 0 && !is_quiet {
+        let findings = counted(found, "finding");
         screen.attention(&format!("{findings}: see `gts-bootstrap portacl lint`"));
     }
     Ok(Exit::Done)

@@ -10,6 +10,7 @@ use crate::cli::open::Opened;
 use crate::deployment::Layout;
 use crate::parts::answers;
 use crate::release::{self, Error, HttpClient, HttpSettings, LockedRelease, NoProgress, Retry, Source, Timeouts};
+use crate::run::Releases as _;
 use crate::status::Newest;
 
 /// For the connection.
@@ -25,8 +26,14 @@ pub(super) fn ask(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> New
         .ok()
         .flatten()
         .is_some_and(|deployment| deployment.release.prereleases);
-    let source = match source(opened, lock) {
-        Ok(found) => found,
+    let source = if opened.are_rehearsed() && lock.is_rehearsal() {
+        opened.source(&[]).map_err(|stop| stop.why)
+    } else {
+        let source = Source::recorded(&lock.url, &lock.version, &lock.asset);
+        source.ok_or_else(|| format!("{} is no source of releases", lock.url))
+    };
+    let source = match source {
+        Ok(source) => source,
         Err(why) => return Newest::Unknown(why),
     };
     let (sender, receiver) = mpsc::channel();
@@ -45,16 +52,6 @@ pub(super) fn ask(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> New
         return Newest::Unknown(error.to_string());
     }
     told(&source, receiver.recv_timeout(PATIENCE).ok())
-}
-
-fn source(opened: &Opened, lock: &LockedRelease) -> Result<Source, String> {
-    if lock.is_rehearsal()
-        && let Some(stand_in) = opened.stand_in(&[])
-    {
-        return stand_in.map_err(|error| error.to_string());
-    }
-    Source::recorded(&lock.url, &lock.version, &lock.asset)
-        .ok_or_else(|| format!("{} is no source of releases", lock.url))
 }
 
 /// What came of it; `None`: nothing in time.

@@ -5,6 +5,7 @@ use crate::certificate::renewal::Keeper;
 use crate::change::journal::Outcome;
 use crate::deployment::Mode;
 use crate::host::Supervision;
+use crate::run::report::{bytes, in_unit};
 use crate::status::history::Operation;
 use crate::status::service::Service;
 use crate::status::storage::Database;
@@ -179,19 +180,11 @@ fn operation(last: &Operation) -> String {
 }
 
 /// A size in bytes, to two digits or more.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} bytes");
+fn size(count: u64) -> String {
+    match in_unit(count) {
+        (tenths, unit) if tenths >= 100 && unit != "bytes" => format!("{} {unit}", tenths / 10),
+        _ => bytes(count),
     }
-    let mut unit = 0;
-    let mut tenths = bytes.saturating_mul(10) >> 10;
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths >>= 10;
-        unit += 1;
-    }
-    let name = UNITS.get(unit).copied().unwrap_or("TiB");
-    if tenths < 100 { format!("{}.{} {name}", tenths / 10, tenths % 10) } else { format!("{} {name}", tenths / 10) }
 }
 
 /// A time in its largest unit.

@@ -1,6 +1,7 @@
 //! The table itself, in the order in which the dialogue asks.
 
 use super::{AnswerDefault, AnswerField, AnswerType, Condition};
+use crate::deployment::Mode;
 
 /// What most of the answers have in common.
 const SETTING: AnswerField = AnswerField {
@@ -53,11 +54,7 @@ further settings.",
 
     MODE = AnswerField {
         key: "exposure.mode",
-        value: AnswerType::Choice(&[
-            ("direct", "GoToSocial itself, with its own certificate"),
-            ("nginx", "nginx in front: filters, and room for other sites"),
-            ("httpd", "Apache httpd in front, for those who run it already"),
-        ]),
+        value: AnswerType::Choice(&Mode::CHOICES),
         example: "\"direct\"",
         default: AnswerDefault::Written("direct"),
         documentation: "the program that listens on the internet",

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{FACTS, sdbm};
+use super::sdbm;
 use crate::filter::{Filters, Lists, Network, Rule, UrlPath, table};
 use crate::front::filters::{FilterFile, FilterFileError, GLOBAL, HEAD, SITE, dots, protected, ready};
 
@@ -41,10 +41,15 @@ impl Step {
 ///
 /// # Errors
 /// A list is missing, a rule is one that Apache cannot follow, or the folder's name cannot be written down.
-pub(super) fn render(filters: &Filters, lists: &Lists, folder: &Path) -> Result<Vec<FilterFile>, FilterFileError> {
+pub(super) fn render(
+    name: &'static str,
+    filters: &Filters,
+    lists: &Lists,
+    folder: &Path,
+) -> Result<Vec<FilterFile>, FilterFileError> {
     let rules: Vec<_> = filters.rates().map(|(line, rule)| (line, rule.clone())).collect();
     if !rules.is_empty() {
-        return Err(FilterFileError::Rates { name: FACTS.name, rules });
+        return Err(FilterFileError::Rates { name, rules });
     }
     let folder_text = ready(filters, lists, folder)?;
     // Those that are more specific come later, and take the place of what a wider one has put there.
@@ -205,7 +210,7 @@ mod tests {
     use super::*;
 
     fn rendered(text: &str) -> Vec<FilterFile> {
-        render(&Filters::parse(text).unwrap(), &Lists::default(), Path::new("/f")).unwrap()
+        render("Apache httpd", &Filters::parse(text).unwrap(), &Lists::default(), Path::new("/f")).unwrap()
     }
 
     fn site(text: &str) -> String {
@@ -225,7 +230,7 @@ mod tests {
     #[test]
     fn rates_are_refused() {
         let filters = Filters::parse("deny 192.0.2.1\nrate /api 10/s\n").unwrap();
-        let error = render(&filters, &Lists::default(), Path::new("/f")).unwrap_err();
+        let error = render("Apache httpd", &filters, &Lists::default(), Path::new("/f")).unwrap_err();
         let error = error.to_string();
         assert!(
             error.starts_with("Apache httpd cannot limit") && error.ends_with("  line 2: rate /api 10/s"),

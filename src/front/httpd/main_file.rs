@@ -9,7 +9,8 @@ use std::path::Path;
 
 use super::sites::{self, TESTING, own_file};
 use super::syntax::parsed;
-use crate::front::{CANDIDATE_FOLDER, CANDIDATE_SITE, ConfigError, ConfigFiles};
+use crate::front::config_files::{ConfigError, ConfigFiles};
+use crate::front::settings::{CANDIDATE_FOLDER, CANDIDATE_SITE};
 
 /// The line before our include. Apache takes no comment behind a directive.
 const MARK: &str = "# gts-bootstrap: the site of GoToSocial";

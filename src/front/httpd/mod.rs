@@ -11,11 +11,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::render::written;
-use super::{
-    ConfigError, ConfigFiles, Facts, FilterFile, FilterFileError, FrontSettings, FrontVersion, RenderError, Served,
-    Survey, Wanted, WebServer,
-};
+use super::config_files::{ConfigError, ConfigFiles};
+use super::settings::FrontSettings;
+use super::site::{Served, Survey, Wanted};
+use super::version::FrontVersion;
+use super::web_server::{Facts, RenderedFilters, WebServer};
+use super::written::{SiteError, written};
 use crate::filter::{Filters, Lists};
 use crate::net::PortNumber;
 use crate::templates::Template;
@@ -24,10 +25,14 @@ use crate::templates::Template;
 const MODULES: [&str; 9] =
     ["authz_core", "log_config", "alias", "headers", "rewrite", "proxy", "proxy_http", "ssl", "http2"];
 
+/// What people call it.
+const NAME: &str = "Apache httpd";
+
 pub(super) const FACTS: Facts = Facts {
     key: "httpd",
-    name: "Apache httpd",
+    name: NAME,
     full_name: "Apache httpd 2.4",
+    choice: "Apache httpd in front, for those who run it already",
     service: "apache24",
     command: "httpd",
     program: "/usr/local/sbin/httpd",
@@ -36,7 +41,7 @@ pub(super) const FACTS: Facts = Facts {
     folder: "/usr/local/etc/apache24",
     main: "httpd.conf",
     sample: ".sample",
-    site: "Includes/zz-gts-bootstrap.conf",
+    site: sites::OWN_FILE,
     reads_beside: true,
     beside: Some("no-accf.conf"),
     pid_file: "/var/run/httpd.pid",
@@ -85,10 +90,10 @@ impl WebServer for Httpd {
         sites::survey(main, files, wanted)
     }
 
-    fn fields(&self, settings: &FrontSettings) -> Result<Value, RenderError> {
+    fn fields(&self, settings: &FrontSettings) -> Result<Value, SiteError> {
         let module = |name: &&str| {
             let file = written(&settings.modules.join(format!("mod_{name}.so")))?;
-            Ok::<_, RenderError>(json!({"name": name, "file": file}))
+            Ok::<_, SiteError>(json!({"name": name, "file": file}))
         };
         let listens = settings.missing_listens.iter().flat_map(|port| listens(settings, *port));
         Ok(json!({
@@ -97,13 +102,8 @@ impl WebServer for Httpd {
         }))
     }
 
-    fn render_filters(
-        &self,
-        filters: &Filters,
-        lists: &Lists,
-        folder: &Path,
-    ) -> Result<Vec<FilterFile>, FilterFileError> {
-        filters::render(filters, lists, folder)
+    fn render_filters(&self, filters: &Filters, lists: &Lists, folder: &Path) -> RenderedFilters {
+        filters::render(NAME, filters, lists, folder)
     }
 }
 

@@ -6,7 +6,7 @@
 //! fill the page from its end; all are 16-bit numbers in the machine's order, which is little-endian wherever
 //! `GoToSocial` runs. Which page a key is on, its hash tells: from its lowest bit on, one bit more for each split.
 
-use crate::front::FilterFileError;
+use crate::front::filters::FilterFileError;
 
 /// Bytes of a page.
 const PAGE: usize = 1024;

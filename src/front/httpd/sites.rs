@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::FACTS;
 use super::syntax::{Directive, parsed};
-use crate::front::config_files::{INCLUDE_DEPTH, covers, included, is_pattern, matches, required};
-use crate::front::site::address_and_port;
-use crate::front::{ConfigError, ConfigFiles, ConfigPlace, Listen, Served, Site, Socket, Survey, Wanted};
+use crate::front::config_files::{
+    ConfigError, ConfigFiles, ConfigPlace, INCLUDE_DEPTH, covers, included, is_pattern, matches, required,
+};
+use crate::front::site::{Listen, Served, Site, Socket, Survey, Wanted, address_and_port};
 use crate::net::HostName;
 
 /// Defined (`httpd -D`) while a candidate is tested: our file in the folder of includes then holds nothing, so that the
 /// candidate can take its place.
 pub(super) const TESTING: &str = "GTS_BOOTSTRAP_TEST";
+
+/// Our file, below Apache's configuration folder.
+pub(super) const OWN_FILE: &str = "Includes/zz-gts-bootstrap.conf";
 
 /// What a site is called in messages.
 const BLOCK: &str = "VirtualHost";
@@ -68,7 +71,7 @@ pub(super) fn served(main: &Path, files: &dyn ConfigFiles, testing: bool) -> Res
 
 /// Our file, for a main file.
 pub(super) fn own_file(main: &Path) -> PathBuf {
-    main.with_file_name(FACTS.site)
+    main.with_file_name(OWN_FILE)
 }
 
 /// Reads `httpd.conf` and all that it includes.
@@ -351,7 +354,7 @@ mod tests {
         assert!(includes_own(PACKAGE) && survey.conflicts.is_empty() && survey.notes.len() == 1);
         assert_eq!((survey.missing_listens.as_slice(), &survey.held), (&[PortNumber::HTTPS][..], &Some((80, None))));
         let own = "Listen 443\n<VirtualHost *:443>\nServerName social.example.org\n</VirtualHost>\n";
-        assert_eq!(surveyed(PACKAGE, &[(FACTS.site, own)]).unwrap(), survey);
+        assert_eq!(surveyed(PACKAGE, &[(OWN_FILE, own)]).unwrap(), survey);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use crate::front::{ConfigError, ConfigPlace};
+use crate::front::config_files::{ConfigError, ConfigPlace};
 
 /// A directive, or the beginning of a section with what stands in it.
 #[derive(Debug, Clone, PartialEq, Eq)]

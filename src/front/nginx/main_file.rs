@@ -11,7 +11,8 @@
 use std::path::Path;
 
 use super::syntax::{Directive, parsed};
-use crate::front::{CANDIDATE_FOLDER, ConfigError};
+use crate::front::config_files::ConfigError;
+use crate::front::settings::CANDIDATE_FOLDER;
 
 /// What the line includes, relative to the folder of `nginx.conf`.
 const INCLUDED: &str = "gts-bootstrap/*.conf";

@@ -10,10 +10,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{
-    ConfigError, ConfigFiles, Facts, FilterFile, FilterFileError, FrontSettings, FrontVersion, RenderError, Served,
-    Survey, Wanted, WebServer,
-};
+use super::config_files::{ConfigError, ConfigFiles};
+use super::settings::FrontSettings;
+use super::site::{Served, Survey, Wanted};
+use super::version::FrontVersion;
+use super::web_server::{Facts, RenderedFilters, WebServer};
+use super::written::SiteError;
 use crate::filter::{Filters, Lists};
 use crate::net::PortNumber;
 use crate::templates::Template;
@@ -25,6 +27,7 @@ pub(super) const FACTS: Facts = Facts {
     key: "nginx",
     name: "nginx",
     full_name: "nginx",
+    choice: "nginx in front: filters, and room for other sites",
     service: "nginx",
     command: "nginx",
     program: "/usr/local/sbin/nginx",
@@ -78,7 +81,7 @@ impl WebServer for Nginx {
         sites::survey(main, files, wanted)
     }
 
-    fn fields(&self, settings: &FrontSettings) -> Result<Value, RenderError> {
+    fn fields(&self, settings: &FrontSettings) -> Result<Value, SiteError> {
         let directive = settings.version >= HTTP2_DIRECTIVE;
         Ok(json!({
             "http_listens": listens(settings, settings.http_port, ""),
@@ -87,12 +90,7 @@ impl WebServer for Nginx {
         }))
     }
 
-    fn render_filters(
-        &self,
-        filters: &Filters,
-        lists: &Lists,
-        folder: &Path,
-    ) -> Result<Vec<FilterFile>, FilterFileError> {
+    fn render_filters(&self, filters: &Filters, lists: &Lists, folder: &Path) -> RenderedFilters {
         filters::render(filters, lists, folder)
     }
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::main_file::is_ours;
 use super::syntax::{Directive, parsed};
-use crate::front::config_files::{INCLUDE_DEPTH, included, is_pattern, required};
-use crate::front::site::address_and_port;
-use crate::front::{ConfigError, ConfigFiles, ConfigPlace, Conflict, Listen, Served, Site, Socket, Survey, Wanted};
+use crate::front::config_files::{
+    ConfigError, ConfigFiles, ConfigPlace, INCLUDE_DEPTH, included, is_pattern, required,
+};
+use crate::front::site::{Conflict, Listen, Served, Site, Socket, Survey, Wanted, address_and_port};
 use crate::net::HostName;
 
 /// What a site is called in messages.

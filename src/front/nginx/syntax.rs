@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use crate::front::{ConfigError, ConfigPlace};
+use crate::front::config_files::{ConfigError, ConfigPlace};
 
 /// A directive: words that end with a semicolon, or with a block.
 #[derive(Debug, Clone, PartialEq, Eq)]

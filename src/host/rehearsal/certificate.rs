@@ -102,7 +102,7 @@ pub(super) fn obtain(machine: &mut Machine, program: &Program, folder: &Path) ->
     let text = text.expose();
     for (name, text) in [("acme_account+key", "stands for an account key\n"), (host.as_str(), text)] {
         let path = folder.join(name);
-        let written = machine.files.write_file(&path, text.as_bytes(), 0o600, program.owner);
+        let written = machine.write_as(program.owner, &path, text.as_bytes(), 0o600);
         written.map_err(|error| error.to_string())?;
     }
     describe(text).ok_or_else(|| "the certificate cannot be read back".into())
@@ -115,7 +115,7 @@ fn prepare_folder(machine: &mut Machine, who: Owner, folder: &Path) -> Result<()
         Err(ENOENT) => {
             let parent = folder.parent().ok_or_else(denied)?;
             machine.may(who, parent, Access::Write).map_err(|_| denied())?;
-            machine.files.make_directory(folder, 0o700, who).map_err(|error| error.to_string())
+            machine.make_directory_as(who, folder, 0o700).map_err(|error| error.to_string())
         }
         Err(_) => Err(denied()),
     }

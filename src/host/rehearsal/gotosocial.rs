@@ -78,7 +78,7 @@ pub(super) fn start(machine: &mut Machine, command: &str) -> Result<(), HostErro
         refused(format!("not started: the folder {rundir} for the pid files cannot be made: {error}"))
     })?;
     if machine.files.entry(&service.log)?.is_none() {
-        machine.files.write_file(&service.log, b"", 0o640, Owner { uid: 0, gid: service.user.gid })?;
+        machine.write_as(Owner { uid: 0, gid: service.user.gid }, &service.log, b"", 0o640)?;
     }
     let supervisor = machine.model.take_pid();
     machine.model.gotosocial = Some(Supervisor { pid: supervisor, restart_at: 0, killed: false, program: None });
@@ -225,7 +225,7 @@ fn serve(machine: &mut Machine, service: &Service, version: &str, settings: &Set
     let beside: &[&str] = if postgres::is_place(&path) { &[] } else { &["-wal", "-shm"] };
     for suffix in beside {
         let beside = database::beside(&path, suffix);
-        let made = machine.files.write_file(&beside, b"", 0o640, owner);
+        let made = machine.write_as(owner, &beside, b"", 0o640);
         made.map_err(unable)?;
     }
     let account_domain = Some(settings.text("account-domain")).filter(|name| !name.is_empty()).unwrap_or(&host);
@@ -395,7 +395,7 @@ fn open_storage(machine: &mut Machine, settings: &Settings, who: Owner) -> Resul
     };
     let parent = path.parent().ok_or_else(failed)?;
     machine.may(who, parent, Access::Write).map_err(|_| failed())?;
-    machine.files.make_directory(path, 0o750, who).map_err(|_| failed())
+    machine.make_directory_as(who, path, 0o750).map_err(|_| failed())
 }
 
 /// The version of the program at a path, links followed; `None` if that is no GoToSocial for this machine. The program's

@@ -295,7 +295,7 @@ pub(super) fn save(machine: &mut Machine, path: &Path, database: &Database, who:
     let log = beside(path, "-wal");
     let open = matches!(machine.files.entry(&log), Ok(Some(_)));
     let place = if open { &log } else { path };
-    machine.files.write_file(place, &image, mode, owner).map_err(|_| failed("disk I/O error"))
+    machine.write_as(owner, place, &image, mode).map_err(|_| failed("disk I/O error"))
 }
 
 /// Has somebody write a post, with the program that runs.

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::super::files::{RecordedOwners, Root};
 use super::super::{Entry, HostError, Owner};
+use super::STATE;
 use super::model::Model;
+use crate::operation;
 
 /// Errnos that have the same number on every system a rehearsal runs on.
 pub(super) const EPERM: i32 = 1;
@@ -64,6 +66,36 @@ impl Machine {
             _ => (new_mode, Owner::ROOT),
         };
         self.files.write_file(path, text.as_bytes(), mode, owner)
+    }
+
+    /// Writes a file as a process of `owner` does.
+    pub(super) fn write_as(&self, owner: Owner, path: &Path, bytes: &[u8], mode: u32) -> Result<(), HostError> {
+        self.note_owner(path, owner)?;
+        self.files.write_file(path, bytes, mode, owner)
+    }
+
+    /// Makes a folder as a process of `owner` does.
+    pub(super) fn make_directory_as(&self, owner: Owner, path: &Path, mode: u32) -> Result<(), HostError> {
+        self.note_owner(path, owner)?;
+        self.files.make_directory(path, mode, owner)
+    }
+
+    /// Saves the owner of what is about to be made. What a process makes is its own from the first moment; here it would be
+    /// root's if this program were killed before it saves the state.
+    fn note_owner(&self, path: &Path, owner: Owner) -> Result<(), HostError> {
+        if owner == Owner::ROOT || self.files.entry(path)?.is_some() {
+            return Ok(());
+        }
+        let state = Path::new(STATE);
+        let unreadable =
+            |error: serde_json::Error| HostError::Unreadable { what: STATE.into(), text: error.to_string() };
+        let bytes = self.files.read(state)?.unwrap_or_default();
+        let mut saved: serde_json::Value = String::from_utf8_lossy(&bytes).parse().map_err(unreadable)?;
+        let mut owners = self.files.owners().records();
+        owners.insert(self.resolve(path), owner);
+        saved["owners"] = serde_json::to_value(owners).map_err(unreadable)?;
+        let text = format!("{saved:#}\n");
+        operation::aside(|| self.files.write_file(state, text.as_bytes(), 0o600, Owner::ROOT))
     }
 
     /// The path with every symbolic link in it followed, as a path of the host.

@@ -252,7 +252,8 @@ fn load(folder: &Path) -> Result<(Machine, String), RehearsalError> {
 }
 
 fn text_of(model: &Model) -> Result<String, HostError> {
-    let text = serde_json::to_string_pretty(model)
+    // A value prints itself with the code of serde_json, which is optimised in a test build too; the model would do it with ours.
+    let value = serde_json::to_value(model)
         .map_err(|error| HostError::Unreadable { what: STATE.into(), text: error.to_string() })?;
-    Ok(text + "\n")
+    Ok(format!("{value:#}\n"))
 }

@@ -224,7 +224,7 @@ fn dump(machine: &Machine, line: &CommandLine<'_>, client: &str) -> Result<Ended
     }
     let body = script::of(&content(machine, server));
     let mut bytes = MAGIC.to_vec();
-    bytes.extend(format!("{:>12}{}{body}", machine.model.clock, Sha256Digest::of(body.as_bytes()).to_string()).bytes());
+    bytes.extend(format!("{:>12}{}{body}", machine.model.clock, Sha256Digest::of(body.as_bytes())).bytes());
     line.write(machine, &line.path(line.option("--file").unwrap_or_default()), &bytes)?;
     Ok(Ended::well(""))
 }

@@ -8,7 +8,7 @@ use crate::certificate::renewal::Keeper;
 use crate::deployment::{Deployment, HostName, Layout};
 use crate::front::{Conflict, Front};
 use crate::host::{HostError, Observe};
-use crate::parts::front::Planned;
+use crate::parts::front::FrontPlan;
 use crate::parts::{Refusal, tls};
 
 /// Plans the certificate of the account domain, if the front is to answer for it.
@@ -22,7 +22,7 @@ pub(super) fn plan(
     front: Front,
     installed: bool,
     own: &tls::Planned,
-    planned: &mut Planned,
+    planned: &mut FrontPlan,
 ) -> Result<Option<tls::Planned>, Refusal> {
     let Some(domain) = deployment.account_domain.as_ref().filter(|domain| **domain != deployment.host) else {
         return Ok(None);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Planned, step, survey, test};
+use super::{FrontPlan, step, survey, test};
 use crate::change::front as changes;
 use crate::change::{
     Action, Change, IncludeSite, InstallPackage, Prior, ReloadFront, Remove, RemovePackage, SetRcVariable, Step,
@@ -22,7 +22,7 @@ pub(in crate::parts) fn plan(
     host: &dyn Observe,
     front: Front,
     for_good: bool,
-    planned: &mut Planned,
+    planned: &mut FrontPlan,
 ) -> Result<(), Refusal> {
     let name = front.service;
     let running = host.service(name)?.is_running();

@@ -49,7 +49,7 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger) -> Result<Planned, Refus
         };
         let mut steps = Vec::new();
         if parts_front::is_there(host, front)? || (included && ledger.path(&main).is_some()) {
-            let mut left = parts_front::Planned::default();
+            let mut left = parts_front::FrontPlan::default();
             parts_front::leave::plan(host, front, true, &mut left)?;
             steps.extend(left.prepare.into_iter().chain(left.unset).chain(left.leave));
             // Its own files are removed with all others; of the rest it is the include line that has to go first.

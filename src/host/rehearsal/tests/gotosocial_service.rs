@@ -17,6 +17,45 @@ fn dies_with(version: &str, config: &str, prepare: impl FnOnce(&Fresh)) -> Strin
 
 fn nothing(_: &Fresh) {}
 
+/// Killed in the midst of a start, the program saves no state; what GoToSocial had made by then is its own all the same.
+#[cfg(debug_assertions)]
+#[test]
+fn what_the_server_has_made_is_its_own_even_if_the_program_is_killed_right_then() {
+    use crate::operation::{Operation, watch};
+
+    let host = fresh();
+    host.install("0.19.2", &direct_config());
+    host.open_ports();
+    let killed = tempfile::tempdir().unwrap();
+    let (from, to) = (host.folder.path().to_owned(), killed.path().to_owned());
+    let (mut made, mut count) = (None, 0);
+    watch(Box::new(move |step| {
+        if let Some(name) = made.take() {
+            count += 1;
+            let copied =
+                std::process::Command::new("cp").arg("-a").arg(&from).arg(to.join(format!("{count}-{name}"))).status();
+            assert!(copied.unwrap().success());
+        }
+        made = match &step.operation {
+            Operation::Rename(path) if step.aside && !path.ends_with("state.json") => {
+                path.file_name().map(|name| name.to_string_lossy().into_owned())
+            }
+            _ => None,
+        };
+        Ok(())
+    }));
+    host.start().unwrap();
+    watch(Box::new(|_| Ok(())));
+    let copies: Vec<_> = std::fs::read_dir(killed.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(copies.iter().any(|copy| copy.to_string_lossy().ends_with("-sqlite.db")), "{copies:?}");
+    for copy in copies {
+        let host = Rehearsal::open(&copy).unwrap();
+        host.service_action("gotosocial", ServiceAction::Start).unwrap();
+        let log = std::fs::read_to_string(copy.join(LOG.trim_start_matches('/'))).unwrap();
+        assert!(host.service("gotosocial").unwrap().is_running(), "{}: {log}", copy.display());
+    }
+}
+
 #[test]
 fn a_start_without_portacl_returns_well_and_the_program_dies_in_a_loop() {
     let host = fresh();

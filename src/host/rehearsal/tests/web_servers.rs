@@ -1,7 +1,7 @@
 //! Web servers in front of GoToSocial, all of them alike. What they answer in truth is seen in `tests/fronts/`.
 
 use super::*;
-use crate::front::{AccountDomain, Certificate, Front, FrontSettings};
+use crate::front::{AccountDomain, Certificate, Front};
 use crate::host::{Listener, ServiceState};
 
 const NAME: &str = "gts.example.org";
@@ -17,7 +17,7 @@ fn rendered(front: Front) -> Fresh {
     let certificate = || Certificate { chain: CHAIN.into(), key: KEY.into() };
     let (name, backend) = (NAME.parse().unwrap(), "127.0.0.1:8080".parse().unwrap());
     let assets = "/usr/local/libexec/gotosocial/current/web/assets".into();
-    let mut settings = FrontSettings::new(front, front.packaged, name, certificate(), backend, 1, assets);
+    let mut settings = front.settings(front.packaged, name, certificate(), backend, 1, assets);
     settings.account_domain = Some(AccountDomain { name: "example.org".parse().unwrap(), certificate: certificate() });
     for file in front.render(&settings).unwrap() {
         host.write(file.path.to_str().unwrap(), &file.text);

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use super::instance::{HOST, Instance, copy_program};
+use crate::instance::{HOST, Instance, copy_program};
 
 const PASSWORD: &str = "fQ9-mZ2_xLp7.Tw4";
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 
-use super::instance::Instance;
+use crate::instance::Instance;
 
 /// A start ends with this status and these words.
 #[track_caller]

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use reqwest::tls::TlsInfo;
 
-use super::instance::{HOST, Instance, client};
+use crate::instance::{HOST, Instance, client};
 
 #[test]
 fn a_direct_server_makes_its_certificate_at_the_first_handshake() {
@@ -147,6 +147,8 @@ fn while_it_starts_only_livez_answers_and_a_term_kills_it() {
 
 #[test]
 fn a_hangup_kills_it() {
+    // Under nohup(1) the signal is ignored, and a child inherits that; one that is caught is a child's default again.
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, std::sync::Arc::default()).unwrap();
     let instance = Instance::proxied("0.19.2");
     let server = instance.started();
     server.signal("-HUP");

@@ -11,8 +11,8 @@ use gts_bootstrap::front::{Front, FrontSettings};
 
 use super::backend;
 use super::client::Answer;
-use super::instance::Instance;
 use super::server::{HOST, Server, by_front};
+use crate::instance::Instance;
 
 with_both!(
     addresses_are_refused_everywhere,

@@ -4,9 +4,9 @@ use gts_bootstrap::front::Front;
 use serde_json::{Value, json};
 
 use super::client::{self, Answer};
-use super::instance::Instance;
 use super::server::{HOST, Server};
 use super::{AGENT, backend};
+use crate::instance::Instance;
 
 with_both!(
     the_pages_of_the_instance_come_through,

@@ -1,0 +1,103 @@
+//! The people at a run, as they sit at a screen.
+
+use super::dialogue::consent;
+use super::dialogue::console::Standard;
+use super::dialogue::conversation::{Console, Conversation};
+use super::dialogue::outlook::Seen;
+use super::progress::Progress;
+use super::report::{self, wrap};
+use super::screen::{Level, Screen, Tone};
+use super::trial::Shown;
+use super::{plan_view, summary};
+use crate::change::{Plan, Reporter};
+use crate::check::Check;
+use crate::check::bind::Row;
+use crate::deployment::{Answers, Deployment, Layout, Mode};
+use crate::error_code::ErrorCode;
+use crate::host::Observe;
+use crate::run::people::{Asked, Wanting};
+use crate::run::{Manner, People, Proposal, Stop, TrialView};
+
+/// Those who read a screen.
+pub(super) struct Attendants<'a> {
+    pub(super) screen: &'a Screen,
+    /// Whether lines are taken for answers even if there is no terminal.
+    pub(super) asks: bool,
+}
+
+impl Attendants<'_> {
+    fn console(&self) -> Result<Standard<'_>, Stop> {
+        Ok(Standard::open(self.screen.around())?)
+    }
+}
+
+impl People for Attendants<'_> {
+    fn tell(&self, manner: Manner, text: &str) {
+        let screen = self.screen;
+        let marked = |mark: &str| screen.attention(&wrap(&format!("{} {text}", screen.paint(Tone::Caution, mark)), 2));
+        match manner {
+            Manner::Heading => screen.line(&screen.paint(Tone::Heading, text)),
+            Manner::Line => screen.line(text),
+            Manner::Text(indent) => screen.line(&wrap(text, indent)),
+            Manner::Good => screen.line(&wrap(&screen.paint(Tone::Good, text), 0)),
+            Manner::Result => screen.line_at(Level::Quiet, text),
+            Manner::Attention => screen.attention(text),
+            Manner::Notice => screen.attention(&wrap(text, 0)),
+            Manner::Warning => marked("warning:"),
+            Manner::Reboot => marked("reboot needed:"),
+            Manner::Concern => screen.attention(&screen.paint(Tone::Caution, text)),
+            Manner::Item => screen.attention(&format!("    {}", wrap(text, 4))),
+        }
+    }
+
+    fn error(&self, code: ErrorCode, text: &str) {
+        self.screen.error(code, text);
+    }
+
+    fn show_plan(&self, host: &dyn Observe, plan: &Plan, heading: &str, is_asked: bool) {
+        self.tell(Manner::Heading, heading);
+        plan_view::view(self.screen, host, plan, is_asked).iter().for_each(|line| self.screen.line(line));
+    }
+
+    fn show_checks(&self, heading: &str, checks: &[Check]) {
+        report::show_checks(self.screen, heading, checks, false);
+    }
+
+    fn show_matrix(&self, rows: &[Row]) {
+        report::show_matrix(self.screen, rows);
+    }
+
+    fn show_installation(&self, deployment: &Deployment, layout: &Layout, password: Option<&str>) {
+        summary::show(self.screen, deployment, layout, password);
+    }
+
+    fn can_answer(&self) -> bool {
+        self.asks || self.screen.around().can_ask()
+    }
+
+    fn agree(&self, host: &dyn Observe, proposal: Proposal<'_>) -> Result<bool, Stop> {
+        Ok(consent::consent(&mut self.console()?, self.screen, host, proposal)?)
+    }
+
+    fn typed(&self, prompt: &str) -> Result<String, Stop> {
+        Ok(self.console()?.read(prompt, None)?.trim().to_owned())
+    }
+
+    fn answers(&self, host: &dyn Observe, asked: Asked<'_>) -> Result<Answers, Stop> {
+        let Asked { answers, secrets, settled, wanting } = asked;
+        let mut console = self.console()?;
+        let conversation = Conversation { console: &mut console, outlook: &Seen { host }, secrets, settled, answers };
+        Ok(match wanting {
+            Wanting::Everything => conversation.all(),
+            Wanting::Missing(keys) => conversation.missing(keys),
+        }?)
+    }
+
+    fn progress(&self) -> Box<dyn Reporter + '_> {
+        Box::new(Progress::new(self.screen))
+    }
+
+    fn trial(&self, mode: Mode, seconds: u64, can_keep: bool) -> Box<dyn TrialView + '_> {
+        Box::new(Shown::new(self.screen, mode, seconds, can_keep))
+    }
+}

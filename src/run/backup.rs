@@ -1,0 +1,154 @@
+//! `backup`: everything that this instance is, in one file.
+
+use std::path::{Path, PathBuf};
+
+use super::report::{bytes, counted};
+use super::{Exit, Manner, Run, Stop, With, deployed};
+use crate::backup as format;
+use crate::change::Action;
+use crate::deployment::Database;
+use crate::error_code::ErrorCode;
+use crate::gotosocial::SERVICE;
+use crate::host::Entry;
+use crate::parts::answers::Lock;
+use crate::parts::backup::{self, Wanted};
+
+/// What a backup needs besides what is in it: headers, the manifest, the small files.
+const SLACK: u64 = 64 * 1024 * 1024;
+
+/// What a backup takes.
+#[derive(Debug, Clone)]
+pub struct BackupOptions {
+    /// The folder; the usual one without it.
+    pub to: Option<PathBuf>,
+    /// Whether media go into it.
+    pub media: bool,
+    /// How many backups are kept; all without it.
+    pub keep: Option<u32>,
+}
+
+/// Makes a backup.
+///
+/// # Errors
+/// It was refused, or failed.
+pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
+    run.settle()?;
+    let (host, layout) = (run.observe(), &run.layout);
+    let to = match &options.to {
+        None => &layout.backups,
+        Some(folder) if folder.is_absolute() => folder,
+        Some(folder) => {
+            let why = format!("--to {}: write the whole path, beginning with a slash", folder.display());
+            return Err(Stop::usage(why));
+        }
+    };
+    let lock = Lock::of_host(host, layout).map_err(Stop::failed)?.ok_or_else(|| {
+        Stop::refused(
+            ErrorCode::NotInstalled,
+            "GoToSocial was not installed here by gts-bootstrap, so there is nothing to back up",
+        )
+    })?;
+    let deployment = deployed::deployment(host, layout, Exit::Failed)?;
+    let owner = run.service_user()?;
+    let wanted =
+        Wanted { deployment: &deployment, layout, lock: &lock, owner, to, time: run.host.now(), media: options.media };
+    room(run, &wanted)?;
+    let make = || backup::plan(host, &wanted).map_err(Stop::failed);
+    let keep = options.keep.map(|keep| usize::try_from(keep).unwrap_or(usize::MAX));
+    let prune = |keep: usize| backup::prune(host, &lock.host, &wanted.target(), keep).map_err(Stop::failed);
+    let plan = make()?;
+    run.show(&plan, &format!("Plan: a backup of {}", lock.host), "");
+    if !options.media {
+        run.text(
+            "Without media: pictures, sounds and films that users of this instance have uploaded are nowhere else.",
+        );
+    }
+    for step in keep.map(prune).transpose()?.iter().flat_map(|gone| &gone.steps) {
+        run.tell(Manner::Text(2), &format!("Removed once the new one is verified: {}", step.change.kind().target()));
+    }
+    if matches!(deployment.database, Database::Sqlite) && !host.service(SERVICE)?.is_running() {
+        run.line("GoToSocial does not run now, and is not started.");
+    }
+    let stops = plan.steps.iter().any(|step| step.action == Action::Stop);
+    let watched = [deployment.port().get()];
+    let with = With { watched: if stops { &watched } else { &[] }, ..With::default() };
+    if !run.carry_out(&plan, &EXPLANATION, &make, with)? {
+        return Ok(Exit::Done);
+    }
+    tell(run, &wanted)?;
+    if let Some(keep) = keep {
+        run.tidy("", "the new backup is there, but not every older one could be removed", &|| prune(keep));
+        run.report().changed = true;
+    }
+    Ok(Exit::Done)
+}
+
+/// Refuses before anything is stopped what there is no room for.
+fn room(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
+    let (copy, archive) = backup::needed(run.observe(), wanted)?;
+    let short = |path: &Path, needed: u64| -> Result<(), Stop> {
+        let free = run.host.free_bytes(path)?;
+        if free >= needed {
+            return Ok(());
+        }
+        Err(Stop::refused(
+            ErrorCode::Disk,
+            format!(
+                "the backup needs about {} at {}, and {} are free there; nothing was changed. Free some space, name another \
+                 folder with --to, or leave media out with --without-media",
+                bytes(needed),
+                path.display(),
+                bytes(free)
+            ),
+        ))
+    };
+    // Three copies at most: the one that is kept, the one that is opened, and the one in the archive.
+    short(&wanted.layout.backups, copy.saturating_mul(2).saturating_add(SLACK))?;
+    let same = wanted.to == wanted.layout.backups;
+    let copies = if same { copy.saturating_mul(2) } else { 0 };
+    short(wanted.to, archive.saturating_add(copies).saturating_add(SLACK))
+}
+
+/// What the consent's "explain" says.
+const EXPLANATION: [&str; 2] = [
+    "A SQLite database cannot be copied while GoToSocial has it open: what was written last is beside the file, and a copy \
+     without it is older and looks whole. So the service is stopped, the database copied, and the service started again; \
+     the file is made of the copy afterwards.",
+    "The file holds the keys of the instance and of every user, and passwords from config.yaml. Only root can read it. Keep \
+     a copy on another machine, encrypted: docs/backup.md says how.",
+];
+
+/// Tells what was made.
+fn tell(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
+    let host = run.host;
+    let target = wanted.target();
+    let size = match host.entry(&target)? {
+        Some(Entry::File { size, .. }) => size,
+        _ => 0,
+    };
+    let mut file = host
+        .open_file(&target)?
+        .ok_or_else(|| Stop::refused(ErrorCode::Backup, format!("{} is gone", target.display())))?;
+    let opened = format::open(&mut file)
+        .map_err(|error| Stop::refused(ErrorCode::Backup, format!("{}: {error}", target.display())))?;
+    let manifest = opened.manifest;
+    let posts = manifest.head.state.as_ref().and_then(|state| state.posts);
+    let told = posts.map(|count| format!(", {}", counted(count, "post"))).unwrap_or_default();
+    // On one line, which is what periodic(8) sends on.
+    run.tell(
+        Manner::Result,
+        &format!(
+            "Backed up to {} ({}, {} files{told}), read back and compared.",
+            target.display(),
+            bytes(size),
+            manifest.entries.len()
+        ),
+    );
+    let mut report = run.report();
+    report.add("file", target);
+    report.add("bytes", size);
+    report.add("files", manifest.entries.len());
+    report.add("media", manifest.head.media);
+    report.add("database", manifest.head.state);
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! Where the answers and the secrets come from.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::people::{Asked, Wanting};
+use super::{Exit, Run, Stop, TypedPath};
+use crate::change::{Change, Prior, WriteFile, journal, store};
+use crate::deployment::{AnswerField, AnswerProblem, Answers, Deployment, Layout, Mode, Secrets, secrets_file};
+use crate::error_code::ErrorCode;
+use crate::host::Observe;
+use crate::parts::answers::Lock;
+
+/// What was said about the answers.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// A file of them; without it they are those of an earlier installation.
+    pub file: Option<TypedPath>,
+    /// Single ones, as KEY=VALUE.
+    pub set: Vec<String>,
+    /// Ask all questions again.
+    pub ask: bool,
+    /// Who is to stand at ports 80 and 443; `None` leaves that to the answers.
+    pub mode: Option<Mode>,
+}
+
+/// What is wanted, and the texts that say so.
+pub(super) struct Inputs {
+    pub(super) deployment: Deployment,
+    /// For the record on the host.
+    pub(super) answers: String,
+    pub(super) secrets: Secrets,
+    /// Whether somebody has typed any of it in the dialogue.
+    pub(super) typed: bool,
+}
+
+impl Inputs {
+    /// Gathers the answers: a file that was named, else those of an earlier installation, else the dialogue.
+    pub(super) fn gather(run: &Run<'_>, given: &Given, may_ask: bool, may_be_none: bool) -> Result<Self, Stop> {
+        let (host, layout) = (run.observe(), &run.layout);
+        let mut answers = base(host, layout, given)?;
+        let from_nothing = answers.to_text().trim().is_empty();
+        if let Some(mode) = given.mode {
+            switch(host, layout, &mut answers, mode)?;
+        }
+        set(&mut answers, &given.set)?;
+        let nothing_said = answers.to_text().trim().is_empty();
+        if nothing_said && !may_ask && !may_be_none {
+            return Err(Stop::new(
+                Exit::NotConfirmed,
+                ErrorCode::NoTerminal,
+                "nothing was changed: there is no terminal to ask on and there are no answers. Give --answers FILE (see \
+                 examples/direct.toml) with --yes or --plan",
+            ));
+        }
+        let secrets = secrets(run, given)?;
+        let wanting = if may_ask { wanting(given, &answers, &secrets, from_nothing) } else { None };
+        if let Some(wanting) = &wanting {
+            let settled = settled(host, layout, &answers)?;
+            answers = run.people.answers(host, Asked { answers, secrets: &secrets, settled, wanting })?;
+        }
+        let deployment = deployment(&answers, &secrets)?;
+        Ok(Self { deployment, answers: answers.to_text(), secrets, typed: wanting.is_some() })
+    }
+
+    /// Those of the host, with these set.
+    pub(super) fn of_host(run: &Run<'_>, set: Vec<String>) -> Result<Self, Stop> {
+        Self::gather(run, &Given { set, ..Given::default() }, false, true)
+    }
+}
+
+/// What the answers and the secrets come to.
+pub(super) fn deployment(answers: &Answers, secrets: &Secrets) -> Result<Deployment, Stop> {
+    answers.deployment(secrets).map_err(|errors| {
+        let list: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
+        Stop::answers(format!("the answers cannot be used:\n{}", list.join("\n")))
+    })
+}
+
+/// Puts single answers, as KEY=VALUE, over the others.
+pub(super) fn set(answers: &mut Answers, settings: &[String]) -> Result<(), Stop> {
+    settings.iter().try_for_each(|setting| answers.set(setting).map_err(|error| Stop::answers(error.to_string())))
+}
+
+/// What has to be asked for, if anything: all at a first installation, else only what is missing.
+fn wanting(given: &Given, answers: &Answers, secrets: &Secrets, from_nothing: bool) -> Option<Wanting> {
+    if given.ask {
+        return Some(Wanting::Everything);
+    }
+    let missing = missing(answers, secrets)?;
+    match missing.is_empty() {
+        true => None,
+        false if from_nothing => Some(Wanting::Everything),
+        false => Some(Wanting::Missing(missing)),
+    }
+}
+
+/// What an installation can never change, and is not asked for again.
+fn settled(host: &dyn Observe, layout: &Layout, answers: &Answers) -> Result<&'static [&'static str], Stop> {
+    let installed = Lock::of_host(host, layout).map_err(Stop::failed)?.is_some();
+    Ok(if installed && answers.get("host").is_some() { &["host", "account-domain"] } else { &[] })
+}
+
+/// Puts another mode into the answers. If these are what an earlier switch made of the answers before it, they become these
+/// again, so that a switch there and back leaves nothing.
+fn switch(host: &dyn Observe, layout: &Layout, answers: &mut Answers, mode: Mode) -> Result<(), Stop> {
+    if mode_of(answers) == mode.word() {
+        return Ok(());
+    }
+    let path = layout.answers();
+    let set = |answers: &mut Answers, mode: &str| {
+        answers.set(&format!("exposure.mode=\"{mode}\"")).map_err(|error| Stop::answers(error.to_string()))
+    };
+    let current = answers.to_text();
+    let recorded = |change: &Change| matches!(change, Change::File(WriteFile { path: there, .. }) if *there == path);
+    for prior in journal::priors(host, recorded)? {
+        let Prior::File { sha256, .. } = prior else { continue };
+        let before = String::from_utf8_lossy(&store::recall(host, &sha256)?).into_owned();
+        let Ok(former) = Answers::parse(&before, &path.display().to_string()) else { continue };
+        let mut changed = former.clone();
+        if mode_of(&former) == mode.word()
+            && set(&mut changed, &mode_of(answers)).is_ok()
+            && changed.to_text() == current
+        {
+            *answers = former;
+            return Ok(());
+        }
+    }
+    set(answers, mode.word())
+}
+
+/// The mode that answers give.
+fn mode_of(answers: &Answers) -> String {
+    let text = answers.to_text();
+    let table: Option<toml::Table> = text.parse().ok();
+    let mode = table.as_ref().and_then(|table| table.get("exposure")?.get("mode")?.as_str().map(str::to_owned));
+    mode.unwrap_or_else(|| "direct".to_owned())
+}
+
+fn base(host: &dyn Observe, layout: &Layout, given: &Given) -> Result<Answers, Stop> {
+    if let Some(TypedPath { typed, path }) = &given.file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Stop::answers(format!("cannot read the answers file {}: {error}", typed.display())))?;
+        return parsed(&text, typed);
+    }
+    let path = layout.answers();
+    match host.read(&path)? {
+        Some(bytes) => {
+            let text = String::from_utf8(bytes);
+            parsed(&text.map_err(|_| Stop::answers(format!("{} is not UTF-8 text", path.display())))?, &path)
+        }
+        None => Ok(Answers::empty()),
+    }
+}
+
+/// The answers in a text.
+pub(super) fn parsed(text: &str, path: &Path) -> Result<Answers, Stop> {
+    Answers::parse(text, &path.display().to_string()).map_err(|error| Stop::answers(error.to_string()))
+}
+
+/// Secrets: those on the host, under those beside the answers file, under those in the environment.
+fn secrets(run: &Run<'_>, given: &Given) -> Result<Secrets, Stop> {
+    let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Secrets, why);
+    let mut secrets = of_host(run)?;
+    if let Some(TypedPath { typed, path }) = &given.file
+        && let (typed, path) = (secrets_file(typed), secrets_file(path))
+        && let Ok(metadata) = std::fs::metadata(&path)
+    {
+        if metadata.permissions().mode() & 0o077 != 0 {
+            return Err(unusable(format!(
+                "{} holds secrets and can be read by others; `chmod 600` it first, and change what stands in it",
+                typed.display()
+            )));
+        }
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| unusable(format!("cannot read the secrets file {}: {error}", typed.display())))?;
+        secrets = secrets.overlaid_with(secrets_of(&text, &typed)?);
+    }
+    let environment = Secrets::from_environment(run.environment.clone()).map_err(Stop::secrets)?;
+    Ok(secrets.overlaid_with(environment))
+}
+
+/// The secrets on the host.
+pub(super) fn of_host(run: &Run<'_>) -> Result<Secrets, Stop> {
+    let path = run.layout.secrets();
+    match run.host.read(&path)? {
+        Some(bytes) => secrets_of(&String::from_utf8_lossy(&bytes), &path),
+        None => Ok(Secrets::default()),
+    }
+}
+
+/// The secrets in a text.
+pub(super) fn secrets_of(text: &str, name: &Path) -> Result<Secrets, Stop> {
+    Secrets::parse(text, &name.display().to_string()).map_err(Stop::secrets)
+}
+
+/// The answers that have to be there and are not; `None` if something else is wrong, which is to be told instead.
+fn missing(answers: &Answers, secrets: &Secrets) -> Option<Vec<String>> {
+    let errors = answers.deployment(secrets).err().unwrap_or_default();
+    errors
+        .into_iter()
+        .map(|error| match error.problem {
+            AnswerProblem::Missing { .. } if AnswerField::of(&error.key).is_some() => Some(error.key),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told_apart_from_what_is_wrong() {
+        let missing = |text: &str| missing(&Answers::parse(text, "t").unwrap(), &Secrets::default());
+        assert_eq!(missing(""), Some(vec!["host".to_owned(), "tls.email".to_owned()]));
+        assert_eq!(missing("host = \"a.example\"\ntls.email = \"a@b.example\""), Some(Vec::new()));
+        assert_eq!(missing("host = \"a.example\"\n[admin]\nusername = \"a\"").unwrap().len(), 2);
+        assert_eq!(missing("host = \"localhost\""), None);
+        assert_eq!(missing("colour = \"red\""), None);
+    }
+}

@@ -1,0 +1,246 @@
+//! `install`, and the switches, which install with another mode: answers, preflight, lock, plan, consent, changes, proof.
+
+use std::time::Duration;
+
+use super::inputs::{Given, Inputs};
+use super::people::Unsaved;
+use super::trial::OnTrial;
+use super::{Exit, Manner, Proposal, Run, Stop, With, deployed, lock, transaction};
+use crate::change::Plan;
+use crate::change::readiness::has_certificate;
+use crate::check::{self, installation, preflight};
+use crate::deployment::{Deployment, Layout, Variant};
+use crate::error_code::ErrorCode;
+use crate::host::{HostError, Observe};
+use crate::parts::answers::{self, Lock};
+use crate::parts::install::{self as parts_install, Wanted};
+use crate::parts::{front, service, uninstall};
+
+/// What an installation takes.
+#[derive(Debug, Clone, Default)]
+pub struct InstallOptions {
+    /// The answers.
+    pub given: Given,
+    /// A mirror to take the release from.
+    pub mirror: Option<String>,
+    /// Leave out the checks on the running system afterwards.
+    pub no_check: bool,
+    /// Of a switch: for how long the running system is watched. If a check fails meanwhile everything is undone.
+    pub trial: Option<Duration>,
+}
+
+/// Installs, or switches.
+///
+/// # Errors
+/// It was refused, or failed.
+pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
+    run.settle()?;
+    let (host, layout) = (run.observe(), &run.layout);
+    let earlier = Lock::of_host(host, layout).map_err(Stop::failed)?;
+    if options.given.mode.is_some() {
+        if earlier.is_none() {
+            return Err(Stop::refused(
+                ErrorCode::NotInstalled,
+                "GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`, with [exposure] mode in the \
+                 answers",
+            ));
+        }
+        if let Some(name) = uninstall::only_data(host, layout).map_err(Stop::failed)? {
+            return Err(Stop::refused(ErrorCode::NotInstalled, deployed::uninstalled(&name)));
+        }
+    }
+    let may_ask = options.given.ask || run.interactive() && !run.agreement.plan;
+    let inputs = Inputs::gather(run, &options.given, may_ask, run.agreement.yes || run.agreement.plan)?;
+    let deployment = &inputs.deployment;
+    let unsaved = Unsaved { answers: inputs.answers.clone(), name: format!("{}.toml", deployment.host) };
+    run.unsaved.replace(inputs.typed.then(|| unsaved.clone()));
+    answers::check_identity(earlier.as_ref(), deployment).map_err(Stop::failed)?;
+    // A lock may also have been put there beforehand, to have the same bytes as on another host.
+    let installed = earlier.is_some() && host.entry(&layout.config)?.is_some();
+    heading(run, &format!("GoToSocial for {}", deployment.host));
+
+    // The preflight looks at what the lock does not change, so both run before anything is refused: all findings at once.
+    let source = lock::source(run, options.mirror.as_deref(), deployment, earlier.as_ref())?;
+    preflight(run, deployment, lock::is_over_https(source.as_ref()), installed, false)?;
+    let lock = lock::resolve(run, deployment, earlier.as_ref(), source.as_ref())?;
+    let wanted = Wanted { deployment, answers: &inputs.answers, secrets: &inputs.secrets, lock: &lock, layout };
+    let make = || parts_install::plan(host, &wanted).map_err(Stop::failed);
+    let plan = make()?;
+    let front = deployment.exposure.mode.front();
+    let behind = front.map(|front| format!(" behind {}", front.name)).unwrap_or_default();
+    let heading = format!("Plan: GoToSocial {}{behind}", lock.release.version);
+    run.show(&plan, &heading, "Nothing to change: this host is as the answers want it.");
+    if !installed && !plan.is_empty() {
+        never_again(run, deployment);
+    }
+
+    // After a switch between two fronts that was cut off both are there.
+    let wanted_front: Vec<_> = front.into_iter().collect();
+    let switches = installed && front::all_present(host)? != wanted_front;
+    if switches && !plan.reboot.is_empty() {
+        return Err(Stop::refused(
+            ErrorCode::Reboot,
+            "who stands at ports 80 and 443 can only change while the kernel takes the change of the rules, and now it does \
+             not (see above); nothing was changed. Set kern_securelevel_enable=\"NO\" in rc.conf, reboot, run this again, and \
+             raise the securelevel afterwards",
+        ));
+    }
+    if run.ends_with(&plan) {
+        return Ok(Exit::Done);
+    }
+    let mut password = None;
+    if !plan.is_empty() {
+        let [about, journal] = &explanation(deployment);
+        run.agree(Proposal { plan: &plan, explanation: &[about, journal], answers: Some(&unsaved) })?;
+        let on_trial = OnTrial { run, wanted: &wanted, length: options.trial.unwrap_or_default() };
+        let trial = |stop: &dyn Fn() -> Option<String>| on_trial.watch(stop);
+        let with = With {
+            source: source.as_ref(),
+            trial: options.trial.is_some().then_some(&trial),
+            watched: if switches { &front::PORTS } else { &[] },
+            down: false,
+        };
+        password = run.apply(&plan, &make, with)?;
+    }
+    // From now on the host has them.
+    run.unsaved.take();
+    // Not before all else has been proved.
+    run.tidy(
+        "A package that was installed for a web server in front is no longer needed:",
+        "it stays, and can be taken away with `pkg delete`",
+        &|| Ok(Plan { steps: front::tidy(host).map_err(Stop::failed)?, ..Plan::default() }),
+    );
+    conclude(run, &wanted, &plan, password.as_deref(), options.no_check)
+}
+
+/// Says what this is about, and that a rehearsal is one.
+pub(super) fn heading(run: &Run<'_>, text: &str) {
+    run.heading(text);
+    if run.releases.are_rehearsed() {
+        run.line("A rehearsal: nothing outside its folder is touched; times are its model's.");
+    }
+}
+
+/// Looks at everything that can be known beforehand, and refuses what could only fail.
+pub(super) fn preflight(
+    run: &Run<'_>,
+    deployment: &Deployment,
+    download: bool,
+    installed: bool,
+    moves_here: bool,
+) -> Result<(), Stop> {
+    let subject = preflight::Subject {
+        deployment,
+        layout: &run.layout,
+        download,
+        nowasm: deployment.release.variant == Variant::NoWasm,
+        ports: &service::privileged_ports(deployment),
+        installed,
+        moves_here,
+    };
+    let findings = preflight::checks(run.host, &subject)?;
+    run.people.show_checks("Preflight", &findings);
+    let is_refused = preflight::refused(&findings);
+    run.report().checks.extend(findings);
+    if is_refused {
+        return Err(Stop::refused(
+            ErrorCode::Preflight,
+            "the preflight found what has to be put right first (marked FAIL above); nothing was changed",
+        ));
+    }
+    Ok(())
+}
+
+/// What is shown under the plan of a first installation.
+fn never_again(run: &Run<'_>, deployment: &Deployment) {
+    let accounts = deployment.account_domain.as_ref().map(|domain| format!(" (accounts @{domain})"));
+    run.text(&format!(
+            "The name {}{} can never be changed once other servers know it, and must never have been used by other fediverse \
+             software.",
+            deployment.host,
+            accounts.unwrap_or_default()
+        ),
+    );
+}
+
+/// What the consent's "explain" says.
+fn explanation(deployment: &Deployment) -> [String; 2] {
+    let ports = match deployment.exposure.mode.front().map(|front| front.name) {
+        None => format!(
+            "The kernel module mac_portacl lets that one user bind ports 80 and 443, and nobody but root any other port \
+             below 1024. Afterwards this is proved: child processes try to bind as gotosocial and as nobody. {} gets its \
+             certificate from Let's Encrypt.",
+            deployment.host
+        ),
+        Some(name) => format!(
+            "{name} takes connections on ports 80 and 443 and passes them on to GoToSocial, which listens on {} and may \
+             bind no port below 1024. Afterwards this is proved: child processes try to bind as gotosocial and as nobody. \
+             The certificate of {} is {name}'s, and renewed by a daily script, unless it is kept by somebody else.",
+            deployment.local_address(),
+            deployment.host
+        ),
+    };
+    [
+        format!("GoToSocial runs as the user gotosocial, which is there for this alone. {ports}"),
+        "Every change is written to a journal before it is made. If one fails, all before it are taken back, in reverse order. \
+         After a power cut the next run tidies up and goes on. Lines of others in loader.conf, sysctl.conf and rc.conf stay."
+            .to_owned(),
+    ]
+}
+
+/// The end: what is only there after a reboot cannot be proved before.
+pub(super) fn conclude(
+    run: &Run<'_>,
+    wanted: &Wanted<'_>,
+    plan: &Plan,
+    password: Option<&str>,
+    no_check: bool,
+) -> Result<Exit, Stop> {
+    if !plan.reboot.is_empty() {
+        run.report().checks.extend(installation::after_reboot().checks);
+        run.tell(Manner::Notice, "A reboot is needed; after it GoToSocial starts by itself. Then run `gts-bootstrap install` again: it makes what \
+             could not be made now, and checks everything.",
+        );
+        return Ok(Exit::Reboot);
+    }
+    if no_check { Ok(Exit::Done) } else { prove(run, wanted, password) }
+}
+
+/// What to say before the checks have the server order its first certificate, which takes a while.
+#[must_use]
+pub fn orders_certificate(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Option<&'static str> {
+    let readiness = service::readiness(deployment, layout);
+    let orders = readiness.tls && !has_certificate(host, &readiness);
+    orders.then_some("Asking for the first certificate; this can take up to two minutes.")
+}
+
+/// The proof on the running system.
+pub(super) fn prove(run: &Run<'_>, wanted: &Wanted<'_>, password: Option<&str>) -> Result<Exit, Stop> {
+    let Wanted { deployment, layout, lock, .. } = *wanted;
+    let host = run.observe();
+    let failed = |error: HostError| {
+        Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the checks could not be run: {error}"))
+    };
+    let owner = transaction::service_user(host)
+        .map_err(failed)?
+        .ok_or_else(|| Stop::new(Exit::Check, ErrorCode::NotInstalled, "the user gotosocial is not there"))?;
+    if let Some(text) = orders_certificate(host, deployment, layout) {
+        run.line(text);
+    }
+    let findings = installation::check(host, deployment, layout, &lock.release.version, owner).map_err(failed)?;
+    let everything_passed = !check::failed(&findings.checks);
+    run.people.show_checks("Checks on the running system", &findings.checks[findings.matrix.len()..]);
+    run.people.show_matrix(&findings.matrix);
+    let mut report = run.report();
+    if everything_passed && report.changed {
+        run.people.show_installation(deployment, layout, password);
+    }
+    report.checks.extend(findings.checks);
+    if everything_passed {
+        return Ok(Exit::Done);
+    }
+    run.attention(
+        "The installation stands, but a check failed (marked FAIL above). Put that right, then `gts-bootstrap check`.",
+    );
+    Ok(Exit::Check)
+}

@@ -1,0 +1,121 @@
+//! `recover`: a run that was cut off is settled, or taken back as a whole.
+
+use super::people::changes;
+use super::{Exit, Manner, Run, Stop};
+use crate::certificate::date;
+use crate::change::journal::Outcome;
+use crate::change::settle::{self, CutOff, Settled};
+use crate::change::{journal, store};
+use crate::error_code::ErrorCode;
+
+/// Recovers; with `undo` the run is taken back as a whole.
+///
+/// # Errors
+/// It was refused, or failed.
+pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
+    run.for_root("see whether a run was cut off")?;
+    let host = run.host;
+    let nothing = || {
+        run.line("No run was cut off: there is nothing to recover.");
+        Ok(Exit::Done)
+    };
+    // Nothing is written where there is nothing to do, not even the folder of the lock.
+    if host.entry(&journal::path())?.is_none() {
+        return nothing();
+    }
+    let _lock = run.lock()?;
+    if let Some(cut_off) = settle::cut_off(host.observe())? {
+        tell(run, &cut_off, undo);
+        run.report().add("command_cut_off", cut_off.command);
+    }
+    if run.agreement.plan {
+        run.line("Nothing was changed.");
+        return Ok(Exit::Done);
+    }
+    let question = if undo { "Take all of that back? [y]es [n]o" } else { "Settle that? [y]es [n]o" };
+    let is_yes = |answer: String| matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes");
+    if !(run.agreement.yes || run.interactive() && run.people.typed(question).is_ok_and(is_yes)) {
+        return Err(Stop::new(
+            Exit::NotConfirmed,
+            ErrorCode::NotConfirmed,
+            "not confirmed; nothing was changed. Add --yes to do it unasked",
+        ));
+    }
+    // A signal must not cut what mends a cut: it is over in a moment.
+    let _signals = run.signals.changing().map_err(Stop::uncatchable)?;
+    let settled = if undo {
+        settle::take_back(host, &*run.people.progress()).map_err(Stop::failed)?
+    } else {
+        settle::settle(host)?
+    };
+    let Some(settled) = settled else { return nothing() };
+    let mut report = run.report();
+    report.changed = !settled.undone.is_empty();
+    report.add("undone", &settled.undone);
+    report.add("stays", &settled.spared);
+    outcome(run, &settled, undo)
+}
+
+/// What there is to recover.
+fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
+    let done = cut_off.changes.iter().filter(|(_, done)| *done).count();
+    let state = match (cut_off.ended, cut_off.undoing) {
+        (Some(Outcome::Complete), _) => "had made all its changes; only its record is not in its place",
+        (Some(_), _) => "had ended; only its record is not in its place",
+        (None, true) => "was cut off while it took back what it had done",
+        (None, false) => "was cut off",
+    };
+    run.text(&format!("`{}` of {} {state}.", cut_off.command, date(cut_off.began)));
+    if cut_off.ended.is_some() {
+        return;
+    }
+    run.line(&format!(
+        "  finished: {}; begun and not finished: {}",
+        changes(done),
+        changes(cut_off.changes.len() - done)
+    ));
+    for (change, done) in &cut_off.changes {
+        if let Some(path) = change.kind().gone_for_good() {
+            run.line(&format!("  removed for good, and not to be taken back: {}", path.display()));
+        } else if undo || cut_off.undoing || !done {
+            run.line(&format!("  to be taken back: {} {}", change.kind().name(), change.kind().target()));
+        }
+    }
+}
+
+/// What became of it, and what is next.
+fn outcome(run: &Run<'_>, settled: &Settled, undo: bool) -> Result<Exit, Stop> {
+    let Settled { command, had_ended, undone, spared, failed } = settled;
+    if *had_ended {
+        run.text(&format!(
+            "`{command}` had come to its end. Its record is in its place now, and nothing was taken back."
+        ));
+        return Ok(Exit::Done);
+    }
+    for spared in spared {
+        run.attention(&format!("  stays: {spared}"));
+    }
+    if !failed.is_empty() {
+        return Err(Stop::refused(
+            ErrorCode::NotUndone,
+            format!(
+                "NOT everything could be taken back. What is left:\n  {}\nThe record is among the receipts in {}",
+                failed.join("\n  "),
+                store::FOLDER
+            ),
+        ));
+    }
+    let told = match (undo, undone.as_slice()) {
+        (true, []) => format!("Nothing of `{command}` was left to take back; the host is as it was before."),
+        (true, _) => format!("`{command}` was taken back ({}); the host is as it was before.", changes(undone.len())),
+        (false, []) => {
+            format!("`{command}` is settled. Next: run `gts-bootstrap {command}` again; it goes on from here.")
+        }
+        (false, _) => format!(
+            "`{command}` is settled; taken back: {}. Next: run `gts-bootstrap {command}` again; it goes on from here.",
+            undone.join(", ")
+        ),
+    };
+    run.tell(Manner::Good, &told);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,185 @@
+//! What `upgrade` and `rollback` have in common: consent, changes, the trial, and the proof of what serves afterwards.
+
+use std::path::Path;
+use std::time::Duration;
+
+use semver::Version;
+
+use super::install::{preflight, prove};
+use super::{Exit, Run, Stop, With, deployed, lock};
+use crate::change::Plan;
+use crate::check::{Check, Status, installation, profile};
+use crate::error_code::ErrorCode;
+use crate::gotosocial::SERVICE;
+use crate::host::{HostError, Owner};
+use crate::parts::answers::Lock;
+use crate::parts::install::{self as parts_install, Wanted};
+use crate::parts::passage::{self, Passage};
+use crate::parts::release as parts_release;
+use crate::release::Source;
+
+/// How many old releases are kept.
+pub const KEEP: u8 = 2;
+/// How long the checks may take to pass once the server is ready.
+const PATIENCE: u64 = 60;
+/// How long the old release may take to serve again after a failure.
+const RETURN: u64 = 600;
+
+/// What is installed: its version and its lock.
+pub(super) fn installed(run: &Run<'_>) -> Result<(Version, Lock), Stop> {
+    let version = parts_release::installed(run.observe(), &run.layout).map_err(Stop::failed)?;
+    let lock = Lock::of_host(run.observe(), &run.layout).map_err(Stop::failed)?;
+    version.zip(lock).ok_or_else(|| Stop::refused(ErrorCode::NotInstalled, deployed::NOT_INSTALLED))
+}
+
+/// A change of release.
+pub(super) struct Course<'a> {
+    /// The run.
+    pub(super) run: &'a Run<'a>,
+    /// What is wanted.
+    pub(super) wanted: Wanted<'a>,
+    /// The release that is in use.
+    pub(super) from: &'a Version,
+    /// The service user.
+    pub(super) owner: Owner,
+    /// Where the release comes from.
+    pub(super) source: Option<&'a Source>,
+    /// How many old releases are kept.
+    pub(super) keep: usize,
+    /// A copy that is of no use once all has gone well.
+    pub(super) done: Option<&'a Path>,
+}
+
+impl Course<'_> {
+    /// Makes the plan.
+    pub(super) fn plan(&self, passage: Passage) -> Result<Plan, Stop> {
+        let plan =
+            parts_install::with_passage(self.run.observe(), &self.wanted, Some(passage)).map_err(Stop::failed)?;
+        if plan.reboot.is_empty() {
+            return Ok(plan);
+        }
+        let why = plan.reboot.join("; ");
+        let why = format!("this host needs a reboot before a change of release: {why}. Nothing was changed");
+        Err(Stop::refused(ErrorCode::Reboot, why))
+    }
+
+    /// Looks at what can be known beforehand.
+    pub(super) fn preflight(&self) -> Result<(), Stop> {
+        preflight(self.run, self.wanted.deployment, lock::is_over_https(self.source), true, false)
+    }
+
+    /// Has it agreed to, does it, and proves it.
+    pub(super) fn carry_out(
+        &self,
+        heading: &str,
+        make: &dyn Fn() -> Result<Plan, Stop>,
+        explanation: &[&str],
+    ) -> Result<Exit, Stop> {
+        let run = self.run;
+        let plan = make()?;
+        run.show(&plan, heading, "Nothing to change.");
+        if run.ends_with(&plan) {
+            return Ok(Exit::Done);
+        }
+        if plan.is_empty() {
+            return self.finish();
+        }
+        run.text(&format!(
+                "Once the new state is proved, what is no longer needed goes: releases beyond the {} old ones that are kept, with \
+                 the copies of their databases, and a copy that was put back.",
+                self.keep
+            ),
+        );
+        run.consent(&plan, explanation)?;
+        let was_running = run.host.service(SERVICE)?.is_running();
+        let trial = |stop: &dyn Fn() -> Option<String>| self.on_trial(stop);
+        let with = With { source: self.source, trial: Some(&trial), down: true, ..With::default() };
+        if let Err(mut stop) = run.apply(&plan, make, with) {
+            if stop.exit == Exit::Failed && was_running {
+                stop.why = format!("{}\n{}", stop.why, self.still_serves());
+            }
+            return Err(stop);
+        }
+        let exit = self.finish()?;
+        let page = profile::check(run.observe(), self.wanted.deployment, self.wanted.layout);
+        run.people.show_checks(
+            "The page of a profile, which an old program fails on with a newer database",
+            std::slice::from_ref(&page),
+        );
+        let failed = page.status == Status::Fail;
+        run.report().checks.push(page);
+        Ok(if failed { Exit::Check } else { exit })
+    }
+
+    /// The end of a change of release that has been made: what is not needed any more goes, and what serves is proved.
+    pub(super) fn finish(&self) -> Result<Exit, Stop> {
+        self.run.tidy("No longer needed, and removed:", "it stays", &|| {
+            let steps = passage::superfluous(self.run.observe(), self.wanted.layout, self.keep, self.done);
+            Ok(Plan { steps: steps.map_err(Stop::failed)?, ..Plan::default() })
+        });
+        prove(self.run, &self.wanted, None)
+    }
+
+    /// Everything that has to be right for a release to be the one that serves.
+    fn findings(&self, version: &Version) -> Result<Vec<Check>, HostError> {
+        let Wanted { deployment, layout, .. } = self.wanted;
+        let host = self.run.observe();
+        let mut checks = installation::check(host, deployment, layout, version, self.owner)?.checks;
+        checks.push(profile::check(host, deployment, layout));
+        Ok(checks)
+    }
+
+    /// Looks again and again, until the checks pass, the time is over, or somebody has had enough.
+    fn on_trial(&self, stop: &dyn Fn() -> Option<String>) -> Result<(), String> {
+        let host = self.run.host;
+        let until = host.now() + PATIENCE;
+        loop {
+            let checks = self.findings(&self.wanted.lock.release.version).map_err(|error| error.to_string())?;
+            let failed = failures(&checks);
+            if failed.is_empty() {
+                return Ok(());
+            }
+            if let Some(why) = stop() {
+                return Err(why);
+            }
+            if host.now() >= until {
+                return Err(format!("not all was well after {PATIENCE} s:\n{}", failed.join("\n")));
+            }
+            host.sleep(Duration::from_secs(2));
+        }
+    }
+
+    /// After a failure: proves that the release of before serves, in words.
+    fn still_serves(&self) -> String {
+        const PROOFS: [&str; 4] = ["service", "readyz", "nodeinfo", "profile"];
+        let host = self.run.host;
+        let until = host.now() + RETURN;
+        loop {
+            let checks: Vec<Check> = match self.findings(self.from) {
+                Ok(checks) => checks.into_iter().filter(|check| PROOFS.contains(&&*check.name)).collect(),
+                Err(error) => {
+                    return format!("Whether GoToSocial {} serves could not be looked at: {error}.", self.from);
+                }
+            };
+            let failed = failures(&checks);
+            if !failed.is_empty() && host.now() < until {
+                host.sleep(Duration::from_secs(2));
+                continue;
+            }
+            let told: Vec<String> = checks.iter().map(|check| format!("  {}: {}", check.name, check.detail)).collect();
+            let mut report = self.run.report();
+            report.checks.extend(checks);
+            report.add("serves", failed.is_empty());
+            let serves = if failed.is_empty() { "serves" } else { "does NOT serve" };
+            return format!("GoToSocial {} {serves} as before:\n{}", self.from, told.join("\n"));
+        }
+    }
+}
+
+fn failures(checks: &[Check]) -> Vec<String> {
+    checks
+        .iter()
+        .filter(|check| check.status == Status::Fail)
+        .map(|check| format!("  {}: {}", check.name, check.detail))
+        .collect()
+}

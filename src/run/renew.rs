@@ -1,0 +1,224 @@
+//! `certificate renew`: what periodic(8) runs each day.
+
+use super::{Exit, Run, Stop, With, deployed};
+use crate::certificate::placeholder::is_placeholder;
+use crate::certificate::record::Records;
+use crate::certificate::renewal::{Keeper, Situation, Verdict, Window};
+use crate::certificate::{Bundle, date};
+use crate::change::{Plan, digest};
+use crate::deployment::{AcmeDirectory, Deployment, HostName, Layout, Mode};
+use crate::error_code::ErrorCode;
+use crate::host::Observe;
+use crate::parts::Refusal;
+use crate::parts::tls::{self, Kept};
+
+/// The next look comes a day later.
+const INTERVAL: u64 = 86_400;
+
+/// What a renewal takes.
+#[derive(Debug, Clone)]
+pub struct RenewalOptions {
+    /// Whether it is due or not.
+    pub force: bool,
+    /// Order from this authority, this once.
+    pub directory: Option<AcmeDirectory>,
+}
+
+/// Renews what is due.
+///
+/// # Errors
+/// It was refused, or failed.
+pub fn renew(run: &Run<'_>, options: &RenewalOptions) -> Result<Exit, Stop> {
+    run.for_root("renew the certificate")?;
+    run.settle()?;
+    let host = run.observe();
+    let deployment = deployed::deployment(host, &run.layout, Exit::Failed)?;
+    if deployment.exposure.mode == Mode::Direct {
+        run.line("GoToSocial faces the internet itself, and renews its certificate itself. Nothing to do.");
+        return Ok(Exit::Done);
+    }
+    let course = Course { run, options, layout: &run.layout, deployment: &deployment };
+    let windows = names(&deployment).iter().map(|name| course.window(name)).collect::<Result<Vec<_>, _>>()?;
+    let (plan, notes) = course.plan(&windows)?;
+    notes.iter().for_each(|note| run.text(note));
+    run.report().add("notes", notes);
+    if !plan.is_empty() {
+        run.show(&plan, "Plan: certificate", "");
+        run.carry_out(&plan, &[EXPLANATION], &|| Ok(course.plan(&windows)?.0), With::default())?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What the consent's "explain" says.
+const EXPLANATION: &str = "The authority asks the web server for an answer over port 80, and issues a certificate with a new key. The web server \
+     then reloads, and is seen to show it. Until that is so the old certificate and its key are kept, and they are back in \
+     service if anything fails.";
+
+/// What is common to the look at each name.
+struct Course<'a> {
+    run: &'a Run<'a>,
+    options: &'a RenewalOptions,
+    layout: &'a Layout,
+    deployment: &'a Deployment,
+}
+
+impl Course<'_> {
+    /// When the authority would like the certificate renewed. That it does not say is no failure: it is then due by its age.
+    fn window(&self, name: &HostName) -> Result<Option<Window>, Stop> {
+        let host = self.run.observe();
+        let ours = kept(host, self.layout, self.deployment, name)?
+            .is_some_and(|kept| kept.keeper == Keeper::Us && !is_placeholder(kept.bundle.leaf()));
+        if !ours || self.options.force {
+            return Ok(None);
+        }
+        let order = tls::certificate_order(self.layout, self.deployment, name, None);
+        match order.renewal_window(host, self.run.authority) {
+            Ok(window) => Ok(window),
+            Err(error) => {
+                let text = format!("When to renew could not be asked, so the age decides: {error}");
+                self.run.text(&text);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The plan, and what there is to say of names for which there is nothing to do.
+    fn plan(&self, windows: &[Option<Window>]) -> Result<(Plan, Vec<String>), Stop> {
+        let host = self.run.observe();
+        let (mut plan, mut notes) = (Plan::default(), Vec::new());
+        for (name, window) in names(self.deployment).iter().zip(windows) {
+            let note = match kept(host, self.layout, self.deployment, name)? {
+                Some(kept) if kept.keeper == Keeper::Us => self.wait(name, &kept, window.as_ref())?,
+                Some(kept) => {
+                    let showing = tls::showing(host, self.deployment, name)?;
+                    if showing.is_some_and(|showing| showing != digest(kept.bundle.leaf_der())) {
+                        // Never renewed here, but shown once it is.
+                        plan.steps.extend(tls::reload(self.deployment, name, &kept.files.chain));
+                        continue;
+                    }
+                    Some(format!("{name}: kept by {}, so it is not renewed here.", keeper(&kept.keeper)))
+                }
+                None if *name == self.deployment.host => None,
+                None => continue,
+            };
+            match note {
+                Some(note) => notes.push(note),
+                None => {
+                    let directory = self.options.directory.as_ref();
+                    plan.steps.extend(tls::renewal(self.layout, self.deployment, name, directory));
+                }
+            }
+        }
+        if let Some(front) = tls::shown_by(self.deployment.exposure.mode)
+            && !plan.is_empty()
+            && !host.service(&front.service)?.is_running()
+        {
+            return Err(Stop::refused(
+                ErrorCode::FrontDown,
+                format!(
+                    "{0} does not run, and without it the authority gets no answer; start it (`service {0} start`) and run this \
+                 again. The certificate is as it was",
+                    front.service
+                ),
+            ));
+        }
+        Ok((plan, notes))
+    }
+
+    /// Why one of ours is not renewed now; `None` if it is.
+    fn wait(&self, name: &HostName, kept: &Kept, window: Option<&Window>) -> Result<Option<String>, Stop> {
+        let host = self.run.observe();
+        let records = records(host, self.layout)?;
+        let situation = situation(&kept.bundle, window, &records, name);
+        let (now, force) = (host.now(), self.options.force);
+        // Another authority knows nothing of what this one has refused.
+        let failures = situation.failures.filter(|_| self.options.directory.is_none());
+        let last =
+            failures.map(|failures| format!(" The last attempt failed: {}", failures.reason)).unwrap_or_default();
+        if let Some(until) = failures.and_then(|failures| failures.refused_until()).filter(|until| now < *until) {
+            let text = format!("{name}: the certificate authority asked to be left alone until {}.{last}", date(until));
+            return if force { Err(Stop::refused(ErrorCode::Acme, text)) } else { Ok(Some(text)) };
+        }
+        // A placeholder is due at once, but for what failed lately.
+        let is_due = || {
+            let may_try = failures.is_none_or(|failures| failures.next_attempt() <= now);
+            is_placeholder(kept.bundle.leaf()) && may_try
+        };
+        match situation.verdict(now, INTERVAL) {
+            Verdict::Wait { until } if !force && !is_due() => Ok(Some(format!(
+                "{name}: not due; valid until {}, to be renewed from {} on.{last}",
+                date(kept.bundle.leaf().not_after),
+                date(until)
+            ))),
+            Verdict::Wait { .. } | Verdict::Renew(_) => Ok(None),
+        }
+    }
+}
+
+/// The names that a front may have a certificate for: the instance's own, and the account domain's.
+#[must_use]
+pub fn names(deployment: &Deployment) -> Vec<HostName> {
+    let domain = deployment.account_domain.iter().filter(|domain| **domain != deployment.host);
+    std::iter::once(&deployment.host).chain(domain).cloned().collect()
+}
+
+/// The certificate of a name: in direct mode what GoToSocial has in its cache.
+///
+/// # Errors
+/// It cannot be read, or cannot serve.
+pub fn kept(
+    host: &dyn Observe,
+    layout: &Layout,
+    deployment: &Deployment,
+    name: &HostName,
+) -> Result<Option<Kept>, Stop> {
+    tls::kept(host, layout, deployment, name).map_err(|refusal| match refusal {
+        // What the answers name, or GoToSocial keeps, cannot serve: that is what was looked for.
+        Refusal::Certificate { .. } | Refusal::CachedCertificate { .. } | Refusal::CertificateMissing { .. } => {
+            Stop::with(Exit::Check, refusal)
+        }
+        other => Stop::failed(other),
+    })
+}
+
+/// What is on record of the orders.
+///
+/// # Errors
+/// The record cannot be read.
+pub fn records(host: &dyn Observe, layout: &Layout) -> Result<Records, Stop> {
+    Ok(Records::read(host.read(&tls::record(layout))?.as_deref()))
+}
+
+/// What the renewal of a certificate is judged by.
+#[must_use]
+pub fn situation<'a>(
+    bundle: &Bundle,
+    window: Option<&'a Window>,
+    records: &'a Records,
+    name: &HostName,
+) -> Situation<'a> {
+    let record = records.of(name.as_str());
+    Situation {
+        validity: bundle.leaf().into(),
+        window,
+        chance: chance(bundle),
+        failures: record.and_then(|record| record.failures.as_ref()),
+    }
+}
+
+/// A number that belongs to the certificate: the beginning of its digest.
+fn chance(bundle: &Bundle) -> u64 {
+    let sha256 = digest(bundle.leaf_der());
+    u64::from_str_radix(sha256.get(..16).unwrap_or_default(), 16).unwrap_or_default()
+}
+
+/// Who keeps a certificate, in words.
+#[must_use]
+pub fn keeper(keeper: &Keeper) -> String {
+    match keeper {
+        Keeper::Us => "gts-bootstrap, by periodic(8) each day".to_owned(),
+        Keeper::GoToSocial => "GoToSocial itself".to_owned(),
+        Keeper::Client(name) => name.clone(),
+        Keeper::Administrator => "the administrator, who named its files under [tls] in the answers".to_owned(),
+    }
+}

@@ -1,0 +1,476 @@
+//! The course that every change of the host takes: settle an interrupted run, ask for consent, plan again under the lock, apply,
+//! and say what became of it.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use semver::Version;
+
+use super::exit::Exit;
+use super::people::{Manner, People, Proposal, Unsaved, changes};
+use super::report::Report;
+use super::signals::Signals;
+use super::stop::Stop;
+use super::watch::Watching;
+use crate::certificate::CertificateAuthority;
+use crate::change::settle::Settled;
+use crate::change::{Aftermath, Executor, NotMade, Plan, Trial, journal, settle, store};
+use crate::deployment::Layout;
+use crate::error_code::ErrorCode;
+use crate::gotosocial::SERVICE;
+use crate::host::{Host, HostError, Observe, Owner};
+use crate::parts::account;
+use crate::parts::passage::{self, ROLLBACK};
+use crate::release::Source;
+
+/// How changes are agreed to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Agreement {
+    /// Without asking.
+    pub yes: bool,
+    /// They are only shown.
+    pub plan: bool,
+}
+
+/// A file that somebody has named.
+#[derive(Debug, Clone)]
+pub struct TypedPath {
+    /// As it was typed.
+    pub typed: PathBuf,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// Where releases come from if nobody names a mirror.
+pub trait Releases {
+    /// A source that has these versions.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    fn source(&self, versions: &[Version]) -> Result<Source, Stop>;
+
+    /// Whether what comes from it is no real release.
+    fn are_rehearsed(&self) -> bool;
+}
+
+/// One run of a command.
+pub struct Run<'a> {
+    /// The command as it is typed, for the journal and the lock.
+    pub command: &'static str,
+    /// The host.
+    pub host: &'a dyn Host,
+    /// Where releases come from.
+    pub releases: &'a dyn Releases,
+    /// Who issues certificates.
+    pub authority: &'a dyn CertificateAuthority,
+    /// The people.
+    pub people: &'a dyn People,
+    /// How changes are agreed to.
+    pub agreement: Agreement,
+    /// Where everything is.
+    pub layout: Layout,
+    /// The signals.
+    pub signals: Signals,
+    /// The environment, in which secrets may be.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// What the run comes to.
+    pub report: RefCell<Report>,
+    /// Answers that were typed, and are kept nowhere until they are installed.
+    pub unsaved: RefCell<Option<Unsaved>>,
+}
+
+impl<'a> Run<'a> {
+    /// The host, to look at.
+    #[must_use]
+    pub fn observe(&self) -> &'a dyn Observe {
+        self.host.observe()
+    }
+
+    /// The report.
+    pub fn report(&self) -> RefMut<'_, Report> {
+        self.report.borrow_mut()
+    }
+
+    /// Tells people something.
+    pub fn tell(&self, manner: Manner, text: &str) {
+        self.people.tell(manner, text);
+    }
+
+    /// Tells people, as a heading.
+    pub fn heading(&self, text: &str) {
+        self.tell(Manner::Heading, text);
+    }
+
+    /// Tells people, as a line of the result.
+    pub fn line(&self, text: &str) {
+        self.tell(Manner::Line, text);
+    }
+
+    /// Tells people, as text of the result.
+    pub fn text(&self, text: &str) {
+        self.tell(Manner::Text(0), text);
+    }
+
+    /// Tells people what needs attention.
+    pub fn attention(&self, text: &str) {
+        self.tell(Manner::Attention, text);
+    }
+
+    /// Warns people.
+    pub fn warn(&self, text: &str) {
+        self.tell(Manner::Warning, text);
+    }
+
+    /// Whether somebody can be asked.
+    #[must_use]
+    pub fn interactive(&self) -> bool {
+        !self.agreement.yes && self.people.can_answer()
+    }
+
+    /// Refuses to go on for others than root; `why` says what only root can do.
+    ///
+    /// # Errors
+    /// Somebody else than root is at work.
+    pub fn for_root(&self, why: &str) -> Result<(), Stop> {
+        match self.host.system()?.euid {
+            0 => Ok(()),
+            _ => Err(Stop::refused(ErrorCode::NotRoot, format!("only root can {why}; run it as root"))),
+        }
+    }
+
+    /// The user that GoToSocial runs as.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn service_user(&self) -> Result<Owner, Stop> {
+        service_user(self.observe())?.ok_or_else(|| {
+            Stop::refused(
+                ErrorCode::NotInstalled,
+                "the user gotosocial is not there; run `gts-bootstrap install` first",
+            )
+        })
+    }
+
+    /// Settles what a run that was cut off left behind, and says what that came to.
+    ///
+    /// # Errors
+    /// The journal cannot be read, another run holds the lock, or somebody else than root asks where there may be one.
+    pub fn settle(&self) -> Result<Option<Settled>, Stop> {
+        let host = self.host;
+        if host.system()?.euid != 0 {
+            // What there is to say about a bare host the preflight says.
+            return match host.entry(Path::new(store::FOLDER)) {
+                Ok(None) => Ok(None),
+                _ => Err(Stop::refused(
+                    ErrorCode::NotRoot,
+                    "only root can read what was done on this host, and change more of it; run it as root (doas or sudo)",
+                )),
+            };
+        }
+        if host.entry(&journal::path())?.is_none() {
+            return Ok(None);
+        }
+        if self.agreement.plan || !(self.agreement.yes || self.interactive()) {
+            match self.lock() {
+                Err(stop) if stop.exit == Exit::Busy => self.attention(&stop.why),
+                _ => self
+                    .attention("An earlier run was cut off. The next run that changes something settles that first."),
+            }
+            return Ok(None);
+        }
+        let _lock = self.lock()?;
+        if let Some(process) = journal::still_migrating(host)? {
+            self.attention(&format!(
+                "An earlier run was cut off, and its migration of the database goes on (pid {}). It must not be interrupted: \
+                 waiting for its end.",
+                process.pid
+            ));
+        }
+        let Some(settled) = settle::settle(host)? else { return Ok(None) };
+        let command = &settled.command;
+        if settled.had_ended {
+            self.attention(&format!(
+                "An earlier `{command}` had come to its end, and only its record was not in its place; now it is."
+            ));
+            return Ok(Some(settled));
+        }
+        let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
+        let next = if command == self.command {
+            "and this run goes on from there".to_owned()
+        } else if command == ROLLBACK && passage::is_back(host).is_ok_and(|is_back| is_back) {
+            "and the way back was complete by then: another `gts-bootstrap rollback` would undo it".to_owned()
+        } else {
+            format!("run `gts-bootstrap {command}` again to finish it")
+        };
+        self.attention(&format!(
+            "An earlier `{command}` was cut off; taken back: {undone}. What it had finished stays, {next}."
+        ));
+        settled.spared.iter().for_each(|spared| self.attention(&format!("  stays: {spared}")));
+        if !settled.failed.is_empty() {
+            let failed = settled.failed.join("\n  ");
+            self.people.error(ErrorCode::NotUndone, &format!("this could not be taken back:\n  {failed}"));
+        }
+        Ok(Some(settled))
+    }
+
+    /// Takes the lock that keeps two changing runs apart.
+    ///
+    /// # Errors
+    /// Another run holds it.
+    pub fn lock(&self) -> Result<Box<dyn std::any::Any>, Stop> {
+        store::folder(self.host, "receipts")?;
+        Ok(self.host.lock(&store::lock(), self.command)?)
+    }
+
+    /// Shows the plan's steps, warnings and reasons for a reboot, and enters them into the report.
+    pub fn show(&self, plan: &Plan, heading: &str, nothing: &str) {
+        let mut report = self.report();
+        report.reboot_required = !plan.reboot.is_empty();
+        report.plan(plan);
+        if plan.is_empty() {
+            self.line(nothing);
+        } else {
+            let heading = format!("{heading}, {}", changes(plan.steps.len()));
+            let is_asked = self.interactive() && !self.agreement.plan;
+            self.people.show_plan(self.observe(), plan, &heading, is_asked);
+        }
+        plan.warnings.iter().for_each(|warning| self.warn(warning));
+        plan.reboot.iter().for_each(|reason| self.tell(Manner::Reboot, reason));
+    }
+
+    /// Whether the command ends with what was shown, because of `--plan`: then it says so, and the report has whether anything
+    /// would be changed.
+    #[must_use]
+    pub fn ends_with(&self, plan: &Plan) -> bool {
+        if self.agreement.plan {
+            self.report().changed = !plan.is_empty();
+            self.line("This is the plan; nothing was changed.");
+        }
+        self.agreement.plan
+    }
+
+    /// Has the plan agreed to.
+    ///
+    /// # Errors
+    /// Somebody said no, or nobody can be asked.
+    pub fn consent(&self, plan: &Plan, explanation: &[&str]) -> Result<(), Stop> {
+        self.agree(Proposal { plan, explanation, answers: None })
+    }
+
+    /// Has the plan agreed to, with answers that can be saved.
+    ///
+    /// # Errors
+    /// As for [`Self::consent`].
+    pub fn agree(&self, proposal: Proposal<'_>) -> Result<(), Stop> {
+        if self.agreement.yes {
+            return Ok(());
+        }
+        if !self.interactive() {
+            return Err(Stop::new(
+                Exit::NotConfirmed,
+                ErrorCode::NoTerminal,
+                "nothing was changed: there is no terminal to ask on. Add --yes to make these changes, or --plan to see them \
+                 only",
+            ));
+        }
+        match self.people.agree(self.observe(), proposal)? {
+            true => Ok(()),
+            false => Err(Stop::new(Exit::NotConfirmed, ErrorCode::NotConfirmed, "not confirmed; nothing was changed")),
+        }
+    }
+
+    /// Has a plan that was shown agreed to, and applies it. `false` if it was only to be shown.
+    ///
+    /// # Errors
+    /// As for [`Self::consent`] and [`Self::apply`].
+    pub fn carry_out(
+        &self,
+        plan: &Plan,
+        explanation: &[&str],
+        again: &dyn Fn() -> Result<Plan, Stop>,
+        with: With<'_>,
+    ) -> Result<bool, Stop> {
+        if self.ends_with(plan) {
+            return Ok(false);
+        }
+        if !plan.is_empty() {
+            self.consent(plan, explanation)?;
+            self.apply(plan, again, with)?;
+        }
+        Ok(true)
+    }
+
+    /// Applies what was shown, if a plan made now, under the lock, is the same. Gives the password of an account that was made.
+    ///
+    /// # Errors
+    /// The host has changed meanwhile, or a change failed.
+    pub fn apply(
+        &self,
+        shown: &Plan,
+        again: &dyn Fn() -> Result<Plan, Stop>,
+        with: With<'_>,
+    ) -> Result<Option<String>, Stop> {
+        let host = self.host;
+        let _lock = self.lock()?;
+        if host.entry(&journal::path())?.is_some() {
+            return Err(Stop::new(
+                Exit::NotConfirmed,
+                ErrorCode::CutOff,
+                "another run was cut off since the plan was made; nothing was changed. Run this again: it settles that \
+                 first",
+            ));
+        }
+        // What was agreed to is what is done: the host may have changed while somebody was reading.
+        if again()?.steps != shown.steps {
+            return Err(Stop::new(
+                Exit::NotConfirmed,
+                ErrorCode::PlanChanged,
+                "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan",
+            ));
+        }
+        let signals = self.signals.changing().map_err(Stop::uncatchable)?;
+        let watching = Watching::new(host, &signals, self.people.progress(), with.watched);
+        let stop = || signals.received();
+        // What is done by then is to be proved, with a terminal or without.
+        let asked_to = || signals.asked_to_stop();
+        let trial = with.trial.map(|trial| {
+            let watching = &watching;
+            move |_: &dyn Fn() -> Option<String>| {
+                watching.ease();
+                trial(&asked_to)
+            }
+        });
+        let trial: Option<Trial<'_>> = trial.as_ref().map(|trial| trial as Trial<'_>);
+        let executor = Executor {
+            host,
+            source: with.source,
+            authority: Some(self.authority),
+            reporter: &watching,
+            stop: &stop,
+            trial,
+        };
+        let applied = executor.apply(self.command, shown);
+        if let Some(refused) = watching.refused() {
+            self.report().add("refused_ms", refused.as_millis());
+            let ports: Vec<String> = with.watched.iter().map(u16::to_string).collect();
+            self.line(&format!("Connections to {} were refused for {}.", ports.join(" and "), in_words(refused)));
+        }
+        if let Some(down) = watching.down().filter(|_| with.down) {
+            self.report().add("down_seconds", down.as_secs());
+            // After a failure nobody may have been able to start it again.
+            let runs = host.service(SERVICE).is_ok_and(|state| state.is_running());
+            let (was, still) = if runs { ("was", "") } else { ("has been", ", and still is") };
+            self.line(&format!("The instance {was} down for {}{still}.", whole(down)));
+        }
+        let mut report = self.report();
+        report.changed = applied.as_ref().map_or_else(|error| error.aftermath.kept.is_some(), |_| true);
+        let applied = applied.map_err(|error| {
+            let code = if error.aftermath.failed.is_empty() { error.code } else { ErrorCode::NotUndone };
+            Stop::refused(code, format!("{error}.\n{}", told(&error.aftermath)))
+        })?;
+        if !applied.not_made.is_empty() {
+            return Err(not_all(&applied.not_made, &mut report));
+        }
+        self.tell(Manner::Good, &format!("{} made.", changes(shown.steps.len())));
+        Ok(watching.password())
+    }
+
+    /// Applies what is due once all else has been proved. What was asked for is done then, so that a failure is told and no more.
+    pub fn tidy(&self, heading: &str, failed: &str, make: &dyn Fn() -> Result<Plan, Stop>) {
+        let tidied = make().and_then(|plan| {
+            if plan.is_empty() {
+                return Ok(());
+            }
+            if !heading.is_empty() {
+                self.line(heading);
+            }
+            self.report().plan(&plan);
+            self.apply(&plan, make, With::default()).map(drop)
+        });
+        if let Err(stop) = tidied {
+            self.warn(&format!("{failed}: {}", stop.why));
+        }
+    }
+}
+
+/// The user that GoToSocial runs as.
+///
+/// # Errors
+/// The host cannot be asked.
+pub fn service_user(host: &dyn Observe) -> Result<Option<Owner>, HostError> {
+    Ok(host.user(account::NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }))
+}
+
+/// The end of a plan that went on past failures.
+fn not_all(not_made: &[NotMade], report: &mut Report) -> Stop {
+    let lines: Vec<String> = not_made.iter().map(|left| format!("{}: {}", left.change, left.cause)).collect();
+    report.add("failed", &lines);
+    Stop::refused(
+        ErrorCode::Incomplete,
+        format!(
+            "not everything could be done. What was done stays done; what is left:\n  {}\nPut right what is named, and run the \
+             same command again: it goes on with what is left",
+            lines.join("\n  ")
+        ),
+    )
+}
+
+/// What applying needs besides the plan.
+#[derive(Clone, Copy, Default)]
+pub struct With<'a> {
+    /// Where a release comes from.
+    pub source: Option<&'a Source>,
+    /// Asked at the end whether all is well.
+    pub trial: Option<Trial<'a>>,
+    /// Ports that are watched from the first step on that can take them away, for the time during which they refuse
+    /// connections.
+    pub watched: &'a [u16],
+    /// Whether to tell for how long the instance was down.
+    pub down: bool,
+}
+
+/// A short time in words.
+fn in_words(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
+}
+
+/// A time that may be long, in words.
+fn whole(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// What became of the changes before the one that failed.
+fn told(aftermath: &Aftermath) -> String {
+    if let Some(kept) = &aftermath.kept {
+        return format!("Nothing was taken back: {kept}.");
+    }
+    let mut text = if aftermath.failed.is_empty() {
+        "Everything that had been done before was taken back; the host is as it was".to_owned()
+    } else {
+        format!(
+            "NOT everything could be taken back. What is left:\n  {}\nThe rest was taken back",
+            aftermath.failed.join("\n  ")
+        )
+    };
+    if aftermath.spared.is_empty() {
+        text.push('.');
+    } else {
+        text.push_str(&format!(
+            ", but for what GoToSocial itself or somebody else has written, which stays:\n  {}",
+            aftermath.spared.join("\n  ")
+        ));
+    }
+    text
+}

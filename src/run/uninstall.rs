@@ -1,0 +1,165 @@
+//! `uninstall`: everything back to what it was before the first run, past single failures, with the data kept or purged.
+
+use std::path::Path;
+
+use super::{Exit, Manner, Run, Stop, With};
+use crate::change::store;
+use crate::error_code::ErrorCode;
+use crate::parts::uninstall::ledger::Ledger;
+use crate::parts::uninstall::{self as parts, Extent, Planned};
+
+pub use parts::ledger::COMMAND;
+
+/// What an uninstallation takes.
+#[derive(Debug, Clone)]
+pub struct UninstallOptions {
+    /// Remove the data, too.
+    pub purge: bool,
+    /// The instance whose data are meant.
+    pub host_name: Option<String>,
+    /// Remove the backups, too.
+    pub with_backups: bool,
+}
+
+/// Uninstalls.
+///
+/// # Errors
+/// It was refused, or failed.
+pub fn uninstall(run: &Run<'_>, options: &UninstallOptions) -> Result<Exit, Stop> {
+    run.for_root("read the receipts, and take back what they tell")?;
+    run.settle()?;
+    let (host, layout) = (run.observe(), &run.layout);
+    let ledger = Ledger::read(host)?;
+    if !ledger.has_receipts {
+        return without_record(run);
+    }
+    let extent = Extent { purge: options.purge, backups: options.with_backups };
+    let make = || parts::plan(host, layout, extent).map_err(Stop::failed);
+    let planned = make()?;
+    let plan = &planned.plan;
+    let instance = parts::instance(host, layout, &ledger).map_err(Stop::failed)?;
+    is_meant(run, options, instance.as_deref().or(ledger.served.as_deref()), instance.is_some())?;
+    let purged = instance.as_ref().filter(|_| options.purge);
+
+    let title = match (&instance, purged) {
+        (_, Some(name)) => format!("Plan: uninstall GoToSocial, and purge the data of {name}"),
+        (Some(name), None) => format!("Plan: uninstall GoToSocial; the data of {name} stay"),
+        (None, _) => "Plan: take back what gts-bootstrap has done here".to_owned(),
+    };
+    run.show(plan, &title, "Nothing to take back: nothing of gts-bootstrap's is in force here.");
+    tell(run, &planned);
+    if let Some(name) = purged {
+        run.warn(&format!(
+                "with the database go the keys of {name}. Other servers have cached them, and will refuse what a new instance \
+                 under this name sends: {name} can never be used again. A backup that has the keys is the only way back."
+            ),
+        );
+    }
+    if run.ends_with(plan) {
+        return Ok(Exit::Done);
+    }
+    if !plan.is_empty() || plan.forget {
+        run.consent(plan, &EXPLANATION)?;
+        if let Some(name) = purged.filter(|_| run.interactive()) {
+            // What cannot be undone is not done by habit.
+            let typed = run.people.typed("Type the host name of the instance to remove its data for good")?;
+            if typed != *name {
+                let why = format!("that is not {name}; nothing was changed");
+                return Err(Stop::new(Exit::NotConfirmed, ErrorCode::NotConfirmed, why));
+            }
+        }
+        run.apply(plan, &|| Ok(make()?.plan), With::default())?;
+        if let Some(name) = purged {
+            let kept: Vec<String> = planned.kept.iter().map(|(path, _)| path.display().to_string()).collect();
+            let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
+            run.text(&format!("The data of {name} are gone. Kept: {kept}."));
+        } else if instance.is_some() {
+            run.text("The data are where they were: `gts-bootstrap install` brings the same instance back. `gts-bootstrap uninstall \
+                 --purge` removes them.",
+            );
+        }
+    }
+    if !plan.reboot.is_empty() {
+        run.attention("A reboot is needed; after it everything is as it was before.");
+        return Ok(Exit::Reboot);
+    }
+    Ok(Exit::Done)
+}
+
+/// Whether the instance that is to be purged is the one that was named.
+fn is_meant(run: &Run<'_>, options: &UninstallOptions, instance: Option<&str>, has_data: bool) -> Result<(), Stop> {
+    let usage = |why: String| Err(Stop::usage(why));
+    match (instance, &options.host_name) {
+        (Some(name), Some(given)) if name != given => {
+            usage(format!("the instance on this host is {name}, not {given}; nothing was changed"))
+        }
+        (None, Some(given)) => {
+            usage(format!("there is no instance on this host, {given} neither; leave --host-name out"))
+        }
+        (Some(name), None) if options.purge && run.agreement.yes && has_data => usage(format!(
+            "--purge removes the data of the instance, for good. With --yes it has to be named: add --host-name {name}, if that \
+             is what you mean; nothing was changed"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Says what stays and why.
+fn tell(run: &Run<'_>, planned: &Planned) {
+    if !planned.kept.is_empty() {
+        run.heading("Kept");
+        for (path, what) in &planned.kept {
+            run.line(&format!("    {}  {what}", path.display()));
+        }
+    }
+    for (heading, lines) in [("Stays, as others need it", &planned.needed), ("To be done by hand", &planned.by_hand)] {
+        if !lines.is_empty() {
+            run.tell(Manner::Concern, heading);
+            lines.iter().for_each(|line| run.tell(Manner::Item, line));
+        }
+    }
+    let kept: Vec<_> =
+        planned.kept.iter().map(|(path, what)| serde_json::json!({ "path": path, "what": what })).collect();
+    let mut report = run.report();
+    report.add("kept", kept);
+    report.add("needed", &planned.needed);
+    report.add("by_hand", &planned.by_hand);
+}
+
+/// What the consent's "explain" says.
+const EXPLANATION: [&str; 2] = [
+    "The receipts of all runs say what was there before. What is as gts-bootstrap left it goes back to that; what others have \
+     edited since keeps their edits. The service stops first; then the reserved range goes up, and only then the rules out.",
+    "What fails is left and named at the end, and everything else goes on. The same command, run again, goes on with what is \
+     left, after a power cut as well.",
+];
+
+/// The end on a host of which no receipt tells anything.
+fn without_record(run: &Run<'_>) -> Result<Exit, Stop> {
+    let found = parts::unrecorded(run.observe(), &run.layout)?;
+    if !found.is_empty() {
+        return Err(Stop::refused(
+            ErrorCode::NoReceipts,
+            format!(
+                "there are no receipts in {}/receipts, so nobody can tell what was here before, and nothing is guessed. This is here by \
+             its name, with how to remove it by hand:\n  {}\nA copy of {} from a backup brings the receipts back",
+                store::FOLDER,
+                found.join("\n  "),
+                store::FOLDER
+            ),
+        ));
+    }
+    let leftovers = [store::FOLDER, store::GOING];
+    let mut swept = false;
+    for folder in leftovers.map(Path::new) {
+        swept |= run.host.entry(folder)?.is_some();
+    }
+    if swept && run.agreement.yes {
+        // An uninstallation with --purge was cut off while it removed the record, its very last act.
+        let _lock = run.lock()?;
+        store::forget(run.host)?;
+        run.report().changed = true;
+    }
+    run.line("Nothing to take back: gts-bootstrap has done nothing here, or it was taken back already.");
+    Ok(Exit::Done)
+}

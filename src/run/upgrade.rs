@@ -1,0 +1,258 @@
+//! `upgrade`: a newer release, with the database that fits it.
+
+use semver::Version;
+
+use super::inputs::Inputs;
+use super::release_change::{Course, installed};
+use super::{Exit, Run, Stop, install, lock};
+use crate::deployment::{Deployment, VersionWish};
+use crate::error_code::{Coded as _, ErrorCode};
+use crate::gotosocial::Series;
+use crate::gotosocial::config_keys::successor;
+use crate::parts::Refusal;
+use crate::parts::answers;
+use crate::parts::install::Wanted;
+use crate::parts::passage::{self, Ends, UPGRADE};
+use crate::release::{
+    self, Error, HttpClient, Published, WAYPOINTS, WantedVersion, Waypoint, about_upgrading, between,
+};
+
+pub use super::release_change::KEEP;
+
+/// Where upstream's release notes can be read.
+const NOTES: &str = "https://codeberg.org/superseriousbusiness/gotosocial/releases";
+/// So many lines of the notes of one release are shown.
+const LINES: usize = 60;
+
+/// What an upgrade takes.
+#[derive(Debug, Clone)]
+pub struct UpgradeOptions {
+    /// The version; the newest without it.
+    pub version: Option<Version>,
+    /// A mirror to take the release from.
+    pub mirror: Option<String>,
+    /// The digest that its archive must have.
+    pub sha256: Option<String>,
+    /// How many old releases are kept.
+    pub keep: u8,
+}
+
+/// Upgrades.
+///
+/// # Errors
+/// It was refused, or failed.
+pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
+    run.settle()?;
+    let (host, layout) = (run.observe(), &run.layout);
+    let (from, earlier) = installed(run)?;
+    let begun = passage::switched(host, layout).map_err(Stop::failed)?;
+    let unfinished = passage::unfinished(host, layout).map_err(Stop::failed)?;
+    if let Some(other) = unfinished.as_ref().filter(|other| other.command != UPGRADE) {
+        return Err(Stop::failed(Refusal::Unfinished { command: other.command.clone() }));
+    }
+    let answered = Inputs::of_host(run, Vec::new())?;
+
+    // One that was cut off goes on to where it was going.
+    let onward = (earlier.release.version != from || unfinished.is_some()).then(|| earlier.release.version.clone());
+    let asked: Vec<Version> = options.version.iter().chain(&onward).chain([&from]).cloned().collect();
+    let source = lock::chosen(run, options.mirror.as_deref(), &asked)?;
+    let catalogue = {
+        let progress = run.people.progress();
+        release::catalogue(&source, &HttpClient::default(), progress.progress())
+    };
+    let is_newest = options.version.is_none() && onward.is_none();
+    let to = match options.version.clone().or(onward) {
+        Some(to) => to,
+        None => newest(&answered.deployment, &catalogue)?,
+    };
+    run.report().add("from", &from);
+    run.report().add("to", &to);
+    if to == from && begun.is_none() {
+        run.line(&format!("GoToSocial {from} is installed, and there is nothing to upgrade to."));
+        return Ok(Exit::Done);
+    }
+    if to < from && is_newest && begun.is_none() {
+        // A release candidate, most often. Nobody has asked for a way down.
+        run.text(&format!(
+                "GoToSocial {from} is installed, which is newer than the newest release, {to}: there is nothing to upgrade to."
+            ),
+        );
+        return Ok(Exit::Done);
+    }
+    if to < from {
+        return Err(Stop::failed(Refusal::Downgrade { installed: from, wanted: to }));
+    }
+    let was = begun.as_ref().filter(|_| to == from).map_or(&from, |begun| &begun.from).clone();
+    skips_nothing(WAYPOINTS, &was, &to).map_err(Stop::failed)?;
+
+    let inputs = follow(run, &answered, options.sha256.as_deref(), &to)?;
+    let deployment = &inputs.deployment;
+    answers::check_identity(Some(&earlier), deployment).map_err(Stop::failed)?;
+    install::heading(run, &format!("GoToSocial for {}: {was} becomes {to}", deployment.host));
+    show_notes(run, &was, &to, &catalogue);
+    install::preflight(run, deployment, lock::is_over_https(Some(&source)), true, false)?;
+
+    let pinned = match &options.sha256 {
+        Some(text) => Some(text.parse().map_err(|error: Error| Stop::with(Exit::Usage, error))?),
+        None => lock::pin(deployment)?,
+    };
+    let exactly = (WantedVersion::Exact(to.clone()), true);
+    let lock = lock::resolve_version(run, deployment, Some(&earlier), &source, exactly, pinned)?;
+
+    let course = Course {
+        run,
+        wanted: Wanted { deployment, answers: &inputs.answers, secrets: &inputs.secrets, lock: &lock, layout },
+        from: &from,
+        owner: run.service_user()?,
+        source: Some(&source),
+        keep: options.keep.into(),
+        done: None,
+    };
+    let make = || {
+        let ends = Ends { deployment, layout, owner: course.owner, from: &from, to: &lock.release };
+        let mut plan = course.plan(ends.upgrade(host).map_err(Stop::failed)?)?;
+        plan.warnings.extend(renamed(deployment, &was, &to));
+        plan.warnings.extend(
+            between(WAYPOINTS, &was, &to)
+                .map(|waypoint| format!("GoToSocial {}: {} ({})", waypoint.version, waypoint.why, waypoint.source)),
+        );
+        Ok(plan)
+    };
+    let [forth, back] = &explanation(&was, &to);
+    course.carry_out(&format!("Plan: from GoToSocial {was} to {to}"), &make, &[forth, back])
+}
+
+/// The newest release that the answers allow.
+fn newest(deployment: &Deployment, catalogue: &Result<Vec<Published>, Error>) -> Result<Version, Stop> {
+    match catalogue {
+        Ok(releases) => releases
+            .iter()
+            .find(|release| deployment.release.prereleases || !release.prerelease)
+            .map(|release| release.version.clone())
+            .ok_or_else(|| {
+                Stop::refused(
+                    ErrorCode::ReleaseNotFound,
+                    "the source has no release; name a release candidate with --release if you want one",
+                )
+            }),
+        Err(error) => Err(Stop::refused(
+            error.code(),
+            format!(
+                "{}. Or name the version with --release; nothing was changed",
+                error.to_string().trim_end_matches('.')
+            ),
+        )),
+    }
+}
+
+/// Refuses to pass by a release that has to be run first.
+fn skips_nothing(waypoints: &[Waypoint], from: &Version, to: &Version) -> Result<(), Refusal> {
+    match between(waypoints, from, to).find(|waypoint| waypoint.must && waypoint.version != *to) {
+        None => Ok(()),
+        Some(waypoint) => Err(Refusal::MustNotSkip {
+            installed: Box::new(from.clone()),
+            wanted: Box::new(to.clone()),
+            first: Box::new(waypoint.version.clone()),
+            why: waypoint.why,
+            source_of_it: waypoint.source,
+        }),
+    }
+}
+
+/// The answers with the new version in them, where they name one.
+fn follow(run: &Run<'_>, answered: &Inputs, sha256: Option<&str>, to: &Version) -> Result<Inputs, Stop> {
+    let mut set = Vec::new();
+    if let VersionWish::Exact(version) = &answered.deployment.release.version {
+        set.push(format!("release.version=\"{to}\""));
+        match (sha256, &answered.deployment.release.sha256) {
+            (Some(digest), _) => set.push(format!("release.sha256=\"{digest}\"")),
+            (None, Some(_)) if version != to => {
+                return Err(Stop::answers(format!(
+                    "the answers pin the SHA-256 of GoToSocial {version}; give that of {to} with --sha256, or take \
+                     release.sha256 out of {}",
+                    run.layout.answers().display()
+                )));
+            }
+            (None, _) => {}
+        }
+    }
+    Inputs::of_host(run, set)
+}
+
+/// Shows what the notes of every release on the way say about upgrading.
+fn show_notes(run: &Run<'_>, from: &Version, to: &Version, catalogue: &Result<Vec<Published>, Error>) {
+    let releases = catalogue.as_deref().unwrap_or_default().iter();
+    // Candidates of others than the one that is wanted are not passed through.
+    let mut passed: Vec<&Published> = releases
+        .filter(|it| *from < it.version && it.version <= *to && (!it.prerelease || it.version == *to))
+        .collect();
+    passed.sort_by(|a, b| a.version.cmp(&b.version));
+    let mut told = Vec::new();
+    for release in &passed {
+        let text = about_upgrading(&release.notes);
+        if text.is_empty() {
+            continue;
+        }
+        run.heading(&format!("From the release notes of {}", release.version));
+        let lines = text.lines().filter(|line| !line.is_empty());
+        for line in lines.clone().take(LINES) {
+            run.line(&format!("  {line}"));
+        }
+        if lines.count() > LINES {
+            run.line(&format!("  … and more: {NOTES}/tag/v{}", release.version));
+        }
+        told.push(serde_json::json!({"version": release.version.to_string(), "text": text}));
+    }
+    if told.is_empty() {
+        let why = match catalogue {
+            // That such a source has none is nothing that has gone wrong.
+            Ok(_) | Err(Error::NoCatalogue { .. }) => String::new(),
+            Err(error) => format!(": {}", error.to_string().trim_end_matches('.')),
+        };
+        run.text(&format!("No notes about upgrading are to be had from this source{why}. Read them first: {NOTES}"));
+    }
+    run.report().add("notes", told);
+}
+
+/// Settings of ours that the new release is known not to know any more; the trial of the configuration finds all of them.
+fn renamed(deployment: &Deployment, from: &Version, to: &Version) -> Vec<String> {
+    if Series::of(to) <= Series::of(from) {
+        return Vec::new();
+    }
+    let told = |key: &str| {
+        successor(key).map(|now| format!("[config] {key}: GoToSocial {to} does not know it and will ignore it; {now}"))
+    };
+    deployment.config.iter().filter_map(|(key, _)| told(key)).collect()
+}
+
+/// What the consent's "explain" says.
+fn explanation(from: &Version, to: &Version) -> [String; 2] {
+    [
+        format!(
+            "GoToSocial {to} is downloaded, verified and tried with your configuration while {from} still serves. Then the service \
+             stops, its database is copied and the copy opened, and only then the new release gets the database, which it \
+             migrates. That can take from seconds to more than an hour; the instance is down as long, and must not be \
+             interrupted."
+        ),
+        format!(
+            "If anything fails the copy is put back and {from} started again, and that it serves is proved. Later \
+             `gts-bootstrap rollback` goes back, with the database of now: what was posted in between is lost then."
+        ),
+    ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_not_be_skipped_is_refused() {
+        let must =
+            [Waypoint { version: Version::new(0, 21, 0), must: true, why: "it moves things", source: "its notes" }];
+        let go = |from: u64, to: u64| skips_nothing(&must, &Version::new(0, from, 0), &Version::new(0, to, 0));
+        let why = go(20, 22).unwrap_err().to_string();
+        assert!(why.contains("upgrade --release 0.21.0` first") && why.contains("it moves things"), "{why}");
+        assert!(go(20, 21).is_ok() && go(21, 22).is_ok() && go(19, 20).is_ok());
+    }
+}

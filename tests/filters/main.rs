@@ -1,9 +1,0 @@
-//! The filters in the real nginx and the real Apache httpd: each kind hit and missed, and a hundred thousand at once.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod backend;
-mod client;
-mod front;
-mod kinds;
-mod many;
-mod rates;

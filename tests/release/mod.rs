@@ -1,0 +1,10 @@
+//! The release module against archives and servers that do not mean well.
+
+mod archives;
+mod catalogues;
+mod downloads;
+mod environment;
+mod places;
+mod refusals;
+pub mod server;
+mod stops;

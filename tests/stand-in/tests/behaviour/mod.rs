@@ -1,0 +1,5 @@
+//! The stand-in behaves as GoToSocial does, as far as it was seen: started, asked and stopped on loopback ports.
+
+mod commands;
+mod refusals;
+mod serving;
