@@ -13,6 +13,7 @@ pub mod deployment;
 pub mod error_code;
 pub mod filter;
 pub mod front;
+pub mod gotosocial;
 pub mod host;
 pub mod net;
 pub mod operation;

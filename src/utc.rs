@@ -30,12 +30,14 @@ pub fn of_stamp(text: &str) -> Option<u64> {
 }
 
 /// `22/11/2026 18:30:16.000`, as in GoToSocial's log lines.
-pub(crate) fn gotosocial_log(seconds: u64) -> String {
+#[must_use]
+pub fn gotosocial_log(seconds: u64) -> String {
     written(seconds, GOTOSOCIAL_LOG)
 }
 
 /// `2026/11/22 20:05:40`, as Go's standard logger writes it.
-pub(crate) fn go_log(seconds: u64) -> String {
+#[must_use]
+pub fn go_log(seconds: u64) -> String {
     written(seconds, GO_LOG)
 }
 

@@ -3,7 +3,9 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::host::DatabaseState;
+use crate::gotosocial::DatabaseState;
+
+pub use crate::gotosocial::DatabaseKind;
 
 /// The member that holds the manifest: always the first.
 pub const FILE: &str = "manifest.json";
@@ -13,16 +15,6 @@ pub const SCHEMA: u32 = 1;
 
 /// The longest manifest that is read, in bytes: a storage of two million files has one of 350 MB.
 pub(super) const LONGEST: u64 = 1 << 29;
-
-/// The kind of an instance's database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DatabaseKind {
-    /// A file of GoToSocial's own.
-    Sqlite,
-    /// A PostgreSQL server.
-    Postgres,
-}
 
 /// Everything but the members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -41,5 +41,5 @@ pub use operator::{Interruption, Operator};
 pub use plan::{Action, OnFailure, Plan, Step};
 pub use postgres::DatabaseTest;
 pub use prior::Prior;
-pub use readiness::{Readiness, SERVICE};
+pub use readiness::Readiness;
 pub use thing::{Left, Thing};

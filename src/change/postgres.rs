@@ -27,7 +27,7 @@ pub use connection::Connection;
 pub use script::Contents;
 
 use super::database::description::{CopiedPart, DUMP as MAIN, OPENED, failed, in_use, stop};
-use super::readiness::SERVICE;
+use crate::gotosocial::SERVICE;
 use crate::host::{FileUser, Host, HostError, Invocation, Output, Owner};
 use connection::{CLIENT, advice};
 

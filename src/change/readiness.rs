@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gotosocial::readiness::{READYZ, ready_by_log};
 use crate::host::{Entry, HostError, Observe, WebAnswer, WebFailure, WebRequest};
 
-/// The service of GoToSocial: its script in rc.d.
-pub const SERVICE: &str = "gotosocial";
 /// How much of the end of the log is looked at.
 pub(super) const TAIL: usize = 256 * 1024;
 
@@ -58,7 +57,7 @@ pub(super) fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str) -> 
     if !has_certificate(host, readiness) {
         return ready_by_log(log);
     }
-    match ask(host, readiness, "/readyz") {
+    match ask(host, readiness, READYZ) {
         Ok(answer) => answer.status == 200,
         Err(WebFailure::Tls(_)) => ready_by_log(log),
         Err(_) => false,
@@ -83,16 +82,6 @@ pub fn log_says_ready(host: &dyn Observe, readiness: &Readiness) -> bool {
     ready_by_log(&log_since(host, &readiness.log, 0))
 }
 
-/// The two marks of a finished start: queued tasks were recovered, or a second listener was opened (the first one is of
-/// the maintenance page). Both were seen with 0.19.2 and 0.20.0-rc1.
-///
-/// Of a log that reaches further back only the newest start counts, which begins with that of its caches (seen with 0.19.2).
-fn ready_by_log(log: &str) -> bool {
-    let log = log.rsplit_once("func=cache.(*Caches).Start ").map_or(log, |(_, newest)| newest);
-    log.contains("recovered queued tasks")
-        || log.lines().filter(|line| line.contains("msg=\"listening on ")).count() >= 2
-}
-
 /// One request to the service on this host.
 ///
 /// # Errors
@@ -115,25 +104,11 @@ pub(super) fn last_lines(log: &str, count: usize) -> String {
     lines[from..].iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// The message of a log line, or the whole line where it has none.
-pub(super) fn message(line: &str) -> String {
-    line.split_once("msg=").map_or(line, |(_, message)| message).trim_matches('"').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::host::rehearsal::Rehearsal;
     use crate::host::{Host, Owner};
-
-    #[test]
-    fn an_earlier_start_does_not_make_this_one_ready() {
-        let starts = "func=cache.(*Caches).Start level=INFO msg=\"start: 0x1\"\n";
-        let ready = "func=admin.(*Processor).FillWorkerQueues level=INFO msg=\"recovered queued tasks\"\n";
-        assert!(ready_by_log(&format!("{starts}{ready}")));
-        assert!(!ready_by_log(&format!("{starts}{ready}{starts}")));
-        assert!(ready_by_log(&format!("{starts}{ready}{starts}{ready}")));
-    }
 
     #[test]
     #[allow(clippy::unwrap_used)]

@@ -14,10 +14,10 @@ use super::kinds::{SetRcVariable, StopService};
 use super::operator::Operator;
 use super::plan::Plan;
 use super::prior::Prior;
-use super::readiness::SERVICE;
 use super::thing::{Left, Thing};
 use super::{journal, store, undo_order};
 use crate::error_code::{Coded, ErrorCode};
+use crate::gotosocial::SERVICE;
 use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState, is_temporary};
 
 /// What settling a cut-off run came to.

@@ -4,8 +4,9 @@ use super::Check;
 use crate::change::Readiness;
 use crate::change::readiness::{ask, log_says_ready};
 use crate::error_code::ErrorCode;
+use crate::gotosocial::SERVICE;
+use crate::gotosocial::readiness::{HOST_META, LIVEZ, NODEINFO, READYZ, is_version, software};
 use crate::host::{HostError, Observe, Owner, ServiceState, WebAnswer};
-use crate::parts::rc_script::SERVICE;
 
 /// What the server should be.
 #[derive(Debug, Clone, Copy)]
@@ -74,14 +75,14 @@ pub fn answers(host: &dyn Observe, expected: &Expected<'_>) -> Vec<Check> {
         Err(why) => Check::fail(ErrorCode::NotReady, name, format!("{path}: {why}; {otherwise}")),
     };
     vec![
-        status_is_200("livez", "/livez", "the server is not up: see its log"),
+        status_is_200("livez", LIVEZ, "the server is not up: see its log"),
         status_is_200(
             "readyz",
-            "/readyz",
+            READYZ,
             "it is not ready: it may still be starting or migrating its database (never stop it then); see its log",
         ),
-        nodeinfo(get("/nodeinfo/2.0"), expected.version),
-        host_meta(get("/.well-known/host-meta"), &expected.readiness.host),
+        nodeinfo(get(NODEINFO), expected.version),
+        host_meta(get(HOST_META), &expected.readiness.host),
     ]
 }
 
@@ -108,18 +109,12 @@ fn nodeinfo(answer: Result<WebAnswer, crate::host::WebFailure>, version: &semver
     let answer = match answer {
         Ok(answer) if answer.status == 200 => answer,
         Ok(answer) => {
-            return Check::fail(ErrorCode::WrongAnswer, NAME, format!("/nodeinfo/2.0 answers {}", answer.status));
+            return Check::fail(ErrorCode::WrongAnswer, NAME, format!("{NODEINFO} answers {}", answer.status));
         }
-        Err(why) => return Check::fail(ErrorCode::WrongAnswer, NAME, format!("/nodeinfo/2.0: {why}")),
+        Err(why) => return Check::fail(ErrorCode::WrongAnswer, NAME, format!("{NODEINFO}: {why}")),
     };
-    let told: Option<(String, String)> =
-        serde_json::from_slice::<serde_json::Value>(&answer.body).ok().and_then(|json| {
-            let software = json.get("software")?;
-            Some((software.get("name")?.as_str()?.to_owned(), software.get("version")?.as_str()?.to_owned()))
-        });
-    match told {
-        // Builds append the commit after a space or a plus sign.
-        Some((name, told)) if name == "gotosocial" && told.split([' ', '+']).next() == Some(&version.to_string()) => {
+    match software(&answer.body) {
+        Some((name, told)) if name == SERVICE && is_version(&told, version) => {
             Check::pass(NAME, format!("gotosocial {told}"))
         }
         Some((name, told)) => Check::fail(
@@ -127,7 +122,7 @@ fn nodeinfo(answer: Result<WebAnswer, crate::host::WebFailure>, version: &semver
             NAME,
             format!("it says {name} {told}, and gotosocial {version} is installed; `service {SERVICE} restart`"),
         ),
-        None => Check::fail(ErrorCode::WrongAnswer, NAME, "/nodeinfo/2.0 does not answer with nodeinfo"),
+        None => Check::fail(ErrorCode::WrongAnswer, NAME, format!("{NODEINFO} does not answer with nodeinfo")),
     }
 }
 
@@ -145,9 +140,7 @@ fn host_meta(answer: Result<WebAnswer, crate::host::WebFailure>, host: &str) -> 
             NAME,
             format!("does not point to https://{host}: other servers will not find its accounts"),
         ),
-        Ok(answer) => {
-            Check::fail(ErrorCode::WrongAnswer, NAME, format!("/.well-known/host-meta answers {}", answer.status))
-        }
-        Err(why) => Check::fail(ErrorCode::WrongAnswer, NAME, format!("/.well-known/host-meta: {why}")),
+        Ok(answer) => Check::fail(ErrorCode::WrongAnswer, NAME, format!("{HOST_META} answers {}", answer.status)),
+        Err(why) => Check::fail(ErrorCode::WrongAnswer, NAME, format!("{HOST_META}: {why}")),
     }
 }

@@ -8,7 +8,6 @@ mod acme_directory;
 mod answer_error;
 mod answer_reader;
 mod answers;
-pub mod config_keys;
 mod config_value;
 mod database;
 mod email_address;
@@ -30,10 +29,11 @@ use crate::front::Front;
 use crate::net::text_type;
 pub use crate::net::{HostName, HostNameError, PortNumber, PortNumberError};
 
+pub use crate::gotosocial::ConfigValue;
+pub use crate::gotosocial::config_keys::{SECRET_KEYS, environment_name};
 pub use acme_directory::{AcmeDirectory, AcmeDirectoryError};
 pub use answer_error::{AnswerError, AnswerPlace, AnswerProblem, SetError};
 pub use answers::Answers;
-pub use config_value::ConfigValue;
 pub use database::{Database, DatabaseAddress, DatabaseAddressError, TlsMode};
 pub use email_address::{EmailAddress, EmailAddressError};
 pub use layout::Layout;
@@ -42,7 +42,7 @@ pub use passthrough::{ConfigError, Passthrough};
 pub use release_wish::{HexDigest, HexDigestError, ReleaseWish, Variant, VersionWish, VersionWishError};
 pub use schema::{AnswerDefault, AnswerField, AnswerType, Condition, FIELDS};
 pub use secret::Secret;
-pub use secrets::{SECRET_KEYS, Secrets, SecretsError, SecretsProblem, environment_name, secrets_file};
+pub use secrets::{Secrets, SecretsError, SecretsProblem, secrets_file};
 pub use user_name::{UserName, UserNameError};
 
 /// Everything that an administrator can decide about one instance.

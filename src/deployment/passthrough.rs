@@ -9,10 +9,11 @@ use toml_edit::{Item, TableLike};
 
 use super::Mode;
 use super::answer_error::described;
-use super::config_keys::{Kind, NESTED, Standing, settings, standing};
-use super::config_value::ConfigValue;
+use super::config_value::from_toml;
 use super::nearest::nearest;
-use super::secrets::environment_name;
+use crate::gotosocial::ConfigValue;
+use crate::gotosocial::config_keys::{NESTED, Standing, environment_name, settings, standing};
+use crate::gotosocial::value::Kind;
 
 /// The settings under `[config]`.
 ///
@@ -239,7 +240,7 @@ impl Reading {
         let Ok(value) = item.clone().into_value() else {
             return Ok(());
         };
-        let value = ConfigValue::from_toml(&value)?;
+        let value = from_toml(&value)?;
         if let Some(Standing::Setting(wanted)) = known
             && !wanted.accepts(&value)
         {

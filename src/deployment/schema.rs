@@ -8,9 +8,9 @@ mod fields;
 
 use super::answer_error::AnswerProblem;
 use super::answers::Answers;
-use super::config_keys::{Standing, standing};
 use super::nearest::nearest;
 use super::passthrough::ConfigError;
+use crate::gotosocial::config_keys::{Standing, standing};
 
 pub use fields::*;
 

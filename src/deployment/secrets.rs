@@ -13,16 +13,7 @@ use toml_edit::{Document, Item, Value};
 use super::answer_error::{AnswerPlace, line_at};
 use super::nearest::nearest;
 use super::secret::Secret;
-
-/// The settings of `GoToSocial` that are secret, sorted.
-pub const SECRET_KEYS: [&str; 6] = [
-    "db-password",
-    "db-postgres-connection-string",
-    "metrics-auth-password",
-    "oidc-client-secret",
-    "smtp-password",
-    "storage-s3-secret-key",
-];
+use crate::gotosocial::config_keys::{SECRET_KEYS, environment_name};
 
 /// The head of the file that [`Secrets::to_text`] gives.
 const HEAD: &str = "# The secrets of this deployment. Only root may read this file: keep its mode at 0600.\n";
@@ -192,12 +183,6 @@ fn read(name: &str, item: &Item) -> Result<(&'static str, Secret), SecretsProble
         Some("") => Err(SecretsProblem::Empty { key }),
         Some(text) => Ok((key, Secret::new(text))),
     }
-}
-
-/// The environment variable that `GoToSocial` reads for a key: `db-password` gives `GTS_DB_PASSWORD`.
-#[must_use]
-pub fn environment_name(key: &str) -> String {
-    format!("GTS_{}", key.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// The secrets file beside an answers file: `deployment.toml` gives `deployment.secrets.toml`.

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use serde::{Deserialize, Serialize};
 
 use super::Owner;
+use crate::gotosocial::DatabaseState;
 
 /// A database to examine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,20 +16,6 @@ pub struct DatabaseExamination {
     pub owner: Owner,
     /// Whether to read all of it for damage (`PRAGMA quick_check`), which takes as long as reading the file.
     pub thorough: bool,
-}
-
-/// What was found in a database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatabaseState {
-    /// Rows of `bun_migrations`: the migrations applied so far, and thus the release that it fits. 0 if there is no
-    /// such table.
-    pub migrations: u64,
-    /// Name of the newest of them.
-    pub newest_migration: Option<String>,
-    /// Posts written on this instance; `None` if it has no such table.
-    pub posts: Option<u64>,
-    /// The damage, in SQLite's words; `None` if there is none, or it was not checked.
-    pub damage: Option<String>,
 }
 
 /// Examines the database at a path of the system that this program runs on.

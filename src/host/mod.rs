@@ -23,7 +23,8 @@ use std::path::Path;
 
 use crate::front::Front;
 
-pub use database::{DatabaseExamination, DatabaseState};
+pub use crate::gotosocial::DatabaseState;
+pub use database::DatabaseExamination;
 pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
 pub use files::{CopiedFile, is_temporary};

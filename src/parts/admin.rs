@@ -5,6 +5,7 @@ use super::{Refusal, rc_script};
 use crate::change::readiness::{ask, has_certificate};
 use crate::change::{Account, Action, Readiness, Step, journal};
 use crate::deployment::{Deployment, Layout};
+use crate::gotosocial::readiness::webfinger;
 use crate::host::{Observe, Owner};
 
 /// Plans the account, if the answers ask for one and it is not there. Whether it is there the running server tells by
@@ -79,7 +80,7 @@ fn exists(host: &dyn Observe, readiness: &Readiness, username: &str, deployment:
         return Presence::from(known);
     }
     let domain = deployment.effective_account_domain();
-    match ask(host, readiness, &format!("/.well-known/webfinger?resource=acct:{username}@{domain}")) {
+    match ask(host, readiness, &webfinger(username, domain.as_str())) {
         Ok(answer) if answer.status == 200 => Presence::There,
         Ok(answer) if answer.status == 404 => Presence::Absent,
         Ok(_) | Err(_) if known => Presence::There,

@@ -1,9 +1,4 @@
-//! The part of the host that is `GoToSocial`'s own configuration, `config.yaml`: its text, and what the installed
-//! program makes of it.
-//!
-//! The server ignores keys that it does not know, and 0.20 even ignores a file that it cannot read, both without a
-//! word. So the program is asked with `debug config` what it has understood: [`echoes_host`] and [`unknown_keys`]
-//! read its answer.
+//! The text of GoToSocial's own configuration, `config.yaml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -14,8 +9,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use crate::deployment::config_keys::NESTED;
-use crate::deployment::{Database, Deployment, HostName, Layout, Mode, PortNumber, Secrets, nearest};
+use crate::deployment::{Database, Deployment, HostName, Layout, Mode, PortNumber, Secrets};
+use crate::gotosocial::Series;
+use crate::gotosocial::config_keys::nested;
+use crate::gotosocial::debug_config::flatten;
 use crate::templates::{Template, TemplateError};
 
 /// Who may say for whom it speaks (`X-Forwarded-For`) behind a web server on the same machine: upstream's default,
@@ -159,8 +156,7 @@ fn database(deployment: &Deployment, secrets: &Secrets, layout: &Layout) -> Resu
 fn passed_through(deployment: &Deployment) -> Vec<Setting> {
     let mut settings: BTreeMap<&str, Value> = BTreeMap::new();
     for (key, value) in deployment.config.iter() {
-        let nested = NESTED.into_iter().find_map(|table| Some((table, key.strip_prefix(table)?.strip_prefix('-')?)));
-        let Some((table, inner)) = nested else {
+        let Some((table, inner)) = nested(key) else {
             settings.insert(key, json!(value));
             continue;
         };
@@ -171,12 +167,10 @@ fn passed_through(deployment: &Deployment) -> Vec<Setting> {
     settings.into_iter().map(|(key, value)| setting(key, value)).collect()
 }
 
-/// A `bind-address` in the form that a version takes: up to 0.19 the server puts address and port together as they
-/// are, so IPv6 needs brackets; from 0.20 on, candidates included, it adds them itself and panics at others.
+/// A `bind-address` in the form that a version takes.
 fn written_address(address: IpAddr, version: &Version) -> String {
-    let adds_brackets = (version.major, version.minor) >= (0, 20);
     match address {
-        IpAddr::V6(address) if !adds_brackets => format!("[{address}]"),
+        IpAddr::V6(address) if !Series::of(version).adds_brackets() => format!("[{address}]"),
         address => address.to_string(),
     }
 }
@@ -225,84 +219,6 @@ fn as_json(yaml: &str) -> String {
         }
     }
     json
-}
-
-/// Gathers the flat form of a key, or of all keys in a table.
-fn flatten(key: &str, value: &Value, keys: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(entries) if !entries.is_empty() => {
-            for (inner, value) in entries {
-                flatten(&format!("{key}-{inner}"), value, keys);
-            }
-        }
-        _ => {
-            keys.insert(key.to_owned());
-        }
-    }
-}
-
-/// A key that the installed program does not know, so that it ignores it without a word.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct UnknownKey {
-    /// The key.
-    pub key: String,
-    /// The key of this program version that was probably meant.
-    pub nearest: Option<String>,
-}
-
-/// An answer of `debug config` that is no JSON object.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "the answer of \"gotosocial debug config\" could not be understood: {cause}. Run it by hand with the same --config-path and look at what it prints; it may show passwords"
-)]
-pub struct DebugConfigError {
-    /// What the JSON reader said.
-    pub cause: String,
-}
-
-/// Which of our keys the running version does not print in `debug config`, sorted. 0.19 prints `http-client` and `cache`
-/// as nested objects and 0.20 prints them flat; both are understood.
-///
-/// # Errors
-///
-/// The answer is not a JSON object.
-pub fn unknown_keys(rendered: &BTreeSet<String>, debug_config_json: &str) -> Result<Vec<UnknownKey>, DebugConfigError> {
-    let entries: Map<String, Value> =
-        serde_json::from_str(debug_config_json).map_err(|error| DebugConfigError { cause: error.to_string() })?;
-    let mut known = BTreeSet::new();
-    for (key, value) in &entries {
-        flatten(key, value, &mut known);
-    }
-    let unknown = rendered.iter().filter(|key| !known.contains(*key)).map(|key| UnknownKey {
-        key: key.clone(),
-        nearest: nearest(key, known.iter().map(String::as_str)).map(str::to_owned),
-    });
-    Ok(unknown.collect())
-}
-
-/// Where a setting went that a newer GoToSocial no longer knows: what 0.20 has in the place of 0.19's, seen by comparing the
-/// `debug config` of 0.19.2 and 0.20.0-rc1.
-#[must_use]
-pub fn successor(key: &str) -> Option<&'static str> {
-    Some(match key {
-        "instance-expose-suspended" => "it is called `instance-expose-blocklist` now",
-        "instance-expose-suspended-web" => "it is called `instance-expose-blocklist-web` now",
-        "tracing-endpoint" | "tracing-transport" | "tracing-insecure-transport" => {
-            "tracing is set up with the environment variables OTEL_EXPORTER_OTLP_… now"
-        }
-        "metrics-auth-enabled" | "metrics-auth-username" | "metrics-auth-password" => {
-            "metrics are set up with the environment variables OTEL_METRICS_… now, without a password of their own"
-        }
-        _ => return None,
-    })
-}
-
-/// Whether `debug config` shows our host: the only proof that the program has read our file, since 0.20 runs on
-/// defaults where it could not.
-#[must_use]
-pub fn echoes_host(debug_config_json: &str, host: &str) -> bool {
-    serde_json::from_str::<Value>(debug_config_json)
-        .is_ok_and(|settings| settings.get("host").and_then(Value::as_str) == Some(host))
 }
 
 #[cfg(test)]
@@ -510,33 +426,5 @@ log-level: \"warn\"
             assert!(keys.contains(key), "{key} in {keys:?}");
         }
         assert_eq!(keys.len(), 14, "{keys:?}");
-    }
-
-    #[test]
-    fn unknown_keys_are_named_in_both_forms_of_the_answer() {
-        let keys: BTreeSet<String> =
-            ["host", "http-client-timeout", "instance-expose-suspended", "log-levle", "zzz"].map(str::to_owned).into();
-        let unknown =
-            |key: &str, nearest: Option<&str>| UnknownKey { key: key.into(), nearest: nearest.map(str::to_owned) };
-        let old = r#"{"host":"a.example","http-client":{"timeout":30000000000},"log-level":"info","instance-expose-suspended":false}"#;
-        assert_eq!(unknown_keys(&keys, old).unwrap(), [unknown("log-levle", Some("log-level")), unknown("zzz", None)]);
-        let new =
-            r#"{"host":"a.example","http-client-timeout":"30s","log-level":"info","instance-expose-blocklist":false}"#;
-        assert_eq!(
-            unknown_keys(&keys, new).unwrap(),
-            [unknown("instance-expose-suspended", None), unknown("log-levle", Some("log-level")), unknown("zzz", None)]
-        );
-        for broken in ["", "[]", "panic: x"] {
-            assert!(unknown_keys(&keys, broken).unwrap_err().to_string().contains("debug config"));
-        }
-    }
-
-    #[test]
-    fn the_host_must_come_back() {
-        let host: HostName = "a.example".parse().unwrap();
-        assert!(echoes_host(r#"{"host":"a.example"}"#, host.as_str()));
-        for other in [r#"{"host":""}"#, r#"{"host":"b.example"}"#, "{}", "", "[]", r#"{"host":5}"#] {
-            assert!(!echoes_host(other, host.as_str()), "{other}");
-        }
     }
 }

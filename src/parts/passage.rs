@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use semver::Version;
 
 use super::answers::Lock;
-use super::rc_script::SERVICE;
 use super::{Refusal, database::connection, release, service};
 use crate::change::database::{self, Description};
 use crate::change::journal::{self, Line, Outcome};
@@ -19,6 +18,7 @@ use crate::change::{
     Prior, SetRcVariable, Step, WriteFile, store,
 };
 use crate::deployment::{Deployment, Layout};
+use crate::gotosocial::{SERVICE, Series};
 use crate::host::{Entry, Observe, Owner};
 use crate::release::LockedRelease;
 use crate::sysconf::rc_conf;
@@ -244,12 +244,6 @@ fn copy_folder(host: &dyn Observe, layout: &Layout, from: &Version, to: &Version
     Ok(folder)
 }
 
-/// Whether the releases from this version on have `migrations run`.
-#[must_use]
-pub fn migrates_by_command(version: &Version) -> bool {
-    (version.major, version.minor) >= (0, 20)
-}
-
 /// Both ends of a change of release, and the host that it happens on.
 #[derive(Debug, Clone, Copy)]
 pub struct Ends<'a> {
@@ -289,7 +283,7 @@ impl Ends<'_> {
             None => self.copy_first(host, &mut passage)?,
         };
         if begun.is_none_or(|unfinished| !unfinished.arrived) {
-            let by_command = migrates_by_command(&self.to.version);
+            let by_command = Series::of(&self.to.version).migrates_by_command();
             passage.start_migrates = !by_command;
             let command = by_command.then(|| MigrationCommand {
                 program: self.layout.release(&self.to.version).join("gotosocial"),

@@ -8,7 +8,7 @@ use crate::change::Step;
 use crate::host::{Observe, Owner};
 
 /// Name of the service.
-pub use crate::change::SERVICE;
+pub use crate::gotosocial::SERVICE;
 /// The boot guard, and its second run after the late pass over sysctl.conf.
 pub const GUARDS: [&str; 2] = ["gts_portacl_guard", "gts_portacl_guard_late"];
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{Refusal, folders, rc_script};
 use crate::change::{Action, Readiness, ServiceStart, SetRcVariable, Step, StopService};
 use crate::deployment::{Deployment, Layout, Mode};
+use crate::gotosocial::commands;
 use crate::host::{Observe, Owner};
 use crate::sysconf::rc_conf;
 
@@ -39,12 +40,7 @@ pub fn readiness(deployment: &Deployment, layout: &Layout) -> Readiness {
 /// Environment of GoToSocial's own commands, as the rc.d script sets it for the service.
 #[must_use]
 pub fn environment(layout: &Layout) -> Vec<(String, String)> {
-    let tmp = layout.tmp().display().to_string();
-    vec![
-        ("TMPDIR".to_owned(), tmp.clone()),
-        ("SQLITE_TMPDIR".to_owned(), tmp),
-        ("GTS_WAZERO_COMPILATION_CACHE".to_owned(), layout.wazero().display().to_string()),
-    ]
+    commands::environment(&layout.tmp(), &layout.wazero())
 }
 
 /// Plans the rc.conf(5) variables.

@@ -25,6 +25,9 @@ const MAX_PAGES: u32 = 100;
 /// The largest page taken, in bytes. A release has some 40 assets and long notes: 50 of them stay under 2 MiB.
 const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
 
+/// The file of a mirror folder that holds the release notes of a version, where it has them.
+pub const NOTES_FILE: &str = "NOTES.md";
+
 /// A release that a catalogue lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
@@ -69,8 +72,11 @@ struct ForgejoAsset {
 /// their kin from the network; [`Error::File`] for a mirror folder that cannot be read.
 pub fn catalogue(source: &Source, http: &HttpClient, progress: &dyn Progress) -> Result<Vec<Published>, Error> {
     let mut releases = match source {
-        Source::Upstream { base_url } | Source::StandIn { base_url } => from_forgejo(base_url, http, progress)?,
+        Source::Upstream { base_url } => from_forgejo(base_url, http, progress)?,
         Source::MirrorDir { path } => from_folder(path)?,
+        Source::StandIn { path, versions } => {
+            from_folder(path)?.into_iter().filter(|release| versions.contains(&release.version)).collect()
+        }
         Source::MirrorUrl { .. } => {
             return Err(Error::NoCatalogue { source_name: source.to_string() });
         }
@@ -154,7 +160,7 @@ fn from_folder(path: &Path) -> Result<Vec<Published>, Error> {
                 assets.insert(name, size);
             }
         }
-        let notes = String::new();
+        let notes = fs::read_to_string(folder.join(NOTES_FILE)).unwrap_or_default();
         releases.push(Published { prerelease: !version.pre.is_empty(), version, assets, notes });
     }
     Ok(releases)

@@ -76,12 +76,6 @@ pub enum Error {
         /// The source.
         url: String,
     },
-    /// A stand-in release that is not on this machine.
-    #[error("The stand-in release of a rehearsal must be served on this machine, but {url} is elsewhere.")]
-    StandInElsewhere {
-        /// The source.
-        url: String,
-    },
     /// A lock of a rehearsal in a real run.
     #[error(
         "The lock file holds version {version} of a rehearsal's stand-in, which is no real GoToSocial. Remove the lock file, or use the answers of the real host."
@@ -419,7 +413,6 @@ impl Coded for Error {
             | Self::NoNowasmBuild { .. }
             | Self::BadSource { .. }
             | Self::BadDigest { .. }
-            | Self::StandInElsewhere { .. }
             | Self::RehearsalLock { .. }
             | Self::RealReleaseInRehearsal { .. }
             | Self::InconsistentLock { .. } => ErrorCode::Release,
@@ -463,7 +456,7 @@ impl Coded for Error {
 
 impl Error {
     /// For `map_err`: a file operation that failed.
-    pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::File { action, path: path.to_path_buf(), source }
     }
 }

@@ -76,7 +76,7 @@ mod tests {
     }
 
     fn stand_in() -> Source {
-        Source::StandIn { base_url: "http://127.0.0.1:1".parse().unwrap() }
+        Source::StandIn { path: PathBuf::from("/rehearsal"), versions: [].into() }
     }
 
     fn mirror() -> Source {

@@ -40,7 +40,7 @@ mod waypoints;
 
 pub use archive_path::PathRefusal;
 pub(crate) use archive_path::clean as clean_path;
-pub use catalogue::{Published, catalogue, newest};
+pub use catalogue::{NOTES_FILE, Published, catalogue, newest};
 pub use checksums::Checksums;
 pub use digest::Sha256Digest;
 pub use error::{DigestOrigin, Error};

@@ -1,6 +1,7 @@
 //! Where releases come from, and where in there each file lies.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,7 +11,7 @@ use semver::Version;
 
 use super::Error;
 
-/// What the `url` of a rehearsal's lock begins with, in place of an address with a port that is another each time.
+/// What the `url` of a rehearsal's lock begins with, in place of a path that differs between rehearsals.
 pub(super) const REHEARSAL_SCHEME: &str = "rehearsal:";
 
 /// Upstream's repository on its server.
@@ -40,10 +41,6 @@ impl BaseUrl {
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https:")
-    }
-
-    fn is_loopback(&self) -> bool {
-        Url::parse(&self.0).is_ok_and(|url| is_loopback(&url))
     }
 }
 
@@ -106,10 +103,12 @@ pub enum Source {
         /// The folder.
         path: PathBuf,
     },
-    /// The release that a rehearsal serves itself, on a loopback port, laid out like upstream.
+    /// The release that a rehearsal has made itself: a folder laid out like a mirror.
     StandIn {
-        /// The stand-in server.
-        base_url: BaseUrl,
+        /// The folder.
+        path: PathBuf,
+        /// The versions of this run. The folder may hold more.
+        versions: BTreeSet<Version>,
     },
 }
 
@@ -176,16 +175,18 @@ impl Source {
     /// Where a file of a release lies.
     pub(super) fn place(&self, version: &Version, name: &str) -> Result<Place, Error> {
         match self {
-            Self::Upstream { base_url } | Self::StandIn { base_url } => {
+            Self::Upstream { base_url } => {
                 base_url.join(&format!("{REPOSITORY}/releases/download/v{version}/{name}")).map(Place::Url)
             }
             Self::MirrorUrl { base_url } => base_url.join(&format!("v{version}/{name}")).map(Place::Url),
-            Self::MirrorDir { path } => Ok(Place::File(path.join(format!("v{version}")).join(name))),
+            Self::MirrorDir { path } | Self::StandIn { path, .. } => {
+                Ok(Place::File(path.join(format!("v{version}")).join(name)))
+            }
         }
     }
 
-    /// What a lock records as the place of an archive. It never holds the port of a stand-in, so that the same
-    /// rehearsal gives the same lock each time.
+    /// What a lock records as the place of an archive. It never holds the folder of a stand-in, so that the same
+    /// rehearsal gives the same lock anywhere.
     pub(super) fn label(&self, version: &Version, asset: &str) -> Result<String, Error> {
         if matches!(self, Self::StandIn { .. }) {
             return Ok(format!("{REHEARSAL_SCHEME}v{version}/{asset}"));
@@ -216,9 +217,7 @@ impl Source {
     /// Checks that bytes from here can be trusted once `pinned` says whether their digest is known from elsewhere.
     pub(super) fn check_transport(&self, pinned: bool) -> Result<(), Error> {
         match self {
-            Self::MirrorDir { .. } => Ok(()),
-            Self::StandIn { base_url } if base_url.is_loopback() => Ok(()),
-            Self::StandIn { base_url } => Err(Error::StandInElsewhere { url: base_url.to_string() }),
+            Self::MirrorDir { .. } | Self::StandIn { .. } => Ok(()),
             Self::Upstream { base_url } | Self::MirrorUrl { base_url } => {
                 if base_url.is_https() || pinned {
                     Ok(())
@@ -294,8 +293,8 @@ mod tests {
     }
 
     #[test]
-    fn the_label_of_a_stand_in_has_no_port() {
-        let source = Source::StandIn { base_url: "http://127.0.0.1:49152".parse().unwrap() };
+    fn the_label_of_a_stand_in_has_no_folder() {
+        let source = Source::StandIn { path: "/tmp/x".into(), versions: BTreeSet::new() };
         assert_eq!(source.label(&version(), ASSET).unwrap(), format!("rehearsal:v0.19.2/{ASSET}"));
     }
 
@@ -325,13 +324,5 @@ mod tests {
         assert!(plain.check_transport(true).is_ok());
         assert!(Source::upstream().check_transport(false).is_ok());
         assert!(Source::mirror("/srv/gts").unwrap().check_transport(false).is_ok());
-    }
-
-    #[test]
-    fn a_stand_in_is_on_this_machine() {
-        let stand_in = |url: &str| Source::StandIn { base_url: url.parse().unwrap() };
-        assert!(stand_in("http://127.0.0.1:80").check_transport(false).is_ok());
-        assert!(stand_in("http://[::1]:80").check_transport(false).is_ok());
-        assert!(matches!(stand_in("http://192.0.2.1").check_transport(true), Err(Error::StandInElsewhere { .. })));
     }
 }

@@ -8,10 +8,10 @@ use crate::backup as format;
 use crate::change::Action;
 use crate::deployment::Database;
 use crate::error_code::ErrorCode;
+use crate::gotosocial::SERVICE;
 use crate::host::Entry;
 use crate::parts::answers::Lock;
 use crate::parts::backup::{self, Wanted};
-use crate::parts::rc_script::SERVICE;
 
 /// What a backup needs besides what is in it: headers, the manifest, the small files.
 const SLACK: u64 = 64 * 1024 * 1024;

@@ -10,11 +10,11 @@ use super::{Exit, Run, Stop, With, deployed, lock};
 use crate::change::Plan;
 use crate::check::{Check, Status, installation, profile};
 use crate::error_code::ErrorCode;
+use crate::gotosocial::SERVICE;
 use crate::host::{HostError, Owner};
 use crate::parts::answers::Lock;
 use crate::parts::install::{self as parts_install, Wanted};
 use crate::parts::passage::{self, Passage};
-use crate::parts::rc_script::SERVICE;
 use crate::parts::release as parts_release;
 use crate::release::Source;
 

@@ -20,10 +20,10 @@ use crate::change::settle::Settled;
 use crate::change::{Aftermath, Executor, NotMade, Plan, Trial, journal, settle, store};
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
+use crate::gotosocial::SERVICE;
 use crate::host::{Host, HostError, Observe, Owner};
 use crate::parts::account;
 use crate::parts::passage::{self, ROLLBACK};
-use crate::parts::rc_script::SERVICE;
 use crate::release::Source;
 
 /// How changes are agreed to.

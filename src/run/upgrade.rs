@@ -7,10 +7,12 @@ use super::release_change::{Course, installed};
 use super::{Exit, Run, Stop, install, lock};
 use crate::deployment::{Deployment, VersionWish};
 use crate::error_code::{Coded as _, ErrorCode};
+use crate::gotosocial::Series;
+use crate::gotosocial::config_keys::successor;
+use crate::parts::Refusal;
 use crate::parts::answers;
 use crate::parts::install::Wanted;
 use crate::parts::passage::{self, Ends, UPGRADE};
-use crate::parts::{Refusal, config};
 use crate::release::{
     self, Error, HttpClient, Published, WAYPOINTS, WantedVersion, Waypoint, about_upgrading, between,
 };
@@ -214,12 +216,11 @@ fn show_notes(run: &Run<'_>, from: &Version, to: &Version, catalogue: &Result<Ve
 
 /// Settings of ours that the new release is known not to know any more; the trial of the configuration finds all of them.
 fn renamed(deployment: &Deployment, from: &Version, to: &Version) -> Vec<String> {
-    if !passage::migrates_by_command(to) || passage::migrates_by_command(from) {
+    if Series::of(to) <= Series::of(from) {
         return Vec::new();
     }
     let told = |key: &str| {
-        config::successor(key)
-            .map(|now| format!("[config] {key}: GoToSocial {to} does not know it and will ignore it; {now}"))
+        successor(key).map(|now| format!("[config] {key}: GoToSocial {to} does not know it and will ignore it; {now}"))
     };
     deployment.config.iter().filter_map(|(key, _)| told(key)).collect()
 }

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{Known, Told};
 use crate::change::readiness::{has_certificate, log_says_ready};
+use crate::gotosocial::{SERVICE, readiness};
 use crate::host::{Entry, HostError, Observe, Supervision, WebFailure, WebRequest};
-use crate::parts::{folders, rc_script, service as parts_service};
+use crate::parts::{folders, service as parts_service};
 
 /// The time-out of `/readyz`.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,7 +47,7 @@ pub struct FrontService {
 
 /// Reads the state of GoToSocial.
 pub(super) fn look(known: &Known<'_>) -> Service {
-    let supervision = known.host.supervision(rc_script::SERVICE);
+    let supervision = known.host.supervision(SERVICE);
     let mut service = Service {
         supervision: supervision.into(),
         ready: Told::Known(false),
@@ -73,23 +74,23 @@ fn ready(known: &Known<'_>) -> Told<bool> {
         Told::Known(deployment) => deployment,
         Told::Unknown { unknown } => return Told::unknown(unknown.clone()),
     };
-    let readiness = parts_service::readiness(deployment, known.layout);
+    let wanted = parts_service::readiness(deployment, known.layout);
     // A handshake without a certificate in the cache makes the server order one, and users other than root cannot see
     // that cache.
-    if !has_certificate(known.host, &readiness) {
-        return if known.root { Told::Known(log_says_ready(known.host, &readiness)) } else { Told::needs_root() };
+    if !has_certificate(known.host, &wanted) {
+        return if known.root { Told::Known(log_says_ready(known.host, &wanted)) } else { Told::needs_root() };
     }
     let request = WebRequest {
-        tls: readiness.tls,
-        host: readiness.host.clone(),
-        address: Some(readiness.address),
-        path: "/readyz".to_owned(),
+        tls: wanted.tls,
+        host: wanted.host.clone(),
+        address: Some(wanted.address),
+        path: readiness::READYZ.to_owned(),
         verify: false,
         timeout: PATIENCE,
     };
     match known.host.web(&request) {
         Ok(answer) => Told::Known(answer.status == 200),
-        Err(WebFailure::Tls(_)) => Told::Known(log_says_ready(known.host, &readiness)),
+        Err(WebFailure::Tls(_)) => Told::Known(log_says_ready(known.host, &wanted)),
         Err(_) => Told::Known(false),
     }
 }
@@ -99,31 +100,5 @@ fn unready_starts(host: &dyn Observe, known: &Known<'_>) -> Result<u32, HostErro
     let Some(Entry::File { size, .. }) = host.entry(&log)? else { return Ok(0) };
     let limit = usize::try_from(TAIL).unwrap_or(usize::MAX);
     let bytes = host.read_from(&log, size.saturating_sub(TAIL), limit)?.unwrap_or_default();
-    Ok(in_a_row(&String::from_utf8_lossy(&bytes)))
-}
-
-/// Starts since the last one that completed. A start begins with that of the caches and ends with the recovery of
-/// queued tasks (seen with 0.19.2 and 0.20.0-rc1). With a log level above info neither is logged.
-fn in_a_row(log: &str) -> u32 {
-    let since = log.rsplit_once("recovered queued tasks").map_or(log, |(_, since)| since);
-    u32::try_from(since.matches("func=cache.(*Caches).Start ").count()).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn starts_that_came_to_nothing_are_counted_from_the_last_good_one() {
-        let start = "timestamp=\"22/11/2026 18:30:16.000\" func=cache.(*Caches).Start level=INFO msg=\"start: 0x1\"\n";
-        let ready = "func=admin.(*Processor).FillWorkerQueues level=INFO msg=\"recovered queued tasks\"\n";
-        for (log, count) in [
-            (String::new(), 0),
-            (format!("{start}{ready}"), 0),
-            (format!("{start}{ready}{start}"), 1),
-            (format!("{start}{start}{ready}{start}panic: x\n{start}panic: x\n"), 2),
-        ] {
-            assert_eq!(in_a_row(&log), count, "{log}");
-        }
-    }
+    Ok(readiness::unready_starts(&String::from_utf8_lossy(&bytes)))
 }

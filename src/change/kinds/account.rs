@@ -7,19 +7,15 @@ use std::path::PathBuf;
 
 use super::service::wait_until_ready;
 use crate::change::kind::prelude::*;
-use crate::change::readiness::{Readiness, SERVICE};
+use crate::change::readiness::Readiness;
+use crate::gotosocial::SERVICE;
+use crate::gotosocial::commands::{self, Command, IN_USE, UNKNOWN_USER};
 use crate::host::{Invocation, Output};
 
 /// Letters and digits that cannot be taken for one another: 32 of them, so each carries five bits.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// 26 letters of five bits each: 130 bits. GoToSocial asks for 60 and takes 72 bytes at most.
 const LETTERS: usize = 26;
-
-/// What GoToSocial says of a user name that it does not know; seen with 0.19.2 and 0.20.0-rc1.
-const UNKNOWN_USER: &str = "no rows in result set";
-
-/// What GoToSocial says of a user name that is taken; seen with 0.19.2 and 0.20.0-rc1.
-const IN_USE: &str = "is already in use";
 
 /// Creates the first account, with administrator rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,12 +67,9 @@ impl Kind for Account {
             );
         }
         let (username, password) = (&self.username, random_password()?);
-        let name = ["--username", username];
-        let create = [&["admin", "account", "create"], &name[..], &["--email", &self.email, "--password", &password]];
-        let create = || self.run(context, &create.concat(), true);
+        let create = || self.run(context, commands::account_create(&self.config, username, &self.email, &password));
         if self.repair {
-            let renew = [&["admin", "account", "password"], &name[..], &["--password", &password]];
-            match self.run(context, &renew.concat(), true) {
+            match self.run(context, commands::account_password(&self.config, username, &password)) {
                 Err(why) if why.to_string().contains(UNKNOWN_USER) => create()?,
                 done => done?,
             };
@@ -92,7 +85,7 @@ impl Kind for Account {
             };
         }
         context.operator.password(username, &password);
-        self.run(context, &[&["admin", "account", "promote"], &name[..]].concat(), false).map(drop).map_err(|why| {
+        self.run(context, commands::account_promote(&self.config, username)).map(drop).map_err(|why| {
             why.and(format!(
                 ". The account {username} was created but is not an administrator; run the same command again to finish it"
             ))
@@ -101,13 +94,11 @@ impl Kind for Account {
 }
 
 impl Account {
-    fn run(&self, context: &Context<'_>, arguments: &[&str], secret_last: bool) -> Result<Output, Failure> {
-        let config = self.config.display().to_string();
-        let all = [&["--config-path", &config, "--log-level", "warn"], arguments].concat();
+    fn run(&self, context: &Context<'_>, command: Command) -> Result<Output, Failure> {
         let output = context.host.run_as(&Invocation {
             program: self.program.clone(),
-            secret_argument: secret_last.then(|| all.len() - 1),
-            arguments: all.into_iter().map(str::to_owned).collect(),
+            secret_argument: command.secret_argument,
+            arguments: command.arguments,
             environment: self.environment.clone(),
             owner: self.owner,
             directory: self.directory.clone(),
@@ -116,7 +107,7 @@ impl Account {
             return Ok(output);
         }
         let words = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
-        Err(format!("`gotosocial {}` failed: {}", arguments[..3].join(" "), words.trim()).into())
+        Err(format!("`gotosocial {}` failed: {}", command.name, words.trim()).into())
     }
 }
 

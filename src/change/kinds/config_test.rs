@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::change::kind::prelude::*;
+use crate::deployment::nearest;
+use crate::gotosocial::{commands, config_keys, debug_config};
 use crate::host::Invocation;
-use crate::parts::config;
 
 /// Tests a new configuration before it goes live: `PROGRAM --config-path CANDIDATE debug config`, as the service user. Changes
 /// nothing that stays.
@@ -42,18 +43,18 @@ impl Kind for ConfigTest {
         let host = context.host;
         let owner = Owner { uid: 0, gid: self.owner.gid };
         host.write_file(&self.candidate, self.content.bytes(), 0o640, owner)?;
-        let candidate = self.candidate.display().to_string();
+        let command = commands::debug_config(&self.candidate);
         let output = host.run_as(&Invocation {
             program: self.program.clone(),
-            arguments: ["--config-path", &candidate, "debug", "config"].map(str::to_owned).into(),
+            arguments: command.arguments,
             environment: Vec::new(),
             owner: self.owner,
             directory: self.directory.clone(),
-            secret_argument: None,
+            secret_argument: command.secret_argument,
         });
         host.remove(&self.candidate)?;
         let output = output?;
-        if !config::echoes_host(&output.stdout, &self.host) {
+        if !debug_config::echoes_host(&output.stdout, &self.host) {
             let words = output.stderr.trim();
             return Err(format!(
                 "GoToSocial does not read its new configuration: `debug config` does not give back host \"{}\"{}{words}. \
@@ -64,13 +65,14 @@ impl Kind for ConfigTest {
             )
             .into());
         }
-        for unknown in config::unknown_keys(&self.keys, &output.stdout).map_err(|error| error.to_string())? {
-            let hint = match (config::successor(&unknown.key), unknown.nearest) {
-                (Some(now), _) => format!("; {now}"),
-                (None, nearest) => nearest.map(|key| format!("; did you mean `{key}`?")).unwrap_or_default(),
+        let known = debug_config::printed_keys(&output.stdout).map_err(|error| error.to_string())?;
+        for key in self.keys.difference(&known) {
+            let meant = || nearest(key, known.iter().map(String::as_str));
+            let hint = match config_keys::successor(key) {
+                Some(now) => format!("; {now}"),
+                None => meant().map(|key| format!("; did you mean `{key}`?")).unwrap_or_default(),
             };
-            context
-                .note(format!("this version of GoToSocial does not know `{}` and will ignore it{hint}", unknown.key));
+            context.note(format!("this version of GoToSocial does not know `{key}` and will ignore it{hint}"));
         }
         Ok(())
     }

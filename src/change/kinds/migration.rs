@@ -11,7 +11,9 @@ use semver::Version;
 
 use crate::change::database::{self, Database, DatabaseRestore};
 use crate::change::kind::prelude::*;
-use crate::change::readiness::{last_lines, message};
+use crate::change::readiness::last_lines;
+use crate::gotosocial::commands;
+use crate::gotosocial::readiness::message;
 use crate::host::Invocation;
 
 /// Migrates the database to another release. Taking it back puts the copy in its place.
@@ -78,10 +80,9 @@ impl Kind for Migration {
             .into());
         }
         let Some(command) = &self.command else { return Ok(()) };
-        let arguments = ["--config-path", &command.config.display().to_string(), "migrations", "run"];
         let invocation = Invocation {
             program: command.program.clone(),
-            arguments: arguments.map(str::to_owned).into(),
+            arguments: commands::migrations_run(&command.config).arguments,
             environment: command.environment.clone(),
             owner: self.owner,
             directory: command.directory.clone(),

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use super::other_user::{Unable, take_on_ids};
-use crate::host::database::{DatabaseExamination, DatabaseState, examine};
+use crate::gotosocial::DatabaseState;
+use crate::host::database::{DatabaseExamination, examine};
 use crate::host::{HostError, Owner};
 
 /// The hidden first argument that makes this program the child that opens a database.

@@ -6,15 +6,17 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
+use crate::gotosocial::Series;
+use crate::gotosocial::loading::{Failure, Settings};
+use crate::gotosocial::readiness::RECOVERED;
 use crate::portacl::{Errno, Protocol};
 use crate::utc;
 
 use super::super::{HostError, Listener, Owner};
-use super::gotosocial_config::{Failure, Series, Settings, Sources};
 use super::machine::{Access, Machine, command_failed};
 use super::model::{Model, Program, Supervisor, Tls};
 use super::rc_script::{self, Service};
-use super::{gotosocial_database as database, kernel, postgres, rc_conf};
+use super::{gotosocial_config, gotosocial_database as database, kernel, postgres, rc_conf};
 
 const NAME: &str = "gotosocial";
 /// Time between two polls of a patient caller, seconds.
@@ -160,8 +162,13 @@ fn launch(machine: &mut Machine, service: &Service) -> Result<Result<Program, Fa
     let Some(version) = version_of(machine, &service.binary)? else {
         return Ok(Err(Failure::Error("exec format error".into())));
     };
-    let sources = Sources { file: Some(&service.config), environment: &service.environment, flags: &[] };
-    let started = Settings::load(machine, &version, service.owner(), sources)
+    let caller = gotosocial_config::Caller {
+        who: service.owner(),
+        file: Some(&service.config),
+        environment: &service.environment,
+        flags: &[],
+    };
+    let started = gotosocial_config::load(machine, &version, &caller)
         .and_then(|settings| serve(machine, service, &version, &settings));
     if let Ok(program) = &started {
         // The maintenance page listens while the database is opened and migrated.
@@ -176,7 +183,7 @@ fn launch(machine: &mut Machine, service: &Service) -> Result<Result<Program, Fa
 /// The log's end of a start: the real pages take over from the maintenance page.
 fn announce(machine: &mut Machine, program: &Program) -> Result<(), HostError> {
     log_listening(machine, program)?;
-    log(machine, &program.log, "admin.(*Processor).FillWorkerQueues", "INFO", "recovered queued tasks")
+    log(machine, &program.log, "admin.(*Processor).FillWorkerQueues", "INFO", RECOVERED)
 }
 
 fn log_listening(machine: &mut Machine, program: &Program) -> Result<(), HostError> {

@@ -4,58 +4,18 @@ use std::io;
 use std::path::Path;
 
 use super::super::{HostError, Invocation, Output};
-use super::gotosocial;
-use super::gotosocial_config::{Failure, Series, Settings, Sources, is_key, is_switch};
-use super::gotosocial_database::{self as database, Account};
+use super::gotosocial_config::{self, Caller};
 use super::machine::{Access, EACCES, Machine};
 use super::model::Migrating;
+use super::{gotosocial, gotosocial_database as database};
+use crate::gotosocial::Series;
+use crate::gotosocial::accounts::{act, required_flags, table};
+use crate::gotosocial::command_line::CommandLine;
+use crate::gotosocial::loading::{Failure, Settings};
 use crate::utc;
 
 /// `ENOEXEC`: not a program.
 const ENOEXEC: i32 = 8;
-
-/// Flags that are no keys of the configuration.
-const OTHER_FLAGS: &[&str] = &["config-path", "help", "version"];
-
-/// A command line taken apart.
-#[derive(Debug, Default)]
-struct CommandLine {
-    words: Vec<String>,
-    flags: Vec<(String, String)>,
-}
-
-impl CommandLine {
-    fn read(arguments: &[String]) -> Result<Self, String> {
-        let mut line = Self::default();
-        let mut rest = arguments.iter();
-        while let Some(argument) = rest.next() {
-            let Some(flag) = argument.strip_prefix("--") else {
-                line.words.push(argument.clone());
-                continue;
-            };
-            let (name, value) =
-                flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value.to_string())));
-            if !is_key(name) && !OTHER_FLAGS.contains(&name) {
-                return Err(format!("unknown flag: --{name}"));
-            }
-            let value = match value {
-                Some(value) => value,
-                None if matches!(name, "help" | "version") || is_switch(name) => "true".into(),
-                None => rest.next().cloned().ok_or_else(|| format!("flag needs an argument: --{name}"))?,
-            };
-            line.flags.push((name.to_string(), value));
-        }
-        Ok(line)
-    }
-
-    fn flag(&self, name: &str) -> Option<&str> {
-        self.flags.iter().rev().find(|(flag, _)| flag == name).map(|(_, value)| value.as_str())
-    }
-
-    fn words(&self) -> Vec<&str> {
-        self.words.iter().map(String::as_str).collect()
-    }
-}
 
 /// Whether a command line only looks: then neither the clock moves nor does it count as a change.
 pub(super) fn only_looks(arguments: &[String]) -> bool {
@@ -99,12 +59,7 @@ pub(super) fn run(machine: &mut Machine, invocation: &Invocation) -> Result<Outp
 pub(super) fn outlive(machine: &mut Machine, invocation: &Invocation) -> Result<(), HostError> {
     let line = CommandLine::read(&invocation.arguments).unwrap_or_default();
     let version = gotosocial::version_of(machine, &invocation.program)?.unwrap_or_default();
-    let sources = Sources {
-        file: line.flag("config-path").map(Path::new),
-        environment: &invocation.environment,
-        flags: &line.flags,
-    };
-    let Ok(settings) = Settings::load(machine, &version, invocation.owner, sources) else { return Ok(()) };
+    let Ok(settings) = gotosocial_config::load(machine, &version, &caller(invocation, &line)) else { return Ok(()) };
     let path = &database::place(&settings);
     database::begin_migration(machine, path, invocation.owner)?;
     let pid = machine.model.take_pid();
@@ -112,6 +67,15 @@ pub(super) fn outlive(machine: &mut Machine, invocation: &Invocation) -> Result<
     let user = invocation.owner.uid.to_string();
     machine.model.migrating = Some(Migrating { pid, user, database: path.to_owned(), ends_at });
     Ok(())
+}
+
+fn caller<'a>(invocation: &'a Invocation, line: &'a CommandLine) -> Caller<'a> {
+    Caller {
+        who: invocation.owner,
+        file: line.flag("config-path").map(Path::new),
+        environment: &invocation.environment,
+        flags: &line.flags,
+    }
 }
 
 /// The command line for messages.
@@ -133,27 +97,19 @@ fn execute(
     }
     let usage = || Ok("Usage:\n  gotosocial [command]\n".to_string());
     let words = line.words();
-    let series = Series::of(version);
-    let known = |action: &str| matches!(action, "create" | "confirm" | "promote" | "demote" | "password" | "list");
+    let series = Series::of_text(version);
     match words.as_slice() {
         ["debug", "config"] | ["admin", "account", _] => {}
-        ["migrations", "run"] if series == Series::V0_20 => {}
+        ["migrations", "run"] if series.migrates_by_command() => {}
         [] | ["debug" | "admin" | "server" | "help" | "completion", ..] => return usage(),
-        ["migrations", ..] if series == Series::V0_20 => return usage(),
+        ["migrations", ..] if series.migrates_by_command() => return usage(),
         [other, ..] => return Err(Failure::Error(format!("unknown command \"{other}\" for \"gotosocial\""))),
     }
     if let ["admin", "account", action] = words.as_slice() {
-        if !known(action) {
-            return usage();
-        }
-        require_flags(line, action)?;
+        let Some(required) = required_flags(action) else { return usage() };
+        line.require(required).map_err(Failure::Error)?;
     }
-    let sources = Sources {
-        file: line.flag("config-path").map(Path::new),
-        environment: &invocation.environment,
-        flags: &line.flags,
-    };
-    let settings = Settings::load(machine, version, invocation.owner, sources)?;
+    let settings = gotosocial_config::load(machine, version, &caller(invocation, line))?;
     if let ["debug", "config"] = words.as_slice() {
         return Ok(settings.debug_config(machine.model.faults.debug_config_without_host));
     }
@@ -166,22 +122,6 @@ fn execute(
     }
 }
 
-/// cobra takes these from the command line only.
-fn require_flags(line: &CommandLine, action: &str) -> Result<(), Failure> {
-    let required: &[&str] = match action {
-        "create" => &["email", "password", "username"],
-        "password" => &["password", "username"],
-        "list" => &[],
-        _ => &["username"],
-    };
-    let missing: Vec<String> =
-        required.iter().filter(|flag| line.flag(flag).is_none()).map(|flag| format!("\"{flag}\"")).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::Error(format!("required flag(s) {} not set", missing.join(", "))))
-}
-
 fn account(
     machine: &mut Machine,
     invocation: &Invocation,
@@ -189,121 +129,14 @@ fn account(
     action: &str,
 ) -> Result<String, Failure> {
     let who = invocation.owner;
-    let refuse = |text: String| Err(Failure::Error(text));
     let (path, mut content) = database::open(machine, settings, who)?;
     if action == "list" {
         return Ok(table(&content.accounts));
     }
-    let (username, email, password) = (settings.text("username"), settings.text("email"), settings.text("password"));
-    check_username(username)?;
-    if action != "create" {
-        let Some(found) = content.accounts.iter_mut().find(|account| account.username == username && account.has_user)
-        else {
-            return refuse("sql: no rows in result set".into());
-        };
-        match action {
-            "promote" => (found.admin, found.moderator) = (true, true),
-            "demote" => (found.admin, found.moderator) = (false, false),
-            "password" => check_password(password)?,
-            _ => {}
-        }
-        database::save(machine, &path, &content, who)?;
-        return Ok(String::new());
+    if action == "create" && machine.model.faults.admin_create_fails {
+        return Err(Failure::Error("sqlite3: database is locked".into()));
     }
-    if machine.model.faults.admin_create_fails {
-        return refuse("sqlite3: database is locked".into());
-    }
-    if content.accounts.iter().any(|account| account.username == username) {
-        return refuse(format!("username {username} is already in use"));
-    }
-    if !email.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && !domain.is_empty()) {
-        return refuse("mail: missing '@' or angle-addr".into());
-    }
-    if content.accounts.iter().any(|account| account.has_user && account.email == email) {
-        return refuse(format!("email address {email} is already in use"));
-    }
-    check_password(password)?;
-    let has_user = content.instance.is_some();
-    content.accounts.push(Account {
-        username: username.into(),
-        email: email.into(),
-        has_user,
-        admin: false,
-        moderator: false,
-    });
+    let after = act(&mut content.accounts, content.instance.is_some(), settings, action)?;
     database::save(machine, &path, &content, who)?;
-    if has_user {
-        return Ok(String::new());
-    }
-    // The account is left behind half made, as the real program leaves it.
-    refuse(
-        "NewSignup: instance application not yet created, run the server at least once *before* creating users".into(),
-    )
-}
-
-fn check_username(username: &str) -> Result<(), Failure> {
-    let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if !username.is_empty() && username.len() <= 64 && username.chars().all(valid) {
-        return Ok(());
-    }
-    Err(Failure::Error(format!(
-        "given username {username} was invalid: must contain only lowercase letters, numbers, and underscores, max 64 \
-         characters"
-    )))
-}
-
-/// At least 60 bits of entropy and at most 72 bytes. The bits are those of the alphabet times the length, where a
-/// character repeated more than twice counts twice; the real program also knows keyboard rows.
-fn check_password(password: &str) -> Result<(), Failure> {
-    if password.len() > 72 {
-        return Err(Failure::Error("password should be no more than 72 bytes".into()));
-    }
-    let kinds: [(f64, &dyn Fn(char) -> bool); 6] = [
-        (26.0, &|c| c.is_ascii_lowercase()),
-        (26.0, &|c| c.is_ascii_uppercase()),
-        (10.0, &|c| c.is_ascii_digit()),
-        (5.0, &|c| "!@$&*".contains(c)),
-        (5.0, &|c| "_-., ".contains(c)),
-        (22.0, &|c| !c.is_ascii_alphanumeric() && !"!@$&*_-., ".contains(c)),
-    ];
-    let base: f64 = kinds.iter().filter(|(_, is)| password.chars().any(is)).map(|(size, _)| size).sum();
-    let characters: Vec<char> = password.chars().collect();
-    let counted = (0..characters.len())
-        .filter(|at| *at < 2 || characters[at - 1] != characters[*at] || characters[at - 2] != characters[*at])
-        .count();
-    let bits = if base > 0.0 { base.log2() * counted as f64 } else { 0.0 };
-    if bits >= 60.0 {
-        return Ok(());
-    }
-    Err(Failure::Error(format!(
-        "password is only {:.0}% strength, try including more special characters, using lowercase letters, using \
-         uppercase letters, using numbers or using a longer password",
-        bits * 100.0 / 60.0
-    )))
-}
-
-fn table(accounts: &[Account]) -> String {
-    let yes = |flag: bool| if flag { "yes" } else { "no" };
-    let mut text = String::from("user\taccount\tapproved\tadmin\tmoderator\tsuspended\tconfirmed\n");
-    for (number, account) in accounts.iter().enumerate().filter(|(_, account)| account.has_user) {
-        let Account { username, admin, moderator, .. } = account;
-        let id = format!("01REHEARSAL{number:015}");
-        let (admin, moderator) = (yes(*admin), yes(*moderator));
-        text.push_str(&format!("{username}\t{id}\tyes\t{admin}\t{moderator}\tno\tyes\n"));
-    }
-    text
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn weak_and_long_passwords_are_refused() {
-        assert!(check_password("password").is_err());
-        assert!(check_password("aaaaaaaaaaaaaaaaaaaaaaaaaaaa").is_err());
-        assert!(check_password(&"aB3$".repeat(19)).is_err());
-        assert_eq!(check_password("fQ9-mZ2_xLp7.Tw4"), Ok(()));
-    }
+    after.map_or(Ok(String::new()), Err)
 }

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, MAIN_DB};
 
-use super::super::database::{DatabaseState, examine as examine_file};
-use super::super::{DatabaseExamination, Entry, FileUser, HostError, Owner};
-use super::gotosocial_config::{Failure, Series, Settings};
+use super::super::database::examine as examine_file;
+use super::super::{DatabaseExamination, DatabaseState, Entry, FileUser, HostError, Owner};
 use super::machine::{Access, EACCES, ENOENT, Machine, command_failed};
 use super::postgres;
+use crate::gotosocial::Series;
+use crate::gotosocial::accounts::Account;
+use crate::gotosocial::loading::{Failure, Settings};
 
 /// The content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,28 +28,6 @@ pub(super) struct Database {
     pub(super) accounts: Vec<Account>,
     /// Texts of the posts that were written here.
     pub(super) posts: Vec<String>,
-}
-
-/// An account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account {
-    /// Login name.
-    pub(super) username: String,
-    /// Address.
-    pub(super) email: String,
-    /// Whether it has a user row. One made before the first start has none, and never gets one.
-    pub(super) has_user: bool,
-    /// Whether it is an administrator.
-    pub(super) admin: bool,
-    /// Whether it is a moderator.
-    pub(super) moderator: bool,
-}
-
-fn migrations(series: Series) -> u32 {
-    match series {
-        Series::V0_19 => 110,
-        Series::V0_20 => 118,
-    }
 }
 
 /// Rows of a database whose migration to 0.20 did not get to its end.
@@ -67,7 +47,7 @@ impl Database {
              CREATE TABLE statuses (id INTEGER PRIMARY KEY, text TEXT, local BOOLEAN);",
         )?;
         for number in 1..=self.migrations {
-            let group = if number > migrations(Series::V0_19) { 2 } else { 1 };
+            let group = if number > Series::V0_19.migrations() { 2 } else { 1 };
             let name = format!("2021{number:010}");
             all.execute("INSERT INTO bun_migrations (name, group_id) VALUES (?1, ?2)", (name, group))?;
         }
@@ -127,7 +107,7 @@ impl Database {
 
     /// Whether a newer release has migrated the database, which an older one does not notice.
     pub(super) fn is_newer_than(&self, series: Series) -> bool {
-        self.migrations > migrations(series)
+        self.migrations > series.migrations()
     }
 }
 
@@ -240,7 +220,7 @@ pub(super) fn open(machine: &mut Machine, settings: &Settings, who: Owner) -> Re
         Some(bytes) => Database::of_image(bytes).map_err(|_| failed("sqlite ping: sqlite3: file is not a database"))?,
         None => Database::default(),
     };
-    if database.migrations < migrations(settings.series) {
+    if database.migrations < settings.series.migrations() {
         // Migrations are marked as done before they are begun, so one that was cut off is never done.
         if database.is_half_migrated() {
             return Err(failed("db migration error: sqlite3: SQL logic error: no such table: account_settings"));
@@ -248,7 +228,7 @@ pub(super) fn open(machine: &mut Machine, settings: &Settings, who: Owner) -> Re
         if database.migrations > 0 {
             half_way(machine, &path, &mut database, who)?;
         }
-        database.migrations = migrations(settings.series);
+        database.migrations = settings.series.migrations();
         save(machine, &path, &database, who)?;
     }
     Ok((path, database))
@@ -281,7 +261,7 @@ pub(super) fn begin_migration(machine: &mut Machine, path: &Path, who: Owner) ->
 pub(super) fn finish_migration(machine: &mut Machine, path: &Path) -> Result<(), HostError> {
     let refused = |_| command_failed("migrations run", 1, "the database cannot be written");
     let Some(mut content) = peek(machine, path) else { return Ok(()) };
-    content.migrations = migrations(Series::V0_20);
+    content.migrations = Series::V0_20.migrations();
     save(machine, path, &content, Owner::ROOT).map_err(refused)
 }
 

@@ -41,7 +41,6 @@ mod gotosocial;
 mod gotosocial_admin;
 mod gotosocial_config;
 mod gotosocial_database;
-mod gotosocial_keys;
 mod host;
 mod kernel;
 mod loader;
@@ -60,7 +59,6 @@ pub mod stand_in_release;
 mod tests;
 mod web;
 pub mod web_servers;
-mod yaml;
 
 use std::cell::RefCell;
 use std::fs;

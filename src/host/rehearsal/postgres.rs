@@ -8,10 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::{HostError, Invocation, Output, Owner};
-use super::gotosocial_config::{Failure, Settings};
 use super::machine::{Access, EACCES, ENOENT, Machine};
 use super::model::Postgres;
 use super::postgres_script as script;
+use crate::gotosocial::loading::{Failure, Settings};
 use crate::release::Sha256Digest;
 
 /// Where the server keeps its databases.

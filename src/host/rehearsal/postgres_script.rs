@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::gotosocial_database::{Account, Database};
+use super::gotosocial_database::Database;
+use crate::gotosocial::accounts::Account;
 
 /// How the part of a script ends that a dump holds.
 pub(super) const END: &str = "--\n-- Data of all tables above\n--\n\n";

@@ -6,11 +6,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::front::Front;
+use crate::gotosocial::Series;
 use crate::release::Sha256Digest;
 use crate::utc;
 
 use super::super::{HostError, Listener, ServedCertificate, WebAnswer, WebFailure, WebRequest};
-use super::gotosocial_config::Series;
 use super::machine::{Access, Machine};
 use super::model::{Program, Tls};
 use super::{certificate, gotosocial, gotosocial_database as database, kernel, web_servers};
@@ -169,7 +169,7 @@ fn lets_encrypt(
 fn log_handshake(machine: &mut Machine, program: &Program, error: &str) -> Result<(), HostError> {
     let client = machine.model.addresses.first().copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
     let text = format!("http: TLS handshake error from {}: {error}", SocketAddr::new(client, 65_024));
-    if Series::of(&program.version) == Series::V0_19 {
+    if Series::of_text(&program.version) == Series::V0_19 {
         let time = utc::go_log(machine.model.clock);
         return gotosocial::append(machine, &program.log, &format!("{time} {text}\n"));
     }
@@ -258,7 +258,7 @@ fn posts(machine: &Machine, program: &Program) -> usize {
 
 /// A profile page. It fails for a half-made account, and on a database that a newer release has migrated.
 fn profile(machine: &Machine, program: &Program, username: &str) -> (u16, Vec<u8>) {
-    let series = Series::of(&program.version);
+    let series = Series::of_text(&program.version);
     let newer = database::peek(machine, &program.database).is_some_and(|content| content.is_newer_than(series));
     match accounts(machine, program).into_iter().find(|(name, _)| name == username) {
         None => (404, Vec::new()),

@@ -1,11 +1,12 @@
 //! How large a request may be, from the limits that `GoToSocial` itself has.
 
 use crate::deployment::{ConfigValue, Passthrough};
+use crate::gotosocial::Series;
+use crate::gotosocial::config_keys::config_key;
+use crate::gotosocial::value::size;
 
-/// The settings that limit what people may upload, with `GoToSocial`'s defaults in bytes (docs/configuration/media.md:
-/// 40 MiB and 50 KiB).
-const UPLOADS: [(&str, u64); 2] =
-    [("media-local-max-size", 40 * 1024 * 1024), ("media-emoji-local-max-size", 50 * 1024)];
+/// The settings that limit what people may upload.
+const UPLOADS: [&str; 2] = ["media-local-max-size", "media-emoji-local-max-size"];
 
 /// What a form has besides the file, in bytes: boundaries, names, and a description of at most a few thousand letters.
 const FORM: u64 = 1024 * 1024;
@@ -13,35 +14,19 @@ const FORM: u64 = 1024 * 1024;
 /// The largest request body that is passed on, in bytes: the largest upload, and room for the form around it, since
 /// the limits of `GoToSocial` are those of the file alone.
 pub(super) fn body_limit(config: &Passthrough) -> u64 {
-    let largest = UPLOADS.into_iter().map(|(key, default)| config.get(key).and_then(bytes).unwrap_or(default)).max();
-    largest.unwrap_or_default().saturating_add(FORM)
+    // The defaults are the same in all series.
+    let default = |key| config_key(key)?.default(Series::V0_20)?.as_u64();
+    let limit = |key| config.get(key).and_then(bytes).or_else(|| default(key));
+    UPLOADS.into_iter().filter_map(limit).max().unwrap_or_default().saturating_add(FORM)
 }
 
-/// A size in bytes, as go-bytesize reads it (`ParseSize()` in `bytesize.go`): `k`, `M`, … are powers of 1000, `ki`,
-/// `Mi`, … of 1024, and a `B` behind them says nothing. `None` for what is no size.
+/// A size in bytes; `None` for what is no size.
 fn bytes(value: &ConfigValue) -> Option<u64> {
-    let text = match value {
-        ConfigValue::Integer(bytes) => return u64::try_from(*bytes).ok(),
-        ConfigValue::Text(text) => text.as_str(),
-        _ => return None,
-    };
-    let text = text.strip_suffix('B').unwrap_or(text);
-    let (text, base) = text.strip_suffix('i').map_or((text, 1000_f64), |text| (text, 1024_f64));
-    let unit = text.chars().next_back()?;
-    let power = match unit.to_ascii_lowercase() {
-        'k' => 1,
-        'm' => 2,
-        'g' => 3,
-        't' => 4,
-        'p' => 5,
-        'e' => 6,
-        _ => 0,
-    };
-    let number: f64 = if power == 0 { text } else { text.strip_suffix(unit)? }.parse().ok()?;
-    let size = number * base.powi(power);
-    // Within what u64 holds the conversion only cuts the fraction off, as Go's does.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    (0.0..1.8e19).contains(&size).then_some(size as u64)
+    match value {
+        ConfigValue::Integer(bytes) => u64::try_from(*bytes).ok(),
+        ConfigValue::Text(text) => size(text),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

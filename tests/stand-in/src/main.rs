@@ -1,7 +1,7 @@
 //! A stand-in for GoToSocial, for tests on a real host: it behaves as the real program does, as far as an installer can
 //! tell, and serves nobody.
 //!
-//! Like the real one it reads its configuration (by the very code of the rehearsal, so that the two agree by
+//! Like the real one it reads its configuration (by the library's own code, so that it agrees with the rehearsal by
 //! construction), binds what that says, shows a maintenance page while it starts, keeps a database, answers the pages
 //! that a check asks for, and dies as the real one dies. Its version is what a file `VERSION` beside it says, else the name of
 //! its folder; with it go the ways of 0.19 or 0.20.
@@ -15,10 +15,6 @@
 mod gotosocial;
 
 use std::process::ExitCode;
-
-/// The account that a question is about. The stand-in has one only: the one that it runs as.
-#[derive(Debug, Clone, Copy)]
-struct Owner;
 
 fn main() -> ExitCode {
     gotosocial::run(std::env::args().skip(1).collect())

@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use super::gotosocial_config::Settings;
 use super::request::Request;
+use gts_bootstrap::gotosocial::loading::Settings;
 
 /// `trusted-proxies`: networks, as an address and how many of its bits count.
 #[derive(Debug, Clone, Default)]

@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::gotosocial_config::{Failure, Series, Settings};
 use super::log::Logger;
 use super::trouble::Trouble;
+use gts_bootstrap::gotosocial::Series;
+use gts_bootstrap::gotosocial::accounts::Account;
+use gts_bootstrap::gotosocial::loading::{Failure, Settings};
 
 /// The content.
 #[derive(Debug, Clone, Default)]
@@ -25,19 +27,6 @@ pub(super) struct Content {
     pub(super) posts: Vec<String>,
 }
 
-/// An account.
-#[derive(Debug, Clone)]
-pub(super) struct Account {
-    /// Login name.
-    pub(super) username: String,
-    /// Address.
-    pub(super) email: String,
-    /// Whether it has a user row. One made before the first start has none, and never gets one.
-    pub(super) has_user: bool,
-    /// Whether it is administrator and moderator.
-    pub(super) admin: bool,
-}
-
 /// An open database.
 #[derive(Debug, Clone)]
 pub(super) struct Database {
@@ -47,18 +36,10 @@ pub(super) struct Database {
     connection: Arc<Mutex<Option<Connection>>>,
 }
 
-/// Rows of `bun_migrations` after the migrations of a release.
-fn migrations(series: Series) -> u32 {
-    match series {
-        Series::V0_19 => 110,
-        Series::V0_20 => 118,
-    }
-}
-
 impl Content {
     /// Whether a newer release has migrated it, which an older one does not notice.
     pub(super) fn is_newer_than(&self, series: Series) -> bool {
-        self.migrations > migrations(series)
+        self.migrations > series.migrations()
     }
 }
 
@@ -87,7 +68,7 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS bun_migrations (id INTEGER PRIMARY KEY, name VARCHAR, group_id INTEGER);
     CREATE TABLE IF NOT EXISTS instances (id INTEGER PRIMARY KEY, domain VARCHAR);
     CREATE TABLE IF NOT EXISTS accounts (id INTEGER PRIMARY KEY, username VARCHAR, email VARCHAR);
-    CREATE TABLE IF NOT EXISTS users (account_id INTEGER, admin BOOLEAN);
+    CREATE TABLE IF NOT EXISTS users (account_id INTEGER, admin BOOLEAN, moderator BOOLEAN);
     CREATE TABLE IF NOT EXISTS statuses (id INTEGER PRIMARY KEY, text TEXT, local BOOLEAN);";
 
 impl Database {
@@ -112,7 +93,7 @@ impl Database {
             "bundb.sqliteConn",
             &format!("connected to SQLITE database with address {}", database.path.display()),
         );
-        let wanted = migrations(settings.series);
+        let wanted = settings.series.migrations();
         if content.migrations >= wanted {
             logger.info("bundb.doMigration", "there are no new migrations to run");
             return Ok(database);
@@ -169,12 +150,17 @@ impl Database {
 fn read(connection: &Connection) -> rusqlite::Result<Content> {
     let accounts = connection
         .prepare(
-            "SELECT username, email, admin FROM accounts LEFT JOIN users ON users.account_id = accounts.id ORDER BY id",
+            "SELECT username, email, admin, moderator FROM accounts LEFT JOIN users ON users.account_id = accounts.id ORDER BY id",
         )?
         .query_map([], |row| {
-            let admin: Option<bool> = row.get(2)?;
-            let (username, email) = (row.get(0)?, row.get(1)?);
-            Ok(Account { username, email, has_user: admin.is_some(), admin: admin.unwrap_or(false) })
+            let (admin, moderator): (Option<bool>, Option<bool>) = (row.get(2)?, row.get(3)?);
+            Ok(Account {
+                username: row.get(0)?,
+                email: row.get(1)?,
+                has_user: admin.is_some(),
+                admin: admin.unwrap_or(false),
+                moderator: moderator.unwrap_or(false),
+            })
         })?
         .collect::<rusqlite::Result<_>>()?;
     let posts = connection
@@ -195,7 +181,7 @@ fn write(connection: &mut Connection, content: &Content) -> rusqlite::Result<()>
         "DELETE FROM bun_migrations; DELETE FROM instances; DELETE FROM accounts; DELETE FROM users; DELETE FROM statuses;",
     )?;
     for number in 1..=content.migrations {
-        let group = if number > migrations(Series::V0_19) { 2 } else { 1 };
+        let group = if number > Series::V0_19.migrations() { 2 } else { 1 };
         let name = format!("2021{number:010}");
         all.execute("INSERT INTO bun_migrations (name, group_id) VALUES (?1, ?2)", (name, group))?;
     }
@@ -206,7 +192,10 @@ fn write(connection: &mut Connection, content: &Content) -> rusqlite::Result<()>
         let row = (&account.username, &account.email);
         all.execute("INSERT INTO accounts (username, email) VALUES (?1, ?2)", row)?;
         if account.has_user {
-            all.execute("INSERT INTO users VALUES (?1, ?2)", (all.last_insert_rowid(), account.admin))?;
+            all.execute(
+                "INSERT INTO users VALUES (?1, ?2, ?3)",
+                (all.last_insert_rowid(), account.admin, account.moderator),
+            )?;
         }
     }
     for post in &content.posts {

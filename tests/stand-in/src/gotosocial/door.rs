@@ -9,7 +9,8 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, bind, listen, setsockopt, socket, sockopt,
 };
 
-use super::gotosocial_config::{Failure, Series, Settings};
+use gts_bootstrap::gotosocial::Series;
+use gts_bootstrap::gotosocial::loading::{Failure, Settings};
 
 /// `bind-address`; `None` is the wildcard. 0.19 wants IPv6 in brackets, 0.20 without.
 pub(super) fn address(settings: &Settings) -> Result<Option<IpAddr>, Failure> {

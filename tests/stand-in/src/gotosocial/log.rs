@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::gotosocial_config::{Series, Settings};
 use super::request::{Answer, Request, reason};
-use super::utc;
+use gts_bootstrap::gotosocial::Series;
+use gts_bootstrap::gotosocial::loading::Settings;
+use gts_bootstrap::utc;
 
 /// What a shell says of a program that died of SIGPIPE. Go programs do, at the next line after their output broke.
 const BROKEN_PIPE: i32 = 141;

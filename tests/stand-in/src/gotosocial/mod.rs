@@ -3,36 +3,24 @@
 mod accounts;
 mod certificate;
 mod client_address;
-mod command_line;
 mod database;
 mod door;
-#[path = "../../../../src/host/rehearsal/gotosocial_config.rs"]
-#[allow(dead_code, reason = "it is a real process, so a signal kills it and is not an answer")]
-mod gotosocial_config;
-#[path = "../../../../src/host/rehearsal/gotosocial_keys.rs"]
-mod gotosocial_keys;
 mod log;
-mod machine;
 mod pages;
 mod request;
 mod router;
 mod server;
 mod signals;
 mod trouble;
-#[path = "../../../../src/utc.rs"]
-#[allow(dead_code, unreachable_pub, reason = "it writes no names and no messages of the installer")]
-mod utc;
-#[path = "../../../../src/host/rehearsal/yaml.rs"]
-mod yaml;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::Owner;
-use command_line::CommandLine;
 use database::Database;
-use gotosocial_config::{Failure, Series, Settings, Sources};
-use machine::Machine;
+use gts_bootstrap::gotosocial::Series;
+use gts_bootstrap::gotosocial::accounts::required_flags;
+use gts_bootstrap::gotosocial::command_line::CommandLine;
+use gts_bootstrap::gotosocial::loading::{Failure, Settings, Sources};
 use trouble::Trouble;
 
 /// Runs a command line and prints what it has to say.
@@ -63,10 +51,10 @@ fn execute(arguments: &[String]) -> Result<String, Failure> {
         return Ok(format!("gotosocial version {version}\n"));
     }
     let words = line.words();
-    let has_migrations = Series::of(&version) == Series::V0_20;
+    let has_migrations = Series::of_text(&version).migrates_by_command();
     match words.as_slice() {
         ["debug", "config"] | ["server", "start"] => {}
-        ["admin", "account", action] if accounts::requires(action).is_some() => {}
+        ["admin", "account", action] if required_flags(action).is_some() => {}
         ["migrations", "run"] if has_migrations => {}
         ["migrations", ..] if !has_migrations => return unknown("migrations"),
         // A mistyped subcommand prints the usage and succeeds: cobra's way.
@@ -76,14 +64,18 @@ fn execute(arguments: &[String]) -> Result<String, Failure> {
         [other, ..] => return unknown(other),
     }
     if let ["admin", "account", action] = words.as_slice() {
-        line.require(accounts::requires(action).unwrap_or_default()).map_err(Failure::Error)?;
+        line.require(required_flags(action).unwrap_or_default()).map_err(Failure::Error)?;
     }
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let sources =
-        Sources { file: line.flag("config-path").map(Path::new), environment: &environment, flags: line.flags() };
-    let settings = Settings::load(&Machine, &version, Owner, sources)?;
+    let sources = Sources {
+        file: line.flag("config-path").map(Path::new),
+        environment: &environment,
+        flags: &line.flags,
+        read: &read,
+    };
+    let settings = Settings::load(&version, sources)?;
     let trouble = Trouble::of(&environment).map_err(Failure::Error)?;
     match words.as_slice() {
         ["debug", ..] => return Ok(settings.debug_config(false)),
@@ -96,6 +88,14 @@ fn execute(arguments: &[String]) -> Result<String, Failure> {
         ["admin", "account", action] => accounts::act(database, &settings, action),
         _ => Ok(String::new()),
     }
+}
+
+/// The text of a file; the error is Go's.
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        format!("open {}: {}", path.display(), if missing { "no such file or directory" } else { "permission denied" })
+    })
 }
 
 fn unknown(command: &str) -> Result<String, Failure> {

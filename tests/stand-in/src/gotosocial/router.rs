@@ -12,11 +12,11 @@ use rustls::server::Acceptor;
 use rustls::{ServerConnection, StreamOwned};
 
 use super::client_address::TrustedProxies;
-use super::gotosocial_config::{Failure, Settings};
 use super::log::Logger;
 use super::pages::Site;
 use super::request::{Answer, Request};
 use super::{certificate, door};
+use gts_bootstrap::gotosocial::loading::{Failure, Settings};
 
 /// How long one client may keep a thread waiting.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -10,12 +10,12 @@ use std::thread;
 
 use super::client_address::TrustedProxies;
 use super::database::Database;
-use super::gotosocial_config::{Failure, Settings};
 use super::log::Logger;
 use super::pages::Site;
 use super::router::{Plan, Router};
 use super::signals;
 use super::trouble::Trouble;
+use gts_bootstrap::gotosocial::loading::{Failure, Settings};
 
 /// Runs the server until a signal ends it.
 pub(super) fn start(version: &str, settings: Settings, trouble: &Trouble) -> Result<(), Failure> {

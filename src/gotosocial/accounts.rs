@@ -1,0 +1,155 @@
+//! The accounts of an instance, as `admin account …` changes them.
+
+use super::loading::{Failure, Settings};
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Login name.
+    pub username: String,
+    /// Address.
+    pub email: String,
+    /// Whether it has a user row. One made before the first start has none, and never gets one.
+    pub has_user: bool,
+    /// Whether it is an administrator.
+    pub admin: bool,
+    /// Whether it is a moderator.
+    pub moderator: bool,
+}
+
+/// The flags that an action takes from the command line only; `None` if there is no such action.
+#[must_use]
+pub fn required_flags(action: &str) -> Option<&'static [&'static str]> {
+    Some(match action {
+        "create" => &["email", "password", "username"],
+        "password" => &["password", "username"],
+        "confirm" | "promote" | "demote" => &["username"],
+        "list" => &[],
+        _ => return None,
+    })
+}
+
+/// Does any action but `list`. `has_started` says whether the server has run on this database. The accounts are to be saved
+/// afterwards; then comes the failure that is returned, if there is one.
+///
+/// # Errors
+/// The action is refused, and nothing has changed.
+pub fn act(
+    accounts: &mut Vec<Account>,
+    has_started: bool,
+    settings: &Settings,
+    action: &str,
+) -> Result<Option<Failure>, Failure> {
+    change(accounts, has_started, settings, action).map_err(Failure::Error)?;
+    // The account is left behind half made, as the real program leaves it.
+    let half_made = action == "create" && !has_started;
+    Ok(half_made.then(|| {
+        Failure::Error(
+            "NewSignup: instance application not yet created, run the server at least once *before* creating users"
+                .into(),
+        )
+    }))
+}
+
+fn change(accounts: &mut Vec<Account>, has_started: bool, settings: &Settings, action: &str) -> Result<(), String> {
+    let (username, email, password) = (settings.text("username"), settings.text("email"), settings.text("password"));
+    check_username(username)?;
+    if action != "create" {
+        let found = accounts.iter_mut().find(|account| account.username == username && account.has_user);
+        let found = found.ok_or("sql: no rows in result set")?;
+        match action {
+            "promote" => (found.admin, found.moderator) = (true, true),
+            "demote" => (found.admin, found.moderator) = (false, false),
+            "password" => check_password(password)?,
+            _ => {}
+        }
+        return Ok(());
+    }
+    if accounts.iter().any(|account| account.username == username) {
+        return Err(format!("username {username} is already in use"));
+    }
+    if !email.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && !domain.is_empty()) {
+        return Err("mail: missing '@' or angle-addr".into());
+    }
+    if accounts.iter().any(|account| account.has_user && account.email == email) {
+        return Err(format!("email address {email} is already in use"));
+    }
+    check_password(password)?;
+    accounts.push(Account {
+        username: username.into(),
+        email: email.into(),
+        has_user: has_started,
+        admin: false,
+        moderator: false,
+    });
+    Ok(())
+}
+
+fn check_username(username: &str) -> Result<(), String> {
+    let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if !username.is_empty() && username.len() <= 64 && username.chars().all(valid) {
+        return Ok(());
+    }
+    Err(format!(
+        "given username {username} was invalid: must contain only lowercase letters, numbers, and underscores, max 64 \
+         characters"
+    ))
+}
+
+/// At least 60 bits of entropy and at most 72 bytes. The bits are those of the alphabet times the length, where a
+/// character repeated more than twice counts twice; the real program also knows keyboard rows.
+fn check_password(password: &str) -> Result<(), String> {
+    if password.len() > 72 {
+        return Err("password should be no more than 72 bytes".into());
+    }
+    let kinds: [(f64, &dyn Fn(char) -> bool); 6] = [
+        (26.0, &|c| c.is_ascii_lowercase()),
+        (26.0, &|c| c.is_ascii_uppercase()),
+        (10.0, &|c| c.is_ascii_digit()),
+        (5.0, &|c| "!@$&*".contains(c)),
+        (5.0, &|c| "_-., ".contains(c)),
+        (22.0, &|c| !c.is_ascii_alphanumeric() && !"!@$&*_-., ".contains(c)),
+    ];
+    let base: f64 = kinds.iter().filter(|(_, is)| password.chars().any(is)).map(|(size, _)| size).sum();
+    let characters: Vec<char> = password.chars().collect();
+    let counted = (0..characters.len())
+        .filter(|at| *at < 2 || characters[at - 1] != characters[*at] || characters[at - 2] != characters[*at])
+        .count();
+    let bits = if base > 0.0 { base.log2() * counted as f64 } else { 0.0 };
+    if bits >= 60.0 {
+        return Ok(());
+    }
+    Err(format!(
+        "password is only {:.0}% strength, try including more special characters, using lowercase letters, using \
+         uppercase letters, using numbers or using a longer password",
+        bits * 100.0 / 60.0
+    ))
+}
+
+/// What `admin account list` prints.
+#[must_use]
+pub fn table(accounts: &[Account]) -> String {
+    let yes = |flag: bool| if flag { "yes" } else { "no" };
+    let mut text = String::from("user\taccount\tapproved\tadmin\tmoderator\tsuspended\tconfirmed\n");
+    for (number, account) in accounts.iter().enumerate().filter(|(_, account)| account.has_user) {
+        let Account { username, admin, moderator, .. } = account;
+        let id = format!("01REHEARSAL{number:015}");
+        let (admin, moderator) = (yes(*admin), yes(*moderator));
+        text.push_str(&format!("{username}\t{id}\tyes\t{admin}\t{moderator}\tno\tyes\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weak_and_long_passwords_are_refused() {
+        assert!(check_password("password").is_err());
+        assert!(check_password("aaaaaaaaaaaaaaaaaaaaaaaaaaaa").is_err());
+        assert!(check_password(&"aB3$".repeat(19)).is_err());
+        assert_eq!(check_password("fQ9-mZ2_xLp7.Tw4"), Ok(()));
+    }
+}

@@ -1,0 +1,108 @@
+//! The commands of the server's own program that this program gives it.
+
+use std::path::Path;
+
+/// What it says of a user name that it does not know; seen with 0.19.2 and 0.20.0-rc1.
+pub const UNKNOWN_USER: &str = "no rows in result set";
+
+/// What it says of a user name or an address that is taken; seen with 0.19.2 and 0.20.0-rc1.
+pub const IN_USE: &str = "is already in use";
+
+/// The arguments of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The command itself, for messages: `admin account create`.
+    pub name: &'static str,
+    /// All arguments.
+    pub arguments: Vec<String>,
+    /// Which argument is secret.
+    pub secret_argument: Option<usize>,
+}
+
+impl Command {
+    fn new(config: &Path, name: &'static str) -> Self {
+        let arguments = ["--config-path", &config.display().to_string()].map(str::to_owned).into();
+        Self { name, arguments, secret_argument: None }.with(&name.split(' ').collect::<Vec<_>>())
+    }
+
+    /// A command about an account. Its output is mixed with the log's lines unless those are silenced.
+    fn account(config: &Path, name: &'static str, username: &str) -> Self {
+        let arguments =
+            ["--config-path", &config.display().to_string(), "--log-level", "warn"].map(str::to_owned).into();
+        let words: Vec<&str> = name.split(' ').collect();
+        Self { name, arguments, secret_argument: None }.with(&words).with(&["--username", username])
+    }
+
+    fn with(mut self, more: &[&str]) -> Self {
+        self.arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// The password stands last. It is taken as an argument only: neither the environment nor a file will do.
+    fn with_password(self, password: &str) -> Self {
+        let mut command = self.with(&["--password", password]);
+        command.secret_argument = Some(command.arguments.len() - 1);
+        command
+    }
+}
+
+/// Prints the configuration as the program understands it.
+#[must_use]
+pub fn debug_config(config: &Path) -> Command {
+    Command::new(config, "debug config")
+}
+
+/// Migrates the database and ends. See [`Series::migrates_by_command`](super::Series::migrates_by_command).
+#[must_use]
+pub fn migrations_run(config: &Path) -> Command {
+    Command::new(config, "migrations run")
+}
+
+/// Creates an account, confirmed and approved. The server must have been ready once before.
+#[must_use]
+pub fn account_create(config: &Path, username: &str, email: &str, password: &str) -> Command {
+    Command::account(config, "admin account create", username).with(&["--email", email]).with_password(password)
+}
+
+/// Gives an account another password.
+#[must_use]
+pub fn account_password(config: &Path, username: &str, password: &str) -> Command {
+    Command::account(config, "admin account password", username).with_password(password)
+}
+
+/// Gives an account the rights of an administrator and moderator.
+#[must_use]
+pub fn account_promote(config: &Path, username: &str) -> Command {
+    Command::account(config, "admin account promote", username)
+}
+
+/// The environment of the program, as the rc.d script sets it for the service: folders for temporary files (SQLite fails
+/// without one) and for the compiled ffmpeg.
+#[must_use]
+pub fn environment(temporary: &Path, cache: &Path) -> Vec<(String, String)> {
+    let temporary = temporary.display().to_string();
+    [
+        ("TMPDIR", temporary.clone()),
+        ("SQLITE_TMPDIR", temporary),
+        ("GTS_WAZERO_COMPILATION_CACHE", cache.display().to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_names_its_secret() {
+        let create = account_create(Path::new("/c.yaml"), "alice", "a@example.org", "pass");
+        let words = "--config-path /c.yaml --log-level warn admin account create --username alice --email a@example.org \
+                     --password pass";
+        assert_eq!(create.arguments.join(" "), words);
+        assert_eq!(create.secret_argument.map(|at| create.arguments[at].as_str()), Some("pass"));
+        let migrate = migrations_run(Path::new("/c.yaml"));
+        assert_eq!(migrate.arguments.join(" "), "--config-path /c.yaml migrations run");
+        assert_eq!((migrate.name, migrate.secret_argument), ("migrations run", None));
+    }
+}
