@@ -11,6 +11,7 @@ mod completions;
 mod crash;
 mod documents;
 mod filters;
+mod floors;
 mod fronts;
 mod hooks;
 mod image;
