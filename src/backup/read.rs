@@ -20,7 +20,7 @@ pub enum BackupError {
     #[error("it cannot be read: {0}")]
     Read(#[from] io::Error),
     /// It is not a backup.
-    #[error("it is no backup of gts-bootstrap: {0}")]
+    #[error("it is not a backup of gts-bootstrap: {0}")]
     Foreign(String),
     /// It was made by a newer program.
     #[error(
@@ -32,8 +32,8 @@ pub enum BackupError {
     },
     /// It ends too early, or something follows it.
     #[error(
-        "it has {size} bytes and should have {expected}: it was cut off, or something was added; fetch it again from where it \
-         came"
+        "it has {size} bytes and should have {expected}: it was truncated, or something was \
+         added; fetch it again from its origin"
     )]
     Length {
         /// Its actual length in bytes.
@@ -50,7 +50,7 @@ pub enum BackupError {
         reason: PathRefusal,
     },
     /// A link, a device, or something that only looks like a file.
-    #[error("the member \"{path}\" is no regular file, and a backup has nothing else")]
+    #[error("the member \"{path}\" is not a regular file, and a backup contains nothing else")]
     Kind {
         /// The path, made printable.
         path: String,

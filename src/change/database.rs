@@ -212,7 +212,7 @@ fn check_kind(host: &dyn Host, copy: &Path, source: &Path, suffix: &str) -> Resu
             "-journal" => begins(&JOURNAL_MAGICS),
             _ => false,
         };
-    if fits { Ok(()) } else { Err(failed(source.display().to_string(), "it is no SQLite database")) }
+    if fits { Ok(()) } else { Err(failed(source.display().to_string(), "it is not an SQLite database")) }
 }
 
 /// Makes a copy.
@@ -296,7 +296,7 @@ pub fn opened(
         Some(damage) => Err(failed(
             folder.display().to_string(),
             format!(
-                "the database is damaged ({damage}); GoToSocial's documentation on database maintenance says how to mend it"
+                "the database is damaged ({damage}); GoToSocial's documentation on database maintenance explains how to repair it"
             ),
         )),
     }
@@ -359,7 +359,7 @@ fn complete(host: &dyn Host, folder: &Path) -> Result<Description, HostError> {
 /// The dump that a copy of a PostgreSQL database is.
 fn of_postgres<'a>(description: &'a Description, folder: &Path) -> Result<&'a CopiedPart, HostError> {
     let dump = description.files.first().filter(|_| description.content.is_some());
-    dump.ok_or_else(|| failed(folder.display().to_string(), "it is no copy of a PostgreSQL database"))
+    dump.ok_or_else(|| failed(folder.display().to_string(), "it is not a copy of a PostgreSQL database"))
 }
 
 /// Puts a database back from a copy. The one that is there stands aside until [`forget_displaced`].

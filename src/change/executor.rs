@@ -198,13 +198,13 @@ impl Executor<'_> {
                     }
                     (Interruption::Undo, Some(gone)) => {
                         not_made.push(leave(format!(
-                            "{why}; it and what comes after it was not begun, and nothing was taken back: {} is gone for good",
+                            "{why}; it and the changes after it were not started, and nothing was undone: {} is gone for good",
                             gone.display()
                         )));
                         break;
                     }
                     (Interruption::Keep, _) => {
-                        not_made.push(leave(format!("{why}; it and what comes after it was not begun")));
+                        not_made.push(leave(format!("{why}; it and the changes after it were not started")));
                         break;
                     }
                 }
@@ -223,7 +223,7 @@ impl Executor<'_> {
             if begun.last().is_some_and(|(last, _, _)| *last == number)
                 && let Err(error) = journal.write(&Line::Failed { step: number, reason: cause.to_string() })
             {
-                not_made.push(leave(format!("the journal cannot be written: {error}; nothing more was begun")));
+                not_made.push(leave(format!("the journal cannot be written: {error}; nothing more was started")));
                 break;
             }
             if step.part == decisive {
@@ -347,9 +347,9 @@ fn unrecorded(error: HostError) -> ApplyError {
 /// Ends a run in the middle, and leaves what it has done.
 fn keep(journal: Journal<'_>, failed: Failed, cause: Failure) -> ApplyError {
     let kept = match journal.end(Outcome::Interrupted) {
-        Ok(_) => "what was done is kept, and the same command goes on from there".to_owned(),
+        Ok(_) => "the changes are kept, and the same command continues from there".to_owned(),
         Err(error) => {
-            format!("what was done is kept, but its record is not complete ({error}); the next run mends that")
+            format!("the changes are kept, but their record is incomplete ({error}); the next run repairs it")
         }
     };
     failed.error(cause, ErrorCode::Interrupted, Aftermath { kept: Some(kept), ..Aftermath::default() })

@@ -44,7 +44,7 @@ pub fn edited_file(host: &dyn Observe, front: Front) -> Result<PathBuf, HostErro
         };
         path = path.parent().map_or_else(|| target.clone(), |folder| folder.join(&target));
     }
-    Err(astray(&main, "it is a symbolic link that leads round in circles".to_owned()))
+    Err(astray(&main, "it is a symbolic link that leads in a circle".to_owned()))
 }
 
 fn astray(main: &Path, what: String) -> HostError {

@@ -167,7 +167,7 @@ fn look(host: &dyn Host, connection: &Connection, places: &[&Path]) -> Result<Se
          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1 LIMIT 3";
     let what = connection.name();
     let lines = ask(host, connection, &[STATE, OTHERS])?;
-    let unreadable = || failed(&*what, format!("{PSQL} answered what nobody has asked: {}", lines.join(" ")));
+    let unreadable = || failed(&*what, format!("{PSQL} gave an unexpected answer: {}", lines.join(" ")));
     let (first, others) = lines.split_first().ok_or_else(unreadable)?;
     let mut columns = first.split('|');
     let server: u32 = columns.next().and_then(|version| version.parse().ok()).ok_or_else(unreadable)?;
@@ -187,7 +187,7 @@ fn look(host: &dyn Host, connection: &Connection, places: &[&Path]) -> Result<Se
         return Err(failed(
             &*what,
             format!(
-                "it holds what belongs to another role than {}, so a copy could not be put back: {}. Give it to that role \
+                "it holds what belongs to another role than {}, so a copy could not be restored: {}. Give it to that role \
                  (ALTER TABLE … OWNER TO …), or move it to another database",
                 connection.role(),
                 others.join(", ")
@@ -258,8 +258,7 @@ pub(super) fn users(host: &dyn Host, connection: &Connection) -> Result<Vec<File
         let command = columns.next().filter(|name| !name.is_empty()).unwrap_or("a program").to_owned();
         Some(FileUser { user, command, pid })
     };
-    let unreadable =
-        |line: &String| failed(connection.name(), format!("{PSQL} answered what nobody has asked: {line}"));
+    let unreadable = |line: &String| failed(connection.name(), format!("{PSQL} gave an unexpected answer: {line}"));
     lines.iter().map(|line| told(line).ok_or_else(|| unreadable(line))).collect()
 }
 

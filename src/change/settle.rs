@@ -58,7 +58,7 @@ pub enum TakeBackError {
     Host(#[from] HostError),
     /// The server is at something that must not be interrupted.
     #[error(
-        "{service} still starts, and may be migrating its database, which must never be interrupted; nothing was taken back. \
+        "{service} still starts, and may be migrating its database, which must never be interrupted; nothing was undone. \
          Wait until `gts-bootstrap check` says that it is ready, then run this again"
     )]
     Starting {

@@ -143,7 +143,9 @@ pub(super) fn prior_of(host: &dyn Host, path: &Path) -> Result<Prior, HostError>
             return Err(HostError::File {
                 action: "replace",
                 path: path.to_owned(),
-                source: std::io::Error::other("a device, socket or pipe stands there; move it away and run this again"),
+                source: std::io::Error::other(
+                    "a device, socket or pipe is in its place; move it away and run this again",
+                ),
             });
         }
     })

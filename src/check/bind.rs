@@ -65,7 +65,7 @@ impl Row {
                 ErrorCode::PortOpen,
                 name,
                 format!(
-                    "{outcome}, and must not: {} on this host can stand in for a service on port {}. Close it now with \
+                    "{outcome}, and must not: {} on this host can impersonate a service on port {}. Close it now with \
                      `sysctl net.inet.ip.portrange.reservedhigh=1023` and look at `sysctl security.mac.portacl`",
                     if self.uid == NOBODY { "any user".to_owned() } else { self.user.clone() },
                     self.port

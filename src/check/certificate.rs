@@ -133,15 +133,15 @@ fn failure(why: &WebFailure, log: &str, host: &str, local: IpAddr) -> String {
     } else if any(&["unauthorized", "403"]) {
         format!("Let's Encrypt was answered by another server: {host} does not point (only) to this host")
     } else if any(&["missing certificate"]) {
-        "the server has tried a moment ago and failed, and waits a minute before it tries again; the reason stands further \
-         up in its log. Put that right and wait the minute"
+        "the server has tried a moment ago and failed, and waits a minute before it tries again; the reason is further up in its \
+         log. Fix it and wait the minute"
             .to_owned()
     } else if any(&["permission denied"]) {
         "the server cannot write its certificate folder; run `gts-bootstrap install` to put its owner right".to_owned()
     } else {
         format!("the server did not get one ({why}); its log says more")
     };
-    format!("there is no certificate yet: {cause}. Then run `gts-bootstrap check`, which asks for it again")
+    format!("there is no certificate yet: {cause}. Then run `gts-bootstrap check`, which requests it again")
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub fn checks(
         Check::fail(
             ErrorCode::FrontDown,
             "front",
-            format!("{name} does not run; `service {} start` tells why", front.service),
+            format!("{name} does not run; `service {} start` shows why", front.service),
         )
     }];
     let listeners = host.listeners()?;
@@ -39,7 +39,7 @@ pub fn checks(
         let stranger = on_port.iter().find(|listener| listener.command != front.command);
         checks.push(match (on_port.is_empty(), stranger) {
             (true, _) => {
-                Check::fail(ErrorCode::FrontDown, format!("listens {port}"), format!("nobody listens on port {port}"))
+                Check::fail(ErrorCode::FrontDown, format!("listens {port}"), format!("nothing listens on port {port}"))
             }
             (false, Some(stranger)) => Check::fail(
                 ErrorCode::FrontDown,
@@ -111,11 +111,11 @@ fn answers(host: &dyn Observe, deployment: &Deployment) -> Vec<Check> {
         Err(why) => checks.push(Check::fail(
             ErrorCode::FrontAnswer,
             "https",
-            format!("it cannot be asked for https://{name}: {why}"),
+            format!("the request for https://{name} failed: {why}"),
         )),
     }
     checks.push(match ask(true, "/livez", false) {
-        Ok(answer) if answer.status == 404 => Check::pass("hidden", "/livez and /readyz are not told to the world"),
+        Ok(answer) if answer.status == 404 => Check::pass("hidden", "/livez and /readyz are hidden from outside"),
         Ok(answer) => Check::fail(
             ErrorCode::FrontAnswer,
             "hidden",
@@ -133,7 +133,7 @@ fn answers(host: &dyn Observe, deployment: &Deployment) -> Vec<Check> {
             "http",
             format!("answers {} and does not lead to {wanted}", answer.status),
         ),
-        Err(why) => Check::fail(ErrorCode::FrontAnswer, "http", format!("it cannot be asked for http://{name}: {why}")),
+        Err(why) => Check::fail(ErrorCode::FrontAnswer, "http", format!("the request for http://{name} failed: {why}")),
     });
     checks
 }

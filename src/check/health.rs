@@ -49,7 +49,7 @@ pub fn processes(host: &dyn Observe, expected: &Expected<'_>) -> Result<Vec<Chec
         let on_port: Vec<_> = listeners.iter().filter(|listener| listener.port == *port).collect();
         let stranger = on_port.iter().find(|listener| listener.uid != Some(expected.service.uid));
         checks.push(match (on_port.first(), stranger) {
-            (None, _) => Check::fail(ErrorCode::ServiceDown, name, format!("nobody listens on port {port}")),
+            (None, _) => Check::fail(ErrorCode::ServiceDown, name, format!("nothing listens on port {port}")),
             (Some(_), Some(stranger)) => Check::fail(
                 ErrorCode::ServiceDown,
                 name,
@@ -95,11 +95,11 @@ pub fn unanswered(why: &str) -> Vec<Check> {
 /// The same checks if the server has no certificate, so that only its log is available.
 #[must_use]
 pub fn without_certificate(host: &dyn Observe, readiness: &Readiness) -> Vec<Check> {
-    let mut checks = unanswered("without a certificate the server cannot be asked");
+    let mut checks = unanswered("without a certificate the server cannot be queried");
     if log_says_ready(host, readiness)
         && let Some(readyz) = checks.iter_mut().find(|check| check.name == "readyz")
     {
-        *readyz = Check::warn("readyz", "ready as far as its log tells; without a certificate it cannot be asked");
+        *readyz = Check::warn("readyz", "ready according to its log; without a certificate it cannot be queried");
     }
     checks
 }

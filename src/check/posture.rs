@@ -64,7 +64,7 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
                 ErrorCode::PortBoot,
                 NAME,
                 format!(
-                    "ANY user will be able to bind the ports from {low} to {high}; `gts-bootstrap portacl lint` tells more"
+                    "ANY user will be able to bind the ports from {low} to {high}; `gts-bootstrap portacl lint` shows more"
                 ),
             ),
         });
@@ -91,7 +91,7 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
             ErrorCode::PortBoot,
             NAME,
             format!(
-                "{}; `gts-bootstrap portacl lint` tells more, `gts-bootstrap install` mends it",
+                "{}; `gts-bootstrap portacl lint` shows more, `gts-bootstrap install` fixes it",
                 missing.join("; ")
             ),
         )

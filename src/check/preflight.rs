@@ -118,7 +118,7 @@ fn cpu(system: &System, nowasm: bool) -> Check {
     const NAME: &str = "cpu";
     match system.machine_arch.as_str() {
         "amd64" if system.sse4_1 => Check::pass(NAME, "amd64 with SSE4.1"),
-        "amd64" if nowasm => Check::pass(NAME, "amd64 without SSE4.1: the nowasm build is used, as asked"),
+        "amd64" if nowasm => Check::pass(NAME, "amd64 without SSE4.1: the nowasm build is used, as requested"),
         "amd64" => Check::warn(
             NAME,
             "amd64 without SSE4.1: the nowasm build is used, which upstream does not support and which needs the package \
@@ -149,8 +149,8 @@ fn securelevel(system: &System) -> Check {
         Check::warn(
             "securelevel",
             format!(
-                "{}: the kernel takes neither {MODULE} nor a lower {RESERVED_HIGH} now, so what is missing of them is \
-                 staged in files and a reboot is asked for",
+                "{}: the kernel accepts neither {MODULE} nor a lower {RESERVED_HIGH} now, \
+                 so the changes go into files and need a reboot",
                 system.securelevel
             ),
         )
@@ -267,8 +267,8 @@ fn log_level(subject: &Subject<'_>) -> Option<Check> {
             ErrorCode::LogLevel,
             "log-level",
             format!(
-                "[config] log-level = \"{level}\" keeps the log from telling when the server is ready, and before it has a \
-                 certificate nothing else can; leave it out, and set it after the first installation"
+                "[config] log-level = \"{level}\" hides from the log when the server is ready, and \
+                 without a certificate nothing else shows it; leave it out, and set it after the first installation"
             ),
         )
     })
@@ -357,7 +357,7 @@ fn resolves(name: &str, resolved: &[IpAddr], own: &[IpAddr]) -> Check {
         Check::warn(
             NAME,
             format!(
-                "{name} resolves to {}, which is no address of this host ({}); that is right only behind NAT",
+                "{name} resolves to {}, which is not an address of this host ({}); that is right only behind NAT",
                 list(&elsewhere),
                 list(own)
             ),

@@ -16,7 +16,7 @@ const NAME: &str = "profile";
 pub fn check(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Check {
     let readiness = service::readiness(deployment, layout);
     if !has_certificate(host, &readiness) {
-        return Check::skip(NAME, "without a certificate the server cannot be asked");
+        return Check::skip(NAME, "without a certificate the server cannot be queried");
     }
     let named = deployment.admin.as_ref().map(|admin| admin.username.to_string());
     let contact = || {
@@ -28,14 +28,14 @@ pub fn check(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Ch
     let Some(username) = named.or_else(contact) else {
         return Check::skip(
             NAME,
-            "the answers name no first account ([admin]) and the instance no contact, so no page of a profile was looked at",
+            "the answers name no first account ([admin]) and the instance no contact, so no profile page was checked",
         );
     };
     let path = format!("/@{username}");
     match ask(host, &readiness, &path) {
         Ok(answer) if answer.status == 200 => Check::pass(NAME, format!("{path} answers 200")),
         Ok(answer) if answer.status == 404 => {
-            Check::skip(NAME, format!("there is no account {username}, so no page of a profile was looked at"))
+            Check::skip(NAME, format!("there is no account {username}, so no profile page was checked"))
         }
         Ok(answer) => Check::fail(
             ErrorCode::Profile,

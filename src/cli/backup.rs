@@ -16,13 +16,13 @@ pub struct Arguments {
     /// Put the backup into this folder, an absolute path; default: /var/backups/gotosocial
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
-    /// Leave the media out: what users have uploaded is not in the backup then
+    /// Leave the media out; the backup then has no uploads of users
     #[arg(long)]
     pub without_media: bool,
     /// Remove the oldest backups of this instance in that folder, once the new one is verified, until N are left
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep: Option<u32>,
-    /// Make it without asking
+    /// Make the backup without asking
     #[arg(long, conflicts_with = "plan")]
     pub yes: bool,
     /// Show what would be done, and touch nothing

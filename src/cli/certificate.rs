@@ -15,7 +15,7 @@ use crate::run::{Exit, Report, Stop};
 /// What `certificate renew` takes.
 #[derive(Debug, Clone, Args)]
 pub struct Renewal {
-    /// Renew now, whether it is due or not; waits only where the authority asked for it
+    /// Renew now, whether due or not; waits only if the authority has requested it
     #[arg(long)]
     pub force: bool,
     /// Renew without asking
@@ -24,7 +24,7 @@ pub struct Renewal {
     /// Show what would be done, and touch nothing
     #[arg(long)]
     pub plan: bool,
-    /// Order from this authority, this once, such as Let's Encrypt's staging environment
+    /// Use this authority for this renewal, such as Let's Encrypt's staging environment
     #[arg(long, value_name = "URL")]
     pub acme_directory: Option<String>,
 }
@@ -32,9 +32,9 @@ pub struct Renewal {
 /// What `certificate` can do.
 #[derive(Debug, Clone, Subcommand)]
 pub enum CertificateCommand {
-    /// Show each certificate: names, issuer, who keeps it, days left, next renewal, last failure
+    /// Show each certificate: names, issuer, manager, days left, next renewal, last failure
     Status(status::Arguments),
-    /// Renew what is due, behind a web server
+    /// Renew certificates that are due, behind a web server
     Renew(Renewal),
 }
 

@@ -21,7 +21,7 @@ const UNHYPHENED: &str = "gts_bootstrap";
 /// What `completions` takes.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Arguments {
-    /// The shell that is to complete
+    /// The shell
     pub shell: Shell,
     /// Print the options that fit the line in COMMAND_LINE: what the rules for tcsh ask back with
     #[arg(long, hide = true)]

@@ -40,20 +40,20 @@ pub enum FilterCommand {
 pub enum FilterLook {
     /// Show the rules, each with its line in the file
     List,
-    /// Say what would happen to a request, and which rule decides
+    /// Show what would happen to a request, and which rule decides
     Test(FilterRequest),
 }
 
 /// A request that might come.
 #[derive(Debug, Clone, Args)]
 pub struct FilterRequest {
-    /// Where it comes from
+    /// The client's address
     #[arg(value_name = "ADDRESS")]
     pub address: IpAddr,
-    /// What the client calls itself (its User-Agent header)
+    /// The client's User-Agent header
     #[arg(long, value_name = "AGENT", default_value = "")]
     pub agent: String,
-    /// What it asks for
+    /// The requested path
     #[arg(long, value_name = "PATH", default_value = "/")]
     pub path: String,
 }
@@ -61,11 +61,11 @@ pub struct FilterRequest {
 /// What changes the rules.
 #[derive(Debug, Clone, Subcommand)]
 pub enum FilterChange {
-    /// Refuse addresses or networks
+    /// Block addresses or networks
     Deny(Networks),
-    /// Let addresses or networks in, whatever wider rules, lists and agent rules say
+    /// Allow addresses or networks, whatever wider rules, lists and agent rules say
     Allow(Networks),
-    /// Refuse clients whose User-Agent has PATTERN in it; capitals do not matter, * stands for anything
+    /// Block clients whose User-Agent contains PATTERN; case does not matter, * matches anything
     DenyAgent {
         /// What is looked for
         #[arg(value_name = "PATTERN")]
@@ -74,19 +74,19 @@ pub enum FilterChange {
         #[command(flatten)]
         force: Force,
     },
-    /// Keep a path, and everything below it, to some networks
+    /// Restrict a path, and everything below it, to some networks
     Protect {
         /// The path, like /settings or /api/v1/admin
         #[arg(value_name = "PATH")]
         path: UrlPath,
-        /// Who may come
+        /// The networks that have access
         #[arg(long, value_name = "NETWORK", num_args = 1.., required = true)]
         from: Vec<Network>,
         /// See [`Force`].
         #[command(flatten)]
         force: Force,
     },
-    /// Limit how often each client asks for a path and everything below it (nginx only)
+    /// Limit how often each client may request a path and everything below it (nginx only)
     Rate {
         /// The path
         #[arg(value_name = "PATH")]
@@ -94,7 +94,7 @@ pub enum FilterChange {
         /// How often, like 10/s or 30/m
         #[arg(value_name = "RATE")]
         rate: Rate,
-        /// How many may come at once beyond it (without: as many as RATE has in its time)
+        /// How many requests may exceed the rate at once (default: the number of RATE)
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=i64::from(LineError::MOST_BURST)))]
         burst: Option<u32>,
         /// See [`Force`].
@@ -110,12 +110,12 @@ pub enum FilterChange {
         #[command(flatten)]
         force: Force,
     },
-    /// Refuse all addresses and networks of a plain list, one a line; replaces what was imported by that name before
+    /// Block all addresses and networks of a plain list, one per line; replaces an earlier list of that name
     Import {
         /// The list
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// What to call it (without: as the file is called)
+        /// The name of the list (default: that of the file)
         #[arg(long, value_name = "NAME")]
         name: Option<ListName>,
         /// See [`Force`].
@@ -141,7 +141,7 @@ pub struct Force {
     /// How it is agreed to.
     #[command(flatten)]
     pub terms: Terms,
-    /// Do it even if it cuts the instance off from other servers
+    /// Apply it even if it cuts the instance off from other servers
     #[arg(long)]
     pub force: bool,
 }
@@ -173,7 +173,7 @@ impl FilterChange {
         }
     }
 
-    /// What it asks for.
+    /// The requested path.
     fn wish(&self, around: &Surroundings) -> FilterWish {
         FilterWish::Add(match self {
             Self::Remove { which, .. } => return FilterWish::Remove(which.clone()),
@@ -263,7 +263,7 @@ fn listed(state: &State, screen: &Screen) -> (Vec<String>, Value) {
         rules.push(object);
     }
     if lines.is_empty() {
-        lines.push("There are no rules: everything passes.".to_owned());
+        lines.push("There are no rules: every request passes.".to_owned());
     }
     let dangers = dangerous(&state.filters, &state.lists);
     lines.extend(dangers.iter().map(|danger| screen.paint(Tone::Caution, &format!("Mind: {danger}"))));

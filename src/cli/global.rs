@@ -12,20 +12,20 @@ pub struct Global {
     /// Do everything in the folder DIR, on a model of FreeBSD, without root and without internet
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub rehearse: Option<PathBuf>,
-    /// Print one JSON object on standard output; texts for people go to standard error
+    /// Print one JSON object on standard output; text for people goes to standard error
     #[arg(long, global = true)]
     pub json: bool,
     /// Colours: auto (on a terminal, unless NO_COLOR is set), always or never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
-    /// Say more: what passed, and what a change consists of
+    /// Print more: the checks that passed, and the details of each change
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Say only what needs attention
+    /// Print only what needs attention
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// What becomes of a run that is interrupted: undo takes back what was done, keep leaves it for the next run. Without
-    /// this it is asked after Ctrl-C at a terminal, and else undone
+    /// What to do with an interrupted run: undo its changes, or keep them for the next run. The default is to ask
+    /// after Ctrl-C at a terminal, and to undo otherwise
     #[arg(long, global = true, value_name = "WHAT")]
     pub on_interrupt: Option<OnInterrupt>,
 }
@@ -44,9 +44,9 @@ pub enum Color {
 /// What becomes of a run that is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnInterrupt {
-    /// Take back what was done.
+    /// Undo the changes.
     Undo,
-    /// Keep it; the next run goes on from there.
+    /// Keep the changes; the next run continues from there.
     Keep,
 }
 

@@ -185,8 +185,8 @@ fn listing(command: &Command) -> String {
     let lines = topics::TOPICS.iter().zip(&words);
     let lines: String = lines.map(|(topic, word)| format!("  {word:<width$}  {}\n", topic.title())).collect();
     format!(
-        "\nTopics, to be read with `gts-bootstrap help TOPIC | less`:\n{lines}\nErrors have codes: `gts-bootstrap help GTSB-LOCKED` tells what one \
-         of them means.\n"
+        "\nTopics, to be read with `gts-bootstrap help TOPIC | less`:\n{lines}\nErrors have codes: `gts-bootstrap help GTSB-LOCKED` explains one \
+         of them.\n"
     )
 }
 

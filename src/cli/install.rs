@@ -18,8 +18,8 @@ pub struct Arguments {
     /// Set one answer, for example --set host=social.example.org (may be repeated)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Ask the questions again, with what is answered already as defaults; without a terminal, take a line each from
-    /// standard input
+    /// Ask the questions again, with the current answers as defaults; without a terminal, read one answer per line
+    /// from standard input
     #[arg(long, conflicts_with = "yes")]
     pub ask: bool,
     /// How they are agreed to.

@@ -55,48 +55,48 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, or nothing to do; 1 failed and undone (or, said plainly, not undone); 2 usage \
-                          or bad answers; 3 a check failed; 4 not confirmed; 5 a reboot is needed; 6 another run is at work";
+                          or bad answers; 3 a check failed; 4 not confirmed; 5 a reboot is needed; 6 another run is active";
 
 /// The subcommands.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Install GoToSocial, or what is missing of it
+    /// Install GoToSocial, or the parts that are missing
     Install(install::Arguments),
-    /// Prove on the running system that everything is as it should be: bind check, health, certificate
+    /// Verify the running system: bind check, health, certificate
     Check(check::Arguments),
-    /// Say on one screen how the installation is, and what differs from what was installed
+    /// Show the state of the installation on one screen, and what differs from what was installed
     Status(status::Arguments),
     /// Put a web server in front of GoToSocial, with seconds of interruption
     SwitchToProxy(switch::ToProxy),
-    /// Let GoToSocial face the internet by itself again
+    /// Let GoToSocial face the internet itself again
     SwitchToDirect(switch::ToDirect),
-    /// Go to a newer GoToSocial, with a copy of the database and a way back
+    /// Upgrade GoToSocial, with a copy of the database and a way to roll back
     Upgrade(upgrade::Arguments),
-    /// Go back to the release before the last upgrade, with the database of then
+    /// Roll back to the release before the last upgrade, with its database
     Rollback(upgrade::Back),
-    /// Put everything that this instance is into one file: database, keys, media, settings
+    /// Back up the whole instance to one file: database, keys, media, settings
     Backup(backup::Arguments),
-    /// Bring an instance back from a backup, on its own host or on a fresh one
+    /// Restore an instance from a backup, on its own host or on a fresh one
     Restore(restore::Arguments),
-    /// Say who is let in by the web server in front: addresses, clients, paths, how often
+    /// Filter requests in the web server in front: addresses, clients, paths, rates
     #[command(subcommand)]
     Filter(filter::FilterCommand),
-    /// Read, check and change who may bind which port: mac_portacl rules, as readable as pf's
+    /// Read, check and change which user may bind which port: mac_portacl rules, as readable as pf's
     #[command(subcommand)]
     Portacl(portacl::PortaclCommand),
-    /// The certificate that clients are shown: who keeps it, how long it is valid, and its renewal
+    /// The certificate that clients see: its manager, its validity, and its renewal
     #[command(subcommand)]
     Certificate(certificate::CertificateCommand),
-    /// Take back what gts-bootstrap has done to this host; the data stay, unless they are purged
+    /// Undo what gts-bootstrap has done to this host; the data stay unless purged
     Uninstall(uninstall::Arguments),
-    /// Settle a run that was cut off by a crash or a power cut, or take it back as a whole
+    /// Clean up after a run interrupted by a crash or a power cut, or undo it as a whole
     Recover(recover::Arguments),
     /// Act on the model of a rehearsal
     #[command(subcommand)]
     Rehearsal(rehearsal::RehearsalCommand),
-    /// Print what a shell needs to complete this command line
+    /// Print completions for a shell
     Completions(completions::Arguments),
-    /// Print this, what a command takes, or a page of the documentation
+    /// Print this list, the arguments of a command, or a page of the documentation
     Help(help::Arguments),
 }
 

@@ -17,15 +17,15 @@ use crate::run::port_rules::{self, RuleWish};
 /// What `portacl` can do.
 #[derive(Debug, Clone, Subcommand)]
 pub enum PortaclCommand {
-    /// Show who may bind which port now, a line a rule, and what the next boot will change
+    /// Show which user may bind which port, one line per rule, and what the next boot will change
     Show(show::Arguments),
-    /// Say whether a user may bind a port, now and after the next boot, and which rule or setting decides
+    /// Show whether a user may bind a port, now and after the next boot, and which rule or setting decides
     Explain(explain::Arguments),
     /// Look for rules and settings that do not do what they seem to
     Lint(lint::Arguments),
     /// Let a user or a group bind ports, now and after every boot
     Grant(Named),
-    /// Take that back
+    /// Remove such rules again
     Revoke(Named),
     /// Make the rules of a file, written as `show` writes them, the rules of this host
     Apply(FromFile),
@@ -37,7 +37,7 @@ pub struct Agreement {
     /// How they are agreed to.
     #[command(flatten)]
     pub terms: Terms,
-    /// Allow ids that nobody has on this host: those of a jail's users, for example
+    /// Allow ids that no user has on this host, for example those of a jail's users
     #[arg(long)]
     pub allow_unknown: bool,
 }
@@ -48,7 +48,7 @@ pub struct Named {
     /// Who: a user, a group as @GROUP, or a number as uid:N or gid:N
     #[arg(value_name = "USER|@GROUP|uid:N|gid:N")]
     pub subject: String,
-    /// Ports by number or name, /udp behind those of UDP: 80,443 or 53/udp
+    /// Ports by number or name, followed by /udp for UDP: 80,443 or 53/udp
     #[arg(value_name = "PORT[/PROTO]", required = true)]
     pub ports: Vec<String>,
     /// How the changes are agreed to.

@@ -57,7 +57,7 @@ impl Operator for Progress<'_> {
         self.waiting.end();
         self.screen.attention(&format!(
             "\n  {}\n    user name  {username}\n    password   {password}\n  \
-             It is kept nowhere. It stood on a command line for a moment, where\n  \
+             It is stored nowhere. It was on a command line for a moment, where\n  \
              every user of this host could see it: change it at the first login\n  \
              (Settings, Account).\n",
             self.screen.paint(Tone::Heading, "The administrator's account")

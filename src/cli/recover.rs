@@ -11,10 +11,10 @@ use crate::run::recover;
 /// What `recover` takes.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Arguments {
-    /// Take back everything that the cut-off run did
+    /// Undo everything that the interrupted run did
     #[arg(long)]
     pub undo: bool,
-    /// Do it without asking
+    /// Make the changes without asking
     #[arg(long, conflicts_with = "plan")]
     pub yes: bool,
     /// Show what would be done, and touch nothing

@@ -11,11 +11,11 @@ use crate::run::{Exit, Report, Stop};
 /// What can be done to the model of a rehearsal.
 #[derive(Debug, Clone, Subcommand)]
 pub enum RehearsalCommand {
-    /// Reboot it: forget the kernel's state and boot from the files in the folder
+    /// Reboot it: discard the kernel's state and boot from the files in the folder
     Reboot,
-    /// Have somebody write a post on the instance, which must be running
+    /// Let a user write a post on the instance, which must be running
     Post {
-        /// What it says
+        /// The text of the post
         text: String,
     },
 }

@@ -22,13 +22,13 @@ use crate::status::{self, Newest, Status, Told};
 /// What `status` takes.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Arguments {
-    /// Show what was changed in each file since it was installed; passwords are hidden
+    /// Show the edits of each file since it was installed; passwords are hidden
     #[arg(long, conflicts_with = "brief")]
     pub diff: bool,
     /// Print one line, for monitoring
     #[arg(long)]
     pub brief: bool,
-    /// Ask nobody outside for the newest release
+    /// Do not look for the newest release
     #[arg(long)]
     pub offline: bool,
 }
@@ -75,7 +75,7 @@ fn look(opened: &Opened, arguments: &Arguments, screen: &Screen, report: &mut Re
             return Err(Stop::new(
                 Exit::Check,
                 ErrorCode::Unreadable,
-                format!("it cannot be told what is installed here: {unknown}"),
+                format!("cannot determine what is installed here: {unknown}"),
             ));
         }
     };
@@ -109,7 +109,7 @@ fn word(verdict: Option<Severity>) -> &'static str {
 fn show(screen: &Screen, status: &Status, concerns: &[Concern]) {
     let (tone, verdict) = match judge::gravest(concerns) {
         Some(Severity::Failure) => (Tone::Bad, "something is wrong"),
-        Some(Severity::Warning) => (Tone::Caution, "it serves, but somebody should look"),
+        Some(Severity::Warning) => (Tone::Caution, "it serves, but needs attention"),
         Some(Severity::Note) | None => (Tone::Good, "all is well"),
     };
     let heading = screen.paint(Tone::Heading, &status.host);

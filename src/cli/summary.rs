@@ -32,7 +32,7 @@ fn lines(deployment: &Deployment, layout: &Layout) -> Vec<String> {
     ];
     let commands = [
         ("service gotosocial status", "also start, stop, restart, health"),
-        ("gts-bootstrap check", "proves again that all is well"),
+        ("gts-bootstrap check", "proves again that everything is right"),
         ("gts-bootstrap install --ask", "changes the answers"),
     ];
     rows.iter()

@@ -21,7 +21,7 @@ pub struct OnTrial {
     /// How it is agreed to.
     #[command(flatten)]
     pub terms: Terms,
-    /// How long the switch is watched; if a check fails meanwhile everything goes back to how it was
+    /// How long the switch is watched; if a check fails meanwhile, everything is undone
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub trial: u32,
 }

@@ -29,7 +29,7 @@ impl<'a> Shown<'a> {
         let who = front.map_or("GoToSocial serves by itself".to_owned(), |front| format!("{} serves", front.name));
         screen.line(&wrap(
             &format!(
-                "All checks pass: {who}. It is watched for {left} s more; if a check fails, everything goes back."
+                "All checks pass: {who}. It is watched for {left} s more; if a check fails, everything is undone."
             ),
             0,
         ));

@@ -14,7 +14,7 @@ pub struct Arguments {
     /// How they are agreed to.
     #[command(flatten)]
     pub terms: Terms,
-    /// Remove the data, too: database, media, configuration, answers, secrets, log. Nobody can undo that
+    /// Remove the data, too: database, media, configuration, answers, secrets, log. This cannot be undone
     #[arg(long)]
     pub purge: bool,
     /// The instance whose data are meant: needed with --purge --yes, where nobody can be asked to type it

@@ -102,13 +102,13 @@ pub(super) fn described(item: &Item) -> &'static str {
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum AnswerProblem {
     /// Not TOML.
-    #[error("this is not valid TOML: {message}. Texts stand in quotes, like: host = \"social.example.org\"")]
+    #[error("this is not valid TOML: {message}. Write strings in quotes, like: host = \"social.example.org\"")]
     Syntax {
         /// What the TOML reader said.
         message: String,
     },
     /// A key that no answer has.
-    #[error("there is no such answer.{} Known here are: {known}", did_you_mean(nearest))]
+    #[error("there is no such answer.{} Known answers: {known}", did_you_mean(nearest))]
     UnknownKey {
         /// The known key that was probably meant.
         nearest: Option<&'static str>,
@@ -116,7 +116,7 @@ pub enum AnswerProblem {
         known: String,
     },
     /// A known key in the wrong section, or at the wrong place of the file.
-    #[error("this answer stands in the wrong place. {belongs}")]
+    #[error("this answer is in the wrong place. {belongs}")]
     Misplaced {
         /// Where it belongs.
         belongs: String,
@@ -221,7 +221,7 @@ pub enum AnswerProblem {
     OnlyForPostgres,
     /// A detail of the web server's certificate without a web server.
     #[error(
-        "this has a meaning only behind a web server: in direct mode GoToSocial orders its own certificate. Take this line out, or write mode = \"nginx\" or \"httpd\" under [exposure]"
+        "this applies only behind a web server: in direct mode GoToSocial obtains its own certificate. Remove this line, or write mode = \"nginx\" or \"httpd\" under [exposure]"
     )]
     OnlyBehindProxy,
 }

@@ -44,7 +44,7 @@ pub enum ConfigError {
     },
     /// A secret.
     #[error(
-        "this is a secret and does not belong into the answers. Put it into the secrets file beside them, as {key} = \"…\", or into the environment as {variable}"
+        "this is a secret and does not belong in the answers. Put it into the secrets file next to them, as {key} = \"…\", or into the environment as {variable}"
     )]
     Secret {
         /// The key.

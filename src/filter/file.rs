@@ -83,7 +83,7 @@ pub enum EditError {
         there: Rule,
     },
     /// Two of the new rules do not go together.
-    #[error("{rule} and {other} were asked for at once, and do not go together. Ask for one of them")]
+    #[error("{rule} and {other} were requested together and contradict each other. Request one of them")]
     Among {
         /// One.
         rule: Rule,

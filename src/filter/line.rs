@@ -27,13 +27,13 @@ pub enum LineError {
         form: &'static str,
     },
     /// A quote is not closed, or something stands right behind it.
-    #[error("a double quote is missing, or has no blank behind it")]
+    #[error("a double quote is missing, or no space follows it")]
     Quote,
     /// The largest burst is passed.
     #[error("the burst must be a plain number from 0 to {}", LineError::MOST_BURST)]
     Burst,
     /// A network stands twice.
-    #[error("{network} stands twice in it; take one out")]
+    #[error("{network} is in it twice; remove one")]
     Twice {
         /// The network.
         network: Network,
@@ -60,10 +60,10 @@ impl LineError {
     pub const MOST_BURST: u32 = 1_000_000;
 }
 
-const DENY: &str = "deny NETWORK, deny agent PATTERN or deny file NAME; a pattern with blanks stands in double quotes";
+const DENY: &str = "deny NETWORK, deny agent PATTERN or deny file NAME; write a pattern with spaces in double quotes";
 const ALLOW: &str = "allow NETWORK";
-const PROTECT: &str = "protect PATH from NETWORK, with further networks behind it if need be";
-const RATE: &str = "rate PATH NUMBER/s or rate PATH NUMBER/m, with burst NUMBER behind it if need be";
+const PROTECT: &str = "protect PATH from NETWORK, optionally followed by further networks";
+const RATE: &str = "rate PATH NUMBER/s or rate PATH NUMBER/m, optionally followed by burst NUMBER";
 
 /// The rule of a line; `None` if there is nothing on it, or a comment alone.
 pub(super) fn parse(line: &str) -> Result<Option<Rule>, LineError> {

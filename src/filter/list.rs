@@ -71,7 +71,7 @@ pub enum ListError {
     },
     /// More than a network.
     #[error(
-        "line {line}: behind {network} stands more. One address or network belongs on a line; a comment begins with # or ;"
+        "line {line}: something follows {network}. Write one address or network per line; a comment begins with # or ;"
     )]
     More {
         /// The line, from 1 on.

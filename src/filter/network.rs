@@ -26,7 +26,7 @@ pub enum NetworkError {
         text: String,
     },
     /// No prefix length behind the slash.
-    #[error("{text} has a wrong prefix length: behind the slash stands a plain number from 0 to {most}")]
+    #[error("{text} has a wrong prefix length: after the slash comes a plain number from 0 to {most}")]
     Length {
         /// What was given.
         text: String,
@@ -35,7 +35,7 @@ pub enum NetworkError {
     },
     /// Bits are set behind the prefix.
     #[error(
-        "{text} has bits set behind the first {length}. The network is {meant}; write that, or leave the slash out for the one address"
+        "{text} has bits set after the first {length}. The network is {meant}; write that, or leave the slash out for the one address"
     )]
     HostBits {
         /// What was given.

@@ -31,7 +31,7 @@ pub enum RateError {
         text: String,
     },
     /// None at all.
-    #[error("{text} would let nobody in. To keep a path to some networks write: protect PATH from NETWORK")]
+    #[error("{text} would block every client. To restrict a path to some networks write: protect PATH from NETWORK")]
     Nothing {
         /// What was given.
         text: String,

@@ -74,7 +74,7 @@ pub enum ConfigError {
     },
     /// nginx.conf has no http block.
     #[error(
-        "{} has no http block of its own, so there is no place for the line that includes gts-bootstrap's site. Write one (the package's file, nginx.conf-dist, has it) and run this again",
+        "{} has no http block, so there is no place for the line that includes gts-bootstrap's site. Write one (the package's file, nginx.conf-dist, has it) and run this again",
         file.display()
     )]
     NoHttp {

@@ -46,7 +46,7 @@ pub enum Conflict {
     /// It listens at one address of this host, where the web server will not look at ours for any name. No trouble if
     /// the instance's name leads to another address.
     #[error(
-        "{place}: this {block} listens on {address} alone, so whoever comes in there for the instance is answered by it. If the name of the instance leads to this address, let the {block} listen on every address (port {port} without an address) and run this again"
+        "{place}: this {block} listens on {address} only, so it answers requests for the instance there. If the name of the instance resolves to this address, let the {block} listen on every address (port {port} without an address) and run this again"
     )]
     Address {
         /// Where the address stands.

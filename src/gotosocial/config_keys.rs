@@ -159,7 +159,7 @@ const BY_FRONT: &str =
     "For a certificate of your own, give mode = \"nginx\" or \"httpd\" under [exposure] and let the web server show it";
 const BY_RELEASE: &str = "It always follows the installed release";
 const DB_ADDRESS: &str =
-    "Give the answer address under [database]; the SQLite file always lies in the instance's data folder";
+    "Give the answer address under [database]; the SQLite file is always in the instance's data folder";
 const OTEL_TRACES: &str = "tracing is set up with the environment variables OTEL_EXPORTER_OTLP_… now";
 const OTEL_METRICS: &str =
     "metrics are set up with the environment variables OTEL_METRICS_… now, without a password of their own";

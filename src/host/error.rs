@@ -68,7 +68,7 @@ pub enum HostError {
         service: String,
     },
     /// Another run of the program holds the lock.
-    #[error("another gts-bootstrap is at work ({holder}); wait until it has ended, then run this again")]
+    #[error("another gts-bootstrap is running ({holder}); wait until it has ended, then run this again")]
     Locked {
         /// What the other run wrote into the lock: pid, command, and start time.
         holder: String,

@@ -98,8 +98,8 @@ pub fn plan(
     let Some(front) = served_by else {
         if !steps.is_empty() {
             plan.warnings.push(
-                "GoToSocial faces the internet itself here, and nobody filters: the rules are kept for the day on which \
-                 `gts-bootstrap switch-to-proxy` puts a web server in front"
+                "GoToSocial faces the internet itself here, and nothing filters: the rules \
+                 take effect once `gts-bootstrap switch-to-proxy` puts a web server in front"
                     .to_owned(),
             );
         }

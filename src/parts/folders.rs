@@ -81,7 +81,7 @@ fn missing(host: &dyn Observe, part: &'static str, folders: &[Folder]) -> Result
             Some(Entry::Directory { .. }) => steps.push(Step::new(part, Action::Update, change)),
             // An administrator may keep the data, or /usr/local, on another disk behind a link.
             Some(Entry::Symlink { .. }) if host.list(&folder.path).is_ok() => {}
-            Some(Entry::Symlink { .. }) => return Err(wrong(&folder.path, "a symbolic link that leads nowhere")),
+            Some(Entry::Symlink { .. }) => return Err(wrong(&folder.path, "a symbolic link without a target")),
             Some(Entry::File { .. }) => return Err(wrong(&folder.path, "a file")),
             Some(Entry::Other) => return Err(wrong(&folder.path, "a device, socket or pipe")),
         }

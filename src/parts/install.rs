@@ -135,7 +135,7 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     plan.warnings.extend(back_warning);
     plan.warnings.extend(admin_warning.filter(|_| !moves));
     plan.warnings.extend(deployment.config.doubtful().into_iter().map(|(given, meant)| {
-        format!("[config] {given} is no setting that is known here; did you mean {meant}? It is passed on as it is")
+        format!("[config] {given} is not a known setting; did you mean {meant}? It is passed on unchanged")
     }));
     let mut add = |steps: Vec<Step>| plan.steps.extend(steps);
     add(account.steps);

@@ -132,7 +132,7 @@ fn hunks(merged: &str) -> String {
         inside |= line.starts_with("<<<<<<<");
         if inside {
             let words = match line.get(..7) {
-                Some("<<<<<<<") => "<<<<<<< the file as it stands",
+                Some("<<<<<<<") => "<<<<<<< the file as it is",
                 Some("|||||||") => "||||||| what gts-bootstrap wrote last",
                 Some(">>>>>>>") => ">>>>>>> what the answers ask for",
                 _ => &secrets::hide_in_line(line),

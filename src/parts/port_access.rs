@@ -128,7 +128,7 @@ fn check_settings(host: &dyn Observe) -> Result<(), Refusal> {
             && loader_conf::get(&text, LOADER_VARIABLE).is_some_and(|value| !loader_conf::loads(&value));
         if keeps_out {
             return refuse(
-                format!("{file} keeps {MODULE} from being loaded at boot"),
+                format!("{file} prevents {MODULE} from being loaded at boot"),
                 "take that line out, then run this again",
             );
         }
@@ -275,7 +275,7 @@ fn running(
     }
     if edit.grants() && host.sysctl(SUSER_EXEMPT)?.is_some_and(|value| value.trim() == "0") {
         access.warnings.push(format!(
-            "{SUSER_EXEMPT} is 0: not even root may bind a port without a rule, which keeps sshd and others from starting"
+            "{SUSER_EXEMPT} is 0: not even root may bind a port without a rule, which prevents sshd and others from starting"
         ));
     }
     Ok(steps)

@@ -68,7 +68,7 @@ pub enum Refusal {
         conflict: String,
     },
     /// A file that we edit is not text.
-    #[error("{} is not UTF-8 text, so it cannot be edited safely; mend it and run this again", path.display())]
+    #[error("{} is not UTF-8 text, so it cannot be edited safely; fix it and run this again", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
@@ -136,8 +136,8 @@ pub enum Refusal {
     /// An older release on a newer database.
     #[error(
         "GoToSocial {installed} is installed, and {wanted} is older. An old release starts on a newer database and then \
-         fails on it, so going back needs the database of then as well: `gts-bootstrap rollback` goes back to the release \
-         before with the copy of its database. Nothing was changed"
+         fails on it, so going back needs the earlier database as well: `gts-bootstrap rollback` rolls back to the previous release \
+         with the copy of its database. Nothing was changed"
     )]
     Downgrade {
         /// What is installed.
@@ -176,8 +176,8 @@ pub enum Refusal {
     },
     /// A change of release was cut off in its midst.
     #[error(
-        "a `gts-bootstrap {command}` was cut off, and program and database do not fit together until it is finished: run it \
-         again. Nothing was changed"
+        "a `gts-bootstrap {command}` was interrupted, and program and database do not \
+         fit together until it is finished: run it again. Nothing was changed"
     )]
     Unfinished {
         /// The command.
@@ -185,8 +185,8 @@ pub enum Refusal {
     },
     /// There is no copy of the database of a release before.
     #[error(
-        "there is no copy of a database from before GoToSocial {installed} in {}, and a release without its database is no way \
-         back: an old release starts on a newer database and then fails on it. Nothing was changed",
+        "there is no copy of a database from before GoToSocial {installed} in {}, and a release without its \
+         database cannot be used: an old release starts on a newer database and then fails on it. Nothing was changed",
         backups.display()
     )]
     NoWayBack {

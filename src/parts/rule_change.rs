@@ -67,8 +67,8 @@ fn in_use(host: &dyn Observe, edit: &RuleEdit) -> Result<Vec<String>, HostError>
         .filter(taken)
         .map(|listener| {
             format!(
-                "{} of the user {} listens on port {} now: it keeps the port until it ends, and cannot have it again when it \
-                 is started next",
+                "{} of the user {} listens on port {} now: it keeps the port until it ends, and \
+                 cannot bind it again at its next start",
                 listener.command, listener.user, listener.port
             )
         })

@@ -257,7 +257,7 @@ fn rc_variables(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> R
             planned.plan.steps.push(Step::new("rc.conf", Action::Set, change));
         } else if now.is_some() {
             planned.by_hand.push(format!(
-                "{name} was changed in rc.conf after gts-bootstrap had set it, so it stays. If nobody needs it: sysrc -x {name}"
+                "{name} was changed in rc.conf after gts-bootstrap had set it, so it stays. If it is not needed: sysrc -x {name}"
             ));
         }
     }

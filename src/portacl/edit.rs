@@ -24,7 +24,7 @@ pub enum ReplaceError {
     },
     /// A new rule for an id that no user or group can have.
     #[error(
-        "The mac_portacl rule {id}:{protocol}:{port} is for an id that nobody can have. Name a user or group, or an id from 0 to 4294967295."
+        "The mac_portacl rule {id}:{protocol}:{port} is for an id that no user can have. Name a user or group, or an id from 0 to 4294967295."
     )]
     Id {
         /// The subject of the rule.
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(replace("gid:-1:tcp:1,uid:1:tcp:1", &[(Gid(-1), Tcp, 1)]).unwrap(), "gid:-1:tcp:1");
         assert_eq!(
             replace("", &[(Uid(-1), Tcp, 80)]).unwrap_err().to_string(),
-            "The mac_portacl rule uid:-1:tcp:80 is for an id that nobody can have. Name a user or group, or an id from \
+            "The mac_portacl rule uid:-1:tcp:80 is for an id that no user can have. Name a user or group, or an id from \
              0 to 4294967295."
         );
     }

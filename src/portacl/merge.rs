@@ -31,7 +31,7 @@ pub enum MergeError {
     },
     /// The merged list is longer than the kernel allows.
     #[error(
-        "With our rules added, the list of mac_portacl rules would be {length} bytes long, and the kernel takes at most {KERNEL_LIMIT}. Take out rules that are no longer needed."
+        "With our rules added, the list of mac_portacl rules would be {length} bytes long, and the kernel takes at most {KERNEL_LIMIT}. Remove rules that are no longer needed."
     )]
     TooLongForKernel {
         /// The length of the merged list, in bytes.
@@ -39,7 +39,7 @@ pub enum MergeError {
     },
     /// The list does not fit into a line of sysctl.conf(5).
     #[error(
-        "The list of mac_portacl rules is {length} bytes long, and a line of sysctl.conf has room for {SYSCTL_CONF_LIMIT}: a longer one would be cut at boot, without a word. Take out rules that are no longer needed."
+        "The list of mac_portacl rules is {length} bytes long, and a line of sysctl.conf has room for {SYSCTL_CONF_LIMIT}: a longer one would be silently truncated at boot. Remove rules that are no longer needed."
     )]
     TooLongForSysctlConf {
         /// Its length, in bytes.

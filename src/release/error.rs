@@ -94,7 +94,7 @@ pub enum Error {
     },
     /// A lock whose fields contradict each other.
     #[error(
-        "The lock file names the archive \"{asset}\", but its version, architecture and build make it {expected}. It was edited or damaged: remove it to lock anew."
+        "The lock file names the archive \"{asset}\", but its version, architecture and build make it {expected}. It was edited or damaged: remove it to lock again."
     )]
     InconsistentLock {
         /// The name in the lock.
@@ -238,7 +238,7 @@ pub enum Error {
     },
     /// The server continued at another place than asked.
     #[error(
-        "{url}: the server does not continue a broken download where it was asked to. Try again later, or use a mirror."
+        "{url}: the server does not continue a broken download at the requested position. Try again later, or use a mirror."
     )]
     BadRange {
         /// The address.
@@ -394,7 +394,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The manifest is not one.
-    #[error("Line {line} of {} is not a manifest line of this program: {reason}. Install the release anew.", path.display())]
+    #[error("Line {line} of {} is not a manifest line of this program: {reason}. Install the release again.", path.display())]
     BadManifest {
         /// The manifest.
         path: PathBuf,

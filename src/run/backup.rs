@@ -114,8 +114,8 @@ const EXPLANATION: [&str; 2] = [
     "A SQLite database cannot be copied while GoToSocial has it open: what was written last is beside the file, and a copy \
      without it is older and looks whole. So the service is stopped, the database copied, and the service started again; \
      the file is made of the copy afterwards.",
-    "The file holds the keys of the instance and of every user, and passwords from config.yaml. Only root can read it. Keep \
-     a copy on another machine, encrypted: docs/backup.md says how.",
+    "The file holds the keys of the instance and of every user, and passwords from config.yaml. Only root can read it. Store a copy on another \
+     machine, encrypted: docs/backup.md explains how.",
 ];
 
 /// Tells what was made.

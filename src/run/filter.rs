@@ -35,6 +35,6 @@ pub fn change(run: &Run<'_>, wish: &FilterWish, force: bool) -> Result<Exit, Sto
 
 /// What the consent's "explain" says.
 const EXPLANATION: [&str; 1] = [
-    "The rules are kept in one file, whichever web server stands in front. What that is told of them is tested by itself \
-     before it reads it anew, without dropping a connection; if anything fails, the old rules are put back.",
+    "The rules are stored in one file, whichever web server is in front. The web server tests \
+     its new configuration before it reloads, without dropping a connection; if anything fails, the old rules are restored.",
 ];

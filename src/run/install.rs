@@ -145,7 +145,7 @@ pub(super) fn preflight(
     if is_refused {
         return Err(Stop::refused(
             ErrorCode::Preflight,
-            "the preflight found what has to be put right first (marked FAIL above); nothing was changed",
+            "the preflight found problems to fix first (marked FAIL above); nothing was changed",
         ));
     }
     Ok(())
@@ -173,17 +173,17 @@ fn explanation(deployment: &Deployment) -> [String; 2] {
             deployment.host
         ),
         Some(name) => format!(
-            "{name} takes connections on ports 80 and 443 and passes them on to GoToSocial, which listens on {} and may \
+            "{name} listens on ports 80 and 443 and forwards requests to GoToSocial, which listens on {} and may \
              bind no port below 1024. Afterwards this is proved: child processes try to bind as gotosocial and as nobody. \
-             The certificate of {} is {name}'s, and renewed by a daily script, unless it is kept by somebody else.",
+             The certificate of {} is {name}'s, and renewed by a daily script, unless another client manages it.",
             deployment.local_address(),
             deployment.host
         ),
     };
     [
         format!("GoToSocial runs as the user gotosocial, which is there for this alone. {ports}"),
-        "Every change is written to a journal before it is made. If one fails, all before it are taken back, in reverse order. \
-         After a power cut the next run tidies up and goes on. Lines of others in loader.conf, sysctl.conf and rc.conf stay."
+        "Every change is written to a journal before it is made. If one fails, the changes before \
+         it are undone in reverse order. After a power cut the next run cleans up and continues. Lines of others in loader.conf, sysctl.conf and rc.conf stay."
             .to_owned(),
     ]
 }
@@ -240,7 +240,7 @@ pub(super) fn prove(run: &Run<'_>, wanted: &Wanted<'_>, password: Option<&str>) 
         return Ok(Exit::Done);
     }
     run.attention(
-        "The installation stands, but a check failed (marked FAIL above). Put that right, then `gts-bootstrap check`.",
+        "The installation is in place, but a check failed (marked FAIL above). Fix that, then run `gts-bootstrap check`.",
     );
     Ok(Exit::Check)
 }

@@ -13,10 +13,10 @@ use crate::utc::date;
 /// # Errors
 /// It was refused, or failed.
 pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
-    run.for_root("see whether a run was cut off")?;
+    run.for_root("see whether a run was interrupted")?;
     let host = run.host;
     let nothing = || {
-        run.line("No run was cut off: there is nothing to recover.");
+        run.line("No run was interrupted: there is nothing to recover.");
         Ok(Exit::Done)
     };
     // Nothing is written where there is nothing to do, not even the folder of the lock.
@@ -62,23 +62,23 @@ fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
     let state = match (cut_off.ended, cut_off.undoing) {
         (Some(Outcome::Complete), _) => "had made all its changes; only its record is not in its place",
         (Some(_), _) => "had ended; only its record is not in its place",
-        (None, true) => "was cut off while it took back what it had done",
-        (None, false) => "was cut off",
+        (None, true) => "was interrupted while it undid its changes",
+        (None, false) => "was interrupted",
     };
     run.text(&format!("`{}` of {} {state}.", cut_off.command, date(cut_off.began)));
     if cut_off.ended.is_some() {
         return;
     }
     run.line(&format!(
-        "  finished: {}; begun and not finished: {}",
+        "  completed: {}; started and not completed: {}",
         changes(done),
         changes(cut_off.changes.len() - done)
     ));
     for (change, done) in &cut_off.changes {
         if let Some(path) = change.kind().gone_for_good() {
-            run.line(&format!("  removed for good, and not to be taken back: {}", path.display()));
+            run.line(&format!("  removed for good, cannot be undone: {}", path.display()));
         } else if undo || cut_off.undoing || !done {
-            run.line(&format!("  to be taken back: {} {}", change.kind().name(), change.kind().target()));
+            run.line(&format!("  to be undone: {} {}", change.kind().name(), change.kind().target()));
         }
     }
 }
@@ -87,9 +87,7 @@ fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
 fn outcome(run: &Run<'_>, settled: &Settled, undo: bool) -> Result<Exit, Stop> {
     let Settled { command, had_ended, undone, spared, failed } = settled;
     if *had_ended {
-        run.text(&format!(
-            "`{command}` had come to its end. Its record is in its place now, and nothing was taken back."
-        ));
+        run.text(&format!("`{command}` had ended. Its record is in place now, and nothing was undone."));
         return Ok(Exit::Done);
     }
     for spared in spared {
@@ -99,20 +97,20 @@ fn outcome(run: &Run<'_>, settled: &Settled, undo: bool) -> Result<Exit, Stop> {
         return Err(Stop::refused(
             ErrorCode::NotUndone,
             format!(
-                "NOT everything could be taken back. What is left:\n  {}\nThe record is among the receipts in {}",
+                "NOT everything could be undone. What is left:\n  {}\nThe record is among the receipts in {}",
                 failed.join("\n  "),
                 store::FOLDER
             ),
         ));
     }
     let told = match (undo, undone.as_slice()) {
-        (true, []) => format!("Nothing of `{command}` was left to take back; the host is as it was before."),
-        (true, _) => format!("`{command}` was taken back ({}); the host is as it was before.", changes(undone.len())),
+        (true, []) => format!("`{command}` had left nothing to undo; the host is as it was before."),
+        (true, _) => format!("`{command}` was undone ({}); the host is as it was before.", changes(undone.len())),
         (false, []) => {
-            format!("`{command}` is settled. Next: run `gts-bootstrap {command}` again; it goes on from here.")
+            format!("`{command}` is cleaned up. Next: run `gts-bootstrap {command}` again; it continues from here.")
         }
         (false, _) => format!(
-            "`{command}` is settled; taken back: {}. Next: run `gts-bootstrap {command}` again; it goes on from here.",
+            "`{command}` is cleaned up; undone: {}. Next: run `gts-bootstrap {command}` again; it continues from here.",
             undone.join(", ")
         ),
     };

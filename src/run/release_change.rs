@@ -85,7 +85,7 @@ impl Course<'_> {
             return self.finish();
         }
         run.text(&format!(
-                "Once the new state is proved, what is no longer needed goes: releases beyond the {} old ones that are kept, with \
+                "After the checks pass, what is no longer needed is removed: releases beyond the {} old ones that are kept, with \
                  the copies of their databases, and a copy that was put back.",
                 self.keep
             ),
@@ -143,7 +143,7 @@ impl Course<'_> {
                 return Err(why);
             }
             if host.now() >= until {
-                return Err(format!("not all was well after {PATIENCE} s:\n{}", failed.join("\n")));
+                return Err(format!("the checks did not pass within {PATIENCE} s:\n{}", failed.join("\n")));
             }
             host.sleep(Duration::from_secs(2));
         }

@@ -53,8 +53,8 @@ pub fn renew(run: &Run<'_>, options: &RenewalOptions) -> Result<Exit, Stop> {
 /// What the consent's "explain" says.
 const EXPLANATION: [&str; 1] = [
     "The authority asks the web server for an answer over port 80, and issues a certificate with a new key. The web server \
-     then reloads, and is seen to show it. Until that is so the old certificate and its key are kept, and they are back in \
-     service if anything fails.",
+     then reloads, and is checked to serve it. Until then the old certificate and \
+     its key are kept, and they are back in service if anything fails.",
 ];
 
 /// What is common to the look at each name.
@@ -78,7 +78,7 @@ impl Course<'_> {
         match order.renewal_window(host, self.run.authority) {
             Ok(window) => Ok(window),
             Err(error) => {
-                let text = format!("When to renew could not be asked, so the age decides: {error}");
+                let text = format!("The authority's renewal window is unknown, so the age decides: {error}");
                 self.run.text(&text);
                 Ok(None)
             }
@@ -99,7 +99,7 @@ impl Course<'_> {
                         plan.steps.extend(tls::reload(self.deployment, name, &kept.files.chain));
                         continue;
                     }
-                    Some(format!("{name}: kept by {}, so it is not renewed here.", keeper(&kept.keeper)))
+                    Some(format!("{name}: managed by {}, so it is not renewed here.", keeper(&kept.keeper)))
                 }
                 None if *name == self.deployment.host => None,
                 None => continue,
@@ -139,7 +139,7 @@ impl Course<'_> {
         let last =
             failures.map(|failures| format!(" The last attempt failed: {}", failures.reason)).unwrap_or_default();
         if let Some(until) = failures.and_then(|failures| failures.refused_until()).filter(|until| now < *until) {
-            let text = format!("{name}: the certificate authority asked to be left alone until {}.{last}", date(until));
+            let text = format!("{name}: the certificate authority asked for no requests until {}.{last}", date(until));
             return if force { Err(Stop::refused(ErrorCode::Acme, text)) } else { Ok(Some(text)) };
         }
         // A placeholder is due at once, but for what failed lately.

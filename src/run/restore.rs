@@ -84,7 +84,7 @@ pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
     let kept = restoring.kept();
     if host.entry(&kept)?.is_some() {
         run.text(&format!(
-            "The database of before is kept in {}; remove it when you no longer need it.",
+            "The previous database is kept in {}; remove it when you no longer need it.",
             kept.display()
         ));
         run.report().add("kept", kept);
@@ -175,10 +175,10 @@ fn lost(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<String, Stop> {
             now - then
         ),
         (Some(then), Some(now)) => format!("the backup has {}, and this instance has {now} now", counted(then, "post")),
-        _ => "how many posts there are now cannot be told".to_owned(),
+        _ => "the current number of posts is unknown".to_owned(),
     };
     Ok(format!(
-        "everything since {} goes: {counted}, and with them follows, likes and new accounts. The database of now is kept in {}",
+        "everything since {} goes: {counted}, and with them follows, likes and new accounts. The current database is kept in {}",
         date(restoring.head.created),
         restoring.kept().display()
     ))
@@ -203,8 +203,8 @@ fn posts(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<Option<u64>, Stop> 
 
 /// What the consent's "explain" says.
 const EXPLANATION: [&str; 2] = [
-    "The keys in the backup are what other servers know this instance by. With them it goes on where it was: accounts, \
+    "The keys in the backup are what other servers know this instance by. With them it continues where it was: accounts, \
      followers and posts are there again, as they were when the backup was made.",
-    "Every change is written to a journal before it is made. If one fails, all before it are taken back, and the database of \
-     now is in its place again.",
+    "Every change is written to a journal before it is made. If one fails, the changes before it are undone, \
+     and the current database is in its place again.",
 ];

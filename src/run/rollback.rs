@@ -58,7 +58,7 @@ pub fn rollback(run: &Run<'_>) -> Result<Exit, Stop> {
         "An old release cannot use the database that a newer one has migrated, so GoToSocial {to} comes back with the copy that \
          was made of its database before {was} got it."
     );
-    let copied = "The database of now is copied first. If anything fails, all is put back as it is now.";
+    let copied = "The current database is copied first. If anything fails, everything is restored as it is now.";
     course.carry_out(&format!("Plan: back from GoToSocial {was} to {to}"), &make, &[&about, copied])
 }
 
@@ -85,7 +85,7 @@ fn course<'a>(
 /// The rest of a rollback that was cut off when all its changes were made. Another one would undo it, which nobody has asked for.
 fn finish(run: &Run<'_>, (current, lock): (&Version, &Lock), kept: &[Kept]) -> Result<Exit, Stop> {
     run.line(&format!(
-        "The way back to GoToSocial {current} had been made; what was left of it is done now. To undo it, run \
+        "The rollback to GoToSocial {current} was complete; the remaining cleanup is done now. To undo it, run \
              `gts-bootstrap rollback` again."
     ));
     let inputs = follow(run, lock)?;
@@ -152,14 +152,14 @@ fn loss(run: &Run<'_>, deployment: &Deployment, kept: &Kept) -> String {
             lost => format!("{} ({then} then, {now} now)", counted(lost, "post")),
         },
         (Some(then), None) => {
-            format!("every post since (there were {then}; how many there are now could not be asked)")
+            format!("every post since (there were {then}; the current number is unknown)")
         }
         (None, _) => "every post since".to_owned(),
     };
     format!(
         "the database becomes that of {}: what came after is lost here: {posts}, and with them \
-         follows, likes, boosts, accounts and settings of that time. Other servers keep what they have seen of it and will not be told. The database of now is \
-         kept, so another rollback undoes this one",
+         follows, likes, boosts, accounts and settings of that time. Other servers keep what they have seen of it and are not notified. The current database is kept, \
+         so another rollback undoes this one",
         date(kept.description.time)
     )
 }

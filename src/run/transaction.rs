@@ -177,15 +177,15 @@ impl<'a> Run<'a> {
             match self.lock() {
                 Err(stop) if stop.exit == Exit::Busy => self.attention(&stop.why),
                 _ => self
-                    .attention("An earlier run was cut off. The next run that changes something settles that first."),
+                    .attention("An earlier run was interrupted. The next run that changes something cleans up first."),
             }
             return Ok(None);
         }
         let _lock = self.lock()?;
         if let Some(process) = journal::still_migrating(host)? {
             self.attention(&format!(
-                "An earlier run was cut off, and its migration of the database goes on (pid {}). It must not be interrupted: \
-                 waiting for its end.",
+                "An earlier run was interrupted, and its migration of the database continues (pid {}). It must not be \
+                 interrupted. Waiting for its end.",
                 process.pid
             ));
         }
@@ -199,19 +199,19 @@ impl<'a> Run<'a> {
         }
         let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
         let next = if command == self.command {
-            "and this run goes on from there".to_owned()
+            "and this run continues from there".to_owned()
         } else if command == ROLLBACK && passage::is_back(host).is_ok_and(|is_back| is_back) {
-            "and the way back was complete by then: another `gts-bootstrap rollback` would undo it".to_owned()
+            "and the rollback was already complete: another `gts-bootstrap rollback` would undo it".to_owned()
         } else {
             format!("run `gts-bootstrap {command}` again to finish it")
         };
         self.attention(&format!(
-            "An earlier `{command}` was cut off; taken back: {undone}. What it had finished stays, {next}."
+            "An earlier `{command}` was interrupted; undone: {undone}. Its completed changes stay, {next}."
         ));
         settled.spared.iter().for_each(|spared| self.attention(&format!("  stays: {spared}")));
         if !settled.failed.is_empty() {
             let failed = settled.failed.join("\n  ");
-            self.people.error(ErrorCode::NotUndone, &format!("this could not be taken back:\n  {failed}"));
+            self.people.error(ErrorCode::NotUndone, &format!("this could not be undone:\n  {failed}"));
         }
         Ok(Some(settled))
     }
@@ -319,8 +319,8 @@ impl<'a> Run<'a> {
             return Err(Stop::new(
                 Exit::NotConfirmed,
                 ErrorCode::CutOff,
-                "another run was cut off since the plan was made; nothing was changed. Run this again: it settles that \
-                 first",
+                "another run was interrupted since the plan was made; \
+                 nothing was changed. Run this again: it cleans up first",
             ));
         }
         // What was agreed to is what is done: the host may have changed while somebody was reading.
@@ -411,8 +411,8 @@ fn not_all(not_made: &[NotMade], report: &mut Report) -> Stop {
     Stop::refused(
         ErrorCode::Incomplete,
         format!(
-            "not everything could be done. What was done stays done; what is left:\n  {}\nPut right what is named, and run the \
-             same command again: it goes on with what is left",
+            "not everything could be done. The completed changes stay; what is left:\n  {}\nFix what is named, and run the \
+             same command again: it continues with the rest",
             lines.join("\n  ")
         ),
     )
@@ -457,10 +457,10 @@ fn told(aftermath: &Aftermath) -> String {
         return format!("Nothing was taken back: {kept}.");
     }
     let mut text = if aftermath.failed.is_empty() {
-        "Everything that had been done before was taken back; the host is as it was".to_owned()
+        "All changes were undone; the host is as it was".to_owned()
     } else {
         format!(
-            "NOT everything could be taken back. What is left:\n  {}\nThe rest was taken back",
+            "NOT everything could be undone. What is left:\n  {}\nThe rest was undone",
             aftermath.failed.join("\n  ")
         )
     };
@@ -468,7 +468,7 @@ fn told(aftermath: &Aftermath) -> String {
         text.push('.');
     } else {
         text.push_str(&format!(
-            ", but for what GoToSocial itself or somebody else has written, which stays:\n  {}",
+            ", except for what GoToSocial itself or another program has written, which stays:\n  {}",
             aftermath.spared.join("\n  ")
         ));
     }

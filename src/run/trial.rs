@@ -58,10 +58,13 @@ impl OnTrial<'_> {
             let told = failed.join("\n");
             match &shown {
                 None if now >= until => {
-                    return Err(format!("not all was well after {} s:\n{told}", self.length.as_secs()));
+                    return Err(format!("the checks did not pass within {} s:\n{told}", self.length.as_secs()));
                 }
                 Some(_) if failed_before => {
-                    return Err(format!("all was well, and {} s after the switch no longer:\n{told}", now - began));
+                    return Err(format!(
+                        "the checks passed, but no longer {} s after the switch:\n{told}",
+                        now - began
+                    ));
                 }
                 // It may have been a moment's.
                 Some(shown) => {

@@ -44,13 +44,13 @@ pub fn uninstall(run: &Run<'_>, options: &UninstallOptions) -> Result<Exit, Stop
     let title = match (&instance, purged) {
         (_, Some(name)) => format!("Plan: uninstall GoToSocial, and purge the data of {name}"),
         (Some(name), None) => format!("Plan: uninstall GoToSocial; the data of {name} stay"),
-        (None, _) => "Plan: take back what gts-bootstrap has done here".to_owned(),
+        (None, _) => "Plan: undo what gts-bootstrap has done here".to_owned(),
     };
-    run.show(plan, &title, "Nothing to take back: nothing of gts-bootstrap's is in force here.");
+    run.show(plan, &title, "Nothing to undo: nothing of gts-bootstrap's is in force here.");
     tell(run, &planned);
     if let Some(name) = purged {
         run.warn(&format!(
-                "with the database go the keys of {name}. Other servers have cached them, and will refuse what a new instance \
+                "the keys of {name} are removed with the database. Other servers have cached them, and will refuse what a new instance \
                  under this name sends: {name} can never be used again. A backup that has the keys is the only way back."
             ),
         );
@@ -128,10 +128,10 @@ fn tell(run: &Run<'_>, planned: &Planned) {
 
 /// What the consent's "explain" says.
 const EXPLANATION: [&str; 2] = [
-    "The receipts of all runs say what was there before. What is as gts-bootstrap left it goes back to that; what others have \
-     edited since keeps their edits. The service stops first; then the reserved range goes up, and only then the rules out.",
-    "What fails is left and named at the end, and everything else goes on. The same command, run again, goes on with what is \
-     left, after a power cut as well.",
+    "The receipts of all runs record what was there before. What is as gts-bootstrap left it reverts to that; later edits stay. The service \
+     stops first; then the reserved range is raised, and only then the rules are removed.",
+    "A failed change is skipped and named at the end, and everything else continues. \
+     The same command, run again, continues with the rest, also after a power cut.",
 ];
 
 /// The end on a host of which no receipt tells anything.
@@ -160,6 +160,6 @@ fn without_record(run: &Run<'_>) -> Result<Exit, Stop> {
         store::forget(run.host)?;
         run.report().changed = true;
     }
-    run.line("Nothing to take back: gts-bootstrap has done nothing here, or it was taken back already.");
+    run.line("Nothing to undo: gts-bootstrap has done nothing here, or it was undone already.");
     Ok(Exit::Done)
 }

@@ -209,7 +209,7 @@ fn show_notes(run: &Run<'_>, from: &Version, to: &Version, catalogue: &Result<Ve
             Ok(_) | Err(Error::NoCatalogue { .. }) => String::new(),
             Err(error) => format!(": {}", error.to_string().trim_end_matches('.')),
         };
-        run.text(&format!("No notes about upgrading are to be had from this source{why}. Read them first: {NOTES}"));
+        run.text(&format!("This source has no notes about upgrading{why}. Read them first: {NOTES}"));
     }
     run.report().add("notes", told);
 }
@@ -235,8 +235,8 @@ fn explanation(from: &Version, to: &Version) -> [String; 2] {
              interrupted."
         ),
         format!(
-            "If anything fails the copy is put back and {from} started again, and that it serves is proved. Later \
-             `gts-bootstrap rollback` goes back, with the database of now: what was posted in between is lost then."
+            "If anything fails the copy is restored and {from} started again, and the program checks that it serves. Later \
+             `gts-bootstrap rollback` goes back, with the current database: what was posted in between is lost then."
         ),
     ]
 }

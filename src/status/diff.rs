@@ -16,7 +16,7 @@ pub fn unified(path: &str, written: &str, present: &str) -> Option<String> {
         return None;
     }
     let (old, new) = (secrets::hide_in_text(written), secrets::hide_in_text(present));
-    let mut text = format!("--- {path} (as written by gts-bootstrap)\n+++ {path} (as it stands)\n");
+    let mut text = format!("--- {path} (as written by gts-bootstrap)\n+++ {path} (as it is)\n");
     for hunk in diffy::create_patch(written, present).hunks() {
         let (mut old_at, mut new_at) = (hunk.old_range().start(), hunk.new_range().start());
         let (from, to) = (hunk.old_range(), hunk.new_range());
@@ -62,7 +62,7 @@ mod tests {
         let text = unified("/x", "a\nb\nc\n", "a\nB\nc").unwrap();
         assert_eq!(
             text,
-            "--- /x (as written by gts-bootstrap)\n+++ /x (as it stands)\n@@ -1,3 +1,3 @@\n a\n-b\n-c\n+B\n+c\n\\ No newline at \
+            "--- /x (as written by gts-bootstrap)\n+++ /x (as it is)\n@@ -1,3 +1,3 @@\n a\n-b\n-c\n+B\n+c\n\\ No newline at \
              end of file\n"
         );
     }

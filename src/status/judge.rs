@@ -138,7 +138,7 @@ fn service(status: &Status, found: &mut Concerns) {
             fail("gotosocial does not run", format!("it does not run; {LOG}; `service gotosocial start` starts it"));
         }
         Some(Supervision::Stopping) => {
-            fail("gotosocial is being stopped", "somebody is stopping it, which can take two minutes".to_owned());
+            fail("gotosocial is being stopped", "it is being stopped, which can take two minutes".to_owned());
         }
         Some(Supervision::Restarting) => fail(
             "gotosocial dies and is started again",
@@ -148,7 +148,7 @@ fn service(status: &Status, found: &mut Concerns) {
         ),
         Some(Supervision::Running { .. }) if unready && starts > 1 => fail(
             "gotosocial dies and is started again",
-            format!("its last {starts} starts came to nothing; {LOG}. To end that: `service gotosocial stop`"),
+            format!("its last {starts} starts failed; {LOG}. To end that: `service gotosocial stop`"),
         ),
         Some(Supervision::Running { seconds: Some(seconds), .. }) if unready && *seconds < STARTING => {
             let detail = format!("it was started {seconds} s ago and is not ready yet");
@@ -158,13 +158,13 @@ fn service(status: &Status, found: &mut Concerns) {
             ErrorCode::NotReady,
             ABOUT,
             "gotosocial is not ready",
-            "it runs and is not ready. It may be migrating its database: do not stop it then; its log tells",
+            "it runs and is not ready. It may be migrating its database: do not stop it then; see its log",
         ),
         Some(Supervision::Running { .. }) => {}
         Some(Supervision::Orphan { .. }) => {
             let brief = "gotosocial runs without its supervisor";
-            let detail = "it runs without its supervisor: nobody starts it again when it dies, and what it says is lost. \
-                          Correct it with `service gotosocial restart`";
+            let detail = "it runs without its supervisor: nothing restarts it when \
+                          it dies, and its output is lost. Fix it with `service gotosocial restart`";
             let severity = if unready { Severity::Failure } else { Severity::Warning };
             found.add_coded((severity, ErrorCode::ServiceDown), ABOUT, brief, detail);
         }
@@ -173,7 +173,7 @@ fn service(status: &Status, found: &mut Concerns) {
     found.unknown("front", &front.running);
     if front.running == Told::Known(false) {
         let (name, script) = (front.name, front.service);
-        let detail = format!("{name} does not run; `service {script} start` tells why");
+        let detail = format!("{name} does not run; `service {script} start` shows why");
         found.fail(ErrorCode::FrontDown, "front", format!("{name} does not run"), detail);
     }
 }
@@ -251,7 +251,7 @@ fn port_access(status: &Status, found: &mut Concerns) {
     if pending {
         let names: Vec<&str> =
             status.reboot.known().into_iter().flatten().map(|pending| pending.name.as_str()).collect();
-        let detail = format!("the next boot changes {}; `gts-bootstrap portacl show` tells more", names.join(", "));
+        let detail = format!("the next boot changes {}; `gts-bootstrap portacl show` shows more", names.join(", "));
         found.add(Severity::Warning, "reboot", "a reboot is pending", detail);
     }
 }
@@ -289,7 +289,7 @@ fn last(status: &Status, found: &mut Concerns) {
             Severity::Warning,
             ABOUT,
             format!("the last {command} failed"),
-            format!("`{command}` failed, and not everything could be taken back; run `gts-bootstrap install` to put it right"),
+            format!("`{command}` failed, and not everything could be undone; run `gts-bootstrap install` to repair it"),
         ),
         Some(Outcome::Incomplete) => found.add(
             Severity::Warning,
@@ -299,14 +299,14 @@ fn last(status: &Status, found: &mut Concerns) {
         ),
         None if last.holder.is_some() && status.now < last.time.saturating_add(AT_WORK) => {
             let brief = format!("{command} is at work");
-            let detail = format!("`{command}` is at work, or was cut off; the next run settles it then");
+            let detail = format!("`{command}` is active, or was interrupted; in that case the next run cleans it up");
             found.add(Severity::Note, ABOUT, brief, detail);
         }
         None => found.add(
             Severity::Warning,
             ABOUT,
-            format!("the last {command} was cut off"),
-            format!("`{command}` was cut off; the next run that changes something settles it"),
+            format!("the last {command} was interrupted"),
+            format!("`{command}` was interrupted; the next run that changes something cleans it up"),
         ),
         Some(Outcome::Complete | Outcome::Undone | Outcome::Interrupted) => {}
     }

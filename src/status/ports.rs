@@ -63,7 +63,7 @@ fn trouble(there: &[Listener], port: u16, front: Option<Front>, behind: bool, ow
         (None, None) => false,
     };
     if there.is_empty() {
-        return Some(format!("nobody listens on port {port}"));
+        return Some(format!("nothing listens on port {port}"));
     }
     if let Some(stranger) = there.iter().find(stranger) {
         let wanted = front.map_or(rc_script::SERVICE, |front| front.name);
@@ -104,7 +104,7 @@ mod tests {
     fn each_port_has_its_rightful_listener() {
         let ours = |port| listener("gotosocial", 209, port, None);
         assert_eq!(troubles(&[ours(80), ours(443)], Mode::Direct), [""; 0]);
-        assert_eq!(troubles(&[ours(443)], Mode::Direct), ["nobody listens on port 80"]);
+        assert_eq!(troubles(&[ours(443)], Mode::Direct), ["nothing listens on port 80"]);
         let told = troubles(&[ours(80), listener("nginx", 80, 443, None)], Mode::Direct);
         assert_eq!(told, ["nginx (user nginx) listens on port 443, not gotosocial"]);
 

@@ -40,7 +40,7 @@ pub enum SysctlConfError {
     },
     /// The line to be written would be cut.
     #[error(
-        "The line for {name} in sysctl.conf would be {length} bytes long, and sysctl(8) reads {LINE_LIMIT}: the rest would be cut off without a word. Shorten the value, or the comment behind it."
+        "The line for {name} in sysctl.conf would be {length} bytes long, and sysctl(8) reads {LINE_LIMIT}: the rest would be silently truncated. Shorten the value, or the comment after it."
     )]
     LineTooLong {
         /// The variable.

@@ -147,9 +147,9 @@ fn recovered(place: &Place, command: &[&str], wanted: &State) -> Result<(), Stri
     if outcome.code != 0 {
         return Err(format!("exit code {}\n{}", outcome.code, said()));
     }
-    let lines = outcome.stderr.lines().filter(|line| line.contains("was cut off")).count();
+    let lines = outcome.stderr.lines().filter(|line| line.contains("was interrupted")).count();
     if cut_off && lines != 1 {
-        return Err(format!("{lines} lines say that a run was cut off\n{}", said()));
+        return Err(format!("{lines} lines say that a run was interrupted\n{}", said()));
     }
     match differences(wanted, &without_times_of_backups(state(&Image::of(&machine.root())))) {
         same if same.is_empty() => Ok(()),

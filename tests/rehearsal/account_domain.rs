@@ -165,6 +165,6 @@ fn who_keeps_the_one_certificate_keeps_the_other() {
     fresh
         .install(&format!("{}\n[exposure]\nmode = \"nginx\"\n", answers().replace("[tls]\n", &pair)))
         .exits(0)
-        .says("none is ordered, as the host's is kept by somebody else");
+        .says("none is ordered, because another client manages the host's");
     assert_eq!(fresh.model().issued, 0);
 }

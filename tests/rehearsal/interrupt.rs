@@ -89,7 +89,7 @@ fn keep_leaves_a_clean_journal_and_the_next_run_goes_on() {
     let machine = slow();
     let (code, said) = interrupted(&machine, Signal::SIGTERM, &["--on-interrupt", "keep"]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("what was done is kept, and the same command goes on from there"), "{said}");
+    assert!(said.contains("the changes are kept, and the same command continues from there"), "{said}");
     assert!(said.contains("was left to go on"), "GoToSocial is not stopped: {said}");
     assert!(!machine.exists(JOURNAL));
     assert!(machine.read("/var/db/gts-bootstrap/receipts/0001-install.jsonl").contains("\"interrupted\""));
@@ -97,7 +97,7 @@ fn keep_leaves_a_clean_journal_and_the_next_run_goes_on() {
         model.faults.polls_until_ready = 0;
         model.clock += 4000;
     });
-    machine.install(ANSWERS).exits(0).does_not_say("was cut off");
+    machine.install(ANSWERS).exits(0).does_not_say("was interrupted");
     machine.run(&["recover"]).exits(0).says("there is nothing to recover");
 }
 

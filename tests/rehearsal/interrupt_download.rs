@@ -148,7 +148,7 @@ fn what_was_downloaded_is_kept_and_the_next_run_goes_on_with_it() {
     half_way(&machine, &server, Signal::SIGTERM, &["--on-interrupt", "keep"])
         .exits(1)
         .says("interrupted (SIGTERM)")
-        .says("what was done is kept, and the same command goes on from there");
+        .says("the changes are kept, and the same command continues from there");
     assert_eq!(kept(&machine), Some(HALF));
     assert!(!machine.exists(JOURNAL));
     assert!(!machine.exists("/usr/local/libexec/gotosocial/0.19.2"));
@@ -160,7 +160,7 @@ fn what_was_downloaded_is_kept_and_the_next_run_goes_on_with_it() {
 
     let again: Vec<String> = arguments(&server, &[]);
     let again: Vec<&str> = again.iter().map(String::as_str).collect();
-    machine.run(&again).exits(0).says("are there from an interrupted run").does_not_say("was cut off");
+    machine.run(&again).exits(0).says("are there from an interrupted run").does_not_say("was interrupted");
     assert_eq!(downloads(&server), [None, Some(HALF)]);
     assert!(!machine.exists(DOWNLOAD));
     machine.run(&["check"]).exits(0);

@@ -110,11 +110,11 @@ fn a_run_that_was_cut_off_is_settled_by_whatever_command_comes_next() {
     fault(&machine, 12, true, true);
     machine.run(GRANT).exits(1);
     machine.edit(|model| model.faults.change = None);
-    machine.run(&["portacl", "grant", "bind", "53", "--plan"]).exits(0).says("An earlier run was cut off");
+    machine.run(&["portacl", "grant", "bind", "53", "--plan"]).exits(0).says("An earlier run was interrupted");
     machine
         .run(&["portacl", "grant", "bind", "53", "--yes"])
         .exits(0)
-        .says("An earlier `portacl grant` was cut off")
+        .says("An earlier `portacl grant` was interrupted")
         .says("this run goes on from there");
     machine.run(&["portacl", "lint"]).exits(0);
 }

@@ -226,7 +226,7 @@ fn every_mistake_is_explained_at_a_terminal_and_asked_for_again() {
         Some("a@b.example.net"),
     );
     mistakes("Administrator's user name", &[("Alice", "only lower-case"), ("a-b", "only lower-case")], Some("alice"));
-    mistakes(MORE, &[("what", "Type Enter to go on, m for more, < to go back")], Some("m"));
+    mistakes(MORE, &[("what", "Enter continues, m shows more settings, < goes back")], Some("m"));
     mistakes(LIST, &[("0", "Type a number from 1 to"), ("host", "Type a number from 1 to")], None);
     for (key, prompt, wrong, message) in [
         ("account-domain", "account domain", "example.com", "is neither the host"),
@@ -287,10 +287,8 @@ fn answers_that_were_typed_in_vain_can_be_saved() {
     for wish in ["", "\x03", "s"] {
         let mut terminal = Terminal::start(&machine, &["install"]);
         terminal.answer(&lines);
-        terminal.expect_words(
-            "the preflight found what has to be put right first (marked FAIL above); nothing was changed",
-        );
-        terminal.expect_words("What you have answered is kept nowhere; from a file it need not be typed again.");
+        terminal.expect_words("the preflight found problems to fix first (marked FAIL above); nothing was changed");
+        terminal.expect_words("Your answers are stored nowhere; saved to a file, they need not be typed again.");
         terminal.answer(&[("[s]ave answers, or Enter to end", wish)]);
         if wish == "s" {
             terminal.answer(&[("Save the answers to the file [social.example.org.toml]", "")]);

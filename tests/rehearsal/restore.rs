@@ -207,7 +207,7 @@ fn a_flipped_byte_anywhere_is_refused() {
         restore(&machine, &file).exits(1);
     }
     fs::write(&file, [&whole[..], b"more"].concat()).unwrap();
-    restore(&machine, &file).exits(1).says("it was cut off, or something was added");
+    restore(&machine, &file).exits(1).says("it was truncated, or something was added");
     restore(&machine, Path::new("/nonexistent/x.tar")).exits(1).says("it cannot be read");
     fs::write(&file, &whole).unwrap();
     restore(&machine, &file).exits(0);

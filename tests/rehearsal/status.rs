@@ -363,18 +363,20 @@ fn the_last_operation_is_told_whatever_became_of_it() {
     machine.write(&receipt, &line("not-undone"));
     last().says("NOT all of it taken back").says("warn last operation: `switch-to-proxy` failed");
     machine.write(&receipt, &line("interrupted"));
-    last().says("cut off, and settled since").says("all is well");
+    last().says("interrupted, and cleaned up since").says("all is well");
 
     let journal = "/var/db/gts-bootstrap/journal";
     machine.write(journal, line("").lines().next().unwrap());
     machine.write(journal, &format!("{}\n", machine.read(journal)));
-    last().says("switch-to-proxy, Jan 1 2026 00:00 UTC: cut off; the next run settles it").says("warn last operation");
+    last()
+        .says("switch-to-proxy, Jan 1 2026 00:00 UTC: interrupted; the next run cleans it up")
+        .says("warn last operation");
     // Nothing was settled by the look.
     assert!(machine.exists(journal));
     machine.write("/var/db/gts-bootstrap/lock", "pid 4711: switch-to-proxy\n");
-    last().says("at work, or cut off; the next run settles it then").says("all is well");
+    last().says("active, or interrupted; in that case the next run cleans it up").says("all is well");
     machine.edit(|model| model.clock += 7200);
-    last().says("warn last operation: `switch-to-proxy` was cut off");
+    last().says("warn last operation: `switch-to-proxy` was interrupted");
 }
 
 #[test]

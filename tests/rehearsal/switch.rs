@@ -90,7 +90,7 @@ fn behind_a_front_gotosocial_has_neither_port() {
             .says(&format!("listens 443: {front}"))
             .says("GoToSocial listens on loopback alone, port 8080")
             .says("leads to https://social.example.org/")
-            .says("/livez and /readyz are not told to the world");
+            .says("/livez and /readyz are hidden from outside");
         assert!(!machine.read("/etc/sysctl.conf").contains("portacl"), "the rules have gone");
         let config = machine.read("/usr/local/etc/gotosocial/config.yaml");
         for line in ["letsencrypt-enabled: false", "bind-address: \"127.0.0.1\"", "port: 8080", "trusted-proxies:"] {
@@ -207,7 +207,7 @@ fn a_trial_that_fails_takes_everything_back() {
         let (before, kernel_before) = (machine.copy(), kernel(&machine));
         let outcome = machine.run(&["switch-to-proxy", "--yes", "--trial", "10"]).exits(1);
         outcome
-            .says("not all was well after 10 s")
+            .says("the checks did not pass within 10 s")
             .says(told)
             .says("Everything that had been done before was taken back");
         assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new(), "{told}");
@@ -218,7 +218,7 @@ fn a_trial_that_fails_takes_everything_back() {
         let machine = start();
         let (before, kernel_before) = (machine.copy(), kernel(&machine));
         machine.edit(|model| model.faults.bind_probes_allowed = true);
-        machine.run(&[command, &["--trial", "10"]].concat()).exits(1).says("not all was well after 10 s");
+        machine.run(&[command, &["--trial", "10"]].concat()).exits(1).says("the checks did not pass within 10 s");
         machine.edit(|model| model.faults = Faults::default());
         assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new(), "{command:?}");
         assert_eq!(kernel(&machine), kernel_before, "{command:?}");
@@ -302,7 +302,7 @@ fn an_installation_behind_a_front_orders_its_certificate() {
         machine.run(&["certificate", "status"]).exits(0).says("kept by gts-bootstrap");
         machine.install(&answers).exits(0).says("Nothing to change");
         machine.run(TO_DIRECT).exits(0);
-        machine.run(&["certificate", "status"]).exits(0).says("kept by GoToSocial itself");
+        machine.run(&["certificate", "status"]).exits(0).says("managed by GoToSocial itself");
 
         // Without a certificate there is no installation.
         let machine = Machine::with(|model| model.authority = Authority::Unreachable);

@@ -25,7 +25,7 @@ fn the_second_run_says_who_is_at_work_and_ends() {
         assert!(Instant::now() < until, "the first run does not begin");
         thread::sleep(Duration::from_micros(200));
     }
-    let holder = format!("another gts-bootstrap is at work (pid {}, `install`, since ", first.id());
+    let holder = format!("another gts-bootstrap is running (pid {}, `install`, since ", first.id());
     machine.run(&["recover", "--undo", "--yes"]).exits(6).says(&holder);
     machine.install(ANSWERS).exits(6).says(&holder).says(" GMT)").says("wait until it has ended");
     // Who only looks is told too, and goes on.
@@ -34,8 +34,8 @@ fn the_second_run_says_who_is_at_work_and_ends() {
     first.wait().unwrap();
     // The lock went with the process.
     machine.edit(|model| model.faults.polls_until_ready = 0);
-    machine.run(&["recover"]).exits(4).says("was cut off").says("not confirmed");
-    machine.run(&["recover", "--plan"]).exits(0).says("was cut off").says("Nothing was changed");
+    machine.run(&["recover"]).exits(4).says("was interrupted").says("not confirmed");
+    machine.run(&["recover", "--plan"]).exits(0).says("was interrupted").says("Nothing was changed");
     machine.run(&["recover", "--yes"]).exits(0).says("run `gts-bootstrap install` again");
     machine.install(ANSWERS).exits(0);
 }

@@ -78,7 +78,7 @@ fn undo_takes_all_of_it_back_as_long_as_nothing_has_gone_for_good() {
             Ok(applied) if applied.not_made.is_empty() => break,
             Ok(applied) => {
                 let why = &applied.not_made.last().unwrap().cause;
-                assert!(why.contains("nothing was taken back") && why.contains("is gone for good"), "{why}");
+                assert!(why.contains("nothing was undone") && why.contains("is gone for good"), "{why}");
                 too_late += 1;
             }
         }

@@ -151,7 +151,7 @@ fn a_site_that_somebody_has_put_into_our_folder_is_theirs() {
 fn a_site_of_ours_leaves_a_web_server_that_was_there_before() {
     let machine = with_nginx();
     machine.install(&answers("nginx")).exits(0);
-    machine.run(UNINSTALL).exits(0).says("nginx goes on with its other sites");
+    machine.run(UNINSTALL).exits(0).says("nginx continues with its other sites");
     let model = machine.model();
     assert!(model.services.contains_key("nginx"), "{model:?}");
     assert!(!serves_us(&model));

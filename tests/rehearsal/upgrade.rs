@@ -293,7 +293,7 @@ fn nothing_else_is_done_before_an_upgrade_that_was_cut_off_is_finished() {
     heal(&machine);
     Rehearsal::open(machine.root()).unwrap().cut_power().unwrap();
     assert_eq!(machine.model().gotosocial, None, "a boot does not start the new release on that database");
-    machine.run(&["install", "--yes"]).exits(1).says("a `gts-bootstrap upgrade` was cut off");
+    machine.run(&["install", "--yes"]).exits(1).says("a `gts-bootstrap upgrade` was interrupted");
     let back = machine.copy();
     rollback(&back).exits(0);
     is_at(&back, "0.19.2", 1);
@@ -310,7 +310,7 @@ fn an_upgrade_that_goes_on_and_fails_can_be_tried_again_or_rolled_back() {
     heal(&machine);
     machine.edit(|model| model.faults.migration_fails = true);
     machine.run(&["upgrade", "--yes"]).exits(1).says("disk I/O error");
-    machine.run(&["install", "--yes"]).exits(1).says("a `gts-bootstrap upgrade` was cut off");
+    machine.run(&["install", "--yes"]).exits(1).says("a `gts-bootstrap upgrade` was interrupted");
     machine.edit(|model| model.faults.migration_fails = false);
     let back = machine.copy();
     rollback(&back).exits(0);
@@ -334,7 +334,7 @@ fn a_rollback_that_was_cut_off_is_finished_by_none_but_itself() {
         if std::fs::read_link(machine.path(CURRENT)).unwrap() == std::path::Path::new(NEW) {
             continue;
         }
-        outcome.exits(1).says("a `gts-bootstrap rollback` was cut off");
+        outcome.exits(1).says("a `gts-bootstrap rollback` was interrupted");
         rollback(&machine).exits(0);
         return is_at(&machine, "0.19.2", 1);
     }

@@ -60,7 +60,7 @@ pub enum AcmeError {
     },
     /// It answers too late.
     #[error(
-        "the certificate authority did not answer at {url} within {} s; its status page tells whether it has trouble. \
+        "the certificate authority did not answer at {url} within {} s; its status page shows whether it has problems. \
          Try again later", after.as_secs()
     )]
     TimedOut {
@@ -109,7 +109,7 @@ pub enum AcmeError {
     /// The challenge was answered wrongly, or not at all.
     #[error(
         "the certificate authority did not get the right answer from http://{name}/.well-known/acme-challenge/ : {detail}. \
-         {name} must lead to this host, over IPv4 and IPv6, and port 80 must be open from outside"
+         {name} must resolve to this host, over IPv4 and IPv6, and port 80 must be open from outside"
     )]
     Challenge {
         /// The name that was to be proved.
@@ -159,7 +159,7 @@ pub enum AcmeError {
     },
     /// The account is unknown, deactivated or revoked.
     #[error(
-        "the certificate authority does not accept the account that is kept here: {detail}. \
+        "the certificate authority does not accept the account stored here: {detail}. \
          Put the account's file aside, and a new account is made"
     )]
     Account {
@@ -167,15 +167,13 @@ pub enum AcmeError {
         detail: String,
     },
     /// The stored account cannot be read.
-    #[error("the account that is kept here cannot be read ({reason}); put its file aside, and a new account is made")]
+    #[error("the account stored here cannot be read ({reason}); put its file aside, and a new account is made")]
     AccountFile {
         /// What is wrong with it.
         reason: String,
     },
     /// The stored account is for another authority.
-    #[error(
-        "the account that is kept here is one at {kept}, not at {wanted}; each authority needs an account of its own"
-    )]
+    #[error("the account stored here is one at {kept}, not at {wanted}; each authority needs its own account")]
     OtherAuthority {
         /// The directory that the account belongs to.
         kept: String,
@@ -234,7 +232,7 @@ fn wait_in_words(wait: Option<Duration>) -> String {
 fn status_in_words(status: u16) -> &'static str {
     match status {
         300..=399 => "the directory has moved, or this is not one: look its address up",
-        404 | 410 => "there is no ACME directory there: check its address",
+        404 | 410 => "there is no ACME directory at this address: check it",
         429 => "that is its limit of requests: wait before trying again",
         500..=599 => "the authority has trouble: try again later",
         _ => "that is not what an ACME directory answers: check its address",

@@ -152,7 +152,7 @@ fn what_is_not_the_services_own_database_is_not_copied() {
         assert_eq!(bench.host.entry(Path::new(OPENED)).unwrap(), None);
     };
     bench.host.write_file(path, b"root:$6$secret:0:0::0:0:Charlie &:/root:/bin/sh\n", 0o600, SERVICE).unwrap();
-    refused("it is no SQLite database");
+    refused("it is not an SQLite database");
     bench.host.write_file(path, b"SQLite format 3\0", 0o600, Owner::ROOT).unwrap();
     refused("belongs to uid 0");
     bench.host.remove(path).unwrap();

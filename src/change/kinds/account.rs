@@ -114,7 +114,7 @@ impl Account {
 /// A password of 130 random bits, in groups that can be read aloud.
 fn random_password() -> Result<String, String> {
     let mut bytes = [0_u8; LETTERS];
-    getrandom::fill(&mut bytes).map_err(|error| format!("no random numbers to be had: {error}"))?;
+    getrandom::fill(&mut bytes).map_err(|error| format!("no random numbers available: {error}"))?;
     let letters: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
     let groups: Vec<String> =
         letters.as_bytes().chunks(5).map(|group| String::from_utf8_lossy(group).into_owned()).collect();

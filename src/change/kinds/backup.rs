@@ -362,7 +362,7 @@ fn place_media(context: &Context<'_>, from: &Origin, storage: &Path, owner: Owne
     .map_err(|error| from.unusable(error))?;
     let differed: Vec<&PathBuf> = placed.files.iter().filter(|(_, differs)| *differs).map(|(path, _)| path).collect();
     for path in differed.iter().take(NAMED) {
-        context.note(format!("{} differed from the backup; it is kept as {}", path.display(), aside(path).display()));
+        context.note(format!("{} differs from the backup; it is kept as {}", path.display(), aside(path).display()));
     }
     Ok(())
 }

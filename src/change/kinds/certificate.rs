@@ -189,7 +189,7 @@ impl CertificateOrder {
         Err(failure.and(match back {
             Ok(()) => "; the certificate that was there before is in service again".to_owned(),
             Err(error) => {
-                format!("; and the certificate that was there before could not be put back into service: {error}")
+                format!("; and the previous certificate could not be put back into service: {error}")
             }
         }))
     }
@@ -224,12 +224,14 @@ impl Kind for CertificateChange {
 
     fn detail(&self) -> String {
         match self {
-            Self::Placeholder { .. } => "a placeholder that nobody trusts, until one is ordered".to_owned(),
+            Self::Placeholder { .. } => {
+                "a placeholder that no client trusts, until a certificate is obtained".to_owned()
+            }
             Self::Order { order, front, .. } => {
-                format!("ordered from {}; {} reloads and is seen to show it", order.directory, front.service)
+                format!("ordered from {}; {} reloads and is checked to serve it", order.directory, front.service)
             }
             Self::Reload { chain, front, .. } => {
-                format!("{} reloads and is seen to show {}", front.service, chain.display())
+                format!("{} reloads and is checked to serve {}", front.service, chain.display())
             }
         }
     }
@@ -268,8 +270,8 @@ impl Kind for CertificateChange {
                     (Ok(()), Err(error)) => Err(error.into()),
                     (Err(failure), Ok(())) if *spared => {
                         context.note(format!(
-                            "there is no certificate for {} yet, and other servers do not trust what is shown for it: \
-                             {failure}. It is tried again each day; `gts-bootstrap certificate renew` tries at once",
+                            "there is no certificate for {} yet, and other servers do not trust the one served for it: \
+                             {failure}. The program tries again each day; `gts-bootstrap certificate renew` tries at once",
                             order.name
                         ));
                         Ok(())
@@ -407,7 +409,7 @@ fn reload(host: &dyn Host, front: &ShownBy, name: &HostName, leaf: &str) -> Resu
         }
     }
     Err(format!(
-        "{} was told to reload and does not show the new certificate for {name} at {}; its error log says why",
+        "{} was reloaded but does not serve the new certificate for {name} at {}; its error log says why",
         front.service, front.https
     )
     .into())

@@ -130,8 +130,7 @@ impl Kind for ReloadFront {
     }
 
     fn detail(&self) -> String {
-        let detail =
-            if self.when_undone { "only if what follows is taken back" } else { "without dropping a connection" };
+        let detail = if self.when_undone { "only if what follows is undone" } else { "without dropping a connection" };
         detail.to_owned()
     }
 

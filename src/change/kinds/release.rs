@@ -48,7 +48,7 @@ impl Kind for InstallRelease {
         let (host, directory) = (context.host, &self.directory);
         let source = context.source.ok_or("no source to take the release from")?;
         let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
-            return Err(format!("{} is no place for a release", directory.display()).into());
+            return Err(format!("{} is not a place for a release", directory.display()).into());
         };
         let old = self.replaced();
         if host.entry(directory)?.is_some() {

@@ -80,11 +80,11 @@ impl Kind for ServiceStart {
             return Ok(());
         }
         context.note(if context.operator.decided() == Some(Interruption::Keep) {
-            "GoToSocial still starts and was left to go on; `gts-bootstrap check` tells when it is ready".to_owned()
+            "GoToSocial is still starting and was left running; `gts-bootstrap check` shows when it is ready".to_owned()
         } else {
             format!(
-                "GoToSocial still starts after {} minutes and was left to go on (it may be migrating its database: do not \
-                 stop it); `gts-bootstrap check` tells when it is ready",
+                "GoToSocial still starts after {} minutes and was left running (it may be migrating its database: \
+                 do not stop it); `gts-bootstrap check` shows when it is ready",
                 PATIENCE.as_secs() / 60
             )
         });
@@ -200,7 +200,7 @@ fn wait(
                 Interruption::Keep => return Ok(false),
                 Interruption::Undo if !told => {
                     context.operator.note(
-                        "GoToSocial may be migrating its database, which must not be interrupted: what was done is taken back as \
+                        "GoToSocial may be migrating its database, which must not be interrupted: the changes are undone as \
                          soon as it is ready",
                     );
                     told = true;

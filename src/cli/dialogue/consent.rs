@@ -47,7 +47,7 @@ pub fn consent(
             ("e" | "explain" | "?", _) => explain(console, proposal.explanation),
             ("s" | "save", Some(saved)) => save_answers(console, screen.around(), saved)?,
             (other, _) if !console.patient() => {
-                let why = format!("it has to be one of {keys}");
+                let why = format!("it must be one of {keys}");
                 return Err(Ended::Wrong { line: other.to_owned(), question: "Apply?".to_owned(), why });
             }
             _ => console.say(&format!("Please type {keys}.")),
@@ -115,7 +115,7 @@ pub fn offer_to_save(console: &mut dyn Console, around: &Surroundings, saved: &U
     if !console.patient() {
         return Ok(());
     }
-    console.say("What you have answered is kept nowhere; from a file it need not be typed again.");
+    console.say("Your answers are stored nowhere; saved to a file, they need not be typed again.");
     match console.read("[s]ave answers, or Enter to end", None)?.trim().to_ascii_lowercase().as_str() {
         "s" | "save" => save_answers(console, around, saved),
         _ => Ok(()),

@@ -158,13 +158,13 @@ impl Conversation<'_> {
 
     fn introduce(&mut self, count: usize) {
         if let (true, Some(host)) = (self.settled.contains(&"host"), self.answers.get("host")) {
-            self.console.say(&format!("This is about {host}, which is installed here and keeps its name."));
+            self.console.say(&format!("This is about {host}, which is installed here. Its name cannot change."));
         }
         let questions = if count == 1 { "One question".to_owned() } else { format!("{count} questions") };
         self.console.say(&wrap(
             &format!(
-                "{questions}. Type ? for an explanation, < to go back. Enter takes what stands in [brackets]. Nothing is \
-                 changed before you have seen the plan and said yes."
+                "{questions}. Type ? for an explanation, < for the previous question. Enter accepts the value in [brackets]. Nothing changes \
+                 before you have seen the plan and said yes."
             ),
             0,
         ));
@@ -303,7 +303,11 @@ impl Conversation<'_> {
                 ),
                 other => {
                     let other = other.to_owned();
-                    self.wrong_choice("Enter, or m for more", &other, "Type Enter to go on, m for more, < to go back")?;
+                    self.wrong_choice(
+                        "Enter, or m for more",
+                        &other,
+                        "Enter continues, m shows more settings, < goes back",
+                    )?;
                 }
             }
         }
@@ -439,7 +443,7 @@ fn in_dns(text: &str) -> Result<String, String> {
             Err(HostNameError::Character { text: text.to_owned(), character }.to_string())
         }
         (Err(HostNameError::NotAscii { .. }), None) => idna::domain_to_ascii(text).map_err(|_| {
-            format!("{text:?} is no name that DNS can have, in any script. Write it like m\u{fc}nchen.example.org")
+            format!("{text:?} is not a valid DNS name, in any script. Write it like m\u{fc}nchen.example.org")
         }),
         _ => Ok(text.to_ascii_lowercase()),
     }

@@ -21,7 +21,7 @@ pub struct Arguments {
     /// A user by name, or uid:N
     #[arg(value_name = "USER")]
     pub user: String,
-    /// Ports by number or name, /udp behind those of UDP
+    /// Ports by number or name, followed by /udp for UDP
     #[arg(value_name = "PORT[/PROTO]", required = true)]
     pub ports: Vec<String>,
     /// Really try it as that user, and compare; needs root

@@ -30,7 +30,7 @@ pub(super) fn ask(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> New
         opened.source(&[]).map_err(|stop| stop.why)
     } else {
         let source = Source::recorded(&lock.url, &lock.version, &lock.asset);
-        source.ok_or_else(|| format!("{} is no source of releases", lock.url))
+        source.ok_or_else(|| format!("{} is not a source of releases", lock.url))
     };
     let source = match source {
         Ok(source) => source,

@@ -61,7 +61,7 @@ fn version(status: &Status) -> String {
 fn exposure(mode: Mode) -> String {
     match mode.front() {
         None => "direct: GoToSocial itself faces the internet".to_owned(),
-        Some(front) => format!("{} stands in front of GoToSocial", front.name),
+        Some(front) => format!("{} is in front of GoToSocial", front.name),
     }
 }
 
@@ -114,9 +114,9 @@ fn certificate(status: &Status) -> String {
         };
         let until = day(certificate.not_after);
         if certificate.days_left < 0 {
-            format!("expired on {until}, kept by {keeper}")
+            format!("expired on {until}, managed by {keeper}")
         } else {
-            format!("{} more days, until {until}, kept by {keeper}", certificate.days_left)
+            format!("{} more days, until {until}, managed by {keeper}", certificate.days_left)
         }
     })
 }
@@ -168,11 +168,11 @@ fn operation(last: &Operation) -> String {
     let outcome = match last.outcome {
         Some(Outcome::Complete) => "done",
         Some(Outcome::Undone) => "failed, and taken back",
-        Some(Outcome::NotUndone) => "failed, and NOT all of it taken back",
+        Some(Outcome::NotUndone) => "failed, and NOT all of it undone",
         Some(Outcome::Incomplete) => "done, but for changes that failed",
-        Some(Outcome::Interrupted) => "cut off, and settled since",
-        None if last.holder.is_some() => "at work, or cut off; the next run settles it then",
-        None => "cut off; the next run settles it",
+        Some(Outcome::Interrupted) => "interrupted, and cleaned up since",
+        None if last.holder.is_some() => "active, or interrupted; in that case the next run cleans it up",
+        None => "interrupted; the next run cleans it up",
     };
     let why = last.reason.as_deref().and_then(|reason| reason.lines().next());
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();

@@ -44,7 +44,7 @@ link that other servers keep. Once they know it, it can never be changed.
 A name under which other fediverse software has run is lost for GoToSocial,
 as other servers remember the keys it had.
 
-Its A and AAAA records must lead to this host, or there is no certificate.
+Its A and AAAA records must resolve to this host, or there is no certificate.
 A name of its own, like social.example.org, leaves example.org to a web site;
 accounts can be @alice@example.org all the same: see `account domain` in the
 further settings.",
@@ -60,7 +60,7 @@ further settings.",
         documentation: "the program that listens on the internet",
         first: true,
         prompt: "Direct, or behind a web server",
-        why: "Who is to take connections from the internet, on ports 80 and 443.",
+        why: "Which program listens on ports 80 and 443, facing the internet.",
         explanation: "\
 direct: the fewest parts that can break or need updates. Its own certificate.
   But no filters, no other sites on this address, no answer while it starts.
@@ -350,7 +350,7 @@ certificate needs its key, too.",
         documentation: "its key (PEM)",
         prompt: "  its key",
         why: "The key of that certificate (PEM); an absolute path.",
-        explanation: "It stays where it is and is never copied.",
+        explanation: "The program uses it in place and never copies it.",
         ..SETTING
     };
 

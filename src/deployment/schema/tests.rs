@@ -11,7 +11,7 @@ fn the_nearest_key_is_named() {
     let release = known(Some("release"));
     assert_eq!(
         unknown("varient", &release).to_string(),
-        "there is no such answer. Did you mean variant? Known here are: version, sha256, variant, prereleases"
+        "there is no such answer. Did you mean variant? Known answers: version, sha256, variant, prereleases"
     );
     assert!(matches!(unknown("colour", &release), P::UnknownKey { nearest: None, .. }));
 }

@@ -37,7 +37,7 @@ pub(super) fn plan(
     let pair = tls::plan_ordering(host, layout, deployment, domain, ordered)?;
     if pair.is_none() {
         let why = elsewhere.unwrap_or_else(|| {
-            "there is no certificate for that name, and none is ordered, as the host's is kept by somebody else"
+            "there is no certificate for that name, and none is ordered, because another client manages the host's"
                 .to_owned()
         });
         planned.warnings.push(told(deployment, domain, &why));
@@ -67,7 +67,7 @@ fn elsewhere(host: &dyn Observe, deployment: &Deployment, domain: &HostName) -> 
         return Ok(None);
     }
     let shown: Vec<String> = leads.iter().map(ToString::to_string).collect();
-    Ok(Some(format!("that name leads to {}, which is not this host", shown.join(", "))))
+    Ok(Some(format!("that name resolves to {}, which is not this host", shown.join(", "))))
 }
 
 /// What has to be done for the account names to work.

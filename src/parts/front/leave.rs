@@ -120,7 +120,7 @@ fn gives_ports_back(host: &dyn Observe, front: Front) -> Result<(), Refusal> {
     survey(host, front, &[])?.held.map_or(Ok(()), |(port, place)| {
         let place = place.map_or_else(String::new, |place| format!(" ({place})"));
         Err(Refusal::FrontConfig(format!(
-            "{name} was enabled by somebody else and goes on with its other sites, and one of these listens on port {port}\
+            "{name} was not enabled by gts-bootstrap and continues with its other sites, one of which listens on port {port}\
              {place}, which is needed. Move that site to another port, or, if {name} may go, stop and disable it \
              (`service {service} stop`, `sysrc {service}_enable=NO`); then run this again"
         )))

@@ -125,7 +125,7 @@ pub(super) fn plan(
                 .collect();
             if !unknown.is_empty() {
                 own.by_hand.push(format!(
-                    "{} holds what GoToSocial and gts-bootstrap do not know ({}), so it stays. If nobody needs it: rm -r {0}",
+                    "{} holds what GoToSocial and gts-bootstrap do not know ({}), so it stays. If it is not needed: rm -r {0}",
                     folder.display(),
                     unknown.join(", ")
                 ));

@@ -107,7 +107,7 @@ fn taken_away(
         }
         (Left::Symlink { target: ours }, Some(Entry::Symlink { target })) if all || ours == target => remove(),
         (Left::Symlink { .. }, Some(Entry::Symlink { target })) => Fate::Left(format!(
-            "{0} leads to {1} by now, so it stays. If nobody needs it: rm {0}",
+            "{0} now points to {1}, so it stays. If it is not needed: rm {0}",
             path.display(),
             target.display()
         )),

@@ -59,7 +59,7 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger) -> Result<Planned, Refus
         if !front.reads_beside && included {
             planned.by_hand.extend(parts_front::leave::sites_beside(host, front)?.iter().map(|path| {
                 format!(
-                    "{} is somebody else's, and {name} has read it by the line that goes: move it, and include it in {}",
+                    "{} is not gts-bootstrap's, and {name} includes it by the line that is removed: move it, and include it in {}",
                     path.display(),
                     main.display()
                 )
@@ -76,12 +76,12 @@ pub(super) fn plan(host: &dyn Observe, ledger: &Ledger) -> Result<Planned, Refus
             match parts_front::leave::package_for_good(host, front, stops)? {
                 Some(step) => planned.last.push(step),
                 None => planned.needed.push(format!(
-                    "{name}, which gts-bootstrap installed, has other sites or settings by now. If nobody needs it: \
+                    "{name}, which gts-bootstrap installed, has other sites or settings by now. If it is not needed: \
                      service {service} stop; pkg delete {service}"
                 )),
             }
         } else if goes_on && !steps.is_empty() {
-            planned.needed.push(format!("{name} goes on with its other sites"));
+            planned.needed.push(format!("{name} continues with its other sites"));
         }
         planned.first.extend(steps);
     }

@@ -314,7 +314,7 @@ fn loader(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> Result<
     };
     if loader_conf::get(&new, LOADER_VARIABLE) != before {
         planned.by_hand.push(format!(
-            "{LOADER_CONF} was edited: take out the line that sets {LOADER_VARIABLE}, if nobody else needs the module"
+            "{LOADER_CONF} was edited: remove the line that sets {LOADER_VARIABLE}, if nothing else needs the module"
         ));
         return Ok(());
     }
@@ -368,8 +368,8 @@ fn opens(
     let (low, high) = open.ports;
     Ok(Some(format!(
         "the module {MODULE}, its line in {LOADER_CONF} and the boot guard stay: without them any user could bind the ports from \
-         {low} to {high} after the next boot, as the reserved range is lowered by somebody else's edit{place}. Take that line \
-         out, then run this again"
+         {low} to {high} after the next boot, as a later edit lowers the reserved \
+         range{place}. Remove that line, then run this again"
     )))
 }
 
@@ -403,7 +403,7 @@ fn module(
     }
     if reserved < RESERVED_BY_DEFAULT {
         planned.warnings.push(format!(
-            "{RESERVED_HIGH} goes back to {reserved}, as it was before: without {MODULE} every user may bind the ports above it"
+            "{RESERVED_HIGH} reverts to {reserved}, as it was before: without {MODULE} every user may bind the ports above it"
         ));
     }
     planned.steps.push(step(Action::Remove, UnloadModule { name: MODULE.to_owned(), reserved }));

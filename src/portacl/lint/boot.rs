@@ -51,7 +51,7 @@ impl Lint<'_> {
                 Severity::Alarm,
                 self.origin(Variable::ReservedHigh),
                 what,
-                "The reserved range is lowered, and mac_portacl is not there to say who may use what that opens.",
+                "The reserved range is lowered, and mac_portacl is not loaded to restrict the ports that this opens.",
                 if open_now.is_some() { format!("close them now: {close}; then: {load}") } else { load },
             );
         }
@@ -101,7 +101,7 @@ impl Lint<'_> {
                 Severity::Warning,
                 self.origin(Variable::SuserExempt),
                 format!("{}, it is 0: not even root may bind a low port without a rule", when(strict_now, strict_then)),
-                "That keeps sshd, syslogd and others from starting.",
+                "That prevents sshd, syslogd and others from starting.",
                 format!("sysctl {}=1, and take out what sets it to 0 at boot", Variable::SuserExempt),
             );
         }
@@ -128,7 +128,7 @@ impl Lint<'_> {
                 "module-not-loaded",
                 Severity::Error,
                 joined(&places),
-                "nobody loads mac_portacl at boot",
+                "nothing loads mac_portacl at boot",
                 "Without it the rules are dropped without a word, and a lowered reserved range opens ports to everybody.",
                 LOAD_EARLY,
             ),
@@ -188,7 +188,7 @@ impl Lint<'_> {
             "rules-in-several-places",
             Severity::Error,
             joined(&places),
-            format!("rules stand in {} places that overwrite one another: {wins}", places.len()),
+            format!("rules are in {} places that override one another: {wins}", places.len()),
             "Each of them replaces the whole list; nothing is merged.",
             if self.settings.portacl_rc.is_some() {
                 "keep one of the two: move the rules into portacl_users and portacl_additional_rules and take the lines out \
@@ -209,7 +209,7 @@ impl Lint<'_> {
                 Severity::Error,
                 format!("{} ({} in rc.conf)", left.what, left.variable),
                 format!("portacl-rc leaves it out: {}", left.why),
-                "It says so on the console at boot and goes on without it.",
+                "It reports this on the console at boot and continues without it.",
                 if left.what.contains(':') {
                     format!("take it out of {} in rc.conf, or correct it", left.variable)
                 } else {
@@ -268,7 +268,7 @@ impl Lint<'_> {
                 let (what, mend) = if then.policy.loaded {
                     ("it is not loaded now, and the next boot loads it", format!("reboot, or: {}", self.enforce_now()))
                 } else {
-                    ("it is loaded now, and nobody loads it at boot", LOAD_EARLY.to_owned())
+                    ("it is loaded now, but nothing loads it at boot", LOAD_EARLY.to_owned())
                 };
                 let why = "What is in force now is not what will be in force after the next boot.";
                 self.found("module-differs", Severity::Warning, "mac_portacl", what, why, mend);
@@ -338,7 +338,7 @@ impl Lint<'_> {
             ways.push(format!("{variable}={is} in {place}"));
         }
         if ways.is_empty() {
-            return "first mend what else is found, then reboot".to_owned();
+            return "first fix the other findings, then reboot".to_owned();
         }
         ways.join("; or ")
     }

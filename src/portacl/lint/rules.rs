@@ -34,7 +34,7 @@ impl Lint<'_> {
                 format!("{} ({})", line.variable, line.place),
                 format!("the line has {length} bytes, and sysctl(8) cuts it at 1023, the name included"),
                 "What is left of the last rule may be a rule for another port, and the rules after it are lost.",
-                format!("take out rules that are no longer needed: {SYSCTL_CONF_LIMIT} bytes are left for the list"),
+                format!("remove rules that are no longer needed: {SYSCTL_CONF_LIMIT} bytes are left for the list"),
             );
             cut.push(line.place);
         }
@@ -73,14 +73,14 @@ impl Lint<'_> {
                 subject,
                 format!("the list has {length} bytes, and the kernel takes at most {KERNEL_LIMIT}"),
                 KEEPS,
-                "take out rules that are no longer needed",
+                "remove rules that are no longer needed",
             ),
             KernelRefusal::Element { element, .. } if element.contains(char::is_whitespace) => self.found(
                 "blank-in-list",
                 Severity::Error,
                 subject,
                 format!("the kernel will refuse the list: {refusal}"),
-                format!("Between rules and after a number no blank may stand. {KEEPS}"),
+                format!("No space is allowed between rules or after a number. {KEEPS}"),
                 format!("take the blanks out of “{element}” in {place}"),
             ),
             KernelRefusal::Element { element, .. } => self.found(
@@ -147,7 +147,7 @@ impl Lint<'_> {
                 "uid-matches-nobody",
                 Severity::Error,
                 subject,
-                "no uid is negative or larger than 4294967295, so the rule is for nobody",
+                "no uid is negative or larger than 4294967295, so the rule matches no user",
                 "The kernel compares it whole, with all 64 bits.",
                 take_out,
             );
@@ -158,8 +158,8 @@ impl Lint<'_> {
                 Severity::Error,
                 subject,
                 "the id is empty, which the kernel takes for 0",
-                "It is a rule for root (or the group wheel), and whoever it was meant for does not get the port.",
-                format!("{}; then grant the port to whoever it was meant for", self.revoke(meant)),
+                "It is a rule for root (or the group wheel), and the intended user does not get the port.",
+                format!("{}; then grant the port to the intended user", self.revoke(meant)),
             );
         }
         if let (KernelId::Gid(id), Subject::Gid(gid)) = (rule.id, meant.subject)
@@ -186,7 +186,7 @@ impl Lint<'_> {
                 Severity::Warning,
                 subject,
                 format!("no {kind} {id}"),
-                "Whoever is given that number one day may bind the port at once.",
+                "A user who gets that number one day may bind the port at once.",
                 if meant.port == 0 { take_out } else { self.revoke(meant) },
             );
         }
@@ -213,8 +213,8 @@ impl Lint<'_> {
                 "port-zero",
                 Severity::Warning,
                 subject,
-                "the rule is for port 0, which is no port",
-                "It grants nothing: who asks for port 0 gets any free port, and needs no rule for it.",
+                "the rule is for port 0, which is not a port",
+                "It grants nothing: a program that binds port 0 gets any free port, and needs no rule.",
                 mend,
             );
         }
@@ -262,7 +262,10 @@ impl Lint<'_> {
                     Severity::Error,
                     subject,
                     format!("{when}, it has no effect: ports up to {high} are reserved for root"),
-                    format!("A rule opens the first gate only; {} keeps the second one shut.", Variable::ReservedHigh),
+                    format!(
+                        "A rule opens the first gate only; {} keeps the second one closed.",
+                        Variable::ReservedHigh
+                    ),
                     format!("{}, which lowers it as far as needed", self.grant(meant)),
                 );
             }

@@ -58,7 +58,7 @@ pub enum ReadableFault {
         protocol: Protocol,
     },
     /// The bracket after a port means another port.
-    #[error("“{bracket}” is {protocol} port {known}, not {port}. Correct the port or what stands in brackets.")]
+    #[error("“{bracket}” is {protocol} port {known}, not {port}. Correct the port or the value in brackets.")]
     PortContradiction {
         /// The content of the bracket.
         bracket: String,

@@ -224,7 +224,7 @@ fn messages_say_what_to_write() {
     );
     assert_eq!(
         fault("pass port 80 (https) user www").to_string(),
-        "“https” is tcp port 443, not 80. Correct the port or what stands in brackets."
+        "“https” is tcp port 443, not 80. Correct the port or the value in brackets."
     );
 }
 

@@ -185,7 +185,7 @@ pub(super) fn two_runs_are_kept_apart(bench: &Bench) -> Result<(), String> {
     let before = Snapshot::take(bench)?.system();
     let host = bench.host()?;
     let held = host.lock(Path::new("/var/db/gts-bootstrap/lock"), "a story").map_err(said)?;
-    bench.install(&answers)?.exits(6)?.says("another gts-bootstrap is at work")?.says("then run this again")?;
+    bench.install(&answers)?.exits(6)?.says("another gts-bootstrap is running")?.says("then run this again")?;
     drop(held);
     drop(host);
     before.is_still(&Snapshot::take(bench)?.system())?;

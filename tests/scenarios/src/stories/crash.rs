@@ -86,7 +86,11 @@ pub(super) fn killed_at_a_change(bench: &Bench) -> Result<(), String> {
         };
         hit.push(count.to_string());
         let told = |why: String| format!("killed after {count} changes: {why}");
-        bench.install(ANSWERS)?.exits(0).and_then(|run| run.says("An earlier `install` was cut off")).map_err(told)?;
+        bench
+            .install(ANSWERS)?
+            .exits(0)
+            .and_then(|run| run.says("An earlier `install` was interrupted"))
+            .map_err(told)?;
         uninterrupted.is_still(&installed(bench)?).map_err(told)?;
         bench.ports_are_guarded().map_err(told)?;
         bench.install(ANSWERS)?.exits(0).and_then(|run| run.says("Nothing to change")).map_err(told)?;
@@ -104,7 +108,7 @@ pub(super) fn cut_off_and_taken_back(bench: &Bench) -> Result<(), String> {
         reset(bench)?;
     }
     let cut_off = installed(bench)?;
-    bench.run(&["recover", "--plan"])?.exits(0)?.says("`install` of")?.says("was cut off")?;
+    bench.run(&["recover", "--plan"])?.exits(0)?.says("`install` of")?.says("was interrupted")?;
     bench.run(&["recover", "--undo"])?.exits(4)?.says("nothing was changed")?;
     cut_off.is_still(&installed(bench)?)?;
     bench.run(&["recover", "--undo", "--yes"])?.exits(0)?.says("the host is as it was before")?;
@@ -117,7 +121,7 @@ pub(super) fn cut_off_and_taken_back(bench: &Bench) -> Result<(), String> {
         reset(bench)?;
     }
     bench.run(&["recover", "--yes"])?.exits(0)?.says("run `gts-bootstrap install` again")?;
-    bench.install(ANSWERS)?.exits(0)?.does_not_say("was cut off")?;
+    bench.install(ANSWERS)?.exits(0)?.does_not_say("was interrupted")?;
     bench.ports_are_guarded()
 }
 

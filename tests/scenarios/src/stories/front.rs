@@ -156,7 +156,7 @@ pub(super) fn on_trial(bench: &Bench) -> Result<(), String> {
     bench
         .run(&["switch-to-proxy", "--yes", "--trial", "5"])?
         .exits(1)?
-        .says("not all was well after 5 s")?
+        .says("the checks did not pass within 5 s")?
         .says("it can be reached past the web server and its filters")?
         .says("Everything that had been done before was taken back")?;
     before.is_still(&system(bench)?)?;
@@ -185,7 +185,7 @@ pub(super) fn killed_at_a_change(bench: &Bench) -> Result<(), String> {
         bench
             .run(&command)?
             .exits(0)
-            .and_then(|run| run.says("An earlier `switch-to-proxy` was cut off"))
+            .and_then(|run| run.says("An earlier `switch-to-proxy` was interrupted"))
             .map_err(told)?;
         uninterrupted.is_still(&system(bench)?).map_err(told)?;
         is_in_front(bench, &NGINX).map_err(told)?;
@@ -313,7 +313,7 @@ pub(super) fn foreign_rules(bench: &Bench) -> Result<(), String> {
 
 pub(super) fn certificates(bench: &Bench) -> Result<(), String> {
     bench.install(ANSWERS)?.exits(0)?;
-    bench.run(&["certificate", "status"])?.exits(0)?.says(HOST)?.says("kept by GoToSocial itself")?;
+    bench.run(&["certificate", "status"])?.exits(0)?.says(HOST)?.says("managed by GoToSocial itself")?;
     bench.run(&["certificate", "renew", "--yes"])?.exits(0)?.says("renews its certificate itself")?;
     to(bench, &NGINX)?.exits(0)?;
     bench.run(&["certificate", "status"])?.exits(0)?.says("kept by gts-bootstrap")?.says("next renewal")?;

@@ -35,7 +35,7 @@ fn wait_for(what: &str, mut holds: impl FnMut() -> Result<bool, String>) -> Resu
 pub(super) fn stopped_is_started_again(bench: &Bench) -> Result<(), String> {
     bench.install(ANSWERS)?.exits(0)?;
     stop(bench)?;
-    bench.run(&["check"])?.exits(3)?.says("gotosocial does not run")?.says("nobody listens on port 80")?;
+    bench.run(&["check"])?.exits(3)?.says("gotosocial does not run")?.says("nothing listens on port 80")?;
     bench.install(ANSWERS)?.exits(0)?.says("1 change made")?;
     bench.run(&["check"])?.exits(0)?.does_not_say("Asking for the first certificate").map(drop)
 }
