@@ -200,7 +200,7 @@ fn what_no_backup_has_is_refused() {
     }
     for kind in [Symlink, Link, Char, Fifo, Directory, GNULongName, GNUSparse, XHeader] {
         let said = refused(&[good, ("storage/x", kind)], &[listed, ("storage/x", 0o600)], 1);
-        assert!(said.contains("is no regular file"), "{kind:?}: {said}");
+        assert!(said.contains("is not a regular file"), "{kind:?}: {said}");
     }
     let twice = refused(&[good, good], &[listed, listed], 1);
     assert!(twice.contains("is there twice"), "{twice}");
@@ -224,7 +224,7 @@ fn what_is_something_else_is_told() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         let said = open(&mut file).unwrap_err().to_string();
-        assert!(said.contains("it is no backup of gts-bootstrap"), "{said}");
+        assert!(said.contains("it is not a backup of gts-bootstrap"), "{said}");
     }
     let mut file = forged(&[(SQLITE, EntryType::Regular)], &[(SQLITE, 0o600)], 1);
     let length = file.metadata().unwrap().len();

@@ -157,7 +157,7 @@ fn mode_of(host: &dyn Observe, path: &Path, suffix: &str, service: Owner) -> Res
             let why = format!("it belongs to uid {}, not to the service (uid {})", owner.uid, service.uid);
             Err(failed(shown, why))
         }
-        Some(_) => Err(failed(shown, "it is no regular file")),
+        Some(_) => Err(failed(shown, "it is not a regular file")),
     }
 }
 

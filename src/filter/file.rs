@@ -339,7 +339,7 @@ mod tests {
         assert_eq!(said.len(), 3);
         assert!(said[0].contains("this contradicts line 4, deny 192.0.2.7. Remove that first"), "{}", said[0]);
         assert!(said[1].contains("already, on line 7, rate /api 10/s"), "{}", said[1]);
-        assert!(said[2].contains("were asked for at once"), "{}", said[2]);
+        assert!(said[2].contains("were requested together"), "{}", said[2]);
     }
 
     #[test]

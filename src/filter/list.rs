@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(said.len(), 5);
         assert!(said[0].starts_with("line 2: host.example is neither"), "{}", said[0]);
         assert!(said[1].starts_with("line 3: 1.2.3.4/24 has bits set"), "{}", said[1]);
-        assert!(said[2].starts_with("line 4: behind 1.1.1.1 stands more"), "{}", said[2]);
+        assert!(said[2].starts_with("line 4: something follows 1.1.1.1"), "{}", said[2]);
         assert!(said[3].contains("overlaps with, 10.0.0.0/8 (private)"), "{}", said[3]);
         assert!(said[4].starts_with("line 6: 0.0.0.0/0"), "{}", said[4]);
         assert_eq!(List::import("# only words\n", false), Err(vec![ListError::Empty]));

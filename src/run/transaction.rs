@@ -454,7 +454,7 @@ fn whole(time: Duration) -> String {
 /// What became of the changes before the one that failed.
 fn told(aftermath: &Aftermath) -> String {
     if let Some(kept) = &aftermath.kept {
-        return format!("Nothing was taken back: {kept}.");
+        return format!("Nothing was undone: {kept}.");
     }
     let mut text = if aftermath.failed.is_empty() {
         "All changes were undone; the host is as it was".to_owned()

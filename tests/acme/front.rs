@@ -219,7 +219,7 @@ fn a_front_that_does_not_reload_gets_the_old_pair_back() {
     let text = fs::read_to_string(&main).unwrap();
     fs::write(&main, format!("{text}nonsense;\n")).unwrap();
     let error = order(&host, host.http).unwrap_err();
-    assert!(error.contains("does not show the new certificate"), "{error}");
+    assert!(error.contains("does not serve the new certificate"), "{error}");
     assert!(error.contains("is in service again"), "{error}");
     assert_eq!((in_service(&host).0, failures(&host)), (old, 1));
     // Once it does again, the next order goes through.

@@ -80,7 +80,7 @@ fn an_installation_behind_a_front_orders_both() {
 #[test]
 fn an_account_domain_elsewhere_is_told_with_its_redirects() {
     for (addresses, why) in [
-        (vec!["198.51.100.7".parse().unwrap()], "leads to 198.51.100.7, which is not this host"),
+        (vec!["198.51.100.7".parse().unwrap()], "resolves to 198.51.100.7, which is not this host"),
         (vec![], "that name has no address"),
     ] {
         let machine = direct();

@@ -12,7 +12,7 @@ fn a_failure_is_told_and_leaves_the_server_up() {
         .install(WITH_ADMIN)
         .exits(1)
         .says("admin account create")
-        .says("Nothing was taken back: GoToSocial is installed and runs")
+        .says("Nothing was undone: GoToSocial is installed and runs")
         .does_not_say("--password");
     assert!(machine.model().gotosocial.is_some_and(|service| service.program.is_some()), "it still serves");
     let json = machine.install_with(WITH_ADMIN, &["--yes", "--json"]).exits(1).json();

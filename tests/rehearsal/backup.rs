@@ -238,7 +238,7 @@ fn a_database_that_is_no_file_of_the_services_is_refused_before_anything_stops()
     };
     refused("there is no such file");
     symlink("/var/db/elsewhere.db", machine.path(DATABASE)).unwrap();
-    refused("it is no regular file");
+    refused("it is not a regular file");
 }
 
 #[test]

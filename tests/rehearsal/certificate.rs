@@ -225,7 +225,7 @@ fn it_is_renewed_when_a_third_of_its_life_is_left() {
     assert_eq!((&certificate["keeper"], &certificate["days_left"]), (&"us".into(), &89.into()));
     assert!(certificate["next_renewal"].as_u64() > Some(machine.model().clock + 59 * DAY));
     assert!(!machine.exists("/usr/local/www/gts-bootstrap/.well-known"), "the answer to the challenge is still there");
-    machine.run(&["certificate", "status"]).exits(0).says("kept by gts-bootstrap").says("next renewal");
+    machine.run(&["certificate", "status"]).exits(0).says("managed by gts-bootstrap").says("next renewal");
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn not_even_by_force_against_the_authoritys_wish() {
     let force = &["certificate", "renew", "--yes", "--force"];
     machine.run(force).exits(1).says("rate limit");
     machine.edit(|model| model.authority = Authority::Issues);
-    machine.run(force).exits(1).says("asked to be left alone until");
+    machine.run(force).exits(1).says("asked for no requests until");
     // Another authority has asked for nothing.
     let url = "https://acme-staging-v02.api.letsencrypt.org/directory";
     machine.run(&["certificate", "renew", "--yes", "--force", "--acme-directory", url]).exits(0);
@@ -423,7 +423,7 @@ fn files_of_others_are_watched_and_never_renewed() {
         machine
             .run(&["certificate", "status"])
             .exits(0)
-            .says(&format!("kept by {kept_by}"))
+            .says(&format!("managed by {kept_by}"))
             .does_not_say("next renewal");
         wait(&machine, 80);
         machine.run(&["certificate", "renew", "--yes", "--force"]).exits(0).says("not renewed here");

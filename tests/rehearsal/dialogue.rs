@@ -81,7 +81,7 @@ fn behind_a_web_server_no_port_is_said_to_be_given_to_gotosocial() {
     terminal.answer(&[(MODE.0, "?")]);
     terminal.expect("honest");
     terminal.answer(&[(MODE.0, "2"), MAIL, ADMIN, MORE, (APPLY, "e")]);
-    terminal.expect_words("nginx takes connections on ports 80 and 443");
+    terminal.expect_words("nginx listens on ports 80 and 443");
     terminal.expect_words("bind no port below 1024");
     terminal.expect(APPLY);
     assert!(!terminal.seen().contains("mac_portacl lets"));
@@ -105,7 +105,7 @@ fn wrong_answers_are_explained_and_asked_for_again() {
         (MAIL, "", "It cannot be left out"),
         (MAIL, "nobody", "it has no @"),
         (ADMIN, "Alice", "only lower-case"),
-        (MORE, "what", "Type Enter to go on"),
+        (MORE, "what", "Enter continues"),
     ] {
         // The right answer first, once for each question, is given when the next one is due.
         terminal.expect(question.0);
@@ -146,7 +146,7 @@ fn what_the_host_tells_of_an_answer_is_said_at_once() {
     terminal.answer(&[(HOST.0, "nowhere.example.org")]);
     terminal.expect("Note: nowhere.example.org has no address yet");
     terminal.answer(&[(MODE.0, "<"), (HOST.0, "elsewhere.example.org")]);
-    terminal.expect("resolves to 198.51.100.7, which is no address");
+    terminal.expect_words("resolves to 198.51.100.7, which is not an address");
     terminal.answer(&[(MODE.0, "<"), (HOST.0, "taken.example.org")]);
     terminal.expect("WARNING: a fediverse server answers for taken.example.org already");
     terminal.expect("As long as that is so the installation is refused.");

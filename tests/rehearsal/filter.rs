@@ -51,7 +51,7 @@ fn every_kind_is_kept_rendered_and_answered_for() {
 #[test]
 fn rules_follow_from_one_front_to_the_other_and_wait_in_direct_mode() {
     let machine = Machine::installed(ANSWERS);
-    machine.run(&["filter", "deny", "192.0.2.0/24", "--yes"]).exits(0).says("the rules are kept for the day");
+    machine.run(&["filter", "deny", "192.0.2.0/24", "--yes"]).exits(0).says("the rules take effect once");
     machine.run(&["switch-to-proxy", "--yes"]).exits(0);
     assert!(machine.exists(NGINX));
     machine.run(&["filter", "rate", "/api", "5/s", "--yes"]).exits(0);
@@ -110,7 +110,7 @@ fn nonsense_is_refused() {
         (&["deny", "nowhere"], 2, "nowhere"),
         (&["remove", "7"], 2, "7"),
         (&["import", "/no/such/file"], 2, "/no/such/file"),
-        (&["rate", "/api", "0/s"], 2, "would let nobody in"),
+        (&["rate", "/api", "0/s"], 2, "would block every client"),
     ] {
         machine.run(&[&["filter"], change, &["--yes"]].concat()).exits(code).says(words);
     }

@@ -78,7 +78,7 @@ fn each_signal_takes_the_run_back() {
         let (code, said) = interrupted(&machine, signal, &[]);
         assert_eq!(code, 1, "{said}");
         assert!(said.contains(told), "{said}");
-        assert!(said.contains("Everything that had been done before was taken back"), "{said}");
+        assert!(said.contains("All changes were undone"), "{said}");
         assert_eq!(differences(&before, &without_data(&machine)), Vec::<std::path::PathBuf>::new(), "{told}");
         assert!(!machine.exists(JOURNAL));
     }
@@ -90,7 +90,7 @@ fn keep_leaves_a_clean_journal_and_the_next_run_goes_on() {
     let (code, said) = interrupted(&machine, Signal::SIGTERM, &["--on-interrupt", "keep"]);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("the changes are kept, and the same command continues from there"), "{said}");
-    assert!(said.contains("was left to go on"), "GoToSocial is not stopped: {said}");
+    assert!(said.contains("was left running"), "GoToSocial is not stopped: {said}");
     assert!(!machine.exists(JOURNAL));
     assert!(machine.read("/var/db/gts-bootstrap/receipts/0001-install.jsonl").contains("\"interrupted\""));
     machine.edit(|model| {
@@ -122,17 +122,17 @@ fn ctrl_c_asks_and_each_answer_is_obeyed() {
     terminal.expect("Please type u, k or c.");
     terminal.enter("u");
     terminal.expect("must not be interrupted");
-    terminal.expect("was taken back");
+    terminal.expect("were undone");
     terminal.exits(1);
     assert_eq!(differences(&before, &without_data(&machine)), Vec::<std::path::PathBuf>::new());
 
     let machine = slow();
     let mut terminal = asked(&machine);
     terminal.enter("k");
-    terminal.expect("is kept");
+    terminal.expect("are kept");
     terminal.exits(1);
     assert!(!machine.exists(JOURNAL));
-    assert!(machine.model().gotosocial.is_some(), "it was left to go on");
+    assert!(machine.model().gotosocial.is_some(), "it was left running");
 
     let machine = slow();
     let mut terminal = asked(&machine);
@@ -146,7 +146,7 @@ fn a_second_ctrl_c_and_a_terminal_that_goes_away_mean_undo() {
     let machine = slow();
     let before = without_data(&machine);
     let mut terminal = asked(&machine);
-    terminal.press_until("\u{3}", "was taken back");
+    terminal.press_until("\u{3}", "were undone");
     terminal.exits(1);
     assert_eq!(differences(&before, &without_data(&machine)), Vec::<std::path::PathBuf>::new());
 

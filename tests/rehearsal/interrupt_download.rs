@@ -133,10 +133,7 @@ fn each_signal_ends_a_download_that_hangs_and_takes_the_run_back() {
     ] {
         let (machine, server) = (machine(), mirror(First::Silence));
         let before = machine.system_files();
-        half_way(&machine, &server, signal, &[])
-            .exits(1)
-            .says(told)
-            .says("Everything that had been done before was taken back");
+        half_way(&machine, &server, signal, &[]).exits(1).says(told).says("All changes were undone");
         assert_eq!(differences(&before, &machine.system_files()), Vec::<std::path::PathBuf>::new(), "{told}");
         assert!(!machine.exists(DOWNLOAD) && !machine.exists(JOURNAL), "{told}");
     }
@@ -217,7 +214,7 @@ fn ctrl_c_asks_during_a_download_and_each_answer_is_obeyed() {
     let before = one.system_files();
     let mut terminal = asked(&one, &server);
     terminal.enter("u");
-    terminal.expect("was taken back");
+    terminal.expect("were undone");
     terminal.exits(1);
     assert_eq!(differences(&before, &one.system_files()), Vec::<std::path::PathBuf>::new());
     assert!(!one.exists(DOWNLOAD));
@@ -225,7 +222,7 @@ fn ctrl_c_asks_during_a_download_and_each_answer_is_obeyed() {
     let (one, server) = (machine(), mirror(First::Silence));
     let mut terminal = asked(&one, &server);
     terminal.enter("k");
-    terminal.expect("is kept");
+    terminal.expect("are kept");
     terminal.exits(1);
     assert_eq!(kept(&one), Some(HALF));
 
@@ -247,7 +244,7 @@ fn ctrl_c_asks_during_a_download_and_each_answer_is_obeyed() {
     terminal.signal(Signal::SIGINT);
     terminal.expect("[u]ndo what was done");
     terminal.enter("u");
-    terminal.expect("was taken back");
+    terminal.expect("were undone");
     gate.store(true, Ordering::SeqCst);
     terminal.exits(1);
 }
@@ -262,7 +259,7 @@ fn a_second_ctrl_c_and_a_terminal_that_goes_away_mean_undo_here_too() {
 
     let (one, server) = (machine(), mirror(First::Silence));
     let mut terminal = asked(&one, &server);
-    terminal.press_until("\u{3}", "was taken back");
+    terminal.press_until("\u{3}", "were undone");
     terminal.exits(1);
     assert!(!Path::new(&one.path(DOWNLOAD)).exists());
 }

@@ -80,7 +80,7 @@ fn a_main_file_that_leads_nowhere_is_refused() {
     for (program, package, main) in [("nginx", "nginx", NGINX_CONF), ("httpd", "apache24", HTTPD_CONF)] {
         for (target, said) in [
             ("/usr/local/etc/gone.conf", "it is a symbolic link to /usr/local/etc/gone.conf, which is not there"),
-            (main, "a symbolic link that leads round in circles"),
+            (main, "a symbolic link that leads in a circle"),
         ] {
             let machine = Machine::installed(ANSWERS);
             machine.install_package(package);

@@ -115,7 +115,7 @@ fn a_run_that_was_cut_off_is_settled_by_whatever_command_comes_next() {
         .run(&["portacl", "grant", "bind", "53", "--yes"])
         .exits(0)
         .says("An earlier `portacl grant` was interrupted")
-        .says("this run goes on from there");
+        .says("this run continues from there");
     machine.run(&["portacl", "lint"]).exits(0);
 }
 

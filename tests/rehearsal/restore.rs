@@ -158,7 +158,7 @@ fn a_stopped_instance_is_counted_too_and_a_changed_picture_kept() {
     machine.run(&["rehearsal", "post", "too much said"]).exits(0);
     machine.stop_service("gotosocial");
     machine.write(PICTURE, "another picture");
-    restore(&machine, &file).exits(0).says("1 will be lost").says("differed from the backup");
+    restore(&machine, &file).exits(0).says("1 will be lost").says("differs from the backup");
     assert_eq!(machine.read(PICTURE), "not much of a picture");
     assert_eq!(machine.read(&format!("{PICTURE}.before-restore")), "another picture");
     assert_eq!((posts(&machine), runs(&machine)), (1, true));

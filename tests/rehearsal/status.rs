@@ -267,7 +267,7 @@ fn the_service_is_spoken_of_truthfully() {
     brief(3, "FAIL: gotosocial does not run");
     let outcome = machine.run(&["check", "--brief"]).exits(3);
     assert!(
-        outcome.stdout.starts_with("FAIL: service: gotosocial does not run; listens 80: nobody"),
+        outcome.stdout.starts_with("FAIL: service: gotosocial does not run; listens 80: nothing"),
         "{}",
         outcome.stdout
     );
@@ -359,9 +359,9 @@ fn the_last_operation_is_told_whatever_became_of_it() {
     };
     let receipt = format!("{receipts}/0002-switch-to-proxy.jsonl");
     machine.write(&receipt, &line("undone"));
-    last().says("switch-to-proxy, Jan 1 2026 00:00 UTC: failed, and taken back (nginx said no)").says("all is well");
+    last().says("switch-to-proxy, Jan 1 2026 00:00 UTC: failed, and undone (nginx said no)").says("all is well");
     machine.write(&receipt, &line("not-undone"));
-    last().says("NOT all of it taken back").says("warn last operation: `switch-to-proxy` failed");
+    last().says("NOT all of it undone").says("warn last operation: `switch-to-proxy` failed");
     machine.write(&receipt, &line("interrupted"));
     last().says("interrupted, and cleaned up since").says("all is well");
 

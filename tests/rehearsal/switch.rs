@@ -206,10 +206,7 @@ fn a_trial_that_fails_takes_everything_back() {
         machine.edit(break_it);
         let (before, kernel_before) = (machine.copy(), kernel(&machine));
         let outcome = machine.run(&["switch-to-proxy", "--yes", "--trial", "10"]).exits(1);
-        outcome
-            .says("the checks did not pass within 10 s")
-            .says(told)
-            .says("Everything that had been done before was taken back");
+        outcome.says("the checks did not pass within 10 s").says(told).says("All changes were undone");
         assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new(), "{told}");
         assert_eq!(kernel(&machine), kernel_before, "{told}");
     }
@@ -296,17 +293,17 @@ fn an_installation_behind_a_front_orders_its_certificate() {
         machine
             .install(&answers)
             .exits(0)
-            .says("a placeholder that nobody trusts")
+            .says("a placeholder that no client trusts")
             .says("may not (EACCES: reserved for root)")
             .does_not_say("were refused for");
-        machine.run(&["certificate", "status"]).exits(0).says("kept by gts-bootstrap");
+        machine.run(&["certificate", "status"]).exits(0).says("managed by gts-bootstrap");
         machine.install(&answers).exits(0).says("Nothing to change");
         machine.run(TO_DIRECT).exits(0);
         machine.run(&["certificate", "status"]).exits(0).says("managed by GoToSocial itself");
 
         // Without a certificate there is no installation.
         let machine = Machine::with(|model| model.authority = Authority::Unreachable);
-        machine.install(&answers).exits(1).says("cannot be reached").says("taken back");
+        machine.install(&answers).exits(1).says("cannot be reached").says("undone");
         assert!(!machine.exists("/usr/local/etc/gts-bootstrap/tls"), "a placeholder is left");
         assert!(machine.model().packages.is_empty(), "a package is left");
     }

@@ -100,9 +100,7 @@ fn a_crash_is_also_left_by_the_other_way() {
         if back.code != 0 {
             // Cut off between config.yaml and the copy of what was written: the way back takes its lines for an edit of the
             // administrator's, sees in the trial that it does not come to direct mode, and says what to run. That ends it.
-            back.exits(1)
-                .says("run `gts-bootstrap switch-to-proxy` again")
-                .says("Everything that had been done before");
+            back.exits(1).says("run `gts-bootstrap switch-to-proxy` again").says("All changes were undone");
             machine.run(&there("httpd")).exits(0);
             machine.run(BACK).exits(0);
         }
@@ -139,7 +137,7 @@ fn a_web_server_that_goes_on_and_keeps_a_port_is_refused_beforehand() {
         machine.run(&there(program)).exits(0);
         machine.write(main, &machine.read(main).replace(from, to));
         let before = machine.copy();
-        machine.run(BACK).exits(1).says("one of these listens on port 80").does_not_say("Connections to");
+        machine.run(BACK).exits(1).says("one of which listens on port 80").does_not_say("Connections to");
         assert_eq!(changed(&before, &machine), NOTHING);
     }
 }

@@ -39,7 +39,7 @@ fn a_trial_lasts_as_long_as_it_says() {
     let shortest = end_of_changes(&direct, &there("nginx"));
     for (seconds, least) in [("60", 60), ("100", 100)] {
         let machine = direct.copy();
-        machine.run(&with_trial(&there("nginx"), seconds)).exits(0).says("if a check fails, everything goes back");
+        machine.run(&with_trial(&there("nginx"), seconds)).exits(0).says("if a check fails, everything is undone");
         let lasted = machine.model().clock - shortest;
         assert!((least - 2..least + 5).contains(&lasted), "--trial {seconds} lasted {lasted} s");
     }
@@ -60,8 +60,8 @@ fn a_check_that_fails_late_in_the_trial_takes_everything_back() {
             .run(&with_trial(&command, "60"))
             .exits(1)
             .says("a check failed, looking again")
-            .says("s after the switch no longer: livez: /livez answers 500")
-            .says("Everything that had been done before was taken back")
+            .says("s after the switch: livez: /livez answers 500")
+            .says("All changes were undone")
             .says("were refused for");
         machine.edit(|model| model.faults = Faults::default());
         assert_eq!(changed(start, &machine), NOTHING, "{command:?}");

@@ -110,7 +110,7 @@ fn installed_and_purged_is_as_before() {
             machine.install(&answers(mode)).exits(0);
             machine.run(PURGE).exits(0);
             same(&before, &machine, LOGS, &format!("{mode} on {name}"));
-            machine.run(PURGE).exits(0).says("Nothing to take back");
+            machine.run(PURGE).exits(0).says("Nothing to undo");
         }
     }
 }

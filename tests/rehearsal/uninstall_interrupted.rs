@@ -94,7 +94,7 @@ fn keep_ends_it_where_it_is_and_continue_goes_on() {
     let after = uninstalled();
     let machine = installed.copy();
     let kept = interrupted(&machine, 5, Interruption::Keep).unwrap();
-    assert!(kept.not_made[0].cause.contains("what comes after it was not begun"), "{:?}", kept.not_made);
+    assert!(kept.not_made[0].cause.contains("the changes after it were not started"), "{:?}", kept.not_made);
     machine.run(UNINSTALL).exits(0);
     same(&after, &machine, ASIDE, "kept");
 

@@ -43,7 +43,7 @@ fn a_source_that_cannot_be_asked_is_told_in_whole_sentences() {
     machine
         .run(&[&nowhere[..], &["--release", "0.20.0-rc1"]].concat())
         .exits(1)
-        .says("from this source: Cannot read /nowhere/at/all: No such file or directory")
+        .says("about upgrading: Cannot read /nowhere/at/all: No such file or directory")
         .says("There is no /nowhere/at/all/v0.20.0-rc1/checksums.txt");
     let after = machine.snapshot();
     let different = differences(&before, &after);

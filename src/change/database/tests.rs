@@ -158,7 +158,7 @@ fn what_is_not_the_services_own_database_is_not_copied() {
     bench.host.remove(path).unwrap();
     refused("there is no such file");
     bench.host.make_symlink(path, Path::new("/etc/master.passwd")).unwrap();
-    refused("no regular file");
+    refused("not a regular file");
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn show(screen: &Screen, name: &HostName, status: &Status, trouble: Option<&str>
     row("names", &status.names.join(", "));
     row("issuer", &status.issuer);
     row("valid until", &format!("{}, {} more days", date(status.not_after), status.days_left));
-    row("kept by", &keeper(&status.keeper));
+    row("managed by", &keeper(&status.keeper));
     if status.keeper == Keeper::Us
         && let Some(next) = status.next_renewal
     {

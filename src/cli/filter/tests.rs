@@ -34,7 +34,7 @@ fn what_is_no_command_is_refused() {
         (&["deny-agent", ""], "the pattern is empty"),
         (&["protect", "/a"], "--from"),
         (&["protect", "a", "--from", "::1"], "is not a path"),
-        (&["rate", "/a", "0/s"], "would let nobody in"),
+        (&["rate", "/a", "0/s"], "would block every client"),
         (&["rate", "/a", "1/s", "--burst", "1000001"], "1000000"),
         (&["remove", "what"], "a rule begins with"),
         (&["test", "nowhere"], "nowhere"),

@@ -167,7 +167,7 @@ fn count_drift(count: usize, status: &Status) -> String {
 fn operation(last: &Operation) -> String {
     let outcome = match last.outcome {
         Some(Outcome::Complete) => "done",
-        Some(Outcome::Undone) => "failed, and taken back",
+        Some(Outcome::Undone) => "failed, and undone",
         Some(Outcome::NotUndone) => "failed, and NOT all of it undone",
         Some(Outcome::Incomplete) => "done, but for changes that failed",
         Some(Outcome::Interrupted) => "interrupted, and cleaned up since",

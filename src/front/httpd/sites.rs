@@ -408,8 +408,8 @@ mod tests {
     fn an_address_of_its_own_is_in_the_way() {
         let told = told("<VirtualHost 192.0.2.1:443 [2001:db8::1]>\nServerName x.y\n</VirtualHost>");
         assert_eq!(told.len(), 2);
-        assert!(told[0].contains("a.conf:1: this VirtualHost listens on 192.0.2.1 alone"), "{told:?}");
-        assert!(told[1].contains("listens on 2001:db8::1 alone"), "{told:?}");
+        assert!(told[0].contains("a.conf:1: this VirtualHost listens on 192.0.2.1 only"), "{told:?}");
+        assert!(told[1].contains("listens on 2001:db8::1 only"), "{told:?}");
     }
 
     #[test]

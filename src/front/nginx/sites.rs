@@ -261,7 +261,7 @@ mod tests {
         let told =
             told("server { listen 192.0.2.1:443 ssl; listen 192.0.2.1; listen [2001:db8::1]:80; server_name x.y; }");
         let of =
-            |address: &str| told.iter().filter(|told| told.contains(&format!("listens on {address} alone"))).count();
+            |address: &str| told.iter().filter(|told| told.contains(&format!("listens on {address} only"))).count();
         assert_eq!((told.len(), of("192.0.2.1"), of("2001:db8::1")), (3, 2, 1), "{told:?}");
     }
 

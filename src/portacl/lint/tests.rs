@@ -219,7 +219,7 @@ fn port_zero() {
 fn ids_that_do_not_fit() {
     for uid in ["4294967296", "-1"] {
         let found = only(&host(&format!("uid:{uid}:tcp:80"), 79), "uid-matches-nobody");
-        assert!(found.what.contains("is for nobody"));
+        assert!(found.what.contains("matches no user"));
     }
     let found = only(&host("gid:4294967376:tcp:81", 79), "gid-cut");
     assert_eq!(found.what, "the kernel cuts gid 4294967376 to 32 bits: it is 80");
@@ -367,7 +367,7 @@ fn rules_in_several_places() {
     twice.1.sysctl_conf[1].place.line = 9;
     let found = only(&twice, "rules-in-several-places");
     assert_eq!(found.subject, "/etc/sysctl.conf:1, /etc/sysctl.conf:9");
-    assert_eq!(found.what, "rules stand in 2 places that overwrite one another: the list in /etc/sysctl.conf:9 wins");
+    assert_eq!(found.what, "rules are in 2 places that override one another: the list in /etc/sysctl.conf:9 wins");
     assert_eq!(found.mend, "put all rules into /etc/sysctl.conf:9, and take the other lists out");
     // A list that is refused does not win.
     twice.1.sysctl_conf[0] = line("/etc/sysctl.conf.local", 1, Variable::Rules, "uid:www:tcp:1");

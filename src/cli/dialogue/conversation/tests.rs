@@ -124,9 +124,9 @@ fn every_mistake_is_told_and_asked_for_again() {
         (&[HOST, ""], "a b@example.org", "cannot stand where it does"),
         (&[HOST, ""], "a@localhost", "is not a mail domain"),
         (&[HOST, "", MAIL], "Alice", "only lower-case letters"),
-        (&[HOST, "", MAIL, ""], "x", "Type Enter to go on"),
+        (&[HOST, "", MAIL, ""], "x", "Enter continues"),
         (&[HOST, "", MAIL, "", "m"], "99", "Type a number from 1 to"),
-        (&[HOST, "", MAIL, ""], "\u{1b}[A", "Type Enter to go on"),
+        (&[HOST, "", MAIL, ""], "\u{1b}[A", "Enter continues"),
         (&[HOST, "", MAIL, "", "m"], "-1", "Type a number from 1 to"),
         (&[HOST, "", MAIL, "", "m"], "tls.hsts", "Type a number from 1 to"),
         (&[HOST, "", MAIL, "", "m", "account-domain"], "example.com", "is neither the host"),
@@ -199,7 +199,7 @@ fn what_is_no_name_in_any_script_is_told_in_the_letters_that_were_typed() {
         ("b\u{fc}cher", "In DNS this name is xn--bcher-kva"),
         ("b\u{fc}cher.example.", "ends with a dot"),
         ("\u{fc}..example", "nothing between two dots"),
-        ("\u{fc}\u{202e}x.example", "is no name that DNS can have, in any script"),
+        ("\u{fc}\u{202e}x.example", "is not a valid DNS name, in any script"),
         ("xn--zzzzzz.example", "stands for no name in another script"),
     ] {
         let held = hold(&[typed]);

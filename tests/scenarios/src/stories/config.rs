@@ -34,9 +34,10 @@ pub(super) fn edits_are_kept(bench: &Bench) -> Result<(), String> {
 
 pub(super) fn unknown_key_is_named(bench: &Bench) -> Result<(), String> {
     let answers = format!("{ANSWERS}\n[config]\naccounts-registration-opne = true\n");
-    bench.install_with(&answers, &["--plan"])?.exits(0)?.says(
-        "accounts-registration-opne is no setting that is known here; did you mean accounts-registration-open?",
-    )?;
+    bench
+        .install_with(&answers, &["--plan"])?
+        .exits(0)?
+        .says("accounts-registration-opne is not a known setting; did you mean accounts-registration-open?")?;
     bench
         .install(&answers)?
         .exits(0)?

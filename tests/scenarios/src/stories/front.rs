@@ -158,7 +158,7 @@ pub(super) fn on_trial(bench: &Bench) -> Result<(), String> {
         .exits(1)?
         .says("the checks did not pass within 5 s")?
         .says("it can be reached past the web server and its filters")?
-        .says("Everything that had been done before was taken back")?;
+        .says("All changes were undone")?;
     before.is_still(&system(bench)?)?;
     is_direct(bench)
 }
@@ -218,7 +218,7 @@ pub(super) fn installed_behind_a_front(bench: &Bench) -> Result<(), String> {
         .does_not_say("were refused for")?;
     is_in_front(bench, &NGINX)?;
     bench.install(&answers)?.exits(0)?.says("Nothing to change")?;
-    bench.run(&["certificate", "status"])?.exits(0)?.says("kept by the administrator")?;
+    bench.run(&["certificate", "status"])?.exits(0)?.says("managed by the administrator")?;
     bench.run(&["certificate", "renew", "--yes"])?.exits(0)?.says("it is not renewed here")?;
     ensure(!bench.exists(CHAIN)?, "what the administrator keeps was copied")?;
     for path in [&chain, &key] {
@@ -255,9 +255,11 @@ pub(super) fn site_with_our_name(bench: &Bench) -> Result<(), String> {
 
 pub(super) fn broken_web_server(bench: &Bench) -> Result<(), String> {
     bench.install(ANSWERS)?.exits(0)?;
-    bench.write(NGINX_CONF, OTHERS.replace("root ", "rooot "))?;
+    // What nginx alone can say: the program reads this file without a complaint.
+    let broken = "listen 8444 ssl;\n        ssl_certificate /nowhere.pem;\n        ssl_certificate_key /nowhere.key;";
+    bench.write(NGINX_CONF, OTHERS.replace("listen 8081;", broken))?;
     let before = system(bench)?;
-    to(bench, &NGINX)?.exits(1)?.says("rooot")?.says("What runs now has not been touched")?;
+    to(bench, &NGINX)?.exits(1)?.says("/nowhere.pem")?.says("What runs now has not been touched")?;
     before.is_still(&system(bench)?)?;
     is_direct(bench)
 }
@@ -316,7 +318,7 @@ pub(super) fn certificates(bench: &Bench) -> Result<(), String> {
     bench.run(&["certificate", "status"])?.exits(0)?.says(HOST)?.says("managed by GoToSocial itself")?;
     bench.run(&["certificate", "renew", "--yes"])?.exits(0)?.says("renews its certificate itself")?;
     to(bench, &NGINX)?.exits(0)?;
-    bench.run(&["certificate", "status"])?.exits(0)?.says("kept by gts-bootstrap")?.says("next renewal")?;
+    bench.run(&["certificate", "status"])?.exits(0)?.says("managed by gts-bootstrap")?.says("next renewal")?;
     // The very same certificate is shown on.
     let cached = Bundle::from_pem(bench.text(CACHE)?.as_bytes()).map_err(|error| error.to_string())?;
     ensure(bench.text(CHAIN)? == cached.chain_pem(), "it is another certificate")?;

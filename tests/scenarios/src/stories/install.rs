@@ -184,7 +184,7 @@ pub(super) fn answers_come_line_by_line(bench: &Bench) -> Result<(), String> {
     bench
         .run_typed(&["install", "--ask"], &["", "", "", ""])?
         .exits(0)?
-        .says("keeps its name")?
+        .says("Its name cannot change")?
         .says("Nothing to change")?;
     Ok(())
 }

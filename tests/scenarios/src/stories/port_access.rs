@@ -97,7 +97,7 @@ pub(super) fn open_settings_are_refused(bench: &Bench) -> Result<(), String> {
     for (file, line, words) in [
         ("/etc/sysctl.conf", "security.mac.portacl.enabled=0\n", "enabled to 0"),
         ("/etc/sysctl.conf.local", "security.mac.portacl.port_high=100\n", "below 1023"),
-        ("/boot/loader.conf.local", "mac_portacl_load=\"NO\"\n", "keeps mac_portacl from being loaded"),
+        ("/boot/loader.conf.local", "mac_portacl_load=\"NO\"\n", "prevents mac_portacl from being loaded"),
         (LOADER_EXTRA, "mac_portacl_load=\"NO\"\n", "gts-acceptance.conf keeps mac_portacl"),
     ] {
         bench.add(file, line)?;

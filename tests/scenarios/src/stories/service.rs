@@ -112,7 +112,7 @@ pub(super) fn no_certificate(bench: &Bench) -> Result<(), String> {
             .exits(3)?
             .says("Asking for the first certificate")?
             .says(words)?
-            .says("The installation stands")?;
+            .says("The installation is in place")?;
         // The other half: the authority comes back. A real server has the trouble in its environment until it ends.
         trouble(bench, Trouble::Over)?;
         if bench.is_rehearsal() {

@@ -45,7 +45,7 @@ pub(super) fn the_data_stay(bench: &Bench) -> Result<(), String> {
     is_gone(bench)?;
     ensure(bench.text(CONFIG)? == config && bench.text(CERTIFICATE)? == certificate, "the data have changed")?;
     ensure(bench.host()?.user(USER).map_err(said)?.is_some(), "the user of what is kept has gone")?;
-    bench.run(&["uninstall", "--yes"])?.exits(0)?.says("Nothing to take back")?;
+    bench.run(&["uninstall", "--yes"])?.exits(0)?.says("Nothing to undo")?;
 
     // The same instance again, and nobody is asked for anything.
     let again = bench.install(&with_admin())?.exits(0)?;
@@ -64,7 +64,7 @@ pub(super) fn the_data_stay(bench: &Bench) -> Result<(), String> {
     for path in ["/var/db/gotosocial", "/var/db/gts-bootstrap", "/var/log/gotosocial", "/var/run/gotosocial"] {
         ensure(!bench.exists(path)?, format!("{path} is still there"))?;
     }
-    bench.run(PURGE)?.exits(0)?.says("Nothing to take back").map(drop)
+    bench.run(PURGE)?.exits(0)?.says("Nothing to undo").map(drop)
 }
 
 pub(super) fn edits_of_others_stay(bench: &Bench) -> Result<(), String> {
