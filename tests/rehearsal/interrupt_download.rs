@@ -77,6 +77,11 @@ fn arguments(server: &Server, more: &[&str]) -> Vec<String> {
 }
 
 fn start(machine: &Machine, arguments: &[String]) -> Child {
+    // A job in the background ignores SIGINT, one under nohup(1) SIGHUP, and a child inherits that; one that is caught is a
+    // child's default again.
+    for signal in [Signal::SIGINT, Signal::SIGHUP] {
+        signal_hook::flag::register(signal as i32, std::sync::Arc::default()).unwrap();
+    }
     Command::new(env!("CARGO_BIN_EXE_gts-bootstrap"))
         .arg("--rehearse")
         .arg(machine.root())
