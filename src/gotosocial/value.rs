@@ -158,7 +158,7 @@ mod tests {
             assert!(duration(text).is_some(), "{text}");
         }
         for text in ["", "30", "s", "30 s", "1d", "-5s", "1.2.3s", ".s", "1h30", "sm"] {
-            assert!(!duration(text).is_some(), "{text}");
+            assert!(duration(text).is_none(), "{text}");
         }
     }
 
@@ -168,7 +168,7 @@ mod tests {
             assert!(size(text).is_some(), "{text}");
         }
         for text in ["", "B", "iB", "MiB", "40 MiB", "40MB iB", "-1", "40mib", "40iB", "1.2.3", "."] {
-            assert!(!size(text).is_some(), "{text}");
+            assert!(size(text).is_none(), "{text}");
         }
     }
 

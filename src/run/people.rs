@@ -116,7 +116,7 @@ pub trait People {
     /// Nobody answers any more.
     fn answers(&self, host: &dyn Observe, asked: Asked<'_>) -> Result<Answers, Stop>;
 
-    /// Shows the progress of changes. [`Reporter::interrupted`] asks what becomes of the run.
+    /// Shows the progress of changes. [`Operator::interrupted`](crate::change::Operator::interrupted) asks what becomes of the run.
     fn progress(&self) -> Box<dyn Reporter + '_>;
 
     /// Shows a trial of a switch to this mode, which goes on for so many seconds.

@@ -70,11 +70,9 @@ pub fn state_with_records(image: &Image) -> State {
     let own = Path::new("var/db/gts-bootstrap");
     let compared = |path: &Path| {
         let ends_in = |ending: &str| path.extension().is_some_and(|is| is == ending);
-        !path.as_os_str().is_empty()
-            && !path.starts_with(".rehearsal")
-            && path != own
-            && !(path.starts_with("var/log") && ends_in("log"))
-            && !ends_in("pid")
+        let is_log = path.starts_with("var/log") && ends_in("log");
+        let left_out = path.as_os_str().is_empty() || path.starts_with(".rehearsal") || path == own || is_log;
+        !left_out && !ends_in("pid")
     };
     let nodes = image.0.iter().filter(|(path, _)| compared(path));
     let mut state: State = nodes

@@ -5,7 +5,7 @@
 //! refuse. Without its main file a web server is a service like any other.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -242,7 +242,7 @@ fn serve(machine: &mut Machine, site: &Site, request: &WebRequest, pass_on: Pass
 }
 
 /// A file as the account that serves gets it.
-fn file(machine: &Machine, path: &PathBuf) -> WebAnswer {
+fn file(machine: &Machine, path: &Path) -> WebAnswer {
     match machine.may(WWW, path, Access::Read) {
         Err(ENOENT) => plain(404),
         Err(_) => plain(403),
