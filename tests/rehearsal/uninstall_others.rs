@@ -141,7 +141,7 @@ fn a_site_that_somebody_has_put_into_our_folder_is_theirs() {
         .run(PURGE)
         .exits(0)
         .says("has other sites or settings by now")
-        .says(&format!("{THEIRS} is somebody else's, and nginx has read it by the line that goes"));
+        .says(&format!("{THEIRS} is not gts-bootstrap's, and nginx includes it by the line that is removed"));
     let model = machine.model();
     assert!(model.packages.contains_key("nginx") && model.services.contains_key("nginx"));
     assert!(machine.exists(THEIRS));

@@ -391,7 +391,7 @@ fn another_version_is_for_upgrade_and_rollback_alone() {
         .install(&answers(NEW))
         .exits(1)
         .says("`gts-bootstrap upgrade --release 0.20.0-rc1` copies the database first");
-    machine.install(&answers("0.19.1")).exits(1).says("`gts-bootstrap rollback` goes back");
+    machine.install(&answers("0.19.1")).exits(1).says("`gts-bootstrap rollback` rolls back");
     machine.run(&["upgrade", "--release", "0.19.1", "--yes"]).exits(1).says("0.19.1 is older").says("rollback");
     machine.run(&["upgrade", "--release", "nonsense", "--yes"]).exits(2);
     machine.run(&["upgrade", "--keep", "0", "--yes"]).exits(2);

@@ -98,7 +98,7 @@ pub(super) fn open_settings_are_refused(bench: &Bench) -> Result<(), String> {
         ("/etc/sysctl.conf", "security.mac.portacl.enabled=0\n", "enabled to 0"),
         ("/etc/sysctl.conf.local", "security.mac.portacl.port_high=100\n", "below 1023"),
         ("/boot/loader.conf.local", "mac_portacl_load=\"NO\"\n", "prevents mac_portacl from being loaded"),
-        (LOADER_EXTRA, "mac_portacl_load=\"NO\"\n", "gts-acceptance.conf keeps mac_portacl"),
+        (LOADER_EXTRA, "mac_portacl_load=\"NO\"\n", "gts-acceptance.conf prevents mac_portacl"),
     ] {
         bench.add(file, line)?;
         refused(bench, ANSWERS, &[words])?;
