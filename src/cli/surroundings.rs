@@ -270,12 +270,12 @@ pub(super) mod tests {
     #[test]
     fn lines_are_read_one_by_one_and_paths_begin_at_the_working_directory() {
         let captured = Captured::default();
-        let around = Surroundings::piped("one\r\n\nlast", &captured, &captured).at(Path::new("/work")).with("A", "b");
+        let around = Surroundings::piped("one\r\n\nlast", &captured, &captured).at(Path::new("/srv")).with("A", "b");
         assert_eq!(around.line().unwrap().as_deref(), Some("one"));
         assert_eq!(around.line().unwrap().as_deref(), Some(""));
         assert_eq!(around.line().unwrap().as_deref(), Some("last"));
         assert_eq!(around.line().unwrap(), None);
-        assert_eq!(around.path(Path::new("x")), Path::new("/work/x"));
+        assert_eq!(around.path(Path::new("x")), Path::new("/srv/x"));
         assert_eq!(around.path(Path::new("/x")), Path::new("/x"));
         assert_eq!((around.variable("A"), around.variable("B")), ("b", ""));
     }
