@@ -17,7 +17,6 @@ macro_rules! codes {
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// The code as it is printed.
-            #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!("GTSB-", $text),)*

@@ -50,7 +50,6 @@ pub struct Step {
 }
 
 /// What to do about a file system error, to be appended to its text; empty if there is no advice.
-#[must_use]
 pub fn advice(error: &io::Error) -> &'static str {
     const EPERM: i32 = 1;
     const EIO: i32 = 5;

@@ -72,7 +72,6 @@ fn write_yaml(
 /// Strings are always double-quoted, so `yes`, `null`, `1e3` or `a: b` stay strings for every reader of YAML 1.1 and
 /// 1.2, and nothing in them can end the quotes or the line. This is JSON, which YAML 1.2 contains, with one exception:
 /// characters beyond U+FFFF are written as `\U0001F600`, because YAML readers refuse JSON's pairs of surrogates.
-#[must_use]
 pub fn yaml(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),

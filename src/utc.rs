@@ -12,31 +12,26 @@ const GOTOSOCIAL_LOG: StaticFormatDescription =
 const GO_LOG: StaticFormatDescription = format_description!("[year]/[month]/[day] [hour]:[minute]:[second]");
 
 /// `Jan 1 2026 00:00 UTC`, for messages.
-#[must_use]
 pub fn date(seconds: u64) -> String {
     written(seconds, DATE)
 }
 
 /// `20260101T000000Z`, for names (ISO 8601, basic format). Sorts by time.
-#[must_use]
 pub fn stamp(seconds: u64) -> String {
     written(seconds, STAMP)
 }
 
 /// The time that [`stamp`] wrote.
-#[must_use]
 pub fn of_stamp(text: &str) -> Option<u64> {
     u64::try_from(PrimitiveDateTime::parse(text, STAMP).ok()?.assume_utc().unix_timestamp()).ok()
 }
 
 /// `22/11/2026 18:30:16.000`, as in GoToSocial's log lines.
-#[must_use]
 pub fn gotosocial_log(seconds: u64) -> String {
     written(seconds, GOTOSOCIAL_LOG)
 }
 
 /// `2026/11/22 20:05:40`, as Go's standard logger writes it.
-#[must_use]
 pub fn go_log(seconds: u64) -> String {
     written(seconds, GO_LOG)
 }

@@ -67,13 +67,11 @@ pub struct Manifest {
 
 impl Manifest {
     /// The member of that path.
-    #[must_use]
     pub fn entry(&self, path: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.path == path)
     }
 
     /// The member that is the database.
-    #[must_use]
     pub fn database(&self) -> Option<&Entry> {
         self.entry(match self.head.database {
             DatabaseKind::Sqlite => super::SQLITE,

@@ -19,14 +19,12 @@ pub struct BackupName {
 
 impl BackupName {
     /// The name of a backup made at this time, in seconds since 1970.
-    #[must_use]
     pub fn new(host: &str, version: &Version, time: u64) -> Self {
         Self { host: host.to_owned(), version: version.clone(), stamp: utc::stamp(time) }
     }
 
     /// Parses a name, if it is that of a backup of this host. A host name may itself look like host and version, so the
     /// host must be known.
-    #[must_use]
     pub fn of_host(host: &str, name: &str) -> Option<Self> {
         let rest = name.strip_prefix(host)?.strip_prefix('-')?.strip_suffix(".tar")?;
         let (version, stamp) = rest.rsplit_once('-')?;
@@ -44,7 +42,6 @@ impl fmt::Display for BackupName {
 /// Which of these names are backups of the host to be removed, oldest first, so that `keep` stay. One of those that
 /// stay is `new`, which has just been made or is about to be: the clock may have been wrong before, so names can lie in
 /// the future.
-#[must_use]
 pub fn surplus(host: &str, names: &[String], keep: usize, new: &str) -> Vec<String> {
     let mut ours: Vec<(String, &String)> = names
         .iter()

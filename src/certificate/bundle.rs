@@ -214,13 +214,11 @@ impl Bundle {
     }
 
     /// What the leaf says.
-    #[must_use]
     pub fn leaf(&self) -> &Leaf {
         &self.leaf
     }
 
     /// The leaf itself, DER.
-    #[must_use]
     pub fn leaf_der(&self) -> &CertificateDer<'static> {
         // A chain without a certificate is never made.
         &self.chain[0]
@@ -246,13 +244,11 @@ impl Bundle {
     }
 
     /// The chain file of a front: leaf, then its issuers.
-    #[must_use]
     pub fn chain_pem(&self) -> String {
         pem::write_chain(&self.chain)
     }
 
     /// The key file of a front.
-    #[must_use]
     pub fn key_pem(&self) -> Secret {
         Secret::new(pem::write_key(&self.key))
     }

@@ -40,7 +40,6 @@ pub fn placeholder(name: &HostName, now: u64) -> Result<Bundle, PlaceholderError
 }
 
 /// Whether a certificate is one of these.
-#[must_use]
 pub fn is_placeholder(leaf: &Leaf) -> bool {
     leaf.issuer == format!("CN={SUBJECT}")
 }

@@ -33,14 +33,12 @@ impl Default for Records {
 
 impl Records {
     /// Reads the file. One that is damaged, or of another schema, is as good as none: all that is lost is a wait.
-    #[must_use]
     pub fn read(bytes: Option<&[u8]>) -> Self {
         let read: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
         read.filter(|records| records.schema == SCHEMA).unwrap_or_default()
     }
 
     /// What is remembered of a name.
-    #[must_use]
     pub fn of(&self, name: &str) -> Option<&Record> {
         self.names.get(name)
     }
@@ -58,7 +56,6 @@ impl Records {
     }
 
     /// The bytes of the file.
-    #[must_use]
     pub fn write(&self) -> Vec<u8> {
         // A map of plain values can always be written.
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();

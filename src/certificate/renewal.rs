@@ -23,13 +23,11 @@ pub struct Validity {
 
 impl Validity {
     /// When a third of the life is left.
-    #[must_use]
     pub fn last_third(self) -> u64 {
         self.not_after - self.not_after.saturating_sub(self.not_before) / 3
     }
 
     /// Whole days until it ends; negative once it has ended.
-    #[must_use]
     pub fn days_left(self, now: u64) -> i64 {
         let days = i64::try_from(self.not_after.abs_diff(now) / DAY).unwrap_or(i64::MAX);
         // A certificate that ended an hour ago is not one with 0 days left.
@@ -84,14 +82,12 @@ pub struct Failures {
 
 impl Failures {
     /// One failure more.
-    #[must_use]
     pub fn and_another(before: Option<&Self>, now: u64, reason: String, asked_wait: Option<u64>) -> Self {
         let count = before.map_or(0, |before| before.count).saturating_add(1);
         Self { count, last: now, reason, asked_wait }
     }
 
     /// When to try again: after one hour, two, four, …, a day; later where the authority asked for it.
-    #[must_use]
     pub fn next_attempt(&self) -> u64 {
         let doubled = 2_u64.saturating_pow(self.count.saturating_sub(1));
         let wait = FIRST_WAIT.saturating_mul(doubled).min(LONGEST_WAIT);
@@ -100,7 +96,6 @@ impl Failures {
 
     /// Until when the authority wants to be left alone. Not even a renewal by hand should come before that: it would be
     /// refused, and some count the attempt.
-    #[must_use]
     pub fn refused_until(&self) -> Option<u64> {
         self.asked_wait.map(|wait| self.last.saturating_add(wait))
     }
@@ -142,20 +137,17 @@ pub enum Why {
 
 impl Situation<'_> {
     /// When the certificate is due, failures aside.
-    #[must_use]
     pub fn due(&self) -> u64 {
         self.suggested().unwrap_or_else(|| self.validity.last_third())
     }
 
     /// When to try next, failures counted in.
-    #[must_use]
     pub fn next_attempt(&self) -> u64 {
         self.due().max(self.failures.map_or(0, Failures::next_attempt))
     }
 
     /// Whether to renew at `now`, where the next look comes after `interval` seconds. A time that the authority suggests and
     /// that lies before the next look is taken now (RFC 9773, section 4.2, step 5).
-    #[must_use]
     pub fn verdict(&self, now: u64, interval: u64) -> Verdict {
         let (due, why, early) = match self.suggested() {
             Some(time) => (time, Why::Suggested, interval),
@@ -210,7 +202,6 @@ pub struct Status {
 
 impl Status {
     /// The status of a certificate at `now`.
-    #[must_use]
     pub fn of(leaf: &super::Leaf, keeper: Keeper, situation: &Situation<'_>, now: u64) -> Self {
         let ours = keeper == Keeper::Us;
         Self {

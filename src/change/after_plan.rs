@@ -21,7 +21,6 @@ pub struct AfterPlan<'a> {
 
 impl<'a> AfterPlan<'a> {
     /// Lays the plan over the host.
-    #[must_use]
     pub fn new(host: &'a dyn Observe, plan: &Plan) -> Self {
         Self { host, left: plan.steps.iter().flat_map(|step| step.change.kind().leaves()).collect() }
     }

@@ -26,7 +26,6 @@ macro_rules! kinds {
 
         impl Change {
             /// The change as what all kinds have in common.
-            #[must_use]
             pub fn kind(&self) -> &dyn Kind {
                 match self {
                     $(Self::$name(kind) => kind,)*

@@ -23,33 +23,28 @@ impl std::fmt::Debug for Content {
 
 impl Content {
     /// Takes the bytes and their digest.
-    #[must_use]
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self { sha256: digest(&bytes), size: bytes.len() as u64, bytes: bytes.into() }
     }
 
     /// The bytes. Empty for a content that was read back from a journal.
-    #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// SHA-256, as 64 hexadecimal digits.
-    #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
     /// How many bytes there are, also where they are not at hand.
-    #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 }
 
 /// SHA-256 of some bytes, as 64 hexadecimal digits.
-#[must_use]
 pub fn digest(bytes: &[u8]) -> String {
     Sha256Digest::of(bytes).to_string()
 }

@@ -48,7 +48,6 @@ pub enum Database {
 
 impl Database {
     /// The database in words.
-    #[must_use]
     pub fn name(&self) -> String {
         match self {
             Self::Sqlite { path } => path.display().to_string(),
@@ -57,7 +56,6 @@ impl Database {
     }
 
     /// The folders in which its files are put in place.
-    #[must_use]
     pub(super) fn folders(&self) -> Vec<PathBuf> {
         match self {
             Self::Sqlite { path } => path.parent().map(Path::to_path_buf).into_iter().collect(),
@@ -66,7 +64,6 @@ impl Database {
     }
 
     /// How it is reached, if it is one of a server.
-    #[must_use]
     pub fn of_server(&self) -> Option<&Connection> {
         match self {
             Self::Sqlite { .. } => None,
@@ -344,7 +341,6 @@ const INCOMING: &str = "-incoming";
 const DISPLACED: &str = "-displaced";
 
 /// The files that may stand beside a database while another is put in its place.
-#[must_use]
 pub fn aside(path: &Path) -> Vec<PathBuf> {
     let named = |which: &'static str| [BESIDE[0], BESIDE[1], ""].map(|beside| with(path, &format!("{which}{beside}")));
     [INCOMING, DISPLACED].into_iter().flat_map(named).collect()

@@ -55,7 +55,6 @@ pub enum Failure {
 impl Failure {
     /// The code of the cause, where it says more than the code of the kind of change. A command that failed does not: what it
     /// was run for matters more.
-    #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Host(error) => {
@@ -74,7 +73,6 @@ impl Failure {
     }
 
     /// The same failure, with what follows from it.
-    #[must_use]
     pub fn and(self, more: impl Into<String>) -> Self {
         Self::Told { cause: Box::new(self), more: more.into() }
     }

@@ -113,7 +113,6 @@ pub enum Outcome {
 }
 
 /// Where the journal of a run is while it lasts.
-#[must_use]
 pub fn path() -> PathBuf {
     PathBuf::from(store::FOLDER).join("journal")
 }

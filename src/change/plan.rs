@@ -32,7 +32,6 @@ pub enum Action {
 
 impl Action {
     /// The word that people and `--json` see.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -62,7 +61,6 @@ pub struct Step {
 
 impl Step {
     /// Puts the three together.
-    #[must_use]
     pub fn new(part: &'static str, action: Action, change: impl Into<Change>) -> Self {
         Self { part, action, change: change.into() }
     }
@@ -102,7 +100,6 @@ pub struct Plan {
 
 impl Plan {
     /// Whether there is nothing to do.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }

@@ -52,13 +52,11 @@ pub enum Prior {
 
 impl Prior {
     /// The state of a thing that is only there or not.
-    #[must_use]
     pub fn present(is: bool) -> Self {
         if is { Self::Present } else { Self::Absent }
     }
 
     /// The state of a variable.
-    #[must_use]
     pub fn value(value: Option<String>) -> Self {
         value.map_or(Self::Absent, |value| Self::Value { value })
     }

@@ -14,19 +14,16 @@ pub const FOLDER: &str = "/var/db/gts-bootstrap";
 pub const GOING: &str = "/var/db/gts-bootstrap.going";
 
 /// Where the bytes of a replaced file are kept.
-#[must_use]
 pub fn kept(sha256: &str) -> PathBuf {
     PathBuf::from(format!("{FOLDER}/replaced/{sha256}"))
 }
 
 /// Where a download that somebody has interrupted waits for the next run.
-#[must_use]
 pub fn download() -> PathBuf {
     PathBuf::from(FOLDER).join("download")
 }
 
 /// The lock that keeps two changing runs apart.
-#[must_use]
 pub fn lock() -> PathBuf {
     PathBuf::from(FOLDER).join("lock")
 }

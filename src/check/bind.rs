@@ -39,19 +39,16 @@ pub struct Row {
 
 impl Row {
     /// Whether the result is right. A missing address family is neither right nor wrong.
-    #[must_use]
     pub fn right(&self) -> Option<bool> {
         (self.outcome != BindOutcome::NoAddress).then(|| self.outcome.permitted() == self.wanted)
     }
 
     /// `tcp4`, `udp6`, …
-    #[must_use]
     pub fn family(&self) -> String {
         format!("{}{}", self.protocol, if self.family == Family::V4 { 4 } else { 6 })
     }
 
     /// The row as a check.
-    #[must_use]
     pub fn check(&self) -> Check {
         let name = format!("bind {} {}/{}", self.user, self.port, self.family());
         let outcome = in_words(self.outcome);
@@ -87,7 +84,6 @@ impl Row {
 }
 
 /// The outcome in words, with the errno that a program would see.
-#[must_use]
 pub fn in_words(outcome: BindOutcome) -> String {
     match outcome {
         BindOutcome::Bound => "can bind".to_owned(),

@@ -87,13 +87,11 @@ pub fn answers(host: &dyn Observe, expected: &Expected<'_>) -> Vec<Check> {
 }
 
 /// The same checks if the server cannot be queried.
-#[must_use]
 pub fn unanswered(why: &str) -> Vec<Check> {
     ["livez", "readyz", "nodeinfo", "host-meta"].into_iter().map(|name| Check::skip(name, why)).collect()
 }
 
 /// The same checks if the server has no certificate, so that only its log is available.
-#[must_use]
 pub fn without_certificate(host: &dyn Observe, readiness: &Readiness) -> Vec<Check> {
     let mut checks = unanswered("without a certificate the server cannot be queried");
     if log_says_ready(host, readiness)

@@ -69,7 +69,6 @@ impl Check {
 }
 
 /// Whether any check failed.
-#[must_use]
 pub fn failed(checks: &[Check]) -> bool {
     checks.iter().any(|check| check.status == Status::Fail)
 }

@@ -24,7 +24,6 @@ pub struct Question {
 
 impl Question {
     /// The bind request that answers it.
-    #[must_use]
     pub fn probe(&self, family: Family) -> BindProbe {
         BindProbe {
             uid: self.uid,
@@ -60,14 +59,12 @@ pub fn groups_of(host: &dyn Observe, uid: u32) -> Result<Vec<u32>, HostError> {
 }
 
 /// What the rules predict.
-#[must_use]
 pub fn verdict(state: &State, question: &Question) -> Verdict {
     let Question { uid, groups, protocol, port } = question;
     may_bind(&state.policy, &Request { uid: *uid, groups, protocol: *protocol, port: *port, privileged: *uid == 0 })
 }
 
 /// The rule that decided, if one did.
-#[must_use]
 pub fn rule<'a>(state: &'a State, verdict: &Verdict) -> Option<&'a KernelRule> {
     match verdict.decided_by {
         Decision::Rule { index } => state.policy.rules.get(index),
@@ -76,7 +73,6 @@ pub fn rule<'a>(state: &'a State, verdict: &Verdict) -> Option<&'a KernelRule> {
 }
 
 /// What decided, as a word for other programs.
-#[must_use]
 pub fn code(decision: Decision) -> &'static str {
     match decision {
         Decision::Rule { .. } => "rule",
@@ -91,7 +87,6 @@ pub fn code(decision: Decision) -> &'static str {
 }
 
 /// The reason, with the rule or the setting that decided.
-#[must_use]
 pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn Names) -> String {
     let policy = &state.policy;
     // The lower end is 0 unless an administrator has raised it. Then it is not worth mentioning.

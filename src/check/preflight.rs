@@ -416,7 +416,6 @@ fn is_nodeinfo(body: &[u8]) -> bool {
 }
 
 /// Whether the findings forbid continuing.
-#[must_use]
 pub fn refused(checks: &[Check]) -> bool {
     checks.iter().any(|check| check.status == Status::Fail)
 }

@@ -12,7 +12,6 @@ const NAME: &str = "profile";
 /// Checks that the page of an account answers. The account is the administrator from the answers, or the contact that
 /// the instance names. The instance's own account proves nothing, because its page does not need what migrations
 /// change.
-#[must_use]
 pub fn check(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Check {
     let readiness = service::readiness(deployment, layout);
     if !has_certificate(host, &readiness) {
@@ -47,7 +46,6 @@ pub fn check(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Ch
 }
 
 /// The number of posts that the instance reports.
-#[must_use]
 pub fn posts(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Option<u64> {
     let readiness = service::readiness(deployment, layout);
     if !has_certificate(host, &readiness) {

@@ -31,7 +31,6 @@ pub struct Arguments {
 }
 
 /// Runs `backup`.
-#[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let Arguments { yes, plan, keep, .. } = *arguments;
     let options = BackupOptions { to: arguments.to.clone(), media: !arguments.without_media, keep };

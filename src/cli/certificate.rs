@@ -39,7 +39,6 @@ pub enum CertificateCommand {
 }
 
 /// Runs `certificate`.
-#[must_use]
 pub fn run(global: &Global, action: &CertificateCommand, screen: &Screen) -> Exit {
     match action {
         CertificateCommand::Status(arguments) => status::run(global, *arguments, screen),

@@ -25,7 +25,6 @@ pub struct Arguments {
 }
 
 /// Runs `check`.
-#[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let mut report = Report::new("check");
     let found = findings(global, screen, arguments.brief, &mut report);

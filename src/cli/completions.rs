@@ -42,7 +42,6 @@ pub enum Shell {
 }
 
 /// Runs `completions`.
-#[must_use]
 pub fn run(command: Command, arguments: Arguments, screen: &Screen) -> Exit {
     if screen.json() {
         let why = "`completions` prints a script for a shell, so there is no --json of it; leave --json out";

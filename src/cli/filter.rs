@@ -198,7 +198,6 @@ impl FilterChange {
 }
 
 /// Runs `filter`.
-#[must_use]
 pub fn run(global: &Global, action: &FilterCommand, screen: &Screen) -> Exit {
     match action {
         FilterCommand::Look(it) => look(global, it, screen),
@@ -211,7 +210,6 @@ pub fn run(global: &Global, action: &FilterCommand, screen: &Screen) -> Exit {
 }
 
 /// Runs what only looks.
-#[must_use]
 pub fn look(global: &Global, look: &FilterLook, screen: &Screen) -> Exit {
     let command = match look {
         FilterLook::List => "filter list",

@@ -31,7 +31,6 @@ pub struct Arguments {
 }
 
 /// Runs `help`.
-#[must_use]
 pub fn run(mut command: Command, arguments: &Arguments, screen: &Screen) -> Exit {
     if screen.json() {
         let why = "`help` prints texts for people, so there is no --json of it; leave --json out";

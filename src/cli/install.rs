@@ -40,7 +40,6 @@ pub struct Arguments {
 }
 
 /// Runs `install`.
-#[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let Arguments { answers, set, ask, terms: Terms { yes, plan }, mirror, release, sha256, no_check } = arguments;
     let around = screen.around();

@@ -101,13 +101,11 @@ pub enum Command {
 }
 
 /// Runs the program with these arguments, as the process that it is.
-#[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     run_with(arguments, Surroundings::of_process()).into()
 }
 
 /// Runs the program with these arguments and surroundings.
-#[must_use]
 pub fn run_with(arguments: impl IntoIterator<Item = impl Into<OsString>>, around: Surroundings) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     let around = Arc::new(around);

@@ -35,7 +35,6 @@ impl Opened {
     }
 
     /// The host itself.
-    #[must_use]
     pub fn host(&self) -> &dyn Host {
         match self {
             Self::Rehearsal(rehearsal) => rehearsal.as_ref(),
@@ -44,7 +43,6 @@ impl Opened {
     }
 
     /// Who issues certificates for it: the authorities of the internet, or a rehearsal's own.
-    #[must_use]
     pub fn authority(&self) -> &dyn CertificateAuthority {
         match self {
             Self::Rehearsal(rehearsal) => rehearsal.as_ref(),
@@ -53,7 +51,6 @@ impl Opened {
     }
 
     /// The rehearsal, if it is one.
-    #[must_use]
     pub fn rehearsal(&self) -> Option<&Rehearsal> {
         match self {
             Self::Rehearsal(rehearsal) => Some(rehearsal),

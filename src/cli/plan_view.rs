@@ -21,7 +21,6 @@ const DEPTH: usize = 2;
 const WIDTH: usize = 78;
 
 /// A plan as it is shown: every change, or in groups to somebody who is going to be asked and has little room.
-#[must_use]
 pub fn view(screen: &Screen, host: &dyn Observe, plan: &Plan, is_asked: bool) -> Vec<String> {
     let list = list(screen, host, plan);
     let is_long = !screen.says(Level::Verbose) && list.iter().flat_map(|line| line.lines()).count() > LONG;
@@ -157,7 +156,6 @@ fn braced(paths: &[PathBuf]) -> Vec<String> {
 }
 
 /// Every change of a plan, part by part; of a file that is edited, the lines that change.
-#[must_use]
 pub fn list(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     let mut part = "";
@@ -207,7 +205,6 @@ fn changed_lines(host: &dyn Observe, step: &Step, all: bool) -> Vec<(char, Strin
 
 /// The differences that a plan makes to files, as diff(1) has them: of a changed file with three lines around, a new one whole.
 /// Secrets are left out.
-#[must_use]
 pub fn differences(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     for step in &plan.steps {

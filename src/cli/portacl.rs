@@ -68,7 +68,6 @@ pub struct FromFile {
 }
 
 /// Runs `portacl`.
-#[must_use]
 pub fn run(global: &Global, action: &PortaclCommand, screen: &Screen) -> Exit {
     let of = |Named { subject, ports, .. }: &Named| (subject.clone(), ports.clone());
     let (command, agreement, wish) = match action {

@@ -26,7 +26,6 @@ pub struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     /// Progress on this screen.
-    #[must_use]
     pub fn new(screen: &'a Screen) -> Self {
         Self { screen, download: Download { screen, bar: RefCell::default() }, waiting: Waiting::new(screen) }
     }
@@ -106,6 +105,7 @@ impl Reporter for Progress<'_> {
 }
 
 /// Something that takes its time: a spinner with the time and the newest line of the log, or now and then a plain line.
+#[must_use = "it ends when it is dropped"]
 struct Waiting<'a> {
     screen: &'a Screen,
     spinner: RefCell<Option<ProgressBar>>,

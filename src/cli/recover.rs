@@ -23,7 +23,6 @@ pub struct Arguments {
 }
 
 /// Runs `recover`.
-#[must_use]
 pub fn run(global: &Global, Arguments { undo, yes, plan }: Arguments, screen: &Screen) -> Exit {
     command::changing(global, screen, "recover", Terms { yes, plan }, &|run| recover::recover(run, undo))
 }

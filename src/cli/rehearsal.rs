@@ -21,7 +21,6 @@ pub enum RehearsalCommand {
 }
 
 /// Does it.
-#[must_use]
 pub fn run(global: &Global, action: &RehearsalCommand, screen: &Screen) -> Exit {
     let needed = "`rehearsal` needs --rehearse DIR";
     let done = Opened::open(global, screen).map_err(|stop| match global.rehearse {

@@ -8,7 +8,6 @@ use crate::error_code::ErrorCode;
 use crate::run::{Exit, Report, Stop};
 
 /// Prints the object if `--json` asks for it, and returns the exit code.
-#[must_use]
 pub(super) fn finish(report: &Report, screen: &Screen, exit: Exit) -> Exit {
     if screen.json() {
         match serde_json::to_value(report) {
@@ -22,14 +21,12 @@ pub(super) fn finish(report: &Report, screen: &Screen, exit: Exit) -> Exit {
 }
 
 /// Tells an error to people and to `--json`.
-#[must_use]
 pub(super) fn fail(report: Report, screen: &Screen, stop: &Stop) -> Exit {
     screen.error(stop.code, &stop.why);
     fail_silently(report, screen, stop)
 }
 
 /// Tells an error to `--json` alone: people have been told.
-#[must_use]
 pub(super) fn fail_silently(mut report: Report, screen: &Screen, stop: &Stop) -> Exit {
     report.stop(stop);
     finish(&report, screen, stop.exit)
@@ -103,7 +100,6 @@ pub fn show_matrix(screen: &Screen, rows: &[Row]) {
 }
 
 /// Breaks a text at blanks so that it fits 80 columns, with later lines indented. Lines that it has of its own are kept.
-#[must_use]
 pub fn wrap(text: &str, indent: usize) -> String {
     const WIDTH: usize = 78;
     let pad = " ".repeat(indent);

@@ -31,7 +31,6 @@ pub struct Arguments {
 }
 
 /// Runs `restore`.
-#[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let Arguments { yes, plan, no_check, .. } = *arguments;
     let around = screen.around();

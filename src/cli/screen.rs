@@ -84,7 +84,6 @@ pub struct Screen {
 
 impl Screen {
     /// The screen that these arguments ask for. With `--json` people's text goes to standard error.
-    #[must_use]
     pub fn new(global: &Global, around: &Arc<Surroundings>) -> Self {
         let people = if global.json { &around.errors } else { &around.output };
         let color = match global.color {
@@ -103,31 +102,26 @@ impl Screen {
     }
 
     /// The same screen, but saying at least the usual.
-    #[must_use]
     pub fn not_quiet(&self) -> Self {
         Self { level: self.level.max(Level::Normal), ..self.clone() }
     }
 
     /// Whether this level is said.
-    #[must_use]
     pub fn says(&self, level: Level) -> bool {
         self.level >= level
     }
 
     /// Whether standard output is for `--json`.
-    #[must_use]
     pub fn json(&self) -> bool {
         self.json
     }
 
     /// What whoever reads here wants done when the run is interrupted, if that was said.
-    #[must_use]
     pub fn on_interrupt(&self) -> Option<OnInterrupt> {
         self.on_interrupt
     }
 
     /// A text in its tone.
-    #[must_use]
     pub fn paint(&self, tone: Tone, text: &str) -> String {
         match tone.code() {
             Some(code) if self.color => format!("\x1b[{code}m{text}\x1b[0m"),
@@ -176,7 +170,6 @@ impl Screen {
     }
 
     /// What surrounds this run.
-    #[must_use]
     pub fn around(&self) -> &Arc<Surroundings> {
         &self.around
     }

@@ -39,7 +39,6 @@ const NOTHING: &str = "nothing here is installed by gts-bootstrap";
 const LISTED: usize = 10;
 
 /// Runs `status`.
-#[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let mut report = Report::new("status");
     match Opened::open(global, screen).and_then(|opened| look(&opened, arguments, screen, &mut report)) {

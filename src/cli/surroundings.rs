@@ -83,7 +83,6 @@ pub struct Captured {
 
 impl Captured {
     /// What was written so far.
-    #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
@@ -135,7 +134,6 @@ pub struct Surroundings {
 
 impl Surroundings {
     /// Those of this process.
-    #[must_use]
     pub fn of_process() -> Self {
         Self {
             input: Box::new(io::stdin()),
@@ -149,7 +147,6 @@ impl Surroundings {
     }
 
     /// Without a terminal: lines from a pipe, and what is written is captured. The environment is empty.
-    #[must_use]
     pub fn piped(lines: &str, output: &Captured, errors: &Captured) -> Self {
         Self {
             input: Box::new(Typed { bytes: Mutex::new(Cursor::new(lines.into())), is_terminal: false }),
@@ -163,7 +160,6 @@ impl Surroundings {
     }
 
     /// At a terminal of this size that moves no cursor, and at which these lines are typed.
-    #[must_use]
     pub fn at_terminal(lines: &str, output: &Captured, errors: &Captured, size: (usize, usize)) -> Self {
         let at = |captured: &Captured| Captured { size: Some(size), ..captured.clone() };
         let piped = Self::piped("", &at(output), &at(errors));
@@ -171,51 +167,43 @@ impl Surroundings {
     }
 
     /// In this working directory.
-    #[must_use]
     pub fn at(self, directory: &Path) -> Self {
         Self { directory: Some(directory.to_owned()), ..self }
     }
 
     /// With this variable in the environment.
-    #[must_use]
     pub fn with(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.variables.insert(name.into(), value.into());
         self
     }
 
     /// A variable of the environment; empty where it is not set, or no text.
-    #[must_use]
     pub fn variable(&self, name: &str) -> &str {
         self.variables.get(OsStr::new(name)).and_then(|value| value.to_str()).unwrap_or_default()
     }
 
     /// All variables of the environment.
-    #[must_use]
     pub fn variables(&self) -> BTreeMap<OsString, OsString> {
         self.variables.clone()
     }
 
     /// A path that somebody has typed, from the working directory on.
-    #[must_use]
     pub fn path(&self, typed: &Path) -> PathBuf {
         self.directory.as_ref().map_or_else(|| typed.to_owned(), |directory| directory.join(typed))
     }
 
     /// A file that somebody has named.
-    #[must_use]
     pub fn typed(&self, typed: &Path) -> TypedPath {
         TypedPath { typed: typed.to_owned(), path: self.path(typed) }
     }
 
     /// A mirror that somebody has named: an address, or a folder.
-    #[must_use]
     pub fn mirror(&self, typed: &str) -> String {
         let folder = std::fs::canonicalize(self.path(Path::new(typed))).ok().filter(|_| !typed.contains("://"));
         folder.map_or_else(|| typed.to_owned(), |folder| folder.display().to_string())
     }
 
     /// Whether somebody sits at a terminal.
-    #[must_use]
     pub fn can_ask(&self) -> bool {
         self.input.is_terminal() && self.errors.size().is_some()
     }

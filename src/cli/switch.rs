@@ -46,7 +46,6 @@ pub struct ToDirect {
 }
 
 /// Runs `switch-to-proxy`.
-#[must_use]
 pub fn to_proxy(global: &Global, arguments: &ToProxy, screen: &Screen) -> Exit {
     switch(global, "switch-to-proxy", Mode::Behind(arguments.front), arguments.trial, screen)
 }
@@ -58,7 +57,6 @@ fn fronts() -> impl TypedValueParser<Value = Front> {
 }
 
 /// Runs `switch-to-direct`.
-#[must_use]
 pub fn to_direct(global: &Global, arguments: &ToDirect, screen: &Screen) -> Exit {
     switch(global, "switch-to-direct", Mode::Direct, arguments.trial, screen)
 }

@@ -16,6 +16,7 @@ use crate::run::TrialView;
 const TYPED_AHEAD: Duration = Duration::from_millis(200);
 
 /// What somebody sees of the trial, and may say to it.
+#[must_use = "it ends when it is dropped"]
 pub(super) struct Shown<'a> {
     screen: &'a Screen,
     bar: ProgressBar,

@@ -26,7 +26,6 @@ pub struct Arguments {
 }
 
 /// Runs `uninstall`.
-#[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let Arguments { terms, purge, ref host_name, with_backups } = *arguments;
     let options = UninstallOptions { purge, host_name: host_name.clone(), with_backups };

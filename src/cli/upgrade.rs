@@ -40,7 +40,6 @@ pub struct Back {
 }
 
 /// Runs `upgrade`.
-#[must_use]
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let options = UpgradeOptions {
         version: match &arguments.release {
@@ -55,7 +54,6 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
 }
 
 /// Runs `rollback`.
-#[must_use]
 pub fn rollback(global: &Global, arguments: Back, screen: &Screen) -> Exit {
     command::changing(global, screen, ROLLBACK, arguments.terms, &rollback::rollback)
 }

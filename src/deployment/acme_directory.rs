@@ -25,7 +25,6 @@ pub struct AcmeDirectoryError {
 
 impl AcmeDirectory {
     /// Let's Encrypt's.
-    #[must_use]
     pub fn lets_encrypt() -> Self {
         Self(instant_acme::LetsEncrypt::Production.url().to_owned())
     }

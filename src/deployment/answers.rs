@@ -48,7 +48,6 @@ impl Answers {
     }
 
     /// Answers without a file, to be filled by [`Answers::set`].
-    #[must_use]
     pub fn empty() -> Self {
         Self { shown_name: "the answers".to_owned(), original: None, current: DocumentMut::new(), set: Vec::new() }
     }
@@ -75,7 +74,6 @@ impl Answers {
     }
 
     /// The answer to a key, as a person would type it: a text without quotes, a list with commas between.
-    #[must_use]
     pub fn get(&self, key: &str) -> Option<String> {
         let path: Vec<&str> = key.split('.').collect();
         self.item(&path)?.as_value().map(typed)
@@ -90,7 +88,6 @@ impl Answers {
     }
 
     /// The text to write to the answers file: as it was read if nothing was set.
-    #[must_use]
     pub fn to_text(&self) -> String {
         match &self.original {
             Some(original) if self.set.is_empty() => original.raw().to_owned(),

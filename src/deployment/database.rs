@@ -51,7 +51,6 @@ impl TlsMode {
         [("disable", Self::Disable), ("enable", Self::Enable), ("require", Self::Require)];
 
     /// The mode as `GoToSocial` takes it.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Disable => "disable",

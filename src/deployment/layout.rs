@@ -40,92 +40,77 @@ impl Default for Layout {
 
 impl Layout {
     /// The folder of one version: `/usr/local/libexec/gotosocial/0.19.2`.
-    #[must_use]
     pub fn release(&self, version: &Version) -> PathBuf {
         self.releases.join(version.to_string())
     }
 
     /// The link to the folder of the version in use: `/usr/local/libexec/gotosocial/current`. Program and web folder
     /// change together when it is switched.
-    #[must_use]
     pub fn current(&self) -> PathBuf {
         self.releases.join("current")
     }
 
     /// The program of the version in use.
-    #[must_use]
     pub fn program(&self) -> PathBuf {
         self.current().join("gotosocial")
     }
 
     /// The page templates of the version in use.
-    #[must_use]
     pub fn web_templates(&self) -> PathBuf {
         self.current().join("web/template")
     }
 
     /// The pictures and style sheets of the version in use.
-    #[must_use]
     pub fn web_assets(&self) -> PathBuf {
         self.current().join("web/assets")
     }
 
     /// Media and certificates: `/var/db/gotosocial/storage`.
-    #[must_use]
     pub fn storage(&self) -> PathBuf {
         self.data.join("storage")
     }
 
     /// The certificates of the built-in Let's Encrypt client: `/var/db/gotosocial/storage/certs`.
-    #[must_use]
     pub fn certs(&self) -> PathBuf {
         self.storage().join("certs")
     }
 
     /// The service's temporary folder: `/var/db/gotosocial/tmp`. Uploads of any size pass through it.
-    #[must_use]
     pub fn tmp(&self) -> PathBuf {
         self.data.join("tmp")
     }
 
     /// The cache of compiled WebAssembly (`GTS_WAZERO_COMPILATION_CACHE`): `/var/db/gotosocial/wazero`.
-    #[must_use]
     pub fn wazero(&self) -> PathBuf {
         self.data.join("wazero")
     }
 
     /// The `SQLite` database: `/var/db/gotosocial/sqlite.db`.
-    #[must_use]
     pub fn database(&self) -> PathBuf {
         self.data.join("sqlite.db")
     }
 
     /// The folder of `GoToSocial`'s configuration: `/usr/local/etc/gotosocial`.
-    #[must_use]
     pub fn config_folder(&self) -> PathBuf {
         self.config.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
     }
 
     /// The answers that the installation was made from: `/usr/local/etc/gts-bootstrap/deployment.toml`.
-    #[must_use]
     pub fn answers(&self) -> PathBuf {
         self.records.join("deployment.toml")
     }
 
     /// The resolved release: `/usr/local/etc/gts-bootstrap/deployment.lock`.
-    #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.records.join("deployment.lock")
     }
 
     /// Certificates of a web server in front, and what belongs to their renewal: `/usr/local/etc/gts-bootstrap/tls`.
-    #[must_use]
     pub fn tls(&self) -> PathBuf {
         self.records.join("tls")
     }
 
     /// The secrets beside the answers, mode 0600: `/usr/local/etc/gts-bootstrap/deployment.secrets.toml`.
-    #[must_use]
     pub fn secrets(&self) -> PathBuf {
         super::secrets_file(&self.answers())
     }

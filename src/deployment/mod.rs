@@ -109,7 +109,6 @@ impl Mode {
     };
 
     /// The mode as it is written in the answers.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Direct => "direct",
@@ -118,7 +117,6 @@ impl Mode {
     }
 
     /// The web server that stands before `GoToSocial`.
-    #[must_use]
     pub const fn front(self) -> Option<Front> {
         match self {
             Self::Direct => None,
@@ -127,7 +125,6 @@ impl Mode {
     }
 
     /// Whether a web server stands before `GoToSocial`.
-    #[must_use]
     pub fn is_proxy(self) -> bool {
         self != Self::Direct
     }
@@ -174,7 +171,6 @@ pub struct Admin {
 impl Deployment {
     /// The address on which `GoToSocial` listens: `bind-address` from the answers, or every address in direct mode and
     /// loopback behind a web server.
-    #[must_use]
     pub fn bind_address(&self) -> IpAddr {
         let default = match self.exposure.mode {
             Mode::Direct => Ipv4Addr::UNSPECIFIED,
@@ -184,7 +180,6 @@ impl Deployment {
     }
 
     /// The port on which `GoToSocial` serves the instance.
-    #[must_use]
     pub fn port(&self) -> PortNumber {
         match self.exposure.mode {
             Mode::Direct => PortNumber::HTTPS,
@@ -193,7 +188,6 @@ impl Deployment {
     }
 
     /// The port on which `GoToSocial` answers ACME challenges and redirects to https; none behind a web server.
-    #[must_use]
     pub fn letsencrypt_port(&self) -> Option<PortNumber> {
         match self.exposure.mode {
             Mode::Direct => Some(PortNumber::HTTP),
@@ -203,7 +197,6 @@ impl Deployment {
 
     /// Where a program on the same machine reaches `GoToSocial`: the bind address, or loopback of the same family
     /// where it listens on every address.
-    #[must_use]
     pub fn local_address(&self) -> SocketAddr {
         let address = match self.bind_address() {
             IpAddr::V4(address) if address.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -214,7 +207,6 @@ impl Deployment {
     }
 
     /// What stands behind the `@` in account names.
-    #[must_use]
     pub fn effective_account_domain(&self) -> &HostName {
         self.account_domain.as_ref().unwrap_or(&self.host)
     }

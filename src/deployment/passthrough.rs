@@ -170,13 +170,11 @@ impl Passthrough {
     }
 
     /// The address that `GoToSocial` should listen on, where one is wished. How it is written depends on the version.
-    #[must_use]
     pub fn bind_address(&self) -> Option<IpAddr> {
         self.bind_address
     }
 
     /// The value of a setting other than `bind-address`.
-    #[must_use]
     pub fn get(&self, key: &str) -> Option<&ConfigValue> {
         self.values.get(key)
     }
@@ -188,7 +186,6 @@ impl Passthrough {
 
     /// Settings that are not known here but nearly have the name of one that is, with that name. They are passed
     /// through all the same: a newer server may know them.
-    #[must_use]
     pub fn doubtful(&self) -> Vec<(&str, &'static str)> {
         let unknown = self.values.keys().map(String::as_str).filter(|key| standing(key).is_none());
         unknown.filter_map(|key| Some((key, nearest(key, settings())?))).collect()

@@ -97,7 +97,6 @@ pub enum Condition {
 
 impl Condition {
     /// Whether it holds with these answers.
-    #[must_use]
     pub fn holds(self, answers: &Answers) -> bool {
         let differs = |key: &str, from: &str| answers.get(key).is_some_and(|answer| answer != from);
         match self {
@@ -113,19 +112,16 @@ impl Condition {
 
 impl AnswerField {
     /// The field with this key.
-    #[must_use]
     pub fn of(key: &str) -> Option<&'static Self> {
         FIELDS.iter().find(|field| field.key == key)
     }
 
     /// Its section; `None` at the top of the file.
-    #[must_use]
     pub fn section(&self) -> Option<&'static str> {
         self.key.split_once('.').map(|(section, _)| section)
     }
 
     /// Its name within the section.
-    #[must_use]
     pub fn name(&self) -> &'static str {
         self.key.split_once('.').map_or(self.key, |(_, name)| name)
     }
@@ -144,7 +140,6 @@ impl AnswerField {
     }
 
     /// What holds where it is not given, as the dialogue shows it.
-    #[must_use]
     pub fn default_in_words(&self) -> &'static str {
         match self.default {
             AnswerDefault::Value(words)
@@ -156,7 +151,6 @@ impl AnswerField {
     }
 
     /// Whether it may be left out of these answers.
-    #[must_use]
     pub fn optional(&self, answers: &Answers) -> bool {
         match self.default {
             AnswerDefault::Required => false,
@@ -166,7 +160,6 @@ impl AnswerField {
     }
 
     /// Whether it means nothing beside the other answers, and the reader would refuse it.
-    #[must_use]
     pub fn is_refused(&self, answers: &Answers) -> bool {
         self.applies != Condition::NewestVersion && !self.applies.holds(answers)
     }

@@ -16,13 +16,11 @@ pub struct Secret(String);
 
 impl Secret {
     /// Hides a text.
-    #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
     /// The text itself, for the one place that has to write or send it.
-    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }

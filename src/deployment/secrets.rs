@@ -135,14 +135,12 @@ impl Secrets {
     }
 
     /// These secrets, with those of `above` in place of their own.
-    #[must_use]
     pub fn overlaid_with(mut self, above: Self) -> Self {
         self.0.extend(above.0);
         self
     }
 
     /// The secret with this key.
-    #[must_use]
     pub fn get(&self, key: &str) -> Option<&Secret> {
         self.0.get(key)
     }
@@ -153,13 +151,11 @@ impl Secrets {
     }
 
     /// Whether there is none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The text of the secrets file, sorted by key. The caller must write it with mode 0600.
-    #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = HEAD.to_owned();
         for (key, secret) in &self.0 {
@@ -186,7 +182,6 @@ fn read(name: &str, item: &Item) -> Result<(&'static str, Secret), SecretsProble
 }
 
 /// The secrets file beside an answers file: `deployment.toml` gives `deployment.secrets.toml`.
-#[must_use]
 pub fn secrets_file(answers: &Path) -> PathBuf {
     let stem = if answers.extension().is_some_and(|ending| ending == "toml") {
         answers.file_stem()

@@ -36,7 +36,6 @@ impl AgentPattern {
     pub const LONGEST: usize = 256;
 
     /// The pattern as it was written.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -47,7 +46,6 @@ impl AgentPattern {
     }
 
     /// Whether the pattern is found in a header.
-    #[must_use]
     pub fn fits(&self, agent: &str) -> bool {
         let agent = agent.to_ascii_lowercase();
         let mut rest = agent.as_str();

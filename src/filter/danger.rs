@@ -68,14 +68,12 @@ pub enum Danger {
 
 impl Danger {
     /// Whether it concerns everybody, so that the rule has to be forced. The rest is told and done.
-    #[must_use]
     pub fn must_be_forced(&self) -> bool {
         !matches!(self, Self::SomeAgents { .. })
     }
 }
 
 /// Everything about the rules that endangers federation, those that must be forced and those that are only told.
-#[must_use]
 pub fn dangerous(filters: &Filters, lists: &Lists) -> Vec<Danger> {
     let mut dangers: Vec<Danger> =
         mostly_denied(&table(filters, lists)).map(|family| Danger::Addresses { family }).collect();

@@ -65,7 +65,6 @@ pub struct Decision {
 
 /// What the web server does with a request from this address, with this `User-Agent` (empty for none), for this path.
 /// Lists that are missing count as empty.
-#[must_use]
 pub fn decide(filters: &Filters, lists: &Lists, address: IpAddr, agent: &str, path: &str) -> Decision {
     let address = address.to_canonical();
     if address.is_loopback() {

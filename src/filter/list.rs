@@ -24,13 +24,11 @@ pub struct ListNameError {
 
 impl ListName {
     /// The name.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The name of the file in the folder of the lists.
-    #[must_use]
     pub fn file(&self) -> String {
         format!("{}.list", self.0)
     }
@@ -146,7 +144,6 @@ impl List {
     }
 
     /// Its entries, in order.
-    #[must_use]
     pub fn networks(&self) -> &[Network] {
         &self.0
     }

@@ -75,45 +75,38 @@ const SPECIAL: [(&str, &str); 16] = [
 
 impl Network {
     /// Whether it is an IPv6 network.
-    #[must_use]
     pub fn is_six(&self) -> bool {
         self.0.addr().is_ipv6()
     }
 
     /// The prefix length in bits.
-    #[must_use]
     pub fn length(&self) -> u8 {
         self.0.prefix_len()
     }
 
     /// The first address.
-    #[must_use]
     pub fn address(&self) -> IpAddr {
         self.0.addr()
     }
 
     /// Whether the other one lies within this one, or is the same.
-    #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         self.0.contains(&other.0)
     }
 
     /// Whether the address lies within. IPv4 within IPv6 (`::ffff:192.0.2.1`) counts as IPv4, as in both web servers.
-    #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
 
     /// The network's share of its family's addresses, in units of 2^-64, for sums over networks that do not overlap.
     /// Networks of IPv6 beyond /64 count as nothing.
-    #[must_use]
     pub(super) fn share(&self) -> u128 {
         64_u8.checked_sub(self.length()).map_or(0, |bits| 1 << bits)
     }
 
     /// The prefix as hexadecimal digits, cut to whole digits, with the family before it (`4` or `6`): `4c00002` for
     /// 192.0.2.0/24.
-    #[must_use]
     pub fn digits(&self) -> String {
         let hex = match self.address() {
             IpAddr::V4(address) => format!("4{:08x}", address.to_bits()),
@@ -128,7 +121,6 @@ impl Network {
     }
 
     /// Why this is no network of clients out in the internet, if it overlaps with one that is not.
-    #[must_use]
     pub fn special(&self) -> Option<(Self, &'static str)> {
         let parsed = SPECIAL.iter().filter_map(|(text, why)| text.parse::<Self>().ok().map(|network| (network, *why)));
         let mut overlapping = parsed.filter(|(special, _)| special.covers(self) || self.covers(special));

@@ -24,13 +24,11 @@ pub struct PathError {
 
 impl UrlPath {
     /// The path, without a slash at its end but for `/` itself.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether a path lies at or below this one.
-    #[must_use]
     pub fn covers(&self, path: &str) -> bool {
         let rest = if self.0 == "/" { Some("") } else { path.strip_prefix(&self.0) };
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -43,19 +43,16 @@ impl Rate {
     pub const MOST: u32 = 100_000;
 
     /// The number of requests.
-    #[must_use]
     pub fn count(&self) -> u32 {
         self.count
     }
 
     /// The time they are for.
-    #[must_use]
     pub fn per(&self) -> Per {
         self.per
     }
 
     /// After how many seconds, at least 1, the next request passes once the burst is used up.
-    #[must_use]
     pub fn wait(&self) -> u32 {
         match self.per {
             Per::Second => 1,
@@ -64,13 +61,11 @@ impl Rate {
     }
 
     /// How many requests may come at once: what a rule says, or else as many as the rate has in its time.
-    #[must_use]
     pub fn burst(&self, burst: Option<u32>) -> u32 {
         burst.unwrap_or(self.count)
     }
 
     /// Whether it is less than one a second.
-    #[must_use]
     pub fn is_slow(&self) -> bool {
         self.per == Per::Minute && self.count < 60
     }

@@ -16,7 +16,6 @@ pub enum Verdict {
 
 impl Verdict {
     /// The word for it in both configurations.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Allow => "allow",
@@ -27,7 +26,6 @@ impl Verdict {
 
 /// The table, in the order of networks. What changes nothing is left out: entries of lists within networks that rules
 /// decide about, and networks within others with the same verdict. Lists that are missing count as empty.
-#[must_use]
 pub fn table(filters: &Filters, lists: &Lists) -> Vec<(Network, Verdict)> {
     let rules = filters.rules().filter_map(|(_, rule)| match rule {
         Rule::Deny(network) => Some((*network, false, Verdict::Deny)),

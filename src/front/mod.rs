@@ -49,80 +49,67 @@ impl Front {
     pub const ALL: [Self; 2] = [Self::NGINX, Self::HTTPD];
 
     /// [`Facts::key`].
-    #[must_use]
     pub const fn key(self) -> &'static str {
         self.0.key
     }
 
     /// [`Facts::choice`].
-    #[must_use]
     pub const fn choice(self) -> &'static str {
         self.0.choice
     }
 
     /// The one with this key.
-    #[must_use]
     pub fn of_key(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|front| front.key == key)
     }
 
     /// The rc variable that enables it.
-    #[must_use]
     pub fn rc_variable(self) -> String {
         format!("{}_enable", self.service)
     }
 
     /// Its main configuration file.
-    #[must_use]
     pub fn main_file(self) -> PathBuf {
         Path::new(self.folder).join(self.main)
     }
 
     /// The main file as the package has it.
-    #[must_use]
     pub fn sample_file(self) -> PathBuf {
         Path::new(self.folder).join(format!("{}{}", self.main, self.sample))
     }
 
     /// Our site.
-    #[must_use]
     pub fn site_file(self) -> PathBuf {
         Path::new(self.folder).join(self.site)
     }
 
     /// The folder of our own files.
-    #[must_use]
     pub fn own_folder(self) -> PathBuf {
         Path::new(self.folder).join(OWN_FOLDER)
     }
 
     /// Our TLS settings. The ending keeps them out of what the main file includes.
-    #[must_use]
     pub fn tls_file(self) -> PathBuf {
         self.own_folder().join("tls.inc")
     }
 
     /// The folder in which our files stand while they are tested.
-    #[must_use]
     pub fn candidate_folder(self) -> PathBuf {
         Path::new(self.folder).join(CANDIDATE_FOLDER)
     }
 
     /// Our site while it is tested.
-    #[must_use]
     pub fn candidate_site(self) -> PathBuf {
         self.candidate_folder().join(CANDIDATE_SITE)
     }
 
     /// Where a main file stands while it is tested: beside the real one, as includes are relative to its folder.
-    #[must_use]
     pub fn candidate_file(self) -> PathBuf {
         Path::new(self.folder).join(format!("{CANDIDATE_FOLDER}.conf"))
     }
 
     /// The settings with its package from FreeBSD: without an account domain, without HSTS, media left to `GoToSocial`, and
     /// in need of a line that listens for https alone.
-    #[must_use]
     pub fn settings(
         self,
         version: FrontVersion,

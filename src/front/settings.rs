@@ -87,21 +87,18 @@ pub struct FrontSettings {
 
 impl FrontSettings {
     /// The folder of our own files that are included: `/usr/local/etc/nginx/gts-bootstrap`.
-    #[must_use]
     pub fn own_folder(&self) -> PathBuf {
         self.folder.join(OWN_FOLDER)
     }
 
     /// Where filter files for the whole web server lie (nginx: inside `http`; Apache: outside any virtual host), as
     /// `*.conf`. The folder may be missing.
-    #[must_use]
     pub fn global_filters(&self) -> PathBuf {
         self.own_folder().join("filters/global")
     }
 
     /// Where filter files for the instance's own server lie (nginx: inside `server`; Apache: inside the virtual
     /// host), as `*.conf`. The folder may be missing.
-    #[must_use]
     pub fn site_filters(&self) -> PathBuf {
         self.own_folder().join("filters/site")
     }

@@ -72,7 +72,6 @@ pub enum Conflict {
 
 impl Conflict {
     /// Where it stands.
-    #[must_use]
     pub fn place(&self) -> &ConfigPlace {
         match self {
             Self::Name { place, .. } | Self::Address { place, .. } | Self::BothFamilies { place, .. } => place,
@@ -199,7 +198,6 @@ pub struct Listen {
 
 impl Listen {
     /// The address, where it is one.
-    #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         let address = self.address.as_deref()?;
         if address == "localhost" { Some(IpAddr::from([127, 0, 0, 1])) } else { address.parse().ok() }

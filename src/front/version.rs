@@ -25,7 +25,6 @@ pub struct FrontVersionError {
 
 impl FrontVersion {
     /// The version of three numbers.
-    #[must_use]
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self { major, minor, patch }
     }

@@ -18,7 +18,6 @@ pub struct Account {
 }
 
 /// The flags that an action takes from the command line only; `None` if there is no such action.
-#[must_use]
 pub fn required_flags(action: &str) -> Option<&'static [&'static str]> {
     Some(match action {
         "create" => &["email", "password", "username"],
@@ -127,7 +126,6 @@ fn check_password(password: &str) -> Result<(), String> {
 }
 
 /// What `admin account list` prints.
-#[must_use]
 pub fn table(accounts: &[Account]) -> String {
     let yes = |flag: bool| if flag { "yes" } else { "no" };
     let mut text = String::from("user\taccount\tapproved\tadmin\tmoderator\tsuspended\tconfirmed\n");

@@ -47,13 +47,11 @@ impl CommandLine {
     }
 
     /// The last value given for a flag.
-    #[must_use]
     pub fn flag(&self, name: &str) -> Option<&str> {
         self.flags.iter().rev().find(|(flag, _)| flag == name).map(|(_, value)| value.as_str())
     }
 
     /// The subcommands.
-    #[must_use]
     pub fn words(&self) -> Vec<&str> {
         self.words.iter().map(String::as_str).collect()
     }

@@ -47,38 +47,32 @@ impl Command {
 }
 
 /// Prints the configuration as the program understands it.
-#[must_use]
 pub fn debug_config(config: &Path) -> Command {
     Command::new(config, "debug config")
 }
 
 /// Migrates the database and ends. See [`Series::migrates_by_command`](super::Series::migrates_by_command).
-#[must_use]
 pub fn migrations_run(config: &Path) -> Command {
     Command::new(config, "migrations run")
 }
 
 /// Creates an account, confirmed and approved. The server must have been ready once before.
-#[must_use]
 pub fn account_create(config: &Path, username: &str, email: &str, password: &str) -> Command {
     Command::account(config, "admin account create", username).with(&["--email", email]).with_password(password)
 }
 
 /// Gives an account another password.
-#[must_use]
 pub fn account_password(config: &Path, username: &str, password: &str) -> Command {
     Command::account(config, "admin account password", username).with_password(password)
 }
 
 /// Gives an account the rights of an administrator and moderator.
-#[must_use]
 pub fn account_promote(config: &Path, username: &str) -> Command {
     Command::account(config, "admin account promote", username)
 }
 
 /// The environment of the program, as the rc.d script sets it for the service: folders for temporary files (SQLite fails
 /// without one) and for the compiled ffmpeg.
-#[must_use]
 pub fn environment(temporary: &Path, cache: &Path) -> Vec<(String, String)> {
     let temporary = temporary.display().to_string();
     [

@@ -83,7 +83,6 @@ impl ConfigKey {
     }
 
     /// Its default in a series, sizes in bytes; `None` where the series does not have the key.
-    #[must_use]
     pub fn default(&self, series: Series) -> Option<Value> {
         if series < self.since || self.until.is_some_and(|(gone, _)| series >= gone) {
             return None;
@@ -94,13 +93,11 @@ impl ConfigKey {
 }
 
 /// What is known of a key; `None` for an unknown one.
-#[must_use]
 pub fn config_key(name: &str) -> Option<&'static ConfigKey> {
     CONFIG_KEYS.binary_search_by(|key| key.name.cmp(name)).ok().map(|at| &CONFIG_KEYS[at])
 }
 
 /// What a key is to this program; `None` for an unknown one.
-#[must_use]
 pub fn standing(name: &str) -> Option<Standing> {
     let family = || FAMILIES.iter().find(|(prefix, _)| name.starts_with(prefix));
     match config_key(name) {
@@ -115,19 +112,16 @@ pub fn settings() -> impl Iterator<Item = &'static str> {
 }
 
 /// What there is in the place of a key that a newer GoToSocial no longer knows, in words.
-#[must_use]
 pub fn successor(name: &str) -> Option<&'static str> {
     config_key(name)?.until.map(|(_, instead)| instead)
 }
 
 /// The name of the environment variable that holds a key: `db-password` is read from `GTS_DB_PASSWORD`.
-#[must_use]
 pub fn environment_name(key: &str) -> String {
     format!("GTS_{}", key.replace('-', "_").to_uppercase())
 }
 
 /// The key that an environment variable holds.
-#[must_use]
 pub fn of_environment(name: &str) -> Option<String> {
     Some(name.strip_prefix("GTS_")?.to_ascii_lowercase().replace('_', "-"))
 }
@@ -146,7 +140,6 @@ pub const SECRET_KEYS: [&str; 6] = [
 pub const NESTED: [&str; 2] = ["cache", "http-client"];
 
 /// The table and the key within it, where a key belongs to one of [`NESTED`].
-#[must_use]
 pub fn nested(name: &str) -> Option<(&'static str, &str)> {
     NESTED.into_iter().find_map(|table| Some((table, name.strip_prefix(table)?.strip_prefix('-')?)))
 }

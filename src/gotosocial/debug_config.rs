@@ -49,7 +49,6 @@ pub fn flatten(key: &str, value: &Value, keys: &mut BTreeSet<String>) {
 
 /// Whether `debug config` shows our host: the only proof that the program has read our file, since 0.20 runs on
 /// defaults where it could not.
-#[must_use]
 pub fn echoes_host(json: &str, host: &str) -> bool {
     serde_json::from_str::<Value>(json).is_ok_and(|settings| settings.get("host").and_then(Value::as_str) == Some(host))
 }

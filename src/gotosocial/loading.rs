@@ -97,32 +97,27 @@ impl Settings {
     }
 
     /// A text; empty where there is no such key.
-    #[must_use]
     pub fn text(&self, key: &str) -> &str {
         self.get(key).as_str().unwrap_or_default()
     }
 
     /// A number; 0 where there is no such key.
-    #[must_use]
     pub fn number(&self, key: &str) -> i64 {
         self.get(key).as_i64().unwrap_or_default()
     }
 
     /// A yes or no.
-    #[must_use]
     pub fn flag(&self, key: &str) -> bool {
         self.get(key).as_bool().unwrap_or_default()
     }
 
     /// A list of texts.
-    #[must_use]
     pub fn list(&self, key: &str) -> Vec<String> {
         let items = self.get(key).as_array().map(Vec::as_slice).unwrap_or_default();
         items.iter().filter_map(|item| item.as_str().map(str::to_string)).collect()
     }
 
     /// What `debug config` prints, secrets included. `hide_host` is for a fault.
-    #[must_use]
     pub fn debug_config(&self, hide_host: bool) -> String {
         let mut top = Map::new();
         for (name, (kind, value)) in &self.values {

@@ -17,7 +17,6 @@ const START: &str = "func=cache.(*Caches).Start ";
 pub const RECOVERED: &str = "recovered queued tasks";
 
 /// Where webfinger tells of an account.
-#[must_use]
 pub fn webfinger(username: &str, domain: &str) -> String {
     format!("/.well-known/webfinger?resource=acct:{username}@{domain}")
 }
@@ -26,27 +25,23 @@ pub fn webfinger(username: &str, domain: &str) -> String {
 /// the maintenance page). Both were seen with 0.19.2 and 0.20.0-rc1.
 ///
 /// Of a log that reaches further back only the newest start counts.
-#[must_use]
 pub fn ready_by_log(log: &str) -> bool {
     let log = log.rsplit_once(START).map_or(log, |(_, newest)| newest);
     log.contains(RECOVERED) || log.lines().filter(|line| line.contains("msg=\"listening on ")).count() >= 2
 }
 
 /// Starts since the last one that was finished. With a log level above info neither mark is written.
-#[must_use]
 pub fn unready_starts(log: &str) -> u32 {
     let since = log.rsplit_once(RECOVERED).map_or(log, |(_, since)| since);
     u32::try_from(since.matches(START).count()).unwrap_or(u32::MAX)
 }
 
 /// The message of a log line, or the whole line where it has none.
-#[must_use]
 pub fn message(line: &str) -> String {
     line.split_once("msg=").map_or(line, |(_, message)| message).trim_matches('"').to_owned()
 }
 
 /// The name and the version of the software that nodeinfo tells of.
-#[must_use]
 pub fn software(nodeinfo: &[u8]) -> Option<(String, String)> {
     let json: Value = serde_json::from_slice(nodeinfo).ok()?;
     let software = json.get("software")?;
@@ -54,7 +49,6 @@ pub fn software(nodeinfo: &[u8]) -> Option<(String, String)> {
 }
 
 /// Whether a version as a program prints it is this one. Builds add the commit after a blank or a plus sign.
-#[must_use]
 pub fn is_version(printed: &str, version: &semver::Version) -> bool {
     printed.split([' ', '+']).next() == Some(&version.to_string())
 }

@@ -13,13 +13,11 @@ pub enum Series {
 
 impl Series {
     /// The series of a release.
-    #[must_use]
     pub fn of(version: &Version) -> Self {
         Self::numbered(version.major, version.minor)
     }
 
     /// The series of a version as the program prints it.
-    #[must_use]
     pub fn of_text(version: &str) -> Self {
         let mut numbers = version.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0));
         Self::numbered(numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
@@ -30,31 +28,26 @@ impl Series {
     }
 
     /// Whether it has `migrations run`. Without that, a start of the server migrates the database.
-    #[must_use]
     pub fn migrates_by_command(self) -> bool {
         self >= Self::V0_20
     }
 
     /// Whether the server adds the brackets around an IPv6 `bind-address` itself. It then panics at others.
-    #[must_use]
     pub fn adds_brackets(self) -> bool {
         self >= Self::V0_20
     }
 
     /// Whether the program reports a configuration file that it cannot read. Without that it runs on its defaults.
-    #[must_use]
     pub fn reports_broken_files(self) -> bool {
         self < Self::V0_20
     }
 
     /// Whether nested keys are printed in one piece (`http-client-timeout`) and read from the environment.
-    #[must_use]
     pub fn is_flat(self) -> bool {
         self >= Self::V0_20
     }
 
     /// Rows of `bun_migrations` after its migrations.
-    #[must_use]
     pub fn migrations(self) -> u32 {
         match self {
             Self::V0_19 => 110,

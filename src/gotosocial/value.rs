@@ -24,7 +24,6 @@ pub enum ConfigValue {
 
 impl ConfigValue {
     /// The type in words.
-    #[must_use]
     pub fn described(&self) -> &'static str {
         match self {
             Self::Boolean(_) => "true or false",
@@ -56,7 +55,6 @@ pub enum Kind {
 
 impl Kind {
     /// The kind in words.
-    #[must_use]
     pub fn described(self) -> &'static str {
         match self {
             Self::Boolean => "true or false",
@@ -69,7 +67,6 @@ impl Kind {
     }
 
     /// A value that would be right, in TOML.
-    #[must_use]
     pub fn example(self) -> &'static str {
         match self {
             Self::Boolean => "true",
@@ -82,7 +79,6 @@ impl Kind {
     }
 
     /// Whether a value is of this kind.
-    #[must_use]
     pub fn accepts(self, value: &ConfigValue) -> bool {
         match (self, value) {
             (Self::Boolean, ConfigValue::Boolean(_))
@@ -98,7 +94,6 @@ impl Kind {
 }
 
 /// The nanoseconds of a span of time, as Go's `time.ParseDuration` reads it. A negative span makes no sense for any setting.
-#[must_use]
 pub fn duration(text: &str) -> Option<i64> {
     let mut rest = text;
     if rest == "0" {
@@ -128,7 +123,6 @@ pub fn duration(text: &str) -> Option<i64> {
 
 /// A size in bytes, as go-bytesize reads it (`ParseSize()` in `bytesize.go`): `k`, `M`, … are powers of 1000, `ki`, `Mi`, … of
 /// 1024, and a `B` behind them says nothing.
-#[must_use]
 pub fn size(text: &str) -> Option<u64> {
     let text = text.strip_suffix('B').unwrap_or(text);
     let (number, base) = text.strip_suffix('i').map_or((text, 1000_f64), |number| (number, 1024_f64));

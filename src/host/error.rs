@@ -108,7 +108,6 @@ impl HostError {
     }
 
     /// The errno of the error, if it has one.
-    #[must_use]
     pub fn errno(&self) -> Option<i32> {
         match self {
             Self::File { source, .. } | Self::Start { source, .. } | Self::Sysctl { source, .. } => {

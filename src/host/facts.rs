@@ -122,7 +122,6 @@ pub enum ServiceState {
 
 impl ServiceState {
     /// Whether it runs.
-    #[must_use]
     pub fn is_running(&self) -> bool {
         matches!(self, Self::Running { .. })
     }

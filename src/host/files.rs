@@ -51,7 +51,6 @@ const NAME_ATTEMPTS: u32 = 16;
 const TEMPORARY: &str = ".gts-bootstrap-";
 
 /// Whether a name is that of a temporary file, left by an interrupted write.
-#[must_use]
 pub fn is_temporary(name: &str) -> bool {
     name.strip_prefix(TEMPORARY)
         .is_some_and(|number| number.len() == 16 && number.bytes().all(|byte| byte.is_ascii_hexdigit()))

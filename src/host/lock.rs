@@ -16,6 +16,7 @@ const NOTE_LIMIT: u64 = 200;
 
 /// A held lock, flock(2). It is released when this is dropped, or when the process dies.
 #[derive(Debug)]
+#[must_use = "it ends when it is dropped"]
 pub(crate) struct Lock {
     file: Flock<File>,
 }

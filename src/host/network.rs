@@ -53,7 +53,6 @@ pub enum BindOutcome {
 
 impl BindOutcome {
     /// Whether the user is permitted to bind the port. EADDRINUSE counts: the permission is checked first.
-    #[must_use]
     pub fn permitted(self) -> bool {
         matches!(self, Self::Bound | Self::InUse)
     }
@@ -131,7 +130,6 @@ pub struct Refusals(pub BTreeMap<u16, Duration>);
 
 impl Refusals {
     /// The longest time of any port.
-    #[must_use]
     pub fn longest(&self) -> Duration {
         self.0.values().copied().max().unwrap_or_default()
     }

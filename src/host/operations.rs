@@ -22,7 +22,6 @@ pub enum ServiceAction {
 
 impl ServiceAction {
     /// The argument of service(8). The forms with `one` also work for a service that is not enabled.
-    #[must_use]
     pub(super) fn verb(self) -> &'static str {
         match self {
             Self::Start => "start",

@@ -249,7 +249,6 @@ fn bare_name(wrapped: &str) -> String {
 
 impl HostName {
     /// Whether this name is `other` itself, or a parent of it: `example.org` is a parent of `social.example.org`.
-    #[must_use]
     pub fn is_same_or_parent_of(&self, other: &Self) -> bool {
         match other.0.strip_suffix(&self.0) {
             Some(before) => before.is_empty() || before.ends_with('.'),

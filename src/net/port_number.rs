@@ -39,7 +39,6 @@ impl PortNumber {
     }
 
     /// The port as the kernel takes it.
-    #[must_use]
     pub fn get(self) -> u16 {
         self.0.get()
     }

@@ -6,7 +6,6 @@ macro_rules! text_type {
     ($name:ident, $error:ty) => {
         impl $name {
             /// The text in its one canonical form.
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }

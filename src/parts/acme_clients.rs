@@ -37,7 +37,6 @@ pub enum Client {
 
 impl Client {
     /// The name that it is known by.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::AcmeSh => "acme.sh",

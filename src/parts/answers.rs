@@ -30,7 +30,6 @@ pub struct Lock {
 
 impl Lock {
     /// The lock of a deployment.
-    #[must_use]
     pub fn new(deployment: &Deployment, release: LockedRelease) -> Self {
         Self {
             schema: LOCK_SCHEMA,

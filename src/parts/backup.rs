@@ -44,13 +44,11 @@ pub struct Wanted<'a> {
 
 impl Wanted<'_> {
     /// The name of the backup.
-    #[must_use]
     pub fn name(&self) -> BackupName {
         BackupName::new(&self.lock.host, &self.lock.release.version, self.time)
     }
 
     /// Where it goes.
-    #[must_use]
     pub fn target(&self) -> PathBuf {
         self.to.join(self.name().to_string())
     }

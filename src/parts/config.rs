@@ -186,7 +186,6 @@ fn folder(path: &Path) -> Result<String, RenderError> {
 }
 
 /// The keys in a text that [`render`] gave, with those of nested tables joined by hyphens: `http-client-timeout`.
-#[must_use]
 pub fn rendered_keys(config_yaml: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     // Lines that an administrator has indented belong to the key above them.

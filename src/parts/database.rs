@@ -5,7 +5,6 @@ use crate::deployment::{ConfigValue, Deployment, Layout};
 use crate::host::Owner;
 
 /// How the database of a deployment is reached; `None` if it is a file.
-#[must_use]
 pub fn connection(deployment: &Deployment, layout: &Layout, owner: Owner) -> Option<Connection> {
     let authorities = match deployment.config.get("db-tls-ca-cert") {
         Some(ConfigValue::Text(file)) if !file.is_empty() => Some(file.clone()),

@@ -47,13 +47,11 @@ impl State {
 }
 
 /// The rules: `/usr/local/etc/gts-bootstrap/filters.conf`.
-#[must_use]
 pub fn filters_file(layout: &Layout) -> PathBuf {
     layout.records.join(FILE)
 }
 
 /// A list: `/usr/local/etc/gts-bootstrap/filters/NAME.list`.
-#[must_use]
 pub fn list_file(layout: &Layout, name: &ListName) -> PathBuf {
     layout.records.join(LISTS).join(name.file())
 }

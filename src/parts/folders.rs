@@ -94,7 +94,6 @@ fn wrong(path: &Path, found: &'static str) -> Refusal {
 }
 
 /// GoToSocial's log, as the rc.d script names it.
-#[must_use]
 pub fn log(layout: &Layout) -> PathBuf {
     layout.logs.join("gotosocial.log")
 }

@@ -260,7 +260,6 @@ fn version(front: Front, package: Option<&str>) -> Result<FrontVersion, Refusal>
 }
 
 /// The settings for a web server from FreeBSD's packages.
-#[must_use]
 pub fn settings(
     front: Front,
     deployment: &Deployment,

@@ -28,7 +28,6 @@ pub struct Wanted<'a> {
 
 /// Everything but the release and what rests on it: what these parts refuse can be told before a release is looked for.
 /// Each with the part's name.
-#[must_use]
 pub fn obstacles(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Vec<(&'static str, Refusal)> {
     let mut found = Vec::new();
     let owner = match account::plan(host) {

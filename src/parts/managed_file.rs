@@ -37,7 +37,6 @@ pub struct Planned {
 }
 
 /// Where what we wrote last is kept.
-#[must_use]
 pub fn written(path: &Path) -> PathBuf {
     let name = path.display().to_string().trim_start_matches('/').replace('/', ",");
     PathBuf::from(store::FOLDER).join("written").join(name)
@@ -105,7 +104,6 @@ fn kind(host: &dyn Observe, path: &Path) -> Result<Option<Entry>, Refusal> {
 }
 
 /// A file change.
-#[must_use]
 pub fn whole(path: &Path, text: &str, mode: u32, owner: Owner) -> Change {
     Change::File(WriteFile { path: path.to_owned(), content: Content::new(text), mode, owner })
 }

@@ -47,7 +47,6 @@ pub struct Passage {
 
 impl Passage {
     /// Whether the database changes on the way, for which the service has to stop.
-    #[must_use]
     pub fn moves_database(&self) -> bool {
         let moves = |step: &Step| matches!(step.change, Change::Migration { .. } | Change::DatabaseRestore { .. });
         self.after.iter().any(moves)
@@ -77,7 +76,6 @@ pub struct Kept {
 
 impl Kept {
     /// Where the lock of then is.
-    #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.folder.join(LOCK)
     }

@@ -51,7 +51,6 @@ pub struct PortAccess {
 }
 
 /// The rules that a user needs for its TCP ports.
-#[must_use]
 pub fn rules(service: Owner, ports: &[u16]) -> Vec<Rule> {
     ports.iter().map(|port| Rule { subject: Subject::Uid(service.uid), protocol: Protocol::Tcp, port: *port }).collect()
 }

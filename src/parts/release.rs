@@ -81,7 +81,6 @@ pub fn installed(host: &dyn Observe, layout: &Layout) -> Result<Option<Version>,
 }
 
 /// Whether every file of the release in `directory` is as it was unpacked, from the archive that the lock names.
-#[must_use]
 pub fn intact(host: &dyn Observe, directory: &Path, lock: &LockedRelease) -> bool {
     release::verify(&host.local_path(directory)).is_ok_and(|found| found.archive == lock.sha256 && found.is_intact())
 }

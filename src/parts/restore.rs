@@ -46,7 +46,6 @@ pub struct Restoring<'a> {
 
 impl Restoring<'_> {
     /// Where the database of now is kept.
-    #[must_use]
     pub fn kept(&self) -> PathBuf {
         let name = format!("before-restore-{}", utc::stamp(self.time));
         self.wanted.layout.backups.join(match self.head.database {

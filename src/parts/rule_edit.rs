@@ -63,13 +63,11 @@ impl RuleEdit {
     }
 
     /// Whether it gives anybody a permission, for which module, boot settings and guard have to be there.
-    #[must_use]
     pub fn grants(&self) -> bool {
         !self.granted().is_empty()
     }
 
     /// The rules that are to be there.
-    #[must_use]
     pub fn granted(&self) -> &[Rule] {
         match self {
             Self::Grant(rules) | Self::Replace { granted: rules, .. } => rules,
@@ -78,7 +76,6 @@ impl RuleEdit {
     }
 
     /// The rules that are to be gone.
-    #[must_use]
     pub fn revoked(&self) -> &[Rule] {
         match self {
             Self::Revoke(rules) | Self::Replace { revoked: rules, .. } => rules,
@@ -92,7 +89,6 @@ impl RuleEdit {
     ///
     /// The list of the running kernel and that of the boot count together: it was lowered for both, and must not become one
     /// thing now and another at boot where the two lists differ.
-    #[must_use]
     pub fn reserved_high(&self, old: &[&str], new: &[&str], current: i64) -> i64 {
         let least = |lists: &[&str]| lists.iter().map(|list| needed(list)).min().unwrap_or(RESERVED_BY_DEFAULT);
         let theirs = current < least(old);
@@ -102,7 +98,6 @@ impl RuleEdit {
 }
 
 /// The highest reserved port with which every rule of a list has an effect.
-#[must_use]
 pub fn needed(list: &str) -> i64 {
     let rules = portacl::parse_kernel(list).unwrap_or_default();
     below(rules.iter().filter_map(|rule| rule.effective()).map(|rule| rule.port).filter(|port| *port > 0))

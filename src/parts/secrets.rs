@@ -3,7 +3,6 @@
 use crate::deployment::SECRET_KEYS;
 
 /// A line of config.yaml or of a secrets file, with the value left out if its key is that of a secret.
-#[must_use]
 pub fn hide_in_line(line: &str) -> String {
     let key = line.split([':', '=']).next().unwrap_or_default();
     if SECRET_KEYS.contains(&key.trim().trim_matches(['"', '\''])) {
@@ -15,7 +14,6 @@ pub fn hide_in_line(line: &str) -> String {
 
 /// The lines of a whole text that an administrator may have edited, likewise. Here everything is hidden that looks like a secret,
 /// also under keys that this program does not know, with the lines that its value goes on in: those that are indented deeper.
-#[must_use]
 pub fn hide_in_text(text: &str) -> Vec<String> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let mut deeper_than = None;

@@ -10,7 +10,6 @@ use crate::host::{Observe, Owner};
 use crate::sysconf::rc_conf;
 
 /// The TCP ports that GoToSocial itself binds below 1024.
-#[must_use]
 pub fn privileged_ports(deployment: &Deployment) -> Vec<u16> {
     let mut ports: Vec<u16> = deployment
         .letsencrypt_port()
@@ -24,7 +23,6 @@ pub fn privileged_ports(deployment: &Deployment) -> Vec<u16> {
 }
 
 /// How to tell that this deployment is ready.
-#[must_use]
 pub fn readiness(deployment: &Deployment, layout: &Layout) -> Readiness {
     let direct = deployment.exposure.mode == Mode::Direct;
     let address: SocketAddr = deployment.local_address();
@@ -38,7 +36,6 @@ pub fn readiness(deployment: &Deployment, layout: &Layout) -> Readiness {
 }
 
 /// Environment of GoToSocial's own commands, as the rc.d script sets it for the service.
-#[must_use]
 pub fn environment(layout: &Layout) -> Vec<(String, String)> {
     commands::environment(&layout.tmp(), &layout.wazero())
 }
@@ -76,7 +73,6 @@ pub(super) fn variable(
 }
 
 /// The start; one that `migrates` the database is waited for without end.
-#[must_use]
 pub fn start(service: Owner, ports: &[u16], readiness: &Readiness, migrates: bool) -> Step {
     let start = ServiceStart {
         name: rc_script::SERVICE.to_owned(),
@@ -89,7 +85,6 @@ pub fn start(service: Owner, ports: &[u16], readiness: &Readiness, migrates: boo
 }
 
 /// The stop before something that the running service reads is changed.
-#[must_use]
 pub fn stop() -> Step {
     Step::new("service", Action::Stop, StopService { name: rc_script::SERVICE.to_owned() })
 }

@@ -50,19 +50,16 @@ pub struct Kept {
 }
 
 /// Our own pair for a name.
-#[must_use]
 pub fn own_pair(layout: &Layout, name: &HostName) -> Certificate {
     Certificate { chain: layout.tls().join(format!("{name}.pem")), key: layout.tls().join(format!("{name}.key")) }
 }
 
 /// Where failed renewals are remembered.
-#[must_use]
 pub fn record(layout: &Layout) -> PathBuf {
     layout.tls().join("renewal.json")
 }
 
 /// The rc.d script of the front, and where it answers on this host; `None` in direct mode.
-#[must_use]
 pub fn shown_by(mode: Mode) -> Option<ShownBy> {
     mode.front().map(|front| ShownBy { service: front.service.to_owned(), https: local(PortNumber::HTTPS) })
 }
@@ -181,7 +178,6 @@ pub fn showing(host: &dyn Observe, deployment: &Deployment, name: &HostName) -> 
 }
 
 /// The order with which a first certificate takes the place of the placeholder, once the front answers.
-#[must_use]
 pub fn first_order(layout: &Layout, deployment: &Deployment, name: &HostName) -> Option<Step> {
     // The instance does without its account domain's, and periodic(8) tries again.
     let spared = *name != deployment.host;
@@ -189,7 +185,6 @@ pub fn first_order(layout: &Layout, deployment: &Deployment, name: &HostName) ->
 }
 
 /// A renewal, of which a failure is remembered. `directory` is an authority other than that of the answers.
-#[must_use]
 pub fn renewal(
     layout: &Layout,
     deployment: &Deployment,
@@ -201,7 +196,6 @@ pub fn renewal(
 }
 
 /// The reload with which the front takes up files that somebody else has renewed.
-#[must_use]
 pub fn reload(deployment: &Deployment, name: &HostName, chain: &Path) -> Option<Step> {
     let front = shown_by(deployment.exposure.mode)?;
     let certificate = CertificateChange::Reload { name: name.clone(), chain: chain.to_owned(), front };
@@ -209,7 +203,6 @@ pub fn reload(deployment: &Deployment, name: &HostName, chain: &Path) -> Option<
 }
 
 /// What is ordered for a name.
-#[must_use]
 pub fn certificate_order(
     layout: &Layout,
     deployment: &Deployment,

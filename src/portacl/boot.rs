@@ -113,7 +113,6 @@ pub struct NextBoot {
 }
 
 /// The lowest and the highest port below 1024 that any user may bind, without a rule and without privilege.
-#[must_use]
 pub fn open_ports(policy: &Policy) -> Option<(u16, u16)> {
     let enforced_up_to = if policy.loaded && policy.enabled != 0 { policy.port_high } else { 0 };
     let is_open = |port: &u16| {
@@ -124,14 +123,12 @@ pub fn open_ports(policy: &Policy) -> Option<(u16, u16)> {
 }
 
 /// Predicts what the next boot will set, assuming that the module can be loaded.
-#[must_use]
 pub fn next_boot(settings: &BootSettings) -> NextBoot {
     play(settings, true)
 }
 
 /// Predicts what the next boot would set if the module were missing: not compiled in, not found, or not matching the
 /// kernel.
-#[must_use]
 pub fn next_boot_without_module(settings: &BootSettings) -> NextBoot {
     play(settings, false)
 }
@@ -332,7 +329,6 @@ pub fn check_value(variable: Variable, value: &str) -> Result<(), Ignored> {
 }
 
 /// A number as sysctl(8) and the tunables read it: strtol(3) with base 0, truncated to an int.
-#[must_use]
 pub fn number(text: &str) -> Option<i32> {
     let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let (negative, digits) = match text.as_bytes().first()? {

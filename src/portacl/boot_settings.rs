@@ -39,7 +39,6 @@ impl Variable {
     ];
 
     /// The name of the sysctl.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Rules => "security.mac.portacl.rules",
@@ -54,19 +53,16 @@ impl Variable {
     }
 
     /// The variable of that name.
-    #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|variable| variable.name() == name)
     }
 
     /// Whether the sysctl belongs to the module.
-    #[must_use]
     pub fn is_portacls(self) -> bool {
         !matches!(self, Self::ReservedLow | Self::ReservedHigh | Self::Securelevel)
     }
 
     /// Whether loader.conf can set it (`CTLFLAG_RWTUN` in `mac_portacl.c`).
-    #[must_use]
     pub fn is_tunable(self) -> bool {
         self.is_portacls() && self != Self::Rules
     }

@@ -139,7 +139,6 @@ impl fmt::Display for Decision {
 }
 
 /// Decides whether bind(2) permits this port to this process, and by which gate.
-#[must_use]
 pub fn may_bind(policy: &Policy, request: &Request<'_>) -> Verdict {
     let passed = if policy.loaded && policy.enabled != 0 { pass_portacl(policy, request) } else { None };
     if passed == Some(Decision::NoRule) {

@@ -47,7 +47,6 @@ impl fmt::Display for KernelId {
 
 impl KernelRule {
     /// The user or group that this element really permits; `None` if it can match none (`uid:-1`, `uid:4294967296`).
-    #[must_use]
     pub fn subject(&self) -> Option<Subject> {
         match self.id {
             KernelId::Uid(id) => u32::try_from(id).ok().map(Subject::Uid),
@@ -57,19 +56,16 @@ impl KernelRule {
     }
 
     /// What the kernel stores of the element: the subject, the protocol and the port, without the spelling.
-    #[must_use]
     pub fn meaning(&self) -> (KernelId, Protocol, u16) {
         (self.id, self.protocol, self.port)
     }
 
     /// The permission that this element really gives; `None` if it can match no user or group.
-    #[must_use]
     pub fn effective(&self) -> Option<Rule> {
         Some(Rule { subject: self.subject()?, protocol: self.protocol, port: self.port })
     }
 
     /// Whether the element has the spelling that this program writes, so that it means what it seems to mean.
-    #[must_use]
     pub fn is_canonical(&self) -> bool {
         self.port != 0 && self.effective().is_some_and(|rule| rule.to_string() == self.text)
     }

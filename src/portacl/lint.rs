@@ -62,7 +62,6 @@ pub struct Finding {
 ///
 /// `now` is what is in force, if it could be read. In a jail the rules belong to the host. So the jail's own files do
 /// not count for them, and names of ids are not looked up.
-#[must_use]
 pub fn lint(now: Option<&State>, boot: &BootSettings, names: &dyn Names) -> Vec<Finding> {
     let mut lint = Lint { now, settings: boot, next: next_boot(boot), names, findings: Vec::new() };
     lint.open_ports();

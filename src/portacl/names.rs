@@ -71,7 +71,6 @@ struct Table {
 
 impl Services {
     /// Reads the text. There are no errors: a line that is not a service is skipped.
-    #[must_use]
     pub fn parse(text: &[u8]) -> Services {
         let mut services = Services::default();
         for line in text.split(|&byte| byte == b'\n') {
@@ -90,13 +89,11 @@ impl Services {
     }
 
     /// The name of the service on this port.
-    #[must_use]
     pub fn name(&self, port: u16, protocol: Protocol) -> Option<&str> {
         self.table(protocol).names.get(&port).map(String::as_str)
     }
 
     /// The port of the service with this name or alias.
-    #[must_use]
     pub fn port(&self, name: &str, protocol: Protocol) -> Option<u16> {
         self.table(protocol).ports.get(name).copied()
     }

@@ -16,7 +16,6 @@ pub struct Sha256Digest([u8; 32]);
 
 impl Sha256Digest {
     /// The digest of these bytes.
-    #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }

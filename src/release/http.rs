@@ -100,13 +100,11 @@ enum RedirectRefusal {
 
 impl HttpClient {
     /// A client with these settings.
-    #[must_use]
     pub fn new(settings: HttpSettings) -> Self {
         Self { settings, ..Self::default() }
     }
 
     /// The settings that it was made with.
-    #[must_use]
     pub fn settings(&self) -> &HttpSettings {
         &self.settings
     }

@@ -201,13 +201,13 @@ fn refuse_existing(path: &Path) -> Result<(), Error> {
 }
 
 /// Where a release is unpacked before it is renamed to its folder.
-#[must_use]
 pub fn staging(directory: &Path) -> PathBuf {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     directory.with_file_name(format!(".staging-{name}"))
 }
 
 /// The folder that is being filled. It vanishes when dropped, unless it was published.
+#[must_use = "it ends when it is dropped"]
 struct Staging {
     path: PathBuf,
     is_published: bool,

@@ -29,7 +29,6 @@ pub struct LockedRelease {
 
 impl LockedRelease {
     /// Whether this lock was made in a rehearsal, from the stand-in release.
-    #[must_use]
     pub fn is_rehearsal(&self) -> bool {
         self.url.starts_with(REHEARSAL_SCHEME)
     }

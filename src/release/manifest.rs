@@ -44,14 +44,12 @@ pub struct Manifest {
 
 impl Manifest {
     /// The manifest of these files, in whatever order they are.
-    #[must_use]
     pub fn new(archive: Sha256Digest, mut files: Vec<ManifestEntry>) -> Self {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Self { archive, files }
     }
 
     /// The text of the manifest file.
-    #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = format!("{HEADING}\narchive {}\n", self.archive);
         for file in &self.files {
@@ -140,7 +138,6 @@ pub struct Verification {
 
 impl Verification {
     /// Whether everything is as it was installed.
-    #[must_use]
     pub fn is_intact(&self) -> bool {
         self.missing.is_empty() && self.changed.is_empty() && self.extra.is_empty()
     }

@@ -20,7 +20,6 @@ pub enum Arch {
 
 impl Arch {
     /// The name in upstream's file names, which is also what `uname -m` says on FreeBSD.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Amd64 => "amd64",
@@ -66,7 +65,6 @@ pub enum Variant {
 
 impl Variant {
     /// The name used in answers and locks.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Default => "default",

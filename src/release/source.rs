@@ -26,7 +26,6 @@ impl BaseUrl {
     pub const CODEBERG: Self = Self(Cow::Borrowed("https://codeberg.org"));
 
     /// The address as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -38,7 +37,6 @@ impl BaseUrl {
     }
 
     /// Whether the traffic is encrypted and the server proves who it is.
-    #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https:")
     }
@@ -136,7 +134,6 @@ impl Default for Source {
 
 impl Source {
     /// Upstream, on Codeberg.
-    #[must_use]
     pub fn upstream() -> Self {
         Self::Upstream { base_url: BaseUrl::CODEBERG }
     }
@@ -199,7 +196,6 @@ impl Source {
 
     /// The source that a lock's record of an archive's place leads back to; `None` for a rehearsal's stand-in, which has another
     /// port each time, and for what is no such record.
-    #[must_use]
     pub fn recorded(label: &str, version: &Version, asset: &str) -> Option<Self> {
         let base = label.strip_suffix(&format!("/v{version}/{asset}"))?;
         if base == format!("{}/{REPOSITORY}/releases/download", BaseUrl::CODEBERG) {

@@ -34,7 +34,6 @@ pub fn deployment(host: &dyn Observe, layout: &Layout, failed: Exit) -> Result<D
 }
 
 /// What is said of a host on which it has been uninstalled.
-#[must_use]
 pub fn uninstalled(name: &str) -> String {
     format!(
         "GoToSocial was uninstalled here; the data of {name} are kept, and `gts-bootstrap install` brings the instance back"

@@ -207,7 +207,6 @@ pub(super) fn conclude(
 }
 
 /// What to say before the checks have the server order its first certificate, which takes a while.
-#[must_use]
 pub fn orders_certificate(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Option<&'static str> {
     let readiness = service::readiness(deployment, layout);
     let orders = readiness.tls && !has_certificate(host, &readiness);

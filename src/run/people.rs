@@ -136,7 +136,6 @@ pub struct Asked<'a> {
 }
 
 /// A number of changes in words.
-#[must_use]
 pub fn changes(count: usize) -> String {
     report::counted(count, "change")
 }

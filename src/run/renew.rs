@@ -159,7 +159,6 @@ impl Course<'_> {
 }
 
 /// The names that a front may have a certificate for: the instance's own, and the account domain's.
-#[must_use]
 pub fn names(deployment: &Deployment) -> Vec<HostName> {
     let domain = deployment.account_domain.iter().filter(|domain| **domain != deployment.host);
     std::iter::once(&deployment.host).chain(domain).cloned().collect()
@@ -193,7 +192,6 @@ pub fn records(host: &dyn Observe, layout: &Layout) -> Result<Records, Stop> {
 }
 
 /// What the renewal of a certificate is judged by.
-#[must_use]
 pub fn situation<'a>(
     bundle: &Bundle,
     window: Option<&'a Window>,
@@ -216,7 +214,6 @@ fn chance(bundle: &Bundle) -> u64 {
 }
 
 /// Who keeps a certificate, in words.
-#[must_use]
 pub fn keeper(keeper: &Keeper) -> String {
     match keeper {
         Keeper::Us => "gts-bootstrap, by periodic(8) each day".to_owned(),

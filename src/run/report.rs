@@ -52,7 +52,6 @@ impl From<&Step> for Changed {
 
 impl Report {
     /// An empty report of a command.
-    #[must_use]
     pub fn new(command: &'static str) -> Self {
         Self {
             schema: SCHEMA,
@@ -86,14 +85,12 @@ impl Report {
 }
 
 /// A number of things in words: `1 post`, `2 posts`.
-#[must_use]
 pub fn counted(count: impl TryInto<u64>, thing: &str) -> String {
     let count = count.try_into().unwrap_or(u64::MAX);
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A number of bytes in words.
-#[must_use]
 pub fn bytes(count: u64) -> String {
     match in_unit(count) {
         (tenths, unit) if unit != "bytes" => format!("{}.{} {unit}", tenths / 10, tenths % 10),
@@ -102,7 +99,6 @@ pub fn bytes(count: u64) -> String {
 }
 
 /// A number of bytes as tenths of its unit, and the unit.
-#[must_use]
 pub fn in_unit(count: u64) -> (u64, &'static str) {
     let mut tenths = count.saturating_mul(10);
     for unit in ["bytes", "KiB", "MiB", "GiB"] {

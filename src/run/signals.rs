@@ -36,7 +36,6 @@ struct State {
 
 impl Signals {
     /// Those of this process. They are caught from the first question or change on.
-    #[must_use]
     pub fn of_process() -> Self {
         Self(Arc::new(State { caught: Some(OnceLock::new()), ..State::default() }))
     }
@@ -66,7 +65,6 @@ impl Signals {
     }
 
     /// Begins a question: until the result is dropped a signal ends only that.
-    #[must_use]
     pub fn asking(&self) -> Asking {
         let state = &*self.0;
         let before = (state.ends.swap(false, Ordering::SeqCst), state.default.swap(false, Ordering::SeqCst));
@@ -95,7 +93,6 @@ impl Signals {
     }
 
     /// Whether nothing but Ctrl-C has come.
-    #[must_use]
     pub fn only_ctrl_c(&self) -> bool {
         self.come().eq(["SIGINT"])
     }
@@ -103,6 +100,7 @@ impl Signals {
 
 /// The time of one question.
 #[derive(Debug)]
+#[must_use = "it ends when it is dropped"]
 pub struct Asking {
     signals: Signals,
     before: (bool, bool),
@@ -110,13 +108,11 @@ pub struct Asking {
 
 impl Asking {
     /// Whether a signal has come.
-    #[must_use]
     pub fn interrupted(&self) -> bool {
         self.signals.0.at_question.load(Ordering::SeqCst)
     }
 
     /// Something for another thread that tells the same.
-    #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.signals.0.at_question)
     }
@@ -131,11 +127,11 @@ impl Drop for Asking {
 
 /// The time of a run.
 #[derive(Debug)]
+#[must_use = "it ends when it is dropped"]
 pub struct Changing(Signals);
 
 impl Changing {
     /// Why to stop, if one has come.
-    #[must_use]
     pub fn received(&self) -> Option<String> {
         self.0.come().next().map(|name| match name {
             "SIGHUP" => "the terminal was closed (SIGHUP)".to_owned(),
@@ -144,7 +140,6 @@ impl Changing {
     }
 
     /// Why to stop, if somebody wants that; a terminal that has gone away wants nothing.
-    #[must_use]
     pub fn asked_to_stop(&self) -> Option<String> {
         self.0.come().find(|name| *name != "SIGHUP").map(|name| format!("interrupted ({name})"))
     }

@@ -18,56 +18,47 @@ pub struct Stop {
 
 impl Stop {
     /// An error with this exit code.
-    #[must_use]
     pub fn new(exit: Exit, code: ErrorCode, why: impl Into<String>) -> Self {
         Self { exit, code, why: why.into() }
     }
 
     /// The same error with an exit code of its own.
-    #[must_use]
     pub fn with(exit: Exit, error: impl Coded + std::fmt::Display) -> Self {
         Self::new(exit, error.code(), error.to_string())
     }
 
     /// Failed before anything was changed.
-    #[must_use]
     pub fn failed(error: impl Coded + std::fmt::Display) -> Self {
         Self::with(Exit::Failed, error)
     }
 
     /// Refused, with nothing changed.
-    #[must_use]
     pub fn refused(code: ErrorCode, why: impl Into<String>) -> Self {
         Self::new(Exit::Failed, code, why)
     }
 
     /// The answers cannot be used.
-    #[must_use]
     pub fn answers(why: impl Into<String>) -> Self {
         Self::new(Exit::Usage, ErrorCode::Answers, why)
     }
 
     /// The secrets cannot be used.
-    #[must_use]
     pub fn secrets(errors: Vec<SecretsError>) -> Self {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Self::new(Exit::Usage, ErrorCode::Secrets, lines.join("\n"))
     }
 
     /// What was found cannot be written as JSON.
-    #[must_use]
     pub fn unwritable(error: serde_json::Error) -> Self {
         Self::refused(ErrorCode::Unreadable, error.to_string())
     }
 
     /// A signal cannot be caught.
-    #[must_use]
     pub fn uncatchable(why: String) -> Self {
         Self::refused(ErrorCode::Kernel, why)
     }
 
     /// The command line asks for what does not fit.
-    #[must_use]
     pub fn usage(why: impl Into<String>) -> Self {
         Self::new(Exit::Usage, ErrorCode::Usage, why)
     }

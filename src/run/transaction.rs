@@ -84,7 +84,6 @@ pub struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// The host, to look at.
-    #[must_use]
     pub fn observe(&self) -> &'a dyn Observe {
         self.host.observe()
     }
@@ -125,7 +124,6 @@ impl<'a> Run<'a> {
     }
 
     /// Whether somebody can be asked.
-    #[must_use]
     pub fn interactive(&self) -> bool {
         !self.agreement.yes && self.people.can_answer()
     }
@@ -243,7 +241,6 @@ impl<'a> Run<'a> {
 
     /// Whether the command ends with what was shown, because of `--plan`: then it says so, and the report has whether anything
     /// would be changed.
-    #[must_use]
     pub fn ends_with(&self, plan: &Plan) -> bool {
         if self.agreement.plan {
             self.report().changed = !plan.is_empty();

@@ -64,7 +64,6 @@ fn left_of(validity: Validity, now: u64, parts: u64) -> u64 {
 
 /// The problem with a certificate, if any: it is for another name, has expired, or ends so soon that its renewal must
 /// have been failing for long.
-#[must_use]
 pub fn trouble(validity: Validity, bundle: &Bundle, name: &HostName, now: u64) -> Option<String> {
     if let Err(error) = bundle.check(name, now) {
         return Some(error.to_string());

@@ -9,7 +9,6 @@ use crate::parts::secrets;
 const LONGEST: usize = 1024 * 1024;
 
 /// The difference between two texts; `None` if nothing of it can be shown.
-#[must_use]
 pub fn unified(path: &str, written: &str, present: &str) -> Option<String> {
     let too_long = written.len().max(present.len()) > LONGEST;
     if too_long || [written, present].iter().any(|text| text.contains("PRIVATE KEY-----")) {

@@ -89,7 +89,6 @@ pub enum What {
 impl Drift {
     /// The severity. The administrator may edit our files. But a file that other users can newly read or write is a
     /// failure.
-    #[must_use]
     pub fn severity(&self) -> Severity {
         match &self.what {
             What::Content => Severity::Note,
@@ -99,7 +98,6 @@ impl Drift {
     }
 
     /// The difference, in words.
-    #[must_use]
     pub fn words(&self) -> String {
         let target = &self.target;
         let owned = |owner: &Owner| format!("{}:{}", owner.uid, owner.gid);

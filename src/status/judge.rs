@@ -83,7 +83,6 @@ impl Concerns {
 }
 
 /// Returns everything that needs attention, the most severe first.
-#[must_use]
 pub fn concerns(status: &Status) -> Vec<Concern> {
     let mut found = Concerns::default();
     version(status, &mut found);
@@ -99,7 +98,6 @@ pub fn concerns(status: &Status) -> Vec<Concern> {
 }
 
 /// The highest severity.
-#[must_use]
 pub fn gravest(concerns: &[Concern]) -> Option<Severity> {
     concerns.iter().map(|concern| concern.severity).max()
 }
@@ -342,7 +340,6 @@ fn drift(status: &Status, found: &mut Concerns) {
 }
 
 /// One line for monitoring: a word, and the findings.
-#[must_use]
 pub fn brief(status: &Status, concerns: &[Concern]) -> String {
     let word = match gravest(concerns) {
         Some(Severity::Failure) => "FAIL",
@@ -377,7 +374,6 @@ fn well(status: &Status) -> String {
 }
 
 /// A mode as it is written in the answers.
-#[must_use]
 pub fn mode_name(mode: crate::deployment::Mode) -> &'static str {
     mode.word()
 }

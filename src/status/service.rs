@@ -28,7 +28,6 @@ pub struct Service {
 
 impl Service {
     /// Whether it runs.
-    #[must_use]
     pub fn is_running(&self) -> bool {
         matches!(self.supervision.known(), Some(Supervision::Running { .. } | Supervision::Orphan { .. }))
     }

@@ -31,7 +31,6 @@ impl<T> Told<T> {
     }
 
     /// An unknown value that only root may see.
-    #[must_use]
     pub fn needs_root() -> Self {
         Self::unknown(NEEDS_ROOT)
     }

@@ -41,14 +41,12 @@ pub enum LoaderConfError {
 ///
 /// Backslashes are taken away where the loader does so. References like `${other}` stand unexpanded. Bytes that are
 /// not UTF-8 come back as U+FFFD. For `NAME_load` the loader does not mind the case of `yes`.
-#[must_use]
 pub fn get(text: &[u8], name: &str) -> Option<String> {
     let assignment = effective(text, name)?;
     Some(String::from_utf8_lossy(&assignment.value).into_owned())
 }
 
 /// The line, counted from 1, of the assignment that [`get`] reads.
-#[must_use]
 pub fn line_of(text: &[u8], name: &str) -> Option<usize> {
     effective(text, name).map(|found| found.number)
 }
@@ -84,7 +82,6 @@ pub fn set(text: &[u8], name: &str, value: &str) -> Result<Vec<u8>, LoaderConfEr
 
 /// The text without the line that [`set`] appends for this name and value: the last one that reads exactly so. A line that
 /// somebody has changed since, or that was there and was only given another value, stays.
-#[must_use]
 pub fn unset(text: &[u8], name: &str, value: &str) -> Vec<u8> {
     without_line(text, &written(name, value))
 }
@@ -95,13 +92,11 @@ fn written(name: &str, value: &str) -> String {
 }
 
 /// Whether the loader takes this value of `MODULE_load` for a yes. It is stricter than rc.subr(8).
-#[must_use]
 pub fn loads(value: &str) -> bool {
     value.eq_ignore_ascii_case("yes")
 }
 
 /// Every assignment of the text in its order, as name and value, see [`get`].
-#[must_use]
 pub fn settings(text: &[u8]) -> Vec<(String, String)> {
     let read = |found: Assignment<'_>| (found.name.to_owned(), String::from_utf8_lossy(&found.value).into_owned());
     assignments(text).map(read).collect()

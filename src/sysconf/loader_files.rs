@@ -54,13 +54,11 @@ pub fn read<E>(
 }
 
 /// Every variable with the value that it has after all files have been read.
-#[must_use]
 pub fn variables(files: &[LoaderFile]) -> BTreeMap<String, String> {
     files.iter().flat_map(|file| loader_conf::settings(&file.text)).collect()
 }
 
 /// The modules of the kernel that the loader loads, if it can find them.
-#[must_use]
 pub fn modules(files: &[LoaderFile]) -> BTreeSet<String> {
     let variables = variables(files);
     let in_name = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');

@@ -7,19 +7,16 @@
 pub const FILES: [&str; 2] = ["/etc/rc.conf", "/etc/rc.conf.local"];
 
 /// Whether `checkyesno` of rc.subr(8) takes the value for a yes.
-#[must_use]
 pub fn is_yes(value: &str) -> bool {
     ["yes", "true", "on", "1"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 /// Whether `checkyesno` takes the value for a no. What is neither has the effect of a no, and a warning on the console.
-#[must_use]
 pub fn is_no(value: &str) -> bool {
     ["no", "false", "off", "0"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 /// Whether two values are the same to rc(8): two words for yes, two words for no, or one word in any case.
-#[must_use]
 pub fn means_the_same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other) || is_yes(one) && is_yes(other) || is_no(one) && is_no(other)
 }
@@ -52,13 +49,11 @@ fn assignment(line: &str, name: &str) -> Option<Assignment> {
 }
 
 /// The value that the last assignment in the text gives a variable.
-#[must_use]
 pub fn get(text: &str, name: &str) -> Option<String> {
     text.lines().filter_map(|line| assignment(line, name)).next_back().map(|found| found.value)
 }
 
 /// The text with the last assignment to the variable changed in place; `None` if the text does not assign it.
-#[must_use]
 pub fn change(text: &str, name: &str, value: &str) -> Option<String> {
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     let found = lines.iter().enumerate().rev().find_map(|(at, line)| Some((at, assignment(line, name)?)));
@@ -70,14 +65,12 @@ pub fn change(text: &str, name: &str, value: &str) -> Option<String> {
 }
 
 /// The text with an assignment at its end.
-#[must_use]
 pub fn append(text: &str, name: &str, value: &str) -> String {
     let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     format!("{text}{gap}{name}={}\n", quoted(value))
 }
 
 /// The text without any line that assigns the variable.
-#[must_use]
 pub fn remove(text: &str, name: &str) -> String {
     text.split_inclusive('\n').filter(|line| assignment(line, name).is_none()).collect()
 }

@@ -72,7 +72,6 @@ pub struct OverlongLine {
 }
 
 /// The lines of more than [`LINE_LIMIT`] bytes: what stands beyond is cut off and taken for another line.
-#[must_use]
 pub fn overlong_lines(text: &[u8]) -> Vec<OverlongLine> {
     text.split(|&byte| byte == b'\n')
         .enumerate()
@@ -95,7 +94,6 @@ pub struct Setting {
 }
 
 /// Every assignment of the text, whatever its name.
-#[must_use]
 pub fn settings(text: &[u8]) -> Vec<Setting> {
     let read = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assignments(text)
@@ -112,7 +110,6 @@ pub fn settings(text: &[u8]) -> Vec<Setting> {
 ///
 /// Of a line that is too long, it is the value that is left after the cut. Bytes that are not UTF-8 come back as
 /// U+FFFD.
-#[must_use]
 pub fn get(text: &[u8], name: &str) -> Option<String> {
     let assignment = effective(text, name)?;
     Some(String::from_utf8_lossy(&text[assignment.value]).into_owned())
@@ -164,7 +161,6 @@ pub fn set(text: &[u8], name: &str, value: &str) -> Result<Vec<u8>, SysctlConfEr
 
 /// The text without the line that [`set`] appends for this name and value: the last one that reads exactly so. A line
 /// that somebody has changed since, or that was there and was only given another value, stays.
-#[must_use]
 pub fn unset(text: &[u8], name: &str, value: &str) -> Vec<u8> {
     without_line(text, &written(name, value))
 }

@@ -16,7 +16,6 @@ pub struct Account {
 
 impl Account {
     /// What to keep, JSON. The private key is in it: the file must be root's alone (0600).
-    #[must_use]
     pub fn to_json(&self) -> &Secret {
         &self.json
     }
@@ -35,7 +34,6 @@ impl Account {
     }
 
     /// The directory of the authority that it is an account of.
-    #[must_use]
     pub fn directory(&self) -> &str {
         &self.directory
     }

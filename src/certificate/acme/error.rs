@@ -209,7 +209,6 @@ pub enum AcmeError {
 
 impl AcmeError {
     /// How long the authority asked to be left alone.
-    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { wait, .. } | Self::Status { wait, .. } => *wait,

@@ -66,7 +66,6 @@ impl Authority {
     }
 
     /// Let's Encrypt.
-    #[must_use]
     pub fn lets_encrypt() -> Self {
         let directory = LetsEncrypt::Production.url().to_owned();
         Self { directory, roots: Vec::new(), timeouts: Timeouts::default() }
@@ -92,14 +91,12 @@ impl Authority {
     }
 
     /// With other time-outs.
-    #[must_use]
     pub fn patient_for(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
     }
 
     /// The directory URL.
-    #[must_use]
     pub fn directory(&self) -> &str {
         &self.directory
     }

@@ -75,7 +75,6 @@ pub struct CopiedPart {
 
 impl Description {
     /// The copy in words.
-    #[must_use]
     pub fn told(&self, folder: &Path) -> String {
         let bytes: u64 = self.files.iter().map(|part| part.size).sum();
         let posts = self.state.posts.map(|posts| format!(", {posts} posts")).unwrap_or_default();

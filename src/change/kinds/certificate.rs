@@ -197,7 +197,6 @@ impl CertificateOrder {
 
 impl CertificateChange {
     /// The name that the certificate is for.
-    #[must_use]
     pub fn name(&self) -> &HostName {
         match self {
             Self::Placeholder { name, .. } | Self::Reload { name, .. } => name,
@@ -378,7 +377,6 @@ fn remember(host: &dyn Host, file: &Path, name: &str, failure: Option<&Failure>)
 }
 
 /// SHA-256 of the first certificate of a chain.
-#[must_use]
 pub fn leaf_digest(chain: &[u8]) -> Option<String> {
     let blocks = pem::parse_many(chain).ok()?;
     blocks.iter().find(|block| block.tag() == "CERTIFICATE").map(|block| digest(block.contents()))

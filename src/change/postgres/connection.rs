@@ -44,7 +44,6 @@ pub struct Connection {
 
 impl Connection {
     /// How a deployment's database is reached; `None` if it is none of PostgreSQL's.
-    #[must_use]
     pub fn of(database: &Database, secrets: &Path, owner: Owner, folder: &Path) -> Option<Self> {
         let Database::Postgres { address, port, user, database, tls_mode, .. } = database else { return None };
         let tls = match tls_mode {
@@ -66,13 +65,11 @@ impl Connection {
     }
 
     /// With the file of GoToSocial's `db-tls-ca-cert`.
-    #[must_use]
     pub fn trusting(self, authorities: Option<String>) -> Self {
         Self { authorities, ..self }
     }
 
     /// The database in words.
-    #[must_use]
     pub fn name(&self) -> String {
         format!("{} of PostgreSQL at {}", self.database, self.address)
     }

@@ -21,7 +21,6 @@ use crate::utc::date;
 pub struct Arguments {}
 
 /// Runs `certificate status`.
-#[must_use]
 pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Exit {
     command::looking(global, screen, "certificate status", |opened, report| status(opened, screen, report))
 }

@@ -153,6 +153,7 @@ fn edited(prompt: &str, default: Option<&str>, interrupted: Arc<AtomicBool>) -> 
 
 /// The terminal without echo and line discipline, and back again at the end. dialoguer sets and resets it for every single
 /// key; what arrives in between would be shown twice, and a Ctrl-C be lost.
+#[must_use = "it ends when it is dropped"]
 struct Raw {
     before: Termios,
     over: Arc<AtomicBool>,

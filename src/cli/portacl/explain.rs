@@ -30,7 +30,6 @@ pub struct Arguments {
 }
 
 /// Runs `portacl explain`.
-#[must_use]
 pub(super) fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let screen = &screen.not_quiet();
     command::looking(global, screen, "portacl explain", |opened, report| {

@@ -15,7 +15,6 @@ use crate::run::Exit;
 pub struct Arguments {}
 
 /// Runs `portacl lint`.
-#[must_use]
 pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Exit {
     command::looking(global, screen, "portacl lint", |opened, report| {
         let found = rule_change::findings(opened.host().observe())?;

@@ -23,7 +23,6 @@ pub struct Arguments {
 }
 
 /// Runs `portacl show`.
-#[must_use]
 pub(super) fn run(global: &Global, arguments: Arguments, screen: &Screen) -> Exit {
     // The rules are what was asked for, and not a remark on it.
     let screen = &screen.not_quiet();

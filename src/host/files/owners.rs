@@ -54,13 +54,11 @@ pub struct RecordedOwners {
 
 impl RecordedOwners {
     /// Starts from stored records.
-    #[must_use]
     pub fn new(records: BTreeMap<PathBuf, Owner>) -> Self {
         Self { records: Mutex::new(records) }
     }
 
     /// All records, to be stored. Files that belong to root have none.
-    #[must_use]
     pub fn records(&self) -> BTreeMap<PathBuf, Owner> {
         self.lock().clone()
     }

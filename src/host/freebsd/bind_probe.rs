@@ -118,7 +118,6 @@ fn outcome(errno: i32) -> BindOutcome {
 
 /// The child's side, for `main`: `arguments` are those after [`BIND_PROBE_ARGUMENT`]. It prints `bound` or
 /// `errno NUMBER` and exits with 0. If it could not try, it reports why on standard error and exits with 1.
-#[must_use]
 pub fn bind_probe_child(arguments: &[String]) -> ExitCode {
     let tried = match parsed(arguments) {
         Some(probe) => take_on_ids(probe.uid, probe.gid, &probe.groups).map(|()| try_to_bind(&probe)),

@@ -52,7 +52,6 @@ fn parsed(arguments: &[String]) -> Option<DatabaseExamination> {
 
 /// The child's side, for `main`: `arguments` are those after [`DATABASE_PROBE_ARGUMENT`]. It prints the state as one
 /// line of JSON and exits with 0. If it could not read the database, it reports why on standard error and exits with 1.
-#[must_use]
 pub fn database_probe_child(arguments: &[String]) -> ExitCode {
     let found = match parsed(arguments) {
         Some(wanted) => look(&wanted),

@@ -61,7 +61,6 @@ impl FreeBsd {
     /// The files and programs below a folder, instead of those of this system, and this system for everything else: for
     /// tests that drive real programs on any system. Not in a build without debug assertions.
     #[cfg(debug_assertions)]
-    #[must_use]
     pub fn rooted(folder: &Path) -> Self {
         Self::below(folder)
     }

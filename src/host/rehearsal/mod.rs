@@ -150,13 +150,11 @@ impl Rehearsal {
     }
 
     /// The folder, absolute.
-    #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// The model as it is now.
-    #[must_use]
     pub fn model(&self) -> Model {
         let machine = self.machine.borrow();
         Model { owners: machine.files.owners().records(), ..machine.model.clone() }

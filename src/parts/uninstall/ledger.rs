@@ -115,13 +115,11 @@ impl Ledger {
     }
 
     /// What became of a thing.
-    #[must_use]
     pub fn of(&self, thing: &Thing) -> Option<&Trace> {
         self.traces.get(thing)
     }
 
     /// What became of a path.
-    #[must_use]
     pub fn path(&self, path: &Path) -> Option<&Trace> {
         self.of(&Thing::Path(path.to_owned()))
     }
@@ -143,7 +141,6 @@ impl Ledger {
     }
 
     /// Whether nothing is on record.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.traces.is_empty()
     }

@@ -5,7 +5,6 @@ use super::line::{Line, Sign, Whom};
 /// All lines, aligned, each with a newline at its end.
 ///
 /// If any line has a sign, every line starts with two characters for it, as in a diff.
-#[must_use]
 pub fn render(lines: &[Line]) -> String {
     let signed = lines.iter().any(|line| line.sign != Sign::Both);
     let rows: Vec<Row<'_>> = lines.iter().map(Row::of).collect();

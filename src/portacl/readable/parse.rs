@@ -54,7 +54,6 @@ pub struct ImpliedStatement {
 
 impl RuleStatement {
     /// The subject of the rule, the protocol and the port.
-    #[must_use]
     pub fn meaning(&self) -> (KernelId, Protocol, u16) {
         (self.id, self.protocol, self.port)
     }

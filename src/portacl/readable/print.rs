@@ -10,7 +10,6 @@ use crate::portacl::{KernelId, KernelRule, Policy, Protocol, State};
 ///
 /// The lines without a `+` are in force now, those without a `-` will be in force after the boot, each in order.
 /// `numbers_only` leaves out the names.
-#[must_use]
 pub fn print(now: &State, next_boot: Option<&State>, names: &dyn Names, numbers_only: bool) -> Vec<Line> {
     let now = lines(&now.policy, names, numbers_only);
     match next_boot {
