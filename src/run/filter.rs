@@ -25,7 +25,7 @@ pub fn change(run: &Run<'_>, wish: &FilterWish, force: bool) -> Result<Exit, Sto
         Ok((edited, plan))
     };
     let (edited, plan) = make()?;
-    edited.dangers.iter().for_each(|danger| run.warn(&danger.to_string()));
+    edited.dangers.iter().for_each(|danger| run.warn(&danger.text));
     run.show(&plan, "Plan: filters", "Nothing to change: the rules are so already.");
     if run.carry_out(&plan, &EXPLANATION, &|| Ok(make()?.1), With::default())? {
         edited.said.iter().for_each(|line| run.line(line));

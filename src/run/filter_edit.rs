@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::TypedPath;
 use crate::deployment::Layout;
-use crate::filter::{Danger, EditError, List, ListName, Rule, Selector, dangerous};
+use crate::filter::{Danger, List, ListName, Rule, Selector, dangerous};
 use crate::parts::filter::{State, filters_file, list_file, told};
 
 /// What is wanted of the rules.
@@ -42,7 +42,7 @@ pub fn edit(state: &State, wish: &FilterWish, force: bool, layout: &Layout) -> R
     let mut said = Vec::new();
     match wish {
         FilterWish::Remove(which) => {
-            let (filters, rule) = state.filters.remove(which).map_err(|error| error.to_string())?;
+            let (filters, rule) = state.filters.remove(which)?;
             after.filters = filters;
             if let Rule::DenyFile(name) = &rule {
                 after.lists.0.remove(name);
@@ -70,9 +70,9 @@ pub fn edit(state: &State, wish: &FilterWish, force: bool, layout: &Layout) -> R
     let before = dangerous(&state.filters, &state.lists);
     let mut dangers = dangerous(&after.filters, &after.lists);
     dangers.retain(|danger| !before.contains(danger));
-    if !force && dangers.iter().any(Danger::must_be_forced) {
-        let told: Vec<String> =
-            dangers.iter().filter(|danger| danger.must_be_forced()).map(Danger::to_string).collect();
+    let told: Vec<&str> =
+        dangers.iter().filter(|danger| danger.must_be_forced).map(|danger| danger.text.as_str()).collect();
+    if !force && !told.is_empty() {
         return Err(format!(
             "this would cut the instance off from other servers, so nothing was changed:\n{}\nIf you mean it, add --force",
             told.join("\n")
@@ -85,8 +85,7 @@ pub fn edit(state: &State, wish: &FilterWish, force: bool, layout: &Layout) -> R
 }
 
 fn add(state: &mut State, rules: &[Rule], said: &mut Vec<String>) -> Result<(), String> {
-    let lines = |errors: Vec<EditError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    let added = state.filters.add(rules).map_err(lines)?;
+    let added = state.filters.add(rules).map_err(|errors| errors.join("\n"))?;
     said.extend(added.new.iter().map(|rule| format!("Added: {rule}")));
     said.extend(added.there.iter().map(|(line, rule)| format!("Line {line} has it already: {rule}")));
     state.filters = added.filters;
