@@ -8,7 +8,7 @@ use super::Refusal;
 use crate::change::{Action, Change, Content, MakeDirectory, Plan, ReloadFront, Remove, Step, WriteFile};
 use crate::deployment::Layout;
 use crate::filter::{FILE, Filters, LISTS, List, ListName, Lists};
-use crate::front::{FilterFile, Front};
+use crate::front::Front;
 use crate::host::{Entry, Observe, Owner};
 
 const PART: &str = "filter";
@@ -130,14 +130,11 @@ pub fn plan(
 pub fn rendered(host: &dyn Observe, front: Front, state: &State) -> Result<Vec<Step>, Refusal> {
     let own = front.own_folder();
     let folder_of_rules = own.join("filters");
-    let files = front
-        .server
-        .render_filters(&state.filters, &state.lists, &folder_of_rules)
-        .map_err(|error| Refusal::Filter(error.to_string()))?;
+    let files = (front.filters)(&state.filters, &state.lists, &folder_of_rules).map_err(Refusal::Filter)?;
     let mut steps = Vec::new();
     let mut folders: Vec<PathBuf> = vec![own, folder_of_rules.clone()];
-    for file in &files {
-        if let Some(parent) = file.path.parent()
+    for (path, _) in &files {
+        if let Some(parent) = path.parent()
             && !folders.iter().any(|folder| folder == parent)
         {
             folders.push(parent.to_path_buf());
@@ -146,7 +143,7 @@ pub fn rendered(host: &dyn Observe, front: Front, state: &State) -> Result<Vec<S
     for path in folders {
         steps.extend(folder(host, &path)?);
     }
-    for FilterFile { path, content } in &files {
+    for (path, content) in &files {
         steps.extend(file(host, path, content)?);
     }
     Ok(steps)

@@ -10,6 +10,8 @@ pub(super) mod leave;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use semver::Version;
+
 use super::managed_file::{self, ManagedFile, written};
 use super::{Refusal, filter, periodic, service, tls};
 use crate::change::front::{self as changes, HostFiles};
@@ -18,7 +20,7 @@ use crate::change::{
     TestFront, WriteFile, journal,
 };
 use crate::deployment::{Deployment, HostName, Layout, PortNumber};
-use crate::front::{AccountDomain, Certificate, Conflict, Front, FrontSettings, FrontVersion, Survey, Wanted};
+use crate::front::{AccountDomain, Certificate, Conflict, Front, FrontSettings, Survey, Wanted};
 use crate::host::{BindOutcome, BindProbe, Entry, Family, HostError, Observe, Owner};
 use crate::portacl::Protocol;
 
@@ -171,8 +173,8 @@ fn enter(
                 .collect::<Vec<_>>(),
         );
     }
-    for file in front.render(&settings).map_err(|error| Refusal::Render(error.to_string()))? {
-        files.extend(managed(host, &file.path, file.text)?);
+    for (path, text) in front.render(&settings).map_err(Refusal::Render)? {
+        files.extend(managed(host, &path, text)?);
     }
     let include = changes::edited(host, front, true).ok();
     let included = include.is_some() && host.read(&front.main_file())? == include;
@@ -244,11 +246,11 @@ fn has_ipv6(host: &dyn Observe) -> Result<bool, HostError> {
 }
 
 /// The version of the package; one that is not installed yet will be as new as FreeBSD's packages are.
-fn version(front: Front, package: Option<&str>) -> Result<FrontVersion, Refusal> {
+fn version(front: Front, package: Option<&str>) -> Result<Version, Refusal> {
     let Some(package) = package else {
-        return Ok(front.packaged);
+        return Ok(front.packaged.clone());
     };
-    let version = package.parse::<FrontVersion>().map_err(|error| Refusal::Render(error.to_string()))?;
+    let version = crate::front::version(package).map_err(Refusal::Render)?;
     if version < front.oldest {
         return Err(Refusal::FrontTooOld {
             front: front.name,
@@ -265,7 +267,7 @@ pub fn settings(
     deployment: &Deployment,
     layout: &Layout,
     certificate: Certificate,
-    version: FrontVersion,
+    version: Version,
 ) -> FrontSettings {
     // The answers may ask for direct mode still, as before a switch.
     let backend = SocketAddr::new(deployment.local_address().ip(), PortNumber::BEHIND_PROXY.get());
@@ -276,7 +278,7 @@ pub fn settings(
 /// Looks at the other sites.
 fn survey(host: &dyn Observe, front: Front, names: &[&HostName]) -> Result<Survey, Refusal> {
     let wanted = Wanted { names, ports: [PortNumber::HTTP, PortNumber::HTTPS] };
-    let found = front.server.survey(&front.main_file(), &HostFiles(host), &wanted);
+    let found = (front.survey)(&front.main_file(), &HostFiles(host), &wanted);
     found.map_err(|error| Refusal::FrontConfig(error.to_string()))
 }
 
@@ -356,7 +358,7 @@ fn rotation(front: Front, settings: &FrontSettings) -> String {
     let mut text =
         "# newsyslog.conf(5): the logs of the web server in front of GoToSocial, written by gts-bootstrap.\n"
             .to_owned();
-    for log in [&settings.logs.access, &settings.logs.error] {
+    for log in &settings.logs {
         text.push_str(&format!("{}  root:wheel  640  14  20000  @T00  JC  {pid}  30\n", log.display()));
     }
     text

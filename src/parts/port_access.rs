@@ -124,7 +124,7 @@ fn check_settings(host: &dyn Observe) -> Result<(), Refusal> {
         let Some(text) = host.read(Path::new(&file))? else { continue };
         let keeps_out = file != LOADER_CONF
             && file.starts_with("/boot")
-            && loader_conf::get(&text, LOADER_VARIABLE).is_some_and(|value| !loader_conf::loads(&value));
+            && loader_conf::FILE.get(&text, LOADER_VARIABLE).is_some_and(|value| !loader_conf::loads(&value));
         if keeps_out {
             return refuse(
                 format!("{file} prevents {MODULE} from being loaded at boot"),
@@ -132,7 +132,11 @@ fn check_settings(host: &dyn Observe) -> Result<(), Refusal> {
             );
         }
         let get = |name| {
-            if file.starts_with("/boot") { loader_conf::get(&text, name) } else { sysctl_conf::get(&text, name) }
+            if file.starts_with("/boot") {
+                loader_conf::FILE.get(&text, name)
+            } else {
+                sysctl_conf::FILE.get(&text, name)
+            }
         };
         let number = |name| get(name).and_then(|value| portacl::number(&value));
         if number(ENABLED) == Some(0) {
@@ -155,10 +159,10 @@ fn loader_step(host: &dyn Observe) -> Result<Option<Step>, Refusal> {
     let path = Path::new(LOADER_CONF);
     let old = host.read(path)?;
     let text = old.clone().unwrap_or_default();
-    if loader_conf::get(&text, LOADER_VARIABLE).is_some_and(|value| loader_conf::loads(&value)) {
+    if loader_conf::FILE.get(&text, LOADER_VARIABLE).is_some_and(|value| loader_conf::loads(&value)) {
         return Ok(None);
     }
-    let new = loader_conf::set(&text, LOADER_VARIABLE, "YES").map_err(edit(path))?;
+    let new = loader_conf::FILE.set(&text, LOADER_VARIABLE, "YES").map_err(edit(path))?;
     edited(host, path, old.as_deref(), &new)
 }
 

@@ -111,10 +111,9 @@ fn tunables(files: &[LoaderFile]) -> Vec<Assignment> {
     for file in files {
         for variable in Variable::ALL {
             let name = variable.name();
-            let Some(value) = loader_conf::get(&file.text, name) else { continue };
-            let line = loader_conf::line_of(&file.text, name).unwrap_or_default();
-            let place = Place { file: file.path.clone(), line };
-            tunables.push(Assignment { variable, value, place, overlong: None });
+            let Some(found) = loader_conf::FILE.find(&file.text, name) else { continue };
+            let place = Place { file: file.path.clone(), line: found.line };
+            tunables.push(Assignment { variable, value: found.value, place, overlong: None });
         }
     }
     tunables
@@ -122,7 +121,8 @@ fn tunables(files: &[LoaderFile]) -> Vec<Assignment> {
 
 fn sysctl_file(host: &dyn Observe, file: &str) -> Result<Vec<Assignment>, HostError> {
     let text = host.read(Path::new(file))?.unwrap_or_default();
-    Ok(sysctl_conf::settings(&text)
+    Ok(sysctl_conf::FILE
+        .settings(&text)
         .into_iter()
         .filter_map(|setting| {
             Some(Assignment {

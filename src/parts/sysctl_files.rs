@@ -35,7 +35,8 @@ impl SysctlFiles {
 
     /// The file whose assignment counts. What is set nowhere belongs into sysctl.conf, or into the file of the module.
     fn at(&self, name: &str) -> usize {
-        let sets = |index: &usize| self.0.get(*index).is_some_and(|file| sysctl_conf::get(&file.new, name).is_some());
+        let sets =
+            |index: &usize| self.0.get(*index).is_some_and(|file| sysctl_conf::FILE.get(&file.new, name).is_some());
         [1, 0, 2].into_iter().find(sets).unwrap_or(if self.0.len() > 2 { 2 } else { 0 })
     }
 
@@ -46,7 +47,7 @@ impl SysctlFiles {
 
     /// The value that the boot ends up with; `None` if neither file sets it.
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        sysctl_conf::get(&self.0[self.at(name)].new, name)
+        sysctl_conf::FILE.get(&self.0[self.at(name)].new, name)
     }
 
     /// The value as a number, as sysctl(8) reads it: 0x4f is 79.
@@ -62,18 +63,18 @@ impl SysctlFiles {
     pub(super) fn set(&mut self, name: &str, value: &str, default: &str) -> Result<(), Refusal> {
         let at = self.at(name);
         let file = &mut self.0[at];
-        let old = sysctl_conf::get(&file.new, name);
+        let old = sysctl_conf::FILE.get(&file.new, name);
         if old.as_deref().unwrap_or(default) == value {
             return Ok(());
         }
         if let Some(old) = old.filter(|_| value == default) {
-            let without = sysctl_conf::unset(&file.new, name, &old);
-            if sysctl_conf::get(&without, name).is_none() {
+            let without = sysctl_conf::FILE.unset(&file.new, name, &old);
+            if sysctl_conf::FILE.get(&without, name).is_none() {
                 file.new = without;
                 return Ok(());
             }
         }
-        file.new = sysctl_conf::set(&file.new, name, value).map_err(edit(Path::new(file.path)))?;
+        file.new = sysctl_conf::FILE.set(&file.new, name, value).map_err(edit(Path::new(file.path)))?;
         Ok(())
     }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 use crate::change::front::wait_for_release;
 use crate::change::kind::prelude::*;
 use crate::change::operator::{Interruption, Operator};
-use crate::change::readiness::{PAGE_TIMEOUT, Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size};
+use crate::change::readiness::{
+    PAGE_TIMEOUT, Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size,
+};
 use crate::gotosocial::readiness::message;
 use crate::host::{BindOutcome, BindProbe, Family, Listener, ServiceAction, ServiceState};
 use crate::portacl::Protocol;

@@ -204,7 +204,7 @@ fn boot_rules(host: &dyn Observe) -> Result<Vec<Rule>, HostError> {
     let mut rules = Vec::new();
     for file in [SYSCTL_CONF, SYSCTL_CONF_LOCAL, SYSCTL_KLD] {
         let text = host.read(Path::new(file))?.unwrap_or_default();
-        rules.extend(effective(&sysctl_conf::get(&text, RULES).unwrap_or_default()));
+        rules.extend(effective(&sysctl_conf::FILE.get(&text, RULES).unwrap_or_default()));
     }
     if portacl_rc::enabled(host)? {
         rules.extend(effective(&portacl_rc_list::list(host)?));
@@ -298,21 +298,21 @@ fn loader(host: &dyn Observe, ledger: &Ledger, planned: &mut Planned) -> Result<
     }
     let before = match &trace.origin {
         Prior::File { sha256, .. } => {
-            store::recall(host, sha256).ok().and_then(|text| loader_conf::get(&text, LOADER_VARIABLE))
+            store::recall(host, sha256).ok().and_then(|text| loader_conf::FILE.get(&text, LOADER_VARIABLE))
         }
         _ => None,
     };
     let Some(now) = host.read(path)? else { return Ok(()) };
     let is_yes = |value: &Option<String>| value.as_deref().is_some_and(loader_conf::loads);
-    let value = loader_conf::get(&now, LOADER_VARIABLE);
+    let value = loader_conf::FILE.get(&now, LOADER_VARIABLE);
     if is_yes(&before) || !is_yes(&value) {
         return Ok(());
     }
     let new = match &before {
-        Some(before) => loader_conf::set(&now, LOADER_VARIABLE, before).map_err(port_access::edit(path))?,
-        None => loader_conf::unset(&now, LOADER_VARIABLE, "YES"),
+        Some(before) => loader_conf::FILE.set(&now, LOADER_VARIABLE, before).map_err(port_access::edit(path))?,
+        None => loader_conf::FILE.unset(&now, LOADER_VARIABLE, "YES"),
     };
-    if loader_conf::get(&new, LOADER_VARIABLE) != before {
+    if loader_conf::FILE.get(&new, LOADER_VARIABLE) != before {
         planned.by_hand.push(format!(
             "{LOADER_CONF} was edited: remove the line that sets {LOADER_VARIABLE}, if nothing else needs the module"
         ));
