@@ -37,17 +37,10 @@ pub(super) fn log_size(host: &dyn Observe, log: &Path) -> Result<u64, HostError>
 
 /// The log from where it was when the service was started.
 pub(super) fn log_since(host: &dyn Observe, log: &Path, began: u64) -> String {
-    let size = match host.entry(log) {
-        Ok(Some(Entry::File { size, .. })) => size,
-        _ => return String::new(),
-    };
+    let size = log_size(host, log).unwrap_or_default();
     // A log that is shorter than it was has been rotated meanwhile.
     let from = if size < began { 0 } else { began.max(size.saturating_sub(TAIL as u64)) };
-    host.read_from(log, from, TAIL)
-        .ok()
-        .flatten()
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    String::from_utf8_lossy(&host.read_from(log, from, TAIL).ok().flatten().unwrap_or_default()).into_owned()
 }
 
 /// Whether it is ready, or is so as far as its log tells and cannot be asked.
@@ -87,21 +80,14 @@ pub fn log_says_ready(host: &dyn Observe, readiness: &Readiness) -> bool {
 /// # Errors
 /// There was no answer.
 pub fn ask(host: &dyn Observe, readiness: &Readiness, path: &str) -> Result<WebAnswer, WebFailure> {
-    host.web(&WebRequest {
-        tls: readiness.tls,
-        host: readiness.host.clone(),
-        address: Some(readiness.address),
-        path: path.to_owned(),
-        verify: false,
-        timeout: Duration::from_secs(30),
-    })
+    let Readiness { host: name, address, tls, .. } = readiness;
+    host.web(&WebRequest::to(*address, *tls, name, path, Duration::from_secs(30)))
 }
 
 /// The last lines of a log, indented.
 pub(super) fn last_lines(log: &str, count: usize) -> String {
-    let lines: Vec<&str> = log.lines().collect();
-    let from = lines.len().saturating_sub(count);
-    lines[from..].iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    let lines: Vec<String> = log.lines().map(|line| format!("  {line}")).collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
 #[cfg(test)]

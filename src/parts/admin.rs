@@ -23,12 +23,13 @@ pub fn plan(
 ) -> Result<(Option<Step>, Option<String>), Refusal> {
     let Some(admin) = &deployment.admin else { return Ok((None, None)) };
     let username = admin.username.to_string();
-    let unfinished = journal::account_unfinished(host, &username)?;
+    let done = journal::account_done(host, &username)?;
+    let unfinished = done == Some(false);
     let there = if host.service(rc_script::SERVICE)?.is_running() {
         exists(host, readiness, &username, deployment)
     } else {
         // Stopped, but installed before: the receipt knows.
-        Presence::from(journal::account_known(host, &username)?)
+        Presence::from(done == Some(true))
     };
     let repair = match there {
         Presence::There if unfinished => true,
@@ -74,7 +75,7 @@ impl From<bool> for Presence {
 }
 
 fn exists(host: &dyn Observe, readiness: &Readiness, username: &str, deployment: &Deployment) -> Presence {
-    let known = journal::account_known(host, username).unwrap_or(false);
+    let known = journal::account_done(host, username).is_ok_and(|done| done == Some(true));
     if !has_certificate(host, readiness) {
         // Asking would have the server order a certificate each time; what our receipts say is all there is.
         return Presence::from(known);

@@ -394,7 +394,7 @@ impl Ends<'_> {
             return Ok(Some(lock));
         }
         let is_lock = |change: &Change| matches!(change, Change::File(WriteFile { path: there, .. }) if *there == path);
-        for prior in journal::priors(host, is_lock)? {
+        for (_, prior) in journal::stayed(host, is_lock)? {
             let Prior::File { sha256, .. } = prior else { continue };
             if let Some(lock) = store::recall(host, &sha256).ok().filter(fits) {
                 return Ok(Some(lock));

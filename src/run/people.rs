@@ -2,7 +2,7 @@
 
 use super::report;
 use super::stop::Stop;
-use crate::change::{Plan, Reporter};
+use crate::change::{Operator, Plan};
 use crate::check::Check;
 use crate::check::bind::Row;
 use crate::deployment::{Answers, Deployment, Layout, Mode, Secrets};
@@ -117,7 +117,7 @@ pub trait People {
     fn answers(&self, host: &dyn Observe, asked: Asked<'_>) -> Result<Answers, Stop>;
 
     /// Shows the progress of changes. [`Operator::interrupted`](crate::change::Operator::interrupted) asks what becomes of the run.
-    fn progress(&self) -> Box<dyn Reporter + '_>;
+    fn progress(&self) -> Box<dyn Operator + '_>;
 
     /// Shows a trial of a switch to this mode, which goes on for so many seconds.
     fn trial(&self, mode: Mode, seconds: u64, can_keep: bool) -> Box<dyn TrialView + '_>;

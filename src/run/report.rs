@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::stop::Stop;
-use crate::change::{Plan, Step};
+use crate::change::{Action, Plan, Step};
 use crate::check::Check;
 use crate::error_code::ErrorCode;
 
@@ -40,13 +40,13 @@ pub struct Changed {
     part: &'static str,
     kind: &'static str,
     target: String,
-    action: &'static str,
+    action: Action,
 }
 
 impl From<&Step> for Changed {
     fn from(step: &Step) -> Self {
         let kind = step.change.kind();
-        Self { part: step.part, kind: kind.name(), target: kind.target(), action: step.action.word() }
+        Self { part: step.part, kind: kind.name(), target: kind.target(), action: step.action }
     }
 }
 

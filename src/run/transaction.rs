@@ -17,7 +17,7 @@ use super::stop::Stop;
 use super::watch::Watching;
 use crate::certificate::CertificateAuthority;
 use crate::change::settle::Settled;
-use crate::change::{Aftermath, Executor, NotMade, Plan, Trial, journal, settle, store};
+use crate::change::{Aftermath, Executor, Plan, Trial, journal, settle, store};
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
@@ -345,7 +345,7 @@ impl<'a> Run<'a> {
             host,
             source: with.source,
             authority: Some(self.authority),
-            reporter: &watching,
+            operator: &watching,
             stop: &stop,
             trial,
         };
@@ -364,12 +364,12 @@ impl<'a> Run<'a> {
         }
         let mut report = self.report();
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.kept.is_some(), |_| true);
-        let applied = applied.map_err(|error| {
+        let not_made = applied.map_err(|error| {
             let code = if error.aftermath.failed.is_empty() { error.code } else { ErrorCode::NotUndone };
             Stop::refused(code, format!("{error}.\n{}", told(&error.aftermath)))
         })?;
-        if !applied.not_made.is_empty() {
-            return Err(not_all(&applied.not_made, &mut report));
+        if !not_made.is_empty() {
+            return Err(not_all(&not_made, &mut report));
         }
         self.tell(Manner::Good, &format!("{} made.", changes(shown.steps.len())));
         Ok(watching.password())
@@ -402,15 +402,14 @@ pub fn service_user(host: &dyn Observe) -> Result<Option<Owner>, HostError> {
 }
 
 /// The end of a plan that went on past failures.
-fn not_all(not_made: &[NotMade], report: &mut Report) -> Stop {
-    let lines: Vec<String> = not_made.iter().map(|left| format!("{}: {}", left.change, left.cause)).collect();
-    report.add("failed", &lines);
+fn not_all(not_made: &[String], report: &mut Report) -> Stop {
+    report.add("failed", not_made);
     Stop::refused(
         ErrorCode::Incomplete,
         format!(
             "not everything could be done. The completed changes stay; what is left:\n  {}\nFix what is named, and run the \
              same command again: it continues with the rest",
-            lines.join("\n  ")
+            not_made.join("\n  ")
         ),
     )
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use super::signals::Changing;
-use crate::change::{Action, Change, Interruption, Operator, ReloadFront, Reporter, Step};
+use crate::change::{Action, Change, Interruption, Operator, ReloadFront, Step};
 use crate::host::{Host, PortWatch};
 use crate::release;
 
@@ -12,7 +12,7 @@ use crate::release;
 pub(super) struct Watching<'a> {
     host: &'a dyn Host,
     signals: &'a Changing,
-    progress: Box<dyn Reporter + 'a>,
+    progress: Box<dyn Operator + 'a>,
     watched: &'a [u16],
     watch: Watch,
     password: RefCell<Option<String>>,
@@ -29,7 +29,7 @@ impl<'a> Watching<'a> {
     pub(super) fn new(
         host: &'a dyn Host,
         signals: &'a Changing,
-        progress: Box<dyn Reporter + 'a>,
+        progress: Box<dyn Operator + 'a>,
         watched: &'a [u16],
     ) -> Self {
         Self {
@@ -146,9 +146,7 @@ impl Operator for Watching<'_> {
     fn progress(&self) -> &dyn release::Progress {
         self.progress.progress()
     }
-}
 
-impl Reporter for Watching<'_> {
     fn begin(&self, number: usize, of: usize, step: &Step) {
         self.progress.begin(number, of, step);
         if step.action == Action::Stop && self.stopped.get().is_none() {

@@ -10,7 +10,7 @@ use gts_bootstrap::certificate::renewal::Window;
 use gts_bootstrap::certificate::{Bundle, CertificateAuthority, Leaf};
 use gts_bootstrap::change::certificate::{leaf_digest, shown};
 use gts_bootstrap::change::front::HostFiles;
-use gts_bootstrap::change::{Executor, Operator, Plan, Reporter, Step};
+use gts_bootstrap::change::{Executor, Operator, Plan, Step};
 use gts_bootstrap::deployment::{Answers, Deployment, HostName, Layout, Secrets};
 use gts_bootstrap::front::{Front, FrontVersion};
 use gts_bootstrap::host::rehearsal::model::Authority;
@@ -37,8 +37,6 @@ impl Operator for Silent {
         &release::NoProgress
     }
 }
-
-impl Reporter for Silent {}
 
 fn name() -> HostName {
     NAME.parse().unwrap()
@@ -72,7 +70,7 @@ impl Challenge for Served<'_> {
 
 fn apply(host: &Rehearsal, steps: Vec<Step>) {
     let plan = Plan { steps, ..Plan::default() };
-    Executor { host, source: None, authority: Some(host), reporter: &Silent, stop: &|| None, trial: None }
+    Executor { host, source: None, authority: Some(host), operator: &Silent, stop: &|| None, trial: None }
         .apply("test", &plan)
         .unwrap();
 }

@@ -1,6 +1,6 @@
 //! What the executor does on its own before it starts the service: it tries the ports.
 
-use gts_bootstrap::change::{Executor, Operator, Plan, Readiness, Reporter};
+use gts_bootstrap::change::{Executor, Operator, Plan, Readiness};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{Host, Listener, Owner};
 use gts_bootstrap::parts::service;
@@ -16,8 +16,6 @@ impl Operator for Silent {
     }
 }
 
-impl Reporter for Silent {}
-
 /// Why a start of the service on this machine fails.
 fn start_fails(host: &Rehearsal) -> String {
     let readiness = Readiness {
@@ -29,7 +27,7 @@ fn start_fails(host: &Rehearsal) -> String {
     };
     let start = service::start(Owner { uid: 209, gid: 209 }, &[80, 443], &readiness, false);
     let plan = Plan { steps: vec![start], ..Plan::default() };
-    Executor { host, source: None, authority: None, reporter: &Silent, stop: &|| None, trial: None }
+    Executor { host, source: None, authority: None, operator: &Silent, stop: &|| None, trial: None }
         .apply("test", &plan)
         .unwrap_err()
         .to_string()
