@@ -213,14 +213,6 @@ impl CertificateOrder {
 }
 
 impl CertificateChange {
-    /// The name that the certificate is for.
-    pub fn name(&self) -> &HostName {
-        match self {
-            Self::Placeholder { name, .. } | Self::Reload { name, .. } => name,
-            Self::Order { order, .. } => &order.name,
-        }
-    }
-
     /// The files that the change replaces.
     fn pair(&self) -> Option<Pair> {
         match self {
@@ -235,7 +227,10 @@ impl Kind for CertificateChange {
     named!(ErrorCode::Acme, "certificate", "certificate", "tls");
 
     fn target(&self) -> String {
-        self.name().to_string()
+        match self {
+            Self::Placeholder { name, .. } | Self::Reload { name, .. } => name.to_string(),
+            Self::Order { order, .. } => order.name.to_string(),
+        }
     }
 
     fn detail(&self) -> String {

@@ -1,6 +1,5 @@
 //! What is done to a web server in front: its include line, its start and its reload.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::change::front::{edited, edited_file, wait_for_release};
@@ -69,10 +68,6 @@ impl Kind for IncludeSite {
 
     fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
         thing::restore(host, &edited_file(host, self.front)?, prior)
-    }
-
-    fn folders(&self) -> Vec<PathBuf> {
-        vec![self.front.folder.into()]
     }
 }
 
