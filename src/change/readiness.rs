@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::gotosocial::readiness::{READYZ, ready_by_log};
 use crate::host::{Entry, HostError, Observe, WebAnswer, WebFailure, WebRequest};
 
+/// How long one of the service's own pages may take.
+pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of the end of the log is looked at.
 pub(super) const TAIL: usize = 256 * 1024;
 
@@ -28,15 +30,26 @@ pub struct Readiness {
     pub certificate: Option<PathBuf>,
 }
 
-pub(super) fn log_size(host: &dyn Observe, log: &Path) -> Result<u64, HostError> {
+impl Readiness {
+    /// A request to the service on this host.
+    pub fn request(&self, path: &str, timeout: Duration) -> WebRequest {
+        WebRequest::to(self.address, self.tls, &self.host, path, timeout)
+    }
+}
+
+/// The size of the log, in bytes.
+///
+/// # Errors
+/// The log cannot be looked up.
+pub fn log_size(host: &dyn Observe, log: &Path) -> Result<u64, HostError> {
     Ok(match host.entry(log)? {
         Some(Entry::File { size, .. }) => size,
         _ => 0,
     })
 }
 
-/// The log from where it was when the service was started.
-pub(super) fn log_since(host: &dyn Observe, log: &Path, began: u64) -> String {
+/// What the log has gained since it had `began` bytes; of much only the end.
+pub fn log_since(host: &dyn Observe, log: &Path, began: u64) -> String {
     let size = log_size(host, log).unwrap_or_default();
     // A log that is shorter than it was has been rotated meanwhile.
     let from = if size < began { 0 } else { began.max(size.saturating_sub(TAIL as u64)) };
@@ -44,13 +57,13 @@ pub(super) fn log_since(host: &dyn Observe, log: &Path, began: u64) -> String {
 }
 
 /// Whether it is ready, or is so as far as its log tells and cannot be asked.
-pub(super) fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str) -> bool {
+pub fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str, patience: Duration) -> bool {
     // Each TLS connection without a certificate in the cache has the server order one; a certificate authority counts
     // failed orders and shuts its door after a few. So the log is asked until there is a certificate, or no need of one.
     if !has_certificate(host, readiness) {
         return ready_by_log(log);
     }
-    match ask(host, readiness, READYZ) {
+    match host.web(&readiness.request(READYZ, patience)) {
         Ok(answer) => answer.status == 200,
         Err(WebFailure::Tls(_)) => ready_by_log(log),
         Err(_) => false,
@@ -80,8 +93,7 @@ pub fn log_says_ready(host: &dyn Observe, readiness: &Readiness) -> bool {
 /// # Errors
 /// There was no answer.
 pub fn ask(host: &dyn Observe, readiness: &Readiness, path: &str) -> Result<WebAnswer, WebFailure> {
-    let Readiness { host: name, address, tls, .. } = readiness;
-    host.web(&WebRequest::to(*address, *tls, name, path, Duration::from_secs(30)))
+    host.web(&readiness.request(path, PAGE_TIMEOUT))
 }
 
 /// The last lines of a log, indented.

@@ -10,7 +10,9 @@ use std::time::Duration;
 use crate::change::front::wait_for_release;
 use crate::change::kind::prelude::*;
 use crate::change::operator::{Interruption, Operator};
-use crate::change::readiness::{Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size};
+use crate::change::readiness::{
+    PAGE_TIMEOUT, Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size,
+};
 use crate::gotosocial::readiness::message;
 use crate::host::{BindOutcome, BindProbe, Family, Listener, ServiceAction, ServiceState};
 use crate::portacl::Protocol;
@@ -144,7 +146,7 @@ impl Kind for StopService {
 pub(super) fn wait_until_ready(executor: &Executor<'_>, name: &str, readiness: &Readiness) -> Result<bool, Failure> {
     let host = executor.host;
     let began = log_size(host, &readiness.log)?.saturating_sub(TAIL as u64);
-    if is_ready(host, readiness, &log_since(host, &readiness.log, began)) {
+    if is_ready(host, readiness, &log_since(host, &readiness.log, began), PAGE_TIMEOUT) {
         return Ok(true);
     }
     wait(executor, name, readiness, began, Some(PATIENCE))
@@ -164,7 +166,7 @@ pub(in crate::change) fn settles_down(
     let mut elapsed = Duration::ZERO;
     while host.service(name)?.is_running() {
         // It may listen elsewhere than the readiness says, but its log is the same.
-        if log_says_ready(host, readiness) || is_ready(host, readiness, "") {
+        if log_says_ready(host, readiness) || is_ready(host, readiness, "", PAGE_TIMEOUT) {
             return Ok(true);
         }
         if elapsed >= PATIENCE {
@@ -209,7 +211,7 @@ fn wait(
             last_pid = pid.or(last_pid);
             dead = 0;
             // After a restart the marks of readiness in the log may be those of a program that has died since.
-            if is_ready(host, readiness, if restarts == 0 { &tail } else { "" }) {
+            if is_ready(host, readiness, if restarts == 0 { &tail } else { "" }, PAGE_TIMEOUT) {
                 return Ok(true);
             }
         } else {
