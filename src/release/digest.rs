@@ -84,7 +84,7 @@ impl<R: Read> Hashing<R> {
     }
 
     /// The first error of the inner reader, kept here because the layers above wrap errors in their own.
-    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
         self.failure.take()
     }
 
