@@ -8,7 +8,7 @@ use super::Check;
 use super::permission::{self, Question};
 use crate::error_code::ErrorCode;
 use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe, Owner};
-use crate::parts::port_access::RULES;
+use crate::parts::port_settings::RULES;
 use crate::portacl::{self, Protocol, Rule, State, Subject};
 
 /// `nobody`, by convention the user without rights.

@@ -9,7 +9,7 @@ use crate::deployment::{ConfigValue, Deployment, HostName, Layout, Mode};
 use crate::error_code::{Coded, ErrorCode};
 use crate::host::{HostError, Jail, Listener, Observe, Owner, System, WebRequest};
 use crate::parts::install::obstacles;
-use crate::parts::port_access::{MODULE, RESERVED_HIGH};
+use crate::parts::port_settings::{MODULE, RESERVED_HIGH};
 use crate::parts::{account, front};
 
 /// `kern.osreldate` of the oldest release that is still maintained and tested: 14.0.

@@ -232,7 +232,7 @@ fn contradicted(host: &dyn Observe, plan: &Plan, implied: &[ImpliedStatement]) -
     if implied.is_empty() {
         return Ok(Vec::new());
     }
-    let after = AfterPlan::new(host, plan);
+    let after = AfterPlan::new(host, &plan.steps);
     let now = portacl_boot::now(&after)?;
     let next = portacl::next_boot(&portacl_boot::settings(&after)?);
     let lines = portacl::print(&now, Some(&next.state), &portacl::NumbersOnly, true);

@@ -114,7 +114,7 @@ impl Course<'_> {
     /// The end of a change of release that has been made: what is not needed any more goes, and what serves is proved.
     pub(super) fn finish(&self) -> Result<Exit, Stop> {
         self.run.tidy("No longer needed, and removed:", "it stays", &|| {
-            let steps = passage::superfluous(self.run.observe(), self.wanted.layout, self.keep, self.done);
+            let steps = passage::surplus(self.run.observe(), self.wanted.layout, self.keep, self.done);
             Ok(Plan { steps: steps.map_err(Stop::failed)?, ..Plan::default() })
         });
         prove(self.run, &self.wanted, None)

@@ -6,7 +6,7 @@ use super::{Exit, Manner, Run, Stop, With};
 use crate::change::store;
 use crate::error_code::ErrorCode;
 use crate::parts::uninstall::ledger::Ledger;
-use crate::parts::uninstall::{self as parts, Extent, Planned};
+use crate::parts::uninstall::{self as parts, Extent, UninstallPlan};
 
 pub use parts::ledger::COMMAND;
 
@@ -105,7 +105,7 @@ fn is_meant(run: &Run<'_>, options: &UninstallOptions, instance: Option<&str>, h
 }
 
 /// Says what stays and why.
-fn tell(run: &Run<'_>, planned: &Planned) {
+fn tell(run: &Run<'_>, planned: &UninstallPlan) {
     if !planned.kept.is_empty() {
         run.heading("Kept");
         for (path, what) in &planned.kept {

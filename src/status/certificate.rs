@@ -8,7 +8,7 @@ use crate::certificate::placeholder::is_placeholder;
 use crate::certificate::record::Records;
 use crate::certificate::renewal::{Failures, Keeper, Validity};
 use crate::deployment::HostName;
-use crate::parts::tls;
+use crate::parts::{Instance, tls};
 
 /// A certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,7 +33,8 @@ pub(super) fn look(known: &Known<'_>) -> Told<Option<Certificate>> {
         Told::Known(deployment) => deployment,
         Told::Unknown { unknown } => return Told::unknown(unknown.clone()),
     };
-    let found = tls::kept(known.host, known.layout, deployment, &deployment.host).and_then(|kept| {
+    let instance = Instance { host: known.host, layout: known.layout, deployment };
+    let found = tls::kept(instance, &deployment.host).and_then(|kept| {
         let records = Records::read(known.host.read(&tls::record(known.layout))?.as_deref());
         Ok((kept, records))
     });

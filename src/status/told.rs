@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::host::HostError;
 use crate::parts::Refusal;
-use crate::parts::answers::DeployedError;
 
 /// The reason for what only root may see.
 const NEEDS_ROOT: &str = "only root can tell";
@@ -65,15 +64,6 @@ impl<T> From<Refusal> for Told<T> {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Host(error) => error.into(),
-            other => Self::unknown(other.to_string()),
-        }
-    }
-}
-
-impl<T> From<DeployedError> for Told<T> {
-    fn from(error: DeployedError) -> Self {
-        match error {
-            DeployedError::Host(error) => error.into(),
             other => Self::unknown(other.to_string()),
         }
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::change::front::edited;
 use crate::change::kind::prelude::*;
+use crate::change::{Change, Step};
 use crate::front::Front;
 use crate::host::{Entry, Observe};
 
@@ -29,6 +30,22 @@ pub struct NewFile {
     pub path: PathBuf,
     /// What will be in it; `None` if it goes.
     pub content: Option<Content>,
+}
+
+impl TestFront {
+    /// The test of the configuration as it will be after these steps.
+    pub fn after(front: Front, present: bool, steps: &[Step]) -> Self {
+        let own = front.own_folder();
+        let new = |step: &Step| {
+            let (path, content) = match &step.change {
+                Change::File(file) => (file.path.clone(), Some(file.content.clone())),
+                Change::Removal(removal) => (removal.path.clone(), None),
+                _ => return None,
+            };
+            (path.starts_with(&own) || path == front.site_file()).then_some(NewFile { path, content })
+        };
+        Self { front, present, files: steps.iter().filter_map(new).collect() }
+    }
 }
 
 impl Kind for TestFront {
