@@ -2,12 +2,20 @@
 
 use super::Refusal;
 use crate::change::{Action, AddGroup, AddUser, Change, Step};
-use crate::host::{Group, Observe, Owner, User};
+use crate::host::{Group, HostError, Observe, Owner, User};
 
 /// Name of the user and of its group.
 pub const NAME: &str = "gotosocial";
 /// Uid and gid that the ports tree's `UIDs` and `GIDs` files register for the name.
 pub const ID: u32 = 209;
+
+/// The uid and gid of the account, if it exists.
+///
+/// # Errors
+/// The user database cannot be read.
+pub fn owner(host: &dyn Observe) -> Result<Option<Owner>, HostError> {
+    Ok(host.user(NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }))
+}
 
 /// Plans the account; returns its ids too, which rules and file owners follow. An account that exists is kept, whatever its uid.
 ///
@@ -15,9 +23,9 @@ pub const ID: u32 = 209;
 /// The number or the name is taken by something else, or the account is root.
 pub fn plan(host: &dyn Observe) -> Result<(Owner, Vec<Step>), Refusal> {
     let create = |change: Change| Step::new("account", Action::Create, change);
-    match host.user(NAME)? {
-        Some(user) if user.uid == 0 => return Err(Refusal::AccountIsRoot),
-        Some(user) => return Ok((Owner { uid: user.uid, gid: user.gid }, Vec::new())),
+    match owner(host)? {
+        Some(Owner { uid: 0, .. }) => return Err(Refusal::AccountIsRoot),
+        Some(owner) => return Ok((owner, Vec::new())),
         None => {}
     }
     if let Some(other) = host.user_by_id(ID)? {

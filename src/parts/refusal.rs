@@ -67,6 +67,9 @@ pub enum Refusal {
     /// A file of the system could not be edited.
     #[error("cannot edit {}: {why}", path.display())]
     Edit { path: PathBuf, why: String },
+    /// The answers of the installation, or the secrets beside them, cannot be used.
+    #[error("{0}")]
+    Answers(String),
     /// config.yaml could not be rendered.
     #[error("cannot make config.yaml: {0}")]
     Render(String),
@@ -155,9 +158,6 @@ pub enum Refusal {
     /// A certificate that the answers name cannot be used.
     #[error("{}, which the answers name under [tls]: {why}", path.display())]
     Certificate { path: PathBuf, why: BundleError },
-    /// The answers of the installation, or the secrets beside them, cannot be used.
-    #[error("{0}")]
-    Answers(String),
     /// A backup of that name exists.
     #[error("{} is there already; backups of the same second have the same name: run this again", path.display())]
     BackupThere { path: PathBuf },
@@ -192,6 +192,7 @@ impl Coded for Refusal {
             Self::Rules { .. } => ErrorCode::Rules,
             Self::PortaclSetting(_) => ErrorCode::PortaclSetting,
             Self::JailHost { .. } => ErrorCode::JailHost,
+            Self::Answers(_) => ErrorCode::Answers,
             Self::Render(_) => ErrorCode::Config,
             Self::FrontConfig(_) => ErrorCode::FrontConfig,
             Self::Filter(_) => ErrorCode::Filter,
@@ -207,7 +208,6 @@ impl Coded for Refusal {
             Self::Flagged { .. } => ErrorCode::Lint,
             Self::CertificateMissing { .. } | Self::Certificate { .. } => ErrorCode::TlsFiles,
             Self::CachedCertificate { .. } => ErrorCode::Certificate,
-            Self::Answers(_) => ErrorCode::Answers,
             Self::BackupThere { .. } => ErrorCode::BackupThere,
             Self::BackupFolderOpen { .. } => ErrorCode::BackupFolder,
             Self::BackupOfOther { .. } => ErrorCode::BackupOfOther,
