@@ -121,10 +121,9 @@ pub fn plan(
 pub(super) fn rendered(host: &dyn Observe, front: Front, state: &State) -> Result<Vec<Step>, Refusal> {
     let own = front.own_folder();
     let rules = own.join("filters");
-    let files = front.server.render_filters(&state.filters, &state.lists, &rules);
-    let files = files.map_err(|error| Refusal::Filter(error.to_string()))?;
+    let files = (front.filters)(&state.filters, &state.lists, &rules).map_err(Refusal::Filter)?;
     let mut folders = vec![&*own, &*rules];
-    for parent in files.iter().filter_map(|file| file.path.parent()) {
+    for parent in files.iter().filter_map(|(path, _)| path.parent()) {
         if !folders.contains(&parent) {
             folders.push(parent);
         }
@@ -133,8 +132,8 @@ pub(super) fn rendered(host: &dyn Observe, front: Front, state: &State) -> Resul
     for folder in folders {
         steps.extend(put::missing_folder(host, PART, put::root_folder(folder, 0o755))?);
     }
-    for rendered in &files {
-        steps.extend(file(host, &rendered.path, &rendered.content)?);
+    for (path, content) in &files {
+        steps.extend(file(host, path, content)?);
     }
     Ok(steps)
 }

@@ -10,6 +10,8 @@ pub(super) mod leave;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use semver::Version;
+
 use super::managed_file::{self, written};
 use super::{Instance, Refusal, filter, periodic, put, service, tls};
 use crate::change::front::{self as changes, HostFiles};
@@ -17,7 +19,7 @@ use crate::change::{
     Action, Change, IncludeSite, InstallPackage, Prior, ReloadFront, Remove, StartFront, Step, TestFront, journal,
 };
 use crate::deployment::{Deployment, HostName, Layout, PortNumber};
-use crate::front::{AccountDomain, Certificate, Conflict, Front, FrontSettings, FrontVersion, Survey, Wanted};
+use crate::front::{AccountDomain, Certificate, Conflict, Front, FrontSettings, Survey, Wanted};
 use crate::host::{BindOutcome, BindProbe, Entry, Family, HostError, Observe, Owner};
 use crate::portacl::Protocol;
 
@@ -142,8 +144,8 @@ fn enter(instance: Instance<'_>, front: Front, planned: &mut FrontPlan) -> Resul
     if filters != filter::State::default() || host.entry(&folder.join("filters"))?.is_some() {
         files = with_new(files, filter::rendered(host, front, &filters)?);
     }
-    for file in front.render(&settings).map_err(|error| Refusal::Render(error.to_string()))? {
-        files.extend(managed(host, &file.path, file.text)?);
+    for (path, text) in front.render(&settings).map_err(Refusal::Render)? {
+        files.extend(managed(host, &path, text)?);
     }
     let include = changes::edited(host, front, true).ok();
     let included = include.is_some() && host.read(&front.main_file())? == include;
@@ -198,9 +200,9 @@ fn has_ipv6(host: &dyn Observe) -> Result<bool, HostError> {
 }
 
 /// The version of the package; before its installation, that of FreeBSD's packages.
-fn version(front: Front, package: Option<&str>) -> Result<FrontVersion, Refusal> {
-    let Some(package) = package else { return Ok(front.packaged) };
-    let version = package.parse::<FrontVersion>().map_err(|error| Refusal::Render(error.to_string()))?;
+fn version(front: Front, package: Option<&str>) -> Result<Version, Refusal> {
+    let Some(package) = package else { return Ok(front.packaged.clone()) };
+    let version = crate::front::version(package).map_err(Refusal::Render)?;
     if version < front.oldest {
         let (version, oldest) = (version.to_string(), front.oldest.to_string());
         return Err(Refusal::FrontTooOld { front: front.name, version, oldest });
@@ -214,7 +216,7 @@ pub fn settings(
     deployment: &Deployment,
     layout: &Layout,
     certificate: Certificate,
-    version: FrontVersion,
+    version: Version,
 ) -> FrontSettings {
     // The answers may ask for direct mode still, as before a switch.
     let backend = SocketAddr::new(deployment.local_address().ip(), PortNumber::BEHIND_PROXY.get());
@@ -225,7 +227,7 @@ pub fn settings(
 /// Looks at the other sites.
 fn survey(host: &dyn Observe, front: Front, names: &[&HostName]) -> Result<Survey, Refusal> {
     let wanted = Wanted { names, ports: [PortNumber::HTTP, PortNumber::HTTPS] };
-    let found = front.server.survey(&front.main_file(), &HostFiles(host), &wanted);
+    let found = (front.survey)(&front.main_file(), &HostFiles(host), &wanted);
     found.map_err(|error| Refusal::FrontConfig(error.to_string()))
 }
 
@@ -287,8 +289,8 @@ fn rotation(front: Front, settings: &FrontSettings) -> String {
     let entry = |log: &Path| format!("{}  root:wheel  640  14  20000  @T00  JC  {pid}  30\n", log.display());
     format!(
         "# newsyslog.conf(5): the logs of the web server in front of GoToSocial, written by gts-bootstrap.\n{}{}",
-        entry(&settings.logs.access),
-        entry(&settings.logs.error)
+        entry(&settings.logs[0]),
+        entry(&settings.logs[1])
     )
 }
 

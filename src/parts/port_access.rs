@@ -80,7 +80,8 @@ fn check_settings(host: &dyn Observe) -> Result<(), Refusal> {
     for file in files.into_iter().chain(more) {
         let Some(text) = host.read(Path::new(&file))? else { continue };
         let is_loaders = file.starts_with("/boot");
-        let get = |name| if is_loaders { loader_conf::get(&text, name) } else { sysctl_conf::get(&text, name) };
+        let get =
+            |name| if is_loaders { loader_conf::FILE.get(&text, name) } else { sysctl_conf::FILE.get(&text, name) };
         let number = |name| get(name).and_then(|value| portacl::number(&value));
         let overrides = is_loaders && file != LOADER_CONF;
         let what = if overrides && get(LOADER_VARIABLE).is_some_and(|value| !loader_conf::loads(&value)) {
@@ -102,10 +103,10 @@ fn loader_step(host: &dyn Observe) -> Result<Option<Step>, Refusal> {
     let path = Path::new(LOADER_CONF);
     let old = host.read(path)?;
     let text = old.clone().unwrap_or_default();
-    if loader_conf::get(&text, LOADER_VARIABLE).is_some_and(|value| loader_conf::loads(&value)) {
+    if loader_conf::FILE.get(&text, LOADER_VARIABLE).is_some_and(|value| loader_conf::loads(&value)) {
         return Ok(None);
     }
-    let new = loader_conf::set(&text, LOADER_VARIABLE, "YES").map_err(edit(path))?;
+    let new = loader_conf::FILE.set(&text, LOADER_VARIABLE, "YES").map_err(edit(path))?;
     edited(host, path, old.as_deref(), &new)
 }
 

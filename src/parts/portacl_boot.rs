@@ -94,16 +94,16 @@ fn kld_list(host: &dyn Observe) -> Result<Option<String>, HostError> {
 
 fn tunables(files: &[LoaderFile]) -> Vec<Assignment> {
     let tunable = |file: &LoaderFile, variable: Variable| {
-        let value = loader_conf::get(&file.text, variable.name())?;
-        let line = loader_conf::line_of(&file.text, variable.name()).unwrap_or_default();
-        Some(Assignment { variable, value, place: Place { file: file.path.clone(), line }, overlong: None })
+        let found = loader_conf::FILE.find(&file.text, variable.name())?;
+        let place = Place { file: file.path.clone(), line: found.line };
+        Some(Assignment { variable, value: found.value, place, overlong: None })
     };
     files.iter().flat_map(|file| Variable::ALL.into_iter().filter_map(|it| tunable(file, it))).collect()
 }
 
 fn sysctl_file(host: &dyn Observe, file: &str) -> Result<Vec<Assignment>, HostError> {
     let text = host.read(Path::new(file))?.unwrap_or_default();
-    let settings = sysctl_conf::settings(&text).into_iter().filter_map(|setting| {
+    let settings = sysctl_conf::FILE.settings(&text).into_iter().filter_map(|setting| {
         Some(Assignment {
             variable: Variable::from_name(&setting.name)?,
             value: setting.value,

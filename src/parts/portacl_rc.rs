@@ -44,7 +44,8 @@ pub(super) fn in_charge(host: &dyn Observe) -> Result<bool, Refusal> {
     }
     for file in [SYSCTL_CONF, SYSCTL_CONF_LOCAL] {
         let Some(text) = host.read(Path::new(file))? else { continue };
-        if let Some(name) = [RULES, RESERVED_HIGH].into_iter().find(|name| sysctl_conf::get(&text, name).is_some()) {
+        if let Some(name) = [RULES, RESERVED_HIGH].into_iter().find(|name| sysctl_conf::FILE.get(&text, name).is_some())
+        {
             return Err(Refusal::PortaclSetting(format!(
                 "portacl-rc is enabled, and {file} sets {name} too, which at the end of each boot undoes what portacl-rc has \
                  set; keep one of the two: move the rules into {USERS} and {ADDITIONAL} and take the line out, or set \

@@ -36,7 +36,7 @@ impl SysctlFiles {
     /// The file whose assignment counts. A new one belongs into the file of the module, or else into sysctl.conf.
     fn at(&self, name: &str) -> usize {
         let last = self.0.len() - 1;
-        let sets = |index: &usize| sysctl_conf::get(&self.0[*index].new, name).is_some();
+        let sets = |index: &usize| sysctl_conf::FILE.get(&self.0[*index].new, name).is_some();
         [1, 0, last].into_iter().find(sets).unwrap_or(if last > 1 { last } else { 0 })
     }
 
@@ -47,7 +47,7 @@ impl SysctlFiles {
 
     /// The value that the boot ends up with; `None` if neither file sets it.
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        sysctl_conf::get(&self.0[self.at(name)].new, name)
+        sysctl_conf::FILE.get(&self.0[self.at(name)].new, name)
     }
 
     /// The value as a number, as sysctl(8) reads it: 0x4f is 79.
@@ -63,14 +63,14 @@ impl SysctlFiles {
     pub(super) fn set(&mut self, name: &str, value: &str, default: &str) -> Result<(), Refusal> {
         let at = self.at(name);
         let SysctlFile { path, new, .. } = &mut self.0[at];
-        let old = sysctl_conf::get(new, name);
+        let old = sysctl_conf::FILE.get(new, name);
         if old.as_deref().unwrap_or(default) == value {
             return Ok(());
         }
-        let without = old.filter(|_| value == default).map(|old| sysctl_conf::unset(new, name, &old));
-        *new = match without.filter(|without| sysctl_conf::get(without, name).is_none()) {
+        let without = old.filter(|_| value == default).map(|old| sysctl_conf::FILE.unset(new, name, &old));
+        *new = match without.filter(|without| sysctl_conf::FILE.get(without, name).is_none()) {
             Some(without) => without,
-            None => sysctl_conf::set(new, name, value).map_err(edit(Path::new(path)))?,
+            None => sysctl_conf::FILE.set(new, name, value).map_err(edit(Path::new(path)))?,
         };
         Ok(())
     }

@@ -12,7 +12,7 @@ use gts_bootstrap::change::certificate::{leaf_digest, shown};
 use gts_bootstrap::change::front::HostFiles;
 use gts_bootstrap::change::{Executor, Operator, Plan, Reporter, Step};
 use gts_bootstrap::deployment::{Answers, Deployment, HostName, Layout, Secrets};
-use gts_bootstrap::front::{Front, FrontVersion};
+use gts_bootstrap::front::Front;
 use gts_bootstrap::host::rehearsal::model::Authority;
 use gts_bootstrap::host::rehearsal::{Model, Rehearsal};
 use gts_bootstrap::host::{Host, Observe, Owner, ServiceAction};
@@ -100,17 +100,17 @@ fn behind_nginx(machine: Machine, more: &str) -> Machine {
         apply(&host, planned.steps);
     }
     host.install_package("nginx").unwrap();
-    let settings = settings(Front::NGINX, &deployment, &layout, planned.files, FrontVersion::new(1, 26, 2));
+    let settings = settings(Front::NGINX, &deployment, &layout, planned.files, semver::Version::new(1, 26, 2));
     for folder in ["/usr/local/www", "/usr/local/www/gts-bootstrap", "/usr/local/etc/nginx/gts-bootstrap"] {
         if host.entry(Path::new(folder)).unwrap().is_none() {
             host.make_directory(Path::new(folder), 0o755, Owner::ROOT).unwrap();
         }
     }
-    for file in Front::NGINX.render(&settings).unwrap() {
-        host.write_file(&file.path, file.text.as_bytes(), 0o644, Owner::ROOT).unwrap();
+    for (path, text) in Front::NGINX.render(&settings).unwrap() {
+        host.write_file(&path, text.as_bytes(), 0o644, Owner::ROOT).unwrap();
     }
     let main = Path::new("/usr/local/etc/nginx/nginx.conf");
-    let text = Front::NGINX.server.with_site(main, &host.read(main).unwrap().unwrap(), &HostFiles(&host)).unwrap();
+    let text = (Front::NGINX.with_site)(main, &host.read(main).unwrap().unwrap(), &HostFiles(&host)).unwrap();
     host.write_file(main, &text, 0o644, Owner::ROOT).unwrap();
     host.set_rc_variable("nginx_enable", Some("YES")).unwrap();
     host.service_action("nginx", ServiceAction::Start).unwrap();

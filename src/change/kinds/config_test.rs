@@ -65,7 +65,7 @@ impl Kind for ConfigTest {
             )
             .into());
         }
-        let known = debug_config::printed_keys(&output.stdout).map_err(|error| error.to_string())?;
+        let known = debug_config::printed_keys(&output.stdout)?;
         for key in self.keys.difference(&known) {
             let meant = || nearest(key, known.iter().map(String::as_str));
             let hint = match config_keys::successor(key) {

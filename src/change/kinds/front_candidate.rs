@@ -103,7 +103,7 @@ fn assemble(host: &dyn Host, front: Front, present: bool, files: &[NewFile]) -> 
     let mut main = edited(host, front, present)?;
     if present {
         copy_own_files(host, front, files)?;
-        main = front.server.with_candidate(&front.main_file(), &main)?;
+        main = (front.with_candidate)(&front.main_file(), &main)?;
     }
     Ok(host.write_file(&front.candidate_file(), &main, 0o644, Owner::ROOT)?)
 }
@@ -159,7 +159,7 @@ fn copy_own_files(host: &dyn Host, front: Front, files: &[NewFile]) -> Result<()
 fn moved(bytes: &[u8], front: Front) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(bytes) else { return bytes.to_vec() };
     let [from, to] = [front.own_folder(), front.candidate_folder()].map(|folder| format!("{}/", folder.display()));
-    front.server.as_candidate(text.replace(&from, &to)).into_bytes()
+    (front.as_candidate)(text.replace(&from, &to)).into_bytes()
 }
 
 /// All files below a folder.

@@ -230,7 +230,7 @@ impl Record<'_> {
             return Ok(planned);
         }
         let Some(now) = self.host.read(path)? else { return Ok(planned) };
-        let value = |text: &[u8]| loader_conf::get(text, LOADER_VARIABLE);
+        let value = |text: &[u8]| loader_conf::FILE.get(text, LOADER_VARIABLE);
         let before = match &trace.origin {
             Prior::File { sha256, .. } => store::recall(self.host, sha256).ok().and_then(|text| value(&text)),
             _ => None,
@@ -240,8 +240,8 @@ impl Record<'_> {
             return Ok(planned);
         }
         let new = match &before {
-            Some(before) => loader_conf::set(&now, LOADER_VARIABLE, before).map_err(port_settings::edit(path))?,
-            None => loader_conf::unset(&now, LOADER_VARIABLE, "YES"),
+            Some(before) => loader_conf::FILE.set(&now, LOADER_VARIABLE, before).map_err(port_settings::edit(path))?,
+            None => loader_conf::FILE.unset(&now, LOADER_VARIABLE, "YES"),
         };
         if value(&new) == before {
             planned.plan.steps.extend(port_settings::edited(self.host, path, Some(&now), &new)?);
@@ -357,7 +357,7 @@ fn boot_rules(host: &dyn Observe) -> Result<Vec<Rule>, HostError> {
     let mut rules = Vec::new();
     for file in [SYSCTL_CONF, SYSCTL_CONF_LOCAL, SYSCTL_KLD] {
         let text = host.read(Path::new(file))?.unwrap_or_default();
-        rules.extend(effective(&sysctl_conf::get(&text, RULES).unwrap_or_default()));
+        rules.extend(effective(&sysctl_conf::FILE.get(&text, RULES).unwrap_or_default()));
     }
     if portacl_rc::enabled(host)? {
         rules.extend(effective(&portacl_rc_list::list(host)?));
