@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::plan::Plan;
+use super::plan::Step;
 use super::thing::{Left, Thing};
 use crate::host::{
     BindOutcome, BindProbe, Entry, Group, HostError, Listener, Observe, ServiceState, Supervision, System, User,
@@ -31,9 +31,9 @@ pub struct AfterPlan<'a> {
 }
 
 impl<'a> AfterPlan<'a> {
-    /// Lays the plan over the host.
-    pub fn new(host: &'a dyn Observe, plan: &Plan) -> Self {
-        Self { host, left: plan.steps.iter().flat_map(|step| step.change.kind().leaves()).collect() }
+    /// Lays the steps of a plan over the host.
+    pub fn new(host: &'a dyn Observe, steps: &[Step]) -> Self {
+        Self { host, left: steps.iter().flat_map(|step| step.change.kind().leaves()).collect() }
     }
 
     fn path(&self, path: &Path) -> Option<&Left> {

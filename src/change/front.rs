@@ -59,11 +59,7 @@ fn astray(main: &Path, what: String) -> HostError {
 pub fn edited(host: &dyn Observe, front: Front, present: bool) -> Result<Vec<u8>, Failure> {
     let path = front.main_file();
     let text = host.read(&path)?.ok_or_else(|| format!("{} is not there", path.display()))?;
-    Ok(if present {
-        front.server.with_site(&path, &text, &HostFiles(host))?
-    } else {
-        front.server.without_site(&path, &text)?
-    })
+    Ok(if present { (front.with_site)(&path, &text, &HostFiles(host))? } else { (front.without_site)(&path, &text)? })
 }
 
 /// Waits until no web server in front has any of these ports. Its reload returns before it has let go of what it is not to

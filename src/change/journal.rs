@@ -257,6 +257,14 @@ pub fn receipts(host: &dyn Observe) -> Result<Vec<(String, Vec<Line>)>, HostErro
     host.list(&folder)?.into_iter().map(read).collect()
 }
 
+/// The command that a journal begins with.
+pub fn command(lines: &[Line]) -> &str {
+    match lines.iter().find(|line| matches!(line, Line::Begin { .. })) {
+        Some(Line::Begin { command, .. }) => command,
+        _ => "",
+    }
+}
+
 /// A change that a journal announces, and what became of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Announced<'a> {

@@ -80,7 +80,11 @@ fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) 
     let lock = Lock::of_host(host, &layout).map_err(|error| Stop::with(Exit::Check, error))?;
     let lock = lock.ok_or_else(|| absent(NOT_INSTALLED))?;
     let deployment = deployed::deployment(host, &layout, Exit::Check)?;
-    let say = |text: &str| if !brief { screen.line(text) };
+    let say = |text: &str| {
+        if !brief {
+            screen.line(text)
+        }
+    };
     let found = install::findings(host, &deployment, &layout, &lock.release.version, &say)?;
     if !brief {
         let rest = found.checks.get(found.matrix.len()..).unwrap_or_default();

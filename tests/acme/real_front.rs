@@ -13,7 +13,7 @@ use gts_bootstrap::certificate::acme::Authority;
 use gts_bootstrap::change::digest;
 use gts_bootstrap::change::front::HostFiles;
 use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
-use gts_bootstrap::front::{AccountDomain, Certificate, Front, Logs};
+use gts_bootstrap::front::{AccountDomain, Certificate, Front};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
     BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host, HostError,
@@ -79,12 +79,12 @@ impl RealFront {
         settings.acme_webroot = here("/usr/local/www/gts-bootstrap");
         settings.assets = here("/usr/local/www");
         let log = here("/var/log/nginx");
-        settings.logs = Logs { access: log.join("access.log"), error: log.join("error.log") };
-        for file in Front::NGINX.render(&settings).unwrap() {
-            fs::write(file.path, file.text).unwrap();
+        settings.logs = [log.join("access.log"), log.join("error.log")];
+        for (path, text) in Front::NGINX.render(&settings).unwrap() {
+            fs::write(path, text).unwrap();
         }
         let main = here(MAIN);
-        let text = Front::NGINX.server.with_site(&main, main_file(&log).as_bytes(), &HostFiles(&files)).unwrap();
+        let text = (Front::NGINX.with_site)(&main, main_file(&log).as_bytes(), &HostFiles(&files)).unwrap();
         fs::write(main, text).unwrap();
         let [http, https] = [http, https].map(|port| (Ipv4Addr::LOCALHOST, port).into());
         Self { files, nginx: None, http, https, authority, _folder: folder }
@@ -142,10 +142,10 @@ fn main_file(log: &Path) -> String {
     )
 }
 
-fn version() -> gts_bootstrap::front::FrontVersion {
+fn version() -> semver::Version {
     let output = Command::new("nginx").arg("-v").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    said.split_once('/').unwrap().1.split_whitespace().next().unwrap().parse().unwrap()
+    gts_bootstrap::front::version(said.split_once('/').unwrap().1).unwrap()
 }
 
 fn free_ports() -> [u16; 2] {

@@ -55,7 +55,7 @@ impl Kind for ConfigTest {
                 if words.is_empty() { "" } else { ". It says: " },
             );
         }
-        let known = debug_config::printed_keys(&output.stdout).map_err(|error| error.to_string())?;
+        let known = debug_config::printed_keys(&output.stdout)?;
         for key in self.keys.difference(&known) {
             let meant = || Some(format!("did you mean `{}`?", nearest(key, known.iter().map(String::as_str))?));
             let hint = config_keys::successor(key).map(str::to_owned).or_else(meant);

@@ -17,6 +17,13 @@ pub struct WriteFile {
     pub owner: Owner,
 }
 
+impl WriteFile {
+    /// A file of these bytes.
+    pub fn new(path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>, mode: u32, owner: Owner) -> Self {
+        Self { path: path.into(), content: Content::new(bytes), mode, owner }
+    }
+}
+
 impl Kind for WriteFile {
     named!(ErrorCode::File, "file");
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::change::front::edited;
 use crate::change::kind::prelude::*;
-use crate::change::store;
+use crate::change::{Change, Step, store};
 use crate::front::Front;
 use crate::host::{Entry, Observe};
 
@@ -31,6 +31,22 @@ pub struct NewFile {
     pub path: PathBuf,
     /// What will be in it; `None` if it goes.
     pub content: Option<Content>,
+}
+
+impl TestFront {
+    /// The test of the configuration as it will be after these steps.
+    pub fn after(front: Front, present: bool, steps: &[Step]) -> Self {
+        let own = front.own_folder();
+        let new = |step: &Step| {
+            let (path, content) = match &step.change {
+                Change::File(file) => (file.path.clone(), Some(file.content.clone())),
+                Change::Removal(removal) => (removal.path.clone(), None),
+                _ => return None,
+            };
+            (path.starts_with(&own) || path == front.site_file()).then_some(NewFile { path, content })
+        };
+        Self { front, present, files: steps.iter().filter_map(new).collect() }
+    }
 }
 
 impl Kind for TestFront {
@@ -83,7 +99,7 @@ fn assemble(host: &dyn Host, front: Front, present: bool, files: &[NewFile]) -> 
     let mut main = edited(host, front, present)?;
     if present {
         copy_own_files(host, front, files)?;
-        main = front.server.with_candidate(&front.main_file(), &main)?;
+        main = (front.with_candidate)(&front.main_file(), &main)?;
     }
     Ok(host.write_file(&front.candidate_file(), &main, 0o644, Owner::ROOT)?)
 }
@@ -124,7 +140,7 @@ fn copy_own_files(host: &dyn Host, front: Front, files: &[NewFile]) -> Result<()
 fn moved(bytes: &[u8], front: Front) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(bytes) else { return bytes.to_vec() };
     let [from, to] = [front.own_folder(), front.candidate_folder()].map(|folder| format!("{}/", folder.display()));
-    front.server.as_candidate(text.replace(&from, &to)).into_bytes()
+    (front.as_candidate)(text.replace(&from, &to)).into_bytes()
 }
 
 /// All files below a folder.

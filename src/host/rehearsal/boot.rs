@@ -68,7 +68,7 @@ fn apply_sysctl_conf(machine: &mut Machine) -> Result<(), HostError> {
 
 /// `sysctl -f FILE`.
 pub(super) fn apply_sysctl_file(machine: &mut Machine, file: &str) -> Result<(), HostError> {
-    for setting in sysctl_conf::settings(machine.text(file)?.as_bytes()) {
+    for setting in sysctl_conf::FILE.settings(machine.text(file)?.as_bytes()) {
         // At boot a refusal is a line on the console.
         let _ = kernel::set_sysctl(&mut machine.model, &setting.name, &setting.value);
     }

@@ -47,7 +47,7 @@ impl ConfigFiles for Files<'_> {
 
 /// Reads a configuration. `candidate`: one that is tested beside the live one. `start`: with all that a start finds out.
 fn read(machine: &Machine, front: Front, main: &Path, candidate: bool, start: bool) -> Result<Serving, String> {
-    let served = front.server.served(main, &Files(machine), candidate).map_err(|error| error.to_string())?;
+    let served = (front.served)(main, &Files(machine), candidate).map_err(|error| error.to_string())?;
     let there = |file: &Path| matches!(machine.files.read(file), Ok(Some(bytes)) if !bytes.is_empty());
     if let Some((place, file)) = served.needs.iter().find(|(_, file)| !there(file)) {
         return Err(format!("{place}: {} is not there", file.display()));
