@@ -75,6 +75,13 @@ pub struct WebRequest {
     pub timeout: Duration,
 }
 
+impl WebRequest {
+    /// A request to a server at this address, whose certificate need not be valid.
+    pub fn to(address: SocketAddr, tls: bool, host: &str, path: &str, timeout: Duration) -> Self {
+        Self { tls, host: host.to_owned(), address: Some(address), path: path.to_owned(), verify: false, timeout }
+    }
+}
+
 /// The answer to a [`WebRequest`]; redirects are not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebAnswer {
