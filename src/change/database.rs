@@ -302,7 +302,7 @@ pub fn opened(
 /// What stays when a copy is taken back: one that guards changes to the database stays if the database is not what it was.
 pub(super) fn copy_that_stays(host: &dyn Host, copy: &DatabaseCopy) -> Result<Option<String>, HostError> {
     if copy.guards
-        && let Some(description) = describe(host.observe(), &copy.to)?
+        && let Some(description) = describe(host, &copy.to)?
         && !is_in_place(host, &description, &copy.from)?
     {
         return Ok(Some(format!(
@@ -329,7 +329,7 @@ pub fn is_in_place(host: &dyn Host, description: &Description, database: &Databa
     for suffix in ["", BESIDE[0], BESIDE[1]] {
         let name = format!("{MAIN}{suffix}");
         let wanted = description.files.iter().find(|part| part.name == name).map(|part| part.sha256.clone());
-        if file_digest(host.observe(), &with(path, suffix))? != wanted {
+        if file_digest(host, &with(path, suffix))? != wanted {
             return Ok(false);
         }
     }
@@ -348,7 +348,7 @@ pub fn aside(path: &Path) -> Vec<PathBuf> {
 
 /// What a copy says of itself that has to be complete.
 fn complete(host: &dyn Host, folder: &Path) -> Result<Description, HostError> {
-    describe(host.observe(), folder)?
+    describe(host, folder)?
         .ok_or_else(|| failed(folder.display().to_string(), "there is no complete copy of a database"))
 }
 

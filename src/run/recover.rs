@@ -24,7 +24,7 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
         return nothing();
     }
     let _lock = run.lock()?;
-    if let Some(cut_off) = settle::cut_off(host.observe())? {
+    if let Some(cut_off) = settle::cut_off(host)? {
         tell(run, &cut_off, undo);
         run.report().add("command_cut_off", cut_off.command);
     }

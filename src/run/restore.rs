@@ -189,7 +189,7 @@ fn posts(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<Option<u64>, Stop> 
     let Wanted { deployment, layout, .. } = *restoring.wanted;
     let host = run.host;
     if host.service(rc_script::SERVICE)?.is_running() {
-        let answer = ask(host.observe(), &service::readiness(deployment, layout), "/api/v1/instance").ok();
+        let answer = ask(host, &service::readiness(deployment, layout), "/api/v1/instance").ok();
         let told: Option<serde_json::Value> = answer.and_then(|answer| serde_json::from_slice(&answer.body).ok());
         return Ok(told.and_then(|told| told["stats"]["status_count"].as_u64()));
     }

@@ -85,7 +85,7 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// The host, to look at.
     pub fn observe(&self) -> &'a dyn Observe {
-        self.host.observe()
+        self.host
     }
 
     /// The report.

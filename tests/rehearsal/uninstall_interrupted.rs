@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use gts_bootstrap::change::{Applied, ApplyError, Executor, Interruption, Operator, Reporter};
 use gts_bootstrap::deployment::Layout;
-use gts_bootstrap::host::Host;
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::parts::uninstall::{Extent, plan};
 use gts_bootstrap::release::{NoProgress, Progress};
@@ -34,7 +33,7 @@ impl Reporter for Asked {}
 /// Uninstalls, and interrupts that once before the change of this number.
 fn interrupted(machine: &Machine, before: u32, answer: Interruption) -> Result<Applied, ApplyError> {
     let host = Rehearsal::open(machine.root()).unwrap();
-    let planned = plan(host.observe(), &Layout::default(), Extent { purge: false, backups: false }).unwrap();
+    let planned = plan(&host, &Layout::default(), Extent { purge: false, backups: false }).unwrap();
     let asked = Cell::new(0);
     let stop = || {
         let number = asked.replace(asked.get() + 1);

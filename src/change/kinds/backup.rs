@@ -341,7 +341,7 @@ fn aside(path: &Path) -> PathBuf {
 fn place_media(context: &Context<'_>, from: &Origin, storage: &Path, owner: Owner) -> Result<(), Failure> {
     let host = context.host;
     let (mut file, manifest) = reopened(from)?;
-    let (placed, wanted) = missing(host.observe(), &manifest, storage)?;
+    let (placed, wanted) = missing(host, &manifest, storage)?;
     // Before anything is put in place, so that it can be taken back.
     let list = serde_json::to_vec(&placed).map_err(|error| error.to_string())?;
     store::folder(host, "receipts")?;

@@ -73,7 +73,7 @@ impl Kind for ServiceStart {
                 return Err(format!("port {port} cannot be bound: this host has neither IPv4 nor IPv6").into());
             }
         }
-        let began = log_size(host.observe(), &self.readiness.log)?;
+        let began = log_size(host, &self.readiness.log)?;
         host.service_action(&self.name, ServiceAction::Start)?;
         let patience = if self.migrates { None } else { Some(PATIENCE) };
         if wait(context, &self.name, &self.readiness, began, patience)? {
@@ -147,8 +147,8 @@ impl Kind for StopService {
 /// In words: the program died.
 pub(super) fn wait_until_ready(context: &Context<'_>, name: &str, readiness: &Readiness) -> Result<bool, Failure> {
     let host = context.host;
-    let began = log_size(host.observe(), &readiness.log)?.saturating_sub(TAIL as u64);
-    if is_ready(host.observe(), readiness, &log_since(host.observe(), &readiness.log, began)) {
+    let began = log_size(host, &readiness.log)?.saturating_sub(TAIL as u64);
+    if is_ready(host, readiness, &log_since(host, &readiness.log, began)) {
         return Ok(true);
     }
     wait(context, name, readiness, began, Some(PATIENCE))
@@ -168,7 +168,7 @@ pub(in crate::change) fn settles_down(
     let mut elapsed = Duration::ZERO;
     while host.service(name)?.is_running() {
         // It may listen elsewhere than the readiness says, but its log is the same.
-        if log_says_ready(host.observe(), readiness) || is_ready(host.observe(), readiness, "") {
+        if log_says_ready(host, readiness) || is_ready(host, readiness, "") {
             return Ok(true);
         }
         if elapsed >= PATIENCE {
@@ -208,7 +208,7 @@ fn wait(
                 Interruption::Undo | Interruption::Continue => {}
             }
         }
-        let tail = log_since(host.observe(), log, began);
+        let tail = log_since(host, log, began);
         let running = match host.service(name)? {
             ServiceState::Running { pid } => {
                 restarts += u32::from(last_pid.is_some() && pid.is_some() && pid != last_pid);
@@ -223,7 +223,7 @@ fn wait(
         };
         // After a restart the marks of readiness in the log may be those of a program that has died since.
         let log_counts = dead == 0 && restarts == 0;
-        if running && is_ready(host.observe(), readiness, if log_counts { &tail } else { "" }) {
+        if running && is_ready(host, readiness, if log_counts { &tail } else { "" }) {
             return Ok(true);
         }
         if dead >= DEAD || restarts >= RESTARTS {
