@@ -70,18 +70,15 @@ impl Observe for AfterPlan<'_> {
         }
     }
 
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
         match self.path(path) {
             Some(Left::Absent) => Ok(None),
-            Some(Left::File { content, .. }) => Ok(Some(content.bytes().to_vec())),
-            _ => self.host.read(path),
+            Some(Left::File { content, .. }) => {
+                let rest = content.bytes().get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+                Ok(Some(rest[..rest.len().min(limit)].to_vec()))
+            }
+            _ => self.host.read_from(path, offset, limit),
         }
-    }
-
-    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
-        let Some(Left::File { content, .. }) = self.path(path) else { return self.host.read_from(path, offset, limit) };
-        let rest = content.bytes().iter().skip(usize::try_from(offset).unwrap_or(usize::MAX));
-        Ok(Some(rest.take(limit).copied().collect()))
     }
 
     fn list(&self, folder: &Path) -> Result<Vec<String>, HostError> {

@@ -214,7 +214,7 @@ pub fn look(global: &Global, look: &FilterLook, screen: &Screen) -> Exit {
     };
     let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);
     let state = Opened::open(global, screen)
-        .and_then(|opened| State::read(opened.host().observe(), &Layout::default()).map_err(unusable));
+        .and_then(|opened| State::read(opened.host(), &Layout::default()).map_err(unusable));
     let state = match state {
         Ok(state) => state,
         Err(stop) => return report::fail(Report::new(command), screen, &stop),

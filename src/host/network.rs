@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use x509_parser::extensions::GeneralName;
+use x509_parser::parse_x509_certificate;
 
 use crate::portacl::Protocol;
+use crate::release::Sha256Digest;
 
 /// Address family of a bind probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +86,7 @@ impl WebRequest {
 }
 
 /// The answer to a [`WebRequest`]; redirects are not followed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WebAnswer {
     /// HTTP status.
     pub status: u16,
@@ -95,6 +98,13 @@ pub struct WebAnswer {
     pub body: Vec<u8>,
     /// The certificate that the server presented.
     pub certificate: Option<ServedCertificate>,
+}
+
+impl WebAnswer {
+    /// A status and nothing else.
+    pub(super) fn plain(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
 }
 
 /// The content of a server's certificate.
@@ -109,6 +119,26 @@ pub struct ServedCertificate {
     pub not_after: u64,
     /// SHA-256 of the certificate (DER), as 64 hexadecimal digits, which identifies it.
     pub sha256: String,
+}
+
+impl ServedCertificate {
+    /// The content of an X.509 certificate (DER), RFC 5280.
+    pub(super) fn of_der(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = parse_x509_certificate(der).ok()?;
+        let names = certificate.subject_alternative_name().ok().flatten().map(|extension| {
+            let names = extension.value.general_names.iter().filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some((*name).to_owned()),
+                _ => None,
+            });
+            names.collect()
+        });
+        Some(Self {
+            names: names.unwrap_or_default(),
+            issuer: certificate.issuer().to_string(),
+            not_after: u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0),
+            sha256: Sha256Digest::of(der).to_string(),
+        })
+    }
 }
 
 /// Why there was no answer.

@@ -164,7 +164,6 @@ impl Observe for RealFront {
     from_files! {
         system() -> Result<System, HostError>;
         entry(path: &Path) -> Result<Option<Entry>, HostError>;
-        read(path: &Path) -> Result<Option<Vec<u8>>, HostError>;
         read_from(path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError>;
         list(path: &Path) -> Result<Vec<String>, HostError>;
         user(name: &str) -> Result<Option<User>, HostError>;
@@ -261,10 +260,6 @@ impl Host for RealFront {
             path: &Path, mode: u32, owner: Owner, build: &mut dyn FnMut(&mut std::fs::File) -> std::io::Result<()>
         ) -> Result<(), HostError>;
         lock(path: &Path, note: &str) -> Result<Box<dyn Any>, HostError>;
-    }
-
-    fn observe(&self) -> &dyn Observe {
-        self
     }
 
     fn service_action(&self, _name: &str, action: ServiceAction) -> Result<(), HostError> {

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use gts_bootstrap::change::{ApplyError, Executor, Interruption, Operator};
 use gts_bootstrap::deployment::Layout;
-use gts_bootstrap::host::Host;
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::parts::uninstall::{Extent, plan};
 use gts_bootstrap::release::{NoProgress, Progress};
@@ -32,7 +31,7 @@ impl Operator for Asked {
 /// Uninstalls, and interrupts that once before the change of this number.
 fn interrupted(machine: &Machine, before: u32, answer: Interruption) -> Result<Vec<String>, ApplyError> {
     let host = Rehearsal::open(machine.root()).unwrap();
-    let planned = plan(host.observe(), &Layout::default(), Extent { purge: false, backups: false }).unwrap();
+    let planned = plan(&host, &Layout::default(), Extent { purge: false, backups: false }).unwrap();
     let asked = Cell::new(0);
     let stop = || {
         let number = asked.replace(asked.get() + 1);
