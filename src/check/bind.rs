@@ -156,7 +156,7 @@ pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -
             }
             let granted_by = grant(&user, rule);
             let question = Question { uid, groups, protocol: rule.protocol, port: rule.port };
-            let wanted = (granted && !as_nobody) || permission::verdict(state, &question).allowed;
+            let wanted = (granted && !as_nobody) || permission::verdict(state, &question).errno().is_none();
             for family in [Family::V4, Family::V6] {
                 let outcome = host.bind(&question.probe(family))?;
                 let (user, protocol, granted_by) = (user.clone(), rule.protocol, granted_by.clone());

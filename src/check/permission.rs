@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::bind;
 use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe};
-use crate::portacl::{Decision, Errno, KernelRule, Names, Protocol, Request, State, Verdict, may_bind};
+use crate::portacl::{Decision, Errno, KernelRule, Names, Protocol, Request, State, may_bind};
 
 /// The group of nobody, for an id without an account.
 const NOBODY: u32 = 65534;
@@ -59,14 +59,14 @@ pub fn groups_of(host: &dyn Observe, uid: u32) -> Result<Vec<u32>, HostError> {
 }
 
 /// What the rules predict.
-pub fn verdict(state: &State, question: &Question) -> Verdict {
+pub fn verdict(state: &State, question: &Question) -> Decision {
     let Question { uid, groups, protocol, port } = question;
     may_bind(&state.policy, &Request { uid: *uid, groups, protocol: *protocol, port: *port, privileged: *uid == 0 })
 }
 
 /// The rule that decided, if one did.
-pub fn rule<'a>(state: &'a State, verdict: &Verdict) -> Option<&'a KernelRule> {
-    match verdict.decided_by {
+pub fn rule(state: &State, decision: Decision) -> Option<&KernelRule> {
+    match decision {
         Decision::Rule { index } => state.policy.rules.get(index),
         _ => None,
     }
@@ -87,7 +87,7 @@ pub fn code(decision: Decision) -> &'static str {
 }
 
 /// The reason, with the rule or the setting that decided.
-pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn Names) -> String {
+pub fn reason(state: &State, question: &Question, decision: Decision, names: &dyn Names) -> String {
     let policy = &state.policy;
     // The lower end is 0 unless an administrator has raised it. Then it is not worth mentioning.
     let low = match policy.reservedlow {
@@ -95,7 +95,7 @@ pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn
         low => format!("net.inet.ip.portrange.reservedlow is {low}, "),
     };
     let reserved = format!("{low}net.inet.ip.portrange.reservedhigh is {}", policy.reservedhigh);
-    match verdict.decided_by {
+    match decision {
         Decision::Rule { index } => {
             let text = policy.rules.get(index).map(|rule| rule.text.as_str()).unwrap_or_default();
             format!("rule {}, {text}", index + 1)
@@ -133,7 +133,7 @@ pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn
 ///
 /// # Errors
 /// A probe could not be run, for example without root.
-pub fn prove(host: &dyn Observe, question: &Question, predicted: &Verdict) -> Result<Vec<Trial>, HostError> {
+pub fn prove(host: &dyn Observe, question: &Question, predicted: Decision) -> Result<Vec<Trial>, HostError> {
     let mut trials = Vec::new();
     for (family, digit) in [(Family::V4, 4), (Family::V6, 6)] {
         let outcome = host.bind(&question.probe(family))?;
@@ -144,7 +144,7 @@ pub fn prove(host: &dyn Observe, question: &Question, predicted: &Verdict) -> Re
 }
 
 /// Whether the kernel did what was predicted, including the errno.
-fn agrees(outcome: BindOutcome, predicted: &Verdict) -> Option<bool> {
+fn agrees(outcome: BindOutcome, predicted: Decision) -> Option<bool> {
     let said = match outcome {
         BindOutcome::NoAddress => return None,
         BindOutcome::Bound | BindOutcome::InUse => None,
@@ -152,7 +152,7 @@ fn agrees(outcome: BindOutcome, predicted: &Verdict) -> Option<bool> {
         BindOutcome::Reserved => Some(Errno::Eacces),
         BindOutcome::Other(_) => return Some(false),
     };
-    Some(said == predicted.errno)
+    Some(said == predicted.errno())
 }
 
 #[cfg(test)]
@@ -165,7 +165,7 @@ mod tests {
         let why = |reservedlow, port| {
             let state = State { policy: Policy { reservedlow, ..Policy::default() }, ..State::default() };
             let question = Question { uid: 80, groups: vec![80], protocol: Protocol::Tcp, port };
-            reason(&state, &question, &verdict(&state, &question), &NumbersOnly)
+            reason(&state, &question, verdict(&state, &question), &NumbersOnly)
         };
         assert_eq!(
             why(0, 80),
@@ -178,19 +178,19 @@ mod tests {
 
     #[test]
     fn the_errno_has_to_be_the_one_that_was_predicted() {
-        let verdict = |errno: Option<Errno>| Verdict { allowed: errno.is_none(), errno, decided_by: Decision::NoRule };
-        for (outcome, errno, expected) in [
-            (BindOutcome::Bound, None, Some(true)),
-            (BindOutcome::InUse, None, Some(true)),
-            (BindOutcome::Bound, Some(Errno::Eperm), Some(false)),
-            (BindOutcome::NoRule, Some(Errno::Eperm), Some(true)),
-            (BindOutcome::NoRule, Some(Errno::Eacces), Some(false)),
-            (BindOutcome::Reserved, Some(Errno::Eacces), Some(true)),
-            (BindOutcome::Reserved, None, Some(false)),
-            (BindOutcome::Other(12), None, Some(false)),
-            (BindOutcome::NoAddress, None, None),
+        use Decision::{NoRule, OrdinaryPort, ReservedRange};
+        for (outcome, predicted, expected) in [
+            (BindOutcome::Bound, OrdinaryPort, Some(true)),
+            (BindOutcome::InUse, OrdinaryPort, Some(true)),
+            (BindOutcome::Bound, NoRule, Some(false)),
+            (BindOutcome::NoRule, NoRule, Some(true)),
+            (BindOutcome::NoRule, ReservedRange, Some(false)),
+            (BindOutcome::Reserved, ReservedRange, Some(true)),
+            (BindOutcome::Reserved, OrdinaryPort, Some(false)),
+            (BindOutcome::Other(12), OrdinaryPort, Some(false)),
+            (BindOutcome::NoAddress, OrdinaryPort, None),
         ] {
-            assert_eq!(agrees(outcome, &verdict(errno)), expected, "{outcome:?} {errno:?}");
+            assert_eq!(agrees(outcome, predicted), expected, "{outcome:?} {predicted:?}");
         }
     }
 }

@@ -6,12 +6,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::rule_edit::{self, ListError, RESERVED_BY_DEFAULT, RuleEdit, When};
+use super::rule_edit::{self, RESERVED_BY_DEFAULT, RuleEdit, When};
 use super::sysctl_files::SysctlFiles;
 use super::{Refusal, jail, portacl_boot, portacl_rc, portacl_rc_list};
 use crate::change::{Action, AfterPlan, Content, LoadModule, Plan, SetSysctl, Step, WriteFile};
 use crate::host::{Entry, HostError, Jail, Observe, Owner, System};
-use crate::portacl::{self, Assignment, Protocol, Rule, Subject, Variable};
+use crate::portacl::{self, Assignment, MergeError, Protocol, Rule, Subject, Variable};
 use crate::sysconf::{loader_conf, sysctl_conf};
 
 /// The kernel module.
@@ -173,11 +173,11 @@ struct Lists {
 /// The rules that sysctl.conf sets, and the reserved range as it is before the change.
 fn boot(files: &SysctlFiles, edit: &RuleEdit) -> Result<Lists, Refusal> {
     let old = files.get(RULES).unwrap_or_default();
-    let refused = |error: ListError| Refusal::Rules { place: files.place(RULES).to_owned(), why: error.to_string() };
+    let refused = |error: MergeError| Refusal::Rules { place: files.place(RULES).to_owned(), why: error.to_string() };
     let new = edit.list(When::Boot, &old).map_err(refused)?;
     // A list that was too long before is not made worse by taking something out of it.
     if new.len() > old.len() {
-        portacl::check_sysctl_conf_limit(&new).map_err(|error| refused(error.into()))?;
+        portacl::check_sysctl_conf_limit(&new).map_err(refused)?;
     }
     Ok(Lists { old, new, reserved: files.number(RESERVED_HIGH).unwrap_or(RESERVED_BY_DEFAULT) })
 }
@@ -186,7 +186,7 @@ fn boot(files: &SysctlFiles, edit: &RuleEdit) -> Result<Lists, Refusal> {
 fn kernel(host: &dyn Observe, edit: &RuleEdit, boot: &str) -> Result<Lists, Refusal> {
     let loaded = host.module_loaded(MODULE)?;
     let old = if loaded { host.sysctl(RULES)?.unwrap_or_default() } else { String::new() };
-    let refused = |error: ListError| Refusal::Rules { place: "the running kernel".to_owned(), why: error.to_string() };
+    let refused = |error: MergeError| Refusal::Rules { place: "the running kernel".to_owned(), why: error.to_string() };
     let new = match edit {
         // With the module come the rules that the boot would have set.
         _ if !loaded && edit.grants() => boot.to_owned(),

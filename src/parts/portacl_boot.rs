@@ -109,7 +109,7 @@ fn kld_list(host: &dyn Observe) -> Result<Option<String>, HostError> {
 fn tunables(files: &[LoaderFile]) -> Vec<Assignment> {
     let mut tunables = Vec::new();
     for file in files {
-        for variable in Variable::ALL {
+        for variable in Variable::all() {
             let name = variable.name();
             let Some(value) = loader_conf::get(&file.text, name) else { continue };
             let line = loader_conf::line_of(&file.text, name).unwrap_or_default();

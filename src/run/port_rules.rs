@@ -6,9 +6,11 @@ use crate::check::{self, bind};
 use crate::error_code::ErrorCode;
 use crate::host::{HostError, Observe};
 use crate::parts::host_names::HostNames;
-use crate::parts::rule_edit::{Meaning, RuleEdit};
+use crate::parts::rule_edit::RuleEdit;
 use crate::parts::{portacl_boot, rule_change};
-use crate::portacl::{self, BootSettings, ImpliedStatement, KernelRule, Names, NextBoot, Rule, Sign, State, Subject};
+use crate::portacl::{
+    self, BootSettings, ImpliedStatement, KernelRule, Meaning, Names, NextBoot, Rule, Sign, State, Subject,
+};
 
 /// What is wanted of the rules.
 #[derive(Debug, Clone)]
@@ -178,13 +180,13 @@ fn from_text(host: &dyn Observe, text: &str) -> Result<Edit, Stop> {
     let now: Vec<Meaning> = meanings(&picture.now.policy.rules);
     let boot: Vec<Meaning> = meanings(&picture.next_boot.state.policy.rules);
     let wanted = |without: Sign| -> Vec<Meaning> {
-        ruleset.rules().filter(|rule| rule.sign != without).map(|rule| rule.meaning()).collect()
+        ruleset.rules.iter().filter(|rule| rule.sign != without).map(|rule| rule.meaning).collect()
     };
     let (wanted_now, wanted_boot) = (wanted(Sign::NextBootOnly), wanted(Sign::NowOnly));
     let mut wrong = Vec::new();
-    for rule in ruleset.rules() {
+    for rule in &ruleset.rules {
         let as_often = |a: &[Meaning], b: &[Meaning]| {
-            let count = |list: &[Meaning]| list.iter().filter(|there| **there == rule.meaning()).count();
+            let count = |list: &[Meaning]| list.iter().filter(|there| **there == rule.meaning).count();
             count(a) == count(b)
         };
         let is_so = rule.sign == Sign::Both || (as_often(&wanted_now, &now) && as_often(&wanted_boot, &boot));
@@ -199,14 +201,14 @@ fn from_text(host: &dyn Observe, text: &str) -> Result<Edit, Stop> {
     if !wrong.is_empty() {
         return Err(usage(wrong));
     }
-    let implied = ruleset.implied().cloned().collect();
+    let implied = ruleset.implied;
     picture.names.finish()?;
     if wanted_now == now && wanted_boot == boot {
         return Ok(Edit { edit: None, implied });
     }
     let everywhere = |meaning: &Meaning| now.contains(meaning) && boot.contains(meaning);
     let all: Vec<Meaning> = wanted_now.iter().chain(&wanted_boot).copied().collect();
-    let granted = effective(ruleset.rules().map(|rule| rule.meaning()).filter(|meaning| !everywhere(meaning)));
+    let granted = effective(ruleset.rules.iter().map(|rule| rule.meaning).filter(|meaning| !everywhere(meaning)));
     let revoked = effective(now.iter().chain(&boot).copied().filter(|meaning| !all.contains(meaning)));
     Ok(Edit { edit: Some(RuleEdit::Replace { now: wanted_now, boot: wanted_boot, granted, revoked }), implied })
 }
@@ -218,9 +220,8 @@ fn meanings(rules: &[KernelRule]) -> Vec<Meaning> {
 /// The rules among these that permit anybody anything, each once.
 fn effective(meanings: impl Iterator<Item = Meaning>) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
-    for (id, protocol, port) in meanings {
-        let rule = KernelRule { text: String::new(), id, protocol, port }.effective();
-        if let Some(rule) = rule.filter(|rule| rule.port > 0 && !rules.contains(rule)) {
+    for rule in meanings.filter_map(portacl::effective) {
+        if rule.port > 0 && !rules.contains(&rule) {
             rules.push(rule);
         }
     }

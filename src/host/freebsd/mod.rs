@@ -3,15 +3,14 @@
 //! `docs/freebsd-host.md` lists the command or system call behind each function.
 
 mod accounts;
-mod bind_probe;
 mod command;
-mod database;
 mod file_users;
 mod front;
 mod modules;
 mod other_user;
 mod packages;
 mod port_watch;
+mod probe;
 mod rc;
 mod services;
 mod sockets;
@@ -31,8 +30,7 @@ use crate::front::Front;
 use nix::ifaddrs::getifaddrs;
 use nix::unistd::geteuid;
 
-pub use bind_probe::{BIND_PROBE_ARGUMENT, bind_probe_child};
-pub use database::{DATABASE_PROBE_ARGUMENT, database_probe_child};
+pub use probe::{PROBE_ARGUMENT, probe_child};
 
 use super::files::{RealOwners, Root};
 use super::{
@@ -41,6 +39,7 @@ use super::{
     User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::Commands;
+use probe::Probe;
 
 /// The FreeBSD system that this program runs on.
 #[derive(Debug)]
@@ -196,7 +195,7 @@ impl Observe for FreeBsd {
     }
 
     fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError> {
-        bind_probe::run(probe)
+        probe::run(&Probe::Bind(probe.clone()))
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
@@ -324,7 +323,7 @@ impl Host for FreeBsd {
     }
 
     fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
-        database::run(examination)
+        probe::run(&Probe::Database(examination.clone()))
     }
 
     fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn Any>, HostError> {

@@ -362,7 +362,7 @@ fn tls(settings: &Settings) -> Result<Tls, Failure> {
 /// Binds a port as the service's account, or gives Go's words.
 fn try_listen(machine: &Machine, service: &Service, address: Option<IpAddr>, port: u16) -> Result<(), String> {
     let model = &machine.model;
-    let why = match kernel::verdict(model, service.user.uid, &service.groups, Protocol::Tcp, port).errno {
+    let why = match kernel::verdict(model, service.user.uid, &service.groups, Protocol::Tcp, port).errno() {
         Some(Errno::Eperm) => "operation not permitted",
         Some(Errno::Eacces) => "permission denied",
         None => {

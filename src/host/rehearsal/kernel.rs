@@ -4,7 +4,7 @@
 
 use std::io;
 
-use crate::portacl::{Errno, Policy, Protocol, Request, Verdict, may_bind, parse_kernel};
+use crate::portacl::{Decision, Errno, Policy, Protocol, Request, may_bind, parse_kernel};
 
 use super::super::{BindOutcome, BindProbe, Family, HostError, Jail, Listener};
 use super::machine::{EINVAL, ENOENT, EPERM, Machine, command_failed};
@@ -221,7 +221,7 @@ fn policy(model: &Model) -> Policy {
 }
 
 /// Whether a user may bind a port, whoever may have it already. Root has the privilege in a jail, too.
-pub(super) fn verdict(model: &Model, uid: u32, groups: &[u32], protocol: Protocol, port: u16) -> Verdict {
+pub(super) fn verdict(model: &Model, uid: u32, groups: &[u32], protocol: Protocol, port: u16) -> Decision {
     may_bind(&policy(model), &Request { uid, groups, protocol, port, privileged: uid == 0 })
 }
 
@@ -237,7 +237,7 @@ pub(super) fn bind(model: &Model, probe: &BindProbe) -> BindOutcome {
         return BindOutcome::NoRule;
     }
     let groups: Vec<u32> = [probe.gid].into_iter().chain(probe.groups.iter().copied()).collect();
-    match verdict(model, probe.uid, &groups, probe.protocol, probe.port).errno {
+    match verdict(model, probe.uid, &groups, probe.protocol, probe.port).errno() {
         Some(Errno::Eperm) => BindOutcome::NoRule,
         Some(Errno::Eacces) => BindOutcome::Reserved,
         None if taken(model, probe) => BindOutcome::InUse,

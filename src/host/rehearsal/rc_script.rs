@@ -126,7 +126,7 @@ pub(super) fn check_direct(
     let ports = rc_conf::get_or(machine, NAME, "gotosocial_ports", "80 443")?;
     for port in ports.split_whitespace().filter_map(|port| port.parse::<u16>().ok()) {
         let user = &service.user.name;
-        match kernel::verdict(&machine.model, service.user.uid, &service.groups, Protocol::Tcp, port).errno {
+        match kernel::verdict(&machine.model, service.user.uid, &service.groups, Protocol::Tcp, port).errno() {
             Some(Errno::Eperm) => {
                 return Err(refused(format!("not started: no mac_portacl rule lets {user} use port {port}.")));
             }

@@ -91,7 +91,7 @@ fn refusal(machine: &Machine, front: Front, sockets: &[Socket]) -> Option<String
     let wanted = sockets.iter().filter(|socket| !socket.optional || machine.model.ipv6);
     let refused = |socket: &Socket| {
         let here = |address: std::net::IpAddr| address.is_loopback() || machine.model.addresses.contains(&address);
-        let why = match kernel::verdict(&machine.model, 0, &[0], Protocol::Tcp, socket.port).errno {
+        let why = match kernel::verdict(&machine.model, 0, &[0], Protocol::Tcp, socket.port).errno() {
             _ if socket.ipv6 && !machine.model.ipv6 => "Address family not supported by protocol family",
             Some(Errno::Eperm) => "Operation not permitted",
             Some(Errno::Eacces) => "Permission denied",

@@ -357,14 +357,10 @@ fn opens(
         false => portacl::next_boot(&settings),
     };
     let Some(open) = next.open.last().filter(|_| !was_open) else { return Ok(None) };
-    let line = match next.set_by.get(&portacl::Variable::ReservedHigh) {
-        Some(portacl::SetBy::Tunable(index)) => settings.tunables.get(*index),
-        Some(portacl::SetBy::SysctlConf(index)) => settings.sysctl_conf.get(*index),
-        Some(portacl::SetBy::KldConf(index)) => settings.kld_conf.get(*index),
-        _ => None,
+    let place = match next.set_by.get(&portacl::Variable::ReservedHigh) {
+        Some(portacl::SetBy::Line(line)) => format!(" ({}: {}={})", line.place, line.variable, line.value),
+        _ => String::new(),
     };
-    let place =
-        line.map_or_else(String::new, |line| format!(" ({}: {}={})", line.place, line.variable.name(), line.value));
     let (low, high) = open.ports;
     Ok(Some(format!(
         "the module {MODULE}, its line in {LOADER_CONF} and the boot guard stay: without them any user could bind the ports from \
