@@ -8,7 +8,6 @@ mod acme_directory;
 mod answer_error;
 mod answer_reader;
 mod answers;
-mod config_value;
 mod database;
 mod email_address;
 mod layout;
@@ -27,23 +26,23 @@ use serde::{Serialize, Serializer};
 
 use crate::front::Front;
 use crate::net::text_type;
-pub use crate::net::{HostName, HostNameError, PortNumber, PortNumberError};
+pub use crate::net::{HostName, HostNameError, PortNumber};
 
 pub use crate::gotosocial::ConfigValue;
 pub use crate::gotosocial::config_keys::{SECRET_KEYS, environment_name};
-pub use acme_directory::{AcmeDirectory, AcmeDirectoryError};
-pub use answer_error::{AnswerError, AnswerPlace, AnswerProblem, SetError};
+pub use acme_directory::AcmeDirectory;
+pub use answer_error::{AnswerError, AnswerPlace, AnswerProblem};
 pub use answers::Answers;
-pub use database::{Database, DatabaseAddress, DatabaseAddressError, TlsMode};
-pub use email_address::{EmailAddress, EmailAddressError};
+pub use database::{Database, DatabaseAddress, TlsMode};
+pub use email_address::EmailAddress;
 pub use layout::Layout;
 pub use nearest::nearest;
-pub use passthrough::{ConfigError, Passthrough};
-pub use release_wish::{HexDigest, HexDigestError, ReleaseWish, Variant, VersionWish, VersionWishError};
+pub use passthrough::Passthrough;
+pub use release_wish::{HexDigest, ReleaseWish, Variant, VersionWish};
 pub use schema::{AnswerDefault, AnswerField, AnswerType, Condition, FIELDS};
 pub use secret::Secret;
-pub use secrets::{Secrets, SecretsError, SecretsProblem, secrets_file};
-pub use user_name::{UserName, UserNameError};
+pub use secrets::{Secrets, secrets_file};
+pub use user_name::UserName;
 
 /// Everything that an administrator can decide about one instance.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -85,20 +84,14 @@ pub enum Mode {
 
 impl Mode {
     /// Every mode, as written in the answers.
-    pub const ALL: [(&'static str, Self); 1 + Front::ALL.len()] = {
-        let mut all = [(Self::Direct.word(), Self::Direct); 1 + Front::ALL.len()];
-        let mut at = 0;
-        while at < Front::ALL.len() {
-            let mode = Self::Behind(Front::ALL[at]);
-            at += 1;
-            all[at] = (mode.word(), mode);
-        }
-        all
-    };
+    pub fn all() -> impl Iterator<Item = (&'static str, Self)> {
+        let behind = Front::ALL.into_iter().map(|front| (front.key(), Self::Behind(front)));
+        [("direct", Self::Direct)].into_iter().chain(behind)
+    }
 
     /// Every mode, as written in the answers, with what speaks for it.
-    pub const CHOICES: [(&'static str, &'static str); Self::ALL.len()] = {
-        let mut choices = [("direct", "GoToSocial itself, with its own certificate"); Self::ALL.len()];
+    pub const CHOICES: [(&'static str, &'static str); 1 + Front::ALL.len()] = {
+        let mut choices = [("direct", "GoToSocial itself, with its own certificate"); 1 + Front::ALL.len()];
         let mut at = 0;
         while at < Front::ALL.len() {
             let front = Front::ALL[at];

@@ -79,7 +79,7 @@ pub(super) fn deployment(answers: &Answers, secrets: &Secrets) -> Result<Deploym
 
 /// Puts single answers, as KEY=VALUE, over the others.
 pub(super) fn set(answers: &mut Answers, settings: &[String]) -> Result<(), Stop> {
-    settings.iter().try_for_each(|setting| answers.set(setting).map_err(|error| Stop::answers(error.to_string())))
+    settings.iter().try_for_each(|setting| answers.set(setting).map_err(Stop::answers))
 }
 
 /// What has to be asked for, if anything: all at a first installation, else only what is missing.
@@ -108,9 +108,8 @@ fn switch(host: &dyn Observe, layout: &Layout, answers: &mut Answers, mode: Mode
         return Ok(());
     }
     let path = layout.answers();
-    let set = |answers: &mut Answers, mode: &str| {
-        answers.set(&format!("exposure.mode=\"{mode}\"")).map_err(|error| Stop::answers(error.to_string()))
-    };
+    let set =
+        |answers: &mut Answers, mode: &str| answers.set(&format!("exposure.mode=\"{mode}\"")).map_err(Stop::answers);
     let current = answers.to_text();
     let recorded = |change: &Change| matches!(change, Change::File(WriteFile { path: there, .. }) if *there == path);
     for prior in journal::priors(host, recorded)? {

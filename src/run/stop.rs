@@ -1,7 +1,7 @@
 //! Why a command ends early.
 
 use super::exit::Exit;
-use crate::deployment::SecretsError;
+use crate::deployment::AnswerError;
 use crate::error_code::{Coded, ErrorCode};
 use crate::host::HostError;
 
@@ -43,7 +43,7 @@ impl Stop {
     }
 
     /// The secrets cannot be used.
-    pub fn secrets(errors: Vec<SecretsError>) -> Self {
+    pub fn secrets(errors: Vec<AnswerError>) -> Self {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Self::new(Exit::Usage, ErrorCode::Secrets, lines.join("\n"))
     }
