@@ -1,4 +1,4 @@
-//! What can be wrong with answers and secrets, and how it is said: [`AnswerError`].
+//! What can be wrong with answers and secrets: [`AnswerError`].
 
 use std::fmt;
 
@@ -62,7 +62,7 @@ impl fmt::Display for AnswerPlace {
     }
 }
 
-/// The line, counted from 1, in which the byte at `offset` stands.
+/// The line, counted from 1, that contains the byte at `offset`.
 pub(super) fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
 }

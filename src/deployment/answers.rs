@@ -177,7 +177,7 @@ fn typed(value: &Value) -> String {
     }
 }
 
-/// Takes the value under a path out, and the sections on the way that have nothing left; says whether there was one.
+/// Removes the value under a path, and the sections on the way that become empty. Returns whether there was a value.
 fn take_out(table: &mut dyn TableLike, path: &[String]) -> bool {
     let Some((key, rest)) = path.split_first() else { return false };
     if rest.is_empty() {

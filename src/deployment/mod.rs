@@ -49,10 +49,10 @@ pub use user_name::UserName;
 pub struct Deployment {
     /// Where the instance is reached.
     pub host: HostName,
-    /// What stands behind the `@` in account names, where it differs: `host` itself or a parent of it. It can never
+    /// The domain after the `@` in account names, if it differs: `host` itself or a parent of it. It can never
     /// be changed once the instance has run.
     pub account_domain: Option<HostName>,
-    /// Who stands at ports 80 and 443.
+    /// The program that listens on ports 80 and 443.
     pub exposure: Exposure,
     /// Where certificates come from.
     pub tls: Tls,
@@ -66,7 +66,7 @@ pub struct Deployment {
     pub config: Passthrough,
 }
 
-/// Who stands at ports 80 and 443.
+/// The program that listens on ports 80 and 443.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Exposure {
     /// The program that takes connections from the Internet.
@@ -109,7 +109,7 @@ impl Mode {
         }
     }
 
-    /// The web server that stands before `GoToSocial`.
+    /// The web server in front of `GoToSocial`.
     pub const fn front(self) -> Option<Front> {
         match self {
             Self::Direct => None,
@@ -117,7 +117,7 @@ impl Mode {
         }
     }
 
-    /// Whether a web server stands before `GoToSocial`.
+    /// Whether a web server is in front of `GoToSocial`.
     pub fn is_proxy(self) -> bool {
         self != Self::Direct
     }
@@ -199,7 +199,7 @@ impl Deployment {
         SocketAddr::new(address, self.port().get())
     }
 
-    /// What stands behind the `@` in account names.
+    /// The domain after the `@` in account names.
     pub fn effective_account_domain(&self) -> &HostName {
         self.account_domain.as_ref().unwrap_or(&self.host)
     }

@@ -139,7 +139,7 @@ impl Reading {
             let found = described(item);
             return Err(format!("this is {found}, but {key} is a group of settings. Write them under [config.{key}]"));
         }
-        // Only an empty place in the document has no value, and there nothing is to be taken.
+        // Only an empty place in the document has no value.
         let Ok(value) = item.clone().into_value() else { return Ok(()) };
         let value = from_toml(&value)?;
         if let Some(Standing::Setting(wanted)) = known
@@ -251,8 +251,8 @@ fn bind_address(text: &str, mode: Mode) -> Result<IpAddr, String> {
     Ok(address)
 }
 
-/// Whether a text has the form of a language tag, with the underscores that Go's `language.Parse` takes for hyphens. Which subtags are
-/// registered only the server knows.
+/// Whether a text has the form of a language tag, with the underscores that Go's `language.Parse` takes for hyphens.
+/// Only the server knows which subtags are registered.
 fn is_language_tag(text: &str) -> bool {
     let subtag = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
     text.starts_with(|letter: char| letter.is_ascii_alphabetic()) && text.split(['-', '_']).all(subtag)

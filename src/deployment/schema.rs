@@ -34,7 +34,7 @@ pub struct AnswerField {
     pub documentation: &'static str,
     /// Whether the dialogue asks everybody for it. The others are further settings.
     pub first: bool,
-    /// What stands before the cursor, or in the list of further settings.
+    /// The words before the cursor, or in the list of further settings.
     pub prompt: &'static str,
     /// Why it is asked, in one line of 78 columns.
     pub why: &'static str,

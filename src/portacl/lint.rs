@@ -9,7 +9,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::fmt::{self, Display};
 
 use serde::Serialize;
 
@@ -32,7 +32,7 @@ pub enum Severity {
     Warning,
 }
 
-impl fmt::Display for Severity {
+impl Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Alarm => "alarm",
@@ -126,10 +126,11 @@ struct Lint<'a> {
 
 impl Lint<'_> {
     /// Adds a finding of one of the [`KINDS`]: about what, what is wrong, how to fix it.
-    fn found(&mut self, code: &str, subject: impl fmt::Display, what: impl fmt::Display, mend: impl fmt::Display) {
-        let Some((code, severity, why)) = KINDS.into_iter().find(|kind| kind.0 == code) else { return };
+    fn found(&mut self, code: &'static str, subject: impl Display, what: impl Display, mend: impl Display) {
+        let kind = KINDS.into_iter().find(|kind| kind.0 == code);
+        let (severity, why) = kind.map_or((Error, ""), |(_, severity, why)| (severity, why));
         // One line without control characters, whatever the files contain.
-        let plain = |text: &dyn fmt::Display| text.to_string().replace(char::is_control, "\u{fffd}");
+        let plain = |text: &dyn Display| text.to_string().replace(char::is_control, "\u{fffd}");
         let (subject, what, mend) = (plain(&subject), plain(&what), plain(&mend));
         self.findings.push(Finding { code, severity, subject, what, why: why.to_owned(), mend });
     }

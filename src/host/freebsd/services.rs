@@ -53,13 +53,7 @@ fn supervised(finished: &Finished) -> Supervision {
 
 /// Starts, stops or reloads a service. Stopping one that does not run is not an error.
 pub(super) fn act(commands: &Commands, name: &str, action: ServiceAction) -> Result<(), HostError> {
-    let verb = match action {
-        ServiceAction::Start => "start",
-        ServiceAction::StartOnce => "onestart",
-        ServiceAction::Stop => "onestop",
-        // As with the stop: a web server that runs without being enabled must read its files, too.
-        ServiceAction::Reload => "onereload",
-    };
+    let verb = action.verb();
     let finished = commands.run(SERVICE, &[name, verb])?;
     // rc.subr(8) for a service that is not enabled: "Cannot 'start' NAME. Set NAME_enable to YES …", exit status 0.
     if finished.says(&format!("Cannot '{verb}'")) {

@@ -73,16 +73,12 @@ pub fn parse_readable(text: &str, names: &dyn Names) -> Result<Ruleset, Vec<Read
 
 /// Words are separated by spaces; brackets, braces and commas are separate words.
 fn split(line: &str) -> Vec<&str> {
-    let mut words = Vec::new();
-    for word in line.split_whitespace() {
-        let mut start = 0;
-        for (index, mark) in word.match_indices(is_mark) {
-            words.extend([&word[start..index], mark].into_iter().filter(|word| !word.is_empty()));
-            start = index + mark.len();
-        }
-        words.extend(Some(&word[start..]).filter(|word| !word.is_empty()));
-    }
-    words
+    let pieces = line.split_whitespace().flat_map(|word| word.split_inclusive(is_mark));
+    let words = pieces.flat_map(|piece| {
+        let (word, mark) = piece.split_at(piece.trim_end_matches(is_mark).len());
+        [word, mark]
+    });
+    words.filter(|word| !word.is_empty()).collect()
 }
 
 /// An implied line, if [`print`](super::print()) may have written it.
