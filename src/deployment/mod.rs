@@ -85,8 +85,8 @@ pub enum Mode {
 impl Mode {
     /// Every mode, as written in the answers.
     pub fn all() -> impl Iterator<Item = (&'static str, Self)> {
-        let behind = Front::ALL.into_iter().map(|front| (front.key(), Self::Behind(front)));
-        [("direct", Self::Direct)].into_iter().chain(behind)
+        let modes = [Self::Direct].into_iter().chain(Front::ALL.into_iter().map(Self::Behind));
+        modes.map(|mode| (mode.word(), mode))
     }
 
     /// Every mode, as written in the answers, with what speaks for it.
