@@ -2,15 +2,13 @@
 
 use std::process::ExitCode;
 
-use gts_bootstrap::host::{BIND_PROBE_ARGUMENT, DATABASE_PROBE_ARGUMENT, bind_probe_child, database_probe_child};
+use gts_bootstrap::host::{PROBE_ARGUMENT, probe_child};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().skip(1).map(|text| text.to_string_lossy().into_owned()).collect();
-    // Children of this program that take on another user's ids for good, do one thing, and end.
-    match arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        Some((BIND_PROBE_ARGUMENT, probe)) => return bind_probe_child(probe),
-        Some((DATABASE_PROBE_ARGUMENT, examination)) => return database_probe_child(examination),
-        _ => {}
+    // A child of this program that takes on another user's ids for good, does one thing, and ends.
+    if let Some((PROBE_ARGUMENT, probe)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return probe_child(probe);
     }
     gts_bootstrap::cli::run(std::env::args_os())
 }

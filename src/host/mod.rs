@@ -31,7 +31,7 @@ pub use database::DatabaseExamination;
 pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
 pub use files::{CopiedFile, is_temporary};
-pub use freebsd::{BIND_PROBE_ARGUMENT, DATABASE_PROBE_ARGUMENT, bind_probe_child, database_probe_child};
+pub use freebsd::{PROBE_ARGUMENT, probe_child};
 pub use network::{
     BindOutcome, BindProbe, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
 };

@@ -12,7 +12,7 @@ use crate::portacl::Protocol;
 use crate::release::Sha256Digest;
 
 /// Address family of a bind probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Family {
     /// `0.0.0.0`
     V4,
@@ -21,7 +21,7 @@ pub enum Family {
 }
 
 /// One attempt to bind a socket to the wildcard address as some user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BindProbe {
     /// Effective, real and saved uid of the child.
     pub uid: u32,
@@ -38,7 +38,7 @@ pub struct BindProbe {
 }
 
 /// The result of bind(2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BindOutcome {
     /// The socket was bound (and closed again).
     Bound,

@@ -125,7 +125,7 @@ fn boot(files: &SysctlFiles, edit: &RuleEdit) -> Result<Lists, Refusal> {
     let new = edit.list(When::Boot, &old).map_err(&refused)?;
     // A list that was too long before is not made worse by taking something out of it.
     if new.len() > old.len() {
-        portacl::check_sysctl_conf_limit(&new).map_err(|error| refused(error.into()))?;
+        portacl::check_sysctl_conf_limit(&new).map_err(refused)?;
     }
     Ok(Lists { old, new, reserved: files.number(RESERVED_HIGH).unwrap_or(RESERVED_BY_DEFAULT) })
 }

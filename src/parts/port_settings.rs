@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::Refusal;
-use super::rule_edit::{ListError, RESERVED_BY_DEFAULT};
+use super::rule_edit::RESERVED_BY_DEFAULT;
 use crate::change::{Action, SetSysctl, Step, WriteFile};
 use crate::host::{Entry, HostError, Observe, Owner, System};
+use crate::portacl::MergeError;
 
 /// The part of every step of port access.
 pub(super) const PART: &str = "port-access";
@@ -100,6 +101,6 @@ pub(super) fn edit<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Refus
 }
 
 /// The error of a rule list as a refusal.
-pub(super) fn refused(place: &str) -> impl Fn(ListError) -> Refusal {
+pub(super) fn refused(place: &str) -> impl Fn(MergeError) -> Refusal {
     move |why| Refusal::Rules { place: place.to_owned(), why: why.to_string() }
 }

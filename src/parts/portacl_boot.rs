@@ -98,7 +98,7 @@ fn tunables(files: &[LoaderFile]) -> Vec<Assignment> {
         let place = Place { file: file.path.clone(), line: found.line };
         Some(Assignment { variable, value: found.value, place, overlong: None })
     };
-    files.iter().flat_map(|file| Variable::ALL.into_iter().filter_map(|it| tunable(file, it))).collect()
+    files.iter().flat_map(|file| Variable::all().filter_map(|it| tunable(file, it))).collect()
 }
 
 fn sysctl_file(host: &dyn Observe, file: &str) -> Result<Vec<Assignment>, HostError> {

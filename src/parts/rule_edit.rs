@@ -1,12 +1,9 @@
 //! A change of the mac_portacl(4) rules, and what follows from it for the reserved range.
 
-use crate::portacl::{self, KernelId, MergeError, Protocol, ReplaceError, Rule};
+use crate::portacl::{self, Meaning, MergeError, Rule};
 
 /// The reserved range as FreeBSD has it where nobody lowers it: `IPPORT_RESERVED` less one, `sys/netinet/in.h`.
 pub const RESERVED_BY_DEFAULT: i64 = 1023;
-
-/// A rule as the kernel understands it, however it is spelt, and whether it makes sense or not.
-pub type Meaning = (KernelId, Protocol, u16);
 
 /// Which list: that of the running kernel, or that of the next boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,29 +34,18 @@ pub enum RuleEdit {
     },
 }
 
-/// Why a list cannot be changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ListError {
-    /// By adding or taking out.
-    #[error(transparent)]
-    Merge(#[from] MergeError),
-    /// By replacing.
-    #[error(transparent)]
-    Replace(#[from] ReplaceError),
-}
-
 impl RuleEdit {
     /// The list that the present one becomes.
     ///
     /// # Errors
     /// The kernel would refuse the present list, or the new one.
-    pub fn list(&self, when: When, old: &str) -> Result<String, ListError> {
-        Ok(match (self, when) {
-            (Self::Grant(rules), _) => portacl::with_rules(old, rules)?,
-            (Self::Revoke(rules), _) => portacl::without_rules(old, rules)?,
-            (Self::Replace { now, .. }, When::Now) => portacl::replace(old, now)?,
-            (Self::Replace { boot, .. }, When::Boot) => portacl::replace(old, boot)?,
-        })
+    pub fn list(&self, when: When, old: &str) -> Result<String, MergeError> {
+        match (self, when) {
+            (Self::Grant(rules), _) => portacl::with_rules(old, rules),
+            (Self::Revoke(rules), _) => portacl::without_rules(old, rules),
+            (Self::Replace { now, .. }, When::Now) => portacl::replace(old, now),
+            (Self::Replace { boot, .. }, When::Boot) => portacl::replace(old, boot),
+        }
     }
 
     /// Whether it gives anybody a permission, for which module, boot settings and guard have to be there.
@@ -107,7 +93,7 @@ pub fn needed(list: &str) -> i64 {
     below(effective(list).iter().map(|rule| rule.port).filter(|port| *port > 0))
 }
 
-fn below(ports: impl Iterator<Item = u16>) -> i64 {
+pub(crate) fn below(ports: impl Iterator<Item = u16>) -> i64 {
     ports.map(|port| i64::from(port) - 1).min().unwrap_or(RESERVED_BY_DEFAULT).min(RESERVED_BY_DEFAULT)
 }
 
@@ -117,7 +103,7 @@ mod tests {
     use super::*;
 
     fn rules(text: &str) -> Vec<Rule> {
-        portacl::parse_strict(text).unwrap().0
+        portacl::parse_strict(text).unwrap()
     }
 
     fn grant(text: &str, current: i64) -> i64 {

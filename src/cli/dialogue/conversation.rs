@@ -187,7 +187,7 @@ impl Conversation<'_> {
             match text.to_ascii_lowercase().as_str() {
                 "?" | "explain" => {
                     self.console.say("");
-                    self.console.say(question.explanation);
+                    self.console.say(&wrap(question.explanation, 0));
                     self.console.say("");
                     continue;
                 }
@@ -241,7 +241,7 @@ impl Conversation<'_> {
     fn check(&self, question: &AnswerField, text: &str) -> Result<(String, Answers), String> {
         let (value, toml) = understood(question, text)?;
         let mut answers = self.answers.clone();
-        answers.set(&format!("{}={toml}", question.key)).map_err(|error| error.to_string())?;
+        answers.set(&format!("{}={toml}", question.key))?;
         let errors = answers.deployment(self.secrets).err().unwrap_or_default();
         match errors.into_iter().find(|error| error.key == question.key) {
             Some(error) => Err(error.problem.to_string()),

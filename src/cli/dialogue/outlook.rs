@@ -44,9 +44,9 @@ impl Seen<'_> {
     }
 
     fn ports(&self, mode: &str) -> Vec<Remark> {
-        let Some((_, mode)) = Mode::ALL.iter().find(|(word, _)| *word == mode) else { return Vec::new() };
+        let Some((_, mode)) = Mode::all().find(|(word, _)| *word == mode) else { return Vec::new() };
         let every = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let checks = preflight::ports(self.host, *mode, &front::PORTS, every).unwrap_or_default();
+        let checks = preflight::ports(self.host, mode, &front::PORTS, every).unwrap_or_default();
         let taken: Vec<Check> = checks.into_iter().filter(|check| check.status == Status::Fail).collect();
         // That somebody has a port is no reason to ask again: it can be freed before the yes, and the preflight looks once more.
         remarks(&taken).into_iter().map(|remark| Remark { grave: false, text: remark.text }).collect()

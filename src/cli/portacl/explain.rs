@@ -10,7 +10,7 @@ use crate::cli::report::wrap;
 use crate::cli::screen::{Level, Screen, Tone};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
-use crate::portacl::{Names, Protocol, State, Subject, Verdict};
+use crate::portacl::{Decision, Names, NumbersOnly, Protocol, State, Subject};
 use crate::run::port_rules::Picture;
 use crate::run::port_words as words;
 use crate::run::{Exit, Report, Stop};
@@ -55,8 +55,8 @@ fn explain(host: &dyn Observe, arguments: &Arguments, screen: &Screen, report: &
         let question = Question { uid, groups: groups.clone(), protocol, port };
         let now = bind::verdict(&picture.now, &question);
         let next = bind::verdict(&picture.next_boot.state, &question);
-        let trials = if arguments.prove { bind::prove(host, &question, &now)? } else { Vec::new() };
-        show(screen, &picture, &question, (&now, &next), &trials);
+        let trials = if arguments.prove { bind::prove(host, &question, now)? } else { Vec::new() };
+        show(screen, &picture, &question, (now, next), &trials);
         if trials.iter().any(|trial| trial.agrees == Some(false)) {
             exit = Exit::Check;
         }
@@ -65,8 +65,8 @@ fn explain(host: &dyn Observe, arguments: &Arguments, screen: &Screen, report: &
             "groups": groups,
             "protocol": protocol.to_string(),
             "port": port,
-            "now": as_json(&picture.now, &question, &now),
-            "next_boot": as_json(&picture.next_boot.state, &question, &next),
+            "now": as_json(&picture.now, &question, now),
+            "next_boot": as_json(&picture.next_boot.state, &question, next),
             "tried": trials,
         }));
     }
@@ -95,7 +95,7 @@ fn show(
     screen: &Screen,
     picture: &Picture<'_>,
     question: &Question,
-    (now, next): (&Verdict, &Verdict),
+    (now, next): (Decision, Decision),
     trials: &[Trial],
 ) {
     let names: &dyn Names = &picture.names;
@@ -108,9 +108,9 @@ fn show(
         .map(|&gid| names.group(gid).map_or_else(|| gid.to_string(), |name| format!("{name} ({gid})")))
         .collect();
     screen.line_at(Level::Verbose, &format!("  groups: {}", groups.join(", ")));
-    for (when, state, verdict) in [("now", &picture.now, now), ("after a boot", &picture.next_boot.state, next)] {
-        let why = bind::reason(state, question, verdict, names);
-        screen.line(&line(screen, when, verdict, &why));
+    for (when, state, decision) in [("now", &picture.now, now), ("after a boot", &picture.next_boot.state, next)] {
+        let why = bind::reason(state, question, decision, names);
+        screen.line(&line(screen, when, decision, &why));
     }
     for trial in trials {
         let (tone, word) = match trial.agrees {
@@ -121,7 +121,7 @@ fn show(
         let family = format!("tried, {}", trial.family);
         screen.line(&format!("  {family:<14} {}  {}", screen.paint(tone, word), trial.outcome));
     }
-    if !(now.allowed && next.allowed) && question.uid != 0 {
+    if (now.errno().is_some() || next.errno().is_some()) && question.uid != 0 {
         let protocol = if question.protocol == Protocol::Udp { "/udp" } else { "" };
         // A rule for an id that nobody has is refused otherwise.
         let user = names.user(question.uid).unwrap_or_else(|| format!("--allow-unknown uid:{}", question.uid));
@@ -129,18 +129,18 @@ fn show(
     }
 }
 
-fn line(screen: &Screen, when: &str, verdict: &Verdict, why: &str) -> String {
-    let (word, tone) = if verdict.allowed { ("yes", Tone::Good) } else { ("no ", Tone::Bad) };
-    let errno = verdict.errno.map(|errno| format!("{errno}: ")).unwrap_or_default();
+fn line(screen: &Screen, when: &str, decision: Decision, why: &str) -> String {
+    let (word, tone) = if decision.errno().is_none() { ("yes", Tone::Good) } else { ("no ", Tone::Bad) };
+    let errno = decision.errno().map(|errno| format!("{errno}: ")).unwrap_or_default();
     format!("  {when:<14} {}  {}", screen.paint(tone, word), wrap(&format!("{errno}{why}"), 22))
 }
 
-fn as_json(state: &State, question: &Question, verdict: &Verdict) -> Value {
+fn as_json(state: &State, question: &Question, decision: Decision) -> Value {
     json!({
-        "allowed": verdict.allowed,
-        "errno": verdict.errno.map(|errno| errno.to_string()),
-        "decided_by": bind::code(verdict.decided_by),
-        "rule": bind::rule(state, verdict).map(|rule| rule.text.clone()),
-        "why": bind::reason(state, question, verdict, &crate::portacl::NumbersOnly),
+        "allowed": decision.errno().is_none(),
+        "errno": decision.errno().map(|errno| errno.to_string()),
+        "decided_by": bind::code(decision),
+        "rule": bind::rule(state, decision).map(|rule| rule.text.clone()),
+        "why": bind::reason(state, question, decision, &NumbersOnly),
     })
 }

@@ -4,7 +4,7 @@
 
 use nix::errno::Errno;
 
-use crate::portacl::{self, Policy, Protocol, Request, Verdict, may_bind, number, parse_kernel};
+use crate::portacl::{self, Decision, Policy, Protocol, Request, may_bind, number, parse_kernel};
 
 use super::super::{BindOutcome, BindProbe, Family, HostError, Jail, Listener};
 use super::machine::{Machine, command_failed};
@@ -183,7 +183,7 @@ fn policy(model: &Model) -> Policy {
 }
 
 /// Whether a user may bind a port, no matter who has it already. Root has the privilege in a jail, too.
-pub(super) fn verdict(model: &Model, uid: u32, groups: &[u32], protocol: Protocol, port: u16) -> Verdict {
+pub(super) fn verdict(model: &Model, uid: u32, groups: &[u32], protocol: Protocol, port: u16) -> Decision {
     may_bind(&policy(model), &Request { uid, groups, protocol, port, privileged: uid == 0 })
 }
 
@@ -202,7 +202,7 @@ pub(super) fn bind(model: &Model, probe: &BindProbe) -> BindOutcome {
             && there.port == probe.port
             && if probe.family == Family::V4 { there.ipv4 } else { there.ipv6 }
     };
-    match verdict(model, probe.uid, &groups, probe.protocol, probe.port).errno {
+    match verdict(model, probe.uid, &groups, probe.protocol, probe.port).errno() {
         Some(portacl::Errno::Eperm) => BindOutcome::NoRule,
         Some(portacl::Errno::Eacces) => BindOutcome::Reserved,
         None if listeners(model).iter().any(taken) => BindOutcome::InUse,
@@ -213,7 +213,7 @@ pub(super) fn bind(model: &Model, probe: &BindProbe) -> BindOutcome {
 /// Opens a socket that listens, as bind(2) does. The sockets of `own`, a command, are no obstacle.
 pub(super) fn listen(model: &Model, uid: u32, groups: &[u32], wanted: &Listener, own: &str) -> Result<(), Errno> {
     let taken = |there: &Listener| there.command != own && collide(there, wanted);
-    match verdict(model, uid, groups, Protocol::Tcp, wanted.port).errno {
+    match verdict(model, uid, groups, Protocol::Tcp, wanted.port).errno() {
         _ if !wanted.ipv4 && !model.ipv6 => Err(Errno::EAFNOSUPPORT),
         Some(portacl::Errno::Eperm) => Err(Errno::EPERM),
         Some(portacl::Errno::Eacces) => Err(Errno::EACCES),

@@ -119,7 +119,7 @@ pub(super) fn check_start(machine: &Machine, command: &str, service: &Service) -
     }
     let ports = variable(machine, "ports", "80 443")?;
     for port in ports.split_whitespace().filter_map(|port| port.parse::<u16>().ok()) {
-        let why = match kernel::verdict(&machine.model, owner.uid, &service.groups, Protocol::Tcp, port).errno {
+        let why = match kernel::verdict(&machine.model, owner.uid, &service.groups, Protocol::Tcp, port).errno() {
             Some(Errno::Eperm) => format!("not started: no mac_portacl rule lets {user} use port {port}."),
             Some(Errno::Eacces) => format!("not started: port {port} is still reserved for root."),
             None => continue,

@@ -283,14 +283,10 @@ impl Record<'_> {
             _ => portacl::next_boot_without_module(&settings),
         };
         let Some(open) = next.open.last().filter(|_| !was_open) else { return Ok(None) };
-        let line = match next.set_by.get(&Variable::ReservedHigh) {
-            Some(SetBy::Tunable(index)) => settings.tunables.get(*index),
-            Some(SetBy::SysctlConf(index)) => settings.sysctl_conf.get(*index),
-            Some(SetBy::KldConf(index)) => settings.kld_conf.get(*index),
-            _ => None,
+        let place = match next.set_by.get(&Variable::ReservedHigh) {
+            Some(SetBy::Line(line)) => format!(" ({}: {}={})", line.place, line.variable, line.value),
+            _ => String::new(),
         };
-        let place =
-            line.map_or_else(String::new, |line| format!(" ({}: {}={})", line.place, line.variable.name(), line.value));
         let (low, high) = open.ports;
         Ok(Some(format!(
             "the module {MODULE}, its line in {LOADER_CONF} and the boot guard stay: without them any user could bind the ports from \
