@@ -11,11 +11,6 @@ use super::network::Network;
 pub struct ListName(String);
 
 impl ListName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The name of the file in the folder of the lists.
     pub fn file(&self) -> String {
         format!("{}.list", self.0)

@@ -16,7 +16,7 @@ impl Front {
     /// In words: a path that no configuration can be made from, or a mistake in this program.
     pub fn render(self, settings: &FrontSettings) -> Result<[(PathBuf, String); 2], String> {
         let (tls, site) = (settings.own_folder().join("tls.inc"), settings.folder.join(self.site));
-        let mut fields = common(settings, &written(&tls)?)?;
+        let mut fields = common(settings, written(&tls)?)?;
         (self.fields)(settings, &mut fields)?;
         let text = |template: Template| template.render(&fields).map_err(|error| error.to_string());
         Ok([(tls, text(self.tls_template)?), (site, text(self.site_template)?)])

@@ -21,14 +21,6 @@ pub struct Wanted<'a> {
     pub ports: [PortNumber; 2],
 }
 
-impl Wanted<'_> {
-    /// The wanted port that a site listens on; the one for https if it listens on every port.
-    pub(super) fn port(&self, port: Option<u16>) -> Option<u16> {
-        let [http, https] = self.ports.map(PortNumber::get);
-        port.map_or(Some(https), |port| [http, https].into_iter().find(|wanted| *wanted == port))
-    }
-}
-
 /// Another site that is in the way of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Conflict {
@@ -141,10 +133,14 @@ pub struct Site {
 }
 
 impl Site {
-    /// Where it listens on wanted ports for others than this host, with the port.
+    /// Where it listens on wanted ports for others than this host, with the port: the one for https if it listens on every
+    /// port.
     pub(super) fn on<'a>(&'a self, wanted: &'a Wanted<'_>) -> impl Iterator<Item = (&'a Listen, u16)> {
-        let outside = self.listens.iter().filter(|listen| !listen.is_loopback());
-        outside.filter_map(|listen| Some((listen, wanted.port(listen.port)?)))
+        let ports = wanted.ports.map(PortNumber::get);
+        let outside = self.listens.iter().filter(|listen| !listen.ip().is_some_and(|address| address.is_loopback()));
+        outside
+            .map(move |listen| (listen, listen.port.unwrap_or(ports[1])))
+            .filter(move |(_, port)| ports.contains(port))
     }
 
     /// How it is in the way: it has a wanted name, as `ours` finds, or an address of its own.
@@ -207,10 +203,6 @@ impl Listen {
     pub fn ip(&self) -> Option<IpAddr> {
         let address = self.address.as_deref()?;
         if address == "localhost" { Some(IpAddr::from([127, 0, 0, 1])) } else { address.parse().ok() }
-    }
-
-    fn is_loopback(&self) -> bool {
-        self.ip().is_some_and(|address| address.is_loopback())
     }
 }
 

@@ -60,11 +60,11 @@ pub struct Facts {
     /// The TLS settings, which the site includes.
     pub tls_template: Template,
     /// The main file with what makes the web server read our site; the very same text if nothing is missing.
-    pub with_site: fn(&Path, &[u8], &dyn ConfigFiles) -> Result<Vec<u8>, ConfigError>,
+    pub with_site: fn(&Path, &[u8], &dyn ConfigFiles) -> Edited,
     /// The main file without what [`Facts::with_site`] has put in, byte for byte as it was.
-    pub without_site: fn(&Path, &[u8]) -> Result<Vec<u8>, ConfigError>,
+    pub without_site: fn(&Path, &[u8]) -> Edited,
     /// A main file that has our site, as it is for a test: with `Front::candidate_folder` in place of our own.
-    pub with_candidate: fn(&Path, &[u8]) -> Result<Vec<u8>, ConfigError>,
+    pub with_candidate: fn(&Path, &[u8]) -> Edited,
     /// One of our files as it stands in `Front::candidate_folder`.
     pub as_candidate: fn(String) -> String,
     /// What the web server would serve; with `true`, as its own test of a candidate sees it.
@@ -78,6 +78,9 @@ pub struct Facts {
     /// written down.
     pub filters: fn(&Filters, &Lists, &Path) -> RenderedFilters,
 }
+
+/// A main file as it is after an edit.
+type Edited = Result<Vec<u8>, ConfigError>;
 
 /// Reads the version of a package, or what the program says itself. What the packager adds is left out: FreeBSD's revision
 /// and epoch (`1.26.2_1,3`, see the Porter's Handbook, 5.2), or Debian's revision (`1.22.1-9+deb12u4`).

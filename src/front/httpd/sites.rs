@@ -237,10 +237,8 @@ fn beginning(pattern: &str) -> String {
 
 /// Whether a condition holds, which may be negated.
 fn holds(condition: &str, known: &BTreeSet<String>) -> bool {
-    match condition.strip_prefix('!') {
-        Some(name) => !known.contains(name),
-        None => known.contains(condition),
-    }
+    let negated = condition.strip_prefix('!');
+    known.contains(negated.unwrap_or(condition)) == negated.is_none()
 }
 
 /// All files below a folder, in the order of their names.
