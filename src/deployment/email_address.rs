@@ -124,8 +124,8 @@ mod tests {
             let cause = Box::new(expected);
             assert_eq!(error(bad), EmailAddressError::Domain { text: text(bad), cause });
         };
-        domain("root@localhost", HostNameError::Localhost { text: text("localhost") });
-        let character = HostNameError::Character { text: text("example.org>"), character: '>' };
+        domain("root@localhost", HostNameError::Localhost(text("localhost")));
+        let character = HostNameError::Character(text("example.org>"), '>');
         domain("a@example.org>", character);
     }
 

@@ -8,11 +8,11 @@ use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::parts::answers::Lock;
 use crate::parts::release::intact;
-use crate::release::{self, Arch, HttpClient, LockedRelease, Request, Sha256Digest, Source, WantedVersion};
+use crate::release::{self, Arch, HttpClient, HttpSettings, LockedRelease, Request, Sha256Digest, Source};
 
 /// Whether certificate authorities are needed to verify what comes from a source.
 pub(super) fn is_over_https(source: Option<&Source>) -> bool {
-    matches!(source, Some(Source::Upstream { base_url } | Source::MirrorUrl { base_url }) if base_url.is_https())
+    matches!(source, Some(Source::Upstream(url) | Source::MirrorUrl(url)) if url.is_https())
 }
 
 /// Where the release comes from; `None` if it is there already.
@@ -56,12 +56,8 @@ pub(super) fn resolve(
             Stop::refused(ErrorCode::NotInstalled, format!("there is no {}", run.layout.lock().display()))
         });
     };
-    let version = match &deployment.release.version {
-        VersionWish::Latest => WantedVersion::Latest,
-        VersionWish::Exact(version) => WantedVersion::Exact(version.clone()),
-    };
-    let pinned = pin(deployment)?;
-    resolve_version(run, deployment, earlier, source, (version, deployment.release.prereleases), pinned)
+    let wanted = (deployment.release.version.clone(), deployment.release.prereleases);
+    resolve_version(run, deployment, earlier, source, wanted, pin(deployment)?)
 }
 
 /// The lock of this version, and of a prerelease if that is allowed.
@@ -70,7 +66,7 @@ pub(super) fn resolve_version(
     deployment: &Deployment,
     earlier: Option<&Lock>,
     source: &Source,
-    (version, prereleases): (WantedVersion, bool),
+    (version, prereleases): (VersionWish, bool),
     pinned: Option<Sha256Digest>,
 ) -> Result<Lock, Stop> {
     let host = run.observe();
@@ -83,18 +79,14 @@ pub(super) fn resolve_version(
         locked: earlier.map(|lock| &lock.release),
     };
     let progress = run.people.progress();
-    let release =
-        release::resolve(&request, source, &HttpClient::default(), progress.progress()).map_err(Stop::failed)?;
+    let http = HttpClient::new(HttpSettings::default(), progress.progress());
+    let release = release::resolve(&request, source, &http).map_err(Stop::failed)?;
     Ok(Lock::new(deployment, release))
 }
 
 /// Whether a lock is what these answers come to.
 fn satisfies(lock: &LockedRelease, deployment: &Deployment, host: &dyn Observe) -> Result<bool, Stop> {
-    let version = match &deployment.release.version {
-        VersionWish::Latest => true,
-        VersionWish::Exact(version) => *version == lock.version,
-    };
-    Ok(version
+    Ok(deployment.release.version.is_met_by(&lock.version)
         && lock.arch == arch(host)?
         && lock.variant == variant(host, deployment)?
         && pin(deployment)?.is_none_or(|pin| pin == lock.sha256))

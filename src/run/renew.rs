@@ -4,7 +4,7 @@ use super::{Exit, Run, Stop, With, deployed};
 use crate::certificate::Bundle;
 use crate::certificate::placeholder::is_placeholder;
 use crate::certificate::record::Records;
-use crate::certificate::renewal::{Keeper, Situation, Verdict, Window};
+use crate::certificate::renewal::{Keeper, Situation, Window};
 use crate::change::{Plan, digest};
 use crate::deployment::{AcmeDirectory, Deployment, HostName, Layout, Mode};
 use crate::error_code::ErrorCode;
@@ -147,13 +147,13 @@ impl Course<'_> {
             let may_try = failures.is_none_or(|failures| failures.next_attempt() <= now);
             is_placeholder(kept.bundle.leaf()) && may_try
         };
-        match situation.verdict(now, INTERVAL) {
-            Verdict::Wait { until } if !force && !is_due() => Ok(Some(format!(
+        match situation.wait(now, INTERVAL) {
+            Some(until) if !force && !is_due() => Ok(Some(format!(
                 "{name}: not due; valid until {}, to be renewed from {} on.{last}",
                 date(kept.bundle.leaf().not_after),
                 date(until)
             ))),
-            Verdict::Wait { .. } | Verdict::Renew(_) => Ok(None),
+            _ => Ok(None),
         }
     }
 }
@@ -193,18 +193,12 @@ pub fn records(host: &dyn Observe, layout: &Layout) -> Result<Records, Stop> {
 
 /// What the renewal of a certificate is judged by.
 pub fn situation<'a>(
-    bundle: &Bundle,
+    bundle: &'a Bundle,
     window: Option<&'a Window>,
     records: &'a Records,
     name: &HostName,
 ) -> Situation<'a> {
-    let record = records.of(name.as_str());
-    Situation {
-        validity: bundle.leaf().into(),
-        window,
-        chance: chance(bundle),
-        failures: record.and_then(|record| record.failures.as_ref()),
-    }
+    Situation { leaf: bundle.leaf(), window, chance: chance(bundle), failures: records.failures(name.as_str()) }
 }
 
 /// A number that belongs to the certificate: the beginning of its digest.

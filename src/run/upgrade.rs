@@ -13,9 +13,7 @@ use crate::parts::Refusal;
 use crate::parts::answers;
 use crate::parts::install::Wanted;
 use crate::parts::passage::{self, Ends, UPGRADE};
-use crate::release::{
-    self, Error, HttpClient, Published, WAYPOINTS, WantedVersion, Waypoint, about_upgrading, between,
-};
+use crate::release::{self, Error, HttpClient, HttpSettings, Published, WAYPOINTS, Waypoint, about_upgrading, between};
 
 pub use super::release_change::KEEP;
 
@@ -58,7 +56,7 @@ pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
     let source = lock::chosen(run, options.mirror.as_deref(), &asked)?;
     let catalogue = {
         let progress = run.people.progress();
-        release::catalogue(&source, &HttpClient::default(), progress.progress())
+        release::catalogue(&source, &HttpClient::new(HttpSettings::default(), progress.progress()))
     };
     let is_newest = options.version.is_none() && onward.is_none();
     let to = match options.version.clone().or(onward) {
@@ -96,7 +94,7 @@ pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
         Some(text) => Some(text.parse().map_err(|error: Error| Stop::with(Exit::Usage, error))?),
         None => lock::pin(deployment)?,
     };
-    let exactly = (WantedVersion::Exact(to.clone()), true);
+    let exactly = (VersionWish::Exact(to.clone()), true);
     let lock = lock::resolve_version(run, deployment, Some(&earlier), &source, exactly, pinned)?;
 
     let course = Course {

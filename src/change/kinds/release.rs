@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::change::kind::prelude::*;
 use crate::change::operator::Interruption;
 use crate::change::store;
-use crate::release::{self, LockedRelease};
+use crate::release::{self, HttpClient, HttpSettings, Limits, LockedRelease};
 
 /// Installs a release: downloads it, verifies it, unpacks it beside its place, and renames it into that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,22 +47,17 @@ impl Kind for InstallRelease {
     fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
         let (host, directory) = (context.host, &self.directory);
         let source = context.source.ok_or("no source to take the release from")?;
-        let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
-            return Err(format!("{} is not a place for a release", directory.display()).into());
-        };
         let old = self.replaced();
         if host.entry(directory)?.is_some() {
             host.remove_tree(&old)?;
             host.rename(directory, &old)?;
         }
-        let target = release::Target {
-            parent: &host.local_path(parent),
-            name: &name.to_string_lossy(),
-            partial: Some(&host.local_path(&store::download())),
-        };
-        let (limits, client) = (release::Limits::default(), release::HttpClient::default());
-        match release::fetch(&self.release, source, target, &limits, &client, &Interruptible { context }) {
-            Ok(_) => Ok(host.remove_tree(&old)?),
+        let (directory, partial) = (host.local_path(directory), host.local_path(&store::download()));
+        let target = release::Target { directory: &directory, partial: Some(&partial) };
+        let progress = Interruptible { context };
+        let http = HttpClient::new(HttpSettings::default(), &progress);
+        match release::fetch(&self.release, source, target, &Limits::default(), &http) {
+            Ok(()) => Ok(host.remove_tree(&old)?),
             Err(error @ release::Error::Stopped) => {
                 Err(Failure::Interrupted((context.stop)().unwrap_or_else(|| error.to_string())))
             }

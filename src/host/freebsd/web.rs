@@ -8,10 +8,11 @@ use reqwest::blocking::{Client, ClientBuilder};
 use reqwest::header::{HOST, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
-use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
+use crate::certificate::bundle::dns_names;
 use crate::host::{ServedCertificate, WebAnswer, WebFailure, WebRequest};
+use crate::net::web::use_ring;
 use crate::release::Sha256Digest;
 
 /// GoToSocial answers 418 to a request without one (`internal/middleware/useragent.go`).
@@ -30,8 +31,7 @@ pub(super) fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
 }
 
 fn send(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-    // An error means that a provider is already installed, which is fine.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    use_ring();
     let client = client(request)?;
     let mut get = client.get(url(request));
     if request.address.is_some() {
@@ -112,20 +112,8 @@ fn failure(error: &(dyn Error + 'static)) -> WebFailure {
 /// The content of an X.509 certificate (DER), RFC 5280.
 fn served_certificate(der: &[u8]) -> Option<ServedCertificate> {
     let (_, certificate) = parse_x509_certificate(der).ok()?;
-    let names = match certificate.subject_alternative_name() {
-        Ok(Some(extension)) => extension
-            .value
-            .general_names
-            .iter()
-            .filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some((*name).to_owned()),
-                _ => None,
-            })
-            .collect(),
-        _ => Vec::new(),
-    };
     Some(ServedCertificate {
-        names,
+        names: dns_names(&certificate),
         issuer: certificate.issuer().to_string(),
         not_after: u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0),
         sha256: Sha256Digest::of(der).to_string(),

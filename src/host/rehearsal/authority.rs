@@ -63,12 +63,12 @@ impl Rehearsal {
             return Ok(());
         }
         self.sleep(NO_ANSWER);
-        Err(AcmeError::Unreachable { url: directory.to_owned(), reason: "connection timed out".into() })
+        Err(AcmeError::Unreachable(directory.to_owned(), "connection timed out".into()))
     }
 }
 
 fn internal(error: HostError) -> AcmeError {
-    AcmeError::Internal { reason: error.to_string() }
+    AcmeError::Internal(error.to_string())
 }
 
 /// Issues a certificate once the challenge has been answered.
@@ -84,9 +84,8 @@ fn issued(
     }
     let token = digest(&format!("{name} {}", host.machine.borrow().model.clock));
     let answer = format!("{token}.{}", digest(account.directory()));
-    let published = challenge
-        .publish(&token, &answer)
-        .map_err(|error| AcmeError::Publish { name: name.to_string(), reason: error.to_string() });
+    let published =
+        challenge.publish(&token, &answer).map_err(|error| AcmeError::Publish(name.to_string(), error.to_string()));
     let checked = published.and_then(|()| check(host, name, &token, &answer));
     challenge.withdraw(&token);
     checked?;
@@ -102,13 +101,13 @@ fn limit(host: &Rehearsal, name: &HostName) -> Option<AcmeError> {
     let model = &mut host.machine.borrow_mut().model;
     if model.authority == Authority::RateLimited {
         let detail = format!("too many certificates (5) already issued for this exact set of identifiers: [{name}]");
-        return Some(AcmeError::RateLimited { detail, wait: Some(Duration::from_secs(34 * HOUR)) });
+        return Some(AcmeError::RateLimited(detail, Some(Duration::from_secs(34 * HOUR))));
     }
     let clock = model.clock;
     model.failed_validations.retain(|time| time + HOUR > clock);
     let first = *model.failed_validations.first().filter(|_| model.failed_validations.len() >= MOST_FAILURES)?;
     let detail = format!("too many failed authorizations ({MOST_FAILURES}) for \"{name}\" in the last 1h0m0s");
-    Some(AcmeError::RateLimited { detail, wait: Some(Duration::from_secs(first + HOUR - clock)) })
+    Some(AcmeError::RateLimited(detail, Some(Duration::from_secs(first + HOUR - clock))))
 }
 
 /// Looks for the answer at every address of the name.
@@ -139,7 +138,7 @@ fn check(host: &Rehearsal, name: &HostName, token: &str, answer: &str) -> Result
     let Some(detail) = detail else { return Ok(()) };
     let model = &mut host.machine.borrow_mut().model;
     model.failed_validations.push(model.clock);
-    Err(AcmeError::Challenge { name: name.to_string(), detail })
+    Err(AcmeError::Challenge(name.to_string(), detail))
 }
 
 /// Why GoToSocial's own order for `host` fails, in the words of its log.
@@ -172,12 +171,12 @@ pub(super) fn issue(machine: &mut Machine, name: &str) -> Result<Bundle, BundleE
 
 /// A certificate with its key and chain, the same for the same arguments.
 pub(super) fn signed(name: &str, not_before: u64, not_after: u64, serial: u64) -> Result<Bundle, BundleError> {
-    let failed = |error: rcgen::Error| BundleError::Damaged { reason: error.to_string() };
+    let failed = |error: rcgen::Error| BundleError::Damaged(error.to_string());
     let time = |seconds: u64| {
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         ASN1Time::from_timestamp(seconds)
             .map(|time| time.to_datetime())
-            .map_err(|error| BundleError::Damaged { reason: error.to_string() })
+            .map_err(|error| BundleError::Damaged(error.to_string()))
     };
     let keys: Vec<String> =
         pem::parse_many(KEYS).unwrap_or_default().iter().map(|block: &Pem| pem::encode(block)).collect();
