@@ -4,15 +4,13 @@
 //! permission, because the kernel checks the permission first. So the service keeps running. Modelled on the matrix of
 //! FreeBSD's own `tests/sys/mac/portacl`.
 
-use super::Check;
-use super::permission::{self, Question};
+use super::permission::{self, NOBODY, Question};
+use super::{Check, Matter};
 use crate::error_code::ErrorCode;
-use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe, Owner};
+use crate::host::{BindOutcome, Family, HostError, Observe, Owner};
 use crate::parts::port_access::RULES;
 use crate::portacl::{self, Protocol, Rule, State, Subject};
 
-/// `nobody`, by convention the user without rights.
-const NOBODY: u32 = 65534;
 /// Low ports that the service does not use. The check tries the first one without a rule.
 const OTHER_PORTS: [u16; 4] = [25, 81, 1023, 7];
 
@@ -45,29 +43,24 @@ impl Row {
 
     /// `tcp4`, `udp6`, …
     pub fn family(&self) -> String {
-        format!("{}{}", self.protocol, if self.family == Family::V4 { 4 } else { 6 })
+        family_name(self.protocol, self.family)
     }
 
     /// The row as a check.
     pub fn check(&self) -> Check {
         let name = format!("bind {} {}/{}", self.user, self.port, self.family());
+        let matter = Matter(&name, if self.wanted { ErrorCode::PortRefused } else { ErrorCode::PortOpen });
         let outcome = in_words(self.outcome);
         match self.right() {
-            None => Check::skip(name, outcome),
-            Some(true) => Check::pass(name, outcome),
-            Some(false) if self.wanted => {
-                Check::fail(ErrorCode::PortRefused, name, format!("{outcome}; {}", self.mend()))
-            }
-            Some(false) => Check::fail(
-                ErrorCode::PortOpen,
-                name,
-                format!(
-                    "{outcome}, and must not: {} on this host can impersonate a service on port {}. Close it now with \
-                     `sysctl net.inet.ip.portrange.reservedhigh=1023` and look at `sysctl security.mac.portacl`",
-                    if self.uid == NOBODY { "any user".to_owned() } else { self.user.clone() },
-                    self.port
-                ),
-            ),
+            None => matter.skip(outcome),
+            Some(true) => matter.pass(outcome),
+            Some(false) if self.wanted => matter.fail(format!("{outcome}; {}", self.mend())),
+            Some(false) => matter.fail(format!(
+                "{outcome}, and must not: {} on this host can impersonate a service on port {}. Close it now with \
+                 `sysctl net.inet.ip.portrange.reservedhigh=1023` and look at `sysctl security.mac.portacl`",
+                if self.uid == NOBODY { "any user" } else { &self.user },
+                self.port
+            )),
         }
     }
 
@@ -81,6 +74,11 @@ impl Row {
             _ => "see `sysctl security.mac.portacl net.inet.ip.portrange`".to_owned(),
         }
     }
+}
+
+/// `tcp4`, `udp6`, …
+pub(super) fn family_name(protocol: Protocol, family: Family) -> String {
+    format!("{protocol}{}", if family == Family::V4 { 4 } else { 6 })
 }
 
 /// The outcome in words, with the errno that a program would see.
@@ -109,23 +107,13 @@ pub fn matrix(host: &dyn Observe, service: Owner, tried: &[u16], ports: &[u16]) 
         .filter_map(|rule| rule.effective().map(|rule| rule.port))
         .collect();
     let other = OTHER_PORTS.into_iter().find(|port| !granted.contains(port)).unwrap_or(OTHER_PORTS[0]);
-    let name = |uid: u32, gid: u32| -> Result<(String, u32, u32), HostError> {
-        let user = host.user_by_id(uid)?;
-        Ok((user.as_ref().map_or_else(|| uid.to_string(), |user| user.name.clone()), uid, gid))
-    };
-    let users = [name(service.uid, service.gid)?, name(NOBODY, NOBODY)?];
     let mut rows = Vec::new();
-    for (user, uid, gid) in &users {
+    for (uid, gid) in [(service.uid, service.gid), (NOBODY, NOBODY)] {
+        let user = host.user_by_id(uid)?.map_or_else(|| uid.to_string(), |user| user.name);
         for port in tried.iter().copied().chain([other]) {
-            for family in [Family::V4, Family::V6] {
-                let probe =
-                    BindProbe { uid: *uid, gid: *gid, groups: Vec::new(), family, protocol: Protocol::Tcp, port };
-                let outcome = host.bind(&probe)?;
-                let wanted = *uid == service.uid && ports.contains(&port);
-                let (user, uid, protocol) = (user.clone(), *uid, Protocol::Tcp);
-                let granted_by = "gts-bootstrap install".to_owned();
-                rows.push(Row { user, uid, protocol, port, family, outcome, wanted, granted_by });
-            }
+            let question = Question { uid, groups: vec![gid], protocol: Protocol::Tcp, port };
+            let wanted = uid == service.uid && ports.contains(&port);
+            rows.extend(both_families(host, &question, (&user, uid), wanted, "gts-bootstrap install")?);
         }
     }
     Ok(rows)
@@ -138,9 +126,9 @@ pub fn matrix(host: &dyn Observe, service: Owner, tried: &[u16], ports: &[u16]) 
 /// A probe could not be run.
 pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -> Result<Vec<Row>, HostError> {
     let mut rows = Vec::new();
-    for as_nobody in [false, true] {
-        for rule in rules {
-            let (user, id, uid, groups) = match rule.subject {
+    for &as_nobody in if granted { &[false, true][..] } else { &[false] } {
+        for &Rule { subject, protocol, port } in rules {
+            let (user, id, uid, groups) = match subject {
                 _ if as_nobody => ("nobody".to_owned(), NOBODY, NOBODY, vec![NOBODY]),
                 Subject::Uid(uid) => {
                     let name = host.user_by_id(uid)?.map_or_else(|| "uid".to_owned(), |user| user.name);
@@ -151,32 +139,37 @@ pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -
                     (format!("@{name}"), gid, NOBODY, vec![gid])
                 }
             };
-            if as_nobody && !granted {
-                continue;
-            }
-            let granted_by = grant(&user, rule);
-            let question = Question { uid, groups, protocol: rule.protocol, port: rule.port };
+            // An id without an account has no name.
+            let named = match subject {
+                Subject::Uid(uid) if user == "uid" => format!("--allow-unknown uid:{uid}"),
+                Subject::Gid(gid) if user == "@gid" => format!("--allow-unknown gid:{gid}"),
+                Subject::Uid(_) | Subject::Gid(_) => user.clone(),
+            };
+            let suffix = if protocol == Protocol::Udp { "/udp" } else { "" };
+            let granted_by = format!("gts-bootstrap portacl grant {named} {port}{suffix}");
+            let question = Question { uid, groups, protocol, port };
             let wanted = (granted && !as_nobody) || permission::verdict(state, &question).allowed;
-            for family in [Family::V4, Family::V6] {
-                let outcome = host.bind(&question.probe(family))?;
-                let (user, protocol, granted_by) = (user.clone(), rule.protocol, granted_by.clone());
-                rows.push(Row { user, uid: id, protocol, port: rule.port, family, outcome, wanted, granted_by });
-            }
+            rows.extend(both_families(host, &question, (&user, id), wanted, &granted_by)?);
         }
     }
     Ok(rows)
 }
 
-/// The command line that grants what a rule says. `user` is the displayed subject: an id without an account has no
-/// name.
-fn grant(user: &str, rule: &Rule) -> String {
-    let subject = match rule.subject {
-        Subject::Uid(uid) if user == "uid" => format!("--allow-unknown uid:{uid}"),
-        Subject::Gid(gid) if user == "@gid" => format!("--allow-unknown gid:{gid}"),
-        Subject::Uid(_) | Subject::Gid(_) => user.to_owned(),
+/// Tries one port over IPv4 and IPv6, for a row each.
+fn both_families(
+    host: &dyn Observe,
+    question: &Question,
+    (user, id): (&str, u32),
+    wanted: bool,
+    granted_by: &str,
+) -> Result<[Row; 2], HostError> {
+    let row = |family: Family| -> Result<Row, HostError> {
+        let outcome = host.bind(&question.probe(family))?;
+        let Question { protocol, port, .. } = *question;
+        let (user, granted_by) = (user.to_owned(), granted_by.to_owned());
+        Ok(Row { user, uid: id, protocol, port, family, outcome, wanted, granted_by })
     };
-    let protocol = if rule.protocol == Protocol::Udp { "/udp" } else { "" };
-    format!("gts-bootstrap portacl grant {subject} {}{protocol}", rule.port)
+    Ok([row(Family::V4)?, row(Family::V6)?])
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use super::bind;
 use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe};
 use crate::portacl::{Decision, Errno, KernelRule, Names, Protocol, Request, State, Verdict, may_bind};
 
-/// The group of nobody, for an id without an account.
-const NOBODY: u32 = 65534;
+/// `nobody`, by convention the user without rights, and its group.
+pub(super) const NOBODY: u32 = 65534;
 
 /// A user and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,14 +25,9 @@ pub struct Question {
 impl Question {
     /// The bind request that answers it.
     pub fn probe(&self, family: Family) -> BindProbe {
-        BindProbe {
-            uid: self.uid,
-            gid: self.groups.first().copied().unwrap_or(NOBODY),
-            groups: self.groups.clone(),
-            family,
-            protocol: self.protocol,
-            port: self.port,
-        }
+        let Self { uid, ref groups, protocol, port } = *self;
+        let gid = groups.first().copied().unwrap_or(NOBODY);
+        BindProbe { uid, gid, groups: groups.clone(), family, protocol, port }
     }
 }
 
@@ -52,16 +47,13 @@ pub struct Trial {
 /// # Errors
 /// The databases cannot be read.
 pub fn groups_of(host: &dyn Observe, uid: u32) -> Result<Vec<u32>, HostError> {
-    match host.user_by_id(uid)? {
-        Some(user) => host.groups_of(&user.name),
-        None => Ok(vec![NOBODY]),
-    }
+    host.user_by_id(uid)?.map_or_else(|| Ok(vec![NOBODY]), |user| host.groups_of(&user.name))
 }
 
 /// What the rules predict.
 pub fn verdict(state: &State, question: &Question) -> Verdict {
-    let Question { uid, groups, protocol, port } = question;
-    may_bind(&state.policy, &Request { uid: *uid, groups, protocol: *protocol, port: *port, privileged: *uid == 0 })
+    let Question { uid, ref groups, protocol, port } = *question;
+    may_bind(&state.policy, &Request { uid, groups, protocol, port, privileged: uid == 0 })
 }
 
 /// The rule that decided, if one did.
@@ -89,6 +81,7 @@ pub fn code(decision: Decision) -> &'static str {
 /// The reason, with the rule or the setting that decided.
 pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn Names) -> String {
     let policy = &state.policy;
+    let Question { protocol, port, .. } = *question;
     // The lower end is 0 unless an administrator has raised it. Then it is not worth mentioning.
     let low = match policy.reservedlow {
         0 => String::new(),
@@ -97,20 +90,20 @@ pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn
     let reserved = format!("{low}net.inet.ip.portrange.reservedhigh is {}", policy.reservedhigh);
     match verdict.decided_by {
         Decision::Rule { index } => {
-            let text = policy.rules.get(index).map(|rule| rule.text.as_str()).unwrap_or_default();
+            let text = policy.rules.get(index).map_or("", |rule| &rule.text);
             format!("rule {}, {text}", index + 1)
         }
         Decision::ReservedRange if policy.loaded && policy.enabled != 0 => {
-            let rule = policy.rules.iter().any(|rule| rule.protocol == question.protocol && rule.port == question.port);
-            let passed = if rule { "mac_portacl has no objection, but" } else { "" };
-            format!("{passed} the port is reserved for root: {reserved}").trim_start().to_owned()
+            let has_rule = policy.rules.iter().any(|rule| rule.protocol == protocol && rule.port == port);
+            let passed = if has_rule { "mac_portacl has no objection, but " } else { "" };
+            format!("{passed}the port is reserved for root: {reserved}")
         }
         Decision::ReservedRange => {
             format!("the port is reserved for root: {reserved}, and mac_portacl is not in force")
         }
         Decision::Privilege => format!("root may bind reserved ports ({reserved})"),
         Decision::OrdinaryPort => {
-            let open = if question.port < 1024 { ", so ANY user may bind it" } else { "" };
+            let open = if port < 1024 { ", so ANY user may bind it" } else { "" };
             format!("mac_portacl is not in force, and the port is not reserved: {reserved}{open}")
         }
         Decision::AbovePortHigh => {
@@ -121,9 +114,8 @@ pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn
             "no rule allows it, and security.mac.portacl.suser_exempt is 0, so that root needs one, too".to_owned()
         }
         Decision::NoRule => {
-            let port = names.service(question.port, question.protocol);
-            let port = port.map_or_else(|| question.port.to_string(), |name| format!("{} ({name})", question.port));
-            format!("no mac_portacl rule allows {} port {port}", question.protocol)
+            let name = names.service(port, protocol).map(|name| format!(" ({name})")).unwrap_or_default();
+            format!("no mac_portacl rule allows {protocol} port {port}{name}")
         }
         Decision::PortZero => "port 0 asks for any free port".to_owned(),
     }
@@ -134,25 +126,24 @@ pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn
 /// # Errors
 /// A probe could not be run, for example without root.
 pub fn prove(host: &dyn Observe, question: &Question, predicted: &Verdict) -> Result<Vec<Trial>, HostError> {
-    let mut trials = Vec::new();
-    for (family, digit) in [(Family::V4, 4), (Family::V6, 6)] {
+    let tried = |family| {
         let outcome = host.bind(&question.probe(family))?;
-        let family = format!("{}{digit}", question.protocol);
-        trials.push(Trial { family, outcome: bind::in_words(outcome), agrees: agrees(outcome, predicted) });
-    }
-    Ok(trials)
+        let family = bind::family_name(question.protocol, family);
+        Ok(Trial { family, outcome: bind::in_words(outcome), agrees: agrees(outcome, predicted) })
+    };
+    [Family::V4, Family::V6].into_iter().map(tried).collect()
 }
 
 /// Whether the kernel did what was predicted, including the errno.
 fn agrees(outcome: BindOutcome, predicted: &Verdict) -> Option<bool> {
-    let said = match outcome {
+    let errno = match outcome {
         BindOutcome::NoAddress => return None,
         BindOutcome::Bound | BindOutcome::InUse => None,
         BindOutcome::NoRule => Some(Errno::Eperm),
         BindOutcome::Reserved => Some(Errno::Eacces),
         BindOutcome::Other(_) => return Some(false),
     };
-    Some(said == predicted.errno)
+    Some(errno == predicted.errno)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::global::Global;
 use super::report;
 use super::screen::Screen;
 use crate::deployment::AcmeDirectory;
-use crate::run::renew::{self, RenewalOptions};
+use crate::run::renew;
 use crate::run::{Exit, Report, Stop};
 
 /// What `certificate renew` takes.
@@ -56,6 +56,6 @@ fn renew(global: &Global, arguments: &Renewal, screen: &Screen) -> Exit {
         }
     };
     let Renewal { force, yes, plan, .. } = *arguments;
-    let options = RenewalOptions { force, directory };
-    command::changing(global, screen, command, Terms { yes, plan }, &|run| renew::renew(run, &options))
+    let directory = directory.as_ref();
+    command::changing(global, screen, command, Terms { yes, plan }, &|run| renew::renew(run, force, directory))
 }

@@ -9,12 +9,11 @@ use super::screen::Screen;
 use crate::check::{self, Check, installation};
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
-use crate::host::HostError;
 use crate::parts::answers::Lock;
-use crate::parts::uninstall;
+use crate::parts::{account, uninstall};
 use crate::run::deployed::{self, NOT_INSTALLED, uninstalled};
 use crate::run::install::orders_certificate;
-use crate::run::{Exit, Report, Stop, service_user};
+use crate::run::{Exit, Report, Stop};
 
 /// What `check` takes.
 #[derive(Debug, Clone, Copy, Args)]
@@ -75,7 +74,6 @@ fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) 
     let opened = Opened::open(global, screen)?;
     let host = opened.host().observe();
     let layout = Layout::default();
-    let failed = |error: HostError| Stop::with(Exit::Check, error);
     let absent = |why: &str| Stop::new(Exit::Check, ErrorCode::NotInstalled, why);
     if let Some(name) = uninstall::only_data(host, &layout).map_err(|error| Stop::with(Exit::Check, error))? {
         return Err(absent(&uninstalled(&name)));
@@ -83,8 +81,8 @@ fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) 
     let lock = Lock::of_host(host, &layout).map_err(|error| Stop::with(Exit::Check, error))?;
     let lock = lock.ok_or_else(|| absent(NOT_INSTALLED))?;
     let deployment = deployed::deployment(host, &layout, Exit::Check)?;
-    let owner = service_user(host)
-        .map_err(failed)?
+    let owner = account::owner(host)
+        .map_err(|error| Stop::with(Exit::Check, error))?
         .ok_or_else(|| absent("the user gotosocial is gone; run `gts-bootstrap install`"))?;
     if let Some(text) = orders_certificate(host, &deployment, &layout).filter(|_| !brief) {
         screen.line(text);
@@ -104,13 +102,14 @@ fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Matter;
 
     #[test]
     fn one_line_says_what_failed_and_no_more_than_fits() {
-        let good = Check::pass("livez", "/livez answers 200");
-        let certificate = Check::warn("certificate", "its renewal is overdue; the log says why");
-        let service =
-            Check::fail(ErrorCode::ServiceDown, "service", "gotosocial does not run; the reason is in a | b\nand more");
+        let matter = |name| Matter(name, ErrorCode::ServiceDown);
+        let good = matter("livez").pass("/livez answers 200");
+        let certificate = matter("certificate").warn("its renewal is overdue; the log says why");
+        let service = matter("service").fail("gotosocial does not run; the reason is in a | b\nand more");
         assert_eq!(brief("a.example", &[good.clone(), good.clone()]), "OK: a.example, 2 checks passed");
         assert_eq!(
             brief("a.example", &[good.clone(), certificate.clone()]),

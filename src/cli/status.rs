@@ -16,8 +16,9 @@ use crate::parts::answers::Lock;
 use crate::parts::uninstall;
 use crate::run::deployed::uninstalled;
 use crate::run::{Exit, Report, Stop};
+use crate::status::drift::What;
 use crate::status::judge::{self, Concern, Severity};
-use crate::status::{self, Newest, Status, Told};
+use crate::status::{self, Newest, Status, Unknown};
 
 /// What `status` takes.
 #[derive(Debug, Clone, Copy, Args)]
@@ -64,13 +65,13 @@ fn look(opened: &Opened, arguments: &Arguments, screen: &Screen, report: &mut Re
         _ => Newest::NotAsked,
     };
     let status = match status::gather(host, &layout, newest, arguments.diff) {
-        Told::Known(Some(status)) => status,
-        Told::Known(None) => {
+        Ok(Some(status)) => status,
+        Ok(None) => {
             report.add("installed", false);
             let next = "gts-bootstrap install";
             return Err(Stop::new(Exit::Check, ErrorCode::NotInstalled, format!("{NOTHING}; `{next}` does that")));
         }
-        Told::Unknown { unknown } => {
+        Err(Unknown(unknown)) => {
             return Err(Stop::new(
                 Exit::Check,
                 ErrorCode::Unreadable,
@@ -87,7 +88,7 @@ fn look(opened: &Opened, arguments: &Arguments, screen: &Screen, report: &mut Re
     }
     report.reboot_required = status.reboot.known().is_some_and(|pending| !pending.is_empty());
     report.add("installed", true);
-    report.add("verdict", word(verdict));
+    report.add("verdict", judge::word(&concerns));
     report.add("concerns", &concerns);
     if let Value::Object(members) = serde_json::to_value(&status).map_err(Stop::unwritable)? {
         for (name, value) in members {
@@ -95,14 +96,6 @@ fn look(opened: &Opened, arguments: &Arguments, screen: &Screen, report: &mut Re
         }
     }
     Ok(if verdict == Some(Severity::Failure) { Exit::Check } else { Exit::Done })
-}
-
-fn word(verdict: Option<Severity>) -> &'static str {
-    match verdict {
-        Some(Severity::Failure) => "fail",
-        Some(Severity::Warning) => "warn",
-        Some(Severity::Note) | None => "ok",
-    }
 }
 
 fn show(screen: &Screen, status: &Status, concerns: &[Concern]) {
@@ -138,7 +131,8 @@ fn show(screen: &Screen, status: &Status, concerns: &[Concern]) {
         screen.line_at(Level::Quiet, &format!("       and {left} more of that kind (-v lists them)"));
     }
     for drift in status.drift.known().into_iter().flatten() {
-        for line in drift.diff.iter().flat_map(|diff| diff.lines()) {
+        let What::Content { diff: Some(diff) } = &drift.what else { continue };
+        for line in diff.lines() {
             let tone = match line.chars().next() {
                 Some('+') => Tone::Good,
                 Some('-') => Tone::Bad,

@@ -6,7 +6,7 @@ use super::command::{self, Terms};
 use super::global::Global;
 use super::screen::Screen;
 use crate::run::Exit;
-use crate::run::uninstall::{self, COMMAND, UninstallOptions};
+use crate::run::uninstall::{self, COMMAND, Extent};
 
 /// What `uninstall` takes.
 #[derive(Debug, Clone, Args)]
@@ -28,6 +28,7 @@ pub struct Arguments {
 /// Runs `uninstall`.
 pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let Arguments { terms, purge, ref host_name, with_backups } = *arguments;
-    let options = UninstallOptions { purge, host_name: host_name.clone(), with_backups };
-    command::changing(global, screen, COMMAND, terms, &|run| uninstall::uninstall(run, &options))
+    let extent = Extent { purge, backups: with_backups };
+    let name = host_name.as_deref();
+    command::changing(global, screen, COMMAND, terms, &|run| uninstall::uninstall(run, extent, name))
 }

@@ -58,7 +58,7 @@ impl<'de> Deserialize<'de> for Sha256Digest {
 }
 
 /// A reader that hashes and counts what is read through it.
-pub(super) struct Hashing<R> {
+pub(crate) struct Hashing<R> {
     inner: R,
     hasher: Sha256,
     /// How many bytes have passed.
@@ -69,12 +69,12 @@ pub(super) struct Hashing<R> {
 
 impl<R: Read> Hashing<R> {
     /// Reads from `inner`, having hashed nothing yet.
-    pub(super) fn new(inner: R) -> Self {
+    pub(crate) fn new(inner: R) -> Self {
         Self { inner, hasher: Sha256::new(), count: 0, failure: None }
     }
 
     /// The digest of everything that has passed.
-    pub(super) fn digest(self) -> Sha256Digest {
+    pub(crate) fn digest(self) -> Sha256Digest {
         Sha256Digest(self.hasher.finalize().into())
     }
 }

@@ -42,6 +42,7 @@ mod waypoints;
 pub use archive_path::PathRefusal;
 pub(crate) use archive_path::clean as clean_path;
 pub use catalogue::{NOTES_FILE, Published, catalogue, newest};
+pub(crate) use digest::Hashing;
 pub use digest::Sha256Digest;
 pub use error::Error;
 pub use http::{HttpClient, HttpSettings};

@@ -31,9 +31,14 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Whether a lock is one of what is wanted.
-    fn is_met_by(&self, lock: &LockedRelease) -> bool {
+    /// Whether a lock is of the version, architecture and build that are wanted.
+    fn applies(&self, lock: &LockedRelease) -> bool {
         self.version.is_met_by(&lock.version) && lock.arch == self.arch && lock.variant == self.variant
+    }
+
+    /// Whether a lock is all that is wanted, digest included.
+    pub fn is_met_by(&self, lock: &LockedRelease) -> bool {
+        self.applies(lock) && self.pinned.is_none_or(|pin| pin == lock.sha256)
     }
 }
 
@@ -48,7 +53,7 @@ impl Request<'_> {
 /// [`Error::NoDigest`] and [`Error::MissingChecksum`] if nobody knows the digest; [`Error::RehearsalLock`] and
 /// [`Error::RealReleaseInRehearsal`] if rehearsal and reality are mixed; and those of [`newest`].
 pub fn resolve(request: &Request<'_>, source: &Source, http: &HttpClient<'_>) -> Result<LockedRelease, Error> {
-    let lock = request.locked.filter(|lock| request.is_met_by(lock));
+    let lock = request.locked.filter(|lock| request.applies(lock));
     if let Some(lock) = lock {
         lock.check_fits(source)?;
     }

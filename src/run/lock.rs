@@ -5,14 +5,37 @@ use semver::Version;
 use super::{Exit, Run, Stop};
 use crate::deployment::{Deployment, Variant, VersionWish};
 use crate::error_code::ErrorCode;
-use crate::host::Observe;
 use crate::parts::answers::Lock;
 use crate::parts::release::intact;
-use crate::release::{self, Arch, HttpClient, HttpSettings, LockedRelease, Request, Sha256Digest, Source};
+use crate::release::{self, Arch, HttpClient, HttpSettings, Request, Source};
 
 /// Whether certificate authorities are needed to verify what comes from a source.
 pub(super) fn is_over_https(source: Option<&Source>) -> bool {
     matches!(source, Some(Source::Upstream(url) | Source::MirrorUrl(url)) if url.is_https())
+}
+
+/// What the answers want of a source of releases.
+pub(super) fn request<'a>(
+    run: &Run<'_>,
+    deployment: &Deployment,
+    earlier: Option<&'a Lock>,
+) -> Result<Request<'a>, Stop> {
+    let system = run.host.system()?;
+    let wish = &deployment.release;
+    let needs_nowasm = system.machine_arch == "amd64" && !system.sse4_1;
+    Ok(Request {
+        version: wish.version.clone(),
+        prereleases: wish.prereleases,
+        // The preflight has refused everything else by name.
+        arch: if system.machine_arch == "aarch64" { Arch::Arm64 } else { Arch::Amd64 },
+        variant: match wish.variant {
+            Variant::NoWasm => release::Variant::Nowasm,
+            Variant::Auto if needs_nowasm => release::Variant::Nowasm,
+            Variant::Auto | Variant::Default => release::Variant::Default,
+        },
+        pinned: wish.sha256.as_ref().map(|text| text.to_string().parse::<release::Sha256Digest>()).transpose()?,
+        locked: earlier.map(|lock| &lock.release),
+    })
 }
 
 /// Where the release comes from; `None` if it is there already.
@@ -22,12 +45,13 @@ pub(super) fn source(
     deployment: &Deployment,
     earlier: Option<&Lock>,
 ) -> Result<Option<Source>, Stop> {
+    let request = request(run, deployment, earlier)?;
     // A release that is there and intact needs no source: a re-run works without network, and at once.
-    if let Some(lock) = earlier {
-        let directory = run.layout.release(&lock.release.version);
-        if satisfies(&lock.release, deployment, run.observe())? && intact(run.observe(), &directory, &lock.release) {
-            return Ok(None);
-        }
+    let satisfies = |lock: &&release::LockedRelease| {
+        request.is_met_by(lock) && intact(run.host, &run.layout.release(&lock.version), lock)
+    };
+    if request.locked.filter(satisfies).is_some() {
+        return Ok(None);
     }
     let asked: Vec<Version> = match &deployment.release.version {
         VersionWish::Exact(version) => vec![version.clone()],
@@ -51,72 +75,23 @@ pub(super) fn resolve(
     earlier: Option<&Lock>,
     source: Option<&Source>,
 ) -> Result<Lock, Stop> {
-    let Some(source) = source else {
-        return earlier.cloned().ok_or_else(|| {
+    match source {
+        Some(source) => resolved(run, deployment, &request(run, deployment, earlier)?, source),
+        None => earlier.cloned().ok_or_else(|| {
             Stop::refused(ErrorCode::NotInstalled, format!("there is no {}", run.layout.lock().display()))
-        });
-    };
-    let wanted = (deployment.release.version.clone(), deployment.release.prereleases);
-    resolve_version(run, deployment, earlier, source, wanted, pin(deployment)?)
-}
-
-/// The lock of this version, and of a prerelease if that is allowed.
-pub(super) fn resolve_version(
-    run: &Run<'_>,
-    deployment: &Deployment,
-    earlier: Option<&Lock>,
-    source: &Source,
-    (version, prereleases): (VersionWish, bool),
-    pinned: Option<Sha256Digest>,
-) -> Result<Lock, Stop> {
-    let host = run.observe();
-    let request = Request {
-        version,
-        prereleases,
-        arch: arch(host)?,
-        variant: variant(host, deployment)?,
-        pinned,
-        locked: earlier.map(|lock| &lock.release),
-    };
-    let progress = run.people.progress();
-    let http = HttpClient::new(HttpSettings::default(), progress.progress());
-    let release = release::resolve(&request, source, &http).map_err(Stop::failed)?;
-    Ok(Lock::new(deployment, release))
-}
-
-/// Whether a lock is what these answers come to.
-fn satisfies(lock: &LockedRelease, deployment: &Deployment, host: &dyn Observe) -> Result<bool, Stop> {
-    Ok(deployment.release.version.is_met_by(&lock.version)
-        && lock.arch == arch(host)?
-        && lock.variant == variant(host, deployment)?
-        && pin(deployment)?.is_none_or(|pin| pin == lock.sha256))
-}
-
-pub(super) fn pin(deployment: &Deployment) -> Result<Option<Sha256Digest>, Stop> {
-    deployment
-        .release
-        .sha256
-        .as_ref()
-        .map(|text| text.to_string().parse().map_err(|error: release::Error| Stop::with(Exit::Usage, error)))
-        .transpose()
-}
-
-/// The CPU of a host.
-pub(super) fn arch(host: &dyn Observe) -> Result<Arch, Stop> {
-    let system = host.system()?;
-    match system.machine_arch.as_str() {
-        "aarch64" => Ok(Arch::Arm64),
-        // The preflight has refused everything else by name.
-        _ => Ok(Arch::Amd64),
+        }),
     }
 }
 
-fn variant(host: &dyn Observe, deployment: &Deployment) -> Result<release::Variant, Stop> {
-    let system = host.system()?;
-    let needs_nowasm = system.machine_arch == "amd64" && !system.sse4_1;
-    Ok(match deployment.release.variant {
-        Variant::NoWasm => release::Variant::Nowasm,
-        Variant::Auto if needs_nowasm => release::Variant::Nowasm,
-        Variant::Auto | Variant::Default => release::Variant::Default,
-    })
+/// The lock of what is requested.
+pub(super) fn resolved(
+    run: &Run<'_>,
+    deployment: &Deployment,
+    request: &Request<'_>,
+    source: &Source,
+) -> Result<Lock, Stop> {
+    let progress = run.people.progress();
+    let http = HttpClient::new(HttpSettings::default(), progress.progress());
+    let release = release::resolve(request, source, &http)?;
+    Ok(Lock::new(deployment, release))
 }

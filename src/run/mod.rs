@@ -4,9 +4,7 @@
 
 pub mod backup;
 pub mod deployed;
-pub mod exit;
 pub mod filter;
-mod filter_edit;
 pub mod inputs;
 pub mod install;
 mod lock;
@@ -25,11 +23,9 @@ mod transaction;
 mod trial;
 pub mod uninstall;
 pub mod upgrade;
-mod verified;
 mod watch;
 
-pub use exit::Exit;
 pub use people::{Manner, People, Proposal, TrialView};
 pub use report::Report;
-pub use stop::Stop;
-pub use transaction::{Agreement, Releases, Run, TypedPath, With, service_user};
+pub use stop::{Exit, Stop};
+pub use transaction::{Agreement, Releases, Run, TypedPath, With};

@@ -1,6 +1,5 @@
 //! The people at a run: what they are told on the way, and what they are asked.
 
-use super::report;
 use super::stop::Stop;
 use crate::change::{Plan, Reporter};
 use crate::check::Check;
@@ -133,9 +132,4 @@ pub struct Asked<'a> {
     pub settled: &'a [&'static str],
     /// Which are asked for.
     pub wanting: &'a Wanting,
-}
-
-/// A number of changes in words.
-pub fn changes(count: usize) -> String {
-    report::counted(count, "change")
 }

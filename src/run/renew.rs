@@ -16,30 +16,20 @@ use crate::utc::date;
 /// The next look comes a day later.
 const INTERVAL: u64 = 86_400;
 
-/// What a renewal takes.
-#[derive(Debug, Clone)]
-pub struct RenewalOptions {
-    /// Whether it is due or not.
-    pub force: bool,
-    /// Order from this authority, this once.
-    pub directory: Option<AcmeDirectory>,
-}
-
-/// Renews what is due.
+/// Renews what is due; with `force` everything, now. `directory` is the authority to order from, this once.
 ///
 /// # Errors
 /// It was refused, or failed.
-pub fn renew(run: &Run<'_>, options: &RenewalOptions) -> Result<Exit, Stop> {
+pub fn renew(run: &Run<'_>, force: bool, directory: Option<&AcmeDirectory>) -> Result<Exit, Stop> {
     run.for_root("renew the certificate")?;
     run.settle()?;
-    let host = run.observe();
-    let deployment = deployed::deployment(host, &run.layout, Exit::Failed)?;
+    let deployment = &deployed::deployment(run.host, &run.layout, Exit::Failed)?;
     if deployment.exposure.mode == Mode::Direct {
         run.line("GoToSocial faces the internet itself, and renews its certificate itself. Nothing to do.");
         return Ok(Exit::Done);
     }
-    let course = Course { run, options, layout: &run.layout, deployment: &deployment };
-    let windows = names(&deployment).iter().map(|name| course.window(name)).collect::<Result<Vec<_>, _>>()?;
+    let course = Course { run, force, directory, deployment };
+    let windows = names(deployment).iter().map(|name| course.window(name)).collect::<Result<Vec<_>, _>>()?;
     let (plan, notes) = course.plan(&windows)?;
     notes.iter().for_each(|note| run.text(note));
     run.report().add("notes", notes);
@@ -60,37 +50,33 @@ const EXPLANATION: [&str; 1] = [
 /// What is common to the look at each name.
 struct Course<'a> {
     run: &'a Run<'a>,
-    options: &'a RenewalOptions,
-    layout: &'a Layout,
+    force: bool,
+    directory: Option<&'a AcmeDirectory>,
     deployment: &'a Deployment,
 }
 
 impl Course<'_> {
     /// When the authority would like the certificate renewed. That it does not say is no failure: it is then due by its age.
     fn window(&self, name: &HostName) -> Result<Option<Window>, Stop> {
-        let host = self.run.observe();
-        let ours = kept(host, self.layout, self.deployment, name)?
+        let host = self.run.host;
+        let ours = kept(host, &self.run.layout, self.deployment, name)?
             .is_some_and(|kept| kept.keeper == Keeper::Us && !is_placeholder(kept.bundle.leaf()));
-        if !ours || self.options.force {
+        if !ours || self.force {
             return Ok(None);
         }
-        let order = tls::certificate_order(self.layout, self.deployment, name, None);
-        match order.renewal_window(host, self.run.authority) {
-            Ok(window) => Ok(window),
-            Err(error) => {
-                let text = format!("The authority's renewal window is unknown, so the age decides: {error}");
-                self.run.text(&text);
-                Ok(None)
-            }
-        }
+        let order = tls::certificate_order(&self.run.layout, self.deployment, name, None);
+        Ok(order.renewal_window(host, self.run.authority).unwrap_or_else(|error| {
+            self.run.text(&format!("The authority's renewal window is unknown, so the age decides: {error}"));
+            None
+        }))
     }
 
     /// The plan, and what there is to say of names for which there is nothing to do.
     fn plan(&self, windows: &[Option<Window>]) -> Result<(Plan, Vec<String>), Stop> {
-        let host = self.run.observe();
+        let host = self.run.host;
         let (mut plan, mut notes) = (Plan::default(), Vec::new());
         for (name, window) in names(self.deployment).iter().zip(windows) {
-            let note = match kept(host, self.layout, self.deployment, name)? {
+            let note = match kept(host, &self.run.layout, self.deployment, name)? {
                 Some(kept) if kept.keeper == Keeper::Us => self.wait(name, &kept, window.as_ref())?,
                 Some(kept) => {
                     let showing = tls::showing(host, self.deployment, name)?;
@@ -106,55 +92,47 @@ impl Course<'_> {
             };
             match note {
                 Some(note) => notes.push(note),
-                None => {
-                    let directory = self.options.directory.as_ref();
-                    plan.steps.extend(tls::renewal(self.layout, self.deployment, name, directory));
-                }
+                None => plan.steps.extend(tls::renewal(&self.run.layout, self.deployment, name, self.directory)),
             }
         }
         if let Some(front) = tls::shown_by(self.deployment.exposure.mode)
             && !plan.is_empty()
             && !host.service(&front.service)?.is_running()
         {
-            return Err(Stop::refused(
-                ErrorCode::FrontDown,
-                format!(
-                    "{0} does not run, and without it the authority gets no answer; start it (`service {0} start`) and run this \
+            let why = format!(
+                "{0} does not run, and without it the authority gets no answer; start it (`service {0} start`) and run this \
                  again. The certificate is as it was",
-                    front.service
-                ),
-            ));
+                front.service
+            );
+            return Err(Stop::refused(ErrorCode::FrontDown, why));
         }
         Ok((plan, notes))
     }
 
     /// Why one of ours is not renewed now; `None` if it is.
     fn wait(&self, name: &HostName, kept: &Kept, window: Option<&Window>) -> Result<Option<String>, Stop> {
-        let host = self.run.observe();
-        let records = records(host, self.layout)?;
+        let host = self.run.host;
+        let records = records(host, &self.run.layout)?;
         let situation = situation(&kept.bundle, window, &records, name);
-        let (now, force) = (host.now(), self.options.force);
+        let (now, force) = (host.now(), self.force);
         // Another authority knows nothing of what this one has refused.
-        let failures = situation.failures.filter(|_| self.options.directory.is_none());
+        let failures = situation.failures.filter(|_| self.directory.is_none());
         let last =
             failures.map(|failures| format!(" The last attempt failed: {}", failures.reason)).unwrap_or_default();
         if let Some(until) = failures.and_then(|failures| failures.refused_until()).filter(|until| now < *until) {
             let text = format!("{name}: the certificate authority asked for no requests until {}.{last}", date(until));
             return if force { Err(Stop::refused(ErrorCode::Acme, text)) } else { Ok(Some(text)) };
         }
+        let leaf = kept.bundle.leaf();
         // A placeholder is due at once, but for what failed lately.
-        let is_due = || {
-            let may_try = failures.is_none_or(|failures| failures.next_attempt() <= now);
-            is_placeholder(kept.bundle.leaf()) && may_try
-        };
-        match situation.wait(now, INTERVAL) {
-            Some(until) if !force && !is_due() => Ok(Some(format!(
-                "{name}: not due; valid until {}, to be renewed from {} on.{last}",
-                date(kept.bundle.leaf().not_after),
-                date(until)
-            ))),
-            _ => Ok(None),
-        }
+        let is_due = || is_placeholder(leaf) && failures.is_none_or(|failures| failures.next_attempt() <= now);
+        Ok(match situation.wait(now, INTERVAL) {
+            Some(until) if !force && !is_due() => {
+                let (end, from) = (date(leaf.not_after), date(until));
+                Some(format!("{name}: not due; valid until {end}, to be renewed from {from} on.{last}"))
+            }
+            _ => None,
+        })
     }
 }
 
@@ -179,7 +157,7 @@ pub fn kept(
         Refusal::Certificate { .. } | Refusal::CachedCertificate { .. } | Refusal::CertificateMissing { .. } => {
             Stop::with(Exit::Check, refusal)
         }
-        other => Stop::failed(other),
+        other => other.into(),
     })
 }
 
@@ -198,13 +176,14 @@ pub fn situation<'a>(
     records: &'a Records,
     name: &HostName,
 ) -> Situation<'a> {
-    Situation { leaf: bundle.leaf(), window, chance: chance(bundle), failures: records.failures(name.as_str()) }
-}
-
-/// A number that belongs to the certificate: the beginning of its digest.
-fn chance(bundle: &Bundle) -> u64 {
     let sha256 = digest(bundle.leaf_der());
-    u64::from_str_radix(sha256.get(..16).unwrap_or_default(), 16).unwrap_or_default()
+    Situation {
+        leaf: bundle.leaf(),
+        window,
+        // A number that belongs to the certificate: the beginning of its digest.
+        chance: sha256.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default(),
+        failures: records.failures(name.as_str()),
+    }
 }
 
 /// Who keeps a certificate, in words.

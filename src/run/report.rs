@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::stop::Stop;
-use crate::change::{Plan, Step};
+use crate::change::{Action, Plan};
 use crate::check::Check;
 use crate::error_code::ErrorCode;
 
@@ -11,7 +11,7 @@ use crate::error_code::ErrorCode;
 pub const SCHEMA: u32 = 1;
 
 /// What a command came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     schema: u32,
     command: &'static str,
@@ -40,30 +40,13 @@ pub struct Changed {
     part: &'static str,
     kind: &'static str,
     target: String,
-    action: &'static str,
-}
-
-impl From<&Step> for Changed {
-    fn from(step: &Step) -> Self {
-        let kind = step.change.kind();
-        Self { part: step.part, kind: kind.name(), target: kind.target(), action: step.action.word() }
-    }
+    action: Action,
 }
 
 impl Report {
     /// An empty report of a command.
     pub fn new(command: &'static str) -> Self {
-        Self {
-            schema: SCHEMA,
-            command,
-            changed: false,
-            reboot_required: false,
-            changes: Vec::new(),
-            checks: Vec::new(),
-            detail: serde_json::Map::new(),
-            error: None,
-            code: None,
-        }
+        Self { schema: SCHEMA, command, ..Self::default() }
     }
 
     /// Adds what this command alone has to tell.
@@ -74,7 +57,10 @@ impl Report {
 
     /// Adds the changes of a plan.
     pub fn plan(&mut self, plan: &Plan) {
-        self.changes.extend(plan.steps.iter().map(Changed::from));
+        self.changes.extend(plan.steps.iter().map(|step| {
+            let kind = step.change.kind();
+            Changed { part: step.part, kind: kind.name(), target: kind.target(), action: step.action }
+        }));
     }
 
     /// Enters an error.

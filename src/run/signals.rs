@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::exit::Exit;
+use super::{Exit, Stop};
+use crate::error_code::ErrorCode;
 
 const HEARD: [(&str, i32); 3] = [("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGHUP", SIGHUP)];
 
@@ -47,7 +48,7 @@ impl Signals {
     pub fn catch(&self) -> Result<(), String> {
         let state = &*self.0;
         let Some(caught) = &state.caught else { return Ok(()) };
-        let register = |(name, signal): (&str, i32), come: &Arc<AtomicBool>| {
+        let register = |((name, signal), come): ((&str, i32), &Arc<AtomicBool>)| {
             flag::register_conditional_shutdown(signal, Exit::NotConfirmed as i32, Arc::clone(&state.ends))
                 .and_then(|_| flag::register(signal, Arc::clone(&state.at_question)))
                 .and_then(|_| flag::register(signal, Arc::clone(come)))
@@ -55,13 +56,11 @@ impl Signals {
                 .map_err(|error| format!("{name} cannot be caught: {error}"))
                 .map(drop)
         };
-        let all = || HEARD.into_iter().zip(&state.come).try_for_each(|(signal, come)| register(signal, come));
-        caught
-            .get_or_init(|| {
-                state.ends.store(!state.has_changed.load(Ordering::SeqCst), Ordering::SeqCst);
-                all()
-            })
-            .clone()
+        let first = || {
+            state.ends.store(!state.has_changed.load(Ordering::SeqCst), Ordering::SeqCst);
+            HEARD.into_iter().zip(&state.come).try_for_each(register)
+        };
+        caught.get_or_init(first).clone()
     }
 
     /// Begins a question: until the result is dropped a signal ends only that.
@@ -77,13 +76,13 @@ impl Signals {
     ///
     /// # Errors
     /// The system does not allow them to be caught.
-    pub fn changing(&self) -> Result<Changing, String> {
+    pub fn changing(&self) -> Result<Changing, Stop> {
         let state = &*self.0;
         state.has_changed.store(true, Ordering::SeqCst);
         for flag in [&state.ends, &state.default].into_iter().chain(&state.come) {
             flag.store(false, Ordering::SeqCst);
         }
-        self.catch()?;
+        self.catch().map_err(|why| Stop::refused(ErrorCode::Kernel, why))?;
         Ok(Changing(self.clone()))
     }
 

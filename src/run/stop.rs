@@ -1,9 +1,34 @@
-//! Why a command ends early.
+//! How a command ends: the exit code, which is part of the contract with other programs, and why one ends early.
 
-use super::exit::Exit;
+use std::process::ExitCode;
+
 use crate::deployment::SecretsError;
 use crate::error_code::{Coded, ErrorCode};
-use crate::host::HostError;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// Failed and undone, or, said plainly, not undone.
+    Failed = 1,
+    /// Usage or bad answers.
+    Usage = 2,
+    /// A check failed.
+    Check = 3,
+    /// Not confirmed.
+    NotConfirmed = 4,
+    /// A reboot is needed.
+    Reboot = 5,
+    /// Another run holds the lock.
+    Busy = 6,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
 
 /// Why a command ends early: the exit code, the error code and the message.
 #[derive(Debug, Clone)]
@@ -27,19 +52,19 @@ impl Stop {
         Self::new(exit, error.code(), error.to_string())
     }
 
-    /// Failed before anything was changed.
-    pub fn failed(error: impl Coded + std::fmt::Display) -> Self {
-        Self::with(Exit::Failed, error)
-    }
-
     /// Refused, with nothing changed.
     pub fn refused(code: ErrorCode, why: impl Into<String>) -> Self {
         Self::new(Exit::Failed, code, why)
     }
 
+    /// Not confirmed, with nothing changed.
+    pub fn unconfirmed(code: ErrorCode, why: impl Into<String>) -> Self {
+        Self::new(Exit::NotConfirmed, code, why)
+    }
+
     /// The answers cannot be used.
-    pub fn answers(why: impl Into<String>) -> Self {
-        Self::new(Exit::Usage, ErrorCode::Answers, why)
+    pub fn answers(why: impl ToString) -> Self {
+        Self::new(Exit::Usage, ErrorCode::Answers, why.to_string())
     }
 
     /// The secrets cannot be used.
@@ -53,20 +78,16 @@ impl Stop {
         Self::refused(ErrorCode::Unreadable, error.to_string())
     }
 
-    /// A signal cannot be caught.
-    pub fn uncatchable(why: String) -> Self {
-        Self::refused(ErrorCode::Kernel, why)
-    }
-
     /// The command line asks for what does not fit.
     pub fn usage(why: impl Into<String>) -> Self {
         Self::new(Exit::Usage, ErrorCode::Usage, why)
     }
 }
 
-impl From<HostError> for Stop {
-    fn from(error: HostError) -> Self {
-        let exit = if matches!(error, HostError::Locked { .. }) { Exit::Busy } else { Exit::Failed };
+/// An error that ends a command with no exit code of its own.
+impl<E: Coded + std::fmt::Display> From<E> for Stop {
+    fn from(error: E) -> Self {
+        let exit = if error.code() == ErrorCode::Locked { Exit::Busy } else { Exit::Failed };
         Self::with(exit, error)
     }
 }

@@ -9,19 +9,18 @@ use std::time::Duration;
 
 use semver::Version;
 
-use super::exit::Exit;
-use super::people::{Manner, People, Proposal, Unsaved, changes};
-use super::report::Report;
+use super::people::{Proposal, Unsaved};
+use super::report::counted;
 use super::signals::Signals;
-use super::stop::Stop;
 use super::watch::Watching;
+use super::{Exit, Manner, People, Report, Stop};
 use crate::certificate::CertificateAuthority;
 use crate::change::settle::Settled;
-use crate::change::{Aftermath, Executor, NotMade, Plan, Trial, journal, settle, store};
+use crate::change::{Action, Aftermath, Executor, Plan, Trial, journal, settle, store};
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
-use crate::host::{Host, HostError, Observe, Owner};
+use crate::host::{Host, Owner};
 use crate::parts::account;
 use crate::parts::passage::{self, ROLLBACK};
 use crate::release::Source;
@@ -82,12 +81,7 @@ pub struct Run<'a> {
     pub unsaved: RefCell<Option<Unsaved>>,
 }
 
-impl<'a> Run<'a> {
-    /// The host, to look at.
-    pub fn observe(&self) -> &'a dyn Observe {
-        self.host.observe()
-    }
-
+impl Run<'_> {
     /// The report.
     pub fn report(&self) -> RefMut<'_, Report> {
         self.report.borrow_mut()
@@ -144,12 +138,8 @@ impl<'a> Run<'a> {
     /// # Errors
     /// There is none.
     pub fn service_user(&self) -> Result<Owner, Stop> {
-        service_user(self.observe())?.ok_or_else(|| {
-            Stop::refused(
-                ErrorCode::NotInstalled,
-                "the user gotosocial is not there; run `gts-bootstrap install` first",
-            )
-        })
+        const MISSING: &str = "the user gotosocial is not there; run `gts-bootstrap install` first";
+        account::owner(self.host)?.ok_or_else(|| Stop::refused(ErrorCode::NotInstalled, MISSING))
     }
 
     /// Settles what a run that was cut off left behind, and says what that came to.
@@ -160,13 +150,12 @@ impl<'a> Run<'a> {
         let host = self.host;
         if host.system()?.euid != 0 {
             // What there is to say about a bare host the preflight says.
-            return match host.entry(Path::new(store::FOLDER)) {
-                Ok(None) => Ok(None),
-                _ => Err(Stop::refused(
-                    ErrorCode::NotRoot,
-                    "only root can read what was done on this host, and change more of it; run it as root (doas or sudo)",
-                )),
-            };
+            if let Ok(None) = host.entry(Path::new(store::FOLDER)) {
+                return Ok(None);
+            }
+            let why =
+                "only root can read what was done on this host, and change more of it; run it as root (doas or sudo)";
+            return Err(Stop::refused(ErrorCode::NotRoot, why));
         }
         if host.entry(&journal::path())?.is_none() {
             return Ok(None);
@@ -188,14 +177,14 @@ impl<'a> Run<'a> {
             ));
         }
         let Some(settled) = settle::settle(host)? else { return Ok(None) };
-        let command = &settled.command;
-        if settled.had_ended {
+        let Settled { command, had_ended, undone, spared, failed } = &settled;
+        if *had_ended {
             self.attention(&format!(
                 "An earlier `{command}` had come to its end, and only its record was not in its place; now it is."
             ));
             return Ok(Some(settled));
         }
-        let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
+        let undone = if undone.is_empty() { "nothing".to_owned() } else { undone.join(", ") };
         let next = if command == self.command {
             "and this run continues from there".to_owned()
         } else if command == ROLLBACK && passage::is_back(host).is_ok_and(|is_back| is_back) {
@@ -206,9 +195,9 @@ impl<'a> Run<'a> {
         self.attention(&format!(
             "An earlier `{command}` was interrupted; undone: {undone}. Its completed changes stay, {next}."
         ));
-        settled.spared.iter().for_each(|spared| self.attention(&format!("  stays: {spared}")));
-        if !settled.failed.is_empty() {
-            let failed = settled.failed.join("\n  ");
+        spared.iter().for_each(|spared| self.attention(&format!("  stays: {spared}")));
+        if !failed.is_empty() {
+            let failed = failed.join("\n  ");
             self.people.error(ErrorCode::NotUndone, &format!("this could not be undone:\n  {failed}"));
         }
         Ok(Some(settled))
@@ -231,9 +220,9 @@ impl<'a> Run<'a> {
         if plan.is_empty() {
             self.line(nothing);
         } else {
-            let heading = format!("{heading}, {}", changes(plan.steps.len()));
+            let heading = format!("{heading}, {}", counted(plan.steps.len(), "change"));
             let is_asked = self.interactive() && !self.agreement.plan;
-            self.people.show_plan(self.observe(), plan, &heading, is_asked);
+            self.people.show_plan(self.host, plan, &heading, is_asked);
         }
         plan.warnings.iter().for_each(|warning| self.warn(warning));
         plan.reboot.iter().for_each(|reason| self.tell(Manner::Reboot, reason));
@@ -249,33 +238,22 @@ impl<'a> Run<'a> {
         self.agreement.plan
     }
 
-    /// Has the plan agreed to.
+    /// Has the plan agreed to. Where it comes from answers, these can be saved meanwhile.
     ///
     /// # Errors
     /// Somebody said no, or nobody can be asked.
-    pub fn consent(&self, plan: &Plan, explanation: &[&str]) -> Result<(), Stop> {
-        self.agree(Proposal { plan, explanation, answers: None })
-    }
-
-    /// Has the plan agreed to, with answers that can be saved.
-    ///
-    /// # Errors
-    /// As for [`Self::consent`].
-    pub fn agree(&self, proposal: Proposal<'_>) -> Result<(), Stop> {
+    pub fn consent(&self, plan: &Plan, explanation: &[&str], answers: Option<&Unsaved>) -> Result<(), Stop> {
         if self.agreement.yes {
             return Ok(());
         }
         if !self.interactive() {
-            return Err(Stop::new(
-                Exit::NotConfirmed,
-                ErrorCode::NoTerminal,
-                "nothing was changed: there is no terminal to ask on. Add --yes to make these changes, or --plan to see them \
-                 only",
-            ));
+            let why = "nothing was changed: there is no terminal to ask on. Add --yes to make these changes, or --plan to \
+                       see them only";
+            return Err(Stop::unconfirmed(ErrorCode::NoTerminal, why));
         }
-        match self.people.agree(self.observe(), proposal)? {
+        match self.people.agree(self.host, Proposal { plan, explanation, answers })? {
             true => Ok(()),
-            false => Err(Stop::new(Exit::NotConfirmed, ErrorCode::NotConfirmed, "not confirmed; nothing was changed")),
+            false => Err(Stop::unconfirmed(ErrorCode::NotConfirmed, "not confirmed; nothing was changed")),
         }
     }
 
@@ -294,7 +272,7 @@ impl<'a> Run<'a> {
             return Ok(false);
         }
         if !plan.is_empty() {
-            self.consent(plan, explanation)?;
+            self.consent(plan, explanation, None)?;
             self.apply(plan, again, with)?;
         }
         Ok(true)
@@ -313,41 +291,33 @@ impl<'a> Run<'a> {
         let host = self.host;
         let _lock = self.lock()?;
         if host.entry(&journal::path())?.is_some() {
-            return Err(Stop::new(
-                Exit::NotConfirmed,
-                ErrorCode::CutOff,
-                "another run was interrupted since the plan was made; \
-                 nothing was changed. Run this again: it cleans up first",
-            ));
+            let why = "another run was interrupted since the plan was made; nothing was changed. Run this again: it \
+                       cleans up first";
+            return Err(Stop::unconfirmed(ErrorCode::CutOff, why));
         }
         // What was agreed to is what is done: the host may have changed while somebody was reading.
         if again()?.steps != shown.steps {
-            return Err(Stop::new(
-                Exit::NotConfirmed,
-                ErrorCode::PlanChanged,
-                "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan",
-            ));
+            let why =
+                "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan";
+            return Err(Stop::unconfirmed(ErrorCode::PlanChanged, why));
         }
-        let signals = self.signals.changing().map_err(Stop::uncatchable)?;
+        let signals = self.signals.changing()?;
         let watching = Watching::new(host, &signals, self.people.progress(), with.watched);
-        let stop = || signals.received();
-        // What is done by then is to be proved, with a terminal or without.
-        let asked_to = || signals.asked_to_stop();
+        // The trial proves what is done by then, with a terminal or without.
         let trial = with.trial.map(|trial| {
-            let watching = &watching;
+            let (watching, signals) = (&watching, &signals);
             move |_: &dyn Fn() -> Option<String>| {
                 watching.ease();
-                trial(&asked_to)
+                trial(&|| signals.asked_to_stop())
             }
         });
-        let trial: Option<Trial<'_>> = trial.as_ref().map(|trial| trial as Trial<'_>);
         let executor = Executor {
             host,
             source: with.source,
             authority: Some(self.authority),
             reporter: &watching,
-            stop: &stop,
-            trial,
+            stop: &|| signals.received(),
+            trial: trial.as_ref().map(|trial| trial as Trial<'_>),
         };
         let applied = executor.apply(self.command, shown);
         if let Some(refused) = watching.refused() {
@@ -366,12 +336,22 @@ impl<'a> Run<'a> {
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.kept.is_some(), |_| true);
         let applied = applied.map_err(|error| {
             let code = if error.aftermath.failed.is_empty() { error.code } else { ErrorCode::NotUndone };
-            Stop::refused(code, format!("{error}.\n{}", told(&error.aftermath)))
+            Stop::refused(code, format!("{error}.\n{}", what_became(&error.aftermath)))
         })?;
         if !applied.not_made.is_empty() {
-            return Err(not_all(&applied.not_made, &mut report));
+            let lines: Vec<String> =
+                applied.not_made.iter().map(|left| format!("{}: {}", left.change, left.cause)).collect();
+            report.add("failed", &lines);
+            return Err(Stop::refused(
+                ErrorCode::Incomplete,
+                format!(
+                    "not everything could be done. The completed changes stay; what is left:\n  {}\nFix what is named, and \
+                     run the same command again: it continues with the rest",
+                    lines.join("\n  ")
+                ),
+            ));
         }
-        self.tell(Manner::Good, &format!("{} made.", changes(shown.steps.len())));
+        self.tell(Manner::Good, &format!("{} made.", counted(shown.steps.len(), "change")));
         Ok(watching.password())
     }
 
@@ -393,28 +373,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The user that GoToSocial runs as.
-///
-/// # Errors
-/// The host cannot be asked.
-pub fn service_user(host: &dyn Observe) -> Result<Option<Owner>, HostError> {
-    Ok(host.user(account::NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }))
-}
-
-/// The end of a plan that went on past failures.
-fn not_all(not_made: &[NotMade], report: &mut Report) -> Stop {
-    let lines: Vec<String> = not_made.iter().map(|left| format!("{}: {}", left.change, left.cause)).collect();
-    report.add("failed", &lines);
-    Stop::refused(
-        ErrorCode::Incomplete,
-        format!(
-            "not everything could be done. The completed changes stay; what is left:\n  {}\nFix what is named, and run the \
-             same command again: it continues with the rest",
-            lines.join("\n  ")
-        ),
-    )
-}
-
 /// What applying needs besides the plan.
 #[derive(Clone, Copy, Default)]
 pub struct With<'a> {
@@ -429,12 +387,19 @@ pub struct With<'a> {
     pub down: bool,
 }
 
+impl<'a> With<'a> {
+    /// What a plan needs that may stop the service, which listens on these ports.
+    pub(super) fn watching(plan: &Plan, ports: &'a [u16]) -> Self {
+        let stops = plan.steps.iter().any(|step| step.action == Action::Stop);
+        Self { watched: if stops { ports } else { &[] }, ..Self::default() }
+    }
+}
+
 /// A short time in words.
 fn in_words(time: Duration) -> String {
-    if time < Duration::from_secs(1) {
-        format!("{} ms", time.as_millis())
-    } else {
-        format!("{:.1} s", time.as_secs_f64())
+    match time.as_millis() {
+        millis @ ..1000 => format!("{millis} ms"),
+        _ => format!("{:.1} s", time.as_secs_f64()),
     }
 }
 
@@ -449,25 +414,19 @@ fn whole(time: Duration) -> String {
 }
 
 /// What became of the changes before the one that failed.
-fn told(aftermath: &Aftermath) -> String {
-    if let Some(kept) = &aftermath.kept {
+fn what_became(Aftermath { kept, failed, spared }: &Aftermath) -> String {
+    if let Some(kept) = kept {
         return format!("Nothing was undone: {kept}.");
     }
-    let mut text = if aftermath.failed.is_empty() {
+    let undone = if failed.is_empty() {
         "All changes were undone; the host is as it was".to_owned()
     } else {
-        format!(
-            "NOT everything could be undone. What is left:\n  {}\nThe rest was undone",
-            aftermath.failed.join("\n  ")
-        )
+        let failed = failed.join("\n  ");
+        format!("NOT everything could be undone. What is left:\n  {failed}\nThe rest was undone")
     };
-    if aftermath.spared.is_empty() {
-        text.push('.');
-    } else {
-        text.push_str(&format!(
-            ", except for what GoToSocial itself or another program has written, which stays:\n  {}",
-            aftermath.spared.join("\n  ")
-        ));
+    if spared.is_empty() {
+        return format!("{undone}.");
     }
-    text
+    let spared = spared.join("\n  ");
+    format!("{undone}, except for what GoToSocial itself or another program has written, which stays:\n  {spared}")
 }

@@ -14,8 +14,19 @@ pub(super) struct Watching<'a> {
     signals: &'a Changing,
     progress: Box<dyn Reporter + 'a>,
     watched: &'a [u16],
-    watch: Watch,
-    password: RefCell<Option<String>>,
+    noted: Noted,
+}
+
+#[derive(Default)]
+struct Noted {
+    /// The watch of the ports, which goes on from when they are first taken away until they answer steadily, and again
+    /// while that is taken back.
+    watch: RefCell<Option<Box<dyn PortWatch>>>,
+    /// Whether the watch may end by itself.
+    eased: Cell<bool>,
+    /// For how long earlier watches have seen connections refused.
+    before: Cell<Option<Duration>>,
+    password: Cell<Option<String>>,
     /// What becomes of the run, once that is decided.
     decided: Cell<Option<Interruption>>,
     /// When a service was stopped, by the host's clock.
@@ -32,84 +43,45 @@ impl<'a> Watching<'a> {
         progress: Box<dyn Reporter + 'a>,
         watched: &'a [u16],
     ) -> Self {
-        Self {
-            host,
-            signals,
-            progress,
-            watched,
-            watch: Watch::default(),
-            password: RefCell::default(),
-            decided: Cell::default(),
-            stopped: Cell::default(),
-            started: Cell::default(),
+        Self { host, signals, progress, watched, noted: Noted::default() }
+    }
+
+    /// Begins a watch, if none goes on.
+    fn watch(&self) {
+        let Noted { watch, eased, before, .. } = &self.noted;
+        if self.watched.is_empty() || (watch.borrow().is_some() && !eased.get()) {
+            return;
         }
+        before.set(self.refused());
+        eased.set(false);
+        // Without a watch the time is not known, and nothing else is lost.
+        watch.replace(self.host.watch_ports(self.watched).ok());
     }
 
     /// The trial begins: the watch may end once the ports answer steadily.
     pub(super) fn ease(&self) {
-        self.watch.ease();
+        if let Some(watch) = self.noted.watch.borrow().as_ref() {
+            watch.ease();
+            self.noted.eased.set(true);
+        }
     }
 
-    /// For how long connections were refused, if that was watched.
+    /// For how long connections were refused in all, as far as that was watched. Ends the watch.
     pub(super) fn refused(&self) -> Option<Duration> {
-        self.watch.finish()
+        let seen = self.noted.watch.take().map(|watch| watch.finish().longest());
+        self.noted.before.take().into_iter().chain(seen).reduce(|before, seen| before + seen)
     }
 
     /// For how long the service was down, up to now if it did not come back.
     pub(super) fn down(&self) -> Option<Duration> {
-        let ended = self.started.get().unwrap_or_else(|| self.host.now());
-        self.stopped.get().map(|stopped| Duration::from_secs(ended.saturating_sub(stopped)))
+        let ended = self.noted.started.get().unwrap_or_else(|| self.host.now());
+        self.noted.stopped.get().map(|stopped| Duration::from_secs(ended.saturating_sub(stopped)))
     }
 
     /// The password of an account that was made.
     pub(super) fn password(self) -> Option<String> {
-        self.password.into_inner()
+        self.noted.password.into_inner()
     }
-}
-
-/// The watch of the ports, which goes on from when they are first taken away until they answer steadily, and again while
-/// that is taken back.
-#[derive(Default)]
-struct Watch {
-    running: RefCell<Option<Box<dyn PortWatch>>>,
-    eased: Cell<bool>,
-    /// What earlier ones have seen.
-    before: Cell<Option<Duration>>,
-}
-
-impl Watch {
-    /// Begins, if none goes on.
-    fn begin(&self, host: &dyn Host, ports: &[u16]) {
-        if ports.is_empty() || (self.running.borrow().is_some() && !self.eased.get()) {
-            return;
-        }
-        self.before.set(self.finish());
-        self.eased.set(false);
-        // Without a watch the time is not known, and nothing else is lost.
-        *self.running.borrow_mut() = host.watch_ports(ports).ok();
-    }
-
-    /// From now on it may end by itself.
-    fn ease(&self) {
-        if let Some(watch) = self.running.borrow().as_ref() {
-            watch.ease();
-            self.eased.set(true);
-        }
-    }
-
-    /// For how long connections were refused in all, as far as it was watched.
-    fn finish(&self) -> Option<Duration> {
-        let seen = self.running.take().map(|watch| watch.finish().longest());
-        match (self.before.take(), seen) {
-            (Some(before), Some(seen)) => Some(before + seen),
-            (before, seen) => before.or(seen),
-        }
-    }
-}
-
-/// Whether a change can take ports away from who has them.
-fn takes_ports(step: &Step) -> bool {
-    step.action == Action::Stop || matches!(step.change, Change::FrontReload(ReloadFront { when_undone: false, .. }))
 }
 
 impl Operator for Watching<'_> {
@@ -122,25 +94,25 @@ impl Operator for Watching<'_> {
     }
 
     fn interrupted(&self) -> Interruption {
-        if let Some(decided) = self.decided.get() {
+        if let Some(decided) = self.decided() {
             return decided;
         }
         let decided = self.progress.interrupted();
         if decided == Interruption::Continue {
             self.signals.go_on();
         } else {
-            self.decided.set(Some(decided));
+            self.noted.decided.set(Some(decided));
         }
         decided
     }
 
     fn decided(&self) -> Option<Interruption> {
-        self.decided.get()
+        self.noted.decided.get()
     }
 
     fn password(&self, username: &str, password: &str) {
         self.progress.password(username, password);
-        *self.password.borrow_mut() = Some(password.to_owned());
+        self.noted.password.set(Some(password.to_owned()));
     }
 
     fn progress(&self) -> &dyn release::Progress {
@@ -151,28 +123,29 @@ impl Operator for Watching<'_> {
 impl Reporter for Watching<'_> {
     fn begin(&self, number: usize, of: usize, step: &Step) {
         self.progress.begin(number, of, step);
-        if step.action == Action::Stop && self.stopped.get().is_none() {
-            self.stopped.set(Some(self.host.now()));
+        let stops = step.action == Action::Stop;
+        if stops && self.noted.stopped.get().is_none() {
+            self.noted.stopped.set(Some(self.host.now()));
         }
-        // Not before: each look leaves a line in the log of a server that speaks TLS.
-        if takes_ports(step) {
-            self.watch.begin(self.host, self.watched);
+        // Not before a step that can take the ports away: each look leaves a line in the log of a server that speaks TLS.
+        if stops || matches!(step.change, Change::FrontReload(ReloadFront { when_undone: false, .. })) {
+            self.watch();
         }
     }
 
     fn done(&self, step: &Step) {
         if step.action == Action::Start {
-            self.started.set(Some(self.host.now()));
+            self.noted.started.set(Some(self.host.now()));
         }
         self.progress.done(step);
     }
 
     fn undoing(&self, step: &Step) {
         // Only what was watched on the way there.
-        if self.watch.eased.get() {
-            self.watch.begin(self.host, self.watched);
+        if self.noted.eased.get() {
+            self.watch();
         }
-        self.started.set(None);
+        self.noted.started.set(None);
         self.progress.undoing(step);
     }
 }
