@@ -5,7 +5,6 @@ pub mod certificate;
 pub mod front;
 pub mod health;
 pub mod installation;
-pub mod permission;
 pub mod posture;
 pub mod preflight;
 pub mod profile;

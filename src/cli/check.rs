@@ -6,14 +6,13 @@ use super::global::Global;
 use super::open::Opened;
 use super::report;
 use super::screen::Screen;
-use crate::check::{self, Check, installation};
+use crate::check::{self, Check};
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
-use crate::parts::{account, uninstall};
+use crate::parts::uninstall;
 use crate::run::deployed::{self, NOT_INSTALLED, uninstalled};
-use crate::run::install::orders_certificate;
-use crate::run::{Exit, Report, Stop};
+use crate::run::{Exit, Report, Stop, install};
 
 /// What `check` takes.
 #[derive(Debug, Clone, Copy, Args)]
@@ -81,15 +80,12 @@ fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) 
     let lock = Lock::of_host(host, &layout).map_err(|error| Stop::with(Exit::Check, error))?;
     let lock = lock.ok_or_else(|| absent(NOT_INSTALLED))?;
     let deployment = deployed::deployment(host, &layout, Exit::Check)?;
-    let owner = account::owner(host)
-        .map_err(|error| Stop::with(Exit::Check, error))?
-        .ok_or_else(|| absent("the user gotosocial is gone; run `gts-bootstrap install`"))?;
-    if let Some(text) = orders_certificate(host, &deployment, &layout).filter(|_| !brief) {
-        screen.line(text);
-    }
-    let found = installation::check(host, &deployment, &layout, &lock.release.version, owner).map_err(|error| {
-        Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the checks could not be run: {error}"))
-    })?;
+    let say = |text: &str| {
+        if !brief {
+            screen.line(text)
+        }
+    };
+    let found = install::findings(host, &deployment, &layout, &lock.release.version, &say)?;
     if !brief {
         let rest = found.checks.get(found.matrix.len()..).unwrap_or_default();
         report::show_checks(screen, &format!("Checks for {}", deployment.host), rest, true);

@@ -28,7 +28,8 @@ pub(super) fn fail(report: Report, screen: &Screen, stop: &Stop) -> Exit {
 
 /// Tells an error to `--json` alone: people have been told.
 pub(super) fn fail_silently(mut report: Report, screen: &Screen, stop: &Stop) -> Exit {
-    report.stop(stop);
+    report.error = Some(stop.why.clone());
+    report.code = Some(stop.code);
     finish(&report, screen, stop.exit)
 }
 

@@ -64,7 +64,7 @@ pub(crate) struct Hashing<R> {
     /// How many bytes have passed.
     pub(super) count: u64,
     /// The first error of the inner reader, kept here because the layers above wrap errors in their own.
-    pub(super) failure: Option<io::Error>,
+    pub(crate) failure: Option<io::Error>,
 }
 
 impl<R: Read> Hashing<R> {

@@ -1,4 +1,4 @@
-//! `backup`: everything that this instance is, in one file.
+//! `backup`: the whole instance in one file.
 
 use std::path::PathBuf;
 
@@ -11,24 +11,23 @@ use crate::gotosocial::SERVICE;
 use crate::parts::answers::Lock;
 use crate::parts::backup::{self, Wanted};
 
-/// What a backup needs besides what is in it: headers, the manifest, the small files.
+/// The space for headers, the manifest and the small files.
 const SLACK: u64 = 64 * 1024 * 1024;
 
-/// What a backup takes.
-#[derive(Debug, Clone)]
+/// The options of a backup.
 pub struct BackupOptions {
-    /// The folder; the usual one without it.
+    /// The folder, if not the usual one.
     pub to: Option<PathBuf>,
-    /// Whether media go into it.
+    /// Whether to include media.
     pub media: bool,
-    /// How many backups are kept; all without it.
+    /// How many backups to keep, if not all.
     pub keep: Option<u32>,
 }
 
 /// Makes a backup.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
     run.settle()?;
     let (host, layout) = (run.host, &run.layout);
@@ -74,13 +73,13 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
     Ok(Exit::Done)
 }
 
-/// Refuses before anything is stopped what there is no room for.
+/// Refuses a backup without enough space before anything is stopped.
 fn room(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
     let (copy, archive) = backup::needed(run.host, wanted)?;
     let kept = wanted.layout.backups.as_path();
     let twice = copy.saturating_mul(2);
     let file = if wanted.to == kept { archive.saturating_add(twice) } else { archive };
-    // Three copies at most: the one that is kept, the one that is opened, and the one in the archive.
+    // At most three copies exist: the stored one, the one that is opened, and the one in the archive.
     for (path, needed) in [(kept, twice), (wanted.to, file)] {
         let needed = needed.saturating_add(SLACK);
         let free = run.host.free_bytes(path)?;
@@ -100,7 +99,7 @@ fn room(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 const EXPLANATION: [&str; 2] = [
     "A SQLite database cannot be copied while GoToSocial has it open: what was written last is beside the file, and a copy \
      without it is older and looks whole. So the service is stopped, the database copied, and the service started again; \
@@ -109,7 +108,7 @@ const EXPLANATION: [&str; 2] = [
      machine, encrypted: docs/backup.md explains how.",
 ];
 
-/// Tells what was made.
+/// Reports the backup.
 fn tell(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
     let target = wanted.target();
     let refuse = |why: String| Stop::refused(ErrorCode::Backup, format!("{}{why}", target.display()));
@@ -118,7 +117,7 @@ fn tell(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
     let manifest = format::open(&mut file).map_err(|error| refuse(format!(": {error}")))?.manifest;
     let posts = manifest.head.state.as_ref().and_then(|state| state.posts);
     let posts = posts.map(|count| format!(", {}", counted(count, "post"))).unwrap_or_default();
-    // On one line, which is what periodic(8) sends on.
+    // On one line, for the mail of periodic(8).
     run.tell(
         Manner::Result,
         &format!(

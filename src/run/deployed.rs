@@ -1,4 +1,4 @@
-//! What is deployed here, by the answers that an installation has left.
+//! The deployment of this host, from the answers that an installation has left.
 
 use super::{Exit, Stop};
 use crate::deployment::{Deployment, Layout};
@@ -6,10 +6,10 @@ use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::parts::{Refusal, answers};
 
-/// What is said where nothing was installed.
+/// The message for a host without an installation.
 pub const NOT_INSTALLED: &str = "GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`";
 
-/// Reads the deployment from the host. `failed` is the exit code where there is none, or it cannot be read.
+/// Reads the deployment from the host. `failed` is the exit code if there is none, or it cannot be read.
 ///
 /// # Errors
 /// Nothing was installed here, or the answers cannot be used.
@@ -29,7 +29,7 @@ pub fn deployment(host: &dyn Observe, layout: &Layout, failed: Exit) -> Result<D
     })
 }
 
-/// What is said of a host on which it has been uninstalled.
+/// The message for a host after an uninstallation.
 pub fn uninstalled(name: &str) -> String {
     format!(
         "GoToSocial was uninstalled here; the data of {name} are kept, and `gts-bootstrap install` brings the instance back"

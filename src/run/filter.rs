@@ -1,4 +1,4 @@
-//! A change of the filters: planned, tested by the front, applied with a reload, and taken back if anything fails.
+//! A change of the filters: planned, tested by the web server, applied with a reload, and undone if anything fails.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use crate::filter::{Danger, EditError, List, ListName, Rule, Selector, dangerous
 use crate::parts::filter::{self, State, filters_file, list_file, told};
 use crate::parts::front;
 
-/// Changes the filters. With `force` even so that the instance is cut off from other servers.
+/// Changes the filters. `force` allows a change that cuts the instance off from other servers.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn change(run: &Run<'_>, wish: &FilterWish, force: bool) -> Result<Exit, Stop> {
     run.for_root("change the filters")?;
     run.settle()?;
@@ -34,41 +34,41 @@ pub fn change(run: &Run<'_>, wish: &FilterWish, force: bool) -> Result<Exit, Sto
     Ok(Exit::Done)
 }
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 const EXPLANATION: [&str; 1] = [
     "The rules are stored in one file, whichever web server is in front. The web server tests \
      its new configuration before it reloads, without dropping a connection; if anything fails, the old rules are restored.",
 ];
 
-/// What is wanted of the rules.
+/// The requested change of the rules.
 #[derive(Debug, Clone)]
 pub enum FilterWish {
-    /// These, too.
+    /// Add these.
     Add(Vec<Rule>),
-    /// This one no longer.
+    /// Remove this one.
     Remove(Selector),
-    /// A list, under this name or the file's.
+    /// Import a list, under this name or the file's.
     Import(TypedPath, Option<ListName>),
 }
 
-/// What a change comes to.
+/// The result of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edited {
-    /// The files that differ, with their new content; `None` for one that is to go. Nothing if nothing changes.
+    /// The files that differ, with their new content; `None` for a removed one.
     pub files: Vec<(PathBuf, Option<Vec<u8>>)>,
-    /// The rules and lists as they are then, to be rendered.
+    /// The new rules and lists, to be rendered.
     pub state: State,
-    /// What was done, a line each, for people.
+    /// What was done, one line each.
     pub said: Vec<String>,
-    /// New dangers: those that were forced, and those that are only told.
+    /// New dangers: those that were forced, and those that are only warnings.
     pub dangers: Vec<Danger>,
 }
 
-/// What a change makes of the rules and lists.
+/// Applies a change to the rules and lists.
 ///
 /// # Errors
-/// In words: it contradicts what is there, the file to be imported cannot be read or has mistakes in it, or it would
-/// cut the instance off and is not forced.
+/// In words: it contradicts the current rules, the file to import is unreadable or has mistakes, or it would cut the instance
+/// off and is not forced.
 pub fn edit(state: &State, wish: &FilterWish, force: bool, layout: &Layout) -> Result<Edited, String> {
     let mut after = state.clone();
     let mut files = Vec::new();
@@ -123,7 +123,7 @@ fn add(state: &mut State, rules: &[Rule], said: &mut Vec<String>) -> Result<(), 
     Ok(())
 }
 
-/// Reads a list that comes from elsewhere.
+/// Reads a list to import.
 fn imported(file: &TypedPath, name: Option<&ListName>, forced: bool) -> Result<(ListName, List), String> {
     let TypedPath { typed, path } = file;
     let name = match name {

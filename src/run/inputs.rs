@@ -14,31 +14,31 @@ use crate::host::Observe;
 use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
 
-/// What was said about the answers.
+/// What the command line says about the answers.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
-    /// A file of them; without it they are those of an earlier installation.
+    /// A file of answers; without it, those of an earlier installation apply.
     pub file: Option<TypedPath>,
-    /// Single ones, as KEY=VALUE.
+    /// Single answers, as KEY=VALUE.
     pub set: Vec<String>,
     /// Ask all questions again.
     pub ask: bool,
-    /// Who is to stand at ports 80 and 443; `None` leaves that to the answers.
+    /// Which server should listen on ports 80 and 443; `None` leaves that to the answers.
     pub mode: Option<Mode>,
 }
 
-/// What is wanted, and the texts that say so.
+/// What is wanted, with its answers and secrets.
 pub(super) struct Inputs {
     pub(super) deployment: Deployment,
-    /// For the record on the host.
+    /// The text for the record on the host.
     pub(super) answers: String,
     pub(super) secrets: Secrets,
-    /// Whether somebody has typed any of it in the dialogue.
+    /// Whether any answer was typed in the dialogue.
     pub(super) typed: bool,
 }
 
 impl Inputs {
-    /// Gathers the answers: a file that was named, else those of an earlier installation, else the dialogue.
+    /// Gathers the answers: from the named file, else from an earlier installation, else from the dialogue.
     pub(super) fn gather(run: &Run<'_>, given: &Given, may_ask: bool, may_be_none: bool) -> Result<Self, Stop> {
         let (host, layout) = (run.host, &run.layout);
         let mut answers = match &given.file {
@@ -72,7 +72,7 @@ impl Inputs {
         Ok(Self { typed: wanting.is_some(), ..Self::new(&answers, secrets)? })
     }
 
-    /// What the answers and the secrets come to.
+    /// The deployment that answers and secrets resolve to.
     pub(super) fn new(answers: &Answers, secrets: Secrets) -> Result<Self, Stop> {
         let deployment = answers.deployment(&secrets).map_err(|errors| {
             let list: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
@@ -81,12 +81,12 @@ impl Inputs {
         Ok(Self { deployment, answers: answers.to_text(), secrets, typed: false })
     }
 
-    /// Those of the host, with these set.
+    /// Those of the host, with these answers set.
     pub(super) fn of_host(run: &Run<'_>, set: Vec<String>) -> Result<Self, Stop> {
         Self::gather(run, &Given { set, ..Given::default() }, false, true)
     }
 
-    /// Those on record on the host alone.
+    /// Those on the host alone, without the environment.
     pub(super) fn on_record(run: &Run<'_>) -> Result<Self, Stop> {
         Self::new(&answers_of_host(run.host, &run.layout)?, secrets_of_host(run.host, &run.layout)?)
     }
@@ -111,12 +111,12 @@ impl Inputs {
     }
 }
 
-/// Puts single answers, as KEY=VALUE, over the others.
+/// Sets single answers, as KEY=VALUE.
 fn set(answers: &mut Answers, settings: &[String]) -> Result<(), Stop> {
     settings.iter().try_for_each(|setting| answers.set(setting).map_err(Stop::answers))
 }
 
-/// What has to be asked for, if anything: all at a first installation, else only what is missing.
+/// What to ask for, if anything: everything for a first installation, otherwise only what is missing.
 fn wanting(given: &Given, answers: &Answers, secrets: &Secrets, from_nothing: bool) -> Option<Wanting> {
     if given.ask {
         return Some(Wanting::Everything);
@@ -125,8 +125,8 @@ fn wanting(given: &Given, answers: &Answers, secrets: &Secrets, from_nothing: bo
     Some(if from_nothing { Wanting::Everything } else { Wanting::Missing(missing) })
 }
 
-/// Puts another mode into the answers. If these are what an earlier switch made of the answers before it, they become these
-/// again, so that a switch there and back leaves nothing.
+/// Sets another mode in the answers. If an earlier switch produced these answers, its original ones are restored, so that a
+/// switch and the switch back leave no difference.
 fn switch(host: &dyn Observe, layout: &Layout, answers: &mut Answers, mode: Mode) -> Result<(), Stop> {
     let is_now = mode_of(answers);
     if is_now == mode.word() {
@@ -149,12 +149,12 @@ fn switch(host: &dyn Observe, layout: &Layout, answers: &mut Answers, mode: Mode
     set(answers, mode.word()).map_err(Stop::answers)
 }
 
-/// The mode that answers give.
+/// The mode in the answers.
 fn mode_of(answers: &Answers) -> String {
     answers.get("exposure.mode").unwrap_or_else(|| "direct".to_owned())
 }
 
-/// The answers on the host, empty where there are none.
+/// The answers on the host, or empty ones.
 fn answers_of_host(host: &dyn Observe, layout: &Layout) -> Result<Answers, Stop> {
     let path = layout.answers();
     let Some(bytes) = host.read(&path)? else { return Ok(Answers::empty()) };
@@ -167,7 +167,7 @@ pub(super) fn parsed(text: &str, path: &Path) -> Result<Answers, Stop> {
     Answers::parse(text, &path.display().to_string()).map_err(Stop::answers)
 }
 
-/// Secrets: those on the host, under those beside the answers file, under those in the environment.
+/// Secrets from the host, overridden by those next to the answers file, then by those in the environment.
 fn secrets(run: &Run<'_>, given: &Given) -> Result<Secrets, Stop> {
     let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Secrets, why);
     let mut secrets = secrets_of_host(run.host, &run.layout)?;
@@ -200,7 +200,7 @@ pub(super) fn secrets_of(text: &str, name: &Path) -> Result<Secrets, Stop> {
     Secrets::parse(text, &name.display().to_string()).map_err(Stop::secrets)
 }
 
-/// The answers that have to be there and are not; `None` if something else is wrong, which is to be told instead.
+/// The required answers that are missing; `None` if something else is wrong, which must be reported instead.
 fn missing(answers: &Answers, secrets: &Secrets) -> Option<Vec<String>> {
     let errors = answers.deployment(secrets).err().unwrap_or_default();
     errors

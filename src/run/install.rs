@@ -1,6 +1,8 @@
-//! `install`, and the switches, which install with another mode: answers, preflight, lock, plan, consent, changes, proof.
+//! `install`, and the switches, which install with another mode: answers, preflight, lock, plan, consent, changes, checks.
 
 use std::time::Duration;
+
+use semver::Version;
 
 use super::inputs::{Given, Inputs};
 use super::people::Unsaved;
@@ -8,7 +10,8 @@ use super::trial::{OnTrial, failures};
 use super::{Exit, Manner, Run, Stop, With, deployed, lock};
 use crate::change::Plan;
 use crate::change::readiness::has_certificate;
-use crate::check::{self, installation, preflight};
+use crate::check::installation::{self, Findings};
+use crate::check::{self, preflight};
 use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
 use crate::host::{HostError, Observe};
@@ -16,7 +19,7 @@ use crate::parts::answers::{self, Lock};
 use crate::parts::install::{self as parts_install, Wanted};
 use crate::parts::{account, front, service, uninstall};
 
-/// What an installation takes.
+/// The options of an installation.
 #[derive(Debug, Clone, Default)]
 pub struct InstallOptions {
     /// The answers.
@@ -25,14 +28,14 @@ pub struct InstallOptions {
     pub mirror: Option<String>,
     /// Leave out the checks on the running system afterwards.
     pub no_check: bool,
-    /// Of a switch: for how long the running system is watched. If a check fails meanwhile everything is undone.
+    /// For a switch: how long to watch the running system. If a check fails in that time, everything is undone.
     pub trial: Option<Duration>,
 }
 
 /// Installs, or switches.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
     run.settle()?;
     let (host, layout) = (run.host, &run.layout);
@@ -52,11 +55,11 @@ pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
     let unsaved = Unsaved { answers: inputs.answers.clone(), name: format!("{}.toml", deployment.host) };
     run.unsaved.replace(inputs.typed.then(|| unsaved.clone()));
     answers::check_identity(earlier.as_ref(), deployment)?;
-    // A lock may also have been put there beforehand, to have the same bytes as on another host.
+    // An administrator may have put a lock there to get the same bytes as on another host.
     let installed = earlier.is_some() && host.entry(&layout.config)?.is_some();
     heading(run, &format!("GoToSocial for {}", deployment.host));
 
-    // The preflight looks at what the lock does not change, so both run before anything is refused: all findings at once.
+    // The preflight does not depend on the lock, so both report their findings before anything is refused.
     let source = lock::source(run, options.mirror.as_deref(), deployment, earlier.as_ref())?;
     preflight(run, deployment, lock::is_over_https(source.as_ref()), installed, false)?;
     let lock = lock::resolve(run, deployment, earlier.as_ref(), source.as_ref())?;
@@ -77,7 +80,7 @@ pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
         ));
     }
 
-    // After a switch between two fronts that was cut off both are there.
+    // After an interrupted switch between two web servers both are present.
     let switches = installed && !front::all_present(host)?.into_iter().eq(front);
     if switches && !plan.reboot.is_empty() {
         let why = "who stands at ports 80 and 443 can only change while the kernel takes the change of the rules, and now it \
@@ -108,9 +111,9 @@ pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
         };
         password = run.apply(&plan, &make, with)?;
     }
-    // From now on the host has them.
+    // The host has the answers now.
     run.unsaved.take();
-    // Not before all else has been proved.
+    // Only after everything else was verified.
     run.tidy(
         "A package that was installed for a web server in front is no longer needed:",
         "it stays, and can be taken away with `pkg delete`",
@@ -119,7 +122,7 @@ pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
     conclude(run, &wanted, &plan, password.as_deref(), options.no_check)
 }
 
-/// Says what this is about, and that a rehearsal is one.
+/// Prints the heading, and marks a rehearsal.
 pub(super) fn heading(run: &Run<'_>, text: &str) {
     run.heading(text);
     if run.releases.are_rehearsed() {
@@ -127,7 +130,7 @@ pub(super) fn heading(run: &Run<'_>, text: &str) {
     }
 }
 
-/// Looks at everything that can be known beforehand, and refuses what could only fail.
+/// Checks everything that can be checked in advance, and refuses what could only fail.
 pub(super) fn preflight(
     run: &Run<'_>,
     deployment: &Deployment,
@@ -147,7 +150,7 @@ pub(super) fn preflight(
     Ok(())
 }
 
-/// What the consent's "explain" says: of this deployment, and of every one.
+/// The text of "explain" at the consent, for this deployment.
 fn explanation(deployment: &Deployment) -> String {
     let ports = match deployment.exposure.mode.front().map(|front| front.name) {
         None => format!(
@@ -170,7 +173,7 @@ fn explanation(deployment: &Deployment) -> String {
 const EXPLANATION: &str = "Every change is written to a journal before it is made. If one fails, the changes before \
      it are undone in reverse order. After a power cut the next run cleans up and continues. Lines of others in loader.conf, sysctl.conf and rc.conf stay.";
 
-/// The end: what is only there after a reboot cannot be proved before.
+/// The end: what exists only after a reboot cannot be checked before.
 pub(super) fn conclude(
     run: &Run<'_>,
     wanted: &Wanted<'_>,
@@ -188,27 +191,34 @@ pub(super) fn conclude(
     if no_check { Ok(Exit::Done) } else { prove(run, wanted, password) }
 }
 
-/// What to say before the checks have the server order its first certificate, which takes a while.
-pub fn orders_certificate(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Option<&'static str> {
-    let readiness = service::readiness(deployment, layout);
-    let orders = readiness.tls && !has_certificate(host, &readiness);
-    orders.then_some("Asking for the first certificate; this can take up to two minutes.")
-}
-
-/// The proof on the running system.
-pub(super) fn prove(run: &Run<'_>, wanted: &Wanted<'_>, password: Option<&str>) -> Result<Exit, Stop> {
-    let Wanted { deployment, layout, lock, .. } = *wanted;
-    let host = run.host;
+/// Runs the checks on the running system. `say` prints what takes a while: the server requests its first certificate.
+///
+/// # Errors
+/// They could not be run.
+pub fn findings(
+    host: &dyn Observe,
+    deployment: &Deployment,
+    layout: &Layout,
+    version: &Version,
+    say: &dyn Fn(&str),
+) -> Result<Findings, Stop> {
+    const GONE: &str = "the user gotosocial is gone; run `gts-bootstrap install`";
     let failed = |error: HostError| {
         Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the checks could not be run: {error}"))
     };
-    let owner = account::owner(host)
-        .map_err(failed)?
-        .ok_or_else(|| Stop::new(Exit::Check, ErrorCode::NotInstalled, "the user gotosocial is not there"))?;
-    if let Some(text) = orders_certificate(host, deployment, layout) {
-        run.line(text);
+    let owner = account::owner(host).map_err(failed)?;
+    let owner = owner.ok_or_else(|| Stop::new(Exit::Check, ErrorCode::NotInstalled, GONE))?;
+    let readiness = service::readiness(deployment, layout);
+    if readiness.tls && !has_certificate(host, &readiness) {
+        say("Asking for the first certificate; this can take up to two minutes.");
     }
-    let findings = installation::check(host, deployment, layout, &lock.release.version, owner).map_err(failed)?;
+    installation::check(host, deployment, layout, version, owner).map_err(failed)
+}
+
+/// Checks the running system, and shows the result.
+pub(super) fn prove(run: &Run<'_>, wanted: &Wanted<'_>, password: Option<&str>) -> Result<Exit, Stop> {
+    let Wanted { deployment, layout, lock, .. } = *wanted;
+    let findings = findings(run.host, deployment, layout, &lock.release.version, &|text| run.line(text))?;
     let has_failed = check::failed(&findings.checks);
     run.people.show_checks("Checks on the running system", &findings.checks[findings.matrix.len()..]);
     run.people.show_matrix(&findings.matrix);

@@ -1,4 +1,4 @@
-//! The lock: which bytes the answers come to.
+//! The lock: the release, to the byte, that the answers resolve to.
 
 use semver::Version;
 
@@ -14,7 +14,7 @@ pub(super) fn is_over_https(source: Option<&Source>) -> bool {
     matches!(source, Some(Source::Upstream(url) | Source::MirrorUrl(url)) if url.is_https())
 }
 
-/// What the answers want of a source of releases.
+/// What the answers request from a source of releases.
 pub(super) fn request<'a>(
     run: &Run<'_>,
     deployment: &Deployment,
@@ -38,7 +38,7 @@ pub(super) fn request<'a>(
     })
 }
 
-/// Where the release comes from; `None` if it is there already.
+/// The source of the release; `None` if it is already there.
 pub(super) fn source(
     run: &Run<'_>,
     mirror: Option<&str>,
@@ -46,7 +46,7 @@ pub(super) fn source(
     earlier: Option<&Lock>,
 ) -> Result<Option<Source>, Stop> {
     let request = request(run, deployment, earlier)?;
-    // A release that is there and intact needs no source: a re-run works without network, and at once.
+    // An intact release needs no source: running this again works without network, and at once.
     let satisfies = |lock: &&release::LockedRelease| {
         request.is_met_by(lock) && intact(run.host, &run.layout.release(&lock.version), lock)
     };
@@ -60,7 +60,7 @@ pub(super) fn source(
     chosen(run, mirror, &asked).map(Some)
 }
 
-/// The mirror that was named, or where releases come from here, which has these versions.
+/// The named mirror, or the default source, which has these versions.
 pub(super) fn chosen(run: &Run<'_>, mirror: Option<&str>, versions: &[Version]) -> Result<Source, Stop> {
     match mirror {
         Some(mirror) => Source::mirror(mirror).map_err(|error| Stop::with(Exit::Usage, error)),
@@ -68,7 +68,7 @@ pub(super) fn chosen(run: &Run<'_>, mirror: Option<&str>, versions: &[Version]) 
     }
 }
 
-/// Turns the answers into a lock, or keeps the one that is there.
+/// Turns the answers into a lock, or keeps the existing one.
 pub(super) fn resolve(
     run: &Run<'_>,
     deployment: &Deployment,
@@ -83,7 +83,7 @@ pub(super) fn resolve(
     }
 }
 
-/// The lock of what is requested.
+/// The lock for a request.
 pub(super) fn resolved(
     run: &Run<'_>,
     deployment: &Deployment,

@@ -1,6 +1,6 @@
 //! What each command does with a host: settle, plan, consent, apply, prove.
 //!
-//! A run knows neither the command line nor a terminal. It asks and tells [`People`], and leaves a [`Report`].
+//! A run knows neither the command line nor a terminal. It talks to [`People`], and leaves a [`Report`].
 
 pub mod backup;
 pub mod deployed;

@@ -1,4 +1,4 @@
-//! `portacl grant`, `revoke` and `apply`: the rules changed, now and for every boot, through plan and journal.
+//! `portacl grant`, `revoke` and `apply`: change the rules, now and for every boot, with plan and journal.
 
 use super::{Exit, Run, Stop, TypedPath, With, port_words};
 use crate::change::{AfterPlan, Plan};
@@ -10,34 +10,34 @@ use crate::parts::rule_edit::{Meaning, RuleEdit};
 use crate::parts::{portacl_boot, rule_change};
 use crate::portacl::{self, BootSettings, ImpliedStatement, KernelRule, NextBoot, Rule, Sign, State, Subject};
 
-/// What is wanted of the rules.
+/// The requested change of the rules.
 #[derive(Debug, Clone)]
 pub enum RuleWish {
-    /// Who, by name or number, may bind which ports.
+    /// A user or group, by name or number, may bind these ports.
     Grant(String, Vec<String>),
-    /// Who may no longer.
+    /// It no longer may.
     Revoke(String, Vec<String>),
-    /// The rules that a text has; or why it cannot be read.
+    /// The rules in a text; or why it cannot be read.
     Apply(Result<String, String>),
 }
 
-/// What every look at the rules and every change of them begins with.
+/// The rules and settings of a host.
 pub struct Picture<'a> {
     /// What is in force.
     pub now: State,
     /// What the next boot reads.
     pub settings: BootSettings,
-    /// What it makes of that.
+    /// The result of that boot.
     pub next_boot: NextBoot,
     /// The names of this host.
     pub names: HostNames<'a>,
 }
 
 impl<'a> Picture<'a> {
-    /// That of a host.
+    /// Reads those of a host.
     ///
     /// # Errors
-    /// It cannot be looked at.
+    /// They cannot be read.
     pub fn of(host: &'a dyn Observe) -> Result<Self, Stop> {
         let settings = portacl_boot::settings(host)?;
         let next_boot = portacl::next_boot(&settings);
@@ -45,15 +45,15 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// Changes the rules. `allow_unknown`: ids that nobody has on this host are allowed.
+/// Changes the rules. `allow_unknown` allows ids without an account on this host.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn change(run: &Run<'_>, wish: &RuleWish, allow_unknown: bool) -> Result<Exit, Stop> {
     run.for_root("read all that this needs, and change it")?;
     run.settle()?;
     let host = run.host;
-    // The code of the finding that the option is about.
+    // The code of the finding that the option tolerates.
     let tolerated: &[&str] = if allow_unknown { &["unknown-id"] } else { &[] };
     let make = || -> Result<(Edit, Plan), Stop> {
         let (edit, implied) = match wish {
@@ -79,11 +79,10 @@ pub fn change(run: &Run<'_>, wish: &RuleWish, allow_unknown: bool) -> Result<Exi
     edit.map_or(Ok(Exit::Done), |edit| prove(run, &edit))
 }
 
-/// What a wish comes to: the change, `None` where the rules are as they are wanted already; and lines of the file that say
-/// what follows by itself.
+/// The change, `None` if the rules are already as wanted; and lines of the file that state what the settings imply.
 type Edit = (Option<RuleEdit>, Vec<ImpliedStatement>);
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 const EXPLANATION: [&str; 1] = [
     "The kernel keeps one list of rules, which is replaced as a whole: what others have in it stays. A rule is put into the \
      running kernel and into /etc/sysctl.conf, so that it is there after every boot. The reserved range is lowered only after \
@@ -113,7 +112,7 @@ fn named(host: &dyn Observe, subject: &str, ports: &[String], granting: bool) ->
 /// Reads rules from a file, or from the bytes that standard input had.
 ///
 /// # Errors
-/// In words: it cannot be read, or is no text.
+/// In words: it cannot be read, or is not text.
 pub fn read(file: &TypedPath, input: Option<std::io::Result<Vec<u8>>>) -> Result<String, String> {
     let name = file.typed.display();
     let bytes = match input {
@@ -124,8 +123,7 @@ pub fn read(file: &TypedPath, input: Option<std::io::Result<Vec<u8>>>) -> Result
     Ok(without_colours(&text))
 }
 
-/// The text without the sequences that colour it (ECMA-48, 8.3.117 SGR): what `portacl show --color always` prints is taken,
-/// too.
+/// The text without colour sequences (ECMA-48, 8.3.117 SGR), so that the output of `portacl show --color always` is valid.
 fn without_colours(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -134,7 +132,7 @@ fn without_colours(text: &str) -> String {
         let end = after.find(|character: char| !(character.is_ascii_digit() || character == ';'));
         match end.and_then(|end| after.get(end..)?.strip_prefix('m')) {
             Some(after) => rest = after,
-            // Any other sequence is refused with its line.
+            // Any other sequence stays, and its line is refused.
             None => {
                 plain.push_str("\x1b[");
                 rest = after;
@@ -145,7 +143,7 @@ fn without_colours(text: &str) -> String {
     plain
 }
 
-/// What a text in the readable form asks for.
+/// The change that a text in the readable form requests.
 fn from_text(host: &dyn Observe, text: &str) -> Result<Edit, Stop> {
     let usage = |lines: Vec<String>| Stop::usage(lines.join("\n"));
     let picture = Picture::of(host)?;
@@ -187,7 +185,7 @@ fn from_text(host: &dyn Observe, text: &str) -> Result<Edit, Stop> {
     Ok((Some(RuleEdit::Replace { now: wanted_now, boot: wanted_boot, granted, revoked }), implied))
 }
 
-/// The rules among these that permit anybody anything, each once.
+/// The rules among these that permit something, each once.
 fn effective(meanings: impl Iterator<Item = Meaning>) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     for (id, protocol, port) in meanings {
@@ -197,7 +195,7 @@ fn effective(meanings: impl Iterator<Item = Meaning>) -> Vec<Rule> {
     rules
 }
 
-/// Implied lines of a file that do not say what will be: mac_portacl has no such rules, so they change nothing.
+/// Warnings about implied lines that contradict the settings. mac_portacl has no such rules, so they change nothing.
 fn contradicted(host: &dyn Observe, plan: &Plan, implied: &[ImpliedStatement]) -> Result<Vec<String>, Stop> {
     if implied.is_empty() {
         return Ok(Vec::new());
@@ -218,7 +216,7 @@ fn contradicted(host: &dyn Observe, plan: &Plan, implied: &[ImpliedStatement]) -
     Ok(implied.iter().filter(|statement| !is_so(statement)).map(warning).collect())
 }
 
-/// The proof: who was to get a port has it, and nobody else.
+/// Verifies that the granted ports can be bound, and by no other user.
 fn prove(run: &Run<'_>, edit: &RuleEdit) -> Result<Exit, Stop> {
     let failed = |error: HostError| {
         Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the bind check could not be run: {error}"))

@@ -1,11 +1,11 @@
-//! What is typed after `portacl`: subjects and ports, by name or by number.
+//! The arguments of `portacl`: subjects and ports, by name or by number.
 
 use crate::portacl::{Names, Protocol, Subject};
 
 /// Reads `USER`, `@GROUP`, `uid:N` or `gid:N`.
 ///
 /// # Errors
-/// In words: nobody has that name, or the number is none.
+/// In words: there is no such name, or the number is not valid.
 pub fn subject(word: &str, names: &dyn Names) -> Result<Subject, String> {
     let number = |text: &str| {
         text.parse::<u32>().map_err(|_| format!("{word}: an id is a number from 0 to {}, such as uid:209", u32::MAX))
@@ -31,10 +31,10 @@ pub fn subject(word: &str, names: &dyn Names) -> Result<Subject, String> {
     })
 }
 
-/// Reads ports: `80`, `http`, `53/udp`, `80,443`, several words.
+/// Reads ports: `80`, `http`, `53/udp`, `80,443`, several arguments.
 ///
 /// # Errors
-/// In words, each word that is no port.
+/// In words, each argument that is not a port.
 pub fn ports(words: &[String], names: &dyn Names) -> Result<Vec<(Protocol, u16)>, String> {
     let (mut ports, mut wrong) = (Vec::new(), Vec::new());
     for word in words.iter().flat_map(|words| words.split(',')) {

@@ -1,4 +1,4 @@
-//! `recover`: a run that was cut off is settled, or taken back as a whole.
+//! `recover`: cleans up after an interrupted run, or undoes all of it.
 
 use super::report::counted;
 use super::{Exit, Manner, Run, Stop};
@@ -8,10 +8,10 @@ use crate::change::{journal, store};
 use crate::error_code::ErrorCode;
 use crate::utc::date;
 
-/// Recovers; with `undo` the run is taken back as a whole.
+/// Recovers; with `undo` everything that the run did is undone.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
     run.for_root("see whether a run was interrupted")?;
     let host = run.host;
@@ -19,7 +19,7 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
         run.line("No run was interrupted: there is nothing to recover.");
         Ok(Exit::Done)
     };
-    // Nothing is written where there is nothing to do, not even the folder of the lock.
+    // If there is nothing to do, nothing is written, not even the folder of the lock.
     if host.entry(&journal::path())?.is_none() {
         return nothing();
     }
@@ -38,7 +38,7 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
         let why = "not confirmed; nothing was changed. Add --yes to do it unasked";
         return Err(Stop::unconfirmed(ErrorCode::NotConfirmed, why));
     }
-    // A signal must not cut what mends a cut: it is over in a moment.
+    // A signal must not interrupt the recovery, which takes only a moment.
     let _signals = run.signals.changing()?;
     let settled = if undo { settle::take_back(host, &*run.people.progress())? } else { settle::settle(host)? };
     let Some(settled) = settled else { return nothing() };
@@ -49,7 +49,7 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
     outcome(run, &settled, undo)
 }
 
-/// What there is to recover.
+/// Prints what there is to recover.
 fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
     let done = cut_off.changes.iter().filter(|(_, done)| *done).count();
     let state = match (cut_off.ended, cut_off.undoing) {
@@ -73,7 +73,7 @@ fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
     }
 }
 
-/// What became of it, and what is next.
+/// Prints the outcome, and what to do next.
 fn outcome(run: &Run<'_>, settled: &Settled, undo: bool) -> Result<Exit, Stop> {
     let Settled { command, had_ended, undone, spared, failed } = settled;
     if *had_ended {

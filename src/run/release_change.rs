@@ -1,9 +1,10 @@
-//! What `upgrade` and `rollback` have in common: consent, changes, the trial, and the proof of what serves afterwards.
+//! What `upgrade` and `rollback` have in common: consent, changes, the trial, and the checks of what serves afterwards.
 
 use std::path::Path;
 
 use semver::Version;
 
+use super::inputs::Inputs;
 use super::install::prove;
 use super::trial::{self, OnTrial, failures};
 use super::{Exit, Run, Stop, With, deployed};
@@ -46,11 +47,23 @@ pub(super) struct Course<'a> {
     pub(super) source: Option<&'a Source>,
     /// How many old releases are kept.
     pub(super) keep: usize,
-    /// A copy that is of no use once all has gone well.
+    /// A copy that is useless after a success.
     pub(super) done: Option<&'a Path>,
 }
 
-impl Course<'_> {
+impl<'a> Course<'a> {
+    /// A change of release, away from `from`.
+    pub(super) fn new(
+        run: &'a Run<'a>,
+        inputs: &'a Inputs,
+        lock: &'a Lock,
+        from: &'a Version,
+        source: Option<&'a Source>,
+    ) -> Result<Self, Stop> {
+        let wanted = inputs.wanted(lock, &run.layout);
+        Ok(Self { run, wanted, from, owner: run.service_user()?, source, keep: KEEP.into(), done: None })
+    }
+
     /// Makes the plan.
     pub(super) fn plan(&self, passage: Passage) -> Result<Plan, Stop> {
         let plan = parts_install::with_passage(self.run.host, &self.wanted, Some(passage))?;
@@ -62,7 +75,7 @@ impl Course<'_> {
         Err(Stop::refused(ErrorCode::Reboot, why))
     }
 
-    /// Has it agreed to, does it, and proves it.
+    /// Asks for consent, applies the plan, and checks the result.
     pub(super) fn carry_out(
         &self,
         heading: &str,
@@ -107,7 +120,7 @@ impl Course<'_> {
         Ok(if failed { Exit::Check } else { exit })
     }
 
-    /// The end of a change of release that has been made: what is not needed any more goes, and what serves is proved.
+    /// The end of a completed change of release: removes what is no longer needed, and checks what serves.
     pub(super) fn finish(&self) -> Result<Exit, Stop> {
         self.run.tidy("No longer needed, and removed:", "it stays", &|| {
             let steps = passage::superfluous(self.run.host, self.wanted.layout, self.keep, self.done)?;
@@ -116,7 +129,7 @@ impl Course<'_> {
         prove(self.run, &self.wanted, None)
     }
 
-    /// Everything that has to be right for a release to be the one that serves.
+    /// All checks that a serving release must pass.
     fn findings(&self, version: &Version) -> Result<Vec<Check>, HostError> {
         let Wanted { deployment, layout, .. } = self.wanted;
         let host = self.run.host;
@@ -125,7 +138,7 @@ impl Course<'_> {
         Ok(checks)
     }
 
-    /// After a failure: proves that the release of before serves, in words.
+    /// After a failure: whether the previous release serves, in words.
     fn still_serves(&self) -> String {
         const PROOFS: [&str; 4] = ["service", "readyz", "nodeinfo", "profile"];
         let host = self.run.host;

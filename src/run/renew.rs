@@ -13,13 +13,13 @@ use crate::parts::Refusal;
 use crate::parts::tls::{self, Kept};
 use crate::utc::date;
 
-/// The next look comes a day later.
+/// The time until the next run, seconds.
 const INTERVAL: u64 = 86_400;
 
-/// Renews what is due; with `force` everything, now. `directory` is the authority to order from, this once.
+/// Renews what is due; with `force` everything, now. `directory` is the authority for this one order.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn renew(run: &Run<'_>, force: bool, directory: Option<&AcmeDirectory>) -> Result<Exit, Stop> {
     run.for_root("renew the certificate")?;
     run.settle()?;
@@ -40,14 +40,14 @@ pub fn renew(run: &Run<'_>, force: bool, directory: Option<&AcmeDirectory>) -> R
     Ok(Exit::Done)
 }
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 const EXPLANATION: [&str; 1] = [
     "The authority asks the web server for an answer over port 80, and issues a certificate with a new key. The web server \
      then reloads, and is checked to serve it. Until then the old certificate and \
      its key are kept, and they are back in service if anything fails.",
 ];
 
-/// What is common to the look at each name.
+/// What the renewals of all names share.
 struct Course<'a> {
     run: &'a Run<'a>,
     force: bool,
@@ -56,7 +56,7 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
-    /// When the authority would like the certificate renewed. That it does not say is no failure: it is then due by its age.
+    /// When the authority wants the certificate renewed. If it does not say, the age decides.
     fn window(&self, name: &HostName) -> Result<Option<Window>, Stop> {
         let host = self.run.host;
         let ours = kept(host, &self.run.layout, self.deployment, name)?
@@ -71,7 +71,7 @@ impl Course<'_> {
         }))
     }
 
-    /// The plan, and what there is to say of names for which there is nothing to do.
+    /// The plan, and notes about names that need nothing.
     fn plan(&self, windows: &[Option<Window>]) -> Result<(Plan, Vec<String>), Stop> {
         let host = self.run.host;
         let (mut plan, mut notes) = (Plan::default(), Vec::new());
@@ -81,7 +81,7 @@ impl Course<'_> {
                 Some(kept) => {
                     let showing = tls::showing(host, self.deployment, name)?;
                     if showing.is_some_and(|showing| showing != digest(kept.bundle.leaf_der())) {
-                        // Never renewed here, but shown once it is.
+                        // Renewed elsewhere; the web server only has to load it.
                         plan.steps.extend(tls::reload(self.deployment, name, &kept.files.chain));
                         continue;
                     }
@@ -115,7 +115,7 @@ impl Course<'_> {
         let records = records(host, &self.run.layout)?;
         let situation = situation(&kept.bundle, window, &records, name);
         let (now, force) = (host.now(), self.force);
-        // Another authority knows nothing of what this one has refused.
+        // Another authority has not refused anything yet.
         let failures = situation.failures.filter(|_| self.directory.is_none());
         let last =
             failures.map(|failures| format!(" The last attempt failed: {}", failures.reason)).unwrap_or_default();
@@ -124,7 +124,7 @@ impl Course<'_> {
             return if force { Err(Stop::refused(ErrorCode::Acme, text)) } else { Ok(Some(text)) };
         }
         let leaf = kept.bundle.leaf();
-        // A placeholder is due at once, but for what failed lately.
+        // A placeholder is due at once, unless an attempt has just failed.
         let is_due = || is_placeholder(leaf) && failures.is_none_or(|failures| failures.next_attempt() <= now);
         Ok(match situation.wait(now, INTERVAL) {
             Some(until) if !force && !is_due() => {
@@ -136,16 +136,16 @@ impl Course<'_> {
     }
 }
 
-/// The names that a front may have a certificate for: the instance's own, and the account domain's.
+/// The names that a web server in front may have a certificate for: the instance's, and the account domain.
 pub fn names(deployment: &Deployment) -> Vec<HostName> {
     let domain = deployment.account_domain.iter().filter(|domain| **domain != deployment.host);
     std::iter::once(&deployment.host).chain(domain).cloned().collect()
 }
 
-/// The certificate of a name: in direct mode what GoToSocial has in its cache.
+/// The certificate of a name; in direct mode the one in GoToSocial's cache.
 ///
 /// # Errors
-/// It cannot be read, or cannot serve.
+/// It cannot be read, or is unusable.
 pub fn kept(
     host: &dyn Observe,
     layout: &Layout,
@@ -153,7 +153,7 @@ pub fn kept(
     name: &HostName,
 ) -> Result<Option<Kept>, Stop> {
     tls::kept(host, layout, deployment, name).map_err(|refusal| match refusal {
-        // What the answers name, or GoToSocial keeps, cannot serve: that is what was looked for.
+        // The certificate itself is unusable, which is a finding.
         Refusal::Certificate { .. } | Refusal::CachedCertificate { .. } | Refusal::CertificateMissing { .. } => {
             Stop::with(Exit::Check, refusal)
         }
@@ -161,7 +161,7 @@ pub fn kept(
     })
 }
 
-/// What is on record of the orders.
+/// The record of the orders.
 ///
 /// # Errors
 /// The record cannot be read.
@@ -169,7 +169,7 @@ pub fn records(host: &dyn Observe, layout: &Layout) -> Result<Records, Stop> {
     Ok(Records::read(host.read(&tls::record(layout))?.as_deref()))
 }
 
-/// What the renewal of a certificate is judged by.
+/// What decides whether a certificate is renewed.
 pub fn situation<'a>(
     bundle: &'a Bundle,
     window: Option<&'a Window>,
@@ -180,13 +180,13 @@ pub fn situation<'a>(
     Situation {
         leaf: bundle.leaf(),
         window,
-        // A number that belongs to the certificate: the beginning of its digest.
+        // A number derived from the certificate: the beginning of its digest.
         chance: sha256.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default(),
         failures: records.failures(name.as_str()),
     }
 }
 
-/// Who keeps a certificate, in words.
+/// What manages a certificate, in words.
 pub fn keeper(keeper: &Keeper) -> String {
     match keeper {
         Keeper::Us => "gts-bootstrap, by periodic(8) each day".to_owned(),

@@ -1,8 +1,7 @@
-//! The report: what a command came to, as `--json` prints it.
+//! The report: the outcome of a command, as `--json` prints it.
 
 use serde::Serialize;
 
-use super::stop::Stop;
 use crate::change::{Action, Plan};
 use crate::check::Check;
 use crate::error_code::ErrorCode;
@@ -10,7 +9,7 @@ use crate::error_code::ErrorCode;
 /// Version of the `--json` object.
 pub const SCHEMA: u32 = 1;
 
-/// What a command came to.
+/// The outcome of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     schema: u32,
@@ -23,13 +22,13 @@ pub struct Report {
     pub changes: Vec<Changed>,
     /// Preflight and checks.
     pub checks: Vec<Check>,
-    /// What this command alone has to tell.
+    /// Members that only this command has.
     #[serde(flatten)]
     detail: serde_json::Map<String, serde_json::Value>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The code under which the documentation tells more of it.
+    /// The error code, which names an entry of the documentation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<ErrorCode>,
 }
@@ -49,9 +48,9 @@ impl Report {
         Self { schema: SCHEMA, command, ..Self::default() }
     }
 
-    /// Adds what this command alone has to tell.
+    /// Adds a member that only this command has.
     pub fn add(&mut self, name: &str, value: impl Serialize) {
-        // Nothing here has keys that are no texts, so it can be written.
+        // All keys are strings, so this cannot fail.
         self.detail.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
     }
 
@@ -61,12 +60,6 @@ impl Report {
             let kind = step.change.kind();
             Changed { part: step.part, kind: kind.name(), target: kind.target(), action: step.action }
         }));
-    }
-
-    /// Enters an error.
-    pub fn stop(&mut self, stop: &Stop) {
-        self.error = Some(stop.why.clone());
-        self.code = Some(stop.code);
     }
 }
 

@@ -20,16 +20,15 @@ use crate::parts::install::Wanted;
 use crate::parts::restore::{self, Restoring};
 use crate::utc::date;
 
-/// The largest member that is taken into memory, in bytes. The longest list of a filter has a few MiB.
+/// The largest member that is read into memory, in bytes. The longest filter list has a few MiB.
 const SMALL: u64 = 16 * 1024 * 1024;
-/// The members that are taken into memory.
+/// The members that are read into memory.
 const KINDS: [&str; 5] = [backup::RECORDS, backup::TLS, backup::CERTIFICATES, backup::CONFIG, backup::CONFIG_WRITTEN];
 
 /// The content of members, by their paths in the backup.
 type Small = BTreeMap<String, Vec<u8>>;
 
-/// What a restoration takes.
-#[derive(Debug, Clone)]
+/// The options of a restoration.
 pub struct RestoreOptions {
     /// The backup.
     pub file: TypedPath,
@@ -42,7 +41,7 @@ pub struct RestoreOptions {
 /// Restores an instance.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
     run.settle()?;
     let (host, layout) = (run.host, &run.layout);
@@ -68,7 +67,7 @@ pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
         return Err(Refusal::BackupUnusable { why }.into());
     }
 
-    // Exactly the bytes of the backup's release; for another kind of CPU it is the same version.
+    // The exact bytes of the backup's release, or on another kind of CPU the same version.
     let known = Some(&backup.lock);
     let source = lock::source(run, options.mirror.as_deref(), deployment, known)?;
     install::preflight(run, deployment, lock::is_over_https(source.as_ref()), !fresh, fresh)?;
@@ -110,7 +109,7 @@ fn posts_in(head: &Head) -> Option<u64> {
     head.state.as_ref()?.posts
 }
 
-/// Says what the backup is.
+/// Prints what the backup contains.
 fn describe(run: &Run<'_>, backup: &Verified) {
     let head = &backup.head;
     run.heading(&format!("Backup of {}", head.host));
@@ -125,7 +124,7 @@ fn describe(run: &Run<'_>, backup: &Verified) {
     run.report().add("backup", head);
 }
 
-/// What is lost, and what to see to beforehand.
+/// The warning: what will be lost, and what to do before.
 fn lost(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<String, Stop> {
     let Restoring { head, fresh, .. } = *restoring;
     if fresh {
@@ -149,7 +148,7 @@ fn lost(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<String, Stop> {
     ))
 }
 
-/// How many posts this instance has: asked of the server where it runs, since nobody else may open its database then.
+/// How many posts this instance has. A running server is queried, because no other program may open its database.
 fn posts(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<Option<u64>, Stop> {
     let Wanted { deployment, layout, .. } = *restoring.wanted;
     let host = run.host;
@@ -164,7 +163,7 @@ fn posts(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<Option<u64>, Stop> 
     Ok(host.examine_database(&examination).ok().and_then(|state| state.posts))
 }
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 const EXPLANATION: [&str; 2] = [
     "The keys in the backup are what other servers know this instance by. With them it continues where it was: accounts, \
      followers and posts are there again, as they were when the backup was made.",
@@ -176,20 +175,20 @@ const EXPLANATION: [&str; 2] = [
 struct Verified {
     origin: Origin,
     head: Head,
-    /// Bytes of everything in it.
+    /// The size of its members, in bytes.
     bytes: u64,
     small: Small,
     lock: Lock,
 }
 
 impl Verified {
-    /// Reads all of it, and compares every digest.
+    /// Reads the whole file, and verifies every digest.
     fn read(TypedPath { typed, path }: &TypedPath) -> Result<Self, Stop> {
         let refuse = |why: String| Stop::refused(ErrorCode::BackupUnusable, format!("{}: {why}", typed.display()));
         Self::verified(path).map_err(refuse)
     }
 
-    /// The error is in words.
+    /// The same, with the error in words.
     fn verified(path: &Path) -> Result<Self, String> {
         let (file, Opened { manifest, sha256 }, small) = contents(path).map_err(|error| error.to_string())?;
         let lock = text(&small, &Layout::default().lock()).ok_or("it has no lock file")?;
@@ -203,7 +202,7 @@ impl Verified {
         Ok(Self { origin: Origin { file, manifest: sha256 }, head, bytes, small, lock })
     }
 
-    /// What the answers and the secrets in it come to.
+    /// The answers and secrets in the backup.
     fn inputs(&self) -> Result<Inputs, Stop> {
         let layout = Layout::default();
         let missing = || Stop::refused(ErrorCode::BackupUnusable, "there are no answers in the backup");

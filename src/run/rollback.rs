@@ -1,9 +1,9 @@
-//! `rollback`: the release before, with its database.
+//! `rollback`: the previous release, with its database.
 
 use semver::Version;
 
 use super::inputs::Inputs;
-use super::release_change::{Course, KEEP, installed};
+use super::release_change::{Course, installed};
 use super::report::counted;
 use super::{Exit, Run, Stop, install, lock};
 use crate::check::profile;
@@ -12,29 +12,29 @@ use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
 use crate::parts::passage::{self, Ends, Kept, ROLLBACK};
 use crate::parts::{Refusal, release};
-use crate::release::Source;
 use crate::utc::date;
 
-/// Goes back to the release before.
+/// Rolls back to the previous release.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn rollback(run: &Run<'_>) -> Result<Exit, Stop> {
     let settled = run.settle()?;
     let (host, layout) = (run.host, &run.layout);
     let (from, now) = installed(run)?;
     if passage::is_back(host)? {
-        // Cut off just before the tidying it has left no journal, but the copy that was put back.
+        // A rollback that was interrupted just before its cleanup left no journal, but the copy that it restored.
         let kept = passage::kept(host, layout)?;
         let put_back = put_back(&kept, &from);
         if put_back.is_some() || settled.is_some_and(|settled| settled.command == ROLLBACK) {
-            // Another one would undo it, which nobody has asked for.
+            // Another rollback would undo it, which the user did not ask for.
             run.line(&format!(
                 "The rollback to GoToSocial {from} was complete; the remaining cleanup is done now. To undo it, run \
                  `gts-bootstrap rollback` again."
             ));
             let inputs = Inputs::of_host(run, Vec::new())?.of_release(&now)?;
-            return course(run, &inputs, &now, &from, None, put_back)?.finish();
+            let done = put_back.map(|copy| &*copy.folder);
+            return Course { done, ..Course::new(run, &inputs, &now, &from, None)? }.finish();
         }
     }
     let (was, kept) = target(run, &from)?;
@@ -46,10 +46,11 @@ pub fn rollback(run: &Run<'_>) -> Result<Exit, Stop> {
     let inputs = Inputs::of_host(run, Vec::new())?.of_release(&lock)?;
     let deployment = &inputs.deployment;
     install::heading(run, &format!("GoToSocial for {}: back from {was} to {to}", deployment.host));
-    // A release that was kept needs no source.
+    // A stored release needs no source.
     let is_kept = release::intact(host, &layout.release(to), &lock.release);
     let source = if is_kept { None } else { Some(lock::chosen(run, None, std::slice::from_ref(to))?) };
-    let course = course(run, &inputs, &lock, &was, source.as_ref(), Some(&kept))?;
+    let done = Some(&*kept.folder);
+    let course = Course { done, ..Course::new(run, &inputs, &lock, &was, source.as_ref())? };
     install::preflight(run, deployment, lock::is_over_https(source.as_ref()), true, false)?;
     let lost = loss(run, deployment, &kept);
     let make = || {
@@ -66,36 +67,17 @@ pub fn rollback(run: &Run<'_>) -> Result<Exit, Stop> {
     course.carry_out(&format!("Plan: back from GoToSocial {was} to {to}"), &make, &[&about, copied])
 }
 
-fn course<'a>(
-    run: &'a Run<'a>,
-    inputs: &'a Inputs,
-    lock: &'a Lock,
-    from: &'a Version,
-    source: Option<&'a Source>,
-    copy: Option<&'a Kept>,
-) -> Result<Course<'a>, Stop> {
-    Ok(Course {
-        run,
-        wanted: inputs.wanted(lock, &run.layout),
-        from,
-        owner: run.service_user()?,
-        source,
-        keep: KEEP.into(),
-        done: copy.map(|copy| &*copy.folder),
-    })
-}
-
-/// The copy that a way back to this release has put in the database's place, and that goes with the tidying.
+/// The copy that a rollback to this release has restored, and that the cleanup removes.
 fn put_back<'a>(kept: &'a [Kept], current: &Version) -> Option<&'a Kept> {
     let was = &kept.first().filter(|newest| newest.to == *current)?.from;
     kept.iter().find(|copy| copy.from == *current && copy.to == *was)
 }
 
-/// The release that is left, and the copy that leads back.
+/// The release to leave, and the copy to restore.
 fn target(run: &Run<'_>, current: &Version) -> Result<(Version, Kept), Stop> {
     let (host, layout) = (run.host, &run.layout);
     let was = match passage::switched(host, layout)? {
-        // `current` is the old release already.
+        // `current` is already the old release.
         Some(unfinished) if unfinished.command == ROLLBACK => unfinished.from,
         _ => current.clone(),
     };
@@ -106,7 +88,7 @@ fn target(run: &Run<'_>, current: &Version) -> Result<(Version, Kept), Stop> {
     }
 }
 
-/// The lock of then.
+/// The lock of that time.
 fn lock_of(run: &Run<'_>, kept: &Kept) -> Result<Lock, Stop> {
     let path = kept.lock();
     let refuse = |why: String| Stop::refused(ErrorCode::NoWayBack, format!("{}{why}", path.display()));

@@ -1,7 +1,5 @@
 //! How a command ends: the exit code, which is part of the contract with other programs, and why one ends early.
 
-use std::process::ExitCode;
-
 use crate::deployment::SecretsError;
 use crate::error_code::{Coded, ErrorCode};
 
@@ -10,7 +8,7 @@ use crate::error_code::{Coded, ErrorCode};
 pub enum Exit {
     /// Done, or nothing to do.
     Done = 0,
-    /// Failed and undone, or, said plainly, not undone.
+    /// Failed, and undone or explicitly not undone.
     Failed = 1,
     /// Usage or bad answers.
     Usage = 2,
@@ -24,18 +22,12 @@ pub enum Exit {
     Busy = 6,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
 /// Why a command ends early: the exit code, the error code and the message.
 #[derive(Debug, Clone)]
 pub struct Stop {
     /// The exit code.
     pub exit: Exit,
-    /// Where to read more.
+    /// The error code, which names an entry of the documentation.
     pub code: ErrorCode,
     /// The message.
     pub why: String,
@@ -47,7 +39,7 @@ impl Stop {
         Self { exit, code, why: why.into() }
     }
 
-    /// The same error with an exit code of its own.
+    /// The same error with a specific exit code.
     pub fn with(exit: Exit, error: impl Coded + std::fmt::Display) -> Self {
         Self::new(exit, error.code(), error.to_string())
     }
@@ -78,13 +70,13 @@ impl Stop {
         Self::refused(ErrorCode::Unreadable, error.to_string())
     }
 
-    /// The command line asks for what does not fit.
+    /// The command line does not fit the host.
     pub fn usage(why: impl Into<String>) -> Self {
         Self::new(Exit::Usage, ErrorCode::Usage, why)
     }
 }
 
-/// An error that ends a command with no exit code of its own.
+/// An error without a specific exit code.
 impl<E: Coded + std::fmt::Display> From<E> for Stop {
     fn from(error: E) -> Self {
         let exit = if error.code() == ErrorCode::Locked { Exit::Busy } else { Exit::Failed };

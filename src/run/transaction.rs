@@ -1,5 +1,5 @@
-//! The course that every change of the host takes: settle an interrupted run, ask for consent, plan again under the lock, apply,
-//! and say what became of it.
+//! The course of every change of the host: recover from an interrupted run, ask for consent, plan again under the lock, apply,
+//! and report the outcome.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use semver::Version;
 use super::people::{Proposal, Unsaved};
 use super::report::counted;
 use super::signals::Signals;
-use super::watch::Watching;
+use super::watch::{Noted, Watching};
 use super::{Exit, Manner, People, Report, Stop};
 use crate::certificate::CertificateAuthority;
 use crate::change::settle::Settled;
@@ -28,22 +28,22 @@ use crate::release::Source;
 /// How changes are agreed to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Agreement {
-    /// Without asking.
+    /// Without asking (`--yes`).
     pub yes: bool,
-    /// They are only shown.
+    /// Only shown (`--plan`).
     pub plan: bool,
 }
 
-/// A file that somebody has named.
+/// A file named on the command line.
 #[derive(Debug, Clone)]
 pub struct TypedPath {
-    /// As it was typed.
+    /// The path as typed.
     pub typed: PathBuf,
-    /// Where it is.
+    /// The resolved path.
     pub path: PathBuf,
 }
 
-/// Where releases come from if nobody names a mirror.
+/// The default source of releases, used if no mirror is named.
 pub trait Releases {
     /// A source that has these versions.
     ///
@@ -51,7 +51,7 @@ pub trait Releases {
     /// It cannot be reached.
     fn source(&self, versions: &[Version]) -> Result<Source, Stop>;
 
-    /// Whether what comes from it is no real release.
+    /// Whether its releases are imitations.
     fn are_rehearsed(&self) -> bool;
 }
 
@@ -63,9 +63,9 @@ pub struct Run<'a> {
     pub host: &'a dyn Host,
     /// Where releases come from.
     pub releases: &'a dyn Releases,
-    /// Who issues certificates.
+    /// The certificate authority.
     pub authority: &'a dyn CertificateAuthority,
-    /// The people.
+    /// The people who watch the run and answer it.
     pub people: &'a dyn People,
     /// How changes are agreed to.
     pub agreement: Agreement,
@@ -73,11 +73,11 @@ pub struct Run<'a> {
     pub layout: Layout,
     /// The signals.
     pub signals: Signals,
-    /// The environment, in which secrets may be.
+    /// The environment, which may contain secrets.
     pub environment: BTreeMap<OsString, OsString>,
-    /// What the run comes to.
+    /// The outcome so far.
     pub report: RefCell<Report>,
-    /// Answers that were typed, and are kept nowhere until they are installed.
+    /// Typed answers, which are stored nowhere until they are installed.
     pub unsaved: RefCell<Option<Unsaved>>,
 }
 
@@ -87,45 +87,45 @@ impl Run<'_> {
         self.report.borrow_mut()
     }
 
-    /// Tells people something.
+    /// Prints a text for people.
     pub fn tell(&self, manner: Manner, text: &str) {
         self.people.tell(manner, text);
     }
 
-    /// Tells people, as a heading.
+    /// Prints a heading.
     pub fn heading(&self, text: &str) {
         self.tell(Manner::Heading, text);
     }
 
-    /// Tells people, as a line of the result.
+    /// Prints a line of the result.
     pub fn line(&self, text: &str) {
         self.tell(Manner::Line, text);
     }
 
-    /// Tells people, as text of the result.
+    /// Prints wrapped text of the result.
     pub fn text(&self, text: &str) {
         self.tell(Manner::Text(0), text);
     }
 
-    /// Tells people what needs attention.
+    /// Prints what needs attention.
     pub fn attention(&self, text: &str) {
         self.tell(Manner::Attention, text);
     }
 
-    /// Warns people.
+    /// Prints a warning.
     pub fn warn(&self, text: &str) {
         self.tell(Manner::Warning, text);
     }
 
-    /// Whether somebody can be asked.
+    /// Whether a person can answer questions.
     pub fn interactive(&self) -> bool {
         !self.agreement.yes && self.people.can_answer()
     }
 
-    /// Refuses to go on for others than root; `why` says what only root can do.
+    /// Refuses to continue for users other than root; `why` says what only root can do.
     ///
     /// # Errors
-    /// Somebody else than root is at work.
+    /// Another user runs this.
     pub fn for_root(&self, why: &str) -> Result<(), Stop> {
         match self.host.system()?.euid {
             0 => Ok(()),
@@ -136,20 +136,20 @@ impl Run<'_> {
     /// The user that GoToSocial runs as.
     ///
     /// # Errors
-    /// There is none.
+    /// It does not exist.
     pub fn service_user(&self) -> Result<Owner, Stop> {
         const MISSING: &str = "the user gotosocial is not there; run `gts-bootstrap install` first";
         account::owner(self.host)?.ok_or_else(|| Stop::refused(ErrorCode::NotInstalled, MISSING))
     }
 
-    /// Settles what a run that was cut off left behind, and says what that came to.
+    /// Recovers from an interrupted run, and reports what was undone.
     ///
     /// # Errors
-    /// The journal cannot be read, another run holds the lock, or somebody else than root asks where there may be one.
+    /// The journal cannot be read, another run holds the lock, or a user other than root runs this where a journal may exist.
     pub fn settle(&self) -> Result<Option<Settled>, Stop> {
         let host = self.host;
         if host.system()?.euid != 0 {
-            // What there is to say about a bare host the preflight says.
+            // On a bare host the preflight reports what is missing.
             if let Ok(None) = host.entry(Path::new(store::FOLDER)) {
                 return Ok(None);
             }
@@ -161,11 +161,9 @@ impl Run<'_> {
             return Ok(None);
         }
         if self.agreement.plan || !(self.agreement.yes || self.interactive()) {
-            match self.lock() {
-                Err(stop) if stop.exit == Exit::Busy => self.attention(&stop.why),
-                _ => self
-                    .attention("An earlier run was interrupted. The next run that changes something cleans up first."),
-            }
+            let pending = "An earlier run was interrupted. The next run that changes something cleans up first.";
+            let busy = self.lock().err().filter(|stop| stop.exit == Exit::Busy);
+            self.attention(busy.as_ref().map_or(pending, |stop| stop.why.as_str()));
             return Ok(None);
         }
         let _lock = self.lock()?;
@@ -203,7 +201,7 @@ impl Run<'_> {
         Ok(Some(settled))
     }
 
-    /// Takes the lock that keeps two changing runs apart.
+    /// Takes the lock that prevents two changing runs at the same time.
     ///
     /// # Errors
     /// Another run holds it.
@@ -228,8 +226,7 @@ impl Run<'_> {
         plan.reboot.iter().for_each(|reason| self.tell(Manner::Reboot, reason));
     }
 
-    /// Whether the command ends with what was shown, because of `--plan`: then it says so, and the report has whether anything
-    /// would be changed.
+    /// Whether `--plan` ends the command here. If so, it prints that, and the report says whether anything would be changed.
     pub fn ends_with(&self, plan: &Plan) -> bool {
         if self.agreement.plan {
             self.report().changed = !plan.is_empty();
@@ -238,10 +235,10 @@ impl Run<'_> {
         self.agreement.plan
     }
 
-    /// Has the plan agreed to. Where it comes from answers, these can be saved meanwhile.
+    /// Asks for consent to the plan. If it comes from answers, the question offers to save them.
     ///
     /// # Errors
-    /// Somebody said no, or nobody can be asked.
+    /// The answer is no, or there is no terminal.
     pub fn consent(&self, plan: &Plan, explanation: &[&str], answers: Option<&Unsaved>) -> Result<(), Stop> {
         if self.agreement.yes {
             return Ok(());
@@ -257,7 +254,7 @@ impl Run<'_> {
         }
     }
 
-    /// Has a plan that was shown agreed to, and applies it. `false` if it was only to be shown.
+    /// Asks for consent to a plan that was shown, and applies it. Returns `false` if `--plan` ends the command.
     ///
     /// # Errors
     /// As for [`Self::consent`] and [`Self::apply`].
@@ -278,7 +275,7 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// Applies what was shown, if a plan made now, under the lock, is the same. Gives the password of an account that was made.
+    /// Applies a plan that was shown, if a plan made under the lock is the same. Returns the password of a new account.
     ///
     /// # Errors
     /// The host has changed meanwhile, or a change failed.
@@ -295,15 +292,16 @@ impl Run<'_> {
                        cleans up first";
             return Err(Stop::unconfirmed(ErrorCode::CutOff, why));
         }
-        // What was agreed to is what is done: the host may have changed while somebody was reading.
+        // Only what was shown may be done, and the host may have changed in the meantime.
         if again()?.steps != shown.steps {
             let why =
                 "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan";
             return Err(Stop::unconfirmed(ErrorCode::PlanChanged, why));
         }
         let signals = self.signals.changing()?;
-        let watching = Watching::new(host, &signals, self.people.progress(), with.watched);
-        // The trial proves what is done by then, with a terminal or without.
+        let (progress, watched) = (self.people.progress(), with.watched);
+        let watching = Watching { host, signals: &signals, progress, watched, noted: Noted::default() };
+        // The trial verifies what is done by then, even if the terminal is closed.
         let trial = with.trial.map(|trial| {
             let (watching, signals) = (&watching, &signals);
             move |_: &dyn Fn() -> Option<String>| {
@@ -327,7 +325,7 @@ impl Run<'_> {
         }
         if let Some(down) = watching.down().filter(|_| with.down) {
             self.report().add("down_seconds", down.as_secs());
-            // After a failure nobody may have been able to start it again.
+            // After a failure it may still be down.
             let runs = host.service(SERVICE).is_ok_and(|state| state.is_running());
             let (was, still) = if runs { ("was", "") } else { ("has been", ", and still is") };
             self.line(&format!("The instance {was} down for {}{still}.", whole(down)));
@@ -355,7 +353,7 @@ impl Run<'_> {
         Ok(watching.password())
     }
 
-    /// Applies what is due once all else has been proved. What was asked for is done then, so that a failure is told and no more.
+    /// Applies the cleanup after everything else was verified. The requested work is done then, so a failure is only reported.
     pub fn tidy(&self, heading: &str, failed: &str, make: &dyn Fn() -> Result<Plan, Stop>) {
         let tidied = make().and_then(|plan| {
             if plan.is_empty() {
@@ -373,22 +371,21 @@ impl Run<'_> {
     }
 }
 
-/// What applying needs besides the plan.
+/// What [`Run::apply`] needs besides the plan.
 #[derive(Clone, Copy, Default)]
 pub struct With<'a> {
-    /// Where a release comes from.
+    /// The source of the release.
     pub source: Option<&'a Source>,
-    /// Asked at the end whether all is well.
+    /// Checks at the end whether everything works.
     pub trial: Option<Trial<'a>>,
-    /// Ports that are watched from the first step on that can take them away, for the time during which they refuse
-    /// connections.
+    /// Ports to watch from the first step that can close them, to measure how long they refuse connections.
     pub watched: &'a [u16],
-    /// Whether to tell for how long the instance was down.
+    /// Whether to report how long the instance was down.
     pub down: bool,
 }
 
 impl<'a> With<'a> {
-    /// What a plan needs that may stop the service, which listens on these ports.
+    /// For a plan that may stop the service, which listens on these ports.
     pub(super) fn watching(plan: &Plan, ports: &'a [u16]) -> Self {
         let stops = plan.steps.iter().any(|step| step.action == Action::Stop);
         Self { watched: if stops { ports } else { &[] }, ..Self::default() }
@@ -413,7 +410,7 @@ fn whole(time: Duration) -> String {
     }
 }
 
-/// What became of the changes before the one that failed.
+/// The outcome for the changes before the one that failed.
 fn what_became(Aftermath { kept, failed, spared }: &Aftermath) -> String {
     if let Some(kept) = kept {
         return format!("Nothing was undone: {kept}.");

@@ -1,4 +1,4 @@
-//! A change on trial: the checks, again and again, until its time is over. If one fails everything is taken back.
+//! The trial period of a change: the checks run repeatedly until it is over. If one fails, everything is undone.
 
 use std::time::Duration;
 
@@ -7,33 +7,33 @@ use crate::check::{Check, Status};
 use crate::deployment::Mode;
 use crate::host::HostError;
 
-/// Time between two looks as long as something is amiss: until the checks pass for the first time, and to see whether a
-/// failure was one of a moment.
+/// Time between two rounds while a check fails: until all pass for the first time, and to see whether a failure was
+/// momentary.
 pub(super) const AGAIN: Duration = Duration::from_secs(2);
-/// Seconds between two others, at the beginning and later. A look asks GoToSocial about ten times, and it answers 300
-/// questions in five minutes (`advanced-rate-limit-requests`), loopback included.
+/// Seconds between two other rounds, at the beginning and later. A round sends about ten requests to GoToSocial, which allows
+/// 300 in five minutes (`advanced-rate-limit-requests`), loopback included.
 const OFTEN: u64 = 5;
 const SELDOM: u64 = 15;
-/// Seconds after which it is looked less often.
+/// Seconds after which the rounds become less frequent.
 const BEGINNING: u64 = 30;
 
-/// What is on trial.
+/// A change in its trial period.
 pub(super) struct OnTrial<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) mode: Mode,
-    /// Says which checks fail.
+    /// Runs the checks, and returns those that fail.
     pub(super) failures: &'a dyn Fn() -> Result<Vec<String>, HostError>,
-    /// Seconds within which they must pass for the first time.
+    /// Seconds within which all must pass for the first time.
     pub(super) patience: u64,
-    /// Seconds from the beginning until which they must pass; 0 if once is enough.
+    /// The length in seconds; 0 if passing once is enough.
     pub(super) length: u64,
 }
 
 impl OnTrial<'_> {
-    /// Watches until the time is over, or somebody wants to keep it. `stop` says why to give up.
+    /// Watches until the time is over, or the user keeps the change. `stop` returns a reason to give up.
     ///
     /// # Errors
-    /// In words: why everything is to be taken back.
+    /// Why everything must be undone, in words.
     pub(super) fn watch(&self, stop: &dyn Fn() -> Option<String>) -> Result<(), String> {
         let host = self.run.host;
         let began = host.now();
@@ -70,7 +70,7 @@ impl OnTrial<'_> {
                     let passed = now - began;
                     return Err(format!("the checks passed, but no longer {passed} s after the switch:\n{failed}"));
                 }
-                // It may have been a moment's.
+                // It may be momentary.
                 Some(shown) => {
                     shown.say(&format!("a check failed, looking again in {} s:\n{failed}", AGAIN.as_secs()));
                     failed_before = true;
@@ -81,7 +81,7 @@ impl OnTrial<'_> {
         }
     }
 
-    /// Waits, and tells how long it still takes; gives whether somebody wants to keep it now.
+    /// Waits, and shows the time left. Returns whether the user keeps the change now.
     fn pause(
         &self,
         next: u64,
@@ -104,12 +104,12 @@ impl OnTrial<'_> {
     }
 }
 
-/// The checks that fail, a line each.
+/// The checks that fail, one line each.
 pub(super) fn failures(checks: &[Check]) -> Vec<String> {
     checks.iter().filter(|check| check.status == Status::Fail).map(line).collect()
 }
 
-/// A check as a line below others.
+/// A check as one line of a list.
 pub(super) fn line(check: &Check) -> String {
     format!("  {}: {}", check.name, check.detail)
 }

@@ -1,4 +1,4 @@
-//! `uninstall`: everything back to what it was before the first run, past single failures, with the data kept or purged.
+//! `uninstall`: reverts everything to its state before the first run, continues past single failures, and keeps or purges the data.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use crate::parts::uninstall::{self as parts, Planned};
 
 pub use parts::{Extent, ledger::COMMAND};
 
-/// Uninstalls. `host_name` is the instance whose data are meant.
+/// Uninstalls. `host_name` names the instance whose data are purged.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn uninstall(run: &Run<'_>, extent: Extent, host_name: Option<&str>) -> Result<Exit, Stop> {
     run.for_root("read the receipts, and take back what they tell")?;
     run.settle()?;
@@ -50,7 +50,7 @@ pub fn uninstall(run: &Run<'_>, extent: Extent, host_name: Option<&str>) -> Resu
     if !plan.is_empty() || plan.forget {
         run.consent(plan, &EXPLANATION, None)?;
         if let Some(name) = purged.filter(|_| run.interactive())
-            // What cannot be undone is not done by habit.
+            // Typing the name prevents a purge by habit.
             && run.people.typed("Type the host name of the instance to remove its data for good")? != *name
         {
             let why = format!("that is not {name}; nothing was changed");
@@ -75,7 +75,7 @@ pub fn uninstall(run: &Run<'_>, extent: Extent, host_name: Option<&str>) -> Resu
     Ok(Exit::Done)
 }
 
-/// What is wrong with the name that was given for the instance on this host. `is_needed`: nobody is asked for it.
+/// What is wrong with the given name of the instance. `is_needed`: it must be given, because nobody is asked to type it.
 fn misunderstanding(given: Option<&str>, instance: Option<&str>, is_needed: bool) -> Option<String> {
     Some(match (instance, given) {
         (Some(name), Some(given)) if name != given => {
@@ -90,7 +90,7 @@ fn misunderstanding(given: Option<&str>, instance: Option<&str>, is_needed: bool
     })
 }
 
-/// Says what stays and why.
+/// Prints what stays, and why.
 fn tell(run: &Run<'_>, Planned { kept, needed, by_hand, .. }: &Planned) {
     if !kept.is_empty() {
         run.heading("Kept");
@@ -109,7 +109,7 @@ fn tell(run: &Run<'_>, Planned { kept, needed, by_hand, .. }: &Planned) {
     report.add("by_hand", by_hand);
 }
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 const EXPLANATION: [&str; 2] = [
     "The receipts of all runs record what was there before. What is as gts-bootstrap left it reverts to that; later edits stay. The service \
      stops first; then the reserved range is raised, and only then the rules are removed.",
@@ -117,7 +117,7 @@ const EXPLANATION: [&str; 2] = [
      The same command, run again, continues with the rest, also after a power cut.",
 ];
 
-/// The end on a host of which no receipt tells anything.
+/// The end on a host without receipts.
 fn without_record(run: &Run<'_>) -> Result<Exit, Stop> {
     let found = parts::unrecorded(run.host, &run.layout)?;
     if !found.is_empty() {
@@ -130,7 +130,7 @@ fn without_record(run: &Run<'_>) -> Result<Exit, Stop> {
     }
     let is_there = |folder: &str| run.host.entry(Path::new(folder)).map(|entry| entry.is_some());
     if (is_there(store::FOLDER)? | is_there(store::GOING)?) && run.agreement.yes {
-        // An uninstallation with --purge was cut off while it removed the record, its very last act.
+        // An uninstallation with --purge was interrupted while it removed the record, its last step.
         let _lock = run.lock()?;
         store::forget(run.host)?;
         run.report().changed = true;

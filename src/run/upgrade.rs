@@ -18,13 +18,12 @@ use crate::release::{
 
 pub use super::release_change::KEEP;
 
-/// Where upstream's release notes can be read.
+/// Upstream's release notes.
 const NOTES: &str = "https://codeberg.org/superseriousbusiness/gotosocial/releases";
-/// So many lines of the notes of one release are shown.
+/// How many lines of the notes of one release are shown.
 const LINES: usize = 60;
 
-/// What an upgrade takes.
-#[derive(Debug, Clone)]
+/// The options of an upgrade.
 pub struct UpgradeOptions {
     /// The version; the newest without it.
     pub version: Option<Version>,
@@ -39,7 +38,7 @@ pub struct UpgradeOptions {
 /// Upgrades.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
     run.settle()?;
     let (host, layout) = (run.host, &run.layout);
@@ -51,7 +50,7 @@ pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
     }
     let answered = Inputs::of_host(run, Vec::new())?.deployment;
 
-    // One that was cut off goes on to where it was going.
+    // An interrupted upgrade continues to its version.
     let onward = (earlier.release.version != from || unfinished.is_some()).then(|| earlier.release.version.clone());
     let named = options.version.as_ref().or(onward.as_ref());
     let asked: Vec<Version> = options.version.iter().chain(&onward).chain([&from]).cloned().collect();
@@ -68,7 +67,7 @@ pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
         return Ok(Exit::Done);
     }
     if to < from && named.is_none() && begun.is_none() {
-        // A release candidate, most often. Nobody has asked for a way down.
+        // Usually a release candidate. The user did not ask for a downgrade.
         run.text(&format!(
             "GoToSocial {from} is installed, which is newer than the newest release, {to}: there is nothing to upgrade to."
         ));
@@ -97,15 +96,7 @@ pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
     }
     let lock = lock::resolved(run, deployment, &request, &source)?;
 
-    let course = Course {
-        run,
-        wanted: inputs.wanted(&lock, layout),
-        from: &from,
-        owner: run.service_user()?,
-        source: Some(&source),
-        keep: options.keep.into(),
-        done: None,
-    };
+    let course = Course { keep: options.keep.into(), ..Course::new(run, &inputs, &lock, &from, Some(&source))? };
     let make = || {
         let ends = Ends { deployment, layout, owner: course.owner, from: &from, to: &lock.release };
         let mut plan = course.plan(ends.upgrade(host)?)?;
@@ -136,7 +127,7 @@ fn newest(deployment: &Deployment, catalogue: &Result<Vec<Published>, Error>) ->
     })
 }
 
-/// Refuses to pass by a release that has to be run first.
+/// Refuses to skip a release that must run first.
 fn skips_nothing(waypoints: &[Waypoint], from: &Version, to: &Version) -> Result<(), Refusal> {
     match between(waypoints, from, to).find(|waypoint| waypoint.must && waypoint.version != *to) {
         None => Ok(()),
@@ -150,7 +141,7 @@ fn skips_nothing(waypoints: &[Waypoint], from: &Version, to: &Version) -> Result
     }
 }
 
-/// The answers with the new version in them, where they name one.
+/// The answers, with the new version if they name one.
 fn follow(run: &Run<'_>, answered: &Deployment, sha256: Option<&str>, to: &Version) -> Result<Inputs, Stop> {
     let mut set = Vec::new();
     if let VersionWish::Exact(version) = &answered.release.version {
@@ -170,7 +161,7 @@ fn follow(run: &Run<'_>, answered: &Deployment, sha256: Option<&str>, to: &Versi
 /// Shows what the notes of every release on the way say about upgrading.
 fn show_notes(run: &Run<'_>, from: &Version, to: &Version, catalogue: &Result<Vec<Published>, Error>) {
     let releases = catalogue.as_deref().unwrap_or_default().iter();
-    // Candidates of others than the one that is wanted are not passed through.
+    // Candidates of other releases are not on the way.
     let mut passed: Vec<&Published> = releases
         .filter(|it| *from < it.version && it.version <= *to && (!it.prerelease || it.version == *to))
         .collect();
@@ -191,7 +182,7 @@ fn show_notes(run: &Run<'_>, from: &Version, to: &Version, catalogue: &Result<Ve
     }
     if notes.is_empty() {
         let why = match catalogue {
-            // That such a source has none is nothing that has gone wrong.
+            // Such a source has none, which is no failure.
             Ok(_) | Err(Error::NoCatalogue { .. }) => String::new(),
             Err(error) => format!(": {}", error.to_string().trim_end_matches('.')),
         };
@@ -200,7 +191,7 @@ fn show_notes(run: &Run<'_>, from: &Version, to: &Version, catalogue: &Result<Ve
     run.report().add("notes", notes);
 }
 
-/// Settings of ours that the new release is known not to know any more; the trial of the configuration finds all of them.
+/// Settings in the answers that the new release is known to ignore. The test of the configuration finds all of them.
 fn renamed(deployment: &Deployment, from: &Version, to: &Version) -> Vec<String> {
     if Series::of(to) <= Series::of(from) {
         return Vec::new();
@@ -211,7 +202,7 @@ fn renamed(deployment: &Deployment, from: &Version, to: &Version) -> Vec<String>
     deployment.config.iter().filter_map(|(key, _)| warning(key)).collect()
 }
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 fn explanation(from: &Version, to: &Version) -> [String; 2] {
     [
         format!(

@@ -1,4 +1,4 @@
-//! What is noted while changes are applied: progress, interruptions, and for how long ports and service were away.
+//! Observes a run while changes are applied: progress, interruptions, and how long ports and service were down.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -8,26 +8,28 @@ use crate::change::{Action, Change, Interruption, Operator, ReloadFront, Reporte
 use crate::host::{Host, PortWatch};
 use crate::release;
 
-/// Tells what happens, and watches ports meanwhile.
+/// Forwards progress, and watches ports.
 pub(super) struct Watching<'a> {
-    host: &'a dyn Host,
-    signals: &'a Changing,
-    progress: Box<dyn Reporter + 'a>,
-    watched: &'a [u16],
-    noted: Noted,
+    pub(super) host: &'a dyn Host,
+    pub(super) signals: &'a Changing,
+    pub(super) progress: Box<dyn Reporter + 'a>,
+    /// The ports to watch from the first step that can close them.
+    pub(super) watched: &'a [u16],
+    pub(super) noted: Noted,
 }
 
+/// The observations so far.
 #[derive(Default)]
-struct Noted {
-    /// The watch of the ports, which goes on from when they are first taken away until they answer steadily, and again
-    /// while that is taken back.
+pub(super) struct Noted {
+    /// The watch of the ports. It runs from the first step that can close them until they answer steadily, and again while
+    /// that step is undone.
     watch: RefCell<Option<Box<dyn PortWatch>>>,
-    /// Whether the watch may end by itself.
+    /// Whether the watch may end on its own.
     eased: Cell<bool>,
     /// For how long earlier watches have seen connections refused.
     before: Cell<Option<Duration>>,
     password: Cell<Option<String>>,
-    /// What becomes of the run, once that is decided.
+    /// How an interrupted run continues, once that is decided.
     decided: Cell<Option<Interruption>>,
     /// When a service was stopped, by the host's clock.
     stopped: Cell<Option<u64>>,
@@ -35,18 +37,8 @@ struct Noted {
     started: Cell<Option<u64>>,
 }
 
-impl<'a> Watching<'a> {
-    /// Shows progress, and watches these ports from the first step on that can take them away.
-    pub(super) fn new(
-        host: &'a dyn Host,
-        signals: &'a Changing,
-        progress: Box<dyn Reporter + 'a>,
-        watched: &'a [u16],
-    ) -> Self {
-        Self { host, signals, progress, watched, noted: Noted::default() }
-    }
-
-    /// Begins a watch, if none goes on.
+impl Watching<'_> {
+    /// Starts a watch, unless one is running.
     fn watch(&self) {
         let Noted { watch, eased, before, .. } = &self.noted;
         if self.watched.is_empty() || (watch.borrow().is_some() && !eased.get()) {
@@ -54,11 +46,11 @@ impl<'a> Watching<'a> {
         }
         before.set(self.refused());
         eased.set(false);
-        // Without a watch the time is not known, and nothing else is lost.
+        // Without a watch only the measurement is missing.
         watch.replace(self.host.watch_ports(self.watched).ok());
     }
 
-    /// The trial begins: the watch may end once the ports answer steadily.
+    /// At the start of the trial: the watch may end once the ports answer steadily.
     pub(super) fn ease(&self) {
         if let Some(watch) = self.noted.watch.borrow().as_ref() {
             watch.ease();
@@ -66,19 +58,19 @@ impl<'a> Watching<'a> {
         }
     }
 
-    /// For how long connections were refused in all, as far as that was watched. Ends the watch.
+    /// How long connections were refused in total, if that was watched. Ends the watch.
     pub(super) fn refused(&self) -> Option<Duration> {
         let seen = self.noted.watch.take().map(|watch| watch.finish().longest());
         self.noted.before.take().into_iter().chain(seen).reduce(|before, seen| before + seen)
     }
 
-    /// For how long the service was down, up to now if it did not come back.
+    /// How long the service was down, up to now if it is still down.
     pub(super) fn down(&self) -> Option<Duration> {
         let ended = self.noted.started.get().unwrap_or_else(|| self.host.now());
         self.noted.stopped.get().map(|stopped| Duration::from_secs(ended.saturating_sub(stopped)))
     }
 
-    /// The password of an account that was made.
+    /// The password of a new account.
     pub(super) fn password(self) -> Option<String> {
         self.noted.password.into_inner()
     }
@@ -127,7 +119,7 @@ impl Reporter for Watching<'_> {
         if stops && self.noted.stopped.get().is_none() {
             self.noted.stopped.set(Some(self.host.now()));
         }
-        // Not before a step that can take the ports away: each look leaves a line in the log of a server that speaks TLS.
+        // Not earlier: every probe leaves a line in the log of a server that speaks TLS.
         if stops || matches!(step.change, Change::FrontReload(ReloadFront { when_undone: false, .. })) {
             self.watch();
         }
@@ -141,7 +133,7 @@ impl Reporter for Watching<'_> {
     }
 
     fn undoing(&self, step: &Step) {
-        // Only what was watched on the way there.
+        // Only if the way there was watched.
         if self.noted.eased.get() {
             self.watch();
         }

@@ -97,14 +97,9 @@ impl Concerns {
 /// Returns everything that needs attention, the most severe first.
 pub fn concerns(status: &Status) -> Vec<Concern> {
     let mut found = Concerns::default();
-    version(status, &mut found);
-    service(status, &mut found);
-    ports(status, &mut found);
-    certificate(status, &mut found);
-    port_access(status, &mut found);
-    storage(status, &mut found);
-    last(status, &mut found);
-    drift(status, &mut found);
+    let judges: [fn(&Status, &mut Concerns); 8] =
+        [version, service, ports, certificate, port_access, storage, last, drift];
+    judges.iter().for_each(|judge| judge(status, &mut found));
     found.all.sort_by_key(|concern| Reverse(concern.severity));
     found.all
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::check::permission::{self, Question, Trial};
+use crate::check::bind::{self, Question, Trial};
 use crate::cli::command;
 use crate::cli::global::Global;
 use crate::cli::report::wrap;
@@ -53,9 +53,9 @@ fn explain(host: &dyn Observe, arguments: &Arguments, screen: &Screen, report: &
     let mut exit = Exit::Done;
     for (protocol, port) in ports {
         let question = Question { uid, groups: groups.clone(), protocol, port };
-        let now = permission::verdict(&picture.now, &question);
-        let next = permission::verdict(&picture.next_boot.state, &question);
-        let trials = if arguments.prove { permission::prove(host, &question, &now)? } else { Vec::new() };
+        let now = bind::verdict(&picture.now, &question);
+        let next = bind::verdict(&picture.next_boot.state, &question);
+        let trials = if arguments.prove { bind::prove(host, &question, &now)? } else { Vec::new() };
         show(screen, &picture, &question, (&now, &next), &trials);
         if trials.iter().any(|trial| trial.agrees == Some(false)) {
             exit = Exit::Check;
@@ -88,7 +88,7 @@ fn user(host: &dyn Observe, word: &str, names: &dyn Names) -> Result<(u32, Vec<u
     let Subject::Uid(uid) = subject else {
         return Err(Stop::usage(format!("{word} is a group; name a user, whose groups count with it")));
     };
-    Ok((uid, permission::groups_of(host, uid)?))
+    Ok((uid, bind::groups_of(host, uid)?))
 }
 
 fn show(
@@ -109,7 +109,7 @@ fn show(
         .collect();
     screen.line_at(Level::Verbose, &format!("  groups: {}", groups.join(", ")));
     for (when, state, verdict) in [("now", &picture.now, now), ("after a boot", &picture.next_boot.state, next)] {
-        let why = permission::reason(state, question, verdict, names);
+        let why = bind::reason(state, question, verdict, names);
         screen.line(&line(screen, when, verdict, &why));
     }
     for trial in trials {
@@ -139,8 +139,8 @@ fn as_json(state: &State, question: &Question, verdict: &Verdict) -> Value {
     json!({
         "allowed": verdict.allowed,
         "errno": verdict.errno.map(|errno| errno.to_string()),
-        "decided_by": permission::code(verdict.decided_by),
-        "rule": permission::rule(state, verdict).map(|rule| rule.text.clone()),
-        "why": permission::reason(state, question, verdict, &crate::portacl::NumbersOnly),
+        "decided_by": bind::code(verdict.decided_by),
+        "rule": bind::rule(state, verdict).map(|rule| rule.text.clone()),
+        "why": bind::reason(state, question, verdict, &crate::portacl::NumbersOnly),
     })
 }
