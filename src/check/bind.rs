@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Check, Matter};
 use crate::error_code::ErrorCode;
 use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe, Owner};
-use crate::parts::port_access::RULES;
+use crate::parts::port_settings::RULES;
 use crate::portacl::{
     self, Decision, Errno, KernelRule, Names, Protocol, Request, Rule, State, Subject, Verdict, may_bind,
 };

@@ -3,8 +3,8 @@
 use super::{Check, Matter};
 use crate::error_code::ErrorCode;
 use crate::host::{HostError, Jail, Observe, Owner};
-use crate::parts::port_access::{self, ENABLED, MODULE, PORT_HIGH, RESERVED_HIGH};
-use crate::parts::{portacl_boot, rule_edit};
+use crate::parts::port_settings::{ENABLED, MODULE, PORT_HIGH, RESERVED_HIGH};
+use crate::parts::{port_access, portacl_boot, rule_edit};
 use crate::portacl;
 
 /// Checks the gates of the running kernel and what the next boot will set.

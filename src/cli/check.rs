@@ -71,7 +71,7 @@ fn first_clause(text: &str) -> &str {
 /// Fills the report; the result is the host's name.
 fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) -> Result<String, Stop> {
     let opened = Opened::open(global, screen)?;
-    let host = opened.host().observe();
+    let host = opened.host();
     let layout = Layout::default();
     let absent = |why: &str| Stop::new(Exit::Check, ErrorCode::NotInstalled, why);
     if let Some(name) = uninstall::only_data(host, &layout).map_err(|error| Stop::with(Exit::Check, error))? {

@@ -15,10 +15,7 @@ use super::screen::{Screen, Tone};
 use super::surroundings::Surroundings;
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
-use crate::filter::{
-    AgentPattern, Danger, LineError, ListName, Network, Outcome, Rate, Reason, Rule, Selector, UrlPath, dangerous,
-    decide,
-};
+use crate::filter::{AgentPattern, ListName, Network, Outcome, Rate, Rule, Selector, UrlPath, dangerous, decide};
 use crate::parts::filter::State;
 use crate::run::filter::{self, FilterWish};
 use crate::run::report::{Report, SCHEMA};
@@ -95,7 +92,7 @@ pub enum FilterChange {
         #[arg(value_name = "RATE")]
         rate: Rate,
         /// How many requests may exceed the rate at once (default: the number of RATE)
-        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=i64::from(LineError::MOST_BURST)))]
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=i64::from(Rate::MOST_BURST)))]
         burst: Option<u32>,
         /// See [`Force`].
         #[command(flatten)]
@@ -217,7 +214,7 @@ pub fn look(global: &Global, look: &FilterLook, screen: &Screen) -> Exit {
     };
     let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);
     let state = Opened::open(global, screen)
-        .and_then(|opened| State::read(opened.host().observe(), &Layout::default()).map_err(unusable));
+        .and_then(|opened| State::read(opened.host(), &Layout::default()).map_err(unusable));
     let state = match state {
         Ok(state) => state,
         Err(stop) => return report::fail(Report::new(command), screen, &stop),
@@ -264,11 +261,10 @@ fn listed(state: &State, screen: &Screen) -> (Vec<String>, Value) {
         lines.push("There are no rules: every request passes.".to_owned());
     }
     let dangers = dangerous(&state.filters, &state.lists);
-    lines.extend(dangers.iter().map(|danger| screen.paint(Tone::Caution, &format!("Mind: {danger}"))));
-    let told = |dangers: &[Danger]| dangers.iter().map(ToString::to_string).collect::<Vec<_>>();
+    lines.extend(dangers.iter().map(|danger| screen.paint(Tone::Caution, &format!("Mind: {}", danger.text))));
     let object = json!({
         "rules": rules,
-        "dangers": told(&dangers),
+        "dangers": dangers.iter().map(|danger| &danger.text).collect::<Vec<_>>(),
         "nginx_only": state.filters.rates().map(|(line, _)| line).collect::<Vec<_>>(),
     });
     (lines, object)
@@ -283,10 +279,6 @@ fn answered(state: &State, question: &FilterRequest, screen: &Screen) -> (Vec<St
         Outcome::Limited { .. } => ("limited", Tone::Caution),
         Outcome::Refused => ("refused", Tone::Bad),
     };
-    let line = match &decision.reason {
-        Reason::Rule { line, .. } | Reason::List { line, .. } => Some(*line),
-        Reason::Loopback | Reason::Dots | Reason::NoRule => None,
-    };
     let who = if agent.is_empty() { address.to_string() } else { format!("{address} ({agent})") };
     let lines = vec![
         format!("{path} for {who} {}", screen.paint(tone, &decision.outcome.to_string())),
@@ -297,8 +289,8 @@ fn answered(state: &State, question: &FilterRequest, screen: &Screen) -> (Vec<St
         "agent": agent,
         "path": path,
         "outcome": word,
-        "line": line,
-        "reason": decision.reason.to_string(),
+        "line": decision.line,
+        "reason": decision.reason,
     });
     (lines, object)
 }

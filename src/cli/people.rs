@@ -9,7 +9,7 @@ use super::report::{self, wrap};
 use super::screen::{Level, Screen, Tone};
 use super::trial::Shown;
 use super::{plan_view, summary};
-use crate::change::{Plan, Reporter};
+use crate::change::{Operator, Plan};
 use crate::check::Check;
 use crate::check::bind::Row;
 use crate::deployment::{Answers, Deployment, Layout, Mode};
@@ -93,7 +93,7 @@ impl People for Attendants<'_> {
         }?)
     }
 
-    fn progress(&self) -> Box<dyn Reporter + '_> {
+    fn progress(&self) -> Box<dyn Operator + '_> {
         Box::new(Progress::new(self.screen))
     }
 

@@ -176,7 +176,7 @@ pub fn list(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<String> {
             Action::Test => ("?", Tone::Dim),
         };
         let kind = step.change.kind();
-        let text = format!("{} {} {}", step.action.word(), kind.noun(), kind.target());
+        let text = format!("{} {} {}", step.action, kind.noun(), kind.target());
         let detail = kind.detail();
         let one_line = format!("{text}  {detail}");
         lines.push(format!("    {} {}", screen.paint(tone, sign), wrap(&one_line, 8)));

@@ -9,7 +9,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::interrupt;
 use super::screen::{Level, Screen, Tone, moves_cursor};
-use crate::change::{Interruption, Operator, Reporter, Step};
+use crate::change::{Interruption, Operator, Step};
 use crate::release;
 
 /// How often a spinner turns by itself.
@@ -76,15 +76,13 @@ impl Operator for Progress<'_> {
     fn progress(&self) -> &dyn release::Progress {
         &self.download
     }
-}
 
-impl Reporter for Progress<'_> {
     fn begin(&self, number: usize, of: usize, step: &Step) {
         self.waiting.end();
         let width = of.to_string().len();
         self.screen.line(&format!(
             "  [{number:>width$}/{of}] {} {} {}",
-            step.action.word(),
+            step.action,
             step.change.kind().noun(),
             step.change.kind().target()
         ));

@@ -53,7 +53,7 @@ pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
 }
 
 fn look(opened: &Opened, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let host = opened.host().observe();
+    let host = opened.host();
     let layout = Layout::default();
     if let Some(name) = uninstall::only_data(host, &layout).unwrap_or_default() {
         report.add("installed", false);

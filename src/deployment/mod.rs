@@ -103,7 +103,7 @@ impl Mode {
         while at < Front::ALL.len() {
             let front = Front::ALL[at];
             at += 1;
-            choices[at] = (front.key(), front.choice());
+            choices[at] = (front.0.key, front.0.choice);
         }
         choices
     };
@@ -112,7 +112,7 @@ impl Mode {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Direct => "direct",
-            Self::Behind(front) => front.key(),
+            Self::Behind(front) => front.0.key,
         }
     }
 

@@ -65,7 +65,7 @@ pub enum ConfigError {
     #[error("this is not a finite number, which GoToSocial does not know. Write an ordinary number")]
     NotFinite,
     /// The wrong kind of value for a known setting.
-    #[error("this is {found}, but GoToSocial takes {} here. Write it like: {key} = {}", wanted.described(), wanted.example())]
+    #[error("this is {found}, but GoToSocial takes {} here. Write it like: {key} = {}", wanted.described().0, wanted.described().1)]
     WrongKind {
         /// The key.
         key: String,

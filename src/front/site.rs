@@ -9,6 +9,9 @@ use thiserror::Error;
 use super::config_files::ConfigPlace;
 use crate::net::{HostName, PortNumber};
 
+/// Where ACME challenges are asked for.
+pub(super) const CHALLENGES: &str = ".well-known/acme-challenge/";
+
 /// What we want to serve, and others may be serving already.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
@@ -117,7 +120,7 @@ pub struct Socket {
 }
 
 /// A site: a server block of nginx, a virtual host of Apache.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     /// Where it begins.
     pub place: ConfigPlace,
@@ -138,20 +141,6 @@ pub struct Site {
 }
 
 impl Site {
-    /// A site of which nothing is known yet.
-    pub(super) fn at(place: ConfigPlace) -> Self {
-        Self {
-            place,
-            names: Vec::new(),
-            listens: Vec::new(),
-            pair: None,
-            turns_away: false,
-            backend: None,
-            redirects: Vec::new(),
-            challenges: None,
-        }
-    }
-
     /// Where it listens on wanted ports for others than this host, with the port.
     pub(super) fn on<'a>(&'a self, wanted: &'a Wanted<'_>) -> impl Iterator<Item = (&'a Listen, u16)> {
         let outside = self.listens.iter().filter(|listen| !listen.is_loopback());
@@ -197,6 +186,23 @@ pub struct Listen {
 }
 
 impl Listen {
+    /// Reads `ADDRESS:PORT`, `ADDRESS` or `PORT`. Without an address, and with a name, it takes both families; without a
+    /// port, or with a star for it, it is on every port.
+    pub(super) fn at(place: &ConfigPlace, value: &str) -> Self {
+        let (address, port) = address_and_port(value);
+        let every = is_every(address);
+        let ip = address.parse::<IpAddr>().ok().filter(|_| !every);
+        Self {
+            place: place.clone(),
+            address: (!every).then(|| address.to_owned()),
+            ipv4: ip.is_none_or(|ip| ip.is_ipv4()),
+            ipv6: ip.is_none_or(|ip| ip.is_ipv6()),
+            port: port.and_then(|port| port.parse().ok()),
+            tls: false,
+            default: false,
+        }
+    }
+
     /// The address, where it is one.
     pub fn ip(&self) -> Option<IpAddr> {
         let address = self.address.as_deref()?;
@@ -217,4 +223,14 @@ pub(super) fn address_and_port(value: &str) -> (&str, Option<&str>) {
         _ => (value, None),
     };
     (address.trim_start_matches('[').trim_end_matches(']'), port)
+}
+
+/// Whether an address stands for all of its family, or of both.
+pub(super) fn is_every(address: &str) -> bool {
+    matches!(address, "*" | "_default_" | "0.0.0.0" | "::")
+}
+
+/// What a redirect leads to, up to the variable for the path.
+pub(super) fn target(url: &str) -> String {
+    url.split('$').next().unwrap_or_default().trim_end_matches('/').to_owned()
 }

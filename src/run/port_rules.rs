@@ -200,7 +200,7 @@ fn contradicted(host: &dyn Observe, plan: &Plan, implied: &[ImpliedStatement]) -
     if implied.is_empty() {
         return Ok(Vec::new());
     }
-    let after = AfterPlan::new(host, plan);
+    let after = AfterPlan::new(host, &plan.steps);
     let next = portacl::next_boot(&portacl_boot::settings(&after)?);
     let lines = portacl::print(&portacl_boot::now(&after)?, Some(&next.state), &portacl::NumbersOnly, true);
     let is_so = |ImpliedStatement { action, ports, subject, .. }: &&ImpliedStatement| {

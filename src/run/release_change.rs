@@ -123,7 +123,7 @@ impl<'a> Course<'a> {
     /// The end of a completed change of release: removes what is no longer needed, and checks what serves.
     pub(super) fn finish(&self) -> Result<Exit, Stop> {
         self.run.tidy("No longer needed, and removed:", "it stays", &|| {
-            let steps = passage::superfluous(self.run.host, self.wanted.layout, self.keep, self.done)?;
+            let steps = passage::surplus(self.run.host, self.wanted.layout, self.keep, self.done)?;
             Ok(Plan { steps, ..Plan::default() })
         });
         prove(self.run, &self.wanted, None)

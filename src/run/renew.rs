@@ -9,8 +9,8 @@ use crate::change::{Plan, digest};
 use crate::deployment::{AcmeDirectory, Deployment, HostName, Layout, Mode};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
-use crate::parts::Refusal;
 use crate::parts::tls::{self, Kept};
+use crate::parts::{Instance, Refusal};
 use crate::utc::date;
 
 /// The time until the next run, seconds.
@@ -152,7 +152,7 @@ pub fn kept(
     deployment: &Deployment,
     name: &HostName,
 ) -> Result<Option<Kept>, Stop> {
-    tls::kept(host, layout, deployment, name).map_err(|refusal| match refusal {
+    tls::kept(Instance { host, layout, deployment }, name).map_err(|refusal| match refusal {
         // The certificate itself is unusable, which is a finding.
         Refusal::Certificate { .. } | Refusal::CachedCertificate { .. } | Refusal::CertificateMissing { .. } => {
             Stop::with(Exit::Check, refusal)

@@ -8,7 +8,7 @@ use crate::certificate::record::Records;
 use crate::certificate::renewal::{Failures, Keeper};
 use crate::certificate::{Bundle, Leaf};
 use crate::deployment::HostName;
-use crate::parts::tls;
+use crate::parts::{Instance, tls};
 
 /// A certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,7 +31,8 @@ pub struct Certificate {
 pub(super) fn look(known: &Known<'_>) -> Result<Option<Certificate>, Unknown> {
     let deployment = known.deployment()?;
     let host = known.host;
-    let Some(kept) = tls::kept(host, known.layout, deployment, &deployment.host)? else { return Ok(None) };
+    let instance = Instance { host, layout: known.layout, deployment };
+    let Some(kept) = tls::kept(instance, &deployment.host)? else { return Ok(None) };
     let records = Records::read(host.read(&tls::record(known.layout))?.as_deref());
     let (now, leaf) = (host.now(), kept.bundle.leaf());
     Ok(Some(Certificate {

@@ -9,9 +9,7 @@ use gts_bootstrap::certificate::Bundle;
 use gts_bootstrap::certificate::placeholder::is_placeholder;
 use gts_bootstrap::certificate::record::Records;
 use gts_bootstrap::change::certificate::{leaf_digest, shown};
-use gts_bootstrap::change::{
-    Action, CertificateChange, CertificateOrder, Executor, Operator, Plan, Reporter, ShownBy, Step,
-};
+use gts_bootstrap::change::{Action, CertificateChange, CertificateOrder, Executor, Operator, Plan, ShownBy, Step};
 use gts_bootstrap::deployment::{HostName, Layout};
 use gts_bootstrap::host::Observe;
 use gts_bootstrap::parts::tls;
@@ -31,8 +29,6 @@ impl Operator for Silent {
     }
 }
 
-impl Reporter for Silent {}
-
 fn apply(host: &RealFront, certificate: CertificateChange) -> Result<(), String> {
     let step = Step::new("certificate", Action::Update, certificate);
     let plan = Plan { steps: vec![step], ..Plan::default() };
@@ -40,7 +36,7 @@ fn apply(host: &RealFront, certificate: CertificateChange) -> Result<(), String>
         host,
         source: None,
         authority: Some(&host.authority.internet),
-        reporter: &Silent,
+        operator: &Silent,
         stop: &|| None,
         trial: None,
     };

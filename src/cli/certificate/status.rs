@@ -26,7 +26,7 @@ pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Ex
 }
 
 fn status(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let host = opened.host().observe();
+    let host = opened.host();
     if host.system()?.euid != 0 {
         return Err(Stop::refused(
             ErrorCode::NotRoot,

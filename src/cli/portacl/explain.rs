@@ -33,7 +33,7 @@ pub struct Arguments {
 pub(super) fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
     let screen = &screen.not_quiet();
     command::looking(global, screen, "portacl explain", |opened, report| {
-        explain(opened.host().observe(), arguments, screen, report)
+        explain(opened.host(), arguments, screen, report)
     })
 }
 

@@ -17,7 +17,7 @@ pub struct Arguments {}
 /// Runs `portacl lint`.
 pub(super) fn run(global: &Global, _arguments: Arguments, screen: &Screen) -> Exit {
     command::looking(global, screen, "portacl lint", |opened, report| {
-        let found = rule_change::findings(opened.host().observe())?;
+        let found = rule_change::findings(opened.host(), true)?;
         report.add("findings", &found);
         show(screen, &found);
         Ok(if found.is_empty() { Exit::Done } else { Exit::Check })

@@ -38,7 +38,7 @@ fn show(
     screen: &Screen,
     report: &mut Report,
 ) -> Result<Exit, Stop> {
-    let picture = Picture::of(opened.host().observe())?;
+    let picture = Picture::of(opened.host())?;
     let Picture { now, settings, next_boot, names } = picture;
     let lines = portacl::print(&now, Some(&next_boot.state), &names, arguments.numeric);
     report.add("loaded", now.policy.loaded);

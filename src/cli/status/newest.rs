@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Asks for the newest release, and gives up soon.
 pub(super) fn ask(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> Newest {
-    let prereleases = answers::deployed(opened.host().observe(), layout)
+    let prereleases = answers::deployed(opened.host(), layout)
         .ok()
         .flatten()
         .is_some_and(|deployment| deployment.release.prereleases);

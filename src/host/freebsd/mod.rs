@@ -22,7 +22,6 @@ mod web;
 
 use std::any::Any;
 use std::fs::File;
-use std::io;
 use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -34,18 +33,18 @@ use nix::unistd::geteuid;
 pub use bind_probe::{BIND_PROBE_ARGUMENT, bind_probe_child};
 pub use database::{DATABASE_PROBE_ARGUMENT, database_probe_child};
 
-use super::files::{RealOwners, Root};
+use super::files::{Owners, Root};
 use super::{
-    BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host, HostError,
-    Invocation, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision, System,
-    User, WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
+    HostError, Invocation, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision,
+    System, Tell, User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::Commands;
 
 /// The FreeBSD system that this program runs on.
 #[derive(Debug)]
 pub struct FreeBsd {
-    files: Root<RealOwners>,
+    files: Root,
     commands: Commands,
 }
 
@@ -66,7 +65,7 @@ impl FreeBsd {
     }
 
     fn below(root: impl AsRef<Path>) -> Self {
-        Self { files: Root::new(root.as_ref(), RealOwners), commands: Commands::new(root.as_ref()) }
+        Self { files: Root::new(root.as_ref(), Owners::OnDisk), commands: Commands::new(root.as_ref()) }
     }
 }
 
@@ -96,10 +95,6 @@ impl Observe for FreeBsd {
 
     fn entry(&self, path: &Path) -> Result<Option<Entry>, HostError> {
         self.files.entry(path)
-    }
-
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
-        self.files.read(path)
     }
 
     fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
@@ -205,10 +200,6 @@ impl Observe for FreeBsd {
 }
 
 impl Host for FreeBsd {
-    fn observe(&self) -> &dyn Observe {
-        self
-    }
-
     fn write_file(&self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), HostError> {
         self.files.write_file(path, bytes, mode, owner)
     }
@@ -293,11 +284,7 @@ impl Host for FreeBsd {
         self.commands.run_as(invocation)
     }
 
-    fn run_watched(
-        &self,
-        invocation: &Invocation,
-        tell: &mut dyn FnMut(Duration, Option<&str>),
-    ) -> Result<Output, HostError> {
+    fn run_watched(&self, invocation: &Invocation, tell: Tell<'_>) -> Result<Output, HostError> {
         self.commands.run_watched(invocation, tell)
     }
 
@@ -313,13 +300,7 @@ impl Host for FreeBsd {
         self.files.open_file(path)
     }
 
-    fn build_file(
-        &self,
-        path: &Path,
-        mode: u32,
-        owner: Owner,
-        build: &mut dyn FnMut(&mut File) -> io::Result<()>,
-    ) -> Result<(), HostError> {
+    fn build_file(&self, path: &Path, mode: u32, owner: Owner, build: Build<'_>) -> Result<(), HostError> {
         self.files.build_file(path, mode, owner, build)
     }
 
@@ -405,6 +386,6 @@ mod tests {
         host.append_file(file, b"x").unwrap_or_else(|error| assert!(!geteuid().is_root(), "{error}"));
         let _held = host.lock(Path::new("/lock"), "first").unwrap();
         assert!(matches!(host.lock(Path::new("/lock"), "second"), Err(HostError::Locked { .. })));
-        assert!(host.observe().entry(Path::new("/lock")).unwrap().is_some());
+        assert!(host.entry(Path::new("/lock")).unwrap().is_some());
     }
 }

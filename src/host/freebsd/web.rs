@@ -8,12 +8,9 @@ use reqwest::blocking::{Client, ClientBuilder};
 use reqwest::header::{HOST, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
-use x509_parser::parse_x509_certificate;
 
-use crate::certificate::bundle::dns_names;
 use crate::host::{ServedCertificate, WebAnswer, WebFailure, WebRequest};
 use crate::net::web::use_ring;
-use crate::release::Sha256Digest;
 
 /// GoToSocial answers 418 to a request without one (`internal/middleware/useragent.go`).
 const USER_AGENT: &str = concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"));
@@ -45,7 +42,7 @@ fn send(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     };
     let (location, retry_after) = (header(LOCATION), header(RETRY_AFTER));
     let certificate =
-        response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate).and_then(served_certificate);
+        response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate).and_then(ServedCertificate::of_der);
     let mut body = Vec::new();
     response.take(BODY_LIMIT).read_to_end(&mut body).map_err(|error| failure(&error))?;
     Ok(WebAnswer { status, location, retry_after, body, certificate })
@@ -107,17 +104,6 @@ fn failure(error: &(dyn Error + 'static)) -> WebFailure {
         }
     }
     if timed_out { WebFailure::TimedOut } else { WebFailure::Other(words.join(": ")) }
-}
-
-/// The content of an X.509 certificate (DER), RFC 5280.
-fn served_certificate(der: &[u8]) -> Option<ServedCertificate> {
-    let (_, certificate) = parse_x509_certificate(der).ok()?;
-    Some(ServedCertificate {
-        names: dns_names(&certificate),
-        issuer: certificate.issuer().to_string(),
-        not_after: u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0),
-        sha256: Sha256Digest::of(der).to_string(),
-    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use crate::host::{Host, Owner};
 use crate::portacl::next_boot;
 use proptest::prelude::*;
 
+const SCRIPTS: &str = "/usr/local/etc/rc.d";
+
 /// A rehearsal in a temporary folder that goes with it.
 struct Machine {
     host: Rehearsal,
