@@ -106,7 +106,7 @@ mod tests {
         let full = || HostError::file("write", "/f")(std::io::Error::from_raw_os_error(28));
         assert_eq!(Failure::from(full()).code(), Some(ErrorCode::File));
         assert_eq!(Failure::from(full()).and(", and more").code(), Some(ErrorCode::File));
-        let closed = AcmeError::Unreachable { url: "https://ca.example/dir".into(), reason: "timed out".into() };
+        let closed = AcmeError::Unreachable("https://ca.example/dir".into(), "timed out".into());
         assert_eq!(Failure::from(closed).code(), Some(ErrorCode::Acme));
         assert_eq!(Failure::from(release::Error::Stopped).code(), Some(ErrorCode::Interrupted));
         // That pw(8) failed says less than that no account was made.

@@ -5,7 +5,7 @@ use semver::Version;
 use super::global::Global;
 use super::screen::Screen;
 use crate::certificate::CertificateAuthority;
-use crate::certificate::acme::Internet;
+use crate::certificate::acme::INTERNET;
 use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::host::rehearsal::Rehearsal;
@@ -46,7 +46,7 @@ impl Opened {
     pub fn authority(&self) -> &dyn CertificateAuthority {
         match self {
             Self::Rehearsal(rehearsal) => rehearsal.as_ref(),
-            Self::Real(_) => &Internet,
+            Self::Real(_) => &INTERNET,
         }
     }
 

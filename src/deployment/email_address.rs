@@ -88,8 +88,8 @@ mod tests {
         let domain = |bad: &str, expected: HostNameError| {
             said(bad, &format!("what follows the @ is not a mail domain, because {expected}"));
         };
-        domain("root@localhost", HostNameError::Localhost { text: "localhost".to_owned() });
-        domain("a@example.org>", HostNameError::Character { text: "example.org>".to_owned(), character: '>' });
+        domain("root@localhost", HostNameError::Localhost("localhost".to_owned()));
+        domain("a@example.org>", HostNameError::Character("example.org>".to_owned(), '>'));
     }
 
     proptest! {

@@ -30,6 +30,16 @@ pub enum VersionWish {
     Exact(Version),
 }
 
+impl VersionWish {
+    /// Whether this version is wanted.
+    pub fn is_met_by(&self, version: &Version) -> bool {
+        match self {
+            Self::Latest => true,
+            Self::Exact(wanted) => wanted == version,
+        }
+    }
+}
+
 impl FromStr for VersionWish {
     type Err = String;
 

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
+use crate::certificate::bundle::dns_names;
 use crate::portacl::Protocol;
 use crate::release::Sha256Digest;
 
@@ -125,15 +125,8 @@ impl ServedCertificate {
     /// The content of an X.509 certificate (DER), RFC 5280.
     pub(super) fn of_der(der: &[u8]) -> Option<Self> {
         let (_, certificate) = parse_x509_certificate(der).ok()?;
-        let names = certificate.subject_alternative_name().ok().flatten().map(|extension| {
-            let names = extension.value.general_names.iter().filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some((*name).to_owned()),
-                _ => None,
-            });
-            names.collect()
-        });
         Some(Self {
-            names: names.unwrap_or_default(),
+            names: dns_names(&certificate),
             issuer: certificate.issuer().to_string(),
             not_after: u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0),
             sha256: Sha256Digest::of(der).to_string(),

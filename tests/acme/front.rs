@@ -35,7 +35,7 @@ fn apply(host: &RealFront, certificate: CertificateChange) -> Result<(), String>
     let executor = Executor {
         host,
         source: None,
-        authority: Some(&host.authority),
+        authority: Some(&host.authority.internet),
         operator: &Silent,
         stop: &|| None,
         trial: None,
@@ -56,7 +56,7 @@ fn order_for(host: &RealFront, http: SocketAddr, name: HostName) -> Result<(), S
     let pair = tls::own_pair(&layout, &name);
     let order = CertificateOrder {
         name,
-        directory: host.authority.directory().parse().unwrap(),
+        directory: host.authority.directory.parse().unwrap(),
         email: None,
         account: layout.tls().join("account.json"),
         webroot: "/usr/local/www/gts-bootstrap".into(),
@@ -106,7 +106,7 @@ fn with_certificate() -> (RealFront, Pebble) {
 
 fn failures(host: &RealFront) -> u32 {
     let records = Records::read(host.read(&tls::record(&Layout::default())).unwrap().as_deref());
-    records.of(name().as_str()).and_then(|record| record.failures.as_ref()).map_or(0, |failures| failures.count)
+    records.failures(name().as_str()).map_or(0, |failures| failures.count)
 }
 
 #[test]

@@ -9,7 +9,6 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use gts_bootstrap::certificate::acme::Authority;
 use gts_bootstrap::change::digest;
 use gts_bootstrap::change::front::HostFiles;
 use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
@@ -26,6 +25,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use tempfile::TempDir;
 
+use super::authority::Authority;
 use super::orders::host as name;
 
 const MAIN: &str = "/usr/local/etc/nginx/nginx.conf";

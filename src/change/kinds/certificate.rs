@@ -174,7 +174,7 @@ impl CertificateOrder {
     fn kept_account(&self, host: &dyn Observe) -> Result<Option<Account>, Failure> {
         let Some(bytes) = host.read(&self.account)? else { return Ok(None) };
         let text = String::from_utf8(bytes)
-            .map_err(|_| AcmeError::AccountFile { reason: format!("{} is not text", self.account.display()) })?;
+            .map_err(|_| AcmeError::AccountFile(format!("{} is not text", self.account.display())))?;
         Ok(Some(Account::from_json(&text)?).filter(|account| account.directory() == self.directory.as_str()))
     }
 
@@ -355,16 +355,11 @@ fn back_in_service(host: &dyn Host, service: &str) -> Result<(), HostError> {
 /// Notes how an order ended.
 fn remember(host: &dyn Host, file: &Path, name: &str, failure: Option<&Failure>) -> Result<(), HostError> {
     let mut records = Records::read(host.read(file)?.as_deref());
-    match failure {
-        None => records.succeeded(name, host.now()),
-        Some(failure) => {
-            let asked_wait = match failure {
-                Failure::Acme(error) => error.retry_after().map(|wait| wait.as_secs()),
-                _ => None,
-            };
-            records.failed(name, host.now(), failure.to_string(), asked_wait);
-        }
-    }
+    let asked_wait = |failure: &Failure| match failure {
+        Failure::Acme(error) => error.retry_after().map(|wait| wait.as_secs()),
+        _ => None,
+    };
+    records.note(name, host.now(), failure.map(|failure| (failure.to_string(), asked_wait(failure))));
     host.write_file(file, &records.write(), 0o600, Owner::ROOT)
 }
 

@@ -7,7 +7,7 @@ use crate::change::after_plan::delegate;
 use crate::change::kind::prelude::*;
 use crate::change::operator::Interruption;
 use crate::change::store;
-use crate::release::{self, LockedRelease};
+use crate::release::{self, HttpClient, HttpSettings, Limits, LockedRelease};
 
 /// Installs a release: downloads it, verifies it, unpacks it beside its place, and renames it into that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,23 +44,17 @@ impl Kind for InstallRelease {
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
         let (host, directory) = (executor.host, &self.directory);
         let source = executor.source.ok_or("no source to take the release from")?;
-        let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
-            refuse!("{} is not a place for a release", directory.display());
-        };
         let old = self.replaced();
         if host.entry(directory)?.is_some() {
             host.remove_tree(&old)?;
             host.rename(directory, &old)?;
         }
-        let target = release::Target {
-            parent: &host.local_path(parent),
-            name: &name.to_string_lossy(),
-            partial: Some(&host.local_path(&store::download())),
-        };
-        let (limits, client) = (release::Limits::default(), release::HttpClient::default());
+        let (directory, partial) = (host.local_path(directory), host.local_path(&store::download()));
+        let target = release::Target { directory: &directory, partial: Some(&partial) };
         let progress = Interruptible { executor, progress: executor.operator.progress() };
-        match release::fetch(&self.release, source, target, &limits, &client, &progress) {
-            Ok(_) => Ok(host.remove_tree(&old)?),
+        let http = HttpClient::new(HttpSettings::default(), &progress);
+        match release::fetch(&self.release, source, target, &Limits::default(), &http) {
+            Ok(()) => Ok(host.remove_tree(&old)?),
             Err(error @ release::Error::Stopped) => {
                 Err(Failure::Interrupted((executor.stop)().unwrap_or_else(|| error.to_string())))
             }

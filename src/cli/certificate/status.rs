@@ -44,8 +44,8 @@ fn status(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit,
             Some(kept) => {
                 let Kept { files, keeper, bundle } = kept;
                 let situation = situation(&bundle, None, &records, &name);
-                let status = Status::of(bundle.leaf(), keeper, &situation, now);
-                let trouble = trouble(bundle.leaf().into(), &bundle, &name, now);
+                let status = Status::of(&situation, keeper, now);
+                let trouble = trouble(&bundle, &name, now);
                 if trouble.is_some() {
                     exit = Exit::Check;
                 }

@@ -440,7 +440,7 @@ fn in_dns(text: &str) -> Result<String, String> {
     match (text.parse::<HostName>(), text.chars().find(wrong)) {
         // That it is not ASCII is no mistake here.
         (Err(HostNameError::NotAscii { .. }), Some(character)) => {
-            Err(HostNameError::Character { text: text.to_owned(), character }.to_string())
+            Err(HostNameError::Character(text.to_owned(), character).to_string())
         }
         (Err(HostNameError::NotAscii { .. }), None) => idna::domain_to_ascii(text).map_err(|_| {
             format!("{text:?} is not a valid DNS name, in any script. Write it like m\u{fc}nchen.example.org")

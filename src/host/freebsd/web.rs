@@ -10,6 +10,7 @@ use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
 
 use crate::host::{ServedCertificate, WebAnswer, WebFailure, WebRequest};
+use crate::net::web::use_ring;
 
 /// GoToSocial answers 418 to a request without one (`internal/middleware/useragent.go`).
 const USER_AGENT: &str = concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"));
@@ -27,8 +28,7 @@ pub(super) fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
 }
 
 fn send(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-    // An error means that a provider is already installed, which is fine.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    use_ring();
     let client = client(request)?;
     let mut get = client.get(url(request));
     if request.address.is_some() {

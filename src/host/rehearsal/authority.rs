@@ -64,7 +64,7 @@ impl Rehearsal {
             return Ok(());
         }
         self.sleep(NO_ANSWER);
-        Err(AcmeError::Unreachable { url: directory.to_owned(), reason: "connection timed out".into() })
+        Err(AcmeError::Unreachable(directory.to_owned(), "connection timed out".into()))
     }
 
     /// Issues a certificate after a challenge.
@@ -73,9 +73,8 @@ impl Rehearsal {
         self.check_limits(name)?;
         let token = digest(&format!("{name} {}", self.machine.borrow().model.clock));
         let answer = format!("{token}.{}", digest(account.directory()));
-        let published = challenge
-            .publish(&token, &answer)
-            .map_err(|error| AcmeError::Publish { name: name.to_string(), reason: error.to_string() });
+        let published =
+            challenge.publish(&token, &answer).map_err(|error| AcmeError::Publish(name.to_string(), error.to_string()));
         let checked = published.and_then(|()| self.check(name, &token, &answer));
         challenge.withdraw(&token);
         checked?;
@@ -98,7 +97,7 @@ impl Rehearsal {
             }
             _ => return Ok(()),
         };
-        Err(AcmeError::RateLimited { detail, wait: Some(Duration::from_secs(wait)) })
+        Err(AcmeError::RateLimited(detail, Some(Duration::from_secs(wait))))
     }
 
     /// Looks for the answer at every address of the name.
@@ -129,12 +128,12 @@ impl Rehearsal {
         let Some(detail) = unknown.or(addresses.into_iter().find_map(wrong)) else { return Ok(()) };
         let model = &mut self.machine.borrow_mut().model;
         model.failed_validations.push(model.clock);
-        Err(AcmeError::Challenge { name: name.to_string(), detail })
+        Err(AcmeError::Challenge(name.to_string(), detail))
     }
 }
 
 fn internal(error: HostError) -> AcmeError {
-    AcmeError::Internal { reason: error.to_string() }
+    AcmeError::Internal(error.to_string())
 }
 
 fn digest(text: &str) -> String {
@@ -169,7 +168,7 @@ pub(super) fn issue(machine: &mut Machine, name: &str) -> Result<Bundle, BundleE
 /// A certificate with its key and chain, the same for the same arguments.
 pub(super) fn signed(name: &str, not_before: u64, not_after: u64, serial: u64) -> Result<Bundle, BundleError> {
     fn failed(error: impl ToString) -> BundleError {
-        BundleError::Damaged { reason: error.to_string() }
+        BundleError::Damaged(error.to_string())
     }
     let time = |seconds: u64| {
         let time = ASN1Time::from_timestamp(i64::try_from(seconds).unwrap_or(i64::MAX)).map_err(failed)?;

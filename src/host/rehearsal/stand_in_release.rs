@@ -143,10 +143,15 @@ fn notes(version: &Version) -> String {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::deployment::VersionWish;
     use crate::release::{
-        HttpClient, Limits, LockedRelease, NoProgress, Request, Target, WantedVersion, fetch, newest, resolve, verify,
+        HttpClient, HttpSettings, Limits, LockedRelease, NoProgress, Request, Target, fetch, newest, resolve, verify,
     };
     use std::process::Command;
+
+    fn http() -> HttpClient<'static> {
+        HttpClient::new(HttpSettings::default(), &NoProgress)
+    }
 
     /// A stand-in with these versions besides its own.
     fn start(asked_for: &[Version]) -> (tempfile::TempDir, Source) {
@@ -157,7 +162,7 @@ mod tests {
 
     fn request() -> Request<'static> {
         Request {
-            version: WantedVersion::Latest,
+            version: VersionWish::Latest,
             prereleases: false,
             arch: Arch::Amd64,
             variant: Variant::Default,
@@ -167,7 +172,7 @@ mod tests {
     }
 
     fn lock(stand_in: &Source, request: &Request<'_>) -> Result<LockedRelease, Error> {
-        resolve(request, stand_in, &HttpClient::default(), &NoProgress)
+        resolve(request, stand_in, &http())
     }
 
     #[test]
@@ -177,17 +182,11 @@ mod tests {
         assert_eq!(lock.url, "rehearsal:v0.19.2/gotosocial_0.19.2_freebsd_amd64.tar.gz");
         assert!(lock.size.is_some());
         let parent = tempfile::tempdir().unwrap();
-        let unpacked = fetch(
-            &lock,
-            &stand_in,
-            Target { parent: parent.path(), name: "0.19.2", partial: None },
-            &Limits::default(),
-            &HttpClient::default(),
-            &NoProgress,
-        )
-        .unwrap();
-        assert!(verify(&unpacked.path).unwrap().is_intact());
-        let program = unpacked.path.join("gotosocial");
+        let directory = parent.path().join("0.19.2");
+        let target = Target { directory: &directory, partial: None };
+        fetch(&lock, &stand_in, target, &Limits::default(), &http()).unwrap();
+        assert!(verify(&directory).unwrap().is_intact());
+        let program = directory.join("gotosocial");
         let told = Command::new(&program).arg("--version").output().unwrap();
         assert!(told.status.success());
         assert_eq!(told.stdout, b"gotosocial version 0.19.2\n");
@@ -229,7 +228,7 @@ mod tests {
     fn versions_asked_for_are_there_and_others_are_not() {
         let asked = Version::new(0, 18, 7);
         let (_folder, stand_in) = start(std::slice::from_ref(&asked));
-        let exact = |version| Request { version: WantedVersion::Exact(version), ..request() };
+        let exact = |version| Request { version: VersionWish::Exact(version), ..request() };
         assert_eq!(lock(&stand_in, &exact(asked.clone())).unwrap().version, asked);
         assert!(matches!(lock(&stand_in, &exact(Version::new(0, 17, 0))), Err(Error::NoDigest { .. })));
     }
@@ -237,9 +236,7 @@ mod tests {
     #[test]
     fn the_prerelease_is_the_newest_only_if_wanted() {
         let (folder, stand_in) = start(&[]);
-        let newest = |prereleases| {
-            newest(&stand_in, prereleases, &HttpClient::default(), &NoProgress).unwrap().version.to_string()
-        };
+        let newest = |prereleases| newest(&stand_in, prereleases, &http()).unwrap().version.to_string();
         assert_eq!(newest(false), "0.19.2");
         // What another run has asked for does not count.
         let other = Rehearsal::open(folder.path()).unwrap().stand_in(&[Version::new(0, 19, 9)]).unwrap();
