@@ -82,7 +82,7 @@ pub struct Rehearsal {
     folder: PathBuf,
     machine: RefCell<Machine>,
     /// The state as it is on disk.
-    saved: RefCell<String>,
+    saved: RefCell<Model>,
     watches: RefCell<Watches>,
 }
 
@@ -207,15 +207,23 @@ impl Rehearsal {
         self.reboot()
     }
 
-    /// Writes the state if it is not what is on disk already.
+    /// Writes the state, unless it is on disk already.
     fn save(&self) -> Result<(), HostError> {
-        let text = text_of(&self.model())?;
-        if *self.saved.borrow() != text {
-            let machine = self.machine.borrow();
-            operation::aside(|| machine.files.write_file(Path::new(STATE), text.as_bytes(), 0o600, Owner::ROOT))?;
-            *self.saved.borrow_mut() = text;
+        let model = self.model();
+        if *self.saved.borrow() != model {
+            let text = text_of(&model)?;
+            operation::aside(|| {
+                self.machine.borrow().files.write_file(Path::new(STATE), text.as_bytes(), 0o600, Owner::ROOT)
+            })?;
+            *self.saved.borrow_mut() = model;
         }
         Ok(())
+    }
+
+    /// The same after something that happens all the time and only takes time: the clock is written with the next change.
+    fn save_unless_only_later(&self) -> Result<(), HostError> {
+        let is_only_later = Model { clock: self.saved.borrow().clock, ..self.model() } == *self.saved.borrow();
+        if is_only_later { Ok(()) } else { self.save() }
     }
 
     /// Takes over what another command has left, once the lock is held.
@@ -230,12 +238,23 @@ impl Rehearsal {
     }
 }
 
+impl Drop for Rehearsal {
+    /// Writes the clock, unless another command has written a later state.
+    fn drop(&mut self) {
+        let saved = self.saved.borrow().clone();
+        if self.model() != saved && load(&self.folder).is_ok_and(|(_, on_disk)| on_disk == saved) {
+            // A rehearsal can do without its last seconds.
+            let _ = self.save();
+        }
+    }
+}
+
 fn machine_of(folder: &Path, mut model: Model) -> Machine {
     let owners = std::mem::take(&mut model.owners);
     Machine { files: Root::new(folder, RecordedOwners::new(owners)), model }
 }
 
-fn load(folder: &Path) -> Result<(Machine, String), RehearsalError> {
+fn load(folder: &Path) -> Result<(Machine, Model), RehearsalError> {
     let files = Root::new(folder, RecordedOwners::default());
     let bytes = files.read(Path::new(STATE))?.unwrap_or_default();
     let state = |text: String| RehearsalError::State { path: folder.join(STATE.trim_start_matches('/')), text };
@@ -244,9 +263,7 @@ fn load(folder: &Path) -> Result<(Machine, String), RehearsalError> {
         let text = format!("it has schema {}, and this program knows {}", model.schema, model::SCHEMA);
         return Err(state(text));
     }
-    // The text as this program would write it: an edit that only moves blanks is not worth a write.
-    let saved = text_of(&model)?;
-    Ok((machine_of(folder, model), saved))
+    Ok((machine_of(folder, model.clone()), model))
 }
 
 fn text_of(model: &Model) -> Result<String, HostError> {
