@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod acme;
+mod compare;
 mod completions;
 // The hook that it needs, `gts_bootstrap::operation`, is not in a build without debug assertions.
 #[cfg(debug_assertions)]
@@ -21,3 +22,4 @@ mod port;
 mod postgres;
 mod rehearsal;
 mod release;
+mod settled;

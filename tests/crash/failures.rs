@@ -7,18 +7,14 @@ use std::sync::OnceLock;
 use gts_bootstrap::change::settle;
 use gts_bootstrap::host::rehearsal::Rehearsal;
 
-use super::compare::{State, differences, state, without_data, without_times_of_backups};
 use super::plans;
 use super::stops::{self, Silent};
-use super::watched::{self, Failure, Kinds};
+use super::watched::{self, ENOSPC, EPERM, EROFS, Errno, Failure};
+use crate::compare::{State, differences, state, without_data, without_times_of_backups};
 use crate::image::Image;
 use crate::machine::{ANSWERS, Machine};
 
 const INSTALL: &[&str] = &["install", "--answers", "answers.toml", "--yes", "--no-check"];
-const ENOSPC: i32 = 28;
-const EROFS: i32 = 30;
-const EIO: i32 = 5;
-const EPERM: i32 = 1;
 
 fn fresh() -> Machine {
     let machine = Machine::fresh();
@@ -66,15 +62,21 @@ impl Course {
 }
 
 /// Fails every operation in turn. With `lasting`, all that follow fail too, and the host is as it was once the cause is gone.
-fn at_every_operation(what: &str, course: &Course, errno: i32, kinds: Kinds, lasting: bool, why: &str) {
+fn at_every_operation(what: &str, course: &Course, errno: Errno, lasting: bool) {
     let Course { start, command, end } = course;
     let before = without_data(state(&Image::of(&machine(start).1.root())));
     let mut wrong = Vec::new();
     let mut count = 0;
     for at in 0.. {
         let (_folder, machine) = machine(start);
-        let (outcome, failed) = watched::fail(&machine, command, Failure { at, errno, lasting, kinds });
-        let Some(failed) = failed else { break };
+        let (outcome, failed) = watched::fail(&machine, command, Failure { at, lasting, errno });
+        let Some((failed, errno)) = failed else { break };
+        let why = match errno {
+            ENOSPC => "free some space",
+            EROFS => "mounted read-only",
+            EPERM => "chflags",
+            _ => "error",
+        };
         count += 1;
         // Once the cause is gone.
         let settled =
@@ -104,24 +106,22 @@ fn at_every_operation(what: &str, course: &Course, errno: i32, kinds: Kinds, las
 }
 
 macro_rules! failures {
-    ($($name:ident: $course:ident, $errno:expr, $kinds:ident, $lasting:expr, $why:expr;)*) => {
+    ($($name:ident: $course:ident, $errno:expr, $lasting:expr;)*) => {
         $(
             #[test]
             fn $name() {
-                at_every_operation(stringify!($name), Course::$course(), $errno, Kinds::$kinds, $lasting, $why);
+                at_every_operation(stringify!($name), Course::$course(), $errno, $lasting);
             }
         )*
     };
 }
 
 failures! {
-    no_space: install, ENOSPC, Growing, false, "free some space";
-    disk_full_for_good: install, ENOSPC, Growing, true, "free some space";
-    mounted_read_only: install, EROFS, Changing, true, "mounted read-only";
-    io_error_on_fsync: install, EIO, Syncing, false, "error";
-    immutable_flag: install, EPERM, Immutable, false, "chflags";
-    no_space_at_an_upgrade: upgrade, ENOSPC, Growing, false, "free some space";
-    no_space_at_a_backup: backup, ENOSPC, Growing, false, "free some space";
+    each_operation_in_its_way: install, watched::each_in_its_way, false;
+    disk_full_for_good: install, watched::full, true;
+    mounted_read_only: install, watched::read_only, true;
+    no_space_at_an_upgrade: upgrade, watched::full, false;
+    no_space_at_a_backup: backup, watched::full, false;
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! A power cut, a kill or a failure between any two file operations of a run: the next run repairs it, `recover --undo` takes
 //! it back, and a failure leaves the host as it was. All places, none left out.
 
-mod compare;
 mod disk;
 mod failures;
 mod plans;

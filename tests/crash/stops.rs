@@ -1,25 +1,27 @@
 //! Every stop of a plan: what the next run makes of it, and what `recover --undo` does.
 
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use gts_bootstrap::change::journal::{self, Line};
 use gts_bootstrap::change::{BackupChange, Change, Discard, Kind, Operator, Prior, RemoveTree, settle, store};
 use gts_bootstrap::host::rehearsal::Rehearsal;
+use gts_bootstrap::operation::{Operation, Step, watch};
 use gts_bootstrap::release;
 
-use super::compare::{
+use super::recorder::{StopKind, record};
+use crate::compare::{
     State, differences, digest, state, state_with_records, without_data, without_lost, without_record,
     without_superfluous, without_times_of_backups,
 };
-use super::recorder::{StopKind, record};
 use crate::image::Image;
 use crate::machine::Machine;
 use crate::rehearsal::switch_power::assert_nobody_competes;
-
-const JOURNAL: &str = "var/db/gts-bootstrap/journal";
+use crate::settled::{JOURNAL, Left, journal_of, settled, text};
 
 /// Stops a command at every operation, and has it recovered and undone.
 pub fn at_every_operation(plan: &str, machine: &Machine, command: &[&str]) {
@@ -30,6 +32,7 @@ pub fn at_every_operation(plan: &str, machine: &Machine, command: &[&str]) {
     let receipts_before = receipts(&recorded.befores[0]).len();
     let work = machine.beside("work");
     let (mut wrong, mut tried, mut classes) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    let mut undoings = Undoings::default();
     for (kind, name) in recorded.stops.iter().flat_map(|stop| &stop.left) {
         let before = || {
             let stop = recorded.stops.iter().find(|stop| stop.left.contains(&(*kind, *name)));
@@ -53,19 +56,22 @@ pub fn at_every_operation(plan: &str, machine: &Machine, command: &[&str]) {
             }
         }
         // Settling is the first thing that the next run does: where it leads to the same state, so does the run.
-        let settled = place.machine();
-        if let Err(error) = settle::settle(&Rehearsal::open(settled.root()).unwrap()) {
-            wrong.push(told("settling", error.to_string()));
-        } else if classes.insert((journal_of(&place.image), digest(&state_with_records(&Image::of(&settled.root())))))
-            && let Err(why) = recovered(&place, command, &wanted)
-        {
-            wrong.push(told("the next run", why));
+        match settled(&place.image, &place.machine()) {
+            Err(error) => wrong.push(told("settling", error.to_string())),
+            Ok(class) => {
+                if classes.insert(class)
+                    && let Err(why) = recovered(&place, command, &wanted)
+                {
+                    wrong.push(told("the next run", why));
+                }
+            }
         }
         // A command may have several runs of the executor: those that have ended stay.
         let result = if receipts_before > 0 && is_forgotten(&place.image) {
-            undone(&place, &without_record(befores.last().unwrap().clone()), without_record)
+            undoings.without_record.tried(&place, &without_record(befores.last().unwrap().clone()), without_record)
         } else {
-            undone(&place, &befores[ended(&place.image, receipts_before)], |state| state)
+            let ended = ended(&place.image, receipts_before);
+            undoings.after.entry(ended).or_default().tried(&place, &befores[ended], |state| state)
         };
         if let Err(why) = result {
             wrong.push(told("recover --undo", why));
@@ -110,26 +116,6 @@ fn is_forgotten(image: &Image) -> bool {
     there(store::GOING) || !there(store::FOLDER)
 }
 
-/// What a stop has left of the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Left {
-    /// None, or one that tells nothing.
-    Nothing,
-    /// One that had come to its end.
-    Ended,
-    /// That of a run that was cut off.
-    CutOff,
-}
-
-fn journal_of(image: &Image) -> Left {
-    let text = text(image, JOURNAL);
-    match text.lines().last() {
-        Some(line) if line.starts_with("{\"end\"") => Left::Ended,
-        Some(_) if text.contains("{\"intent\"") => Left::CutOff,
-        _ => Left::Nothing,
-    }
-}
-
 fn recovered(place: &Place, command: &[&str], wanted: &State) -> Result<(), String> {
     let machine = place.machine();
     let left = journal_of(&place.image);
@@ -155,25 +141,72 @@ fn recovered(place: &Place, command: &[&str], wanted: &State) -> Result<(), Stri
     }
 }
 
-/// As `recover --undo` does.
-fn undone(place: &Place, before: &State, aside: fn(State) -> State) -> Result<(), String> {
-    let machine = place.machine();
-    let (lost, superfluous) = removed_for_good(&machine);
-    let told =
-        settle::take_back(&Rehearsal::open(machine.root()).unwrap(), &Silent).map_err(|error| error.to_string())?;
-    let left = told.map(|settled| settled.failed).unwrap_or_default();
-    let named = |text: &str| left.iter().any(|line| line.starts_with(text));
-    let all_named = lost.iter().all(|path| named(&format!("{}:", path.display())));
-    if left.len() != lost.len() + usize::from(!lost.is_empty()) || !all_named {
-        return Err(format!("removed for good: {lost:?}; told:\n{}", left.join("\n")));
+/// The undoings of a plan, by what they have to bring back.
+#[derive(Default)]
+struct Undoings {
+    /// By how many of the command's runs of the executor had ended.
+    after: BTreeMap<usize, Undoing>,
+    without_record: Undoing,
+}
+
+/// The undoings that bring back one state.
+#[derive(Default)]
+struct Undoing {
+    /// The disk near the beginning of those that came to the right end: with the state, what had been removed for good.
+    right: Rc<RefCell<BTreeSet<Beginning>>>,
+}
+
+type Beginning = ([u8; 32], Vec<PathBuf>, Vec<PathBuf>);
+
+impl Undoing {
+    /// As `recover --undo` does. What an undoing still has to do follows from the disk alone; so one ends where the disk is, at
+    /// its first two records, as it was at those of one that came to the right end.
+    fn tried(&self, place: &Place, before: &State, aside: fn(State) -> State) -> Result<(), String> {
+        let machine = place.machine();
+        let (lost, superfluous) = removed_for_good(&machine);
+        let passed: Rc<RefCell<Vec<Beginning>>> = Rc::default();
+        let is_known = Rc::new(Cell::new(false));
+        let watcher = {
+            let (right, passed, is_known) = (Rc::clone(&self.right), Rc::clone(&passed), Rc::clone(&is_known));
+            let (root, lost, superfluous) = (machine.root(), lost.clone(), superfluous.clone());
+            move |step: &Step| {
+                let is_record = !step.aside && step.operation == Operation::Sync && step.path.ends_with(JOURNAL);
+                if is_record && passed.borrow().len() < 2 {
+                    let disk = digest(&state_with_records(&Image::of(&root)));
+                    let beginning = (disk, lost.clone(), superfluous.clone());
+                    is_known.set(right.borrow().contains(&beginning));
+                    passed.borrow_mut().push(beginning);
+                }
+                if is_known.get() { Err(io::Error::other("the rest is known")) } else { Ok(()) }
+            }
+        };
+        let host = Rehearsal::open(machine.root()).unwrap();
+        watch(Box::new(watcher));
+        let told = settle::take_back(&host, &Silent);
+        watch(Box::new(|_| Ok(())));
+        if is_known.get() {
+            return Ok(());
+        }
+        let told = told.map_err(|error| error.to_string())?;
+        let left = told.map(|settled| settled.failed).unwrap_or_default();
+        let named = |text: &str| left.iter().any(|line| line.starts_with(text));
+        let all_named = lost.iter().all(|path| named(&format!("{}:", path.display())));
+        if left.len() != lost.len() + usize::from(!lost.is_empty()) || !all_named {
+            return Err(format!("removed for good: {lost:?}; told:\n{}", left.join("\n")));
+        }
+        let found = aside(without_data(state(&Image::of(&machine.root()))));
+        let (before, found) =
+            (without_superfluous(before.clone(), &superfluous), without_superfluous(found, &superfluous));
+        let different = match lost.is_empty() {
+            true => differences(&before, &found),
+            false => differences(&without_lost(before, &lost), &without_lost(found, &lost)),
+        };
+        if !different.is_empty() {
+            return Err(different);
+        }
+        self.right.borrow_mut().append(&mut passed.take().into_iter().collect());
+        Ok(())
     }
-    let found = aside(without_data(state(&Image::of(&machine.root()))));
-    let (before, found) = (without_superfluous(before.clone(), &superfluous), without_superfluous(found, &superfluous));
-    let different = match lost.is_empty() {
-        true => differences(&before, &found),
-        false => differences(&without_lost(before, &lost), &without_lost(found, &lost)),
-    };
-    if different.is_empty() { Ok(()) } else { Err(different) }
 }
 
 /// What an uninstallation has begun to remove as whole trees, which nothing brings back; and what was one too many.
@@ -205,11 +238,6 @@ impl Operator for Silent {
     fn progress(&self) -> &dyn release::Progress {
         &release::NoProgress
     }
-}
-
-/// The text of a file; empty if there is none.
-fn text(image: &Image, path: &str) -> String {
-    image.file(path).map(|content| String::from_utf8_lossy(&content.bytes).into_owned()).unwrap_or_default()
 }
 
 /// The receipts of a machine.

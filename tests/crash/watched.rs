@@ -10,42 +10,44 @@ use gts_bootstrap::operation::{Operation, Step, Watcher, watch};
 use crate::machine::{Machine, Outcome};
 
 /// Operations that fail.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Failure {
-    /// The first one, counted from 0 over those to which it applies.
+    /// The first one, counted from 0 over those that can fail.
     pub at: usize,
-    /// With which errno.
-    pub errno: i32,
     /// Whether all after it fail too.
     pub lasting: bool,
-    /// To which it applies.
-    pub kinds: Kinds,
+    /// With which errno an operation fails; `None` if it does not.
+    pub errno: Errno,
 }
 
-/// Kinds of operations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kinds {
-    /// What needs space.
-    Growing,
-    /// What changes anything.
-    Changing,
-    /// fsync(2) of files and folders.
-    Syncing,
-    /// What the immutable flag forbids.
-    Immutable,
+/// The errno of a kind of operation.
+pub type Errno = fn(&Operation) -> Option<i32>;
+
+pub const ENOSPC: i32 = 28;
+pub const EROFS: i32 = 30;
+pub const EIO: i32 = 5;
+pub const EPERM: i32 = 1;
+
+/// What a full disk does to an operation.
+pub fn full(operation: &Operation) -> Option<i32> {
+    use Operation::{Create, MakeFolder, MakeLink, Rename, Sync, Write};
+    matches!(operation, Create | Write | Sync | MakeFolder | MakeLink | Rename(_)).then_some(ENOSPC)
 }
 
-impl Kinds {
-    fn apply(self, operation: &Operation) -> bool {
-        use Operation::{Create, MakeFolder, MakeLink, Mode, Owner, Rename, Sync, SyncFolder, Unlink, Write};
-        match self {
-            Self::Growing => matches!(operation, Create | Write | Sync | MakeFolder | MakeLink | Rename(_)),
-            Self::Changing => {
-                matches!(operation, Create | Write | Owner(..) | Mode | Rename(_) | Unlink | MakeFolder | MakeLink)
-            }
-            Self::Syncing => matches!(operation, Sync | SyncFolder),
-            Self::Immutable => matches!(operation, Create | Rename(_) | Unlink | Owner(..) | Mode),
-        }
+/// What a file system that is mounted read-only does to it.
+pub fn read_only(operation: &Operation) -> Option<i32> {
+    use Operation::{Create, MakeFolder, MakeLink, Mode, Owner, Rename, Unlink, Write};
+    matches!(operation, Create | Write | Owner(..) | Mode | Rename(_) | Unlink | MakeFolder | MakeLink).then_some(EROFS)
+}
+
+/// Each in its own way: the disk is full where something grows, fsync(2) finds it broken, the rest is immutable, chflags(1).
+pub fn each_in_its_way(operation: &Operation) -> Option<i32> {
+    use Operation::{Command, Create, MakeFolder, MakeLink, Mode, Owner, Rename, Sync, SyncFolder, Unlink, Write};
+    match operation {
+        Create | Write | MakeFolder | MakeLink => Some(ENOSPC),
+        Sync | SyncFolder => Some(EIO),
+        Rename(_) | Unlink | Owner(..) | Mode => Some(EPERM),
+        Command => None,
     }
 }
 
@@ -57,18 +59,16 @@ pub fn run(machine: &Machine, command: &[&str], watcher: Watcher) -> Outcome {
     outcome
 }
 
-/// Runs a command of which operations fail; and which was the first of them, if one was.
-pub fn fail(machine: &Machine, command: &[&str], failure: Failure) -> (Outcome, Option<String>) {
-    let Failure { at, errno, lasting, kinds } = failure;
+/// Runs a command of which operations fail; and which was the first of them, with its errno, if one was.
+pub fn fail(machine: &Machine, command: &[&str], failure: Failure) -> (Outcome, Option<(String, i32)>) {
+    let Failure { at, lasting, errno } = failure;
     let failed = Rc::new(RefCell::new(None));
     let (mut seen, first) = (0, Rc::clone(&failed));
     let watcher = move |step: &Step| {
-        if step.aside || !kinds.apply(&step.operation) {
-            return Ok(());
-        }
+        let Some(errno) = errno(&step.operation).filter(|_| !step.aside) else { return Ok(()) };
         seen += 1;
         if seen == at + 1 || (lasting && seen > at) {
-            first.borrow_mut().get_or_insert_with(|| format!("{:?} {}", step.operation, step.path.display()));
+            first.borrow_mut().get_or_insert_with(|| (format!("{:?} {}", step.operation, step.path.display()), errno));
             return Err(io::Error::from_raw_os_error(errno));
         }
         Ok(())

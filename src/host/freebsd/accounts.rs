@@ -1,9 +1,14 @@
 //! Users and groups: read from the user database, changed with pw(8).
+//!
+//! The functions of the `users` crate without a cache read the user database: a cache would hide what pw(8) has just
+//! done. They do not distinguish a missing name from a database that does not answer (a directory service, by
+//! nsswitch.conf(5)); nix does.
 
 use std::ffi::CString;
 
 use nix::errno::Errno;
 use nix::unistd::{self, Gid, getgrouplist};
+use users::os::unix::UserExt;
 
 use super::command::Commands;
 use crate::host::{Group, HostError, User};
@@ -15,27 +20,34 @@ const NO_SUCH_GROUP: i32 = 65;
 /// pw(8): "no such user" (EX_NOUSER), seen on 13.2.
 const NO_SUCH_USER: i32 = 67;
 
-/// What the user database says. It is no answer if the database itself does not answer (a directory service, by
-/// nsswitch.conf(5)). POSIX lets getpwnam_r(3) and related functions report a missing name with some errnos, too; its
-/// APPLICATION USAGE lists them.
-pub(super) fn found<T, U: From<T>>(
-    asked: Result<Option<T>, Errno>,
-    what: &str,
-    name: &str,
-) -> Result<Option<U>, HostError> {
-    match asked {
-        Ok(found) => Ok(found.map(U::from)),
-        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
-        Err(errno) => Err(unanswered(what, name, errno)),
-    }
-}
-
 pub(super) fn user(name: &str) -> Result<Option<User>, HostError> {
-    found(unistd::User::from_name(name), "user", name)
+    // No account has a name with a zero byte, and the C library could not look it up.
+    let found = (!name.contains('\0')).then(|| users::get_user_by_name(name)).flatten();
+    found.map_or_else(|| missing(unistd::User::from_name(name), "user", name), |user| Ok(Some((&user).into())))
 }
 
 pub(super) fn user_by_id(uid: u32) -> Result<Option<User>, HostError> {
-    found(unistd::User::from_uid(uid.into()), "uid", &uid.to_string())
+    let absent = || missing(unistd::User::from_uid(uid.into()), "uid", &uid.to_string());
+    users::get_user_by_uid(uid).map_or_else(absent, |user| Ok(Some((&user).into())))
+}
+
+pub(super) fn group(name: &str) -> Result<Option<Group>, HostError> {
+    let found = (!name.contains('\0')).then(|| users::get_group_by_name(name)).flatten();
+    found.map_or_else(|| missing(unistd::Group::from_name(name), "group", name), |group| Ok(Some((&group).into())))
+}
+
+pub(super) fn group_by_id(gid: u32) -> Result<Option<Group>, HostError> {
+    let absent = || missing(unistd::Group::from_gid(gid.into()), "gid", &gid.to_string());
+    users::get_group_by_gid(gid).map_or_else(absent, |group| Ok(Some((&group).into())))
+}
+
+/// Whether a name that was not found is really missing. POSIX lets getpwnam_r(3) and related functions report that with
+/// some errnos, too; its APPLICATION USAGE lists them.
+fn missing<T, U>(asked: Result<Option<T>, Errno>, what: &str, name: &str) -> Result<Option<U>, HostError> {
+    match asked {
+        Err(errno) if !matches!(errno, Errno::ENOENT | Errno::ESRCH) => Err(unanswered(what, name, errno)),
+        _ => Ok(None),
+    }
 }
 
 /// The groups of a user: its primary one first, then those that list it.
@@ -58,17 +70,18 @@ fn unanswered(what: &str, name: &str, errno: Errno) -> HostError {
     }
 }
 
-impl From<unistd::User> for User {
-    fn from(user: unistd::User) -> Self {
-        let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
-        let gecos = user.gecos.to_string_lossy().into_owned();
-        Self { name: user.name, uid, gid, gecos, home: user.dir, shell: user.shell }
+impl From<&users::User> for User {
+    fn from(user: &users::User) -> Self {
+        let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+        let (uid, gid) = (user.uid(), user.primary_group_id());
+        let (home, shell) = (user.home_dir().to_path_buf(), user.shell().to_path_buf());
+        Self { name: text(user.name()), uid, gid, gecos: text(user.gecos()), home, shell }
     }
 }
 
-impl From<unistd::Group> for Group {
-    fn from(group: unistd::Group) -> Self {
-        Self { name: group.name, gid: group.gid.as_raw() }
+impl From<&users::Group> for Group {
+    fn from(group: &users::Group) -> Self {
+        Self { name: group.name().to_string_lossy().into_owned(), gid: group.gid() }
     }
 }
 
@@ -121,9 +134,9 @@ mod tests {
     #[test]
     fn a_database_that_does_not_answer_is_not_one_without_the_name() {
         for errno in [Errno::ENOENT, Errno::ESRCH] {
-            assert_eq!(found::<(), ()>(Err(errno), "user", "www").unwrap(), None);
+            assert_eq!(missing::<(), ()>(Err(errno), "user", "www").unwrap(), None);
         }
-        let error = found::<(), ()>(Err(Errno::EIO), "user", "www").unwrap_err().to_string();
+        let error = missing::<(), ()>(Err(Errno::EIO), "user", "www").unwrap_err().to_string();
         assert!(error.contains("user database") && error.contains("user www") && error.contains("error"), "{error}");
     }
 

@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::front::Front;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::unistd::{self, geteuid};
+use nix::unistd::geteuid;
 
 pub use probe::{PROBE_ARGUMENT, probe_child};
 
@@ -117,11 +117,11 @@ impl Observe for FreeBsd {
     }
 
     fn group(&self, name: &str) -> Result<Option<Group>, HostError> {
-        accounts::found(unistd::Group::from_name(name), "group", name)
+        accounts::group(name)
     }
 
     fn group_by_id(&self, gid: u32) -> Result<Option<Group>, HostError> {
-        accounts::found(unistd::Group::from_gid(gid.into()), "gid", &gid.to_string())
+        accounts::group_by_id(gid)
     }
 
     fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError> {

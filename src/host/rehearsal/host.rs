@@ -294,7 +294,9 @@ impl Host for Rehearsal {
 
     fn append_file(&self, path: &Path, bytes: &[u8]) -> Result<(), HostError> {
         let what = Change::File("append to", path, Some(bytes.len() as u64));
-        self.change(&what, |machine| machine.files.append_file(path, bytes))
+        let outcome = self.attempt(&what, |machine| machine.files.append_file(path, bytes));
+        self.save_unless_only_later()?;
+        outcome
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), HostError> {

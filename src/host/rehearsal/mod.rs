@@ -80,7 +80,7 @@ pub struct Rehearsal {
     folder: PathBuf,
     machine: RefCell<Machine>,
     /// The state as it is on disk.
-    saved: RefCell<String>,
+    saved: RefCell<Model>,
     watches: RefCell<Watches>,
 }
 
@@ -210,12 +210,18 @@ impl Rehearsal {
 
     /// Writes the state, unless it is on disk already.
     fn save(&self) -> Result<(), HostError> {
-        let text = text_of(&self.model())?;
-        if *self.saved.borrow() != text {
-            operation::aside(|| save_state(&self.machine.borrow().files, &text))?;
-            *self.saved.borrow_mut() = text;
+        let model = self.model();
+        if *self.saved.borrow() != model {
+            operation::aside(|| save_state(&self.machine.borrow().files, &text_of(&model)?))?;
+            *self.saved.borrow_mut() = model;
         }
         Ok(())
+    }
+
+    /// The same after something that happens all the time and only takes time: the clock is written with the next change.
+    fn save_unless_only_later(&self) -> Result<(), HostError> {
+        let is_only_later = Model { clock: self.saved.borrow().clock, ..self.model() } == *self.saved.borrow();
+        if is_only_later { Ok(()) } else { self.save() }
     }
 
     /// Reads the state that another command may have left, once the lock is held.
@@ -230,12 +236,23 @@ impl Rehearsal {
     }
 }
 
+impl Drop for Rehearsal {
+    /// Writes the clock, unless another command has written a later state.
+    fn drop(&mut self) {
+        let saved = self.saved.borrow().clone();
+        if self.model() != saved && load(&self.folder).is_ok_and(|(_, on_disk)| on_disk == saved) {
+            // A rehearsal can do without its last seconds.
+            let _ = self.save();
+        }
+    }
+}
+
 fn machine_of(folder: &Path, mut model: Model) -> Machine {
     let owners = std::mem::take(&mut model.owners);
     Machine { files: Root::recorded(folder, owners), model }
 }
 
-fn load(folder: &Path) -> Result<(Machine, String), RehearsalError> {
+fn load(folder: &Path) -> Result<(Machine, Model), RehearsalError> {
     let files = Root::recorded(folder, BTreeMap::new());
     let bytes = files.read_from(Path::new(STATE), 0, usize::MAX)?.unwrap_or_default();
     let state = |text: String| RehearsalError::State { path: folder.join(STATE.trim_start_matches('/')), text };
@@ -243,9 +260,7 @@ fn load(folder: &Path) -> Result<(Machine, String), RehearsalError> {
     if model.schema != model::SCHEMA {
         return Err(state(format!("it has schema {}, and this program knows {}", model.schema, model::SCHEMA)));
     }
-    // The text as this program would write it: an edit that only moves blanks is not worth a write.
-    let saved = text_of(&model)?;
-    Ok((machine_of(folder, model), saved))
+    Ok((machine_of(folder, model.clone()), model))
 }
 
 fn text_of(model: &Model) -> Result<String, HostError> {

@@ -22,8 +22,7 @@ use std::sync::Arc;
 use gts_bootstrap::backup;
 use gts_bootstrap::change::database::DESCRIPTION;
 use gts_bootstrap::change::store;
-use gts_bootstrap::host::rehearsal::Model;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::image::{Content, Image, Node, content};
@@ -36,6 +35,8 @@ pub type State = BTreeMap<PathBuf, (u32, Arc<Content>)>;
 thread_local! {
     /// Whether a content is a certificate, a key or an account, by its digest.
     static KEYS: RefCell<HashMap<[u8; 32], bool>> = RefCell::default();
+    /// Receipts without their times, by the digest of what they are with them.
+    static UNTIMED: RefCell<HashMap<[u8; 32], Arc<Content>>> = RefCell::default();
 }
 
 fn is_key(content: &Content) -> bool {
@@ -82,7 +83,10 @@ pub fn state_with_records(image: &Image) -> State {
                 Node::Folder(mode) => (*mode, content(Vec::new())),
                 Node::Link(target) => (0, content(target.clone().into_os_string().into_encoded_bytes())),
                 Node::File(mode, text) if path.starts_with(own.join("receipts")) => {
-                    (*mode, content(without_times(&String::from_utf8_lossy(&text.bytes))))
+                    let untimed = || content(without_times(&String::from_utf8_lossy(&text.bytes)));
+                    let untimed =
+                        UNTIMED.with_borrow_mut(|all| Arc::clone(all.entry(text.digest).or_insert_with(untimed)));
+                    (*mode, untimed)
                 }
                 Node::File(mode, text) if (!is_archive && is_key(text)) || path.ends_with("tls/renewal.json") => {
                     (*mode, content(b"a certificate, a key, an account or the time of an order".to_vec()))
@@ -110,29 +114,45 @@ fn without_times(receipt: &str) -> Vec<u8> {
     lines.collect::<String>().into_bytes()
 }
 
+/// The model as text. A value is changed and printed by serde_json's own code, which a test build optimises.
 fn model(image: &Image) -> String {
     let text = std::str::from_utf8(&image.file(STATE).unwrap().bytes).unwrap();
-    let mut model: Model = serde_json::from_value(text.parse().unwrap()).unwrap();
-    (model.clock, model.next_pid, model.issued) = (0, 0, 0);
-    model.kernel_environment.clear();
+    let mut model: Value = text.parse().unwrap();
+    reset(&mut model, &["clock", "next_pid", "issued"]);
+    members(&mut model["kernel_environment"]).clear();
     // A value that is set and a value that is so by itself are the same.
     let by_itself = [("net.inet.ip.portrange.reservedhigh", "1023"), ("security.mac.portacl.rules", "")];
-    model.sysctls.retain(|name, value| !by_itself.contains(&(name, value)));
-    model.services.values_mut().for_each(|pid| *pid = 0);
-    if let Some(supervisor) = &mut model.gotosocial {
-        (supervisor.pid, supervisor.restart_at) = (0, 0);
-        if let Some(program) = &mut supervisor.program {
-            (program.pid, program.ready_at, program.started_at) = (0, 0, 0);
+    members(&mut model["sysctls"])
+        .retain(|name, value| !by_itself.iter().any(|known| *known == (name, text_of(value))));
+    members(&mut model["services"]).values_mut().for_each(|pid| *pid = 0.into());
+    if let supervisor @ Value::Object(_) = &mut model["gotosocial"] {
+        reset(supervisor, &["pid", "restart_at"]);
+        if let program @ Value::Object(_) = &mut supervisor["program"] {
+            reset(program, &["pid", "ready_at", "started_at"]);
         }
     }
     // What belongs to somebody and is not there any more, or is not compared.
-    model.owners.retain(|path, _| {
-        let below = path.strip_prefix("/").unwrap();
+    members(&mut model["owners"]).retain(|path, _| {
+        let below = Path::new(path).strip_prefix("/").unwrap();
         image.0.contains_key(below) && !below.starts_with("var/db/gts-bootstrap/replaced")
     });
-    let mut value = serde_json::to_value(model).unwrap();
-    without_orders(&mut value);
-    format!("{value:#}")
+    without_orders(&mut model);
+    format!("{model:#}")
+}
+
+fn members(value: &mut Value) -> &mut Map<String, Value> {
+    value.as_object_mut().unwrap()
+}
+
+fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+/// Sets members, which have to be there, to nothing.
+fn reset(value: &mut Value, names: &[&str]) {
+    for name in names {
+        *value.get_mut(name).unwrap() = Value::Null;
+    }
 }
 
 /// Leaves out of what web servers serve which certificate it is: a new one with each order.
