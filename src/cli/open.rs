@@ -2,13 +2,12 @@
 
 use semver::Version;
 
-use super::global::Global;
 use super::screen::Screen;
 use crate::certificate::CertificateAuthority;
 use crate::certificate::acme::Internet;
 use crate::error_code::ErrorCode;
-use crate::host::Host;
 use crate::host::rehearsal::Rehearsal;
+use crate::host::{Host, Observe};
 use crate::release::Source;
 use crate::run::{Exit, Releases, Stop};
 
@@ -25,9 +24,9 @@ impl Opened {
     ///
     /// # Errors
     /// The folder is no rehearsal, or this is not FreeBSD.
-    pub(super) fn open(global: &Global, screen: &Screen) -> Result<Self, Stop> {
-        match &global.rehearse {
-            Some(folder) => Rehearsal::open(screen.around().path(folder))
+    pub(super) fn open(screen: &Screen) -> Result<Self, Stop> {
+        match &screen.global.rehearse {
+            Some(folder) => Rehearsal::open(screen.around.path(folder))
                 .map(|rehearsal| Self::Rehearsal(Box::new(rehearsal)))
                 .map_err(|error| Stop::new(Exit::Usage, ErrorCode::Rehearsal, error.to_string())),
             None => crate::host::this_machine().map(Self::Real).map_err(|error| Stop::with(Exit::Usage, error)),
@@ -42,20 +41,19 @@ impl Opened {
         }
     }
 
+    /// The host, to look at.
+    pub(super) fn observe(&self) -> &dyn Observe {
+        self.host().observe()
+    }
+
     /// Who issues certificates for it: the authorities of the internet, or a rehearsal's own.
     pub fn authority(&self) -> &dyn CertificateAuthority {
-        match self {
-            Self::Rehearsal(rehearsal) => rehearsal.as_ref(),
-            Self::Real(_) => &Internet,
-        }
+        self.rehearsal().map_or(&Internet, |rehearsal| rehearsal)
     }
 
     /// The rehearsal, if it is one.
     pub fn rehearsal(&self) -> Option<&Rehearsal> {
-        match self {
-            Self::Rehearsal(rehearsal) => Some(rehearsal),
-            Self::Real(_) => None,
-        }
+        if let Self::Rehearsal(rehearsal) = self { Some(rehearsal) } else { None }
     }
 }
 
