@@ -15,6 +15,7 @@ use crate::release::{PathRefusal, clean_path};
 
 /// Why a backup is unusable.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum BackupError {
     /// The file could not be read.
     #[error("it cannot be read: {0}")]
@@ -26,61 +27,25 @@ pub enum BackupError {
     #[error(
         "it was made by a newer gts-bootstrap (manifest of schema {schema}; this one knows up to {SCHEMA}): use that one"
     )]
-    Newer {
-        /// The schema of its manifest.
-        schema: u32,
-    },
+    Newer { schema: u32 },
     /// It ends too early, or something follows it.
     #[error(
         "it has {size} bytes and should have {expected}: it was truncated, or something was \
          added; fetch it again from its origin"
     )]
-    Length {
-        /// Its actual length in bytes.
-        size: u64,
-        /// The length according to the manifest.
-        expected: u64,
-    },
-    /// A path that is not allowed.
-    #[error("the member \"{path}\" is not allowed, because {reason}")]
-    Path {
-        /// The path, made printable.
-        path: String,
-        /// Why.
-        reason: PathRefusal,
-    },
-    /// A link, a device, or something that only looks like a file.
-    #[error("the member \"{path}\" is not a regular file, and a backup contains nothing else")]
-    Kind {
-        /// The path, made printable.
-        path: String,
-    },
-    /// setuid, setgid or sticky.
-    #[error("the member \"{path}\" has a special mode (setuid, setgid or sticky)")]
-    Mode {
-        /// The path.
-        path: String,
-    },
-    /// The same path twice.
-    #[error("the member \"{path}\" is there twice")]
-    Duplicate {
-        /// The path.
-        path: String,
-    },
+    Length { size: u64, expected: u64 },
+    /// A member that no backup has, or that is damaged.
+    #[error("the member \"{path}\" {why}")]
+    Member { path: String, why: String },
     /// The members are not those of the manifest.
     #[error("where the manifest has \"{expected}\", there is \"{found}\"")]
-    Order {
-        /// The path in the manifest.
-        expected: String,
-        /// The path in the file.
-        found: String,
-    },
-    /// The bytes do not match the manifest.
-    #[error("the member \"{path}\" is damaged: its SHA-256 is not that of the manifest")]
-    Damaged {
-        /// The path.
-        path: String,
-    },
+    Order { expected: String, found: String },
+}
+
+impl BackupError {
+    fn member(path: &[u8], why: &str) -> Self {
+        Self::Member { path: path.escape_ascii().to_string(), why: why.to_owned() }
+    }
 }
 
 /// A backup whose manifest has been read. Its members have not been verified yet.
@@ -102,11 +67,8 @@ pub fn open(file: &mut File) -> Result<Opened, BackupError> {
     let mut archive = Archive::new(file);
     let mut entries = archive.entries()?.raw(true);
     let foreign = |why: &str| BackupError::Foreign(why.to_owned());
-    let mut first = match entries.next() {
-        Some(Ok(entry)) => entry,
-        Some(Err(error)) => return Err(BackupError::Foreign(error.to_string())),
-        None => return Err(foreign("it is empty")),
-    };
+    let first = entries.next().ok_or_else(|| foreign("it is empty"))?;
+    let mut first = first.map_err(|error| BackupError::Foreign(error.to_string()))?;
     let is_manifest = *first.path_bytes() == *manifest::FILE.as_bytes()
         && first.header().entry_type() == EntryType::Regular
         && first.size() <= LONGEST;
@@ -114,23 +76,21 @@ pub fn open(file: &mut File) -> Result<Opened, BackupError> {
         return Err(foreign("its first member is not manifest.json"));
     }
     let room = first.size();
+    let mut expected = BLOCK + padded(room) + END;
     let mut text = Vec::new();
     first.read_to_end(&mut text)?;
     if text.len() as u64 != room {
-        return Err(BackupError::Length { size, expected: BLOCK + padded(room) + END });
+        return Err(BackupError::Length { size, expected });
     }
     let manifest = parse(&text)?;
-    let members = manifest.entries.iter().fold(0_u64, |sum, entry| {
+    for entry in &manifest.entries {
         // Sizes are only claims so far, and may be anything.
-        sum.saturating_add(BLOCK).saturating_add(entry.size.div_ceil(BLOCK).saturating_mul(BLOCK))
-    });
-    let expected = members.saturating_add(BLOCK + padded(room) + END);
+        expected = expected.saturating_add(BLOCK).saturating_add(padded(entry.size));
+    }
     if size != expected {
         return Err(BackupError::Length { size, expected });
     }
-    let mut hasher = Sha256::new();
-    hasher.update(&text);
-    Ok(Opened { manifest, sha256: hexadecimal(hasher) })
+    Ok(Opened { manifest, sha256: hexadecimal(Sha256::new_with_prefix(&text)) })
 }
 
 fn parse(text: &[u8]) -> Result<Manifest, BackupError> {
@@ -146,19 +106,17 @@ fn parse(text: &[u8]) -> Result<Manifest, BackupError> {
     }
     let manifest: Manifest = serde_json::from_slice(text).map_err(foreign)?;
     let mut seen = BTreeSet::from([manifest::FILE]);
-    for entry in &manifest.entries {
-        let path = allowed(entry.path.as_bytes())?;
-        if entry.mode & !0o777 != 0 {
-            return Err(BackupError::Mode { path });
+    for Entry { path, mode, .. } in &manifest.entries {
+        let wrong = |why: &str| Err(BackupError::member(path.as_bytes(), why));
+        let clean = allowed(path.as_bytes())?;
+        if mode & !0o777 != 0 {
+            return wrong("has a special mode (setuid, setgid or sticky)");
         }
-        if path != entry.path {
-            return Err(BackupError::Path {
-                path: entry.path.escape_default().to_string(),
-                reason: PathRefusal::Empty,
-            });
+        if clean != *path {
+            return wrong(&not_allowed(&PathRefusal::Empty));
         }
-        if !seen.insert(&entry.path) {
-            return Err(BackupError::Duplicate { path });
+        if !seen.insert(path) {
+            return wrong("is there twice");
         }
     }
     if manifest.database().is_none() {
@@ -168,7 +126,11 @@ fn parse(text: &[u8]) -> Result<Manifest, BackupError> {
 }
 
 fn allowed(path: &[u8]) -> Result<String, BackupError> {
-    clean_path(path, false).map_err(|reason| BackupError::Path { path: path.escape_ascii().to_string(), reason })
+    clean_path(path, false).map_err(|reason| BackupError::member(path, &not_allowed(&reason)))
+}
+
+fn not_allowed(reason: &PathRefusal) -> String {
+    format!("is not allowed, because {reason}")
 }
 
 /// Reads every member in turn, to its end, and compares its digest. `visit` gets each one. A damaged member gives it an
@@ -184,35 +146,30 @@ pub fn walk(
     file.seek(SeekFrom::Start(0))?;
     let mut archive = Archive::new(file);
     let mut entries = archive.entries()?.raw(true).skip(1);
+    let order = |expected: &str, found: String| BackupError::Order { expected: expected.to_owned(), found };
     for wanted in &manifest.entries {
-        let missing = |found: &str| BackupError::Order { expected: wanted.path.clone(), found: found.to_owned() };
-        let mut entry = match entries.next() {
-            Some(entry) => entry.map_err(|error| missing(&error.to_string()))?,
-            None => return Err(missing("the end")),
-        };
-        let shown = entry.path_bytes().escape_ascii().to_string();
+        let next = entries.next().ok_or_else(|| order(&wanted.path, "the end".to_owned()))?;
+        let mut entry = next.map_err(|error| order(&wanted.path, error.to_string()))?;
+        let shown = entry.path_bytes().into_owned();
         if entry.header().entry_type() != EntryType::Regular {
-            return Err(BackupError::Kind { path: shown });
+            return Err(BackupError::member(&shown, "is not a regular file, and a backup contains nothing else"));
         }
-        let path = allowed(&entry.path_bytes())?;
+        let path = allowed(&shown)?;
         if path != wanted.path || entry.size() != wanted.size {
-            return Err(missing(&shown));
+            return Err(order(&wanted.path, shown.escape_ascii().to_string()));
         }
         let mut checked =
             Checked { inner: &mut entry, left: wanted.size, hasher: Some(Sha256::new()), wanted, damaged: false };
         let visited = visit(wanted, &mut checked).and_then(|()| io::copy(&mut checked, &mut io::sink()).map(drop));
         if checked.damaged {
-            return Err(BackupError::Damaged { path });
+            return Err(BackupError::member(&shown, "is damaged: its SHA-256 is not that of the manifest"));
         }
         visited?;
     }
     match entries.next() {
         None => Ok(()),
-        Some(Ok(entry)) => Err(BackupError::Order {
-            expected: "the end".to_owned(),
-            found: entry.path_bytes().escape_ascii().to_string(),
-        }),
-        Some(Err(error)) => Err(BackupError::Order { expected: "the end".to_owned(), found: error.to_string() }),
+        Some(Ok(entry)) => Err(order("the end", entry.path_bytes().escape_ascii().to_string())),
+        Some(Err(error)) => Err(order("the end", error.to_string())),
     }
 }
 

@@ -4,7 +4,7 @@
 //! greatest length, and fills it in, followed by spaces, after everything else is written.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use tar::{EntryType, Header};
 
 use super::manifest::{self, Entry, Head, Manifest};
 use super::{END, padded};
+use crate::release::Hashing;
 
 /// How often a file is read if it changes meanwhile.
 const READINGS: u32 = 3;
@@ -134,20 +135,11 @@ fn add(
 
 /// Copies at most `limit` bytes, and returns their number and digest.
 fn copy(from: &mut File, to: &mut File, limit: u64) -> io::Result<(u64, String)> {
-    let mut from = from.take(limit);
-    let (mut hasher, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 18]);
-    loop {
-        let read = match from.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        if read == 0 {
-            return Ok((size, hexadecimal(hasher)));
-        }
-        size += read as u64;
-        hasher.update(&buffer[..read]);
-        to.write_all(&buffer[..read])?;
-    }
+    let mut from = Hashing::new(from.take(limit));
+    let mut to = BufWriter::with_capacity(1 << 18, to);
+    let copied = io::copy(&mut from, &mut to).and_then(|size| to.flush().map(|()| size));
+    let size = copied.map_err(|error| from.take_failure().unwrap_or(error))?;
+    Ok((size, from.digest().to_string()))
 }
 
 /// The digest of a hasher, as 64 hexadecimal digits.

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::gotosocial::readiness::{READYZ, ready_by_log};
 use crate::host::{Entry, HostError, Observe, WebAnswer, WebFailure, WebRequest};
 
+/// How long one of the service's own pages may take.
+pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of the end of the log is looked at.
 pub(super) const TAIL: usize = 256 * 1024;
 
@@ -28,15 +30,33 @@ pub struct Readiness {
     pub certificate: Option<PathBuf>,
 }
 
-pub(super) fn log_size(host: &dyn Observe, log: &Path) -> Result<u64, HostError> {
+impl Readiness {
+    /// A request to the service on this host.
+    pub fn request(&self, path: &str, timeout: Duration) -> WebRequest {
+        WebRequest {
+            tls: self.tls,
+            host: self.host.clone(),
+            address: Some(self.address),
+            path: path.to_owned(),
+            verify: false,
+            timeout,
+        }
+    }
+}
+
+/// The size of the log, in bytes.
+///
+/// # Errors
+/// The log cannot be looked up.
+pub fn log_size(host: &dyn Observe, log: &Path) -> Result<u64, HostError> {
     Ok(match host.entry(log)? {
         Some(Entry::File { size, .. }) => size,
         _ => 0,
     })
 }
 
-/// The log from where it was when the service was started.
-pub(super) fn log_since(host: &dyn Observe, log: &Path, began: u64) -> String {
+/// What the log has gained since it had `began` bytes; of much only the end.
+pub fn log_since(host: &dyn Observe, log: &Path, began: u64) -> String {
     let size = match host.entry(log) {
         Ok(Some(Entry::File { size, .. })) => size,
         _ => return String::new(),
@@ -51,13 +71,13 @@ pub(super) fn log_since(host: &dyn Observe, log: &Path, began: u64) -> String {
 }
 
 /// Whether it is ready, or is so as far as its log tells and cannot be asked.
-pub(super) fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str) -> bool {
+pub fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str, patience: Duration) -> bool {
     // Each TLS connection without a certificate in the cache has the server order one; a certificate authority counts
     // failed orders and shuts its door after a few. So the log is asked until there is a certificate, or no need of one.
     if !has_certificate(host, readiness) {
         return ready_by_log(log);
     }
-    match ask(host, readiness, READYZ) {
+    match host.web(&readiness.request(READYZ, patience)) {
         Ok(answer) => answer.status == 200,
         Err(WebFailure::Tls(_)) => ready_by_log(log),
         Err(_) => false,
@@ -87,14 +107,7 @@ pub fn log_says_ready(host: &dyn Observe, readiness: &Readiness) -> bool {
 /// # Errors
 /// There was no answer.
 pub fn ask(host: &dyn Observe, readiness: &Readiness, path: &str) -> Result<WebAnswer, WebFailure> {
-    host.web(&WebRequest {
-        tls: readiness.tls,
-        host: readiness.host.clone(),
-        address: Some(readiness.address),
-        path: path.to_owned(),
-        verify: false,
-        timeout: Duration::from_secs(30),
-    })
+    host.web(&readiness.request(path, PAGE_TIMEOUT))
 }
 
 /// The last lines of a log, indented.

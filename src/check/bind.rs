@@ -1,20 +1,162 @@
-//! The bind check: the right user can bind the ports, and no other user can.
+//! May a user bind a port? The prediction of the rules, in words, and the bind check: the right user can bind the ports, and
+//! no other user can.
 //!
 //! Child processes really switch to each uid and call bind(2); the kernel's answer counts. EADDRINUSE proves
 //! permission, because the kernel checks the permission first. So the service keeps running. Modelled on the matrix of
 //! FreeBSD's own `tests/sys/mac/portacl`.
 
-use super::Check;
-use super::permission::{self, Question};
+use serde::Serialize;
+
+use super::{Check, Matter};
 use crate::error_code::ErrorCode;
 use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe, Owner};
 use crate::parts::port_access::RULES;
-use crate::portacl::{self, Protocol, Rule, State, Subject};
+use crate::portacl::{
+    self, Decision, Errno, KernelRule, Names, Protocol, Request, Rule, State, Subject, Verdict, may_bind,
+};
 
-/// `nobody`, by convention the user without rights.
+/// `nobody`, by convention the user without rights, and its group.
 const NOBODY: u32 = 65534;
+
 /// Low ports that the service does not use. The check tries the first one without a rule.
 const OTHER_PORTS: [u16; 4] = [25, 81, 1023, 7];
+
+/// A user and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The user.
+    pub uid: u32,
+    /// Its groups, the primary one first.
+    pub groups: Vec<u32>,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The port.
+    pub port: u16,
+}
+
+impl Question {
+    /// The bind request that answers it.
+    pub fn probe(&self, family: Family) -> BindProbe {
+        let Self { uid, ref groups, protocol, port } = *self;
+        let gid = groups.first().copied().unwrap_or(NOBODY);
+        BindProbe { uid, gid, groups: groups.clone(), family, protocol, port }
+    }
+}
+
+/// One attempt to bind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trial {
+    /// `tcp4`, `udp6`, …
+    pub family: String,
+    /// The result of bind(2), in words.
+    pub outcome: String,
+    /// Whether the prediction was right; `None` if the host has no such address.
+    pub agrees: Option<bool>,
+}
+
+/// The groups of a user, the primary one first. An id without an account has only the group of nobody.
+///
+/// # Errors
+/// The databases cannot be read.
+pub fn groups_of(host: &dyn Observe, uid: u32) -> Result<Vec<u32>, HostError> {
+    host.user_by_id(uid)?.map_or_else(|| Ok(vec![NOBODY]), |user| host.groups_of(&user.name))
+}
+
+/// What the rules predict.
+pub fn verdict(state: &State, question: &Question) -> Verdict {
+    let Question { uid, ref groups, protocol, port } = *question;
+    may_bind(&state.policy, &Request { uid, groups, protocol, port, privileged: uid == 0 })
+}
+
+/// The rule that decided, if one did.
+pub fn rule<'a>(state: &'a State, verdict: &Verdict) -> Option<&'a KernelRule> {
+    match verdict.decided_by {
+        Decision::Rule { index } => state.policy.rules.get(index),
+        _ => None,
+    }
+}
+
+/// What decided, as a word for other programs.
+pub fn code(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Rule { .. } => "rule",
+        Decision::ReservedRange => "reserved-range",
+        Decision::Privilege => "privilege",
+        Decision::OrdinaryPort => "ordinary-port",
+        Decision::AbovePortHigh => "above-port-high",
+        Decision::SuserExempt => "suser-exempt",
+        Decision::NoRule => "no-rule",
+        Decision::PortZero => "port-zero",
+    }
+}
+
+/// The reason, with the rule or the setting that decided.
+pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn Names) -> String {
+    let policy = &state.policy;
+    let Question { protocol, port, .. } = *question;
+    // The lower end is 0 unless an administrator has raised it. Then it is not worth mentioning.
+    let low = match policy.reservedlow {
+        0 => String::new(),
+        low => format!("net.inet.ip.portrange.reservedlow is {low}, "),
+    };
+    let reserved = format!("{low}net.inet.ip.portrange.reservedhigh is {}", policy.reservedhigh);
+    match verdict.decided_by {
+        Decision::Rule { index } => {
+            let text = policy.rules.get(index).map_or("", |rule| &rule.text);
+            format!("rule {}, {text}", index + 1)
+        }
+        Decision::ReservedRange if policy.loaded && policy.enabled != 0 => {
+            let has_rule = policy.rules.iter().any(|rule| rule.protocol == protocol && rule.port == port);
+            let passed = if has_rule { "mac_portacl has no objection, but " } else { "" };
+            format!("{passed}the port is reserved for root: {reserved}")
+        }
+        Decision::ReservedRange => {
+            format!("the port is reserved for root: {reserved}, and mac_portacl is not in force")
+        }
+        Decision::Privilege => format!("root may bind reserved ports ({reserved})"),
+        Decision::OrdinaryPort => {
+            let open = if port < 1024 { ", so ANY user may bind it" } else { "" };
+            format!("mac_portacl is not in force, and the port is not reserved: {reserved}{open}")
+        }
+        Decision::AbovePortHigh => {
+            format!("security.mac.portacl.port_high is {}, and above it anybody may", policy.port_high)
+        }
+        Decision::SuserExempt => "no rule is needed by root: security.mac.portacl.suser_exempt is 1".to_owned(),
+        Decision::NoRule if question.uid == 0 => {
+            "no rule allows it, and security.mac.portacl.suser_exempt is 0, so that root needs one, too".to_owned()
+        }
+        Decision::NoRule => {
+            let name = names.service(port, protocol).map(|name| format!(" ({name})")).unwrap_or_default();
+            format!("no mac_portacl rule allows {protocol} port {port}{name}")
+        }
+        Decision::PortZero => "port 0 asks for any free port".to_owned(),
+    }
+}
+
+/// Tries it with the kernel, as that user, over IPv4 and IPv6.
+///
+/// # Errors
+/// A probe could not be run, for example without root.
+pub fn prove(host: &dyn Observe, question: &Question, predicted: &Verdict) -> Result<Vec<Trial>, HostError> {
+    let tried = |family| {
+        let outcome = host.bind(&question.probe(family))?;
+        let family = family_name(question.protocol, family);
+        Ok(Trial { family, outcome: in_words(outcome), agrees: agrees(outcome, predicted) })
+    };
+    [Family::V4, Family::V6].into_iter().map(tried).collect()
+}
+
+/// Whether the kernel did what was predicted, including the errno.
+fn agrees(outcome: BindOutcome, predicted: &Verdict) -> Option<bool> {
+    let errno = match outcome {
+        BindOutcome::NoAddress => return None,
+        BindOutcome::Bound | BindOutcome::InUse => None,
+        BindOutcome::NoRule => Some(Errno::Eperm),
+        BindOutcome::Reserved => Some(Errno::Eacces),
+        BindOutcome::Other(_) => return Some(false),
+    };
+    Some(errno == predicted.errno)
+}
 
 /// One cell of the matrix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,29 +187,24 @@ impl Row {
 
     /// `tcp4`, `udp6`, …
     pub fn family(&self) -> String {
-        format!("{}{}", self.protocol, if self.family == Family::V4 { 4 } else { 6 })
+        family_name(self.protocol, self.family)
     }
 
     /// The row as a check.
     pub fn check(&self) -> Check {
         let name = format!("bind {} {}/{}", self.user, self.port, self.family());
+        let matter = Matter(&name, if self.wanted { ErrorCode::PortRefused } else { ErrorCode::PortOpen });
         let outcome = in_words(self.outcome);
         match self.right() {
-            None => Check::skip(name, outcome),
-            Some(true) => Check::pass(name, outcome),
-            Some(false) if self.wanted => {
-                Check::fail(ErrorCode::PortRefused, name, format!("{outcome}; {}", self.mend()))
-            }
-            Some(false) => Check::fail(
-                ErrorCode::PortOpen,
-                name,
-                format!(
-                    "{outcome}, and must not: {} on this host can impersonate a service on port {}. Close it now with \
-                     `sysctl net.inet.ip.portrange.reservedhigh=1023` and look at `sysctl security.mac.portacl`",
-                    if self.uid == NOBODY { "any user".to_owned() } else { self.user.clone() },
-                    self.port
-                ),
-            ),
+            None => matter.skip(outcome),
+            Some(true) => matter.pass(outcome),
+            Some(false) if self.wanted => matter.fail(format!("{outcome}; {}", self.mend())),
+            Some(false) => matter.fail(format!(
+                "{outcome}, and must not: {} on this host can impersonate a service on port {}. Close it now with \
+                 `sysctl net.inet.ip.portrange.reservedhigh=1023` and look at `sysctl security.mac.portacl`",
+                if self.uid == NOBODY { "any user" } else { &self.user },
+                self.port
+            )),
         }
     }
 
@@ -81,6 +218,11 @@ impl Row {
             _ => "see `sysctl security.mac.portacl net.inet.ip.portrange`".to_owned(),
         }
     }
+}
+
+/// `tcp4`, `udp6`, …
+fn family_name(protocol: Protocol, family: Family) -> String {
+    format!("{protocol}{}", if family == Family::V4 { 4 } else { 6 })
 }
 
 /// The outcome in words, with the errno that a program would see.
@@ -109,23 +251,13 @@ pub fn matrix(host: &dyn Observe, service: Owner, tried: &[u16], ports: &[u16]) 
         .filter_map(|rule| rule.effective().map(|rule| rule.port))
         .collect();
     let other = OTHER_PORTS.into_iter().find(|port| !granted.contains(port)).unwrap_or(OTHER_PORTS[0]);
-    let name = |uid: u32, gid: u32| -> Result<(String, u32, u32), HostError> {
-        let user = host.user_by_id(uid)?;
-        Ok((user.as_ref().map_or_else(|| uid.to_string(), |user| user.name.clone()), uid, gid))
-    };
-    let users = [name(service.uid, service.gid)?, name(NOBODY, NOBODY)?];
     let mut rows = Vec::new();
-    for (user, uid, gid) in &users {
+    for (uid, gid) in [(service.uid, service.gid), (NOBODY, NOBODY)] {
+        let user = host.user_by_id(uid)?.map_or_else(|| uid.to_string(), |user| user.name);
         for port in tried.iter().copied().chain([other]) {
-            for family in [Family::V4, Family::V6] {
-                let probe =
-                    BindProbe { uid: *uid, gid: *gid, groups: Vec::new(), family, protocol: Protocol::Tcp, port };
-                let outcome = host.bind(&probe)?;
-                let wanted = *uid == service.uid && ports.contains(&port);
-                let (user, uid, protocol) = (user.clone(), *uid, Protocol::Tcp);
-                let granted_by = "gts-bootstrap install".to_owned();
-                rows.push(Row { user, uid, protocol, port, family, outcome, wanted, granted_by });
-            }
+            let question = Question { uid, groups: vec![gid], protocol: Protocol::Tcp, port };
+            let wanted = uid == service.uid && ports.contains(&port);
+            rows.extend(both_families(host, &question, (&user, uid), wanted, "gts-bootstrap install")?);
         }
     }
     Ok(rows)
@@ -138,45 +270,50 @@ pub fn matrix(host: &dyn Observe, service: Owner, tried: &[u16], ports: &[u16]) 
 /// A probe could not be run.
 pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -> Result<Vec<Row>, HostError> {
     let mut rows = Vec::new();
-    for as_nobody in [false, true] {
-        for rule in rules {
-            let (user, id, uid, groups) = match rule.subject {
+    for &as_nobody in if granted { &[false, true][..] } else { &[false] } {
+        for &Rule { subject, protocol, port } in rules {
+            let (user, id, uid, groups) = match subject {
                 _ if as_nobody => ("nobody".to_owned(), NOBODY, NOBODY, vec![NOBODY]),
                 Subject::Uid(uid) => {
                     let name = host.user_by_id(uid)?.map_or_else(|| "uid".to_owned(), |user| user.name);
-                    (name, uid, uid, permission::groups_of(host, uid)?)
+                    (name, uid, uid, groups_of(host, uid)?)
                 }
                 Subject::Gid(gid) => {
                     let name = host.group_by_id(gid)?.map_or_else(|| "gid".to_owned(), |group| group.name);
                     (format!("@{name}"), gid, NOBODY, vec![gid])
                 }
             };
-            if as_nobody && !granted {
-                continue;
-            }
-            let granted_by = grant(&user, rule);
-            let question = Question { uid, groups, protocol: rule.protocol, port: rule.port };
-            let wanted = (granted && !as_nobody) || permission::verdict(state, &question).allowed;
-            for family in [Family::V4, Family::V6] {
-                let outcome = host.bind(&question.probe(family))?;
-                let (user, protocol, granted_by) = (user.clone(), rule.protocol, granted_by.clone());
-                rows.push(Row { user, uid: id, protocol, port: rule.port, family, outcome, wanted, granted_by });
-            }
+            // An id without an account has no name.
+            let named = match subject {
+                Subject::Uid(uid) if user == "uid" => format!("--allow-unknown uid:{uid}"),
+                Subject::Gid(gid) if user == "@gid" => format!("--allow-unknown gid:{gid}"),
+                Subject::Uid(_) | Subject::Gid(_) => user.clone(),
+            };
+            let suffix = if protocol == Protocol::Udp { "/udp" } else { "" };
+            let granted_by = format!("gts-bootstrap portacl grant {named} {port}{suffix}");
+            let question = Question { uid, groups, protocol, port };
+            let wanted = (granted && !as_nobody) || verdict(state, &question).allowed;
+            rows.extend(both_families(host, &question, (&user, id), wanted, &granted_by)?);
         }
     }
     Ok(rows)
 }
 
-/// The command line that grants what a rule says. `user` is the displayed subject: an id without an account has no
-/// name.
-fn grant(user: &str, rule: &Rule) -> String {
-    let subject = match rule.subject {
-        Subject::Uid(uid) if user == "uid" => format!("--allow-unknown uid:{uid}"),
-        Subject::Gid(gid) if user == "@gid" => format!("--allow-unknown gid:{gid}"),
-        Subject::Uid(_) | Subject::Gid(_) => user.to_owned(),
+/// Tries one port over IPv4 and IPv6, for a row each.
+fn both_families(
+    host: &dyn Observe,
+    question: &Question,
+    (user, id): (&str, u32),
+    wanted: bool,
+    granted_by: &str,
+) -> Result<[Row; 2], HostError> {
+    let row = |family: Family| -> Result<Row, HostError> {
+        let outcome = host.bind(&question.probe(family))?;
+        let Question { protocol, port, .. } = *question;
+        let (user, granted_by) = (user.to_owned(), granted_by.to_owned());
+        Ok(Row { user, uid: id, protocol, port, family, outcome, wanted, granted_by })
     };
-    let protocol = if rule.protocol == Protocol::Udp { "/udp" } else { "" };
-    format!("gts-bootstrap portacl grant {subject} {}{protocol}", rule.port)
+    Ok([row(Family::V4)?, row(Family::V6)?])
 }
 
 #[cfg(test)]
@@ -184,6 +321,7 @@ fn grant(user: &str, rule: &Rule) -> String {
 mod tests {
     use super::*;
     use crate::host::rehearsal::Rehearsal;
+    use crate::portacl::{NumbersOnly, Policy};
 
     #[test]
     fn a_failed_proof_names_the_command_that_mends_it() {
@@ -205,5 +343,39 @@ mod tests {
         let rows = matrix(&host, Owner { uid: 209, gid: 209 }, &[80], &[80]).unwrap();
         let first = rows.first().map(Row::check).unwrap();
         assert!(first.detail.contains("`gts-bootstrap install`"), "{}", first.detail);
+    }
+
+    #[test]
+    fn both_ends_of_the_reserved_range_are_named_where_both_decide() {
+        let why = |reservedlow, port| {
+            let state = State { policy: Policy { reservedlow, ..Policy::default() }, ..State::default() };
+            let question = Question { uid: 80, groups: vec![80], protocol: Protocol::Tcp, port };
+            reason(&state, &question, &verdict(&state, &question), &NumbersOnly)
+        };
+        assert_eq!(
+            why(0, 80),
+            "the port is reserved for root: net.inet.ip.portrange.reservedhigh is 1023, and mac_portacl is not in force"
+        );
+        let low = why(500, 80);
+        assert!(low.contains("reservedlow is 500") && low.contains("ANY user"), "{low}");
+        assert!(why(500, 600).contains("reserved for root: net.inet.ip.portrange.reservedlow is 500"));
+    }
+
+    #[test]
+    fn the_errno_has_to_be_the_one_that_was_predicted() {
+        let verdict = |errno: Option<Errno>| Verdict { allowed: errno.is_none(), errno, decided_by: Decision::NoRule };
+        for (outcome, errno, expected) in [
+            (BindOutcome::Bound, None, Some(true)),
+            (BindOutcome::InUse, None, Some(true)),
+            (BindOutcome::Bound, Some(Errno::Eperm), Some(false)),
+            (BindOutcome::NoRule, Some(Errno::Eperm), Some(true)),
+            (BindOutcome::NoRule, Some(Errno::Eacces), Some(false)),
+            (BindOutcome::Reserved, Some(Errno::Eacces), Some(true)),
+            (BindOutcome::Reserved, None, Some(false)),
+            (BindOutcome::Other(12), None, Some(false)),
+            (BindOutcome::NoAddress, None, None),
+        ] {
+            assert_eq!(agrees(outcome, &verdict(errno)), expected, "{outcome:?} {errno:?}");
+        }
     }
 }

@@ -6,12 +6,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Check;
+use super::{Check, Matter};
 use crate::change::Readiness;
+use crate::change::readiness::{log_since, log_size};
 use crate::error_code::ErrorCode;
-use crate::host::{Observe, ServedCertificate, WebFailure, WebRequest};
+use crate::host::{Observe, ServedCertificate, WebFailure};
 
-const NAME: &str = "certificate";
+const CERTIFICATE: Matter<'static> = Matter("certificate", ErrorCode::Certificate);
 /// An order with its challenges takes seconds; a slow one takes a minute.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// GoToSocial renews 30 days before the end. Later than this, something prevents the renewal.
@@ -19,51 +20,36 @@ const RENEWAL_OVERDUE: u64 = 21 * 86_400;
 
 /// Requests the certificate. The second value says whether the server can be queried over TLS.
 pub fn check(host: &dyn Observe, readiness: &Readiness) -> (Check, bool) {
-    let log_from = log_size(host, readiness);
-    let mut request = WebRequest {
-        tls: true,
-        host: readiness.host.clone(),
-        address: Some(readiness.address),
-        path: "/livez".to_owned(),
-        verify: false,
-        timeout: PATIENCE,
-    };
+    let log_from = log_size(host, &readiness.log).unwrap_or_default();
+    let mut request = readiness.request("/livez", PATIENCE);
     match host.web(&request) {
         Ok(answer) => {
             let Some(certificate) = answer.certificate else {
-                return (Check::warn(NAME, "the server's certificate could not be read"), true);
+                return (CERTIFICATE.warn("the server's certificate could not be read"), true);
             };
             request.verify = true;
             let trusted = host.web(&request).map(drop);
             (judge(&certificate, &readiness.host, host.now(), trusted), true)
         }
-        Err(WebFailure::Refused) => {
-            (Check::fail(ErrorCode::Certificate, NAME, "nothing listens for https: the server is not up"), false)
-        }
+        Err(WebFailure::Refused) => (CERTIFICATE.fail("nothing listens for https: the server is not up"), false),
         Err(why) => {
-            let log = told_meanwhile(host, readiness, log_from);
-            (
-                Check::fail(ErrorCode::Certificate, NAME, failure(&why, &log, &readiness.host, readiness.address.ip())),
-                false,
-            )
+            let log = logged_meanwhile(host, readiness, log_from);
+            (CERTIFICATE.fail(failure(&why, &log, &readiness.host, readiness.address.ip())), false)
         }
     }
 }
 
 /// What the server has logged since, once the log mentions our connection. The server sends the alert first and logs
 /// the reason after it, through its supervisor's pipe.
-fn told_meanwhile(host: &dyn Observe, readiness: &Readiness, from: u64) -> String {
+fn logged_meanwhile(host: &dyn Observe, readiness: &Readiness, from: u64) -> String {
     const LOOKS: u32 = 10;
-    let mut log = String::new();
-    for look in 0..LOOKS {
-        if look > 0 {
-            std::thread::sleep(Duration::from_millis(300));
-        }
-        let bytes = host.read_from(&readiness.log, from, 256 * 1024).ok().flatten().unwrap_or_default();
-        log = String::from_utf8_lossy(&bytes).into_owned();
+    let mut log = log_since(host, &readiness.log, from);
+    for _ in 1..LOOKS {
         if reason(&log, readiness.address.ip()).is_some() {
             break;
         }
+        std::thread::sleep(Duration::from_millis(300));
+        log = log_since(host, &readiness.log, from);
     }
     log
 }
@@ -75,34 +61,21 @@ fn reason(log: &str, local: IpAddr) -> Option<&str> {
     log.lines().rev().find(|line| line.contains("acme") || ours.iter().any(|ours| line.contains(ours)))
 }
 
-fn log_size(host: &dyn Observe, readiness: &Readiness) -> u64 {
-    match host.entry(&readiness.log) {
-        Ok(Some(crate::host::Entry::File { size, .. })) => size,
-        _ => 0,
-    }
-}
-
 /// Judges names, expiry and trust of a served certificate.
 pub(super) fn judge(certificate: &ServedCertificate, host: &str, now: u64, trusted: Result<(), WebFailure>) -> Check {
-    let days = certificate.not_after.saturating_sub(now) / 86_400;
-    let summary =
-        format!("for {}, by {}, valid for {days} more days", certificate.names.join(", "), certificate.issuer);
+    let left = certificate.not_after.saturating_sub(now);
+    let (names, issuer, days) = (certificate.names.join(", "), &certificate.issuer, left / 86_400);
+    let summary = format!("for {names}, by {issuer}, valid for {days} more days");
     if !certificate.names.iter().any(|name| name.eq_ignore_ascii_case(host)) {
-        return Check::fail(ErrorCode::Certificate, NAME, format!("{summary}: it is not for {host}"));
-    }
-    if certificate.not_after <= now {
-        return Check::fail(
-            ErrorCode::Certificate,
-            NAME,
-            format!("{summary}: it has expired; the server's log says why it was not renewed"),
-        );
-    }
-    if certificate.not_after - now < RENEWAL_OVERDUE {
-        return Check::warn(NAME, format!("{summary}: its renewal is overdue; the server's log says why"));
-    }
-    match trusted {
-        Ok(()) => Check::pass(NAME, summary),
-        Err(why) => Check::warn(NAME, format!("{summary}, but this host does not trust it ({why})")),
+        CERTIFICATE.fail(format!("{summary}: it is not for {host}"))
+    } else if left == 0 {
+        CERTIFICATE.fail(format!("{summary}: it has expired; the server's log says why it was not renewed"))
+    } else if left < RENEWAL_OVERDUE {
+        CERTIFICATE.warn(format!("{summary}: its renewal is overdue; the server's log says why"))
+    } else if let Err(why) = trusted {
+        CERTIFICATE.warn(format!("{summary}, but this host does not trust it ({why})"))
+    } else {
+        CERTIFICATE.pass(summary)
     }
 }
 

@@ -1,12 +1,12 @@
 //! Health: which process listens, and does the server answer correctly over the real sockets?
 
-use super::Check;
+use super::{Check, Matter};
 use crate::change::Readiness;
 use crate::change::readiness::{ask, log_says_ready};
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
 use crate::gotosocial::readiness::{HOST_META, LIVEZ, NODEINFO, READYZ, is_version, software};
-use crate::host::{HostError, Observe, Owner, ServiceState, WebAnswer};
+use crate::host::{HostError, Observe, Owner, ServiceState, WebAnswer, WebFailure};
 
 /// What the server should be.
 #[derive(Debug, Clone, Copy)]
@@ -26,53 +26,47 @@ pub struct Expected<'a> {
 /// # Errors
 /// The host could not be read.
 pub fn processes(host: &dyn Observe, expected: &Expected<'_>) -> Result<Vec<Check>, HostError> {
+    const RUNS: Matter<'static> = Matter("service", ErrorCode::ServiceDown);
     let mut checks = vec![match host.service(SERVICE)? {
-        ServiceState::Running { pid: Some(pid) } => Check::pass("service", format!("{SERVICE} runs as pid {pid}")),
-        ServiceState::Running { pid: None } => Check::pass("service", format!("{SERVICE} runs")),
-        ServiceState::Stopped => Check::fail(
-            ErrorCode::ServiceDown,
-            "service",
-            format!(
-                "{SERVICE} does not run; the reason is at the end of {}; start it with `service {SERVICE} start`",
-                expected.readiness.log.display()
-            ),
-        ),
-        ServiceState::Missing => Check::fail(
-            ErrorCode::ServiceDown,
-            "service",
-            format!("{SERVICE} is not installed; run `gts-bootstrap install`"),
-        ),
+        ServiceState::Running { pid: Some(pid) } => RUNS.pass(format!("{SERVICE} runs as pid {pid}")),
+        ServiceState::Running { pid: None } => RUNS.pass(format!("{SERVICE} runs")),
+        ServiceState::Stopped => RUNS.fail(format!(
+            "{SERVICE} does not run; the reason is at the end of {}; start it with `service {SERVICE} start`",
+            expected.readiness.log.display()
+        )),
+        ServiceState::Missing => RUNS.fail(format!("{SERVICE} is not installed; run `gts-bootstrap install`")),
     }];
     let listeners = host.listeners()?;
-    for port in expected.ports {
-        let name = format!("listens {port}");
-        let on_port: Vec<_> = listeners.iter().filter(|listener| listener.port == *port).collect();
-        let stranger = on_port.iter().find(|listener| listener.uid != Some(expected.service.uid));
-        checks.push(match (on_port.first(), stranger) {
-            (None, _) => Check::fail(ErrorCode::ServiceDown, name, format!("nothing listens on port {port}")),
-            (Some(_), Some(stranger)) => Check::fail(
-                ErrorCode::ServiceDown,
-                name,
-                format!(
-                    "{} listens on port {port} as {}, not {SERVICE}; stop it, then `service {SERVICE} restart`",
-                    stranger.command, stranger.user
-                ),
-            ),
-            (Some(listener), None) => {
-                Check::pass(name, format!("{} as {} (uid {})", listener.command, listener.user, expected.service.uid))
-            }
-        });
-    }
+    let uid = expected.service.uid;
+    checks.extend(expected.ports.iter().map(|&port| {
+        super::listens(
+            ErrorCode::ServiceDown,
+            &listeners,
+            port,
+            &|by| {
+                (by.uid != Some(uid)).then(|| {
+                    format!(
+                        "{} listens on port {port} as {}, not {SERVICE}; stop it, then `service {SERVICE} restart`",
+                        by.command, by.user
+                    )
+                })
+            },
+            &|by| format!("{} as {} (uid {uid})", by.command, by.user),
+        )
+    }));
     Ok(checks)
 }
 
 /// Checks that the server answers correctly.
 pub fn answers(host: &dyn Observe, expected: &Expected<'_>) -> Vec<Check> {
     let get = |path: &str| ask(host, expected.readiness, path);
-    let status_is_200 = |name: &str, path: &str, otherwise: &str| match get(path) {
-        Ok(answer) if answer.status == 200 => Check::pass(name, format!("{path} answers 200")),
-        Ok(answer) => Check::fail(ErrorCode::NotReady, name, format!("{path} answers {}; {otherwise}", answer.status)),
-        Err(why) => Check::fail(ErrorCode::NotReady, name, format!("{path}: {why}; {otherwise}")),
+    let status_is_200 = |name: &str, path: &str, otherwise: &str| {
+        let matter = Matter(name, ErrorCode::NotReady);
+        match get(path).map(|answer| answer.status) {
+            Ok(200) => matter.pass(format!("{path} answers 200")),
+            Ok(status) => matter.fail(format!("{path} answers {status}; {otherwise}")),
+            Err(why) => matter.fail(format!("{path}: {why}; {otherwise}")),
+        }
     };
     vec![
         status_is_200("livez", LIVEZ, "the server is not up: see its log"),
@@ -88,57 +82,42 @@ pub fn answers(host: &dyn Observe, expected: &Expected<'_>) -> Vec<Check> {
 
 /// The same checks if the server cannot be queried.
 pub fn unanswered(why: &str) -> Vec<Check> {
-    ["livez", "readyz", "nodeinfo", "host-meta"].into_iter().map(|name| Check::skip(name, why)).collect()
+    ["livez", "readyz", "nodeinfo", "host-meta"].map(|name| Matter(name, ErrorCode::NotReady).skip(why)).into()
 }
 
 /// The same checks if the server has no certificate, so that only its log is available.
 pub fn without_certificate(host: &dyn Observe, readiness: &Readiness) -> Vec<Check> {
     let mut checks = unanswered("without a certificate the server cannot be queried");
-    if log_says_ready(host, readiness)
-        && let Some(readyz) = checks.iter_mut().find(|check| check.name == "readyz")
-    {
-        *readyz = Check::warn("readyz", "ready according to its log; without a certificate it cannot be queried");
+    if log_says_ready(host, readiness) {
+        let ready = "ready according to its log; without a certificate it cannot be queried";
+        checks[1] = Matter("readyz", ErrorCode::NotReady).warn(ready);
     }
     checks
 }
 
-fn nodeinfo(answer: Result<WebAnswer, crate::host::WebFailure>, version: &semver::Version) -> Check {
-    const NAME: &str = "nodeinfo";
-    let answer = match answer {
-        Ok(answer) if answer.status == 200 => answer,
-        Ok(answer) => {
-            return Check::fail(ErrorCode::WrongAnswer, NAME, format!("{NODEINFO} answers {}", answer.status));
+fn nodeinfo(answer: Result<WebAnswer, WebFailure>, version: &semver::Version) -> Check {
+    const MATTER: Matter<'static> = Matter("nodeinfo", ErrorCode::WrongAnswer);
+    match answer.map(|answer| (answer.status, software(&answer.body))) {
+        Ok((200, Some((name, told)))) if name == SERVICE && is_version(&told, version) => {
+            MATTER.pass(format!("gotosocial {told}"))
         }
-        Err(why) => return Check::fail(ErrorCode::WrongAnswer, NAME, format!("{NODEINFO}: {why}")),
-    };
-    match software(&answer.body) {
-        Some((name, told)) if name == SERVICE && is_version(&told, version) => {
-            Check::pass(NAME, format!("gotosocial {told}"))
-        }
-        Some((name, told)) => Check::fail(
-            ErrorCode::WrongAnswer,
-            NAME,
-            format!("it says {name} {told}, and gotosocial {version} is installed; `service {SERVICE} restart`"),
-        ),
-        None => Check::fail(ErrorCode::WrongAnswer, NAME, format!("{NODEINFO} does not answer with nodeinfo")),
+        Ok((200, Some((name, told)))) => MATTER
+            .fail(format!("it says {name} {told}, and gotosocial {version} is installed; `service {SERVICE} restart`")),
+        Ok((200, None)) => MATTER.fail(format!("{NODEINFO} does not answer with nodeinfo")),
+        Ok((status, _)) => MATTER.fail(format!("{NODEINFO} answers {status}")),
+        Err(why) => MATTER.fail(format!("{NODEINFO}: {why}")),
     }
 }
 
-fn host_meta(answer: Result<WebAnswer, crate::host::WebFailure>, host: &str) -> Check {
-    const NAME: &str = "host-meta";
-    match answer {
-        Ok(answer)
-            if answer.status == 200
-                && String::from_utf8_lossy(&answer.body).contains(&format!("https://{host}/.well-known/webfinger")) =>
-        {
-            Check::pass(NAME, format!("points to https://{host}"))
+fn host_meta(answer: Result<WebAnswer, WebFailure>, host: &str) -> Check {
+    const MATTER: Matter<'static> = Matter("host-meta", ErrorCode::WrongAnswer);
+    let webfinger = format!("https://{host}/.well-known/webfinger");
+    match answer.map(|answer| (answer.status, String::from_utf8_lossy(&answer.body).contains(&webfinger))) {
+        Ok((200, true)) => MATTER.pass(format!("points to https://{host}")),
+        Ok((200, false)) => {
+            MATTER.fail(format!("does not point to https://{host}: other servers will not find its accounts"))
         }
-        Ok(answer) if answer.status == 200 => Check::fail(
-            ErrorCode::WrongAnswer,
-            NAME,
-            format!("does not point to https://{host}: other servers will not find its accounts"),
-        ),
-        Ok(answer) => Check::fail(ErrorCode::WrongAnswer, NAME, format!("{HOST_META} answers {}", answer.status)),
-        Err(why) => Check::fail(ErrorCode::WrongAnswer, NAME, format!("{HOST_META}: {why}")),
+        Ok((status, _)) => MATTER.fail(format!("{HOST_META} answers {status}")),
+        Err(why) => MATTER.fail(format!("{HOST_META}: {why}")),
     }
 }

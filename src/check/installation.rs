@@ -2,8 +2,9 @@
 
 use super::bind::{self, Row};
 use super::health::{self, Expected};
-use super::{Check, certificate, front, posture};
+use super::{Check, Matter, certificate, front, posture};
 use crate::deployment::{Deployment, Layout};
+use crate::error_code::ErrorCode;
 use crate::host::{HostError, Observe, Owner};
 use crate::parts::{front as parts_front, service};
 
@@ -32,26 +33,24 @@ pub fn check(
     let expected = Expected { readiness: &readiness, service: owner, ports: &ports, version };
     let program = deployment.exposure.mode.front();
     // Behind a web server the check proves the opposite: GoToSocial may bind neither port.
-    let tried = if program.is_some() { parts_front::PORTS.to_vec() } else { ports.clone() };
-    let matrix = bind::matrix(host, owner, &tried, &ports)?;
+    let tried = if program.is_some() { &parts_front::PORTS[..] } else { &ports };
+    let matrix = bind::matrix(host, owner, tried, &ports)?;
     let mut checks: Vec<Check> = matrix.iter().map(Row::check).collect();
     checks.extend(posture::checks(host, owner, &ports)?);
     let processes = health::processes(host, &expected)?;
     let up = !super::failed(&processes);
     checks.extend(processes);
-    if !up {
-        checks.extend(health::unanswered("the service does not listen"));
-    } else if readiness.tls {
+    let mut is_served = true;
+    if up && readiness.tls {
         let (certificate, served) = certificate::check(host, &readiness);
         checks.push(certificate);
-        checks.extend(if served {
-            health::answers(host, &expected)
-        } else {
-            health::without_certificate(host, &readiness)
-        });
-    } else {
-        checks.extend(health::answers(host, &expected));
+        is_served = served;
     }
+    checks.extend(match (up, is_served) {
+        (false, _) => health::unanswered("the service does not listen"),
+        (true, false) => health::without_certificate(host, &readiness),
+        (true, true) => health::answers(host, &expected),
+    });
     if let Some(program) = program {
         checks.extend(front::checks(host, deployment, program, owner)?);
     }
@@ -59,7 +58,7 @@ pub fn check(
 }
 
 /// The placeholder for the checks while they cannot pass before a reboot.
-pub fn after_reboot() -> Findings {
+pub fn after_reboot() -> Vec<Check> {
     let later = "not tried: it is in force only after the reboot";
-    Findings { checks: ["bind", "service", "readyz"].map(|name| Check::skip(name, later)).into(), matrix: Vec::new() }
+    ["bind", "service", "readyz"].map(|name| Matter(name, ErrorCode::Reboot).skip(later)).into()
 }

@@ -5,7 +5,6 @@ pub mod certificate;
 pub mod front;
 pub mod health;
 pub mod installation;
-pub mod permission;
 pub mod posture;
 pub mod preflight;
 pub mod profile;
@@ -13,6 +12,7 @@ pub mod profile;
 use serde::Serialize;
 
 use crate::error_code::ErrorCode;
+use crate::host::Listener;
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,33 +42,56 @@ pub struct Check {
     pub code: Option<ErrorCode>,
 }
 
-impl Check {
-    fn new(name: impl Into<String>, status: Status, detail: impl Into<String>) -> Self {
-        Self { name: name.into(), status, detail: detail.into(), code: None }
+/// What a check is about: its name, and the error code of its failure.
+#[derive(Debug, Clone, Copy)]
+pub struct Matter<'a>(pub &'a str, pub ErrorCode);
+
+impl Matter<'_> {
+    fn check(self, status: Status, detail: impl Into<String>) -> Check {
+        let code = Some(self.1).filter(|_| status == Status::Fail);
+        Check { name: self.0.to_owned(), status, detail: detail.into(), code }
     }
 
     /// A correct result.
-    pub fn pass(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(name, Status::Pass, detail)
+    pub fn pass(self, detail: impl Into<String>) -> Check {
+        self.check(Status::Pass, detail)
     }
 
     /// A failure.
-    pub fn fail(code: ErrorCode, name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { code: Some(code), ..Self::new(name, Status::Fail, detail) }
+    pub fn fail(self, detail: impl Into<String>) -> Check {
+        self.check(Status::Fail, detail)
     }
 
     /// A warning.
-    pub fn warn(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(name, Status::Warn, detail)
+    pub fn warn(self, detail: impl Into<String>) -> Check {
+        self.check(Status::Warn, detail)
     }
 
     /// A check that could not be made.
-    pub fn skip(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(name, Status::Skip, detail)
+    pub fn skip(self, detail: impl Into<String>) -> Check {
+        self.check(Status::Skip, detail)
     }
 }
 
 /// Whether any check failed.
 pub fn failed(checks: &[Check]) -> bool {
     checks.iter().any(|check| check.status == Status::Fail)
+}
+
+/// Checks that only the right processes listen on a port. `stranger` describes any other, `right` the right one.
+fn listens(
+    code: ErrorCode,
+    listeners: &[Listener],
+    port: u16,
+    stranger: &dyn Fn(&Listener) -> Option<String>,
+    right: &dyn Fn(&Listener) -> String,
+) -> Check {
+    let name = format!("listens {port}");
+    let matter = Matter(&name, code);
+    let mut on_port = listeners.iter().filter(|listener| listener.port == port).peekable();
+    let Some(first) = on_port.peek().copied() else { return matter.fail(format!("nothing listens on port {port}")) };
+    match on_port.find_map(stranger) {
+        Some(stranger) => matter.fail(stranger),
+        None => matter.pass(right(first)),
+    }
 }

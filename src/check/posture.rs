@@ -1,6 +1,6 @@
 //! Posture: is anything open that should not be, now or after the next boot?
 
-use super::Check;
+use super::{Check, Matter};
 use crate::error_code::ErrorCode;
 use crate::host::{HostError, Jail, Observe, Owner};
 use crate::parts::port_access::{self, ENABLED, MODULE, PORT_HIGH, RESERVED_HIGH};
@@ -25,7 +25,7 @@ pub fn checks(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Vec<C
 
 /// The reserved range must not be lowered while nothing else keeps the ports closed.
 fn gates(host: &dyn Observe, ports: &[u16]) -> Result<Check, HostError> {
-    const NAME: &str = "port gates";
+    const GATES: Matter<'static> = Matter("port gates", ErrorCode::PortOpen);
     let policy = portacl_boot::now(host)?.policy;
     let reserved = policy.reservedhigh;
     let enforcing = policy.loaded && policy.enabled != 0;
@@ -35,38 +35,31 @@ fn gates(host: &dyn Observe, ports: &[u16]) -> Result<Check, HostError> {
         } else {
             format!("{RESERVED_HIGH} is {reserved} and {MODULE} does not enforce")
         };
-        Check::fail(
-            ErrorCode::PortOpen,
-            NAME,
-            format!(
-                "ANY user of this host may bind the ports from {low} to {high}: {why}. Close them now: `sysctl \
-                 {RESERVED_HIGH}=1023`; then run `gts-bootstrap install`"
-            ),
-        )
+        GATES.fail(format!(
+            "ANY user of this host may bind the ports from {low} to {high}: {why}. Close them now: `sysctl \
+             {RESERVED_HIGH}=1023`; then run `gts-bootstrap install`"
+        ))
     } else if enforcing {
-        Check::pass(NAME, format!("{MODULE} enforces its rules; ports up to {reserved} are root's alone"))
+        GATES.pass(format!("{MODULE} enforces its rules; ports up to {reserved} are root's alone"))
     } else if ports.is_empty() {
-        Check::pass(NAME, "all ports below 1024 are root's alone")
+        GATES.pass("all ports below 1024 are root's alone")
     } else {
-        Check::warn(NAME, format!("{MODULE} does not enforce; all ports below 1024 are root's alone"))
+        GATES.warn(format!("{MODULE} does not enforce; all ports below 1024 are root's alone"))
     })
 }
 
 fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, HostError> {
-    const NAME: &str = "port access at boot";
+    const BOOT: Matter<'static> = Matter("port access at boot", ErrorCode::PortBoot);
     let settings = portacl_boot::settings(host)?;
     let next = portacl::next_boot(&settings);
     let policy = &next.state.policy;
+    let open = portacl::open_ports(policy);
     if ports.is_empty() {
-        return Ok(match portacl::open_ports(policy) {
-            None => Check::pass(NAME, "no port below 1024 is open to everybody"),
-            Some((low, high)) => Check::fail(
-                ErrorCode::PortBoot,
-                NAME,
-                format!(
-                    "ANY user will be able to bind the ports from {low} to {high}; `gts-bootstrap portacl lint` shows more"
-                ),
-            ),
+        return Ok(match open {
+            None => BOOT.pass("no port below 1024 is open to everybody"),
+            Some((low, high)) => BOOT.fail(format!(
+                "ANY user will be able to bind the ports from {low} to {high}; `gts-bootstrap portacl lint` shows more"
+            )),
         });
     }
     let mut missing = Vec::new();
@@ -79,40 +72,31 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
     } else if policy.enabled == 0 {
         missing.push(format!("{ENABLED} will be 0, so the rules will not be enforced"));
     }
-    if let Some((low, high)) = portacl::open_ports(policy) {
-        missing.push(format!("ANY user may bind the ports from {low} to {high}"));
-    }
-    let target = rule_edit::needed(&portacl::RuleList(wanted).to_string());
-    if i64::from(policy.reservedhigh) > target {
+    missing.extend(open.map(|(low, high)| format!("ANY user may bind the ports from {low} to {high}")));
+    if i64::from(policy.reservedhigh) > rule_edit::needed(&portacl::RuleList(wanted).to_string()) {
         missing.push(format!("{RESERVED_HIGH} will be {}, which is too high", policy.reservedhigh));
     }
     Ok(if !missing.is_empty() {
-        Check::fail(
-            ErrorCode::PortBoot,
-            NAME,
-            format!(
-                "{}; `gts-bootstrap portacl lint` shows more, `gts-bootstrap install` fixes it",
-                missing.join("; ")
-            ),
-        )
+        let missing = missing.join("; ");
+        BOOT.fail(format!("{missing}; `gts-bootstrap portacl lint` shows more, `gts-bootstrap install` fixes it"))
     } else if settings.portacl_rc.is_some() {
-        Check::pass(NAME, "portacl-rc sets the rules from rc.conf")
+        BOOT.pass("portacl-rc sets the rules from rc.conf")
     } else {
-        Check::pass(NAME, "loader.conf and sysctl.conf set it again")
+        BOOT.pass("loader.conf and sysctl.conf set it again")
     })
 }
 
 fn guard(host: &dyn Observe, ports: &[u16]) -> Result<Check, HostError> {
-    const NAME: &str = "boot guard";
+    const GUARD: Matter<'static> = Matter("boot guard", ErrorCode::PortBoot);
     let settings = portacl_boot::settings(host)?;
     Ok(if settings.guard.early {
-        Check::pass(NAME, "closes the ports again on a boot where mac_portacl does not enforce")
+        GUARD.pass("closes the ports again on a boot where mac_portacl does not enforce")
     } else if settings.portacl_rc.is_some() {
-        Check::skip(NAME, "portacl-rc is in charge of the ports")
+        GUARD.skip("portacl-rc is in charge of the ports")
     } else if ports.is_empty() {
-        Check::skip(NAME, "GoToSocial needs no port below 1024")
+        GUARD.skip("GoToSocial needs no port below 1024")
     } else {
-        Check::fail(ErrorCode::PortBoot, NAME, "it is missing or not enabled; run `gts-bootstrap install`")
+        GUARD.fail("it is missing or not enabled; run `gts-bootstrap install`")
     })
 }
 

@@ -202,7 +202,7 @@ pub(super) fn renew(Renewal { force, yes, plan, acme_directory }: Renewal, scree
     changing(screen, "certificate renew", Terms { yes, plan, asks: false }, &|run| {
         let usage = |error| Stop::usage(format!("--acme-directory: {error}"));
         let directory = acme_directory.as_deref().map(AcmeDirectory::from_str).transpose().map_err(usage)?;
-        renew::renew(run, &renew::RenewalOptions { force, directory })
+        renew::renew(run, force, directory.as_ref())
     })
 }
 
@@ -225,8 +225,9 @@ pub struct Uninstall {
 
 /// Runs `uninstall`.
 pub(super) fn uninstall(Uninstall { terms, purge, host_name, with_backups }: Uninstall, screen: &Screen) -> Exit {
-    let options = uninstall::UninstallOptions { purge, host_name, with_backups };
-    changing(screen, uninstall::COMMAND, terms, &|run| uninstall::uninstall(run, &options))
+    let extent = uninstall::Extent { purge, backups: with_backups };
+    let name = host_name.as_deref();
+    changing(screen, uninstall::COMMAND, terms, &|run| uninstall::uninstall(run, extent, name))
 }
 
 /// Runs `recover`.

@@ -4,14 +4,13 @@ use super::command::looking;
 use super::open::Opened;
 use super::report;
 use super::screen::Screen;
-use crate::check::{self, Check, Status, installation};
+use crate::check::{self, Check, Status};
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
 use crate::parts::uninstall;
 use crate::run::deployed::{self, NOT_INSTALLED, uninstalled};
-use crate::run::install::orders_certificate;
-use crate::run::{Exit, Report, Stop, service_user};
+use crate::run::{Exit, Report, Stop, install};
 
 /// Runs `check`.
 pub(super) fn run(brief: bool, screen: &Screen) -> Exit {
@@ -28,15 +27,12 @@ fn check(opened: &Opened, screen: &Screen, is_brief: bool, report: &mut Report) 
     let lock = Lock::of_host(host, &layout).map_err(|error| Stop::with(Exit::Check, error))?;
     let lock = lock.ok_or_else(|| absent(NOT_INSTALLED))?;
     let deployment = deployed::deployment(host, &layout, Exit::Check)?;
-    let owner = service_user(host)
-        .map_err(|error| Stop::with(Exit::Check, error))?
-        .ok_or_else(|| absent("the user gotosocial is gone; run `gts-bootstrap install`"))?;
-    if let Some(text) = orders_certificate(host, &deployment, &layout).filter(|_| !is_brief) {
-        screen.line(text);
-    }
-    let found = installation::check(host, &deployment, &layout, &lock.release.version, owner).map_err(|error| {
-        Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the checks could not be run: {error}"))
-    })?;
+    let say = |text: &str| {
+        if !is_brief {
+            screen.line(text)
+        }
+    };
+    let found = install::findings(host, &deployment, &layout, &lock.release.version, &say)?;
     report.checks = found.checks;
     if is_brief {
         screen.not_quiet().line(&brief(deployment.host.as_str(), &report.checks));
@@ -74,13 +70,14 @@ fn first_clause(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Matter;
 
     #[test]
     fn one_line_says_what_failed_and_no_more_than_fits() {
-        let good = Check::pass("livez", "/livez answers 200");
-        let certificate = Check::warn("certificate", "its renewal is overdue; the log says why");
-        let service =
-            Check::fail(ErrorCode::ServiceDown, "service", "gotosocial does not run; the reason is in a | b\nand more");
+        let matter = |name| Matter(name, ErrorCode::ServiceDown);
+        let good = matter("livez").pass("/livez answers 200");
+        let certificate = matter("certificate").warn("its renewal is overdue; the log says why");
+        let service = matter("service").fail("gotosocial does not run; the reason is in a | b\nand more");
         assert_eq!(brief("a.example", &[good.clone(), good.clone()]), "OK: a.example, 2 checks passed");
         assert_eq!(
             brief("a.example", &[good.clone(), certificate.clone()]),

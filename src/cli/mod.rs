@@ -115,7 +115,7 @@ pub enum Command {
 
 /// Runs the program with these arguments, as the process that it is.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    run_with(arguments, Surroundings::of_process()).into()
+    ExitCode::from(run_with(arguments, Surroundings::of_process()) as u8)
 }
 
 /// Runs the program with these arguments and surroundings.

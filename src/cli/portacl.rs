@@ -9,7 +9,7 @@ use super::command::{Terms, changing, looking};
 use super::open::Opened;
 use super::report::wrap;
 use super::screen::{Level, Screen, Tone};
-use crate::check::permission::{self, Question, Trial};
+use crate::check::bind::{self, Question, Trial};
 use crate::error_code::ErrorCode;
 use crate::parts::rule_change;
 use crate::portacl::{self, Finding, Line, Names, NumbersOnly, Protocol, Severity, Sign, State, Subject, Verdict};
@@ -163,15 +163,15 @@ fn explain(opened: &Opened, arguments: &Explain, screen: &Screen, report: &mut R
     let Subject::Uid(uid) = words::subject(&arguments.user, names).map_err(Stop::usage)? else {
         return Err(Stop::usage(format!("{} is a group; name a user, whose groups count with it", arguments.user)));
     };
-    let groups = permission::groups_of(host, uid)?;
+    let groups = bind::groups_of(host, uid)?;
     let ports = words::ports(&arguments.ports, names).map_err(Stop::usage)?;
     let mut answers = Vec::new();
     let mut exit = Exit::Done;
     for (protocol, port) in ports {
         let question = Question { uid, groups: groups.clone(), protocol, port };
-        let now = permission::verdict(&picture.now, &question);
-        let next = permission::verdict(&picture.next_boot.state, &question);
-        let trials = if arguments.prove { permission::prove(host, &question, &now)? } else { Vec::new() };
+        let now = bind::verdict(&picture.now, &question);
+        let next = bind::verdict(&picture.next_boot.state, &question);
+        let trials = if arguments.prove { bind::prove(host, &question, &now)? } else { Vec::new() };
         show_answer(screen, &picture, &question, (&now, &next), &trials);
         if trials.iter().any(|trial| trial.agrees == Some(false)) {
             exit = Exit::Check;
@@ -217,7 +217,7 @@ fn show_answer(
     for (when, state, verdict) in [("now", &picture.now, now), ("after a boot", &picture.next_boot.state, next)] {
         let (word, tone) = if verdict.allowed { ("yes", Tone::GOOD) } else { ("no ", Tone::BAD) };
         let errno = verdict.errno.map(|errno| format!("{errno}: ")).unwrap_or_default();
-        let why = permission::reason(state, question, verdict, names);
+        let why = bind::reason(state, question, verdict, names);
         let why = wrap(&format!("{errno}{why}"), 22);
         screen.line(&format!("  {when:<14} {}  {why}", screen.paint(tone, word)));
     }
@@ -242,9 +242,9 @@ fn as_json(state: &State, question: &Question, verdict: &Verdict) -> Value {
     json!({
         "allowed": verdict.allowed,
         "errno": verdict.errno.map(|errno| errno.to_string()),
-        "decided_by": permission::code(verdict.decided_by),
-        "rule": permission::rule(state, verdict).map(|rule| rule.text.clone()),
-        "why": permission::reason(state, question, verdict, &NumbersOnly),
+        "decided_by": bind::code(verdict.decided_by),
+        "rule": bind::rule(state, verdict).map(|rule| rule.text.clone()),
+        "why": bind::reason(state, question, verdict, &NumbersOnly),
     })
 }
 

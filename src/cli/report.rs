@@ -22,7 +22,8 @@ pub(super) fn finish(report: Report, screen: &Screen, ended: Result<Exit, Stop>)
 /// Reports how a command ended to `--json` alone.
 pub(super) fn finish_silently(mut report: Report, screen: &Screen, ended: Result<Exit, Stop>) -> Exit {
     let exit = ended.unwrap_or_else(|stop| {
-        report.stop(&stop);
+        report.error = Some(stop.why);
+        report.code = Some(stop.code);
         stop.exit
     });
     if screen.global.json {

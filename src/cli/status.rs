@@ -16,8 +16,9 @@ use crate::parts::answers::Lock;
 use crate::parts::uninstall;
 use crate::run::deployed::uninstalled;
 use crate::run::{Exit, Report, Stop};
+use crate::status::drift::What;
 use crate::status::judge::{self, Concern, Severity};
-use crate::status::{self, Newest, Status, Told};
+use crate::status::{self, Newest, Status, Unknown};
 
 /// What `status` takes.
 #[derive(Debug, Clone, Copy, Args)]
@@ -67,22 +68,22 @@ fn look(
         _ => Newest::NotAsked,
     };
     let status = match status::gather(host, &layout, newest, diff) {
-        Told::Known(Some(status)) => status,
-        Told::Known(None) => {
+        Ok(Some(status)) => status,
+        Ok(None) => {
             let why = "nothing here is installed by gts-bootstrap; `gts-bootstrap install` does that";
             return Err(absent(report, why));
         }
-        Told::Unknown { unknown } => {
+        Err(Unknown(unknown)) => {
             let why = format!("cannot determine what is installed here: {unknown}");
             return Err(Stop::new(Exit::Check, ErrorCode::Unreadable, why));
         }
     };
     let concerns = judge::concerns(&status);
     let gravest = judge::gravest(&concerns);
-    let (word, tone, verdict) = match gravest {
-        Some(Severity::Failure) => ("fail", Tone::BAD, "something is wrong"),
-        Some(Severity::Warning) => ("warn", Tone::CAUTION, "it serves, but needs attention"),
-        Some(Severity::Note) | None => ("ok", Tone::GOOD, "all is well"),
+    let (tone, verdict) = match gravest {
+        Some(Severity::Failure) => (Tone::BAD, "something is wrong"),
+        Some(Severity::Warning) => (Tone::CAUTION, "it serves, but needs attention"),
+        Some(Severity::Note) | None => (Tone::GOOD, "all is well"),
     };
     if brief {
         screen.not_quiet().line(&judge::brief(&status, &concerns));
@@ -91,7 +92,7 @@ fn look(
     }
     report.reboot_required = status.reboot.known().is_some_and(|pending| !pending.is_empty());
     report.add("installed", true);
-    report.add("verdict", word);
+    report.add("verdict", judge::word(&concerns));
     report.add("concerns", &concerns);
     if let Value::Object(members) = json!(status) {
         members.into_iter().for_each(|(name, value)| report.add(&name, value));
@@ -125,7 +126,8 @@ fn show(screen: &Screen, status: &Status, verdict: &str, concerns: &[Concern]) {
         screen.line_at(Level::Quiet, &format!("       and {left} more of that kind (-v lists them)"));
     }
     for drift in status.drift.known().into_iter().flatten() {
-        for line in drift.diff.iter().flat_map(|diff| diff.lines()) {
+        let What::Content { diff: Some(diff) } = &drift.what else { continue };
+        for line in diff.lines() {
             let tone = match line.chars().next() {
                 Some('+') => Tone::GOOD,
                 Some('-') => Tone::BAD,

@@ -4,12 +4,20 @@ use std::path::PathBuf;
 
 use super::Refusal;
 use crate::change::{Action, AddGroup, AddUser, Step};
-use crate::host::{Group, Observe, Owner, User};
+use crate::host::{Group, HostError, Observe, Owner, User};
 
 /// Name of the user and of its group.
 pub const NAME: &str = "gotosocial";
 /// Uid and gid that the ports tree's `UIDs` and `GIDs` files register for the name.
 pub const ID: u32 = 209;
+
+/// The uid and gid of the account, if it is there.
+///
+/// # Errors
+/// The user database cannot be read.
+pub fn owner(host: &dyn Observe) -> Result<Option<Owner>, HostError> {
+    Ok(host.user(NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }))
+}
 
 /// What the account is going to be, and what is to be done for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +33,11 @@ pub struct Account {
 /// # Errors
 /// The number or the name is taken by something else, or the account is root.
 pub fn plan(host: &dyn Observe) -> Result<Account, Refusal> {
-    if let Some(user) = host.user(NAME)? {
-        if user.uid == 0 {
+    if let Some(owner) = owner(host)? {
+        if owner.uid == 0 {
             return Err(Refusal::AccountIsRoot);
         }
-        return Ok(Account { owner: Owner { uid: user.uid, gid: user.gid }, steps: Vec::new() });
+        return Ok(Account { owner, steps: Vec::new() });
     }
     if let Some(other) = host.user_by_id(ID)? {
         return Err(Refusal::UidTaken { name: other.name });

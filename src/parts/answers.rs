@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::{Refusal, managed_file};
 use crate::change::{Action, Content, Step, WriteFile};
 use crate::deployment::{Answers, Deployment, Layout, Secrets};
-use crate::error_code::{Coded, ErrorCode};
 use crate::host::{Entry, HostError, Observe, Owner};
 use crate::release::LockedRelease;
 
@@ -74,33 +73,14 @@ impl Lock {
     }
 }
 
-/// Why what is deployed here cannot be told.
-#[derive(Debug, thiserror::Error)]
-pub enum DeployedError {
-    /// The host could not be read.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// The answers, or the secrets beside them, cannot be used.
-    #[error("{}", .0.join("\n"))]
-    Answers(Vec<String>),
-}
-
-impl Coded for DeployedError {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Host(error) => error.code(),
-            Self::Answers(_) => ErrorCode::Answers,
-        }
-    }
-}
-
 /// What is deployed here, by the answers that an installation has left; `None` if there are none.
 ///
 /// # Errors
-/// See [`DeployedError`].
-pub fn deployed(host: &dyn Observe, layout: &Layout) -> Result<Option<Deployment>, DeployedError> {
-    fn words<E: ToString>(errors: &[E]) -> DeployedError {
-        DeployedError::Answers(errors.iter().map(ToString::to_string).collect())
+/// The host cannot be read, or the answers, or the secrets beside them, cannot be used.
+pub fn deployed(host: &dyn Observe, layout: &Layout) -> Result<Option<Deployment>, Refusal> {
+    fn words<E: ToString>(errors: &[E]) -> Refusal {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Refusal::Answers(lines.join("\n"))
     }
     let read = |path: &Path| -> Result<Option<String>, HostError> {
         Ok(host.read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))

@@ -106,6 +106,9 @@ pub enum Refusal {
         /// Why.
         why: String,
     },
+    /// The answers of the installation, or the secrets beside them, cannot be used.
+    #[error("{0}")]
+    Answers(String),
     /// config.yaml could not be rendered.
     #[error("cannot make config.yaml: {0}")]
     Render(String),
@@ -311,6 +314,7 @@ impl Coded for Refusal {
             Self::Rules { .. } | Self::Portacl(_) => ErrorCode::Rules,
             Self::PortaclSetting { .. } => ErrorCode::PortaclSetting,
             Self::JailHost { .. } => ErrorCode::JailHost,
+            Self::Answers(_) => ErrorCode::Answers,
             Self::Render(_) => ErrorCode::Config,
             Self::FrontConfig(_) => ErrorCode::FrontConfig,
             Self::Filter(_) => ErrorCode::Filter,

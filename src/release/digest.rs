@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Sha256Digest {
 }
 
 /// A reader that hashes and counts what is read through it.
-pub(super) struct Hashing<R> {
+pub(crate) struct Hashing<R> {
     inner: R,
     hasher: Sha256,
     count: u64,
@@ -74,7 +74,7 @@ pub(super) struct Hashing<R> {
 
 impl<R: Read> Hashing<R> {
     /// Reads from `inner`, having hashed nothing yet.
-    pub(super) fn new(inner: R) -> Self {
+    pub(crate) fn new(inner: R) -> Self {
         Self { inner, hasher: Sha256::new(), count: 0, failure: None }
     }
 
@@ -84,12 +84,12 @@ impl<R: Read> Hashing<R> {
     }
 
     /// The first error of the inner reader, kept here because the layers above wrap errors in their own.
-    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
         self.failure.take()
     }
 
     /// The digest of everything that has passed.
-    pub(super) fn digest(self) -> Sha256Digest {
+    pub(crate) fn digest(self) -> Sha256Digest {
         Sha256Digest::from_hasher(self.hasher)
     }
 }

@@ -42,6 +42,7 @@ pub use archive_path::PathRefusal;
 pub(crate) use archive_path::clean as clean_path;
 pub use catalogue::{NOTES_FILE, Published, catalogue, newest};
 pub use checksums::Checksums;
+pub(crate) use digest::Hashing;
 pub use digest::Sha256Digest;
 pub use error::{DigestOrigin, Error};
 pub use http::{HttpClient, HttpSettings, Timeouts};

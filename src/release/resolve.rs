@@ -56,7 +56,7 @@ pub fn resolve(
     http: &HttpClient,
     progress: &dyn Progress,
 ) -> Result<LockedRelease, Error> {
-    let lock = request.locked.filter(|lock| applies(lock, request));
+    let lock = request.locked.filter(|lock| request.applies(lock));
     if let Some(lock) = lock {
         lock.check_fits(source)?;
     }
@@ -121,12 +121,20 @@ pub fn resolve(
     })
 }
 
-fn applies(lock: &LockedRelease, request: &Request<'_>) -> bool {
-    let same_version = match &request.version {
-        WantedVersion::Latest => true,
-        WantedVersion::Exact(version) => *version == lock.version,
-    };
-    same_version && lock.arch == request.arch && lock.variant == request.variant
+impl Request<'_> {
+    /// Whether a lock is of the version, architecture and build that are wanted.
+    fn applies(&self, lock: &LockedRelease) -> bool {
+        let same_version = match &self.version {
+            WantedVersion::Latest => true,
+            WantedVersion::Exact(version) => *version == lock.version,
+        };
+        same_version && lock.arch == self.arch && lock.variant == self.variant
+    }
+
+    /// Whether a lock is all that is wanted, digest included.
+    pub fn is_met_by(&self, lock: &LockedRelease) -> bool {
+        self.applies(lock) && self.pinned.is_none_or(|pin| pin == lock.sha256)
+    }
 }
 
 /// What `checksums.txt` says of the archive; `None` if there is no such file.

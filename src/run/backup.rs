@@ -1,48 +1,41 @@
-//! `backup`: everything that this instance is, in one file.
+//! `backup`: the whole instance in one file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::report::{bytes, counted};
 use super::{Exit, Manner, Run, Stop, With, deployed};
 use crate::backup as format;
-use crate::change::Action;
 use crate::deployment::Database;
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
-use crate::host::Entry;
 use crate::parts::answers::Lock;
 use crate::parts::backup::{self, Wanted};
 
-/// What a backup needs besides what is in it: headers, the manifest, the small files.
+/// The space for headers, the manifest and the small files.
 const SLACK: u64 = 64 * 1024 * 1024;
 
-/// What a backup takes.
-#[derive(Debug, Clone)]
+/// The options of a backup.
 pub struct BackupOptions {
-    /// The folder; the usual one without it.
+    /// The folder, if not the usual one.
     pub to: Option<PathBuf>,
-    /// Whether media go into it.
+    /// Whether to include media.
     pub media: bool,
-    /// How many backups are kept; all without it.
+    /// How many backups to keep, if not all.
     pub keep: Option<u32>,
 }
 
 /// Makes a backup.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
     run.settle()?;
-    let (host, layout) = (run.observe(), &run.layout);
-    let to = match &options.to {
-        None => &layout.backups,
-        Some(folder) if folder.is_absolute() => folder,
-        Some(folder) => {
-            let why = format!("--to {}: write the whole path, beginning with a slash", folder.display());
-            return Err(Stop::usage(why));
-        }
-    };
-    let lock = Lock::of_host(host, layout).map_err(Stop::failed)?.ok_or_else(|| {
+    let (host, layout) = (run.host, &run.layout);
+    let to = options.to.as_ref().unwrap_or(&layout.backups);
+    if !to.is_absolute() {
+        return Err(Stop::usage(format!("--to {}: write the whole path, beginning with a slash", to.display())));
+    }
+    let lock = Lock::of_host(host, layout)?.ok_or_else(|| {
         Stop::refused(
             ErrorCode::NotInstalled,
             "GoToSocial was not installed here by gts-bootstrap, so there is nothing to back up",
@@ -53,9 +46,9 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
     let wanted =
         Wanted { deployment: &deployment, layout, lock: &lock, owner, to, time: run.host.now(), media: options.media };
     room(run, &wanted)?;
-    let make = || backup::plan(host, &wanted).map_err(Stop::failed);
+    let make = || backup::plan(host, &wanted).map_err(Stop::from);
     let keep = options.keep.map(|keep| usize::try_from(keep).unwrap_or(usize::MAX));
-    let prune = |keep: usize| backup::prune(host, &lock.host, &wanted.target(), keep).map_err(Stop::failed);
+    let prune = |keep: usize| backup::prune(host, &lock.host, &wanted.target(), keep).map_err(Stop::from);
     let plan = make()?;
     run.show(&plan, &format!("Plan: a backup of {}", lock.host), "");
     if !options.media {
@@ -69,10 +62,7 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
     if matches!(deployment.database, Database::Sqlite) && !host.service(SERVICE)?.is_running() {
         run.line("GoToSocial does not run now, and is not started.");
     }
-    let stops = plan.steps.iter().any(|step| step.action == Action::Stop);
-    let watched = [deployment.port().get()];
-    let with = With { watched: if stops { &watched } else { &[] }, ..With::default() };
-    if !run.carry_out(&plan, &EXPLANATION, &make, with)? {
+    if !run.carry_out(&plan, &EXPLANATION, &make, With::watching(&plan, &[deployment.port().get()]))? {
         return Ok(Exit::Done);
     }
     tell(run, &wanted)?;
@@ -83,33 +73,33 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
     Ok(Exit::Done)
 }
 
-/// Refuses before anything is stopped what there is no room for.
+/// Refuses a backup without enough space before anything is stopped.
 fn room(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
-    let (copy, archive) = backup::needed(run.observe(), wanted)?;
-    let short = |path: &Path, needed: u64| -> Result<(), Stop> {
+    let (copy, archive) = backup::needed(run.host, wanted)?;
+    let kept = wanted.layout.backups.as_path();
+    let twice = copy.saturating_mul(2);
+    let file = if wanted.to == kept { archive.saturating_add(twice) } else { archive };
+    // At most three copies exist: the stored one, the one that is opened, and the one in the archive.
+    for (path, needed) in [(kept, twice), (wanted.to, file)] {
+        let needed = needed.saturating_add(SLACK);
         let free = run.host.free_bytes(path)?;
-        if free >= needed {
-            return Ok(());
+        if free < needed {
+            return Err(Stop::refused(
+                ErrorCode::Disk,
+                format!(
+                    "the backup needs about {} at {}, and {} are free there; nothing was changed. Free some space, name \
+                     another folder with --to, or leave media out with --without-media",
+                    bytes(needed),
+                    path.display(),
+                    bytes(free)
+                ),
+            ));
         }
-        Err(Stop::refused(
-            ErrorCode::Disk,
-            format!(
-                "the backup needs about {} at {}, and {} are free there; nothing was changed. Free some space, name another \
-                 folder with --to, or leave media out with --without-media",
-                bytes(needed),
-                path.display(),
-                bytes(free)
-            ),
-        ))
-    };
-    // Three copies at most: the one that is kept, the one that is opened, and the one in the archive.
-    short(&wanted.layout.backups, copy.saturating_mul(2).saturating_add(SLACK))?;
-    let same = wanted.to == wanted.layout.backups;
-    let copies = if same { copy.saturating_mul(2) } else { 0 };
-    short(wanted.to, archive.saturating_add(copies).saturating_add(SLACK))
+    }
+    Ok(())
 }
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 const EXPLANATION: [&str; 2] = [
     "A SQLite database cannot be copied while GoToSocial has it open: what was written last is beside the file, and a copy \
      without it is older and looks whole. So the service is stopped, the database copied, and the service started again; \
@@ -118,27 +108,20 @@ const EXPLANATION: [&str; 2] = [
      machine, encrypted: docs/backup.md explains how.",
 ];
 
-/// Tells what was made.
+/// Reports the backup.
 fn tell(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
-    let host = run.host;
     let target = wanted.target();
-    let size = match host.entry(&target)? {
-        Some(Entry::File { size, .. }) => size,
-        _ => 0,
-    };
-    let mut file = host
-        .open_file(&target)?
-        .ok_or_else(|| Stop::refused(ErrorCode::Backup, format!("{} is gone", target.display())))?;
-    let opened = format::open(&mut file)
-        .map_err(|error| Stop::refused(ErrorCode::Backup, format!("{}: {error}", target.display())))?;
-    let manifest = opened.manifest;
+    let refuse = |why: String| Stop::refused(ErrorCode::Backup, format!("{}{why}", target.display()));
+    let mut file = run.host.open_file(&target)?.ok_or_else(|| refuse(" is gone".to_owned()))?;
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    let manifest = format::open(&mut file).map_err(|error| refuse(format!(": {error}")))?.manifest;
     let posts = manifest.head.state.as_ref().and_then(|state| state.posts);
-    let told = posts.map(|count| format!(", {}", counted(count, "post"))).unwrap_or_default();
-    // On one line, which is what periodic(8) sends on.
+    let posts = posts.map(|count| format!(", {}", counted(count, "post"))).unwrap_or_default();
+    // On one line, for the mail of periodic(8).
     run.tell(
         Manner::Result,
         &format!(
-            "Backed up to {} ({}, {} files{told}), read back and compared.",
+            "Backed up to {} ({}, {} files{posts}), read back and compared.",
             target.display(),
             bytes(size),
             manifest.entries.len()

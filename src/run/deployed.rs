@@ -1,39 +1,35 @@
-//! What is deployed here, by the answers that an installation has left.
+//! The deployment of this host, from the answers that an installation has left.
 
 use super::{Exit, Stop};
 use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
-use crate::parts::answers::{self, DeployedError};
+use crate::parts::{Refusal, answers};
 
-/// What is said where nothing was installed.
+/// The message for a host without an installation.
 pub const NOT_INSTALLED: &str = "GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`";
 
-/// Reads the deployment from the host. `failed` is the exit code where there is none, or it cannot be read.
+/// Reads the deployment from the host. `failed` is the exit code if there is none, or it cannot be read.
 ///
 /// # Errors
 /// Nothing was installed here, or the answers cannot be used.
 pub fn deployment(host: &dyn Observe, layout: &Layout, failed: Exit) -> Result<Deployment, Stop> {
     let found = answers::deployed(host, layout).map_err(|error| match error {
-        DeployedError::Host(error) if host.system().is_ok_and(|system| system.euid != 0) => Stop::new(
-            failed,
-            ErrorCode::NotRoot,
-            format!("{error}; only root can read all that this needs: run it as root (doas or sudo)"),
-        ),
-        DeployedError::Host(error) => Stop::with(failed, error),
-        unusable @ DeployedError::Answers(_) => Stop::with(Exit::Usage, unusable),
+        Refusal::Host(error) if host.system().is_ok_and(|system| system.euid != 0) => {
+            let why = format!("{error}; only root can read all that this needs: run it as root (doas or sudo)");
+            Stop::new(failed, ErrorCode::NotRoot, why)
+        }
+        unusable @ Refusal::Answers(_) => Stop::with(Exit::Usage, unusable),
+        error => Stop::with(failed, error),
     })?;
     found.ok_or_else(|| {
         let path = layout.answers();
-        Stop::new(
-            failed,
-            ErrorCode::NotInstalled,
-            format!("{} is missing; run `gts-bootstrap install --answers FILE`", path.display()),
-        )
+        let why = format!("{} is missing; run `gts-bootstrap install --answers FILE`", path.display());
+        Stop::new(failed, ErrorCode::NotInstalled, why)
     })
 }
 
-/// What is said of a host on which it has been uninstalled.
+/// The message for a host after an uninstallation.
 pub fn uninstalled(name: &str) -> String {
     format!(
         "GoToSocial was uninstalled here; the data of {name} are kept, and `gts-bootstrap install` brings the instance back"

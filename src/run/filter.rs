@@ -1,27 +1,28 @@
-//! A change of the filters: planned, tested by the front, applied with a reload, and taken back if anything fails.
+//! A change of the filters: planned, tested by the web server, applied with a reload, and undone if anything fails.
 
-use super::{Exit, Run, Stop, With};
+use std::path::PathBuf;
+
+use super::{Exit, Run, Stop, TypedPath, With};
 use crate::change::Plan;
+use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
-use crate::parts::filter::{self, State};
+use crate::filter::{Danger, EditError, List, ListName, Rule, Selector, dangerous};
+use crate::parts::filter::{self, State, filters_file, list_file, told};
 use crate::parts::front;
 
-pub use super::filter_edit::{Edited, FilterWish, edit};
-
-/// Changes the filters. With `force` even so that the instance is cut off from other servers.
+/// Changes the filters. `force` allows a change that cuts the instance off from other servers.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn change(run: &Run<'_>, wish: &FilterWish, force: bool) -> Result<Exit, Stop> {
     run.for_root("change the filters")?;
     run.settle()?;
-    let (host, layout) = (run.observe(), &run.layout);
+    let (host, layout) = (run.host, &run.layout);
     let make = || -> Result<(Edited, Plan), Stop> {
         let refused = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);
         let state = State::read(host, layout).map_err(refused)?;
         let edited = edit(&state, wish, force, layout).map_err(refused)?;
-        let front = front::present(host)?;
-        let plan = filter::plan(host, layout, &edited.files, &edited.state, front).map_err(Stop::failed)?;
+        let plan = filter::plan(host, layout, &edited.files, &edited.state, front::present(host)?)?;
         Ok((edited, plan))
     };
     let (edited, plan) = make()?;
@@ -33,8 +34,109 @@ pub fn change(run: &Run<'_>, wish: &FilterWish, force: bool) -> Result<Exit, Sto
     Ok(Exit::Done)
 }
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 const EXPLANATION: [&str; 1] = [
     "The rules are stored in one file, whichever web server is in front. The web server tests \
      its new configuration before it reloads, without dropping a connection; if anything fails, the old rules are restored.",
 ];
+
+/// The requested change of the rules.
+#[derive(Debug, Clone)]
+pub enum FilterWish {
+    /// Add these.
+    Add(Vec<Rule>),
+    /// Remove this one.
+    Remove(Selector),
+    /// Import a list, under this name or the file's.
+    Import(TypedPath, Option<ListName>),
+}
+
+/// The result of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The files that differ, with their new content; `None` for a removed one.
+    pub files: Vec<(PathBuf, Option<Vec<u8>>)>,
+    /// The new rules and lists, to be rendered.
+    pub state: State,
+    /// What was done, one line each.
+    pub said: Vec<String>,
+    /// New dangers: those that were forced, and those that are only warnings.
+    pub dangers: Vec<Danger>,
+}
+
+/// Applies a change to the rules and lists.
+///
+/// # Errors
+/// In words: it contradicts the current rules, the file to import is unreadable or has mistakes, or it would cut the instance
+/// off and is not forced.
+pub fn edit(state: &State, wish: &FilterWish, force: bool, layout: &Layout) -> Result<Edited, String> {
+    let mut after = state.clone();
+    let mut files = Vec::new();
+    let mut said = Vec::new();
+    match wish {
+        FilterWish::Remove(which) => {
+            let (filters, rule) = state.filters.remove(which).map_err(|error| error.to_string())?;
+            after.filters = filters;
+            if let Rule::DenyFile(name) = &rule {
+                after.lists.0.remove(name);
+                files.push((list_file(layout, name), None));
+            }
+            said.push(format!("Removed: {rule}"));
+        }
+        FilterWish::Import(file, name) => {
+            let (name, list) = imported(file, name.as_ref(), force)?;
+            let count = list.networks().len();
+            let count = if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") };
+            if state.lists.0.get(&name) == Some(&list) {
+                said.push(format!("The list {name} is as it was: {count}"));
+            } else {
+                said.push(format!("Imported: {count} as {name}"));
+                files.push((list_file(layout, &name), Some(list.to_string().into_bytes())));
+            }
+            after.lists.0.insert(name.clone(), list);
+            add(&mut after, &[Rule::DenyFile(name)], &mut said)?;
+        }
+        FilterWish::Add(rules) => add(&mut after, rules, &mut said)?,
+    }
+    let before = dangerous(&state.filters, &state.lists);
+    let mut dangers = dangerous(&after.filters, &after.lists);
+    dangers.retain(|danger| !before.contains(danger));
+    let forced: Vec<String> = dangers.iter().filter(|danger| danger.must_be_forced()).map(Danger::to_string).collect();
+    if !force && !forced.is_empty() {
+        return Err(format!(
+            "this would cut the instance off from other servers, so nothing was changed:\n{}\nIf you mean it, add --force",
+            forced.join("\n")
+        ));
+    }
+    if after.filters != state.filters {
+        files.push((filters_file(layout), Some(after.filters.to_string().into_bytes())));
+    }
+    Ok(Edited { files, state: after, said, dangers })
+}
+
+fn add(state: &mut State, rules: &[Rule], said: &mut Vec<String>) -> Result<(), String> {
+    let lines = |errors: Vec<EditError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let added = state.filters.add(rules).map_err(lines)?;
+    said.extend(added.new.iter().map(|rule| format!("Added: {rule}")));
+    said.extend(added.there.iter().map(|(line, rule)| format!("Line {line} has it already: {rule}")));
+    state.filters = added.filters;
+    Ok(())
+}
+
+/// Reads a list to import.
+fn imported(file: &TypedPath, name: Option<&ListName>, forced: bool) -> Result<(ListName, List), String> {
+    let TypedPath { typed, path } = file;
+    let name = match name {
+        Some(name) => name.clone(),
+        None => {
+            let stem = typed.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            stem.parse().map_err(|error| format!("{error}; or give it a name with --name"))?
+        }
+    };
+    let bytes = std::fs::read(path)
+        .map_err(|error| format!("{} cannot be read: {error}. Name the file that has the list", typed.display()))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| format!("{} is not text. Unpack it if it is packed, and run this again", typed.display()))?;
+    let list = List::import(&text, forced).map_err(|errors| told(typed, &errors))?;
+    Ok((name, list))
+}

@@ -6,111 +6,134 @@ use std::path::Path;
 use super::people::{Asked, Wanting};
 use super::{Exit, Run, Stop, TypedPath};
 use crate::change::{Change, Prior, WriteFile, journal, store};
-use crate::deployment::{AnswerField, AnswerProblem, Answers, Deployment, Layout, Mode, Secrets, secrets_file};
+use crate::deployment::{
+    AnswerField, AnswerProblem, Answers, Deployment, Layout, Mode, Secrets, VersionWish, secrets_file,
+};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::parts::answers::Lock;
+use crate::parts::install::Wanted;
 
-/// What was said about the answers.
+/// What the command line says about the answers.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
-    /// A file of them; without it they are those of an earlier installation.
+    /// A file of answers; without it, those of an earlier installation apply.
     pub file: Option<TypedPath>,
-    /// Single ones, as KEY=VALUE.
+    /// Single answers, as KEY=VALUE.
     pub set: Vec<String>,
     /// Ask all questions again.
     pub ask: bool,
-    /// Who is to stand at ports 80 and 443; `None` leaves that to the answers.
+    /// Which server should listen on ports 80 and 443; `None` leaves that to the answers.
     pub mode: Option<Mode>,
 }
 
-/// What is wanted, and the texts that say so.
+/// What is wanted, with its answers and secrets.
 pub(super) struct Inputs {
     pub(super) deployment: Deployment,
-    /// For the record on the host.
+    /// The text for the record on the host.
     pub(super) answers: String,
     pub(super) secrets: Secrets,
-    /// Whether somebody has typed any of it in the dialogue.
+    /// Whether any answer was typed in the dialogue.
     pub(super) typed: bool,
 }
 
 impl Inputs {
-    /// Gathers the answers: a file that was named, else those of an earlier installation, else the dialogue.
+    /// Gathers the answers: from the named file, else from an earlier installation, else from the dialogue.
     pub(super) fn gather(run: &Run<'_>, given: &Given, may_ask: bool, may_be_none: bool) -> Result<Self, Stop> {
-        let (host, layout) = (run.observe(), &run.layout);
-        let mut answers = base(host, layout, given)?;
+        let (host, layout) = (run.host, &run.layout);
+        let mut answers = match &given.file {
+            Some(TypedPath { typed, path }) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    Stop::answers(format!("cannot read the answers file {}: {error}", typed.display()))
+                })?;
+                parsed(&text, typed)?
+            }
+            None => answers_of_host(host, layout)?,
+        };
         let from_nothing = answers.to_text().trim().is_empty();
         if let Some(mode) = given.mode {
             switch(host, layout, &mut answers, mode)?;
         }
         set(&mut answers, &given.set)?;
-        let nothing_said = answers.to_text().trim().is_empty();
-        if nothing_said && !may_ask && !may_be_none {
-            return Err(Stop::new(
-                Exit::NotConfirmed,
-                ErrorCode::NoTerminal,
-                "nothing was changed: there is no terminal to ask on and there are no answers. Give --answers FILE (see \
-                 examples/direct.toml) with --yes or --plan",
-            ));
+        if answers.to_text().trim().is_empty() && !may_ask && !may_be_none {
+            let why = "nothing was changed: there is no terminal to ask on and there are no answers. Give --answers FILE \
+                       (see examples/direct.toml) with --yes or --plan";
+            return Err(Stop::unconfirmed(ErrorCode::NoTerminal, why));
         }
         let secrets = secrets(run, given)?;
         let wanting = if may_ask { wanting(given, &answers, &secrets, from_nothing) } else { None };
         if let Some(wanting) = &wanting {
-            let settled = settled(host, layout, &answers)?;
+            // What an installation can never change is not asked for again.
+            let installed = Lock::of_host(host, layout)?.is_some();
+            let settled: &[&str] =
+                if installed && answers.get("host").is_some() { &["host", "account-domain"] } else { &[] };
             answers = run.people.answers(host, Asked { answers, secrets: &secrets, settled, wanting })?;
         }
-        let deployment = deployment(&answers, &secrets)?;
-        Ok(Self { deployment, answers: answers.to_text(), secrets, typed: wanting.is_some() })
+        Ok(Self { typed: wanting.is_some(), ..Self::new(&answers, secrets)? })
     }
 
-    /// Those of the host, with these set.
+    /// The deployment that answers and secrets resolve to.
+    pub(super) fn new(answers: &Answers, secrets: Secrets) -> Result<Self, Stop> {
+        let deployment = answers.deployment(&secrets).map_err(|errors| {
+            let list: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
+            Stop::answers(format!("the answers cannot be used:\n{}", list.join("\n")))
+        })?;
+        Ok(Self { deployment, answers: answers.to_text(), secrets, typed: false })
+    }
+
+    /// Those of the host, with these answers set.
     pub(super) fn of_host(run: &Run<'_>, set: Vec<String>) -> Result<Self, Stop> {
         Self::gather(run, &Given { set, ..Given::default() }, false, true)
     }
+
+    /// Those on the host alone, without the environment.
+    pub(super) fn on_record(run: &Run<'_>) -> Result<Self, Stop> {
+        Self::new(&answers_of_host(run.host, &run.layout)?, secrets_of_host(run.host, &run.layout)?)
+    }
+
+    /// These inputs, with the release of a lock where the answers name one.
+    pub(super) fn of_release(self, Lock { release, .. }: &Lock) -> Result<Self, Stop> {
+        let wish = &self.deployment.release;
+        if !matches!(&wish.version, VersionWish::Exact(named) if *named != release.version) {
+            return Ok(self);
+        }
+        let mut settings = vec![format!("release.version=\"{}\"", release.version)];
+        settings.extend(wish.sha256.as_ref().map(|_| format!("release.sha256=\"{}\"", release.sha256)));
+        let mut answers = parsed(&self.answers, Path::new("the answers"))?;
+        set(&mut answers, &settings)?;
+        Self::new(&answers, self.secrets)
+    }
+
+    /// What is wanted of the host, with the release of this lock.
+    pub(super) fn wanted<'a>(&'a self, lock: &'a Lock, layout: &'a Layout) -> Wanted<'a> {
+        let Self { deployment, answers, secrets, .. } = self;
+        Wanted { deployment, answers, secrets, lock, layout }
+    }
 }
 
-/// What the answers and the secrets come to.
-pub(super) fn deployment(answers: &Answers, secrets: &Secrets) -> Result<Deployment, Stop> {
-    answers.deployment(secrets).map_err(|errors| {
-        let list: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
-        Stop::answers(format!("the answers cannot be used:\n{}", list.join("\n")))
-    })
+/// Sets single answers, as KEY=VALUE.
+fn set(answers: &mut Answers, settings: &[String]) -> Result<(), Stop> {
+    settings.iter().try_for_each(|setting| answers.set(setting).map_err(Stop::answers))
 }
 
-/// Puts single answers, as KEY=VALUE, over the others.
-pub(super) fn set(answers: &mut Answers, settings: &[String]) -> Result<(), Stop> {
-    settings.iter().try_for_each(|setting| answers.set(setting).map_err(|error| Stop::answers(error.to_string())))
-}
-
-/// What has to be asked for, if anything: all at a first installation, else only what is missing.
+/// What to ask for, if anything: everything for a first installation, otherwise only what is missing.
 fn wanting(given: &Given, answers: &Answers, secrets: &Secrets, from_nothing: bool) -> Option<Wanting> {
     if given.ask {
         return Some(Wanting::Everything);
     }
-    let missing = missing(answers, secrets)?;
-    match missing.is_empty() {
-        true => None,
-        false if from_nothing => Some(Wanting::Everything),
-        false => Some(Wanting::Missing(missing)),
-    }
+    let missing = missing(answers, secrets).filter(|missing| !missing.is_empty())?;
+    Some(if from_nothing { Wanting::Everything } else { Wanting::Missing(missing) })
 }
 
-/// What an installation can never change, and is not asked for again.
-fn settled(host: &dyn Observe, layout: &Layout, answers: &Answers) -> Result<&'static [&'static str], Stop> {
-    let installed = Lock::of_host(host, layout).map_err(Stop::failed)?.is_some();
-    Ok(if installed && answers.get("host").is_some() { &["host", "account-domain"] } else { &[] })
-}
-
-/// Puts another mode into the answers. If these are what an earlier switch made of the answers before it, they become these
-/// again, so that a switch there and back leaves nothing.
+/// Sets another mode in the answers. If an earlier switch produced these answers, its original ones are restored, so that a
+/// switch and the switch back leave no difference.
 fn switch(host: &dyn Observe, layout: &Layout, answers: &mut Answers, mode: Mode) -> Result<(), Stop> {
-    if mode_of(answers) == mode.word() {
+    let is_now = mode_of(answers);
+    if is_now == mode.word() {
         return Ok(());
     }
     let path = layout.answers();
-    let set = |answers: &mut Answers, mode: &str| {
-        answers.set(&format!("exposure.mode=\"{mode}\"")).map_err(|error| Stop::answers(error.to_string()))
-    };
+    let set = |answers: &mut Answers, mode: &str| answers.set(&format!("exposure.mode=\"{mode}\""));
     let current = answers.to_text();
     let recorded = |change: &Change| matches!(change, Change::File(WriteFile { path: there, .. }) if *there == path);
     for prior in journal::priors(host, recorded)? {
@@ -118,50 +141,36 @@ fn switch(host: &dyn Observe, layout: &Layout, answers: &mut Answers, mode: Mode
         let before = String::from_utf8_lossy(&store::recall(host, &sha256)?).into_owned();
         let Ok(former) = Answers::parse(&before, &path.display().to_string()) else { continue };
         let mut changed = former.clone();
-        if mode_of(&former) == mode.word()
-            && set(&mut changed, &mode_of(answers)).is_ok()
-            && changed.to_text() == current
-        {
+        if mode_of(&former) == mode.word() && set(&mut changed, &is_now).is_ok() && changed.to_text() == current {
             *answers = former;
             return Ok(());
         }
     }
-    set(answers, mode.word())
+    set(answers, mode.word()).map_err(Stop::answers)
 }
 
-/// The mode that answers give.
+/// The mode in the answers.
 fn mode_of(answers: &Answers) -> String {
-    let text = answers.to_text();
-    let table: Option<toml::Table> = text.parse().ok();
-    let mode = table.as_ref().and_then(|table| table.get("exposure")?.get("mode")?.as_str().map(str::to_owned));
-    mode.unwrap_or_else(|| "direct".to_owned())
+    answers.get("exposure.mode").unwrap_or_else(|| "direct".to_owned())
 }
 
-fn base(host: &dyn Observe, layout: &Layout, given: &Given) -> Result<Answers, Stop> {
-    if let Some(TypedPath { typed, path }) = &given.file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Stop::answers(format!("cannot read the answers file {}: {error}", typed.display())))?;
-        return parsed(&text, typed);
-    }
+/// The answers on the host, or empty ones.
+fn answers_of_host(host: &dyn Observe, layout: &Layout) -> Result<Answers, Stop> {
     let path = layout.answers();
-    match host.read(&path)? {
-        Some(bytes) => {
-            let text = String::from_utf8(bytes);
-            parsed(&text.map_err(|_| Stop::answers(format!("{} is not UTF-8 text", path.display())))?, &path)
-        }
-        None => Ok(Answers::empty()),
-    }
+    let Some(bytes) = host.read(&path)? else { return Ok(Answers::empty()) };
+    let text = String::from_utf8(bytes).map_err(|_| Stop::answers(format!("{} is not UTF-8 text", path.display())))?;
+    parsed(&text, &path)
 }
 
 /// The answers in a text.
 pub(super) fn parsed(text: &str, path: &Path) -> Result<Answers, Stop> {
-    Answers::parse(text, &path.display().to_string()).map_err(|error| Stop::answers(error.to_string()))
+    Answers::parse(text, &path.display().to_string()).map_err(Stop::answers)
 }
 
-/// Secrets: those on the host, under those beside the answers file, under those in the environment.
+/// Secrets from the host, overridden by those next to the answers file, then by those in the environment.
 fn secrets(run: &Run<'_>, given: &Given) -> Result<Secrets, Stop> {
     let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Secrets, why);
-    let mut secrets = of_host(run)?;
+    let mut secrets = secrets_of_host(run.host, &run.layout)?;
     if let Some(TypedPath { typed, path }) = &given.file
         && let (typed, path) = (secrets_file(typed), secrets_file(path))
         && let Ok(metadata) = std::fs::metadata(&path)
@@ -181,12 +190,9 @@ fn secrets(run: &Run<'_>, given: &Given) -> Result<Secrets, Stop> {
 }
 
 /// The secrets on the host.
-pub(super) fn of_host(run: &Run<'_>) -> Result<Secrets, Stop> {
-    let path = run.layout.secrets();
-    match run.host.read(&path)? {
-        Some(bytes) => secrets_of(&String::from_utf8_lossy(&bytes), &path),
-        None => Ok(Secrets::default()),
-    }
+fn secrets_of_host(host: &dyn Observe, layout: &Layout) -> Result<Secrets, Stop> {
+    let path = layout.secrets();
+    secrets_of(&String::from_utf8_lossy(&host.read(&path)?.unwrap_or_default()), &path)
 }
 
 /// The secrets in a text.
@@ -194,7 +200,7 @@ pub(super) fn secrets_of(text: &str, name: &Path) -> Result<Secrets, Stop> {
     Secrets::parse(text, &name.display().to_string()).map_err(Stop::secrets)
 }
 
-/// The answers that have to be there and are not; `None` if something else is wrong, which is to be told instead.
+/// The required answers that are missing; `None` if something else is wrong, which must be reported instead.
 fn missing(answers: &Answers, secrets: &Secrets) -> Option<Vec<String>> {
     let errors = answers.deployment(secrets).err().unwrap_or_default();
     errors

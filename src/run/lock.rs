@@ -1,33 +1,60 @@
-//! The lock: which bytes the answers come to.
+//! The lock: the release, to the byte, that the answers resolve to.
 
 use semver::Version;
 
 use super::{Exit, Run, Stop};
 use crate::deployment::{Deployment, Variant, VersionWish};
 use crate::error_code::ErrorCode;
-use crate::host::Observe;
 use crate::parts::answers::Lock;
 use crate::parts::release::intact;
-use crate::release::{self, Arch, HttpClient, LockedRelease, Request, Sha256Digest, Source, WantedVersion};
+use crate::release::{self, Arch, HttpClient, Request, Source, WantedVersion};
 
 /// Whether certificate authorities are needed to verify what comes from a source.
 pub(super) fn is_over_https(source: Option<&Source>) -> bool {
     matches!(source, Some(Source::Upstream { base_url } | Source::MirrorUrl { base_url }) if base_url.is_https())
 }
 
-/// Where the release comes from; `None` if it is there already.
+/// What the answers request from a source of releases.
+pub(super) fn request<'a>(
+    run: &Run<'_>,
+    deployment: &Deployment,
+    earlier: Option<&'a Lock>,
+) -> Result<Request<'a>, Stop> {
+    let system = run.host.system()?;
+    let wish = &deployment.release;
+    let needs_nowasm = system.machine_arch == "amd64" && !system.sse4_1;
+    Ok(Request {
+        version: match &wish.version {
+            VersionWish::Latest => WantedVersion::Latest,
+            VersionWish::Exact(version) => WantedVersion::Exact(version.clone()),
+        },
+        prereleases: wish.prereleases,
+        // The preflight has refused everything else by name.
+        arch: if system.machine_arch == "aarch64" { Arch::Arm64 } else { Arch::Amd64 },
+        variant: match wish.variant {
+            Variant::NoWasm => release::Variant::Nowasm,
+            Variant::Auto if needs_nowasm => release::Variant::Nowasm,
+            Variant::Auto | Variant::Default => release::Variant::Default,
+        },
+        pinned: wish.sha256.as_ref().map(|text| text.to_string().parse::<release::Sha256Digest>()).transpose()?,
+        locked: earlier.map(|lock| &lock.release),
+    })
+}
+
+/// The source of the release; `None` if it is already there.
 pub(super) fn source(
     run: &Run<'_>,
     mirror: Option<&str>,
     deployment: &Deployment,
     earlier: Option<&Lock>,
 ) -> Result<Option<Source>, Stop> {
-    // A release that is there and intact needs no source: a re-run works without network, and at once.
-    if let Some(lock) = earlier {
-        let directory = run.layout.release(&lock.release.version);
-        if satisfies(&lock.release, deployment, run.observe())? && intact(run.observe(), &directory, &lock.release) {
-            return Ok(None);
-        }
+    let request = request(run, deployment, earlier)?;
+    // An intact release needs no source: running this again works without network, and at once.
+    let satisfies = |lock: &&release::LockedRelease| {
+        request.is_met_by(lock) && intact(run.host, &run.layout.release(&lock.version), lock)
+    };
+    if request.locked.filter(satisfies).is_some() {
+        return Ok(None);
     }
     let asked: Vec<Version> = match &deployment.release.version {
         VersionWish::Exact(version) => vec![version.clone()],
@@ -36,7 +63,7 @@ pub(super) fn source(
     chosen(run, mirror, &asked).map(Some)
 }
 
-/// The mirror that was named, or where releases come from here, which has these versions.
+/// The named mirror, or the default source, which has these versions.
 pub(super) fn chosen(run: &Run<'_>, mirror: Option<&str>, versions: &[Version]) -> Result<Source, Stop> {
     match mirror {
         Some(mirror) => Source::mirror(mirror).map_err(|error| Stop::with(Exit::Usage, error)),
@@ -44,87 +71,29 @@ pub(super) fn chosen(run: &Run<'_>, mirror: Option<&str>, versions: &[Version]) 
     }
 }
 
-/// Turns the answers into a lock, or keeps the one that is there.
+/// Turns the answers into a lock, or keeps the existing one.
 pub(super) fn resolve(
     run: &Run<'_>,
     deployment: &Deployment,
     earlier: Option<&Lock>,
     source: Option<&Source>,
 ) -> Result<Lock, Stop> {
-    let Some(source) = source else {
-        return earlier.cloned().ok_or_else(|| {
+    match source {
+        Some(source) => resolved(run, deployment, &request(run, deployment, earlier)?, source),
+        None => earlier.cloned().ok_or_else(|| {
             Stop::refused(ErrorCode::NotInstalled, format!("there is no {}", run.layout.lock().display()))
-        });
-    };
-    let version = match &deployment.release.version {
-        VersionWish::Latest => WantedVersion::Latest,
-        VersionWish::Exact(version) => WantedVersion::Exact(version.clone()),
-    };
-    let pinned = pin(deployment)?;
-    resolve_version(run, deployment, earlier, source, (version, deployment.release.prereleases), pinned)
-}
-
-/// The lock of this version, and of a prerelease if that is allowed.
-pub(super) fn resolve_version(
-    run: &Run<'_>,
-    deployment: &Deployment,
-    earlier: Option<&Lock>,
-    source: &Source,
-    (version, prereleases): (WantedVersion, bool),
-    pinned: Option<Sha256Digest>,
-) -> Result<Lock, Stop> {
-    let host = run.observe();
-    let request = Request {
-        version,
-        prereleases,
-        arch: arch(host)?,
-        variant: variant(host, deployment)?,
-        pinned,
-        locked: earlier.map(|lock| &lock.release),
-    };
-    let progress = run.people.progress();
-    let release =
-        release::resolve(&request, source, &HttpClient::default(), progress.progress()).map_err(Stop::failed)?;
-    Ok(Lock::new(deployment, release))
-}
-
-/// Whether a lock is what these answers come to.
-fn satisfies(lock: &LockedRelease, deployment: &Deployment, host: &dyn Observe) -> Result<bool, Stop> {
-    let version = match &deployment.release.version {
-        VersionWish::Latest => true,
-        VersionWish::Exact(version) => *version == lock.version,
-    };
-    Ok(version
-        && lock.arch == arch(host)?
-        && lock.variant == variant(host, deployment)?
-        && pin(deployment)?.is_none_or(|pin| pin == lock.sha256))
-}
-
-pub(super) fn pin(deployment: &Deployment) -> Result<Option<Sha256Digest>, Stop> {
-    deployment
-        .release
-        .sha256
-        .as_ref()
-        .map(|text| text.to_string().parse().map_err(|error: release::Error| Stop::with(Exit::Usage, error)))
-        .transpose()
-}
-
-/// The CPU of a host.
-pub(super) fn arch(host: &dyn Observe) -> Result<Arch, Stop> {
-    let system = host.system()?;
-    match system.machine_arch.as_str() {
-        "aarch64" => Ok(Arch::Arm64),
-        // The preflight has refused everything else by name.
-        _ => Ok(Arch::Amd64),
+        }),
     }
 }
 
-fn variant(host: &dyn Observe, deployment: &Deployment) -> Result<release::Variant, Stop> {
-    let system = host.system()?;
-    let needs_nowasm = system.machine_arch == "amd64" && !system.sse4_1;
-    Ok(match deployment.release.variant {
-        Variant::NoWasm => release::Variant::Nowasm,
-        Variant::Auto if needs_nowasm => release::Variant::Nowasm,
-        Variant::Auto | Variant::Default => release::Variant::Default,
-    })
+/// The lock for a request.
+pub(super) fn resolved(
+    run: &Run<'_>,
+    deployment: &Deployment,
+    request: &Request<'_>,
+    source: &Source,
+) -> Result<Lock, Stop> {
+    let progress = run.people.progress();
+    let release = release::resolve(request, source, &HttpClient::default(), progress.progress())?;
+    Ok(Lock::new(deployment, release))
 }

@@ -1,12 +1,10 @@
 //! What each command does with a host: settle, plan, consent, apply, prove.
 //!
-//! A run knows neither the command line nor a terminal. It asks and tells [`People`], and leaves a [`Report`].
+//! A run knows neither the command line nor a terminal. It talks to [`People`], and leaves a [`Report`].
 
 pub mod backup;
 pub mod deployed;
-pub mod exit;
 pub mod filter;
-mod filter_edit;
 pub mod inputs;
 pub mod install;
 mod lock;
@@ -25,11 +23,9 @@ mod transaction;
 mod trial;
 pub mod uninstall;
 pub mod upgrade;
-mod verified;
 mod watch;
 
-pub use exit::Exit;
 pub use people::{Manner, People, Proposal, TrialView};
 pub use report::Report;
-pub use stop::Stop;
-pub use transaction::{Agreement, Releases, Run, TypedPath, With, service_user};
+pub use stop::{Exit, Stop};
+pub use transaction::{Agreement, Releases, Run, TypedPath, With};

@@ -1,6 +1,5 @@
-//! The people at a run: what they are told on the way, and what they are asked.
+//! The people at a run: what they see, and what they are asked.
 
-use super::report;
 use super::stop::Stop;
 use crate::change::{Plan, Reporter};
 use crate::check::Check;
@@ -9,20 +8,20 @@ use crate::deployment::{Answers, Deployment, Layout, Mode, Secrets};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
 
-/// How something is said.
+/// How a text is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     /// As a heading.
     Heading,
-    /// As a line of the result, as it is.
+    /// As a line of the result, unchanged.
     Line,
     /// As text of the result. It is wrapped, with this indent after the first line.
     Text(usize),
     /// As a success.
     Good,
-    /// As the result itself, which is said even to those who want to hear little.
+    /// As the result itself, which is printed even with `--quiet`.
     Result,
-    /// As something that needs attention, as it is.
+    /// As something that needs attention, unchanged.
     Attention,
     /// The same, wrapped.
     Notice,
@@ -36,7 +35,7 @@ pub enum Manner {
     Item,
 }
 
-/// Answers that a plan comes from, and what to call a file of them.
+/// The answers behind a plan, and a file name for them.
 #[derive(Debug, Clone)]
 pub struct Unsaved {
     /// The text of the answers file.
@@ -45,81 +44,81 @@ pub struct Unsaved {
     pub name: String,
 }
 
-/// What somebody is asked to agree to.
+/// What the consent is about.
 #[derive(Clone, Copy)]
 pub struct Proposal<'a> {
     /// The plan.
     pub plan: &'a Plan,
-    /// What "explain" says, a paragraph each.
+    /// The paragraphs of "explain".
     pub explanation: &'a [&'a str],
-    /// The answers, where there are any.
+    /// The answers, if any.
     pub answers: Option<&'a Unsaved>,
 }
 
-/// Which answers are asked for.
+/// Which answers to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanting {
-    /// All, with those that are there as defaults.
+    /// All, with the current ones as defaults.
     Everything,
     /// Those under these keys.
     Missing(Vec<String>),
 }
 
-/// A trial as somebody sees it.
+/// The display of a trial.
 pub trait TrialView {
-    /// It goes on for so many seconds.
+    /// The trial continues for so many seconds.
     fn left(&self, seconds: u64);
-    /// Something that needs attention.
+    /// Prints what needs attention.
     fn say(&self, text: &str);
-    /// Whether somebody wants to end it and keep the result.
+    /// Whether the user wants to end it and keep the result.
     fn keep(&self) -> bool;
 }
 
 /// The people at a run.
 pub trait People {
-    /// Tells something.
+    /// Prints a text.
     fn tell(&self, manner: Manner, text: &str);
 
-    /// Tells of an error after which the run goes on.
+    /// Prints an error after which the run continues.
     fn error(&self, code: ErrorCode, text: &str);
 
-    /// Shows a plan. `is_asked` where the consent to it is asked for next.
+    /// Shows a plan. `is_asked`: the question for consent comes next.
     fn show_plan(&self, host: &dyn Observe, plan: &Plan, heading: &str, is_asked: bool);
 
-    /// Shows what the preflight or the checks found.
+    /// Shows the findings of the preflight or of the checks.
     fn show_checks(&self, heading: &str, checks: &[Check]);
 
-    /// Shows who may bind which port.
+    /// Shows which user may bind which port.
     fn show_matrix(&self, rows: &[Row]);
 
-    /// Shows what somebody needs to know of a new installation. The password is that of a new account.
+    /// Shows the summary of a new installation. The password is that of a new account.
     fn show_installation(&self, deployment: &Deployment, layout: &Layout, password: Option<&str>);
 
-    /// Whether somebody can be asked.
+    /// Whether a person can answer questions.
     fn can_answer(&self) -> bool;
 
-    /// Asks for the consent to a plan.
+    /// Asks for consent to a plan.
     ///
     /// # Errors
-    /// Nobody answers any more.
+    /// The input ended, or was interrupted.
     fn agree(&self, host: &dyn Observe, proposal: Proposal<'_>) -> Result<bool, Stop>;
 
-    /// Has something typed.
+    /// Asks for a line of text.
     ///
     /// # Errors
-    /// Nobody answers any more.
+    /// The input ended, or was interrupted.
     fn typed(&self, prompt: &str) -> Result<String, Stop>;
 
     /// Asks for answers.
     ///
     /// # Errors
-    /// Nobody answers any more.
+    /// The input ended, or was interrupted.
     fn answers(&self, host: &dyn Observe, asked: Asked<'_>) -> Result<Answers, Stop>;
 
-    /// Shows the progress of changes. [`Operator::interrupted`](crate::change::Operator::interrupted) asks what becomes of the run.
+    /// Shows the progress of changes. [`Operator::interrupted`](crate::change::Operator::interrupted) asks how to continue.
     fn progress(&self) -> Box<dyn Reporter + '_>;
 
-    /// Shows a trial of a switch to this mode, which goes on for so many seconds.
+    /// Shows the trial of a switch to this mode, which continues for so many seconds.
     fn trial(&self, mode: Mode, seconds: u64, can_keep: bool) -> Box<dyn TrialView + '_>;
 }
 
@@ -129,13 +128,8 @@ pub struct Asked<'a> {
     pub answers: Answers,
     /// Passwords, without which some answers are not valid.
     pub secrets: &'a Secrets,
-    /// Answers that cannot be changed any more, and are not asked for.
+    /// Answers that can never change, and are not asked for.
     pub settled: &'a [&'static str],
-    /// Which are asked for.
+    /// Which answers to ask for.
     pub wanting: &'a Wanting,
-}
-
-/// A number of changes in words.
-pub fn changes(count: usize) -> String {
-    report::counted(count, "change")
 }

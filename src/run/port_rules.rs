@@ -1,4 +1,4 @@
-//! `portacl grant`, `revoke` and `apply`: the rules changed, now and for every boot, through plan and journal.
+//! `portacl grant`, `revoke` and `apply`: change the rules, now and for every boot, with plan and journal.
 
 use super::{Exit, Run, Stop, TypedPath, With, port_words};
 use crate::change::{AfterPlan, Plan};
@@ -8,36 +8,36 @@ use crate::host::{HostError, Observe};
 use crate::parts::host_names::HostNames;
 use crate::parts::rule_edit::{Meaning, RuleEdit};
 use crate::parts::{portacl_boot, rule_change};
-use crate::portacl::{self, BootSettings, ImpliedStatement, KernelRule, Names, NextBoot, Rule, Sign, State, Subject};
+use crate::portacl::{self, BootSettings, ImpliedStatement, KernelRule, NextBoot, Rule, Sign, State, Subject};
 
-/// What is wanted of the rules.
+/// The requested change of the rules.
 #[derive(Debug, Clone)]
 pub enum RuleWish {
-    /// Who, by name or number, may bind which ports.
+    /// A user or group, by name or number, may bind these ports.
     Grant(String, Vec<String>),
-    /// Who may no longer.
+    /// It no longer may.
     Revoke(String, Vec<String>),
-    /// The rules that a text has; or why it cannot be read.
+    /// The rules in a text; or why it cannot be read.
     Apply(Result<String, String>),
 }
 
-/// What every look at the rules and every change of them begins with.
+/// The rules and settings of a host.
 pub struct Picture<'a> {
     /// What is in force.
     pub now: State,
     /// What the next boot reads.
     pub settings: BootSettings,
-    /// What it makes of that.
+    /// The result of that boot.
     pub next_boot: NextBoot,
     /// The names of this host.
     pub names: HostNames<'a>,
 }
 
 impl<'a> Picture<'a> {
-    /// That of a host.
+    /// Reads those of a host.
     ///
     /// # Errors
-    /// It cannot be looked at.
+    /// They cannot be read.
     pub fn of(host: &'a dyn Observe) -> Result<Self, Stop> {
         let settings = portacl_boot::settings(host)?;
         let next_boot = portacl::next_boot(&settings);
@@ -45,32 +45,29 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// Changes the rules. `allow_unknown`: ids that nobody has on this host are allowed.
+/// Changes the rules. `allow_unknown` allows ids without an account on this host.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn change(run: &Run<'_>, wish: &RuleWish, allow_unknown: bool) -> Result<Exit, Stop> {
     run.for_root("read all that this needs, and change it")?;
     run.settle()?;
-    let host = run.observe();
-    // The code of the finding that the option is about.
+    let host = run.host;
+    // The code of the finding that the option tolerates.
     let tolerated: &[&str] = if allow_unknown { &["unknown-id"] } else { &[] };
     let make = || -> Result<(Edit, Plan), Stop> {
-        let edit = match wish {
-            RuleWish::Grant(subject, ports) => Edit::only(RuleEdit::Grant(named(host, subject, ports, true)?)),
-            RuleWish::Revoke(subject, ports) => Edit::only(RuleEdit::Revoke(named(host, subject, ports, false)?)),
+        let (edit, implied) = match wish {
+            RuleWish::Grant(subject, ports) => (Some(RuleEdit::Grant(named(host, subject, ports, true)?)), Vec::new()),
+            RuleWish::Revoke(subject, ports) => {
+                (Some(RuleEdit::Revoke(named(host, subject, ports, false)?)), Vec::new())
+            }
             RuleWish::Apply(text) => from_text(host, text.as_ref().map_err(Stop::usage)?)?,
         };
-        let plan = match &edit.edit {
-            Some(edit) => rule_change::plan(host, edit, tolerated).map_err(Stop::failed)?,
-            None => Plan::default(),
-        };
-        Ok((edit, plan))
+        let plan = edit.as_ref().map(|edit| rule_change::plan(host, edit, tolerated)).transpose()?;
+        Ok(((edit, implied), plan.unwrap_or_default()))
     };
-    let (edit, plan) = make()?;
-    for warning in contradicted(host, &plan, &edit.implied)? {
-        run.warn(&warning);
-    }
+    let ((edit, implied), plan) = make()?;
+    contradicted(host, &plan, &implied)?.iter().for_each(|warning| run.warn(warning));
     run.show(&plan, "Plan: port access", "Nothing to change: the rules are so already.");
     if !run.carry_out(&plan, &EXPLANATION, &|| Ok(make()?.1), With::default())? {
         return Ok(Exit::Done);
@@ -79,27 +76,13 @@ pub fn change(run: &Run<'_>, wish: &RuleWish, allow_unknown: bool) -> Result<Exi
         run.attention("A reboot is needed; after it the rules are in force.");
         return Ok(Exit::Reboot);
     }
-    match &edit.edit {
-        Some(edit) => prove(run, edit),
-        None => Ok(Exit::Done),
-    }
+    edit.map_or(Ok(Exit::Done), |edit| prove(run, &edit))
 }
 
-/// What a wish comes to.
-struct Edit {
-    /// The change; `None` where the rules are as they are wanted already.
-    edit: Option<RuleEdit>,
-    /// Lines of the file that say what follows by itself.
-    implied: Vec<ImpliedStatement>,
-}
+/// The change, `None` if the rules are already as wanted; and lines of the file that state what the settings imply.
+type Edit = (Option<RuleEdit>, Vec<ImpliedStatement>);
 
-impl Edit {
-    fn only(edit: RuleEdit) -> Self {
-        Self { edit: Some(edit), implied: Vec::new() }
-    }
-}
-
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 const EXPLANATION: [&str; 1] = [
     "The kernel keeps one list of rules, which is replaced as a whole: what others have in it stays. A rule is put into the \
      running kernel and into /etc/sysctl.conf, so that it is there after every boot. The reserved range is lowered only after \
@@ -109,35 +92,27 @@ const EXPLANATION: [&str; 1] = [
 
 /// The rules that the arguments name.
 fn named(host: &dyn Observe, subject: &str, ports: &[String], granting: bool) -> Result<Vec<Rule>, Stop> {
-    let usage = |why: String| Stop::usage(why);
-    let picture = Picture::of(host)?;
-    let names: &dyn Names = &picture.names;
-    let subject = port_words::subject(subject, names).map_err(usage)?;
-    let ports = port_words::ports(ports, names).map_err(usage)?;
-    let rules = port_words::rules(subject, &ports);
-    if granting {
-        let policy = &picture.now.policy;
-        if subject == Subject::Uid(0) && policy.suser_exempt != 0 {
-            return Err(usage(
-                "root may bind every port without a rule (security.mac.portacl.suser_exempt is 1)".into(),
-            ));
-        }
-        if let Some((_, port)) = ports.iter().find(|(_, port)| i32::from(*port) > policy.port_high) {
-            return Err(usage(format!(
-                "port {port} needs no rule: mac_portacl guards the ports up to {} (security.mac.portacl.port_high), and above \
-                 that every user may bind",
-                policy.port_high
-            )));
-        }
+    let Picture { now: State { policy, .. }, names, .. } = Picture::of(host)?;
+    let subject = port_words::subject(subject, &names).map_err(Stop::usage)?;
+    let ports = port_words::ports(ports, &names).map_err(Stop::usage)?;
+    if granting && subject == Subject::Uid(0) && policy.suser_exempt != 0 {
+        return Err(Stop::usage("root may bind every port without a rule (security.mac.portacl.suser_exempt is 1)"));
     }
-    picture.names.finish()?;
-    Ok(rules)
+    if granting && let Some((_, port)) = ports.iter().find(|(_, port)| i32::from(*port) > policy.port_high) {
+        return Err(Stop::usage(format!(
+            "port {port} needs no rule: mac_portacl guards the ports up to {} (security.mac.portacl.port_high), and above \
+             that every user may bind",
+            policy.port_high
+        )));
+    }
+    names.finish()?;
+    Ok(ports.into_iter().map(|(protocol, port)| Rule { subject, protocol, port }).collect())
 }
 
 /// Reads rules from a file, or from the bytes that standard input had.
 ///
 /// # Errors
-/// In words: it cannot be read, or is no text.
+/// In words: it cannot be read, or is not text.
 pub fn read(file: &TypedPath, input: Option<std::io::Result<Vec<u8>>>) -> Result<String, String> {
     let name = file.typed.display();
     let bytes = match input {
@@ -148,8 +123,7 @@ pub fn read(file: &TypedPath, input: Option<std::io::Result<Vec<u8>>>) -> Result
     Ok(without_colours(&text))
 }
 
-/// The text without the sequences that colour it (ECMA-48, 8.3.117 SGR): what `portacl show --color always` prints is taken,
-/// too.
+/// The text without colour sequences (ECMA-48, 8.3.117 SGR), so that the output of `portacl show --color always` is valid.
 fn without_colours(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -158,7 +132,7 @@ fn without_colours(text: &str) -> String {
         let end = after.find(|character: char| !(character.is_ascii_digit() || character == ';'));
         match end.and_then(|end| after.get(end..)?.strip_prefix('m')) {
             Some(after) => rest = after,
-            // Any other sequence is refused with its line.
+            // Any other sequence stays, and its line is refused.
             None => {
                 plain.push_str("\x1b[");
                 rest = after;
@@ -169,106 +143,92 @@ fn without_colours(text: &str) -> String {
     plain
 }
 
-/// What a text in the readable form asks for.
+/// The change that a text in the readable form requests.
 fn from_text(host: &dyn Observe, text: &str) -> Result<Edit, Stop> {
     let usage = |lines: Vec<String>| Stop::usage(lines.join("\n"));
     let picture = Picture::of(host)?;
     let ruleset = portacl::parse_readable(text, &picture.names)
         .map_err(|errors| usage(errors.iter().map(ToString::to_string).collect()))?;
-    let now: Vec<Meaning> = meanings(&picture.now.policy.rules);
-    let boot: Vec<Meaning> = meanings(&picture.next_boot.state.policy.rules);
+    let meanings = |state: &State| state.policy.rules.iter().map(KernelRule::meaning).collect::<Vec<Meaning>>();
+    let (now, boot) = (meanings(&picture.now), meanings(&picture.next_boot.state));
     let wanted = |without: Sign| -> Vec<Meaning> {
         ruleset.rules().filter(|rule| rule.sign != without).map(|rule| rule.meaning()).collect()
     };
     let (wanted_now, wanted_boot) = (wanted(Sign::NextBootOnly), wanted(Sign::NowOnly));
-    let mut wrong = Vec::new();
-    for rule in ruleset.rules() {
-        let as_often = |a: &[Meaning], b: &[Meaning]| {
-            let count = |list: &[Meaning]| list.iter().filter(|there| **there == rule.meaning()).count();
-            count(a) == count(b)
-        };
-        let is_so = rule.sign == Sign::Both || (as_often(&wanted_now, &now) && as_often(&wanted_boot, &boot));
-        if !is_so {
-            wrong.push(format!(
-                "line {}: a rule with a sign, in force until or from the next boot only, stays as it is where there is one, and \
-                 cannot be made. Take the sign away: the rule is then in force now and after every boot",
+    let stays = |meaning: Meaning| {
+        let count = |list: &[Meaning]| list.iter().filter(|there| **there == meaning).count();
+        count(&wanted_now) == count(&now) && count(&wanted_boot) == count(&boot)
+    };
+    let wrong: Vec<String> = ruleset
+        .rules()
+        .filter(|rule| rule.sign != Sign::Both && !stays(rule.meaning()))
+        .map(|rule| {
+            format!(
+                "line {}: a rule with a sign, in force until or from the next boot only, stays as it is where there is one, \
+                 and cannot be made. Take the sign away: the rule is then in force now and after every boot",
                 rule.line
-            ));
-        }
-    }
+            )
+        })
+        .collect();
     if !wrong.is_empty() {
         return Err(usage(wrong));
     }
-    let implied = ruleset.implied().cloned().collect();
     picture.names.finish()?;
+    let implied = ruleset.implied().cloned().collect();
     if wanted_now == now && wanted_boot == boot {
-        return Ok(Edit { edit: None, implied });
+        return Ok((None, implied));
     }
     let everywhere = |meaning: &Meaning| now.contains(meaning) && boot.contains(meaning);
     let all: Vec<Meaning> = wanted_now.iter().chain(&wanted_boot).copied().collect();
     let granted = effective(ruleset.rules().map(|rule| rule.meaning()).filter(|meaning| !everywhere(meaning)));
     let revoked = effective(now.iter().chain(&boot).copied().filter(|meaning| !all.contains(meaning)));
-    Ok(Edit { edit: Some(RuleEdit::Replace { now: wanted_now, boot: wanted_boot, granted, revoked }), implied })
+    Ok((Some(RuleEdit::Replace { now: wanted_now, boot: wanted_boot, granted, revoked }), implied))
 }
 
-fn meanings(rules: &[KernelRule]) -> Vec<Meaning> {
-    rules.iter().map(KernelRule::meaning).collect()
-}
-
-/// The rules among these that permit anybody anything, each once.
+/// The rules among these that permit something, each once.
 fn effective(meanings: impl Iterator<Item = Meaning>) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     for (id, protocol, port) in meanings {
         let rule = KernelRule { text: String::new(), id, protocol, port }.effective();
-        if let Some(rule) = rule.filter(|rule| rule.port > 0 && !rules.contains(rule)) {
-            rules.push(rule);
-        }
+        rules.extend(rule.filter(|rule| rule.port > 0 && !rules.contains(rule)));
     }
     rules
 }
 
-/// Implied lines of a file that do not say what will be: mac_portacl has no such rules, so they change nothing.
+/// Warnings about implied lines that contradict the settings. mac_portacl has no such rules, so they change nothing.
 fn contradicted(host: &dyn Observe, plan: &Plan, implied: &[ImpliedStatement]) -> Result<Vec<String>, Stop> {
     if implied.is_empty() {
         return Ok(Vec::new());
     }
     let after = AfterPlan::new(host, plan);
-    let now = portacl_boot::now(&after)?;
     let next = portacl::next_boot(&portacl_boot::settings(&after)?);
-    let lines = portacl::print(&now, Some(&next.state), &portacl::NumbersOnly, true);
-    let so = |statement: &ImpliedStatement| {
-        lines.iter().any(|line| {
-            line.implied
-                && (line.action, line.ports, &line.subject) == (statement.action, statement.ports, &statement.subject)
-        })
+    let lines = portacl::print(&portacl_boot::now(&after)?, Some(&next.state), &portacl::NumbersOnly, true);
+    let is_so = |ImpliedStatement { action, ports, subject, .. }: &&ImpliedStatement| {
+        lines.iter().any(|line| line.implied && (&line.action, &line.ports, &line.subject) == (action, ports, subject))
     };
-    Ok(implied
-        .iter()
-        .filter(|statement| !so(statement))
-        .map(|statement| {
-            format!(
-                "line {} says what will not be so. mac_portacl has only permissions; lines with “any” follow from the settings of \
-                 the kernel, and are only read over",
-                statement.line
-            )
-        })
-        .collect())
+    let warning = |statement: &ImpliedStatement| {
+        format!(
+            "line {} says what will not be so. mac_portacl has only permissions; lines with “any” follow from the settings of \
+             the kernel, and are only read over",
+            statement.line
+        )
+    };
+    Ok(implied.iter().filter(|statement| !is_so(statement)).map(warning).collect())
 }
 
-/// The proof: who was to get a port has it, and nobody else.
+/// Verifies that the granted ports can be bound, and by no other user.
 fn prove(run: &Run<'_>, edit: &RuleEdit) -> Result<Exit, Stop> {
     let failed = |error: HostError| {
         Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the bind check could not be run: {error}"))
     };
-    let host = run.observe();
+    let host = run.host;
     let state = portacl_boot::now(host).map_err(failed)?;
     let mut rows = bind::rules(host, &state, edit.granted(), true).map_err(failed)?;
     rows.extend(bind::rules(host, &state, edit.revoked(), false).map_err(failed)?);
     run.people.show_matrix(&rows);
-    let checks: Vec<check::Check> = rows.iter().map(bind::Row::check).collect();
-    let exit = if check::failed(&checks) { Exit::Check } else { Exit::Done };
-    run.report().checks.extend(checks);
-    Ok(exit)
+    let mut report = run.report();
+    report.checks.extend(rows.iter().map(bind::Row::check));
+    Ok(if check::failed(&report.checks) { Exit::Check } else { Exit::Done })
 }
 
 #[cfg(test)]

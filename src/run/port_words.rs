@@ -1,11 +1,11 @@
-//! What is typed after `portacl`: subjects and ports, by name or by number.
+//! The arguments of `portacl`: subjects and ports, by name or by number.
 
-use crate::portacl::{Names, Protocol, Rule, Subject};
+use crate::portacl::{Names, Protocol, Subject};
 
 /// Reads `USER`, `@GROUP`, `uid:N` or `gid:N`.
 ///
 /// # Errors
-/// In words: nobody has that name, or the number is none.
+/// In words: there is no such name, or the number is not valid.
 pub fn subject(word: &str, names: &dyn Names) -> Result<Subject, String> {
     let number = |text: &str| {
         text.parse::<u32>().map_err(|_| format!("{word}: an id is a number from 0 to {}, such as uid:209", u32::MAX))
@@ -20,30 +20,28 @@ pub fn subject(word: &str, names: &dyn Names) -> Result<Subject, String> {
         let known = names.gid(group).map(Subject::Gid);
         return known.ok_or_else(|| format!("there is no group {group} on this host; by number it is gid:NUMBER"));
     }
-    if let Some(uid) = names.uid(word) {
-        return Ok(Subject::Uid(uid));
-    }
-    Err(if word.parse::<u32>().is_ok() {
-        format!("there is no user named {word} on this host; by number it is uid:{word}")
-    } else if names.gid(word).is_some() {
-        format!("there is no user {word} on this host; for the group of that name write @{word}")
-    } else {
-        format!("there is no user {word} on this host; create the account first, or write uid:NUMBER")
+    names.uid(word).map(Subject::Uid).ok_or_else(|| {
+        if word.parse::<u32>().is_ok() {
+            format!("there is no user named {word} on this host; by number it is uid:{word}")
+        } else if names.gid(word).is_some() {
+            format!("there is no user {word} on this host; for the group of that name write @{word}")
+        } else {
+            format!("there is no user {word} on this host; create the account first, or write uid:NUMBER")
+        }
     })
 }
 
-/// Reads ports: `80`, `http`, `53/udp`, `80,443`, several words.
+/// Reads ports: `80`, `http`, `53/udp`, `80,443`, several arguments.
 ///
 /// # Errors
-/// In words, each word that is no port.
+/// In words, each argument that is not a port.
 pub fn ports(words: &[String], names: &dyn Names) -> Result<Vec<(Protocol, u16)>, String> {
-    let mut ports = Vec::new();
-    let mut wrong = Vec::new();
+    let (mut ports, mut wrong) = (Vec::new(), Vec::new());
     for word in words.iter().flat_map(|words| words.split(',')) {
         match port(word, names) {
             Ok(port) if ports.contains(&port) => {}
             Ok(port) => ports.push(port),
-            Err(why) => wrong.push(why),
+            Err(why) => wrong.push(format!("{word}: {why}")),
         }
     }
     if wrong.is_empty() { Ok(ports) } else { Err(wrong.join("\n")) }
@@ -54,28 +52,20 @@ fn port(word: &str, names: &dyn Names) -> Result<(Protocol, u16), String> {
         None => (word, Protocol::Tcp),
         Some((port, "tcp")) => (port, Protocol::Tcp),
         Some((port, "udp")) => (port, Protocol::Udp),
-        Some((_, other)) => {
-            return Err(format!("{word}: mac_portacl knows the protocols tcp and udp, and not “{other}”"));
-        }
+        Some((_, other)) => return Err(format!("mac_portacl knows the protocols tcp and udp, and not “{other}”")),
     };
-    if port.bytes().all(|byte| byte.is_ascii_digit()) && !port.is_empty() {
-        return match port.parse::<u16>() {
-            Ok(number) if number > 0 => Ok((protocol, number)),
-            _ => Err(format!("{word}: a port is a number from 1 to 65535")),
-        };
-    }
-    match names.port(port, protocol) {
-        Some(number) => Ok((protocol, number)),
-        None => Err(format!(
-            "{word}: /etc/services has no {protocol} service of that name; write a port number, such as 80, or several, \
-             such as 80,443"
-        )),
-    }
-}
-
-/// The rules that let a subject bind ports.
-pub fn rules(subject: Subject, ports: &[(Protocol, u16)]) -> Vec<Rule> {
-    ports.iter().map(|&(protocol, port)| Rule { subject, protocol, port }).collect()
+    let number = if port.bytes().all(|byte| byte.is_ascii_digit()) && !port.is_empty() {
+        let number = port.parse().ok().filter(|number| *number > 0);
+        number.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
+    } else {
+        names.port(port, protocol).ok_or_else(|| {
+            format!(
+                "/etc/services has no {protocol} service of that name; write a port number, such as 80, or several, \
+                 such as 80,443"
+            )
+        })
+    };
+    Ok((protocol, number?))
 }
 
 /// A subject as people know it: `gotosocial (209)`, `group www (80)`, `uid 4711`.

@@ -1,6 +1,6 @@
-//! `recover`: a run that was cut off is settled, or taken back as a whole.
+//! `recover`: cleans up after an interrupted run, or undoes all of it.
 
-use super::people::changes;
+use super::report::counted;
 use super::{Exit, Manner, Run, Stop};
 use crate::change::journal::Outcome;
 use crate::change::settle::{self, CutOff, Settled};
@@ -8,10 +8,10 @@ use crate::change::{journal, store};
 use crate::error_code::ErrorCode;
 use crate::utc::date;
 
-/// Recovers; with `undo` the run is taken back as a whole.
+/// Recovers; with `undo` everything that the run did is undone.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
     run.for_root("see whether a run was interrupted")?;
     let host = run.host;
@@ -19,12 +19,12 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
         run.line("No run was interrupted: there is nothing to recover.");
         Ok(Exit::Done)
     };
-    // Nothing is written where there is nothing to do, not even the folder of the lock.
+    // If there is nothing to do, nothing is written, not even the folder of the lock.
     if host.entry(&journal::path())?.is_none() {
         return nothing();
     }
     let _lock = run.lock()?;
-    if let Some(cut_off) = settle::cut_off(host.observe())? {
+    if let Some(cut_off) = settle::cut_off(host)? {
         tell(run, &cut_off, undo);
         run.report().add("command_cut_off", cut_off.command);
     }
@@ -33,21 +33,14 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
         return Ok(Exit::Done);
     }
     let question = if undo { "Take all of that back? [y]es [n]o" } else { "Settle that? [y]es [n]o" };
-    let is_yes = |answer: String| matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes");
+    let is_yes = |answer: String| ["y", "yes"].contains(&&*answer.to_ascii_lowercase());
     if !(run.agreement.yes || run.interactive() && run.people.typed(question).is_ok_and(is_yes)) {
-        return Err(Stop::new(
-            Exit::NotConfirmed,
-            ErrorCode::NotConfirmed,
-            "not confirmed; nothing was changed. Add --yes to do it unasked",
-        ));
+        let why = "not confirmed; nothing was changed. Add --yes to do it unasked";
+        return Err(Stop::unconfirmed(ErrorCode::NotConfirmed, why));
     }
-    // A signal must not cut what mends a cut: it is over in a moment.
-    let _signals = run.signals.changing().map_err(Stop::uncatchable)?;
-    let settled = if undo {
-        settle::take_back(host, &*run.people.progress()).map_err(Stop::failed)?
-    } else {
-        settle::settle(host)?
-    };
+    // A signal must not interrupt the recovery, which takes only a moment.
+    let _signals = run.signals.changing()?;
+    let settled = if undo { settle::take_back(host, &*run.people.progress())? } else { settle::settle(host)? };
     let Some(settled) = settled else { return nothing() };
     let mut report = run.report();
     report.changed = !settled.undone.is_empty();
@@ -56,7 +49,7 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
     outcome(run, &settled, undo)
 }
 
-/// What there is to recover.
+/// Prints what there is to recover.
 fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
     let done = cut_off.changes.iter().filter(|(_, done)| *done).count();
     let state = match (cut_off.ended, cut_off.undoing) {
@@ -69,11 +62,8 @@ fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
     if cut_off.ended.is_some() {
         return;
     }
-    run.line(&format!(
-        "  completed: {}; started and not completed: {}",
-        changes(done),
-        changes(cut_off.changes.len() - done)
-    ));
+    let (done, begun) = (counted(done, "change"), counted(cut_off.changes.len() - done, "change"));
+    run.line(&format!("  completed: {done}; started and not completed: {begun}"));
     for (change, done) in &cut_off.changes {
         if let Some(path) = change.kind().gone_for_good() {
             run.line(&format!("  removed for good, cannot be undone: {}", path.display()));
@@ -83,37 +73,31 @@ fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
     }
 }
 
-/// What became of it, and what is next.
+/// Prints the outcome, and what to do next.
 fn outcome(run: &Run<'_>, settled: &Settled, undo: bool) -> Result<Exit, Stop> {
     let Settled { command, had_ended, undone, spared, failed } = settled;
     if *had_ended {
         run.text(&format!("`{command}` had ended. Its record is in place now, and nothing was undone."));
         return Ok(Exit::Done);
     }
-    for spared in spared {
-        run.attention(&format!("  stays: {spared}"));
-    }
+    spared.iter().for_each(|spared| run.attention(&format!("  stays: {spared}")));
     if !failed.is_empty() {
-        return Err(Stop::refused(
-            ErrorCode::NotUndone,
-            format!(
-                "NOT everything could be undone. What is left:\n  {}\nThe record is among the receipts in {}",
-                failed.join("\n  "),
-                store::FOLDER
-            ),
-        ));
+        let (failed, folder) = (failed.join("\n  "), store::FOLDER);
+        let why = format!(
+            "NOT everything could be undone. What is left:\n  {failed}\nThe record is among the receipts in {folder}"
+        );
+        return Err(Stop::refused(ErrorCode::NotUndone, why));
     }
-    let told = match (undo, undone.as_slice()) {
-        (true, []) => format!("`{command}` had left nothing to undo; the host is as it was before."),
-        (true, _) => format!("`{command}` was undone ({}); the host is as it was before.", changes(undone.len())),
-        (false, []) => {
-            format!("`{command}` is cleaned up. Next: run `gts-bootstrap {command}` again; it continues from here.")
-        }
-        (false, _) => format!(
-            "`{command}` is cleaned up; undone: {}. Next: run `gts-bootstrap {command}` again; it continues from here.",
-            undone.join(", ")
-        ),
+    let ending = if undo {
+        let was = match undone.len() {
+            0 => "had left nothing to undo".to_owned(),
+            count => format!("was undone ({})", counted(count, "change")),
+        };
+        format!("`{command}` {was}; the host is as it was before.")
+    } else {
+        let undone = if undone.is_empty() { String::new() } else { format!("; undone: {}", undone.join(", ")) };
+        format!("`{command}` is cleaned up{undone}. Next: run `gts-bootstrap {command}` again; it continues from here.")
     };
-    run.tell(Manner::Good, &told);
+    run.tell(Manner::Good, &ending);
     Ok(Exit::Done)
 }

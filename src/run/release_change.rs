@@ -1,12 +1,13 @@
-//! What `upgrade` and `rollback` have in common: consent, changes, the trial, and the proof of what serves afterwards.
+//! What `upgrade` and `rollback` have in common: consent, changes, the trial, and the checks of what serves afterwards.
 
 use std::path::Path;
-use std::time::Duration;
 
 use semver::Version;
 
-use super::install::{preflight, prove};
-use super::{Exit, Run, Stop, With, deployed, lock};
+use super::inputs::Inputs;
+use super::install::prove;
+use super::trial::{self, OnTrial, failures};
+use super::{Exit, Run, Stop, With, deployed};
 use crate::change::Plan;
 use crate::check::{Check, Status, installation, profile};
 use crate::error_code::ErrorCode;
@@ -20,15 +21,15 @@ use crate::release::Source;
 
 /// How many old releases are kept.
 pub const KEEP: u8 = 2;
-/// How long the checks may take to pass once the server is ready.
+/// How long the checks may take to pass once the server is ready, seconds.
 const PATIENCE: u64 = 60;
-/// How long the old release may take to serve again after a failure.
+/// How long the old release may take to serve again after a failure, seconds.
 const RETURN: u64 = 600;
 
 /// What is installed: its version and its lock.
 pub(super) fn installed(run: &Run<'_>) -> Result<(Version, Lock), Stop> {
-    let version = parts_release::installed(run.observe(), &run.layout).map_err(Stop::failed)?;
-    let lock = Lock::of_host(run.observe(), &run.layout).map_err(Stop::failed)?;
+    let version = parts_release::installed(run.host, &run.layout)?;
+    let lock = Lock::of_host(run.host, &run.layout)?;
     version.zip(lock).ok_or_else(|| Stop::refused(ErrorCode::NotInstalled, deployed::NOT_INSTALLED))
 }
 
@@ -46,15 +47,26 @@ pub(super) struct Course<'a> {
     pub(super) source: Option<&'a Source>,
     /// How many old releases are kept.
     pub(super) keep: usize,
-    /// A copy that is of no use once all has gone well.
+    /// A copy that is useless after a success.
     pub(super) done: Option<&'a Path>,
 }
 
-impl Course<'_> {
+impl<'a> Course<'a> {
+    /// A change of release, away from `from`.
+    pub(super) fn new(
+        run: &'a Run<'a>,
+        inputs: &'a Inputs,
+        lock: &'a Lock,
+        from: &'a Version,
+        source: Option<&'a Source>,
+    ) -> Result<Self, Stop> {
+        let wanted = inputs.wanted(lock, &run.layout);
+        Ok(Self { run, wanted, from, owner: run.service_user()?, source, keep: KEEP.into(), done: None })
+    }
+
     /// Makes the plan.
     pub(super) fn plan(&self, passage: Passage) -> Result<Plan, Stop> {
-        let plan =
-            parts_install::with_passage(self.run.observe(), &self.wanted, Some(passage)).map_err(Stop::failed)?;
+        let plan = parts_install::with_passage(self.run.host, &self.wanted, Some(passage))?;
         if plan.reboot.is_empty() {
             return Ok(plan);
         }
@@ -63,19 +75,14 @@ impl Course<'_> {
         Err(Stop::refused(ErrorCode::Reboot, why))
     }
 
-    /// Looks at what can be known beforehand.
-    pub(super) fn preflight(&self) -> Result<(), Stop> {
-        preflight(self.run, self.wanted.deployment, lock::is_over_https(self.source), true, false)
-    }
-
-    /// Has it agreed to, does it, and proves it.
+    /// Asks for consent, applies the plan, and checks the result.
     pub(super) fn carry_out(
         &self,
         heading: &str,
         make: &dyn Fn() -> Result<Plan, Stop>,
         explanation: &[&str],
     ) -> Result<Exit, Stop> {
-        let run = self.run;
+        let Self { run, wanted, source, .. } = *self;
         let plan = make()?;
         run.show(&plan, heading, "Nothing to change.");
         if run.ends_with(&plan) {
@@ -85,15 +92,17 @@ impl Course<'_> {
             return self.finish();
         }
         run.text(&format!(
-                "After the checks pass, what is no longer needed is removed: releases beyond the {} old ones that are kept, with \
-                 the copies of their databases, and a copy that was put back.",
-                self.keep
-            ),
-        );
-        run.consent(&plan, explanation)?;
+            "After the checks pass, what is no longer needed is removed: releases beyond the {} old ones that are kept, with \
+             the copies of their databases, and a copy that was put back.",
+            self.keep
+        ));
+        run.consent(&plan, explanation, None)?;
         let was_running = run.host.service(SERVICE)?.is_running();
-        let trial = |stop: &dyn Fn() -> Option<String>| self.on_trial(stop);
-        let with = With { source: self.source, trial: Some(&trial), down: true, ..With::default() };
+        let failures = || Ok(failures(&self.findings(&wanted.lock.release.version)?));
+        let mode = wanted.deployment.exposure.mode;
+        let on_trial = OnTrial { run, mode, failures: &failures, patience: PATIENCE, length: 0 };
+        let trial = |stop: &dyn Fn() -> Option<String>| on_trial.watch(stop);
+        let with = With { source, trial: Some(&trial), down: true, ..With::default() };
         if let Err(mut stop) = run.apply(&plan, make, with) {
             if stop.exit == Exit::Failed && was_running {
                 stop.why = format!("{}\n{}", stop.why, self.still_serves());
@@ -101,7 +110,7 @@ impl Course<'_> {
             return Err(stop);
         }
         let exit = self.finish()?;
-        let page = profile::check(run.observe(), self.wanted.deployment, self.wanted.layout);
+        let page = profile::check(run.host, wanted.deployment, wanted.layout);
         run.people.show_checks(
             "The page of a profile, which an old program fails on with a newer database",
             std::slice::from_ref(&page),
@@ -111,75 +120,48 @@ impl Course<'_> {
         Ok(if failed { Exit::Check } else { exit })
     }
 
-    /// The end of a change of release that has been made: what is not needed any more goes, and what serves is proved.
+    /// The end of a completed change of release: removes what is no longer needed, and checks what serves.
     pub(super) fn finish(&self) -> Result<Exit, Stop> {
         self.run.tidy("No longer needed, and removed:", "it stays", &|| {
-            let steps = passage::superfluous(self.run.observe(), self.wanted.layout, self.keep, self.done);
-            Ok(Plan { steps: steps.map_err(Stop::failed)?, ..Plan::default() })
+            let steps = passage::superfluous(self.run.host, self.wanted.layout, self.keep, self.done)?;
+            Ok(Plan { steps, ..Plan::default() })
         });
         prove(self.run, &self.wanted, None)
     }
 
-    /// Everything that has to be right for a release to be the one that serves.
+    /// All checks that a serving release must pass.
     fn findings(&self, version: &Version) -> Result<Vec<Check>, HostError> {
         let Wanted { deployment, layout, .. } = self.wanted;
-        let host = self.run.observe();
+        let host = self.run.host;
         let mut checks = installation::check(host, deployment, layout, version, self.owner)?.checks;
         checks.push(profile::check(host, deployment, layout));
         Ok(checks)
     }
 
-    /// Looks again and again, until the checks pass, the time is over, or somebody has had enough.
-    fn on_trial(&self, stop: &dyn Fn() -> Option<String>) -> Result<(), String> {
-        let host = self.run.host;
-        let until = host.now() + PATIENCE;
-        loop {
-            let checks = self.findings(&self.wanted.lock.release.version).map_err(|error| error.to_string())?;
-            let failed = failures(&checks);
-            if failed.is_empty() {
-                return Ok(());
-            }
-            if let Some(why) = stop() {
-                return Err(why);
-            }
-            if host.now() >= until {
-                return Err(format!("the checks did not pass within {PATIENCE} s:\n{}", failed.join("\n")));
-            }
-            host.sleep(Duration::from_secs(2));
-        }
-    }
-
-    /// After a failure: proves that the release of before serves, in words.
+    /// After a failure: whether the previous release serves, in words.
     fn still_serves(&self) -> String {
         const PROOFS: [&str; 4] = ["service", "readyz", "nodeinfo", "profile"];
         let host = self.run.host;
         let until = host.now() + RETURN;
         loop {
-            let checks: Vec<Check> = match self.findings(self.from) {
-                Ok(checks) => checks.into_iter().filter(|check| PROOFS.contains(&&*check.name)).collect(),
+            let mut checks = match self.findings(self.from) {
+                Ok(checks) => checks,
                 Err(error) => {
                     return format!("Whether GoToSocial {} serves could not be looked at: {error}.", self.from);
                 }
             };
-            let failed = failures(&checks);
-            if !failed.is_empty() && host.now() < until {
-                host.sleep(Duration::from_secs(2));
+            checks.retain(|check| PROOFS.contains(&&*check.name));
+            let serves = failures(&checks).is_empty();
+            if !serves && host.now() < until {
+                host.sleep(trial::AGAIN);
                 continue;
             }
-            let told: Vec<String> = checks.iter().map(|check| format!("  {}: {}", check.name, check.detail)).collect();
+            let lines: Vec<String> = checks.iter().map(trial::line).collect();
             let mut report = self.run.report();
             report.checks.extend(checks);
-            report.add("serves", failed.is_empty());
-            let serves = if failed.is_empty() { "serves" } else { "does NOT serve" };
-            return format!("GoToSocial {} {serves} as before:\n{}", self.from, told.join("\n"));
+            report.add("serves", serves);
+            let serves = if serves { "serves" } else { "does NOT serve" };
+            return format!("GoToSocial {} {serves} as before:\n{}", self.from, lines.join("\n"));
         }
     }
-}
-
-fn failures(checks: &[Check]) -> Vec<String> {
-    checks
-        .iter()
-        .filter(|check| check.status == Status::Fail)
-        .map(|check| format!("  {}: {}", check.name, check.detail))
-        .collect()
 }

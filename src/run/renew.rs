@@ -13,33 +13,23 @@ use crate::parts::Refusal;
 use crate::parts::tls::{self, Kept};
 use crate::utc::date;
 
-/// The next look comes a day later.
+/// The time until the next run, seconds.
 const INTERVAL: u64 = 86_400;
 
-/// What a renewal takes.
-#[derive(Debug, Clone)]
-pub struct RenewalOptions {
-    /// Whether it is due or not.
-    pub force: bool,
-    /// Order from this authority, this once.
-    pub directory: Option<AcmeDirectory>,
-}
-
-/// Renews what is due.
+/// Renews what is due; with `force` everything, now. `directory` is the authority for this one order.
 ///
 /// # Errors
-/// It was refused, or failed.
-pub fn renew(run: &Run<'_>, options: &RenewalOptions) -> Result<Exit, Stop> {
+/// The command was refused, or failed.
+pub fn renew(run: &Run<'_>, force: bool, directory: Option<&AcmeDirectory>) -> Result<Exit, Stop> {
     run.for_root("renew the certificate")?;
     run.settle()?;
-    let host = run.observe();
-    let deployment = deployed::deployment(host, &run.layout, Exit::Failed)?;
+    let deployment = &deployed::deployment(run.host, &run.layout, Exit::Failed)?;
     if deployment.exposure.mode == Mode::Direct {
         run.line("GoToSocial faces the internet itself, and renews its certificate itself. Nothing to do.");
         return Ok(Exit::Done);
     }
-    let course = Course { run, options, layout: &run.layout, deployment: &deployment };
-    let windows = names(&deployment).iter().map(|name| course.window(name)).collect::<Result<Vec<_>, _>>()?;
+    let course = Course { run, force, directory, deployment };
+    let windows = names(deployment).iter().map(|name| course.window(name)).collect::<Result<Vec<_>, _>>()?;
     let (plan, notes) = course.plan(&windows)?;
     notes.iter().for_each(|note| run.text(note));
     run.report().add("notes", notes);
@@ -50,52 +40,48 @@ pub fn renew(run: &Run<'_>, options: &RenewalOptions) -> Result<Exit, Stop> {
     Ok(Exit::Done)
 }
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 const EXPLANATION: [&str; 1] = [
     "The authority asks the web server for an answer over port 80, and issues a certificate with a new key. The web server \
      then reloads, and is checked to serve it. Until then the old certificate and \
      its key are kept, and they are back in service if anything fails.",
 ];
 
-/// What is common to the look at each name.
+/// What the renewals of all names share.
 struct Course<'a> {
     run: &'a Run<'a>,
-    options: &'a RenewalOptions,
-    layout: &'a Layout,
+    force: bool,
+    directory: Option<&'a AcmeDirectory>,
     deployment: &'a Deployment,
 }
 
 impl Course<'_> {
-    /// When the authority would like the certificate renewed. That it does not say is no failure: it is then due by its age.
+    /// When the authority wants the certificate renewed. If it does not say, the age decides.
     fn window(&self, name: &HostName) -> Result<Option<Window>, Stop> {
-        let host = self.run.observe();
-        let ours = kept(host, self.layout, self.deployment, name)?
+        let host = self.run.host;
+        let ours = kept(host, &self.run.layout, self.deployment, name)?
             .is_some_and(|kept| kept.keeper == Keeper::Us && !is_placeholder(kept.bundle.leaf()));
-        if !ours || self.options.force {
+        if !ours || self.force {
             return Ok(None);
         }
-        let order = tls::certificate_order(self.layout, self.deployment, name, None);
-        match order.renewal_window(host, self.run.authority) {
-            Ok(window) => Ok(window),
-            Err(error) => {
-                let text = format!("The authority's renewal window is unknown, so the age decides: {error}");
-                self.run.text(&text);
-                Ok(None)
-            }
-        }
+        let order = tls::certificate_order(&self.run.layout, self.deployment, name, None);
+        Ok(order.renewal_window(host, self.run.authority).unwrap_or_else(|error| {
+            self.run.text(&format!("The authority's renewal window is unknown, so the age decides: {error}"));
+            None
+        }))
     }
 
-    /// The plan, and what there is to say of names for which there is nothing to do.
+    /// The plan, and notes about names that need nothing.
     fn plan(&self, windows: &[Option<Window>]) -> Result<(Plan, Vec<String>), Stop> {
-        let host = self.run.observe();
+        let host = self.run.host;
         let (mut plan, mut notes) = (Plan::default(), Vec::new());
         for (name, window) in names(self.deployment).iter().zip(windows) {
-            let note = match kept(host, self.layout, self.deployment, name)? {
+            let note = match kept(host, &self.run.layout, self.deployment, name)? {
                 Some(kept) if kept.keeper == Keeper::Us => self.wait(name, &kept, window.as_ref())?,
                 Some(kept) => {
                     let showing = tls::showing(host, self.deployment, name)?;
                     if showing.is_some_and(|showing| showing != digest(kept.bundle.leaf_der())) {
-                        // Never renewed here, but shown once it is.
+                        // Renewed elsewhere; the web server only has to load it.
                         plan.steps.extend(tls::reload(self.deployment, name, &kept.files.chain));
                         continue;
                     }
@@ -106,68 +92,60 @@ impl Course<'_> {
             };
             match note {
                 Some(note) => notes.push(note),
-                None => {
-                    let directory = self.options.directory.as_ref();
-                    plan.steps.extend(tls::renewal(self.layout, self.deployment, name, directory));
-                }
+                None => plan.steps.extend(tls::renewal(&self.run.layout, self.deployment, name, self.directory)),
             }
         }
         if let Some(front) = tls::shown_by(self.deployment.exposure.mode)
             && !plan.is_empty()
             && !host.service(&front.service)?.is_running()
         {
-            return Err(Stop::refused(
-                ErrorCode::FrontDown,
-                format!(
-                    "{0} does not run, and without it the authority gets no answer; start it (`service {0} start`) and run this \
+            let why = format!(
+                "{0} does not run, and without it the authority gets no answer; start it (`service {0} start`) and run this \
                  again. The certificate is as it was",
-                    front.service
-                ),
-            ));
+                front.service
+            );
+            return Err(Stop::refused(ErrorCode::FrontDown, why));
         }
         Ok((plan, notes))
     }
 
     /// Why one of ours is not renewed now; `None` if it is.
     fn wait(&self, name: &HostName, kept: &Kept, window: Option<&Window>) -> Result<Option<String>, Stop> {
-        let host = self.run.observe();
-        let records = records(host, self.layout)?;
+        let host = self.run.host;
+        let records = records(host, &self.run.layout)?;
         let situation = situation(&kept.bundle, window, &records, name);
-        let (now, force) = (host.now(), self.options.force);
-        // Another authority knows nothing of what this one has refused.
-        let failures = situation.failures.filter(|_| self.options.directory.is_none());
+        let (now, force) = (host.now(), self.force);
+        // Another authority has not refused anything yet.
+        let failures = situation.failures.filter(|_| self.directory.is_none());
         let last =
             failures.map(|failures| format!(" The last attempt failed: {}", failures.reason)).unwrap_or_default();
         if let Some(until) = failures.and_then(|failures| failures.refused_until()).filter(|until| now < *until) {
             let text = format!("{name}: the certificate authority asked for no requests until {}.{last}", date(until));
             return if force { Err(Stop::refused(ErrorCode::Acme, text)) } else { Ok(Some(text)) };
         }
-        // A placeholder is due at once, but for what failed lately.
-        let is_due = || {
-            let may_try = failures.is_none_or(|failures| failures.next_attempt() <= now);
-            is_placeholder(kept.bundle.leaf()) && may_try
-        };
-        match situation.verdict(now, INTERVAL) {
-            Verdict::Wait { until } if !force && !is_due() => Ok(Some(format!(
-                "{name}: not due; valid until {}, to be renewed from {} on.{last}",
-                date(kept.bundle.leaf().not_after),
-                date(until)
-            ))),
-            Verdict::Wait { .. } | Verdict::Renew(_) => Ok(None),
-        }
+        let leaf = kept.bundle.leaf();
+        // A placeholder is due at once, unless an attempt has just failed.
+        let is_due = || is_placeholder(leaf) && failures.is_none_or(|failures| failures.next_attempt() <= now);
+        Ok(match situation.verdict(now, INTERVAL) {
+            Verdict::Wait { until } if !force && !is_due() => {
+                let (end, from) = (date(leaf.not_after), date(until));
+                Some(format!("{name}: not due; valid until {end}, to be renewed from {from} on.{last}"))
+            }
+            Verdict::Wait { .. } | Verdict::Renew(_) => None,
+        })
     }
 }
 
-/// The names that a front may have a certificate for: the instance's own, and the account domain's.
+/// The names that a web server in front may have a certificate for: the instance's, and the account domain.
 pub fn names(deployment: &Deployment) -> Vec<HostName> {
     let domain = deployment.account_domain.iter().filter(|domain| **domain != deployment.host);
     std::iter::once(&deployment.host).chain(domain).cloned().collect()
 }
 
-/// The certificate of a name: in direct mode what GoToSocial has in its cache.
+/// The certificate of a name; in direct mode the one in GoToSocial's cache.
 ///
 /// # Errors
-/// It cannot be read, or cannot serve.
+/// It cannot be read, or is unusable.
 pub fn kept(
     host: &dyn Observe,
     layout: &Layout,
@@ -175,15 +153,15 @@ pub fn kept(
     name: &HostName,
 ) -> Result<Option<Kept>, Stop> {
     tls::kept(host, layout, deployment, name).map_err(|refusal| match refusal {
-        // What the answers name, or GoToSocial keeps, cannot serve: that is what was looked for.
+        // The certificate itself is unusable, which is a finding.
         Refusal::Certificate { .. } | Refusal::CachedCertificate { .. } | Refusal::CertificateMissing { .. } => {
             Stop::with(Exit::Check, refusal)
         }
-        other => Stop::failed(other),
+        other => other.into(),
     })
 }
 
-/// What is on record of the orders.
+/// The record of the orders.
 ///
 /// # Errors
 /// The record cannot be read.
@@ -191,29 +169,24 @@ pub fn records(host: &dyn Observe, layout: &Layout) -> Result<Records, Stop> {
     Ok(Records::read(host.read(&tls::record(layout))?.as_deref()))
 }
 
-/// What the renewal of a certificate is judged by.
+/// What decides whether a certificate is renewed.
 pub fn situation<'a>(
     bundle: &Bundle,
     window: Option<&'a Window>,
     records: &'a Records,
     name: &HostName,
 ) -> Situation<'a> {
-    let record = records.of(name.as_str());
+    let sha256 = digest(bundle.leaf_der());
     Situation {
         validity: bundle.leaf().into(),
         window,
-        chance: chance(bundle),
-        failures: record.and_then(|record| record.failures.as_ref()),
+        // A number derived from the certificate: the beginning of its digest.
+        chance: sha256.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default(),
+        failures: records.of(name.as_str()).and_then(|record| record.failures.as_ref()),
     }
 }
 
-/// A number that belongs to the certificate: the beginning of its digest.
-fn chance(bundle: &Bundle) -> u64 {
-    let sha256 = digest(bundle.leaf_der());
-    u64::from_str_radix(sha256.get(..16).unwrap_or_default(), 16).unwrap_or_default()
-}
-
-/// Who keeps a certificate, in words.
+/// What manages a certificate, in words.
 pub fn keeper(keeper: &Keeper) -> String {
     match keeper {
         Keeper::Us => "gts-bootstrap, by periodic(8) each day".to_owned(),

@@ -1,17 +1,16 @@
-//! The report: what a command came to, as `--json` prints it.
+//! The report: the outcome of a command, as `--json` prints it.
 
 use serde::Serialize;
 
-use super::stop::Stop;
-use crate::change::{Plan, Step};
+use crate::change::{Action, Plan};
 use crate::check::Check;
 use crate::error_code::ErrorCode;
 
 /// Version of the `--json` object.
 pub const SCHEMA: u32 = 1;
 
-/// What a command came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// The outcome of a command.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     schema: u32,
     command: &'static str,
@@ -23,13 +22,13 @@ pub struct Report {
     pub changes: Vec<Changed>,
     /// Preflight and checks.
     pub checks: Vec<Check>,
-    /// What this command alone has to tell.
+    /// Members that only this command has.
     #[serde(flatten)]
     detail: serde_json::Map<String, serde_json::Value>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The code under which the documentation tells more of it.
+    /// The error code, which names an entry of the documentation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<ErrorCode>,
 }
@@ -40,47 +39,27 @@ pub struct Changed {
     part: &'static str,
     kind: &'static str,
     target: String,
-    action: &'static str,
-}
-
-impl From<&Step> for Changed {
-    fn from(step: &Step) -> Self {
-        let kind = step.change.kind();
-        Self { part: step.part, kind: kind.name(), target: kind.target(), action: step.action.word() }
-    }
+    action: Action,
 }
 
 impl Report {
     /// An empty report of a command.
     pub fn new(command: &'static str) -> Self {
-        Self {
-            schema: SCHEMA,
-            command,
-            changed: false,
-            reboot_required: false,
-            changes: Vec::new(),
-            checks: Vec::new(),
-            detail: serde_json::Map::new(),
-            error: None,
-            code: None,
-        }
+        Self { schema: SCHEMA, command, ..Self::default() }
     }
 
-    /// Adds what this command alone has to tell.
+    /// Adds a member that only this command has.
     pub fn add(&mut self, name: &str, value: impl Serialize) {
-        // Nothing here has keys that are no texts, so it can be written.
+        // All keys are strings, so this cannot fail.
         self.detail.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
     }
 
     /// Adds the changes of a plan.
     pub fn plan(&mut self, plan: &Plan) {
-        self.changes.extend(plan.steps.iter().map(Changed::from));
-    }
-
-    /// Enters an error.
-    pub fn stop(&mut self, stop: &Stop) {
-        self.error = Some(stop.why.clone());
-        self.code = Some(stop.code);
+        self.changes.extend(plan.steps.iter().map(|step| {
+            let kind = step.change.kind();
+            Changed { part: step.part, kind: kind.name(), target: kind.target(), action: step.action }
+        }));
     }
 }
 

@@ -1,22 +1,34 @@
 //! `restore`: an instance out of a backup, on this host or on a fresh one.
 
-use super::inputs::{self, of_host};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::inputs::{self, Inputs};
 use super::report::{bytes, counted};
-use super::verified::Verified;
 use super::{Exit, Run, Stop, TypedPath, With, install, lock};
-use crate::backup::DatabaseKind;
-use crate::change::Action;
-use crate::change::readiness::ask;
-use crate::deployment::{Answers, Database, Deployment, Secrets, VersionWish};
+use crate::backup::{self, BackupError, DatabaseKind, Head, Opened};
+use crate::change::backup::Origin;
+use crate::check::profile;
+use crate::deployment::{Database, Layout, VersionWish};
+use crate::error_code::ErrorCode;
+use crate::gotosocial::SERVICE;
 use crate::host::DatabaseExamination;
+use crate::parts::Refusal;
 use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
 use crate::parts::restore::{self, Restoring};
-use crate::parts::{Refusal, rc_script, service};
 use crate::utc::date;
 
-/// What a restoration takes.
-#[derive(Debug, Clone)]
+/// The largest member that is read into memory, in bytes. The longest filter list has a few MiB.
+const SMALL: u64 = 16 * 1024 * 1024;
+/// The members that are read into memory.
+const KINDS: [&str; 5] = [backup::RECORDS, backup::TLS, backup::CERTIFICATES, backup::CONFIG, backup::CONFIG_WRITTEN];
+
+/// The content of members, by their paths in the backup.
+type Small = BTreeMap<String, Vec<u8>>;
+
+/// The options of a restoration.
 pub struct RestoreOptions {
     /// The backup.
     pub file: TypedPath,
@@ -29,55 +41,46 @@ pub struct RestoreOptions {
 /// Restores an instance.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
     run.settle()?;
-    let (host, layout) = (run.observe(), &run.layout);
+    let (host, layout) = (run.host, &run.layout);
     let backup = Verified::read(&options.file)?;
+    let head = &backup.head;
     describe(run, &backup);
 
-    let earlier = Lock::of_host(host, layout).map_err(Stop::failed)?;
+    let earlier = Lock::of_host(host, layout)?;
     let fresh = earlier.is_none() || host.entry(&layout.config)?.is_none();
     if let Some(earlier) = &earlier {
-        same_instance(&backup, &earlier.host, &earlier.account_domain)?;
+        same_instance(head, &earlier.host, &earlier.account_domain)?;
     }
-    let mut settings = Settings::gather(run, &backup, fresh)?;
-    settings.release_of(&backup)?;
-    let Settings { answers, secrets, deployment } = &settings;
-    let answers = answers.to_text();
-    let domain = deployment.effective_account_domain().to_string();
-    same_instance(&backup, deployment.host.as_str(), &domain)?;
-    let kind = match deployment.database {
-        Database::Sqlite => DatabaseKind::Sqlite,
-        Database::Postgres { .. } => DatabaseKind::Postgres,
-    };
-    if kind != backup.head.database {
+    let inputs = if fresh { backup.inputs()? } else { Inputs::on_record(run)? };
+    let mut inputs = inputs.of_release(&backup.lock)?;
+    // The release of the backup, whatever the answers name.
+    inputs.deployment.release.version = VersionWish::Exact(head.version.clone());
+    let deployment = &inputs.deployment;
+    same_instance(head, deployment.host.as_str(), deployment.effective_account_domain().as_str())?;
+    let is_sqlite = matches!(deployment.database, Database::Sqlite);
+    if is_sqlite != (head.database == DatabaseKind::Sqlite) {
         let why =
             "it holds the other kind of database than this host's answers ask for (SQLite, PostgreSQL)".to_owned();
-        return Err(Stop::failed(Refusal::BackupUnusable { why }));
+        return Err(Refusal::BackupUnusable { why }.into());
     }
 
-    // Exactly the bytes of the backup's release; for another kind of CPU it is the same version.
-    let known = Some(&backup.lock).filter(|known| lock::arch(host).is_ok_and(|arch| arch == known.release.arch));
+    // The exact bytes of the backup's release, or on another kind of CPU the same version.
+    let known = Some(&backup.lock);
     let source = lock::source(run, options.mirror.as_deref(), deployment, known)?;
     install::preflight(run, deployment, lock::is_over_https(source.as_ref()), !fresh, fresh)?;
     let lock = lock::resolve(run, deployment, known, source.as_ref())?;
-    let wanted = Wanted { deployment, answers: &answers, secrets, lock: &lock, layout };
-    let restoring = Restoring {
-        wanted: &wanted,
-        from: &backup.origin,
-        head: &backup.head,
-        small: &backup.small,
-        fresh,
-        time: run.host.now(),
-    };
-    let make = || restore::plan(host, &restoring).map_err(Stop::failed);
+    let wanted = inputs.wanted(&lock, layout);
+    let restoring =
+        Restoring { wanted: &wanted, from: &backup.origin, head, small: &backup.small, fresh, time: run.host.now() };
+    let make = || restore::plan(host, &restoring).map_err(Stop::from);
     let mut plan = make()?;
     plan.warnings.push(lost(run, &restoring)?);
-    run.show(&plan, &format!("Plan: {} from its backup", backup.head.host), "");
-    let stops = plan.steps.iter().any(|step| step.action == Action::Stop);
-    let watched = [deployment.port().get()];
-    let with = With { source: source.as_ref(), watched: if stops { &watched } else { &[] }, ..With::default() };
+    run.show(&plan, &format!("Plan: {} from its backup", head.host), "");
+    let port = [deployment.port().get()];
+    let with = With { source: source.as_ref(), ..With::watching(&plan, &port) };
     if !run.carry_out(&plan, &EXPLANATION, &make, with)? {
         return Ok(Exit::Done);
     }
@@ -92,61 +95,25 @@ pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
     install::conclude(run, &wanted, &plan, None, options.no_check)
 }
 
-/// What is wanted of this host.
-struct Settings {
-    answers: Answers,
-    secrets: Secrets,
-    deployment: Deployment,
-}
-
-impl Settings {
-    /// Those of the backup on a fresh host, and else those of this host.
-    fn gather(run: &Run<'_>, backup: &Verified, fresh: bool) -> Result<Self, Stop> {
-        let (answers, secrets) = if fresh {
-            (backup.answers()?, backup.secrets()?)
-        } else {
-            let path = run.layout.answers();
-            let given = run.host.read(&path)?.unwrap_or_default();
-            (inputs::parsed(&String::from_utf8_lossy(&given), &path)?, of_host(run)?)
-        };
-        let deployment = inputs::deployment(&answers, &secrets)?;
-        Ok(Self { answers, secrets, deployment })
-    }
-
-    /// Asks for the release of the backup, whatever the answers name.
-    fn release_of(&mut self, backup: &Verified) -> Result<(), Stop> {
-        let version = &backup.head.version;
-        if matches!(&self.deployment.release.version, VersionWish::Exact(named) if named != version) {
-            let mut settings = vec![format!("release.version=\"{version}\"")];
-            if self.deployment.release.sha256.is_some() {
-                settings.push(format!("release.sha256=\"{}\"", backup.lock.release.sha256));
-            }
-            inputs::set(&mut self.answers, &settings)?;
-            self.deployment = inputs::deployment(&self.answers, &self.secrets)?;
-        }
-        self.deployment.release.version = VersionWish::Exact(version.clone());
-        Ok(())
-    }
-}
-
-fn same_instance(backup: &Verified, host: &str, account_domain: &str) -> Result<(), Stop> {
-    let head = &backup.head;
+fn same_instance(head: &Head, host: &str, account_domain: &str) -> Result<(), Refusal> {
     for (backup, installed) in [(&head.host, host), (&head.account_domain, account_domain)] {
         if backup != installed {
-            let refusal = Refusal::BackupOfOther { backup: backup.clone(), installed: installed.to_owned() };
-            return Err(Stop::failed(refusal));
+            return Err(Refusal::BackupOfOther { backup: backup.clone(), installed: installed.to_owned() });
         }
     }
     Ok(())
 }
 
-/// Says what the backup is.
+/// How many posts a backup has.
+fn posts_in(head: &Head) -> Option<u64> {
+    head.state.as_ref()?.posts
+}
+
+/// Prints what the backup contains.
 fn describe(run: &Run<'_>, backup: &Verified) {
     let head = &backup.head;
     run.heading(&format!("Backup of {}", head.host));
-    let state = head.state.as_ref();
-    let posts = state.and_then(|state| state.posts).map(|count| format!(", {}", counted(count, "post")));
-    let posts = posts.unwrap_or_default();
+    let posts = posts_in(head).map(|count| format!(", {}", counted(count, "post"))).unwrap_or_default();
     let media = if head.media { "with media" } else { "without media" };
     run.line(&format!(
         "  GoToSocial {}, made on {}, {}, {media}{posts}. All of it was read, and is as it was written.",
@@ -157,54 +124,115 @@ fn describe(run: &Run<'_>, backup: &Verified) {
     run.report().add("backup", head);
 }
 
-/// What is lost, and what to see to beforehand.
+/// The warning: what will be lost, and what to do before.
 fn lost(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<String, Stop> {
-    if restoring.fresh {
+    let Restoring { head, fresh, .. } = *restoring;
+    if fresh {
         return Ok(format!(
             "two servers with the keys of {} must never run at the same time: stop the old machine for good before you say \
              yes, and let the name lead here",
-            restoring.head.host
+            head.host
         ));
     }
-    let then = restoring.head.state.as_ref().and_then(|state| state.posts);
-    let now = posts(run, restoring)?;
-    let counted = match (then, now) {
-        (Some(then), Some(now)) if now > then => format!(
-            "the backup has {} and this instance has {now} now: {} will be lost",
-            counted(then, "post"),
-            now - then
-        ),
-        (Some(then), Some(now)) => format!("the backup has {}, and this instance has {now} now", counted(then, "post")),
+    let counted = match (posts_in(head).map(|then| (then, counted(then, "post"))), posts(run, restoring)?) {
+        (Some((then, posts)), Some(now)) if now > then => {
+            format!("the backup has {posts} and this instance has {now} now: {} will be lost", now - then)
+        }
+        (Some((_, posts)), Some(now)) => format!("the backup has {posts}, and this instance has {now} now"),
         _ => "the current number of posts is unknown".to_owned(),
     };
     Ok(format!(
         "everything since {} goes: {counted}, and with them follows, likes and new accounts. The current database is kept in {}",
-        date(restoring.head.created),
+        date(head.created),
         restoring.kept().display()
     ))
 }
 
-/// How many posts this instance has: asked of the server where it runs, since nobody else may open its database then.
+/// How many posts this instance has. A running server is queried, because no other program may open its database.
 fn posts(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<Option<u64>, Stop> {
     let Wanted { deployment, layout, .. } = *restoring.wanted;
     let host = run.host;
-    if host.service(rc_script::SERVICE)?.is_running() {
-        let answer = ask(host.observe(), &service::readiness(deployment, layout), "/api/v1/instance").ok();
-        let told: Option<serde_json::Value> = answer.and_then(|answer| serde_json::from_slice(&answer.body).ok());
-        return Ok(told.and_then(|told| told["stats"]["status_count"].as_u64()));
+    if host.service(SERVICE)?.is_running() {
+        return Ok(profile::posts(host, deployment, layout));
     }
-    if !matches!(deployment.database, Database::Sqlite) || host.entry(&layout.database())?.is_none() {
+    let path = layout.database();
+    if !matches!(deployment.database, Database::Sqlite) || host.entry(&path)?.is_none() {
         return Ok(None);
     }
-    let owner = run.service_user()?;
-    let examination = DatabaseExamination { path: layout.database(), owner, thorough: false };
+    let examination = DatabaseExamination { path, owner: run.service_user()?, thorough: false };
     Ok(host.examine_database(&examination).ok().and_then(|state| state.posts))
 }
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 const EXPLANATION: [&str; 2] = [
     "The keys in the backup are what other servers know this instance by. With them it continues where it was: accounts, \
      followers and posts are there again, as they were when the backup was made.",
     "Every change is written to a journal before it is made. If one fails, the changes before it are undone, \
      and the current database is in its place again.",
 ];
+
+/// A backup that was read from end to end, but for the database and the media.
+struct Verified {
+    origin: Origin,
+    head: Head,
+    /// The size of its members, in bytes.
+    bytes: u64,
+    small: Small,
+    lock: Lock,
+}
+
+impl Verified {
+    /// Reads the whole file, and verifies every digest.
+    fn read(TypedPath { typed, path }: &TypedPath) -> Result<Self, Stop> {
+        let refuse = |why: String| Stop::refused(ErrorCode::BackupUnusable, format!("{}: {why}", typed.display()));
+        Self::verified(path).map_err(refuse)
+    }
+
+    /// The same, with the error in words.
+    fn verified(path: &Path) -> Result<Self, String> {
+        let (file, Opened { manifest, sha256 }, small) = contents(path).map_err(|error| error.to_string())?;
+        let lock = text(&small, &Layout::default().lock()).ok_or("it has no lock file")?;
+        let lock = Lock::parse(&lock).map_err(|why| format!("its lock file: {why}"))?;
+        let bytes = manifest.entries.iter().map(|entry| entry.size).sum();
+        let head = manifest.head;
+        let of_lock = (&lock.host, &lock.account_domain, &lock.release.version);
+        if of_lock != (&head.host, &head.account_domain, &head.version) {
+            return Err("its manifest and its lock file are of different instances or versions".to_owned());
+        }
+        Ok(Self { origin: Origin { file, manifest: sha256 }, head, bytes, small, lock })
+    }
+
+    /// The answers and secrets in the backup.
+    fn inputs(&self) -> Result<Inputs, Stop> {
+        let layout = Layout::default();
+        let missing = || Stop::refused(ErrorCode::BackupUnusable, "there are no answers in the backup");
+        let answers = text(&self.small, &layout.answers()).ok_or_else(missing)?;
+        let secrets = text(&self.small, &layout.secrets()).unwrap_or_default();
+        let answers = inputs::parsed(&answers, Path::new("the answers in the backup"))?;
+        Inputs::new(&answers, inputs::secrets_of(&secrets, Path::new("the secrets in the backup"))?)
+    }
+}
+
+/// The whole path of a backup, its manifest, and its small members.
+fn contents(path: &Path) -> Result<(PathBuf, Opened, Small), BackupError> {
+    let absolute = std::fs::canonicalize(path)?;
+    let mut file = File::open(&absolute)?;
+    let opened = backup::open(&mut file)?;
+    let mut small = Small::new();
+    backup::walk(&mut file, &opened.manifest, &mut |entry, bytes| {
+        if KINDS.iter().any(|kind| entry.path.starts_with(kind)) && entry.size <= SMALL {
+            let mut content = Vec::new();
+            bytes.read_to_end(&mut content)?;
+            small.insert(entry.path.clone(), content);
+        }
+        Ok(())
+    })?;
+    Ok((absolute, opened, small))
+}
+
+/// The text of one of the program's own records.
+fn text(small: &Small, path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy();
+    let bytes = small.get(&format!("{}{name}", backup::RECORDS))?;
+    Some(String::from_utf8_lossy(bytes).into_owned())
+}

@@ -1,8 +1,8 @@
 //! Ctrl-C, SIGTERM and a closed terminal.
 //!
-//! At a question they end the question, so that the terminal is put back and the program can say that nothing was changed. While
-//! something is looked up they end the program at once. During a run they only set a flag, which the executor looks at between two
-//! changes. After it they do what they do to any program.
+//! During a question they end the question, so that the terminal is restored and the program can report that nothing was changed.
+//! During a lookup they end the program at once. During a run they only set a flag, which the executor checks between two
+//! changes. After it they have their default effect.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,44 +10,45 @@ use std::sync::{Arc, OnceLock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::exit::Exit;
+use super::{Exit, Stop};
+use crate::error_code::ErrorCode;
 
 const HEARD: [(&str, i32); 3] = [("SIGINT", SIGINT), ("SIGTERM", SIGTERM), ("SIGHUP", SIGHUP)];
 
-/// The signals that ask the program to end, and what they do at the moment.
-#[derive(Debug, Clone, Default)]
+/// The signals that ask the program to end, and their current effect.
+#[derive(Clone, Default)]
 pub struct Signals(Arc<State>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
-    /// `None`: there is no process of our own, so no signal is for us.
+    /// `None`: this is not a separate process, so no signal is for us.
     caught: Option<OnceLock<Result<(), String>>>,
-    /// Whether they end the program at once, with the exit code of what was not confirmed.
+    /// Whether they end the program at once, with [`Exit::NotConfirmed`].
     ends: Arc<AtomicBool>,
-    /// Whether they do what they do to any program.
+    /// Whether they have their default effect.
     default: Arc<AtomicBool>,
-    /// Whether one has come since somebody was asked.
+    /// Whether one has arrived since the question began.
     at_question: Arc<AtomicBool>,
-    /// Whether changes were made: then nothing ends the program at once any more.
+    /// Whether changes were made: from then on nothing ends the program at once.
     has_changed: AtomicBool,
-    /// Which of [`HEARD`] have come since the run began.
+    /// Which of [`HEARD`] have arrived since the run began.
     come: [Arc<AtomicBool>; HEARD.len()],
 }
 
 impl Signals {
-    /// Those of this process. They are caught from the first question or change on.
+    /// The signals of this process, caught from the first question or change on.
     pub fn of_process() -> Self {
         Self(Arc::new(State { caught: Some(OnceLock::new()), ..State::default() }))
     }
 
-    /// From now on they are caught.
+    /// Catches them from now on.
     ///
     /// # Errors
     /// The system does not allow that.
     pub fn catch(&self) -> Result<(), String> {
         let state = &*self.0;
         let Some(caught) = &state.caught else { return Ok(()) };
-        let register = |(name, signal): (&str, i32), come: &Arc<AtomicBool>| {
+        let register = |((name, signal), come): ((&str, i32), &Arc<AtomicBool>)| {
             flag::register_conditional_shutdown(signal, Exit::NotConfirmed as i32, Arc::clone(&state.ends))
                 .and_then(|_| flag::register(signal, Arc::clone(&state.at_question)))
                 .and_then(|_| flag::register(signal, Arc::clone(come)))
@@ -55,20 +56,18 @@ impl Signals {
                 .map_err(|error| format!("{name} cannot be caught: {error}"))
                 .map(drop)
         };
-        let all = || HEARD.into_iter().zip(&state.come).try_for_each(|(signal, come)| register(signal, come));
-        caught
-            .get_or_init(|| {
-                state.ends.store(!state.has_changed.load(Ordering::SeqCst), Ordering::SeqCst);
-                all()
-            })
-            .clone()
+        let first = || {
+            state.ends.store(!state.has_changed.load(Ordering::SeqCst), Ordering::SeqCst);
+            HEARD.into_iter().zip(&state.come).try_for_each(register)
+        };
+        caught.get_or_init(first).clone()
     }
 
     /// Begins a question: until the result is dropped a signal ends only that.
     pub fn asking(&self) -> Asking {
         let state = &*self.0;
         let before = (state.ends.swap(false, Ordering::SeqCst), state.default.swap(false, Ordering::SeqCst));
-        // One that came before has been seen to.
+        // An earlier one was already handled.
         state.at_question.store(false, Ordering::SeqCst);
         Asking { signals: self.clone(), before }
     }
@@ -77,29 +76,28 @@ impl Signals {
     ///
     /// # Errors
     /// The system does not allow them to be caught.
-    pub fn changing(&self) -> Result<Changing, String> {
+    pub fn changing(&self) -> Result<Changing, Stop> {
         let state = &*self.0;
         state.has_changed.store(true, Ordering::SeqCst);
         for flag in [&state.ends, &state.default].into_iter().chain(&state.come) {
             flag.store(false, Ordering::SeqCst);
         }
-        self.catch()?;
+        self.catch().map_err(|why| Stop::refused(ErrorCode::Kernel, why))?;
         Ok(Changing(self.clone()))
     }
 
-    /// Those that have come since the run began.
+    /// Those that have arrived since the run began.
     fn come(&self) -> impl Iterator<Item = &'static str> {
         HEARD.iter().zip(&self.0.come).filter(|(_, come)| come.load(Ordering::Relaxed)).map(|((name, _), _)| *name)
     }
 
-    /// Whether nothing but Ctrl-C has come.
+    /// Whether only Ctrl-C has arrived.
     pub fn only_ctrl_c(&self) -> bool {
         self.come().eq(["SIGINT"])
     }
 }
 
-/// The time of one question.
-#[derive(Debug)]
+/// The duration of one question.
 #[must_use = "it ends when it is dropped"]
 pub struct Asking {
     signals: Signals,
@@ -107,12 +105,12 @@ pub struct Asking {
 }
 
 impl Asking {
-    /// Whether a signal has come.
+    /// Whether a signal has arrived.
     pub fn interrupted(&self) -> bool {
         self.signals.0.at_question.load(Ordering::SeqCst)
     }
 
-    /// Something for another thread that tells the same.
+    /// The same, for another thread.
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.signals.0.at_question)
     }
@@ -125,13 +123,12 @@ impl Drop for Asking {
     }
 }
 
-/// The time of a run.
-#[derive(Debug)]
+/// The duration of a run.
 #[must_use = "it ends when it is dropped"]
 pub struct Changing(Signals);
 
 impl Changing {
-    /// Why to stop, if one has come.
+    /// Why to stop, if one has arrived.
     pub fn received(&self) -> Option<String> {
         self.0.come().next().map(|name| match name {
             "SIGHUP" => "the terminal was closed (SIGHUP)".to_owned(),
@@ -139,12 +136,12 @@ impl Changing {
         })
     }
 
-    /// Why to stop, if somebody wants that; a terminal that has gone away wants nothing.
+    /// Why to stop, if the user wants that; a closed terminal is no such wish.
     pub fn asked_to_stop(&self) -> Option<String> {
         self.0.come().find(|name| *name != "SIGHUP").map(|name| format!("interrupted ({name})"))
     }
 
-    /// Forgets those that have come.
+    /// Forgets those that have arrived.
     pub fn go_on(&self) {
         self.0.0.come.iter().for_each(|come| come.store(false, Ordering::Relaxed));
     }

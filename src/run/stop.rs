@@ -1,16 +1,33 @@
-//! Why a command ends early.
+//! How a command ends: the exit code, which is part of the contract with other programs, and why one ends early.
 
-use super::exit::Exit;
 use crate::deployment::SecretsError;
 use crate::error_code::{Coded, ErrorCode};
-use crate::host::HostError;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// Failed, and undone or explicitly not undone.
+    Failed = 1,
+    /// Usage or bad answers.
+    Usage = 2,
+    /// A check failed.
+    Check = 3,
+    /// Not confirmed.
+    NotConfirmed = 4,
+    /// A reboot is needed.
+    Reboot = 5,
+    /// Another run holds the lock.
+    Busy = 6,
+}
 
 /// Why a command ends early: the exit code, the error code and the message.
 #[derive(Debug, Clone)]
 pub struct Stop {
     /// The exit code.
     pub exit: Exit,
-    /// Where to read more.
+    /// The error code, which names an entry of the documentation.
     pub code: ErrorCode,
     /// The message.
     pub why: String,
@@ -22,14 +39,9 @@ impl Stop {
         Self { exit, code, why: why.into() }
     }
 
-    /// The same error with an exit code of its own.
+    /// The same error with a specific exit code.
     pub fn with(exit: Exit, error: impl Coded + std::fmt::Display) -> Self {
         Self::new(exit, error.code(), error.to_string())
-    }
-
-    /// Failed before anything was changed.
-    pub fn failed(error: impl Coded + std::fmt::Display) -> Self {
-        Self::with(Exit::Failed, error)
     }
 
     /// Refused, with nothing changed.
@@ -37,9 +49,14 @@ impl Stop {
         Self::new(Exit::Failed, code, why)
     }
 
+    /// Not confirmed, with nothing changed.
+    pub fn unconfirmed(code: ErrorCode, why: impl Into<String>) -> Self {
+        Self::new(Exit::NotConfirmed, code, why)
+    }
+
     /// The answers cannot be used.
-    pub fn answers(why: impl Into<String>) -> Self {
-        Self::new(Exit::Usage, ErrorCode::Answers, why)
+    pub fn answers(why: impl ToString) -> Self {
+        Self::new(Exit::Usage, ErrorCode::Answers, why.to_string())
     }
 
     /// The secrets cannot be used.
@@ -48,25 +65,16 @@ impl Stop {
         Self::new(Exit::Usage, ErrorCode::Secrets, lines.join("\n"))
     }
 
-    /// What was found cannot be written as JSON.
-    pub fn unwritable(error: serde_json::Error) -> Self {
-        Self::refused(ErrorCode::Unreadable, error.to_string())
-    }
-
-    /// A signal cannot be caught.
-    pub fn uncatchable(why: String) -> Self {
-        Self::refused(ErrorCode::Kernel, why)
-    }
-
-    /// The command line asks for what does not fit.
+    /// The command line does not fit the host.
     pub fn usage(why: impl Into<String>) -> Self {
         Self::new(Exit::Usage, ErrorCode::Usage, why)
     }
 }
 
-impl From<HostError> for Stop {
-    fn from(error: HostError) -> Self {
-        let exit = if matches!(error, HostError::Locked { .. }) { Exit::Busy } else { Exit::Failed };
+/// An error without a specific exit code.
+impl<E: Coded + std::fmt::Display> From<E> for Stop {
+    fn from(error: E) -> Self {
+        let exit = if error.code() == ErrorCode::Locked { Exit::Busy } else { Exit::Failed };
         Self::with(exit, error)
     }
 }

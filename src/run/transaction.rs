@@ -1,5 +1,5 @@
-//! The course that every change of the host takes: settle an interrupted run, ask for consent, plan again under the lock, apply,
-//! and say what became of it.
+//! The course of every change of the host: recover from an interrupted run, ask for consent, plan again under the lock, apply,
+//! and report the outcome.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
@@ -9,19 +9,18 @@ use std::time::Duration;
 
 use semver::Version;
 
-use super::exit::Exit;
-use super::people::{Manner, People, Proposal, Unsaved, changes};
-use super::report::Report;
+use super::people::{Proposal, Unsaved};
+use super::report::counted;
 use super::signals::Signals;
-use super::stop::Stop;
-use super::watch::Watching;
+use super::watch::{Noted, Watching};
+use super::{Exit, Manner, People, Report, Stop};
 use crate::certificate::CertificateAuthority;
 use crate::change::settle::Settled;
-use crate::change::{Aftermath, Executor, NotMade, Plan, Trial, journal, settle, store};
+use crate::change::{Action, Aftermath, Executor, Plan, Trial, journal, settle, store};
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
-use crate::host::{Host, HostError, Observe, Owner};
+use crate::host::{Host, Owner};
 use crate::parts::account;
 use crate::parts::passage::{self, ROLLBACK};
 use crate::release::Source;
@@ -29,22 +28,22 @@ use crate::release::Source;
 /// How changes are agreed to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Agreement {
-    /// Without asking.
+    /// Without asking (`--yes`).
     pub yes: bool,
-    /// They are only shown.
+    /// Only shown (`--plan`).
     pub plan: bool,
 }
 
-/// A file that somebody has named.
+/// A file named on the command line.
 #[derive(Debug, Clone)]
 pub struct TypedPath {
-    /// As it was typed.
+    /// The path as typed.
     pub typed: PathBuf,
-    /// Where it is.
+    /// The resolved path.
     pub path: PathBuf,
 }
 
-/// Where releases come from if nobody names a mirror.
+/// The default source of releases, used if no mirror is named.
 pub trait Releases {
     /// A source that has these versions.
     ///
@@ -52,7 +51,7 @@ pub trait Releases {
     /// It cannot be reached.
     fn source(&self, versions: &[Version]) -> Result<Source, Stop>;
 
-    /// Whether what comes from it is no real release.
+    /// Whether its releases are imitations.
     fn are_rehearsed(&self) -> bool;
 }
 
@@ -64,9 +63,9 @@ pub struct Run<'a> {
     pub host: &'a dyn Host,
     /// Where releases come from.
     pub releases: &'a dyn Releases,
-    /// Who issues certificates.
+    /// The certificate authority.
     pub authority: &'a dyn CertificateAuthority,
-    /// The people.
+    /// The people who watch the run and answer it.
     pub people: &'a dyn People,
     /// How changes are agreed to.
     pub agreement: Agreement,
@@ -74,64 +73,59 @@ pub struct Run<'a> {
     pub layout: Layout,
     /// The signals.
     pub signals: Signals,
-    /// The environment, in which secrets may be.
+    /// The environment, which may contain secrets.
     pub environment: BTreeMap<OsString, OsString>,
-    /// What the run comes to.
+    /// The outcome so far.
     pub report: RefCell<Report>,
-    /// Answers that were typed, and are kept nowhere until they are installed.
+    /// Typed answers, which are stored nowhere until they are installed.
     pub unsaved: RefCell<Option<Unsaved>>,
 }
 
-impl<'a> Run<'a> {
-    /// The host, to look at.
-    pub fn observe(&self) -> &'a dyn Observe {
-        self.host.observe()
-    }
-
+impl Run<'_> {
     /// The report.
     pub fn report(&self) -> RefMut<'_, Report> {
         self.report.borrow_mut()
     }
 
-    /// Tells people something.
+    /// Prints a text for people.
     pub fn tell(&self, manner: Manner, text: &str) {
         self.people.tell(manner, text);
     }
 
-    /// Tells people, as a heading.
+    /// Prints a heading.
     pub fn heading(&self, text: &str) {
         self.tell(Manner::Heading, text);
     }
 
-    /// Tells people, as a line of the result.
+    /// Prints a line of the result.
     pub fn line(&self, text: &str) {
         self.tell(Manner::Line, text);
     }
 
-    /// Tells people, as text of the result.
+    /// Prints wrapped text of the result.
     pub fn text(&self, text: &str) {
         self.tell(Manner::Text(0), text);
     }
 
-    /// Tells people what needs attention.
+    /// Prints what needs attention.
     pub fn attention(&self, text: &str) {
         self.tell(Manner::Attention, text);
     }
 
-    /// Warns people.
+    /// Prints a warning.
     pub fn warn(&self, text: &str) {
         self.tell(Manner::Warning, text);
     }
 
-    /// Whether somebody can be asked.
+    /// Whether a person can answer questions.
     pub fn interactive(&self) -> bool {
         !self.agreement.yes && self.people.can_answer()
     }
 
-    /// Refuses to go on for others than root; `why` says what only root can do.
+    /// Refuses to continue for users other than root; `why` says what only root can do.
     ///
     /// # Errors
-    /// Somebody else than root is at work.
+    /// Another user runs this.
     pub fn for_root(&self, why: &str) -> Result<(), Stop> {
         match self.host.system()?.euid {
             0 => Ok(()),
@@ -142,41 +136,34 @@ impl<'a> Run<'a> {
     /// The user that GoToSocial runs as.
     ///
     /// # Errors
-    /// There is none.
+    /// It does not exist.
     pub fn service_user(&self) -> Result<Owner, Stop> {
-        service_user(self.observe())?.ok_or_else(|| {
-            Stop::refused(
-                ErrorCode::NotInstalled,
-                "the user gotosocial is not there; run `gts-bootstrap install` first",
-            )
-        })
+        const MISSING: &str = "the user gotosocial is not there; run `gts-bootstrap install` first";
+        account::owner(self.host)?.ok_or_else(|| Stop::refused(ErrorCode::NotInstalled, MISSING))
     }
 
-    /// Settles what a run that was cut off left behind, and says what that came to.
+    /// Recovers from an interrupted run, and reports what was undone.
     ///
     /// # Errors
-    /// The journal cannot be read, another run holds the lock, or somebody else than root asks where there may be one.
+    /// The journal cannot be read, another run holds the lock, or a user other than root runs this where a journal may exist.
     pub fn settle(&self) -> Result<Option<Settled>, Stop> {
         let host = self.host;
         if host.system()?.euid != 0 {
-            // What there is to say about a bare host the preflight says.
-            return match host.entry(Path::new(store::FOLDER)) {
-                Ok(None) => Ok(None),
-                _ => Err(Stop::refused(
-                    ErrorCode::NotRoot,
-                    "only root can read what was done on this host, and change more of it; run it as root (doas or sudo)",
-                )),
-            };
+            // On a bare host the preflight reports what is missing.
+            if let Ok(None) = host.entry(Path::new(store::FOLDER)) {
+                return Ok(None);
+            }
+            let why =
+                "only root can read what was done on this host, and change more of it; run it as root (doas or sudo)";
+            return Err(Stop::refused(ErrorCode::NotRoot, why));
         }
         if host.entry(&journal::path())?.is_none() {
             return Ok(None);
         }
         if self.agreement.plan || !(self.agreement.yes || self.interactive()) {
-            match self.lock() {
-                Err(stop) if stop.exit == Exit::Busy => self.attention(&stop.why),
-                _ => self
-                    .attention("An earlier run was interrupted. The next run that changes something cleans up first."),
-            }
+            let pending = "An earlier run was interrupted. The next run that changes something cleans up first.";
+            let busy = self.lock().err().filter(|stop| stop.exit == Exit::Busy);
+            self.attention(busy.as_ref().map_or(pending, |stop| stop.why.as_str()));
             return Ok(None);
         }
         let _lock = self.lock()?;
@@ -188,14 +175,14 @@ impl<'a> Run<'a> {
             ));
         }
         let Some(settled) = settle::settle(host)? else { return Ok(None) };
-        let command = &settled.command;
-        if settled.had_ended {
+        let Settled { command, had_ended, undone, spared, failed } = &settled;
+        if *had_ended {
             self.attention(&format!(
                 "An earlier `{command}` had come to its end, and only its record was not in its place; now it is."
             ));
             return Ok(Some(settled));
         }
-        let undone = if settled.undone.is_empty() { "nothing".to_owned() } else { settled.undone.join(", ") };
+        let undone = if undone.is_empty() { "nothing".to_owned() } else { undone.join(", ") };
         let next = if command == self.command {
             "and this run continues from there".to_owned()
         } else if command == ROLLBACK && passage::is_back(host).is_ok_and(|is_back| is_back) {
@@ -206,15 +193,15 @@ impl<'a> Run<'a> {
         self.attention(&format!(
             "An earlier `{command}` was interrupted; undone: {undone}. Its completed changes stay, {next}."
         ));
-        settled.spared.iter().for_each(|spared| self.attention(&format!("  stays: {spared}")));
-        if !settled.failed.is_empty() {
-            let failed = settled.failed.join("\n  ");
+        spared.iter().for_each(|spared| self.attention(&format!("  stays: {spared}")));
+        if !failed.is_empty() {
+            let failed = failed.join("\n  ");
             self.people.error(ErrorCode::NotUndone, &format!("this could not be undone:\n  {failed}"));
         }
         Ok(Some(settled))
     }
 
-    /// Takes the lock that keeps two changing runs apart.
+    /// Takes the lock that prevents two changing runs at the same time.
     ///
     /// # Errors
     /// Another run holds it.
@@ -231,16 +218,15 @@ impl<'a> Run<'a> {
         if plan.is_empty() {
             self.line(nothing);
         } else {
-            let heading = format!("{heading}, {}", changes(plan.steps.len()));
+            let heading = format!("{heading}, {}", counted(plan.steps.len(), "change"));
             let is_asked = self.interactive() && !self.agreement.plan;
-            self.people.show_plan(self.observe(), plan, &heading, is_asked);
+            self.people.show_plan(self.host, plan, &heading, is_asked);
         }
         plan.warnings.iter().for_each(|warning| self.warn(warning));
         plan.reboot.iter().for_each(|reason| self.tell(Manner::Reboot, reason));
     }
 
-    /// Whether the command ends with what was shown, because of `--plan`: then it says so, and the report has whether anything
-    /// would be changed.
+    /// Whether `--plan` ends the command here. If so, it prints that, and the report says whether anything would be changed.
     pub fn ends_with(&self, plan: &Plan) -> bool {
         if self.agreement.plan {
             self.report().changed = !plan.is_empty();
@@ -249,37 +235,26 @@ impl<'a> Run<'a> {
         self.agreement.plan
     }
 
-    /// Has the plan agreed to.
+    /// Asks for consent to the plan. If it comes from answers, the question offers to save them.
     ///
     /// # Errors
-    /// Somebody said no, or nobody can be asked.
-    pub fn consent(&self, plan: &Plan, explanation: &[&str]) -> Result<(), Stop> {
-        self.agree(Proposal { plan, explanation, answers: None })
-    }
-
-    /// Has the plan agreed to, with answers that can be saved.
-    ///
-    /// # Errors
-    /// As for [`Self::consent`].
-    pub fn agree(&self, proposal: Proposal<'_>) -> Result<(), Stop> {
+    /// The answer is no, or there is no terminal.
+    pub fn consent(&self, plan: &Plan, explanation: &[&str], answers: Option<&Unsaved>) -> Result<(), Stop> {
         if self.agreement.yes {
             return Ok(());
         }
         if !self.interactive() {
-            return Err(Stop::new(
-                Exit::NotConfirmed,
-                ErrorCode::NoTerminal,
-                "nothing was changed: there is no terminal to ask on. Add --yes to make these changes, or --plan to see them \
-                 only",
-            ));
+            let why = "nothing was changed: there is no terminal to ask on. Add --yes to make these changes, or --plan to \
+                       see them only";
+            return Err(Stop::unconfirmed(ErrorCode::NoTerminal, why));
         }
-        match self.people.agree(self.observe(), proposal)? {
+        match self.people.agree(self.host, Proposal { plan, explanation, answers })? {
             true => Ok(()),
-            false => Err(Stop::new(Exit::NotConfirmed, ErrorCode::NotConfirmed, "not confirmed; nothing was changed")),
+            false => Err(Stop::unconfirmed(ErrorCode::NotConfirmed, "not confirmed; nothing was changed")),
         }
     }
 
-    /// Has a plan that was shown agreed to, and applies it. `false` if it was only to be shown.
+    /// Asks for consent to a plan that was shown, and applies it. Returns `false` if `--plan` ends the command.
     ///
     /// # Errors
     /// As for [`Self::consent`] and [`Self::apply`].
@@ -294,13 +269,13 @@ impl<'a> Run<'a> {
             return Ok(false);
         }
         if !plan.is_empty() {
-            self.consent(plan, explanation)?;
+            self.consent(plan, explanation, None)?;
             self.apply(plan, again, with)?;
         }
         Ok(true)
     }
 
-    /// Applies what was shown, if a plan made now, under the lock, is the same. Gives the password of an account that was made.
+    /// Applies a plan that was shown, if a plan made under the lock is the same. Returns the password of a new account.
     ///
     /// # Errors
     /// The host has changed meanwhile, or a change failed.
@@ -313,41 +288,34 @@ impl<'a> Run<'a> {
         let host = self.host;
         let _lock = self.lock()?;
         if host.entry(&journal::path())?.is_some() {
-            return Err(Stop::new(
-                Exit::NotConfirmed,
-                ErrorCode::CutOff,
-                "another run was interrupted since the plan was made; \
-                 nothing was changed. Run this again: it cleans up first",
-            ));
+            let why = "another run was interrupted since the plan was made; nothing was changed. Run this again: it \
+                       cleans up first";
+            return Err(Stop::unconfirmed(ErrorCode::CutOff, why));
         }
-        // What was agreed to is what is done: the host may have changed while somebody was reading.
+        // Only what was shown may be done, and the host may have changed in the meantime.
         if again()?.steps != shown.steps {
-            return Err(Stop::new(
-                Exit::NotConfirmed,
-                ErrorCode::PlanChanged,
-                "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan",
-            ));
+            let why =
+                "the host has changed since the plan was made; nothing was changed. Run this again to see the new plan";
+            return Err(Stop::unconfirmed(ErrorCode::PlanChanged, why));
         }
-        let signals = self.signals.changing().map_err(Stop::uncatchable)?;
-        let watching = Watching::new(host, &signals, self.people.progress(), with.watched);
-        let stop = || signals.received();
-        // What is done by then is to be proved, with a terminal or without.
-        let asked_to = || signals.asked_to_stop();
+        let signals = self.signals.changing()?;
+        let (progress, watched) = (self.people.progress(), with.watched);
+        let watching = Watching { host, signals: &signals, progress, watched, noted: Noted::default() };
+        // The trial verifies what is done by then, even if the terminal is closed.
         let trial = with.trial.map(|trial| {
-            let watching = &watching;
+            let (watching, signals) = (&watching, &signals);
             move |_: &dyn Fn() -> Option<String>| {
                 watching.ease();
-                trial(&asked_to)
+                trial(&|| signals.asked_to_stop())
             }
         });
-        let trial: Option<Trial<'_>> = trial.as_ref().map(|trial| trial as Trial<'_>);
         let executor = Executor {
             host,
             source: with.source,
             authority: Some(self.authority),
             reporter: &watching,
-            stop: &stop,
-            trial,
+            stop: &|| signals.received(),
+            trial: trial.as_ref().map(|trial| trial as Trial<'_>),
         };
         let applied = executor.apply(self.command, shown);
         if let Some(refused) = watching.refused() {
@@ -357,7 +325,7 @@ impl<'a> Run<'a> {
         }
         if let Some(down) = watching.down().filter(|_| with.down) {
             self.report().add("down_seconds", down.as_secs());
-            // After a failure nobody may have been able to start it again.
+            // After a failure it may still be down.
             let runs = host.service(SERVICE).is_ok_and(|state| state.is_running());
             let (was, still) = if runs { ("was", "") } else { ("has been", ", and still is") };
             self.line(&format!("The instance {was} down for {}{still}.", whole(down)));
@@ -366,16 +334,26 @@ impl<'a> Run<'a> {
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.kept.is_some(), |_| true);
         let applied = applied.map_err(|error| {
             let code = if error.aftermath.failed.is_empty() { error.code } else { ErrorCode::NotUndone };
-            Stop::refused(code, format!("{error}.\n{}", told(&error.aftermath)))
+            Stop::refused(code, format!("{error}.\n{}", what_became(&error.aftermath)))
         })?;
         if !applied.not_made.is_empty() {
-            return Err(not_all(&applied.not_made, &mut report));
+            let lines: Vec<String> =
+                applied.not_made.iter().map(|left| format!("{}: {}", left.change, left.cause)).collect();
+            report.add("failed", &lines);
+            return Err(Stop::refused(
+                ErrorCode::Incomplete,
+                format!(
+                    "not everything could be done. The completed changes stay; what is left:\n  {}\nFix what is named, and \
+                     run the same command again: it continues with the rest",
+                    lines.join("\n  ")
+                ),
+            ));
         }
-        self.tell(Manner::Good, &format!("{} made.", changes(shown.steps.len())));
+        self.tell(Manner::Good, &format!("{} made.", counted(shown.steps.len(), "change")));
         Ok(watching.password())
     }
 
-    /// Applies what is due once all else has been proved. What was asked for is done then, so that a failure is told and no more.
+    /// Applies the cleanup after everything else was verified. The requested work is done then, so a failure is only reported.
     pub fn tidy(&self, heading: &str, failed: &str, make: &dyn Fn() -> Result<Plan, Stop>) {
         let tidied = make().and_then(|plan| {
             if plan.is_empty() {
@@ -393,48 +371,32 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The user that GoToSocial runs as.
-///
-/// # Errors
-/// The host cannot be asked.
-pub fn service_user(host: &dyn Observe) -> Result<Option<Owner>, HostError> {
-    Ok(host.user(account::NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }))
-}
-
-/// The end of a plan that went on past failures.
-fn not_all(not_made: &[NotMade], report: &mut Report) -> Stop {
-    let lines: Vec<String> = not_made.iter().map(|left| format!("{}: {}", left.change, left.cause)).collect();
-    report.add("failed", &lines);
-    Stop::refused(
-        ErrorCode::Incomplete,
-        format!(
-            "not everything could be done. The completed changes stay; what is left:\n  {}\nFix what is named, and run the \
-             same command again: it continues with the rest",
-            lines.join("\n  ")
-        ),
-    )
-}
-
-/// What applying needs besides the plan.
+/// What [`Run::apply`] needs besides the plan.
 #[derive(Clone, Copy, Default)]
 pub struct With<'a> {
-    /// Where a release comes from.
+    /// The source of the release.
     pub source: Option<&'a Source>,
-    /// Asked at the end whether all is well.
+    /// Checks at the end whether everything works.
     pub trial: Option<Trial<'a>>,
-    /// Ports that are watched from the first step on that can take them away, for the time during which they refuse
-    /// connections.
+    /// Ports to watch from the first step that can close them, to measure how long they refuse connections.
     pub watched: &'a [u16],
-    /// Whether to tell for how long the instance was down.
+    /// Whether to report how long the instance was down.
     pub down: bool,
+}
+
+impl<'a> With<'a> {
+    /// For a plan that may stop the service, which listens on these ports.
+    pub(super) fn watching(plan: &Plan, ports: &'a [u16]) -> Self {
+        let stops = plan.steps.iter().any(|step| step.action == Action::Stop);
+        Self { watched: if stops { ports } else { &[] }, ..Self::default() }
+    }
 }
 
 /// A short time in words.
 fn in_words(time: Duration) -> String {
-    if time < Duration::from_secs(1) {
-        format!("{} ms", time.as_millis())
-    } else {
-        format!("{:.1} s", time.as_secs_f64())
+    match time.as_millis() {
+        millis @ ..1000 => format!("{millis} ms"),
+        _ => format!("{:.1} s", time.as_secs_f64()),
     }
 }
 
@@ -448,26 +410,20 @@ fn whole(time: Duration) -> String {
     }
 }
 
-/// What became of the changes before the one that failed.
-fn told(aftermath: &Aftermath) -> String {
-    if let Some(kept) = &aftermath.kept {
+/// The outcome for the changes before the one that failed.
+fn what_became(Aftermath { kept, failed, spared }: &Aftermath) -> String {
+    if let Some(kept) = kept {
         return format!("Nothing was undone: {kept}.");
     }
-    let mut text = if aftermath.failed.is_empty() {
+    let undone = if failed.is_empty() {
         "All changes were undone; the host is as it was".to_owned()
     } else {
-        format!(
-            "NOT everything could be undone. What is left:\n  {}\nThe rest was undone",
-            aftermath.failed.join("\n  ")
-        )
+        let failed = failed.join("\n  ");
+        format!("NOT everything could be undone. What is left:\n  {failed}\nThe rest was undone")
     };
-    if aftermath.spared.is_empty() {
-        text.push('.');
-    } else {
-        text.push_str(&format!(
-            ", except for what GoToSocial itself or another program has written, which stays:\n  {}",
-            aftermath.spared.join("\n  ")
-        ));
+    if spared.is_empty() {
+        return format!("{undone}.");
     }
-    text
+    let spared = spared.join("\n  ");
+    format!("{undone}, except for what GoToSocial itself or another program has written, which stays:\n  {spared}")
 }

@@ -1,44 +1,50 @@
-//! A switch on trial: the checks, again and again, until its time is over. If one fails everything is taken back.
+//! The trial period of a change: the checks run repeatedly until it is over. If one fails, everything is undone.
 
 use std::time::Duration;
 
-use super::{Run, TrialView, transaction};
-use crate::check::{Status, installation};
+use super::{Run, TrialView};
+use crate::check::{Check, Status};
+use crate::deployment::Mode;
 use crate::host::HostError;
-use crate::parts::account;
-use crate::parts::install::Wanted;
 
-/// Time between two looks as long as something is amiss: until the checks pass for the first time, and to see whether a
-/// failure was one of a moment.
-const AGAIN: Duration = Duration::from_secs(2);
-/// Between two others, at the beginning and later. A look asks GoToSocial about ten times, and it answers 300 questions in
-/// five minutes (`advanced-rate-limit-requests`), loopback included.
-const OFTEN: Duration = Duration::from_secs(5);
-const SELDOM: Duration = Duration::from_secs(15);
-/// Seconds after which it is looked less often.
+/// Time between two rounds while a check fails: until all pass for the first time, and to see whether a failure was
+/// momentary.
+pub(super) const AGAIN: Duration = Duration::from_secs(2);
+/// Seconds between two other rounds, at the beginning and later. A round sends about ten requests to GoToSocial, which allows
+/// 300 in five minutes (`advanced-rate-limit-requests`), loopback included.
+const OFTEN: u64 = 5;
+const SELDOM: u64 = 15;
+/// Seconds after which the rounds become less frequent.
 const BEGINNING: u64 = 30;
 
-/// What is on trial.
+/// A change in its trial period.
 pub(super) struct OnTrial<'a> {
     pub(super) run: &'a Run<'a>,
-    pub(super) wanted: &'a Wanted<'a>,
-    /// How long it is watched.
-    pub(super) length: Duration,
+    pub(super) mode: Mode,
+    /// Runs the checks, and returns those that fail.
+    pub(super) failures: &'a dyn Fn() -> Result<Vec<String>, HostError>,
+    /// Seconds within which all must pass for the first time.
+    pub(super) patience: u64,
+    /// The length in seconds; 0 if passing once is enough.
+    pub(super) length: u64,
 }
 
 impl OnTrial<'_> {
-    /// Watches until the time is over, or somebody wants to keep it. `stop` says why to give up.
+    /// Watches until the time is over, or the user keeps the change. `stop` returns a reason to give up.
     ///
     /// # Errors
-    /// In words: why everything is to be taken back.
+    /// Why everything must be undone, in words.
     pub(super) fn watch(&self, stop: &dyn Fn() -> Option<String>) -> Result<(), String> {
         let host = self.run.host;
         let began = host.now();
-        let until = began + self.length.as_secs();
+        let until = began + self.length;
         let mut shown: Option<Box<dyn TrialView + '_>> = None;
         let mut failed_before = false;
         loop {
-            let failed = self.failed().map_err(|error| error.to_string())?;
+            let failed = (self.failures)().map_err(|error| error.to_string())?;
+            if failed.is_empty() && self.length == 0 {
+                return Ok(());
+            }
             if let Some(why) = stop() {
                 return Err(why);
             }
@@ -48,27 +54,25 @@ impl OnTrial<'_> {
                 if now >= until {
                     return Ok(());
                 }
-                let shown = shown.get_or_insert_with(|| self.shown(until - now));
+                let view = || self.run.people.trial(self.mode, until - now, self.run.interactive());
                 let pause = if now < began + BEGINNING { OFTEN } else { SELDOM };
-                if self.pause((now + pause.as_secs()).min(until), until, &**shown, stop)? {
+                if self.pause((now + pause).min(until), until, &**shown.get_or_insert_with(view), stop)? {
                     return Ok(());
                 }
                 continue;
             }
-            let told = failed.join("\n");
+            let failed = failed.join("\n");
             match &shown {
-                None if now >= until => {
-                    return Err(format!("the checks did not pass within {} s:\n{told}", self.length.as_secs()));
+                None if now >= began + self.patience => {
+                    return Err(format!("the checks did not pass within {} s:\n{failed}", self.patience));
                 }
                 Some(_) if failed_before => {
-                    return Err(format!(
-                        "the checks passed, but no longer {} s after the switch:\n{told}",
-                        now - began
-                    ));
+                    let passed = now - began;
+                    return Err(format!("the checks passed, but no longer {passed} s after the switch:\n{failed}"));
                 }
-                // It may have been a moment's.
+                // It may be momentary.
                 Some(shown) => {
-                    shown.say(&format!("a check failed, looking again in {} s:\n{told}", AGAIN.as_secs()));
+                    shown.say(&format!("a check failed, looking again in {} s:\n{failed}", AGAIN.as_secs()));
                     failed_before = true;
                 }
                 None => {}
@@ -77,23 +81,7 @@ impl OnTrial<'_> {
         }
     }
 
-    fn shown(&self, seconds: u64) -> Box<dyn TrialView + '_> {
-        self.run.people.trial(self.wanted.deployment.exposure.mode, seconds, self.run.interactive())
-    }
-
-    /// The checks that fail.
-    fn failed(&self) -> Result<Vec<String>, HostError> {
-        let Wanted { deployment, layout, lock, .. } = *self.wanted;
-        let host = self.run.observe();
-        let Some(owner) = transaction::service_user(host)? else {
-            return Ok(vec![format!("  the user {} is not there", account::NAME)]);
-        };
-        let findings = installation::check(host, deployment, layout, &lock.release.version, owner)?;
-        let failed = findings.checks.iter().filter(|check| check.status == Status::Fail);
-        Ok(failed.map(|check| format!("  {}: {}", check.name, check.detail)).collect())
-    }
-
-    /// Waits, and tells how long it still takes; gives whether somebody wants to keep it now.
+    /// Waits, and shows the time left. Returns whether the user keeps the change now.
     fn pause(
         &self,
         next: u64,
@@ -101,9 +89,10 @@ impl OnTrial<'_> {
         shown: &dyn TrialView,
         stop: &dyn Fn() -> Option<String>,
     ) -> Result<bool, String> {
-        while self.run.host.now() < next {
-            shown.left(until.saturating_sub(self.run.host.now()));
-            self.run.host.sleep(Duration::from_secs(1));
+        let host = self.run.host;
+        while host.now() < next {
+            shown.left(until.saturating_sub(host.now()));
+            host.sleep(Duration::from_secs(1));
             if let Some(why) = stop() {
                 return Err(why);
             }
@@ -113,4 +102,14 @@ impl OnTrial<'_> {
         }
         Ok(false)
     }
+}
+
+/// The checks that fail, one line each.
+pub(super) fn failures(checks: &[Check]) -> Vec<String> {
+    checks.iter().filter(|check| check.status == Status::Fail).map(line).collect()
+}
+
+/// A check as one line of a list.
+pub(super) fn line(check: &Check) -> String {
+    format!("  {}: {}", check.name, check.detail)
 }

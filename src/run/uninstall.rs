@@ -1,4 +1,4 @@
-//! `uninstall`: everything back to what it was before the first run, past single failures, with the data kept or purged.
+//! `uninstall`: reverts everything to its state before the first run, continues past single failures, and keeps or purges the data.
 
 use std::path::Path;
 
@@ -6,40 +6,30 @@ use super::{Exit, Manner, Run, Stop, With};
 use crate::change::store;
 use crate::error_code::ErrorCode;
 use crate::parts::uninstall::ledger::Ledger;
-use crate::parts::uninstall::{self as parts, Extent, Planned};
+use crate::parts::uninstall::{self as parts, Planned};
 
-pub use parts::ledger::COMMAND;
+pub use parts::{Extent, ledger::COMMAND};
 
-/// What an uninstallation takes.
-#[derive(Debug, Clone)]
-pub struct UninstallOptions {
-    /// Remove the data, too.
-    pub purge: bool,
-    /// The instance whose data are meant.
-    pub host_name: Option<String>,
-    /// Remove the backups, too.
-    pub with_backups: bool,
-}
-
-/// Uninstalls.
+/// Uninstalls. `host_name` names the instance whose data are purged.
 ///
 /// # Errors
-/// It was refused, or failed.
-pub fn uninstall(run: &Run<'_>, options: &UninstallOptions) -> Result<Exit, Stop> {
+/// The command was refused, or failed.
+pub fn uninstall(run: &Run<'_>, extent: Extent, host_name: Option<&str>) -> Result<Exit, Stop> {
     run.for_root("read the receipts, and take back what they tell")?;
     run.settle()?;
-    let (host, layout) = (run.observe(), &run.layout);
+    let (host, layout) = (run.host, &run.layout);
     let ledger = Ledger::read(host)?;
     if !ledger.has_receipts {
         return without_record(run);
     }
-    let extent = Extent { purge: options.purge, backups: options.with_backups };
-    let make = || parts::plan(host, layout, extent).map_err(Stop::failed);
-    let planned = make()?;
+    let planned = parts::plan(host, layout, extent)?;
     let plan = &planned.plan;
-    let instance = parts::instance(host, layout, &ledger).map_err(Stop::failed)?;
-    is_meant(run, options, instance.as_deref().or(ledger.served.as_deref()), instance.is_some())?;
-    let purged = instance.as_ref().filter(|_| options.purge);
+    let instance = parts::instance(host, layout, &ledger)?;
+    let named = instance.as_deref().or(ledger.served.as_deref());
+    if let Some(why) = misunderstanding(host_name, named, extent.purge && run.agreement.yes && instance.is_some()) {
+        return Err(Stop::usage(why));
+    }
+    let purged = instance.as_ref().filter(|_| extent.purge);
 
     let title = match (&instance, purged) {
         (_, Some(name)) => format!("Plan: uninstall GoToSocial, and purge the data of {name}"),
@@ -50,31 +40,30 @@ pub fn uninstall(run: &Run<'_>, options: &UninstallOptions) -> Result<Exit, Stop
     tell(run, &planned);
     if let Some(name) = purged {
         run.warn(&format!(
-                "the keys of {name} are removed with the database. Other servers have cached them, and will refuse what a new instance \
-                 under this name sends: {name} can never be used again. A backup that has the keys is the only way back."
-            ),
-        );
+            "the keys of {name} are removed with the database. Other servers have cached them, and will refuse what a new instance \
+             under this name sends: {name} can never be used again. A backup that has the keys is the only way back."
+        ));
     }
     if run.ends_with(plan) {
         return Ok(Exit::Done);
     }
     if !plan.is_empty() || plan.forget {
-        run.consent(plan, &EXPLANATION)?;
-        if let Some(name) = purged.filter(|_| run.interactive()) {
-            // What cannot be undone is not done by habit.
-            let typed = run.people.typed("Type the host name of the instance to remove its data for good")?;
-            if typed != *name {
-                let why = format!("that is not {name}; nothing was changed");
-                return Err(Stop::new(Exit::NotConfirmed, ErrorCode::NotConfirmed, why));
-            }
+        run.consent(plan, &EXPLANATION, None)?;
+        if let Some(name) = purged.filter(|_| run.interactive())
+            // Typing the name prevents a purge by habit.
+            && run.people.typed("Type the host name of the instance to remove its data for good")? != *name
+        {
+            let why = format!("that is not {name}; nothing was changed");
+            return Err(Stop::unconfirmed(ErrorCode::NotConfirmed, why));
         }
-        run.apply(plan, &|| Ok(make()?.plan), With::default())?;
+        run.apply(plan, &|| Ok(parts::plan(host, layout, extent)?.plan), With::default())?;
         if let Some(name) = purged {
             let kept: Vec<String> = planned.kept.iter().map(|(path, _)| path.display().to_string()).collect();
             let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
             run.text(&format!("The data of {name} are gone. Kept: {kept}."));
         } else if instance.is_some() {
-            run.text("The data are where they were: `gts-bootstrap install` brings the same instance back. `gts-bootstrap uninstall \
+            run.text(
+                "The data are where they were: `gts-bootstrap install` brings the same instance back. `gts-bootstrap uninstall \
                  --purge` removes them.",
             );
         }
@@ -86,47 +75,41 @@ pub fn uninstall(run: &Run<'_>, options: &UninstallOptions) -> Result<Exit, Stop
     Ok(Exit::Done)
 }
 
-/// Whether the instance that is to be purged is the one that was named.
-fn is_meant(run: &Run<'_>, options: &UninstallOptions, instance: Option<&str>, has_data: bool) -> Result<(), Stop> {
-    let usage = |why: String| Err(Stop::usage(why));
-    match (instance, &options.host_name) {
+/// What is wrong with the given name of the instance. `is_needed`: it must be given, because nobody is asked to type it.
+fn misunderstanding(given: Option<&str>, instance: Option<&str>, is_needed: bool) -> Option<String> {
+    Some(match (instance, given) {
         (Some(name), Some(given)) if name != given => {
-            usage(format!("the instance on this host is {name}, not {given}; nothing was changed"))
+            format!("the instance on this host is {name}, not {given}; nothing was changed")
         }
-        (None, Some(given)) => {
-            usage(format!("there is no instance on this host, {given} neither; leave --host-name out"))
-        }
-        (Some(name), None) if options.purge && run.agreement.yes && has_data => usage(format!(
+        (None, Some(given)) => format!("there is no instance on this host, {given} neither; leave --host-name out"),
+        (Some(name), None) if is_needed => format!(
             "--purge removes the data of the instance, for good. With --yes it has to be named: add --host-name {name}, if that \
              is what you mean; nothing was changed"
-        )),
-        _ => Ok(()),
-    }
+        ),
+        _ => return None,
+    })
 }
 
-/// Says what stays and why.
-fn tell(run: &Run<'_>, planned: &Planned) {
-    if !planned.kept.is_empty() {
+/// Prints what stays, and why.
+fn tell(run: &Run<'_>, Planned { kept, needed, by_hand, .. }: &Planned) {
+    if !kept.is_empty() {
         run.heading("Kept");
-        for (path, what) in &planned.kept {
-            run.line(&format!("    {}  {what}", path.display()));
-        }
+        kept.iter().for_each(|(path, what)| run.line(&format!("    {}  {what}", path.display())));
     }
-    for (heading, lines) in [("Stays, as others need it", &planned.needed), ("To be done by hand", &planned.by_hand)] {
+    for (heading, lines) in [("Stays, as others need it", needed), ("To be done by hand", by_hand)] {
         if !lines.is_empty() {
             run.tell(Manner::Concern, heading);
             lines.iter().for_each(|line| run.tell(Manner::Item, line));
         }
     }
-    let kept: Vec<_> =
-        planned.kept.iter().map(|(path, what)| serde_json::json!({ "path": path, "what": what })).collect();
+    let kept = kept.iter().map(|(path, what)| serde_json::json!({ "path": path, "what": what }));
     let mut report = run.report();
-    report.add("kept", kept);
-    report.add("needed", &planned.needed);
-    report.add("by_hand", &planned.by_hand);
+    report.add("kept", kept.collect::<Vec<_>>());
+    report.add("needed", needed);
+    report.add("by_hand", by_hand);
 }
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 const EXPLANATION: [&str; 2] = [
     "The receipts of all runs record what was there before. What is as gts-bootstrap left it reverts to that; later edits stay. The service \
      stops first; then the reserved range is raised, and only then the rules are removed.",
@@ -134,28 +117,20 @@ const EXPLANATION: [&str; 2] = [
      The same command, run again, continues with the rest, also after a power cut.",
 ];
 
-/// The end on a host of which no receipt tells anything.
+/// The end on a host without receipts.
 fn without_record(run: &Run<'_>) -> Result<Exit, Stop> {
-    let found = parts::unrecorded(run.observe(), &run.layout)?;
+    let found = parts::unrecorded(run.host, &run.layout)?;
     if !found.is_empty() {
-        return Err(Stop::refused(
-            ErrorCode::NoReceipts,
-            format!(
-                "there are no receipts in {}/receipts, so nobody can tell what was here before, and nothing is guessed. This is here by \
-             its name, with how to remove it by hand:\n  {}\nA copy of {} from a backup brings the receipts back",
-                store::FOLDER,
-                found.join("\n  "),
-                store::FOLDER
-            ),
-        ));
+        let (found, folder) = (found.join("\n  "), store::FOLDER);
+        let why = format!(
+            "there are no receipts in {folder}/receipts, so nobody can tell what was here before, and nothing is guessed. This is here by \
+             its name, with how to remove it by hand:\n  {found}\nA copy of {folder} from a backup brings the receipts back"
+        );
+        return Err(Stop::refused(ErrorCode::NoReceipts, why));
     }
-    let leftovers = [store::FOLDER, store::GOING];
-    let mut swept = false;
-    for folder in leftovers.map(Path::new) {
-        swept |= run.host.entry(folder)?.is_some();
-    }
-    if swept && run.agreement.yes {
-        // An uninstallation with --purge was cut off while it removed the record, its very last act.
+    let is_there = |folder: &str| run.host.entry(Path::new(folder)).map(|entry| entry.is_some());
+    if (is_there(store::FOLDER)? | is_there(store::GOING)?) && run.agreement.yes {
+        // An uninstallation with --purge was interrupted while it removed the record, its last step.
         let _lock = run.lock()?;
         store::forget(run.host)?;
         run.report().changed = true;

@@ -11,21 +11,19 @@ use crate::gotosocial::Series;
 use crate::gotosocial::config_keys::successor;
 use crate::parts::Refusal;
 use crate::parts::answers;
-use crate::parts::install::Wanted;
 use crate::parts::passage::{self, Ends, UPGRADE};
 use crate::release::{
-    self, Error, HttpClient, Published, WAYPOINTS, WantedVersion, Waypoint, about_upgrading, between,
+    self, Error, HttpClient, Published, Request, WAYPOINTS, WantedVersion, Waypoint, about_upgrading, between,
 };
 
 pub use super::release_change::KEEP;
 
-/// Where upstream's release notes can be read.
+/// Upstream's release notes.
 const NOTES: &str = "https://codeberg.org/superseriousbusiness/gotosocial/releases";
-/// So many lines of the notes of one release are shown.
+/// How many lines of the notes of one release are shown.
 const LINES: usize = 60;
 
-/// What an upgrade takes.
-#[derive(Debug, Clone)]
+/// The options of an upgrade.
 pub struct UpgradeOptions {
     /// The version; the newest without it.
     pub version: Option<Version>,
@@ -40,112 +38,96 @@ pub struct UpgradeOptions {
 /// Upgrades.
 ///
 /// # Errors
-/// It was refused, or failed.
+/// The command was refused, or failed.
 pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
     run.settle()?;
-    let (host, layout) = (run.observe(), &run.layout);
+    let (host, layout) = (run.host, &run.layout);
     let (from, earlier) = installed(run)?;
-    let begun = passage::switched(host, layout).map_err(Stop::failed)?;
-    let unfinished = passage::unfinished(host, layout).map_err(Stop::failed)?;
+    let begun = passage::switched(host, layout)?;
+    let unfinished = passage::unfinished(host, layout)?;
     if let Some(other) = unfinished.as_ref().filter(|other| other.command != UPGRADE) {
-        return Err(Stop::failed(Refusal::Unfinished { command: other.command.clone() }));
+        return Err(Refusal::Unfinished { command: other.command.clone() }.into());
     }
-    let answered = Inputs::of_host(run, Vec::new())?;
+    let answered = Inputs::of_host(run, Vec::new())?.deployment;
 
-    // One that was cut off goes on to where it was going.
+    // An interrupted upgrade continues to its version.
     let onward = (earlier.release.version != from || unfinished.is_some()).then(|| earlier.release.version.clone());
+    let named = options.version.as_ref().or(onward.as_ref());
     let asked: Vec<Version> = options.version.iter().chain(&onward).chain([&from]).cloned().collect();
     let source = lock::chosen(run, options.mirror.as_deref(), &asked)?;
     let catalogue = {
         let progress = run.people.progress();
         release::catalogue(&source, &HttpClient::default(), progress.progress())
     };
-    let is_newest = options.version.is_none() && onward.is_none();
-    let to = match options.version.clone().or(onward) {
-        Some(to) => to,
-        None => newest(&answered.deployment, &catalogue)?,
-    };
+    let to = named.cloned().map_or_else(|| newest(&answered, &catalogue), Ok)?;
     run.report().add("from", &from);
     run.report().add("to", &to);
     if to == from && begun.is_none() {
         run.line(&format!("GoToSocial {from} is installed, and there is nothing to upgrade to."));
         return Ok(Exit::Done);
     }
-    if to < from && is_newest && begun.is_none() {
-        // A release candidate, most often. Nobody has asked for a way down.
+    if to < from && named.is_none() && begun.is_none() {
+        // Usually a release candidate. The user did not ask for a downgrade.
         run.text(&format!(
-                "GoToSocial {from} is installed, which is newer than the newest release, {to}: there is nothing to upgrade to."
-            ),
-        );
+            "GoToSocial {from} is installed, which is newer than the newest release, {to}: there is nothing to upgrade to."
+        ));
         return Ok(Exit::Done);
     }
     if to < from {
-        return Err(Stop::failed(Refusal::Downgrade { installed: from, wanted: to }));
+        return Err(Refusal::Downgrade { installed: from, wanted: to }.into());
     }
-    let was = begun.as_ref().filter(|_| to == from).map_or(&from, |begun| &begun.from).clone();
-    skips_nothing(WAYPOINTS, &was, &to).map_err(Stop::failed)?;
+    let was = begun.as_ref().filter(|_| to == from).map_or(&from, |begun| &begun.from);
+    skips_nothing(WAYPOINTS, was, &to)?;
 
     let inputs = follow(run, &answered, options.sha256.as_deref(), &to)?;
     let deployment = &inputs.deployment;
-    answers::check_identity(Some(&earlier), deployment).map_err(Stop::failed)?;
+    answers::check_identity(Some(&earlier), deployment)?;
     install::heading(run, &format!("GoToSocial for {}: {was} becomes {to}", deployment.host));
-    show_notes(run, &was, &to, &catalogue);
+    show_notes(run, was, &to, &catalogue);
     install::preflight(run, deployment, lock::is_over_https(Some(&source)), true, false)?;
 
-    let pinned = match &options.sha256 {
-        Some(text) => Some(text.parse().map_err(|error: Error| Stop::with(Exit::Usage, error))?),
-        None => lock::pin(deployment)?,
+    let mut request = Request {
+        version: WantedVersion::Exact(to.clone()),
+        prereleases: true,
+        ..lock::request(run, deployment, Some(&earlier))?
     };
-    let exactly = (WantedVersion::Exact(to.clone()), true);
-    let lock = lock::resolve_version(run, deployment, Some(&earlier), &source, exactly, pinned)?;
+    if let Some(text) = &options.sha256 {
+        request.pinned = Some(text.parse().map_err(|error: Error| Stop::with(Exit::Usage, error))?);
+    }
+    let lock = lock::resolved(run, deployment, &request, &source)?;
 
-    let course = Course {
-        run,
-        wanted: Wanted { deployment, answers: &inputs.answers, secrets: &inputs.secrets, lock: &lock, layout },
-        from: &from,
-        owner: run.service_user()?,
-        source: Some(&source),
-        keep: options.keep.into(),
-        done: None,
-    };
+    let course = Course { keep: options.keep.into(), ..Course::new(run, &inputs, &lock, &from, Some(&source))? };
     let make = || {
         let ends = Ends { deployment, layout, owner: course.owner, from: &from, to: &lock.release };
-        let mut plan = course.plan(ends.upgrade(host).map_err(Stop::failed)?)?;
-        plan.warnings.extend(renamed(deployment, &was, &to));
+        let mut plan = course.plan(ends.upgrade(host)?)?;
+        plan.warnings.extend(renamed(deployment, was, &to));
         plan.warnings.extend(
-            between(WAYPOINTS, &was, &to)
+            between(WAYPOINTS, was, &to)
                 .map(|waypoint| format!("GoToSocial {}: {} ({})", waypoint.version, waypoint.why, waypoint.source)),
         );
         Ok(plan)
     };
-    let [forth, back] = &explanation(&was, &to);
+    let [forth, back] = &explanation(was, &to);
     course.carry_out(&format!("Plan: from GoToSocial {was} to {to}"), &make, &[forth, back])
 }
 
 /// The newest release that the answers allow.
 fn newest(deployment: &Deployment, catalogue: &Result<Vec<Published>, Error>) -> Result<Version, Stop> {
-    match catalogue {
-        Ok(releases) => releases
-            .iter()
-            .find(|release| deployment.release.prereleases || !release.prerelease)
-            .map(|release| release.version.clone())
-            .ok_or_else(|| {
-                Stop::refused(
-                    ErrorCode::ReleaseNotFound,
-                    "the source has no release; name a release candidate with --release if you want one",
-                )
-            }),
-        Err(error) => Err(Stop::refused(
-            error.code(),
-            format!(
-                "{}. Or name the version with --release; nothing was changed",
-                error.to_string().trim_end_matches('.')
-            ),
-        )),
-    }
+    let releases = catalogue.as_ref().map_err(|error| {
+        let why = error.to_string();
+        let why = why.trim_end_matches('.');
+        Stop::refused(error.code(), format!("{why}. Or name the version with --release; nothing was changed"))
+    })?;
+    let mut allowed = releases.iter().filter(|release| deployment.release.prereleases || !release.prerelease);
+    allowed.next().map(|release| release.version.clone()).ok_or_else(|| {
+        Stop::refused(
+            ErrorCode::ReleaseNotFound,
+            "the source has no release; name a release candidate with --release if you want one",
+        )
+    })
 }
 
-/// Refuses to pass by a release that has to be run first.
+/// Refuses to skip a release that must run first.
 fn skips_nothing(waypoints: &[Waypoint], from: &Version, to: &Version) -> Result<(), Refusal> {
     match between(waypoints, from, to).find(|waypoint| waypoint.must && waypoint.version != *to) {
         None => Ok(()),
@@ -159,22 +141,19 @@ fn skips_nothing(waypoints: &[Waypoint], from: &Version, to: &Version) -> Result
     }
 }
 
-/// The answers with the new version in them, where they name one.
-fn follow(run: &Run<'_>, answered: &Inputs, sha256: Option<&str>, to: &Version) -> Result<Inputs, Stop> {
+/// The answers, with the new version if they name one.
+fn follow(run: &Run<'_>, answered: &Deployment, sha256: Option<&str>, to: &Version) -> Result<Inputs, Stop> {
     let mut set = Vec::new();
-    if let VersionWish::Exact(version) = &answered.deployment.release.version {
+    if let VersionWish::Exact(version) = &answered.release.version {
         set.push(format!("release.version=\"{to}\""));
-        match (sha256, &answered.deployment.release.sha256) {
-            (Some(digest), _) => set.push(format!("release.sha256=\"{digest}\"")),
-            (None, Some(_)) if version != to => {
-                return Err(Stop::answers(format!(
-                    "the answers pin the SHA-256 of GoToSocial {version}; give that of {to} with --sha256, or take \
-                     release.sha256 out of {}",
-                    run.layout.answers().display()
-                )));
-            }
-            (None, _) => {}
+        if sha256.is_none() && answered.release.sha256.is_some() && version != to {
+            return Err(Stop::answers(format!(
+                "the answers pin the SHA-256 of GoToSocial {version}; give that of {to} with --sha256, or take \
+                 release.sha256 out of {}",
+                run.layout.answers().display()
+            )));
         }
+        set.extend(sha256.map(|digest| format!("release.sha256=\"{digest}\"")));
     }
     Inputs::of_host(run, set)
 }
@@ -182,50 +161,48 @@ fn follow(run: &Run<'_>, answered: &Inputs, sha256: Option<&str>, to: &Version) 
 /// Shows what the notes of every release on the way say about upgrading.
 fn show_notes(run: &Run<'_>, from: &Version, to: &Version, catalogue: &Result<Vec<Published>, Error>) {
     let releases = catalogue.as_deref().unwrap_or_default().iter();
-    // Candidates of others than the one that is wanted are not passed through.
+    // Candidates of other releases are not on the way.
     let mut passed: Vec<&Published> = releases
         .filter(|it| *from < it.version && it.version <= *to && (!it.prerelease || it.version == *to))
         .collect();
     passed.sort_by(|a, b| a.version.cmp(&b.version));
-    let mut told = Vec::new();
-    for release in &passed {
-        let text = about_upgrading(&release.notes);
+    let mut notes = Vec::new();
+    for Published { version, notes: text, .. } in passed {
+        let text = about_upgrading(text);
         if text.is_empty() {
             continue;
         }
-        run.heading(&format!("From the release notes of {}", release.version));
-        let lines = text.lines().filter(|line| !line.is_empty());
-        for line in lines.clone().take(LINES) {
-            run.line(&format!("  {line}"));
+        run.heading(&format!("From the release notes of {version}"));
+        let mut lines = text.lines().filter(|line| !line.is_empty());
+        lines.by_ref().take(LINES).for_each(|line| run.line(&format!("  {line}")));
+        if lines.next().is_some() {
+            run.line(&format!("  … and more: {NOTES}/tag/v{version}"));
         }
-        if lines.count() > LINES {
-            run.line(&format!("  … and more: {NOTES}/tag/v{}", release.version));
-        }
-        told.push(serde_json::json!({"version": release.version.to_string(), "text": text}));
+        notes.push(serde_json::json!({"version": version.to_string(), "text": text}));
     }
-    if told.is_empty() {
+    if notes.is_empty() {
         let why = match catalogue {
-            // That such a source has none is nothing that has gone wrong.
+            // Such a source has none, which is no failure.
             Ok(_) | Err(Error::NoCatalogue { .. }) => String::new(),
             Err(error) => format!(": {}", error.to_string().trim_end_matches('.')),
         };
         run.text(&format!("This source has no notes about upgrading{why}. Read them first: {NOTES}"));
     }
-    run.report().add("notes", told);
+    run.report().add("notes", notes);
 }
 
-/// Settings of ours that the new release is known not to know any more; the trial of the configuration finds all of them.
+/// Settings in the answers that the new release is known to ignore. The test of the configuration finds all of them.
 fn renamed(deployment: &Deployment, from: &Version, to: &Version) -> Vec<String> {
     if Series::of(to) <= Series::of(from) {
         return Vec::new();
     }
-    let told = |key: &str| {
+    let warning = |key: &str| {
         successor(key).map(|now| format!("[config] {key}: GoToSocial {to} does not know it and will ignore it; {now}"))
     };
-    deployment.config.iter().filter_map(|(key, _)| told(key)).collect()
+    deployment.config.iter().filter_map(|(key, _)| warning(key)).collect()
 }
 
-/// What the consent's "explain" says.
+/// The text of "explain" at the consent.
 fn explanation(from: &Version, to: &Version) -> [String; 2] {
     [
         format!(

@@ -1,4 +1,4 @@
-//! What is noted while changes are applied: progress, interruptions, and for how long ports and service were away.
+//! Observes a run while changes are applied: progress, interruptions, and how long ports and service were down.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -8,15 +8,28 @@ use crate::change::{Action, Change, Interruption, Operator, ReloadFront, Reporte
 use crate::host::{Host, PortWatch};
 use crate::release;
 
-/// Tells what happens, and watches ports meanwhile.
+/// Forwards progress, and watches ports.
 pub(super) struct Watching<'a> {
-    host: &'a dyn Host,
-    signals: &'a Changing,
-    progress: Box<dyn Reporter + 'a>,
-    watched: &'a [u16],
-    watch: Watch,
-    password: RefCell<Option<String>>,
-    /// What becomes of the run, once that is decided.
+    pub(super) host: &'a dyn Host,
+    pub(super) signals: &'a Changing,
+    pub(super) progress: Box<dyn Reporter + 'a>,
+    /// The ports to watch from the first step that can close them.
+    pub(super) watched: &'a [u16],
+    pub(super) noted: Noted,
+}
+
+/// The observations so far.
+#[derive(Default)]
+pub(super) struct Noted {
+    /// The watch of the ports. It runs from the first step that can close them until they answer steadily, and again while
+    /// that step is undone.
+    watch: RefCell<Option<Box<dyn PortWatch>>>,
+    /// Whether the watch may end on its own.
+    eased: Cell<bool>,
+    /// For how long earlier watches have seen connections refused.
+    before: Cell<Option<Duration>>,
+    password: Cell<Option<String>>,
+    /// How an interrupted run continues, once that is decided.
     decided: Cell<Option<Interruption>>,
     /// When a service was stopped, by the host's clock.
     stopped: Cell<Option<u64>>,
@@ -24,92 +37,43 @@ pub(super) struct Watching<'a> {
     started: Cell<Option<u64>>,
 }
 
-impl<'a> Watching<'a> {
-    /// Shows progress, and watches these ports from the first step on that can take them away.
-    pub(super) fn new(
-        host: &'a dyn Host,
-        signals: &'a Changing,
-        progress: Box<dyn Reporter + 'a>,
-        watched: &'a [u16],
-    ) -> Self {
-        Self {
-            host,
-            signals,
-            progress,
-            watched,
-            watch: Watch::default(),
-            password: RefCell::default(),
-            decided: Cell::default(),
-            stopped: Cell::default(),
-            started: Cell::default(),
-        }
-    }
-
-    /// The trial begins: the watch may end once the ports answer steadily.
-    pub(super) fn ease(&self) {
-        self.watch.ease();
-    }
-
-    /// For how long connections were refused, if that was watched.
-    pub(super) fn refused(&self) -> Option<Duration> {
-        self.watch.finish()
-    }
-
-    /// For how long the service was down, up to now if it did not come back.
-    pub(super) fn down(&self) -> Option<Duration> {
-        let ended = self.started.get().unwrap_or_else(|| self.host.now());
-        self.stopped.get().map(|stopped| Duration::from_secs(ended.saturating_sub(stopped)))
-    }
-
-    /// The password of an account that was made.
-    pub(super) fn password(self) -> Option<String> {
-        self.password.into_inner()
-    }
-}
-
-/// The watch of the ports, which goes on from when they are first taken away until they answer steadily, and again while
-/// that is taken back.
-#[derive(Default)]
-struct Watch {
-    running: RefCell<Option<Box<dyn PortWatch>>>,
-    eased: Cell<bool>,
-    /// What earlier ones have seen.
-    before: Cell<Option<Duration>>,
-}
-
-impl Watch {
-    /// Begins, if none goes on.
-    fn begin(&self, host: &dyn Host, ports: &[u16]) {
-        if ports.is_empty() || (self.running.borrow().is_some() && !self.eased.get()) {
+impl Watching<'_> {
+    /// Starts a watch, unless one is running.
+    fn watch(&self) {
+        let Noted { watch, eased, before, .. } = &self.noted;
+        if self.watched.is_empty() || (watch.borrow().is_some() && !eased.get()) {
             return;
         }
-        self.before.set(self.finish());
-        self.eased.set(false);
-        // Without a watch the time is not known, and nothing else is lost.
-        *self.running.borrow_mut() = host.watch_ports(ports).ok();
+        before.set(self.refused());
+        eased.set(false);
+        // Without a watch only the measurement is missing.
+        watch.replace(self.host.watch_ports(self.watched).ok());
     }
 
-    /// From now on it may end by itself.
-    fn ease(&self) {
-        if let Some(watch) = self.running.borrow().as_ref() {
+    /// At the start of the trial: the watch may end once the ports answer steadily.
+    pub(super) fn ease(&self) {
+        if let Some(watch) = self.noted.watch.borrow().as_ref() {
             watch.ease();
-            self.eased.set(true);
+            self.noted.eased.set(true);
         }
     }
 
-    /// For how long connections were refused in all, as far as it was watched.
-    fn finish(&self) -> Option<Duration> {
-        let seen = self.running.take().map(|watch| watch.finish().longest());
-        match (self.before.take(), seen) {
-            (Some(before), Some(seen)) => Some(before + seen),
-            (before, seen) => before.or(seen),
-        }
+    /// How long connections were refused in total, if that was watched. Ends the watch.
+    pub(super) fn refused(&self) -> Option<Duration> {
+        let seen = self.noted.watch.take().map(|watch| watch.finish().longest());
+        self.noted.before.take().into_iter().chain(seen).reduce(|before, seen| before + seen)
     }
-}
 
-/// Whether a change can take ports away from who has them.
-fn takes_ports(step: &Step) -> bool {
-    step.action == Action::Stop || matches!(step.change, Change::FrontReload(ReloadFront { when_undone: false, .. }))
+    /// How long the service was down, up to now if it is still down.
+    pub(super) fn down(&self) -> Option<Duration> {
+        let ended = self.noted.started.get().unwrap_or_else(|| self.host.now());
+        self.noted.stopped.get().map(|stopped| Duration::from_secs(ended.saturating_sub(stopped)))
+    }
+
+    /// The password of a new account.
+    pub(super) fn password(self) -> Option<String> {
+        self.noted.password.into_inner()
+    }
 }
 
 impl Operator for Watching<'_> {
@@ -122,25 +86,25 @@ impl Operator for Watching<'_> {
     }
 
     fn interrupted(&self) -> Interruption {
-        if let Some(decided) = self.decided.get() {
+        if let Some(decided) = self.decided() {
             return decided;
         }
         let decided = self.progress.interrupted();
         if decided == Interruption::Continue {
             self.signals.go_on();
         } else {
-            self.decided.set(Some(decided));
+            self.noted.decided.set(Some(decided));
         }
         decided
     }
 
     fn decided(&self) -> Option<Interruption> {
-        self.decided.get()
+        self.noted.decided.get()
     }
 
     fn password(&self, username: &str, password: &str) {
         self.progress.password(username, password);
-        *self.password.borrow_mut() = Some(password.to_owned());
+        self.noted.password.set(Some(password.to_owned()));
     }
 
     fn progress(&self) -> &dyn release::Progress {
@@ -151,28 +115,29 @@ impl Operator for Watching<'_> {
 impl Reporter for Watching<'_> {
     fn begin(&self, number: usize, of: usize, step: &Step) {
         self.progress.begin(number, of, step);
-        if step.action == Action::Stop && self.stopped.get().is_none() {
-            self.stopped.set(Some(self.host.now()));
+        let stops = step.action == Action::Stop;
+        if stops && self.noted.stopped.get().is_none() {
+            self.noted.stopped.set(Some(self.host.now()));
         }
-        // Not before: each look leaves a line in the log of a server that speaks TLS.
-        if takes_ports(step) {
-            self.watch.begin(self.host, self.watched);
+        // Not earlier: every probe leaves a line in the log of a server that speaks TLS.
+        if stops || matches!(step.change, Change::FrontReload(ReloadFront { when_undone: false, .. })) {
+            self.watch();
         }
     }
 
     fn done(&self, step: &Step) {
         if step.action == Action::Start {
-            self.started.set(Some(self.host.now()));
+            self.noted.started.set(Some(self.host.now()));
         }
         self.progress.done(step);
     }
 
     fn undoing(&self, step: &Step) {
-        // Only what was watched on the way there.
-        if self.watch.eased.get() {
-            self.watch.begin(self.host, self.watched);
+        // Only if the way there was watched.
+        if self.noted.eased.get() {
+            self.watch();
         }
-        self.started.set(None);
+        self.noted.started.set(None);
         self.progress.undoing(step);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Known, Told};
+use super::{Known, Unknown};
 use crate::certificate::Bundle;
 use crate::certificate::placeholder::is_placeholder;
 use crate::certificate::record::Records;
@@ -28,31 +28,20 @@ pub struct Certificate {
 }
 
 /// Reads the certificate of the instance's name.
-pub(super) fn look(known: &Known<'_>) -> Told<Option<Certificate>> {
-    let deployment = match &known.deployment {
-        Told::Known(deployment) => deployment,
-        Told::Unknown { unknown } => return Told::unknown(unknown.clone()),
-    };
-    let found = tls::kept(known.host, known.layout, deployment, &deployment.host).and_then(|kept| {
-        let records = Records::read(known.host.read(&tls::record(known.layout))?.as_deref());
-        Ok((kept, records))
-    });
-    let (kept, records) = match found {
-        Ok((Some(kept), records)) => (kept, records),
-        Ok((None, _)) => return Told::Known(None),
-        Err(refusal) => return refusal.into(),
-    };
-    let (now, leaf) = (known.host.now(), kept.bundle.leaf());
+pub(super) fn look(known: &Known<'_>) -> Result<Option<Certificate>, Unknown> {
+    let deployment = known.deployment()?;
+    let host = known.host;
+    let Some(kept) = tls::kept(host, known.layout, deployment, &deployment.host)? else { return Ok(None) };
+    let records = Records::read(host.read(&tls::record(known.layout))?.as_deref());
+    let (now, leaf) = (host.now(), kept.bundle.leaf());
     let validity = Validity::from(leaf);
-    let record = records.of(deployment.host.as_str());
-    let last_failure = record.and_then(|record| record.failures.clone());
-    Told::Known(Some(Certificate {
+    Ok(Some(Certificate {
         not_after: leaf.not_after,
         days_left: validity.days_left(now),
-        keeper: kept.keeper.clone(),
         trouble: trouble(validity, &kept.bundle, &deployment.host, now),
         overdue: left_of(validity, now, 30) <= 7,
-        last_failure,
+        last_failure: records.of(deployment.host.as_str()).and_then(|record| record.failures.clone()),
+        keeper: kept.keeper,
     }))
 }
 
@@ -66,13 +55,12 @@ fn left_of(validity: Validity, now: u64, parts: u64) -> u64 {
 /// have been failing for long.
 pub fn trouble(validity: Validity, bundle: &Bundle, name: &HostName, now: u64) -> Option<String> {
     if let Err(error) = bundle.check(name, now) {
-        return Some(error.to_string());
+        Some(error.to_string())
+    } else if is_placeholder(bundle.leaf()) {
+        Some("it is a placeholder that no client trusts; order one with `gts-bootstrap certificate renew`".into())
+    } else if left_of(validity, now, 10) < 1 {
+        Some("its last tenth has begun, and it should have been renewed long ago".into())
+    } else {
+        None
     }
-    if is_placeholder(bundle.leaf()) {
-        return Some(
-            "it is a placeholder that no client trusts; order one with `gts-bootstrap certificate renew`".into(),
-        );
-    }
-    (left_of(validity, now, 10) < 1)
-        .then(|| "its last tenth has begun, and it should have been renewed long ago".into())
 }

@@ -17,25 +17,17 @@ pub fn unified(path: &str, written: &str, present: &str) -> Option<String> {
     let (old, new) = (secrets::hide_in_text(written), secrets::hide_in_text(present));
     let mut text = format!("--- {path} (as written by gts-bootstrap)\n+++ {path} (as it is)\n");
     for hunk in diffy::create_patch(written, present).hunks() {
-        let (mut old_at, mut new_at) = (hunk.old_range().start(), hunk.new_range().start());
         let (from, to) = (hunk.old_range(), hunk.new_range());
+        let (mut old_at, mut new_at) = (from.start(), to.start());
         text.push_str(&format!("@@ -{},{} +{},{} @@\n", from.start(), from.len(), to.start(), to.len()));
         for line in hunk.lines() {
             let (sign, shown, whole) = match line {
-                diffy::Line::Context(line) => {
-                    let shown = shown(&new, new_at);
-                    (old_at, new_at) = (old_at + 1, new_at + 1);
-                    (' ', shown, line)
-                }
-                diffy::Line::Delete(line) => {
-                    old_at += 1;
-                    ('-', shown(&old, old_at - 1), line)
-                }
-                diffy::Line::Insert(line) => {
-                    new_at += 1;
-                    ('+', shown(&new, new_at - 1), line)
-                }
+                diffy::Line::Context(line) => (' ', shown(&new, new_at), line),
+                diffy::Line::Delete(line) => ('-', shown(&old, old_at), line),
+                diffy::Line::Insert(line) => ('+', shown(&new, new_at), line),
             };
+            old_at += usize::from(sign != '+');
+            new_at += usize::from(sign != '-');
             text.push_str(&format!("{sign}{shown}\n"));
             if !whole.ends_with('\n') {
                 text.push_str("\\ No newline at end of file\n");

@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::{Severity, diff};
 use crate::change::journal;
 use crate::change::{
-    AddUser, Change, Discard, IncludeSite, InstallRelease, MakeDirectory, MakeSymlink, RemoveTree, SetRcVariable,
-    WriteFile, digest, front, store,
+    AddUser, Change, IncludeSite, InstallRelease, MakeDirectory, MakeSymlink, SetRcVariable, Thing, WriteFile, digest,
+    front, store,
 };
 use crate::deployment::Layout;
 use crate::front::Front;
@@ -32,58 +32,34 @@ pub struct Drift {
     /// The kind of difference.
     #[serde(flatten)]
     pub what: What,
-    /// The changed lines, if they were requested and can be shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub diff: Option<String>,
 }
 
-/// The kind of a difference.
+/// The kind of a difference. `installed` is the value that was installed, `present` the current one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "difference", rename_all = "kebab-case")]
+#[allow(missing_docs)]
 pub enum What {
     /// The text of a file.
-    Content,
+    Content {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        diff: Option<String>,
+    },
     /// It is missing.
     Missing,
     /// It is an object of another kind.
     Kind,
     /// Its permission bits.
-    Mode {
-        /// The installed value.
-        installed: u32,
-        /// The current value.
-        present: u32,
-    },
+    Mode { installed: u32, present: u32 },
     /// Its owner.
-    Owner {
-        /// The installed value.
-        installed: Owner,
-        /// The current value.
-        present: Owner,
-    },
+    Owner { installed: Owner, present: Owner },
     /// The target of a link.
-    Link {
-        /// The installed value.
-        installed: PathBuf,
-        /// The current value.
-        present: PathBuf,
-    },
+    Link { installed: PathBuf, present: PathBuf },
     /// The value of a variable in rc.conf.
-    Variable {
-        /// The installed value.
-        installed: String,
-        /// The current value; `None` if it is not set anywhere.
-        present: Option<String>,
-    },
+    Variable { installed: String, present: Option<String> },
     /// The line that includes our site in a web server's main file is missing.
     Include,
     /// Files of the release differ from what was unpacked.
-    Release {
-        /// How many differ, are missing, or were added.
-        files: usize,
-        /// The first of them.
-        first: String,
-    },
+    Release { files: usize, first: String },
 }
 
 impl Drift {
@@ -91,7 +67,7 @@ impl Drift {
     /// failure.
     pub fn severity(&self) -> Severity {
         match &self.what {
-            What::Content => Severity::Note,
+            What::Content { .. } => Severity::Note,
             What::Mode { installed, present } if present & !installed & 0o007 != 0 => Severity::Failure,
             _ => Severity::Warning,
         }
@@ -102,7 +78,7 @@ impl Drift {
         let target = &self.target;
         let owned = |owner: &Owner| format!("{}:{}", owner.uid, owner.gid);
         match &self.what {
-            What::Content => format!("{target} was edited"),
+            What::Content { .. } => format!("{target} was edited"),
             What::Missing => format!("{target} is gone"),
             What::Kind => format!("{target} is something else than it was"),
             What::Mode { installed, present } => format!("{target} has mode {present:04o}, not {installed:04o}"),
@@ -133,23 +109,18 @@ pub fn look(host: &dyn Observe, layout: &Layout, diffs: bool) -> Result<Vec<Drif
     let mut found = Vec::new();
     for (target, change) in installed(host)? {
         let differences = match &change {
-            Change::File(WriteFile { path, content, mode, owner }) => {
-                let expected = Expected { layout, path, sha256: content.sha256(), mode: *mode, owner: *owner };
-                file(host, &expected, diffs)?
-            }
-            Change::Directory(MakeDirectory { path, mode, owner }) if is_ours(path) => {
-                directory(host, layout, path, *mode, *owner)?
-            }
-            Change::Symlink(MakeSymlink { path, target }) => link(host, path, target)?,
+            Change::File(installed) => file(host, layout, installed, diffs)?,
+            Change::Directory(installed) if is_ours(&installed.path) => directory(host, layout, installed)?,
+            Change::Symlink(installed) => link(host, installed)?.into_iter().collect(),
             Change::RcVariable(SetRcVariable { name, value: Some(value) }) if !name.starts_with("portacl_") => {
-                variable(host, name, value)?
+                variable(host, name, value)?.into_iter().collect()
             }
-            Change::User(AddUser { user }) => missing(host.user(&user.name)?.is_none()),
-            Change::FrontInclude(IncludeSite { front, present: true }) => include(host, *front)?,
-            Change::Release(InstallRelease { directory, .. }) => unpacked(host, layout, directory)?,
+            Change::User(AddUser { user }) if host.user(&user.name)?.is_none() => vec![What::Missing],
+            Change::FrontInclude(IncludeSite { front, present: true }) => include(host, *front)?.into_iter().collect(),
+            Change::Release(installed) => unpacked(host, layout, installed)?.into_iter().collect(),
             _ => Vec::new(),
         };
-        found.extend(differences.into_iter().map(|(what, diff)| Drift { target: target.clone(), what, diff }));
+        found.extend(differences.into_iter().map(|what| Drift { target: target.clone(), what }));
     }
     Ok(found)
 }
@@ -157,26 +128,7 @@ pub fn look(host: &dyn Observe, layout: &Layout, diffs: bool) -> Result<Vec<Drif
 /// Whether a folder is ours. Those of hier(7) are created where they are missing, and are shared from then on: pkg(8)
 /// removes them, too.
 fn is_ours(folder: &Path) -> bool {
-    folder
-        .components()
-        .any(|part| ["gotosocial", "gts-bootstrap"].map(std::ffi::OsStr::new).contains(&part.as_os_str()))
-}
-
-type Differences = Vec<(What, Option<String>)>;
-
-fn missing(is: bool) -> Differences {
-    if is { vec![(What::Missing, None)] } else { Vec::new() }
-}
-
-/// The path of a change, if it is checked for drift.
-fn path(change: &Change) -> Option<&Path> {
-    match change {
-        Change::File(WriteFile { path, .. })
-        | Change::Directory(MakeDirectory { path, .. })
-        | Change::Symlink(MakeSymlink { path, .. })
-        | Change::Release(InstallRelease { directory: path, .. }) => Some(path),
-        _ => None,
-    }
+    folder.iter().any(|part| part == "gotosocial" || part == "gts-bootstrap")
 }
 
 /// The newest change of each target that was not undone, by target. What was removed since is not included.
@@ -191,154 +143,134 @@ fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> 
     // Folders that were removed since with their content, such as old copies of the database.
     let mut gone: Vec<PathBuf> = Vec::new();
     for change in done.chain(finished) {
-        if let Some(path) = path(&change)
-            && gone.iter().any(|folder| path.starts_with(folder))
-        {
+        let kind = change.kind();
+        let path = if let Some(Thing::Path(path)) = kind.thing() { path } else { PathBuf::new() };
+        if gone.iter().any(|folder| path.starts_with(folder)) {
             continue;
         }
-        let target = match &change {
-            Change::File(WriteFile { path, .. }) if path.starts_with(store::FOLDER) => continue,
+        let (map, target) = match &change {
+            Change::File(_) if path.starts_with(store::FOLDER) => continue,
             Change::File(_) | Change::Directory(_) | Change::Symlink(_) | Change::Removal(_) | Change::Release(_) => {
-                change.kind().target()
+                (&mut newest, kind.target())
             }
-            Change::Discard(Discard { path }) | Change::TreeRemoval(RemoveTree { path }) => {
-                gone.push(path.clone());
+            Change::Discard(_) | Change::TreeRemoval(_) => {
+                gone.push(path);
                 continue;
             }
-            Change::RcVariable(SetRcVariable { name, .. }) => name.clone(),
-            Change::User(AddUser { user }) => format!("the user {}", user.name),
-            Change::FrontInclude(IncludeSite { front, .. }) => {
-                sites.entry(front.service).or_insert(change);
-                continue;
-            }
+            Change::RcVariable(SetRcVariable { name, .. }) => (&mut newest, name.clone()),
+            Change::User(AddUser { user }) => (&mut newest, format!("the user {}", user.name)),
+            Change::FrontInclude(_) => (&mut sites, kind.target()),
             _ => continue,
         };
-        newest.entry(target).or_insert(change);
+        map.entry(target).or_insert(change);
     }
-    newest.extend(sites.into_values().map(|change| (change.kind().target(), change)));
+    newest.append(&mut sites);
     Ok(newest)
 }
 
-struct Expected<'a> {
-    layout: &'a Layout,
-    path: &'a Path,
-    sha256: &'a str,
-    mode: u32,
-    owner: Owner,
-}
-
-impl Expected<'_> {
-    /// Whether other programs write the file, too.
-    fn is_shared(&self) -> bool {
-        ["/boot", "/etc"].iter().any(|folder| self.path.starts_with(folder))
-            || self.path.starts_with(self.layout.storage())
-            || Front::ALL.iter().any(|front| front.main_file() == self.path)
-    }
-
-    /// Files of which we own only mode and owner: the log, certificates and the files of their renewal.
-    fn has_text_of_its_own(&self) -> bool {
-        self.path.starts_with(&self.layout.logs) || self.path.starts_with(self.layout.tls())
-    }
-}
-
-fn file(host: &dyn Observe, expected: &Expected<'_>, diffs: bool) -> Result<Differences, HostError> {
-    if expected.is_shared() {
+fn file(
+    host: &dyn Observe,
+    layout: &Layout,
+    WriteFile { path, content, mode, owner }: &WriteFile,
+    diffs: bool,
+) -> Result<Vec<What>, HostError> {
+    // Other programs write these, too.
+    let is_shared = ["/boot", "/etc"].iter().any(|folder| path.starts_with(folder))
+        || path.starts_with(layout.storage())
+        || Front::ALL.iter().any(|front| front.main_file() == *path);
+    if is_shared {
         return Ok(Vec::new());
     }
-    let (mode, owner) = match host.entry(expected.path)? {
-        None => return Ok(missing(!expected.path.starts_with(expected.layout.tls()))),
-        Some(Entry::File { mode, owner, .. }) => (mode, owner),
-        Some(_) => return Ok(vec![(What::Kind, None)]),
+    let mut found = match host.entry(path)? {
+        None if path.starts_with(layout.tls()) => return Ok(Vec::new()),
+        None => return Ok(vec![What::Missing]),
+        Some(Entry::File { mode: present, owner: whose, .. }) => attributes((*mode, *owner), (present, whose)),
+        Some(_) => return Ok(vec![What::Kind]),
     };
-    let mut found = attributes((expected.mode, expected.owner), (mode, owner));
-    if expected.has_text_of_its_own() {
+    // Of the log, certificates and the files of their renewal we own only mode and owner.
+    if path.starts_with(&layout.logs) || path.starts_with(layout.tls()) {
         return Ok(found);
     }
-    let present = host.read(expected.path)?.unwrap_or_default();
-    match host.read(&written(expected.path))? {
+    let present = host.read(path)?.unwrap_or_default();
+    match host.read(&written(path))? {
         Some(copy) if copy != present => {
             let (old, new) = (String::from_utf8_lossy(&copy), String::from_utf8_lossy(&present));
-            let path = expected.path.display().to_string();
-            found.push((What::Content, diffs.then(|| diff::unified(&path, &old, &new)).flatten()));
+            let diff = diffs.then(|| diff::unified(&path.display().to_string(), &old, &new)).flatten();
+            found.push(What::Content { diff });
         }
-        None if digest(&present) != expected.sha256 => found.push((What::Content, None)),
+        None if digest(&present) != content.sha256() => found.push(What::Content { diff: None }),
         _ => {}
     }
     Ok(found)
 }
 
-fn attributes(installed: (u32, Owner), present: (u32, Owner)) -> Differences {
-    let mut found = Vec::new();
-    if installed.0 != present.0 {
-        found.push((What::Mode { installed: installed.0, present: present.0 }, None));
-    }
-    if installed.1 != present.1 {
-        found.push((What::Owner { installed: installed.1, present: present.1 }, None));
-    }
-    found
+fn attributes(installed: (u32, Owner), present: (u32, Owner)) -> Vec<What> {
+    let mode = What::Mode { installed: installed.0, present: present.0 };
+    let owner = What::Owner { installed: installed.1, present: present.1 };
+    [(installed.0 != present.0, mode), (installed.1 != present.1, owner)]
+        .into_iter()
+        .filter_map(|(differs, what)| differs.then_some(what))
+        .collect()
 }
 
 fn directory(
     host: &dyn Observe,
     layout: &Layout,
-    path: &Path,
-    mode: u32,
-    owner: Owner,
-) -> Result<Differences, HostError> {
+    MakeDirectory { path, mode, owner }: &MakeDirectory,
+) -> Result<Vec<What>, HostError> {
     Ok(match host.entry(path)? {
-        Some(Entry::Directory { mode: there, owner: whose }) => attributes((mode, owner), (there, whose)),
+        Some(Entry::Directory { mode: there, owner: whose }) => attributes((*mode, *owner), (there, whose)),
         // An administrator may keep it on another disk behind a link.
         Some(Entry::Symlink { .. }) if host.list(path).is_ok() => Vec::new(),
-        Some(_) => vec![(What::Kind, None)],
+        Some(_) => vec![What::Kind],
         // GoToSocial and the service create what they need again.
-        None => missing(!path.starts_with(layout.storage())),
+        None if path.starts_with(layout.storage()) => Vec::new(),
+        None => vec![What::Missing],
     })
 }
 
-fn link(host: &dyn Observe, path: &Path, target: &Path) -> Result<Differences, HostError> {
+fn link(host: &dyn Observe, MakeSymlink { path, target }: &MakeSymlink) -> Result<Option<What>, HostError> {
     Ok(match host.entry(path)? {
-        None => missing(true),
-        Some(Entry::Symlink { target: present }) if present == target => Vec::new(),
+        None => Some(What::Missing),
         Some(Entry::Symlink { target: present }) => {
-            vec![(What::Link { installed: target.to_owned(), present }, None)]
+            (present != *target).then(|| What::Link { installed: target.clone(), present })
         }
-        Some(_) => vec![(What::Kind, None)],
+        Some(_) => Some(What::Kind),
     })
 }
 
-fn variable(host: &dyn Observe, name: &str, installed: &str) -> Result<Differences, HostError> {
+fn variable(host: &dyn Observe, name: &str, installed: &str) -> Result<Option<What>, HostError> {
     let present = host.rc_variable(name)?;
-    if present.as_deref().is_some_and(|present| rc_conf::means_the_same(present, installed)) {
-        return Ok(Vec::new());
-    }
-    Ok(vec![(What::Variable { installed: installed.to_owned(), present }, None)])
+    let differs = present.as_deref().is_none_or(|present| !rc_conf::means_the_same(present, installed));
+    Ok(differs.then(|| What::Variable { installed: installed.to_owned(), present }))
 }
 
-fn include(host: &dyn Observe, front: Front) -> Result<Differences, HostError> {
+fn include(host: &dyn Observe, front: Front) -> Result<Option<What>, HostError> {
     // If the site itself is missing, that is the finding.
     if host.entry(&front.site_file())?.is_none() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let now = host.read(&front.main_file())?;
     Ok(match (now, front::edited(host, front, true)) {
-        (None, _) => missing(true),
-        (Some(now), Ok(with)) if now != with => vec![(What::Include, None)],
+        (None, _) => Some(What::Missing),
+        (Some(now), Ok(with)) => (now != with).then_some(What::Include),
         // A file that does not parse is reported by the web server's own test.
-        _ => Vec::new(),
+        (Some(_), Err(_)) => None,
     })
 }
 
-fn unpacked(host: &dyn Observe, layout: &Layout, directory: &Path) -> Result<Differences, HostError> {
+fn unpacked(
+    host: &dyn Observe,
+    layout: &Layout,
+    InstallRelease { directory, .. }: &InstallRelease,
+) -> Result<Option<What>, HostError> {
     let in_use = matches!(host.entry(&layout.current())?, Some(Entry::Symlink { target })
         if target.file_name() == directory.file_name());
     // Older releases are kept, but removing one removes nothing that is needed.
     if !in_use {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let Ok(found) = release::verify(&host.local_path(directory)) else { return Ok(missing(true)) };
+    let Ok(found) = release::verify(&host.local_path(directory)) else { return Ok(Some(What::Missing)) };
     let names: Vec<String> = [found.missing, found.changed, found.extra].concat();
-    Ok(match names.first() {
-        None => Vec::new(),
-        Some(first) => vec![(What::Release { files: names.len(), first: first.clone() }, None)],
-    })
+    Ok(names.first().map(|first| What::Release { files: names.len(), first: first.clone() }))
 }

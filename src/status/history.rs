@@ -9,7 +9,7 @@ use crate::change::store;
 use crate::host::{HostError, Observe};
 
 /// A command that changed the host, or started to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Operation {
     /// The subcommand.
     pub command: String,
@@ -30,41 +30,28 @@ pub struct Operation {
 /// # Errors
 /// The store cannot be read.
 pub fn last(host: &dyn Observe) -> Result<Option<Operation>, HostError> {
-    let journal = journal::path();
-    if let Some(lines) = journal::read(host, &journal)? {
+    if let Some(operation) = operation(host, journal::path())? {
         let holder = host.read(&store::lock())?.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
         let holder = holder.filter(|holder| !holder.is_empty());
-        return Ok(Some(Operation { holder, ..operation(&lines, &journal) }));
+        return Ok(Some(Operation { holder, ..operation }));
     }
-    let folder = PathBuf::from(store::FOLDER).join("receipts");
-    let numbered = |name: &String| name.split('-').next().and_then(|number| number.parse::<u32>().ok());
+    let folder = Path::new(store::FOLDER).join("receipts");
+    let number = |name: &String| name.split('-').next()?.parse::<u32>().ok();
     let names = host.list(&folder)?;
-    let Some((_, name)) = names.iter().filter_map(|name| Some((numbered(name)?, name))).max() else {
-        return Ok(None);
-    };
-    let receipt = folder.join(name);
-    Ok(journal::read(host, &receipt)?.map(|lines| operation(&lines, &receipt)))
+    let newest = names.iter().filter_map(|name| Some((number(name)?, name))).max();
+    newest.map_or(Ok(None), |(_, name)| operation(host, folder.join(name)))
 }
 
-fn operation(lines: &[Line], receipt: &Path) -> Operation {
-    let mut operation = Operation {
-        command: "run".to_owned(),
-        time: 0,
-        outcome: None,
-        reason: None,
-        holder: None,
-        receipt: receipt.to_owned(),
-    };
+fn operation(host: &dyn Observe, receipt: PathBuf) -> Result<Option<Operation>, HostError> {
+    let Some(lines) = journal::read(host, &receipt)? else { return Ok(None) };
+    let mut operation = Operation { command: "run".to_owned(), receipt, ..Operation::default() };
     for line in lines {
         match line {
-            Line::Begin { command, time, .. } => {
-                operation.command.clone_from(command);
-                operation.time = *time;
-            }
-            Line::Undoing { reason } | Line::Failed { reason, .. } => operation.reason = Some(reason.clone()),
-            Line::End { outcome } => operation.outcome = Some(*outcome),
+            Line::Begin { command, time, .. } => (operation.command, operation.time) = (command, time),
+            Line::Undoing { reason } | Line::Failed { reason, .. } => operation.reason = Some(reason),
+            Line::End { outcome } => operation.outcome = Some(outcome),
             Line::Intent { .. } | Line::Done { .. } | Line::Undone { .. } => {}
         }
     }
-    operation
+    Ok(Some(operation))
 }

@@ -4,9 +4,11 @@
 //! warning can wait for working hours: the instance serves, but would not survive a crash, a reboot or a week. A note
 //! is for information: a deliberate edit, a newer release. The exit code reports only failures.
 
+use std::cmp::Reverse;
+
 use serde::Serialize;
 
-use super::storage::Backup;
+use super::drift::Drift;
 use super::{Newest, Status, Told};
 use crate::change::journal::Outcome;
 use crate::check;
@@ -50,34 +52,44 @@ pub struct Concern {
     pub code: Option<ErrorCode>,
 }
 
+/// How grave a concern is, with the code of a failure.
+enum Grade {
+    Note,
+    Warning,
+    Failure(ErrorCode),
+}
+
+use Grade::{Failure, Note, Warning};
+
+impl Grade {
+    /// A failure if it is one, and a warning otherwise.
+    fn failure_if(is_failure: bool, code: ErrorCode) -> Self {
+        if is_failure { Failure(code) } else { Warning }
+    }
+}
+
+/// What was found so far, and what the next concern is about.
 #[derive(Default)]
-struct Concerns(Vec<Concern>);
+struct Concerns {
+    all: Vec<Concern>,
+    about: &'static str,
+}
 
 impl Concerns {
-    fn add(&mut self, severity: Severity, about: &'static str, brief: impl Into<String>, detail: impl Into<String>) {
-        self.0.push(Concern { severity, about, brief: brief.into(), detail: detail.into(), code: None });
+    fn add(&mut self, grade: Grade, brief: impl Into<String>, detail: impl Into<String>) {
+        let (severity, code) = match grade {
+            Note => (Severity::Note, None),
+            Warning => (Severity::Warning, None),
+            Failure(code) => (Severity::Failure, Some(code)),
+        };
+        self.all.push(Concern { severity, about: self.about, brief: brief.into(), detail: detail.into(), code });
     }
 
-    /// Adds a failure, or what would be one if it were more severe.
-    fn add_coded(
-        &mut self,
-        (severity, code): (Severity, ErrorCode),
-        about: &'static str,
-        brief: impl Into<String>,
-        detail: impl Into<String>,
-    ) {
-        let code = Some(code).filter(|_| severity == Severity::Failure);
-        self.0.push(Concern { severity, about, brief: brief.into(), detail: detail.into(), code });
-    }
-
-    fn fail(&mut self, code: ErrorCode, about: &'static str, brief: impl Into<String>, detail: impl Into<String>) {
-        self.add_coded((Severity::Failure, code), about, brief, detail);
-    }
-
-    /// A value that is unknown even to root is a separate concern.
-    fn unknown<T>(&mut self, about: &'static str, told: &Told<T>) {
+    /// A value that is unknown even to root is a separate concern. What follows is about it, too.
+    fn about<T>(&mut self, about: &'static str, told: &Told<T>) {
+        self.about = about;
         if let Some(why) = told.trouble() {
-            self.add(Severity::Warning, about, format!("{about} not known"), format!("not known: {why}"));
+            self.add(Warning, format!("{about} not known"), format!("not known: {why}"));
         }
     }
 }
@@ -85,16 +97,11 @@ impl Concerns {
 /// Returns everything that needs attention, the most severe first.
 pub fn concerns(status: &Status) -> Vec<Concern> {
     let mut found = Concerns::default();
-    version(status, &mut found);
-    service(status, &mut found);
-    ports(status, &mut found);
-    certificate(status, &mut found);
-    port_access(status, &mut found);
-    storage(status, &mut found);
-    last(status, &mut found);
-    drift(status, &mut found);
-    found.0.sort_by_key(|concern| std::cmp::Reverse(concern.severity));
-    found.0
+    let judges: [fn(&Status, &mut Concerns); 8] =
+        [version, service, ports, certificate, port_access, storage, last, drift];
+    judges.iter().for_each(|judge| judge(status, &mut found));
+    found.all.sort_by_key(|concern| Reverse(concern.severity));
+    found.all
 }
 
 /// The highest severity.
@@ -103,249 +110,221 @@ pub fn gravest(concerns: &[Concern]) -> Option<Severity> {
 }
 
 fn version(status: &Status, found: &mut Concerns) {
-    found.unknown("version", &status.version);
-    found.unknown("exposure", &status.exposure);
+    found.about("version", &status.version);
+    found.about("exposure", &status.exposure);
+    found.about = "version";
     match (status.version.known(), &status.newest) {
-        (Some(None), _) => found.fail(
-            ErrorCode::NotInstalled,
-            "version",
-            "no release is in use",
-            "the link to the release in use is gone; run `gts-bootstrap install`",
-        ),
+        (Some(None), _) => {
+            let detail = "the link to the release in use is gone; run `gts-bootstrap install`";
+            found.add(Failure(ErrorCode::NotInstalled), "no release is in use", detail);
+        }
         (Some(Some(version)), Newest::Known(newest)) if newest > version => {
-            found.add(Severity::Note, "version", format!("{newest} is out"), format!("GoToSocial {newest} is out"));
+            found.add(Note, format!("{newest} is out"), format!("GoToSocial {newest} is out"));
         }
         _ => {}
     }
 }
 
 fn service(status: &Status, found: &mut Concerns) {
-    const ABOUT: &str = "service";
     const LOG: &str = "the reason is at the end of /var/log/gotosocial/gotosocial.log";
+    const DOWN: Grade = Failure(ErrorCode::ServiceDown);
+    const END: &str = "To end that: `service gotosocial stop`";
     let service = &status.service;
-    found.unknown(ABOUT, &service.supervision);
-    let mut fail = |brief: &str, detail: String| found.fail(ErrorCode::ServiceDown, ABOUT, brief, detail);
+    found.about("service", &service.supervision);
     let starts = service.unready_starts.known().copied().unwrap_or_default();
     let unready = service.ready == Told::Known(false);
     match service.supervision.known() {
-        None | Some(Supervision::Hidden) => {}
         Some(Supervision::Missing) => {
-            fail("gotosocial is not installed", "its rc.d script is gone; run `gts-bootstrap install`".to_owned());
+            found.add(DOWN, "gotosocial is not installed", "its rc.d script is gone; run `gts-bootstrap install`");
         }
         Some(Supervision::Stopped) => {
-            fail("gotosocial does not run", format!("it does not run; {LOG}; `service gotosocial start` starts it"));
+            let detail = format!("it does not run; {LOG}; `service gotosocial start` starts it");
+            found.add(DOWN, "gotosocial does not run", detail);
         }
         Some(Supervision::Stopping) => {
-            fail("gotosocial is being stopped", "it is being stopped, which can take two minutes".to_owned());
+            found.add(DOWN, "gotosocial is being stopped", "it is being stopped, which can take two minutes");
         }
-        Some(Supervision::Restarting) => fail(
-            "gotosocial dies and is started again",
-            format!(
-                "it died, and its supervisor is about to start it again; {LOG}. To end that: `service gotosocial stop`"
-            ),
-        ),
-        Some(Supervision::Running { .. }) if unready && starts > 1 => fail(
-            "gotosocial dies and is started again",
-            format!("its last {starts} starts failed; {LOG}. To end that: `service gotosocial stop`"),
-        ),
+        Some(Supervision::Restarting) => {
+            let detail = format!("it died, and its supervisor is about to start it again; {LOG}. {END}");
+            found.add(DOWN, "gotosocial dies and is started again", detail);
+        }
+        Some(Supervision::Running { .. }) if unready && starts > 1 => {
+            let detail = format!("its last {starts} starts failed; {LOG}. {END}");
+            found.add(DOWN, "gotosocial dies and is started again", detail);
+        }
         Some(Supervision::Running { seconds: Some(seconds), .. }) if unready && *seconds < STARTING => {
             let detail = format!("it was started {seconds} s ago and is not ready yet");
-            found.add(Severity::Warning, ABOUT, "gotosocial is starting", detail);
+            found.add(Warning, "gotosocial is starting", detail);
         }
-        Some(Supervision::Running { .. }) if unready => found.fail(
-            ErrorCode::NotReady,
-            ABOUT,
+        Some(Supervision::Running { .. }) if unready => found.add(
+            Failure(ErrorCode::NotReady),
             "gotosocial is not ready",
             "it runs and is not ready. It may be migrating its database: do not stop it then; see its log",
         ),
-        Some(Supervision::Running { .. }) => {}
-        Some(Supervision::Orphan { .. }) => {
-            let brief = "gotosocial runs without its supervisor";
-            let detail = "it runs without its supervisor: nothing restarts it when \
-                          it dies, and its output is lost. Fix it with `service gotosocial restart`";
-            let severity = if unready { Severity::Failure } else { Severity::Warning };
-            found.add_coded((severity, ErrorCode::ServiceDown), ABOUT, brief, detail);
-        }
+        Some(Supervision::Orphan { .. }) => found.add(
+            Grade::failure_if(unready, ErrorCode::ServiceDown),
+            "gotosocial runs without its supervisor",
+            "it runs without its supervisor: nothing restarts it when \
+             it dies, and its output is lost. Fix it with `service gotosocial restart`",
+        ),
+        Some(Supervision::Running { .. } | Supervision::Hidden) | None => {}
     }
     let Some(front) = &status.front else { return };
-    found.unknown("front", &front.running);
+    found.about("front", &front.running);
     if front.running == Told::Known(false) {
-        let (name, script) = (front.name, front.service);
-        let detail = format!("{name} does not run; `service {script} start` shows why");
-        found.fail(ErrorCode::FrontDown, "front", format!("{name} does not run"), detail);
+        let (brief, script) = (format!("{} does not run", front.name), front.service);
+        let detail = format!("{brief}; `service {script} start` shows why");
+        found.add(Failure(ErrorCode::FrontDown), brief, detail);
     }
 }
 
 fn ports(status: &Status, found: &mut Concerns) {
-    const ABOUT: &str = "ports";
-    found.unknown(ABOUT, &status.ports);
+    found.about("ports", &status.ports);
     // If the service does not run, it obviously has no listener. For the web server its own finding reports that.
-    let follows = |port: &super::ports::Port| {
-        port.listeners.is_empty()
-            && if port.wanted == "gotosocial" {
-                !status.service.is_running()
-            } else {
-                status.front.as_ref().is_some_and(|front| front.running == Told::Known(false))
-            }
-    };
-    for port in status.ports.known().into_iter().flatten().filter(|port| !follows(port)) {
-        if let Some(trouble) = &port.trouble {
-            found.fail(ErrorCode::ServiceDown, ABOUT, trouble, trouble);
+    let front_is_down = status.front.as_ref().is_some_and(|front| front.running == Told::Known(false));
+    for port in status.ports.known().into_iter().flatten() {
+        let is_down = if port.wanted == "gotosocial" { !status.service.is_running() } else { front_is_down };
+        if let Some(trouble) = port.trouble.as_ref().filter(|_| !(port.listeners.is_empty() && is_down)) {
+            found.add(Failure(ErrorCode::ServiceDown), trouble, trouble);
         }
     }
 }
 
 fn certificate(status: &Status, found: &mut Concerns) {
-    const ABOUT: &str = "certificate";
+    const WRONG: Grade = Failure(ErrorCode::Certificate);
+    found.about = "certificate";
     if let Some(why) = status.certificate.trouble() {
-        found.fail(ErrorCode::Certificate, ABOUT, "certificate is not right", why);
+        found.add(WRONG, "certificate is not right", why);
     }
-    let certificate = match status.certificate.known() {
-        None => return,
-        Some(None) => {
-            let detail = "there is none; `gts-bootstrap check` asks for the first one, and says why if none comes";
-            return found.fail(ErrorCode::Certificate, ABOUT, "there is no certificate", detail);
-        }
-        Some(Some(certificate)) => certificate,
+    let Some(certificate) = status.certificate.known() else { return };
+    let Some(certificate) = certificate else {
+        let detail = "there is none; `gts-bootstrap check` asks for the first one, and says why if none comes";
+        return found.add(WRONG, "there is no certificate", detail);
     };
-    let days = certificate.days_left;
-    let ends = match days {
+    let ends = match certificate.days_left {
         days if days < 0 => "certificate has expired".to_owned(),
         1 => "certificate expires in 1 day".to_owned(),
         days => format!("certificate expires in {days} days"),
     };
     let why = certificate.last_failure.as_ref().map(|failure| format!("; its last renewal failed: {}", failure.reason));
-    let why = why.unwrap_or_default();
+    let why = format!("{}; see `gts-bootstrap certificate status`", why.unwrap_or_default());
     if let Some(trouble) = &certificate.trouble {
         // A placeholder and a certificate for another name are not about to end.
-        let brief = if days < 30 { ends } else { "certificate is not right".to_owned() };
-        found.fail(
-            ErrorCode::Certificate,
-            ABOUT,
-            brief,
-            format!("{trouble}{why}; see `gts-bootstrap certificate status`"),
-        );
+        let brief = if certificate.days_left < 30 { ends } else { "certificate is not right".to_owned() };
+        found.add(WRONG, brief, format!("{trouble}{why}"));
     } else if certificate.overdue {
-        let detail = format!("it should have been renewed by now{why}; see `gts-bootstrap certificate status`");
-        found.add(Severity::Warning, ABOUT, ends, detail);
+        found.add(Warning, ends, format!("it should have been renewed by now{why}"));
     }
 }
 
 fn port_access(status: &Status, found: &mut Concerns) {
-    const ABOUT: &str = "port access";
-    found.unknown(ABOUT, &status.port_access);
-    found.unknown("reboot", &status.reboot);
-    let pending = status.reboot.known().is_some_and(|pending| !pending.is_empty());
+    found.about("port access", &status.port_access);
+    found.about("reboot", &status.reboot);
+    found.about = "port access";
     for check in status.port_access.known().into_iter().flatten() {
-        let severity = match check.status {
-            check::Status::Fail => Severity::Failure,
-            check::Status::Warn => Severity::Warning,
+        let grade = match check.status {
+            check::Status::Fail => Failure(check.code.unwrap_or(ErrorCode::PortBoot)),
+            check::Status::Warn => Warning,
             check::Status::Pass | check::Status::Skip => continue,
         };
-        let code = check.code.unwrap_or(ErrorCode::PortBoot);
-        let brief = format!("{} not as it should be", check.name);
-        found.add_coded((severity, code), ABOUT, brief, check.detail.clone());
+        found.add(grade, format!("{} not as it should be", check.name), &check.detail);
     }
-    if pending {
-        let names: Vec<&str> =
-            status.reboot.known().into_iter().flatten().map(|pending| pending.name.as_str()).collect();
+    found.about = "reboot";
+    let pending = status.reboot.known().into_iter().flatten();
+    let names: Vec<&str> = pending.map(|pending| pending.name.as_str()).collect();
+    if !names.is_empty() {
         let detail = format!("the next boot changes {}; `gts-bootstrap portacl show` shows more", names.join(", "));
-        found.add(Severity::Warning, "reboot", "a reboot is pending", detail);
+        found.add(Warning, "a reboot is pending", detail);
     }
 }
 
 fn storage(status: &Status, found: &mut Concerns) {
-    found.unknown("database", &status.database);
-    found.unknown("disk", &status.free_bytes);
-    found.unknown("backup", &status.backup);
+    found.about("database", &status.database);
+    found.about("disk", &status.free_bytes);
+    found.about("backup", &status.backup);
+    found.about = "disk";
     if let Some(free) = status.free_bytes.known().filter(|free| **free < LITTLE_SPACE) {
-        let severity = if *free < NO_SPACE { Severity::Failure } else { Severity::Warning };
         let brief = format!("{} MiB of disk free", free >> 20);
         let detail = format!("{} MiB are free for the data; GoToSocial fails when nothing is", free >> 20);
-        found.add_coded((severity, ErrorCode::Disk), "disk", brief, detail);
+        found.add(Grade::failure_if(*free < NO_SPACE, ErrorCode::Disk), brief, detail);
     }
+    found.about = "backup";
     // The clock of a host proves nothing, but a backup from tomorrow is unreliable.
-    if let Some(Some(Backup { time, .. })) = status.backup.known()
-        && *time > status.now.saturating_add(86_400)
+    if let Some(Some(backup)) = status.backup.known()
+        && backup.time > status.now.saturating_add(86_400)
     {
-        found.add(
-            Severity::Note,
-            "backup",
-            "last backup is dated in the future",
-            "the newest backup is dated in the future: was the clock wrong then, or is it now?",
-        );
+        let detail = "the newest backup is dated in the future: was the clock wrong then, or is it now?";
+        found.add(Note, "last backup is dated in the future", detail);
     }
 }
 
 fn last(status: &Status, found: &mut Concerns) {
-    const ABOUT: &str = "last operation";
-    found.unknown(ABOUT, &status.last);
+    found.about("last operation", &status.last);
     let Some(Some(last)) = status.last.known() else { return };
     let command = &last.command;
-    match last.outcome {
-        Some(Outcome::NotUndone) => found.add(
-            Severity::Warning,
-            ABOUT,
+    let is_at_work = last.holder.is_some() && status.now < last.time.saturating_add(AT_WORK);
+    let (grade, brief, detail) = match last.outcome {
+        Some(Outcome::NotUndone) => (
+            Warning,
             format!("the last {command} failed"),
             format!("`{command}` failed, and not everything could be undone; run `gts-bootstrap install` to repair it"),
         ),
-        Some(Outcome::Incomplete) => found.add(
-            Severity::Warning,
-            ABOUT,
+        Some(Outcome::Incomplete) => (
+            Warning,
             format!("the last {command} left changes undone"),
             format!("not every change of `{command}` could be made; run it again"),
         ),
-        None if last.holder.is_some() && status.now < last.time.saturating_add(AT_WORK) => {
-            let brief = format!("{command} is at work");
-            let detail = format!("`{command}` is active, or was interrupted; in that case the next run cleans it up");
-            found.add(Severity::Note, ABOUT, brief, detail);
-        }
-        None => found.add(
-            Severity::Warning,
-            ABOUT,
+        None if is_at_work => (
+            Note,
+            format!("{command} is at work"),
+            format!("`{command}` is active, or was interrupted; in that case the next run cleans it up"),
+        ),
+        None => (
+            Warning,
             format!("the last {command} was interrupted"),
             format!("`{command}` was interrupted; the next run that changes something cleans it up"),
         ),
-        Some(Outcome::Complete | Outcome::Undone | Outcome::Interrupted) => {}
-    }
+        Some(Outcome::Complete | Outcome::Undone | Outcome::Interrupted) => return,
+    };
+    found.add(grade, brief, detail);
 }
 
 fn drift(status: &Status, found: &mut Concerns) {
-    const ABOUT: &str = "drift";
-    found.unknown(ABOUT, &status.drift);
+    found.about("drift", &status.drift);
     let all = status.drift.known().map(Vec::as_slice).unwrap_or_default();
-    for drift in all {
-        let words = drift.words();
-        let brief = match drift.severity() {
-            Severity::Failure => words.clone(),
-            Severity::Warning | Severity::Note => String::new(),
+    for (index, drift) in all.iter().enumerate() {
+        let (words, severity) = (drift.words(), drift.severity());
+        let of_kind = |drifts: &[Drift]| drifts.iter().filter(|other| other.severity() == severity).count();
+        // On one line a count is enough, with the first of its kind.
+        let brief = match (severity, of_kind(&all[..index]), of_kind(all)) {
+            (Severity::Failure, ..) => words.clone(),
+            (Severity::Warning, 0, 1) => "1 thing differs".to_owned(),
+            (Severity::Warning, 0, count) => format!("{count} things differ"),
+            (Severity::Note, 0, 1) => "1 file was edited".to_owned(),
+            (Severity::Note, 0, count) => format!("{count} files were edited"),
+            (Severity::Warning | Severity::Note, ..) => String::new(),
         };
-        found.add_coded((drift.severity(), ErrorCode::Drift), ABOUT, brief, words);
+        let grade = match severity {
+            Severity::Note => Note,
+            Severity::Warning => Warning,
+            Severity::Failure => Failure(ErrorCode::Drift),
+        };
+        found.add(grade, brief, words);
     }
-    // On one line a count is enough.
-    for (severity, one, more) in
-        [(Severity::Warning, "differs", "differ"), (Severity::Note, "was edited", "were edited")]
-    {
-        let count = all.iter().filter(|drift| drift.severity() == severity).count();
-        let what = match severity {
-            Severity::Note => "file",
-            _ => "thing",
-        };
-        let brief = if count == 1 { format!("1 {what} {one}") } else { format!("{count} {what}s {more}") };
-        let first = found.0.iter_mut().find(|concern| concern.about == ABOUT && concern.severity == severity);
-        if let Some(first) = first.filter(|_| count > 0) {
-            first.brief = brief;
-        }
+}
+
+/// The verdict as one word, for other programs.
+pub fn word(concerns: &[Concern]) -> &'static str {
+    match gravest(concerns) {
+        Some(Severity::Failure) => "fail",
+        Some(Severity::Warning) => "warn",
+        Some(Severity::Note) | None => "ok",
     }
 }
 
 /// One line for monitoring: a word, and the findings.
 pub fn brief(status: &Status, concerns: &[Concern]) -> String {
-    let word = match gravest(concerns) {
-        Some(Severity::Failure) => "FAIL",
-        Some(Severity::Warning) => "WARN",
-        Some(Severity::Note) | None => "OK",
-    };
+    let word = word(concerns).to_ascii_uppercase();
     let mut parts: Vec<String> = Vec::new();
     if word == "OK" {
         parts.push(well(status));
@@ -364,16 +343,11 @@ fn well(status: &Status) -> String {
         text.push_str(&format!(" {version}"));
     }
     if let Some(mode) = status.exposure.known() {
-        text.push_str(&format!(", {}", mode_name(*mode)));
+        text.push_str(&format!(", {}", mode.word()));
     }
     if let Some(Some(certificate)) = status.certificate.known() {
         let days = if certificate.days_left == 1 { "day" } else { "days" };
         text.push_str(&format!(", certificate {} {days}", certificate.days_left));
     }
     text
-}
-
-/// A mode as it is written in the answers.
-pub fn mode_name(mode: crate::deployment::Mode) -> &'static str {
-    mode.word()
 }

@@ -25,7 +25,7 @@ use crate::parts::service as parts_service;
 use crate::parts::{account, front, release};
 
 pub use judge::{Concern, Severity};
-pub use told::Told;
+pub use told::{Told, Unknown};
 
 /// The newest release, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -84,78 +84,66 @@ struct Known<'a> {
     layout: &'a Layout,
     root: bool,
     /// The answers, if they can be read.
-    deployment: Told<Deployment>,
+    deployment: Result<Deployment, Unknown>,
     /// The mode, from the answers, or from what is visible without them.
-    mode: Told<Mode>,
+    mode: Result<Mode, Unknown>,
     /// The user that GoToSocial runs as.
-    owner: Told<Owner>,
+    owner: Result<Owner, Unknown>,
+}
+
+impl Known<'_> {
+    fn deployment(&self) -> Result<&Deployment, Unknown> {
+        self.deployment.as_ref().map_err(Unknown::clone)
+    }
 }
 
 /// Reads everything. `None`: this program has installed nothing here. `diffs` requests the changes in each file.
-pub fn gather(host: &dyn Observe, layout: &Layout, newest: Newest, diffs: bool) -> Told<Option<Status>> {
-    let lock = match Lock::of_host(host, layout) {
-        Ok(Some(lock)) => lock,
-        Ok(None) => return Told::Known(None),
-        Err(refusal) => return refusal.into(),
-    };
+///
+/// # Errors
+/// Whether it has is unknown.
+pub fn gather(host: &dyn Observe, layout: &Layout, newest: Newest, diffs: bool) -> Result<Option<Status>, Unknown> {
+    let Some(lock) = Lock::of_host(host, layout)? else { return Ok(None) };
     let known = look(host, layout);
-    let service = service::look(&known);
-    Told::Known(Some(Status {
+    Ok(Some(Status {
         host: lock.host,
         root: known.root,
         version: release::installed(host, layout).into(),
         newest,
-        exposure: known.mode.clone(),
+        exposure: known.mode.clone().into(),
+        service: service::look(&known),
         front: service::front(&known),
-        ports: ports::look(&known),
-        certificate: certificate::look(&known),
-        database: storage::database(&known),
+        ports: ports::look(&known).into(),
+        certificate: certificate::look(&known).into(),
+        database: storage::database(&known).into(),
         free_bytes: host.free_bytes(&layout.data).into(),
-        backup: storage::backup(&known),
+        backup: storage::newest(host, &layout.backups).into(),
         reboot: reboot::look(host).into(),
-        port_access: port_access(&known),
+        port_access: port_access(&known).into(),
         drift: drift::look(host, layout, diffs).into(),
         last: history::last(host).into(),
         now: host.now(),
-        service,
     }))
 }
 
 fn look<'a>(host: &'a dyn Observe, layout: &'a Layout) -> Known<'a> {
-    let root = host.system().is_ok_and(|system| system.euid == 0);
-    let deployment = match answers::deployed(host, layout) {
-        Ok(Some(deployment)) => Told::Known(deployment),
-        Ok(None) => Told::unknown(format!("{} is missing", layout.answers().display())),
-        Err(error) => error.into(),
-    };
+    let missing = || Unknown(format!("{} is missing", layout.answers().display()));
+    let deployment = answers::deployed(host, layout).map_err(Unknown::from).and_then(|it| it.ok_or_else(missing));
     let mode = match &deployment {
-        Told::Known(deployment) => Told::Known(deployment.exposure.mode),
-        Told::Unknown { .. } => seen_mode(host),
+        Ok(deployment) => Ok(deployment.exposure.mode),
+        // Users other than root see this, too.
+        Err(_) => front::present(host).map(|front| front.map_or(Mode::Direct, Mode::Behind)).map_err(Unknown::from),
     };
-    let owner = match host.user(account::NAME) {
-        Ok(Some(user)) => Told::Known(Owner { uid: user.uid, gid: user.gid }),
-        Ok(None) => Told::unknown("the user gotosocial is gone"),
-        Err(error) => Err(error).into(),
-    };
-    Known { host, layout, root, deployment, mode, owner }
+    let gone = || Unknown("the user gotosocial is gone".to_owned());
+    let owner = account::owner(host).map_err(Unknown::from).and_then(|owner| owner.ok_or_else(gone));
+    Known { host, layout, root: host.system().is_ok_and(|system| system.euid == 0), deployment, mode, owner }
 }
 
-/// The mode, from what users other than root can see, too.
-fn seen_mode(host: &dyn Observe) -> Told<Mode> {
-    front::present(host).map(|present| present.map_or(Mode::Direct, Mode::Behind)).into()
-}
-
-fn port_access(known: &Known<'_>) -> Told<Vec<Check>> {
-    let owner = match &known.owner {
-        Told::Known(owner) => *owner,
-        Told::Unknown { unknown } => return Told::unknown(unknown.clone()),
+fn port_access(known: &Known<'_>) -> Result<Vec<Check>, Unknown> {
+    let owner = known.owner.clone()?;
+    let ports = match (&known.deployment, known.mode.clone()?) {
+        (Ok(deployment), _) => parts_service::privileged_ports(deployment),
+        (Err(_), Mode::Direct) => front::PORTS.into(),
+        (Err(_), Mode::Behind(_)) => Vec::new(),
     };
-    match (&known.deployment, &known.mode) {
-        (Told::Known(deployment), _) => {
-            posture::checks(known.host, owner, &parts_service::privileged_ports(deployment)).into()
-        }
-        (_, Told::Known(Mode::Direct)) => posture::checks(known.host, owner, &front::PORTS).into(),
-        (_, Told::Known(_)) => posture::checks(known.host, owner, &[]).into(),
-        (_, Told::Unknown { unknown }) => Told::unknown(unknown.clone()),
-    }
+    Ok(posture::checks(known.host, owner, &ports)?)
 }

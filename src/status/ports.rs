@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::{Known, Told};
+use super::{Known, Unknown};
 use crate::deployment::{Mode, PortNumber};
 use crate::front::Front;
-use crate::host::{HostError, Listener, Owner};
-use crate::parts::{front, rc_script};
+use crate::gotosocial::SERVICE;
+use crate::host::{Listener, Owner};
+use crate::parts::front;
 
 /// A port and its listeners.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,41 +23,31 @@ pub struct Port {
 }
 
 /// Reads the listeners.
-pub(super) fn look(known: &Known<'_>) -> Told<Vec<Port>> {
+pub(super) fn look(known: &Known<'_>) -> Result<Vec<Port>, Unknown> {
     // Users other than root then see only their own sockets, so no process would seem to listen.
     if !known.root && known.host.sysctl("security.bsd.see_other_uids").is_ok_and(|see| see.as_deref() == Some("0")) {
-        return Told::needs_root();
+        return Err(Unknown::needs_root());
     }
-    let mode = match &known.mode {
-        Told::Known(mode) => *mode,
-        Told::Unknown { unknown } => return Told::unknown(unknown.clone()),
-    };
-    let listeners: Result<Vec<Listener>, HostError> = known.host.listeners();
-    match listeners {
-        Ok(listeners) => Told::Known(judged(&listeners, mode, known.owner.known().copied())),
-        Err(error) => error.into(),
-    }
+    let mode = known.mode.clone()?;
+    Ok(judged(&known.host.listeners()?, mode, known.owner.as_ref().ok().copied()))
 }
 
 fn judged(listeners: &[Listener], mode: Mode, owner: Option<Owner>) -> Vec<Port> {
-    let program = mode.front();
-    let mut ports: Vec<(u16, Option<Front>)> = front::PORTS.iter().map(|port| (*port, program)).collect();
-    if program.is_some() {
-        ports.push((PortNumber::BEHIND_PROXY.get(), None));
-    }
+    let front = mode.front();
+    let own = front.map(|_| (PortNumber::BEHIND_PROXY.get(), None));
+    let ports = front::PORTS.map(|port| (port, front)).into_iter().chain(own);
     ports
-        .into_iter()
-        .map(|(port, front)| {
-            let there: Vec<Listener> = listeners.iter().filter(|listener| listener.port == port).cloned().collect();
-            let trouble = trouble(&there, port, front, program.is_some() && front.is_none(), owner);
-            let wanted = front.map_or(rc_script::SERVICE, |front| front.name);
-            Port { port, wanted, listeners: there, trouble }
+        .map(|(port, by)| {
+            let listeners: Vec<Listener> = listeners.iter().filter(|it| it.port == port).cloned().collect();
+            let wanted = by.map_or(SERVICE, |front| front.name);
+            let trouble = trouble(&listeners, port, by, front.is_some() && by.is_none(), owner);
+            Port { port, wanted, listeners, trouble }
         })
         .collect()
 }
 
 fn trouble(there: &[Listener], port: u16, front: Option<Front>, behind: bool, owner: Option<Owner>) -> Option<String> {
-    let stranger = |listener: &&Listener| match (front, owner) {
+    let is_stranger = |listener: &&Listener| match (front, owner) {
         (Some(front), _) => listener.command != front.command,
         // sockstat(1) does not always show the owner of a socket.
         (None, Some(owner)) => listener.uid.is_some_and(|uid| uid != owner.uid),
@@ -65,12 +56,12 @@ fn trouble(there: &[Listener], port: u16, front: Option<Front>, behind: bool, ow
     if there.is_empty() {
         return Some(format!("nothing listens on port {port}"));
     }
-    if let Some(stranger) = there.iter().find(stranger) {
-        let wanted = front.map_or(rc_script::SERVICE, |front| front.name);
+    if let Some(stranger) = there.iter().find(is_stranger) {
+        let wanted = front.map_or(SERVICE, |front| front.name);
         return Some(format!("{} (user {}) listens on port {port}, not {wanted}", stranger.command, stranger.user));
     }
-    let outside = there.iter().find(|listener| !listener.address.is_some_and(|address| address.is_loopback()));
-    outside.filter(|_| behind).map(|_| {
+    let is_outside = |listener: &Listener| !listener.address.is_some_and(|address| address.is_loopback());
+    (behind && there.iter().any(is_outside)).then(|| {
         format!(
             "port {port} of GoToSocial can be reached past the web server in front: take bind-address out of [config]"
         )

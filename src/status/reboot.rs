@@ -29,27 +29,20 @@ pub fn look(host: &dyn Observe) -> Result<Vec<Pending>, HostError> {
 }
 
 fn differences(now: &State, next: &State) -> Vec<Pending> {
-    let loaded = |state: &State| if state.policy.loaded { "loaded" } else { "not loaded" }.to_owned();
-    let number = |value: i32| value.to_string();
-    let all = |state: &State| {
-        let policy = &state.policy;
+    let all = |State { policy, list, .. }: &State| {
         [
-            (MODULE, loaded(state)),
-            (RULES, state.list.clone()),
-            (ENABLED, number(policy.enabled)),
-            (Variable::SuserExempt.name(), number(policy.suser_exempt)),
-            (Variable::AutoportExempt.name(), number(policy.autoport_exempt)),
-            (PORT_HIGH, number(policy.port_high)),
-            (Variable::ReservedLow.name(), number(policy.reservedlow)),
-            (RESERVED_HIGH, number(policy.reservedhigh)),
+            (MODULE, if policy.loaded { "loaded" } else { "not loaded" }.to_owned()),
+            (RULES, list.clone()),
+            (ENABLED, policy.enabled.to_string()),
+            (Variable::SuserExempt.name(), policy.suser_exempt.to_string()),
+            (Variable::AutoportExempt.name(), policy.autoport_exempt.to_string()),
+            (PORT_HIGH, policy.port_high.to_string()),
+            (Variable::ReservedLow.name(), policy.reservedlow.to_string()),
+            (RESERVED_HIGH, policy.reservedhigh.to_string()),
         ]
     };
-    all(now)
-        .into_iter()
-        .zip(all(next))
-        .filter(|((_, now), (_, next))| now != next)
-        .map(|((name, now), (_, next))| Pending { name: name.to_owned(), now, next })
-        .collect()
+    let pairs = all(now).into_iter().zip(all(next)).filter(|(now, next)| now != next);
+    pairs.map(|((name, now), (_, next))| Pending { name: name.to_owned(), now, next }).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Known, Told};
+use super::{Known, Unknown};
 use crate::deployment::Database as Wanted;
 use crate::host::{Entry, HostError, Observe};
 use crate::utc;
@@ -12,21 +12,12 @@ use crate::utc;
 /// The database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
+#[allow(missing_docs)]
 pub enum Database {
-    /// A file.
-    Sqlite {
-        /// Its size, bytes.
-        bytes: u64,
-        /// The size of its write-ahead log (`-wal`), bytes.
-        wal_bytes: u64,
-    },
-    /// A server, which is not queried.
-    Postgres {
-        /// Where it listens.
-        address: String,
-        /// The database in it.
-        database: String,
-    },
+    /// A file, with the size of it and of its write-ahead log (`-wal`).
+    Sqlite { bytes: u64, wal_bytes: u64 },
+    /// A server, which is not queried, and the database in it.
+    Postgres { address: String, database: String },
 }
 
 /// A backup.
@@ -41,18 +32,15 @@ pub struct Backup {
 }
 
 /// Reads the size of the database.
-pub(super) fn database(known: &Known<'_>) -> Told<Database> {
-    if let Some(Wanted::Postgres { address, database, .. }) = known.deployment.known().map(|wanted| &wanted.database) {
-        return Told::Known(Database::Postgres { address: address.to_string(), database: database.clone() });
+pub(super) fn database(known: &Known<'_>) -> Result<Database, Unknown> {
+    if let Ok(Wanted::Postgres { address, database, .. }) = known.deployment.as_ref().map(|wanted| &wanted.database) {
+        return Ok(Database::Postgres { address: address.to_string(), database: database.clone() });
     }
     let path = known.layout.database();
     let mut wal = path.clone().into_os_string();
     wal.push("-wal");
-    match (size(known.host, &path), size(known.host, Path::new(&wal))) {
-        (Ok(Some(bytes)), Ok(wal)) => Told::Known(Database::Sqlite { bytes, wal_bytes: wal.unwrap_or_default() }),
-        (Ok(None), _) => Told::unknown(format!("{} is not there", path.display())),
-        (Err(error), _) | (_, Err(error)) => error.into(),
-    }
+    let bytes = size(known.host, &path)?.ok_or_else(|| Unknown(format!("{} is not there", path.display())))?;
+    Ok(Database::Sqlite { bytes, wal_bytes: size(known.host, Path::new(&wal))?.unwrap_or_default() })
 }
 
 fn size(host: &dyn Observe, path: &Path) -> Result<Option<u64>, HostError> {
@@ -63,11 +51,7 @@ fn size(host: &dyn Observe, path: &Path) -> Result<Option<u64>, HostError> {
 }
 
 /// Finds the newest backup.
-pub(super) fn backup(known: &Known<'_>) -> Told<Option<Backup>> {
-    newest(known.host, &known.layout.backups).into()
-}
-
-fn newest(host: &dyn Observe, folder: &Path) -> Result<Option<Backup>, HostError> {
+pub(super) fn newest(host: &dyn Observe, folder: &Path) -> Result<Option<Backup>, HostError> {
     let names = host.list(folder)?;
     let Some((time, name)) = names.iter().filter_map(|name| Some((time_of(name)?, name))).max() else {
         return Ok(None);

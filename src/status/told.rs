@@ -4,12 +4,15 @@ use serde::Serialize;
 
 use crate::host::HostError;
 use crate::parts::Refusal;
-use crate::parts::answers::DeployedError;
 
 /// The reason for what only root may see.
 const NEEDS_ROOT: &str = "only root can tell";
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
+
+/// Why a value is unknown, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown(pub String);
 
 /// A value that was read from the host. In `--json` the value itself, or an object with the member `unknown`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,16 +28,6 @@ pub enum Told<T> {
 }
 
 impl<T> Told<T> {
-    /// An unknown value, for this reason.
-    pub fn unknown(why: impl Into<String>) -> Self {
-        Self::Unknown { unknown: why.into() }
-    }
-
-    /// An unknown value that only root may see.
-    pub fn needs_root() -> Self {
-        Self::unknown(NEEDS_ROOT)
-    }
-
     /// The value, if it is known.
     pub fn known(&self) -> Option<&T> {
         match self {
@@ -52,38 +45,36 @@ impl<T> Told<T> {
     }
 }
 
-impl<T> From<HostError> for Told<T> {
+impl Unknown {
+    /// Only root may see the value.
+    pub(super) fn needs_root() -> Self {
+        Self(NEEDS_ROOT.to_owned())
+    }
+}
+
+impl From<HostError> for Unknown {
     fn from(error: HostError) -> Self {
         match error.errno() {
             Some(EACCES | EPERM) => Self::needs_root(),
-            _ => Self::unknown(error.to_string()),
+            _ => Self(error.to_string()),
         }
     }
 }
 
-impl<T> From<Refusal> for Told<T> {
+impl From<Refusal> for Unknown {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Host(error) => error.into(),
-            other => Self::unknown(other.to_string()),
+            other => Self(other.to_string()),
         }
     }
 }
 
-impl<T> From<DeployedError> for Told<T> {
-    fn from(error: DeployedError) -> Self {
-        match error {
-            DeployedError::Host(error) => error.into(),
-            other => Self::unknown(other.to_string()),
-        }
-    }
-}
-
-impl<T, E: Into<Told<T>>> From<Result<T, E>> for Told<T> {
+impl<T, E: Into<Unknown>> From<Result<T, E>> for Told<T> {
     fn from(result: Result<T, E>) -> Self {
-        match result {
+        match result.map_err(Into::into) {
             Ok(value) => Self::Known(value),
-            Err(error) => error.into(),
+            Err(Unknown(unknown)) => Self::Unknown { unknown },
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::change::front::wait_for_release;
 use crate::change::kind::prelude::*;
 use crate::change::operator::{Interruption, Operator};
-use crate::change::readiness::{Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size};
+use crate::change::readiness::{PAGE_TIMEOUT, Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size};
 use crate::gotosocial::readiness::message;
 use crate::host::{BindOutcome, BindProbe, Family, Listener, ServiceAction, ServiceState};
 use crate::portacl::Protocol;
@@ -148,7 +148,7 @@ impl Kind for StopService {
 pub(super) fn wait_until_ready(context: &Context<'_>, name: &str, readiness: &Readiness) -> Result<bool, Failure> {
     let host = context.host;
     let began = log_size(host.observe(), &readiness.log)?.saturating_sub(TAIL as u64);
-    if is_ready(host.observe(), readiness, &log_since(host.observe(), &readiness.log, began)) {
+    if is_ready(host.observe(), readiness, &log_since(host.observe(), &readiness.log, began), PAGE_TIMEOUT) {
         return Ok(true);
     }
     wait(context, name, readiness, began, Some(PATIENCE))
@@ -168,7 +168,7 @@ pub(in crate::change) fn settles_down(
     let mut elapsed = Duration::ZERO;
     while host.service(name)?.is_running() {
         // It may listen elsewhere than the readiness says, but its log is the same.
-        if log_says_ready(host.observe(), readiness) || is_ready(host.observe(), readiness, "") {
+        if log_says_ready(host.observe(), readiness) || is_ready(host.observe(), readiness, "", PAGE_TIMEOUT) {
             return Ok(true);
         }
         if elapsed >= PATIENCE {
@@ -223,7 +223,7 @@ fn wait(
         };
         // After a restart the marks of readiness in the log may be those of a program that has died since.
         let log_counts = dead == 0 && restarts == 0;
-        if running && is_ready(host.observe(), readiness, if log_counts { &tail } else { "" }) {
+        if running && is_ready(host.observe(), readiness, if log_counts { &tail } else { "" }, PAGE_TIMEOUT) {
             return Ok(true);
         }
         if dead >= DEAD || restarts >= RESTARTS {
