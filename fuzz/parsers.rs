@@ -8,7 +8,7 @@ pub mod portacl;
 #[path = "../src/sysconf/mod.rs"]
 pub mod sysconf;
 
-use portacl::{KernelRule, Names, NumbersOnly, Policy, Protocol, RuleStatement, Sign, State};
+use portacl::{KernelRule, Names, NumbersOnly, Policy, Protocol, Sign, State};
 
 /// A handful of names, so that the fuzzer can meet them.
 pub struct SomeNames;
@@ -59,9 +59,9 @@ pub fn check_printed_reads_the_same(now: &State, next_boot: &State) {
             Ok(ruleset) => ruleset,
             Err(errors) => panic!("what was printed is refused: {}\n{text}", errors[0]),
         };
-        assert_eq!(ruleset.statements.len(), lines.len(), "{text}");
+        assert_eq!(ruleset.rules.len() + ruleset.implied.len(), lines.len(), "{text}");
         for (state, other) in [(now, Sign::NextBootOnly), (next_boot, Sign::NowOnly)] {
-            let read = ruleset.rules().filter(|rule| rule.sign != other).map(RuleStatement::meaning);
+            let read = ruleset.rules.iter().filter(|rule| rule.sign != other).map(|rule| rule.meaning);
             assert!(read.eq(state.policy.rules.iter().map(KernelRule::meaning)), "{text}");
         }
     }

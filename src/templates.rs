@@ -74,9 +74,7 @@ fn write_yaml(
 /// characters beyond U+FFFF are written as `\U0001F600`, because YAML readers refuse JSON's pairs of surrogates.
 pub fn yaml(value: &Value) -> String {
     match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(answer) => answer.to_string(),
-        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::String(text) => quoted(text),
         Value::Array(items) => format!("[{}]", items.iter().map(yaml).collect::<Vec<_>>().join(", ")),
         Value::Object(entries) => {

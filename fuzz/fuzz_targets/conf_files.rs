@@ -12,14 +12,14 @@ fuzz_target!(|data: &[u8]| {
     let Some(nul) = data.iter().position(|&byte| byte == 0) else { return };
     let text = &data[nul + 1..];
     let Ok(value) = std::str::from_utf8(&data[..nul]) else { return };
-    if let Ok(set) = sysctl_conf::set(text, RULES, value) {
-        assert_eq!(sysctl_conf::get(&set, RULES).as_deref(), Some(value));
-        assert_eq!(sysctl_conf::get(&set, OTHER), sysctl_conf::get(text, OTHER));
-        assert_eq!(sysctl_conf::set(&set, RULES, value).as_deref(), Ok(set.as_slice()));
+    if let Ok(set) = sysctl_conf::FILE.set(text, RULES, value) {
+        assert_eq!(sysctl_conf::FILE.get(&set, RULES).as_deref(), Some(value));
+        assert_eq!(sysctl_conf::FILE.get(&set, OTHER), sysctl_conf::FILE.get(text, OTHER));
+        assert_eq!(sysctl_conf::FILE.set(&set, RULES, value).as_deref(), Ok(set.as_slice()));
     }
-    if let Ok(set) = loader_conf::set(text, LOAD, value) {
-        assert_eq!(loader_conf::get(&set, LOAD).as_deref(), Some(value));
-        assert_eq!(loader_conf::get(&set, OTHER), loader_conf::get(text, OTHER));
-        assert_eq!(loader_conf::set(&set, LOAD, value).as_deref(), Ok(set.as_slice()));
+    if let Ok(set) = loader_conf::FILE.set(text, LOAD, value) {
+        assert_eq!(loader_conf::FILE.get(&set, LOAD).as_deref(), Some(value));
+        assert_eq!(loader_conf::FILE.get(&set, OTHER), loader_conf::FILE.get(text, OTHER));
+        assert_eq!(loader_conf::FILE.set(&set, LOAD, value).as_deref(), Ok(set.as_slice()));
     }
 });

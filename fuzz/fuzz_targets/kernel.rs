@@ -12,9 +12,10 @@ fuzz_target!(|data: &[u8]| {
     let (now, next_boot) = lists.split_once('\0').unwrap_or((lists, ""));
     let kernel = parse_kernel(now);
     if let Ok(strict) = parse_strict(now) {
-        assert_eq!(strict.to_string(), now);
+        let spelt: Vec<_> = strict.iter().map(ToString::to_string).collect();
+        assert_eq!(spelt.join(","), now);
         let lenient: Vec<_> = kernel.iter().flatten().map(KernelRule::effective).collect();
-        assert_eq!(lenient, strict.0.into_iter().map(Some).collect::<Vec<_>>());
+        assert_eq!(lenient, strict.into_iter().map(Some).collect::<Vec<_>>());
     }
     let Ok(now) = State::new(now, policy(switches)) else {
         assert!(kernel.is_err());

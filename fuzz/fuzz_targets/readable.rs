@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use parsers::portacl::{KERNEL_LIMIT, Policy, RuleStatement, State, parse_readable};
+use parsers::portacl::{KERNEL_LIMIT, Policy, State, parse_readable};
 use parsers::{SomeNames, check_printed_reads_the_same};
 
 fuzz_target!(|data: &[u8]| {
@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
         }
     };
     // What was understood is written as the kernel takes it, even where the kernel alone would have it so.
-    let rules: Vec<_> = ruleset.rules().map(RuleStatement::meaning).collect();
+    let rules: Vec<_> = ruleset.rules.iter().map(|rule| rule.meaning).collect();
     let list: Vec<_> = rules.iter().map(|(id, protocol, port)| format!("{id}:{protocol}:{port}")).collect();
     let list = list.join(",");
     if list.len() > KERNEL_LIMIT {

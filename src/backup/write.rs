@@ -138,7 +138,7 @@ fn copy(from: &mut File, to: &mut File, limit: u64) -> io::Result<(u64, String)>
     let mut from = Hashing::new(from.take(limit));
     let mut to = BufWriter::with_capacity(1 << 18, to);
     let copied = io::copy(&mut from, &mut to).and_then(|size| to.flush().map(|()| size));
-    let size = copied.map_err(|error| from.take_failure().unwrap_or(error))?;
+    let size = copied.map_err(|error| from.failure.take().unwrap_or(error))?;
     Ok((size, from.digest().to_string()))
 }
 

@@ -6,14 +6,12 @@
 //! the leaf is for the host and valid now, and the key is an EC key (RSA belongs into a second file, `HOST+rsa`, for clients
 //! that know no elliptic curves). Anything else is a cache miss: GoToSocial orders a new certificate.
 
-use data_encoding::HEXLOWER;
 use rustls::client::verify_server_name;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{Error as TlsError, SignatureAlgorithm};
-use serde::Serialize;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::error::X509Error;
 use x509_parser::extensions::GeneralName;
@@ -26,6 +24,7 @@ use crate::utc::date;
 
 /// A private key and its certificate chain, leaf first. That they belong together has been checked; for which host and
 /// until when they are good, [`Bundle::check`] tells.
+#[derive(Debug)]
 pub struct Bundle {
     key: PrivateKeyDer<'static>,
     chain: Vec<CertificateDer<'static>>,
@@ -35,7 +34,7 @@ pub struct Bundle {
 }
 
 /// What the leaf certificate says (RFC 5280).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
     /// DNS names in its subjectAltName.
     pub names: Vec<String>,
@@ -47,13 +46,10 @@ pub struct Leaf {
     pub not_after: u64,
     /// What kind of key it is for.
     pub key: KeyType,
-    /// Serial number, hexadecimal.
-    pub serial: String,
 }
 
 /// The kind of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyType {
     /// Elliptic curve, P-256 or P-384.
     Ec,
@@ -63,15 +59,12 @@ pub enum KeyType {
     Other,
 }
 
-/// Why a key and a chain cannot be used.
+/// Why a key and a chain cannot be used. Numbers of certificates count from 1; times are in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
     /// Not PEM, or cut off.
-    #[error("the file is damaged ({reason}); take it from a backup, or order a new certificate")]
-    Damaged {
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("the file is damaged ({0}); take it from a backup, or order a new certificate")]
+    Damaged(String),
     /// No private key.
     #[error("there is no private key in it; name the file that holds the key (PEM, with a PRIVATE KEY block)")]
     NoKey,
@@ -87,75 +80,41 @@ pub enum BundleError {
     )]
     Encrypted,
     /// The key is of a kind that is not supported, or broken.
-    #[error(
-        "the private key cannot be used ({reason}); use an EC key (P-256 or P-384) or an RSA key of 2048 bits or more"
-    )]
-    Key {
-        /// What the TLS library says.
-        reason: String,
-    },
+    #[error("the private key cannot be used ({0}); use an EC key (P-256 or P-384) or an RSA key of 2048 bits or more")]
+    Key(String),
     /// No certificate.
     #[error("there is no certificate in it; name the file that holds the certificate with its chain (fullchain)")]
     NoCertificate,
-    /// A certificate that cannot be read.
+    /// The certificate with this number cannot be read, and why.
+    #[error("certificate {0} of the chain cannot be read ({1}); take the file from a backup, or order a new one")]
+    Certificate(usize, String),
+    /// The key does not belong to the leaf, which is for these names.
     #[error(
-        "certificate {position} of the chain cannot be read ({reason}); take the file from a backup, or order a new one"
-    )]
-    Certificate {
-        /// Which one, from 1.
-        position: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Key and leaf do not belong together.
-    #[error(
-        "the private key does not belong to the certificate for {names}; \
+        "the private key does not belong to the certificate for {0}; \
          they are from two different orders: name the pair that was written together"
     )]
-    KeyMismatch {
-        /// Whose certificate it is.
-        names: String,
-    },
-    /// The leaf is not the first certificate.
+    KeyMismatch(String),
+    /// The leaf is not the first certificate, but the one with this number.
     #[error(
-        "the certificate that the private key belongs to is number {position} of the chain; it must be the first, \
+        "the certificate that the private key belongs to is number {0} of the chain; it must be the first, \
          followed by the one that issued it: put the chain in that order"
     )]
-    LeafNotFirst {
-        /// Where it is, from 1.
-        position: usize,
-    },
-    /// The chain is out of order, or has a stranger in it.
+    LeafNotFirst(usize),
+    /// The certificate with this number has another issuer than the one after it, or a wrong signature.
     #[error(
-        "certificate {position} of the chain was not issued by the one after it ({reason}); \
+        "certificate {0} of the chain was not issued by the one after it ({1}); \
          put the chain in order, leaf first, each followed by its issuer"
     )]
-    Order {
-        /// Which one, from 1.
-        position: usize,
-        /// Names that differ, or a signature that is wrong.
-        reason: String,
-    },
-    /// For other names.
-    #[error("the certificate is for {names}, not for {host}; order one for {host}")]
-    OtherHost {
-        /// What it is for.
-        names: String,
-        /// What was wanted.
-        host: String,
-    },
-    /// Not valid yet.
-    #[error("the certificate is valid only from {from}; if that is not in the future, set this host's clock right")]
-    NotYetValid {
-        /// When it begins to be, in words.
-        from: String,
-    },
-    /// Not valid any more.
-    #[error("the certificate expired on {since}; order a new one")]
-    Expired {
-        /// When it ended, in words.
-        since: String,
-    },
+    Order(usize, String),
+    /// For these names, and not for that host.
+    #[error("the certificate is for {0}, not for {1}; order one for {1}")]
+    OtherHost(String, String),
+    /// Not valid yet, but from this time.
+    #[error("the certificate is valid only from {0}; if that is not in the future, set this host's clock right")]
+    NotYetValid(String),
+    /// Not valid any more since this time.
+    #[error("the certificate expired on {0}; order a new one")]
+    Expired(String),
     /// A key that GoToSocial's cache has no place for.
     #[error(
         "GoToSocial keeps only certificates with an EC key that names its curve, and this one has another key; \
@@ -164,20 +123,13 @@ pub enum BundleError {
     NotForGoToSocial,
 }
 
-impl std::fmt::Debug for Bundle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bundle").field("leaf", &self.leaf).field("chain", &self.chain.len()).finish_non_exhaustive()
-    }
-}
-
 impl Bundle {
     /// Reads key and chain from one file, as GoToSocial keeps them. The key may also stand behind the certificates.
     ///
     /// # Errors
     /// The file is damaged, something is missing, or what is in it does not belong together.
     pub fn from_pem(text: &[u8]) -> Result<Self, BundleError> {
-        let blocks = pem::read(text)?;
-        Self::new(blocks.key.ok_or(BundleError::NoKey)?, blocks.certificates)
+        Self::from_files(text, text)
     }
 
     /// Reads them from two files, as other ACME clients keep them.
@@ -191,7 +143,7 @@ impl Bundle {
 
     /// Puts a key and a chain together.
     fn new(key: PrivateKeyDer<'static>, chain: Vec<CertificateDer<'static>>) -> Result<Self, BundleError> {
-        let signing = any_supported_type(&key).map_err(|error| BundleError::Key { reason: in_words(&error) })?;
+        let signing = any_supported_type(&key).map_err(|error| BundleError::Key(in_words(&error)))?;
         let parsed = parse(&chain)?;
         let first = parsed.first().ok_or(BundleError::NoCertificate)?;
         let kind = match signing.algorithm() {
@@ -206,8 +158,8 @@ impl Bundle {
         };
         match chain.iter().position(is_for) {
             Some(0) => {}
-            Some(other) => return Err(BundleError::LeafNotFirst { position: other + 1 }),
-            None => return Err(BundleError::KeyMismatch { names: leaf.names.join(", ") }),
+            Some(other) => return Err(BundleError::LeafNotFirst(other + 1)),
+            None => return Err(BundleError::KeyMismatch(leaf.names.join(", "))),
         }
         in_order(&parsed)?;
         Ok(Self { key, leaf, public, chain })
@@ -229,16 +181,16 @@ impl Bundle {
     /// # Errors
     /// It is for other names, has expired, or is not valid yet.
     pub fn check(&self, host: &HostName, now: u64) -> Result<(), BundleError> {
-        let other = || BundleError::OtherHost { names: self.leaf.names.join(", "), host: host.to_string() };
+        let other = || BundleError::OtherHost(self.leaf.names.join(", "), host.to_string());
         let name = ServerName::try_from(host.as_str()).map_err(|_| other())?;
         let leaf = ParsedCertificate::try_from(self.leaf_der())
-            .map_err(|error| BundleError::Certificate { position: 1, reason: in_words(&error) })?;
+            .map_err(|error| BundleError::Certificate(1, in_words(&error)))?;
         verify_server_name(&leaf, &name).map_err(|_| other())?;
         if now < self.leaf.not_before {
-            return Err(BundleError::NotYetValid { from: date(self.leaf.not_before) });
+            return Err(BundleError::NotYetValid(date(self.leaf.not_before)));
         }
         if now > self.leaf.not_after {
-            return Err(BundleError::Expired { since: date(self.leaf.not_after) });
+            return Err(BundleError::Expired(date(self.leaf.not_after)));
         }
         Ok(())
     }
@@ -276,35 +228,32 @@ fn in_words(error: &TlsError) -> String {
 
 fn parse<'a>(chain: &'a [CertificateDer<'static>]) -> Result<Vec<X509Certificate<'a>>, BundleError> {
     let parse_one = |(index, der): (usize, &'a CertificateDer<'static>)| {
-        let failed = |reason: String| BundleError::Certificate { position: index + 1, reason };
+        let failed = |reason: String| BundleError::Certificate(index + 1, reason);
         let (rest, certificate) = parse_x509_certificate(der).map_err(|error| failed(error.to_string()))?;
         if rest.is_empty() { Ok(certificate) } else { Err(failed("there is more after its end".into())) }
     };
     chain.iter().enumerate().map(parse_one).collect()
 }
 
-fn describe(certificate: &X509Certificate<'_>, key: KeyType) -> Leaf {
-    let names = match certificate.subject_alternative_name() {
-        Ok(Some(extension)) => extension
-            .value
-            .general_names
-            .iter()
-            .filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some((*name).to_owned()),
-                _ => None,
-            })
-            .collect(),
-        _ => Vec::new(),
+/// The DNS names in the subjectAltName of a certificate.
+pub(crate) fn dns_names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let names = certificate.subject_alternative_name().ok().flatten().map(|extension| &extension.value.general_names);
+    let of_dns = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
     };
+    names.into_iter().flatten().filter_map(of_dns).collect()
+}
+
+fn describe(certificate: &X509Certificate<'_>, key: KeyType) -> Leaf {
     let seconds = |time: ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
     let validity = certificate.validity();
     Leaf {
-        names,
+        names: dns_names(certificate),
         issuer: certificate.issuer().to_string(),
         not_before: seconds(validity.not_before),
         not_after: seconds(validity.not_after),
         key,
-        serial: HEXLOWER.encode(certificate.tbs_certificate.raw_serial()),
     }
 }
 
@@ -312,13 +261,10 @@ fn describe(certificate: &X509Certificate<'_>, key: KeyType) -> Leaf {
 fn in_order(chain: &[X509Certificate<'_>]) -> Result<(), BundleError> {
     for (index, pair) in chain.windows(2).enumerate() {
         let [child, parent] = pair else { continue };
-        let wrong = |reason: String| BundleError::Order { position: index + 1, reason };
+        let wrong = |reason: String| BundleError::Order(index + 1, reason);
         if child.issuer().as_raw() != parent.subject().as_raw() {
-            return Err(wrong(format!(
-                "it names {} as its issuer, and what follows is {}",
-                child.issuer(),
-                parent.subject()
-            )));
+            let (issuer, next) = (child.issuer(), parent.subject());
+            return Err(wrong(format!("it names {issuer} as its issuer, and what follows is {next}")));
         }
         match child.verify_signature(Some(parent.public_key())) {
             // An algorithm that cannot be judged here may still be one that browsers know.

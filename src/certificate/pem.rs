@@ -21,11 +21,11 @@ pub(super) struct Blocks {
 /// # Errors
 /// A block is cut off or is not base64, a key is encrypted, or there are two of them.
 pub(super) fn read(text: &[u8]) -> Result<Blocks, BundleError> {
-    let parsed = pem::parse_many(text).map_err(|error| BundleError::Damaged { reason: error.to_string() })?;
+    let parsed = pem::parse_many(text).map_err(|error| BundleError::Damaged(error.to_string()))?;
     let begun = String::from_utf8_lossy(text).matches("-----BEGIN ").count();
     if begun != parsed.len() {
         // The parser leaves out what has no end, and half a chain would go unnoticed.
-        return Err(BundleError::Damaged { reason: "a block has a BEGIN line and no END line".into() });
+        return Err(BundleError::Damaged("a block has a BEGIN line and no END line".into()));
     }
     let mut blocks = Blocks::default();
     for block in parsed {
@@ -74,8 +74,7 @@ pub(super) fn write_autocert_key(key: &PrivateKeyDer<'_>, public: &[u8]) -> Opti
     match key {
         PrivateKeyDer::Sec1(sec1) => {
             // Go reads the curve from the key itself, so a key that leaves it out has to be refused.
-            curve_of_sec1(sec1.secret_sec1_der())?;
-            Some(write_key(key))
+            names_curve(sec1.secret_sec1_der()).then(|| write_key(key))
         }
         PrivateKeyDer::Pkcs8(pkcs8) => Some(encode("EC PRIVATE KEY", &sec1(pkcs8.secret_pkcs8_der(), public)?)),
         _ => None,
@@ -96,27 +95,25 @@ fn sec1(pkcs8: &[u8], public: &[u8]) -> Option<Vec<u8>> {
     }
     // Parsed to be sure that a curve is named; the bytes are taken as they are.
     Oid::from_der(curve).ok()?;
-    let (_, inner) =
-        Sequence::from_der(inner.as_cow()).ok().map(|(rest, inner)| (rest.to_vec(), inner.content.to_vec()))?;
-    let (rest, _version) = Any::from_der(&inner).ok()?;
+    let (_, key) = Sequence::from_der(inner.as_cow()).ok()?;
+    let (rest, _version) = Any::from_der(&key.content).ok()?;
     let (_, scalar) = OctetString::from_der(rest).ok()?;
     let bits: Vec<u8> = std::iter::once(0).chain(public.iter().copied()).collect();
     let content = [tlv(0x02, &[1]), tlv(0x04, scalar.as_cow()), tlv(0xa0, curve), tlv(0xa1, &tlv(0x03, &bits))];
     Some(tlv(0x30, &content.concat()))
 }
 
-/// The curve that a SEC1 key names, as DER.
-fn curve_of_sec1(sec1: &[u8]) -> Option<Vec<u8>> {
-    let (_, key) = Sequence::from_der(sec1).ok()?;
+/// Whether a SEC1 key names its curve.
+fn names_curve(sec1: &[u8]) -> bool {
+    let Ok((_, key)) = Sequence::from_der(sec1) else { return false };
     let mut rest: &[u8] = &key.content;
-    while !rest.is_empty() {
-        let (after, field) = Any::from_der(rest).ok()?;
+    while let Ok((after, field)) = Any::from_der(rest) {
         if field.tag() == Tag(0) && field.header.is_contextspecific() {
-            return Some(field.data.to_vec());
+            return true;
         }
         rest = after;
     }
-    None
+    false
 }
 
 /// One DER element. Keys of the curves that there are need two bytes of length at most.
@@ -149,7 +146,7 @@ mod tests {
     fn what_is_no_ec_key_has_no_sec1_form() {
         for key in [&b""[..], b"\x30\x00", b"\x30\x03\x02\x01\x00", b"nonsense"] {
             assert_eq!(sec1(key, &[4]), None);
-            assert_eq!(curve_of_sec1(key), None);
+            assert!(!names_curve(key));
         }
     }
 
@@ -158,7 +155,7 @@ mod tests {
         fn no_file_makes_it_panic(bytes: Vec<u8>) {
             let _ = read(&bytes);
             let _ = sec1(&bytes, &bytes);
-            let _ = curve_of_sec1(&bytes);
+            let _ = names_curve(&bytes);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A certificate that nobody trusts, for a front that needs one to start and to answer the challenge for a real one.
 
+use std::error::Error;
+
 use rcgen::{CertificateParams, DnType, KeyPair};
 use x509_parser::time::ASN1Time;
 
@@ -23,20 +25,19 @@ pub struct PlaceholderError(String);
 /// # Errors
 /// There is no key to be had.
 pub fn placeholder(name: &HostName, now: u64) -> Result<Bundle, PlaceholderError> {
-    let failed = |error: String| PlaceholderError(error);
-    let time = |seconds: u64| {
-        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-        ASN1Time::from_timestamp(seconds).map(|time| time.to_datetime()).map_err(|error| failed(error.to_string()))
-    };
-    let mut params = CertificateParams::new(vec![name.to_string()]).map_err(|error| failed(error.to_string()))?;
+    make(name, now).map_err(|error| PlaceholderError(error.to_string()))
+}
+
+fn make(name: &HostName, now: u64) -> Result<Bundle, Box<dyn Error>> {
+    let time = |seconds| ASN1Time::from_timestamp(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let mut params = CertificateParams::new([name.to_string()])?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, SUBJECT);
-    params.not_before = time(now.saturating_sub(SKEW))?;
-    params.not_after = time(now.saturating_add(VALIDITY))?;
-    let key = KeyPair::generate().map_err(|error| failed(error.to_string()))?;
-    let certificate = params.self_signed(&key).map_err(|error| failed(error.to_string()))?;
-    Bundle::from_files(key.serialize_pem().as_bytes(), certificate.pem().as_bytes())
-        .map_err(|error| failed(error.to_string()))
+    params.not_before = time(now.saturating_sub(SKEW))?.to_datetime();
+    params.not_after = time(now.saturating_add(VALIDITY))?.to_datetime();
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?;
+    Ok(Bundle::from_files(key.serialize_pem().as_bytes(), certificate.pem().as_bytes())?)
 }
 
 /// Whether a certificate is one of these.

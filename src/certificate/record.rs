@@ -16,13 +16,11 @@ pub struct Records {
     names: BTreeMap<String, Record>,
 }
 
-/// What is remembered of one name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
     /// When an order was last tried, seconds since 1970.
-    pub last_attempt: u64,
-    /// What has failed since the last success.
-    pub failures: Option<Failures>,
+    last_attempt: u64,
+    failures: Option<Failures>,
 }
 
 impl Default for Records {
@@ -38,20 +36,16 @@ impl Records {
         read.filter(|records| records.schema == SCHEMA).unwrap_or_default()
     }
 
-    /// What is remembered of a name.
-    pub fn of(&self, name: &str) -> Option<&Record> {
-        self.names.get(name)
+    /// What has failed for a name since the last success.
+    pub fn failures(&self, name: &str) -> Option<&Failures> {
+        self.names.get(name)?.failures.as_ref()
     }
 
-    /// Notes a success, which makes the failures before it forgotten.
-    pub fn succeeded(&mut self, name: &str, now: u64) {
-        self.names.insert(name.to_owned(), Record { last_attempt: now, failures: None });
-    }
-
-    /// Notes a failure.
-    pub fn failed(&mut self, name: &str, now: u64, reason: String, asked_wait: Option<u64>) {
-        let before = self.of(name).and_then(|record| record.failures.clone());
-        let failures = Some(Failures::and_another(before.as_ref(), now, reason, asked_wait));
+    /// Notes how an order ended. Of a failure: why, and for how many seconds the authority asked to be left alone. A
+    /// success makes the failures before it forgotten.
+    pub fn note(&mut self, name: &str, now: u64, failed: Option<(String, Option<u64>)>) {
+        let count = self.failures(name).map_or(0, |failures| failures.count).saturating_add(1);
+        let failures = failed.map(|(reason, asked_wait)| Failures { count, last: now, reason, asked_wait });
         self.names.insert(name.to_owned(), Record { last_attempt: now, failures });
     }
 
@@ -72,16 +66,16 @@ mod tests {
     #[test]
     fn failures_add_up_until_a_success() {
         let mut records = Records::default();
-        records.failed("a.example", 10, "no".into(), None);
-        records.failed("a.example", 20, "still no".into(), Some(60));
-        records.failed("b.example", 30, "no".into(), None);
+        records.note("a.example", 10, Some(("no".into(), None)));
+        records.note("a.example", 20, Some(("still no".into(), Some(60))));
+        records.note("b.example", 30, Some(("no".into(), None)));
         let again = Records::read(Some(&records.write()));
         assert_eq!(again, records);
-        let failures = again.of("a.example").unwrap().failures.as_ref().unwrap();
+        let failures = again.failures("a.example").unwrap();
         assert_eq!((failures.count, failures.last, failures.asked_wait), (2, 20, Some(60)));
-        records.succeeded("a.example", 40);
-        assert_eq!(records.of("a.example"), Some(&Record { last_attempt: 40, failures: None }));
-        assert!(records.of("b.example").unwrap().failures.is_some());
+        records.note("a.example", 40, None);
+        assert_eq!(records.names["a.example"], Record { last_attempt: 40, failures: None });
+        assert!(records.failures("b.example").is_some());
     }
 
     #[test]

@@ -6,38 +6,25 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Leaf;
+
 /// The wait after the first failed attempt, seconds. Let's Encrypt allows five failed validations an hour.
 const FIRST_WAIT: u64 = 3600;
 /// The longest wait after a failed attempt, seconds.
 const LONGEST_WAIT: u64 = 86_400;
 const DAY: u64 = 86_400;
 
-/// From when until when a certificate is valid, seconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Validity {
-    /// notBefore.
-    pub not_before: u64,
-    /// notAfter.
-    pub not_after: u64,
-}
-
-impl Validity {
+impl Leaf {
     /// When a third of the life is left.
-    pub fn last_third(self) -> u64 {
+    fn last_third(&self) -> u64 {
         self.not_after - self.not_after.saturating_sub(self.not_before) / 3
     }
 
     /// Whole days until it ends; negative once it has ended.
-    pub fn days_left(self, now: u64) -> i64 {
+    pub fn days_left(&self, now: u64) -> i64 {
         let days = i64::try_from(self.not_after.abs_diff(now) / DAY).unwrap_or(i64::MAX);
         // A certificate that ended an hour ago is not one with 0 days left.
         if now > self.not_after { -days - 1 } else { days }
-    }
-}
-
-impl From<&super::Leaf> for Validity {
-    fn from(leaf: &super::Leaf) -> Self {
-        Self { not_before: leaf.not_before, not_after: leaf.not_after }
     }
 }
 
@@ -50,20 +37,6 @@ pub struct Window {
     pub end: u64,
     /// How long not to ask again, seconds (`Retry-After`, section 4.3).
     pub ask_again: u64,
-}
-
-impl Window {
-    /// Whether it can be followed: it ends after it begins (section 4.2 says to ignore another), and before the certificate
-    /// has ended, or there would be a time without one.
-    fn holds(&self, validity: Validity) -> bool {
-        self.start < self.end && self.end <= validity.not_after
-    }
-
-    /// A time in the window. Section 4.2 wants one that is chosen at random, so that not everybody comes at once. `chance` is
-    /// the same for each look at one certificate (a digest of it does), so that the time does not move.
-    fn choose(&self, chance: u64) -> u64 {
-        self.start + chance % (self.end - self.start)
-    }
 }
 
 /// What failed lately. The caller keeps it between two runs, and forgets it after a success.
@@ -81,12 +54,6 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// One failure more.
-    pub fn and_another(before: Option<&Self>, now: u64, reason: String, asked_wait: Option<u64>) -> Self {
-        let count = before.map_or(0, |before| before.count).saturating_add(1);
-        Self { count, last: now, reason, asked_wait }
-    }
-
     /// When to try again: after one hour, two, four, …, a day; later where the authority asked for it.
     pub fn next_attempt(&self) -> u64 {
         let doubled = 2_u64.saturating_pow(self.count.saturating_sub(1));
@@ -104,64 +71,45 @@ impl Failures {
 /// What the renewal of one certificate is judged by.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
-    /// Its validity.
-    pub validity: Validity,
+    /// What it says of itself.
+    pub leaf: &'a Leaf,
     /// What the authority suggests, if it does.
     pub window: Option<&'a Window>,
-    /// A number that belongs to the certificate and is evenly spread, see [`Window`].
+    /// A number that belongs to the certificate and is evenly spread. It is the same at each look (a digest of the
+    /// certificate does), so that the time in the window does not move.
     pub chance: u64,
     /// What failed lately.
     pub failures: Option<&'a Failures>,
 }
 
-/// Whether to renew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Not yet.
-    Wait {
-        /// Until when, seconds since 1970.
-        until: u64,
-    },
-    /// Now.
-    Renew(Why),
-}
-
-/// Why a certificate is renewed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// A third of its life is left.
-    LastThird,
-    /// The authority suggests it (ARI).
-    Suggested,
-}
-
 impl Situation<'_> {
     /// When the certificate is due, failures aside.
     pub fn due(&self) -> u64 {
-        self.suggested().unwrap_or_else(|| self.validity.last_third())
+        self.suggested().unwrap_or_else(|| self.leaf.last_third())
     }
 
     /// When to try next, failures counted in.
     pub fn next_attempt(&self) -> u64 {
-        self.due().max(self.failures.map_or(0, Failures::next_attempt))
+        self.due().max(self.held_back())
     }
 
-    /// Whether to renew at `now`, where the next look comes after `interval` seconds. A time that the authority suggests and
-    /// that lies before the next look is taken now (RFC 9773, section 4.2, step 5).
-    pub fn verdict(&self, now: u64, interval: u64) -> Verdict {
-        let (due, why, early) = match self.suggested() {
-            Some(time) => (time, Why::Suggested, interval),
-            None => (self.validity.last_third(), Why::LastThird, 0),
-        };
-        let held_back = self.failures.map_or(0, Failures::next_attempt);
-        if now < held_back || now.saturating_add(early) < due {
-            return Verdict::Wait { until: due.max(held_back) };
-        }
-        Verdict::Renew(why)
+    /// Until when to wait at `now`, where the next look comes after `interval` seconds; `None`: renew now. A time that the
+    /// authority suggests and that lies before the next look is taken now (RFC 9773, section 4.2, step 5).
+    pub fn wait(&self, now: u64, interval: u64) -> Option<u64> {
+        let early = if self.suggested().is_some() { interval } else { 0 };
+        (now < self.held_back() || now.saturating_add(early) < self.due()).then(|| self.next_attempt())
     }
 
+    fn held_back(&self) -> u64 {
+        self.failures.map_or(0, Failures::next_attempt)
+    }
+
+    /// A time in the authority's window. RFC 9773, section 4.2, wants one that is chosen at random, so that not everybody comes
+    /// at once. A window is ignored that ends before it begins (section 4.2 says so), or after the certificate has ended: there
+    /// would be a time without one.
     fn suggested(&self) -> Option<u64> {
-        self.window.filter(|window| window.holds(self.validity)).map(|window| window.choose(self.chance))
+        let window = self.window.filter(|window| window.start < window.end && window.end <= self.leaf.not_after)?;
+        Some(window.start + self.chance % (window.end - window.start))
     }
 }
 
@@ -202,17 +150,17 @@ pub struct Status {
 
 impl Status {
     /// The status of a certificate at `now`.
-    pub fn of(leaf: &super::Leaf, keeper: Keeper, situation: &Situation<'_>, now: u64) -> Self {
-        let ours = keeper == Keeper::Us;
+    pub fn of(situation: &Situation<'_>, keeper: Keeper, now: u64) -> Self {
+        let leaf = situation.leaf;
         Self {
-            keeper,
             names: leaf.names.clone(),
             issuer: leaf.issuer.clone(),
             not_before: leaf.not_before,
             not_after: leaf.not_after,
-            days_left: situation.validity.days_left(now),
-            next_renewal: ours.then(|| situation.next_attempt()),
+            days_left: leaf.days_left(now),
+            next_renewal: (keeper == Keeper::Us).then(|| situation.next_attempt()),
             last_failure: situation.failures.cloned(),
+            keeper,
         }
     }
 }
@@ -223,11 +171,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const fn leaf(not_before: u64, not_after: u64) -> Leaf {
+        let key = super::super::KeyType::Ec;
+        Leaf { names: Vec::new(), issuer: String::new(), not_before, not_after, key }
+    }
+
     /// Ninety days from day 0.
-    const NINETY: Validity = Validity { not_before: 0, not_after: 90 * DAY };
+    static NINETY: Leaf = leaf(0, 90 * DAY);
 
     fn situation<'a>(window: Option<&'a Window>, failures: Option<&'a Failures>) -> Situation<'a> {
-        Situation { validity: NINETY, window, chance: 7 * DAY + 5, failures }
+        Situation { leaf: &NINETY, window, chance: 7 * DAY + 5, failures }
     }
 
     fn window(start: u64, end: u64) -> Window {
@@ -241,12 +194,11 @@ mod tests {
     #[test]
     fn a_third_of_the_life_left_is_due() {
         let plain = situation(None, None);
-        assert_eq!(plain.verdict(60 * DAY - 1, DAY), Verdict::Wait { until: 60 * DAY });
-        assert_eq!(plain.verdict(60 * DAY, DAY), Verdict::Renew(Why::LastThird));
-        assert_eq!(plain.verdict(91 * DAY, DAY), Verdict::Renew(Why::LastThird));
-        let six_days = Validity { not_before: 0, not_after: 6 * DAY };
-        assert_eq!(six_days.last_third(), 4 * DAY);
-        assert_eq!(Validity { not_before: 9, not_after: 3 }.last_third(), 3);
+        assert_eq!(plain.wait(60 * DAY - 1, DAY), Some(60 * DAY));
+        assert_eq!(plain.wait(60 * DAY, DAY), None);
+        assert_eq!(plain.wait(91 * DAY, DAY), None);
+        assert_eq!(leaf(0, 6 * DAY).last_third(), 4 * DAY);
+        assert_eq!(leaf(9, 3).last_third(), 3);
     }
 
     #[test]
@@ -255,10 +207,10 @@ mod tests {
         let early = window(10, 12);
         let chosen = 11 * DAY + 5;
         assert_eq!(situation(Some(&early), None).due(), chosen);
-        assert_eq!(situation(Some(&early), None).verdict(chosen - DAY - 1, DAY), Verdict::Wait { until: chosen });
-        assert_eq!(situation(Some(&early), None).verdict(chosen - DAY, DAY), Verdict::Renew(Why::Suggested));
+        assert_eq!(situation(Some(&early), None).wait(chosen - DAY - 1, DAY), Some(chosen));
+        assert_eq!(situation(Some(&early), None).wait(chosen - DAY, DAY), None);
         let late = window(70, 72);
-        assert_eq!(situation(Some(&late), None).verdict(60 * DAY, DAY), Verdict::Wait { until: 71 * DAY + 5 });
+        assert_eq!(situation(Some(&late), None).wait(60 * DAY, DAY), Some(71 * DAY + 5));
     }
 
     #[test]
@@ -280,33 +232,17 @@ mod tests {
         assert_eq!(failure(1, None).refused_until(), None);
         let failed = failure(2, None);
         let held = situation(None, Some(&failed));
-        assert_eq!(held.verdict(61 * DAY + 7199, DAY), Verdict::Wait { until: 61 * DAY + 7200 });
-        assert_eq!(held.verdict(61 * DAY + 7200, DAY), Verdict::Renew(Why::LastThird));
-    }
-
-    #[test]
-    fn failures_are_counted() {
-        let first = Failures::and_another(None, 5, "a".into(), None);
-        let second = Failures::and_another(Some(&first), 9, "b".into(), Some(1));
-        assert_eq!((first.count, second.count, second.last), (1, 2, 9));
-        assert_eq!(second.reason, "b");
+        assert_eq!(held.wait(61 * DAY + 7199, DAY), Some(61 * DAY + 7200));
+        assert_eq!(held.wait(61 * DAY + 7200, DAY), None);
     }
 
     #[test]
     fn the_status_tells_who_and_when() {
-        let leaf = super::super::Leaf {
-            names: vec!["a.example".into()],
-            issuer: "CN=R10".into(),
-            not_before: 0,
-            not_after: 90 * DAY,
-            key: super::super::KeyType::Ec,
-            serial: "01".into(),
-        };
         let failed = failure(1, None);
-        let ours = Status::of(&leaf, Keeper::Us, &situation(None, Some(&failed)), 61 * DAY);
+        let ours = Status::of(&situation(None, Some(&failed)), Keeper::Us, 61 * DAY);
         assert_eq!((ours.days_left, ours.next_renewal), (29, Some(61 * DAY + 3600)));
         assert_eq!(ours.last_failure, Some(failed));
-        let theirs = Status::of(&leaf, Keeper::Client("certbot".into()), &situation(None, None), 90 * DAY + 1);
+        let theirs = Status::of(&situation(None, None), Keeper::Client("certbot".into()), 90 * DAY + 1);
         assert_eq!((theirs.days_left, theirs.next_renewal), (-1, None));
         let json = serde_json::to_value(&theirs).unwrap();
         assert_eq!(json["keeper"]["client"], "certbot");
@@ -326,9 +262,9 @@ mod tests {
             let failures = (count > 0).then(|| failure(count, None));
             let window = window(start, start + 2);
             let situation = situation((start % 2 == 0).then_some(&window), failures.as_ref());
-            if let Verdict::Wait { until } = situation.verdict(now, DAY) {
+            if let Some(until) = situation.wait(now, DAY) {
                 prop_assert!(until > now);
-                prop_assert!(matches!(situation.verdict(until, DAY), Verdict::Renew(_)));
+                prop_assert_eq!(situation.wait(until, DAY), None);
             }
         }
     }

@@ -5,12 +5,23 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::plan::Plan;
+use super::plan::Step;
 use super::thing::{Left, Thing};
 use crate::host::{
     BindOutcome, BindProbe, Entry, Group, HostError, Listener, Observe, ServiceState, Supervision, System, User,
     WebAnswer, WebFailure, WebRequest,
 };
+
+/// Methods of a trait that another value answers.
+macro_rules! delegate {
+    (to $to:ident; $(fn $name:ident(&self $(, $argument:ident: $type:ty)*) $(-> $result:ty)?;)+) => {
+        $(fn $name(&self $(, $argument: $type)*) $(-> $result)? {
+            self.$to.$name($($argument),*)
+        })+
+    };
+}
+
+pub(super) use delegate;
 
 /// A host with a plan laid over it.
 pub struct AfterPlan<'a> {
@@ -20,9 +31,9 @@ pub struct AfterPlan<'a> {
 }
 
 impl<'a> AfterPlan<'a> {
-    /// Lays the plan over the host.
-    pub fn new(host: &'a dyn Observe, plan: &Plan) -> Self {
-        Self { host, left: plan.steps.iter().flat_map(|step| step.change.kind().leaves()).collect() }
+    /// Lays the steps of a plan over the host.
+    pub fn new(host: &'a dyn Observe, steps: &[Step]) -> Self {
+        Self { host, left: steps.iter().flat_map(|step| step.change.kind().leaves()).collect() }
     }
 
     fn path(&self, path: &Path) -> Option<&Left> {
@@ -31,8 +42,20 @@ impl<'a> AfterPlan<'a> {
 }
 
 impl Observe for AfterPlan<'_> {
-    fn system(&self) -> Result<System, HostError> {
-        self.host.system()
+    delegate! { to host;
+        fn system(&self) -> Result<System, HostError>;
+        fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError>;
+        fn package(&self, name: &str) -> Result<Option<String>, HostError>;
+        fn service(&self, name: &str) -> Result<ServiceState, HostError>;
+        fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
+        fn listeners(&self) -> Result<Vec<Listener>, HostError>;
+        fn free_bytes(&self, path: &Path) -> Result<u64, HostError>;
+        fn resolve(&self, name: &str) -> Vec<IpAddr>;
+        fn addresses(&self) -> Result<Vec<IpAddr>, HostError>;
+        fn now(&self) -> u64;
+        fn local_path(&self, path: &Path) -> PathBuf;
+        fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError>;
+        fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure>;
     }
 
     fn entry(&self, path: &Path) -> Result<Option<Entry>, HostError> {
@@ -47,18 +70,15 @@ impl Observe for AfterPlan<'_> {
         }
     }
 
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
         match self.path(path) {
             Some(Left::Absent) => Ok(None),
-            Some(Left::File { content, .. }) => Ok(Some(content.bytes().to_vec())),
-            _ => self.host.read(path),
+            Some(Left::File { content, .. }) => {
+                let rest = content.bytes().get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+                Ok(Some(rest[..rest.len().min(limit)].to_vec()))
+            }
+            _ => self.host.read_from(path, offset, limit),
         }
-    }
-
-    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
-        let Some(Left::File { content, .. }) = self.path(path) else { return self.host.read_from(path, offset, limit) };
-        let rest = content.bytes().iter().skip(usize::try_from(offset).unwrap_or(usize::MAX));
-        Ok(Some(rest.take(limit).copied().collect()))
     }
 
     fn list(&self, folder: &Path) -> Result<Vec<String>, HostError> {
@@ -88,11 +108,11 @@ impl Observe for AfterPlan<'_> {
     }
 
     fn user_by_id(&self, uid: u32) -> Result<Option<User>, HostError> {
-        let added = self.left.values().find_map(|left| match left {
-            Left::User(user) if user.uid == uid => Some(user.clone()),
-            _ => None,
-        });
-        added.map_or_else(|| self.host.user_by_id(uid), |user| Ok(Some(user)))
+        let is_it = |left: &&Left| matches!(left, Left::User(user) if user.uid == uid);
+        match self.left.values().find(is_it) {
+            Some(Left::User(user)) => Ok(Some(user.clone())),
+            _ => self.host.user_by_id(uid),
+        }
     }
 
     fn group(&self, name: &str) -> Result<Option<Group>, HostError> {
@@ -104,15 +124,11 @@ impl Observe for AfterPlan<'_> {
     }
 
     fn group_by_id(&self, gid: u32) -> Result<Option<Group>, HostError> {
-        let added = self.left.values().find_map(|left| match left {
-            Left::Group(group) if group.gid == gid => Some(group.clone()),
-            _ => None,
-        });
-        added.map_or_else(|| self.host.group_by_id(gid), |group| Ok(Some(group)))
-    }
-
-    fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError> {
-        self.host.groups_of(user)
+        let is_it = |left: &&Left| matches!(left, Left::Group(group) if group.gid == gid);
+        match self.left.values().find(is_it) {
+            Some(Left::Group(group)) => Ok(Some(group.clone())),
+            _ => self.host.group_by_id(gid),
+        }
     }
 
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
@@ -135,49 +151,5 @@ impl Observe for AfterPlan<'_> {
             Some(_) => Ok(None),
             None => self.host.rc_variable(name),
         }
-    }
-
-    fn package(&self, name: &str) -> Result<Option<String>, HostError> {
-        self.host.package(name)
-    }
-
-    fn service(&self, name: &str) -> Result<ServiceState, HostError> {
-        self.host.service(name)
-    }
-
-    fn supervision(&self, name: &str) -> Result<Supervision, HostError> {
-        self.host.supervision(name)
-    }
-
-    fn listeners(&self) -> Result<Vec<Listener>, HostError> {
-        self.host.listeners()
-    }
-
-    fn free_bytes(&self, path: &Path) -> Result<u64, HostError> {
-        self.host.free_bytes(path)
-    }
-
-    fn resolve(&self, name: &str) -> Vec<IpAddr> {
-        self.host.resolve(name)
-    }
-
-    fn addresses(&self) -> Result<Vec<IpAddr>, HostError> {
-        self.host.addresses()
-    }
-
-    fn now(&self) -> u64 {
-        self.host.now()
-    }
-
-    fn local_path(&self, path: &Path) -> PathBuf {
-        self.host.local_path(path)
-    }
-
-    fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError> {
-        self.host.bind(probe)
-    }
-
-    fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-        self.host.web(request)
     }
 }

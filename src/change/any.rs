@@ -4,12 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::database::{DatabaseCopy, DatabaseRestore};
 use super::kind::Kind;
-use super::kinds::{
-    Account, AddGroup, AddUser, BackupChange, CertificateChange, ConfigTest, Discard, IncludeSite, InstallPackage,
-    InstallRelease, LoadModule, MakeDirectory, MakeSymlink, Migration, ReloadFront, Remove, RemoveGroup, RemovePackage,
-    RemoveTree, RemoveUser, ServiceStart, SetRcVariable, SetSysctl, StartFront, StopService, TestFront, UnloadModule,
-    WriteFile,
-};
+use super::kinds::*;
 use super::postgres::DatabaseTest;
 
 /// Lists the kinds: the name of each in the journal, and its type. In the second list its members stand below one of their own.

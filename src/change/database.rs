@@ -21,9 +21,10 @@ use sha2::{Digest, Sha256};
 
 pub use description::{CopiedPart, DESCRIPTION, Description, OPENED, SCHEMA, describe};
 
-use super::postgres::{self, Connection};
+use super::kind::above;
+use super::postgres::Connection;
 use crate::host::{DatabaseExamination, DatabaseState, Entry, FileUser, Host, HostError, Observe, Owner};
-use description::{BESIDE, DUMP, MAIN, failed, in_use, stop};
+use description::{DUMP, FILES, MAIN, copy_checked, failed, in_folder, stop, unused};
 
 /// How a SQLite database begins (<https://sqlite.org/fileformat2.html>, 1.3), and a log (4.1) and a journal (3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -58,7 +59,7 @@ impl Database {
     /// The folders in which its files are put in place.
     pub(super) fn folders(&self) -> Vec<PathBuf> {
         match self {
-            Self::Sqlite { path } => path.parent().map(Path::to_path_buf).into_iter().collect(),
+            Self::Sqlite { path } => above(path),
             Self::Postgres { .. } => Vec::new(),
         }
     }
@@ -128,7 +129,7 @@ pub fn file_digest(host: &dyn Observe, path: &Path) -> Result<Option<String>, Ho
 }
 
 /// The path with something added to its name.
-fn with(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(suffix);
     PathBuf::from(name)
@@ -140,46 +141,40 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
 /// # Errors
 /// It is missing, somebody else's, or something else.
 pub fn can_be_copied(host: &dyn Observe, path: &Path, owner: Owner) -> Result<(), HostError> {
-    ["", BESIDE[0], BESIDE[1]].iter().try_for_each(|suffix| mode_of(host, &with(path, suffix), suffix, owner).map(drop))
+    FILES.iter().try_for_each(|suffix| mode_of(host, &with(path, suffix), suffix, owner).map(drop))
 }
 
 /// The mode of one file of a database; `None` if it is one that need not be there, and is not.
 fn mode_of(host: &dyn Observe, path: &Path, suffix: &str, service: Owner) -> Result<Option<u32>, HostError> {
-    let shown = path.display().to_string();
-    match host.entry(path)? {
-        None if suffix.is_empty() => Err(failed(shown, "there is no such file")),
-        None => Ok(None),
-        Some(Entry::File { owner, mode, .. }) if owner.uid == service.uid => Ok(Some(mode)),
+    let why = match host.entry(path)? {
+        None if suffix.is_empty() => "there is no such file".to_owned(),
+        None => return Ok(None),
+        Some(Entry::File { owner, mode, .. }) if owner.uid == service.uid => return Ok(Some(mode)),
         Some(Entry::File { owner, .. }) => {
-            let why = format!("it belongs to uid {}, not to the service (uid {})", owner.uid, service.uid);
-            Err(failed(shown, why))
+            format!("it belongs to uid {}, not to the service (uid {})", owner.uid, service.uid)
         }
-        Some(_) => Err(failed(shown, "it is not a regular file")),
-    }
+        Some(_) => "it is not a regular file".to_owned(),
+    };
+    Err(failed(path.display(), why))
 }
 
-/// Who has a database open, as far as the host can tell.
+/// Somebody who has a database open, as far as the host can tell.
 ///
 /// # Errors
 /// The host could not be asked.
-pub fn users(host: &dyn Host, database: &Database) -> Result<Vec<FileUser>, HostError> {
+pub fn user(host: &dyn Host, database: &Database) -> Result<Option<FileUser>, HostError> {
     let path = match database {
         Database::Sqlite { path } => path,
-        Database::Postgres { connection } => return postgres::users(host, connection),
+        Database::Postgres { connection } => return Ok(connection.users(host)?.into_iter().next()),
     };
-    let mut users: Vec<FileUser> = Vec::new();
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let path = with(path, suffix);
-        if host.entry(&path)?.is_none() {
-            continue;
-        }
-        for user in host.file_users(&path)? {
-            if !users.contains(&user) {
-                users.push(user);
-            }
+    for path in ["", "-wal", "-shm", "-journal"].map(|suffix| with(path, suffix)) {
+        if host.entry(&path)?.is_some()
+            && let Some(user) = host.file_users(&path)?.into_iter().next()
+        {
+            return Ok(Some(user));
         }
     }
-    Ok(users)
+    Ok(None)
 }
 
 /// Proves that nobody has the database open.
@@ -187,29 +182,34 @@ pub(super) fn idle(host: &dyn Host, service: &str, database: &Database) -> Resul
     if host.service(service)?.is_running() {
         return Err(failed(database.name(), format!("{service} runs; it must be stopped while this is done")));
     }
-    let users = match database {
-        Database::Sqlite { .. } => users(host, database)?,
-        Database::Postgres { connection } => postgres::users_that_stay(host, connection)?,
-    };
-    match users.first() {
-        None => Ok(()),
-        Some(user) => Err(in_use(database.name(), user)),
+    match database {
+        Database::Sqlite { .. } => unused(database.name(), user(host, database)?),
+        Database::Postgres { connection } => connection.idle(host),
     }
+}
+
+/// Stops the service and waits until nobody has the database open, however long that takes: who has may be migrating it.
+pub(super) fn close(host: &dyn Host, service: &str, database: &Database) -> Result<(), HostError> {
+    stop(host, service)?;
+    while user(host, database)?.is_some() {
+        host.sleep(Duration::from_secs(2));
+    }
+    Ok(())
 }
 
 /// Whether a file that was copied is what it should be. A service user can give the name of its database to any file
 /// (link(2)), also to one of root's that it could not read.
 fn check_kind(host: &dyn Host, copy: &Path, source: &Path, suffix: &str) -> Result<(), HostError> {
     let head = host.read_from(copy, 0, MAGIC.len())?.unwrap_or_default();
-    let begins = |magics: &[&[u8]]| magics.iter().any(|magic| head.starts_with(magic));
-    let fits = head.is_empty()
-        || begins(&[MAGIC])
-        || match suffix {
-            "-wal" => begins(&LOG_MAGICS),
-            "-journal" => begins(&JOURNAL_MAGICS),
-            _ => false,
-        };
-    if fits { Ok(()) } else { Err(failed(source.display().to_string(), "it is not an SQLite database")) }
+    let magics: &[&[u8]] = match suffix {
+        "-wal" => &LOG_MAGICS,
+        "-journal" => &JOURNAL_MAGICS,
+        _ => &[],
+    };
+    if head.is_empty() || head.starts_with(MAGIC) || magics.iter().any(|magic| head.starts_with(magic)) {
+        return Ok(());
+    }
+    Err(failed(source.display(), "it is not an SQLite database"))
 }
 
 /// Makes a copy.
@@ -218,40 +218,34 @@ fn check_kind(host: &dyn Host, copy: &Path, source: &Path, suffix: &str) -> Resu
 /// Somebody has the database open, it is damaged or none, or a file cannot be copied. What there is of the copy is no copy
 /// then, for want of its description.
 pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Description, HostError> {
-    idle(host, &copy.service, &copy.from)?;
-    host.remove_tree(&copy.to)?;
-    host.make_directory(&copy.to, 0o700, Owner::ROOT)?;
-    let (state, files, content) = match &copy.from {
+    let DatabaseCopy { from, to, service, owner, thorough, host: name, version, .. } = copy;
+    idle(host, service, from)?;
+    host.remove_tree(to)?;
+    host.make_directory(to, 0o700, Owner::ROOT)?;
+    let (state, files, content) = match from {
         Database::Sqlite { path } => {
-            let files = copied(host, path, copy)?;
-            (opened(host, &copy.to, &files, copy.owner, copy.thorough)?, files, None)
+            let files = copied(host, path, to, *owner)?;
+            (opened(host, to, &files, *owner, *thorough)?, files, None)
         }
         Database::Postgres { connection } => {
-            let (part, contents) = postgres::dump_to(host, connection, &copy.to.join(DUMP))?;
+            let (part, contents) = connection.dump(host, &to.join(DUMP))?;
             (contents.state, vec![part], Some(contents.sha256))
         }
     };
-    let description = Description {
-        schema: SCHEMA,
-        host: copy.host.clone(),
-        version: copy.version.clone(),
-        time: host.now(),
-        state,
-        files,
-        content,
-    };
-    description.write(host, &copy.to)?;
+    let (name, version, time) = (name.clone(), version.clone(), host.now());
+    let description = Description { schema: SCHEMA, host: name, version, time, state, files, content };
+    description.write(host, to)?;
     Ok(description)
 }
 
 /// Copies a SQLite file with what belongs to it.
-fn copied(host: &dyn Host, path: &Path, copy: &DatabaseCopy) -> Result<Vec<CopiedPart>, HostError> {
+fn copied(host: &dyn Host, path: &Path, to: &Path, owner: Owner) -> Result<Vec<CopiedPart>, HostError> {
     let mut files = Vec::new();
-    for suffix in ["", BESIDE[0], BESIDE[1]] {
+    for suffix in FILES {
         let source = with(path, suffix);
-        let Some(mode) = mode_of(host, &source, suffix, copy.owner)? else { continue };
+        let Some(mode) = mode_of(host, &source, suffix, owner)? else { continue };
         let name = format!("{MAIN}{suffix}");
-        let target = copy.to.join(&name);
+        let target = to.join(&name);
         let copied = host.copy_file(&source, &target, 0o600, Owner::ROOT)?;
         check_kind(host, &target, &source, suffix)?;
         files.push(CopiedPart { name, size: copied.size, sha256: copied.sha256, mode });
@@ -259,8 +253,7 @@ fn copied(host: &dyn Host, path: &Path, copy: &DatabaseCopy) -> Result<Vec<Copie
     Ok(files)
 }
 
-/// Opens what is in a copy's folder: a copy of it, which belongs to the user who opens it and is thrown away. Until it is
-/// complete the folder is root's, so nobody can plant a link in it.
+/// Opens what is in a copy's folder: a copy of it, which belongs to the user who opens it and is thrown away.
 ///
 /// # Errors
 /// The files are not those that `files` names, cannot be opened as a database, or are damaged.
@@ -271,48 +264,21 @@ pub fn opened(
     owner: Owner,
     thorough: bool,
 ) -> Result<DatabaseState, HostError> {
-    let staging = Path::new(OPENED);
-    host.remove_tree(staging)?;
-    let look = || {
-        host.make_directory(staging, 0o700, Owner::ROOT)?;
-        for part in files {
-            let source = folder.join(&part.name);
-            let copied = host.copy_file(&source, &staging.join(&part.name), 0o600, owner)?;
-            if copied.sha256 != part.sha256 {
-                return Err(failed(source.display().to_string(), "it is not what was written: its digest differs"));
-            }
-        }
-        host.make_directory(staging, 0o700, owner)?;
-        host.examine_database(&DatabaseExamination { path: staging.join(MAIN), owner, thorough })
+    let fill = |staging: &Path| {
+        files.iter().try_for_each(|CopiedPart { name, sha256, .. }| {
+            copy_checked(host, &folder.join(name), &staging.join(name), owner, Some(sha256))
+        })
     };
-    let found = look();
-    host.remove_tree(staging)?;
-    let state = found?;
-    match &state.damage {
-        None => Ok(state),
-        Some(damage) => Err(failed(
-            folder.display().to_string(),
-            format!(
-                "the database is damaged ({damage}); GoToSocial's documentation on database maintenance explains how to repair it"
-            ),
-        )),
-    }
-}
-
-/// What stays when a copy is taken back: one that guards changes to the database stays if the database is not what it was.
-pub(super) fn copy_that_stays(host: &dyn Host, copy: &DatabaseCopy) -> Result<Option<String>, HostError> {
-    if copy.guards
-        && let Some(description) = describe(host.observe(), &copy.to)?
-        && !is_in_place(host, &description, &copy.from)?
-    {
-        return Ok(Some(format!(
-            "{} (the database of GoToSocial {}, as {} is another one now)",
-            copy.to.display(),
-            description.version,
-            copy.from.name()
-        )));
-    }
-    Ok(None)
+    let state = in_folder(host, owner, fill, |staging| {
+        host.examine_database(&DatabaseExamination { path: staging.join(MAIN), owner, thorough })
+    })?;
+    let Some(damage) = &state.damage else { return Ok(state) };
+    Err(failed(
+        folder.display(),
+        format!(
+            "the database is damaged ({damage}); GoToSocial's documentation on database maintenance explains how to repair it"
+        ),
+    ))
 }
 
 /// Whether a database is what a copy has: a file byte for byte, one of PostgreSQL in all that is in it.
@@ -322,14 +288,14 @@ pub(super) fn copy_that_stays(host: &dyn Host, copy: &DatabaseCopy) -> Result<Op
 pub fn is_in_place(host: &dyn Host, description: &Description, database: &Database) -> Result<bool, HostError> {
     let path = match (database, &description.content) {
         (Database::Sqlite { path }, _) => path,
-        (Database::Postgres { connection }, Some(content)) => return postgres::is_in_place(host, content, connection),
+        (Database::Postgres { connection }, Some(content)) => return connection.is_in_place(host, content),
         // It is the copy of a file.
         (Database::Postgres { .. }, None) => return Ok(false),
     };
-    for suffix in ["", BESIDE[0], BESIDE[1]] {
+    for suffix in FILES {
         let name = format!("{MAIN}{suffix}");
         let wanted = description.files.iter().find(|part| part.name == name).map(|part| part.sha256.clone());
-        if file_digest(host.observe(), &with(path, suffix))? != wanted {
+        if file_digest(host, &with(path, suffix))? != wanted {
             return Ok(false);
         }
     }
@@ -339,117 +305,115 @@ pub fn is_in_place(host: &dyn Host, description: &Description, database: &Databa
 /// Names beside the database while one is put in the place of another.
 const INCOMING: &str = "-incoming";
 const DISPLACED: &str = "-displaced";
+/// The endings in the order in which a database is moved away: its file last.
+const MOVED: [&str; 3] = ["-wal", "-journal", ""];
+
+/// The files of one name that may stand beside a database while another is put in its place.
+fn named(path: &Path, which: &str) -> [PathBuf; 3] {
+    MOVED.map(|ending| with(path, &format!("{which}{ending}")))
+}
 
 /// The files that may stand beside a database while another is put in its place.
 pub fn aside(path: &Path) -> Vec<PathBuf> {
-    let named = |which: &'static str| [BESIDE[0], BESIDE[1], ""].map(|beside| with(path, &format!("{which}{beside}")));
-    [INCOMING, DISPLACED].into_iter().flat_map(named).collect()
+    [INCOMING, DISPLACED].into_iter().flat_map(|which| named(path, which)).collect()
+}
+
+fn remove_all(host: &dyn Host, files: [PathBuf; 3]) -> Result<(), HostError> {
+    files.iter().try_for_each(|file| host.remove(file))
+}
+
+/// Renames those of the files that are there.
+fn move_all(host: &dyn Host, from: [PathBuf; 3], to: [PathBuf; 3]) -> Result<(), HostError> {
+    for (from, to) in from.iter().zip(&to) {
+        if host.entry(from)?.is_some() {
+            host.rename(from, to)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a copy says of itself that has to be complete.
 fn complete(host: &dyn Host, folder: &Path) -> Result<Description, HostError> {
-    describe(host.observe(), folder)?
-        .ok_or_else(|| failed(folder.display().to_string(), "there is no complete copy of a database"))
+    describe(host, folder)?.ok_or_else(|| failed(folder.display(), "there is no complete copy of a database"))
 }
 
-/// The dump that a copy of a PostgreSQL database is.
-fn of_postgres<'a>(description: &'a Description, folder: &Path) -> Result<&'a CopiedPart, HostError> {
-    let dump = description.files.first().filter(|_| description.content.is_some());
-    dump.ok_or_else(|| failed(folder.display().to_string(), "it is not a copy of a PostgreSQL database"))
+/// The dump that a copy of a PostgreSQL database is, its digest, and that of what is in it.
+fn of_postgres<'a>(description: &'a Description, folder: &Path) -> Result<(PathBuf, &'a str, &'a str), HostError> {
+    match (&*description.files, &description.content) {
+        ([dump], Some(content)) => Ok((folder.join(&dump.name), &dump.sha256, content)),
+        _ => Err(failed(folder.display(), "it is not a copy of a PostgreSQL database")),
+    }
 }
 
 /// Puts a database back from a copy. The one that is there stands aside until [`forget_displaced`].
 ///
 /// # Errors
 /// There is no complete copy, somebody has the database open, or a file cannot be copied or renamed.
-pub(super) fn restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<Description, HostError> {
-    let DatabaseRestore { from, to, service, owner, .. } = restore;
+pub(super) fn restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
+    let DatabaseRestore { from, to, service, owner, before } = restore;
     let description = complete(host, from)?;
     idle(host, service, to)?;
     let path = match to {
         Database::Sqlite { path } => path,
         Database::Postgres { connection } => {
-            let dump = of_postgres(&description, from)?;
-            if let (Some(before), Some(mark)) = (&restore.before, replacing(restore)) {
+            let (dump, sha256, _) = of_postgres(&description, from)?;
+            if let Some(before) = before {
                 complete(host, before)?;
-                host.write_file(&mark, b"", 0o600, Owner::ROOT)?;
+                host.write_file(&replacing(before), b"", 0o600, Owner::ROOT)?;
             }
-            postgres::read_in(host, connection, &from.join(&dump.name), Some(&dump.sha256))?;
-            return Ok(description);
+            return connection.read_in(host, &dump, Some(sha256));
         }
     };
-    clear_away(host, path, DISPLACED)?;
-    clear_away(host, path, INCOMING)?;
-    let suffix = |part: &CopiedPart| part.name.strip_prefix(MAIN).unwrap_or_default().to_owned();
+    remove_all(host, named(path, DISPLACED))?;
+    remove_all(host, named(path, INCOMING))?;
     for part in &description.files {
-        let (source, target) = (from.join(&part.name), with(path, &format!("{INCOMING}{}", suffix(part))));
-        let copied = host.copy_file(&source, &target, part.mode, *owner)?;
-        if copied.sha256 != part.sha256 {
-            clear_away(host, path, INCOMING)?;
-            return Err(failed(
-                source.display().to_string(),
-                "it is not what was written: its digest differs. The database was not touched",
-            ));
+        let ending = part.name.strip_prefix(MAIN).unwrap_or_default();
+        let (source, target) = (from.join(&part.name), with(path, &format!("{INCOMING}{ending}")));
+        if host.copy_file(&source, &target, part.mode, *owner)?.sha256 != part.sha256 {
+            remove_all(host, named(path, INCOMING))?;
+            let why = "it is not what was written: its digest differs. The database was not touched";
+            return Err(failed(source.display(), why));
         }
     }
     // What belongs to the database of now must not be found beside the one of then.
     host.remove(&with(path, "-shm"))?;
-    for beside in [BESIDE[0], BESIDE[1], ""] {
-        let there = with(path, beside);
-        if host.entry(&there)?.is_some() {
-            host.rename(&there, &with(path, &format!("{DISPLACED}{beside}")))?;
-        }
-    }
+    move_all(host, named(path, ""), named(path, DISPLACED))?;
+    // The database first, see `take_back_restore`.
     for part in &description.files {
-        let suffix = suffix(part);
-        host.rename(&with(path, &format!("{INCOMING}{suffix}")), &with(path, &suffix))?;
-    }
-    Ok(description)
-}
-
-fn clear_away(host: &dyn Host, path: &Path, which: &str) -> Result<(), HostError> {
-    for beside in [BESIDE[0], BESIDE[1], ""] {
-        host.remove(&with(path, &format!("{which}{beside}")))?;
+        let ending = part.name.strip_prefix(MAIN).unwrap_or_default();
+        host.rename(&with(path, &format!("{INCOMING}{ending}")), &with(path, ending))?;
     }
     Ok(())
 }
 
-/// Takes a restoration back: the database that stood aside is in its place again. Right also for one that was cut off
-/// anywhere.
-pub(super) fn take_back_restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
-    let path = match &restore.to {
+/// Takes a restoration back: the database that stood aside is in its place again, or none if there was none. Right also for one
+/// that was cut off anywhere.
+pub(super) fn take_back_restore(host: &dyn Host, restore: &DatabaseRestore, had_one: bool) -> Result<(), HostError> {
+    let DatabaseRestore { to, service, before, .. } = restore;
+    let path = match to {
         Database::Sqlite { path } => path,
         Database::Postgres { connection } => {
             host.remove_tree(Path::new(OPENED))?;
-            let begun = match replacing(restore) {
-                Some(mark) => host.entry(&mark)?,
-                None => None,
-            };
-            let Some(before) = restore.before.as_ref().filter(|_| begun.is_some()) else { return Ok(()) };
-            postgres::wait_for_own(host, connection)?;
-            if !is_in_place(host, &complete(host, before)?, &restore.to)? {
-                put_back(host, &DatabaseRestore { from: before.clone(), before: None, ..restore.clone() })?;
+            let Some(before) = before else { return Ok(()) };
+            if host.entry(&replacing(before))?.is_some() {
+                let description = complete(host, before)?;
+                let (dump, sha256, content) = of_postgres(&description, before)?;
+                connection.put_back(host, service, (&dump, Some(sha256)), content)?;
             }
             return forget_displaced(host, restore);
         }
     };
-    let displaced = |beside: &str| with(path, &format!("{DISPLACED}{beside}"));
-    if host.entry(&displaced(""))?.is_some() {
-        stop(host, &restore.service)?;
-        wait_until_closed(host, &restore.to)?;
-        // Only beside a restored database are these the restored one's; without it they have been put back already.
-        if host.entry(path)?.is_some() {
-            for beside in ["-shm", BESIDE[0], BESIDE[1], ""] {
-                host.remove(&with(path, beside))?;
-            }
-        }
+    let is_there = |path: &Path| Ok::<_, HostError>(host.entry(path)?.is_some());
+    // Only beside a restored database are these the restored one's; without it they have been put back already.
+    if is_there(path)? && (!had_one || is_there(&with(path, DISPLACED))?) {
+        close(host, service, to)?;
+        host.remove(&with(path, "-shm"))?;
+        remove_all(host, named(path, ""))?;
     }
-    for beside in [BESIDE[0], BESIDE[1], ""] {
-        if host.entry(&displaced(beside))?.is_some() {
-            host.rename(&displaced(beside), &with(path, beside))?;
-        }
+    if had_one {
+        move_all(host, named(path, DISPLACED), named(path, ""))?;
     }
-    clear_away(host, path, INCOMING)
+    remove_all(host, named(path, INCOMING))
 }
 
 /// Makes a database what a copy has, whatever it is by now; whoever still uses it is waited for.
@@ -457,10 +421,9 @@ pub(super) fn take_back_restore(host: &dyn Host, restore: &DatabaseRestore) -> R
 /// # Errors
 /// The copy is not complete, or the database cannot be put back.
 pub(super) fn put_back(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
-    stop(host, &restore.service)?;
-    wait_until_closed(host, &restore.to)?;
+    close(host, &restore.service, &restore.to)?;
     // An earlier attempt may have been cut off.
-    take_back_restore(host, restore)?;
+    take_back_restore(host, restore, true)?;
     if !is_in_place(host, &complete(host, &restore.from)?, &restore.to)? {
         self::restore(host, restore)?;
         forget_displaced(host, restore)?;
@@ -468,24 +431,10 @@ pub(super) fn put_back(host: &dyn Host, restore: &DatabaseRestore) -> Result<(),
     Ok(())
 }
 
-/// Takes a restoration back where there was no database before.
-pub(super) fn take_away(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
-    // That of a server is there before anything is put into it.
-    let Database::Sqlite { path } = &restore.to else { return Ok(()) };
-    if host.entry(path)?.is_some() {
-        stop(host, &restore.service)?;
-        wait_until_closed(host, &restore.to)?;
-        for beside in ["-shm", BESIDE[0], BESIDE[1], ""] {
-            host.remove(&with(path, beside))?;
-        }
-    }
-    clear_away(host, path, INCOMING)
-}
-
 /// The mark in the copy of a server's database of now that another one may be in its place: as long as it is not there, nobody
 /// has put that copy back.
-fn replacing(restore: &DatabaseRestore) -> Option<PathBuf> {
-    restore.before.as_ref().map(|before| before.join("replacing"))
+fn replacing(before: &Path) -> PathBuf {
+    before.join("replacing")
 }
 
 /// Takes away the database that a restoration has put aside; for when the run has ended well.
@@ -494,20 +443,9 @@ fn replacing(restore: &DatabaseRestore) -> Option<PathBuf> {
 /// It cannot be removed.
 pub(super) fn forget_displaced(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
     match &restore.to {
-        Database::Sqlite { path } => clear_away(host, path, DISPLACED),
-        Database::Postgres { .. } => replacing(restore).map_or(Ok(()), |mark| host.remove(&mark)),
+        Database::Sqlite { path } => remove_all(host, named(path, DISPLACED)),
+        Database::Postgres { .. } => restore.before.as_ref().map_or(Ok(()), |before| host.remove(&replacing(before))),
     }
-}
-
-/// Waits until nobody has the database open, however long that takes: who has may be migrating it.
-pub(super) fn wait_until_closed(host: &dyn Host, database: &Database) -> Result<(), HostError> {
-    if let Database::Postgres { connection } = database {
-        return postgres::wait_until_closed(host, connection);
-    }
-    while !users(host, database)?.is_empty() {
-        host.sleep(Duration::from_secs(2));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -18,10 +18,10 @@ pub enum Failure {
     Host(#[from] HostError),
     /// A release could not be fetched or unpacked.
     #[error(transparent)]
-    Release(Box<release::Error>),
+    Release(#[from] release::Error),
     /// The certificate authority refused, or could not be reached.
     #[error(transparent)]
-    Acme(Box<AcmeError>),
+    Acme(#[from] AcmeError),
     /// The authority issued something that cannot be used.
     #[error("what the authority issued cannot be used: {0}")]
     Issued(#[from] BundleError),
@@ -57,17 +57,15 @@ impl Failure {
     /// was run for matters more.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Host(error) => {
-                Some(error.code()).filter(|code| !matches!(code, ErrorCode::Command | ErrorCode::Unreadable))
-            }
+            Self::Host(HostError::Start { .. } | HostError::Command { .. } | HostError::Unreadable { .. }) => None,
+            Self::Host(error) => Some(error.code()),
             Self::Release(error) => Some(error.code()),
             Self::Acme(_) | Self::Issued(_) => Some(ErrorCode::Acme),
             // What is read may be the place that it is unpacked to.
-            Self::Backup { cause: BackupError::Read(_), .. } => None,
+            Self::Backup { cause: BackupError::Read(_), .. } | Self::Refused(_) => None,
             Self::Backup { .. } => Some(ErrorCode::BackupUnusable),
             Self::FrontConfig(_) => Some(ErrorCode::FrontConfig),
             Self::Interrupted(_) => Some(ErrorCode::Interrupted),
-            Self::Refused(_) => None,
             Self::Told { cause, .. } => cause.code(),
         }
     }
@@ -90,17 +88,14 @@ impl From<&str> for Failure {
     }
 }
 
-impl From<release::Error> for Failure {
-    fn from(error: release::Error) -> Self {
-        Self::Release(Box::new(error))
-    }
+/// Returns with a failure in words, as `format!` takes them.
+macro_rules! refuse {
+    ($($words:tt)+) => {
+        return Err($crate::change::Failure::Refused(format!($($words)+)))
+    };
 }
 
-impl From<AcmeError> for Failure {
-    fn from(error: AcmeError) -> Self {
-        Self::Acme(Box::new(error))
-    }
-}
+pub(super) use refuse;
 
 #[cfg(test)]
 mod tests {
@@ -111,7 +106,7 @@ mod tests {
         let full = || HostError::file("write", "/f")(std::io::Error::from_raw_os_error(28));
         assert_eq!(Failure::from(full()).code(), Some(ErrorCode::File));
         assert_eq!(Failure::from(full()).and(", and more").code(), Some(ErrorCode::File));
-        let closed = AcmeError::Unreachable { url: "https://ca.example/dir".into(), reason: "timed out".into() };
+        let closed = AcmeError::Unreachable("https://ca.example/dir".into(), "timed out".into());
         assert_eq!(Failure::from(closed).code(), Some(ErrorCode::Acme));
         assert_eq!(Failure::from(release::Error::Stopped).code(), Some(ErrorCode::Interrupted));
         // That pw(8) failed says less than that no account was made.

@@ -42,16 +42,14 @@ pub fn edited_file(host: &dyn Observe, front: Front) -> Result<PathBuf, HostErro
             }
             return Ok(path);
         };
-        path = path.parent().map_or_else(|| target.clone(), |folder| folder.join(&target));
+        path = path.with_file_name(target);
     }
     Err(astray(&main, "it is a symbolic link that leads in a circle".to_owned()))
 }
 
 fn astray(main: &Path, what: String) -> HostError {
-    HostError::Unreadable {
-        what: main.display().to_string(),
-        text: format!("{what}. Let it lead to the file that is meant, or put that in its place, and run this again"),
-    }
+    let advice = "Let it lead to the file that is meant, or put that in its place, and run this again";
+    HostError::unreadable(main.display(), format!("{what}. {advice}"))
 }
 
 /// The main file with, or without, the line that includes our site.
@@ -61,23 +59,15 @@ fn astray(main: &Path, what: String) -> HostError {
 pub fn edited(host: &dyn Observe, front: Front, present: bool) -> Result<Vec<u8>, Failure> {
     let path = front.main_file();
     let text = host.read(&path)?.ok_or_else(|| format!("{} is not there", path.display()))?;
-    Ok(if present {
-        front.server.with_site(&path, &text, &HostFiles(host))?
-    } else {
-        front.server.without_site(&path, &text)?
-    })
+    Ok(if present { (front.with_site)(&path, &text, &HostFiles(host))? } else { (front.without_site)(&path, &text)? })
 }
 
 /// Waits until no web server in front has any of these ports. Its reload returns before it has let go of what it is not to
 /// listen on any more. Nobody else who has a port is waited for.
 pub(super) fn wait_for_release(host: &dyn Host, ports: &[u16]) -> Result<(), HostError> {
-    let held = || -> Result<bool, HostError> {
-        let fronts = Front::ALL.map(|front| front.command);
-        let holds = |there: &Listener| ports.contains(&there.port) && fronts.contains(&there.command.as_str());
-        Ok(host.listeners()?.iter().any(holds))
-    };
+    let is_front = |there: &Listener| Front::ALL.iter().any(|front| front.command == there.command);
     for _ in 0..RELEASE_LOOKS {
-        if !held()? {
+        if !host.listeners()?.iter().any(|there| ports.contains(&there.port) && is_front(there)) {
             break;
         }
         host.sleep(RELEASE_INTERVAL);

@@ -6,7 +6,7 @@
 //!
 //! The lines hold digests of file contents, never the contents; values that are secret never get into a [`Change`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -119,8 +119,9 @@ pub fn path() -> PathBuf {
 
 /// A journal that is being written.
 pub struct Journal<'a> {
-    host: &'a dyn Host,
-    command: String,
+    pub(super) host: &'a dyn Host,
+    /// The subcommand.
+    pub(super) command: String,
 }
 
 impl<'a> Journal<'a> {
@@ -130,20 +131,10 @@ impl<'a> Journal<'a> {
     /// It cannot be written.
     pub fn begin(host: &'a dyn Host, command: &str, running: Vec<Running>) -> Result<Self, HostError> {
         store::folder(host, "receipts")?;
-        let journal = Self { host, command: command.to_owned() };
-        journal.write(&Line::Begin {
-            schema: SCHEMA,
-            command: command.to_owned(),
-            program: env!("CARGO_PKG_VERSION").to_owned(),
-            time: host.now(),
-            running,
-        })?;
+        let (command, program) = (command.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        let journal = Self { host, command: command.clone() };
+        journal.write(&Line::Begin { schema: SCHEMA, command, program, time: host.now(), running })?;
         Ok(journal)
-    }
-
-    /// Goes on with one that a cut-off run of this command has left.
-    pub(super) fn resume(host: &'a dyn Host, command: &str) -> Self {
-        Self { host, command: command.to_owned() }
     }
 
     /// Writes that a change is about to be made.
@@ -151,12 +142,8 @@ impl<'a> Journal<'a> {
     /// # Errors
     /// It cannot be written: the change must not be made.
     pub fn intent(&self, number: usize, step: &Step, prior: &Prior) -> Result<(), HostError> {
-        self.write(&Line::Intent {
-            step: number,
-            part: step.part.to_owned(),
-            change: step.change.clone(),
-            prior: prior.clone(),
-        })
+        let (part, change) = (step.part.to_owned(), step.change.clone());
+        self.write(&Line::Intent { step: number, part, change, prior: prior.clone() })
     }
 
     /// Writes any other line.
@@ -164,27 +151,27 @@ impl<'a> Journal<'a> {
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, line: &Line) -> Result<(), HostError> {
-        let mut text = serde_json::to_string(line)
-            .map_err(|error| HostError::Unreadable { what: "a journal line".to_owned(), text: error.to_string() })?;
+        let mut text =
+            serde_json::to_string(line).map_err(|error| HostError::unreadable("a journal line", error.to_string()))?;
         text.push('\n');
         drop_torn_line(self.host)?;
         self.host.append_file(&path(), text.as_bytes())
     }
 
-    /// Writes the last line and puts the journal among the receipts, whose path it returns.
+    /// Writes the last line and puts the journal among the receipts.
     ///
     /// # Errors
     /// It cannot be written or renamed.
-    pub fn end(self, outcome: Outcome) -> Result<PathBuf, HostError> {
+    pub fn end(self, outcome: Outcome) -> Result<(), HostError> {
         self.write(&Line::End { outcome })?;
         self.put_away(outcome != Outcome::NotUndone)
     }
 
-    /// Puts a journal that has its last line among the receipts, whose path it returns.
+    /// Puts a journal that has its last line among the receipts.
     ///
     /// # Errors
     /// A private key cannot be taken out of the store, or the journal cannot be renamed.
-    pub(super) fn put_away(self, without_keys: bool) -> Result<PathBuf, HostError> {
+    pub(super) fn put_away(self, without_keys: bool) -> Result<(), HostError> {
         // Not before the last line is written: until then they are needed to take the run back.
         if without_keys {
             forget_keys(self.host)?;
@@ -192,20 +179,15 @@ impl<'a> Journal<'a> {
         let folder = store::folder(self.host, "receipts")?;
         let names = self.host.list(&folder)?;
         // A power cut between the syncs of the two folders may show it in both.
-        if let Some(last) = names.last().map(|name| folder.join(name))
-            && self.host.read(&last)? == self.host.read(&path())?
+        if let Some(last) = names.last()
+            && self.host.read(&folder.join(last))? == self.host.read(&path())?
         {
-            self.host.remove(&path())?;
-            return Ok(last);
+            return self.host.remove(&path());
         }
-        let number = names
-            .iter()
-            .filter_map(|name| name.split('-').next()?.parse::<u32>().ok())
-            .max()
-            .map_or(1, |last| last + 1);
-        let receipt = folder.join(format!("{number:04}-{}.jsonl", self.command.replace(' ', "-")));
-        self.host.rename(&path(), &receipt)?;
-        Ok(receipt)
+        let last =
+            names.iter().filter_map(|name| name.split('-').next()?.parse::<u32>().ok()).max().unwrap_or_default();
+        let receipt = folder.join(format!("{:04}-{}.jsonl", last + 1, self.command.replace(' ', "-")));
+        self.host.rename(&path(), &receipt)
     }
 }
 
@@ -248,23 +230,17 @@ fn drop_torn_line(host: &dyn Host) -> Result<(), HostError> {
 ///
 /// # Errors
 /// The file cannot be read, a line before the last makes no sense, or the file is of a newer schema than [`SCHEMA`].
-pub fn read(host: &dyn Observe, file: &std::path::Path) -> Result<Option<Vec<Line>>, HostError> {
+pub fn read(host: &dyn Observe, file: &Path) -> Result<Option<Vec<Line>>, HostError> {
     let Some(bytes) = host.read(file)? else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes);
-    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+    let unreadable = |why: String| HostError::unreadable(file.display(), why);
     let mut lines = Vec::new();
-    for line in complete.lines() {
-        let line = serde_json::from_str(line).map_err(|error| HostError::Unreadable {
-            what: file.display().to_string(),
-            text: format!("{error} in the line {line}"),
-        })?;
+    for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        let line = serde_json::from_str(line).map_err(|error| unreadable(format!("{error} in the line {line}")))?;
         if let Line::Begin { schema, .. } = line
             && schema > SCHEMA
         {
-            return Err(HostError::Unreadable {
-                what: file.display().to_string(),
-                text: format!("it was written by a newer gts-bootstrap (schema {schema}); use that one"),
-            });
+            return Err(unreadable(format!("it was written by a newer gts-bootstrap (schema {schema}); use that one")));
         }
         lines.push(line);
     }
@@ -276,13 +252,17 @@ pub fn read(host: &dyn Observe, file: &std::path::Path) -> Result<Option<Vec<Lin
 /// # Errors
 /// One cannot be read, or is of a newer schema than [`SCHEMA`].
 pub fn receipts(host: &dyn Observe) -> Result<Vec<(String, Vec<Line>)>, HostError> {
-    let folder = PathBuf::from(store::FOLDER).join("receipts");
-    let mut receipts = Vec::new();
-    for name in host.list(&folder)? {
-        let lines = read(host, &folder.join(&name))?.unwrap_or_default();
-        receipts.push((name, lines));
+    let folder = Path::new(store::FOLDER).join("receipts");
+    let read = |name: String| Ok((name.clone(), read(host, &folder.join(name))?.unwrap_or_default()));
+    host.list(&folder)?.into_iter().map(read).collect()
+}
+
+/// The command that a journal begins with.
+pub fn command(lines: &[Line]) -> &str {
+    match lines.iter().find(|line| matches!(line, Line::Begin { .. })) {
+        Some(Line::Begin { command, .. }) => command,
+        _ => "",
     }
-    Ok(receipts)
 }
 
 /// A change that a journal announces, and what became of it.
@@ -327,7 +307,7 @@ pub fn still_migrating(host: &dyn Host) -> Result<Option<FileUser>, HostError> {
             && !announced.done
             && !announced.change.kind().is_left_to_run(host)?
         {
-            return Ok(database::users(host, &migration.database)?.into_iter().next());
+            return database::user(host, &migration.database);
         }
     }
     Ok(None)
@@ -337,27 +317,10 @@ pub fn still_migrating(host: &dyn Host) -> Result<Option<FileUser>, HostError> {
 ///
 /// # Errors
 /// A receipt cannot be read.
-pub fn wrote(host: &dyn Observe, file: &std::path::Path, bytes: &[u8]) -> Result<bool, HostError> {
+pub fn wrote(host: &dyn Observe, file: &Path, bytes: &[u8]) -> Result<bool, HostError> {
     let sha256 = digest(bytes);
     let is_it = |change: &Change| matches!(change, Change::File(WriteFile { path, content, .. }) if path == file && content.sha256() == sha256);
     Ok(receipts(host)?.iter().any(|(_, lines)| announced(lines).any(|announced| is_it(announced.change))))
-}
-
-/// What stood there before each recorded change for which `is_it` holds, the newest first, of those that stayed: what was
-/// taken back does not count.
-///
-/// # Errors
-/// A receipt cannot be read.
-pub fn priors(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Vec<Prior>, HostError> {
-    Ok(stayed(host, is_it)?.into_iter().map(|(_, prior)| prior).collect())
-}
-
-/// The newest recorded change for which `is_it` holds, of those that stayed.
-///
-/// # Errors
-/// A receipt cannot be read.
-pub fn newest(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Option<Change>, HostError> {
-    Ok(stayed(host, is_it)?.into_iter().next().map(|(change, _)| change))
 }
 
 /// The recorded changes for which `is_it` holds, of those that stayed, each with what stood there before; the newest first.
@@ -373,12 +336,12 @@ pub fn stayed(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Vec
     Ok(stayed)
 }
 
-/// The first of [`priors`].
+/// What stood there before the newest of those that [`stayed`].
 ///
 /// # Errors
 /// A receipt cannot be read.
 pub fn newest_prior(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Result<Option<Prior>, HostError> {
-    Ok(priors(host, is_it)?.into_iter().next())
+    Ok(stayed(host, is_it)?.into_iter().next().map(|(_, prior)| prior))
 }
 
 /// Whether a web server has started, or read its configuration again, since a run last changed that.
@@ -386,34 +349,21 @@ pub fn newest_prior(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Resu
 /// # Errors
 /// A receipt cannot be read.
 pub fn has_read(host: &dyn Observe, server: Front) -> Result<bool, HostError> {
-    let newest = newest(host, |change| match change {
+    let stayed = stayed(host, |change| match change {
         Change::FrontStart(StartFront { front, .. })
         | Change::FrontReload(ReloadFront { front, when_undone: false })
         | Change::FrontInclude(IncludeSite { front, .. }) => *front == server,
         Change::File(WriteFile { path, .. }) | Change::Removal(Remove { path }) => path.starts_with(server.folder),
         _ => false,
     })?;
-    Ok(matches!(newest, None | Some(Change::FrontStart(_) | Change::FrontReload(_))))
+    Ok(matches!(stayed.first(), None | Some((Change::FrontStart(_) | Change::FrontReload(_), _))))
 }
 
-/// Whether a run was cut off, or failed, between creating the first account and giving it its rights.
+/// Whether the newest run that began with the first account created it and gave it its rights; `None` if no run did.
 ///
 /// # Errors
 /// A receipt cannot be read.
-pub fn account_unfinished(host: &dyn Observe, username: &str) -> Result<bool, HostError> {
-    Ok(account_done(host, username)? == Some(false))
-}
-
-/// Whether an earlier run created the first account and gave it its rights.
-///
-/// # Errors
-/// A receipt cannot be read.
-pub fn account_known(host: &dyn Observe, username: &str) -> Result<bool, HostError> {
-    Ok(account_done(host, username)? == Some(true))
-}
-
-/// What the newest receipt that speaks of the account says.
-fn account_done(host: &dyn Observe, username: &str) -> Result<Option<bool>, HostError> {
+pub fn account_done(host: &dyn Observe, username: &str) -> Result<Option<bool>, HostError> {
     let is_it = |change: &Change| matches!(change, Change::Account { account } if account.username == username);
     let receipts = receipts(host)?;
     let mut newest = receipts.iter().rev().flat_map(|(_, lines)| announced(lines).rev());
@@ -446,6 +396,6 @@ mod tests {
         let receipt = folder.join("0001-install.jsonl");
         let lines = read(&host, &receipt).unwrap().unwrap();
         assert!(lines.contains(&Line::Undone { step: 0 }), "{lines:?}");
-        assert!(!account_unfinished(&host, "alice").unwrap());
+        assert_eq!(account_done(&host, "alice").unwrap(), None);
     }
 }

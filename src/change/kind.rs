@@ -1,40 +1,13 @@
 //! What every kind of change can do.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+use super::executor::Executor;
 use super::failure::Failure;
-use super::operator::Operator;
 use super::prior::Prior;
 use super::thing::{Left, Thing};
-use crate::certificate::CertificateAuthority;
 use crate::error_code::ErrorCode;
 use crate::host::{Host, HostError, Owner};
-use crate::release;
-
-/// What a change is applied with.
-pub struct Context<'a> {
-    /// The host.
-    pub host: &'a dyn Host,
-    /// Where releases come from; `None` for a plan that installs none.
-    pub source: Option<&'a release::Source>,
-    /// Who issues certificates; `None` for a plan that orders none.
-    pub authority: Option<&'a dyn CertificateAuthority>,
-    /// Who looks on.
-    pub operator: &'a dyn Operator,
-    /// Whether to stop, with the reason.
-    pub stop: &'a dyn Fn() -> Option<String>,
-    /// What was noted so far.
-    pub notes: RefCell<Vec<String>>,
-}
-
-impl Context<'_> {
-    /// Notes something that the administrator should know.
-    pub fn note(&self, text: String) {
-        self.operator.note(&text);
-        self.notes.borrow_mut().push(text);
-    }
-}
 
 /// A kind of change. Most kinds change one [`Thing`] and need little more than to name it and to apply the change: the state
 /// before, the way back and the place in the ledger follow from the thing.
@@ -55,25 +28,20 @@ pub trait Kind {
     /// Where to read more if such a change fails and its cause has no code that says more.
     fn code(&self) -> ErrorCode;
 
-    /// What is changed, where it is one thing.
-    fn thing(&self) -> Option<Thing> {
+    /// What is changed, where it is one thing, and what the change leaves of it.
+    fn effect(&self) -> Option<(Thing, Left)> {
         None
     }
 
-    /// What the change leaves of that thing, for the ledger of an uninstallation and for a look at the host after the plan.
-    /// `None` for what is asked of the host (whether a service runs), and for data.
-    fn left(&self) -> Option<Left> {
-        None
-    }
-
-    /// Everything that the change leaves.
+    /// Everything that the change leaves, for the ledger of an uninstallation and for a look at the host after the plan. Whether
+    /// a service runs is not in it, nor is data.
     fn leaves(&self) -> Vec<(Thing, Left)> {
-        self.thing().zip(self.left()).into_iter().collect()
+        self.effect().into_iter().filter(|(_, left)| *left != Left::Unrecorded).collect()
     }
 
     /// What is changed, a path or a name, as people and `--json` see it.
     fn target(&self) -> String {
-        self.thing().map(|thing| thing.to_string()).unwrap_or_default()
+        self.effect().map(|(thing, _)| thing.to_string()).unwrap_or_default()
     }
 
     /// The change in a few words, without its target.
@@ -86,14 +54,14 @@ pub trait Kind {
     /// # Errors
     /// The host cannot be read, or the store cannot be written.
     fn prior(&self, host: &dyn Host) -> Result<Prior, HostError> {
-        self.thing().map_or(Ok(Prior::Absent), |thing| thing.prior(host))
+        self.effect().map_or(Ok(Prior::Absent), |(thing, _)| thing.prior(host))
     }
 
     /// Makes the change.
     ///
     /// # Errors
     /// The host refused, or what was read back is not what was set.
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure>;
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure>;
 
     /// What stays when the change is taken back, in words: a folder or a file that somebody else has written into since.
     ///
@@ -109,12 +77,11 @@ pub trait Kind {
     /// # Errors
     /// The host refused.
     fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
-        match (self.thing(), self.left()) {
+        match (self.effect(), prior) {
             // The change changed nothing.
-            (_, Some(Left::Absent)) if *prior == Prior::Absent => Ok(()),
-            (_, Some(Left::Present | Left::User(_) | Left::Group(_))) if *prior == Prior::Present => Ok(()),
-            (Some(thing), _) => thing.restore(host, prior),
-            (None, _) => Ok(()),
+            (None, _) | (Some((_, Left::Absent)), Prior::Absent) => Ok(()),
+            (Some((_, Left::Present | Left::User(_) | Left::Group(_))), Prior::Present) => Ok(()),
+            (Some((thing, _)), _) => thing.restore(host, prior),
         }
     }
 
@@ -139,8 +106,8 @@ pub trait Kind {
 
     /// The folders in which the change puts files in place, and may leave a temporary one when it is cut off.
     fn folders(&self) -> Vec<PathBuf> {
-        match self.thing() {
-            Some(Thing::Path(path)) => above(&path),
+        match self.effect() {
+            Some((Thing::Path(path), _)) => above(&path),
             _ => Vec::new(),
         }
     }
@@ -170,9 +137,10 @@ pub(super) fn owned_by(owner: Owner) -> String {
     format!("{}:{}", name(owner.uid, "root"), name(owner.gid, "wheel"))
 }
 
-/// What a kind is called: its error code, its name in `--json`, and in a plan, where they differ, its noun and its heading.
+/// What a kind is called: its error code, its name in `--json`, and in a plan, where they differ, its noun and its heading. Behind
+/// a semicolon its detail, where that is always the same.
 macro_rules! named {
-    (ErrorCode::$code:ident, $name:literal $(, $noun:literal $(, $heading:literal)?)?) => {
+    (ErrorCode::$code:ident, $name:literal $(, $noun:literal $(, $heading:literal)?)? $(; $detail:literal)?) => {
         fn name(&self) -> &'static str {
             $name
         }
@@ -189,6 +157,11 @@ macro_rules! named {
                 }
             )?
         )?
+        $(
+            fn detail(&self) -> String {
+                $detail.to_owned()
+            }
+        )?
     };
 }
 
@@ -199,9 +172,10 @@ pub(super) mod prelude {
     pub(in crate::change) use serde::{Deserialize, Serialize};
 
     pub(in crate::change) use super::super::content::{Content, digest};
-    pub(in crate::change) use super::super::failure::Failure;
+    pub(in crate::change) use super::super::executor::Executor;
+    pub(in crate::change) use super::super::failure::{Failure, refuse};
     pub(in crate::change) use super::super::prior::Prior;
     pub(in crate::change) use super::super::thing::{Left, Thing};
-    pub(in crate::change) use super::{Context, Kind, above, named, owned_by};
+    pub(in crate::change) use super::{Kind, above, named, owned_by};
     pub(in crate::change) use crate::host::{Host, HostError, Owner};
 }

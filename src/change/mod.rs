@@ -28,15 +28,10 @@ pub use after_plan::AfterPlan;
 pub use any::Change;
 pub use content::{Content, digest};
 pub use database::{Database, DatabaseCopy, DatabaseRestore};
-pub use executor::{Aftermath, Applied, ApplyError, Executor, NotMade, Reporter, Trial};
+pub use executor::{Aftermath, ApplyError, Executor, Trial};
 pub use failure::Failure;
-pub use kind::{Context, Kind};
-pub use kinds::{
-    Account, AddGroup, AddUser, BackupChange, CertificateChange, CertificateOrder, ConfigTest, Discard, IncludeSite,
-    InstallPackage, InstallRelease, LoadModule, MakeDirectory, MakeSymlink, Migration, NewFile, ReloadFront, Remove,
-    RemoveGroup, RemovePackage, RemoveTree, RemoveUser, ServiceStart, SetRcVariable, SetSysctl, ShownBy, StartFront,
-    StopService, TestFront, UnloadModule, WriteFile, backup, certificate, migration,
-};
+pub use kind::Kind;
+pub use kinds::*;
 pub use operator::{Interruption, Operator};
 pub use plan::{Action, OnFailure, Plan, Step};
 pub use postgres::DatabaseTest;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::plan::Step;
 use crate::release;
 
 /// What becomes of a run that is asked to stop.
@@ -15,8 +16,14 @@ pub enum Interruption {
     Continue,
 }
 
-/// Whom a change that takes long keeps informed, and who can interrupt it. Most methods may be left as they are.
+/// Who is kept informed while changes are made, and can interrupt them. Most methods may be left as they are.
 pub trait Operator {
+    /// A step begins; `number` counts from 1.
+    fn begin(&self, _number: usize, _of: usize, _step: &Step) {}
+    /// The step is done.
+    fn done(&self, _step: &Step) {}
+    /// A step is taken back.
+    fn undoing(&self, _step: &Step) {}
     /// Something takes long: what is waited for, since when, and the newest line of its log.
     fn waiting(&self, _what: &str, _elapsed: Duration, _log_line: Option<&str>) {}
     /// Something that the administrator should know.

@@ -1,5 +1,7 @@
 //! The plan: what is going to be done, in order.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::any::Change;
@@ -30,21 +32,10 @@ pub enum Action {
     Remove,
 }
 
-impl Action {
-    /// The word that people and `--json` see.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Set => "set",
-            Self::Load => "load",
-            Self::Install => "install",
-            Self::Test => "test",
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Reload => "reload",
-            Self::Remove => "remove",
-        }
+/// The word that people see, which is that in `--json`.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 

@@ -61,6 +61,11 @@ impl Prior {
         value.map_or(Self::Absent, |value| Self::Value { value })
     }
 
+    /// The value of a variable, if it had one.
+    pub fn as_value(&self) -> Option<&str> {
+        if let Self::Value { value } = self { Some(value) } else { None }
+    }
+
     /// Whether something stands at a path, of which nothing is kept.
     ///
     /// # Errors

@@ -33,14 +33,7 @@ pub struct Readiness {
 impl Readiness {
     /// A request to the service on this host.
     pub fn request(&self, path: &str, timeout: Duration) -> WebRequest {
-        WebRequest {
-            tls: self.tls,
-            host: self.host.clone(),
-            address: Some(self.address),
-            path: path.to_owned(),
-            verify: false,
-            timeout,
-        }
+        WebRequest::to(self.address, self.tls, &self.host, path, timeout)
     }
 }
 
@@ -57,17 +50,10 @@ pub fn log_size(host: &dyn Observe, log: &Path) -> Result<u64, HostError> {
 
 /// What the log has gained since it had `began` bytes; of much only the end.
 pub fn log_since(host: &dyn Observe, log: &Path, began: u64) -> String {
-    let size = match host.entry(log) {
-        Ok(Some(Entry::File { size, .. })) => size,
-        _ => return String::new(),
-    };
+    let size = log_size(host, log).unwrap_or_default();
     // A log that is shorter than it was has been rotated meanwhile.
     let from = if size < began { 0 } else { began.max(size.saturating_sub(TAIL as u64)) };
-    host.read_from(log, from, TAIL)
-        .ok()
-        .flatten()
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    String::from_utf8_lossy(&host.read_from(log, from, TAIL).ok().flatten().unwrap_or_default()).into_owned()
 }
 
 /// Whether it is ready, or is so as far as its log tells and cannot be asked.
@@ -112,9 +98,8 @@ pub fn ask(host: &dyn Observe, readiness: &Readiness, path: &str) -> Result<WebA
 
 /// The last lines of a log, indented.
 pub(super) fn last_lines(log: &str, count: usize) -> String {
-    let lines: Vec<&str> = log.lines().collect();
-    let from = lines.len().saturating_sub(count);
-    lines[from..].iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    let lines: Vec<String> = log.lines().map(|line| format!("  {line}")).collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
 #[cfg(test)]

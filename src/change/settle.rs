@@ -16,12 +16,11 @@ use super::plan::Plan;
 use super::prior::Prior;
 use super::thing::{Left, Thing};
 use super::{journal, store, undo_order};
-use crate::error_code::{Coded, ErrorCode};
 use crate::gotosocial::SERVICE;
-use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState, is_temporary};
+use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState};
 
 /// What settling a cut-off run came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settled {
     /// The subcommand that was cut off.
     pub command: String,
@@ -35,107 +34,57 @@ pub struct Settled {
     pub failed: Vec<String>,
 }
 
-/// A run that was cut off, as its journal tells of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CutOff {
-    /// The subcommand.
-    pub command: String,
-    /// When it began, seconds since 1970.
-    pub began: u64,
-    /// How it had ended, if it had.
-    pub ended: Option<Outcome>,
-    /// Whether it was taking back what it had done.
-    pub undoing: bool,
-    /// Its changes that are not taken back, in the order in which they would be, and whether each was finished.
-    pub changes: Vec<(Change, bool)>,
-}
-
-/// Why a run cannot be taken back.
-#[derive(Debug, thiserror::Error)]
-pub enum TakeBackError {
-    /// A host operation failed.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// The server is at something that must not be interrupted.
-    #[error(
-        "{service} still starts, and may be migrating its database, which must never be interrupted; nothing was undone. \
-         Wait until `gts-bootstrap check` says that it is ready, then run this again"
-    )]
-    Starting {
-        /// Its service.
-        service: String,
-    },
-}
-
-impl Coded for TakeBackError {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Host(error) => error.code(),
-            Self::Starting { .. } => ErrorCode::NotReady,
-        }
-    }
-}
-
-/// Looks whether a run was cut off. The caller makes sure that it is not just going on: that nobody holds the lock.
-///
-/// # Errors
-/// The journal cannot be read.
-pub fn cut_off(host: &dyn Observe) -> Result<Option<CutOff>, HostError> {
-    let Some(run) = Run::read(host)? else { return Ok(None) };
-    let changes = run.open().iter().map(|open| (open.change.clone(), open.done)).collect();
-    Ok(Some(CutOff {
-        command: run.command.clone(),
-        began: run.began,
-        ended: run.ended(),
-        undoing: run.is_undoing(),
-        changes,
-    }))
-}
-
 /// Settles a journal that a run left behind when it was cut off; `None` if there is none.
 ///
 /// # Errors
 /// The journal cannot be read, or settling it cannot be written down.
 pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
-    let Some(run) = prepare(host)? else { return Ok(None) };
-    let mut settled = run.settled();
-    if settled.had_ended {
-        return run.put_away(host).map(|()| Some(settled));
-    }
-    let journal = Journal::resume(host, &run.command);
-    if run.is_undoing() {
-        run.take_back(host, &journal, &mut settled)?;
-        journal.end(Outcome::Interrupted)?;
-        return Ok(Some(settled));
-    }
-    for open in run.open() {
-        // Of a folder that was being removed the rest is removed by the next plan.
-        if open.done || open.failed || open.change.kind().gone_for_good().is_some() {
-            continue;
+    end(host, |run, journal, settled| {
+        if run.is_undoing() {
+            run.take_back(journal, settled)?;
+            return Ok(Outcome::Interrupted);
         }
-        if open.change.kind().is_left_to_run(host)? {
-            journal.write(&Line::Done { step: open.step })?;
-            continue;
+        for open in run.open() {
+            // Of a folder that was being removed the rest is removed by the next plan.
+            if open.done || open.failed || open.change.kind().gone_for_good().is_some() {
+                continue;
+            }
+            if open.change.kind().is_left_to_run(host)? {
+                journal.write(&Line::Done { step: open.step })?;
+            } else {
+                one(journal, open, settled)?;
+            }
         }
-        one(host, &journal, open, &mut settled)?;
-    }
-    if run.command == journal::BACKUP {
-        run_again(host, &journal, &run, &mut settled)?;
-    }
-    journal.end(Outcome::Interrupted)?;
-    Ok(Some(settled))
+        // What a backup has stopped runs again, wherever that was cut off: it changes nothing that the service reads, and nobody
+        // looks on who could start it.
+        for open in run.open().into_iter().filter(|_| run.command == journal::BACKUP) {
+            if let Change::ServiceStop(StopService { name }) = open.change
+                && *open.prior == Prior::Present
+                && !host.service(name)?.is_running()
+            {
+                one(journal, open, settled)?;
+            }
+        }
+        Ok(Outcome::Interrupted)
+    })
 }
 
-/// Starts a service again that a backup has stopped, wherever that was cut off: it changes nothing that the service reads, and
-/// nobody looks on who could start it.
-fn run_again(host: &dyn Host, journal: &Journal<'_>, run: &Run, settled: &mut Settled) -> Result<(), HostError> {
-    for open in run.open() {
-        let Change::ServiceStop(StopService { name }) = open.change else { continue };
-        if *open.prior == Prior::Present && !host.service(name)?.is_running() {
-            one(host, journal, open, settled)?;
-        }
+/// Ends the journal of a run that was cut off: does what `mend` does, unless the run had come to its end.
+fn end(
+    host: &dyn Host,
+    mend: impl FnOnce(&CutOff, &Journal<'_>, &mut Settled) -> Result<Outcome, HostError>,
+) -> Result<Option<Settled>, HostError> {
+    let Some(run) = prepare(host)? else { return Ok(None) };
+    let (command, had_ended) = (run.command.clone(), run.ended().is_some());
+    let journal = Journal { host, command: command.clone() };
+    let mut settled = Settled { command, had_ended, ..Settled::default() };
+    if let Some(outcome) = run.ended() {
+        journal.put_away(outcome != Outcome::NotUndone)?;
+    } else {
+        let outcome = mend(&run, &journal, &mut settled)?;
+        journal.end(outcome)?;
     }
-    Ok(())
+    Ok(Some(settled))
 }
 
 /// Takes back everything that a cut-off run did; `None` if there is no such run. One that had come to its end stays as it is.
@@ -143,29 +92,24 @@ fn run_again(host: &dyn Host, journal: &Journal<'_>, run: &Run, settled: &mut Se
 /// A server that the run started is not stopped before it is ready: it may be migrating its database.
 ///
 /// # Errors
-/// See [`TakeBackError`]; nothing was taken back then that a second call would not go on with.
-pub fn take_back(host: &dyn Host, operator: &dyn Operator) -> Result<Option<Settled>, TakeBackError> {
-    let Some(run) = prepare(host)? else { return Ok(None) };
-    let mut settled = run.settled();
-    if settled.had_ended {
-        run.put_away(host)?;
-        return Ok(Some(settled));
-    }
-    for Running { change, pid: was, .. } in &run.running {
-        if let Change::ServiceStart { start } = change
-            && pid(host, &start.name)? != *was
-            && !settles_down(host, operator, &start.name, &start.readiness)?
-        {
-            return Err(TakeBackError::Starting { service: start.name.clone() });
+/// A host operation failed, or the server is at something that must not be interrupted ([`HostError::Starting`]). A second call
+/// goes on with what was taken back by then.
+pub fn take_back(host: &dyn Host, operator: &dyn Operator) -> Result<Option<Settled>, HostError> {
+    end(host, |run, journal, settled| {
+        for Running { change, pid: was, .. } in &run.running {
+            if let Change::ServiceStart { start } = change
+                && pid(host, &start.name)? != *was
+                && !settles_down(host, operator, &start.name, &start.readiness)?
+            {
+                return Err(HostError::Starting { service: start.name.clone() });
+            }
         }
-    }
-    let journal = Journal::resume(host, &run.command);
-    if !run.is_undoing() {
-        journal.write(&Line::Undoing { reason: "the run was cut off, and is taken back".to_owned() })?;
-    }
-    run.take_back(host, &journal, &mut settled)?;
-    journal.end(if settled.failed.is_empty() { Outcome::Undone } else { Outcome::NotUndone })?;
-    Ok(Some(settled))
+        if !run.is_undoing() {
+            journal.write(&Line::Undoing { reason: "the run was cut off, and is taken back".to_owned() })?;
+        }
+        run.take_back(journal, settled)?;
+        Ok(if settled.failed.is_empty() { Outcome::Undone } else { Outcome::NotUndone })
+    })
 }
 
 /// What a plan is about to touch of what runs.
@@ -173,10 +117,9 @@ pub(super) fn running(host: &dyn Host, plan: &Plan) -> Result<Vec<Running>, Host
     let mut found = Vec::new();
     for change in plan.steps.iter().map(|step| &step.change) {
         let kind = change.kind();
-        let pid = match kind.thing() {
-            Some(Thing::Service(name)) => pid(host, &name)?,
-            Some(Thing::Sysctl(_)) => None,
-            Some(Thing::Module(_)) if kind.left() != Some(Left::Absent) => None,
+        let pid = match kind.effect() {
+            Some((Thing::Service(name), _)) => pid(host, &name)?,
+            Some((Thing::Sysctl(_), _) | (Thing::Module(_), Left::Present)) => None,
             _ => continue,
         };
         found.push(Running { change: change.clone(), prior: kind.prior(host)?, pid });
@@ -206,16 +149,12 @@ fn pid(host: &dyn Host, service: &str) -> Result<Option<u32>, HostError> {
 }
 
 /// Takes one change back, and writes that down.
-fn one(
-    host: &dyn Host,
-    journal: &Journal<'_>,
-    Announced { step, change, prior, .. }: Announced<'_>,
-    settled: &mut Settled,
-) -> Result<(), HostError> {
-    match change.kind().take_back(host, prior) {
-        Ok(spared) => {
+fn one(journal: &Journal<'_>, open: Announced<'_>, settled: &mut Settled) -> Result<(), HostError> {
+    let Announced { step, change, prior, .. } = open;
+    match change.kind().take_back(journal.host, prior) {
+        Ok(stays) => {
             journal.write(&Line::Undone { step })?;
-            settled.spared.extend(spared);
+            settled.spared.extend(stays);
             settled.undone.push(named(change));
         }
         Err(why) => settled.failed.push(format!("{}: {why}", named(change))),
@@ -224,8 +163,8 @@ fn one(
 }
 
 /// Reads the journal and clears away what a cut-off write leaves. A journal that had not even its first line is none.
-fn prepare(host: &dyn Host) -> Result<Option<Run>, HostError> {
-    let Some(run) = Run::read(host)? else {
+fn prepare(host: &dyn Host) -> Result<Option<CutOff>, HostError> {
+    let Some(run) = CutOff::read(host)? else {
         host.remove(&path())?;
         return Ok(None);
     };
@@ -236,26 +175,30 @@ fn prepare(host: &dyn Host) -> Result<Option<Run>, HostError> {
     let own = ["", "receipts", "replaced", "written"].map(|name| PathBuf::from(store::FOLDER).join(name));
     let changed = announced(&run.lines).flat_map(|announced| announced.change.kind().folders());
     for folder in changed.chain(own) {
-        if !matches!(host.entry(&folder)?, Some(Entry::Directory { .. })) {
-            continue;
-        }
-        for name in host.list(&folder)?.iter().filter(|name| is_temporary(name)) {
-            host.remove(&folder.join(name))?;
+        if matches!(host.entry(&folder)?, Some(Entry::Directory { .. })) {
+            store::sweep(host, &folder)?;
         }
     }
     Ok(Some(run))
 }
 
-/// A journal that was left behind.
-struct Run {
-    command: String,
-    began: u64,
+/// A run that was cut off, as its journal tells of it.
+#[derive(Debug)]
+pub struct CutOff {
+    /// The subcommand.
+    pub command: String,
+    /// When it began, seconds since 1970.
+    pub began: u64,
     running: Vec<Running>,
     lines: Vec<Line>,
 }
 
-impl Run {
-    fn read(host: &dyn Observe) -> Result<Option<Self>, HostError> {
+impl CutOff {
+    /// Looks whether a run was cut off. The caller makes sure that it is not just going on: that nobody holds the lock.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn read(host: &dyn Observe) -> Result<Option<Self>, HostError> {
         let lines = journal::read(host, &path())?.unwrap_or_default();
         let begin = lines.iter().find_map(|line| match line {
             Line::Begin { command, time, running, .. } => Some((command.clone(), *time, running.clone())),
@@ -265,10 +208,11 @@ impl Run {
     }
 
     /// Takes back all that is not taken back yet; then what a boot may have started of files that were half-way.
-    fn take_back(&self, host: &dyn Host, journal: &Journal<'_>, settled: &mut Settled) -> Result<(), HostError> {
+    fn take_back(&self, journal: &Journal<'_>, settled: &mut Settled) -> Result<(), HostError> {
+        let host = journal.host;
         let mut services: Vec<(String, bool)> = Vec::new();
         for Running { change, prior, pid: was } in &self.running {
-            let Some(Thing::Service(name)) = change.kind().thing() else { continue };
+            let Some((Thing::Service(name), _)) = change.kind().effect() else { continue };
             if services.iter().any(|(known, _)| *known == name) {
                 continue;
             }
@@ -279,19 +223,14 @@ impl Run {
             services.push((name, *prior == Prior::Present));
         }
         let lost = self.lost();
-        for open in self.open() {
-            if !lost.is_empty() && is_run_of_server(open.change) {
-                continue;
-            }
+        let stays_down = |change: &Change| !lost.is_empty() && is_run_of_server(change);
+        for open in self.open().into_iter().filter(|open| !stays_down(open.change)) {
             if let Change::Account { account } = open.change {
                 settled.spared.push(format!("the account {} stays in GoToSocial's database", account.username));
             }
-            one(host, journal, open, settled)?;
+            one(journal, open, settled)?;
         }
-        for Running { change, prior, .. } in self.running.iter().rev() {
-            if !lost.is_empty() && is_run_of_server(change) {
-                continue;
-            }
+        for Running { change, prior, .. } in self.running.iter().rev().filter(|running| !stays_down(&running.change)) {
             if let Err(why) = change.kind().take_back(host, prior) {
                 settled.failed.push(format!("{}: {why}", named(change)));
             }
@@ -327,38 +266,24 @@ impl Run {
         trees.filter(|path| !path.starts_with("/var/run")).map(Path::to_path_buf).collect()
     }
 
-    fn settled(&self) -> Settled {
-        Settled {
-            command: self.command.clone(),
-            had_ended: self.ended().is_some(),
-            undone: Vec::new(),
-            spared: Vec::new(),
-            failed: Vec::new(),
-        }
-    }
-
-    fn ended(&self) -> Option<Outcome> {
+    /// How it had ended, if it had.
+    pub fn ended(&self) -> Option<Outcome> {
         self.lines.iter().find_map(|line| match line {
             Line::End { outcome } => Some(*outcome),
             _ => None,
         })
     }
 
-    fn is_undoing(&self) -> bool {
+    /// Whether it was taking back what it had done.
+    pub fn is_undoing(&self) -> bool {
         self.lines.iter().any(|line| matches!(line, Line::Undoing { .. }))
     }
 
     /// The changes that are not taken back, in the order in which they would be.
-    fn open(&self) -> Vec<Announced<'_>> {
+    pub fn open(&self) -> Vec<Announced<'_>> {
         let all: Vec<Announced<'_>> = announced(&self.lines).collect();
         let changes: Vec<&Change> = all.iter().map(|announced| announced.change).collect();
         let order = undo_order::order(&changes).into_iter();
-        order.filter_map(|place| all.get(place).copied()).filter(|announced| !announced.undone).collect()
-    }
-
-    /// Finishes the record of a run that had ended.
-    fn put_away(&self, host: &dyn Host) -> Result<(), HostError> {
-        let keys = self.ended() != Some(Outcome::NotUndone);
-        Journal::resume(host, &self.command).put_away(keys).map(drop)
+        order.map(|place| all[place]).filter(|announced| !announced.undone).collect()
     }
 }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::content::digest;
-use crate::host::{Host, HostError, Observe, Owner};
+use crate::host::{Host, HostError, Observe, Owner, is_temporary};
 
 /// The program's own folder.
 pub const FOLDER: &str = "/var/db/gts-bootstrap";
@@ -34,12 +34,12 @@ pub fn lock() -> PathBuf {
 /// # Errors
 /// It cannot be renamed or removed.
 pub fn forget(host: &dyn Host) -> Result<(), HostError> {
-    let going = PathBuf::from(GOING);
-    host.remove_tree(&going)?;
-    if host.entry(Path::new(FOLDER))?.is_some() {
-        host.rename(Path::new(FOLDER), &going)?;
+    let (folder, going) = (Path::new(FOLDER), Path::new(GOING));
+    host.remove_tree(going)?;
+    if host.entry(folder)?.is_some() {
+        host.rename(folder, going)?;
     }
-    host.remove_tree(&going)
+    host.remove_tree(going)
 }
 
 /// Makes one of the program's own folders, and [`FOLDER`] itself, if they are missing.
@@ -47,13 +47,34 @@ pub fn forget(host: &dyn Host) -> Result<(), HostError> {
 /// # Errors
 /// A folder cannot be made.
 pub fn folder(host: &dyn Host, name: &str) -> Result<PathBuf, HostError> {
-    let path = PathBuf::from(FOLDER).join(name);
-    for folder in [PathBuf::from(FOLDER), path.clone()] {
-        if host.entry(&folder)?.is_none() {
-            host.make_directory(&folder, 0o700, Owner::ROOT)?;
+    let path = Path::new(FOLDER).join(name);
+    make_missing(host, &path, 0o700, &mut Vec::new())?;
+    Ok(path)
+}
+
+/// Makes a folder, and those above it as far as they are missing; adds what it made to `made`, outermost first.
+pub(super) fn make_missing(
+    host: &dyn Host,
+    folder: &Path,
+    mode: u32,
+    made: &mut Vec<PathBuf>,
+) -> Result<(), HostError> {
+    let all: Vec<&Path> = folder.ancestors().collect();
+    for folder in all.into_iter().rev() {
+        if host.entry(folder)?.is_none() {
+            host.make_directory(folder, mode, Owner::ROOT)?;
+            made.push(folder.to_owned());
         }
     }
-    Ok(path)
+    Ok(())
+}
+
+/// Removes the temporary files that an interrupted write leaves in a folder.
+pub(super) fn sweep(host: &dyn Host, folder: &Path) -> Result<(), HostError> {
+    for name in host.list(folder)?.iter().filter(|name| is_temporary(name)) {
+        host.remove(&folder.join(name))?;
+    }
+    Ok(())
 }
 
 /// Keeps some bytes under their digest, which is returned.
@@ -78,12 +99,7 @@ pub fn recall(host: &dyn Observe, sha256: &str) -> Result<Vec<u8>, HostError> {
     let path = kept(sha256);
     match host.read(&path)? {
         Some(bytes) if digest(&bytes) == sha256 => Ok(bytes),
-        Some(_) => Err(HostError::Unreadable {
-            what: path.display().to_string(),
-            text: "its content does not match its name".to_owned(),
-        }),
-        None => {
-            Err(HostError::File { action: "read", path, source: std::io::Error::from(std::io::ErrorKind::NotFound) })
-        }
+        Some(_) => Err(HostError::unreadable(path.display(), "its content does not match its name")),
+        None => Err(HostError::file("read", path)(std::io::ErrorKind::NotFound.into())),
     }
 }

@@ -65,6 +65,8 @@ pub enum Left {
     },
     /// A variable with this value.
     Value(String),
+    /// Something that is not for the ledger: whether a service runs.
+    Unrecorded,
     /// A file whose bytes are not on record: an include line, a certificate. It is left to a part that knows how to take our
     /// lines out of it.
     Edited,
@@ -140,13 +142,8 @@ pub(super) fn prior_of(host: &dyn Host, path: &Path) -> Result<Prior, HostError>
             Prior::File { sha256: store::keep(host, &bytes)?, mode, owner }
         }
         Some(Entry::Other) => {
-            return Err(HostError::File {
-                action: "replace",
-                path: path.to_owned(),
-                source: std::io::Error::other(
-                    "a device, socket or pipe is in its place; move it away and run this again",
-                ),
-            });
+            let why = "a device, socket or pipe is in its place; move it away and run this again";
+            return Err(HostError::file("replace", path)(std::io::Error::other(why)));
         }
     })
 }

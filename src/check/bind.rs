@@ -10,10 +10,8 @@ use serde::Serialize;
 use super::{Check, Matter};
 use crate::error_code::ErrorCode;
 use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe, Owner};
-use crate::parts::port_access::RULES;
-use crate::portacl::{
-    self, Decision, Errno, KernelRule, Names, Protocol, Request, Rule, State, Subject, Verdict, may_bind,
-};
+use crate::parts::port_settings::RULES;
+use crate::portacl::{self, Decision, Errno, KernelRule, Names, Protocol, Request, Rule, State, Subject, may_bind};
 
 /// `nobody`, by convention the user without rights, and its group.
 const NOBODY: u32 = 65534;
@@ -63,14 +61,14 @@ pub fn groups_of(host: &dyn Observe, uid: u32) -> Result<Vec<u32>, HostError> {
 }
 
 /// What the rules predict.
-pub fn verdict(state: &State, question: &Question) -> Verdict {
+pub fn verdict(state: &State, question: &Question) -> Decision {
     let Question { uid, ref groups, protocol, port } = *question;
     may_bind(&state.policy, &Request { uid, groups, protocol, port, privileged: uid == 0 })
 }
 
 /// The rule that decided, if one did.
-pub fn rule<'a>(state: &'a State, verdict: &Verdict) -> Option<&'a KernelRule> {
-    match verdict.decided_by {
+pub fn rule(state: &State, decision: Decision) -> Option<&KernelRule> {
+    match decision {
         Decision::Rule { index } => state.policy.rules.get(index),
         _ => None,
     }
@@ -91,7 +89,7 @@ pub fn code(decision: Decision) -> &'static str {
 }
 
 /// The reason, with the rule or the setting that decided.
-pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn Names) -> String {
+pub fn reason(state: &State, question: &Question, decision: Decision, names: &dyn Names) -> String {
     let policy = &state.policy;
     let Question { protocol, port, .. } = *question;
     // The lower end is 0 unless an administrator has raised it. Then it is not worth mentioning.
@@ -100,7 +98,7 @@ pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn
         low => format!("net.inet.ip.portrange.reservedlow is {low}, "),
     };
     let reserved = format!("{low}net.inet.ip.portrange.reservedhigh is {}", policy.reservedhigh);
-    match verdict.decided_by {
+    match decision {
         Decision::Rule { index } => {
             let text = policy.rules.get(index).map_or("", |rule| &rule.text);
             format!("rule {}, {text}", index + 1)
@@ -137,7 +135,7 @@ pub fn reason(state: &State, question: &Question, verdict: &Verdict, names: &dyn
 ///
 /// # Errors
 /// A probe could not be run, for example without root.
-pub fn prove(host: &dyn Observe, question: &Question, predicted: &Verdict) -> Result<Vec<Trial>, HostError> {
+pub fn prove(host: &dyn Observe, question: &Question, predicted: Decision) -> Result<Vec<Trial>, HostError> {
     let tried = |family| {
         let outcome = host.bind(&question.probe(family))?;
         let family = family_name(question.protocol, family);
@@ -147,7 +145,7 @@ pub fn prove(host: &dyn Observe, question: &Question, predicted: &Verdict) -> Re
 }
 
 /// Whether the kernel did what was predicted, including the errno.
-fn agrees(outcome: BindOutcome, predicted: &Verdict) -> Option<bool> {
+fn agrees(outcome: BindOutcome, predicted: Decision) -> Option<bool> {
     let errno = match outcome {
         BindOutcome::NoAddress => return None,
         BindOutcome::Bound | BindOutcome::InUse => None,
@@ -155,7 +153,7 @@ fn agrees(outcome: BindOutcome, predicted: &Verdict) -> Option<bool> {
         BindOutcome::Reserved => Some(Errno::Eacces),
         BindOutcome::Other(_) => return Some(false),
     };
-    Some(errno == predicted.errno)
+    Some(errno == predicted.errno())
 }
 
 /// One cell of the matrix.
@@ -292,7 +290,7 @@ pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -
             let suffix = if protocol == Protocol::Udp { "/udp" } else { "" };
             let granted_by = format!("gts-bootstrap portacl grant {named} {port}{suffix}");
             let question = Question { uid, groups, protocol, port };
-            let wanted = (granted && !as_nobody) || verdict(state, &question).allowed;
+            let wanted = (granted && !as_nobody) || verdict(state, &question).errno().is_none();
             rows.extend(both_families(host, &question, (&user, id), wanted, &granted_by)?);
         }
     }
@@ -350,7 +348,7 @@ mod tests {
         let why = |reservedlow, port| {
             let state = State { policy: Policy { reservedlow, ..Policy::default() }, ..State::default() };
             let question = Question { uid: 80, groups: vec![80], protocol: Protocol::Tcp, port };
-            reason(&state, &question, &verdict(&state, &question), &NumbersOnly)
+            reason(&state, &question, verdict(&state, &question), &NumbersOnly)
         };
         assert_eq!(
             why(0, 80),
@@ -363,19 +361,19 @@ mod tests {
 
     #[test]
     fn the_errno_has_to_be_the_one_that_was_predicted() {
-        let verdict = |errno: Option<Errno>| Verdict { allowed: errno.is_none(), errno, decided_by: Decision::NoRule };
-        for (outcome, errno, expected) in [
-            (BindOutcome::Bound, None, Some(true)),
-            (BindOutcome::InUse, None, Some(true)),
-            (BindOutcome::Bound, Some(Errno::Eperm), Some(false)),
-            (BindOutcome::NoRule, Some(Errno::Eperm), Some(true)),
-            (BindOutcome::NoRule, Some(Errno::Eacces), Some(false)),
-            (BindOutcome::Reserved, Some(Errno::Eacces), Some(true)),
-            (BindOutcome::Reserved, None, Some(false)),
-            (BindOutcome::Other(12), None, Some(false)),
-            (BindOutcome::NoAddress, None, None),
+        use Decision::{NoRule, OrdinaryPort, ReservedRange};
+        for (outcome, predicted, expected) in [
+            (BindOutcome::Bound, OrdinaryPort, Some(true)),
+            (BindOutcome::InUse, OrdinaryPort, Some(true)),
+            (BindOutcome::Bound, NoRule, Some(false)),
+            (BindOutcome::NoRule, NoRule, Some(true)),
+            (BindOutcome::NoRule, ReservedRange, Some(false)),
+            (BindOutcome::Reserved, ReservedRange, Some(true)),
+            (BindOutcome::Reserved, OrdinaryPort, Some(false)),
+            (BindOutcome::Other(12), OrdinaryPort, Some(false)),
+            (BindOutcome::NoAddress, OrdinaryPort, None),
         ] {
-            assert_eq!(agrees(outcome, &verdict(errno)), expected, "{outcome:?} {errno:?}");
+            assert_eq!(agrees(outcome, predicted), expected, "{outcome:?} {predicted:?}");
         }
     }
 }

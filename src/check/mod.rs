@@ -7,7 +7,6 @@ pub mod health;
 pub mod installation;
 pub mod posture;
 pub mod preflight;
-pub mod profile;
 
 use serde::Serialize;
 

@@ -3,8 +3,8 @@
 use super::{Check, Matter};
 use crate::error_code::ErrorCode;
 use crate::host::{HostError, Jail, Observe, Owner};
-use crate::parts::port_access::{self, ENABLED, MODULE, PORT_HIGH, RESERVED_HIGH};
-use crate::parts::{portacl_boot, rule_edit};
+use crate::parts::port_settings::{ENABLED, MODULE, PORT_HIGH, RESERVED_HIGH};
+use crate::parts::{port_access, portacl_boot, rule_edit};
 use crate::portacl;
 
 /// Checks the gates of the running kernel and what the next boot will set.
@@ -73,7 +73,7 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
         missing.push(format!("{ENABLED} will be 0, so the rules will not be enforced"));
     }
     missing.extend(open.map(|(low, high)| format!("ANY user may bind the ports from {low} to {high}")));
-    if i64::from(policy.reservedhigh) > rule_edit::needed(&portacl::RuleList(wanted).to_string()) {
+    if i64::from(policy.reservedhigh) > rule_edit::below(wanted.iter().map(|rule| rule.port)) {
         missing.push(format!("{RESERVED_HIGH} will be {}, which is too high", policy.reservedhigh));
     }
     Ok(if !missing.is_empty() {

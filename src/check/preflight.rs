@@ -9,7 +9,7 @@ use crate::deployment::{ConfigValue, Deployment, HostName, Layout, Mode, Variant
 use crate::error_code::{Coded, ErrorCode};
 use crate::host::{HostError, Jail, Listener, Observe, WebRequest};
 use crate::parts::install::obstacles;
-use crate::parts::port_access::{MODULE, RESERVED_HIGH};
+use crate::parts::port_settings::{MODULE, RESERVED_HIGH};
 use crate::parts::{account, front, service};
 
 /// `kern.osreldate` of the oldest release that is still maintained and tested: 14.0.

@@ -36,7 +36,7 @@ pub(super) fn run(command: CertificateCommand, screen: &Screen) -> Exit {
 }
 
 fn status(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let host = opened.observe();
+    let host = opened.host();
     if host.system()?.euid != 0 {
         return Err(Stop::refused(
             ErrorCode::NotRoot,
@@ -63,8 +63,8 @@ fn status(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit,
             }
             continue;
         };
-        let status = Status::of(bundle.leaf(), keeper, &situation(&bundle, None, &records, &name), now);
-        let trouble = trouble(bundle.leaf().into(), &bundle, &name, now);
+        let status = Status::of(&situation(&bundle, None, &records, &name), keeper, now);
+        let trouble = trouble(&bundle, &name, now);
         if trouble.is_some() {
             exit = Exit::Check;
         }

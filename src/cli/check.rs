@@ -18,7 +18,7 @@ pub(super) fn run(brief: bool, screen: &Screen) -> Exit {
 }
 
 fn check(opened: &Opened, screen: &Screen, is_brief: bool, report: &mut Report) -> Result<Exit, Stop> {
-    let host = opened.observe();
+    let host = opened.host();
     let layout = Layout::default();
     let absent = |why: &str| Stop::new(Exit::Check, ErrorCode::NotInstalled, why);
     if let Some(name) = uninstall::only_data(host, &layout).map_err(|error| Stop::with(Exit::Check, error))? {

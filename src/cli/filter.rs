@@ -13,9 +13,7 @@ use super::screen::{Screen, Tone};
 use super::surroundings::Surroundings;
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
-use crate::filter::{
-    AgentPattern, LineError, ListName, Network, Outcome, Rate, Reason, Rule, Selector, UrlPath, dangerous, decide,
-};
+use crate::filter::{AgentPattern, ListName, Network, Outcome, Rate, Rule, Selector, UrlPath, dangerous, decide};
 use crate::parts::filter::State;
 use crate::run::filter::{self, FilterWish};
 use crate::run::report::{Report, SCHEMA};
@@ -75,7 +73,7 @@ pub enum FilterChange {
         /// How often, like 10/s or 30/m
         rate: Rate,
         /// How many requests may exceed the rate at once (default: the number of RATE)
-        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=i64::from(LineError::MOST_BURST)))]
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=i64::from(Rate::MOST_BURST)))]
         burst: Option<u32>,
         /// See [`Force`].
         #[command(flatten)]
@@ -172,7 +170,7 @@ pub(super) fn run(command: FilterCommand, screen: &Screen) -> Exit {
 fn look(command: &'static str, answer: impl Fn(&State, &Screen) -> (Vec<String>, Value), screen: &Screen) -> Exit {
     let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);
     let state =
-        Opened::open(screen).and_then(|opened| State::read(opened.observe(), &Layout::default()).map_err(unusable));
+        Opened::open(screen).and_then(|opened| State::read(opened.host(), &Layout::default()).map_err(unusable));
     let state = match state {
         Ok(state) => state,
         Err(stop) => return report::finish(Report::new(command), screen, Err(stop)),
@@ -213,7 +211,7 @@ fn listed(state: &State, screen: &Screen) -> (Vec<String>, Value) {
     if lines.is_empty() {
         lines.push("There are no rules: every request passes.".to_owned());
     }
-    let dangers: Vec<String> = dangerous(&state.filters, &state.lists).iter().map(ToString::to_string).collect();
+    let dangers: Vec<String> = dangerous(&state.filters, &state.lists).into_iter().map(|danger| danger.text).collect();
     lines.extend(dangers.iter().map(|danger| screen.paint(Tone::CAUTION, &format!("Mind: {danger}"))));
     let rates: Vec<_> = state.filters.rates().map(|(line, _)| line).collect();
     (lines, json!({ "rules": rules, "dangers": dangers, "nginx_only": rates }))
@@ -227,10 +225,6 @@ fn answered(state: &State, address: IpAddr, (agent, path): (&str, &str), screen:
         Outcome::Limited { .. } => ("limited", Tone::CAUTION),
         Outcome::Refused => ("refused", Tone::BAD),
     };
-    let line = match &decision.reason {
-        Reason::Rule { line, .. } | Reason::List { line, .. } => Some(*line),
-        Reason::Loopback | Reason::Dots | Reason::NoRule => None,
-    };
     let who = if agent.is_empty() { address.to_string() } else { format!("{address} ({agent})") };
     let lines = vec![
         format!("{path} for {who} {}", screen.paint(tone, &decision.outcome.to_string())),
@@ -241,8 +235,8 @@ fn answered(state: &State, address: IpAddr, (agent, path): (&str, &str), screen:
         "agent": agent,
         "path": path,
         "outcome": word,
-        "line": line,
-        "reason": decision.reason.to_string(),
+        "line": decision.line,
+        "reason": decision.reason,
     });
     (lines, object)
 }

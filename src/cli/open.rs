@@ -4,10 +4,10 @@ use semver::Version;
 
 use super::screen::Screen;
 use crate::certificate::CertificateAuthority;
-use crate::certificate::acme::Internet;
+use crate::certificate::acme::INTERNET;
 use crate::error_code::ErrorCode;
+use crate::host::Host;
 use crate::host::rehearsal::Rehearsal;
-use crate::host::{Host, Observe};
 use crate::release::Source;
 use crate::run::{Exit, Releases, Stop};
 
@@ -41,14 +41,9 @@ impl Opened {
         }
     }
 
-    /// The host, to look at.
-    pub(super) fn observe(&self) -> &dyn Observe {
-        self.host().observe()
-    }
-
     /// Who issues certificates for it: the authorities of the internet, or a rehearsal's own.
     pub fn authority(&self) -> &dyn CertificateAuthority {
-        self.rehearsal().map_or(&Internet, |rehearsal| rehearsal)
+        self.rehearsal().map_or(&INTERNET, |rehearsal| rehearsal)
     }
 
     /// The rehearsal, if it is one.

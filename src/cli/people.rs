@@ -7,7 +7,7 @@ use super::progress::{Progress, Trial};
 use super::report::{self, wrap};
 use super::screen::{Level, Screen, Tone};
 use super::surroundings::Surroundings;
-use crate::change::{Plan, Reporter};
+use crate::change::{Operator, Plan};
 use crate::check::Check;
 use crate::check::bind::Row;
 use crate::deployment::{Answers, Deployment, Layout, Mode};
@@ -86,7 +86,7 @@ impl People for Attendants<'_> {
         Conversation { console: &mut self.console(), outlook, asked }.hold()
     }
 
-    fn progress(&self) -> Box<dyn Reporter + '_> {
+    fn progress(&self) -> Box<dyn Operator + '_> {
         Box::new(Progress::new(self.screen))
     }
 

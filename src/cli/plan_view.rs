@@ -156,7 +156,7 @@ pub fn list(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<String> {
             Action::Test => ("?", Tone::DIM),
         };
         let kind = step.change.kind();
-        let text = format!("{} {} {}  {}", step.action.word(), kind.noun(), kind.target(), kind.detail());
+        let text = format!("{} {} {}  {}", step.action, kind.noun(), kind.target(), kind.detail());
         lines.push(format!("    {} {}", screen.paint(tone, sign), wrap(&text, 8)));
         for (sign, line) in changed_lines(host, step, screen.global.verbose) {
             let tone = if sign == '+' { Tone::GOOD } else { Tone::BAD };

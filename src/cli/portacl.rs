@@ -12,7 +12,7 @@ use super::screen::{Level, Screen, Tone};
 use crate::check::bind::{self, Question, Trial};
 use crate::error_code::ErrorCode;
 use crate::parts::rule_change;
-use crate::portacl::{self, Finding, Line, Names, NumbersOnly, Protocol, Severity, Sign, State, Subject, Verdict};
+use crate::portacl::{self, Decision, Finding, Line, Names, NumbersOnly, Protocol, Severity, Sign, State, Subject};
 use crate::run::port_rules::{self, Picture, RuleWish};
 use crate::run::port_words as words;
 use crate::run::report::counted;
@@ -115,7 +115,7 @@ pub(super) fn run(command: PortaclCommand, screen: &Screen) -> Exit {
 
 /// The rules in force, as `pfctl -sr` shows those of pf.
 fn show(opened: &Opened, Show { numeric, raw }: Show, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let Picture { now, settings, next_boot, names } = Picture::of(opened.observe())?;
+    let Picture { now, settings, next_boot, names } = Picture::of(opened.host())?;
     let lines = portacl::print(&now, Some(&next_boot.state), &names, numeric);
     report.add("loaded", now.policy.loaded);
     report.add("list", &now.list);
@@ -151,7 +151,7 @@ fn tone(line: &Line) -> Tone {
 
 /// Whether the user may bind the ports, and why.
 fn explain(opened: &Opened, arguments: &Explain, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let (host, screen) = (opened.observe(), &screen.not_quiet());
+    let (host, screen) = (opened.host(), &screen.not_quiet());
     if arguments.prove && host.system()?.euid != 0 {
         return Err(Stop::refused(
             ErrorCode::NotRoot,
@@ -171,8 +171,8 @@ fn explain(opened: &Opened, arguments: &Explain, screen: &Screen, report: &mut R
         let question = Question { uid, groups: groups.clone(), protocol, port };
         let now = bind::verdict(&picture.now, &question);
         let next = bind::verdict(&picture.next_boot.state, &question);
-        let trials = if arguments.prove { bind::prove(host, &question, &now)? } else { Vec::new() };
-        show_answer(screen, &picture, &question, (&now, &next), &trials);
+        let trials = if arguments.prove { bind::prove(host, &question, now)? } else { Vec::new() };
+        show_answer(screen, &picture, &question, (now, next), &trials);
         if trials.iter().any(|trial| trial.agrees == Some(false)) {
             exit = Exit::Check;
         }
@@ -181,8 +181,8 @@ fn explain(opened: &Opened, arguments: &Explain, screen: &Screen, report: &mut R
             "groups": groups,
             "protocol": protocol.to_string(),
             "port": port,
-            "now": as_json(&picture.now, &question, &now),
-            "next_boot": as_json(&picture.next_boot.state, &question, &next),
+            "now": as_json(&picture.now, &question, now),
+            "next_boot": as_json(&picture.next_boot.state, &question, next),
             "tried": trials,
         }));
     }
@@ -202,7 +202,7 @@ fn show_answer(
     screen: &Screen,
     picture: &Picture<'_>,
     question: &Question,
-    (now, next): (&Verdict, &Verdict),
+    (now, next): (Decision, Decision),
     trials: &[Trial],
 ) {
     let names: &dyn Names = &picture.names;
@@ -214,10 +214,10 @@ fn show_answer(
     if screen.global.verbose {
         screen.line(&format!("  groups: {}", groups.join(", ")));
     }
-    for (when, state, verdict) in [("now", &picture.now, now), ("after a boot", &picture.next_boot.state, next)] {
-        let (word, tone) = if verdict.allowed { ("yes", Tone::GOOD) } else { ("no ", Tone::BAD) };
-        let errno = verdict.errno.map(|errno| format!("{errno}: ")).unwrap_or_default();
-        let why = bind::reason(state, question, verdict, names);
+    for (when, state, decision) in [("now", &picture.now, now), ("after a boot", &picture.next_boot.state, next)] {
+        let (word, tone) = if decision.errno().is_none() { ("yes", Tone::GOOD) } else { ("no ", Tone::BAD) };
+        let errno = decision.errno().map(|errno| format!("{errno}: ")).unwrap_or_default();
+        let why = bind::reason(state, question, decision, names);
         let why = wrap(&format!("{errno}{why}"), 22);
         screen.line(&format!("  {when:<14} {}  {why}", screen.paint(tone, word)));
     }
@@ -230,7 +230,7 @@ fn show_answer(
         let family = format!("tried, {}", trial.family);
         screen.line(&format!("  {family:<14} {}  {}", screen.paint(tone, word), trial.outcome));
     }
-    if !(now.allowed && next.allowed) && question.uid != 0 {
+    if (now.errno().is_some() || next.errno().is_some()) && question.uid != 0 {
         let protocol = if question.protocol == Protocol::Udp { "/udp" } else { "" };
         // Otherwise a rule for an id that no user has is refused.
         let user = names.user(question.uid).unwrap_or_else(|| format!("--allow-unknown uid:{}", question.uid));
@@ -238,19 +238,19 @@ fn show_answer(
     }
 }
 
-fn as_json(state: &State, question: &Question, verdict: &Verdict) -> Value {
+fn as_json(state: &State, question: &Question, decision: Decision) -> Value {
     json!({
-        "allowed": verdict.allowed,
-        "errno": verdict.errno.map(|errno| errno.to_string()),
-        "decided_by": bind::code(verdict.decided_by),
-        "rule": bind::rule(state, verdict).map(|rule| rule.text.clone()),
-        "why": bind::reason(state, question, verdict, &NumbersOnly),
+        "allowed": decision.errno().is_none(),
+        "errno": decision.errno().map(|errno| errno.to_string()),
+        "decided_by": bind::code(decision),
+        "rule": bind::rule(state, decision).map(|rule| rule.text.clone()),
+        "why": bind::reason(state, question, decision, &NumbersOnly),
     })
 }
 
 /// Rules and settings that do not do what they seem to: for each what, why, and how to fix it.
 fn lint(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let found = rule_change::findings(opened.observe())?;
+    let found = rule_change::findings(opened.host(), true)?;
     report.add("findings", &found);
     if found.is_empty() {
         let nothing = "Nothing found: every rule does what it seems to, now and after a boot.";

@@ -15,7 +15,7 @@ use super::global::OnInterrupt;
 use super::report::wrap;
 use super::screen::{Level, Screen, Tone, moves_cursor};
 use super::surroundings::Surroundings;
-use crate::change::{Interruption, Operator, Reporter, Step};
+use crate::change::{Interruption, Operator, Step};
 use crate::deployment::Mode;
 use crate::release;
 use crate::run::TrialView;
@@ -138,13 +138,11 @@ impl Operator for Progress<'_> {
     fn progress(&self) -> &dyn release::Progress {
         self
     }
-}
 
-impl Reporter for Progress<'_> {
     fn begin(&self, number: usize, of: usize, step: &Step) {
         self.end_waiting();
         let (width, kind) = (of.to_string().len(), step.change.kind());
-        let what = format!("{} {} {}", step.action.word(), kind.noun(), kind.target());
+        let what = format!("{} {} {}", step.action, kind.noun(), kind.target());
         self.screen.line(&format!("  [{number:>width$}/{of}] {what}"));
     }
 

@@ -53,7 +53,7 @@ fn look(
     screen: &Screen,
     report: &mut Report,
 ) -> Result<Exit, Stop> {
-    let host = opened.observe();
+    let host = opened.host();
     let layout = Layout::default();
     let absent = |report: &mut Report, why: &str| {
         report.add("installed", false);

@@ -1,11 +1,12 @@
 //! From [`Answers`] to a [`Deployment`], gathering every mistake on the way.
 
+use std::fmt::Display;
 use std::path::{Component, PathBuf};
 use std::str::FromStr;
 
 use toml_edit::Item;
 
-use super::answer_error::{AnswerError, AnswerProblem, described};
+use super::answer_error::{AnswerError, AnswerProblem, described, did_you_mean};
 use super::answers::Answers;
 use super::database::{Database, TlsMode};
 use super::nearest::nearest;
@@ -37,7 +38,7 @@ impl<'a> Reader<'a> {
     /// Reads everything. Mistakes come in the order of the file, what is missing first.
     pub(super) fn deployment(mut self, secrets: &Secrets) -> Result<Deployment, Vec<AnswerError>> {
         self.check_keys();
-        let mode = self.choice(&MODE, &Mode::ALL).unwrap_or(Mode::Direct);
+        let mode = self.choice(&MODE, Mode::all()).unwrap_or(Mode::Direct);
         let host = self.parsed::<HostName>(&HOST);
         self.require(&HOST, "");
         let account_domain = self.account_domain(host.as_ref());
@@ -69,8 +70,12 @@ impl<'a> Reader<'a> {
         if let Some(host) = host
             && !account_domain.is_same_or_parent_of(host)
         {
-            let problem = AnswerProblem::AccountDomain { account_domain: account_domain.clone(), host: host.clone() };
-            self.refuse(&ACCOUNT_DOMAIN, problem);
+            self.refuse(
+                &ACCOUNT_DOMAIN,
+                format!(
+                    "{account_domain} is neither the host {host} itself nor a parent of it, so GoToSocial would refuse it. Write {host}, or a parent of it, or leave it out"
+                ),
+            );
         }
         Some(account_domain)
     }
@@ -83,7 +88,7 @@ impl<'a> Reader<'a> {
         let acme_directory = self.parsed(&TLS_DIRECTORY);
         if mode == Mode::Direct {
             self.require(&TLS_EMAIL, ", and Let's Encrypt asks for it in direct mode");
-            self.refuse_all(Condition::BehindProxy, &AnswerProblem::OnlyBehindProxy);
+            self.refuse_all(Condition::BehindProxy);
         } else if self.given(&TLS_CERTIFICATE).is_some() != self.given(&TLS_KEY).is_some() {
             self.require(&TLS_CERTIFICATE, ", and there is a key");
             self.require(&TLS_KEY, ", and there is a certificate");
@@ -93,14 +98,14 @@ impl<'a> Reader<'a> {
     }
 
     fn database(&mut self, secrets: &Secrets) -> Option<Database> {
-        let engine = self.choice(&DATABASE_TYPE, &[("sqlite", Engine::Sqlite), ("postgres", Engine::Postgres)]);
+        let engine = self.choice(&DATABASE_TYPE, [("sqlite", Engine::Sqlite), ("postgres", Engine::Postgres)]);
         let address = self.parsed(&DATABASE_ADDRESS);
         let port = self.port(&DATABASE_PORT);
         let user = self.plain(&DATABASE_USER);
         let database = self.plain(&DATABASE_NAME);
-        let tls_mode = self.choice(&DATABASE_TLS, &TlsMode::ALL);
+        let tls_mode = self.choice(&DATABASE_TLS, TlsMode::ALL);
         if engine? == Engine::Sqlite {
-            self.refuse_all(Condition::Postgres, &AnswerProblem::OnlyForPostgres);
+            self.refuse_all(Condition::Postgres);
             return Some(Database::Sqlite);
         }
         Some(Database::Postgres {
@@ -126,9 +131,9 @@ impl<'a> Reader<'a> {
         let version = self.parsed(&VERSION);
         let sha256 = self.parsed(&SHA256);
         if version == Some(VersionWish::Latest) {
-            self.refuse_all(Condition::ExactVersion, &AnswerProblem::DigestOfLatest);
+            self.refuse_all(Condition::ExactVersion);
         }
-        let variant = self.choice(&VARIANT, &Variant::ALL);
+        let variant = self.choice(&VARIANT, Variant::ALL);
         let prereleases = self.boolean(&PRERELEASES);
         Some(ReleaseWish { version: version?, sha256, variant: variant?, prereleases })
     }
@@ -140,7 +145,7 @@ impl<'a> Reader<'a> {
         let (config, refusals) = Passthrough::read(table, mode);
         for (path, error) in refusals {
             let path: Vec<&str> = std::iter::once("config").chain(path.iter().map(String::as_str)).collect();
-            self.refuse_at(&path, error.into());
+            self.refuse_at(&path, error);
         }
         config
     }
@@ -161,8 +166,7 @@ impl<'a> Reader<'a> {
     fn check_section(&mut self, section: &str, item: &Item) {
         let Some(table) = item.as_table_like() else {
             let example = format!("[{section}], with its answers in the lines below");
-            let problem = AnswerProblem::WrongType { found: described(item), wanted: "a section", example };
-            return self.refuse_at(&[section], problem);
+            return self.refuse_at(&[section], wrong_type(item, "a section", &example));
         };
         if section == "config" {
             return;
@@ -173,19 +177,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn refuse_at(&mut self, path: &[&str], problem: AnswerProblem) {
+    fn refuse_at(&mut self, path: &[&str], problem: impl Into<AnswerProblem>) {
+        let problem = problem.into();
         self.errors.push(AnswerError { place: self.answers.place(path), key: path.join("."), problem });
     }
 
-    fn refuse(&mut self, field: &AnswerField, problem: AnswerProblem) {
+    fn refuse(&mut self, field: &AnswerField, problem: impl Into<AnswerProblem>) {
         self.refuse_at(&field.key.split('.').collect::<Vec<_>>(), problem);
     }
 
     /// Refuses the answers that have a meaning only under a condition.
-    fn refuse_all(&mut self, condition: Condition, problem: &AnswerProblem) {
+    fn refuse_all(&mut self, condition: Condition) {
         for field in FIELDS.iter().filter(|field| field.applies == condition) {
             if self.given(field).is_some() {
-                self.refuse(field, problem.clone());
+                self.refuse(field, condition.required());
             }
         }
     }
@@ -211,7 +216,7 @@ impl<'a> Reader<'a> {
         let item = self.given(field)?;
         let value = value(item);
         if value.is_none() {
-            self.refuse(field, AnswerProblem::WrongType { found: described(item), wanted, example: field.line() });
+            self.refuse(field, wrong_type(item, wanted, &field.line()));
         }
         value
     }
@@ -235,26 +240,22 @@ impl<'a> Reader<'a> {
         self.accepted(field, port)
     }
 
-    fn parsed<T>(&mut self, field: &AnswerField) -> Option<T>
-    where
-        T: FromStr,
-        AnswerProblem: From<T::Err>,
-    {
+    fn parsed<T: FromStr<Err: Display>>(&mut self, field: &AnswerField) -> Option<T> {
         let value = self.text(field)?.parse();
         self.accepted(field, value)
     }
 
-    fn accepted<T, E>(&mut self, field: &AnswerField, value: Result<T, E>) -> Option<T>
-    where
-        AnswerProblem: From<E>,
-    {
-        value.map_err(|error| self.refuse(field, error.into())).ok()
+    fn accepted<T>(&mut self, field: &AnswerField, value: Result<T, impl Display>) -> Option<T> {
+        value.map_err(|error| self.refuse(field, error.to_string())).ok()
     }
 
     fn plain(&mut self, field: &AnswerField) -> Option<String> {
         let text = self.text(field)?;
         if text.trim().is_empty() || text.chars().any(char::is_control) {
-            self.refuse(field, AnswerProblem::NotPlain { found: text.to_owned(), example: field.example });
+            let example = field.example.trim_matches('"');
+            let problem =
+                format!("{text:?} is empty or has control characters in it. Write a plain name, like {example}");
+            self.refuse(field, problem);
             return None;
         }
         Some(text.to_owned())
@@ -265,26 +266,33 @@ impl<'a> Reader<'a> {
         let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
         // A quote would end the path in the web server's configuration, and nginx expands a dollar sign.
         if !path.is_absolute() || !plain || path.to_string_lossy().contains(['"', '\\', '$']) {
-            self.refuse(field, AnswerProblem::NotAPath { found: path, example: field.example });
+            let (found, example) = (path.display(), field.example.trim_matches('"'));
+            let problem = format!(
+                "{found} is not an absolute path, or has `..`, quotes, backslashes or dollar signs in it. Write the file's whole path, like {example}"
+            );
+            self.refuse(field, problem);
             return None;
         }
         Some(path)
     }
 
-    fn choice<T: Copy>(&mut self, field: &AnswerField, choices: &[(&'static str, T)]) -> Option<T> {
+    fn choice<T>(&mut self, field: &AnswerField, choices: impl IntoIterator<Item = (&'static str, T)>) -> Option<T> {
         let text = self.text(field)?;
-        let words = || choices.iter().map(|(word, _)| *word);
-        let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
-        if chosen.is_none() {
-            let problem = AnswerProblem::NotOneOf {
-                found: text.to_owned(),
-                nearest: nearest(text, words()),
-                allowed: words().collect::<Vec<_>>().join(", "),
-            };
-            self.refuse(field, problem);
+        let mut words = Vec::new();
+        for (word, choice) in choices {
+            if word == text {
+                return Some(choice);
+            }
+            words.push(word);
         }
-        chosen
+        let near = did_you_mean(nearest(text, words.iter().copied()));
+        self.refuse(field, format!("{text:?} is not known here.{near} Allowed are: {}", words.join(", ")));
+        None
     }
+}
+
+fn wrong_type(found: &Item, wanted: &str, example: &str) -> String {
+    format!("this is {}, but must be {wanted}. Write it like: {example}", described(found))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use toml_edit::{Document, DocumentMut, Item, Key, Table, TableLike, Value};
 
 use super::Deployment;
-use super::answer_error::{AnswerError, AnswerPlace, AnswerProblem, SetError, described, line_at};
+use super::answer_error::{AnswerError, AnswerPlace, described, line_at};
 use super::answer_reader::Reader;
 use super::secrets::Secrets;
 
@@ -29,8 +29,7 @@ impl Answers {
     ///
     /// # Errors
     ///
-    /// [`AnswerProblem::Syntax`] if the text is not TOML. What the answers mean is checked by
-    /// [`Answers::deployment`], after `--set` had its say.
+    /// The text is not TOML. What the answers mean is checked by [`Answers::deployment`], after `--set` had its say.
     pub fn parse(text: &str, shown_name: &str) -> Result<Self, AnswerError> {
         match Document::parse(text.to_owned()) {
             Ok(original) => Ok(Self {
@@ -39,11 +38,10 @@ impl Answers {
                 original: Some(original),
                 set: Vec::new(),
             }),
-            Err(error) => Err(AnswerError {
-                place: AnswerPlace::at(shown_name, error.span().map(|span| line_at(text, span.start))),
-                key: String::new(),
-                problem: AnswerProblem::Syntax { message: error.message().replace('\n', ", ") },
-            }),
+            Err(error) => {
+                const HINT: &str = "Write strings in quotes, like: host = \"social.example.org\"";
+                Err(AnswerError::syntax(text, shown_name, "this is", &error, HINT))
+            }
         }
     }
 
@@ -57,18 +55,19 @@ impl Answers {
     ///
     /// # Errors
     ///
-    /// A malformed argument, or a key that does not fit the answers. Unknown keys and wrong values come to light
-    /// in [`Answers::deployment`].
-    pub fn set(&mut self, argument: &str) -> Result<(), SetError> {
-        let Some((key, value)) = argument.split_once('=') else {
-            return Err(SetError::NoEquals { argument: argument.to_owned() });
-        };
+    /// In words: a malformed argument, or a key that does not fit the answers. Unknown keys and wrong values come to
+    /// light in [`Answers::deployment`].
+    pub fn set(&mut self, argument: &str) -> Result<(), String> {
+        let (key, value) = argument.split_once('=').ok_or_else(|| {
+            format!("--set {argument}: there is no = in it. Write it like: --set host=social.example.org")
+        })?;
         let key = key.trim();
-        let path = Key::parse(key).map_err(|_| SetError::MalformedKey { key: key.to_owned() })?;
+        let path = Key::parse(key)
+            .map_err(|_| format!("--set: {key:?} is not a key. Write it like: --set tls.email=admin@example.org"))?;
         let path: Vec<String> = path.iter().map(|key| key.get().to_owned()).collect();
         let value = value.trim();
         let value = Value::from_str(value).unwrap_or_else(|_| Value::from(value));
-        put(self.current.as_table_mut(), &path, 0, value)?;
+        put(self.current.as_table_mut(), &path, value)?;
         self.set.push(path);
         Ok(())
     }
@@ -120,7 +119,7 @@ impl Answers {
             return AnswerPlace::CommandLine;
         }
         let line = self.original.as_ref().and_then(|original| line_of(original, path));
-        AnswerPlace::at(&self.shown_name, line)
+        AnswerPlace::File { file: self.shown_name.clone(), line }
     }
 }
 
@@ -140,34 +139,31 @@ fn line_of(document: &Document<String>, path: &[&str]) -> Option<usize> {
 }
 
 /// Puts a value under a path, making the sections on the way. A value that is replaced leaves its comment behind.
-fn put(table: &mut dyn TableLike, path: &[String], depth: usize, mut value: Value) -> Result<(), SetError> {
-    let refused = |item: &Item| SetError::NotASection {
-        key: path.join("."),
-        section: path[..=depth].join("."),
-        found: described(item),
+fn put(mut table: &mut dyn TableLike, path: &[String], mut value: Value) -> Result<(), String> {
+    let key = path.join(".");
+    let refused = |depth: usize, found: &'static str| {
+        let section = path[..=depth].join(".");
+        format!(
+            "--set: {key} does not fit the answers file, where {section} is {found}. Correct the file, or set {section} itself"
+        )
     };
-    let Some(key) = path.get(depth) else {
-        return Ok(());
-    };
-    if depth + 1 < path.len() {
-        let item = table.entry(key).or_insert_with(|| {
+    let Some((last, sections)) = path.split_last() else { return Ok(()) };
+    for (depth, section) in sections.iter().enumerate() {
+        let item = table.entry(section).or_insert_with(|| {
             let mut section = Table::new();
             section.set_implicit(true);
             Item::Table(section)
         });
-        let found = refused(item);
-        let section = item.as_table_like_mut().ok_or(found)?;
-        return put(section, path, depth + 1, value);
+        let found = described(item);
+        table = item.as_table_like_mut().ok_or_else(|| refused(depth, found))?;
     }
-    match table.get_mut(key) {
-        None | Some(Item::None) => {
-            table.insert(key, Item::Value(value));
-        }
+    match table.get_mut(last) {
+        None | Some(Item::None) => drop(table.insert(last, Item::Value(value))),
         Some(Item::Value(old)) => {
             *value.decor_mut() = old.decor().clone();
             *old = value;
         }
-        Some(section) => return Err(refused(section)),
+        Some(section) => return Err(refused(sections.len(), described(section))),
     }
     Ok(())
 }
@@ -181,7 +177,7 @@ fn typed(value: &Value) -> String {
     }
 }
 
-/// Takes the value under a path out, and the sections on the way that have nothing left; says whether there was one.
+/// Removes the value under a path, and the sections on the way that become empty. Returns whether there was a value.
 fn take_out(table: &mut dyn TableLike, path: &[String]) -> bool {
     let Some((key, rest)) = path.split_first() else { return false };
     if rest.is_empty() {
@@ -291,17 +287,14 @@ timeout = \"5s\"
     #[test]
     fn refuses_what_cannot_be_set() {
         let refuse = |argument: &str| answers().set(argument).unwrap_err();
-        assert_eq!(refuse("host"), SetError::NoEquals { argument: "host".into() });
-        assert_eq!(refuse("=x"), SetError::MalformedKey { key: String::new() });
-        assert_eq!(refuse("a b=x"), SetError::MalformedKey { key: "a b".into() });
-        assert_eq!(
-            refuse("host.name=x"),
-            SetError::NotASection { key: "host.name".into(), section: "host".into(), found: "a text" }
-        );
-        assert_eq!(
-            refuse("tls=x"),
-            SetError::NotASection { key: "tls".into(), section: "tls".into(), found: "a section" }
-        );
+        assert_eq!(refuse("host"), "--set host: there is no = in it. Write it like: --set host=social.example.org");
+        for (argument, key) in [("=x", "\"\""), ("a b=x", "\"a b\"")] {
+            assert!(refuse(argument).starts_with(&format!("--set: {key} is not a key")));
+        }
+        let section = refuse("host.name=x");
+        assert!(section.contains("host.name does not fit the answers file, where host is a text."), "{section}");
+        let value = refuse("tls=x");
+        assert!(value.contains("tls does not fit the answers file, where tls is a section."), "{value}");
         let mut changed = answers();
         assert!(changed.set("host.name=x").is_err());
         assert_eq!(changed.to_text(), FILE);
@@ -310,8 +303,7 @@ timeout = \"5s\"
     #[test]
     fn a_syntax_error_names_its_line() {
         let error = Answers::parse("# one\nhost = social.example.org\n", "deployment.toml").unwrap_err();
-        assert_eq!(error.place, AnswerPlace::Line { file: "deployment.toml".into(), line: 2 });
-        assert!(matches!(error.problem, AnswerProblem::Syntax { .. }));
+        assert_eq!(error.place, AnswerPlace::File { file: "deployment.toml".into(), line: Some(2) });
         assert!(error.to_string().starts_with("deployment.toml:2: this is not valid TOML: "), "{error}");
         assert!(!error.to_string().contains('\n'));
     }
@@ -319,11 +311,14 @@ timeout = \"5s\"
     #[test]
     fn places() {
         let mut answers = answers();
-        let line = |line| AnswerPlace::Line { file: "deployment.toml".into(), line };
+        let line = |line| AnswerPlace::File { file: "deployment.toml".into(), line: Some(line) };
         assert_eq!(answers.place(&["host"]), line(2));
         assert_eq!(answers.place(&["tls", "email"]), line(5));
         assert_eq!(answers.place(&["tls", "absent"]), line(4));
-        assert_eq!(answers.place(&["admin", "email"]), AnswerPlace::File { file: "deployment.toml".into() });
+        assert_eq!(
+            answers.place(&["admin", "email"]),
+            AnswerPlace::File { file: "deployment.toml".into(), line: None }
+        );
         answers.set("account-domain=example.org").unwrap();
         answers.set("tls.email=b@example.org").unwrap();
         assert_eq!(answers.place(&["tls", "email"]), AnswerPlace::CommandLine);

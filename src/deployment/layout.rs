@@ -1,4 +1,4 @@
-//! [`Layout`]: where everything lies on the host.
+//! [`Layout`]: the paths of everything on the host.
 
 use std::path::{Path, PathBuf};
 

@@ -8,7 +8,6 @@ mod acme_directory;
 mod answer_error;
 mod answer_reader;
 mod answers;
-mod config_value;
 mod database;
 mod email_address;
 mod layout;
@@ -27,33 +26,33 @@ use serde::{Serialize, Serializer};
 
 use crate::front::Front;
 use crate::net::text_type;
-pub use crate::net::{HostName, HostNameError, PortNumber, PortNumberError};
+pub use crate::net::{HostName, HostNameError, PortNumber};
 
 pub use crate::gotosocial::ConfigValue;
 pub use crate::gotosocial::config_keys::{SECRET_KEYS, environment_name};
-pub use acme_directory::{AcmeDirectory, AcmeDirectoryError};
-pub use answer_error::{AnswerError, AnswerPlace, AnswerProblem, SetError};
+pub use acme_directory::AcmeDirectory;
+pub use answer_error::{AnswerError, AnswerPlace, AnswerProblem};
 pub use answers::Answers;
-pub use database::{Database, DatabaseAddress, DatabaseAddressError, TlsMode};
-pub use email_address::{EmailAddress, EmailAddressError};
+pub use database::{Database, DatabaseAddress, TlsMode};
+pub use email_address::EmailAddress;
 pub use layout::Layout;
 pub use nearest::nearest;
-pub use passthrough::{ConfigError, Passthrough};
-pub use release_wish::{HexDigest, HexDigestError, ReleaseWish, Variant, VersionWish, VersionWishError};
+pub use passthrough::Passthrough;
+pub use release_wish::{HexDigest, ReleaseWish, Variant, VersionWish};
 pub use schema::{AnswerDefault, AnswerField, AnswerType, Condition, FIELDS};
 pub use secret::Secret;
-pub use secrets::{Secrets, SecretsError, SecretsProblem, secrets_file};
-pub use user_name::{UserName, UserNameError};
+pub use secrets::{Secrets, secrets_file};
+pub use user_name::UserName;
 
 /// Everything that an administrator can decide about one instance.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Deployment {
     /// Where the instance is reached.
     pub host: HostName,
-    /// What stands behind the `@` in account names, where it differs: `host` itself or a parent of it. It can never
+    /// The domain after the `@` in account names, if it differs: `host` itself or a parent of it. It can never
     /// be changed once the instance has run.
     pub account_domain: Option<HostName>,
-    /// Who stands at ports 80 and 443.
+    /// The program that listens on ports 80 and 443.
     pub exposure: Exposure,
     /// Where certificates come from.
     pub tls: Tls,
@@ -67,7 +66,7 @@ pub struct Deployment {
     pub config: Passthrough,
 }
 
-/// Who stands at ports 80 and 443.
+/// The program that listens on ports 80 and 443.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Exposure {
     /// The program that takes connections from the Internet.
@@ -85,25 +84,19 @@ pub enum Mode {
 
 impl Mode {
     /// Every mode, as written in the answers.
-    pub const ALL: [(&'static str, Self); 1 + Front::ALL.len()] = {
-        let mut all = [(Self::Direct.word(), Self::Direct); 1 + Front::ALL.len()];
-        let mut at = 0;
-        while at < Front::ALL.len() {
-            let mode = Self::Behind(Front::ALL[at]);
-            at += 1;
-            all[at] = (mode.word(), mode);
-        }
-        all
-    };
+    pub fn all() -> impl Iterator<Item = (&'static str, Self)> {
+        let modes = [Self::Direct].into_iter().chain(Front::ALL.into_iter().map(Self::Behind));
+        modes.map(|mode| (mode.word(), mode))
+    }
 
     /// Every mode, as written in the answers, with what speaks for it.
-    pub const CHOICES: [(&'static str, &'static str); Self::ALL.len()] = {
-        let mut choices = [("direct", "GoToSocial itself, with its own certificate"); Self::ALL.len()];
+    pub const CHOICES: [(&'static str, &'static str); 1 + Front::ALL.len()] = {
+        let mut choices = [("direct", "GoToSocial itself, with its own certificate"); 1 + Front::ALL.len()];
         let mut at = 0;
         while at < Front::ALL.len() {
             let front = Front::ALL[at];
             at += 1;
-            choices[at] = (front.key(), front.choice());
+            choices[at] = (front.0.key, front.0.choice);
         }
         choices
     };
@@ -112,11 +105,11 @@ impl Mode {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Direct => "direct",
-            Self::Behind(front) => front.key(),
+            Self::Behind(front) => front.0.key,
         }
     }
 
-    /// The web server that stands before `GoToSocial`.
+    /// The web server in front of `GoToSocial`.
     pub const fn front(self) -> Option<Front> {
         match self {
             Self::Direct => None,
@@ -124,7 +117,7 @@ impl Mode {
         }
     }
 
-    /// Whether a web server stands before `GoToSocial`.
+    /// Whether a web server is in front of `GoToSocial`.
     pub fn is_proxy(self) -> bool {
         self != Self::Direct
     }
@@ -206,7 +199,7 @@ impl Deployment {
         SocketAddr::new(address, self.port().get())
     }
 
-    /// What stands behind the `@` in account names.
+    /// The domain after the `@` in account names.
     pub fn effective_account_domain(&self) -> &HostName {
         self.account_domain.as_ref().unwrap_or(&self.host)
     }

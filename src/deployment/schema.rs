@@ -6,10 +6,10 @@
 
 mod fields;
 
-use super::answer_error::AnswerProblem;
+use super::answer_error::did_you_mean;
 use super::answers::Answers;
 use super::nearest::nearest;
-use super::passthrough::ConfigError;
+use super::passthrough::refused;
 use crate::gotosocial::config_keys::{Standing, standing};
 
 pub use fields::*;
@@ -34,11 +34,11 @@ pub struct AnswerField {
     pub documentation: &'static str,
     /// Whether the dialogue asks everybody for it. The others are further settings.
     pub first: bool,
-    /// What stands before the cursor, or in the list of further settings.
+    /// The words before the cursor, or in the list of further settings.
     pub prompt: &'static str,
     /// Why it is asked, in one line of 78 columns.
     pub why: &'static str,
-    /// What `?` explains.
+    /// What `?` explains: paragraphs, which the dialogue wraps.
     pub explanation: &'static str,
     /// What is shown while the dialogue looks at the answer on the host, where that can take a while.
     pub looking: Option<&'static str>,
@@ -108,6 +108,22 @@ impl Condition {
             Self::NewestVersion => !differs(VERSION.key, "latest"),
         }
     }
+
+    /// What is wrong with an answer where it does not hold.
+    pub(super) fn required(self) -> &'static str {
+        match self {
+            Self::BehindProxy => {
+                "this applies only behind a web server: in direct mode GoToSocial obtains its own certificate. Remove this line, or write mode = \"nginx\" or \"httpd\" under [exposure]"
+            }
+            Self::Postgres => {
+                "this has a meaning only for PostgreSQL. Add type = \"postgres\" under [database], or take this line out"
+            }
+            Self::ExactVersion => {
+                "a digest belongs to one archive, but the version is \"latest\". Add the version that it was taken from under [release], like: version = \"0.19.2\""
+            }
+            Self::Always | Self::WithAdmin | Self::NewestVersion => "",
+        }
+    }
 }
 
 impl AnswerField {
@@ -171,19 +187,22 @@ pub(super) fn names(section: Option<&str>) -> impl Iterator<Item = &'static str>
 }
 
 /// What is wrong with a key that is not known in its place, with the best guess at what was meant.
-pub(super) fn unknown(key: &str, known: &[&'static str]) -> AnswerProblem {
+pub(super) fn unknown(key: &str, known: &[&'static str]) -> String {
     let near = nearest(key, known.iter().copied());
+    let misplaced = |to: String| format!("this answer is in the wrong place. Move it {to}");
     if near.is_none() && names(None).any(|name| name == key) {
-        let belongs = "Move it to the top of the file, before the first [section]".to_owned();
-        return AnswerProblem::Misplaced { belongs };
+        return misplaced("to the top of the file, before the first [section]".to_owned());
     }
     let home = FIELDS.iter().find(|field| field.name() == key).and_then(AnswerField::section);
     match (standing(key), near, home) {
-        (Some(Standing::Managed { instead }), ..) => ConfigError::Managed { instead }.into(),
-        (Some(Standing::Secret), ..) => ConfigError::secret(key).into(),
-        (Some(Standing::Setting(_)), ..) => AnswerProblem::OutsideConfig,
-        (_, None, Some(section)) => AnswerProblem::Misplaced { belongs: format!("Move it under [{section}]") },
-        (_, near, _) => AnswerProblem::UnknownKey { nearest: near, known: known.join(", ") },
+        (Some(Standing::Setting(_)), ..) => {
+            "this is a setting of GoToSocial, not an answer. Move it under [config]".to_owned()
+        }
+        (Some(Standing::Managed { .. } | Standing::Secret), ..) => refused(key).unwrap_or_default(),
+        (_, None, Some(section)) => misplaced(format!("under [{section}]")),
+        (_, near, _) => {
+            format!("there is no such answer.{} Known answers: {}", did_you_mean(near), known.join(", "))
+        }
     }
 }
 

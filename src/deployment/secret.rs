@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// What stands wherever a secret would otherwise be shown.
+/// Shown in place of a secret.
 const HIDDEN: &str = "(hidden)";
 
 /// A password or key. Printing, debugging and serialising it show `(hidden)`; only [`Secret::expose`] gives the

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
 use toml_edit::{Document, Item, Value};
 
-use super::answer_error::{AnswerPlace, line_at};
+use super::answer_error::{AnswerError, AnswerPlace, described, did_you_mean, line_at};
 use super::nearest::nearest;
 use super::secret::Secret;
 use crate::gotosocial::config_keys::{SECRET_KEYS, environment_name};
@@ -22,87 +21,23 @@ const HEAD: &str = "# The secrets of this deployment. Only root may read this fi
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Secrets(BTreeMap<&'static str, Secret>);
 
-/// A mistake in the secrets file or in the environment.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{place}: {problem}")]
-pub struct SecretsError {
-    /// Where it was found.
-    pub place: AnswerPlace,
-    /// What is wrong.
-    pub problem: SecretsProblem,
-}
-
-/// What is wrong with the secrets. The values themselves are never shown.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SecretsProblem {
-    /// Not TOML.
-    #[error("the secrets file is not valid TOML: {message}. Write each line like: smtp-password = \"…\"")]
-    Syntax {
-        /// What the TOML reader said, without the text of the file.
-        message: String,
-    },
-    /// Not one of [`SECRET_KEYS`].
-    #[error("{key:?} is not a secret setting of GoToSocial.{} Known are: {known}", hint(nearest))]
-    UnknownKey {
-        /// The key.
-        key: String,
-        /// The known key that was probably meant.
-        nearest: Option<&'static str>,
-        /// All known keys.
-        known: String,
-    },
-    /// Not a string.
-    #[error("{key} is {found}, but must be a text in quotes, like: {key} = \"…\"")]
-    NotText {
-        /// The key.
-        key: &'static str,
-        /// The type that was found.
-        found: &'static str,
-    },
-    /// An empty string.
-    #[error("{key} is empty. Put the secret between the quotes, or take the line out")]
-    Empty {
-        /// The key.
-        key: &'static str,
-    },
-    /// An environment variable that is not UTF-8.
-    #[error("the value is not valid UTF-8. Set the variable again with plain text")]
-    NotUtf8,
-}
-
-/// The sentence that names the nearest known key, with a blank before it.
-fn hint(nearest: &Option<&'static str>) -> String {
-    nearest.map_or_else(String::new, |key| format!(" Did you mean {key}?"))
-}
-
 impl Secrets {
     /// Reads the text of a secrets file; `shown_name` is what messages call the file.
     ///
     /// # Errors
     ///
     /// Every mistake in the file at once.
-    pub fn parse(text: &str, shown_name: &str) -> Result<Self, Vec<SecretsError>> {
-        let at = |line| AnswerPlace::at(shown_name, line);
-        let document = Document::parse(text).map_err(|error| {
-            let place = at(error.span().map(|span| line_at(text, span.start)));
-            let message = error.message().replace('\n', ", ");
-            vec![SecretsError { place, problem: SecretsProblem::Syntax { message } }]
-        })?;
-        let mut secrets = Self::default();
-        let mut errors = Vec::new();
-        for (name, item) in document.iter() {
-            let span = document.key(name).and_then(|key| key.span()).or_else(|| item.span());
-            match read(name, item) {
-                Ok((key, secret)) => {
-                    secrets.0.insert(key, secret);
-                }
-                Err(problem) => {
-                    let place = at(span.map(|span| line_at(text, span.start)));
-                    errors.push(SecretsError { place, problem });
-                }
-            }
-        }
-        if errors.is_empty() { Ok(secrets) } else { Err(errors) }
+    pub fn parse(text: &str, shown_name: &str) -> Result<Self, Vec<AnswerError>> {
+        const HINT: &str = "Write each line like: smtp-password = \"…\"";
+        let document = Document::parse(text)
+            .map_err(|error| vec![AnswerError::syntax(text, shown_name, "the secrets file is", &error, HINT)])?;
+        Self::gathered(document.iter().map(|(name, item)| {
+            read(name, item).map_err(|problem| {
+                let span = document.key(name).and_then(|key| key.span()).or_else(|| item.span());
+                let line = span.map(|span| line_at(text, span.start));
+                AnswerError::at(AnswerPlace::File { file: shown_name.to_owned(), line }, problem)
+            })
+        }))
     }
 
     /// Picks the secrets out of the environment: `GTS_DB_PASSWORD` and so on. Variables that are empty count as not
@@ -113,25 +48,28 @@ impl Secrets {
     /// Every variable in question that is not UTF-8.
     pub fn from_environment(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, Vec<SecretsError>> {
-        let mut secrets = Self::default();
-        let mut errors = Vec::new();
-        for (name, value) in variables {
-            let Some(key) = SECRET_KEYS.into_iter().find(|key| name == *environment_name(key)) else {
-                continue;
-            };
-            match value.into_string() {
-                Ok(value) if value.is_empty() => {}
-                Ok(value) => {
-                    secrets.0.insert(key, Secret::new(value));
-                }
-                Err(_) => errors.push(SecretsError {
-                    place: AnswerPlace::Environment { variable: environment_name(key) },
-                    problem: SecretsProblem::NotUtf8,
-                }),
-            }
+    ) -> Result<Self, Vec<AnswerError>> {
+        let named = variables.into_iter().filter_map(|(name, value)| {
+            Some((SECRET_KEYS.into_iter().find(|key| name == *environment_name(key))?, value))
+        });
+        Self::gathered(named.filter(|(_, value)| !value.is_empty()).map(|(key, value)| match value.into_string() {
+            Ok(value) => Ok((key, Secret::new(value))),
+            Err(_) => Err(AnswerError::at(
+                AnswerPlace::Environment { variable: environment_name(key) },
+                "the value is not valid UTF-8. Set the variable again with plain text",
+            )),
+        }))
+    }
+
+    /// All of them, or every mistake.
+    fn gathered(
+        read: impl Iterator<Item = Result<(&'static str, Secret), AnswerError>>,
+    ) -> Result<Self, Vec<AnswerError>> {
+        let (secrets, errors): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
+        if errors.is_empty() {
+            return Ok(Self(secrets.into_iter().flatten().collect()));
         }
-        if errors.is_empty() { Ok(secrets) } else { Err(errors) }
+        Err(errors.into_iter().filter_map(Result::err).collect())
     }
 
     /// These secrets, with those of `above` in place of their own.
@@ -157,26 +95,23 @@ impl Secrets {
 
     /// The text of the secrets file, sorted by key. The caller must write it with mode 0600.
     pub fn to_text(&self) -> String {
-        let mut text = HEAD.to_owned();
-        for (key, secret) in &self.0 {
-            text.push_str(&format!("{key} = {}\n", Value::from(secret.expose())));
-        }
-        text
+        let lines = self.iter().map(|(key, secret)| format!("{key} = {}\n", Value::from(secret.expose())));
+        HEAD.to_owned() + &lines.collect::<String>()
     }
 }
 
 /// Reads one line of the secrets file.
-fn read(name: &str, item: &Item) -> Result<(&'static str, Secret), SecretsProblem> {
+fn read(name: &str, item: &Item) -> Result<(&'static str, Secret), String> {
     let Some(key) = SECRET_KEYS.into_iter().find(|key| *key == name) else {
-        return Err(SecretsProblem::UnknownKey {
-            key: name.to_owned(),
-            nearest: nearest(name, SECRET_KEYS),
-            known: SECRET_KEYS.join(", "),
-        });
+        return Err(format!(
+            "{name:?} is not a secret setting of GoToSocial.{} Known are: {}",
+            did_you_mean(nearest(name, SECRET_KEYS)),
+            SECRET_KEYS.join(", ")
+        ));
     };
     match item.as_str() {
-        None => Err(SecretsProblem::NotText { key, found: super::answer_error::described(item) }),
-        Some("") => Err(SecretsProblem::Empty { key }),
+        None => Err(format!("{key} is {}, but must be a text in quotes, like: {key} = \"…\"", described(item))),
+        Some("") => Err(format!("{key} is empty. Put the secret between the quotes, or take the line out")),
         Some(text) => Ok((key, Secret::new(text))),
     }
 }
@@ -199,7 +134,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(text: &str) -> Result<Secrets, Vec<SecretsError>> {
+    fn parse(text: &str) -> Result<Secrets, Vec<AnswerError>> {
         Secrets::parse(text, "s.toml")
     }
 
@@ -231,8 +166,12 @@ mod tests {
     fn a_syntax_error_does_not_show_the_secret() {
         for text in ["a = 1\nsmtp-password = hunter2\n", "a = 1\nsmtp-password = \"hunter2\n", "x=1\nhunter2 hunter2"] {
             let errors = parse(text).unwrap_err();
-            assert_eq!(errors[0].place, AnswerPlace::Line { file: "s.toml".into(), line: 2 });
-            assert!(matches!(errors[0].problem, SecretsProblem::Syntax { .. }));
+            assert_eq!(errors[0].place, AnswerPlace::File { file: "s.toml".into(), line: Some(2) });
+            assert!(
+                errors[0].to_string().starts_with("s.toml:2: the secrets file is not valid TOML: "),
+                "{}",
+                errors[0]
+            );
             assert!(!errors[0].to_string().contains("hunter2"), "{}", errors[0]);
         }
     }

@@ -1,6 +1,6 @@
 //! Rules that would cut the instance off from the fediverse.
 
-use std::fmt;
+use ipnet::IpNet;
 
 use super::file::Filters;
 use super::list::Lists;
@@ -32,74 +32,51 @@ const SPACES: [(&str, &str); 2] = [("IPv4", "0.0.0.0/0"), ("IPv6", "2000::/3")];
 
 /// What rules would do to federation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Danger {
-    /// Rules and lists together refuse more than half of all addresses.
-    Addresses {
-        /// `IPv4` or `IPv6`.
-        family: &'static str,
-    },
-    /// A rule keeps a path of federation to some networks.
-    Protect {
-        /// The rule.
-        rule: Rule,
-        /// The path.
-        path: &'static str,
-    },
-    /// A rule lets each server come to a path of federation less than once a second.
-    Rate {
-        /// The rule.
-        rule: Rule,
-        /// The path.
-        path: &'static str,
-    },
-    /// A pattern fits every server that there is.
-    EveryAgent {
-        /// The rule.
-        rule: Rule,
-    },
-    /// A pattern fits some servers. That may be meant.
-    SomeAgents {
-        /// The rule.
-        rule: Rule,
-        /// Their software.
-        servers: Vec<&'static str>,
-    },
-}
-
-impl Danger {
+pub struct Danger {
+    /// In words.
+    pub text: String,
     /// Whether it concerns everybody, so that the rule has to be forced. The rest is told and done.
-    pub fn must_be_forced(&self) -> bool {
-        !matches!(self, Self::SomeAgents { .. })
-    }
+    pub must_be_forced: bool,
 }
 
 /// Everything about the rules that endangers federation, those that must be forced and those that are only told.
 pub fn dangerous(filters: &Filters, lists: &Lists) -> Vec<Danger> {
-    let mut dangers: Vec<Danger> =
-        mostly_denied(&table(filters, lists)).map(|family| Danger::Addresses { family }).collect();
+    let forced = |text: String| Danger { text, must_be_forced: true };
+    let table = table(filters, lists);
+    let refused = mostly_denied(&table).map(|family| {
+        forced(format!(
+            "the rules and lists together refuse more than half of all {family} addresses, and so most other servers"
+        ))
+    });
+    let mut dangers: Vec<Danger> = refused.collect();
     for (_, rule) in filters.rules() {
         match rule {
             Rule::Protect { path, from } if !is_open(from) => {
-                let others = filters.rules().filter_map(|(_, rule)| match rule {
-                    Rule::Protect { path, .. } => Some(path),
-                    _ => None,
-                });
-                dangers.extend(touched(path, others).map(|path| Danger::Protect { rule: rule.clone(), path }));
+                let others: Vec<_> = filters.protected().into_iter().map(|(_, _, path, _)| path).collect();
+                dangers.extend(touched(path, &others).map(|path| {
+                    forced(format!(
+                        "{rule}: other servers come to {path} from everywhere; nobody else could follow, write to or \
+                         look up your accounts"
+                    ))
+                }));
             }
             Rule::Rate { path, rate, .. } if rate.is_slow() => {
-                let others = filters.rules().filter_map(|(_, rule)| match rule {
-                    Rule::Rate { path, .. } => Some(path),
-                    _ => None,
-                });
-                dangers.extend(touched(path, others).map(|path| Danger::Rate { rule: rule.clone(), path }));
+                let others: Vec<_> = filters.limited().into_iter().map(|(_, _, path, _)| path).collect();
+                dangers.extend(touched(path, &others).map(|path| {
+                    forced(format!(
+                        "{rule}: large servers come to {path} many times a second, and would get through less than \
+                         once a second"
+                    ))
+                }));
             }
             Rule::DenyAgent(pattern) => {
-                let servers: Vec<&'static str> =
-                    SERVERS.iter().filter(|(_, agent)| pattern.fits(agent)).map(|(name, _)| *name).collect();
+                let fitting = SERVERS.iter().filter(|(_, agent)| pattern.fits(agent)).map(|(name, _)| *name);
+                let servers: Vec<&str> = fitting.collect();
                 if servers.len() == SERVERS.len() {
-                    dangers.push(Danger::EveryAgent { rule: rule.clone() });
+                    dangers.push(forced(format!("{rule}: this fits every other server that there is")));
                 } else if !servers.is_empty() {
-                    dangers.push(Danger::SomeAgents { rule: rule.clone(), servers });
+                    let text = format!("{rule}: this shuts out other servers, those of {}", servers.join(", "));
+                    dangers.push(Danger { text, must_be_forced: false });
                 }
             }
             _ => {}
@@ -110,57 +87,24 @@ pub fn dangerous(filters: &Filters, lists: &Lists) -> Vec<Danger> {
 
 /// The families of which more than half is denied.
 fn mostly_denied(table: &[(Network, Verdict)]) -> impl Iterator<Item = &'static str> {
-    let spaces =
-        SPACES.into_iter().filter_map(|(family, space)| space.parse::<Network>().ok().map(|space| (family, space)));
+    let spaces = SPACES.into_iter().filter_map(|(family, space)| Some((family, space.parse::<Network>().ok()?)));
     spaces.filter(|(_, space)| denied_share(table, space) * 2 > space.share()).map(|(family, _)| family)
 }
 
 /// Whether networks together are more than half of both families.
 fn is_open(from: &[Network]) -> bool {
-    let mut table: Vec<(Network, Verdict)> = Vec::new();
-    let mut from = from.to_vec();
-    from.sort_unstable();
-    for network in from {
-        if !table.iter().any(|(wider, _)| wider.covers(&network)) {
-            table.push((network, Verdict::Deny));
-        }
-    }
+    let disjoint = IpNet::aggregate(&from.iter().map(|network| network.0).collect());
+    let table: Vec<_> = disjoint.into_iter().map(|net| (Network(net), Verdict::Deny)).collect();
     mostly_denied(&table).count() == SPACES.len()
 }
 
 /// The paths of federation that a rule about this path decides, given the paths of all rules of its kind: those it lies
 /// in, and those that lie in it and in no longer one.
-fn touched<'a>(path: &UrlPath, others: impl Iterator<Item = &'a UrlPath>) -> impl Iterator<Item = &'static str> {
-    let longer: Vec<&UrlPath> =
-        others.filter(|other| path.covers(other.as_str()) && other.as_str().len() > path.as_str().len()).collect();
-    let decides = move |place: &&'static str| {
-        let within = place.parse::<UrlPath>().is_ok_and(|place| place.covers(path.as_str()));
-        within || (path.covers(place) && !longer.iter().any(|longer| longer.covers(place)))
-    };
-    FEDERATION.into_iter().filter(decides).collect::<Vec<_>>().into_iter()
-}
-
-impl fmt::Display for Danger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Addresses { family } => write!(
-                f,
-                "the rules and lists together refuse more than half of all {family} addresses, and so most other servers"
-            ),
-            Self::Protect { rule, path } => write!(
-                f,
-                "{rule}: other servers come to {path} from everywhere; nobody else could follow, write to or look up your accounts"
-            ),
-            Self::Rate { rule, path } => write!(
-                f,
-                "{rule}: large servers come to {path} many times a second, and would get through less than once a second"
-            ),
-            Self::EveryAgent { rule } => write!(f, "{rule}: this fits every other server that there is"),
-            Self::SomeAgents { rule, servers } => {
-                write!(f, "{rule}: this shuts out other servers, those of {}", servers.join(", "))
-            }
-        }
-    }
+fn touched(path: &UrlPath, others: &[&UrlPath]) -> impl Iterator<Item = &'static str> {
+    FEDERATION.into_iter().filter(move |place| {
+        let decider = others.iter().find(|other| other.covers(place));
+        place.parse::<UrlPath>().is_ok_and(|place| place.covers(path.as_str())) || decider == Some(&path)
+    })
 }
 
 #[cfg(test)]
@@ -192,8 +136,8 @@ mod tests {
             "rate / 30/m",
         ] {
             let dangers = dangers(text);
-            assert!(!dangers.is_empty() && dangers.iter().all(Danger::must_be_forced), "{text}: {dangers:?}");
-            assert!(dangers.iter().all(|danger| !danger.to_string().is_empty()));
+            assert!(!dangers.is_empty() && dangers.iter().all(|danger| danger.must_be_forced), "{text}: {dangers:?}");
+            assert!(dangers.iter().all(|danger| !danger.text.is_empty()));
         }
     }
 
@@ -228,15 +172,16 @@ mod tests {
     fn lists_count() {
         let filters = Filters::parse("deny file all").unwrap();
         let lists = Lists([("all".parse().unwrap(), List::parse("0.0.0.0/0").unwrap())].into());
-        assert_eq!(dangerous(&filters, &lists), [Danger::Addresses { family: "IPv4" }]);
+        let dangers = dangerous(&filters, &lists);
+        assert!(dangers.len() == 1 && dangers[0].text.contains("more than half of all IPv4 addresses"), "{dangers:?}");
     }
 
     #[test]
     fn some_servers_are_told_only() {
         let dangers = dangers("deny agent mastodon");
-        assert!(dangers.iter().all(|danger| !danger.must_be_forced()));
+        assert!(dangers.iter().all(|danger| !danger.must_be_forced));
         assert_eq!(
-            dangers[0].to_string(),
+            dangers[0].text,
             "deny agent mastodon: this shuts out other servers, those of Mastodon, Mastodon before 4.3"
         );
         assert!(!super::dangerous(&Filters::parse("deny agent GoToSocial").unwrap(), &Lists::default()).is_empty());

@@ -5,9 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::file::Filters;
-use super::list::{ListName, Lists};
-use super::network::Network;
-use super::path::RequestPath;
+use super::list::Lists;
+use super::path::requested;
 use super::rate::Rate;
 use super::rule::Rule;
 
@@ -27,40 +26,25 @@ pub enum Outcome {
     Refused,
 }
 
-/// What decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// The client is this machine.
-    Loopback,
-    /// A rule.
-    Rule {
-        /// Its line.
-        line: usize,
-        /// The rule.
-        rule: Rule,
-    },
-    /// An entry of a list.
-    List {
-        /// The line that names the list.
-        line: usize,
-        /// The list.
-        name: ListName,
-        /// The entry.
-        network: Network,
-    },
-    /// The path goes through `.` or `..`, and there are protected paths that it could get into that way.
-    Dots,
-    /// No rule is about this request.
-    NoRule,
-}
-
 /// An answer to "what would happen".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// What happens.
     pub outcome: Outcome,
-    /// What decided. For a request that passes: the `allow` that let it in, if any.
-    pub reason: Reason,
+    /// The line of the rule that decided, if one did. For a request that passes: the `allow` that let it in.
+    pub line: Option<usize>,
+    /// What decided, in words.
+    pub reason: String,
+}
+
+impl Decision {
+    fn by_line(outcome: Outcome, line: usize, what: impl fmt::Display) -> Self {
+        Self { outcome, line: Some(line), reason: format!("line {line}: {what}") }
+    }
+
+    fn without_line(outcome: Outcome, reason: &str) -> Self {
+        Self { outcome, line: None, reason: reason.to_owned() }
+    }
 }
 
 /// What the web server does with a request from this address, with this `User-Agent` (empty for none), for this path.
@@ -68,71 +52,50 @@ pub struct Decision {
 pub fn decide(filters: &Filters, lists: &Lists, address: IpAddr, agent: &str, path: &str) -> Decision {
     let address = address.to_canonical();
     if address.is_loopback() {
-        return Decision { outcome: Outcome::Passed, reason: Reason::Loopback };
+        return Decision::without_line(Outcome::Passed, "this machine itself is never filtered");
     }
-    let refused = |reason| Decision { outcome: Outcome::Refused, reason };
-    let found = |(line, rule): (usize, &Rule)| Reason::Rule { line, rule: rule.clone() };
     let by_address = by_address(filters, lists, address);
-    let allowed = matches!(by_address, Some((false, _)));
-    if let Some((true, reason)) = by_address {
-        return refused(reason);
+    if let Some(refused) = by_address.as_ref().filter(|decision| decision.outcome == Outcome::Refused) {
+        return refused.clone();
     }
     let fits = |rule: &Rule| matches!(rule, Rule::DenyAgent(pattern) if pattern.fits(agent));
-    if let Some(rule) = filters.rules().find(|(_, rule)| fits(rule)).filter(|_| !allowed) {
-        return refused(found(rule));
+    if by_address.is_none()
+        && let Some((line, rule)) = filters.rules().find(|(_, rule)| fits(rule))
+    {
+        return Decision::by_line(Outcome::Refused, line, rule);
     }
-    let path = RequestPath::of(path);
-    let protects = |rule: &Rule| matches!(rule, Rule::Protect { .. });
-    if path.dots && filters.rules().any(|(_, rule)| protects(rule)) {
-        return refused(Reason::Dots);
+    let (path, dots) = requested(path);
+    let protected = filters.protected();
+    if dots && !protected.is_empty() {
+        let reason = "the path goes through . or .., which could lead into a protected one";
+        return Decision::without_line(Outcome::Refused, reason);
     }
-    let protected = longest(filters, &path.path, |rule| match rule {
-        Rule::Protect { path, from } => Some((path.as_str(), from)),
-        _ => None,
-    });
-    if let Some((line, rule, from)) = protected
+    if let Some((line, rule, _, from)) = protected.into_iter().find(|(_, _, prefix, _)| prefix.covers(&path))
         && !from.iter().any(|network| network.contains(address))
     {
-        return refused(found((line, rule)));
+        return Decision::by_line(Outcome::Refused, line, rule);
     }
-    let limited = longest(filters, &path.path, |rule| match rule {
-        Rule::Rate { path, rate, burst } => Some((path.as_str(), (*rate, *burst))),
-        _ => None,
-    });
-    if let Some((line, rule, (rate, extra))) = limited {
-        return Decision { outcome: Outcome::Limited { rate, burst: rate.burst(extra) }, reason: found((line, rule)) };
+    let limited = filters.limited().into_iter().find(|(_, _, prefix, _)| prefix.covers(&path));
+    if let Some((line, rule, _, (rate, burst))) = limited {
+        return Decision::by_line(Outcome::Limited { rate, burst }, line, rule);
     }
-    Decision { outcome: Outcome::Passed, reason: by_address.map_or(Reason::NoRule, |(_, reason)| reason) }
+    by_address.unwrap_or_else(|| Decision::without_line(Outcome::Passed, "no rule is about it"))
 }
 
-/// What rules and lists say of an address: whether it is refused, and by what.
-fn by_address(filters: &Filters, lists: &Lists, address: IpAddr) -> Option<(bool, Reason)> {
+/// What rules and lists say of an address.
+fn by_address(filters: &Filters, lists: &Lists, address: IpAddr) -> Option<Decision> {
     let rules = filters.rules().filter_map(|(line, rule)| match rule {
-        Rule::Deny(network) | Rule::Allow(network) if network.contains(address) => Some((network.length(), line, rule)),
+        Rule::Deny(network) if network.contains(address) => Some((network.length(), Outcome::Refused, line, rule)),
+        Rule::Allow(network) if network.contains(address) => Some((network.length(), Outcome::Passed, line, rule)),
         _ => None,
     });
-    if let Some((_, line, rule)) = rules.max_by_key(|(length, _, _)| *length) {
-        return Some((matches!(rule, Rule::Deny(_)), Reason::Rule { line, rule: rule.clone() }));
+    if let Some((_, outcome, line, rule)) = rules.max_by_key(|(length, ..)| *length) {
+        return Some(Decision::by_line(outcome, line, rule));
     }
     filters.lists().find_map(|(line, name)| {
-        let network = *lists.0.get(name)?.networks().iter().find(|network| network.contains(address))?;
-        Some((true, Reason::List { line, name: name.clone(), network }))
+        let network = lists.0.get(name)?.networks().iter().find(|network| network.contains(address))?;
+        Some(Decision::by_line(Outcome::Refused, line, format!("deny file {name}, which has {network}")))
     })
-}
-
-/// Of the rules that `about` picks the one with the longest path that covers this one.
-fn longest<'a, T>(
-    filters: &'a Filters,
-    path: &str,
-    about: impl Fn(&'a Rule) -> Option<(&'a str, T)>,
-) -> Option<(usize, &'a Rule, T)> {
-    let covers = |prefix: &str| prefix.parse::<super::path::UrlPath>().is_ok_and(|prefix| prefix.covers(path));
-    filters
-        .rules()
-        .filter_map(|(line, rule)| about(rule).map(|(prefix, what)| (prefix, line, rule, what)))
-        .filter(|(prefix, ..)| covers(prefix))
-        .max_by_key(|(prefix, ..)| prefix.len())
-        .map(|(_, line, rule, what)| (line, rule, what))
 }
 
 impl fmt::Display for Outcome {
@@ -143,18 +106,6 @@ impl fmt::Display for Outcome {
                 write!(f, "passes to GoToSocial, up to {rate} for each client and {burst} at once beyond it; then 429")
             }
             Self::Refused => f.write_str("is refused with 403"),
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Loopback => f.write_str("this machine itself is never filtered"),
-            Self::Rule { line, rule } => write!(f, "line {line}: {rule}"),
-            Self::List { line, name, network } => write!(f, "line {line}: deny file {name}, which has {network}"),
-            Self::Dots => f.write_str("the path goes through . or .., which could lead into a protected one"),
-            Self::NoRule => f.write_str("no rule is about it"),
         }
     }
 }
@@ -221,7 +172,8 @@ mod tests {
         for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             let filters = Filters::parse("deny 0.0.0.0/0\ndeny ::/0\ndeny agent *\nprotect / from 1.1.1.1").unwrap();
             let decision = decide(&filters, &Lists::default(), address.parse().unwrap(), "x", "/../settings");
-            assert_eq!(decision, Decision { outcome: Outcome::Passed, reason: Reason::Loopback });
+            assert_eq!((decision.outcome, decision.line), (Outcome::Passed, None));
+            assert!(decision.reason.starts_with("this machine itself"), "{}", decision.reason);
         }
     }
 }

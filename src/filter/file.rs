@@ -1,108 +1,20 @@
 //! [`Filters`]: the file as a whole, read, changed and printed without touching what people wrote in it.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use thiserror::Error;
-
-use super::line::{self, LineError};
+use super::line;
 use super::list::ListName;
-use super::rate::number;
+use super::network::Network;
+use super::path::UrlPath;
+use super::rate::{Rate, number};
 use super::rule::Rule;
 
-/// The rules with the lines they stand on, comments and empty lines kept.
+/// The lines with the rules on them, comments and empty lines kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filters {
-    lines: Vec<Line>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Line {
-    text: String,
-    rule: Option<Rule>,
-}
-
-/// What is wrong with the file.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum FilterError {
-    /// A line is no rule.
-    #[error("line {line}, {}: {why}", text.trim())]
-    Line {
-        /// The line, from 1 on.
-        line: usize,
-        /// What stands there.
-        text: String,
-        /// What is wrong.
-        why: LineError,
-    },
-    /// Two lines do not go together.
-    #[error("line {line}, {rule}: {why} line {other}, {there}. Take one of the two out")]
-    Conflict {
-        /// The line, from 1 on.
-        line: usize,
-        /// Its rule.
-        rule: Rule,
-        /// What the matter is.
-        why: Clash,
-        /// The earlier line.
-        other: usize,
-        /// Its rule.
-        there: Rule,
-    },
-}
-
-/// How two rules clash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Clash {
-    /// They are the same.
-    #[error("this is the same as")]
-    Same,
-    /// One denies and one allows the same network.
-    #[error("this contradicts")]
-    Contradiction,
-    /// Both say something else of the same path.
-    #[error("the path has a rule of this kind already, on")]
-    Path,
-}
-
-/// Why rules cannot be added or removed.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum EditError {
-    /// The new rule does not go together with one that is there.
-    #[error(
-        "{rule} cannot be added: {why} line {line}, {there}. Remove that first: gts-bootstrap filter remove {line}"
-    )]
-    Conflict {
-        /// The new rule.
-        rule: Rule,
-        /// What the matter is.
-        why: Clash,
-        /// The line of the one that is there.
-        line: usize,
-        /// The one that is there.
-        there: Rule,
-    },
-    /// Two of the new rules do not go together.
-    #[error("{rule} and {other} were requested together and contradict each other. Request one of them")]
-    Among {
-        /// One.
-        rule: Rule,
-        /// The other.
-        other: Rule,
-    },
-    /// No rule stands on the line.
-    #[error("there is no rule on line {line}. `gts-bootstrap filter list` shows the rules with their lines")]
-    NoLine {
-        /// The line.
-        line: usize,
-    },
-    /// There is no such rule.
-    #[error("there is no rule: {rule}. `gts-bootstrap filter list` shows what there is")]
-    NoRule {
-        /// The rule.
-        rule: Rule,
-    },
-}
+pub struct Filters(Vec<(String, Option<Rule>)>);
 
 /// What came of adding rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,59 +37,50 @@ pub enum Selector {
 }
 
 impl FromStr for Selector {
-    type Err = LineError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match number(text).and_then(|line| usize::try_from(line).ok()) {
-            Some(line) if !text.is_empty() => Ok(Self::Line(line)),
-            _ => text.parse().map(Self::Rule),
-        }
+    fn from_str(text: &str) -> Result<Self, String> {
+        number(text).map_or_else(|| text.parse().map(Self::Rule), |line| Ok(Self::Line(line)))
     }
 }
+
+/// A rule about a path: its line, itself, the path, and what it says of it.
+pub type PathRule<'a, T> = (usize, &'a Rule, &'a UrlPath, T);
 
 impl Filters {
     /// Reads the file.
     ///
     /// # Errors
-    /// Everything that is wrong with it, in the order of the lines; nothing is taken from a file with a mistake.
-    pub fn parse(text: &str) -> Result<Self, Vec<FilterError>> {
+    /// In words, everything that is wrong with it, in the order of the lines; nothing is taken from a file with a mistake.
+    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let mut errors = Vec::new();
-        let mut lines: Vec<Line> = Vec::new();
-        for (index, text) in text.split_terminator('\n').enumerate() {
+        let mut lines = Vec::new();
+        let mut places = BTreeMap::new();
+        for (line, text) in (1..).zip(text.split_terminator('\n')) {
             let rule = line::parse(text).unwrap_or_else(|why| {
-                errors.push(FilterError::Line { line: index + 1, text: text.to_owned(), why });
+                errors.push(format!("line {line}, {}: {why}", text.trim()));
                 None
             });
-            lines.push(Line { text: text.to_owned(), rule });
-        }
-        let filters = Self { lines };
-        let mut before = std::collections::BTreeMap::new();
-        for (line, rule) in filters.rules() {
-            match before.entry(Place::of(rule)) {
-                std::collections::btree_map::Entry::Vacant(free) => {
-                    free.insert((line, rule));
-                }
-                std::collections::btree_map::Entry::Occupied(taken) => {
-                    let (other, there) = *taken.get();
-                    let why = Clash::between(rule, there);
-                    errors.push(FilterError::Conflict { line, rule: rule.clone(), why, other, there: there.clone() });
+            if let Some(rule) = &rule {
+                let (other, there) = places.entry(place(rule)).or_insert_with(|| (line, rule.clone()));
+                if *other != line {
+                    let why = clash(rule, there);
+                    errors.push(format!("line {line}, {rule}: {why} line {other}, {there}. Take one of the two out"));
                 }
             }
+            lines.push((text.to_owned(), rule));
         }
-        errors.sort_by_key(|error| match error {
-            FilterError::Line { line, .. } | FilterError::Conflict { line, .. } => *line,
-        });
-        if errors.is_empty() { Ok(filters) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self(lines)) } else { Err(errors) }
+    }
+
+    /// The rules, each with its line, from 1 on.
+    pub fn rules(&self) -> impl Iterator<Item = (usize, &Rule)> {
+        (1..).zip(&self.0).filter_map(|(line, (_, rule))| Some((line, rule.as_ref()?)))
     }
 
     /// The rules that limit how often a client asks, which not every web server can, each with its line.
     pub fn rates(&self) -> impl Iterator<Item = (usize, &Rule)> {
         self.rules().filter(|(_, rule)| matches!(rule, Rule::Rate { .. }))
-    }
-
-    /// The rules, each with its line, from 1 on.
-    pub fn rules(&self) -> impl Iterator<Item = (usize, &Rule)> {
-        self.lines.iter().enumerate().filter_map(|(index, line)| line.rule.as_ref().map(|rule| (index + 1, rule)))
     }
 
     /// The lists that are named, each with its line.
@@ -188,26 +91,57 @@ impl Filters {
         })
     }
 
+    /// The protected paths with who may come, see [`Filters::by_path`].
+    pub fn protected(&self) -> Vec<PathRule<'_, &[Network]>> {
+        self.by_path(|rule| match rule {
+            Rule::Protect { path, from } => Some((path, from.as_slice())),
+            _ => None,
+        })
+    }
+
+    /// The limited paths with their rate, and how many requests may come at once beyond it, see [`Filters::by_path`].
+    pub fn limited(&self) -> Vec<PathRule<'_, (Rate, u32)>> {
+        self.by_path(|rule| match rule {
+            Rule::Rate { path, rate, burst } => Some((path, (*rate, burst.unwrap_or(rate.count)))),
+            _ => None,
+        })
+    }
+
+    /// Rules about paths, the longest path first, so that the first that fits is the one that decides.
+    fn by_path<'a, T>(&'a self, about: impl Fn(&'a Rule) -> Option<(&'a UrlPath, T)>) -> Vec<PathRule<'a, T>> {
+        let about = |(line, rule)| about(rule).map(|(path, what)| (line, rule, path, what));
+        let mut rules: Vec<_> = self.rules().filter_map(about).collect();
+        rules.sort_by_key(|(_, _, path, _)| Reverse(path.as_str().len()));
+        rules
+    }
+
     /// Adds rules at the end. Those that are there already are left as they are.
     ///
     /// # Errors
-    /// Every rule that does not go together with one that is there, or with another new one.
-    pub fn add(&self, rules: &[Rule]) -> Result<Added, Vec<EditError>> {
+    /// In words, every rule that does not go together with one that is there, or with another new one.
+    pub fn add(&self, rules: &[Rule]) -> Result<Added, Vec<String>> {
         let mut added = Added { filters: self.clone(), new: Vec::new(), there: Vec::new() };
         let mut errors = Vec::new();
         for rule in rules {
-            let here = |other: &&Rule| Place::of(other) == Place::of(rule);
+            let here = |other: &&Rule| place(other) == place(rule);
             if let Some((line, there)) = self.rules().find(|(_, there)| here(there)) {
-                match Clash::between(rule, there) {
-                    Clash::Same => added.there.push((line, rule.clone())),
-                    why => errors.push(EditError::Conflict { rule: rule.clone(), why, line, there: there.clone() }),
+                if rule == there {
+                    added.there.push((line, rule.clone()));
+                    continue;
                 }
+                let why = clash(rule, there);
+                errors.push(format!(
+                    "{rule} cannot be added: {why} line {line}, {there}. Remove that first: gts-bootstrap filter remove \
+                     {line}"
+                ));
             } else if let Some(other) = added.new.iter().find(here) {
                 if other != rule {
-                    errors.push(EditError::Among { rule: rule.clone(), other: other.clone() });
+                    errors.push(format!(
+                        "{rule} and {other} were requested together and contradict each other. Request one of them"
+                    ));
                 }
             } else {
-                added.filters.lines.push(Line { text: rule.to_string(), rule: Some(rule.clone()) });
+                added.filters.0.push((rule.to_string(), Some(rule.clone())));
                 added.new.push(rule.clone());
             }
         }
@@ -217,58 +151,48 @@ impl Filters {
     /// Takes a rule out, with its line and the comment on it, and gives it back.
     ///
     /// # Errors
-    /// There is no such rule.
-    pub fn remove(&self, which: &Selector) -> Result<(Self, Rule), EditError> {
+    /// In words: there is no such rule.
+    pub fn remove(&self, which: &Selector) -> Result<(Self, Rule), String> {
         let (line, rule) = match which {
-            Selector::Line(wanted) => self.rules().find(|(line, _)| line == wanted),
-            Selector::Rule(wanted) => self.rules().find(|(_, rule)| *rule == wanted),
-        }
-        .ok_or_else(|| match which {
-            Selector::Line(line) => EditError::NoLine { line: *line },
-            Selector::Rule(rule) => EditError::NoRule { rule: rule.clone() },
-        })?;
-        let rule = rule.clone();
+            Selector::Line(wanted) => self.rules().find(|(line, _)| line == wanted).ok_or_else(|| {
+                format!(
+                    "there is no rule on line {wanted}. `gts-bootstrap filter list` shows the rules with their lines"
+                )
+            }),
+            Selector::Rule(wanted) => self
+                .rules()
+                .find(|(_, rule)| *rule == wanted)
+                .ok_or_else(|| format!("there is no rule: {wanted}. `gts-bootstrap filter list` shows what there is")),
+        }?;
         let mut filters = self.clone();
-        filters.lines.remove(line - 1);
-        Ok((filters, rule))
+        filters.0.remove(line - 1);
+        Ok((filters, rule.clone()))
     }
 }
 
 /// What only one rule can be about.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Place<'a> {
-    Network(&'a super::network::Network),
-    Protect(&'a super::path::UrlPath),
-    Rate(&'a super::path::UrlPath),
-    Other(&'a Rule),
-}
-
-impl<'a> Place<'a> {
-    fn of(rule: &'a Rule) -> Self {
-        match rule {
-            Rule::Deny(network) | Rule::Allow(network) => Self::Network(network),
-            Rule::Protect { path, .. } => Self::Protect(path),
-            Rule::Rate { path, .. } => Self::Rate(path),
-            Rule::DenyAgent(_) | Rule::DenyFile(_) => Self::Other(rule),
-        }
+fn place(rule: &Rule) -> String {
+    match rule {
+        Rule::Deny(network) | Rule::Allow(network) => network.to_string(),
+        Rule::Protect { path, .. } => format!("protect {path}"),
+        Rule::Rate { path, .. } => format!("rate {path}"),
+        Rule::DenyAgent(_) | Rule::DenyFile(_) => rule.to_string(),
     }
 }
 
-impl Clash {
-    /// How two rules about the same clash.
-    fn between(rule: &Rule, there: &Rule) -> Self {
-        match rule {
-            _ if rule == there => Self::Same,
-            Rule::Deny(_) | Rule::Allow(_) => Self::Contradiction,
-            _ => Self::Path,
-        }
+/// How two rules about the same clash.
+fn clash(rule: &Rule, there: &Rule) -> &'static str {
+    match rule {
+        _ if rule == there => "this is the same as",
+        Rule::Deny(_) | Rule::Allow(_) => "this contradicts",
+        _ => "the path has a rule of this kind already, on",
     }
 }
 
 impl fmt::Display for Filters {
     /// The file's text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lines.iter().try_for_each(|line| writeln!(f, "{}", line.text))
+        self.0.iter().try_for_each(|(text, _)| writeln!(f, "{text}"))
     }
 }
 
@@ -292,7 +216,10 @@ mod tests {
         assert_eq!(filters.to_string(), TEXT);
         let lines: Vec<usize> = filters.rules().map(|(line, _)| line).collect();
         assert_eq!(lines, [2, 4, 5, 6, 7, 8]);
-        assert_eq!(filters.lists().map(|(line, name)| (line, name.as_str())).collect::<Vec<_>>(), [(8, "drop")]);
+        assert_eq!(
+            filters.lists().map(|(line, name)| (line, name.to_string())).collect::<Vec<_>>(),
+            [(8, "drop".to_owned())]
+        );
         assert_eq!(Filters::parse("").unwrap(), Filters::default());
         assert_eq!(Filters::parse("deny 1.1.1.1").unwrap().to_string(), "deny 1.1.1.1\n");
     }
@@ -300,8 +227,7 @@ mod tests {
     #[test]
     fn all_mistakes_are_told_at_once() {
         let text = "deny 10.1.1.1/8\ndeny 192.0.2.0/24\nallow 192.0.2.0/24\nwhat\ndeny 192.0.2.0/24\nrate /a 1/s\nrate /a/ 2/s\nprotect /a from ::/0\nprotect /a from ::1\ndeny agent x\ndeny agent x\n";
-        let errors = Filters::parse(text).unwrap_err();
-        let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let said = Filters::parse(text).unwrap_err();
         let expected = [
             "line 1, deny 10.1.1.1/8: 10.1.1.1/8 has bits set",
             "line 3, allow 192.0.2.0/24: this contradicts line 2, deny 192.0.2.0/24. Take one",
@@ -335,7 +261,7 @@ mod tests {
             rule("deny 203.0.113.1"),
             rule("allow 203.0.113.1"),
         ]);
-        let said: Vec<String> = errors.unwrap_err().iter().map(ToString::to_string).collect();
+        let said = errors.unwrap_err();
         assert_eq!(said.len(), 3);
         assert!(said[0].contains("this contradicts line 4, deny 192.0.2.7. Remove that first"), "{}", said[0]);
         assert!(said[1].contains("already, on line 7, rate /api 10/s"), "{}", said[1]);
@@ -356,7 +282,7 @@ mod tests {
             ("deny 1.1.1.1", "there is no rule: deny 1.1.1.1"),
         ] {
             let error = filters.remove(&text.parse().unwrap()).unwrap_err();
-            assert!(error.to_string().contains(said), "{error}");
+            assert!(error.contains(said), "{error}");
         }
         assert!("".parse::<Selector>().is_err());
         assert!("first".parse::<Selector>().is_err());

@@ -2,63 +2,9 @@
 
 use std::str::FromStr;
 
-use thiserror::Error;
-
-use super::agent::AgentError;
-use super::list::ListNameError;
-use super::network::{Network, NetworkError};
-use super::path::PathError;
-use super::rate::{RateError, number};
+use super::network::Network;
+use super::rate::{Rate, number};
 use super::rule::Rule;
-
-/// What is wrong with a line.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum LineError {
-    /// It begins with no known word.
-    #[error("a rule begins with deny, allow, protect or rate, and not with {word}")]
-    Kind {
-        /// The word.
-        word: String,
-    },
-    /// It is not of the form of its kind.
-    #[error("this is not of the form: {form}")]
-    Form {
-        /// The form.
-        form: &'static str,
-    },
-    /// A quote is not closed, or something stands right behind it.
-    #[error("a double quote is missing, or no space follows it")]
-    Quote,
-    /// The largest burst is passed.
-    #[error("the burst must be a plain number from 0 to {}", LineError::MOST_BURST)]
-    Burst,
-    /// A network stands twice.
-    #[error("{network} is in it twice; remove one")]
-    Twice {
-        /// The network.
-        network: Network,
-    },
-    /// No network.
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    /// No pattern.
-    #[error(transparent)]
-    Agent(#[from] AgentError),
-    /// No path.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// No rate.
-    #[error(transparent)]
-    Rate(#[from] RateError),
-    /// No name of a list.
-    #[error(transparent)]
-    List(#[from] ListNameError),
-}
-
-impl LineError {
-    /// The largest burst.
-    pub const MOST_BURST: u32 = 1_000_000;
-}
 
 const DENY: &str = "deny NETWORK, deny agent PATTERN or deny file NAME; write a pattern with spaces in double quotes";
 const ALLOW: &str = "allow NETWORK";
@@ -66,22 +12,25 @@ const PROTECT: &str = "protect PATH from NETWORK, optionally followed by further
 const RATE: &str = "rate PATH NUMBER/s or rate PATH NUMBER/m, optionally followed by burst NUMBER";
 
 /// The rule of a line; `None` if there is nothing on it, or a comment alone.
-pub(super) fn parse(line: &str) -> Result<Option<Rule>, LineError> {
+///
+/// # Errors
+/// In words, what is wrong with it.
+pub(super) fn parse(line: &str) -> Result<Option<Rule>, String> {
     let words = words(line)?;
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let Some((kind, rest)) = words.split_first() else { return Ok(None) };
-    let rule = match (*kind, rest) {
+    let form = |form: &str| Err(format!("this is not of the form: {form}"));
+    Ok(Some(match (*kind, rest) {
         ("deny", ["agent", pattern]) => Rule::DenyAgent(pattern.parse()?),
         ("deny", ["file", name]) => Rule::DenyFile(name.parse()?),
-        ("deny", ["agent" | "file"]) => return Err(LineError::Form { form: DENY }),
+        ("deny", ["agent" | "file"]) => return form(DENY),
         ("deny", [network]) => Rule::Deny(network.parse()?),
         ("allow", [network]) => Rule::Allow(network.parse()?),
         ("protect", [path, "from", from @ ..]) if !from.is_empty() => {
             let mut networks: Vec<Network> = Vec::new();
             for text in from {
-                let network: Network = text.parse()?;
+                let network = text.parse()?;
                 if networks.contains(&network) {
-                    return Err(LineError::Twice { network });
+                    return Err(format!("{network} is in it twice; remove one"));
                 }
                 networks.push(network);
             }
@@ -89,51 +38,47 @@ pub(super) fn parse(line: &str) -> Result<Option<Rule>, LineError> {
         }
         ("rate", [path, rate]) => Rule::Rate { path: path.parse()?, rate: rate.parse()?, burst: None },
         ("rate", [path, rate, "burst", burst]) => {
-            let burst = number(burst).filter(|burst| *burst <= LineError::MOST_BURST).ok_or(LineError::Burst)?;
+            let most = Rate::MOST_BURST;
+            let burst = number(burst).filter(|burst| *burst <= most);
+            let burst = burst.ok_or_else(|| format!("the burst must be a plain number from 0 to {most}"))?;
             Rule::Rate { path: path.parse()?, rate: rate.parse()?, burst: Some(burst) }
         }
-        ("deny", _) => return Err(LineError::Form { form: DENY }),
-        ("allow", _) => return Err(LineError::Form { form: ALLOW }),
-        ("protect", _) => return Err(LineError::Form { form: PROTECT }),
-        ("rate", _) => return Err(LineError::Form { form: RATE }),
-        (word, _) => return Err(LineError::Kind { word: word.to_owned() }),
-    };
-    Ok(Some(rule))
+        ("deny", _) => return form(DENY),
+        ("allow", _) => return form(ALLOW),
+        ("protect", _) => return form(PROTECT),
+        ("rate", _) => return form(RATE),
+        (word, _) => {
+            return Err(format!("a rule begins with deny, allow, protect or rate, and not with {word}"));
+        }
+    }))
 }
 
 /// The words of a line, quotes taken off, without the comment.
-fn words(line: &str) -> Result<Vec<String>, LineError> {
+fn words(line: &str) -> Result<Vec<&str>, String> {
+    const ENDS: [char; 3] = [' ', '\t', '#'];
+    let quote = || "a double quote is missing, or no space follows it".to_owned();
     let mut words = Vec::new();
     let mut rest = line.trim_matches([' ', '\t', '\r']);
     while !rest.is_empty() && !rest.starts_with('#') {
         let (word, behind) = match rest.strip_prefix('"') {
-            Some(inside) => {
-                let (word, behind) = inside.split_once('"').ok_or(LineError::Quote)?;
-                if !behind.is_empty() && !behind.starts_with([' ', '\t', '#']) {
-                    return Err(LineError::Quote);
-                }
-                (word, behind)
-            }
-            None => {
-                let (word, behind) = rest.split_at(rest.find([' ', '\t', '#']).unwrap_or(rest.len()));
-                if word.contains('"') {
-                    return Err(LineError::Quote);
-                }
-                (word, behind)
-            }
+            Some(inside) => inside.split_once('"').ok_or_else(quote)?,
+            None => rest.split_at(rest.find(ENDS).unwrap_or(rest.len())),
         };
-        words.push(word.to_owned());
+        if word.contains('"') || !(behind.is_empty() || behind.starts_with(ENDS)) {
+            return Err(quote());
+        }
+        words.push(word);
         rest = behind.trim_start_matches([' ', '\t']);
     }
     Ok(words)
 }
 
 impl FromStr for Rule {
-    type Err = LineError;
+    type Err = String;
 
     /// Reads a rule as it stands on a line, a comment behind it left out.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text)?.ok_or_else(|| LineError::Kind { word: "nothing".to_owned() })
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse(text)?.ok_or_else(|| "a rule begins with deny, allow, protect or rate, and not with nothing".to_owned())
     }
 }
 
@@ -211,7 +156,7 @@ pub(super) mod tests {
             ("rate /a 5/s burst -1", "the burst must be"),
             ("rate /a 5/s burst 1000001", "the burst must be"),
         ] {
-            let error = parse(line).unwrap_err().to_string();
+            let error = parse(line).unwrap_err();
             assert!(error.contains(said), "{line}: {error}");
         }
         assert!("# nothing".parse::<Rule>().is_err());

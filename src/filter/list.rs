@@ -4,30 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use thiserror::Error;
-
-use super::network::{Network, NetworkError};
+use super::network::Network;
 
 /// The name of a list: that of its file without the ending `.list`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListName(String);
 
-/// Why a text is not the name of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "{text} is not the name of a list. Take small letters, digits and hyphens, up to 64, and no hyphen in front, like drop-v4"
-)]
-pub struct ListNameError {
-    /// What was given.
-    pub text: String,
-}
-
 impl ListName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The name of the file in the folder of the lists.
     pub fn file(&self) -> String {
         format!("{}.list", self.0)
@@ -41,67 +24,33 @@ impl fmt::Display for ListName {
 }
 
 impl FromStr for ListName {
-    type Err = ListNameError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if text.is_empty() || text.len() > 64 || text.starts_with('-') || !text.bytes().all(plain) {
-            return Err(ListNameError { text: text.to_owned() });
+            return Err(format!(
+                "{text} is not the name of a list. Take small letters, digits and hyphens, up to 64, and no hyphen in \
+                 front, like drop-v4"
+            ));
         }
         Ok(Self(text.to_owned()))
     }
 }
 
+/// Why a list of nothing is not imported.
+const EMPTY: &str = "there is not one address in it. Look whether it is the right file";
+
 /// Addresses and networks to be refused, in order, none twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct List(Vec<Network>);
-
-/// What is wrong with a line of a list, or with the whole.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ListError {
-    /// No network.
-    #[error("line {line}: {why}")]
-    Network {
-        /// The line, from 1 on.
-        line: usize,
-        /// What is wrong.
-        why: NetworkError,
-    },
-    /// More than a network.
-    #[error(
-        "line {line}: something follows {network}. Write one address or network per line; a comment begins with # or ;"
-    )]
-    More {
-        /// The line, from 1 on.
-        line: usize,
-        /// The first word.
-        network: String,
-    },
-    /// Not of the public internet.
-    #[error(
-        "line {line}: {network} is, or overlaps with, {special} ({why}), where no stranger comes from; such an entry shuts out your own network or everybody. Take it out of the list, or import it with --force if you mean it"
-    )]
-    Special {
-        /// The line, from 1 on.
-        line: usize,
-        /// The entry.
-        network: Network,
-        /// The network that it overlaps with.
-        special: Network,
-        /// What that is.
-        why: &'static str,
-    },
-    /// Nothing.
-    #[error("there is not one address in it. Look whether it is the right file")]
-    Empty,
-}
 
 impl List {
     /// Reads a list: an address or network a line, comments from `#` or `;` on.
     ///
     /// # Errors
-    /// Every line that is none.
-    pub fn parse(text: &str) -> Result<Self, Vec<ListError>> {
+    /// In words, every line that is none.
+    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         Self::read(text, true)
     }
 
@@ -109,30 +58,27 @@ impl List {
     /// of the public internet unless that is meant.
     ///
     /// # Errors
-    /// Every line that is refused.
-    pub fn import(text: &str, special_too: bool) -> Result<Self, Vec<ListError>> {
+    /// In words, every line that is refused.
+    pub fn import(text: &str, special_too: bool) -> Result<Self, Vec<String>> {
         let list = Self::read(text, special_too)?;
-        if list.0.is_empty() { Err(vec![ListError::Empty]) } else { Ok(list) }
+        if list.0.is_empty() { Err(vec![EMPTY.to_owned()]) } else { Ok(list) }
     }
 
-    fn read(text: &str, special_too: bool) -> Result<Self, Vec<ListError>> {
+    fn read(text: &str, special_too: bool) -> Result<Self, Vec<String>> {
         let mut errors = Vec::new();
         let mut networks = Vec::new();
-        for (number, text) in text.lines().enumerate() {
-            let line = number + 1;
-            let text = text.get(..text.find(['#', ';']).unwrap_or(text.len())).unwrap_or_default();
-            let mut words = text.split_whitespace();
-            let Some(word) = words.next() else { continue };
-            if words.next().is_some() {
-                errors.push(ListError::More { line, network: word.to_owned() });
-                continue;
-            }
-            match word.parse::<Network>() {
-                Err(why) => errors.push(ListError::Network { line, why }),
-                Ok(network) => match network.special().filter(|_| !special_too) {
-                    Some((special, why)) => errors.push(ListError::Special { line, network, special, why }),
-                    None => networks.push(network),
+        for (line, text) in (1..).zip(text.lines()) {
+            let mut words = text.split(['#', ';']).next().unwrap_or_default().split_whitespace();
+            match (words.next(), words.next()) {
+                (None, _) => {}
+                (Some(word), None) => match entry(word, special_too) {
+                    Ok(network) => networks.push(network),
+                    Err(why) => errors.push(format!("line {line}: {why}")),
                 },
+                (Some(word), Some(_)) => errors.push(format!(
+                    "line {line}: something follows {word}. Write one address or network per line; a comment begins \
+                     with # or ;"
+                )),
             }
         }
         if !errors.is_empty() {
@@ -146,6 +92,18 @@ impl List {
     /// Its entries, in order.
     pub fn networks(&self) -> &[Network] {
         &self.0
+    }
+}
+
+/// One entry, which is of the public internet or meant to be special.
+fn entry(word: &str, special_too: bool) -> Result<Network, String> {
+    let network: Network = word.parse()?;
+    match network.special().filter(|_| !special_too) {
+        None => Ok(network),
+        Some((special, why)) => Err(format!(
+            "{network} is, or overlaps with, {special} ({why}), where no stranger comes from; such an entry shuts out \
+             your own network or everybody. Take it out of the list, or import it with --force if you mean it"
+        )),
     }
 }
 
@@ -177,14 +135,15 @@ mod tests {
     #[test]
     fn every_bad_line_is_told() {
         let errors = List::import("1.1.1.1\nhost.example\n1.2.3.4/24\n1.1.1.1 2.2.2.2\n10.0.0.0/8\n0.0.0.0/0\n", false);
-        let said: Vec<String> = errors.unwrap_err().iter().map(ToString::to_string).collect();
+        let said = errors.unwrap_err();
         assert_eq!(said.len(), 5);
         assert!(said[0].starts_with("line 2: host.example is neither"), "{}", said[0]);
         assert!(said[1].starts_with("line 3: 1.2.3.4/24 has bits set"), "{}", said[1]);
         assert!(said[2].starts_with("line 4: something follows 1.1.1.1"), "{}", said[2]);
         assert!(said[3].contains("overlaps with, 10.0.0.0/8 (private)"), "{}", said[3]);
         assert!(said[4].starts_with("line 6: 0.0.0.0/0"), "{}", said[4]);
-        assert_eq!(List::import("# only words\n", false), Err(vec![ListError::Empty]));
+        let empty = List::import("# only words\n", false).unwrap_err();
+        assert!(empty.len() == 1 && empty[0].starts_with("there is not one address in it"), "{empty:?}");
         assert_eq!(List::import("10.0.0.0/8\n127.0.0.1\n", true).unwrap().networks().len(), 2);
     }
 
@@ -192,7 +151,7 @@ mod tests {
     fn names_are_plain() {
         assert_eq!("drop-v4".parse::<ListName>().unwrap().file(), "drop-v4.list");
         for text in ["", "-a", "A", "a.b", "../x", "a/b", "ä", &"x".repeat(65)] {
-            assert!(text.parse::<ListName>().unwrap_err().to_string().contains("is not the name of a list"), "{text}");
+            assert!(text.parse::<ListName>().unwrap_err().contains("is not the name of a list"), "{text}");
         }
     }
 }

@@ -29,15 +29,14 @@ mod rate;
 mod rule;
 mod table;
 
-pub use agent::{AgentError, AgentPattern};
+pub use agent::AgentPattern;
 pub use danger::{Danger, dangerous};
-pub use decide::{Decision, Outcome, Reason, decide};
-pub use file::{Added, EditError, FilterError, Filters, Selector};
-pub use line::LineError;
-pub use list::{List, ListError, ListName, ListNameError, Lists};
-pub use network::{Network, NetworkError};
-pub use path::{PathError, UrlPath};
-pub use rate::{Per, Rate, RateError};
+pub use decide::{Decision, Outcome, decide};
+pub use file::{Added, Filters, PathRule, Selector};
+pub use list::{List, ListName, Lists};
+pub use network::Network;
+pub use path::UrlPath;
+pub use rate::Rate;
 pub use rule::Rule;
 pub use table::{Verdict, table};
 

@@ -4,23 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
-use thiserror::Error;
 
 use super::agent::literal;
 
 /// A path and everything below it: `/admin` is `/admin` and `/admin/accounts`, and not `/administrator`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UrlPath(String);
-
-/// Why a text cannot be a path.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "{text} is not a path that can be filtered. Write it like /settings or /api/v1/admin: from a slash on, without .., //, % or a query, in letters, digits and any of - _ . ~ @ +"
-)]
-pub struct PathError {
-    /// What was given.
-    pub text: String,
-}
 
 impl UrlPath {
     /// The path, without a slash at its end but for `/` itself.
@@ -51,41 +40,32 @@ impl fmt::Display for UrlPath {
 }
 
 impl FromStr for UrlPath {
-    type Err = PathError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bad = || PathError { text: text.to_owned() };
+    fn from_str(text: &str) -> Result<Self, String> {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "/-_.~@+".contains(letter);
-        let inside = text.strip_prefix('/').ok_or_else(bad)?;
-        let inside = inside.strip_suffix('/').filter(|inside| !inside.is_empty()).unwrap_or(inside);
-        let part_is_bad = |part: &str| part.is_empty() || part == "." || part == "..";
-        if !inside.chars().all(plain) || (!inside.is_empty() && inside.split('/').any(part_is_bad)) || text.len() > 256
-        {
-            return Err(bad());
-        }
-        Ok(Self(format!("/{inside}")))
+        let inside = text.strip_prefix('/').filter(|inside| inside.chars().all(plain) && text.len() <= 256);
+        let inside =
+            inside.map(|inside| inside.strip_suffix('/').filter(|inside| !inside.is_empty()).unwrap_or(inside));
+        let is_good =
+            |inside: &&str| inside.is_empty() || !inside.split('/').any(|part| ["", ".", ".."].contains(&part));
+        inside.filter(is_good).map(|inside| Self(format!("/{inside}"))).ok_or_else(|| {
+            format!(
+                "{text} is not a path that can be filtered. Write it like /settings or /api/v1/admin: from a slash on, \
+                 without .., //, % or a query, in letters, digits and any of - _ . ~ @ +"
+            )
+        })
     }
 }
 
-/// The path of a request, as a web server reads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RequestPath {
-    /// Decoded, slashes that follow each other put into one.
-    pub path: String,
-    /// Whether it goes through `.` or `..`. What such a path means to the web server and to `GoToSocial`, which does
-    /// not resolve it, is not the same.
-    pub dots: bool,
-}
-
-impl RequestPath {
-    /// Reads the path from what stands in a request, with or without a query.
-    pub fn of(text: &str) -> Self {
-        let end = text.find(['?', '#']).unwrap_or(text.len());
-        let decoded = percent_decode_str(text.get(..end).unwrap_or_default()).decode_utf8_lossy();
-        let dots = decoded.split('/').any(|part| part == "." || part == "..");
-        let parts: Vec<&str> = decoded.split('/').filter(|part| !part.is_empty()).collect();
-        Self { path: format!("/{}", parts.join("/")), dots }
-    }
+/// The path of a request as a web server reads it: decoded, slashes that follow each other put into one, without a query.
+/// And whether it goes through `.` or `..`: what such a path means to the web server and to `GoToSocial`, which does not
+/// resolve it, is not the same.
+pub(super) fn requested(text: &str) -> (String, bool) {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    let decoded = percent_decode_str(&text[..end]).decode_utf8_lossy();
+    let parts: Vec<&str> = decoded.split('/').filter(|part| !part.is_empty()).collect();
+    (format!("/{}", parts.join("/")), parts.iter().any(|part| [".", ".."].contains(part)))
 }
 
 #[cfg(test)]
@@ -107,7 +87,7 @@ mod tests {
     fn odd_paths_are_refused() {
         for text in ["", "admin", "/a//b", "/..", "/a/./b", "/a%20", "/a?b", "/a b", "/ä", "/a\"", "/$a", "//"] {
             let error = text.parse::<UrlPath>().unwrap_err();
-            assert!(error.to_string().contains("is not a path that can be filtered"), "{text}");
+            assert!(error.contains("is not a path that can be filtered"), "{text}");
         }
         assert!(format!("/{}", "x".repeat(256)).parse::<UrlPath>().is_err());
     }
@@ -125,7 +105,7 @@ mod tests {
             ("/100%/%zz/%+1", "/100%/%zz/%+1", false),
             ("", "/", false),
         ] {
-            assert_eq!(RequestPath::of(text), RequestPath { path: path.to_owned(), dots }, "{text}");
+            assert_eq!(requested(text), (path.to_owned(), dots), "{text}");
         }
     }
 }

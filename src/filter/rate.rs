@@ -3,110 +3,66 @@
 use std::fmt;
 use std::str::FromStr;
 
-use thiserror::Error;
-
 /// Requests in a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate {
-    count: u32,
-    per: Per,
-}
-
-/// The time that a rate is given for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Per {
-    /// A second.
-    Second,
-    /// A minute.
-    Minute,
-}
-
-/// Why a text is no rate.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum RateError {
-    /// Not understood.
-    #[error("{text} is not a rate. Write it like 10/s or 30/m, with a number from 1 to {}", Rate::MOST)]
-    Form {
-        /// What was given.
-        text: String,
-    },
-    /// None at all.
-    #[error("{text} would block every client. To restrict a path to some networks write: protect PATH from NETWORK")]
-    Nothing {
-        /// What was given.
-        text: String,
-    },
+    /// The number of requests, at least 1.
+    pub(crate) count: u32,
+    /// The time that they are for: 1 or 60.
+    seconds: u32,
 }
 
 impl Rate {
     /// The largest number, in either time.
-    pub const MOST: u32 = 100_000;
+    const MOST: u32 = 100_000;
+    /// The largest burst.
+    pub const MOST_BURST: u32 = 1_000_000;
 
-    /// The number of requests.
-    pub fn count(&self) -> u32 {
-        self.count
-    }
-
-    /// The time they are for.
-    pub fn per(&self) -> Per {
-        self.per
+    /// The time that the number is for: `s` or `m`.
+    pub(crate) fn unit(&self) -> char {
+        if self.seconds == 1 { 's' } else { 'm' }
     }
 
     /// After how many seconds, at least 1, the next request passes once the burst is used up.
-    pub fn wait(&self) -> u32 {
-        match self.per {
-            Per::Second => 1,
-            Per::Minute => 60_u32.div_ceil(self.count),
-        }
-    }
-
-    /// How many requests may come at once: what a rule says, or else as many as the rate has in its time.
-    pub fn burst(&self, burst: Option<u32>) -> u32 {
-        burst.unwrap_or(self.count)
+    pub(crate) fn wait(&self) -> u32 {
+        self.seconds.div_ceil(self.count)
     }
 
     /// Whether it is less than one a second.
-    pub fn is_slow(&self) -> bool {
-        self.per == Per::Minute && self.count < 60
-    }
-}
-
-impl fmt::Display for Per {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Second => "s",
-            Self::Minute => "m",
-        })
+    pub(super) fn is_slow(&self) -> bool {
+        self.count < self.seconds
     }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.count, self.per)
+        write!(f, "{}/{}", self.count, self.unit())
     }
 }
 
 impl FromStr for Rate {
-    type Err = RateError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bad = || RateError::Form { text: text.to_owned() };
-        let (digits, per) = text.split_once('/').ok_or_else(bad)?;
-        let per = match per {
-            "s" => Per::Second,
-            "m" => Per::Minute,
-            _ => return Err(bad()),
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = match text.split_once('/') {
+            Some((digits, "s")) => number(digits).zip(Some(1)),
+            Some((digits, "m")) => number(digits).zip(Some(60)),
+            _ => None,
         };
-        match number(digits) {
-            Some(0) => Err(RateError::Nothing { text: text.to_owned() }),
-            Some(count) if count <= Self::MOST => Ok(Self { count, per }),
-            _ => Err(bad()),
+        match read {
+            Some((0, _)) => Err(format!(
+                "{text} would block every client. To restrict a path to some networks write: protect PATH from NETWORK"
+            )),
+            Some((count, seconds)) if count <= Self::MOST => Ok(Self { count, seconds }),
+            _ => {
+                Err(format!("{text} is not a rate. Write it like 10/s or 30/m, with a number from 1 to {}", Self::MOST))
+            }
         }
     }
 }
 
 /// A plain decimal number: no sign, no leading zero.
-pub(super) fn number(digits: &str) -> Option<u32> {
+pub(super) fn number<T: FromStr>(digits: &str) -> Option<T> {
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
     digits.parse().ok().filter(|_| plain)
 }
@@ -122,9 +78,9 @@ mod tests {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
         }
         for text in ["", "1", "/s", "+1/s", "01/s", "1/h", "1 /s", "100001/s", "1.5/s", "99999999999/s"] {
-            assert!(matches!(text.parse::<Rate>(), Err(RateError::Form { .. })), "{text}");
+            assert!(text.parse::<Rate>().unwrap_err().contains("is not a rate. Write it like 10/s"), "{text}");
         }
-        assert!(matches!("0/s".parse::<Rate>(), Err(RateError::Nothing { .. })));
+        assert!("0/s".parse::<Rate>().unwrap_err().starts_with("0/s would block every client"));
     }
 
     #[test]

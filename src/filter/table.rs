@@ -17,10 +17,7 @@ pub enum Verdict {
 impl Verdict {
     /// The word for it in both configurations.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Deny => "deny",
-        }
+        if self == Self::Allow { "allow" } else { "deny" }
     }
 }
 
@@ -42,37 +39,27 @@ pub fn table(filters: &Filters, lists: &Lists) -> Vec<(Network, Verdict)> {
     // What covers the entry that is looked at, the widest first.
     let mut around: Vec<(Network, bool, Verdict)> = Vec::new();
     for (network, listed, verdict) in all {
-        while around.last().is_some_and(|(wider, _, _)| !wider.covers(&network)) {
-            around.pop();
-        }
+        while around.pop_if(|(wider, ..)| !wider.covers(&network)).is_some() {}
         // An entry of a list never counts within a rule's network. A rule that was left out covers nothing that this
         // would have to know: it denies, as what is around it does.
         let ruled = around.iter().any(|(_, listed, _)| !listed);
-        if listed && ruled {
-            continue;
+        let changes = around.last().is_none_or(|(.., around)| *around != verdict);
+        if changes && !(listed && ruled) {
+            around.push((network, listed, verdict));
+            table.push((network, verdict));
         }
-        if around.last().is_some_and(|(_, _, around)| *around == verdict) {
-            continue;
-        }
-        around.push((network, listed, verdict));
-        table.push((network, verdict));
     }
     table
 }
 
 /// How much of a part of the address space the table denies, in units of which [`Network::share`] is.
 pub(super) fn denied_share(table: &[(Network, Verdict)], space: &Network) -> u128 {
-    let share = |network: &Network| match () {
-        () if network.covers(space) => space.share(),
-        () if space.covers(network) => network.share(),
-        () => 0,
-    };
+    let overlaps = |network: &Network| network.covers(space) || space.covers(network);
+    let share = |network: &Network| if overlaps(network) { network.share().min(space.share()) } else { 0 };
     let mut denied: u128 = 0;
     let mut around: Vec<&Network> = Vec::new();
     for (network, verdict) in table {
-        while around.last().is_some_and(|wider| !wider.covers(network)) {
-            around.pop();
-        }
+        while around.pop_if(|wider| !wider.covers(network)).is_some() {}
         match verdict {
             Verdict::Deny => denied += share(network),
             // Only within a network that is denied does it take something away.
@@ -89,7 +76,7 @@ pub(super) fn denied_share(table: &[(Network, Verdict)], space: &Network) -> u12
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::decide::{Outcome, Reason, decide};
+    use super::super::decide::{Outcome, decide};
     use super::super::network::tests::any_network;
     use super::super::{List, ListName};
     use super::*;
@@ -150,7 +137,7 @@ mod tests {
                 let decision = decide(&filters, &lists, address, "", "/");
                 prop_assert_eq!(narrowest.map(|(_, verdict)| *verdict), match decision {
                     d if d.outcome == Outcome::Refused => Some(Verdict::Deny),
-                    d if d.reason == Reason::NoRule => None,
+                    d if d.line.is_none() => None,
                     _ => Some(Verdict::Allow),
                 });
             }

@@ -1,5 +1,6 @@
 //! The web server's configuration files as they are on the host, and what can be found wrong with them.
 
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use glob::Pattern;
@@ -20,12 +21,19 @@ pub trait ConfigFiles {
 }
 
 /// A line of a configuration file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigPlace {
     /// The file.
     pub file: PathBuf,
     /// The line, from 1 on.
     pub line: usize,
+}
+
+impl ConfigPlace {
+    /// The beginning of a file.
+    pub(super) fn start(file: &Path) -> Self {
+        Self { file: file.to_owned(), line: 1 }
+    }
 }
 
 impl std::fmt::Display for ConfigPlace {
@@ -83,17 +91,57 @@ pub enum ConfigError {
     },
 }
 
+/// A directive of either web server, or a block of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Directive {
+    /// Where it begins.
+    pub place: ConfigPlace,
+    /// Its name and its arguments, without their quotes. Bytes that are not UTF-8 come as U+FFFD.
+    pub words: Vec<String>,
+    /// Where it stands in its file.
+    pub span: Range<usize>,
+    /// What stands in its block, if it has one.
+    pub block: Option<Vec<Directive>>,
+}
+
+impl Directive {
+    pub(super) fn name(&self) -> &str {
+        self.word(0)
+    }
+
+    /// The name, or an argument from 1 on; nothing if there are not so many.
+    pub(super) fn word(&self, number: usize) -> &str {
+        self.words.get(number).map_or("", String::as_str)
+    }
+
+    pub(super) fn arguments(&self) -> &[String] {
+        self.words.get(1..).unwrap_or_default()
+    }
+}
+
 /// Whether an include is a pattern (glob(3)) and not the name of one file.
 pub(super) fn is_pattern(path: &Path) -> bool {
     path.to_str().is_some_and(|path| path.contains(['*', '?', '[']))
 }
 
-/// The files of a pattern, or the one file, in the order of their names, with what is in them.
-pub(super) fn included(files: &dyn ConfigFiles, pattern: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+/// The files that an include names, a pattern or one file, in the order of their names, with what is in them. `depth` is
+/// how many includes led there; none to the main file.
+///
+/// # Errors
+/// The one file is not there, or the includes go round in circles.
+pub(super) fn included(
+    files: &dyn ConfigFiles,
+    pattern: &Path,
+    place: &ConfigPlace,
+    depth: usize,
+) -> Result<Vec<(PathBuf, Vec<u8>)>, ConfigError> {
+    if depth > INCLUDE_DEPTH {
+        return Err(ConfigError::Depth { place: place.clone() });
+    }
     let mut found = vec![PathBuf::new()];
     for part in pattern.components() {
         let text = part.as_os_str().to_str().unwrap_or_default();
-        if !matches!(part, Component::Normal(_)) || !text.contains(['*', '?', '[']) {
+        if !matches!(part, Component::Normal(_)) || !is_pattern(Path::new(text)) {
             found.iter_mut().for_each(|path| path.push(part));
             continue;
         }
@@ -106,7 +154,11 @@ pub(super) fn included(files: &dyn ConfigFiles, pattern: &Path) -> Vec<(PathBuf,
         };
         found = found.iter().flat_map(inside).collect();
     }
-    found.into_iter().filter_map(|file| files.read(&file).map(|text| (file, text))).collect()
+    let found: Vec<_> = found.into_iter().filter_map(|file| Some((file.clone(), files.read(&file)?))).collect();
+    if found.is_empty() && !is_pattern(pattern) {
+        return Err(ConfigError::Missing { file: pattern.to_owned(), place: place.clone() });
+    }
+    Ok(found)
 }
 
 /// Whether a pattern would include a file, be that there or not.
@@ -123,10 +175,9 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
     Pattern::new(pattern).map_or(pattern == name, |pattern| pattern.matches(name))
 }
 
-/// A file that has to be there.
-pub(super) fn required(files: &dyn ConfigFiles, file: &Path) -> Result<Vec<u8>, ConfigError> {
-    let place = ConfigPlace { file: file.to_owned(), line: 1 };
-    files.read(file).ok_or_else(|| ConfigError::Missing { file: file.to_owned(), place })
+/// A text with something else in the place of a part of it.
+pub(super) fn spliced(text: &[u8], span: Range<usize>, new: &str) -> Vec<u8> {
+    [&text[..span.start], new.as_bytes(), &text[span.end..]].concat()
 }
 
 #[cfg(test)]
@@ -186,10 +237,12 @@ pub(super) mod tests {
     fn folders_may_be_patterns_too() {
         let texts =
             Texts::of(&[("/e/b/s/x.conf", "2"), ("/e/a/s/x.conf", "1"), ("/e/a/s/.h.conf", "-"), ("/e/c/x.conf", "-")]);
-        let found = included(&texts, Path::new("/e/*/s/*.conf"));
-        assert_eq!(found.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), [b"1", b"2"]);
-        assert_eq!(included(&texts, Path::new("/e/c/x.conf")).len(), 1);
-        assert!(included(&texts, Path::new("/e/d/x.conf")).is_empty());
+        let found = |pattern: &str| included(&texts, Path::new(pattern), &ConfigPlace::default(), 1);
+        let contents = |pattern: &str| found(pattern).unwrap().into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        assert_eq!(contents("/e/*/s/*.conf"), [b"1", b"2"]);
+        assert_eq!(contents("/e/c/x.conf").len(), 1);
+        assert!(contents("/e/d/*.conf").is_empty());
+        assert!(matches!(found("/e/d/x.conf"), Err(ConfigError::Missing { .. })));
         let covered = |pattern: &str| covers(Path::new(pattern), Path::new("/e/z/new.conf"));
         assert!(covered("/e/*/*.conf") && covered("/e/z/new.conf") && !covered("/e/*.conf") && !covered("/e/z/*.cnf"));
     }

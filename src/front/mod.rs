@@ -1,8 +1,8 @@
 //! The web server in front of `GoToSocial`: what is known of each, its configuration as text, and edits of what the
 //! administrator has there.
 //!
-//! A [`Front`] is one of the web servers of [`Front::ALL`]. What they differ in stands in a folder each: [`Facts`], which are
-//! data, and a [`WebServer`], which reads, edits and renders. Nothing outside these folders asks which one it is. Nothing
+//! A [`Front`] is one of the web servers of [`Front::ALL`]. What they differ in stands in a folder each, which gives [`Facts`]:
+//! data, and functions that read, edit and render. Nothing outside these folders asks which one it is. Nothing
 //! here touches a file: texts go in and come out, and files are read by way of [`ConfigFiles`]. `docs/fronts.md` says what
 //! the configuration does and why.
 
@@ -13,32 +13,29 @@ mod nginx;
 mod render;
 mod settings;
 mod site;
-mod version;
 mod web_server;
-mod written;
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use semver::Version;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use config_files::{ConfigError, ConfigFiles, ConfigPlace};
-pub use filters::{FilterFile, FilterFileError};
-pub use render::SiteFile;
-pub use settings::{ACME_WEBROOT, AccountDomain, Certificate, FrontSettings, Logs};
+pub use filters::RenderedFilters;
+pub use settings::{ACME_WEBROOT, AccountDomain, Certificate, FrontSettings};
 use settings::{CANDIDATE_FOLDER, CANDIDATE_SITE, OWN_FOLDER};
 pub use site::{Conflict, Listen, Served, Site, Socket, Survey, Wanted};
-pub use version::{FrontVersion, FrontVersionError};
-pub use web_server::{Facts, RenderedFilters, WebServer};
-pub use written::SiteError;
+pub use web_server::{Facts, version};
 
 use crate::net::{HostName, PortNumber};
 
 /// A web server that can stand in front of `GoToSocial`. Its [`Facts`] are its fields.
 #[derive(Clone, Copy)]
-pub struct Front(&'static Facts);
+pub struct Front(pub(crate) &'static Facts);
 
 impl Front {
     /// nginx.
@@ -47,16 +44,6 @@ impl Front {
     pub const HTTPD: Self = Self(&httpd::FACTS);
     /// All, in the order in which they are offered and looked for.
     pub const ALL: [Self; 2] = [Self::NGINX, Self::HTTPD];
-
-    /// [`Facts::key`].
-    pub const fn key(self) -> &'static str {
-        self.0.key
-    }
-
-    /// [`Facts::choice`].
-    pub const fn choice(self) -> &'static str {
-        self.0.choice
-    }
 
     /// The one with this key.
     pub fn of_key(key: &str) -> Option<Self> {
@@ -112,14 +99,13 @@ impl Front {
     /// in need of a line that listens for https alone.
     pub fn settings(
         self,
-        version: FrontVersion,
+        version: Version,
         host: HostName,
         certificate: Certificate,
         backend: SocketAddr,
         body_limit: u64,
         assets: PathBuf,
     ) -> FrontSettings {
-        let [access, error] = self.logs.map(PathBuf::from);
         FrontSettings {
             host,
             account_domain: None,
@@ -130,7 +116,7 @@ impl Front {
             media: None,
             acme_webroot: ACME_WEBROOT.into(),
             hsts: false,
-            logs: Logs { access, error },
+            logs: self.logs.map(PathBuf::from),
             addresses: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
             http_port: PortNumber::HTTP,
             https_port: PortNumber::HTTPS,
@@ -139,14 +125,6 @@ impl Front {
             modules: self.modules.into(),
             missing_listens: vec![PortNumber::HTTPS],
         }
-    }
-
-    /// Our files: the TLS settings, and the site that includes them.
-    ///
-    /// # Errors
-    /// [`SiteError`]: settings that no configuration can be made from, or a mistake in this program.
-    pub fn render(self, settings: &FrontSettings) -> Result<Vec<SiteFile>, SiteError> {
-        render::render(self.0, settings)
     }
 }
 
@@ -181,8 +159,8 @@ impl Serialize for Front {
 impl<'de> Deserialize<'de> for Front {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let key = String::deserialize(deserializer)?;
-        let known = || Self::ALL.map(|front| front.key).join(", ");
-        Self::of_key(&key)
-            .ok_or_else(|| serde::de::Error::custom(format!("unknown web server {key}, expected one of {}", known())))
+        let known = Self::ALL.map(|front| front.key).join(", ");
+        let unknown = || D::Error::custom(format!("unknown web server {key}, expected one of {known}"));
+        Self::of_key(&key).ok_or_else(unknown)
     }
 }

@@ -1,70 +1,41 @@
 //! Our own files for a web server, from the templates.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::Front;
 use super::settings::{Certificate, FrontSettings};
-use super::web_server::Facts;
-use super::written::{SiteError, written};
 use crate::net::{HostName, PortNumber};
+use crate::templates::Template;
 
-/// A file of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SiteFile {
-    /// Where it belongs.
-    pub path: PathBuf,
-    /// What stands in it.
-    pub text: String,
-}
-
-/// What the templates are filled with.
-#[derive(Serialize)]
-struct Fields {
-    #[serde(flatten)]
-    common: Value,
-    #[serde(flatten)]
-    own: Value,
-}
-
-/// See `Front::render`.
-pub(super) fn render(front: &Facts, settings: &FrontSettings) -> Result<Vec<SiteFile>, SiteError> {
-    check(front, settings)?;
-    let tls = settings.own_folder().join("tls.inc");
-    let fields = Fields { common: common(settings, &written(&tls)?)?, own: front.server.fields(settings)? };
-    let site = settings.folder.join(front.site);
-    Ok(vec![
-        SiteFile { path: tls, text: front.tls_template.render(&fields)? },
-        SiteFile { path: site, text: front.site_template.render(&fields)? },
-    ])
-}
-
-fn check(front: &Facts, settings: &FrontSettings) -> Result<(), SiteError> {
-    let (version, oldest) = (settings.version, front.oldest);
-    let domain = settings.account_domain.as_ref().map(|domain| &domain.name);
-    match () {
-        () if version < oldest => Err(SiteError::TooOld { name: front.name, version, oldest }),
-        () if settings.addresses.is_empty() => Err(SiteError::NoAddress),
-        () if settings.body_limit == 0 => Err(SiteError::NoBodyLimit),
-        () if domain == Some(&settings.host) => Err(SiteError::SameDomain { name: settings.host.to_string() }),
-        () => Ok(()),
+impl Front {
+    /// Our files, each with its text: the TLS settings, and the site that includes them.
+    ///
+    /// # Errors
+    /// In words: a path that no configuration can be made from, or a mistake in this program.
+    pub fn render(self, settings: &FrontSettings) -> Result<[(PathBuf, String); 2], String> {
+        let (tls, site) = (settings.own_folder().join("tls.inc"), settings.folder.join(self.site));
+        let mut fields = common(settings, written(&tls)?)?;
+        (self.fields)(settings, &mut fields)?;
+        let text = |template: Template| template.render(&fields).map_err(|error| error.to_string());
+        Ok([(tls, text(self.tls_template)?), (site, text(self.site_template)?)])
     }
 }
 
 /// The fields that every web server needs.
-fn common(settings: &FrontSettings, tls: &str) -> Result<Value, SiteError> {
+fn common(settings: &FrontSettings, tls: &str) -> Result<Value, String> {
     let origin = |name: &HostName| match settings.https_port {
         PortNumber::HTTPS => name.to_string(),
         port => format!("{name}:{}", port.get()),
     };
     let pair =
-        |pair: &Certificate| Ok::<_, SiteError>(json!({"chain": written(&pair.chain)?, "key": written(&pair.key)?}));
+        |pair: &Certificate| Ok::<_, String>(json!({"chain": written(&pair.chain)?, "key": written(&pair.key)?}));
     let domain = settings.account_domain.as_ref();
     let account_domain = domain.map(|domain| {
         // The paths that lead others from the account domain to the host.
         let paths = ["webfinger", "host-meta", "nodeinfo"];
-        Ok::<_, SiteError>(json!({"name": domain.name, "certificate": pair(&domain.certificate)?, "paths": paths}))
+        Ok::<_, String>(json!({"name": domain.name, "certificate": pair(&domain.certificate)?, "paths": paths}))
     });
     // Both names, for the redirect to https.
     let sites = [Some(&settings.host), domain.map(|domain| &domain.name)].into_iter().flatten();
@@ -80,8 +51,8 @@ fn common(settings: &FrontSettings, tls: &str) -> Result<Value, SiteError> {
         "media": settings.media.as_deref().map(written).transpose()?,
         "acme_webroot": written(&settings.acme_webroot)?,
         "hsts": settings.hsts,
-        "access_log": written(&settings.logs.access)?,
-        "error_log": written(&settings.logs.error)?,
+        "access_log": written(&settings.logs[0])?,
+        "error_log": written(&settings.logs[1])?,
         "http_port": settings.http_port.get(),
         "https_port": settings.https_port.get(),
         "tls": tls,
@@ -90,23 +61,47 @@ fn common(settings: &FrontSettings, tls: &str) -> Result<Value, SiteError> {
     }))
 }
 
+/// A path that means itself between double quotes.
+pub(super) fn written(path: &Path) -> Result<&str, String> {
+    plain("the web server's configuration cannot be written: the path", path)
+}
+
+/// A path that is absolute and means itself between double quotes, in nginx's syntax as in Apache's. Both put values in for
+/// `$`, Apache's logs also for `%`. `what` begins the error.
+pub(super) fn plain<'a>(what: &str, path: &'a Path) -> Result<&'a str, String> {
+    let is_plain = |text: &&str| !text.contains(|c: char| c.is_control() || "\"'$\\%*?[".contains(c));
+    path.to_str().filter(|_| path.is_absolute()).filter(is_plain).ok_or_else(|| {
+        format!(
+            "{what} {} is not absolute, or has a quote, a dollar sign, a backslash, a percent sign, one of * ? [ or a \
+             control character in it, or is not valid UTF-8. Choose a plain path",
+            path.display()
+        )
+    })
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use std::net::Ipv4Addr;
 
-    use super::super::{AccountDomain, Front, FrontVersion};
     use super::*;
 
     fn settings(front: Front, version: &str) -> FrontSettings {
         let certificate = Certificate { chain: "/c/chain.pem".into(), key: "/c/key.pem".into() };
         let (host, backend) = ("social.example.org".parse().unwrap(), "127.0.0.1:8080".parse().unwrap());
-        front.settings(version.parse().unwrap(), host, certificate, backend, 42_991_616, "/assets".into())
+        front.settings(
+            crate::front::version(version).unwrap(),
+            host,
+            certificate,
+            backend,
+            42_991_616,
+            "/assets".into(),
+        )
     }
 
     fn site(front: Front, settings: &FrontSettings) -> String {
-        let [_, site] = <[SiteFile; 2]>::try_from(front.render(settings).unwrap()).unwrap();
-        site.text
+        let [_, (_, site)] = front.render(settings).unwrap();
+        site
     }
 
     fn count(text: &str, line: &str) -> usize {
@@ -116,7 +111,7 @@ mod tests {
     #[test]
     fn files_lie_where_freebsd_wants_them() {
         let paths = |front: Front, version| -> Vec<PathBuf> {
-            front.render(&settings(front, version)).unwrap().into_iter().map(|file| file.path).collect()
+            front.render(&settings(front, version)).unwrap().map(|(path, _)| path).into()
         };
         assert_eq!(
             paths(Front::NGINX, "1.26.2,3"),
@@ -177,27 +172,18 @@ mod tests {
     #[test]
     fn what_cannot_be_served_is_refused() {
         type Change = fn(&mut FrontSettings);
-        let changes: [(Change, &str); 9] = [
-            (|s| s.version = FrontVersion::new(1, 18, 0), "nginx 1.18.0 is too old: 1.19.4 or later"),
-            (|s| s.addresses.clear(), "would listen nowhere"),
-            (|s| s.body_limit = 0, "would mean no limit"),
+        let changes: [(Change, &str); 5] = [
             (|s| s.assets = "/a$b".into(), "the path /a$b is not absolute"),
             (|s| s.certificate.key = "key.pem".into(), "the path key.pem is not absolute"),
             (|s| s.acme_webroot = "/a\"; return 200; #".into(), "the path /a\"; return 200; #"),
-            (|s| s.logs.access = "/a\nb".into(), "the path /a\nb"),
+            (|s| s.logs[0] = "/a\nb".into(), "the path /a\nb"),
             (|s| s.media = Some("/a%b".into()), "the path /a%b"),
-            (
-                |s| s.account_domain = Some(AccountDomain { name: s.host.clone(), certificate: s.certificate.clone() }),
-                "social.example.org is the host and the account domain at once",
-            ),
         ];
         for (change, told) in changes {
             let mut settings = settings(Front::NGINX, "1.26.2");
             change(&mut settings);
-            let error = Front::NGINX.render(&settings).unwrap_err().to_string();
+            let error = Front::NGINX.render(&settings).unwrap_err();
             assert!(error.contains(told), "{error}");
         }
-        let error = Front::HTTPD.render(&settings(Front::HTTPD, "2.4.46")).unwrap_err().to_string();
-        assert!(error.starts_with("Apache httpd 2.4.46 is too old: 2.4.47 or later"), "{error}");
     }
 }

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use super::version::FrontVersion;
+use semver::Version;
+
 use crate::net::{HostName, PortNumber};
 
 /// The folder below which the answers to ACME challenges lie.
@@ -36,15 +37,6 @@ pub struct AccountDomain {
     pub certificate: Certificate,
 }
 
-/// Where the requests of the instance are logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Logs {
-    /// One line a request, in the combined format, with the client's address.
-    pub access: PathBuf,
-    /// What went wrong.
-    pub error: PathBuf,
-}
-
 /// Everything that the configuration of a web server depends on. All paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrontSettings {
@@ -67,8 +59,8 @@ pub struct FrontSettings {
     pub acme_webroot: PathBuf,
     /// Whether browsers are told to use https alone for two years (RFC 6797).
     pub hsts: bool,
-    /// Where requests are logged.
-    pub logs: Logs,
+    /// Where it logs: one line a request, in the combined format, with the client's address; and what went wrong.
+    pub logs: [PathBuf; 2],
     /// Where the web server listens: usually every address of both families. Leave a family out that the host lacks.
     pub addresses: Vec<IpAddr>,
     /// The port of the redirect and of ACME challenges.
@@ -78,7 +70,7 @@ pub struct FrontSettings {
     /// The web server's own configuration folder.
     pub folder: PathBuf,
     /// The web server's version, which decides how HTTP/2 is switched on.
-    pub version: FrontVersion,
+    pub version: Version,
     /// Where its modules lie, if it loads any.
     pub modules: PathBuf,
     /// The ports for which our site has to bring its own line to listen, see [`super::Survey::missing_listens`].

@@ -9,6 +9,9 @@ use thiserror::Error;
 use super::config_files::ConfigPlace;
 use crate::net::{HostName, PortNumber};
 
+/// Where ACME challenges are asked for.
+pub(super) const CHALLENGES: &str = ".well-known/acme-challenge/";
+
 /// What we want to serve, and others may be serving already.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
@@ -16,14 +19,6 @@ pub struct Wanted<'a> {
     pub names: &'a [&'a HostName],
     /// The ports for http and https.
     pub ports: [PortNumber; 2],
-}
-
-impl Wanted<'_> {
-    /// The wanted port that a site listens on; the one for https if it listens on every port.
-    pub(super) fn port(&self, port: Option<u16>) -> Option<u16> {
-        let [http, https] = self.ports.map(PortNumber::get);
-        port.map_or(Some(https), |port| [http, https].into_iter().find(|wanted| *wanted == port))
-    }
 }
 
 /// Another site that is in the way of ours.
@@ -117,7 +112,7 @@ pub struct Socket {
 }
 
 /// A site: a server block of nginx, a virtual host of Apache.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     /// Where it begins.
     pub place: ConfigPlace,
@@ -138,24 +133,14 @@ pub struct Site {
 }
 
 impl Site {
-    /// A site of which nothing is known yet.
-    pub(super) fn at(place: ConfigPlace) -> Self {
-        Self {
-            place,
-            names: Vec::new(),
-            listens: Vec::new(),
-            pair: None,
-            turns_away: false,
-            backend: None,
-            redirects: Vec::new(),
-            challenges: None,
-        }
-    }
-
-    /// Where it listens on wanted ports for others than this host, with the port.
+    /// Where it listens on wanted ports for others than this host, with the port: the one for https if it listens on every
+    /// port.
     pub(super) fn on<'a>(&'a self, wanted: &'a Wanted<'_>) -> impl Iterator<Item = (&'a Listen, u16)> {
-        let outside = self.listens.iter().filter(|listen| !listen.is_loopback());
-        outside.filter_map(|listen| Some((listen, wanted.port(listen.port)?)))
+        let ports = wanted.ports.map(PortNumber::get);
+        let outside = self.listens.iter().filter(|listen| !listen.ip().is_some_and(|address| address.is_loopback()));
+        outside
+            .map(move |listen| (listen, listen.port.unwrap_or(ports[1])))
+            .filter(move |(_, port)| ports.contains(port))
     }
 
     /// How it is in the way: it has a wanted name, as `ours` finds, or an address of its own.
@@ -197,14 +182,27 @@ pub struct Listen {
 }
 
 impl Listen {
+    /// Reads `ADDRESS:PORT`, `ADDRESS` or `PORT`. Without an address, and with a name, it takes both families; without a
+    /// port, or with a star for it, it is on every port.
+    pub(super) fn at(place: &ConfigPlace, value: &str) -> Self {
+        let (address, port) = address_and_port(value);
+        let every = is_every(address);
+        let ip = address.parse::<IpAddr>().ok().filter(|_| !every);
+        Self {
+            place: place.clone(),
+            address: (!every).then(|| address.to_owned()),
+            ipv4: ip.is_none_or(|ip| ip.is_ipv4()),
+            ipv6: ip.is_none_or(|ip| ip.is_ipv6()),
+            port: port.and_then(|port| port.parse().ok()),
+            tls: false,
+            default: false,
+        }
+    }
+
     /// The address, where it is one.
     pub fn ip(&self) -> Option<IpAddr> {
         let address = self.address.as_deref()?;
         if address == "localhost" { Some(IpAddr::from([127, 0, 0, 1])) } else { address.parse().ok() }
-    }
-
-    fn is_loopback(&self) -> bool {
-        self.ip().is_some_and(|address| address.is_loopback())
     }
 }
 
@@ -217,4 +215,14 @@ pub(super) fn address_and_port(value: &str) -> (&str, Option<&str>) {
         _ => (value, None),
     };
     (address.trim_start_matches('[').trim_end_matches(']'), port)
+}
+
+/// Whether an address stands for all of its family, or of both.
+pub(super) fn is_every(address: &str) -> bool {
+    matches!(address, "*" | "_default_" | "0.0.0.0" | "::")
+}
+
+/// What a redirect leads to, up to the variable for the path.
+pub(super) fn target(url: &str) -> String {
+    url.split('$').next().unwrap_or_default().trim_end_matches('/').to_owned()
 }

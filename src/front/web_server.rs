@@ -1,21 +1,19 @@
-//! What is known of a web server, and what it can do.
+//! What is known of a web server, and what it can do. All functions fail where the configuration cannot be read as the web
+//! server reads it.
 
-use std::fmt;
 use std::path::Path;
 
+use semver::Version;
 use serde_json::Value;
 
 use super::config_files::{ConfigError, ConfigFiles};
-use super::filters::{FilterFile, FilterFileError};
+use super::filters::RenderedFilters;
 use super::settings::FrontSettings;
 use super::site::{Served, Survey, Wanted};
-use super::version::FrontVersion;
-use super::written::SiteError;
 use crate::filter::{Filters, Lists};
 use crate::templates::Template;
 
 /// What is known of a web server.
-#[derive(Debug)]
 pub struct Facts {
     /// The word for it in answers, commands, journal and receipts.
     pub key: &'static str,
@@ -52,69 +50,77 @@ pub struct Facts {
     /// Where its modules lie, if it loads any.
     pub modules: &'static str,
     /// The oldest version that the configuration works with.
-    pub oldest: FrontVersion,
+    pub oldest: Version,
     /// A version that FreeBSD's packages surely have: for plans before the package is there.
-    pub packaged: FrontVersion,
+    pub packaged: Version,
     /// Whether it reads certificates and keys when it tests a configuration, and goes on with what it has if a reload fails.
     pub careful: bool,
     /// Our site.
     pub site_template: Template,
     /// The TLS settings, which the site includes.
     pub tls_template: Template,
-    /// What it can do.
-    pub server: &'static dyn WebServer,
+    /// The main file with what makes the web server read our site; the very same text if nothing is missing.
+    pub with_site: fn(&Path, &[u8], &dyn ConfigFiles) -> Edited,
+    /// The main file without what [`Facts::with_site`] has put in, byte for byte as it was.
+    pub without_site: fn(&Path, &[u8]) -> Edited,
+    /// A main file that has our site, as it is for a test: with `Front::candidate_folder` in place of our own.
+    pub with_candidate: fn(&Path, &[u8]) -> Edited,
+    /// One of our files as it stands in `Front::candidate_folder`.
+    pub as_candidate: fn(String) -> String,
+    /// What the web server would serve; with `true`, as its own test of a candidate sees it.
+    pub served: fn(&Path, &dyn ConfigFiles, bool) -> Result<Served, ConfigError>,
+    /// What else than our site stands in the configuration, as far as it is in our way.
+    pub survey: fn(&Path, &dyn ConfigFiles, &Wanted<'_>) -> Result<Survey, ConfigError>,
+    /// Adds the fields of the templates that are this web server's alone. Refuses a path that cannot be written down safely.
+    pub fields: fn(&FrontSettings, &mut Value) -> Result<(), String>,
+    /// The filters as configuration, below the folder `filters` of our own configuration folder: always the same files, also
+    /// if there is no rule. Refused where a list is missing, a rule cannot be followed, or the folder's name cannot be
+    /// written down.
+    pub filters: fn(&Filters, &Lists, &Path) -> RenderedFilters,
 }
 
-/// How a web server's configuration is read, edited and written.
-pub trait WebServer: fmt::Debug + Sync {
-    /// The main file with what makes the web server read our site; the very same text if nothing is missing.
-    ///
-    /// # Errors
-    /// The configuration cannot be read as the web server reads it.
-    fn with_site(&self, main: &Path, text: &[u8], files: &dyn ConfigFiles) -> Result<Vec<u8>, ConfigError>;
+/// A main file as it is after an edit.
+type Edited = Result<Vec<u8>, ConfigError>;
 
-    /// The main file without what [`WebServer::with_site`] has put in, byte for byte as it was.
-    ///
-    /// # Errors
-    /// The file cannot be read as the web server reads it.
-    fn without_site(&self, main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError>;
+/// Reads the version of a package, or what the program says itself. What the packager adds is left out: FreeBSD's revision
+/// and epoch (`1.26.2_1,3`, see the Porter's Handbook, 5.2), or Debian's revision (`1.22.1-9+deb12u4`).
+///
+/// # Errors
+/// In words: the text does not begin like a version.
+pub fn version(text: &str) -> Result<Version, String> {
+    let numbers = text.split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap_or_default();
+    let patch = if numbers.matches('.').count() == 1 { ".0" } else { "" };
+    Version::parse(&format!("{numbers}{patch}")).map_err(|_| {
+        format!(
+            "{text:?} is not the version of a web server: it should begin like 1.26.2 or 2.4.62. Look at what the package \
+             manager says of the package, and report it"
+        )
+    })
+}
 
-    /// A main file that has our site, as it is for a test: with `Front::candidate_folder` in place of our own.
-    ///
-    /// # Errors
-    /// The file cannot be read as the web server reads it.
-    fn with_candidate(&self, main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError>;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
 
-    /// One of our files as it stands in `Front::candidate_folder`.
-    fn as_candidate(&self, text: String) -> String {
-        text
+    #[test]
+    fn versions_of_packages_are_read() {
+        for (text, expected) in [
+            ("1.26.2,3", Version::new(1, 26, 2)),
+            ("1.26.2_1,3", Version::new(1, 26, 2)),
+            ("1.22.1-9+deb12u4", Version::new(1, 22, 1)),
+            ("2.4.62", Version::new(2, 4, 62)),
+            ("1.28", Version::new(1, 28, 0)),
+        ] {
+            assert_eq!(version(text).unwrap(), expected, "{text}");
+        }
     }
 
-    /// What the web server would serve. `testing`: as its own test of a candidate sees it.
-    ///
-    /// # Errors
-    /// A file is missing, or cannot be read as the web server reads it.
-    fn served(&self, main: &Path, files: &dyn ConfigFiles, testing: bool) -> Result<Served, ConfigError>;
-
-    /// What else than our site stands in the configuration, as far as it is in our way.
-    ///
-    /// # Errors
-    /// A file is missing, or cannot be read as the web server reads it.
-    fn survey(&self, main: &Path, files: &dyn ConfigFiles, wanted: &Wanted<'_>) -> Result<Survey, ConfigError>;
-
-    /// The fields of the templates that are this web server's alone.
-    ///
-    /// # Errors
-    /// A path that cannot be written down safely.
-    fn fields(&self, settings: &FrontSettings) -> Result<Value, SiteError>;
-
-    /// The filters as configuration, below the folder `filters` of our own configuration folder: always the same files, also
-    /// if there is no rule.
-    ///
-    /// # Errors
-    /// A list is missing, a rule cannot be followed, or the folder's name cannot be written down.
-    fn render_filters(&self, filters: &Filters, lists: &Lists, folder: &Path) -> RenderedFilters;
+    #[test]
+    fn other_texts_are_refused() {
+        for text in ["", "nginx", "1", "1.2.3.4", "1..2"] {
+            let error = version(text).unwrap_err();
+            assert!(error.contains("is not the version of a web server"), "{text}");
+        }
+    }
 }
-
-/// The files of filters, or why there can be none.
-pub type RenderedFilters = Result<Vec<FilterFile>, FilterFileError>;

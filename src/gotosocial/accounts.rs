@@ -3,7 +3,7 @@
 use super::loading::{Failure, Settings};
 
 /// An account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
     /// Login name.
     pub username: String,
@@ -41,13 +41,8 @@ pub fn act(
 ) -> Result<Option<Failure>, Failure> {
     change(accounts, has_started, settings, action).map_err(Failure::Error)?;
     // The account is left behind half made, as the real program leaves it.
-    let half_made = action == "create" && !has_started;
-    Ok(half_made.then(|| {
-        Failure::Error(
-            "NewSignup: instance application not yet created, run the server at least once *before* creating users"
-                .into(),
-        )
-    }))
+    let why = "NewSignup: instance application not yet created, run the server at least once *before* creating users";
+    Ok((action == "create" && !has_started).then(|| Failure::Error(why.into())))
 }
 
 fn change(accounts: &mut Vec<Account>, has_started: bool, settings: &Settings, action: &str) -> Result<(), String> {
@@ -74,13 +69,8 @@ fn change(accounts: &mut Vec<Account>, has_started: bool, settings: &Settings, a
         return Err(format!("email address {email} is already in use"));
     }
     check_password(password)?;
-    accounts.push(Account {
-        username: username.into(),
-        email: email.into(),
-        has_user: has_started,
-        admin: false,
-        moderator: false,
-    });
+    let (username, email) = (username.into(), email.into());
+    accounts.push(Account { username, email, has_user: has_started, ..Account::default() });
     Ok(())
 }
 
@@ -111,10 +101,8 @@ fn check_password(password: &str) -> Result<(), String> {
     ];
     let base: f64 = kinds.iter().filter(|(_, is)| password.chars().any(is)).map(|(size, _)| size).sum();
     let characters: Vec<char> = password.chars().collect();
-    let counted = (0..characters.len())
-        .filter(|at| *at < 2 || characters[at - 1] != characters[*at] || characters[at - 2] != characters[*at])
-        .count();
-    let bits = if base > 0.0 { base.log2() * counted as f64 } else { 0.0 };
+    let repeated = characters.windows(3).filter(|three| three.iter().all(|letter| *letter == three[0])).count();
+    let bits = base.max(1.0).log2() * (characters.len() - repeated) as f64;
     if bits >= 60.0 {
         return Ok(());
     }
@@ -130,10 +118,8 @@ pub fn table(accounts: &[Account]) -> String {
     let yes = |flag: bool| if flag { "yes" } else { "no" };
     let mut text = String::from("user\taccount\tapproved\tadmin\tmoderator\tsuspended\tconfirmed\n");
     for (number, account) in accounts.iter().enumerate().filter(|(_, account)| account.has_user) {
-        let Account { username, admin, moderator, .. } = account;
-        let id = format!("01REHEARSAL{number:015}");
-        let (admin, moderator) = (yes(*admin), yes(*moderator));
-        text.push_str(&format!("{username}\t{id}\tyes\t{admin}\t{moderator}\tno\tyes\n"));
+        let (username, admin, moderator) = (&account.username, yes(account.admin), yes(account.moderator));
+        text += &format!("{username}\t01REHEARSAL{number:015}\tyes\t{admin}\t{moderator}\tno\tyes\n");
     }
     text
 }

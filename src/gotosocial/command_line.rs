@@ -27,21 +27,15 @@ impl CommandLine {
                 line.words.push(argument.clone());
                 continue;
             };
-            let (name, value) = match flag.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (flag, None),
-            };
+            let (name, value) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
             let key = config_key(name);
             if key.is_none() && !OTHER_FLAGS.contains(&name) {
                 return Err(format!("unknown flag: --{name}"));
             }
             let is_switch = matches!(name, "help" | "version") || key.is_some_and(|key| key.kind == Kind::Boolean);
-            let value = match value {
-                Some(value) => value,
-                None if is_switch => "true".into(),
-                None => rest.next().cloned().ok_or_else(|| format!("flag needs an argument: --{name}"))?,
-            };
-            line.flags.push((name.to_owned(), value));
+            let value = value.or(is_switch.then_some("true")).or_else(|| rest.next().map(String::as_str));
+            let value = value.ok_or_else(|| format!("flag needs an argument: --{name}"))?;
+            line.flags.push((name.to_owned(), value.to_owned()));
         }
         Ok(line)
     }

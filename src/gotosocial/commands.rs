@@ -20,68 +20,58 @@ pub struct Command {
 }
 
 impl Command {
-    fn new(config: &Path, name: &'static str) -> Self {
-        let arguments = ["--config-path", &config.display().to_string()].map(str::to_owned).into();
-        Self { name, arguments, secret_argument: None }.with(&name.split(' ').collect::<Vec<_>>())
+    fn new(config: &Path, options: &[&str], name: &'static str, more: &[&str]) -> Self {
+        let config = config.display().to_string();
+        let words: Vec<&str> = name.split(' ').collect();
+        let arguments = [&["--config-path", &config][..], options, &words, more].concat();
+        Self { name, arguments: arguments.into_iter().map(str::to_owned).collect(), secret_argument: None }
     }
 
     /// A command about an account. Its output is mixed with the log's lines unless those are silenced.
-    fn account(config: &Path, name: &'static str, username: &str) -> Self {
-        let arguments =
-            ["--config-path", &config.display().to_string(), "--log-level", "warn"].map(str::to_owned).into();
-        let words: Vec<&str> = name.split(' ').collect();
-        Self { name, arguments, secret_argument: None }.with(&words).with(&["--username", username])
-    }
-
-    fn with(mut self, more: &[&str]) -> Self {
-        self.arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
-        self
+    fn account(config: &Path, name: &'static str, more: &[&str]) -> Self {
+        Self::new(config, &["--log-level", "warn"], name, more)
     }
 
     /// The password stands last. It is taken as an argument only: neither the environment nor a file will do.
-    fn with_password(self, password: &str) -> Self {
-        let mut command = self.with(&["--password", password]);
-        command.secret_argument = Some(command.arguments.len() - 1);
-        command
+    fn with_password_last(mut self) -> Self {
+        self.secret_argument = Some(self.arguments.len() - 1);
+        self
     }
 }
 
 /// Prints the configuration as the program understands it.
 pub fn debug_config(config: &Path) -> Command {
-    Command::new(config, "debug config")
+    Command::new(config, &[], "debug config", &[])
 }
 
 /// Migrates the database and ends. See [`Series::migrates_by_command`](super::Series::migrates_by_command).
 pub fn migrations_run(config: &Path) -> Command {
-    Command::new(config, "migrations run")
+    Command::new(config, &[], "migrations run", &[])
 }
 
 /// Creates an account, confirmed and approved. The server must have been ready once before.
 pub fn account_create(config: &Path, username: &str, email: &str, password: &str) -> Command {
-    Command::account(config, "admin account create", username).with(&["--email", email]).with_password(password)
+    let more = ["--username", username, "--email", email, "--password", password];
+    Command::account(config, "admin account create", &more).with_password_last()
 }
 
 /// Gives an account another password.
 pub fn account_password(config: &Path, username: &str, password: &str) -> Command {
-    Command::account(config, "admin account password", username).with_password(password)
+    let more = ["--username", username, "--password", password];
+    Command::account(config, "admin account password", &more).with_password_last()
 }
 
 /// Gives an account the rights of an administrator and moderator.
 pub fn account_promote(config: &Path, username: &str) -> Command {
-    Command::account(config, "admin account promote", username)
+    Command::account(config, "admin account promote", &["--username", username])
 }
 
 /// The environment of the program, as the rc.d script sets it for the service: folders for temporary files (SQLite fails
 /// without one) and for the compiled ffmpeg.
 pub fn environment(temporary: &Path, cache: &Path) -> Vec<(String, String)> {
-    let temporary = temporary.display().to_string();
-    [
-        ("TMPDIR", temporary.clone()),
-        ("SQLITE_TMPDIR", temporary),
-        ("GTS_WAZERO_COMPILATION_CACHE", cache.display().to_string()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    [("TMPDIR", temporary), ("SQLITE_TMPDIR", temporary), ("GTS_WAZERO_COMPILATION_CACHE", cache)]
+        .map(|(name, path)| (name.to_owned(), path.display().to_string()))
+        .into()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use serde_json::Value;
 
+use self::Standing::{CommandLine, Secret};
 use super::series::Series::{self, V0_19, V0_20};
 use super::value::Kind::{self, Boolean, Duration, Integer, List, Size, Text};
 
@@ -67,18 +68,12 @@ impl ConfigKey {
         self
     }
 
-    const fn managed(mut self, instead: &'static str) -> Self {
-        self.standing = Standing::Managed { instead };
-        self
+    const fn managed(self, instead: &'static str) -> Self {
+        self.standing(Standing::Managed { instead })
     }
 
-    const fn secret(mut self) -> Self {
-        self.standing = Standing::Secret;
-        self
-    }
-
-    const fn of_command_line(mut self) -> Self {
-        self.standing = Standing::CommandLine;
+    const fn standing(mut self, standing: Standing) -> Self {
+        self.standing = standing;
         self
     }
 
@@ -179,13 +174,13 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
     key("application-name", Text, r#""gotosocial""#),
     key("bind-address", Text, r#""0.0.0.0""#),
     key("cache-memory-target", Size, "104857600"),
-    key("config-path", Text, r#""""#).of_command_line(),
+    key("config-path", Text, r#""""#).standing(CommandLine),
     key("db-address", Text, r#""""#).managed(DB_ADDRESS),
     key("db-database", Text, r#""gotosocial""#).managed("Give the answer database under [database]"),
     key("db-max-open-conns-multiplier", Integer, "8"),
-    key("db-password", Text, r#""""#).secret(),
+    key("db-password", Text, r#""""#).standing(Secret),
     key("db-port", Integer, "5432").managed("Give the answer port under [database]"),
-    key("db-postgres-connection-string", Text, r#""""#).secret(),
+    key("db-postgres-connection-string", Text, r#""""#).standing(Secret),
     key("db-sqlite-busy-timeout", Duration, "1800000000000"),
     key("db-sqlite-cache-size", Size, "8388608"),
     key("db-sqlite-journal-mode", Text, r#""WAL""#),
@@ -194,8 +189,8 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
     key("db-tls-mode", Text, r#""disable""#).managed("Give the answer tls-mode under [database]"),
     key("db-type", Text, r#""postgres""#).default_since(V0_20, r#""""#).managed("Give the answer type under [database]"),
     key("db-user", Text, r#""""#).managed("Give the answer user under [database]"),
-    key("dry-run", Boolean, "true").of_command_line(),
-    key("email", Text, r#""""#).of_command_line(),
+    key("dry-run", Boolean, "true").standing(CommandLine),
+    key("email", Text, r#""""#).standing(CommandLine),
     key("host", Text, r#""""#).managed("Give the answer host at the top of the file"),
     key("http-client-allow-ips", List, "[]"),
     key("http-client-block-ips", List, "[]"),
@@ -225,7 +220,7 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
     key("letsencrypt-email-address", Text, r#""""#).managed("Give the answer email under [tls]"),
     key("letsencrypt-enabled", Boolean, "false").managed(BY_MODE),
     key("letsencrypt-port", Integer, "80").managed(BY_MODE),
-    key("local-only", Boolean, "false").of_command_line(),
+    key("local-only", Boolean, "false").standing(CommandLine),
     key("log-client-ip", Boolean, "true"),
     key("log-db-queries", Boolean, "false"),
     key("log-format", Text, r#""logfmt""#).since(V0_20),
@@ -245,36 +240,36 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
     key("media-thumb-max-pixels", Integer, "512").since(V0_20),
     key("media-video-size-hint", Size, "0"),
     key("metrics-auth-enabled", Boolean, "false").until(V0_20, OTEL_METRICS),
-    key("metrics-auth-password", Text, r#""""#).until(V0_20, OTEL_METRICS).secret(),
+    key("metrics-auth-password", Text, r#""""#).until(V0_20, OTEL_METRICS).standing(Secret),
     key("metrics-auth-username", Text, r#""""#).until(V0_20, OTEL_METRICS),
     key("metrics-enabled", Boolean, "false"),
     key("oidc-admin-groups", List, "null"),
     key("oidc-allowed-groups", List, "null"),
     key("oidc-client-id", Text, r#""""#),
-    key("oidc-client-secret", Text, r#""""#).secret(),
+    key("oidc-client-secret", Text, r#""""#).standing(Secret),
     key("oidc-enabled", Boolean, "false"),
     key("oidc-idp-name", Text, r#""""#),
     key("oidc-issuer", Text, r#""""#),
     key("oidc-link-existing", Boolean, "false"),
     key("oidc-scopes", List, r#"["openid", "profile", "email", "groups"]"#),
     key("oidc-skip-verification", Boolean, "false"),
-    key("password", Text, r#""""#).of_command_line(),
-    key("path", Text, r#""""#).of_command_line(),
+    key("password", Text, r#""""#).standing(CommandLine),
+    key("path", Text, r#""""#).standing(CommandLine),
     key("port", Integer, "8080").managed(BY_MODE),
     key("protocol", Text, r#""https""#).managed("It is always https; the answer mode under [exposure] decides who serves it"),
-    key("remote-only", Boolean, "false").of_command_line(),
+    key("remote-only", Boolean, "false").standing(CommandLine),
     key("request-id-header", Text, r#""X-Request-Id""#),
     key("scheduled-statuses-max-daily", Integer, "25").since(V0_20),
     key("scheduled-statuses-max-total", Integer, "300").since(V0_20),
-    key("skip-db-setup", Boolean, "false").since(V0_20).of_command_line(),
-    key("skip-db-teardown", Boolean, "false").since(V0_20).of_command_line(),
+    key("skip-db-setup", Boolean, "false").since(V0_20).standing(CommandLine),
+    key("skip-db-teardown", Boolean, "false").since(V0_20).standing(CommandLine),
     key("smtp-disclose-recipients", Boolean, "false"),
     key("smtp-from", Text, r#""""#),
     key("smtp-host", Text, r#""""#),
-    key("smtp-password", Text, r#""""#).secret(),
+    key("smtp-password", Text, r#""""#).standing(Secret),
     key("smtp-port", Integer, "0"),
     key("smtp-username", Text, r#""""#),
-    key("software-version", Text, r#""""#).of_command_line(),
+    key("software-version", Text, r#""""#).standing(CommandLine),
     key("statuses-max-chars", Integer, "5000"),
     key("statuses-media-max-files", Integer, "6"),
     key("statuses-poll-max-options", Integer, "6"),
@@ -288,7 +283,7 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
     key("storage-s3-key-prefix", Text, r#""""#).since(V0_20),
     key("storage-s3-proxy", Boolean, "false"),
     key("storage-s3-redirect-url", Text, r#""""#),
-    key("storage-s3-secret-key", Text, r#""""#).secret(),
+    key("storage-s3-secret-key", Text, r#""""#).standing(Secret),
     key("storage-s3-use-ssl", Boolean, "true"),
     key("syslog-address", Text, r#""localhost:514""#),
     key("syslog-enabled", Boolean, "false"),
@@ -300,7 +295,7 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
     key("tracing-insecure-transport", Boolean, "false").until(V0_20, OTEL_TRACES),
     key("tracing-transport", Text, r#""grpc""#).until(V0_20, OTEL_TRACES),
     key("trusted-proxies", List, r#"["127.0.0.1/32", "::1"]"#),
-    key("username", Text, r#""""#).of_command_line(),
+    key("username", Text, r#""""#).standing(CommandLine),
     key("web-asset-base-dir", Text, r#""./web/assets/""#).managed(BY_RELEASE),
     key("web-template-base-dir", Text, r#""./web/template/""#).managed(BY_RELEASE),
 ];

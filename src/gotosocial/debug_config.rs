@@ -6,44 +6,29 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
-use thiserror::Error;
-
-/// An answer of `debug config` that is no JSON object.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "the answer of \"gotosocial debug config\" could not be understood: {cause}. Run it by hand with the same --config-path and look at what it prints; it may show passwords"
-)]
-pub struct DebugConfigError {
-    /// What the JSON reader said.
-    pub cause: String,
-}
 
 /// Every key that the program printed, in flat form. 0.19 prints `http-client` and `cache` as nested objects and 0.20
 /// prints them flat; both are understood.
 ///
 /// # Errors
-/// The answer is not a JSON object.
-pub fn printed_keys(json: &str) -> Result<BTreeSet<String>, DebugConfigError> {
-    let entries: Map<String, Value> =
-        serde_json::from_str(json).map_err(|error| DebugConfigError { cause: error.to_string() })?;
+/// In words: the answer is not a JSON object.
+pub fn printed_keys(json: &str) -> Result<BTreeSet<String>, String> {
+    let entries: Map<String, Value> = serde_json::from_str(json).map_err(|error| {
+        format!(
+            "the answer of \"gotosocial debug config\" could not be understood: {error}. Run it by hand with the same \
+             --config-path and look at what it prints; it may show passwords"
+        )
+    })?;
     let mut keys = BTreeSet::new();
-    for (key, value) in &entries {
-        flatten(key, value, &mut keys);
-    }
+    entries.iter().for_each(|(key, value)| flatten(key, value, &mut keys));
     Ok(keys)
 }
 
 /// Gathers the flat form of a key, or of all keys in a table.
 pub fn flatten(key: &str, value: &Value, keys: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(entries) if !entries.is_empty() => {
-            for (inner, value) in entries {
-                flatten(&format!("{key}-{inner}"), value, keys);
-            }
-        }
-        _ => {
-            keys.insert(key.to_owned());
-        }
+    match value.as_object().filter(|entries| !entries.is_empty()) {
+        Some(entries) => entries.iter().for_each(|(inner, value)| flatten(&format!("{key}-{inner}"), value, keys)),
+        None => drop(keys.insert(key.to_owned())),
     }
 }
 
@@ -66,7 +51,7 @@ mod tests {
         assert_eq!(printed_keys(old).unwrap(), keys.clone().into());
         assert_eq!(printed_keys(new).unwrap(), keys.into());
         for broken in ["", "[]", "panic: x"] {
-            assert!(printed_keys(broken).unwrap_err().to_string().contains("debug config"));
+            assert!(printed_keys(broken).unwrap_err().contains("debug config"));
         }
     }
 

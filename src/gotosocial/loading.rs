@@ -57,9 +57,8 @@ impl Settings {
         let series = Series::of_text(version);
         let values = defaults(series).map(|(name, kind, default)| (name, (kind, default))).collect();
         let mut settings = Self { series, values };
-        let env_file =
-            sources.environment.iter().find(|(name, _)| name == "GTS_CONFIG_PATH").map(|(_, v)| Path::new(v));
-        if let Some(path) = sources.file.or(env_file) {
+        let in_environment = sources.environment.iter().find(|(name, _)| name == "GTS_CONFIG_PATH");
+        if let Some(path) = sources.file.or(in_environment.map(|(_, path)| Path::new(path))) {
             match (sources.read)(path).and_then(|text| parse(path, &text)) {
                 Ok(file) => settings.overlay(flat(file))?,
                 Err(error) if series.reports_broken_files() => {
@@ -72,10 +71,10 @@ impl Settings {
         settings.set("software-version", version.to_owned());
         let environment = sources.environment.iter().filter_map(|(name, value)| {
             let key = of_environment(name)?;
-            (series.is_flat() || nested(&key).is_none()).then(|| (key, Value::String(value.clone())))
+            (series.is_flat() || nested(&key).is_none()).then(|| (key, Value::from(value.as_str())))
         });
         settings.overlay(environment)?;
-        settings.overlay(sources.flags.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))))?;
+        settings.overlay(sources.flags.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))))?;
         Ok(settings)
     }
 
@@ -113,8 +112,7 @@ impl Settings {
 
     /// A list of texts.
     pub fn list(&self, key: &str) -> Vec<String> {
-        let items = self.get(key).as_array().map(Vec::as_slice).unwrap_or_default();
-        items.iter().filter_map(|item| item.as_str().map(str::to_string)).collect()
+        self.get(key).as_array().into_iter().flatten().filter_map(|item| Some(item.as_str()?.to_owned())).collect()
     }
 
     /// What `debug config` prints, secrets included. `hide_host` is for a fault.
@@ -146,26 +144,21 @@ impl Settings {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Map<String, Value>, String> {
-    let parsed = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("yaml" | "yml") => yaml::read(text),
-        Some("json") => serde_json::from_str(text).map_err(|error| error.to_string()),
-        Some(other) => return Err(format!("Unsupported Config Type \"{other}\"")),
-        None => return Err("Unsupported Config Type \"\"".into()),
+    let parsed = match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
+        "yaml" | "yml" => yaml::read(text),
+        "json" => serde_json::from_str(text).map_err(|error| error.to_string()),
+        other => return Err(format!("Unsupported Config Type \"{other}\"")),
     };
     parsed.map_err(|error| format!("While parsing config: {error}"))
 }
 
-fn flat(file: Map<String, Value>) -> BTreeMap<String, Value> {
-    let mut flat = BTreeMap::new();
-    for (key, value) in file {
-        match value {
-            Value::Object(map) if NESTED.contains(&key.as_str()) => {
-                flat.extend(map.into_iter().map(|(inner, value)| (format!("{key}-{inner}"), value)));
-            }
-            value => drop(flat.insert(key, value)),
+fn flat(file: Map<String, Value>) -> impl Iterator<Item = (String, Value)> {
+    file.into_iter().flat_map(|(key, value)| match value {
+        Value::Object(map) if NESTED.contains(&key.as_str()) => {
+            map.into_iter().map(|(inner, value)| (format!("{key}-{inner}"), value)).collect()
         }
-    }
-    flat
+        value => vec![(key, value)],
+    })
 }
 
 /// A value in the type that its key has; Go panics where it does not fit.
@@ -184,8 +177,7 @@ fn coerce(name: &str, kind: Kind, value: &Value) -> Result<Value, String> {
         },
         Kind::Text => match value {
             Value::String(_) => Some(value.clone()),
-            Value::Number(number) => Some(Value::String(number.to_string())),
-            Value::Bool(flag) => Some(Value::String(flag.to_string())),
+            Value::Number(_) | Value::Bool(_) => Some(Value::String(value.to_string())),
             _ => None,
         },
     };
@@ -203,20 +195,14 @@ fn boolean(text: &str) -> Option<bool> {
 
 /// Bytes as 0.20 prints them: three digits and a unit.
 fn size_text(bytes: i64) -> String {
-    let mut number = bytes as f64;
-    let mut unit = "B";
-    for next in ["kiB", "MiB", "GiB", "TiB"] {
-        if number < 1024.0 {
-            break;
-        }
-        number /= 1024.0;
-        unit = next;
-    }
-    match () {
-        () if unit == "B" => format!("{bytes}B"),
-        () if number < 10.0 => format!("{number:.2}{unit}"),
-        () if number < 100.0 => format!("{number:.1}{unit}"),
-        () => format!("{number:.0}{unit}"),
+    let units = ["B", "kiB", "MiB", "GiB", "TiB"];
+    let power = (bytes.max(1).ilog2() as usize / 10).min(units.len() - 1);
+    let (number, unit) = (bytes as f64 / 1024_f64.powi(power as i32), units[power]);
+    match number {
+        _ if power == 0 => format!("{bytes}B"),
+        ..10.0 => format!("{number:.2}{unit}"),
+        ..100.0 => format!("{number:.1}{unit}"),
+        _ => format!("{number:.0}{unit}"),
     }
 }
 

@@ -14,17 +14,13 @@ pub enum Series {
 impl Series {
     /// The series of a release.
     pub fn of(version: &Version) -> Self {
-        Self::numbered(version.major, version.minor)
+        Self::of_text(&version.to_string())
     }
 
     /// The series of a version as the program prints it.
     pub fn of_text(version: &str) -> Self {
-        let mut numbers = version.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0));
-        Self::numbered(numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-    }
-
-    fn numbered(major: u64, minor: u64) -> Self {
-        if (major, minor) >= (0, 20) { Self::V0_20 } else { Self::V0_19 }
+        let mut numbers = version.split(['.', '-', '+']).map(|part| part.parse::<u64>().unwrap_or(0));
+        if (numbers.next(), numbers.next()) >= (Some(0), Some(20)) { Self::V0_20 } else { Self::V0_19 }
     }
 
     /// Whether it has `migrations run`. Without that, a start of the server migrates the database.
@@ -49,10 +45,7 @@ impl Series {
 
     /// Rows of `bun_migrations` after its migrations.
     pub fn migrations(self) -> u32 {
-        match self {
-            Self::V0_19 => 110,
-            Self::V0_20 => 118,
-        }
+        if self == Self::V0_19 { 110 } else { 118 }
     }
 }
 

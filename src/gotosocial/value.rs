@@ -54,27 +54,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind in words.
-    pub fn described(self) -> &'static str {
+    /// The kind in words, and a value that would be right, in TOML.
+    pub fn described(self) -> (&'static str, &'static str) {
         match self {
-            Self::Boolean => "true or false",
-            Self::Integer => "a whole number",
-            Self::Text => "a text in quotes",
-            Self::Duration => "a span of time in quotes",
-            Self::Size => "a size in quotes or a number of bytes",
-            Self::List => "a list of texts",
-        }
-    }
-
-    /// A value that would be right, in TOML.
-    pub fn example(self) -> &'static str {
-        match self {
-            Self::Boolean => "true",
-            Self::Integer => "10",
-            Self::Text => "\"…\"",
-            Self::Duration => "\"30s\"",
-            Self::Size => "\"40MiB\"",
-            Self::List => "[\"…\"]",
+            Self::Boolean => ("true or false", "true"),
+            Self::Integer => ("a whole number", "10"),
+            Self::Text => ("a text in quotes", "\"…\""),
+            Self::Duration => ("a span of time in quotes", "\"30s\""),
+            Self::Size => ("a size in quotes or a number of bytes", "\"40MiB\""),
+            Self::List => ("a list of texts", "[\"…\"]"),
         }
     }
 
@@ -95,15 +83,12 @@ impl Kind {
 
 /// The nanoseconds of a span of time, as Go's `time.ParseDuration` reads it. A negative span makes no sense for any setting.
 pub fn duration(text: &str) -> Option<i64> {
-    let mut rest = text;
-    if rest == "0" {
-        return Some(0);
-    }
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let mut rest = if text == "0" { "0s" } else { text };
     let mut total = 0.0;
     while !rest.is_empty() {
-        let (digits, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
-        let (unit, behind) =
-            behind.split_at(behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len()));
+        let (digits, behind) = rest.split_at(rest.find(|c| !is_number(c))?);
+        let (unit, behind) = behind.split_at(behind.find(is_number).unwrap_or(behind.len()));
         let nanoseconds = match unit {
             "ns" => 1.0,
             "us" | "µs" | "μs" => 1e3,
@@ -139,7 +124,7 @@ pub fn size(text: &str) -> Option<u64> {
 
 /// Digits with at most one point between or beside them.
 fn decimal(text: &str) -> Option<f64> {
-    text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.').then(|| text.parse().ok())?
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use serde::{Deserialize, Serialize};
 
 use super::Owner;
 use crate::gotosocial::DatabaseState;
 
 /// A database to examine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseExamination {
     /// Its path. Its owner must be able to write to the file and its folder.
     pub path: PathBuf,

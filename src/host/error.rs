@@ -67,6 +67,15 @@ pub enum HostError {
         /// Its name.
         service: String,
     },
+    /// The server is at something that must not be interrupted.
+    #[error(
+        "{service} still starts, and may be migrating its database, which must never be interrupted; nothing was undone. \
+         Wait until `gts-bootstrap check` says that it is ready, then run this again"
+    )]
+    Starting {
+        /// Its name.
+        service: String,
+    },
     /// Another run of the program holds the lock.
     #[error("another gts-bootstrap is running ({holder}); wait until it has ended, then run this again")]
     Locked {
@@ -89,6 +98,7 @@ impl Coded for HostError {
             Self::Sysctl { .. } => ErrorCode::Kernel,
             Self::Database { .. } => ErrorCode::Database,
             Self::Died { .. } => ErrorCode::Service,
+            Self::Starting { .. } => ErrorCode::NotReady,
             Self::Locked { .. } => ErrorCode::Locked,
             Self::NotFreeBsd => ErrorCode::NotFreeBsd,
         }
@@ -105,6 +115,11 @@ impl HostError {
     pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { action, path, source }
+    }
+
+    /// The error for a text that does not have the expected form.
+    pub fn unreadable(what: impl std::fmt::Display, text: impl Into<String>) -> Self {
+        Self::Unreadable { what: what.to_string(), text: text.into() }
     }
 
     /// The errno of the error, if it has one.

@@ -27,10 +27,11 @@ pub struct System {
 }
 
 /// Whether the host is a jail, by `security.jail.jailed` and `security.jail.vnet`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Jail {
     /// Not a jail.
+    #[default]
     No,
     /// A jail that shares the network stack of its host.
     Shared,

@@ -12,7 +12,6 @@
 //! Reading (`read`, `read_from`, `list`, `free_bytes`) follows a link at the end of a path. Changing never does:
 //! `write_file` replaces the link with a file, `remove` removes the link, `append_file` and `make_directory` refuse it.
 
-mod build;
 mod copy;
 mod owners;
 mod removal;
@@ -20,6 +19,8 @@ mod removal;
 mod tests;
 mod walk;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -33,16 +34,12 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat, mod
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat};
 
-pub use build::Begun;
 pub use copy::CopiedFile;
-pub use owners::{Owners, RealOwners, RecordedOwners};
+pub use owners::Owners;
 
-use super::{Entry, HostError, Owner};
+use super::{Build, Entry, HostError, Owner};
 use crate::operation::{self, Operation};
 use walk::{Folder, Last, Spot};
-
-/// The largest file that [`Root::read`] reads into memory, in bytes.
-pub const READ_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// How many random names are tried for a temporary file.
 const NAME_ATTEMPTS: u32 = 16;
@@ -58,31 +55,23 @@ pub fn is_temporary(name: &str) -> bool {
 
 /// The files of a host, below a base folder. The module's documentation explains how paths are walked.
 #[derive(Debug)]
-pub struct Root<O> {
+pub struct Root {
     base: PathBuf,
-    owners: O,
+    owners: Owners,
 }
 
-/// The operation and its path, for the errors on the way.
-#[derive(Clone, Copy)]
-struct Doing<'a> {
-    action: &'static str,
-    path: &'a Path,
+/// Does something to a path; an error names both.
+fn named<T>(action: &'static str, path: &Path, work: impl FnOnce() -> io::Result<T>) -> Result<T, HostError> {
+    work().map_err(|source| HostError::File { action, path: path.to_path_buf(), source })
 }
 
-impl Doing<'_> {
-    fn failed(&self, source: impl Into<io::Error>) -> HostError {
-        HostError::File { action: self.action, path: self.path.to_path_buf(), source: source.into() }
-    }
-
-    fn refused(&self, kind: io::ErrorKind, text: impl Into<String>) -> HostError {
-        self.failed(io::Error::new(kind, text.into()))
-    }
+fn refused(kind: io::ErrorKind, text: impl Into<String>) -> io::Error {
+    io::Error::new(kind, text.into())
 }
 
-impl<O: Owners> Root<O> {
-    /// The files below `base`, which must exist by the time it is used. `owners` manages the owners.
-    pub fn new(base: impl Into<PathBuf>, owners: O) -> Self {
+impl Root {
+    /// The files below `base`, which must exist by the time it is used.
+    pub fn new(base: impl Into<PathBuf>, owners: Owners) -> Self {
         Self { base: base.into(), owners }
     }
 
@@ -91,8 +80,13 @@ impl<O: Owners> Root<O> {
         &self.base
     }
 
+    /// The files below `base`, with recorded owners.
+    pub fn recorded(base: impl Into<PathBuf>, owners: BTreeMap<PathBuf, Owner>) -> Self {
+        Self::new(base, Owners::Recorded(RefCell::new(owners)))
+    }
+
     /// The owners.
-    pub fn owners(&self) -> &O {
+    pub fn owners(&self) -> &Owners {
         &self.owners
     }
 
@@ -101,38 +95,24 @@ impl<O: Owners> Root<O> {
     /// # Errors
     /// The path cannot be walked.
     pub fn entry(&self, path: &Path) -> Result<Option<Entry>, HostError> {
-        let doing = Doing { action: "look up", path };
-        match self.walk(doing, Last::Keep)? {
-            Spot::Nowhere { .. } | Spot::At { stat: None, .. } => Ok(None),
-            Spot::Top(folder) => {
-                let stat = status(&folder.fd).map_err(|error| doing.failed(error))?;
-                Ok(Some(self.describe(&folder.path, &stat)))
-            }
-            Spot::At { folder, name, stat: Some(stat) } if stat.kind == SFlag::S_IFLNK => {
-                let target = readlinkat(&folder.fd, name.as_os_str()).map_err(|error| doing.failed(error))?;
-                Ok(Some(Entry::Symlink { target: target.into() }))
-            }
-            Spot::At { folder, name, stat: Some(stat) } => Ok(Some(self.describe(&folder.path.join(name), &stat))),
-        }
+        named("look up", path, || {
+            Ok(match self.walk(path, Last::Keep)? {
+                Spot::Nowhere { .. } | Spot::At { stat: None, .. } => None,
+                Spot::Top(folder) => Some(self.describe(&folder.path, &fstat(&folder.fd)?)),
+                Spot::At { folder, name, stat: Some(stat) } if kind(&stat) == SFlag::S_IFLNK => {
+                    Some(Entry::Symlink { target: readlinkat(&folder.fd, name.as_os_str())?.into() })
+                }
+                Spot::At { folder, name, stat: Some(stat) } => Some(self.describe(&folder.path.join(name), &stat)),
+            })
+        })
     }
 
-    /// Reads the file at `path`, following links; `None` if there is no such file.
+    /// Opens the file at `path` for reading, following links; `None` if there is no such file.
     ///
     /// # Errors
-    /// Not a regular file, over [`READ_LIMIT`], or unreadable.
-    pub fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
-        let doing = Doing { action: "read", path };
-        let Some(file) = self.open_to_read(doing)? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        // One byte more than allowed detects a file that grows while it is read.
-        file.take(READ_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| doing.failed(error))?;
-        if bytes.len() as u64 > READ_LIMIT {
-            return Err(doing.refused(
-                io::ErrorKind::FileTooLarge,
-                format!("it is larger than {} MiB, which no file of this kind should be", READ_LIMIT / 1024 / 1024),
-            ));
-        }
-        Ok(Some(bytes))
+    /// Not a regular file, or unreadable.
+    pub fn open_file(&self, path: &Path) -> Result<Option<File>, HostError> {
+        named("read", path, || self.open_to_read(path))
     }
 
     /// Reads at most `limit` bytes of the file at `path` from `offset` on, following links; `None` if there is no such
@@ -141,13 +121,13 @@ impl<O: Owners> Root<O> {
     /// # Errors
     /// Not a regular file, or unreadable.
     pub fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
-        let doing = Doing { action: "read", path };
-        let Some(mut file) = self.open_to_read(doing)? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(offset))
-            .and_then(|_| file.take(limit as u64).read_to_end(&mut bytes))
-            .map_err(|error| doing.failed(error))?;
-        Ok(Some(bytes))
+        named("read", path, || {
+            let Some(mut file) = self.open_to_read(path)? else { return Ok(None) };
+            let mut bytes = Vec::new();
+            file.seek(SeekFrom::Start(offset))?;
+            file.take(limit as u64).read_to_end(&mut bytes)?;
+            Ok(Some(bytes))
+        })
     }
 
     /// Returns the names in the folder `path`, sorted; empty if there is no such folder. Bytes of a name that are not
@@ -156,16 +136,17 @@ impl<O: Owners> Root<O> {
     /// # Errors
     /// Not a folder, or unreadable.
     pub fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
-        let doing = Doing { action: "list", path };
-        let folder = match self.walk(doing, Last::Follow)? {
-            Spot::Nowhere { .. } | Spot::At { stat: None, .. } => return Ok(Vec::new()),
-            Spot::Top(folder) => folder,
-            Spot::At { folder, name, .. } => folder.below(&name).map_err(|error| doing.failed(error))?,
-        };
-        let names = names_in(folder.fd).map_err(|error| doing.failed(error))?;
-        let mut names: Vec<String> = names.iter().map(|name| name.to_string_lossy().into_owned()).collect();
-        names.sort_unstable();
-        Ok(names)
+        named("list", path, || {
+            let folder = match self.walk(path, Last::Follow)? {
+                Spot::Nowhere { .. } | Spot::At { stat: None, .. } => return Ok(Vec::new()),
+                Spot::Top(folder) => folder,
+                Spot::At { folder, name, .. } => folder.below(&name)?,
+            };
+            let mut names: Vec<String> =
+                names_in(folder.fd)?.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+            names.sort_unstable();
+            Ok(names)
+        })
     }
 
     /// Puts a file in place atomically: writes a temporary file in the same folder (`O_EXCL`), sets its mode and owner,
@@ -174,22 +155,47 @@ impl<O: Owners> Root<O> {
     /// # Errors
     /// Any step failed; `path` is as it was and the temporary file is gone.
     pub fn write_file(&self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), HostError> {
-        let doing = Doing { action: "write", path };
-        let (folder, name, _) = self.spot_to_change(doing)?;
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let (temporary, fd) = with_new_name(|name| {
-            self.about_to(Operation::Create, &folder, name)?;
-            Ok(openat(&folder.fd, name, flags, Mode::from_bits_truncate(0o600))?)
+        self.place(path, mode, owner, |file, folder, name| self.pour(folder, name, file, bytes))
+    }
+
+    /// The same for a file of any size that `build` writes. It may read back what it has written.
+    ///
+    /// # Errors
+    /// The error of `build`, or as for [`Root::write_file`].
+    pub fn build_file(&self, path: &Path, mode: u32, owner: Owner, build: Build<'_>) -> Result<(), HostError> {
+        self.place(path, mode, owner, |file, folder, name| {
+            build(file)?;
+            self.about_to(Operation::Write, folder, name)
         })
-        .map_err(|error| doing.failed(error))?;
-        let filled = File::from(fd);
-        self.fill(&folder, &temporary, filled, bytes, mode, owner)
-            .and_then(|()| self.put_in_place(&folder, &temporary, &name))
-            .map_err(|error| {
-                self.discard(&folder, &temporary);
-                doing.failed(error)
+    }
+
+    /// Has `fill` write a file under a temporary name, and puts it in place.
+    fn place<T>(
+        &self,
+        path: &Path,
+        mode: u32,
+        owner: Owner,
+        fill: impl FnOnce(&mut File, &Folder, &OsStr) -> io::Result<T>,
+    ) -> Result<T, HostError> {
+        named("write", path, || {
+            let (folder, name, _) = self.spot_to_change(path)?;
+            let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let (temporary, fd) = with_new_name(|name| {
+                self.about_to(Operation::Create, &folder, name)?;
+                Ok(openat(&folder.fd, name, flags, Mode::from_bits_truncate(0o600))?)
             })?;
-        self.sync(&folder).map_err(|error| doing.failed(error))
+            let mut file = File::from(fd);
+            let placed = fill(&mut file, &folder, &temporary).and_then(|filled| {
+                self.own(&folder, &temporary, file.as_fd(), mode, owner)?;
+                self.about_to(Operation::Sync, &folder, &temporary)?;
+                file.sync_all()?;
+                self.put_in_place(&folder, &temporary, &name)?;
+                Ok(filled)
+            });
+            let filled = placed.inspect_err(|_| self.discard(&folder, &temporary))?;
+            self.sync(&folder)?;
+            Ok(filled)
+        })
     }
 
     /// Appends bytes to a file and syncs it. A missing file is created, owned by root, with mode 0600.
@@ -198,45 +204,34 @@ impl<O: Owners> Root<O> {
     /// The path holds a link or anything but a regular file; the file has a second name (a hard link, which a service
     /// user may have made to a file owned by root); or a system call failed.
     pub fn append_file(&self, path: &Path, bytes: &[u8]) -> Result<(), HostError> {
-        let doing = Doing { action: "append to", path };
-        let (folder, name, stat) = self.spot_to_change(doing)?;
-        let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let mut file = match stat {
-            Some(stat) => {
-                regular(doing, &stat)?;
-                openat(&folder.fd, name.as_os_str(), flags, Mode::empty()).map(File::from)
+        named("append to", path, || {
+            let (folder, name, stat) = self.spot_to_change(path)?;
+            let mut flags =
+                OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+            if let Some(stat) = &stat {
+                regular(stat)?;
+            } else {
+                self.about_to(Operation::Create, &folder, &name)?;
+                flags |= OFlag::O_CREAT | OFlag::O_EXCL;
             }
-            None => {
-                self.about_to(Operation::Create, &folder, &name).map_err(|error| doing.failed(error)).map(|()| {
-                    openat(
-                        &folder.fd,
-                        name.as_os_str(),
-                        flags | OFlag::O_CREAT | OFlag::O_EXCL,
-                        Mode::from_bits_truncate(0o600),
-                    )
-                    .map(File::from)
-                })?
+            let mut file = File::from(openat(&folder.fd, &*name, flags, Mode::from_bits_truncate(0o600))?);
+            let opened = fstat(&file)?;
+            regular(&opened)?;
+            if opened.st_nlink > 1 {
+                return Err(refused(
+                    io::ErrorKind::PermissionDenied,
+                    "the file has more than one name (a hard link), so what is written here would also be written \
+                     elsewhere; look where with `find / -samefile`",
+                ));
             }
-        }
-        .map_err(|error| doing.failed(error))?;
-        let opened = status(&file).map_err(|error| doing.failed(error))?;
-        regular(doing, &opened)?;
-        if opened.has_other_names {
-            return Err(doing.refused(
-                io::ErrorKind::PermissionDenied,
-                "the file has more than one name (a hard link), so what is written here would also be written elsewhere; \
-                 look where with `find / -samefile`",
-            ));
-        }
-        if stat.is_none() {
-            self.own(&folder, &name, file.as_fd(), 0o600, Owner::ROOT)
-                .and_then(|()| self.sync(&folder))
-                .map_err(|error| doing.failed(error))?;
-        }
-        self.pour(&folder, &name, &mut file, bytes)
-            .and_then(|()| self.about_to(Operation::Sync, &folder, &name))
-            .and_then(|()| file.sync_all())
-            .map_err(|error| doing.failed(error))
+            if stat.is_none() {
+                self.own(&folder, &name, file.as_fd(), 0o600, Owner::ROOT)?;
+                self.sync(&folder)?;
+            }
+            self.pour(&folder, &name, &mut file, bytes)?;
+            self.about_to(Operation::Sync, &folder, &name)?;
+            file.sync_all()
+        })
     }
 
     /// Renames a file or folder, over a file at `to`, and syncs both folders. The owner stays the same.
@@ -244,14 +239,15 @@ impl<O: Owners> Root<O> {
     /// # Errors
     /// renameat(2) failed: nothing at `from`, or different file systems.
     pub fn rename(&self, from: &Path, to: &Path) -> Result<(), HostError> {
-        let doing = Doing { action: "rename", path: from };
-        let (from_folder, from_name, _) = self.spot_to_change(doing)?;
-        let (to_folder, to_name, _) = self.spot_to_change(Doing { action: "rename to", path: to })?;
-        self.about_to(Operation::Rename(self.local(&to_folder, &to_name)), &from_folder, &from_name)
-            .and_then(|()| Ok(renameat(&from_folder.fd, from_name.as_os_str(), &to_folder.fd, to_name.as_os_str())?))
-            .map_err(|error| doing.failed(error))?;
-        self.owners.renamed(&from_folder.path.join(from_name), &to_folder.path.join(to_name));
-        self.sync(&to_folder).and_then(|()| self.sync(&from_folder)).map_err(|error| doing.failed(error))
+        let (from_folder, from_name, _) = named("rename", from, || self.spot_to_change(from))?;
+        let (to_folder, to_name, _) = named("rename to", to, || self.spot_to_change(to))?;
+        named("rename", from, || {
+            self.about_to(Operation::Rename(self.local(&to_folder, &to_name)), &from_folder, &from_name)?;
+            renameat(&from_folder.fd, &*from_name, &to_folder.fd, &*to_name)?;
+            self.owners.renamed(&from_folder.path.join(&from_name), &to_folder.path.join(&to_name));
+            self.sync(&to_folder)?;
+            self.sync(&from_folder)
+        })
     }
 
     /// Creates one folder; its parent must exist. An existing folder gets the mode and the owner.
@@ -259,31 +255,29 @@ impl<O: Owners> Root<O> {
     /// # Errors
     /// The path holds something other than a folder (also a link to one), or a system call failed.
     pub fn make_directory(&self, path: &Path, mode: u32, owner: Owner) -> Result<(), HostError> {
-        let doing = Doing { action: "make the folder", path };
-        let (parent, name, stat) = self.spot_to_change(doing)?;
-        if stat.is_some_and(|stat| stat.kind != SFlag::S_IFDIR) {
-            return Err(doing.refused(
-                io::ErrorKind::NotADirectory,
-                "something that is not a folder stands there; move it out of the way and run this again",
-            ));
-        }
-        if stat.is_none() {
-            self.about_to(Operation::MakeFolder, &parent, &name)
-                .and_then(|()| Ok(mkdirat(&parent.fd, name.as_os_str(), Mode::from_bits_truncate(0o700))?))
-                .map_err(|error| doing.failed(error))?;
-        }
-        let settled = parent.below(&name).and_then(|folder| {
-            self.own(&parent, &name, folder.fd.as_fd(), mode, owner)?;
-            self.sync(&folder)?;
-            self.sync(&parent)
-        });
-        settled.map_err(|error| {
+        named("make the folder", path, || {
+            let (parent, name, stat) = self.spot_to_change(path)?;
+            if stat.is_some_and(|stat| kind(&stat) != SFlag::S_IFDIR) {
+                return Err(refused(
+                    io::ErrorKind::NotADirectory,
+                    "something that is not a folder stands there; move it out of the way and run this again",
+                ));
+            }
             if stat.is_none() {
+                self.about_to(Operation::MakeFolder, &parent, &name)?;
+                mkdirat(&parent.fd, &*name, Mode::from_bits_truncate(0o700))?;
+            }
+            let settled = parent.below(&name).and_then(|folder| {
+                self.own(&parent, &name, folder.fd.as_fd(), mode, owner)?;
+                self.sync(&folder)?;
+                self.sync(&parent)
+            });
+            if settled.is_err() && stat.is_none() {
                 // The folder is still empty. The error that led here is the one to report.
-                let _ = unlinkat(&parent.fd, name.as_os_str(), UnlinkatFlags::RemoveDir);
+                let _ = unlinkat(&parent.fd, &*name, UnlinkatFlags::RemoveDir);
                 self.owners.removed(&parent.path.join(&name));
             }
-            doing.failed(error)
+            settled
         })
     }
 
@@ -292,24 +286,21 @@ impl<O: Owners> Root<O> {
     /// # Errors
     /// The path holds something other than a link, or a system call failed.
     pub fn make_symlink(&self, path: &Path, target: &Path) -> Result<(), HostError> {
-        let doing = Doing { action: "link", path };
-        let (folder, name, stat) = self.spot_to_change(doing)?;
-        if stat.is_some_and(|stat| stat.kind != SFlag::S_IFLNK) {
-            return Err(doing.refused(
-                io::ErrorKind::AlreadyExists,
-                "something that is not a symbolic link stands there; move it out of the way and run this again",
-            ));
-        }
-        let (temporary, ()) = with_new_name(|name| {
-            self.about_to(Operation::MakeLink, &folder, name)?;
-            Ok(symlinkat(target, &folder.fd, name)?)
+        named("link", path, || {
+            let (folder, name, stat) = self.spot_to_change(path)?;
+            if stat.is_some_and(|stat| kind(&stat) != SFlag::S_IFLNK) {
+                return Err(refused(
+                    io::ErrorKind::AlreadyExists,
+                    "something that is not a symbolic link stands there; move it out of the way and run this again",
+                ));
+            }
+            let (temporary, ()) = with_new_name(|name| {
+                self.about_to(Operation::MakeLink, &folder, name)?;
+                Ok(symlinkat(target, &folder.fd, name)?)
+            })?;
+            self.put_in_place(&folder, &temporary, &name).inspect_err(|_| self.discard(&folder, &temporary))?;
+            self.sync(&folder)
         })
-        .map_err(|error| doing.failed(error))?;
-        self.put_in_place(&folder, &temporary, &name).map_err(|error| {
-            self.discard(&folder, &temporary);
-            doing.failed(error)
-        })?;
-        self.sync(&folder).map_err(|error| doing.failed(error))
     }
 
     /// Returns the bytes that root may still write on the file system that holds `path` or its nearest existing parent:
@@ -318,23 +309,22 @@ impl<O: Owners> Root<O> {
     /// # Errors
     /// The path cannot be walked, or fstatvfs(3) failed.
     pub fn free_bytes(&self, path: &Path) -> Result<u64, HostError> {
-        let doing = Doing { action: "find the free space at", path };
-        let folder = match self.walk(doing, Last::Follow)? {
-            Spot::At { folder, name, stat: Some(stat) } if stat.kind == SFlag::S_IFDIR => {
-                folder.below(&name).map_err(|error| doing.failed(error))?
-            }
-            Spot::At { folder, .. } | Spot::Top(folder) | Spot::Nowhere { nearest: folder } => folder,
-        };
-        let file_system = fstatvfs(&folder.fd).map_err(|error| doing.failed(error))?;
-        #[allow(clippy::useless_conversion, reason = "the width of these counters differs between systems")]
-        let (blocks, size) = (u64::from(file_system.blocks_free()), u64::from(file_system.fragment_size()));
-        Ok(blocks.saturating_mul(size))
+        named("find the free space at", path, || {
+            let folder = match self.walk(path, Last::Follow)? {
+                Spot::At { folder, name, stat: Some(stat) } if kind(&stat) == SFlag::S_IFDIR => folder.below(&name)?,
+                Spot::At { folder, .. } | Spot::Top(folder) | Spot::Nowhere { nearest: folder } => folder,
+            };
+            let file_system = fstatvfs(&folder.fd)?;
+            #[allow(clippy::useless_conversion, reason = "the width of these counters differs between systems")]
+            let (blocks, size) = (u64::from(file_system.blocks_free()), u64::from(file_system.fragment_size()));
+            Ok(blocks.saturating_mul(size))
+        })
     }
 
     /// Returns the location of the host's `path` on the system that the program runs on. Trusted links are resolved as
     /// far as the path exists, so that an absolute link on a rehearsal stays within its folder.
     pub fn local_path(&self, path: &Path) -> PathBuf {
-        let host_path = match self.walk(Doing { action: "look up", path }, Last::Follow) {
+        let host_path = match self.walk(path, Last::Follow) {
             Ok(Spot::Top(folder)) => folder.path,
             Ok(Spot::At { folder, name, .. }) => folder.path.join(name),
             Ok(Spot::Nowhere { .. }) | Err(_) => walk::normal(path),
@@ -343,40 +333,25 @@ impl<O: Owners> Root<O> {
     }
 
     /// The folder and name to change, and what exists there now.
-    fn spot_to_change(&self, doing: Doing<'_>) -> Result<(Folder, OsString, Option<Status>), HostError> {
-        changeable(doing, self.walk(doing, Last::Keep)?)
+    fn spot_to_change(&self, path: &Path) -> io::Result<(Folder, OsString, Option<FileStat>)> {
+        changeable(self.walk(path, Last::Keep)?)
     }
 
-    fn open_to_read(&self, doing: Doing<'_>) -> Result<Option<File>, HostError> {
-        let (folder, name, stat) = match self.walk(doing, Last::Follow)? {
+    fn open_to_read(&self, path: &Path) -> io::Result<Option<File>> {
+        let (folder, name, stat) = match self.walk(path, Last::Follow)? {
             Spot::Nowhere { .. } | Spot::At { stat: None, .. } => return Ok(None),
-            Spot::Top(_) => return Err(doing.failed(Errno::EISDIR)),
+            Spot::Top(_) => return Err(Errno::EISDIR.into()),
             Spot::At { folder, name, stat: Some(stat) } => (folder, name, stat),
         };
-        regular(doing, &stat)?;
+        regular(&stat)?;
         // Not blocking: if a pipe is put there after the check, opening it must not hang.
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = match openat(&folder.fd, name.as_os_str(), flags, Mode::empty()) {
+        let file = match openat(&folder.fd, &*name, flags, Mode::empty()) {
             Err(Errno::ENOENT) => return Ok(None),
-            opened => opened.map_err(|error| doing.failed(error))?,
+            opened => opened?,
         };
-        regular(doing, &status(&file).map_err(|error| doing.failed(error))?)?;
+        regular(&fstat(&file)?)?;
         Ok(Some(File::from(file)))
-    }
-
-    fn fill(
-        &self,
-        folder: &Folder,
-        name: &OsStr,
-        mut file: File,
-        bytes: &[u8],
-        mode: u32,
-        owner: Owner,
-    ) -> io::Result<()> {
-        self.pour(folder, name, &mut file, bytes)?;
-        self.own(folder, name, file.as_fd(), mode, owner)?;
-        self.about_to(Operation::Sync, folder, name)?;
-        file.sync_all()
     }
 
     /// Writes bytes into an open file.
@@ -390,7 +365,7 @@ impl<O: Owners> Root<O> {
         self.about_to(Operation::Owner(owner.uid, owner.gid), folder, name)?;
         self.owners.set(&folder.path.join(name), file, owner)?;
         self.about_to(Operation::Mode, folder, name)?;
-        Ok(fchmod(file, permissions(mode))?)
+        Ok(fchmod(file, Mode::from_bits_truncate((mode & 0o7777) as mode_t))?)
     }
 
     /// Makes the names in a folder survive a power cut.
@@ -422,11 +397,15 @@ impl<O: Owners> Root<O> {
         self.owners.removed(&folder.path.join(temporary));
     }
 
-    fn describe(&self, path: &Path, stat: &Status) -> Entry {
-        let mode = stat.mode;
-        let owner = self.owners.owner(path, stat.owner);
-        match stat.kind {
-            SFlag::S_IFREG => Entry::File { size: stat.size, mode, owner },
+    fn owner(&self, path: &Path, stat: &FileStat) -> Owner {
+        self.owners.owner(path, Owner { uid: stat.st_uid, gid: stat.st_gid })
+    }
+
+    fn describe(&self, path: &Path, stat: &FileStat) -> Entry {
+        let mode = permissions(stat);
+        let owner = self.owner(path, stat);
+        match kind(stat) {
+            SFlag::S_IFREG => Entry::File { size: u64::try_from(stat.st_size).unwrap_or(0), mode, owner },
             SFlag::S_IFDIR => Entry::Directory { mode, owner },
             _ => Entry::Other,
         }
@@ -434,64 +413,35 @@ impl<O: Owners> Root<O> {
 }
 
 /// A place that can be changed: a name in an existing folder.
-fn changeable(doing: Doing<'_>, spot: Spot) -> Result<(Folder, OsString, Option<Status>), HostError> {
+fn changeable(spot: Spot) -> io::Result<(Folder, OsString, Option<FileStat>)> {
     match spot {
         Spot::At { folder, name, stat } => Ok((folder, name, stat)),
-        Spot::Nowhere { .. } => {
-            Err(doing.refused(io::ErrorKind::NotFound, "the folder that it should be in does not exist"))
-        }
+        Spot::Nowhere { .. } => Err(refused(io::ErrorKind::NotFound, "the folder that it should be in does not exist")),
         Spot::Top(_) => {
-            Err(doing
-                .refused(io::ErrorKind::InvalidInput, "the path names the root folder itself, which is never changed"))
+            Err(refused(io::ErrorKind::InvalidInput, "the path names the root folder itself, which is never changed"))
         }
     }
 }
 
-/// The relevant part of stat(2).
-#[derive(Debug, Clone, Copy)]
-struct Status {
-    kind: SFlag,
-    size: u64,
-    /// Permission bits, including set-id and sticky bits.
-    mode: u32,
-    /// The owner on disk.
-    owner: Owner,
-    /// Whether there are hard links to it.
-    has_other_names: bool,
+fn kind(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
 }
 
-impl From<FileStat> for Status {
-    fn from(stat: FileStat) -> Self {
-        #[allow(clippy::useless_conversion, reason = "mode_t has 16 bits on FreeBSD and 32 on Linux")]
-        let mode = u32::from(stat.st_mode & 0o7777);
-        Self {
-            kind: SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT,
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            mode,
-            owner: Owner { uid: stat.st_uid, gid: stat.st_gid },
-            has_other_names: stat.st_nlink > 1,
-        }
-    }
+/// Permission bits, including set-id and sticky bits.
+fn permissions(stat: &FileStat) -> u32 {
+    #[allow(clippy::useless_conversion, reason = "mode_t has 16 bits on FreeBSD and 32 on Linux")]
+    u32::from(stat.st_mode & 0o7777)
 }
 
-/// The status of an open file or folder.
-fn status(open: impl AsFd) -> io::Result<Status> {
-    Ok(fstat(open)?.into())
-}
-
-fn permissions(mode: u32) -> Mode {
-    Mode::from_bits_truncate((mode & 0o7777) as mode_t)
-}
-
-fn regular(doing: Doing<'_>, stat: &Status) -> Result<(), HostError> {
-    match stat.kind {
+fn regular(stat: &FileStat) -> io::Result<()> {
+    match kind(stat) {
         SFlag::S_IFREG => Ok(()),
-        SFlag::S_IFDIR => Err(doing.failed(Errno::EISDIR)),
-        SFlag::S_IFLNK => Err(doing.refused(
+        SFlag::S_IFDIR => Err(Errno::EISDIR.into()),
+        SFlag::S_IFLNK => Err(refused(
             io::ErrorKind::PermissionDenied,
             "it is a symbolic link, and this file is never written through one",
         )),
-        _ => Err(doing.refused(io::ErrorKind::InvalidInput, "it is not a regular file")),
+        _ => Err(refused(io::ErrorKind::InvalidInput, "it is not a regular file")),
     }
 }
 
@@ -525,7 +475,7 @@ fn names_in(folder: OwnedFd) -> io::Result<Vec<OsString>> {
 }
 
 /// fstatat(2) without following a link; `None` if nothing exists there.
-fn look(folder: &Folder, name: &OsStr) -> io::Result<Option<Status>> {
+fn look(folder: &Folder, name: &OsStr) -> io::Result<Option<FileStat>> {
     match fstatat(&folder.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat.into())),
         Err(Errno::ENOENT) => Ok(None),

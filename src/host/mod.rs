@@ -17,9 +17,12 @@ pub mod network;
 pub mod operations;
 pub mod rehearsal;
 
+use std::any::Any;
 use std::fs::File;
+use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::front::Front;
 
@@ -28,11 +31,14 @@ pub use database::DatabaseExamination;
 pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
 pub use files::{CopiedFile, is_temporary};
-pub use freebsd::{BIND_PROBE_ARGUMENT, DATABASE_PROBE_ARGUMENT, bind_probe_child, database_probe_child};
+pub use freebsd::{PROBE_ARGUMENT, probe_child};
 pub use network::{
     BindOutcome, BindProbe, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
 };
 pub use operations::{Invocation, Output, ServiceAction};
+
+/// The largest file that [`Observe::read`] reads into memory, in bytes.
+const READ_LIMIT: usize = 64 * 1024 * 1024;
 
 /// Everything that can be read from a host without changing it.
 ///
@@ -54,7 +60,16 @@ pub trait Observe {
     ///
     /// # Errors
     /// It is not a regular file, is over 64 MiB, or cannot be read.
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError>;
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+        // One byte more than allowed detects a file that grows while it is read.
+        let bytes = self.read_from(path, 0, READ_LIMIT + 1)?;
+        if bytes.as_ref().is_some_and(|bytes| bytes.len() > READ_LIMIT) {
+            let limit = READ_LIMIT / 1024 / 1024;
+            let text = format!("it is larger than {limit} MiB, which no file of this kind should be");
+            return Err(HostError::file("read", path)(io::Error::new(io::ErrorKind::FileTooLarge, text)));
+        }
+        Ok(bytes)
+    }
 
     /// The bytes of the file at `path` from `offset` on, at most `limit` of them; `None` if there is no such file.
     /// An offset beyond the end gives an empty vector.
@@ -171,7 +186,7 @@ pub trait Observe {
 
     /// The location of the host's `path` on the operating system that this program runs on: the path itself on FreeBSD,
     /// within the folder on a rehearsal. For the two tasks that stream on their own: unpacking and verifying a release.
-    fn local_path(&self, path: &Path) -> std::path::PathBuf;
+    fn local_path(&self, path: &Path) -> PathBuf;
 
     /// Tries to bind a socket as another user, in a child process that switches to the ids for good, and closes it
     /// again.
@@ -187,11 +202,14 @@ pub trait Observe {
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure>;
 }
 
+/// Writes a file of any size, and may read it back.
+pub type Build<'a> = &'a mut dyn FnMut(&mut File) -> io::Result<()>;
+
+/// Takes the time that a program has run, and the newest line of its output.
+pub type Tell<'a> = &'a mut dyn FnMut(Duration, Option<&str>);
+
 /// A host that can be changed. Only the executor (`change::executor`) and the journal use it.
 pub trait Host: Observe {
-    /// A read-only view of this host.
-    fn observe(&self) -> &dyn Observe;
-
     /// Puts a file in place atomically: writes it next to its target, syncs it, renames it, and syncs the folder. No
     /// symbolic link in a folder that other users can write to is followed.
     ///
@@ -329,11 +347,7 @@ pub trait Host: Observe {
     ///
     /// # Errors
     /// As for [`Host::run_as`].
-    fn run_watched(
-        &self,
-        invocation: &Invocation,
-        tell: &mut dyn FnMut(std::time::Duration, Option<&str>),
-    ) -> Result<Output, HostError>;
+    fn run_watched(&self, invocation: &Invocation, tell: Tell<'_>) -> Result<Output, HostError>;
 
     /// The processes that have a file open, as far as the system reports them (`fstat FILE`).
     ///
@@ -360,13 +374,7 @@ pub trait Host: Observe {
     ///
     /// # Errors
     /// The error of `build`, or as for [`Host::write_file`]. Nothing is left of the new file.
-    fn build_file(
-        &self,
-        path: &Path,
-        mode: u32,
-        owner: Owner,
-        build: &mut dyn FnMut(&mut File) -> std::io::Result<()>,
-    ) -> Result<(), HostError>;
+    fn build_file(&self, path: &Path, mode: u32, owner: Owner, build: Build<'_>) -> Result<(), HostError>;
 
     /// Opens an SQLite database that no other process has open, as the user that owns it, in a child process. For
     /// copies, and for a database whose program is stopped: on FreeBSD GoToSocial locks its database differently than
@@ -382,10 +390,10 @@ pub trait Host: Observe {
     ///
     /// # Errors
     /// [`HostError::Locked`] if another run holds it.
-    fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn std::any::Any>, HostError>;
+    fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn Any>, HostError>;
 
     /// Waits. A rehearsal advances its model's clock instead.
-    fn sleep(&self, time: std::time::Duration);
+    fn sleep(&self, time: Duration);
 }
 
 /// The host that this program runs on.

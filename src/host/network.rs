@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use x509_parser::parse_x509_certificate;
 
+use crate::certificate::bundle::dns_names;
 use crate::portacl::Protocol;
+use crate::release::Sha256Digest;
 
 /// Address family of a bind probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Family {
     /// `0.0.0.0`
     V4,
@@ -18,7 +21,7 @@ pub enum Family {
 }
 
 /// One attempt to bind a socket to the wildcard address as some user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BindProbe {
     /// Effective, real and saved uid of the child.
     pub uid: u32,
@@ -35,7 +38,7 @@ pub struct BindProbe {
 }
 
 /// The result of bind(2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BindOutcome {
     /// The socket was bound (and closed again).
     Bound,
@@ -75,8 +78,15 @@ pub struct WebRequest {
     pub timeout: Duration,
 }
 
+impl WebRequest {
+    /// A request to a server at this address, whose certificate need not be valid.
+    pub fn to(address: SocketAddr, tls: bool, host: &str, path: &str, timeout: Duration) -> Self {
+        Self { tls, host: host.to_owned(), address: Some(address), path: path.to_owned(), verify: false, timeout }
+    }
+}
+
 /// The answer to a [`WebRequest`]; redirects are not followed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WebAnswer {
     /// HTTP status.
     pub status: u16,
@@ -88,6 +98,13 @@ pub struct WebAnswer {
     pub body: Vec<u8>,
     /// The certificate that the server presented.
     pub certificate: Option<ServedCertificate>,
+}
+
+impl WebAnswer {
+    /// A status and nothing else.
+    pub(super) fn plain(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
 }
 
 /// The content of a server's certificate.
@@ -102,6 +119,19 @@ pub struct ServedCertificate {
     pub not_after: u64,
     /// SHA-256 of the certificate (DER), as 64 hexadecimal digits, which identifies it.
     pub sha256: String,
+}
+
+impl ServedCertificate {
+    /// The content of an X.509 certificate (DER), RFC 5280.
+    pub(super) fn of_der(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = parse_x509_certificate(der).ok()?;
+        Some(Self {
+            names: dns_names(&certificate),
+            issuer: certificate.issuer().to_string(),
+            not_after: u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0),
+            sha256: Sha256Digest::of(der).to_string(),
+        })
+    }
 }
 
 /// Why there was no answer.

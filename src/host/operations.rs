@@ -59,3 +59,11 @@ pub struct Output {
     /// Standard error.
     pub stderr: String,
 }
+
+impl Output {
+    /// What the program gives as the reason of a failure: its standard error, or its output if that is all.
+    pub fn reason(&self) -> &str {
+        let errors = self.stderr.trim();
+        if errors.is_empty() { self.stdout.trim() } else { errors }
+    }
+}

@@ -1,9 +1,7 @@
 //! The account that GoToSocial runs as: `gotosocial`, uid and gid 209 as registered in FreeBSD's ports.
 
-use std::path::PathBuf;
-
 use super::Refusal;
-use crate::change::{Action, AddGroup, AddUser, Step};
+use crate::change::{Action, AddGroup, AddUser, Change, Step};
 use crate::host::{Group, HostError, Observe, Owner, User};
 
 /// Name of the user and of its group.
@@ -11,7 +9,7 @@ pub const NAME: &str = "gotosocial";
 /// Uid and gid that the ports tree's `UIDs` and `GIDs` files register for the name.
 pub const ID: u32 = 209;
 
-/// The uid and gid of the account, if it is there.
+/// The uid and gid of the account, if it exists.
 ///
 /// # Errors
 /// The user database cannot be read.
@@ -19,25 +17,16 @@ pub fn owner(host: &dyn Observe) -> Result<Option<Owner>, HostError> {
     Ok(host.user(NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }))
 }
 
-/// What the account is going to be, and what is to be done for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Uid and gid that rules and file owners follow.
-    pub owner: Owner,
-    /// The changes.
-    pub steps: Vec<Step>,
-}
-
-/// Plans the account. One that is there already is kept, with whatever uid it has.
+/// Plans the account; returns its ids too, which rules and file owners follow. An account that exists is kept, whatever its uid.
 ///
 /// # Errors
 /// The number or the name is taken by something else, or the account is root.
-pub fn plan(host: &dyn Observe) -> Result<Account, Refusal> {
-    if let Some(owner) = owner(host)? {
-        if owner.uid == 0 {
-            return Err(Refusal::AccountIsRoot);
-        }
-        return Ok(Account { owner, steps: Vec::new() });
+pub fn plan(host: &dyn Observe) -> Result<(Owner, Vec<Step>), Refusal> {
+    let create = |change: Change| Step::new("account", Action::Create, change);
+    match owner(host)? {
+        Some(Owner { uid: 0, .. }) => return Err(Refusal::AccountIsRoot),
+        Some(owner) => return Ok((owner, Vec::new())),
+        None => {}
     }
     if let Some(other) = host.user_by_id(ID)? {
         return Err(Refusal::UidTaken { name: other.name });
@@ -45,12 +34,10 @@ pub fn plan(host: &dyn Observe) -> Result<Account, Refusal> {
     let mut steps = Vec::new();
     let gid = if let Some(group) = host.group(NAME)? {
         group.gid
+    } else if let Some(other) = host.group_by_id(ID)? {
+        return Err(Refusal::GidTaken { name: other.name });
     } else {
-        if let Some(other) = host.group_by_id(ID)? {
-            return Err(Refusal::GidTaken { name: other.name });
-        }
-        let group = Group { name: NAME.to_owned(), gid: ID };
-        steps.push(Step::new("account", Action::Create, AddGroup { group }));
+        steps.push(create(AddGroup { group: Group { name: NAME.to_owned(), gid: ID } }.into()));
         ID
     };
     let user = User {
@@ -58,9 +45,9 @@ pub fn plan(host: &dyn Observe) -> Result<Account, Refusal> {
         uid: ID,
         gid,
         gecos: "Gotosocial user".to_owned(),
-        home: PathBuf::from("/nonexistent"),
-        shell: PathBuf::from("/usr/sbin/nologin"),
+        home: "/nonexistent".into(),
+        shell: "/usr/sbin/nologin".into(),
     };
-    steps.push(Step::new("account", Action::Create, AddUser { user }));
-    Ok(Account { owner: Owner { uid: ID, gid }, steps })
+    steps.push(create(AddUser { user }.into()));
+    Ok((Owner { uid: ID, gid }, steps))
 }

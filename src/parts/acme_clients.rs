@@ -1,6 +1,6 @@
 //! Finds the certificate that another ACME client keeps for a host name, by the places where its FreeBSD port puts it.
 //!
-//! Sources, in freebsd-ports unless said otherwise:
+//! Sources, in freebsd-ports unless another is named:
 //!
 //! - acme.sh: `security/acme.sh` installs into `/var/db/acme`; `files/account.conf.sample` sets `CERT_HOME` to
 //!   `/var/db/acme/certs`, and `pkg-message` runs it with `--home /var/db/acme/.acme.sh`, which is where the files lie without
@@ -15,102 +15,55 @@
 //! - uacme: uacme(1) of the port: `/usr/local/etc/ssl/uacme`, with `HOST/cert.pem` and
 //!   `private/HOST/key.pem`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::deployment::HostName;
+use crate::front::Certificate;
 use crate::host::{HostError, Observe};
 
-/// An ACME client that keeps files of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Client {
-    /// acme.sh.
-    AcmeSh,
-    /// certbot.
-    Certbot,
-    /// dehydrated.
-    Dehydrated,
-    /// lego.
-    Lego,
-    /// uacme.
-    Uacme,
-}
+/// Each client, a folder of its own (`~` is root's home), and in it the certificate and the key of HOST.
+const PLACES: [(&str, &str, &str, &str); 11] = [
+    ("acme.sh", "/var/db/acme/certs/HOST_ecc", "fullchain.cer", "HOST.key"),
+    ("acme.sh", "/var/db/acme/certs/HOST", "fullchain.cer", "HOST.key"),
+    ("acme.sh", "/var/db/acme/.acme.sh/HOST_ecc", "fullchain.cer", "HOST.key"),
+    ("acme.sh", "/var/db/acme/.acme.sh/HOST", "fullchain.cer", "HOST.key"),
+    ("acme.sh", "~/.acme.sh/HOST_ecc", "fullchain.cer", "HOST.key"),
+    ("acme.sh", "~/.acme.sh/HOST", "fullchain.cer", "HOST.key"),
+    ("certbot", "/usr/local/etc/letsencrypt/live/HOST", "fullchain.pem", "privkey.pem"),
+    ("dehydrated", "/usr/local/etc/dehydrated/certs/HOST", "fullchain.pem", "privkey.pem"),
+    ("lego", "/usr/local/etc/ssl/lego/certificates", "HOST.crt", "HOST.key"),
+    ("lego", "~/.lego/certificates", "HOST.crt", "HOST.key"),
+    ("uacme", "/usr/local/etc/ssl/uacme", "HOST/cert.pem", "private/HOST/key.pem"),
+];
 
-impl Client {
-    /// The name that it is known by.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AcmeSh => "acme.sh",
-            Self::Certbot => "certbot",
-            Self::Dehydrated => "dehydrated",
-            Self::Lego => "lego",
-            Self::Uacme => "uacme",
-        }
-    }
-}
-
-/// Files of another client for one host name. At least one of the two exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Whose they are.
-    pub client: Client,
-    /// The certificate with its chain.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-    /// Whether both are there. If not, the client has been set up but has not got its certificate, or has been tidied away.
-    pub complete: bool,
-}
-
-/// Every certificate for `host` that another client keeps, in a fixed order. More than one is possible (two clients, or an EC
-/// and an RSA certificate): which one serves is the administrator's to say.
+/// Every certificate with its key that another client keeps for `name`, with that client's name, in a fixed order. Several are
+/// possible: two clients, or an EC and an RSA certificate.
 ///
 /// # Errors
-/// A folder or file is there but cannot be looked at.
-pub fn find(observe: &dyn Observe, host: &HostName) -> Result<Vec<Found>, HostError> {
-    let home = observe.user("root")?.map_or_else(|| PathBuf::from("/root"), |root| root.home);
+/// A folder or file exists and cannot be looked at.
+pub fn find(host: &dyn Observe, name: &HostName) -> Result<Vec<(&'static str, Certificate)>, HostError> {
+    let home = host.user("root")?.map_or_else(|| PathBuf::from("/root"), |root| root.home);
     let mut found = Vec::new();
-    for (client, certificate, key) in places(host.as_str(), &home) {
-        let has_certificate = exists(observe, &certificate)?;
-        let has_key = exists(observe, &key)?;
-        if has_certificate || has_key {
-            found.push(Found { client, certificate, key, complete: has_certificate && has_key });
+    for (client, folder, chain, key) in PLACES {
+        let own = |path: &str| path.replace("HOST", name.as_str());
+        let folder = match folder.strip_prefix("~/") {
+            Some(below) => home.join(own(below)),
+            None => own(folder).into(),
+        };
+        let files = Certificate { chain: folder.join(own(chain)), key: folder.join(own(key)) };
+        // Both are looked for through links, and no byte of the key is read.
+        if host.read_from(&files.chain, 0, 0)?.is_some() && host.read_from(&files.key, 0, 0)?.is_some() {
+            found.push((client, files));
         }
     }
     Ok(found)
 }
 
-/// Where each client would have the certificate and the key of `host`.
-fn places(host: &str, root_home: &Path) -> Vec<(Client, PathBuf, PathBuf)> {
-    let mut places = Vec::new();
-    let root_acme = root_home.join(".acme.sh");
-    for base in [Path::new("/var/db/acme/certs"), Path::new("/var/db/acme/.acme.sh"), &root_acme] {
-        for folder in [format!("{host}_ecc"), host.to_owned()] {
-            let folder = base.join(folder);
-            places.push((Client::AcmeSh, folder.join("fullchain.cer"), folder.join(format!("{host}.key"))));
-        }
-    }
-    let live = Path::new("/usr/local/etc/letsencrypt/live").join(host);
-    places.push((Client::Certbot, live.join("fullchain.pem"), live.join("privkey.pem")));
-    let certs = Path::new("/usr/local/etc/dehydrated/certs").join(host);
-    places.push((Client::Dehydrated, certs.join("fullchain.pem"), certs.join("privkey.pem")));
-    let root_lego = root_home.join(".lego");
-    for base in [Path::new("/usr/local/etc/ssl/lego"), &root_lego] {
-        let folder = base.join("certificates");
-        places.push((Client::Lego, folder.join(format!("{host}.crt")), folder.join(format!("{host}.key"))));
-    }
-    let uacme = Path::new("/usr/local/etc/ssl/uacme");
-    places.push((Client::Uacme, uacme.join(host).join("cert.pem"), uacme.join("private").join(host).join("key.pem")));
-    places
-}
-
-/// Whether there is a file, links followed. Of a key no byte is read.
-fn exists(observe: &dyn Observe, path: &Path) -> Result<bool, HostError> {
-    Ok(observe.read_from(path, 0, 0)?.is_some())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::host::rehearsal::Rehearsal;
     use crate::host::{Host, Owner};
@@ -140,7 +93,7 @@ mod tests {
             self.host.write_file(path, b"x", 0o600, Owner::ROOT).unwrap();
         }
 
-        fn find(&self) -> Vec<Found> {
+        fn find(&self) -> Vec<(&'static str, Certificate)> {
             find(&self.host, &"social.example.org".parse().unwrap()).unwrap()
         }
     }
@@ -175,14 +128,9 @@ mod tests {
             let [certificate, key] = [certificate, key].map(|path| path.replace("HOST", "social.example.org"));
             let place = Place::new();
             place.write(&certificate);
-            let half = place.find();
-            assert_eq!(half.len(), 1, "{certificate}");
-            assert_eq!((half[0].client.name(), half[0].complete), (client, false));
+            assert_eq!(place.find(), [], "a client that has no key yet");
             place.write(&key);
-            let whole = place.find();
-            assert_eq!(whole.len(), 1);
-            assert!(whole[0].complete);
-            assert_eq!((whole[0].certificate.to_str(), whole[0].key.to_str()), (Some(&*certificate), Some(&*key)));
+            assert_eq!(place.find(), [(client, Certificate { chain: certificate.into(), key: key.into() })]);
         }
     }
 
@@ -204,6 +152,6 @@ mod tests {
         assert_eq!(place.find(), [], "a link that leads nowhere is no certificate");
         place.write("/usr/local/etc/letsencrypt/archive/social.example.org/fullchain1.pem");
         place.write("/usr/local/etc/letsencrypt/live/social.example.org/privkey.pem");
-        assert!(place.find()[0].complete);
+        assert_eq!(place.find().len(), 1);
     }
 }

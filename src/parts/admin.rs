@@ -1,48 +1,50 @@
 //! The first account.
 
 use super::service::environment;
-use super::{Refusal, rc_script};
+use super::{Instance, Refusal, rc_script};
 use crate::change::readiness::{ask, has_certificate};
 use crate::change::{Account, Action, Readiness, Step, journal};
-use crate::deployment::{Deployment, Layout};
 use crate::gotosocial::readiness::webfinger;
-use crate::host::{Observe, Owner};
+use crate::host::Owner;
 
-/// Plans the account, if the answers ask for one and it is not there. Whether it is there the running server tells by
-/// webfinger; a server that does not run yet has no accounts, or they cannot be seen, and GoToSocial itself refuses a
-/// second one of the same name. The second value is a warning where that cannot be told.
+/// Plans the account, if the answers ask for one and it does not exist. The running server tells by webfinger whether it does. A
+/// server that does not run yet has no accounts, or hides them; GoToSocial itself refuses a second one of the same name. The
+/// second value is a warning where the server does not tell.
 ///
 /// # Errors
 /// A receipt cannot be read.
 pub fn plan(
-    host: &dyn Observe,
-    layout: &Layout,
-    deployment: &Deployment,
+    wanted: Instance<'_>,
     service: Owner,
     readiness: &Readiness,
 ) -> Result<(Option<Step>, Option<String>), Refusal> {
+    let Instance { host, layout, deployment } = wanted;
     let Some(admin) = &deployment.admin else { return Ok((None, None)) };
     let username = admin.username.to_string();
-    let unfinished = journal::account_unfinished(host, &username)?;
-    let there = if host.service(rc_script::SERVICE)?.is_running() {
-        exists(host, readiness, &username, deployment)
-    } else {
-        // Stopped, but installed before: the receipt knows.
-        Presence::from(journal::account_known(host, &username)?)
-    };
-    let repair = match there {
-        Presence::There if unfinished => true,
-        Presence::There => return Ok((None, None)),
-        Presence::Unknown => {
-            let warning = format!(
-                "whether there is an account {username} cannot be told, since the server does not answer as it should; \
-                 nothing is done for it now. Run this again when `gts-bootstrap check` passes"
-            );
-            return Ok((None, Some(warning)));
+    let done = journal::account_done(host, &username)?;
+    let known = done == Some(true);
+    // Without a certificate, asking would have the server order one each time.
+    let exists = if host.service(rc_script::SERVICE)?.is_running() && has_certificate(host, readiness) {
+        let domain = deployment.effective_account_domain();
+        match ask(host, readiness, &webfinger(&username, domain.as_str())).map(|answer| answer.status) {
+            Ok(200) => true,
+            Ok(404) => false,
+            _ if known => true,
+            _ => {
+                let warning = format!(
+                    "whether there is an account {username} cannot be told, since the server does not answer as it should; \
+                     nothing is done for it now. Run this again when `gts-bootstrap check` passes"
+                );
+                return Ok((None, Some(warning)));
+            }
         }
-        // Without a certificate the server could not be asked, so "absent" may only mean that it was never finished.
-        Presence::Absent => unfinished,
+    } else {
+        known
     };
+    let repair = done == Some(false);
+    if exists && !repair {
+        return Ok((None, None));
+    }
     let account = Account {
         username,
         email: admin.email.to_string(),
@@ -56,34 +58,4 @@ pub fn plan(
     };
     let action = if repair { Action::Update } else { Action::Create };
     Ok((Some(Step::new("admin", action, account)), None))
-}
-
-/// What is known of the account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
-    There,
-    Absent,
-    /// The server runs but cannot be asked, for want of a certificate.
-    Unknown,
-}
-
-impl From<bool> for Presence {
-    fn from(there: bool) -> Self {
-        if there { Self::There } else { Self::Absent }
-    }
-}
-
-fn exists(host: &dyn Observe, readiness: &Readiness, username: &str, deployment: &Deployment) -> Presence {
-    let known = journal::account_known(host, username).unwrap_or(false);
-    if !has_certificate(host, readiness) {
-        // Asking would have the server order a certificate each time; what our receipts say is all there is.
-        return Presence::from(known);
-    }
-    let domain = deployment.effective_account_domain();
-    match ask(host, readiness, &webfinger(username, domain.as_str())) {
-        Ok(answer) if answer.status == 200 => Presence::There,
-        Ok(answer) if answer.status == 404 => Presence::Absent,
-        Ok(_) | Err(_) if known => Presence::There,
-        Ok(_) | Err(_) => Presence::Unknown,
-    }
 }

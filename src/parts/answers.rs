@@ -1,19 +1,19 @@
-//! The record of what was asked for: answers, lock and secrets, on the host.
+//! The record of the installation on its host: answers, lock and secrets.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Refusal, managed_file};
-use crate::change::{Action, Content, Step, WriteFile};
+use super::{Refusal, managed_file, put};
+use crate::change::{Step, WriteFile};
 use crate::deployment::{Answers, Deployment, Layout, Secrets};
-use crate::host::{Entry, HostError, Observe, Owner};
+use crate::host::{Observe, Owner};
 use crate::release::LockedRelease;
 
 /// Version of the lock file's format.
 pub const LOCK_SCHEMA: u32 = 1;
 
-/// `deployment.lock`: what the answers came to, so that the same bytes come out of them again on every host.
+/// `deployment.lock`: what the answers resolved to, so that they install the same bytes on every host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Lock {
@@ -73,28 +73,25 @@ impl Lock {
     }
 }
 
-/// What is deployed here, by the answers that an installation has left; `None` if there are none.
+/// The deployment of this host, from the answers that an installation has left; `None` if there are none.
 ///
 /// # Errors
-/// The host cannot be read, or the answers, or the secrets beside them, cannot be used.
+/// The host could not be read, or the answers, or the secrets beside them, cannot be used.
 pub fn deployed(host: &dyn Observe, layout: &Layout) -> Result<Option<Deployment>, Refusal> {
-    fn words<E: ToString>(errors: &[E]) -> Refusal {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        Refusal::Answers(lines.join("\n"))
+    fn unusable<E: ToString>(errors: &[E]) -> Refusal {
+        Refusal::Answers(errors.iter().map(E::to_string).collect::<Vec<_>>().join("\n"))
     }
-    let read = |path: &Path| -> Result<Option<String>, HostError> {
-        Ok(host.read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-    };
+    let lossy = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let read = |path: &Path| host.read(path).map(|bytes| bytes.map(lossy));
     let path = layout.answers();
     let Some(text) = read(&path)? else { return Ok(None) };
-    let secrets = match read(&layout.secrets())? {
-        Some(text) => {
-            Secrets::parse(&text, &layout.secrets().display().to_string()).map_err(|errors| words(&errors))?
-        }
-        None => Secrets::default(),
-    };
-    let answers = Answers::parse(&text, &path.display().to_string()).map_err(|error| words(&[error]))?;
-    answers.deployment(&secrets).map(Some).map_err(|errors| words(&errors))
+    let secrets = read(&layout.secrets())?
+        .map(|text| Secrets::parse(&text, &layout.secrets().display().to_string()))
+        .transpose()
+        .map_err(|errors| unusable(&errors))?
+        .unwrap_or_default();
+    let answers = Answers::parse(&text, &path.display().to_string()).map_err(|error| unusable(&[error]))?;
+    answers.deployment(&secrets).map(Some).map_err(|errors| unusable(&errors))
 }
 
 /// Refuses answers that would change what can never be changed.
@@ -126,23 +123,13 @@ pub fn plan(
     lock: &Lock,
 ) -> Result<Vec<Step>, Refusal> {
     let lock = lock.to_text().map_err(|why| Refusal::Edit { path: layout.lock(), why })?;
-    let mut steps = Vec::new();
-    steps.extend(file(host, &layout.answers(), answers, 0o640)?);
-    steps.extend(file(host, &layout.lock(), &lock, 0o644)?);
+    let mut files = vec![(layout.answers(), answers.to_owned(), 0o640), (layout.lock(), lock, 0o644)];
     if !secrets.is_empty() {
-        steps.extend(file(host, &layout.secrets(), &secrets.to_text(), 0o600)?);
+        files.push((layout.secrets(), secrets.to_text(), 0o600));
+    }
+    let mut steps = Vec::new();
+    for (path, text, mode) in files {
+        steps.extend(put::file(host, "answers", WriteFile::new(path, text, mode, Owner::ROOT))?);
     }
     Ok(steps)
-}
-
-fn file(host: &dyn Observe, path: &Path, text: &str, mode: u32) -> Result<Option<Step>, Refusal> {
-    let entry = host.entry(path)?;
-    let same = matches!(entry, Some(Entry::File { mode: now, owner, .. }) if now == mode && owner == Owner::ROOT)
-        && host.read(path)?.as_deref() == Some(text.as_bytes());
-    if same {
-        return Ok(None);
-    }
-    let action = if entry.is_some() { Action::Update } else { Action::Create };
-    let change = WriteFile { path: path.to_owned(), content: Content::new(text), mode, owner: Owner::ROOT };
-    Ok(Some(Step::new("answers", action, change)))
 }

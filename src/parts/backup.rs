@@ -7,20 +7,19 @@
 use std::path::{Path, PathBuf};
 
 use super::answers::Lock;
-use super::database::connection;
-use super::{Refusal, managed_file, rc_script, service};
+use super::database::{connection, size};
+use super::{Refusal, managed_file, put, rc_script, service};
 use crate::backup::{self, BackupName, DatabaseKind, Head, Member, manifest, name};
-use crate::change::backup::BackupChange;
 use crate::change::database::can_be_copied;
 use crate::change::postgres::Dump;
-use crate::change::{Action, Change, Database, DatabaseCopy, Discard, MakeDirectory, Plan, Step, store};
+use crate::change::{Action, BackupChange, Database, DatabaseCopy, Discard, Plan, Step, store};
 use crate::deployment::{self, Deployment, Layout};
 use crate::host::{Entry, HostError, Observe, Owner};
 
 const PART: &str = "backup";
-/// Where in [`Layout::backups`] the copy of the database is until the backup is whole.
+/// Where in [`Layout::backups`] the copy of a SQLite database is until the backup is complete.
 const COPY: &str = ".being-made";
-/// The same of a dump.
+/// The same for a dump of a PostgreSQL database.
 const DUMP: &str = ".being-made.dump";
 
 /// What is wanted.
@@ -38,19 +37,14 @@ pub struct Wanted<'a> {
     pub to: &'a Path,
     /// When it is made, in seconds since 1970.
     pub time: u64,
-    /// Whether media are to be in it.
+    /// Whether it includes the media.
     pub media: bool,
 }
 
 impl Wanted<'_> {
-    /// The name of the backup.
-    pub fn name(&self) -> BackupName {
-        BackupName::new(&self.lock.host, &self.lock.release.version, self.time)
-    }
-
     /// Where it goes.
     pub fn target(&self) -> PathBuf {
-        self.to.join(self.name().to_string())
+        self.to.join(BackupName::new(&self.lock.host, &self.lock.release.version, self.time).to_string())
     }
 }
 
@@ -59,75 +53,64 @@ impl Wanted<'_> {
 /// # Errors
 /// A folder cannot be used, or the host cannot be read.
 pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
-    let Wanted { deployment, layout, owner, .. } = *wanted;
-    let mut plan = Plan { steps: own_folder(host, layout)?, ..Plan::default() };
+    let Wanted { deployment, layout, lock, owner, .. } = *wanted;
+    let mut steps = own_folder(host, layout, PART)?;
     if wanted.to != layout.backups {
-        plan.steps.extend(other_folder(host, wanted.to)?);
+        steps.extend(other_folder(host, wanted.to)?);
     }
     let target = wanted.target();
     if host.entry(&target)?.is_some() {
         return Err(Refusal::BackupThere { path: target });
     }
-    let running = host.service(rc_script::SERVICE)?.is_running();
     let (kind, database) = match &deployment.database {
         deployment::Database::Sqlite => {
-            can_be_copied(host, &layout.database(), owner)?;
-            let copy = layout.backups.join(COPY);
-            let change = Change::DatabaseCopy {
-                copy: Box::new(DatabaseCopy {
-                    from: Database::Sqlite { path: layout.database() },
-                    to: copy.clone(),
-                    service: rc_script::SERVICE.to_owned(),
-                    owner,
-                    // The archive reads it all again, once the service runs.
-                    thorough: false,
-                    host: wanted.lock.host.clone(),
-                    version: wanted.lock.release.version.clone(),
-                    guards: false,
-                }),
+            let (path, copy) = (layout.database(), layout.backups.join(COPY));
+            can_be_copied(host, &path, owner)?;
+            let change = DatabaseCopy {
+                from: Database::Sqlite { path },
+                to: copy.clone(),
+                service: rc_script::SERVICE.to_owned(),
+                owner,
+                // The archive reads it all again, once the service runs.
+                thorough: false,
+                host: lock.host.clone(),
+                version: lock.release.version.clone(),
+                guards: false,
             };
-            plan.steps.extend(running.then(service::stop));
-            plan.steps.push(Step::new(PART, Action::Create, change));
-            let readiness = service::readiness(deployment, layout);
-            let ports = service::privileged_ports(deployment);
-            plan.steps.extend(running.then(|| service::start(owner, &ports, &readiness, false)));
+            let running = host.service(rc_script::SERVICE)?.is_running();
+            steps.extend(running.then(service::stop));
+            steps.push(Step::new(PART, Action::Create, change));
+            steps.extend(running.then(|| service::start(deployment, layout, owner, false)));
             (DatabaseKind::Sqlite, copy)
         }
         deployment::Database::Postgres { .. } => {
             let to = layout.backups.join(DUMP);
-            let connection = connection(deployment, layout, owner);
-            plan.steps.extend(connection.map(|connection| {
-                let dump = Dump { connection, to: to.clone() };
-                Step::new(PART, Action::Create, change(BackupChange::Dump { dump }))
-            }));
+            let dump = |connection| BackupChange::Dump { dump: Dump { connection, to: to.clone() } };
+            let change = connection(deployment, layout, owner).map(dump);
+            steps.extend(change.map(|change| Step::new(PART, Action::Create, change)));
             (DatabaseKind::Postgres, to)
         }
     };
     let head = Head {
         schema: manifest::SCHEMA,
         program: env!("CARGO_PKG_VERSION").to_owned(),
-        host: wanted.lock.host.clone(),
-        account_domain: wanted.lock.account_domain.clone(),
-        version: wanted.lock.release.version.clone(),
+        host: lock.host.clone(),
+        account_domain: lock.account_domain.clone(),
+        version: lock.release.version.clone(),
         created: wanted.time,
         database: kind,
         state: None,
         media: wanted.media,
     };
-    let write = BackupChange::Write {
-        target,
-        head,
-        database: database.clone(),
-        owner,
-        files: files(host, layout)?,
-        storage: wanted.media.then(|| [layout.storage(), layout.certs()]),
-    };
-    plan.steps.push(Step::new(PART, Action::Create, change(write)));
-    plan.steps.push(Step::new(PART, Action::Remove, Discard { path: database }));
-    Ok(plan)
+    let files = files(host, layout)?;
+    let storage = wanted.media.then(|| [layout.storage(), layout.certs()]);
+    let write = BackupChange::Write { target, head, database: database.clone(), owner, files, storage };
+    steps.push(Step::new(PART, Action::Create, write));
+    steps.push(Step::new(PART, Action::Remove, Discard { path: database }));
+    Ok(Plan { steps, ..Plan::default() })
 }
 
-/// Plans what goes of the older backups of this host, the oldest first, once `new` is there, which is one of those that stay.
+/// Plans the removal of surplus backups of this host, the oldest first, once `new` exists, which is one of those that stay.
 ///
 /// # Errors
 /// The folder cannot be read.
@@ -140,154 +123,97 @@ pub fn prune(host: &dyn Observe, host_name: &str, new: &Path, keep: usize) -> Re
             files.push(name);
         }
     }
-    let step = |name: String| {
-        let path = folder.join(name);
-        Step::new(PART, Action::Remove, change(BackupChange::Prune { path }))
-    };
-    let steps = name::surplus(host_name, &files, keep, &new).into_iter().map(step).collect();
+    let prune = |name| Step::new(PART, Action::Remove, BackupChange::Prune { path: folder.join::<String>(name) });
+    let steps = name::surplus(host_name, &files, keep, &new).into_iter().map(prune).collect();
     Ok(Plan { steps, ..Plan::default() })
 }
 
-/// How many bytes a backup takes: of the copy of the database, and of the archive.
+/// How many bytes a backup takes: those of the copy of the database, and those of the archive.
 ///
 /// # Errors
 /// The host cannot be read.
 pub fn needed(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<(u64, u64), HostError> {
-    let Wanted { layout, .. } = *wanted;
     let database = match &wanted.deployment.database {
-        deployment::Database::Sqlite => [layout.database(), beside(&layout.database())]
-            .iter()
-            .map(|path| size(host, path))
-            .sum::<Result<u64, HostError>>()?,
-        // What a dump comes to is known only once it is made.
+        deployment::Database::Sqlite => size(host, &wanted.layout.database())?,
+        // The size of a dump is known only once it is made.
         deployment::Database::Postgres { .. } => 0,
     };
-    let media = if wanted.media { below(host, &layout.storage())? } else { 0 };
-    Ok((database, database.saturating_add(media)))
+    let mut all = database;
+    if wanted.media {
+        walk(host, &wanted.layout.storage(), None, &mut |_, size, _| all = all.saturating_add(size))?;
+    }
+    Ok((database, all))
 }
 
-/// The write-ahead log of a database.
-fn beside(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_os_string();
-    name.push("-wal");
-    PathBuf::from(name)
-}
-
-fn size(host: &dyn Observe, path: &Path) -> Result<u64, HostError> {
-    Ok(if let Some(Entry::File { size, .. }) = host.entry(path)? { size } else { 0 })
-}
-
-/// The bytes of all regular files below a folder.
-fn below(host: &dyn Observe, folder: &Path) -> Result<u64, HostError> {
-    let mut sum = 0_u64;
+/// Visits every regular file below a folder, with its size and mode. The folder `leave` is left out.
+fn walk(
+    host: &dyn Observe,
+    folder: &Path,
+    leave: Option<&Path>,
+    visit: &mut dyn FnMut(PathBuf, u64, u32),
+) -> Result<(), HostError> {
     for name in host.list(folder)? {
         let path = folder.join(name);
-        sum = sum.saturating_add(match host.entry(&path)? {
-            Some(Entry::File { size, .. }) => size,
-            Some(Entry::Directory { .. }) => below(host, &path)?,
-            _ => 0,
-        });
+        match host.entry(&path)? {
+            _ if leave == Some(&*path) => {}
+            Some(Entry::File { size, mode, .. }) => visit(path, size, mode),
+            Some(Entry::Directory { .. }) => walk(host, &path, leave, visit)?,
+            _ => {}
+        }
     }
-    Ok(sum)
-}
-
-/// A change to do with backups.
-pub(super) fn change(backup: BackupChange) -> Change {
-    Change::Backup { backup: Box::new(backup) }
+    Ok(())
 }
 
 /// Plans [`Layout::backups`], which is root's alone.
 ///
 /// # Errors
 /// Something else stands there.
-pub fn own_folder(host: &dyn Observe, layout: &Layout) -> Result<Vec<Step>, Refusal> {
+pub(super) fn own_folder(host: &dyn Observe, layout: &Layout, part: &'static str) -> Result<Vec<Step>, Refusal> {
     let mut steps = Vec::new();
-    let directory =
-        |path: &Path, mode| Change::Directory(MakeDirectory { path: path.to_owned(), mode, owner: Owner::ROOT });
     // Base FreeBSD has it, with this mode (/etc/mtree/BSD.var.dist).
-    if let Some(above) = layout.backups.parent()
-        && host.entry(above)?.is_none()
-    {
-        steps.push(Step::new(PART, Action::Create, directory(above, 0o750)));
+    if let Some(above) = layout.backups.parent() {
+        steps.extend(put::missing_folder(host, part, put::root_folder(above, 0o750))?);
     }
-    match host.entry(&layout.backups)? {
-        None => steps.push(Step::new(PART, Action::Create, directory(&layout.backups, 0o700))),
-        Some(Entry::Directory { mode: 0o700, owner: Owner::ROOT }) => {}
-        Some(Entry::Directory { .. }) => {
-            steps.push(Step::new(PART, Action::Update, directory(&layout.backups, 0o700)));
-        }
-        Some(_) => return Err(not_a_folder(&layout.backups)),
-    }
+    steps.extend(put::folder(host, part, put::root_folder(&layout.backups, 0o700))?);
     Ok(steps)
 }
 
-/// Plans a folder of the administrator's choice: made if it is missing, and left as it is if it is there.
+/// Plans a folder of the administrator's choice: made if it is missing, and otherwise left as it is.
 fn other_folder(host: &dyn Observe, folder: &Path) -> Result<Option<Step>, Refusal> {
     match host.entry(folder)? {
-        None => {
-            let change = MakeDirectory { path: folder.to_owned(), mode: 0o700, owner: Owner::ROOT };
-            Ok(Some(Step::new(PART, Action::Create, change)))
-        }
+        None => Ok(Some(Step::new(PART, Action::Create, put::root_folder(folder, 0o700)))),
         Some(Entry::Directory { mode, owner }) if owner.uid == 0 && mode & 0o022 == 0 => Ok(None),
         Some(Entry::Directory { .. }) => Err(Refusal::BackupFolderOpen { path: folder.to_owned() }),
-        Some(_) => Err(not_a_folder(folder)),
+        Some(other) => Err(Refusal::wrong_kind(folder, &other, "a folder")),
     }
-}
-
-fn not_a_folder(path: &Path) -> Refusal {
-    Refusal::WrongKind { path: path.to_owned(), found: "no folder", wanted: "a folder" }
 }
 
 /// The small files: configuration, answers, secrets, lock, filters, certificates, receipts.
 fn files(host: &dyn Observe, layout: &Layout) -> Result<Vec<Member>, HostError> {
+    let member = |path: String, from, mode| {
+        // Renewals and other runs may take a file away meanwhile; those that a restoration cannot do without stay.
+        let needed = path == backup::CONFIG || path.starts_with(backup::RECORDS);
+        Member { path, from, mode: mode & 0o777, needed }
+    };
     let mut members = Vec::new();
-    let single = [
-        (layout.config.clone(), backup::CONFIG.to_owned()),
-        (managed_file::written(&layout.config), backup::CONFIG_WRITTEN.to_owned()),
-    ];
-    for (from, path) in single {
-        members.extend(file(host, from, path)?);
+    for (from, path) in
+        [(layout.config.clone(), backup::CONFIG), (managed_file::written(&layout.config), backup::CONFIG_WRITTEN)]
+    {
+        if let Some(Entry::File { mode, .. }) = host.entry(&from)? {
+            members.push(member(path.to_owned(), from, mode));
+        }
     }
-    let receipts = PathBuf::from(store::FOLDER).join("receipts");
-    for (folder, leave, path) in [
-        (layout.records.clone(), layout.tls(), backup::RECORDS),
-        (layout.tls(), PathBuf::new(), backup::TLS),
-        (layout.certs(), PathBuf::new(), backup::CERTIFICATES),
-        (receipts, PathBuf::new(), backup::RECEIPTS),
+    let tls = layout.tls();
+    for (folder, leave, prefix) in [
+        (layout.records.clone(), Some(&*tls), backup::RECORDS),
+        (tls.clone(), None, backup::TLS),
+        (layout.certs(), None, backup::CERTIFICATES),
+        (Path::new(store::FOLDER).join("receipts"), None, backup::RECEIPTS),
     ] {
-        below_folder(host, &folder, &leave, path, &mut members)?;
+        walk(host, &folder, leave, &mut |from, _, mode| {
+            let below = from.strip_prefix(&folder).unwrap_or(&from).display();
+            members.push(member(format!("{prefix}{below}"), from.clone(), mode));
+        })?;
     }
     Ok(members)
-}
-
-fn below_folder(
-    host: &dyn Observe,
-    folder: &Path,
-    leave: &Path,
-    path: &str,
-    members: &mut Vec<Member>,
-) -> Result<(), HostError> {
-    for name in host.list(folder)? {
-        let from = folder.join(&name);
-        if from == *leave {
-            continue;
-        }
-        if matches!(host.entry(&from)?, Some(Entry::Directory { .. })) {
-            below_folder(host, &from, leave, &format!("{path}{name}/"), members)?;
-            continue;
-        }
-        members.extend(file(host, from, format!("{path}{name}"))?);
-    }
-    Ok(())
-}
-
-fn file(host: &dyn Observe, from: PathBuf, path: String) -> Result<Option<Member>, HostError> {
-    Ok(match host.entry(&from)? {
-        // Renewals and other runs may take one away meanwhile; those without which there is no way back do not go.
-        Some(Entry::File { mode, .. }) => {
-            let needed = path == backup::CONFIG || path.starts_with(backup::RECORDS);
-            Some(Member { path, from, mode: mode & 0o777, needed })
-        }
-        _ => None,
-    })
 }

@@ -15,30 +15,22 @@ use crate::gotosocial::config_keys::nested;
 use crate::gotosocial::debug_config::flatten;
 use crate::templates::{Template, TemplateError};
 
-/// Who may say for whom it speaks (`X-Forwarded-For`) behind a web server on the same machine: upstream's default,
-/// written down so that it can be seen.
+/// The addresses whose `X-Forwarded-For` counts behind a web server on the same machine: upstream's default, written down to be
+/// seen.
 const LOOPBACK_PROXIES: [&str; 2] = ["127.0.0.1/32", "::1"];
 
 /// Why no `config.yaml` can be written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RenderError {
-    /// Direct mode, but no contact for Let's Encrypt.
-    #[error(
-        "config.yaml cannot be written for direct mode: Let's Encrypt needs an e-mail address. Add email = \"admin@example.org\" under [tls] in the answers"
-    )]
-    NoEmail,
     /// A path that YAML cannot hold.
-    #[error("config.yaml cannot be written: the path {} is not valid UTF-8. Choose a folder with a plain name", path.display())]
-    Path {
-        /// The path.
-        path: PathBuf,
-    },
+    #[error("config.yaml cannot be written: the path {} is not valid UTF-8. Choose a folder with a plain name", .0.display())]
+    Path(PathBuf),
     /// The template and its values don't fit each other.
     #[error(transparent)]
     Template(#[from] TemplateError),
 }
 
-/// What the template is filled with.
+/// The values of the template.
 #[derive(Serialize)]
 struct Fields<'a> {
     host: &'a HostName,
@@ -73,14 +65,12 @@ fn setting(key: &str, value: impl Into<Value>) -> Setting {
 
 /// The text of `config.yaml` for a version of `GoToSocial`. Only keys that are set are written, in a fixed order.
 ///
-/// In direct mode `trusted-proxies` is left at the server's default: it trusts only loopback, where no client from
-/// outside can come from. Behind a web server the same default is written down, with the bind address if that is another.
-/// `[config]` takes the place of either.
+/// In direct mode `trusted-proxies` stays at the server's default: it trusts only loopback, from where no outside client comes.
+/// Behind a web server the same default is written down, with the bind address if that is another. `[config]` overrides either.
 ///
 /// # Errors
 ///
-/// [`RenderError::NoEmail`] for direct mode without a contact, [`RenderError::Path`] for a layout with paths that are
-/// not UTF-8, [`RenderError::Template`] for a mistake in this program.
+/// [`RenderError::Path`] for a layout with paths that are not UTF-8, [`RenderError::Template`] for a mistake in this program.
 pub fn render(
     deployment: &Deployment,
     secrets: &Secrets,
@@ -88,11 +78,7 @@ pub fn render(
     version: &Version,
 ) -> Result<String, RenderError> {
     let direct = deployment.exposure.mode == Mode::Direct;
-    let email = deployment.tls.email.as_ref().map(AsRef::as_ref);
-    if direct && email.is_none() {
-        return Err(RenderError::NoEmail);
-    }
-    let config = &deployment.config;
+    let own = secrets.iter().filter(|(key, _)| !key.starts_with("db-"));
     let fields = Fields {
         host: &deployment.host,
         account_domain: deployment.account_domain.as_ref(),
@@ -101,25 +87,21 @@ pub fn render(
         port: deployment.port().get(),
         trusted_proxies: trusted_proxies(deployment),
         letsencrypt_port: deployment.letsencrypt_port().map(PortNumber::get),
-        letsencrypt_email: email,
+        letsencrypt_email: deployment.tls.email.as_ref().map(AsRef::as_ref),
         cert_dir: text(&layout.certs())?,
         database: database(deployment, secrets, layout)?,
-        storage_backend: config.get("storage-backend").is_none().then_some("local"),
+        storage_backend: deployment.config.get("storage-backend").is_none().then_some("local"),
         storage: text(&layout.storage())?,
         web_templates: folder(&layout.web_templates())?,
         web_assets: folder(&layout.web_assets())?,
-        secrets: secrets
-            .iter()
-            .filter(|(key, _)| !key.starts_with("db-"))
-            .map(|(key, secret)| setting(key, secret.expose()))
-            .collect(),
+        secrets: own.map(|(key, secret)| setting(key, secret.expose())).collect(),
         config: passed_through(deployment),
     };
     Ok(Template::CONFIG_YAML.render(&fields)?)
 }
 
-/// Who may speak for others behind a web server: the machine itself. Where `GoToSocial` listens on an address other
-/// than loopback, as in a jail, the web server's connections come from that same address.
+/// The addresses that may speak for others behind a web server: those of the machine itself. Where `GoToSocial` listens on an
+/// address other than loopback, as in a jail, the web server's connections come from that same address.
 fn trusted_proxies(deployment: &Deployment) -> Option<Vec<String>> {
     if !deployment.exposure.mode.is_proxy() || deployment.config.get("trusted-proxies").is_some() {
         return None;
@@ -177,7 +159,7 @@ fn written_address(address: IpAddr, version: &Version) -> String {
 
 /// A path as text.
 fn text(path: &Path) -> Result<String, RenderError> {
-    path.to_str().map(str::to_owned).ok_or_else(|| RenderError::Path { path: path.to_owned() })
+    path.to_str().map(str::to_owned).ok_or_else(|| RenderError::Path(path.to_owned()))
 }
 
 /// A path as text with a slash at its end, as upstream writes its web folders.
@@ -190,34 +172,18 @@ pub fn rendered_keys(config_yaml: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     // Lines that an administrator has indented belong to the key above them.
     for line in config_yaml.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_alphabetic())) {
-        let Some((key, value)) = line.split_once(": ") else {
-            continue;
-        };
+        let Some((key, value)) = line.split_once(": ") else { continue };
         let table = if value.starts_with('{') { serde_json::from_str(&as_json(value)).ok() } else { None };
         flatten(key, &table.unwrap_or(Value::Null), &mut keys);
     }
     keys
 }
 
-/// Our YAML as JSON: the one escape that JSON does not have, `\U0001F600`, becomes a question mark, since only keys
-/// are wanted and those are ASCII.
+/// Our YAML as JSON, without the one escape that JSON does not have, `\U0001F600`: only keys are wanted, and those are ASCII. An
+/// escaped backslash is no escape of what follows it.
 fn as_json(yaml: &str) -> String {
-    let mut json = String::with_capacity(yaml.len());
-    let mut characters = yaml.chars();
-    while let Some(character) = characters.next() {
-        let escaped = if character == '\\' { characters.next() } else { None };
-        match escaped {
-            Some('U') => {
-                json.push('?');
-                characters = characters.as_str().get(8..).unwrap_or_default().chars();
-            }
-            escaped => {
-                json.push(character);
-                json.extend(escaped);
-            }
-        }
-    }
-    json
+    let without = |text: &str| text.replace(r"\U", "?");
+    yaml.split(r"\\").map(without).collect::<Vec<_>>().join(r"\\")
 }
 
 #[cfg(test)]
@@ -391,15 +357,6 @@ log-level: \"warn\"
         assert!(text.is_ascii());
     }
 
-    #[test]
-    fn direct_mode_needs_an_email_address() {
-        let secrets = Secrets::default();
-        let mut deployment = deployment(DIRECT, &secrets);
-        deployment.tls.email = None;
-        let refused = render(&deployment, &secrets, &Layout::default(), &OLD);
-        assert_eq!(refused, Err(RenderError::NoEmail));
-    }
-
     #[cfg(unix)]
     #[test]
     fn paths_must_be_text() {
@@ -408,7 +365,7 @@ log-level: \"warn\"
         let layout = Layout { data: data.clone(), ..Layout::default() };
         let secrets = Secrets::default();
         let refused = render(&deployment(PROXY, &secrets), &secrets, &layout, &OLD);
-        assert_eq!(refused, Err(RenderError::Path { path: data.join("storage/certs") }));
+        assert_eq!(refused, Err(RenderError::Path(data.join("storage/certs"))));
     }
 
     #[test]

@@ -1,53 +1,28 @@
 //! config.yaml on the host: rendered, merged with the administrator's edits, and tried before it goes live.
 
-use super::managed_file::{self, ManagedFile};
-use super::{Refusal, config};
+use super::managed_file::{self, FilePlan};
+use super::{Instance, Refusal, config};
 use crate::change::{Action, ConfigTest, Content, Step};
-use crate::deployment::{Deployment, Layout, Secrets};
-use crate::host::{Observe, Owner};
+use crate::deployment::Secrets;
+use crate::host::Owner;
 
-/// What is to be done for config.yaml.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
-    /// The trial with the release, while the old configuration still serves.
-    pub test: Option<Step>,
-    /// The file itself.
-    pub steps: Vec<Step>,
-    /// Whether its text changes.
-    pub differs: bool,
-}
-
-/// What stands in the way of config.yaml whatever is going to be in it.
-///
-/// # Errors
-/// Something other than a file, or a file that we did not write, stands there.
-pub fn obstacle(host: &dyn Observe, layout: &Layout) -> Result<(), Refusal> {
-    managed_file::obstacle(host, &layout.config)
-}
-
-/// Plans config.yaml. It is tried if its text changes, and also if another release is going to read it (`new_reader`).
+/// Plans config.yaml, and the trial with the release while the old configuration still serves. There is a trial if the text
+/// changes, and also if another release is going to read it (`new_reader`).
 ///
 /// # Errors
 /// It cannot be rendered, or the administrator's edits conflict with it.
 pub fn plan(
-    host: &dyn Observe,
-    layout: &Layout,
-    deployment: &Deployment,
+    wanted: Instance<'_>,
     secrets: &Secrets,
     version: &semver::Version,
     service: Owner,
     new_reader: bool,
-) -> Result<Planned, Refusal> {
+) -> Result<(FilePlan, Option<Step>), Refusal> {
+    let Instance { host, layout, deployment } = wanted;
     let text =
         config::render(deployment, secrets, layout, version).map_err(|error| Refusal::Render(error.to_string()))?;
-    let file = ManagedFile {
-        part: "config",
-        path: &layout.config,
-        text,
-        mode: 0o640,
-        owner: Owner { uid: 0, gid: service.gid },
-    };
-    let planned = managed_file::plan(host, &file)?;
+    let owner = Owner { uid: 0, gid: service.gid };
+    let planned = managed_file::plan(host, "config", &layout.config, text, 0o640, owner)?;
     let test = (planned.differs || new_reader).then(|| {
         let test = ConfigTest {
             // The release that is about to be used: `current` may still point to an older one.
@@ -61,5 +36,5 @@ pub fn plan(
         };
         Step::new("config", Action::Test, test)
     });
-    Ok(Planned { test, steps: planned.steps, differs: planned.differs })
+    Ok((planned, test))
 }

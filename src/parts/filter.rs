@@ -1,14 +1,14 @@
-//! Filters of a front: the rules and lists of a host, and what a front is told of them.
+//! Filters of a front: the rules and lists of a host, and what they become in the front's configuration.
 //!
 //! The administrator's file is the one source of truth. It is kept in direct mode, too, where nobody reads it.
 
 use std::path::{Path, PathBuf};
 
-use super::Refusal;
-use crate::change::{Action, Change, Content, MakeDirectory, Plan, ReloadFront, Remove, Step, WriteFile};
+use super::{Refusal, put};
+use crate::change::{Action, Change, Plan, ReloadFront, Remove, Step, TestFront, WriteFile};
 use crate::deployment::Layout;
 use crate::filter::{FILE, Filters, LISTS, List, ListName, Lists};
-use crate::front::{FilterFile, Front};
+use crate::front::Front;
 use crate::host::{Entry, Observe, Owner};
 
 const PART: &str = "filter";
@@ -18,7 +18,7 @@ const PART: &str = "filter";
 pub struct State {
     /// The rules.
     pub filters: Filters,
-    /// The lists that they name, as far as they are there.
+    /// The lists that they name, as far as they exist.
     pub lists: Lists,
 }
 
@@ -26,11 +26,10 @@ impl State {
     /// Reads them. A host without the file has no rules.
     ///
     /// # Errors
-    /// In words: a file cannot be read, or everything that is wrong with it.
+    /// A file cannot be read, or the list of its mistakes, in words.
     pub fn read(host: &dyn Observe, layout: &Layout) -> Result<Self, String> {
-        let text = |path: &Path| -> Result<Option<String>, String> {
-            let bytes = host.read(path).map_err(|error| error.to_string())?;
-            let text = bytes.map(String::from_utf8).transpose();
+        let text = |path: &Path| {
+            let text = host.read(path).map_err(|error| error.to_string())?.map(String::from_utf8).transpose();
             text.map_err(|_| format!("{} is not valid UTF-8; correct it and run this again", path.display()))
         };
         let path = filters_file(layout);
@@ -56,7 +55,7 @@ pub fn list_file(layout: &Layout, name: &ListName) -> PathBuf {
     layout.records.join(LISTS).join(name.file())
 }
 
-/// The mistakes of a file, the first of them if there are very many.
+/// The mistakes of a file, or the first of them if there are very many.
 pub(crate) fn told(file: &Path, errors: &[impl std::fmt::Display]) -> String {
     const MOST: usize = 50;
     let mut lines: Vec<String> = errors.iter().take(MOST).map(|error| format!("{}: {error}", file.display())).collect();
@@ -67,7 +66,7 @@ pub(crate) fn told(file: &Path, errors: &[impl std::fmt::Display]) -> String {
     lines.join("\n")
 }
 
-/// Plans new rules: the files themselves, and what the front that is there is told of them, tested before it goes live.
+/// Plans new rules: the files themselves, and those of the present front, tested before they go live.
 ///
 /// # Errors
 /// The front cannot do what a rule asks for, or the host cannot be read.
@@ -82,14 +81,12 @@ pub fn plan(
     let mut steps = Vec::new();
     let lists = layout.records.join(LISTS);
     if files.iter().any(|(path, bytes)| bytes.is_some() && path.starts_with(&lists)) {
-        steps.extend(folder(host, &lists)?);
+        steps.extend(put::missing_folder(host, PART, put::root_folder(&lists, 0o755))?);
     }
     for (path, bytes) in files {
         match bytes {
             Some(bytes) => steps.extend(file(host, path, bytes)?),
-            None if host.entry(path)?.is_some() => {
-                steps.push(step(Action::Remove, Remove { path: path.clone() }));
-            }
+            None if host.entry(path)?.is_some() => steps.push(step(Action::Remove, Remove { path: path.clone() })),
             None => {}
         }
     }
@@ -101,78 +98,55 @@ pub fn plan(
                     .to_owned(),
             );
         }
-        plan.steps = steps;
-        return Ok(plan);
+        return Ok(Plan { steps, ..plan });
     };
     let rendered = rendered(host, front, state)?;
-    let reload = |when_undone| step(Action::Reload, ReloadFront { front, when_undone });
     if rendered.is_empty() {
-        plan.steps = steps;
-        return Ok(plan);
+        return Ok(Plan { steps, ..plan });
     }
     let running = host.service(front.service)?.is_running();
-    if running {
-        plan.steps.push(reload(true));
-    }
+    let reload = |when_undone| running.then(|| step(Action::Reload, ReloadFront { front, when_undone }));
+    plan.steps.extend(reload(true));
     plan.steps.extend(steps);
-    plan.steps.push(super::front::test(front, true, &rendered));
+    plan.steps.push(Step::new("front", Action::Test, TestFront::after(front, true, &rendered)));
     plan.steps.extend(rendered);
-    if running {
-        plan.steps.push(reload(false));
-    }
+    plan.steps.extend(reload(false));
     Ok(plan)
 }
 
-/// What a front is told of the rules: its files, as far as they differ from what is there.
+/// The rules in a front's configuration: its files, as far as they differ.
 ///
 /// # Errors
-/// It cannot do what a rule asks for, or the host cannot be read.
-pub fn rendered(host: &dyn Observe, front: Front, state: &State) -> Result<Vec<Step>, Refusal> {
+/// The front cannot do what a rule asks for, or the host cannot be read.
+pub(super) fn rendered(host: &dyn Observe, front: Front, state: &State) -> Result<Vec<Step>, Refusal> {
     let own = front.own_folder();
-    let folder_of_rules = own.join("filters");
-    let files = front
-        .server
-        .render_filters(&state.filters, &state.lists, &folder_of_rules)
-        .map_err(|error| Refusal::Filter(error.to_string()))?;
-    let mut steps = Vec::new();
-    let mut folders: Vec<PathBuf> = vec![own, folder_of_rules.clone()];
-    for file in &files {
-        if let Some(parent) = file.path.parent()
-            && !folders.iter().any(|folder| folder == parent)
-        {
-            folders.push(parent.to_path_buf());
+    let rules = own.join("filters");
+    let files = (front.filters)(&state.filters, &state.lists, &rules).map_err(Refusal::Filter)?;
+    let mut folders = vec![&*own, &*rules];
+    for parent in files.iter().filter_map(|(path, _)| path.parent()) {
+        if !folders.contains(&parent) {
+            folders.push(parent);
         }
     }
-    for path in folders {
-        steps.extend(folder(host, &path)?);
+    let mut steps = Vec::new();
+    for folder in folders {
+        steps.extend(put::missing_folder(host, PART, put::root_folder(folder, 0o755))?);
     }
-    for FilterFile { path, content } in &files {
+    for (path, content) in &files {
         steps.extend(file(host, path, content)?);
     }
     Ok(steps)
 }
 
-fn folder(host: &dyn Observe, path: &Path) -> Result<Option<Step>, Refusal> {
-    Ok(match host.entry(path)? {
-        None => {
-            let change = MakeDirectory { path: path.to_owned(), mode: 0o755, owner: Owner::ROOT };
-            Some(step(Action::Create, change))
-        }
-        Some(_) => None,
-    })
-}
-
+/// A file with these bytes. One that has them keeps its mode and owner.
 fn file(host: &dyn Observe, path: &Path, bytes: &[u8]) -> Result<Option<Step>, Refusal> {
     let action = match host.entry(path)? {
         None => Action::Create,
         Some(Entry::File { .. }) if host.read(path)?.as_deref() == Some(bytes) => return Ok(None),
         Some(Entry::File { .. }) => Action::Update,
-        Some(_) => {
-            return Err(Refusal::WrongKind { path: path.to_owned(), found: "not a regular file", wanted: "a file" });
-        }
+        Some(other) => return Err(Refusal::wrong_kind(path, &other, "a file")),
     };
-    let change = WriteFile { path: path.to_owned(), content: Content::new(bytes), mode: 0o644, owner: Owner::ROOT };
-    Ok(Some(step(action, change)))
+    Ok(Some(step(action, WriteFile::new(path, bytes, 0o644, Owner::ROOT))))
 }
 
 fn step(action: Action, change: impl Into<Change>) -> Step {

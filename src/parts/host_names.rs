@@ -9,8 +9,8 @@ use crate::portacl::{Names, Protocol, Services};
 /// Where services(5) are.
 pub(super) const SERVICES: &str = "/etc/services";
 
-/// Names of a host. A database that cannot be read is no reason to call an id nobody's: the first such failure is kept, and
-/// told by [`HostNames::finish`].
+/// Names of a host. An id whose database cannot be read is not thereby nobody's: [`HostNames::finish`] returns the first such
+/// failure.
 pub struct HostNames<'a> {
     host: &'a dyn Observe,
     services: Services,
@@ -21,7 +21,7 @@ impl<'a> HostNames<'a> {
     /// Reads the services; users and groups are asked for one by one.
     ///
     /// # Errors
-    /// `/etc/services` is there and cannot be read.
+    /// `/etc/services` exists and cannot be read.
     pub fn new(host: &'a dyn Observe) -> Result<Self, HostError> {
         let text = host.read(Path::new(SERVICES))?.unwrap_or_default();
         Ok(Self { host, services: Services::parse(&text), failure: RefCell::new(None) })

@@ -4,14 +4,14 @@ use super::answers::{self, Lock};
 use super::passage::{self, Passage, Unfinished};
 use super::rule_edit::RuleEdit;
 use super::{
-    Refusal, account, admin, config_file, folders, front, log_rotation, periodic, port_access, rc_script, release,
-    service, tls,
+    Instance, Refusal, account, admin, config_file, folders, front, log_rotation, managed_file, periodic, port_access,
+    rc_script, release, service, tls,
 };
-use crate::change::{Action, Change, Plan, SetRcVariable, Step};
+use crate::change::{Action, Change, Plan, Step};
 use crate::deployment::{Deployment, Layout, Mode, PortNumber, Secrets};
 use crate::host::{Observe, Owner, ServiceState};
 
-/// What is wanted, in full.
+/// Everything that an installation needs to know.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// The deployment.
@@ -26,35 +26,28 @@ pub struct Wanted<'a> {
     pub layout: &'a Layout,
 }
 
-/// Everything but the release and what rests on it: what these parts refuse can be told before a release is looked for.
-/// Each with the part's name.
+/// What the parts refuse that depend on no release, each with the part's name: it is known before a release is looked for.
 pub fn obstacles(host: &dyn Observe, deployment: &Deployment, layout: &Layout) -> Vec<(&'static str, Refusal)> {
-    let mut found = Vec::new();
-    let owner = match account::plan(host) {
-        Ok(account) => account.owner,
-        Err(refusal) => {
-            found.push(("account", refusal));
-            Owner { uid: account::ID, gid: account::ID }
-        }
+    let account = account::plan(host);
+    let owner = account.as_ref().map_or(Owner { uid: account::ID, gid: account::ID }, |(owner, _)| *owner);
+    let access = || {
+        let access = port_access::plan(host, &host.system()?, &rule_edit(deployment, owner))?;
+        if access.guard { rc_script::plan_guards(host).map(drop) } else { Ok(()) }
     };
-    let access = host
-        .system()
-        .map_err(Refusal::from)
-        .and_then(|system| port_access::plan(host, &system, &rule_edit(deployment, owner)))
-        .and_then(|access| if access.guard { rc_script::plan_guards(host).map(drop) } else { Ok(()) });
-    for (part, result) in [
+    [
+        ("account", account.map(drop)),
         ("folders", folders::plan(host, layout, owner).map(drop)),
         ("release", release::command_link(host, layout).map(drop)),
-        ("config", config_file::obstacle(host, layout)),
+        ("config", managed_file::obstacle(host, &layout.config)),
         ("rc-script", rc_script::plan(host).map(drop)),
         ("log-rotation", log_rotation::plan(host, owner).map(drop)),
         ("monitoring", periodic::plan_status(host).map(drop)),
         ("backup", periodic::plan_backup(host).map(drop)),
-        ("port-access", access),
-    ] {
-        found.extend(result.err().map(|refusal| (part, refusal)));
-    }
-    found
+        ("port-access", access()),
+    ]
+    .into_iter()
+    .filter_map(|(part, result)| Some((part, result.err()?)))
+    .collect()
 }
 
 /// What the deployment means for the rules: GoToSocial has ports 80 and 443 while it faces the internet itself.
@@ -67,10 +60,10 @@ fn rule_edit(deployment: &Deployment, owner: Owner) -> RuleEdit {
     }
 }
 
-/// Plans an installation, or what is missing of one. Only what differs becomes a change.
+/// Plans an installation, or the rest of one. Only what differs becomes a change.
 ///
 /// # Errors
-/// A part refuses, or another release is wanted than the one that is there; nothing has been changed.
+/// A part refuses, or the answers want another release than the present one; nothing has been changed.
 pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     if let Some(Unfinished { command, .. }) = passage::unfinished(host, wanted.layout)? {
         return Err(Refusal::Unfinished { command });
@@ -79,54 +72,46 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
     with_passage(host, wanted, None)
 }
 
-/// The same, and on the way to another release what goes around that.
+/// The same, with the changes of a passage around it on the way to another release.
 ///
 /// # Errors
 /// A part refuses; nothing has been changed.
 pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Passage>) -> Result<Plan, Refusal> {
-    let Wanted { deployment, layout, .. } = *wanted;
+    let Wanted { deployment, layout, secrets, lock, .. } = *wanted;
+    let instance = Instance { host, layout, deployment };
     answers::check_identity(Lock::of_host(host, layout)?.as_ref(), deployment)?;
 
-    let system = host.system()?;
-    let account = account::plan(host)?;
-    let owner = account.owner;
-    let ports = service::privileged_ports(deployment);
+    let (owner, account) = account::plan(host)?;
     let folders = folders::plan(host, layout, owner)?;
-    let release = release::plan(host, layout, &wanted.lock.release)?;
-    let record = answers::plan(host, layout, wanted.answers, wanted.secrets, wanted.lock)?;
-    let version = &wanted.lock.release.version;
-    let config =
-        config_file::plan(host, layout, deployment, wanted.secrets, version, owner, !release.switch.is_empty())?;
+    let release = release::plan(host, layout, &lock.release)?;
+    let record = answers::plan(host, layout, wanted.answers, secrets, lock)?;
+    let new_reader = !release.switch.is_empty();
+    let (config, test) = config_file::plan(instance, secrets, &lock.release.version, owner, new_reader)?;
     let script = rc_script::plan(host)?;
     let rotation = log_rotation::plan(host, owner)?;
     let monitoring = periodic::plan_status(host)?;
     let weekly = periodic::plan_backup(host)?;
-    let access = port_access::plan(host, &system, &rule_edit(deployment, owner))?;
+    let access = port_access::plan(host, &host.system()?, &rule_edit(deployment, owner))?;
     let guards = if access.guard { rc_script::plan_guards(host)? } else { Vec::new() };
-    let mut front = front::plan(host, layout, deployment)?;
+    let mut front = front::plan(instance)?;
     let behind = deployment.exposure.mode.is_proxy();
     let back = !behind && front::present(host)?.is_some();
-    let handed_back = if back { tls::back_to_autocert(host, layout, deployment, owner)? } else { Vec::new() };
-    let back_warning = if back { tls::back_warning(host, layout, deployment)? } else { None };
-    let mut variables = service::variables(host, deployment.exposure.mode == Mode::Direct, access.guard)?;
-    let readiness = service::readiness(deployment, layout);
-    let (admin, admin_warning) = admin::plan(host, layout, deployment, owner, &readiness)?;
+    let (handed_back, back_warning) = if back { tls::back_to_autocert(instance, owner)? } else { Default::default() };
+    let mut variables = service::variables(host, !behind, access.guard)?;
+    let (admin, admin_warning) = admin::plan(instance, owner, &service::readiness(deployment, layout))?;
 
     let state = host.service(rc_script::SERVICE)?;
     let running = state.is_running();
-    // What the running program has read or would read anew: with one of these changed it has to be restarted.
+    // The running program has to be restarted if anything changes that it has read or would read anew.
     let startable = access.reboot.is_empty();
     let damaged = release.prepare.iter().any(|step| step.action == Action::Update);
     let moves = passage.is_some();
     let database_moves = passage.as_ref().is_some_and(Passage::moves_database);
-    let restart = running
-        && startable
-        && (database_moves || !release.switch.is_empty() || damaged || config.differs || script.differs);
+    let restart = running && startable && (database_moves || new_reader || damaged || config.differs || script.differs);
     let passage = passage.unwrap_or_default();
     if moves {
         // The passage says when the service may start at a boot again.
-        let is_enable = |step: &Step| matches!(&step.change, Change::RcVariable(SetRcVariable { name, .. }) if name == passage::ENABLE);
-        variables.retain(|step| !is_enable(step));
+        variables.retain(|step| !matches!(&step.change, Change::RcVariable(set) if set.name == service::ENABLE));
     }
 
     let mut plan = Plan { warnings: access.warnings, reboot: access.reboot, ..Plan::default() };
@@ -137,30 +122,29 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
         format!("[config] {given} is not a known setting; did you mean {meant}? It is passed on unchanged")
     }));
     let mut add = |steps: Vec<Step>| plan.steps.extend(steps);
-    add(account.steps);
+    add(account);
     add(folders);
-    add(release.prepare);
+    add(release.prepare.into_iter().collect());
     add(front.prepare);
-    add(config.test.into_iter().collect());
+    add(test.into_iter().collect());
     add(passage.prepare);
-    // One that does not run may be about to: its supervisor tries again and again, and would be at the ports before the front.
+    // If it does not run, its supervisor may be about to start it again, and it would take the ports before the front does.
     let may_return = state == ServiceState::Stopped && startable && !front.enter.is_empty();
     if restart || may_return {
         add(vec![service::stop()]);
     }
     add(passage.before);
-    // Whoever is cut off by a failing power may boot at any point of this: at most one of GoToSocial and the front may want
-    // ports 80 and 443 then. So the old owner gives up the next boot before the new one claims it.
+    // The power may fail and the host boot at any point: at most one of GoToSocial and the front may claim ports 80 and 443 then.
+    // So the old owner gives up the next boot before the new one claims it.
     add(front.unset);
-    // On the way to another release what is wanted is on record before it is begun with, so that a run that goes on after a
-    // power cut knows it.
+    // On the way to another release the record comes first, so that a run that continues after a power cut knows what is wanted.
     let (first, then) = if moves { (record, Vec::new()) } else { (Vec::new(), record) };
     let switched = [first, release.switch, config.steps].concat();
     // On the way back to direct mode the front answers until the last moment.
     let leave_last = if back { std::mem::take(&mut front.leave) } else { Vec::new() };
     let entered = [front.leave, front.enter].concat();
     let own = [then, script.steps, rotation, monitoring, weekly, guards].concat();
-    // What GoToSocial's script looks at before a start is there before it is told to look, and goes only after that.
+    // GoToSocial's script checks some things before a start. They come before the variable that makes it check, and go after it.
     if back {
         add([own, access.steps, variables, switched].concat());
     } else if behind {
@@ -173,7 +157,7 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     add(leave_last);
     add(passage.after);
     if startable && (restart || !running) {
-        add(vec![service::start(owner, &ports, &readiness, passage.start_migrates)]);
+        add(vec![service::start(deployment, layout, owner, passage.start_migrates)]);
     }
     add(front.clear);
     // Ordered through the front, which by now passes the authority's questions on.

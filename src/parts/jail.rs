@@ -1,9 +1,9 @@
-//! Port access inside a jail: the rules are the host's, and with VNET(9) the reserved range is the jail's own.
+//! Port access inside a jail: the rules belong to the host, and with VNET(9) the reserved range to the jail.
 
 use std::collections::BTreeMap;
 
 use super::Refusal;
-use super::port_access::{self, LOADER_VARIABLE, MODULE, PortAccess, RESERVED_HIGH, RULES};
+use super::port_settings::{self, LOADER_VARIABLE, MODULE, PortAccess, RESERVED_HIGH, RULES};
 use super::rule_edit::{RESERVED_BY_DEFAULT, RuleEdit, When};
 use super::sysctl_files::SysctlFiles;
 use crate::host::{Jail, Observe, System};
@@ -12,15 +12,12 @@ use crate::portacl::{self, Protocol, Rule, Subject};
 /// Plans a change of the rules inside a jail.
 ///
 /// # Errors
-/// [`Refusal::JailHost`] with what is to be run on the host, where the host has to act.
+/// [`Refusal::JailHost`], with the commands for the host, if the host has to act.
 pub(super) fn plan(host: &dyn Observe, system: &System, edit: &RuleEdit) -> Result<PortAccess, Refusal> {
     let running = host.sysctl(RULES)?;
     let old = running.clone().unwrap_or_default();
-    let new = edit.list(When::Now, &old).map_err(|error| Refusal::Rules {
-        place: "the kernel of the jail's host".to_owned(),
-        why: error.to_string(),
-    })?;
-    let reserved = port_access::reserved_high(host)?;
+    let new = edit.list(When::Now, &old).map_err(port_settings::refused("the kernel of the jail's host"))?;
+    let reserved = port_settings::reserved_high(host)?;
     let target = edit.reserved_high(&[&old], &[&new], reserved);
     let shared = system.jail == Jail::Shared;
     if (running.is_none() && edit.grants()) || new != old || (shared && reserved != target) {
@@ -39,46 +36,37 @@ pub(super) fn plan(host: &dyn Observe, system: &System, edit: &RuleEdit) -> Resu
         }
         access.steps.extend(files.steps(host)?);
         let now = |current| edit.reserved_high(&[&had], &[&new], current);
-        access.steps.extend(port_access::reserved_step(host, system, now, &mut access.reboot)?);
+        access.steps.extend(port_settings::reserved_step(host, system, now, &mut access.reboot)?);
     }
     Ok(access)
 }
 
 /// What the administrator of the host has to run, word for word: with this program, or by hand.
 fn host_commands(edit: &RuleEdit, rules: &str, reserved: Option<i64>) -> String {
+    let mut commands = String::new();
     // The host need not have an account of that number.
-    let mut lines = Vec::new();
     for (word, rules) in [("grant --allow-unknown", edit.granted()), ("revoke", edit.revoked())] {
-        lines.extend(
-            by_subject(rules)
-                .into_iter()
-                .map(|(subject, ports)| format!("  gts-bootstrap portacl {word} {subject} {}", ports.join(","))),
-        );
+        for (subject, ports) in by_subject(rules) {
+            commands += &format!("  gts-bootstrap portacl {word} {subject} {}\n", ports.join(","));
+        }
     }
-    lines.extend(["".to_owned(), "or, where gts-bootstrap is not installed:".to_owned(), String::new()]);
+    commands += "\nor, where gts-bootstrap is not installed:\n\n";
     if edit.grants() {
-        lines.push(format!("  sysrc -f /boot/loader.conf {LOADER_VARIABLE}=YES"));
-        lines.push(format!("  kldload -n {MODULE}"));
+        commands += &format!("  sysrc -f /boot/loader.conf {LOADER_VARIABLE}=YES\n  kldload -n {MODULE}\n");
     }
-    lines.push(format!("  echo '{RULES}={rules}' >> /etc/sysctl.conf"));
-    lines.push(format!("  sysctl {RULES}={rules}"));
-    if let Some(reserved) = reserved {
-        lines.push(format!("  echo '{RESERVED_HIGH}={reserved}' >> /etc/sysctl.conf"));
-        lines.push(format!("  sysctl {RESERVED_HIGH}={reserved}"));
+    let reserved = reserved.map(|reserved| (RESERVED_HIGH, reserved.to_string()));
+    for (name, value) in [(RULES, rules.to_owned())].into_iter().chain(reserved) {
+        commands += &format!("  echo '{name}={value}' >> /etc/sysctl.conf\n  sysctl {name}={value}\n");
     }
-    lines.push(String::new());
-    lines.join("\n")
+    commands
 }
 
 /// The ports of each subject, as `portacl grant` takes them.
 fn by_subject(rules: &[Rule]) -> BTreeMap<Subject, Vec<String>> {
     let mut subjects: BTreeMap<Subject, Vec<String>> = BTreeMap::new();
     for rule in rules {
-        let port = match rule.protocol {
-            Protocol::Tcp => rule.port.to_string(),
-            Protocol::Udp => format!("{}/udp", rule.port),
-        };
-        subjects.entry(rule.subject).or_default().push(port);
+        let suffix = if rule.protocol == Protocol::Udp { "/udp" } else { "" };
+        subjects.entry(rule.subject).or_default().push(format!("{}{suffix}", rule.port));
     }
     subjects
 }

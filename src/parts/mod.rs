@@ -8,7 +8,7 @@ pub mod admin;
 pub mod answers;
 pub mod backup;
 pub mod config;
-pub mod config_file;
+mod config_file;
 pub mod database;
 pub mod filter;
 pub mod folders;
@@ -21,9 +21,11 @@ pub mod managed_file;
 pub mod passage;
 pub mod periodic;
 pub mod port_access;
+pub mod port_settings;
 pub mod portacl_boot;
 pub mod portacl_rc;
 mod portacl_rc_list;
+mod put;
 pub mod rc_script;
 mod refusal;
 pub mod release;
@@ -36,4 +38,18 @@ mod sysctl_files;
 pub mod tls;
 pub mod uninstall;
 
+use crate::deployment::{Deployment, Layout};
+use crate::host::Observe;
+
 pub use refusal::Refusal;
+
+/// An instance as it is wanted, and the host that it is on.
+#[derive(Clone, Copy)]
+pub struct Instance<'a> {
+    /// The host.
+    pub host: &'a dyn Observe,
+    /// Where everything goes.
+    pub layout: &'a Layout,
+    /// What is wanted.
+    pub deployment: &'a Deployment,
+}

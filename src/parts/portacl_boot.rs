@@ -1,17 +1,13 @@
-//! What decides who may bind which port, gathered from a host: now, and at the next boot.
+//! Everything on a host that decides who may bind which port: now, and at the next boot.
 
 use std::path::Path;
 
-use super::port_access::MODULE;
+use super::port_settings::{MODULE, SYSCTL_CONF, SYSCTL_CONF_LOCAL, SYSCTL_KLD};
 use super::{portacl_rc_list, rc_script};
 use crate::host::{Entry, HostError, Jail, Observe};
 use crate::portacl::{Assignment, BootScope, BootSettings, Guard, Place, Policy, State, Variable, parse_kernel};
 use crate::sysconf::loader_files::{self, LoaderFile};
 use crate::sysconf::{loader_conf, sysctl_conf};
-
-const SYSCTL_CONF: [&str; 2] = ["/etc/sysctl.conf", "/etc/sysctl.conf.local"];
-const KLD_CONF: &str = "/etc/sysctl.kld.d/mac_portacl.conf";
-const SCRIPTS: &str = "/usr/local/etc/rc.d";
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +16,7 @@ mod tests;
 ///
 /// # Errors
 /// A sysctl cannot be read, or is not what the kernel could have: [`HostError::Unreadable`] for a list of rules that
-/// does not parse, and for a number that is none.
+/// does not parse, and for something else than a number.
 pub fn now(host: &dyn Observe) -> Result<State, HostError> {
     let number = |variable: Variable, default: i32| -> Result<i32, HostError> {
         let Some(text) = host.sysctl(variable.name())? else { return Ok(default) };
@@ -48,16 +44,12 @@ pub fn now(host: &dyn Observe) -> Result<State, HostError> {
     })
 }
 
-/// Everything that has a say at the next boot.
+/// Everything that decides at the next boot.
 ///
 /// # Errors
 /// The host could not be read.
 pub fn settings(host: &dyn Observe) -> Result<BootSettings, HostError> {
     let system = host.system()?;
-    let mut sysctl_conf = Vec::new();
-    for file in SYSCTL_CONF {
-        sysctl_conf.extend(sysctl_file(host, file)?);
-    }
     let mut settings = BootSettings {
         scope: match system.jail {
             Jail::No => BootScope::Host,
@@ -65,29 +57,25 @@ pub fn settings(host: &dyn Observe) -> Result<BootSettings, HostError> {
             Jail::Vnet => BootScope::VnetJail { now: now(host)? },
         },
         osreldate: system.osreldate,
-        sysctl_conf,
+        sysctl_conf: [sysctl_file(host, SYSCTL_CONF)?, sysctl_file(host, SYSCTL_CONF_LOCAL)?].concat(),
         guard: guard(host)?,
         ..BootSettings::default()
     };
-    // The rest is the host's: a jail has no loader, and rc.d/kld and portacl-rc say KEYWORD nojail.
+    // The rest belongs to the host: a jail has no loader, and rc.d/kld and portacl-rc say KEYWORD nojail.
     if system.jail == Jail::No {
-        let files = loader_files(host)?;
+        let text = |path: &Path| match host.entry(path)? {
+            Some(Entry::File { .. } | Entry::Symlink { .. }) => host.read(path),
+            _ => Ok(None),
+        };
+        let files = loader_files::read(text, |folder| host.list(folder))?;
         settings.compiled_in = compiled_in(host)?;
         settings.loader = loader_files::modules(&files).contains(MODULE);
         settings.tunables = tunables(&files);
         settings.kld_list = kld_list(host)?;
-        settings.kld_conf = sysctl_file(host, KLD_CONF)?;
+        settings.kld_conf = sysctl_file(host, SYSCTL_KLD)?;
         settings.portacl_rc = portacl_rc_list::settings(host)?;
     }
     Ok(settings)
-}
-
-fn loader_files(host: &dyn Observe) -> Result<Vec<LoaderFile>, HostError> {
-    let text = |path: &Path| match host.entry(path)? {
-        Some(Entry::File { .. } | Entry::Symlink { .. }) => host.read(path),
-        _ => Ok(None),
-    };
-    loader_files::read(text, |folder| host.list(folder))
 }
 
 /// `kern.conftxt` is the kernel's own configuration file, where that has `INCLUDE_CONFIG_FILE` as GENERIC does.
@@ -99,50 +87,41 @@ fn compiled_in(host: &dyn Observe) -> Result<bool, HostError> {
 /// The word that names the module: as such, as a file, or as a path.
 fn kld_list(host: &dyn Observe) -> Result<Option<String>, HostError> {
     let list = host.rc_variable("kld_list")?.unwrap_or_default();
-    let names_it = |word: &&str| {
-        let file = word.rsplit('/').next().unwrap_or_default();
-        file.strip_suffix(".ko").unwrap_or(file) == MODULE
-    };
+    let is_module = |file: &str| file.strip_suffix(".ko").unwrap_or(file) == MODULE;
+    let names_it = |word: &&str| word.rsplit('/').next().is_some_and(is_module);
     Ok(list.split_whitespace().find(names_it).map(str::to_owned))
 }
 
 fn tunables(files: &[LoaderFile]) -> Vec<Assignment> {
-    let mut tunables = Vec::new();
-    for file in files {
-        for variable in Variable::ALL {
-            let name = variable.name();
-            let Some(value) = loader_conf::get(&file.text, name) else { continue };
-            let line = loader_conf::line_of(&file.text, name).unwrap_or_default();
-            let place = Place { file: file.path.clone(), line };
-            tunables.push(Assignment { variable, value, place, overlong: None });
-        }
-    }
-    tunables
+    let tunable = |file: &LoaderFile, variable: Variable| {
+        let found = loader_conf::FILE.find(&file.text, variable.name())?;
+        let place = Place { file: file.path.clone(), line: found.line };
+        Some(Assignment { variable, value: found.value, place, overlong: None })
+    };
+    files.iter().flat_map(|file| Variable::all().filter_map(|it| tunable(file, it))).collect()
 }
 
 fn sysctl_file(host: &dyn Observe, file: &str) -> Result<Vec<Assignment>, HostError> {
     let text = host.read(Path::new(file))?.unwrap_or_default();
-    Ok(sysctl_conf::settings(&text)
-        .into_iter()
-        .filter_map(|setting| {
-            Some(Assignment {
-                variable: Variable::from_name(&setting.name)?,
-                value: setting.value,
-                place: Place { file: file.to_owned(), line: setting.line },
-                overlong: Some(setting.length).filter(|&length| length > sysctl_conf::LINE_LIMIT),
-            })
+    let settings = sysctl_conf::FILE.settings(&text).into_iter().filter_map(|setting| {
+        Some(Assignment {
+            variable: Variable::from_name(&setting.name)?,
+            value: setting.value,
+            place: Place { file: file.to_owned(), line: setting.line },
+            overlong: Some(setting.length).filter(|&length| length > sysctl_conf::LINE_LIMIT),
         })
-        .collect())
+    });
+    Ok(settings.collect())
 }
 
 fn guard(host: &dyn Observe) -> Result<Guard, HostError> {
-    const VARIABLE: &str = "gts_portacl_guard_reservedhigh";
-    let enabled = host.rc_is_yes("gts_portacl_guard_enable")?;
-    let there = |name: &str| -> Result<bool, HostError> {
-        let entry = host.entry(&Path::new(SCRIPTS).join(name))?;
-        Ok(enabled && matches!(entry, Some(Entry::File { mode, .. }) if mode & 0o111 != 0))
+    let enabled = host.rc_is_yes(rc_script::GUARD_ENABLE)?;
+    let runs = |name| {
+        let entry = host.entry(&rc_script::path(name))?;
+        Ok::<_, HostError>(enabled && matches!(entry, Some(Entry::File { mode, .. }) if mode & 0o111 != 0))
     };
-    let early = there(rc_script::GUARDS[0])?;
-    let text = host.rc_variable(VARIABLE)?.filter(|text| !text.is_empty()).unwrap_or_else(|| "1023".to_owned());
-    Ok(Guard { early, late: early && there(rc_script::GUARDS[1])?, reservedhigh: text.trim().parse().ok() })
+    let early = runs(rc_script::GUARDS[0])?;
+    let text = host.rc_variable("gts_portacl_guard_reservedhigh")?.filter(|text| !text.is_empty());
+    let reservedhigh = text.unwrap_or_else(|| "1023".to_owned()).trim().parse().ok();
+    Ok(Guard { early, late: early && runs(rc_script::GUARDS[1])?, reservedhigh })
 }

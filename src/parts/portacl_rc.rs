@@ -1,21 +1,21 @@
 //! Cooperation with the package security/portacl-rc, which sets mac_portacl(4) from rc.conf(5) at boot.
 //!
-//! Where it is enabled it owns the rules: ours go into its variables, by name, and never into sysctl.conf. The running
-//! kernel is told directly, merged with what is there, because `service portacl start` would replace the whole list and
-//! lose what others have set since. `docs/portacl-rc.md` says what the package does, with sources.
+//! Where it is enabled it owns the rules: ours go into its variables, by name, and never into sysctl.conf. In the running kernel
+//! they are merged with the present list, because `service portacl start` would replace the whole list and lose what others have
+//! set since. `docs/portacl-rc.md` describes the package, with sources.
 
 use std::path::Path;
 
 use super::host_names::HostNames;
-use super::port_access::{PortAccess, RESERVED_HIGH, RULES};
-use super::rule_edit::RuleEdit;
+use super::port_settings::{PortAccess, RESERVED_HIGH, RULES, SYSCTL_CONF, SYSCTL_CONF_LOCAL};
+use super::rule_edit::{RuleEdit, effective};
 use super::{Refusal, account, portacl_rc_list};
 use crate::change::{Action, SetRcVariable, Step};
 use crate::host::{Entry, HostError, Observe};
-use crate::portacl::{self, Names, Protocol, Rule, Subject};
+use crate::portacl::{Names, Protocol, Rule, Subject};
 use crate::sysconf::sysctl_conf;
 
-/// The largest id that the script takes; rules for others it leaves out.
+/// The largest id that the script takes; it leaves out rules for larger ones.
 const LARGEST_ID: u32 = 65_535;
 const SCRIPT: &str = "/usr/local/etc/rc.d/portacl";
 const USERS: &str = "portacl_users";
@@ -26,13 +26,12 @@ const ADDITIONAL: &str = "portacl_additional_rules";
 /// # Errors
 /// The host could not be read.
 pub fn enabled(host: &dyn Observe) -> Result<bool, HostError> {
-    // rc(8) passes over a script that cannot be executed.
-    Ok(host.rc_is_yes("portacl_enable")?
-        && match host.entry(Path::new(SCRIPT))? {
-            Some(Entry::File { mode, .. }) => mode & 0o111 != 0,
-            Some(Entry::Symlink { .. }) => true,
-            _ => false,
-        })
+    // rc(8) skips a script that is not executable.
+    let is_executable = |entry: Entry| match entry {
+        Entry::File { mode, .. } => mode & 0o111 != 0,
+        entry => matches!(entry, Entry::Symlink { .. }),
+    };
+    Ok(host.rc_is_yes("portacl_enable")? && host.entry(Path::new(SCRIPT))?.is_some_and(is_executable))
 }
 
 /// Whether portacl-rc is in charge; its variables and sysctl.conf must not both set the rules.
@@ -43,26 +42,22 @@ pub(super) fn in_charge(host: &dyn Observe) -> Result<bool, Refusal> {
     if !enabled(host)? {
         return Ok(false);
     }
-    for file in ["/etc/sysctl.conf", "/etc/sysctl.conf.local"] {
+    for file in [SYSCTL_CONF, SYSCTL_CONF_LOCAL] {
         let Some(text) = host.read(Path::new(file))? else { continue };
-        if let Some(name) = [RULES, RESERVED_HIGH].into_iter().find(|name| sysctl_conf::get(&text, name).is_some()) {
-            return Err(Refusal::PortaclSetting {
-                what: format!(
-                    "portacl-rc is enabled, and {file} sets {name} too, which at the end of each boot undoes what portacl-rc \
-                     has set"
-                ),
-                mend:
-                    "keep one of the two: move the rules into portacl_users and portacl_additional_rules and take the \
-                       line out, or set portacl_enable=NO; then run this again"
-                        .to_owned(),
-            });
+        if let Some(name) = [RULES, RESERVED_HIGH].into_iter().find(|name| sysctl_conf::FILE.get(&text, name).is_some())
+        {
+            return Err(Refusal::PortaclSetting(format!(
+                "portacl-rc is enabled, and {file} sets {name} too, which at the end of each boot undoes what portacl-rc has \
+                 set; keep one of the two: move the rules into {USERS} and {ADDITIONAL} and take the line out, or set \
+                 portacl_enable=NO; then run this again"
+            )));
         }
     }
     Ok(true)
 }
 
-/// Plans portacl-rc's variables. What an account of its own name can have goes into `portacl_user_NAME_…`, in numbers; groups,
-/// and names that are no part of a shell variable, into `portacl_additional_rules`.
+/// Plans portacl-rc's variables. Rules for accounts go into `portacl_user_NAME_…`, in numbers; those for groups, and for names that
+/// cannot be part of a shell variable, into `portacl_additional_rules`.
 ///
 /// # Errors
 /// An id is larger than the script takes, or a variable cannot be read.
@@ -75,11 +70,9 @@ pub(super) fn plan(host: &dyn Observe, edit: &RuleEdit, access: &mut PortAccess)
     for rule in edit.revoked() {
         variables.revoke(*rule)?;
     }
-    let there = portacl::parse_kernel(&portacl_rc_list::list(host)?).unwrap_or_default();
-    for rule in edit.granted() {
-        if !there.iter().any(|there| there.effective() == Some(*rule)) {
-            variables.grant(*rule)?;
-        }
+    let there = effective(&portacl_rc_list::list(host)?);
+    for rule in edit.granted().iter().filter(|rule| !there.contains(rule)) {
+        variables.grant(*rule)?;
     }
     variables.steps()
 }
@@ -109,10 +102,10 @@ impl Variables<'_> {
     fn grant(&mut self, rule: Rule) -> Result<(), Refusal> {
         let (Subject::Uid(id) | Subject::Gid(id)) = rule.subject;
         if id > LARGEST_ID {
-            return Err(Refusal::PortaclSetting {
-                what: format!("portacl-rc leaves out rules for ids above {LARGEST_ID}, and this one is {id}"),
-                mend: "give the account a smaller id, or set portacl_enable=NO; then run this again".to_owned(),
-            });
+            return Err(Refusal::PortaclSetting(format!(
+                "portacl-rc leaves out rules for ids above {LARGEST_ID}, and this one is {id}; give the account a smaller id, or \
+                 set portacl_enable=NO; then run this again"
+            )));
         }
         let Some(name) = account_of(self.host, rule.subject)? else {
             let old = self.get(ADDITIONAL)?;
@@ -120,23 +113,16 @@ impl Variables<'_> {
             self.set(ADDITIONAL, format!("{old}{comma}{rule}"));
             return Ok(());
         };
-        let users = with_word(&self.get(USERS)?, &name, |word| word == name);
-        self.set(USERS, users);
-        let variable = ports_variable(&name, rule.protocol);
-        let port = rule.port.to_string();
-        let ports = with_word(&self.get(&variable)?, &port, |word| self.is_port(word, rule));
-        self.set(&variable, ports);
+        self.set(USERS, with_word(&self.get(USERS)?, &name, |word| word == name));
+        let variable = format!("portacl_user_{name}_{}", rule.protocol);
+        self.set(&variable, with_word(&self.get(&variable)?, &rule.port.to_string(), |word| self.is_port(word, rule)));
         Ok(())
     }
 
     fn revoke(&mut self, rule: Rule) -> Result<(), Refusal> {
         let old = self.get(ADDITIONAL)?;
-        // The script looks at each by itself, and what it leaves out stays here.
-        let is_it = |element: &&str| {
-            let rules = portacl::parse_kernel(element).unwrap_or_default();
-            rules.iter().any(|there| there.effective() == Some(rule))
-        };
-        let kept: Vec<&str> = old.split(',').filter(|element| !is_it(element)).collect();
+        // The script looks at each one separately, and what it leaves out stays here.
+        let kept: Vec<&str> = old.split(',').filter(|element| !effective(element).contains(&rule)).collect();
         self.set(ADDITIONAL, kept.join(","));
         let kind = if matches!(rule.subject, Subject::Uid(_)) { "user" } else { "group" };
         let list = format!("portacl_{kind}s");
@@ -144,11 +130,8 @@ impl Variables<'_> {
             let variable = format!("portacl_{kind}_{name}_{}", rule.protocol);
             let ports = without_words(&self.get(&variable)?, |word| self.is_port(word, rule));
             self.set(&variable, ports);
-            let mut empty = true;
-            for protocol in [Protocol::Tcp, Protocol::Udp] {
-                empty &= self.get(&format!("portacl_{kind}_{name}_{protocol}"))?.trim().is_empty();
-            }
-            if empty {
+            let ports = |protocol| self.get(&format!("portacl_{kind}_{name}_{protocol}"));
+            if [ports(Protocol::Tcp)?, ports(Protocol::Udp)?].concat().trim().is_empty() {
                 let names = without_words(&self.get(&list)?, |word| word == name);
                 self.set(&list, names);
             }
@@ -161,8 +144,7 @@ impl Variables<'_> {
         let own = account_of(self.host, subject)?;
         let mut names = Vec::new();
         for word in self.get(list)?.split_whitespace() {
-            let account = portacl_rc_list::account(self.host, word)?;
-            let is_it = account.is_some_and(|account| match subject {
+            let is_it = portacl_rc_list::account(self.host, word)?.is_some_and(|account| match subject {
                 Subject::Uid(uid) => account.uid == uid,
                 Subject::Gid(gid) => account.gid == gid,
             });
@@ -190,12 +172,8 @@ impl Variables<'_> {
     }
 }
 
-fn ports_variable(name: &str, protocol: Protocol) -> String {
-    format!("portacl_user_{name}_{protocol}")
-}
-
-/// The name of the account, where it can be part of a shell variable. The one that this program is about to make has its name
-/// beforehand. A group never has: portacl-rc takes a group's name for that of a user.
+/// The name of the account, if it can be part of a shell variable; also of the one that this program is about to make. `None` for
+/// groups, whose names portacl-rc takes for those of users.
 fn account_of(host: &dyn Observe, subject: Subject) -> Result<Option<String>, HostError> {
     let Subject::Uid(uid) = subject else { return Ok(None) };
     let name = match host.user_by_id(uid)? {
@@ -203,8 +181,7 @@ fn account_of(host: &dyn Observe, subject: Subject) -> Result<Option<String>, Ho
         None if uid == account::ID => account::NAME.to_owned(),
         None => return Ok(None),
     };
-    let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    Ok(fits.then_some(name))
+    Ok(Some(name).filter(|name| portacl_rc_list::fits_variable(name)))
 }
 
 fn with_word(list: &str, word: &str, is_there: impl Fn(&str) -> bool) -> String {

@@ -1,14 +1,13 @@
-//! The list that security/portacl-rc will write, worked out as its script does, see `docs/portacl-rc.md`.
+//! The list that security/portacl-rc will write, computed as its script does, see `docs/portacl-rc.md`.
 //!
-//! It can be asked itself (`printrules`), but only where its script can be run, and it does not say what it leaves out
-//! on standard output.
+//! The script prints it (`printrules`), but only where it can be run, and without what it leaves out.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::portacl_rc;
 use crate::host::{HostError, Observe, User};
-use crate::portacl::{KERNEL_LIMIT, LeftOut, PortaclRc};
+use crate::portacl::{KERNEL_LIMIT, LeftOut, PortaclRc, Protocol, Services};
 use crate::sysconf::rc_conf::is_yes;
 
 /// What portacl-rc sets at the next boot; `None` if it is not installed or not enabled.
@@ -20,11 +19,8 @@ pub(super) fn settings(host: &dyn Observe) -> Result<Option<PortaclRc>, HostErro
         return Ok(None);
     }
     let services = host.read(Path::new("/etc/services"))?.unwrap_or_default();
-    let mut found = Found {
-        services: String::from_utf8_lossy(&services).into_owned(),
-        lines: BTreeSet::new(),
-        left_out: Vec::new(),
-    };
+    let services = Services::parse(&services);
+    let mut found = Found { services, lines: BTreeSet::new(), left_out: Vec::new() };
     found.accounts(host, "user")?;
     found.accounts(host, "group")?;
     let additional = host.rc_variable("portacl_additional_rules")?.unwrap_or_default();
@@ -32,8 +28,7 @@ pub(super) fn settings(host: &dyn Observe) -> Result<Option<PortaclRc>, HostErro
         found.lines.insert((rule.to_owned(), "portacl_additional_rules".to_owned()));
     }
     let list = found.list();
-    let switch =
-        |name: &str| -> Result<bool, HostError> { Ok(host.rc_variable(name)?.is_none_or(|text| is_yes(&text))) };
+    let switch = |name| host.rc_variable(name).map(|text| text.is_none_or(|text| is_yes(&text)));
     let port_high = host.rc_variable("portacl_port_high")?.filter(|text| is_digits(text));
     Ok(Some(PortaclRc {
         list,
@@ -52,8 +47,8 @@ pub(super) fn list(host: &dyn Observe) -> Result<String, HostError> {
     Ok(settings(host)?.map(|rc| rc.list).unwrap_or_default())
 }
 
-/// Whom the script takes a word of `portacl_users` or `portacl_groups` for. `id -g NAME` looks up a user, too: what it prints
-/// is the primary group of that one.
+/// The account that the script takes a word of `portacl_users` or `portacl_groups` for. `id -g NAME` looks up a user, too, and
+/// prints its primary group.
 ///
 /// # Errors
 /// The host could not be read.
@@ -64,13 +59,18 @@ pub(super) fn account(host: &dyn Observe, word: &str) -> Result<Option<User>, Ho
     }
 }
 
+/// Whether a name can be part of a shell variable.
+pub(super) fn fits_variable(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 /// `is_integer` of the script, and `[0-9]+` of its awk(1).
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 struct Found {
-    services: String,
+    services: Services,
     /// Rules before they are checked, sorted as text, each with the variable that it comes from.
     lines: BTreeSet<(String, String)>,
     left_out: Vec<LeftOut>,
@@ -90,12 +90,12 @@ impl Found {
                 self.leave_out(&list, word, format!("there is no user “{word}”"));
                 continue;
             };
-            if !word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            if !fits_variable(word) {
                 self.leave_out(&list, word, "the name cannot be part of an rc.conf variable");
                 continue;
             }
             let id = if kind == "user" { account.uid } else { account.gid };
-            for protocol in ["tcp", "udp"] {
+            for protocol in [Protocol::Tcp, Protocol::Udp] {
                 let variable = format!("portacl_{kind}_{word}_{protocol}");
                 for port in host.rc_variable(&variable)?.unwrap_or_default().split_whitespace() {
                     let Some(number) = self.port(port, protocol) else {
@@ -109,44 +109,31 @@ impl Found {
         Ok(())
     }
 
-    /// `resolve_port`: digits as they are, a name as `/etc/services` has it, by name or alias, the first match.
-    fn port(&self, port: &str, protocol: &str) -> Option<String> {
-        if is_digits(port) {
-            return Some(port.to_owned());
+    /// `resolve_port`: digits as they are, a name or an alias of a service as `/etc/services` has it.
+    fn port(&self, port: &str, protocol: Protocol) -> Option<String> {
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+        match is_digits(port) {
+            true => Some(port.to_owned()),
+            false if port.bytes().all(is_name) => self.services.port(port, protocol).map(|port| port.to_string()),
+            false => None,
         }
-        let in_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
-        if !port.bytes().all(in_name) {
-            return None;
-        }
-        self.services.lines().find_map(|line| {
-            let line = line.split('#').next().unwrap_or_default();
-            let (name, rest) = line.split_once([' ', '\t'])?;
-            let (number, rest) = rest.trim_start_matches([' ', '\t']).split_once('/')?;
-            let mut words = rest.split([' ', '\t']).filter(|word| !word.is_empty());
-            let is_it = words.next() == Some(protocol) && (name == port || words.any(|alias| alias == port));
-            is_it.then(|| number.to_owned()).filter(|number| !number.is_empty())
-        })
     }
 
-    /// `validate_rules`: what is not of the plain form is left out, and from the first rule on that is too many all
-    /// others are.
+    /// `validate_rules`: rules not of the plain form are left out, and so are all from the first one on that no longer fits.
     fn list(&mut self) -> String {
         let mut list = String::new();
-        let mut last = None;
         let mut full = false;
-        for (rule, variable) in self.lines.clone() {
-            if last.replace(rule.clone()).as_ref() == Some(&rule) {
-                continue;
-            }
-            let separator = usize::from(!list.is_empty());
-            full = full || list.len() + separator + rule.len() > KERNEL_LIMIT;
+        let mut lines: Vec<_> = std::mem::take(&mut self.lines).into_iter().collect();
+        lines.dedup_by(|(rule, _), (before, _)| rule == before);
+        for (rule, variable) in lines {
+            let comma = if list.is_empty() { "" } else { "," };
+            full |= list.len() + comma.len() + rule.len() > KERNEL_LIMIT;
             if full {
                 self.leave_out(&variable, &rule, format!("the list would be longer than {KERNEL_LIMIT} bytes"));
             } else if let Some(why) = why_invalid(&rule) {
                 self.leave_out(&variable, &rule, why);
             } else {
-                list.push_str(if separator == 1 { "," } else { "" });
-                list.push_str(&rule);
+                list += &format!("{comma}{rule}");
             }
         }
         list
@@ -155,19 +142,14 @@ impl Found {
 
 fn why_invalid(rule: &str) -> Option<&'static str> {
     let fields: Vec<&str> = rule.split(':').collect();
-    let small = |text: &str| text.parse::<u64>().is_ok_and(|number| number <= 65_535);
-    match fields[..] {
-        [kind, id, protocol, port] => {
-            if !is_digits(id) || !is_digits(port) {
-                Some("id and port must be plain numbers")
-            } else if !small(id) || !small(port) {
-                Some("numbers over 65535 are not taken")
-            } else if !matches!(kind, "uid" | "gid") || !matches!(protocol, "tcp" | "udp") {
-                Some("it must read like uid:209:tcp:80")
-            } else {
-                None
-            }
-        }
-        _ => Some("it must have four fields, like uid:209:tcp:80"),
+    let [kind, id, protocol, port] = fields[..] else { return Some("it must have four fields, like uid:209:tcp:80") };
+    if !is_digits(id) || !is_digits(port) {
+        Some("id and port must be plain numbers")
+    } else if id.parse::<u16>().is_err() || port.parse::<u16>().is_err() {
+        Some("numbers over 65535 are not taken")
+    } else if !matches!(kind, "uid" | "gid") || !matches!(protocol, "tcp" | "udp") {
+        Some("it must read like uid:209:tcp:80")
+    } else {
+        None
     }
 }

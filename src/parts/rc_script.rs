@@ -1,9 +1,9 @@
 //! The rc.d scripts: GoToSocial's own, and the boot guards of port access.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::managed_file::{self, ManagedFile, Planned};
-use super::{Refusal, service};
+use super::Refusal;
+use super::managed_file::{self, FilePlan};
 use crate::change::Step;
 use crate::host::{Observe, Owner};
 
@@ -11,43 +11,32 @@ use crate::host::{Observe, Owner};
 pub use crate::gotosocial::SERVICE;
 /// The boot guard, and its second run after the late pass over sysctl.conf.
 pub const GUARDS: [&str; 2] = ["gts_portacl_guard", "gts_portacl_guard_late"];
+/// The rc.conf(5) variable that switches both guards on.
+pub(super) const GUARD_ENABLE: &str = "gts_portacl_guard_enable";
 
-const SCRIPTS: [(&str, &str); 3] = [
-    (SERVICE, include_str!("../../rc.d/gotosocial")),
-    (GUARDS[0], include_str!("../../rc.d/gts_portacl_guard")),
-    (GUARDS[1], include_str!("../../rc.d/gts_portacl_guard_late")),
-];
+/// Where a script is.
+pub(super) fn path(name: &str) -> PathBuf {
+    Path::new("/usr/local/etc/rc.d").join(name)
+}
 
 /// Plans GoToSocial's rc.d script.
 ///
 /// # Errors
 /// See [`managed_file::plan`].
-pub fn plan(host: &dyn Observe) -> Result<Planned, Refusal> {
-    script(host, "rc-script", SCRIPTS[0])
+pub(super) fn plan(host: &dyn Observe) -> Result<FilePlan, Refusal> {
+    script(host, "rc-script", SERVICE, include_str!("../../rc.d/gotosocial"))
 }
 
 /// Plans the boot guards.
 ///
 /// # Errors
 /// See [`managed_file::plan`].
-pub fn plan_guards(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
-    let mut steps = Vec::new();
-    for guard in &SCRIPTS[1..] {
-        steps.extend(script(host, "port-access", *guard)?.steps);
-    }
-    Ok(steps)
+pub(super) fn plan_guards(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
+    let early = script(host, "port-access", GUARDS[0], include_str!("../../rc.d/gts_portacl_guard"))?;
+    let late = script(host, "port-access", GUARDS[1], include_str!("../../rc.d/gts_portacl_guard_late"))?;
+    Ok([early.steps, late.steps].concat())
 }
 
-/// Plans the rc.conf(5) variable that switches both guards on.
-///
-/// # Errors
-/// It cannot be read.
-pub fn enable_guards(host: &dyn Observe, part: &'static str) -> Result<Option<Step>, Refusal> {
-    service::variable(host, part, &format!("{}_enable", GUARDS[0]), "YES")
-}
-
-fn script(host: &dyn Observe, part: &'static str, (name, text): (&str, &str)) -> Result<Planned, Refusal> {
-    let path = PathBuf::from("/usr/local/etc/rc.d").join(name);
-    let file = ManagedFile { part, path: &path, text: text.to_owned(), mode: 0o555, owner: Owner::ROOT };
-    managed_file::plan(host, &file)
+fn script(host: &dyn Observe, part: &'static str, name: &str, text: &str) -> Result<FilePlan, Refusal> {
+    managed_file::plan(host, part, &path(name), text, 0o555, Owner::ROOT)
 }

@@ -1,14 +1,17 @@
-//! Why a plan cannot be made. Nothing has been changed when one of these is told.
+//! Why a plan cannot be made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use semver::Version;
 
 use crate::certificate::BundleError;
 use crate::error_code::{Coded, ErrorCode};
-use crate::host::HostError;
-use crate::portacl;
+use crate::host::{Entry, HostError};
+use crate::portacl::Finding;
 
 /// A reason not to go on, found before anything was changed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
 pub enum Refusal {
     /// The host could not be read.
     #[error(transparent)]
@@ -19,20 +22,14 @@ pub enum Refusal {
          (`pw usermod {name} -u …`, and its files with it), or create the user gotosocial yourself with a uid of your \
          choice: that one is then used"
     )]
-    UidTaken {
-        /// Who has it.
-        name: String,
-    },
+    UidTaken { name: String },
     /// Gid 209 belongs to somebody else.
     #[error(
         "gid 209, which is registered for gotosocial, belongs to the group {name} here; give {name} another gid \
          (`pw groupmod {name} -g …`), or create the group gotosocial yourself with a gid of your choice: that one is \
          then used"
     )]
-    GidTaken {
-        /// Which group has it.
-        name: String,
-    },
+    GidTaken { name: String },
     /// The account is root.
     #[error("the user gotosocial has uid 0 here; a server that faces the internet must not run as root: remove it")]
     AccountIsRoot,
@@ -41,71 +38,35 @@ pub enum Refusal {
         "{} is there and was not written by gts-bootstrap; move it away (`mv {0} {0}.old`) and run this again",
         path.display()
     )]
-    ForeignFile {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Something other than what belongs there stands at a path.
+    ForeignFile { path: PathBuf },
+    /// Something stands at a path where something else belongs.
     #[error("{} is {found}, where {wanted} belongs; move it away and run this again", path.display())]
-    WrongKind {
-        /// The path.
-        path: PathBuf,
-        /// What stands there.
-        found: &'static str,
-        /// What belongs there.
-        wanted: &'static str,
-    },
+    WrongKind { path: PathBuf, found: &'static str, wanted: &'static str },
     /// The administrator's edits and our new text touch the same lines.
     #[error(
         "{} was edited by hand, and the new settings change the same lines:\n\n{conflict}\n\
          Make the two agree: edit the file, or the answers, and run this again. Nothing was changed",
         path.display()
     )]
-    Conflict {
-        /// The file.
-        path: PathBuf,
-        /// The conflicting part, with markers as diff3(1) has them.
-        conflict: String,
-    },
+    Conflict { path: PathBuf, conflict: String },
     /// A file that we edit is not text.
     #[error("{} is not UTF-8 text, so it cannot be edited safely; fix it and run this again", path.display())]
-    NotText {
-        /// The file.
-        path: PathBuf,
-    },
+    NotText { path: PathBuf },
     /// The rule list in a file or in the kernel cannot be extended.
     #[error("the mac_portacl rules in {place}: {why}")]
-    Rules {
-        /// Where they stand.
-        place: String,
-        /// What is wrong.
-        why: String,
-    },
+    Rules { place: String, why: String },
     /// A mac_portacl setting of the administrator's makes the rules useless.
-    #[error("{what}; {mend}")]
-    PortaclSetting {
-        /// What is set.
-        what: String,
-        /// What to do.
-        mend: String,
-    },
+    #[error("{0}")]
+    PortaclSetting(String),
     /// Inside a jail the host has to do it.
     #[error(
         "this is a jail, and mac_portacl belongs to its host. On the host, as root, run:\n\n{commands}\n\
          (where /etc/sysctl.conf sets one of the two already, change that line instead). Then run this again in the jail"
     )]
-    JailHost {
-        /// What to run on the host, a line each.
-        commands: String,
-    },
+    JailHost { commands: String },
     /// A file of the system could not be edited.
     #[error("cannot edit {}: {why}", path.display())]
-    Edit {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
+    Edit { path: PathBuf, why: String },
     /// The answers of the installation, or the secrets beside them, cannot be used.
     #[error("{0}")]
     Answers(String),
@@ -122,183 +83,100 @@ pub enum Refusal {
     #[error(
         "{front} {version} is installed, and at least {oldest} is needed; upgrade it (`pkg upgrade`) and run this again"
     )]
-    FrontTooOld {
-        /// Which one.
-        front: &'static str,
-        /// What is installed.
-        version: String,
-        /// What is needed.
-        oldest: String,
-    },
+    FrontTooOld { front: &'static str, version: String, oldest: String },
     /// There is no certificate for the front to show.
     #[error("there is no certificate for {name}, neither GoToSocial's own nor another")]
-    NoCertificate {
-        /// For which name.
-        name: String,
-    },
+    NoCertificate { name: String },
     /// An older release on a newer database.
     #[error(
         "GoToSocial {installed} is installed, and {wanted} is older. An old release starts on a newer database and then \
          fails on it, so going back needs the earlier database as well: `gts-bootstrap rollback` rolls back to the previous release \
          with the copy of its database. Nothing was changed"
     )]
-    Downgrade {
-        /// What is installed.
-        installed: semver::Version,
-        /// What is asked for.
-        wanted: semver::Version,
-    },
+    Downgrade { installed: Version, wanted: Version },
     /// Another release has to come with a copy of the database.
     #[error(
         "GoToSocial {installed} is installed, and the answers want {wanted}, which migrates the database; the old release \
          cannot use it afterwards. `gts-bootstrap upgrade --release {wanted}` copies the database first, and takes all back \
          if something fails. Nothing was changed"
     )]
-    NeedsUpgrade {
-        /// What is installed.
-        installed: semver::Version,
-        /// What is asked for.
-        wanted: semver::Version,
-    },
+    NeedsUpgrade { installed: Version, wanted: Version },
     /// A release that must not be skipped.
     #[error(
         "GoToSocial {installed} must not be upgraded to {wanted} at once: {why} ({source_of_it}). Run `gts-bootstrap upgrade \
          --release {first}` first. Nothing was changed"
     )]
     MustNotSkip {
-        /// What is installed.
-        installed: Box<semver::Version>,
-        /// What is asked for.
-        wanted: Box<semver::Version>,
-        /// What has to be run before that.
-        first: Box<semver::Version>,
-        /// Why.
+        installed: Box<Version>,
+        wanted: Box<Version>,
+        first: Box<Version>,
         why: &'static str,
-        /// Who says so.
         source_of_it: &'static str,
     },
-    /// A change of release was cut off in its midst.
+    /// A change of release was interrupted.
     #[error(
         "a `gts-bootstrap {command}` was interrupted, and program and database do not \
          fit together until it is finished: run it again. Nothing was changed"
     )]
-    Unfinished {
-        /// The command.
-        command: String,
-    },
+    Unfinished { command: String },
     /// There is no copy of the database of a release before.
     #[error(
         "there is no copy of a database from before GoToSocial {installed} in {}, and a release without its \
          database cannot be used: an old release starts on a newer database and then fails on it. Nothing was changed",
         backups.display()
     )]
-    NoWayBack {
-        /// What is installed.
-        installed: semver::Version,
-        /// Where copies are.
-        backups: PathBuf,
-    },
+    NoWayBack { installed: Version, backups: PathBuf },
     /// There is not enough room for a copy of the database.
     #[error(
         "the database is copied first, and {} has {free} MiB free where {needed} MiB are needed; make room and run this \
          again. Nothing was changed",
         place.display()
     )]
-    NoRoom {
-        /// Where.
-        place: PathBuf,
-        /// How much there is, MiB.
-        free: u64,
-        /// How much is needed, MiB.
-        needed: u64,
-    },
+    NoRoom { place: PathBuf, free: u64, needed: u64 },
     /// The host name of an installation cannot be changed.
     #[error(
         "this host runs GoToSocial as {installed}, and the answers say {wanted}. A server's name can never be changed: other \
          servers know its accounts and keys by it. Put host = \"{installed}\" back, or uninstall first and lose the \
          instance"
     )]
-    HostChanged {
-        /// The name it was installed with.
-        installed: String,
-        /// The name that is asked for now.
-        wanted: String,
-    },
+    HostChanged { installed: String, wanted: String },
     /// The account domain of an installation cannot be changed.
     #[error(
         "this host runs GoToSocial with account-domain {installed}, and the answers say {wanted}. It can never be changed, \
          as it is part of every account's name. Put it back"
     )]
-    AccountDomainChanged {
-        /// What it was installed with.
-        installed: String,
-        /// What is asked for now.
-        wanted: String,
-    },
+    AccountDomainChanged { installed: String, wanted: String },
     /// `portacl lint` would find something afterwards that it does not find now.
     #[error("`gts-bootstrap portacl lint` would complain of that:\n{}\nNothing was changed", flagged(findings))]
-    Flagged {
-        /// What it would find.
-        findings: Vec<portacl::Finding>,
-    },
+    Flagged { findings: Vec<Finding> },
     /// A certificate or key that the answers name is not there.
     #[error("{}, which the answers name under [tls], is not there; put it there, or take the lines out", path.display())]
-    CertificateMissing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// What GoToSocial keeps as its certificate is none.
+    CertificateMissing { path: PathBuf },
+    /// GoToSocial keeps something else as its certificate.
     #[error("{}, where GoToSocial keeps its certificate: {why}", path.display())]
-    CachedCertificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: BundleError,
-    },
+    CachedCertificate { path: PathBuf, why: BundleError },
     /// A certificate that the answers name cannot be used.
     #[error("{}, which the answers name under [tls]: {why}", path.display())]
-    Certificate {
-        /// The certificate.
-        path: PathBuf,
-        /// What is wrong with it or its key.
-        why: BundleError,
-    },
-    /// The rule language refused.
-    #[error(transparent)]
-    Portacl(#[from] portacl::MergeError),
-    /// A backup of that name is there already.
+    Certificate { path: PathBuf, why: BundleError },
+    /// A backup of that name exists.
     #[error("{} is there already; backups of the same second have the same name: run this again", path.display())]
-    BackupThere {
-        /// The file.
-        path: PathBuf,
-    },
+    BackupThere { path: PathBuf },
     /// Others can write to the folder that a backup is to go to.
     #[error(
         "others than root can write to {}, so a backup there, with all its keys, could be taken or swapped; name another folder \
          with --to, or `chown root {0} && chmod 700 {0}`",
         path.display()
     )]
-    BackupFolderOpen {
-        /// The folder.
-        path: PathBuf,
-    },
+    BackupFolderOpen { path: PathBuf },
     /// A backup is of another instance.
     #[error(
         "the backup is of {backup}, and this host is {installed}: it is not restored here, since other servers would see one \
          instance with the keys of another. Restore it on a host without an instance"
     )]
-    BackupOfOther {
-        /// Host name in the backup.
-        backup: String,
-        /// Host name of the installation.
-        installed: String,
-    },
+    BackupOfOther { backup: String, installed: String },
     /// What has to be in a backup is not.
     #[error("the backup cannot be restored: {why}")]
-    BackupUnusable {
-        /// Why.
-        why: String,
-    },
+    BackupUnusable { why: String },
 }
 
 impl Coded for Refusal {
@@ -311,8 +189,8 @@ impl Coded for Refusal {
             Self::WrongKind { .. } => ErrorCode::WrongKind,
             Self::Conflict { .. } => ErrorCode::Conflict,
             Self::NotText { .. } | Self::Edit { .. } => ErrorCode::NotEditable,
-            Self::Rules { .. } | Self::Portacl(_) => ErrorCode::Rules,
-            Self::PortaclSetting { .. } => ErrorCode::PortaclSetting,
+            Self::Rules { .. } => ErrorCode::Rules,
+            Self::PortaclSetting(_) => ErrorCode::PortaclSetting,
             Self::JailHost { .. } => ErrorCode::JailHost,
             Self::Answers(_) => ErrorCode::Answers,
             Self::Render(_) => ErrorCode::Config,
@@ -338,8 +216,20 @@ impl Coded for Refusal {
     }
 }
 
-fn flagged(findings: &[portacl::Finding]) -> String {
-    let lines: Vec<String> =
-        findings.iter().map(|found| format!("  {}: {}. {}", found.subject, found.what, found.why)).collect();
-    lines.join("\n")
+impl Refusal {
+    /// What stands at a path where something else belongs.
+    pub(super) fn wrong_kind(path: &Path, there: &Entry, wanted: &'static str) -> Self {
+        let found = match there {
+            Entry::File { .. } => "a file",
+            Entry::Directory { .. } => "a folder",
+            Entry::Symlink { .. } => "a symbolic link",
+            Entry::Other => "a device, socket or pipe",
+        };
+        Self::WrongKind { path: path.to_owned(), found, wanted }
+    }
+}
+
+fn flagged(findings: &[Finding]) -> String {
+    let line = |found: &Finding| format!("  {}: {}. {}", found.subject, found.what, found.why);
+    findings.iter().map(line).collect::<Vec<_>>().join("\n")
 }

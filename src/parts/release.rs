@@ -1,4 +1,4 @@
-//! The release: a folder a version, a `current` link swapped atomically, and the command link into it.
+//! The release: a folder for each version, an atomically swapped `current` link, and the command link into it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,60 +10,50 @@ use crate::deployment::Layout;
 use crate::host::{Entry, Observe};
 use crate::release::{self, LockedRelease};
 
-/// What is to be done for the release.
+/// What becomes of the release.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
-    /// Changes that can be made while an older release still serves.
-    pub prepare: Vec<Step>,
+pub(super) struct ReleasePlan {
+    /// While an older release still serves.
+    pub(super) prepare: Option<Step>,
     /// The switch.
-    pub switch: Vec<Step>,
+    pub(super) switch: Vec<Step>,
 }
 
-/// Refuses another version than the one that is installed: program and database have to change together.
+/// Refuses another version than the installed one: program and database have to change together.
 ///
 /// # Errors
-/// The lock is of an older or a newer version than the one that is installed.
-pub fn stays(host: &dyn Observe, layout: &Layout, lock: &LockedRelease) -> Result<(), Refusal> {
-    let (installed, wanted) = match installed(host, layout)? {
-        Some(installed) if installed != lock.version => (installed, lock.version.clone()),
-        _ => return Ok(()),
-    };
-    if installed > wanted {
-        return Err(Refusal::Downgrade { installed, wanted });
+/// The lock is of an older or a newer version.
+pub(super) fn stays(host: &dyn Observe, layout: &Layout, lock: &LockedRelease) -> Result<(), Refusal> {
+    let wanted = lock.version.clone();
+    match installed(host, layout)? {
+        Some(installed) if installed > wanted => Err(Refusal::Downgrade { installed, wanted }),
+        Some(installed) if installed < wanted => Err(Refusal::NeedsUpgrade { installed, wanted }),
+        _ => Ok(()),
     }
-    Err(Refusal::NeedsUpgrade { installed, wanted })
 }
 
 /// Plans the release that the lock names.
 ///
 /// # Errors
 /// Something that is not ours stands in the way.
-pub fn plan(host: &dyn Observe, layout: &Layout, lock: &LockedRelease) -> Result<Planned, Refusal> {
+pub(super) fn plan(host: &dyn Observe, layout: &Layout, lock: &LockedRelease) -> Result<ReleasePlan, Refusal> {
     let directory = layout.release(&lock.version);
-    let mut prepare = Vec::new();
     let action = match host.entry(&directory)? {
         None => Some(Action::Install),
-        Some(Entry::Directory { .. }) if intact(host, &directory, lock) => None,
-        Some(Entry::Directory { .. }) => Some(Action::Update),
-        Some(_) => {
-            return Err(Refusal::WrongKind { path: directory, found: "not a folder", wanted: "the release's folder" });
-        }
+        Some(Entry::Directory { .. }) => (!intact(host, &directory, lock)).then_some(Action::Update),
+        Some(other) => return Err(Refusal::wrong_kind(&directory, &other, "the release's folder")),
     };
-    if let Some(action) = action {
-        let change = InstallRelease { release: lock.clone(), directory };
-        prepare.push(Step::new("release", action, change));
-    }
-    let mut switch = Vec::new();
-    switch.extend(link(host, &layout.current(), Path::new(&lock.version.to_string()))?);
-    switch.extend(command_link(host, layout)?);
-    Ok(Planned { prepare, switch })
+    let install = |action| Step::new("release", action, InstallRelease { release: lock.clone(), directory });
+    let current = link(host, &layout.current(), Path::new(&lock.version.to_string()))?;
+    let switch = current.into_iter().chain(command_link(host, layout)?).collect();
+    Ok(ReleasePlan { prepare: action.map(install), switch })
 }
 
 /// The command link, `/usr/local/bin/gotosocial`.
 ///
 /// # Errors
 /// Something other than a link stands there.
-pub fn command_link(host: &dyn Observe, layout: &Layout) -> Result<Option<Step>, Refusal> {
+pub(super) fn command_link(host: &dyn Observe, layout: &Layout) -> Result<Option<Step>, Refusal> {
     link(host, &layout.command, &relative(&layout.command, &layout.program()))
 }
 
@@ -72,12 +62,8 @@ pub fn command_link(host: &dyn Observe, layout: &Layout) -> Result<Option<Step>,
 /// # Errors
 /// The link cannot be read.
 pub fn installed(host: &dyn Observe, layout: &Layout) -> Result<Option<Version>, Refusal> {
-    Ok(match host.entry(&layout.current())? {
-        Some(Entry::Symlink { target }) => {
-            target.file_name().and_then(|name| Version::parse(&name.to_string_lossy()).ok())
-        }
-        _ => None,
-    })
+    let Some(Entry::Symlink { target }) = host.entry(&layout.current())? else { return Ok(None) };
+    Ok(target.file_name().and_then(|name| Version::parse(&name.to_string_lossy()).ok()))
 }
 
 /// Whether every file of the release in `directory` is as it was unpacked, from the archive that the lock names.
@@ -90,20 +76,13 @@ fn link(host: &dyn Observe, path: &Path, target: &Path) -> Result<Option<Step>, 
         None => Action::Create,
         Some(Entry::Symlink { target: now }) if now == target => return Ok(None),
         Some(Entry::Symlink { .. }) => Action::Update,
-        Some(_) => {
-            return Err(Refusal::WrongKind {
-                path: path.to_owned(),
-                found: "not a symbolic link",
-                wanted: "a link into the release",
-            });
-        }
+        Some(other) => return Err(Refusal::wrong_kind(path, &other, "a link into the release")),
     };
-    let change = MakeSymlink { path: path.to_owned(), target: target.to_owned() };
-    Ok(Some(Step::new("release", action, change)))
+    Ok(Some(Step::new("release", action, MakeSymlink { path: path.to_owned(), target: target.to_owned() })))
 }
 
-/// The path of `to` as seen from the folder of the link `from`: links are relative, so that they hold within a rehearsal
-/// folder and in a jail seen from its host.
+/// The path of `to` as seen from the folder of the link `from`. Relative links hold within a rehearsal folder, and in a jail as
+/// seen from its host.
 fn relative(from: &Path, to: &Path) -> PathBuf {
     let folder = from.parent().unwrap_or(Path::new("/"));
     let shared = folder.components().zip(to.components()).take_while(|(a, b)| a == b).count();

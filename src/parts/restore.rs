@@ -1,30 +1,28 @@
 //! Restoring an instance from a backup.
 //!
-//! On a host without an instance that is an installation with the answers, the secrets and the release of the backup, and
-//! before the first start its configuration, certificates, filters, database and media. On the host of the instance itself
-//! the settings stay as they are now: the database becomes that of the backup, the release that goes with it, and media and
-//! certificates come back where they are missing.
+//! On a host without an instance this is an installation with the answers, the secrets and the release of the backup; before the
+//! first start it gets the configuration, certificates, filters, database and media of the backup. On the host of the instance
+//! itself the present settings stay: the database becomes that of the backup, with its release, and missing media and
+//! certificates come back.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::backup::change;
 use super::database::connection;
 use super::install::{self, Wanted};
-use super::{Refusal, account, backup as making, managed_file, rc_script, service};
+use super::{Refusal, account, backup as making, managed_file, put, rc_script, release, service};
 use crate::backup::{self, DatabaseKind, Head};
 use crate::change::backup::{BackupChange, Origin};
 use crate::change::postgres::Load;
 use crate::change::{
-    Action, AfterPlan, Change, Content, Database, DatabaseCopy, DatabaseRestore, Discard, MakeDirectory, MakeSymlink,
-    Plan, SetRcVariable, Step, StopService, WriteFile,
+    Action, AfterPlan, Change, Database, DatabaseCopy, DatabaseRestore, Discard, MakeSymlink, Plan, Step, StopService,
+    WriteFile,
 };
-use crate::deployment::Layout;
 use crate::host::{Entry, Observe, Owner};
 use crate::utc;
 
 const PART: &str = "restore";
-/// Where in [`Layout::backups`] the database of the backup is until it is put in place.
+/// Where in [`Layout::backups`](crate::deployment::Layout::backups) the database of the backup is until it is put in place.
 const COPY: &str = ".being-restored";
 
 /// What is restored.
@@ -34,18 +32,18 @@ pub struct Restoring<'a> {
     pub wanted: &'a Wanted<'a>,
     /// The backup.
     pub from: &'a Origin,
-    /// What its manifest says.
+    /// Its manifest.
     pub head: &'a Head,
     /// Its small members, by their path in it.
     pub small: &'a BTreeMap<String, Vec<u8>>,
-    /// Whether there is no instance on this host.
+    /// Whether this host has no instance.
     pub fresh: bool,
-    /// When it is done, in seconds since 1970: part of the name of what is kept of now.
+    /// The present time, in seconds since 1970: part of the name of the kept database.
     pub time: u64,
 }
 
 impl Restoring<'_> {
-    /// Where the database of now is kept.
+    /// Where the present database is kept.
     pub fn kept(&self) -> PathBuf {
         let name = format!("before-restore-{}", utc::stamp(self.time));
         self.wanted.layout.backups.join(match self.head.database {
@@ -60,22 +58,22 @@ impl Restoring<'_> {
 /// # Errors
 /// A part refuses; nothing has been changed.
 pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refusal> {
-    let Restoring { wanted, .. } = *restoring;
+    let wanted = restoring.wanted;
     let layout = wanted.layout;
-    let owner = account::plan(host)?.owner;
+    let (owner, _) = account::plan(host)?;
     let files = files(host, restoring, owner)?;
     let switch = switch(host, restoring)?;
-    let laid = Plan { steps: files.iter().chain(&switch).cloned().collect(), ..Plan::default() };
-    // What an installation would do on this host, once these are there.
-    let installed = install::with_passage(&AfterPlan::new(host, &laid), wanted, None)?;
+    // An installation on this host, once these are in place.
+    let after = AfterPlan::new(host, &[&*files, &switch].concat());
+    let installed = install::with_passage(&after, wanted, None)?;
     let mut plan = Plan { steps: Vec::new(), ..installed };
     // The accounts are those of the backup.
-    let mut steps =
-        installed.steps.into_iter().filter(|step| !matches!(step.change, Change::Account { .. })).peekable();
+    let steps = installed.steps.into_iter().filter(|step| !matches!(step.change, Change::Account { .. }));
+    let mut steps = steps.peekable();
     while let Some(step) = steps.next_if(|step| matches!(step.part, "account" | "folders")) {
         plan.steps.push(step);
     }
-    plan.steps.extend(making::own_folder(host, layout)?);
+    plan.steps.extend(making::own_folder(host, layout, "backup")?);
     plan.steps.extend(files);
     let rest: Vec<Step> = steps.collect();
     let is_start =
@@ -87,87 +85,72 @@ pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refus
     let (before, behind) = rest.split_at(start.unwrap_or(rest.len()));
     let (while_served, stopped) = before.split_at(stop.unwrap_or(before.len()));
     plan.steps.extend_from_slice(while_served);
-    // Out of the backup while the instance of now still serves: this takes long.
+    // Unpacking takes long, and the present instance still serves meanwhile.
     plan.steps.extend(unpack(restoring, owner));
     if stop.is_none() && host.service(rc_script::SERVICE)?.is_running() {
         plan.steps.push(service::stop());
     }
     plan.steps.extend_from_slice(stopped);
-    // Between the two, release and database do not belong together: a boot must not start one on the other.
+    // In between, release and database do not belong together: a boot must not start one on the other.
     let apart = !switch.is_empty();
-    plan.steps.extend(apart.then(|| enabled("NO")));
+    plan.steps.extend(apart.then(|| service::enable(false)));
     plan.steps.extend(switch);
     plan.steps.extend(put_in_place(host, restoring, owner)?);
-    plan.steps.extend(apart.then(|| enabled("YES")));
+    plan.steps.extend(apart.then(|| service::enable(true)));
     if start.is_none() && plan.reboot.is_empty() {
-        let ports = service::privileged_ports(wanted.deployment);
-        plan.steps.push(service::start(owner, &ports, &service::readiness(wanted.deployment, layout), false));
+        plan.steps.push(service::start(wanted.deployment, layout, owner, false));
     }
     plan.steps.extend_from_slice(behind);
     plan.steps.push(Step::new(PART, Action::Remove, Discard { path: layout.backups.join(COPY) }));
     Ok(plan)
 }
 
-/// Whether the service starts at boot.
-fn enabled(value: &str) -> Step {
-    let change = SetRcVariable { name: "gotosocial_enable".to_owned(), value: Some(value.to_owned()) };
-    Step::new("service", Action::Set, change)
-}
-
-/// The small files, where there are none. On the host of the instance itself the settings stay as they are.
+/// The small files that are missing. On the host of the instance itself the settings stay as they are.
 fn files(host: &dyn Observe, restoring: &Restoring<'_>, owner: Owner) -> Result<Vec<Step>, Refusal> {
     let layout = restoring.wanted.layout;
     let mut steps = Vec::new();
-    let service_group = Owner { uid: 0, gid: owner.gid };
     for (member, bytes) in restoring.small {
         let below = |prefix: &str| member.strip_prefix(prefix);
-        let (folder, path, mode, whose) = if member == backup::CONFIG && restoring.fresh {
-            (None, layout.config.clone(), 0o640, service_group)
+        let file = |path: PathBuf, mode, owner| WriteFile::new(path, bytes.as_slice(), mode, owner);
+        // A folder of its own, where it needs one, and the file.
+        let (folder, file) = if member == backup::CONFIG && restoring.fresh {
+            (None, file(layout.config.clone(), 0o640, Owner { uid: 0, gid: owner.gid }))
         } else if member == backup::CONFIG_WRITTEN && restoring.fresh {
-            (None, managed_file::written(&layout.config), 0o600, Owner::ROOT)
+            (None, file(managed_file::written(&layout.config), 0o600, Owner::ROOT))
         } else if let Some(name) = below(backup::CERTIFICATES) {
-            (None, layout.certs().join(name), 0o600, owner)
+            (None, file(layout.certs().join(name), 0o600, owner))
         } else if let Some(name) = below(backup::TLS) {
             let mode = if name.ends_with(".pem") { 0o644 } else { 0o600 };
-            (Some((layout.tls(), 0o700)), layout.tls().join(name), mode, Owner::ROOT)
-        } else if let Some(name) = below(backup::RECORDS)
-            && restoring.fresh
-            && ![layout.answers(), layout.lock(), layout.secrets()].contains(&layout.records.join(name))
-        {
+            (Some(put::root_folder(layout.tls(), 0o700)), file(layout.tls().join(name), mode, Owner::ROOT))
+        } else if let Some(name) = below(backup::RECORDS).filter(|_| restoring.fresh) {
             let path = layout.records.join(name);
-            let folder =
-                path.parent().filter(|folder| **folder != *layout.records).map(|folder| (folder.into(), 0o755));
-            (folder, path, 0o644, Owner::ROOT)
+            if [layout.answers(), layout.lock(), layout.secrets()].contains(&path) {
+                continue;
+            }
+            let folder = path.parent().filter(|folder| **folder != *layout.records);
+            (folder.map(|folder| put::root_folder(folder, 0o755)), file(path.clone(), 0o644, Owner::ROOT))
         } else {
             continue;
         };
-        if host.entry(&path)?.is_some() {
+        if host.entry(&file.path)?.is_some() {
             continue;
         }
-        let made = |steps: &[Step], folder: &Path| {
-            steps.iter().any(|step| step.change.kind().target() == folder.display().to_string())
-        };
-        if let Some((folder, mode)) = folder
-            && host.entry(&folder)?.is_none()
-            && !made(&steps, &folder)
-        {
-            let change = MakeDirectory { path: folder, mode, owner: Owner::ROOT };
-            steps.push(Step::new(PART, Action::Create, change));
+        if let Some(folder) = folder {
+            let step = put::missing_folder(host, PART, folder)?;
+            steps.extend(step.filter(|step| !steps.contains(step)));
         }
-        let content = Content::new(bytes.as_slice());
-        steps.push(Step::new(PART, Action::Create, WriteFile { path, content, mode, owner: whose }));
+        steps.push(Step::new(PART, Action::Create, file));
     }
     Ok(steps)
 }
 
 /// The link to the release, where another one is in use: also to an older one, since the database goes back with it.
 fn switch(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Vec<Step>, Refusal> {
-    let layout = restoring.wanted.layout;
+    let path = restoring.wanted.layout.current();
     let target = PathBuf::from(restoring.head.version.to_string());
-    Ok(match host.entry(&layout.current())? {
+    Ok(match host.entry(&path)? {
         Some(Entry::Symlink { target: now }) if now != target => {
-            let change = MakeSymlink { path: layout.current(), target };
-            vec![Step::new("release", Action::Update, change)]
+            vec![Step::new("release", Action::Update, MakeSymlink { path, target })]
         }
         _ => Vec::new(),
     })
@@ -178,64 +161,43 @@ fn unpack(restoring: &Restoring<'_>, owner: Owner) -> Vec<Step> {
     let layout = restoring.wanted.layout;
     let from = restoring.from.clone();
     let database = BackupChange::Database { from: from.clone(), to: layout.backups.join(COPY), owner };
-    let mut steps = vec![Step::new(PART, Action::Create, change(database))];
+    let mut steps = vec![Step::new(PART, Action::Create, database)];
     if restoring.head.media {
         let media = BackupChange::Media { from, storage: layout.storage(), owner };
-        steps.push(Step::new(PART, Action::Update, change(media)));
+        steps.push(Step::new(PART, Action::Update, media));
     }
     steps
 }
 
 /// The database, while GoToSocial is stopped.
 fn put_in_place(host: &dyn Observe, restoring: &Restoring<'_>, owner: Owner) -> Result<Vec<Step>, Refusal> {
-    let layout = restoring.wanted.layout;
-    let copy = layout.backups.join(COPY);
-    if restoring.head.database == DatabaseKind::Postgres {
-        let connection = connection(restoring.wanted.deployment, layout, owner);
-        let from = copy.join(file_name(backup::POSTGRES));
-        let load = |connection| {
-            let load = Load { connection, from, before: restoring.kept() };
-            Step::new(PART, Action::Update, change(BackupChange::Load { load }))
-        };
-        return Ok(connection.map(load).into_iter().collect());
+    let Restoring { wanted, head, .. } = restoring;
+    let layout = wanted.layout;
+    let from = layout.backups.join(COPY);
+    if head.database == DatabaseKind::Postgres {
+        let from = from.join(Path::new(backup::POSTGRES).file_name().unwrap_or_default());
+        let load = |connection| BackupChange::Load { load: Load { connection, from, before: restoring.kept() } };
+        let change = connection(wanted.deployment, layout, owner).map(load);
+        return Ok(change.map(|change| Step::new(PART, Action::Update, change)).into_iter().collect());
     }
-    let path = layout.database();
+    let (path, service) = (layout.database(), rc_script::SERVICE.to_owned());
     let there = host.entry(&path)?.is_some();
     let mut steps = Vec::new();
     if there {
         let kept = DatabaseCopy {
             from: Database::Sqlite { path: path.clone() },
             to: restoring.kept(),
-            service: rc_script::SERVICE.to_owned(),
+            service: service.clone(),
             owner,
             thorough: false,
-            host: restoring.head.host.clone(),
-            version: installed_version(host, layout, restoring)?,
+            host: head.host.clone(),
+            // The version that the present database is for.
+            version: release::installed(host, layout)?.unwrap_or_else(|| head.version.clone()),
             guards: true,
         };
-        steps.push(Step::new(PART, Action::Create, Change::DatabaseCopy { copy: Box::new(kept) }));
+        steps.push(Step::new(PART, Action::Create, kept));
     }
-    let restore = DatabaseRestore {
-        from: copy,
-        to: Database::Sqlite { path },
-        service: rc_script::SERVICE.to_owned(),
-        owner,
-        before: None,
-    };
-    let action = if there { Action::Update } else { Action::Create };
-    steps.push(Step::new(PART, action, Change::DatabaseRestore { restore: Box::new(restore) }));
+    let restore = DatabaseRestore { from, to: Database::Sqlite { path }, service, owner, before: None };
+    steps.push(Step::new(PART, if there { Action::Update } else { Action::Create }, restore));
     Ok(steps)
-}
-
-/// The version that the database of now is for.
-fn installed_version(
-    host: &dyn Observe,
-    layout: &Layout,
-    restoring: &Restoring<'_>,
-) -> Result<semver::Version, Refusal> {
-    Ok(super::release::installed(host, layout)?.unwrap_or_else(|| restoring.head.version.clone()))
-}
-
-fn file_name(member: &str) -> &str {
-    member.rsplit('/').next().unwrap_or(member)
 }

@@ -1,12 +1,9 @@
-//! What is to become of the mac_portacl(4) rules, and what follows from it for the reserved range.
+//! A change of the mac_portacl(4) rules, and what follows from it for the reserved range.
 
-use crate::portacl::{self, KernelId, MergeError, Protocol, ReplaceError, Rule};
+use crate::portacl::{self, Meaning, MergeError, Rule};
 
 /// The reserved range as FreeBSD has it where nobody lowers it: `IPPORT_RESERVED` less one, `sys/netinet/in.h`.
 pub const RESERVED_BY_DEFAULT: i64 = 1023;
-
-/// What a rule means to the kernel, however it is spelt, and whether it makes sense or not.
-pub type Meaning = (KernelId, Protocol, u16);
 
 /// Which list: that of the running kernel, or that of the next boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +17,11 @@ pub enum When {
 /// A change of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuleEdit {
-    /// These are to be in force, and to have an effect. Every other rule stays.
+    /// Brings these rules into force, with an effect. Every other rule stays.
     Grant(Vec<Rule>),
-    /// These are to be gone. Every other rule stays.
+    /// Removes these rules. Every other rule stays.
     Revoke(Vec<Rule>),
-    /// The lists are to be just these.
+    /// Replaces the lists.
     Replace {
         /// In the running kernel.
         now: Vec<Meaning>,
@@ -37,29 +34,18 @@ pub enum RuleEdit {
     },
 }
 
-/// Why a list cannot be changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ListError {
-    /// By adding or taking out.
-    #[error(transparent)]
-    Merge(#[from] MergeError),
-    /// By replacing.
-    #[error(transparent)]
-    Replace(#[from] ReplaceError),
-}
-
 impl RuleEdit {
-    /// The list that comes of one that is there.
+    /// The list that the present one becomes.
     ///
     /// # Errors
-    /// The list that is there would be refused by the kernel, or the new one would be.
-    pub fn list(&self, when: When, old: &str) -> Result<String, ListError> {
-        Ok(match (self, when) {
-            (Self::Grant(rules), _) => portacl::with_rules(old, rules)?,
-            (Self::Revoke(rules), _) => portacl::without_rules(old, rules)?,
-            (Self::Replace { now, .. }, When::Now) => portacl::replace(old, now)?,
-            (Self::Replace { boot, .. }, When::Boot) => portacl::replace(old, boot)?,
-        })
+    /// The kernel would refuse the present list, or the new one.
+    pub fn list(&self, when: When, old: &str) -> Result<String, MergeError> {
+        match (self, when) {
+            (Self::Grant(rules), _) => portacl::with_rules(old, rules),
+            (Self::Revoke(rules), _) => portacl::without_rules(old, rules),
+            (Self::Replace { now, .. }, When::Now) => portacl::replace(old, now),
+            (Self::Replace { boot, .. }, When::Boot) => portacl::replace(old, boot),
+        }
     }
 
     /// Whether it gives anybody a permission, for which module, boot settings and guard have to be there.
@@ -67,7 +53,7 @@ impl RuleEdit {
         !self.granted().is_empty()
     }
 
-    /// The rules that are to be there.
+    /// The rules that come.
     pub fn granted(&self) -> &[Rule] {
         match self {
             Self::Grant(rules) | Self::Replace { granted: rules, .. } => rules,
@@ -75,7 +61,7 @@ impl RuleEdit {
         }
     }
 
-    /// The rules that are to be gone.
+    /// The rules that go.
     pub fn revoked(&self) -> &[Rule] {
         match self {
             Self::Revoke(rules) | Self::Replace { revoked: rules, .. } => rules,
@@ -83,12 +69,12 @@ impl RuleEdit {
         }
     }
 
-    /// What reservedhigh has to become where it is `current` and the lists change from `old` to `new`: low enough for what is
-    /// granted, and no lower; back up as far as the rules that are left allow. Where somebody has lowered it further than
-    /// the old rules needed, it is theirs, and never raised.
+    /// The new reservedhigh where it is `current` and the lists change from `old` to `new`: low enough for the granted rules, and no
+    /// lower; back up as far as the remaining rules allow. If somebody has lowered it further than the old rules needed, it is
+    /// theirs, and never raised.
     ///
-    /// The list of the running kernel and that of the boot count together: it was lowered for both, and must not become one
-    /// thing now and another at boot where the two lists differ.
+    /// The lists of the running kernel and of the boot count together: it was lowered for both, and must not differ between now and
+    /// the next boot just because the two lists do.
     pub fn reserved_high(&self, old: &[&str], new: &[&str], current: i64) -> i64 {
         let least = |lists: &[&str]| lists.iter().map(|list| needed(list)).min().unwrap_or(RESERVED_BY_DEFAULT);
         let theirs = current < least(old);
@@ -97,13 +83,17 @@ impl RuleEdit {
     }
 }
 
-/// The highest reserved port with which every rule of a list has an effect.
-pub fn needed(list: &str) -> i64 {
-    let rules = portacl::parse_kernel(list).unwrap_or_default();
-    below(rules.iter().filter_map(|rule| rule.effective()).map(|rule| rule.port).filter(|port| *port > 0))
+/// The rules of a kernel's list that have an effect; none of a list that the kernel would refuse.
+pub(super) fn effective(list: &str) -> Vec<Rule> {
+    portacl::parse_kernel(list).unwrap_or_default().iter().filter_map(|rule| rule.effective()).collect()
 }
 
-fn below(ports: impl Iterator<Item = u16>) -> i64 {
+/// The highest reserved port with which every rule of a list has an effect.
+pub fn needed(list: &str) -> i64 {
+    below(effective(list).iter().map(|rule| rule.port).filter(|port| *port > 0))
+}
+
+pub(crate) fn below(ports: impl Iterator<Item = u16>) -> i64 {
     ports.map(|port| i64::from(port) - 1).min().unwrap_or(RESERVED_BY_DEFAULT).min(RESERVED_BY_DEFAULT)
 }
 
@@ -113,7 +103,7 @@ mod tests {
     use super::*;
 
     fn rules(text: &str) -> Vec<Rule> {
-        portacl::parse_strict(text).unwrap().0
+        portacl::parse_strict(text).unwrap()
     }
 
     fn grant(text: &str, current: i64) -> i64 {

@@ -2,7 +2,7 @@
 
 use crate::deployment::SECRET_KEYS;
 
-/// A line of config.yaml or of a secrets file, with the value left out if its key is that of a secret.
+/// A line of config.yaml or of a secrets file, without the value of a secret key.
 pub fn hide_in_line(line: &str) -> String {
     let key = line.split([':', '=']).next().unwrap_or_default();
     if SECRET_KEYS.contains(&key.trim().trim_matches(['"', '\''])) {
@@ -12,43 +12,37 @@ pub fn hide_in_line(line: &str) -> String {
     }
 }
 
-/// The lines of a whole text that an administrator may have edited, likewise. Here everything is hidden that looks like a secret,
-/// also under keys that this program does not know, with the lines that its value goes on in: those that are indented deeper.
+/// The same for the lines of a whole text that an administrator may have edited. Everything that looks like a secret is hidden, also
+/// under keys that this program does not know, with the continuation lines of its value: those that are indented deeper.
 pub fn hide_in_text(text: &str) -> Vec<String> {
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let mut deeper_than = None;
-    text.lines()
-        .map(|line| {
-            if let Some(depth) = deeper_than {
-                if line.trim().is_empty() {
-                    return line.to_owned();
-                }
-                if indent(line) > depth {
-                    return format!("{}(hidden)", " ".repeat(indent(line)));
-                }
-                deeper_than = None;
-            }
-            if !names_secret(line) {
-                return line.to_owned();
-            }
-            deeper_than = Some(indent(line));
-            let key = line.split([':', '=']).next().unwrap_or_default();
-            // A flow mapping, or no mapping at all: nobody knows where in it the secret stands.
-            if key.contains(['{', '[']) || key.len() == line.len() {
-                return format!("{}(hidden)", " ".repeat(indent(line)));
-            }
+    let mut secret_above = None;
+    let hide = |line: &str| {
+        let indent = line.len() - line.trim_start().len();
+        let hidden = || format!("{}(hidden)", " ".repeat(indent));
+        match secret_above {
+            Some(_) if line.trim().is_empty() => return line.to_owned(),
+            Some(above) if indent > above => return hidden(),
+            _ => {}
+        }
+        secret_above = names_secret(line).then_some(indent);
+        let key = line.split([':', '=']).next().unwrap_or_default();
+        if secret_above.is_none() {
+            line.to_owned()
+        } else if key.contains(['{', '[']) || key.len() == line.len() {
+            // A flow mapping, or no mapping at all: nobody knows where in it the secret is.
+            hidden()
+        } else {
             format!("{}: (hidden)", key.trim_end())
-        })
-        .collect()
+        }
+    };
+    text.lines().map(hide).collect()
 }
 
-/// Whether a line that is no comment speaks of a secret.
+/// Whether a line that is no comment mentions a secret.
 fn names_secret(line: &str) -> bool {
     let lower = line.to_ascii_lowercase();
-    let said = |word: &str| lower.contains(word);
-    !line.trim_start().starts_with('#')
-        && (SECRET_KEYS.iter().any(|key| said(key))
-            || ["password", "passwd", "secret", "connection-string", "token"].into_iter().any(said))
+    let words = ["password", "passwd", "secret", "connection-string", "token"];
+    !line.trim_start().starts_with('#') && SECRET_KEYS.iter().chain(&words).any(|word| lower.contains(word))
 }
 
 #[cfg(test)]

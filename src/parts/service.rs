@@ -1,7 +1,5 @@
 //! The service: enabled at boot, started, and restarted only if something that it reads has changed.
 
-use std::net::SocketAddr;
-
 use super::{Refusal, folders, rc_script};
 use crate::change::{Action, Readiness, ServiceStart, SetRcVariable, Step, StopService};
 use crate::deployment::{Deployment, Layout, Mode};
@@ -9,15 +7,14 @@ use crate::gotosocial::commands;
 use crate::host::{Observe, Owner};
 use crate::sysconf::rc_conf;
 
-/// The TCP ports that GoToSocial itself binds below 1024.
+const PART: &str = "service";
+/// The rc.conf(5) variable that starts the service at boot.
+pub(super) const ENABLE: &str = "gotosocial_enable";
+
+/// The TCP ports below 1024 that GoToSocial itself binds.
 pub fn privileged_ports(deployment: &Deployment) -> Vec<u16> {
-    let mut ports: Vec<u16> = deployment
-        .letsencrypt_port()
-        .into_iter()
-        .chain([deployment.port()])
-        .map(|port| port.get())
-        .filter(|port| *port < 1024)
-        .collect();
+    let ports = deployment.letsencrypt_port().into_iter().chain([deployment.port()]).map(|port| port.get());
+    let mut ports: Vec<u16> = ports.filter(|port| *port < 1024).collect();
     ports.sort_unstable();
     ports
 }
@@ -25,10 +22,9 @@ pub fn privileged_ports(deployment: &Deployment) -> Vec<u16> {
 /// How to tell that this deployment is ready.
 pub fn readiness(deployment: &Deployment, layout: &Layout) -> Readiness {
     let direct = deployment.exposure.mode == Mode::Direct;
-    let address: SocketAddr = deployment.local_address();
     Readiness {
         host: deployment.host.to_string(),
-        address,
+        address: deployment.local_address(),
         tls: direct,
         log: folders::log(layout),
         certificate: direct.then(|| layout.certs().join(deployment.host.to_string())),
@@ -36,7 +32,7 @@ pub fn readiness(deployment: &Deployment, layout: &Layout) -> Readiness {
 }
 
 /// Environment of GoToSocial's own commands, as the rc.d script sets it for the service.
-pub fn environment(layout: &Layout) -> Vec<(String, String)> {
+pub(super) fn environment(layout: &Layout) -> Vec<(String, String)> {
     commands::environment(&layout.tmp(), &layout.wazero())
 }
 
@@ -44,14 +40,12 @@ pub fn environment(layout: &Layout) -> Vec<(String, String)> {
 ///
 /// # Errors
 /// They cannot be read.
-pub fn variables(host: &dyn Observe, direct: bool, guard: bool) -> Result<Vec<Step>, Refusal> {
-    let yes = |on: bool| if on { "YES" } else { "NO" };
+pub(super) fn variables(host: &dyn Observe, direct: bool, guard: bool) -> Result<Vec<Step>, Refusal> {
     let mut steps = Vec::new();
-    for (name, value) in [("gotosocial_enable", "YES"), ("gotosocial_direct", yes(direct))] {
-        steps.extend(variable(host, "service", name, value)?);
-    }
+    steps.extend(variable(host, PART, ENABLE, "YES")?);
+    steps.extend(variable(host, PART, "gotosocial_direct", if direct { "YES" } else { "NO" })?);
     if guard {
-        steps.extend(rc_script::enable_guards(host, "service")?);
+        steps.extend(variable(host, PART, rc_script::GUARD_ENABLE, "YES")?);
     }
     Ok(steps)
 }
@@ -66,25 +60,32 @@ pub(super) fn variable(
     name: &str,
     value: &str,
 ) -> Result<Option<Step>, Refusal> {
-    let now = host.rc_variable(name)?;
-    let differs = now.as_deref().is_none_or(|now| !rc_conf::means_the_same(now, value));
-    let change = || SetRcVariable { name: name.to_owned(), value: Some(value.to_owned()) };
-    Ok(differs.then(|| Step::new(part, Action::Set, change())))
+    let is_set = host.rc_variable(name)?.is_some_and(|now| rc_conf::means_the_same(&now, value));
+    Ok((!is_set).then(|| set(part, name, value)))
 }
 
-/// The start; one that `migrates` the database is waited for without end.
-pub fn start(service: Owner, ports: &[u16], readiness: &Readiness, migrates: bool) -> Step {
+/// Whether the service starts at boot.
+pub(super) fn enable(yes: bool) -> Step {
+    set(PART, ENABLE, if yes { "YES" } else { "NO" })
+}
+
+fn set(part: &'static str, name: &str, value: &str) -> Step {
+    Step::new(part, Action::Set, SetRcVariable { name: name.to_owned(), value: Some(value.to_owned()) })
+}
+
+/// The start. One that `migrates` the database has no time limit.
+pub(super) fn start(deployment: &Deployment, layout: &Layout, owner: Owner, migrates: bool) -> Step {
     let start = ServiceStart {
         name: rc_script::SERVICE.to_owned(),
-        owner: service,
-        ports: ports.to_vec(),
-        readiness: readiness.clone(),
+        owner,
+        ports: privileged_ports(deployment),
+        readiness: readiness(deployment, layout),
         migrates,
     };
-    Step::new("service", Action::Start, start)
+    Step::new(PART, Action::Start, start)
 }
 
 /// The stop before something that the running service reads is changed.
-pub fn stop() -> Step {
-    Step::new("service", Action::Stop, StopService { name: rc_script::SERVICE.to_owned() })
+pub(super) fn stop() -> Step {
+    Step::new(PART, Action::Stop, StopService { name: rc_script::SERVICE.to_owned() })
 }

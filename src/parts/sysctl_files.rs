@@ -1,10 +1,10 @@
-//! `/etc/sysctl.conf` and `/etc/sysctl.conf.local` together, as the boot reads them: the second after the first. Before
-//! both comes what rc.subr(8) sets for a module that it loads itself.
+//! `/etc/sysctl.conf` and `/etc/sysctl.conf.local` together, as the boot reads them: the second after the first. The settings that
+//! rc.subr(8) makes for a module that it loads itself come before both.
 
 use std::path::Path;
 
 use super::Refusal;
-use super::port_access::{SYSCTL_CONF, SYSCTL_CONF_LOCAL, edit, edited};
+use super::port_settings::{SYSCTL_CONF, SYSCTL_CONF_LOCAL, edit, edited};
 use crate::change::Step;
 use crate::host::{HostError, Observe};
 use crate::portacl;
@@ -25,28 +25,29 @@ impl SysctlFiles {
     /// # Errors
     /// One of them cannot be read.
     pub(super) fn read(host: &dyn Observe, for_module: Option<&'static str>) -> Result<Self, HostError> {
-        let file = |path: &'static str| -> Result<SysctlFile, HostError> {
+        let paths = [SYSCTL_CONF, SYSCTL_CONF_LOCAL].into_iter().chain(for_module);
+        let file = |path| {
             let old = host.read(Path::new(path))?;
             Ok(SysctlFile { path, new: old.clone().unwrap_or_default(), old })
         };
-        let paths = [SYSCTL_CONF, SYSCTL_CONF_LOCAL].into_iter().chain(for_module);
         paths.map(file).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The file whose assignment counts. What is set nowhere belongs into sysctl.conf, or into the file of the module.
+    /// The file whose assignment counts. A new one belongs into the file of the module, or else into sysctl.conf.
     fn at(&self, name: &str) -> usize {
-        let sets = |index: &usize| self.0.get(*index).is_some_and(|file| sysctl_conf::get(&file.new, name).is_some());
-        [1, 0, 2].into_iter().find(sets).unwrap_or(if self.0.len() > 2 { 2 } else { 0 })
+        let last = self.0.len() - 1;
+        let sets = |index: &usize| sysctl_conf::FILE.get(&self.0[*index].new, name).is_some();
+        [1, 0, last].into_iter().find(sets).unwrap_or(if last > 1 { last } else { 0 })
     }
 
-    /// The file that sets the variable, or is to set it.
+    /// The file that sets the variable, or would.
     pub(super) fn place(&self, name: &str) -> &'static str {
         self.0[self.at(name)].path
     }
 
     /// The value that the boot ends up with; `None` if neither file sets it.
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        sysctl_conf::get(&self.0[self.at(name)].new, name)
+        sysctl_conf::FILE.get(&self.0[self.at(name)].new, name)
     }
 
     /// The value as a number, as sysctl(8) reads it: 0x4f is 79.
@@ -61,19 +62,16 @@ impl SysctlFiles {
     /// The line would not be read back as it was meant.
     pub(super) fn set(&mut self, name: &str, value: &str, default: &str) -> Result<(), Refusal> {
         let at = self.at(name);
-        let file = &mut self.0[at];
-        let old = sysctl_conf::get(&file.new, name);
+        let SysctlFile { path, new, .. } = &mut self.0[at];
+        let old = sysctl_conf::FILE.get(new, name);
         if old.as_deref().unwrap_or(default) == value {
             return Ok(());
         }
-        if let Some(old) = old.filter(|_| value == default) {
-            let without = sysctl_conf::unset(&file.new, name, &old);
-            if sysctl_conf::get(&without, name).is_none() {
-                file.new = without;
-                return Ok(());
-            }
-        }
-        file.new = sysctl_conf::set(&file.new, name, value).map_err(edit(Path::new(file.path)))?;
+        let without = old.filter(|_| value == default).map(|old| sysctl_conf::FILE.unset(new, name, &old));
+        *new = match without.filter(|without| sysctl_conf::FILE.get(without, name).is_none()) {
+            Some(without) => without,
+            None => sysctl_conf::FILE.set(new, name, value).map_err(edit(Path::new(path)))?,
+        };
         Ok(())
     }
 
@@ -82,10 +80,7 @@ impl SysctlFiles {
     /// # Errors
     /// Something other than a file stands there.
     pub(super) fn steps(&self, host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
-        let mut steps = Vec::new();
-        for file in &self.0 {
-            steps.extend(edited(host, Path::new(file.path), file.old.as_deref(), &file.new)?);
-        }
-        Ok(steps)
+        let step = |file: &SysctlFile| edited(host, Path::new(file.path), file.old.as_deref(), &file.new).transpose();
+        self.0.iter().filter_map(step).collect()
     }
 }

@@ -8,10 +8,11 @@
 //! works, mac_portacl enforces, and portacl-rc sets the reserved range itself.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::boot_settings::{Assignment, BootScope, BootSettings, Guard, PortaclRc, Variable};
+use super::boot_settings::{Assignment, BootScope, BootSettings, Guard, Variable};
 use super::evaluate::Policy;
-use super::kernel::{KernelRefusal, parse_kernel};
+use super::kernel::{clamped, parse_kernel, signed};
 use super::state::State;
 
 /// The first release whose rc.subr(8) applies `/etc/sysctl.kld.d/MODULE.conf` to a module that it loads.
@@ -52,38 +53,24 @@ pub enum LoadedBy {
 }
 
 /// What gave a variable the value that it has after the boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetBy {
-    /// The tunable with that index in [`BootSettings::tunables`].
-    Tunable(usize),
-    /// The line with that index in [`BootSettings::sysctl_conf`].
-    SysctlConf(usize),
-    /// The line with that index in [`BootSettings::kld_conf`].
-    KldConf(usize),
+    /// A line of the loader's files or of those of sysctl(8).
+    Line(Assignment),
     /// portacl-rc.
     PortaclRc,
     /// The boot guard.
     Guard,
 }
 
-/// Why an assignment has no effect.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Ignored {
-    /// The module is not in the kernel at that moment.
-    #[error("the kernel does not know it, for mac_portacl is not loaded then")]
-    Unknown,
-    /// EINVAL on a list of rules.
-    #[error("{0}")]
-    List(#[from] KernelRefusal),
-    /// sysctl(8) wants a number.
-    #[error("it is not a number")]
-    NotANumber,
-    /// EPERM: `kern.securelevel` is above 0, or would be lowered.
-    #[error("the securelevel does not allow it")]
-    Securelevel,
-    /// EPERM: it belongs to the host of the jail.
-    #[error("it belongs to the host of the jail")]
-    Jail,
+impl fmt::Display for SetBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => line.place.fmt(f),
+            Self::PortaclRc => f.write_str("portacl-rc's variables in rc.conf"),
+            Self::Guard => f.write_str("the boot guard"),
+        }
+    }
 }
 
 /// Low ports that any user could bind from a moment of the boot on, at least until the next moment.
@@ -96,7 +83,7 @@ pub struct Open {
 }
 
 /// The result of the next boot, and what happens on the way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NextBoot {
     /// What is in force at the end.
     pub state: State,
@@ -114,11 +101,8 @@ pub struct NextBoot {
 
 /// The lowest and the highest port below 1024 that any user may bind, without a rule and without privilege.
 pub fn open_ports(policy: &Policy) -> Option<(u16, u16)> {
-    let enforced_up_to = if policy.loaded && policy.enabled != 0 { policy.port_high } else { 0 };
-    let is_open = |port: &u16| {
-        let port = i32::from(*port);
-        port > enforced_up_to && !(policy.reservedlow <= port && port <= policy.reservedhigh)
-    };
+    let enforced_up_to = if policy.enforces() { policy.port_high } else { 0 };
+    let is_open = |port: &u16| i32::from(*port) > enforced_up_to && !policy.reserves(*port);
     Some(((1..1024).find(is_open)?, (1..1024).rev().find(is_open)?))
 }
 
@@ -147,7 +131,7 @@ fn play(settings: &BootSettings, available: bool) -> NextBoot {
         }
     }
     boot.mark(Moment::Loader);
-    boot.apply(&settings.sysctl_conf, SetBy::SysctlConf);
+    boot.apply(&settings.sysctl_conf);
     boot.mark(Moment::Sysctl);
     if settings.scope == BootScope::Host {
         if let Some(word) = &settings.kld_list {
@@ -158,7 +142,8 @@ fn play(settings: &BootSettings, available: bool) -> NextBoot {
             boot.load_by_rc(LoadedBy::PortaclRc, true);
             if boot.end.state.policy.loaded {
                 // A failing step ends the script's chain of &&.
-                let _ = boot.portacl_rc(portacl_rc);
+                let mut steps = portacl_rc.assignments().into_iter();
+                steps.all(|(variable, value)| boot.set(variable, value, SetBy::PortaclRc).is_some());
             }
             boot.mark(Moment::PortaclRc);
         }
@@ -167,7 +152,7 @@ fn play(settings: &BootSettings, available: bool) -> NextBoot {
         boot.guard(&settings.guard);
         boot.mark(Moment::Guard);
     }
-    boot.apply(&settings.sysctl_conf, SetBy::SysctlConf);
+    boot.apply(&settings.sysctl_conf);
     boot.mark(Moment::SysctlLastload);
     if settings.guard.late {
         boot.guard(&settings.guard);
@@ -185,31 +170,18 @@ struct Boot<'a> {
 
 impl<'a> Boot<'a> {
     fn begin(settings: &'a BootSettings, available: bool) -> Self {
-        let (state, loaded_by) = match &settings.scope {
-            BootScope::Host => (State::default(), None),
-            BootScope::SharedJail { now } => (now.clone(), now.policy.loaded.then_some(LoadedBy::JailHost)),
-            BootScope::VnetJail { now } => {
-                let fresh = Policy::default();
-                let mut state = now.clone();
-                // The rules are the host's, the network stack is new.
-                state.policy.reservedlow = fresh.reservedlow;
-                state.policy.reservedhigh = fresh.reservedhigh;
-                if !available {
-                    state = State::default();
-                }
-                let loaded = state.policy.loaded;
-                (state, loaded.then_some(LoadedBy::JailHost))
+        let state = match &settings.scope {
+            BootScope::SharedJail { now } => now.clone(),
+            // The rules are the host's, the network stack is new.
+            BootScope::VnetJail { now } if available => {
+                let Policy { reservedlow, reservedhigh, .. } = Policy::default();
+                let policy = Policy { reservedlow, reservedhigh, ..now.policy.clone() };
+                State { policy, list: now.list.clone() }
             }
+            BootScope::Host | BootScope::VnetJail { .. } => State::default(),
         };
-        let end = NextBoot {
-            state,
-            loaded_by,
-            set_by: BTreeMap::new(),
-            open: Vec::new(),
-            kld_conf_read: false,
-            securelevel: -1,
-        };
-        Boot { settings, available, end }
+        let loaded_by = state.policy.loaded.then_some(LoadedBy::JailHost);
+        Boot { settings, available, end: NextBoot { state, loaded_by, securelevel: -1, ..NextBoot::default() } }
     }
 
     fn mark(&mut self, after: Moment) {
@@ -223,13 +195,10 @@ impl<'a> Boot<'a> {
         }
         self.end.state.policy.loaded = true;
         self.end.loaded_by = Some(by);
-        let tunables = &self.settings.tunables;
-        for variable in Variable::ALL.into_iter().filter(|variable| variable.is_tunable()) {
+        for variable in Variable::all().filter(|variable| variable.is_tunable()) {
             // The loader passes one text per name; only now is it checked to be a number.
-            let Some(index) = tunables.iter().rposition(|tunable| tunable.variable == variable) else { continue };
-            if self.set(variable, &tunables[index].value).is_ok() {
-                self.end.set_by.insert(variable, SetBy::Tunable(index));
-            }
+            let last = self.settings.tunables.iter().rfind(|tunable| tunable.variable == variable);
+            self.apply(last);
         }
         true
     }
@@ -241,65 +210,39 @@ impl<'a> Boot<'a> {
         }
         if self.load(by) && reads_kld_conf && self.settings.osreldate >= KLD_CONF_SINCE {
             self.end.kld_conf_read = true;
-            self.apply(&self.settings.kld_conf, SetBy::KldConf);
+            self.apply(&self.settings.kld_conf);
         }
     }
 
     /// `sysctl -f`: a line that fails does not stop the next.
-    fn apply(&mut self, assignments: &[Assignment], by: fn(usize) -> SetBy) {
-        for (index, assignment) in assignments.iter().enumerate() {
-            if self.set(assignment.variable, &assignment.value).is_ok() {
-                self.end.set_by.insert(assignment.variable, by(index));
-            }
+    fn apply<'l>(&mut self, lines: impl IntoIterator<Item = &'l Assignment>) {
+        for line in lines {
+            let _ = self.set(line.variable, &line.value, SetBy::Line(line.clone()));
         }
     }
 
-    fn set(&mut self, variable: Variable, value: &str) -> Result<(), Ignored> {
+    /// `None` if the kernel refuses it: then it stays as it was.
+    fn set(&mut self, variable: Variable, value: &str, by: SetBy) -> Option<()> {
         let policy = &mut self.end.state.policy;
-        if variable.is_portacls() && !policy.loaded {
-            return Err(Ignored::Unknown);
-        }
-        if variable.is_portacls() && self.settings.scope != BootScope::Host {
-            return Err(Ignored::Jail);
+        let is_out_of_reach = !policy.loaded || self.settings.scope != BootScope::Host;
+        if variable.is_portacls() && is_out_of_reach {
+            return None;
         }
         if variable == Variable::Rules {
-            policy.rules = parse_kernel(value)?;
+            policy.rules = parse_kernel(value).ok()?;
             self.end.state.list = value.to_owned();
-            return Ok(());
+        } else {
+            let number = number(value)?;
+            match variable.of(policy) {
+                // `kern.securelevel` above 0 locks the reserved range, and is never lowered.
+                Some(_) if self.end.securelevel > 0 && !variable.is_portacls() => return None,
+                Some(setting) => *setting = number,
+                None if number < self.end.securelevel => return None,
+                None => self.end.securelevel = number,
+            }
         }
-        let number = number(value).ok_or(Ignored::NotANumber)?;
-        let locked = self.end.securelevel > 0;
-        match variable {
-            Variable::ReservedLow | Variable::ReservedHigh if locked => return Err(Ignored::Securelevel),
-            Variable::Securelevel if number < self.end.securelevel => return Err(Ignored::Securelevel),
-            Variable::Securelevel => self.end.securelevel = number,
-            Variable::ReservedLow => policy.reservedlow = number,
-            Variable::ReservedHigh => policy.reservedhigh = number,
-            Variable::Enabled => policy.enabled = number,
-            Variable::SuserExempt => policy.suser_exempt = number,
-            Variable::AutoportExempt => policy.autoport_exempt = number,
-            Variable::PortHigh => policy.port_high = number,
-            Variable::Rules => {}
-        }
-        Ok(())
-    }
-
-    /// `portacl_start` of the script.
-    fn portacl_rc(&mut self, rc: &PortaclRc) -> Result<(), Ignored> {
-        let digit = |on: bool| if on { "1" } else { "0" };
-        for (variable, value) in [
-            (Variable::Rules, rc.list.as_str()),
-            (Variable::SuserExempt, digit(rc.suser_exempt)),
-            (Variable::AutoportExempt, digit(rc.autoport_exempt)),
-            (Variable::PortHigh, rc.port_high.as_str()),
-            (Variable::Enabled, "1"),
-            (Variable::ReservedLow, "0"),
-            (Variable::ReservedHigh, "0"),
-        ] {
-            self.set(variable, value)?;
-            self.end.set_by.insert(variable, SetBy::PortaclRc);
-        }
-        Ok(())
+        self.end.set_by.insert(variable, by);
+        Some(())
     }
 
     /// What `rc.d/gts_portacl_guard` does. A bound that is not a number fails both of its comparisons, so the guard
@@ -310,48 +253,22 @@ impl<'a> Boot<'a> {
         let enforcing = policy.loaded && policy.enabled == 1 && policy.port_high >= bound && policy.port_high >= 0;
         // The guard counts a value that is not a plain number as -1.
         let reserved = if policy.reservedhigh < 0 { -1 } else { policy.reservedhigh };
-        if !enforcing && reserved < bound && self.set(Variable::ReservedHigh, &bound.to_string()).is_ok() {
-            self.end.set_by.insert(Variable::ReservedHigh, SetBy::Guard);
+        if !enforcing && reserved < bound {
+            let _ = self.set(Variable::ReservedHigh, &bound.to_string(), SetBy::Guard);
         }
     }
 }
 
-/// Checks a value that the kernel would always refuse, at any moment of the boot.
-///
-/// # Errors
-/// [`Ignored::List`] and [`Ignored::NotANumber`].
-pub fn check_value(variable: Variable, value: &str) -> Result<(), Ignored> {
-    if variable == Variable::Rules {
-        parse_kernel(value)?;
-        return Ok(());
-    }
-    number(value).map(drop).ok_or(Ignored::NotANumber)
-}
-
 /// A number as sysctl(8) and the tunables read it: strtol(3) with base 0, truncated to an int.
 pub fn number(text: &str) -> Option<i32> {
-    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-    let (negative, digits) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        _ => (false, text),
-    };
-    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
-    let (digits, base) = match hexadecimal {
+    let (sign, digits) = signed(text);
+    let (digits, base) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
         None if digits.starts_with('0') => (digits, 8),
         None => (digits, 10),
     };
-    if digits.is_empty() {
-        return None;
-    }
-    let mut value: i64 = 0;
-    for character in digits.chars() {
-        let digit = i64::from(character.to_digit(base)?);
-        value = value.saturating_mul(i64::from(base)).saturating_add(digit);
-    }
     // The C program truncates to 32 bits, too.
-    Some(if negative { value.wrapping_neg() } else { value } as i32)
+    clamped(sign, digits, base).map(|number| number as i32)
 }
 
 #[cfg(test)]
@@ -383,7 +300,7 @@ mod tests {
         let boot = next_boot(&late);
         assert_eq!(boot.open, [Open { after: Moment::Sysctl, ports: (80, 1023) }]);
         assert_eq!(boot.loaded_by, Some(LoadedBy::KldList));
-        assert_eq!(boot.set_by[&Variable::Rules], SetBy::SysctlConf(0));
+        assert_eq!(boot.set_by[&Variable::Rules], SetBy::Line(line(Variable::Rules, "uid:209:tcp:80")));
         let early = BootSettings { loader: true, ..late };
         assert_eq!(moments(&next_boot(&early)), []);
     }
@@ -409,10 +326,7 @@ mod tests {
         let settings = BootSettings { loader: true, sysctl_conf: lines.to_vec(), ..BootSettings::default() };
         let boot = next_boot(&settings);
         assert_eq!((boot.state.list.as_str(), boot.state.policy.rules.len()), ("uid:209:tcp:80", 1));
-        assert_eq!(boot.set_by[&Variable::Rules], SetBy::SysctlConf(0));
-        assert!(matches!(check_value(Variable::Rules, "uid:www:tcp:80"), Err(Ignored::List(_))));
-        assert_eq!(check_value(Variable::PortHigh, "x"), Err(Ignored::NotANumber));
-        assert_eq!(check_value(Variable::PortHigh, "0x10"), Ok(()));
+        assert_eq!(boot.set_by[&Variable::Rules], SetBy::Line(line(Variable::Rules, "uid:209:tcp:80")));
     }
 
     #[test]
@@ -459,6 +373,7 @@ mod tests {
             ("0", Some(0)),
             ("4294967296", Some(0)),
             ("99999999999999999999", Some(-1)),
+            ("-99999999999999999999", Some(0)),
             ("08", None),
             ("1 ", None),
             ("1k", None),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::evaluate::Policy;
 use super::state::State;
 
 /// A kernel setting that decides which user may bind which port.
@@ -26,35 +27,44 @@ pub enum Variable {
 }
 
 impl Variable {
-    /// All variables.
-    pub const ALL: [Self; 8] = [
-        Self::Rules,
-        Self::Enabled,
-        Self::SuserExempt,
-        Self::AutoportExempt,
-        Self::PortHigh,
-        Self::ReservedLow,
-        Self::ReservedHigh,
-        Self::Securelevel,
+    /// All variables, with the names of their sysctls.
+    const NAMES: [(Self, &'static str); 8] = [
+        (Self::Rules, "security.mac.portacl.rules"),
+        (Self::Enabled, "security.mac.portacl.enabled"),
+        (Self::SuserExempt, "security.mac.portacl.suser_exempt"),
+        (Self::AutoportExempt, "security.mac.portacl.autoport_exempt"),
+        (Self::PortHigh, "security.mac.portacl.port_high"),
+        (Self::ReservedLow, "net.inet.ip.portrange.reservedlow"),
+        (Self::ReservedHigh, "net.inet.ip.portrange.reservedhigh"),
+        (Self::Securelevel, "kern.securelevel"),
     ];
+
+    /// All variables.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::NAMES.into_iter().map(|(variable, _)| variable)
+    }
 
     /// The name of the sysctl.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Rules => "security.mac.portacl.rules",
-            Self::Enabled => "security.mac.portacl.enabled",
-            Self::SuserExempt => "security.mac.portacl.suser_exempt",
-            Self::AutoportExempt => "security.mac.portacl.autoport_exempt",
-            Self::PortHigh => "security.mac.portacl.port_high",
-            Self::ReservedLow => "net.inet.ip.portrange.reservedlow",
-            Self::ReservedHigh => "net.inet.ip.portrange.reservedhigh",
-            Self::Securelevel => "kern.securelevel",
-        }
+        Self::NAMES[self as usize].1
     }
 
     /// The variable of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|variable| variable.name() == name)
+        Self::all().find(|variable| variable.name() == name)
+    }
+
+    /// The number of the policy that it sets; `None` for the rules and the securelevel.
+    pub fn of(self, policy: &mut Policy) -> Option<&mut i32> {
+        Some(match self {
+            Self::Enabled => &mut policy.enabled,
+            Self::SuserExempt => &mut policy.suser_exempt,
+            Self::AutoportExempt => &mut policy.autoport_exempt,
+            Self::PortHigh => &mut policy.port_high,
+            Self::ReservedLow => &mut policy.reservedlow,
+            Self::ReservedHigh => &mut policy.reservedhigh,
+            Self::Rules | Self::Securelevel => return None,
+        })
     }
 
     /// Whether the sysctl belongs to the module.
@@ -102,6 +112,13 @@ pub struct Assignment {
     pub overlong: Option<usize>,
 }
 
+/// As a finding names it: the variable, and where it is set.
+impl fmt::Display for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.variable, self.place)
+    }
+}
+
 /// What security/portacl-rc will set, see `docs/portacl-rc.md`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortaclRc {
@@ -115,6 +132,22 @@ pub struct PortaclRc {
     pub port_high: String,
     /// Entries of its variables that do not get into the list.
     pub left_out: Vec<LeftOut>,
+}
+
+impl PortaclRc {
+    /// What `portacl_start` of the script sets, in its order.
+    pub(super) fn assignments(&self) -> [(Variable, &str); 7] {
+        let digit = |on: bool| if on { "1" } else { "0" };
+        [
+            (Variable::Rules, &self.list),
+            (Variable::SuserExempt, digit(self.suser_exempt)),
+            (Variable::AutoportExempt, digit(self.autoport_exempt)),
+            (Variable::PortHigh, &self.port_high),
+            (Variable::Enabled, "1"),
+            (Variable::ReservedLow, "0"),
+            (Variable::ReservedHigh, "0"),
+        ]
+    }
 }
 
 /// An entry that portacl-rc leaves out, with only a warning on the console.

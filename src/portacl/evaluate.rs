@@ -51,6 +51,18 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// Whether portacl is in force.
+    pub fn enforces(&self) -> bool {
+        self.loaded && self.enabled != 0
+    }
+
+    /// Whether the reserved range covers the port. Port 0 never reaches it: in_pcb.c checks only a named port.
+    pub(super) fn reserves(&self, port: u16) -> bool {
+        port != 0 && (self.reservedlow..=self.reservedhigh).contains(&i32::from(port))
+    }
+}
+
 /// A process that wants to bind a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
@@ -99,15 +111,15 @@ pub enum Decision {
     OrdinaryPort,
 }
 
-/// The decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
-    /// Whether bind(2) is permitted; the port may still be in use.
-    pub allowed: bool,
-    /// The error if it is not.
-    pub errno: Option<Errno>,
-    /// The gate or rule that decided.
-    pub decided_by: Decision,
+impl Decision {
+    /// The error that bind(2) returns; none if it is permitted. The port may still be in use.
+    pub fn errno(self) -> Option<Errno> {
+        match self {
+            Self::NoRule => Some(Errno::Eperm),
+            Self::ReservedRange => Some(Errno::Eacces),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Errno {
@@ -119,78 +131,42 @@ impl fmt::Display for Errno {
     }
 }
 
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Decision::PortZero => f.write_str("port 0 asks for any free port"),
-            Decision::AbovePortHigh => f.write_str("the port is above security.mac.portacl.port_high"),
-            Decision::Rule { index } => write!(f, "portacl rule {} allows it", index + 1),
-            Decision::SuserExempt => {
-                f.write_str("privileged processes need no rule (security.mac.portacl.suser_exempt)")
-            }
-            Decision::NoRule => f.write_str("no portacl rule allows it"),
-            Decision::ReservedRange => {
-                f.write_str("the port is in the reserved range (net.inet.ip.portrange.reservedlow to reservedhigh)")
-            }
-            Decision::Privilege => f.write_str("privileged processes may bind reserved ports"),
-            Decision::OrdinaryPort => f.write_str("portacl is not in force and the port is outside the reserved range"),
-        }
-    }
-}
-
 /// Decides whether bind(2) permits this port to this process, and by which gate.
-pub fn may_bind(policy: &Policy, request: &Request<'_>) -> Verdict {
-    let passed = if policy.loaded && policy.enabled != 0 { pass_portacl(policy, request) } else { None };
-    if passed == Some(Decision::NoRule) {
-        return refused(Errno::Eperm, Decision::NoRule);
-    }
-    let port = i32::from(request.port);
-    // Port 0 never reaches the reserved range: in_pcb.c checks it only for a named port.
-    let reserved = port != 0 && policy.reservedlow <= port && port <= policy.reservedhigh;
-    if reserved && !request.privileged {
-        return refused(Errno::Eacces, Decision::ReservedRange);
-    }
-    allowed(match passed {
+pub fn may_bind(policy: &Policy, request: &Request<'_>) -> Decision {
+    let passed = policy.enforces().then(|| pass_portacl(policy, request));
+    let reserved = policy.reserves(request.port);
+    match passed {
+        Some(Decision::NoRule) => Decision::NoRule,
+        _ if reserved && !request.privileged => Decision::ReservedRange,
         Some(decision @ (Decision::Rule { .. } | Decision::SuserExempt)) => decision,
         _ if reserved => Decision::Privilege,
         Some(decision) => decision,
-        None if port == 0 => Decision::PortZero,
+        None if request.port == 0 => Decision::PortZero,
         None => Decision::OrdinaryPort,
-    })
+    }
 }
 
 /// The first gate, while the module is in force: how the process passes it, or that no rule allows it.
-fn pass_portacl(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
+fn pass_portacl(policy: &Policy, request: &Request<'_>) -> Decision {
     if request.port == 0 && policy.autoport_exempt != 0 {
-        return Some(Decision::PortZero);
+        return Decision::PortZero;
     }
     if i32::from(request.port) > policy.port_high {
-        return Some(Decision::AbovePortHigh);
+        return Decision::AbovePortHigh;
     }
-    let matching = policy.rules.iter().position(|rule| {
-        rule.protocol == request.protocol && rule.port == request.port && matches_id(rule.id, request)
-    });
-    Some(match matching {
+    let matches = |rule: &KernelRule| {
+        let is_subject = match rule.id {
+            KernelId::Uid(id) => i64::from(request.uid) == id,
+            // groupmember(9) gets it truncated to 32 bits.
+            KernelId::Gid(id) => request.groups.contains(&(id as u32)),
+        };
+        is_subject && rule.protocol == request.protocol && rule.port == request.port
+    };
+    match policy.rules.iter().position(matches) {
         Some(index) => Decision::Rule { index },
         None if policy.suser_exempt != 0 && request.privileged => Decision::SuserExempt,
         None => Decision::NoRule,
-    })
-}
-
-/// A uid is compared whole, a gid as groupmember(9) gets it: truncated to 32 bits.
-fn matches_id(id: KernelId, request: &Request<'_>) -> bool {
-    match id {
-        KernelId::Uid(id) => i64::from(request.uid) == id,
-        KernelId::Gid(id) => request.groups.contains(&(id as u32)),
     }
-}
-
-fn allowed(decided_by: Decision) -> Verdict {
-    Verdict { allowed: true, errno: None, decided_by }
-}
-
-fn refused(errno: Errno, decided_by: Decision) -> Verdict {
-    Verdict { allowed: false, errno: Some(errno), decided_by }
 }
 
 #[cfg(test)]
@@ -209,14 +185,12 @@ mod tests {
     }
 
     /// As measured with a small program that switches to the ids and calls bind(2).
-    fn bind(policy: &Policy, uid: u32, groups: &[u32], protocol: Protocol, port: u16) -> Verdict {
-        let verdict = may_bind(policy, &Request { uid, groups, protocol, port, privileged: uid == 0 });
-        assert_eq!(verdict.allowed, verdict.errno.is_none());
-        verdict
+    fn bind(policy: &Policy, uid: u32, groups: &[u32], protocol: Protocol, port: u16) -> Decision {
+        may_bind(policy, &Request { uid, groups, protocol, port, privileged: uid == 0 })
     }
 
     fn tcp(policy: &Policy, uid: u32, port: u16) -> Option<Errno> {
-        bind(policy, uid, &[uid], Tcp, port).errno
+        bind(policy, uid, &[uid], Tcp, port).errno()
     }
 
     #[test]
@@ -224,7 +198,7 @@ mod tests {
         let policy = Policy::default();
         assert_eq!(tcp(&policy, 209, 80), EACCES);
         assert_eq!(tcp(&policy, 65534, 80), EACCES);
-        assert_eq!(bind(&policy, 209, &[209], Udp, 80).errno, EACCES);
+        assert_eq!(bind(&policy, 209, &[209], Udp, 80).errno(), EACCES);
         assert_eq!(tcp(&policy, 209, 1023), EACCES);
         assert_eq!(tcp(&policy, 209, 1024), OK);
         assert_eq!(tcp(&policy, 0, 80), OK);
@@ -252,7 +226,7 @@ mod tests {
         let policy = loaded("uid:209:tcp:80", 0);
         assert_eq!(tcp(&policy, 209, 80), OK);
         assert_eq!(tcp(&policy, 65534, 80), EPERM);
-        assert_eq!(bind(&policy, 209, &[209], Udp, 80).errno, EPERM);
+        assert_eq!(bind(&policy, 209, &[209], Udp, 80).errno(), EPERM);
         assert_eq!(tcp(&policy, 209, 81), EPERM);
         assert_eq!(tcp(&policy, 209, 443), EPERM);
         assert_eq!(tcp(&policy, 65534, 22), EPERM);
@@ -264,11 +238,11 @@ mod tests {
     #[test]
     fn seen_with_gid_rules() {
         let policy = loaded("gid:209:tcp:443", 0);
-        assert_eq!(bind(&policy, 1001, &[209], Tcp, 443).errno, OK);
-        assert_eq!(bind(&policy, 1001, &[1001, 209], Tcp, 443).errno, OK);
-        assert_eq!(bind(&policy, 1001, &[1001], Tcp, 443).errno, EPERM);
-        assert_eq!(bind(&policy, 209, &[1001], Tcp, 443).errno, EPERM);
-        assert_eq!(bind(&policy, 209, &[209], Tcp, 80).errno, EPERM);
+        assert_eq!(bind(&policy, 1001, &[209], Tcp, 443).errno(), OK);
+        assert_eq!(bind(&policy, 1001, &[1001, 209], Tcp, 443).errno(), OK);
+        assert_eq!(bind(&policy, 1001, &[1001], Tcp, 443).errno(), EPERM);
+        assert_eq!(bind(&policy, 209, &[1001], Tcp, 443).errno(), EPERM);
+        assert_eq!(bind(&policy, 209, &[209], Tcp, 80).errno(), EPERM);
     }
 
     #[test]
@@ -276,7 +250,7 @@ mod tests {
         let policy = loaded("uid:209:tcp:80,uid:209:tcp:443,uid:80:udp:53", 0);
         assert_eq!(tcp(&policy, 209, 80), OK);
         assert_eq!(tcp(&policy, 209, 443), OK);
-        assert_eq!(bind(&policy, 80, &[80], Udp, 53).errno, OK);
+        assert_eq!(bind(&policy, 80, &[80], Udp, 53).errno(), OK);
         assert_eq!(tcp(&policy, 80, 53), EPERM);
     }
 
@@ -324,7 +298,7 @@ mod tests {
     #[test]
     fn the_decision_names_the_gate() {
         let rules = "uid:1:tcp:80,uid:209:tcp:80,uid:209:tcp:80";
-        let decision = |policy: &Policy, uid, port| bind(policy, uid, &[uid], Tcp, port).decided_by;
+        let decision = |policy: &Policy, uid, port| bind(policy, uid, &[uid], Tcp, port);
         let open = loaded(rules, 0);
         let reserved = loaded(rules, 1023);
         assert_eq!(decision(&open, 209, 80), Decision::Rule { index: 1 });
@@ -349,9 +323,9 @@ mod tests {
         let policy = |rules, port_high| Policy { autoport_exempt: 0, port_high, ..loaded(rules, 1023) };
         assert_eq!(tcp(&policy("", 1023), 209, 0), EPERM);
         let verdict = bind(&policy("uid:209:tcp:65536", 1023), 209, &[209], Tcp, 0);
-        assert_eq!(verdict.decided_by, Decision::Rule { index: 0 });
+        assert_eq!(verdict, Decision::Rule { index: 0 });
         let verdict = bind(&policy("", -1), 209, &[209], Tcp, 0);
-        assert_eq!(verdict.decided_by, Decision::AbovePortHigh);
+        assert_eq!(verdict, Decision::AbovePortHigh);
     }
 
     #[test]
@@ -365,12 +339,5 @@ mod tests {
         assert_eq!(tcp(&from, 209, 100), EACCES);
         let below_every_port = Policy { port_high: -1, ..loaded("", 0) };
         assert_eq!(tcp(&below_every_port, 209, 80), OK);
-    }
-
-    #[test]
-    fn a_decision_can_be_read_aloud() {
-        assert_eq!(Decision::Rule { index: 0 }.to_string(), "portacl rule 1 allows it");
-        assert_eq!(Decision::NoRule.to_string(), "no portacl rule allows it");
-        assert_eq!(Errno::Eacces.to_string(), "EACCES");
     }
 }

@@ -22,6 +22,9 @@ pub enum KernelId {
     Gid(i64),
 }
 
+/// What a rule means to the kernel, however it is spelt, and whether it makes sense or not.
+pub type Meaning = (KernelId, Protocol, u16);
+
 /// One element as the kernel understands it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KernelRule {
@@ -46,29 +49,30 @@ impl fmt::Display for KernelId {
 }
 
 impl KernelRule {
-    /// The user or group that this element really permits; `None` if it can match none (`uid:-1`, `uid:4294967296`).
-    pub fn subject(&self) -> Option<Subject> {
-        match self.id {
-            KernelId::Uid(id) => u32::try_from(id).ok().map(Subject::Uid),
-            // The kernel truncates to 32 bits, too: groupmember() takes a gid_t.
-            KernelId::Gid(id) => Some(Subject::Gid(id as u32)),
-        }
-    }
-
     /// What the kernel stores of the element: the subject, the protocol and the port, without the spelling.
-    pub fn meaning(&self) -> (KernelId, Protocol, u16) {
+    pub fn meaning(&self) -> Meaning {
         (self.id, self.protocol, self.port)
     }
 
-    /// The permission that this element really gives; `None` if it can match no user or group.
+    /// The permission that this element really gives; `None` if it can match no user (`uid:-1`, `uid:4294967296`).
     pub fn effective(&self) -> Option<Rule> {
-        Some(Rule { subject: self.subject()?, protocol: self.protocol, port: self.port })
+        effective(self.meaning())
     }
 
     /// Whether the element has the spelling that this program writes, so that it means what it seems to mean.
     pub fn is_canonical(&self) -> bool {
         self.port != 0 && self.effective().is_some_and(|rule| rule.to_string() == self.text)
     }
+}
+
+/// The permission that a meaning really gives; `None` if it can match no user.
+pub fn effective((id, protocol, port): Meaning) -> Option<Rule> {
+    let subject = match id {
+        KernelId::Uid(id) => Subject::Uid(u32::try_from(id).ok()?),
+        // The kernel truncates to 32 bits, too: groupmember() takes a gid_t.
+        KernelId::Gid(id) => Subject::Gid(id as u32),
+    };
+    Some(Rule { subject, protocol, port })
 }
 
 /// Why the kernel would return EINVAL. The list in force would stay as it is.
@@ -158,21 +162,13 @@ fn parse_element(element: &str) -> Result<KernelRule, KernelFault> {
         "gid" => KernelId::Gid(id),
         _ => return Err(KernelFault::Kind),
     };
-    let protocol = match fields.next().ok_or(KernelFault::ProtocolMissing)? {
-        "tcp" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        _ => return Err(KernelFault::Protocol),
-    };
+    let protocol = fields.next().ok_or(KernelFault::ProtocolMissing)?;
+    let protocol = Protocol::named(protocol).ok_or(KernelFault::Protocol)?;
     // The rest of the element, including colons: with a fifth field the port is not a number.
     let port = fields.next().ok_or(KernelFault::PortMissing)?;
-    let port = strtol(port).ok_or(KernelFault::Port)?;
-    Ok(KernelRule {
-        text: element.to_owned(),
-        id,
-        protocol,
-        // The kernel stores it in a u_int16_t without a check.
-        port: port as u16,
-    })
+    // The kernel stores it in a u_int16_t without a check.
+    let port = strtol(port).ok_or(KernelFault::Port)? as u16;
+    Ok(KernelRule { text: element.to_owned(), id, protocol, port })
 }
 
 /// The kernel's `strtol(text, &end, 10)`, followed by its check that `end` is the end of the text.
@@ -180,28 +176,24 @@ fn parse_element(element: &str) -> Result<KernelRule, KernelFault> {
 /// Spaces and one sign may come first. Numbers that are too large are clamped. The empty text is 0, because with no
 /// digit found `end` is the start, which is the end. A lone space or sign is refused for the same reason.
 pub(super) fn strtol(text: &str) -> Option<i64> {
-    if text.is_empty() {
-        return Some(0);
-    }
+    let (sign, digits) = signed(text);
+    if text.is_empty() { Some(0) } else { clamped(sign, digits, 10) }
+}
+
+/// The minus sign, if there is one, and what follows the spaces and the sign.
+pub(super) fn signed(text: &str) -> (&'static str, &str) {
     let number = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-    let (negative, digits) = match number.as_bytes().first() {
-        Some(b'-') => (true, &number[1..]),
-        Some(b'+') => (false, &number[1..]),
-        _ => (false, number),
-    };
-    if digits.is_empty() {
+    let sign = if number.starts_with('-') { "-" } else { "" };
+    (sign, number.strip_prefix(['-', '+']).unwrap_or(number))
+}
+
+/// One or more digits, and nothing else, as a number. One that is too large is clamped.
+pub(super) fn clamped(sign: &str, digits: &str, base: u32) -> Option<i64> {
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(base)) {
         return None;
     }
-    let mut value: i64 = 0;
-    for byte in digits.bytes() {
-        if !byte.is_ascii_digit() {
-            return None;
-        }
-        let digit = i64::from(byte - b'0');
-        value = value.saturating_mul(10);
-        value = if negative { value.saturating_sub(digit) } else { value.saturating_add(digit) };
-    }
-    Some(value)
+    let largest = if sign == "-" { i64::MIN } else { i64::MAX };
+    Some(i64::from_str_radix(&format!("{sign}{digits}"), base).unwrap_or(largest))
 }
 
 #[cfg(test)]
@@ -334,7 +326,7 @@ mod tests {
     /// Seen: with `uid:4295032830:tcp:80` (2³² + 65534) uid 65534 was still refused. groupmember() truncates a gid.
     #[test]
     fn a_uid_over_32_bits_matches_nobody_but_a_gid_is_cut() {
-        let subject = |text: &str| parse_kernel(text).unwrap()[0].subject();
+        let subject = |text: &str| parse_kernel(text).unwrap()[0].effective().map(|rule| rule.subject);
         assert_eq!(subject("uid:4295032830:tcp:80"), None);
         assert_eq!(subject("uid:-1:tcp:80"), None);
         assert_eq!(subject("uid:4294967295:tcp:80"), Some(Subject::Uid(u32::MAX)));

@@ -1,9 +1,11 @@
-//! Adds rules to a list that other programs write to as well, and removes them again.
+//! Adds rules to a list that other programs write to as well, removes them again, and replaces a whole list.
 //!
 //! One write to `security.mac.portacl.rules` replaces the whole list. So every change starts from the existing list,
 //! and keeps the other rules byte for byte, however odd their spelling.
 
-use super::kernel::{KernelRefusal, parse_kernel};
+use std::collections::HashMap;
+
+use super::kernel::{KernelId, KernelRefusal, KernelRule, Meaning, parse_kernel};
 use super::rule::Rule;
 
 /// The longest list that the kernel accepts at run time, in bytes: `MAC_RULE_STRING_LEN` (1024) in
@@ -15,7 +17,7 @@ pub const KERNEL_LIMIT: usize = 1023;
 /// rule may be a rule for another port.
 pub const SYSCTL_CONF_LIMIT: usize = 996;
 
-/// Why rules cannot be merged into a list.
+/// Why a list cannot be changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
     /// The kernel would refuse the existing list, so nothing added to it would take effect.
@@ -23,18 +25,20 @@ pub enum MergeError {
         "The mac_portacl rules that are there would be refused by the kernel: {0}. Correct them first, then try again."
     )]
     ExistingRefused(#[from] KernelRefusal),
-    /// A rule for port 0, which grants no port.
-    #[error("The mac_portacl rule {rule} is for port 0, which grants nothing. Name a port from 1 to 65535.")]
-    PortZero {
-        /// The rule.
-        rule: Rule,
-    },
-    /// The merged list is longer than the kernel allows.
+    /// A new rule for port 0, which grants no port.
+    #[error("The mac_portacl rule {0} is for port 0, which grants nothing. Name a port from 1 to 65535.")]
+    PortZero(String),
+    /// A new rule for an id that no user or group can have.
     #[error(
-        "With our rules added, the list of mac_portacl rules would be {length} bytes long, and the kernel takes at most {KERNEL_LIMIT}. Remove rules that are no longer needed."
+        "The mac_portacl rule {0} is for an id that no user can have. Name a user or group, or an id from 0 to 4294967295."
+    )]
+    Id(String),
+    /// The new list is longer than the kernel allows.
+    #[error(
+        "The list of mac_portacl rules would be {length} bytes long, and the kernel takes at most {KERNEL_LIMIT}. Remove rules that are no longer needed."
     )]
     TooLongForKernel {
-        /// The length of the merged list, in bytes.
+        /// The length of the new list, in bytes.
         length: usize,
     },
     /// The list does not fit into a line of sysctl.conf(5).
@@ -56,12 +60,11 @@ pub enum MergeError {
 /// [`MergeError::ExistingRefused`] if the kernel would refuse the existing list, [`MergeError::PortZero`] for a wanted
 /// rule without a port, [`MergeError::TooLongForKernel`] if the result exceeds [`KERNEL_LIMIT`].
 pub fn with_rules(existing_kernel_text: &str, wanted: &[Rule]) -> Result<String, MergeError> {
-    let mut granted: Vec<Rule> =
-        parse_kernel(existing_kernel_text)?.iter().filter_map(|rule| rule.effective()).collect();
+    let mut granted: Vec<Rule> = parse_kernel(existing_kernel_text)?.iter().filter_map(KernelRule::effective).collect();
     let mut text = existing_kernel_text.to_owned();
     for &rule in wanted {
         if rule.port == 0 {
-            return Err(MergeError::PortZero { rule });
+            return Err(MergeError::PortZero(rule.to_string()));
         }
         if granted.contains(&rule) {
             continue;
@@ -72,10 +75,7 @@ pub fn with_rules(existing_kernel_text: &str, wanted: &[Rule]) -> Result<String,
         text.push_str(&rule.to_string());
         granted.push(rule);
     }
-    if text.len() > KERNEL_LIMIT {
-        return Err(MergeError::TooLongForKernel { length: text.len() });
-    }
-    Ok(text)
+    within_the_kernels_limit(text)
 }
 
 /// Returns the list without these rules, in any spelling and however often they occur. Everything else stays in its
@@ -84,20 +84,59 @@ pub fn with_rules(existing_kernel_text: &str, wanted: &[Rule]) -> Result<String,
 /// # Errors
 /// [`MergeError::ExistingRefused`] if the kernel would refuse the existing list.
 pub fn without_rules(existing_kernel_text: &str, unwanted: &[Rule]) -> Result<String, MergeError> {
-    let goes: Vec<bool> = parse_kernel(existing_kernel_text)?
-        .iter()
-        .map(|rule| rule.effective().is_some_and(|rule| unwanted.contains(&rule)))
-        .collect();
-    if !goes.contains(&true) {
+    let existing = parse_kernel(existing_kernel_text)?;
+    let is_unwanted = |rule: &KernelRule| rule.effective().is_some_and(|rule| unwanted.contains(&rule));
+    if !existing.iter().any(is_unwanted) {
         return Ok(existing_kernel_text.to_owned());
     }
-    let mut goes = goes.into_iter();
-    // The parser leaves out empty elements. They stay here.
+    let mut rules = existing.iter();
+    // The parser leaves out empty elements. They stay here, unless nothing else does.
     let kept: Vec<&str> = existing_kernel_text
         .split(',')
-        .filter(|element| element.is_empty() || !goes.next().unwrap_or_default())
+        .filter(|element| element.is_empty() || !rules.next().is_some_and(is_unwanted))
         .collect();
     Ok(if kept.iter().all(|element| element.is_empty()) { String::new() } else { kept.join(",") })
+}
+
+/// Returns the list with exactly the wanted rules, in this order.
+///
+/// If the existing list already means exactly that, it is returned unchanged, including empty elements. Otherwise each
+/// wanted rule takes the spelling of an existing element with the same meaning, the first one first and each once. New
+/// rules are written plainly. Only new rules must make sense: what the kernel holds may stay, however odd.
+///
+/// # Errors
+/// [`MergeError::ExistingRefused`] if the kernel would refuse the existing list, [`MergeError::PortZero`] and
+/// [`MergeError::Id`] for a new rule that would permit nothing, [`MergeError::TooLongForKernel`] if the result exceeds
+/// [`KERNEL_LIMIT`].
+pub fn replace(existing_kernel_text: &str, wanted: &[Meaning]) -> Result<String, MergeError> {
+    let existing = parse_kernel(existing_kernel_text)?;
+    if existing.iter().map(KernelRule::meaning).eq(wanted.iter().copied()) {
+        return Ok(existing_kernel_text.to_owned());
+    }
+    let mut spellings: HashMap<Meaning, Vec<String>> = HashMap::new();
+    for rule in existing.into_iter().rev() {
+        spellings.entry(rule.meaning()).or_default().push(rule.text);
+    }
+    let spelt = |&rule: &Meaning| match spellings.get_mut(&rule).and_then(Vec::pop) {
+        Some(text) => Ok(text),
+        None => plain(rule),
+    };
+    within_the_kernels_limit(wanted.iter().map(spelt).collect::<Result<Vec<_>, _>>()?.join(","))
+}
+
+/// A new element in our own spelling.
+fn plain((id, protocol, port): Meaning) -> Result<String, MergeError> {
+    let text = format!("{id}:{protocol}:{port}");
+    let (KernelId::Uid(number) | KernelId::Gid(number)) = id;
+    match u32::try_from(number) {
+        Err(_) => Err(MergeError::Id(text)),
+        Ok(_) if port == 0 => Err(MergeError::PortZero(text)),
+        Ok(_) => Ok(text),
+    }
+}
+
+fn within_the_kernels_limit(list: String) -> Result<String, MergeError> {
+    if list.len() > KERNEL_LIMIT { Err(MergeError::TooLongForKernel { length: list.len() }) } else { Ok(list) }
 }
 
 /// Checks whether the list fits into a line of sysctl.conf(5).
@@ -115,12 +154,15 @@ pub fn check_sysctl_conf_limit(list: &str) -> Result<(), MergeError> {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::super::rule::strategies;
+    use super::super::state::strategies::state;
     use super::*;
-    use crate::portacl::{KernelFault, parse_strict};
+    use crate::portacl::{KernelFault, Protocol, parse_strict};
+    use KernelId::{Gid, Uid};
+    use Protocol::{Tcp, Udp};
     use proptest::prelude::*;
 
     fn rules(text: &str) -> Vec<Rule> {
-        parse_strict(text).unwrap().0
+        parse_strict(text).unwrap()
     }
 
     fn merged(existing: &str, wanted: &str) -> String {
@@ -184,7 +226,7 @@ mod tests {
     #[test]
     fn port_zero_is_an_error() {
         let rule = Rule { port: 0, ..rules("uid:209:tcp:80")[0] };
-        assert_eq!(with_rules("", &[rule]), Err(MergeError::PortZero { rule }));
+        assert_eq!(with_rules("", &[rule]), Err(MergeError::PortZero("uid:209:tcp:0".to_owned())));
     }
 
     #[test]
@@ -217,6 +259,65 @@ mod tests {
             assert_eq!(without(untouched), untouched);
         }
         assert!(matches!(without_rules("gts:80", &ours), Err(MergeError::ExistingRefused(_))));
+    }
+
+    fn meaning(text: &str) -> Vec<Meaning> {
+        parse_kernel(text).unwrap().iter().map(KernelRule::meaning).collect()
+    }
+
+    #[test]
+    fn the_same_meaning_leaves_the_text_alone() {
+        let text = ",uid:+209:tcp:65616,,gid::udp:,";
+        assert_eq!(replace(text, &[(Uid(209), Tcp, 80), (Gid(0), Udp, 0)]).unwrap(), text);
+        assert_eq!(replace(",,", &[]).unwrap(), ",,");
+    }
+
+    #[test]
+    fn what_stays_keeps_its_spelling_and_what_is_new_is_plain() {
+        let text = "uid:+209:tcp:80,,uid:209:tcp:65616,gid:80:udp:53";
+        assert_eq!(
+            replace(text, &[(Gid(80), Udp, 53), (Uid(209), Tcp, 80), (Uid(1), Tcp, 443)]).unwrap(),
+            "gid:80:udp:53,uid:+209:tcp:80,uid:1:tcp:443"
+        );
+        let eighty = (Uid(209), Tcp, 80);
+        assert_eq!(
+            replace(text, &[eighty, eighty, eighty]).unwrap(),
+            "uid:+209:tcp:80,uid:209:tcp:65616,uid:209:tcp:80"
+        );
+        assert_eq!(replace(text, &[]).unwrap(), "");
+    }
+
+    #[test]
+    fn a_new_rule_must_make_sense_but_an_old_one_may_stay() {
+        assert_eq!(replace("", &[(Uid(209), Tcp, 0)]), Err(MergeError::PortZero("uid:209:tcp:0".to_owned())));
+        for id in [Uid(-1), Gid(1 << 32)] {
+            assert_eq!(replace("", &[(id, Tcp, 80)]), Err(MergeError::Id(format!("{id}:tcp:80"))));
+        }
+        assert_eq!(replace("uid:209:tcp:0,uid:1:tcp:1", &[(Uid(209), Tcp, 0)]).unwrap(), "uid:209:tcp:0");
+        assert_eq!(replace("gid:-1:tcp:1,uid:1:tcp:1", &[(Gid(-1), Tcp, 1)]).unwrap(), "gid:-1:tcp:1");
+        assert_eq!(
+            replace("", &[(Uid(-1), Tcp, 80)]).unwrap_err().to_string(),
+            "The mac_portacl rule uid:-1:tcp:80 is for an id that no user can have. Name a user or group, or an id from \
+             0 to 4294967295."
+        );
+    }
+
+    #[test]
+    fn a_list_that_the_kernel_would_refuse_is_not_replaced() {
+        let refusal = KernelRefusal::Element { position: 1, element: "www".to_owned(), fault: KernelFault::IdMissing };
+        assert_eq!(replace("www", &[]), Err(MergeError::ExistingRefused(refusal)));
+    }
+
+    #[test]
+    fn the_limit_of_a_replacement_is_the_kernels() {
+        let rules: Vec<_> = (0..68).map(|port| (Uid(209), Tcp, 10 + port)).collect();
+        // 68 elements of 14 bytes and 67 commas are 1019 bytes.
+        assert_eq!(replace("", &rules).unwrap().len(), 1019);
+        let longer: Vec<_> = rules.iter().map(|&(_, protocol, port)| (Uid(2090), protocol, port)).collect();
+        let mixed: Vec<_> = longer[..4].iter().chain(&rules[4..]).copied().collect();
+        assert_eq!(replace("", &mixed).unwrap().len(), KERNEL_LIMIT);
+        let mixed: Vec<_> = longer[..5].iter().chain(&rules[5..]).copied().collect();
+        assert_eq!(replace("", &mixed), Err(MergeError::TooLongForKernel { length: 1024 }));
     }
 
     proptest! {
@@ -260,6 +361,28 @@ mod tests {
             if !existing.ends_with(',') && !before.is_empty() {
                 prop_assert_eq!(text, existing);
             }
+        }
+
+        #[test]
+        fn nothing_to_do_is_nothing_done(state in state()) {
+            prop_assert_eq!(replace(&state.list, &meaning(&state.list)).unwrap(), state.list);
+        }
+
+        #[test]
+        fn the_new_list_means_what_was_wanted(
+            state in state(),
+            new in prop::collection::vec(strategies::rule(), 0..5),
+            chosen in any::<prop::sample::Index>(),
+            turn in any::<bool>(),
+        ) {
+            let mut wanted = meaning(&state.list);
+            wanted.truncate(chosen.index(wanted.len() + 1));
+            wanted.extend(new.iter().map(|rule| parse_kernel(&rule.to_string()).unwrap()[0].meaning()));
+            if turn {
+                wanted.reverse();
+            }
+            let list = replace(&state.list, &wanted).unwrap();
+            prop_assert_eq!(meaning(&list), wanted);
         }
     }
 }

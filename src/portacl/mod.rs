@@ -25,7 +25,6 @@
 
 mod boot;
 mod boot_settings;
-mod edit;
 mod evaluate;
 mod kernel;
 mod lint;
@@ -38,21 +37,19 @@ mod strict;
 #[cfg(test)]
 mod transcription;
 
-pub use boot::{
-    Ignored, LoadedBy, Moment, NextBoot, Open, SetBy, check_value, next_boot, next_boot_without_module, number,
-    open_ports,
-};
+pub use boot::{LoadedBy, Moment, NextBoot, Open, SetBy, next_boot, next_boot_without_module, number, open_ports};
 pub use boot_settings::{Assignment, BootScope, BootSettings, Guard, LeftOut, Place, PortaclRc, Variable};
-pub use edit::{ReplaceError, replace};
-pub use evaluate::{Decision, Errno, Policy, Request, Verdict, may_bind};
-pub use kernel::{KernelFault, KernelId, KernelRefusal, KernelRule, parse_kernel};
+pub use evaluate::{Decision, Errno, Policy, Request, may_bind};
+pub use kernel::{KernelFault, KernelId, KernelRefusal, KernelRule, Meaning, effective, parse_kernel};
 pub use lint::{Finding, Severity, lint};
-pub use merge::{KERNEL_LIMIT, MergeError, SYSCTL_CONF_LIMIT, check_sysctl_conf_limit, with_rules, without_rules};
+pub use merge::{
+    KERNEL_LIMIT, MergeError, SYSCTL_CONF_LIMIT, check_sysctl_conf_limit, replace, with_rules, without_rules,
+};
 pub use names::{Names, NumbersOnly, Services};
 pub use readable::{
-    Action, ImpliedStatement, Line, PortRange, Protocols, ReadableError, ReadableFault, RuleStatement, Ruleset, Sign,
-    Statement, Whom, parse_readable, print, render,
+    Action, ImpliedStatement, Line, PortRange, ReadableError, ReadableFault, RuleStatement, Ruleset, Sign, Whom,
+    parse_readable, print, render,
 };
-pub use rule::{Protocol, Rule, RuleList, Subject};
+pub use rule::{Protocol, Rule, Subject};
 pub use state::State;
-pub use strict::{StrictError, StrictFault, parse_strict};
+pub use strict::{StrictError, parse_strict};

@@ -9,48 +9,36 @@ use super::rule::Protocol;
 /// A source of names for numbers, in both directions. If a number has several names, the first is the one to show.
 pub trait Names {
     /// The name of the user with this id.
-    fn user(&self, uid: u32) -> Option<String>;
+    fn user(&self, _uid: u32) -> Option<String> {
+        None
+    }
     /// The id of the user with this name.
-    fn uid(&self, name: &str) -> Option<u32>;
+    fn uid(&self, _name: &str) -> Option<u32> {
+        None
+    }
     /// The name of the group with this id.
-    fn group(&self, gid: u32) -> Option<String>;
+    fn group(&self, _gid: u32) -> Option<String> {
+        None
+    }
     /// The id of the group with this name.
-    fn gid(&self, name: &str) -> Option<u32>;
+    fn gid(&self, _name: &str) -> Option<u32> {
+        None
+    }
     /// The name of the service on this port.
-    fn service(&self, port: u16, protocol: Protocol) -> Option<String>;
+    fn service(&self, _port: u16, _protocol: Protocol) -> Option<String> {
+        None
+    }
     /// The port of the service with this name.
-    fn port(&self, name: &str, protocol: Protocol) -> Option<u16>;
+    fn port(&self, _name: &str, _protocol: Protocol) -> Option<u16> {
+        None
+    }
 }
 
 /// Knows no name at all.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NumbersOnly;
 
-impl Names for NumbersOnly {
-    fn user(&self, _uid: u32) -> Option<String> {
-        None
-    }
-
-    fn uid(&self, _name: &str) -> Option<u32> {
-        None
-    }
-
-    fn group(&self, _gid: u32) -> Option<String> {
-        None
-    }
-
-    fn gid(&self, _name: &str) -> Option<u32> {
-        None
-    }
-
-    fn service(&self, _port: u16, _protocol: Protocol) -> Option<String> {
-        None
-    }
-
-    fn port(&self, _name: &str, _protocol: Protocol) -> Option<u16> {
-        None
-    }
-}
+impl Names for NumbersOnly {}
 
 /// The services of a services(5) text, usually `/etc/services`.
 ///
@@ -59,14 +47,8 @@ impl Names for NumbersOnly {
 /// Protocols other than TCP and UDP are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Services {
-    tcp: Table,
-    udp: Table,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Table {
-    names: BTreeMap<u16, String>,
-    ports: BTreeMap<String, u16>,
+    names: BTreeMap<(Protocol, u16), String>,
+    ports: BTreeMap<(Protocol, String), u16>,
 }
 
 impl Services {
@@ -74,15 +56,10 @@ impl Services {
     pub fn parse(text: &[u8]) -> Services {
         let mut services = Services::default();
         for line in text.split(|&byte| byte == b'\n') {
-            if let Some(entry) = parse_line(line) {
-                let table = match entry.protocol {
-                    Protocol::Tcp => &mut services.tcp,
-                    Protocol::Udp => &mut services.udp,
-                };
-                table.names.entry(entry.port).or_insert_with(|| entry.name.to_owned());
-                for name in std::iter::once(entry.name).chain(entry.aliases) {
-                    table.ports.entry(name.to_owned()).or_insert(entry.port);
-                }
+            let Some((protocol, port, names)) = parse_line(line) else { continue };
+            services.names.entry((protocol, port)).or_insert_with(|| names[0].to_owned());
+            for name in names {
+                services.ports.entry((protocol, name.to_owned())).or_insert(port);
             }
         }
         services
@@ -90,30 +67,17 @@ impl Services {
 
     /// The name of the service on this port.
     pub fn name(&self, port: u16, protocol: Protocol) -> Option<&str> {
-        self.table(protocol).names.get(&port).map(String::as_str)
+        self.names.get(&(protocol, port)).map(String::as_str)
     }
 
     /// The port of the service with this name or alias.
     pub fn port(&self, name: &str, protocol: Protocol) -> Option<u16> {
-        self.table(protocol).ports.get(name).copied()
-    }
-
-    fn table(&self, protocol: Protocol) -> &Table {
-        match protocol {
-            Protocol::Tcp => &self.tcp,
-            Protocol::Udp => &self.udp,
-        }
+        self.ports.get(&(protocol, name.to_owned())).copied()
     }
 }
 
-struct Entry<'a> {
-    name: &'a str,
-    port: u16,
-    protocol: Protocol,
-    aliases: Vec<&'a str>,
-}
-
-fn parse_line(line: &[u8]) -> Option<Entry<'_>> {
+/// Protocol and port of a service, its name and its aliases.
+fn parse_line(line: &[u8]) -> Option<(Protocol, u16, Vec<&str>)> {
     // A NUL ends a text in C.
     let end = line.iter().position(|&byte| matches!(byte, b'#' | b'\0')).unwrap_or(line.len());
     let blanks = [' ', '\t'];
@@ -121,15 +85,9 @@ fn parse_line(line: &[u8]) -> Option<Entry<'_>> {
     // libc splits at a comma as well.
     let (port, rest) = rest.trim_start_matches(blanks).split_once(['/', ','])?;
     let mut words = rest.split(blanks);
-    let protocol = match words.next()? {
-        "tcp" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        _ => return None,
-    };
-    if name.is_empty() {
-        return None;
-    }
-    Some(Entry { name, port: port.parse().ok()?, protocol, aliases: words.filter(|word| !word.is_empty()).collect() })
+    let protocol = Protocol::named(words.next()?)?;
+    let names = std::iter::once(name).chain(words.filter(|word| !word.is_empty())).collect();
+    (!name.is_empty()).then_some((protocol, port.parse().ok()?, names))
 }
 
 #[cfg(test)]
@@ -264,8 +222,8 @@ mod tests {
             "[ab#]{0,2}[ \t]{1,2}[0-9]{1,5}[/,](tcp|udp)([ \t][ab]{1,2}){0,2}", 0..6)
         ) {
             let services = Services::parse(lines.join("\n").as_bytes());
-            for table in [services.tcp, services.udp] {
-                prop_assert!(table.names.values().all(|name| table.ports.contains_key(name)));
+            for ((protocol, _), name) in &services.names {
+                prop_assert!(services.port(name, *protocol).is_some());
             }
         }
     }

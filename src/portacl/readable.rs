@@ -55,6 +55,6 @@ mod words;
 
 pub use error::{ReadableError, ReadableFault};
 pub use layout::render;
-pub use line::{Action, Line, PortRange, Protocols, Sign, Whom};
-pub use parse::{ImpliedStatement, RuleStatement, Ruleset, Statement, parse_readable};
+pub use line::{Action, Line, PortRange, Sign, Whom};
+pub use parse::{ImpliedStatement, RuleStatement, Ruleset, parse_readable};
 pub use print::print;

@@ -1,6 +1,8 @@
-//! One permission, and a list of them, in the form that this program writes.
+//! One permission, in the form that this program writes.
 
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// The subject of a rule: a number, because the kernel knows no names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,12 +14,28 @@ pub enum Subject {
 }
 
 /// The transport protocol. A rule has no address family: it covers IPv4 and IPv6 alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// Stream sockets.
     Tcp,
     /// Datagram sockets.
     Udp,
+}
+
+impl Protocol {
+    /// The protocol of that name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Self::Tcp, Self::Udp].into_iter().find(|protocol| protocol.name() == name)
+    }
+
+    /// The name, as in the kernel's list.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
 }
 
 /// One permission: this subject may bind this port of this protocol.
@@ -34,10 +52,6 @@ pub struct Rule {
     pub port: u16,
 }
 
-/// Rules in order, displayed as the kernel reads them: separated by commas, without spaces.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct RuleList(pub Vec<Rule>);
-
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -49,28 +63,13 @@ impl fmt::Display for Subject {
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
-        })
+        f.write_str(self.name())
     }
 }
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.subject, self.protocol, self.port)
-    }
-}
-
-impl fmt::Display for RuleList {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, rule) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str(",")?;
-            }
-            write!(f, "{rule}")?;
-        }
-        Ok(())
     }
 }
 
@@ -90,6 +89,11 @@ pub(super) mod strategies {
         })
     }
 
+    /// Rules as the kernel reads them: separated by commas, without spaces.
+    pub fn list(rules: &[Rule]) -> String {
+        rules.iter().map(Rule::to_string).collect::<Vec<_>>().join(",")
+    }
+
     /// Elements that resemble the language: whole rules in every spelling, and pieces in wrong combinations.
     pub fn element() -> impl Strategy<Value = String> {
         let number = prop_oneof![
@@ -105,19 +109,5 @@ pub(super) mod strategies {
             1 => Just(String::new()),
             1 => "[a-z0-9: ]{0,16}",
         ]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_reads_as_the_kernel_wants_it() {
-        let rule = |subject, protocol, port| Rule { subject, protocol, port };
-        let list =
-            RuleList(vec![rule(Subject::Uid(209), Protocol::Tcp, 80), rule(Subject::Gid(80), Protocol::Udp, 443)]);
-        assert_eq!(list.to_string(), "uid:209:tcp:80,gid:80:udp:443");
-        assert_eq!(RuleList::default().to_string(), "");
     }
 }

@@ -253,15 +253,14 @@ proptest! {
         let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
         let request = Request { uid, groups: &groups, protocol, port, privileged };
         let rules = parse_rules(state.list.as_bytes()).map_err(|_| TestCaseError::fail("refused in C"))?;
-        let verdict = may_bind(&state.policy, &request);
-        let errno = match verdict.errno {
+        let decision = may_bind(&state.policy, &request);
+        let errno = match decision.errno() {
             None => 0,
             Some(Errno::Eperm) => EPERM,
             Some(Errno::Eacces) => EACCES,
         };
         prop_assert_eq!(errno, bind(&rules, &state.policy, &request));
-        prop_assert_eq!(verdict.allowed, errno == 0);
-        if let Decision::Rule { index } = verdict.decided_by {
+        if let Decision::Rule { index } = decision {
             let rule = &state.policy.rules[index];
             prop_assert_eq!((rule.protocol, rule.port), (protocol, port));
         }

@@ -1,9 +1,9 @@
-//! An answer that a thread of its own waits for and reads, so that whoever wants it can leave at any moment.
+//! An answer that a thread of its own waits for and reads, so that a download can be left at any moment.
 //!
 //! Nothing ends a call of the HTTP library before its own time-outs, which are long on purpose; a run that is asked to stop
 //! meanwhile must not wait for them. A thread that nobody listens to any more ends by itself.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Cursor, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use reqwest::StatusCode;
 use reqwest::blocking::RequestBuilder;
 use reqwest::header::HeaderMap;
 
-use super::Progress;
+use super::{Error, Progress};
 
 /// How often it is looked whether to leave.
 const LOOK: Duration = Duration::from_millis(100);
@@ -21,10 +21,12 @@ const PIECE: usize = 64 * 1024;
 /// How many pieces are read ahead.
 const AHEAD: usize = 4;
 
-/// An answer whose head has come.
-pub(super) struct Answer {
+/// An answer whose head has come. Its content comes by reading.
+pub(super) struct Answer<'a> {
     pub(super) head: Head,
-    pub(super) body: Body,
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    piece: Cursor<Vec<u8>>,
+    progress: &'a dyn Progress,
 }
 
 /// What stands before the content.
@@ -35,81 +37,56 @@ pub(super) struct Head {
     pub(super) length: Option<u64>,
 }
 
-/// The content, as it comes.
-pub(super) struct Body {
-    pieces: Receiver<io::Result<Vec<u8>>>,
-    piece: Vec<u8>,
-    used: usize,
-}
-
-/// Why there is no answer, or no more of it.
-pub(super) enum Silence<E> {
-    /// Nobody wants it any more.
-    Left,
-    /// It failed.
-    Failed(E),
-    /// The thread could not be made, or is gone.
-    Thread(io::Error),
-}
-
 /// Sends a request and waits for the head of the answer.
-pub(super) fn send(request: RequestBuilder, progress: &dyn Progress) -> Result<Answer, Silence<reqwest::Error>> {
+pub(super) fn send(request: RequestBuilder, progress: &dyn Progress) -> io::Result<Answer<'_>> {
     let (head, comes) = sync_channel(1);
     let (piece, pieces) = sync_channel(AHEAD);
-    thread::Builder::new()
-        .name("download".to_owned())
-        .spawn(move || transfer(request, &head, &piece))
-        .map_err(Silence::Thread)?;
-    let head = next(&comes, progress)?.map_err(Silence::Failed)?;
-    Ok(Answer { head, body: Body { pieces, piece: Vec::new(), used: 0 } })
+    thread::Builder::new().name("download".to_owned()).spawn(move || transfer(request, &head, &piece))?;
+    let head = next(&comes, progress)?.map_err(io::Error::other)?;
+    Ok(Answer { head, pieces, piece: Cursor::default(), progress })
 }
 
-impl Body {
-    /// Reads some of it, as [`Read::read`] does.
-    pub(super) fn read(&mut self, buffer: &mut [u8], progress: &dyn Progress) -> Result<usize, Silence<io::Error>> {
-        if self.used == self.piece.len() {
-            self.piece = next(&self.pieces, progress)?.map_err(Silence::Failed)?;
-            self.used = 0;
+impl Read for Answer<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.piece.fill_buf()?.is_empty() {
+            self.piece = Cursor::new(next(&self.pieces, self.progress)??);
         }
-        let count = buffer.len().min(self.piece.len() - self.used);
-        buffer[..count].copy_from_slice(&self.piece[self.used..self.used + count]);
-        self.used += count;
-        Ok(count)
+        self.piece.read(buffer)
     }
 }
 
-/// Waits that long; `false` if somebody does not want to wait any more.
-pub(super) fn pause(wait: Duration, progress: &dyn Progress) -> bool {
+/// Waits that long, unless the download is to stop.
+pub(super) fn pause(wait: Duration, progress: &dyn Progress) -> Result<(), Error> {
     let until = Instant::now() + wait;
     loop {
         if progress.stops() {
-            return false;
+            return Err(Error::Stopped);
         }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return true;
+            return Ok(());
         }
         thread::sleep(left.min(LOOK));
     }
 }
 
-fn next<T, E>(comes: &Receiver<T>, progress: &dyn Progress) -> Result<T, Silence<E>> {
+fn next<T>(comes: &Receiver<T>, progress: &dyn Progress) -> io::Result<T> {
     loop {
         if progress.stops() {
-            return Err(Silence::Left);
+            return Err(io::Error::other(Error::Stopped));
         }
         match comes.recv_timeout(LOOK) {
             Ok(what) => return Ok(what),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Err(Silence::Thread(io::ErrorKind::BrokenPipe.into())),
+            Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 }
 
-/// What the thread does. An empty piece is the end. A piece that nobody takes ends it.
+/// What the thread does. It ends when nobody takes the next piece; after the last one, these are empty.
 fn transfer(
     request: RequestBuilder,
-    head: &SyncSender<Result<Head, reqwest::Error>>,
+    head: &SyncSender<reqwest::Result<Head>>,
     pieces: &SyncSender<io::Result<Vec<u8>>>,
 ) {
     let mut response = match request.send() {
@@ -120,19 +97,7 @@ fn transfer(
         }
     };
     let (status, headers, length) = (response.status(), response.headers().clone(), response.content_length());
-    if head.send(Ok(Head { status, headers, length })).is_err() {
-        return;
-    }
+    let _ = head.send(Ok(Head { status, headers, length }));
     let mut buffer = vec![0; PIECE];
-    loop {
-        let piece = match response.read(&mut buffer) {
-            Ok(count) => Ok(buffer[..count].to_vec()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => Err(error),
-        };
-        let is_last = piece.as_ref().map_or(true, Vec::is_empty);
-        if pieces.send(piece).is_err() || is_last {
-            return;
-        }
-    }
+    while pieces.send(response.read(&mut buffer).map(|count| buffer[..count].to_vec())).is_ok() {}
 }

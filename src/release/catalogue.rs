@@ -12,8 +12,9 @@ use semver::Version;
 use serde::Deserialize;
 
 use super::download::read_small;
-use super::source::{BaseUrl, Place};
-use super::{Error, HttpClient, Progress, Source};
+use super::files::list;
+use super::source::{BaseUrl, Place, REPOSITORY};
+use super::{Error, HttpClient, Source};
 
 /// How many releases are asked for at once: Forgejo's own upper limit unless its administrator changed it
 /// (`MAX_RESPONSE_ITEMS`).
@@ -68,19 +69,17 @@ struct ForgejoAsset {
 /// # Errors
 ///
 /// [`Error::NoCatalogue`] for a mirror on the web; [`Error::CatalogueUnreadable`] if the answer is not a list of
-/// releases; [`Error::NotFound`], [`Error::TooManyRequests`], [`Error::ServerFault`], [`Error::Unreachable`] and
-/// their kin from the network; [`Error::File`] for a mirror folder that cannot be read.
-pub fn catalogue(source: &Source, http: &HttpClient, progress: &dyn Progress) -> Result<Vec<Published>, Error> {
+/// releases; [`Error::Status`], [`Error::Unreachable`] and their kin from the network; [`Error::File`] for a mirror
+/// folder that cannot be read.
+pub fn catalogue(source: &Source, http: &HttpClient<'_>) -> Result<Vec<Published>, Error> {
     let mut releases = match source {
-        Source::Upstream { base_url } => from_forgejo(base_url, http, progress)?,
-        Source::MirrorDir { path } => from_folder(path)?,
-        Source::StandIn { path, versions } => {
-            from_folder(path)?.into_iter().filter(|release| versions.contains(&release.version)).collect()
-        }
-        Source::MirrorUrl { .. } => {
-            return Err(Error::NoCatalogue { source_name: source.to_string() });
-        }
+        Source::Upstream(base_url) => from_forgejo(base_url, http)?,
+        Source::MirrorUrl(_) => return Err(Error::NoCatalogue(source.to_string())),
+        Source::MirrorDir(path) | Source::StandIn { path, .. } => from_folder(path)?,
     };
+    if let Source::StandIn { versions, .. } = source {
+        releases.retain(|release| versions.contains(&release.version));
+    }
     releases.sort_by(|a, b| b.version.cmp(&a.version));
     Ok(releases)
 }
@@ -90,49 +89,38 @@ pub fn catalogue(source: &Source, http: &HttpClient, progress: &dyn Progress) ->
 /// # Errors
 ///
 /// As [`catalogue`], and [`Error::CatalogueEmpty`] if nothing is left to choose from.
-pub fn newest(
-    source: &Source,
-    prereleases: bool,
-    http: &HttpClient,
-    progress: &dyn Progress,
-) -> Result<Published, Error> {
-    let releases = catalogue(source, http, progress)?;
+pub fn newest(source: &Source, prereleases: bool, http: &HttpClient<'_>) -> Result<Published, Error> {
+    let releases = catalogue(source, http)?;
     let only = if releases.is_empty() { "" } else { " but prereleases, which are taken only if asked for" };
-    releases
-        .into_iter()
-        .find(|release| prereleases || !release.prerelease)
-        .ok_or_else(|| Error::CatalogueEmpty { source_name: source.to_string(), only })
+    let newest = releases.into_iter().find(|release| prereleases || !release.prerelease);
+    newest.ok_or_else(|| Error::CatalogueEmpty(source.to_string(), only))
 }
 
 fn version_of(tag: &str) -> Option<Version> {
     tag.strip_prefix('v').and_then(|text| text.parse().ok())
 }
 
-fn from_forgejo(base_url: &BaseUrl, http: &HttpClient, progress: &dyn Progress) -> Result<Vec<Published>, Error> {
+fn from_forgejo(base_url: &BaseUrl, http: &HttpClient<'_>) -> Result<Vec<Published>, Error> {
     let mut releases = Vec::new();
-    let mut first_page_length = 0;
+    // The server may allow fewer releases a page than were asked for, so the first page is the measure.
+    let mut full = 1;
     for number in 1..=MAX_PAGES {
-        let url = Source::catalogue_page(base_url, PAGE_SIZE, number)?;
-        let text = url.to_string();
-        let page = read_small(&Place::Url(url), MAX_PAGE_BYTES, http, progress)?
-            .ok_or_else(|| Error::NotFound { url: text.clone(), status: 404 })?;
-        let page: Vec<ForgejoRelease> = serde_json::from_slice(&page)
-            .map_err(|error| Error::CatalogueUnreadable { url: text, reason: error.to_string() })?;
+        let page = format!("api/v1/repos/{REPOSITORY}/releases?limit={PAGE_SIZE}&page={number}");
+        let place = Place::Url(base_url.join(&page)?);
+        let page: Vec<ForgejoRelease> = serde_json::from_slice(&read_small(&place, MAX_PAGE_BYTES, http)?)
+            .map_err(|error| Error::CatalogueUnreadable(place.to_string(), error.to_string()))?;
         let length = page.len();
-        releases.extend(page.into_iter().filter(|release| !release.draft).filter_map(published));
-        if number == 1 {
-            first_page_length = length;
-        }
-        // The server may allow fewer releases a page than were asked for, so the first page is the measure.
-        if length == 0 || length < first_page_length {
+        releases.extend(page.into_iter().filter_map(published));
+        if length < full {
             break;
         }
+        full = if number == 1 { length } else { full };
     }
     Ok(releases)
 }
 
 fn published(release: ForgejoRelease) -> Option<Published> {
-    let version = version_of(&release.tag_name)?;
+    let version = version_of(&release.tag_name).filter(|_| !release.draft)?;
     Some(Published {
         prerelease: release.prerelease || !version.pre.is_empty(),
         version,
@@ -143,18 +131,13 @@ fn published(release: ForgejoRelease) -> Option<Published> {
 
 fn from_folder(path: &Path) -> Result<Vec<Published>, Error> {
     let mut releases = Vec::new();
-    for entry in fs::read_dir(path).map_err(Error::file("read", path))? {
-        let entry = entry.map_err(Error::file("read", path))?;
-        let Some(version) = entry.file_name().to_str().and_then(version_of) else {
+    for entry in list(path)? {
+        let folder = entry.path();
+        let Some(version) = entry.file_name().to_str().and_then(version_of).filter(|_| folder.is_dir()) else {
             continue;
         };
-        let folder = entry.path();
-        if !folder.is_dir() {
-            continue;
-        }
         let mut assets = BTreeMap::new();
-        for file in fs::read_dir(&folder).map_err(Error::file("read", &folder))? {
-            let file = file.map_err(Error::file("read", &folder))?;
+        for file in list(&folder)? {
             let size = fs::metadata(file.path()).map_err(Error::file("read", &file.path()))?.len();
             if let Ok(name) = file.file_name().into_string() {
                 assets.insert(name, size);
@@ -170,19 +153,20 @@ fn from_folder(path: &Path) -> Result<Vec<Published>, Error> {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
-    use crate::release::NoProgress;
+    use crate::release::{HttpSettings, NoProgress};
 
     fn folder(names: &[&str]) -> (tempfile::TempDir, Source) {
         let folder = tempfile::tempdir().unwrap();
         for name in names {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let source = Source::MirrorDir { path: folder.path().to_owned() };
+        let source = Source::MirrorDir(folder.path().to_owned());
         (folder, source)
     }
 
     fn newest_of(source: &Source, prereleases: bool) -> Result<Version, Error> {
-        newest(source, prereleases, &HttpClient::default(), &NoProgress).map(|release| release.version)
+        newest(source, prereleases, &HttpClient::new(HttpSettings::default(), &NoProgress))
+            .map(|release| release.version)
     }
 
     #[test]
@@ -197,7 +181,7 @@ mod tests {
         let (path, source) = folder(&["v0.9.0", "v0.19.2", "v0.20.0-rc1", "other", "v"]);
         fs::write(path.path().join("v0.99.0"), "a file, not a folder").unwrap();
         fs::write(path.path().join("v0.19.2/a.tar.gz"), "12345").unwrap();
-        let releases = catalogue(&source, &HttpClient::default(), &NoProgress).unwrap();
+        let releases = catalogue(&source, &HttpClient::new(HttpSettings::default(), &NoProgress)).unwrap();
         let versions: Vec<String> = releases.iter().map(|release| release.version.to_string()).collect();
         assert_eq!(versions, ["0.20.0-rc1", "0.19.2", "0.9.0"]);
         assert_eq!(releases[1].assets["a.tar.gz"], 5);

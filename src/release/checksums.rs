@@ -4,57 +4,31 @@ use std::collections::BTreeMap;
 
 use super::{Error, Sha256Digest};
 
-/// What a `checksums.txt` says: one line `<sha256>  <name>` for each file of the release, as sha256sum(1) writes
-/// it. A `*` before the name (sha256sum's mark for binary mode) is taken as well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checksums {
-    place: String,
-    digests: BTreeMap<String, Sha256Digest>,
-}
-
-impl Checksums {
-    /// Reads the text of a `checksums.txt`; `place` says in error messages where it came from.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::MalformedChecksums`] for a line of another form (an error page, say), and
-    /// [`Error::ConflictingChecksums`] if one name has two different digests.
-    pub fn parse(text: &str, place: &str) -> Result<Self, Error> {
-        let mut digests = BTreeMap::new();
-        for (index, line) in text.lines().enumerate() {
-            if line.trim().is_empty() {
-                continue;
-            }
-            let malformed = |reason| Error::MalformedChecksums { place: place.to_owned(), line: index + 1, reason };
-            let (digest, rest) =
-                line.split_once(' ').ok_or_else(|| malformed("it has no space between digest and name"))?;
-            let digest = digest.parse().map_err(|_| malformed("it does not begin with 64 hexadecimal digits"))?;
-            let name = rest
-                .strip_prefix([' ', '*'])
-                .ok_or_else(|| malformed("it has not two spaces between digest and name"))?;
-            if name.is_empty() || name.contains(['/', ' ']) || name.contains(char::is_control) {
-                return Err(malformed("what follows the digest is not a file name"));
-            }
-            if let Some(earlier) = digests.insert(name.to_owned(), digest)
-                && earlier != digest
-            {
-                return Err(Error::ConflictingChecksums { place: place.to_owned(), asset: name.to_owned() });
-            }
+/// The digest that the text of a `checksums.txt` gives for an archive. It has one line `<sha256>  <name>` for each file
+/// of the release, as sha256sum(1) writes it. A `*` before the name (sha256sum's mark for binary mode) is taken as well.
+/// `place` says in error messages where the text came from.
+///
+/// # Errors
+///
+/// [`Error::MalformedChecksums`] for a line of another form (an error page, say), [`Error::ConflictingChecksums`] if one
+/// name has two different digests, and [`Error::MissingChecksum`] if the archive is not listed.
+pub(super) fn digest_of(asset: &str, text: &str, place: &str) -> Result<Sha256Digest, Error> {
+    let mut digests: BTreeMap<&str, Sha256Digest> = BTreeMap::new();
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let malformed = |reason| Error::MalformedChecksums { place: place.to_owned(), line: index + 1, reason };
+        let (digest, rest) =
+            line.split_once(' ').ok_or_else(|| malformed("it has no space between digest and name"))?;
+        let digest = digest.parse().map_err(|_| malformed("it does not begin with 64 hexadecimal digits"))?;
+        let name =
+            rest.strip_prefix([' ', '*']).ok_or_else(|| malformed("it has not two spaces between digest and name"))?;
+        if name.is_empty() || name.contains(['/', ' ']) || name.contains(char::is_control) {
+            return Err(malformed("what follows the digest is not a file name"));
         }
-        Ok(Self { place: place.to_owned(), digests })
+        if digests.insert(name, digest).is_some_and(|earlier| earlier != digest) {
+            return Err(Error::ConflictingChecksums(place.to_owned(), name.to_owned()));
+        }
     }
-
-    /// The digest of one file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::MissingChecksum`] if the file is not listed.
-    pub fn digest_of(&self, asset: &str) -> Result<Sha256Digest, Error> {
-        self.digests
-            .get(asset)
-            .copied()
-            .ok_or_else(|| Error::MissingChecksum { place: self.place.clone(), asset: asset.to_owned() })
-    }
+    digests.remove(asset).ok_or_else(|| Error::MissingChecksum(place.to_owned(), asset.to_owned()))
 }
 
 #[cfg(test)]
@@ -63,7 +37,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PLACE: &str = "checksums.txt";
+    fn find(asset: &str, text: &str) -> Result<Sha256Digest, Error> {
+        digest_of(asset, text, "checksums.txt")
+    }
 
     fn line(content: &[u8], name: &str) -> String {
         format!("{}  {name}\n", Sha256Digest::of(content))
@@ -72,16 +48,14 @@ mod tests {
     #[test]
     fn each_line_gives_a_digest() {
         let text = line(b"a", "a.tar.gz") + &line(b"b", "b.tar.gz").replace("  ", " *");
-        let checksums = Checksums::parse(&text, PLACE).unwrap();
-        assert_eq!(checksums.digest_of("a.tar.gz").unwrap(), Sha256Digest::of(b"a"));
-        assert_eq!(checksums.digest_of("b.tar.gz").unwrap(), Sha256Digest::of(b"b"));
+        assert_eq!(find("a.tar.gz", &text).unwrap(), Sha256Digest::of(b"a"));
+        assert_eq!(find("b.tar.gz", &text).unwrap(), Sha256Digest::of(b"b"));
     }
 
     #[test]
     fn a_file_that_is_not_listed_is_an_error() {
-        let checksums = Checksums::parse(&line(b"a", "a.tar.gz"), PLACE).unwrap();
-        let error = checksums.digest_of("b.tar.gz").unwrap_err();
-        assert!(matches!(error, Error::MissingChecksum { .. }));
+        let error = find("b.tar.gz", &line(b"a", "a.tar.gz")).unwrap_err();
+        assert!(matches!(error, Error::MissingChecksum(..)));
         assert!(error.to_string().contains("b.tar.gz"));
     }
 
@@ -98,7 +72,7 @@ mod tests {
             &line(b"a", "a\u{7}b"),
             &Sha256Digest::of(b"a").to_string(),
         ] {
-            let error = Checksums::parse(&format!("{good}{bad}"), PLACE).unwrap_err();
+            let error = find("a.tar.gz", &format!("{good}{bad}")).unwrap_err();
             assert!(matches!(error, Error::MalformedChecksums { line: 2, .. }), "{bad:?}: {error}");
         }
     }
@@ -106,23 +80,22 @@ mod tests {
     #[test]
     fn a_name_with_two_digests_is_refused_but_a_repeated_line_is_not() {
         let once = line(b"a", "a.tar.gz");
-        assert!(Checksums::parse(&format!("{once}{once}"), PLACE).is_ok());
+        assert!(find("a.tar.gz", &format!("{once}{once}")).is_ok());
         let other = line(b"b", "a.tar.gz");
-        assert!(matches!(Checksums::parse(&format!("{once}{other}"), PLACE), Err(Error::ConflictingChecksums { .. })));
+        assert!(matches!(find("a.tar.gz", &format!("{once}{other}")), Err(Error::ConflictingChecksums(..))));
     }
 
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,200}") {
-            let _ = Checksums::parse(&text, PLACE);
+            let _ = find("a.tar.gz", &text);
         }
 
         #[test]
         fn what_is_listed_is_found(names in proptest::collection::btree_set("[a-z0-9_.-]{1,20}", 1..10)) {
             let text: String = names.iter().map(|name| line(name.as_bytes(), name)).collect();
-            let checksums = Checksums::parse(&text, PLACE).unwrap();
             for name in &names {
-                prop_assert_eq!(checksums.digest_of(name).unwrap(), Sha256Digest::of(name.as_bytes()));
+                prop_assert_eq!(find(name, &text).unwrap(), Sha256Digest::of(name.as_bytes()));
             }
         }
     }

@@ -19,11 +19,6 @@ impl Sha256Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
-
-    /// What a hasher has come to.
-    pub(super) fn from_hasher(hasher: Sha256) -> Self {
-        Self(hasher.finalize().into())
-    }
 }
 
 impl fmt::Display for Sha256Digest {
@@ -45,9 +40,8 @@ impl FromStr for Sha256Digest {
     ///
     /// [`Error::BadDigest`] unless the text is exactly 64 hexadecimal digits.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = || Error::BadDigest { given: text.escape_debug().to_string() };
-        let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(|_| bad())?;
-        bytes.try_into().map(Self).map_err(|_| bad())
+        let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| Error::BadDigest(text.escape_debug().to_string()))
     }
 }
 
@@ -59,8 +53,7 @@ impl Serialize for Sha256Digest {
 
 impl<'de> Deserialize<'de> for Sha256Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -68,8 +61,10 @@ impl<'de> Deserialize<'de> for Sha256Digest {
 pub(crate) struct Hashing<R> {
     inner: R,
     hasher: Sha256,
-    count: u64,
-    failure: Option<io::Error>,
+    /// How many bytes have passed.
+    pub(super) count: u64,
+    /// The first error of the inner reader, kept here because the layers above wrap errors in their own.
+    pub(crate) failure: Option<io::Error>,
 }
 
 impl<R: Read> Hashing<R> {
@@ -78,19 +73,9 @@ impl<R: Read> Hashing<R> {
         Self { inner, hasher: Sha256::new(), count: 0, failure: None }
     }
 
-    /// How many bytes have passed.
-    pub(super) fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// The first error of the inner reader, kept here because the layers above wrap errors in their own.
-    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
-        self.failure.take()
-    }
-
     /// The digest of everything that has passed.
     pub(crate) fn digest(self) -> Sha256Digest {
-        Sha256Digest::from_hasher(self.hasher)
+        Sha256Digest(self.hasher.finalize().into())
     }
 }
 
@@ -104,9 +89,9 @@ impl<R: Read> Read for Hashing<R> {
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
             Err(error) => {
-                let told = io::Error::new(error.kind(), error.to_string());
+                let copy = io::Error::new(error.kind(), error.to_string());
                 self.failure.get_or_insert(error);
-                Err(told)
+                Err(copy)
             }
         }
     }
@@ -149,7 +134,7 @@ mod tests {
     fn the_reader_hashes_what_passes() {
         let mut reader = Hashing::new(&b"abc"[..]);
         io::copy(&mut reader, &mut io::sink()).unwrap();
-        assert_eq!(reader.count(), 3);
+        assert_eq!(reader.count, 3);
         assert_eq!(reader.digest(), Sha256Digest::of(b"abc"));
     }
 }

@@ -43,16 +43,26 @@ impl LockedRelease {
     pub fn check_fits(&self, source: &Source) -> Result<(), Error> {
         let stand_in = matches!(source, Source::StandIn { .. });
         if self.is_rehearsal() && !stand_in {
-            return Err(Error::RehearsalLock { version: self.version.clone() });
+            return Err(Error::RehearsalLock(self.version.clone()));
         }
         if stand_in && !self.is_rehearsal() {
-            return Err(Error::RealReleaseInRehearsal { what: "lock" });
+            return Err(Error::RealReleaseInRehearsal("lock"));
         }
         let expected = asset_name(&self.version, self.arch, self.variant)?;
         if self.asset != expected {
-            return Err(Error::InconsistentLock { asset: self.asset.escape_debug().to_string(), expected });
+            return Err(Error::InconsistentLock(self.asset.escape_debug().to_string(), expected));
         }
         Ok(())
+    }
+
+    /// Checks a size of the archive, where both it and the one in the lock are known.
+    pub(super) fn check_size(&self, size: Option<u64>) -> Result<(), Error> {
+        match (self.size, size) {
+            (Some(expected), Some(actual)) if expected != actual => {
+                Err(Error::WrongSize { asset: self.asset.clone(), expected, actual })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -79,7 +89,7 @@ mod tests {
     }
 
     fn mirror() -> Source {
-        Source::MirrorDir { path: PathBuf::from("/mirror") }
+        Source::MirrorDir(PathBuf::from("/mirror"))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What was installed, file by file, so that a later run can tell without a network whether it is still intact.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -8,6 +8,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::digest::Hashing;
+use super::files::list;
 use super::{Error, Sha256Digest};
 use crate::operation::{self, Operation, about_to};
 
@@ -20,8 +21,6 @@ const HEADING: &str = "gts-bootstrap manifest 1";
 /// One installed file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestEntry {
-    /// The path below the folder, with slashes.
-    pub path: String,
     /// The size in bytes.
     pub size: u64,
     /// The digest of the content.
@@ -38,23 +37,16 @@ pub struct ManifestEntry {
 pub struct Manifest {
     /// The digest of the archive that the files are from.
     pub archive: Sha256Digest,
-    /// The files, sorted by path.
-    pub files: Vec<ManifestEntry>,
+    /// The files, by their path below the folder, with slashes.
+    pub files: BTreeMap<String, ManifestEntry>,
 }
 
 impl Manifest {
-    /// The manifest of these files, in whatever order they are.
-    pub fn new(archive: Sha256Digest, mut files: Vec<ManifestEntry>) -> Self {
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        Self { archive, files }
-    }
-
-    /// The text of the manifest file.
-    pub fn to_text(&self) -> String {
+    fn to_text(&self) -> String {
         let mut text = format!("{HEADING}\narchive {}\n", self.archive);
-        for file in &self.files {
+        for (path, file) in &self.files {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{:04o} {} {} {}", file.mode, file.size, file.sha256, file.path);
+            let _ = writeln!(text, "{:04o} {} {} {path}", file.mode, file.size, file.sha256);
         }
         text
     }
@@ -67,12 +59,10 @@ impl Manifest {
     /// [`Error::File`] if it cannot be read.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE_NAME);
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::NoManifest { path: folder.to_owned() });
-            }
-            read => read.map_err(Error::file("read", &path))?,
-        };
+        let bytes = fs::read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::NoManifest(folder.to_owned()),
+            _ => Error::file("read", &path)(error),
+        })?;
         parse(&String::from_utf8_lossy(&bytes)).map_err(|(line, reason)| Error::BadManifest { path, line, reason })
     }
 
@@ -92,34 +82,31 @@ impl Manifest {
 }
 
 fn parse(text: &str) -> Result<Manifest, (usize, &'static str)> {
-    let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
-    if lines.next().is_none_or(|(_, line)| line != HEADING) {
+    let mut lines = text.lines();
+    if lines.next() != Some(HEADING) {
         return Err((1, "it is not the heading of a manifest of this version"));
     }
-    let archive = lines
-        .next()
-        .and_then(|(_, line)| line.strip_prefix("archive ")?.parse().ok())
-        .ok_or((2, "it does not give the digest of the archive"))?;
-    let mut files: Vec<ManifestEntry> = Vec::new();
-    for (number, line) in lines {
-        let file = parse_file(line).ok_or((number, "it is not a mode, a size, a digest and a path"))?;
-        if files.last().is_some_and(|last| last.path >= file.path) {
+    let archive = lines.next().and_then(|line| line.strip_prefix("archive ")?.parse().ok());
+    let archive = archive.ok_or((2, "it does not give the digest of the archive"))?;
+    let mut files = BTreeMap::new();
+    for (line, number) in lines.zip(3..) {
+        let (path, file) = parse_file(line).ok_or((number, "it is not a mode, a size, a digest and a path"))?;
+        if files.last_key_value().is_some_and(|(last, _)| *last >= path) {
             return Err((number, "it is out of order"));
         }
-        files.push(file);
+        files.insert(path, file);
     }
     Ok(Manifest { archive, files })
 }
 
-fn parse_file(line: &str) -> Option<ManifestEntry> {
+fn parse_file(line: &str) -> Option<(String, ManifestEntry)> {
     let mut fields = line.splitn(4, ' ');
     let mode = u32::from_str_radix(fields.next()?, 8).ok()?;
     let size = fields.next()?.parse().ok()?;
     let sha256 = fields.next()?.parse().ok()?;
-    let path = fields.next()?;
     // What is read here becomes a path below the folder.
-    let path = super::archive_path::clean(path.as_bytes(), false).ok()?;
-    Some(ManifestEntry { path, size, sha256, mode })
+    let path = super::archive_path::clean(fields.next()?.as_bytes(), false).ok()?;
+    Some((path, ManifestEntry { size, sha256, mode }))
 }
 
 /// How a folder compares with its manifest.
@@ -141,6 +128,42 @@ impl Verification {
     pub fn is_intact(&self) -> bool {
         self.missing.is_empty() && self.changed.is_empty() && self.extra.is_empty()
     }
+
+    /// Compares what is below one folder, and takes from `files` what is there.
+    fn look_into(
+        &mut self,
+        root: &Path,
+        files: &mut BTreeMap<String, ManifestEntry>,
+        folder: &str,
+    ) -> Result<(), Error> {
+        let full = root.join(folder);
+        let mode = fs::symlink_metadata(&full).map_err(Error::file("read", &full))?.permissions().mode();
+        if mode & 0o7022 != 0 {
+            self.changed.push(if folder.is_empty() { "." } else { folder }.to_owned());
+        }
+        let below = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let entries = list(&full)?;
+        if entries.is_empty() && !folder.is_empty() {
+            self.extra.push(folder.escape_debug().to_string());
+        }
+        for entry in entries {
+            let kind = entry.file_type().map_err(Error::file("read", &entry.path()))?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                self.extra.push(below(&name.as_encoded_bytes().escape_ascii().to_string()));
+                continue;
+            };
+            let path = below(name);
+            match files.remove(&path) {
+                _ if path == FILE_NAME => {}
+                Some(file) if kind.is_file() && is_unchanged(&entry.path(), &file)? => {}
+                Some(_) => self.changed.push(path),
+                None if kind.is_dir() => self.look_into(root, files, &path)?,
+                None => self.extra.push(path.escape_debug().to_string()),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Hashes everything in a folder anew and compares it with the folder's manifest. Follows no links, and needs no
@@ -150,76 +173,13 @@ impl Verification {
 ///
 /// As [`Manifest::read`], and [`Error::File`] if a file cannot be read.
 pub fn verify(folder: &Path) -> Result<Verification, Error> {
-    let manifest = Manifest::read(folder)?;
-    let expected: BTreeMap<&str, &ManifestEntry> =
-        manifest.files.iter().map(|file| (file.path.as_str(), file)).collect();
-    let mut walk = Walk {
-        root: folder,
-        expected: &expected,
-        seen: BTreeSet::new(),
-        changed: BTreeSet::new(),
-        extra: BTreeSet::new(),
-    };
-    walk.folder("")?;
-    Ok(Verification {
-        archive: manifest.archive,
-        missing: expected.keys().filter(|path| !walk.seen.contains(**path)).map(|path| (*path).to_owned()).collect(),
-        changed: walk.changed.into_iter().collect(),
-        extra: walk.extra.into_iter().collect(),
-    })
-}
-
-struct Walk<'a> {
-    root: &'a Path,
-    expected: &'a BTreeMap<&'a str, &'a ManifestEntry>,
-    seen: BTreeSet<String>,
-    changed: BTreeSet<String>,
-    extra: BTreeSet<String>,
-}
-
-impl Walk<'_> {
-    fn folder(&mut self, folder: &str) -> Result<(), Error> {
-        let full = self.root.join(folder);
-        let mode = fs::symlink_metadata(&full).map_err(Error::file("read", &full))?.permissions().mode();
-        if mode & 0o7022 != 0 {
-            self.changed.insert(if folder.is_empty() { "." } else { folder }.to_owned());
-        }
-        let mut is_empty = true;
-        for entry in fs::read_dir(&full).map_err(Error::file("read", &full))? {
-            let entry = entry.map_err(Error::file("read", &full))?;
-            is_empty = false;
-            let kind = entry.file_type().map_err(Error::file("read", &entry.path()))?;
-            let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
-                let odd = entry.file_name().as_encoded_bytes().escape_ascii().to_string();
-                self.extra.insert(below(folder, &odd));
-                continue;
-            };
-            let path = below(folder, &name);
-            if path == FILE_NAME {
-                continue;
-            }
-            match self.expected.get(path.as_str()) {
-                Some(file) => {
-                    if !kind.is_file() || !is_unchanged(&entry.path(), file)? {
-                        self.changed.insert(path.clone());
-                    }
-                    self.seen.insert(path);
-                }
-                None if kind.is_dir() => self.folder(&path)?,
-                None => {
-                    self.extra.insert(path.escape_debug().to_string());
-                }
-            }
-        }
-        if is_empty && !folder.is_empty() {
-            self.extra.insert(folder.escape_debug().to_string());
-        }
-        Ok(())
-    }
-}
-
-fn below(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+    let Manifest { archive, mut files } = Manifest::read(folder)?;
+    let mut found = Verification { archive, missing: Vec::new(), changed: Vec::new(), extra: Vec::new() };
+    found.look_into(folder, &mut files, "")?;
+    found.missing = files.into_keys().collect();
+    found.changed.sort();
+    found.extra.sort();
+    Ok(found)
 }
 
 fn is_unchanged(path: &Path, expected: &ManifestEntry) -> Result<bool, Error> {
@@ -246,18 +206,14 @@ mod tests {
         let root = folder.path();
         fs::create_dir(root.join("web")).unwrap();
         fs::set_permissions(root.join("web"), Permissions::from_mode(0o755)).unwrap();
-        let mut files = Vec::new();
+        let mut files = BTreeMap::new();
         for (path, content, mode) in [("web/a.css", "css", 0o644), ("gotosocial", "program", 0o755)] {
             fs::write(root.join(path), content).unwrap();
             fs::set_permissions(root.join(path), Permissions::from_mode(mode)).unwrap();
-            files.push(ManifestEntry {
-                path: path.into(),
-                size: content.len() as u64,
-                sha256: Sha256Digest::of(content.as_bytes()),
-                mode,
-            });
+            let sha256 = Sha256Digest::of(content.as_bytes());
+            files.insert(path.into(), ManifestEntry { size: content.len() as u64, sha256, mode });
         }
-        Manifest::new(Sha256Digest::of(b"archive"), files).write(root).unwrap();
+        Manifest { archive: Sha256Digest::of(b"archive"), files }.write(root).unwrap();
         folder
     }
 
@@ -367,13 +323,9 @@ mod tests {
         fn every_manifest_is_read_as_it_was_written(
             files in proptest::collection::btree_map("[a-z ä]{1,8}(/[a-z.]{3,8})?", (any::<u64>(), any::<[u8; 4]>()), 0..8)
         ) {
-            let files = files.into_iter().map(|(path, (size, content))| ManifestEntry {
-                path,
-                size,
-                sha256: Sha256Digest::of(&content),
-                mode: 0o644,
-            });
-            let manifest = Manifest::new(Sha256Digest::of(b"archive"), files.collect());
+            let entry = |size, content: [u8; 4]| ManifestEntry { size, sha256: Sha256Digest::of(&content), mode: 0o644 };
+            let files = files.into_iter().map(|(path, (size, content))| (path, entry(size, content)));
+            let manifest = Manifest { archive: Sha256Digest::of(b"archive"), files: files.collect() };
             prop_assert_eq!(parse(&manifest.to_text()), Ok(manifest));
         }
     }

@@ -8,14 +8,14 @@
 //!    and SHA-256. Every digest that exists (the published `checksums.txt`, an earlier lock, a pin) must agree.
 //! 3. [`verify`] re-hashes what is installed already, with no network; if it is intact, nothing is fetched.
 //! 4. [`fetch`] downloads and unpacks in one streaming pass into a staging folder beside the destination, and
-//!    renames it once, after the digest matched. Anything that goes wrong leaves nothing behind. What somebody stops
+//!    renames it once, after the digest matched. Anything that goes wrong leaves nothing behind. A stop
 //!    ([`Progress::stops`]) leaves the part of the archive that was downloaded, where the caller has a place for it.
 //!
 //! Upstream signs nothing: `checksums.txt` from the same server over HTTPS is all the proof there is (its
 //! `.goreleaser.yml` has no signing step). The lock therefore remembers the first digest that was seen, and a
 //! later change of a published release is refused.
 //!
-//! This module knows nothing of the rest of the crate.
+//! This module knows nothing of hosts.
 
 mod answer;
 mod archive_path;
@@ -24,6 +24,7 @@ mod checksums;
 mod digest;
 mod download;
 mod error;
+mod files;
 mod http;
 mod install;
 mod locked;
@@ -41,18 +42,17 @@ mod waypoints;
 pub use archive_path::PathRefusal;
 pub(crate) use archive_path::clean as clean_path;
 pub use catalogue::{NOTES_FILE, Published, catalogue, newest};
-pub use checksums::Checksums;
 pub(crate) use digest::Hashing;
 pub use digest::Sha256Digest;
-pub use error::{DigestOrigin, Error};
-pub use http::{HttpClient, HttpSettings, Timeouts};
-pub use install::{Target, Unpacked, fetch, staging};
+pub use error::Error;
+pub use http::{HttpClient, HttpSettings};
+pub use install::{Target, fetch, staging};
 pub use locked::LockedRelease;
 pub use manifest::{Manifest, ManifestEntry, Verification, verify};
 pub use notes::about_upgrading;
 pub use platform::{Arch, Variant, asset_name};
 pub use progress::{NoProgress, Progress};
-pub use resolve::{Request, WantedVersion, resolve};
+pub use resolve::{Request, resolve};
 pub use retry::Retry;
 pub use source::{BaseUrl, Source};
 pub use unpack::{Limits, Refusal};

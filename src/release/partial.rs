@@ -3,14 +3,14 @@
 //!
 //! Nothing is believed of it: it passes through the same check of its digest as what comes from the network.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::unpack::sync_folder;
+use super::files::{list, make_folder, perform, remove, sync_folder};
 use super::{Error, Sha256Digest};
-use crate::operation::{self, Operation, about_to};
+use crate::operation::{self, Operation};
 
 /// The part of an archive that is there. The folder that holds it is the caller's to name, and used for nothing else.
 pub(super) struct Partial {
@@ -26,42 +26,30 @@ pub(super) struct Partial {
 impl Partial {
     /// Opens what is there of the archive with this digest, or begins it. What is there of others goes.
     pub(super) fn open(folder: &Path, archive: &Sha256Digest) -> Result<Self, Error> {
-        let name = archive.to_string();
-        match fs::symlink_metadata(folder) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                about_to(Operation::MakeFolder, || folder.to_owned())
-                    .and_then(|()| DirBuilder::new().mode(0o700).create(folder))
-                    .map_err(Error::file("create", folder))?;
-            }
-            Err(error) => return Err(Error::file("look at", folder)(error)),
+        let path = folder.join(archive.to_string());
+        if !folder.exists() {
+            make_folder(folder)?;
         }
-        for entry in fs::read_dir(folder).map_err(Error::file("read", folder))? {
-            let entry = entry.map_err(Error::file("read", folder))?;
-            if entry.file_name() != name.as_str() {
-                remove_file(&entry.path())?;
-            }
+        for entry in list(folder)?.iter().filter(|entry| entry.path() != path) {
+            remove(&entry.path())?;
         }
-        let path = folder.join(name);
-        let file = about_to(Operation::Create, || path.clone())
-            .and_then(|()| {
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)
-            })
-            .map_err(Error::file("create", &path))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = perform(Operation::Create, "create", &path, || options.open(&path))?;
         let had = file.metadata().map_err(Error::file("read", &path))?.len();
         Ok(Self { folder: folder.to_owned(), path, file, had, left: had })
     }
 
     /// Reads on in what was there at first; 0 when all of that has been read.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if wanted == 0 {
+        if self.left == 0 {
             return Ok(0);
         }
-        let count = self.file.read(&mut buffer[..wanted]).map_err(Error::file("read", &self.path))?;
-        if count == 0 {
-            return Err(Error::file("read", &self.path)(io::ErrorKind::UnexpectedEof.into()));
-        }
+        let count = match (&self.file).take(self.left).read(buffer) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => read,
+        };
+        let count = count.map_err(Error::file("read", &self.path))?;
         self.left -= count as u64;
         Ok(count)
     }
@@ -74,34 +62,21 @@ impl Partial {
     /// Begins anew.
     pub(super) fn restart(&mut self) -> Result<(), Error> {
         (self.had, self.left) = (0, 0);
-        about_to(Operation::Write, || self.path.clone())
-            .and_then(|()| self.file.set_len(0))
-            .and_then(|()| self.file.seek(SeekFrom::Start(0)))
-            .map(drop)
-            .map_err(Error::file("write", &self.path))
+        let file = &mut self.file;
+        perform(Operation::Write, "write", &self.path, || file.set_len(0).and_then(|()| file.rewind()))
     }
 
     /// Leaves it to the next run.
     pub(super) fn keep(self) -> Result<(), Error> {
-        about_to(Operation::Sync, || self.path.clone())
-            .and_then(|()| self.file.sync_all())
-            .map_err(Error::file("sync", &self.path))?;
+        perform(Operation::Sync, "sync", &self.path, || self.file.sync_all())?;
         sync_folder(&self.folder)
     }
 
     /// Takes it away.
     pub(super) fn discard(self) -> Result<(), Error> {
-        remove_file(&self.path)?;
-        about_to(Operation::Unlink, || self.folder.clone())
-            .and_then(|()| fs::remove_dir(&self.folder))
-            .map_err(Error::file("remove", &self.folder))
+        remove(&self.path)?;
+        perform(Operation::Unlink, "remove", &self.folder, || fs::remove_dir(&self.folder))
     }
-}
-
-fn remove_file(path: &Path) -> Result<(), Error> {
-    about_to(Operation::Unlink, || path.to_owned())
-        .and_then(|()| fs::remove_file(path))
-        .map_err(Error::file("remove", path))
 }
 
 #[cfg(test)]

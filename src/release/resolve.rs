@@ -1,32 +1,22 @@
 //! From what is wanted to a lock.
 
-use semver::Version;
+use std::io;
 
 use super::catalogue::newest;
+use super::checksums::digest_of;
 use super::download::read_small;
 use super::source::Place;
-use super::{
-    Arch, Checksums, DigestOrigin, Error, HttpClient, LockedRelease, Progress, Sha256Digest, Source, Variant,
-    asset_name,
-};
+use super::{Arch, Error, HttpClient, LockedRelease, Sha256Digest, Source, Variant, asset_name};
+use crate::deployment::VersionWish;
 
 /// The largest `checksums.txt` taken, in bytes. Upstream's has some 40 lines of about 110 bytes.
 const MAX_CHECKSUMS_BYTES: u64 = 1024 * 1024;
 
-/// Which version is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WantedVersion {
-    /// The newest, by version number.
-    Latest,
-    /// This one. Naming a prerelease is enough to get it.
-    Exact(Version),
-}
-
 /// What is wanted.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// Which version.
-    pub version: WantedVersion,
+    /// Which version. Naming a prerelease is enough to get it.
+    pub version: VersionWish,
     /// Whether "latest" may be a prerelease.
     pub prereleases: bool,
     /// For which processor.
@@ -40,6 +30,18 @@ pub struct Request<'a> {
     pub locked: Option<&'a LockedRelease>,
 }
 
+impl Request<'_> {
+    /// Whether a lock is of the version, architecture and build that are wanted.
+    fn applies(&self, lock: &LockedRelease) -> bool {
+        self.version.is_met_by(&lock.version) && lock.arch == self.arch && lock.variant == self.variant
+    }
+
+    /// Whether a lock is all that is wanted, digest included.
+    pub fn is_met_by(&self, lock: &LockedRelease) -> bool {
+        self.applies(lock) && self.pinned.is_none_or(|pin| pin == lock.sha256)
+    }
+}
+
 /// Finds the release and everything known about its bytes. Downloads no archive.
 ///
 /// A lock that applies is returned unchanged, after checking that the source still publishes the same digest.
@@ -50,57 +52,46 @@ pub struct Request<'a> {
 /// source publishes another digest than the lock has; [`Error::DigestsDisagree`] if the pin differs;
 /// [`Error::NoDigest`] and [`Error::MissingChecksum`] if nobody knows the digest; [`Error::RehearsalLock`] and
 /// [`Error::RealReleaseInRehearsal`] if rehearsal and reality are mixed; and those of [`newest`].
-pub fn resolve(
-    request: &Request<'_>,
-    source: &Source,
-    http: &HttpClient,
-    progress: &dyn Progress,
-) -> Result<LockedRelease, Error> {
+pub fn resolve(request: &Request<'_>, source: &Source, http: &HttpClient<'_>) -> Result<LockedRelease, Error> {
     let lock = request.locked.filter(|lock| request.applies(lock));
     if let Some(lock) = lock {
         lock.check_fits(source)?;
     }
     source.check_transport(request.pinned.is_some() || lock.is_some())?;
 
-    let (version, catalogue_sizes) = match (&request.version, lock) {
+    let (version, sizes) = match (&request.version, lock) {
         (_, Some(lock)) => (lock.version.clone(), None),
-        (WantedVersion::Exact(version), None) => (version.clone(), None),
-        (WantedVersion::Latest, None) => {
-            let release = newest(source, request.prereleases, http, progress)?;
+        (VersionWish::Exact(version), None) => (version.clone(), None),
+        (VersionWish::Latest, None) => {
+            let release = newest(source, request.prereleases, http)?;
             (release.version, Some(release.assets))
         }
     };
     let asset = asset_name(&version, request.arch, request.variant)?;
 
-    let place = source.place(&version, "checksums.txt")?;
-    let published = published_digest(&place, &asset, http, progress)?;
-    if let (Some(lock), Some(published)) = (lock, published)
-        && lock.sha256 != published
-    {
-        return Err(Error::ReleaseChanged { asset, locked: lock.sha256, published, place: place.to_string() });
-    }
-    let known = match lock {
-        Some(lock) => Some((DigestOrigin::Lock, lock.sha256)),
-        None => published.map(|digest| (DigestOrigin::Published, digest)),
+    let checksums = source.place(&version, "checksums.txt")?;
+    let place = checksums.to_string();
+    let published = match read_small(&checksums, MAX_CHECKSUMS_BYTES, http) {
+        Ok(bytes) => Some(digest_of(&asset, &String::from_utf8_lossy(&bytes), &place)?),
+        Err(Error::Status { status: 404 | 410, .. }) => None,
+        Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let (origin, known) = match (lock, published) {
+        (Some(lock), Some(published)) if lock.sha256 != published => {
+            return Err(Error::ReleaseChanged { asset, locked: lock.sha256, published, place });
+        }
+        (Some(lock), _) => ("the lock file", Some(lock.sha256)),
+        (None, published) => ("checksums.txt", published),
     };
     let sha256 = match (known, request.pinned) {
-        (Some((origin, digest)), Some(pinned)) if digest != pinned => {
-            if matches!(source, Source::StandIn { .. }) {
-                return Err(Error::RealReleaseInRehearsal { what: "pinned digest" });
-            }
-            return Err(Error::DigestsDisagree {
-                asset,
-                first_origin: origin,
-                first: digest,
-                second_origin: DigestOrigin::Pin,
-                second: pinned,
+        (Some(known), Some(pinned)) if known != pinned => {
+            return Err(match source {
+                Source::StandIn { .. } => Error::RealReleaseInRehearsal("pinned digest"),
+                _ => Error::DigestsDisagree { asset, origin, known, pinned },
             });
         }
-        (Some((_, digest)), _) => digest,
-        (None, Some(pinned)) => pinned,
-        (None, None) => {
-            return Err(Error::NoDigest { place: place.to_string(), asset });
-        }
+        (known, pinned) => known.or(pinned).ok_or_else(|| Error::NoDigest(place, asset.clone()))?,
     };
     if let Some(lock) = lock {
         return Ok(lock.clone());
@@ -108,7 +99,7 @@ pub fn resolve(
 
     let size = match source.place(&version, &asset)? {
         Place::File(path) => Some(std::fs::metadata(&path).map_err(Error::file("read", &path))?.len()),
-        Place::Url(_) => catalogue_sizes.and_then(|sizes| sizes.get(&asset).copied()),
+        Place::Url(_) => sizes.and_then(|sizes| sizes.get(&asset).copied()),
     };
     Ok(LockedRelease {
         url: source.label(&version, &asset)?,
@@ -121,40 +112,12 @@ pub fn resolve(
     })
 }
 
-impl Request<'_> {
-    /// Whether a lock is of the version, architecture and build that are wanted.
-    fn applies(&self, lock: &LockedRelease) -> bool {
-        let same_version = match &self.version {
-            WantedVersion::Latest => true,
-            WantedVersion::Exact(version) => *version == lock.version,
-        };
-        same_version && lock.arch == self.arch && lock.variant == self.variant
-    }
-
-    /// Whether a lock is all that is wanted, digest included.
-    pub fn is_met_by(&self, lock: &LockedRelease) -> bool {
-        self.applies(lock) && self.pinned.is_none_or(|pin| pin == lock.sha256)
-    }
-}
-
-/// What `checksums.txt` says of the archive; `None` if there is no such file.
-fn published_digest(
-    place: &Place,
-    asset: &str,
-    http: &HttpClient,
-    progress: &dyn Progress,
-) -> Result<Option<Sha256Digest>, Error> {
-    let Some(bytes) = read_small(place, MAX_CHECKSUMS_BYTES, http, progress)? else {
-        return Ok(None);
-    };
-    Checksums::parse(&String::from_utf8_lossy(&bytes), &place.to_string())?.digest_of(asset).map(Some)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
-    use crate::release::NoProgress;
+    use crate::release::{HttpSettings, NoProgress};
+    use semver::Version;
     use std::fs;
 
     const ASSET: &str = "gotosocial_0.19.2_freebsd_amd64.tar.gz";
@@ -170,7 +133,7 @@ mod tests {
         let release = folder.path().join("v0.19.2");
         fs::create_dir(&release).unwrap();
         fs::write(release.join(ASSET), "archive").unwrap();
-        let source = Source::MirrorDir { path: folder.path().to_owned() };
+        let source = Source::MirrorDir(folder.path().to_owned());
         let mirror = Mirror { folder, source };
         mirror.publish(&format!("{}  {ASSET}\n", digest("archive")));
         mirror
@@ -186,7 +149,7 @@ mod tests {
         }
 
         fn resolve(&self, request: &Request<'_>) -> Result<LockedRelease, Error> {
-            resolve(request, &self.source, &HttpClient::default(), &NoProgress)
+            resolve(request, &self.source, &HttpClient::new(HttpSettings::default(), &NoProgress))
         }
     }
 
@@ -196,7 +159,7 @@ mod tests {
 
     fn request() -> Request<'static> {
         Request {
-            version: WantedVersion::Latest,
+            version: VersionWish::Latest,
             prereleases: false,
             arch: Arch::Amd64,
             variant: Variant::Default,
@@ -214,7 +177,7 @@ mod tests {
         assert_eq!(lock.size, Some(7));
         assert_eq!(lock.sha256, digest("archive"));
         assert!(lock.url.starts_with("file:///") && lock.url.ends_with(ASSET));
-        let exact = Request { version: WantedVersion::Exact(lock.version.clone()), ..request() };
+        let exact = Request { version: VersionWish::Exact(lock.version.clone()), ..request() };
         assert_eq!(mirror.resolve(&exact).unwrap(), lock);
     }
 
@@ -257,9 +220,9 @@ mod tests {
         assert_eq!(mirror.resolve(&right).unwrap(), lock);
         let wrong = Request { pinned: Some(digest("another")), ..request() };
         let with_lock = Request { locked: Some(&lock), ..wrong.clone() };
-        for (request, origin) in [(wrong, DigestOrigin::Published), (with_lock, DigestOrigin::Lock)] {
+        for (request, expected) in [(wrong, "checksums.txt"), (with_lock, "the lock file")] {
             let error = mirror.resolve(&request).unwrap_err();
-            assert!(matches!(error, Error::DigestsDisagree { first_origin, .. } if first_origin == origin));
+            assert!(matches!(error, Error::DigestsDisagree { origin, .. } if origin == expected));
         }
     }
 
@@ -286,7 +249,7 @@ mod tests {
     #[test]
     fn a_version_or_an_archive_that_is_not_there_is_an_error() {
         let mirror = mirror();
-        let exact = Request { version: WantedVersion::Exact(Version::new(9, 9, 9)), ..request() };
+        let exact = Request { version: VersionWish::Exact(Version::new(9, 9, 9)), ..request() };
         assert!(matches!(mirror.resolve(&exact), Err(Error::NoDigest { .. })));
         fs::remove_file(mirror.folder.path().join("v0.19.2").join(ASSET)).unwrap();
         assert!(matches!(mirror.resolve(&request()), Err(Error::File { .. })));
@@ -301,11 +264,9 @@ mod tests {
     #[test]
     fn plain_http_without_a_pin_is_refused_before_anything_is_asked() {
         let source = Source::mirror("http://mirror.example.org").unwrap();
-        let exact = Request { version: WantedVersion::Exact(Version::new(0, 19, 2)), ..request() };
-        assert!(matches!(
-            resolve(&exact, &source, &HttpClient::default(), &NoProgress),
-            Err(Error::HttpWithoutPin { .. })
-        ));
+        let exact = Request { version: VersionWish::Exact(Version::new(0, 19, 2)), ..request() };
+        let http = HttpClient::new(HttpSettings::default(), &NoProgress);
+        assert!(matches!(resolve(&exact, &source, &http), Err(Error::HttpWithoutPin(_))));
     }
 
     #[test]

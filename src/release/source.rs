@@ -1,50 +1,41 @@
 //! Where releases come from, and where in there each file lies.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use reqwest::Url;
 use semver::Version;
 
 use super::Error;
+use crate::net::text_type::text_type;
 
 /// What the `url` of a rehearsal's lock begins with, in place of a path that differs between rehearsals.
 pub(super) const REHEARSAL_SCHEME: &str = "rehearsal:";
 
+/// The server on which upstream publishes.
+const CODEBERG: &str = "https://codeberg.org";
+
 /// Upstream's repository on its server.
-const REPOSITORY: &str = "superseriousbusiness/gotosocial";
+pub(super) const REPOSITORY: &str = "superseriousbusiness/gotosocial";
 
 /// An `https` or `http` address below which releases lie, without a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseUrl(Cow<'static, str>);
+pub struct BaseUrl(String);
+
+text_type!(BaseUrl, Error);
 
 impl BaseUrl {
-    /// The server on which upstream publishes.
-    pub const CODEBERG: Self = Self(Cow::Borrowed("https://codeberg.org"));
-
-    /// The address as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The address of something below.
     pub(super) fn join(&self, path: &str) -> Result<Url, Error> {
-        let text = format!("{}/{path}", self.0);
-        Url::parse(&text).map_err(|error| Error::BadSource { given: text, reason: error.to_string() })
+        let text = format!("{self}/{path}");
+        Url::parse(&text).map_err(|error| Error::BadSource(text, error.to_string()))
     }
 
     /// Whether the traffic is encrypted and the server proves who it is.
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https:")
-    }
-}
-
-impl fmt::Display for BaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -56,51 +47,35 @@ impl FromStr for BaseUrl {
     /// [`Error::BadSource`] unless the text is an `http` or `https` address without user name, password, query and
     /// fragment. (A password would end up in the lock file and in messages.)
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = |reason: &str| Error::BadSource { given: text.escape_debug().to_string(), reason: reason.to_owned() };
-        let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
+        let url = Url::parse(text).map_err(|error| bad(text, &error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad("it must begin with https://, or http:// with a pinned digest"));
+            return Err(bad(text, "it must begin with https://, or http:// with a pinned digest"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Error::BadSource {
-                // The password itself must not reach a log.
-                given: url.host_str().unwrap_or_default().to_owned(),
-                reason: "it carries a user name or password, which would be recorded in the lock file".into(),
-            });
+            // The password itself must not reach a log.
+            let host = url.host_str().unwrap_or_default();
+            return Err(bad(host, "it carries a user name or password, which would be recorded in the lock file"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(bad("it must not have a part after ? or #"));
+            return Err(bad(text, "it must not have a part after ? or #"));
         }
-        Ok(Self(Cow::Owned(url.as_str().trim_end_matches('/').to_owned())))
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
 }
 
-/// Whether the address is this very machine, given as a number or as `localhost`.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    })
+fn bad(given: &str, reason: &str) -> Error {
+    Error::BadSource(given.escape_debug().to_string(), reason.to_owned())
 }
 
 /// Where releases come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A Forgejo server that has upstream's repository.
-    Upstream {
-        /// The server.
-        base_url: BaseUrl,
-    },
+    Upstream(BaseUrl),
     /// A mirror on the web, laid out as `v0.19.2/<asset>` and `v0.19.2/checksums.txt`. It has no catalogue.
-    MirrorUrl {
-        /// The address of the tree.
-        base_url: BaseUrl,
-    },
+    MirrorUrl(BaseUrl),
     /// A folder laid out like a mirror on the web.
-    MirrorDir {
-        /// The folder.
-        path: PathBuf,
-    },
+    MirrorDir(PathBuf),
     /// The release that a rehearsal has made itself: a folder laid out like a mirror.
     StandIn {
         /// The folder.
@@ -126,16 +101,10 @@ impl fmt::Display for Place {
     }
 }
 
-impl Default for Source {
-    fn default() -> Self {
-        Self::upstream()
-    }
-}
-
 impl Source {
     /// Upstream, on Codeberg.
     pub fn upstream() -> Self {
-        Self::Upstream { base_url: BaseUrl::CODEBERG }
+        Self::Upstream(BaseUrl(CODEBERG.to_owned()))
     }
 
     /// A mirror as an administrator names it: an `https://` or `http://` address, a `file://` address, or the
@@ -146,37 +115,29 @@ impl Source {
     /// [`Error::BadSource`] for anything else.
     pub fn mirror(text: &str) -> Result<Self, Error> {
         let path = if text.starts_with("file:") {
-            Url::parse(text)
-                .ok()
-                .filter(|_| text.starts_with("file:///"))
-                .and_then(|url| url.to_file_path().ok())
-                .ok_or_else(|| Error::BadSource {
-                    given: text.escape_debug().to_string(),
-                    reason: "a file: address must be file:// and an absolute path".into(),
-                })?
+            let url = Url::parse(text).ok().filter(|_| text.starts_with("file:///"));
+            url.and_then(|url| url.to_file_path().ok())
+                .ok_or_else(|| bad(text, "a file: address must be file:// and an absolute path"))?
         } else if text.contains("://") {
-            return Ok(Self::MirrorUrl { base_url: text.parse()? });
+            return text.parse().map(Self::MirrorUrl);
         } else {
             PathBuf::from(text)
         };
         if path.is_absolute() {
-            Ok(Self::MirrorDir { path })
+            Ok(Self::MirrorDir(path))
         } else {
-            Err(Error::BadSource {
-                given: text.escape_debug().to_string(),
-                reason: "a mirror is an https:// address or the absolute path of a folder".into(),
-            })
+            Err(bad(text, "a mirror is an https:// address or the absolute path of a folder"))
         }
     }
 
     /// Where a file of a release lies.
     pub(super) fn place(&self, version: &Version, name: &str) -> Result<Place, Error> {
         match self {
-            Self::Upstream { base_url } => {
-                base_url.join(&format!("{REPOSITORY}/releases/download/v{version}/{name}")).map(Place::Url)
+            Self::Upstream(url) => {
+                url.join(&format!("{REPOSITORY}/releases/download/v{version}/{name}")).map(Place::Url)
             }
-            Self::MirrorUrl { base_url } => base_url.join(&format!("v{version}/{name}")).map(Place::Url),
-            Self::MirrorDir { path } | Self::StandIn { path, .. } => {
+            Self::MirrorUrl(url) => url.join(&format!("v{version}/{name}")).map(Place::Url),
+            Self::MirrorDir(path) | Self::StandIn { path, .. } => {
                 Ok(Place::File(path.join(format!("v{version}")).join(name)))
             }
         }
@@ -190,7 +151,9 @@ impl Source {
         }
         match self.place(version, asset)? {
             Place::Url(url) => Ok(url.into()),
-            Place::File(path) => file_url(&path),
+            Place::File(path) => Url::from_file_path(&path)
+                .map(String::from)
+                .map_err(|()| bad(&path.display().to_string(), "the path of a mirror folder must be absolute")),
         }
     }
 
@@ -198,29 +161,19 @@ impl Source {
     /// port each time, and for what is no such record.
     pub fn recorded(label: &str, version: &Version, asset: &str) -> Option<Self> {
         let base = label.strip_suffix(&format!("/v{version}/{asset}"))?;
-        if base == format!("{}/{REPOSITORY}/releases/download", BaseUrl::CODEBERG) {
+        if base == format!("{CODEBERG}/{REPOSITORY}/releases/download") {
             return Some(Self::upstream());
         }
         Self::mirror(base).ok()
     }
 
-    /// One page of the catalogue, for the sources that have Forgejo's interface
-    /// (`GET /api/v1/repos/{owner}/{repo}/releases`).
-    pub(super) fn catalogue_page(base_url: &BaseUrl, limit: u32, page: u32) -> Result<Url, Error> {
-        base_url.join(&format!("api/v1/repos/{REPOSITORY}/releases?limit={limit}&page={page}"))
-    }
-
     /// Checks that bytes from here can be trusted once `pinned` says whether their digest is known from elsewhere.
     pub(super) fn check_transport(&self, pinned: bool) -> Result<(), Error> {
         match self {
-            Self::MirrorDir { .. } | Self::StandIn { .. } => Ok(()),
-            Self::Upstream { base_url } | Self::MirrorUrl { base_url } => {
-                if base_url.is_https() || pinned {
-                    Ok(())
-                } else {
-                    Err(Error::HttpWithoutPin { url: base_url.to_string() })
-                }
+            Self::Upstream(url) | Self::MirrorUrl(url) if !url.is_https() && !pinned => {
+                Err(Error::HttpWithoutPin(url.to_string()))
             }
+            _ => Ok(()),
         }
     }
 }
@@ -228,19 +181,12 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Upstream { base_url } => write!(f, "{base_url}/{REPOSITORY}"),
-            Self::MirrorUrl { base_url } => write!(f, "the mirror {base_url}"),
-            Self::MirrorDir { path } => write!(f, "the mirror folder {}", path.display()),
+            Self::Upstream(url) => write!(f, "{url}/{REPOSITORY}"),
+            Self::MirrorUrl(url) => write!(f, "the mirror {url}"),
+            Self::MirrorDir(path) => write!(f, "the mirror folder {}", path.display()),
             Self::StandIn { .. } => f.write_str("the rehearsal's stand-in release"),
         }
     }
-}
-
-fn file_url(path: &Path) -> Result<String, Error> {
-    Url::from_file_path(path).map(String::from).map_err(|()| Error::BadSource {
-        given: path.display().to_string(),
-        reason: "the path of a mirror folder must be absolute".into(),
-    })
 }
 
 #[cfg(test)]
@@ -256,7 +202,7 @@ mod tests {
 
     #[test]
     fn upstream_files_lie_where_upstream_puts_them() {
-        let source = Source::default();
+        let source = Source::upstream();
         let url = format!("https://codeberg.org/superseriousbusiness/gotosocial/releases/download/v0.19.2/{ASSET}");
         assert_eq!(source.place(&version(), ASSET).unwrap().to_string(), url);
         assert_eq!(source.label(&version(), ASSET).unwrap(), url);
@@ -268,7 +214,7 @@ mod tests {
         assert_eq!(source.label(&version(), ASSET).unwrap(), format!("https://mirror.example.org/gts/v0.19.2/{ASSET}"));
         for text in ["/srv/gts", "file:///srv/gts"] {
             let source = Source::mirror(text).unwrap();
-            assert_eq!(source, Source::MirrorDir { path: "/srv/gts".into() });
+            assert_eq!(source, Source::MirrorDir("/srv/gts".into()));
             assert_eq!(source.label(&version(), ASSET).unwrap(), format!("file:///srv/gts/v0.19.2/{ASSET}"));
         }
     }

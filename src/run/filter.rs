@@ -6,7 +6,7 @@ use super::{Exit, Run, Stop, TypedPath, With};
 use crate::change::Plan;
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
-use crate::filter::{Danger, EditError, List, ListName, Rule, Selector, dangerous};
+use crate::filter::{Danger, List, ListName, Rule, Selector, dangerous};
 use crate::parts::filter::{self, State, filters_file, list_file, told};
 use crate::parts::front;
 
@@ -26,7 +26,7 @@ pub fn change(run: &Run<'_>, wish: &FilterWish, force: bool) -> Result<Exit, Sto
         Ok((edited, plan))
     };
     let (edited, plan) = make()?;
-    edited.dangers.iter().for_each(|danger| run.warn(&danger.to_string()));
+    edited.dangers.iter().for_each(|danger| run.warn(&danger.text));
     run.show(&plan, "Plan: filters", "Nothing to change: the rules are so already.");
     if run.carry_out(&plan, &EXPLANATION, &|| Ok(make()?.1), With::default())? {
         edited.said.iter().for_each(|line| run.line(line));
@@ -75,7 +75,7 @@ pub fn edit(state: &State, wish: &FilterWish, force: bool, layout: &Layout) -> R
     let mut said = Vec::new();
     match wish {
         FilterWish::Remove(which) => {
-            let (filters, rule) = state.filters.remove(which).map_err(|error| error.to_string())?;
+            let (filters, rule) = state.filters.remove(which)?;
             after.filters = filters;
             if let Rule::DenyFile(name) = &rule {
                 after.lists.0.remove(name);
@@ -101,7 +101,8 @@ pub fn edit(state: &State, wish: &FilterWish, force: bool, layout: &Layout) -> R
     let before = dangerous(&state.filters, &state.lists);
     let mut dangers = dangerous(&after.filters, &after.lists);
     dangers.retain(|danger| !before.contains(danger));
-    let forced: Vec<String> = dangers.iter().filter(|danger| danger.must_be_forced()).map(Danger::to_string).collect();
+    let forced: Vec<&str> =
+        dangers.iter().filter(|danger| danger.must_be_forced).map(|danger| danger.text.as_str()).collect();
     if !force && !forced.is_empty() {
         return Err(format!(
             "this would cut the instance off from other servers, so nothing was changed:\n{}\nIf you mean it, add --force",
@@ -115,8 +116,7 @@ pub fn edit(state: &State, wish: &FilterWish, force: bool, layout: &Layout) -> R
 }
 
 fn add(state: &mut State, rules: &[Rule], said: &mut Vec<String>) -> Result<(), String> {
-    let lines = |errors: Vec<EditError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    let added = state.filters.add(rules).map_err(lines)?;
+    let added = state.filters.add(rules).map_err(|errors| errors.join("\n"))?;
     said.extend(added.new.iter().map(|rule| format!("Added: {rule}")));
     said.extend(added.there.iter().map(|(line, rule)| format!("Line {line} has it already: {rule}")));
     state.filters = added.filters;

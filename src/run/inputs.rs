@@ -136,7 +136,7 @@ fn switch(host: &dyn Observe, layout: &Layout, answers: &mut Answers, mode: Mode
     let set = |answers: &mut Answers, mode: &str| answers.set(&format!("exposure.mode=\"{mode}\""));
     let current = answers.to_text();
     let recorded = |change: &Change| matches!(change, Change::File(WriteFile { path: there, .. }) if *there == path);
-    for prior in journal::priors(host, recorded)? {
+    for (_, prior) in journal::stayed(host, recorded)? {
         let Prior::File { sha256, .. } = prior else { continue };
         let before = String::from_utf8_lossy(&store::recall(host, &sha256)?).into_owned();
         let Ok(former) = Answers::parse(&before, &path.display().to_string()) else { continue };

@@ -7,11 +7,11 @@ use crate::deployment::{Deployment, Variant, VersionWish};
 use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
 use crate::parts::release::intact;
-use crate::release::{self, Arch, HttpClient, Request, Source, WantedVersion};
+use crate::release::{self, Arch, HttpClient, HttpSettings, Request, Source};
 
 /// Whether certificate authorities are needed to verify what comes from a source.
 pub(super) fn is_over_https(source: Option<&Source>) -> bool {
-    matches!(source, Some(Source::Upstream { base_url } | Source::MirrorUrl { base_url }) if base_url.is_https())
+    matches!(source, Some(Source::Upstream(url) | Source::MirrorUrl(url)) if url.is_https())
 }
 
 /// What the answers request from a source of releases.
@@ -24,10 +24,7 @@ pub(super) fn request<'a>(
     let wish = &deployment.release;
     let needs_nowasm = system.machine_arch == "amd64" && !system.sse4_1;
     Ok(Request {
-        version: match &wish.version {
-            VersionWish::Latest => WantedVersion::Latest,
-            VersionWish::Exact(version) => WantedVersion::Exact(version.clone()),
-        },
+        version: wish.version.clone(),
         prereleases: wish.prereleases,
         // The preflight has refused everything else by name.
         arch: if system.machine_arch == "aarch64" { Arch::Arm64 } else { Arch::Amd64 },
@@ -94,6 +91,7 @@ pub(super) fn resolved(
     source: &Source,
 ) -> Result<Lock, Stop> {
     let progress = run.people.progress();
-    let release = release::resolve(request, source, &HttpClient::default(), progress.progress())?;
+    let http = HttpClient::new(HttpSettings::default(), progress.progress());
+    let release = release::resolve(request, source, &http)?;
     Ok(Lock::new(deployment, release))
 }

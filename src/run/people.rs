@@ -1,7 +1,7 @@
 //! The people at a run: what they see, and what they are asked.
 
 use super::stop::Stop;
-use crate::change::{Plan, Reporter};
+use crate::change::{Operator, Plan};
 use crate::check::Check;
 use crate::check::bind::Row;
 use crate::deployment::{Answers, Deployment, Layout, Mode, Secrets};
@@ -116,7 +116,7 @@ pub trait People {
     fn answers(&self, host: &dyn Observe, asked: Asked<'_>) -> Result<Answers, Stop>;
 
     /// Shows the progress of changes. [`Operator::interrupted`](crate::change::Operator::interrupted) asks how to continue.
-    fn progress(&self) -> Box<dyn Reporter + '_>;
+    fn progress(&self) -> Box<dyn Operator + '_>;
 
     /// Shows the trial of a switch to this mode, which continues for so many seconds.
     fn trial(&self, mode: Mode, seconds: u64, can_keep: bool) -> Box<dyn TrialView + '_>;

@@ -6,9 +6,9 @@ use crate::check::{self, bind};
 use crate::error_code::ErrorCode;
 use crate::host::{HostError, Observe};
 use crate::parts::host_names::HostNames;
-use crate::parts::rule_edit::{Meaning, RuleEdit};
+use crate::parts::rule_edit::RuleEdit;
 use crate::parts::{portacl_boot, rule_change};
-use crate::portacl::{self, BootSettings, ImpliedStatement, KernelRule, NextBoot, Rule, Sign, State, Subject};
+use crate::portacl::{self, BootSettings, ImpliedStatement, KernelRule, Meaning, NextBoot, Rule, Sign, State, Subject};
 
 /// The requested change of the rules.
 #[derive(Debug, Clone)]
@@ -152,7 +152,7 @@ fn from_text(host: &dyn Observe, text: &str) -> Result<Edit, Stop> {
     let meanings = |state: &State| state.policy.rules.iter().map(KernelRule::meaning).collect::<Vec<Meaning>>();
     let (now, boot) = (meanings(&picture.now), meanings(&picture.next_boot.state));
     let wanted = |without: Sign| -> Vec<Meaning> {
-        ruleset.rules().filter(|rule| rule.sign != without).map(|rule| rule.meaning()).collect()
+        ruleset.rules.iter().filter(|rule| rule.sign != without).map(|rule| rule.meaning).collect()
     };
     let (wanted_now, wanted_boot) = (wanted(Sign::NextBootOnly), wanted(Sign::NowOnly));
     let stays = |meaning: Meaning| {
@@ -160,8 +160,9 @@ fn from_text(host: &dyn Observe, text: &str) -> Result<Edit, Stop> {
         count(&wanted_now) == count(&now) && count(&wanted_boot) == count(&boot)
     };
     let wrong: Vec<String> = ruleset
-        .rules()
-        .filter(|rule| rule.sign != Sign::Both && !stays(rule.meaning()))
+        .rules
+        .iter()
+        .filter(|rule| rule.sign != Sign::Both && !stays(rule.meaning))
         .map(|rule| {
             format!(
                 "line {}: a rule with a sign, in force until or from the next boot only, stays as it is where there is one, \
@@ -174,13 +175,13 @@ fn from_text(host: &dyn Observe, text: &str) -> Result<Edit, Stop> {
         return Err(usage(wrong));
     }
     picture.names.finish()?;
-    let implied = ruleset.implied().cloned().collect();
+    let implied = ruleset.implied;
     if wanted_now == now && wanted_boot == boot {
         return Ok((None, implied));
     }
     let everywhere = |meaning: &Meaning| now.contains(meaning) && boot.contains(meaning);
     let all: Vec<Meaning> = wanted_now.iter().chain(&wanted_boot).copied().collect();
-    let granted = effective(ruleset.rules().map(|rule| rule.meaning()).filter(|meaning| !everywhere(meaning)));
+    let granted = effective(ruleset.rules.iter().map(|rule| rule.meaning).filter(|meaning| !everywhere(meaning)));
     let revoked = effective(now.iter().chain(&boot).copied().filter(|meaning| !all.contains(meaning)));
     Ok((Some(RuleEdit::Replace { now: wanted_now, boot: wanted_boot, granted, revoked }), implied))
 }
@@ -188,9 +189,10 @@ fn from_text(host: &dyn Observe, text: &str) -> Result<Edit, Stop> {
 /// The rules among these that permit something, each once.
 fn effective(meanings: impl Iterator<Item = Meaning>) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
-    for (id, protocol, port) in meanings {
-        let rule = KernelRule { text: String::new(), id, protocol, port }.effective();
-        rules.extend(rule.filter(|rule| rule.port > 0 && !rules.contains(rule)));
+    for rule in meanings.filter_map(portacl::effective) {
+        if rule.port > 0 && !rules.contains(&rule) {
+            rules.push(rule);
+        }
     }
     rules
 }
@@ -200,7 +202,7 @@ fn contradicted(host: &dyn Observe, plan: &Plan, implied: &[ImpliedStatement]) -
     if implied.is_empty() {
         return Ok(Vec::new());
     }
-    let after = AfterPlan::new(host, plan);
+    let after = AfterPlan::new(host, &plan.steps);
     let next = portacl::next_boot(&portacl_boot::settings(&after)?);
     let lines = portacl::print(&portacl_boot::now(&after)?, Some(&next.state), &portacl::NumbersOnly, true);
     let is_so = |ImpliedStatement { action, ports, subject, .. }: &&ImpliedStatement| {

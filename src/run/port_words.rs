@@ -88,14 +88,13 @@ pub fn describe_port(protocol: Protocol, port: u16, names: &dyn Names) -> String
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
-    use crate::host::Host;
     use crate::host::rehearsal::Rehearsal;
     use crate::parts::host_names::HostNames;
 
     fn with_names(test: impl FnOnce(&dyn Names)) {
         let folder = tempfile::tempdir().unwrap();
         let host = Rehearsal::open(folder.path().join("root")).unwrap();
-        let names = HostNames::new(host.observe()).unwrap();
+        let names = HostNames::new(&host).unwrap();
         test(&names);
         names.finish().unwrap();
     }

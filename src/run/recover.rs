@@ -2,7 +2,7 @@
 
 use super::report::counted;
 use super::{Exit, Manner, Run, Stop};
-use crate::change::journal::Outcome;
+use crate::change::journal::{Announced, Outcome};
 use crate::change::settle::{self, CutOff, Settled};
 use crate::change::{journal, store};
 use crate::error_code::ErrorCode;
@@ -24,7 +24,7 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
         return nothing();
     }
     let _lock = run.lock()?;
-    if let Some(cut_off) = settle::cut_off(host)? {
+    if let Some(cut_off) = CutOff::read(host)? {
         tell(run, &cut_off, undo);
         run.report().add("command_cut_off", cut_off.command);
     }
@@ -51,23 +51,24 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
 
 /// Prints what there is to recover.
 fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
-    let done = cut_off.changes.iter().filter(|(_, done)| *done).count();
-    let state = match (cut_off.ended, cut_off.undoing) {
+    let (open, undoing) = (cut_off.open(), cut_off.is_undoing());
+    let done = open.iter().filter(|announced| announced.done).count();
+    let state = match (cut_off.ended(), undoing) {
         (Some(Outcome::Complete), _) => "had made all its changes; only its record is not in its place",
         (Some(_), _) => "had ended; only its record is not in its place",
         (None, true) => "was interrupted while it undid its changes",
         (None, false) => "was interrupted",
     };
     run.text(&format!("`{}` of {} {state}.", cut_off.command, date(cut_off.began)));
-    if cut_off.ended.is_some() {
+    if cut_off.ended().is_some() {
         return;
     }
-    let (done, begun) = (counted(done, "change"), counted(cut_off.changes.len() - done, "change"));
+    let (done, begun) = (counted(done, "change"), counted(open.len() - done, "change"));
     run.line(&format!("  completed: {done}; started and not completed: {begun}"));
-    for (change, done) in &cut_off.changes {
+    for Announced { change, done, .. } in open {
         if let Some(path) = change.kind().gone_for_good() {
             run.line(&format!("  removed for good, cannot be undone: {}", path.display()));
-        } else if undo || cut_off.undoing || !done {
+        } else if undo || undoing || !done {
             run.line(&format!("  to be undone: {} {}", change.kind().name(), change.kind().target()));
         }
     }

@@ -9,7 +9,7 @@ use super::install::prove;
 use super::trial::{self, OnTrial, failures};
 use super::{Exit, Run, Stop, With, deployed};
 use crate::change::Plan;
-use crate::check::{Check, Status, installation, profile};
+use crate::check::{Check, Status, health, installation};
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
 use crate::host::{HostError, Owner};
@@ -110,7 +110,7 @@ impl<'a> Course<'a> {
             return Err(stop);
         }
         let exit = self.finish()?;
-        let page = profile::check(run.host, wanted.deployment, wanted.layout);
+        let page = health::profile(run.host, wanted.deployment, wanted.layout);
         run.people.show_checks(
             "The page of a profile, which an old program fails on with a newer database",
             std::slice::from_ref(&page),
@@ -123,7 +123,7 @@ impl<'a> Course<'a> {
     /// The end of a completed change of release: removes what is no longer needed, and checks what serves.
     pub(super) fn finish(&self) -> Result<Exit, Stop> {
         self.run.tidy("No longer needed, and removed:", "it stays", &|| {
-            let steps = passage::superfluous(self.run.host, self.wanted.layout, self.keep, self.done)?;
+            let steps = passage::surplus(self.run.host, self.wanted.layout, self.keep, self.done)?;
             Ok(Plan { steps, ..Plan::default() })
         });
         prove(self.run, &self.wanted, None)
@@ -134,7 +134,7 @@ impl<'a> Course<'a> {
         let Wanted { deployment, layout, .. } = self.wanted;
         let host = self.run.host;
         let mut checks = installation::check(host, deployment, layout, version, self.owner)?.checks;
-        checks.push(profile::check(host, deployment, layout));
+        checks.push(health::profile(host, deployment, layout));
         Ok(checks)
     }
 

@@ -4,13 +4,13 @@ use super::{Exit, Run, Stop, With, deployed};
 use crate::certificate::Bundle;
 use crate::certificate::placeholder::is_placeholder;
 use crate::certificate::record::Records;
-use crate::certificate::renewal::{Keeper, Situation, Verdict, Window};
+use crate::certificate::renewal::{Keeper, Situation, Window};
 use crate::change::{Plan, digest};
 use crate::deployment::{AcmeDirectory, Deployment, HostName, Layout, Mode};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
-use crate::parts::Refusal;
 use crate::parts::tls::{self, Kept};
+use crate::parts::{Instance, Refusal};
 use crate::utc::date;
 
 /// The time until the next run, seconds.
@@ -126,12 +126,12 @@ impl Course<'_> {
         let leaf = kept.bundle.leaf();
         // A placeholder is due at once, unless an attempt has just failed.
         let is_due = || is_placeholder(leaf) && failures.is_none_or(|failures| failures.next_attempt() <= now);
-        Ok(match situation.verdict(now, INTERVAL) {
-            Verdict::Wait { until } if !force && !is_due() => {
+        Ok(match situation.wait(now, INTERVAL) {
+            Some(until) if !force && !is_due() => {
                 let (end, from) = (date(leaf.not_after), date(until));
                 Some(format!("{name}: not due; valid until {end}, to be renewed from {from} on.{last}"))
             }
-            Verdict::Wait { .. } | Verdict::Renew(_) => None,
+            _ => None,
         })
     }
 }
@@ -152,7 +152,7 @@ pub fn kept(
     deployment: &Deployment,
     name: &HostName,
 ) -> Result<Option<Kept>, Stop> {
-    tls::kept(host, layout, deployment, name).map_err(|refusal| match refusal {
+    tls::kept(Instance { host, layout, deployment }, name).map_err(|refusal| match refusal {
         // The certificate itself is unusable, which is a finding.
         Refusal::Certificate { .. } | Refusal::CachedCertificate { .. } | Refusal::CertificateMissing { .. } => {
             Stop::with(Exit::Check, refusal)
@@ -171,18 +171,18 @@ pub fn records(host: &dyn Observe, layout: &Layout) -> Result<Records, Stop> {
 
 /// What decides whether a certificate is renewed.
 pub fn situation<'a>(
-    bundle: &Bundle,
+    bundle: &'a Bundle,
     window: Option<&'a Window>,
     records: &'a Records,
     name: &HostName,
 ) -> Situation<'a> {
     let sha256 = digest(bundle.leaf_der());
     Situation {
-        validity: bundle.leaf().into(),
+        leaf: bundle.leaf(),
         window,
         // A number derived from the certificate: the beginning of its digest.
         chance: sha256.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default(),
-        failures: records.of(name.as_str()).and_then(|record| record.failures.as_ref()),
+        failures: records.failures(name.as_str()),
     }
 }
 

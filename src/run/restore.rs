@@ -9,7 +9,7 @@ use super::report::{bytes, counted};
 use super::{Exit, Run, Stop, TypedPath, With, install, lock};
 use crate::backup::{self, BackupError, DatabaseKind, Head, Opened};
 use crate::change::backup::Origin;
-use crate::check::profile;
+use crate::check::health;
 use crate::deployment::{Database, Layout, VersionWish};
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
@@ -153,7 +153,7 @@ fn posts(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<Option<u64>, Stop> 
     let Wanted { deployment, layout, .. } = *restoring.wanted;
     let host = run.host;
     if host.service(SERVICE)?.is_running() {
-        return Ok(profile::posts(host, deployment, layout));
+        return Ok(health::posts(host, deployment, layout));
     }
     let path = layout.database();
     if !matches!(deployment.database, Database::Sqlite) || host.entry(&path)?.is_none() {

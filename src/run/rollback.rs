@@ -6,7 +6,7 @@ use super::inputs::Inputs;
 use super::release_change::{Course, installed};
 use super::report::counted;
 use super::{Exit, Run, Stop, install, lock};
-use crate::check::profile;
+use crate::check::health;
 use crate::deployment::Deployment;
 use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
@@ -100,7 +100,7 @@ fn lock_of(run: &Run<'_>, kept: &Kept) -> Result<Lock, Stop> {
 /// What will be lost.
 fn loss(run: &Run<'_>, deployment: &Deployment, kept: &Kept) -> String {
     let then = kept.description.state.posts;
-    let now = profile::posts(run.host, deployment, &run.layout);
+    let now = health::posts(run.host, deployment, &run.layout);
     let copy = serde_json::json!({"folder": kept.folder, "time": kept.description.time, "posts": then});
     run.report().add("copy", copy);
     run.report().add("posts_now", now);

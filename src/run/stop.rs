@@ -1,6 +1,6 @@
 //! How a command ends: the exit code, which is part of the contract with other programs, and why one ends early.
 
-use crate::deployment::SecretsError;
+use crate::deployment::AnswerError;
 use crate::error_code::{Coded, ErrorCode};
 
 /// How the program ends.
@@ -60,7 +60,7 @@ impl Stop {
     }
 
     /// The secrets cannot be used.
-    pub fn secrets(errors: Vec<SecretsError>) -> Self {
+    pub fn secrets(errors: Vec<AnswerError>) -> Self {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Self::new(Exit::Usage, ErrorCode::Secrets, lines.join("\n"))
     }

@@ -313,7 +313,7 @@ impl Run<'_> {
             host,
             source: with.source,
             authority: Some(self.authority),
-            reporter: &watching,
+            operator: &watching,
             stop: &|| signals.received(),
             trial: trial.as_ref().map(|trial| trial as Trial<'_>),
         };
@@ -332,20 +332,18 @@ impl Run<'_> {
         }
         let mut report = self.report();
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.kept.is_some(), |_| true);
-        let applied = applied.map_err(|error| {
+        let not_made = applied.map_err(|error| {
             let code = if error.aftermath.failed.is_empty() { error.code } else { ErrorCode::NotUndone };
             Stop::refused(code, format!("{error}.\n{}", what_became(&error.aftermath)))
         })?;
-        if !applied.not_made.is_empty() {
-            let lines: Vec<String> =
-                applied.not_made.iter().map(|left| format!("{}: {}", left.change, left.cause)).collect();
-            report.add("failed", &lines);
+        if !not_made.is_empty() {
+            report.add("failed", &not_made);
             return Err(Stop::refused(
                 ErrorCode::Incomplete,
                 format!(
                     "not everything could be done. The completed changes stay; what is left:\n  {}\nFix what is named, and \
                      run the same command again: it continues with the rest",
-                    lines.join("\n  ")
+                    not_made.join("\n  ")
                 ),
             ));
         }

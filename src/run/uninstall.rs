@@ -6,7 +6,7 @@ use super::{Exit, Manner, Run, Stop, With};
 use crate::change::store;
 use crate::error_code::ErrorCode;
 use crate::parts::uninstall::ledger::Ledger;
-use crate::parts::uninstall::{self as parts, Planned};
+use crate::parts::uninstall::{self as parts, UninstallPlan};
 
 pub use parts::{Extent, ledger::COMMAND};
 
@@ -91,7 +91,7 @@ fn misunderstanding(given: Option<&str>, instance: Option<&str>, is_needed: bool
 }
 
 /// Prints what stays, and why.
-fn tell(run: &Run<'_>, Planned { kept, needed, by_hand, .. }: &Planned) {
+fn tell(run: &Run<'_>, UninstallPlan { kept, needed, by_hand, .. }: &UninstallPlan) {
     if !kept.is_empty() {
         run.heading("Kept");
         kept.iter().for_each(|(path, what)| run.line(&format!("    {}  {what}", path.display())));

@@ -13,7 +13,7 @@ use crate::parts::Refusal;
 use crate::parts::answers;
 use crate::parts::passage::{self, Ends, UPGRADE};
 use crate::release::{
-    self, Error, HttpClient, Published, Request, WAYPOINTS, WantedVersion, Waypoint, about_upgrading, between,
+    self, Error, HttpClient, HttpSettings, Published, Request, WAYPOINTS, Waypoint, about_upgrading, between,
 };
 
 pub use super::release_change::KEEP;
@@ -57,7 +57,7 @@ pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
     let source = lock::chosen(run, options.mirror.as_deref(), &asked)?;
     let catalogue = {
         let progress = run.people.progress();
-        release::catalogue(&source, &HttpClient::default(), progress.progress())
+        release::catalogue(&source, &HttpClient::new(HttpSettings::default(), progress.progress()))
     };
     let to = named.cloned().map_or_else(|| newest(&answered, &catalogue), Ok)?;
     run.report().add("from", &from);
@@ -87,7 +87,7 @@ pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
     install::preflight(run, deployment, lock::is_over_https(Some(&source)), true, false)?;
 
     let mut request = Request {
-        version: WantedVersion::Exact(to.clone()),
+        version: VersionWish::Exact(to.clone()),
         prereleases: true,
         ..lock::request(run, deployment, Some(&earlier))?
     };

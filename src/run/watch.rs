@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use super::signals::Changing;
-use crate::change::{Action, Change, Interruption, Operator, ReloadFront, Reporter, Step};
+use crate::change::{Action, Change, Interruption, Operator, ReloadFront, Step};
 use crate::host::{Host, PortWatch};
 use crate::release;
 
@@ -12,7 +12,7 @@ use crate::release;
 pub(super) struct Watching<'a> {
     pub(super) host: &'a dyn Host,
     pub(super) signals: &'a Changing,
-    pub(super) progress: Box<dyn Reporter + 'a>,
+    pub(super) progress: Box<dyn Operator + 'a>,
     /// The ports to watch from the first step that can close them.
     pub(super) watched: &'a [u16],
     pub(super) noted: Noted,
@@ -110,9 +110,7 @@ impl Operator for Watching<'_> {
     fn progress(&self) -> &dyn release::Progress {
         self.progress.progress()
     }
-}
 
-impl Reporter for Watching<'_> {
     fn begin(&self, number: usize, of: usize, step: &Step) {
         self.progress.begin(number, of, step);
         let stops = step.action == Action::Stop;

@@ -144,7 +144,7 @@ fn installed(host: &dyn Observe) -> Result<BTreeMap<String, Change>, HostError> 
     let mut gone: Vec<PathBuf> = Vec::new();
     for change in done.chain(finished) {
         let kind = change.kind();
-        let path = if let Some(Thing::Path(path)) = kind.thing() { path } else { PathBuf::new() };
+        let path = if let Some((Thing::Path(path), _)) = kind.effect() { path } else { PathBuf::new() };
         if gone.iter().any(|folder| path.starts_with(folder)) {
             continue;
         }

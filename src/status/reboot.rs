@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::host::{HostError, Observe};
-use crate::parts::port_access::{ENABLED, MODULE, PORT_HIGH, RESERVED_HIGH, RULES};
+use crate::parts::port_settings::{ENABLED, MODULE, PORT_HIGH, RESERVED_HIGH, RULES};
 use crate::parts::portacl_boot;
 use crate::portacl::{self, State, Variable};
 

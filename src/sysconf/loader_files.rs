@@ -9,7 +9,7 @@
 //! Left out: files in Lua (from 15 on), `product_vars`, and `/boot/nextboot.conf`, which is for one boot only.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::loader_conf;
 
@@ -40,22 +40,45 @@ pub fn read<E>(
     text: impl Fn(&Path) -> Result<Option<Vec<u8>>, E>,
     list: impl Fn(&Path) -> Result<Vec<String>, E>,
 ) -> Result<Vec<LoaderFile>, E> {
-    let mut reading = Reading { text, seen: BTreeSet::new(), files: Vec::new() };
-    reading.read(DEFAULTS)?;
-    for folder in reading.words("loader_conf_dirs") {
+    let mut seen = BTreeSet::new();
+    let mut files = Vec::new();
+    // Reads a file, and then those that it names.
+    let mut read = |files: &mut Vec<LoaderFile>, first: String| {
+        let mut next = vec![first];
+        while let Some(path) = next.pop() {
+            if !seen.insert(path.clone()) {
+                continue;
+            }
+            let place = Path::new("/").join(&path);
+            let text = match text(&place)? {
+                None if path != DEFAULTS => continue,
+                text => text.unwrap_or_else(|| DEFAULTS_OF_14_1.into()),
+            };
+            next.extend(words(loader_conf::FILE.get(&text, "loader_conf_files")).into_iter().rev());
+            files.push(LoaderFile { path: place.to_string_lossy().into_owned(), text });
+        }
+        Ok(())
+    };
+    // The words of a variable, as the files set it that have been read so far.
+    let named = |files: &[LoaderFile], variable| {
+        words(files.iter().rev().find_map(|file| loader_conf::FILE.get(&file.text, variable)))
+    };
+    read(&mut files, DEFAULTS.to_owned())?;
+    for folder in named(&files, "loader_conf_dirs") {
         // “.conf$” is a pattern of Lua: any character, then “conf”.
         let is_conf = |name: &&String| name.ends_with("conf") && name.len() > "conf".len();
         for name in list(Path::new(&folder))?.iter().filter(is_conf) {
-            reading.read(&format!("{folder}/{name}"))?;
+            read(&mut files, format!("{folder}/{name}"))?;
         }
     }
-    reading.words("local_loader_conf_files").iter().try_for_each(|name| reading.read(name))?;
-    Ok(reading.files)
+    named(&files, "local_loader_conf_files").into_iter().try_for_each(|name| read(&mut files, name))?;
+    Ok(files)
 }
 
 /// Every variable with the value that it has after all files have been read.
 pub fn variables(files: &[LoaderFile]) -> BTreeMap<String, String> {
-    files.iter().flat_map(|file| loader_conf::settings(&file.text)).collect()
+    let settings = files.iter().flat_map(|file| loader_conf::FILE.settings(&file.text));
+    settings.map(|setting| (setting.name, setting.value)).collect()
 }
 
 /// The modules of the kernel that the loader loads, if it can find them.
@@ -74,41 +97,10 @@ pub fn modules(files: &[LoaderFile]) -> BTreeSet<String> {
         .collect()
 }
 
-struct Reading<F> {
-    text: F,
-    seen: BTreeSet<String>,
-    files: Vec<LoaderFile>,
-}
-
-impl<E, F: Fn(&Path) -> Result<Option<Vec<u8>>, E>> Reading<F> {
-    fn read(&mut self, path: &str) -> Result<(), E> {
-        if !self.seen.insert(path.to_owned()) {
-            return Ok(());
-        }
-        let place: PathBuf = Path::new("/").join(path);
-        let text = match (self.text)(&place)? {
-            Some(text) => text,
-            None if path == DEFAULTS => DEFAULTS_OF_14_1.into(),
-            None => return Ok(()),
-        };
-        let more = words(&loader_conf::get(&text, "loader_conf_files").unwrap_or_default());
-        self.files.push(LoaderFile { path: place.to_string_lossy().into_owned(), text });
-        more.iter().try_for_each(|name| self.read(name))
-    }
-
-    /// The words of a variable, as the files set it that have been read so far.
-    fn words(&self, variable: &str) -> Vec<String> {
-        let value = self.files.iter().rev().find_map(|file| loader_conf::get(&file.text, variable));
-        words(&value.unwrap_or_default())
-    }
-}
-
 /// Lua's `[%w%p]+`.
-fn words(text: &str) -> Vec<String> {
-    text.split(|character: char| !character.is_ascii_graphic())
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+fn words(text: Option<String>) -> Vec<String> {
+    let words = text.iter().flat_map(|text| text.split(|character: char| !character.is_ascii_graphic()));
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -116,6 +108,7 @@ fn words(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use std::convert::Infallible;
+    use std::path::PathBuf;
 
     /// A root in memory.
     #[derive(Default)]

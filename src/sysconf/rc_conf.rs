@@ -3,6 +3,8 @@
 //! The file is a shell script. An assignment is read where it stands at the start of a line, quoted or not; `${name}` and
 //! everything else that only a shell can work out is taken as text.
 
+use std::ops::Range;
+
 /// `rc_conf_files`, in the order in which rc(8) reads them after its own defaults.
 pub const FILES: [&str; 2] = ["/etc/rc.conf", "/etc/rc.conf.local"];
 
@@ -21,45 +23,36 @@ pub fn means_the_same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other) || is_yes(one) && is_yes(other) || is_no(one) && is_no(other)
 }
 
-/// An assignment found in a line: where its value (with quotes) begins and ends, and what it is.
-struct Assignment {
-    from: usize,
-    to: usize,
-    value: String,
-}
-
-/// The assignment to a variable in a line, if it is one.
-fn assignment(line: &str, name: &str) -> Option<Assignment> {
-    let start = line.len() - line.trim_start_matches([' ', '\t']).len();
-    let rest = line[start..].strip_prefix(name)?.strip_prefix('=')?;
-    let from = start + name.len() + 1;
+/// The assignment to a variable in a line, if it is one: where its value (with quotes) stands, and what it is.
+fn assignment(line: &str, name: &str) -> Option<(Range<usize>, String)> {
+    let rest = line.trim_start_matches([' ', '\t']).strip_prefix(name)?.strip_prefix('=')?;
+    let from = line.len() - rest.len();
     let mut value = String::new();
     let mut quote = None;
     let mut characters = rest.char_indices();
     while let Some((at, character)) = characters.next() {
         match (quote, character) {
-            (None, ' ' | '\t' | ';' | '\n' | '#') => return Some(Assignment { from, to: from + at, value }),
+            (None, ' ' | '\t' | ';' | '\n' | '#') => return Some((from..from + at, value)),
             (None, '"' | '\'') => quote = Some(character),
             (Some(open), close) if open == close => quote = None,
             (None | Some('"'), '\\') => value.extend(characters.next().map(|(_, escaped)| escaped)),
             _ => value.push(character),
         }
     }
-    Some(Assignment { from, to: line.len(), value })
+    Some((from..line.len(), value))
 }
 
 /// The value that the last assignment in the text gives a variable.
 pub fn get(text: &str, name: &str) -> Option<String> {
-    text.lines().filter_map(|line| assignment(line, name)).next_back().map(|found| found.value)
+    text.lines().rev().find_map(|line| assignment(line, name)).map(|(_, value)| value)
 }
 
 /// The text with the last assignment to the variable changed in place; `None` if the text does not assign it.
 pub fn change(text: &str, name: &str, value: &str) -> Option<String> {
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
-    let found = lines.iter().enumerate().rev().find_map(|(at, line)| Some((at, assignment(line, name)?)));
-    let (at, found) = found?;
-    if found.value != value {
-        lines[at].replace_range(found.from..found.to, &quoted(value));
+    let ((span, old), line) = lines.iter_mut().rev().find_map(|line| Some((assignment(line, name)?, line)))?;
+    if old != value {
+        line.replace_range(span, &quoted(value));
     }
     Some(lines.concat())
 }
@@ -76,15 +69,10 @@ pub fn remove(text: &str, name: &str) -> String {
 }
 
 fn quoted(value: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in value.chars() {
-        if matches!(character, '"' | '\\' | '$' | '`') {
-            quoted.push('\\');
-        }
-        quoted.push(character);
-    }
-    quoted.push('"');
-    quoted
+    let escape = |character| matches!(character, '"' | '\\' | '$' | '`').then_some('\\');
+    let escaped: String =
+        value.chars().flat_map(|character| escape(character).into_iter().chain([character])).collect();
+    format!("\"{escaped}\"")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! `processEnvVar()` in `stand/lua/config.lua`, and `checkyesno` in `libexec/rc/rc.subr`. It is written to be compared with
 //! those line by line, and shares nothing with what it checks.
 
-use super::{loader_conf, rc_conf, sysctl_conf};
+use super::{ConfFile, loader_conf, rc_conf, sysctl_conf};
 use proptest::prelude::*;
 
 const BUFSIZ: usize = 1024;
@@ -282,6 +282,11 @@ fn as_text(set: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(String, String)> {
     set.into_iter().map(|(name, value)| (text(name), text(value))).collect()
 }
 
+/// What our own reader finds.
+fn read(conf: &ConfFile, file: &[u8]) -> Vec<(String, String)> {
+    conf.settings(file).into_iter().map(|found| (found.name, found.value)).collect()
+}
+
 /// Files of a few lines near the language, and any bytes.
 fn file() -> impl Strategy<Value = Vec<u8>> {
     let line = prop_oneof![
@@ -302,8 +307,7 @@ fn file() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn sysctl_conf_is_read_as_sysctl_reads_it(file in file()) {
-        let read: Vec<_> = sysctl_conf::settings(&file).into_iter().map(|found| (found.name, found.value)).collect();
-        prop_assert_eq!(read, as_text(sysctl_f(&file)));
+        prop_assert_eq!(read(&sysctl_conf::FILE, &file), as_text(sysctl_f(&file)));
     }
 
     #[test]
@@ -312,7 +316,7 @@ proptest! {
         let is_name = |name: &str| name.starts_with(|first: char| first.is_ascii_alphanumeric());
         let mut set = as_text(config_parse(&file));
         set.retain(|(name, _)| is_name(name));
-        prop_assert_eq!(loader_conf::settings(&file), set);
+        prop_assert_eq!(read(&loader_conf::FILE, &file), set);
     }
 
     #[test]
@@ -331,5 +335,5 @@ proptest! {
 fn the_single_quote_is_looked_for_first() {
     let line = b"a=\"x'y\" # z";
     assert_eq!(as_text(sysctl_f(line)), [("a".to_owned(), "x'y\" # z".to_owned())]);
-    assert_eq!(sysctl_conf::get(line, "a").as_deref(), Some("x'y\" # z"));
+    assert_eq!(sysctl_conf::FILE.get(line, "a").as_deref(), Some("x'y\" # z"));
 }

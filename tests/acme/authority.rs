@@ -1,7 +1,61 @@
-//! A certificate authority in memory, for the servers' own certificates and for certificates that were "issued".
+//! A certificate authority in memory, for the servers' own certificates and for certificates that were "issued"; and
+//! authorities as the program sees them.
 
+use std::time::Duration;
+
+use gts_bootstrap::certificate::acme::{Account, AcmeError, Challenge, INTERNET, Internet};
+use gts_bootstrap::certificate::renewal::Window;
+use gts_bootstrap::certificate::{Bundle, CertificateAuthority};
+use gts_bootstrap::deployment::EmailAddress;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::orders::host;
+
+/// An authority at this address.
+#[derive(Clone)]
+pub struct Authority {
+    pub directory: String,
+    pub internet: Internet,
+}
+
+impl Authority {
+    /// One whose own certificate only the system's roots vouch for.
+    pub fn new(directory: String) -> Self {
+        Self { directory, internet: INTERNET.clone() }
+    }
+
+    /// The same, with another root.
+    pub fn trusting(mut self, root: &[u8]) -> Self {
+        self.internet.roots.push(CertificateDer::from_pem_slice(root).unwrap());
+        self
+    }
+
+    /// The same, with these limits for an answer and an order, and with looks that often.
+    pub fn patient_for(mut self, request: Duration, order: Duration, look: Duration) -> Self {
+        self.internet = Internet { request, order, look, ..self.internet };
+        self
+    }
+}
+
+pub fn register(authority: &Authority, email: Option<&EmailAddress>) -> Result<Account, AcmeError> {
+    authority.internet.register(&authority.directory, email)
+}
+
+/// Orders a certificate for the host.
+pub fn order(
+    authority: &Authority,
+    account: &Account,
+    replaces: Option<&Bundle>,
+    challenge: &mut dyn Challenge,
+) -> Result<Bundle, AcmeError> {
+    authority.internet.order(account, &host(), replaces, challenge)
+}
+
+pub fn renewal_window(authority: &Authority, account: &Account, bundle: &Bundle) -> Result<Option<Window>, AcmeError> {
+    authority.internet.renewal_window(account, bundle)
+}
 
 /// A root certificate and its key.
 pub struct TestAuthority {

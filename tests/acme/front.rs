@@ -9,9 +9,7 @@ use gts_bootstrap::certificate::Bundle;
 use gts_bootstrap::certificate::placeholder::is_placeholder;
 use gts_bootstrap::certificate::record::Records;
 use gts_bootstrap::change::certificate::{leaf_digest, shown};
-use gts_bootstrap::change::{
-    Action, CertificateChange, CertificateOrder, Executor, Operator, Plan, Reporter, ShownBy, Step,
-};
+use gts_bootstrap::change::{Action, CertificateChange, CertificateOrder, Executor, Operator, Plan, ShownBy, Step};
 use gts_bootstrap::deployment::{HostName, Layout};
 use gts_bootstrap::host::Observe;
 use gts_bootstrap::parts::tls;
@@ -31,16 +29,14 @@ impl Operator for Silent {
     }
 }
 
-impl Reporter for Silent {}
-
 fn apply(host: &RealFront, certificate: CertificateChange) -> Result<(), String> {
     let step = Step::new("certificate", Action::Update, certificate);
     let plan = Plan { steps: vec![step], ..Plan::default() };
     let executor = Executor {
         host,
         source: None,
-        authority: Some(&host.authority),
-        reporter: &Silent,
+        authority: Some(&host.authority.internet),
+        operator: &Silent,
         stop: &|| None,
         trial: None,
     };
@@ -60,7 +56,7 @@ fn order_for(host: &RealFront, http: SocketAddr, name: HostName) -> Result<(), S
     let pair = tls::own_pair(&layout, &name);
     let order = CertificateOrder {
         name,
-        directory: host.authority.directory().parse().unwrap(),
+        directory: host.authority.directory.parse().unwrap(),
         email: None,
         account: layout.tls().join("account.json"),
         webroot: "/usr/local/www/gts-bootstrap".into(),
@@ -110,7 +106,7 @@ fn with_certificate() -> (RealFront, Pebble) {
 
 fn failures(host: &RealFront) -> u32 {
     let records = Records::read(host.read(&tls::record(&Layout::default())).unwrap().as_deref());
-    records.of(name().as_str()).and_then(|record| record.failures.as_ref()).map_or(0, |failures| failures.count)
+    records.failures(name().as_str()).map_or(0, |failures| failures.count)
 }
 
 #[test]

@@ -6,11 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gts_bootstrap::certificate::acme::{Authority, Timeouts};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::authority::TestAuthority;
+use super::authority::{Authority, TestAuthority};
 
 /// How a Pebble is to behave.
 pub struct Wish {
@@ -114,17 +113,13 @@ impl Pebble {
 
     /// It, as the program sees it.
     pub fn as_authority(&self) -> Authority {
-        let timeouts = Timeouts {
-            request: Duration::from_secs(20),
-            order: Duration::from_secs(120),
-            look: Duration::from_millis(100),
-        };
-        self.distrusted().trusting(self.authority.root()).unwrap().patient_for(timeouts)
+        let (request, order, look) = (Duration::from_secs(20), Duration::from_secs(120), Duration::from_millis(100));
+        self.distrusted().trusting(self.authority.root()).patient_for(request, order, look)
     }
 
     /// It, without its root certificate.
     pub fn distrusted(&self) -> Authority {
-        Authority::new(&format!("https://localhost:{}/dir", self.port)).unwrap()
+        Authority::new(format!("https://localhost:{}/dir", self.port))
     }
 
     pub fn log(&self) -> String {

@@ -9,11 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use gts_bootstrap::certificate::acme::Authority;
 use gts_bootstrap::change::digest;
 use gts_bootstrap::change::front::HostFiles;
 use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
-use gts_bootstrap::front::{AccountDomain, Certificate, Front, Logs};
+use gts_bootstrap::front::{AccountDomain, Certificate, Front};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
     BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host, HostError,
@@ -26,6 +25,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use tempfile::TempDir;
 
+use super::authority::Authority;
 use super::orders::host as name;
 
 const MAIN: &str = "/usr/local/etc/nginx/nginx.conf";
@@ -79,12 +79,12 @@ impl RealFront {
         settings.acme_webroot = here("/usr/local/www/gts-bootstrap");
         settings.assets = here("/usr/local/www");
         let log = here("/var/log/nginx");
-        settings.logs = Logs { access: log.join("access.log"), error: log.join("error.log") };
-        for file in Front::NGINX.render(&settings).unwrap() {
-            fs::write(file.path, file.text).unwrap();
+        settings.logs = [log.join("access.log"), log.join("error.log")];
+        for (path, text) in Front::NGINX.render(&settings).unwrap() {
+            fs::write(path, text).unwrap();
         }
         let main = here(MAIN);
-        let text = Front::NGINX.server.with_site(&main, main_file(&log).as_bytes(), &HostFiles(&files)).unwrap();
+        let text = (Front::NGINX.with_site)(&main, main_file(&log).as_bytes(), &HostFiles(&files)).unwrap();
         fs::write(main, text).unwrap();
         let [http, https] = [http, https].map(|port| (Ipv4Addr::LOCALHOST, port).into());
         Self { files, nginx: None, http, https, authority, _folder: folder }
@@ -142,10 +142,10 @@ fn main_file(log: &Path) -> String {
     )
 }
 
-fn version() -> gts_bootstrap::front::FrontVersion {
+fn version() -> semver::Version {
     let output = Command::new("nginx").arg("-v").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    said.split_once('/').unwrap().1.split_whitespace().next().unwrap().parse().unwrap()
+    gts_bootstrap::front::version(said.split_once('/').unwrap().1).unwrap()
 }
 
 fn free_ports() -> [u16; 2] {
@@ -164,7 +164,6 @@ impl Observe for RealFront {
     from_files! {
         system() -> Result<System, HostError>;
         entry(path: &Path) -> Result<Option<Entry>, HostError>;
-        read(path: &Path) -> Result<Option<Vec<u8>>, HostError>;
         read_from(path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError>;
         list(path: &Path) -> Result<Vec<String>, HostError>;
         user(name: &str) -> Result<Option<User>, HostError>;
@@ -261,10 +260,6 @@ impl Host for RealFront {
             path: &Path, mode: u32, owner: Owner, build: &mut dyn FnMut(&mut std::fs::File) -> std::io::Result<()>
         ) -> Result<(), HostError>;
         lock(path: &Path, note: &str) -> Result<Box<dyn Any>, HostError>;
-    }
-
-    fn observe(&self) -> &dyn Observe {
-        self
     }
 
     fn service_action(&self, _name: &str, action: ServiceAction) -> Result<(), HostError> {

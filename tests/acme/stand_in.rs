@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use gts_bootstrap::certificate::acme::{Authority, Timeouts};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-use super::authority::TestAuthority;
+use super::authority::{Authority, TestAuthority};
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -159,13 +158,8 @@ impl StandIn {
     }
 
     pub fn as_authority(&self) -> Authority {
-        let timeouts = Timeouts {
-            request: Duration::from_secs(20),
-            order: Duration::from_secs(60),
-            look: Duration::from_millis(10),
-        };
-        let directory = format!("{}/dir", self.url);
-        Authority::new(&directory).unwrap().trusting(self.authority.root()).unwrap().patient_for(timeouts)
+        let (request, order, look) = (Duration::from_secs(20), Duration::from_secs(60), Duration::from_millis(10));
+        Authority::new(format!("{}/dir", self.url)).trusting(self.authority.root()).patient_for(request, order, look)
     }
 }
 

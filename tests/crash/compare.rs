@@ -122,7 +122,7 @@ fn model(image: &Image) -> String {
     if let Some(supervisor) = &mut model.gotosocial {
         (supervisor.pid, supervisor.restart_at) = (0, 0);
         if let Some(program) = &mut supervisor.program {
-            (program.pid, program.ready_at, program.started_at) = (0, 0, None);
+            (program.pid, program.ready_at, program.started_at) = (0, 0, 0);
         }
     }
     // What belongs to somebody and is not there any more, or is not compared.

@@ -6,9 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use gts_bootstrap::change::journal::{self, Line};
-use gts_bootstrap::change::{
-    BackupChange, Change, Discard, Kind, Operator, Prior, RemoveTree, Reporter, settle, store,
-};
+use gts_bootstrap::change::{BackupChange, Change, Discard, Kind, Operator, Prior, RemoveTree, settle, store};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::release;
 
@@ -208,8 +206,6 @@ impl Operator for Silent {
         &release::NoProgress
     }
 }
-
-impl Reporter for Silent {}
 
 /// The text of a file; empty if there is none.
 fn text(image: &Image, path: &str) -> String {

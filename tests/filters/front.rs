@@ -63,9 +63,9 @@ impl Front {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let front =
             if kind == Kind::Nginx { gts_bootstrap::front::Front::NGINX } else { gts_bootstrap::front::Front::HTTPD };
-        for file in front.server.render_filters(&filters, &lists, &folder.path().join("filters")).unwrap() {
-            fs::create_dir_all(file.path.parent().unwrap()).unwrap();
-            fs::write(file.path, file.content).unwrap();
+        for (path, content) in (front.filters)(&filters, &lists, &folder.path().join("filters")).unwrap() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
         }
         let backend = backend::start();
         // Between looking for a free port and taking it, another test may have it.
@@ -102,7 +102,8 @@ impl Front {
     #[track_caller]
     pub fn get(&self, address: &str, agent: &str, path: &str) -> Answer {
         let answer = client::get(self.port, address, agent, path);
-        let Decision { outcome, reason } = decide(&self.filters, &self.lists, address.parse().unwrap(), agent, path);
+        let Decision { outcome, reason, .. } =
+            decide(&self.filters, &self.lists, address.parse().unwrap(), agent, path);
         let fits = match outcome {
             Outcome::Passed => answer.status == 200,
             Outcome::Limited { .. } => [200, 429].contains(&answer.status),

@@ -158,7 +158,7 @@ fn uploads_up_to_the_limit_are_taken(front: Front) {
         // Refused in the middle of sending.
         Err(error) => assert!(error.is_request() || error.is_body(), "{error:?}"),
     }
-    let log = server.await_text(&server.settings.logs.access, &format!("\"POST /x HTTP/2.0\" {refusal}"));
+    let log = server.await_text(&server.settings.logs[0], &format!("\"POST /x HTTP/2.0\" {refusal}"));
     assert!(!log.contains("\"POST /x HTTP/2.0\" 200"), "{log}");
 }
 
@@ -312,8 +312,8 @@ fn requests_are_logged_with_their_client(front: Front) {
     let server = plain_start(front);
     server.get_with(HOST, "/logged?a", &["X-Forwarded-For: 192.0.2.1", "User-Agent: a-test/1"]);
     server.get_plain(HOST, "/plain");
-    server.await_text(&server.settings.logs.access, "GET /plain HTTP/1.1\" 301");
-    let log = server.await_text(&server.settings.logs.access, "\"GET /logged?a HTTP/1.1\" 200");
+    server.await_text(&server.settings.logs[0], "GET /plain HTTP/1.1\" 301");
+    let log = server.await_text(&server.settings.logs[0], "\"GET /logged?a HTTP/1.1\" 200");
     let line = log.lines().find(|line| line.contains("/logged")).unwrap();
     assert!(line.starts_with("127.0.0.1 - - [") && line.ends_with("\"a-test/1\""), "{line}");
 }

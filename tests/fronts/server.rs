@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
-use gts_bootstrap::front::{Certificate, ConfigFiles, Front, FrontSettings, FrontVersion, Logs};
+use gts_bootstrap::front::{Certificate, ConfigFiles, Front, FrontSettings, version};
 use gts_bootstrap::parts::front::settings;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
@@ -121,9 +121,9 @@ impl Server {
         let here = |path: PathBuf| folder.join(path.strip_prefix(front.folder).unwrap());
         fs::create_dir_all(here(front.candidate_folder())).unwrap();
         let main = here(front.main_file());
-        let live = front.render(&self.settings).unwrap().pop().unwrap().text;
-        fs::write(here(front.candidate_site()), edit(&front.server.as_candidate(live))).unwrap();
-        let text = front.server.with_candidate(&main, &fs::read(&main).unwrap()).unwrap();
+        let [_, (_, live)] = front.render(&self.settings).unwrap();
+        fs::write(here(front.candidate_site()), edit(&(front.as_candidate)(live))).unwrap();
+        let text = (front.with_candidate)(&main, &fs::read(&main).unwrap()).unwrap();
         fs::write(here(front.candidate_file()), text).unwrap();
         hand_over(folder);
         let mut command = command(front, self._folder.path());
@@ -156,7 +156,7 @@ struct Prepared {
 
 impl Prepared {
     fn new(front: Front, backend: SocketAddr, mpm: &str, change: impl Fn(&mut FrontSettings, &Path)) -> Self {
-        let (_, version) = program(front);
+        let version = version(&program(front).1).unwrap();
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         for name in [
@@ -189,20 +189,20 @@ impl Prepared {
         settings.folder = at("etc");
         settings.assets = at("assets");
         settings.acme_webroot = at("acme");
-        settings.logs = Logs { access: at("log/access.log"), error: at("log/error.log") };
+        settings.logs = [at("log/access.log"), at("log/error.log")];
         settings.modules = httpd_modules();
         settings.missing_listens = vec![settings.http_port, settings.https_port];
         change(&mut settings, folder.path());
 
-        for file in front.render(&settings).unwrap() {
-            assert!(file.path.starts_with(at("etc")), "{}", file.path.display());
-            fs::write(file.path, file.text).unwrap();
+        for (path, text) in front.render(&settings).unwrap() {
+            assert!(path.starts_with(at("etc")), "{}", path.display());
+            fs::write(path, text).unwrap();
         }
         let main = at("etc").join(front.main);
         let text =
             if front == Front::NGINX { nginx_main(folder.path(), &settings) } else { httpd_main(folder.path(), mpm) };
         fs::write(&main, &text).unwrap();
-        let edited = front.server.with_site(&main, text.as_bytes(), &Here).unwrap();
+        let edited = (front.with_site)(&main, text.as_bytes(), &Here).unwrap();
         fs::write(&main, edited).unwrap();
         hand_over(folder.path());
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -291,7 +291,7 @@ fn command(front: Front, folder: &Path) -> Command {
 }
 
 /// Where the web server's program is, and its version.
-fn program(front: Front) -> (PathBuf, FrontVersion) {
+fn program(front: Front) -> (PathBuf, String) {
     let httpd = (&["apache2", "httpd"][..], "apache2 (FreeBSD: apache24)");
     let (names, package) = by_front(front, (&["nginx"][..], "nginx"), httpd);
     let folders = ["/usr/local/sbin", "/usr/sbin", "/usr/local/bin", "/usr/bin"];
@@ -304,8 +304,7 @@ fn program(front: Front) -> (PathBuf, FrontVersion) {
     };
     let output = Command::new(&program).arg("-v").output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    let version = said.split_once('/').expect("a version behind a slash").1;
-    (program, version.split_whitespace().next().unwrap().parse().unwrap())
+    (program, said.split_once('/').expect("a version behind a slash").1.to_owned())
 }
 
 fn httpd_modules() -> PathBuf {

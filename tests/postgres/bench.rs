@@ -1,5 +1,6 @@
 //! A server, and a folder with the files and programs of a host.
 
+use std::cell::RefCell;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -8,8 +9,7 @@ use gts_bootstrap::change::backup::BackupChange;
 use gts_bootstrap::change::database::{self, Description};
 use gts_bootstrap::change::postgres::{Connection, DatabaseTest, Dump, Load};
 use gts_bootstrap::change::{
-    Action, Applied, ApplyError, Change, Database, DatabaseCopy, DatabaseRestore, Executor, Operator, Plan, Reporter,
-    Step,
+    Action, ApplyError, Change, Database, DatabaseCopy, DatabaseRestore, Executor, Operator, Plan, Step,
 };
 use gts_bootstrap::deployment::{self, TlsMode};
 use gts_bootstrap::host::Owner;
@@ -62,17 +62,19 @@ pub struct Bench {
     pub server: Server,
     folder: TempDir,
     pub host: FreeBsd,
+    /// What changes have noted for the administrator.
+    pub notes: RefCell<Vec<String>>,
 }
 
-struct Silent;
+impl Operator for Bench {
+    fn note(&self, text: &str) {
+        self.notes.borrow_mut().push(text.to_owned());
+    }
 
-impl Operator for Silent {
     fn progress(&self) -> &dyn Progress {
         &NoProgress
     }
 }
-
-impl Reporter for Silent {}
 
 impl Bench {
     /// `None` where this is not root, who alone can run programs as somebody else.
@@ -84,7 +86,8 @@ impl Bench {
         }
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-        let bench = Self { server: Server::start(), host: FreeBsd::rooted(folder.path()), folder };
+        let host = FreeBsd::rooted(folder.path());
+        let bench = Self { server: Server::start(), host, folder, notes: RefCell::default() };
         for (path, mode) in [
             ("/etc", 0o755),
             ("/usr/local/bin", 0o755),
@@ -184,7 +187,7 @@ impl Bench {
     }
 
     /// Applies changes as the program does; what fails is taken back.
-    pub fn apply(&self, changes: impl IntoIterator<Item = Change>) -> Result<Applied, ApplyError> {
+    pub fn apply(&self, changes: impl IntoIterator<Item = Change>) -> Result<Vec<String>, ApplyError> {
         self.apply_while(changes, &|| {})
     }
 
@@ -193,14 +196,14 @@ impl Bench {
         &self,
         changes: impl IntoIterator<Item = Change>,
         meanwhile: &dyn Fn(),
-    ) -> Result<Applied, ApplyError> {
+    ) -> Result<Vec<String>, ApplyError> {
         let steps = changes.into_iter().map(|change| Step::new("database", Action::Update, change)).collect();
         let stop = || {
             meanwhile();
             None
         };
         let executor =
-            Executor { host: &self.host, source: None, authority: None, reporter: &Silent, stop: &stop, trial: None };
+            Executor { host: &self.host, source: None, authority: None, operator: self, stop: &stop, trial: None };
         executor.apply("upgrade", &Plan { steps, ..Plan::default() })
     }
 

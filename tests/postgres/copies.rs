@@ -27,7 +27,8 @@ fn named(bench: &Bench, names: &str) -> String {
 fn a_copy_is_roots_alone_and_says_what_is_in_it() {
     let Some(bench) = Bench::new() else { return };
     bench.server.sql(TABLES);
-    let told = bench.apply([bench.copy(COPY)]).unwrap().notes.join("\n");
+    bench.apply([bench.copy(COPY)]).unwrap();
+    let told = bench.notes.borrow().join("\n");
     assert!(
         told.contains("was read back from there to see that it is whole") && told.contains("2 migrations, 2 posts"),
         "{told}"

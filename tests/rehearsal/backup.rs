@@ -206,7 +206,10 @@ fn another_folder_has_to_be_safe() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
     machine.run(&["backup", "--yes", "--to", "/var/open"]).exits(1).says("others than root can write to /var/open");
     symlink("/var/open", machine.path("/var/link")).unwrap();
-    machine.run(&["backup", "--yes", "--to", "/var/link"]).exits(1).says("/var/link is no folder");
+    machine
+        .run(&["backup", "--yes", "--to", "/var/link"])
+        .exits(1)
+        .says("/var/link is a symbolic link, where a folder belongs");
     machine.run(&["backup", "--yes", "--to", "/var/elsewhere"]).exits(0);
     assert_eq!(fs::read_dir(machine.path("/var/elsewhere")).unwrap().count(), 1);
     assert!(backups(&machine).is_empty() && runs(&machine));

@@ -10,14 +10,14 @@ use gts_bootstrap::certificate::renewal::Window;
 use gts_bootstrap::certificate::{Bundle, CertificateAuthority, Leaf};
 use gts_bootstrap::change::certificate::{leaf_digest, shown};
 use gts_bootstrap::change::front::HostFiles;
-use gts_bootstrap::change::{Executor, Operator, Plan, Reporter, Step};
+use gts_bootstrap::change::{Executor, Operator, Plan, Step};
 use gts_bootstrap::deployment::{Answers, Deployment, HostName, Layout, Secrets};
-use gts_bootstrap::front::{Front, FrontVersion};
+use gts_bootstrap::front::Front;
 use gts_bootstrap::host::rehearsal::model::Authority;
 use gts_bootstrap::host::rehearsal::{Model, Rehearsal};
 use gts_bootstrap::host::{Host, Observe, Owner, ServiceAction};
 use gts_bootstrap::parts::front::settings;
-use gts_bootstrap::parts::{periodic, tls};
+use gts_bootstrap::parts::{Instance, periodic, tls};
 use gts_bootstrap::release;
 
 use crate::machine::{ANSWERS, Machine};
@@ -37,8 +37,6 @@ impl Operator for Silent {
         &release::NoProgress
     }
 }
-
-impl Reporter for Silent {}
 
 fn name() -> HostName {
     NAME.parse().unwrap()
@@ -72,7 +70,7 @@ impl Challenge for Served<'_> {
 
 fn apply(host: &Rehearsal, steps: Vec<Step>) {
     let plan = Plan { steps, ..Plan::default() };
-    Executor { host, source: None, authority: Some(host), reporter: &Silent, stop: &|| None, trial: None }
+    Executor { host, source: None, authority: Some(host), operator: &Silent, stop: &|| None, trial: None }
         .apply("test", &plan)
         .unwrap();
 }
@@ -84,6 +82,10 @@ fn with_front(answers: &str) -> Machine {
     })
 }
 
+fn instance<'a>(host: &'a Rehearsal, layout: &'a Layout, deployment: &'a Deployment) -> Instance<'a> {
+    Instance { host, layout, deployment }
+}
+
 fn behind_nginx(machine: Machine, more: &str) -> Machine {
     let answers = format!("{ANSWERS}\n[exposure]\nmode = \"nginx\"\n").replace("[tls]\n", &format!("[tls]\n{more}\n"));
     machine.write("/usr/local/etc/gts-bootstrap/deployment.toml", &answers);
@@ -91,22 +93,22 @@ fn behind_nginx(machine: Machine, more: &str) -> Machine {
     if host.service("gotosocial").unwrap().is_running() {
         host.service_action("gotosocial", ServiceAction::Stop).unwrap();
     }
-    let planned = tls::plan(&host, &layout, &deployment, &name()).unwrap().unwrap();
+    let planned = tls::plan(instance(&host, &layout, &deployment), &name(), true).unwrap().unwrap();
     if !planned.steps.is_empty() {
         apply(&host, planned.steps);
     }
     host.install_package("nginx").unwrap();
-    let settings = settings(Front::NGINX, &deployment, &layout, planned.files, FrontVersion::new(1, 26, 2));
+    let settings = settings(Front::NGINX, &deployment, &layout, planned.files, semver::Version::new(1, 26, 2));
     for folder in ["/usr/local/www", "/usr/local/www/gts-bootstrap", "/usr/local/etc/nginx/gts-bootstrap"] {
         if host.entry(Path::new(folder)).unwrap().is_none() {
             host.make_directory(Path::new(folder), 0o755, Owner::ROOT).unwrap();
         }
     }
-    for file in Front::NGINX.render(&settings).unwrap() {
-        host.write_file(&file.path, file.text.as_bytes(), 0o644, Owner::ROOT).unwrap();
+    for (path, text) in Front::NGINX.render(&settings).unwrap() {
+        host.write_file(&path, text.as_bytes(), 0o644, Owner::ROOT).unwrap();
     }
     let main = Path::new("/usr/local/etc/nginx/nginx.conf");
-    let text = Front::NGINX.server.with_site(main, &host.read(main).unwrap().unwrap(), &HostFiles(&host)).unwrap();
+    let text = (Front::NGINX.with_site)(main, &host.read(main).unwrap().unwrap(), &HostFiles(&host)).unwrap();
     host.write_file(main, &text, 0o644, Owner::ROOT).unwrap();
     host.set_rc_variable("nginx_enable", Some("YES")).unwrap();
     host.service_action("nginx", ServiceAction::Start).unwrap();
@@ -181,19 +183,18 @@ fn gotosocials_certificate_is_carried_over_and_comes_back() {
     // A second plan has nothing to do, and the way back neither: what is there is as good.
     let (host, layout) = (open(&machine), Layout::default());
     let deployment = deployment(&machine.read("/usr/local/etc/gts-bootstrap/deployment.toml"));
-    let again = tls::plan(&host, &layout, &deployment, &name()).unwrap().unwrap();
+    let again = tls::plan(instance(&host, &layout, &deployment), &name(), true).unwrap().unwrap();
     assert_eq!((again.steps, again.order), (Vec::new(), false));
     let service = Owner { uid: 209, gid: 209 };
-    assert_eq!(tls::back_to_autocert(&host, &layout, &deployment, service).unwrap(), Vec::new());
+    assert_eq!(tls::back_to_autocert(instance(&host, &layout, &deployment), service).unwrap(), (Vec::new(), None));
     // A renewed one goes back, and is what GoToSocial itself would have written.
     machine.run(&["certificate", "renew", "--yes", "--force"]).exits(0);
     let host = open(&machine);
-    let steps = tls::back_to_autocert(&host, &layout, &deployment, service).unwrap();
-    assert_eq!(steps.len(), 1);
+    let (steps, warning) = tls::back_to_autocert(instance(&host, &layout, &deployment), service).unwrap();
+    assert_eq!((steps.len(), warning), (1, None));
     apply(&host, steps);
     let back = Bundle::from_pem(machine.read(CACHE).as_bytes()).unwrap();
     assert_eq!((back.leaf(), back.autocert_pem().unwrap().expose()), (&leaf(&machine), machine.read(CACHE).as_str()));
-    assert_eq!(tls::back_warning(&host, &layout, &deployment).unwrap(), None);
     // What goes with the front: files, then their folder.
     let files = tls::own_files(&host, &layout).unwrap();
     assert_eq!(files.last().unwrap(), &layout.tls());
@@ -391,15 +392,15 @@ fn without_any_certificate_a_placeholder_lets_the_front_start() {
     let layout = Layout::default();
     let answers = format!("{ANSWERS}\n[exposure]\nmode = \"nginx\"\n");
     let host = open(&machine);
-    let planned = tls::plan(&host, &layout, &deployment(&answers), &name()).unwrap().unwrap();
+    let planned = tls::plan(instance(&host, &layout, &deployment(&answers)), &name(), true).unwrap().unwrap();
     let other: HostName = "example.org".parse().unwrap();
-    assert_eq!(tls::plan(&host, &layout, &deployment(&answers), &other).unwrap(), None);
+    assert_eq!(tls::plan(instance(&host, &layout, &deployment(&answers)), &other, false).unwrap(), None);
     assert!(planned.order);
     // A plan is data, the same each time, though the key will be another one.
-    assert_eq!(tls::plan(&host, &layout, &deployment(&answers), &name()).unwrap().unwrap(), planned);
+    assert_eq!(tls::plan(instance(&host, &layout, &deployment(&answers)), &name(), true).unwrap().unwrap(), planned);
     apply(&host, planned.steps);
     assert!(is_placeholder(&leaf(&machine)));
-    let again = tls::plan(&host, &layout, &deployment(&answers), &name()).unwrap().unwrap();
+    let again = tls::plan(instance(&host, &layout, &deployment(&answers)), &name(), true).unwrap().unwrap();
     assert_eq!((again.steps, again.order), (Vec::new(), true));
     drop(host);
     let machine = behind_nginx(machine, "");
@@ -454,7 +455,8 @@ fn files_that_the_answers_name_must_be_good() {
     let plan = |certificate: &str, key: &str| {
         let text = format!("{ANSWERS}\n[exposure]\nmode = \"nginx\"\n")
             .replace("[tls]\n", &format!("[tls]\ncertificate = \"{certificate}\"\nkey = \"{key}\"\n"));
-        tls::plan(&open(&machine), &Layout::default(), &deployment(&text), &name()).map(|planned| planned.unwrap())
+        tls::plan(instance(&open(&machine), &Layout::default(), &deployment(&text)), &name(), true)
+            .map(|planned| planned.unwrap())
     };
     let refusal = |certificate: &str, key: &str| plan(certificate, key).unwrap_err().to_string();
     assert!(refusal("/no.pem", KEY).contains("/no.pem, which the answers name under [tls], is not there"));
@@ -482,13 +484,16 @@ fn a_key_that_gotosocial_does_not_keep_stays_where_it_is() {
     let files = "[tls]\ncertificate = \"/etc/ssl/a.pem\"\nkey = \"/etc/ssl/a.key\"\n";
     let proxied = deployment(&format!("{ANSWERS}\n[exposure]\nmode = \"nginx\"\n").replace("[tls]\n", files));
     let service = Owner { uid: 209, gid: 209 };
-    assert_eq!(tls::plan(&host, &layout, &proxied, &name()).unwrap().unwrap().files.chain, Path::new("/etc/ssl/a.pem"));
-    assert_eq!(tls::back_to_autocert(&host, &layout, &proxied, service).unwrap(), Vec::new());
+    assert_eq!(
+        tls::plan(instance(&host, &layout, &proxied), &name(), true).unwrap().unwrap().files.chain,
+        Path::new("/etc/ssl/a.pem")
+    );
     // What GoToSocial has is still good.
-    assert_eq!(tls::back_warning(&host, &layout, &proxied).unwrap(), None);
+    assert_eq!(tls::back_to_autocert(instance(&host, &layout, &proxied), service).unwrap(), (Vec::new(), None));
     host.remove(Path::new(CACHE)).unwrap();
-    assert_eq!(tls::back_to_autocert(&host, &layout, &proxied, service).unwrap(), Vec::new());
-    let warning = tls::back_warning(&host, &layout, &proxied).unwrap().unwrap();
+    let (steps, warning) = tls::back_to_autocert(instance(&host, &layout, &proxied), service).unwrap();
+    assert_eq!(steps, Vec::new());
+    let warning = warning.unwrap();
     assert!(warning.contains("another kind than EC") && warning.contains("orders its own"), "{warning}");
 }
 

@@ -198,7 +198,7 @@ fn a_port_that_a_server_listens_on_is_named_before_it_is_taken() {
 #[test]
 fn a_disagreement_of_prediction_and_kernel_is_told_as_a_bug() {
     let machine = granted();
-    machine.edit(|model| model.faults.bind_probes_refused = true);
+    machine.edit(|model| model.faults.bind_probes = Some(false));
     machine
         .run(&["portacl", "explain", "www", "80", "--prove"])
         .exits(3)

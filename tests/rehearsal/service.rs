@@ -1,9 +1,8 @@
 //! What the executor does on its own before it starts the service: it tries the ports.
 
-use gts_bootstrap::change::{Executor, Operator, Plan, Readiness, Reporter};
+use gts_bootstrap::change::{Action, Executor, Operator, Plan, Readiness, ServiceStart, Step};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{Host, Listener, Owner};
-use gts_bootstrap::parts::service;
 use gts_bootstrap::release::{NoProgress, Progress};
 
 use crate::machine::{ANSWERS, Machine};
@@ -16,8 +15,6 @@ impl Operator for Silent {
     }
 }
 
-impl Reporter for Silent {}
-
 /// Why a start of the service on this machine fails.
 fn start_fails(host: &Rehearsal) -> String {
     let readiness = Readiness {
@@ -27,9 +24,15 @@ fn start_fails(host: &Rehearsal) -> String {
         log: "/var/log/gotosocial/gotosocial.log".into(),
         certificate: None,
     };
-    let start = service::start(Owner { uid: 209, gid: 209 }, &[80, 443], &readiness, false);
-    let plan = Plan { steps: vec![start], ..Plan::default() };
-    Executor { host, source: None, authority: None, reporter: &Silent, stop: &|| None, trial: None }
+    let start = ServiceStart {
+        name: "gotosocial".into(),
+        owner: Owner { uid: 209, gid: 209 },
+        ports: vec![80, 443],
+        readiness,
+        migrates: false,
+    };
+    let plan = Plan { steps: vec![Step::new("service", Action::Start, start)], ..Plan::default() };
+    Executor { host, source: None, authority: None, operator: &Silent, stop: &|| None, trial: None }
         .apply("test", &plan)
         .unwrap_err()
         .to_string()

@@ -172,7 +172,7 @@ fn a_trial_that_fails_takes_everything_back() {
     type Breaks = fn(&mut Model);
     // The checks one by one, with the words in which each tells it.
     let faults: [(&str, Breaks); 12] = [
-        ("bind gotosocial 443/tcp6", |model| model.faults.bind_probes_allowed = true),
+        ("bind gotosocial 443/tcp6", |model| model.faults.bind_probes = Some(true)),
         ("port gates: ANY user", |model| {
             model.sysctls.insert("net.inet.ip.portrange.reservedhigh".into(), "20".into());
             model.sysctls.insert("security.mac.portacl.port_high".into(), "500".into());
@@ -214,7 +214,7 @@ fn a_trial_that_fails_takes_everything_back() {
     for (command, start) in [(TO_HTTPD, direct as fn() -> Machine), (TO_DIRECT, behind_nginx)] {
         let machine = start();
         let (before, kernel_before) = (machine.copy(), kernel(&machine));
-        machine.edit(|model| model.faults.bind_probes_allowed = true);
+        machine.edit(|model| model.faults.bind_probes = Some(true));
         machine.run(&[command, &["--trial", "10"]].concat()).exits(1).says("the checks did not pass within 10 s");
         machine.edit(|model| model.faults = Faults::default());
         assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new(), "{command:?}");

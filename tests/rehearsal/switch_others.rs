@@ -152,7 +152,7 @@ fn a_trial_that_fails_gives_a_front_back_as_it_was() {
         by_hand.write("/etc/rc.conf", &(others.collect::<Vec<_>>().join("\n") + "\n"));
         for machine in [enabled, by_hand] {
             let before = machine.copy();
-            machine.edit(|model| model.faults.bind_probes_allowed = true);
+            machine.edit(|model| model.faults.bind_probes = Some(true));
             machine.run(&[&there(program)[..], &["--trial", "0"]].concat()).exits(1).says("the host is as it was");
             machine.edit(|model| model.faults = Faults::default());
             assert_eq!(changed(&before, &machine), NOTHING);

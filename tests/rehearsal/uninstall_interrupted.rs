@@ -4,9 +4,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use gts_bootstrap::change::{Applied, ApplyError, Executor, Interruption, Operator, Reporter};
+use gts_bootstrap::change::{ApplyError, Executor, Interruption, Operator};
 use gts_bootstrap::deployment::Layout;
-use gts_bootstrap::host::Host;
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::parts::uninstall::{Extent, plan};
 use gts_bootstrap::release::{NoProgress, Progress};
@@ -29,18 +28,16 @@ impl Operator for Asked {
     }
 }
 
-impl Reporter for Asked {}
-
 /// Uninstalls, and interrupts that once before the change of this number.
-fn interrupted(machine: &Machine, before: u32, answer: Interruption) -> Result<Applied, ApplyError> {
+fn interrupted(machine: &Machine, before: u32, answer: Interruption) -> Result<Vec<String>, ApplyError> {
     let host = Rehearsal::open(machine.root()).unwrap();
-    let planned = plan(host.observe(), &Layout::default(), Extent { purge: false, backups: false }).unwrap();
+    let planned = plan(&host, &Layout::default(), Extent { purge: false, backups: false }).unwrap();
     let asked = Cell::new(0);
     let stop = || {
         let number = asked.replace(asked.get() + 1);
         (number == before).then(|| "interrupted (SIGINT)".to_owned())
     };
-    Executor { host: &host, source: None, authority: None, reporter: &Asked(answer), stop: &stop, trial: None }
+    Executor { host: &host, source: None, authority: None, operator: &Asked(answer), stop: &stop, trial: None }
         .apply("uninstall", &planned.plan)
 }
 
@@ -75,9 +72,9 @@ fn undo_takes_all_of_it_back_as_long_as_nothing_has_gone_for_good() {
                 machine.run(&["check"]).exits(0);
                 taken_back += 1;
             }
-            Ok(applied) if applied.not_made.is_empty() => break,
+            Ok(applied) if applied.is_empty() => break,
             Ok(applied) => {
-                let why = &applied.not_made.last().unwrap().cause;
+                let why = applied.last().unwrap();
                 assert!(why.contains("nothing was undone") && why.contains("is gone for good"), "{why}");
                 too_late += 1;
             }
@@ -94,11 +91,11 @@ fn keep_ends_it_where_it_is_and_continue_goes_on() {
     let after = uninstalled();
     let machine = installed.copy();
     let kept = interrupted(&machine, 5, Interruption::Keep).unwrap();
-    assert!(kept.not_made[0].cause.contains("the changes after it were not started"), "{:?}", kept.not_made);
+    assert!(kept[0].contains("the changes after it were not started"), "{kept:?}");
     machine.run(UNINSTALL).exits(0);
     same(&after, &machine, ASIDE, "kept");
 
     let machine = installed.copy();
-    assert_eq!(interrupted(&machine, 5, Interruption::Continue).unwrap().not_made, Vec::new());
+    assert_eq!(interrupted(&machine, 5, Interruption::Continue).unwrap(), Vec::<String>::new());
     same(&after, &machine, ASIDE, "continued");
 }

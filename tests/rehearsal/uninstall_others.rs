@@ -336,7 +336,7 @@ fn the_module_stays_while_ports_would_be_open_without_it() {
     let change = UnloadModule { name: "mac_portacl".into(), reserved: 1023 };
     let plan = Plan { steps: vec![Step::new("x", Action::Remove, change)], ..Plan::default() };
     let executor =
-        Executor { host: &host, source: None, authority: None, reporter: &Silent, stop: &|| None, trial: None };
+        Executor { host: &host, source: None, authority: None, operator: &Silent, stop: &|| None, trial: None };
     let why = executor.apply("test", &plan).unwrap_err().to_string();
     assert!(
         why.contains("reservedhigh is 79 and not 1023, so that without mac_portacl every user could bind"),

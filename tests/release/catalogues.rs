@@ -1,17 +1,17 @@
 //! Catalogues in Forgejo's form, good and bad.
 
-use gts_bootstrap::release::{Error, NoProgress, Published, Source, catalogue, newest};
+use gts_bootstrap::release::{Error, Published, Source, catalogue, newest};
 use serde_json::{Value, json};
 
 use super::places::hasty;
 use super::server::{Asked, Reply, Server};
 
 fn source(server: &Server) -> Source {
-    Source::Upstream { base_url: server.url().parse().unwrap() }
+    Source::Upstream(server.url().parse().unwrap())
 }
 
 fn list(server: &Server) -> Result<Vec<Published>, Error> {
-    catalogue(&source(server), &hasty(2), &NoProgress)
+    catalogue(&source(server), &hasty(2))
 }
 
 fn release(tag: &str, draft: bool, prerelease: bool) -> Value {
@@ -45,7 +45,7 @@ fn all_pages_are_read_and_versions_compared_as_versions() {
     let asked = server.requests();
     assert_eq!(asked.len(), 3);
     assert_eq!(asked[1].target(), "/api/v1/repos/superseriousbusiness/gotosocial/releases?limit=50&page=2");
-    let newest = |prereleases| newest(&source(&server), prereleases, &hasty(1), &NoProgress).unwrap();
+    let newest = |prereleases| newest(&source(&server), prereleases, &hasty(1)).unwrap();
     assert_eq!(newest(false).version.to_string(), "0.19.2");
     assert_eq!(newest(false).assets["a.tar.gz"], 7);
     assert_eq!(newest(true).version.to_string(), "0.20.5");
@@ -61,7 +61,7 @@ fn whole_pages_up_to_the_end_end_too() {
 #[test]
 fn an_empty_catalogue_is_told_in_words() {
     let server = Server::start(|_, _| Reply::ok(b"[]"));
-    let error = newest(&source(&server), true, &hasty(1), &NoProgress).unwrap_err();
+    let error = newest(&source(&server), true, &hasty(1)).unwrap_err();
     assert!(matches!(error, Error::CatalogueEmpty { .. }), "{error}");
 }
 
@@ -83,9 +83,9 @@ fn statuses_of_the_catalogue_are_told_in_words() {
         assert!(
             matches!(
                 (&error, code),
-                (Error::NotFound { .. }, "404")
-                    | (Error::TooManyRequests { .. }, "429")
-                    | (Error::ServerFault { status: 502, .. }, "502")
+                (Error::Status { status: 404, .. }, "404")
+                    | (Error::Status { status: 429, .. }, "429")
+                    | (Error::Status { status: 502, .. }, "502")
             ),
             "{error}"
         );

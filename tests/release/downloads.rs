@@ -4,14 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
 use std::time::Duration;
 
+use gts_bootstrap::deployment::VersionWish;
 use gts_bootstrap::release::{
-    Error, HttpClient, HttpSettings, Limits, Progress, Request, Retry, Sha256Digest, Source, Timeouts, WantedVersion,
-    fetch, resolve, verify,
+    Error, HttpClient, HttpSettings, Limits, NoProgress, Progress, Request, Retry, Sha256Digest, Source, Target, fetch,
+    resolve, verify,
 };
 use tempfile::TempDir;
 
 use super::archives::honest;
-use super::places::{ASSET, hasty, install_from, lock, names_in, target};
+use super::places::{ASSET, hasty, install_from, lock, names_in, watched};
 use super::server::{Asked, Reply, Server};
 
 fn mirror_at(server: &Server) -> Source {
@@ -69,7 +70,8 @@ fn a_broken_download_goes_on_where_it_was() {
     });
     let parent = tempfile::tempdir().unwrap();
     let watch = Watch::default();
-    fetch(&lock(&honest()), &mirror_at(&server), target(parent.path()), &Limits::default(), &hasty(4), &watch).unwrap();
+    let target = Target { directory: &parent.path().join("0.19.2"), partial: None };
+    fetch(&lock(&honest()), &mirror_at(&server), target, &Limits::default(), &watched(4, &watch)).unwrap();
     assert_eq!(names_in(parent.path()), ["0.19.2"]);
     let total = honest().len() as u64;
     assert_eq!(*watch.begun.borrow(), [(ASSET.to_owned(), Some(total))]);
@@ -157,7 +159,7 @@ fn a_truncated_answer_is_noticed_whatever_length_it_claims() {
     let claims_nothing = serve(|_, _, archive| Reply::status("200 OK").bare_body(&archive[..9000]));
     for server in [claims_what_it_has, claims_nothing] {
         let error = download(&server, 2).unwrap_err();
-        assert!(matches!(error, Error::Truncated { received: 9000, .. }), "{error}");
+        assert!(matches!(error, Error::Truncated(_, 9000)), "{error}");
     }
     let claims_all = serve(|_, _, archive| Reply::ok(archive).cut(9000));
     let error = download(&claims_all, 1).unwrap_err();
@@ -189,7 +191,7 @@ fn what_is_larger_than_allowed_is_refused() {
     for server in [announced, unannounced] {
         let limits = Limits { archive_bytes: 9000, ..Limits::default() };
         let error = install_from(&mirror_at(&server), &lock(&honest()), &limits, &hasty(1)).unwrap_err();
-        assert!(matches!(error, Error::TooLarge { limit: 9000, .. }), "{error}");
+        assert!(matches!(error, Error::TooLarge(_, 9000)), "{error}");
     }
 }
 
@@ -240,11 +242,10 @@ fn a_server_that_asks_for_a_long_rest_ends_the_run() {
     assert_eq!(server.requests().len(), 1);
 }
 
-fn impatient(attempts: u32) -> HttpClient {
-    HttpClient::new(HttpSettings {
-        timeouts: Timeouts { connect: Duration::from_secs(5), idle: Duration::from_millis(100) },
-        retry: Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) },
-    })
+fn impatient(attempts: u32) -> HttpClient<'static> {
+    let retry = Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) };
+    let (connect, idle) = (Duration::from_secs(5), Duration::from_millis(100));
+    HttpClient::new(HttpSettings { connect, idle, retry }, &NoProgress)
 }
 
 #[test]
@@ -302,7 +303,7 @@ fn plain_http_is_taken_with_a_pin_and_refused_without() {
     });
     let expected = lock(&honest());
     let mut request = Request {
-        version: WantedVersion::Exact(expected.version.clone()),
+        version: VersionWish::Exact(expected.version.clone()),
         prereleases: false,
         arch: expected.arch,
         variant: expected.variant,
@@ -310,7 +311,7 @@ fn plain_http_is_taken_with_a_pin_and_refused_without() {
         locked: None,
     };
     let watch = Watch::default();
-    let resolve = |request: &Request<'_>| resolve(request, &mirror_at(&server), &hasty(1), &watch);
+    let resolve = |request: &Request<'_>| resolve(request, &mirror_at(&server), &watched(1, &watch));
     assert!(matches!(resolve(&request), Err(Error::HttpWithoutPin { .. })));
     assert!(server.requests().is_empty());
     request.pinned = Some(expected.sha256);

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use gts_bootstrap::release::{NoProgress, Source, newest};
+use gts_bootstrap::release::{Source, newest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -112,7 +112,7 @@ fn https_goes_through_the_proxy() {
 #[test]
 #[ignore = "run by the others, each with an environment of its own"]
 fn child_that_asks() {
-    let source = Source::Upstream { base_url: std::env::var("ASK_AT").unwrap().parse().unwrap() };
-    let error = newest(&source, true, &hasty(1), &NoProgress).unwrap_err();
+    let source = Source::Upstream(std::env::var("ASK_AT").unwrap().parse().unwrap());
+    let error = newest(&source, true, &hasty(1)).unwrap_err();
     println!("{error}");
 }

@@ -1,12 +1,12 @@
 //! Where the tests install to and from.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gts_bootstrap::release::{
-    Arch, Error, HttpClient, HttpSettings, Limits, LockedRelease, NoProgress, Retry, Sha256Digest, Source, Target,
-    Timeouts, Unpacked, Variant, fetch,
+    Arch, Error, HttpClient, HttpSettings, Limits, LockedRelease, Manifest, NoProgress, Progress, Retry, Sha256Digest,
+    Source, Target, Variant, fetch,
 };
 use tempfile::TempDir;
 
@@ -30,21 +30,26 @@ pub fn mirror(archive: &[u8]) -> (TempDir, Source) {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("v0.19.2")).unwrap();
     fs::write(folder.path().join("v0.19.2").join(ASSET), archive).unwrap();
-    let source = Source::MirrorDir { path: folder.path().to_owned() };
+    let source = Source::MirrorDir(folder.path().to_owned());
     (folder, source)
 }
 
 /// A client that neither waits long nor tries often.
-pub fn hasty(attempts: u32) -> HttpClient {
-    HttpClient::new(HttpSettings {
-        timeouts: Timeouts { connect: Duration::from_secs(5), idle: Duration::from_secs(5) },
-        retry: Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) },
-    })
+pub fn hasty(attempts: u32) -> HttpClient<'static> {
+    watched(attempts, &NoProgress)
 }
 
-/// The place in this folder, with nothing kept of a download.
-pub fn target(parent: &Path) -> Target<'_> {
-    Target { parent, name: "0.19.2", partial: None }
+/// The same, watched.
+pub fn watched(attempts: u32, progress: &dyn Progress) -> HttpClient<'_> {
+    let retry = Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) };
+    HttpClient::new(HttpSettings { connect: Duration::from_secs(5), idle: Duration::from_secs(5), retry }, progress)
+}
+
+/// A release in its place.
+#[derive(Debug)]
+pub struct Unpacked {
+    pub path: PathBuf,
+    pub manifest: Manifest,
 }
 
 /// Installs from a mirror folder with these limits, and if that fails, sees to it that nothing is left.
@@ -61,17 +66,19 @@ pub fn install_from(
     source: &Source,
     lock: &LockedRelease,
     limits: &Limits,
-    http: &HttpClient,
+    http: &HttpClient<'_>,
 ) -> Result<(TempDir, Unpacked), Error> {
     let (parent, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let target = Target { partial: Some(&store.path().join("download")), ..target(parent.path()) };
-    let result = fetch(lock, source, target, limits, http, &NoProgress);
+    let path = parent.path().join("0.19.2");
+    let target = Target { directory: &path, partial: Some(&store.path().join("download")) };
+    let result = fetch(lock, source, target, limits, http);
     let names = names_in(parent.path());
     assert!(names_in(store.path()).is_empty(), "of the download something is left");
     match result {
-        Ok(unpacked) => {
+        Ok(()) => {
             assert_eq!(names, ["0.19.2"]);
-            Ok((parent, unpacked))
+            let manifest = Manifest::read(&path).unwrap();
+            Ok((parent, Unpacked { path, manifest }))
         }
         Err(error) => {
             assert!(names.is_empty(), "left behind after \"{error}\": {names:?}");

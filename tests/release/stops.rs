@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use gts_bootstrap::release::{
-    Error, HttpClient, HttpSettings, Limits, Progress, Retry, Source, Target, Timeouts, fetch, newest, verify,
+    Error, HttpClient, HttpSettings, Limits, Progress, Retry, Source, Target, fetch, newest, verify,
 };
 use tempfile::TempDir;
 
 use super::archives::honest;
-use super::places::{hasty, lock, mirror, names_in, target};
+use super::places::{lock, mirror, names_in, watched};
 use super::server::{Asked, Reply, Server};
 
 /// Far longer than a test may take; and than a stop may.
@@ -54,11 +54,13 @@ impl Progress for StopsAfter {
 }
 
 /// A client that waits long for everything.
-fn patient() -> HttpClient {
-    HttpClient::new(HttpSettings {
-        timeouts: Timeouts { connect: LONG, idle: LONG },
-        retry: Retry { attempts: 6, first_wait: LONG, longest_wait: LONG },
-    })
+fn patient(progress: &dyn Progress) -> HttpClient<'_> {
+    waiting_first(LONG, progress)
+}
+
+fn waiting_first(first_wait: Duration, progress: &dyn Progress) -> HttpClient<'_> {
+    let retry = Retry { attempts: 6, first_wait, longest_wait: LONG };
+    HttpClient::new(HttpSettings { connect: LONG, idle: LONG, retry }, progress)
 }
 
 struct Place {
@@ -71,10 +73,11 @@ impl Place {
         Self { parent: tempfile::tempdir().unwrap(), store: tempfile::tempdir().unwrap() }
     }
 
-    fn fetch(&self, source: &Source, http: &HttpClient, progress: &dyn Progress) -> Result<(), Error> {
-        let target = Target { partial: Some(&self.store.path().join("download")), ..target(self.parent.path()) };
-        fetch(&lock(&honest()), source, target, &Limits::default(), http, progress)
-            .map(|unpacked| assert!(verify(&unpacked.path).unwrap().is_intact()))
+    fn fetch(&self, source: &Source, http: &HttpClient<'_>) -> Result<(), Error> {
+        let directory = self.parent.path().join("0.19.2");
+        let target = Target { directory: &directory, partial: Some(&self.store.path().join("download")) };
+        fetch(&lock(&honest()), source, target, &Limits::default(), http)
+            .map(|()| assert!(verify(&directory).unwrap().is_intact()))
     }
 
     fn kept(&self) -> Option<Vec<u8>> {
@@ -108,19 +111,15 @@ fn silence_and_waits_are_left_at_once() {
         0 => Reply::ok(&honest()).cut(9000),
         _ => Reply::ok(&honest()).cut(4000).stalled(),
     });
-    let hasty = HttpClient::new(HttpSettings {
-        timeouts: Timeouts { connect: LONG, idle: LONG },
-        retry: Retry { attempts: 6, first_wait: Duration::from_millis(1), longest_wait: LONG },
-    });
-    for (server, bytes, http) in [
-        (before, 0, patient()),
-        (within, 9000, patient()),
-        (retry, 9000, patient()),
-        (asked_to_wait, 0, patient()),
-        (skipping, 9000, hasty),
+    for (server, bytes, first_wait) in [
+        (before, 0, LONG),
+        (within, 9000, LONG),
+        (retry, 9000, LONG),
+        (asked_to_wait, 0, LONG),
+        (skipping, 9000, Duration::from_millis(1)),
     ] {
         let place = Place::new();
-        stops_soon(|| place.fetch(&source(&server), &http, &StopsAfter::bytes(bytes)));
+        stops_soon(|| place.fetch(&source(&server), &waiting_first(first_wait, &StopsAfter::bytes(bytes))));
         assert_eq!(names_in(place.parent.path()), Vec::<String>::new());
         assert_eq!(place.kept().unwrap().len() as u64, bytes, "what has come is kept");
     }
@@ -129,15 +128,15 @@ fn silence_and_waits_are_left_at_once() {
 #[test]
 fn lists_and_checksums_and_mirror_folders_can_be_stopped_too() {
     let server = Server::start(|_, _| Reply::status("200 OK").stalled());
-    let upstream = Source::Upstream { base_url: server.url().parse().unwrap() };
+    let upstream = Source::Upstream(server.url().parse().unwrap());
     let folder = || {
         let (_mirror, source) = mirror(&honest());
         let at_once = StopsAfter { asked: Cell::new(2), ..StopsAfter::bytes(0) };
-        Place::new().fetch(&source, &patient(), &at_once)
+        Place::new().fetch(&source, &patient(&at_once))
     };
     stops_soon(folder);
     // An `Upstream` without https is refused before anything is asked only where bytes are to be trusted.
-    stops_soon(|| newest(&upstream, false, &patient(), &StopsAfter::bytes(0)).map(drop));
+    stops_soon(|| newest(&upstream, false, &patient(&StopsAfter::bytes(0))).map(drop));
 }
 
 #[test]
@@ -167,7 +166,7 @@ fn whoever_does_not_stop_after_all_goes_on_with_the_same_answer() {
     });
     let watch = Hesitates { come: Cell::new(0), gate };
     let place = Place::new();
-    place.fetch(&source(&server), &patient(), &watch).unwrap();
+    place.fetch(&source(&server), &patient(&watch)).unwrap();
     assert_eq!((watch.come.get(), server.requests().len()), (honest().len() as u64, 1));
     assert_eq!(place.kept(), None);
 }
@@ -188,9 +187,9 @@ fn breaking(ranges: bool) -> Server {
 fn what_was_kept_is_not_fetched_again() {
     for ranges in [true, false] {
         let (server, place) = (breaking(ranges), Place::new());
-        stops_soon(|| place.fetch(&source(&server), &patient(), &StopsAfter::bytes(9000)));
+        stops_soon(|| place.fetch(&source(&server), &patient(&StopsAfter::bytes(9000))));
         let watch = StopsAfter::bytes(u64::MAX);
-        place.fetch(&source(&server), &hasty(1), &watch).unwrap();
+        place.fetch(&source(&server), &watched(1, &watch)).unwrap();
         assert_eq!(watch.resumed.get(), 9000);
         assert_eq!(watch.come.get(), honest().len() as u64);
         let starts: Vec<_> = server.requests().iter().map(Asked::range_start).collect();
@@ -217,10 +216,10 @@ fn what_was_kept_and_is_of_no_use_is_fetched_anew() {
             }
         });
         let place = Place::new();
-        stops_soon(|| place.fetch(&source(&server), &patient(), &StopsAfter::bytes(9000)));
+        stops_soon(|| place.fetch(&source(&server), &patient(&StopsAfter::bytes(9000))));
         let folder = place.store.path().join("download");
         spoil(&folder.join(names_in(&folder).remove(0)));
-        place.fetch(&source(&server), &hasty(1), &StopsAfter::bytes(u64::MAX)).unwrap();
+        place.fetch(&source(&server), &watched(1, &StopsAfter::bytes(u64::MAX))).unwrap();
         assert_eq!(server.requests().last().unwrap().range_start(), None, "begun anew");
         assert_eq!(place.kept(), None);
     }
@@ -240,8 +239,8 @@ fn an_archive_that_is_wrong_is_not_fetched_for_ever() {
         }
     });
     let place = Place::new();
-    stops_soon(|| place.fetch(&source(&server), &patient(), &StopsAfter::bytes(9000)));
-    let error = place.fetch(&source(&server), &hasty(1), &StopsAfter::bytes(u64::MAX)).unwrap_err();
+    stops_soon(|| place.fetch(&source(&server), &patient(&StopsAfter::bytes(9000))));
+    let error = place.fetch(&source(&server), &watched(1, &StopsAfter::bytes(u64::MAX))).unwrap_err();
     assert!(matches!(error, Error::WrongDigest { .. }), "{error}");
     assert_eq!(server.requests().len(), 3);
     assert_eq!(place.kept(), None);

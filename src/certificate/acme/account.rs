@@ -1,10 +1,10 @@
 //! The account at an authority: a key pair that the authority knows.
 
-use instant_acme::{AccountCredentials, NewAccount};
+use instant_acme::{AccountBuilder, AccountCredentials, NewAccount};
 
-use super::error::{Doing, translate};
+use super::error::translate;
 use super::transport::Transport;
-use super::{AcmeError, Authority, persistently, run};
+use super::{AcmeError, persistently};
 use crate::deployment::{EmailAddress, Secret};
 
 /// An account: the key, its URL at the authority, and the directory of that authority.
@@ -29,7 +29,7 @@ impl Account {
         struct Kept {
             directory: String,
         }
-        let Kept { directory } = serde_json::from_str(json).map_err(|error| unreadable(&error))?;
+        let Kept { directory } = serde_json::from_str(json).map_err(unreadable)?;
         Ok(Self { directory, json: Secret::new(json) })
     }
 
@@ -39,58 +39,37 @@ impl Account {
     }
 
     fn credentials(&self) -> Result<AccountCredentials, AcmeError> {
-        serde_json::from_str(self.json.expose()).map_err(|error| unreadable(&error))
+        serde_json::from_str(self.json.expose()).map_err(unreadable)
     }
 
     /// Opens the account for use, which fetches the directory.
-    pub(super) async fn open(
-        &self,
-        authority: &Authority,
-        transport: &Transport,
-    ) -> Result<instant_acme::Account, AcmeError> {
-        if self.directory != authority.directory {
-            return Err(AcmeError::OtherAuthority {
-                kept: self.directory.clone(),
-                wanted: authority.directory.clone(),
-            });
-        }
-        let credentials = self.credentials()?;
-        let builder = instant_acme::Account::builder_with_http(Box::new(transport.clone()));
-        builder
-            .from_credentials(credentials)
-            .await
-            .map_err(|error| translate(error, &authority.directory, &Doing::Account, transport.asked_wait()))
+    pub(super) async fn open(&self, transport: &Transport) -> Result<instant_acme::Account, AcmeError> {
+        let opened = builder(transport).from_credentials(self.credentials()?).await;
+        opened.map_err(|error| translate(error, transport, None))
+    }
+
+    /// Makes an account, and agrees to the authority's terms of service.
+    pub(super) async fn register(transport: &Transport, email: Option<&EmailAddress>) -> Result<Self, AcmeError> {
+        let contact = email.map(|address| format!("mailto:{address}"));
+        let contact = contact.as_deref();
+        let wanted =
+            NewAccount { contact: contact.as_slice(), terms_of_service_agreed: true, only_return_existing: false };
+        let directory = &transport.directory;
+        let made = persistently(async || builder(transport).create(&wanted, directory.clone(), None).await).await;
+        let (_, credentials) = made.map_err(|error| translate(error, transport, None))?;
+        let json = serde_json::to_string(&credentials).map_err(|error| AcmeError::Internal(error.to_string()))?;
+        Ok(Self { directory: directory.clone(), json: Secret::new(json) })
     }
 }
 
-/// The JSON library's own words could quote the key.
-fn unreadable(error: &serde_json::Error) -> AcmeError {
-    let (line, column) = (error.line(), error.column());
-    AcmeError::AccountFile { reason: format!("it is not as it was written, line {line} column {column}") }
+fn builder(transport: &Transport) -> AccountBuilder {
+    instant_acme::Account::builder_with_http(Box::new(transport.clone()))
 }
 
-/// Makes an account at an authority, and agrees to its terms of service. The caller keeps it before anything else is done
-/// with it: authorities limit how many a host may make.
-///
-/// # Errors
-/// The authority cannot be reached, or refuses.
-pub fn register(authority: &Authority, email: Option<&EmailAddress>) -> Result<Account, AcmeError> {
-    let transport = Transport::new(authority)?;
-    let contact: Vec<String> = email.iter().map(|address| format!("mailto:{address}")).collect();
-    let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
-    let wanted = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-    run(async {
-        let made = persistently(async || {
-            let builder = instant_acme::Account::builder_with_http(Box::new(transport.clone()));
-            builder.create(&wanted, authority.directory.clone(), None).await
-        });
-        let (_, credentials) = made
-            .await
-            .map_err(|error| translate(error, &authority.directory, &Doing::Account, transport.asked_wait()))?;
-        let json =
-            serde_json::to_string(&credentials).map_err(|error| AcmeError::Internal { reason: error.to_string() })?;
-        Ok(Account { directory: authority.directory.clone(), json: Secret::new(json) })
-    })
+/// The JSON library's own words could quote the key.
+fn unreadable(error: serde_json::Error) -> AcmeError {
+    let (line, column) = (error.line(), error.column());
+    AcmeError::AccountFile(format!("it is not as it was written, line {line} column {column}"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! An order, from the request to the certificate; and the question when one should be renewed.
+//! What an authority does for us: an account, an order from the request to the certificate, and the question when a
+//! certificate should be renewed.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use instant_acme::{
@@ -9,120 +9,101 @@ use instant_acme::{
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
-use super::error::{Doing, detail, kind, translate};
+use super::error::{detail, kind, translate};
 use super::transport::Transport;
-use super::{Account, AcmeError, Authority, Challenge, Step, persistently, run};
-use crate::certificate::Bundle;
+use super::{Account, AcmeError, Challenge, Internet, persistently, run};
 use crate::certificate::renewal::Window;
-use crate::deployment::HostName;
+use crate::certificate::{Bundle, CertificateAuthority};
+use crate::deployment::{EmailAddress, HostName};
 
 /// The longest pause between two looks at an order, unless the authority asks for a longer one.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
-/// Orders a certificate for `names`, with a new key (P-256). `replaces` is the certificate that it is to take the place of,
-/// which the authority is told if it wants to know (ARI: such orders are exempt from some of Let's Encrypt's limits).
-///
-/// # Errors
-/// The authority cannot be reached, refuses, or did not get the right answer to its challenge. Nothing has changed but that
-/// the answer to the challenge was served for a while.
-pub fn order(
-    authority: &Authority,
-    account: &Account,
-    names: &[HostName],
-    replaces: Option<&Bundle>,
-    challenge: &mut dyn Challenge,
-    progress: &mut dyn FnMut(&Step),
-) -> Result<Bundle, AcmeError> {
-    let transport = Transport::new(authority)?;
-    let last = RefCell::new(Step::Directory);
-    let mut published = Vec::new();
-    let mut told = |step: Step| {
-        progress(&step);
-        last.replace(step);
-    };
-    let joined = names.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
-    let mut course = Course {
-        authority,
-        transport: &transport,
-        names,
-        joined: &joined,
-        challenge,
-        published: &mut published,
-        told: &mut told,
-    };
-    let limit = authority.timeouts.order;
-    let result = run(async {
-        let whole = tokio::time::timeout(limit, course.run(account, replaces)).await;
-        whole.unwrap_or_else(|_| Err(AcmeError::Slow { step: last.borrow().clone(), after: limit }))
-    });
-    for token in &published {
-        challenge.withdraw(token);
+impl CertificateAuthority for Internet {
+    fn register(&self, directory: &str, email: Option<&EmailAddress>) -> Result<Account, AcmeError> {
+        run(Account::register(&Transport::new(self, directory)?, email))
     }
-    result
-}
 
-/// When the authority would like the certificate renewed (ARI, RFC 9773); `None` where it has no opinion.
-///
-/// # Errors
-/// The authority cannot be reached, or does not answer as it should. The certificate is then due by its age.
-pub fn renewal_window(authority: &Authority, account: &Account, bundle: &Bundle) -> Result<Option<Window>, AcmeError> {
-    let Ok(identifier) = CertificateIdentifier::try_from(bundle.leaf_der()) else {
-        // Without an authority key identifier a certificate cannot be asked about (section 4.1).
-        return Ok(None);
-    };
-    let transport = Transport::new(authority)?;
-    run(async {
-        let account = account.open(authority, &transport).await?;
-        match account.renewal_info(&identifier).await {
-            Ok((info, ask_again)) => {
-                let seconds = |time: i64| u64::try_from(time).unwrap_or(0);
-                Ok(Some(Window {
-                    start: seconds(info.suggested_window.start.unix_timestamp()),
-                    end: seconds(info.suggested_window.end.unix_timestamp()),
-                    ask_again: ask_again.as_secs(),
-                }))
-            }
-            Err(Underlying::Unsupported(_)) => Ok(None),
-            Err(error) => {
-                Err(translate(error, &authority.directory, &Doing::Order("the renewal"), transport.asked_wait()))
-            }
+    fn order(
+        &self,
+        account: &Account,
+        name: &HostName,
+        replaces: Option<&Bundle>,
+        challenge: &mut dyn Challenge,
+    ) -> Result<Bundle, AcmeError> {
+        let transport = &Transport::new(self, account.directory())?;
+        let (published, step) = (Vec::new(), String::new());
+        let mut course = Course { internet: self, transport, name, challenge, published, step };
+        let result = run(async {
+            let whole = tokio::time::timeout(self.order, course.run(account, replaces)).await;
+            whole.unwrap_or_else(|_| Err(AcmeError::Slow(course.step.clone(), self.order)))
+        });
+        for token in &course.published {
+            course.challenge.withdraw(token);
         }
-    })
+        result
+    }
+
+    fn renewal_window(&self, account: &Account, bundle: &Bundle) -> Result<Option<Window>, AcmeError> {
+        let Ok(identifier) = CertificateIdentifier::try_from(bundle.leaf_der()) else {
+            // Without an authority key identifier a certificate cannot be asked about (RFC 9773, section 4.1).
+            return Ok(None);
+        };
+        let transport = Transport::new(self, account.directory())?;
+        run(async {
+            match account.open(&transport).await?.renewal_info(&identifier).await {
+                Ok((info, ask_again)) => {
+                    let seconds = |time: i64| u64::try_from(time).unwrap_or(0);
+                    Ok(Some(Window {
+                        start: seconds(info.suggested_window.start.unix_timestamp()),
+                        end: seconds(info.suggested_window.end.unix_timestamp()),
+                        ask_again: ask_again.as_secs(),
+                    }))
+                }
+                Err(Underlying::Unsupported(_)) => Ok(None),
+                Err(error) => Err(translate(error, &transport, Some("the renewal"))),
+            }
+        })
+    }
 }
 
-/// What an order needs on its way.
-struct Course<'a, 'c> {
-    authority: &'a Authority,
+/// An order on its way.
+struct Course<'a> {
+    internet: &'a Internet,
     transport: &'a Transport,
-    names: &'a [HostName],
-    joined: &'a str,
-    challenge: &'c mut dyn Challenge,
-    published: &'c mut Vec<String>,
-    told: &'c mut dyn FnMut(Step),
+    name: &'a HostName,
+    challenge: &'a mut dyn Challenge,
+    /// The tokens whose answers have to be withdrawn.
+    published: Vec<String>,
+    /// What is being done, in words.
+    step: String,
 }
 
-impl Course<'_, '_> {
+impl Course<'_> {
     async fn run(&mut self, account: &Account, replaces: Option<&Bundle>) -> Result<Bundle, AcmeError> {
-        (self.told)(Step::Directory);
-        let account = account.open(self.authority, self.transport).await?;
-        (self.told)(Step::Order);
+        self.step = "asking the certificate authority for its directory".into();
+        let account = account.open(self.transport).await?;
+        self.step = "placing the order".into();
         let mut order = self.place(&account, replaces).await?;
         self.answer(&mut order).await?;
-        (self.told)(Step::Validation);
+        self.step = "waiting for the certificate authority to check the answer".into();
         self.wait(&mut order, |status| matches!(status, OrderStatus::Ready | OrderStatus::Valid)).await?;
-        (self.told)(Step::Issuance);
+        self.step = "waiting for the certificate authority to issue the certificate".into();
         self.issue(&mut order).await
     }
 
     fn refused(&self, error: Underlying) -> AcmeError {
-        translate(error, &self.authority.directory, &Doing::Order(self.joined), self.transport.asked_wait())
+        translate(error, self.transport, Some(self.name.as_str()))
+    }
+
+    fn invalid(&self, detail: String) -> AcmeError {
+        AcmeError::Invalid(self.name.to_string(), detail)
     }
 
     /// Places the order. An authority may know nothing of the certificate to be replaced, or hold it for another account's:
     /// then it is ordered as if there were none.
     async fn place(&self, account: &instant_acme::Account, replaces: Option<&Bundle>) -> Result<Order, AcmeError> {
-        let identifiers: Vec<Identifier> =
-            self.names.iter().map(|name| Identifier::Dns(name.as_str().to_owned())).collect();
+        let identifiers = [Identifier::Dns(self.name.to_string())];
         let old = replaces.and_then(|bundle| CertificateIdentifier::try_from(bundle.leaf_der()).ok());
         if let Some(old) = old {
             let attempt = async || account.new_order(&NewOrder::new(&identifiers).replaces(old.clone())).await;
@@ -131,7 +112,7 @@ impl Course<'_, '_> {
                 // No request was made: the authority's directory has no ARI.
                 Err(Underlying::Unsupported(_)) => {}
                 // The order was made, but without the mark that was asked for.
-                Err(Underlying::Other(error)) if !error.is::<super::transport::TransportError>() => {}
+                Err(Underlying::Other(error)) if !error.is::<AcmeError>() => {}
                 Err(Underlying::Api(problem)) if !matches!(kind(&problem), "rateLimited" | "accountDoesNotExist") => {}
                 Err(error) => return Err(self.refused(error)),
             }
@@ -158,24 +139,21 @@ impl Course<'_, '_> {
             match authorization.status {
                 AuthorizationStatus::Valid => continue,
                 AuthorizationStatus::Pending => {}
-                _ => {
-                    let detail = format!("its authorization for {name} is no longer open");
-                    return Err(AcmeError::Invalid { names: self.joined.to_owned(), detail });
-                }
+                _ => return Err(self.invalid(format!("its authorization for {name} is no longer open"))),
             }
             let Some(mut wanted) = authorization.challenge(ChallengeType::Http01) else {
-                return Err(AcmeError::NoHttp01 { name });
+                return Err(AcmeError::NoHttp01(name));
             };
             let token = wanted.token.clone();
             if !is_token(&token) {
-                return Err(AcmeError::Token { name });
+                return Err(AcmeError::Token(name));
             }
-            (self.told)(Step::Publishing(name.clone()));
+            self.step = format!("publishing the answer to the challenge for {name}");
             // Noted before, so that half a publication is withdrawn too.
             self.published.push(token.clone());
             let answer = wanted.key_authorization();
             if let Err(reason) = self.challenge.publish(&token, answer.as_str()) {
-                return Err(AcmeError::Publish { name, reason: reason.to_string() });
+                return Err(AcmeError::Publish(name, reason.to_string()));
             }
             persistently(async || wanted.set_ready().await).await.map_err(|error| self.refused(error))?;
         }
@@ -184,13 +162,9 @@ impl Course<'_, '_> {
 
     /// Looks at the order until `done`.
     async fn wait(&self, order: &mut Order, done: impl Fn(OrderStatus) -> bool) -> Result<(), AcmeError> {
-        let mut pause = self.authority.timeouts.look;
-        loop {
-            let state = order.state();
-            if done(state.status) {
-                return Ok(());
-            }
-            if state.status == OrderStatus::Invalid {
+        let mut pause = self.internet.look;
+        while !done(order.state().status) {
+            if order.state().status == OrderStatus::Invalid {
                 return Err(self.why_invalid(order).await);
             }
             tokio::time::sleep(self.transport.asked_wait().unwrap_or_default().max(pause)).await;
@@ -198,6 +172,7 @@ impl Course<'_, '_> {
             let looked = persistently(async || order.refresh().await.map(|_| ()));
             looked.await.map_err(|error| self.refused(error))?;
         }
+        Ok(())
     }
 
     /// The authority's own words on what went wrong: they stand with the challenge, or with the order.
@@ -209,31 +184,27 @@ impl Course<'_, '_> {
                 continue;
             }
             if let Some(problem) = authorization.challenges.iter().find_map(|challenge| challenge.error.as_ref()) {
-                return AcmeError::Challenge { name: authorization.identifier().to_string(), detail: detail(problem) };
+                return AcmeError::Challenge(authorization.identifier().to_string(), detail(problem));
             }
         }
-        let detail = of_order.unwrap_or_else(|| "it gives no reason".into());
-        AcmeError::Invalid { names: self.joined.to_owned(), detail }
+        self.invalid(of_order.unwrap_or_else(|| "it gives no reason".into()))
     }
 
     /// Has the certificate issued for a key of its own, and fetches it.
     async fn issue(&self, order: &mut Order) -> Result<Bundle, AcmeError> {
-        let (key, csr) = request_for(self.names).map_err(|error| AcmeError::Internal { reason: error.to_string() })?;
+        let (key, csr) = request_for(self.name).map_err(|error| AcmeError::Internal(error.to_string()))?;
         persistently(async || order.finalize_csr(&csr).await).await.map_err(|error| self.refused(error))?;
         self.wait(order, |status| status == OrderStatus::Valid).await?;
         let chain = persistently(async || order.certificate().await).await.map_err(|error| self.refused(error))?;
         let bundle = Bundle::from_files(key.as_bytes(), chain.unwrap_or_default().as_bytes())?;
-        for name in self.names {
-            bundle.check(name, bundle.leaf().not_before)?;
-        }
+        bundle.check(self.name, bundle.leaf().not_before)?;
         Ok(bundle)
     }
 }
 
-/// A new key, PEM, and a certificate signing request for it, DER.
-fn request_for(names: &[HostName]) -> Result<(String, Vec<u8>), rcgen::Error> {
-    let names: Vec<String> = names.iter().map(|name| name.as_str().to_owned()).collect();
-    let mut params = CertificateParams::new(names)?;
+/// A new key (P-256), PEM, and a certificate signing request for it, DER.
+fn request_for(name: &HostName) -> Result<(String, Vec<u8>), rcgen::Error> {
+    let mut params = CertificateParams::new([name.to_string()])?;
     params.distinguished_name = DistinguishedName::new();
     let key = KeyPair::generate()?;
     let csr = params.serialize_request(&key)?;
@@ -260,9 +231,9 @@ mod tests {
 
     #[test]
     fn every_request_has_a_key_of_its_own() {
-        let names = ["social.example.org".parse().unwrap()];
-        let (first, csr) = request_for(&names).unwrap();
-        let (second, _) = request_for(&names).unwrap();
+        let name = "social.example.org".parse().unwrap();
+        let (first, csr) = request_for(&name).unwrap();
+        let (second, _) = request_for(&name).unwrap();
         assert_ne!(first, second);
         assert!(csr.windows(18).any(|window| window == b"social.example.org"));
     }

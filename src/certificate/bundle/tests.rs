@@ -147,8 +147,8 @@ fn a_damaged_file_is_told() {
     let swapped = format!("{key}{leaf}").replace("-----END CERTIFICATE-----", "-----END PRIVATE KEY-----");
     assert!(matches!(error(&swapped), BundleError::Damaged { .. }));
     let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    assert!(matches!(error(&format!("{key}{no_certificate}")), BundleError::Certificate { position: 1, .. }));
-    assert!(matches!(error(&format!("{key}{leaf}{no_certificate}")), BundleError::Certificate { position: 2, .. }));
+    assert!(matches!(error(&format!("{key}{no_certificate}")), BundleError::Certificate(1, _)));
+    assert!(matches!(error(&format!("{key}{leaf}{no_certificate}")), BundleError::Certificate(2, _)));
     let no_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     assert!(matches!(error(&format!("{no_key}{leaf}")), BundleError::Key { .. }));
 }
@@ -157,16 +157,13 @@ fn a_damaged_file_is_told() {
 fn what_does_not_belong_together_is_told() {
     let (key, leaf, issuer) = parts();
     let (other_key, other_leaf, other_issuer) = parts();
-    assert_eq!(
-        error(&format!("{other_key}{leaf}{issuer}")),
-        BundleError::KeyMismatch { names: "social.example.org".into() }
-    );
-    assert_eq!(error(&format!("{key}{issuer}{leaf}")), BundleError::LeafNotFirst { position: 2 });
+    assert_eq!(error(&format!("{other_key}{leaf}{issuer}")), BundleError::KeyMismatch("social.example.org".into()));
+    assert_eq!(error(&format!("{key}{issuer}{leaf}")), BundleError::LeafNotFirst(2));
     // The other authority has the same name, so it is the signature that tells.
-    assert!(matches!(error(&format!("{key}{leaf}{other_issuer}")), BundleError::Order { position: 1, .. }));
+    assert!(matches!(error(&format!("{key}{leaf}{other_issuer}")), BundleError::Order(1, _)));
     let stranger = Authority::new("Another CA");
-    assert!(matches!(error(&format!("{key}{leaf}{}", stranger.pem)), BundleError::Order { position: 1, .. }));
-    assert!(matches!(error(&format!("{key}{leaf}{issuer}{other_leaf}")), BundleError::Order { position: 2, .. }));
+    assert!(matches!(error(&format!("{key}{leaf}{}", stranger.pem)), BundleError::Order(1, _)));
+    assert!(matches!(error(&format!("{key}{leaf}{issuer}{other_leaf}")), BundleError::Order(2, _)));
 }
 
 #[test]

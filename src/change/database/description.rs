@@ -1,5 +1,6 @@
 //! What a copy of a database is made of, and what it says of itself.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use semver::Version;
@@ -17,18 +18,55 @@ pub const OPENED: &str = "/var/db/gts-bootstrap.opened";
 pub(in crate::change) const MAIN: &str = "sqlite.db";
 /// Name of a dump within a copy, and where PostgreSQL's programs get at it.
 pub(in crate::change) const DUMP: &str = "postgres.dump";
-/// What can stand beside a SQLite file and belongs to it: what was written and is not in it yet.
-pub(in crate::change) const BESIDE: [&str; 2] = ["-wal", "-journal"];
+/// The endings of a SQLite file and of what can stand beside it and belongs to it: what was written and is not in it yet.
+pub(in crate::change) const FILES: [&str; 3] = ["", "-wal", "-journal"];
 
 /// The error that something is wrong with a database.
-pub(in crate::change) fn failed(what: impl Into<String>, why: impl Into<String>) -> HostError {
-    HostError::Database { what: what.into(), why: why.into() }
+pub(in crate::change) fn failed(what: impl Display, why: impl Into<String>) -> HostError {
+    HostError::Database { what: what.to_string(), why: why.into() }
 }
 
-/// The error that somebody has a database open.
-pub(in crate::change) fn in_use(what: impl Into<String>, user: &FileUser) -> HostError {
-    let why = format!("{} (user {}, pid {}) has it open; end it and run this again", user.command, user.user, user.pid);
-    failed(what, why)
+/// Fails if somebody has a database open.
+pub(in crate::change) fn unused(what: impl Display, user: Option<FileUser>) -> Result<(), HostError> {
+    let Some(FileUser { command, user, pid }) = user else { return Ok(()) };
+    Err(failed(what, format!("{command} (user {user}, pid {pid}) has it open; end it and run this again")))
+}
+
+/// A folder in which `owner` gets at something, for as long as `work` takes. Until it is complete it is root's, so nobody can
+/// plant a link in it.
+pub(in crate::change) fn in_folder<T>(
+    host: &dyn Host,
+    owner: Owner,
+    fill: impl FnOnce(&Path) -> Result<(), HostError>,
+    work: impl FnOnce(&Path) -> Result<T, HostError>,
+) -> Result<T, HostError> {
+    let folder = Path::new(OPENED);
+    host.remove_tree(folder)?;
+    let done = host
+        .make_directory(folder, 0o700, Owner::ROOT)
+        .and_then(|()| fill(folder))
+        .and_then(|()| host.make_directory(folder, 0o700, owner))
+        .and_then(|()| work(folder));
+    let removed = host.remove_tree(folder);
+    let done = done?;
+    removed.map(|()| done)
+}
+
+/// Copies a file, and looks whether it is the one with this digest.
+pub(in crate::change) fn copy_checked(
+    host: &dyn Host,
+    from: &Path,
+    to: &Path,
+    owner: Owner,
+    sha256: Option<&str>,
+) -> Result<(), HostError> {
+    let copied = host.copy_file(from, to, 0o600, owner)?;
+    match sha256 {
+        Some(wanted) if copied.sha256 != wanted => {
+            Err(failed(from.display(), "it is not what was written: its digest differs"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Stops a service if there is one.
@@ -89,14 +127,9 @@ impl Description {
 
     /// Writes it into the copy's folder, which completes the copy.
     pub(super) fn write(&self, host: &dyn Host, folder: &Path) -> Result<(), HostError> {
-        host.write_file(&folder.join(DESCRIPTION), &self.text()?, 0o600, Owner::ROOT)
-    }
-
-    /// The text of [`DESCRIPTION`].
-    fn text(&self) -> Result<Vec<u8>, HostError> {
         let mut text = serde_json::to_vec_pretty(self).map_err(|error| failed(DESCRIPTION, error.to_string()))?;
         text.push(b'\n');
-        Ok(text)
+        host.write_file(&folder.join(DESCRIPTION), &text, 0o600, Owner::ROOT)
     }
 }
 
@@ -107,19 +140,16 @@ impl Description {
 pub fn describe(host: &dyn Observe, folder: &Path) -> Result<Option<Description>, HostError> {
     let path = folder.join(DESCRIPTION);
     let Some(bytes) = host.read(&path)? else { return Ok(None) };
-    let unreadable = |text: String| HostError::Unreadable { what: path.display().to_string(), text };
+    let unreadable = |text: String| HostError::unreadable(path.display(), text);
     let description: Description = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
     if description.schema > SCHEMA {
         let schema = description.schema;
         return Err(unreadable(format!("it was written by a newer gts-bootstrap (schema {schema}); use that one")));
     }
-    let known = |name: &str| name == MAIN || BESIDE.iter().any(|suffix| name == format!("{MAIN}{suffix}"));
-    let is_dump = description.content.is_some() && matches!(&*description.files, [only] if only.name == DUMP);
-    let is_file = description.content.is_none()
-        && description.files.first().is_some_and(|part| part.name == MAIN)
-        && description.files.iter().all(|part| known(&part.name));
-    if !is_dump && !is_file {
-        return Err(unreadable("it names files that no copy of a database has".to_owned()));
+    let is_known = |part: &CopiedPart| FILES.iter().any(|suffix| part.name == format!("{MAIN}{suffix}"));
+    match (&*description.files, &description.content) {
+        ([dump], Some(_)) if dump.name == DUMP => Ok(Some(description)),
+        ([main, beside @ ..], None) if main.name == MAIN && beside.iter().all(is_known) => Ok(Some(description)),
+        _ => Err(unreadable("it names files that no copy of a database has".to_owned())),
     }
-    Ok(Some(description))
 }

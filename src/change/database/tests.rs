@@ -175,8 +175,8 @@ fn a_database_comes_back_and_goes_again() {
     restore(&bench.host, &bench.restoration()).unwrap();
     assert_eq!(bench.bytes(), before);
     assert!(!bench.beside().contains(&"sqlite.db-wal".to_owned()), "{:?}", bench.beside());
-    take_back_restore(&bench.host, &bench.restoration()).unwrap();
-    take_back_restore(&bench.host, &bench.restoration()).unwrap();
+    take_back_restore(&bench.host, &bench.restoration(), true).unwrap();
+    take_back_restore(&bench.host, &bench.restoration(), true).unwrap();
     assert_eq!((bench.bytes(), bench.beside()), after);
     restore(&bench.host, &bench.restoration()).unwrap();
     forget_displaced(&bench.host, &bench.restoration()).unwrap();
@@ -195,9 +195,9 @@ fn a_restoration_that_was_cut_off_anywhere_is_taken_back_cut_off_anywhere() {
         bench.fault(first, takes_effect);
         let whole = restore(&bench.host, &bench.restoration()).is_ok();
         bench.fault(second, takes_effect);
-        let undone = take_back_restore(&bench.host, &bench.restoration()).is_ok();
+        let undone = take_back_restore(&bench.host, &bench.restoration(), true).is_ok();
         bench.heal();
-        take_back_restore(&bench.host, &bench.restoration()).unwrap();
+        take_back_restore(&bench.host, &bench.restoration(), true).unwrap();
         let after = (bench.bytes(), bench.beside(), bench.host.read(log).unwrap());
         assert_eq!(after, before, "cut off after {first}, and after {second}");
         (whole, undone)

@@ -10,7 +10,7 @@ use crate::change::kind::prelude::*;
 use crate::change::readiness::Readiness;
 use crate::gotosocial::SERVICE;
 use crate::gotosocial::commands::{self, Command, IN_USE, UNKNOWN_USER};
-use crate::host::{Invocation, Output};
+use crate::host::Invocation;
 
 /// Letters and digits that cannot be taken for one another: 32 of them, so each carries five bits.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -58,34 +58,32 @@ impl Kind for Account {
 
     /// Creates the account, or finishes one whose creation was cut off, and gives it administrator rights. If this fails, the
     /// account may be there all the same, and the failure says so.
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
         if let Some(readiness) = &self.readiness
-            && !wait_until_ready(context, SERVICE, readiness)?
+            && !wait_until_ready(executor, SERVICE, readiness)?
         {
-            return Err(
-                "GoToSocial still starts, and an account that is created before it is ready can never be used".into()
-            );
+            refuse!("GoToSocial still starts, and an account that is created before it is ready can never be used");
         }
         let (username, password) = (&self.username, random_password()?);
-        let create = || self.run(context, commands::account_create(&self.config, username, &self.email, &password));
+        let create = || self.run(executor, commands::account_create(&self.config, username, &self.email, &password));
         if self.repair {
-            match self.run(context, commands::account_password(&self.config, username, &password)) {
+            match self.run(executor, commands::account_password(&self.config, username, &password)) {
                 Err(why) if why.to_string().contains(UNKNOWN_USER) => create()?,
                 done => done?,
-            };
+            }
         } else {
             match create() {
                 Err(why) if [IN_USE, username].iter().all(|words| why.to_string().contains(words)) => {
-                    context.note(format!(
+                    executor.operator.note(&format!(
                         "there is an account {username} already; it was left as it is, with its own password and rights"
                     ));
                     return Ok(());
                 }
                 done => done?,
-            };
+            }
         }
-        context.operator.password(username, &password);
-        self.run(context, commands::account_promote(&self.config, username)).map(drop).map_err(|why| {
+        executor.operator.password(username, &password);
+        self.run(executor, commands::account_promote(&self.config, username)).map_err(|why| {
             why.and(format!(
                 ". The account {username} was created but is not an administrator; run the same command again to finish it"
             ))
@@ -94,20 +92,15 @@ impl Kind for Account {
 }
 
 impl Account {
-    fn run(&self, context: &Context<'_>, command: Command) -> Result<Output, Failure> {
-        let output = context.host.run_as(&Invocation {
-            program: self.program.clone(),
-            secret_argument: command.secret_argument,
-            arguments: command.arguments,
-            environment: self.environment.clone(),
-            owner: self.owner,
-            directory: self.directory.clone(),
-        })?;
-        if output.status == Some(0) {
-            return Ok(output);
+    fn run(&self, executor: &Executor<'_>, command: Command) -> Result<(), Failure> {
+        let Self { program, environment, owner, directory, .. } = self.clone();
+        let Command { name, arguments, secret_argument } = command;
+        let invocation = Invocation { program, arguments, environment, owner, directory, secret_argument };
+        let output = executor.host.run_as(&invocation)?;
+        if output.status != Some(0) {
+            refuse!("`gotosocial {name}` failed: {}", output.reason());
         }
-        let words = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
-        Err(format!("`gotosocial {}` failed: {}", command.name, words.trim()).into())
+        Ok(())
     }
 }
 
@@ -115,9 +108,8 @@ impl Account {
 fn random_password() -> Result<String, String> {
     let mut bytes = [0_u8; LETTERS];
     getrandom::fill(&mut bytes).map_err(|error| format!("no random numbers available: {error}"))?;
-    let letters: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
-    let groups: Vec<String> =
-        letters.as_bytes().chunks(5).map(|group| String::from_utf8_lossy(group).into_owned()).collect();
+    let letter = |byte: &u8| char::from(ALPHABET[usize::from(byte % 32)]);
+    let groups: Vec<String> = bytes.chunks(5).map(|group| group.iter().map(letter).collect()).collect();
     Ok(groups.join("-"))
 }
 

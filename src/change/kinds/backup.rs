@@ -1,6 +1,5 @@
 //! Backups as changes: one is written, one too many goes, and what is in one is put back.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
@@ -8,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::backup::{self, BackupError, DatabaseKind, Entry, Head, Manifest, Member, Skipped};
 use crate::change::database::description::DUMP;
-use crate::change::database::{self, DESCRIPTION, Description, OPENED};
+use crate::change::database::{self, DESCRIPTION, OPENED};
 use crate::change::kind::prelude::*;
 use crate::change::{postgres, store};
 use crate::error_code::ErrorCode;
@@ -91,8 +90,8 @@ impl Origin {
 /// What [`BackupChange::Media`] has put in place, for taking it back.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Placed {
-    /// Folders that were made, outermost first.
-    folders: Vec<PathBuf>,
+    /// Folders that were made. In this order each stands before those in it.
+    folders: BTreeSet<PathBuf>,
     /// Files, and whether another stood there, which is set aside.
     files: Vec<(PathBuf, bool)>,
 }
@@ -145,14 +144,14 @@ impl Kind for BackupChange {
         }
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let host = context.host;
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let host = executor.host;
         match self {
-            Self::Write { .. } => self.write(context),
+            Self::Write { .. } => self.write(executor),
             Self::Prune { path } => Ok(host.remove(path)?),
             Self::Database { from, to, owner } => unpack_database(host, from, to, *owner),
-            Self::Media { from, storage, owner } => place_media(context, from, storage, *owner),
-            Self::Dump { dump } => Ok(postgres::dump(host, dump)?),
+            Self::Media { from, storage, owner } => place_media(executor, from, storage, *owner),
+            Self::Dump { dump } => Ok(dump.connection.dump(host, &dump.to).map(drop)?),
             Self::Load { load } => Ok(postgres::load(host, load)?),
         }
     }
@@ -164,15 +163,14 @@ impl Kind for BackupChange {
                 if *prior == Prior::Absent {
                     host.remove(target)?;
                 }
-                target.parent().map_or(Ok(()), |folder| sweep(host, folder))
+                target.parent().map_or(Ok(()), |folder| store::sweep(host, folder))
             }
             Self::Prune { .. } => Ok(()),
-            Self::Database { to, .. } => {
+            Self::Database { to: copy, .. } | Self::Dump { dump: postgres::Dump { to: copy, .. } } => {
                 host.remove_tree(Path::new(OPENED))?;
-                host.remove_tree(to)
+                host.remove_tree(copy)
             }
             Self::Media { .. } => take_back_media(host),
-            Self::Dump { dump } => postgres::take_back_dump(host, dump),
             Self::Load { load } => postgres::take_back_load(host, load),
         }
     }
@@ -189,75 +187,65 @@ impl Kind for BackupChange {
 }
 
 impl BackupChange {
-    fn write(&self, context: &Context<'_>) -> Result<(), Failure> {
+    fn write(&self, executor: &Executor<'_>) -> Result<(), Failure> {
         let Self::Write { target, head, database, owner, files, storage } = self else { return Ok(()) };
-        let host = context.host;
+        let host = executor.host;
         let mut head = head.clone();
-        let mut members = match head.database {
+        let member = |path: String, from: PathBuf| Member { path, from, mode: 0o600, needed: true };
+        let mut members: Vec<Member> = match head.database {
             DatabaseKind::Sqlite => {
                 let description = database::describe(host, database)?
                     .ok_or_else(|| format!("there is no complete copy of the database in {}", database.display()))?;
                 // All of it is read for damage only now, when nobody waits for the service any more.
-                let state = database::opened(host, database, &description.files, *owner, true)?;
-                head.state = Some(state);
-                copied(&description, database)
+                head.state = Some(database::opened(host, database, &description.files, *owner, true)?);
+                let names = description.files.iter().map(|part| part.name.as_str()).chain([DESCRIPTION]);
+                names.map(|name| member(format!("{DATABASE}{name}"), database.join(name))).collect()
             }
             DatabaseKind::Postgres => {
                 head.state = Some(postgres::opened(host, database, *owner, None)?.state);
-                vec![Member { path: backup::POSTGRES.to_owned(), from: database.clone(), mode: 0o600, needed: true }]
+                vec![member(backup::POSTGRES.to_owned(), database.clone())]
             }
         };
         members.extend(files.iter().cloned());
         let mut skipped = Vec::new();
-        if let Some([storage, certificates]) = storage {
-            gather(host, storage, certificates, "", &mut members, &mut skipped)?;
+        if let Some(wanted) = storage {
+            gather(host, &wanted[0], wanted, &mut members, &mut skipped)?;
         }
-        let missed = RefCell::new(skipped);
         let open = |path: &Path| host.open_file(path).map_err(io::Error::other);
         host.build_file(target, 0o600, Owner::ROOT, &mut |file| {
-            let (manifest, skipped) = backup::write(file, &head, &members, &open)?;
-            missed.borrow_mut().extend(skipped);
+            let (manifest, more) = backup::write(file, &head, &members, &open)?;
+            skipped.extend(more);
             file.sync_all()?;
             verify(file, &manifest).map_err(io::Error::other)
         })?;
-        left_out(&missed.into_inner()).into_iter().for_each(|text| context.note(text));
+        if let Some(text) = left_out(&skipped) {
+            executor.operator.note(&text);
+        }
         Ok(())
     }
 }
 
-/// Members for the files of a copy, and for what the copy says of itself.
-fn copied(description: &Description, folder: &Path) -> Vec<Member> {
-    let names = description.files.iter().map(|part| part.name.as_str()).chain([DESCRIPTION]);
-    names
-        .map(|name| Member { path: format!("{DATABASE}{name}"), from: folder.join(name), mode: 0o600, needed: true })
-        .collect()
-}
-
-/// Every regular file below a folder of media. What else there is, links above all, is left out and told.
+/// Every regular file below a folder of media. What else there is, links above all, is left out and listed in `skipped`.
 fn gather(
     host: &dyn Host,
     folder: &Path,
-    leave: &Path,
-    below: &str,
+    wanted: &[PathBuf; 2],
     members: &mut Vec<Member>,
     skipped: &mut Vec<Skipped>,
 ) -> Result<(), HostError> {
+    let [storage, leave] = wanted;
     for name in host.list(folder)? {
         let from = folder.join(&name);
-        let relative = format!("{below}{name}");
-        if from == leave || is_temporary(&name) {
+        if from == *leave || is_temporary(&name) {
             continue;
         }
         match host.entry(&from)? {
-            Some(host::Entry::File { mode, .. }) => members.push(Member {
-                path: format!("{}{relative}", backup::STORAGE),
-                from,
-                mode: mode & 0o777,
-                needed: false,
-            }),
-            Some(host::Entry::Directory { .. }) => {
-                gather(host, &from, leave, &format!("{relative}/"), members, skipped)?;
+            Some(host::Entry::File { mode, .. }) => {
+                let below = from.strip_prefix(storage).unwrap_or(&from).display();
+                let path = format!("{}{below}", backup::STORAGE);
+                members.push(Member { path, from, mode: mode & 0o777, needed: false });
             }
+            Some(host::Entry::Directory { .. }) => gather(host, &from, wanted, members, skipped)?,
             Some(host::Entry::Symlink { .. }) => skipped.push(Skipped { from, why: "it is a symbolic link" }),
             Some(host::Entry::Other) => skipped.push(Skipped { from, why: "it is no file" }),
             None => skipped.push(Skipped { from, why: "it was deleted meanwhile" }),
@@ -288,41 +276,46 @@ fn left_out(skipped: &[Skipped]) -> Option<String> {
     Some(format!("{files} not in the backup: {}{more}", named.join(", ")))
 }
 
-/// Takes away what a run that was cut off has left half written.
-fn sweep(host: &dyn Host, folder: &Path) -> Result<(), HostError> {
-    for name in host.list(folder)?.iter().filter(|name| is_temporary(name)) {
-        host.remove(&folder.join(name))?;
-    }
-    Ok(())
-}
-
 /// Opens a backup again, and makes sure that it is the one that was verified.
 fn reopened(from: &Origin) -> Result<(File, Manifest), Failure> {
     let mut file = File::open(&from.file).map_err(|error| from.unusable(error.into()))?;
     let opened = backup::open(&mut file).map_err(|error| from.unusable(error))?;
     if opened.sha256 != from.manifest {
-        return Err(format!("{} is another file now than the one that was verified", from.file.display()).into());
+        refuse!("{} is another file now than the one that was verified", from.file.display());
     }
     Ok((file, opened.manifest))
 }
 
+/// Puts those members of a backup in place for which `place` has a path and a mode.
+fn unpack(
+    host: &dyn Host,
+    from: &Origin,
+    (mut file, manifest): (File, &Manifest),
+    owner: Owner,
+    place: impl Fn(&Entry) -> Option<(PathBuf, u32)>,
+) -> Result<(), Failure> {
+    backup::walk(&mut file, manifest, &mut |entry, bytes| {
+        let Some((path, mode)) = place(entry) else { return Ok(()) };
+        host.build_file(&path, mode, owner, &mut |file| io::copy(bytes, file).map(drop)).map_err(io::Error::other)
+    })
+    .map_err(|error| from.unusable(error))
+}
+
 fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> Result<(), Failure> {
-    let (mut file, manifest) = reopened(from)?;
+    let (file, manifest) = reopened(from)?;
     host.remove_tree(to)?;
     host.make_directory(to, 0o700, Owner::ROOT)?;
-    backup::walk(&mut file, &manifest, &mut |entry, bytes| {
-        let Some(name) = entry.path.strip_prefix(DATABASE).filter(|name| !name.contains('/')) else { return Ok(()) };
-        host.build_file(&to.join(name), 0o600, Owner::ROOT, &mut |file| io::copy(bytes, file).map(drop))
-            .map_err(io::Error::other)
-    })
-    .map_err(|error| from.unusable(error))?;
+    unpack(host, from, (file, &manifest), Owner::ROOT, |entry| {
+        let name = entry.path.strip_prefix(DATABASE).filter(|name| !name.contains('/'))?;
+        Some((to.join(name), 0o600))
+    })?;
     if manifest.head.database == DatabaseKind::Postgres {
         return Ok(postgres::opened(host, &to.join(DUMP), owner, None).map(drop)?);
     }
     let description = database::describe(host, to)?
         .ok_or_else(|| format!("{}: it says nothing about the database in it", from.file.display()))?;
     if description.files.iter().any(|part| part.mode & !0o777 != 0) {
-        return Err(format!("{}: a file of its database has a special mode", from.file.display()).into());
+        refuse!("{}: a file of its database has a special mode", from.file.display());
     }
     Ok(database::opened(host, to, &description.files, owner, false).map(drop)?)
 }
@@ -333,15 +326,13 @@ fn list_of_placed() -> PathBuf {
 
 /// Where a file is set aside that differs from the one in the backup.
 fn aside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_os_string();
-    name.push(".before-restore");
-    PathBuf::from(name)
+    database::with(path, ".before-restore")
 }
 
-fn place_media(context: &Context<'_>, from: &Origin, storage: &Path, owner: Owner) -> Result<(), Failure> {
-    let host = context.host;
-    let (mut file, manifest) = reopened(from)?;
-    let (placed, wanted) = missing(host.observe(), &manifest, storage)?;
+fn place_media(executor: &Executor<'_>, from: &Origin, storage: &Path, owner: Owner) -> Result<(), Failure> {
+    let host = executor.host;
+    let (file, manifest) = reopened(from)?;
+    let (placed, wanted) = missing(host, &manifest, storage)?;
     // Before anything is put in place, so that it can be taken back.
     let list = serde_json::to_vec(&placed).map_err(|error| error.to_string())?;
     store::folder(host, "receipts")?;
@@ -349,47 +340,42 @@ fn place_media(context: &Context<'_>, from: &Origin, storage: &Path, owner: Owne
     for folder in &placed.folders {
         host.make_directory(folder, 0o750, owner)?;
     }
-    for (path, _) in placed.files.iter().filter(|(_, differs)| *differs) {
+    let differing = || placed.files.iter().filter(|(_, differs)| *differs).map(|(path, _)| path);
+    for path in differing() {
         host.rename(path, &aside(path))?;
     }
-    backup::walk(&mut file, &manifest, &mut |entry, bytes| {
-        let Some(relative) = entry.path.strip_prefix(backup::STORAGE).filter(|_| wanted.contains(&entry.path)) else {
-            return Ok(());
-        };
-        host.build_file(&storage.join(relative), entry.mode, owner, &mut |file| io::copy(bytes, file).map(drop))
-            .map_err(io::Error::other)
-    })
-    .map_err(|error| from.unusable(error))?;
-    let differed: Vec<&PathBuf> = placed.files.iter().filter(|(_, differs)| *differs).map(|(path, _)| path).collect();
-    for path in differed.iter().take(NAMED) {
-        context.note(format!("{} differs from the backup; it is kept as {}", path.display(), aside(path).display()));
+    unpack(host, from, (file, &manifest), owner, |entry| {
+        let relative = entry.path.strip_prefix(backup::STORAGE).filter(|_| wanted.contains(&entry.path))?;
+        Some((storage.join(relative), entry.mode))
+    })?;
+    for path in differing().take(NAMED) {
+        executor.operator.note(&format!(
+            "{} differs from the backup; it is kept as {}",
+            path.display(),
+            aside(path).display()
+        ));
     }
     Ok(())
 }
 
 /// What has to be put in place: what is not there, and what is there and differs.
 fn missing(host: &dyn Observe, manifest: &Manifest, storage: &Path) -> Result<(Placed, BTreeSet<String>), HostError> {
-    let (mut placed, mut wanted, mut folders) = (Placed::default(), BTreeSet::new(), BTreeSet::new());
-    let media = |entry: &&Entry| entry.path.starts_with(backup::STORAGE);
-    for entry in manifest.entries.iter().filter(media) {
-        let relative = entry.path.trim_start_matches(backup::STORAGE);
+    let (mut placed, mut wanted) = (Placed::default(), BTreeSet::new());
+    for entry in &manifest.entries {
+        let Some(relative) = entry.path.strip_prefix(backup::STORAGE) else { continue };
         let path = storage.join(relative);
         let differs = match host.entry(&path)? {
             None => false,
-            Some(host::Entry::File { size, .. }) if size == entry.size => {
-                if database::file_digest(host, &path)?.as_ref() == Some(&entry.sha256) {
-                    continue;
-                }
-                true
+            Some(host::Entry::File { size, .. })
+                if size == entry.size && database::file_digest(host, &path)?.as_ref() == Some(&entry.sha256) =>
+            {
+                continue;
             }
             Some(_) => true,
         };
-        let above = path.ancestors().skip(1).take_while(|folder| *folder != storage).map(Path::to_path_buf);
-        let mut above: Vec<PathBuf> = above.collect();
-        above.reverse();
-        for folder in above {
-            if host.entry(&folder)?.is_none() && folders.insert(folder.clone()) {
-                placed.folders.push(folder);
+        for folder in path.ancestors().skip(1).take_while(|folder| *folder != storage) {
+            if host.entry(folder)?.is_none() {
+                placed.folders.insert(folder.to_owned());
             }
         }
         placed.files.push((path, differs));
@@ -401,8 +387,8 @@ fn missing(host: &dyn Observe, manifest: &Manifest, storage: &Path) -> Result<(P
 fn take_back_media(host: &dyn Host) -> Result<(), HostError> {
     let list = list_of_placed();
     let Some(bytes) = host.read(&list)? else { return Ok(()) };
-    let placed: Placed = serde_json::from_slice(&bytes)
-        .map_err(|error| HostError::Unreadable { what: list.display().to_string(), text: error.to_string() })?;
+    let placed: Placed =
+        serde_json::from_slice(&bytes).map_err(|error| HostError::unreadable(list.display(), error.to_string()))?;
     let mut swept = BTreeSet::new();
     for (path, differed) in &placed.files {
         if *differed && host.entry(&aside(path))?.is_none() {
@@ -414,7 +400,7 @@ fn take_back_media(host: &dyn Host) -> Result<(), HostError> {
             host.rename(&aside(path), path)?;
         }
         if let Some(folder) = path.parent().filter(|folder| swept.insert(folder.to_path_buf())) {
-            sweep(host, folder)?;
+            store::sweep(host, folder)?;
         }
     }
     for folder in placed.folders.iter().rev() {

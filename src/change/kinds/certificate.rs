@@ -87,29 +87,32 @@ pub struct ShownBy {
     pub https: SocketAddr,
 }
 
-/// A pair of files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Pair {
-    chain: PathBuf,
-    key: PathBuf,
-}
+/// What is in the files of a pair.
+type Contents = [Option<Vec<u8>>; 2];
+
+/// Two files: a certificate with its chain, and its key.
+struct Pair([PathBuf; 2]);
 
 impl Pair {
-    fn previous(&self) -> Self {
-        let beside = |path: &Path| {
-            let (stem, ending) = (path.file_stem().unwrap_or_default(), path.extension().unwrap_or_default());
-            path.with_file_name(format!("{}.previous.{}", stem.display(), ending.display()))
-        };
-        Self { chain: beside(&self.chain), key: beside(&self.key) }
+    fn new(chain: &Path, key: &Path) -> Self {
+        Self([chain, key].map(Path::to_owned))
     }
 
-    fn read(&self, host: &dyn Observe) -> Result<[Option<Vec<u8>>; 2], HostError> {
-        Ok([host.read(&self.chain)?, host.read(&self.key)?])
+    fn previous(&self) -> Self {
+        Self(self.0.each_ref().map(|path| {
+            let (stem, ending) = (path.file_stem().unwrap_or_default(), path.extension().unwrap_or_default());
+            path.with_file_name(format!("{}.previous.{}", stem.display(), ending.display()))
+        }))
+    }
+
+    fn read(&self, host: &dyn Observe) -> Result<Contents, HostError> {
+        let Self([chain, key]) = self;
+        Ok([host.read(chain)?, host.read(key)?])
     }
 
     /// Writes both, key first, or removes what there is none of.
-    fn write(&self, host: &dyn Host, [chain, key]: [Option<&[u8]>; 2]) -> Result<(), HostError> {
-        for (path, bytes, mode) in [(&self.key, key, 0o600), (&self.chain, chain, 0o644)] {
+    fn write(&self, host: &dyn Host, contents: [Option<&[u8]>; 2]) -> Result<(), HostError> {
+        for ((path, bytes), mode) in self.0.iter().zip(contents).zip([0o644, 0o600]).rev() {
             match bytes {
                 Some(bytes) => host.write_file(path, bytes, mode, Owner::ROOT)?,
                 None => host.remove(path)?,
@@ -117,14 +120,30 @@ impl Pair {
         }
         Ok(())
     }
+
+    fn put(&self, host: &dyn Host, bundle: &Bundle) -> Result<(), HostError> {
+        self.write(host, [Some(bundle.chain_pem().as_bytes()), Some(bundle.key_pem().expose().as_bytes())])
+    }
+
+    /// Keeps a copy of the pair that is there, and returns it.
+    fn keep(&self, host: &dyn Host) -> Result<Contents, HostError> {
+        let there = self.read(host)?;
+        self.previous().write(host, there.each_ref().map(Option::as_deref))?;
+        Ok(there)
+    }
+}
+
+/// The digests of a pair.
+fn digests(contents: &Contents) -> [Option<String>; 2] {
+    contents.each_ref().map(|bytes| bytes.as_deref().map(digest))
 }
 
 impl CertificateOrder {
     /// Orders the certificate. Nothing is written but the account, if it is new, and the answer to the challenge for as long as
     /// it is needed.
-    fn place(&self, context: &Context<'_>) -> Result<Bundle, Failure> {
-        let host = context.host;
-        let authority = context.authority.ok_or("no authority to order a certificate from")?;
+    fn place(&self, executor: &Executor<'_>) -> Result<Bundle, Failure> {
+        let host = executor.host;
+        let authority = executor.authority.ok_or("no authority to order a certificate from")?;
         let account = match self.kept_account(host)? {
             Some(account) => account,
             None => {
@@ -155,7 +174,7 @@ impl CertificateOrder {
     fn kept_account(&self, host: &dyn Observe) -> Result<Option<Account>, Failure> {
         let Some(bytes) = host.read(&self.account)? else { return Ok(None) };
         let text = String::from_utf8(bytes)
-            .map_err(|_| AcmeError::AccountFile { reason: format!("{} is not text", self.account.display()) })?;
+            .map_err(|_| AcmeError::AccountFile(format!("{} is not text", self.account.display())))?;
         Ok(Some(Account::from_json(&text)?).filter(|account| account.directory() == self.directory.as_str()))
     }
 
@@ -166,20 +185,20 @@ impl CertificateOrder {
     }
 
     fn pair(&self) -> Pair {
-        Pair { chain: self.chain.clone(), key: self.key.clone() }
+        Pair::new(&self.chain, &self.key)
     }
 
     /// Orders the certificate, and has the front show it. If it does not, the pair that was there before is back in service.
-    fn renew(&self, context: &Context<'_>, front: &ShownBy) -> Result<(), Failure> {
-        let host = context.host;
-        let bundle = self.place(context)?;
+    fn renew(&self, executor: &Executor<'_>, front: &ShownBy) -> Result<(), Failure> {
+        let host = executor.host;
+        let bundle = self.place(executor)?;
         // The authority's clock may be a little ahead.
         bundle.check(&self.name, host.now().max(bundle.leaf().not_before))?;
         let pair = self.pair();
-        let before = keep(host, &pair)?;
-        let shown = put(host, &pair, &bundle)
-            .map_err(Failure::from)
-            .and_then(|()| reload(host, front, &self.name, &digest(bundle.leaf_der())));
+        let before = pair.keep(host)?;
+        let leaf = digest(bundle.leaf_der());
+        let shown =
+            pair.put(host, &bundle).map_err(Failure::from).and_then(|()| reload(host, front, &self.name, &leaf));
         let Err(failure) = shown else { return Ok(()) };
         let back = pair.write(host, before.each_ref().map(Option::as_deref)).and_then(|()| {
             // Apache does not survive a reload that fails.
@@ -188,26 +207,16 @@ impl CertificateOrder {
         });
         Err(failure.and(match back {
             Ok(()) => "; the certificate that was there before is in service again".to_owned(),
-            Err(error) => {
-                format!("; and the previous certificate could not be put back into service: {error}")
-            }
+            Err(error) => format!("; and the previous certificate could not be put back into service: {error}"),
         }))
     }
 }
 
 impl CertificateChange {
-    /// The name that the certificate is for.
-    pub fn name(&self) -> &HostName {
-        match self {
-            Self::Placeholder { name, .. } | Self::Reload { name, .. } => name,
-            Self::Order { order, .. } => &order.name,
-        }
-    }
-
     /// The files that the change replaces.
     fn pair(&self) -> Option<Pair> {
         match self {
-            Self::Placeholder { chain, key, .. } => Some(Pair { chain: chain.clone(), key: key.clone() }),
+            Self::Placeholder { chain, key, .. } => Some(Pair::new(chain, key)),
             Self::Order { order, .. } => Some(order.pair()),
             Self::Reload { .. } => None,
         }
@@ -218,7 +227,10 @@ impl Kind for CertificateChange {
     named!(ErrorCode::Acme, "certificate", "certificate", "tls");
 
     fn target(&self) -> String {
-        self.name().to_string()
+        match self {
+            Self::Placeholder { name, .. } | Self::Reload { name, .. } => name.to_string(),
+            Self::Order { order, .. } => order.name.to_string(),
+        }
     }
 
     fn detail(&self) -> String {
@@ -236,31 +248,29 @@ impl Kind for CertificateChange {
     }
 
     fn leaves(&self) -> Vec<(Thing, Left)> {
-        let files = self.pair().map(|pair| [pair.chain, pair.key]);
-        files.into_iter().flatten().map(|path| (Thing::Path(path), Left::Edited)).collect()
+        self.pair().into_iter().flat_map(|pair| pair.0).map(|path| (Thing::Path(path), Left::Edited)).collect()
     }
 
     fn prior(&self, host: &dyn Host) -> Result<Prior, HostError> {
         let Some(pair) = self.pair() else { return Ok(Prior::Present) };
-        let digests = Box::new(pair.read(host)?.map(|bytes| bytes.map(|bytes| digest(&bytes))));
         let account = match self {
             Self::Order { order, .. } => host.entry(&order.account)?.is_some(),
             _ => true,
         };
-        Ok(Prior::Pair { digests, account })
+        Ok(Prior::Pair { digests: Box::new(digests(&pair.read(host)?)), account })
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let host = context.host;
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let host = executor.host;
         match self {
             Self::Placeholder { name, chain, key } => {
                 let made = placeholder(name, host.now()).map_err(|error| error.to_string())?;
-                let pair = Pair { chain: chain.clone(), key: key.clone() };
-                keep(host, &pair)?;
-                Ok(put(host, &pair, &made)?)
+                let pair = Pair::new(chain, key);
+                pair.keep(host)?;
+                Ok(pair.put(host, &made)?)
             }
             Self::Order { order, front, record, spared } => {
-                let renewed = order.renew(context, front);
+                let renewed = order.renew(executor, front);
                 let failure = renewed.as_ref().err();
                 let noted = record.as_ref().map_or(Ok(()), |file| remember(host, file, order.name.as_str(), failure));
                 match (renewed, noted) {
@@ -268,7 +278,7 @@ impl Kind for CertificateChange {
                     (Err(failure), Err(error)) => Err(failure.and(format!(" (and that could not be noted: {error})"))),
                     (Ok(()), Err(error)) => Err(error.into()),
                     (Err(failure), Ok(())) if *spared => {
-                        context.note(format!(
+                        executor.operator.note(&format!(
                             "there is no certificate for {} yet, and other servers do not trust the one served for it: \
                              {failure}. The program tries again each day; `gts-bootstrap certificate renew` tries at once",
                             order.name
@@ -287,33 +297,26 @@ impl Kind for CertificateChange {
     }
 
     fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
-        let (Some(pair), Prior::Pair { digests, account }) = (self.pair(), prior) else { return Ok(()) };
-        let was = digests.each_ref().map(Option::as_deref);
-        let same = |bytes: &[Option<Vec<u8>>; 2]| {
-            bytes.each_ref().map(|bytes| bytes.as_ref().map(|bytes| digest(bytes))).each_ref().map(Option::as_deref)
-                == was
-        };
-        let kept = pair.previous().read(host)?;
-        let kept_is_it = same(&kept) && was != [None, None];
-        if !same(&pair.read(host)?) {
-            if was != [None, None] && !kept_is_it {
-                return Err(HostError::Unreadable {
-                    what: pair.previous().chain.display().to_string(),
-                    text: "it is not the certificate that was there before".to_owned(),
-                });
-            }
-            let old = if kept_is_it { kept.each_ref().map(Option::as_deref) } else { [None, None] };
-            pair.write(host, old)?;
-            if let Self::Order { front, .. } = self
-                && kept_is_it
-            {
-                back_in_service(host, &front.service)?;
+        let (Some(pair), Prior::Pair { digests: was, account }) = (self.pair(), prior) else { return Ok(()) };
+        let (previous, had_one) = (pair.previous(), **was != [None, None]);
+        let kept = previous.read(host)?;
+        let kept_digests = digests(&kept);
+        if digests(&pair.read(host)?) != **was {
+            if !had_one {
+                pair.write(host, [None, None])?;
+            } else if kept_digests == **was {
+                pair.write(host, kept.each_ref().map(Option::as_deref))?;
+                if let Self::Order { front, .. } = self {
+                    back_in_service(host, &front.service)?;
+                }
+            } else {
+                let text = "it is not the certificate that was there before";
+                return Err(HostError::unreadable(previous.0[0].display(), text));
             }
         }
         // Also one of the two alone: the copying may have been cut off between them.
-        let previous = pair.previous();
-        for ((path, bytes), was) in [&previous.chain, &previous.key].into_iter().zip(&kept).zip(was) {
-            if bytes.as_ref().is_some_and(|bytes| Some(digest(bytes).as_str()) == was) {
+        for ((path, kept), was) in previous.0.iter().zip(&kept_digests).zip(was.iter()) {
+            if kept.is_some() && kept == was {
                 host.remove(path)?;
             }
         }
@@ -349,30 +352,14 @@ fn back_in_service(host: &dyn Host, service: &str) -> Result<(), HostError> {
     Ok(())
 }
 
-/// Keeps a copy of the pair that is there, and returns it.
-fn keep(host: &dyn Host, pair: &Pair) -> Result<[Option<Vec<u8>>; 2], HostError> {
-    let there = pair.read(host)?;
-    pair.previous().write(host, there.each_ref().map(Option::as_deref))?;
-    Ok(there)
-}
-
-fn put(host: &dyn Host, pair: &Pair, bundle: &Bundle) -> Result<(), HostError> {
-    pair.write(host, [Some(bundle.chain_pem().as_bytes()), Some(bundle.key_pem().expose().as_bytes())])
-}
-
 /// Notes how an order ended.
 fn remember(host: &dyn Host, file: &Path, name: &str, failure: Option<&Failure>) -> Result<(), HostError> {
     let mut records = Records::read(host.read(file)?.as_deref());
-    match failure {
-        None => records.succeeded(name, host.now()),
-        Some(failure) => {
-            let asked_wait = match failure {
-                Failure::Acme(error) => error.retry_after().map(|wait| wait.as_secs()),
-                _ => None,
-            };
-            records.failed(name, host.now(), failure.to_string(), asked_wait);
-        }
-    }
+    let asked_wait = |failure: &Failure| match failure {
+        Failure::Acme(error) => error.retry_after().map(|wait| wait.as_secs()),
+        _ => None,
+    };
+    records.note(name, host.now(), failure.map(|failure| (failure.to_string(), asked_wait(failure))));
     host.write_file(file, &records.write(), 0o600, Owner::ROOT)
 }
 
@@ -384,14 +371,7 @@ pub fn leaf_digest(chain: &[u8]) -> Option<String> {
 
 /// Which certificate a front shows for a name: SHA-256 of the leaf. `None` if it shows none.
 pub fn shown(host: &dyn Observe, https: SocketAddr, name: &HostName) -> Option<String> {
-    let request = WebRequest {
-        tls: true,
-        host: name.to_string(),
-        address: Some(https),
-        path: "/".to_owned(),
-        verify: false,
-        timeout: Duration::from_secs(10),
-    };
+    let request = WebRequest::to(https, true, name.as_str(), "/", Duration::from_secs(10));
     host.web(&request).ok()?.certificate.map(|certificate| certificate.sha256)
 }
 
@@ -406,9 +386,8 @@ fn reload(host: &dyn Host, front: &ShownBy, name: &HostName, leaf: &str) -> Resu
             return Ok(());
         }
     }
-    Err(format!(
-        "{} was reloaded but does not serve the new certificate for {name} at {}; its error log says why",
-        front.service, front.https
+    let ShownBy { service, https } = front;
+    refuse!(
+        "{service} was reloaded but does not serve the new certificate for {name} at {https}; its error log says why"
     )
-    .into())
 }

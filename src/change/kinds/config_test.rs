@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use crate::change::kind::prelude::*;
 use crate::deployment::nearest;
-use crate::gotosocial::{commands, config_keys, debug_config};
+use crate::gotosocial::commands::{self, Command};
+use crate::gotosocial::{config_keys, debug_config};
 use crate::host::Invocation;
 
 /// Tests a new configuration before it goes live: `PROGRAM --config-path CANDIDATE debug config`, as the service user. Changes
@@ -29,50 +30,39 @@ pub struct ConfigTest {
 }
 
 impl Kind for ConfigTest {
-    named!(ErrorCode::ConfigTest, "config-test", "configuration", "config");
+    named!(ErrorCode::ConfigTest, "config-test", "configuration", "config"; "with the release itself, as the service user");
 
     fn target(&self) -> String {
         "config.yaml".to_owned()
     }
 
-    fn detail(&self) -> String {
-        "with the release itself, as the service user".to_owned()
-    }
-
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let host = context.host;
-        let owner = Owner { uid: 0, gid: self.owner.gid };
-        host.write_file(&self.candidate, self.content.bytes(), 0o640, owner)?;
-        let command = commands::debug_config(&self.candidate);
-        let output = host.run_as(&Invocation {
-            program: self.program.clone(),
-            arguments: command.arguments,
-            environment: Vec::new(),
-            owner: self.owner,
-            directory: self.directory.clone(),
-            secret_argument: command.secret_argument,
-        });
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let host = executor.host;
+        let Self { program, owner, directory, .. } = self.clone();
+        host.write_file(&self.candidate, self.content.bytes(), 0o640, Owner { uid: 0, gid: owner.gid })?;
+        let Command { arguments, secret_argument, .. } = commands::debug_config(&self.candidate);
+        let environment = Vec::new();
+        let output = host.run_as(&Invocation { program, arguments, environment, owner, directory, secret_argument });
         host.remove(&self.candidate)?;
         let output = output?;
         if !debug_config::echoes_host(&output.stdout, &self.host) {
             let words = output.stderr.trim();
-            return Err(format!(
+            refuse!(
                 "GoToSocial does not read its new configuration: `debug config` does not give back host \"{}\"{}{words}. \
                  Look at the [config] table of the answers and at what was edited in config.yaml; the old configuration \
                  is still in place",
                 self.host,
                 if words.is_empty() { "" } else { ". It says: " },
-            )
-            .into());
+            );
         }
-        let known = debug_config::printed_keys(&output.stdout).map_err(|error| error.to_string())?;
+        let known = debug_config::printed_keys(&output.stdout)?;
         for key in self.keys.difference(&known) {
-            let meant = || nearest(key, known.iter().map(String::as_str));
-            let hint = match config_keys::successor(key) {
-                Some(now) => format!("; {now}"),
-                None => meant().map(|key| format!("; did you mean `{key}`?")).unwrap_or_default(),
-            };
-            context.note(format!("this version of GoToSocial does not know `{key}` and will ignore it{hint}"));
+            let meant = || Some(format!("did you mean `{}`?", nearest(key, known.iter().map(String::as_str))?));
+            let hint = config_keys::successor(key).map(str::to_owned).or_else(meant);
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            executor
+                .operator
+                .note(&format!("this version of GoToSocial does not know `{key}` and will ignore it{hint}"));
         }
         Ok(())
     }

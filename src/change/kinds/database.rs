@@ -7,18 +7,14 @@ use crate::change::kind::prelude::*;
 use crate::change::postgres::{self, DatabaseTest};
 
 impl Kind for DatabaseTest {
-    named!(ErrorCode::Database, "database-test", "database");
+    named!(ErrorCode::Database, "database-test", "database"; "programs, rights and room for a copy, while it is in use");
 
     fn target(&self) -> String {
         self.connection.name()
     }
 
-    fn detail(&self) -> String {
-        "programs, rights and room for a copy, while it is in use".to_owned()
-    }
-
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        Ok(postgres::test(context.host, self)?)
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        Ok(postgres::test(executor.host, self)?)
     }
 
     fn undo(&self, host: &dyn Host, _prior: &Prior) -> Result<(), HostError> {
@@ -45,18 +41,28 @@ impl Kind for DatabaseCopy {
         Prior::at(host, &self.to)
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let copied = database::copy(context.host, self)?;
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let copied = database::copy(executor.host, self)?;
         // Nobody has to know where a copy is that is removed again.
         if self.guards {
-            context.note(copied.told(&self.to));
+            executor.operator.note(&copied.told(&self.to));
         }
         Ok(())
     }
 
     fn stays(&self, host: &dyn Host, _prior: &Prior) -> Result<Option<String>, HostError> {
         host.remove_tree(Path::new(OPENED))?;
-        database::copy_that_stays(host, self)
+        // One that guards changes to the database stays if the database is not what it was.
+        if self.guards
+            && let Some(description) = database::describe(host, &self.to)?
+            && !database::is_in_place(host, &description, &self.from)?
+        {
+            let (folder, version, database) = (self.to.display(), description.version, self.from.name());
+            return Ok(Some(format!(
+                "{folder} (the database of GoToSocial {version}, as {database} is another one now)"
+            )));
+        }
+        Ok(None)
     }
 
     fn undo(&self, host: &dyn Host, _prior: &Prior) -> Result<(), HostError> {
@@ -86,15 +92,12 @@ impl Kind for DatabaseRestore {
         }
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        Ok(database::restore(context.host, self).map(drop)?)
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        Ok(database::restore(executor.host, self)?)
     }
 
     fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
-        match prior {
-            Prior::Absent => database::take_away(host, self),
-            _ => database::take_back_restore(host, self),
-        }
+        database::take_back_restore(host, self, *prior != Prior::Absent)
     }
 
     fn folders(&self) -> Vec<PathBuf> {

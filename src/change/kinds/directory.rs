@@ -18,20 +18,16 @@ pub struct MakeDirectory {
 impl Kind for MakeDirectory {
     named!(ErrorCode::File, "directory", "folder");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Path(self.path.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::Directory { mode: self.mode, owner: self.owner })
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Path(self.path.clone()), Left::Directory { mode: self.mode, owner: self.owner }))
     }
 
     fn detail(&self) -> String {
         format!("mode {:04o}, {}", self.mode, owned_by(self.owner))
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        Ok(context.host.make_directory(&self.path, self.mode, self.owner)?)
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        Ok(executor.host.make_directory(&self.path, self.mode, self.owner)?)
     }
 
     fn stays(&self, host: &dyn Host, prior: &Prior) -> Result<Option<String>, HostError> {

@@ -17,23 +17,29 @@ pub struct WriteFile {
     pub owner: Owner,
 }
 
+impl WriteFile {
+    /// A file of these bytes.
+    pub fn new(path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>, mode: u32, owner: Owner) -> Self {
+        Self { path: path.into(), content: Content::new(bytes), mode, owner }
+    }
+}
+
 impl Kind for WriteFile {
     named!(ErrorCode::File, "file");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Path(self.path.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::File { content: self.content.clone(), mode: self.mode, owner: self.owner })
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((
+            Thing::Path(self.path.clone()),
+            Left::File { content: self.content.clone(), mode: self.mode, owner: self.owner },
+        ))
     }
 
     fn detail(&self) -> String {
         format!("{} bytes, mode {:04o}, {}", self.content.size(), self.mode, owned_by(self.owner))
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        Ok(context.host.write_file(&self.path, self.content.bytes(), self.mode, self.owner)?)
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        Ok(executor.host.write_file(&self.path, self.content.bytes(), self.mode, self.owner)?)
     }
 
     fn stays(&self, host: &dyn Host, prior: &Prior) -> Result<Option<String>, HostError> {

@@ -1,6 +1,5 @@
 //! What is done to a web server in front: its include line, its start and its reload.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::change::front::{edited, edited_file, wait_for_release};
@@ -42,12 +41,8 @@ pub struct ReloadFront {
 impl Kind for IncludeSite {
     named!(ErrorCode::Front, "front-include", "include in", "include");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Path(self.front.main_file()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::Edited)
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Path(self.front.main_file()), Left::Edited))
     }
 
     fn detail(&self) -> String {
@@ -59,26 +54,20 @@ impl Kind for IncludeSite {
         thing::prior_of(host, &edited_file(host, self.front)?)
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let host = context.host;
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let host = executor.host;
         let path = edited_file(host, self.front)?;
         let new = edited(host, self.front, self.present)?;
         if host.read(&path)?.as_deref() == Some(&new) {
             return Ok(());
         }
-        let (mode, owner) = match host.entry(&path)? {
-            Some(Entry::File { mode, owner, .. }) => (mode, owner),
-            _ => (0o644, Owner::ROOT),
-        };
+        // It is a file: it has just been read.
+        let Some(Entry::File { mode, owner, .. }) = host.entry(&path)? else { refuse!("{} is gone", path.display()) };
         Ok(host.write_file(&path, &new, mode, owner)?)
     }
 
     fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
         thing::restore(host, &edited_file(host, self.front)?, prior)
-    }
-
-    fn folders(&self) -> Vec<PathBuf> {
-        vec![self.front.folder.into()]
     }
 }
 
@@ -94,8 +83,8 @@ impl StartFront {
 impl Kind for StartFront {
     named!(ErrorCode::Front, "service");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Service(self.front.service.to_owned()))
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Service(self.front.service.to_owned()), Left::Unrecorded))
     }
 
     fn detail(&self) -> String {
@@ -103,8 +92,8 @@ impl Kind for StartFront {
         format!("and see that it listens on {}", ports.join(" and "))
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let (host, service) = (context.host, self.front.service);
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let (host, service) = (executor.host, self.front.service);
         wait_for_release(host, &self.ports)?;
         host.service_action(service, ServiceAction::Start)?;
         for _ in 0..PATIENCE {
@@ -115,28 +104,24 @@ impl Kind for StartFront {
         }
         let port = self.missing(host)?.map_or_else(String::new, |port| format!(" port {port}"));
         let name = self.front.name;
-        Err(format!(
-            "{name} was started and does not listen on{port}; its log, and `service {service} start`, tell more"
-        )
-        .into())
+        refuse!("{name} was started and does not listen on{port}; its log, and `service {service} start`, tell more")
     }
 }
 
 impl Kind for ReloadFront {
     named!(ErrorCode::Front, "service");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Service(self.front.service.to_owned()))
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Service(self.front.service.to_owned()), Left::Unrecorded))
     }
 
     fn detail(&self) -> String {
-        let detail = if self.when_undone { "only if what follows is undone" } else { "without dropping a connection" };
-        detail.to_owned()
+        if self.when_undone { "only if what follows is undone" } else { "without dropping a connection" }.to_owned()
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
         if !self.when_undone {
-            context.host.service_action(self.front.service, ServiceAction::Reload)?;
+            executor.host.service_action(self.front.service, ServiceAction::Reload)?;
         }
         Ok(())
     }

@@ -3,10 +3,12 @@
 //! What the web server would read is put together beside what it reads now: a copy of our files with the new ones in it, and
 //! a main file that includes that copy. Whoever has the web server reload meanwhile gets what was there before.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::change::front::edited;
 use crate::change::kind::prelude::*;
+use crate::change::{Change, Step, store};
 use crate::front::Front;
 use crate::host::{Entry, Observe};
 
@@ -31,19 +33,31 @@ pub struct NewFile {
     pub content: Option<Content>,
 }
 
+impl TestFront {
+    /// The test of the configuration as it will be after these steps.
+    pub fn after(front: Front, present: bool, steps: &[Step]) -> Self {
+        let own = front.own_folder();
+        let new = |step: &Step| {
+            let (path, content) = match &step.change {
+                Change::File(file) => (file.path.clone(), Some(file.content.clone())),
+                Change::Removal(removal) => (removal.path.clone(), None),
+                _ => return None,
+            };
+            (path.starts_with(&own) || path == front.site_file()).then_some(NewFile { path, content })
+        };
+        Self { front, present, files: steps.iter().filter_map(new).collect() }
+    }
+}
+
 impl Kind for TestFront {
-    named!(ErrorCode::Front, "front-test", "configuration", "config");
+    named!(ErrorCode::Front, "front-test", "configuration", "config"; "with the web server itself");
 
     fn target(&self) -> String {
         self.front.main_file().display().to_string()
     }
 
-    fn detail(&self) -> String {
-        "with the web server itself".to_owned()
-    }
-
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let (host, front) = (context.host, self.front);
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let (host, front) = (executor.host, self.front);
         clear(host, front)?;
         let tested = assemble(host, front, self.present, &self.files)
             .and_then(|()| Ok(host.front_test(front, &front.candidate_file())?));
@@ -57,13 +71,12 @@ impl Kind for TestFront {
             .replace(&front.candidate_file().display().to_string(), &front.main_file().display().to_string())
             .replace(&front.candidate_site().display().to_string(), &front.site_file().display().to_string())
             .replace(&front.candidate_folder().display().to_string(), &front.own_folder().display().to_string());
-        Err(format!(
+        refuse!(
             "{} refuses the configuration that it would have: {}. What runs now has not been touched; correct what it names and \
              run this again",
             front.name,
             words.trim()
         )
-        .into())
     }
 
     fn undo(&self, host: &dyn Host, _prior: &Prior) -> Result<(), HostError> {
@@ -86,53 +99,38 @@ fn assemble(host: &dyn Host, front: Front, present: bool, files: &[NewFile]) -> 
     let mut main = edited(host, front, present)?;
     if present {
         copy_own_files(host, front, files)?;
-        main = front.server.with_candidate(&front.main_file(), &main)?;
+        main = (front.with_candidate)(&front.main_file(), &main)?;
     }
     Ok(host.write_file(&front.candidate_file(), &main, 0o644, Owner::ROOT)?)
 }
 
 /// Copies our files as they are going to be: those that are there, and over them those that are new.
 fn copy_own_files(host: &dyn Host, front: Front, files: &[NewFile]) -> Result<(), Failure> {
-    let (own, site) = (front.own_folder(), front.site_file());
-    let mut all: Vec<(PathBuf, Vec<u8>)> = Vec::new();
-    let mut there = below(host, &own)?;
-    if !there.contains(&site) && host.entry(&site)?.is_some() {
-        there.push(site.clone());
-    }
-    for path in there.into_iter().filter(|path| !files.iter().any(|file| file.path == *path)) {
-        let bytes = host.read(&path)?.unwrap_or_default();
-        all.push((path, bytes));
-    }
-    all.extend(files.iter().filter_map(|file| Some((file.path.clone(), file.content.as_ref()?.bytes().to_vec()))));
-    let mut made: Vec<PathBuf> = Vec::new();
-    let mut make = |folder: &Path| -> Result<(), HostError> {
-        let missing: Vec<&Path> =
-            folder.ancestors().take_while(|above| above.starts_with(front.candidate_folder())).collect();
-        for above in missing.into_iter().rev() {
-            if !made.iter().any(|there| there == above) {
-                host.make_directory(above, 0o755, Owner::ROOT)?;
-                made.push(above.to_owned());
-            }
+    let (own, site, folder) = (front.own_folder(), front.site_file(), front.candidate_folder());
+    let mut all: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
+    for path in below(host, &own)?.into_iter().chain([site.clone()]) {
+        if let Some(bytes) = host.read(&path)? {
+            all.insert(path, bytes);
         }
-        Ok(())
-    };
-    make(&front.candidate_folder())?;
+    }
+    for NewFile { path, content } in files {
+        match content {
+            Some(content) => all.insert(path.clone(), content.bytes().to_vec()),
+            None => all.remove(path),
+        };
+    }
+    store::make_missing(host, &folder, 0o755, &mut Vec::new())?;
     for (path, bytes) in all {
-        let to = if path == site {
-            front.candidate_site()
-        } else if let Ok(rest) = path.strip_prefix(&own) {
-            front.candidate_folder().join(rest)
-        } else {
-            continue;
+        let to = match path.strip_prefix(&own) {
+            _ if path == site => front.candidate_site(),
+            Ok(rest) => folder.join(rest),
+            Err(_) => continue,
         };
-        if let Some(folder) = to.parent() {
-            make(folder)?;
+        for above in above(&to) {
+            store::make_missing(host, &above, 0o755, &mut Vec::new())?;
         }
-        let bytes = if path.extension().is_some_and(|ending| ending == "conf" || ending == "inc") {
-            moved(&bytes, front)
-        } else {
-            bytes
-        };
+        let names_paths = path.extension().is_some_and(|ending| ending == "conf" || ending == "inc");
+        let bytes = if names_paths { moved(&bytes, front) } else { bytes };
         host.write_file(&to, &bytes, 0o644, Owner::ROOT)?;
     }
     Ok(())
@@ -142,7 +140,7 @@ fn copy_own_files(host: &dyn Host, front: Front, files: &[NewFile]) -> Result<()
 fn moved(bytes: &[u8], front: Front) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(bytes) else { return bytes.to_vec() };
     let [from, to] = [front.own_folder(), front.candidate_folder()].map(|folder| format!("{}/", folder.display()));
-    front.server.as_candidate(text.replace(&from, &to)).into_bytes()
+    (front.as_candidate)(text.replace(&from, &to)).into_bytes()
 }
 
 /// All files below a folder.

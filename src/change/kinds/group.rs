@@ -3,59 +3,41 @@
 use crate::change::kind::prelude::*;
 use crate::host::Group;
 
-/// Adds a group, pw(8).
+/// Adds a group, or removes one, pw(8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AddGroup {
-    /// The group.
+pub struct GroupChange<const WANTED: bool> {
+    /// The group as it will be, or as it was.
     pub group: Group,
 }
 
-/// Removes a group, pw(8).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RemoveGroup {
-    /// The group, as it was.
-    pub group: Group,
-}
+/// Adds a group.
+pub type AddGroup = GroupChange<true>;
+/// Removes a group.
+pub type RemoveGroup = GroupChange<false>;
 
-impl Kind for AddGroup {
+impl<const WANTED: bool> Kind for GroupChange<WANTED> {
     named!(ErrorCode::Account, "group", "group", "user");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Group(self.group.name.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::Group(self.group.clone()))
+    fn effect(&self) -> Option<(Thing, Left)> {
+        let left = if WANTED { Left::Group(self.group.clone()) } else { Left::Absent };
+        Some((Thing::Group(self.group.name.clone()), left))
     }
 
     fn detail(&self) -> String {
-        format!("gid {}", self.group.gid)
+        if WANTED { format!("gid {}", self.group.gid) } else { String::new() }
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        Ok(context.host.add_group(&self.group)?)
-    }
-}
-
-impl Kind for RemoveGroup {
-    named!(ErrorCode::Account, "group", "group", "user");
-
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Group(self.group.name.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::Absent)
-    }
-
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        Ok(context.host.delete_group(&self.group.name)?)
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let (host, group) = (executor.host, &self.group);
+        let changed = if WANTED { host.add_group(group) } else { host.delete_group(&group.name) };
+        Ok(changed?)
     }
 
     fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
-        if *prior == Prior::Present && host.group(&self.group.name)?.is_none() {
-            host.add_group(&self.group)?;
+        match (WANTED, prior) {
+            (true, Prior::Absent) => host.delete_group(&self.group.name),
+            (false, Prior::Present) if host.group(&self.group.name)?.is_none() => host.add_group(&self.group),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

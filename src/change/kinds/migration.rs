@@ -12,7 +12,7 @@ use semver::Version;
 use crate::change::database::{self, Database, DatabaseRestore};
 use crate::change::kind::prelude::*;
 use crate::change::readiness::last_lines;
-use crate::gotosocial::commands;
+use crate::gotosocial::commands::{self, Command};
 use crate::gotosocial::readiness::message;
 use crate::host::Invocation;
 
@@ -54,9 +54,11 @@ impl Kind for Migration {
     }
 
     fn detail(&self) -> String {
-        let who = if self.command.is_some() { "" } else { ", which does it when it starts" };
-        let ends = if self.command.is_some() { ", however long it takes" } else { "" };
-        format!("to that of GoToSocial {}{who}; never interrupted{ends}", self.version)
+        let version = &self.version;
+        match self.command {
+            Some(_) => format!("to that of GoToSocial {version}; never interrupted, however long it takes"),
+            None => format!("to that of GoToSocial {version}, which does it when it starts; never interrupted"),
+        }
     }
 
     fn prior(&self, _host: &dyn Host) -> Result<Prior, HostError> {
@@ -64,57 +66,39 @@ impl Kind for Migration {
     }
 
     /// Where the start of the server migrates, this only looks at what the migration rests on.
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let host = context.host;
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let host = executor.host;
         database::idle(host, &self.service, &self.database)?;
         let Some(copy) = database::describe(host, &self.copy)? else {
-            return Err(format!("there is no complete copy of the database in {}", self.copy.display()).into());
+            refuse!("there is no complete copy of the database in {}", self.copy.display());
         };
         // Between the two there can have been a power cut, and somebody who started the server.
         if !database::is_in_place(host, &copy, &self.database)? {
-            return Err(format!(
-                "{} has been written to since it was copied to {}; nothing was migrated",
-                self.database.name(),
-                self.copy.display()
-            )
-            .into());
+            let (database, copy) = (self.database.name(), self.copy.display());
+            refuse!("{database} has been written to since it was copied to {copy}; nothing was migrated");
         }
         let Some(command) = &self.command else { return Ok(()) };
-        let invocation = Invocation {
-            program: command.program.clone(),
-            arguments: commands::migrations_run(&command.config).arguments,
-            environment: command.environment.clone(),
-            owner: self.owner,
-            directory: command.directory.clone(),
-            secret_argument: None,
-        };
+        let MigrationCommand { program, config, directory, environment } = command.clone();
+        let (owner, Command { arguments, secret_argument, .. }) = (self.owner, commands::migrations_run(&config));
+        let invocation = Invocation { program, arguments, environment, owner, directory, secret_argument };
         let output = host.run_watched(&invocation, &mut |elapsed, line| {
             let line = line.map(message);
-            context.operator.waiting("the database is being migrated", elapsed, line.as_deref());
+            executor.operator.waiting("the database is being migrated", elapsed, line.as_deref());
         })?;
         if output.status == Some(0) {
             return Ok(());
         }
         let ended = output.status.map_or_else(|| "it was killed".to_owned(), |status| format!("exit status {status}"));
-        let words = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
-        let words = last_lines(words.trim(), 12);
+        let words = last_lines(output.reason(), 12);
         let words = if words.is_empty() { ", and has said nothing".to_owned() } else { format!(":\n{words}") };
-        Err(format!("`gotosocial migrations run` failed ({ended}){words}").into())
+        refuse!("`gotosocial migrations run` failed ({ended}){words}")
     }
 
     /// Puts the copy in the database's place. It waits for whoever still migrates, and stops the service, which is the new
     /// release's.
     fn undo(&self, host: &dyn Host, _prior: &Prior) -> Result<(), HostError> {
-        database::put_back(
-            host,
-            &DatabaseRestore {
-                from: self.copy.clone(),
-                to: self.database.clone(),
-                service: self.service.clone(),
-                owner: self.owner,
-                before: None,
-            },
-        )
+        let Self { copy: from, database: to, service, owner, .. } = self.clone();
+        database::put_back(host, &DatabaseRestore { from, to, service, owner, before: None })
     }
 
     fn folders(&self) -> Vec<PathBuf> {

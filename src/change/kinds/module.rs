@@ -22,38 +22,26 @@ pub struct UnloadModule {
 }
 
 impl Kind for LoadModule {
-    named!(ErrorCode::Kernel, "module");
+    named!(ErrorCode::Kernel, "module"; "into the running kernel");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Module(self.name.clone()))
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Module(self.name.clone()), Left::Present))
     }
 
-    fn left(&self) -> Option<Left> {
-        Some(Left::Present)
-    }
-
-    fn detail(&self) -> String {
-        "into the running kernel".to_owned()
-    }
-
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        context.host.load_module(&self.name)?;
-        if context.host.module_loaded(&self.name)? {
-            return Ok(());
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        executor.host.load_module(&self.name)?;
+        if !executor.host.module_loaded(&self.name)? {
+            refuse!("the kernel took the module {} and yet does not list it", self.name);
         }
-        Err(format!("the kernel took the module {} and yet does not list it", self.name).into())
+        Ok(())
     }
 }
 
 impl Kind for UnloadModule {
     named!(ErrorCode::Kernel, "module");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Module(self.name.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::Absent)
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Module(self.name.clone()), Left::Absent))
     }
 
     fn detail(&self) -> String {
@@ -61,15 +49,14 @@ impl Kind for UnloadModule {
     }
 
     /// Refused where ports would be open to everybody without the module.
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let (host, Self { name, reserved }) = (context.host, self);
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let (host, Self { name, reserved }) = (executor.host, self);
         let now = host.sysctl(RESERVED_HIGH)?.unwrap_or_default();
         if now.trim().parse::<i64>().ok() != Some(*reserved) {
-            return Err(format!(
+            refuse!(
                 "{RESERVED_HIGH} is {now} and not {reserved}, so that without {name} every user could bind the ports above; \
                  the module stays"
-            )
-            .into());
+            );
         }
         if host.module_loaded(name)? {
             host.unload_module(name)?;

@@ -2,56 +2,37 @@
 
 use crate::change::kind::prelude::*;
 
-/// Installs a package, pkg(8).
+/// Installs a package, or removes it, pkg(8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstallPackage {
+pub struct Package<const WANTED: bool> {
     /// Its name.
     pub name: String,
 }
 
-/// Removes a package, pkg(8).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RemovePackage {
-    /// Its name.
-    pub name: String,
-}
+/// Installs a package.
+pub type InstallPackage = Package<true>;
+/// Removes a package.
+pub type RemovePackage = Package<false>;
 
-impl Kind for InstallPackage {
+impl<const WANTED: bool> Kind for Package<WANTED> {
     named!(ErrorCode::Package, "package");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Package(self.name.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::Present)
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Package(self.name.clone()), if WANTED { Left::Present } else { Left::Absent }))
     }
 
     fn detail(&self) -> String {
-        "with pkg(8)".to_owned()
+        if WANTED { "with pkg(8)" } else { "" }.to_owned()
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        context.host.install_package(&self.name)?;
-        if context.host.package(&self.name)?.is_some() {
-            return Ok(());
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        if !WANTED {
+            return Ok(executor.host.delete_package(&self.name)?);
         }
-        Err(format!("pkg(8) did what it was asked to, and yet the package {} is not installed", self.name).into())
-    }
-}
-
-impl Kind for RemovePackage {
-    named!(ErrorCode::Package, "package");
-
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Package(self.name.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::Absent)
-    }
-
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        Ok(context.host.delete_package(&self.name)?)
+        executor.host.install_package(&self.name)?;
+        if executor.host.package(&self.name)?.is_none() {
+            refuse!("pkg(8) did what it was asked to, and yet the package {} is not installed", self.name);
+        }
+        Ok(())
     }
 }

@@ -14,30 +14,26 @@ pub struct SetRcVariable {
 impl Kind for SetRcVariable {
     named!(ErrorCode::RcConf, "rc-variable", "rc.conf");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::RcVariable(self.name.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(self.value.clone().map_or(Left::Absent, Left::Value))
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::RcVariable(self.name.clone()), self.value.clone().map_or(Left::Absent, Left::Value)))
     }
 
     fn detail(&self) -> String {
         self.value.as_ref().map_or_else(|| "taken out".to_owned(), |value| format!("= {value}"))
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let (name, value) = (&self.name, self.value.as_deref());
-        context.host.set_rc_variable(name, value)?;
-        match context.host.rc_variable(name)? {
-            // One that was taken out may have a default.
-            now if value.is_none() || now.as_deref() == value => Ok(()),
-            now => Err(format!(
-                "{name} was set to `{}` but rc(8) sees `{}`; look for it in /etc/rc.conf.local and /etc/rc.conf.d",
-                value.unwrap_or_default(),
-                now.unwrap_or_default()
-            )
-            .into()),
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let (host, name) = (executor.host, &self.name);
+        host.set_rc_variable(name, self.value.as_deref())?;
+        // One that was taken out may have a default.
+        let Some(value) = &self.value else { return Ok(()) };
+        let now = host.rc_variable(name)?;
+        if now.as_ref() != Some(value) {
+            let now = now.unwrap_or_default();
+            refuse!(
+                "{name} was set to `{value}` but rc(8) sees `{now}`; look for it in /etc/rc.conf.local and /etc/rc.conf.d"
+            );
         }
+        Ok(())
     }
 }

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::change::after_plan::delegate;
 use crate::change::kind::prelude::*;
 use crate::change::operator::Interruption;
 use crate::change::store;
-use crate::release::{self, LockedRelease};
+use crate::release::{self, HttpClient, HttpSettings, Limits, LockedRelease};
 
 /// Installs a release: downloads it, verifies it, unpacks it beside its place, and renames it into that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,12 +29,8 @@ impl InstallRelease {
 impl Kind for InstallRelease {
     named!(ErrorCode::Release, "release");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Path(self.directory.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::Tree)
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Path(self.directory.clone()), Left::Tree))
     }
 
     fn detail(&self) -> String {
@@ -44,27 +41,22 @@ impl Kind for InstallRelease {
         Prior::at(host, &self.directory)
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let (host, directory) = (context.host, &self.directory);
-        let source = context.source.ok_or("no source to take the release from")?;
-        let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
-            return Err(format!("{} is not a place for a release", directory.display()).into());
-        };
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let (host, directory) = (executor.host, &self.directory);
+        let source = executor.source.ok_or("no source to take the release from")?;
         let old = self.replaced();
         if host.entry(directory)?.is_some() {
             host.remove_tree(&old)?;
             host.rename(directory, &old)?;
         }
-        let target = release::Target {
-            parent: &host.local_path(parent),
-            name: &name.to_string_lossy(),
-            partial: Some(&host.local_path(&store::download())),
-        };
-        let (limits, client) = (release::Limits::default(), release::HttpClient::default());
-        match release::fetch(&self.release, source, target, &limits, &client, &Interruptible { context }) {
-            Ok(_) => Ok(host.remove_tree(&old)?),
+        let (directory, partial) = (host.local_path(directory), host.local_path(&store::download()));
+        let target = release::Target { directory: &directory, partial: Some(&partial) };
+        let progress = Interruptible { executor, progress: executor.operator.progress() };
+        let http = HttpClient::new(HttpSettings::default(), &progress);
+        match release::fetch(&self.release, source, target, &Limits::default(), &http) {
+            Ok(()) => Ok(host.remove_tree(&old)?),
             Err(error @ release::Error::Stopped) => {
-                Err(Failure::Interrupted((context.stop)().unwrap_or_else(|| error.to_string())))
+                Err(Failure::Interrupted((executor.stop)().unwrap_or_else(|| error.to_string())))
             }
             Err(error) => Err(error.into()),
         }
@@ -86,39 +78,24 @@ impl Kind for InstallRelease {
         }
         host.remove_tree(directory)
     }
-
-    fn folders(&self) -> Vec<PathBuf> {
-        Vec::new()
-    }
 }
 
 /// A download that can be interrupted, as a run can between two changes.
 struct Interruptible<'a> {
-    context: &'a Context<'a>,
+    executor: &'a Executor<'a>,
+    progress: &'a dyn release::Progress,
 }
 
 impl release::Progress for Interruptible<'_> {
-    fn begin(&self, what: &str, total: Option<u64>) {
-        self.context.operator.progress().begin(what, total);
-    }
-
-    fn advance(&self, bytes: u64) {
-        self.context.operator.progress().advance(bytes);
-    }
-
-    fn retry(&self, reason: &str, wait: Duration) {
-        self.context.operator.progress().retry(reason, wait);
-    }
-
-    fn resumes(&self, bytes: u64) {
-        self.context.operator.progress().resumes(bytes);
+    delegate! { to progress;
+        fn begin(&self, what: &str, total: Option<u64>);
+        fn advance(&self, bytes: u64);
+        fn retry(&self, reason: &str, wait: Duration);
+        fn resumes(&self, bytes: u64);
+        fn done(&self);
     }
 
     fn stops(&self) -> bool {
-        (self.context.stop)().is_some() && self.context.operator.interrupted() != Interruption::Continue
-    }
-
-    fn done(&self) {
-        self.context.operator.progress().done();
+        (self.executor.stop)().is_some() && self.executor.operator.interrupted() != Interruption::Continue
     }
 }

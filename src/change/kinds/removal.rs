@@ -29,16 +29,12 @@ pub struct Discard {
 impl Kind for Remove {
     named!(ErrorCode::File, "removal", "", "file");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Path(self.path.clone()))
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Path(self.path.clone()), Left::Absent))
     }
 
-    fn left(&self) -> Option<Left> {
-        Some(Left::Absent)
-    }
-
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let host = context.host;
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let host = executor.host;
         let is_folder = matches!(host.entry(&self.path)?, Some(Entry::Directory { .. }));
         if is_folder && !host.list(&self.path)?.is_empty() {
             return Ok(());
@@ -48,18 +44,10 @@ impl Kind for Remove {
 }
 
 impl Kind for RemoveTree {
-    named!(ErrorCode::File, "removal", "", "file");
+    named!(ErrorCode::File, "removal", "", "file"; "for good");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Path(self.path.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::Absent)
-    }
-
-    fn detail(&self) -> String {
-        "for good".to_owned()
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Path(self.path.clone()), Left::Absent))
     }
 
     /// A tree cannot be kept in the store.
@@ -67,8 +55,8 @@ impl Kind for RemoveTree {
         Prior::at(host, &self.path)
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        Ok(context.host.remove_tree(&self.path)?)
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        Ok(executor.host.remove_tree(&self.path)?)
     }
 
     fn gone_for_good(&self) -> Option<&Path> {
@@ -85,26 +73,18 @@ impl Discard {
 }
 
 impl Kind for Discard {
-    named!(ErrorCode::File, "discard", "", "file");
+    named!(ErrorCode::File, "discard", "", "file"; "no longer needed");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Path(self.path.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::Absent)
-    }
-
-    fn detail(&self) -> String {
-        "no longer needed".to_owned()
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Path(self.path.clone()), Left::Absent))
     }
 
     fn prior(&self, host: &dyn Host) -> Result<Prior, HostError> {
         Prior::at(host, &self.path)
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let (host, leaving) = (context.host, self.leaving());
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let (host, leaving) = (executor.host, self.leaving());
         host.remove_tree(&leaving)?;
         if host.entry(&self.path)?.is_some() {
             host.rename(&self.path, &leaving)?;

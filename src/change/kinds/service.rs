@@ -10,7 +10,9 @@ use std::time::Duration;
 use crate::change::front::wait_for_release;
 use crate::change::kind::prelude::*;
 use crate::change::operator::{Interruption, Operator};
-use crate::change::readiness::{PAGE_TIMEOUT, Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size};
+use crate::change::readiness::{
+    PAGE_TIMEOUT, Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size,
+};
 use crate::gotosocial::readiness::message;
 use crate::host::{BindOutcome, BindProbe, Family, Listener, ServiceAction, ServiceState};
 use crate::portacl::Protocol;
@@ -50,8 +52,8 @@ pub struct StopService {
 impl Kind for ServiceStart {
     named!(ErrorCode::Service, "service");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Service(self.name.clone()))
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Service(self.name.clone()), Left::Unrecorded))
     }
 
     fn detail(&self) -> String {
@@ -62,32 +64,32 @@ impl Kind for ServiceStart {
         format!("once uid {} is seen to bind {}; wait until it is ready", self.owner.uid, ports.join(" and "))
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let host = context.host;
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let host = executor.host;
         // A supervisor that restarts a dying program again and again is "not running" and yet refuses a start.
         host.service_action(&self.name, ServiceAction::Stop)?;
         wait_for_release(host, &self.ports)?;
         for port in &self.ports {
             let tried = [prove(host, self, *port, Family::V4)?, prove(host, self, *port, Family::V6)?];
-            if !tried.contains(&true) {
-                return Err(format!("port {port} cannot be bound: this host has neither IPv4 nor IPv6").into());
+            if tried == [false, false] {
+                refuse!("port {port} cannot be bound: this host has neither IPv4 nor IPv6");
             }
         }
-        let began = log_size(host.observe(), &self.readiness.log)?;
+        let began = log_size(host, &self.readiness.log)?;
         host.service_action(&self.name, ServiceAction::Start)?;
-        let patience = if self.migrates { None } else { Some(PATIENCE) };
-        if wait(context, &self.name, &self.readiness, began, patience)? {
+        let patience = (!self.migrates).then_some(PATIENCE);
+        if wait(executor, &self.name, &self.readiness, began, patience)? {
             return Ok(());
         }
-        context.note(if context.operator.decided() == Some(Interruption::Keep) {
-            "GoToSocial is still starting and was left running; `gts-bootstrap check` shows when it is ready".to_owned()
+        let state = if executor.operator.decided() == Some(Interruption::Keep) {
+            "is still starting and was left running".to_owned()
         } else {
+            let minutes = PATIENCE.as_secs() / 60;
             format!(
-                "GoToSocial still starts after {} minutes and was left running (it may be migrating its database: \
-                 do not stop it); `gts-bootstrap check` shows when it is ready",
-                PATIENCE.as_secs() / 60
+                "still starts after {minutes} minutes and was left running (it may be migrating its database: do not stop it)"
             )
-        });
+        };
+        executor.operator.note(&format!("GoToSocial {state}; `gts-bootstrap check` shows when it is ready"));
         Ok(())
     }
 
@@ -98,21 +100,17 @@ impl Kind for ServiceStart {
 }
 
 impl Kind for StopService {
-    named!(ErrorCode::Service, "service");
+    named!(ErrorCode::Service, "service"; "cleanly");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Service(self.name.clone()))
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Service(self.name.clone()), Left::Unrecorded))
     }
 
-    fn detail(&self) -> String {
-        "cleanly".to_owned()
-    }
-
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let (host, name) = (context.host, &self.name);
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        let (host, name) = (executor.host, &self.name);
         host.service_action(name, ServiceAction::Stop)?;
         if host.service(name)?.is_running() {
-            return Err(format!("the service {name} was stopped and still runs; see `service {name} status`").into());
+            refuse!("the service {name} was stopped and still runs; see `service {name} status`");
         }
         Ok(())
     }
@@ -145,13 +143,13 @@ impl Kind for StopService {
 ///
 /// # Errors
 /// In words: the program died.
-pub(super) fn wait_until_ready(context: &Context<'_>, name: &str, readiness: &Readiness) -> Result<bool, Failure> {
-    let host = context.host;
-    let began = log_size(host.observe(), &readiness.log)?.saturating_sub(TAIL as u64);
-    if is_ready(host.observe(), readiness, &log_since(host.observe(), &readiness.log, began), PAGE_TIMEOUT) {
+pub(super) fn wait_until_ready(executor: &Executor<'_>, name: &str, readiness: &Readiness) -> Result<bool, Failure> {
+    let host = executor.host;
+    let began = log_size(host, &readiness.log)?.saturating_sub(TAIL as u64);
+    if is_ready(host, readiness, &log_since(host, &readiness.log, began), PAGE_TIMEOUT) {
         return Ok(true);
     }
-    wait(context, name, readiness, began, Some(PATIENCE))
+    wait(executor, name, readiness, began, Some(PATIENCE))
 }
 
 /// Waits until a service that was started by somebody else, with whichever configuration, has finished its start; `false`: it
@@ -168,7 +166,7 @@ pub(in crate::change) fn settles_down(
     let mut elapsed = Duration::ZERO;
     while host.service(name)?.is_running() {
         // It may listen elsewhere than the readiness says, but its log is the same.
-        if log_says_ready(host.observe(), readiness) || is_ready(host.observe(), readiness, "", PAGE_TIMEOUT) {
+        if log_says_ready(host, readiness) || is_ready(host, readiness, "", PAGE_TIMEOUT) {
             return Ok(true);
         }
         if elapsed >= PATIENCE {
@@ -182,24 +180,23 @@ pub(in crate::change) fn settles_down(
 }
 
 fn wait(
-    context: &Context<'_>,
+    executor: &Executor<'_>,
     name: &str,
     readiness: &Readiness,
     began: u64,
     patience: Option<Duration>,
 ) -> Result<bool, Failure> {
-    let (host, log) = (context.host, &readiness.log);
+    let (host, log) = (executor.host, &readiness.log);
     let mut elapsed = Duration::ZERO;
-    let (mut dead, mut restarts, mut last_pid) = (0, 0, None);
-    let mut told = false;
+    let (mut dead, mut restarts, mut last_pid, mut told) = (0, 0, None, false);
     loop {
         host.sleep(INTERVAL);
         elapsed += INTERVAL;
-        if (context.stop)().is_some() {
-            match context.operator.interrupted() {
+        if (executor.stop)().is_some() {
+            match executor.operator.interrupted() {
                 Interruption::Keep => return Ok(false),
                 Interruption::Undo if !told => {
-                    context.operator.note(
+                    executor.operator.note(
                         "GoToSocial may be migrating its database, which must not be interrupted: the changes are undone as \
                          soon as it is ready",
                     );
@@ -208,34 +205,24 @@ fn wait(
                 Interruption::Undo | Interruption::Continue => {}
             }
         }
-        let tail = log_since(host.observe(), log, began);
-        let running = match host.service(name)? {
-            ServiceState::Running { pid } => {
-                restarts += u32::from(last_pid.is_some() && pid.is_some() && pid != last_pid);
-                last_pid = pid.or(last_pid);
-                dead = 0;
-                true
+        let tail = log_since(host, log, began);
+        if let ServiceState::Running { pid } = host.service(name)? {
+            restarts += u32::from(last_pid.is_some() && pid.is_some() && pid != last_pid);
+            last_pid = pid.or(last_pid);
+            dead = 0;
+            // After a restart the marks of readiness in the log may be those of a program that has died since.
+            if is_ready(host, readiness, if restarts == 0 { &tail } else { "" }, PAGE_TIMEOUT) {
+                return Ok(true);
             }
-            ServiceState::Stopped | ServiceState::Missing => {
-                dead += 1;
-                false
-            }
-        };
-        // After a restart the marks of readiness in the log may be those of a program that has died since.
-        let log_counts = dead == 0 && restarts == 0;
-        if running && is_ready(host.observe(), readiness, if log_counts { &tail } else { "" }, PAGE_TIMEOUT) {
-            return Ok(true);
+        } else {
+            dead += 1;
         }
         if dead >= DEAD || restarts >= RESTARTS {
-            return Err(format!(
-                "{name} was started and died. The last lines of {}:\n{}",
-                log.display(),
-                last_lines(&tail, 12)
-            )
-            .into());
+            let (log, tail) = (log.display(), last_lines(&tail, 12));
+            refuse!("{name} was started and died. The last lines of {log}:\n{tail}");
         }
         let newest = tail.lines().last().map(message);
-        context.operator.waiting("GoToSocial is starting", elapsed, newest.as_deref());
+        executor.operator.waiting("GoToSocial is starting", elapsed, newest.as_deref());
         if patience.is_some_and(|patience| elapsed >= patience) {
             return Ok(false);
         }
@@ -244,31 +231,18 @@ fn wait(
 
 /// One bind as the service user, before anything is started; `false` where the host does not have the address family.
 fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Result<bool, Failure> {
-    let probe = BindProbe {
-        uid: start.owner.uid,
-        gid: start.owner.gid,
-        groups: Vec::new(),
-        family,
-        protocol: Protocol::Tcp,
-        port,
-    };
-    let user = format!("uid {}", start.owner.uid);
-    match host.bind(&probe)? {
+    let Owner { uid, gid } = start.owner;
+    match host.bind(&BindProbe { uid, gid, groups: Vec::new(), family, protocol: Protocol::Tcp, port })? {
         BindOutcome::Bound => Ok(true),
         BindOutcome::NoAddress => Ok(false),
-        BindOutcome::InUse => {
-            let listeners = host.listeners()?;
-            Ok(in_use(port, start.readiness.address.ip(), &listeners).map(|()| true)?)
-        }
-        BindOutcome::NoRule => Err(format!(
-            "{user} may not bind port {port} (EPERM): no mac_portacl rule allows it; see sysctl security.mac.portacl.rules"
-        )
-        .into()),
-        BindOutcome::Reserved => Err(format!(
-            "{user} may not bind port {port} (EACCES): it is still reserved; see sysctl net.inet.ip.portrange.reservedhigh"
-        )
-        .into()),
-        BindOutcome::Other(errno) => Err(format!("{user} cannot bind port {port} (errno {errno})").into()),
+        BindOutcome::InUse => Ok(in_use(port, start.readiness.address.ip(), &host.listeners()?).map(|()| true)?),
+        BindOutcome::NoRule => refuse!(
+            "uid {uid} may not bind port {port} (EPERM): no mac_portacl rule allows it; see sysctl security.mac.portacl.rules"
+        ),
+        BindOutcome::Reserved => refuse!(
+            "uid {uid} may not bind port {port} (EACCES): it is still reserved; see sysctl net.inet.ip.portrange.reservedhigh"
+        ),
+        BindOutcome::Other(errno) => refuse!("uid {uid} cannot bind port {port} (errno {errno})"),
     }
 }
 

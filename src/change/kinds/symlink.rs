@@ -16,19 +16,15 @@ pub struct MakeSymlink {
 impl Kind for MakeSymlink {
     named!(ErrorCode::File, "symlink", "link");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Path(self.path.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::Symlink { target: self.target.clone() })
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Path(self.path.clone()), Left::Symlink { target: self.target.clone() }))
     }
 
     fn detail(&self) -> String {
         format!("-> {}", self.target.display())
     }
 
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
-        Ok(context.host.make_symlink(&self.path, &self.target)?)
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+        Ok(executor.host.make_symlink(&self.path, &self.target)?)
     }
 }

@@ -14,12 +14,8 @@ pub struct SetSysctl {
 impl Kind for SetSysctl {
     named!(ErrorCode::Kernel, "sysctl");
 
-    fn thing(&self) -> Option<Thing> {
-        Some(Thing::Sysctl(self.name.clone()))
-    }
-
-    fn left(&self) -> Option<Left> {
-        Some(Left::Value(self.value.clone()))
+    fn effect(&self) -> Option<(Thing, Left)> {
+        Some((Thing::Sysctl(self.name.clone()), Left::Value(self.value.clone())))
     }
 
     fn detail(&self) -> String {
@@ -27,16 +23,14 @@ impl Kind for SetSysctl {
     }
 
     /// Reads the value back: a rule list that the kernel took differently must not go unnoticed.
-    fn apply(&self, context: &Context<'_>) -> Result<(), Failure> {
+    fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
         let Self { name, value } = self;
-        context.host.set_sysctl(name, value)?;
-        match context.host.sysctl(name)? {
-            Some(now) if now == *value => Ok(()),
-            now => Err(format!(
-                "{name} was set to `{value}` but reads back as `{}`; something else sets it too",
-                now.unwrap_or_default()
-            )
-            .into()),
+        executor.host.set_sysctl(name, value)?;
+        let now = executor.host.sysctl(name)?;
+        if now.as_ref() != Some(value) {
+            let now = now.unwrap_or_default();
+            refuse!("{name} was set to `{value}` but reads back as `{now}`; something else sets it too");
         }
+        Ok(())
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::certificate::acme::Challenge;
+use crate::change::store;
 use crate::deployment::HostName;
-use crate::host::{Entry, Host, HostError, Owner, WebFailure, WebRequest};
+use crate::host::{Entry, Host, Owner, WebFailure, WebRequest};
 
 /// Below the folder that the front serves (RFC 8555, section 8.3).
 const CHALLENGES: &str = ".well-known/acme-challenge";
@@ -36,30 +37,10 @@ impl<'a> Webroot<'a> {
         Self { host, name, folder: challenges(webroot), http, made: Vec::new() }
     }
 
-    /// Makes the folder, and those above it as far as they are missing, readable to the front's workers.
-    fn make_folder(&mut self) -> Result<(), HostError> {
-        let mut above: Vec<PathBuf> = self.folder.ancestors().map(Path::to_path_buf).collect();
-        above.reverse();
-        for folder in above {
-            if self.host.entry(&folder)?.is_none() {
-                self.host.make_directory(&folder, 0o755, Owner::ROOT)?;
-                self.made.push(folder);
-            }
-        }
-        Ok(())
-    }
-
     /// Asks the front as the authority will.
     fn try_out(&self, token: &str, answer: &str) -> Result<(), String> {
         let path = format!("/{CHALLENGES}/{token}");
-        let request = WebRequest {
-            tls: false,
-            host: self.name.to_string(),
-            address: Some(self.http),
-            path: path.clone(),
-            verify: false,
-            timeout: PATIENCE,
-        };
+        let request = WebRequest::to(self.http, false, self.name.as_str(), &path, PATIENCE);
         let url = format!("http://{}{path}", self.name);
         match self.host.web(&request) {
             Ok(got) if got.status == 200 && got.body.trim_ascii_end() == answer.as_bytes() => Ok(()),
@@ -82,7 +63,8 @@ impl<'a> Webroot<'a> {
 
 impl Challenge for Webroot<'_> {
     fn publish(&mut self, token: &str, key_authorization: &str) -> Result<(), Box<dyn Error>> {
-        self.make_folder()?;
+        // Readable to the front's workers.
+        store::make_missing(self.host, &self.folder, 0o755, &mut self.made)?;
         let file = self.folder.join(token);
         self.host.write_file(&file, key_authorization.as_bytes(), 0o644, Owner::ROOT)?;
         self.try_out(token, key_authorization).map_err(Into::into)

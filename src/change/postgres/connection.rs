@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::change::database::description::{OPENED, failed};
-use crate::deployment::{Database, Secrets, TlsMode};
+use crate::deployment::{Database, Secret, Secrets, TlsMode};
 use crate::host::{HostError, Invocation, Observe, Owner};
 
 /// Which package has the programs.
@@ -27,14 +27,15 @@ const CONNECT_TIMEOUT: &str = "30";
 pub struct Connection {
     address: String,
     port: u16,
-    user: String,
+    /// The role that connects.
+    pub(super) user: String,
     database: String,
     /// libpq's `sslmode`.
     tls: String,
     /// The file with the secrets. What is in it stays out of the journal.
     secrets: PathBuf,
-    /// Whom to connect as on this host.
-    owner: Owner,
+    /// Whom the programs run as.
+    pub(super) owner: Owner,
     /// The service's folder for temporary files. Nothing of ours is in it; receipts name it.
     folder: PathBuf,
     /// The certificates of authorities that the server's is checked with; the system's, if none are named.
@@ -74,39 +75,21 @@ impl Connection {
         format!("{} of PostgreSQL at {}", self.database, self.address)
     }
 
-    /// The role that connects.
-    pub(super) fn role(&self) -> &str {
-        &self.user
-    }
-
-    /// Whom the programs run as.
-    pub(super) fn owner(&self) -> Owner {
-        self.owner
-    }
-
     /// One of the programs, told where the server is.
     pub(super) fn invocation(&self, program: &str, arguments: &[&str]) -> Invocation {
+        let Self { address, user, database, tls, .. } = self;
         let port = self.port.to_string();
-        let server = ["--host", &self.address, "--port", &port, "--username", &self.user, "--dbname", &self.database];
-        let all = ["--no-password"].iter().chain(&server).chain(arguments);
+        let server = ["--no-password", "--host", address, "--port", &port, "--username", user, "--dbname", database];
         let mut environment = vec![
-            ("PGPASSFILE".to_owned(), PASSWORD_FILE.to_owned()),
-            ("PGSSLMODE".to_owned(), self.tls.clone()),
-            ("PGCONNECT_TIMEOUT".to_owned(), CONNECT_TIMEOUT.to_owned()),
-            ("PGAPPNAME".to_owned(), APPLICATION.to_owned()),
+            ("PGPASSFILE", PASSWORD_FILE),
+            ("PGSSLMODE", tls),
+            ("PGCONNECT_TIMEOUT", CONNECT_TIMEOUT),
+            ("PGAPPNAME", APPLICATION),
         ];
-        if self.tls == "verify-full" {
-            let authorities = self.authorities.clone().unwrap_or_else(|| "system".to_owned());
-            environment.push(("PGSSLROOTCERT".to_owned(), authorities));
+        if tls == "verify-full" {
+            environment.push(("PGSSLROOTCERT", self.authorities.as_deref().unwrap_or("system")));
         }
-        Invocation {
-            program: program.into(),
-            arguments: all.map(|argument| (*argument).to_owned()).collect(),
-            environment,
-            owner: self.owner,
-            directory: OPENED.into(),
-            secret_argument: None,
-        }
+        invocation(self.owner, program, &[&server, arguments].concat(), &environment)
     }
 
     /// The text of a password file with one line that is for every connection.
@@ -114,30 +97,33 @@ impl Connection {
     /// # Errors
     /// The secrets cannot be read, or say that GoToSocial uses another server than the answers.
     pub(super) fn password(&self, host: &dyn Observe) -> Result<String, HostError> {
-        let mut password = "";
-        let secrets = match host.read(&self.secrets)? {
-            None => Secrets::default(),
-            Some(bytes) => Secrets::parse(&String::from_utf8_lossy(&bytes), &self.secrets.display().to_string())
-                .map_err(|errors| {
-                    let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-                    HostError::Unreadable { what: self.secrets.display().to_string(), text }
-                })?,
-        };
+        let file = self.secrets.display().to_string();
+        let text = host.read(&self.secrets)?.unwrap_or_default();
+        let secrets = Secrets::parse(&String::from_utf8_lossy(&text), &file).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            HostError::unreadable(&file, errors.join("\n"))
+        })?;
         if secrets.get(WHOLE).is_some() {
-            return Err(failed(
-                self.name(),
-                format!(
-                    "with {WHOLE} in {} GoToSocial may use another database than this one, and it is not taken apart here. Write \
-                     address, port, user and database into [database] of the answers and the password as {PASSWORD}, take \
-                     {WHOLE} out and run `gts-bootstrap install`",
-                    self.secrets.display()
-                ),
-            ));
+            let why = format!(
+                "with {WHOLE} in {file} GoToSocial may use another database than this one, and it is not taken apart here. Write \
+                 address, port, user and database into [database] of the answers and the password as {PASSWORD}, take \
+                 {WHOLE} out and run `gts-bootstrap install`"
+            );
+            return Err(failed(self.name(), why));
         }
-        if let Some(secret) = secrets.get(PASSWORD) {
-            password = secret.expose();
-        }
-        Ok(pgpass(password))
+        Ok(pgpass(secrets.get(PASSWORD).map_or("", Secret::expose)))
+    }
+}
+
+/// A program that the service user runs in the folder [`OPENED`].
+pub(super) fn invocation(owner: Owner, program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Invocation {
+    Invocation {
+        program: program.into(),
+        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        environment: environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        owner,
+        directory: OPENED.into(),
+        secret_argument: None,
     }
 }
 
@@ -149,40 +135,33 @@ fn pgpass(password: &str) -> String {
 /// What to do about an error of one of the programs, to be put behind its words; empty where nobody knows. They are those of
 /// libpq and of a server that speaks English, which not every server does.
 pub(super) fn advice(said: &str) -> &'static str {
-    const ADVICE: [(&[&str], &str); 7] = [
+    const ADVICE: [(&str, &str); 7] = [
         (
-            &["password authentication failed", "no password supplied"],
+            "password authentication failed|no password supplied",
             ". Set db-password in the secrets beside the answers to the password of that role, and run `gts-bootstrap install`",
         ),
         (
-            &["no pg_hba.conf entry", "Peer authentication failed", "Ident authentication failed"],
+            "no pg_hba.conf entry|Peer authentication failed|Ident authentication failed",
             ". The server does not let this role in from here: see pg_hba.conf on the server",
         ),
         (
-            &["Is the server running", "could not translate host name", "timeout expired", "No route to host"],
+            "Is the server running|could not translate host name|timeout expired|No route to host",
             ". See on the server whether it runs (`service postgresql status`), and address and port under [database] of the answers",
         ),
-        (&["server version mismatch"], ". Install the package postgresqlNN-client of the server's version"),
-        (&["No space left on device"], ". Make room and run this again"),
+        ("server version mismatch", ". Install the package postgresqlNN-client of the server's version"),
+        ("No space left on device", ". Make room and run this again"),
         (
-            &["permission denied for", "must be owner of", "belongs to the role"],
+            "permission denied for|must be owner of|belongs to the role",
             ". The role of GoToSocial has to own all that is in its database, and to have CREATE on its schema",
         ),
         (
-            &[
-                "valid archive",
-                "could not read from input file",
-                "could not uncompress",
-                "could not decompress",
-                "unexpected end of file",
-                "unexpected block ID",
-                "unexpected section code",
-                "unsupported version",
-            ],
+            "valid archive|could not read from input file|could not uncompress|could not decompress|unexpected end of file|\
+             unexpected block ID|unexpected section code|unsupported version",
             ". The dump is damaged, or of a newer PostgreSQL than the programs here",
         ),
     ];
-    ADVICE.iter().find(|(words, _)| words.iter().any(|word| said.contains(word))).map_or("", |(_, advice)| *advice)
+    let is_about = |words: &str| words.split('|').any(|words| said.contains(words));
+    ADVICE.iter().find(|(words, _)| is_about(words)).map_or("", |(_, advice)| *advice)
 }
 
 #[cfg(test)]

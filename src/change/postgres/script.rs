@@ -51,26 +51,31 @@ impl Table {
     }
 }
 
+/// Has each line of a script, and itself without its end.
+fn each_line(mut script: impl BufRead, mut with: impl FnMut(&[u8], &[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut line = Vec::new();
+    while script.read_until(b'\n', &mut line)? > 0 {
+        with(&line, line.strip_suffix(b"\n").unwrap_or(&line))?;
+        line.clear();
+    }
+    Ok(())
+}
+
 /// Reads a script to its end.
 ///
 /// # Errors
 /// It cannot be read, or is cut off.
-pub fn read(mut script: impl BufRead) -> io::Result<Contents> {
+pub fn read(script: impl BufRead) -> io::Result<Contents> {
     let mut digest = Sha256::new();
     let mut state = DatabaseState { migrations: 0, newest_migration: None, posts: None, damage: None };
-    let (mut line, mut table, mut complete) = (Vec::new(), None, false);
-    loop {
-        line.clear();
-        if script.read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+    let (mut table, mut complete) = (None, false);
+    each_line(script, |line, text| {
         match &table {
             None => {
                 complete |= text == COMPLETE;
                 // Which program wrote it is in comments, and in two lines with a word that is new each time.
                 if text.is_empty() || text.starts_with(b"--") || is_restriction(text) {
-                    continue;
+                    return Ok(());
                 }
                 table = Table::begun_by(text);
                 if let Some(Table::Posts { .. }) = table {
@@ -78,27 +83,28 @@ pub fn read(mut script: impl BufRead) -> io::Result<Contents> {
                 }
             }
             Some(_) if text == br"\." => table = None,
-            Some(begun) => {
-                let mut columns = text.split(|byte| *byte == b'\t');
-                match *begun {
-                    Table::Migrations { name } => {
-                        state.migrations += 1;
-                        let name = columns.nth(name).map(|name| String::from_utf8_lossy(name).into_owned());
-                        state.newest_migration = state.newest_migration.max(name);
-                    }
-                    Table::Posts { local } if columns.nth(local) == Some(b"t") => {
-                        state.posts = state.posts.map(|posts| posts + 1);
-                    }
-                    Table::Posts { .. } | Table::Other => {}
-                }
+            Some(Table::Migrations { name }) => {
+                state.migrations += 1;
+                let name = column(text, *name).map(|name| String::from_utf8_lossy(name).into_owned());
+                state.newest_migration = state.newest_migration.take().max(name);
             }
+            Some(Table::Posts { local }) if column(text, *local) == Some(b"t") => {
+                state.posts = state.posts.map(|posts| posts + 1);
+            }
+            Some(Table::Posts { .. } | Table::Other) => {}
         }
-        digest.update(&line);
-    }
+        digest.update(line);
+        Ok(())
+    })?;
     if !complete || table.is_some() {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is cut off"));
     }
     Ok(Contents { sha256: HEXLOWER.encode(&digest.finalize()), state })
+}
+
+/// One column of a line of data.
+fn column(line: &[u8], at: usize) -> Option<&[u8]> {
+    line.split(|byte| *byte == b'\t').nth(at)
 }
 
 /// `\restrict WORD` and `\unrestrict WORD`, within which psql(1) takes no other command of its own.
@@ -115,28 +121,23 @@ fn is_restriction(line: &[u8]) -> bool {
 ///
 /// # Errors
 /// The script cannot be read, or this not be written.
-pub fn write_load(mut script: impl BufRead, server: u32, to: &mut dyn Write) -> io::Result<()> {
+pub fn write_load(script: impl BufRead, server: u32, to: &mut dyn Write) -> io::Result<()> {
     to.write_all(b"\\set ON_ERROR_STOP on\nBEGIN;\n")?;
     to.write_all(CLEAR.as_bytes())?;
-    let (mut line, mut data, mut begun) = (Vec::new(), false, false);
-    loop {
-        line.clear();
-        if script.read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+    let (mut data, mut begun) = (false, false);
+    each_line(script, |line, text| {
         if data {
             data = text != br"\.";
         } else if !begun && text == b"BEGIN;" {
             begun = true;
-            continue;
+            return Ok(());
         } else if is_left_out(text, server) {
-            continue;
+            return Ok(());
         } else {
             data = Table::begun_by(text).is_some();
         }
-        to.write_all(&line)?;
-    }
+        to.write_all(line)
+    })?;
     to.write_all(format!("\\echo {COMMITTED}\n").as_bytes())?;
     to.flush()
 }

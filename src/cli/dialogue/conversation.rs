@@ -142,7 +142,7 @@ impl Conversation<'_> {
             let text = line.trim();
             match text.to_ascii_lowercase().as_str() {
                 "?" | "explain" => {
-                    self.console.say(&format!("\n{}\n", question.explanation));
+                    self.console.say(&format!("\n{}\n", wrap(question.explanation, 0)));
                     continue;
                 }
                 "<" | "back" if first => {
@@ -191,7 +191,7 @@ impl Conversation<'_> {
     fn check(&self, question: &AnswerField, text: &str) -> Result<(String, Answers), String> {
         let (value, toml) = understood(question, text)?;
         let mut answers = self.asked.answers.clone();
-        answers.set(&format!("{}={toml}", question.key)).map_err(|error| error.to_string())?;
+        answers.set(&format!("{}={toml}", question.key))?;
         let errors = answers.deployment(self.asked.secrets).err().unwrap_or_default();
         match errors.into_iter().find(|error| error.key == question.key) {
             Some(error) => Err(error.problem.to_string()),
@@ -349,7 +349,7 @@ fn in_dns(text: &str) -> Result<String, String> {
     match (text.parse::<HostName>(), text.chars().find(wrong)) {
         // That it is not ASCII is no mistake here.
         (Err(HostNameError::NotAscii { .. }), Some(character)) => {
-            Err(HostNameError::Character { text: text.to_owned(), character }.to_string())
+            Err(HostNameError::Character(text.to_owned(), character).to_string())
         }
         (Err(HostNameError::NotAscii { .. }), None) => idna::domain_to_ascii(text).map_err(|_| {
             format!("{text:?} is not a valid DNS name, in any script. Write it like m\u{fc}nchen.example.org")

@@ -31,9 +31,9 @@ pub fn look(host: &dyn Observe, key: &str, value: &str) -> Vec<Remark> {
 }
 
 fn ports(host: &dyn Observe, mode: &str) -> Vec<Remark> {
-    let Some((_, mode)) = Mode::ALL.iter().find(|(word, _)| *word == mode) else { return Vec::new() };
+    let Some((_, mode)) = Mode::all().find(|(word, _)| *word == mode) else { return Vec::new() };
     let every = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let checks = preflight::ports(host, *mode, &front::PORTS, every).unwrap_or_default();
+    let checks = preflight::ports(host, mode, &front::PORTS, every).unwrap_or_default();
     let taken = checks.iter().filter(|check| check.status == Status::Fail).filter_map(remark);
     // A port can be freed before the plan is confirmed, and the preflight looks again. So nothing is asked.
     taken.map(|remark| Remark { grave: false, ..remark }).collect()

@@ -9,7 +9,7 @@ use semver::Version;
 use crate::cli::open::Opened;
 use crate::deployment::Layout;
 use crate::parts::answers;
-use crate::release::{self, Error, HttpClient, HttpSettings, LockedRelease, NoProgress, Retry, Source, Timeouts};
+use crate::release::{self, Error, HttpClient, HttpSettings, LockedRelease, NoProgress, Retry, Source};
 use crate::run::Releases as _;
 use crate::status::Newest;
 
@@ -26,7 +26,7 @@ pub(super) fn ask(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> New
 }
 
 fn newest(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> Result<Version, String> {
-    let deployment = answers::deployed(opened.observe(), layout).ok().flatten();
+    let deployment = answers::deployed(opened.host(), layout).ok().flatten();
     let prereleases = deployment.is_some_and(|deployment| deployment.release.prereleases);
     let source = if opened.are_rehearsed() && lock.is_rehearsal() {
         opened.source(&[]).map_err(|stop| stop.why)?
@@ -38,10 +38,9 @@ fn newest(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> Result<Vers
     let asked = source.clone();
     // A name server that does not answer blocks much longer than a user waits for a screen. The thread ends with the process.
     let started = thread::Builder::new().name("newest release".into()).spawn(move || {
-        let timeouts = Timeouts { connect: CONNECT, idle: IDLE };
         let retry = Retry { attempts: 1, ..Retry::default() };
-        let http = HttpClient::new(HttpSettings { timeouts, retry });
-        let found = release::newest(&asked, prereleases, &http, &NoProgress).map(|release| release.version);
+        let http = HttpClient::new(HttpSettings { connect: CONNECT, idle: IDLE, retry }, &NoProgress);
+        let found = release::newest(&asked, prereleases, &http).map(|release| release.version);
         // After the time is over, nothing receives it any more.
         let _ = sender.send(found);
     });
@@ -56,7 +55,7 @@ fn told(source: &Source, found: Option<Result<Version, Error>>) -> Result<Versio
         Some(Err(Error::NoCatalogue { .. })) => Err(format!("{source} has no list of releases")),
         None | Some(Err(Error::Unreachable { .. } | Error::TimedOut { .. } | Error::BrokenOff { .. })) => {
             let server = match source {
-                Source::Upstream { base_url } => base_url.as_str().trim_start_matches("https://").to_owned(),
+                Source::Upstream(url) => url.as_str().trim_start_matches("https://").to_owned(),
                 other => other.to_string(),
             };
             Err(format!("{server} does not answer"))
@@ -77,10 +76,10 @@ mod tests {
         let version = Version::new(0, 19, 2);
         assert_eq!(told(&upstream, Some(Ok(version.clone()))), Ok(version));
         assert_eq!(told(&upstream, None), unknown("codeberg.org does not answer"));
-        let unreachable = Error::Unreachable { url: "https://codeberg.org/x".into(), reason: "refused".into() };
+        let unreachable = Error::Unreachable("https://codeberg.org/x".into(), "refused".into());
         assert_eq!(told(&upstream, Some(Err(unreachable))), unknown("codeberg.org does not answer"));
         let mirror = Source::mirror("https://mirror.example.org").unwrap();
-        let none = Error::NoCatalogue { source_name: mirror.to_string() };
+        let none = Error::NoCatalogue(mirror.to_string());
         assert_eq!(
             told(&mirror, Some(Err(none))),
             unknown("the mirror https://mirror.example.org has no list of releases")

@@ -1,10 +1,9 @@
 //! Answers good and bad, and what is said of them.
 
+use super::super::ConfigValue;
 use super::super::answer_error::AnswerPlace;
-use super::super::{ConfigError, ConfigValue, DatabaseAddressError, HostNameError};
 use super::*;
 use crate::front::Front;
-use AnswerProblem as P;
 
 const GOOD: &str = "host = \"social.example.org\"\ntls.email = \"admin@example.org\"\n";
 
@@ -13,16 +12,20 @@ fn read(text: &str) -> Result<Deployment, Vec<AnswerError>> {
 }
 
 /// The one mistake in good answers with `more` behind them: line (from the third on), key and problem.
-fn mistake(more: &str) -> (usize, String, AnswerProblem) {
+fn mistake(more: &str) -> (usize, String, String) {
     let mut errors = read(&format!("{GOOD}{more}")).unwrap_err();
     assert_eq!(errors.len(), 1, "{errors:?}");
     let error = errors.remove(0);
-    let AnswerPlace::Line { line, .. } = error.place else { panic!("{error}") };
-    (line, error.key, error.problem)
+    let AnswerPlace::File { line: Some(line), .. } = error.place else { panic!("{error}") };
+    (line, error.key, error.problem.to_string())
 }
 
-fn problem(more: &str) -> AnswerProblem {
+fn problem(more: &str) -> String {
     mistake(more).2
+}
+
+fn assert_begins(text: &str, words: &str) {
+    assert!(text.starts_with(words), "{text}");
 }
 
 #[test]
@@ -32,7 +35,8 @@ fn the_least_answers_give_the_defaults() {
     assert_eq!(deployment.exposure.mode, Mode::Direct);
     assert_eq!(deployment.database, Database::Sqlite);
     assert_eq!((deployment.admin, deployment.account_domain), (None, None));
-    assert_eq!(deployment.release, ReleaseWish::default());
+    let version = VersionWish::Latest;
+    assert_eq!(deployment.release, ReleaseWish { version, sha256: None, variant: Variant::Auto, prereleases: false });
     assert_eq!(deployment.config, Passthrough::default());
     let proxied = read("host = \"a.example\"\n[exposure]\nmode = \"httpd\"\n").unwrap();
     assert_eq!((proxied.exposure.mode, proxied.tls.email), (Mode::Behind(Front::HTTPD), None));
@@ -113,15 +117,12 @@ fn unknown_keys_name_the_nearest() {
         (
             3,
             "acount-domain".into(),
-            P::UnknownKey {
-                nearest: Some("account-domain"),
-                known: "host, account-domain, exposure, tls, database, admin, release, config".into()
-            }
+            "there is no such answer. Did you mean account-domain? Known answers: host, account-domain, exposure, tls, database, admin, release, config".into()
         )
     );
     let (line, key, _) = mistake("\n[release]\nvarient = \"auto\"\n");
     assert_eq!((line, key.as_str()), (5, "release.varient"));
-    assert!(matches!(mistake("[colours]\nsky = \"blue\"").2, P::UnknownKey { nearest: None, .. }));
+    assert_begins(&problem("[colours]\nsky = \"blue\""), "there is no such answer. Known answers: ");
 }
 
 #[test]
@@ -140,10 +141,10 @@ fn wrong_types() {
     ] {
         let (line, path, problem) = mistake(more);
         assert_eq!((line, path.as_str()), (3, key));
-        assert!(matches!(problem, P::WrongType { found: f, .. } if f == found), "{more}: {problem}");
+        assert_begins(&problem, &format!("this is {found}, but must be "));
     }
     assert_eq!(
-        problem("release.version = 0.19").to_string(),
+        problem("release.version = 0.19"),
         "this is a number with a decimal point, but must be a text in quotes. Write it like: version = \"0.19.2\""
     );
 }
@@ -152,46 +153,44 @@ fn wrong_types() {
 fn words_that_are_not_known() {
     assert_eq!(
         problem("exposure.mode = \"ngnix\""),
-        P::NotOneOf { found: "ngnix".into(), nearest: Some("nginx"), allowed: "direct, nginx, httpd".into() }
+        "\"ngnix\" is not known here. Did you mean nginx? Allowed are: direct, nginx, httpd"
     );
-    assert_eq!(
-        problem("database.type = \"mysql\"").to_string(),
-        "\"mysql\" is not known here. Allowed are: sqlite, postgres"
-    );
+    assert_eq!(problem("database.type = \"mysql\""), "\"mysql\" is not known here. Allowed are: sqlite, postgres");
     // Its details are no mistakes on top.
     let detailed = "database = {type = \"mysql\", port = 3306}";
-    assert!(matches!(problem(detailed), P::NotOneOf { .. }));
+    assert_begins(&problem(detailed), "\"mysql\" is not known here.");
     for more in ["database = {type = \"postgres\", tls-mode = \"on\"}", "release.variant = \"x\""] {
-        assert!(matches!(problem(more), P::NotOneOf { .. }));
+        assert!(problem(more).contains("is not known here."));
     }
 }
 
 #[test]
 fn values_wrong_in_themselves() {
-    assert!(matches!(problem("account-domain = \"https://example.org\""), P::HostName(HostNameError::Url { .. })));
-    assert!(matches!(problem("[admin]\nusername = \"a\"\nemail = \"x\""), P::EmailAddress(_)));
-    assert!(matches!(problem("[admin]\nusername = \"A\"\nemail = \"x@y.example\""), P::UserName(_)));
-    assert!(matches!(problem("release.version = \"0.19\""), P::Version(_)));
-    assert!(matches!(problem("release = {version = \"0.19.2\", sha256 = \"ab\"}"), P::Digest(_)));
+    assert_begins(&problem("account-domain = \"https://example.org\""), "\"https://example.org\" is a URL");
+    assert_begins(&problem("[admin]\nusername = \"a\"\nemail = \"x\""), "\"x\" is not an e-mail address");
+    assert_begins(&problem("[admin]\nusername = \"A\"\nemail = \"x@y.example\""), "the user name \"A\"");
+    assert_begins(&problem("release.version = \"0.19\""), "\"0.19\" is not a version");
+    assert_begins(&problem("release = {version = \"0.19.2\", sha256 = \"ab\"}"), "the SHA-256 digest");
     let postgres = |more: &str| problem(&format!("[database]\ntype = \"postgres\"\n{more}"));
-    assert!(matches!(postgres("port = 65536"), P::PortNumber(_)));
-    assert_eq!(postgres("address = \"a:1\""), P::DatabaseAddress(DatabaseAddressError { text: "a:1".into() }));
+    assert_begins(&postgres("port = 65536"), "\"65536\" is not a port");
+    assert_begins(&postgres("address = \"a:1\""), "\"a:1\" is not the address of a database server");
     for name in ["", " ", "a\\nb"] {
-        assert!(matches!(postgres(&format!("user = \"{name}\"")), P::NotPlain { .. }));
+        assert!(postgres(&format!("user = \"{name}\"")).contains("is empty or has control characters in it"));
     }
 }
 
 #[test]
 fn answers_that_do_not_fit_each_other() {
-    assert_eq!(
-        problem("account-domain = \"other.test\""),
-        P::AccountDomain { account_domain: "other.test".parse().unwrap(), host: "social.example.org".parse().unwrap() }
+    assert_begins(
+        &problem("account-domain = \"other.test\""),
+        "other.test is neither the host social.example.org itself nor a parent of it",
     );
     let digest = "ab".repeat(32);
-    assert_eq!(problem(&format!("release.sha256 = \"{digest}\"")), P::DigestOfLatest);
-    assert_eq!(problem(&format!("release = {{version = \"latest\", sha256 = \"{digest}\"}}")), P::DigestOfLatest);
-    assert_eq!(problem("database.address = \"127.0.0.1\""), P::OnlyForPostgres);
-    assert_eq!(problem("database = {type = \"sqlite\", port = 5432}"), P::OnlyForPostgres);
+    assert_begins(&problem(&format!("release.sha256 = \"{digest}\"")), "a digest belongs to one archive");
+    let latest = format!("release = {{version = \"latest\", sha256 = \"{digest}\"}}");
+    assert_begins(&problem(&latest), "a digest belongs to one archive");
+    assert_begins(&problem("database.address = \"127.0.0.1\""), "this has a meaning only for PostgreSQL");
+    assert_begins(&problem("database = {type = \"sqlite\", port = 5432}"), "this has a meaning only for PostgreSQL");
 }
 
 #[test]
@@ -215,16 +214,17 @@ fn certificates_of_the_administrators_belong_behind_a_proxy() {
     for (alone, missing) in [("certificate", "tls.key"), ("key", "tls.certificate")] {
         let error = refusal(&format!("{alone} = \"/etc/a\""));
         assert_eq!(error.key, missing);
-        assert!(matches!(error.problem, P::Missing { section: Some("tls"), .. }), "{error}");
+        assert!(matches!(error.problem, AnswerProblem::Missing { section: Some("tls"), .. }), "{error}");
     }
     for path in ["a.pem", "/etc/../a.pem", "/etc/a\\\".pem", "/etc/$host.pem"] {
         let error = refusal(&format!("certificate = \"{path}\"\nkey = \"/etc/a.key\""));
-        assert!(matches!(error.problem, P::NotAPath { .. }), "{path}: {error}");
+        assert!(error.to_string().contains("is not an absolute path"), "{path}: {error}");
     }
-    assert!(matches!(refusal("acme-directory = \"http://ca.example\"").problem, P::AcmeDirectory(_)));
-    assert!(matches!(refusal("hsts = \"yes\"").problem, P::WrongType { .. }));
+    let directory = refusal("acme-directory = \"http://ca.example\"").to_string();
+    assert!(directory.contains("is not the https URL of an ACME directory"), "{directory}");
+    assert!(refusal("hsts = \"yes\"").to_string().contains("this is a text, but must be true or false"));
     for answer in ["certificate = \"/a\"", "key = \"/a\"", "hsts = false", "acme-directory = \"https://ca.example\""] {
-        assert_eq!(problem(&format!("tls.{answer}")), P::OnlyBehindProxy);
+        assert_begins(&problem(&format!("tls.{answer}")), "this applies only behind a web server");
     }
 }
 
@@ -232,11 +232,9 @@ fn certificates_of_the_administrators_belong_behind_a_proxy() {
 fn config_has_lines() {
     let (line, key, problem) = mistake("[config]\n\n[config.http-client]\ntimeout = 30\n");
     assert_eq!((line, key.as_str()), (6, "config.http-client.timeout"));
-    assert!(matches!(problem, P::Config(ConfigError::WrongKind { .. })));
-    assert!(matches!(
-        mistake("config.bind-address = \"127.0.0.1\"").2,
-        P::Config(ConfigError::LoopbackInDirectMode { .. })
-    ));
+    assert_begins(&problem, "this is the number 30, but GoToSocial takes");
+    let loopback = mistake("config.bind-address = \"127.0.0.1\"").2;
+    assert_begins(&loopback, "127.0.0.1 is reached only from the machine itself");
 }
 
 #[test]

@@ -10,12 +10,11 @@
 //! requests (`mod_qos`, `mod_evasive`) do not come with Apache.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::path::Path;
 
-use super::sdbm;
-use crate::filter::{Filters, Lists, Network, Rule, UrlPath, table};
-use crate::front::filters::{FilterFile, FilterFileError, GLOBAL, HEAD, SITE, dots, protected, ready};
+use super::{NAME, sdbm};
+use crate::filter::{Filters, Lists, Network, PathRule, Rule, table};
+use crate::front::filters::{GLOBAL, HEAD, RenderedFilters, SITE, dots, ready};
 
 /// The table of networks, without the endings of its two files.
 const NETWORKS: &str = "networks";
@@ -23,33 +22,20 @@ const NETWORKS: &str = "networks";
 /// The hexadecimal digits of the numbers 0 to 255.
 const OCTETS: &str = "octets.txt";
 
-/// A `RewriteRule` that does not change the path, with its conditions.
-struct Step {
-    conditions: Vec<String>,
-    flags: String,
-}
-
-impl Step {
-    fn new(conditions: Vec<String>, flags: impl Into<String>) -> Self {
-        Self { conditions, flags: flags.into() }
-    }
-}
-
 /// The files for Apache, below the folder `filters` of our own configuration folder: `global/*.conf` for outside any
 /// virtual host, which has nothing in it, `site/*.conf` for the instance's, and the tables, which the workers read
 /// while they serve. They are always the same files, also if there is no rule.
 ///
 /// # Errors
-/// A list is missing, a rule is one that Apache cannot follow, or the folder's name cannot be written down.
-pub(super) fn render(
-    name: &'static str,
-    filters: &Filters,
-    lists: &Lists,
-    folder: &Path,
-) -> Result<Vec<FilterFile>, FilterFileError> {
-    let rules: Vec<_> = filters.rates().map(|(line, rule)| (line, rule.clone())).collect();
-    if !rules.is_empty() {
-        return Err(FilterFileError::Rates { name, rules });
+/// In words: a list is missing, a rule is one that Apache cannot follow, or the folder's name cannot be written down.
+pub(super) fn render(filters: &Filters, lists: &Lists, folder: &Path) -> RenderedFilters {
+    let rates: Vec<String> = filters.rates().map(|(line, rule)| format!("  line {line}: {rule}")).collect();
+    if !rates.is_empty() {
+        return Err(format!(
+            "{NAME} cannot limit how often a client asks; take these rules out (`gts-bootstrap filter remove LINE`), or \
+             use nginx (`gts-bootstrap switch-to-proxy nginx`):\n{}",
+            rates.join("\n")
+        ));
     }
     let folder_text = ready(filters, lists, folder)?;
     // Those that are more specific come later, and take the place of what a wider one has put there.
@@ -61,39 +47,35 @@ pub(super) fn render(
             keys.insert(part.digits(), verdict.word());
         }
     }
-    let database = sdbm::write(keys.iter().map(|(key, verdict)| (key.as_str(), *verdict)))?;
+    let database = sdbm::write(&keys)?;
     let octets: String = (0..=255).map(|octet| format!("{octet} {octet:02x}\n")).collect();
 
-    let mut steps = Vec::new();
-    steps.extend(address_digits(&lengths));
+    let mut steps = address_digits(&lengths);
     steps.extend(verdict(&lengths));
-    steps.push(Step::new(vec![condition("%{ENV:gts_bootstrap_verdict}", "=deny")], "F"));
+    steps.push(step(&[condition("%{ENV:gts_bootstrap_verdict}", "=deny")], "F"));
     steps.extend(agents(filters));
-    steps.extend(protection(&protected(filters)));
-    let local = Step::new(vec![condition("%{REMOTE_ADDR}", r"^(?:127\.|::1$)")], format!("S={}", steps.len()));
-
-    let mut site = HEAD.to_owned();
-    let _ = write!(
-        site,
-        "RewriteEngine On
+    steps.extend(protection(&filters.protected()));
+    let local = step(&[condition("%{REMOTE_ADDR}", r"^(?:127\.|::1$)")], &format!("S={}", steps.len()));
+    let site = format!(
+        "{HEAD}RewriteEngine On
 RewriteMap gts_bootstrap_octet \"txt:{folder_text}/{OCTETS}\"
 RewriteMap gts_bootstrap_network \"dbm=sdbm:{folder_text}/{NETWORKS}\"
-"
+{local}{}",
+        steps.concat()
     );
-    for step in [local].iter().chain(&steps) {
-        for condition in &step.conditions {
-            let _ = writeln!(site, "RewriteCond {condition}");
-        }
-        let _ = writeln!(site, "RewriteRule \"^\" \"-\" \"[{}]\"", step.flags);
-    }
-    let file = |name: &str, content: Vec<u8>| FilterFile { path: folder.join(name), content };
     Ok(vec![
-        file(OCTETS, octets.into_bytes()),
-        file(&format!("{NETWORKS}.pag"), database.pages),
-        file(&format!("{NETWORKS}.dir"), database.directory),
-        file(GLOBAL, HEAD.into()),
-        file(SITE, site.into_bytes()),
+        (folder.join(OCTETS), octets.into_bytes()),
+        (folder.join(format!("{NETWORKS}.pag")), database.pages),
+        (folder.join(format!("{NETWORKS}.dir")), database.directory),
+        (folder.join(GLOBAL), HEAD.into()),
+        (folder.join(SITE), site.into_bytes()),
     ])
+}
+
+/// A `RewriteRule` that does not change the path, with its conditions.
+fn step(conditions: &[String], flags: &str) -> String {
+    let conditions: String = conditions.iter().map(|condition| format!("RewriteCond {condition}\n")).collect();
+    format!("{conditions}RewriteRule \"^\" \"-\" \"[{flags}]\"\n")
 }
 
 fn condition(what: &str, pattern: &str) -> String {
@@ -101,66 +83,48 @@ fn condition(what: &str, pattern: &str) -> String {
 }
 
 /// Puts the client's address into `gts_bootstrap_digits`: its family and all of its hexadecimal digits.
-fn address_digits(lengths: &BTreeSet<(bool, u8)>) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let octets: String = (1..=4).map(|octet| format!("${{gts_bootstrap_octet:%{octet}}}")).collect();
-    steps.push(Step::new(
-        vec![condition("%{REMOTE_ADDR}", r"^(\d+)\.(\d+)\.(\d+)\.(\d+)$")],
-        format!("E=gts_bootstrap_digits:4{octets}"),
-    ));
+fn address_digits(lengths: &BTreeSet<(bool, u8)>) -> Vec<String> {
+    let repeated = |count, text: &dyn Fn(usize) -> String| (1..=count).map(text).collect::<String>();
+    let address = |pattern: &str, flags: &str| step(&[condition("%{REMOTE_ADDR}", pattern)], flags);
+    let groups = |pattern: &str, flags: &str| step(&[condition("%{ENV:gts_bootstrap_groups}", pattern)], flags);
+    let octets = repeated(4, &|octet| format!("${{gts_bootstrap_octet:%{octet}}}"));
+    let mut steps = vec![address(r"^(\d+)\.(\d+)\.(\d+)\.(\d+)$", &format!("E=gts_bootstrap_digits:4{octets}"))];
     if !lengths.iter().any(|(six, _)| *six) {
         return steps;
     }
     // RFC 5952: lower case, no leading zeros, and one :: for the longest row of zeros. As many are put back as are
     // missing from eight. What stands behind % is the interface of a link-local address.
-    steps.push(Step::new(
-        vec![condition("%{REMOTE_ADDR}", "^((?:[0-9a-f]+:){7}[0-9a-f]+)(?:%.*)?$")],
-        "E=gts_bootstrap_groups:%1",
-    ));
-    for there in 0..8 {
+    steps.push(address("^((?:[0-9a-f]+:){7}[0-9a-f]+)(?:%.*)?$", "E=gts_bootstrap_groups:%1"));
+    steps.extend((0..8).map(|there| {
         let zeros = "0:".repeat(8 - there);
-        steps.push(Step::new(
-            vec![condition(
-                "%{REMOTE_ADDR}",
-                &format!("^(?=(?::*+[0-9a-f]++){{{there}}}:*+(?:%.*)?$)([0-9a-f:]*?)::([0-9a-f:]*)(?:%.*)?$"),
-            )],
-            format!("E=gts_bootstrap_groups:%1:{zeros}%2"),
-        ));
-    }
-    let groups: Vec<&str> = vec!["([0-9a-f]+)"; 8];
-    let padded: String = (1..=8).map(|group| format!("000%{group}:")).collect();
-    steps.push(Step::new(
-        vec![condition("%{ENV:gts_bootstrap_groups}", &format!("^:?{}:?$", groups.join(":")))],
-        format!("E=gts_bootstrap_groups:{padded}"),
-    ));
-    let all: String = (1..=8).map(|group| format!("%{group}")).collect();
-    steps.push(Step::new(
-        vec![condition("%{ENV:gts_bootstrap_groups}", &format!("^{}$", "0*?([0-9a-f]{4}):".repeat(8)))],
-        format!("E=gts_bootstrap_digits:6{all}"),
-    ));
+        address(
+            &format!("^(?=(?::*+[0-9a-f]++){{{there}}}:*+(?:%.*)?$)([0-9a-f:]*?)::([0-9a-f:]*)(?:%.*)?$"),
+            &format!("E=gts_bootstrap_groups:%1:{zeros}%2"),
+        )
+    }));
+    let padded = repeated(8, &|group| format!("000%{group}:"));
+    let all = repeated(8, &|group| format!("%{group}"));
+    steps.push(groups(&format!("^:?{}:?$", ["([0-9a-f]+)"; 8].join(":")), &format!("E=gts_bootstrap_groups:{padded}")));
+    steps.push(groups(&format!("^{}$", "0*?([0-9a-f]{4}):".repeat(8)), &format!("E=gts_bootstrap_digits:6{all}")));
     steps
 }
 
 /// Looks the address up, the longest prefix first, and puts what is found into `gts_bootstrap_verdict`.
-fn verdict(lengths: &BTreeSet<(bool, u8)>) -> Vec<Step> {
-    let count = lengths.len();
-    let step = |(index, (six, length)): (usize, &(bool, u8))| {
+fn verdict(lengths: &BTreeSet<(bool, u8)>) -> impl Iterator<Item = String> {
+    let shorter = (0..lengths.len()).rev();
+    lengths.iter().rev().zip(shorter).map(|((six, length), shorter)| {
         let family = if *six { 6 } else { 4 };
-        let conditions = vec![
+        let rest = if shorter == 0 { String::new() } else { format!(",S={shorter}") };
+        let conditions = [
             condition("%{ENV:gts_bootstrap_digits}", &format!("^({family}.{{{}}})", length / 4)),
             condition("${gts_bootstrap_network:%1}", "^(.+)$"),
         ];
-        let rest = match count - index - 1 {
-            0 => String::new(),
-            rest => format!(",S={rest}"),
-        };
-        Step::new(conditions, format!("E=gts_bootstrap_verdict:%1{rest}"))
-    };
-    lengths.iter().rev().enumerate().map(step).collect()
+        step(&conditions, &format!("E=gts_bootstrap_verdict:%1{rest}"))
+    })
 }
 
 /// Clients by the name they give themselves.
-fn agents(filters: &Filters) -> Option<Step> {
+fn agents(filters: &Filters) -> Option<String> {
     let patterns = filters.rules().filter_map(|(_, rule)| match rule {
         Rule::DenyAgent(pattern) => Some(condition("%{HTTP_USER_AGENT}", &pattern.regex())),
         _ => None,
@@ -170,7 +134,7 @@ fn agents(filters: &Filters) -> Option<Step> {
     let mut conditions = vec![condition("%{ENV:gts_bootstrap_verdict}", "!=allow")];
     conditions.extend(others.iter().map(|pattern| format!("{pattern} [NC,OR]")));
     conditions.push(format!("{last} [NC]"));
-    Some(Step::new(conditions, "F"))
+    Some(step(&conditions, "F"))
 }
 
 /// The condition that the client is outside a network. Apache takes no prefix of length 0.
@@ -183,22 +147,20 @@ fn outside(network: &Network) -> String {
 }
 
 /// Paths for some networks.
-fn protection(protected: &[(&UrlPath, &[Network])]) -> Vec<Step> {
+fn protection(protected: &[PathRule<'_, &[Network]>]) -> Vec<String> {
     let mut steps = Vec::new();
     if !protected.is_empty() {
         // Apache resolves . and .. in a path, GoToSocial gets it as it came: what passes here for one path may be
         // another there.
-        steps.push(Step::new(vec![format!("{} [NC]", condition("%{THE_REQUEST}", &dots("[^ ]+ ", "#| |$")))], "F"));
+        steps.push(step(&[format!("{} [NC]", condition("%{THE_REQUEST}", &dots("[^ ]+ ", "#| |$")))], "F"));
     }
-    for (index, (path, from)) in protected.iter().enumerate() {
+    for ((_, _, path, from), shorter) in protected.iter().zip((0..protected.len()).rev()) {
         let path = condition("%{REQUEST_URI}", &path.regex());
-        let mut conditions = vec![path.clone()];
-        conditions.extend(from.iter().map(outside));
-        steps.push(Step::new(conditions, "F"));
+        let conditions: Vec<String> = std::iter::once(path.clone()).chain(from.iter().map(outside)).collect();
+        steps.push(step(&conditions, "F"));
         // Past the shorter paths: two steps each, one for the last.
-        let shorter = protected.len() - index - 1;
         if shorter > 0 {
-            steps.push(Step::new(vec![path], format!("S={}", 2 * shorter - 1)));
+            steps.push(step(&[path], &format!("S={}", 2 * shorter - 1)));
         }
     }
     steps
@@ -207,20 +169,22 @@ fn protection(protected: &[(&UrlPath, &[Network])]) -> Vec<Step> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
-    fn rendered(text: &str) -> Vec<FilterFile> {
-        render("Apache httpd", &Filters::parse(text).unwrap(), &Lists::default(), Path::new("/f")).unwrap()
+    fn rendered(text: &str) -> Vec<(PathBuf, Vec<u8>)> {
+        render(&Filters::parse(text).unwrap(), &Lists::default(), Path::new("/f")).unwrap()
     }
 
     fn site(text: &str) -> String {
-        String::from_utf8(rendered(text).pop().unwrap().content).unwrap()
+        String::from_utf8(rendered(text).pop().unwrap().1).unwrap()
     }
 
     #[test]
     fn the_files_are_always_the_same() {
         for text in ["", "deny 192.0.2.0/24\nprotect / from ::1"] {
-            let paths: Vec<_> = rendered(text).into_iter().map(|file| file.path).collect();
+            let paths: Vec<_> = rendered(text).into_iter().map(|(path, _)| path).collect();
             let names =
                 ["octets.txt", "networks.pag", "networks.dir", "global/gts-bootstrap.conf", "site/gts-bootstrap.conf"];
             assert_eq!(paths, names.map(|name| Path::new("/f").join(name)));
@@ -230,8 +194,7 @@ mod tests {
     #[test]
     fn rates_are_refused() {
         let filters = Filters::parse("deny 192.0.2.1\nrate /api 10/s\n").unwrap();
-        let error = render("Apache httpd", &filters, &Lists::default(), Path::new("/f")).unwrap_err();
-        let error = error.to_string();
+        let error = render(&filters, &Lists::default(), Path::new("/f")).unwrap_err();
         assert!(
             error.starts_with("Apache httpd cannot limit") && error.ends_with("  line 2: rate /api 10/s"),
             "{error}"

@@ -5,11 +5,12 @@
 //! and to the first of all if none does, so being last takes nothing away from other sites. Where the line is gone,
 //! [`with_include`] appends one for our file.
 
+use std::ops::Range;
 use std::path::Path;
 
-use super::sites::{self, TESTING, own_file};
-use super::syntax::parsed;
-use crate::front::config_files::{ConfigError, ConfigFiles};
+use super::sites::{TESTING, own_file, read};
+use super::syntax::parse;
+use crate::front::config_files::{ConfigError, ConfigFiles, spliced};
 use crate::front::settings::{CANDIDATE_FOLDER, CANDIDATE_SITE};
 
 /// The line before our include. Apache takes no comment behind a directive.
@@ -20,54 +21,45 @@ const MARK: &str = "# gts-bootstrap: the site of GoToSocial";
 /// # Errors
 /// [`ConfigError`]: a file is missing or cannot be read as Apache reads it.
 pub(super) fn with_include(main: &Path, text: &[u8], files: &dyn ConfigFiles) -> Result<Vec<u8>, ConfigError> {
-    if sites::includes_site(main, files)? {
-        return Ok(text.to_vec());
-    }
-    appended(main, text)
+    if read(main, files, false, None)?.includes_own { Ok(text.to_vec()) } else { appended(main, text) }
 }
 
 fn appended(main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
-    parsed(main, text)?;
+    parse(main, text)?;
     if block(text).is_some() {
         return Ok(text.to_vec());
     }
     let newline = if text.ends_with(b"\r\n") { "\r\n" } else { "\n" };
     let lines = format!("{MARK}{newline}IncludeOptional \"{}\"", own_file(main).display());
-    let mut edited = text.to_vec();
     // A file without a line break at its end gets one before our lines and none behind: so it can be told later.
-    if text.is_empty() || text.ends_with(b"\n") {
-        edited.extend([lines.as_bytes(), newline.as_bytes()].concat());
-    } else {
-        edited.extend([newline.as_bytes(), lines.as_bytes()].concat());
-    }
-    Ok(edited)
+    let ended = text.is_empty() || text.ends_with(b"\n");
+    let lines = if ended { lines + newline } else { format!("{newline}{lines}") };
+    Ok([text, lines.as_bytes()].concat())
 }
 
 /// The text without our include; the very same text if it is not there. What [`with_include`] has appended is taken
 /// out exactly.
-pub(super) fn without_include(text: &[u8]) -> Vec<u8> {
-    let Some(mut block) = block(text) else { return text.to_vec() };
+pub(super) fn without_include(_: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
+    let Some(mut block) = block(text) else { return Ok(text.to_vec()) };
     if !text[..block.end].ends_with(b"\n") && text[..block.start].ends_with(b"\n") {
         block.start -= 1;
     }
-    let mut edited = text.to_vec();
-    edited.drain(block);
-    edited
+    Ok(spliced(text, block, ""))
 }
 
 /// The text with an include of the candidate's site at its end: for a test, in which our own file holds nothing.
-pub(super) fn with_candidate(main: &Path, text: &[u8]) -> Vec<u8> {
+pub(super) fn with_candidate(main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
     let site = main.with_file_name(CANDIDATE_FOLDER).join(CANDIDATE_SITE);
-    [text, format!("\nInclude \"{}\"\n", site.display()).as_bytes()].concat()
+    Ok([text, format!("\nInclude \"{}\"\n", site.display()).as_bytes()].concat())
 }
 
 /// A site that holds in a test, too.
-pub(super) fn unconditional(site: &str) -> String {
+pub(super) fn unconditional(site: String) -> String {
     site.replace(&format!("<IfDefine !{TESTING}>"), &format!("<IfDefine {TESTING}>"))
 }
 
 /// Our two lines.
-fn block(text: &[u8]) -> Option<std::ops::Range<usize>> {
+fn block(text: &[u8]) -> Option<Range<usize>> {
     let mut at = 0;
     let mut lines = text.split_inclusive(|byte| *byte == b'\n').map(|line| {
         at += line.len();
@@ -126,7 +118,7 @@ Include etc/apache24/Includes/*.conf
         let own = "/usr/local/etc/apache24/Includes/zz-gts-bootstrap.conf";
         assert_eq!(edited, format!("{bare}{MARK}\nIncludeOptional \"{own}\"\n"));
         assert_eq!(with(&edited), edited);
-        assert_eq!(without_include(edited.as_bytes()), bare.as_bytes());
+        assert_eq!(without_include(Path::new(MAIN), edited.as_bytes()).unwrap(), bare.as_bytes());
         assert!(with_include(Path::new(MAIN), b"<a>", &Texts::of(&[(MAIN, "<a>")])).is_err());
     }
 
@@ -135,7 +127,7 @@ Include etc/apache24/Includes/*.conf
         fn any_text_comes_back(text in "([a-z #]{0,8}\r?\n){0,3}[a-z #]{0,4}") {
             let edited = appended(Path::new(MAIN), text.as_bytes()).unwrap();
             prop_assert_ne!(&edited, text.as_bytes());
-            prop_assert_eq!(without_include(&edited), text.as_bytes());
+            prop_assert_eq!(without_include(Path::new(MAIN), &edited).unwrap(), text.as_bytes());
         }
     }
 }

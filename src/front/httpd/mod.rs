@@ -7,17 +7,13 @@ mod sites;
 mod syntax;
 
 use std::net::IpAddr;
-use std::path::Path;
 
+use semver::Version;
 use serde_json::{Value, json};
 
-use super::config_files::{ConfigError, ConfigFiles};
+use super::render::written;
 use super::settings::FrontSettings;
-use super::site::{Served, Survey, Wanted};
-use super::version::FrontVersion;
-use super::web_server::{Facts, RenderedFilters, WebServer};
-use super::written::{SiteError, written};
-use crate::filter::{Filters, Lists};
+use super::web_server::Facts;
 use crate::net::PortNumber;
 use crate::templates::Template;
 
@@ -28,7 +24,7 @@ const MODULES: [&str; 9] =
 /// What people call it.
 const NAME: &str = "Apache httpd";
 
-pub(super) const FACTS: Facts = Facts {
+pub(super) static FACTS: Facts = Facts {
     key: "httpd",
     name: NAME,
     full_name: "Apache httpd 2.4",
@@ -48,8 +44,8 @@ pub(super) const FACTS: Facts = Facts {
     logs: ["/var/log/httpd-gotosocial-access.log", "/var/log/httpd-gotosocial-error.log"],
     modules: "/usr/local/libexec/apache24",
     // The parameter upgrade of ProxyPass (mod_proxy).
-    oldest: FrontVersion::new(2, 4, 47),
-    packaged: FrontVersion::new(2, 4, 60),
+    oldest: Version::new(2, 4, 47),
+    packaged: Version::new(2, 4, 60),
     careful: false,
     site_template: Template {
         name: "templates/httpd/gotosocial.conf.hbs",
@@ -59,52 +55,23 @@ pub(super) const FACTS: Facts = Facts {
         name: "templates/httpd/tls.inc.hbs",
         source: include_str!("../../../templates/httpd/tls.inc.hbs"),
     },
-    server: &Httpd,
+    with_site: main_file::with_include,
+    without_site: main_file::without_include,
+    with_candidate: main_file::with_candidate,
+    as_candidate: main_file::unconditional,
+    served: sites::served,
+    survey: sites::survey,
+    fields,
+    filters: filters::render,
 };
 
-#[derive(Debug)]
-struct Httpd;
-
-impl WebServer for Httpd {
-    fn with_site(&self, main: &Path, text: &[u8], files: &dyn ConfigFiles) -> Result<Vec<u8>, ConfigError> {
-        main_file::with_include(main, text, files)
-    }
-
-    fn without_site(&self, _: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
-        Ok(main_file::without_include(text))
-    }
-
-    fn with_candidate(&self, main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
-        Ok(main_file::with_candidate(main, text))
-    }
-
-    fn as_candidate(&self, text: String) -> String {
-        main_file::unconditional(&text)
-    }
-
-    fn served(&self, main: &Path, files: &dyn ConfigFiles, testing: bool) -> Result<Served, ConfigError> {
-        sites::served(main, files, testing)
-    }
-
-    fn survey(&self, main: &Path, files: &dyn ConfigFiles, wanted: &Wanted<'_>) -> Result<Survey, ConfigError> {
-        sites::survey(main, files, wanted)
-    }
-
-    fn fields(&self, settings: &FrontSettings) -> Result<Value, SiteError> {
-        let module = |name: &&str| {
-            let file = written(&settings.modules.join(format!("mod_{name}.so")))?;
-            Ok::<_, SiteError>(json!({"name": name, "file": file}))
-        };
-        let listens = settings.missing_listens.iter().flat_map(|port| listens(settings, *port));
-        Ok(json!({
-            "modules": MODULES.iter().map(module).collect::<Result<Vec<_>, _>>()?,
-            "listens": listens.collect::<Vec<_>>(),
-        }))
-    }
-
-    fn render_filters(&self, filters: &Filters, lists: &Lists, folder: &Path) -> RenderedFilters {
-        filters::render(NAME, filters, lists, folder)
-    }
+fn fields(settings: &FrontSettings, fields: &mut Value) -> Result<(), String> {
+    let module = |name: &str| -> Result<Value, String> {
+        Ok(json!({"name": name, "file": written(&settings.modules.join(format!("mod_{name}.so")))?}))
+    };
+    fields["modules"] = MODULES.into_iter().map(module).collect::<Result<_, _>>()?;
+    fields["listens"] = settings.missing_listens.iter().flat_map(|port| listens(settings, *port)).collect();
+    Ok(())
 }
 
 /// The values of `Listen` for a port. Without an address it takes both families, on every system, however Apache was built

@@ -6,7 +6,7 @@
 //! fill the page from its end; all are 16-bit numbers in the machine's order, which is little-endian wherever
 //! `GoToSocial` runs. Which page a key is on, its hash tells: from its lowest bit on, one bit more for each split.
 
-use crate::front::filters::FilterFileError;
+use std::collections::BTreeMap;
 
 /// Bytes of a page.
 const PAGE: usize = 1024;
@@ -27,21 +27,17 @@ pub(super) struct Database {
 /// Writes a table of short texts.
 ///
 /// # Errors
-/// Too many keys have the same lowest bits of their hash.
-pub(super) fn write<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Database, FilterFileError> {
+/// In words: too many keys have the same lowest bits of their hash.
+pub(super) fn write(pairs: &BTreeMap<String, &str>) -> Result<Database, String> {
     let mut database = Database { pages: Vec::new(), directory: Vec::new() };
-    let pairs: Vec<Pair<'_>> = pairs.map(|(key, value)| Pair { hash: hash(key), key, value }).collect();
-    database.place(pairs, 0, 0, 0)?;
+    database.place(pairs.iter().map(|(key, value)| (hash(key), key.as_str(), *value)).collect(), 0, 0, 0)?;
     // Reading ends at the end of the file, so that it may not end within a block.
     database.directory.resize(database.directory.len().next_multiple_of(BLOCK), 0);
     Ok(database)
 }
 
-struct Pair<'a> {
-    hash: u32,
-    key: &'a str,
-    value: &'a str,
-}
+/// The hash of a key, the key and its value.
+type Pair<'a> = (u32, &'a str, &'a str);
 
 /// `sdbm_hash`: all that is ever looked at are the lowest bits.
 fn hash(key: &str) -> u32 {
@@ -51,44 +47,39 @@ fn hash(key: &str) -> u32 {
 impl Database {
     /// Puts pairs on the page with this number, or splits it. `bit` is the place of the split among all, `depth` how
     /// many bits of the hash have been used.
-    fn place(&mut self, pairs: Vec<Pair<'_>>, page: usize, bit: usize, depth: u32) -> Result<(), FilterFileError> {
-        let bytes: usize = pairs.iter().map(|pair| pair.key.len() + pair.value.len() + 4).sum();
+    fn place(&mut self, pairs: Vec<Pair<'_>>, page: usize, bit: usize, depth: u32) -> Result<(), String> {
+        let bytes: usize = pairs.iter().map(|(_, key, value)| key.len() + value.len() + 4).sum();
         if bytes + 2 <= PAGE {
-            self.fill(&pairs, page);
+            self.fill(&pairs, page * PAGE);
             return Ok(());
         }
         if depth == DEEPEST {
-            return Err(FilterFileError::Crowded { keys: pairs.len() });
+            return Err(format!(
+                "the lists hold networks that Apache's table cannot keep apart: {} of them have the same place in it. No \
+                 real list does this; look where yours are from",
+                pairs.len()
+            ));
         }
-        let byte = bit / 8;
-        if self.directory.len() <= byte {
-            self.directory.resize(byte + 1, 0);
-        }
-        if let Some(bits) = self.directory.get_mut(byte) {
-            *bits |= 1 << (bit % 8);
-        }
-        let (one, zero): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|pair| pair.hash >> depth & 1 == 1);
+        let length = self.directory.len().max(bit / 8 + 1);
+        self.directory.resize(length, 0);
+        self.directory[bit / 8] |= 1 << (bit % 8);
+        let (one, zero): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(hash, ..)| hash >> depth & 1 == 1);
         self.place(zero, page, 2 * bit + 1, depth + 1)?;
         self.place(one, page | 1 << depth, 2 * bit + 2, depth + 1)
     }
 
-    fn fill(&mut self, pairs: &[Pair<'_>], page: usize) {
-        let start = page * PAGE;
-        if self.pages.len() < start + PAGE {
-            self.pages.resize(start + PAGE, 0);
-        }
-        let Some(page) = self.pages.get_mut(start..start + PAGE) else { return };
-        let mut offsets = Vec::with_capacity(2 * pairs.len());
+    fn fill(&mut self, pairs: &[Pair<'_>], start: usize) {
+        let length = self.pages.len().max(start + PAGE);
+        self.pages.resize(length, 0);
+        let page = &mut self.pages[start..start + PAGE];
+        let mut numbers = vec![2 * pairs.len()];
         let mut end = PAGE;
-        for text in pairs.iter().flat_map(|pair| [pair.key, pair.value]) {
+        for text in pairs.iter().flat_map(|(_, key, value)| [key, value]) {
             let begin = end - text.len();
-            if let Some(place) = page.get_mut(begin..end) {
-                place.copy_from_slice(text.as_bytes());
-            }
-            offsets.push(begin);
+            page[begin..end].copy_from_slice(text.as_bytes());
+            numbers.push(begin);
             end = begin;
         }
-        let numbers = [offsets.len()].into_iter().chain(offsets);
         for (place, number) in page.chunks_exact_mut(2).zip(numbers) {
             // Both are below 1024.
             place.copy_from_slice(&u16::try_from(number).unwrap_or_default().to_le_bytes());
@@ -99,8 +90,6 @@ impl Database {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -138,7 +127,7 @@ mod tests {
     fn a_hundred_thousand_are_found() {
         let keys: Vec<String> =
             (0..100_000_u32).map(|number| format!("4{:08x}", number.wrapping_mul(40503) << 2)).collect();
-        let database = write(keys.iter().map(|key| (key.as_str(), "deny"))).unwrap();
+        let database = write(&keys.iter().map(|key| (key.clone(), "deny")).collect()).unwrap();
         assert!(database.pages.len() < 32 << 20, "{}", database.pages.len());
         assert!(keys.iter().all(|key| look_up(&database, key).as_deref() == Some("deny")));
         assert_eq!(look_up(&database, "4ffffffff"), None);
@@ -148,13 +137,13 @@ mod tests {
     #[test]
     fn neighbours_are_spread() {
         let keys: Vec<String> = (0..100_000_u32).map(|number| format!("4{:08x}", 0xc000_0000 + number)).collect();
-        let database = write(keys.iter().map(|key| (key.as_str(), "deny"))).unwrap();
+        let database = write(&keys.iter().map(|key| (key.clone(), "deny")).collect()).unwrap();
         assert!(database.pages.len() < 32 << 20, "{}", database.pages.len());
     }
 
     #[test]
     fn an_empty_table_has_one_empty_page() {
-        let database = write([].into_iter()).unwrap();
+        let database = write(&BTreeMap::new()).unwrap();
         assert_eq!(database, Database { pages: vec![0; PAGE], directory: Vec::new() });
         assert_eq!(look_up(&database, "4"), None);
     }
@@ -164,14 +153,14 @@ mod tests {
         // A letter less is made up for by 65599 more in the next one, if the letters were that large: with nulls in
         // front any number of keys has the hash 0.
         let keys: Vec<String> = (1..200).map(|length| "\0".repeat(length)).collect();
-        let error = write(keys.iter().map(|key| (key.as_str(), "deny"))).unwrap_err();
-        assert_eq!(error, FilterFileError::Crowded { keys: 199 });
+        let error = write(&keys.iter().map(|key| (key.clone(), "deny")).collect()).unwrap_err();
+        assert!(error.contains("keep apart: 199 of them"), "{error}");
     }
 
     proptest! {
         #[test]
         fn what_was_written_is_found(pairs in prop::collection::btree_map("[46][0-9a-f]{0,12}", "deny|allow", 0..400), other in "[46][0-9a-f]{0,12}") {
-            let database = write(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))).unwrap();
+            let database = write(&pairs.iter().map(|(key, value)| (key.clone(), value.as_str())).collect()).unwrap();
             let found: BTreeMap<String, String> =
                 pairs.keys().filter_map(|key| look_up(&database, key).map(|value| (key.clone(), value))).collect();
             prop_assert_eq!(&found, &pairs);

@@ -1,14 +1,16 @@
 //! What Apache serves, and which of it is in the way of our site.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::syntax::{Directive, parsed};
+use super::syntax::parse;
 use crate::front::config_files::{
-    ConfigError, ConfigFiles, ConfigPlace, INCLUDE_DEPTH, covers, included, is_pattern, matches, required,
+    ConfigError, ConfigFiles, ConfigPlace, Directive, covers, included, is_pattern, matches,
 };
-use crate::front::site::{Listen, Served, Site, Socket, Survey, Wanted, address_and_port};
-use crate::net::HostName;
+use crate::front::site::{
+    CHALLENGES, Listen, Served, Site, Socket, Survey, Wanted, address_and_port, is_every, target,
+};
 
 /// Defined (`httpd -D`) while a candidate is tested: our file in the folder of includes then holds nothing, so that the
 /// candidate can take its place.
@@ -17,10 +19,6 @@ pub(super) const TESTING: &str = "GTS_BOOTSTRAP_TEST";
 /// Our file, below Apache's configuration folder.
 pub(super) const OWN_FILE: &str = "Includes/zz-gts-bootstrap.conf";
 
-/// What a site is called in messages.
-const BLOCK: &str = "VirtualHost";
-/// Where ACME challenges are asked for.
-const CHALLENGES: &str = "/.well-known/acme-challenge/";
 /// How Apache spreads its work where FreeBSD's package has not been changed.
 const PREFORK: &str = "mpm_prefork_module";
 
@@ -30,35 +28,19 @@ const PREFORK: &str = "mpm_prefork_module";
 /// [`ConfigError`]: a file is missing or cannot be read as Apache reads it.
 pub(super) fn survey(main: &Path, files: &dyn ConfigFiles, wanted: &Wanted<'_>) -> Result<Survey, ConfigError> {
     let reading = read(main, files, false, None)?;
-    let listens = |port: u16| reading.every_address.contains(&port);
-    let mut survey = Survey {
-        conflicts: reading.served.sites.iter().flat_map(|site| site.conflicts(wanted, BLOCK, is_name)).collect(),
-        held: wanted.ports.into_iter().find(|port| listens(port.get())).map(|port| (port.get(), None)),
-        // A second line for the same port would keep Apache from starting.
-        missing_listens: wanted.ports.into_iter().filter(|port| !listens(port.get())).collect(),
-        notes: Vec::new(),
-    };
+    // A pattern in `ServerAlias` counts: the first virtual host that fits is taken, not the one that fits best.
+    let conflicts = |site: &Site| site.conflicts(wanted, "VirtualHost", |ours, name| matches(name, ours.as_str()));
+    let (held, missing_listens): (Vec<_>, _) =
+        wanted.ports.into_iter().partition(|port| reading.every_address.contains(&port.get()));
     // Under the prefork module `mod_http2` leaves HTTP/2 out (its log message AH10034).
-    if reading.processing_module.as_deref() == Some(PREFORK) {
-        survey
-            .notes
-            .push("Apache runs its prefork module here, with which it does not speak HTTP/2; everything else works");
-    }
-    Ok(survey)
-}
-
-/// Whether a name is ours. A pattern in `ServerAlias` counts: the first virtual host that fits is taken, not the one that
-/// fits best.
-fn is_name(ours: &HostName, name: &str) -> bool {
-    matches(name, ours.as_str())
-}
-
-/// Whether our file is included, or would be if it were there.
-///
-/// # Errors
-/// [`ConfigError`]: a file is missing or cannot be read as Apache reads it.
-pub(super) fn includes_site(main: &Path, files: &dyn ConfigFiles) -> Result<bool, ConfigError> {
-    Ok(read(main, files, false, None)?.includes_own)
+    let note = "Apache runs its prefork module here, with which it does not speak HTTP/2; everything else works";
+    Ok(Survey {
+        conflicts: reading.served.sites.iter().flat_map(conflicts).collect(),
+        held: held.first().map(|port| (port.get(), None)),
+        // A second line for the same port would keep Apache from starting.
+        missing_listens,
+        notes: reading.modules.contains(PREFORK).then_some(note).into_iter().collect(),
+    })
 }
 
 /// What it serves. The first site is the main server.
@@ -78,12 +60,16 @@ pub(super) fn own_file(main: &Path) -> PathBuf {
 ///
 /// Conditions are followed where they can be: `IfModule` by the modules that were loaded before, `IfDefine` by the
 /// names that were defined before. What stands under any other is taken to hold.
-fn read<'a>(
+///
+/// # Errors
+/// [`ConfigError`]: a file is missing or cannot be read as Apache reads it.
+pub(super) fn read<'a>(
     main: &Path,
     files: &'a dyn ConfigFiles,
     with_own: bool,
     defined: Option<&str>,
 ) -> Result<Reading<'a>, ConfigError> {
+    let place = ConfigPlace::start(main);
     let mut reading = Reading {
         files,
         own: own_file(main),
@@ -94,15 +80,15 @@ fn read<'a>(
         defined: defined.into_iter().map(str::to_owned).collect(),
         includes_own: false,
         every_address: BTreeSet::new(),
-        processing_module: None,
-        served: Served { sites: vec![Site::at(ConfigPlace { file: main.to_owned(), line: 1 })], ..Served::default() },
+        served: Served { sites: vec![Site { place: place.clone(), ..Site::default() }], ..Served::default() },
     };
-    reading.directives(main, &parsed(main, &required(files, main)?)?, 0, 0)?;
+    let main = included(files, main, &place, 0)?;
+    reading.files(main, 0, 0)?;
     Ok(reading)
 }
 
 /// Where Apache stands in its reading.
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     files: &'a dyn ConfigFiles,
     own: PathBuf,
     with_own: bool,
@@ -110,47 +96,45 @@ struct Reading<'a> {
     modules: BTreeSet<String>,
     defined: BTreeSet<String>,
     /// Whether our file is included, or would be if it were there.
-    includes_own: bool,
+    pub(super) includes_own: bool,
     /// The ports that Apache listens on at every address, of one family at least.
     every_address: BTreeSet<u16>,
-    /// How Apache spreads its work, such as `mpm_event_module`; `None` if it was compiled in.
-    processing_module: Option<String>,
     served: Served,
 }
 
 impl Reading<'_> {
-    /// `site`: the number of the one that this is read in, 0 for the main server.
-    fn directives(
-        &mut self,
-        file: &Path,
-        directives: &[Directive],
-        site: usize,
-        depth: usize,
-    ) -> Result<(), ConfigError> {
+    /// Reads files in their order. `site`: the number of the one that they are read in, 0 for the main server.
+    fn files(&mut self, files: Vec<(PathBuf, Vec<u8>)>, site: usize, depth: usize) -> Result<(), ConfigError> {
+        for (file, text) in files {
+            if self.with_own || file != self.own {
+                self.directives(&parse(&file, &text)?, site, depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn directives(&mut self, directives: &[Directive], site: usize, depth: usize) -> Result<(), ConfigError> {
         for directive in directives {
-            let first = directive.argument(0);
-            let place = ConfigPlace { file: file.to_owned(), line: directive.line };
-            match directive.name.as_str() {
+            let (first, place) = (directive.word(1), &directive.place);
+            let block = directive.block.as_deref().unwrap_or_default();
+            match directive.name() {
                 "serverroot" => self.root = first.into(),
-                "loadmodule" => self.load(place, first, directive.argument(1)),
+                "loadmodule" => self.load(place, first, directive.word(2)),
                 "define" => drop(self.defined.insert(first.to_owned())),
                 "undefine" => drop(self.defined.remove(first)),
                 "listen" => self.listen(first),
-                "include" | "includeoptional" => self.include(directive, &place, site, depth)?,
+                "include" | "includeoptional" => self.include(directive, site, depth + 1)?,
                 "<virtualhost" => {
-                    let host = self.served.sites.len();
-                    let listens = directive.arguments.iter().map(|value| listen(&place, value)).collect();
-                    self.served.sites.push(Site { listens, ..Site::at(place) });
-                    self.directives(file, &directive.section, host, depth)?;
+                    let listens = directive.arguments().iter().map(|value| Listen::at(place, value)).collect();
+                    self.served.sites.push(Site { place: place.clone(), listens, ..Site::default() });
+                    self.directives(block, self.served.sites.len() - 1, depth)?;
                 }
-                "<ifmodule" if !holds(first, |name| self.modules.contains(name)) => {}
-                "<ifdefine" if !holds(first, |name| self.defined.contains(name)) => {}
+                "<ifmodule" if !holds(first, &self.modules) => {}
+                "<ifdefine" if !holds(first, &self.defined) => {}
                 "<macro" => {}
                 _ => {
-                    if let Some(site) = self.served.sites.get_mut(site) {
-                        describe(site, directive, place, &self.root);
-                    }
-                    self.directives(file, &directive.section, site, depth)?;
+                    describe(&mut self.served.sites[site], directive, &self.root);
+                    self.directives(block, site, depth)?;
                 }
             }
         }
@@ -158,16 +142,11 @@ impl Reading<'_> {
     }
 
     /// A module is known by its own name and by its file's: `ssl_module` and `mod_ssl.c`.
-    fn load(&mut self, place: ConfigPlace, name: &str, file: &str) {
-        if name.starts_with("mpm_") {
-            self.processing_module = Some(name.to_owned());
-        }
-        self.modules.insert(name.to_owned());
+    fn load(&mut self, place: &ConfigPlace, name: &str, file: &str) {
         let file = self.root.join(file);
-        if let Some(stem) = file.file_stem() {
-            self.modules.insert(format!("{}.c", stem.to_string_lossy()));
-        }
-        self.served.needs.push((place, file));
+        let source = file.file_stem().map(|stem| format!("{}.c", stem.to_string_lossy()));
+        self.modules.extend(source.into_iter().chain([name.to_owned()]));
+        self.served.needs.push((place.clone(), file));
     }
 
     fn listen(&mut self, value: &str) {
@@ -178,7 +157,7 @@ impl Reading<'_> {
             self.every_address.insert(port);
         }
         // Without an address it takes both families, on every system, however Apache was built (docs: bind.html).
-        let ip = address.parse::<std::net::IpAddr>().ok();
+        let ip = address.parse::<IpAddr>().ok();
         for ipv6 in [true, false].into_iter().filter(|six| ip.is_none_or(|ip| ip.is_ipv6() == *six)) {
             let address = ip.filter(|ip| !ip.is_unspecified());
             let socket = Socket { address, ipv6, port, optional: ip.is_none() && ipv6 };
@@ -188,45 +167,32 @@ impl Reading<'_> {
         }
     }
 
-    fn include(
-        &mut self,
-        directive: &Directive,
-        place: &ConfigPlace,
-        site: usize,
-        depth: usize,
-    ) -> Result<(), ConfigError> {
-        if depth == INCLUDE_DEPTH {
-            return Err(ConfigError::Depth { place: place.clone() });
-        }
-        let pattern = self.root.join(directive.argument(0));
+    fn include(&mut self, directive: &Directive, site: usize, depth: usize) -> Result<(), ConfigError> {
+        let pattern = self.root.join(directive.word(1));
         // A folder stands for all files below it.
         let folder = !is_pattern(&pattern) && !self.files.names(&pattern).is_empty();
         self.includes_own |= covers(&pattern, &self.own) || (folder && self.own.starts_with(&pattern));
-        let found = if folder { below(self.files, &pattern) } else { included(self.files, &pattern) };
-        if found.is_empty() && !is_pattern(&pattern) && directive.name == "include" && pattern != self.own {
-            return Err(ConfigError::Missing { file: pattern, place: place.clone() });
-        }
-        for (file, text) in found {
-            if self.with_own || file != self.own {
-                self.directives(&file, &parsed(&file, &text)?, site, depth + 1)?;
-            }
-        }
-        Ok(())
+        let optional = directive.name() == "includeoptional" || pattern == self.own;
+        let found = match included(self.files, &pattern, &directive.place, depth) {
+            Err(ConfigError::Missing { .. }) if folder => below(self.files, &pattern),
+            Err(ConfigError::Missing { .. }) if optional => Vec::new(),
+            found => found?,
+        };
+        self.files(found, site, depth)
     }
 }
 
 /// Takes note of what a directive says of the site in which it stands.
-fn describe(site: &mut Site, directive: &Directive, place: ConfigPlace, root: &Path) {
-    let (first, second) = (directive.argument(0), directive.argument(1));
-    let pair = |site: &Site| site.pair.clone().unwrap_or_default();
-    match directive.name.as_str() {
+fn describe(site: &mut Site, directive: &Directive, root: &Path) {
+    let (first, second) = (directive.word(1), directive.word(2));
+    match directive.name() {
         "servername" | "serveralias" => {
             // ServerName may have a scheme and a port.
             let bare = |name: &String| {
                 let name = name.split_once("://").map_or(name.as_str(), |(_, name)| name);
-                (place.clone(), name.split(':').next().unwrap_or_default().to_ascii_lowercase())
+                (directive.place.clone(), name.split(':').next().unwrap_or_default().to_ascii_lowercase())
             };
-            site.names.extend(directive.arguments.iter().map(bare));
+            site.names.extend(directive.arguments().iter().map(bare));
         }
         "sslengine" => {
             let tls = first.eq_ignore_ascii_case("on");
@@ -234,21 +200,18 @@ fn describe(site: &mut Site, directive: &Directive, place: ConfigPlace, root: &P
         }
         "sslcertificatefile" => {
             let chain = root.join(first);
-            let [_, key] = pair(site);
             // The key may stand in the same file.
-            site.pair = Some([chain.clone(), if key.as_os_str().is_empty() { chain } else { key }]);
+            let key = site.pair.take().map(|[_, key]| key).unwrap_or_else(|| chain.clone());
+            site.pair = Some([chain, key]);
         }
-        "sslcertificatekeyfile" => site.pair = Some([pair(site)[0].clone(), root.join(first)]),
+        "sslcertificatekeyfile" => site.pair.get_or_insert_default()[1] = root.join(first),
         "proxypass" => {
             let backend = || second.strip_prefix("http://")?.split('/').next()?.parse().ok();
             site.backend = site.backend.or_else(backend);
         }
-        "alias" if first == CHALLENGES => site.challenges = Some(root.join(second)),
-        "redirect" | "redirectmatch" | "redirectpermanent" | "redirecttemp" => match directive.arguments.as_slice() {
-            [.., path, to] if to.starts_with("https://") => {
-                let to = to.split('$').next().unwrap_or_default().trim_end_matches('/');
-                site.redirects.push((beginning(path), to.to_owned()));
-            }
+        "alias" if first.strip_prefix('/') == Some(CHALLENGES) => site.challenges = Some(root.join(second)),
+        "redirect" | "redirectmatch" | "redirectpermanent" | "redirecttemp" => match directive.arguments() {
+            [.., path, to] if to.starts_with("https://") => site.redirects.push((beginning(path), target(to))),
             [status, path] if status.starts_with('4') && path == "/" => site.turns_away = true,
             _ => {}
         },
@@ -260,7 +223,8 @@ fn describe(site: &mut Site, directive: &Directive, place: ConfigPlace, root: &P
 /// something else that is no letter.
 fn beginning(pattern: &str) -> String {
     let mut beginning = String::new();
-    let mut letters = pattern.trim_start_matches('^').replacen('(', "", 1).chars().collect::<Vec<_>>().into_iter();
+    let pattern = pattern.trim_start_matches('^').replacen('(', "", 1);
+    let mut letters = pattern.chars();
     while let Some(letter) = letters.next() {
         match letter {
             '\\' => beginning.extend(letters.next()),
@@ -272,42 +236,20 @@ fn beginning(pattern: &str) -> String {
 }
 
 /// Whether a condition holds, which may be negated.
-fn holds(condition: &str, is: impl Fn(&str) -> bool) -> bool {
-    match condition.strip_prefix('!') {
-        Some(name) => !is(name),
-        None => is(condition),
-    }
-}
-
-/// An address of a virtual host. Without a port, or with a star for it, it is on every port.
-fn listen(place: &ConfigPlace, value: &str) -> Listen {
-    let (address, port) = address_and_port(value);
-    let ip = address.parse::<std::net::IpAddr>().ok();
-    Listen {
-        place: place.clone(),
-        address: (!is_every(address)).then(|| address.to_owned()),
-        ipv4: is_every(address) || ip.is_none_or(|ip| ip.is_ipv4()),
-        ipv6: is_every(address) || ip.is_none_or(|ip| ip.is_ipv6()),
-        port: port.and_then(|port| port.parse().ok()),
-        tls: false,
-        default: false,
-    }
-}
-
-fn is_every(address: &str) -> bool {
-    matches!(address, "*" | "_default_" | "0.0.0.0" | "::")
+fn holds(condition: &str, known: &BTreeSet<String>) -> bool {
+    let negated = condition.strip_prefix('!');
+    known.contains(negated.unwrap_or(condition)) == negated.is_none()
 }
 
 /// All files below a folder, in the order of their names.
 fn below(files: &dyn ConfigFiles, folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut names = files.names(folder);
-    names.sort_unstable();
-    let paths = names.into_iter().map(|name| folder.join(name));
+    let mut paths: Vec<PathBuf> = files.names(folder).into_iter().map(|name| folder.join(name)).collect();
+    paths.sort_unstable();
     let file = |path: PathBuf| match files.read(&path) {
         Some(text) => vec![(path, text)],
         None => below(files, &path),
     };
-    paths.flat_map(file).collect()
+    paths.into_iter().flat_map(file).collect()
 }
 
 #[cfg(test)]
@@ -316,7 +258,7 @@ mod tests {
     use super::super::main_file::tests::{MAIN, PACKAGE};
     use super::*;
     use crate::front::config_files::tests::Texts;
-    use crate::net::PortNumber;
+    use crate::net::{HostName, PortNumber};
 
     const FOLDER: &str = "/usr/local/etc/apache24";
     const PORTS: [PortNumber; 2] = [PortNumber::HTTP, PortNumber::HTTPS];
@@ -340,7 +282,11 @@ mod tests {
     }
 
     fn includes_own(text: &str) -> bool {
-        includes_site(Path::new(MAIN), &files(text, &[])).unwrap()
+        includes(&files(text, &[]))
+    }
+
+    fn includes(files: &Texts) -> bool {
+        read(Path::new(MAIN), files, false, None).unwrap().includes_own
     }
 
     fn told(site: &str) -> Vec<String> {
@@ -430,7 +376,7 @@ mod tests {
         let survey = surveyed(text, &[("Includes/x/a", "Listen 443"), ("Includes/b", "Listen 80")]).unwrap();
         assert!(includes_own("Include etc/apache24/Includes/*.conf") && survey.missing_listens.is_empty());
         let whole = files(text, &[("Includes/b", "")]);
-        assert!(includes_site(Path::new(MAIN), &whole).unwrap());
+        assert!(includes(&whole));
         assert!(!includes_own("Include etc/apache24/Includes/[a-y]*.conf"));
     }
 }

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::filter::{Filters, Lists, Network, Per, Rate, Rule, UrlPath, table};
-use crate::front::filters::{FilterFile, FilterFileError, GLOBAL, HEAD, SITE, dots, protected, ready};
+use crate::filter::{Filters, Lists, Network, PathRule, Rate, Rule, Verdict, table};
+use crate::front::filters::{GLOBAL, HEAD, RenderedFilters, SITE, dots, ready};
 
 /// The table of networks, which `geo` keeps as a radix tree: a look into it takes at most 32 or 128 steps, however many
 /// networks there are.
@@ -27,15 +27,10 @@ location @gts_bootstrap_limited {
 ///
 /// # Errors
 /// A list is missing, or the folder's name cannot be written down.
-pub(super) fn render(filters: &Filters, lists: &Lists, folder: &Path) -> Result<Vec<FilterFile>, FilterFileError> {
-    let folder_text = ready(filters, lists, folder)?;
-    let protected = protected(filters);
-    let rates = rates(filters);
-
-    let mut global = HEAD.to_owned();
-    let mut site = HEAD.to_owned();
-    global.push_str(&addresses(folder_text, filters));
-    site.push_str("if ($gts_bootstrap_refused) {\n    return 403;\n}\n");
+pub(super) fn render(filters: &Filters, lists: &Lists, folder: &Path) -> RenderedFilters {
+    let mut global = format!("{HEAD}{}", addresses(ready(filters, lists, folder)?, filters));
+    let mut site = format!("{HEAD}if ($gts_bootstrap_refused) {{\n    return 403;\n}}\n");
+    let (protected, rates) = (filters.protected(), filters.limited());
     if !protected.is_empty() {
         global.push_str(&protection(&protected));
         site.push_str("if ($gts_bootstrap_outside) {\n    return 403;\n}\n");
@@ -43,18 +38,16 @@ pub(super) fn render(filters: &Filters, lists: &Lists, folder: &Path) -> Result<
     if !rates.is_empty() {
         global.push_str(&limits(&rates));
         site.push_str(LIMITED);
-        for (index, (_, _, burst)) in rates.iter().enumerate() {
+        for (index, (.., (_, burst))) in (1..).zip(&rates) {
             // nginx does not take burst=0.
             let burst = if *burst == 0 { String::new() } else { format!(" burst={burst} nodelay") };
-            let _ = writeln!(site, "limit_req zone=gts_bootstrap_rate_{}{burst};", index + 1);
+            let _ = writeln!(site, "limit_req zone=gts_bootstrap_rate_{index}{burst};");
         }
     }
-    let mut networks = String::new();
-    for (network, verdict) in table(filters, lists) {
-        let _ = writeln!(networks, "{} {};", network.with_length(), verdict.word());
-    }
-    let file = |name: &str, text: String| FilterFile { path: folder.join(name), content: text.into_bytes() };
-    Ok(vec![file(NETWORKS, networks), file(GLOBAL, global), file(SITE, site)])
+    let network = |(network, verdict): (Network, Verdict)| format!("{} {};\n", network.with_length(), verdict.word());
+    let networks: String = table(filters, lists).into_iter().map(network).collect();
+    let files = [(NETWORKS, networks), (GLOBAL, global), (SITE, site)];
+    Ok(files.map(|(name, text)| (folder.join(name), text.into_bytes())).into())
 }
 
 /// Who is refused by address or name.
@@ -95,17 +88,14 @@ map \"$gts_bootstrap_local $gts_bootstrap_address $gts_bootstrap_agent\" $gts_bo
 }
 
 /// Paths for some networks.
-fn protection(protected: &[(&UrlPath, &[Network])]) -> String {
+fn protection(protected: &[PathRule<'_, &[Network]>]) -> String {
     let mut text = "\n# Paths that are for some networks: the longest decides.\n".to_owned();
     text.push_str("map $uri $gts_bootstrap_protect {\n    default 0;\n");
-    text.push_str(&paths(protected.iter().map(|(path, _)| *path)));
+    text.push_str(&paths(protected));
     text.push_str("}\n");
-    for (index, (_, from)) in protected.iter().enumerate() {
-        let _ = writeln!(text, "geo $gts_bootstrap_from_{} {{\n    default 0;", index + 1);
-        for network in *from {
-            let _ = writeln!(text, "    {} 1;", network.with_length());
-        }
-        text.push_str("}\n");
+    for (index, (.., from)) in (1..).zip(protected) {
+        let from: String = from.iter().map(|network| format!("    {} 1;\n", network.with_length())).collect();
+        let _ = write!(text, "geo $gts_bootstrap_from_{index} {{\n    default 0;\n{from}}}\n");
     }
     text.push_str("map $gts_bootstrap_protect $gts_bootstrap_inside {\n    default 1;\n");
     for index in 1..=protected.len() {
@@ -133,10 +123,10 @@ map \"$gts_bootstrap_local $gts_bootstrap_dots $gts_bootstrap_inside\" $gts_boot
 }
 
 /// How often one may come.
-fn limits(rates: &[(&UrlPath, Rate, u32)]) -> String {
+fn limits(rates: &[PathRule<'_, (Rate, u32)>]) -> String {
     let mut text = "\n# How often one may come: the longest path counts.\n".to_owned();
     text.push_str("map $uri $gts_bootstrap_rate {\n    default 0;\n");
-    text.push_str(&paths(rates.iter().map(|(path, ..)| *path)));
+    text.push_str(&paths(rates));
     // Sixteen bytes are an IPv6 address. One that begins with eight zeros is none of a network, but IPv4 within IPv6.
     text.push_str(
         "}
@@ -147,47 +137,27 @@ map $binary_remote_addr $gts_bootstrap_client {
 }
 ",
     );
-    for (index, (_, rate, _)) in rates.iter().enumerate() {
-        let index = index + 1;
-        let per = match rate.per() {
-            Per::Second => 's',
-            Per::Minute => 'm',
-        };
+    let mut waits = String::new();
+    for (index, (.., (rate, _))) in (1..).zip(rates) {
+        let (count, unit) = (rate.count, rate.unit());
         let _ = write!(
             text,
             "map \"$gts_bootstrap_local $gts_bootstrap_rate\" $gts_bootstrap_rate_{index} {{
     default \"\";
     \"0 {index}\" $gts_bootstrap_client;
 }}
-limit_req_zone $gts_bootstrap_rate_{index} zone=gts_bootstrap_rate_{index}:10m rate={}r/{per};
-",
-            rate.count()
+limit_req_zone $gts_bootstrap_rate_{index} zone=gts_bootstrap_rate_{index}:10m rate={count}r/{unit};
+"
         );
+        let _ = writeln!(waits, "    \"REJECTED {index}\" {};", rate.wait());
     }
     text.push_str("map \"$limit_req_status $gts_bootstrap_rate\" $gts_bootstrap_retry_after {\n    default \"\";\n");
-    for (index, (_, rate, _)) in rates.iter().enumerate() {
-        let _ = writeln!(text, "    \"REJECTED {}\" {};", index + 1, rate.wait());
-    }
-    text.push_str("}\n");
-    text
+    text + &waits + "}\n"
 }
 
 /// Lines of a `map` from a path to its number, from 1 on.
-fn paths<'a>(paths: impl Iterator<Item = &'a UrlPath>) -> String {
-    paths.enumerate().map(|(index, path)| format!("    \"~{}\" {};\n", path.regex(), index + 1)).collect()
-}
-
-/// The limited paths with their rate and burst, the longest path first.
-fn rates(filters: &Filters) -> Vec<(&UrlPath, Rate, u32)> {
-    let mut rules: Vec<_> = filters
-        .rules()
-        .filter_map(|(_, rule)| match rule {
-            Rule::Rate { path, rate, burst: extra } => Some((path, *rate, rate.burst(*extra))),
-            _ => None,
-        })
-        .collect();
-    rules.sort_by_key(|(path, ..)| std::cmp::Reverse(path.as_str().len()));
-    rules
+fn paths<T>(rules: &[PathRule<'_, T>]) -> String {
+    (1..).zip(rules).map(|(index, (_, _, path, _))| format!("    \"~{}\" {index};\n", path.regex())).collect()
 }
 
 #[cfg(test)]
@@ -197,9 +167,9 @@ mod tests {
 
     fn rendered(text: &str) -> Vec<String> {
         let files = render(&Filters::parse(text).unwrap(), &Lists::default(), Path::new("/f")).unwrap();
-        let paths: Vec<_> = files.iter().map(|file| file.path.to_str().unwrap()).collect();
+        let paths: Vec<_> = files.iter().map(|(path, _)| path.to_str().unwrap()).collect();
         assert_eq!(paths, ["/f/networks.geo", "/f/global/gts-bootstrap.conf", "/f/site/gts-bootstrap.conf"]);
-        files.into_iter().map(|file| String::from_utf8(file.content).unwrap()).collect()
+        files.into_iter().map(|(_, content)| String::from_utf8(content).unwrap()).collect()
     }
 
     #[test]

@@ -10,8 +10,8 @@
 
 use std::path::Path;
 
-use super::syntax::{Directive, parsed};
-use crate::front::config_files::ConfigError;
+use super::syntax::parse;
+use crate::front::config_files::{ConfigError, ConfigFiles, Directive, spliced};
 use crate::front::settings::CANDIDATE_FOLDER;
 
 /// What the line includes, relative to the folder of `nginx.conf`.
@@ -23,25 +23,22 @@ const MARK: &str = " # gts-bootstrap";
 /// The text with our line at the end of the `http` block; the very same text if it has the line already.
 ///
 /// # Errors
-/// [`ConfigError`]: the file cannot be read as nginx reads it, or has no `http` block. `path` is for the message.
-pub(super) fn with_include(path: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
-    let directives = parsed(path, text)?;
-    let http = http(path, &directives)?;
-    if ours(http).is_some() {
+/// [`ConfigError`]: the file cannot be read as nginx reads it, or has no `http` block. `main` is for the message.
+pub(super) fn with_include(main: &Path, text: &[u8], _: &dyn ConfigFiles) -> Result<Vec<u8>, ConfigError> {
+    let directives = parse(main, text)?;
+    if ours(&directives).is_some() {
         return Ok(text.to_vec());
     }
+    let http = directives.iter().find(|directive| directive.name() == "http" && directive.block.is_some());
+    let http = http.ok_or_else(|| ConfigError::NoHttp { file: main.to_owned() })?;
     // The closing brace is the last byte of the block.
     let brace = http.span.end - 1;
-    let line_start = text[..brace].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let (at, added) = if text[line_start..brace].iter().all(|byte| matches!(byte, b' ' | b'\t')) && line_start > 0 {
-        let newline = if text[..line_start].ends_with(b"\r\n") { "\r\n" } else { "\n" };
-        (line_start, format!("    include {INCLUDED};{MARK}{newline}"))
-    } else {
-        (brace, format!("include {INCLUDED};"))
-    };
-    let mut edited = text.to_vec();
-    edited.splice(at..at, added.into_bytes());
-    Ok(edited)
+    let start = line_start(text, brace);
+    if !is_blank(&text[start..brace]) || start == 0 {
+        return Ok(spliced(text, brace..brace, &format!("include {INCLUDED};")));
+    }
+    let newline = if text[..start].ends_with(b"\r\n") { "\r\n" } else { "\n" };
+    Ok(spliced(text, start..start, &format!("    include {INCLUDED};{MARK}{newline}")))
 }
 
 /// The text without our line; the very same text if it is not there. What [`with_include`] has put in is taken out
@@ -49,50 +46,45 @@ pub(super) fn with_include(path: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigEr
 ///
 /// # Errors
 /// [`ConfigError::Syntax`] and [`ConfigError::Program`]: the file cannot be read as nginx reads it.
-pub(super) fn without_include(path: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
-    let directives = parsed(path, text)?;
-    let Some(line) = directives.iter().filter(|directive| directive.name() == "http").find_map(ours) else {
-        return Ok(text.to_vec());
-    };
+pub(super) fn without_include(main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
+    let directives = parse(main, text)?;
+    let Some(line) = ours(&directives) else { return Ok(text.to_vec()) };
     let mut span = line.span.clone();
-    let start = text[..span.start].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let behind = &text[span.end..];
-    let end = behind.iter().position(|byte| *byte == b'\n').map_or(behind.len(), |at| at + 1);
-    let alone = text[start..span.start].iter().all(|byte| matches!(byte, b' ' | b'\t'));
+    let start = line_start(text, span.start);
+    let behind = text[span.end..].split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     // With the mark behind it the whole line is ours.
-    if alone && behind[..end].trim_ascii_end() == MARK.as_bytes() {
-        span = start..span.end + end;
+    if is_blank(&text[start..span.start]) && behind.trim_ascii_end() == MARK.as_bytes() {
+        span = start..span.end + behind.len();
     }
-    let mut edited = text.to_vec();
-    edited.drain(span);
-    Ok(edited)
+    Ok(spliced(text, span, ""))
 }
 
-/// The text with our line, which includes the files of another folder than ours: for a test.
+/// The text, which has our line, with a line in its place that includes the files of another folder: for a test.
 ///
 /// # Errors
-/// Those of [`with_include`].
-pub(super) fn with_candidate(path: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
-    let mut edited = with_include(path, text)?;
-    let directives = parsed(path, &edited)?;
-    if let Some(line) = ours(http(path, &directives)?) {
-        edited.splice(line.span.clone(), format!("include {CANDIDATE_FOLDER}/*.conf;").into_bytes());
-    }
-    Ok(edited)
-}
-
-fn http<'a>(path: &Path, directives: &'a [Directive]) -> Result<&'a Directive, ConfigError> {
-    let found = directives.iter().find(|directive| directive.name() == "http" && directive.block.is_some());
-    found.ok_or_else(|| ConfigError::NoHttp { file: path.to_owned() })
+/// Those of [`without_include`].
+pub(super) fn with_candidate(main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
+    let directives = parse(main, text)?;
+    let included = format!("include {CANDIDATE_FOLDER}/*.conf;");
+    Ok(ours(&directives).map_or_else(|| text.to_vec(), |line| spliced(text, line.span.clone(), &included)))
 }
 
 /// Our line in an `http` block.
-fn ours(http: &Directive) -> Option<&Directive> {
-    http.block.iter().flatten().find(|directive| is_ours(directive))
+fn ours(directives: &[Directive]) -> Option<&Directive> {
+    let blocks = directives.iter().filter(|directive| directive.name() == "http").flat_map(|http| &http.block);
+    blocks.flatten().find(|directive| is_ours(directive))
 }
 
 pub(super) fn is_ours(directive: &Directive) -> bool {
     directive.name() == "include" && directive.arguments() == [INCLUDED]
+}
+
+fn line_start(text: &[u8], at: usize) -> usize {
+    text[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1)
+}
+
+fn is_blank(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b' ' | b'\t'))
 }
 
 #[cfg(test)]
@@ -100,8 +92,8 @@ pub(super) fn is_ours(directive: &Directive) -> bool {
 pub(super) mod tests {
     use proptest::prelude::*;
 
-    use super::super::syntax::parse;
     use super::*;
+    use crate::front::config_files::tests::Texts;
 
     pub const MAIN: &str = "/usr/local/etc/nginx/nginx.conf";
 
@@ -140,7 +132,7 @@ http {
 ";
 
     pub fn with(text: &str) -> String {
-        String::from_utf8(with_include(Path::new(MAIN), text.as_bytes()).unwrap()).unwrap()
+        String::from_utf8(with_include(Path::new(MAIN), text.as_bytes(), &Texts::default()).unwrap()).unwrap()
     }
 
     fn without(text: &str) -> String {
@@ -162,7 +154,10 @@ http {
             ["http{}", "http { a b; }", "http {\r\n\ta;\r\n}\r\nstream {}", "events {} http\n{\n}", "http {\n a; }"]
         {
             let edited = with(text);
-            assert!(edited.contains("include gts-bootstrap/*.conf;") && parse(edited.as_bytes()).is_ok(), "{edited}");
+            assert!(
+                edited.contains("include gts-bootstrap/*.conf;") && parse(Path::new(MAIN), edited.as_bytes()).is_ok(),
+                "{edited}"
+            );
             assert_eq!(without(&edited), text);
         }
         assert_eq!(with("http {\r\n}\r\n"), "http {\r\n    include gts-bootstrap/*.conf; # gts-bootstrap\r\n}\r\n");
@@ -179,7 +174,8 @@ http {
 
     #[test]
     fn what_cannot_be_edited_is_refused() {
-        let refused = |text: &str| with_include(Path::new(MAIN), text.as_bytes()).unwrap_err().to_string();
+        let refused =
+            |text: &str| with_include(Path::new(MAIN), text.as_bytes(), &Texts::default()).unwrap_err().to_string();
         assert!(
             refused("events {}\ninclude http.conf;").starts_with("/usr/local/etc/nginx/nginx.conf has no http block")
         );

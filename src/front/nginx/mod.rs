@@ -6,24 +6,19 @@ mod sites;
 mod syntax;
 
 use std::net::IpAddr;
-use std::path::Path;
 
+use semver::Version;
 use serde_json::{Value, json};
 
-use super::config_files::{ConfigError, ConfigFiles};
 use super::settings::FrontSettings;
-use super::site::{Served, Survey, Wanted};
-use super::version::FrontVersion;
-use super::web_server::{Facts, RenderedFilters, WebServer};
-use super::written::SiteError;
-use crate::filter::{Filters, Lists};
+use super::web_server::Facts;
 use crate::net::PortNumber;
 use crate::templates::Template;
 
 /// nginx has `http2 on;` since this version, and `http2` as a word of `listen` before (`ngx_http_v2_module`).
-const HTTP2_DIRECTIVE: FrontVersion = FrontVersion::new(1, 25, 1);
+const HTTP2_DIRECTIVE: Version = Version::new(1, 25, 1);
 
-pub(super) const FACTS: Facts = Facts {
+pub(super) static FACTS: Facts = Facts {
     key: "nginx",
     name: "nginx",
     full_name: "nginx",
@@ -43,8 +38,8 @@ pub(super) const FACTS: Facts = Facts {
     logs: ["/var/log/nginx/gotosocial-access.log", "/var/log/nginx/gotosocial-error.log"],
     modules: "/usr/local/libexec/nginx",
     // ssl_reject_handshake (ngx_http_ssl_module).
-    oldest: FrontVersion::new(1, 19, 4),
-    packaged: FrontVersion::new(1, 26, 0),
+    oldest: Version::new(1, 19, 4),
+    packaged: Version::new(1, 26, 0),
     careful: true,
     site_template: Template {
         name: "templates/nginx/gotosocial.conf.hbs",
@@ -54,50 +49,27 @@ pub(super) const FACTS: Facts = Facts {
         name: "templates/nginx/tls.inc.hbs",
         source: include_str!("../../../templates/nginx/tls.inc.hbs"),
     },
-    server: &Nginx,
+    with_site: main_file::with_include,
+    without_site: main_file::without_include,
+    with_candidate: main_file::with_candidate,
+    as_candidate: |text| text,
+    served: sites::served,
+    survey: sites::survey,
+    fields,
+    filters: filters::render,
 };
 
-#[derive(Debug)]
-struct Nginx;
-
-impl WebServer for Nginx {
-    fn with_site(&self, main: &Path, text: &[u8], _: &dyn ConfigFiles) -> Result<Vec<u8>, ConfigError> {
-        main_file::with_include(main, text)
-    }
-
-    fn without_site(&self, main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
-        main_file::without_include(main, text)
-    }
-
-    fn with_candidate(&self, main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
-        main_file::with_candidate(main, text)
-    }
-
-    fn served(&self, main: &Path, files: &dyn ConfigFiles, _: bool) -> Result<Served, ConfigError> {
-        sites::served(main, files)
-    }
-
-    fn survey(&self, main: &Path, files: &dyn ConfigFiles, wanted: &Wanted<'_>) -> Result<Survey, ConfigError> {
-        sites::survey(main, files, wanted)
-    }
-
-    fn fields(&self, settings: &FrontSettings) -> Result<Value, SiteError> {
-        let directive = settings.version >= HTTP2_DIRECTIVE;
-        Ok(json!({
-            "http_listens": listens(settings, settings.http_port, ""),
-            "https_listens": listens(settings, settings.https_port, if directive { " ssl" } else { " ssl http2" }),
-            "http2_directive": directive,
-        }))
-    }
-
-    fn render_filters(&self, filters: &Filters, lists: &Lists, folder: &Path) -> RenderedFilters {
-        filters::render(filters, lists, folder)
-    }
+fn fields(settings: &FrontSettings, fields: &mut Value) -> Result<(), String> {
+    let directive = settings.version >= HTTP2_DIRECTIVE;
+    fields["http_listens"] = listens(settings, settings.http_port, "");
+    fields["https_listens"] = listens(settings, settings.https_port, if directive { " ssl" } else { " ssl http2" });
+    fields["http2_directive"] = json!(directive);
+    Ok(())
 }
 
 /// The values of `listen` for a port. An address that stands for all of its family is written short, as the package's own
 /// server has it.
-fn listens(settings: &FrontSettings, port: PortNumber, options: &str) -> Vec<String> {
+fn listens(settings: &FrontSettings, port: PortNumber, options: &str) -> Value {
     let port = port.get();
     let written = |address: &IpAddr| match address {
         IpAddr::V4(address) if address.is_unspecified() => format!("{port}{options}"),

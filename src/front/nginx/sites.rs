@@ -1,20 +1,13 @@
 //! What nginx serves, and which of it is in the way of our site.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::main_file::is_ours;
-use super::syntax::{Directive, parsed};
-use crate::front::config_files::{
-    ConfigError, ConfigFiles, ConfigPlace, INCLUDE_DEPTH, included, is_pattern, required,
+use super::syntax::parse;
+use crate::front::config_files::{ConfigError, ConfigFiles, ConfigPlace, Directive, included};
+use crate::front::site::{
+    CHALLENGES, Conflict, Listen, Served, Site, Socket, Survey, Wanted, address_and_port, target,
 };
-use crate::front::site::{Conflict, Listen, Served, Site, Socket, Survey, Wanted, address_and_port};
-use crate::net::HostName;
-
-/// What a site is called in messages.
-const BLOCK: &str = "server block";
-/// Where ACME challenges are asked for.
-const CHALLENGES: &str = ".well-known/acme-challenge/";
 
 /// Looks through `nginx.conf` and all that it includes, our own files left out.
 ///
@@ -26,7 +19,10 @@ const CHALLENGES: &str = ".well-known/acme-challenge/";
 pub(super) fn survey(main: &Path, files: &dyn ConfigFiles, wanted: &Wanted<'_>) -> Result<Survey, ConfigError> {
     let mut survey = Survey::default();
     for site in sites(main, files, false)? {
-        survey.conflicts.extend(site.conflicts(wanted, BLOCK, is_name));
+        // `.example.org` is `example.org` and `*.example.org` in one.
+        survey.conflicts.extend(site.conflicts(wanted, "server block", |ours, name| {
+            ours.as_str().eq_ignore_ascii_case(name.strip_prefix('.').unwrap_or(name))
+        }));
         for (listen, port) in site.on(wanted) {
             survey.held.get_or_insert_with(|| (port, Some(listen.place.clone())));
             if listen.ipv4 && listen.ipv6 {
@@ -37,73 +33,47 @@ pub(super) fn survey(main: &Path, files: &dyn ConfigFiles, wanted: &Wanted<'_>) 
     Ok(survey)
 }
 
-/// Whether a `server_name` is this very name. `.example.org` is `example.org` and `*.example.org` in one.
-fn is_name(ours: &HostName, name: &str) -> bool {
-    ours.as_str().eq_ignore_ascii_case(name.strip_prefix('.').unwrap_or(name))
-}
-
 /// What it serves.
 ///
 /// # Errors
 /// [`ConfigError`]: a file is missing or cannot be read as nginx reads it.
-pub(super) fn served(main: &Path, files: &dyn ConfigFiles) -> Result<Served, ConfigError> {
-    let mut served = Served { sites: sites(main, files, true)?, ..Served::default() };
-    for listen in served.sites.iter().flat_map(|site| &site.listens) {
+pub(super) fn served(main: &Path, files: &dyn ConfigFiles, _testing: bool) -> Result<Served, ConfigError> {
+    let sites = sites(main, files, true)?;
+    let mut sockets = Vec::new();
+    for listen in sites.iter().flat_map(|site| &site.listens) {
         let address = listen.ip().filter(|address| !address.is_unspecified());
         for ipv6 in [false, true].into_iter().filter(|six| if *six { listen.ipv6 } else { listen.ipv4 }) {
             let socket = Socket { address, ipv6, port: listen.port.unwrap_or(80), optional: false };
-            if !served.sockets.contains(&socket) {
-                served.sockets.push(socket);
+            if !sockets.contains(&socket) {
+                sockets.push(socket);
             }
         }
     }
-    Ok(served)
+    Ok(Served { sockets, sites, needs: Vec::new() })
 }
 
 /// `own`: with our own files.
 fn sites(main: &Path, files: &dyn ConfigFiles, own: bool) -> Result<Vec<Site>, ConfigError> {
     let search = Search { files, folder: main.parent().unwrap_or(Path::new("/")), own };
-    let top = search.expanded(main, parsed(main, &required(files, main)?)?, 0)?;
-    let mut sites = Vec::new();
-    for http in top.iter().filter(|node| node.name() == "http") {
-        sites.extend(http.all("server").map(|server| search.site(http, server)));
-    }
-    Ok(sites)
+    let top = search.directives(main, &ConfigPlace::start(main), 0)?;
+    let blocks = top.iter().filter(|directive| directive.name() == "http");
+    Ok(blocks.flat_map(|http| all(http, "server").map(|server| search.site(http, server))).collect())
 }
 
-/// A directive with its file, includes put in.
-#[derive(Clone)]
-struct Node {
-    place: ConfigPlace,
-    words: Vec<String>,
-    block: Vec<Node>,
+/// The directives of a name in a block.
+fn all<'d>(block: &'d Directive, name: &'d str) -> impl Iterator<Item = &'d Directive> {
+    block.block.iter().flatten().filter(move |directive| directive.name() == name)
 }
 
-impl Node {
-    fn name(&self) -> &str {
-        self.words.first().map_or("", String::as_str)
-    }
+/// The argument of the first directive of a name in a block.
+fn value<'d>(block: &'d Directive, name: &'d str) -> Option<&'d str> {
+    all(block, name).next().map(|directive| directive.word(1))
+}
 
-    fn argument(&self) -> &str {
-        self.words.get(1).map_or("", String::as_str)
-    }
-
-    /// The directives of a name in the block.
-    fn all<'n>(&'n self, name: &'n str) -> impl Iterator<Item = &'n Node> {
-        self.block.iter().filter(move |node| node.name() == name)
-    }
-
-    /// The argument of the first directive of a name in the block.
-    fn value<'n>(&'n self, name: &'n str) -> Option<&'n str> {
-        self.all(name).next().map(Node::argument)
-    }
-
-    /// The first URL that requests are redirected to, up to the variable for the path.
-    fn redirect(&self) -> Option<String> {
-        let url = |node: &Node| node.words.iter().skip(1).find(|word| word.starts_with("https://")).cloned();
-        let target = self.all("return").find_map(url)?;
-        Some(target.split('$').next().unwrap_or_default().trim_end_matches('/').to_owned())
-    }
+/// Where a block redirects requests first.
+fn redirect(block: &Directive) -> Option<String> {
+    let url = |found: &Directive| found.arguments().iter().find(|word| word.starts_with("https://")).cloned();
+    all(block, "return").find_map(url).map(|url| target(&url))
 }
 
 struct Search<'a> {
@@ -113,87 +83,78 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn expanded(&self, file: &Path, directives: Vec<Directive>, depth: usize) -> Result<Vec<Node>, ConfigError> {
-        let mut nodes = Vec::new();
-        for directive in directives {
-            let place = ConfigPlace { file: file.to_owned(), line: directive.line };
-            if is_ours(&directive) && !self.own {
-                continue;
-            }
-            if directive.name() != "include" || directive.block.is_some() {
-                let block = self.expanded(file, directive.block.unwrap_or_default(), depth)?;
-                nodes.push(Node { place, words: directive.words, block });
-                continue;
-            }
-            if depth == INCLUDE_DEPTH {
-                return Err(ConfigError::Depth { place });
-            }
-            // Relative to the folder of nginx.conf, wherever the include stands (`ngx_conf_full_name()`).
-            let pattern = self.folder.join(directive.arguments().first().map_or("", String::as_str));
-            let found = included(self.files, &pattern);
-            if found.is_empty() && !is_pattern(&pattern) {
-                return Err(ConfigError::Missing { file: pattern, place });
-            }
-            for (file, text) in found {
-                nodes.extend(self.expanded(&file, parsed(&file, &text)?, depth + 1)?);
-            }
+    /// The directives of the files that an include names, with what these include in its place.
+    fn directives(&self, pattern: &Path, place: &ConfigPlace, depth: usize) -> Result<Vec<Directive>, ConfigError> {
+        let mut directives = Vec::new();
+        for (file, text) in included(self.files, pattern, place, depth)? {
+            directives.extend(self.expanded(parse(&file, &text)?, depth)?);
         }
-        Ok(nodes)
+        Ok(directives)
     }
 
-    fn site(&self, http: &Node, server: &Node) -> Site {
-        let value = |name: &str| [server, http].into_iter().find_map(|at| at.value(name).map(str::to_owned));
-        let pair = value("ssl_certificate").zip(value("ssl_certificate_key"));
-        let on = |name: &str| value(name).as_deref() == Some("on");
+    fn expanded(&self, directives: Vec<Directive>, depth: usize) -> Result<Vec<Directive>, ConfigError> {
+        let mut expanded = Vec::new();
+        for mut directive in directives.into_iter().filter(|directive| self.own || !is_ours(directive)) {
+            if directive.name() == "include" && directive.block.is_none() {
+                // Relative to the folder of nginx.conf, wherever the include stands (`ngx_conf_full_name()`).
+                let pattern = self.folder.join(directive.word(1));
+                expanded.extend(self.directives(&pattern, &directive.place, depth + 1)?);
+                continue;
+            }
+            directive.block = directive.block.map(|block| self.expanded(block, depth)).transpose()?;
+            expanded.push(directive);
+        }
+        Ok(expanded)
+    }
+
+    fn site(&self, http: &Directive, server: &Directive) -> Site {
+        let inherited = |name| value(server, name).or_else(|| value(http, name));
+        let pair = inherited("ssl_certificate").zip(inherited("ssl_certificate_key"));
         let mut site = Site {
-            listens: server.all("listen").filter_map(listen).collect(),
+            place: server.place.clone(),
+            listens: all(server, "listen").filter_map(listen).collect(),
             pair: pair.map(|(chain, key)| [self.folder.join(chain), self.folder.join(key)]),
-            turns_away: on("ssl_reject_handshake") || server.value("return") == Some("444"),
-            redirects: server.redirect().map(|to| ("/".to_owned(), to)).into_iter().collect(),
-            ..Site::at(server.place.clone())
+            turns_away: inherited("ssl_reject_handshake") == Some("on") || value(server, "return") == Some("444"),
+            redirects: redirect(server).map(|to| ("/".to_owned(), to)).into_iter().collect(),
+            ..Site::default()
         };
-        if server.all("listen").next().is_none() {
-            site.listens.push(every_address(server.place.clone(), Some(80)));
+        if all(server, "listen").next().is_none() {
+            site.listens.push(Listen { ipv6: false, ..Listen::at(&server.place, "80") });
         }
-        for names in server.all("server_name") {
-            site.names.extend(names.words.iter().skip(1).map(|name| (names.place.clone(), name.clone())));
+        for names in all(server, "server_name") {
+            site.names.extend(names.arguments().iter().map(|name| (names.place.clone(), name.clone())));
         }
-        for location in server.all("location") {
+        for location in all(server, "location") {
             let path = location.words.last().map_or("", String::as_str);
-            site.redirects.extend(location.redirect().map(|to| (path.to_owned(), to)));
-            site.backend = site.backend.or_else(|| location.value("proxy_pass")?.strip_prefix("http://")?.parse().ok());
+            site.redirects.extend(redirect(location).map(|to| (path.to_owned(), to)));
+            site.backend =
+                site.backend.or_else(|| value(location, "proxy_pass")?.strip_prefix("http://")?.parse().ok());
             if path.trim_start_matches('/') == CHALLENGES {
-                let root = location.value("root").map(|root| PathBuf::from(root).join(CHALLENGES));
-                site.challenges = location.value("alias").map(PathBuf::from).or(root);
+                let root = value(location, "root").map(|root| Path::new(root).join(CHALLENGES));
+                site.challenges = value(location, "alias").map(PathBuf::from).or(root);
             }
         }
         site
     }
 }
 
-fn every_address(place: ConfigPlace, port: Option<u16>) -> Listen {
-    Listen { place, address: None, ipv4: true, ipv6: false, port, tls: false, default: false }
-}
-
 /// Reads a `listen`; `None` for one that is no TCP socket.
-fn listen(node: &Node) -> Option<Listen> {
-    let value = node.argument();
-    let options = node.words.get(2..).unwrap_or_default();
-    let has = |option: &str| options.iter().any(|there| there == option);
+fn listen(directive: &Directive) -> Option<Listen> {
+    let value = directive.word(1);
+    let has = |option: &str| directive.words.iter().skip(2).any(|there| there == option);
     if value.is_empty() || value.starts_with("unix:") || has("quic") {
         return None;
     }
-    let (address, port) = address_and_port(value);
-    let port = port.map_or(Some(80), |port| port.parse().ok())?;
-    let ipv6 = address.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6());
-    let every = matches!(address, "*" | "0.0.0.0" | "::");
+    let port = address_and_port(value).1.map_or(Some(80), |port| port.parse().ok())?;
+    let found = Listen::at(&directive.place, value);
+    let ipv6 = value.starts_with('[');
     Some(Listen {
-        address: (!every).then(|| address.to_owned()),
-        ipv4: !ipv6 || (every && has("ipv6only=off")),
+        ipv4: !ipv6 || (found.address.is_none() && has("ipv6only=off")),
         ipv6,
+        port: Some(port),
         tls: has("ssl"),
         default: has("default_server") || has("default"),
-        ..every_address(node.place.clone(), Some(port))
+        ..found
     })
 }
 
@@ -203,7 +164,7 @@ mod tests {
     use super::super::main_file::tests::{MAIN, PACKAGE, with};
     use super::*;
     use crate::front::config_files::tests::Texts;
-    use crate::net::PortNumber;
+    use crate::net::{HostName, PortNumber};
 
     fn found(files: &[(&str, &str)]) -> Result<Vec<Conflict>, ConfigError> {
         let host: HostName = "social.example.org".parse().unwrap();

@@ -2,60 +2,20 @@
 //!
 //! Works on bytes, since a comment may be in any encoding.
 
-use std::ops::Range;
 use std::path::Path;
 
-use crate::front::config_files::{ConfigError, ConfigPlace};
+use crate::front::config_files::{ConfigError, ConfigPlace, Directive};
 
-/// A directive: words that end with a semicolon, or with a block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Directive {
-    /// The words, without their quotes. Bytes that are not UTF-8 come as U+FFFD.
-    pub words: Vec<String>,
-    /// The line on which it begins, from 1 on.
-    pub line: usize,
-    /// From the first word to behind the semicolon or the closing brace.
-    pub span: Range<usize>,
-    /// What stands between its braces, if it has any.
-    pub block: Option<Vec<Directive>>,
-}
-
-impl Directive {
-    pub(super) fn name(&self) -> &str {
-        self.words.first().map_or("", String::as_str)
-    }
-
-    pub(super) fn arguments(&self) -> &[String] {
-        self.words.get(1..).unwrap_or_default()
-    }
-}
-
-/// What is wrong, and on which line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fault {
-    Syntax(usize, &'static str),
-    Program(usize, String),
-}
-
-/// Reads a whole file; `path` is for messages.
+/// Reads the text of a file.
 ///
 /// # Errors
 /// [`ConfigError::Syntax`] and [`ConfigError::Program`].
-pub(super) fn parsed(path: &Path, text: &[u8]) -> Result<Vec<Directive>, ConfigError> {
-    let place = |line| ConfigPlace { file: path.to_owned(), line };
-    parse(text).map_err(|fault| match fault {
-        Fault::Syntax(line, what) => ConfigError::Syntax { place: place(line), what },
-        Fault::Program(line, directive) => ConfigError::Program { place: place(line), directive },
-    })
-}
-
-/// Reads a whole file.
-pub(super) fn parse(text: &[u8]) -> Result<Vec<Directive>, Fault> {
-    let mut reader = Reader { text, at: 0, line: 1 };
-    reader.block(None)
+pub(super) fn parse(file: &Path, text: &[u8]) -> Result<Vec<Directive>, ConfigError> {
+    Reader { file, text, at: 0, line: 1 }.block(None)
 }
 
 struct Reader<'a> {
+    file: &'a Path,
     text: &'a [u8],
     at: usize,
     line: usize,
@@ -73,105 +33,98 @@ impl Reader<'_> {
         Some(byte)
     }
 
+    fn place(&self, line: usize) -> ConfigPlace {
+        ConfigPlace { file: self.file.to_owned(), line }
+    }
+
+    fn fault<T>(&self, line: usize, what: &'static str) -> Result<T, ConfigError> {
+        Err(ConfigError::Syntax { place: self.place(line), what })
+    }
+
     /// Reads up to the closing brace, or to the end of the file. `opened` is the line of the opening brace.
-    fn block(&mut self, opened: Option<usize>) -> Result<Vec<Directive>, Fault> {
+    fn block(&mut self, opened: Option<usize>) -> Result<Vec<Directive>, ConfigError> {
         let mut directives = Vec::new();
         let mut words: Vec<String> = Vec::new();
         let (mut start, mut line) = (self.at, self.line);
         loop {
-            let Some(byte) = self.peek() else {
-                return match (opened, words.is_empty()) {
-                    (None, true) => Ok(directives),
-                    (_, false) => Err(Fault::Syntax(line, "the directive that begins here has no end (; or {)")),
-                    (Some(opened), true) => Err(Fault::Syntax(opened, "the block that begins here is never closed")),
-                };
-            };
-            match byte {
-                b' ' | b'\t' | b'\r' | b'\n' => drop(self.next()),
-                b'#' => {
+            match (self.peek(), opened) {
+                (Some(b' ' | b'\t' | b'\r' | b'\n'), _) => drop(self.next()),
+                (Some(b'#'), _) => {
                     while self.peek().is_some_and(|byte| byte != b'\n') {
-                        self.at += 1
+                        self.at += 1;
                     }
                 }
-                b';' => {
+                (Some(end @ (b';' | b'{')), _) => {
                     self.at += 1;
-                    if words.is_empty() {
-                        return Err(Fault::Syntax(self.line, "a semicolon with nothing before it"));
-                    }
-                    let words = std::mem::take(&mut words);
-                    directives.push(Directive { words, line, span: start..self.at, block: None });
-                }
-                b'{' => {
-                    self.at += 1;
-                    match words.first() {
-                        None => return Err(Fault::Syntax(self.line, "a brace with nothing before it")),
+                    let block = match words.first() {
+                        None if end == b';' => return self.fault(self.line, "a semicolon with nothing before it"),
+                        None => return self.fault(self.line, "a brace with nothing before it"),
+                        Some(_) if end == b';' => None,
                         Some(name) if name.ends_with("_by_lua_block") => {
-                            return Err(Fault::Program(line, name.clone()));
+                            return Err(ConfigError::Program { place: self.place(line), directive: name.clone() });
                         }
-                        Some(_) => {}
-                    }
-                    let block = Some(self.block(Some(line))?);
-                    let words = std::mem::take(&mut words);
-                    directives.push(Directive { words, line, span: start..self.at, block });
+                        Some(_) => Some(self.block(Some(line))?),
+                    };
+                    let (place, words) = (self.place(line), std::mem::take(&mut words));
+                    directives.push(Directive { place, words, span: start..self.at, block });
                 }
-                b'}' => {
-                    if !words.is_empty() {
-                        return Err(Fault::Syntax(line, "the directive that begins here has no semicolon"));
-                    }
-                    if opened.is_none() {
-                        return Err(Fault::Syntax(self.line, "a closing brace with no block to close"));
-                    }
+                (Some(b'}'), _) if !words.is_empty() => {
+                    return self.fault(line, "the directive that begins here has no semicolon");
+                }
+                (Some(b'}'), None) => return self.fault(self.line, "a closing brace with no block to close"),
+                (Some(b'}'), Some(_)) => {
                     self.at += 1;
                     return Ok(directives);
                 }
-                _ => {
+                (Some(_), _) => {
                     if words.is_empty() {
                         (start, line) = (self.at, self.line);
                     }
                     words.push(self.word()?);
                 }
+                (None, _) if !words.is_empty() => {
+                    return self.fault(line, "the directive that begins here has no end (; or {)");
+                }
+                (None, Some(opened)) => return self.fault(opened, "the block that begins here is never closed"),
+                (None, None) => return Ok(directives),
             }
         }
     }
 
     /// Reads one word, quoted or bare.
-    fn word(&mut self) -> Result<String, Fault> {
+    fn word(&mut self) -> Result<String, ConfigError> {
         let line = self.line;
+        let quote = self.peek().filter(|byte| matches!(byte, b'"' | b'\''));
+        self.at += usize::from(quote.is_some());
         let mut word = Vec::new();
-        if let Some(quote @ (b'"' | b'\'')) = self.peek() {
-            self.at += 1;
-            loop {
-                match self.next() {
-                    None => return Err(Fault::Syntax(line, "the quotes that begin here are never closed")),
-                    Some(b'\\') => self.escaped(&mut word),
-                    Some(byte) if byte == quote => break,
-                    Some(byte) => word.push(byte),
-                }
-            }
-            // A parenthesis may follow in the condition of an `if`, and begins the next word.
-            return match self.peek() {
-                None | Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b')') => Ok(owned(&word)),
-                Some(_) => Err(Fault::Syntax(self.line, "something stands directly behind closing quotes")),
-            };
-        }
-        // A brace belongs to a word only directly behind a dollar sign: ${name}.
+        // A brace belongs to a bare word only directly behind a dollar sign: ${name}.
         let mut dollar = false;
-        while let Some(byte) = self.peek() {
-            match byte {
-                b' ' | b'\t' | b'\r' | b'\n' | b';' => break,
-                b'{' if !dollar => break,
-                b'\\' => {
+        loop {
+            match (self.peek(), quote) {
+                (None, Some(_)) => return self.fault(line, "the quotes that begin here are never closed"),
+                (None | Some(b' ' | b'\t' | b'\r' | b'\n' | b';'), None) => break,
+                (Some(b'{'), None) if !dollar => break,
+                (Some(b'\\'), _) => {
                     self.at += 1;
                     self.escaped(&mut word);
                     dollar = false;
-                    continue;
                 }
-                _ => word.push(byte),
+                (next, _) => {
+                    self.next();
+                    if next == quote {
+                        break;
+                    }
+                    word.extend(next);
+                    dollar = next == Some(b'$');
+                }
             }
-            dollar = byte == b'$';
-            self.at += 1;
         }
-        Ok(owned(&word))
+        // A parenthesis may follow in the condition of an `if`, and begins the next word.
+        let ends = matches!(self.peek(), None | Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b')'));
+        if quote.is_some() && !ends {
+            return self.fault(self.line, "something stands directly behind closing quotes");
+        }
+        Ok(String::from_utf8_lossy(&word).into_owned())
     }
 
     /// What stands behind a backslash: blanks by their letter, quotes and the backslash itself; before anything else
@@ -182,14 +135,9 @@ impl Reader<'_> {
             Some(b't') => word.push(b'\t'),
             Some(b'r') => word.push(b'\r'),
             Some(b'n') => word.push(b'\n'),
-            Some(byte) => word.extend([b'\\', byte]),
-            None => word.push(b'\\'),
+            other => word.extend([b'\\'].into_iter().chain(other)),
         }
     }
-}
-
-fn owned(word: &[u8]) -> String {
-    String::from_utf8_lossy(word).into_owned()
 }
 
 #[cfg(test)]
@@ -198,8 +146,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn parsed(text: &[u8]) -> Result<Vec<Directive>, ConfigError> {
+        parse(Path::new("/f"), text)
+    }
+
     fn words(text: &str) -> Vec<Vec<String>> {
-        parse(text.as_bytes()).unwrap().into_iter().map(|directive| directive.words).collect()
+        parsed(text.as_bytes()).unwrap().into_iter().map(|directive| directive.words).collect()
     }
 
     #[test]
@@ -218,10 +170,10 @@ mod tests {
     #[test]
     fn places_are_exact() {
         let text = b"x;\nhttp {\n  # {\n  server\n    { listen 80; }\n}\ny;";
-        let all = parse(text).unwrap();
+        let all = parsed(text).unwrap();
         assert_eq!(&text[all[1].span.clone()], &text[3..text.len() - 3]);
         let server = &all[1].block.as_ref().unwrap()[0];
-        assert_eq!((all[1].line, server.line, all[2].line), (2, 4, 7));
+        assert_eq!((all[1].place.line, server.place.line, all[2].place.line), (2, 4, 7));
         assert_eq!(&text[server.block.as_ref().unwrap()[0].span.clone()], b"listen 80;");
     }
 
@@ -237,19 +189,22 @@ mod tests {
             ("a\n 'b\n", 2, "quotes that begin here"),
             ("a 'b'c;", 1, "directly behind"),
         ] {
-            let Err(Fault::Syntax(found, what)) = parse(text.as_bytes()) else { panic!("{text:?} was taken") };
+            let Err(ConfigError::Syntax { place, what }) = parsed(text.as_bytes()) else {
+                panic!("{text:?} was taken")
+            };
             // A bare word takes a brace in, so one more way to the same end.
-            assert!(found == line && what.contains(part), "{text:?}: {found} {what}");
+            assert!(place.line == line && what.contains(part), "{text:?}: {place} {what}");
         }
-        let lua = parse(b"http {\n content_by_lua_block { s = \"}\" } }");
-        assert_eq!(lua, Err(Fault::Program(2, "content_by_lua_block".to_owned())));
+        let lua = parsed(b"http {\n content_by_lua_block { s = \"}\" } }");
+        let place = ConfigPlace { file: "/f".into(), line: 2 };
+        assert_eq!(lua, Err(ConfigError::Program { place, directive: "content_by_lua_block".to_owned() }));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(text in proptest::collection::vec(
             prop_oneof![Just(b'{'), Just(b'}'), Just(b';'), Just(b'"'), Just(b'\\'), Just(b'$'), Just(b'#'), Just(b'\n'), any::<u8>()], 0..60)) {
-            if let Ok(directives) = parse(&text) {
+            if let Ok(directives) = parsed(&text) {
                 prop_assert!(directives.windows(2).all(|pair| pair[0].span.end <= pair[1].span.start));
             }
         }

@@ -5,11 +5,11 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
+use nix::errno::Errno;
+use nix::fcntl::copy_file_range;
 use sha2::{Digest, Sha256};
 
-use super::{Doing, Owners, Root, with_new_name};
+use super::{Root, named, refused};
 use crate::host::{HostError, Owner};
 use crate::operation::Operation;
 
@@ -22,7 +22,7 @@ pub struct CopiedFile {
     pub sha256: String,
 }
 
-impl<O: Owners> Root<O> {
+impl Root {
     /// Copies a file next to its target (`O_EXCL`), sets mode and owner, syncs it, reads it back for its digest, and
     /// renames it over `to`; then syncs the folder. A link at `from` is followed as in [`Root::read`], one at `to` is
     /// replaced.
@@ -30,35 +30,13 @@ impl<O: Owners> Root<O> {
     /// # Errors
     /// There is no regular file at `from`; or any step failed, and `to` is as it was.
     pub fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
-        let source = Doing { action: "copy", path: from };
-        let mut original = self
-            .open_to_read(source)?
-            .ok_or_else(|| source.refused(io::ErrorKind::NotFound, "there is no such file"))?;
-        let doing = Doing { action: "write", path: to };
-        let (folder, name, _) = self.spot_to_change(doing)?;
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let (temporary, fd) = with_new_name(|name| {
-            self.about_to(Operation::Create, &folder, name)?;
-            Ok(openat(&folder.fd, name, flags, Mode::from_bits_truncate(0o600))?)
+        let mut original = named("copy", from, || {
+            self.open_to_read(from)?.ok_or_else(|| refused(io::ErrorKind::NotFound, "there is no such file"))
+        })?;
+        self.place(to, mode, owner, |copy, folder, name| {
+            self.about_to(Operation::Write, folder, name)?;
+            copied(&mut original, copy)
         })
-        .map_err(|error| doing.failed(error))?;
-        let mut copy = File::from(fd);
-        let copied = self
-            .about_to(Operation::Write, &folder, &temporary)
-            .and_then(|()| copied(&mut original, &mut copy))
-            .and_then(|copied| {
-                self.own(&folder, &temporary, std::os::fd::AsFd::as_fd(&copy), mode, owner)?;
-                self.about_to(Operation::Sync, &folder, &temporary)?;
-                copy.sync_all()?;
-                self.put_in_place(&folder, &temporary, &name)?;
-                Ok(copied)
-            })
-            .map_err(|error| {
-                self.discard(&folder, &temporary);
-                doing.failed(error)
-            })?;
-        self.sync(&folder).map_err(|error| doing.failed(error))?;
-        Ok(copied)
     }
 }
 
@@ -86,8 +64,6 @@ fn copied(original: &mut File, copy: &mut File) -> io::Result<CopiedFile> {
 /// copy_file_range(2), which clones blocks on ZFS and on btrfs and copies within the kernel elsewhere. Both file
 /// positions stay where it stopped. If it is not supported here, that is not an error.
 fn share(original: &File, copy: &File) -> io::Result<()> {
-    use nix::errno::Errno;
-    use nix::fcntl::copy_file_range;
     loop {
         match copy_file_range(original, None, copy, None, 1 << 30) {
             Ok(0) | Err(Errno::EINVAL | Errno::ENOSYS | Errno::EXDEV | Errno::EOPNOTSUPP | Errno::EBADF) => {

@@ -9,20 +9,20 @@ use nix::sys::stat::SFlag;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::walk::{Folder, Last, Spot};
-use super::{Doing, Owners, Root, changeable, look, names_in};
+use super::{Root, changeable, kind, look, named, names_in, refused};
 use crate::host::HostError;
 use crate::operation::Operation;
 
 /// The maximum depth of a tree: every level keeps a descriptor open, and the owner of the tree controls its depth.
 const DEPTH_LIMIT: u32 = 200;
 
-impl<O: Owners> Root<O> {
+impl Root {
     /// Removes a file, a symbolic link or an empty folder. Does nothing if nothing exists there.
     ///
     /// # Errors
     /// The folder is not empty, or a system call failed.
     pub fn remove(&self, path: &Path) -> Result<(), HostError> {
-        self.take_away(Doing { action: "remove", path }, false)
+        named("remove", path, || self.take_away(path, false))
     }
 
     /// Removes a folder with its content, following no link; a file or link is removed itself. Does nothing if nothing
@@ -31,38 +31,33 @@ impl<O: Owners> Root<O> {
     /// # Errors
     /// The tree is nested more than 200 folders deep, or a system call failed; what was removed before stays removed.
     pub fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
-        self.take_away(Doing { action: "remove the folder", path }, true)
+        named("remove the folder", path, || self.take_away(path, true))
     }
 
-    fn take_away(&self, doing: Doing<'_>, with_content: bool) -> Result<(), HostError> {
-        let (folder, name, stat) = match self.walk(doing, Last::Keep)? {
-            Spot::Nowhere { .. } => return Ok(()),
-            spot => changeable(doing, spot)?,
+    fn take_away(&self, path: &Path, with_content: bool) -> io::Result<()> {
+        let (folder, name, stat) = match self.walk(path, Last::Keep)? {
+            Spot::Nowhere { .. } | Spot::At { stat: None, .. } => return Ok(()),
+            spot => changeable(spot)?,
         };
-        let Some(stat) = stat else { return Ok(()) };
-        let is_folder = stat.kind == SFlag::S_IFDIR;
-        let removed = match (is_folder, with_content) {
-            (true, true) => self.remove_folder(&folder, &name, 0),
-            (true, false) => self.unlink(&folder, &name, UnlinkatFlags::RemoveDir),
-            (false, _) => self.unlink(&folder, &name, UnlinkatFlags::NoRemoveDir),
-        };
-        removed.map_err(|error| doing.failed(error))?;
+        match stat.is_some_and(|stat| kind(&stat) == SFlag::S_IFDIR) {
+            true if with_content => self.remove_folder(&folder, &name, 0)?,
+            true => self.unlink(&folder, &name, UnlinkatFlags::RemoveDir)?,
+            false => self.unlink(&folder, &name, UnlinkatFlags::NoRemoveDir)?,
+        }
         self.owners.removed(&folder.path.join(name));
-        self.sync(&folder).map_err(|error| doing.failed(error))
+        self.sync(&folder)
     }
 
     fn remove_folder(&self, parent: &Folder, name: &OsStr, depth: u32) -> io::Result<()> {
         if depth >= DEPTH_LIMIT {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{} is nested too deeply; remove it by hand with rm -r", parent.path.display()),
-            ));
+            let text = format!("{} is nested too deeply; remove it by hand with rm -r", parent.path.display());
+            return Err(refused(io::ErrorKind::InvalidInput, text));
         }
         let folder = parent.below(name)?;
         for child in names_in(folder.fd.try_clone()?)? {
             match look(&folder, &child)? {
                 None => {}
-                Some(stat) if stat.kind == SFlag::S_IFDIR => self.remove_folder(&folder, &child, depth + 1)?,
+                Some(stat) if kind(&stat) == SFlag::S_IFDIR => self.remove_folder(&folder, &child, depth + 1)?,
                 Some(_) => self.unlink(&folder, &child, UnlinkatFlags::NoRemoveDir)?,
             }
         }

@@ -1,6 +1,7 @@
 //! Tests of rooted files, on a folder with recorded owners.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -8,21 +9,24 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{Owners, RealOwners, RecordedOwners, Root};
-use crate::host::{Entry, HostError, Owner};
+use super::{Owners, Root};
+use crate::host::freebsd::FreeBsd;
+use crate::host::{Entry, HostError, Observe, Owner};
+#[cfg(debug_assertions)]
+use crate::operation::{Operation, watch};
 
 const SERVICE: Owner = Owner { uid: 209, gid: 209 };
 
 struct Tree {
     folder: TempDir,
-    root: Root<RecordedOwners>,
+    root: Root,
 }
 
 impl Tree {
     /// `/etc` and `/srv` belong to root, `/home` belongs to the service.
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let root = Root::new(folder.path(), RecordedOwners::default());
+        let root = Root::recorded(folder.path(), BTreeMap::new());
         root.make_directory(Path::new("/etc"), 0o755, Owner::ROOT).unwrap();
         root.make_directory(Path::new("/srv"), 0o755, Owner::ROOT).unwrap();
         root.make_directory(Path::new("/home"), 0o750, SERVICE).unwrap();
@@ -38,7 +42,11 @@ impl Tree {
     }
 
     fn text(&self, path: &str) -> Option<String> {
-        self.root.read(Path::new(path)).unwrap().map(|bytes| String::from_utf8(bytes).unwrap())
+        self.read(Path::new(path)).unwrap().map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+        self.root.read_from(path, 0, usize::MAX)
     }
 
     fn names(&self, path: &str) -> Vec<String> {
@@ -83,7 +91,7 @@ fn what_is_not_there_is_none_and_a_file_for_a_folder_is_an_error() {
     let error = tree.root.entry(Path::new("/etc/x/y")).unwrap_err();
     assert_eq!(error.errno(), Some(nix::errno::Errno::ENOTDIR as i32));
     assert_eq!(tree.root.list(Path::new("/etc/x")).unwrap_err().errno(), Some(nix::errno::Errno::ENOTDIR as i32));
-    assert_eq!(tree.root.read(Path::new("/etc")).unwrap_err().errno(), Some(nix::errno::Errno::EISDIR as i32));
+    assert_eq!(tree.read(Path::new("/etc")).unwrap_err().errno(), Some(nix::errno::Errno::EISDIR as i32));
     assert!(tree.write("/no/such", "").unwrap_err().to_string().contains("folder that it should be in does not exist"));
     assert!(tree.write("etc/x", "").unwrap_err().to_string().contains("not absolute"));
     assert!(tree.write("/etc/..", "").unwrap_err().to_string().contains("root folder itself"));
@@ -102,10 +110,11 @@ fn a_part_of_a_file_is_read() {
 #[test]
 fn a_file_too_large_or_not_regular_is_not_read() {
     let tree = Tree::new();
-    fs::File::create(tree.outside("/etc/big")).unwrap().set_len(super::READ_LIMIT + 1).unwrap();
-    assert!(tree.root.read(Path::new("/etc/big")).unwrap_err().to_string().contains("larger than 64 MiB"));
+    fs::File::create(tree.outside("/etc/big")).unwrap().set_len(crate::host::READ_LIMIT as u64 + 1).unwrap();
+    let host = FreeBsd::rooted(tree.folder.path());
+    assert!(host.read(Path::new("/etc/big")).unwrap_err().to_string().contains("larger than 64 MiB"));
     nix::unistd::mkfifo(&tree.outside("/etc/pipe"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
-    assert!(tree.root.read(Path::new("/etc/pipe")).unwrap_err().to_string().contains("not a regular file"));
+    assert!(tree.read(Path::new("/etc/pipe")).unwrap_err().to_string().contains("not a regular file"));
 }
 
 #[test]
@@ -115,8 +124,8 @@ fn planted_links_are_refused() {
     symlink("../etc", tree.outside("/home/config")).unwrap();
     symlink("/etc/passwd", tree.outside("/home/file")).unwrap();
     let planted = Path::new("/home/config/passwd");
-    refused_as_planted(tree.root.read(planted));
-    refused_as_planted(tree.root.read(Path::new("/home/file")));
+    refused_as_planted(tree.read(planted));
+    refused_as_planted(tree.read(Path::new("/home/file")));
     refused_as_planted(tree.root.read_from(planted, 0, 1));
     refused_as_planted(tree.root.entry(planted));
     refused_as_planted(tree.root.list(Path::new("/home/config")));
@@ -145,7 +154,7 @@ fn a_folder_that_group_or_others_can_write_is_not_trusted() {
         tree.write("/etc/x", "x").unwrap();
         tree.root.make_directory(Path::new("/srv"), mode, Owner::ROOT).unwrap();
         symlink("/etc/x", tree.outside("/srv/x")).unwrap();
-        refused_as_planted(tree.root.read(Path::new("/srv/x")));
+        refused_as_planted(tree.read(Path::new("/srv/x")));
         tree.root.make_directory(Path::new("/srv"), 0o755, Owner::ROOT).unwrap();
         assert_eq!(tree.text("/srv/x").as_deref(), Some("x"));
     }
@@ -168,7 +177,7 @@ fn trusted_links_are_followed_within_the_base() {
     // A trusted link into a service's folder does not make the links in that folder trusted.
     tree.root.make_symlink(Path::new("/srv/home"), Path::new("/home")).unwrap();
     symlink("/etc/x", tree.outside("/home/x")).unwrap();
-    refused_as_planted(tree.root.read(Path::new("/srv/home/x")));
+    refused_as_planted(tree.read(Path::new("/srv/home/x")));
     let link = Entry::Symlink { target: "../etc".into() };
     assert_eq!(tree.root.entry(Path::new("/srv/relative")).unwrap(), Some(link));
 }
@@ -178,7 +187,7 @@ fn links_in_a_circle_end() {
     let tree = Tree::new();
     tree.root.make_symlink(Path::new("/srv/a"), Path::new("b")).unwrap();
     tree.root.make_symlink(Path::new("/srv/b"), Path::new("a")).unwrap();
-    let error = tree.root.read(Path::new("/srv/a")).unwrap_err();
+    let error = tree.read(Path::new("/srv/a")).unwrap_err();
     assert_eq!(error.errno(), Some(nix::errno::Errno::ELOOP as i32));
     tree.root.make_symlink(Path::new("/srv/dangling"), Path::new("nothing")).unwrap();
     assert_eq!(tree.text("/srv/dangling"), None);
@@ -209,27 +218,21 @@ fn modes_are_exact_and_a_failed_write_leaves_nothing_behind() {
     assert!(tree.root.owners().records().keys().all(|path| path == Path::new("/home")));
 }
 
-/// Refuses every change of owner.
-struct NoOwners;
-
-impl Owners for NoOwners {
-    fn owner(&self, _path: &Path, on_disk: Owner) -> Owner {
-        on_disk
-    }
-    fn set(&self, _path: &Path, _file: std::os::fd::BorrowedFd<'_>, _owner: Owner) -> std::io::Result<()> {
-        Err(nix::errno::Errno::EPERM.into())
-    }
-    fn renamed(&self, _from: &Path, _to: &Path) {}
-    fn removed(&self, _path: &Path) {}
-}
-
+#[cfg(debug_assertions)]
 #[test]
 fn a_refused_owner_undoes_the_step() {
-    let folder = TempDir::new().unwrap();
-    let root = Root::new(folder.path(), NoOwners);
-    assert!(root.write_file(Path::new("/x"), b"x", 0o600, SERVICE).is_err());
-    assert!(root.make_directory(Path::new("/y"), 0o700, SERVICE).is_err());
-    assert!(root.list(Path::new("/")).unwrap().is_empty());
+    let tree = Tree::new();
+    watch(Box::new(|step| match step.operation {
+        Operation::Owner(..) => Err(nix::errno::Errno::EPERM.into()),
+        _ => Ok(()),
+    }));
+    let [written, made] = [
+        tree.root.write_file(Path::new("/srv/x"), b"x", 0o600, SERVICE),
+        tree.root.make_directory(Path::new("/srv/y"), 0o700, SERVICE),
+    ];
+    watch(Box::new(|_| Ok(())));
+    assert!(written.is_err() && made.is_err());
+    assert!(tree.names("/srv").is_empty());
 }
 
 #[test]
@@ -282,8 +285,8 @@ fn owners_follow_renames_and_end_with_what_they_belong_to() {
     let expected = Entry::File { size: 0, mode: 0o644, owner: Owner::ROOT };
     assert_eq!(tree.root.entry(Path::new("/srv/b")).unwrap(), Some(expected));
     assert!(tree.root.rename(Path::new("/srv/none"), Path::new("/srv/c")).is_err());
-    let kept = RecordedOwners::new(tree.root.owners().records());
-    assert_eq!(kept.records(), tree.root.owners().records());
+    let kept = Root::recorded("/", tree.root.owners().records());
+    assert_eq!(kept.owners().records(), tree.root.owners().records());
 }
 
 #[test]
@@ -328,7 +331,7 @@ fn real_owners_are_set_on_disk() {
         return;
     }
     let folder = TempDir::new().unwrap();
-    let root = Root::new(folder.path(), RealOwners);
+    let root = Root::new(folder.path(), Owners::OnDisk);
     root.write_file(Path::new("/x"), b"x", 0o4750, SERVICE).unwrap();
     let expected = Entry::File { size: 1, mode: 0o4750, owner: SERVICE };
     assert_eq!(root.entry(Path::new("/x")).unwrap(), Some(expected));
@@ -346,7 +349,7 @@ proptest! {
         fs::set_permissions(base.join("etc"), fs::Permissions::from_mode(0o755)).unwrap();
         symlink("../..", base.join("etc/up")).unwrap();
         symlink("..", base.join("up")).unwrap();
-        let root = Root::new(&base, RecordedOwners::default());
+        let root = Root::recorded(&base, BTreeMap::new());
         let path = PathBuf::from(format!("/{}", parts.join("/")));
         let _ = root.write_file(&path, b"x", 0o600, Owner::ROOT);
         prop_assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1);

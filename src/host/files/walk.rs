@@ -7,10 +7,9 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat, readlinkat};
-use nix::sys::stat::{Mode, SFlag};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
-use super::{Doing, Owners, Root, Status, look, status};
-use crate::host::HostError;
+use super::{Root, kind, look, permissions, refused};
 
 /// The maximum number of links followed on one walk, as MAXSYMLINKS in FreeBSD's `sys/param.h`.
 const LINK_LIMIT: u32 = 32;
@@ -51,7 +50,7 @@ pub(super) enum Spot {
         /// The name in it.
         name: OsString,
         /// The object there, `None` if nothing exists.
-        stat: Option<Status>,
+        stat: Option<FileStat>,
     },
     /// At an open folder itself: the path was `/` or ended in `..`.
     Top(Folder),
@@ -62,68 +61,57 @@ pub(super) enum Spot {
     },
 }
 
-impl<O: Owners> Root<O> {
-    /// Walks to the path of `doing`.
-    pub(super) fn walk(&self, doing: Doing<'_>, last: Last) -> Result<Spot, HostError> {
-        if !doing.path.is_absolute() {
-            return Err(doing.refused(io::ErrorKind::InvalidInput, "the path is not absolute"));
+impl Root {
+    /// Walks to a path.
+    pub(super) fn walk(&self, path: &Path, last: Last) -> io::Result<Spot> {
+        if !path.is_absolute() {
+            return Err(refused(io::ErrorKind::InvalidInput, "the path is not absolute"));
         }
-        let mut base = Some(self.open_base(doing)?);
+        let base = open(&self.base, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let base = Folder { fd: base, path: PathBuf::from("/") };
         let mut below: Vec<Folder> = Vec::new();
         // The remaining names, the next one last.
-        let mut ahead = parts(doing.path);
+        let mut ahead = parts(path);
         let mut links = 0;
         while let Some(name) = ahead.pop() {
             if name == ".." {
                 below.pop();
                 continue;
             }
-            let here = match below.last().or(base.as_ref()) {
-                Some(folder) => folder,
-                None => return Err(doing.failed(Errno::ENOENT)),
-            };
-            let stat = look(here, &name).map_err(|error| doing.failed(error))?;
+            let here = below.last().unwrap_or(&base);
+            let stat = look(here, &name)?;
             let at_end = ahead.is_empty();
-            let is = stat.map(|stat| stat.kind);
+            let is = stat.as_ref().map(kind);
             if is == Some(SFlag::S_IFLNK) && !(at_end && last == Last::Keep) {
-                self.check_link(doing, here, &name)?;
+                self.check_link(here, &name)?;
                 links += 1;
                 if links > LINK_LIMIT {
-                    return Err(doing.failed(Errno::ELOOP));
+                    return Err(Errno::ELOOP.into());
                 }
-                let target = readlinkat(&here.fd, name.as_os_str()).map_err(|error| doing.failed(error))?;
-                if Path::new(&target).is_absolute() {
+                let target = PathBuf::from(readlinkat(&here.fd, &*name)?);
+                if target.is_absolute() {
                     below.clear();
                 }
-                ahead.extend(parts(Path::new(&target)));
+                ahead.extend(parts(&target));
                 continue;
             }
             if at_end || is.is_none() {
-                let Some(folder) = below.pop().or_else(|| base.take()) else {
-                    return Err(doing.failed(Errno::ENOENT));
-                };
+                let folder = below.pop().unwrap_or(base);
                 return Ok(if at_end { Spot::At { folder, name, stat } } else { Spot::Nowhere { nearest: folder } });
             }
-            let next = here.below(&name).map_err(|error| doing.failed(error))?;
+            let next = here.below(&name)?;
             below.push(next);
         }
-        below.pop().or(base).map(Spot::Top).ok_or_else(|| doing.failed(Errno::ENOENT))
-    }
-
-    fn open_base(&self, doing: Doing<'_>) -> Result<Folder, HostError> {
-        let fd = open(&self.base, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-            .map_err(|error| doing.failed(error))?;
-        Ok(Folder { fd, path: PathBuf::from("/") })
+        Ok(Spot::Top(below.pop().unwrap_or(base)))
     }
 
     /// Refuses a link that a user other than root may have created.
-    fn check_link(&self, doing: Doing<'_>, folder: &Folder, name: &OsStr) -> Result<(), HostError> {
-        let stat = status(&folder.fd).map_err(|error| doing.failed(error))?;
-        let owner = self.owners.owner(&folder.path, stat.owner);
-        if owner.uid == 0 && stat.mode & 0o022 == 0 {
+    fn check_link(&self, folder: &Folder, name: &OsStr) -> io::Result<()> {
+        let stat = fstat(&folder.fd)?;
+        if self.owner(&folder.path, &stat).uid == 0 && permissions(&stat) & 0o022 == 0 {
             return Ok(());
         }
-        Err(doing.refused(
+        Err(refused(
             io::ErrorKind::PermissionDenied,
             format!(
                 "{} is a symbolic link in a folder that others than root can write to, so it is not followed; \
@@ -136,16 +124,8 @@ impl<O: Owners> Root<O> {
 
 /// The names of a path, the first one last, including `..`.
 fn parts(path: &Path) -> Vec<OsString> {
-    let mut parts: Vec<OsString> = path
-        .components()
-        .filter_map(|component| match component {
-            Component::Normal(name) => Some(name.to_os_string()),
-            Component::ParentDir => Some(OsString::from("..")),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-        })
-        .collect();
-    parts.reverse();
-    parts
+    let names = path.components().rev().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    names.map(|part| part.as_os_str().to_os_string()).collect()
 }
 
 /// The path with `..` resolved by its text alone, stopping at `/`.

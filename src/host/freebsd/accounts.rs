@@ -1,14 +1,9 @@
 //! Users and groups: read from the user database, changed with pw(8).
-//!
-//! The functions of the `users` crate without a cache read the user database: a cache would hide what pw(8) has just
-//! done. They do not distinguish a missing name from a database that does not answer (a directory service, by
-//! nsswitch.conf(5)); nix does.
 
 use std::ffi::CString;
 
 use nix::errno::Errno;
-use nix::unistd::{Gid, Uid, getgrouplist};
-use users::os::unix::UserExt;
+use nix::unistd::{self, Gid, getgrouplist};
 
 use super::command::Commands;
 use crate::host::{Group, HostError, User};
@@ -20,39 +15,27 @@ const NO_SUCH_GROUP: i32 = 65;
 /// pw(8): "no such user" (EX_NOUSER), seen on 13.2.
 const NO_SUCH_USER: i32 = 67;
 
+/// What the user database says. It is no answer if the database itself does not answer (a directory service, by
+/// nsswitch.conf(5)). POSIX lets getpwnam_r(3) and related functions report a missing name with some errnos, too; its
+/// APPLICATION USAGE lists them.
+pub(super) fn found<T, U: From<T>>(
+    asked: Result<Option<T>, Errno>,
+    what: &str,
+    name: &str,
+) -> Result<Option<U>, HostError> {
+    match asked {
+        Ok(found) => Ok(found.map(U::from)),
+        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
+        Err(errno) => Err(unanswered(what, name, errno)),
+    }
+}
+
 pub(super) fn user(name: &str) -> Result<Option<User>, HostError> {
-    // No account has such a name, and the C library could not look it up.
-    if name.contains('\0') {
-        return Ok(None);
-    }
-    match users::get_user_by_name(name) {
-        Some(user) => Ok(Some(described_user(&user))),
-        None => missing(nix::unistd::User::from_name(name), "user", name),
-    }
+    found(unistd::User::from_name(name), "user", name)
 }
 
 pub(super) fn user_by_id(uid: u32) -> Result<Option<User>, HostError> {
-    match users::get_user_by_uid(uid) {
-        Some(user) => Ok(Some(described_user(&user))),
-        None => missing(nix::unistd::User::from_uid(Uid::from_raw(uid)), "uid", &uid.to_string()),
-    }
-}
-
-pub(super) fn group(name: &str) -> Result<Option<Group>, HostError> {
-    if name.contains('\0') {
-        return Ok(None);
-    }
-    match users::get_group_by_name(name) {
-        Some(group) => Ok(Some(described_group(&group))),
-        None => missing(nix::unistd::Group::from_name(name), "group", name),
-    }
-}
-
-pub(super) fn group_by_id(gid: u32) -> Result<Option<Group>, HostError> {
-    match users::get_group_by_gid(gid) {
-        Some(group) => Ok(Some(described_group(&group))),
-        None => missing(nix::unistd::Group::from_gid(Gid::from_raw(gid)), "gid", &gid.to_string()),
-    }
+    found(unistd::User::from_uid(uid.into()), "uid", &uid.to_string())
 }
 
 /// The groups of a user: its primary one first, then those that list it.
@@ -65,15 +48,6 @@ pub(super) fn groups_of(name: &str) -> Result<Vec<u32>, HostError> {
     Ok(std::iter::once(user.gid).chain(others).collect())
 }
 
-/// Whether a name that was not found is really missing. POSIX lets getpwnam_r(3) and related functions report that with
-/// some errnos, too; its APPLICATION USAGE lists them.
-fn missing<T, U>(asked: Result<Option<T>, Errno>, what: &str, name: &str) -> Result<Option<U>, HostError> {
-    match asked {
-        Err(errno) if !matches!(errno, Errno::ENOENT | Errno::ESRCH) => Err(unanswered(what, name, errno)),
-        _ => Ok(None),
-    }
-}
-
 fn unanswered(what: &str, name: &str, errno: Errno) -> HostError {
     HostError::Unreadable {
         what: format!("the user database, which was asked for the {what} {name}"),
@@ -84,31 +58,26 @@ fn unanswered(what: &str, name: &str, errno: Errno) -> HostError {
     }
 }
 
-fn described_user(user: &users::User) -> User {
-    User {
-        name: user.name().to_string_lossy().into_owned(),
-        uid: user.uid(),
-        gid: user.primary_group_id(),
-        gecos: user.gecos().to_string_lossy().into_owned(),
-        home: user.home_dir().to_path_buf(),
-        shell: user.shell().to_path_buf(),
+impl From<unistd::User> for User {
+    fn from(user: unistd::User) -> Self {
+        let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+        let gecos = user.gecos.to_string_lossy().into_owned();
+        Self { name: user.name, uid, gid, gecos, home: user.dir, shell: user.shell }
     }
 }
 
-fn described_group(group: &users::Group) -> Group {
-    Group { name: group.name().to_string_lossy().into_owned(), gid: group.gid() }
+impl From<unistd::Group> for Group {
+    fn from(group: unistd::Group) -> Self {
+        Self { name: group.name, gid: group.gid.as_raw() }
+    }
 }
 
 pub(super) fn add_group(commands: &Commands, group: &Group) -> Result<(), HostError> {
-    commands.run(PW, &["groupadd", &group.name, "-g", &group.gid.to_string()])?.succeeded().map(drop)
+    commands.done(PW, &["groupadd", &group.name, "-g", &group.gid.to_string()])
 }
 
 pub(super) fn delete_group(commands: &Commands, name: &str) -> Result<(), HostError> {
-    let finished = commands.run(PW, &["groupdel", name])?;
-    if finished.code() == Some(NO_SUCH_GROUP) && finished.says("unknown group") {
-        return Ok(());
-    }
-    finished.succeeded().map(drop)
+    commands.run(PW, &["groupdel", name])?.unless(NO_SUCH_GROUP, "unknown group").map(drop)
 }
 
 pub(super) fn add_user(commands: &Commands, user: &User) -> Result<(), HostError> {
@@ -117,22 +86,20 @@ pub(super) fn add_user(commands: &Commands, user: &User) -> Result<(), HostError
     // -w no: sets no password, so that logging in with one is impossible. No -m: creates no home folder.
     let arguments =
         ["useradd", &user.name, "-u", &uid, "-g", &gid, "-c", &user.gecos, "-d", &home, "-s", &shell, "-w", "no"];
-    commands.run(PW, &arguments)?.succeeded().map(drop)
+    commands.done(PW, &arguments)
 }
 
 pub(super) fn delete_user(commands: &Commands, name: &str) -> Result<(), HostError> {
-    let finished = commands.run(PW, &["userdel", name])?;
-    if finished.code() == Some(NO_SUCH_USER) && finished.says("no such user") {
-        return Ok(());
-    }
-    finished.succeeded().map(drop)
+    commands.run(PW, &["userdel", name])?.unless(NO_SUCH_USER, "no such user").map(drop)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
+    use super::super::FreeBsd;
     use super::super::stand_in::StandIns;
     use super::*;
+    use crate::host::Observe;
 
     #[test]
     fn the_user_database_is_read() {
@@ -140,22 +107,23 @@ mod tests {
         assert_eq!((root.uid, root.gid), (0, 0));
         assert_eq!(root.home.to_str(), Some("/root"));
         assert_eq!(user_by_id(0).unwrap().unwrap().uid, 0);
-        let group_of_root = group_by_id(0).unwrap().unwrap();
-        assert_eq!(group(&group_of_root.name).unwrap(), Some(group_of_root));
+        let host = FreeBsd::below("/");
+        let group_of_root = host.group_by_id(0).unwrap().unwrap();
+        assert_eq!(host.group(&group_of_root.name).unwrap(), Some(group_of_root));
         assert_eq!(groups_of("root").unwrap().first(), Some(&root.gid));
         assert_eq!(groups_of("no-such-user-here").unwrap(), Vec::<u32>::new());
         assert_eq!(user("no\0such").unwrap(), None);
         assert_eq!(user("no-such-user-here").unwrap(), None);
-        assert_eq!(group("no\0such").unwrap(), None);
-        assert_eq!(group("no-such-group-here").unwrap(), None);
+        assert_eq!(host.group("no\0such").unwrap(), None);
+        assert_eq!(host.group("no-such-group-here").unwrap(), None);
     }
 
     #[test]
     fn a_database_that_does_not_answer_is_not_one_without_the_name() {
         for errno in [Errno::ENOENT, Errno::ESRCH] {
-            assert_eq!(missing::<(), ()>(Err(errno), "user", "www").unwrap(), None);
+            assert_eq!(found::<(), ()>(Err(errno), "user", "www").unwrap(), None);
         }
-        let error = missing::<(), ()>(Err(Errno::EIO), "user", "www").unwrap_err().to_string();
+        let error = found::<(), ()>(Err(Errno::EIO), "user", "www").unwrap_err().to_string();
         assert!(error.contains("user database") && error.contains("user www") && error.contains("error"), "{error}");
     }
 

@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::host::{HostError, Invocation, Output};
@@ -59,7 +59,12 @@ impl Commands {
         self.run_with(program, arguments, &[])
     }
 
-    /// The same with more in the environment.
+    /// Runs a command that must exit with 0, and whose output does not matter.
+    pub(super) fn done(&self, program: &str, arguments: &[&str]) -> Result<(), HostError> {
+        self.run(program, arguments)?.succeeded().map(drop)
+    }
+
+    /// The same as [`Commands::run`] with more in the environment.
     pub(super) fn run_with(
         &self,
         program: &str,
@@ -69,13 +74,12 @@ impl Commands {
         let line = shown(program, arguments.iter().copied());
         let mut command = clean(&self.local(Path::new(program)));
         command.args(arguments).envs(environment.iter().copied()).current_dir("/");
-        finish(command, line, OUTPUT_LIMIT)
+        finish(line, command, OUTPUT_LIMIT, |child, _| child.wait())
     }
 
     /// Runs a program as another user. The caller judges its exit status.
     pub(super) fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
-        let (line, command) = self.as_somebody_else(invocation);
-        finish(command, line, PROGRAM_OUTPUT_LIMIT).map(Finished::output)
+        self.as_somebody_else(invocation, |child, _| child.wait())
     }
 
     /// The same, and reports about once a second how long it has run and the newest line of its output.
@@ -84,15 +88,28 @@ impl Commands {
         invocation: &Invocation,
         tell: &mut dyn FnMut(Duration, Option<&str>),
     ) -> Result<Output, HostError> {
-        let (line, mut command) = self.as_somebody_else(invocation);
-        match watched(&mut command, tell) {
-            Ok((status, stdout, stderr)) => Ok(Output { status: status.code(), stdout, stderr }),
-            Err(source) => Err(HostError::Start { command: line, source }),
-        }
+        self.as_somebody_else(invocation, |child, stdout| {
+            let began = Instant::now();
+            let mut told = Duration::ZERO;
+            loop {
+                if let Some(status) = child.try_wait()? {
+                    return Ok(status);
+                }
+                std::thread::sleep(Duration::from_millis(100));
+                let elapsed = began.elapsed();
+                if elapsed >= told + Duration::from_secs(1) {
+                    told = elapsed;
+                    tell(elapsed, newest_line(stdout)?.as_deref());
+                }
+            }
+        })
     }
 
-    /// The command line for messages, and the command.
-    fn as_somebody_else(&self, invocation: &Invocation) -> (String, Command) {
+    fn as_somebody_else(
+        &self,
+        invocation: &Invocation,
+        wait: impl FnOnce(&mut Child, &File) -> io::Result<ExitStatus>,
+    ) -> Result<Output, HostError> {
         let arguments = invocation.arguments.iter().enumerate().map(|(index, argument)| {
             if invocation.secret_argument == Some(index) { SECRET } else { argument.as_str() }
         });
@@ -106,7 +123,7 @@ impl Commands {
             // If root requests a uid, std drops the supplementary groups too.
             .gid(invocation.owner.gid)
             .uid(invocation.owner.uid);
-        (line, command)
+        finish(line, command, PROGRAM_OUTPUT_LIMIT, wait).map(Finished::output)
     }
 
     fn local(&self, path: &Path) -> PathBuf {
@@ -140,6 +157,11 @@ impl Finished {
         if self.status.success() { Ok(self) } else { Err(self.failure()) }
     }
 
+    /// The command if it exited with 0; `None` if this status and these words say that there was nothing to do.
+    pub(super) fn unless(self, status: i32, words: &str) -> Result<Option<Self>, HostError> {
+        if self.code() == Some(status) && self.says(words) { Ok(None) } else { self.succeeded().map(Some) }
+    }
+
     /// The failure of this command, with its own output.
     pub(super) fn failure(&self) -> HostError {
         let words = [&self.stderr, &self.stdout].into_iter().map(|text| text.trim()).find(|text| !text.is_empty());
@@ -165,39 +187,22 @@ fn clean(program: &Path) -> Command {
     command
 }
 
-fn finish(mut command: Command, line: String, limit: u64) -> Result<Finished, HostError> {
-    match outcome(&mut command, limit) {
+fn finish(
+    line: String,
+    mut command: Command,
+    limit: u64,
+    wait: impl FnOnce(&mut Child, &File) -> io::Result<ExitStatus>,
+) -> Result<Finished, HostError> {
+    let run = || -> io::Result<_> {
+        let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+        let mut child = command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).spawn()?;
+        let status = wait(&mut child, &stdout)?;
+        Ok((status, text_of(stdout, limit)?, text_of(stderr, limit)?))
+    };
+    match run() {
         Ok((status, stdout, stderr)) => Ok(Finished { command: line, status, stdout, stderr }),
         Err(source) => Err(HostError::Start { command: line, source }),
     }
-}
-
-fn outcome(command: &mut Command, limit: u64) -> io::Result<(ExitStatus, String, String)> {
-    let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-    let status = command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).status()?;
-    Ok((status, text_of(stdout, limit)?, text_of(stderr, limit)?))
-}
-
-fn watched(
-    command: &mut Command,
-    tell: &mut dyn FnMut(Duration, Option<&str>),
-) -> io::Result<(ExitStatus, String, String)> {
-    let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-    let began = Instant::now();
-    let mut child = command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).spawn()?;
-    let mut told = Duration::ZERO;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-        let elapsed = began.elapsed();
-        if elapsed >= told + Duration::from_secs(1) {
-            told = elapsed;
-            tell(elapsed, newest_line(&stdout)?.as_deref());
-        }
-    };
-    Ok((status, text_of(stdout, PROGRAM_OUTPUT_LIMIT)?, text_of(stderr, PROGRAM_OUTPUT_LIMIT)?))
 }
 
 /// The last line of what a child has written so far. The file position is shared with the child, and does not move.
@@ -241,12 +246,11 @@ mod tests {
     #[test]
     fn a_child_that_keeps_the_output_open_does_not_hold_us_up() {
         let tools = StandIns::new();
-        // The child outlives its parent with both streams open, like a daemon, until the file exists.
-        let stop = tools.path("stop");
-        tools.add("/sbin/start", &format!("(while [ ! -e '{}' ]; do sleep 0.1; done) & echo started", stop.display()));
+        // The child outlives its parent with both streams open, like a daemon, until the folder is removed.
+        let start = tools.path("/sbin/start");
+        tools.add("/sbin/start", &format!("(while [ -e '{}' ]; do sleep 0.1; done) & echo started", start.display()));
         let finished = tools.commands().run("/sbin/start", &[]).unwrap();
         assert_eq!(finished.stdout, "started\n");
-        std::fs::write(stop, "").unwrap();
     }
 
     #[test]

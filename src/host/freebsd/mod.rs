@@ -3,15 +3,12 @@
 //! `docs/freebsd-host.md` lists the command or system call behind each function.
 
 mod accounts;
-mod bind_probe;
 mod command;
-mod database;
 mod file_users;
-mod front;
-mod modules;
 mod other_user;
 mod packages;
 mod port_watch;
+mod probe;
 mod rc;
 mod services;
 mod sockets;
@@ -21,31 +18,37 @@ mod sysctls;
 mod web;
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io;
-use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::front::Front;
-use nix::ifaddrs::getifaddrs;
-use nix::unistd::geteuid;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
+use nix::unistd::{self, geteuid};
 
-pub use bind_probe::{BIND_PROBE_ARGUMENT, bind_probe_child};
-pub use database::{DATABASE_PROBE_ARGUMENT, database_probe_child};
+pub use probe::{PROBE_ARGUMENT, probe_child};
 
-use super::files::{RealOwners, Root};
+use super::files::{Owners, Root};
 use super::{
-    BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host, HostError,
-    Invocation, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision, System,
-    User, WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
+    HostError, Invocation, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision,
+    System, Tell, User, WebAnswer, WebFailure, WebRequest, lock,
 };
-use command::Commands;
+use command::{Commands, Finished};
+use probe::Probe;
+
+/// `-m` looks a module up by its own name, so that one compiled into the kernel counts; `-q` answers by exit status.
+const KLDSTAT: &str = "/sbin/kldstat";
+/// `-n`: a module that is already loaded is not an error.
+const KLDLOAD: &str = "/sbin/kldload";
+const KLDUNLOAD: &str = "/sbin/kldunload";
 
 /// The FreeBSD system that this program runs on.
 #[derive(Debug)]
 pub struct FreeBsd {
-    files: Root<RealOwners>,
+    files: Root,
     commands: Commands,
 }
 
@@ -66,7 +69,7 @@ impl FreeBsd {
     }
 
     fn below(root: impl AsRef<Path>) -> Self {
-        Self { files: Root::new(root.as_ref(), RealOwners), commands: Commands::new(root.as_ref()) }
+        Self { files: Root::new(root.as_ref(), Owners::OnDisk), commands: Commands::new(root.as_ref()) }
     }
 }
 
@@ -76,7 +79,6 @@ impl Observe for FreeBsd {
     }
 
     fn system(&self) -> Result<System, HostError> {
-        let machine_arch = sysctls::required("hw.machine_arch")?;
         let jail = match (sysctls::number("security.jail.jailed")?, sysctls::number("security.jail.vnet")?) {
             (0_u32, _) => Jail::No,
             (_, 0_u32) => Jail::Shared,
@@ -86,7 +88,7 @@ impl Observe for FreeBsd {
             release: sysctls::required("kern.osrelease")?,
             osreldate: sysctls::number("kern.osreldate")?,
             sse4_1: has_sse4_1(),
-            machine_arch,
+            machine_arch: sysctls::required("hw.machine_arch")?,
             euid: geteuid().as_raw(),
             securelevel: sysctls::number("kern.securelevel")?,
             jail,
@@ -96,10 +98,6 @@ impl Observe for FreeBsd {
 
     fn entry(&self, path: &Path) -> Result<Option<Entry>, HostError> {
         self.files.entry(path)
-    }
-
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
-        self.files.read(path)
     }
 
     fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
@@ -119,11 +117,11 @@ impl Observe for FreeBsd {
     }
 
     fn group(&self, name: &str) -> Result<Option<Group>, HostError> {
-        accounts::group(name)
+        accounts::found(unistd::Group::from_name(name), "group", name)
     }
 
     fn group_by_id(&self, gid: u32) -> Result<Option<Group>, HostError> {
-        accounts::group_by_id(gid)
+        accounts::found(unistd::Group::from_gid(gid.into()), "gid", &gid.to_string())
     }
 
     fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError> {
@@ -131,7 +129,12 @@ impl Observe for FreeBsd {
     }
 
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
-        modules::loaded(&self.commands, name)
+        let finished = self.commands.run(KLDSTAT, &["-q", "-m", name])?;
+        match finished.code() {
+            Some(0) => Ok(true),
+            Some(1) if finished.is_silent() => Ok(false),
+            _ => Err(finished.failure()),
+        }
     }
 
     fn sysctl(&self, name: &str) -> Result<Option<String>, HostError> {
@@ -163,13 +166,8 @@ impl Observe for FreeBsd {
     }
 
     fn resolve(&self, name: &str) -> Vec<IpAddr> {
-        let mut addresses: Vec<IpAddr> = match (name, 0).to_socket_addrs() {
-            Ok(found) => found.map(|address| address.ip()).collect(),
-            Err(_) => Vec::new(),
-        };
-        addresses.sort_unstable();
-        addresses.dedup();
-        addresses
+        let found = (name, 0).to_socket_addrs().into_iter().flatten();
+        sorted(found.map(|address| address.ip()))
     }
 
     fn addresses(&self) -> Result<Vec<IpAddr>, HostError> {
@@ -177,17 +175,12 @@ impl Observe for FreeBsd {
             what: "the list of network interfaces (getifaddrs(3))".to_owned(),
             text: errno.desc().to_owned(),
         })?;
-        let mut addresses: Vec<IpAddr> = interfaces
-            .filter_map(|interface| {
-                let address = interface.address?;
-                let four = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-                four.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
-            })
-            .filter(|address| reaches_out(*address))
-            .collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        Ok(addresses)
+        let address = |interface: InterfaceAddress| {
+            let address = interface.address?;
+            let four = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+            four.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+        };
+        Ok(sorted(interfaces.filter_map(address).filter(|address| reaches_out(*address))))
     }
 
     fn now(&self) -> u64 {
@@ -196,7 +189,7 @@ impl Observe for FreeBsd {
     }
 
     fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError> {
-        bind_probe::run(probe)
+        probe::run(&Probe::Bind(probe.clone()))
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
@@ -205,10 +198,6 @@ impl Observe for FreeBsd {
 }
 
 impl Host for FreeBsd {
-    fn observe(&self) -> &dyn Observe {
-        self
-    }
-
     fn write_file(&self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), HostError> {
         self.files.write_file(path, bytes, mode, owner)
     }
@@ -254,11 +243,11 @@ impl Host for FreeBsd {
     }
 
     fn load_module(&self, name: &str) -> Result<(), HostError> {
-        modules::load(&self.commands, name)
+        self.commands.done(KLDLOAD, &["-n", name])
     }
 
     fn unload_module(&self, name: &str) -> Result<(), HostError> {
-        modules::unload(&self.commands, name)
+        self.commands.done(KLDUNLOAD, &[name])
     }
 
     fn set_sysctl(&self, name: &str, value: &str) -> Result<(), HostError> {
@@ -278,7 +267,9 @@ impl Host for FreeBsd {
     }
 
     fn front_test(&self, front: Front, config: &Path) -> Result<Output, HostError> {
-        front::test(&self.commands, front, config)
+        let config = config.to_string_lossy();
+        // The configuration is a candidate, beside which what is live must not count.
+        self.commands.run(front.program, &[front.test, &[config.as_ref()]].concat()).map(Finished::output)
     }
 
     fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError> {
@@ -293,11 +284,7 @@ impl Host for FreeBsd {
         self.commands.run_as(invocation)
     }
 
-    fn run_watched(
-        &self,
-        invocation: &Invocation,
-        tell: &mut dyn FnMut(Duration, Option<&str>),
-    ) -> Result<Output, HostError> {
+    fn run_watched(&self, invocation: &Invocation, tell: Tell<'_>) -> Result<Output, HostError> {
         self.commands.run_watched(invocation, tell)
     }
 
@@ -313,18 +300,12 @@ impl Host for FreeBsd {
         self.files.open_file(path)
     }
 
-    fn build_file(
-        &self,
-        path: &Path,
-        mode: u32,
-        owner: Owner,
-        build: &mut dyn FnMut(&mut File) -> io::Result<()>,
-    ) -> Result<(), HostError> {
+    fn build_file(&self, path: &Path, mode: u32, owner: Owner, build: Build<'_>) -> Result<(), HostError> {
         self.files.build_file(path, mode, owner, build)
     }
 
     fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
-        database::run(examination)
+        probe::run(&Probe::Database(examination.clone()))
     }
 
     fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn Any>, HostError> {
@@ -336,16 +317,18 @@ impl Host for FreeBsd {
     }
 }
 
+/// The addresses in order, each once.
+fn sorted(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    BTreeSet::from_iter(addresses).into_iter().collect()
+}
+
 /// Whether an address of an interface is reachable from beyond this host and its link.
 fn reaches_out(address: IpAddr) -> bool {
-    /// fe80::/10, RFC 4291.
-    fn is_link_local(address: Ipv6Addr) -> bool {
-        address.segments()[0] & 0xffc0 == 0xfe80
-    }
-    match address {
-        IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local() && !address.is_unspecified(),
-        IpAddr::V6(address) => !address.is_loopback() && !is_link_local(address) && !address.is_unspecified(),
-    }
+    let is_link_local = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    !is_link_local && !address.is_loopback() && !address.is_unspecified()
 }
 
 /// Read from the CPU itself: no sysctl reports it.
@@ -362,6 +345,7 @@ fn has_sse4_1() -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
+    use super::stand_in::StandIns;
     use super::*;
 
     #[test]
@@ -405,6 +389,54 @@ mod tests {
         host.append_file(file, b"x").unwrap_or_else(|error| assert!(!geteuid().is_root(), "{error}"));
         let _held = host.lock(Path::new("/lock"), "first").unwrap();
         assert!(matches!(host.lock(Path::new("/lock"), "second"), Err(HostError::Locked { .. })));
-        assert!(host.observe().entry(Path::new("/lock")).unwrap().is_some());
+        assert!(host.entry(Path::new("/lock")).unwrap().is_some());
+    }
+
+    #[test]
+    fn kldstat_answers_by_its_exit_status() {
+        let tools = StandIns::new();
+        tools.add(KLDSTAT, "test \"$*\" = '-q -m mac_portacl'");
+        assert!(tools.host().module_loaded("mac_portacl").unwrap());
+        assert!(!tools.host().module_loaded("mac_other").unwrap());
+        tools.add(KLDSTAT, "echo 'kldstat: out of memory' >&2; exit 1");
+        assert!(tools.host().module_loaded("mac_portacl").is_err());
+    }
+
+    #[test]
+    fn a_refusal_is_told() {
+        // As seen on FreeBSD 13.2 at securelevel 1.
+        let tools = StandIns::new();
+        tools.says(KLDLOAD, "kldload: can't load mac_portacl: Operation not permitted", 1);
+        tools.says(KLDUNLOAD, "kldunload: can't unload file: Operation not permitted", 1);
+        let error = tools.host().load_module("mac_portacl").unwrap_err().to_string();
+        assert!(error.contains("kldload -n mac_portacl") && error.contains("not permitted"), "{error}");
+        assert!(tools.host().unload_module("mac_portacl").is_err());
+    }
+
+    #[test]
+    fn a_configuration_is_tested_where_it_stands() {
+        let tools = StandIns::new();
+        for (front, arguments) in [
+            (Front::NGINX, vec!["-t", "-q", "-c", "/etc/a b.conf"]),
+            (Front::HTTPD, vec!["-t", "-D", "GTS_BOOTSTRAP_TEST", "-f", "/etc/a b.conf"]),
+        ] {
+            tools.keeps(front.program);
+            assert_eq!(tools.host().front_test(front, Path::new("/etc/a b.conf")).unwrap().status, Some(0));
+            assert_eq!(tools.arguments(), arguments);
+        }
+    }
+
+    #[test]
+    fn what_the_web_server_refuses_is_told() {
+        let tools = StandIns::new();
+        let config = Path::new("/usr/local/etc/nginx/nginx.conf");
+        assert!(matches!(tools.host().front_test(Front::NGINX, config), Err(HostError::Start { .. })));
+        // As nginx 1.22 words it.
+        tools.add(
+            Front::NGINX.program,
+            "echo 'nginx: [emerg] unknown directive \"foo\" in /usr/local/etc/nginx/nginx.conf:1' >&2; exit 1",
+        );
+        let output = tools.host().front_test(Front::NGINX, config).unwrap();
+        assert!(output.status == Some(1) && output.stderr.contains("unknown directive"), "{output:?}");
     }
 }

@@ -3,30 +3,19 @@
 //! setgroups(2) differs: up to FreeBSD 14 the first entry of its list becomes the effective gid, from 15 on all entries
 //! are supplementary groups, as on other systems. The primary gid therefore comes first, which is right for both.
 
-use std::fmt;
-
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgid, setgroups, setuid};
-
-/// Why the child could not do its work.
-pub(super) struct Unable(pub(super) String);
-
-impl fmt::Display for Unable {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
 
 /// Switches to the ids of a user: groups, then gid, then uid, because after the last there is no privilege left to
 /// change the others.
 ///
 /// # Errors
-/// They could not be set, or not for good.
-pub(super) fn take_on_ids(uid: u32, gid: u32, supplementary: &[u32]) -> Result<(), Unable> {
+/// In words: they could not be set, or not for good.
+pub(super) fn take_on_ids(uid: u32, gid: u32, supplementary: &[u32]) -> Result<(), String> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     let mut groups = vec![gid];
     groups.extend(supplementary.iter().copied().map(Gid::from_raw).filter(|group| *group != gid));
-    let refused = |what: String| move |errno: Errno| Unable(format!("cannot {what}: {}", errno.desc()));
+    let refused = |what: String| move |errno: Errno| format!("cannot {what}: {}", errno.desc());
     setgroups(&groups).map_err(refused(format!("take on the groups of uid {uid}")))?;
     setgid(gid).map_err(refused(format!("take on gid {gid}")))?;
     setuid(uid).map_err(refused(format!("take on uid {uid}")))?;
@@ -45,10 +34,10 @@ pub(super) fn take_on_ids(uid: u32, gid: u32, supplementary: &[u32]) -> Result<(
         && [group.real, group.effective, group.saved].iter().all(|id| *id == gid)
         && groups == taken;
     if !as_asked {
-        return Err(Unable(format!("uid {uid} and gid {gid} were not taken on completely")));
+        return Err(format!("uid {uid} and gid {gid} were not taken on completely"));
     }
     if !uid.is_root() && setuid(Uid::from_raw(0)).is_ok() {
-        return Err(Unable(format!("uid {uid} could become root again")));
+        return Err(format!("uid {uid} could become root again"));
     }
     Ok(())
 }

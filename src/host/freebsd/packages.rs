@@ -25,9 +25,9 @@ pub(super) fn version(commands: &Commands, name: &str) -> Result<Option<String>,
         return if installed.is_silent() { Ok(None) } else { Err(installed.failure()) };
     }
     let queried = commands.run(PKG, &["query", "%v", name])?.succeeded()?;
-    match queried.stdout.lines().next().map(str::trim) {
-        Some(version) if !version.is_empty() => Ok(Some(version.to_owned())),
-        _ => Err(queried.unreadable(&queried.stdout)),
+    match queried.stdout.lines().next().unwrap_or_default().trim() {
+        "" => Err(queried.unreadable(&queried.stdout)),
+        version => Ok(Some(version.to_owned())),
     }
 }
 

@@ -5,7 +5,6 @@
 //! be missed. A connection that the kernel accepts counts, whether or not the program behind it answers.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -31,7 +30,6 @@ pub(super) struct Watch {
 
 /// Starts to watch ports on 127.0.0.1. Each port has been tried once when this returns.
 pub(super) fn start(ports: &[u16]) -> Result<Watch, HostError> {
-    let failed = |source: io::Error| HostError::Start { command: "a watch on the ports".into(), source };
     let (stop, stopped) = mpsc::channel::<()>();
     let (begun, begins) = mpsc::channel::<()>();
     let watched = ports.to_vec();
@@ -67,7 +65,7 @@ pub(super) fn start(ports: &[u16]) -> Result<Watch, HostError> {
         }
         Refusals(refusals)
     });
-    let thread = thread.map_err(failed)?;
+    let thread = thread.map_err(|source| HostError::Start { command: "a watch on the ports".into(), source })?;
     // Returns when the thread drops its end of the channel.
     let _ = begins.recv();
     Ok(Watch { ports: ports.to_vec(), stop, thread })

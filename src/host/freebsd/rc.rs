@@ -13,47 +13,32 @@ const UNKNOWN: &str = "unknown variable";
 /// The value that the defaults and all rc.conf(5) files together give a variable.
 pub(super) fn variable(commands: &Commands, name: &str) -> Result<Option<String>, HostError> {
     check(name, "")?;
-    let finished = commands.run(SYSRC, &["-n", name])?;
-    if finished.code() == Some(1) && finished.says(UNKNOWN) {
-        return Ok(None);
-    }
-    let finished = finished.succeeded()?;
-    Ok(Some(finished.stdout.strip_suffix('\n').unwrap_or(&finished.stdout).to_owned()))
+    let finished = commands.run(SYSRC, &["-n", name])?.unless(1, UNKNOWN)?;
+    Ok(finished.map(|finished| finished.stdout.strip_suffix('\n').unwrap_or(&finished.stdout).to_owned()))
 }
 
 /// Sets a variable, or removes it from every file.
 pub(super) fn set_variable(commands: &Commands, name: &str, value: Option<&str>) -> Result<(), HostError> {
     check(name, value.unwrap_or(""))?;
     match value {
-        Some(value) => commands.run(SYSRC, &[&format!("{name}={value}")])?.succeeded().map(drop),
-        None => {
-            let finished = commands.run(SYSRC, &["-x", name])?;
-            if finished.code() == Some(1) && finished.says(UNKNOWN) {
-                return Ok(());
-            }
-            finished.succeeded().map(drop)
-        }
+        Some(value) => commands.done(SYSRC, &[&format!("{name}={value}")]),
+        None => commands.run(SYSRC, &["-x", name])?.unless(1, UNKNOWN).map(drop),
     }
 }
 
 /// sysrc(8) takes the end of a name for an operator (`+=`), and sh(1) reads rc.conf(5): neither may be misled.
 fn check(name: &str, value: &str) -> Result<(), HostError> {
     let in_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    let bad_name = name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(in_name);
-    let bad_value = value.chars().any(|character| "\"\\`$".contains(character) || character.is_control());
-    if !bad_name && !bad_value {
-        return Ok(());
-    }
-    let why = if bad_name {
+    let why = if name.starts_with(|c: char| c.is_ascii_digit()) || name.is_empty() || !name.chars().all(in_name) {
         "this is not the name of a shell variable"
-    } else {
+    } else if value.chars().any(|character| "\"\\`$".contains(character) || character.is_control()) {
         "the value has a quote, backslash, backquote, dollar sign or control character in it, which rc.conf(5) would \
          not give back as it is"
+    } else {
+        return Ok(());
     };
-    Err(HostError::Start {
-        command: format!("{SYSRC} {name}"),
-        source: io::Error::new(io::ErrorKind::InvalidInput, why),
-    })
+    let source = io::Error::new(io::ErrorKind::InvalidInput, why);
+    Err(HostError::Start { command: format!("{SYSRC} {name}"), source })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Services, with service(8).
 
+use std::str::FromStr;
+
 use super::command::{Commands, Finished};
 use crate::host::{HostError, ServiceAction, ServiceState, Supervision};
 
@@ -18,16 +20,18 @@ fn told(finished: &Finished) -> ServiceState {
     if finished.says(MISSING) {
         return ServiceState::Missing;
     }
-    if let Some((_, after)) = finished.stdout.split_once(AS_PID) {
-        let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-        return ServiceState::Running { pid: digits.parse().ok() };
-    }
     // A script may have its own messages for its state. The exit status is common to all.
-    if finished.code() == Some(0) && !finished.says("is not running") {
-        ServiceState::Running { pid: None }
+    let succeeded = finished.code() == Some(0) && !finished.says("is not running");
+    if succeeded || finished.stdout.contains(AS_PID) {
+        ServiceState::Running { pid: number_after(finished, AS_PID) }
     } else {
         ServiceState::Stopped
     }
+}
+
+fn number_after<N: FromStr>(finished: &Finished, words: &str) -> Option<N> {
+    let (_, after) = finished.stdout.split_once(words)?;
+    after.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// The same, from the messages of GoToSocial's rc.d script (`gotosocial_status` in rc.d/gotosocial).
@@ -36,14 +40,10 @@ pub(super) fn supervision(commands: &Commands, name: &str) -> Result<Supervision
 }
 
 fn supervised(finished: &Finished) -> Supervision {
-    let number_after = |words: &str| -> Option<u64> {
-        let (_, after) = finished.stdout.split_once(words)?;
-        after.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
-    };
     match told(finished) {
         ServiceState::Missing => Supervision::Missing,
         ServiceState::Running { pid } if finished.says(" WITHOUT its supervisor") => Supervision::Orphan { pid },
-        ServiceState::Running { pid } => Supervision::Running { pid, seconds: number_after(" (since ") },
+        ServiceState::Running { pid } => Supervision::Running { pid, seconds: number_after(finished, " (since ") },
         ServiceState::Stopped if finished.says("only root can tell") => Supervision::Hidden,
         ServiceState::Stopped if finished.says("is about to start it again") => Supervision::Restarting,
         ServiceState::Stopped if finished.says("it is being stopped") => Supervision::Stopping,
@@ -53,22 +53,16 @@ fn supervised(finished: &Finished) -> Supervision {
 
 /// Starts, stops or reloads a service. Stopping one that does not run is not an error.
 pub(super) fn act(commands: &Commands, name: &str, action: ServiceAction) -> Result<(), HostError> {
-    let verb = match action {
-        ServiceAction::Start => "start",
-        ServiceAction::StartOnce => "onestart",
-        ServiceAction::Stop => "onestop",
-        // As with the stop: a web server that runs without being enabled must read its files, too.
-        ServiceAction::Reload => "onereload",
-    };
+    let verb = action.verb();
     let finished = commands.run(SERVICE, &[name, verb])?;
     // rc.subr(8) for a service that is not enabled: "Cannot 'start' NAME. Set NAME_enable to YES …", exit status 0.
     if finished.says(&format!("Cannot '{verb}'")) {
         return Err(finished.failure());
     }
-    if action == ServiceAction::Stop && finished.code() == Some(1) && finished.says(" not running?") {
-        return Ok(());
+    match action {
+        ServiceAction::Stop => finished.unless(1, " not running?").map(drop),
+        _ => finished.succeeded().map(drop),
     }
-    finished.succeeded().map(drop)
 }
 
 #[cfg(test)]

@@ -33,83 +33,59 @@ pub(super) fn listeners(commands: &Commands) -> Result<Vec<Listener>, HostError>
     let mut listeners = Vec::new();
     for line in finished.stdout.lines().filter(|line| !line.trim().is_empty()) {
         let row = row(line).ok_or_else(|| finished.unreadable(line))?;
-        listeners.extend(row.listener());
+        if row.port != 0 {
+            listeners.push(named(row));
+        }
     }
     Ok(listeners)
 }
 
-/// A line of sockstat(1), unconverted.
-#[derive(Debug, PartialEq, Eq)]
-struct Row<'a> {
-    user: &'a str,
-    command: &'a str,
-    pid: Option<u32>,
-    ipv4: bool,
-    ipv6: bool,
-    address: Option<IpAddr>,
-    /// `None` for `*`: the socket has no port yet.
-    port: Option<u16>,
-}
-
-impl Row<'_> {
-    fn listener(&self) -> Option<Listener> {
-        let (user, uid) = match self.user.parse() {
-            _ if self.user.starts_with('?') => (self.user.to_owned(), None),
-            // A name that cannot be looked up now is shown as in sockstat(1): the listener is still known.
-            Ok(uid) => {
-                let known = accounts::user_by_id(uid).ok().flatten();
-                (known.map_or_else(|| self.user.to_owned(), |user| user.name), Some(uid))
+/// With the name and the uid of its owner, of which the line has only one. A name that cannot be looked up now is shown
+/// as in sockstat(1): the listener is still known.
+fn named(mut listener: Listener) -> Listener {
+    match listener.user.parse() {
+        Ok(uid) => {
+            listener.uid = Some(uid);
+            if let Ok(Some(user)) = accounts::user_by_id(uid) {
+                listener.user = user.name;
             }
-            Err(_) => (self.user.to_owned(), accounts::user(self.user).ok().flatten().map(|user| user.uid)),
-        };
-        Some(Listener {
-            user,
-            uid,
-            command: self.command.to_owned(),
-            pid: self.pid,
-            address: self.address,
-            ipv4: self.ipv4,
-            ipv6: self.ipv6,
-            port: self.port?,
-        })
+        }
+        Err(_) => listener.uid = accounts::user(&listener.user).ok().flatten().map(|user| user.uid),
     }
+    listener
 }
 
-fn row(line: &str) -> Option<Row<'_>> {
+/// A line of sockstat(1), with the user as it is there. Port 0 is `*`: the socket has no port yet.
+fn row(line: &str) -> Option<Listener> {
     let (rest, _foreign) = last_word(line)?;
     let (rest, local) = last_word(rest)?;
     let (before_protocol, protocol) = last_word(rest)?;
     // A descriptor of many digits touches the protocol.
     let name = protocol.trim_start_matches(|character: char| character.is_ascii_digit());
     let rest = if name.len() < protocol.len() { before_protocol } else { last_word(before_protocol)?.0 };
-    let (ipv4, ipv6) = families(name)?;
+    // `toe` is TCP that the network card handles.
+    let (ipv4, ipv6) = match name.strip_prefix("tcp").or_else(|| name.strip_prefix("toe"))? {
+        "4" => (true, false),
+        "6" => (false, true),
+        "46" => (true, true),
+        _ => return None,
+    };
     let (address, port) = endpoint(local)?;
     let (user, rest) = rest.trim_start().split_once(' ')?;
     let (command, pid) = command_and_pid(rest)?;
-    Some(Row { user, command, pid, ipv4, ipv6, address, port })
+    Some(Listener { user: user.to_owned(), uid: None, command: command.to_owned(), pid, address, ipv4, ipv6, port })
 }
 
 fn last_word(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_end();
-    let start = text.rfind(' ').map_or(0, |blank| blank + 1);
-    let word = text.get(start..).filter(|word| !word.is_empty())?;
-    Some((text.get(..start)?, word))
-}
-
-/// `tcp4`, `tcp6`, `tcp46`; `toe` is TCP that the network card handles.
-fn families(protocol: &str) -> Option<(bool, bool)> {
-    match protocol.strip_prefix("tcp").or_else(|| protocol.strip_prefix("toe"))? {
-        "4" => Some((true, false)),
-        "6" => Some((false, true)),
-        "46" => Some((true, true)),
-        _ => None,
-    }
+    let (rest, word) = text.split_at(text.rfind(' ').map_or(0, |blank| blank + 1));
+    (!word.is_empty()).then_some((rest, word))
 }
 
 /// `*:80`, `127.0.0.1:80`, `::1:80`, `[::1]:80`, `fe80::1%em0:80`, `*:*`.
-fn endpoint(text: &str) -> Option<(Option<IpAddr>, Option<u16>)> {
+fn endpoint(text: &str) -> Option<(Option<IpAddr>, u16)> {
     let (address, port) = text.rsplit_once(':')?;
-    let port = if port == "*" { None } else { Some(port.parse().ok()?) };
+    let port = if port == "*" { 0 } else { port.parse().ok()? };
     if address == "*" {
         return Some((None, port));
     }
@@ -140,7 +116,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(line: &str) -> Row<'_> {
+    fn read(line: &str) -> Listener {
         row(line).unwrap_or_else(|| panic!("{line}"))
     }
 
@@ -148,46 +124,46 @@ mod tests {
     fn lines_of_13_2() {
         // As seen on FreeBSD 13.2, without -n.
         let row = read("root     inetd      477   6  tcp4   *:2222                *:*");
-        assert_eq!((row.user, row.command, row.pid, row.port), ("root", "inetd", Some(477), Some(2222)));
+        assert_eq!((row.user.as_str(), row.command.as_str(), row.pid, row.port), ("root", "inetd", Some(477), 2222));
         assert_eq!((row.ipv4, row.ipv6, row.address), (true, false, None));
         let row = read("root     nc         1509  3  tcp6   ::1:8082              *:*");
         assert_eq!((row.ipv4, row.ipv6), (false, true));
-        assert_eq!((row.address, row.port), ("::1".parse().ok(), Some(8082)));
+        assert_eq!((row.address, row.port), ("::1".parse().ok(), 8082));
         let row = read("gotosocial gotosocial1669 4  tcp46  *:443                 *:*");
-        assert_eq!((row.user, row.command, row.pid), ("gotosocial", "gotosocial", Some(1669)));
-        assert_eq!((row.ipv4, row.ipv6, row.port), (true, true, Some(443)));
+        assert_eq!((row.user.as_str(), row.command.as_str(), row.pid), ("gotosocial", "gotosocial", Some(1669)));
+        assert_eq!((row.ipv4, row.ipv6, row.port), (true, true, 443));
         // The same column widths with a space in the command.
         let row = read("gotosocial Web Conten1669 4  tcp46  *:443                 *:*");
-        assert_eq!((row.command, row.pid), ("Web Conten", Some(1669)));
+        assert_eq!((row.command.as_str(), row.pid), ("Web Conten", Some(1669)));
         let row = read("gts      nc         612   3  tcp4   *:80                  *:*");
-        assert_eq!((row.user, row.command, row.pid, row.port), ("gts", "nc", Some(612), Some(80)));
+        assert_eq!((row.user.as_str(), row.command.as_str(), row.pid, row.port), ("gts", "nc", Some(612), 80));
     }
 
     #[test]
     fn lines_as_the_sources_print_them() {
         // 14, with -n -w.
         let row = read("209      gotosocial  1669 4   tcp46  *:443                 *:*");
-        assert_eq!((row.user, row.command, row.pid), ("209", "gotosocial", Some(1669)));
+        assert_eq!((row.user.as_str(), row.command.as_str(), row.pid), ("209", "gotosocial", Some(1669)));
         // 14: a socket that no process has open.
         let row = read("?        ?          ?     ?   tcp4   192.0.2.1:80          *:*");
-        assert_eq!((row.user, row.pid, row.address), ("?", None, "192.0.2.1".parse().ok()));
+        assert_eq!((row.user.as_str(), row.pid, row.address), ("?", None, "192.0.2.1".parse().ok()));
         // 15.
         let row = read("??   ??          ??  ?? tcp6  [2001:db8::1]:443                 *:*");
-        assert_eq!((row.user, row.pid, row.address), ("??", None, "2001:db8::1".parse().ok()));
+        assert_eq!((row.user.as_str(), row.pid, row.address), ("??", None, "2001:db8::1".parse().ok()));
         let row = read("80   nginx      901   7 tcp6  fe80::1%vtnet0:80                 *:*");
         assert_eq!(row.address, "fe80::1".parse().ok());
         // Spaces and digits in a command, a descriptor of five digits, no port yet.
         let row = read("1001     Web Conten 12345 10234tcp4 127.0.0.1:*           *:*");
-        assert_eq!((row.command, row.pid, row.port), ("Web Conten", Some(12345), None));
+        assert_eq!((row.command.as_str(), row.pid, row.port), ("Web Conten", Some(12345), 0));
         let row = read("1001     node 18    777   3   tcp4   *:3000                *:*");
-        assert_eq!((row.command, row.pid), ("node 18", Some(777)));
+        assert_eq!((row.command.as_str(), row.pid), ("node 18", Some(777)));
         for unknown in ["USER     COMMAND    PID   FD PROTO  LOCAL ADDRESS         FOREIGN ADDRESS", "", "x", "root nc"]
         {
             assert_eq!(row_of(unknown), None, "{unknown}");
         }
     }
 
-    fn row_of(line: &str) -> Option<Row<'_>> {
+    fn row_of(line: &str) -> Option<Listener> {
         super::row(line)
     }
 
@@ -247,7 +223,7 @@ mod tests {
             let row = row.unwrap();
             prop_assert_eq!(row.user, uid.to_string());
             prop_assert_eq!(row.command, command);
-            prop_assert_eq!((row.pid, row.port), (Some(pid), Some(port)));
+            prop_assert_eq!((row.pid, row.port), (Some(pid), port));
         }
 
         #[test]

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
+use super::FreeBsd;
 use super::command::Commands;
 
 /// A script that is open for writing cannot be run (ETXTBSY), and a fork in another thread at the wrong moment keeps it
@@ -55,6 +56,10 @@ impl StandIns {
 
     pub(super) fn commands(&self) -> Commands {
         Commands::new(self.folder.path())
+    }
+
+    pub(super) fn host(&self) -> FreeBsd {
+        FreeBsd::below(self.folder.path())
     }
 
     pub(super) fn path(&self, path: &str) -> PathBuf {

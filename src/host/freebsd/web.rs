@@ -8,11 +8,9 @@ use reqwest::blocking::{Client, ClientBuilder};
 use reqwest::header::{HOST, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
-use x509_parser::extensions::GeneralName;
-use x509_parser::parse_x509_certificate;
 
 use crate::host::{ServedCertificate, WebAnswer, WebFailure, WebRequest};
-use crate::release::Sha256Digest;
+use crate::net::web::use_ring;
 
 /// GoToSocial answers 418 to a request without one (`internal/middleware/useragent.go`).
 const USER_AGENT: &str = concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"));
@@ -30,8 +28,7 @@ pub(super) fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
 }
 
 fn send(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-    // An error means that a provider is already installed, which is fine.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    use_ring();
     let client = client(request)?;
     let mut get = client.get(url(request));
     if request.address.is_some() {
@@ -45,7 +42,7 @@ fn send(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     };
     let (location, retry_after) = (header(LOCATION), header(RETRY_AFTER));
     let certificate =
-        response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate).and_then(served_certificate);
+        response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate).and_then(ServedCertificate::of_der);
     let mut body = Vec::new();
     response.take(BODY_LIMIT).read_to_end(&mut body).map_err(|error| failure(&error))?;
     Ok(WebAnswer { status, location, retry_after, body, certificate })
@@ -107,29 +104,6 @@ fn failure(error: &(dyn Error + 'static)) -> WebFailure {
         }
     }
     if timed_out { WebFailure::TimedOut } else { WebFailure::Other(words.join(": ")) }
-}
-
-/// The content of an X.509 certificate (DER), RFC 5280.
-fn served_certificate(der: &[u8]) -> Option<ServedCertificate> {
-    let (_, certificate) = parse_x509_certificate(der).ok()?;
-    let names = match certificate.subject_alternative_name() {
-        Ok(Some(extension)) => extension
-            .value
-            .general_names
-            .iter()
-            .filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some((*name).to_owned()),
-                _ => None,
-            })
-            .collect(),
-        _ => Vec::new(),
-    };
-    Some(ServedCertificate {
-        names,
-        issuer: certificate.issuer().to_string(),
-        not_after: u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0),
-        sha256: Sha256Digest::of(der).to_string(),
-    })
 }
 
 #[cfg(test)]

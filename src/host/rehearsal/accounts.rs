@@ -1,7 +1,7 @@
-//! Accounts: `/etc/master.passwd`, `/etc/passwd` and `/etc/group` as text, and pw(8) on them, with its refusals and
-//! exit statuses as seen on FreeBSD 13.2. The databases that pwd_mkdb(8) makes of them are not modelled.
+//! Accounts: the texts of `/etc/master.passwd`, `/etc/passwd` and `/etc/group`, and pw(8), with the refusals and exit
+//! statuses seen on FreeBSD 13.2. The hashed databases of pwd_mkdb(8) are not modelled.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::super::{Group, HostError, User};
 use super::machine::{Machine, command_failed};
@@ -32,7 +32,7 @@ fn users_in(text: &str) -> Vec<User> {
                 name: (*fields.first()?).to_string(),
                 uid: fields.get(2)?.parse().ok()?,
                 gid: fields.get(3)?.parse().ok()?,
-                // class, change and expire stand between
+                // class, change and expire are between them
                 gecos: (*fields.get(7)?).to_string(),
                 home: PathBuf::from(fields.get(8)?),
                 shell: PathBuf::from(fields.get(9)?),
@@ -47,6 +47,22 @@ fn groups_in(text: &str) -> Vec<Group> {
         .collect()
 }
 
+/// The text of `/etc/passwd` that pwd_mkdb(8) makes of master.passwd(5): no password, class, change or expire.
+pub(super) fn passwd(master: &str) -> String {
+    let line = |line: &str| match line.split(':').collect::<Vec<_>>()[..] {
+        [name, _, uid, gid, _, _, _, gecos, home, shell] => {
+            format!("{name}:*:{uid}:{gid}:{gecos}:{home}:{shell}\n")
+        }
+        _ => format!("{line}\n"),
+    };
+    master.lines().map(line).collect()
+}
+
+fn set_master(machine: &mut Machine, master: &str) -> Result<(), HostError> {
+    machine.set_text(MASTER, master, 0o600)?;
+    machine.set_text(PASSWD, &passwd(master), 0o644)
+}
+
 /// All accounts.
 pub(super) fn users(machine: &Machine) -> Result<Vec<User>, HostError> {
     Ok(users_in(&machine.text(MASTER)?))
@@ -57,26 +73,43 @@ pub(super) fn groups(machine: &Machine) -> Result<Vec<Group>, HostError> {
     Ok(groups_in(&machine.text(GROUP)?))
 }
 
-/// The groups that a user is in besides its own.
-pub(super) fn supplementary_groups(machine: &Machine, user: &str) -> Result<Vec<u32>, HostError> {
-    Ok(entries(&machine.text(GROUP)?)
-        .filter(|fields| fields.get(3).is_some_and(|members| members.split(',').any(|member| member == user)))
-        .filter_map(|fields| fields.get(2)?.parse().ok())
-        .collect())
+/// The groups of a user, its primary one first.
+pub(super) fn groups_of(machine: &Machine, user: &User) -> Result<Vec<u32>, HostError> {
+    let text = machine.text(GROUP)?;
+    let listing = entries(&text)
+        .filter(|fields| fields.get(3).is_some_and(|members| members.split(',').any(|member| member == user.name)));
+    let others = listing.filter_map(|fields| fields.get(2)?.parse().ok()).filter(|gid| *gid != user.gid);
+    Ok([user.gid].into_iter().chain(others).collect())
 }
 
 fn check_name(command: &str, name: &str) -> Result<(), HostError> {
     let bad = name.char_indices().find(|(at, character)| {
         (*at == 0 && *character == '-') || character.is_control() || BAD_CHARACTERS.contains(*character)
     });
-    if let Some((at, character)) = bad {
-        let text = format!("pw: invalid character `{character}' at position {at} in userid/group name");
-        return Err(command_failed(command, EX_DATAERR, text));
-    }
-    if name.is_empty() || name.len() > NAME_LIMIT {
-        return Err(command_failed(command, EX_DATAERR, format!("pw: name too long `{name}' (max is {NAME_LIMIT})")));
-    }
-    Ok(())
+    let text = match bad {
+        Some((at, character)) => {
+            format!("pw: invalid character `{character}' at position {at} in userid/group name")
+        }
+        None if name.is_empty() || name.len() > NAME_LIMIT => {
+            format!("pw: name too long `{name}' (max is {NAME_LIMIT})")
+        }
+        None => return Ok(()),
+    };
+    Err(command_failed(command, EX_DATAERR, text))
+}
+
+/// Refuses a name or a number that another entry has.
+fn check_free(
+    command: &str,
+    there: impl IntoIterator<Item = (String, u32)>,
+    (name, id): (&str, u32),
+    [names, ids]: [&str; 2],
+) -> Result<(), HostError> {
+    let taken = there.into_iter().find_map(|(its_name, its_id)| match () {
+        () if its_name == name => Some(format!("pw: {names} `{name}' already exists")),
+        () => (its_id == id).then(|| format!("pw: {ids} `{id}' has already been allocated")),
+    });
+    taken.map_or(Ok(()), |text| Err(command_failed(command, EX_DATAERR, text)))
 }
 
 fn with_line(text: &str, line: &str) -> String {
@@ -93,20 +126,12 @@ pub(super) fn add_group(machine: &mut Machine, group: &Group) -> Result<(), Host
     let command = format!("pw groupadd {} -g {}", group.name, group.gid);
     check_name(&command, &group.name)?;
     let text = machine.text(GROUP)?;
-    for there in groups_in(&text) {
-        if there.name == group.name {
-            let text = format!("pw: group name `{}' already exists", group.name);
-            return Err(command_failed(command, EX_DATAERR, text));
-        }
-        if there.gid == group.gid {
-            let text = format!("pw: gid `{}' has already been allocated", group.gid);
-            return Err(command_failed(command, EX_DATAERR, text));
-        }
-    }
+    let there = groups_in(&text).into_iter().map(|there| (there.name, there.gid));
+    check_free(&command, there, (&group.name, group.gid), ["group name", "gid"])?;
     machine.set_text(GROUP, &with_line(&text, &format!("{}:*:{}:", group.name, group.gid)), 0o644)
 }
 
-/// `pw groupdel NAME`, where a group that is not there is no error.
+/// `pw groupdel NAME`; a missing group is not an error.
 pub(super) fn delete_group(machine: &mut Machine, name: &str) -> Result<(), HostError> {
     let text = machine.text(GROUP)?;
     if !groups_in(&text).iter().any(|group| group.name == name) {
@@ -122,16 +147,8 @@ pub(super) fn add_user(machine: &mut Machine, user: &User) -> Result<(), HostErr
     let command = format!("pw useradd {name} -u {uid} -g {gid} -c '{gecos}' -d {home} -s {shell}");
     check_name(&command, name)?;
     let master = machine.text(MASTER)?;
-    for there in users_in(&master) {
-        if there.name == *name {
-            let text = format!("pw: login name `{name}' already exists");
-            return Err(command_failed(command, EX_DATAERR, text));
-        }
-        if there.uid == *uid {
-            let text = format!("pw: uid `{uid}' has already been allocated");
-            return Err(command_failed(command, EX_DATAERR, text));
-        }
-    }
+    let there = users_in(&master).into_iter().map(|there| (there.name, there.uid));
+    check_free(&command, there, (name, *uid), ["login name", "uid"])?;
     if !groups(machine)?.iter().any(|group| group.gid == *gid) {
         return Err(command_failed(command, EX_NOUSER, format!("pw: group `{gid}' is not defined")));
     }
@@ -139,31 +156,23 @@ pub(super) fn add_user(machine: &mut Machine, user: &User) -> Result<(), HostErr
         return Err(command_failed(command, EX_DATAERR, "pw: invalid character in gecos field"));
     }
     let line = format!("{name}:*:{uid}:{gid}::0:0:{gecos}:{home}:{shell}");
-    machine.set_text(MASTER, &with_line(&master, &line), 0o600)?;
-    let passwd = machine.text(PASSWD)?;
-    let line = format!("{name}:*:{uid}:{gid}:{gecos}:{home}:{shell}");
-    machine.set_text(PASSWD, &with_line(&passwd, &line), 0o644)
+    set_master(machine, &with_line(&master, &line))
 }
 
-/// `pw userdel NAME`, which takes the user's own group along if nobody else is in it; an account that is not there is
-/// no error.
+/// `pw userdel NAME`, which also removes the user's own group if nobody else is in it; a missing account is not an
+/// error.
 pub(super) fn delete_user(machine: &mut Machine, name: &str) -> Result<(), HostError> {
     let master = machine.text(MASTER)?;
     if !users_in(&master).iter().any(|user| user.name == name) {
         return Ok(());
     }
-    machine.set_text(MASTER, &without_entry(&master, name), 0o600)?;
-    let passwd = machine.text(PASSWD)?;
-    machine.set_text(PASSWD, &without_entry(&passwd, name), 0o644)?;
+    set_master(machine, &without_entry(&master, name))?;
     let old = machine.text(GROUP)?;
     let new: String = old.split_inclusive('\n').filter_map(|line| group_line_without(line, name)).collect();
-    if new != old {
-        machine.set_text(Path::new(GROUP), &new, 0o644)?;
-    }
-    Ok(())
+    if new == old { Ok(()) } else { machine.set_text(GROUP, &new, 0o644) }
 }
 
-/// A line of group(5) without a member; `None` where the group was that user's own and has no other member.
+/// A line of group(5) without a member; `None` if the group was that user's own and has no other member.
 fn group_line_without(line: &str, name: &str) -> Option<String> {
     let (entry, end) = line.strip_suffix('\n').map_or((line, ""), |entry| (entry, "\n"));
     let mut fields: Vec<&str> = entry.split(':').collect();

@@ -1,39 +1,25 @@
-//! The files of a freshly installed FreeBSD, as far as the program looks at them.
+//! The files of a freshly installed FreeBSD that the program looks at.
 //!
-//! As on the real system there is no `/usr/local/etc` until something makes it.
+//! As on the real system, there is no `/usr/local/etc` until something creates it.
 
 use std::path::Path;
 
-use super::super::files::{RecordedOwners, Root};
+use super::super::files::Root;
 use super::super::{HostError, Owner};
+use super::accounts;
+use super::packages::SCRIPT;
 
-const FOLDERS: &[(&str, u32)] = &[
-    ("/boot", 0o755),
-    ("/boot/defaults", 0o755),
-    ("/boot/kernel", 0o755),
-    ("/boot/loader.conf.d", 0o755),
-    ("/etc", 0o755),
-    ("/etc/defaults", 0o755),
-    ("/etc/newsyslog.conf.d", 0o755),
-    ("/etc/periodic", 0o755),
-    ("/etc/periodic/daily", 0o755),
-    ("/etc/periodic/weekly", 0o755),
-    ("/etc/rc.conf.d", 0o755),
-    ("/etc/rc.d", 0o755),
-    ("/etc/ssl", 0o755),
-    ("/etc/ssl/certs", 0o755),
-    ("/root", 0o750),
-    ("/tmp", 0o1777),
-    ("/usr", 0o755),
-    ("/usr/local", 0o755),
-    ("/usr/sbin", 0o755),
-    ("/var", 0o755),
-    ("/var/backups", 0o750),
-    ("/var/db", 0o755),
-    ("/var/empty", 0o555),
-    ("/var/log", 0o755),
-    ("/var/run", 0o755),
-    ("/var/tmp", 0o1777),
+/// Folders by mode, parents first.
+const FOLDERS: [(u32, &str); 4] = [
+    (
+        0o755,
+        "/boot /boot/defaults /boot/kernel /boot/loader.conf.d /etc /etc/defaults /etc/newsyslog.conf.d /etc/periodic \
+         /etc/periodic/daily /etc/periodic/weekly /etc/rc.conf.d /etc/rc.d /etc/ssl /etc/ssl/certs /usr /usr/local \
+         /usr/sbin /var /var/db /var/log /var/run",
+    ),
+    (0o750, "/root /var/backups"),
+    (0o555, "/var/empty"),
+    (0o1777, "/tmp /var/tmp"),
 ];
 
 const FILES: &[(&str, u32, &str)] = &[
@@ -41,10 +27,8 @@ const FILES: &[(&str, u32, &str)] = &[
     ("/boot/loader.conf", 0o644, "autoboot_delay=\"3\"\n"),
     ("/etc/defaults/rc.conf", 0o644, DEFAULTS_RC_CONF),
     ("/etc/group", 0o644, GROUP),
-    ("/etc/hosts", 0o644, "::1\t\t\tlocalhost\n127.0.0.1\t\tlocalhost\n"),
     ("/etc/master.passwd", 0o600, MASTER_PASSWD),
     ("/etc/newsyslog.conf", 0o644, NEWSYSLOG_CONF),
-    ("/etc/passwd", 0o644, PASSWD),
     ("/etc/rc.conf", 0o644, RC_CONF),
     ("/etc/rc.d/cron", 0o555, SCRIPT),
     ("/etc/rc.d/syslogd", 0o555, SCRIPT),
@@ -53,9 +37,7 @@ const FILES: &[(&str, u32, &str)] = &[
     ("/etc/sysctl.conf", 0o644, SYSCTL_CONF),
 ];
 
-const SCRIPT: &str = "#!/bin/sh\n# Stands for the base system's script. A rehearsal never runs it.\n";
-
-/// As of 14.1: until then there is no `local_loader_conf_files`, and its file is the last of `loader_conf_files`.
+/// As of 14.1. Before it there is no `local_loader_conf_files`, and its file is the last of `loader_conf_files`.
 const DEFAULTS_LOADER_CONF: &str = "\
 # The defaults of loader.conf(5), as far as a rehearsal needs them.
 loader_conf_files=\"/boot/device.hints /boot/loader.conf\"
@@ -89,30 +71,10 @@ const MASTER_PASSWD: &str = "\
 # $FreeBSD$
 #
 root::0:0::0:0:Charlie &:/root:/bin/sh
-toor:*:0:0::0:0:Bourne-again Superuser:/root:
 daemon:*:1:1::0:0:Owner of many system processes:/root:/usr/sbin/nologin
-operator:*:2:5::0:0:System &:/:/usr/sbin/nologin
-bin:*:3:7::0:0:Binaries Commands and Source:/:/usr/sbin/nologin
-sshd:*:22:22::0:0:Secure Shell Daemon:/var/empty:/usr/sbin/nologin
-mailnull:*:26:26::0:0:Sendmail Default User:/var/spool/mqueue:/usr/sbin/nologin
 bind:*:53:53::0:0:Bind Sandbox:/:/usr/sbin/nologin
 www:*:80:80::0:0:World Wide Web Owner:/nonexistent:/usr/sbin/nologin
 nobody:*:65534:65534::0:0:Unprivileged user:/nonexistent:/usr/sbin/nologin
-";
-
-const PASSWD: &str = "\
-# $FreeBSD$
-#
-root:*:0:0:Charlie &:/root:/bin/sh
-toor:*:0:0:Bourne-again Superuser:/root:
-daemon:*:1:1:Owner of many system processes:/root:/usr/sbin/nologin
-operator:*:2:5:System &:/:/usr/sbin/nologin
-bin:*:3:7:Binaries Commands and Source:/:/usr/sbin/nologin
-sshd:*:22:22:Secure Shell Daemon:/var/empty:/usr/sbin/nologin
-mailnull:*:26:26:Sendmail Default User:/var/spool/mqueue:/usr/sbin/nologin
-bind:*:53:53:Bind Sandbox:/:/usr/sbin/nologin
-www:*:80:80:World Wide Web Owner:/nonexistent:/usr/sbin/nologin
-nobody:*:65534:65534:Unprivileged user:/nonexistent:/usr/sbin/nologin
 ";
 
 const GROUP: &str = "\
@@ -120,15 +82,6 @@ const GROUP: &str = "\
 #
 wheel:*:0:root
 daemon:*:1:
-kmem:*:2:
-sys:*:3:
-tty:*:4:
-operator:*:5:root
-bin:*:7:
-staff:*:20:
-sshd:*:22:
-mailnull:*:26:
-guest:*:31:
 bind:*:53:
 www:*:80:
 nogroup:*:65533:
@@ -165,12 +118,15 @@ const NEWSYSLOG_CONF: &str = "\
 const CERT_PEM: &str =
     "# Stands for the certificate authorities that certctl(8) trusts. A rehearsal reads none of them.\n";
 
-/// Lays the files out below an empty folder.
-pub(super) fn lay_out(root: &Root<RecordedOwners>) -> Result<(), HostError> {
-    for (path, mode) in FOLDERS {
-        root.make_directory(Path::new(path), *mode, Owner::ROOT)?;
+/// Lays the files out in an empty folder.
+pub(super) fn lay_out(root: &Root) -> Result<(), HostError> {
+    for (mode, paths) in FOLDERS {
+        for path in paths.split(' ') {
+            root.make_directory(Path::new(path), mode, Owner::ROOT)?;
+        }
     }
-    for (path, mode, text) in FILES {
+    let passwd = accounts::passwd(MASTER_PASSWD);
+    for (path, mode, text) in FILES.iter().chain(&[("/etc/passwd", 0o644, passwd.as_str())]) {
         root.write_file(Path::new(path), text.as_bytes(), *mode, Owner::ROOT)?;
     }
     Ok(())

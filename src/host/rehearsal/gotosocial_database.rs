@@ -1,17 +1,18 @@
-//! GoToSocial's database: a real one of SQLite, with few tables, in the very file that the configuration names, so that
+//! GoToSocial's database: a real SQLite file with few tables, in the very place that the configuration names, so that
 //! copying, restoring and removing it have the effect they have on the real one. Passwords are not kept.
 //!
-//! While the program runs, what it writes is in the write-ahead log beside the file, and gets into the file at a clean stop
-//! only: a copy of the file alone is an older database, and nothing can be seen wrong with it. The log here is a whole
-//! image instead of pages, since those have random numbers in them.
+//! While the program runs, its writes are in the write-ahead log next to the file, and move into the file at a clean
+//! stop only: a copy of the file alone is an older database, and nothing looks wrong with it. Here the log is a complete
+//! image, because the pages of a real one contain random numbers.
 
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use rusqlite::{Connection, MAIN_DB};
 
 use super::super::database::examine as examine_file;
-use super::super::{DatabaseExamination, DatabaseState, Entry, FileUser, HostError, Owner};
-use super::machine::{Access, EACCES, ENOENT, Machine, command_failed};
+use super::super::{DatabaseExamination, DatabaseState, FileUser, HostError, Owner};
+use super::machine::{Access, Machine, command_failed};
 use super::postgres;
 use crate::gotosocial::Series;
 use crate::gotosocial::accounts::Account;
@@ -20,152 +21,139 @@ use crate::gotosocial::loading::{Failure, Settings};
 /// The content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Database {
-    /// Rows of `bun_migrations`: 110 with 0.19.2, 118 with 0.20.0-rc1.
+    /// Rows of `bun_migrations`, see [`Series::migrations`].
     pub(super) migrations: u32,
-    /// The host that the instance account was made for, at the first start of the server.
+    /// The host of the instance account, which the first start of the server creates.
     pub(super) instance: Option<String>,
     /// Accounts.
     pub(super) accounts: Vec<Account>,
-    /// Texts of the posts that were written here.
+    /// Texts of the local posts.
     pub(super) posts: Vec<String>,
 }
 
-/// Rows of a database whose migration to 0.20 did not get to its end.
+/// Rows of a database whose migration to 0.20 was interrupted.
 const HALF_WAY: u32 = 114;
 
 impl Database {
-    /// The bytes of an SQLite file.
-    pub(super) fn image(&self) -> rusqlite::Result<Vec<u8>> {
+    /// An SQLite database with this content.
+    pub(super) fn connection(&self) -> rusqlite::Result<Connection> {
         let mut file = Connection::open_in_memory()?;
         let all = file.transaction()?;
         all.execute_batch(
             "CREATE TABLE bun_migrations (id INTEGER PRIMARY KEY, name VARCHAR, group_id INTEGER);
              CREATE TABLE instances (id INTEGER PRIMARY KEY, domain VARCHAR);
-             CREATE TABLE accounts (id INTEGER PRIMARY KEY, username VARCHAR);
-             CREATE TABLE users (account_id INTEGER, email VARCHAR, admin BOOLEAN, moderator BOOLEAN);
-             CREATE TABLE emails (account_id INTEGER, email VARCHAR);
+             CREATE TABLE accounts (id INTEGER PRIMARY KEY, username VARCHAR, email VARCHAR, has_user BOOLEAN, \
+             admin BOOLEAN, moderator BOOLEAN);
              CREATE TABLE statuses (id INTEGER PRIMARY KEY, text TEXT, local BOOLEAN);",
         )?;
         for number in 1..=self.migrations {
             let group = if number > Series::V0_19.migrations() { 2 } else { 1 };
-            let name = format!("2021{number:010}");
-            all.execute("INSERT INTO bun_migrations (name, group_id) VALUES (?1, ?2)", (name, group))?;
+            let row = (format!("2021{number:010}"), group);
+            all.execute("INSERT INTO bun_migrations (name, group_id) VALUES (?1, ?2)", row)?;
         }
         if let Some(host) = &self.instance {
             all.execute("INSERT INTO instances (domain) VALUES (?1)", [host])?;
         }
-        for account in &self.accounts {
-            all.execute("INSERT INTO accounts (username) VALUES (?1)", [&account.username])?;
-            let id = all.last_insert_rowid();
-            all.execute("INSERT INTO emails VALUES (?1, ?2)", (id, &account.email))?;
-            if account.has_user {
-                let row = (id, &account.email, account.admin, account.moderator);
-                all.execute("INSERT INTO users VALUES (?1, ?2, ?3, ?4)", row)?;
-            }
+        for Account { username, email, has_user, admin, moderator } in &self.accounts {
+            let row = (username, email, has_user, admin, moderator);
+            all.execute("INSERT INTO accounts VALUES (NULL, ?1, ?2, ?3, ?4, ?5)", row)?;
         }
         for post in &self.posts {
             all.execute("INSERT INTO statuses (text, local) VALUES (?1, 1)", [post])?;
         }
         all.commit()?;
-        Ok(file.serialize(MAIN_DB)?.to_vec())
+        Ok(file)
     }
 
-    /// The content of an SQLite file with these tables.
-    fn of_image(bytes: &[u8]) -> rusqlite::Result<Self> {
-        let mut file = Connection::open_in_memory()?;
-        file.deserialize_read_exact(MAIN_DB, bytes, bytes.len(), true)?;
-        let posts = file.prepare("SELECT text FROM statuses ORDER BY id")?.query_map([], |row| row.get(0))?.collect();
-        let accounts = file
-            .prepare(
-                "SELECT accounts.username, emails.email, users.admin, users.moderator FROM accounts \
-                 JOIN emails ON emails.account_id = accounts.id \
-                 LEFT JOIN users ON users.account_id = accounts.id ORDER BY accounts.id",
-            )?
-            .query_map([], |row| {
-                let (admin, moderator): (Option<bool>, Option<bool>) = (row.get(2)?, row.get(3)?);
-                Ok(Account {
-                    username: row.get(0)?,
-                    email: row.get(1)?,
-                    has_user: admin.is_some(),
-                    admin: admin.unwrap_or(false),
-                    moderator: moderator.unwrap_or(false),
-                })
-            })?
-            .collect();
+    /// The bytes of an SQLite file with this content.
+    pub(super) fn image(&self) -> rusqlite::Result<Vec<u8>> {
+        Ok(self.connection()?.serialize(MAIN_DB)?.to_vec())
+    }
+
+    /// The content of an SQLite database with these tables.
+    pub(super) fn of(file: &Connection) -> rusqlite::Result<Self> {
+        let mut accounts = file.prepare("SELECT * FROM accounts ORDER BY id")?;
+        let accounts = accounts.query_map([], |row| {
+            Ok(Account {
+                username: row.get(1)?,
+                email: row.get(2)?,
+                has_user: row.get(3)?,
+                admin: row.get(4)?,
+                moderator: row.get(5)?,
+            })
+        })?;
+        let mut posts = file.prepare("SELECT text FROM statuses ORDER BY id")?;
         Ok(Self {
             migrations: file.query_row("SELECT count(*) FROM bun_migrations", [], |row| row.get(0))?,
             instance: file.query_row("SELECT max(domain) FROM instances", [], |row| row.get(0))?,
-            accounts: Result::from_iter::<Vec<rusqlite::Result<_>>>(accounts)?,
-            posts: Result::from_iter::<Vec<rusqlite::Result<_>>>(posts)?,
+            accounts: accounts.collect::<Result<_, _>>()?,
+            posts: posts.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?,
         })
     }
 
-    /// Whether a migration did not get to its end.
-    fn is_half_migrated(&self) -> bool {
-        self.migrations == HALF_WAY
-    }
-
-    /// Whether a newer release has migrated the database, which an older one does not notice.
-    pub(super) fn is_newer_than(&self, series: Series) -> bool {
-        self.migrations > series.migrations()
+    fn of_image(bytes: &[u8]) -> rusqlite::Result<Self> {
+        let mut file = Connection::open_in_memory()?;
+        file.deserialize_read_exact(MAIN_DB, bytes, bytes.len(), true)?;
+        Self::of(&file)
     }
 }
 
-/// Path of the write-ahead log or shared memory beside a database.
+fn failed(text: &str) -> Failure {
+    Failure::Error(format!("error creating dbservice: {text}"))
+}
+
+/// Path of the write-ahead log or shared memory next to a database.
 pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_os_string();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// What a program that opens the database sees: the write-ahead log, if there is something in it, and else the file.
-fn seen(machine: &Machine, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
-    match machine.files.read(&beside(path, "-wal"))?.filter(|bytes| !bytes.is_empty()) {
-        None => machine.files.read(path),
-        log => Ok(log),
-    }
+/// The write-ahead log, if it has content.
+fn log(machine: &Machine, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+    Ok(machine.read(&beside(path, "-wal"))?.filter(|bytes| !bytes.is_empty()))
 }
 
-/// Reads a database without opening it as the program would; `None` if it is not there or is none.
+/// What a program that opens the database sees.
+fn seen(machine: &Machine, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+    log(machine, path)?.map_or_else(|| machine.read(path), |log| Ok(Some(log)))
+}
+
+/// Reads a database without opening it as the program would; `None` if it is missing or is no database.
 pub(super) fn peek(machine: &Machine, path: &Path) -> Option<Database> {
     Database::of_image(&seen(machine, path).ok()??).ok()
 }
 
-/// Takes what is in the write-ahead log into the file, as the last one who closes the database does.
+/// Moves the content of the write-ahead log into the file, as the last process that closes the database does.
 pub(super) fn close(machine: &mut Machine, path: &Path) -> Result<(), HostError> {
-    if let Some(bytes) = machine.files.read(&beside(path, "-wal"))?.filter(|bytes| !bytes.is_empty())
-        && let Some(Entry::File { mode, owner, .. }) = machine.files.entry(path)?
+    if let Some(bytes) = log(machine, path)?
+        && machine.files.entry(path)?.is_some()
     {
-        machine.files.write_file(path, &bytes, mode, owner)?;
+        machine.rewrite(Owner::ROOT, path, &bytes, 0o600)?;
     }
-    for suffix in ["-wal", "-shm"] {
-        machine.files.remove(&beside(path, suffix))?;
-    }
-    Ok(())
+    ["-wal", "-shm"].iter().try_for_each(|suffix| machine.files.remove(&beside(path, suffix)))
 }
 
-/// Looks into a database as the program's own child does on FreeBSD.
+/// Whether a user may write to the folder of a database.
+fn may_write_beside(machine: &Machine, who: Owner, path: &Path) -> Result<(), Errno> {
+    let folder = path.parent().ok_or(Errno::EACCES)?;
+    machine.may(who, folder, Access::Write).and(machine.may(who, folder, Access::Execute))
+}
+
+/// Examines a database as the program's own child process does on FreeBSD.
 pub(super) fn examine(machine: &mut Machine, wanted: &DatabaseExamination) -> Result<DatabaseState, HostError> {
     let DatabaseExamination { path, owner, thorough } = wanted;
     let failed = |why: &str| command_failed(format!("open the database {}", path.display()), 1, why);
-    let unable = "unable to open database file";
-    let folder = path.parent().ok_or_else(|| failed(unable))?;
-    let may = machine
-        .may(*owner, folder, Access::Write)
-        .and(machine.may(*owner, folder, Access::Execute))
-        .and(machine.may(*owner, path, Access::Write));
-    match may {
+    match may_write_beside(machine, *owner, path).and(machine.may(*owner, path, Access::Write)) {
         Ok(()) => {}
-        Err(EACCES) => return Err(failed(unable)),
+        Err(Errno::EACCES) => return Err(failed("unable to open database file")),
         Err(_) => return Err(failed("unable to open database file: No such file or directory")),
     }
-    let log = machine.files.entry(&beside(path, "-wal"))?.is_some();
-    let used = machine.model.gotosocial.as_ref().and_then(|supervisor| supervisor.program.as_ref());
-    if used.is_some_and(|program| program.database == *path) {
-        // Nothing would say so on FreeBSD, where the two do not see each other's locks.
+    if machine.model.program().is_some_and(|program| program.database == *path) {
+        // FreeBSD would not refuse this: the two processes do not see each other's locks.
         return Err(failed("the model refuses: GoToSocial has this very file open, and would be damaged by this"));
     }
-    if log {
+    if machine.files.entry(&beside(path, "-wal"))?.is_some() {
         close(machine, path)?;
     }
     examine_file(&machine.files.local_path(path), *thorough).map_err(|error| failed(&error.to_string()))
@@ -179,107 +167,90 @@ pub(super) fn place(settings: &Settings) -> PathBuf {
     }
 }
 
-/// The file of a SQLite database, and what is in it.
-fn file(machine: &Machine, settings: &Settings, who: Owner) -> Result<(PathBuf, Option<Vec<u8>>), Failure> {
-    let failed = |text: &str| Failure::Error(format!("error creating dbservice: {text}"));
-    let address = settings.text("db-address");
-    if address.is_empty() {
+/// The content of an SQLite database, for a program that opens it.
+fn file(machine: &Machine, path: &Path, who: Owner) -> Result<Option<Vec<u8>>, Failure> {
+    if path.as_os_str().is_empty() {
         return Err(failed("'db-address' was not set when attempting to start sqlite"));
     }
-    let path = PathBuf::from(address);
-    let unable = || failed("sqlite ping: sqlite3: unable to open database file");
-    let folder = path.parent().ok_or_else(unable)?;
-    // wazero maps its code writable and executable; nobody has seen the very words of this failure on FreeBSD.
+    // wazero maps its code writable and executable. The words of this failure on FreeBSD are unknown.
     if !machine.model.allow_wx {
         return Err(failed("sqlite ping: mmap: operation not permitted (kern.elf64.allow_wx is 0)"));
     }
-    let writable = machine.may(who, folder, Access::Write).and(machine.may(who, folder, Access::Execute));
-    writable.map_err(|_| unable())?;
-    let bytes = match machine.may(who, &path, Access::Write) {
-        Ok(()) => seen(machine, &path).map_err(|_| unable())?,
-        Err(ENOENT) => None,
-        Err(_) => return Err(unable()),
-    };
-    Ok((path, bytes))
+    let may = may_write_beside(machine, who, path).map_err(|_| Errno::EACCES);
+    match may.and_then(|()| machine.may(who, path, Access::Write)) {
+        Ok(()) => seen(machine, path).ok(),
+        Err(Errno::ENOENT) => Some(None),
+        Err(_) => None,
+    }
+    .ok_or_else(|| failed("sqlite ping: sqlite3: unable to open database file"))
 }
 
-/// Opens the configured database as somebody, which makes it and runs pending migrations.
+/// Opens the configured database, which creates it and runs pending migrations.
 pub(super) fn open(machine: &mut Machine, settings: &Settings, who: Owner) -> Result<(PathBuf, Database), Failure> {
-    let failed = |text: &str| Failure::Error(format!("error creating dbservice: {text}"));
-    let (path, bytes) = match settings.text("db-type") {
-        "sqlite" => file(machine, settings, who)?,
+    let path = place(settings);
+    let bytes = match settings.text("db-type") {
+        "sqlite" => file(machine, &path, who)?,
         "postgres" => {
-            let path = postgres::connect(machine, settings)?;
-            let bytes = machine.files.read(&path).unwrap_or_default();
-            (path, bytes)
+            postgres::connect(machine, settings)?;
+            machine.read(&path).unwrap_or_default()
         }
         other => return Err(failed(&format!("database type {other} not supported for bundb"))),
     };
-    let found = bytes.filter(|bytes| !bytes.is_empty());
-    let mut database = match &found {
-        Some(bytes) => Database::of_image(bytes).map_err(|_| failed("sqlite ping: sqlite3: file is not a database"))?,
+    let mut database = match bytes.filter(|bytes| !bytes.is_empty()) {
+        Some(bytes) => {
+            Database::of_image(&bytes).map_err(|_| failed("sqlite ping: sqlite3: file is not a database"))?
+        }
         None => Database::default(),
     };
     if database.migrations < settings.series.migrations() {
-        // Migrations are marked as done before they are begun, so one that was cut off is never done.
-        if database.is_half_migrated() {
+        // A migration is marked as done before it runs, so an interrupted one is never completed.
+        if database.migrations == HALF_WAY {
             return Err(failed("db migration error: sqlite3: SQL logic error: no such table: account_settings"));
         }
-        if database.migrations > 0 {
-            half_way(machine, &path, &mut database, who)?;
-        }
-        database.migrations = settings.series.migrations();
+        let faults = &machine.model.faults;
+        let ending = match () {
+            () if database.migrations == 0 => None,
+            () if faults.migration_fails => {
+                Some(failed("db migration error: sqlite3: disk I/O error (code=10 extended=6410)"))
+            }
+            () => faults.migration_is_killed.then_some(Failure::Killed),
+        };
+        database.migrations = if ending.is_some() { HALF_WAY } else { settings.series.migrations() };
         save(machine, &path, &database, who)?;
+        ending.map_or(Ok(()), Err)?;
     }
     Ok((path, database))
 }
 
-/// What becomes of a migration that does not get to its end.
-fn half_way(machine: &mut Machine, path: &Path, database: &mut Database, who: Owner) -> Result<(), Failure> {
-    let faults = &machine.model.faults;
-    let ending = match () {
-        () if faults.migration_fails => Failure::Error(
-            "error creating dbservice: db migration error: sqlite3: disk I/O error (code=10 extended=6410)".into(),
-        ),
-        () if faults.migration_is_killed => Failure::Killed,
-        () => return Ok(()),
-    };
-    database.migrations = HALF_WAY;
-    save(machine, path, database, who)?;
-    Err(ending)
-}
-
-/// Begins a migration that ends by itself later, whoever has started it.
+/// Begins a migration that outlives its caller.
 pub(super) fn begin_migration(machine: &mut Machine, path: &Path, who: Owner) -> Result<(), HostError> {
-    let refused = |_| command_failed("migrations run", 1, "the database cannot be written");
-    let mut content = peek(machine, path).unwrap_or_default();
-    content.migrations = HALF_WAY;
-    save(machine, path, &content, who).map_err(refused)
+    mark(machine, path, HALF_WAY, who)
 }
 
-/// Ends such a migration.
+/// Completes such a migration.
 pub(super) fn finish_migration(machine: &mut Machine, path: &Path) -> Result<(), HostError> {
-    let refused = |_| command_failed("migrations run", 1, "the database cannot be written");
-    let Some(mut content) = peek(machine, path) else { return Ok(()) };
-    content.migrations = Series::V0_20.migrations();
-    save(machine, path, &content, Owner::ROOT).map_err(refused)
+    mark(machine, path, Series::V0_20.migrations(), Owner::ROOT)
 }
 
-/// The processes that have a database, or what stands beside it, open.
+fn mark(machine: &mut Machine, path: &Path, migrations: u32, who: Owner) -> Result<(), HostError> {
+    let Some(content) = peek(machine, path) else { return Ok(()) };
+    save(machine, path, &Database { migrations, ..content }, who)
+        .map_err(|_| command_failed("migrations run", 1, "the database cannot be written"))
+}
+
+/// The processes that have a database, or a file that belongs to it, open.
 pub(super) fn file_users(machine: &Machine, path: &Path) -> Vec<FileUser> {
-    let is_of = |database: &Path| {
-        path == database || ["-wal", "-shm", "-journal"].iter().any(|suffix| path == beside(database, suffix))
-    };
-    let user = |user: &str, pid| FileUser { user: user.to_owned(), command: "gotosocial".to_owned(), pid };
-    let program = machine.model.gotosocial.as_ref().and_then(|supervisor| supervisor.program.as_ref());
-    let server = program.filter(|program| is_of(&program.database)).map(|program| user(&program.user, program.pid));
-    let migrating = machine.model.migrating.as_ref().filter(|migrating| is_of(&migrating.database));
-    server.into_iter().chain(migrating.map(|migrating| user(&migrating.user, migrating.pid))).collect()
+    let is_of =
+        |database: &Path| ["", "-wal", "-shm", "-journal"].iter().any(|suffix| path == beside(database, suffix));
+    let server = machine.model.program().map(|program| (&program.database, &program.user, program.pid));
+    let migrating = machine.model.migrating.as_ref().map(|process| (&process.database, &process.user, process.pid));
+    let users = server.into_iter().chain(migrating).filter(|(database, ..)| is_of(database));
+    users.map(|(_, user, pid)| FileUser { user: user.clone(), command: "gotosocial".into(), pid }).collect()
 }
 
-/// Writes the database back. A new one gets the mode that umask 027 leaves.
+/// Writes the database. A new file gets the mode that umask 027 leaves.
 pub(super) fn save(machine: &mut Machine, path: &Path, database: &Database, who: Owner) -> Result<(), Failure> {
-    let failed = |text: &str| Failure::Error(format!("error creating dbservice: sqlite ping: sqlite3: {text}"));
+    let failed = |text: &str| failed(&format!("sqlite ping: sqlite3: {text}"));
     if machine.model.faults.disk_full {
         return Err(failed("database or disk is full"));
     }
@@ -287,22 +258,16 @@ pub(super) fn save(machine: &mut Machine, path: &Path, database: &Database, who:
     if postgres::is_place(path) {
         return postgres::store(machine, path, &image).map_err(|error| failed(&error.to_string()));
     }
-    let (mode, owner) = match machine.files.entry(path) {
-        Ok(Some(Entry::File { mode, owner, .. })) => (mode, owner),
-        _ => (0o640, who),
-    };
-    // Somebody has it open: only the last one to close it writes to the file itself.
+    // If a process has it open, only the last one to close it writes to the file itself.
     let log = beside(path, "-wal");
-    let open = matches!(machine.files.entry(&log), Ok(Some(_)));
-    let place = if open { &log } else { path };
-    machine.write_as(owner, place, &image, mode).map_err(|_| failed("disk I/O error"))
+    let place = if matches!(machine.files.entry(&log), Ok(Some(_))) { &log } else { path };
+    machine.rewrite(who, place, &image, 0o640).map_err(|_| failed("disk I/O error"))
 }
 
-/// Has somebody write a post, with the program that runs.
+/// Makes a user write a post with the program that runs.
 pub(super) fn post(machine: &mut Machine, text: &str) -> Result<(), HostError> {
     let refused = |why: &str| command_failed("rehearsal post", 1, why);
-    let running = machine.model.gotosocial.as_ref().and_then(|supervisor| supervisor.program.clone());
-    let program = running.ok_or_else(|| refused("GoToSocial does not run here"))?;
+    let program = machine.model.program().cloned().ok_or_else(|| refused("GoToSocial does not run here"))?;
     let mut content = peek(machine, &program.database).ok_or_else(|| refused("GoToSocial has no database"))?;
     content.posts.push(text.to_owned());
     save(machine, &program.database, &content, program.owner).map_err(|_| refused("the database cannot be written"))

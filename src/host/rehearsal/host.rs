@@ -2,32 +2,32 @@
 
 use std::any::Any;
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use nix::errno::Errno;
 
 use crate::certificate::{Bundle, BundleError};
 use crate::front::Front;
 use crate::operation::{self, Operation};
 
 use super::super::{
-    BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host, HostError,
-    Invocation, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision, System, User,
-    WebAnswer, WebFailure, WebRequest, lock,
+    BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
+    HostError, Invocation, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision,
+    System, Tell, User, WebAnswer, WebFailure, WebRequest, lock,
 };
-use super::machine::{Access, EACCES, EIO, ENOENT, ENOSPC, EPERM, Machine, command_failed, errno_text};
+use super::machine::{Access, Machine, command_failed};
 use super::{
-    Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin, gotosocial_database, kernel, packages,
-    postgres, rc_conf, services, web, web_servers,
+    ChangeFault, Model, Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin,
+    gotosocial_database, kernel, packages, postgres, rc_conf, services, web, web_servers,
 };
 
 /// A change, for the errors that it can be made to fail with.
 enum Change<'a> {
-    /// Writing to the file system; with the number of bytes.
-    Write(&'static str, &'a Path, usize),
-    /// Taking something away, or moving it.
-    Remove(&'static str, &'a Path),
+    /// A file operation: its verb, its path, and the number of bytes that it writes, if it writes.
+    File(&'static str, &'a Path, Option<u64>),
     /// A sysctl.
     Sysctl(&'a str),
     /// A command of the base system.
@@ -38,96 +38,84 @@ impl Change<'_> {
     fn failed(&self, errno: i32) -> HostError {
         let source = io::Error::from_raw_os_error(errno);
         match self {
-            Self::Write(action, path, _) | Self::Remove(action, path) => {
-                HostError::File { action, path: path.to_path_buf(), source }
-            }
+            Self::File(action, path, _) => HostError::File { action, path: path.to_path_buf(), source },
             Self::Sysctl(name) => HostError::Sysctl { name: (*name).to_string(), source },
-            Self::Command(command) => command_failed(command.clone(), 1, errno_text(errno)),
+            Self::Command(command) => command_failed(command, 1, Errno::from_raw(errno).desc()),
         }
     }
 
-    /// What it is called.
-    fn told(&self) -> String {
-        match self {
-            Self::Write(action, path, _) | Self::Remove(action, path) => format!("{action} {}", path.display()),
-            Self::Sysctl(name) => format!("sysctl {name}"),
-            Self::Command(command) => command.clone(),
-        }
-    }
-
-    /// What stops it whatever it is about: no privilege, no space.
-    fn refused(&self, machine: &Machine) -> Option<HostError> {
-        let model = &machine.model;
-        if model.euid != 0 {
-            let errno = if matches!(self, Self::Write(..) | Self::Remove(..)) { EACCES } else { EPERM };
-            return Some(self.failed(errno));
-        }
-        let Self::Write(_, _, bytes) = self else { return None };
-        let full = model.faults.disk_full || *bytes as u64 > model.free_bytes;
-        full.then(|| self.failed(ENOSPC))
+    /// The error if any change of this kind fails now: no privilege, no space.
+    fn refused(&self, model: &Model) -> Option<HostError> {
+        let errno = match self {
+            Self::File(..) if model.euid != 0 => Errno::EACCES,
+            _ if model.euid != 0 => Errno::EPERM,
+            Self::File(_, _, Some(bytes)) if model.faults.disk_full || *bytes > model.free_bytes => Errno::ENOSPC,
+            _ => return None,
+        };
+        Some(self.failed(errno as i32))
     }
 }
 
+type Done<T> = Result<T, HostError>;
+
 impl Rehearsal {
-    /// Makes one change: counts it against the faults, lets a second pass, and saves what came of it.
-    fn change<T>(
-        &self,
-        what: &Change<'_>,
-        make: impl FnOnce(&mut Machine) -> Result<T, HostError>,
-    ) -> Result<T, HostError> {
+    /// Makes one change: counts it against the faults, lets a second pass, and saves the result.
+    fn change<T>(&self, what: &Change<'_>, make: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
         let outcome = self.attempt(what, make);
         self.save()?;
         outcome
     }
 
-    /// Has the authority issue a certificate, which counts as a change.
-    pub(super) fn issue_counted(&self, name: &str) -> Result<Result<Bundle, BundleError>, HostError> {
-        self.change(&Change::Command(format!("ACME order for {name}")), |machine| Ok(authority::issue(machine, name)))
+    /// Runs a command of the base system.
+    fn command<T>(&self, command: String, run: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
+        self.change(&Change::Command(command), run)
     }
 
-    fn attempt<T>(
-        &self,
-        what: &Change<'_>,
-        make: impl FnOnce(&mut Machine) -> Result<T, HostError>,
-    ) -> Result<T, HostError> {
+    /// Has the authority issue a certificate, which counts as a change.
+    pub(super) fn issue_counted(&self, name: &str) -> Done<Result<Bundle, BundleError>> {
+        self.command(format!("ACME order for {name}"), |machine| Ok(authority::issue(machine, name)))
+    }
+
+    fn attempt<T>(&self, what: &Change<'_>, make: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
         let machine = &mut *self.machine.borrow_mut();
         let mut failure = None;
-        if let Some(fault) = &mut machine.model.faults.change {
-            if fault.after > 0 {
-                fault.after -= 1;
-            } else {
-                let takes_effect = std::mem::replace(&mut fault.takes_effect, false);
-                failure = Some(what.failed(fault.errno));
-                if !fault.lasting {
+        match &mut machine.model.faults.change {
+            Some(fault) if fault.after > 0 => fault.after -= 1,
+            Some(fault) => {
+                let ChangeFault { takes_effect, lasting, errno, .. } = *fault;
+                fault.takes_effect = false;
+                if !lasting {
                     machine.model.faults.change = None;
                 }
                 if !takes_effect {
-                    return Err(failure.unwrap_or_else(|| what.failed(EPERM)));
+                    return Err(what.failed(errno));
                 }
+                failure = Some(what.failed(errno));
             }
+            None => {}
         }
-        if let Some(refusal) = what.refused(machine) {
+        if let Some(refusal) = what.refused(&machine.model) {
             return Err(refusal);
         }
-        let made = match what {
-            Change::Write(..) | Change::Remove(..) => make(machine)?,
-            Change::Sysctl(_) | Change::Command(_) => {
-                let told = || PathBuf::from(what.told());
-                operation::about_to(Operation::Command, told)
-                    .map_err(|error| what.failed(error.raw_os_error().unwrap_or(EPERM)))?;
-                operation::aside(|| make(machine))?
-            }
+        let command = match what {
+            Change::File(..) => None,
+            Change::Sysctl(name) => Some(format!("sysctl {name}")),
+            Change::Command(command) => Some(command.clone()),
+        };
+        let made = if let Some(command) = command {
+            operation::about_to(Operation::Command, || command.into())
+                .map_err(|error| what.failed(error.raw_os_error().unwrap_or(Errno::EPERM as i32)))?;
+            operation::aside(|| make(machine))?
+        } else {
+            make(machine)?
         };
         self.watches.borrow_mut().pass(&machine.model, 1);
         pass(machine, 1)?;
-        match failure {
-            Some(failure) => Err(failure),
-            None => Ok(made),
-        }
+        failure.map_or(Ok(made), Err)
     }
 }
 
-/// Lets time pass, and what happens by itself happen.
+/// Lets time pass, and with it what happens on its own.
 fn pass(machine: &mut Machine, seconds: u64) -> Result<(), HostError> {
     machine.model.clock += seconds;
     operation::aside(|| {
@@ -136,19 +124,36 @@ fn pass(machine: &mut Machine, seconds: u64) -> Result<(), HostError> {
     })
 }
 
-/// Whoever runs the program reads only what its modes let be read. In the model that is root, or a user who owns nothing.
-fn may(machine: &Machine, action: &'static str, path: &Path, what: &Path, access: Access) -> Result<(), HostError> {
+/// Runs one of PostgreSQL's programs, or GoToSocial from an unpacked release.
+fn run(machine: &mut Machine, invocation: &Invocation) -> Result<Output, HostError> {
+    let cannot = |errno: Errno| {
+        let arguments = invocation.arguments.iter().enumerate();
+        let shown = arguments.map(|(index, it)| if Some(index) == invocation.secret_argument { "…" } else { it });
+        let command = [&*invocation.program.to_string_lossy()].into_iter().chain(shown).collect::<Vec<_>>().join(" ");
+        HostError::Start { command, source: errno.into() }
+    };
+    for path in [&invocation.directory, &invocation.program] {
+        machine.may(invocation.owner, path, Access::Execute).map_err(cannot)?;
+    }
+    if !machine.is_executable(&invocation.program) {
+        return Err(cannot(Errno::EACCES));
+    }
+    let output = if postgres::is_program(&invocation.program) {
+        postgres::run(machine, invocation)
+    } else {
+        gotosocial_admin::run(machine, invocation)?
+    };
+    output.ok_or_else(|| cannot(Errno::ENOEXEC))
+}
+
+/// Refuses what the user who runs the program may not do with `object`. In the model that user is root, or owns nothing.
+fn may(machine: &Machine, action: &'static str, path: &Path, object: &Path, access: Access) -> Result<(), HostError> {
     let uid = machine.model.euid;
-    if uid == 0 {
+    // The operation itself finds out that something is missing.
+    if uid == 0 || machine.may(Owner { uid, gid: uid }, object, access) != Err(Errno::EACCES) {
         return Ok(());
     }
-    match machine.may(Owner { uid, gid: uid }, what, access) {
-        Err(EACCES) => {
-            Err(HostError::File { action, path: path.to_path_buf(), source: io::Error::from_raw_os_error(EACCES) })
-        }
-        // What is not there is told by the question itself.
-        _ => Ok(()),
-    }
+    Err(HostError::File { action, path: path.to_path_buf(), source: Errno::EACCES.into() })
 }
 
 impl Observe for Rehearsal {
@@ -176,12 +181,6 @@ impl Observe for Rehearsal {
             may(&machine, "look up", path, folder, Access::Execute)?;
         }
         machine.files.entry(path)
-    }
-
-    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
-        let machine = self.machine.borrow();
-        may(&machine, "read", path, path, Access::Read)?;
-        machine.files.read(path)
     }
 
     fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
@@ -216,12 +215,8 @@ impl Observe for Rehearsal {
     }
 
     fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError> {
-        let machine = self.machine.borrow();
-        let Some(primary) = accounts::users(&machine)?.into_iter().find(|there| there.name == user) else {
-            return Ok(Vec::new());
-        };
-        let others = accounts::supplementary_groups(&machine, user)?.into_iter().filter(|gid| *gid != primary.gid);
-        Ok(std::iter::once(primary.gid).chain(others).collect())
+        let user = self.user(user)?;
+        user.map_or(Ok(Vec::new()), |user| accounts::groups_of(&self.machine.borrow(), &user))
     }
 
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
@@ -275,7 +270,7 @@ impl Observe for Rehearsal {
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
         let answer = operation::aside(|| web::answer(&mut self.machine.borrow_mut(), request));
-        // A first request can make the certificate authority issue a certificate, which is a file with an owner.
+        // The first request can make the authority issue a certificate, which is a file with an owner.
         self.save().map_err(|error| WebFailure::Other(error.to_string()))?;
         let model = &self.machine.borrow().model;
         let faults = &model.faults;
@@ -292,70 +287,62 @@ impl Observe for Rehearsal {
 }
 
 impl Host for Rehearsal {
-    fn observe(&self) -> &dyn Observe {
-        self
-    }
-
     fn write_file(&self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), HostError> {
-        let what = Change::Write("write", path, bytes.len());
+        let what = Change::File("write", path, Some(bytes.len() as u64));
         self.change(&what, |machine| machine.files.write_file(path, bytes, mode, owner))
     }
 
     fn append_file(&self, path: &Path, bytes: &[u8]) -> Result<(), HostError> {
-        let what = Change::Write("append to", path, bytes.len());
+        let what = Change::File("append to", path, Some(bytes.len() as u64));
         self.change(&what, |machine| machine.files.append_file(path, bytes))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), HostError> {
-        self.change(&Change::Remove("rename", from), |machine| machine.files.rename(from, to))
+        self.change(&Change::File("rename", from, None), |machine| machine.files.rename(from, to))
     }
 
     fn make_directory(&self, path: &Path, mode: u32, owner: Owner) -> Result<(), HostError> {
-        let what = Change::Write("make the folder", path, 0);
+        let what = Change::File("make the folder", path, Some(0));
         self.change(&what, |machine| machine.files.make_directory(path, mode, owner))
     }
 
     fn make_symlink(&self, path: &Path, target: &Path) -> Result<(), HostError> {
-        let what = Change::Write("make the link", path, 0);
+        let what = Change::File("make the link", path, Some(0));
         self.change(&what, |machine| machine.files.make_symlink(path, target))
     }
 
     fn remove(&self, path: &Path) -> Result<(), HostError> {
-        self.change(&Change::Remove("remove", path), |machine| machine.files.remove(path))
+        self.change(&Change::File("remove", path, None), |machine| machine.files.remove(path))
     }
 
     fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
-        self.change(&Change::Remove("remove", path), |machine| machine.files.remove_tree(path))
+        self.change(&Change::File("remove", path, None), |machine| machine.files.remove_tree(path))
     }
 
     fn add_group(&self, group: &Group) -> Result<(), HostError> {
-        let what = Change::Command(format!("pw groupadd {} -g {}", group.name, group.gid));
-        self.change(&what, |machine| accounts::add_group(machine, group))
+        let command = format!("pw groupadd {} -g {}", group.name, group.gid);
+        self.command(command, |machine| accounts::add_group(machine, group))
     }
 
     fn delete_group(&self, name: &str) -> Result<(), HostError> {
-        let what = Change::Command(format!("pw groupdel {name}"));
-        self.change(&what, |machine| accounts::delete_group(machine, name))
+        self.command(format!("pw groupdel {name}"), |machine| accounts::delete_group(machine, name))
     }
 
     fn add_user(&self, user: &User) -> Result<(), HostError> {
-        let what = Change::Command(format!("pw useradd {} -u {}", user.name, user.uid));
-        self.change(&what, |machine| accounts::add_user(machine, user))
+        let command = format!("pw useradd {} -u {}", user.name, user.uid);
+        self.command(command, |machine| accounts::add_user(machine, user))
     }
 
     fn delete_user(&self, name: &str) -> Result<(), HostError> {
-        let what = Change::Command(format!("pw userdel {name}"));
-        self.change(&what, |machine| accounts::delete_user(machine, name))
+        self.command(format!("pw userdel {name}"), |machine| accounts::delete_user(machine, name))
     }
 
     fn load_module(&self, name: &str) -> Result<(), HostError> {
-        let what = Change::Command(format!("kldload -n {name}"));
-        self.change(&what, |machine| kernel::load_module(&mut machine.model, name))
+        self.command(format!("kldload -n {name}"), |machine| kernel::load_module(&mut machine.model, name))
     }
 
     fn unload_module(&self, name: &str) -> Result<(), HostError> {
-        let what = Change::Command(format!("kldunload {name}"));
-        self.change(&what, |machine| kernel::unload_module(&mut machine.model, name))
+        self.command(format!("kldunload {name}"), |machine| kernel::unload_module(&mut machine.model, name))
     }
 
     fn set_sysctl(&self, name: &str, value: &str) -> Result<(), HostError> {
@@ -365,29 +352,23 @@ impl Host for Rehearsal {
     }
 
     fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError> {
-        let what = match value {
-            Some(value) => Change::Command(format!("sysrc {name}={value}")),
-            None => Change::Command(format!("sysrc -x {name}")),
-        };
-        self.change(&what, |machine| rc_conf::set(machine, name, value))
+        let arguments = value.map_or_else(|| format!("-x {name}"), |value| format!("{name}={value}"));
+        self.command(format!("sysrc {arguments}"), |machine| rc_conf::set(machine, name, value))
     }
 
     fn install_package(&self, name: &str) -> Result<(), HostError> {
-        let what = Change::Command(format!("pkg install -y {name}"));
-        self.change(&what, |machine| packages::install(machine, name))
+        self.command(format!("pkg install -y {name}"), |machine| packages::install(machine, name))
     }
 
     fn delete_package(&self, name: &str) -> Result<(), HostError> {
-        let what = Change::Command(format!("pkg delete -y {name}"));
-        self.change(&what, |machine| packages::delete(machine, name))
+        self.command(format!("pkg delete -y {name}"), |machine| packages::delete(machine, name))
     }
 
-    /// Only looks, so it neither counts against the faults nor moves the clock.
+    /// Only looks, so it neither counts against the faults nor advances the clock.
     fn front_test(&self, front: Front, config: &Path) -> Result<Output, HostError> {
         let machine = self.machine.borrow();
         if !machine.is_executable(Path::new(front.program)) {
-            let source = io::Error::from_raw_os_error(ENOENT);
-            return Err(HostError::Start { command: front.program.into(), source });
+            return Err(HostError::Start { command: front.program.into(), source: Errno::ENOENT.into() });
         }
         Ok(web_servers::test(&machine, front, config))
     }
@@ -397,32 +378,22 @@ impl Host for Rehearsal {
     }
 
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
-        let what = Change::Command(format!("service {name} {}", action.verb()));
-        self.change(&what, |machine| services::act(machine, name, action))
+        self.command(format!("service {name} {}", action.verb()), |machine| services::act(machine, name, action))
     }
 
     fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
-        if postgres::is_program(&invocation.program) {
-            if postgres::only_looks(&invocation.arguments) {
-                return postgres::run(&mut self.machine.borrow_mut(), invocation);
-            }
-            let what = Change::Command(invocation.program.display().to_string());
-            return self.change(&what, |machine| postgres::run(machine, invocation));
+        let Invocation { program, arguments, .. } = invocation;
+        let only_looks = match postgres::is_program(program) {
+            true => postgres::only_looks(arguments),
+            false => gotosocial_admin::only_looks(arguments),
+        };
+        if !only_looks {
+            return self.command(program.display().to_string(), |machine| run(machine, invocation));
         }
-        if gotosocial_admin::only_looks(&invocation.arguments) {
-            let outcome = operation::aside(|| gotosocial_admin::run(&mut self.machine.borrow_mut(), invocation));
-            self.save()?;
-            return outcome;
-        }
-        let what = Change::Command(invocation.program.display().to_string());
-        self.change(&what, |machine| gotosocial_admin::run(machine, invocation))
+        self.aside(|machine| run(machine, invocation))
     }
 
-    fn run_watched(
-        &self,
-        invocation: &Invocation,
-        tell: &mut dyn FnMut(Duration, Option<&str>),
-    ) -> Result<Output, HostError> {
+    fn run_watched(&self, invocation: &Invocation, tell: Tell<'_>) -> Result<Output, HostError> {
         let what = Change::Command(invocation.program.display().to_string());
         self.change(&what, |machine| {
             for poll in 1..=machine.model.faults.polls_while_migrating {
@@ -431,9 +402,9 @@ impl Host for Rehearsal {
             }
             if machine.model.faults.migration_outlives {
                 gotosocial_admin::outlive(machine, invocation)?;
-                return Err(what.failed(EIO));
+                return Err(what.failed(Errno::EIO as i32));
             }
-            gotosocial_admin::run(machine, invocation)
+            run(machine, invocation)
         })
     }
 
@@ -447,10 +418,10 @@ impl Host for Rehearsal {
 
     fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
         let size = match self.entry(from)? {
-            Some(Entry::File { size, .. }) => usize::try_from(size).unwrap_or(usize::MAX),
+            Some(Entry::File { size, .. }) => size,
             _ => 0,
         };
-        let what = Change::Write("copy to", to, size);
+        let what = Change::File("copy to", to, Some(size));
         self.change(&what, |machine| machine.files.copy_file(from, to, mode, owner))
     }
 
@@ -458,55 +429,42 @@ impl Host for Rehearsal {
         self.machine.borrow().files.open_file(path)
     }
 
-    fn build_file(
-        &self,
-        path: &Path,
-        mode: u32,
-        owner: Owner,
-        build: &mut dyn FnMut(&mut File) -> io::Result<()>,
-    ) -> Result<(), HostError> {
-        let mut begun = self.machine.borrow().files.begin_file(path)?;
-        // Whoever writes it asks this host for what is to be in it.
-        let built = build(&mut begun.file).and_then(|()| begun.file.metadata());
-        let mut begun = Some(begun);
-        let outcome = built.map_err(HostError::file("write", path)).and_then(|built| {
-            let what = Change::Write("write", path, usize::try_from(built.len()).unwrap_or(usize::MAX));
-            self.change(&what, |machine| match begun.take() {
-                Some(begun) => machine.files.finish_file(begun, mode, owner),
-                None => Ok(()),
-            })
-        });
-        if let Some(begun) = begun {
-            self.machine.borrow().files.give_up(&begun);
-        }
-        outcome
+    fn build_file(&self, path: &Path, mode: u32, owner: Owner, build: Build<'_>) -> Result<(), HostError> {
+        // `build` may ask this host something, so it runs before the machine is borrowed for the change.
+        let mut built = || {
+            let mut file = tempfile::tempfile_in(self.state_folder())?;
+            build(&mut file)?;
+            file.rewind()?;
+            Ok((file.metadata()?.len(), file))
+        };
+        let (size, mut built) = built().map_err(HostError::file("write", path))?;
+        self.change(&Change::File("write", path, Some(size)), |machine| {
+            machine.files.build_file(path, mode, owner, &mut |file| io::copy(&mut built, file).map(drop))
+        })
     }
 
-    /// Only looks, so it neither counts against the faults nor moves the clock.
+    /// Only looks, so it neither counts against the faults nor advances the clock.
     fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
-        let state = operation::aside(|| gotosocial_database::examine(&mut self.machine.borrow_mut(), examination));
-        self.save()?;
-        state
+        self.aside(|machine| gotosocial_database::examine(machine, examination))
     }
 
-    /// The lock is beside the state, and `path` is not used. Holding it, the rehearsal takes over what another command has left
-    /// in the state.
+    /// The lock is next to the state; `path` is not used. Once it is held, the state that another command may have
+    /// left is read again.
     fn lock(&self, _path: &Path, note: &str) -> Result<Box<dyn Any>, HostError> {
-        let lock = lock::take(&self.folder().join(STATE_FOLDER.trim_start_matches('/')).join("lock"), note)?;
+        let lock = lock::take(&self.state_folder().join("lock"), note)?;
         self.reload()?;
         Ok(Box::new(lock))
     }
 
     fn sleep(&self, time: Duration) {
-        // A wait of less than a second still moves the clock, so that whoever polls gets somewhere.
-        let seconds = time.as_millis().div_ceil(1000).max(1);
-        let seconds = u64::try_from(seconds).unwrap_or(u64::MAX / 2);
+        // A wait of less than a second advances the clock as well: a poll must come to an end.
+        let seconds = (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1);
         self.watches.borrow_mut().pass(&self.machine.borrow().model, seconds);
         let passed = pass(&mut self.machine.borrow_mut(), seconds);
         if self.machine.borrow().model.faults.waits_last {
             std::thread::sleep(time);
         }
-        // Waiting cannot fail; what could not be written now shows at the next change.
+        // Waiting cannot fail. The next change reports a state that cannot be written.
         let _ = passed.and_then(|()| self.save());
     }
 }

@@ -1,13 +1,13 @@
 //! The kernel: modules, sysctls, securelevel, jails, and who may bind which port.
 //!
-//! Who may bind is not decided here but by [`may_bind`], the program's one evaluator.
+//! [`may_bind`], the program's one evaluator, decides who may bind.
 
-use std::io;
+use nix::errno::Errno;
 
-use crate::portacl::{Errno, Policy, Protocol, Request, Verdict, may_bind, parse_kernel};
+use crate::portacl::{self, Decision, Policy, Protocol, Request, may_bind, number, parse_kernel};
 
 use super::super::{BindOutcome, BindProbe, Family, HostError, Jail, Listener};
-use super::machine::{EINVAL, ENOENT, EPERM, Machine, command_failed};
+use super::machine::{Machine, command_failed};
 use super::model::Model;
 use super::{boot, gotosocial, web_servers};
 
@@ -20,15 +20,10 @@ pub(super) const RESERVED_HIGH: &str = "net.inet.ip.portrange.reservedhigh";
 const SECURELEVEL: &str = "kern.securelevel";
 const ALLOW_WX: &str = "kern.elf64.allow_wx";
 
-/// Writable integers with their values at boot.
+/// Writable integers with their values at boot, of those that matter here.
 const INTEGERS: &[(&str, &str)] = &[
     (RESERVED_LOW, "0"),
     (RESERVED_HIGH, "1023"),
-    ("net.inet.ip.portrange.first", "10000"),
-    ("net.inet.ip.portrange.last", "65535"),
-    ("net.inet.ip.portrange.hifirst", "49152"),
-    ("net.inet.ip.portrange.hilast", "65535"),
-    ("net.inet6.ip6.v6only", "1"),
     ("security.bsd.see_other_uids", "1"),
     ("security.mac.portacl.autoport_exempt", "1"),
     ("security.mac.portacl.enabled", "1"),
@@ -36,27 +31,21 @@ const INTEGERS: &[(&str, &str)] = &[
     ("security.mac.portacl.suser_exempt", "1"),
 ];
 
-/// What cannot be written.
+/// The value of a sysctl that cannot be written.
 fn read_only(model: &Model, name: &str) -> Option<String> {
     Some(match name {
-        "kern.ostype" => "FreeBSD".into(),
         "kern.osrelease" => model.release.clone(),
-        "kern.osreldate" => model.osreldate.to_string(),
-        "hw.machine_arch" => model.machine_arch.clone(),
-        "hw.physmem" => model.memory.to_string(),
         "security.jail.jailed" => u8::from(model.jail != Jail::No).to_string(),
         "security.jail.vnet" => u8::from(model.jail == Jail::Vnet).to_string(),
-        "kern.features.security_mac" => "1".into(),
         "kern.conftxt" => {
             let option = |module: &String| format!("options\t{}\n", module.to_ascii_uppercase());
             format!("ident\tGENERIC\n{}", model.compiled_in.iter().map(option).collect::<String>())
         }
-        "kern.features.inet6" if model.ipv6 => "1".into(),
         _ => return None,
     })
 }
 
-/// The value of a sysctl; `None` where the kernel does not know the name.
+/// The value of a sysctl; `None` if the kernel does not know the name.
 pub(super) fn sysctl(model: &Model, name: &str) -> Option<String> {
     if name.starts_with(PORTACL) && !model.modules.contains(PORTACL_MODULE) {
         return None;
@@ -66,94 +55,67 @@ pub(super) fn sysctl(model: &Model, name: &str) -> Option<String> {
         ALLOW_WX => return Some(u8::from(model.allow_wx).to_string()),
         _ => {}
     }
-    read_only(model, name).or_else(|| model.sysctls.get(name).cloned()).or_else(|| {
-        let at_boot = INTEGERS.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_string());
-        at_boot.or_else(|| (name == RULES).then(String::new))
-    })
+    let at_boot = || INTEGERS.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_string());
+    read_only(model, name)
+        .or_else(|| model.sysctls.get(name).cloned())
+        .or_else(at_boot)
+        .or_else(|| (name == RULES).then(String::new))
 }
 
-/// Sets a sysctl as the kernel would, or gives the errno.
-pub(super) fn set_sysctl(model: &mut Model, name: &str, value: &str) -> Result<(), i32> {
+/// Sets a sysctl as the kernel would.
+pub(super) fn set_sysctl(model: &mut Model, name: &str, value: &str) -> Result<(), Errno> {
     if sysctl(model, name).is_none() {
-        return Err(ENOENT);
+        return Err(Errno::ENOENT);
     }
-    // What belongs to the host as a whole cannot be written from a jail; a VNET jail has port ranges of its own.
+    // A jail cannot write what belongs to its host; one with VNET has port ranges of its own.
     let portrange = name.starts_with("net.inet.ip.portrange.");
     let own = name == SECURELEVEL || (portrange && model.jail == Jail::Vnet);
     if model.euid != 0 || read_only(model, name).is_some() || (model.jail != Jail::No && !own) {
-        return Err(EPERM);
+        return Err(Errno::EPERM);
     }
-    if name == RULES {
-        parse_kernel(value).map_err(|_| EINVAL)?;
-        model.sysctls.insert(name.into(), value.into());
-        return Ok(());
-    }
-    let known_integer = INTEGERS.iter().any(|(known, _)| *known == name);
-    let number = match integer(value) {
-        Some(number) => number,
-        None if known_integer || matches!(name, SECURELEVEL | ALLOW_WX) => return Err(EINVAL),
-        None => {
+    let is_integer = INTEGERS.iter().any(|(known, _)| *known == name) || matches!(name, SECURELEVEL | ALLOW_WX);
+    match (name, number(value)) {
+        (RULES, _) => {
+            parse_kernel(value).map_err(|_| Errno::EINVAL)?;
             model.sysctls.insert(name.into(), value.into());
-            return Ok(());
         }
-    };
-    match name {
+        (_, None) if is_integer => return Err(Errno::EINVAL),
+        (_, None) => drop(model.sysctls.insert(name.into(), value.into())),
         // CTLFLAG_SECURE in sys/netinet/in_pcb.c
-        RESERVED_LOW | RESERVED_HIGH if model.securelevel > 0 => return Err(EPERM),
+        (RESERVED_LOW | RESERVED_HIGH, _) if model.securelevel > 0 => return Err(Errno::EPERM),
         // It can only be raised, see security(7).
-        SECURELEVEL if number < model.securelevel => return Err(EPERM),
-        SECURELEVEL => model.securelevel = number,
-        ALLOW_WX => model.allow_wx = number != 0,
-        _ => drop(model.sysctls.insert(name.into(), number.to_string())),
+        (SECURELEVEL, Some(level)) if level < model.securelevel => return Err(Errno::EPERM),
+        (SECURELEVEL, Some(level)) => model.securelevel = level,
+        (ALLOW_WX, Some(number)) => model.allow_wx = number != 0,
+        (_, Some(number)) => drop(model.sysctls.insert(name.into(), number.to_string())),
     }
     Ok(())
 }
 
-/// strtol(3) with base 0, cut to an int, as sysctl(8) reads a number.
-fn integer(text: &str) -> Option<i32> {
-    let text = text.trim_start();
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
-    let (digits, base) = match (hexadecimal, digits.strip_prefix('0')) {
-        (Some(rest), _) => (rest, 16),
-        (None, Some(rest)) if !rest.is_empty() => (rest, 8),
-        _ => (digits, 10),
-    };
-    if !digits.chars().all(|digit| digit.is_digit(base)) {
-        return None;
-    }
-    let number = i64::from_str_radix(digits, base).ok()?;
-    // The cut to 32 bits is what the C program does.
-    Some(if negative { -number } else { number } as i32)
-}
-
 /// The error for a sysctl.
-pub(super) fn sysctl_failed(name: &str, errno: i32) -> HostError {
-    HostError::Sysctl { name: name.into(), source: io::Error::from_raw_os_error(errno) }
+pub(super) fn sysctl_failed(name: &str, errno: Errno) -> HostError {
+    HostError::Sysctl { name: name.into(), source: errno.into() }
 }
 
-/// Puts a module into the kernel, with the tunables that the loader left. Asks nobody.
+/// Adds a module to the kernel, with the tunables that the loader left.
 pub(super) fn attach_module(model: &mut Model, name: &str) {
     model.modules.insert(name.to_string());
     take_tunables(model, name);
 }
 
-/// A module that is compiled in takes them, too.
+/// Gives a module its tunables, also one that is compiled in.
 pub(super) fn take_tunables(model: &mut Model, name: &str) {
     if name == PORTACL_MODULE {
         for (tunable, _) in INTEGERS.iter().filter(|(name, _)| name.starts_with(PORTACL)) {
-            if let Some(number) = model.kernel_environment.get(*tunable).and_then(|value| integer(value)) {
+            if let Some(number) = model.kernel_environment.get(*tunable).and_then(|value| number(value)) {
                 model.sysctls.insert((*tunable).into(), number.to_string());
             }
         }
     }
 }
 
-/// `load_kld` of rc.subr(8): a module that is there is left alone; from FreeBSD 14 on, one that is new brings the
-/// settings of its file along. The word may be a path and end in `.ko`.
+/// `load_kld` of rc.subr(8): a loaded module stays as it is; from FreeBSD 14 on, the settings of its file are applied to
+/// a new one. The word may be a path and end in `.ko`.
 pub(super) fn load_by_rc(machine: &mut Machine, word: &str) -> Result<(), HostError> {
     let file = word.rsplit('/').next().unwrap_or_default();
     let name = file.strip_suffix(".ko").unwrap_or(file);
@@ -184,7 +146,7 @@ pub(super) fn load_module(model: &mut Model, name: &str) -> Result<(), HostError
     Ok(())
 }
 
-/// `kldunload NAME`: nothing holds mac_portacl back, even while reserved ports are open.
+/// `kldunload NAME`: mac_portacl can be unloaded even while reserved ports are open.
 pub(super) fn unload_module(model: &mut Model, name: &str) -> Result<(), HostError> {
     let refused = |why: String| command_failed(format!("kldunload {name}"), 1, format!("kldunload: {why}"));
     if !model.modules.contains(name) || model.compiled_in.contains(name) {
@@ -205,65 +167,69 @@ fn may_not_touch_modules(model: &Model) -> bool {
 }
 
 fn policy(model: &Model) -> Policy {
-    let number = |name: &str, default: i32| sysctl(model, name).and_then(|value| integer(&value)).unwrap_or(default);
-    let rules = sysctl(model, RULES).unwrap_or_default();
+    // Only the variables of a module that is not loaded have no value, and those do not matter.
+    let value = |name: &str| sysctl(model, name).and_then(|value| number(&value)).unwrap_or_default();
     Policy {
         loaded: model.modules.contains(PORTACL_MODULE),
-        enabled: number("security.mac.portacl.enabled", 1),
-        suser_exempt: number("security.mac.portacl.suser_exempt", 1),
-        autoport_exempt: number("security.mac.portacl.autoport_exempt", 1),
-        port_high: number("security.mac.portacl.port_high", 1023),
-        // A list that does not parse never got into the kernel.
-        rules: parse_kernel(&rules).unwrap_or_default(),
-        reservedlow: number(RESERVED_LOW, 0),
-        reservedhigh: number(RESERVED_HIGH, 1023),
+        enabled: value("security.mac.portacl.enabled"),
+        suser_exempt: value("security.mac.portacl.suser_exempt"),
+        autoport_exempt: value("security.mac.portacl.autoport_exempt"),
+        port_high: value("security.mac.portacl.port_high"),
+        // The kernel refused every list that does not parse.
+        rules: parse_kernel(&sysctl(model, RULES).unwrap_or_default()).unwrap_or_default(),
+        reservedlow: value(RESERVED_LOW),
+        reservedhigh: value(RESERVED_HIGH),
     }
 }
 
-/// Whether a user may bind a port, whoever may have it already. Root has the privilege in a jail, too.
-pub(super) fn verdict(model: &Model, uid: u32, groups: &[u32], protocol: Protocol, port: u16) -> Verdict {
+/// Whether a user may bind a port, no matter who has it already. Root has the privilege in a jail, too.
+pub(super) fn verdict(model: &Model, uid: u32, groups: &[u32], protocol: Protocol, port: u16) -> Decision {
     may_bind(&policy(model), &Request { uid, groups, protocol, port, privileged: uid == 0 })
 }
 
-/// What bind(2) on the wildcard address says.
+/// The result of bind(2) on the wildcard address.
 pub(super) fn bind(model: &Model, probe: &BindProbe) -> BindOutcome {
     if probe.family == Family::V6 && !model.ipv6 {
         return BindOutcome::NoAddress;
     }
-    if model.faults.bind_probes_allowed {
-        return BindOutcome::Bound;
-    }
-    if model.faults.bind_probes_refused {
-        return BindOutcome::NoRule;
+    if let Some(succeeds) = model.faults.bind_probes {
+        return if succeeds { BindOutcome::Bound } else { BindOutcome::NoRule };
     }
     let groups: Vec<u32> = [probe.gid].into_iter().chain(probe.groups.iter().copied()).collect();
-    match verdict(model, probe.uid, &groups, probe.protocol, probe.port).errno {
-        Some(Errno::Eperm) => BindOutcome::NoRule,
-        Some(Errno::Eacces) => BindOutcome::Reserved,
-        None if taken(model, probe) => BindOutcome::InUse,
+    // All listeners of the model are TCP.
+    let taken = |there: &Listener| {
+        probe.protocol == Protocol::Tcp
+            && there.port == probe.port
+            && if probe.family == Family::V4 { there.ipv4 } else { there.ipv6 }
+    };
+    match verdict(model, probe.uid, &groups, probe.protocol, probe.port).errno() {
+        Some(portacl::Errno::Eperm) => BindOutcome::NoRule,
+        Some(portacl::Errno::Eacces) => BindOutcome::Reserved,
+        None if listeners(model).iter().any(taken) => BindOutcome::InUse,
         None => BindOutcome::Bound,
     }
 }
 
-fn taken(model: &Model, probe: &BindProbe) -> bool {
-    // The model's listeners are all of TCP.
-    probe.port != 0
-        && probe.protocol == Protocol::Tcp
-        && listeners(model)
-            .iter()
-            .any(|there| there.port == probe.port && if probe.family == Family::V4 { there.ipv4 } else { there.ipv6 })
+/// Opens a socket that listens, as bind(2) does. The sockets of `own`, a command, are no obstacle.
+pub(super) fn listen(model: &Model, uid: u32, groups: &[u32], wanted: &Listener, own: &str) -> Result<(), Errno> {
+    let taken = |there: &Listener| there.command != own && collide(there, wanted);
+    match verdict(model, uid, groups, Protocol::Tcp, wanted.port).errno() {
+        _ if !wanted.ipv4 && !model.ipv6 => Err(Errno::EAFNOSUPPORT),
+        Some(portacl::Errno::Eperm) => Err(Errno::EPERM),
+        Some(portacl::Errno::Eacces) => Err(Errno::EACCES),
+        None if !wanted.address.is_none_or(|address| model.has_address(address)) => Err(Errno::EADDRNOTAVAIL),
+        None if listeners(model).iter().any(taken) => Err(Errno::EADDRINUSE),
+        None => Ok(()),
+    }
 }
 
 /// Every socket that listens.
 pub(super) fn listeners(model: &Model) -> Vec<Listener> {
-    let mut all = model.listeners.clone();
-    all.extend(gotosocial::listeners(model));
-    all.extend(web_servers::listeners(model));
-    all
+    [model.listeners.clone(), gotosocial::listeners(model), web_servers::listeners(model)].concat()
 }
 
-/// Whether two sockets that listen keep each other out.
-pub(super) fn collide(one: &Listener, other: &Listener) -> bool {
+/// Whether two sockets that listen exclude each other.
+fn collide(one: &Listener, other: &Listener) -> bool {
     let families = (one.ipv4 && other.ipv4) || (one.ipv6 && other.ipv6);
     let addresses = one.address.is_none() || other.address.is_none() || one.address == other.address;
     one.port == other.port && families && addresses

@@ -1,36 +1,35 @@
-//! A rehearsal: a folder that is the root of a FreeBSD host, with a model of what is not a file.
+//! A rehearsal: a folder that is the root of a FreeBSD host, with a model of everything that is not a file.
 //!
-//! Everything that the program does to a host it can do to such a folder, on any operating system and without
-//! privilege. The folder keeps its state from one command to the next: files where FreeBSD has them, everything else
-//! in `.rehearsal/state.json` ([`Model`]), which may be edited between two commands.
+//! Whatever the program does to a host it can do to such a folder, on any operating system and without privileges. The
+//! folder keeps its state from one command to the next: files where FreeBSD has them, everything else in
+//! `.rehearsal/state.json` ([`Model`]), which may be edited between two commands.
 //!
 //! # What is modelled
 //!
-//! - Files, with owners on record ([`Model::owners`]) and real permission bits.
-//! - Accounts: `/etc/master.passwd`, `/etc/passwd`, `/etc/group`, and pw(8)'s refusals.
-//! - rc.conf(5) and sysrc(8); `service(8)`: scripts must be there and executable, `NAME_enable` must be set.
-//! - The kernel: modules, the sysctls that matter here, securelevel, jails, mac_portacl(4) and the reserved ports. Who
-//!   may bind a port is asked of the same evaluator that the rest of the program uses.
-//! - A boot ([`Rehearsal::reboot`]): the files of loader(8), sysctl.conf read as sysctl(8) reads it (lines cut at 1023
+//! - Files, with recorded owners ([`Model::owners`]) and real permission bits.
+//! - Accounts: `/etc/master.passwd`, `/etc/passwd`, `/etc/group`, and what pw(8) refuses.
+//! - rc.conf(5) and sysrc(8); `service(8)`: a script must exist and be executable, `NAME_enable` must be set.
+//! - The kernel: modules, the sysctls that matter here, securelevel, jails, mac_portacl(4) and the reserved ports. The
+//!   evaluator that the rest of the program uses decides who may bind a port.
+//! - A boot ([`Rehearsal::reboot`]): the files of loader(8), sysctl.conf as sysctl(8) reads it (lines end at 1023
 //!   characters), `kld_list`, portacl-rc, the boot guard, services, the late pass, securelevel.
 //! - GoToSocial 0.19 and 0.20: its configuration, its start and the ways in which that fails, its log, its database,
-//!   its built-in Let's Encrypt, its pages as far as a check asks for them, and its command line. The program itself is
-//!   never executed.
-//! - pkg(8) with the packages of nginx and Apache httpd 2.4. Of both web servers: who listens where, which site has a name,
-//!   the certificates, our own site, and tests, starts and reloads that fail over syntax, missing files and ports.
+//!   its built-in Let's Encrypt, the pages that a check requests, and its command line. The program itself is never
+//!   executed.
+//! - pkg(8) with the packages of nginx and Apache httpd 2.4. Both web servers: where they listen, which site has a name,
+//!   certificates, our own site; tests, starts and reloads fail over syntax, missing files and ports.
 //! - A PostgreSQL server with one database, its programs pg_dump, pg_restore and psql, and what they refuse.
-//! - The resolver, the outside world and the certificate authority, as the model says.
-//! - A clock that starts at 2026-01-01 00:00:00 UTC and moves by one second a change and by every wait.
+//! - The resolver, the outside world and the certificate authority, as the state says.
+//! - A clock that starts at 2026-01-01 00:00:00 UTC and advances by one second per change and by every wait.
 //!
 //! # What is not
 //!
-//! No script is run: what the rc.d scripts do is modelled, and their text is tested elsewhere. No processes, no signals,
-//! no file flags (chflags(1)), no ACLs, no quotas, no time stamps of files. What a web server
-//! does not need to know for this it takes in silence; other sites than ours answer 200 and nothing else, and other web
-//! servers do not answer at all.
-//! The database is a JSON text where the real one would be; certificates are real, of an authority that nobody trusts.
+//! No script is run: the model does what the rc.d scripts do, and other tests cover their text. There are no processes,
+//! signals, file flags (chflags(1)), ACLs, quotas or file times. A web server accepts directives that do not matter
+//! here; sites other than ours answer an empty 200, and other web servers do not answer at all. Certificates are real,
+//! but nobody trusts their authority.
 //!
-//! What model and a real FreeBSD machine disagree about is a bug in the model.
+//! Where the model and a real FreeBSD machine disagree, the model has a bug.
 
 mod accounts;
 mod authority;
@@ -39,11 +38,9 @@ mod certificate;
 mod fresh_root;
 mod gotosocial;
 mod gotosocial_admin;
-mod gotosocial_config;
 mod gotosocial_database;
 mod host;
 mod kernel;
-mod loader;
 mod machine;
 pub mod model;
 mod packages;
@@ -61,18 +58,19 @@ mod web;
 pub mod web_servers;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::files::{RecordedOwners, Root};
+use super::files::Root;
 use super::{HostError, Owner};
 use crate::operation;
 use machine::Machine;
 pub use model::{Authority, ChangeFault, Faults, Migrating, Model, OutsideAnswer, Postgres, Repository};
 use port_watch::Watches;
 
-/// Where the state is kept, as a path of the host.
+/// The state, as a path of the host.
 const STATE: &str = "/.rehearsal/state.json";
 const STATE_FOLDER: &str = "/.rehearsal";
 
@@ -92,26 +90,26 @@ pub enum RehearsalError {
     /// The root of this very system was named.
     #[error("{} is the root of this system, not a folder for a rehearsal; name a new or empty folder", .0.display())]
     SystemRoot(PathBuf),
-    /// A folder with something else in it.
+    /// The folder holds something else.
     #[error(
         "{} is not empty and holds no rehearsal, so it is left alone; name a new or empty folder",
         .0.display()
     )]
     NotARehearsal(PathBuf),
-    /// The folder cannot be made or looked at.
+    /// The folder cannot be created or read.
     #[error("cannot use {} for a rehearsal: {source}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The state file does not say what it should.
+    /// The state file is malformed.
     #[error("cannot understand {}: {text}; correct it, or start afresh in another folder", path.display())]
     State {
         /// The state file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         text: String,
     },
     /// A file of the rehearsal cannot be read or written.
@@ -120,8 +118,8 @@ pub enum RehearsalError {
 }
 
 impl Rehearsal {
-    /// Opens a rehearsal, or starts one where the folder does not exist or is empty: with the files of a freshly
-    /// installed FreeBSD and [`Model::default`]. Opening one that is there changes nothing in it.
+    /// Opens a rehearsal, or starts one if the folder does not exist or is empty: with the files of a freshly
+    /// installed FreeBSD and [`Model::fresh`]. Opening an existing one changes nothing in it.
     ///
     /// # Errors
     /// The folder is `/`, holds something else, or cannot be used; the state file cannot be understood.
@@ -133,17 +131,16 @@ impl Rehearsal {
         if folder.parent().is_none() {
             return Err(RehearsalError::SystemRoot(folder));
         }
-        let files = Root::new(&folder, RecordedOwners::default());
-        if files.read(Path::new(STATE))?.is_none() {
-            // The state folder alone is a start that was cut short.
+        let files = Root::recorded(&folder, BTreeMap::new());
+        if files.entry(Path::new(STATE))?.is_none() {
+            // The state folder alone is left by a start that was interrupted.
             let is_empty = fs::read_dir(&folder).map_err(failed)?.next().is_none();
             if !is_empty && files.entry(Path::new(STATE_FOLDER))?.is_none() {
                 return Err(RehearsalError::NotARehearsal(folder));
             }
             files.make_directory(Path::new(STATE_FOLDER), 0o700, Owner::ROOT)?;
             fresh_root::lay_out(&files)?;
-            let text = text_of(&Model::default())?;
-            files.write_file(Path::new(STATE), text.as_bytes(), 0o600, Owner::ROOT)?;
+            save_state(&files, &text_of(&Model::fresh())?)?;
         }
         let (machine, saved) = load(&folder)?;
         Ok(Self { folder, machine: RefCell::new(machine), saved: RefCell::new(saved), watches: RefCell::default() })
@@ -160,7 +157,7 @@ impl Rehearsal {
         Model { owners: machine.files.owners().records(), ..machine.model.clone() }
     }
 
-    /// Changes the model from outside, as an editor on the state file would, and saves it.
+    /// Changes the model from outside, as an editor of the state file would, and saves it.
     ///
     /// # Errors
     /// The state cannot be written.
@@ -171,58 +168,61 @@ impl Rehearsal {
         self.save()
     }
 
-    /// Restarts the machine: the kernel forgets everything, then what a boot does is done.
+    /// Restarts the machine: the kernel forgets everything, then everything that a boot does is done.
     ///
     /// # Errors
     /// A file cannot be read or written.
     pub fn reboot(&self) -> Result<(), HostError> {
-        let outcome = {
-            let mut machine = self.machine.borrow_mut();
+        self.aside(|machine| {
             machine.model.clock += 60;
-            boot::reboot(&mut machine)
-        };
-        self.save()?;
-        outcome
+            boot::reboot(machine)
+        })
     }
 
-    /// Has somebody write a post on the instance, with the GoToSocial that runs.
+    /// Makes a user write a post on the instance that is running.
     ///
     /// # Errors
-    /// It does not run, or its database cannot be written.
+    /// GoToSocial is not running, or its database cannot be written.
     pub fn post(&self, text: &str) -> Result<(), HostError> {
-        let outcome = gotosocial_database::post(&mut self.machine.borrow_mut(), text);
-        self.save()?;
-        outcome
+        self.aside(|machine| gotosocial_database::post(machine, text))
     }
 
-    /// Cuts the power: what runs is gone without a shutdown, and the machine boots.
+    /// Cuts the power: everything that runs is gone without a shutdown, and the machine boots.
     ///
     /// # Errors
     /// As for [`Rehearsal::reboot`].
     pub fn cut_power(&self) -> Result<(), HostError> {
-        {
-            let model = &mut self.machine.borrow_mut().model;
-            (model.gotosocial, model.migrating) = (None, None);
-        }
+        self.edit(|model| (model.gotosocial, model.migrating) = (None, None))?;
         self.reboot()
     }
 
-    /// Writes the state if it is not what is on disk already.
+    /// The folder of the state, on the system that the program runs on.
+    fn state_folder(&self) -> PathBuf {
+        self.folder.join(STATE_FOLDER.trim_start_matches('/'))
+    }
+
+    /// Does something that is no change: it counts against no fault, and the clock does not advance.
+    fn aside<T>(&self, work: impl FnOnce(&mut Machine) -> Result<T, HostError>) -> Result<T, HostError> {
+        let outcome = operation::aside(|| work(&mut self.machine.borrow_mut()));
+        self.save()?;
+        outcome
+    }
+
+    /// Writes the state, unless it is on disk already.
     fn save(&self) -> Result<(), HostError> {
         let text = text_of(&self.model())?;
         if *self.saved.borrow() != text {
-            let machine = self.machine.borrow();
-            operation::aside(|| machine.files.write_file(Path::new(STATE), text.as_bytes(), 0o600, Owner::ROOT))?;
+            operation::aside(|| save_state(&self.machine.borrow().files, &text))?;
             *self.saved.borrow_mut() = text;
         }
         Ok(())
     }
 
-    /// Takes over what another command has left, once the lock is held.
+    /// Reads the state that another command may have left, once the lock is held.
     fn reload(&self) -> Result<(), HostError> {
         let (machine, saved) = load(&self.folder).map_err(|error| match error {
             RehearsalError::Host(error) => error,
-            other => HostError::Unreadable { what: STATE.into(), text: other.to_string() },
+            other => unreadable_state(other),
         })?;
         *self.machine.borrow_mut() = machine;
         *self.saved.borrow_mut() = saved;
@@ -232,17 +232,16 @@ impl Rehearsal {
 
 fn machine_of(folder: &Path, mut model: Model) -> Machine {
     let owners = std::mem::take(&mut model.owners);
-    Machine { files: Root::new(folder, RecordedOwners::new(owners)), model }
+    Machine { files: Root::recorded(folder, owners), model }
 }
 
 fn load(folder: &Path) -> Result<(Machine, String), RehearsalError> {
-    let files = Root::new(folder, RecordedOwners::default());
-    let bytes = files.read(Path::new(STATE))?.unwrap_or_default();
+    let files = Root::recorded(folder, BTreeMap::new());
+    let bytes = files.read_from(Path::new(STATE), 0, usize::MAX)?.unwrap_or_default();
     let state = |text: String| RehearsalError::State { path: folder.join(STATE.trim_start_matches('/')), text };
     let model: Model = serde_json::from_slice(&bytes).map_err(|error| state(error.to_string()))?;
     if model.schema != model::SCHEMA {
-        let text = format!("it has schema {}, and this program knows {}", model.schema, model::SCHEMA);
-        return Err(state(text));
+        return Err(state(format!("it has schema {}, and this program knows {}", model.schema, model::SCHEMA)));
     }
     // The text as this program would write it: an edit that only moves blanks is not worth a write.
     let saved = text_of(&model)?;
@@ -250,8 +249,14 @@ fn load(folder: &Path) -> Result<(Machine, String), RehearsalError> {
 }
 
 fn text_of(model: &Model) -> Result<String, HostError> {
-    // A value prints itself with the code of serde_json, which is optimised in a test build too; the model would do it with ours.
-    let value = serde_json::to_value(model)
-        .map_err(|error| HostError::Unreadable { what: STATE.into(), text: error.to_string() })?;
-    Ok(format!("{value:#}\n"))
+    // Serde generates the code that writes a `Model` in this crate, which is slow in a test build; that of a `Value` is not.
+    Ok(format!("{:#}\n", serde_json::to_value(model).map_err(unreadable_state)?))
+}
+
+fn save_state(files: &Root, text: &str) -> Result<(), HostError> {
+    files.write_file(Path::new(STATE), text.as_bytes(), 0o600, Owner::ROOT)
+}
+
+fn unreadable_state(error: impl ToString) -> HostError {
+    HostError::Unreadable { what: STATE.into(), text: error.to_string() }
 }

@@ -7,10 +7,10 @@ use super::{accounts, kernel, rc_conf, services};
 /// The name of the script.
 pub(super) const NAME: &str = "portacl";
 
-/// `portacl_start`, if the script is there and enabled.
+/// `portacl_start`, if the script exists and is enabled.
 pub(super) fn run_at_boot(machine: &mut Machine) -> Result<(), HostError> {
     if services::has_script(machine, NAME) && rc_conf::is_yes(machine, NAME, "portacl_enable")? {
-        // rc(8) goes on, whatever becomes of it.
+        // A failure does not stop rc(8).
         let _ = start(machine, "service portacl start");
     }
     Ok(())
@@ -20,39 +20,36 @@ pub(super) fn run_at_boot(machine: &mut Machine) -> Result<(), HostError> {
 pub(super) fn start(machine: &mut Machine, command: &str) -> Result<(), HostError> {
     kernel::load_by_rc(machine, "mac_portacl")?;
     let rules = rules(machine)?;
-    let mut port_high = rc_conf::get_or(machine, NAME, "portacl_port_high", "1023")?;
-    if !is_integer(&port_high) {
-        port_high = "1023".to_string();
-    }
+    let port_high = Some(rc_conf::get_or(machine, NAME, "portacl_port_high", "")?).filter(|text| is_integer(text));
     let switch = |name: &str| -> Result<&str, HostError> {
         let unset = rc_conf::get_for(machine, NAME, name)?.is_none();
         Ok(if unset || rc_conf::is_yes(machine, NAME, name)? { "1" } else { "0" })
     };
     let (suser, autoport) = (switch("portacl_suser_exempt")?, switch("portacl_autoport_exempt")?);
-    for (name, value) in [
+    let settings = [
         ("security.mac.portacl.rules", rules.as_str()),
         ("security.mac.portacl.suser_exempt", suser),
         ("security.mac.portacl.autoport_exempt", autoport),
-        ("security.mac.portacl.port_high", &port_high),
+        ("security.mac.portacl.port_high", port_high.as_deref().unwrap_or("1023")),
         ("security.mac.portacl.enabled", "1"),
         (kernel::RESERVED_LOW, "0"),
         (kernel::RESERVED_HIGH, "0"),
-    ] {
-        set(machine, command, name, value)?;
-    }
-    Ok(())
+    ];
+    set(machine, command, &settings)
 }
 
 /// `service portacl onestop`.
 pub(super) fn stop(machine: &mut Machine, command: &str) -> Result<(), HostError> {
-    set(machine, command, kernel::RESERVED_LOW, "0")?;
-    set(machine, command, kernel::RESERVED_HIGH, "1023")?;
-    set(machine, command, "security.mac.portacl.enabled", "0")
+    let settings =
+        [(kernel::RESERVED_LOW, "0"), (kernel::RESERVED_HIGH, "1023"), ("security.mac.portacl.enabled", "0")];
+    set(machine, command, &settings)
 }
 
-fn set(machine: &mut Machine, command: &str, name: &str, value: &str) -> Result<(), HostError> {
-    kernel::set_sysctl(&mut machine.model, name, value)
-        .map_err(|errno| command_failed(command, 1, kernel::sysctl_failed(name, errno).to_string()))
+fn set(machine: &mut Machine, command: &str, settings: &[(&str, &str)]) -> Result<(), HostError> {
+    settings.iter().try_for_each(|(name, value)| {
+        kernel::set_sysctl(&mut machine.model, name, value)
+            .map_err(|errno| command_failed(command, 1, kernel::sysctl_failed(name, errno).to_string()))
+    })
 }
 
 fn is_integer(text: &str) -> bool {
@@ -88,41 +85,33 @@ fn resolve_port(services: &str, port: &str, protocol: &str) -> Option<String> {
     if is_integer(port) {
         return Some(port.to_string());
     }
-    for line in services.lines() {
-        let line = line.split('#').next().unwrap_or_default();
+    services.lines().filter(|line| !line.starts_with([' ', '\t'])).find_map(|line| {
         // FS = "[ \t]+|/"
-        let spaced = line.replace('/', " ");
-        let fields: Vec<&str> = spaced.split_ascii_whitespace().collect();
-        if fields.len() < 3 || line.starts_with([' ', '\t']) || fields[2] != protocol {
-            continue;
+        let spaced = line.split('#').next()?.replace('/', " ");
+        match spaced.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
+            [name, number, its, aliases @ ..] if *its == protocol && (*name == port || aliases.contains(&port)) => {
+                Some((*number).to_string())
+            }
+            _ => None,
         }
-        if fields[0] == port || fields[3..].contains(&port) {
-            return Some(fields[1].to_string());
-        }
-    }
-    None
+    })
 }
 
 /// `validate_rules`.
 fn validated(lines: &[String]) -> String {
-    let mut valid: Vec<&str> = Vec::new();
-    let mut length = -1_i64;
+    let number = |text: &str| is_integer(text) && text.parse::<f64>().is_ok_and(|number| number <= 65535.0);
+    let mut valid = String::new();
     for line in lines {
-        let longer = length + line.len() as i64 + 1;
-        if longer > 1023 {
+        let separator = if valid.is_empty() { "" } else { "," };
+        if valid.len() + separator.len() + line.len() > 1023 {
             break;
         }
-        let fields: Vec<&str> = line.split(':').collect();
-        let number = |text: &str| is_integer(text) && text.parse::<f64>().is_ok_and(|number| number <= 65535.0);
-        let fits = fields.len() == 4
-            && ["uid", "gid"].contains(&fields[0])
-            && number(fields[1])
-            && ["tcp", "udp"].contains(&fields[2])
-            && number(fields[3]);
-        if fits {
-            valid.push(line);
-            length = longer;
+        if let ["uid" | "gid", id, "tcp" | "udp", port] = line.split(':').collect::<Vec<_>>()[..]
+            && number(id)
+            && number(port)
+        {
+            valid += &format!("{separator}{line}");
         }
     }
-    valid.join(",")
+    valid
 }

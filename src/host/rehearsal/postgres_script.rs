@@ -1,131 +1,82 @@
-//! The SQL script of a GoToSocial database in PostgreSQL, written and played.
+//! The SQL script of a GoToSocial database in PostgreSQL, written and played. SQLite keeps the tables meanwhile.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use rusqlite::{Connection, params_from_iter};
 
 use super::gotosocial_database::Database;
-use crate::gotosocial::accounts::Account;
 
-/// How the part of a script ends that a dump holds.
+/// The end of the part of a script that a dump holds.
 pub(super) const END: &str = "--\n-- Data of all tables above\n--\n\n";
 
-const TABLES: [(&str, &str); 6] = [
-    ("bun_migrations", "id, name, group_id"),
-    ("instances", "id, domain"),
-    ("accounts", "id, username"),
-    ("emails", "account_id, email"),
-    ("users", "account_id, email, admin, moderator"),
-    ("statuses", "id, text, local"),
-];
-/// What a newer release's migrations add.
-const NEWER: (&str, &str) = ("account_settings", "account_id");
-
-type Rows = Vec<Vec<String>>;
+/// The columns that PostgreSQL writes as `t` and `f`.
+const FLAGS: [&str; 4] = ["has_user", "admin", "moderator", "local"];
 
 /// The script of a database, without what each program puts around it.
-pub(super) fn of(database: &Database) -> String {
-    if database.migrations == 0 {
-        return END.to_owned();
-    }
-    let tables = rows(database);
-    let newer = database.migrations > 110;
-    let all = TABLES.into_iter().chain(newer.then_some(NEWER));
-    let mut text = String::new();
-    for (name, columns) in all.clone() {
-        let _ = writeln!(text, "CREATE TABLE public.{name} ({columns});\n");
-    }
-    for (name, columns) in all {
-        let _ = writeln!(text, "COPY public.{name} ({columns}) FROM stdin;");
-        for row in tables.get(name).into_iter().flatten() {
-            let _ = writeln!(text, "{}", row.iter().map(|cell| escaped(cell)).collect::<Vec<_>>().join("\t"));
+pub(super) fn of(database: &Database) -> rusqlite::Result<String> {
+    let file = opened(database)?;
+    let (mut text, mut data) = (String::new(), String::new());
+    let mut tables = file.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY rowid")?;
+    let mut tables = tables.query([])?;
+    while let Some(table) = tables.next()? {
+        let (name, sql): (String, String) = (table.get(0)?, table.get(1)?);
+        text += &format!("{};\n\n", sql.replacen("TABLE ", "TABLE public.", 1));
+        let columns = columns(&file, &name)?;
+        let cell = |column: &String| match FLAGS.contains(&column.as_str()) {
+            true => format!("iif({column}, 't', 'f')"),
+            false => format!(r"replace(replace(replace({column}, '\', '\\'), char(10), '\n'), char(9), '\t')"),
+        };
+        let row = columns.iter().map(cell).collect::<Vec<_>>().join(" || char(9) || ");
+        data += &format!("COPY public.{name} ({}) FROM stdin;\n", columns.join(", "));
+        let mut rows = file.prepare(&format!("SELECT {row} FROM {name} ORDER BY id"))?;
+        for row in rows.query_map([], |row| row.get::<_, String>(0))? {
+            data += &format!("{}\n", row?);
         }
-        text.push_str("\\.\n\n\n");
+        data += "\\.\n\n\n";
     }
-    text + END
+    Ok(text + &data + END)
 }
 
-fn rows(database: &Database) -> BTreeMap<&'static str, Rows> {
-    let mut tables: BTreeMap<&str, Rows> = BTreeMap::new();
-    let mut add =
-        |table, row: &[&str]| tables.entry(table).or_default().push(row.iter().map(|&cell| cell.to_owned()).collect());
-    let flag = |is: bool| if is { "t" } else { "f" };
-    for number in 1..=database.migrations {
-        let group = if number > 110 { "2" } else { "1" };
-        add("bun_migrations", &[&number.to_string(), &format!("2021{number:010}"), group]);
-    }
-    if let Some(host) = &database.instance {
-        add("instances", &["1", host]);
-    }
-    for (id, account) in (1..).map(|id: u32| id.to_string()).zip(&database.accounts) {
-        add("accounts", &[&id, &account.username]);
-        add("emails", &[&id, &account.email]);
-        if account.has_user {
-            add("users", &[&id, &account.email, flag(account.admin), flag(account.moderator)]);
-        }
-    }
-    for (id, post) in (1..).map(|id: u32| id.to_string()).zip(&database.posts) {
-        add("statuses", &[&id, post, "t"]);
-    }
-    tables
+/// A database that nobody has used yet has no tables.
+fn opened(database: &Database) -> rusqlite::Result<Connection> {
+    if database.migrations == 0 { Connection::open_in_memory() } else { database.connection() }
 }
 
-fn database(tables: &BTreeMap<String, Rows>) -> Database {
-    let cell = |row: &[String], at: usize| row.get(at).cloned().unwrap_or_default();
-    let of = |table: &str| tables.get(table).cloned().unwrap_or_default();
-    let accounts = of("accounts").into_iter().map(|row| {
-        let id = cell(&row, 0);
-        let by_id = |table: &str| of(table).into_iter().find(|other| cell(other, 0) == id);
-        let user = by_id("users");
-        let is = |at: usize| user.as_ref().is_some_and(|user| cell(user, at) == "t");
-        Account {
-            username: cell(&row, 1),
-            email: by_id("emails").map(|row| cell(&row, 1)).unwrap_or_default(),
-            has_user: user.is_some(),
-            admin: is(2),
-            moderator: is(3),
-        }
-    });
-    Database {
-        migrations: u32::try_from(of("bun_migrations").len()).unwrap_or_default(),
-        instance: of("instances").first().map(|row| cell(row, 1)),
-        accounts: accounts.collect(),
-        posts: of("statuses").iter().map(|row| cell(row, 1)).collect(),
-    }
+fn columns(file: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    let named = file.prepare(&format!("SELECT * FROM {table}"))?;
+    Ok(named.column_names().into_iter().map(str::to_owned).collect())
 }
 
-fn escaped(cell: &str) -> String {
-    cell.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t")
-}
-
-fn unescaped(cell: &str) -> String {
+/// A cell, or a field of a password file, without its backslashes.
+pub(super) fn unescaped(cell: &str) -> String {
     let mut characters = cell.chars();
     let mut text = String::new();
     while let Some(character) = characters.next() {
-        text.push(match (character, if character == '\\' { characters.next() } else { None }) {
-            ('\\', Some('n')) => '\n',
-            ('\\', Some('t')) => '\t',
-            ('\\', Some(other)) => other,
-            (character, _) => character,
+        text.extend(match character {
+            '\\' => characters.next().map(|escaped| match escaped {
+                'n' => '\n',
+                't' => '\t',
+                other => other,
+            }),
+            other => Some(other),
         });
     }
     text
 }
 
-/// A session in which a script is played.
+/// A session that plays a script.
 pub(super) struct Session {
     /// Version of the server, as in `server_version_num`.
     pub(super) server: u32,
-    /// Whether somebody else uses the tables.
+    /// Whether another session uses the tables.
     pub(super) locked: bool,
-    /// Whether the server's disk is full after the first rows.
+    /// Whether the server's disk is full after the first table.
     pub(super) fails: bool,
-    /// What is in the database.
+    /// The content of the database.
     pub(super) before: Database,
 }
 
-/// What came of it.
+/// The result of a script.
 pub(super) struct Played {
-    /// What is in the database now, if that was written.
+    /// The content of the database, if it has changed.
     pub(super) committed: Option<Database>,
     /// What psql(1) printed.
     pub(super) stdout: String,
@@ -134,86 +85,62 @@ pub(super) struct Played {
 }
 
 impl Session {
-    /// Plays a script. Outside a transaction every statement is committed by itself, and without ON_ERROR_STOP psql goes on.
-    pub(super) fn play(&self, text: &str, stops: bool) -> Played {
-        let mut tables = self.tables();
-        let mut committed = None;
+    /// Plays a script. Outside a transaction every statement is committed on its own, and without ON_ERROR_STOP psql
+    /// continues after an error.
+    pub(super) fn play(&self, text: &str, stops: bool) -> rusqlite::Result<Played> {
+        let file = opened(&self.before)?;
         let (mut stdout, mut error) = (String::new(), None);
-        let (mut open, mut clearing, mut filling) = (false, false, None::<String>);
+        let (mut clearing, mut insert) = (false, None::<String>);
         for (number, line) in (1..).zip(text.lines()) {
-            if let Some(table) = &filling {
-                if line == "\\." {
-                    filling = None;
-                } else {
-                    let row = line.split('\t').map(unescaped).collect();
-                    tables.entry(table.clone()).or_default().push(row);
-                    continue;
-                }
+            if let Some(insert) = insert.as_ref().filter(|_| line != "\\.") {
+                file.execute(insert, params_from_iter(line.split('\t').map(unescaped)))?;
+                continue;
             }
-            let failed = match line {
-                "BEGIN;" => {
-                    open = true;
-                    None
-                }
-                "COMMIT;" => {
-                    open = false;
-                    None
-                }
-                "DO $clear$" => {
-                    clearing = true;
-                    None
-                }
-                "$clear$;" if clearing && self.locked => Some("canceling statement due to lock timeout".to_owned()),
-                "$clear$;" if clearing => {
+            insert = None;
+            let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+            let table = rest.split_once("public.").and_then(|(_, rest)| rest.split(' ').next()).unwrap_or_default();
+            let mut failed = None;
+            match word {
+                "DO" => clearing = true,
+                "$clear$;" if self.locked => failed = Some("canceling statement due to lock timeout".to_owned()),
+                "$clear$;" => {
                     clearing = false;
-                    tables.clear();
-                    None
+                    let drops = "SELECT coalesce(group_concat('DROP TABLE ' || name, ';'), '') FROM sqlite_schema";
+                    file.execute_batch(&file.query_row(drops, [], |row| row.get::<_, String>(0))?)?;
                 }
-                _ if clearing => None,
-                "SET transaction_timeout = 0;" if self.server < 170_000 => {
-                    Some("unrecognized configuration parameter \"transaction_timeout\"".to_owned())
+                _ if clearing => {}
+                "BEGIN;" | "COMMIT;" => file.execute_batch(line)?,
+                "CREATE" if file.execute_batch(&line.replacen("public.", "", 1)).is_err() => {
+                    failed = Some(format!("relation \"{table}\" already exists"));
+                }
+                "COPY" => {
+                    let values = columns(&file, table)?.into_iter().zip(1..).map(|(column, at)| {
+                        if FLAGS.contains(&column.as_str()) { format!("?{at} = 't'") } else { format!("?{at}") }
+                    });
+                    insert = Some(format!("INSERT INTO {table} VALUES ({})", values.collect::<Vec<_>>().join(", ")));
                 }
                 "\\." if self.fails => {
-                    Some("could not extend file \"base/16384/16420\": No space left on device".to_owned())
+                    failed = Some("could not extend file \"base/16384/16420\": No space left on device".to_owned());
                 }
-                _ => {
-                    let named = |prefix: &str| line.strip_prefix(prefix).and_then(|rest| rest.split(' ').next());
-                    if let Some(echoed) = line.strip_prefix("\\echo ") {
-                        stdout.push_str(echoed);
-                        stdout.push('\n');
-                        None
-                    } else if let Some(table) = named("CREATE TABLE public.") {
-                        let there = tables.insert(table.to_owned(), Rows::new()).is_some();
-                        there.then(|| format!("relation \"{table}\" already exists"))
-                    } else if let Some(table) = named("COPY public.") {
-                        filling = Some(table.to_owned());
-                        None
-                    } else {
-                        None
-                    }
+                "SET" if rest == "transaction_timeout = 0;" && self.server < 170_000 => {
+                    failed = Some("unrecognized configuration parameter \"transaction_timeout\"".to_owned());
                 }
-            };
+                "\\echo" => stdout += &format!("{rest}\n"),
+                _ => {}
+            }
             if let Some(why) = failed {
                 error = Some((number, why));
-                if stops || open {
+                if stops || !file.is_autocommit() {
                     break;
                 }
             }
-            if !open && filling.is_none() {
-                committed = Some(database(&tables));
-            }
         }
-        Played { committed: committed.filter(|database| *database != self.before), stdout, error }
-    }
-
-    fn tables(&self) -> BTreeMap<String, Rows> {
-        if self.before.migrations == 0 {
-            return BTreeMap::new();
+        if !file.is_autocommit() {
+            file.execute_batch("ROLLBACK")?;
         }
-        let filled = rows(&self.before).into_iter().map(|(name, rows)| (name.to_owned(), rows));
-        let newer = (self.before.migrations > 110).then_some(NEWER);
-        let empty = TABLES.into_iter().chain(newer).map(|(name, _)| (name.to_owned(), Rows::new()));
-        empty.chain(filled).collect()
+        // A database without all of the tables is as good as an unused one.
+        let now = Database::of(&file).unwrap_or_default();
+        Ok(Played { committed: Some(now).filter(|now| *now != self.before), stdout, error })
     }
 }
 
@@ -221,6 +148,7 @@ impl Session {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::gotosocial::accounts::Account;
 
     fn furnished() -> Database {
         let account = Account {
@@ -246,9 +174,9 @@ mod tests {
 
     #[test]
     fn a_script_makes_the_database_that_it_was_made_of() {
-        let text = format!("BEGIN;\n{CLEAR}{}COMMIT;\n\\echo done\n", of(&furnished()));
+        let text = format!("BEGIN;\n{CLEAR}{}COMMIT;\n\\echo done\n", of(&furnished()).unwrap());
         for before in [Database::default(), Database { migrations: 110, ..Database::default() }] {
-            let played = session(before).play(&text, true);
+            let played = session(before).play(&text, true).unwrap();
             assert_eq!((played.committed, played.stdout.as_str(), played.error), (Some(furnished()), "done\n", None));
         }
     }
@@ -256,22 +184,25 @@ mod tests {
     #[test]
     fn what_is_there_already_is_in_the_way() {
         let before = Database { migrations: 110, ..Database::default() };
-        let played = session(before.clone()).play(&format!("BEGIN;\n{}COMMIT;\n", of(&furnished())), true);
+        let text = format!("BEGIN;\n{}COMMIT;\n", of(&furnished()).unwrap());
+        let played = session(before.clone()).play(&text, true).unwrap();
         assert_eq!(played.error.unwrap().1, "relation \"bun_migrations\" already exists");
         assert_eq!(played.committed, None);
-        // Without a transaction what came before the failure stays.
+        // Without a transaction everything before the failure stays.
         let torn = Session { fails: true, ..session(before) };
-        assert!(torn.play(&format!("{CLEAR}{}", of(&furnished())), true).committed.is_some());
+        let text = format!("{CLEAR}{}", of(&furnished()).unwrap());
+        assert!(torn.play(&text, true).unwrap().committed.is_some());
     }
 
     #[test]
     fn without_its_end_nothing_is_committed() {
-        let text = format!("BEGIN;\n{CLEAR}{}", of(&furnished()));
-        let played = session(Database::default()).play(&text, true);
+        let text = format!("BEGIN;\n{CLEAR}{}", of(&furnished()).unwrap());
+        let played = session(Database::default()).play(&text, true).unwrap();
         assert_eq!((played.committed, played.error), (None, None));
         let locked = Session { locked: true, ..session(Database::default()) };
-        assert_eq!(locked.play(&text, true).error.unwrap().1, "canceling statement due to lock timeout");
-        let old = session(Database::default()).play("BEGIN;\nSET transaction_timeout = 0;\nCOMMIT;\n", true);
+        let error = locked.play(&text, true).unwrap().error.unwrap().1;
+        assert_eq!(error, "canceling statement due to lock timeout");
+        let old = session(Database::default()).play("BEGIN;\nSET transaction_timeout = 0;\nCOMMIT;\n", true).unwrap();
         assert!(old.error.unwrap().1.starts_with("unrecognized configuration parameter"));
     }
 }

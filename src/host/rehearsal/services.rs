@@ -1,34 +1,25 @@
-//! `service NAME …`: the scripts must be there and executable; what they start is modelled here and, for
-//! GoToSocial, in [`gotosocial`], for web servers in [`web_servers`].
+//! `service NAME …`: a script must exist and be executable. [`gotosocial`] and [`web_servers`] model what two of them
+//! start; the others are modelled here.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::front::Front;
+use crate::gotosocial::SERVICE;
 
 use super::super::{HostError, ServiceAction, ServiceState, Supervision};
 use super::machine::{Machine, command_failed};
-use super::{boot, gotosocial, portacl_rc, rc_conf, web_servers};
+use super::{boot, gotosocial, kernel, portacl_rc, rc_conf, web_servers};
 
-const GOTOSOCIAL: &str = "gotosocial";
 const GUARDS: [&str; 2] = ["gts_portacl_guard", "gts_portacl_guard_late"];
 const FOLDERS: [&str; 2] = ["/etc/rc.d", "/usr/local/etc/rc.d"];
 
-fn script(machine: &Machine, name: &str) -> Option<PathBuf> {
-    FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| machine.is_executable(path))
-}
-
-/// Whether service(8) finds a script of that name.
+/// Whether service(8) finds a script with that name.
 pub(super) fn has_script(machine: &Machine, name: &str) -> bool {
-    script(machine, name).is_some()
+    FOLDERS.iter().any(|folder| machine.is_executable(&Path::new(folder).join(name)))
 }
 
 fn front_of(service: &str) -> Option<Front> {
     Front::ALL.into_iter().find(|front| front.service == service)
-}
-
-fn enabled(machine: &Machine, name: &str) -> Result<bool, HostError> {
-    let variable = if GUARDS.contains(&name) { "gts_portacl_guard_enable".into() } else { format!("{name}_enable") };
-    rc_conf::is_yes(machine, name, &variable)
 }
 
 /// `service NAME onestatus`.
@@ -41,7 +32,7 @@ pub(super) fn state(machine: &Machine, name: &str) -> Result<ServiceState, HostE
         return Ok(if open { ServiceState::Stopped } else { ServiceState::Running { pid: None } });
     }
     let pid = match name {
-        GOTOSOCIAL => gotosocial::pid(&machine.model),
+        SERVICE => machine.model.program().map(|program| program.pid),
         _ => machine.model.services.get(name).copied(),
     };
     Ok(pid.map_or(ServiceState::Stopped, |pid| ServiceState::Running { pid: Some(pid) }))
@@ -49,19 +40,19 @@ pub(super) fn state(machine: &Machine, name: &str) -> Result<ServiceState, HostE
 
 /// The same, in the words of GoToSocial's rc.d script.
 pub(super) fn supervision(machine: &Machine, name: &str) -> Result<Supervision, HostError> {
-    let supervisor = machine.model.gotosocial.as_ref().filter(|_| name == GOTOSOCIAL);
+    let supervisor = machine.model.gotosocial.as_ref().filter(|_| name == SERVICE);
     Ok(match (state(machine, name)?, supervisor) {
         (ServiceState::Missing, _) => Supervision::Missing,
-        // security(7): others than root then see their own processes alone.
+        // security(7): users other than root then see only their own processes.
         _ if machine.model.euid != 0
-            && machine.model.sysctls.get("security.bsd.see_other_uids").is_some_and(|see| see == "0") =>
+            && kernel::sysctl(&machine.model, "security.bsd.see_other_uids").as_deref() == Some("0") =>
         {
             Supervision::Hidden
         }
         (ServiceState::Running { pid }, Some(supervisor)) if supervisor.killed => Supervision::Orphan { pid },
         (ServiceState::Running { pid }, supervisor) => {
-            let since = supervisor.and_then(|supervisor| supervisor.program.as_ref()?.started_at);
-            let seconds = since.map(|since| machine.model.clock.saturating_sub(since));
+            let program = supervisor.and_then(|supervisor| supervisor.program.as_ref());
+            let seconds = program.map(|program| machine.model.clock.saturating_sub(program.started_at));
             Supervision::Running { pid, seconds }
         }
         (ServiceState::Stopped, Some(_)) => Supervision::Restarting,
@@ -80,91 +71,80 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
         );
         return Err(command_failed(command, 1, text));
     }
-    // Of a disabled service rc.subr(8) says so with exit status 0, and a host takes that for the failure it is.
-    if action == ServiceAction::Start && !enabled(machine, name)? {
+    let is_guard = GUARDS.contains(&name);
+    let variable = format!("{}_enable", if is_guard { GUARDS[0] } else { name });
+    // rc.subr(8) reports a disabled service with exit status 0; a host takes that for the failure that it is.
+    if action == ServiceAction::Start && !rc_conf::is_yes(machine, name, &variable)? {
         let text = format!(
             "Cannot '{verb}' {name}. Set {name}_enable to YES in /etc/rc.conf or use 'one{verb}' instead of '{verb}'."
         );
         return Err(command_failed(command, 0, text));
     }
-    if GUARDS.contains(&name) {
-        return match action {
-            ServiceAction::Start | ServiceAction::StartOnce if !boot::guard(machine)? => {
-                Err(command_failed(command, 1, format!("{name}: OPEN PORTS")))
-            }
-            ServiceAction::Start | ServiceAction::StartOnce | ServiceAction::Stop => Ok(()),
-            ServiceAction::Reload => Err(unknown_directive(command, "reload")),
-        };
+    match (name, action) {
+        (_, ServiceAction::Reload) if is_guard || [SERVICE, portacl_rc::NAME].contains(&name) => {
+            Err(command_failed(command, 1, "unknown directive 'reload'."))
+        }
+        (SERVICE, ServiceAction::Stop) => gotosocial::stop(machine),
+        (SERVICE, _) => gotosocial::start(machine, &command),
+        (portacl_rc::NAME, ServiceAction::Stop) => portacl_rc::stop(machine, &command),
+        (portacl_rc::NAME, _) => portacl_rc::start(machine, &command),
+        (_, ServiceAction::Stop) if is_guard => Ok(()),
+        _ if is_guard && boot::guard(machine)? => Ok(()),
+        _ if is_guard => Err(command_failed(command, 1, format!("{name}: OPEN PORTS"))),
+        _ => act_on_other(machine, name, action, &command),
     }
-    if name == GOTOSOCIAL {
-        return match action {
-            ServiceAction::Start | ServiceAction::StartOnce => gotosocial::start(machine, &command),
-            ServiceAction::Stop => gotosocial::stop(machine),
-            ServiceAction::Reload => Err(unknown_directive(command, "reload")),
-        };
-    }
-    if name == portacl_rc::NAME {
-        return match action {
-            ServiceAction::Start | ServiceAction::StartOnce => portacl_rc::start(machine, &command),
-            ServiceAction::Stop => portacl_rc::stop(machine, &command),
-            ServiceAction::Reload => Err(unknown_directive(command, "reload")),
-        };
-    }
-    let running = machine.model.services.get(name).copied();
-    match (action, running) {
+}
+
+/// A service of which the model knows only that it runs, and a web server.
+fn act_on_other(machine: &mut Machine, name: &str, action: ServiceAction, command: &str) -> Result<(), HostError> {
+    match (action, machine.model.services.get(name).copied()) {
         (ServiceAction::Start | ServiceAction::StartOnce, Some(pid)) => {
-            Err(command_failed(command, 1, format!("{name} already running?  (pid={pid}).")))
+            return Err(command_failed(command, 1, format!("{name} already running?  (pid={pid}).")));
         }
         (ServiceAction::Start | ServiceAction::StartOnce, None) => {
             let pid = machine.model.take_pid();
             if let Some(front) = front_of(name) {
-                web_servers::start(machine, front, &command)?;
+                web_servers::start(machine, front, command)?;
             }
             machine.model.services.insert(name.to_string(), pid);
-            Ok(())
         }
-        (ServiceAction::Stop, Some(_)) => {
+        (ServiceAction::Stop, _) => {
             machine.model.services.remove(name);
             machine.model.web_servers.remove(name);
-            Ok(())
         }
+        (ServiceAction::Reload, None) => return Err(command_failed(command, 1, format!("{name} not running?"))),
         (ServiceAction::Reload, Some(_)) if machine.model.faults.reload_takes > 0 => {
             let due = machine.model.clock + machine.model.faults.reload_takes;
             machine.model.reloads.insert(name.to_string(), due);
-            Ok(())
         }
         (ServiceAction::Reload, Some(_)) => {
-            front_of(name).map_or(Ok(()), |front| web_servers::reload(machine, front, &command))
-        }
-        (ServiceAction::Stop, None) => Ok(()),
-        (ServiceAction::Reload, None) => Err(command_failed(command, 1, format!("{name} not running?"))),
-    }
-}
-
-/// What is due: reloads that take their time.
-pub(super) fn tick(machine: &mut Machine) -> Result<(), HostError> {
-    let clock = machine.model.clock;
-    let (due, later) = std::mem::take(&mut machine.model.reloads).into_iter().partition(|(_, at)| *at <= clock);
-    machine.model.reloads = later;
-    let due: std::collections::BTreeMap<String, u64> = due;
-    for name in due.into_keys().filter(|name| machine.model.services.contains_key(name)).collect::<Vec<_>>() {
-        let command = format!("service {name} onereload");
-        if let Some(front) = front_of(&name) {
-            web_servers::reload(machine, front, &command)?;
+            return front_of(name).map_or(Ok(()), |front| web_servers::reload(machine, front, command));
         }
     }
     Ok(())
 }
 
-fn unknown_directive(command: String, verb: &str) -> HostError {
-    command_failed(command, 1, format!("unknown directive '{verb}'."))
+/// Performs the reloads that are due.
+pub(super) fn tick(machine: &mut Machine) -> Result<(), HostError> {
+    let model = &mut machine.model;
+    let due: Vec<String> =
+        model.reloads.iter().filter(|(_, at)| **at <= model.clock).map(|(name, _)| name.clone()).collect();
+    model.reloads.retain(|name, _| !due.contains(name));
+    for name in due {
+        if machine.model.services.contains_key(&name)
+            && let Some(front) = front_of(&name)
+        {
+            web_servers::reload(machine, front, &format!("service {name} onereload"))?;
+        }
+    }
+    Ok(())
 }
 
-/// Starts what is enabled, as rc(8) does at boot. A service that fails does not stop the others.
+/// Starts everything that is enabled, as rc(8) does at boot. A service that fails does not stop the others.
 pub(super) fn start_enabled(machine: &mut Machine) -> Result<(), HostError> {
     for folder in FOLDERS {
         for name in machine.files.list(Path::new(folder))? {
-            // These have had their turn.
+            // The boot runs these itself, in their order.
             if !GUARDS.contains(&name.as_str()) && name != portacl_rc::NAME {
                 let _ = act(machine, &name, ServiceAction::Start);
             }

@@ -1,7 +1,7 @@
 //! A stand-in for GoToSocial's release, so that a rehearsal needs no network.
 //!
-//! It is written into a mirror folder of the rehearsal, and goes through the same verification and unpacking as the real
-//! one. Its content is small and follows from the version, architecture and build alone, so it always has the same digest.
+//! It is written to a mirror folder of the rehearsal, and is verified and unpacked like the real one. Its content is small
+//! and depends only on the version, architecture and build, so its digest is always the same.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::Path;
 use flate2::{Compression, GzBuilder};
 use semver::Version;
 
-use super::{Rehearsal, STATE_FOLDER};
+use super::Rehearsal;
 use crate::release::{Arch, Error, NOTES_FILE, Sha256Digest, Source, Variant, asset_name};
 
 /// The versions that are always in the stand-in's catalogue: an old one, the newest, and a prerelease.
@@ -21,17 +21,17 @@ const VERSIONS: [&str; 3] = ["0.19.1", "0.19.2", "0.20.0-rc1"];
 const BUILDS: [(Arch, Variant); 3] =
     [(Arch::Amd64, Variant::Default), (Arch::Amd64, Variant::Nowasm), (Arch::Arm64, Variant::Default)];
 
-/// The time that every file carries, in seconds since 1970: 2025-01-01.
+/// The time of every file, in seconds since 1970: 2025-01-01.
 const MTIME: u64 = 1_735_689_600;
 
 impl Rehearsal {
-    /// The stand-in release, in a folder beside the state of the rehearsal. Besides the versions that it always has (0.19.1,
-    /// 0.19.2 and 0.20.0-rc1) it has those asked for.
+    /// The stand-in release, in a folder next to the state of the rehearsal: the versions that always exist (0.19.1,
+    /// 0.19.2 and 0.20.0-rc1), and those asked for.
     ///
     /// # Errors
     /// A file cannot be written.
     pub fn stand_in(&self, asked_for: &[Version]) -> Result<Source, Error> {
-        let folder = self.folder().join(STATE_FOLDER.trim_start_matches('/')).join("mirror");
+        let folder = self.state_folder().join("mirror");
         let mut versions: BTreeSet<Version> = VERSIONS.iter().filter_map(|text| text.parse().ok()).collect();
         versions.extend(asked_for.iter().cloned());
         for version in &versions {
@@ -41,7 +41,7 @@ impl Rehearsal {
     }
 }
 
-/// Writes the release of one version, unless it is there. The checksums come last and say that it is whole.
+/// Writes the release of one version, unless it exists. The checksums come last and show that it is complete.
 fn write_release(folder: &Path, version: &Version) -> Result<(), Error> {
     let mut files = vec![(NOTES_FILE.to_owned(), notes(version).into_bytes())];
     let mut checksums = Vec::new();
@@ -70,11 +70,10 @@ fn write_release(folder: &Path, version: &Version) -> Result<(), Error> {
 ///
 /// # Errors
 ///
-/// [`Error::NoNowasmBuild`] for a build that upstream does not make. The other errors cannot happen, as it is written
-/// to memory.
+/// [`Error::NoNowasmBuild`] for a build that upstream does not make. Other errors cannot happen in memory.
 pub fn stand_in_archive(version: &Version, arch: Arch, variant: Variant) -> Result<Vec<u8>, Error> {
     let asset = asset_name(version, arch, variant)?;
-    // Stored, not compressed: the bytes then don't depend on how a compressor chooses.
+    // Stored, not compressed: the bytes do not depend on a compressor's choices.
     let gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::none());
     let mut archive = tar::Builder::new(gzip);
     let mut pack = || -> io::Result<()> {
@@ -118,7 +117,7 @@ fn files(version: &Version, arch: Arch, variant: Variant) -> Vec<(&'static str, 
     ]
 }
 
-/// A program that owns up to being none. It answers `--version` as the real one does.
+/// A program that only answers `--version` like the real one, and says that it is a stand-in.
 fn program(version: &Version, arch: Arch, variant: Variant) -> String {
     format!(
         "#!/bin/sh\n\
@@ -144,10 +143,15 @@ fn notes(version: &Version) -> String {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::deployment::VersionWish;
     use crate::release::{
-        HttpClient, Limits, LockedRelease, NoProgress, Request, Target, WantedVersion, fetch, newest, resolve, verify,
+        HttpClient, HttpSettings, Limits, LockedRelease, NoProgress, Request, Target, fetch, newest, resolve, verify,
     };
     use std::process::Command;
+
+    fn http() -> HttpClient<'static> {
+        HttpClient::new(HttpSettings::default(), &NoProgress)
+    }
 
     /// A stand-in with these versions besides its own.
     fn start(asked_for: &[Version]) -> (tempfile::TempDir, Source) {
@@ -158,7 +162,7 @@ mod tests {
 
     fn request() -> Request<'static> {
         Request {
-            version: WantedVersion::Latest,
+            version: VersionWish::Latest,
             prereleases: false,
             arch: Arch::Amd64,
             variant: Variant::Default,
@@ -168,7 +172,7 @@ mod tests {
     }
 
     fn lock(stand_in: &Source, request: &Request<'_>) -> Result<LockedRelease, Error> {
-        resolve(request, stand_in, &HttpClient::default(), &NoProgress)
+        resolve(request, stand_in, &http())
     }
 
     #[test]
@@ -178,17 +182,11 @@ mod tests {
         assert_eq!(lock.url, "rehearsal:v0.19.2/gotosocial_0.19.2_freebsd_amd64.tar.gz");
         assert!(lock.size.is_some());
         let parent = tempfile::tempdir().unwrap();
-        let unpacked = fetch(
-            &lock,
-            &stand_in,
-            Target { parent: parent.path(), name: "0.19.2", partial: None },
-            &Limits::default(),
-            &HttpClient::default(),
-            &NoProgress,
-        )
-        .unwrap();
-        assert!(verify(&unpacked.path).unwrap().is_intact());
-        let program = unpacked.path.join("gotosocial");
+        let directory = parent.path().join("0.19.2");
+        let target = Target { directory: &directory, partial: None };
+        fetch(&lock, &stand_in, target, &Limits::default(), &http()).unwrap();
+        assert!(verify(&directory).unwrap().is_intact());
+        let program = directory.join("gotosocial");
         let told = Command::new(&program).arg("--version").output().unwrap();
         assert!(told.status.success());
         assert_eq!(told.stdout, b"gotosocial version 0.19.2\n");
@@ -230,7 +228,7 @@ mod tests {
     fn versions_asked_for_are_there_and_others_are_not() {
         let asked = Version::new(0, 18, 7);
         let (_folder, stand_in) = start(std::slice::from_ref(&asked));
-        let exact = |version| Request { version: WantedVersion::Exact(version), ..request() };
+        let exact = |version| Request { version: VersionWish::Exact(version), ..request() };
         assert_eq!(lock(&stand_in, &exact(asked.clone())).unwrap().version, asked);
         assert!(matches!(lock(&stand_in, &exact(Version::new(0, 17, 0))), Err(Error::NoDigest { .. })));
     }
@@ -238,9 +236,7 @@ mod tests {
     #[test]
     fn the_prerelease_is_the_newest_only_if_wanted() {
         let (folder, stand_in) = start(&[]);
-        let newest = |prereleases| {
-            newest(&stand_in, prereleases, &HttpClient::default(), &NoProgress).unwrap().version.to_string()
-        };
+        let newest = |prereleases| newest(&stand_in, prereleases, &http()).unwrap().version.to_string();
         assert_eq!(newest(false), "0.19.2");
         // What another run has asked for does not count.
         let other = Rehearsal::open(folder.path()).unwrap().stand_in(&[Version::new(0, 19, 9)]).unwrap();

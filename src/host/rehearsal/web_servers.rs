@@ -1,81 +1,70 @@
 //! The web servers of a rehearsal: their tests, starts and reloads, where they listen, and who answers a request.
 //!
-//! Their configuration is read with the readers of [`crate::front`]. What these do not know passes in silence: the real
-//! servers judge it in `tests/fronts/` and `tests/filters/`. A request comes from this machine, which filters never
-//! refuse. Without its main file a web server is a service like any other.
+//! The readers of [`crate::front`] read their configuration. A directive that these do not know passes; the real servers
+//! judge it in `tests/fronts/` and `tests/filters/`. A request comes from this machine, which filters never refuse.
+//! Without its main file a web server is a service like any other.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::front::{ConfigFiles, Front, Listen, Served, Site, Socket};
-use crate::portacl::{Errno, Protocol};
+use crate::gotosocial::readiness::{LIVEZ, READYZ};
 
 use super::super::{HostError, Listener, Output, Owner, ServedCertificate, WebAnswer, WebFailure, WebRequest};
-use super::certificate::{self, PairFault};
-use super::kernel;
-use super::machine::{Access, ENOENT, Machine, command_failed};
+use super::machine::{Access, Machine, command_failed};
 use super::model::Model;
+use super::web::{self, Answer};
+use super::{certificate, kernel};
 
-/// The account that serves, www: it reads files, and nothing that only root may read.
+/// The account www, which serves files: it cannot read what only root may read.
 const WWW: Owner = Owner { uid: 80, gid: 80 };
-/// What our site keeps from the world.
-const HIDDEN: [&str; 2] = ["/livez", "/readyz"];
 
-/// What a web server serves, as it read its configuration at its last start or reload: the part of `state.json` that is its.
+/// What a web server serves, as it read its configuration at its last start or reload; a part of `state.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Serving {
-    /// By its configuration.
+    /// The content of the configuration.
     pub served: Served,
-    /// The certificate of each site, as it was when it was read: a new one in the file counts from the next reload on.
+    /// The certificate of each site at that time. A new one in the file counts from the next reload on.
     pub certificates: Vec<Option<ServedCertificate>>,
 }
 
-pub(super) struct Files<'a>(pub(super) &'a Machine);
-
-impl ConfigFiles for Files<'_> {
+impl ConfigFiles for Machine {
     fn read(&self, file: &Path) -> Option<Vec<u8>> {
-        self.0.files.read(file).ok().flatten()
+        Self::read(self, file).ok().flatten()
     }
 
     fn names(&self, folder: &Path) -> Vec<String> {
-        self.0.files.list(folder).unwrap_or_default()
+        self.files.list(folder).unwrap_or_default()
     }
 }
 
-/// Reads a configuration. `candidate`: one that is tested beside the live one. `start`: with all that a start finds out.
+/// Reads a configuration. `candidate`: one that is tested next to the live one. `start`: with everything that only a
+/// start finds out.
 fn read(machine: &Machine, front: Front, main: &Path, candidate: bool, start: bool) -> Result<Serving, String> {
-    let served = front.server.served(main, &Files(machine), candidate).map_err(|error| error.to_string())?;
-    let there = |file: &Path| matches!(machine.files.read(file), Ok(Some(bytes)) if !bytes.is_empty());
+    let served = (front.served)(main, machine, candidate).map_err(|error| error.to_string())?;
+    let there = |file: &Path| matches!(machine.read(file), Ok(Some(bytes)) if !bytes.is_empty());
     if let Some((place, file)) = served.needs.iter().find(|(_, file)| !there(file)) {
         return Err(format!("{place}: {} is not there", file.display()));
     }
-    let mut certificates = Vec::new();
-    for site in &served.sites {
-        let Some([chain, key]) = &site.pair else {
-            certificates.push(None);
-            continue;
-        };
+    let certificates = served.sites.iter().map(|Site { place, pair, .. }| {
+        let Some([chain, key]) = pair else { return Ok(None) };
         if let Some(missing) = [chain, key].into_iter().find(|file| !there(file)) {
-            return Err(format!("{}: {} is not there, or is empty", site.place, missing.display()));
+            return Err(format!("{place}: {} is not there, or is empty", missing.display()));
         }
-        let loaded = certificate::pair(machine, chain, key);
-        if let (Err(fault), true) = (&loaded, start || front.careful) {
-            let what = match fault {
-                PairFault::NoChain | PairFault::BadChain => format!("{} holds no certificate", chain.display()),
-                PairFault::NoKey | PairFault::BadKey => format!("{} holds no key", key.display()),
-                PairFault::Mismatch => format!("{} is not the key of {}", key.display(), chain.display()),
-            };
-            return Err(format!("{}: {what}", site.place));
+        match certificate::pair(machine, chain, key) {
+            Err(fault) if start || front.careful => Err(format!("{place}: {fault}")),
+            loaded => Ok(loaded.ok()),
         }
-        certificates.push(loaded.ok());
-    }
+    });
+    let certificates = certificates.collect::<Result<_, _>>()?;
     Ok(Serving { served, certificates })
 }
 
-/// The test of a candidate.
+/// Tests a candidate.
 pub(super) fn test(machine: &Machine, front: Front, main: &Path) -> Output {
     let (status, stderr) = match read(machine, front, main, true, false) {
         Ok(_) => (0, String::new()),
@@ -84,85 +73,65 @@ pub(super) fn test(machine: &Machine, front: Front, main: &Path) -> Output {
     Output { status: Some(status), stdout: String::new(), stderr }
 }
 
-/// What bind(2) refuses of the sockets, but for those that the web server has already.
-fn refusal(machine: &Machine, front: Front, sockets: &[Socket]) -> Option<String> {
-    let others: Vec<Listener> =
-        kernel::listeners(&machine.model).into_iter().filter(|there| there.command != front.command).collect();
-    let wanted = sockets.iter().filter(|socket| !socket.optional || machine.model.ipv6);
-    let refused = |socket: &Socket| {
-        let here = |address: std::net::IpAddr| address.is_loopback() || machine.model.addresses.contains(&address);
-        let why = match kernel::verdict(&machine.model, 0, &[0], Protocol::Tcp, socket.port).errno {
-            _ if socket.ipv6 && !machine.model.ipv6 => "Address family not supported by protocol family",
-            Some(Errno::Eperm) => "Operation not permitted",
-            Some(Errno::Eacces) => "Permission denied",
-            None if !socket.address.is_none_or(here) => "Can't assign requested address",
-            None if others.iter().any(|there| kernel::collide(there, &listener(front, socket, 0))) => {
-                "Address already in use"
-            }
-            None => return None,
-        };
-        let any = if socket.ipv6 { "[::]" } else { "0.0.0.0" };
-        let address = socket.address.map_or_else(|| any.to_owned(), |address| address.to_string());
-        Some(format!("bind() to {address}:{} failed ({why})", socket.port))
-    };
-    wanted.filter_map(refused).next()
+/// The configuration with which a web server starts, once its sockets are bound. Those that it has already do not count.
+fn opened(machine: &Machine, front: Front) -> Result<Serving, String> {
+    let (model, serving) = (&machine.model, read(machine, front, &front.main_file(), false, true)?);
+    for socket in serving.served.sockets.iter().filter(|socket| !socket.optional || model.ipv6) {
+        kernel::listen(model, 0, &[0], &listener(front, socket, 0), front.command).map_err(|errno| {
+            let any = if socket.ipv6 { "[::]" } else { "0.0.0.0" };
+            let address = socket.address.map_or_else(|| any.to_owned(), |address| address.to_string());
+            format!("bind() to {address}:{} failed ({})", socket.port, errno.desc())
+        })?;
+    }
+    Ok(serving)
 }
 
 /// `service NAME start`.
 pub(super) fn start(machine: &mut Machine, front: Front, command: &str) -> Result<(), HostError> {
-    let main = front.main_file();
-    if !has_configuration(machine, &main) {
+    if !has_configuration(machine, front) {
         return Ok(());
     }
-    let serving = read(machine, front, &main, false, true)
-        .and_then(|serving| refusal(machine, front, &serving.served.sockets).map_or(Ok(serving), Err));
-    match serving {
-        Ok(serving) => {
-            machine.model.web_servers.insert(front.service.to_owned(), serving);
-            Ok(())
-        }
-        Err(why) => {
-            let words = format!("{}: {why}\n/etc/rc.d: WARNING: failed to start {}", front.command, front.service);
-            Err(command_failed(command, 1, words))
-        }
-    }
+    let serving = opened(machine, front).map_err(|why| {
+        let words = format!("{}: {why}\n/etc/rc.d: WARNING: failed to start {}", front.command, front.service);
+        command_failed(command, 1, words)
+    })?;
+    machine.model.web_servers.insert(front.service.to_owned(), serving);
+    Ok(())
 }
 
-/// `service NAME reload`: refused where the test fails. What fails after it nobody is told: the web server goes on with what it
-/// had, or ends.
+/// `service NAME reload`: refused if the test fails. Nobody is told what fails after that: the web server keeps its old
+/// configuration, or ends.
 pub(super) fn reload(machine: &mut Machine, front: Front, command: &str) -> Result<(), HostError> {
-    let main = front.main_file();
-    if !has_configuration(machine, &main) {
+    if !has_configuration(machine, front) {
         return Ok(());
     }
-    read(machine, front, &main, false, false)
+    read(machine, front, &front.main_file(), false, false)
         .map_err(|why| command_failed(command, 1, format!("{}: {why}", front.command)))?;
-    let read = read(machine, front, &main, false, true).ok();
-    match read.filter(|serving| refusal(machine, front, &serving.served.sockets).is_none()) {
-        Some(serving) => drop(machine.model.web_servers.insert(front.service.to_owned(), serving)),
-        None if front.careful => {}
-        None => drop(machine.model.services.remove(front.service)),
+    match opened(machine, front) {
+        Ok(serving) => drop(machine.model.web_servers.insert(front.service.to_owned(), serving)),
+        Err(_) if front.careful => {}
+        Err(_) => drop(machine.model.services.remove(front.service)),
     }
     Ok(())
 }
 
-fn has_configuration(machine: &Machine, main: &Path) -> bool {
-    matches!(machine.files.entry(&machine.resolve(main)), Ok(Some(_)))
+fn has_configuration(machine: &Machine, front: Front) -> bool {
+    matches!(machine.files.entry(&machine.resolve(&front.main_file())), Ok(Some(_)))
 }
 
 /// The sockets that the web servers listen on.
 pub(super) fn listeners(model: &Model) -> Vec<Listener> {
-    let running = Front::ALL
-        .into_iter()
-        .filter_map(|front| Some((front, model.services.get(front.service)?, model.web_servers.get(front.service)?)));
-    let sockets = |(front, pid, serving): (Front, &u32, &Serving)| {
-        let open = serving.served.sockets.iter().filter(|socket| !socket.ipv6 || model.ipv6);
-        open.map(|socket| listener(front, socket, *pid)).collect::<Vec<_>>()
-    };
-    running.flat_map(sockets).collect()
+    let mut all = Vec::new();
+    for front in Front::ALL {
+        if let (Some(pid), Some(serving)) = (model.services.get(front.service), model.web_servers.get(front.service)) {
+            let open = serving.served.sockets.iter().filter(|socket| !socket.ipv6 || model.ipv6);
+            all.extend(open.map(|socket| listener(front, socket, *pid)));
+        }
+    }
+    all
 }
 
-/// The first process opens its sockets, as root.
+/// The first process opens the sockets, as root.
 fn listener(front: Front, socket: &Socket, pid: u32) -> Listener {
     Listener {
         user: "root".into(),
@@ -176,81 +145,56 @@ fn listener(front: Front, socket: &Socket, pid: u32) -> Listener {
     }
 }
 
-/// Asks the server behind.
-type PassOn<'a> = &'a mut dyn FnMut(&mut Machine, SocketAddr, &WebRequest) -> Result<WebAnswer, WebFailure>;
-
 /// Answers a request that came in at an address.
-pub(super) fn answer(
-    machine: &mut Machine,
-    front: Front,
-    at: SocketAddr,
-    request: &WebRequest,
-    pass_on: PassOn<'_>,
-) -> Result<WebAnswer, WebFailure> {
+pub(super) fn answer(machine: &mut Machine, front: Front, at: SocketAddr, request: &WebRequest) -> Answer {
     let serving = machine.model.web_servers.get(front.service).cloned().unwrap_or_default();
     let sites = &serving.served.sites;
-    let Some(number) = chosen(sites, at, &request.host) else { return Err(WebFailure::Refused) };
+    let number = chosen(sites, at, &request.host).ok_or(WebFailure::Refused)?;
     let site = &sites[number];
     match (request.tls, site.listens.iter().any(|listen| listen.tls && is_at(listen, at))) {
         (true, false) => return Err(WebFailure::Tls("the server answers in plain http".into())),
-        (false, true) => return Ok(plain(400)),
-        _ => {}
+        (false, true) => return Ok(WebAnswer::plain(400)),
+        (false, false) => return Ok(serve(machine, site, request)),
+        (true, true) => {}
     }
-    let shown = serving.certificates.get(number).cloned().flatten().filter(|_| request.tls);
-    if request.tls {
-        let Some(certificate) = &shown else {
-            return Err(WebFailure::Tls("received fatal alert: UnrecognisedName".into()));
-        };
-        let fault = certificate::fault(certificate, &request.host, machine.model.clock);
-        if let Some(fault) = fault.filter(|_| request.verify) {
-            return Err(WebFailure::Tls(fault));
-        }
-    }
-    Ok(WebAnswer { certificate: shown, ..serve(machine, site, request, pass_on) })
+    let Some(Some(certificate)) = serving.certificates.get(number) else {
+        return Err(WebFailure::Tls("received fatal alert: UnrecognisedName".into()));
+    };
+    certificate::judge(certificate, request, machine.model.clock)?;
+    Ok(WebAnswer { certificate: Some(certificate.clone()), ..serve(machine, site, request) })
 }
 
-fn plain(status: u16) -> WebAnswer {
-    WebAnswer { status, location: None, retry_after: None, body: Vec::new(), certificate: None }
-}
-
-fn serve(machine: &mut Machine, site: &Site, request: &WebRequest, pass_on: PassOn<'_>) -> WebAnswer {
+fn serve(machine: &mut Machine, site: &Site, request: &WebRequest) -> WebAnswer {
     let path = request.path.split('?').next().unwrap_or_default();
     if site.turns_away {
-        return plain(421);
+        return WebAnswer::plain(421);
     }
     let token = path.strip_prefix("/.well-known/acme-challenge/").filter(|token| !token.contains('/'));
     if let (Some(token), Some(folder)) = (token, &site.challenges) {
-        return file(machine, &folder.join(token));
+        let file = folder.join(token);
+        return match machine.may(WWW, &file, Access::Read).map(|()| machine.read(&file)) {
+            Ok(Ok(Some(body))) => WebAnswer { body, ..WebAnswer::plain(200) },
+            Ok(_) | Err(Errno::ENOENT) => WebAnswer::plain(404),
+            Err(_) => WebAnswer::plain(403),
+        };
     }
     let fits = |(beginning, _): &&(String, String)| path.starts_with(beginning.as_str());
     if let Some((_, to)) = site.redirects.iter().filter(fits).max_by_key(|(beginning, _)| beginning.len()) {
-        return WebAnswer { location: Some(format!("{to}{}", request.path)), ..plain(301) };
+        return WebAnswer { location: Some(format!("{to}{}", request.path)), ..WebAnswer::plain(301) };
     }
     let Some(backend) = site.backend else {
-        // What other sites have to say is not known here.
-        return plain(if site.redirects.is_empty() { 200 } else { 404 });
+        // The model does not know what other sites answer.
+        return WebAnswer::plain(if site.redirects.is_empty() { 200 } else { 404 });
     };
-    if HIDDEN.contains(&path) {
-        return plain(404);
+    if [LIVEZ, READYZ].contains(&path) {
+        return WebAnswer::plain(404);
     }
     let inner = WebRequest { tls: false, address: Some(backend), ..request.clone() };
-    pass_on(machine, backend, &inner).unwrap_or_else(|_| WebAnswer {
+    web::behind_a_front(machine, backend, &inner).unwrap_or_else(|| WebAnswer {
         retry_after: Some("10".into()),
         body: b"Back soon\n".to_vec(),
-        ..plain(503)
+        ..WebAnswer::plain(503)
     })
-}
-
-/// A file as the account that serves gets it.
-fn file(machine: &Machine, path: &Path) -> WebAnswer {
-    match machine.may(WWW, path, Access::Read) {
-        Err(ENOENT) => plain(404),
-        Err(_) => plain(403),
-        Ok(()) => match machine.files.read(path) {
-            Ok(Some(body)) => WebAnswer { body, ..plain(200) },
-            _ => plain(404),
-        },
-    }
 }
 
 fn is_at(listen: &Listen, at: SocketAddr) -> bool {
@@ -259,27 +203,24 @@ fn is_at(listen: &Listen, at: SocketAddr) -> bool {
     family && address && listen.port.is_none_or(|port| port == at.port())
 }
 
-/// The site for a name at an address: of those with that very address, else of those with every one, the one with the name,
-/// else the default one or the first; the main server where there is none.
+/// The site for a name at an address. If sites listen on that very address, others do not count. A site with the name
+/// comes first, then one with a pattern for it, the default one, the first one. Without any of them the main server
+/// answers.
 fn chosen(sites: &[Site], at: SocketAddr, host: &str) -> Option<usize> {
-    let at_all = |own: bool| {
-        let mut found: Vec<(usize, bool)> = Vec::new();
-        for (number, site) in sites.iter().enumerate() {
+    let listening = |own: bool| -> Vec<(usize, bool)> {
+        let all = sites.iter().enumerate().filter_map(|(number, site)| {
             let mut there = site.listens.iter().filter(|listen| is_at(listen, at) && listen.address.is_some() == own);
-            if let Some(first) = there.next() {
-                found.push((number, first.default || there.any(|listen| listen.default)));
-            }
-        }
-        found
+            there.next().map(|first| (number, first.default || there.any(|listen| listen.default)))
+        });
+        all.collect()
     };
-    let here = Some(at_all(true)).filter(|own| !own.is_empty()).unwrap_or_else(|| at_all(false));
+    let here = Some(listening(true)).filter(|own| !own.is_empty()).unwrap_or_else(|| listening(false));
     let host = host.to_ascii_lowercase();
     let named = |fits: &dyn Fn(&str) -> bool| {
         here.iter().find(|(number, _)| sites[*number].names.iter().any(|(_, name)| fits(&name.to_ascii_lowercase())))
     };
-    let below = |name: &str| name.strip_prefix('*').unwrap_or(name).to_owned();
     named(&|name| name.trim_start_matches('.') == host)
-        .or_else(|| named(&|name| name.starts_with(['*', '.']) && host.ends_with(&below(name))))
+        .or_else(|| named(&|name| name.starts_with(['*', '.']) && host.ends_with(name.trim_start_matches('*'))))
         .or_else(|| here.iter().find(|(_, default)| *default))
         .or(here.first())
         .map(|(number, _)| *number)

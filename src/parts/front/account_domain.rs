@@ -1,46 +1,43 @@
-//! The domain of the account names, where it is another one than the host: who answers the questions that other servers ask it.
+//! The domain of the account names, where it is not the host: who answers what other servers ask it.
 //!
-//! If it leads here and no other site has it, the front does, with a certificate of its own. If not, the administrator is told
-//! what is needed where it is.
+//! If its name leads here and no other site has it, the front answers, with a certificate of its own. If not, the administrator
+//! learns what the domain's web server has to do.
 
-use super::survey;
+use super::{FrontPlan, survey};
 use crate::certificate::renewal::Keeper;
-use crate::deployment::{Deployment, HostName, Layout};
+use crate::deployment::{Deployment, HostName};
 use crate::front::{Conflict, Front};
 use crate::host::{HostError, Observe};
-use crate::parts::front::FrontPlan;
-use crate::parts::{Refusal, tls};
+use crate::parts::tls::{self, PairPlan};
+use crate::parts::{Instance, Refusal};
 
-/// Plans the certificate of the account domain, if the front is to answer for it.
+/// Plans the certificate of the account domain, if the front is to answer for it. `keeper` keeps that of the host.
 ///
 /// # Errors
 /// The host, or the web server's configuration, cannot be read.
 pub(super) fn plan(
-    host: &dyn Observe,
-    layout: &Layout,
-    deployment: &Deployment,
+    instance: Instance<'_>,
     front: Front,
     installed: bool,
-    own: &tls::Planned,
+    keeper: &Keeper,
     planned: &mut FrontPlan,
-) -> Result<Option<tls::Planned>, Refusal> {
+) -> Result<Option<PairPlan>, Refusal> {
+    let Instance { host, deployment, .. } = instance;
     let Some(domain) = deployment.account_domain.as_ref().filter(|domain| **domain != deployment.host) else {
         return Ok(None);
     };
     if installed && let Some(place) = served_by(host, front, domain)? {
-        planned.warnings.push(told(deployment, domain, &format!("the site at {place} has that name")));
+        planned.warnings.push(advice(deployment, domain, &format!("the site at {place} has that name")));
         return Ok(None);
     }
     let elsewhere = elsewhere(host, deployment, domain)?;
-    // Who keeps the one certificate keeps the other.
-    let ordered = elsewhere.is_none() && own.keeper == Keeper::Us;
-    let pair = tls::plan_ordering(host, layout, deployment, domain, ordered)?;
+    // Whoever keeps the one certificate keeps the other.
+    let pair = tls::plan(instance, domain, elsewhere.is_none() && *keeper == Keeper::Us)?;
     if pair.is_none() {
-        let why = elsewhere.unwrap_or_else(|| {
-            "there is no certificate for that name, and none is ordered, because another client manages the host's"
-                .to_owned()
-        });
-        planned.warnings.push(told(deployment, domain, &why));
+        let why = elsewhere.as_deref().unwrap_or(
+            "there is no certificate for that name, and none is ordered, because another client manages the host's",
+        );
+        planned.warnings.push(advice(deployment, domain, why));
     }
     Ok(pair)
 }
@@ -56,11 +53,11 @@ fn served_by(host: &dyn Observe, front: Front, domain: &HostName) -> Result<Opti
 
 /// Where the name leads, if not here. Behind NAT it leads where the host's name does.
 fn elsewhere(host: &dyn Observe, deployment: &Deployment, domain: &HostName) -> Result<Option<String>, HostError> {
-    let (mut leads, own) = (host.resolve(domain.as_str()), host.addresses()?);
+    let [mut leads, mut as_host] = [domain, &deployment.host].map(|name| host.resolve(name.as_str()));
+    let own = host.addresses()?;
     if leads.is_empty() {
         return Ok(Some("that name has no address".to_owned()));
     }
-    let mut as_host = host.resolve(deployment.host.as_str());
     leads.sort_unstable();
     as_host.sort_unstable();
     if leads == as_host || leads.iter().all(|address| own.contains(address)) {
@@ -71,7 +68,7 @@ fn elsewhere(host: &dyn Observe, deployment: &Deployment, domain: &HostName) -> 
 }
 
 /// What has to be done for the account names to work.
-fn told(deployment: &Deployment, domain: &HostName, why: &str) -> String {
+fn advice(deployment: &Deployment, domain: &HostName, why: &str) -> String {
     let host = &deployment.host;
     format!(
         "accounts are @{domain}, and {why}: other servers ask https://{domain} where these accounts are, so its web server has to \

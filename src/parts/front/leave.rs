@@ -13,41 +13,29 @@ use crate::host::{HostError, Observe};
 use crate::parts::Refusal;
 use crate::sysconf::rc_conf::is_yes;
 
-/// Plans the leaving of a front that is there and not wanted. `for_good`: GoToSocial itself goes, too, so that nobody waits for
-/// the front's ports, and a web server that has other sites by now goes on serving them, whoever enabled it.
+/// Plans the leaving of an unwanted front. With `for_good`, GoToSocial goes too: nobody waits for the front's ports, and a web
+/// server that has other sites by now continues to serve them, whoever enabled it.
 ///
 /// # Errors
-/// It goes on with other sites and would keep a port, or its files cannot be read.
-pub(in crate::parts) fn plan(
-    host: &dyn Observe,
-    front: Front,
-    for_good: bool,
-    planned: &mut FrontPlan,
-) -> Result<(), Refusal> {
+/// It continues with other sites and would keep a port, or its files cannot be read.
+pub fn plan(host: &dyn Observe, front: Front, for_good: bool, planned: &mut FrontPlan) -> Result<(), Refusal> {
     let name = front.service;
     let running = host.service(name)?.is_running();
     let variable = front.rc_variable();
     let enabled = host.rc_is_yes(&variable)?;
-    // Who has enabled it decides whether it goes on with what else it serves.
-    // An earlier way back counts too: what was YES before it, or has been enabled since, is not ours.
-    let before = journal::newest_prior(
-        host,
-        |change| matches!(change, Change::RcVariable(SetRcVariable { name, .. }) if *name == variable),
-    )?;
-    // One that is not enabled is not to go on: a run that was cut off may have come as far as that.
-    let ours = !enabled || matches!(&before, Some(prior) if !matches!(prior, Prior::Value { value } if is_yes(value)));
+    // Whoever enabled it decides whether it continues with its other sites. An earlier way back counts too: what was YES before
+    // it, or has been enabled since, is not ours.
+    let sets = |change: &Change| matches!(change, Change::RcVariable(SetRcVariable { name, .. }) if *name == variable);
+    let before = journal::newest_prior(host, sets)?;
+    // One that is not enabled does not continue: an interrupted run may have disabled it.
+    let ours = !enabled || before.as_ref().is_some_and(|before| !before.as_value().is_some_and(is_yes));
     let reload = |when_undone| step(Action::Reload, ReloadFront { front, when_undone });
-    let main = front.main_file();
-    let now = host.read(&main)?;
-    // A main file that somebody has taken away has nothing in it to be taken out.
-    let without = match &now {
-        Some(_) => Some(changes::edited(host, front, false).map_err(|why| Refusal::FrontConfig(why.to_string()))?),
-        None => None,
-    };
-    let exclude = (now != without).then(|| step(Action::Update, IncludeSite { front, present: false }));
-    let goes_on = for_good && running && !is_packages_own(host, front, without.as_deref())?;
-    if ours && !goes_on {
-        if running && !is_packages_own(host, front, without.as_deref())? {
+    let without = without_us(host, front)?;
+    let included = host.read(&front.main_file())? != without;
+    let exclude = included.then(|| step(Action::Update, IncludeSite { front, present: false }));
+    let has_others = running && !is_packages_own(host, front, without.as_deref())?;
+    if ours && !(for_good && has_others) {
+        if has_others {
             planned.warnings.push(format!(
                 "{0} has other sites than GoToSocial's by now: they go down with it, as it was enabled by gts-bootstrap. It \
                  stays installed with their files; once they listen elsewhere than on ports 80 and 443, enable and start it",
@@ -55,10 +43,7 @@ pub(in crate::parts) fn plan(
             ));
         }
         if enabled {
-            let value = match before {
-                Some(Prior::Value { value }) => Some(value),
-                _ => None,
-            };
+            let value = before.as_ref().and_then(Prior::as_value).map(str::to_owned);
             planned.unset.push(step(Action::Set, SetRcVariable { name: variable, value }));
         }
         if running {
@@ -68,29 +53,31 @@ pub(in crate::parts) fn plan(
         return Ok(());
     }
     if running {
-        // It goes on with its other sites.
         if !for_good {
             gives_ports_back(host, front)?;
         }
         planned.prepare.push(test(front, false, &[]));
         planned.unset.push(reload(true));
-    }
-    planned.unset.extend(own_site(host, front)?);
-    planned.unset.extend(exclude);
-    if running {
         planned.leave.push(reload(false));
     }
+    // A site that is included without a line of ours in the main file has to go before the web server reads its files again.
+    let site = front.site_file();
+    if front.reads_beside && host.entry(&site)?.is_some() {
+        planned.unset.push(step(Action::Remove, Remove { path: site }));
+    }
+    planned.unset.extend(exclude);
     Ok(())
 }
 
-/// A site that is included without a line of ours in the main file has to go itself before the web server reads anew.
-fn own_site(host: &dyn Observe, front: Front) -> Result<Option<Step>, HostError> {
-    let path = front.site_file();
-    let goes = front.reads_beside && host.entry(&path)?.is_some();
-    Ok(goes.then(|| step(Action::Remove, Remove { path })))
+/// The main file without our line; `None` if there is no main file.
+fn without_us(host: &dyn Observe, front: Front) -> Result<Option<Vec<u8>>, Refusal> {
+    if host.read(&front.main_file())?.is_none() {
+        return Ok(None);
+    }
+    changes::edited(host, front, false).map(Some).map_err(|why| Refusal::FrontConfig(why.to_string()))
 }
 
-/// Whether this main file is as the package has it, and no sites stand beside it.
+/// Whether this main file is the one of the package, with no sites beside it.
 fn is_packages_own(host: &dyn Observe, front: Front, main: Option<&[u8]>) -> Result<bool, HostError> {
     let packages = |path: &PathBuf| front.beside.is_some_and(|name| path.ends_with(name));
     let theirs = !sites_beside(host, front)?.iter().all(packages);
@@ -101,20 +88,17 @@ fn is_packages_own(host: &dyn Observe, front: Front, main: Option<&[u8]>) -> Res
 ///
 /// # Errors
 /// The folder cannot be read.
-pub(in crate::parts) fn sites_beside(host: &dyn Observe, front: Front) -> Result<Vec<PathBuf>, HostError> {
+pub fn sites_beside(host: &dyn Observe, front: Front) -> Result<Vec<PathBuf>, HostError> {
     let own = front.site_file();
     let Some(folder) = own.parent().filter(|folder| folder.starts_with(front.folder)) else {
         return Ok(Vec::new());
     };
-    if host.entry(folder)?.is_none() {
-        return Ok(Vec::new());
-    }
     let read = |name: &String| front.reads_beside || (name.ends_with(".conf") && !name.starts_with('.'));
-    let paths = host.list(folder)?.into_iter().filter(read).map(|name| folder.join(name));
-    Ok(paths.filter(|path| *path != own).collect())
+    let names = host.list(folder)?.into_iter().filter(read);
+    Ok(names.map(|name| folder.join(name)).filter(|path| *path != own).collect())
 }
 
-/// A web server that goes on must leave ports 80 and 443 to whoever is to have them.
+/// A web server that continues must leave ports 80 and 443 to GoToSocial or another front.
 fn gives_ports_back(host: &dyn Observe, front: Front) -> Result<(), Refusal> {
     let (name, service) = (front.name, front.service);
     survey(host, front, &[])?.held.map_or(Ok(()), |(port, place)| {
@@ -127,7 +111,7 @@ fn gives_ports_back(host: &dyn Observe, front: Front) -> Result<(), Refusal> {
     })
 }
 
-/// Packages that were installed for a front that is gone.
+/// Removes packages that we installed for a front that has been left.
 ///
 /// # Errors
 /// The host could not be read.
@@ -135,33 +119,33 @@ pub fn tidy(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
     let mut steps = Vec::new();
     for front in Front::ALL {
         let service = front.service;
-        let about = |change: &Change| matches!(change, Change::Package(InstallPackage { name }) | Change::PackageRemoval(RemovePackage { name }) if name == service);
+        let about = |change: &Change| match change {
+            Change::Package(InstallPackage { name }) | Change::PackageRemoval(RemovePackage { name }) => {
+                name == service
+            }
+            _ => false,
+        };
         let ours = journal::newest_prior(host, about)? == Some(Prior::Absent);
         let unused = host.entry(&front.site_file())?.is_none() && !host.service(service)?.is_running();
         let main = host.read(&front.main_file())?;
         // With sites of the administrator's it is theirs by now.
         if ours && unused && is_packages_own(host, front, main.as_deref())? && host.package(service)?.is_some() {
-            steps.push(step(Action::Remove, RemovePackage { name: service.to_owned() }));
+            steps.push(remove_package(front));
         }
     }
     Ok(steps)
 }
 
-/// The removal of the package of a front that we have installed, once the front has been left for good.
+/// The removal of a front's package that we have installed, once the front has been left for good; `None` if it is still used.
 ///
 /// # Errors
 /// The host could not be read.
-pub(in crate::parts) fn package_for_good(
-    host: &dyn Observe,
-    front: Front,
-    stops: bool,
-) -> Result<Option<Step>, Refusal> {
-    let service = front.service;
-    let used = !stops && host.service(service)?.is_running();
-    let without = match host.read(&front.main_file())? {
-        Some(_) => Some(changes::edited(host, front, false).map_err(|why| Refusal::FrontConfig(why.to_string()))?),
-        None => None,
-    };
-    let unused = !used && is_packages_own(host, front, without.as_deref())?;
-    Ok(unused.then(|| step(Action::Remove, RemovePackage { name: service.to_owned() })))
+pub fn package_for_good(host: &dyn Observe, front: Front, stops: bool) -> Result<Option<Step>, Refusal> {
+    let used = !stops && host.service(front.service)?.is_running();
+    let unused = !used && is_packages_own(host, front, without_us(host, front)?.as_deref())?;
+    Ok(unused.then(|| remove_package(front)))
+}
+
+fn remove_package(front: Front) -> Step {
+    step(Action::Remove, RemovePackage { name: front.service.to_owned() })
 }

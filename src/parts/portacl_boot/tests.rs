@@ -8,6 +8,8 @@ use crate::host::{Host, Owner};
 use crate::portacl::next_boot;
 use proptest::prelude::*;
 
+const SCRIPTS: &str = "/usr/local/etc/rc.d";
+
 /// A rehearsal in a temporary folder that goes with it.
 struct Machine {
     host: Rehearsal,
@@ -221,7 +223,7 @@ fn value(variable: Variable) -> BoxedStrategy<String> {
 
 fn variable() -> impl Strategy<Value = Variable> {
     // The securelevel seldom: it ends the story early.
-    prop_oneof![30 => prop::sample::select(Variable::ALL[..7].to_vec()), 1 => Just(Variable::Securelevel)]
+    prop_oneof![30 => prop::sample::select(Variable::all().take(7).collect::<Vec<_>>()), 1 => Just(Variable::Securelevel)]
 }
 
 fn sysctl_line() -> impl Strategy<Value = String> {

@@ -70,10 +70,7 @@ impl Ledger {
     }
 
     fn add(&mut self, lines: &[Line]) {
-        let command = lines
-            .iter()
-            .find_map(|line| if let Line::Begin { command, .. } = line { Some(command.as_str()) } else { None })
-            .unwrap_or_default();
+        let command = journal::command(lines);
         for Announced { change, prior, done, .. } in announced(lines).filter(|announced| !announced.undone) {
             if let Change::ServiceStart { start } = change {
                 self.served = Some(start.readiness.host.clone());
@@ -97,13 +94,10 @@ impl Ledger {
         {
             self.traces.remove(&thing);
         }
-        let Some(trace) = self.traces.get_mut(&thing) else {
-            let trace =
-                Trace { origin: event.prior.clone(), left: event.left.clone(), unbroken: true, events: vec![event] };
-            self.traces.insert(thing, trace);
-            return;
-        };
-        if !follows(&trace.left, &event.prior) {
+        let first =
+            || Trace { origin: event.prior.clone(), left: event.left.clone(), unbroken: true, events: Vec::new() };
+        let trace = self.traces.entry(thing).or_insert_with(first);
+        if !trace.events.is_empty() && !follows(&trace.left, &event.prior) {
             trace.unbroken = false;
             // Somebody has taken it away: what we made after that is all there is of ours.
             if event.prior == Prior::Absent {
@@ -138,11 +132,6 @@ impl Ledger {
             Thing::RcVariable(name) => Some((name.as_str(), trace)),
             _ => None,
         })
-    }
-
-    /// Whether nothing is on record.
-    pub fn is_empty(&self) -> bool {
-        self.traces.is_empty()
     }
 }
 
@@ -218,10 +207,10 @@ mod tests {
     fn what_was_taken_back_does_not_count() {
         let mut undone = run("install", &[(file("b"), was("a"))]);
         undone.insert(3, Line::Undone { step: 0 });
-        assert!(ledger(&[undone]).is_empty());
+        assert!(ledger(&[undone]).traces.is_empty());
         let removed = run(COMMAND, &[(file("a"), was("b"))]);
         let installed = run("install", &[(file("b"), was("a"))]);
-        assert!(ledger(&[installed.clone(), removed.clone()]).is_empty());
+        assert!(ledger(&[installed.clone(), removed.clone()]).traces.is_empty());
         let again = run("install", &[(file("d"), was("c"))]);
         assert_eq!(
             ledger(&[installed.clone(), removed.clone(), again]).path(Path::new("/f")).unwrap().origin,
@@ -230,6 +219,6 @@ mod tests {
         // A failed removal strikes nothing out.
         let mut failed = removed;
         failed[2] = Line::Failed { step: 0, reason: "no".into() };
-        assert!(!ledger(&[installed, failed]).is_empty());
+        assert!(!ledger(&[installed, failed]).traces.is_empty());
     }
 }

@@ -1,27 +1,29 @@
 //! A host without receipts: what is ours there by name, and how to remove it by hand. Nothing is guessed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::change::database::OPENED;
 use crate::deployment::Layout;
 use crate::front::Front;
 use crate::host::{HostError, Observe};
-use crate::parts::{log_rotation, periodic, port_access, rc_script};
-use crate::portacl;
+use crate::parts::account::NAME;
+use crate::parts::port_settings::{LOADER_CONF, LOADER_VARIABLE, RULES};
+use crate::parts::rc_script::{GUARD_ENABLE, GUARDS, SERVICE, path};
+use crate::parts::rule_edit::effective;
+use crate::parts::{log_rotation, periodic};
+use crate::portacl::Subject;
 
-/// What a host without receipts has that only gts-bootstrap puts there, each with the commands that remove it.
+/// What only gts-bootstrap puts on a host, and a host without receipts has, each with the commands that remove it.
 ///
 /// # Errors
 /// The host cannot be read.
 pub fn unrecorded(host: &dyn Observe, layout: &Layout) -> Result<Vec<String>, HostError> {
     let mut found = Vec::new();
-    let scripts = Path::new("/usr/local/etc/rc.d");
-    let own_script = scripts.join(rc_script::SERVICE);
-    if host.entry(&own_script)?.is_some() {
-        let name = rc_script::SERVICE;
+    let script = path(SERVICE);
+    if host.entry(&script)?.is_some() {
         found.push(format!(
-            "the service: service {name} onestop; rm {}; sysrc -x {name}_enable {name}_direct",
-            own_script.display()
+            "the service: service {SERVICE} onestop; rm {}; sysrc -x {SERVICE}_enable {SERVICE}_direct",
+            script.display()
         ));
     }
     for front in Front::ALL {
@@ -36,35 +38,27 @@ pub fn unrecorded(host: &dyn Observe, layout: &Layout) -> Result<Vec<String>, Ho
             ));
         }
     }
-    let rules = host.sysctl(port_access::RULES)?.unwrap_or_default();
-    let uid = host.user(crate::parts::account::NAME)?.map(|user| user.uid);
-    let own = portacl::parse_kernel(&rules)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|rule| rule.effective())
-        .any(|rule| uid.is_some_and(|uid| rule.subject == portacl::Subject::Uid(uid)));
-    if own {
+    let rules = effective(&host.sysctl(RULES)?.unwrap_or_default());
+    let user = host.user(NAME)?;
+    if user.as_ref().is_some_and(|user| rules.iter().any(|rule| rule.subject == Subject::Uid(user.uid))) {
         found.push(format!(
-            "its ports: gts-bootstrap portacl revoke {} 80,443 (and, if no rule is left, the line {}=\"YES\" in {})",
-            crate::parts::account::NAME,
-            port_access::LOADER_VARIABLE,
-            port_access::LOADER_CONF
+            "its ports: gts-bootstrap portacl revoke {NAME} 80,443 (and, if no rule is left, the line \
+             {LOADER_VARIABLE}=\"YES\" in {LOADER_CONF})"
         ));
     }
-    let guards: Vec<PathBuf> = rc_script::GUARDS.iter().map(|name| scripts.join(name)).collect();
-    if host.entry(&guards[0])?.is_some() {
+    let [early, late] = GUARDS.map(path);
+    if host.entry(&early)?.is_some() {
         found.push(format!(
-            "the boot guard, if no rule is left: rm {} {}; sysrc -x {}_enable",
-            guards[0].display(),
-            guards[1].display(),
-            rc_script::GUARDS[0]
+            "the boot guard, if no rule is left: rm {} {}; sysrc -x {GUARD_ENABLE}",
+            early.display(),
+            late.display()
         ));
     }
     for (path, what) in [
-        (PathBuf::from(log_rotation::ENTRY), "the log rotation: rm"),
-        (PathBuf::from(periodic::SCRIPT), "the daily script of the certificate: rm"),
-        (PathBuf::from(periodic::STATUS), "the daily script of the status: rm"),
-        (PathBuf::from(periodic::BACKUP), "the weekly script of the backup: rm"),
+        (log_rotation::ENTRY.into(), "the log rotation: rm"),
+        (periodic::SCRIPT.into(), "the daily script of the certificate: rm"),
+        (periodic::STATUS.into(), "the daily script of the status: rm"),
+        (periodic::BACKUP.into(), "the weekly script of the backup: rm"),
         (layout.command.clone(), "the command: rm"),
         (layout.releases.clone(), "the releases: rm -r"),
         (layout.config_folder(), "the configuration: rm -r"),
@@ -78,7 +72,7 @@ pub fn unrecorded(host: &dyn Observe, layout: &Layout) -> Result<Vec<String>, Ho
             found.push(format!("{what} {}", path.display()));
         }
     }
-    if let Some(user) = host.user(crate::parts::account::NAME)? {
+    if let Some(user) = user {
         found.push(format!("the account, once nothing belongs to it: pw userdel {}", user.name));
     }
     Ok(found)

@@ -6,76 +6,57 @@ use super::super::kernel::{KernelRule, parse_kernel};
 use super::super::rule::Rule;
 use super::Lint;
 
-/// The name of the running kernel in lists of places.
-pub(super) const RUNNING: &str = "the running kernel";
-/// The name of portacl-rc in lists of places.
-pub(super) const PORTACL_RC: &str = "portacl-rc's variables in rc.conf";
-
-/// A list of rules, and its place.
-pub(super) struct List {
-    /// File and line, or one of the names above.
-    pub(super) place: String,
-    /// The list as it is there.
-    pub(super) text: String,
+/// A list of rules.
+pub(super) struct List<'a> {
     /// What would set it at boot; `None` for the running kernel.
     pub(super) by: Option<SetBy>,
+    /// The list as it is there.
+    pub(super) text: &'a str,
 }
 
-impl Lint<'_> {
+impl List<'_> {
+    /// Where it is.
+    pub(super) fn place(&self) -> String {
+        self.by.as_ref().map_or_else(|| "the running kernel".to_owned(), SetBy::to_string)
+    }
+}
+
+impl<'a> Lint<'a> {
     /// Every list that is in force or may be at boot, in the order of the boot.
-    pub(super) fn all_lists(&self) -> Vec<List> {
+    pub(super) fn all_lists(&self) -> Vec<List<'a>> {
+        let of_file = |lines: &'a [Assignment]| {
+            let rules = lines.iter().filter(|line| line.variable == Variable::Rules);
+            rules.map(|line| List { by: Some(SetBy::Line(line.clone())), text: &line.value })
+        };
         let mut lists = Vec::new();
         if self.is_host() {
-            let of_file = |assignments: &[Assignment], by: fn(usize) -> SetBy| -> Vec<List> {
-                let rules = assignments.iter().enumerate().filter(|(_, line)| line.variable == Variable::Rules);
-                rules
-                    .map(|(index, line)| List {
-                        place: line.place.to_string(),
-                        text: line.value.clone(),
-                        by: Some(by(index)),
-                    })
-                    .collect()
-            };
-            lists.extend(of_file(&self.settings.kld_conf, SetBy::KldConf));
-            if let Some(rc) = &self.settings.portacl_rc {
-                let by = Some(SetBy::PortaclRc);
-                lists.push(List { place: PORTACL_RC.to_owned(), text: rc.list.clone(), by });
-            }
-            lists.extend(of_file(&self.settings.sysctl_conf, SetBy::SysctlConf));
+            lists.extend(of_file(&self.settings.kld_conf));
+            let portacl_rc = self.settings.portacl_rc.iter();
+            lists.extend(portacl_rc.map(|rc| List { by: Some(SetBy::PortaclRc), text: &rc.list }));
+            lists.extend(of_file(&self.settings.sysctl_conf));
         }
-        if let Some(now) = self.now {
-            lists.push(List { place: RUNNING.to_owned(), text: now.list.clone(), by: None });
-        }
+        lists.extend(self.now.map(|now| List { by: None, text: &now.list }));
         lists
     }
 
     /// Every element of every list that the kernel would accept, once for each spelling, with its places.
-    pub(super) fn all_elements(&self) -> Vec<(KernelRule, Vec<String>)> {
+    pub(super) fn all_elements(&self) -> Vec<(KernelRule, String)> {
         let mut elements: Vec<(KernelRule, Vec<String>)> = Vec::new();
         for list in self.all_lists() {
-            for rule in parse_kernel(&list.text).unwrap_or_default() {
+            for rule in parse_kernel(list.text).unwrap_or_default() {
                 match elements.iter_mut().find(|(there, _)| there.text == rule.text) {
-                    Some((_, places)) if places.contains(&list.place) => {}
-                    Some((_, places)) => places.push(list.place.clone()),
-                    None => elements.push((rule, vec![list.place.clone()])),
+                    Some((_, places)) if places.contains(&list.place()) => {}
+                    Some((_, places)) => places.push(list.place()),
+                    None => elements.push((rule, vec![list.place()])),
                 }
             }
         }
-        elements
+        elements.into_iter().map(|(rule, places)| (rule, places.join(", "))).collect()
     }
 
     /// The origin of the value that a variable has after the boot; its name if nothing sets it.
     pub(super) fn origin(&self, variable: Variable) -> String {
-        let line = |assignment: Option<&Assignment>| assignment.map(|line| format!("{variable} ({})", line.place));
-        let place = match self.next.set_by.get(&variable) {
-            Some(SetBy::Tunable(index)) => line(self.settings.tunables.get(*index)),
-            Some(SetBy::SysctlConf(index)) => line(self.settings.sysctl_conf.get(*index)),
-            Some(SetBy::KldConf(index)) => line(self.settings.kld_conf.get(*index)),
-            Some(SetBy::PortaclRc) => Some(format!("{variable} ({PORTACL_RC})")),
-            Some(SetBy::Guard) => Some(format!("{variable} (the boot guard)")),
-            None => None,
-        };
-        place.unwrap_or_else(|| variable.name().to_owned())
+        self.next.set_by.get(&variable).map_or_else(|| variable.to_string(), |by| format!("{variable} ({by})"))
     }
 }
 
@@ -85,9 +66,4 @@ pub(super) fn meaning(rules: &[KernelRule]) -> Vec<Rule> {
     rules.sort();
     rules.dedup();
     rules
-}
-
-/// Places as a text.
-pub(super) fn joined(places: &[String]) -> String {
-    places.join(", ")
 }

@@ -5,7 +5,6 @@
 use super::super::boot_settings::{Assignment, Guard, LeftOut, Place, PortaclRc, Variable};
 use super::super::evaluate::Policy;
 use super::super::kernel::parse_kernel;
-use super::super::rule::Protocol;
 use super::*;
 
 struct Book;
@@ -21,24 +20,8 @@ impl Names for Book {
         Some(name.to_owned())
     }
 
-    fn uid(&self, _: &str) -> Option<u32> {
-        None
-    }
-
     fn group(&self, gid: u32) -> Option<String> {
         (gid == 80).then(|| "www".to_owned())
-    }
-
-    fn gid(&self, _: &str) -> Option<u32> {
-        None
-    }
-
-    fn service(&self, _: u16, _: Protocol) -> Option<String> {
-        None
-    }
-
-    fn port(&self, _: &str, _: Protocol) -> Option<u16> {
-        None
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::line::{Action, Line, PortRange, Protocols, Sign, Whom};
+use super::line::{Action, Line, PortRange, Sign, Whom};
 use crate::portacl::Policy;
 
 /// The ports that FreeBSD reserves for root by default. If one of them is open to every user, that is worth a warning.
@@ -21,11 +21,8 @@ pub(super) struct Gates {
 impl Gates {
     pub(super) fn of(policy: &Policy) -> Gates {
         let last = |bound: i32| bound.min(i32::from(u16::MAX)) + 1;
-        let enforced = if policy.loaded && policy.enabled != 0 {
-            i32::from(policy.autoport_exempt != 0)..last(policy.port_high)
-        } else {
-            0..0
-        };
+        let first = i32::from(policy.autoport_exempt != 0);
+        let enforced = if policy.enforces() { first..last(policy.port_high) } else { 0..0 };
         Gates { enforced, reserved: policy.reservedlow.max(1)..last(policy.reservedhigh) }
     }
 }
@@ -46,12 +43,10 @@ pub(super) fn implied(policy: &Policy, numbers_only: bool) -> Vec<Line> {
         lines.extend(line(Action::Block, &ports, Whom::All, "mac_portacl default"));
     }
     lines.extend(line(Action::Block, &reserved, Whom::All, &reservation));
-    let reason = if !policy.loaded {
-        "OPEN: mac_portacl is not loaded".to_owned()
-    } else if policy.enabled == 0 {
-        "OPEN: mac_portacl is switched off".to_owned()
-    } else {
-        format!("OPEN: port_high is {}", policy.port_high)
+    let reason = match (policy.loaded, policy.enabled) {
+        (false, _) => "OPEN: mac_portacl is not loaded".to_owned(),
+        (true, 0) => "OPEN: mac_portacl is switched off".to_owned(),
+        (true, _) => format!("OPEN: port_high is {}", policy.port_high),
     };
     for ports in without(&LOW_PORTS, &enforced).iter().flat_map(|ports| without(ports, &reserved)) {
         lines.extend(line(Action::Pass, &ports, Whom::All, &reason));
@@ -83,7 +78,7 @@ fn line(action: Action, ports: &Range<i32>, subject: Whom, note: &str) -> Option
     Some(Line {
         sign: Sign::Both,
         action,
-        protocol: Protocols::Any,
+        protocol: None,
         ports,
         service: None,
         subject,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::portacl::Protocol;
 
@@ -26,18 +26,6 @@ pub enum Action {
     Pass,
     /// They may not.
     Block,
-}
-
-/// The protocols of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocols {
-    /// Stream sockets.
-    Tcp,
-    /// Datagram sockets.
-    Udp,
-    /// Both.
-    Any,
 }
 
 /// Ports from the first to the last, both included.
@@ -78,8 +66,9 @@ pub struct Line {
     pub sign: Sign,
     /// Whether it permits or refuses.
     pub action: Action,
-    /// The protocols.
-    pub protocol: Protocols,
+    /// The protocol; `None` for both.
+    #[serde(serialize_with = "protocol_or_any")]
+    pub protocol: Option<Protocol>,
     /// The ports.
     pub ports: PortRange,
     /// The name of the port in services(5), if it is known and requested.
@@ -96,13 +85,8 @@ pub struct Line {
     pub implied: bool,
 }
 
-impl From<Protocol> for Protocols {
-    fn from(protocol: Protocol) -> Protocols {
-        match protocol {
-            Protocol::Tcp => Protocols::Tcp,
-            Protocol::Udp => Protocols::Udp,
-        }
-    }
+fn protocol_or_any<S: Serializer>(protocol: &Option<Protocol>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(protocol.map_or("any", Protocol::name))
 }
 
 impl fmt::Display for Action {
@@ -110,16 +94,6 @@ impl fmt::Display for Action {
         f.pad(match self {
             Action::Pass => "pass",
             Action::Block => "block",
-        })
-    }
-}
-
-impl fmt::Display for Protocols {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Protocols::Tcp => "tcp",
-            Protocols::Udp => "udp",
-            Protocols::Any => "any",
         })
     }
 }

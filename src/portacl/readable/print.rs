@@ -1,51 +1,48 @@
 //! Prints what is in force, line by line.
 
-use super::implied::{Gates, implied, reservation};
+use super::implied::{implied, reservation};
 use super::line::{Action, Line, PortRange, Sign, Whom};
 use super::words::is_name;
-use crate::portacl::names::Names;
-use crate::portacl::{KernelId, KernelRule, Policy, Protocol, State};
+use crate::portacl::kernel::signed;
+use crate::portacl::names::{Names, NumbersOnly};
+use crate::portacl::{KernelId, KernelRule, Policy, State};
 
 /// Returns the lines for what is in force now, with the differences from what the next boot will set, if that is known.
 ///
 /// The lines without a `+` are in force now, those without a `-` will be in force after the boot, each in order.
 /// `numbers_only` leaves out the names.
 pub fn print(now: &State, next_boot: Option<&State>, names: &dyn Names, numbers_only: bool) -> Vec<Line> {
-    let now = lines(&now.policy, names, numbers_only);
-    match next_boot {
-        Some(next_boot) => differences(now, lines(&next_boot.policy, names, numbers_only)),
-        None => now,
-    }
-}
-
-fn lines(policy: &Policy, names: &dyn Names, numbers_only: bool) -> Vec<Line> {
-    let rules = policy.rules.iter().map(|rule| rule_line(policy, rule, names, numbers_only));
-    rules.chain(implied(policy, numbers_only)).collect()
-}
-
-fn rule_line(policy: &Policy, rule: &KernelRule, names: &dyn Names, numbers_only: bool) -> Line {
-    let effect = effect(policy, rule);
-    let mut notes: Vec<String> = Vec::new();
-    match &effect {
-        Effect::Full => {}
-        Effect::RootAlone(reason) => notes.push(format!("for root alone: {reason}")),
-        Effect::None(reason) => notes.push(format!("no effect: {reason}")),
-    }
-    notes.extend(looks(rule));
-    let subject = match rule.id {
-        KernelId::Uid(id) => {
-            Whom::User { id, name: named(numbers_only, id, |id| names.user(id), |name| names.uid(name)) }
-        }
-        KernelId::Gid(id) => {
-            Whom::Group { id, name: named(numbers_only, id, |id| names.group(id), |name| names.gid(name)) }
-        }
+    let names: &dyn Names = if numbers_only { &NumbersOnly } else { names };
+    let lines = |state: &State| -> Vec<Line> {
+        let rules = state.policy.rules.iter().map(|rule| rule_line(&state.policy, rule, names));
+        rules.chain(implied(&state.policy, numbers_only)).collect()
     };
+    match next_boot {
+        Some(next_boot) => differences(lines(now), lines(next_boot)),
+        None => lines(now),
+    }
+}
+
+fn rule_line(policy: &Policy, rule: &KernelRule, names: &dyn Names) -> Line {
+    let effect = effect(policy, rule);
+    let reason = match &effect {
+        Effect::Full => None,
+        Effect::RootAlone(reason) => Some(format!("for root alone: {reason}")),
+        Effect::None(reason) => Some(format!("no effect: {reason}")),
+    };
+    let notes: Vec<String> = reason.into_iter().chain(looks(rule)).collect();
+    let number = |id: i64| u32::try_from(id).ok();
+    let subject = match rule.id {
+        KernelId::Uid(id) => Whom::User { id, name: named(number(id), |id| names.user(id), |name| names.uid(name)) },
+        KernelId::Gid(id) => Whom::Group { id, name: named(number(id), |id| names.group(id), |name| names.gid(name)) },
+    };
+    let service = |port| names.service(port, rule.protocol);
     Line {
         sign: Sign::Both,
         action: Action::Pass,
-        protocol: rule.protocol.into(),
+        protocol: Some(rule.protocol),
         ports: PortRange { first: rule.port, last: rule.port },
-        service: if numbers_only { None } else { service(rule.port, rule.protocol, names) },
+        service: named(Some(rule.port), service, |name| names.port(name, rule.protocol)),
         subject,
         note: (!notes.is_empty()).then(|| notes.join("; ")),
         effective: !matches!(effect, Effect::None(_)),
@@ -54,23 +51,14 @@ fn rule_line(policy: &Policy, rule: &KernelRule, names: &dyn Names, numbers_only
     }
 }
 
-/// The name to show for an id. A name that would be read back as another id, or not at all, is not shown.
-fn named(
-    numbers_only: bool,
-    id: i64,
-    name_of: impl Fn(u32) -> Option<String>,
-    id_of: impl Fn(&str) -> Option<u32>,
+/// The name to show for a number. A name that would be read back as another number, or not at all, is not shown.
+fn named<N: Copy + PartialEq>(
+    number: Option<N>,
+    name_of: impl Fn(N) -> Option<String>,
+    number_of: impl Fn(&str) -> Option<N>,
 ) -> Option<String> {
-    if numbers_only {
-        return None;
-    }
-    let id = u32::try_from(id).ok()?;
-    name_of(id).filter(|name| is_name(name) && id_of(name).is_none_or(|known| known == id))
-}
-
-fn service(port: u16, protocol: Protocol, names: &dyn Names) -> Option<String> {
-    let fits = |name: &String| is_name(name) && names.port(name, protocol).is_none_or(|known| known == port);
-    names.service(port, protocol).filter(fits)
+    let number = number?;
+    name_of(number).filter(|name| is_name(name) && number_of(name).is_none_or(|known| known == number))
 }
 
 enum Effect {
@@ -81,7 +69,6 @@ enum Effect {
 
 /// The effect of a rule under this policy.
 fn effect(policy: &Policy, rule: &KernelRule) -> Effect {
-    let port = i32::from(rule.port);
     let none = |reason: &str| Effect::None(reason.to_owned());
     if !policy.loaded {
         return none("mac_portacl is not loaded");
@@ -89,16 +76,16 @@ fn effect(policy: &Policy, rule: &KernelRule) -> Effect {
     if policy.enabled == 0 {
         return none("mac_portacl is switched off");
     }
-    if rule.subject().is_none() {
+    if rule.effective().is_none() {
         return none("no user has an id outside 0-4294967295");
     }
-    if port == 0 && policy.autoport_exempt != 0 {
+    if rule.port == 0 && policy.autoport_exempt != 0 {
         return none("port 0 asks for any free port, which needs no rule");
     }
-    if port > policy.port_high {
+    if i32::from(rule.port) > policy.port_high {
         return Effect::None(format!("above port_high {}", policy.port_high));
     }
-    if !Gates::of(policy).reserved.contains(&port) {
+    if !policy.reserves(rule.port) {
         return Effect::Full;
     }
     match rule.id {
@@ -112,10 +99,9 @@ fn effect(policy: &Policy, rule: &KernelRule) -> Effect {
 /// The element as it is in the list, if it does not mean what it seems to mean.
 fn looks(rule: &KernelRule) -> Option<String> {
     let (KernelId::Uid(id) | KernelId::Gid(id)) = rule.id;
-    let mut fields = rule.text.splitn(4, ':');
-    let id_text = fields.nth(1).unwrap_or_default();
-    let port_text = fields.nth(1).unwrap_or_default();
-    let plain = plain_number(id_text) == id.to_string() && plain_number(port_text) == rule.port.to_string();
+    let fields: Vec<&str> = rule.text.splitn(4, ':').collect();
+    let reads = |field: usize, meant: String| fields.get(field).is_some_and(|text| plain_number(text) == meant);
+    let plain = reads(1, id.to_string()) && reads(3, rule.port.to_string());
     let cut = match rule.id {
         KernelId::Gid(id) if u32::try_from(id).is_err() => format!(", which the kernel takes for group {}", id as u32),
         _ => String::new(),
@@ -124,20 +110,17 @@ fn looks(rule: &KernelRule) -> Option<String> {
         return None;
     }
     // Spaces that would end the line are written as in Rust and C.
-    let mut text = String::new();
-    for character in rule.text.chars() {
-        if character.is_control() { text.extend(character.escape_default()) } else { text.push(character) }
-    }
+    let escaped = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    let text: String = rule.text.chars().map(escaped).collect();
     Some(format!("written \"{text}\"{cut}"))
 }
 
 /// The number that a reader sees: without spaces, a plus sign and leading zeros, but neither clamped nor truncated.
 fn plain_number(text: &str) -> String {
-    let text = text.trim();
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
-    };
+    let (sign, digits) = signed(text.trim());
     match digits.trim_start_matches('0') {
         "" if digits.is_empty() => String::new(),
         "" => "0".to_owned(),

@@ -20,15 +20,15 @@ use std::process::ExitCode;
 
 use arguments::Arguments;
 use bench::Bench;
-use gts_bootstrap::host::{BIND_PROBE_ARGUMENT, bind_probe_child};
+use gts_bootstrap::host::{PROBE_ARGUMENT, probe_child};
 use report::Tally;
 use stories::{STORIES, Story, Verdict};
 
 fn main() -> ExitCode {
     let given: Vec<String> = std::env::args().skip(1).collect();
     // The child of a bind probe, which is this very program again.
-    if let Some((BIND_PROBE_ARGUMENT, probe)) = given.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return bind_probe_child(probe);
+    if let Some((PROBE_ARGUMENT, probe)) = given.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return probe_child(probe);
     }
     match Arguments::read(&given).and_then(|arguments| run(&arguments)) {
         Ok(tally) => tally.exit_code(),

@@ -181,7 +181,7 @@ fn addresses_as_names_are_written_as_urls_want_them() {
 
 #[test]
 fn a_certificate_that_is_none_tells_nothing() {
-    assert_eq!(served_certificate(b"not a certificate"), None);
+    assert_eq!(ServedCertificate::of_der(b"not a certificate"), None);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn a_fresh_folder_is_a_fresh_freebsd() {
     assert!(host.text("/etc/services").contains("443/tcp"));
     assert!(!host.list(Path::new("/")).unwrap().contains(&".rehearsal".to_string()));
     assert_eq!(host.now(), 1_767_225_600);
-    assert_eq!(host.model(), Model::default());
+    assert_eq!(host.model(), Model::fresh());
     let system = host.system().unwrap();
     assert_eq!((system.release.as_str(), system.machine_arch.as_str(), system.euid), ("14.1-RELEASE", "amd64", 0));
 }

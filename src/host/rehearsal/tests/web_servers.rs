@@ -17,15 +17,14 @@ fn rendered(front: Front) -> Fresh {
     let certificate = || Certificate { chain: CHAIN.into(), key: KEY.into() };
     let (name, backend) = (NAME.parse().unwrap(), "127.0.0.1:8080".parse().unwrap());
     let assets = "/usr/local/libexec/gotosocial/current/web/assets".into();
-    let mut settings = front.settings(front.packaged, name, certificate(), backend, 1, assets);
+    let mut settings = front.settings(front.packaged.clone(), name, certificate(), backend, 1, assets);
     settings.account_domain = Some(AccountDomain { name: "example.org".parse().unwrap(), certificate: certificate() });
-    for file in front.render(&settings).unwrap() {
-        host.write(file.path.to_str().unwrap(), &file.text);
+    for (path, text) in front.render(&settings).unwrap() {
+        host.write(path.to_str().unwrap(), &text);
     }
     let main = front.main_file();
     let text = host.text(main.to_str().unwrap());
-    let edited =
-        front.server.with_site(&main, text.as_bytes(), &super::super::web_servers::Files(&host.machine.borrow()));
+    let edited = (front.with_site)(&main, text.as_bytes(), &*host.machine.borrow());
     host.write(main.to_str().unwrap(), std::str::from_utf8(&edited.unwrap()).unwrap());
     host
 }
@@ -70,7 +69,7 @@ fn our_site_leads_to_gotosocial_and_answers_for_it_while_it_is_down() {
         let answer = host.ask(true, NAME, "/nodeinfo/2.0").unwrap();
         assert_eq!((answer.certificate.unwrap().names, answer.retry_after), (vec![NAME.to_string()], None));
         assert!(String::from_utf8(answer.body).unwrap().contains("0.19.2"));
-        for (path, status) in [("/readyz", 404), ("/livez", 404), ("/assets/logo.webp", 200), ("/", 200)] {
+        for (path, status) in [("/readyz", 404), ("/livez", 404), ("/nodeinfo/2.0", 200), ("/", 200)] {
             assert_eq!(host.ask(true, NAME, path).unwrap().status, status, "{path}");
         }
         let redirect = host.ask(false, NAME, "/a?b").unwrap();

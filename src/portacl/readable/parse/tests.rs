@@ -21,9 +21,9 @@ fn some_names() -> FewNames {
     }
 }
 
-fn rules(text: &str) -> Vec<(KernelId, Protocol, u16)> {
+fn rules(text: &str) -> Vec<Meaning> {
     match parse_readable(text, &some_names()) {
-        Ok(ruleset) => ruleset.rules().map(RuleStatement::meaning).collect(),
+        Ok(ruleset) => ruleset.rules.iter().map(|rule| rule.meaning).collect(),
         Err(errors) => panic!("{text}: {}", errors[0]),
     }
 }
@@ -77,7 +77,7 @@ fn several_ports_and_protocols_are_one_rule_each() {
 #[test]
 fn lines_and_signs_are_kept() {
     let ruleset = parse_readable("# mine\n-pass port 80 user 1\n\n + pass port 1,2 user 1\n", &NumbersOnly).unwrap();
-    let seen: Vec<_> = ruleset.rules().map(|rule| (rule.line, rule.sign, rule.port)).collect();
+    let seen: Vec<_> = ruleset.rules.iter().map(|rule| (rule.line, rule.sign, rule.meaning.2)).collect();
     assert_eq!(seen, [(2, Sign::NowOnly, 80), (4, Sign::NextBootOnly, 1), (4, Sign::NextBootOnly, 2)]);
 }
 
@@ -97,7 +97,7 @@ fn implied_lines_are_recognised() {
                 block proto any port 80-1023 all\n\
                 + pass proto any port 1-65535 all # OPEN";
     let ruleset = parse_readable(text, &NumbersOnly).unwrap();
-    assert_eq!(ruleset.rules().count(), 0);
+    assert_eq!(ruleset.rules, []);
     let root = Whom::User { id: 0, name: None };
     let expected = [
         (1, Sign::Both, Action::Pass, (1, 1023), root.clone()),
@@ -106,10 +106,14 @@ fn implied_lines_are_recognised() {
         (4, Sign::Both, Action::Block, (80, 1023), Whom::All),
         (5, Sign::NextBootOnly, Action::Pass, (1, 65535), Whom::All),
     ]
-    .map(|(line, sign, action, (first, last), subject)| {
-        Statement::Implied(ImpliedStatement { line, sign, action, ports: PortRange { first, last }, subject })
+    .map(|(line, sign, action, (first, last), subject)| ImpliedStatement {
+        line,
+        sign,
+        action,
+        ports: PortRange { first, last },
+        subject,
     });
-    assert_eq!(ruleset.statements, expected);
+    assert_eq!(ruleset.implied, expected);
 }
 
 #[test]
@@ -228,30 +232,14 @@ fn messages_say_what_to_write() {
     );
 }
 
-/// The meaning of a rule, or the content of an implied line: for all users or not, and the rest.
-type Meaning = Result<(KernelId, Protocol, u16), (Action, PortRange, bool)>;
-
-/// A statement without its place.
-fn read_as(statement: &Statement) -> (Sign, Meaning) {
-    match statement {
-        Statement::Rule(rule) => (rule.sign, Ok(rule.meaning())),
-        Statement::Implied(implied) => {
-            (implied.sign, Err((implied.action, implied.ports, implied.subject == Whom::All)))
-        }
-    }
-}
-
-fn printed_as(line: &Line) -> (Sign, Meaning) {
-    if line.implied {
-        return (line.sign, Err((line.action, line.ports, line.subject == Whom::All)));
-    }
+/// A rule as it was printed.
+fn printed_rule((number, line): (usize, &Line)) -> (usize, Sign, Meaning) {
     let id = match line.subject {
         Whom::User { id, .. } => Uid(id),
         Whom::Group { id, .. } => Gid(id),
         Whom::All => panic!("a rule for all"),
     };
-    let protocol = if line.protocol == Tcp.into() { Tcp } else { Udp };
-    (line.sign, Ok((id, protocol, line.ports.first)))
+    (number, line.sign, (id, line.protocol.unwrap(), line.ports.first))
 }
 
 proptest! {
@@ -267,12 +255,17 @@ proptest! {
         let lines = print(&now, next.as_ref(), &names, numbers_only);
         let text = render(&lines);
         let ruleset = parse_readable(&text, &names).map_err(|errors| TestCaseError::fail(errors[0].to_string()))?;
-        let read: Vec<_> = ruleset.statements.iter().map(read_as).collect();
-        let printed: Vec<_> = lines.iter().map(printed_as).collect();
+        let numbered = || (1..).zip(&lines);
+        let read: Vec<_> = ruleset.rules.iter().map(|rule| (rule.line, rule.sign, rule.meaning)).collect();
+        let printed: Vec<_> = numbered().filter(|(_, line)| !line.implied).map(printed_rule).collect();
         prop_assert_eq!(read, printed, "{}", text);
+        let read = ruleset.implied.iter().map(|it| (it.line, it.sign, it.action, it.ports, it.subject == Whom::All));
+        let implied = |(number, line): (usize, &Line)| (number, line.sign, line.action, line.ports, line.subject == Whom::All);
+        let printed: Vec<_> = numbered().filter(|(_, line)| line.implied).map(implied).collect();
+        prop_assert_eq!(read.collect::<Vec<_>>(), printed, "{}", text);
         // And the rules are those of the lists, in their order.
         let side = |other: Sign| -> Vec<_> {
-            ruleset.rules().filter(|rule| rule.sign != other).map(RuleStatement::meaning).collect()
+            ruleset.rules.iter().filter(|rule| rule.sign != other).map(|rule| rule.meaning).collect()
         };
         let of = |state: &State| -> Vec<_> { state.policy.rules.iter().map(KernelRule::meaning).collect() };
         prop_assert_eq!(side(Sign::NextBootOnly), of(&now));

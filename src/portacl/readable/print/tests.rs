@@ -1,9 +1,9 @@
 use super::*;
 use crate::portacl::names::NumbersOnly;
 use crate::portacl::names::strategies::{FewNames, names};
-use crate::portacl::readable::{Protocols, render};
+use crate::portacl::readable::render;
 use crate::portacl::state::strategies::state;
-use crate::portacl::{Request, may_bind};
+use crate::portacl::{Protocol, Request, may_bind};
 use proptest::prelude::*;
 
 fn loaded(list: &str, reservedhigh: i32) -> State {
@@ -146,11 +146,7 @@ fn a_line_is_data_for_machines() {
 /// Applies the table as the documentation of its module says.
 fn table_allows(lines: &[Line], request: &Request<'_>) -> bool {
     let applies = |line: &&Line| {
-        let protocol = match line.protocol {
-            Protocols::Any => true,
-            Protocols::Tcp => request.protocol == Protocol::Tcp,
-            Protocols::Udp => request.protocol == Protocol::Udp,
-        };
+        let protocol = line.protocol.is_none_or(|protocol| protocol == request.protocol);
         let subject = match line.subject {
             Whom::All => true,
             Whom::User { id, .. } => i64::from(request.uid) == id,
@@ -187,7 +183,7 @@ proptest! {
                 let request = Request { uid, groups: &groups, protocol, port, privileged: uid == 0 };
                 prop_assert_eq!(
                     table_allows(&lines, &request),
-                    may_bind(policy, &request).allowed,
+                    may_bind(policy, &request).errno().is_none(),
                     "{}/{:?}:\n{}", port, protocol, render(&lines)
                 );
             }

@@ -79,10 +79,10 @@ pub(super) fn port_taken(bench: &Bench) -> Result<(), String> {
 
 pub(super) fn foreign_file(bench: &Bench) -> Result<(), String> {
     for (path, words) in [
-        ("/usr/local/bin/gotosocial", "/usr/local/bin/gotosocial is not a symbolic link"),
+        ("/usr/local/bin/gotosocial", "/usr/local/bin/gotosocial is a file, where a link into the release belongs"),
         ("/usr/local/etc/gotosocial/config.yaml", "was not written by gts-bootstrap"),
         ("/usr/local/etc/rc.d/gotosocial", "was not written by gts-bootstrap"),
-        ("/usr/local/libexec/gotosocial/0.19.2", "not a folder"),
+        ("/usr/local/libexec/gotosocial/0.19.2", "is a file, where the release's folder belongs"),
         ("/var/db/gotosocial", "/var/db/gotosocial is a file"),
     ] {
         bench.write(path, "somebody else's\n")?;

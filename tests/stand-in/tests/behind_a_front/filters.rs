@@ -36,9 +36,9 @@ const STRANGER: &str = "203.0.113.5";
 fn write_filters(front: Front, rules: &str, settings: &FrontSettings) {
     let (filters, lists) = (Filters::parse(rules).unwrap(), Lists::default());
     let folder = settings.own_folder().join("filters");
-    for file in front.server.render_filters(&filters, &lists, &folder).unwrap() {
-        fs::create_dir_all(file.path.parent().unwrap()).unwrap();
-        fs::write(file.path, file.content).unwrap();
+    for (path, content) in (front.filters)(&filters, &lists, &folder).unwrap() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
     }
     let believe = by_front(
         front,
@@ -147,10 +147,10 @@ fn the_backend_learns_the_filtered_address(front: Front) {
     for address in [ALLOWED, STRANGER, "2001:db8::1"] {
         assert_eq!(get(&server, address, "/nodeinfo/2.0"), 200);
         running.wait_for(&format!("statusCode=200 path=/nodeinfo/2.0 clientIP={address} "));
-        server.await_text(&server.settings.logs.access, &format!("{address} - - ["));
+        server.await_text(&server.settings.logs[0], &format!("{address} - - ["));
     }
     assert_eq!(get(&server, DENIED, "/nodeinfo/2.0"), 403);
-    server.await_text(&server.settings.logs.access, &format!("{DENIED} - - ["));
+    server.await_text(&server.settings.logs[0], &format!("{DENIED} - - ["));
     assert!(!instance.log().contains(DENIED), "{}", instance.log());
 }
 
