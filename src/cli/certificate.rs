@@ -1,61 +1,104 @@
-//! `certificate`: who keeps the certificate that clients are shown, how long it is valid, and its renewal.
+//! `certificate`: the manager of the certificate that clients see, its validity, and its renewal.
 
-mod status;
+use clap::Subcommand;
+use serde_json::{Value, json};
 
-use clap::{Args, Subcommand};
-
-use super::command::{self, Terms};
-use super::global::Global;
-use super::report;
-use super::screen::Screen;
-use crate::deployment::AcmeDirectory;
-use crate::run::renew;
-use crate::run::{Exit, Report, Stop};
-
-/// What `certificate renew` takes.
-#[derive(Debug, Clone, Args)]
-pub struct Renewal {
-    /// Renew now, whether due or not; waits only if the authority has requested it
-    #[arg(long)]
-    pub force: bool,
-    /// Renew without asking
-    #[arg(long, conflicts_with = "plan")]
-    pub yes: bool,
-    /// Show what would be done, and touch nothing
-    #[arg(long)]
-    pub plan: bool,
-    /// Use this authority for this renewal, such as Let's Encrypt's staging environment
-    #[arg(long, value_name = "URL")]
-    pub acme_directory: Option<String>,
-}
+use super::changes::{self, Renewal};
+use super::command::looking;
+use super::open::Opened;
+use super::screen::{Level, Screen, Tone};
+use crate::certificate::renewal::{Keeper, Status};
+use crate::deployment::{HostName, Layout};
+use crate::error_code::ErrorCode;
+use crate::parts::tls::Kept;
+use crate::run::renew::{keeper, kept, names, records, situation};
+use crate::run::{Exit, Report, Stop, deployed};
+use crate::status::certificate::trouble;
+use crate::utc::date;
 
 /// What `certificate` can do.
 #[derive(Debug, Clone, Subcommand)]
 pub enum CertificateCommand {
     /// Show each certificate: names, issuer, manager, days left, next renewal, last failure
-    Status(status::Arguments),
+    Status,
     /// Renew certificates that are due, behind a web server
     Renew(Renewal),
 }
 
 /// Runs `certificate`.
-pub fn run(global: &Global, action: &CertificateCommand, screen: &Screen) -> Exit {
-    match action {
-        CertificateCommand::Status(arguments) => status::run(global, *arguments, screen),
-        CertificateCommand::Renew(arguments) => renew(global, arguments, screen),
+pub(super) fn run(command: CertificateCommand, screen: &Screen) -> Exit {
+    match command {
+        CertificateCommand::Status => {
+            looking(screen, "certificate status", None, |opened, report| status(opened, screen, report))
+        }
+        CertificateCommand::Renew(renewal) => changes::renew(renewal, screen),
     }
 }
 
-fn renew(global: &Global, arguments: &Renewal, screen: &Screen) -> Exit {
-    let command = "certificate renew";
-    let directory: Option<AcmeDirectory> = match arguments.acme_directory.as_deref().map(str::parse).transpose() {
-        Ok(directory) => directory,
-        Err(error) => {
-            let stop = Stop::usage(format!("--acme-directory: {error}"));
-            return report::fail(Report::new(command), screen, &stop);
+fn status(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
+    let host = opened.host();
+    if host.system()?.euid != 0 {
+        return Err(Stop::refused(
+            ErrorCode::NotRoot,
+            "only root can read the certificate's key, which is part of the look; run it as root",
+        ));
+    }
+    let layout = Layout::default();
+    let deployment = deployed::deployment(host, &layout, Exit::Failed)?;
+    let records = records(host, &layout)?;
+    let now = host.now();
+    let mut exit = Exit::Done;
+    let mut all: Vec<Value> = Vec::new();
+    for name in names(&deployment) {
+        let Some(Kept { files, keeper, bundle }) = kept(host, &layout, &deployment, &name)? else {
+            // An account domain may well be somewhere else.
+            if name == deployment.host {
+                exit = Exit::Check;
+                screen.line_at(Level::Quiet, &format!("{name}: there is no certificate yet"));
+                screen.line(if deployment.exposure.mode.is_proxy() {
+                    "  order one: gts-bootstrap certificate renew"
+                } else {
+                    "  GoToSocial orders it when the first https request comes in: gts-bootstrap check"
+                });
+            }
+            continue;
+        };
+        let status = Status::of(&situation(&bundle, None, &records, &name), keeper, now);
+        let trouble = trouble(&bundle, &name, now);
+        if trouble.is_some() {
+            exit = Exit::Check;
         }
-    };
-    let Renewal { force, yes, plan, .. } = *arguments;
-    let directory = directory.as_ref();
-    command::changing(global, screen, command, Terms { yes, plan }, &|run| renew::renew(run, force, directory))
+        show(screen, &name, &status, trouble.as_deref());
+        let mut entry = json!(status);
+        entry["name"] = json!(name);
+        entry["certificate"] = json!(files.chain);
+        entry["key"] = json!(files.key);
+        entry["trouble"] = json!(trouble);
+        all.push(entry);
+    }
+    report.add("certificates", all);
+    if exit == Exit::Check {
+        report.code = Some(ErrorCode::Certificate);
+        screen.more(ErrorCode::Certificate);
+    }
+    Ok(exit)
+}
+
+fn show(screen: &Screen, name: &HostName, status: &Status, trouble: Option<&str>) {
+    screen.line(&screen.paint(Tone::HEADING, name.as_str()));
+    let row = |label: &str, text: &str| screen.line(&format!("  {label:<13} {text}"));
+    row("names", &status.names.join(", "));
+    row("issuer", &status.issuer);
+    row("valid until", &format!("{}, {} more days", date(status.not_after), status.days_left));
+    row("managed by", &keeper(&status.keeper));
+    if let Some(next) = status.next_renewal.filter(|_| status.keeper == Keeper::Us) {
+        row("next renewal", &date(next));
+    }
+    if let Some(failure) = &status.last_failure {
+        let text = format!("{} ({} in a row): {}", date(failure.last), failure.count, failure.reason);
+        row("last failure", &screen.paint(Tone::BAD, &text));
+    }
+    if let Some(trouble) = trouble {
+        screen.line_at(Level::Quiet, &screen.paint(Tone::BAD, &format!("  {name}: {trouble}")));
+    }
 }

@@ -1,12 +1,10 @@
 //! `check`: proof on the running system, at any time.
 
-use clap::Args;
-
-use super::global::Global;
+use super::command::looking;
 use super::open::Opened;
 use super::report;
 use super::screen::Screen;
-use crate::check::{self, Check};
+use crate::check::{self, Check, Status};
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
@@ -14,63 +12,12 @@ use crate::parts::uninstall;
 use crate::run::deployed::{self, NOT_INSTALLED, uninstalled};
 use crate::run::{Exit, Report, Stop, install};
 
-/// What `check` takes.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct Arguments {
-    /// Print one line, for monitoring
-    #[arg(long)]
-    pub brief: bool,
-}
-
 /// Runs `check`.
-pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
-    let mut report = Report::new("check");
-    let found = findings(global, screen, arguments.brief, &mut report);
-    if arguments.brief {
-        let line = match &found {
-            Ok(host) => brief(host, &report.checks),
-            Err(stop) => format!("FAIL: {}", first_clause(&stop.why)),
-        };
-        screen.not_quiet().line(&line);
-    }
-    match found {
-        Ok(_) => {
-            let exit = if check::failed(&report.checks) { Exit::Check } else { Exit::Done };
-            report::finish(&report, screen, exit)
-        }
-        Err(stop) if arguments.brief => report::fail_silently(report, screen, &stop),
-        Err(stop) => report::fail(report, screen, &stop),
-    }
+pub(super) fn run(brief: bool, screen: &Screen) -> Exit {
+    looking(screen, "check", brief.then_some(first_clause), |opened, report| check(opened, screen, brief, report))
 }
 
-/// One line: what failed, or that nothing did.
-fn brief(host: &str, checks: &[Check]) -> String {
-    const SHOWN: usize = 5;
-    let with = |status: check::Status| checks.iter().filter(move |check| check.status == status);
-    let named = |check: &Check| format!("{}: {}", check.name, first_clause(&check.detail));
-    let (word, told): (&str, Vec<String>) = if check::failed(checks) {
-        ("FAIL", with(check::Status::Fail).map(named).collect())
-    } else {
-        let passed = format!("{host}, {} checks passed", with(check::Status::Pass).count());
-        let warnings: Vec<String> = with(check::Status::Warn).map(named).collect();
-        let word = if warnings.is_empty() { "OK" } else { "WARN" };
-        (word, std::iter::once(passed).chain(warnings).collect())
-    };
-    let more = told.len().saturating_sub(SHOWN);
-    let shown: Vec<String> = told.into_iter().take(SHOWN).collect();
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    // Everything after a bar would be taken for performance data by Nagios.
-    format!("{word}: {}{more}", shown.join("; ")).replace('|', " ")
-}
-
-/// What was seen, without what to do about it.
-fn first_clause(text: &str) -> &str {
-    text.split([';', '\n']).next().unwrap_or_default()
-}
-
-/// Fills the report; the result is the host's name.
-fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) -> Result<String, Stop> {
-    let opened = Opened::open(global, screen)?;
+fn check(opened: &Opened, screen: &Screen, is_brief: bool, report: &mut Report) -> Result<Exit, Stop> {
     let host = opened.host();
     let layout = Layout::default();
     let absent = |why: &str| Stop::new(Exit::Check, ErrorCode::NotInstalled, why);
@@ -81,18 +28,43 @@ fn findings(global: &Global, screen: &Screen, brief: bool, report: &mut Report) 
     let lock = lock.ok_or_else(|| absent(NOT_INSTALLED))?;
     let deployment = deployed::deployment(host, &layout, Exit::Check)?;
     let say = |text: &str| {
-        if !brief {
+        if !is_brief {
             screen.line(text)
         }
     };
     let found = install::findings(host, &deployment, &layout, &lock.release.version, &say)?;
-    if !brief {
-        let rest = found.checks.get(found.matrix.len()..).unwrap_or_default();
+    report.checks = found.checks;
+    if is_brief {
+        screen.not_quiet().line(&brief(deployment.host.as_str(), &report.checks));
+    } else {
+        let rest = report.checks.get(found.matrix.len()..).unwrap_or_default();
         report::show_checks(screen, &format!("Checks for {}", deployment.host), rest, true);
         report::show_matrix(screen, &found.matrix);
     }
-    report.checks = found.checks;
-    Ok(deployment.host.to_string())
+    Ok(if check::failed(&report.checks) { Exit::Check } else { Exit::Done })
+}
+
+/// One line: what failed, or that nothing did.
+fn brief(host: &str, checks: &[Check]) -> String {
+    const SHOWN: usize = 5;
+    let with = |status: Status| checks.iter().filter(move |check| check.status == status);
+    let named = |check: &Check| format!("{}: {}", check.name, first_clause(&check.detail));
+    let (word, found): (_, Vec<String>) = if check::failed(checks) {
+        ("FAIL", with(Status::Fail).map(named).collect())
+    } else {
+        let passed = format!("{host}, {} checks passed", with(Status::Pass).count());
+        let word = if with(Status::Warn).next().is_none() { "OK" } else { "WARN" };
+        (word, std::iter::once(passed).chain(with(Status::Warn).map(named)).collect())
+    };
+    let more = found.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    // Nagios would take everything after a bar for performance data.
+    format!("{word}: {}{more}", found[..found.len().min(SHOWN)].join("; ")).replace('|', " ")
+}
+
+/// What was seen, without what to do about it.
+fn first_clause(text: &str) -> &str {
+    text.split([';', '\n']).next().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,12 +5,11 @@ use std::cell::RefCell;
 use clap::Args;
 
 use super::dialogue::consent::offer_to_save;
-use super::dialogue::console::Standard;
-use super::global::Global;
 use super::open::Opened;
 use super::people::Attendants;
 use super::report;
 use super::screen::Screen;
+use super::surroundings::Surroundings;
 use crate::deployment::Layout;
 use crate::run::{Agreement, Exit, Report, Run, Stop};
 
@@ -23,32 +22,24 @@ pub struct Terms {
     /// Show what would be done, and touch nothing
     #[arg(long)]
     pub plan: bool,
+    /// Whether lines are taken for answers even if there is no terminal.
+    #[arg(skip)]
+    pub asks: bool,
 }
 
 /// Runs a command that changes the host.
 pub(super) fn changing(
-    global: &Global,
     screen: &Screen,
     command: &'static str,
-    Terms { yes, plan }: Terms,
+    Terms { yes, plan, asks }: Terms,
     course: &dyn Fn(&Run<'_>) -> Result<Exit, Stop>,
 ) -> Exit {
-    asking(global, screen, command, (Agreement { yes, plan }, false), course)
-}
-
-/// The same, where lines are taken for answers even if there is no terminal.
-pub(super) fn asking(
-    global: &Global,
-    screen: &Screen,
-    command: &'static str,
-    (agreement, asks): (Agreement, bool),
-    course: &dyn Fn(&Run<'_>) -> Result<Exit, Stop>,
-) -> Exit {
-    // Whoever is asked for consent, or asks for the plan, has to see it.
-    let screen = &if agreement.yes { screen.clone() } else { screen.not_quiet() };
-    let opened = match Opened::open(global, screen) {
+    // A user who is asked for consent, or asks for the plan, has to see it.
+    let screen = &if yes { screen.clone() } else { screen.not_quiet() };
+    let around = &screen.around;
+    let opened = match Opened::open(screen) {
         Ok(opened) => opened,
-        Err(stop) => return report::fail(Report::new(command), screen, &stop),
+        Err(stop) => return report::finish(Report::new(command), screen, Err(stop)),
     };
     let run = Run {
         command,
@@ -56,39 +47,38 @@ pub(super) fn asking(
         releases: &opened,
         authority: opened.authority(),
         people: &Attendants { screen, asks },
-        agreement,
+        agreement: Agreement { yes, plan },
         layout: Layout::default(),
-        signals: screen.around().signals.clone(),
-        environment: screen.around().variables(),
+        signals: around.signals.clone(),
+        environment: around.variables.clone(),
         report: RefCell::new(Report::new(command)),
         unsaved: RefCell::default(),
     };
     let ended = course(&run);
     let Run { report, unsaved, .. } = run;
-    match ended {
-        Ok(exit) => report::finish(&report.into_inner(), screen, exit),
-        Err(stop) => {
-            let exit = report::fail(report.into_inner(), screen, &stop);
-            if let (Exit::Failed | Exit::Busy, Some(unsaved)) = (exit, unsaved.take()) {
-                // Whoever does not answer does not want that.
-                let around = screen.around();
-                let _ = Standard::open(around).and_then(|mut console| offer_to_save(&mut console, around, &unsaved));
-            }
-            exit
-        }
+    let unsaved = unsaved.take().filter(|_| matches!(&ended, Err(Stop { exit: Exit::Failed | Exit::Busy, .. })));
+    let exit = report::finish(report.into_inner(), screen, ended);
+    if let Some(unsaved) = unsaved {
+        let mut console: &Surroundings = around;
+        // No answer means no.
+        let _ = offer_to_save(&mut console, around, &unsaved);
     }
+    exit
 }
 
-/// Runs a command that only looks, and enters what it sees into the report.
+/// Runs a command that only reads, and enters what it sees into the report. With `brief`, people read one line: of an error
+/// the part that `brief` takes from its message.
 pub(super) fn looking(
-    global: &Global,
     screen: &Screen,
     command: &'static str,
+    brief: Option<fn(&str) -> &str>,
     look: impl FnOnce(&Opened, &mut Report) -> Result<Exit, Stop>,
 ) -> Exit {
     let mut report = Report::new(command);
-    match Opened::open(global, screen).and_then(|opened| look(&opened, &mut report)) {
-        Ok(exit) => report::finish(&report, screen, exit),
-        Err(stop) => report::fail(report, screen, &stop),
+    let ended = Opened::open(screen).and_then(|opened| look(&opened, &mut report));
+    if let (Some(brief), Err(stop)) = (brief, &ended) {
+        screen.not_quiet().line(&format!("FAIL: {}", brief(&stop.why)));
+        return report::finish_silently(report, screen, ended);
     }
+    report::finish(report, screen, ended)
 }

@@ -1,10 +1,10 @@
-//! `completions`: what a shell needs to complete the command line. bash, fish and zsh come from clap's own generator,
-//! tcsh, which FreeBSD has had as root's shell for long, from ours.
+//! `completions`: what a shell needs to complete the command line. clap's own generator writes the scripts for bash, fish and
+//! zsh; ours writes that for tcsh, which was root's shell on FreeBSD for many years.
 
 mod tcsh;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, Args, Command, ValueEnum};
+use clap::{Arg, Command, ValueEnum};
 use clap_complete::{Generator, generate, shells};
 
 use super::help;
@@ -17,16 +17,6 @@ use crate::run::{Exit, Report, Stop};
 const PROGRAM: &str = "gts-bootstrap";
 /// The same, as a part of names of functions.
 const UNHYPHENED: &str = "gts_bootstrap";
-
-/// What `completions` takes.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct Arguments {
-    /// The shell
-    pub shell: Shell,
-    /// Print the options that fit the line in COMMAND_LINE: what the rules for tcsh ask back with
-    #[arg(long, hide = true)]
-    pub options: bool,
-}
 
 /// A shell with programmable completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,22 +32,22 @@ pub enum Shell {
 }
 
 /// Runs `completions`.
-pub fn run(command: Command, arguments: Arguments, screen: &Screen) -> Exit {
-    if screen.json() {
+pub(super) fn run(command: Command, shell: Shell, options: bool, screen: &Screen) -> Exit {
+    if screen.global.json {
         let why = "`completions` prints a script for a shell, so there is no --json of it; leave --json out";
-        return report::fail(Report::new("completions"), screen, &Stop::usage(why));
+        return report::finish(Report::new("completions"), screen, Err(Stop::usage(why)));
     }
     let mut command = with_words(command);
-    let text = if arguments.options {
-        tcsh::options(&mut command, screen.around().variable("COMMAND_LINE"))
+    let text = if options {
+        tcsh::options(&mut command, screen.around.variable("COMMAND_LINE"))
     } else {
-        script(&mut command, arguments.shell)
+        script(&mut command, shell)
     };
     screen.print(&text);
     Exit::Done
 }
 
-/// The script for a shell. Those for bash and zsh put no blank behind the equals sign of an answer; fish and tcsh need no help.
+/// The script for a shell. Those for bash and zsh are changed so that they add no space after the equals sign of an answer.
 fn script(command: &mut Command, shell: Shell) -> String {
     match shell {
         // clap_complete 4.6.11 writes a hyphen in the program's name in two ways, and then its functions do not find each other.
@@ -93,13 +83,13 @@ fn with_words(command: Command) -> Command {
 
 /// What can stand behind `--set`: each answer with its equals sign, and with each word of a choice.
 fn settings() -> Vec<String> {
-    let with = |key: &str, words: &[&str]| words.iter().map(|word| format!("{key}={word}")).collect();
-    let settings = FIELDS.iter().flat_map(|field| -> Vec<String> {
-        match field.value {
-            AnswerType::Choice(words) => with(field.key, &words.iter().map(|(word, _)| *word).collect::<Vec<_>>()),
-            AnswerType::Boolean => with(field.key, &["true", "false"]),
-            _ => with(field.key, &[""]),
-        }
+    let settings = FIELDS.iter().flat_map(|field| {
+        let words: Vec<&str> = match field.value {
+            AnswerType::Choice(words) => words.iter().map(|(word, _)| *word).collect(),
+            AnswerType::Boolean => vec!["true", "false"],
+            _ => vec![""],
+        };
+        words.into_iter().map(|word| format!("{}={word}", field.key))
     });
     settings.collect()
 }

@@ -1,14 +1,12 @@
-//! `filter`: who is refused by the web server in front, which paths are for whom, how often one may ask.
-//!
+//! `filter`: which requests the web server in front blocks, which paths are restricted, and how often a client may ask.
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::command;
-use super::command::Terms;
-use super::global::Global;
+use super::command::{Terms, changing};
 use super::open::Opened;
 use super::report;
 use super::screen::{Screen, Tone};
@@ -24,35 +22,22 @@ use crate::run::{Exit, Stop};
 /// What `filter` can do.
 #[derive(Debug, Clone, Subcommand)]
 pub enum FilterCommand {
-    /// What only looks.
-    #[command(flatten)]
-    Look(FilterLook),
-    /// What changes the rules.
-    #[command(flatten)]
-    Change(FilterChange),
-}
-
-/// What only looks.
-#[derive(Debug, Clone, Subcommand)]
-pub enum FilterLook {
     /// Show the rules, each with its line in the file
     List,
     /// Show what would happen to a request, and which rule decides
-    Test(FilterRequest),
-}
-
-/// A request that might come.
-#[derive(Debug, Clone, Args)]
-pub struct FilterRequest {
-    /// The client's address
-    #[arg(value_name = "ADDRESS")]
-    pub address: IpAddr,
-    /// The client's User-Agent header
-    #[arg(long, value_name = "AGENT", default_value = "")]
-    pub agent: String,
-    /// The requested path
-    #[arg(long, value_name = "PATH", default_value = "/")]
-    pub path: String,
+    Test {
+        /// The client's address
+        address: IpAddr,
+        /// The client's User-Agent header
+        #[arg(long, value_name = "AGENT", default_value = "")]
+        agent: String,
+        /// The requested path
+        #[arg(long, value_name = "PATH", default_value = "/")]
+        path: String,
+    },
+    /// What changes the rules.
+    #[command(flatten)]
+    Change(FilterChange),
 }
 
 /// What changes the rules.
@@ -65,7 +50,6 @@ pub enum FilterChange {
     /// Block clients whose User-Agent contains PATTERN; case does not matter, * matches anything
     DenyAgent {
         /// What is looked for
-        #[arg(value_name = "PATTERN")]
         pattern: AgentPattern,
         /// See [`Force`].
         #[command(flatten)]
@@ -74,7 +58,6 @@ pub enum FilterChange {
     /// Restrict a path, and everything below it, to some networks
     Protect {
         /// The path, like /settings or /api/v1/admin
-        #[arg(value_name = "PATH")]
         path: UrlPath,
         /// The networks that have access
         #[arg(long, value_name = "NETWORK", num_args = 1.., required = true)]
@@ -86,10 +69,8 @@ pub enum FilterChange {
     /// Limit how often each client may request a path and everything below it (nginx only)
     Rate {
         /// The path
-        #[arg(value_name = "PATH")]
         path: UrlPath,
         /// How often, like 10/s or 30/m
-        #[arg(value_name = "RATE")]
         rate: Rate,
         /// How many requests may exceed the rate at once (default: the number of RATE)
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=i64::from(Rate::MOST_BURST)))]
@@ -110,7 +91,6 @@ pub enum FilterChange {
     /// Block all addresses and networks of a plain list, one per line; replaces an earlier list of that name
     Import {
         /// The list
-        #[arg(value_name = "FILE")]
         file: PathBuf,
         /// The name of the list (default: that of the file)
         #[arg(long, value_name = "NAME")]
@@ -132,10 +112,10 @@ pub struct Networks {
     pub force: Force,
 }
 
-/// How a change is agreed to, and whether a danger is meant.
+/// How a change is agreed to, and whether a danger is accepted.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Force {
-    /// How it is agreed to.
+    /// How the changes are agreed to.
     #[command(flatten)]
     pub terms: Terms,
     /// Apply it even if it cuts the instance off from other servers
@@ -144,96 +124,67 @@ pub struct Force {
 }
 
 impl FilterChange {
-    /// The command as it is typed.
-    fn command(&self) -> &'static str {
+    /// The command as it is typed, how it is agreed to, and what it asks for.
+    fn wish(self, around: &Surroundings) -> (&'static str, Force, FilterWish) {
+        let all = |networks: Vec<Network>, rule: fn(Network) -> Rule| {
+            FilterWish::Add(networks.into_iter().map(rule).collect())
+        };
+        let one = |rule| FilterWish::Add(vec![rule]);
         match self {
-            Self::Deny(_) => "filter deny",
-            Self::Allow(_) => "filter allow",
-            Self::DenyAgent { .. } => "filter deny-agent",
-            Self::Protect { .. } => "filter protect",
-            Self::Rate { .. } => "filter rate",
-            Self::Remove { .. } => "filter remove",
-            Self::Import { .. } => "filter import",
-        }
-    }
-
-    /// How it is agreed to.
-    fn terms(&self) -> Force {
-        match self {
-            Self::Deny(Networks { force, .. })
-            | Self::Allow(Networks { force, .. })
-            | Self::DenyAgent { force, .. }
-            | Self::Protect { force, .. }
-            | Self::Rate { force, .. }
-            | Self::Remove { force, .. }
-            | Self::Import { force, .. } => *force,
-        }
-    }
-
-    /// The requested path.
-    fn wish(&self, around: &Surroundings) -> FilterWish {
-        FilterWish::Add(match self {
-            Self::Remove { which, .. } => return FilterWish::Remove(which.clone()),
-            Self::Import { file, name, .. } => return FilterWish::Import(around.typed(file), name.clone()),
-            Self::Deny(Networks { networks, .. }) => networks.iter().copied().map(Rule::Deny).collect(),
-            Self::Allow(Networks { networks, .. }) => networks.iter().copied().map(Rule::Allow).collect(),
-            Self::DenyAgent { pattern, .. } => vec![Rule::DenyAgent(pattern.clone())],
-            Self::Protect { path, from, .. } => {
-                let mut networks: Vec<Network> = Vec::new();
+            Self::Deny(Networks { networks, force }) => ("filter deny", force, all(networks, Rule::Deny)),
+            Self::Allow(Networks { networks, force }) => ("filter allow", force, all(networks, Rule::Allow)),
+            Self::DenyAgent { pattern, force } => ("filter deny-agent", force, one(Rule::DenyAgent(pattern))),
+            Self::Protect { path, from, force } => {
+                let mut networks = Vec::new();
                 for network in from {
-                    if !networks.contains(network) {
-                        networks.push(*network);
+                    if !networks.contains(&network) {
+                        networks.push(network);
                     }
                 }
-                vec![Rule::Protect { path: path.clone(), from: networks }]
+                ("filter protect", force, one(Rule::Protect { path, from: networks }))
             }
-            Self::Rate { path, rate, burst, .. } => {
-                vec![Rule::Rate { path: path.clone(), rate: *rate, burst: *burst }]
+            Self::Rate { path, rate, burst, force } => ("filter rate", force, one(Rule::Rate { path, rate, burst })),
+            Self::Remove { which, force } => ("filter remove", force, FilterWish::Remove(which)),
+            Self::Import { file, name, force } => {
+                ("filter import", force, FilterWish::Import(around.typed(&file), name))
             }
-        })
+        }
     }
 }
 
 /// Runs `filter`.
-pub fn run(global: &Global, action: &FilterCommand, screen: &Screen) -> Exit {
-    match action {
-        FilterCommand::Look(it) => look(global, it, screen),
-        FilterCommand::Change(it) => {
-            let Force { terms, force } = it.terms();
-            let wish = it.wish(screen.around());
-            command::changing(global, screen, it.command(), terms, &|run| filter::change(run, &wish, force))
+pub(super) fn run(command: FilterCommand, screen: &Screen) -> Exit {
+    match command {
+        FilterCommand::List => look("filter list", listed, screen),
+        FilterCommand::Test { address, agent, path } => {
+            look("filter test", |state, screen| answered(state, address, (&agent, &path), screen), screen)
+        }
+        FilterCommand::Change(change) => {
+            let (command, Force { terms, force }, wish) = change.wish(&screen.around);
+            changing(screen, command, terms, &|run| filter::change(run, &wish, force))
         }
     }
 }
 
-/// Runs what only looks.
-pub fn look(global: &Global, look: &FilterLook, screen: &Screen) -> Exit {
-    let command = match look {
-        FilterLook::List => "filter list",
-        FilterLook::Test(_) => "filter test",
-    };
+/// Runs what only reads: shows what `answer` gives for people, or for programs.
+fn look(command: &'static str, answer: impl Fn(&State, &Screen) -> (Vec<String>, Value), screen: &Screen) -> Exit {
     let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);
-    let state = Opened::open(global, screen)
-        .and_then(|opened| State::read(opened.host(), &Layout::default()).map_err(unusable));
+    let state =
+        Opened::open(screen).and_then(|opened| State::read(opened.host(), &Layout::default()).map_err(unusable));
     let state = match state {
         Ok(state) => state,
-        Err(stop) => return report::fail(Report::new(command), screen, &stop),
+        Err(stop) => return report::finish(Report::new(command), screen, Err(stop)),
     };
-    let (lines, mut object) = match look {
-        FilterLook::List => listed(&state, screen),
-        FilterLook::Test(question) => answered(&state, question, screen),
-    };
-    // The answer is what was asked for, so --quiet does not take it away.
+    let (lines, mut object) = answer(&state, screen);
+    // The answer is what was asked for, so --quiet does not hide it.
     lines.iter().for_each(|line| screen.not_quiet().line(line));
     for (_, name) in state.filters.lists().filter(|(_, name)| !state.lists.0.contains_key(*name)) {
         screen.attention(&format!("The list {name} is missing; import it again, or remove its rule"));
     }
-    if screen.json() {
-        if let Some(object) = object.as_object_mut() {
-            object.insert("schema".to_owned(), json!(SCHEMA));
-            object.insert("command".to_owned(), json!(command));
-        }
-        screen.print_json(&object);
+    if screen.global.json {
+        object["schema"] = json!(SCHEMA);
+        object["command"] = json!(command);
+        screen.print(&format!("{object}\n"));
     }
     Exit::Done
 }
@@ -248,11 +199,11 @@ fn listed(state: &State, screen: &Screen) -> (Vec<String>, Value) {
         if let Rule::DenyFile(name) = rule {
             let count = state.lists.0.get(name).map(|list| list.networks().len());
             object["entries"] = json!(count);
-            text.push_str(&match count {
+            text += &match count {
                 None => "  (missing)".to_owned(),
                 Some(1) => "  (1 entry)".to_owned(),
                 Some(count) => format!("  ({count} entries)"),
-            });
+            };
         }
         lines.push(text);
         rules.push(object);
@@ -260,24 +211,19 @@ fn listed(state: &State, screen: &Screen) -> (Vec<String>, Value) {
     if lines.is_empty() {
         lines.push("There are no rules: every request passes.".to_owned());
     }
-    let dangers = dangerous(&state.filters, &state.lists);
-    lines.extend(dangers.iter().map(|danger| screen.paint(Tone::Caution, &format!("Mind: {}", danger.text))));
-    let object = json!({
-        "rules": rules,
-        "dangers": dangers.iter().map(|danger| &danger.text).collect::<Vec<_>>(),
-        "nginx_only": state.filters.rates().map(|(line, _)| line).collect::<Vec<_>>(),
-    });
-    (lines, object)
+    let dangers: Vec<String> = dangerous(&state.filters, &state.lists).into_iter().map(|danger| danger.text).collect();
+    lines.extend(dangers.iter().map(|danger| screen.paint(Tone::CAUTION, &format!("Mind: {danger}"))));
+    let rates: Vec<_> = state.filters.rates().map(|(line, _)| line).collect();
+    (lines, json!({ "rules": rules, "dangers": dangers, "nginx_only": rates }))
 }
 
 /// What would happen, for people and for programs.
-fn answered(state: &State, question: &FilterRequest, screen: &Screen) -> (Vec<String>, Value) {
-    let FilterRequest { address, agent, path } = question;
-    let decision = decide(&state.filters, &state.lists, *address, agent, path);
+fn answered(state: &State, address: IpAddr, (agent, path): (&str, &str), screen: &Screen) -> (Vec<String>, Value) {
+    let decision = decide(&state.filters, &state.lists, address, agent, path);
     let (word, tone) = match decision.outcome {
-        Outcome::Passed => ("passed", Tone::Good),
-        Outcome::Limited { .. } => ("limited", Tone::Caution),
-        Outcome::Refused => ("refused", Tone::Bad),
+        Outcome::Passed => ("passed", Tone::GOOD),
+        Outcome::Limited { .. } => ("limited", Tone::CAUTION),
+        Outcome::Refused => ("refused", Tone::BAD),
     };
     let who = if agent.is_empty() { address.to_string() } else { format!("{address} ({agent})") };
     let lines = vec![

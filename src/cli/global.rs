@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use crate::change::Interruption;
-
 /// What applies to every command.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
@@ -41,20 +39,11 @@ pub enum Color {
     Never,
 }
 
-/// What becomes of a run that is interrupted.
+/// What becomes of an interrupted run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnInterrupt {
     /// Undo the changes.
     Undo,
     /// Keep the changes; the next run continues from there.
     Keep,
-}
-
-impl From<OnInterrupt> for Interruption {
-    fn from(what: OnInterrupt) -> Self {
-        match what {
-            OnInterrupt::Undo => Self::Undo,
-            OnInterrupt::Keep => Self::Keep,
-        }
-    }
 }

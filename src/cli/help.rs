@@ -6,8 +6,8 @@ mod topics;
 
 use std::ffi::OsString;
 
+use clap::Command;
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, Command};
 
 use super::report;
 use super::screen::{Screen, has_colors};
@@ -15,100 +15,73 @@ use super::surroundings::Surroundings;
 use crate::deployment::nearest;
 use crate::error_code::ErrorCode;
 use crate::run::{Exit, Report, Stop};
-use topics::Topic;
 
 /// The narrowest and the widest line of a page, in columns.
 const WIDTHS: (usize, usize) = (40, 100);
 /// Columns where there is no terminal.
 const USUAL: usize = 80;
 
-/// What `help` takes.
-#[derive(Debug, Clone, Args)]
-pub struct Arguments {
-    /// A command, a topic, or an error code; without it, commands and topics are listed
-    #[arg(value_name = "COMMAND|TOPIC|CODE")]
-    pub words: Vec<String>,
-}
-
 /// Runs `help`.
-pub fn run(mut command: Command, arguments: &Arguments, screen: &Screen) -> Exit {
-    if screen.json() {
+pub(super) fn run(command: Command, words: &[String], screen: &Screen) -> Exit {
+    if screen.global.json {
         let why = "`help` prints texts for people, so there is no --json of it; leave --json out";
-        return report::fail(Report::new("help"), screen, &Stop::usage(why));
+        return report::finish(Report::new("help"), screen, Err(Stop::usage(why)));
     }
-    let raw = command.clone();
-    command.build();
-    match find(&command, &arguments.words) {
-        Found::All => {
-            let printed = of_command(raw, &[], screen.around());
-            screen.print(&listing(&command));
-            printed
-        }
-        Found::Command(path) => {
-            let printed = of_command(raw, &path, screen.around());
-            if let [name] = path.as_slice()
+    match find(&command, words) {
+        Ok(None) => {
+            let listing = listing(&command);
+            let printed = of_command(command, words, &screen.around);
+            if words.is_empty() {
+                screen.print(&listing);
+            } else if let [name] = words
                 && let Some(topic) = topics::named(name)
             {
-                screen.print(&format!("\nThe page \"{}\": gts-bootstrap help {name}.md\n", topic.title()));
+                screen.print(&format!("\nThe page \"{}\": gts-bootstrap help {name}.md\n", topics::title(topic)));
             }
             printed
         }
-        Found::Topic(topic) => in_print(topic.text, screen),
-        Found::Code(entry) => in_print(entry, screen),
-        Found::Nothing { word, near } => {
-            screen.error(ErrorCode::Usage, &unknown(&word, &near));
+        Ok(Some(text)) => {
+            let columns = screen.around.output.size().map_or(USUAL, |(_, columns)| columns).clamp(WIDTHS.0, WIDTHS.1);
+            screen.print(&page::render(text, columns - 1, screen));
+            Exit::Done
+        }
+        Err(why) => {
+            screen.error(ErrorCode::Usage, &why);
             Exit::Usage
         }
     }
 }
 
-/// The command that is meant by `portacl help`, or `portacl help grant`: `help` is a command of its own, and of no other.
+/// The command that `portacl help` or `portacl help grant` means: `help` is a command of the program, and of no command.
 pub(super) fn asked_below(command: &Command, error: &clap::Error, arguments: &[OsString]) -> Option<Vec<String>> {
     let unknown = error.get(ContextKind::InvalidSubcommand);
     if !matches!(unknown, Some(ContextValue::String(word)) if word == "help") {
         return None;
     }
-    let (mut at, mut path) = (command, Vec::new());
-    for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
-        if let Some(below) = at.find_subcommand(word) {
-            at = below;
-            path.push(word.to_owned());
-        }
-    }
-    Some(path)
+    let mut at = command;
+    let below = arguments.iter().skip(1).filter_map(|word| {
+        at = at.find_subcommand(word)?;
+        Some(at.get_name().to_owned())
+    });
+    Some(below.collect())
 }
 
 /// Every word that may follow `help`.
 pub(super) fn words(command: &Command) -> Vec<String> {
-    let commands =
-        command.get_subcommands().filter(|below| !below.is_hide_set()).map(|below| below.get_name().to_owned());
-    let topics = topics::TOPICS.iter().map(|topic| topic_word(command, topic));
-    commands.filter(|name| name != "help").chain(topics).collect()
+    let commands = command.get_subcommands().filter(|below| !below.is_hide_set()).map(Command::get_name);
+    let topics = topics::TOPICS.iter().map(|(name, _)| topic_word(command, name));
+    commands.filter(|name| *name != "help").map(str::to_owned).chain(topics).collect()
 }
 
-/// What was asked for.
-#[derive(Debug)]
-enum Found {
-    All,
-    Command(Vec<String>),
-    Topic(&'static Topic),
-    /// An entry of the page on error codes.
-    Code(&'static str),
-    Nothing {
-        word: String,
-        near: Vec<String>,
-    },
-}
-
-fn find(command: &Command, words: &[String]) -> Found {
-    let Some(first) = words.first() else { return Found::All };
-    if words.len() == 1 && command.find_subcommand(first).is_none() {
-        let name = first.strip_prefix("docs/").unwrap_or(first);
-        if let Some(topic) = topics::named(name.strip_suffix(".md").unwrap_or(name)) {
-            return Found::Topic(topic);
-        }
-        if let Some(entry) = topics::on_code(first) {
-            return Found::Code(entry);
+/// The page or the entry of an error code that is meant; `None` for a command, or the list of all.
+fn find(command: &Command, words: &[String]) -> Result<Option<&'static str>, String> {
+    if let [word] = words
+        && command.find_subcommand(word).is_none()
+    {
+        let name = word.strip_prefix("docs/").unwrap_or(word);
+        let topic = topics::named(name.strip_suffix(".md").unwrap_or(name));
+        if let Some(text) = topic.or_else(|| topics::on_code(word)) {
+            return Ok(Some(text));
         }
     }
     let mut at = command;
@@ -121,35 +94,31 @@ fn find(command: &Command, words: &[String]) -> Found {
             } else {
                 (word.clone(), at.get_subcommands().map(|below| below.get_name().to_owned()).collect())
             };
-            return Found::Nothing { word: word.clone(), near: near(&asked, &known) };
+            let near = near(&asked, &known);
+            let meant = if near.is_empty() { String::new() } else { format!(" Did you mean {}?", near.join(" or ")) };
+            return Err(format!(
+                "there is no command and no topic {word}.{meant} `gts-bootstrap help` lists them all."
+            ));
         };
         at = below;
     }
-    Found::Command(words.to_vec())
+    Ok(None)
 }
 
-/// The nearest of the words that are known, then those that it is a part of or that are a part of it; three at most.
-fn near(word: &str, known: &[String]) -> Vec<String> {
+/// The nearest known word, then those that contain the word or are contained in it; three at most.
+fn near<'a>(word: &str, known: &'a [String]) -> Vec<&'a str> {
     let nearest = nearest(word, known.iter().map(String::as_str));
     let parts = known.iter().map(String::as_str).filter(|other| {
         Some(*other) != nearest
             && word.len() > 2
             && (other.contains(word) || word.contains(other.trim_end_matches(".md")))
     });
-    nearest.into_iter().chain(parts).take(3).map(str::to_owned).collect()
+    nearest.into_iter().chain(parts).take(3).collect()
 }
 
-fn unknown(word: &str, near: &[String]) -> String {
-    let meant = match near {
-        [] => String::new(),
-        near => format!(" Did you mean {}?", near.join(" or ")),
-    };
-    format!("there is no command and no topic {word}.{meant} `gts-bootstrap help` lists them all.")
-}
-
-/// What clap says of a command at `--help`.
+/// Prints what clap prints for `--help` of a command.
 pub(super) fn of_command(command: Command, path: &[String], around: &Surroundings) -> Exit {
-    let line = ["gts-bootstrap".to_owned()].into_iter().chain(path.iter().cloned()).chain(["--help".to_owned()]);
+    let line = ["gts-bootstrap"].into_iter().chain(path.iter().map(String::as_str)).chain(["--help"]);
     match as_wide_as(around, command).try_get_matches_from(line) {
         Err(told) => by_clap(&told, around),
         Ok(_) => Exit::Failed,
@@ -168,32 +137,25 @@ pub(super) fn by_clap(told: &clap::Error, around: &Surroundings) -> Exit {
     let (stream, exit) = if told.use_stderr() { (&around.errors, Exit::Usage) } else { (&around.output, Exit::Done) };
     let text = told.render();
     let text = if stream.size().is_some() && has_colors(around) { text.ansi().to_string() } else { text.to_string() };
-    if stream.write(text.as_bytes()).is_ok() { exit } else { Exit::Failed }
+    if stream.write(&text).is_ok() { exit } else { Exit::Failed }
 }
 
-/// The word that leads to a topic: its name, with the file's ending if there is a command of the same name.
-fn topic_word(command: &Command, topic: &Topic) -> String {
-    let taken = command.find_subcommand(topic.name).is_some();
-    format!("{}{}", topic.name, if taken { ".md" } else { "" })
+/// The word for a topic: its name, with the file's ending if there is a command of the same name.
+fn topic_word(command: &Command, name: &str) -> String {
+    let ending = if command.find_subcommand(name).is_some() { ".md" } else { "" };
+    format!("{name}{ending}")
 }
 
 /// The list of topics.
 fn listing(command: &Command) -> String {
-    let words: Vec<String> = topics::TOPICS.iter().map(|topic| topic_word(command, topic)).collect();
+    let words: Vec<String> = topics::TOPICS.iter().map(|(name, _)| topic_word(command, name)).collect();
     let width = words.iter().map(String::len).max().unwrap_or_default();
     let lines = topics::TOPICS.iter().zip(&words);
-    let lines: String = lines.map(|(topic, word)| format!("  {word:<width$}  {}\n", topic.title())).collect();
+    let lines: String = lines.map(|((_, page), word)| format!("  {word:<width$}  {}\n", topics::title(page))).collect();
     format!(
         "\nTopics, to be read with `gts-bootstrap help TOPIC | less`:\n{lines}\nErrors have codes: `gts-bootstrap help GTSB-LOCKED` explains one \
          of them.\n"
     )
-}
-
-/// A piece of a page, as wide as the terminal.
-fn in_print(text: &str, screen: &Screen) -> Exit {
-    let columns = screen.around().output.size().map_or(USUAL, |(_, columns)| columns).clamp(WIDTHS.0, WIDTHS.1);
-    screen.print(&page::render(text, columns - 1, screen));
-    Exit::Done
 }
 
 #[cfg(test)]
@@ -203,25 +165,23 @@ mod tests {
     use crate::cli::Cli;
     use clap::CommandFactory;
 
-    fn find_words(line: &str) -> Found {
-        let mut command = Cli::command();
-        command.build();
-        find(&command, &line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    fn find_words(line: &str) -> Result<Option<&'static str>, String> {
+        find(&Cli::command(), &line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
     #[test]
     fn commands_and_topics_are_found() {
-        assert!(matches!(find_words(""), Found::All));
+        assert_eq!(find_words(""), Ok(None));
         for line in ["install", "portacl", "portacl grant", "help"] {
-            assert!(matches!(find_words(line), Found::Command(path) if path.join(" ") == line), "{line}");
+            assert_eq!(find_words(line), Ok(None), "{line}");
         }
         for (line, name) in [("answers", "answers"), ("install.md", "install"), ("docs/portacl.md", "portacl")] {
-            assert!(matches!(find_words(line), Found::Topic(topic) if topic.name == name), "{line}");
+            assert_eq!(find_words(line), Ok(Some(topics::named(name).unwrap())), "{line}");
         }
         for line in ["GTSB-LOCKED", "gtsb-locked"] {
-            assert!(matches!(find_words(line), Found::Code(entry) if entry.starts_with("### GTSB-LOCKED")), "{line}");
+            assert!(find_words(line).unwrap().unwrap().starts_with("### GTSB-LOCKED"), "{line}");
         }
-        assert!(matches!(find_words("GTSB-NOTHING"), Found::Nothing { .. }));
+        assert!(find_words("GTSB-NOTHING").is_err());
     }
 
     #[test]
@@ -247,13 +207,13 @@ mod tests {
             ("gtsb-lockd", "gtsb-lockd", "GTSB-LOCKED"),
             ("GTSB-PORT", "GTSB-PORT", "GTSB-PORT-TAKEN"),
         ] {
-            let Found::Nothing { word, near } = find_words(line) else { panic!("{line} was found") };
-            assert_eq!(word, wrong);
-            assert!(near.iter().any(|near| near == expected), "{line}: {near:?}");
+            let why = find_words(line).unwrap_err();
+            let begin = format!("there is no command and no topic {wrong}. Did you mean ");
+            let near = why.strip_prefix(&begin).unwrap().split('?').next().unwrap();
+            assert!(near.split(" or ").any(|near| near == expected), "{line}: {why}");
         }
-        let Found::Nothing { word, near } = find_words("xyzzyxyzzy") else { panic!("it was found") };
         assert_eq!(
-            unknown(&word, &near),
+            find_words("xyzzyxyzzy").unwrap_err(),
             "there is no command and no topic xyzzyxyzzy. `gts-bootstrap help` lists them all."
         );
     }

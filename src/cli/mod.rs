@@ -1,7 +1,7 @@
-//! The command line: what can be asked for, and what the program says to people and to other programs.
+//! The command line: what a user can ask for, and what people and other programs read.
 
-pub mod backup;
 pub mod certificate;
+pub mod changes;
 pub mod check;
 mod command;
 pub mod completions;
@@ -9,25 +9,16 @@ pub mod dialogue;
 pub mod filter;
 pub mod global;
 pub mod help;
-pub mod install;
-pub mod interrupt;
 pub mod open;
 mod people;
 pub mod plan_view;
 pub mod portacl;
 pub mod progress;
-pub mod recover;
 pub mod rehearsal;
 pub mod report;
-pub mod restore;
 pub mod screen;
 pub mod status;
-mod summary;
 pub mod surroundings;
-pub mod switch;
-mod trial;
-pub mod uninstall;
-pub mod upgrade;
 mod wrap;
 
 use std::ffi::OsString;
@@ -36,6 +27,7 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::deployment::Mode;
 use crate::run::Exit;
 use global::Global;
 use screen::Screen;
@@ -49,7 +41,7 @@ pub struct Cli {
     /// What applies to every command.
     #[command(flatten)]
     pub global: Global,
-    /// What is to be done.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -61,23 +53,27 @@ const EXIT_CODES: &str = "Exit codes: 0 done, or nothing to do; 1 failed and und
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Install GoToSocial, or the parts that are missing
-    Install(install::Arguments),
+    Install(changes::Install),
     /// Verify the running system: bind check, health, certificate
-    Check(check::Arguments),
+    Check {
+        /// Print one line, for monitoring
+        #[arg(long)]
+        brief: bool,
+    },
     /// Show the state of the installation on one screen, and what differs from what was installed
     Status(status::Arguments),
     /// Put a web server in front of GoToSocial, with seconds of interruption
-    SwitchToProxy(switch::ToProxy),
+    SwitchToProxy(changes::ToProxy),
     /// Let GoToSocial face the internet itself again
-    SwitchToDirect(switch::ToDirect),
+    SwitchToDirect(changes::OnTrial),
     /// Upgrade GoToSocial, with a copy of the database and a way to roll back
-    Upgrade(upgrade::Arguments),
+    Upgrade(changes::Upgrade),
     /// Roll back to the release before the last upgrade, with its database
-    Rollback(upgrade::Back),
+    Rollback(command::Terms),
     /// Back up the whole instance to one file: database, keys, media, settings
-    Backup(backup::Arguments),
+    Backup(changes::Backup),
     /// Restore an instance from a backup, on its own host or on a fresh one
-    Restore(restore::Arguments),
+    Restore(changes::Restore),
     /// Filter requests in the web server in front: addresses, clients, paths, rates
     #[command(subcommand)]
     Filter(filter::FilterCommand),
@@ -88,16 +84,33 @@ pub enum Command {
     #[command(subcommand)]
     Certificate(certificate::CertificateCommand),
     /// Undo what gts-bootstrap has done to this host; the data stay unless purged
-    Uninstall(uninstall::Arguments),
+    Uninstall(changes::Uninstall),
     /// Clean up after a run interrupted by a crash or a power cut, or undo it as a whole
-    Recover(recover::Arguments),
+    Recover {
+        /// Undo everything that the interrupted run did
+        #[arg(long)]
+        undo: bool,
+        /// How the changes are agreed to.
+        #[command(flatten)]
+        terms: command::Terms,
+    },
     /// Act on the model of a rehearsal
     #[command(subcommand)]
     Rehearsal(rehearsal::RehearsalCommand),
     /// Print completions for a shell
-    Completions(completions::Arguments),
+    Completions {
+        /// The shell
+        shell: completions::Shell,
+        /// Print the options that fit the line in COMMAND_LINE: what the rules for tcsh ask back with
+        #[arg(long, hide = true)]
+        options: bool,
+    },
     /// Print this list, the arguments of a command, or a page of the documentation
-    Help(help::Arguments),
+    Help {
+        /// A command, a topic, or an error code; without it, commands and topics are listed
+        #[arg(value_name = "COMMAND|TOPIC|CODE")]
+        words: Vec<String>,
+    },
 }
 
 /// Runs the program with these arguments, as the process that it is.
@@ -112,7 +125,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = impl Into<OsString>>, around
     let parsed = help::as_wide_as(&around, Cli::command())
         .try_get_matches_from(&arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
+    let Cli { global, command } = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             return match help::asked_below(&Cli::command(), &error, &arguments) {
@@ -121,25 +134,25 @@ pub fn run_with(arguments: impl IntoIterator<Item = impl Into<OsString>>, around
             };
         }
     };
-    let screen = Screen::new(&cli.global, &around);
-    match &cli.command {
-        Command::Install(arguments) => install::run(&cli.global, arguments, &screen),
-        Command::Check(arguments) => check::run(&cli.global, arguments, &screen),
-        Command::Status(arguments) => status::run(&cli.global, arguments, &screen),
-        Command::SwitchToProxy(arguments) => switch::to_proxy(&cli.global, arguments, &screen),
-        Command::SwitchToDirect(arguments) => switch::to_direct(&cli.global, arguments, &screen),
-        Command::Upgrade(arguments) => upgrade::run(&cli.global, arguments, &screen),
-        Command::Rollback(arguments) => upgrade::rollback(&cli.global, *arguments, &screen),
-        Command::Backup(arguments) => backup::run(&cli.global, arguments, &screen),
-        Command::Restore(arguments) => restore::run(&cli.global, arguments, &screen),
-        Command::Filter(action) => filter::run(&cli.global, action, &screen),
-        Command::Portacl(action) => portacl::run(&cli.global, action, &screen),
-        Command::Certificate(action) => certificate::run(&cli.global, action, &screen),
-        Command::Uninstall(arguments) => uninstall::run(&cli.global, arguments, &screen),
-        Command::Recover(arguments) => recover::run(&cli.global, *arguments, &screen),
-        Command::Rehearsal(action) => rehearsal::run(&cli.global, action, &screen),
-        Command::Completions(arguments) => completions::run(Cli::command(), *arguments, &screen),
-        Command::Help(arguments) => help::run(Cli::command(), arguments, &screen),
+    let screen = &Screen::new(global, around);
+    match command {
+        Command::Install(it) => changes::install(it, screen),
+        Command::Check { brief } => check::run(brief, screen),
+        Command::Status(it) => status::run(it, screen),
+        Command::SwitchToProxy(it) => changes::switch("switch-to-proxy", Mode::Behind(it.front), it.on_trial, screen),
+        Command::SwitchToDirect(it) => changes::switch("switch-to-direct", Mode::Direct, it, screen),
+        Command::Upgrade(it) => changes::upgrade(it, screen),
+        Command::Rollback(terms) => changes::rollback(terms, screen),
+        Command::Backup(it) => changes::backup(it, screen),
+        Command::Restore(it) => changes::restore(it, screen),
+        Command::Filter(it) => filter::run(it, screen),
+        Command::Portacl(it) => portacl::run(it, screen),
+        Command::Certificate(it) => certificate::run(it, screen),
+        Command::Uninstall(it) => changes::uninstall(it, screen),
+        Command::Recover { undo, terms } => changes::recover(undo, terms, screen),
+        Command::Rehearsal(it) => rehearsal::run(&it, screen),
+        Command::Completions { shell, options } => completions::run(Cli::command(), shell, options, screen),
+        Command::Help { words } => help::run(Cli::command(), &words, screen),
     }
 }
 
@@ -170,16 +183,5 @@ mod tests {
                 assert!(output.starts_with(&format!("GoToSocial for {host}\n")), "{output}");
             }
         });
-    }
-
-    #[test]
-    fn at_a_terminal_that_moves_no_cursor_questions_are_answered_with_lines() {
-        let folder = tempfile::tempdir().unwrap();
-        let (output, errors) = (Captured::default(), Captured::default());
-        let around = Surroundings::at_terminal("one.example.org\n\na@b.net\n\n\nn\n", &output, &errors, (24, 80))
-            .at(folder.path());
-        let exit = run_with(["gts-bootstrap", "--rehearse", "root", "install"], around);
-        assert_eq!(exit, Exit::NotConfirmed, "{}{}", output.text(), errors.text());
-        assert!(errors.text().contains("Apply? [y]es [n]o"), "{}", errors.text());
     }
 }

@@ -2,7 +2,6 @@
 
 use semver::Version;
 
-use super::global::Global;
 use super::screen::Screen;
 use crate::certificate::CertificateAuthority;
 use crate::certificate::acme::INTERNET;
@@ -25,9 +24,9 @@ impl Opened {
     ///
     /// # Errors
     /// The folder is no rehearsal, or this is not FreeBSD.
-    pub(super) fn open(global: &Global, screen: &Screen) -> Result<Self, Stop> {
-        match &global.rehearse {
-            Some(folder) => Rehearsal::open(screen.around().path(folder))
+    pub(super) fn open(screen: &Screen) -> Result<Self, Stop> {
+        match &screen.global.rehearse {
+            Some(folder) => Rehearsal::open(screen.around.path(folder))
                 .map(|rehearsal| Self::Rehearsal(Box::new(rehearsal)))
                 .map_err(|error| Stop::new(Exit::Usage, ErrorCode::Rehearsal, error.to_string())),
             None => crate::host::this_machine().map(Self::Real).map_err(|error| Stop::with(Exit::Usage, error)),
@@ -44,18 +43,12 @@ impl Opened {
 
     /// Who issues certificates for it: the authorities of the internet, or a rehearsal's own.
     pub fn authority(&self) -> &dyn CertificateAuthority {
-        match self {
-            Self::Rehearsal(rehearsal) => rehearsal.as_ref(),
-            Self::Real(_) => &INTERNET,
-        }
+        self.rehearsal().map_or(&INTERNET, |rehearsal| rehearsal)
     }
 
     /// The rehearsal, if it is one.
     pub fn rehearsal(&self) -> Option<&Rehearsal> {
-        match self {
-            Self::Rehearsal(rehearsal) => Some(rehearsal),
-            Self::Real(_) => None,
-        }
+        if let Self::Rehearsal(rehearsal) = self { Some(rehearsal) } else { None }
     }
 }
 

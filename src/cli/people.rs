@@ -1,21 +1,19 @@
-//! The people at a run, as they sit at a screen.
+//! The people at a run: those who read a screen and may type.
 
-use super::dialogue::consent;
-use super::dialogue::console::Standard;
 use super::dialogue::conversation::{Console, Conversation};
-use super::dialogue::outlook::Seen;
-use super::progress::Progress;
+use super::dialogue::{consent, outlook};
+use super::plan_view;
+use super::progress::{Progress, Trial};
 use super::report::{self, wrap};
 use super::screen::{Level, Screen, Tone};
-use super::trial::Shown;
-use super::{plan_view, summary};
+use super::surroundings::Surroundings;
 use crate::change::{Operator, Plan};
 use crate::check::Check;
 use crate::check::bind::Row;
 use crate::deployment::{Answers, Deployment, Layout, Mode};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
-use crate::run::people::{Asked, Wanting};
+use crate::run::people::Asked;
 use crate::run::{Manner, People, Proposal, Stop, TrialView};
 
 /// Those who read a screen.
@@ -26,26 +24,26 @@ pub(super) struct Attendants<'a> {
 }
 
 impl Attendants<'_> {
-    fn console(&self) -> Result<Standard<'_>, Stop> {
-        Ok(Standard::open(self.screen.around())?)
+    fn console(&self) -> &Surroundings {
+        &self.screen.around
     }
 }
 
 impl People for Attendants<'_> {
     fn tell(&self, manner: Manner, text: &str) {
         let screen = self.screen;
-        let marked = |mark: &str| screen.attention(&wrap(&format!("{} {text}", screen.paint(Tone::Caution, mark)), 2));
+        let marked = |mark: &str| screen.attention(&wrap(&format!("{} {text}", screen.paint(Tone::CAUTION, mark)), 2));
         match manner {
-            Manner::Heading => screen.line(&screen.paint(Tone::Heading, text)),
+            Manner::Heading => screen.line(&screen.paint(Tone::HEADING, text)),
             Manner::Line => screen.line(text),
             Manner::Text(indent) => screen.line(&wrap(text, indent)),
-            Manner::Good => screen.line(&wrap(&screen.paint(Tone::Good, text), 0)),
+            Manner::Good => screen.line(&wrap(&screen.paint(Tone::GOOD, text), 0)),
             Manner::Result => screen.line_at(Level::Quiet, text),
             Manner::Attention => screen.attention(text),
             Manner::Notice => screen.attention(&wrap(text, 0)),
             Manner::Warning => marked("warning:"),
             Manner::Reboot => marked("reboot needed:"),
-            Manner::Concern => screen.attention(&screen.paint(Tone::Caution, text)),
+            Manner::Concern => screen.attention(&screen.paint(Tone::CAUTION, text)),
             Manner::Item => screen.attention(&format!("    {}", wrap(text, 4))),
         }
     }
@@ -68,29 +66,24 @@ impl People for Attendants<'_> {
     }
 
     fn show_installation(&self, deployment: &Deployment, layout: &Layout, password: Option<&str>) {
-        summary::show(self.screen, deployment, layout, password);
+        report::show_installation(self.screen, deployment, layout, password);
     }
 
     fn can_answer(&self) -> bool {
-        self.asks || self.screen.around().can_ask()
+        self.asks || self.screen.around.can_ask()
     }
 
     fn agree(&self, host: &dyn Observe, proposal: Proposal<'_>) -> Result<bool, Stop> {
-        Ok(consent::consent(&mut self.console()?, self.screen, host, proposal)?)
+        consent::consent(&mut self.console(), self.screen, host, proposal)
     }
 
     fn typed(&self, prompt: &str) -> Result<String, Stop> {
-        Ok(self.console()?.read(prompt, None)?.trim().to_owned())
+        Ok(self.console().read(prompt, None)?.trim().to_owned())
     }
 
     fn answers(&self, host: &dyn Observe, asked: Asked<'_>) -> Result<Answers, Stop> {
-        let Asked { answers, secrets, settled, wanting } = asked;
-        let mut console = self.console()?;
-        let conversation = Conversation { console: &mut console, outlook: &Seen { host }, secrets, settled, answers };
-        Ok(match wanting {
-            Wanting::Everything => conversation.all(),
-            Wanting::Missing(keys) => conversation.missing(keys),
-        }?)
+        let outlook = &|key: &str, value: &str| outlook::look(host, key, value);
+        Conversation { console: &mut self.console(), outlook, asked }.hold()
     }
 
     fn progress(&self) -> Box<dyn Operator + '_> {
@@ -98,6 +91,6 @@ impl People for Attendants<'_> {
     }
 
     fn trial(&self, mode: Mode, seconds: u64, can_keep: bool) -> Box<dyn TrialView + '_> {
-        Box::new(Shown::new(self.screen, mode, seconds, can_keep))
+        Box::new(Trial::new(self.screen, mode, seconds, can_keep))
     }
 }

@@ -1,29 +1,29 @@
 //! A plan as people see it: in groups on one screen, as a list of all changes, or as the differences of files.
 
-use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::report::wrap;
-use super::screen::{Level, Screen, Tone};
+use super::screen::{Screen, Tone};
 use crate::change::{Action, Change, Plan, Remove, Step, WriteFile, store};
 use crate::host::Observe;
 use crate::parts::secrets;
 
-/// The largest file of which the lines are shown, in bytes.
+/// The largest file whose lines are shown, in bytes.
 const LONGEST_SHOWN: usize = 64 * 1024;
-/// A plan of more lines than this is shown in groups to somebody who is going to be asked.
+/// The most lines of a plan that is shown in full to a user who is asked next; a longer one is shown in groups.
 const LONG: usize = 14;
-/// Where the third column of the groups begins: as far to the left as it can be, so that most lines need no second one.
+/// Where the third column of the groups begins: as far to the left as possible, so that most lines need no second one.
 const COLUMN: usize = 16;
-/// How far down the paths are told where there are many folders.
-const DEPTH: usize = 2;
+/// How many components of a path make a place, the root among them.
+const DEPTH: usize = 3;
 /// Columns of a line.
 const WIDTH: usize = 78;
 
-/// A plan as it is shown: every change, or in groups to somebody who is going to be asked and has little room.
+/// A plan as it is shown: every change, or groups if the user is asked next and the list is long.
 pub fn view(screen: &Screen, host: &dyn Observe, plan: &Plan, is_asked: bool) -> Vec<String> {
     let list = list(screen, host, plan);
-    let is_long = !screen.says(Level::Verbose) && list.iter().flat_map(|line| line.lines()).count() > LONG;
+    let is_long = !screen.global.verbose && list.iter().flat_map(|line| line.lines()).count() > LONG;
     if is_asked && is_long { groups(screen, plan) } else { list }
 }
 
@@ -32,219 +32,192 @@ fn own_copy(step: &Step) -> bool {
     matches!(&step.change, Change::File(WriteFile { path, .. }) | Change::Removal(Remove { path }) if path.starts_with(store::FOLDER))
 }
 
-/// Whether a step only goes on with what another one of the plan creates: a placeholder becomes a certificate.
+/// Whether a step only completes what another one of the plan creates: a placeholder becomes a certificate.
 fn completes(plan: &Plan, step: &Step) -> bool {
-    let kind = step.change.kind();
-    let same =
-        |other: &Step| other.change.kind().name() == kind.name() && other.change.kind().target() == kind.target();
+    let what = |step: &Step| (step.change.kind().name(), step.change.kind().target());
     step.action == Action::Update
-        && kind.name() == "certificate"
-        && plan.steps.iter().any(|other| other.action == Action::Create && same(other))
+        && what(step).0 == "certificate"
+        && plan.steps.iter().any(|other| other.action == Action::Create && what(other) == what(step))
+}
+
+/// Things by their key, in the order in which the keys first appear.
+fn grouped<K: PartialEq, T>(things: impl IntoIterator<Item = T>, key: impl Fn(&T) -> K) -> Vec<(K, Vec<T>)> {
+    let mut groups: Vec<(K, Vec<T>)> = Vec::new();
+    for thing in things {
+        let key = key(&thing);
+        match groups.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, group)) => group.push(thing),
+            None => groups.push((key, vec![thing])),
+        }
+    }
+    groups
 }
 
 /// A plan in groups: what is created, changed, started; a line or two for each kind of thing.
 fn groups(screen: &Screen, plan: &Plan) -> Vec<String> {
     const WORDS: [(&str, Tone, &[Action]); 6] = [
-        ("create", Tone::Good, &[Action::Create, Action::Install]),
-        ("change", Tone::Caution, &[Action::Update, Action::Set, Action::Load]),
-        ("test", Tone::Dim, &[Action::Test]),
-        ("stop", Tone::Caution, &[Action::Stop]),
-        ("start", Tone::Good, &[Action::Start, Action::Reload]),
-        ("remove", Tone::Caution, &[Action::Remove]),
+        ("create", Tone::GOOD, &[Action::Create, Action::Install]),
+        ("change", Tone::CAUTION, &[Action::Update, Action::Set, Action::Load]),
+        ("test", Tone::DIM, &[Action::Test]),
+        ("stop", Tone::CAUTION, &[Action::Stop]),
+        ("start", Tone::GOOD, &[Action::Start, Action::Reload]),
+        ("remove", Tone::CAUTION, &[Action::Remove]),
     ];
     let mut lines = Vec::new();
-    for (word, tone, actions) in WORDS {
-        let steps: Vec<&Step> = plan
-            .steps
-            .iter()
-            .filter(|step| actions.contains(&step.action) && !own_copy(step) && !completes(plan, step))
-            .collect();
-        let mut kinds: Vec<&str> = Vec::new();
-        for step in &steps {
-            let kind = step.change.kind().heading();
-            if !kinds.contains(&kind) {
-                kinds.push(kind);
-            }
-        }
-        for (number, kind) in kinds.into_iter().enumerate() {
-            let of_kind: Vec<&Step> =
-                steps.iter().copied().filter(|step| step.change.kind().heading() == kind).collect();
-            let head = if number == 0 { word } else { "" };
-            let text = wrap(&told(kind, &of_kind), COLUMN);
-            lines.push(format!(" {} {kind:<7} {text}", screen.paint(tone, &format!("{head:<6}"))));
+    for (mut word, tone, actions) in WORDS {
+        let is_shown = |step: &&Step| actions.contains(&step.action) && !own_copy(step) && !completes(plan, step);
+        let steps = plan.steps.iter().filter(is_shown);
+        for (heading, steps) in grouped(steps, |step| step.change.kind().heading()) {
+            let targets = steps.iter().map(|step| step.change.kind().target()).collect();
+            let text = wrap(&summarized(heading, targets), COLUMN);
+            lines.push(format!(" {} {heading:<7} {text}", screen.paint(tone, &format!("{word:<6}"))));
+            word = "";
         }
     }
     lines
 }
 
-/// The targets of steps of one kind, in as few words as they can be told.
-fn told(kind: &str, steps: &[&Step]) -> String {
-    let paths = || steps.iter().map(|step| PathBuf::from(step.change.kind().target())).collect::<Vec<_>>();
+/// The targets of steps of one kind, in few words.
+fn summarized(kind: &str, mut targets: Vec<String>) -> String {
+    let paths: Vec<&Path> = targets.iter().map(Path::new).collect();
     match kind {
-        "folder" if steps.len() > 3 => {
+        "folder" if paths.len() > 3 => {
             let mut above: Vec<PathBuf> = Vec::new();
-            for path in paths() {
-                let short: PathBuf = path.components().take(DEPTH + 1).collect();
-                if !above.iter().any(|other| short.starts_with(other)) {
-                    above.push(short);
+            for path in &paths {
+                if !above.iter().any(|other| place(path).starts_with(other)) {
+                    above.push(place(path));
                 }
             }
             let above: Vec<String> = above.iter().map(|path| path.display().to_string()).collect();
-            format!("{}, in {}", steps.len(), above.join(", "))
+            format!("{}, in {}", paths.len(), above.join(", "))
         }
-        // One line if that is enough, else one for each place.
+        // One line if that is enough, otherwise one for each place.
         "file" | "folder" | "link" => {
-            let places = by_place(&paths());
+            let places = by_place(&paths);
             let line = places.join(", ");
-            // After `in FOLDER:` a path of another folder needs a line of its own.
+            // After `in FOLDER:` a path of another folder needs its own line.
             let one = line.chars().count() + COLUMN < WIDTH && (places.len() == 1 || !line.contains("in /"));
             if one { line } else { places.join("\n") }
         }
         _ => {
-            let mut names: Vec<String> = steps.iter().map(|step| step.change.kind().target()).collect();
-            names.dedup();
-            names.join(", ")
+            targets.dedup();
+            targets.join(", ")
         }
     }
 }
 
-/// Paths in short: what is in several folders of one place, such as `/usr/local/etc`, is told with the place in front.
-fn by_place(paths: &[PathBuf]) -> Vec<String> {
-    let place = |path: &PathBuf| -> PathBuf { path.components().take(DEPTH + 1).collect() };
-    let mut places: Vec<PathBuf> = Vec::new();
-    for path in paths {
-        let place = place(path);
-        if !places.contains(&place) {
-            places.push(place);
-        }
-    }
-    let told = |here: &PathBuf| {
-        let within: Vec<PathBuf> = paths.iter().filter(|path| place(path) == *here).cloned().collect();
-        let mut above = within.first().and_then(|path| path.parent()).unwrap_or(here);
-        while !within.iter().all(|path| path.starts_with(above) && path != above) {
-            above = above.parent().unwrap_or(Path::new("/"));
-        }
+/// The place of a path, such as `/usr/local`.
+fn place(path: &Path) -> PathBuf {
+    path.components().take(DEPTH).collect()
+}
+
+/// Paths in short: several folders of one place are listed after the place.
+fn by_place(paths: &[&Path]) -> Vec<String> {
+    let in_short = |(_, within): (PathBuf, Vec<&Path>)| {
         let whole = braced(&within);
         if whole.len() == 1 {
             return whole.join(", ");
         }
-        let below: Vec<PathBuf> =
-            within.iter().filter_map(|path| path.strip_prefix(above).ok()).map(Path::to_path_buf).collect();
+        let holds_all = |above: &&Path| within.iter().all(|path| path.starts_with(above) && path != above);
+        let above = within.iter().flat_map(|path| path.ancestors()).find(holds_all).unwrap_or(Path::new("/"));
+        let below: Vec<&Path> = within.iter().filter_map(|path| path.strip_prefix(above).ok()).collect();
         format!("in {}: {}", above.display(), braced(&below).join(", "))
     };
-    places.iter().map(told).collect()
+    grouped(paths.iter().copied(), |path| place(path)).into_iter().map(in_short).collect()
 }
 
-/// Paths with what is in the same folder put together, as a shell would expand it.
-fn braced(paths: &[PathBuf]) -> Vec<String> {
-    let mut folders: Vec<&Path> = Vec::new();
-    let mut within: BTreeMap<&Path, Vec<String>> = BTreeMap::new();
-    for path in paths {
-        let folder = path.parent().unwrap_or(Path::new(""));
-        if !folders.contains(&folder) {
-            folders.push(folder);
+/// Paths with those of one folder together, as a shell would expand them.
+fn braced(paths: &[&Path]) -> Vec<String> {
+    let together = |(folder, paths): (Option<&Path>, Vec<&Path>)| match paths[..] {
+        [only] => only.display().to_string(),
+        _ => {
+            let names: Vec<_> = paths.iter().filter_map(|path| path.file_name()).map(OsStr::to_string_lossy).collect();
+            folder.unwrap_or(Path::new("")).join(format!("{{{}}}", names.join(", "))).display().to_string()
         }
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        within.entry(folder).or_default().push(name);
-    }
-    let text = |folder: &&Path| match within.get(folder).map(Vec::as_slice) {
-        Some([only]) => folder.join(only).display().to_string(),
-        Some(names) => folder.join(format!("{{{}}}", names.join(", "))).display().to_string(),
-        None => String::new(),
     };
-    folders.iter().map(text).collect()
+    grouped(paths.iter().copied(), |path| path.parent()).into_iter().map(together).collect()
 }
 
-/// Every change of a plan, part by part; of a file that is edited, the lines that change.
+/// Every change of a plan, part by part; for an edited file, the lines that change.
 pub fn list(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     let mut part = "";
-    for step in &plan.steps {
-        if own_copy(step) && !screen.says(Level::Verbose) {
-            continue;
-        }
+    for step in plan.steps.iter().filter(|step| !own_copy(step) || screen.global.verbose) {
         if step.part != part {
             part = step.part;
-            lines.push(format!("  {}", screen.paint(Tone::Heading, part)));
+            lines.push(format!("  {}", screen.paint(Tone::HEADING, part)));
         }
         let (sign, tone) = match step.action {
-            Action::Create | Action::Install | Action::Load => ("+", Tone::Good),
-            Action::Update | Action::Set => ("~", Tone::Caution),
-            Action::Start | Action::Reload => (">", Tone::Good),
-            Action::Stop => ("x", Tone::Caution),
-            Action::Remove => ("-", Tone::Caution),
-            Action::Test => ("?", Tone::Dim),
+            Action::Create | Action::Install | Action::Load => ("+", Tone::GOOD),
+            Action::Update | Action::Set => ("~", Tone::CAUTION),
+            Action::Start | Action::Reload => (">", Tone::GOOD),
+            Action::Stop => ("x", Tone::CAUTION),
+            Action::Remove => ("-", Tone::CAUTION),
+            Action::Test => ("?", Tone::DIM),
         };
         let kind = step.change.kind();
-        let text = format!("{} {} {}", step.action, kind.noun(), kind.target());
-        let detail = kind.detail();
-        let one_line = format!("{text}  {detail}");
-        lines.push(format!("    {} {}", screen.paint(tone, sign), wrap(&one_line, 8)));
-        for (sign, line) in changed_lines(host, step, screen.says(Level::Verbose)) {
-            let tone = if sign == '+' { Tone::Good } else { Tone::Bad };
+        let text = format!("{} {} {}  {}", step.action, kind.noun(), kind.target(), kind.detail());
+        lines.push(format!("    {} {}", screen.paint(tone, sign), wrap(&text, 8)));
+        for (sign, line) in changed_lines(host, step, screen.global.verbose) {
+            let tone = if sign == '+' { Tone::GOOD } else { Tone::BAD };
             lines.push(screen.paint(tone, &format!("        {sign} {line}")));
         }
     }
     lines
 }
 
-/// The lines of a text file that a step takes out and puts in; of a new file only if `all`.
+/// The lines of a text file that a step removes and adds; those of a new file only with `all`.
 fn changed_lines(host: &dyn Observe, step: &Step, all: bool) -> Vec<(char, String)> {
     if step.action != Action::Update && !all {
         return Vec::new();
     }
-    let Some((old, new)) = texts(host, step).ok().flatten() else { return Vec::new() };
+    let Ok(Some((old, new))) = texts(host, step) else { return Vec::new() };
     let patch = diffy::create_patch(&old, &new);
-    let lines = patch.hunks().iter().flat_map(diffy::Hunk::lines).filter_map(|line| match line {
+    let changed = patch.hunks().iter().flat_map(diffy::Hunk::lines).filter_map(|line| match line {
         diffy::Line::Context(_) => None,
-        diffy::Line::Delete(text) => Some(('-', text.trim_end_matches('\n'))),
-        diffy::Line::Insert(text) => Some(('+', text.trim_end_matches('\n'))),
+        diffy::Line::Delete(text) => Some(('-', text)),
+        diffy::Line::Insert(text) => Some(('+', text)),
     });
-    lines.map(|(sign, line)| (sign, shown(line))).collect()
+    changed.map(|(sign, text)| (sign, shown(text.trim_end_matches('\n')))).collect()
 }
 
-/// The differences that a plan makes to files, as diff(1) has them: of a changed file with three lines around, a new one whole.
+/// The differences that a plan makes to files, as diff(1) prints them: three lines around each change, new files in full.
 /// Secrets are left out.
 pub fn differences(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
-    for step in &plan.steps {
+    for step in plan.steps.iter().filter(|step| !own_copy(step)) {
         let Change::File(WriteFile { path, content, .. }) = &step.change else { continue };
-        if own_copy(step) {
-            continue;
-        }
         let name = path.display();
-        match texts(host, step) {
+        let (tone, why) = match texts(host, step) {
             Ok(Some((old, new))) => {
                 let before = if old.is_empty() { "/dev/null".to_owned() } else { name.to_string() };
-                lines.push(screen.paint(Tone::Heading, &format!("--- {before}")));
-                lines.push(screen.paint(Tone::Heading, &format!("+++ {name}")));
-                let patch = diffy::create_patch(&old, &new).to_string();
-                // Its own two lines of heading have no names.
-                for line in patch.lines().skip(2) {
+                lines.push(screen.paint(Tone::HEADING, &format!("--- {before}")));
+                lines.push(screen.paint(Tone::HEADING, &format!("+++ {name}")));
+                // The patch's own two lines of heading have no names.
+                for line in diffy::create_patch(&old, &new).to_string().lines().skip(2) {
                     let (sign, rest) = line.split_at(line.len().min(1));
                     let tone = match sign {
-                        "+" => Tone::Good,
-                        "-" => Tone::Bad,
-                        "@" => Tone::Dim,
-                        _ => Tone::Plain,
+                        "+" => Tone::GOOD,
+                        "-" => Tone::BAD,
+                        "@" => Tone::DIM,
+                        _ => Tone::PLAIN,
                     };
                     lines.push(screen.paint(tone, &format!("{sign}{}", shown(rest))));
                 }
+                continue;
             }
-            Ok(None) => {
-                let size = content.bytes().len();
-                lines.push(screen.paint(Tone::Heading, &format!("+++ {name}: {size} bytes, not shown")));
-            }
-            Err(why) => lines.push(screen.paint(Tone::Bad, &format!("+++ {name}: {why}"))),
-        }
+            Ok(None) => (Tone::HEADING, format!("{} bytes, not shown", content.bytes().len())),
+            Err(why) => (Tone::BAD, why),
+        };
+        lines.push(screen.paint(tone, &format!("+++ {name}: {why}")));
     }
     lines
 }
 
-/// What is in a file and what is to be in it; `None` for what nobody wants to read, or should.
+/// What is in a file and what will be in it; `None` for what is too long to be read, or secret.
 fn texts(host: &dyn Observe, step: &Step) -> Result<Option<(String, String)>, String> {
     let Change::File(WriteFile { path, content, .. }) = &step.change else { return Ok(None) };
-    // Of a list of thousands of addresses nobody reads the difference.
+    // Such as a list of thousands of addresses.
     if content.bytes().len() > LONGEST_SHOWN {
         return Ok(None);
     }
@@ -289,7 +262,7 @@ mod tests {
             quiet: false,
             on_interrupt: None,
         };
-        Screen::new(&global, &Arc::new(nowhere()))
+        Screen::new(global, Arc::new(nowhere()))
     }
 
     #[test]
@@ -337,7 +310,7 @@ mod tests {
 
     #[test]
     fn what_lies_in_one_place_is_told_with_the_place_in_front() {
-        let told = |texts: &[&str]| by_place(&texts.iter().map(PathBuf::from).collect::<Vec<_>>());
+        let told = |texts: &[&str]| by_place(&texts.iter().map(Path::new).collect::<Vec<_>>());
         assert_eq!(
             told(&["/usr/local/etc/a/b", "/usr/local/etc/rc.d/c", "/var/log/x/y", "/usr/local/etc/rc.d/d"]),
             ["in /usr/local/etc: a/b, rc.d/{c, d}", "/var/log/x/y"]
@@ -367,9 +340,8 @@ mod tests {
 
     #[test]
     fn paths_in_one_folder_are_told_together() {
-        let paths = |texts: &[&str]| texts.iter().map(PathBuf::from).collect::<Vec<_>>();
-        assert_eq!(braced(&paths(&["/a/b", "/c", "/a/d"])), ["/a/{b, d}", "/c"]);
-        assert_eq!(braced(&paths(&["/a", "/b"])), ["/{a, b}"]);
+        assert_eq!(braced(&["/a/b", "/c", "/a/d"].map(Path::new)), ["/a/{b, d}", "/c"]);
+        assert_eq!(braced(&["/a", "/b"].map(Path::new)), ["/{a, b}"]);
         assert_eq!(braced(&[]), Vec::<String>::new());
     }
 }

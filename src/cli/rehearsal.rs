@@ -2,7 +2,6 @@
 
 use clap::Subcommand;
 
-use super::global::Global;
 use super::open::Opened;
 use super::report;
 use super::screen::Screen;
@@ -20,29 +19,27 @@ pub enum RehearsalCommand {
     },
 }
 
-/// Does it.
-pub fn run(global: &Global, action: &RehearsalCommand, screen: &Screen) -> Exit {
+/// Runs `rehearsal`.
+pub(super) fn run(command: &RehearsalCommand, screen: &Screen) -> Exit {
     let needed = "`rehearsal` needs --rehearse DIR";
-    let done = Opened::open(global, screen).map_err(|stop| match global.rehearse {
+    let opened = Opened::open(screen).map_err(|stop| match screen.global.rehearse {
         Some(_) => stop,
         None => Stop::usage(format!("{needed} ({})", stop.why)),
     });
-    let done = done.and_then(|opened| {
+    let ended = opened.and_then(|opened| {
         let never = || Stop::usage(format!("{needed}: it never touches this machine"));
         let rehearsal = opened.rehearsal().ok_or_else(never)?;
-        match action {
-            RehearsalCommand::Reboot => rehearsal.reboot()?,
-            RehearsalCommand::Post { text } => rehearsal.post(text)?,
-        }
-        screen.line(match action {
-            RehearsalCommand::Reboot => "The rehearsal was rebooted.",
-            RehearsalCommand::Post { .. } => "A post was written.",
+        screen.line(match command {
+            RehearsalCommand::Reboot => {
+                rehearsal.reboot()?;
+                "The rehearsal was rebooted."
+            }
+            RehearsalCommand::Post { text } => {
+                rehearsal.post(text)?;
+                "A post was written."
+            }
         });
         Ok(Exit::Done)
     });
-    let report = Report::new("rehearsal");
-    match done {
-        Ok(exit) => report::finish(&report, screen, exit),
-        Err(stop) => report::fail(report, screen, &stop),
-    }
+    report::finish(Report::new("rehearsal"), screen, ended)
 }

@@ -1,65 +1,57 @@
-//! What a command came to, for people and for `--json`.
+//! The result of a command, for people and for `--json`.
+
+use serde_json::json;
 
 use super::screen::{Level, Screen, Tone};
 use super::wrap::broken;
 use crate::check::bind::{self, Row};
 use crate::check::{Check, Status};
+use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
+use crate::parts::folders;
 use crate::run::{Exit, Report, Stop};
 
-/// Prints the object if `--json` asks for it, and returns the exit code.
-pub(super) fn finish(report: &Report, screen: &Screen, exit: Exit) -> Exit {
-    if screen.json() {
-        match serde_json::to_value(report) {
-            Ok(object) => screen.print_json(&object),
-            Err(error) => {
-                screen.error(ErrorCode::Unreadable, &format!("the report cannot be written as JSON: {error}"));
-            }
-        }
+/// Reports how a command ended, to people and to `--json`, and returns the exit code.
+pub(super) fn finish(report: Report, screen: &Screen, ended: Result<Exit, Stop>) -> Exit {
+    if let Err(stop) = &ended {
+        screen.error(stop.code, &stop.why);
+    }
+    finish_silently(report, screen, ended)
+}
+
+/// Reports how a command ended to `--json` alone.
+pub(super) fn finish_silently(mut report: Report, screen: &Screen, ended: Result<Exit, Stop>) -> Exit {
+    let exit = ended.unwrap_or_else(|stop| {
+        report.error = Some(stop.why);
+        report.code = Some(stop.code);
+        stop.exit
+    });
+    if screen.global.json {
+        screen.print(&format!("{}\n", json!(report)));
     }
     exit
 }
 
-/// Tells an error to people and to `--json`.
-pub(super) fn fail(report: Report, screen: &Screen, stop: &Stop) -> Exit {
-    screen.error(stop.code, &stop.why);
-    fail_silently(report, screen, stop)
-}
-
-/// Tells an error to `--json` alone: people have been told.
-pub(super) fn fail_silently(mut report: Report, screen: &Screen, stop: &Stop) -> Exit {
-    report.error = Some(stop.why.clone());
-    report.code = Some(stop.code);
-    finish(&report, screen, stop.exit)
-}
-
-/// Shows findings. Those that passed are shown only where everything is said, unless `all`.
+/// Shows findings: those that need attention, and with `all` or `-v` those that passed.
 pub fn show_checks(screen: &Screen, heading: &str, checks: &[Check], all: bool) {
-    let shown: Vec<&Check> =
-        checks.iter().filter(|check| all || screen.says(Level::Verbose) || check.status != Status::Pass).collect();
-    let passed = checks.iter().filter(|check| check.status == Status::Pass).count();
-    let hidden = checks.len() - shown.len();
-    screen.line(&screen.paint(Tone::Heading, heading));
+    let all = all || screen.global.verbose;
+    let (shown, hidden): (Vec<&Check>, _) = checks.iter().partition(|check| all || check.status != Status::Pass);
+    screen.line(&screen.paint(Tone::HEADING, heading));
     for check in shown {
-        let level = match check.status {
-            Status::Fail | Status::Warn => Level::Quiet,
-            Status::Pass | Status::Skip => Level::Normal,
-        };
-        let (word, tone) = match check.status {
-            Status::Pass => ("ok  ", Tone::Good),
-            Status::Warn => ("warn", Tone::Caution),
-            Status::Skip => ("skip", Tone::Dim),
-            Status::Fail if check.detail.contains("ANY user") || check.detail.contains("must not") => {
-                ("FAIL", Tone::Alarm)
-            }
-            Status::Fail => ("FAIL", Tone::Bad),
+        let is_alarming = check.detail.contains("ANY user") || check.detail.contains("must not");
+        let (word, tone, level) = match check.status {
+            Status::Pass => ("ok  ", Tone::GOOD, Level::Normal),
+            Status::Warn => ("warn", Tone::CAUTION, Level::Quiet),
+            Status::Skip => ("skip", Tone::DIM, Level::Normal),
+            Status::Fail if is_alarming => ("FAIL", Tone::ALARM, Level::Quiet),
+            Status::Fail => ("FAIL", Tone::BAD, Level::Quiet),
         };
         let text = wrap(&format!("{}: {}{}", check.name, check.detail, bracketed(check.code)), 7);
         screen.line_at(level, &format!("  {} {}", screen.paint(tone, word), text));
     }
-    if hidden > 0 {
-        let are = if passed == 1 { "1 finding is as it".to_owned() } else { format!("{passed} findings are as they") };
-        screen.line(&screen.paint(Tone::Dim, &format!("  {are} should be (-v shows them)")));
+    if !hidden.is_empty() {
+        let are = if hidden.len() == 1 { "finding is as it" } else { "findings are as they" };
+        screen.line(&screen.paint(Tone::DIM, &format!("  {} {are} should be (-v shows them)", hidden.len())));
     }
 }
 
@@ -70,28 +62,19 @@ pub(super) fn bracketed(code: Option<ErrorCode>) -> String {
 
 /// Shows the bind check's table.
 pub fn show_matrix(screen: &Screen, rows: &[Row]) {
-    screen.line(&screen.paint(Tone::Heading, "Bind check: who may bind which port, tried as that user"));
-    let head = format!("  {:<20} {:>5}  {:<6} {:<5} {}", "user", "port", "family", "", "bind(2)");
-    screen.line(&screen.paint(Tone::Dim, &head));
+    screen.line(&screen.paint(Tone::HEADING, "Bind check: who may bind which port, tried as that user"));
+    screen.line(&screen.paint(Tone::DIM, "  user                  port  family       bind(2)"));
     for row in rows {
-        let (word, tone) = match row.right() {
-            Some(true) => ("ok", Tone::Good),
-            Some(false) if row.wanted => ("FAIL", Tone::Bad),
-            Some(false) => ("OPEN", Tone::Alarm),
-            None => ("-", Tone::Dim),
+        let (word, tone, level) = match row.right() {
+            Some(true) => ("ok", Tone::GOOD, Level::Normal),
+            Some(false) if row.wanted => ("FAIL", Tone::BAD, Level::Quiet),
+            Some(false) => ("OPEN", Tone::ALARM, Level::Quiet),
+            None => ("-", Tone::DIM, Level::Normal),
         };
-        let level = if row.right() == Some(false) { Level::Quiet } else { Level::Normal };
-        screen.line_at(
-            level,
-            &format!(
-                "  {:<20} {:>5}  {:<6} {} {}",
-                format!("{} ({})", row.user, row.uid),
-                row.port,
-                row.family(),
-                screen.paint(tone, &format!("{word:<5}")),
-                bind::in_words(row.outcome)
-            ),
-        );
+        let who = format!("{} ({})", row.user, row.uid);
+        let word = screen.paint(tone, &format!("{word:<5}"));
+        let said = bind::in_words(row.outcome);
+        screen.line_at(level, &format!("  {who:<20} {:>5}  {:<6} {word} {said}", row.port, row.family()));
     }
     for code in [ErrorCode::PortOpen, ErrorCode::PortRefused] {
         if rows.iter().any(|row| row.check().code == Some(code)) {
@@ -100,7 +83,44 @@ pub fn show_matrix(screen: &Screen, rows: &[Row]) {
     }
 }
 
-/// Breaks a text at blanks so that it fits 80 columns, with later lines indented. Lines that it has of its own are kept.
+/// Shows what a user needs to know of a new installation, and once more the password of a new account, which may be off the screen
+/// by now.
+pub(super) fn show_installation(screen: &Screen, deployment: &Deployment, layout: &Layout, password: Option<&str>) {
+    screen.line(&screen.paint(Tone::HEADING, &format!("https://{} is up.", deployment.host)));
+    screen.line(&installation(deployment, layout));
+    // Where nothing scrolls away, once is enough.
+    if let Some(password) = password.filter(|_| screen.around.errors.size().is_some()) {
+        screen.attention(&format!("The administrator's password, for the last time: {password}"));
+    }
+}
+
+/// Where everything is, how to log in, and what to type from now on.
+fn installation(deployment: &Deployment, layout: &Layout) -> String {
+    let login = match &deployment.admin {
+        Some(admin) => format!("as {}", admin.email),
+        None => "there is no account yet: `gts-bootstrap install --ask` makes one".to_owned(),
+    };
+    let (settings, answers, data) = (layout.config.display(), layout.answers(), layout.data.display());
+    let (log, backups) = (folders::log(layout), layout.backups.display());
+    format!(
+        "  log in    https://{}/settings
+            {login}
+  settings  {settings}
+  answers   {}
+  data      {data}
+  log       {}
+  backups   {backups}
+From day to day:
+  service gotosocial status    also start, stop, restart, health
+  gts-bootstrap check          proves again that everything is right
+  gts-bootstrap install --ask  changes the answers",
+        deployment.host,
+        answers.display(),
+        log.display()
+    )
+}
+
+/// Breaks a text at spaces so that it fits 80 columns, with later lines indented. Its own line breaks are kept.
 pub fn wrap(text: &str, indent: usize) -> String {
     const WIDTH: usize = 78;
     let pad = " ".repeat(indent);
@@ -128,5 +148,18 @@ mod tests {
         }
         assert_eq!(wrap(&"x".repeat(100), 4), "x".repeat(100), "a word is never broken");
         assert_eq!(wrap("a\nb", 2), "a\n  b");
+    }
+
+    #[test]
+    fn it_says_how_to_log_in() {
+        let said = |answers: &str| {
+            let answers = crate::deployment::Answers::parse(answers, "t").unwrap();
+            let deployment = answers.deployment(&crate::deployment::Secrets::default()).unwrap();
+            installation(&deployment, &Layout::default())
+        };
+        let without = "host = \"a.example\"\ntls.email = \"a@b.example\"";
+        let with = format!("{without}\nadmin = {{ username = \"alice\", email = \"alice@b.example\" }}");
+        assert!(said(without).contains("no account yet"));
+        assert!(said(&with).contains("as alice@b.example"));
     }
 }

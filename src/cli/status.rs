@@ -4,11 +4,11 @@ mod newest;
 mod rows;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::global::Global;
+use super::command::looking;
 use super::open::Opened;
-use super::report::{self, bracketed, wrap};
+use super::report::{bracketed, wrap};
 use super::screen::{Level, Screen, Tone};
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
@@ -34,95 +34,90 @@ pub struct Arguments {
     pub offline: bool,
 }
 
-/// What is said of a host without an installation.
-const NOTHING: &str = "nothing here is installed by gts-bootstrap";
-/// How many findings of one kind are listed, unless everything is said.
+/// How many findings of one kind are listed without `-v`.
 const LISTED: usize = 10;
 
 /// Runs `status`.
-pub fn run(global: &Global, arguments: &Arguments, screen: &Screen) -> Exit {
-    let mut report = Report::new("status");
-    match Opened::open(global, screen).and_then(|opened| look(&opened, arguments, screen, &mut report)) {
-        Ok(exit) => report::finish(&report, screen, exit),
-        Err(stop) if arguments.brief => {
-            screen.not_quiet().line(&format!("FAIL: {}", stop.why.lines().next().unwrap_or_default()));
-            report::fail_silently(report, screen, &stop)
-        }
-        Err(stop) => report::fail(report, screen, &stop),
+pub(super) fn run(arguments: Arguments, screen: &Screen) -> Exit {
+    fn first_line(text: &str) -> &str {
+        text.lines().next().unwrap_or_default()
     }
+    looking(screen, "status", arguments.brief.then_some(first_line), |opened, report| {
+        look(opened, arguments, screen, report)
+    })
 }
 
-fn look(opened: &Opened, arguments: &Arguments, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
+fn look(
+    opened: &Opened,
+    Arguments { diff, brief, offline }: Arguments,
+    screen: &Screen,
+    report: &mut Report,
+) -> Result<Exit, Stop> {
     let host = opened.host();
     let layout = Layout::default();
-    if let Some(name) = uninstall::only_data(host, &layout).unwrap_or_default() {
+    let absent = |report: &mut Report, why: &str| {
         report.add("installed", false);
-        return Err(Stop::new(Exit::Check, ErrorCode::NotInstalled, uninstalled(&name)));
+        Stop::new(Exit::Check, ErrorCode::NotInstalled, why)
+    };
+    if let Some(name) = uninstall::only_data(host, &layout).unwrap_or_default() {
+        return Err(absent(report, &uninstalled(&name)));
     }
     let newest = match Lock::of_host(host, &layout) {
-        // One line for monitoring does not depend on a server somewhere else.
-        Ok(Some(lock)) if !arguments.offline && !arguments.brief => newest::ask(opened, &layout, &lock.release),
+        // One line for monitoring does not depend on another server.
+        Ok(Some(lock)) if !offline && !brief => newest::ask(opened, &layout, &lock.release),
         _ => Newest::NotAsked,
     };
-    let status = match status::gather(host, &layout, newest, arguments.diff) {
+    let status = match status::gather(host, &layout, newest, diff) {
         Ok(Some(status)) => status,
         Ok(None) => {
-            report.add("installed", false);
-            let next = "gts-bootstrap install";
-            return Err(Stop::new(Exit::Check, ErrorCode::NotInstalled, format!("{NOTHING}; `{next}` does that")));
+            let why = "nothing here is installed by gts-bootstrap; `gts-bootstrap install` does that";
+            return Err(absent(report, why));
         }
         Err(Unknown(unknown)) => {
-            return Err(Stop::new(
-                Exit::Check,
-                ErrorCode::Unreadable,
-                format!("cannot determine what is installed here: {unknown}"),
-            ));
+            let why = format!("cannot determine what is installed here: {unknown}");
+            return Err(Stop::new(Exit::Check, ErrorCode::Unreadable, why));
         }
     };
     let concerns = judge::concerns(&status);
-    let verdict = judge::gravest(&concerns);
-    if arguments.brief {
+    let gravest = judge::gravest(&concerns);
+    let (tone, verdict) = match gravest {
+        Some(Severity::Failure) => (Tone::BAD, "something is wrong"),
+        Some(Severity::Warning) => (Tone::CAUTION, "it serves, but needs attention"),
+        Some(Severity::Note) | None => (Tone::GOOD, "all is well"),
+    };
+    if brief {
         screen.not_quiet().line(&judge::brief(&status, &concerns));
     } else {
-        show(screen, &status, &concerns);
+        show(screen, &status, &screen.paint(tone, verdict), &concerns);
     }
     report.reboot_required = status.reboot.known().is_some_and(|pending| !pending.is_empty());
     report.add("installed", true);
     report.add("verdict", judge::word(&concerns));
     report.add("concerns", &concerns);
-    if let Value::Object(members) = serde_json::to_value(&status).map_err(Stop::unwritable)? {
-        for (name, value) in members {
-            report.add(&name, value);
-        }
+    if let Value::Object(members) = json!(status) {
+        members.into_iter().for_each(|(name, value)| report.add(&name, value));
     }
-    Ok(if verdict == Some(Severity::Failure) { Exit::Check } else { Exit::Done })
+    Ok(if gravest == Some(Severity::Failure) { Exit::Check } else { Exit::Done })
 }
 
-fn show(screen: &Screen, status: &Status, concerns: &[Concern]) {
-    let (tone, verdict) = match judge::gravest(concerns) {
-        Some(Severity::Failure) => (Tone::Bad, "something is wrong"),
-        Some(Severity::Warning) => (Tone::Caution, "it serves, but needs attention"),
-        Some(Severity::Note) | None => (Tone::Good, "all is well"),
-    };
-    let heading = screen.paint(Tone::Heading, &status.host);
+fn show(screen: &Screen, status: &Status, verdict: &str, concerns: &[Concern]) {
+    let heading = screen.paint(Tone::HEADING, &status.host);
     let seen = if status.root { "" } else { ", as far as others than root can see" };
-    screen.line(&format!("{heading}: {}{seen}", screen.paint(tone, verdict)));
+    screen.line(&format!("{heading}: {verdict}{seen}"));
     for (label, text) in rows::rows(status) {
         screen.line(&format!("  {label:<12}  {}", wrap(&text, 16)));
     }
-    let mut listed: Vec<(&str, Severity)> = Vec::new();
     let mut left = 0;
-    for concern in concerns {
-        let kind = (concern.about, concern.severity);
-        if listed.iter().filter(|other| **other == kind).count() >= LISTED && !screen.says(Level::Verbose) {
+    for (number, concern) in concerns.iter().enumerate() {
+        let is_alike = |other: &&Concern| (other.about, other.severity) == (concern.about, concern.severity);
+        if concerns[..number].iter().filter(is_alike).count() >= LISTED && !screen.global.verbose {
             left += 1;
             continue;
         }
-        listed.push(kind);
         let (level, tone, word) = match concern.severity {
-            Severity::Failure => (Level::Quiet, Tone::Bad, "FAIL"),
-            Severity::Warning => (Level::Quiet, Tone::Caution, "warn"),
-            Severity::Note => (Level::Normal, Tone::Dim, "note"),
+            Severity::Failure => (Level::Quiet, Tone::BAD, "FAIL"),
+            Severity::Warning => (Level::Quiet, Tone::CAUTION, "warn"),
+            Severity::Note => (Level::Normal, Tone::DIM, "note"),
         };
         let text = wrap(&format!("{}: {}{}", concern.about, concern.detail, bracketed(concern.code)), 7);
         screen.line_at(level, &format!("  {} {text}", screen.paint(tone, word)));
@@ -134,10 +129,10 @@ fn show(screen: &Screen, status: &Status, concerns: &[Concern]) {
         let What::Content { diff: Some(diff) } = &drift.what else { continue };
         for line in diff.lines() {
             let tone = match line.chars().next() {
-                Some('+') => Tone::Good,
-                Some('-') => Tone::Bad,
-                Some('@') => Tone::Heading,
-                _ => Tone::Plain,
+                Some('+') => Tone::GOOD,
+                Some('-') => Tone::BAD,
+                Some('@') => Tone::HEADING,
+                _ => Tone::PLAIN,
             };
             screen.line(&screen.paint(tone, line));
         }

@@ -2,7 +2,7 @@
 
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm, fill};
 
-/// A line broken at blanks, so that it fits `width` columns as far as its words allow it. It begins in the column `begin`;
+/// A line broken at spaces, so that it fits `width` columns if its words do. It begins in the column `begin`;
 /// the lines after it are indented.
 pub(super) fn broken(line: &str, width: usize, begin: usize, indent: usize) -> String {
     let (first, others) = (" ".repeat(begin), " ".repeat(indent));

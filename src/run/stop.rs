@@ -65,11 +65,6 @@ impl Stop {
         Self::new(Exit::Usage, ErrorCode::Secrets, lines.join("\n"))
     }
 
-    /// What was found cannot be written as JSON.
-    pub fn unwritable(error: serde_json::Error) -> Self {
-        Self::refused(ErrorCode::Unreadable, error.to_string())
-    }
-
     /// The command line does not fit the host.
     pub fn usage(why: impl Into<String>) -> Self {
         Self::new(Exit::Usage, ErrorCode::Usage, why)

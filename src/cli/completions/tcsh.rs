@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use clap::builder::PossibleValue;
 use clap::{Arg, Command, ValueHint};
 
 /// The script to be sourced.
@@ -16,7 +17,7 @@ pub(super) fn script(command: &mut Command, program: &str) -> String {
     gather(command, &mut next);
     let mut next: Vec<(String, String)> = next.into_iter().collect();
     next.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
-    // An empty list behind the last slash: no blank is typed behind an equals sign.
+    // Nothing after the last slash: tcsh adds no space after an equals sign.
     let rule =
         |(word, list): (String, String)| format!("'n/{word}/{list}/{}'", if list.contains("= ") { "/" } else { "" });
     let mut rules: Vec<String> = next.into_iter().map(rule).collect();
@@ -40,9 +41,8 @@ pub(super) fn options(command: &mut Command, line: &str) -> String {
 /// What may follow a word: the commands below a command, or what its first argument can be; what an option can be.
 fn gather(command: &Command, next: &mut BTreeMap<String, String>) {
     for option in command.get_arguments().filter(|option| option.get_action().takes_values() && !option.is_hide_set()) {
-        let words =
-            [option.get_long().map(|long| format!("--{long}")), option.get_short().map(|short| format!("-{short}"))];
-        for word in words.into_iter().flatten() {
+        let long = option.get_long().map(|long| format!("--{long}"));
+        for word in long.into_iter().chain(option.get_short().map(|short| format!("-{short}"))) {
             next.entry(word).or_insert_with(|| values(option));
         }
     }
@@ -59,10 +59,9 @@ fn gather(command: &Command, next: &mut BTreeMap<String, String>) {
 
 /// The list of a rule.
 fn values(argument: &Arg) -> String {
-    let possible: Vec<String> =
-        argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    let possible = argument.get_possible_values();
     if !possible.is_empty() {
-        return group(possible.iter().map(String::as_str));
+        return group(possible.iter().map(PossibleValue::get_name));
     }
     match argument.get_value_hint() {
         ValueHint::DirPath => "d".to_owned(),

@@ -1,87 +1,82 @@
 //! The consent to a plan: yes, no, or first a closer look.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use dialoguer::console::measure_text_width;
 
-use super::conversation::{Console, Ended};
+use super::conversation::{Console, no_answer};
 use crate::cli::plan_view;
 use crate::cli::report::wrap;
 use crate::cli::screen::Screen;
 use crate::cli::surroundings::Surroundings;
 use crate::host::Observe;
-use crate::run::Proposal;
 use crate::run::people::Unsaved;
+use crate::run::{Proposal, Stop};
 
 /// Asks for consent to a plan.
 ///
 /// # Errors
-/// Nobody answers any more.
+/// There is no answer.
 pub fn consent(
     console: &mut dyn Console,
     screen: &Screen,
     host: &dyn Observe,
-    proposal: Proposal<'_>,
-) -> Result<bool, Ended> {
-    let (save, keys) = match proposal.answers {
+    Proposal { plan, explanation, answers }: Proposal<'_>,
+) -> Result<bool, Stop> {
+    let (save, keys) = match answers {
         Some(_) => (" [s]ave answers", "y, n, d, e or s"),
         None => ("", "y, n, d or e"),
     };
     let prompt = format!("Apply? [y]es [n]o [d]iff [e]xplain{save}");
     loop {
-        let line = console.read(&prompt, None)?;
-        match (line.trim().to_ascii_lowercase().as_str(), proposal.answers) {
+        match (console.word(&prompt, None)?.as_str(), answers) {
             ("y" | "yes", _) => return Ok(true),
             ("n" | "no" | "q" | "quit", _) => return Ok(false),
             ("d" | "diff" | "p" | "plan", _) => {
                 let screen = &screen.not_quiet();
-                let mut lines = plan_view::list(screen, host, proposal.plan);
-                let differences = plan_view::differences(screen, host, proposal.plan);
+                let mut lines = plan_view::list(screen, host, plan);
+                let differences = plan_view::differences(screen, host, plan);
                 if !differences.is_empty() {
                     lines.push(String::new());
                     lines.extend(differences);
                 }
                 page(console, &lines)?;
             }
-            ("e" | "explain" | "?", _) => explain(console, proposal.explanation),
-            ("s" | "save", Some(saved)) => save_answers(console, screen.around(), saved)?,
+            ("e" | "explain" | "?", _) => {
+                let signs = "In the list that `d` shows, + is made, ~ is changed, ? is tried and leaves nothing, > is started, x is stopped, \
+                             - is taken away. After it comes what is changed in files.";
+                for paragraph in explanation.iter().chain([&signs]) {
+                    console.say(&(wrap(paragraph, 0) + "\n"));
+                }
+            }
+            ("s" | "save", Some(saved)) => save_answers(console, &screen.around, saved)?,
             (other, _) if !console.patient() => {
-                let why = format!("it must be one of {keys}");
-                return Err(Ended::Wrong { line: other.to_owned(), question: "Apply?".to_owned(), why });
+                return Err(no_answer(other, "Apply?", &format!("it must be one of {keys}")));
             }
             _ => console.say(&format!("Please type {keys}.")),
         }
     }
 }
 
-fn explain(console: &mut dyn Console, explanation: &[&str]) {
-    let signs = "In the list that `d` shows, + is made, ~ is changed, ? is tried and leaves nothing, > is started, x is stopped, - is taken \
-                 away. After it comes what is changed in files.";
-    for paragraph in explanation.iter().chain([&signs]) {
-        console.say(&wrap(paragraph, 0));
-        console.say("");
-    }
-}
-
-/// Shows lines, a screen at a time where there is one.
-fn page(console: &mut dyn Console, lines: &[String]) -> Result<(), Ended> {
+/// Shows lines, a screen at a time if there is a screen.
+fn page(console: &mut dyn Console, lines: &[String]) -> Result<(), Stop> {
     let whole: Vec<&str> = lines.iter().flat_map(|line| line.split('\n')).collect();
     let mut left = &whole[..];
     while !left.is_empty() {
         let fit = console.size().map_or(left.len(), |size| fitting(left, size));
-        let (now, then) = left.split_at(fit);
-        console.say(&now.join("\n"));
-        left = then;
+        console.say(&left[..fit].join("\n"));
+        left = &left[fit..];
         if left.is_empty() {
             break;
         }
         let shown = whole.len() - left.len();
         let prompt = format!("Lines 1 to {shown} of {}. Enter for more, f for the next file, q to end", whole.len());
-        match console.read(&prompt, None)?.trim().to_ascii_lowercase().as_str() {
+        match console.word(&prompt, None)?.as_str() {
             "q" | "quit" | "n" | "no" | "<" | "back" => break,
             "f" | "file" => {
-                let next = left.iter().position(|line| heads_a_file(line));
+                // A file's difference begins so, in colours or without.
+                let next = left.iter().position(|line| line.trim_start_matches("\x1b[1m").starts_with("--- /"));
                 left = &left[next.unwrap_or(left.len())..];
             }
             _ => {}
@@ -102,77 +97,62 @@ fn fitting(lines: &[&str], (rows, columns): (usize, usize)) -> usize {
     taken.count().max(1).min(lines.len())
 }
 
-/// Whether a line begins the difference of a file, in colours or without.
-fn heads_a_file(line: &str) -> bool {
-    line.trim_start_matches("\x1b[1m").starts_with("--- /")
-}
-
-/// Offers to save answers that are kept nowhere, as nothing was installed with them.
+/// Offers to save answers that are not stored, as nothing was installed with them.
 ///
 /// # Errors
-/// Nobody answers any more.
-pub fn offer_to_save(console: &mut dyn Console, around: &Surroundings, saved: &Unsaved) -> Result<(), Ended> {
+/// There is no answer.
+pub fn offer_to_save(console: &mut dyn Console, around: &Surroundings, saved: &Unsaved) -> Result<(), Stop> {
     if !console.patient() {
         return Ok(());
     }
     console.say("Your answers are stored nowhere; saved to a file, they need not be typed again.");
-    match console.read("[s]ave answers, or Enter to end", None)?.trim().to_ascii_lowercase().as_str() {
+    match console.word("[s]ave answers, or Enter to end", None)?.as_str() {
         "s" | "save" => save_answers(console, around, saved),
         _ => Ok(()),
     }
 }
 
-/// Writes the answers into a file of somebody's choice.
-fn save_answers(console: &mut dyn Console, around: &Surroundings, saved: &Unsaved) -> Result<(), Ended> {
-    let path = console.read("Save the answers to the file", Some(&saved.name))?;
-    let path = path.trim();
-    if ["<", "back"].contains(&path) {
+/// Writes the answers into a file that the user chooses.
+fn save_answers(console: &mut dyn Console, around: &Surroundings, saved: &Unsaved) -> Result<(), Stop> {
+    let typed = console.read("Save the answers to the file", Some(&saved.name))?;
+    let path = match typed.trim() {
+        "<" | "back" => return Ok(()),
+        "" => &saved.name,
+        path => path,
+    };
+    let file = around.path(Path::new(path));
+    let overwrite = file.symlink_metadata().is_ok();
+    let question = format!("{path} is there already. Overwrite it?");
+    if overwrite && !["y", "yes"].contains(&console.word(&question, Some("no"))?.as_str()) {
+        console.say("Nothing was saved.");
         return Ok(());
     }
-    let path = PathBuf::from(if path.is_empty() { &saved.name } else { path });
-    let mut overwrite = false;
-    let file = around.path(&path);
-    if file.symlink_metadata().is_ok() {
-        let answer = console.read(&format!("{} is there already. Overwrite it?", path.display()), Some("no"))?;
-        overwrite = ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str());
-        if !overwrite {
-            console.say("Nothing was saved.");
-            return Ok(());
-        }
-    }
-    match write(&file, &saved.answers, overwrite) {
-        Ok(()) => {
-            let whole = std::path::absolute(&file).unwrap_or(file);
-            console.say(&format!(
-                "Saved. To install from it, here or on another host:\n  gts-bootstrap install --answers {}",
-                whole.display()
-            ));
-        }
-        Err(error) => console.say(&wrap(
+    console.say(&match write(&file, &saved.answers, overwrite) {
+        Ok(()) => format!(
+            "Saved. To install from it, here or on another host:\n  gts-bootstrap install --answers {}",
+            std::path::absolute(&file).unwrap_or(file).display()
+        ),
+        Err(error) => wrap(
             &format!(
-                "{} cannot be written: {error}. Nothing was saved; choose another file, in a folder that is there.",
-                path.display()
+                "{path} cannot be written: {error}. Nothing was saved; choose another file, in a folder that is there."
             ),
             0,
-        )),
-    }
+        ),
+    });
     Ok(())
 }
 
-/// Whole or not at all, readable by its owner, and over nothing that has come there meanwhile.
-fn write(path: &Path, text: &str, overwrite: bool) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+/// Writes a file atomically, readable by its owner. Without `overwrite` it replaces nothing that has appeared meanwhile.
+fn write(path: &Path, text: &str, overwrite: bool) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if path.is_dir() {
-        return Err(std::io::Error::other("it is a folder"));
+        return Err(io::Error::other("it is a folder"));
     }
     if !folder.is_dir() {
-        return Err(std::io::Error::other(format!("there is no folder {}", folder.display())));
+        return Err(io::Error::other(format!("there is no folder {}", folder.display())));
     }
-    // The reason without the name of the temporary file, which nobody has asked for.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| std::io::Error::from(error.kind()))?;
+    // The reason without the name of the temporary file, which means nothing to the user.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| io::Error::from(error.kind()))?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     let put = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
@@ -183,7 +163,9 @@ fn write(path: &Path, text: &str, overwrite: bool) -> std::io::Result<()> {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::cli::dialogue::conversation::ended;
     use crate::cli::surroundings::tests::nowhere;
+    use crate::error_code::ErrorCode;
     use std::collections::VecDeque;
 
     struct Script {
@@ -203,9 +185,9 @@ mod tests {
             self.said.push(text.to_owned());
         }
 
-        fn read(&mut self, prompt: &str, _: Option<&str>) -> Result<String, Ended> {
+        fn read(&mut self, prompt: &str, _: Option<&str>) -> Result<String, Stop> {
             self.say(prompt);
-            self.lines.pop_front().map(str::to_owned).ok_or(Ended::Interrupted)
+            self.lines.pop_front().map(str::to_owned).ok_or_else(|| ended(ErrorCode::Interrupted, "interrupted"))
         }
 
         fn patient(&self) -> bool {

@@ -1,9 +1,10 @@
-//! Where somebody types: a terminal, or lines from a file or a pipe.
+//! Where answers are typed: a terminal, or lines from a file or a pipe.
 //!
 //! At a terminal that can move its cursor the line is edited with dialoguer. One that cannot (`TERM=dumb`, a serial console without a
-//! type) gets plain lines, edited by the kernel, and no escape code; so does a pipe, whose lines are shown behind their
+//! type) gets plain lines, edited by the kernel, and no escape code. So does a pipe, whose lines are shown after their
 //! questions.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -18,9 +19,11 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
 use nix::unistd::Pid;
 
-use super::conversation::{Console, Ended};
+use super::conversation::{Console, ended};
 use crate::cli::screen::{moves_cursor, write_line};
 use crate::cli::surroundings::Surroundings;
+use crate::error_code::ErrorCode;
+use crate::run::Stop;
 use crate::run::signals::Asking;
 
 /// How long is waited for a line before a signal is looked for, in milliseconds.
@@ -28,126 +31,106 @@ const GLANCE: u16 = 200;
 /// How often it is looked whether a signal went unnoticed.
 const BLINK: Duration = Duration::from_millis(50);
 
-/// Standard input and standard error.
-pub struct Standard<'a> {
-    around: &'a Surroundings,
+/// Shows a question.
+fn show(around: &Surroundings, prompt: &str, default: Option<&str>) {
+    let default = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+    // A terminal that has gone away is noticed when the answer is read.
+    let _ = around.errors.write(&format!("{prompt}{default}: "));
 }
 
-impl<'a> Standard<'a> {
-    /// Takes standard input and standard error.
-    ///
-    /// # Errors
-    /// The system does not let signals be caught.
-    pub fn open(around: &'a Surroundings) -> Result<Self, Ended> {
-        around.signals.catch().map_err(Ended::Broken)?;
-        Ok(Self { around })
-    }
+fn take(around: &Surroundings, prompt: &str) -> Result<String, Stop> {
+    around.line().map_err(broken)?.ok_or_else(|| no_more(prompt))
+}
 
-    /// A line at a terminal that cannot move its cursor.
-    fn typed(&self, prompt: &str, default: Option<&str>, reading: &Asking) -> Result<String, Ended> {
-        self.show(prompt, default);
-        let stdin = std::io::stdin();
-        loop {
-            // What a test has typed is there already.
-            if !self.around.is_own {
-                break;
-            }
-            let mut waited = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut waited, PollTimeout::from(GLANCE)) {
-                _ if reading.interrupted() => return Err(Ended::Interrupted),
-                Ok(0) | Err(Errno::EINTR) => {}
-                Ok(_) => break,
-                Err(error) => return Err(Ended::Broken(error.to_string())),
-            }
+/// A line at a terminal that cannot move its cursor.
+fn typed(around: &Surroundings, prompt: &str, default: Option<&str>, reading: &Asking) -> Result<String, Stop> {
+    show(around, prompt, default);
+    let stdin = std::io::stdin();
+    loop {
+        let mut waited = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut waited, PollTimeout::from(GLANCE)) {
+            _ if reading.interrupted() => return Err(interrupted()),
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return take(around, prompt),
+            Err(error) => return Err(broken(error)),
         }
-        self.take(prompt)
-    }
-
-    /// A line of a file or a pipe, shown behind its question.
-    fn piped(&self, prompt: &str, default: Option<&str>) -> Result<String, Ended> {
-        self.show(prompt, default);
-        let line = self.take(prompt);
-        let text = line.as_deref().unwrap_or_default();
-        self.print(&format!("{}\n", text.chars().filter(|character| !character.is_control()).collect::<String>()));
-        line
-    }
-
-    fn show(&self, prompt: &str, default: Option<&str>) {
-        let default = default.map(|default| format!(" [{default}]")).unwrap_or_default();
-        self.print(&format!("{prompt}{default}: "));
-    }
-
-    fn take(&self, prompt: &str) -> Result<String, Ended> {
-        match self.around.line() {
-            Ok(line) => line.ok_or_else(|| Ended::NoMoreInput(prompt.to_owned())),
-            Err(error) => Err(Ended::Broken(error.to_string())),
-        }
-    }
-
-    fn print(&self, text: &str) {
-        // A terminal that has gone away is noticed at the next question.
-        let _ = self.around.errors.write(text.as_bytes());
     }
 }
 
-impl Console for Standard<'_> {
+impl Console for &Surroundings {
     fn say(&mut self, text: &str) {
-        write_line(&*self.around.errors, text);
+        write_line(&self.errors, text);
     }
 
-    fn read(&mut self, prompt: &str, default: Option<&str>) -> Result<String, Ended> {
+    fn read(&mut self, prompt: &str, default: Option<&str>) -> Result<String, Stop> {
+        self.signals.catch().map_err(broken)?;
         if !self.patient() {
-            // Nobody presses Ctrl-C in a pipe, and a signal may end the program at once.
-            return self.piped(prompt, default);
+            // The line of a file or a pipe is shown after its question. There is no Ctrl-C in a pipe, and a signal may end the
+            // program at once.
+            show(self, prompt, default);
+            let line = take(self, prompt);
+            let text = line.as_deref().unwrap_or_default();
+            let _ = self
+                .errors
+                .write(&(text.chars().filter(|character| !character.is_control()).collect::<String>() + "\n"));
+            return line;
         }
-        let reading = self.around.signals.asking();
-        let edited = if moves_cursor(self.around) { edited(prompt, default, reading.flag()) } else { None };
-        let read = edited.unwrap_or_else(|| self.typed(prompt, default, &reading));
-        if reading.interrupted() || read == Err(Ended::Interrupted) {
-            // What is said next begins a line of its own.
+        let reading = self.signals.asking();
+        let edited = moves_cursor(self).then(|| edited(prompt, default, reading.flag())).flatten();
+        let read = edited.unwrap_or_else(|| typed(self, prompt, default, &reading));
+        if reading.interrupted() || matches!(&read, Err(stop) if stop.code == ErrorCode::Interrupted) {
+            // What is said next starts on its own line.
             self.say("");
-            return Err(Ended::Interrupted);
+            return Err(interrupted());
         }
         read
     }
 
     fn patient(&self) -> bool {
-        self.around.input.is_terminal()
+        self.is_typed()
     }
 
     fn size(&self) -> Option<(usize, usize)> {
-        self.around.errors.size().filter(|_| self.patient())
+        self.errors.size().filter(|_| self.patient())
     }
 }
 
-/// A line at a terminal that can move its cursor; `None` where the editor has given up. dialoguer panics if the window is made one
+fn interrupted() -> Stop {
+    ended(ErrorCode::Interrupted, "interrupted")
+}
+
+fn no_more(prompt: &str) -> Stop {
+    ended(ErrorCode::NoTerminal, &format!("the input ended at the question {prompt:?}"))
+}
+
+fn broken(error: impl Display) -> Stop {
+    ended(ErrorCode::NoTerminal, &format!("the terminal cannot be used: {error}"))
+}
+
+/// A line at a terminal that can move its cursor; `None` if the editor has given up: dialoguer panics if the window becomes one
 /// column wide while a line is being corrected.
-fn edited(prompt: &str, default: Option<&str>, interrupted: Arc<AtomicBool>) -> Option<Result<String, Ended>> {
-    let broken = |error: String| Ended::Broken(error);
-    let _raw = match Raw::enter(interrupted) {
+fn edited(prompt: &str, default: Option<&str>, signal: Arc<AtomicBool>) -> Option<Result<String, Stop>> {
+    let _raw = match Raw::enter(signal) {
         Ok(raw) => raw,
-        Err(error) => return Some(Err(broken(error.to_string()))),
+        Err(error) => return Some(Err(broken(error))),
     };
     let mut input = Input::<String>::with_theme(&SimpleTheme).with_prompt(prompt).allow_empty(true);
     if let Some(default) = default {
         input = input.default(default.to_owned());
     }
-    // Nobody is helped by what a panic says of itself, and the line is asked for once more.
+    // The message of a panic helps no user, and the line is asked for once more.
     let hook = take_hook();
     set_hook(Box::new(|_| ()));
     let read = catch_unwind(AssertUnwindSafe(|| input.interact_text()));
     set_hook(hook);
-    let read = match read {
-        Ok(read) => read,
-        Err(_) => {
-            let _ = writeln!(std::io::stderr(), "\r");
-            return None;
-        }
+    let Ok(read) = read else {
+        let _ = writeln!(std::io::stderr(), "\r");
+        return None;
     };
     Some(read.map_err(|dialoguer::Error::IO(error)| match error.kind() {
-        std::io::ErrorKind::Interrupted => Ended::Interrupted,
-        std::io::ErrorKind::UnexpectedEof => Ended::NoMoreInput(prompt.to_owned()),
-        _ => broken(error.to_string()),
+        std::io::ErrorKind::Interrupted => interrupted(),
+        std::io::ErrorKind::UnexpectedEof => no_more(prompt),
+        _ => broken(error),
     }))
 }
 
@@ -160,7 +143,7 @@ struct Raw {
 }
 
 impl Raw {
-    fn enter(interrupted: Arc<AtomicBool>) -> Result<Self, Errno> {
+    fn enter(signal: Arc<AtomicBool>) -> Result<Self, Errno> {
         let before = termios::tcgetattr(std::io::stdin())?;
         let mut raw = before.clone();
         termios::cfmakeraw(&mut raw);
@@ -169,24 +152,22 @@ impl Raw {
         termios::tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &raw)?;
         let over = Arc::new(AtomicBool::new(false));
         let watched = Arc::clone(&over);
-        std::thread::spawn(move || Self::watch(&watched, &interrupted));
-        Ok(Self { before, over })
-    }
-
-    /// A signal wakes whoever waits for a key, but not if it comes in the moment before the waiting begins. So it is sent
-    /// again until the question is over.
-    fn watch(over: &AtomicBool, interrupted: &AtomicBool) {
-        // It has to reach the thread that waits, and not this one.
-        if SigSet::all().thread_block().is_err() {
-            return;
-        }
-        while !over.load(Ordering::SeqCst) {
-            std::thread::sleep(BLINK);
-            if interrupted.load(Ordering::SeqCst) && !over.load(Ordering::SeqCst) {
-                // To oneself it can always be sent.
-                let _ = kill(Pid::this(), Signal::SIGINT);
+        // A signal wakes a thread that waits for a key, but not if it comes just before the waiting begins. So it is sent again
+        // until the question is over.
+        std::thread::spawn(move || {
+            // The signal must reach the thread that waits, not this one.
+            if SigSet::all().thread_block().is_err() {
+                return;
             }
-        }
+            while !watched.load(Ordering::SeqCst) {
+                std::thread::sleep(BLINK);
+                if signal.load(Ordering::SeqCst) && !watched.load(Ordering::SeqCst) {
+                    // A process may always signal itself.
+                    let _ = kill(Pid::this(), Signal::SIGINT);
+                }
+            }
+        });
+        Ok(Self { before, over })
     }
 }
 

@@ -1,85 +1,64 @@
 //! The conversation: one question after the other, back and forth, until the answers are complete.
 //!
-//! It knows neither a terminal nor a host: what is typed and shown goes through a [`Console`], what is looked up through an
-//! [`Outlook`]. So anything can be typed at it in a test.
+//! It knows neither a terminal nor a host: it reads and writes through a [`Console`], and looks things up through a function. So
+//! a test can type anything.
 
 use crate::cli::report::wrap;
 use crate::deployment::{
     AnswerDefault, AnswerError, AnswerField, AnswerProblem, AnswerType, Answers, FIELDS, HostName, HostNameError,
-    Secrets, nearest,
+    nearest,
 };
 use crate::error_code::ErrorCode;
+use crate::run::people::{Asked, Wanting};
 use crate::run::{Exit, Stop};
 
-/// Where somebody reads and types.
+/// Where the user reads and types.
 pub trait Console {
     /// Shows a text, a line or several.
     fn say(&mut self, text: &str);
 
-    /// Reads a line. `default` is shown, and it is for the caller to take it where the line is empty.
+    /// Reads a line. `default` is shown; the caller takes it if the line is empty.
     ///
     /// # Errors
-    /// Nothing was typed, and nothing will be.
-    fn read(&mut self, prompt: &str, default: Option<&str>) -> Result<String, Ended>;
+    /// Nothing more is typed.
+    fn read(&mut self, prompt: &str, default: Option<&str>) -> Result<String, Stop>;
 
-    /// Whether somebody is there who can correct a mistake; `false` where lines come from a file or a pipe.
+    /// Reads a line that is one of a few words, in lower case.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    fn word(&mut self, prompt: &str, default: Option<&str>) -> Result<String, Stop> {
+        Ok(self.read(prompt, default)?.trim().to_ascii_lowercase())
+    }
+
+    /// Whether a person can correct a mistake; `false` if lines come from a file or a pipe.
     fn patient(&self) -> bool;
 
     /// The lines and columns of the screen; `None` where there is no screen.
     fn size(&self) -> Option<(usize, usize)>;
 }
 
-/// Why a conversation came to no end of its own.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Ended {
-    /// Ctrl-C, or a signal.
-    #[error("interrupted")]
-    Interrupted,
-    /// The input is at its end.
-    #[error("the input ended at the question {0:?}")]
-    NoMoreInput(String),
-    /// A line of a file or a pipe is no answer: what follows would be taken for answers to other questions.
-    #[error("the line {line:?} is no answer to the question {question:?}: {why}")]
-    Wrong {
-        /// The line.
-        line: String,
-        /// The question's prompt.
-        question: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The terminal cannot be read or written.
-    #[error("the terminal cannot be used: {0}")]
-    Broken(String),
+/// The end of a conversation in which nothing more is typed.
+pub(super) fn ended(code: ErrorCode, why: &str) -> Stop {
+    Stop::new(Exit::NotConfirmed, code, format!("{why}; nothing was changed"))
 }
 
-impl From<Ended> for Stop {
-    fn from(ended: Ended) -> Self {
-        let (exit, code) = match ended {
-            Ended::Wrong { .. } => (Exit::Usage, ErrorCode::Answers),
-            Ended::Interrupted => (Exit::NotConfirmed, ErrorCode::Interrupted),
-            Ended::NoMoreInput(_) | Ended::Broken(_) => (Exit::NotConfirmed, ErrorCode::NoTerminal),
-        };
-        Self::new(exit, code, format!("{ended}; nothing was changed"))
-    }
+/// The end of a conversation with a file or a pipe at a line that is not an answer: what follows would be taken for answers to
+/// other questions.
+pub(super) fn no_answer(line: &str, question: &str, why: &str) -> Stop {
+    Stop::answers(format!("the line {line:?} is no answer to the question {question:?}: {why}; nothing was changed"))
 }
 
-/// Something that is worth saying of an answer.
+/// A remark on an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
-    /// Whether to ask again before it is taken, as the preflight or the plan refuses it.
+    /// Whether the preflight or the plan refuses the answer, so that the user is asked again.
     pub grave: bool,
-    /// What there is to say.
+    /// The remark.
     pub text: String,
 }
 
-/// What can be seen of an answer beforehand.
-pub trait Outlook {
-    /// Looks at an answer that is right in itself.
-    fn look(&self, key: &str, value: &str) -> Vec<Remark>;
-}
-
-/// What a question came to.
+/// Where the conversation goes after a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     On,
@@ -90,34 +69,34 @@ enum Next {
 pub struct Conversation<'a> {
     /// Where it is held.
     pub console: &'a mut dyn Console,
-    /// What is seen of the answers.
-    pub outlook: &'a dyn Outlook,
-    /// Passwords, without which some answers are not right.
-    pub secrets: &'a Secrets,
-    /// Answers that cannot be changed any more, and are not asked for.
-    pub settled: &'a [&'static str],
-    /// The answers so far.
-    pub answers: Answers,
+    /// What can be seen of an answer that is valid in itself, from its key and its value.
+    pub outlook: &'a dyn Fn(&str, &str) -> Vec<Remark>,
+    /// What is asked for, and the answers so far.
+    pub asked: Asked<'a>,
 }
 
 impl Conversation<'_> {
-    /// Asks everything: the first questions, and the further settings for those who want them.
+    /// Asks for what is wanted, and at the end again for what does not fit.
     ///
     /// # Errors
-    /// It came to no end.
-    pub fn all(mut self) -> Result<Answers, Ended> {
-        let first: Vec<&AnswerField> = self.unsettled().filter(|field| field.first).collect();
-        self.introduce(first.len());
+    /// It was not completed.
+    pub fn hold(mut self) -> Result<Answers, Stop> {
+        let asked: Vec<&AnswerField> = match self.asked.wanting {
+            Wanting::Everything => self.unsettled().filter(|field| field.first).collect(),
+            Wanting::Missing(keys) => keys.iter().filter_map(|key| AnswerField::of(key)).collect(),
+        };
+        self.introduce(asked.len());
         let mut number = 0;
         loop {
-            let next = match first.get(number) {
+            let next = match asked.get(number) {
                 Some(question) => self.ask(question, number == 0)?,
-                None => self.more()?,
+                None if *self.asked.wanting == Wanting::Everything => self.more()?,
+                None => Next::On,
             };
             match next {
                 Next::Back => number = number.saturating_sub(1),
-                Next::On if number < first.len() => number += 1,
-                // Whoever goes back from a question that is asked again is at the gate once more, and can go back further.
+                Next::On if number < asked.len() => number += 1,
+                // Going back from a question that is asked again leads to the further settings, and from there further back.
                 Next::On => loop {
                     match self.complete() {
                         Ok(answers) => return Ok(answers),
@@ -129,35 +108,13 @@ impl Conversation<'_> {
         }
     }
 
-    /// Asks for what is missing, and for nothing else.
-    ///
-    /// # Errors
-    /// It came to no end.
-    pub fn missing(mut self, keys: &[String]) -> Result<Answers, Ended> {
-        let asked: Vec<&AnswerField> = keys.iter().filter_map(|key| AnswerField::of(key)).collect();
-        self.introduce(asked.len());
-        let mut number = 0;
-        while let Some(question) = asked.get(number) {
-            match self.ask(question, number == 0)? {
-                Next::On => number += 1,
-                Next::Back => number = number.saturating_sub(1),
-            }
-        }
-        loop {
-            match self.complete() {
-                Ok(answers) => return Ok(answers),
-                Err(error) => drop(self.mend(&error)?),
-            }
-        }
-    }
-
     /// What can be asked for.
     fn unsettled(&self) -> impl Iterator<Item = &'static AnswerField> + use<'_> {
-        FIELDS.iter().filter(|field| !self.settled.contains(&field.key))
+        FIELDS.iter().filter(|field| !self.asked.settled.contains(&field.key))
     }
 
     fn introduce(&mut self, count: usize) {
-        if let (true, Some(host)) = (self.settled.contains(&"host"), self.answers.get("host")) {
+        if let (true, Some(host)) = (self.asked.settled.contains(&"host"), self.asked.answers.get("host")) {
             self.console.say(&format!("This is about {host}, which is installed here. Its name cannot change."));
         }
         let questions = if count == 1 { "One question".to_owned() } else { format!("{count} questions") };
@@ -171,9 +128,8 @@ impl Conversation<'_> {
     }
 
     /// One question, until it has an answer.
-    fn ask(&mut self, question: &AnswerField, first: bool) -> Result<Next, Ended> {
-        self.console.say("");
-        self.console.say(question.why);
+    fn ask(&mut self, question: &AnswerField, first: bool) -> Result<Next, Stop> {
+        self.console.say(&format!("\n{}", question.why));
         if let AnswerType::Choice(choices) = question.value {
             let width = choices.iter().map(|(word, _)| word.len()).max().unwrap_or_default();
             for (number, (word, meaning)) in choices.iter().enumerate() {
@@ -186,9 +142,7 @@ impl Conversation<'_> {
             let text = line.trim();
             match text.to_ascii_lowercase().as_str() {
                 "?" | "explain" => {
-                    self.console.say("");
-                    self.console.say(&wrap(question.explanation, 0));
-                    self.console.say("");
+                    self.console.say(&format!("\n{}\n", wrap(question.explanation, 0)));
                     continue;
                 }
                 "<" | "back" if first => {
@@ -196,17 +150,17 @@ impl Conversation<'_> {
                     continue;
                 }
                 "<" | "back" => return Ok(Next::Back),
-                "-" if question.optional(&self.answers) => {
-                    self.answers.remove(question.key);
+                "-" if question.optional(&self.asked.answers) => {
+                    self.asked.answers.remove(question.key);
                     return Ok(Next::On);
                 }
                 _ => {}
             }
             if text.is_empty() && default.is_none() {
-                if question.optional(&self.answers) {
+                if question.optional(&self.asked.answers) {
                     return Ok(Next::On);
                 }
-                self.wrong(question, text, "It cannot be left out; ? explains what it is for")?;
+                self.wrong(question.prompt, text, "It cannot be left out; ? explains what it is for")?;
                 continue;
             }
             let taken = if text.is_empty() { default.unwrap_or_default() } else { text.to_owned() };
@@ -214,57 +168,52 @@ impl Conversation<'_> {
                 self.console.say(&wrap(&format!("In DNS this name is {name}, and that is what is used."), 0));
             }
             match self.check(question, &taken) {
-                Err(why) => self.wrong(question, text, &why)?,
-                Ok((value, answers)) => {
-                    if self.agreed(question, &value)? {
-                        self.answers = answers;
-                        return Ok(Next::On);
-                    }
+                Err(why) => self.wrong(question.prompt, text, &why)?,
+                Ok((value, answers)) if self.agreed(question, &value)? => {
+                    self.asked.answers = answers;
+                    return Ok(Next::On);
                 }
+                Ok(_) => {}
             }
         }
     }
 
-    /// What Enter takes: the answer of before, or what is written where nothing is said.
+    /// What Enter takes: the earlier answer, or the default that is written out.
     fn default(&self, question: &AnswerField) -> Option<String> {
-        let before = self.answers.get(question.key).map(|value| match question.value {
+        let before = self.asked.answers.get(question.key).map(|value| match question.value {
             AnswerType::Boolean => if value == "true" { "yes" } else { "no" }.to_owned(),
             _ => value,
         });
-        before.or(match question.default {
-            AnswerDefault::Written(value) => Some(value.to_owned()),
-            _ => None,
-        })
+        before.or(if let AnswerDefault::Written(value) = question.default { Some(value.to_owned()) } else { None })
     }
 
-    /// What a text comes to, and the answers with it; or what is wrong with it.
+    /// The meaning of a text, and the answers with it; or what is wrong with it.
     fn check(&self, question: &AnswerField, text: &str) -> Result<(String, Answers), String> {
         let (value, toml) = understood(question, text)?;
-        let mut answers = self.answers.clone();
+        let mut answers = self.asked.answers.clone();
         answers.set(&format!("{}={toml}", question.key))?;
-        let errors = answers.deployment(self.secrets).err().unwrap_or_default();
+        let errors = answers.deployment(self.asked.secrets).err().unwrap_or_default();
         match errors.into_iter().find(|error| error.key == question.key) {
             Some(error) => Err(error.problem.to_string()),
             None => Ok((value, answers)),
         }
     }
 
-    /// Says what there is to say of a right answer; where that is grave, asks whether it is to stay.
-    fn agreed(&mut self, question: &AnswerField, value: &str) -> Result<bool, Ended> {
+    /// Shows what can be seen of a valid answer. If that is grave, asks whether the answer stays.
+    fn agreed(&mut self, question: &AnswerField, value: &str) -> Result<bool, Stop> {
         if let Some(text) = question.looking {
             self.console.say(text);
         }
-        let remarks = self.outlook.look(question.key, value);
-        for remark in &remarks {
-            self.console.say(&wrap(&format!("{} {}", if remark.grave { "WARNING:" } else { "Note:" }, remark.text), 2));
+        let remarks = (self.outlook)(question.key, value);
+        for Remark { grave, text } in &remarks {
+            self.console.say(&wrap(&format!("{} {text}", if *grave { "WARNING:" } else { "Note:" }), 2));
         }
         if !self.console.patient() || !remarks.iter().any(|remark| remark.grave) {
             return Ok(true);
         }
         self.console.say("As long as that is so the installation is refused.");
         loop {
-            let line = self.console.read("Use it all the same? (yes or no)", Some("no"))?;
-            match line.trim().to_ascii_lowercase().as_str() {
+            match self.console.word("Use it all the same? (yes or no)", Some("no"))?.as_str() {
                 "y" | "yes" => return Ok(true),
                 "" | "n" | "no" | "<" | "back" => return Ok(false),
                 _ => self.console.say("Please type yes or no."),
@@ -272,52 +221,40 @@ impl Conversation<'_> {
         }
     }
 
-    /// Says what is wrong. Where nobody can correct it the conversation ends.
-    fn wrong(&mut self, question: &AnswerField, line: &str, why: &str) -> Result<(), Ended> {
+    /// Shows what is wrong with a line. If no person can correct it, the conversation ends.
+    fn wrong(&mut self, prompt: &str, line: &str, why: &str) -> Result<(), Stop> {
         if !self.console.patient() {
-            let (line, question, why) = (line.to_owned(), question.prompt.trim().to_owned(), why.to_owned());
-            return Err(Ended::Wrong { line, question, why });
+            return Err(no_answer(line, prompt.trim(), why));
         }
-        let mut letters = why.chars();
-        let sentence = letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>());
-        self.console.say(&wrap(&format!("{}.", sentence.unwrap_or_default().trim_end_matches('.')), 0));
+        let mut letters = why.trim_end_matches('.').chars();
+        let sentence: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+        self.console.say(&wrap(&(sentence + "."), 0));
         Ok(())
     }
 
     /// The gate to the further settings.
-    fn more(&mut self) -> Result<Next, Ended> {
-        self.console.say("");
-        self.console.say("Everything else has a good default. Enter shows the plan, m further settings.");
+    fn more(&mut self) -> Result<Next, Stop> {
+        const PROMPT: &str = "Enter, or m for more";
+        self.console.say("\nEverything else has a good default. Enter shows the plan, m further settings.");
         loop {
-            let line = self.console.read("Enter, or m for more", None)?;
-            match line.trim().to_ascii_lowercase().as_str() {
+            match self.console.word(PROMPT, None)?.as_str() {
                 "" => return Ok(Next::On),
                 "<" | "back" => return Ok(Next::Back),
-                "m" | "more" => {
-                    self.settings()?;
-                    return Ok(Next::On);
-                }
+                "m" | "more" => return self.settings(),
                 "?" | "explain" => self.console.say(
                     "Release, database, account domain, registration and so on: m lists them with what they\nare \
                      now, and each explains itself. All of them are described in docs/answers.md.",
                 ),
-                other => {
-                    let other = other.to_owned();
-                    self.wrong_choice(
-                        "Enter, or m for more",
-                        &other,
-                        "Enter continues, m shows more settings, < goes back",
-                    )?;
-                }
+                other => self.wrong(PROMPT, other, "Enter continues, m shows more settings, < goes back")?,
             }
         }
     }
 
     /// The further settings: a list, from which one after the other is chosen.
-    fn settings(&mut self) -> Result<(), Ended> {
+    fn settings(&mut self) -> Result<Next, Stop> {
         const PROMPT: &str = "Number, or Enter to see the plan";
         loop {
-            let applies = |field: &&AnswerField| !field.first && field.applies.holds(&self.answers);
+            let applies = |field: &&AnswerField| !field.first && field.applies.holds(&self.asked.answers);
             let shown: Vec<&AnswerField> = self.unsettled().filter(applies).collect();
             self.console.say("");
             for (number, question) in shown.iter().enumerate() {
@@ -325,36 +262,25 @@ impl Conversation<'_> {
                 let line = format!("  {:>2}  {:24}{value}", number + 1, question.prompt);
                 self.console.say(&line.chars().take(78).collect::<String>());
             }
-            let line = self.console.read(PROMPT, None)?;
-            let text = line.trim().to_ascii_lowercase();
+            let text = self.console.word(PROMPT, None)?;
             if ["", "<", "back"].contains(&text.as_str()) {
-                return Ok(());
+                return Ok(Next::On);
             }
-            let by_number = text.parse::<usize>().ok().and_then(|number| shown.get(number.checked_sub(1)?).copied());
-            match by_number.or_else(|| shown.iter().copied().find(|question| question.key == text)) {
-                Some(question) => {
-                    self.ask(question, false)?;
-                }
+            let by_number = text.parse::<usize>().ok().and_then(|number| shown.get(number.checked_sub(1)?));
+            match by_number.or_else(|| shown.iter().find(|question| question.key == text)) {
+                Some(question) => drop(self.ask(question, false)?),
                 None => {
                     let why = format!("Type a number from 1 to {}; then ? explains that setting", shown.len());
-                    self.wrong_choice(PROMPT, &text, &why)?;
+                    self.wrong(PROMPT, &text, &why)?;
                 }
             }
         }
-    }
-
-    fn wrong_choice(&mut self, prompt: &str, line: &str, why: &str) -> Result<(), Ended> {
-        if !self.console.patient() {
-            return Err(Ended::Wrong { line: line.to_owned(), question: prompt.to_owned(), why: why.to_owned() });
-        }
-        self.console.say(&format!("{why}."));
-        Ok(())
     }
 
     /// The answers with what follows from them; or the first mistake that is left, as two answers may not fit each other.
     fn complete(&self) -> Result<Answers, AnswerError> {
-        let mut answers = self.answers.clone();
-        for field in FIELDS.iter().filter(|field| field.is_refused(&self.answers)) {
+        let mut answers = self.asked.answers.clone();
+        for field in FIELDS.iter().filter(|field| field.is_refused(&self.asked.answers)) {
             answers.remove(field.key);
         }
         let admin = |key: &str| answers.get(&format!("admin.{key}"));
@@ -362,55 +288,38 @@ impl Conversation<'_> {
             // An address has no quotes and no backslashes, so that it is the same in TOML.
             let _ = answers.set(&format!("admin.email=\"{email}\""));
         }
-        match answers.deployment(self.secrets) {
-            Ok(_) => Ok(answers),
-            Err(errors) => match errors.into_iter().next() {
-                Some(error) => Err(error),
-                None => Ok(answers),
-            },
-        }
+        let errors = answers.deployment(self.asked.secrets).err().unwrap_or_default();
+        errors.into_iter().next().map_or(Ok(answers), Err)
     }
 
     /// Asks again for the answer that is wrong with the others.
-    fn mend(&mut self, error: &AnswerError) -> Result<Next, Ended> {
-        let question = self.unsettled().find(|field| field.key == error.key);
-        match question {
-            Some(question) => {
-                let why = match error.problem {
-                    // Of lines and sections only those need to hear who write the file themselves.
-                    AnswerProblem::Missing { .. } => {
-                        "With the other answers as they are this one cannot be left out; ? explains what it is for"
-                            .to_owned()
-                    }
-                    _ => error.problem.to_string(),
-                };
-                self.wrong(question, &self.answers.get(question.key).unwrap_or_default(), &why)?;
-                self.ask(question, false)
+    fn mend(&mut self, error: &AnswerError) -> Result<Next, Stop> {
+        let line = self.asked.answers.get(&error.key).unwrap_or_default();
+        let why = error.problem.to_string();
+        let Some(question) = self.unsettled().find(|field| field.key == error.key) else {
+            // A line of a file, for which there is no question.
+            return Err(no_answer(&line, &error.key, &why));
+        };
+        let why = match error.problem {
+            // The message is for those who write the file themselves: it names lines and sections.
+            AnswerProblem::Missing { .. } => {
+                "With the other answers as they are this one cannot be left out; ? explains what it is for"
             }
-            // Nothing that can be asked for: a line of a file.
-            None => Err(Ended::Wrong {
-                line: self.answers.get(&error.key).unwrap_or_default(),
-                question: error.key.clone(),
-                why: error.problem.to_string(),
-            }),
-        }
+            _ => &why,
+        };
+        self.wrong(question.prompt, &line, why)?;
+        self.ask(question, false)
     }
 }
 
-/// What a typed text means: as a person reads it, and as TOML.
+/// The meaning of a typed text, for people and in TOML.
 fn understood(question: &AnswerField, text: &str) -> Result<(String, String), String> {
-    let quoted = |text: &str| serde_json::to_string(text).map_err(|error| error.to_string());
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let plain = |text: String| (text.clone(), quoted(&text));
     match question.value {
-        AnswerType::Text(_) => Ok((text.to_owned(), quoted(text)?)),
-        AnswerType::HostName => {
-            let name = in_dns(text)?;
-            let toml = quoted(&name)?;
-            Ok((name, toml))
-        }
-        AnswerType::Choice(choices) => {
-            let word = choice(choices, text)?;
-            Ok((word.to_owned(), quoted(word)?))
-        }
+        AnswerType::Text(_) => Ok(plain(text.to_owned())),
+        AnswerType::HostName => in_dns(text).map(plain),
+        AnswerType::Choice(choices) => choice(choices, text).map(|word| plain(word.to_owned())),
         AnswerType::Boolean => match text.to_ascii_lowercase().as_str() {
             "y" | "yes" | "true" => Ok(("yes".to_owned(), "true".to_owned())),
             "n" | "no" | "false" => Ok(("no".to_owned(), "false".to_owned())),
@@ -422,7 +331,7 @@ fn understood(question: &AnswerField, text: &str) -> Result<(String, String), St
         },
         AnswerType::List => {
             let items: Vec<&str> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
-            let toml = items.iter().map(|item| quoted(item)).collect::<Result<Vec<_>, _>>()?;
+            let toml: Vec<String> = items.iter().copied().map(quoted).collect();
             Ok((items.join(", "), format!("[{}]", toml.join(", "))))
         }
     }
@@ -449,20 +358,16 @@ fn in_dns(text: &str) -> Result<String, String> {
     }
 }
 
-/// The word that is meant: by its number, itself, or how it begins if no other begins so.
+/// The word that is meant: by its number, itself, or how it begins if no other word begins so.
 fn choice(choices: &[(&'static str, &'static str)], text: &str) -> Result<&'static str, String> {
     let text = text.to_ascii_lowercase();
-    let by_number = text.parse::<usize>().ok().and_then(|number| choices.get(number.checked_sub(1)?));
-    let exact = choices.iter().find(|(word, _)| *word == text);
-    let mut beginning = choices.iter().filter(|(word, _)| word.starts_with(&text));
-    let begins = match (beginning.next(), beginning.next()) {
-        (Some(only), None) => Some(only),
-        _ => None,
-    };
-    if let Some((word, _)) = by_number.or(exact).or(begins) {
+    let words: Vec<&'static str> = choices.iter().map(|(word, _)| *word).collect();
+    let by_number = text.parse::<usize>().ok().and_then(|number| words.get(number.checked_sub(1)?));
+    let begin: Vec<_> = words.iter().filter(|word| word.starts_with(&text)).collect();
+    let only = if let [only] = begin[..] { Some(only) } else { None };
+    if let Some(word) = by_number.or_else(|| words.iter().find(|word| **word == text)).or(only) {
         return Ok(word);
     }
-    let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
     let meant = nearest(&text, words.iter().copied()).map(|word| format!(" Did you mean {word}?")).unwrap_or_default();
     Err(format!("{text:?} is none of {}.{meant} A number will do as well", words.join(", ")))
 }

@@ -3,6 +3,7 @@
 use clap::Parser;
 
 use super::*;
+use crate::cli::global::Global;
 use crate::cli::surroundings::tests::nowhere;
 use crate::filter::{Filters, Lists};
 use crate::host::rehearsal::Rehearsal;
@@ -59,28 +60,25 @@ fn rules_are_read_from_the_host() {
     write("filters.conf", b"# x\ndeny file drop\ndeny file gone\nrate /api 1/s\n");
     write("filters/drop.list", b"192.0.2.0/24\n");
     let state = State::read(&machine, &layout).unwrap();
-    let global = parsed(&["list"]).unwrap().global;
-    let screen = Screen::new(&global, &Arc::new(nowhere()));
+    let screen = Screen::new(parsed(&["list"]).unwrap().global, Arc::new(nowhere()));
     let (lines, object) = listed(&state, &screen);
     assert_eq!(lines, ["    2  deny file drop  (1 entry)", "    3  deny file gone  (missing)", "    4  rate /api 1/s"]);
     assert_eq!(object["rules"][0], json!({ "line": 2, "rule": "deny file drop", "entries": 1 }));
     assert_eq!(object["nginx_only"], json!([4]));
 
-    let FilterCommand::Look(FilterLook::Test(question)) =
-        parsed(&["test", "192.0.2.7", "--agent", "x"]).unwrap().action
-    else {
-        panic!("no question");
-    };
-    let (lines, object) = answered(&state, &question, &screen);
+    let request = parsed(&["test", "192.0.2.7", "--agent", "x"]).unwrap().action;
+    let FilterCommand::Test { address, agent, path } = request else { panic!("no question") };
+    let (lines, object) = answered(&state, address, (&agent, &path), &screen);
     assert_eq!(lines[0], "/ for 192.0.2.7 (x) is refused with 403");
     assert_eq!((&object["outcome"], &object["line"]), (&json!("refused"), &json!(2)));
 
     let looked = parsed(&["list", "--rehearse", root.to_str().unwrap()]).unwrap();
-    assert_eq!(look(&looked.global, &FilterLook::List, &screen), Exit::Done);
+    let screen = Screen::new(looked.global, Arc::new(nowhere()));
+    assert_eq!(run(FilterCommand::List, &screen), Exit::Done);
     write("filters.conf", b"deny\ndeny 1.1.1.1/1\n");
     let error = State::read(&machine, &layout).unwrap_err();
     assert!(error.contains("filters.conf: line 1, deny:") && error.contains("filters.conf: line 2,"), "{error}");
-    assert_eq!(look(&looked.global, &FilterLook::List, &screen), Exit::Usage);
+    assert_eq!(run(FilterCommand::List, &screen), Exit::Usage);
     write("filters.conf", b"\xff");
     assert!(State::read(&machine, &layout).unwrap_err().contains("filters.conf is not valid UTF-8"));
     write("filters.conf", b"deny file drop");
@@ -90,18 +88,18 @@ fn rules_are_read_from_the_host() {
 
 #[test]
 fn no_rules_are_told_of_as_such() {
-    let screen = Screen::new(&parsed(&["list"]).unwrap().global, &Arc::new(nowhere()));
+    let screen = Screen::new(parsed(&["list"]).unwrap().global, Arc::new(nowhere()));
     assert_eq!(listed(&State::default(), &screen).0, ["There are no rules: every request passes."]);
     let (lines, _) = listed(&state("deny ::/0\n"), &screen);
     assert!(lines[1].contains("Mind: the rules and lists together refuse more than half of all IPv6"), "{lines:?}");
 }
 
 fn edited(state: &State, words: &[&str]) -> Result<Edited, String> {
-    let change = match parsed(words).unwrap_or_else(|error| panic!("{error}")).action {
-        FilterCommand::Change(change) => change,
-        FilterCommand::Look(look) => panic!("{look:?}"),
+    let FilterCommand::Change(change) = parsed(words).unwrap_or_else(|error| panic!("{error}")).action else {
+        panic!("{words:?} changes nothing");
     };
-    edit(state, &change.wish(&nowhere()), change.terms().force, &Layout::default())
+    let (_, Force { force, .. }, wish) = change.wish(&nowhere());
+    edit(state, &wish, force, &Layout::default())
 }
 
 fn text(edited: &Edited) -> String {

@@ -1,26 +1,11 @@
 //! The topics: pages of `docs/`, embedded.
 
-/// A page.
-#[derive(Debug)]
-pub(super) struct Topic {
-    /// The name of its file, without `.md`.
-    pub name: &'static str,
-    /// The page, in Markdown.
-    pub text: &'static str,
-}
-
-impl Topic {
-    /// Its heading.
-    pub fn title(&self) -> &'static str {
-        self.text.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or(self.name)
-    }
-}
-
 macro_rules! topics {
     ($($name:literal),* $(,)?) => {
-        /// All of them, in the order of `docs/README.md`: first what a user needs, then the details.
-        pub(super) const TOPICS: &[Topic] =
-            &[$(Topic { name: $name, text: include_str!(concat!("../../../docs/", $name, ".md")) }),*];
+        /// The name of each page's file without `.md`, and the page, in the order of `docs/README.md`: first what a user needs, then
+        /// the details.
+        pub(super) const TOPICS: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../../docs/", $name, ".md")))),*];
     };
 }
 
@@ -51,15 +36,19 @@ topics![
     "package",
 ];
 
-/// The topic of a name.
-pub(super) fn named(name: &str) -> Option<&'static Topic> {
-    TOPICS.iter().find(|topic| topic.name == name)
+/// The page of a name.
+pub(super) fn named(name: &str) -> Option<&'static str> {
+    TOPICS.iter().find_map(|(topic, page)| (*topic == name).then_some(*page))
+}
+
+/// The heading of a page.
+pub(super) fn title(page: &str) -> &str {
+    page.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or_default()
 }
 
 /// What the page on error codes has on one of them, however it is written.
 pub(super) fn on_code(word: &str) -> Option<&'static str> {
-    let code = word.to_ascii_uppercase();
-    entries().find_map(|(name, entry)| (name == code).then_some(entry))
+    entries().find_map(|(code, entry)| code.eq_ignore_ascii_case(word).then_some(entry))
 }
 
 /// Whether a word is meant as an error code.
@@ -75,7 +64,7 @@ pub(super) fn codes() -> Vec<String> {
 /// The entries of the page on error codes: the code, and all of the entry.
 fn entries() -> impl Iterator<Item = (&'static str, &'static str)> {
     const HEADING: &str = "### ";
-    let page = named("troubleshooting").map(|topic| topic.text).unwrap_or_default();
+    let page = named("troubleshooting").unwrap_or_default();
     page.match_indices(HEADING).map(move |(at, _)| {
         let entry = page.get(at..).unwrap_or_default();
         let end = entry.find("\n#").unwrap_or(entry.len());
@@ -135,10 +124,10 @@ mod tests {
             .filter_map(|line| line.strip_prefix("- [")?.split_once("](")?.1.split_once(".md)"))
             .map(|(name, _)| name)
             .collect();
-        let names: Vec<&str> = TOPICS.iter().map(|topic| topic.name).collect();
+        let names: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, listed);
-        for topic in TOPICS {
-            assert!(topic.text.starts_with(&format!("# {}\n", topic.title())), "{}", topic.name);
+        for (name, page) in TOPICS {
+            assert!(page.starts_with(&format!("# {}\n", title(page))), "{name}");
         }
     }
 

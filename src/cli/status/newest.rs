@@ -22,53 +22,45 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Asks for the newest release, and gives up soon.
 pub(super) fn ask(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> Newest {
-    let prereleases = answers::deployed(opened.host(), layout)
-        .ok()
-        .flatten()
-        .is_some_and(|deployment| deployment.release.prereleases);
+    newest(opened, layout, lock).map_or_else(Newest::Unknown, Newest::Known)
+}
+
+fn newest(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> Result<Version, String> {
+    let deployment = answers::deployed(opened.host(), layout).ok().flatten();
+    let prereleases = deployment.is_some_and(|deployment| deployment.release.prereleases);
     let source = if opened.are_rehearsed() && lock.is_rehearsal() {
-        opened.source(&[]).map_err(|stop| stop.why)
+        opened.source(&[]).map_err(|stop| stop.why)?
     } else {
         let source = Source::recorded(&lock.url, &lock.version, &lock.asset);
-        source.ok_or_else(|| format!("{} is not a source of releases", lock.url))
-    };
-    let source = match source {
-        Ok(source) => source,
-        Err(why) => return Newest::Unknown(why),
+        source.ok_or_else(|| format!("{} is not a source of releases", lock.url))?
     };
     let (sender, receiver) = mpsc::channel();
     let asked = source.clone();
-    // A name server that does not answer keeps whoever asks it waiting far longer than anybody looks at a screen. The thread
-    // ends with the process.
+    // A name server that does not answer blocks much longer than a user waits for a screen. The thread ends with the process.
     let started = thread::Builder::new().name("newest release".into()).spawn(move || {
         let retry = Retry { attempts: 1, ..Retry::default() };
         let http = HttpClient::new(HttpSettings { connect: CONNECT, idle: IDLE, retry }, &NoProgress);
         let found = release::newest(&asked, prereleases, &http).map(|release| release.version);
-        // Nobody listens any more if it took too long.
+        // After the time is over, nothing receives it any more.
         let _ = sender.send(found);
     });
-    if let Err(error) = started {
-        return Newest::Unknown(error.to_string());
-    }
+    started.map_err(|error| error.to_string())?;
     told(&source, receiver.recv_timeout(PATIENCE).ok())
 }
 
-/// What came of it; `None`: nothing in time.
-fn told(source: &Source, found: Option<Result<Version, Error>>) -> Newest {
+/// The version, or why it is not known; `None` if there was no answer in time.
+fn told(source: &Source, found: Option<Result<Version, Error>>) -> Result<Version, String> {
     match found {
-        Some(Ok(version)) => Newest::Known(version),
-        Some(Err(Error::NoCatalogue { .. })) => Newest::Unknown(format!("{source} has no list of releases")),
+        Some(Ok(version)) => Ok(version),
+        Some(Err(Error::NoCatalogue { .. })) => Err(format!("{source} has no list of releases")),
         None | Some(Err(Error::Unreachable { .. } | Error::TimedOut { .. } | Error::BrokenOff { .. })) => {
-            Newest::Unknown(format!("{} does not answer", server(source)))
+            let server = match source {
+                Source::Upstream(url) => url.as_str().trim_start_matches("https://").to_owned(),
+                other => other.to_string(),
+            };
+            Err(format!("{server} does not answer"))
         }
-        Some(Err(error)) => Newest::Unknown(error.to_string()),
-    }
-}
-
-fn server(source: &Source) -> String {
-    match source {
-        Source::Upstream(url) => url.as_str().trim_start_matches("https://").to_owned(),
-        other => other.to_string(),
+        Some(Err(error)) => Err(error.to_string()),
     }
 }
 
@@ -80,9 +72,9 @@ mod tests {
     #[test]
     fn what_is_not_known_is_told_in_a_few_words() {
         let upstream = Source::upstream();
-        let unknown = |why: &str| Newest::Unknown(why.to_owned());
+        let unknown = |why: &str| Err(why.to_owned());
         let version = Version::new(0, 19, 2);
-        assert_eq!(told(&upstream, Some(Ok(version.clone()))), Newest::Known(version));
+        assert_eq!(told(&upstream, Some(Ok(version.clone()))), Ok(version));
         assert_eq!(told(&upstream, None), unknown("codeberg.org does not answer"));
         let unreachable = Error::Unreachable("https://codeberg.org/x".into(), "refused".into());
         assert_eq!(told(&upstream, Some(Err(unreachable))), unknown("codeberg.org does not answer"));

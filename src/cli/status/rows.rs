@@ -4,8 +4,9 @@ use crate::certificate::renewal::Keeper;
 use crate::change::journal::Outcome;
 use crate::deployment::Mode;
 use crate::host::Supervision;
-use crate::run::report::{bytes, in_unit};
+use crate::run::report::{bytes, counted, in_unit};
 use crate::status::history::Operation;
+use crate::status::ports::Port;
 use crate::status::service::Service;
 use crate::status::storage::Database;
 use crate::status::{Newest, Severity, Status, Told};
@@ -15,9 +16,13 @@ const DAY: u64 = 86_400;
 
 /// All rows, each with its label.
 pub(super) fn rows(status: &Status) -> Vec<(&'static str, String)> {
+    let exposure = |mode: &Mode| match mode.front() {
+        None => "direct: GoToSocial itself faces the internet".to_owned(),
+        Some(front) => format!("{} is in front of GoToSocial", front.name),
+    };
     let mut rows = vec![
         ("GoToSocial", version(status)),
-        ("exposure", told(&status.exposure, |mode| exposure(*mode))),
+        ("exposure", told(&status.exposure, exposure)),
         ("service", service(&status.service)),
     ];
     if let Some(front) = &status.front {
@@ -31,7 +36,7 @@ pub(super) fn rows(status: &Status) -> Vec<(&'static str, String)> {
         ("disk", told(&status.free_bytes, |bytes| format!("{} free", size(*bytes)))),
         ("last backup", backup(status)),
         ("reboot", reboot(status)),
-        ("drift", told(&status.drift, |drift| count_drift(drift.len(), status))),
+        ("drift", drift(status)),
         ("last change", told(&status.last, |last| last.as_ref().map_or_else(|| "none".to_owned(), operation))),
     ]);
     rows
@@ -45,24 +50,17 @@ fn told<T>(told: &Told<T>, words: impl FnOnce(&T) -> String) -> String {
 }
 
 fn version(status: &Status) -> String {
-    let installed =
-        told(&status.version, |version| version.as_ref().map_or_else(|| "none in use".to_owned(), ToString::to_string));
-    match (&status.newest, status.version.known()) {
-        (Newest::NotAsked, _) => installed,
-        (Newest::Known(newest), Some(Some(version))) if newest == version => format!("{installed}, the newest"),
+    let newest = match (&status.newest, status.version.known()) {
+        (Newest::NotAsked, _) => String::new(),
+        (Newest::Known(newest), Some(Some(version))) if newest == version => ", the newest".to_owned(),
         (Newest::Known(newest), Some(Some(version))) if newest < version => {
-            format!("{installed}, newer than the newest release, {newest}")
+            format!(", newer than the newest release, {newest}")
         }
-        (Newest::Known(newest), _) => format!("{installed}, newest: {newest}"),
-        (Newest::Unknown(why), _) => format!("{installed}, newest: not known ({why})"),
-    }
-}
-
-fn exposure(mode: Mode) -> String {
-    match mode.front() {
-        None => "direct: GoToSocial itself faces the internet".to_owned(),
-        Some(front) => format!("{} is in front of GoToSocial", front.name),
-    }
+        (Newest::Known(newest), _) => format!(", newest: {newest}"),
+        (Newest::Unknown(why), _) => format!(", newest: not known ({why})"),
+    };
+    let none = || "none in use".to_owned();
+    told(&status.version, |version| version.as_ref().map_or_else(none, ToString::to_string)) + &newest
 }
 
 fn service(service: &Service) -> String {
@@ -71,33 +69,27 @@ fn service(service: &Service) -> String {
         Told::Known(false) => "NOT ready",
         Told::Unknown { .. } => "whether it is ready only root can tell",
     };
+    let pid_of = |pid: &Option<u32>| pid.map(|pid| format!(" as pid {pid}")).unwrap_or_default();
     told(&service.supervision, |supervision| match supervision {
         Supervision::Missing => "not installed".to_owned(),
         Supervision::Stopped => "does not run".to_owned(),
         Supervision::Stopping => "is being stopped".to_owned(),
         Supervision::Restarting => "died, and is started again and again".to_owned(),
         Supervision::Hidden => "only root can tell (security.bsd.see_other_uids is 0)".to_owned(),
-        Supervision::Orphan { pid } => format!("runs{}, WITHOUT its supervisor, {ready}", pid_of(*pid)),
+        Supervision::Orphan { pid } => format!("runs{}, WITHOUT its supervisor, {ready}", pid_of(pid)),
         Supervision::Running { pid, seconds } => {
             let since = seconds.map(|seconds| format!(" for {}", duration(seconds))).unwrap_or_default();
-            format!("runs{since}{}, {ready}", pid_of(*pid))
+            format!("runs{since}{}, {ready}", pid_of(pid))
         }
     })
 }
 
-fn pid_of(pid: Option<u32>) -> String {
-    pid.map(|pid| format!(" as pid {pid}")).unwrap_or_default()
-}
-
-fn port(port: &crate::status::ports::Port) -> String {
-    let mut who: Vec<String> = port
-        .listeners
-        .iter()
-        .map(|listener| {
-            let address = listener.address.map(|address| format!(" on {address}")).unwrap_or_default();
-            format!("{} ({}){address}", listener.command, listener.user)
-        })
-        .collect();
+fn port(port: &Port) -> String {
+    let listeners = port.listeners.iter().map(|listener| {
+        let address = listener.address.map(|address| format!(" on {address}")).unwrap_or_default();
+        format!("{} ({}){address}", listener.command, listener.user)
+    });
+    let mut who: Vec<String> = listeners.collect();
     who.dedup();
     let who = if who.is_empty() { "nobody".to_owned() } else { who.join(", ") };
     format!("{:<5} {who}", port.port)
@@ -107,17 +99,17 @@ fn certificate(status: &Status) -> String {
     told(&status.certificate, |certificate| {
         let Some(certificate) = certificate else { return "none".to_owned() };
         let keeper = match &certificate.keeper {
-            Keeper::Us => "gts-bootstrap".to_owned(),
-            Keeper::GoToSocial => "GoToSocial itself".to_owned(),
-            Keeper::Client(name) => name.clone(),
-            Keeper::Administrator => "the administrator".to_owned(),
+            Keeper::Us => "gts-bootstrap",
+            Keeper::GoToSocial => "GoToSocial itself",
+            Keeper::Client(name) => name,
+            Keeper::Administrator => "the administrator",
         };
         let until = day(certificate.not_after);
-        if certificate.days_left < 0 {
-            format!("expired on {until}, managed by {keeper}")
-        } else {
-            format!("{} more days, until {until}, managed by {keeper}", certificate.days_left)
-        }
+        let validity = match certificate.days_left {
+            ..0 => format!("expired on {until}"),
+            days => format!("{days} more days, until {until}"),
+        };
+        format!("{validity}, managed by {keeper}")
     })
 }
 
@@ -132,16 +124,15 @@ fn database(database: &Database) -> String {
 }
 
 fn backup(status: &Status) -> String {
-    told(&status.backup, |backup| match backup {
-        None => "none yet: gts-bootstrap backup".to_owned(),
-        Some(backup) => {
-            let age = duration(status.now.saturating_sub(backup.time));
-            format!("{age} ago, {}, {}", size(backup.bytes), backup.path.display())
-        }
+    told(&status.backup, |backup| {
+        let Some(backup) = backup else { return "none yet: gts-bootstrap backup".to_owned() };
+        let age = duration(status.now.saturating_sub(backup.time));
+        format!("{age} ago, {}, {}", size(backup.bytes), backup.path.display())
     })
 }
 
 fn reboot(status: &Status) -> String {
+    let shown = |value: &str| if value.is_empty() { "empty".to_owned() } else { value.to_owned() };
     told(&status.reboot, |pending| match pending.as_slice() {
         [] => "none pending".to_owned(),
         [one] => format!("pending: {} is {}, and will be {}", one.name, shown(&one.now), shown(&one.next)),
@@ -149,19 +140,15 @@ fn reboot(status: &Status) -> String {
     })
 }
 
-fn shown(value: &str) -> &str {
-    if value.is_empty() { "empty" } else { value }
-}
-
-fn count_drift(count: usize, status: &Status) -> String {
-    let all = status.drift.known().map(Vec::as_slice).unwrap_or_default();
-    let edited = all.iter().filter(|drift| drift.severity() == Severity::Note).count();
-    let has_copy = if edited > 0 { "; --diff shows what was edited" } else { "" };
-    match count {
-        0 => "none: all is as it was installed".to_owned(),
-        1 => format!("1 difference from what was installed{has_copy}"),
-        count => format!("{count} differences from what was installed{has_copy}"),
-    }
+fn drift(status: &Status) -> String {
+    told(&status.drift, |all| {
+        if all.is_empty() {
+            return "none: all is as it was installed".to_owned();
+        }
+        let is_edited = all.iter().any(|drift| drift.severity() == Severity::Note);
+        let has_copy = if is_edited { "; --diff shows what was edited" } else { "" };
+        format!("{} from what was installed{has_copy}", counted(all.len(), "difference"))
+    })
 }
 
 fn operation(last: &Operation) -> String {
@@ -179,7 +166,7 @@ fn operation(last: &Operation) -> String {
     format!("{}, {}: {outcome}{why}", last.command, date(last.time))
 }
 
-/// A size in bytes, to two digits or more.
+/// A size in bytes, with at least two digits.
 fn size(count: u64) -> String {
     match in_unit(count) {
         (tenths, unit) if tenths >= 100 && unit != "bytes" => format!("{} {unit}", tenths / 10),
@@ -189,13 +176,12 @@ fn size(count: u64) -> String {
 
 /// A time in its largest unit.
 fn duration(seconds: u64) -> String {
-    let (count, unit) = match seconds {
-        0..120 => (seconds, "second"),
-        120..7200 => (seconds / 60, "minute"),
-        7200..172_800 => (seconds / 3600, "hour"),
-        _ => (seconds / DAY, "day"),
-    };
-    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
+    match seconds {
+        0..120 => counted(seconds, "second"),
+        120..7200 => counted(seconds / 60, "minute"),
+        7200..172_800 => counted(seconds / 3600, "hour"),
+        _ => counted(seconds / DAY, "day"),
+    }
 }
 
 /// The day alone.

@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::*;
+use crate::deployment::Secrets;
 
 /// Lines that are typed, and what is said to them.
 struct Script {
@@ -17,10 +18,10 @@ impl Console for Script {
         self.said.push('\n');
     }
 
-    fn read(&mut self, prompt: &str, default: Option<&str>) -> Result<String, Ended> {
+    fn read(&mut self, prompt: &str, default: Option<&str>) -> Result<String, Stop> {
         let default = default.map(|default| format!(" [{default}]")).unwrap_or_default();
         self.say(&format!("{prompt}{default}:"));
-        self.lines.pop_front().ok_or_else(|| Ended::NoMoreInput(prompt.to_owned()))
+        self.lines.pop_front().ok_or_else(|| ended(ErrorCode::NoTerminal, prompt))
     }
 
     fn patient(&self) -> bool {
@@ -33,27 +34,23 @@ impl Console for Script {
 }
 
 /// An outlook in which one host name is taken.
-struct Told;
-
-impl Outlook for Told {
-    fn look(&self, key: &str, value: &str) -> Vec<Remark> {
-        match (key, value) {
-            ("host", "taken.example.org") => vec![Remark { grave: true, text: "another server answers".into() }],
-            ("exposure.mode", "direct") => vec![Remark { grave: false, text: "port 80 is taken".into() }],
-            _ => Vec::new(),
-        }
+fn taken(key: &str, value: &str) -> Vec<Remark> {
+    match (key, value) {
+        ("host", "taken.example.org") => vec![Remark { grave: true, text: "another server answers".into() }],
+        ("exposure.mode", "direct") => vec![Remark { grave: false, text: "port 80 is taken".into() }],
+        _ => Vec::new(),
     }
 }
 
 struct Held {
-    result: Result<String, Ended>,
+    result: Result<String, Stop>,
     said: String,
 }
 
 impl Held {
     #[track_caller]
     fn answers(&self) -> &str {
-        self.result.as_deref().unwrap_or_else(|error| panic!("{error}\n{}", self.said))
+        self.result.as_deref().unwrap_or_else(|stop| panic!("{}\n{}", stop.why, self.said))
     }
 
     /// Where the input ended, as what was said before it is what the test is about.
@@ -69,12 +66,15 @@ fn hold_with(given: &str, settled: &[&'static str], patient: bool, lines: &[&str
     let mut console = Script { lines, patient, said: String::new() };
     let conversation = Conversation {
         console: &mut console,
-        outlook: &Told,
-        secrets: &Secrets::default(),
-        settled,
-        answers: Answers::parse(given, "t").unwrap(),
+        outlook: &taken,
+        asked: Asked {
+            answers: Answers::parse(given, "t").unwrap(),
+            secrets: &Secrets::default(),
+            settled,
+            wanting: &Wanting::Everything,
+        },
     };
-    let result = conversation.all().map(|answers| answers.to_text());
+    let result = conversation.hold().map(|answers| answers.to_text());
     Held { result, said: console.said }
 }
 
@@ -164,7 +164,11 @@ fn every_mistake_is_told_and_asked_for_again() {
     ] {
         let lines: Vec<&str> = before.iter().copied().chain([wrong]).collect();
         let held = hold(&lines);
-        assert!(matches!(held.result, Err(Ended::NoMoreInput(_))), "{wrong:?} was taken: {:?}", held.result);
+        assert!(
+            matches!(held.result, Err(Stop { code: ErrorCode::NoTerminal, .. })),
+            "{wrong:?} was taken: {:?}",
+            held.result
+        );
         held.says(message);
         // Nothing in it is about lines of a file.
         assert!(![" line", "= \""].iter().any(|word| held.said.contains(word)), "{wrong:?}\n{}", held.said);
@@ -212,7 +216,7 @@ fn what_is_no_name_in_any_script_is_told_in_the_letters_that_were_typed() {
 #[test]
 fn one_can_go_back_and_finds_the_answers_of_before() {
     let held = hold(&["<", HOST, "back", "", "<", "other.example.org", "n", "<", "<", "", "", "", "bob", "<", "", ""]);
-    assert!(matches!(held.result, Err(Ended::NoMoreInput(_))));
+    assert!(matches!(held.result, Err(Stop { code: ErrorCode::NoTerminal, .. })));
     held.says("This is the first question");
     held.says("Host name [social.example.org]:");
     held.says("Host name [other.example.org]:");
@@ -257,7 +261,9 @@ fn a_wrong_line_of_a_pipe_ends_it() {
     for lines in [&["nonsense"][..], &[HOST, "4"], &[HOST, "", MAIL, "", "x"], &[HOST, "", MAIL, "", "m", "77"]] {
         let held = hold_with("", &[], false, lines);
         let wrong = lines.last().unwrap();
-        assert!(matches!(&held.result, Err(Ended::Wrong { line, .. }) if line == wrong), "{:?}", held.result);
+        let Stop { exit, code, why } = held.result.unwrap_err();
+        assert_eq!((exit, code), (Exit::Usage, ErrorCode::Answers));
+        assert!(why.starts_with(&format!("the line {wrong:?} is no answer")), "{why}");
     }
 }
 
@@ -341,12 +347,15 @@ fn only_what_is_missing_is_asked_for() {
     };
     let conversation = Conversation {
         console: &mut console,
-        outlook: &Told,
-        secrets: &Secrets::default(),
-        settled: &[],
-        answers: Answers::parse("host = \"a.example\" # ours\n", "t").unwrap(),
+        outlook: &taken,
+        asked: Asked {
+            answers: Answers::parse("host = \"a.example\" # ours\n", "t").unwrap(),
+            secrets: &Secrets::default(),
+            settled: &[],
+            wanting: &Wanting::Missing(vec!["tls.email".to_owned()]),
+        },
     };
-    let answers = conversation.missing(&["tls.email".to_owned()]).unwrap();
+    let answers = conversation.hold().unwrap();
     assert_eq!(answers.to_text(), "host = \"a.example\" # ours\n\n[tls]\nemail = \"admin@example.org\"\n");
     assert!(console.said.starts_with("One question.") && !console.said.contains("Host name"), "{}", console.said);
 }
@@ -354,7 +363,8 @@ fn only_what_is_missing_is_asked_for() {
 #[test]
 fn a_line_of_the_file_that_no_question_fills_ends_it() {
     let held = hold_with("colour = \"red\"\n", &[], true, &[HOST, "", MAIL, "", ""]);
-    assert!(matches!(&held.result, Err(Ended::Wrong { question, .. }) if question == "colour"), "{:?}", held.result);
+    let why = held.result.unwrap_err().why;
+    assert!(why.starts_with("the line \"red\" is no answer to the question \"colour\""), "{why}");
 }
 
 proptest! {
