@@ -25,8 +25,11 @@ pub struct Passthrough {
 /// A mistake: the path of the key below `[config]`, and what is wrong.
 pub(super) type Refusal = (Vec<String>, String);
 
+/// A setting that is a list, which entries are right, and what is wrong with another one.
+type ListOf = (&'static str, fn(&str) -> bool, &'static str);
+
 /// Lists with entries with which `GoToSocial` would not start (its `internal/config/validate.go`).
-const LISTS: [(&str, fn(&str) -> bool, &str); 2] = [
+const LISTS: [ListOf; 2] = [
     (
         "trusted-proxies",
         is_address_or_range,

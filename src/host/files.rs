@@ -477,7 +477,7 @@ fn names_in(folder: OwnedFd) -> io::Result<Vec<OsString>> {
 /// fstatat(2) without following a link; `None` if nothing exists there.
 fn look(folder: &Folder, name: &OsStr) -> io::Result<Option<FileStat>> {
     match fstatat(&folder.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(stat.into())),
+        Ok(stat) => Ok(Some(stat)),
         Err(Errno::ENOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -185,11 +185,11 @@ impl Verified {
     /// Reads the whole file, and verifies every digest.
     fn read(TypedPath { typed, path }: &TypedPath) -> Result<Self, Stop> {
         let refuse = |why: String| Stop::refused(ErrorCode::BackupUnusable, format!("{}: {why}", typed.display()));
-        Self::verified(path).map_err(refuse)
+        Self::examined(path).map_err(refuse)
     }
 
     /// The same, with the error in words.
-    fn verified(path: &Path) -> Result<Self, String> {
+    fn examined(path: &Path) -> Result<Self, String> {
         let (file, Opened { manifest, sha256 }, small) = contents(path).map_err(|error| error.to_string())?;
         let lock = text(&small, &Layout::default().lock()).ok_or("it has no lock file")?;
         let lock = Lock::parse(&lock).map_err(|why| format!("its lock file: {why}"))?;
