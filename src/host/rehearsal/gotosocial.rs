@@ -351,7 +351,7 @@ fn try_listen(machine: &Machine, service: &Service, address: Option<IpAddr>, por
     let wanted = socket(&machine.model, (&user.name, user.uid), 0, address, port);
     kernel::listen(&machine.model, user.uid, groups, &wanted, "").map_err(|errno| {
         let shown = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-        format!("listen tcp {shown}:{port}: bind: {}", errno.desc().to_lowercase())
+        format!("listen tcp {shown}:{port}: bind: {}", kernel::words(errno).to_lowercase())
     })
 }
 

@@ -40,7 +40,7 @@ impl Change<'_> {
         match self {
             Self::File(action, path, _) => HostError::File { action, path: path.to_path_buf(), source },
             Self::Sysctl(name) => HostError::Sysctl { name: (*name).to_string(), source },
-            Self::Command(command) => command_failed(command, 1, Errno::from_raw(errno).desc()),
+            Self::Command(command) => command_failed(command, 1, kernel::words(Errno::from_raw(errno))),
         }
     }
 

@@ -210,6 +210,16 @@ pub(super) fn bind(model: &Model, probe: &BindProbe) -> BindOutcome {
     }
 }
 
+/// An errno in FreeBSD's words, strerror(3).
+pub(super) fn words(errno: Errno) -> &'static str {
+    match errno {
+        Errno::EADDRNOTAVAIL => "Can't assign requested address",
+        Errno::EAFNOSUPPORT => "Address family not supported by protocol family",
+        Errno::EIO => "Input/output error",
+        other => other.desc(),
+    }
+}
+
 /// Opens a socket that listens, as bind(2) does. The sockets of `own`, a command, are no obstacle.
 pub(super) fn listen(model: &Model, uid: u32, groups: &[u32], wanted: &Listener, own: &str) -> Result<(), Errno> {
     let taken = |there: &Listener| there.command != own && collide(there, wanted);

@@ -80,7 +80,7 @@ fn opened(machine: &Machine, front: Front) -> Result<Serving, String> {
         kernel::listen(model, 0, &[0], &listener(front, socket, 0), front.command).map_err(|errno| {
             let any = if socket.ipv6 { "[::]" } else { "0.0.0.0" };
             let address = socket.address.map_or_else(|| any.to_owned(), |address| address.to_string());
-            format!("bind() to {address}:{} failed ({})", socket.port, errno.desc())
+            format!("bind() to {address}:{} failed ({})", socket.port, kernel::words(errno))
         })?;
     }
     Ok(serving)
