@@ -264,7 +264,7 @@ fn lint(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit, S
         };
         let what = screen.paint(Tone::HEADING, &wrap(&format!("{subject}: {what}"), 6));
         screen.line_at(Level::Quiet, &format!("{} {what}", screen.paint(tone, word)));
-        for (label, text) in [("why: ", why), ("mend:", mend)] {
+        for (label, text) in [("why: ", why), ("fix: ", mend)] {
             screen.line_at(Level::Quiet, &format!("      {}", wrap(&format!("{label} {text}"), 12)));
         }
     }

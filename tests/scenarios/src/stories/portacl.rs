@@ -271,7 +271,7 @@ pub(super) fn what_is_wrong_is_found(bench: &Bench) -> Result<(), String> {
     bench.run(&["portacl", "lint"])?.exits(0)?.says("Nothing found")?;
     bench.install(ANSWERS)?.exits(0)?;
     let finds = |words: &[&str]| -> Result<(), String> {
-        let outcome = bench.run(&["portacl", "lint"])?.exits(3)?.says("why:")?.says("mend:")?;
+        let outcome = bench.run(&["portacl", "lint"])?.exits(3)?.says("why:")?.says("fix:")?;
         words.iter().try_fold(outcome, |outcome, words| outcome.says(words)).map(drop)
     };
     let rules = "uid:209:tcp:80,uid:209:tcp:443";
