@@ -42,6 +42,8 @@ pub(super) enum Last {
 
 /// Where a walk ended.
 #[derive(Debug)]
+// FreeBSD's stat is large. A spot lives for one operation, so a box would not save anything.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Spot {
     /// At a name in an open folder, with the object there.
     At {
