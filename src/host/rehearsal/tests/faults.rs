@@ -28,7 +28,7 @@ fn a_dead_program_changes_nothing_more() {
     assert!(host.entry(Path::new("/etc/one")).unwrap().is_some());
     assert!(write(&host, "/etc/two").is_err());
     assert_eq!(host.set_sysctl(RESERVED_HIGH, "0").unwrap_err().errno(), Some(5));
-    assert!(command_failure(&host.load_module("mac_portacl").unwrap_err()).1.contains("I/O error"));
+    assert!(command_failure(&host.load_module("mac_portacl").unwrap_err()).1.contains("Input/output error"));
     assert_eq!(host.entry(Path::new("/etc/two")).unwrap(), None);
     assert_eq!(host.sysctl(RESERVED_HIGH).unwrap().as_deref(), Some("1023"));
 }
