@@ -87,7 +87,7 @@ fn run(host: &dyn Host, what: &str, invocation: &Invocation) -> Result<Output, H
     Err(failed(what, format!("{program} failed: {said}{}", advice(said))))
 }
 
-/// What a server answers to [`look`]: its version, whether the role may create tables, the bytes of all tables, and what others
+/// What a server answers when it is examined: its version, whether the role may create tables, the bytes of all tables, and what others
 /// own.
 fn state(lines: &[String]) -> Option<(u32, bool, u64, &[String])> {
     let (first, others) = lines.split_first()?;

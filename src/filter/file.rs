@@ -91,7 +91,7 @@ impl Filters {
         })
     }
 
-    /// The protected paths with who may come, see [`Filters::by_path`].
+    /// The protected paths with who may come, see `by_path`.
     pub fn protected(&self) -> Vec<PathRule<'_, &[Network]>> {
         self.by_path(|rule| match rule {
             Rule::Protect { path, from } => Some((path, from.as_slice())),
@@ -99,7 +99,7 @@ impl Filters {
         })
     }
 
-    /// The limited paths with their rate, and how many requests may come at once beyond it, see [`Filters::by_path`].
+    /// The limited paths with their rate, and how many requests may come at once beyond it, see `by_path`.
     pub fn limited(&self) -> Vec<PathRule<'_, (Rate, u32)>> {
         self.by_path(|rule| match rule {
             Rule::Rate { path, rate, burst } => Some((path, (*rate, burst.unwrap_or(rate.count)))),

@@ -115,7 +115,7 @@ pub trait People {
     /// The input ended, or was interrupted.
     fn answers(&self, host: &dyn Observe, asked: Asked<'_>) -> Result<Answers, Stop>;
 
-    /// Shows the progress of changes. [`Operator::interrupted`](crate::change::Operator::interrupted) asks how to continue.
+    /// Shows the progress of changes. [`Operator::interrupted`] asks how to continue.
     fn progress(&self) -> Box<dyn Operator + '_>;
 
     /// Shows the trial of a switch to this mode, which continues for so many seconds.

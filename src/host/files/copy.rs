@@ -24,7 +24,7 @@ pub struct CopiedFile {
 
 impl Root {
     /// Copies a file next to its target (`O_EXCL`), sets mode and owner, syncs it, reads it back for its digest, and
-    /// renames it over `to`; then syncs the folder. A link at `from` is followed as in [`Root::read`], one at `to` is
+    /// renames it over `to`; then syncs the folder. A link at `from` is followed as when it is read, one at `to` is
     /// replaced.
     ///
     /// # Errors
