@@ -404,11 +404,15 @@ pub(super) fn take_back_restore(host: &dyn Host, restore: &DatabaseRestore, had_
         }
     };
     let is_there = |path: &Path| Ok::<_, HostError>(host.entry(path)?.is_some());
-    // Only beside a restored database are these the restored one's; without it they have been put back already.
-    if is_there(path)? && (!had_one || is_there(&with(path, DISPLACED))?) {
+    // What stands in its place is the restored one only if another stands aside, or there was none. The service may have been
+    // started by a boot since, whatever stands there.
+    let displaced = had_one && is_there(&with(path, DISPLACED))?;
+    if displaced || (!had_one && is_there(path)?) {
         close(host, service, to)?;
-        host.remove(&with(path, "-shm"))?;
-        remove_all(host, named(path, ""))?;
+        if is_there(path)? {
+            host.remove(&with(path, "-shm"))?;
+            remove_all(host, named(path, ""))?;
+        }
     }
     if had_one {
         move_all(host, named(path, DISPLACED), named(path, ""))?;

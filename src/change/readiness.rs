@@ -50,7 +50,8 @@ pub fn log_size(host: &dyn Observe, log: &Path) -> Result<u64, HostError> {
 
 /// What the log has gained since it had `began` bytes; of much only the end.
 pub fn log_since(host: &dyn Observe, log: &Path, began: u64) -> String {
-    let size = log_size(host, log).unwrap_or_default();
+    // Of a link's target the size is unknown, so nothing tells what is new in it.
+    let Ok(Some(Entry::File { size, .. })) = host.entry(log) else { return String::new() };
     // A log that is shorter than it was has been rotated meanwhile.
     let from = if size < began { 0 } else { began.max(size.saturating_sub(TAIL as u64)) };
     String::from_utf8_lossy(&host.read_from(log, from, TAIL).ok().flatten().unwrap_or_default()).into_owned()
@@ -131,5 +132,17 @@ mod tests {
         assert!(!has_certificate(&host, &readiness), "in 2128");
         readiness.certificate = None;
         assert!(has_certificate(&host, &readiness), "it needs none");
+    }
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn a_log_that_is_a_link_has_gained_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path().join("root")).unwrap();
+        let [log, link] = ["/var/log/real.log", "/var/log/link.log"].map(Path::new);
+        host.write_file(log, b"started long ago\n", 0o644, Owner::ROOT).unwrap();
+        host.make_symlink(link, log).unwrap();
+        assert_eq!(log_since(&host, log, 0), "started long ago\n");
+        assert_eq!(log_since(&host, link, log_size(&host, link).unwrap()), "");
     }
 }

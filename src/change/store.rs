@@ -48,7 +48,12 @@ pub fn forget(host: &dyn Host) -> Result<(), HostError> {
 /// A folder cannot be made.
 pub fn folder(host: &dyn Host, name: &str) -> Result<PathBuf, HostError> {
     let path = Path::new(FOLDER).join(name);
-    make_missing(host, &path, 0o700, &mut Vec::new())?;
+    // Nothing above: where /var is not mounted, a journal below it would be hidden by the mount.
+    for folder in [Path::new(FOLDER), &path] {
+        if host.entry(folder)?.is_none() {
+            host.make_directory(folder, 0o700, Owner::ROOT)?;
+        }
+    }
     Ok(path)
 }
 
@@ -101,5 +106,21 @@ pub fn recall(host: &dyn Observe, sha256: &str) -> Result<Vec<u8>, HostError> {
         Some(bytes) if digest(&bytes) == sha256 => Ok(bytes),
         Some(_) => Err(HostError::unreadable(path.display(), "its content does not match its name")),
         None => Err(HostError::file("read", path)(std::io::ErrorKind::NotFound.into())),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::host::rehearsal::Rehearsal;
+
+    #[test]
+    fn nothing_is_made_above_the_folder_of_the_program() {
+        let temporary = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(temporary.path().join("root")).unwrap();
+        host.remove_tree(Path::new("/var/db")).unwrap();
+        assert!(folder(&host, "receipts").is_err());
+        assert_eq!(host.entry(Path::new("/var/db")).unwrap(), None);
     }
 }

@@ -4,7 +4,7 @@ mod newest;
 mod rows;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::command::looking;
 use super::open::Opened;
@@ -94,7 +94,8 @@ fn look(
     report.add("installed", true);
     report.add("verdict", judge::word(&concerns));
     report.add("concerns", &concerns);
-    if let Value::Object(members) = json!(status) {
+    let all = serde_json::to_value(&status).map_err(|error| Stop::refused(ErrorCode::Unreadable, error.to_string()))?;
+    if let Value::Object(members) = all {
         members.into_iter().for_each(|(name, value)| report.add(&name, value));
     }
     Ok(if gravest == Some(Severity::Failure) { Exit::Check } else { Exit::Done })

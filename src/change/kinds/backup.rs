@@ -166,9 +166,13 @@ impl Kind for BackupChange {
                 target.parent().map_or(Ok(()), |folder| store::sweep(host, folder))
             }
             Self::Prune { .. } => Ok(()),
-            Self::Database { to: copy, .. } | Self::Dump { dump: postgres::Dump { to: copy, .. } } => {
+            Self::Database { to, .. } => {
                 host.remove_tree(Path::new(OPENED))?;
-                host.remove_tree(copy)
+                host.remove_tree(to)
+            }
+            Self::Dump { dump } => {
+                host.remove_tree(Path::new(OPENED))?;
+                host.remove(&dump.to)
             }
             Self::Media { .. } => take_back_media(host),
             Self::Load { load } => postgres::take_back_load(host, load),

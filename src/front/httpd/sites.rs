@@ -174,7 +174,10 @@ impl Reading<'_> {
         self.includes_own |= covers(&pattern, &self.own) || (folder && self.own.starts_with(&pattern));
         let optional = directive.name() == "includeoptional" || pattern == self.own;
         let found = match included(self.files, &pattern, &directive.place, depth) {
-            Err(ConfigError::Missing { .. }) if folder => below(self.files, &pattern),
+            Err(missing @ ConfigError::Missing { .. }) if folder => match below(self.files, &pattern) {
+                files if files.is_empty() && !optional => return Err(missing),
+                files => files,
+            },
             Err(ConfigError::Missing { .. }) if optional => Vec::new(),
             found => found?,
         };

@@ -66,7 +66,8 @@ pub(super) fn without_include(main: &Path, text: &[u8]) -> Result<Vec<u8>, Confi
 pub(super) fn with_candidate(main: &Path, text: &[u8]) -> Result<Vec<u8>, ConfigError> {
     let directives = parse(main, text)?;
     let included = format!("include {CANDIDATE_FOLDER}/*.conf;");
-    Ok(ours(&directives).map_or_else(|| text.to_vec(), |line| spliced(text, line.span.clone(), &included)))
+    let line = ours(&directives).ok_or_else(|| ConfigError::NoHttp { file: main.to_owned() })?;
+    Ok(spliced(text, line.span.clone(), &included))
 }
 
 /// Our line in an `http` block.

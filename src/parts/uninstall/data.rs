@@ -114,13 +114,10 @@ impl Record<'_> {
         let Some(trace) = self.ledger.path(path).filter(|trace| matches!(trace.left, Left::File { .. })) else {
             return Ok(None);
         };
+        let Some(Change::File(file)) = self.former_file(path, trace) else { return Ok(None) };
         let now = self.host.read(path)?.map(|now| digest(&now));
-        Ok(match self.former_file(path, trace) {
-            Some(Change::File(file)) if now.as_deref() != Some(file.content.sha256()) => {
-                Some(Step::new(PART, Action::Update, file))
-            }
-            _ => None,
-        })
+        let differs = now.as_deref() != Some(file.content.sha256());
+        Ok(differs.then(|| Step::new(PART, Action::Update, file)))
     }
 }
 

@@ -72,7 +72,7 @@ impl<'a> Lint<'a> {
             KernelRefusal::Element { element, .. } => {
                 ("list-refused", refused, format!("write “{element}” in {place} like uid:209:tcp:80, in numbers"))
             }
-            KernelRefusal::NulByte => ("list-refused", refusal.to_string(), format!("take it out of {place}")),
+            KernelRefusal::NulByte => ("line-cut", refusal.to_string(), format!("take it out of {place}")),
         };
         self.found(code, format!("{} ({place})", Variable::Rules), what, mend);
     }

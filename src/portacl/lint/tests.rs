@@ -223,7 +223,7 @@ fn lists_that_the_kernel_will_refuse() {
     );
     let found = only(&refused("uid:www:tcp:80"), "list-refused");
     assert!(found.what.ends_with("element 1, “uid:www:tcp:80”: its id is not a number"), "{}", found.what);
-    assert_eq!(only(&refused("uid:209:tcp:80\0"), "list-refused").mend, "take it out of /etc/sysctl.conf:1");
+    assert_eq!(only(&refused("uid:209:tcp:80\0"), "line-cut").mend, "take it out of /etc/sysctl.conf:1");
     let long = only(&refused(&",".repeat(1024)), "list-too-long");
     assert_eq!(long.what, "the list has 1024 bytes, and the kernel takes at most 1023");
     assert_eq!(codes(&refused(&",".repeat(1023))), Vec::<&str>::new());
