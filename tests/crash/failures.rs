@@ -118,9 +118,11 @@ macro_rules! failures {
 }
 
 failures! {
-    each_operation_in_its_way: install, watched::each_in_its_way, false;
+    no_space: install, watched::full, false;
     disk_full_for_good: install, watched::full, true;
     mounted_read_only: install, watched::read_only, true;
+    io_error_on_fsync: install, watched::broken, false;
+    immutable_flag: install, watched::immutable, false;
     no_space_at_an_upgrade: upgrade, watched::full, false;
     no_space_at_a_backup: backup, watched::full, false;
 }

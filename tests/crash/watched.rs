@@ -40,15 +40,16 @@ pub fn read_only(operation: &Operation) -> Option<i32> {
     matches!(operation, Create | Write | Owner(..) | Mode | Rename(_) | Unlink | MakeFolder | MakeLink).then_some(EROFS)
 }
 
-/// Each in its own way: the disk is full where something grows, fsync(2) finds it broken, the rest is immutable, chflags(1).
-pub fn each_in_its_way(operation: &Operation) -> Option<i32> {
-    use Operation::{Command, Create, MakeFolder, MakeLink, Mode, Owner, Rename, Sync, SyncFolder, Unlink, Write};
-    match operation {
-        Create | Write | MakeFolder | MakeLink => Some(ENOSPC),
-        Sync | SyncFolder => Some(EIO),
-        Rename(_) | Unlink | Owner(..) | Mode => Some(EPERM),
-        Command => None,
-    }
+/// What a broken disk does to fsync(2) of files and folders.
+pub fn broken(operation: &Operation) -> Option<i32> {
+    use Operation::{Sync, SyncFolder};
+    matches!(operation, Sync | SyncFolder).then_some(EIO)
+}
+
+/// What the immutable flag forbids, chflags(1).
+pub fn immutable(operation: &Operation) -> Option<i32> {
+    use Operation::{Create, Mode, Owner, Rename, Unlink};
+    matches!(operation, Create | Rename(_) | Unlink | Owner(..) | Mode).then_some(EPERM)
 }
 
 /// Runs a command while its operations are watched.

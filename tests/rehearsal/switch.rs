@@ -46,21 +46,10 @@ fn fault(machine: &Machine, after: u32, takes_effect: bool, lasting: bool) {
 pub fn at_each_change(
     start: &Machine,
     command: &[&str],
-    faults: (bool, bool),
-    then: impl FnMut(&Machine, u32, Outcome),
-) -> u32 {
-    at_changes(1, start, command, faults, then)
-}
-
-/// The same at every so-many-th change.
-pub fn at_changes(
-    step: usize,
-    start: &Machine,
-    command: &[&str],
     (takes_effect, lasting): (bool, bool),
     mut then: impl FnMut(&Machine, u32, Outcome),
 ) -> u32 {
-    for after in (0..).step_by(step) {
+    for after in 0.. {
         let machine = start.copy();
         fault(&machine, after, takes_effect, lasting);
         let outcome = machine.run(command);
