@@ -24,7 +24,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::child::{self, Role};
+use crate::child::{self, Ids, Role};
 use crate::front::Front;
 
 pub use crate::gotosocial::DatabaseState;
@@ -59,6 +59,13 @@ pub trait Observe {
     /// # Errors
     /// The path cannot be looked up (permission, a file where a folder should be, I/O).
     fn entry(&self, path: &Path) -> Result<Option<Entry>, HostError>;
+
+    /// Who children are that take apart bytes from outside: nobody, whom no file belongs to. `None`: whoever runs this
+    /// program, on a rehearsal or without root's rights.
+    ///
+    /// # Errors
+    /// There is no such user.
+    fn stranger(&self) -> Result<Option<Ids>, HostError>;
 
     /// The bytes of the file at `path`, symbolic links followed; `None` if there is no such file.
     ///

@@ -23,6 +23,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::child::Ids;
 use crate::front::Front;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::unistd::geteuid;
@@ -42,6 +43,9 @@ const KLDSTAT: &str = "/sbin/kldstat";
 /// `-n`: a module that is already loaded is not an error.
 const KLDLOAD: &str = "/sbin/kldload";
 const KLDUNLOAD: &str = "/sbin/kldunload";
+
+/// The user of children that take apart bytes from outside, as it is that of pkg(8).
+const NOBODY: &str = "nobody";
 
 /// The FreeBSD system that this program runs on.
 #[derive(Debug)]
@@ -130,6 +134,19 @@ impl Observe for FreeBsd {
 
     fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError> {
         accounts::groups_of(user)
+    }
+
+    fn stranger(&self) -> Result<Option<Ids>, HostError> {
+        if !geteuid().is_root() {
+            return Ok(None);
+        }
+        let user = accounts::user(NOBODY)?.ok_or_else(|| HostError::Unreadable {
+            what: "the user database".to_owned(),
+            text: format!(
+                "there is no user {NOBODY}, whom every FreeBSD has; make it again: pwd_mkdb -p /etc/master.passwd"
+            ),
+        })?;
+        Ok(Some(Ids { uid: user.uid, gid: user.gid, groups: Vec::new() }))
     }
 
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
