@@ -69,7 +69,7 @@ impl Record<'_> {
             if package.is_none() {
                 planned.needed.push(format!(
                     "{name}, which gts-bootstrap installed, has other sites or settings by now. If it is not needed: \
-                     service {service} stop; pkg delete {service}"
+                     service {service} onestop; pkg delete {service}"
                 ));
             }
             return Ok(package);

@@ -30,7 +30,7 @@ pub fn unrecorded(host: &dyn Observe, layout: &Layout) -> Result<Vec<String>, Ho
         let site = front.site_file();
         if host.entry(&site)?.is_some() {
             found.push(format!(
-                "the site of {}: take the line that includes gts-bootstrap out of {}; rm {}; service {} reload",
+                "the site of {}: take the line that includes gts-bootstrap out of {}; rm {}; service {} onereload",
                 front.name,
                 front.main_file().display(),
                 site.display(),
