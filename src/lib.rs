@@ -21,6 +21,7 @@ pub mod parts;
 pub mod portacl;
 pub mod release;
 pub mod run;
+pub mod shown;
 pub mod status;
 pub mod sysconf;
 pub mod templates;

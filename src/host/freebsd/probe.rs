@@ -24,6 +24,7 @@ use super::other_user::take_on_ids;
 use crate::host::database::{DatabaseExamination, examine};
 use crate::host::{BindOutcome, BindProbe, Family, HostError};
 use crate::portacl::Protocol;
+use crate::shown::Shown;
 
 /// The hidden first argument that makes this program the child of a probe.
 pub const PROBE_ARGUMENT: &str = "probe-child";
@@ -50,7 +51,7 @@ fn cannot_start(command: &str, source: io::Error) -> HostError {
 fn ask<A: DeserializeOwned>(program: &Path, first: &[&str], probe: &Probe) -> Result<A, HostError> {
     let command = match probe {
         Probe::Bind(BindProbe { uid, protocol, port, .. }) => format!("bind {protocol} port {port} as uid {uid}"),
-        Probe::Database(DatabaseExamination { path, .. }) => format!("open the database {}", path.display()),
+        Probe::Database(DatabaseExamination { path, .. }) => format!("open the database {}", path.shown()),
     };
     let output = serde_json::to_string(probe).map_err(io::Error::from).and_then(|probe| {
         Command::new(program).args(first).arg(probe).env_clear().current_dir("/").stdin(Stdio::null()).output()
