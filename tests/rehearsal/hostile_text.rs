@@ -33,7 +33,7 @@ fn a_file_name_in_storage_is_written_out_in_the_backups_report() {
 fn the_end_of_a_log_is_written_out_and_stays_below_its_message() {
     let machine = furnished("0.19.1");
     let config = machine.path("/usr/local/etc/gotosocial/config.yaml");
-    let level = "log-level: \"\\e[2J\\x9b31m\\u202e\\nAll is well.\"\n";
+    let level = "log-level: \"\\u001b[2J\\u009b31m\\u202e\\nAll is well.\"\n";
     let text = fs::read_to_string(&config).unwrap();
     let kept = text.lines().filter(|line| !line.starts_with("log-level:")).map(|line| format!("{line}\n"));
     fs::write(&config, kept.collect::<String>() + level).unwrap();
