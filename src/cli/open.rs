@@ -16,6 +16,9 @@ use crate::run::{Exit, Manner, People, Releases, Stop};
 const AS_ROOT: &str = "this rehearsal runs as root and needs no root. A mistake of the model would have root's rights on this \
                        machine: rehearse as another user, in a folder of that user.";
 
+/// The variable with which somebody has taken note of that, as in a container that has no other user.
+const ACCEPTED: &str = "GTSB_REHEARSE_AS_ROOT";
+
 /// The host of a run.
 pub enum Opened {
     /// A folder.
@@ -34,7 +37,7 @@ impl Opened {
             Some(folder) => {
                 let rehearsal = Rehearsal::open(screen.around.path(folder))
                     .map_err(|error| Stop::new(Exit::Usage, ErrorCode::Rehearsal, error.to_string()))?;
-                if screen.around.is_root {
+                if screen.around.is_root && screen.around.variable(ACCEPTED).is_empty() {
                     Attendants { screen, asks: false }.tell(Manner::Warning, AS_ROOT);
                 }
                 Ok(Self::Rehearsal(Box::new(rehearsal)))
@@ -79,13 +82,14 @@ impl Releases for Opened {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::ACCEPTED;
     use crate::cli::run_with;
     use crate::cli::surroundings::{Captured, Surroundings};
 
     #[test]
     fn root_is_warned_of_a_rehearsal_once_on_standard_error() {
         let folder = tempfile::tempdir().unwrap();
-        for (is_root, times) in [(true, 1), (false, 0)] {
+        for (is_root, accepted, times) in [(true, "", 1), (true, "yes", 0), (false, "", 0)] {
             for line in [
                 "portacl show",
                 "portacl show --json --quiet",
@@ -97,6 +101,7 @@ mod tests {
                 let (output, errors) = (Captured::default(), Captured::default());
                 let mut around = Surroundings::piped("", &output, &errors).at(folder.path());
                 around.is_root = is_root;
+                around.variables.insert(ACCEPTED.into(), accepted.into());
                 run_with(format!("gts-bootstrap --rehearse root {line}").split(' '), around);
                 let told = |captured: &Captured| captured.text().matches("rehearsal runs as root").count();
                 assert_eq!((told(&output), told(&errors)), (0, times), "{line}: {}", errors.text());
