@@ -50,8 +50,6 @@ const EXACT: &[&str] = &[
     "src/front/httpd/main_file.rs",
     "src/gotosocial/commands.rs",
     "src/gotosocial/loading.rs",
-    "src/host/freebsd/command.rs",
-    "src/host/freebsd/packages.rs",
     "src/host/freebsd/stand_in.rs",
     "src/host/rehearsal/",
     "src/parts/backup.rs",
@@ -63,7 +61,10 @@ const EXACT: &[&str] = &[
 
 #[test]
 fn a_path_is_shown_to_people() {
-    let raw = |file: &PathBuf| fs::read_to_string(file).unwrap().contains(".display()");
+    let raw = |file: &PathBuf| {
+        let text = fs::read_to_string(file).unwrap();
+        text.split("\nmod tests {").next().is_some_and(|program| program.contains(".display()"))
+    };
     let is_exact = |file: &PathBuf| EXACT.iter().any(|exact| file.to_str().unwrap().starts_with(exact));
     let wrong: Vec<PathBuf> = sources().into_iter().filter(|file| !is_exact(file) && raw(file)).collect();
     assert_eq!(wrong, Vec::<PathBuf>::new(), "in a message a path is `shown()`; see src/shown.rs");
