@@ -104,6 +104,31 @@ securelevel()
 }
 case_of "guard: securelevel forbids it: said" securelevel
 
+steering()
+{
+	no_portacl
+	set_sysctl kern.securelevel 1
+	# What sysctl(8) says of its failure has what a terminal would obey, and a line of its own.
+	mkdir "${RCTEST}/steering"
+	cat >"${RCTEST}/steering/sysctl" <<-EOF
+		#!/bin/sh
+		case \$1 in *=*) printf 'no\033[2J\302\233m\nguarded: all is well\n' >&2; exit 1 ;; esac
+		exec "${stand_ins}/sysctl" "\$@"
+	EOF
+	chmod 755 "${RCTEST}/steering/sysctl"
+	sed "s|^PATH=|PATH=${RCTEST}/steering:|" "${RCTEST}/rc.d/gts_portacl_guard" >"${RCTEST}/steering/guard"
+	cat "${RCTEST}/steering/guard" >"${RCTEST}/rc.d/gts_portacl_guard"
+	service gts_portacl_guard start
+	expect_rc 1
+	expect_out "(no?[2J??m?guarded: all is well)"
+	expect grep -q "no?\[2J??m?guarded" "${RCTEST}/logger"
+	expect test -z "$(cat "${RCTEST}/logger" - <<-EOF | LC_ALL=C tr -d '\12\40-\176'
+		${out}
+	EOF
+	)"
+}
+case_of "guard: nothing that sysctl says steers the console or makes a line of its own" steering
+
 jail()
 {
 	no_portacl
