@@ -3,6 +3,7 @@
 
 clean_stop()
 {
+	touch "${RCTEST}/lingers"
 	start_up
 	expect_out "Starting gotosocial."
 	was_child=$(child)
