@@ -5,7 +5,6 @@
 mod accounts;
 mod command;
 mod file_users;
-mod other_user;
 mod packages;
 mod port_watch;
 mod probe;
@@ -24,11 +23,12 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::child::Ids;
 use crate::front::Front;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::unistd::geteuid;
 
-pub use probe::{PROBE_ARGUMENT, probe_child};
+pub use probe::{BIND, EXAMINE};
 
 use super::files::{Owners, Root};
 use super::{
@@ -37,13 +37,15 @@ use super::{
     System, Tell, User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::{Commands, Finished};
-use probe::Probe;
 
 /// `-m` looks a module up by its own name, so that one compiled into the kernel counts; `-q` answers by exit status.
 const KLDSTAT: &str = "/sbin/kldstat";
 /// `-n`: a module that is already loaded is not an error.
 const KLDLOAD: &str = "/sbin/kldload";
 const KLDUNLOAD: &str = "/sbin/kldunload";
+
+/// The user of children that take apart bytes from outside, as it is that of pkg(8).
+const NOBODY: &str = "nobody";
 
 /// The FreeBSD system that this program runs on.
 #[derive(Debug)]
@@ -70,6 +72,12 @@ impl FreeBsd {
 
     fn below(root: impl AsRef<Path>) -> Self {
         Self { files: Root::new(root.as_ref(), Owners::OnDisk), commands: Commands::new(root.as_ref()) }
+    }
+
+    /// The supplementary groups of the user that is to run a program; none for a uid without an account.
+    fn groups_of_owner(&self, invocation: &Invocation) -> Result<Vec<u32>, HostError> {
+        let user = accounts::user_by_id(invocation.owner.uid)?;
+        user.map_or_else(|| Ok(Vec::new()), |user| accounts::groups_of(&user.name))
     }
 }
 
@@ -126,6 +134,19 @@ impl Observe for FreeBsd {
 
     fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError> {
         accounts::groups_of(user)
+    }
+
+    fn stranger(&self) -> Result<Option<Ids>, HostError> {
+        if !geteuid().is_root() {
+            return Ok(None);
+        }
+        let user = accounts::user(NOBODY)?.ok_or_else(|| HostError::Unreadable {
+            what: "the user database".to_owned(),
+            text: format!(
+                "there is no user {NOBODY}, whom every FreeBSD has; make it again: pwd_mkdb -p /etc/master.passwd"
+            ),
+        })?;
+        Ok(Some(Ids { uid: user.uid, gid: user.gid, groups: Vec::new() }))
     }
 
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
@@ -189,7 +210,7 @@ impl Observe for FreeBsd {
     }
 
     fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError> {
-        probe::run(&Probe::Bind(probe.clone()))
+        probe::bind_as(probe)
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
@@ -281,11 +302,11 @@ impl Host for FreeBsd {
     }
 
     fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
-        self.commands.run_as(invocation)
+        self.commands.run_as(invocation, self.groups_of_owner(invocation)?)
     }
 
     fn run_watched(&self, invocation: &Invocation, tell: Tell<'_>) -> Result<Output, HostError> {
-        self.commands.run_watched(invocation, tell)
+        self.commands.run_watched(invocation, self.groups_of_owner(invocation)?, tell)
     }
 
     fn file_users(&self, path: &Path) -> Result<Vec<FileUser>, HostError> {
@@ -305,7 +326,7 @@ impl Host for FreeBsd {
     }
 
     fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
-        probe::run(&Probe::Database(examination.clone()))
+        probe::examine_as(examination)
     }
 
     fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn Any>, HostError> {

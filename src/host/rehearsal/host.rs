@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use crate::certificate::{Bundle, BundleError};
+use crate::child::Ids;
 use crate::front::Front;
 use crate::operation::{self, Operation};
 
@@ -217,6 +218,10 @@ impl Observe for Rehearsal {
     fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError> {
         let user = self.user(user)?;
         user.map_or(Ok(Vec::new()), |user| accounts::groups_of(&self.machine.borrow(), &user))
+    }
+
+    fn stranger(&self) -> Result<Option<Ids>, HostError> {
+        Ok(None)
     }
 
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
