@@ -24,6 +24,7 @@ ignored()
 	refute test -e "${RCTEST}/wal"
 	expect alive "${stranger}"
 	kill -9 "${stranger}"
+	wait_for gone "${stranger}"
 	nothing_runs
 }
 
