@@ -168,11 +168,11 @@ boot()
 {
 	printf 'security.mac.portacl.rules=uid:209:tcp:80,uid:209:tcp:443\n%s=79\n' "${high}" >"${RCTEST}/sysctl.conf"
 	set_sysctl "${high}" 1023
-	"${stand_ins}/sysctl" -i -f "${RCTEST}/sysctl.conf" >/dev/null 2>&1
+	"${RCTEST}/stand-ins/sysctl" -i -f "${RCTEST}/sysctl.conf" >/dev/null 2>&1
 	early_before=$(get_sysctl "${high}")
 	service gts_portacl_guard faststart
 	early=$(get_sysctl "${high}")
-	"${stand_ins}/sysctl" -f "${RCTEST}/sysctl.conf" >/dev/null 2>&1
+	"${RCTEST}/stand-ins/sysctl" -f "${RCTEST}/sysctl.conf" >/dev/null 2>&1
 	late_before=$(get_sysctl "${high}")
 	service gts_portacl_guard_late faststart
 	late=$(get_sysctl "${high}")
