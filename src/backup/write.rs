@@ -14,8 +14,12 @@ use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
 use super::manifest::{self, Entry, Head, Manifest};
+use super::member::Kind;
 use super::{END, padded};
 use crate::release::Hashing;
+
+/// Why a file is left out that is in the folder of others.
+pub const STRAY: &str = "it has no name that gts-bootstrap or GoToSocial gives";
 
 /// How often a file is read if it changes meanwhile.
 const READINGS: u32 = 3;
@@ -58,6 +62,11 @@ pub fn write(
     out.seek(SeekFrom::Current(i64::try_from(padded(room)).map_err(io::Error::other)?))?;
     let (mut entries, mut skipped) = (Vec::with_capacity(members.len()), Vec::new());
     for member in members {
+        // What has another name cannot be needed.
+        if Kind::of(&member.path).is_none() {
+            skipped.push(Skipped { from: member.from.clone(), why: STRAY });
+            continue;
+        }
         match add(out, head, member, open)? {
             Ok(entry) => entries.push(entry),
             Err(why) if member.needed => {
@@ -90,7 +99,8 @@ fn room(head: &Head, members: &[Member]) -> io::Result<u64> {
     Ok(serde_json::to_vec(&manifest)?.len() as u64)
 }
 
-fn header(path: &str, mode: u32, size: u64, time: u64) -> io::Result<Header> {
+/// The header of a member. The reader takes no other one.
+pub(super) fn header(path: &str, mode: u32, size: u64, time: u64) -> io::Result<Header> {
     let mut header = Header::new_ustar();
     header.set_path(path)?;
     header.set_mode(mode);
@@ -114,6 +124,9 @@ fn add(
     for _ in 0..READINGS {
         let Some(mut file) = open(&member.from)? else { return Ok(Err("it was deleted meanwhile")) };
         let before = file.metadata()?;
+        if Kind::of(&member.path).is_some_and(|kind| before.len() > kind.largest()) {
+            return Ok(Err("it is larger than such a file can be"));
+        }
         let Ok(header) = header(&member.path, member.mode, before.len(), head.created) else {
             return Ok(Err("its path does not fit into a tar file"));
         };

@@ -28,6 +28,8 @@ use description::{DUMP, FILES, MAIN, copy_checked, failed, in_folder, stop, unus
 
 /// How a SQLite database begins (<https://sqlite.org/fileformat2.html>, 1.3), and a log (4.1) and a journal (3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
+/// The length of its header.
+pub const HEADER: usize = 100;
 const LOG_MAGICS: [&[u8]; 2] = [&[0x37, 0x7f, 0x06, 0x82], &[0x37, 0x7f, 0x06, 0x83]];
 const JOURNAL_MAGICS: [&[u8]; 2] = [&[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7], &[0; 8]];
 
@@ -200,16 +202,27 @@ pub(super) fn close(host: &dyn Host, service: &str, database: &Database) -> Resu
 /// Whether a file that was copied is what it should be. A service user can give the name of its database to any file
 /// (link(2)), also to one of root's that it could not read.
 fn check_kind(host: &dyn Host, copy: &Path, source: &Path, suffix: &str) -> Result<(), HostError> {
-    let head = host.read_from(copy, 0, MAGIC.len())?.unwrap_or_default();
+    let head = host.read_from(copy, 0, HEADER)?.unwrap_or_default();
+    if begins_well(&head, suffix) { Ok(()) } else { Err(failed(source.display(), "it is not an SQLite database")) }
+}
+
+/// Whether a file of a database can begin so. One that nobody has written to yet is empty.
+pub fn begins_well(head: &[u8], suffix: &str) -> bool {
     let magics: &[&[u8]] = match suffix {
         "-wal" => &LOG_MAGICS,
         "-journal" => &JOURNAL_MAGICS,
         _ => &[],
     };
-    if head.is_empty() || head.starts_with(MAGIC) || magics.iter().any(|magic| head.starts_with(magic)) {
-        return Ok(());
-    }
-    Err(failed(source.display(), "it is not an SQLite database"))
+    head.is_empty() || is_header(head) || magics.iter().any(|magic| head.starts_with(magic))
+}
+
+/// Whether it is the header of a database: its magic number, a size of pages that there is, and what always has one value.
+fn is_header(head: &[u8]) -> bool {
+    let page = head.get(16..18).map_or(0, |size| u16::from_be_bytes([size[0], size[1]]));
+    head.len() >= HEADER
+        && head.starts_with(MAGIC)
+        && (page == 1 || (page >= 512 && page.is_power_of_two()))
+        && head[21..24] == [64, 32, 32]
 }
 
 /// Makes a copy.

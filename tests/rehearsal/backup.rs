@@ -15,7 +15,8 @@ use crate::machine::{ANSWERS, Machine};
 pub const FOLDER: &str = "/var/backups/gotosocial";
 pub const DATABASE: &str = "/var/db/gotosocial/sqlite.db";
 pub const STORAGE: &str = "/var/db/gotosocial/storage";
-pub const PICTURE: &str = "/var/db/gotosocial/storage/01ACCOUNT/attachment/original/01PICTURE.png";
+pub const PICTURE: &str =
+    "/var/db/gotosocial/storage/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1X7.png";
 const BACKUP: &[&str] = &["backup", "--yes"];
 
 /// An instance with a post and a picture.
@@ -115,7 +116,7 @@ fn what_was_written_a_moment_ago_is_in_it() {
         ("records/deployment.toml", "/usr/local/etc/gts-bootstrap/deployment.toml"),
         ("records/deployment.lock", "/usr/local/etc/gts-bootstrap/deployment.lock"),
         ("certificates/social.example.org", "/var/db/gotosocial/storage/certs/social.example.org"),
-        ("storage/01ACCOUNT/attachment/original/01PICTURE.png", PICTURE),
+        ("storage/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1X7.png", PICTURE),
     ] {
         assert_eq!(of(path), Some(fs::read(machine.path(on_host)).unwrap()), "{path}");
     }

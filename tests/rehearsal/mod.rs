@@ -24,6 +24,7 @@ mod receipts;
 mod release;
 mod reproducible;
 mod restore;
+mod restore_hostile;
 mod screens;
 mod service;
 mod status;

@@ -282,7 +282,7 @@ fn left_out(skipped: &[Skipped]) -> Option<String> {
 
 /// Opens a backup again, and makes sure that it is the one that was verified.
 fn reopened(from: &Origin) -> Result<(File, Manifest), Failure> {
-    let mut file = File::open(&from.file).map_err(|error| from.unusable(error.into()))?;
+    let mut file = backup::file(&from.file).map_err(|error| from.unusable(error))?;
     let opened = backup::open(&mut file).map_err(|error| from.unusable(error))?;
     if opened.sha256 != from.manifest {
         refuse!("{} is another file now than the one that was verified", from.file.display());
@@ -309,12 +309,20 @@ fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> R
     let (file, manifest) = reopened(from)?;
     host.remove_tree(to)?;
     host.make_directory(to, 0o700, Owner::ROOT)?;
-    unpack(host, from, (file, &manifest), Owner::ROOT, |entry| {
-        let name = entry.path.strip_prefix(DATABASE).filter(|name| !name.contains('/'))?;
-        Some((to.join(name), 0o600))
+    unpack(host, from, (file, &manifest), Owner::ROOT, |entry| match backup::Kind::of(&entry.path)? {
+        backup::Kind::Sqlite | backup::Kind::Description | backup::Kind::Postgres => {
+            Some((to.join(entry.path.strip_prefix(DATABASE)?), 0o600))
+        }
+        _ => None,
     })?;
     if manifest.head.database == DatabaseKind::Postgres {
-        return Ok(postgres::opened(host, &to.join(DUMP), owner, None).map(drop)?);
+        if !postgres::opened(host, &to.join(DUMP), owner, None)?.is_fenced {
+            refuse!(
+                "a dump is commands, and pg_restore(1) of this version does not fence in those of psql(1): update the package \
+                 postgresqlNN-client (13.22, 14.19, 15.14, 16.10, 17.6 and later ones do)"
+            );
+        }
+        return Ok(());
     }
     let description = database::describe(host, to)?
         .ok_or_else(|| format!("{}: it says nothing about the database in it", from.file.display()))?;
@@ -349,8 +357,8 @@ fn place_media(executor: &Executor<'_>, from: &Origin, storage: &Path, owner: Ow
         host.rename(path, &aside(path))?;
     }
     unpack(host, from, (file, &manifest), owner, |entry| {
-        let relative = entry.path.strip_prefix(backup::STORAGE).filter(|_| wanted.contains(&entry.path))?;
-        Some((storage.join(relative), entry.mode))
+        let relative = medium(entry).filter(|_| wanted.contains(&entry.path))?;
+        Some((storage.join(relative), entry.mode & 0o666))
     })?;
     for path in differing().take(NAMED) {
         executor.operator.note(&format!(
@@ -362,11 +370,16 @@ fn place_media(executor: &Executor<'_>, from: &Origin, storage: &Path, owner: Ow
     Ok(())
 }
 
+/// Where a medium belongs, below the folder with the media.
+fn medium(entry: &Entry) -> Option<&str> {
+    (backup::Kind::of(&entry.path)? == backup::Kind::Medium).then(|| entry.path.strip_prefix(backup::STORAGE))?
+}
+
 /// What has to be put in place: what is not there, and what is there and differs.
 fn missing(host: &dyn Observe, manifest: &Manifest, storage: &Path) -> Result<(Placed, BTreeSet<String>), HostError> {
     let (mut placed, mut wanted) = (Placed::default(), BTreeSet::new());
     for entry in &manifest.entries {
-        let Some(relative) = entry.path.strip_prefix(backup::STORAGE) else { continue };
+        let Some(relative) = medium(entry) else { continue };
         let path = storage.join(relative);
         let differs = match host.entry(&path)? {
             None => false,
