@@ -12,6 +12,7 @@ use crate::certificate::record::Records;
 use crate::certificate::{Bundle, bundle};
 use crate::change::database::Description;
 use crate::change::{Action, MakeDirectory, Step, WriteFile};
+use crate::deployment::HostName;
 use crate::filter::{Filters, List};
 use crate::host::{Observe, Owner};
 
@@ -26,6 +27,9 @@ pub type Small = BTreeMap<String, Vec<u8>>;
 pub fn parse(small: &mut Small, manifest: &Manifest) -> Result<(Lock, Vec<(String, String)>), String> {
     let lock = text(small, Kind::Lock)?.ok_or("it has no lock file")?;
     let lock = Lock::parse(&lock).map_err(|why| format!("its lock file: {why}"))?;
+    for name in [&lock.host, &lock.account_domain] {
+        name.parse::<HostName>().map_err(|why| format!("its lock file: {why}"))?;
+    }
     describes(small, manifest)?;
     let mut unusable = Vec::new();
     for (path, bytes) in &*small {
@@ -86,6 +90,11 @@ fn describes(small: &Small, manifest: &Manifest) -> Result<(), String> {
     }
 }
 
+/// The first of the mistakes in a file.
+fn first(mistakes: Vec<String>) -> String {
+    mistakes.into_iter().next().unwrap_or_default()
+}
+
 /// Parses one file.
 fn parse_one(small: &Small, kind: Kind, path: &str, bytes: &[u8]) -> Result<(), String> {
     let of_pair = |ending: &str| {
@@ -94,8 +103,8 @@ fn parse_one(small: &Small, kind: Kind, path: &str, bytes: &[u8]) -> Result<(), 
     };
     match kind {
         Kind::Config | Kind::ConfigWritten => plain(bytes).map(drop),
-        Kind::Filters => Filters::parse(plain(bytes)?).map(drop).map_err(|errors| errors.join("; ")),
-        Kind::List => List::parse(plain(bytes)?).map(drop).map_err(|errors| errors.join("; ")),
+        Kind::Filters => Filters::parse(plain(bytes)?).map(drop).map_err(first),
+        Kind::List => List::parse(plain(bytes)?).map(drop).map_err(first),
         Kind::Chain | Kind::Key => {
             Bundle::from_files(of_pair("key")?, of_pair("pem")?).map(drop).map_err(|why| why.to_string())
         }

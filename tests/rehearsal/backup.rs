@@ -155,6 +155,23 @@ fn media_can_be_left_out_and_what_is_no_file_is() {
     assert!(few.entry("certificates/social.example.org").is_some(), "keys are no media");
 }
 
+/// The service user names what is in its folder, and editors leave copies.
+#[test]
+fn what_has_a_name_of_its_own_is_left_out_and_named() {
+    let machine = instance();
+    let odd = format!("{STORAGE}/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1X7.PNG");
+    for path in [odd.as_str(), &format!("{STORAGE}/odd"), "/usr/local/etc/gts-bootstrap/deployment.toml~"] {
+        machine.write(path, "odd");
+    }
+    let why = "(it has no name that gts-bootstrap or GoToSocial gives)";
+    let told = machine.run(BACKUP).exits(0).says("3 files are not in the backup");
+    told.says(&format!("/usr/local/etc/gts-bootstrap/deployment.toml~ {why}")).says(&format!("{odd} {why}"));
+    let file = backups(&machine).pop().unwrap();
+    assert!(members(&file).iter().all(|(_, bytes)| bytes != b"odd"));
+    machine.run(&["restore", "--yes", file.to_str().unwrap()]).exits(0).does_not_say("will not be restored");
+    assert_eq!(machine.read(&odd), "odd", "it stays where it was");
+}
+
 #[test]
 fn so_many_are_kept_and_nothing_else_goes() {
     let machine = instance();
