@@ -1,153 +1,28 @@
 //! The corpus of hostile backups. Each is a real one with something about it that no backup has; what it would do to a reader that
 //! interprets a tar file is said beside it. The contents are harmless. Whatever is refused has changed nothing on the host.
 
+mod content;
+mod forged;
+
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use gts_bootstrap::backup::{self, Entry, Head, Manifest};
+use gts_bootstrap::backup::{self, Entry, Manifest};
 use gts_bootstrap::change::digest;
 use nix::sys::stat::Mode;
 
-use super::backup::{DATABASE, PICTURE, STORAGE, backups, instance, made, posts, runs};
+use super::backup::instance;
 use crate::machine::{Machine, Outcome, differences};
+use forged::{Forged, header, pax, scene, sealed};
 
 const MEDIUM: &str = "storage/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1XZ.gif";
 const CRONTAB: &str = "/etc/crontab";
 const CERTIFICATE: &str = "certificates/social.example.org";
 const LOCK: &str = "records/deployment.lock";
-const DESCRIPTION: &str = "database/database.json";
-
-/// A header of ustar, by hand.
-fn header(path: &str, kind: u8, size: usize, mode: u32, time: u64) -> Vec<u8> {
-    let mut block = vec![0; 512];
-    let mut put = |at: usize, text: &[u8]| block[at..at + text.len()].copy_from_slice(text);
-    put(0, path.as_bytes());
-    put(100, format!("{mode:07o}\0{:07o}\0{:07o}\0{size:011o}\0{time:011o}\0", 0, 0).as_bytes());
-    put(156, &[kind]);
-    put(257, b"ustar\x0000");
-    sealed(block)
-}
-
-/// A header with its checksum.
-fn sealed(mut block: Vec<u8>) -> Vec<u8> {
-    block[148..156].fill(b' ');
-    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-    block[148..156].copy_from_slice(format!("{sum:07o}\0").as_bytes());
-    block
-}
-
-/// A record of a PAX header: its own length, a key and a value.
-fn pax(key: &str, value: &str) -> Vec<u8> {
-    let rest = format!(" {key}={value}\n");
-    let length = (1..).find(|length: &usize| length.to_string().len() + rest.len() == *length).unwrap();
-    format!("{length}{rest}").into_bytes()
-}
-
-/// A member: what the manifest says of it, its header, and its content.
-#[derive(Clone)]
-struct Part {
-    listed: Entry,
-    header: Vec<u8>,
-    content: Vec<u8>,
-}
-
-/// A backup in parts.
-#[derive(Clone)]
-struct Forged {
-    head: Head,
-    /// Bytes that the manifest may take.
-    room: usize,
-    parts: Vec<Part>,
-}
-
-impl Forged {
-    fn of(file: &Path) -> Self {
-        let mut file = File::open(file).unwrap();
-        let manifest = backup::open(&mut file).unwrap().manifest;
-        let mut members = Vec::new();
-        backup::walk(&mut file, &manifest, &mut |entry, bytes| {
-            let mut content = Vec::new();
-            bytes.read_to_end(&mut content)?;
-            members.push((entry.clone(), content));
-            Ok(())
-        })
-        .unwrap();
-        let empty = Self { head: manifest.head, room: 0, parts: Vec::new() };
-        members.iter().fold(empty, |forged, (entry, content)| forged.with_mode(&entry.path, content, entry.mode))
-    }
-
-    fn with_mode(mut self, path: &str, content: &[u8], mode: u32) -> Self {
-        let listed = Entry { path: path.into(), size: content.len() as u64, mode, sha256: digest(content) };
-        let header = header(path, b'0', content.len(), mode, self.head.created);
-        self.parts.push(Part { listed, header, content: content.to_vec() });
-        self
-    }
-
-    /// One more member, which is what the manifest says.
-    fn with(&self, path: &str, content: impl AsRef<[u8]>) -> Self {
-        self.clone().with_mode(path, content.as_ref(), 0o600)
-    }
-
-    /// One more member, which has another header than the manifest says.
-    fn disguised(&self, content: impl AsRef<[u8]>, header: Vec<u8>) -> Self {
-        let mut forged = self.with(MEDIUM, content);
-        forged.parts.last_mut().unwrap().header = header;
-        forged
-    }
-
-    /// With another content of a member, which the manifest knows.
-    fn replaced(&self, path: &str, content: impl AsRef<[u8]>) -> Self {
-        let mut forged = self.clone();
-        let at = forged.parts.iter().position(|part| part.listed.path == path).unwrap();
-        let part = forged.with(path, content).parts.pop().unwrap();
-        forged.parts[at] = part;
-        forged
-    }
-
-    fn without(&self, path: &str) -> Self {
-        let mut forged = self.clone();
-        forged.parts.retain(|part| part.listed.path != path);
-        forged
-    }
-
-    fn content(&self, path: &str) -> Vec<u8> {
-        self.parts.iter().find(|part| part.listed.path == path).unwrap().content.clone()
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let entries = self.parts.iter().map(|part| part.listed.clone()).collect();
-        let mut text = serde_json::to_vec(&Manifest { head: self.head.clone(), entries }).unwrap();
-        text.resize(text.len().max(self.room), b' ');
-        let mut bytes = header("manifest.json", b'0', text.len(), 0o600, self.head.created);
-        let mut add = |header: &[u8], content: &[u8]| {
-            bytes.extend(header);
-            bytes.extend(content);
-            bytes.resize(bytes.len().next_multiple_of(512), 0);
-        };
-        add(&[], &text);
-        self.parts.iter().for_each(|part| add(&part.header, &part.content));
-        bytes.resize(bytes.len() + 1024, 0);
-        bytes
-    }
-}
-
-/// An instance, and its backup in parts.
-fn scene() -> (Machine, Forged) {
-    let machine = instance();
-    let file = made(&machine);
-    let mut forged = Forged::of(&file);
-    let bytes = fs::read(&file).unwrap();
-    forged.room = usize::from_str_radix(std::str::from_utf8(&bytes[124..135]).unwrap(), 8).unwrap();
-    // So every forgery differs from a real one in what it says, and in nothing else.
-    assert_eq!(forged.bytes(), bytes);
-    forged.room = 0;
-    fs::remove_file(file).unwrap();
-    (machine, forged)
-}
 
 fn restore(machine: &Machine, bytes: &[u8]) -> Outcome {
     let file = machine.beside("forged.tar");
@@ -400,89 +275,13 @@ fn large_claims_take_no_memory_and_many_small_files_are_too_many() {
     out.write_all(front).unwrap();
     let mut length = front.len() as u64;
     for header in lists[..9 * 512].chunks(512) {
-        std::os::unix::fs::FileExt::write_all_at(&out, header, length).unwrap();
+        out.write_all_at(header, length).unwrap();
         length += 512 + content.len() as u64;
     }
     out.set_len(length + 1024).unwrap();
     let before = machine.snapshot();
     machine.run(&command).exits(1).says("is one of too many").says("help GTSB-BACKUP-UNUSABLE");
     assert!(differences(&before, &machine.snapshot()).is_empty());
-}
-
-#[test]
-fn what_cannot_be_parsed_and_cannot_be_done_without_is_refused() {
-    let (machine, base) = scene();
-    let text = |path: &str| String::from_utf8(base.content(path)).unwrap();
-    let lock = |text: String| base.replaced(LOCK, text).bytes();
-    let describes = |text: String| base.replaced(DESCRIPTION, text).bytes();
-    let told = "the files of its database are not those that it tells of";
-    let no_database = "is not an SQLite database";
-    let database = base.content(backup::SQLITE);
-    let with_byte = |at: usize, byte: u8| {
-        let mut bytes = database.clone();
-        bytes[at] = byte;
-        base.replaced(backup::SQLITE, bytes).bytes()
-    };
-    let newer = text(DESCRIPTION).replacen("\"schema\": 1", "\"schema\": 9", 1);
-    refused(
-        &machine,
-        [
-            ("no lock", base.without(LOCK).bytes(), "it has no lock file"),
-            ("a lock that is no TOML", lock("[".into()), "its lock file"),
-            ("a lock with a key that none has", lock(format!("run = \"sh\"\n{}", text(LOCK))), "its lock file"),
-            ("a lock that is no text", base.replaced(LOCK, b"\xff").bytes(), "it is not UTF-8 text"),
-            (
-                "a lock that moves the cursor",
-                lock(format!("#\u{1b}[2J\n{}", text(LOCK))),
-                "holds the control character",
-            ),
-            ("another's lock", lock(text(LOCK).replace("social.", "other.")), "are of different instances or versions"),
-            ("no description", base.without(DESCRIPTION).bytes(), told),
-            ("a description that is none", describes("{".into()), DESCRIPTION),
-            ("a newer description", describes(newer), "written by a newer gts-bootstrap"),
-            (
-                "one of other files",
-                describes(text(DESCRIPTION).replace("sqlite.db", "../sqlite.db")),
-                "no copy of a database has",
-            ),
-            ("one of another file", describes(text(DESCRIPTION).replace("\"sha256\": \"", "\"sha256\": \"0")), told),
-            (
-                "one of a special mode",
-                describes(text(DESCRIPTION).replace("\"mode\": ", "\"mode\": 2048")),
-                "a special mode",
-            ),
-            ("a log that nobody tells of", base.with("database/sqlite.db-wal", b"\x37\x7f\x06\x82").bytes(), told),
-            ("a log that is none", base.with("database/sqlite.db-wal", "hi").bytes(), no_database),
-            ("a dump beside it", base.with(backup::POSTGRES, "PGDMP").bytes(), told),
-            ("a dump that is none", base.with(backup::POSTGRES, "\\! sh\n").bytes(), "is not a dump of pg_dump(1)"),
-            ("a database that is none", base.replaced(backup::SQLITE, "SELECT 1;").bytes(), no_database),
-            ("half a header", base.replaced(backup::SQLITE, &database[..90]).bytes(), no_database),
-            ("pages of no size", with_byte(16, 0x11), no_database),
-            ("another fraction", with_byte(21, 65), no_database),
-            (
-                "another manifest",
-                base.bytes()[..].to_vec().iter().map(|byte| if *byte == b'{' { b'[' } else { *byte }).collect(),
-                "makes no sense",
-            ),
-        ],
-    );
-    let fresh = Machine::fresh();
-    let before = fresh.snapshot();
-    for (path, content, code) in [
-        ("records/deployment.toml", "host = [", "help GTSB-ANSWERS"),
-        ("records/deployment.toml", "host = \"social.example.org\"\ncolour = \"red\"\n", "help GTSB-ANSWERS"),
-        ("records/deployment.toml", "host = \"\u{7}\"", "help GTSB-BACKUP-UNUSABLE"),
-    ] {
-        let outcome = restore(&fresh, &base.replaced(path, content).bytes());
-        assert!(outcome.code != 0 && outcome.said().contains(code), "{}", outcome.said());
-        assert!(differences(&before, &fresh.snapshot()).is_empty(), "{content}");
-    }
-    let secrets = base.with("records/deployment.secrets.toml", "smtp-password = [").bytes();
-    restore(&fresh, &secrets).exits(2).says("help GTSB-SECRETS");
-    restore(&fresh, &base.without("records/deployment.toml").bytes())
-        .exits(1)
-        .says("there are no answers in the backup");
-    assert!(differences(&before, &fresh.snapshot()).is_empty());
 }
 
 #[test]
@@ -495,103 +294,6 @@ fn what_is_no_file_is_not_waited_for() {
         let outcome = machine.run(&["restore", "--yes", file.to_str().unwrap()]).exits(1);
         outcome.says("it is not a regular file").says("help GTSB-BACKUP-UNUSABLE");
     }
-}
-
-/// What an older program took into a backup because it lay in one of its folders, or what somebody put there, is not restored.
-#[test]
-fn what_has_no_place_is_left_out_and_named() {
-    let (_, base) = scene();
-    let strays = [
-        ("records/deployment.toml~", "/usr/local/etc/gts-bootstrap/deployment.toml~"),
-        ("records/Deployment.toml", "/usr/local/etc/gts-bootstrap/Deployment.toml"),
-        ("records/rc.d/evil", "/usr/local/etc/gts-bootstrap/rc.d/evil"),
-        ("tls/Social.example.org.pem", "/usr/local/etc/gts-bootstrap/tls/Social.example.org.pem"),
-        ("certificates/social.example.org+token", "/var/db/gotosocial/storage/certs/social.example.org+token"),
-        ("receipts/evil", "/var/db/gts-bootstrap/receipts/evil"),
-        // It would be a certificate that nobody has parsed.
-        ("storage/certs/other.example.org", "/var/db/gotosocial/storage/certs/other.example.org"),
-        ("storage/.gts-bootstrap-0123456789abcdef", "/var/db/gotosocial/storage/.gts-bootstrap-0123456789abcdef"),
-    ];
-    let unparsed = [
-        ("certificates/acme_account+key", "/var/db/gotosocial/storage/certs/acme_account+key"),
-        ("certificates/example.org", "/var/db/gotosocial/storage/certs/example.org"),
-        ("tls/example.org.pem", "/usr/local/etc/gts-bootstrap/tls/example.org.pem"),
-        ("tls/example.org.key", "/usr/local/etc/gts-bootstrap/tls/example.org.key"),
-        ("tls/account.json", "/usr/local/etc/gts-bootstrap/tls/account.json"),
-        ("tls/renewal.json", "/usr/local/etc/gts-bootstrap/tls/renewal.json"),
-        ("records/filters.conf", "/usr/local/etc/gts-bootstrap/filters.conf"),
-        ("records/filters/drop.list", "/usr/local/etc/gts-bootstrap/filters/drop.list"),
-    ];
-    for (files, why) in [(&strays, "it has no name that gts-bootstrap or GoToSocial gives"), (&unparsed, "will not be")]
-    {
-        let forged =
-            files.iter().fold(base.without("certificates/acme_account+key"), |base, (path, _)| base.with(path, "odd"));
-        let fresh = Machine::fresh();
-        let outcome = restore(&fresh, &forged.bytes()).exits(0);
-        outcome.says("8 files of the backup will not be restored").says(why);
-        for (path, on_host) in files {
-            assert!(!fresh.exists(on_host) || fresh.read(on_host) != "odd", "{path}");
-        }
-        assert_eq!((posts(&fresh), runs(&fresh)), (1, true));
-        assert_eq!(fresh.read(PICTURE), "not much of a picture");
-    }
-    // Edits that cannot be read are lost; the installation is not.
-    let fresh = Machine::fresh();
-    restore(&fresh, &base.replaced("config.yaml", "host: \"\u{1b}[2J\"").bytes())
-        .exits(0)
-        .says("config.yaml (it holds the control character \\u{1b})")
-        .says("config.written.yaml (its other version is missing)");
-    assert!(
-        runs(&fresh) && fresh.read("/usr/local/etc/gotosocial/config.yaml").contains("host: \"social.example.org\"")
-    );
-}
-
-/// A database with the header of one, and nothing else: it is opened, as the service user and as a copy, before the service stops
-/// and before anything of the backup is in place.
-#[test]
-fn a_database_that_does_not_open_costs_nothing() {
-    let (machine, base) = scene();
-    let mut database = base.content(backup::SQLITE);
-    let sha256 = digest(&database);
-    database[100..].fill(0xff);
-    let description = String::from_utf8(base.content(DESCRIPTION)).unwrap().replace(&sha256, &digest(&database));
-    let bytes = base.replaced(backup::SQLITE, &database).replaced(DESCRIPTION, description).bytes();
-    fs::remove_file(machine.path(PICTURE)).unwrap();
-    let started = machine.model().gotosocial.unwrap().program.unwrap().pid;
-    let before = machine.system_files();
-    restore(&machine, &bytes).exits(1).says("help GTSB-BACKUP");
-    assert_eq!(differences(&before, &machine.system_files()), Vec::<PathBuf>::new());
-    assert_eq!(machine.model().gotosocial.unwrap().program.unwrap().pid, started, "it was not stopped");
-    assert!(backups(&machine).is_empty() && !machine.exists(PICTURE));
-
-    let fresh = Machine::fresh();
-    restore(&fresh, &bytes).exits(1).says("help GTSB-BACKUP");
-    for path in [DATABASE, STORAGE, "/usr/local/etc/gotosocial/config.yaml", "/usr/local/etc/gts-bootstrap"] {
-        assert!(!fresh.exists(path), "{path}");
-    }
-}
-
-/// All that a restoration writes is in the places of the instance, whatever the backup holds.
-#[test]
-fn nothing_is_written_outside_the_places_of_the_instance() {
-    let (machine, base) = scene();
-    fs::remove_file(machine.path(PICTURE)).unwrap();
-    let before = machine.snapshot();
-    restore(&machine, &base.with(MEDIUM, "new").with("storage/x", "odd").bytes()).exits(0);
-    for path in differences(&before, &machine.snapshot()) {
-        let own = [
-            "var/db/gotosocial",
-            "var/backups/gotosocial",
-            "var/db/gts-bootstrap",
-            "var/log/gotosocial",
-            "var/run",
-            ".rehearsal",
-        ];
-        let is_above = ["var/db", "var/backups"].iter().any(|above| path == Path::new(above));
-        assert!(is_above || own.iter().any(|own| path.starts_with(own)), "{}", path.display());
-    }
-    assert_eq!(machine.read(&format!("/var/db/gotosocial/{MEDIUM}")), "new");
-    assert!(!machine.exists(&format!("{STORAGE}/x")));
 }
 
 #[test]
@@ -628,6 +330,6 @@ fn a_hundred_thousand_members_are_read_and_the_last_one_counts() {
         .map(|()| count)
     };
     assert_eq!(read(&mut file).unwrap(), MANY + 1);
-    std::os::unix::fs::FileExt::write_all_at(&file, b"2", last as u64 + 156).unwrap();
+    file.write_all_at(b"2", last as u64 + 156).unwrap();
     assert!(read(&mut file).unwrap_err().to_string().contains("is not a regular file"));
 }
