@@ -15,7 +15,7 @@ mod write;
 pub use manifest::{DatabaseKind, Entry, Head, Manifest};
 pub use name::BackupName;
 pub use read::{BackupError, Opened, open, walk};
-pub use write::{Member, Skipped, write};
+pub use write::{LeftOut, Member, Skipped, Source, fits, write};
 
 /// The block of a tar file, in bytes.
 const BLOCK: u64 = 512;
