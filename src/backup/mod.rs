@@ -18,7 +18,7 @@ pub use manifest::{DatabaseKind, Entry, Head, Manifest};
 pub use member::Kind;
 pub use name::BackupName;
 pub use read::{BackupError, Opened, file, open, walk};
-pub use write::{Member, STRAY, Skipped, write};
+pub use write::{LeftOut, Member, STRAY, Skipped, Source, fits, write};
 
 /// The block of a tar file, in bytes.
 const BLOCK: u64 = 512;

@@ -35,11 +35,23 @@ fn member(folder: &Path, path: &str, needed: bool) -> Member {
     Member { path: path.to_owned(), from: folder.join(path), mode: 0o640, needed }
 }
 
-fn opener(path: &Path) -> io::Result<Option<File>> {
+fn opener(path: &Path) -> io::Result<Source> {
     match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        opened => opened.map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Err("it was deleted meanwhile".to_owned())),
+        opened => opened.map(Ok),
     }
+}
+
+/// Writes a backup; with it what was left out.
+fn written(
+    out: &mut File,
+    members: &[Member],
+    open: &dyn Fn(&Path) -> io::Result<Source>,
+) -> io::Result<(Manifest, Vec<Skipped>)> {
+    let mut left_out = LeftOut::default();
+    let manifest = write(out, &head(), members, open, &|| Ok(()), &mut left_out)?;
+    assert_eq!(left_out.count, left_out.files.len() as u64);
+    Ok((manifest, left_out.files))
 }
 
 /// Writes files of these names and contents, and a backup of them.
@@ -53,7 +65,7 @@ fn backup_of(files: &BTreeMap<String, Vec<u8>>) -> (tempfile::TempDir, File, Man
         members.push(member(folder.path(), path, true));
     }
     let mut out = tempfile::tempfile().unwrap();
-    let (manifest, skipped) = write(&mut out, &head(), &members, &opener).unwrap();
+    let (manifest, skipped) = written(&mut out, &members, &opener).unwrap();
     assert_eq!(skipped, []);
     (folder, out, manifest)
 }
@@ -106,11 +118,12 @@ fn what_vanishes_is_left_out_unless_it_is_needed() {
     fs::write(folder.path().join(SQLITE), "x").unwrap();
     let mut members = vec![member(folder.path(), SQLITE, true), member(folder.path(), MEDIUM, false)];
     let mut out = tempfile::tempfile().unwrap();
-    let (manifest, skipped) = write(&mut out, &head(), &members, &opener).unwrap();
-    assert_eq!(skipped, [Skipped { from: folder.path().join(MEDIUM), why: "it was deleted meanwhile" }]);
+    let (manifest, skipped) = written(&mut out, &members, &opener).unwrap();
+    let path = folder.path().join(MEDIUM).display().to_string();
+    assert_eq!(skipped, [Skipped { path, why: "it was deleted meanwhile".to_owned() }]);
     assert_eq!((manifest.entries.len(), contents(&mut out).unwrap().len()), (1, 1));
     members[1].needed = true;
-    let refused = write(&mut tempfile::tempfile().unwrap(), &head(), &members, &opener).unwrap_err();
+    let refused = written(&mut tempfile::tempfile().unwrap(), &members, &opener).unwrap_err();
     assert!(refused.to_string().contains("X7.gif: it was deleted meanwhile"), "{refused}");
 }
 
@@ -130,18 +143,20 @@ fn what_changes_is_read_again_and_what_has_no_place_left_out() {
     let members: Vec<Member> = paths.map(|path| member(folder.path(), path, [stray, SQLITE].contains(&path))).into();
     let readings = Cell::new(0);
     // A file of this length that is shorter when it is read, as if it had been truncated at that moment.
-    let open = |path: &Path| -> io::Result<Option<File>> {
+    let open = |path: &Path| -> io::Result<Source> {
         let file = opener(path)?;
         let once = path.ends_with(changes) && readings.replace(readings.get() + 1) == 0;
-        if let Some(file) = file.as_ref().filter(|_| once || path.ends_with(restless)) {
+        if let Ok(file) = file.as_ref()
+            && (once || path.ends_with(restless))
+        {
             let mut ahead = file;
             ahead.seek(SeekFrom::Start(5)).unwrap();
         }
         Ok(file)
     };
     let mut out = tempfile::tempfile().unwrap();
-    let (manifest, skipped) = write(&mut out, &head(), &members, &open).unwrap();
-    let why: Vec<&str> = skipped.iter().map(|file| file.why).collect();
+    let (manifest, skipped) = written(&mut out, &members, &open).unwrap();
+    let why: Vec<&str> = skipped.iter().map(|file| file.why.as_str()).collect();
     let too_long = "its path does not fit into a tar file";
     let too_large = "it is larger than such a file can be";
     assert_eq!(why, ["it changed each time that it was read", too_long, STRAY, too_large]);

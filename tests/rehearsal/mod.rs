@@ -14,6 +14,7 @@ mod interrupt;
 mod interrupt_download;
 mod main_file_link;
 mod pictures;
+mod planted;
 mod port_access;
 mod portacl;
 mod postgres;
