@@ -9,7 +9,7 @@ use super::plan::Step;
 use super::thing::{Left, Thing};
 use crate::child::Ids;
 use crate::host::{
-    BindOutcome, BindProbe, Entry, Group, HostError, Listener, Observe, ServiceState, Supervision, System, User,
+    BindOutcome, BindProbe, Entry, Group, HostError, Listener, Observe, ServiceState, Supervision, System, User, Visit,
     WebAnswer, WebFailure, WebRequest,
 };
 
@@ -52,6 +52,7 @@ impl Observe for AfterPlan<'_> {
         fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
         fn listeners(&self) -> Result<Vec<Listener>, HostError>;
         fn free_bytes(&self, path: &Path) -> Result<u64, HostError>;
+        fn tree(&self, top: &Path, visit: Visit<'_>) -> Result<(), HostError>;
         fn resolve(&self, name: &str) -> Vec<IpAddr>;
         fn addresses(&self) -> Result<Vec<IpAddr>, HostError>;
         fn now(&self) -> u64;

@@ -3,6 +3,7 @@
 pub mod bind;
 pub mod certificate;
 pub mod front;
+pub mod hard_links;
 pub mod health;
 pub mod installation;
 pub mod posture;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Check, Matter, Status};
+use super::{Check, Matter, Status, hard_links};
 use crate::deployment::{ConfigValue, Deployment, HostName, Layout, Mode, Variant};
 use crate::error_code::{Coded, ErrorCode};
 use crate::host::{HostError, Jail, Listener, Observe, WebRequest};
@@ -68,8 +68,13 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
     }
     let obstacles = obstacles(host, deployment, layout).into_iter();
     checks.extend(obstacles.map(|(part, refusal)| Matter(part, refusal.code()).fail(refusal.to_string())));
-    // A host that already serves this instance answers under the name itself.
+    // A host that already serves this instance answers under the name itself. What `status` notes it need not hear again.
     if !subject.installed {
+        const HARD_LINKS: Matter<'static> = Matter("hard links", ErrorCode::Preflight);
+        checks.push(match hard_links::advice(host)? {
+            Some(advice) => HARD_LINKS.warn(advice),
+            None => HARD_LINKS.pass("nobody may link files of others"),
+        });
         let [address, other] = name(host, &deployment.host)?;
         let other = if subject.moves_here { still_elsewhere(other, &deployment.host) } else { other };
         checks.extend([address, other]);

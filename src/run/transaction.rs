@@ -331,6 +331,10 @@ impl Run<'_> {
             self.line(&format!("The instance {was} down for {}{still}.", whole(down)));
         }
         let mut report = self.report();
+        let left_out = watching.left_out();
+        if left_out.count > 0 {
+            report.add("left_out", left_out);
+        }
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.kept.is_some(), |_| true);
         let not_made = applied.map_err(|error| {
             let code = if error.aftermath.failed.is_empty() { error.code } else { ErrorCode::NotUndone };

@@ -32,9 +32,9 @@ pub use probe::{BIND, EXAMINE};
 
 use super::files::{Owners, Root};
 use super::{
-    BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
+    Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
     HostError, Invocation, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision,
-    System, Tell, User, WebAnswer, WebFailure, WebRequest, lock,
+    System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::{Commands, Finished};
 
@@ -122,6 +122,10 @@ impl Observe for FreeBsd {
 
     fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
         self.files.list(path)
+    }
+
+    fn tree(&self, top: &Path, visit: Visit<'_>) -> Result<(), HostError> {
+        self.files.tree(top, visit)
     }
 
     fn user(&self, name: &str) -> Result<Option<User>, HostError> {
@@ -254,8 +258,8 @@ impl Host for FreeBsd {
         self.files.remove(path)
     }
 
-    fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
-        self.files.remove_tree(path)
+    fn remove_tree_until(&self, path: &Path, stop: Ask<'_>) -> Result<(), HostError> {
+        self.files.remove_tree(path, stop)
     }
 
     fn add_group(&self, group: &Group) -> Result<(), HostError> {

@@ -15,9 +15,9 @@ use crate::front::Front;
 use crate::operation::{self, Operation};
 
 use super::super::{
-    BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision,
-    System, Tell, User, WebAnswer, WebFailure, WebRequest, lock,
+    Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
+    HostError, Invocation, Listener, Observe, Onward, Output, Owner, PortWatch, ServiceAction, ServiceState,
+    Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, lock,
 };
 use super::machine::{Access, Machine, command_failed};
 use super::{
@@ -199,6 +199,20 @@ impl Observe for Rehearsal {
         Ok(names)
     }
 
+    fn tree(&self, top: &Path, visit: Visit<'_>) -> Result<(), HostError> {
+        let machine = self.machine.borrow();
+        may(&machine, "list", top, top, Access::Read)?;
+        let mut refused = None;
+        machine.files.tree(top, &mut |path, entry| {
+            let onward = visit(path, entry);
+            if onward == Onward::In && matches!(entry, Entry::Directory { .. }) {
+                refused = may(&machine, "list", path, path, Access::Read).err();
+            }
+            if refused.is_some() { Onward::End } else { onward }
+        })?;
+        refused.map_or(Ok(()), Err)
+    }
+
     fn user(&self, name: &str) -> Result<Option<User>, HostError> {
         Ok(accounts::users(&self.machine.borrow())?.into_iter().find(|user| user.name == name))
     }
@@ -322,8 +336,8 @@ impl Host for Rehearsal {
         self.change(&Change::File("remove", path, None), |machine| machine.files.remove(path))
     }
 
-    fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
-        self.change(&Change::File("remove", path, None), |machine| machine.files.remove_tree(path))
+    fn remove_tree_until(&self, path: &Path, stop: Ask<'_>) -> Result<(), HostError> {
+        self.change(&Change::File("remove", path, None), |machine| machine.files.remove_tree(path, stop))
     }
 
     fn add_group(&self, group: &Group) -> Result<(), HostError> {

@@ -29,6 +29,8 @@ const ALLOW_WX: &str = "kern.elf64.allow_wx";
 const INTEGERS: &[(&str, &str)] = &[
     (RESERVED_LOW, "0"),
     (RESERVED_HIGH, "1023"),
+    ("security.bsd.hardlink_check_gid", "0"),
+    ("security.bsd.hardlink_check_uid", "0"),
     ("security.bsd.see_other_uids", "1"),
     ("security.mac.portacl.autoport_exempt", "1"),
     ("security.mac.portacl.enabled", "1"),

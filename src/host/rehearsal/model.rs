@@ -165,7 +165,7 @@ pub struct Repository {
 
 impl Default for Repository {
     fn default() -> Self {
-        let packages = [("apache24", "2.4.62"), ("nginx", "1.26.2,3"), ("postgresql16-client", "16.4")];
+        let packages = [("apache24", "2.4.62"), ("nginx", "1.26.2,3"), ("postgresql16-client", "16.10")];
         Self { reachable: true, packages: packages.map(|(name, version)| (name.into(), version.into())).into() }
     }
 }
