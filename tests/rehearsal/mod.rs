@@ -12,6 +12,7 @@ mod dialogue;
 mod filter;
 mod interrupt;
 mod interrupt_download;
+mod listeners;
 mod main_file_link;
 mod pictures;
 mod port_access;
