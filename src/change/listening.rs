@@ -43,10 +43,10 @@ impl Rightful {
         Ok(Self { name: front.name, uids, command: Some(front.command) })
     }
 
-    /// Whether a socket is theirs.
+    /// Whether a socket is theirs. A process that has just ended has no name any more.
     pub fn have(&self, socket: &Listener) -> bool {
         socket.uid.is_some_and(|uid| self.uids.contains(&uid))
-            && self.command.is_none_or(|command| command == socket.command)
+            && self.command.is_none_or(|command| command == socket.command || socket.command.starts_with('?'))
     }
 
     /// The first socket on a port that is not theirs, on whatever address.
