@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::listening::Rightful;
 use crate::front::{ConfigFiles, Front};
 use crate::host::{Entry, Host, HostError, Listener, Observe};
+use crate::shown::Shown;
 
 /// The ports that a front serves.
 pub const PORTS: [u16; 2] = [80, 443];
@@ -41,7 +42,7 @@ pub fn edited_file(host: &dyn Observe, front: Front) -> Result<PathBuf, HostErro
         let Some(Entry::Symlink { target }) = host.entry(&path)? else {
             // Whether links may be followed there is the host's to say.
             if path != main && host.read_from(&main, 0, 0)?.is_none() {
-                return Err(astray(&main, format!("it is a symbolic link to {}, which is not there", path.display())));
+                return Err(astray(&main, format!("it is a symbolic link to {}, which is not there", path.shown())));
             }
             return Ok(path);
         };
@@ -52,7 +53,7 @@ pub fn edited_file(host: &dyn Observe, front: Front) -> Result<PathBuf, HostErro
 
 fn astray(main: &Path, what: String) -> HostError {
     let advice = "Let it lead to the file that is meant, or put that in its place, and run this again";
-    HostError::unreadable(main.display(), format!("{what}. {advice}"))
+    HostError::unreadable(main.shown(), format!("{what}. {advice}"))
 }
 
 /// The main file with, or without, the line that includes our site.
@@ -61,7 +62,7 @@ fn astray(main: &Path, what: String) -> HostError {
 /// The file is not there, or cannot be understood.
 pub fn edited(host: &dyn Observe, front: Front, present: bool) -> Result<Vec<u8>, Failure> {
     let path = front.main_file();
-    let text = host.read(&path)?.ok_or_else(|| format!("{} is not there", path.display()))?;
+    let text = host.read(&path)?.ok_or_else(|| format!("{} is not there", path.shown()))?;
     Ok(if present { (front.with_site)(&path, &text, &HostFiles(host))? } else { (front.without_site)(&path, &text)? })
 }
 
