@@ -30,7 +30,7 @@ use crate::front::Front;
 pub use crate::gotosocial::DatabaseState;
 pub use database::DatabaseExamination;
 pub use error::HostError;
-pub use facts::{Entry, FileUser, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
+pub use facts::{Entry, FileUser, Group, Jail, Listener, Listeners, Owner, ServiceState, Supervision, System, User};
 pub use files::{CopiedFile, Onward, Visit, is_temporary};
 
 pub use network::{
@@ -179,11 +179,11 @@ pub trait Observe {
     /// `service(8)` could not be run.
     fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
 
-    /// Every TCP socket that listens, IPv4 and IPv6 (`sockstat -46l -P tcp`).
+    /// Every TCP socket that listens, IPv4 and IPv6 (`sockstat -46l -P tcp`). Each process that has a socket open counts.
     ///
     /// # Errors
-    /// The table cannot be read or understood.
-    fn listeners(&self) -> Result<Vec<Listener>, HostError>;
+    /// The table cannot be read. A row of it that makes no sense is none: its owner is then unknown.
+    fn listeners(&self) -> Result<Listeners, HostError>;
 
     /// Bytes that root may still write on the file system that holds `path` (or its nearest existing parent).
     ///

@@ -169,9 +169,8 @@ impl Run<'_> {
         let _lock = self.lock()?;
         if let Some(process) = journal::still_migrating(host)? {
             self.attention(&format!(
-                "An earlier run was interrupted, and its migration of the database continues (pid {}). It must not be \
-                 interrupted. Waiting for its end.",
-                process.pid
+                "An earlier run was interrupted, and its migration of the database continues: {process}. It must not be \
+                 interrupted. Waiting for its end."
             ));
         }
         let Some(settled) = settle::settle(host)? else { return Ok(None) };

@@ -17,8 +17,8 @@ use gts_bootstrap::front::{AccountDomain, Certificate, Front};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
     Ask, BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Listener, Observe, Output, Owner, PortWatch, ServedCertificate, ServiceAction, ServiceState,
-    Supervision, System, User, Visit, WebAnswer, WebFailure, WebRequest,
+    HostError, Invocation, Listeners, Observe, Output, Owner, PortWatch, ServedCertificate, ServiceAction,
+    ServiceState, Supervision, System, User, Visit, WebAnswer, WebFailure, WebRequest,
 };
 use gts_bootstrap::parts::front::settings;
 use gts_bootstrap::parts::tls;
@@ -179,7 +179,7 @@ impl Observe for RealFront {
         rc_variable(name: &str) -> Result<Option<String>, HostError>;
         package(name: &str) -> Result<Option<String>, HostError>;
         supervision(name: &str) -> Result<Supervision, HostError>;
-        listeners() -> Result<Vec<Listener>, HostError>;
+        listeners() -> Result<Listeners, HostError>;
         free_bytes(path: &Path) -> Result<u64, HostError>;
         resolve(name: &str) -> Vec<IpAddr>;
         addresses() -> Result<Vec<IpAddr>, HostError>;

@@ -13,6 +13,7 @@ mod filter;
 mod hostile_text;
 mod interrupt;
 mod interrupt_download;
+mod listeners;
 mod main_file_link;
 mod pictures;
 mod planted;

@@ -264,7 +264,10 @@ fn a_migration_that_outlives_the_program_is_waited_for() {
         let (pid, database, ends_at) = (4711, "/var/db/gotosocial/sqlite.db".into(), model.clock + 100);
         model.migrating = Some(Migrating { pid, user: "gotosocial".into(), database, ends_at });
     });
-    upgrade(&crashed).exits(0).says("its migration of the database continues (pid 4711)").says("Waiting for its end");
+    upgrade(&crashed)
+        .exits(0)
+        .says("its migration of the database continues: gotosocial (user gotosocial, pid 4711)")
+        .says("Waiting for its end");
     is_at(&crashed, NEW, 1);
 }
 

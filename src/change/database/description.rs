@@ -29,8 +29,8 @@ pub(in crate::change) fn failed(what: impl Display, why: impl Into<String>) -> H
 
 /// Fails if somebody has a database open.
 pub(in crate::change) fn unused(what: impl Display, user: Option<FileUser>) -> Result<(), HostError> {
-    let Some(FileUser { command, user, pid }) = user else { return Ok(()) };
-    Err(failed(what, format!("{command} (user {user}, pid {pid}) has it open; end it and run this again")))
+    let Some(user) = user else { return Ok(()) };
+    Err(failed(what, format!("{user} has it open; end it and run this again")))
 }
 
 /// A folder in which `owner` gets at something, for as long as `work` takes. Until it is complete it is root's, so nobody can

@@ -33,10 +33,11 @@ pub use probe::{BIND, EXAMINE};
 use super::files::{Owners, Root};
 use super::{
     Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision,
-    System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, lock,
+    HostError, Invocation, Jail, Listeners, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState,
+    Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::{Commands, Finished};
+use sockets::Sockstat;
 
 /// `-m` looks a module up by its own name, so that one compiled into the kernel counts; `-q` answers by exit status.
 const KLDSTAT: &str = "/sbin/kldstat";
@@ -56,6 +57,7 @@ pub struct FreeBsd {
     files: Root,
     commands: Commands,
     rc: rc::Variables,
+    sockstat: Sockstat,
 }
 
 impl FreeBsd {
@@ -75,11 +77,8 @@ impl FreeBsd {
     }
 
     fn below(root: impl AsRef<Path>) -> Self {
-        Self {
-            files: Root::new(root.as_ref(), Owners::OnDisk),
-            commands: Commands::new(root.as_ref()),
-            rc: rc::Variables::default(),
-        }
+        let (files, commands) = (Root::new(root.as_ref(), Owners::OnDisk), Commands::new(root.as_ref()));
+        Self { files, commands, rc: rc::Variables::default(), sockstat: Sockstat::default() }
     }
 
     /// The supplementary groups of the user that is to run a program; none for a uid without an account.
@@ -193,8 +192,8 @@ impl Observe for FreeBsd {
         services::supervision(&self.commands, name)
     }
 
-    fn listeners(&self) -> Result<Vec<Listener>, HostError> {
-        sockets::listeners(&self.commands)
+    fn listeners(&self) -> Result<Listeners, HostError> {
+        self.sockstat.listeners(&self.commands)
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, HostError> {

@@ -349,7 +349,7 @@ fn tls(settings: &Settings) -> Result<Tls, Failure> {
 fn try_listen(machine: &Machine, service: &Service, address: Option<IpAddr>, port: u16) -> Result<(), String> {
     let Service { user, groups, .. } = service;
     let wanted = socket(&machine.model, (&user.name, user.uid), 0, address, port);
-    kernel::listen(&machine.model, user.uid, groups, &wanted, "").map_err(|errno| {
+    kernel::listen(&machine.model, user.uid, groups, &wanted, None).map_err(|errno| {
         let shown = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
         format!("listen tcp {shown}:{port}: bind: {}", kernel::words(errno).to_lowercase())
     })

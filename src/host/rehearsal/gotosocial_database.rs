@@ -245,7 +245,7 @@ pub(super) fn file_users(machine: &Machine, path: &Path) -> Vec<FileUser> {
     let server = machine.model.program().map(|program| (&program.database, &program.user, program.pid));
     let migrating = machine.model.migrating.as_ref().map(|process| (&process.database, &process.user, process.pid));
     let users = server.into_iter().chain(migrating).filter(|(database, ..)| is_of(database));
-    users.map(|(_, user, pid)| FileUser { user: user.clone(), command: "gotosocial".into(), pid }).collect()
+    users.map(|(_, user, pid)| FileUser { user: user.clone(), command: "gotosocial".into(), pid: Some(pid) }).collect()
 }
 
 /// Writes the database. A new file gets the mode that umask 027 leaves.

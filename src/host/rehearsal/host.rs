@@ -16,7 +16,7 @@ use crate::operation::{self, Operation};
 
 use super::super::{
     Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Listener, Observe, Onward, Output, Owner, PortWatch, ServiceAction, ServiceState,
+    HostError, Invocation, Listeners, Observe, Onward, Output, Owner, PortWatch, ServiceAction, ServiceState,
     Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, lock,
 };
 use super::machine::{Access, Machine, command_failed};
@@ -262,8 +262,11 @@ impl Observe for Rehearsal {
         services::supervision(&self.machine.borrow(), name)
     }
 
-    fn listeners(&self) -> Result<Vec<Listener>, HostError> {
-        Ok(kernel::listeners(&self.machine.borrow().model))
+    fn listeners(&self) -> Result<Listeners, HostError> {
+        let model = &self.machine.borrow().model;
+        let mut sockets = kernel::listeners(model);
+        sockets.extend(web_servers::workers(model, &sockets));
+        Ok(Listeners { sockets, unreadable: model.faults.unreadable_rows })
     }
 
     fn free_bytes(&self, _path: &Path) -> Result<u64, HostError> {

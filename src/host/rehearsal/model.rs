@@ -370,6 +370,8 @@ pub struct Faults {
     pub waits_last: bool,
     /// Every certificate shown has expired.
     pub shows_expired: bool,
+    /// How many rows of sockstat(1) make no sense.
+    pub unreadable_rows: usize,
 }
 
 /// The failure of a change, counted from now.

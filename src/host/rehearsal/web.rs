@@ -78,11 +78,14 @@ fn outside(machine: &Machine, request: &WebRequest) -> Option<Answer> {
     Some(Ok(WebAnswer { certificate, ..answer }))
 }
 
+/// Who gets a request: a socket for that address comes before one for every address.
 fn listener_at(machine: &Machine, address: SocketAddr) -> Option<Listener> {
-    kernel::listeners(&machine.model).into_iter().find(|there| {
+    let listens = |there: &Listener| {
         let family = if address.is_ipv4() { there.ipv4 } else { there.ipv6 && machine.model.ipv6 };
         there.port == address.port() && family && there.address.is_none_or(|ip| ip == address.ip())
-    })
+    };
+    let all = kernel::listeners(&machine.model).into_iter().filter(listens);
+    all.min_by_key(|there| there.address.is_none())
 }
 
 /// The answer of GoToSocial; `None` if the socket is not one of its own.
