@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Check, Matter, Status};
 use crate::deployment::{ConfigValue, Deployment, HostName, Layout, Mode, Variant};
 use crate::error_code::{Coded, ErrorCode};
-use crate::host::{HostError, Jail, Listener, Observe, WebRequest};
+use crate::host::{Carried, HostError, Jail, Listener, Observe, WebRequest};
 use crate::parts::install::obstacles;
 use crate::parts::port_settings::{MODULE, RESERVED_HIGH};
 use crate::parts::{account, front, service};
@@ -295,6 +295,7 @@ fn other_server(host: &dyn Observe, name: &str, resolved: &[IpAddr]) -> Check {
         host: name.to_owned(),
         address: None,
         path: "/.well-known/nodeinfo".to_owned(),
+        carries: Carried::default(),
         verify: false,
         timeout: Duration::from_secs(5),
     });

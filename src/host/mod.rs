@@ -33,7 +33,7 @@ pub use facts::{Entry, FileUser, Group, Jail, Listener, Owner, ServiceState, Sup
 pub use files::{CopiedFile, is_temporary};
 pub use freebsd::{PROBE_ARGUMENT, probe_child};
 pub use network::{
-    BindOutcome, BindProbe, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
+    BindOutcome, BindProbe, Carried, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
 };
 pub use operations::{Invocation, Output, ServiceAction};
 
