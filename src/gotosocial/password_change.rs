@@ -5,6 +5,7 @@
 //! another release that differs, a step fails, and the old password stays.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Registers a client.
@@ -27,7 +28,7 @@ pub const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
 pub const SCOPE: &str = "write:accounts";
 
 /// What a request carries besides its path.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried {
     /// The fields of a form, encoded (`application/x-www-form-urlencoded`). The request is a POST with them, a GET without.
     pub form: Option<String>,

@@ -71,7 +71,7 @@ fn assert_told(machine: &Machine, outcome: &Outcome, stood_on_a_command_line: bo
 
 #[test]
 fn the_password_that_is_told_has_stood_on_no_command_line() {
-    // Over TLS with the server's own certificate, and in plain http behind a front.
+    // Over TLS with the server's own certificate, whether it has one already or not, and in plain http behind a front.
     for before in [ANSWERS.to_owned(), format!("{ANSWERS}{BEHIND}")] {
         let machine = Machine::installed(&before);
         let answers = format!("{before}[admin]\nusername = \"alice\"\nemail = \"alice@example.org\"\n");
@@ -80,9 +80,12 @@ fn the_password_that_is_told_has_stood_on_no_command_line() {
         assert_told(&machine, &outcome, false);
         machine.install(&answers).exits(0).says("Nothing to change");
     }
-    let machine = Machine::fresh();
-    let outcome = machine.install(&format!("{WITH_ADMIN}{BEHIND}")).exits(0);
-    assert_told(&machine, &outcome.says("was on no command line"), false);
+    for answers in [WITH_ADMIN.to_owned(), format!("{WITH_ADMIN}{BEHIND}")] {
+        let machine = Machine::fresh();
+        let outcome = machine.install(&answers).exits(0);
+        assert_told(&machine, &outcome.says("was on no command line"), false);
+        assert_eq!(machine.model().issued, 1, "it was ordered once");
+    }
 }
 
 #[test]

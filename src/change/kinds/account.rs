@@ -6,13 +6,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::service::wait_until_ready;
 use crate::change::kind::prelude::*;
-use crate::change::readiness::{PAGE_TIMEOUT, Readiness, has_certificate};
+use crate::change::readiness::{FIRST_CERTIFICATE_TIMEOUT, PAGE_TIMEOUT, Readiness, has_certificate};
 use crate::gotosocial::SERVICE;
 use crate::gotosocial::commands::{self, Command, IN_USE, UNKNOWN_USER};
 use crate::gotosocial::password_change::{Outcome, PasswordChange, Question, Reply};
+use crate::gotosocial::readiness::LIVEZ;
 use crate::host::{Invocation, Listener, WebAnswer, WebRequest};
 
 /// Letters and digits that cannot be taken for one another: 32 of them, so each carries five bits.
@@ -92,7 +94,7 @@ impl Kind for Account {
             ))
         });
         let replaced = match &promoted {
-            Ok(()) => self.replace(executor.host, &password, &second),
+            Ok(()) => self.replace(executor, &password, &second),
             Err(_) => Outcome::Kept("the account is not finished".to_owned()),
         };
         match replaced {
@@ -109,12 +111,18 @@ impl Kind for Account {
 
 impl Account {
     /// Logs in with one password, and sets the other.
-    fn replace(&self, host: &dyn Host, old: &str, new: &str) -> Outcome {
+    fn replace(&self, executor: &Executor<'_>, old: &str, new: &str) -> Outcome {
+        let host = executor.host;
         let Some(readiness) = &self.readiness else {
             return Outcome::Kept("it is not known where the server listens".to_owned());
         };
         if !has_certificate(host, readiness) {
-            return Outcome::Kept("the server has no certificate yet, so nobody can log in".to_owned());
+            executor.operator.waiting("GoToSocial orders its first certificate", Duration::ZERO, None);
+            // It does so at the first connection. If that fails the check of the certificate says why.
+            let _ = host.web(&readiness.request(LIVEZ, FIRST_CERTIFICATE_TIMEOUT));
+            if !has_certificate(host, readiness) {
+                return Outcome::Kept("the server has no certificate yet, so nobody can log in".to_owned());
+            }
         }
         if let Err(why) = listens_alone(host, self.owner.uid, readiness.address) {
             return Outcome::Kept(why);
