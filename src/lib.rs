@@ -8,6 +8,7 @@ pub mod backup;
 pub mod certificate;
 pub mod change;
 pub mod check;
+pub mod child;
 pub mod cli;
 pub mod deployment;
 pub mod error_code;

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use gts_bootstrap::host::{PROBE_ARGUMENT, probe_child};
+use gts_bootstrap::child::{self, CHILD_ARGUMENT};
+use gts_bootstrap::host::CHILD_ROLES;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args_os().skip(1).map(|text| text.to_string_lossy().into_owned()).collect();
-    match arguments.split_first() {
-        // A child of this program that takes on another user's ids for good, does one thing, and ends.
-        Some((first, probe)) if first == PROBE_ARGUMENT => probe_child(probe),
-        _ => gts_bootstrap::cli::run(std::env::args_os()),
+    // A child of this program that gives up its rights for good, does one thing, and ends.
+    if std::env::args_os().nth(1).is_some_and(|first| first == CHILD_ARGUMENT) {
+        return child::main(CHILD_ROLES);
     }
+    gts_bootstrap::cli::run(std::env::args_os())
 }

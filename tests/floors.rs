@@ -24,6 +24,7 @@ const ROOMS: &[&str] = &[
     "front",
     "filter",
     "net",
+    "child",
     "gotosocial",
     "sysconf",
     "portacl",

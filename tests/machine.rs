@@ -108,6 +108,7 @@ static PREPARED: Mutex<BTreeMap<String, Arc<OnceLock<Image>>>> = Mutex::new(BTre
 
 /// An empty folder, in memory where that is to be had: every change is synced to disk.
 fn folder() -> TempDir {
+    gts_bootstrap::child::use_program(env!("CARGO_BIN_EXE_gts-bootstrap"));
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod acme;
+mod children;
 mod compare;
 mod completions;
 // The hook that it needs, `gts_bootstrap::operation`, is not in a build without debug assertions.

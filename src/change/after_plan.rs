@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::plan::Step;
 use super::thing::{Left, Thing};
+use crate::child::Ids;
 use crate::host::{
     BindOutcome, BindProbe, Entry, Group, HostError, Listener, Observe, ServiceState, Supervision, System, User,
     WebAnswer, WebFailure, WebRequest,
@@ -44,6 +45,7 @@ impl<'a> AfterPlan<'a> {
 impl Observe for AfterPlan<'_> {
     delegate! { to host;
         fn system(&self) -> Result<System, HostError>;
+        fn stranger(&self) -> Result<Option<Ids>, HostError>;
         fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError>;
         fn package(&self, name: &str) -> Result<Option<String>, HostError>;
         fn service(&self, name: &str) -> Result<ServiceState, HostError>;

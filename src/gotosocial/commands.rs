@@ -1,12 +1,16 @@
 //! The commands of the server's own program that this program gives it.
 
 use std::path::Path;
+use std::time::Duration;
 
 /// What it says of a user name that it does not know; seen with 0.19.2 and 0.20.0-rc1.
 pub const UNKNOWN_USER: &str = "no rows in result set";
 
 /// What it says of a user name or an address that is taken; seen with 0.19.2 and 0.20.0-rc1.
 pub const IN_USE: &str = "is already in use";
+
+/// How long a command about an account or the configuration may take, on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(600);
 
 /// The arguments of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,6 +24,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::child::{self, Ids, Role};
 use crate::front::Front;
 
 pub use crate::gotosocial::DatabaseState;
@@ -31,11 +32,14 @@ pub use database::DatabaseExamination;
 pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
 pub use files::{CopiedFile, is_temporary};
-pub use freebsd::{PROBE_ARGUMENT, probe_child};
+
 pub use network::{
     BindOutcome, BindProbe, Carried, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
 };
 pub use operations::{Invocation, Output, ServiceAction};
+
+/// What a child of this program can do.
+pub const CHILD_ROLES: &[Role] = &[child::EXEC, freebsd::BIND, freebsd::EXAMINE];
 
 /// The largest file that [`Observe::read`] reads into memory, in bytes.
 const READ_LIMIT: usize = 64 * 1024 * 1024;
@@ -55,6 +59,13 @@ pub trait Observe {
     /// # Errors
     /// The path cannot be looked up (permission, a file where a folder should be, I/O).
     fn entry(&self, path: &Path) -> Result<Option<Entry>, HostError>;
+
+    /// Who children are that take apart bytes from outside: nobody, whom no file belongs to. `None`: whoever runs this
+    /// program, on a rehearsal or without root's rights.
+    ///
+    /// # Errors
+    /// There is no such user.
+    fn stranger(&self) -> Result<Option<Ids>, HostError>;
 
     /// The bytes of the file at `path`, symbolic links followed; `None` if there is no such file.
     ///

@@ -1,6 +1,7 @@
 //! Commands that run on a host.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,8 @@ pub struct Invocation {
     pub directory: PathBuf,
     /// Index of an argument that must not appear in any message.
     pub secret_argument: Option<usize>,
+    /// How long it may take. `None` where nobody can say, or where killing it would do damage.
+    pub limit: Option<Duration>,
 }
 
 /// The result of a program.

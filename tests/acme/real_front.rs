@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use gts_bootstrap::change::digest;
 use gts_bootstrap::change::front::HostFiles;
+use gts_bootstrap::child::Ids;
 use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
 use gts_bootstrap::front::{AccountDomain, Certificate, Front};
 use gts_bootstrap::host::rehearsal::Rehearsal;
@@ -170,6 +171,7 @@ impl Observe for RealFront {
         user_by_id(uid: u32) -> Result<Option<User>, HostError>;
         group(name: &str) -> Result<Option<Group>, HostError>;
         group_by_id(gid: u32) -> Result<Option<Group>, HostError>;
+        stranger() -> Result<Option<Ids>, HostError>;
         groups_of(user: &str) -> Result<Vec<u32>, HostError>;
         module_loaded(name: &str) -> Result<bool, HostError>;
         sysctl(name: &str) -> Result<Option<String>, HostError>;

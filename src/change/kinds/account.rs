@@ -139,7 +139,15 @@ impl Account {
     fn run(&self, executor: &Executor<'_>, command: Command) -> Result<(), Failure> {
         let Self { program, environment, owner, directory, .. } = self.clone();
         let Command { name, arguments, secret_argument } = command;
-        let invocation = Invocation { program, arguments, environment, owner, directory, secret_argument };
+        let invocation = Invocation {
+            program,
+            arguments,
+            environment,
+            owner,
+            directory,
+            secret_argument,
+            limit: Some(commands::LIMIT),
+        };
         let output = executor.host.run_as(&invocation)?;
         if output.status != Some(0) {
             refuse!("`gotosocial {name}` failed: {}", output.reason());

@@ -42,7 +42,15 @@ impl Kind for ConfigTest {
         host.write_file(&self.candidate, self.content.bytes(), 0o640, Owner { uid: 0, gid: owner.gid })?;
         let Command { arguments, secret_argument, .. } = commands::debug_config(&self.candidate);
         let environment = Vec::new();
-        let output = host.run_as(&Invocation { program, arguments, environment, owner, directory, secret_argument });
+        let output = host.run_as(&Invocation {
+            program,
+            arguments,
+            environment,
+            owner,
+            directory,
+            secret_argument,
+            limit: Some(commands::LIMIT),
+        });
         host.remove(&self.candidate)?;
         let output = output?;
         if !debug_config::echoes_host(&output.stdout, &self.host) {

@@ -80,7 +80,7 @@ impl Kind for Migration {
         let Some(command) = &self.command else { return Ok(()) };
         let MigrationCommand { program, config, directory, environment } = command.clone();
         let (owner, Command { arguments, secret_argument, .. }) = (self.owner, commands::migrations_run(&config));
-        let invocation = Invocation { program, arguments, environment, owner, directory, secret_argument };
+        let invocation = Invocation { program, arguments, environment, owner, directory, secret_argument, limit: None };
         let output = host.run_watched(&invocation, &mut |elapsed, line| {
             let line = line.map(message);
             executor.operator.waiting("the database is being migrated", elapsed, line.as_deref());

@@ -124,6 +124,7 @@ pub(super) fn invocation(owner: Owner, program: &str, arguments: &[&str], enviro
         owner,
         directory: OPENED.into(),
         secret_argument: None,
+        limit: None,
     }
 }
 

@@ -9,16 +9,17 @@ use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
-use crate::host::{HostError, Invocation, Output};
+use crate::child::{self, Confinement, Ids, Program};
+use crate::host::{HostError, Invocation, Output, Owner};
 
 /// Search path of every child, as in `/etc/login.conf` without the local folders.
 const SEARCH_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
 
 /// The limit for the output of a base system command, in bytes.
-const OUTPUT_LIMIT: u64 = 1024 * 1024;
+pub(super) const OUTPUT_LIMIT: u64 = 1024 * 1024;
 
 /// The limit for the output of a program that is run for its output, in bytes for each stream.
 const PROGRAM_OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
@@ -74,59 +75,56 @@ impl Commands {
         let line = shown(program, arguments.iter().copied());
         let mut command = clean(&self.local(Path::new(program)));
         command.args(arguments).envs(environment.iter().copied()).current_dir("/");
-        finish(line, command, OUTPUT_LIMIT, |child, _| child.wait())
+        let start = |stdout: Stdio, stderr: Stdio| command.stdout(stdout).stderr(stderr).spawn();
+        finish(line, OUTPUT_LIMIT, start, |mut child, _| child.wait())
     }
 
-    /// Runs a program as another user. The caller judges its exit status.
-    pub(super) fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
-        self.as_somebody_else(invocation, |child, _| child.wait())
+    /// Runs a program as another user, in a [`child`]. The caller judges its exit status.
+    pub(super) fn run_as(&self, invocation: &Invocation, groups: Vec<u32>) -> Result<Output, HostError> {
+        self.run_watched(invocation, groups, &mut |_, _| {})
     }
 
     /// The same, and reports about once a second how long it has run and the newest line of its output.
     pub(super) fn run_watched(
         &self,
         invocation: &Invocation,
+        groups: Vec<u32>,
         tell: &mut dyn FnMut(Duration, Option<&str>),
-    ) -> Result<Output, HostError> {
-        self.as_somebody_else(invocation, |child, stdout| {
-            let began = Instant::now();
-            let mut told = Duration::ZERO;
-            loop {
-                if let Some(status) = child.try_wait()? {
-                    return Ok(status);
-                }
-                std::thread::sleep(Duration::from_millis(100));
-                let elapsed = began.elapsed();
-                if elapsed >= told + Duration::from_secs(1) {
-                    told = elapsed;
-                    tell(elapsed, newest_line(stdout)?.as_deref());
-                }
-            }
-        })
-    }
-
-    fn as_somebody_else(
-        &self,
-        invocation: &Invocation,
-        wait: impl FnOnce(&mut Child, &File) -> io::Result<ExitStatus>,
     ) -> Result<Output, HostError> {
         let arguments = invocation.arguments.iter().enumerate().map(|(index, argument)| {
             if invocation.secret_argument == Some(index) { SECRET } else { argument.as_str() }
         });
         let line = shown(&invocation.program.to_string_lossy(), arguments);
-        let mut command = clean(&self.local(&invocation.program));
-        command
-            .args(&invocation.arguments)
-            .env("HOME", "/nonexistent")
-            .envs(invocation.environment.iter().map(|(name, value)| (name, value)))
-            .current_dir(self.local(&invocation.directory))
-            // If root requests a uid, std drops the supplementary groups too.
-            .gid(invocation.owner.gid)
-            .uid(invocation.owner.uid);
-        finish(line, command, PROGRAM_OUTPUT_LIMIT, wait).map(Finished::output)
+        let clean = [("LC_ALL", "C"), ("PATH", SEARCH_PATH), ("HOME", "/nonexistent")];
+        let clean = clean.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let program = Program {
+            path: self.local(&invocation.program),
+            arguments: invocation.arguments.clone(),
+            environment: clean.into_iter().chain(invocation.environment.iter().cloned()).collect(),
+        };
+        let Owner { uid, gid } = invocation.owner;
+        let mut confinement = Confinement::of(Some(Ids { uid, gid, groups }));
+        confinement.umask = 0o027;
+        confinement.directory = self.local(&invocation.directory);
+        let run =
+            |stdout: Stdio, stderr: Stdio| child::start(child::EXEC.0, &confinement, &program, &[], stdout, stderr);
+        let mut told = Duration::ZERO;
+        let finished = finish(line, PROGRAM_OUTPUT_LIMIT, run, |mut child, stdout| {
+            child.wait(invocation.limit, &mut |elapsed| {
+                if elapsed >= told + Duration::from_secs(1) {
+                    told = elapsed;
+                    tell(elapsed, newest_line(stdout).ok().flatten().as_deref());
+                }
+                Ok(())
+            })
+        })?;
+        match child::refusal(finished.status, &finished.stderr) {
+            Some(why) => Err(HostError::Start { command: finished.command, source: io::Error::other(why) }),
+            None => Ok(finished.output()),
+        }
     }
 
-    fn local(&self, path: &Path) -> PathBuf {
+    pub(super) fn local(&self, path: &Path) -> PathBuf {
         self.prefix.join(path.strip_prefix("/").unwrap_or(path))
     }
 }
@@ -187,16 +185,16 @@ fn clean(program: &Path) -> Command {
     command
 }
 
-fn finish(
+fn finish<C>(
     line: String,
-    mut command: Command,
     limit: u64,
-    wait: impl FnOnce(&mut Child, &File) -> io::Result<ExitStatus>,
+    start: impl FnOnce(Stdio, Stdio) -> io::Result<C>,
+    wait: impl FnOnce(C, &File) -> io::Result<ExitStatus>,
 ) -> Result<Finished, HostError> {
     let run = || -> io::Result<_> {
         let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-        let mut child = command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).spawn()?;
-        let status = wait(&mut child, &stdout)?;
+        let child = start(stdout.try_clone()?.into(), stderr.try_clone()?.into())?;
+        let status = wait(child, &stdout)?;
         Ok((status, text_of(stdout, limit)?, text_of(stderr, limit)?))
     };
     match run() {
@@ -215,7 +213,7 @@ fn newest_line(file: &File) -> io::Result<Option<String>> {
     Ok(String::from_utf8_lossy(&bytes).lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned))
 }
 
-fn text_of(mut file: File, limit: u64) -> io::Result<String> {
+pub(super) fn text_of(mut file: File, limit: u64) -> io::Result<String> {
     file.rewind()?;
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes)?;
@@ -241,7 +239,6 @@ fn quoted(word: &str) -> String {
 mod tests {
     use super::super::stand_in::StandIns;
     use super::*;
-    use crate::host::Owner;
 
     #[test]
     fn a_child_that_keeps_the_output_open_does_not_hold_us_up() {
@@ -271,37 +268,6 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_takes_long_is_told_of_meanwhile() {
-        if !nix::unistd::geteuid().is_root() {
-            return;
-        }
-        let tools = StandIns::new();
-        // It ends only after it was reported.
-        let seen = tools.path("seen");
-        tools.add(
-            "/bin/program",
-            &format!("echo first; echo 'second line'; while [ ! -e '{}' ]; do sleep 0.1; done; exit 3", seen.display()),
-        );
-        let invocation = Invocation {
-            program: "/bin/program".into(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            owner: Owner { uid: 65534, gid: 65534 },
-            directory: "/".into(),
-            secret_argument: None,
-        };
-        let mut told = Vec::new();
-        let mut tell = |elapsed: Duration, line: Option<&str>| {
-            told.push((elapsed, line.map(str::to_owned)));
-            std::fs::write(&seen, "").unwrap();
-        };
-        let output = tools.commands().run_watched(&invocation, &mut tell).unwrap();
-        assert_eq!((output.status, output.stdout.as_str()), (Some(3), "first\nsecond line\n"));
-        assert_eq!(told[0].1.as_deref(), Some("second line"));
-        assert!(told[0].0 >= Duration::from_secs(1));
-    }
-
-    #[test]
     fn a_signal_from_the_terminal_does_not_reach_a_command() {
         let tools = StandIns::new();
         tools.add("/sbin/group", "echo $$; ps -o pgid= -p $$");
@@ -322,30 +288,5 @@ mod tests {
             .collect();
         lines.sort_unstable();
         assert_eq!(lines, ["/", "LC_ALL=C", "PATH=/sbin:/bin:/usr/sbin:/usr/bin"]);
-    }
-
-    #[test]
-    fn a_program_is_run_as_somebody_else_and_its_secret_kept() {
-        let tools = StandIns::new();
-        let mut invocation = Invocation {
-            program: "/bin/program".into(),
-            arguments: vec!["--password".into(), "hunter2".into()],
-            environment: vec![("NAME".into(), "value".into())],
-            owner: Owner { uid: 65534, gid: 65534 },
-            directory: "/".into(),
-            secret_argument: Some(1),
-        };
-        let error = tools.commands().run_as(&invocation).unwrap_err().to_string();
-        assert!(error.contains("/bin/program --password (secret)") && !error.contains("hunter2"), "{error}");
-        if !nix::unistd::geteuid().is_root() {
-            return;
-        }
-        tools.add("/bin/program", "id -u; id -G; echo $HOME $NAME; echo $2 >&2; exit 3");
-        let output = tools.commands().run_as(&invocation).unwrap();
-        assert_eq!(output.status, Some(3));
-        assert_eq!(output.stdout, "65534\n65534\n/nonexistent value\n");
-        assert_eq!(output.stderr, "hunter2\n");
-        invocation.directory = "/no/such/folder".into();
-        assert!(tools.commands().run_as(&invocation).is_err());
     }
 }

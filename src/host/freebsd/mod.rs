@@ -5,7 +5,6 @@
 mod accounts;
 mod command;
 mod file_users;
-mod other_user;
 mod packages;
 mod port_watch;
 mod probe;
@@ -24,11 +23,12 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::child::Ids;
 use crate::front::Front;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::unistd::geteuid;
 
-pub use probe::{PROBE_ARGUMENT, probe_child};
+pub use probe::{BIND, EXAMINE};
 
 use super::files::{Owners, Root};
 use super::{
@@ -37,7 +37,6 @@ use super::{
     System, Tell, User, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::{Commands, Finished};
-use probe::Probe;
 
 /// `-m` looks a module up by its own name, so that one compiled into the kernel counts; `-q` answers by exit status.
 const KLDSTAT: &str = "/sbin/kldstat";
@@ -45,11 +44,18 @@ const KLDSTAT: &str = "/sbin/kldstat";
 const KLDLOAD: &str = "/sbin/kldload";
 const KLDUNLOAD: &str = "/sbin/kldunload";
 
+/// A module that is in the kernel if the kernel knows this variable: without a process to ask.
+const MODULE_BY_SYSCTL: (&str, &str) = ("mac_portacl", "security.mac.portacl.enabled");
+
+/// The user of children that take apart bytes from outside, as it is that of pkg(8).
+const NOBODY: &str = "nobody";
+
 /// The FreeBSD system that this program runs on.
 #[derive(Debug)]
 pub struct FreeBsd {
     files: Root,
     commands: Commands,
+    rc: rc::Variables,
 }
 
 impl FreeBsd {
@@ -69,7 +75,17 @@ impl FreeBsd {
     }
 
     fn below(root: impl AsRef<Path>) -> Self {
-        Self { files: Root::new(root.as_ref(), Owners::OnDisk), commands: Commands::new(root.as_ref()) }
+        Self {
+            files: Root::new(root.as_ref(), Owners::OnDisk),
+            commands: Commands::new(root.as_ref()),
+            rc: rc::Variables::default(),
+        }
+    }
+
+    /// The supplementary groups of the user that is to run a program; none for a uid without an account.
+    fn groups_of_owner(&self, invocation: &Invocation) -> Result<Vec<u32>, HostError> {
+        let user = accounts::user_by_id(invocation.owner.uid)?;
+        user.map_or_else(|| Ok(Vec::new()), |user| accounts::groups_of(&user.name))
     }
 }
 
@@ -128,7 +144,23 @@ impl Observe for FreeBsd {
         accounts::groups_of(user)
     }
 
+    fn stranger(&self) -> Result<Option<Ids>, HostError> {
+        if !geteuid().is_root() {
+            return Ok(None);
+        }
+        let user = accounts::user(NOBODY)?.ok_or_else(|| HostError::Unreadable {
+            what: "the user database".to_owned(),
+            text: format!(
+                "there is no user {NOBODY}, whom every FreeBSD has; make it again: pwd_mkdb -p /etc/master.passwd"
+            ),
+        })?;
+        Ok(Some(Ids { uid: user.uid, gid: user.gid, groups: Vec::new() }))
+    }
+
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
+        if name == MODULE_BY_SYSCTL.0 {
+            return Ok(sysctls::value(MODULE_BY_SYSCTL.1)?.is_some());
+        }
         let finished = self.commands.run(KLDSTAT, &["-q", "-m", name])?;
         match finished.code() {
             Some(0) => Ok(true),
@@ -142,7 +174,7 @@ impl Observe for FreeBsd {
     }
 
     fn rc_variable(&self, name: &str) -> Result<Option<String>, HostError> {
-        rc::variable(&self.commands, name)
+        self.rc.get(&self.commands, name)
     }
 
     fn package(&self, name: &str) -> Result<Option<String>, HostError> {
@@ -189,7 +221,7 @@ impl Observe for FreeBsd {
     }
 
     fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError> {
-        probe::run(&Probe::Bind(probe.clone()))
+        probe::bind_as(probe)
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
@@ -255,6 +287,7 @@ impl Host for FreeBsd {
     }
 
     fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError> {
+        self.rc.forget();
         rc::set_variable(&self.commands, name, value)
     }
 
@@ -281,11 +314,11 @@ impl Host for FreeBsd {
     }
 
     fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
-        self.commands.run_as(invocation)
+        self.commands.run_as(invocation, self.groups_of_owner(invocation)?)
     }
 
     fn run_watched(&self, invocation: &Invocation, tell: Tell<'_>) -> Result<Output, HostError> {
-        self.commands.run_watched(invocation, tell)
+        self.commands.run_watched(invocation, self.groups_of_owner(invocation)?, tell)
     }
 
     fn file_users(&self, path: &Path) -> Result<Vec<FileUser>, HostError> {
@@ -305,7 +338,7 @@ impl Host for FreeBsd {
     }
 
     fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
-        probe::run(&Probe::Database(examination.clone()))
+        probe::examine_as(examination)
     }
 
     fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn Any>, HostError> {
@@ -395,11 +428,11 @@ mod tests {
     #[test]
     fn kldstat_answers_by_its_exit_status() {
         let tools = StandIns::new();
-        tools.add(KLDSTAT, "test \"$*\" = '-q -m mac_portacl'");
-        assert!(tools.host().module_loaded("mac_portacl").unwrap());
+        tools.add(KLDSTAT, "test \"$*\" = '-q -m mac_bsdextended'");
+        assert!(tools.host().module_loaded("mac_bsdextended").unwrap());
         assert!(!tools.host().module_loaded("mac_other").unwrap());
         tools.add(KLDSTAT, "echo 'kldstat: out of memory' >&2; exit 1");
-        assert!(tools.host().module_loaded("mac_portacl").is_err());
+        assert!(tools.host().module_loaded("mac_bsdextended").is_err());
     }
 
     #[test]

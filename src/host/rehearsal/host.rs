@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use crate::certificate::{Bundle, BundleError};
+use crate::child::Ids;
 use crate::front::Front;
 use crate::operation::{self, Operation};
 
@@ -228,6 +229,10 @@ impl Observe for Rehearsal {
         user.map_or(Ok(Vec::new()), |user| accounts::groups_of(&self.machine.borrow(), &user))
     }
 
+    fn stranger(&self) -> Result<Option<Ids>, HostError> {
+        Ok(None)
+    }
+
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
         Ok(self.machine.borrow().model.modules.contains(name))
     }
@@ -350,7 +355,7 @@ impl Host for Rehearsal {
     }
 
     fn load_module(&self, name: &str) -> Result<(), HostError> {
-        self.command(format!("kldload -n {name}"), |machine| kernel::load_module(&mut machine.model, name))
+        self.command(format!("kldload -n {name}"), |machine| kernel::load_module(machine, name))
     }
 
     fn unload_module(&self, name: &str) -> Result<(), HostError> {

@@ -145,6 +145,7 @@ impl Fresh {
             owner: GTS,
             directory: "/var/db/gotosocial".into(),
             secret_argument: None,
+            limit: None,
         })
         .unwrap()
     }

@@ -20,15 +20,16 @@ use std::process::ExitCode;
 
 use arguments::Arguments;
 use bench::Bench;
-use gts_bootstrap::host::{PROBE_ARGUMENT, probe_child};
+use gts_bootstrap::child::{self, CHILD_ARGUMENT};
+use gts_bootstrap::host::CHILD_ROLES;
 use report::Tally;
 use stories::{STORIES, Story, Verdict};
 
 fn main() -> ExitCode {
     let given: Vec<String> = std::env::args().skip(1).collect();
     // The child of a bind probe, which is this very program again.
-    if let Some((PROBE_ARGUMENT, probe)) = given.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return probe_child(probe);
+    if given.first().is_some_and(|first| first == CHILD_ARGUMENT) {
+        return child::main(CHILD_ROLES);
     }
     match Arguments::read(&given).and_then(|arguments| run(&arguments)) {
         Ok(tally) => tally.exit_code(),

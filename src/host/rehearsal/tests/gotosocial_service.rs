@@ -397,6 +397,7 @@ fn programs_that_are_none_are_not_run() {
                 owner: GTS,
                 directory: directory.into(),
                 secret_argument: Some(1),
+                limit: None,
             })
             .unwrap_err();
         assert!(!error.to_string().contains("hush"), "{error}");

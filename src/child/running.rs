@@ -1,0 +1,116 @@
+//! A child that runs.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::{REFUSAL, REFUSED};
+
+/// The longest pause between two looks at it.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often a child that is stopped (SIGSTOP) is told to go on. Its user can do that to it, and must not hold us up.
+const MOST_STOPS: u32 = 100;
+
+/// A child process. One that has not ended when this is dropped is killed, with all of its process group.
+#[derive(Debug)]
+pub struct Running {
+    pid: Pid,
+    /// Its standard input after its order, for a role that reads on; dropping it ends the input.
+    pub stdin: Option<ChildStdin>,
+    /// Its standard output, if that is a pipe.
+    pub stdout: Option<ChildStdout>,
+    /// How it ended.
+    status: Option<ExitStatus>,
+    stops: u32,
+}
+
+impl Running {
+    pub(super) fn of(child: Child) -> Self {
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+        Self { pid, stdin: child.stdin, stdout: child.stdout, status: None, stops: 0 }
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// It was stopped over and over, and has been killed.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        while self.status.is_none() {
+            match waitpid(self.pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED))? {
+                WaitStatus::Exited(_, code) => self.status = Some(ExitStatus::from_raw(code << 8)),
+                WaitStatus::Signaled(_, signal, _) => self.status = Some(ExitStatus::from_raw(signal as i32)),
+                WaitStatus::Stopped(..) if self.stops < MOST_STOPS => {
+                    self.stops += 1;
+                    kill(self.pid, Signal::SIGCONT)?;
+                }
+                WaitStatus::Stopped(..) => {
+                    self.end()?;
+                    return Err(io::Error::other("somebody stopped it (SIGSTOP) over and over, so it was killed"));
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(self.status)
+    }
+
+    /// Waits for its end, and calls `meanwhile` between two looks. Nothing more is sent to its standard input.
+    ///
+    /// # Errors
+    /// It has not ended within `limit`, or was stopped over and over; it has been killed. Or `meanwhile` failed.
+    pub fn wait(
+        &mut self,
+        limit: Option<Duration>,
+        meanwhile: &mut dyn FnMut(Duration) -> io::Result<()>,
+    ) -> io::Result<ExitStatus> {
+        self.stdin = None;
+        let (began, mut pause) = (Instant::now(), Duration::from_micros(500));
+        loop {
+            if let Some(status) = self.try_wait()? {
+                return Ok(status);
+            }
+            let elapsed = began.elapsed();
+            if limit.is_some_and(|limit| elapsed >= limit) {
+                self.end()?;
+                let text = format!("it had not ended after {} s, and was killed", elapsed.as_secs());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
+            meanwhile(elapsed)?;
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Kills it, with all of its process group.
+    ///
+    /// # Errors
+    /// waitpid(2) failed.
+    pub fn end(&mut self) -> io::Result<()> {
+        if self.status.is_none() {
+            // It leads a group only once it has its session; both may be gone already.
+            let _ = killpg(self.pid, Signal::SIGKILL);
+            let _ = kill(self.pid, Signal::SIGKILL);
+            waitpid(self.pid, None)?;
+            self.status = Some(ExitStatus::from_raw(Signal::SIGKILL as i32));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nobody is left to whom a failure would matter.
+        let _ = self.end();
+    }
+}
+
+/// Why a child did not take on its role, from its status and standard error; `None` if it did.
+pub fn refusal(status: ExitStatus, stderr: &str) -> Option<&str> {
+    let last = stderr.lines().last()?.strip_prefix(REFUSAL)?;
+    (status.code() == Some(i32::from(REFUSED))).then_some(last)
+}
