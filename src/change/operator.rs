@@ -31,8 +31,9 @@ pub trait Operator {
     fn note(&self, _text: &str) {}
     /// Files are not in the backup that was written.
     fn left_out(&self, _files: &LeftOut) {}
-    /// A password that is shown this once and kept nowhere.
-    fn password(&self, _username: &str, _password: &str) {}
+    /// A password that is shown this once and kept nowhere. If it stood on a command line, `exposed` says why no other one could
+    /// take its place.
+    fn password(&self, _username: &str, _password: &str, _exposed: Option<&str>) {}
     /// Somebody wants the run to stop: what becomes of it? An answer other than to continue holds for the rest of the run.
     fn interrupted(&self) -> Interruption {
         Interruption::Undo

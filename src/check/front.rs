@@ -9,7 +9,7 @@ use crate::deployment::Deployment;
 use crate::error_code::ErrorCode;
 use crate::front::Front;
 use crate::gotosocial::SERVICE;
-use crate::host::{HostError, Listener, Observe, Owner, WebRequest};
+use crate::host::{Carried, HostError, Listener, Observe, Owner, WebRequest};
 use crate::parts::front::PORTS;
 
 /// The time-out of one request.
@@ -75,6 +75,7 @@ fn answers(host: &dyn Observe, deployment: &Deployment) -> Vec<Check> {
             host: name.to_owned(),
             address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, if tls { 443 } else { 80 }))),
             path: path.to_owned(),
+            carries: Carried::default(),
             verify,
             timeout: PATIENCE,
         })

@@ -8,7 +8,7 @@ use super::{Check, Matter, Status, hard_links};
 use crate::change::listening::{self, Rightful};
 use crate::deployment::{ConfigValue, Deployment, HostName, Layout, Mode, Variant};
 use crate::error_code::{Coded, ErrorCode};
-use crate::host::{HostError, Jail, Listener, Observe, WebRequest};
+use crate::host::{Carried, HostError, Jail, Listener, Observe, WebRequest};
 use crate::parts::install::obstacles;
 use crate::parts::port_settings::{MODULE, RESERVED_HIGH};
 use crate::parts::{account, front, portacl_boot, service};
@@ -319,6 +319,7 @@ fn other_server(host: &dyn Observe, name: &str, resolved: &[IpAddr]) -> Check {
         host: name.to_owned(),
         address: None,
         path: "/.well-known/nodeinfo".to_owned(),
+        carries: Carried::default(),
         verify: false,
         timeout: Duration::from_secs(5),
     });

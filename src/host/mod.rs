@@ -33,7 +33,7 @@ pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Listeners, Owner, ServiceState, Supervision, System, User};
 pub use files::{CopiedFile, Onward, Visit, is_temporary};
 pub use network::{
-    BindOutcome, BindProbe, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
+    BindOutcome, BindProbe, Carried, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
 };
 pub use operations::{Invocation, Output, ServiceAction};
 

@@ -114,8 +114,8 @@ impl Operator for Watching<'_> {
         self.noted.decided.get()
     }
 
-    fn password(&self, username: &str, password: &str) {
-        self.progress.password(username, password);
+    fn password(&self, username: &str, password: &str, exposed: Option<&str>) {
+        self.progress.password(username, password, exposed);
         self.noted.password.set(Some(password.to_owned()));
     }
 

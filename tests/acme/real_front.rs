@@ -229,7 +229,7 @@ fn ask(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     });
     let status = answer.status().as_u16();
     let body = answer.bytes().unwrap().to_vec();
-    Ok(WebAnswer { status, location: None, retry_after: None, body, certificate })
+    Ok(WebAnswer { status, location: None, retry_after: None, cookie: None, body, certificate })
 }
 
 impl Host for RealFront {

@@ -75,6 +75,7 @@ impl Machine {
             host: "social.example.org".into(),
             address,
             path: "/api/v1/instance".into(),
+            carries: Default::default(),
             verify: false,
             timeout: std::time::Duration::from_secs(1),
         };

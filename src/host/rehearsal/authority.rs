@@ -10,7 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa
 use serde_json::json;
 use x509_parser::time::ASN1Time;
 
-use super::super::{Host, HostError, Observe, WebAnswer, WebFailure, WebRequest};
+use super::super::{Carried, Host, HostError, Observe, WebAnswer, WebFailure, WebRequest};
 use super::Rehearsal;
 use super::machine::Machine;
 use super::model::{Authority, Model};
@@ -111,6 +111,7 @@ impl Rehearsal {
                 host: name.to_string(),
                 address: Some((address, 80).into()),
                 path: path.clone(),
+                carries: Carried::default(),
                 verify: false,
                 timeout: ORDER,
             };

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 
 use crate::gotosocial::SERVICE;
 use crate::gotosocial::loading::{Failure, Settings, Sources};
+use crate::gotosocial::oauth_server::OauthServer;
 use crate::gotosocial::readiness::RECOVERED;
 use crate::utc;
 
@@ -245,6 +246,7 @@ fn serve(machine: &mut Machine, service: &Service, version: &str, settings: &Set
         tls,
         database: path,
         log: service.log.clone(),
+        oauth: OauthServer::default(),
     })
 }
 

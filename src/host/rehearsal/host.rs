@@ -60,6 +60,15 @@ impl Change<'_> {
 type Done<T> = Result<T, HostError>;
 
 impl Rehearsal {
+    /// The status that a web request is to be answered with whatever it asks.
+    fn refusal(&self, request: &WebRequest) -> Option<u16> {
+        let model = &self.machine.borrow().model;
+        let faults = &model.faults;
+        let counts = faults.web_status_when.is_none_or(|(from, until)| (from..until).contains(&model.clock));
+        let what = format!("{}{}", if request.tls { "https" } else { "http" }, request.path);
+        faults.web_status.get(&what).copied().filter(|_| counts)
+    }
+
     /// Makes one change: counts it against the faults, lets a second pass, and saves the result.
     fn change<T>(&self, what: &Change<'_>, make: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
         let outcome = self.attempt(what, make);
@@ -291,16 +300,17 @@ impl Observe for Rehearsal {
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
+        let refusal = self.refusal(request);
+        if let Some(status) = refusal.filter(|_| request.carries.form.is_some()) {
+            return Ok(WebAnswer::plain(status));
+        }
         let answer = operation::aside(|| web::answer(&mut self.machine.borrow_mut(), request));
         // The first request can make the authority issue a certificate, which is a file with an owner.
         self.save().map_err(|error| WebFailure::Other(error.to_string()))?;
-        let model = &self.machine.borrow().model;
-        let faults = &model.faults;
-        let counts = faults.web_status_when.is_none_or(|(from, until)| (from..until).contains(&model.clock));
-        let what = format!("{}{}", if request.tls { "https" } else { "http" }, request.path);
+        let shows_expired = self.machine.borrow().model.faults.shows_expired;
         answer.map(|mut answer| {
-            answer.status = faults.web_status.get(&what).copied().filter(|_| counts).unwrap_or(answer.status);
-            if let Some(certificate) = answer.certificate.as_mut().filter(|_| faults.shows_expired) {
+            answer.status = refusal.unwrap_or(answer.status);
+            if let Some(certificate) = answer.certificate.as_mut().filter(|_| shows_expired) {
                 certificate.not_after = 0;
             }
             answer
