@@ -33,6 +33,11 @@ const ORDER: Duration = Duration::from_secs(5);
 /// How long a client waits for a directory that does not answer.
 const NO_ANSWER: Duration = Duration::from_secs(30);
 
+/// The key of GoToSocial's own account, PEM.
+pub(super) fn cached_account_key() -> Result<String, pem::PemError> {
+    Ok(pem::parse_many(KEYS)?.last().map(pem::encode).unwrap_or_default())
+}
+
 impl CertificateAuthority for Rehearsal {
     fn register(&self, directory: &str, _email: Option<&EmailAddress>) -> Result<Account, AcmeError> {
         self.is_reached(directory)?;
