@@ -27,12 +27,14 @@ pub struct Confinement {
     pub umask: u32,
     /// The largest file that it may write, in bytes; `None`: no limit.
     pub largest_file: Option<u64>,
+    /// How many descriptors it may have open; `None`: as many as whoever starts it.
+    pub descriptors: Option<u64>,
 }
 
 impl Confinement {
     /// A child with these ids in the system's root folder, whose files are its own.
     pub fn of(ids: Option<Ids>) -> Self {
-        Self { ids, root: None, directory: "/".into(), umask: 0o077, largest_file: None }
+        Self { ids, root: None, directory: "/".into(), umask: 0o077, largest_file: None, descriptors: None }
     }
 
     /// Gives up everything else, for good.
@@ -50,6 +52,9 @@ impl Confinement {
         setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(failed("switch off core dumps"))?;
         if let Some(largest) = self.largest_file {
             setrlimit(Resource::RLIMIT_FSIZE, largest, largest).map_err(failed("limit the size of files"))?;
+        }
+        if let Some(most) = self.descriptors {
+            setrlimit(Resource::RLIMIT_NOFILE, most, most).map_err(failed("limit the number of descriptors"))?;
         }
         if let Some(root) = &self.root {
             chroot(root).map_err(failed(&format!("make {} the root folder", root.display())))?;

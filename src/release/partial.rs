@@ -59,6 +59,11 @@ impl Partial {
         operation::write_all(&mut self.file, bytes, || self.path.clone()).map_err(Error::file("write", &self.path))
     }
 
+    /// The file, all of it.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Begins anew.
     pub(super) fn restart(&mut self) -> Result<(), Error> {
         (self.had, self.left) = (0, 0);
