@@ -31,54 +31,38 @@ fn fetch(task: Value) -> Result<(), String> {
     };
     thread::Builder::new().name("watch".to_owned()).spawn(watch).map_err(in_words)?;
     let teller = Teller::new().map_err(in_words)?;
-    // If nobody listens any more, the next word fails too.
-    let retries = |reason: String, wait| drop(teller.tell(&Told::Retries(reason, wait)));
-    let http = HttpClient::new(settings, &retries);
-    let last = match fulfil(wish, &http, &teller).map_err(in_words)? {
-        Ok(()) => Told::Ends,
-        Err(error) => Told::Failed(error),
-    };
-    teller.tell(&last).map_err(in_words)
+    let retries = |reason: String, wait| teller.tell(&Told::Retries(reason, wait));
+    let fulfilled = fulfil(wish, &HttpClient::new(settings, &retries), &teller);
+    teller.tell(&fulfilled.map_or_else(Told::Failed, |()| Told::Ends));
+    Ok(())
 }
 
 fn in_words(error: impl ToString) -> String {
     error.to_string()
 }
 
-/// The outer error: nobody listens. The inner one: what is to be told.
-fn fulfil(wish: Wish, http: &HttpClient<'_>, teller: &Teller) -> io::Result<Result<(), Error>> {
+fn fulfil(wish: Wish, http: &HttpClient<'_>, teller: &Teller) -> Result<(), Error> {
     let address = |text: &str| Url::parse(text).map_err(|error| Error::BadSource(text.to_owned(), error.to_string()));
-    macro_rules! told {
-        ($what:expr) => {
-            match $what {
-                Ok(come) => come,
-                Err(error) => return Ok(Err(error)),
-            }
-        };
-    }
     match wish {
         Wish::Catalogue(base) => {
-            for release in told!(from_forgejo(&base, http)) {
-                teller.tell(&Told::Release(release))?;
-            }
+            from_forgejo(&base, http)?.into_iter().for_each(|release| teller.tell(&Told::Release(release)));
         }
         Wish::Checksum { url, asset } => {
-            let bytes = told!(read_small(&told!(address(&url)), MAX_CHECKSUMS_BYTES, http));
-            let digest = told!(digest_of(&asset, &String::from_utf8_lossy(&bytes), &url));
-            teller.tell(&Told::Digest(digest))?;
+            let bytes = read_small(&address(&url)?, MAX_CHECKSUMS_BYTES, http)?;
+            teller.tell(&Told::Digest(digest_of(&asset, &String::from_utf8_lossy(&bytes), &url)?));
         }
         Wish::File { url, have, limit } => {
-            let url = told!(address(&url));
-            let mut download = told!(Download::open(&url, have, limit, http));
-            teller.tell(&Told::Begins(download.total))?;
+            let url = address(&url)?;
+            let mut download = Download::open(&url, have, limit, http)?;
+            teller.tell(&Told::Begins(download.total));
             let mut piece = vec![0; PIECE];
             loop {
-                match told!(download.read(&mut piece)) {
+                match download.read(&mut piece)? {
                     0 => break,
-                    count => teller.bytes(&piece[..count])?,
+                    count => teller.bytes(&piece[..count]),
                 }
             }
         }
     }
-    Ok(Ok(()))
+    Ok(())
 }

@@ -16,20 +16,9 @@ use super::wire::{Frame, Order, Told, Wish};
 use super::{Error, HttpSettings, Progress, Published, Sha256Digest};
 use crate::child::{self, Confinement, Ids, Running};
 
-/// What of this program's environment such a child gets: proxies, in both spellings, and certificate authorities. A file
-/// that these name has to be readable for everybody.
-const PASSED_ON: [&str; 10] = [
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "https_proxy",
-    "http_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-];
+/// What of this program's environment such a child gets, in capital or small letters: proxies, and certificate authorities.
+/// A file that these name has to be readable for everybody.
+const PASSED_ON: &str = "HTTPS_PROXY HTTP_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR";
 
 /// The largest file that the child may write, in bytes: there is its standard error, and nothing else.
 const LARGEST_FILE: u64 = 64 * 1024;
@@ -99,8 +88,9 @@ impl<'a> Fetcher<'a> {
             descriptors: Some(DESCRIPTORS),
             ..Confinement::of(self.ids.clone())
         };
-        let environment: Vec<(String, String)> =
-            PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+        let names = PASSED_ON.split(' ').flat_map(|name| [name.to_owned(), name.to_lowercase()]);
+        let environment: Vec<_> =
+            names.filter_map(|name| std::env::var(&name).ok().map(|value| (name, value))).collect();
         let order = Order { settings: self.settings, wish };
         let start = || {
             let stderr = tempfile::tempfile()?;
@@ -110,7 +100,7 @@ impl<'a> Fetcher<'a> {
         let (child, stderr) = start().map_err(|error: io::Error| Error::child("fetches", &error))?;
         let silence = connect + idle + retry.longest_wait + GRACE;
         let output = Output { child, progress: self.progress, silence };
-        Ok(Fetching { output: BufReader::with_capacity(PIECE, output), stderr, left: 0, told: 0 })
+        Ok(Fetching { output: BufReader::with_capacity(PIECE, output), stderr, left: 0, may_tell: MOST_TOLD })
     }
 }
 
@@ -137,19 +127,15 @@ pub(super) struct Fetching<'a> {
     stderr: File,
     /// How many bytes of the file are still to be read from this frame.
     left: usize,
-    /// How much it has told besides.
-    told: usize,
+    /// How much it may still tell besides.
+    may_tell: usize,
 }
 
 impl Fetching<'_> {
     /// The next frame. What failed is an error, and a repetition is told of.
     fn next(&mut self) -> Result<Frame, Error> {
         loop {
-            let mut counted = Counted { inner: &mut self.output, count: 0 };
-            let frame = Frame::read(&mut counted);
-            self.told += counted.count;
-            match frame {
-                _ if self.told > MOST_TOLD => return Err(self.unexpected()),
+            match Frame::read(&mut self.output, &mut self.may_tell) {
                 Ok(Frame::Told(Told::Failed(error))) => return Err(error),
                 Ok(Frame::Told(Told::Retries(reason, wait))) => self.output.get_ref().progress.retry(&reason, wait),
                 Ok(frame) => return Ok(frame),
@@ -160,13 +146,14 @@ impl Fetching<'_> {
 
     /// What it means that the output cannot be read.
     fn failed(&mut self, error: io::Error) -> Error {
-        if error.kind() != io::ErrorKind::UnexpectedEof {
-            return error.downcast::<Error>().unwrap_or_else(|error| Error::child("fetches", &error));
-        }
-        match self.output.get_mut().child.failure(&self.stderr) {
-            Ok(Some(why)) => Error::child("fetches", &why),
-            Ok(None) => self.unexpected(),
-            Err(error) => Error::child("fetches", &error),
+        match error.kind() {
+            io::ErrorKind::InvalidData => self.unexpected(),
+            io::ErrorKind::UnexpectedEof => match self.output.get_mut().child.failure(&self.stderr) {
+                Ok(Some(why)) => Error::child("fetches", &why),
+                Ok(None) => self.unexpected(),
+                Err(error) => Error::child("fetches", &error),
+            },
+            _ => error.downcast().unwrap_or_else(|error| Error::child("fetches", &error)),
         }
     }
 
@@ -191,20 +178,6 @@ impl Read for Fetching<'_> {
             Err(error) => return Err(io::Error::other(self.failed(error))),
         };
         self.left -= count;
-        Ok(count)
-    }
-}
-
-/// Counts what is read.
-struct Counted<'a, R> {
-    inner: &'a mut R,
-    count: usize,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.count += count;
         Ok(count)
     }
 }

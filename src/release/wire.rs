@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::process;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,6 @@ use super::{Error, HttpSettings, Published, Sha256Digest};
 /// The longest content of a frame, in bytes.
 pub(super) const LONGEST_FRAME: usize = 1024 * 1024;
 
-/// The letter and the length.
-const HEAD: usize = 5;
 const BYTES: u8 = b'b';
 const TOLD: u8 = b't';
 
@@ -72,20 +71,23 @@ pub(super) enum Frame {
 }
 
 impl Frame {
-    /// Reads the next one. An error of the kind `InvalidData` is for what is none.
-    pub(super) fn read(input: &mut impl Read) -> io::Result<Self> {
-        let mut head = [0; HEAD];
+    /// Reads the next one. What is told, heads included, is taken from `left`. An error of the kind `InvalidData` is for
+    /// what is no frame, or too much.
+    pub(super) fn read(input: &mut impl Read, left: &mut usize) -> io::Result<Self> {
+        let mut head = [0; 5];
         input.read_exact(&mut head)?;
         let [kind, length @ ..] = head;
         let length = u32::from_be_bytes(length) as usize;
+        let told = head.len() + if kind == TOLD { length } else { 0 };
+        *left = left.checked_sub(told).filter(|_| length <= LONGEST_FRAME).ok_or(io::ErrorKind::InvalidData)?;
         match kind {
-            BYTES if length <= LONGEST_FRAME => Ok(Self::Bytes(length)),
-            TOLD if length <= LONGEST_FRAME => {
+            BYTES => Ok(Self::Bytes(length)),
+            TOLD => {
                 let mut text = vec![0; length];
                 input.read_exact(&mut text)?;
-                Ok(Self::Told(serde_json::from_slice(&text)?))
+                serde_json::from_slice(&text).map(Self::Told).map_err(|_| io::ErrorKind::InvalidData.into())
             }
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "what it says cannot be understood")),
+            _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 }
@@ -99,21 +101,25 @@ impl Teller {
         Ok(Self(File::from(io::stdout().as_fd().try_clone_to_owned()?)))
     }
 
-    pub(super) fn tell(&self, told: &Told) -> io::Result<()> {
-        let text = serde_json::to_vec(told)?;
-        self.send(TOLD, &text)
+    pub(super) fn tell(&self, told: &Told) {
+        self.send(TOLD, serde_json::to_vec(told).map_err(io::Error::other));
     }
 
-    pub(super) fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
-        self.send(BYTES, bytes)
+    pub(super) fn bytes(&self, bytes: &[u8]) {
+        self.send(BYTES, Ok(bytes));
     }
 
-    fn send(&self, kind: u8, content: &[u8]) -> io::Result<()> {
-        let length = u32::try_from(content.len()).ok().filter(|_| content.len() <= LONGEST_FRAME);
-        let length = length.ok_or(io::ErrorKind::FileTooLarge)?;
-        let mut output = &self.0;
-        output.write_all(&[&[kind], &length.to_be_bytes()[..]].concat())?;
-        output.write_all(content)
+    /// Sends a frame. If nobody listens any more, there is nothing left to do.
+    fn send(&self, kind: u8, content: io::Result<impl AsRef<[u8]>>) {
+        let send = |content: &[u8]| {
+            let length = u32::try_from(content.len()).map_err(io::Error::other)?.to_be_bytes();
+            let mut output = &self.0;
+            output.write_all(&[&[kind], &length[..]].concat())?;
+            output.write_all(content)
+        };
+        if content.and_then(|content| send(content.as_ref())).is_err() {
+            process::exit(1);
+        }
     }
 }
 
@@ -124,7 +130,7 @@ mod tests {
     use crate::error_code::Coded;
 
     fn read(kind: u8, length: u32, content: &[u8]) -> io::Result<Frame> {
-        Frame::read(&mut [&[kind], &length.to_be_bytes()[..], content].concat().as_slice())
+        Frame::read(&mut [&[kind], &length.to_be_bytes()[..], content].concat().as_slice(), &mut 100)
     }
 
     #[test]
@@ -135,7 +141,8 @@ mod tests {
         assert_eq!(kind(b'x', 3, b"abc"), io::ErrorKind::InvalidData);
         assert_eq!(kind(BYTES, 1 << 30, b"abc"), io::ErrorKind::InvalidData);
         assert_eq!(kind(TOLD, 1 << 30, b"abc"), io::ErrorKind::InvalidData);
-        assert_eq!(kind(TOLD, 4, b"\"End"), io::ErrorKind::UnexpectedEof);
+        assert_eq!(kind(TOLD, 96, &[b' '; 96]), io::ErrorKind::InvalidData);
+        assert_eq!(kind(TOLD, 4, b"\"End"), io::ErrorKind::InvalidData);
         assert_eq!(kind(TOLD, 5, b"\"End\""), io::ErrorKind::InvalidData);
         assert_eq!(kind(TOLD, 9, b"\"Ends\""), io::ErrorKind::UnexpectedEof);
     }
