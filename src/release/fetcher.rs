@@ -15,10 +15,7 @@ use super::source::BaseUrl;
 use super::wire::{Frame, Order, Told, Wish};
 use super::{Error, HttpSettings, Progress, Published, Sha256Digest};
 use crate::child::{self, Confinement, Ids, Running};
-
-/// What of this program's environment such a child gets, in capital or small letters: proxies, and certificate authorities.
-/// A file that these name has to be readable for everybody.
-const PASSED_ON: &str = "HTTPS_PROXY HTTP_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR";
+use crate::net::web::environment;
 
 /// The largest file that the child may write, in bytes: there is its standard error, and nothing else.
 const LARGEST_FILE: u64 = 64 * 1024;
@@ -88,14 +85,11 @@ impl<'a> Fetcher<'a> {
             descriptors: Some(DESCRIPTORS),
             ..Confinement::of(self.ids.clone())
         };
-        let names = PASSED_ON.split(' ').flat_map(|name| [name.to_owned(), name.to_lowercase()]);
-        let environment: Vec<_> =
-            names.filter_map(|name| std::env::var(&name).ok().map(|value| (name, value))).collect();
         let order = Order { settings: self.settings, wish };
         let start = || {
             let stderr = tempfile::tempfile()?;
             let streams = (Stdio::piped(), Stdio::from(stderr.try_clone()?));
-            Ok((child::start(FETCH.0, &confinement, &order, &environment, streams.0, streams.1)?, stderr))
+            Ok((child::start(FETCH.0, &confinement, &order, &environment(), streams.0, streams.1)?, stderr))
         };
         let (child, stderr) = start().map_err(|error: io::Error| Error::child("fetches", &error))?;
         let silence = connect + idle + retry.longest_wait + GRACE;
