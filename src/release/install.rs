@@ -59,7 +59,8 @@ pub fn fetch(
         }
     };
     let mut partial = Partial::open(target.partial, &locked.sha256)?;
-    let mut fetched = download(locked, &url, &mut partial, limits, fetcher);
+    let is_there = partial.had > 0 && partial.is_whole(&locked.sha256)?;
+    let mut fetched = if is_there { Ok(()) } else { download(locked, &url, &mut partial, limits, fetcher) };
     if partial.had > 0 && fetched.as_ref().is_err_and(is_of_content) {
         // What was kept may be damaged, or that of an archive that has been replaced since.
         partial.restart()?;

@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::digest::Hashing;
 use super::files::{list, make_folder, perform, remove, sync_folder};
 use super::{Error, Sha256Digest};
 use crate::operation::{self, Operation};
@@ -38,6 +39,14 @@ impl Partial {
         let file = perform(Operation::Create, "create", &path, || options.open(&path))?;
         let had = file.metadata().map_err(Error::file("read", &path))?.len();
         Ok(Self { folder: folder.to_owned(), path, file, had, left: had })
+    }
+
+    /// Whether it is the whole archive with this digest: a run was stopped after the download.
+    pub(super) fn is_whole(&self, archive: &Sha256Digest) -> Result<bool, Error> {
+        let mut hashing = Hashing::new(&self.file);
+        let read = io::copy(&mut hashing, &mut io::sink()).and_then(|_| (&self.file).rewind());
+        read.map_err(Error::file("read", &self.path))?;
+        Ok(hashing.digest() == *archive)
     }
 
     /// Reads on in what was there at first; 0 when all of that has been read.

@@ -226,6 +226,27 @@ fn what_was_kept_and_is_of_no_use_is_fetched_anew() {
 }
 
 #[test]
+fn what_was_stopped_after_the_download_is_not_downloaded_again() {
+    #[derive(Default)]
+    struct StopsWhenDone(Cell<bool>);
+    impl Progress for StopsWhenDone {
+        fn done(&self) {
+            self.0.set(true);
+        }
+        fn stops(&self) -> bool {
+            self.0.get()
+        }
+    }
+    let (server, place) = (Server::start(|_, _| Reply::ok(&honest())), Place::new());
+    stops_soon(|| place.fetch(&source(&server), &patient(&StopsWhenDone::default())));
+    assert_eq!(names_in(place.parent.path()), Vec::<String>::new());
+    assert_eq!(place.kept(), Some(honest()));
+    place.fetch(&source(&server), &watched(1, &StopsAfter::bytes(u64::MAX))).unwrap();
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(place.kept(), None);
+}
+
+#[test]
 fn an_archive_that_is_wrong_is_not_fetched_for_ever() {
     let server = Server::start(|asked: &Asked, number| {
         let mut archive = honest();
