@@ -263,7 +263,8 @@ mod tests {
         let (folder, files) = unpacked();
         fs::remove_file(folder.path().join("web/a.css")).unwrap();
         is_caught(folder.path(), &files, "web/a.css");
-        fs::remove_dir(folder.path().join("web")).unwrap();
+        let (folder, files) = unpacked();
+        fs::remove_dir_all(folder.path().join("web")).unwrap();
         is_caught(folder.path(), &files, "web");
         for name in ["more", "web/more", "web/a.css.more"] {
             let (folder, files) = unpacked();
