@@ -16,6 +16,7 @@ use tar::{EntryType, Header};
 use super::manifest::{self, Entry, Head, Manifest};
 use super::{END, padded};
 use crate::release::Hashing;
+use crate::shown::Shown;
 
 /// How often a file is read if it changes meanwhile.
 const READINGS: u32 = 3;
@@ -61,7 +62,7 @@ pub fn write(
         match add(out, head, member, open)? {
             Ok(entry) => entries.push(entry),
             Err(why) if member.needed => {
-                return Err(io::Error::other(format!("{}: {why}", member.from.display())));
+                return Err(io::Error::other(format!("{}: {why}", member.from.shown())));
             }
             Err(why) => skipped.push(Skipped { from: member.from.clone(), why }),
         }

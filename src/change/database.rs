@@ -24,6 +24,7 @@ pub use description::{CopiedPart, DESCRIPTION, Description, OPENED, SCHEMA, desc
 use super::kind::above;
 use super::postgres::Connection;
 use crate::host::{DatabaseExamination, DatabaseState, Entry, FileUser, Host, HostError, Observe, Owner};
+use crate::shown::Shown;
 use description::{DUMP, FILES, MAIN, copy_checked, failed, in_folder, stop, unused};
 
 /// How a SQLite database begins (<https://sqlite.org/fileformat2.html>, 1.3), and a log (4.1) and a journal (3).
@@ -155,7 +156,7 @@ fn mode_of(host: &dyn Observe, path: &Path, suffix: &str, service: Owner) -> Res
         }
         Some(_) => "it is not a regular file".to_owned(),
     };
-    Err(failed(path.display(), why))
+    Err(failed(path.shown(), why))
 }
 
 /// Somebody who has a database open, as far as the host can tell.
@@ -209,7 +210,7 @@ fn check_kind(host: &dyn Host, copy: &Path, source: &Path, suffix: &str) -> Resu
     if head.is_empty() || head.starts_with(MAGIC) || magics.iter().any(|magic| head.starts_with(magic)) {
         return Ok(());
     }
-    Err(failed(source.display(), "it is not an SQLite database"))
+    Err(failed(source.shown(), "it is not an SQLite database"))
 }
 
 /// Makes a copy.
@@ -274,7 +275,7 @@ pub fn opened(
     })?;
     let Some(damage) = &state.damage else { return Ok(state) };
     Err(failed(
-        folder.display(),
+        folder.shown(),
         format!(
             "the database is damaged ({damage}); GoToSocial's documentation on database maintenance explains how to repair it"
         ),
@@ -334,14 +335,14 @@ fn move_all(host: &dyn Host, from: [PathBuf; 3], to: [PathBuf; 3]) -> Result<(),
 
 /// What a copy says of itself that has to be complete.
 fn complete(host: &dyn Host, folder: &Path) -> Result<Description, HostError> {
-    describe(host, folder)?.ok_or_else(|| failed(folder.display(), "there is no complete copy of a database"))
+    describe(host, folder)?.ok_or_else(|| failed(folder.shown(), "there is no complete copy of a database"))
 }
 
 /// The dump that a copy of a PostgreSQL database is, its digest, and that of what is in it.
 fn of_postgres<'a>(description: &'a Description, folder: &Path) -> Result<(PathBuf, &'a str, &'a str), HostError> {
     match (&*description.files, &description.content) {
         ([dump], Some(content)) => Ok((folder.join(&dump.name), &dump.sha256, content)),
-        _ => Err(failed(folder.display(), "it is not a copy of a PostgreSQL database")),
+        _ => Err(failed(folder.shown(), "it is not a copy of a PostgreSQL database")),
     }
 }
 
@@ -372,7 +373,7 @@ pub(super) fn restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), 
         if host.copy_file(&source, &target, part.mode, *owner)?.sha256 != part.sha256 {
             remove_all(host, named(path, INCOMING))?;
             let why = "it is not what was written: its digest differs. The database was not touched";
-            return Err(failed(source.display(), why));
+            return Err(failed(source.shown(), why));
         }
     }
     // What belongs to the database of now must not be found beside the one of then.

@@ -15,6 +15,7 @@ use crate::certificate::CertificateAuthority;
 use crate::error_code::ErrorCode;
 use crate::host::{Host, HostError};
 use crate::release;
+use crate::shown::Shown;
 
 /// A change failed.
 #[derive(Debug, thiserror::Error)]
@@ -90,8 +91,8 @@ impl ApplyError {
 fn named(step: &Step) -> String {
     let (action, kind) = (step.action, step.change.kind());
     match kind.name() {
-        "removal" => format!("{action} {}", kind.target()),
-        name => format!("{action} {name} {}", kind.target()),
+        "removal" => format!("{action} {}", kind.target().shown()),
+        name => format!("{action} {name} {}", kind.target().shown()),
     }
 }
 
@@ -183,7 +184,7 @@ impl<'a> Run<'a> {
                     (Interruption::Continue, _) => None,
                     (Interruption::Keep, _) => Some(String::new()),
                     (Interruption::Undo, Some(gone)) => {
-                        Some(format!(", and nothing was undone: {} is gone for good", gone.display()))
+                        Some(format!(", and nothing was undone: {} is gone for good", gone.shown()))
                     }
                     (Interruption::Undo, None) => {
                         return Err(self.take_back(ApplyError::of(step, Failure::Interrupted(why))));
@@ -290,5 +291,5 @@ impl<'a> Run<'a> {
 
 /// That a step could not be taken back, and why.
 fn not_undone(step: &Step, why: &HostError) -> String {
-    format!("{} {}: {why}", step.change.kind().name(), step.change.kind().target())
+    format!("{} {}: {why}", step.change.kind().name(), step.change.kind().target().shown())
 }

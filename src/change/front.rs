@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::failure::Failure;
 use crate::front::{ConfigFiles, Front};
 use crate::host::{Entry, Host, HostError, Listener, Observe};
+use crate::shown::Shown;
 
 /// How often it is looked whether a front has let its ports go, and how long is waited between two looks.
 const RELEASE_LOOKS: u32 = 50;
@@ -38,7 +39,7 @@ pub fn edited_file(host: &dyn Observe, front: Front) -> Result<PathBuf, HostErro
         let Some(Entry::Symlink { target }) = host.entry(&path)? else {
             // Whether links may be followed there is the host's to say.
             if path != main && host.read_from(&main, 0, 0)?.is_none() {
-                return Err(astray(&main, format!("it is a symbolic link to {}, which is not there", path.display())));
+                return Err(astray(&main, format!("it is a symbolic link to {}, which is not there", path.shown())));
             }
             return Ok(path);
         };
@@ -49,7 +50,7 @@ pub fn edited_file(host: &dyn Observe, front: Front) -> Result<PathBuf, HostErro
 
 fn astray(main: &Path, what: String) -> HostError {
     let advice = "Let it lead to the file that is meant, or put that in its place, and run this again";
-    HostError::unreadable(main.display(), format!("{what}. {advice}"))
+    HostError::unreadable(main.shown(), format!("{what}. {advice}"))
 }
 
 /// The main file with, or without, the line that includes our site.
@@ -58,7 +59,7 @@ fn astray(main: &Path, what: String) -> HostError {
 /// The file is not there, or cannot be understood.
 pub fn edited(host: &dyn Observe, front: Front, present: bool) -> Result<Vec<u8>, Failure> {
     let path = front.main_file();
-    let text = host.read(&path)?.ok_or_else(|| format!("{} is not there", path.display()))?;
+    let text = host.read(&path)?.ok_or_else(|| format!("{} is not there", path.shown()))?;
     Ok(if present { (front.with_site)(&path, &text, &HostFiles(host))? } else { (front.without_site)(&path, &text)? })
 }
 

@@ -11,6 +11,7 @@ use crate::gotosocial::SERVICE;
 use crate::gotosocial::readiness::{HOST_META, LIVEZ, NODEINFO, READYZ, is_version, software};
 use crate::host::{HostError, Observe, Owner, ServiceState, WebAnswer, WebFailure};
 use crate::parts::service;
+use crate::shown::Shown;
 
 /// What the server should be.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +37,7 @@ pub fn processes(host: &dyn Observe, expected: &Expected<'_>) -> Result<Vec<Chec
         ServiceState::Running { pid: None } => RUNS.pass(format!("{SERVICE} runs")),
         ServiceState::Stopped => RUNS.fail(format!(
             "{SERVICE} does not run; the reason is at the end of {}; start it with `service {SERVICE} start`",
-            expected.readiness.log.display()
+            expected.readiness.log.shown()
         )),
         ServiceState::Missing => RUNS.fail(format!("{SERVICE} is not installed; run `gts-bootstrap install`")),
     }];

@@ -11,6 +11,7 @@ use crate::host::{HostError, Jail, Listener, Observe, WebRequest};
 use crate::parts::install::obstacles;
 use crate::parts::port_settings::{MODULE, RESERVED_HIGH};
 use crate::parts::{account, front, portacl_boot, service};
+use crate::shown::Shown;
 
 /// `kern.osreldate` of the oldest release that is still maintained and tested: 14.0.
 const OLDEST_TESTED: u32 = 1_400_000;
@@ -200,7 +201,7 @@ fn disk(host: &dyn Observe, layout: &Layout) -> Result<[Check; 2], HostError> {
     const DATA: Matter<'static> = Matter("disk for the data", ErrorCode::Disk);
     let free = |path: &Path| -> Result<(u64, String), HostError> {
         let free = host.free_bytes(path)?;
-        Ok((free, format!("{} MiB free for {}", free >> 20, path.display())))
+        Ok((free, format!("{} MiB free for {}", free >> 20, path.shown())))
     };
     let release = match free(&layout.releases)? {
         (..RELEASE_BYTES, text) => RELEASE.fail(format!("{text}: {} MiB are needed; make room", RELEASE_BYTES >> 20)),

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use crate::error_code::{Coded, ErrorCode};
 use crate::operation::advice;
+use crate::shown::Shown;
 
 /// A read or a change that the host refused. The text names what was attempted, on what, and why it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// A file operation failed.
-    #[error("cannot {action} {}: {}", path.display(), reason(source))]
+    #[error("cannot {action} {}: {}", path.shown(), reason(source))]
     File {
         /// What was attempted, as a verb: "read", "write", "remove".
         action: &'static str,

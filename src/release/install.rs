@@ -14,6 +14,7 @@ use super::source::Place;
 use super::staging::{install, refuse_existing};
 use super::{Error, Fetcher, Limits, LockedRelease, Progress, Sha256Digest, Source};
 use crate::error_code::{Coded, ErrorCode};
+use crate::shown::Shown;
 
 /// How much is read, hashed and stored at a time, in bytes.
 const PIECE: usize = 256 * 1024;
@@ -87,7 +88,7 @@ fn look_at(locked: &LockedRelease, path: &Path, limits: &Limits, progress: &dyn 
     let archive = File::open(path).map_err(Error::file("open", path))?;
     let size = archive.metadata().map_err(Error::file("read", path))?.len();
     if size > limits.archive_bytes {
-        return Err(Error::TooLarge(path.display().to_string(), limits.archive_bytes));
+        return Err(Error::TooLarge(path.shown().into_owned(), limits.archive_bytes));
     }
     locked.check_size(Some(size))?;
     progress.begin(&locked.asset, Some(size));
@@ -156,7 +157,7 @@ fn hash(
             }
         }
         if hashing.count > limits.archive_bytes {
-            return Err(Error::TooLarge(place.display().to_string(), limits.archive_bytes));
+            return Err(Error::TooLarge(place.shown().into_owned(), limits.archive_bytes));
         }
     }
     progress.done();

@@ -9,6 +9,7 @@ use crate::parts::host_names::HostNames;
 use crate::parts::rule_edit::RuleEdit;
 use crate::parts::{portacl_boot, rule_change};
 use crate::portacl::{self, BootSettings, ImpliedStatement, KernelRule, Meaning, NextBoot, Rule, Sign, State, Subject};
+use crate::shown::Shown;
 
 /// The requested change of the rules.
 #[derive(Debug, Clone)]
@@ -114,7 +115,7 @@ fn named(host: &dyn Observe, subject: &str, ports: &[String], granting: bool) ->
 /// # Errors
 /// In words: it cannot be read, or is not text.
 pub fn read(file: &TypedPath, input: Option<std::io::Result<Vec<u8>>>) -> Result<String, String> {
-    let name = file.typed.display();
+    let name = file.typed.shown();
     let bytes = match input {
         Some(input) => input.map_err(|error| format!("standard input cannot be read: {error}"))?,
         None => std::fs::read(&file.path).map_err(|error| format!("{name} cannot be read: {error}"))?,

@@ -18,6 +18,7 @@ use crate::parts::Refusal;
 use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
 use crate::parts::restore::{self, Restoring};
+use crate::shown::Shown;
 use crate::utc::date;
 
 /// The largest member that is read into memory, in bytes. The longest filter list has a few MiB.
@@ -86,10 +87,7 @@ pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
     }
     let kept = restoring.kept();
     if host.entry(&kept)?.is_some() {
-        run.text(&format!(
-            "The previous database is kept in {}; remove it when you no longer need it.",
-            kept.display()
-        ));
+        run.text(&format!("The previous database is kept in {}; remove it when you no longer need it.", kept.shown()));
         run.report().add("kept", kept);
     }
     install::conclude(run, &wanted, &plan, None, options.no_check)
@@ -144,7 +142,7 @@ fn lost(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<String, Stop> {
     Ok(format!(
         "everything since {} goes: {counted}, and with them follows, likes and new accounts. The current database is kept in {}",
         date(head.created),
-        restoring.kept().display()
+        restoring.kept().shown()
     ))
 }
 
@@ -184,7 +182,7 @@ struct Verified {
 impl Verified {
     /// Reads the whole file, and verifies every digest.
     fn read(TypedPath { typed, path }: &TypedPath) -> Result<Self, Stop> {
-        let refuse = |why: String| Stop::refused(ErrorCode::BackupUnusable, format!("{}: {why}", typed.display()));
+        let refuse = |why: String| Stop::refused(ErrorCode::BackupUnusable, format!("{}: {why}", typed.shown()));
         Self::examined(path).map_err(refuse)
     }
 

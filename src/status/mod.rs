@@ -23,6 +23,7 @@ use crate::host::{Observe, Owner};
 use crate::parts::answers::{self, Lock};
 use crate::parts::service as parts_service;
 use crate::parts::{account, front, release};
+use crate::shown::Shown;
 
 pub use judge::{Concern, Severity};
 pub use told::{Told, Unknown};
@@ -126,7 +127,7 @@ pub fn gather(host: &dyn Observe, layout: &Layout, newest: Newest, diffs: bool) 
 }
 
 fn look<'a>(host: &'a dyn Observe, layout: &'a Layout) -> Known<'a> {
-    let missing = || Unknown(format!("{} is missing", layout.answers().display()));
+    let missing = || Unknown(format!("{} is missing", layout.answers().shown()));
     let deployment = answers::deployed(host, layout).map_err(Unknown::from).and_then(|it| it.ok_or_else(missing));
     let mode = match &deployment {
         Ok(deployment) => Ok(deployment.exposure.mode),

@@ -10,6 +10,7 @@ mod config;
 mod crash;
 mod dialogue;
 mod filter;
+mod hostile_text;
 mod interrupt;
 mod interrupt_download;
 mod main_file_link;

@@ -7,6 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::host::{DatabaseState, FileUser, Host, HostError, Observe, Owner, ServiceAction, ServiceState};
+use crate::shown::Shown;
 
 /// The file in a copy's folder that says what the copy is.
 pub const DESCRIPTION: &str = "database.json";
@@ -63,7 +64,7 @@ pub(in crate::change) fn copy_checked(
     let copied = host.copy_file(from, to, 0o600, owner)?;
     match sha256 {
         Some(wanted) if copied.sha256 != wanted => {
-            Err(failed(from.display(), "it is not what was written: its digest differs"))
+            Err(failed(from.shown(), "it is not what was written: its digest differs"))
         }
         _ => Ok(()),
     }
@@ -119,7 +120,7 @@ impl Description {
         let proved = if self.content.is_some() { "read back from there" } else { "opened there" };
         format!(
             "the database is kept in {} and was {proved} to see that it is whole: {} KiB, {} migrations{posts}",
-            folder.display(),
+            folder.shown(),
             bytes.div_ceil(1024),
             self.state.migrations
         )
@@ -140,7 +141,7 @@ impl Description {
 pub fn describe(host: &dyn Observe, folder: &Path) -> Result<Option<Description>, HostError> {
     let path = folder.join(DESCRIPTION);
     let Some(bytes) = host.read(&path)? else { return Ok(None) };
-    let unreadable = |text: String| HostError::unreadable(path.display(), text);
+    let unreadable = |text: String| HostError::unreadable(path.shown(), text);
     let description: Description = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
     if description.schema > SCHEMA {
         let schema = description.schema;

@@ -12,6 +12,7 @@ use crate::change::kind::prelude::*;
 use crate::change::{postgres, store};
 use crate::error_code::ErrorCode;
 use crate::host::{self, Observe, is_temporary};
+use crate::shown::Shown;
 
 /// How many of the files that were left out are named.
 const NAMED: usize = 3;
@@ -125,8 +126,8 @@ impl Kind for BackupChange {
             Self::Write { storage: Some(_), .. } => "with media; read back and compared".to_owned(),
             Self::Write { storage: None, .. } => "without media; read back and compared".to_owned(),
             Self::Prune { .. } => "one more than are to be kept".to_owned(),
-            Self::Database { from, .. } => format!("the database out of {}", from.file.display()),
-            Self::Media { from, .. } => format!("what is missing of the media in {}", from.file.display()),
+            Self::Database { from, .. } => format!("the database out of {}", from.file.shown()),
+            Self::Media { from, .. } => format!("what is missing of the media in {}", from.file.shown()),
             Self::Dump { .. } => "dumped with pg_dump, while it is in use".to_owned(),
             Self::Load { .. } => "replaced by what is in the backup, in one transaction".to_owned(),
         }
@@ -199,7 +200,7 @@ impl BackupChange {
         let mut members: Vec<Member> = match head.database {
             DatabaseKind::Sqlite => {
                 let description = database::describe(host, database)?
-                    .ok_or_else(|| format!("there is no complete copy of the database in {}", database.display()))?;
+                    .ok_or_else(|| format!("there is no complete copy of the database in {}", database.shown()))?;
                 // All of it is read for damage only now, when nobody waits for the service any more.
                 head.state = Some(database::opened(host, database, &description.files, *owner, true)?);
                 let names = description.files.iter().map(|part| part.name.as_str()).chain([DESCRIPTION]);
@@ -274,7 +275,7 @@ fn left_out(skipped: &[Skipped]) -> Option<String> {
         return None;
     }
     let named: Vec<String> =
-        skipped.iter().take(NAMED).map(|file| format!("{} ({})", file.from.display(), file.why)).collect();
+        skipped.iter().take(NAMED).map(|file| format!("{} ({})", file.from.shown(), file.why)).collect();
     let more = if skipped.len() > NAMED { ", …" } else { "" };
     let files = if skipped.len() == 1 { "1 file is".to_owned() } else { format!("{} files are", skipped.len()) };
     Some(format!("{files} not in the backup: {}{more}", named.join(", ")))
@@ -285,7 +286,7 @@ fn reopened(from: &Origin) -> Result<(File, Manifest), Failure> {
     let mut file = File::open(&from.file).map_err(|error| from.unusable(error.into()))?;
     let opened = backup::open(&mut file).map_err(|error| from.unusable(error))?;
     if opened.sha256 != from.manifest {
-        refuse!("{} is another file now than the one that was verified", from.file.display());
+        refuse!("{} is another file now than the one that was verified", from.file.shown());
     }
     Ok((file, opened.manifest))
 }
@@ -317,9 +318,9 @@ fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> R
         return Ok(postgres::opened(host, &to.join(DUMP), owner, None).map(drop)?);
     }
     let description = database::describe(host, to)?
-        .ok_or_else(|| format!("{}: it says nothing about the database in it", from.file.display()))?;
+        .ok_or_else(|| format!("{}: it says nothing about the database in it", from.file.shown()))?;
     if description.files.iter().any(|part| part.mode & !0o777 != 0) {
-        refuse!("{}: a file of its database has a special mode", from.file.display());
+        refuse!("{}: a file of its database has a special mode", from.file.shown());
     }
     Ok(database::opened(host, to, &description.files, owner, false).map(drop)?)
 }
@@ -355,8 +356,8 @@ fn place_media(executor: &Executor<'_>, from: &Origin, storage: &Path, owner: Ow
     for path in differing().take(NAMED) {
         executor.operator.note(&format!(
             "{} differs from the backup; it is kept as {}",
-            path.display(),
-            aside(path).display()
+            path.shown(),
+            aside(path).shown()
         ));
     }
     Ok(())
@@ -392,7 +393,7 @@ fn take_back_media(host: &dyn Host) -> Result<(), HostError> {
     let list = list_of_placed();
     let Some(bytes) = host.read(&list)? else { return Ok(()) };
     let placed: Placed =
-        serde_json::from_slice(&bytes).map_err(|error| HostError::unreadable(list.display(), error.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| HostError::unreadable(list.shown(), error.to_string()))?;
     let mut swept = BTreeSet::new();
     for (path, differed) in &placed.files {
         if *differed && host.entry(&aside(path))?.is_none() {

@@ -7,6 +7,7 @@ use crate::change::kind::prelude::*;
 use crate::change::thing;
 use crate::front::Front;
 use crate::host::{Entry, ServiceAction};
+use crate::shown::Shown;
 
 /// How long a front may take until it listens, in seconds.
 const PATIENCE: u64 = 20;
@@ -62,7 +63,7 @@ impl Kind for IncludeSite {
             return Ok(());
         }
         // It is a file: it has just been read.
-        let Some(Entry::File { mode, owner, .. }) = host.entry(&path)? else { refuse!("{} is gone", path.display()) };
+        let Some(Entry::File { mode, owner, .. }) = host.entry(&path)? else { refuse!("{} is gone", path.shown()) };
         Ok(host.write_file(&path, &new, mode, owner)?)
     }
 

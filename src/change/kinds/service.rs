@@ -16,6 +16,7 @@ use crate::change::readiness::{
 use crate::gotosocial::readiness::message;
 use crate::host::{BindOutcome, BindProbe, Family, Listener, ServiceAction, ServiceState};
 use crate::portacl::Protocol;
+use crate::shown::Shown;
 
 /// Time between two questions. GoToSocial's rate limiter allows 300 requests in five minutes, loopback included.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -218,7 +219,7 @@ fn wait(
             dead += 1;
         }
         if dead >= DEAD || restarts >= RESTARTS {
-            let (log, tail) = (log.display(), last_lines(&tail, 12));
+            let (log, tail) = (log.shown(), last_lines(&tail, 12));
             refuse!("{name} was started and died. The last lines of {log}:\n{tail}");
         }
         let newest = tail.lines().last().map(message);

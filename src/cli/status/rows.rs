@@ -5,6 +5,7 @@ use crate::change::journal::Outcome;
 use crate::deployment::Mode;
 use crate::host::Supervision;
 use crate::run::report::{bytes, counted, in_unit};
+use crate::shown::Shown;
 use crate::status::history::Operation;
 use crate::status::ports::Port;
 use crate::status::service::Service;
@@ -127,7 +128,7 @@ fn backup(status: &Status) -> String {
     told(&status.backup, |backup| {
         let Some(backup) = backup else { return "none yet: gts-bootstrap backup".to_owned() };
         let age = duration(status.now.saturating_sub(backup.time));
-        format!("{age} ago, {}, {}", size(backup.bytes), backup.path.display())
+        format!("{age} ago, {}, {}", size(backup.bytes), backup.path.shown())
     })
 }
 

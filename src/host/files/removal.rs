@@ -12,6 +12,7 @@ use super::walk::{Folder, Last, Spot};
 use super::{Root, changeable, kind, look, named, names_in, refused};
 use crate::host::HostError;
 use crate::operation::Operation;
+use crate::shown::Shown;
 
 /// The maximum depth of a tree: every level keeps a descriptor open, and the owner of the tree controls its depth.
 const DEPTH_LIMIT: u32 = 200;
@@ -50,7 +51,7 @@ impl Root {
 
     fn remove_folder(&self, parent: &Folder, name: &OsStr, depth: u32) -> io::Result<()> {
         if depth >= DEPTH_LIMIT {
-            let text = format!("{} is nested too deeply; remove it by hand with rm -r", parent.path.display());
+            let text = format!("{} is nested too deeply; remove it by hand with rm -r", parent.path.shown());
             return Err(refused(io::ErrorKind::InvalidInput, text));
         }
         let folder = parent.below(name)?;

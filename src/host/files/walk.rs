@@ -10,6 +10,7 @@ use nix::fcntl::{OFlag, open, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 use super::{Root, kind, look, permissions, refused};
+use crate::shown::Shown;
 
 /// The maximum number of links followed on one walk, as MAXSYMLINKS in FreeBSD's `sys/param.h`.
 const LINK_LIMIT: u32 = 32;
@@ -118,7 +119,7 @@ impl Root {
             format!(
                 "{} is a symbolic link in a folder that others than root can write to, so it is not followed; \
                  see where it points, and replace it with a real folder or file",
-                folder.path.join(name).display()
+                folder.path.join(name).shown()
             ),
         ))
     }

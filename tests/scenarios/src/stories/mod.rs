@@ -178,6 +178,8 @@ pub const STORIES: &[Story] = &[
     story("slow-start-is-waited-for", Needs::Nothing, service::slow_start),
     story("dying-service-is-taken-back", Needs::Nothing, service::dying_service),
     story("killed-service-comes-back", Needs::RealMachine, service::killed_service),
+    story("service-has-no-terminal", Needs::RealMachine, service::no_terminal),
+    story("borrowed-title-is-no-supervisor", Needs::RealMachine, service::borrowed_title),
     story("no-certificate-is-told", Needs::Nothing, service::no_certificate),
     story("log-rotation", Needs::RealMachine, service::log_rotation),
     story("status-on-one-screen", Needs::Nothing, status::told_on_one_screen),
