@@ -3,8 +3,6 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::thread;
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -96,67 +94,6 @@ impl<R: Read> Read for Hashing<R> {
                 Err(copy)
             }
         }
-    }
-}
-
-/// Hashes one file after the other in a thread of its own, beside whoever writes them.
-pub(super) struct HashingThread {
-    pieces: SyncSender<(Vec<u8>, usize)>,
-    used: Receiver<Vec<u8>>,
-    digests: Receiver<Sha256Digest>,
-    /// How many pieces there may still be besides those that come back.
-    fresh: usize,
-}
-
-impl HashingThread {
-    /// How many bytes a piece has room for.
-    const PIECE: usize = 128 * 1024;
-    /// How many pieces there are.
-    const PIECES: usize = 4;
-
-    pub(super) fn start() -> io::Result<Self> {
-        let (pieces, come) = sync_channel::<(Vec<u8>, usize)>(Self::PIECES);
-        let ((give_back, used), (tell, digests)) = (channel(), channel());
-        let hash = move || {
-            let mut hasher = Sha256::new();
-            for (piece, count) in come {
-                match count {
-                    0 => drop(tell.send(Sha256Digest(std::mem::take(&mut hasher).finalize().into()))),
-                    _ => {
-                        hasher.update(&piece[..count]);
-                        // Nobody writes any more.
-                        let _ = give_back.send(piece);
-                    }
-                }
-            }
-        };
-        thread::Builder::new().name("hash".to_owned()).spawn(hash)?;
-        Ok(Self { pieces, used, digests, fresh: Self::PIECES })
-    }
-
-    /// Room for the next piece of a file.
-    pub(super) fn piece(&mut self) -> Vec<u8> {
-        if self.fresh > 0 {
-            self.fresh -= 1;
-            return vec![0; Self::PIECE];
-        }
-        self.used.recv().unwrap_or_else(|_| vec![0; Self::PIECE])
-    }
-
-    /// Adds so many bytes of a piece.
-    pub(super) fn add(&mut self, piece: Vec<u8>, count: usize) {
-        // If the thread is gone, a digest will be missing.
-        let _ = self.pieces.send((piece, count));
-    }
-
-    /// Ends a file, and begins the next one.
-    pub(super) fn end_file(&mut self) {
-        self.add(Vec::new(), 0);
-    }
-
-    /// The digests of all files, in their order.
-    pub(super) fn digests(self) -> impl Iterator<Item = Sha256Digest> {
-        self.digests.into_iter()
     }
 }
 

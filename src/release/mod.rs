@@ -30,6 +30,7 @@ mod error;
 mod fetch_child;
 mod fetcher;
 mod files;
+mod gunzip;
 mod http;
 mod install;
 mod locked;

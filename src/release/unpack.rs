@@ -7,11 +7,10 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-use flate2::bufread::GzDecoder;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use serde::{Deserialize, Serialize};
@@ -19,10 +18,11 @@ use serde_json::Value;
 use tar::{Archive, EntryType};
 
 use super::archive_path::clean;
-use super::digest::HashingThread;
-use super::{ManifestEntry, PathRefusal};
+use super::digest::Hashing;
+use super::gunzip::{Gunzip, TRAILING};
+use super::{ManifestEntry, PathRefusal, Sha256Digest};
 
-/// How much is read, unpacked and written at a time, in bytes.
+/// How much is written at a time, in bytes.
 const PIECE: usize = 256 * 1024;
 
 /// The program that must be in the archive, at its root.
@@ -147,10 +147,10 @@ pub(crate) fn unpack_child(task: Value, seal: impl Fn(&File) -> Result<(), Strin
     let limits: Limits = serde_json::from_value(task).map_err(|error| error.to_string())?;
     let folder = File::open(".").map_err(in_words)?;
     let input = io::stdin().as_fd().try_clone_to_owned().map_err(in_words)?;
-    // The last process, or thread, that this one can make.
-    let hashing = HashingThread::start().map_err(in_words)?;
+    // The last thread that this process can make. It reads nothing before the first byte is asked for.
+    let unpacked = Gunzip::start(File::from(input)).map_err(in_words)?;
     seal(&folder)?;
-    let report = pass(File::from(input), &folder, &limits, hashing);
+    let report = pass(unpacked, &folder, &limits);
     let mut output = BufWriter::new(io::stdout());
     serde_json::to_writer(&mut output, &report).map_err(|error| error.to_string())?;
     output.flush().map_err(in_words)
@@ -177,15 +177,13 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-fn pass(source: impl Read, folder: &File, limits: &Limits, hashing: HashingThread) -> Report {
+fn pass(unpacked: Gunzip, folder: &File, limits: &Limits) -> Report {
     let allowed = Rc::new(Cell::new(HEADER_BYTES));
-    let gunzip = GzDecoder::new(BufReader::with_capacity(PIECE, source));
-    let mut archive = Archive::new(Metered { inner: gunzip, left: Rc::clone(&allowed) });
+    let mut archive = Archive::new(Metered { inner: unpacked, left: Rc::clone(&allowed) });
     let mut tree = Tree {
         root: folder,
-        hashing,
+        piece: vec![0; PIECE],
         files: BTreeMap::new(),
-        order: Vec::new(),
         folders: BTreeSet::new(),
         claimed: BTreeSet::new(),
         small: BTreeMap::new(),
@@ -238,9 +236,8 @@ fn pass(source: impl Read, folder: &File, limits: &Limits, hashing: HashingThrea
         }
         let mode = if mode & 0o111 != 0 || path == PROGRAM { 0o755 } else { 0o644 };
         allowed.set(size);
-        tree.write(&path, size, &mut entry)?;
-        tree.order.push(path.clone());
-        tree.files.insert(path, (size, mode));
+        let sha256 = tree.write(&path, size, &mut entry)?;
+        tree.files.insert(path, ManifestEntry { size, sha256, mode });
     }
     allowed.set(TAIL_BYTES);
     let mut metered = archive.into_inner();
@@ -254,15 +251,10 @@ fn pass(source: impl Read, folder: &File, limits: &Limits, hashing: HashingThrea
     if read.map_err(fault(TAIL_BYTES))? < 512 {
         return Err(Refusal::NoEndMark.into());
     }
-    // The gzip trailer was checked with the last read; the archive must end there.
-    let mut packed = metered.inner.into_inner();
-    if !packed.fill_buf().map_err(fault(TAIL_BYTES))?.is_empty() {
-        return Err(Refusal::TrailingData.into());
-    }
     if !tree.files.contains_key(PROGRAM) {
         return Err(Refusal::NoProgram.into());
     }
-    Ok(tree.hashed())
+    Ok(tree.files)
 }
 
 /// For `map_err`: what a failed read of at most `limit` bytes means.
@@ -270,6 +262,7 @@ fn fault(limit: u64) -> impl Fn(io::Error) -> Fault {
     move |error| {
         Fault::Refused(match error.kind() {
             OVERRUN => Refusal::HeadersTooLarge(limit),
+            TRAILING => Refusal::TrailingData,
             io::ErrorKind::UnexpectedEof => Refusal::NoEndMark,
             _ => Refusal::Malformed(error.to_string()),
         })
@@ -279,11 +272,9 @@ fn fault(limit: u64) -> impl Fn(io::Error) -> Fault {
 /// The files and folders made so far.
 struct Tree<'a> {
     root: &'a File,
-    hashing: HashingThread,
-    /// Size and mode.
-    files: BTreeMap<String, (u64, u32)>,
-    /// The files, as they came.
-    order: Vec<String>,
+    /// Room for a piece of a file.
+    piece: Vec<u8>,
+    files: BTreeMap<String, ManifestEntry>,
     /// Folders on the disk.
     folders: BTreeSet<String>,
     /// Folders that have an entry of their own.
@@ -319,35 +310,24 @@ impl Tree<'_> {
         Ok(())
     }
 
-    fn write(&mut self, path: &str, size: u64, content: &mut impl Read) -> Result<(), Fault> {
+    fn write(&mut self, path: &str, size: u64, content: &mut impl Read) -> Result<Sha256Digest, Fault> {
         if self.files.contains_key(path) || self.folders.contains(path) || self.claimed.contains(path) {
             return Err(Refusal::Duplicate(path.to_owned()).into());
         }
         self.make_folders(path)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = openat(self.root, path, flags, Mode::from_bits_truncate(0o600)).map_err(Fault::write(path))?;
-        let (mut file, mut left) = (File::from(file), size);
-        while left > 0 {
-            let mut piece = self.hashing.piece();
-            let wanted = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let count = content.read(&mut piece[..wanted]).map_err(fault(size))?;
-            if count == 0 {
-                // The tar reader takes the end of the stream for the end of the file.
-                return Err(Refusal::NoEndMark.into());
+        let (mut file, mut content) = (File::from(file), Hashing::new(content));
+        loop {
+            match content.read(&mut self.piece).map_err(fault(size))? {
+                0 => break,
+                count => file.write_all(&self.piece[..count]).map_err(Fault::write(path))?,
             }
-            file.write_all(&piece[..count]).map_err(Fault::write(path))?;
-            left -= count as u64;
-            self.hashing.add(piece, count);
         }
-        self.hashing.end_file();
-        Ok(())
-    }
-
-    /// All files, with their digests.
-    fn hashed(self) -> BTreeMap<String, ManifestEntry> {
-        let (files, digests) = (self.files, self.hashing.digests());
-        let entry =
-            |path: String, sha256| files.get(&path).map(|&(size, mode)| (path, ManifestEntry { size, sha256, mode }));
-        self.order.into_iter().zip(digests).filter_map(|(path, sha256)| entry(path, sha256)).collect()
+        // The tar reader takes the end of the stream for the end of the file.
+        if content.count != size {
+            return Err(Refusal::NoEndMark.into());
+        }
+        Ok(content.digest())
     }
 }
