@@ -97,6 +97,11 @@ fn named(step: &Step) -> String {
 }
 
 impl Executor<'_> {
+    /// Why to break off in the midst of a change, if somebody wants that and does not choose to go on.
+    pub(super) fn broken_off(&self) -> Option<String> {
+        (self.stop)().filter(|_| self.operator.interrupted() != Interruption::Continue)
+    }
+
     /// Applies a plan. The caller holds the lock and has settled an earlier journal. Returns what was not made of a plan that goes
     /// on past failures, as "action kind target: why".
     ///
@@ -200,6 +205,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             let Err(cause) = self.make(number, step) else { continue };
+            let is_broken_off = matches!(cause, Failure::Interrupted(_));
             leave(step, cause.to_string());
             // Without an intent in the journal there is nothing that failed.
             if self.begun.last().is_some_and(|(last, _, _)| *last == number)
@@ -208,7 +214,7 @@ impl<'a> Run<'a> {
                 leave(step, format!("the journal cannot be written: {error}; nothing more was started"));
                 break;
             }
-            if step.part == decisive {
+            if is_broken_off || step.part == decisive {
                 break;
             }
             if chained.contains(&step.part) {

@@ -253,7 +253,7 @@ impl Connection {
             let pid = columns.next()?.parse().ok()?;
             let user = columns.next()?.to_owned();
             let command = columns.next().filter(|name| !name.is_empty()).unwrap_or("a program").to_owned();
-            Some(FileUser { user, command, pid })
+            Some(FileUser { user, command, pid: Some(pid) })
         };
         lines.iter().map(|line| user(line).ok_or_else(|| self.unexpected(line))).collect()
     }

@@ -8,7 +8,9 @@
 use serde::Serialize;
 
 use super::{Check, Matter};
+use crate::change::listening::{self, Rightful};
 use crate::error_code::ErrorCode;
+use crate::front::Front;
 use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe, Owner};
 use crate::parts::port_settings::RULES;
 use crate::portacl::{self, Decision, Errno, KernelRule, Names, Protocol, Request, Rule, State, Subject, may_bind};
@@ -324,6 +326,44 @@ pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -
         }
     }
     Ok(rows)
+}
+
+/// Looks for sockets that have survived the loss of these rules: whoever has one keeps the port until it is closed.
+///
+/// # Errors
+/// The host cannot be read.
+pub fn still_open(host: &dyn Observe, state: &State, revoked: &[Rule]) -> Result<Vec<Check>, HostError> {
+    let listeners = host.listeners()?;
+    let fronts = Front::ALL.into_iter().map(|front| Rightful::front(host, front));
+    let fronts = fronts.collect::<Result<Vec<_>, _>>()?;
+    let unreadable = listening::unreadable(&listeners);
+    let mut checks: Vec<Check> =
+        unreadable.map(|why| Matter("listeners", ErrorCode::PortTaken).fail(why)).into_iter().collect();
+    for &Rule { subject, protocol, port } in revoked {
+        let name = format!("socket {port}/{protocol}");
+        let matter = Matter(&name, ErrorCode::PortTaken);
+        if protocol == Protocol::Udp {
+            checks.push(matter.skip(format!("not looked for; `sockstat -46 -P udp -p {port}` shows who has one")));
+            continue;
+        }
+        // A web server's processes inherit what root has opened.
+        for socket in listeners.iter().filter(|it| it.port == port && !fronts.iter().any(|front| front.have(it))) {
+            let may_not = match socket.uid {
+                None => true,
+                Some(uid) => {
+                    let groups = groups_of(host, uid)?;
+                    let had = match subject {
+                        Subject::Uid(subject) => subject == uid,
+                        Subject::Gid(group) => groups.contains(&group),
+                    };
+                    had && verdict(state, &Question { uid, groups, protocol, port }).errno().is_some()
+                }
+            };
+            let check = may_not.then(|| matter.fail(listening::may_not(socket)));
+            checks.extend(check.filter(|check| !checks.contains(check)));
+        }
+    }
+    Ok(checks)
 }
 
 /// Tries one port over IPv4 and IPv6, for a row each.

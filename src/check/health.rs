@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Check, Matter};
 use crate::change::Readiness;
+use crate::change::listening::{self, Rightful};
 use crate::change::readiness::{ask, has_certificate, log_says_ready};
 use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
@@ -42,20 +43,14 @@ pub fn processes(host: &dyn Observe, expected: &Expected<'_>) -> Result<Vec<Chec
         ServiceState::Missing => RUNS.fail(format!("{SERVICE} is not installed; run `gts-bootstrap install`")),
     }];
     let listeners = host.listeners()?;
+    checks.extend(listening::unreadable(&listeners).map(|why| Matter("listeners", ErrorCode::PortTaken).fail(why)));
     let uid = expected.service.uid;
     checks.extend(expected.ports.iter().map(|&port| {
         super::listens(
             ErrorCode::ServiceDown,
-            &listeners,
-            port,
-            &|by| {
-                (by.uid != Some(uid)).then(|| {
-                    format!(
-                        "{} listens on port {port} as {}, not {SERVICE}; stop it, then `service {SERVICE} restart`",
-                        by.command, by.user
-                    )
-                })
-            },
+            (&listeners, port),
+            &Rightful::service(uid),
+            &format!(", then `service {SERVICE} restart`"),
             &|by| format!("{} as {} (uid {uid})", by.command, by.user),
         )
     }));

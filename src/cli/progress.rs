@@ -114,15 +114,18 @@ impl Operator for Progress<'_> {
         self.screen.line_at(Level::Quiet, "  " + note + " " + indented(text));
     }
 
-    fn password(&self, username: &str, password: &str) {
+    fn password(&self, username: &str, password: &str, exposed: Option<&str>) {
         self.end_waiting();
         let heading = self.screen.paint(Tone::HEADING, "The administrator's account");
-        let account = format!(
-            "\n    user name  {username}\n    password   {password}\n  \
-             It is stored nowhere. It was on a command line for a moment, where\n  \
-             every user of this host could see it: change it at the first login\n  \
-             (Settings, Account).\n"
-        );
+        let told = match exposed {
+            None => "It is stored nowhere, and was on no command line.".to_owned(),
+            Some(why) => format!(
+                "It is stored nowhere. It was on a command line for a moment, where\n\
+                 every user of this host could see it: change it at the first login\n\
+                 (Settings, Account). It could not be replaced: {why}."
+            ),
+        };
+        let account = format!("\n    user name  {username}\n    password   {password}\n  {}\n", wrap(&told, 2));
         self.screen.attention("\n  " + heading + account);
     }
 

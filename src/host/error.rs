@@ -123,6 +123,18 @@ impl HostError {
         Self::Unreadable { what: what.to_string(), text: text.into() }
     }
 
+    /// Why a file is not read that somebody may have put there, or taken away, on purpose; `None` if the system failed.
+    pub fn refusal(&self) -> Option<String> {
+        const ENOTDIR: i32 = 20;
+        const EISDIR: i32 = 21;
+        match self {
+            Self::File { source, .. } if matches!(source.raw_os_error(), None | Some(ENOTDIR | EISDIR)) => {
+                Some(source.to_string())
+            }
+            _ => None,
+        }
+    }
+
     /// The errno of the error, if it has one.
     pub fn errno(&self) -> Option<i32> {
         match self {

@@ -1,6 +1,8 @@
 //! The account at an authority: a key pair that the authority knows.
 
 use instant_acme::{AccountBuilder, AccountCredentials, NewAccount};
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::PrivateKeyDer;
 
 use super::error::translate;
 use super::transport::Transport;
@@ -36,6 +38,15 @@ impl Account {
     /// The directory of the authority that it is an account of.
     pub fn directory(&self) -> &str {
         &self.directory
+    }
+
+    /// Looks at its key, too.
+    ///
+    /// # Errors
+    /// There is no key that could sign.
+    pub fn check(&self) -> Result<(), AcmeError> {
+        let key = PrivateKeyDer::Pkcs8(self.credentials()?.private_key().clone_key());
+        any_supported_type(&key).map(drop).map_err(|_| AcmeError::AccountFile("its key cannot be used".to_owned()))
     }
 
     fn credentials(&self) -> Result<AccountCredentials, AcmeError> {

@@ -256,8 +256,7 @@ fn in_use(port: u16, address: IpAddr, listeners: &[Listener]) -> Result<(), Stri
         listener.port == port && (address.is_loopback() || listener.address.is_none_or(|other| other == address))
     };
     let Some(by) = listeners.iter().find(same) else { return Ok(()) };
-    let pid = by.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
-    Err(format!("port {port} is taken by {} (user {}, pid {pid}); stop it and run this again", by.command, by.user))
+    Err(format!("port {port} is taken by {by}; stop it and run this again"))
 }
 
 #[cfg(test)]
@@ -279,7 +278,7 @@ mod tests {
         let everywhere = IpAddr::from([127, 0, 0, 1]);
         assert_eq!(in_use(443, everywhere, &[listener(80)]), Ok(()), "connections of a stopped service that wind down");
         let taken = in_use(443, everywhere, &[listener(80), listener(443)]).err().unwrap_or_default();
-        assert!(taken.contains("nginx (user www, pid 7)"), "{taken}");
+        assert!(taken.contains("nginx (user www, uid 80, pid 7)"), "{taken}");
         let elsewhere = Listener { address: Some(IpAddr::from([203, 0, 113, 99])), ..listener(443) };
         assert_eq!(in_use(443, IpAddr::from([203, 0, 113, 10]), &[elsewhere]), Ok(()));
     }

@@ -40,6 +40,10 @@ pub(super) fn rows(status: &Status) -> Vec<(&'static str, String)> {
         ("drift", drift(status)),
         ("last change", told(&status.last, |last| last.as_ref().map_or_else(|| "none".to_owned(), operation))),
     ]);
+    // Not ours to set, and no fault of the instance: no concern, so that nobody's monitoring changes its mind over it.
+    if let Some(Some(advice)) = status.hard_links.known() {
+        rows.push(("hard links", advice.clone()));
+    }
     rows
 }
 

@@ -82,7 +82,7 @@ impl Root {
                 continue;
             }
             let here = below.last().unwrap_or(&base);
-            let stat = look(here, &name)?;
+            let stat = look(&here.fd, &name)?;
             let at_end = ahead.is_empty();
             let is = stat.as_ref().map(kind);
             if is == Some(SFlag::S_IFLNK) && !(at_end && last == Last::Keep) {
@@ -110,8 +110,7 @@ impl Root {
 
     /// Refuses a link that a user other than root may have created.
     fn check_link(&self, folder: &Folder, name: &OsStr) -> io::Result<()> {
-        let stat = fstat(&folder.fd)?;
-        if self.owner(&folder.path, &stat).uid == 0 && permissions(&stat) & 0o022 == 0 {
+        if self.shared_by(folder)?.is_none() {
             return Ok(());
         }
         Err(refused(
@@ -122,6 +121,13 @@ impl Root {
                 folder.path.join(name).shown()
             ),
         ))
+    }
+
+    /// The owner of a folder in which others than root can put something; `None` if it is root's alone.
+    pub(super) fn shared_by(&self, folder: &Folder) -> io::Result<Option<u32>> {
+        let stat = fstat(&folder.fd)?;
+        let owner = self.owner(&folder.path, &stat).uid;
+        Ok((owner != 0 || permissions(&stat) & 0o022 != 0).then_some(owner))
     }
 }
 

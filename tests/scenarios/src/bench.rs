@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
-    BindOutcome, BindProbe, Entry, Family, Host, HostError, Jail, Owner, ServiceState, WebRequest, this_machine,
+    BindOutcome, BindProbe, Carried, Entry, Family, Host, HostError, Jail, Owner, ServiceState, WebRequest,
+    this_machine,
 };
 use gts_bootstrap::portacl::Protocol;
 
@@ -203,6 +204,7 @@ impl Bench {
             host: HOST.into(),
             address: Some(([127, 0, 0, 1], 443).into()),
             path: format!("/stand-in/post?{}", text.replace(' ', "+")),
+            carries: Carried::default(),
             verify: false,
             timeout: std::time::Duration::from_secs(10),
         };

@@ -196,6 +196,7 @@ pub const STORIES: &[Story] = &[
     story("a-site-with-our-name-is-refused", BOTH_FRONTS, front::site_with_our_name),
     story("a-broken-web-server-is-left-alone", NGINX, front::broken_web_server),
     story("sites-of-others-go-on", NGINX, front::sites_of_others_go_on),
+    story("a-name-lends-no-port", NGINX, front::name_lends_no_port),
     story("foreign-rules-outlive-a-switch", NGINX, front::foreign_rules),
     story("certificates-are-told-and-renewed", NGINX, front::certificates),
     story("filters-wait-in-direct-mode", Needs::Nothing, filter::kept_in_direct_mode),

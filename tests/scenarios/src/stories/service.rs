@@ -5,7 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gts_bootstrap::host::{Entry, Owner, ServiceAction, WebFailure, WebRequest};
+use gts_bootstrap::host::{Carried, Entry, Owner, ServiceAction, WebFailure, WebRequest};
 
 use super::said;
 use crate::bench::{ANSWERS, Bench, LOG, MODULE, RESERVED_HIGH, SERVICE, USER, ensure};
@@ -175,6 +175,7 @@ pub(super) fn log_rotation(bench: &Bench) -> Result<(), String> {
         host: "after-the-rotation.example.org".to_owned(),
         address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 443))),
         path: "/".to_owned(),
+        carries: Carried::default(),
         verify: false,
         timeout: Duration::from_secs(30),
     };
