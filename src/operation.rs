@@ -34,7 +34,8 @@ pub enum Operation {
     MakeFolder,
     /// A new symbolic link.
     MakeLink,
-    /// A command of the base system, or a variable of the kernel; the path holds its command line.
+    /// A command of the base system, or a variable of the kernel; the path holds its command line. Or what a child writes
+    /// into the folder at the path.
     Command,
 }
 

@@ -135,6 +135,7 @@ impl Machine {
 
     /// One that is there already, as `root` in this folder.
     pub fn at(folder: &Path) -> Self {
+        gts_bootstrap::child::use_program(env!("CARGO_BIN_EXE_gts-bootstrap"));
         Self { folder: folder.to_owned(), _temporary: None }
     }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::stat::{Mode, mode_t, umask};
 use nix::unistd::{chdir, chroot, close, setsid};
 use serde::{Deserialize, Serialize};
@@ -29,12 +29,14 @@ pub struct Confinement {
     pub umask: u32,
     /// The largest file that it may write, in bytes; `None`: no limit.
     pub largest_file: Option<u64>,
+    /// How many descriptors it may have open; `None`: as many as whoever starts it.
+    pub descriptors: Option<u64>,
 }
 
 impl Confinement {
     /// A child with these ids in the system's root folder, whose files are its own.
     pub fn of(ids: Option<Ids>) -> Self {
-        Self { ids, root: None, directory: "/".into(), umask: 0o077, largest_file: None }
+        Self { ids, root: None, directory: "/".into(), umask: 0o077, largest_file: None, descriptors: None }
     }
 
     /// Gives up everything else, for good.
@@ -49,9 +51,12 @@ impl Confinement {
         setsid().map_err(failed("leave the terminal"))?;
         close_inherited();
         umask(Mode::from_bits_truncate(mode_t::try_from(self.umask).unwrap_or(0o077)));
-        setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(failed("switch off core dumps"))?;
+        limit(Resource::RLIMIT_CORE, 0).map_err(failed("switch off core dumps"))?;
         if let Some(largest) = self.largest_file {
-            setrlimit(Resource::RLIMIT_FSIZE, largest, largest).map_err(failed("limit the size of files"))?;
+            limit(Resource::RLIMIT_FSIZE, largest).map_err(failed("limit the size of files"))?;
+        }
+        if let Some(most) = self.descriptors {
+            limit(Resource::RLIMIT_NOFILE, most).map_err(failed("limit the number of descriptors"))?;
         }
         if let Some(root) = &self.root {
             chroot(root).map_err(failed(&format!("make {} the root folder", root.shown())))?;
@@ -62,6 +67,13 @@ impl Confinement {
         }
         chdir(&self.directory).map_err(failed(&format!("enter {}", self.directory.shown())))
     }
+}
+
+/// Sets a limit for good.
+#[allow(clippy::useless_conversion, reason = "limits have a sign on FreeBSD")]
+fn limit(resource: Resource, most: u64) -> nix::Result<()> {
+    let most = rlim_t::try_from(most).unwrap_or(rlim_t::MAX);
+    setrlimit(resource, most, most)
 }
 
 /// Closes what the process that started this program left open. The program's own descriptors are never inherited.
@@ -81,7 +93,9 @@ fn listed() -> Option<Vec<i32>> {
     listed.contains(&example.as_raw_fd()).then_some(listed)
 }
 
+#[allow(clippy::useless_conversion, reason = "limits have a sign on FreeBSD")]
 fn every() -> Vec<i32> {
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(HIGHEST_DESCRIPTOR, |(soft, _)| soft);
-    (3..i32::try_from(limit.min(HIGHEST_DESCRIPTOR)).unwrap_or(3)).collect()
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).ok().and_then(|(soft, _)| u64::try_from(soft).ok());
+    let limit = limit.unwrap_or(HIGHEST_DESCRIPTOR).min(HIGHEST_DESCRIPTOR);
+    (3..i32::try_from(limit).unwrap_or(3)).collect()
 }

@@ -8,11 +8,14 @@
 //! follows on standard input belongs to the role.
 
 mod confinement;
+mod exchange;
 mod exec;
 mod ids;
 mod running;
 
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::OnceLock;
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use confinement::Confinement;
+pub use exchange::Meanwhile;
 pub use exec::{EXEC, Program};
 pub use ids::Ids;
 pub use running::{Running, refusal};
@@ -109,8 +113,8 @@ pub fn main(roles: &[Role]) -> ExitCode {
 fn order() -> Result<Order, String> {
     const MISUSE: &str = "this argument is for the program's own use only";
     let mut length = [0; 8];
-    // Not buffered: the rest of the input is the role's.
-    let mut input = io::stdin().lock();
+    // Not buffered, as `Stdin` is: the rest of the input is the role's.
+    let mut input = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(|_| MISUSE)?);
     input.read_exact(&mut length).map_err(|_| MISUSE)?;
     let length = std::str::from_utf8(&length).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
     let length = length.filter(|length| *length <= LONGEST_ORDER).ok_or(MISUSE)?;

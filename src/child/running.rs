@@ -1,6 +1,8 @@
 //! A child that runs.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus};
 use std::time::{Duration, Instant};
@@ -16,6 +18,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often a child that is stopped (SIGSTOP) is told to go on. Its user can do that to it, and must not hold us up.
 const MOST_STOPS: u32 = 100;
+
+/// How long one may take to end after its last word.
+const END_LIMIT: Duration = Duration::from_secs(60);
 
 /// A child process. One that has not ended when this is dropped is killed, with all of its process group.
 #[derive(Debug)]
@@ -84,6 +89,23 @@ impl Running {
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Waits for the end of one that has said its last word. Why it failed, if it did; `stderr` is the file that it was
+    /// given for its standard error.
+    ///
+    /// # Errors
+    /// It did not end soon, or `stderr` cannot be read.
+    pub fn failure(&mut self, stderr: &File) -> io::Result<Option<String>> {
+        let status = self.wait(Some(END_LIMIT), &mut |_| Ok(()))?;
+        if status.success() {
+            return Ok(None);
+        }
+        let mut said = vec![0; 4096];
+        let count = stderr.read_at(&mut said, 0)?;
+        let said = String::from_utf8_lossy(&said[..count]);
+        let why = refusal(status, &said).map_or_else(|| format!("{status} {}", said.trim()), str::to_owned);
+        Ok(Some(why.trim().to_owned()))
     }
 
     /// Kills it, with all of its process group.

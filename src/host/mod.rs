@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use crate::child::{self, Ids, Role};
 use crate::front::Front;
+use crate::release;
 
 pub use crate::gotosocial::DatabaseState;
 pub use database::DatabaseExamination;
@@ -38,7 +39,7 @@ pub use network::{
 pub use operations::{Invocation, Output, ServiceAction};
 
 /// What a child of this program can do.
-pub const CHILD_ROLES: &[Role] = &[child::EXEC, freebsd::BIND, freebsd::EXAMINE];
+pub const CHILD_ROLES: &[Role] = &[child::EXEC, release::FETCH, freebsd::UNPACK, freebsd::BIND, freebsd::EXAMINE];
 
 /// The largest file that [`Observe::read`] reads into memory, in bytes.
 const READ_LIMIT: usize = 64 * 1024 * 1024;

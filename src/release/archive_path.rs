@@ -1,5 +1,7 @@
 //! Which paths an archive may hold.
 
+use serde::{Deserialize, Serialize};
+
 /// The longest path of an entry, in bytes. FreeBSD's `PATH_MAX` is 1024 (`sys/syslimits.h`); this leaves half for
 /// the folder that the archive is unpacked into. Upstream's longest has under 100.
 const MAX_PATH_BYTES: usize = 512;
@@ -8,7 +10,7 @@ const MAX_PATH_BYTES: usize = 512;
 const MAX_NAME_BYTES: usize = 255;
 
 /// Why a path in an archive is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum PathRefusal {
     /// It begins with a slash.
     #[error("it begins at the root of the file system")]

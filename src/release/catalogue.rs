@@ -9,12 +9,14 @@ use std::fs;
 use std::path::Path;
 
 use semver::Version;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::download::read_small;
 use super::files::list;
-use super::source::{BaseUrl, Place, REPOSITORY};
-use super::{Error, HttpClient, Source};
+use super::http::HttpClient;
+use super::notes::about_upgrading;
+use super::source::{BaseUrl, REPOSITORY};
+use super::{Error, Fetcher, Source};
 
 /// How many releases are asked for at once: Forgejo's own upper limit unless its administrator changed it
 /// (`MAX_RESPONSE_ITEMS`).
@@ -29,8 +31,17 @@ const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
 /// The file of a mirror folder that holds the release notes of a version, where it has them.
 pub const NOTES_FILE: &str = "NOTES.md";
 
+/// How much is kept of what the notes of a release say, in bytes.
+const MAX_NOTES_BYTES: usize = 64 * 1024;
+
+/// How many files of a release are kept.
+const MAX_ASSETS: usize = 1000;
+
+/// The longest name of a file that is kept, in bytes.
+const MAX_NAME_BYTES: usize = 255;
+
 /// A release that a catalogue lists.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// The version, without the `v` of its tag.
     pub version: Version,
@@ -38,7 +49,7 @@ pub struct Published {
     pub prerelease: bool,
     /// The files, with their sizes in bytes where the source tells them.
     pub assets: BTreeMap<String, u64>,
-    /// The release notes, in Markdown; empty where the source has none.
+    /// What the release notes say about upgrading; empty where the source has none.
     pub notes: String,
 }
 
@@ -71,9 +82,9 @@ struct ForgejoAsset {
 /// [`Error::NoCatalogue`] for a mirror on the web; [`Error::CatalogueUnreadable`] if the answer is not a list of
 /// releases; [`Error::Status`], [`Error::Unreachable`] and their kin from the network; [`Error::File`] for a mirror
 /// folder that cannot be read.
-pub fn catalogue(source: &Source, http: &HttpClient<'_>) -> Result<Vec<Published>, Error> {
+pub fn catalogue(source: &Source, fetcher: &Fetcher<'_>) -> Result<Vec<Published>, Error> {
     let mut releases = match source {
-        Source::Upstream(base_url) => from_forgejo(base_url, http)?,
+        Source::Upstream(base_url) => fetcher.catalogue(base_url)?,
         Source::MirrorUrl(_) => return Err(Error::NoCatalogue(source.to_string())),
         Source::MirrorDir(path) | Source::StandIn { path, .. } => from_folder(path)?,
     };
@@ -89,8 +100,8 @@ pub fn catalogue(source: &Source, http: &HttpClient<'_>) -> Result<Vec<Published
 /// # Errors
 ///
 /// As [`catalogue`], and [`Error::CatalogueEmpty`] if nothing is left to choose from.
-pub fn newest(source: &Source, prereleases: bool, http: &HttpClient<'_>) -> Result<Published, Error> {
-    let releases = catalogue(source, http)?;
+pub fn newest(source: &Source, prereleases: bool, fetcher: &Fetcher<'_>) -> Result<Published, Error> {
+    let releases = catalogue(source, fetcher)?;
     let only = if releases.is_empty() { "" } else { " but prereleases, which are taken only if asked for" };
     let newest = releases.into_iter().find(|release| prereleases || !release.prerelease);
     newest.ok_or_else(|| Error::CatalogueEmpty(source.to_string(), only))
@@ -100,15 +111,16 @@ fn version_of(tag: &str) -> Option<Version> {
     tag.strip_prefix('v').and_then(|text| text.parse().ok())
 }
 
-fn from_forgejo(base_url: &BaseUrl, http: &HttpClient<'_>) -> Result<Vec<Published>, Error> {
+/// All releases of a server, in its order: for the child that fetches.
+pub(super) fn from_forgejo(base_url: &BaseUrl, http: &HttpClient<'_>) -> Result<Vec<Published>, Error> {
     let mut releases = Vec::new();
     // The server may allow fewer releases a page than were asked for, so the first page is the measure.
     let mut full = 1;
     for number in 1..=MAX_PAGES {
         let page = format!("api/v1/repos/{REPOSITORY}/releases?limit={PAGE_SIZE}&page={number}");
-        let place = Place::Url(base_url.join(&page)?);
-        let page: Vec<ForgejoRelease> = serde_json::from_slice(&read_small(&place, MAX_PAGE_BYTES, http)?)
-            .map_err(|error| Error::CatalogueUnreadable(place.to_string(), error.to_string()))?;
+        let url = base_url.join(&page)?;
+        let page: Vec<ForgejoRelease> = serde_json::from_slice(&read_small(&url, MAX_PAGE_BYTES, http)?)
+            .map_err(|error| Error::CatalogueUnreadable(url.to_string(), error.to_string()))?;
         let length = page.len();
         releases.extend(page.into_iter().filter_map(published));
         if length < full {
@@ -124,9 +136,23 @@ fn published(release: ForgejoRelease) -> Option<Published> {
     Some(Published {
         prerelease: release.prerelease || !version.pre.is_empty(),
         version,
-        assets: release.assets.into_iter().map(|asset| (asset.name, asset.size)).collect(),
-        notes: release.body.unwrap_or_default(),
+        assets: release
+            .assets
+            .into_iter()
+            .filter(|asset| asset.name.len() <= MAX_NAME_BYTES)
+            .take(MAX_ASSETS)
+            .map(|asset| (asset.name, asset.size))
+            .collect(),
+        notes: told(&release.body.unwrap_or_default()),
     })
+}
+
+/// What is kept of release notes.
+fn told(notes: &str) -> String {
+    let mut told = about_upgrading(notes);
+    let end = (0..=MAX_NOTES_BYTES.min(told.len())).rev().find(|end| told.is_char_boundary(*end));
+    told.truncate(end.unwrap_or_default());
+    told
 }
 
 fn from_folder(path: &Path) -> Result<Vec<Published>, Error> {
@@ -143,7 +169,7 @@ fn from_folder(path: &Path) -> Result<Vec<Published>, Error> {
                 assets.insert(name, size);
             }
         }
-        let notes = fs::read_to_string(folder.join(NOTES_FILE)).unwrap_or_default();
+        let notes = told(&fs::read_to_string(folder.join(NOTES_FILE)).unwrap_or_default());
         releases.push(Published { prerelease: !version.pre.is_empty(), version, assets, notes });
     }
     Ok(releases)
@@ -165,7 +191,7 @@ mod tests {
     }
 
     fn newest_of(source: &Source, prereleases: bool) -> Result<Version, Error> {
-        newest(source, prereleases, &HttpClient::new(HttpSettings::default(), &NoProgress))
+        newest(source, prereleases, &Fetcher::new(HttpSettings::default(), None, &NoProgress))
             .map(|release| release.version)
     }
 
@@ -181,7 +207,7 @@ mod tests {
         let (path, source) = folder(&["v0.9.0", "v0.19.2", "v0.20.0-rc1", "other", "v"]);
         fs::write(path.path().join("v0.99.0"), "a file, not a folder").unwrap();
         fs::write(path.path().join("v0.19.2/a.tar.gz"), "12345").unwrap();
-        let releases = catalogue(&source, &HttpClient::new(HttpSettings::default(), &NoProgress)).unwrap();
+        let releases = catalogue(&source, &Fetcher::new(HttpSettings::default(), None, &NoProgress)).unwrap();
         let versions: Vec<String> = releases.iter().map(|release| release.version.to_string()).collect();
         assert_eq!(versions, ["0.20.0-rc1", "0.19.2", "0.9.0"]);
         assert_eq!(releases[1].assets["a.tar.gz"], 5);

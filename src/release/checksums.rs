@@ -15,7 +15,11 @@ use super::{Error, Sha256Digest};
 pub(super) fn digest_of(asset: &str, text: &str, place: &str) -> Result<Sha256Digest, Error> {
     let mut digests: BTreeMap<&str, Sha256Digest> = BTreeMap::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let malformed = |reason| Error::MalformedChecksums { place: place.to_owned(), line: index + 1, reason };
+        let malformed = |reason: &str| Error::MalformedChecksums {
+            place: place.to_owned(),
+            line: index + 1,
+            reason: reason.to_owned(),
+        };
         let (digest, rest) =
             line.split_once(' ').ok_or_else(|| malformed("it has no space between digest and name"))?;
         let digest = digest.parse().map_err(|_| malformed("it does not begin with 64 hexadecimal digits"))?;

@@ -1,70 +1,29 @@
-//! Bytes from a source: whole small files, and large ones as a reader that survives broken connections.
+//! Downloads, as the child that fetches makes them: whole small files, and large ones that survive broken connections.
 
-use std::fs::File;
 use std::io::{self, Read};
+use std::thread;
 
+use reqwest::blocking::Response;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{StatusCode, Url};
 
-use super::answer::{Answer, pause};
-use super::source::Place;
-use super::{Error, HttpClient, Progress};
+use super::Error;
+use super::http::HttpClient;
 use crate::net::web::{deepest_cause, find_cause};
 
 /// How much a download must get on for the count of failed attempts to start anew.
 const REAL_PROGRESS: u64 = 1024 * 1024;
 
-/// A file that is being read from its place. Errors of its `Read` carry an [`Error`].
-pub(super) struct Stream<'a> {
-    /// How many bytes there will be, if that is known beforehand.
-    pub(super) size: Option<u64>,
-    content: Box<dyn Read + 'a>,
-    progress: &'a dyn Progress,
-}
-
-impl<'a> Stream<'a> {
-    /// Opens a file of at most `limit` bytes. Of one that is downloaded the first `have` bytes are there already.
-    pub(super) fn open(place: &'a Place, have: u64, limit: u64, http: &'a HttpClient<'_>) -> Result<Self, Error> {
-        let (size, content): (_, Box<dyn Read>) = match place {
-            Place::Url(url) => {
-                let download = Download::open(url, have, limit, http)?;
-                (download.total, Box::new(download))
-            }
-            Place::File(path) => {
-                let file = File::open(path).map_err(Error::file("open", path))?;
-                (Some(file.metadata().map_err(Error::file("read", path))?.len()), Box::new(file))
-            }
-        };
-        if size.is_some_and(|size| size > limit) {
-            return Err(Error::TooLarge(place.to_string(), limit));
-        }
-        Ok(Self { size, content, progress: http.progress })
-    }
-}
-
-impl Read for Stream<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.progress.stops() {
-            return Err(io::Error::other(Error::Stopped));
-        }
-        self.content.read(buffer)
-    }
-}
-
-/// Turns an error of a [`Stream`] back into what it carries.
-pub(super) fn stream_error(error: io::Error, place: &Place) -> Error {
-    match error.downcast::<Error>() {
-        Ok(error) => error,
-        Err(source) => Error::File { action: "read", path: place.to_string().into(), source },
-    }
-}
-
 /// Reads a small file whole.
-pub(super) fn read_small(place: &Place, limit: u64, http: &HttpClient<'_>) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    let read = Stream::open(place, 0, limit, http)?.read_to_end(&mut bytes);
-    read.map_err(|error| stream_error(error, place))?;
-    Ok(bytes)
+pub(super) fn read_small(url: &Url, limit: u64, http: &HttpClient<'_>) -> Result<Vec<u8>, Error> {
+    let mut download = Download::open(url, 0, limit, http)?;
+    let (mut bytes, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        match download.read(&mut piece)? {
+            0 => return Ok(bytes),
+            count => bytes.extend_from_slice(&piece[..count]),
+        }
+    }
 }
 
 /// A download that goes on where it broke off, with a range request (RFC 9110, section 14).
@@ -72,12 +31,13 @@ pub(super) fn read_small(place: &Place, limit: u64, http: &HttpClient<'_>) -> Re
 /// `If-Range` with the strong `ETag` of the first answer makes a server that has replaced the file in between send
 /// it from the start, which is then noticed. A server that knows no ranges and sends everything again is taken too:
 /// what was there already is skipped.
-struct Download<'a> {
+pub(super) struct Download<'a> {
     url: &'a Url,
     http: &'a HttpClient<'a>,
     limit: u64,
-    answer: Option<Answer<'a>>,
-    total: Option<u64>,
+    answer: Option<Response>,
+    /// How many bytes there are in all, if that is known.
+    pub(super) total: Option<u64>,
     etag: Option<HeaderValue>,
     received: u64,
     failures: u32,
@@ -85,7 +45,8 @@ struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    fn open(url: &'a Url, have: u64, limit: u64, http: &'a HttpClient<'_>) -> Result<Self, Error> {
+    /// Opens a file of at most `limit` bytes, the first `have` of which are there already.
+    pub(super) fn open(url: &'a Url, have: u64, limit: u64, http: &'a HttpClient<'_>) -> Result<Self, Error> {
         let mut download = Self {
             url,
             http,
@@ -103,11 +64,14 @@ impl<'a> Download<'a> {
                 Err(error) => download.recover(error)?,
             }
         }
+        if download.total.is_some_and(|total| total > limit) {
+            return Err(download.too_large());
+        }
         Ok(download)
     }
 
     /// Asks for the rest (at first: for all) of the file. Only the rest is left to be read from the answer.
-    fn connect(&mut self) -> Result<Answer<'a>, Error> {
+    fn connect(&mut self) -> Result<Response, Error> {
         let bad_range = || Error::BadRange(self.url.to_string());
         let changed = || Error::ChangedMeanwhile(self.url.to_string());
         let goes_on = self.received > 0;
@@ -122,15 +86,15 @@ impl<'a> Download<'a> {
             Error::Status { status: 416, .. } => bad_range(),
             error => error,
         })?;
-        let etag = strong_etag(&answer.head.headers);
+        let etag = strong_etag(answer.headers());
         if goes_on && differ(self.etag.as_ref(), etag.as_ref()) {
             return Err(changed());
         }
-        let is_rest = answer.head.status == StatusCode::PARTIAL_CONTENT;
-        let total = match content_range(&answer.head.headers) {
+        let is_rest = answer.status() == StatusCode::PARTIAL_CONTENT;
+        let total = match content_range(answer.headers()) {
             Some((start, total)) if is_rest && goes_on && start == self.received => total,
             _ if is_rest => return Err(bad_range()),
-            _ => answer.head.length,
+            _ => answer.content_length(),
         };
         if goes_on && differ(self.total, total) {
             return Err(changed());
@@ -157,9 +121,13 @@ impl<'a> Download<'a> {
         self.answer = Some(answer);
         self.received += count as u64;
         if self.received > self.limit {
-            return Err(Error::TooLarge(self.url.to_string(), self.limit));
+            return Err(self.too_large());
         }
         Ok(count)
+    }
+
+    fn too_large(&self) -> Error {
+        Error::TooLarge(self.url.to_string(), self.limit)
     }
 
     /// After a failure: waits for the next attempt, or gives up.
@@ -172,8 +140,9 @@ impl<'a> Download<'a> {
         let asked = if let Error::Status { wait, .. } = error { wait } else { None };
         match self.http.settings.retry.wait(self.failures, asked) {
             Some(wait) if error.may_pass() => {
-                self.http.progress.retry(&error.to_string(), wait);
-                pause(wait, self.http.progress)
+                (self.http.retries)(error.to_string(), wait);
+                thread::sleep(wait);
+                Ok(())
             }
             _ => Err(error),
         }
@@ -182,22 +151,18 @@ impl<'a> Download<'a> {
     /// What broke an answer off.
     fn broken(&self, error: io::Error) -> Error {
         let url = self.url.to_string();
-        match error.downcast() {
-            Ok(stopped) => stopped,
-            Err(error) if find_cause(&error).is_some_and(reqwest::Error::is_timeout) => {
-                Error::TimedOut(url, self.http.settings.idle)
-            }
-            Err(error) => Error::BrokenOff { url, received: self.received, reason: deepest_cause(&error) },
+        if find_cause(&error).is_some_and(reqwest::Error::is_timeout) {
+            return Error::TimedOut(url, self.http.settings.idle);
         }
+        Error::BrokenOff { url, received: self.received, reason: deepest_cause(&error) }
     }
-}
 
-impl Read for Download<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Reads on; 0 at the end.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         loop {
             match self.piece(buffer) {
                 Ok(count) => return Ok(count),
-                Err(error) => self.recover(error).map_err(io::Error::other)?,
+                Err(error) => self.recover(error)?,
             }
         }
     }

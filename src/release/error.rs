@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use semver::Version;
+use serde::{Deserialize, Serialize};
 
 use super::{Arch, Refusal, Sha256Digest};
 use crate::error_code::{Coded, ErrorCode};
@@ -12,40 +13,50 @@ use crate::operation::advice;
 use crate::shown::Shown;
 
 /// Everything that this module refuses or fails at. Addresses are without passwords.
-#[derive(Debug, thiserror::Error)]
+///
+/// What a child that fetches can fail at has a form for the pipe. The rest is skipped.
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum Error {
     /// The `nowasm` build was wanted where there is none.
+    #[serde(skip)]
     #[error("Upstream makes the nowasm build for FreeBSD on amd64 only, and this is {0}. Choose the default build.")]
     NoNowasmBuild(Arch),
     /// A source that cannot be one, and why.
     #[error("\"{0}\" cannot be used as a source of releases: {1}.")]
     BadSource(String, String),
     /// Not a SHA-256 digest.
+    #[serde(skip)]
     #[error("\"{0}\" is not a SHA-256 digest. It must be 64 hexadecimal digits, as sha256(1) prints them.")]
     BadDigest(String),
     /// A lock of a rehearsal in a real run.
+    #[serde(skip)]
     #[error(
         "The lock file holds version {0} of a rehearsal's stand-in, which is no real GoToSocial. Remove the lock file, or use the answers of the real host."
     )]
     RehearsalLock(Version),
     /// A lock or a pinned digest of the real release in a rehearsal.
+    #[serde(skip)]
     #[error(
         "The {0} is of the real release, but this rehearsal uses a stand-in for it, with other bytes. Use --mirror to take the real release into the rehearsal, or leave the {0} out."
     )]
-    RealReleaseInRehearsal(&'static str),
+    RealReleaseInRehearsal(#[serde(skip)] &'static str),
     /// A lock whose archive has another name than its other fields give it.
+    #[serde(skip)]
     #[error(
         "The lock file names the archive \"{0}\", but its version, architecture and build make it {1}. It was edited or damaged: remove it to lock again."
     )]
     InconsistentLock(String, String),
 
     /// "Latest" was wanted from a source that cannot be asked.
+    #[serde(skip)]
     #[error("{0} has no catalogue to find the latest version in. Name a version, for example 0.19.2.")]
     NoCatalogue(String),
     /// The catalogue of a source has nothing that fits; the second text says what narrowed the choice.
+    #[serde(skip)]
     #[error("{0} lists no release{1}. Check the source, or name a version.")]
-    CatalogueEmpty(String, &'static str),
+    CatalogueEmpty(String, #[serde(skip)] &'static str),
     /// There is no `checksums.txt` at this place, and nothing else that gives the digest of this archive.
+    #[serde(skip)]
     #[error(
         "There is no {0}: either this version is not there, or its checksums are missing. Without them {1} cannot be verified. Check the version, or pin the archive's SHA-256 digest."
     )]
@@ -98,6 +109,7 @@ pub enum Error {
     BadRange(String),
 
     /// Bytes over an unprotected connection, with nothing to check them against.
+    #[serde(skip)]
     #[error(
         "{0} is plain http, on which anybody on the way could change the program. Use https, or pin the SHA-256 digest of the archive."
     )]
@@ -129,7 +141,7 @@ pub enum Error {
         /// The line, from 1.
         line: usize,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// The `checksums.txt` at this place has two digests for this archive.
     #[error(
@@ -137,6 +149,7 @@ pub enum Error {
     )]
     ConflictingChecksums(String, String),
     /// The pinned digest is another one than `origin` gives: the `checksums.txt` or the lock of an earlier run.
+    #[serde(skip)]
     #[error(
         "Two digests for {asset} disagree: {origin} says {known}, the digest that you pinned says {pinned}. Find out which is right before installing anything."
     )]
@@ -144,6 +157,7 @@ pub enum Error {
         /// The archive.
         asset: String,
         /// What gives the other digest.
+        #[serde(skip)]
         origin: &'static str,
         /// The other digest.
         known: Sha256Digest,
@@ -151,6 +165,7 @@ pub enum Error {
         pinned: Sha256Digest,
     },
     /// The archive is not the one that was locked.
+    #[serde(skip)]
     #[error(
         "{asset} has the SHA-256 digest {actual}, but it should be {expected}. It was damaged or changed on the way; nothing was installed. Run again, or use another source."
     )]
@@ -163,6 +178,7 @@ pub enum Error {
         actual: Sha256Digest,
     },
     /// The archive has another size than the lock says.
+    #[serde(skip)]
     #[error(
         "{asset} has {actual} bytes, but it should have {expected}. Nothing was installed. Run again, or use another source."
     )]
@@ -175,13 +191,16 @@ pub enum Error {
         actual: u64,
     },
     /// The archive ended in the middle, after so many bytes.
+    #[serde(skip)]
     #[error("{0} ends in the middle, after {1} bytes. Nothing was installed. Run again, or use another source.")]
     Truncated(String, u64),
     /// The archive has the right digest, and yet something in it that is not allowed.
+    #[serde(skip)]
     #[error("{0} is refused: {1}. Nothing was installed. It is not laid out as GoToSocial's releases are.")]
     Archive(String, #[source] Refusal),
 
     /// The published digest of a locked version is another one now.
+    #[serde(skip)]
     #[error(
         "The release {asset} was changed after it was locked: the lock file says {locked}, {place} now says {published}. Releases should never change: ask upstream before you trust the new one. To accept it, remove the lock file."
     )]
@@ -197,12 +216,15 @@ pub enum Error {
     },
 
     /// The destination is there already.
+    #[serde(skip)]
     #[error("{} is there already, and is not overwritten. Remove it, or choose another place.", .0.shown())]
     DestinationExists(PathBuf),
     /// No manifest in the folder.
+    #[serde(skip)]
     #[error("{} has no manifest, so it was not put there by this program, or not completely.", .0.shown())]
     NoManifest(PathBuf),
     /// The manifest is not one.
+    #[serde(skip)]
     #[error("Line {line} of {} is not a manifest line of this program: {reason}. Install the release again.", path.shown())]
     BadManifest {
         /// The manifest.
@@ -210,13 +232,22 @@ pub enum Error {
         /// The line, from 1.
         line: usize,
         /// What is wrong.
+        #[serde(skip)]
         reason: &'static str,
     },
 
+    /// A child did not do its work: what that was, and why.
+    #[serde(skip)]
+    #[error(
+        "The process that {0} what comes from outside failed: {1}. Nothing was installed. Run this again; if that does not help, see dmesg(8) and the limits of this host."
+    )]
+    Child(#[serde(skip)] &'static str, String),
     /// A file could not be read or written.
+    #[serde(skip)]
     #[error("Cannot {action} {}: {source}{}.", path.shown(), advice(source))]
     File {
         /// What was tried: "create", "read" …
+        #[serde(skip)]
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -224,6 +255,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The download was to stop ([`super::Progress::stops`]).
+    #[serde(skip)]
     #[error("The download was stopped.")]
     Stopped,
 }
@@ -264,6 +296,7 @@ impl Coded for Error {
             | Self::Archive(..) => ErrorCode::ReleaseDigest,
             Self::ReleaseChanged { .. } => ErrorCode::ReleaseChanged,
             Self::DestinationExists(_) | Self::NoManifest(_) | Self::BadManifest { .. } => ErrorCode::ReleaseFolder,
+            Self::Child(..) => ErrorCode::Command,
             Self::File { .. } => ErrorCode::File,
             Self::Stopped => ErrorCode::Interrupted,
         }
@@ -274,6 +307,11 @@ impl Error {
     /// For `map_err`: a file operation that failed.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::File { action, path: path.to_path_buf(), source }
+    }
+
+    /// A child that `does` something, and failed.
+    pub(super) fn child(does: &'static str, why: &impl ToString) -> Self {
+        Self::Child(does, why.to_string())
     }
 
     /// Whether the same request may succeed a moment later.

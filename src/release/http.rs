@@ -1,4 +1,4 @@
-//! The HTTP client: how a request is made, and what an answer or its absence means.
+//! The HTTP client of the child that fetches: how a request is made, and what an answer or its absence means.
 //!
 //! **TLS.** rustls with the ring provider; there is no OpenSSL in the program. Certificates are verified by
 //! rustls-platform-verifier, which on FreeBSD takes its roots from rustls-native-certs 0.8 and openssl-probe 0.2.
@@ -14,23 +14,22 @@
 //! **Proxies.** `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` (or in lower case) are honoured, but never
 //! for this machine itself.
 
-use std::io;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use reqwest::blocking::{Client, RequestBuilder};
+use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
+use serde::{Deserialize, Serialize};
 
-use super::answer::{self, Answer};
-use super::{Error, Progress, Retry};
+use super::{Error, Retry};
 use crate::net::web::{deepest_cause, find_cause, is_loopback, refused_certificate, retry_after, use_ring};
 
 /// How many redirects are followed. Codeberg needs one, to its store of attachments.
 const MAX_REDIRECTS: usize = 10;
 
 /// How the HTTP client behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpSettings {
     /// How long to wait for the connection, TLS included.
     pub connect: Duration,
@@ -48,19 +47,22 @@ impl Default for HttpSettings {
     }
 }
 
+/// Is told why an attempt failed, and after what wait the next one comes.
+pub(super) type Retries<'a> = &'a dyn Fn(String, Duration);
+
 /// The HTTP client, which presents itself as `gts-bootstrap/<version>`. One client is for one source.
 ///
 /// Making one costs nothing; the first request reads the CA certificates.
-pub struct HttpClient<'a> {
+pub(super) struct HttpClient<'a> {
     pub(super) settings: HttpSettings,
-    pub(super) progress: &'a dyn Progress,
+    pub(super) retries: Retries<'a>,
     client: OnceLock<Client>,
 }
 
 impl<'a> HttpClient<'a> {
-    /// A client with these settings, whose work is told to `progress`.
-    pub fn new(settings: HttpSettings, progress: &'a dyn Progress) -> Self {
-        Self { settings, progress, client: OnceLock::new() }
+    /// A client with these settings.
+    pub(super) fn new(settings: HttpSettings, retries: Retries<'a>) -> Self {
+        Self { settings, retries, client: OnceLock::new() }
     }
 
     /// A GET request to be sent with [`Self::send`].
@@ -89,35 +91,31 @@ impl<'a> HttpClient<'a> {
     }
 
     /// Sends a request, following redirects, and gives the answer if its status is 200 or 206.
-    pub(super) fn send(&self, url: &Url, request: RequestBuilder) -> Result<Answer<'a>, Error> {
-        let answer = answer::send(request, self.progress).map_err(|error| self.failure_of(url, error))?;
-        match answer.head.status {
+    pub(super) fn send(&self, url: &Url, request: RequestBuilder) -> Result<Response, Error> {
+        let answer = request.send().map_err(|error| self.failure_of(url, &error))?;
+        match answer.status() {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(answer),
             status => {
-                let wait = retry_after(&answer.head.headers, SystemTime::now());
+                let wait = retry_after(answer.headers(), SystemTime::now());
                 Err(Error::Status { url: url.to_string(), status: status.as_u16(), wait })
             }
         }
     }
 
     /// What a request that got no answer failed of.
-    fn failure_of(&self, url: &Url, error: io::Error) -> Error {
+    fn failure_of(&self, url: &Url, error: &reqwest::Error) -> Error {
         let url = url.to_string();
-        let error = match error.downcast::<Error>() {
-            Ok(stopped) => return stopped,
-            Err(error) => error,
-        };
-        if let Some(Error::InsecureRedirect(from, to)) = find_cause(&error) {
+        if let Some(Error::InsecureRedirect(from, to)) = find_cause(error) {
             return Error::InsecureRedirect(from.clone(), to.clone());
         }
-        if let Some(reason) = refused_certificate(&error) {
+        if let Some(reason) = refused_certificate(error) {
             return Error::Certificate(url, reason);
         }
-        match find_cause::<reqwest::Error>(&error) {
-            Some(error) if error.is_redirect() => Error::TooManyRedirects(url),
-            Some(error) if error.is_timeout() && error.is_connect() => Error::TimedOut(url, self.settings.connect),
-            Some(error) if error.is_timeout() => Error::TimedOut(url, self.settings.idle),
-            _ => Error::Unreachable(url, deepest_cause(&error)),
+        match error {
+            error if error.is_redirect() => Error::TooManyRedirects(url),
+            error if error.is_timeout() && error.is_connect() => Error::TimedOut(url, self.settings.connect),
+            error if error.is_timeout() => Error::TimedOut(url, self.settings.idle),
+            error => Error::Unreachable(url, deepest_cause(error)),
         }
     }
 }

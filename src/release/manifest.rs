@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::digest::Hashing;
 use super::files::list;
 use super::{Error, Sha256Digest};
@@ -19,7 +21,7 @@ pub(super) const FILE_NAME: &str = ".manifest";
 const HEADING: &str = "gts-bootstrap manifest 1";
 
 /// One installed file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestEntry {
     /// The size in bytes.
     pub size: u64,

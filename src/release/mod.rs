@@ -7,9 +7,12 @@
 //! 2. [`resolve()`] turns a [`Request`] ("latest", or a version) into a [`LockedRelease`]: version, asset, size
 //!    and SHA-256. Every digest that exists (the published `checksums.txt`, an earlier lock, a pin) must agree.
 //! 3. [`verify`] re-hashes what is installed already, with no network; if it is intact, nothing is fetched.
-//! 4. [`fetch`] downloads and unpacks in one streaming pass into a staging folder beside the destination, and
-//!    renames it once, after the digest matched. Anything that goes wrong leaves nothing behind. A stop
-//!    ([`Progress::stops`]) leaves the part of the archive that was downloaded, where the caller has a place for it.
+//! 4. [`fetch`] downloads the archive, has it unpacked into a staging folder beside the destination once its digest
+//!    matched, and renames the result once. Anything that goes wrong leaves nothing behind. A stop
+//!    ([`Progress::stops`]) leaves the part of the archive that was downloaded.
+//!
+//! Bytes from outside are taken apart by children with nobody's rights ([`Fetcher`]): HTTP, TLS, catalogues and checksums
+//! by one, gzip and tar by another. This process hashes and stores them.
 //!
 //! Upstream signs nothing: `checksums.txt` from the same server over HTTPS is all the proof there is (its
 //! `.goreleaser.yml` has no signing step). The lock therefore remembers the first digest that was seen, and a
@@ -17,14 +20,17 @@
 //!
 //! This module knows nothing of hosts.
 
-mod answer;
+mod adopt;
 mod archive_path;
 mod catalogue;
 mod checksums;
 mod digest;
 mod download;
 mod error;
+mod fetch_child;
+mod fetcher;
 mod files;
+mod gunzip;
 mod http;
 mod install;
 mod locked;
@@ -36,8 +42,10 @@ mod progress;
 mod resolve;
 mod retry;
 mod source;
+mod staging;
 mod unpack;
 mod waypoints;
+mod wire;
 
 pub use archive_path::PathRefusal;
 pub(crate) use archive_path::clean as clean_path;
@@ -45,15 +53,18 @@ pub use catalogue::{NOTES_FILE, Published, catalogue, newest};
 pub(crate) use digest::Hashing;
 pub use digest::Sha256Digest;
 pub use error::Error;
-pub use http::{HttpClient, HttpSettings};
-pub use install::{Target, fetch, staging};
+pub use fetch_child::FETCH;
+pub use fetcher::Fetcher;
+pub use http::HttpSettings;
+pub use install::{Target, fetch};
 pub use locked::LockedRelease;
 pub use manifest::{Manifest, ManifestEntry, Verification, verify};
-pub use notes::about_upgrading;
 pub use platform::{Arch, Variant, asset_name};
 pub use progress::{NoProgress, Progress};
 pub use resolve::{Request, resolve};
 pub use retry::Retry;
 pub use source::{BaseUrl, Source};
+pub use staging::staging;
+pub(crate) use unpack::unpack_child;
 pub use unpack::{Limits, Refusal};
 pub use waypoints::{WAYPOINTS, Waypoint, between};

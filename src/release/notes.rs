@@ -2,7 +2,7 @@
 
 /// The parts of release notes that speak of migrations or of upgrading, in plain text: each from its heading to the next one
 /// that is not below it. Control characters are left out, since the text goes to a terminal and comes from elsewhere.
-pub fn about_upgrading(notes: &str) -> String {
+pub(super) fn about_upgrading(notes: &str) -> String {
     let mut told: Vec<String> = Vec::new();
     let mut within: Option<usize> = None;
     let mut code = false;

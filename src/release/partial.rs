@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::digest::Hashing;
 use super::files::{list, make_folder, perform, remove, sync_folder};
 use super::{Error, Sha256Digest};
 use crate::operation::{self, Operation};
@@ -40,6 +41,14 @@ impl Partial {
         Ok(Self { folder: folder.to_owned(), path, file, had, left: had })
     }
 
+    /// Whether it is the whole archive with this digest: a run was stopped after the download.
+    pub(super) fn is_whole(&self, archive: &Sha256Digest) -> Result<bool, Error> {
+        let mut hashing = Hashing::new(&self.file);
+        let read = io::copy(&mut hashing, &mut io::sink()).and_then(|_| (&self.file).rewind());
+        read.map_err(Error::file("read", &self.path))?;
+        Ok(hashing.digest() == *archive)
+    }
+
     /// Reads on in what was there at first; 0 when all of that has been read.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         if self.left == 0 {
@@ -57,6 +66,11 @@ impl Partial {
     /// Adds what has come.
     pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
         operation::write_all(&mut self.file, bytes, || self.path.clone()).map_err(Error::file("write", &self.path))
+    }
+
+    /// The file, all of it.
+    pub(super) fn file(&self) -> &File {
+        &self.file
     }
 
     /// Begins anew.

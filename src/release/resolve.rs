@@ -1,16 +1,16 @@
 //! From what is wanted to a lock.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 
 use super::catalogue::newest;
 use super::checksums::digest_of;
-use super::download::read_small;
 use super::source::Place;
-use super::{Arch, Error, HttpClient, LockedRelease, Sha256Digest, Source, Variant, asset_name};
+use super::{Arch, Error, Fetcher, LockedRelease, Sha256Digest, Source, Variant, asset_name};
 use crate::deployment::VersionWish;
 
 /// The largest `checksums.txt` taken, in bytes. Upstream's has some 40 lines of about 110 bytes.
-const MAX_CHECKSUMS_BYTES: u64 = 1024 * 1024;
+pub(super) const MAX_CHECKSUMS_BYTES: u64 = 1024 * 1024;
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ impl Request<'_> {
 /// source publishes another digest than the lock has; [`Error::DigestsDisagree`] if the pin differs;
 /// [`Error::NoDigest`] and [`Error::MissingChecksum`] if nobody knows the digest; [`Error::RehearsalLock`] and
 /// [`Error::RealReleaseInRehearsal`] if rehearsal and reality are mixed; and those of [`newest`].
-pub fn resolve(request: &Request<'_>, source: &Source, http: &HttpClient<'_>) -> Result<LockedRelease, Error> {
+pub fn resolve(request: &Request<'_>, source: &Source, fetcher: &Fetcher<'_>) -> Result<LockedRelease, Error> {
     let lock = request.locked.filter(|lock| request.applies(lock));
     if let Some(lock) = lock {
         lock.check_fits(source)?;
@@ -63,7 +63,7 @@ pub fn resolve(request: &Request<'_>, source: &Source, http: &HttpClient<'_>) ->
         (_, Some(lock)) => (lock.version.clone(), None),
         (VersionWish::Exact(version), None) => (version.clone(), None),
         (VersionWish::Latest, None) => {
-            let release = newest(source, request.prereleases, http)?;
+            let release = newest(source, request.prereleases, fetcher)?;
             (release.version, Some(release.assets))
         }
     };
@@ -71,8 +71,8 @@ pub fn resolve(request: &Request<'_>, source: &Source, http: &HttpClient<'_>) ->
 
     let checksums = source.place(&version, "checksums.txt")?;
     let place = checksums.to_string();
-    let published = match read_small(&checksums, MAX_CHECKSUMS_BYTES, http) {
-        Ok(bytes) => Some(digest_of(&asset, &String::from_utf8_lossy(&bytes), &place)?),
+    let published = match published(&asset, &checksums, fetcher) {
+        Ok(digest) => Some(digest),
         Err(Error::Status { status: 404 | 410, .. }) => None,
         Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
@@ -112,6 +112,21 @@ pub fn resolve(request: &Request<'_>, source: &Source, http: &HttpClient<'_>) ->
     })
 }
 
+/// The digest of an archive that a `checksums.txt` gives.
+fn published(asset: &str, checksums: &Place, fetcher: &Fetcher<'_>) -> Result<Sha256Digest, Error> {
+    match checksums {
+        Place::Url(url) => fetcher.checksum(url, asset),
+        Place::File(path) => {
+            let mut bytes = Vec::new();
+            let read = File::open(path).and_then(|file| file.take(MAX_CHECKSUMS_BYTES + 1).read_to_end(&mut bytes));
+            if read.map_err(Error::file("read", path))? as u64 > MAX_CHECKSUMS_BYTES {
+                return Err(Error::TooLarge(checksums.to_string(), MAX_CHECKSUMS_BYTES));
+            }
+            digest_of(asset, &String::from_utf8_lossy(&bytes), &checksums.to_string())
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
@@ -149,7 +164,7 @@ mod tests {
         }
 
         fn resolve(&self, request: &Request<'_>) -> Result<LockedRelease, Error> {
-            resolve(request, &self.source, &HttpClient::new(HttpSettings::default(), &NoProgress))
+            resolve(request, &self.source, &Fetcher::new(HttpSettings::default(), None, &NoProgress))
         }
     }
 
@@ -265,8 +280,8 @@ mod tests {
     fn plain_http_without_a_pin_is_refused_before_anything_is_asked() {
         let source = Source::mirror("http://mirror.example.org").unwrap();
         let exact = Request { version: VersionWish::Exact(Version::new(0, 19, 2)), ..request() };
-        let http = HttpClient::new(HttpSettings::default(), &NoProgress);
-        assert!(matches!(resolve(&exact, &source, &http), Err(Error::HttpWithoutPin(_))));
+        let fetcher = Fetcher::new(HttpSettings::default(), None, &NoProgress);
+        assert!(matches!(resolve(&exact, &source, &fetcher), Err(Error::HttpWithoutPin(_))));
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Exponential backoff with jitter.
 ///
 /// The wait doubles with each failure. Half of it is certain and half is chance, so that many hosts that lost the
 /// same server do not all come back at the same moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
     /// How many attempts are made in a row before giving up; 1 means no repetition. A download that got on by at
     /// least a mebibyte since the last failure starts counting anew.

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use reqwest::Url;
 use semver::Version;
+use serde::{Deserialize, Serialize};
 
 use super::Error;
 use crate::net::text_type::text_type;
@@ -22,7 +23,8 @@ const CODEBERG: &str = "https://codeberg.org";
 pub(super) const REPOSITORY: &str = "superseriousbusiness/gotosocial";
 
 /// An `https` or `http` address below which releases lie, without a trailing slash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct BaseUrl(String);
 
 text_type!(BaseUrl, Error);

@@ -1,28 +1,32 @@
-//! One pass over an archive: SHA-256, gunzip, tar, files on the disk.
+//! The child that unpacks: gunzip, tar, files in an empty folder.
 //!
-//! Nothing is believed of an archive before its digest is known, and that is only after its last byte. So everything
-//! it holds is limited and checked on the way, it is unpacked into a folder that nobody uses yet, and the caller
-//! throws that away if anything was wrong.
+//! The digest of the archive is known to be right by then, and still nothing is believed of it: everything it holds is
+//! limited and checked on the way. The child has no other folder than that one, and whoever started it looks at the
+//! result (`adopt`).
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
-use flate2::bufread::GzDecoder;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, mkdirat};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tar::{Archive, EntryType};
 
 use super::archive_path::clean;
 use super::digest::Hashing;
-use super::files::{make_folder, perform, sync_folder};
-use super::{Error, ManifestEntry, PathRefusal, Sha256Digest};
-use crate::operation::{self, Operation};
+use super::gunzip::{Gunzip, TRAILING};
+use super::{ManifestEntry, PathRefusal, Sha256Digest};
+
+/// How much is written at a time, in bytes.
+const PIECE: usize = 256 * 1024;
 
 /// The program that must be in the archive, at its root.
-const PROGRAM: &str = "gotosocial";
+pub(super) const PROGRAM: &str = "gotosocial";
 
 /// How much of tar's own data (headers, long names, padding) is read before a file's content comes. It keeps an
 /// extended header from filling the memory.
@@ -31,9 +35,12 @@ const HEADER_BYTES: u64 = 64 * 1024;
 /// How much may follow the last file. tar fills its last record up to 10 KiB with zeros.
 const TAIL_BYTES: u64 = 1024 * 1024;
 
+/// The modes of files, as those who made the archive mean them.
+pub(super) const MODES: [u32; 2] = [0o644, 0o755];
+
 /// What an archive may have at most. GoToSocial 0.20 has an archive of some 40 MB, about 400 files, and a program of
 /// 85 MB; the defaults leave room to grow, and keep a decompression bomb from filling the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The archive itself, in bytes.
     pub archive_bytes: u64,
@@ -55,7 +62,7 @@ impl Default for Limits {
 
 /// Why an archive is refused although it is complete and has the right digest. The texts are paths of entries, made
 /// printable; the numbers are limits.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// An entry has a path that is not allowed.
     #[error("the entry \"{0}\" is not allowed, because {1}")]
@@ -75,6 +82,9 @@ pub enum Refusal {
     /// The same path twice, or as a file and as a folder.
     #[error("the entry \"{0}\" is there twice, or as a file and as a folder")]
     Duplicate(String),
+    /// The same path as another one but for capital letters.
+    #[error("the entry \"{0}\" has the name of another one, but for capital letters")]
+    CaseTwin(String),
     /// Too many entries.
     #[error("it has more than the {0} entries that are allowed")]
     TooManyEntries(u64),
@@ -99,64 +109,51 @@ pub enum Refusal {
     /// The decoder cannot read the gzip or tar stream.
     #[error("it cannot be read as a tar.gz archive ({0})")]
     Malformed(String),
+    /// What is in the folder is not what the child reported.
+    #[error("what was unpacked as \"{0}\" is not what was reported")]
+    Unfaithful(String),
 }
 
-/// What went wrong in a pass, before it is known whether the digest is right.
-enum Fault {
-    /// A file could not be written; the archive is not to blame.
-    Local(Error),
-    /// The archive is not what it should be; `None`: it ended too early.
-    Refused(Option<Refusal>),
+/// What a child reports: the files that it has made, by their path, or why there are none.
+pub(super) type Report = Result<BTreeMap<String, ManifestEntry>, Fault>;
+
+/// What went wrong.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Fault {
+    /// A file or folder could not be written, with this errno; the archive is not to blame.
+    Write(String, i32),
+    /// The archive is not what it should be.
+    Refused(Refusal),
 }
 
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(Some(refusal))
+        Self::Refused(refusal)
     }
 }
 
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        Self::Local(error)
+impl Fault {
+    /// For `map_err`: what was written when the error came.
+    fn write<E: Into<io::Error>>(path: &str) -> impl Fn(E) -> Self {
+        const EIO: i32 = 5;
+        move |error| Self::Write(path.to_owned(), error.into().raw_os_error().unwrap_or(EIO))
     }
 }
 
-/// The outcome of a pass.
-pub(super) struct Pass {
-    /// The digest of the archive.
-    pub(super) digest: Sha256Digest,
-    /// How many bytes the archive had.
-    pub(super) bytes: u64,
-    /// What was unpacked, by its path, or why it is refused; `None`: the archive ended too early.
-    pub(super) files: Result<BTreeMap<String, ManifestEntry>, Option<Refusal>>,
-}
-
-/// Unpacks an archive into an empty folder, and reads it to its end even if something in it is refused: a wrong
-/// digest explains everything else, so it must be known.
-///
-/// `Err` is for what is not the archive's fault: `source_error` turns a failed read into an error.
-pub(super) fn unpack<R: Read>(
-    reader: R,
-    folder: &Path,
-    limits: &Limits,
-    source_error: impl Fn(io::Error) -> Error,
-) -> Result<Pass, Error> {
-    let mut hashing = Hashing::new(reader);
-    let files = match pass(&mut hashing, folder, limits) {
-        Ok(files) => Ok(files),
-        Err(Fault::Local(error)) => return Err(error),
-        Err(Fault::Refused(refusal)) => {
-            if hashing.failure.is_none() {
-                // If this fails, the failure is kept.
-                let _ = io::copy(&mut hashing, &mut io::sink());
-            }
-            if let Some(error) = hashing.failure {
-                return Err(source_error(error));
-            }
-            Err(refusal)
-        }
-    };
-    Ok(Pass { bytes: hashing.count, digest: hashing.digest(), files })
+/// Unpacks the archive on standard input into the working folder, which is empty, and reports on standard output. `seal`
+/// gives up everything but these; the role of the child is in `host`, which knows how.
+pub(crate) fn unpack_child(task: Value, seal: impl Fn(&File) -> Result<(), String>) -> Result<(), String> {
+    let in_words = |error: io::Error| error.to_string();
+    let limits: Limits = serde_json::from_value(task).map_err(|error| error.to_string())?;
+    let folder = File::open(".").map_err(in_words)?;
+    let input = io::stdin().as_fd().try_clone_to_owned().map_err(in_words)?;
+    // The last thread that this process can make. It reads nothing before the first byte is asked for.
+    let unpacked = Gunzip::start(File::from(input)).map_err(in_words)?;
+    seal(&folder)?;
+    let report = pass(unpacked, &folder, &limits);
+    let mut output = BufWriter::new(io::stdout());
+    serde_json::to_writer(&mut output, &report).map_err(|error| error.to_string())?;
+    output.flush().map_err(in_words)
 }
 
 /// A reader of no more bytes than are allowed. The allowance is renewed from outside, while the tar reader reads.
@@ -180,11 +177,17 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-fn pass<R: Read>(source: R, folder: &Path, limits: &Limits) -> Result<BTreeMap<String, ManifestEntry>, Fault> {
+fn pass(unpacked: Gunzip, folder: &File, limits: &Limits) -> Report {
     let allowed = Rc::new(Cell::new(HEADER_BYTES));
-    let gunzip = GzDecoder::new(BufReader::with_capacity(64 * 1024, source));
-    let mut archive = Archive::new(Metered { inner: gunzip, left: Rc::clone(&allowed) });
-    let mut tree = Tree { root: folder, files: BTreeMap::new(), folders: BTreeSet::new(), claimed: BTreeSet::new() };
+    let mut archive = Archive::new(Metered { inner: unpacked, left: Rc::clone(&allowed) });
+    let mut tree = Tree {
+        root: folder,
+        piece: vec![0; PIECE],
+        files: BTreeMap::new(),
+        folders: BTreeSet::new(),
+        claimed: BTreeSet::new(),
+        small: BTreeMap::new(),
+    };
     let mut count = 0;
     let mut total = 0_u64;
     let mut entries = archive.entries().map_err(fault(HEADER_BYTES))?;
@@ -206,6 +209,12 @@ fn pass<R: Read>(source: R, folder: &Path, limits: &Limits) -> Result<BTreeMap<S
             EntryType::Char | EntryType::Block | EntryType::Fifo => return Err(Refusal::Device(path).into()),
             _ => return Err(Refusal::UnknownKind(path).into()),
         }
+        // GNU tar's sparse files, in the form that other programs take for ordinary ones.
+        let records = entry.pax_extensions().map_err(fault(HEADER_BYTES))?;
+        if records.into_iter().flatten().flatten().any(|record| record.key_bytes().starts_with(b"GNU.sparse.")) {
+            return Err(Refusal::UnknownKind(path).into());
+        }
+        tree.take_name(&path)?;
         let mode = entry.header().mode().map_err(fault(HEADER_BYTES))?;
         if mode & 0o7000 != 0 {
             return Err(Refusal::SpecialMode(path, mode & 0o7777).into());
@@ -227,7 +236,7 @@ fn pass<R: Read>(source: R, folder: &Path, limits: &Limits) -> Result<BTreeMap<S
         }
         let mode = if mode & 0o111 != 0 || path == PROGRAM { 0o755 } else { 0o644 };
         allowed.set(size);
-        let sha256 = tree.write(&path, mode, size, &mut entry)?;
+        let sha256 = tree.write(&path, size, &mut entry)?;
         tree.files.insert(path, ManifestEntry { size, sha256, mode });
     }
     allowed.set(TAIL_BYTES);
@@ -242,16 +251,8 @@ fn pass<R: Read>(source: R, folder: &Path, limits: &Limits) -> Result<BTreeMap<S
     if read.map_err(fault(TAIL_BYTES))? < 512 {
         return Err(Refusal::NoEndMark.into());
     }
-    // The gzip trailer was checked with the last read; the archive must end there.
-    let mut packed = metered.inner.into_inner();
-    if !packed.fill_buf().map_err(fault(TAIL_BYTES))?.is_empty() {
-        return Err(Refusal::TrailingData.into());
-    }
     if !tree.files.contains_key(PROGRAM) {
         return Err(Refusal::NoProgram.into());
-    }
-    for folder in &tree.folders {
-        sync_folder(&tree.root.join(folder))?;
     }
     Ok(tree.files)
 }
@@ -260,26 +261,42 @@ fn pass<R: Read>(source: R, folder: &Path, limits: &Limits) -> Result<BTreeMap<S
 fn fault(limit: u64) -> impl Fn(io::Error) -> Fault {
     move |error| {
         Fault::Refused(match error.kind() {
-            OVERRUN => Some(Refusal::HeadersTooLarge(limit)),
-            io::ErrorKind::UnexpectedEof => None,
-            _ => Some(Refusal::Malformed(error.to_string())),
+            OVERRUN => Refusal::HeadersTooLarge(limit),
+            TRAILING => Refusal::TrailingData,
+            io::ErrorKind::UnexpectedEof => Refusal::NoEndMark,
+            _ => Refusal::Malformed(error.to_string()),
         })
     }
 }
 
 /// The files and folders made so far.
 struct Tree<'a> {
-    root: &'a Path,
+    root: &'a File,
+    /// Room for a piece of a file.
+    piece: Vec<u8>,
     files: BTreeMap<String, ManifestEntry>,
     /// Folders on the disk.
     folders: BTreeSet<String>,
     /// Folders that have an entry of their own.
     claimed: BTreeSet<String>,
+    /// All paths, and those of the folders on the way, by what they are in small letters.
+    small: BTreeMap<String, String>,
 }
 
 impl Tree<'_> {
-    /// Makes the folders on the way to a file. The modes are set afterwards, since the umask takes from those given
-    /// at creation.
+    /// Refuses a path that would be the same as another one where capital letters do not count.
+    fn take_name(&mut self, path: &str) -> Result<(), Refusal> {
+        let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+        for name in ends.map(|end| &path[..end]) {
+            let taken = self.small.entry(name.to_lowercase()).or_insert_with(|| name.to_owned());
+            if taken != name {
+                return Err(Refusal::CaseTwin(path.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the folders on the way to a file. Whoever looks at the result gives them, and the files, their modes.
     fn make_folders(&mut self, path: &str) -> Result<(), Fault> {
         for (end, _) in path.match_indices('/') {
             let folder = &path[..end];
@@ -287,41 +304,30 @@ impl Tree<'_> {
                 return Err(Refusal::Duplicate(path.to_owned()).into());
             }
             if self.folders.insert(folder.to_owned()) {
-                let full = self.root.join(folder);
-                make_folder(&full)?;
-                fs::set_permissions(&full, Permissions::from_mode(0o755))
-                    .map_err(Error::file("set the mode of", &full))?;
+                mkdirat(self.root, folder, Mode::from_bits_truncate(0o700)).map_err(Fault::write(folder))?;
             }
         }
         Ok(())
     }
 
-    fn write(&mut self, path: &str, mode: u32, size: u64, content: &mut impl Read) -> Result<Sha256Digest, Fault> {
+    fn write(&mut self, path: &str, size: u64, content: &mut impl Read) -> Result<Sha256Digest, Fault> {
         if self.files.contains_key(path) || self.folders.contains(path) || self.claimed.contains(path) {
             return Err(Refusal::Duplicate(path.to_owned()).into());
         }
         self.make_folders(path)?;
-        let full = self.root.join(path);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        let mut file = perform(Operation::Create, "create", &full, || options.open(&full))?;
-        let mut content = Hashing::new(content);
-        let mut buffer = [0; 64 * 1024];
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = openat(self.root, path, flags, Mode::from_bits_truncate(0o600)).map_err(Fault::write(path))?;
+        let (mut file, mut content) = (File::from(file), Hashing::new(content));
         loop {
-            let count = match content.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(fault(size)(error)),
-            };
-            operation::write_all(&mut file, &buffer[..count], || full.clone()).map_err(Error::file("write", &full))?;
+            match content.read(&mut self.piece).map_err(fault(size))? {
+                0 => break,
+                count => file.write_all(&self.piece[..count]).map_err(Fault::write(path))?,
+            }
         }
         // The tar reader takes the end of the stream for the end of the file.
         if content.count != size {
             return Err(Refusal::NoEndMark.into());
         }
-        file.set_permissions(Permissions::from_mode(mode)).map_err(Error::file("write", &full))?;
-        perform(Operation::Sync, "write", &full, || file.sync_all())?;
         Ok(content.digest())
     }
 }

@@ -7,7 +7,7 @@ use crate::deployment::{Deployment, Variant, VersionWish};
 use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
 use crate::parts::release::intact;
-use crate::release::{self, Arch, HttpClient, HttpSettings, Request, Source};
+use crate::release::{self, Arch, Fetcher, HttpSettings, Request, Source};
 use crate::shown::Shown;
 
 /// Whether certificate authorities are needed to verify what comes from a source.
@@ -92,7 +92,7 @@ pub(super) fn resolved(
     source: &Source,
 ) -> Result<Lock, Stop> {
     let progress = run.people.progress();
-    let http = HttpClient::new(HttpSettings::default(), progress.progress());
-    let release = release::resolve(request, source, &http)?;
+    let fetcher = Fetcher::new(HttpSettings::default(), run.host.stranger()?, progress.progress());
+    let release = release::resolve(request, source, &fetcher)?;
     Ok(Lock::new(deployment, release))
 }

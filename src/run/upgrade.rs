@@ -12,9 +12,7 @@ use crate::gotosocial::config_keys::successor;
 use crate::parts::Refusal;
 use crate::parts::answers;
 use crate::parts::passage::{self, Ends, UPGRADE};
-use crate::release::{
-    self, Error, HttpClient, HttpSettings, Published, Request, WAYPOINTS, Waypoint, about_upgrading, between,
-};
+use crate::release::{self, Error, Fetcher, HttpSettings, Published, Request, WAYPOINTS, Waypoint, between};
 use crate::shown::Shown;
 
 pub use super::release_change::KEEP;
@@ -58,7 +56,8 @@ pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
     let source = lock::chosen(run, options.mirror.as_deref(), &asked)?;
     let catalogue = {
         let progress = run.people.progress();
-        release::catalogue(&source, &HttpClient::new(HttpSettings::default(), progress.progress()))
+        let fetcher = Fetcher::new(HttpSettings::default(), host.stranger()?, progress.progress());
+        release::catalogue(&source, &fetcher)
     };
     let to = named.cloned().map_or_else(|| newest(&answered, &catalogue), Ok)?;
     run.report().add("from", &from);
@@ -169,7 +168,6 @@ fn show_notes(run: &Run<'_>, from: &Version, to: &Version, catalogue: &Result<Ve
     passed.sort_by(|a, b| a.version.cmp(&b.version));
     let mut notes = Vec::new();
     for Published { version, notes: text, .. } in passed {
-        let text = about_upgrading(text);
         if text.is_empty() {
             continue;
         }

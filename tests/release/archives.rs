@@ -51,15 +51,60 @@ impl Tar {
         self.entry(b"././@LongLink", EntryType::GNULongName, 0o644, format!("{path}\0").as_bytes())
     }
 
+    /// The target of a link, which is the next entry, in GNU's form.
+    pub fn gnu_long_link(self, target: &str) -> Self {
+        self.entry(b"././@LongLink", EntryType::GNULongLink, 0o644, format!("{target}\0").as_bytes())
+    }
+
     /// A PAX path for the next entry.
     pub fn pax_path(self, path: &str) -> Self {
-        let record = format!(" path={path}\n");
-        // The length counts itself.
-        let length = (1..)
-            .map(|digits| record.len() + digits)
-            .find(|length| length.to_string().len() + record.len() == *length)
-            .unwrap();
-        self.entry(b"pax", EntryType::XHeader, 0o644, format!("{length}{record}").as_bytes())
+        self.pax("path", path)
+    }
+
+    /// A PAX record for the next entry.
+    pub fn pax(self, key: &str, value: &str) -> Self {
+        self.entry(b"pax", EntryType::XHeader, 0o644, pax_record(key, value).as_bytes())
+    }
+
+    /// A path in ustar's two halves.
+    pub fn ustar(mut self, prefix: &[u8], name: &[u8]) -> Self {
+        let mut header = Header::new_ustar();
+        let ustar = header.as_ustar_mut().unwrap();
+        ustar.prefix[..prefix.len()].copy_from_slice(prefix);
+        ustar.name[..name.len()].copy_from_slice(name);
+        header.set_entry_type(EntryType::Regular);
+        header.set_mode(0o644);
+        header.set_size(0);
+        header.set_cksum();
+        self.0.extend_from_slice(header.as_bytes());
+        self
+    }
+
+    /// A sparse file, empty, in GNU tar's form.
+    pub fn gnu_sparse(mut self, path: &[u8]) -> Self {
+        let mut header = Header::new_gnu();
+        let gnu = header.as_gnu_mut().unwrap();
+        gnu.name[..path.len()].copy_from_slice(path);
+        gnu.realsize.copy_from_slice(b"00000000000\0");
+        header.set_entry_type(EntryType::GNUSparse);
+        header.set_mode(0o644);
+        header.set_size(0);
+        header.set_cksum();
+        self.0.extend_from_slice(header.as_bytes());
+        self
+    }
+
+    /// A link, symbolic or hard.
+    pub fn link(mut self, kind: EntryType, path: &[u8], target: &[u8]) -> Self {
+        let mut header = Header::new_gnu();
+        header.as_old_mut().name[..path.len()].copy_from_slice(path);
+        header.as_old_mut().linkname[..target.len()].copy_from_slice(target);
+        header.set_entry_type(kind);
+        header.set_mode(0o777);
+        header.set_size(0);
+        header.set_cksum();
+        self.0.extend_from_slice(header.as_bytes());
+        self
     }
 
     /// The stream without its end mark.
@@ -77,6 +122,17 @@ impl Tar {
     pub fn packed(self) -> Vec<u8> {
         gzip(&self.closed())
     }
+}
+
+/// A record of a PAX header.
+pub fn pax_record(key: &str, value: &str) -> String {
+    let record = format!(" {key}={value}\n");
+    // The length counts itself.
+    let length = (1..)
+        .map(|digits| record.len() + digits)
+        .find(|length| length.to_string().len() + record.len() == *length)
+        .unwrap();
+    format!("{length}{record}")
 }
 
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {

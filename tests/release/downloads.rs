@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use gts_bootstrap::deployment::VersionWish;
 use gts_bootstrap::release::{
-    Error, HttpClient, HttpSettings, Limits, NoProgress, Progress, Request, Retry, Sha256Digest, Source, Target, fetch,
+    Error, Fetcher, HttpSettings, Limits, NoProgress, Progress, Request, Retry, Sha256Digest, Source, Target, fetch,
     resolve, verify,
 };
 use tempfile::TempDir;
 
 use super::archives::honest;
-use super::places::{ASSET, hasty, install_from, lock, names_in, watched};
+use super::places::{ASSET, fetcher, hasty, install_from, lock, names_in, watched};
 use super::server::{Asked, Reply, Server};
 
 fn mirror_at(server: &Server) -> Source {
@@ -70,7 +70,7 @@ fn a_broken_download_goes_on_where_it_was() {
     });
     let parent = tempfile::tempdir().unwrap();
     let watch = Watch::default();
-    let target = Target { directory: &parent.path().join("0.19.2"), partial: None };
+    let target = Target { directory: &parent.path().join("0.19.2"), partial: &parent.path().join("download") };
     fetch(&lock(&honest()), &mirror_at(&server), target, &Limits::default(), &watched(4, &watch)).unwrap();
     assert_eq!(names_in(parent.path()), ["0.19.2"]);
     let total = honest().len() as u64;
@@ -242,10 +242,10 @@ fn a_server_that_asks_for_a_long_rest_ends_the_run() {
     assert_eq!(server.requests().len(), 1);
 }
 
-fn impatient(attempts: u32) -> HttpClient<'static> {
+fn impatient(attempts: u32) -> Fetcher<'static> {
     let retry = Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) };
     let (connect, idle) = (Duration::from_secs(5), Duration::from_millis(100));
-    HttpClient::new(HttpSettings { connect, idle, retry }, &NoProgress)
+    fetcher(HttpSettings { connect, idle, retry }, &NoProgress)
 }
 
 #[test]

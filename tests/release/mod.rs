@@ -2,9 +2,11 @@
 
 mod archives;
 mod catalogues;
+mod children;
 mod downloads;
 mod environment;
-mod places;
+mod hostile;
+pub mod places;
 mod refusals;
 pub mod server;
 mod stops;

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gts_bootstrap::child::{self, Ids};
 use gts_bootstrap::release::{
-    Arch, Error, HttpClient, HttpSettings, Limits, LockedRelease, Manifest, NoProgress, Progress, Retry, Sha256Digest,
+    Arch, Error, Fetcher, HttpSettings, Limits, LockedRelease, Manifest, NoProgress, Progress, Retry, Sha256Digest,
     Source, Target, Variant, fetch,
 };
 use tempfile::TempDir;
@@ -34,15 +35,31 @@ pub fn mirror(archive: &[u8]) -> (TempDir, Source) {
     (folder, source)
 }
 
-/// A client that neither waits long nor tries often.
-pub fn hasty(attempts: u32) -> HttpClient<'static> {
+/// Fetches with children that are this user's.
+pub fn fetcher(settings: HttpSettings, progress: &dyn Progress) -> Fetcher<'_> {
+    fetcher_as(None, settings, progress)
+}
+
+/// Fetches with children that have these ids.
+pub fn fetcher_as(ids: Option<Ids>, settings: HttpSettings, progress: &dyn Progress) -> Fetcher<'_> {
+    child::use_program(env!("CARGO_BIN_EXE_gts-bootstrap"));
+    Fetcher::new(settings, ids, progress)
+}
+
+/// Neither waits long nor tries often.
+pub fn soon(attempts: u32) -> HttpSettings {
+    let retry = Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) };
+    HttpSettings { connect: Duration::from_secs(5), idle: Duration::from_secs(5), retry }
+}
+
+/// One that neither waits long nor tries often.
+pub fn hasty(attempts: u32) -> Fetcher<'static> {
     watched(attempts, &NoProgress)
 }
 
 /// The same, watched.
-pub fn watched(attempts: u32, progress: &dyn Progress) -> HttpClient<'_> {
-    let retry = Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) };
-    HttpClient::new(HttpSettings { connect: Duration::from_secs(5), idle: Duration::from_secs(5), retry }, progress)
+pub fn watched(attempts: u32, progress: &dyn Progress) -> Fetcher<'_> {
+    fetcher(soon(attempts), progress)
 }
 
 /// A release in its place.
@@ -66,12 +83,12 @@ pub fn install_from(
     source: &Source,
     lock: &LockedRelease,
     limits: &Limits,
-    http: &HttpClient<'_>,
+    fetcher: &Fetcher<'_>,
 ) -> Result<(TempDir, Unpacked), Error> {
     let (parent, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = parent.path().join("0.19.2");
-    let target = Target { directory: &path, partial: Some(&store.path().join("download")) };
-    let result = fetch(lock, source, target, limits, http);
+    let target = Target { directory: &path, partial: &store.path().join("download") };
+    let result = fetch(lock, source, target, limits, fetcher);
     let names = names_in(parent.path());
     assert!(names_in(store.path()).is_empty(), "of the download something is left");
     match result {

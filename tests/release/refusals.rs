@@ -222,7 +222,8 @@ fn what_is_no_archive_is_refused() {
 fn a_wrong_digest_is_refused_and_comes_before_other_faults() {
     let good = honest();
     let mut hostile = Tar::with_program().entry(b"../a", EntryType::Regular, 0o644, b"").packed();
-    hostile.extend_from_slice(&[1; 100_000]);
+    // So that it does not seem to be cut off.
+    hostile.extend_from_slice(&[0; 100_000]);
     for archive in [Tar::with_program().packed(), hostile] {
         let (_mirror, source) = mirror(&archive);
         match install_from(&source, &lock(&good), &Limits::default(), &hasty(1)) {
@@ -232,6 +233,33 @@ fn a_wrong_digest_is_refused_and_comes_before_other_faults() {
             }
             other => panic!("not refused: {other:?}"),
         }
+    }
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_wrong_digest_never_reaches_gzip() {
+    use gts_bootstrap::operation::{Operation, watch};
+    use std::{cell::RefCell, rc::Rc};
+
+    let archive = honest();
+    let (_mirror, source) = mirror(&archive);
+    let server = super::server::Server::start(move |_, _| super::server::Reply::ok(&honest()));
+    for source in [source, gts_bootstrap::release::Source::mirror(&server.url()).unwrap()] {
+        let unpackings = |digest_of: &[u8]| {
+            let seen = Rc::new(RefCell::new(0));
+            let count = Rc::clone(&seen);
+            watch(Box::new(move |step| {
+                let is_one = step.operation == Operation::Command || step.path.to_string_lossy().contains(".staging");
+                *count.borrow_mut() += usize::from(is_one);
+                Ok(())
+            }));
+            let installed = install_from(&source, &lock(digest_of), &Limits::default(), &hasty(1));
+            watch(Box::new(|_| Ok(())));
+            (installed.is_ok(), *seen.borrow() > 0)
+        };
+        assert_eq!(unpackings(&archive), (true, true));
+        assert_eq!(unpackings(b"another"), (false, false));
     }
 }
 
@@ -266,7 +294,7 @@ fn a_leftover_of_a_crash_is_removed_and_never_followed() {
     let parent = tempfile::tempdir().unwrap();
     let staging = parent.path().join(".staging-0.19.2");
     let destination = parent.path().join("0.19.2");
-    let target = Target { directory: &destination, partial: None };
+    let target = Target { directory: &destination, partial: &parent.path().join("download") };
     let install = || fetch(&lock(&archive), &source, target, &Limits::default(), &hasty(1));
 
     symlink(elsewhere.path(), &staging).unwrap();
@@ -290,7 +318,7 @@ fn an_existing_destination_and_a_missing_folder_are_refused() {
     let parent = tempfile::tempdir().unwrap();
     fs::create_dir(parent.path().join("taken")).unwrap();
     let install = |name: &str| {
-        let target = Target { directory: &parent.path().join(name), partial: None };
+        let target = Target { directory: &parent.path().join(name), partial: &parent.path().join("download") };
         fetch(&lock(&archive), &source, target, &Limits::default(), &hasty(1)).unwrap_err()
     };
     assert!(matches!(install("taken"), Error::DestinationExists(_)));

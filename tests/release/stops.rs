@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use gts_bootstrap::release::{
-    Error, HttpClient, HttpSettings, Limits, Progress, Retry, Source, Target, fetch, newest, verify,
+    Error, Fetcher, HttpSettings, Limits, Progress, Retry, Source, Target, fetch, newest, verify,
 };
 use tempfile::TempDir;
 
 use super::archives::honest;
-use super::places::{lock, mirror, names_in, watched};
+use super::places::{fetcher, lock, mirror, names_in, watched};
 use super::server::{Asked, Reply, Server};
 
 /// Far longer than a test may take; and than a stop may.
@@ -54,13 +54,13 @@ impl Progress for StopsAfter {
 }
 
 /// A client that waits long for everything.
-fn patient(progress: &dyn Progress) -> HttpClient<'_> {
+fn patient(progress: &dyn Progress) -> Fetcher<'_> {
     waiting_first(LONG, progress)
 }
 
-fn waiting_first(first_wait: Duration, progress: &dyn Progress) -> HttpClient<'_> {
+fn waiting_first(first_wait: Duration, progress: &dyn Progress) -> Fetcher<'_> {
     let retry = Retry { attempts: 6, first_wait, longest_wait: LONG };
-    HttpClient::new(HttpSettings { connect: LONG, idle: LONG, retry }, progress)
+    fetcher(HttpSettings { connect: LONG, idle: LONG, retry }, progress)
 }
 
 struct Place {
@@ -73,10 +73,10 @@ impl Place {
         Self { parent: tempfile::tempdir().unwrap(), store: tempfile::tempdir().unwrap() }
     }
 
-    fn fetch(&self, source: &Source, http: &HttpClient<'_>) -> Result<(), Error> {
+    fn fetch(&self, source: &Source, fetcher: &Fetcher<'_>) -> Result<(), Error> {
         let directory = self.parent.path().join("0.19.2");
-        let target = Target { directory: &directory, partial: Some(&self.store.path().join("download")) };
-        fetch(&lock(&honest()), source, target, &Limits::default(), http)
+        let target = Target { directory: &directory, partial: &self.store.path().join("download") };
+        fetch(&lock(&honest()), source, target, &Limits::default(), fetcher)
             .map(|()| assert!(verify(&directory).unwrap().is_intact()))
     }
 
@@ -223,6 +223,27 @@ fn what_was_kept_and_is_of_no_use_is_fetched_anew() {
         assert_eq!(server.requests().last().unwrap().range_start(), None, "begun anew");
         assert_eq!(place.kept(), None);
     }
+}
+
+#[test]
+fn what_was_stopped_after_the_download_is_not_downloaded_again() {
+    #[derive(Default)]
+    struct StopsWhenDone(Cell<bool>);
+    impl Progress for StopsWhenDone {
+        fn done(&self) {
+            self.0.set(true);
+        }
+        fn stops(&self) -> bool {
+            self.0.get()
+        }
+    }
+    let (server, place) = (Server::start(|_, _| Reply::ok(&honest())), Place::new());
+    stops_soon(|| place.fetch(&source(&server), &patient(&StopsWhenDone::default())));
+    assert_eq!(names_in(place.parent.path()), Vec::<String>::new());
+    assert_eq!(place.kept(), Some(honest()));
+    place.fetch(&source(&server), &watched(1, &StopsAfter::bytes(u64::MAX))).unwrap();
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(place.kept(), None);
 }
 
 #[test]

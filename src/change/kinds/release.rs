@@ -7,7 +7,7 @@ use crate::change::after_plan::delegate;
 use crate::change::kind::prelude::*;
 use crate::change::operator::Interruption;
 use crate::change::store;
-use crate::release::{self, HttpClient, HttpSettings, Limits, LockedRelease};
+use crate::release::{self, Fetcher, HttpSettings, Limits, LockedRelease};
 
 /// Installs a release: downloads it, verifies it, unpacks it beside its place, and renames it into that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,10 +50,10 @@ impl Kind for InstallRelease {
             host.rename(directory, &old)?;
         }
         let (directory, partial) = (host.local_path(directory), host.local_path(&store::download()));
-        let target = release::Target { directory: &directory, partial: Some(&partial) };
+        let target = release::Target { directory: &directory, partial: &partial };
         let progress = Interruptible { executor, progress: executor.operator.progress() };
-        let http = HttpClient::new(HttpSettings::default(), &progress);
-        match release::fetch(&self.release, source, target, &Limits::default(), &http) {
+        let fetcher = Fetcher::new(HttpSettings::default(), host.stranger()?, &progress);
+        match release::fetch(&self.release, source, target, &Limits::default(), &fetcher) {
             Ok(()) => Ok(host.remove_tree(&old)?),
             Err(error @ release::Error::Stopped) => {
                 Err(Failure::Interrupted((executor.stop)().unwrap_or_else(|| error.to_string())))

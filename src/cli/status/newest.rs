@@ -1,15 +1,13 @@
 //! The newest release, asked for where the installation had its own from, and not waited for.
 
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use semver::Version;
 
 use crate::cli::open::Opened;
 use crate::deployment::Layout;
 use crate::parts::answers;
-use crate::release::{self, Error, HttpClient, HttpSettings, LockedRelease, NoProgress, Retry, Source};
+use crate::release::{self, Error, Fetcher, HttpSettings, LockedRelease, Progress, Retry, Source};
 use crate::run::Releases as _;
 use crate::status::Newest;
 
@@ -34,33 +32,34 @@ fn newest(opened: &Opened, layout: &Layout, lock: &LockedRelease) -> Result<Vers
         let source = Source::recorded(&lock.url, &lock.version, &lock.asset);
         source.ok_or_else(|| format!("{} is not a source of releases", lock.url))?
     };
-    let (sender, receiver) = mpsc::channel();
-    let asked = source.clone();
-    // A name server that does not answer blocks much longer than a user waits for a screen. The thread ends with the process.
-    let started = thread::Builder::new().name("newest release".into()).spawn(move || {
-        let retry = Retry { attempts: 1, ..Retry::default() };
-        let http = HttpClient::new(HttpSettings { connect: CONNECT, idle: IDLE, retry }, &NoProgress);
-        let found = release::newest(&asked, prereleases, &http).map(|release| release.version);
-        // After the time is over, nothing receives it any more.
-        let _ = sender.send(found);
-    });
-    started.map_err(|error| error.to_string())?;
-    told(&source, receiver.recv_timeout(PATIENCE).ok())
+    let ids = opened.host().stranger().map_err(|error| error.to_string())?;
+    let (retry, patience) = (Retry { attempts: 1, ..Retry::default() }, Patience(Instant::now()));
+    let fetcher = Fetcher::new(HttpSettings { connect: CONNECT, idle: IDLE, retry }, ids, &patience);
+    told(&source, release::newest(&source, prereleases, &fetcher).map(|release| release.version))
 }
 
-/// The version, or why it is not known; `None` if there was no answer in time.
-fn told(source: &Source, found: Option<Result<Version, Error>>) -> Result<Version, String> {
+/// Ends what takes too long: a name server that does not answer blocks much longer than a user waits for a screen.
+struct Patience(Instant);
+
+impl Progress for Patience {
+    fn stops(&self) -> bool {
+        self.0.elapsed() > PATIENCE
+    }
+}
+
+/// The version, or why it is not known.
+fn told(source: &Source, found: Result<Version, Error>) -> Result<Version, String> {
     match found {
-        Some(Ok(version)) => Ok(version),
-        Some(Err(Error::NoCatalogue { .. })) => Err(format!("{source} has no list of releases")),
-        None | Some(Err(Error::Unreachable { .. } | Error::TimedOut { .. } | Error::BrokenOff { .. })) => {
+        Ok(version) => Ok(version),
+        Err(Error::NoCatalogue { .. }) => Err(format!("{source} has no list of releases")),
+        Err(Error::Stopped | Error::Unreachable { .. } | Error::TimedOut { .. } | Error::BrokenOff { .. }) => {
             let server = match source {
                 Source::Upstream(url) => url.as_str().trim_start_matches("https://").to_owned(),
                 other => other.to_string(),
             };
             Err(format!("{server} does not answer"))
         }
-        Some(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -74,15 +73,12 @@ mod tests {
         let upstream = Source::upstream();
         let unknown = |why: &str| Err(why.to_owned());
         let version = Version::new(0, 19, 2);
-        assert_eq!(told(&upstream, Some(Ok(version.clone()))), Ok(version));
-        assert_eq!(told(&upstream, None), unknown("codeberg.org does not answer"));
+        assert_eq!(told(&upstream, Ok(version.clone())), Ok(version));
+        assert_eq!(told(&upstream, Err(Error::Stopped)), unknown("codeberg.org does not answer"));
         let unreachable = Error::Unreachable("https://codeberg.org/x".into(), "refused".into());
-        assert_eq!(told(&upstream, Some(Err(unreachable))), unknown("codeberg.org does not answer"));
+        assert_eq!(told(&upstream, Err(unreachable)), unknown("codeberg.org does not answer"));
         let mirror = Source::mirror("https://mirror.example.org").unwrap();
         let none = Error::NoCatalogue(mirror.to_string());
-        assert_eq!(
-            told(&mirror, Some(Err(none))),
-            unknown("the mirror https://mirror.example.org has no list of releases")
-        );
+        assert_eq!(told(&mirror, Err(none)), unknown("the mirror https://mirror.example.org has no list of releases"));
     }
 }

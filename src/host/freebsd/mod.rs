@@ -14,6 +14,7 @@ mod sockets;
 #[cfg(test)]
 mod stand_in;
 mod sysctls;
+mod unpacking;
 mod web;
 
 use std::any::Any;
@@ -29,6 +30,7 @@ use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::unistd::geteuid;
 
 pub use probe::{BIND, EXAMINE};
+pub use unpacking::UNPACK;
 
 use super::files::{Owners, Root};
 use super::{
