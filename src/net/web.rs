@@ -8,6 +8,27 @@ use std::time::{Duration, SystemTime};
 use reqwest::Url;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
+/// What leads an HTTP client to the network: its proxies, and the CA certificates that it trusts. A server that runs this
+/// program for a request has a variable `REQUEST_METHOD`, and `HTTP_PROXY` then comes from the client (httpoxy).
+const ENVIRONMENT: [&str; 11] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "REQUEST_METHOD",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// This program's own environment, as far as a child that makes requests over the network has to have it.
+pub(crate) fn environment() -> Vec<(String, String)> {
+    ENVIRONMENT.into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
+}
+
 /// Makes ring the TLS library's provider of cryptography.
 pub(crate) fn use_ring() {
     // An error means that a provider is already installed, which is fine.
