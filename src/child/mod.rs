@@ -8,6 +8,7 @@
 //! follows on standard input belongs to the role.
 
 mod confinement;
+mod conversation;
 mod exec;
 mod ids;
 mod running;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use confinement::Confinement;
+pub use conversation::Conversation;
 pub use exec::{EXEC, Program};
 pub use ids::Ids;
 pub use running::{Running, refusal};

@@ -2,6 +2,7 @@
 //! never gives. Pebble and its DNS server are Debian's package `pebble`; without it these tests fail.
 
 mod authority;
+mod child;
 mod front;
 mod orders;
 mod pebble;

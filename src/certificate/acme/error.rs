@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use instant_acme::{Error as Underlying, Problem};
+use serde::{Deserialize, Serialize};
 
 use super::transport::Transport;
 use crate::certificate::BundleError;
 
 /// Why an account, an order or a question to the authority failed. The certificate in use has not been touched.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum AcmeError {
     /// No client can be made, for want of CA certificates.
     #[error(
@@ -103,6 +104,12 @@ pub enum AcmeError {
     /// What was issued is not what was ordered.
     #[error("the certificate authority issued a certificate that cannot be used: {0}")]
     Issued(#[from] BundleError),
+    /// The child that talks with the authority failed, and how.
+    #[error(
+        "the process that talks with the certificate authority failed: {0}. Try again; if it fails again, report that as \
+         an error of this program"
+    )]
+    Child(String),
     /// The program's own side: no runtime, no key.
     #[error("the order could not be prepared on this host: {0}")]
     Internal(String),

@@ -29,6 +29,7 @@ use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::unistd::geteuid;
 
 pub use probe::{BIND, EXAMINE};
+pub use web::WEB;
 
 use super::files::{Owners, Root};
 use super::{
@@ -214,7 +215,8 @@ impl Observe for FreeBsd {
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-        web::get(request)
+        let stranger = self.stranger().map_err(|error| WebFailure::Other(error.to_string()))?;
+        web::get_as(stranger, request)
     }
 }
 
