@@ -60,10 +60,14 @@ fn run(script: &str) -> Result<Output, HostError> {
 }
 
 /// An order for a child whose ids stay, as its standard input.
-fn order(role: &str, task: &serde_json::Value) -> String {
-    let confinement = json!({ "ids": null, "root": null, "directory": "/", "umask": 0o027, "largest_file": null });
+fn order_below(root: Option<&Path>, role: &str, task: &serde_json::Value) -> String {
+    let confinement = json!({ "ids": null, "root": root, "directory": "/", "umask": 0o027, "largest_file": null });
     let order = json!({ "role": role, "confinement": confinement, "task": task }).to_string();
     format!("{:08x}{order}", order.len())
+}
+
+fn order(role: &str, task: &serde_json::Value) -> String {
+    order_below(None, role, task)
 }
 
 fn exec(script: &str) -> String {
@@ -74,11 +78,11 @@ fn exec(script: &str) -> String {
 fn a_child_has_no_terminal_and_a_session_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let order = folder.path().join("order");
-    fs::write(&order, exec("if : 2>/dev/null </dev/tty; then echo child-has-one; else echo child-has-none; fi"))
+    fs::write(&order, exec("if (: </dev/tty) 2>/dev/null; then echo child-has-one; else echo child-has-none; fi"))
         .unwrap();
     // script(1) gives its command a terminal of its own, as a login does.
     let line = format!(
-        "if : </dev/tty; then echo parent-has-one; fi; '{PROGRAM}' child <'{}'; ps -o sid= -p $$",
+        "if (: </dev/tty) 2>/dev/null; then echo parent-has-one; fi; '{PROGRAM}' child <'{}'; ps -o sid= -p $$",
         order.display()
     );
     let output = Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
@@ -117,13 +121,41 @@ fn a_child_inherits_no_descriptor() {
     let order = folder.path().join("order");
     fs::write(
         &order,
-        exec("for number in 3 7 9; do if : <&$number; then echo has $number; fi; done 2>/dev/null; echo done"),
+        exec("for number in 3 7 9; do if (: <&$number) 2>/dev/null; then echo has $number; fi; done; ulimit -c"),
     )
     .unwrap();
-    let line =
-        format!("exec 7</etc/passwd 9>/dev/null; : <&7 && echo given; exec '{PROGRAM}' child <'{}'", order.display());
+    let line = format!(
+        "ulimit -c unlimited; exec 7</etc/passwd 9>/dev/null; : <&7 && echo given; exec '{PROGRAM}' child <'{}'",
+        order.display()
+    );
     let output = Command::new("sh").args(["-c", &line]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "given\ndone\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "given\n0\n");
+}
+
+/// A child that was given this on its standard input.
+fn child(input: &str) -> std::process::Output {
+    let mut child = Command::new(PROGRAM)
+        .arg("child")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may end before it has read everything.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_child_with_a_root_folder_of_its_own_sees_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = json!({ "path": "/bin/sh", "arguments": ["-c", "echo seen"], "environment": [] });
+    let output = child(&order_below(Some(folder.path()), "exec", &task));
+    let why = String::from_utf8_lossy(&output.stderr);
+    // There is no /dev/null in there, and others than root may not go there.
+    let expected = if is_root() { "cannot open /dev/null" } else { "the root folder: Operation not permitted" };
+    assert!(output.status.code() == Some(125) && why.contains(expected), "{why}");
+    assert_eq!(child(&order_below(Some(Path::new("/")), "exec", &task)).stdout.is_empty(), !is_root());
 }
 
 #[test]
@@ -194,16 +226,7 @@ fn nonsense_makes_no_child() {
     let unknown = order("fly", &json!({}));
     let typed = order("bind", &json!({ "uid": NOBODY, "port": 65536 }));
     for input in ["", "x", "0000000x{}", "00000002{}", &long, truncated, &unknown, &typed] {
-        let mut child = Command::new(PROGRAM)
-            .arg("child")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // It may end before it has read everything.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = child.wait_with_output().unwrap();
+        let output = child(input);
         assert_eq!((output.status.code(), output.stdout.len()), (Some(125), 0), "{input}");
         assert!(String::from_utf8_lossy(&output.stderr).starts_with("gts-bootstrap: child: "), "{input}");
     }
@@ -269,6 +292,10 @@ fn the_child_opens_what_its_user_may_open_and_nothing_else() {
         chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     }
     assert_eq!(examine(&path).unwrap().migrations, 1);
+    // Its folder is all that it sees.
+    std::os::unix::fs::symlink(&path, theirs.join("linked.db")).unwrap();
+    let refused = examine(&theirs.join("linked.db")).unwrap_err().to_string();
+    assert!(refused.contains("unable to open"), "{refused}");
     let letter = "a letter that is long enough to be looked at as if it were the header of a file, with a hundred bytes \
                   or more of it";
     fs::write(&path, letter).unwrap();

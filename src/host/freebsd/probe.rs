@@ -8,6 +8,7 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use serde_json::Value;
 use super::command::{OUTPUT_LIMIT, text_of};
 use crate::child::{self, Confinement, Ids, Role};
 use crate::host::database::{DatabaseExamination, examine};
-use crate::host::{BindOutcome, BindProbe, DatabaseState, Family, HostError};
+use crate::host::{BindOutcome, BindProbe, DatabaseState, Family, HostError, Owner};
 use crate::portacl::Protocol;
 
 /// Binds the port of a [`BindProbe`]; its answer is a [`BindOutcome`].
@@ -42,27 +43,33 @@ const EXAMINATION_LIMIT: Duration = Duration::from_secs(4 * 3600);
 pub(super) fn bind_as(probe: &BindProbe) -> Result<BindOutcome, HostError> {
     let BindProbe { uid, gid, groups, protocol, port, .. } = probe;
     let ids = Ids { uid: *uid, gid: *gid, groups: groups.clone() };
-    ask(BIND.0, format!("bind {protocol} port {port} as uid {uid}"), ids, probe, BIND_LIMIT)
+    let what = format!("bind {protocol} port {port} as uid {uid}");
+    ask(BIND.0, what, &Confinement::of(Some(ids)), probe, BIND_LIMIT)
 }
 
-/// Has a child open a database.
+/// Has a child open a database. It sees nothing but the folder of the database.
 pub(super) fn examine_as(asked: &DatabaseExamination) -> Result<DatabaseState, HostError> {
-    let ids = Ids { uid: asked.owner.uid, gid: asked.owner.gid, groups: Vec::new() };
-    ask(EXAMINE.0, format!("open the database {}", asked.path.display()), ids, asked, EXAMINATION_LIMIT)
+    let Owner { uid, gid } = asked.owner;
+    let what = format!("open the database {}", asked.path.display());
+    let mut confinement = Confinement::of(Some(Ids { uid, gid, groups: Vec::new() }));
+    confinement.root = asked.path.parent().map(Path::to_owned);
+    let name = asked.path.file_name().unwrap_or_default();
+    let inside = DatabaseExamination { path: Path::new("/").join(name), ..asked.clone() };
+    ask(EXAMINE.0, what, &confinement, &inside, EXAMINATION_LIMIT)
 }
 
 /// Asks a child and returns its answer, one line of JSON.
 fn ask<A: DeserializeOwned>(
     role: &str,
     command: String,
-    ids: Ids,
+    confinement: &Confinement,
     task: &impl Serialize,
     limit: Duration,
 ) -> Result<A, HostError> {
     let run = || -> io::Result<_> {
         let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
         let streams = (Stdio::from(stdout.try_clone()?), Stdio::from(stderr.try_clone()?));
-        let mut child = child::start(role, &Confinement::of(Some(ids)), task, &[], streams.0, streams.1)?;
+        let mut child = child::start(role, confinement, task, &[], streams.0, streams.1)?;
         let status = child.wait(Some(limit), &mut |_| Ok(()))?;
         Ok((status, text_of(stdout, OUTPUT_LIMIT)?, text_of(stderr, OUTPUT_LIMIT)?))
     };

@@ -4,6 +4,7 @@ mod account;
 mod again;
 mod backup;
 mod boot;
+mod children;
 mod command_line;
 mod config;
 mod crash;
@@ -104,6 +105,7 @@ const fn story(name: &'static str, needs: Needs, told: fn(&Bench) -> Result<(), 
 
 /// All stories, in the order in which they are told.
 pub const STORIES: &[Story] = &[
+    story("children-have-no-terminal", Needs::RealMachine, children::have_no_terminal),
     story("install-from-the-mirror", Needs::Nothing, install::from_the_mirror),
     story("modes-and-owners-are-as-documented", Needs::Nothing, install::modes_and_owners),
     story("the-server-answers", Needs::Nothing, install::the_server_answers),
