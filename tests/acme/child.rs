@@ -2,7 +2,8 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -15,11 +16,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 
-use super::authority::{Authority, CHILD_PROGRAM, order, register, renewal_window};
+use super::authority::{Authority, CHILD_PROGRAM, TestAuthority, order, register, renewal_window};
 use super::orders::host;
 use super::pebble::{Pebble, Wish};
 use super::refusals::{again_with, bundle};
-use super::stand_in::StandIn;
+use super::stand_in::{Answer, StandIn};
 use super::webroot::{Answers, Webroot};
 use crate::children::{NOBODY, PROGRAM};
 
@@ -90,7 +91,9 @@ fn no_key_is_in_the_childs_arguments_environment_or_memory() {
             let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
             let (arguments, environment) = (read("cmdline"), read("environ"));
             assert!(arguments.is_empty() || arguments == format!("{PROGRAM}\0child\0"), "{arguments:?}");
-            assert!(!environment.contains(&key));
+            let is_known = |name: &str| name.to_uppercase().ends_with("_PROXY") || name.starts_with("SSL_CERT_");
+            let names = environment.split_terminator('\0').map(|variable| variable.split('=').next().unwrap());
+            assert_eq!(names.filter(|name| !is_known(name)).collect::<Vec<_>>(), [""; 0]);
         }
     };
     let mut watched = Watched { webroot, look };
@@ -143,19 +146,23 @@ fn a_child_that_is_killed_leaves_no_challenge() {
 #[test]
 fn a_child_whose_root_is_gone_goes_too() {
     const NAME: &str = "acme::child::a_child_whose_root_is_gone_goes_too";
-    if std::env::var_os("ALONE").is_some() {
-        let stand_in = StandIn::start();
-        let account = register(&stand_in.as_authority(), None).unwrap();
-        let look = || {
-            println!("child={}", children()[0]);
-            std::process::abort();
-        };
-        let mut watched = Watched { webroot: Webroot::new(Answers::Right), look };
-        let _ = order(&stand_in.as_authority(), &account, None, &mut watched);
-        return;
+    let long = Duration::from_secs(600);
+    if let Ok(url) = std::env::var("ALONE") {
+        let authority = Authority::new(url).patient_for(long, long, long);
+        let _ = std::thread::spawn(move || register(&authority, None));
+        while children().is_empty() {
+            sleep(Duration::from_millis(20));
+        }
+        println!("child={}", children()[0]);
+        // Time to get its order.
+        sleep(Duration::from_secs(1));
+        std::process::abort();
     }
+    // One that takes a connection and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}/dir", silent.local_addr().unwrap().port());
     let mut test = Command::new(std::env::current_exe().unwrap());
-    test.args(["--exact", NAME, "--nocapture"]).env("ALONE", "1").stderr(Stdio::null());
+    test.args(["--exact", NAME, "--nocapture"]).env("ALONE", url).stderr(Stdio::null());
     let output = test.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let pid = said.lines().find_map(|line| line.split_once("child=")?.1.trim().parse().ok()).expect(&said);
@@ -169,6 +176,26 @@ fn a_child_whose_root_is_gone_goes_too() {
         assert!(began.elapsed() < Duration::from_secs(20), "the child is still there");
         sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+fn the_child_goes_through_roots_proxy() {
+    const NAME: &str = "acme::child::the_child_goes_through_roots_proxy";
+    if std::env::var_os("ALONE").is_some() {
+        // Some root, so that the test needs none of the system's.
+        let authority = Authority::new("https://ca.example.org/dir".into()).trusting(TestAuthority::new().root());
+        let error = register(&authority, None).unwrap_err();
+        assert!(matches!(error, AcmeError::Unreachable(..)), "{error}");
+        return;
+    }
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let (connection, _) = proxy.accept().unwrap();
+        BufReader::new(connection).lines().next().unwrap().unwrap()
+    });
+    again_with(NAME, &[("ALONE", "1"), ("HTTPS_PROXY", &url), ("NO_PROXY", "")]);
+    assert_eq!(asked.join().unwrap(), "CONNECT ca.example.org:443 HTTP/1.1");
 }
 
 /// A child that somebody has taken over, and which does what the name of its authority says.
@@ -279,14 +306,14 @@ fn a_child_that_was_taken_over_gains_nothing() {
 }
 
 #[test]
-fn what_is_no_certificate_is_refused_by_the_child() {
+fn what_is_no_certificate_is_refused() {
     let stand_in = StandIn::start();
     let url = stand_in.url();
-    let answer = super::stand_in::Answer::json(201, &stand_in.order("ready"));
+    let answer = Answer::json(201, &stand_in.order("ready"));
     stand_in.answer("/order", answer.with("Location", &format!("{url}/order/1")));
     let valid = stand_in.authorization("valid", "http-01", "a-token");
-    stand_in.answer("/authz", super::stand_in::Answer::json(200, &valid));
-    stand_in.answer("/finalize", super::stand_in::Answer::json(200, &stand_in.order("valid")));
+    stand_in.answer("/authz", Answer::json(200, &valid));
+    stand_in.answer("/finalize", Answer::json(200, &stand_in.order("valid")));
     let account = register(&stand_in.as_authority(), None).unwrap();
     let place = || order(&stand_in.as_authority(), &account, None, &mut Webroot::new(Answers::Right));
     let block = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -296,7 +323,7 @@ fn what_is_no_certificate_is_refused_by_the_child() {
         (block.to_owned(), |error| matches!(error, BundleError::Certificate(1, _))),
         (one + &two, |error| matches!(error, BundleError::Order(1, _))),
     ] {
-        stand_in.answer("/certificate", super::stand_in::Answer { body, ..super::stand_in::Answer::html(200) });
+        stand_in.answer("/certificate", Answer { body, ..Answer::html(200) });
         let error = place().map(|_: Bundle| ()).unwrap_err();
         assert!(matches!(&error, AcmeError::Issued(error) if is_right(error)), "{error}");
     }

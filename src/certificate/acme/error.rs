@@ -185,3 +185,30 @@ fn of_problem(problem: &Problem, ordered: Option<&str>, wait: Option<Duration>) 
         (_, Some(name)) => AcmeError::Refused(name.to_owned(), detail),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::certificate::BundleError;
+
+    #[test]
+    fn an_error_crosses_a_pipe_whole() {
+        let wait = Some(Duration::from_secs(7200));
+        for error in [
+            AcmeError::RateLimited("too many \u{1b}[2J\n".into(), wait),
+            AcmeError::Status { url: "https://ca.example/".into(), status: 429, wait },
+            AcmeError::Slow("placing the order".into(), Duration::from_millis(1500)),
+            AcmeError::Issued(BundleError::Certificate(2, "it is cut off".into())),
+            AcmeError::Issued(BundleError::NoCertificate),
+        ] {
+            let line = serde_json::to_string(&error).unwrap();
+            let back: AcmeError = serde_json::from_str(&line).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(
+                format!("{back:?} {back} {:?}", back.retry_after()),
+                format!("{error:?} {error} {:?}", error.retry_after())
+            );
+        }
+    }
+}
