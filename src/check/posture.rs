@@ -63,7 +63,9 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
         });
     }
     let mut missing = Vec::new();
-    if !policy.loaded {
+    if let Some(folders) = &settings.missing_in {
+        missing.push(format!("there is no {MODULE}.ko in {folders}, so the boot cannot load it"));
+    } else if !policy.loaded {
         missing.push(format!("nothing loads {MODULE} (loader.conf should)"));
     }
     let wanted = port_access::rules(service, ports);

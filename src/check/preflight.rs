@@ -10,7 +10,7 @@ use crate::error_code::{Coded, ErrorCode};
 use crate::host::{HostError, Jail, Listener, Observe, WebRequest};
 use crate::parts::install::obstacles;
 use crate::parts::port_settings::{MODULE, RESERVED_HIGH};
-use crate::parts::{account, front, service};
+use crate::parts::{account, front, portacl_boot, service};
 
 /// `kern.osreldate` of the oldest release that is still maintained and tested: 14.0.
 const OLDEST_TESTED: u32 = 1_400_000;
@@ -62,6 +62,9 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
     let own_ports = service::privileged_ports(deployment);
     checks.extend(ports(host, deployment.exposure.mode, &own_ports, deployment.bind_address())?);
     checks.extend(log_level(subject));
+    if !own_ports.is_empty() {
+        checks.extend(module(host)?);
+    }
     let obstacles = obstacles(host, deployment, layout).into_iter();
     checks.extend(obstacles.map(|(part, refusal)| Matter(part, refusal.code()).fail(refusal.to_string())));
     // A host that already serves this instance answers under the name itself.
@@ -153,6 +156,20 @@ fn system(host: &dyn Observe, nowasm: bool, download: bool) -> Result<Vec<Check>
             _ => MEMORY.pass(memory),
         },
     ])
+}
+
+/// A kernel module that cannot be loaded now, or not at the next boot.
+fn module(host: &dyn Observe) -> Result<Option<Check>, HostError> {
+    const FILE: Matter<'static> = Matter("mac_portacl", ErrorCode::Kernel);
+    let Some(folders) = portacl_boot::settings(host)?.missing_in else { return Ok(None) };
+    let what = format!("there is no {MODULE}.ko in {folders}");
+    let mend =
+        "put the modules of the running kernel there, for example with `freebsd-update install` or `pkg upgrade`";
+    Ok(Some(if host.module_loaded(MODULE)? {
+        FILE.warn(format!("{what}: it is loaded now, and will be missing after the next boot; {mend}"))
+    } else {
+        FILE.fail(format!("{what}, and it is not in the kernel, so nothing can give GoToSocial its ports; {mend}"))
+    }))
 }
 
 fn authorities(host: &dyn Observe, download: bool) -> Result<Check, HostError> {

@@ -69,6 +69,7 @@ pub fn settings(host: &dyn Observe) -> Result<BootSettings, HostError> {
         };
         let files = loader_files::read(text, |folder| host.list(folder))?;
         settings.compiled_in = compiled_in(host)?;
+        settings.missing_in = if settings.compiled_in { None } else { missing_in(host)? };
         settings.loader = loader_files::modules(&files).contains(MODULE);
         settings.tunables = tunables(&files);
         settings.kld_list = kld_list(host)?;
@@ -82,6 +83,22 @@ pub fn settings(host: &dyn Observe) -> Result<BootSettings, HostError> {
 fn compiled_in(host: &dyn Observe) -> Result<bool, HostError> {
     let text = host.sysctl("kern.conftxt")?.unwrap_or_default();
     Ok(text.lines().any(|line| line.split_whitespace().eq(["options", "MAC_PORTACL"])))
+}
+
+/// Where the kernel looks for modules, if it finds this one in none of these folders. A kernel update can leave it out, and
+/// so can a kernel of one's own.
+///
+/// # Errors
+/// The host could not be read.
+pub fn missing_in(host: &dyn Observe) -> Result<Option<String>, HostError> {
+    let folders = host.sysctl("kern.module_path")?.unwrap_or_else(|| "/boot/kernel;/boot/modules".to_owned());
+    for folder in folders.split(';').filter(|folder| folder.starts_with('/')) {
+        let file = Path::new(folder).join(MODULE).with_extension("ko");
+        if host.entry(&file)?.is_some() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(folders.replace(';', ", ")))
 }
 
 /// The word that names the module: as such, as a file, or as a path.

@@ -39,7 +39,8 @@ pub fn plan(host: &dyn Observe, edit: &RuleEdit, tolerated: &[&str]) -> Result<P
 /// that the boot would set anyway. But no more may be open than before.
 fn is_no_news(finding: &Finding, old: &Finding) -> bool {
     let thing = |finding: &Finding| finding.subject.split(" (").next().unwrap_or_default().to_owned();
-    let about_places = ["rules-in-several-places", "module-not-loaded", "kld-list"].contains(&finding.code);
+    let about_places =
+        ["rules-in-several-places", "module-not-loaded", "module-missing", "kld-list"].contains(&finding.code);
     finding.code == old.code
         && match finding.severity {
             Severity::Alarm => finding.what == old.what,

@@ -106,9 +106,9 @@ pub fn open_ports(policy: &Policy) -> Option<(u16, u16)> {
     Some(((1..1024).find(is_open)?, (1..1024).rev().find(is_open)?))
 }
 
-/// Predicts what the next boot will set, assuming that the module can be loaded.
+/// Predicts what the next boot will set. A module whose file is there counts as one that can be loaded.
 pub fn next_boot(settings: &BootSettings) -> NextBoot {
-    play(settings, true)
+    play(settings, settings.missing_in.is_none())
 }
 
 /// Predicts what the next boot would set if the module were missing: not compiled in, not found, or not matching the

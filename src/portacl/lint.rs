@@ -60,10 +60,11 @@ pub struct Finding {
 }
 
 /// Every kind of finding: its code, its severity, and why it matters.
-const KINDS: [(&str, Severity, &str); 30] = [
+const KINDS: [(&str, Severity, &str); 31] = [
     ("open-ports", Alarm, "The reserved range is lowered, and mac_portacl does not guard the ports that this opens."),
     ("port-high-low", Alarm, "The reserved range is lowered, and mac_portacl does not look at ports above port_high."),
     ("module-not-loaded", Error, "Without it the rules are dropped silently, and a lowered reserved range is open."),
+    ("module-missing", Error, "Without it the rules are dropped silently, and a lowered reserved range is open."),
     ("kld-list", Error, "The range is lowered first, and the rules come with the late pass, after the services."),
     ("not-enforcing", Error, "No rule has an effect, and a lowered reserved range would be open to everybody."),
     ("rules-in-several-places", Error, "Each of them replaces the whole list; nothing is merged."),

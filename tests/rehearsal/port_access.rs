@@ -45,13 +45,39 @@ fn a_jail_whose_host_has_allowed_it_is_installed() {
 #[test]
 fn a_boot_without_the_module_is_closed_by_the_guard() {
     let machine = Machine::installed(ANSWERS);
-    machine.edit(|model| {
-        model.modules_available.remove("mac_portacl");
-    });
+    std::fs::remove_file(machine.path("/boot/kernel/mac_portacl.ko")).unwrap();
     machine.run(&["rehearsal", "reboot"]).exits(0);
     let model = machine.model();
     assert_eq!(model.sysctls.get(HIGH).map_or("1023", String::as_str), "1023");
     machine.run(&["check"]).exits(3).says("nobody (65534) 80 tcp4 ok may not").does_not_say("OPEN");
+}
+
+/// The module is in the running kernel, and its file is gone: a kernel update, for example.
+#[test]
+fn a_boot_that_cannot_load_the_module_is_seen_before_it_comes() {
+    const WHERE: &str = "there is no mac_portacl.ko in /boot/kernel, /boot/modules";
+    let machine = Machine::installed(ANSWERS);
+    std::fs::remove_file(machine.path("/boot/kernel/mac_portacl.ko")).unwrap();
+    machine.run(&["check"]).exits(3).says("port access at boot").says(WHERE).says("nobody (65534) 80 tcp4 ok may not");
+    machine.run(&["status"]).exits(3).says(WHERE);
+    machine.run(&["portacl", "lint"]).exits(3).says(WHERE).says("freebsd-update install");
+    // The rules of the boot have a sign of their own, and it sets none.
+    machine.run(&["portacl", "show"]).exits(0).says("- pass proto tcp port 80 (http) user gotosocial");
+    // In a folder of its own, or built in, it is there.
+    machine.write("/boot/modules/mac_portacl.ko", "");
+    machine.run(&["check"]).exits(0);
+    std::fs::remove_file(machine.path("/boot/modules/mac_portacl.ko")).unwrap();
+    machine.edit(|model| {
+        model.compiled_in.insert("mac_portacl".into());
+    });
+    machine.run(&["check"]).exits(0);
+
+    let fresh = Machine::fresh();
+    std::fs::remove_file(fresh.path("/boot/kernel/mac_portacl.ko")).unwrap();
+    fresh.install(ANSWERS).exits(3).says(WHERE).says("nothing can give GoToSocial its ports");
+    assert!(!fresh.exists("/usr/local/etc/gotosocial"));
+    // Behind a front nothing needs it.
+    fresh.install(&format!("{ANSWERS}\n[exposure]\nmode = \"nginx\"\n")).does_not_say(WHERE);
 }
 
 #[test]

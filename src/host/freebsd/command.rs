@@ -124,7 +124,7 @@ impl Commands {
         }
     }
 
-    fn local(&self, path: &Path) -> PathBuf {
+    pub(super) fn local(&self, path: &Path) -> PathBuf {
         self.prefix.join(path.strip_prefix("/").unwrap_or(path))
     }
 }

@@ -45,6 +45,9 @@ const KLDSTAT: &str = "/sbin/kldstat";
 const KLDLOAD: &str = "/sbin/kldload";
 const KLDUNLOAD: &str = "/sbin/kldunload";
 
+/// A module that is in the kernel if the kernel knows this variable: without a process to ask.
+const MODULE_BY_SYSCTL: (&str, &str) = ("mac_portacl", "security.mac.portacl.enabled");
+
 /// The user of children that take apart bytes from outside, as it is that of pkg(8).
 const NOBODY: &str = "nobody";
 
@@ -53,6 +56,7 @@ const NOBODY: &str = "nobody";
 pub struct FreeBsd {
     files: Root,
     commands: Commands,
+    rc: rc::Variables,
 }
 
 impl FreeBsd {
@@ -72,7 +76,11 @@ impl FreeBsd {
     }
 
     fn below(root: impl AsRef<Path>) -> Self {
-        Self { files: Root::new(root.as_ref(), Owners::OnDisk), commands: Commands::new(root.as_ref()) }
+        Self {
+            files: Root::new(root.as_ref(), Owners::OnDisk),
+            commands: Commands::new(root.as_ref()),
+            rc: rc::Variables::default(),
+        }
     }
 
     /// The supplementary groups of the user that is to run a program; none for a uid without an account.
@@ -151,6 +159,9 @@ impl Observe for FreeBsd {
     }
 
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
+        if name == MODULE_BY_SYSCTL.0 {
+            return Ok(sysctls::value(MODULE_BY_SYSCTL.1)?.is_some());
+        }
         let finished = self.commands.run(KLDSTAT, &["-q", "-m", name])?;
         match finished.code() {
             Some(0) => Ok(true),
@@ -164,7 +175,7 @@ impl Observe for FreeBsd {
     }
 
     fn rc_variable(&self, name: &str) -> Result<Option<String>, HostError> {
-        rc::variable(&self.commands, name)
+        self.rc.get(&self.commands, name)
     }
 
     fn package(&self, name: &str) -> Result<Option<String>, HostError> {
@@ -278,6 +289,7 @@ impl Host for FreeBsd {
     }
 
     fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError> {
+        self.rc.forget();
         rc::set_variable(&self.commands, name, value)
     }
 
@@ -418,11 +430,11 @@ mod tests {
     #[test]
     fn kldstat_answers_by_its_exit_status() {
         let tools = StandIns::new();
-        tools.add(KLDSTAT, "test \"$*\" = '-q -m mac_portacl'");
-        assert!(tools.host().module_loaded("mac_portacl").unwrap());
+        tools.add(KLDSTAT, "test \"$*\" = '-q -m mac_bsdextended'");
+        assert!(tools.host().module_loaded("mac_bsdextended").unwrap());
         assert!(!tools.host().module_loaded("mac_other").unwrap());
         tools.add(KLDSTAT, "echo 'kldstat: out of memory' >&2; exit 1");
-        assert!(tools.host().module_loaded("mac_portacl").is_err());
+        assert!(tools.host().module_loaded("mac_bsdextended").is_err());
     }
 
     #[test]

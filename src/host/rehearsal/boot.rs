@@ -68,7 +68,7 @@ fn load_as_the_loader_does(machine: &mut Machine) -> Result<(), HostError> {
         kernel::take_tunables(model, &module);
     }
     for module in loader_files::modules(&files) {
-        if model.modules_available.contains(&module) {
+        if kernel::has_file(&machine.files, &module)? {
             kernel::attach_module(model, &module);
         }
     }

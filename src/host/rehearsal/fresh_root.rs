@@ -24,6 +24,8 @@ const FOLDERS: [(u32, &str); 4] = [
 
 const FILES: &[(&str, u32, &str)] = &[
     ("/boot/defaults/loader.conf", 0o644, DEFAULTS_LOADER_CONF),
+    ("/boot/kernel/mac_bsdextended.ko", 0o555, ""),
+    ("/boot/kernel/mac_portacl.ko", 0o555, ""),
     ("/boot/loader.conf", 0o644, "autoboot_delay=\"3\"\n"),
     ("/etc/defaults/rc.conf", 0o644, DEFAULTS_RC_CONF),
     ("/etc/group", 0o644, GROUP),

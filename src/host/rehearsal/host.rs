@@ -345,7 +345,7 @@ impl Host for Rehearsal {
     }
 
     fn load_module(&self, name: &str) -> Result<(), HostError> {
-        self.command(format!("kldload -n {name}"), |machine| kernel::load_module(&mut machine.model, name))
+        self.command(format!("kldload -n {name}"), |machine| kernel::load_module(machine, name))
     }
 
     fn unload_module(&self, name: &str) -> Result<(), HostError> {

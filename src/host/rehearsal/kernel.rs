@@ -2,15 +2,20 @@
 //!
 //! [`may_bind`], the program's one evaluator, decides who may bind.
 
+use std::path::Path;
+
 use nix::errno::Errno;
 
 use crate::portacl::{self, Decision, Policy, Protocol, Request, may_bind, number, parse_kernel};
 
+use super::super::files::Root;
 use super::super::{BindOutcome, BindProbe, Family, HostError, Jail, Listener};
 use super::machine::{Machine, command_failed};
 use super::model::Model;
 use super::{boot, gotosocial, web_servers};
 
+/// `kern.module_path`.
+const MODULE_PATH: &str = "/boot/kernel;/boot/modules";
 /// The module that brings the sysctls below [`PORTACL`].
 const PORTACL_MODULE: &str = "mac_portacl";
 const PORTACL: &str = "security.mac.portacl.";
@@ -37,6 +42,7 @@ fn read_only(model: &Model, name: &str) -> Option<String> {
         "kern.osrelease" => model.release.clone(),
         "security.jail.jailed" => u8::from(model.jail != Jail::No).to_string(),
         "security.jail.vnet" => u8::from(model.jail == Jail::Vnet).to_string(),
+        "kern.module_path" => MODULE_PATH.to_owned(),
         "kern.conftxt" => {
             let option = |module: &String| format!("options\t{}\n", module.to_ascii_uppercase());
             format!("ident\tGENERIC\n{}", model.compiled_in.iter().map(option).collect::<String>())
@@ -122,15 +128,26 @@ pub(super) fn load_by_rc(machine: &mut Machine, word: &str) -> Result<(), HostEr
     if machine.model.modules.contains(name) {
         return Ok(());
     }
-    load_module(&mut machine.model, name)?;
+    load_module(machine, name)?;
     if machine.model.osreldate >= 1_400_000 {
         boot::apply_sysctl_file(machine, &format!("/etc/sysctl.kld.d/{word}.conf"))?;
     }
     Ok(())
 }
 
+/// Whether there is a file of this module where the kernel looks for it.
+pub(super) fn has_file(files: &Root, name: &str) -> Result<bool, HostError> {
+    for folder in MODULE_PATH.split(';') {
+        if files.entry(&Path::new(folder).join(format!("{name}.ko")))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// `kldload -n NAME`.
-pub(super) fn load_module(model: &mut Model, name: &str) -> Result<(), HostError> {
+pub(super) fn load_module(machine: &mut Machine, name: &str) -> Result<(), HostError> {
+    let Machine { files, model } = machine;
     if model.modules.contains(name) {
         return Ok(());
     }
@@ -139,7 +156,7 @@ pub(super) fn load_module(model: &mut Model, name: &str) -> Result<(), HostError
     if may_not_touch_modules(model) {
         return Err(refused("Operation not permitted"));
     }
-    if !model.modules_available.contains(name) {
+    if !has_file(files, name)? {
         return Err(refused("No such file or directory"));
     }
     attach_module(model, name);

@@ -15,7 +15,7 @@ use super::super::{Jail, Listener, Owner};
 use super::web_servers::Serving;
 
 /// Version of the form of `state.json` and of the model's databases. Another version is refused.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// The clock of a fresh rehearsal: 2026-01-01 00:00:00 UTC.
 pub const FRESH_CLOCK: u64 = 1_767_225_600;
@@ -56,8 +56,6 @@ pub struct Model {
     pub modules: BTreeSet<String>,
     /// Kernel modules that are compiled into the kernel; at a boot they become [`Model::modules`].
     pub compiled_in: BTreeSet<String>,
-    /// Kernel modules in `/boot/kernel`, which can be loaded.
-    pub modules_available: BTreeSet<String>,
     /// Variables that the boot loader set for the kernel, kenv(1): the tunables of `/boot/loader.conf`.
     pub kernel_environment: BTreeMap<String, String>,
     /// Values of sysctls that differ from their value at boot. Those of a module count only while it is loaded.
@@ -122,7 +120,6 @@ impl Model {
                 IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10)),
                 IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10)),
             ],
-            modules_available: ["mac_bsdextended", "mac_portacl"].map(String::from).into(),
             pkg: true,
             services: [("cron".into(), 440), ("syslogd".into(), 413)].into(),
             next_pid: 500,

@@ -10,6 +10,9 @@ use super::{Lint, when};
 
 /// How to have the module loaded early enough.
 const LOAD_EARLY: &str = "sysrc -f /boot/loader.conf mac_portacl_load=YES";
+/// How to get back a module of the base system that is not there.
+const INSTALL_MODULES: &str = "put the modules of the running kernel back, for example with `freebsd-update install` or \
+                               `pkg upgrade`, before the next reboot";
 const SYSCTL_CONF_LOCAL: &str = "/etc/sysctl.conf.local";
 /// No port above it needs privilege.
 const LOW_PORTS: i32 = 1023;
@@ -96,7 +99,13 @@ impl<'a> Lint<'a> {
             self.found("kld-conf-not-read", &line.place.file, what, "move its lines to /etc/sysctl.conf");
         }
         let first_open = self.next.open.first().filter(|_| open_ports(&self.next.state.policy).is_none());
+        let names_it = self.settings.loader || self.settings.kld_list.is_some() || self.settings.portacl_rc.is_some();
         match (self.next.loaded_by, first_open) {
+            _ if self.settings.missing_in.is_some() && (names_it || !places.is_empty()) => {
+                let folders = self.settings.missing_in.as_deref().unwrap_or_default();
+                let what = format!("the next boot cannot load mac_portacl: there is no mac_portacl.ko in {folders}");
+                self.found("module-missing", "kern.module_path", what, INSTALL_MODULES);
+            }
             (None, _) if !places.is_empty() => {
                 self.found("module-not-loaded", places, "nothing loads mac_portacl at boot", LOAD_EARLY);
             }
@@ -189,7 +198,7 @@ impl<'a> Lint<'a> {
         let (Some(now), then) = (self.policy_now(), &self.next.state.policy) else { return };
         if now.loaded == then.loaded {
             self.rules_differ(&meaning(&now.rules), &meaning(&then.rules));
-        } else if !self.has("module-not-loaded") {
+        } else if !self.has("module-not-loaded") && !self.has("module-missing") {
             let (what, mend) = if then.loaded {
                 ("it is not loaded now, and the next boot loads it", format!("reboot, or: {}", self.enforce_now()))
             } else {

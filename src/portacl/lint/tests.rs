@@ -303,6 +303,18 @@ fn port_high_below_the_low_ports() {
 }
 
 #[test]
+fn a_module_whose_file_is_not_there() {
+    let mut missing = installed();
+    missing.1.missing_in = Some("/boot/kernel, /boot/modules".into());
+    let found = one(&missing, "module-missing");
+    assert!(found.what.ends_with("there is no mac_portacl.ko in /boot/kernel, /boot/modules"), "{}", found.what);
+    assert!(!codes(&missing).contains(&"module-differs"), "one finding is enough");
+    // Where nothing needs it, nothing is missing.
+    let nothing = BootSettings { missing_in: missing.1.missing_in, ..BootSettings::default() };
+    assert_eq!(codes(&(State::default(), nothing)), Vec::<&str>::new());
+}
+
+#[test]
 fn a_module_that_nobody_loads() {
     let mut none = installed();
     none.1.loader = false;

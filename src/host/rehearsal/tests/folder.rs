@@ -63,7 +63,7 @@ fn a_state_that_cannot_be_understood_is_refused_with_its_place() {
     let state = host.folder.path().join(".rehearsal/state.json");
     let good = fs::read_to_string(&state).unwrap();
     for (text, says) in [
-        (good.replace("\"schema\": 3", "\"schema\": 2"), "schema 2"),
+        (good.replace(&format!("\"schema\": {}", super::super::model::SCHEMA), "\"schema\": 2"), "schema 2"),
         (good.replace("\"securelevel\"", "\"securelevl\""), "unknown field `securelevl`"),
         ("{".to_string(), "EOF"),
     ] {
