@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -15,6 +15,9 @@ use gts_bootstrap::host::{
 };
 use gts_bootstrap::portacl::Protocol;
 use serde_json::json;
+
+use crate::acme::authority::CHILD_PROGRAM;
+use crate::acme::refusals::again_with;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_gts-bootstrap");
 
@@ -336,4 +339,24 @@ fn nobody_asks_web_servers() {
     let who = if is_root() { NOBODY } else { nix::unistd::geteuid().as_raw() };
     assert!(peer.is_none_or(|peer| peer == who), "{peer:?}");
     assert_eq!(host().web(&request), Err(WebFailure::Refused), "it answers one request only");
+}
+
+#[test]
+fn root_itself_asks_nobody() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    if let Some(program) = std::env::var_os(CHILD_PROGRAM) {
+        gts_bootstrap::child::use_program(program);
+        let host = FreeBsd::rooted(Path::new("/"));
+        assert_eq!(host.resolve("127.0.0.1"), Vec::<IpAddr>::new());
+        let failure = host.web(&WebRequest::to(address, false, "a.example", "/", Duration::from_secs(9))).unwrap_err();
+        assert!(failure.to_string().contains("the process that asks failed"), "{failure}");
+        silent.set_nonblocking(true).unwrap();
+        assert!(silent.accept().is_err(), "somebody came");
+        return;
+    }
+    assert_eq!(host().resolve("127.0.0.1"), [IpAddr::from([127, 0, 0, 1])]);
+    assert_eq!(host().resolve("two words"), Vec::<IpAddr>::new());
+    // With children that do nothing, nothing is done.
+    again_with("children::root_itself_asks_nobody", &[(CHILD_PROGRAM, "/bin/false")]);
 }

@@ -40,7 +40,7 @@ pub use network::{
 pub use operations::{Invocation, Output, ServiceAction};
 
 /// What a child of this program can do.
-pub const CHILD_ROLES: &[Role] = &[child::EXEC, freebsd::BIND, freebsd::EXAMINE, freebsd::WEB, ACME];
+pub const CHILD_ROLES: &[Role] = &[child::EXEC, freebsd::BIND, freebsd::EXAMINE, freebsd::RESOLVE, freebsd::WEB, ACME];
 
 /// The largest file that [`Observe::read`] reads into memory, in bytes.
 const READ_LIMIT: usize = 64 * 1024 * 1024;
