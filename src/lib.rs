@@ -22,6 +22,7 @@ pub mod parts;
 pub mod portacl;
 pub mod release;
 pub mod run;
+pub mod shown;
 pub mod status;
 pub mod sysconf;
 pub mod templates;

@@ -9,6 +9,7 @@
 //!   was proved, and nobody gets them back;
 //! - what the loader has left for the kernel at the last boot, and what a web server that does not run had read;
 //! - of certificates, keys and accounts at the authority their bytes, which are new with each order;
+//! - passwords and logins of GoToSocial's users, which are random;
 //! - for an uninstallation that was taken back after whole trees had begun to go, these trees, and whether the service runs and is
 //!   enabled: nothing brings the trees back, and without them the service must not run. It is proved that each is named;
 //! - for a run that was taken back, the record of when a certificate was last ordered (it was), and what GoToSocial has written into folders of its own: that is never taken away.
@@ -118,7 +119,7 @@ fn without_times(receipt: &str) -> Vec<u8> {
 fn model(image: &Image) -> String {
     let text = std::str::from_utf8(&image.file(STATE).unwrap().bytes).unwrap();
     let mut model: Value = text.parse().unwrap();
-    reset(&mut model, &["clock", "next_pid", "issued"]);
+    reset(&mut model, &["clock", "next_pid", "issued", "passwords", "seen_passwords"]);
     members(&mut model["kernel_environment"]).clear();
     // A value that is set and a value that is so by itself are the same.
     let by_itself = [("net.inet.ip.portrange.reservedhigh", "1023"), ("security.mac.portacl.rules", "")];
@@ -128,7 +129,7 @@ fn model(image: &Image) -> String {
     if let supervisor @ Value::Object(_) = &mut model["gotosocial"] {
         reset(supervisor, &["pid", "restart_at"]);
         if let program @ Value::Object(_) = &mut supervisor["program"] {
-            reset(program, &["pid", "ready_at", "started_at"]);
+            reset(program, &["oauth", "pid", "ready_at", "started_at"]);
         }
     }
     // What belongs to somebody and is not there any more, or is not compared.

@@ -31,11 +31,44 @@ const ROOMS: &[&str] = &[
     "templates",
     "error_code",
     "operation",
+    "shown",
     "utc",
 ];
 
 /// The two implementations of a host, and the one place that chooses between them.
 const CHOICE: &str = "src/cli/open.rs";
+
+/// Where a path is meant to the byte, in an argument, in a file or for a key: `Path::display`. Everywhere else it is for people:
+/// `shown`, which writes out what a terminal would obey.
+const EXACT: &[&str] = &[
+    "src/change/database.rs",
+    "src/change/kinds/backup.rs",
+    "src/change/kinds/certificate.rs",
+    "src/change/kinds/database.rs",
+    "src/change/kinds/front_candidate.rs",
+    "src/cli/surroundings.rs",
+    "src/front/httpd/main_file.rs",
+    "src/gotosocial/commands.rs",
+    "src/gotosocial/loading.rs",
+    "src/host/freebsd/stand_in.rs",
+    "src/host/rehearsal/",
+    "src/parts/backup.rs",
+    "src/parts/front.rs",
+    "src/parts/managed_file.rs",
+    "src/release/source.rs",
+    "src/status/drift.rs",
+];
+
+#[test]
+fn a_path_is_shown_to_people() {
+    let raw = |file: &PathBuf| {
+        let text = fs::read_to_string(file).unwrap();
+        text.split("\nmod tests {").next().is_some_and(|program| program.contains(".display()"))
+    };
+    let is_exact = |file: &PathBuf| EXACT.iter().any(|exact| file.to_str().unwrap().starts_with(exact));
+    let wrong: Vec<PathBuf> = sources().into_iter().filter(|file| !is_exact(file) && raw(file)).collect();
+    assert_eq!(wrong, Vec::<PathBuf>::new(), "in a message a path is `shown()`; see src/shown.rs");
+}
 
 #[test]
 fn arrows_only_go_down() {

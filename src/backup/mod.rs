@@ -1,21 +1,24 @@
 //! A backup of an instance: one tar file with a manifest, its name, and how it is written and read back.
 //!
 //! The first member is [`manifest::FILE`]; it lists every other member with its size, mode and SHA-256. The file is
-//! plain ustar (POSIX.1-1988), so that tar(1) alone can extract everything, and it contains regular files only. No
-//! content is trusted before its digest was compared, whether it was written a moment ago or comes from elsewhere.
+//! plain ustar (POSIX.1-1988), so that tar(1) alone can extract everything, and it contains regular files only, which have
+//! the names of one [table](member). No content is trusted before its digest was compared, whether it was written a moment
+//! ago or comes from elsewhere.
 //!
 //! This module does not depend on a host: the caller opens the files of a backup, and handles the members of one that
 //! is read. It shares the rules for paths in archives with [`release`](crate::release).
 
 pub mod manifest;
+pub mod member;
 pub mod name;
 mod read;
 mod write;
 
 pub use manifest::{DatabaseKind, Entry, Head, Manifest};
+pub use member::Kind;
 pub use name::BackupName;
-pub use read::{BackupError, Opened, open, walk};
-pub use write::{Member, Skipped, write};
+pub use read::{BackupError, Opened, file, open, walk};
+pub use write::{LeftOut, Member, STRAY, Skipped, Source, fits, write};
 
 /// The block of a tar file, in bytes.
 const BLOCK: u64 = 512;

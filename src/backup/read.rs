@@ -1,15 +1,23 @@
 //! Reads a backup that may be damaged or malicious.
+//!
+//! Nothing of a tar file is interpreted: the manifest says which headers there have to be, and each is compared with the one
+//! that the writer makes, byte by byte. So a link, a device, a set-id bit, an extension of GNU or PAX is a header that is not
+//! the expected one, whatever it would mean to tar(1).
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
+use nix::fcntl::OFlag;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tar::{Archive, EntryType};
+use tar::{EntryType, Header};
 
 use super::manifest::{self, Entry, LONGEST, Manifest, SCHEMA};
-use super::write::hexadecimal;
+use super::member::{Kind, is_stray};
+use super::write::{header, hexadecimal};
 use super::{BLOCK, END, padded};
 use crate::release::{PathRefusal, clean_path};
 
@@ -57,32 +65,31 @@ pub struct Opened {
     pub sha256: String,
 }
 
+/// Opens a file that may be a backup; a pipe or a device is not waited for.
+///
+/// # Errors
+/// See [`BackupError`].
+pub fn file(path: &Path) -> Result<File, BackupError> {
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(BackupError::Foreign("it is not a regular file".to_owned())) }
+}
+
 /// Reads the manifest, and checks the length of the file.
 ///
 /// # Errors
 /// See [`BackupError`].
 pub fn open(file: &mut File) -> Result<Opened, BackupError> {
     let size = file.metadata()?.len();
-    file.seek(SeekFrom::Start(0))?;
-    let mut archive = Archive::new(file);
-    let mut entries = archive.entries()?.raw(true);
-    let foreign = |why: &str| BackupError::Foreign(why.to_owned());
-    let first = entries.next().ok_or_else(|| foreign("it is empty"))?;
-    let mut first = first.map_err(|error| BackupError::Foreign(error.to_string()))?;
-    let is_manifest = *first.path_bytes() == *manifest::FILE.as_bytes()
-        && first.header().entry_type() == EntryType::Regular
-        && first.size() <= LONGEST;
-    if !is_manifest {
-        return Err(foreign("its first member is not manifest.json"));
-    }
-    let room = first.size();
+    let first = first(file, size)?;
+    let room = first.entry_size().unwrap_or(u64::MAX);
     let mut expected = BLOCK + padded(room) + END;
-    let mut text = Vec::new();
-    first.read_to_end(&mut text)?;
-    if text.len() as u64 != room {
+    if size < expected {
         return Err(BackupError::Length { size, expected });
     }
-    let manifest = parse(&text)?;
+    let (manifest, sha256) = parse(file, room)?;
+    if first.as_bytes() != header(manifest::FILE, 0o600, room, manifest.head.created)?.as_bytes() {
+        return Err(BackupError::Foreign("its first header is not one of gts-bootstrap's".to_owned()));
+    }
     for entry in &manifest.entries {
         // Sizes are only claims so far, and may be anything.
         expected = expected.saturating_add(BLOCK).saturating_add(padded(entry.size));
@@ -90,23 +97,42 @@ pub fn open(file: &mut File) -> Result<Opened, BackupError> {
     if size != expected {
         return Err(BackupError::Length { size, expected });
     }
-    Ok(Opened { manifest, sha256: hexadecimal(Sha256::new_with_prefix(&text)) })
+    Ok(Opened { manifest, sha256 })
 }
 
-fn parse(text: &[u8]) -> Result<Manifest, BackupError> {
+/// The header of the manifest, as far as it has to be understood before the manifest is read.
+fn first(file: &mut File, size: u64) -> Result<Header, BackupError> {
+    let foreign = |why: &str| BackupError::Foreign(why.to_owned());
+    if size < BLOCK {
+        return Err(foreign(if size == 0 { "it is empty" } else { "it is too short for one" }));
+    }
+    file.seek(SeekFrom::Start(0))?;
+    let mut first = Header::new_ustar();
+    file.read_exact(first.as_mut_bytes())?;
+    let is_manifest = *first.path_bytes() == *manifest::FILE.as_bytes()
+        && first.entry_type() == EntryType::Regular
+        && first.entry_size().is_ok_and(|size| size <= LONGEST);
+    if is_manifest { Ok(first) } else { Err(foreign("its first member is not manifest.json")) }
+}
+
+/// The manifest, which stands behind its header, and its digest.
+fn parse(file: &mut File, room: u64) -> Result<(Manifest, String), BackupError> {
     /// What every schema has.
     #[derive(Deserialize)]
     struct Marked {
         schema: u32,
     }
     let foreign = |error: serde_json::Error| BackupError::Foreign(format!("its manifest makes no sense ({error})"));
-    let Marked { schema } = serde_json::from_slice(text).map_err(foreign)?;
+    // No more than the file has, which was looked at.
+    let mut text = vec![0; usize::try_from(room).map_err(io::Error::other)?];
+    file.read_exact(&mut text)?;
+    let Marked { schema } = serde_json::from_slice(&text).map_err(foreign)?;
     if schema > SCHEMA {
         return Err(BackupError::Newer { schema });
     }
-    let manifest: Manifest = serde_json::from_slice(text).map_err(foreign)?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(foreign)?;
     let mut seen = BTreeSet::from([manifest::FILE]);
-    for Entry { path, mode, .. } in &manifest.entries {
+    for Entry { path, mode, size, .. } in &manifest.entries {
         let wrong = |why: &str| Err(BackupError::member(path.as_bytes(), why));
         let clean = allowed(path.as_bytes())?;
         if mode & !0o777 != 0 {
@@ -118,11 +144,18 @@ fn parse(text: &[u8]) -> Result<Manifest, BackupError> {
         if !seen.insert(path) {
             return wrong("is there twice");
         }
+        match Kind::of(path).map(Kind::largest) {
+            None if !is_stray(path) => return wrong("has a name that no backup of gts-bootstrap contains"),
+            Some(largest) if *size > largest => {
+                return wrong(&format!("has {size} bytes, and no backup has one with more than {largest}"));
+            }
+            _ => {}
+        }
     }
     if manifest.database().is_none() {
         return Err(BackupError::Foreign("there is no database in it".to_owned()));
     }
-    Ok(manifest)
+    Ok((manifest, hexadecimal(Sha256::new_with_prefix(&text))))
 }
 
 fn allowed(path: &[u8]) -> Result<String, BackupError> {
@@ -143,34 +176,58 @@ pub fn walk(
     manifest: &Manifest,
     visit: &mut dyn FnMut(&Entry, &mut dyn Read) -> io::Result<()>,
 ) -> Result<(), BackupError> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut archive = Archive::new(file);
-    let mut entries = archive.entries()?.raw(true).skip(1);
-    let order = |expected: &str, found: String| BackupError::Order { expected: expected.to_owned(), found };
+    let size = file.metadata()?.len();
+    let room = first(file, size)?.entry_size()?;
+    file.seek(SeekFrom::Start(BLOCK + room))?;
+    let mut file = BufReader::with_capacity(1 << 18, file);
+    is_filling(&mut file, padded(room) - room, manifest::FILE)?;
     for wanted in &manifest.entries {
-        let next = entries.next().ok_or_else(|| order(&wanted.path, "the end".to_owned()))?;
-        let mut entry = next.map_err(|error| order(&wanted.path, error.to_string()))?;
-        let shown = entry.path_bytes().into_owned();
-        if entry.header().entry_type() != EntryType::Regular {
-            return Err(BackupError::member(&shown, "is not a regular file, and a backup contains nothing else"));
-        }
-        let path = allowed(&shown)?;
-        if path != wanted.path || entry.size() != wanted.size {
-            return Err(order(&wanted.path, shown.escape_ascii().to_string()));
-        }
+        let mut block = Header::new_ustar();
+        file.read_exact(block.as_mut_bytes())?;
+        compare(&block, wanted, manifest.head.created)?;
+        let mut member = file.by_ref().take(wanted.size);
         let mut checked =
-            Checked { inner: &mut entry, left: wanted.size, hasher: Some(Sha256::new()), wanted, damaged: false };
+            Checked { inner: &mut member, left: wanted.size, hasher: Some(Sha256::new()), wanted, damaged: false };
         let visited = visit(wanted, &mut checked).and_then(|()| io::copy(&mut checked, &mut io::sink()).map(drop));
         if checked.damaged {
-            return Err(BackupError::member(&shown, "is damaged: its SHA-256 is not that of the manifest"));
+            let why = "is damaged: its SHA-256 is not that of the manifest";
+            return Err(BackupError::member(wanted.path.as_bytes(), why));
         }
         visited?;
+        is_filling(&mut file, padded(wanted.size) - wanted.size, &wanted.path)?;
     }
-    match entries.next() {
-        None => Ok(()),
-        Some(Ok(entry)) => Err(order("the end", entry.path_bytes().escape_ascii().to_string())),
-        Some(Err(error)) => Err(order("the end", error.to_string())),
+    is_filling(&mut file, END, "the last one")
+}
+
+/// Compares a header with the one that the writer has made, and says of another one what it is.
+fn compare(block: &Header, wanted: &Entry, created: u64) -> Result<(), BackupError> {
+    if block.as_bytes() == header(&wanted.path, wanted.mode, wanted.size, created)?.as_bytes() {
+        return Ok(());
     }
+    let order = |found: String| BackupError::Order { expected: wanted.path.clone(), found };
+    if block.as_bytes().iter().all(|byte| *byte == 0) {
+        return Err(order("the end".to_owned()));
+    }
+    let shown = block.path_bytes();
+    if block.entry_type() != EntryType::Regular {
+        return Err(BackupError::member(&shown, "is not a regular file, and a backup contains nothing else"));
+    }
+    if allowed(&shown)? != wanted.path {
+        return Err(order(shown.escape_ascii().to_string()));
+    }
+    let why =
+        "has another header than the manifest says (size, mode, owner or time): it was changed after it was written";
+    Err(BackupError::member(&shown, why))
+}
+
+/// Reads what fills a block up. Nobody looks at it, so nothing must be hidden there.
+fn is_filling(file: &mut impl Read, size: u64, after: &str) -> Result<(), BackupError> {
+    let mut filling = Vec::new();
+    file.take(size).read_to_end(&mut filling)?;
+    if filling.len() as u64 == size && filling.iter().all(|byte| *byte == 0) {
+        return Ok(());
+    }
+    Err(BackupError::member(after.as_bytes(), "is followed by bytes that belong to no file"))
 }
 
 /// A member that is compared with its digest while it is read.

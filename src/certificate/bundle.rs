@@ -229,6 +229,15 @@ pub(super) fn read_chain(text: &[u8]) -> Result<String, BundleError> {
     if chain.is_empty() { Err(BundleError::NoCertificate) } else { Ok(pem::write_chain(&chain)) }
 }
 
+/// Looks at a file that holds a private key alone.
+///
+/// # Errors
+/// There is none in it, or none that can sign.
+pub fn check_key(text: &[u8]) -> Result<(), BundleError> {
+    let key = pem::read(text)?.key.ok_or(BundleError::NoKey)?;
+    any_supported_type(&key).map(drop).map_err(|error| BundleError::Key(in_words(&error)))
+}
+
 /// What the TLS library says, without the wrapping of its errors.
 fn in_words(error: &TlsError) -> String {
     match error {

@@ -32,8 +32,12 @@ impl Default for Records {
 impl Records {
     /// Reads the file. One that is damaged, or of another schema, is as good as none: all that is lost is a wait.
     pub fn read(bytes: Option<&[u8]>) -> Self {
-        let read: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
-        read.filter(|records| records.schema == SCHEMA).unwrap_or_default()
+        bytes.and_then(Self::parse).unwrap_or_default()
+    }
+
+    /// The records of a file that is whole.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|records: &Self| records.schema == SCHEMA)
     }
 
     /// What has failed for a name since the last success.

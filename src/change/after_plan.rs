@@ -9,8 +9,8 @@ use super::plan::Step;
 use super::thing::{Left, Thing};
 use crate::child::Ids;
 use crate::host::{
-    BindOutcome, BindProbe, Entry, Group, HostError, Listener, Observe, ServiceState, Supervision, System, User,
-    WebAnswer, WebFailure, WebRequest,
+    BindOutcome, BindProbe, Entry, Group, HostError, Listeners, Observe, ServiceState, Supervision, System, User,
+    Visit, WebAnswer, WebFailure, WebRequest,
 };
 
 /// Methods of a trait that another value answers.
@@ -50,8 +50,9 @@ impl Observe for AfterPlan<'_> {
         fn package(&self, name: &str) -> Result<Option<String>, HostError>;
         fn service(&self, name: &str) -> Result<ServiceState, HostError>;
         fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
-        fn listeners(&self) -> Result<Vec<Listener>, HostError>;
+        fn listeners(&self) -> Result<Listeners, HostError>;
         fn free_bytes(&self, path: &Path) -> Result<u64, HostError>;
+        fn tree(&self, top: &Path, visit: Visit<'_>) -> Result<(), HostError>;
         fn resolve(&self, name: &str) -> Vec<IpAddr>;
         fn addresses(&self) -> Result<Vec<IpAddr>, HostError>;
         fn now(&self) -> u64;

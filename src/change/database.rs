@@ -11,6 +11,7 @@
 
 pub(super) mod description;
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,10 +25,13 @@ pub use description::{CopiedPart, DESCRIPTION, Description, OPENED, SCHEMA, desc
 use super::kind::above;
 use super::postgres::Connection;
 use crate::host::{DatabaseExamination, DatabaseState, Entry, FileUser, Host, HostError, Observe, Owner};
+use crate::shown::Shown;
 use description::{DUMP, FILES, MAIN, copy_checked, failed, in_folder, stop, unused};
 
 /// How a SQLite database begins (<https://sqlite.org/fileformat2.html>, 1.3), and a log (4.1) and a journal (3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
+/// The length of its header.
+pub const HEADER: usize = 100;
 const LOG_MAGICS: [&[u8]; 2] = [&[0x37, 0x7f, 0x06, 0x82], &[0x37, 0x7f, 0x06, 0x83]];
 const JOURNAL_MAGICS: [&[u8]; 2] = [&[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7], &[0; 8]];
 
@@ -114,17 +118,18 @@ pub struct DatabaseRestore {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn file_digest(host: &dyn Observe, path: &Path) -> Result<Option<String>, HostError> {
-    const PIECE: usize = 4 << 20;
+pub fn file_digest(host: &dyn Host, path: &Path) -> Result<Option<String>, HostError> {
+    let Some(file) = host.open_file(path)? else { return Ok(None) };
     let mut digest = Sha256::new();
-    let mut offset = 0;
+    let mut file = BufReader::with_capacity(1 << 20, file);
     loop {
-        let Some(bytes) = host.read_from(path, offset, PIECE)? else { return Ok(None) };
-        if bytes.is_empty() {
+        let piece = file.fill_buf().map_err(HostError::file("read", path))?;
+        if piece.is_empty() {
             return Ok(Some(HEXLOWER.encode(&digest.finalize())));
         }
-        digest.update(&bytes);
-        offset += bytes.len() as u64;
+        digest.update(piece);
+        let read = piece.len();
+        file.consume(read);
     }
 }
 
@@ -136,26 +141,43 @@ pub(super) fn with(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Looks whether a SQLite database is the service's own and regular files, as a copy of it wants; nothing has to be stopped for
-/// that.
+/// that. The copy judges again what it opens.
 ///
 /// # Errors
 /// It is missing, somebody else's, or something else.
 pub fn can_be_copied(host: &dyn Observe, path: &Path, owner: Owner) -> Result<(), HostError> {
-    FILES.iter().try_for_each(|suffix| mode_of(host, &with(path, suffix), suffix, owner).map(drop))
+    for suffix in FILES {
+        let file = with(path, suffix);
+        if !is_there(host, &file, suffix)? {
+            continue;
+        }
+        if let Some(Entry::File { owner: whose, .. }) = host.entry(&file)? {
+            belongs(&file, whose, owner)?;
+        }
+        host.read_from(&file, 0, 0).map_err(|error| unusable(&file, error))?;
+    }
+    Ok(())
 }
 
-/// The mode of one file of a database; `None` if it is one that need not be there, and is not.
-fn mode_of(host: &dyn Observe, path: &Path, suffix: &str, service: Owner) -> Result<Option<u32>, HostError> {
-    let why = match host.entry(path)? {
-        None if suffix.is_empty() => "there is no such file".to_owned(),
-        None => return Ok(None),
-        Some(Entry::File { owner, mode, .. }) if owner.uid == service.uid => return Ok(Some(mode)),
-        Some(Entry::File { owner, .. }) => {
-            format!("it belongs to uid {}, not to the service (uid {})", owner.uid, service.uid)
-        }
-        Some(_) => "it is not a regular file".to_owned(),
-    };
-    Err(failed(path.display(), why))
+/// Whether one file of a database is there; `false` only if it need not be.
+fn is_there(host: &dyn Observe, path: &Path, suffix: &str) -> Result<bool, HostError> {
+    match host.entry(path)? {
+        None if suffix.is_empty() => Err(failed(path.shown(), "there is no such file")),
+        Some(Entry::Symlink { .. }) => Err(failed(path.shown(), "it is not a regular file")),
+        entry => Ok(entry.is_some()),
+    }
+}
+
+fn belongs(path: &Path, to: Owner, service: Owner) -> Result<(), HostError> {
+    if to.uid == service.uid {
+        return Ok(());
+    }
+    Err(failed(path.shown(), format!("it belongs to uid {}, not to the service (uid {})", to.uid, service.uid)))
+}
+
+/// What is refused as a file of a database is wrong with the database, not with the file system.
+fn unusable(path: &Path, error: HostError) -> HostError {
+    error.refusal().map_or(error, |why| failed(path.shown(), why))
 }
 
 /// Somebody who has a database open, as far as the host can tell.
@@ -197,19 +219,29 @@ pub(super) fn close(host: &dyn Host, service: &str, database: &Database) -> Resu
     Ok(())
 }
 
-/// Whether a file that was copied is what it should be. A service user can give the name of its database to any file
-/// (link(2)), also to one of root's that it could not read.
+/// Whether a file that was copied is what it should be.
 fn check_kind(host: &dyn Host, copy: &Path, source: &Path, suffix: &str) -> Result<(), HostError> {
-    let head = host.read_from(copy, 0, MAGIC.len())?.unwrap_or_default();
+    let head = host.read_from(copy, 0, HEADER)?.unwrap_or_default();
+    if begins_well(&head, suffix) { Ok(()) } else { Err(failed(source.display(), "it is not an SQLite database")) }
+}
+
+/// Whether a file of a database can begin so. One that nobody has written to yet is empty.
+pub fn begins_well(head: &[u8], suffix: &str) -> bool {
     let magics: &[&[u8]] = match suffix {
         "-wal" => &LOG_MAGICS,
         "-journal" => &JOURNAL_MAGICS,
         _ => &[],
     };
-    if head.is_empty() || head.starts_with(MAGIC) || magics.iter().any(|magic| head.starts_with(magic)) {
-        return Ok(());
-    }
-    Err(failed(source.display(), "it is not an SQLite database"))
+    head.is_empty() || is_header(head) || magics.iter().any(|magic| head.starts_with(magic))
+}
+
+/// Whether it is the header of a database: its magic number, a size of pages that there is, and what always has one value.
+fn is_header(head: &[u8]) -> bool {
+    let page = head.get(16..18).map_or(0, |size| u16::from_be_bytes([size[0], size[1]]));
+    head.len() >= HEADER
+        && head.starts_with(MAGIC)
+        && (page == 1 || (page >= 512 && page.is_power_of_two()))
+        && head[21..24] == [64, 32, 32]
 }
 
 /// Makes a copy.
@@ -243,12 +275,15 @@ fn copied(host: &dyn Host, path: &Path, to: &Path, owner: Owner) -> Result<Vec<C
     let mut files = Vec::new();
     for suffix in FILES {
         let source = with(path, suffix);
-        let Some(mode) = mode_of(host, &source, suffix, owner)? else { continue };
+        if !is_there(host, &source, suffix)? {
+            continue;
+        }
         let name = format!("{MAIN}{suffix}");
         let target = to.join(&name);
-        let copied = host.copy_file(&source, &target, 0o600, Owner::ROOT)?;
+        let copied = host.copy_file(&source, &target, 0o600, Owner::ROOT).map_err(|error| unusable(&source, error))?;
+        belongs(&source, copied.owner, owner)?;
         check_kind(host, &target, &source, suffix)?;
-        files.push(CopiedPart { name, size: copied.size, sha256: copied.sha256, mode });
+        files.push(CopiedPart { name, size: copied.size, sha256: copied.sha256, mode: copied.mode });
     }
     Ok(files)
 }
@@ -274,7 +309,7 @@ pub fn opened(
     })?;
     let Some(damage) = &state.damage else { return Ok(state) };
     Err(failed(
-        folder.display(),
+        folder.shown(),
         format!(
             "the database is damaged ({damage}); GoToSocial's documentation on database maintenance explains how to repair it"
         ),
@@ -334,14 +369,14 @@ fn move_all(host: &dyn Host, from: [PathBuf; 3], to: [PathBuf; 3]) -> Result<(),
 
 /// What a copy says of itself that has to be complete.
 fn complete(host: &dyn Host, folder: &Path) -> Result<Description, HostError> {
-    describe(host, folder)?.ok_or_else(|| failed(folder.display(), "there is no complete copy of a database"))
+    describe(host, folder)?.ok_or_else(|| failed(folder.shown(), "there is no complete copy of a database"))
 }
 
 /// The dump that a copy of a PostgreSQL database is, its digest, and that of what is in it.
 fn of_postgres<'a>(description: &'a Description, folder: &Path) -> Result<(PathBuf, &'a str, &'a str), HostError> {
     match (&*description.files, &description.content) {
         ([dump], Some(content)) => Ok((folder.join(&dump.name), &dump.sha256, content)),
-        _ => Err(failed(folder.display(), "it is not a copy of a PostgreSQL database")),
+        _ => Err(failed(folder.shown(), "it is not a copy of a PostgreSQL database")),
     }
 }
 
@@ -372,7 +407,7 @@ pub(super) fn restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), 
         if host.copy_file(&source, &target, part.mode, *owner)?.sha256 != part.sha256 {
             remove_all(host, named(path, INCOMING))?;
             let why = "it is not what was written: its digest differs. The database was not touched";
-            return Err(failed(source.display(), why));
+            return Err(failed(source.shown(), why));
         }
     }
     // What belongs to the database of now must not be found beside the one of then.

@@ -15,6 +15,7 @@ use crate::certificate::CertificateAuthority;
 use crate::error_code::ErrorCode;
 use crate::host::{Host, HostError};
 use crate::release;
+use crate::shown::Shown;
 
 /// A change failed.
 #[derive(Debug, thiserror::Error)]
@@ -90,12 +91,17 @@ impl ApplyError {
 fn named(step: &Step) -> String {
     let (action, kind) = (step.action, step.change.kind());
     match kind.name() {
-        "removal" => format!("{action} {}", kind.target()),
-        name => format!("{action} {name} {}", kind.target()),
+        "removal" => format!("{action} {}", kind.target().shown()),
+        name => format!("{action} {name} {}", kind.target().shown()),
     }
 }
 
 impl Executor<'_> {
+    /// Why to break off in the midst of a change, if somebody wants that and does not choose to go on.
+    pub(super) fn broken_off(&self) -> Option<String> {
+        (self.stop)().filter(|_| self.operator.interrupted() != Interruption::Continue)
+    }
+
     /// Applies a plan. The caller holds the lock and has settled an earlier journal. Returns what was not made of a plan that goes
     /// on past failures, as "action kind target: why".
     ///
@@ -183,7 +189,7 @@ impl<'a> Run<'a> {
                     (Interruption::Continue, _) => None,
                     (Interruption::Keep, _) => Some(String::new()),
                     (Interruption::Undo, Some(gone)) => {
-                        Some(format!(", and nothing was undone: {} is gone for good", gone.display()))
+                        Some(format!(", and nothing was undone: {} is gone for good", gone.shown()))
                     }
                     (Interruption::Undo, None) => {
                         return Err(self.take_back(ApplyError::of(step, Failure::Interrupted(why))));
@@ -199,6 +205,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             let Err(cause) = self.make(number, step) else { continue };
+            let is_broken_off = matches!(cause, Failure::Interrupted(_));
             leave(step, cause.to_string());
             // Without an intent in the journal there is nothing that failed.
             if self.begun.last().is_some_and(|(last, _, _)| *last == number)
@@ -207,7 +214,7 @@ impl<'a> Run<'a> {
                 leave(step, format!("the journal cannot be written: {error}; nothing more was started"));
                 break;
             }
-            if step.part == decisive {
+            if is_broken_off || step.part == decisive {
                 break;
             }
             if chained.contains(&step.part) {
@@ -290,5 +297,5 @@ impl<'a> Run<'a> {
 
 /// That a step could not be taken back, and why.
 fn not_undone(step: &Step, why: &HostError) -> String {
-    format!("{} {}: {why}", step.change.kind().name(), step.change.kind().target())
+    format!("{} {}: {why}", step.change.kind().name(), step.change.kind().target().shown())
 }

@@ -9,6 +9,7 @@ use crate::error_code::{Coded, ErrorCode};
 use crate::front::ConfigError;
 use crate::host::HostError;
 use crate::release;
+use crate::shown::Shown;
 
 /// Why a change failed. The error that caused it keeps its type, so that its code reaches the administrator.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +27,7 @@ pub enum Failure {
     #[error("what the authority issued cannot be used: {0}")]
     Issued(#[from] BundleError),
     /// A backup cannot be read.
-    #[error("{}: {cause}", file.display())]
+    #[error("{}: {cause}", file.shown())]
     Backup {
         /// Its file.
         file: PathBuf,

@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::failure::Failure;
+use super::listening::Rightful;
 use crate::front::{ConfigFiles, Front};
 use crate::host::{Entry, Host, HostError, Listener, Observe};
+use crate::shown::Shown;
 
+/// The ports that a front serves.
+pub const PORTS: [u16; 2] = [80, 443];
 /// How often it is looked whether a front has let its ports go, and how long is waited between two looks.
 const RELEASE_LOOKS: u32 = 50;
 const RELEASE_INTERVAL: Duration = Duration::from_millis(200);
@@ -38,7 +42,7 @@ pub fn edited_file(host: &dyn Observe, front: Front) -> Result<PathBuf, HostErro
         let Some(Entry::Symlink { target }) = host.entry(&path)? else {
             // Whether links may be followed there is the host's to say.
             if path != main && host.read_from(&main, 0, 0)?.is_none() {
-                return Err(astray(&main, format!("it is a symbolic link to {}, which is not there", path.display())));
+                return Err(astray(&main, format!("it is a symbolic link to {}, which is not there", path.shown())));
             }
             return Ok(path);
         };
@@ -49,7 +53,7 @@ pub fn edited_file(host: &dyn Observe, front: Front) -> Result<PathBuf, HostErro
 
 fn astray(main: &Path, what: String) -> HostError {
     let advice = "Let it lead to the file that is meant, or put that in its place, and run this again";
-    HostError::unreadable(main.display(), format!("{what}. {advice}"))
+    HostError::unreadable(main.shown(), format!("{what}. {advice}"))
 }
 
 /// The main file with, or without, the line that includes our site.
@@ -58,14 +62,33 @@ fn astray(main: &Path, what: String) -> HostError {
 /// The file is not there, or cannot be understood.
 pub fn edited(host: &dyn Observe, front: Front, present: bool) -> Result<Vec<u8>, Failure> {
     let path = front.main_file();
-    let text = host.read(&path)?.ok_or_else(|| format!("{} is not there", path.display()))?;
+    let text = host.read(&path)?.ok_or_else(|| format!("{} is not there", path.shown()))?;
     Ok(if present { (front.with_site)(&path, &text, &HostFiles(host))? } else { (front.without_site)(&path, &text)? })
+}
+
+/// Whether the main file has the web server read our site, and that is there.
+fn is_included(host: &dyn Observe, front: Front) -> Result<bool, HostError> {
+    let main = host.read(&front.main_file())?;
+    Ok(host.entry(&front.site_file())?.is_some() && edited(host, front, true).ok() == main)
+}
+
+/// Proves, before a reload has a web server take ports for our site, that nobody else has a socket there. One that has them all
+/// for every address takes none.
+pub(super) fn takes_free_ports(host: &dyn Observe, front: Front, ports: &[u16]) -> Result<(), Failure> {
+    let (rightful, listeners) = (Rightful::front(host, front)?, host.listeners()?);
+    let has = |port| listeners.iter().any(|it| it.port == port && it.address.is_none() && rightful.have(it));
+    if ports.iter().all(|port| has(*port)) || !is_included(host, front)? {
+        return Ok(());
+    }
+    rightful.are_alone(host, ports)
 }
 
 /// Waits until no web server in front has any of these ports. Its reload returns before it has let go of what it is not to
 /// listen on any more. Nobody else who has a port is waited for.
 pub(super) fn wait_for_release(host: &dyn Host, ports: &[u16]) -> Result<(), HostError> {
-    let is_front = |there: &Listener| Front::ALL.iter().any(|front| front.command == there.command);
+    let fronts = Front::ALL.map(|front| Rightful::front(host, front));
+    let fronts = fronts.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let is_front = |there: &Listener| fronts.iter().any(|front| front.have(there));
     for _ in 0..RELEASE_LOOKS {
         if !host.listeners()?.iter().any(|there| ports.contains(&there.port) && is_front(there)) {
             break;

@@ -18,6 +18,7 @@ use super::prior::Prior;
 use super::{database, store};
 use crate::front::Front;
 use crate::host::{FileUser, Host, HostError, Observe, Owner};
+use crate::shown::Shown;
 
 /// Version of the line format. Readers take this one and every older one.
 pub const SCHEMA: u32 = 1;
@@ -233,7 +234,7 @@ fn drop_torn_line(host: &dyn Host) -> Result<(), HostError> {
 pub fn read(host: &dyn Observe, file: &Path) -> Result<Option<Vec<Line>>, HostError> {
     let Some(bytes) = host.read(file)? else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes);
-    let unreadable = |why: String| HostError::unreadable(file.display(), why);
+    let unreadable = |why: String| HostError::unreadable(file.shown(), why);
     let mut lines = Vec::new();
     for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
         let line = serde_json::from_str(line).map_err(|error| unreadable(format!("{error} in the line {line}")))?;

@@ -14,6 +14,7 @@ pub mod front;
 pub mod journal;
 mod kind;
 mod kinds;
+pub mod listening;
 mod operator;
 pub mod plan;
 pub mod postgres;

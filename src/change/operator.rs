@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::plan::Step;
+use crate::backup::LeftOut;
 use crate::release;
 
 /// What becomes of a run that is asked to stop.
@@ -28,8 +29,11 @@ pub trait Operator {
     fn waiting(&self, _what: &str, _elapsed: Duration, _log_line: Option<&str>) {}
     /// Something that the administrator should know.
     fn note(&self, _text: &str) {}
-    /// A password that is shown this once and kept nowhere.
-    fn password(&self, _username: &str, _password: &str) {}
+    /// Files are not in the backup that was written.
+    fn left_out(&self, _files: &LeftOut) {}
+    /// A password that is shown this once and kept nowhere. If it stood on a command line, `exposed` says why no other one could
+    /// take its place.
+    fn password(&self, _username: &str, _password: &str, _exposed: Option<&str>) {}
     /// Somebody wants the run to stop: what becomes of it? An answer other than to continue holds for the rest of the run.
     fn interrupted(&self) -> Interruption {
         Interruption::Undo

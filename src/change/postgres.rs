@@ -30,6 +30,7 @@ use super::database::description::{CopiedPart, DUMP as MAIN, OPENED, copy_checke
 use super::database::{Database, close};
 use crate::gotosocial::SERVICE;
 use crate::host::{FileUser, Host, HostError, Invocation, Output, Owner};
+use crate::shown::Shown;
 use connection::{CLIENT, advice, invocation};
 
 const DUMP: &str = "/usr/local/bin/pg_dump";
@@ -75,7 +76,7 @@ pub struct DatabaseTest {
 
 /// Runs one of PostgreSQL's programs on something that `what` names.
 fn run(host: &dyn Host, what: &str, invocation: &Invocation) -> Result<Output, HostError> {
-    let program = invocation.program.display();
+    let program = invocation.program.shown();
     let output = host.run_as(invocation).map_err(|error| match error {
         error @ HostError::Start { .. } => failed(what, format!("{error}. {CLIENT}")),
         error => error,
@@ -124,7 +125,7 @@ fn contents(host: &dyn Host, what: &str, owner: Owner, folder: &Path) -> Result<
 /// It is not there, is damaged, or is not the one whose digest is given.
 pub fn opened(host: &dyn Host, dump: &Path, owner: Owner, sha256: Option<&str>) -> Result<Contents, HostError> {
     let fill = |folder: &Path| copy_checked(host, dump, &folder.join(MAIN), owner, sha256);
-    in_folder(host, owner, fill, |folder| contents(host, &dump.display().to_string(), owner, folder))
+    in_folder(host, owner, fill, |folder| contents(host, &dump.shown().to_string(), owner, folder))
 }
 
 /// Applies a [`Load`]: dumps the database of now, and then makes it what the backup's dump says.
@@ -210,7 +211,7 @@ impl Connection {
                      run this again",
                     tables.div_ceil(1 << 20),
                     needed.div_ceil(1 << 20),
-                    place.display(),
+                    place.shown(),
                     free >> 20
                 ));
             }
@@ -252,7 +253,7 @@ impl Connection {
             let pid = columns.next()?.parse().ok()?;
             let user = columns.next()?.to_owned();
             let command = columns.next().filter(|name| !name.is_empty()).unwrap_or("a program").to_owned();
-            Some(FileUser { user, command, pid })
+            Some(FileUser { user, command, pid: Some(pid) })
         };
         lines.iter().map(|line| user(line).ok_or_else(|| self.unexpected(line))).collect()
     }
@@ -312,7 +313,7 @@ impl Connection {
         self.connected(host, |folder| {
             let server = self.look(host, &[folder])?;
             copy_checked(host, dump, &folder.join(MAIN), owner, sha256)?;
-            let mut script = script_of(host, &dump.display().to_string(), owner, folder)?;
+            let mut script = script_of(host, &dump.shown().to_string(), owner, folder)?;
             host.remove(&folder.join(MAIN))?;
             host.build_file(&folder.join(LOAD), 0o600, owner, &mut |file| {
                 script::write_load(&mut script, server, &mut BufWriter::new(file))

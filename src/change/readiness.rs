@@ -11,6 +11,8 @@ use crate::host::{Entry, HostError, Observe, WebAnswer, WebFailure, WebRequest};
 
 /// How long one of the service's own pages may take.
 pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the first TLS connection may take, with which the server orders its certificate: seconds, or a slow minute.
+pub const FIRST_CERTIFICATE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How much of the end of the log is looked at.
 pub(super) const TAIL: usize = 256 * 1024;
 

@@ -18,6 +18,7 @@ use super::thing::{Left, Thing};
 use super::{journal, store, undo_order};
 use crate::gotosocial::SERVICE;
 use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState};
+use crate::shown::Shown;
 
 /// What settling a cut-off run came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -138,7 +139,7 @@ fn is_run_of_server(change: &Change) -> bool {
 
 /// A change by kind and target.
 fn named(change: &Change) -> String {
-    format!("{} {}", change.kind().name(), change.kind().target())
+    format!("{} {}", change.kind().name(), change.kind().target().shown())
 }
 
 fn pid(host: &dyn Host, service: &str) -> Result<Option<u32>, HostError> {
@@ -245,7 +246,7 @@ impl CutOff {
             }
         }
         for path in &lost {
-            settled.failed.push(format!("{}: it was removed for good, all or part of it", path.display()));
+            settled.failed.push(format!("{}: it was removed for good, all or part of it", path.shown()));
         }
         if !lost.is_empty() {
             settled.failed.push(format!(

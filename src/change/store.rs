@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::content::digest;
 use crate::host::{Host, HostError, Observe, Owner, is_temporary};
+use crate::shown::Shown;
 
 /// The program's own folder.
 pub const FOLDER: &str = "/var/db/gts-bootstrap";
@@ -104,7 +105,7 @@ pub fn recall(host: &dyn Observe, sha256: &str) -> Result<Vec<u8>, HostError> {
     let path = kept(sha256);
     match host.read(&path)? {
         Some(bytes) if digest(&bytes) == sha256 => Ok(bytes),
-        Some(_) => Err(HostError::unreadable(path.display(), "its content does not match its name")),
+        Some(_) => Err(HostError::unreadable(path.shown(), "its content does not match its name")),
         None => Err(HostError::file("read", path)(std::io::ErrorKind::NotFound.into())),
     }
 }

@@ -7,6 +7,7 @@ use super::content::Content;
 use super::prior::Prior;
 use super::store;
 use crate::host::{Entry, Group, Host, HostError, Owner, ServiceAction, ServiceState, User};
+use crate::shown::Shown;
 
 /// A thing that is changed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +76,7 @@ pub enum Left {
 impl fmt::Display for Thing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Path(path) => path.display().fmt(f),
+            Self::Path(path) => path.shown().fmt(f),
             Self::Group(name)
             | Self::User(name)
             | Self::Module(name)

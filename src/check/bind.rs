@@ -8,13 +8,18 @@
 use serde::Serialize;
 
 use super::{Check, Matter};
+use crate::change::listening::{self, Rightful};
 use crate::error_code::ErrorCode;
+use crate::front::Front;
 use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe, Owner};
 use crate::parts::port_settings::RULES;
 use crate::portacl::{self, Decision, Errno, KernelRule, Names, Protocol, Request, Rule, State, Subject, may_bind};
 
 /// `nobody`, by convention the user without rights, and its group.
 const NOBODY: u32 = 65534;
+
+/// Ids that hardly an account has, for a host whose rules favour nobody.
+const HARDLY_USED: std::ops::Range<u32> = 65_000..65_533;
 
 /// Low ports that the service does not use. The check tries the first one without a rule.
 const OTHER_PORTS: [u16; 4] = [25, 81, 1023, 7];
@@ -173,6 +178,8 @@ pub struct Row {
     pub outcome: BindOutcome,
     /// Whether this user should have this port.
     pub wanted: bool,
+    /// Whether the user stands for everybody to whom no rule gives anything.
+    pub bystander: bool,
     /// The command that grants the port to the user.
     pub granted_by: String,
 }
@@ -200,7 +207,7 @@ impl Row {
             Some(false) => matter.fail(format!(
                 "{outcome}, and must not: {} on this host can impersonate a service on port {}. Close it now with \
                  `sysctl net.inet.ip.portrange.reservedhigh=1023` and look at `sysctl security.mac.portacl`",
-                if self.uid == NOBODY { "any user" } else { &self.user },
+                if self.bystander { "any user" } else { &self.user },
                 self.port
             )),
         }
@@ -235,43 +242,65 @@ pub fn in_words(outcome: BindOutcome) -> String {
     }
 }
 
-/// Tries the whole matrix: {service user, nobody} × {`tried`, another low port} × {IPv4, IPv6}. The service user should
+/// A user who stands for everybody else: nobody, or an id without an account where a rule favours nobody. Its name, and its
+/// uid, which is its gid too.
+fn bystander(host: &dyn Observe, favoured: impl Fn(u32) -> bool) -> Result<(String, u32), HostError> {
+    if !favoured(NOBODY) {
+        return Ok(("nobody".to_owned(), NOBODY));
+    }
+    for id in HARDLY_USED.rev().filter(|id| !favoured(*id)) {
+        if host.user_by_id(id)?.is_none() && host.group_by_id(id)?.is_none() {
+            return Ok(("uid".to_owned(), id));
+        }
+    }
+    let text =
+        "a rule is for nobody, and every id that hardly an account has is taken, so that no other user is left to try";
+    Err(HostError::Unreadable { what: "the users of this host".to_owned(), text: text.to_owned() })
+}
+
+/// Whether one of these rules is for the user or the group with this id.
+fn is_for(rules: &[Rule], id: u32) -> bool {
+    rules.iter().any(|rule| matches!(rule.subject, Subject::Uid(named) | Subject::Gid(named) if named == id))
+}
+
+/// Tries the whole matrix: {service user, another user} × {`tried`, another low port} × {IPv4, IPv6}. The service user should
 /// have `ports`, which are among `tried`, and no others.
 ///
 /// # Errors
 /// A probe could not be run.
 pub fn matrix(host: &dyn Observe, service: Owner, tried: &[u16], ports: &[u16]) -> Result<Vec<Row>, HostError> {
-    let granted: Vec<u16> = host
-        .sysctl(RULES)?
-        .and_then(|text| portacl::parse_kernel(&text).ok())
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|rule| rule.effective().map(|rule| rule.port))
-        .collect();
+    let list = host.sysctl(RULES)?.and_then(|text| portacl::parse_kernel(&text).ok()).unwrap_or_default();
+    let in_force: Vec<Rule> = list.iter().filter_map(KernelRule::effective).collect();
+    let granted: Vec<u16> = in_force.iter().map(|rule| rule.port).collect();
     let other = OTHER_PORTS.into_iter().find(|port| !granted.contains(port)).unwrap_or(OTHER_PORTS[0]);
     let mut rows = Vec::new();
-    for (uid, gid) in [(service.uid, service.gid), (NOBODY, NOBODY)] {
-        let user = host.user_by_id(uid)?.map_or_else(|| uid.to_string(), |user| user.name);
+    let name = host.user_by_id(service.uid)?.map_or_else(|| service.uid.to_string(), |user| user.name);
+    let (other_name, other_id) = bystander(host, |id| is_for(&in_force, id))?;
+    for (user, uid, gid) in [(name, service.uid, service.gid), (other_name, other_id, other_id)] {
         for port in tried.iter().copied().chain([other]) {
             let question = Question { uid, groups: vec![gid], protocol: Protocol::Tcp, port };
             let wanted = uid == service.uid && ports.contains(&port);
-            rows.extend(both_families(host, &question, (&user, uid), wanted, "gts-bootstrap install")?);
+            let mut both = both_families(host, &question, (&user, uid), wanted, "gts-bootstrap install")?;
+            both.iter_mut().for_each(|row| row.bystander = uid != service.uid);
+            rows.extend(both);
         }
     }
     Ok(rows)
 }
 
-/// Tries the ports of these rules, as the user or group that each rule names, and for `granted` rules also as nobody. A
-/// granted port must be possible. Otherwise the prediction from `state` must be right.
+/// Tries the ports of these rules, as the user or group that each rule names, and for `granted` rules also as somebody whom
+/// no rule in force favours. A granted port must be possible. Otherwise the prediction from `state` must be right.
 ///
 /// # Errors
 /// A probe could not be run.
 pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -> Result<Vec<Row>, HostError> {
     let mut rows = Vec::new();
-    for &as_nobody in if granted { &[false, true][..] } else { &[false] } {
+    let in_force: Vec<Rule> = state.policy.rules.iter().filter_map(KernelRule::effective).collect();
+    let other = bystander(host, |id| is_for(&in_force, id) || is_for(rules, id))?;
+    for other in [None, granted.then_some(other)].iter().take(1 + usize::from(granted)) {
         for &Rule { subject, protocol, port } in rules {
             let (user, id, uid, groups) = match subject {
-                _ if as_nobody => ("nobody".to_owned(), NOBODY, NOBODY, vec![NOBODY]),
+                _ if let Some((name, id)) = other => (name.clone(), *id, *id, vec![*id]),
                 Subject::Uid(uid) => {
                     let name = host.user_by_id(uid)?.map_or_else(|| "uid".to_owned(), |user| user.name);
                     (name, uid, uid, groups_of(host, uid)?)
@@ -290,11 +319,51 @@ pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -
             let suffix = if protocol == Protocol::Udp { "/udp" } else { "" };
             let granted_by = format!("gts-bootstrap portacl grant {named} {port}{suffix}");
             let question = Question { uid, groups, protocol, port };
-            let wanted = (granted && !as_nobody) || verdict(state, &question).errno().is_none();
-            rows.extend(both_families(host, &question, (&user, id), wanted, &granted_by)?);
+            let wanted = (granted && other.is_none()) || verdict(state, &question).errno().is_none();
+            let mut both = both_families(host, &question, (&user, id), wanted, &granted_by)?;
+            both.iter_mut().for_each(|row| row.bystander = other.is_some());
+            rows.extend(both);
         }
     }
     Ok(rows)
+}
+
+/// Looks for sockets that have survived the loss of these rules: whoever has one keeps the port until it is closed.
+///
+/// # Errors
+/// The host cannot be read.
+pub fn still_open(host: &dyn Observe, state: &State, revoked: &[Rule]) -> Result<Vec<Check>, HostError> {
+    let listeners = host.listeners()?;
+    let fronts = Front::ALL.into_iter().map(|front| Rightful::front(host, front));
+    let fronts = fronts.collect::<Result<Vec<_>, _>>()?;
+    let unreadable = listening::unreadable(&listeners);
+    let mut checks: Vec<Check> =
+        unreadable.map(|why| Matter("listeners", ErrorCode::PortTaken).fail(why)).into_iter().collect();
+    for &Rule { subject, protocol, port } in revoked {
+        let name = format!("socket {port}/{protocol}");
+        let matter = Matter(&name, ErrorCode::PortTaken);
+        if protocol == Protocol::Udp {
+            checks.push(matter.skip(format!("not looked for; `sockstat -46 -P udp -p {port}` shows who has one")));
+            continue;
+        }
+        // A web server's processes inherit what root has opened.
+        for socket in listeners.iter().filter(|it| it.port == port && !fronts.iter().any(|front| front.have(it))) {
+            let may_not = match socket.uid {
+                None => true,
+                Some(uid) => {
+                    let groups = groups_of(host, uid)?;
+                    let had = match subject {
+                        Subject::Uid(subject) => subject == uid,
+                        Subject::Gid(group) => groups.contains(&group),
+                    };
+                    had && verdict(state, &Question { uid, groups, protocol, port }).errno().is_some()
+                }
+            };
+            let check = may_not.then(|| matter.fail(listening::may_not(socket)));
+            checks.extend(check.filter(|check| !checks.contains(check)));
+        }
+    }
+    Ok(checks)
 }
 
 /// Tries one port over IPv4 and IPv6, for a row each.
@@ -309,7 +378,7 @@ fn both_families(
         let outcome = host.bind(&question.probe(family))?;
         let Question { protocol, port, .. } = *question;
         let (user, granted_by) = (user.to_owned(), granted_by.to_owned());
-        Ok(Row { user, uid: id, protocol, port, family, outcome, wanted, granted_by })
+        Ok(Row { user, uid: id, protocol, port, family, outcome, wanted, bystander: false, granted_by })
     };
     Ok([row(Family::V4)?, row(Family::V6)?])
 }
@@ -341,6 +410,23 @@ mod tests {
         let rows = matrix(&host, Owner { uid: 209, gid: 209 }, &[80], &[80]).unwrap();
         let first = rows.first().map(Row::check).unwrap();
         assert!(first.detail.contains("`gts-bootstrap install`"), "{}", first.detail);
+    }
+
+    #[test]
+    fn a_negative_proof_is_made_with_somebody_whom_no_rule_favours() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path()).unwrap();
+        let who = |list: &str, granted: &[Rule]| {
+            let policy = Policy { rules: portacl::parse_kernel(list).unwrap(), ..Policy::default() };
+            let rows = rules(&host, &State { policy, ..State::default() }, granted, true).unwrap();
+            let others: Vec<u32> = rows.iter().filter(|row| row.bystander).map(|row| row.uid).collect();
+            assert_eq!(others.len(), rows.len() / 2);
+            others[0]
+        };
+        let grant = |subject| [Rule { subject, protocol: Protocol::Tcp, port: 81 }];
+        assert_eq!(who("", &grant(Subject::Uid(80))), NOBODY);
+        assert_eq!(who("", &grant(Subject::Uid(NOBODY))), 65_532);
+        assert_eq!(who("gid:65534:udp:53,uid:65532:tcp:1", &grant(Subject::Gid(80))), 65_531);
     }
 
     #[test]

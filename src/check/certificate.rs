@@ -8,20 +8,20 @@ use std::time::Duration;
 
 use super::{Check, Matter};
 use crate::change::Readiness;
-use crate::change::readiness::{log_since, log_size};
+use crate::change::readiness::{FIRST_CERTIFICATE_TIMEOUT, log_since, log_size};
 use crate::error_code::ErrorCode;
 use crate::host::{Observe, ServedCertificate, WebFailure};
 
 const CERTIFICATE: Matter<'static> = Matter("certificate", ErrorCode::Certificate);
-/// An order with its challenges takes seconds; a slow one takes a minute.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// What the server says for a minute after an order of its that failed. The reason is further up.
+const FAILED_BEFORE: &str = "missing certificate";
 /// GoToSocial renews 30 days before the end. Later than this, something prevents the renewal.
 const RENEWAL_OVERDUE: u64 = 21 * 86_400;
 
 /// Requests the certificate. The second value says whether the server can be queried over TLS.
 pub fn check(host: &dyn Observe, readiness: &Readiness) -> (Check, bool) {
     let log_from = log_size(host, &readiness.log).unwrap_or_default();
-    let mut request = readiness.request("/livez", PATIENCE);
+    let mut request = readiness.request("/livez", FIRST_CERTIFICATE_TIMEOUT);
     match host.web(&request) {
         Ok(answer) => {
             let Some(certificate) = answer.certificate else {
@@ -33,8 +33,13 @@ pub fn check(host: &dyn Observe, readiness: &Readiness) -> (Check, bool) {
         }
         Err(WebFailure::Refused) => (CERTIFICATE.fail("nothing listens for https: the server is not up"), false),
         Err(why) => {
-            let log = logged_meanwhile(host, readiness, log_from);
-            (CERTIFICATE.fail(failure(&why, &log, &readiness.host, readiness.address.ip())), false)
+            let mut log = logged_meanwhile(host, readiness, log_from);
+            let local = readiness.address.ip();
+            if reason(&log, local).is_some_and(|line| line.contains(FAILED_BEFORE)) {
+                let order = failed_orders(&log_since(host, &readiness.log, 0));
+                log = if reason(&order, local).is_some() { order } else { log };
+            }
+            (CERTIFICATE.fail(failure(&why, &log, &readiness.host, local)), false)
         }
     }
 }
@@ -52,6 +57,13 @@ fn logged_meanwhile(host: &dyn Observe, readiness: &Readiness, from: u64) -> Str
         log = log_since(host, &readiness.log, from);
     }
     log
+}
+
+/// A log without the handshakes that came to no order.
+fn failed_orders(log: &str) -> String {
+    let without = [FAILED_BEFORE, "HostWhitelist", "missing server name"];
+    let lines = log.lines().filter(|line| !without.iter().any(|words| line.contains(words)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The newest line of a log that gives the reason why our connection failed.
@@ -105,7 +117,7 @@ fn failure(why: &WebFailure, log: &str, host: &str, local: IpAddr) -> String {
         )
     } else if any(&["unauthorized", "403"]) {
         format!("Let's Encrypt was answered by another server: {host} does not point (only) to this host")
-    } else if any(&["missing certificate"]) {
+    } else if any(&[FAILED_BEFORE]) {
         "the server has tried a moment ago and failed, and waits a minute before it tries again; the reason is further up in its \
          log. Fix it and wait the minute"
             .to_owned()
@@ -168,5 +180,15 @@ mod tests {
             let text = failure(&why, log, "a.example", IpAddr::from([127, 0, 0, 1]));
             assert!(text.contains(word), "{log}: {text}");
         }
+    }
+
+    #[test]
+    fn an_order_that_failed_a_moment_ago_is_explained_by_its_own_line() {
+        let order = "TLS handshake error from 127.0.0.1:1: 429 urn:ietf:params:acme:error:rateLimited: too many";
+        let scan = "TLS handshake error from 192.0.2.1:1: acme/autocert: host \"x\" not configured in HostWhitelist";
+        let now = "TLS handshake error from 127.0.0.1:2: acme/autocert: missing certificate";
+        let local = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(reason(&failed_orders(&format!("{order}\n{scan}\n{now}\n{now}\n")), local), Some(order));
+        assert_eq!(reason(&failed_orders(&format!("{scan}\n{now}\n")), local), None);
     }
 }

@@ -4,10 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{Check, Matter, certificate};
+use crate::change::listening::Rightful;
 use crate::deployment::Deployment;
 use crate::error_code::ErrorCode;
 use crate::front::Front;
-use crate::host::{HostError, Listener, Observe, Owner, WebRequest};
+use crate::gotosocial::SERVICE;
+use crate::host::{Carried, HostError, Listener, Observe, Owner, WebRequest};
 use crate::parts::front::PORTS;
 
 /// The time-out of one request.
@@ -31,18 +33,9 @@ pub fn checks(
         RUNS.fail(format!("{name} does not run; `service {} start` shows why", front.service))
     }];
     let listeners = host.listeners()?;
-    checks.extend(PORTS.map(|port| {
-        super::listens(
-            ErrorCode::FrontDown,
-            &listeners,
-            port,
-            &|by| {
-                (by.command != front.command)
-                    .then(|| format!("{} of the user {} listens on port {port}, not {name}", by.command, by.user))
-            },
-            &|_| name.to_owned(),
-        )
-    }));
+    let rightful = Rightful::front(host, front)?;
+    let held = |port| super::listens(ErrorCode::FrontDown, (&listeners, port), &rightful, "", &|_| name.to_owned());
+    checks.extend(PORTS.map(held));
     checks.push(backend(&listeners, deployment, gotosocial));
     checks.extend(answers(host, deployment));
     Ok(checks)
@@ -56,6 +49,10 @@ fn backend(listeners: &[Listener], deployment: &Deployment, gotosocial: Owner) -
     if ours.peek().is_none() {
         let why = format!("GoToSocial does not listen on port {port}; see its log");
         return Matter(BACKEND.0, ErrorCode::ServiceDown).fail(why);
+    }
+    let service = Rightful::service(gotosocial.uid);
+    if let Some(stranger) = service.stranger(listeners, port) {
+        return BACKEND.fail(format!("{}, then `service {SERVICE} restart`", service.not(stranger)));
     }
     match ours.find(|by| !by.address.is_some_and(|address| address.is_loopback())) {
         Some(outside) => BACKEND.fail(format!(
@@ -78,6 +75,7 @@ fn answers(host: &dyn Observe, deployment: &Deployment) -> Vec<Check> {
             host: name.to_owned(),
             address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, if tls { 443 } else { 80 }))),
             path: path.to_owned(),
+            carries: Carried::default(),
             verify,
             timeout: PATIENCE,
         })

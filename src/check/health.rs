@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Check, Matter};
 use crate::change::Readiness;
+use crate::change::listening::{self, Rightful};
 use crate::change::readiness::{ask, has_certificate, log_says_ready};
 use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
@@ -11,6 +12,7 @@ use crate::gotosocial::SERVICE;
 use crate::gotosocial::readiness::{HOST_META, LIVEZ, NODEINFO, READYZ, is_version, software};
 use crate::host::{HostError, Observe, Owner, ServiceState, WebAnswer, WebFailure};
 use crate::parts::service;
+use crate::shown::Shown;
 
 /// What the server should be.
 #[derive(Debug, Clone, Copy)]
@@ -36,25 +38,19 @@ pub fn processes(host: &dyn Observe, expected: &Expected<'_>) -> Result<Vec<Chec
         ServiceState::Running { pid: None } => RUNS.pass(format!("{SERVICE} runs")),
         ServiceState::Stopped => RUNS.fail(format!(
             "{SERVICE} does not run; the reason is at the end of {}; start it with `service {SERVICE} start`",
-            expected.readiness.log.display()
+            expected.readiness.log.shown()
         )),
         ServiceState::Missing => RUNS.fail(format!("{SERVICE} is not installed; run `gts-bootstrap install`")),
     }];
     let listeners = host.listeners()?;
+    checks.extend(listening::unreadable(&listeners).map(|why| Matter("listeners", ErrorCode::PortTaken).fail(why)));
     let uid = expected.service.uid;
     checks.extend(expected.ports.iter().map(|&port| {
         super::listens(
             ErrorCode::ServiceDown,
-            &listeners,
-            port,
-            &|by| {
-                (by.uid != Some(uid)).then(|| {
-                    format!(
-                        "{} listens on port {port} as {}, not {SERVICE}; stop it, then `service {SERVICE} restart`",
-                        by.command, by.user
-                    )
-                })
-            },
+            (&listeners, port),
+            &Rightful::service(uid),
+            &format!(", then `service {SERVICE} restart`"),
             &|by| format!("{} as {} (uid {uid})", by.command, by.user),
         )
     }));

@@ -3,6 +3,7 @@
 pub mod bind;
 pub mod certificate;
 pub mod front;
+pub mod hard_links;
 pub mod health;
 pub mod installation;
 pub mod posture;
@@ -10,6 +11,7 @@ pub mod preflight;
 
 use serde::Serialize;
 
+use crate::change::listening::Rightful;
 use crate::error_code::ErrorCode;
 use crate::host::Listener;
 
@@ -77,20 +79,22 @@ pub fn failed(checks: &[Check]) -> bool {
     checks.iter().any(|check| check.status == Status::Fail)
 }
 
-/// Checks that only the right processes listen on a port. `stranger` describes any other, `right` the right one.
+/// Checks that on a port somebody listens, and only those who may. `then` is what to do once a stranger is gone; `right` describes
+/// the right one.
 fn listens(
     code: ErrorCode,
-    listeners: &[Listener],
-    port: u16,
-    stranger: &dyn Fn(&Listener) -> Option<String>,
+    (listeners, port): (&[Listener], u16),
+    rightful: &Rightful,
+    then: &str,
     right: &dyn Fn(&Listener) -> String,
 ) -> Check {
     let name = format!("listens {port}");
     let matter = Matter(&name, code);
-    let mut on_port = listeners.iter().filter(|listener| listener.port == port).peekable();
-    let Some(first) = on_port.peek().copied() else { return matter.fail(format!("nothing listens on port {port}")) };
-    match on_port.find_map(stranger) {
-        Some(stranger) => matter.fail(stranger),
+    let Some(first) = listeners.iter().find(|listener| listener.port == port) else {
+        return matter.fail(format!("nothing listens on port {port}"));
+    };
+    match rightful.stranger(listeners, port) {
+        Some(stranger) => matter.fail(format!("{}{then}", rightful.not(stranger))),
         None => matter.pass(right(first)),
     }
 }

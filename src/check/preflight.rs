@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Check, Matter, Status};
+use super::{Check, Matter, Status, hard_links};
+use crate::change::listening::{self, Rightful};
 use crate::deployment::{ConfigValue, Deployment, HostName, Layout, Mode, Variant};
 use crate::error_code::{Coded, ErrorCode};
-use crate::host::{HostError, Jail, Listener, Observe, WebRequest};
+use crate::host::{Carried, HostError, Jail, Listener, Observe, WebRequest};
 use crate::parts::install::obstacles;
 use crate::parts::port_settings::{MODULE, RESERVED_HIGH};
 use crate::parts::{account, front, portacl_boot, service};
+use crate::shown::Shown;
 
 /// `kern.osreldate` of the oldest release that is still maintained and tested: 14.0.
 const OLDEST_TESTED: u32 = 1_400_000;
@@ -67,8 +69,13 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
     }
     let obstacles = obstacles(host, deployment, layout).into_iter();
     checks.extend(obstacles.map(|(part, refusal)| Matter(part, refusal.code()).fail(refusal.to_string())));
-    // A host that already serves this instance answers under the name itself.
+    // A host that already serves this instance answers under the name itself. What `status` notes it need not hear again.
     if !subject.installed {
+        const HARD_LINKS: Matter<'static> = Matter("hard links", ErrorCode::Preflight);
+        checks.push(match hard_links::advice(host)? {
+            Some(advice) => HARD_LINKS.warn(advice),
+            None => HARD_LINKS.pass("nobody may link files of others"),
+        });
         let [address, other] = name(host, &deployment.host)?;
         let other = if subject.moves_here { still_elsewhere(other, &deployment.host) } else { other };
         checks.extend([address, other]);
@@ -200,7 +207,7 @@ fn disk(host: &dyn Observe, layout: &Layout) -> Result<[Check; 2], HostError> {
     const DATA: Matter<'static> = Matter("disk for the data", ErrorCode::Disk);
     let free = |path: &Path| -> Result<(u64, String), HostError> {
         let free = host.free_bytes(path)?;
-        Ok((free, format!("{} MiB free for {}", free >> 20, path.display())))
+        Ok((free, format!("{} MiB free for {}", free >> 20, path.shown())))
     };
     let release = match free(&layout.releases)? {
         (..RELEASE_BYTES, text) => RELEASE.fail(format!("{text}: {} MiB are needed; make room", RELEASE_BYTES >> 20)),
@@ -256,29 +263,29 @@ pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) ->
     };
     let ours = host.user(account::NAME)?.map(|user| user.uid);
     // The web server that is in front or will be: its package may be installed and serve other sites.
-    let fronts: Vec<&str> = front::all_present(host)?.into_iter().chain(front).map(|front| front.command).collect();
+    let fronts = front::all_present(host)?.into_iter().chain(front).map(|front| Rightful::front(host, front));
+    let fronts = fronts.collect::<Result<Vec<_>, _>>()?;
     let listeners = host.listeners()?;
     let ports = if front.is_some() { &front::PORTS[..] } else { wanted };
     let check = |port: &u16| {
         let name = format!("port {port}");
         let matter = Matter(&name, ErrorCode::PortTaken);
         let on_port = || listeners.iter().filter(|listener| listener.port == *port);
-        let is_other = |by: &&Listener| {
-            clashes(by) && !fronts.contains(&by.command.as_str()) && (ours.is_none() || by.uid != ours)
-        };
+        let is_ours = |by: &Listener| ours.is_some() && by.uid == ours;
+        let is_other = |by: &&Listener| clashes(by) && !is_ours(by) && !fronts.iter().any(|front| front.have(by));
         match (on_port().find(is_other), on_port().next()) {
-            (Some(by), _) => matter.fail(format!(
-                "taken by {} (user {}, pid {}); stop it and disable it in rc.conf, or have it serve in front",
-                by.command,
-                by.user,
-                by.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string())
-            )),
-            (None, Some(_)) if ours.is_some() => matter.pass("in use by GoToSocial itself"),
-            (None, Some(by)) => matter.pass(format!("in use by {}, the web server in front", by.command)),
-            (None, None) => matter.pass("free"),
+            (Some(by), _) => {
+                matter.fail(format!("taken by {by}; stop it and disable it in rc.conf, or have it serve in front"))
+            }
+            (None, Some(by)) if is_ours(by) => matter.pass("in use by GoToSocial itself"),
+            (None, Some(by)) if clashes(by) => {
+                matter.pass(format!("in use by {}, the web server in front", by.command))
+            }
+            (None, _) => matter.pass("free"),
         }
     };
-    Ok(ports.iter().map(check).collect())
+    let unreadable = listening::unreadable(&listeners).map(|why| Matter("listeners", ErrorCode::PortTaken).fail(why));
+    Ok(ports.iter().map(check).chain(unreadable).collect())
 }
 
 fn resolves(name: &str, resolved: &[IpAddr], own: &[IpAddr]) -> Check {
@@ -312,6 +319,7 @@ fn other_server(host: &dyn Observe, name: &str, resolved: &[IpAddr]) -> Check {
         host: name.to_owned(),
         address: None,
         path: "/.well-known/nodeinfo".to_owned(),
+        carries: Carried::default(),
         verify: false,
         timeout: Duration::from_secs(5),
     });

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Ids;
 
+use crate::shown::Shown;
+
 /// Where a list of the open descriptors cannot be had, those up to this number are closed.
 const HIGHEST_DESCRIPTOR: u64 = 16 * 1024;
 
@@ -52,13 +54,13 @@ impl Confinement {
             setrlimit(Resource::RLIMIT_FSIZE, largest, largest).map_err(failed("limit the size of files"))?;
         }
         if let Some(root) = &self.root {
-            chroot(root).map_err(failed(&format!("make {} the root folder", root.display())))?;
+            chroot(root).map_err(failed(&format!("make {} the root folder", root.shown())))?;
             chdir("/").map_err(failed("enter the new root folder"))?;
         }
         if let Some(ids) = &self.ids {
             ids.take_on()?;
         }
-        chdir(&self.directory).map_err(failed(&format!("enter {}", self.directory.display())))
+        chdir(&self.directory).map_err(failed(&format!("enter {}", self.directory.shown())))
     }
 }
 

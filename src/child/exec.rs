@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Role;
+use crate::shown::Shown;
 
 /// Becomes a [`Program`].
 pub const EXEC: Role = ("exec", exec);
@@ -31,5 +32,5 @@ fn exec(task: Value) -> Result<(), String> {
     dup2_stdin(nothing).map_err(|errno| format!("cannot close the standard input: {}", errno.desc()))?;
     let mut command = Command::new(&path);
     let error = command.args(arguments).env_clear().envs(environment).exec();
-    Err(format!("cannot run {}: {error}", path.display()))
+    Err(format!("cannot run {}: {error}", path.shown()))
 }

@@ -7,12 +7,14 @@ use super::changes::{self, Renewal};
 use super::command::looking;
 use super::open::Opened;
 use super::screen::{Level, Screen, Tone};
+use super::text::Text;
 use crate::certificate::renewal::{Keeper, Status};
 use crate::deployment::{HostName, Layout};
 use crate::error_code::ErrorCode;
 use crate::parts::tls::Kept;
 use crate::run::renew::{keeper, kept, names, records, situation};
 use crate::run::{Exit, Report, Stop, deployed};
+use crate::shown::Shown;
 use crate::status::certificate::trouble;
 use crate::utc::date;
 
@@ -85,20 +87,22 @@ fn status(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit,
 }
 
 fn show(screen: &Screen, name: &HostName, status: &Status, trouble: Option<&str>) {
-    screen.line(&screen.paint(Tone::HEADING, name.as_str()));
-    let row = |label: &str, text: &str| screen.line(&format!("  {label:<13} {text}"));
-    row("names", &status.names.join(", "));
-    row("issuer", &status.issuer);
-    row("valid until", &format!("{}, {} more days", date(status.not_after), status.days_left));
-    row("managed by", &keeper(&status.keeper));
+    screen.line(screen.paint(Tone::HEADING, name.as_str()));
+    let row = |tone: Tone, label: &str, value: &str| {
+        screen.line(Text::from(format!("  {label:<13} ")) + screen.paint(tone, value.shown()));
+    };
+    row(Tone::PLAIN, "names", &status.names.join(", "));
+    row(Tone::PLAIN, "issuer", &status.issuer);
+    row(Tone::PLAIN, "valid until", &format!("{}, {} more days", date(status.not_after), status.days_left));
+    row(Tone::PLAIN, "managed by", &keeper(&status.keeper));
     if let Some(next) = status.next_renewal.filter(|_| status.keeper == Keeper::Us) {
-        row("next renewal", &date(next));
+        row(Tone::PLAIN, "next renewal", &date(next));
     }
     if let Some(failure) = &status.last_failure {
         let text = format!("{} ({} in a row): {}", date(failure.last), failure.count, failure.reason);
-        row("last failure", &screen.paint(Tone::BAD, &text));
+        row(Tone::BAD, "last failure", &text);
     }
     if let Some(trouble) = trouble {
-        screen.line_at(Level::Quiet, &screen.paint(Tone::BAD, &format!("  {name}: {trouble}")));
+        screen.line_at(Level::Quiet, screen.paint(Tone::BAD, format!("  {name}: {}", trouble.shown())));
     }
 }

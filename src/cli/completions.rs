@@ -43,7 +43,7 @@ pub(super) fn run(command: Command, shell: Shell, options: bool, screen: &Screen
     } else {
         script(&mut command, shell)
     };
-    screen.print(&text);
+    screen.print_exact(&text);
     Exit::Done
 }
 

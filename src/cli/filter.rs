@@ -11,6 +11,7 @@ use super::open::Opened;
 use super::report;
 use super::screen::{Screen, Tone};
 use super::surroundings::Surroundings;
+use super::text::Text;
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::filter::{AgentPattern, ListName, Network, Outcome, Rate, Rule, Selector, UrlPath, dangerous, decide};
@@ -18,6 +19,7 @@ use crate::parts::filter::State;
 use crate::run::filter::{self, FilterWish};
 use crate::run::report::{Report, SCHEMA};
 use crate::run::{Exit, Stop};
+use crate::shown::Shown;
 
 /// What `filter` can do.
 #[derive(Debug, Clone, Subcommand)]
@@ -167,7 +169,11 @@ pub(super) fn run(command: FilterCommand, screen: &Screen) -> Exit {
 }
 
 /// Runs what only reads: shows what `answer` gives for people, or for programs.
-fn look(command: &'static str, answer: impl Fn(&State, &Screen) -> (Vec<String>, Value), screen: &Screen) -> Exit {
+fn look(
+    command: &'static str,
+    answer: impl Fn(&State, &Screen) -> (Vec<Text<'static>>, Value),
+    screen: &Screen,
+) -> Exit {
     let unusable = |why: String| Stop::new(Exit::Usage, ErrorCode::Filter, why);
     let state =
         Opened::open(screen).and_then(|opened| State::read(opened.host(), &Layout::default()).map_err(unusable));
@@ -184,13 +190,13 @@ fn look(command: &'static str, answer: impl Fn(&State, &Screen) -> (Vec<String>,
     if screen.global.json {
         object["schema"] = json!(SCHEMA);
         object["command"] = json!(command);
-        screen.print(&format!("{object}\n"));
+        screen.print_exact(&format!("{object}\n"));
     }
     Exit::Done
 }
 
 /// The rules for people, and for programs.
-fn listed(state: &State, screen: &Screen) -> (Vec<String>, Value) {
+fn listed(state: &State, screen: &Screen) -> (Vec<Text<'static>>, Value) {
     let mut lines = Vec::new();
     let mut rules = Vec::new();
     for (line, rule) in state.filters.rules() {
@@ -205,20 +211,25 @@ fn listed(state: &State, screen: &Screen) -> (Vec<String>, Value) {
                 Some(count) => format!("  ({count} entries)"),
             };
         }
-        lines.push(text);
+        lines.push(Text::from(text));
         rules.push(object);
     }
     if lines.is_empty() {
-        lines.push("There are no rules: every request passes.".to_owned());
+        lines.push(Text::from("There are no rules: every request passes."));
     }
     let dangers: Vec<String> = dangerous(&state.filters, &state.lists).into_iter().map(|danger| danger.text).collect();
-    lines.extend(dangers.iter().map(|danger| screen.paint(Tone::CAUTION, &format!("Mind: {danger}"))));
+    lines.extend(dangers.iter().map(|danger| screen.paint(Tone::CAUTION, format!("Mind: {danger}"))));
     let rates: Vec<_> = state.filters.rates().map(|(line, _)| line).collect();
     (lines, json!({ "rules": rules, "dangers": dangers, "nginx_only": rates }))
 }
 
 /// What would happen, for people and for programs.
-fn answered(state: &State, address: IpAddr, (agent, path): (&str, &str), screen: &Screen) -> (Vec<String>, Value) {
+fn answered(
+    state: &State,
+    address: IpAddr,
+    (agent, path): (&str, &str),
+    screen: &Screen,
+) -> (Vec<Text<'static>>, Value) {
     let decision = decide(&state.filters, &state.lists, address, agent, path);
     let (word, tone) = match decision.outcome {
         Outcome::Passed => ("passed", Tone::GOOD),
@@ -227,8 +238,8 @@ fn answered(state: &State, address: IpAddr, (agent, path): (&str, &str), screen:
     };
     let who = if agent.is_empty() { address.to_string() } else { format!("{address} ({agent})") };
     let lines = vec![
-        format!("{path} for {who} {}", screen.paint(tone, &decision.outcome.to_string())),
-        format!("  {}", decision.reason),
+        Text::from(format!("{} for {} ", path.shown(), who.shown())) + screen.paint(tone, decision.outcome.to_string()),
+        Text::from(format!("  {}", decision.reason)),
     ];
     let object = json!({
         "address": address,

@@ -12,6 +12,7 @@ use clap::error::{ContextKind, ContextValue};
 use super::report;
 use super::screen::{Screen, has_colors};
 use super::surroundings::Surroundings;
+use super::text::Text;
 use crate::deployment::nearest;
 use crate::error_code::ErrorCode;
 use crate::run::{Exit, Report, Stop};
@@ -42,7 +43,7 @@ pub(super) fn run(command: Command, words: &[String], screen: &Screen) -> Exit {
         }
         Ok(Some(text)) => {
             let columns = screen.around.output.size().map_or(USUAL, |(_, columns)| columns).clamp(WIDTHS.0, WIDTHS.1);
-            screen.print(&page::render(text, columns - 1, screen));
+            screen.print(page::render(text, columns - 1, screen));
             Exit::Done
         }
         Err(why) => {
@@ -136,7 +137,8 @@ pub(super) fn as_wide_as(around: &Surroundings, command: Command) -> Command {
 pub(super) fn by_clap(told: &clap::Error, around: &Surroundings) -> Exit {
     let (stream, exit) = if told.use_stderr() { (&around.errors, Exit::Usage) } else { (&around.output, Exit::Done) };
     let text = told.render();
-    let text = if stream.size().is_some() && has_colors(around) { text.ansi().to_string() } else { text.to_string() };
+    let colors = stream.size().is_some() && has_colors(around);
+    let text = if colors { Text::of_clap(&text.ansi().to_string()) } else { Text::from(text.to_string()) };
     if stream.write(&text).is_ok() { exit } else { Exit::Failed }
 }
 

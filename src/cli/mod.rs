@@ -19,6 +19,7 @@ pub mod report;
 pub mod screen;
 pub mod status;
 pub mod surroundings;
+pub mod text;
 mod wrap;
 
 use std::ffi::OsString;
@@ -29,6 +30,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::deployment::Mode;
 use crate::run::Exit;
+use crate::shown::Shown;
 use global::Global;
 use screen::Screen;
 use surroundings::Surroundings;
@@ -122,9 +124,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 pub fn run_with(arguments: impl IntoIterator<Item = impl Into<OsString>>, around: Surroundings) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     let around = Arc::new(around);
-    let parsed = help::as_wide_as(&around, Cli::command())
-        .try_get_matches_from(&arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let parse = |arguments: &[OsString]| {
+        let matches = help::as_wide_as(&around, Cli::command()).try_get_matches_from(arguments);
+        matches.and_then(|matches| Cli::from_arg_matches(&matches))
+    };
+    let parsed = parse(&arguments).map_err(|error| {
+        // clap repeats what was typed, between its own colours.
+        let shown: Vec<OsString> = arguments.iter().map(|word| (&*word.shown()).into()).collect();
+        if shown == arguments {
+            return error;
+        }
+        let unseen = "a control character, or another one that cannot be seen, cannot stand there\n";
+        parse(&shown).err().unwrap_or_else(|| Cli::command().error(error.kind(), unseen))
+    });
     let Cli { global, command } = match parsed {
         Ok(cli) => cli,
         Err(error) => {

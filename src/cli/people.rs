@@ -4,8 +4,8 @@ use super::dialogue::conversation::{Console, Conversation};
 use super::dialogue::{consent, outlook};
 use super::plan_view;
 use super::progress::{Progress, Trial};
-use super::report::{self, wrap};
-use super::screen::{Level, Screen, Tone};
+use super::report::{self, wrap, wrap_message};
+use super::screen::{Level, Screen, Tone, indented};
 use super::surroundings::Surroundings;
 use crate::change::{Operator, Plan};
 use crate::check::Check;
@@ -32,18 +32,21 @@ impl Attendants<'_> {
 impl People for Attendants<'_> {
     fn tell(&self, manner: Manner, text: &str) {
         let screen = self.screen;
-        let marked = |mark: &str| screen.attention(&wrap(&format!("{} {text}", screen.paint(Tone::CAUTION, mark)), 2));
+        let marked = |mark: &str| {
+            let text = wrap_message(&format!("{mark} {text}"), 2);
+            screen.attention(screen.paint(Tone::CAUTION, mark) + text.strip_prefix(mark).unwrap_or(&text));
+        };
         match manner {
-            Manner::Heading => screen.line(&screen.paint(Tone::HEADING, text)),
-            Manner::Line => screen.line(text),
-            Manner::Text(indent) => screen.line(&wrap(text, indent)),
-            Manner::Good => screen.line(&wrap(&screen.paint(Tone::GOOD, text), 0)),
-            Manner::Result => screen.line_at(Level::Quiet, text),
-            Manner::Attention => screen.attention(text),
-            Manner::Notice => screen.attention(&wrap(text, 0)),
+            Manner::Heading => screen.line(screen.paint(Tone::HEADING, indented(text))),
+            Manner::Line => screen.line(indented(text)),
+            Manner::Text(indent) => screen.line(wrap_message(text, indent)),
+            Manner::Good => screen.line(screen.paint(Tone::GOOD, wrap_message(text, 0))),
+            Manner::Result => screen.line_at(Level::Quiet, indented(text)),
+            Manner::Attention => screen.attention(indented(text)),
+            Manner::Notice => screen.attention(wrap_message(text, 0)),
             Manner::Warning => marked("warning:"),
             Manner::Reboot => marked("reboot needed:"),
-            Manner::Concern => screen.attention(&screen.paint(Tone::CAUTION, text)),
+            Manner::Concern => screen.attention(screen.paint(Tone::CAUTION, indented(text))),
             Manner::Item => screen.attention(&format!("    {}", wrap(text, 4))),
         }
     }
@@ -54,7 +57,7 @@ impl People for Attendants<'_> {
 
     fn show_plan(&self, host: &dyn Observe, plan: &Plan, heading: &str, is_asked: bool) {
         self.tell(Manner::Heading, heading);
-        plan_view::view(self.screen, host, plan, is_asked).iter().for_each(|line| self.screen.line(line));
+        plan_view::view(self.screen, host, plan, is_asked).into_iter().for_each(|line| self.screen.line(line));
     }
 
     fn show_checks(&self, heading: &str, checks: &[Check]) {

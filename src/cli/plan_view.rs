@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::report::wrap;
 use super::screen::{Screen, Tone};
+use super::text::Text;
 use crate::change::{Action, Change, Plan, Remove, Step, WriteFile, store};
 use crate::host::Observe;
 use crate::parts::secrets;
+use crate::shown::Shown;
 
 /// The largest file whose lines are shown, in bytes.
 const LONGEST_SHOWN: usize = 64 * 1024;
@@ -21,9 +23,9 @@ const DEPTH: usize = 3;
 const WIDTH: usize = 78;
 
 /// A plan as it is shown: every change, or groups if the user is asked next and the list is long.
-pub fn view(screen: &Screen, host: &dyn Observe, plan: &Plan, is_asked: bool) -> Vec<String> {
+pub fn view(screen: &Screen, host: &dyn Observe, plan: &Plan, is_asked: bool) -> Vec<Text<'static>> {
     let list = list(screen, host, plan);
-    let is_long = !screen.global.verbose && list.iter().flat_map(|line| line.lines()).count() > LONG;
+    let is_long = !screen.global.verbose && list.iter().flat_map(Text::lines).count() > LONG;
     if is_asked && is_long { groups(screen, plan) } else { list }
 }
 
@@ -54,7 +56,7 @@ fn grouped<K: PartialEq, T>(things: impl IntoIterator<Item = T>, key: impl Fn(&T
 }
 
 /// A plan in groups: what is created, changed, started; a line or two for each kind of thing.
-fn groups(screen: &Screen, plan: &Plan) -> Vec<String> {
+fn groups(screen: &Screen, plan: &Plan) -> Vec<Text<'static>> {
     const WORDS: [(&str, Tone, &[Action]); 6] = [
         ("create", Tone::GOOD, &[Action::Create, Action::Install]),
         ("change", Tone::CAUTION, &[Action::Update, Action::Set, Action::Load]),
@@ -68,9 +70,9 @@ fn groups(screen: &Screen, plan: &Plan) -> Vec<String> {
         let is_shown = |step: &&Step| actions.contains(&step.action) && !own_copy(step) && !completes(plan, step);
         let steps = plan.steps.iter().filter(is_shown);
         for (heading, steps) in grouped(steps, |step| step.change.kind().heading()) {
-            let targets = steps.iter().map(|step| step.change.kind().target()).collect();
+            let targets = steps.iter().map(|step| step.change.kind().target().shown().into_owned()).collect();
             let text = wrap(&summarized(heading, targets), COLUMN);
-            lines.push(format!(" {} {heading:<7} {text}", screen.paint(tone, &format!("{word:<6}"))));
+            lines.push(" " + screen.paint(tone, format!("{word:<6}")) + format!(" {heading:<7} {text}"));
             word = "";
         }
     }
@@ -88,7 +90,7 @@ fn summarized(kind: &str, mut targets: Vec<String>) -> String {
                     above.push(place(path));
                 }
             }
-            let above: Vec<String> = above.iter().map(|path| path.display().to_string()).collect();
+            let above: Vec<String> = above.iter().map(|path| path.shown().to_string()).collect();
             format!("{}, in {}", paths.len(), above.join(", "))
         }
         // One line if that is enough, otherwise one for each place.
@@ -121,7 +123,7 @@ fn by_place(paths: &[&Path]) -> Vec<String> {
         let holds_all = |above: &&Path| within.iter().all(|path| path.starts_with(above) && path != above);
         let above = within.iter().flat_map(|path| path.ancestors()).find(holds_all).unwrap_or(Path::new("/"));
         let below: Vec<&Path> = within.iter().filter_map(|path| path.strip_prefix(above).ok()).collect();
-        format!("in {}: {}", above.display(), braced(&below).join(", "))
+        format!("in {}: {}", above.shown(), braced(&below).join(", "))
     };
     grouped(paths.iter().copied(), |path| place(path)).into_iter().map(in_short).collect()
 }
@@ -129,23 +131,23 @@ fn by_place(paths: &[&Path]) -> Vec<String> {
 /// Paths with those of one folder together, as a shell would expand them.
 fn braced(paths: &[&Path]) -> Vec<String> {
     let together = |(folder, paths): (Option<&Path>, Vec<&Path>)| match paths[..] {
-        [only] => only.display().to_string(),
+        [only] => only.shown().to_string(),
         _ => {
             let names: Vec<_> = paths.iter().filter_map(|path| path.file_name()).map(OsStr::to_string_lossy).collect();
-            folder.unwrap_or(Path::new("")).join(format!("{{{}}}", names.join(", "))).display().to_string()
+            folder.unwrap_or(Path::new("")).join(format!("{{{}}}", names.join(", "))).shown().to_string()
         }
     };
     grouped(paths.iter().copied(), |path| path.parent()).into_iter().map(together).collect()
 }
 
 /// Every change of a plan, part by part; for an edited file, the lines that change.
-pub fn list(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<String> {
+pub fn list(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<Text<'static>> {
     let mut lines = Vec::new();
     let mut part = "";
     for step in plan.steps.iter().filter(|step| !own_copy(step) || screen.global.verbose) {
         if step.part != part {
             part = step.part;
-            lines.push(format!("  {}", screen.paint(Tone::HEADING, part)));
+            lines.push("  " + screen.paint(Tone::HEADING, part));
         }
         let (sign, tone) = match step.action {
             Action::Create | Action::Install | Action::Load => ("+", Tone::GOOD),
@@ -156,11 +158,11 @@ pub fn list(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<String> {
             Action::Test => ("?", Tone::DIM),
         };
         let kind = step.change.kind();
-        let text = format!("{} {} {}  {}", step.action, kind.noun(), kind.target(), kind.detail());
-        lines.push(format!("    {} {}", screen.paint(tone, sign), wrap(&text, 8)));
+        let text = format!("{} {} {}  {}", step.action, kind.noun(), kind.target().shown(), kind.detail());
+        lines.push("    " + screen.paint(tone, sign) + " " + wrap(&text, 8));
         for (sign, line) in changed_lines(host, step, screen.global.verbose) {
             let tone = if sign == '+' { Tone::GOOD } else { Tone::BAD };
-            lines.push(screen.paint(tone, &format!("        {sign} {line}")));
+            lines.push(screen.paint(tone, format!("        {sign} {line}")));
         }
     }
     lines
@@ -178,21 +180,21 @@ fn changed_lines(host: &dyn Observe, step: &Step, all: bool) -> Vec<(char, Strin
         diffy::Line::Delete(text) => Some(('-', text)),
         diffy::Line::Insert(text) => Some(('+', text)),
     });
-    changed.map(|(sign, text)| (sign, shown(text.trim_end_matches('\n')))).collect()
+    changed.map(|(sign, text)| (sign, secrets::hide_in_line(text.trim_end_matches('\n')))).collect()
 }
 
 /// The differences that a plan makes to files, as diff(1) prints them: three lines around each change, new files in full.
 /// Secrets are left out.
-pub fn differences(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<String> {
+pub fn differences(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<Text<'static>> {
     let mut lines = Vec::new();
     for step in plan.steps.iter().filter(|step| !own_copy(step)) {
         let Change::File(WriteFile { path, content, .. }) = &step.change else { continue };
-        let name = path.display();
+        let name = path.shown();
         let (tone, why) = match texts(host, step) {
             Ok(Some((old, new))) => {
                 let before = if old.is_empty() { "/dev/null".to_owned() } else { name.to_string() };
-                lines.push(screen.paint(Tone::HEADING, &format!("--- {before}")));
-                lines.push(screen.paint(Tone::HEADING, &format!("+++ {name}")));
+                lines.push(screen.paint(Tone::HEADING, format!("--- {before}")));
+                lines.push(screen.paint(Tone::HEADING, format!("+++ {name}")));
                 // The patch's own two lines of heading have no names.
                 for line in diffy::create_patch(&old, &new).to_string().lines().skip(2) {
                     let (sign, rest) = line.split_at(line.len().min(1));
@@ -202,14 +204,14 @@ pub fn differences(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<Stri
                         "@" => Tone::DIM,
                         _ => Tone::PLAIN,
                     };
-                    lines.push(screen.paint(tone, &format!("{sign}{}", shown(rest))));
+                    lines.push(screen.paint(tone, format!("{sign}{}", secrets::hide_in_line(rest))));
                 }
                 continue;
             }
             Ok(None) => (Tone::HEADING, format!("{} bytes, not shown", content.bytes().len())),
             Err(why) => (Tone::BAD, why),
         };
-        lines.push(screen.paint(tone, &format!("+++ {name}: {why}")));
+        lines.push(screen.paint(tone, format!("+++ {name}: {why}")));
     }
     lines
 }
@@ -225,12 +227,6 @@ fn texts(host: &dyn Observe, step: &Step) -> Result<Option<(String, String)>, St
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (old, new) = (text(&old), text(content.bytes()));
     Ok((![&old, &new].iter().any(|text| text.contains("PRIVATE KEY-----"))).then_some((old, new)))
-}
-
-/// A line of a file, without secrets, and without what a terminal would obey.
-fn shown(line: &str) -> String {
-    let plain = |character: char| if character.is_control() && character != '\t' { '\u{fffd}' } else { character };
-    secrets::hide_in_line(line).chars().map(plain).collect()
 }
 
 #[cfg(test)]
@@ -303,7 +299,7 @@ mod tests {
                 "--- /dev/null",
                 "+++ /new",
                 "@@ -0,0 +1 @@",
-                "+x\u{fffd}[2J",
+                "+x\\u{1b}[2J",
             ]
         );
     }

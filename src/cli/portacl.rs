@@ -9,6 +9,7 @@ use super::command::{Terms, changing, looking};
 use super::open::Opened;
 use super::report::wrap;
 use super::screen::{Level, Screen, Tone};
+use super::text::Text;
 use crate::check::bind::{self, Question, Trial};
 use crate::error_code::ErrorCode;
 use crate::parts::rule_change;
@@ -127,7 +128,7 @@ fn show(opened: &Opened, Show { numeric, raw }: Show, screen: &Screen, report: &
         loud.line(&now.list);
     } else {
         for (line, text) in lines.iter().zip(portacl::render(&lines).lines()) {
-            loud.line(&loud.paint(tone(line), text));
+            loud.line(loud.paint(tone(line), text));
         }
     }
     let found = portacl::lint(Some(&now), &settings, &names).len();
@@ -208,7 +209,7 @@ fn show_answer(
     let names: &dyn Names = &picture.names;
     let who = words::describe(Subject::Uid(question.uid), names);
     let what = words::describe_port(question.protocol, question.port, names);
-    screen.line(&screen.paint(Tone::HEADING, &format!("{who}, {what}")));
+    screen.line(screen.paint(Tone::HEADING, format!("{who}, {what}")));
     let named = |&gid: &u32| names.group(gid).map_or_else(|| gid.to_string(), |name| format!("{name} ({gid})"));
     let groups: Vec<String> = question.groups.iter().map(named).collect();
     if screen.global.verbose {
@@ -219,7 +220,7 @@ fn show_answer(
         let errno = decision.errno().map(|errno| format!("{errno}: ")).unwrap_or_default();
         let why = bind::reason(state, question, decision, names);
         let why = wrap(&format!("{errno}{why}"), 22);
-        screen.line(&format!("  {when:<14} {}  {why}", screen.paint(tone, word)));
+        screen.line(Text::from(format!("  {when:<14} ")) + screen.paint(tone, word) + "  " + why);
     }
     for trial in trials {
         let (tone, word) = match trial.agrees {
@@ -228,7 +229,7 @@ fn show_answer(
             None => (Tone::DIM, "not tried"),
         };
         let family = format!("tried, {}", trial.family);
-        screen.line(&format!("  {family:<14} {}  {}", screen.paint(tone, word), trial.outcome));
+        screen.line(Text::from(format!("  {family:<14} ")) + screen.paint(tone, word) + format!("  {}", trial.outcome));
     }
     if (now.errno().is_some() || next.errno().is_some()) && question.uid != 0 {
         let protocol = if question.protocol == Protocol::Udp { "/udp" } else { "" };
@@ -254,7 +255,7 @@ fn lint(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit, S
     report.add("findings", &found);
     if found.is_empty() {
         let nothing = "Nothing found: every rule does what it seems to, now and after a boot.";
-        screen.line(&screen.paint(Tone::GOOD, nothing));
+        screen.line(screen.paint(Tone::GOOD, nothing));
     }
     for Finding { severity, subject, what, why, mend, .. } in &found {
         let (word, tone) = match severity {
@@ -262,8 +263,8 @@ fn lint(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit, S
             Severity::Error => ("error", Tone::BAD),
             Severity::Warning => ("warn ", Tone::CAUTION),
         };
-        let what = screen.paint(Tone::HEADING, &wrap(&format!("{subject}: {what}"), 6));
-        screen.line_at(Level::Quiet, &format!("{} {what}", screen.paint(tone, word)));
+        let what = screen.paint(Tone::HEADING, wrap(&format!("{subject}: {what}"), 6));
+        screen.line_at(Level::Quiet, screen.paint(tone, word) + " " + what);
         for (label, text) in [("why: ", why), ("fix: ", mend)] {
             screen.line_at(Level::Quiet, &format!("      {}", wrap(&format!("{label} {text}"), 12)));
         }

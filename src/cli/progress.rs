@@ -13,12 +13,13 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::dialogue::conversation::Console;
 use super::global::OnInterrupt;
 use super::report::wrap;
-use super::screen::{Level, Screen, Tone, moves_cursor};
+use super::screen::{Level, Screen, Tone, indented, moves_cursor};
 use super::surroundings::Surroundings;
 use crate::change::{Interruption, Operator, Step};
 use crate::deployment::Mode;
 use crate::release;
 use crate::run::TrialView;
+use crate::shown::Shown;
 
 /// How often a spinner turns on its own.
 const TURN: Duration = Duration::from_millis(150);
@@ -103,24 +104,29 @@ impl Operator for Progress<'_> {
         } else if seconds >= self.told.get() + PLAIN_INTERVAL {
             self.told.set(seconds);
             let text = waiting_text(&format!("{what} ({seconds} s)"), log_line);
-            self.screen.line(&self.screen.paint(Tone::DIM, &format!("        {text}")));
+            self.screen.line(self.screen.paint(Tone::DIM, format!("        {text}")));
         }
     }
 
     fn note(&self, text: &str) {
         self.end_waiting();
-        self.screen.line_at(Level::Quiet, &format!("  {} {text}", self.screen.paint(Tone::CAUTION, "note:")));
+        let note = self.screen.paint(Tone::CAUTION, "note:");
+        self.screen.line_at(Level::Quiet, "  " + note + " " + indented(text));
     }
 
-    fn password(&self, username: &str, password: &str) {
+    fn password(&self, username: &str, password: &str, exposed: Option<&str>) {
         self.end_waiting();
-        self.screen.attention(&format!(
-            "\n  {}\n    user name  {username}\n    password   {password}\n  \
-             It is stored nowhere. It was on a command line for a moment, where\n  \
-             every user of this host could see it: change it at the first login\n  \
-             (Settings, Account).\n",
-            self.screen.paint(Tone::HEADING, "The administrator's account")
-        ));
+        let heading = self.screen.paint(Tone::HEADING, "The administrator's account");
+        let told = match exposed {
+            None => "It is stored nowhere, and was on no command line.".to_owned(),
+            Some(why) => format!(
+                "It is stored nowhere. It was on a command line for a moment, where\n\
+                 every user of this host could see it: change it at the first login\n\
+                 (Settings, Account). It could not be replaced: {why}."
+            ),
+        };
+        let account = format!("\n    user name  {username}\n    password   {password}\n  {}\n", wrap(&told, 2));
+        self.screen.attention("\n  " + heading + account);
     }
 
     fn interrupted(&self) -> Interruption {
@@ -142,8 +148,8 @@ impl Operator for Progress<'_> {
     fn begin(&self, number: usize, of: usize, step: &Step) {
         self.end_waiting();
         let (width, kind) = (of.to_string().len(), step.change.kind());
-        let what = format!("{} {} {}", step.action, kind.noun(), kind.target());
-        self.screen.line(&format!("  [{number:>width$}/{of}] {what}"));
+        let what = format!("{} {} {}", step.action, kind.noun(), kind.target().shown());
+        self.screen.line(format!("  [{number:>width$}/{of}] {what}"));
     }
 
     fn done(&self, _: &Step) {
@@ -157,7 +163,7 @@ impl Operator for Progress<'_> {
             bar.finish_and_clear();
         }
         let kind = step.change.kind();
-        self.screen.line(&format!("  undo {} {}", kind.name(), kind.target()));
+        self.screen.line(format!("  undo {} {}", kind.name(), kind.target().shown()));
     }
 }
 
@@ -171,7 +177,7 @@ impl release::Progress for Progress<'_> {
         if !moves_cursor(&self.screen.around) {
             bar.set_draw_target(ProgressDrawTarget::hidden());
             let size = total.map(|total| format!(", {}", HumanBytes(total))).unwrap_or_default();
-            self.plain(&format!("downloading {what}{size}"));
+            self.plain(&format!("downloading {}{size}", what.shown()));
         }
         let template = if total.is_some() {
             "        [{bar:20}] {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {wide_msg}"
@@ -181,7 +187,7 @@ impl release::Progress for Progress<'_> {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        bar.set_message(what.to_owned());
+        bar.set_message(what.shown().into_owned());
         self.bar.replace(Some(bar));
     }
 
@@ -193,7 +199,7 @@ impl release::Progress for Progress<'_> {
 
     fn retry(&self, reason: &str, wait: Duration) {
         if self.screen.says(Level::Normal) {
-            let text = format!("        {reason}; trying again in {} s", wait.as_secs().max(1));
+            let text = format!("        {}; trying again in {} s", reason.shown(), wait.as_secs().max(1));
             self.aside(|| self.screen.attention(&text));
         }
     }
@@ -224,10 +230,10 @@ fn spinning(elapsed: Duration) -> ProgressBar {
     spinner
 }
 
-/// What is waited for, and the newest line of the log, without anything that a terminal would obey.
+/// What is waited for, and the newest line of the log, in one line.
 fn waiting_text(what: &str, log_line: Option<&str>) -> String {
     let line = log_line.map(str::trim).filter(|line| !line.is_empty()).map(|line| format!(": {line}"));
-    format!("{what}{}", line.unwrap_or_default()).chars().filter(|character| !character.is_control()).collect()
+    format!("{what}{}", line.unwrap_or_default()).shown().into_owned()
 }
 
 /// A switch on trial, which the user may end.
@@ -267,7 +273,7 @@ impl TrialView for Trial<'_> {
     }
 
     fn say(&self, text: &str) {
-        self.bar.suspend(|| self.screen.attention(&self.screen.paint(Tone::CAUTION, text)));
+        self.bar.suspend(|| self.screen.attention(self.screen.paint(Tone::CAUTION, indented(text))));
     }
 
     fn keep(&self) -> bool {
@@ -304,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_line_of_a_log_cannot_speak_to_the_terminal() {
-        assert_eq!(waiting_text("starting", Some("\u{1b}[2Jdone\r\n")), "starting: [2Jdone");
+        assert_eq!(waiting_text("starting", Some("\u{1b}[2Jdone\r\n")), "starting: \\u{1b}[2Jdone");
         assert_eq!(waiting_text("starting", Some("  ")), "starting");
         assert_eq!(waiting_text("starting", None), "starting");
     }

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::screen::{Level, Screen, Tone};
+use super::screen::{LATER, Level, Screen, Tone};
+use super::text::Text;
 use super::wrap::broken;
 use crate::check::bind::{self, Row};
 use crate::check::{Check, Status};
@@ -10,6 +11,7 @@ use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
 use crate::parts::folders;
 use crate::run::{Exit, Report, Stop};
+use crate::shown::Shown;
 
 /// Reports how a command ended, to people and to `--json`, and returns the exit code.
 pub(super) fn finish(report: Report, screen: &Screen, ended: Result<Exit, Stop>) -> Exit {
@@ -27,7 +29,7 @@ pub(super) fn finish_silently(mut report: Report, screen: &Screen, ended: Result
         stop.exit
     });
     if screen.global.json {
-        screen.print(&format!("{}\n", json!(report)));
+        screen.print_exact(&format!("{}\n", json!(report)));
     }
     exit
 }
@@ -36,7 +38,7 @@ pub(super) fn finish_silently(mut report: Report, screen: &Screen, ended: Result
 pub fn show_checks(screen: &Screen, heading: &str, checks: &[Check], all: bool) {
     let all = all || screen.global.verbose;
     let (shown, hidden): (Vec<&Check>, _) = checks.iter().partition(|check| all || check.status != Status::Pass);
-    screen.line(&screen.paint(Tone::HEADING, heading));
+    screen.line(screen.paint(Tone::HEADING, heading));
     for check in shown {
         let is_alarming = check.detail.contains("ANY user") || check.detail.contains("must not");
         let (word, tone, level) = match check.status {
@@ -47,11 +49,11 @@ pub fn show_checks(screen: &Screen, heading: &str, checks: &[Check], all: bool) 
             Status::Fail => ("FAIL", Tone::BAD, Level::Quiet),
         };
         let text = wrap(&format!("{}: {}{}", check.name, check.detail, bracketed(check.code)), 7);
-        screen.line_at(level, &format!("  {} {}", screen.paint(tone, word), text));
+        screen.line_at(level, "  " + screen.paint(tone, word) + " " + text);
     }
     if !hidden.is_empty() {
         let are = if hidden.len() == 1 { "finding is as it" } else { "findings are as they" };
-        screen.line(&screen.paint(Tone::DIM, &format!("  {} {are} should be (-v shows them)", hidden.len())));
+        screen.line(screen.paint(Tone::DIM, format!("  {} {are} should be (-v shows them)", hidden.len())));
     }
 }
 
@@ -62,8 +64,8 @@ pub(super) fn bracketed(code: Option<ErrorCode>) -> String {
 
 /// Shows the bind check's table.
 pub fn show_matrix(screen: &Screen, rows: &[Row]) {
-    screen.line(&screen.paint(Tone::HEADING, "Bind check: who may bind which port, tried as that user"));
-    screen.line(&screen.paint(Tone::DIM, "  user                  port  family       bind(2)"));
+    screen.line(screen.paint(Tone::HEADING, "Bind check: who may bind which port, tried as that user"));
+    screen.line(screen.paint(Tone::DIM, "  user                  port  family       bind(2)"));
     for row in rows {
         let (word, tone, level) = match row.right() {
             Some(true) => ("ok", Tone::GOOD, Level::Normal),
@@ -72,9 +74,10 @@ pub fn show_matrix(screen: &Screen, rows: &[Row]) {
             None => ("-", Tone::DIM, Level::Normal),
         };
         let who = format!("{} ({})", row.user, row.uid);
-        let word = screen.paint(tone, &format!("{word:<5}"));
+        let word = screen.paint(tone, format!("{word:<5}"));
         let said = bind::in_words(row.outcome);
-        screen.line_at(level, &format!("  {who:<20} {:>5}  {:<6} {word} {said}", row.port, row.family()));
+        let begin = format!("  {who:<20} {:>5}  {:<6} ", row.port, row.family());
+        screen.line_at(level, Text::from(begin) + word + " " + said);
     }
     for code in [ErrorCode::PortOpen, ErrorCode::PortRefused] {
         if rows.iter().any(|row| row.check().code == Some(code)) {
@@ -86,7 +89,7 @@ pub fn show_matrix(screen: &Screen, rows: &[Row]) {
 /// Shows what a user needs to know of a new installation, and once more the password of a new account, which may be off the screen
 /// by now.
 pub(super) fn show_installation(screen: &Screen, deployment: &Deployment, layout: &Layout, password: Option<&str>) {
-    screen.line(&screen.paint(Tone::HEADING, &format!("https://{} is up.", deployment.host)));
+    screen.line(screen.paint(Tone::HEADING, format!("https://{} is up.", deployment.host)));
     screen.line(&installation(deployment, layout));
     // Where nothing scrolls away, once is enough.
     if let Some(password) = password.filter(|_| screen.around.errors.size().is_some()) {
@@ -100,8 +103,8 @@ fn installation(deployment: &Deployment, layout: &Layout) -> String {
         Some(admin) => format!("as {}", admin.email),
         None => "there is no account yet: `gts-bootstrap install --ask` makes one".to_owned(),
     };
-    let (settings, answers, data) = (layout.config.display(), layout.answers(), layout.data.display());
-    let (log, backups) = (folders::log(layout), layout.backups.display());
+    let (settings, answers, data) = (layout.config.shown(), layout.answers(), layout.data.shown());
+    let (log, backups) = (folders::log(layout), layout.backups.shown());
     format!(
         "  log in    https://{}/settings
             {login}
@@ -115,19 +118,32 @@ From day to day:
   gts-bootstrap check          proves again that everything is right
   gts-bootstrap install --ask  changes the answers",
         deployment.host,
-        answers.display(),
-        log.display()
+        answers.shown(),
+        log.shown()
     )
 }
 
 /// Breaks a text at spaces so that it fits 80 columns, with later lines indented. Its own line breaks are kept.
 pub fn wrap(text: &str, indent: usize) -> String {
+    wrapped(text, indent, indent)
+}
+
+/// The same for a message, which may come from anywhere: what follows a line break in it is indented as in [`indented`].
+///
+/// [`indented`]: super::screen::indented
+pub(super) fn wrap_message(text: &str, indent: usize) -> String {
+    wrapped(text, indent, indent.max(LATER))
+}
+
+/// With this indentation of the lines that go on, and of those that follow a line break.
+fn wrapped(text: &str, indent: usize, later: usize) -> String {
     const WIDTH: usize = 78;
-    let pad = " ".repeat(indent);
+    let pad = " ".repeat(later);
     let lines = text.lines().enumerate().map(|(number, line)| {
         let pad = if number == 0 || line.is_empty() { "" } else { pad.as_str() };
         // Commands to be copied, and lines of files.
         let stays = line.starts_with("  ") || line.starts_with(['<', '|', '=', '>']);
+        let indent = if number == 0 { indent } else { later };
         format!("{pad}{}", if stays { line.to_owned() } else { broken(line, WIDTH, indent, indent) })
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -148,6 +164,8 @@ mod tests {
         }
         assert_eq!(wrap(&"x".repeat(100), 4), "x".repeat(100), "a word is never broken");
         assert_eq!(wrap("a\nb", 2), "a\n  b");
+        assert_eq!(wrap_message("a\nb", 0), "a\n    b", "it does not stand where a line of ours begins");
+        assert_eq!(wrap_message("a\nb", 7), "a\n       b");
     }
 
     #[test]

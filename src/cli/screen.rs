@@ -1,12 +1,11 @@
 //! What people read: where it goes, how much of it, and in which colours.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-
-use dialoguer::console::measure_text_width;
 
 use super::global::{Color, Global};
 use super::surroundings::{Output, Surroundings};
-use super::wrap;
+use super::text::Text;
 use crate::error_code::ErrorCode;
 
 /// The fewest columns that a terminal is taken to have. On a narrower one a line cannot be edited sensibly.
@@ -96,76 +95,73 @@ impl Screen {
     }
 
     /// A text in its tone.
-    pub fn paint(&self, Tone(parameters): Tone, text: &str) -> String {
-        if self.color && !parameters.is_empty() { format!("\x1b[{parameters}m{text}\x1b[0m") } else { text.to_owned() }
+    pub fn paint<'a>(&self, Tone(parameters): Tone, text: impl Into<Text<'a>>) -> Text<'a> {
+        let text = text.into();
+        if self.color && !parameters.is_empty() { text.in_tone(parameters) } else { text }
     }
 
     /// A line of the result, at the usual level.
-    pub fn line(&self, text: &str) {
+    pub fn line<'a>(&self, text: impl Into<Text<'a>>) {
         self.line_at(Level::Normal, text);
     }
 
     /// A line of the result, at a level.
-    pub fn line_at(&self, level: Level, text: &str) {
+    pub fn line_at<'a>(&self, level: Level, text: impl Into<Text<'a>>) {
         if self.says(level) {
-            write_line(self.people(), text);
+            write_line(self.people(), &text.into());
         }
     }
 
     /// A line that needs attention: always shown, on standard error.
-    pub fn attention(&self, text: &str) {
-        write_line(&self.around.errors, text);
+    pub fn attention<'a>(&self, text: impl Into<Text<'a>>) {
+        write_line(&self.around.errors, &text.into());
     }
 
     /// An error: what happened, why, what to do next, and where to read more.
     pub fn error(&self, code: ErrorCode, text: &str) {
-        self.attention(&format!("{} {text}", self.paint(Tone::BAD, "gts-bootstrap:")));
+        self.attention(self.paint(Tone::BAD, "gts-bootstrap:") + " " + indented(text));
         self.more(code);
     }
 
     /// Where to read more.
     pub fn more(&self, code: ErrorCode) {
-        self.attention(&self.paint(Tone::DIM, &format!("  more: gts-bootstrap help {code}")));
+        self.attention(self.paint(Tone::DIM, format!("  more: gts-bootstrap help {code}")));
     }
 
-    /// A text as it is, on standard output.
-    pub fn print(&self, text: &str) {
+    /// A text of several lines, on standard output.
+    pub(super) fn print<'a>(&self, text: impl Into<Text<'a>>) {
         // A reader that has gone away (`| head`) is no failure.
-        let _ = self.around.output.write(text);
+        let _ = self.around.output.write(&text.into());
     }
+
+    /// A text for a program, to the byte.
+    pub fn print_exact(&self, text: &str) {
+        let _ = self.around.output.write_exact(text);
+    }
+}
+
+/// The indentation of the later lines of a message.
+pub(super) const LATER: usize = 4;
+
+/// A message with its later lines indented: a line break may come out of an error or a command's output, and what follows it must
+/// not pass for a line of this program.
+pub(super) fn indented(message: &str) -> Cow<'_, str> {
+    if !message.contains('\n') {
+        return Cow::Borrowed(message);
+    }
+    let pad = |line: &str| if line.trim().is_empty() { String::new() } else { " ".repeat(LATER) + line };
+    let lines = message.split('\n').enumerate();
+    let lines = lines.map(|(number, line)| if number == 0 { line.to_owned() } else { pad(line) });
+    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// Writes a line. For a terminal it is broken at spaces, as the terminal would break it within words; elsewhere one line is one
 /// message. A reader that has gone away is no reason to stop in the middle of a change.
-pub(super) fn write_line(to: &Output, text: &str) {
+pub(super) fn write_line(to: &Output, text: &Text<'_>) {
     let columns = to.size().map_or(usize::MAX, |(_, columns)| columns.max(NARROWEST));
-    let _ = to.write(&(broken(text, columns) + "\n"));
-}
-
-/// Lines of at most `width` columns as far as their words allow it. Continued lines are indented by two more columns.
-fn broken(text: &str, width: usize) -> String {
-    if text.lines().all(|line| measure_text_width(line) <= width) {
-        return text.to_owned();
-    }
-    let lines = text.split('\n').map(|line| {
-        let words = line.trim_start_matches(' ');
-        let indent = line.len() - words.len();
-        format!("{}{}", " ".repeat(indent), wrap::broken(words, width, indent, indent + 2))
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    let _ = to.write(&(text.fitting(columns) + "\n"));
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_broken_at_blanks_only_and_only_if_it_is_too_long() {
-        assert_eq!(broken("  short\n\nlines\n", 20), "  short\n\nlines\n");
-        assert_eq!(broken("  one two three four", 13), "  one two\n    three\n    four");
-        assert_eq!(broken("first\n    second is longer", 15), "first\n    second is\n      longer");
-        assert_eq!(broken("/a/path/that/is/too/long and more", 12), "/a/path/that/is/too/long\n  and more");
-        assert_eq!(broken("\u{1b}[31mred\u{1b}[0m and plain", 14), "\u{1b}[31mred\u{1b}[0m and plain");
-        assert_eq!(broken("  a    b", 80), "  a    b");
-    }
-}
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

@@ -10,12 +10,14 @@ use super::command::looking;
 use super::open::Opened;
 use super::report::{bracketed, wrap};
 use super::screen::{Level, Screen, Tone};
+use super::text::Text;
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
 use crate::parts::uninstall;
 use crate::run::deployed::uninstalled;
 use crate::run::{Exit, Report, Stop};
+use crate::shown::Shown;
 use crate::status::drift::What;
 use crate::status::judge::{self, Concern, Severity};
 use crate::status::{self, Newest, Status, Unknown};
@@ -88,7 +90,7 @@ fn look(
     if brief {
         screen.not_quiet().line(&judge::brief(&status, &concerns));
     } else {
-        show(screen, &status, &screen.paint(tone, verdict), &concerns);
+        show(screen, &status, screen.paint(tone, verdict), &concerns);
     }
     report.reboot_required = status.reboot.known().is_some_and(|pending| !pending.is_empty());
     report.add("installed", true);
@@ -101,10 +103,10 @@ fn look(
     Ok(if gravest == Some(Severity::Failure) { Exit::Check } else { Exit::Done })
 }
 
-fn show(screen: &Screen, status: &Status, verdict: &str, concerns: &[Concern]) {
-    let heading = screen.paint(Tone::HEADING, &status.host);
+fn show(screen: &Screen, status: &Status, verdict: Text<'_>, concerns: &[Concern]) {
+    let heading = screen.paint(Tone::HEADING, status.host.shown());
     let seen = if status.root { "" } else { ", as far as others than root can see" };
-    screen.line(&format!("{heading}: {verdict}{seen}"));
+    screen.line(heading + ": " + verdict + seen);
     for (label, text) in rows::rows(status) {
         screen.line(&format!("  {label:<12}  {}", wrap(&text, 16)));
     }
@@ -121,7 +123,7 @@ fn show(screen: &Screen, status: &Status, verdict: &str, concerns: &[Concern]) {
             Severity::Note => (Level::Normal, Tone::DIM, "note"),
         };
         let text = wrap(&format!("{}: {}{}", concern.about, concern.detail, bracketed(concern.code)), 7);
-        screen.line_at(level, &format!("  {} {text}", screen.paint(tone, word)));
+        screen.line_at(level, "  " + screen.paint(tone, word) + " " + text);
     }
     if left > 0 {
         screen.line_at(Level::Quiet, &format!("       and {left} more of that kind (-v lists them)"));
@@ -135,7 +137,7 @@ fn show(screen: &Screen, status: &Status, verdict: &str, concerns: &[Concern]) {
                 Some('@') => Tone::HEADING,
                 _ => Tone::PLAIN,
             };
-            screen.line(&screen.paint(tone, line));
+            screen.line(screen.paint(tone, line));
         }
     }
 }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dialoguer::console::Term;
+use nix::unistd::geteuid;
 
+use super::text::Text;
 use crate::run::TypedPath;
 use crate::run::signals::Signals;
 
@@ -35,11 +37,19 @@ impl Output {
         term.is_term().then(|| (rows.into(), columns.into()))
     }
 
-    /// Writes a text and flushes it.
+    /// Writes a text for people and flushes it.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn write(&self, text: &str) -> io::Result<()> {
+    pub fn write(&self, text: &Text<'_>) -> io::Result<()> {
+        self.write_exact(text.as_str())
+    }
+
+    /// Writes a text for a program, to the byte, and flushes it.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn write_exact(&self, text: &str) -> io::Result<()> {
         match self {
             Self::Stdout => {
                 let mut locked = io::stdout().lock();
@@ -77,6 +87,8 @@ pub struct Surroundings {
     pub signals: Signals,
     /// Whether the streams are those of this process.
     is_own: bool,
+    /// Whether the run has root's rights.
+    pub is_root: bool,
     /// The environment.
     pub variables: BTreeMap<OsString, OsString>,
     /// The working directory; empty for that of this process.
@@ -92,12 +104,14 @@ impl Surroundings {
             errors: Output::Stderr,
             signals: Signals::of_process(),
             is_own: true,
+            is_root: geteuid().is_root(),
             variables: std::env::vars_os().collect(),
             directory: PathBuf::new(),
         }
     }
 
-    /// Without a terminal: lines from a pipe, and what is written is captured. The environment is empty.
+    /// Without a terminal: lines from a pipe, and what is written is captured. The environment is empty, and the run is not taken
+    /// for one of root.
     pub fn piped(lines: &str, output: &Captured, errors: &Captured) -> Self {
         Self {
             input: Mutex::new(Box::new(Cursor::new(lines.to_owned()))),
@@ -105,6 +119,7 @@ impl Surroundings {
             errors: Output::Captured(errors.clone()),
             signals: Signals::default(),
             is_own: false,
+            is_root: false,
             variables: BTreeMap::new(),
             directory: PathBuf::new(),
         }

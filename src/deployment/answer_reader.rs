@@ -16,6 +16,7 @@ use super::schema::*;
 use super::secrets::Secrets;
 use super::{Admin, Deployment, Exposure, HostName, Mode, Tls, TlsFiles};
 use crate::net::PortNumber;
+use crate::shown::Shown;
 
 /// Which database was chosen, before its details are read.
 #[derive(Clone, Copy, PartialEq)]
@@ -266,7 +267,7 @@ impl<'a> Reader<'a> {
         let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
         // A quote would end the path in the web server's configuration, and nginx expands a dollar sign.
         if !path.is_absolute() || !plain || path.to_string_lossy().contains(['"', '\\', '$']) {
-            let (found, example) = (path.display(), field.example.trim_matches('"'));
+            let (found, example) = (path.shown(), field.example.trim_matches('"'));
             let problem = format!(
                 "{found} is not an absolute path, or has `..`, quotes, backslashes or dollar signs in it. Write the file's whole path, like {example}"
             );

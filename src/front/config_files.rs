@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
+use crate::shown::Shown;
 use glob::Pattern;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -38,7 +39,7 @@ impl ConfigPlace {
 
 impl std::fmt::Display for ConfigPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
+        write!(f, "{}:{}", self.file.shown(), self.line)
     }
 }
 
@@ -65,7 +66,7 @@ pub enum ConfigError {
         directive: String,
     },
     /// A file that is included, or the main file itself, is not there.
-    #[error("{place}: {} cannot be read. Put it there, or take the line out, and run this again", file.display())]
+    #[error("{place}: {} cannot be read. Put it there, or take the line out, and run this again", file.shown())]
     Missing {
         /// The file that is missing.
         file: PathBuf,
@@ -83,7 +84,7 @@ pub enum ConfigError {
     /// nginx.conf has no http block.
     #[error(
         "{} has no http block, so there is no place for the line that includes gts-bootstrap's site. Write one (the package's file, nginx.conf-dist, has it) and run this again",
-        file.display()
+        file.shown()
     )]
     NoHttp {
         /// The file.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::Front;
 use super::settings::{Certificate, FrontSettings};
 use crate::net::{HostName, PortNumber};
+use crate::shown::Shown;
 use crate::templates::Template;
 
 impl Front {
@@ -74,7 +75,7 @@ pub(super) fn plain<'a>(what: &str, path: &'a Path) -> Result<&'a str, String> {
         format!(
             "{what} {} is not absolute, or has a quote, a dollar sign, a backslash, a percent sign, one of * ? [ or a \
              control character in it, or is not valid UTF-8. Choose a plain path",
-            path.display()
+            path.shown()
         )
     })
 }

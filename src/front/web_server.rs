@@ -27,6 +27,10 @@ pub struct Facts {
     pub service: &'static str,
     /// What sockstat(1) calls it.
     pub command: &'static str,
+    /// The account that those of its processes run as that serve, unless its configuration names another.
+    pub account: &'static str,
+    /// The account that the configuration names; `None` also where that cannot be read. `#80` is a number.
+    pub configured_account: fn(&Path, &dyn ConfigFiles) -> Option<String>,
     /// The program itself.
     pub program: &'static str,
     /// The arguments with which the program tests a configuration; the file's path comes behind them.

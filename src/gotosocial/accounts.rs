@@ -1,9 +1,13 @@
 //! The accounts of an instance, as `admin account …` changes them.
 
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
 use super::loading::{Failure, Settings};
 
 /// An account.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Login name.
     pub username: String,
@@ -15,6 +19,13 @@ pub struct Account {
     pub admin: bool,
     /// Whether it is a moderator.
     pub moderator: bool,
+    /// What [`encrypted`] makes of the password; empty if it is not known.
+    pub encrypted_password: String,
+}
+
+/// A password as it is stored: a salted digest. The real program uses bcrypt.
+pub fn encrypted(username: &str, password: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(format!("{username}:{password}")))
 }
 
 /// The flags that an action takes from the command line only; `None` if there is no such action.
@@ -54,7 +65,10 @@ fn change(accounts: &mut Vec<Account>, has_started: bool, settings: &Settings, a
         match action {
             "promote" => (found.admin, found.moderator) = (true, true),
             "demote" => (found.admin, found.moderator) = (false, false),
-            "password" => check_password(password)?,
+            "password" => {
+                check_password(password)?;
+                found.encrypted_password = encrypted(username, password);
+            }
             _ => {}
         }
         return Ok(());
@@ -69,8 +83,9 @@ fn change(accounts: &mut Vec<Account>, has_started: bool, settings: &Settings, a
         return Err(format!("email address {email} is already in use"));
     }
     check_password(password)?;
+    let encrypted_password = encrypted(username, password);
     let (username, email) = (username.into(), email.into());
-    accounts.push(Account { username, email, has_user: has_started, ..Account::default() });
+    accounts.push(Account { username, email, has_user: has_started, encrypted_password, ..Account::default() });
     Ok(())
 }
 
@@ -87,7 +102,7 @@ fn check_username(username: &str) -> Result<(), String> {
 
 /// At least 60 bits of entropy and at most 72 bytes. The bits are those of the alphabet times the length, where a
 /// character repeated more than twice counts twice; the real program also knows keyboard rows.
-fn check_password(password: &str) -> Result<(), String> {
+pub(super) fn check_password(password: &str) -> Result<(), String> {
     if password.len() > 72 {
         return Err("password should be no more than 72 bytes".into());
     }

@@ -2,7 +2,7 @@
 //!
 //! What this program gives the server and reads from it is here: the keys of its configuration, its commands, its pages and
 //! the marks in its log. So is the imitation that the rehearsal and the tests' stand-in share (`loading`, `command_line`,
-//! `accounts`). Nothing here runs anything. A new version of the server changes this room alone.
+//! `accounts`, `oauth_server`). Nothing here runs anything. A new version of the server changes this room alone.
 
 pub mod accounts;
 pub mod command_line;
@@ -11,6 +11,8 @@ pub mod config_keys;
 mod database;
 pub mod debug_config;
 pub mod loading;
+pub mod oauth_server;
+pub mod password_change;
 pub mod readiness;
 mod series;
 pub mod value;

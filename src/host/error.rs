@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use crate::error_code::{Coded, ErrorCode};
 use crate::operation::advice;
+use crate::shown::Shown;
 
 /// A read or a change that the host refused. The text names what was attempted, on what, and why it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// A file operation failed.
-    #[error("cannot {action} {}: {}", path.display(), reason(source))]
+    #[error("cannot {action} {}: {}", path.shown(), reason(source))]
     File {
         /// What was attempted, as a verb: "read", "write", "remove".
         action: &'static str,
@@ -120,6 +121,18 @@ impl HostError {
     /// The error for a text that does not have the expected form.
     pub fn unreadable(what: impl std::fmt::Display, text: impl Into<String>) -> Self {
         Self::Unreadable { what: what.to_string(), text: text.into() }
+    }
+
+    /// Why a file is not read that somebody may have put there, or taken away, on purpose; `None` if the system failed.
+    pub fn refusal(&self) -> Option<String> {
+        const ENOTDIR: i32 = 20;
+        const EISDIR: i32 = 21;
+        match self {
+            Self::File { source, .. } if matches!(source.raw_os_error(), None | Some(ENOTDIR | EISDIR)) => {
+                Some(source.to_string())
+            }
+            _ => None,
+        }
     }
 
     /// The errno of the error, if it has one.

@@ -1,6 +1,8 @@
 //! Facts about a host.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -156,12 +158,29 @@ pub enum Supervision {
     Hidden,
 }
 
+/// The TCP sockets that listen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listeners {
+    /// Those of which at least the port is known.
+    pub sockets: Vec<Listener>,
+    /// How many more there are, of which not even the port could be read.
+    pub unreadable: usize,
+}
+
+impl Deref for Listeners {
+    type Target = [Listener];
+
+    fn deref(&self) -> &[Listener] {
+        &self.sockets
+    }
+}
+
 /// A TCP socket that listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
-    /// Login name of its owner, of which fstat(1) shows the first eight characters; the number if there is no name.
+    /// Login name of its owner; the number if there is no name, `?` if the owner is not known.
     pub user: String,
-    /// Uid of its owner; `None` if the kernel does not report it (`?` in sockstat(1)).
+    /// Uid of its owner; `None` if the kernel does not report it (`?` in sockstat(1)), or its row cannot be read.
     pub uid: Option<u32>,
     /// Command, as sockstat(1) shows it (truncated to ten characters on older systems).
     pub command: String,
@@ -177,6 +196,19 @@ pub struct Listener {
     pub port: u16,
 }
 
+impl fmt::Display for Listener {
+    /// Its process in words: a name that it gave itself, and what only root could have given it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, command, .. } = self;
+        let pid = pid_in_words(self.pid);
+        match self.uid {
+            Some(uid) if *user == uid.to_string() => write!(f, "{command} (uid {uid}, {pid})"),
+            Some(uid) => write!(f, "{command} (user {user}, uid {uid}, {pid})"),
+            None => write!(f, "{command} (owner unknown, {pid})"),
+        }
+    }
+}
+
 /// A process that has a file open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileUser {
@@ -184,6 +216,16 @@ pub struct FileUser {
     pub user: String,
     /// Command.
     pub command: String,
-    /// Process id.
-    pub pid: u32,
+    /// Process id; `None` if it cannot be read.
+    pub pid: Option<u32>,
+}
+
+impl fmt::Display for FileUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (user {}, {})", self.command, self.user, pid_in_words(self.pid))
+    }
+}
+
+fn pid_in_words(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "pid unknown".to_owned(), |pid| format!("pid {pid}"))
 }

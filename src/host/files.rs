@@ -9,21 +9,26 @@
 //! of O_NOFOLLOW on a link differs between systems (EMLINK on FreeBSD, ELOOP or ENOTDIR on Linux), so fstatat(2)
 //! decides what is a link, and O_NOFOLLOW only closes the race after it.
 //!
-//! Reading (`read`, `read_from`, `list`, `free_bytes`) follows a link at the end of a path. Changing never does:
+//! Reading (`read`, `read_from`, `list`, `tree`, `free_bytes`) follows a link at the end of a path. Changing never does:
 //! `write_file` replaces the link with a file, `remove` removes the link, `append_file` and `make_directory` refuse it.
+//!
+//! A file that somebody else than root could have put in its place is opened once and judged by its descriptor, see
+//! [`open`]. Trees are walked and removed by descriptor, see [`tree`].
 
 mod copy;
+mod open;
 mod owners;
 mod removal;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod walk;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +41,7 @@ use nix::unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat};
 
 pub use copy::CopiedFile;
 pub use owners::Owners;
+pub use tree::{Onward, Visit};
 
 use super::{Build, Entry, HostError, Owner};
 use crate::operation::{self, Operation};
@@ -104,29 +110,6 @@ impl Root {
                 }
                 Spot::At { folder, name, stat: Some(stat) } => Some(self.describe(&folder.path.join(name), &stat)),
             })
-        })
-    }
-
-    /// Opens the file at `path` for reading, following links; `None` if there is no such file.
-    ///
-    /// # Errors
-    /// Not a regular file, or unreadable.
-    pub fn open_file(&self, path: &Path) -> Result<Option<File>, HostError> {
-        named("read", path, || self.open_to_read(path))
-    }
-
-    /// Reads at most `limit` bytes of the file at `path` from `offset` on, following links; `None` if there is no such
-    /// file. The file itself may have any size.
-    ///
-    /// # Errors
-    /// Not a regular file, or unreadable.
-    pub fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
-        named("read", path, || {
-            let Some(mut file) = self.open_to_read(path)? else { return Ok(None) };
-            let mut bytes = Vec::new();
-            file.seek(SeekFrom::Start(offset))?;
-            file.take(limit as u64).read_to_end(&mut bytes)?;
-            Ok(Some(bytes))
         })
     }
 
@@ -329,29 +312,12 @@ impl Root {
             Ok(Spot::At { folder, name, .. }) => folder.path.join(name),
             Ok(Spot::Nowhere { .. }) | Err(_) => walk::normal(path),
         };
-        self.base.join(host_path.strip_prefix("/").unwrap_or(&host_path))
+        self.outside(&host_path)
     }
 
     /// The folder and name to change, and what exists there now.
     fn spot_to_change(&self, path: &Path) -> io::Result<(Folder, OsString, Option<FileStat>)> {
         changeable(self.walk(path, Last::Keep)?)
-    }
-
-    fn open_to_read(&self, path: &Path) -> io::Result<Option<File>> {
-        let (folder, name, stat) = match self.walk(path, Last::Follow)? {
-            Spot::Nowhere { .. } | Spot::At { stat: None, .. } => return Ok(None),
-            Spot::Top(_) => return Err(Errno::EISDIR.into()),
-            Spot::At { folder, name, stat: Some(stat) } => (folder, name, stat),
-        };
-        regular(&stat)?;
-        // Not blocking: if a pipe is put there after the check, opening it must not hang.
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = match openat(&folder.fd, &*name, flags, Mode::empty()) {
-            Err(Errno::ENOENT) => return Ok(None),
-            opened => opened?,
-        };
-        regular(&fstat(&file)?)?;
-        Ok(Some(File::from(file)))
     }
 
     /// Writes bytes into an open file.
@@ -380,8 +346,13 @@ impl Root {
     }
 
     fn local(&self, folder: &Folder, name: &OsStr) -> PathBuf {
-        let folder = self.base.join(folder.path.strip_prefix("/").unwrap_or(&folder.path));
+        let folder = self.outside(&folder.path);
         if name.is_empty() { folder } else { folder.join(name) }
+    }
+
+    /// A path of the host, free of links, as the system that the program runs on names it.
+    fn outside(&self, path: &Path) -> PathBuf {
+        self.base.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     fn put_in_place(&self, folder: &Folder, temporary: &OsStr, name: &OsStr) -> io::Result<()> {
@@ -437,12 +408,13 @@ fn regular(stat: &FileStat) -> io::Result<()> {
     match kind(stat) {
         SFlag::S_IFREG => Ok(()),
         SFlag::S_IFDIR => Err(Errno::EISDIR.into()),
-        SFlag::S_IFLNK => Err(refused(
-            io::ErrorKind::PermissionDenied,
-            "it is a symbolic link, and this file is never written through one",
-        )),
+        SFlag::S_IFLNK => Err(symbolic_link()),
         _ => Err(refused(io::ErrorKind::InvalidInput, "it is not a regular file")),
     }
+}
+
+fn symbolic_link() -> io::Error {
+    refused(io::ErrorKind::PermissionDenied, "it is a symbolic link, and this file is not reached through one")
 }
 
 /// Creates something under a new, unused name.
@@ -475,8 +447,8 @@ fn names_in(folder: OwnedFd) -> io::Result<Vec<OsString>> {
 }
 
 /// fstatat(2) without following a link; `None` if nothing exists there.
-fn look(folder: &Folder, name: &OsStr) -> io::Result<Option<FileStat>> {
-    match fstatat(&folder.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+fn look(folder: impl AsFd, name: &OsStr) -> io::Result<Option<FileStat>> {
+    match fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::ENOENT) => Ok(None),
         Err(error) => Err(error.into()),

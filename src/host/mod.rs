@@ -31,11 +31,10 @@ use crate::front::Front;
 pub use crate::gotosocial::DatabaseState;
 pub use database::DatabaseExamination;
 pub use error::HostError;
-pub use facts::{Entry, FileUser, Group, Jail, Listener, Owner, ServiceState, Supervision, System, User};
-pub use files::{CopiedFile, is_temporary};
-
+pub use facts::{Entry, FileUser, Group, Jail, Listener, Listeners, Owner, ServiceState, Supervision, System, User};
+pub use files::{CopiedFile, Onward, Visit, is_temporary};
 pub use network::{
-    BindOutcome, BindProbe, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
+    BindOutcome, BindProbe, Carried, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
 };
 pub use operations::{Invocation, Output, ServiceAction};
 
@@ -68,10 +67,11 @@ pub trait Observe {
     /// There is no such user.
     fn stranger(&self) -> Result<Option<Ids>, HostError>;
 
-    /// The bytes of the file at `path`, symbolic links followed; `None` if there is no such file.
+    /// The bytes of the file at `path`, symbolic links followed; `None` if there is no such file. In a folder that others
+    /// than root can write to, only a file of the folder's owner with one name is read, see [`files`].
     ///
     /// # Errors
-    /// It is not a regular file, is over 64 MiB, or cannot be read.
+    /// It is not a regular file, is refused, is over 64 MiB, or cannot be read.
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
         // One byte more than allowed detects a file that grows while it is read.
         let bytes = self.read_from(path, 0, READ_LIMIT + 1)?;
@@ -95,6 +95,13 @@ pub trait Observe {
     /// # Errors
     /// It is not a folder or cannot be read.
     fn list(&self, path: &Path) -> Result<Vec<String>, HostError>;
+
+    /// Shows everything below the folder `top` to `visit`, in the order of names, a folder before what is in it. Nothing
+    /// if there is no such folder. A folder costs the same at any depth.
+    ///
+    /// # Errors
+    /// It is not a folder, cannot be read, or somebody has moved a folder in it meanwhile.
+    fn tree(&self, top: &Path, visit: Visit<'_>) -> Result<(), HostError>;
 
     /// The account of that name, from the host's user database (`getpwnam(3)`).
     ///
@@ -172,11 +179,11 @@ pub trait Observe {
     /// `service(8)` could not be run.
     fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
 
-    /// Every TCP socket that listens, IPv4 and IPv6 (`sockstat -46l -P tcp`).
+    /// Every TCP socket that listens, IPv4 and IPv6 (`sockstat -46l -P tcp`). Each process that has a socket open counts.
     ///
     /// # Errors
-    /// The table cannot be read or understood.
-    fn listeners(&self) -> Result<Vec<Listener>, HostError>;
+    /// The table cannot be read. A row of it that makes no sense is none: its owner is then unknown.
+    fn listeners(&self) -> Result<Listeners, HostError>;
 
     /// Bytes that root may still write on the file system that holds `path` (or its nearest existing parent).
     ///
@@ -216,6 +223,9 @@ pub trait Observe {
 
 /// Writes a file of any size, and may read it back.
 pub type Build<'a> = &'a mut dyn FnMut(&mut File) -> io::Result<()>;
+
+/// Is asked whether to stop, and why.
+pub type Ask<'a> = &'a dyn Fn() -> Option<String>;
 
 /// Takes the time that a program has run, and the newest line of its output.
 pub type Tell<'a> = &'a mut dyn FnMut(Duration, Option<&str>);
@@ -263,7 +273,15 @@ pub trait Host: Observe {
     ///
     /// # Errors
     /// A system call failed; what was removed before stays removed.
-    fn remove_tree(&self, path: &Path) -> Result<(), HostError>;
+    fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
+        self.remove_tree_until(path, &|| None)
+    }
+
+    /// The same, and asks at short intervals whether to stop.
+    ///
+    /// # Errors
+    /// `stop` had a reason, or as for [`Host::remove_tree`].
+    fn remove_tree_until(&self, path: &Path, stop: Ask<'_>) -> Result<(), HostError>;
 
     /// `pw groupadd NAME -g GID`.
     ///
@@ -372,13 +390,14 @@ pub trait Host: Observe {
     /// them once for the digest.
     ///
     /// # Errors
-    /// `from` is not a regular file or cannot be read; otherwise as for [`Host::write_file`].
+    /// `from` is not a regular file, is refused as by [`Observe::read`], or cannot be read; otherwise as for
+    /// [`Host::write_file`].
     fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError>;
 
     /// Opens a file of any size for reading, by the same rules as [`Observe::read`]; `None` if there is no such file.
     ///
     /// # Errors
-    /// It is not a regular file or cannot be opened.
+    /// It is not a regular file, is refused, or cannot be opened.
     fn open_file(&self, path: &Path) -> Result<Option<File>, HostError>;
 
     /// Lets `build` write a file of any size, which it may read back as well, and on success puts it in place like

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use x509_parser::parse_x509_certificate;
 
 use crate::certificate::bundle::dns_names;
+pub use crate::gotosocial::password_change::Carried;
 use crate::portacl::Protocol;
 use crate::release::Sha256Digest;
 
@@ -61,7 +62,7 @@ impl BindOutcome {
     }
 }
 
-/// One GET request.
+/// One request: a GET, or a POST if it carries a form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebRequest {
     /// https or http.
@@ -72,6 +73,8 @@ pub struct WebRequest {
     pub address: Option<SocketAddr>,
     /// Path with query, for example `/readyz`.
     pub path: String,
+    /// Form, cookie and token.
+    pub carries: Carried,
     /// Whether the certificate must be valid. If it need not be, it is still reported.
     pub verify: bool,
     /// The time-out of the whole request.
@@ -81,7 +84,8 @@ pub struct WebRequest {
 impl WebRequest {
     /// A request to a server at this address, whose certificate need not be valid.
     pub fn to(address: SocketAddr, tls: bool, host: &str, path: &str, timeout: Duration) -> Self {
-        Self { tls, host: host.to_owned(), address: Some(address), path: path.to_owned(), verify: false, timeout }
+        let (host, path) = (host.to_owned(), path.to_owned());
+        Self { tls, host, address: Some(address), path, carries: Carried::default(), verify: false, timeout }
     }
 }
 
@@ -94,6 +98,8 @@ pub struct WebAnswer {
     pub location: Option<String>,
     /// The `Retry-After` header, unchanged: seconds, or a date.
     pub retry_after: Option<String>,
+    /// Name and value of the cookie that was set last.
+    pub cookie: Option<String>,
     /// Body, at most 1 MiB of it.
     #[serde(with = "base64")]
     pub body: Vec<u8>,

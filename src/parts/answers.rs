@@ -9,6 +9,7 @@ use crate::change::{Step, WriteFile};
 use crate::deployment::{Answers, Deployment, Layout, Secrets};
 use crate::host::{Observe, Owner};
 use crate::release::LockedRelease;
+use crate::shown::Shown;
 
 /// Version of the lock file's format.
 pub const LOCK_SCHEMA: u32 = 1;
@@ -86,11 +87,11 @@ pub fn deployed(host: &dyn Observe, layout: &Layout) -> Result<Option<Deployment
     let path = layout.answers();
     let Some(text) = read(&path)? else { return Ok(None) };
     let secrets = read(&layout.secrets())?
-        .map(|text| Secrets::parse(&text, &layout.secrets().display().to_string()))
+        .map(|text| Secrets::parse(&text, &layout.secrets().shown().to_string()))
         .transpose()
         .map_err(|errors| unusable(&errors))?
         .unwrap_or_default();
-    let answers = Answers::parse(&text, &path.display().to_string()).map_err(|error| unusable(&[error]))?;
+    let answers = Answers::parse(&text, &path.shown().to_string()).map_err(|error| unusable(&[error]))?;
     answers.deployment(&secrets).map(Some).map_err(|errors| unusable(&errors))
 }
 

@@ -14,7 +14,7 @@ use crate::change::database::can_be_copied;
 use crate::change::postgres::Dump;
 use crate::change::{Action, BackupChange, Database, DatabaseCopy, Discard, Plan, Step, store};
 use crate::deployment::{self, Deployment, Layout};
-use crate::host::{Entry, HostError, Observe, Owner};
+use crate::host::{Entry, HostError, Observe, Onward, Owner};
 
 const PART: &str = "backup";
 /// Where in [`Layout::backups`] the copy of a SQLite database is until the backup is complete.
@@ -140,28 +140,14 @@ pub fn needed(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<(u64, u64), Hos
     };
     let mut all = database;
     if wanted.media {
-        walk(host, &wanted.layout.storage(), None, &mut |_, size, _| all = all.saturating_add(size))?;
+        host.tree(&wanted.layout.storage(), &mut |_, entry| {
+            if let Entry::File { size, .. } = entry {
+                all = all.saturating_add(*size);
+            }
+            Onward::In
+        })?;
     }
     Ok((database, all))
-}
-
-/// Visits every regular file below a folder, with its size and mode. The folder `leave` is left out.
-fn walk(
-    host: &dyn Observe,
-    folder: &Path,
-    leave: Option<&Path>,
-    visit: &mut dyn FnMut(PathBuf, u64, u32),
-) -> Result<(), HostError> {
-    for name in host.list(folder)? {
-        let path = folder.join(name);
-        match host.entry(&path)? {
-            _ if leave == Some(&*path) => {}
-            Some(Entry::File { size, mode, .. }) => visit(path, size, mode),
-            Some(Entry::Directory { .. }) => walk(host, &path, leave, visit)?,
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Plans [`Layout::backups`], which is root's alone.
@@ -210,9 +196,20 @@ fn files(host: &dyn Observe, layout: &Layout) -> Result<Vec<Member>, HostError> 
         (layout.certs(), None, backup::CERTIFICATES),
         (Path::new(store::FOLDER).join("receipts"), None, backup::RECEIPTS),
     ] {
-        walk(host, &folder, leave, &mut |from, _, mode| {
+        host.tree(&folder, &mut |from, entry| {
+            let mode = match entry {
+                Entry::Directory { .. } if leave == Some(from) => return Onward::Past,
+                Entry::Directory { .. } => return Onward::In,
+                Entry::File { mode, .. } => *mode,
+                // What the service user has put there in place of a file is refused, and named, when it is opened.
+                _ if prefix == backup::CERTIFICATES => 0,
+                _ => return Onward::Past,
+            };
+            // The journal holds it, so it has to be text.
+            let from = PathBuf::from(from.display().to_string());
             let below = from.strip_prefix(&folder).unwrap_or(&from).display();
             members.push(member(format!("{prefix}{below}"), from.clone(), mode));
+            Onward::Past
         })?;
     }
     Ok(members)

@@ -13,6 +13,7 @@ use crate::deployment::{Database, Deployment, HostName, Layout, Mode, PortNumber
 use crate::gotosocial::Series;
 use crate::gotosocial::config_keys::nested;
 use crate::gotosocial::debug_config::flatten;
+use crate::shown::Shown;
 use crate::templates::{Template, TemplateError};
 
 /// The addresses whose `X-Forwarded-For` counts behind a web server on the same machine: upstream's default, written down to be
@@ -23,7 +24,7 @@ const LOOPBACK_PROXIES: [&str; 2] = ["127.0.0.1/32", "::1"];
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RenderError {
     /// A path that YAML cannot hold.
-    #[error("config.yaml cannot be written: the path {} is not valid UTF-8. Choose a folder with a plain name", .0.display())]
+    #[error("config.yaml cannot be written: the path {} is not valid UTF-8. Choose a folder with a plain name", .0.shown())]
     Path(PathBuf),
     /// The template and its values don't fit each other.
     #[error(transparent)]

@@ -10,6 +10,7 @@ use crate::deployment::Layout;
 use crate::filter::{FILE, Filters, LISTS, List, ListName, Lists};
 use crate::front::Front;
 use crate::host::{Entry, Observe, Owner};
+use crate::shown::Shown;
 
 const PART: &str = "filter";
 
@@ -30,7 +31,7 @@ impl State {
     pub fn read(host: &dyn Observe, layout: &Layout) -> Result<Self, String> {
         let text = |path: &Path| {
             let text = host.read(path).map_err(|error| error.to_string())?.map(String::from_utf8).transpose();
-            text.map_err(|_| format!("{} is not valid UTF-8; correct it and run this again", path.display()))
+            text.map_err(|_| format!("{} is not valid UTF-8; correct it and run this again", path.shown()))
         };
         let path = filters_file(layout);
         let filters = Filters::parse(&text(&path)?.unwrap_or_default()).map_err(|errors| told(&path, &errors))?;
@@ -58,9 +59,9 @@ pub fn list_file(layout: &Layout, name: &ListName) -> PathBuf {
 /// The mistakes of a file, or the first of them if there are very many.
 pub(crate) fn told(file: &Path, errors: &[impl std::fmt::Display]) -> String {
     const MOST: usize = 50;
-    let mut lines: Vec<String> = errors.iter().take(MOST).map(|error| format!("{}: {error}", file.display())).collect();
+    let mut lines: Vec<String> = errors.iter().take(MOST).map(|error| format!("{}: {error}", file.shown())).collect();
     if errors.len() > MOST {
-        lines.push(format!("{}: and {} more mistakes", file.display(), errors.len() - MOST));
+        lines.push(format!("{}: and {} more mistakes", file.shown(), errors.len() - MOST));
     }
     lines.push("Nothing was taken from it".to_owned());
     lines.join("\n")

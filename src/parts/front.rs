@@ -23,11 +23,10 @@ use crate::front::{AccountDomain, Certificate, Conflict, Front, FrontSettings, S
 use crate::host::{BindOutcome, BindProbe, Entry, Family, HostError, Observe, Owner};
 use crate::portacl::Protocol;
 
+pub use crate::change::front::PORTS;
 pub use leave::tidy;
 
 const PART: &str = "front";
-/// The ports that a front serves.
-pub const PORTS: [u16; 2] = [80, 443];
 /// The folder of ACME challenges and those above it, outermost first.
 const WEBROOT: [&str; 4] = [
     "/usr/local/www",

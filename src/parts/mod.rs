@@ -30,6 +30,7 @@ pub mod rc_script;
 mod refusal;
 pub mod release;
 pub mod restore;
+pub mod restore_files;
 pub mod rule_change;
 pub mod rule_edit;
 pub mod secrets;

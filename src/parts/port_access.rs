@@ -225,8 +225,7 @@ fn running(
 fn newly_closed(host: &dyn Observe, rules: &str) -> Result<Vec<String>, Refusal> {
     let reserved = reserved_high(host)?;
     let rules = effective(rules);
-    let warning = |listener: Listener| {
-        let Listener { command, user, port, uid, .. } = listener;
+    let warning = |&Listener { ref command, ref user, port, uid, .. }: &Listener| {
         let uid = uid.filter(|uid| *uid != 0)?;
         let is_open = i64::from(port) > reserved && port < 1024;
         let granted = rules.iter().any(|rule| rule.subject == Subject::Uid(uid) && rule.port == port);
@@ -237,5 +236,5 @@ fn newly_closed(host: &dyn Observe, rules: &str) -> Result<Vec<String>, Refusal>
             )
         })
     };
-    Ok(host.listeners()?.into_iter().filter_map(warning).collect())
+    Ok(host.listeners()?.iter().filter_map(warning).collect())
 }

@@ -8,6 +8,7 @@ use crate::certificate::BundleError;
 use crate::error_code::{Coded, ErrorCode};
 use crate::host::{Entry, HostError};
 use crate::portacl::Finding;
+use crate::shown::Shown;
 
 /// A reason not to go on, found before anything was changed.
 #[derive(Debug, thiserror::Error)]
@@ -36,21 +37,21 @@ pub enum Refusal {
     /// A file that we did not write stands where one of ours belongs.
     #[error(
         "{} is there and was not written by gts-bootstrap; move it away (`mv {0} {0}.old`) and run this again",
-        path.display()
+        path.shown()
     )]
     ForeignFile { path: PathBuf },
     /// Something stands at a path where something else belongs.
-    #[error("{} is {found}, where {wanted} belongs; move it away and run this again", path.display())]
+    #[error("{} is {found}, where {wanted} belongs; move it away and run this again", path.shown())]
     WrongKind { path: PathBuf, found: &'static str, wanted: &'static str },
     /// The administrator's edits and our new text touch the same lines.
     #[error(
         "{} was edited by hand, and the new settings change the same lines:\n\n{conflict}\n\
          Make the two agree: edit the file, or the answers, and run this again. Nothing was changed",
-        path.display()
+        path.shown()
     )]
     Conflict { path: PathBuf, conflict: String },
     /// A file that we edit is not text.
-    #[error("{} is not UTF-8 text, so it cannot be edited safely; fix it and run this again", path.display())]
+    #[error("{} is not UTF-8 text, so it cannot be edited safely; fix it and run this again", path.shown())]
     NotText { path: PathBuf },
     /// The rule list in a file or in the kernel cannot be extended.
     #[error("the mac_portacl rules in {place}: {why}")]
@@ -65,7 +66,7 @@ pub enum Refusal {
     )]
     JailHost { commands: String },
     /// A file of the system could not be edited.
-    #[error("cannot edit {}: {why}", path.display())]
+    #[error("cannot edit {}: {why}", path.shown())]
     Edit { path: PathBuf, why: String },
     /// The answers of the installation, or the secrets beside them, cannot be used.
     #[error("{0}")]
@@ -123,14 +124,14 @@ pub enum Refusal {
     #[error(
         "there is no copy of a database from before GoToSocial {installed} in {}, and a release without its \
          database cannot be used: an old release starts on a newer database and then fails on it. Nothing was changed",
-        backups.display()
+        backups.shown()
     )]
     NoWayBack { installed: Version, backups: PathBuf },
     /// There is not enough room for a copy of the database.
     #[error(
         "the database is copied first, and {} has {free} MiB free where {needed} MiB are needed; make room and run this \
          again. Nothing was changed",
-        place.display()
+        place.shown()
     )]
     NoRoom { place: PathBuf, free: u64, needed: u64 },
     /// The host name of an installation cannot be changed.
@@ -150,22 +151,22 @@ pub enum Refusal {
     #[error("`gts-bootstrap portacl lint` would complain of that:\n{}\nNothing was changed", flagged(findings))]
     Flagged { findings: Vec<Finding> },
     /// A certificate or key that the answers name is not there.
-    #[error("{}, which the answers name under [tls], is not there; put it there, or take the lines out", path.display())]
+    #[error("{}, which the answers name under [tls], is not there; put it there, or take the lines out", path.shown())]
     CertificateMissing { path: PathBuf },
     /// GoToSocial keeps something else as its certificate.
-    #[error("{}, where GoToSocial keeps its certificate: {why}", path.display())]
+    #[error("{}, where GoToSocial keeps its certificate: {why}", path.shown())]
     CachedCertificate { path: PathBuf, why: BundleError },
     /// A certificate that the answers name cannot be used.
-    #[error("{}, which the answers name under [tls]: {why}", path.display())]
+    #[error("{}, which the answers name under [tls]: {why}", path.shown())]
     Certificate { path: PathBuf, why: BundleError },
     /// A backup of that name exists.
-    #[error("{} is there already; backups of the same second have the same name: run this again", path.display())]
+    #[error("{} is there already; backups of the same second have the same name: run this again", path.shown())]
     BackupThere { path: PathBuf },
     /// Others can write to the folder that a backup is to go to.
     #[error(
         "others than root can write to {}, so a backup there, with all its keys, could be taken or swapped; name another folder \
          with --to, or `chown root {0} && chmod 700 {0}`",
-        path.display()
+        path.shown()
     )]
     BackupFolderOpen { path: PathBuf },
     /// A backup is of another instance.

@@ -10,18 +10,17 @@ use std::path::{Path, PathBuf};
 
 use super::database::connection;
 use super::install::{self, Wanted};
-use super::{Refusal, account, backup as making, managed_file, put, rc_script, release, service};
+use super::{Refusal, account, backup as making, rc_script, release, restore_files, service};
 use crate::backup::{self, DatabaseKind, Head};
 use crate::change::backup::{BackupChange, Origin};
 use crate::change::postgres::Load;
 use crate::change::{
     Action, AfterPlan, Change, Database, DatabaseCopy, DatabaseRestore, Discard, MakeSymlink, Plan, Step, StopService,
-    WriteFile,
 };
 use crate::host::{Entry, Observe, Owner};
 use crate::utc;
 
-const PART: &str = "restore";
+pub(super) const PART: &str = "restore";
 /// Where in [`Layout::backups`](crate::deployment::Layout::backups) the database of the backup is until it is put in place.
 const COPY: &str = ".being-restored";
 
@@ -61,7 +60,7 @@ pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refus
     let wanted = restoring.wanted;
     let layout = wanted.layout;
     let (owner, _) = account::plan(host)?;
-    let files = files(host, restoring, owner)?;
+    let files = restore_files::plan(host, restoring, owner)?;
     let switch = switch(host, restoring)?;
     // An installation on this host, once these are in place.
     let after = AfterPlan::new(host, &[&*files, &switch].concat());
@@ -74,6 +73,9 @@ pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refus
         plan.steps.push(step);
     }
     plan.steps.extend(making::own_folder(host, layout, "backup")?);
+    // Before anything of the backup is put in place: it opens the database, which may turn out to be none.
+    let [database, media] = unpack(restoring, owner);
+    plan.steps.extend(database);
     plan.steps.extend(files);
     let rest: Vec<Step> = steps.collect();
     let is_start =
@@ -86,7 +88,7 @@ pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refus
     let (while_served, stopped) = before.split_at(stop.unwrap_or(before.len()));
     plan.steps.extend_from_slice(while_served);
     // Unpacking takes long, and the present instance still serves meanwhile.
-    plan.steps.extend(unpack(restoring, owner));
+    plan.steps.extend(media);
     if stop.is_none() && host.service(rc_script::SERVICE)?.is_running() {
         plan.steps.push(service::stop());
     }
@@ -105,45 +107,6 @@ pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refus
     Ok(plan)
 }
 
-/// The small files that are missing. On the host of the instance itself the settings stay as they are.
-fn files(host: &dyn Observe, restoring: &Restoring<'_>, owner: Owner) -> Result<Vec<Step>, Refusal> {
-    let layout = restoring.wanted.layout;
-    let mut steps = Vec::new();
-    for (member, bytes) in restoring.small {
-        let below = |prefix: &str| member.strip_prefix(prefix);
-        let file = |path: PathBuf, mode, owner| WriteFile::new(path, bytes.as_slice(), mode, owner);
-        // A folder of its own, where it needs one, and the file.
-        let (folder, file) = if member == backup::CONFIG && restoring.fresh {
-            (None, file(layout.config.clone(), 0o640, Owner { uid: 0, gid: owner.gid }))
-        } else if member == backup::CONFIG_WRITTEN && restoring.fresh {
-            (None, file(managed_file::written(&layout.config), 0o600, Owner::ROOT))
-        } else if let Some(name) = below(backup::CERTIFICATES) {
-            (None, file(layout.certs().join(name), 0o600, owner))
-        } else if let Some(name) = below(backup::TLS) {
-            let mode = if name.ends_with(".pem") { 0o644 } else { 0o600 };
-            (Some(put::root_folder(layout.tls(), 0o700)), file(layout.tls().join(name), mode, Owner::ROOT))
-        } else if let Some(name) = below(backup::RECORDS).filter(|_| restoring.fresh) {
-            let path = layout.records.join(name);
-            if [layout.answers(), layout.lock(), layout.secrets()].contains(&path) {
-                continue;
-            }
-            let folder = path.parent().filter(|folder| **folder != *layout.records);
-            (folder.map(|folder| put::root_folder(folder, 0o755)), file(path.clone(), 0o644, Owner::ROOT))
-        } else {
-            continue;
-        };
-        if host.entry(&file.path)?.is_some() {
-            continue;
-        }
-        if let Some(folder) = folder {
-            let step = put::missing_folder(host, PART, folder)?;
-            steps.extend(step.filter(|step| !steps.contains(step)));
-        }
-        steps.push(Step::new(PART, Action::Create, file));
-    }
-    Ok(steps)
-}
-
 /// The link to the release, where another one is in use: also to an older one, since the database goes back with it.
 fn switch(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Vec<Step>, Refusal> {
     let path = restoring.wanted.layout.current();
@@ -156,17 +119,14 @@ fn switch(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Vec<Step>, Re
     })
 }
 
-/// What is read out of the backup.
-fn unpack(restoring: &Restoring<'_>, owner: Owner) -> Vec<Step> {
+/// What is read out of the backup: the database, and the media.
+fn unpack(restoring: &Restoring<'_>, owner: Owner) -> [Option<Step>; 2] {
     let layout = restoring.wanted.layout;
-    let from = restoring.from.clone();
-    let database = BackupChange::Database { from: from.clone(), to: layout.backups.join(COPY), owner };
-    let mut steps = vec![Step::new(PART, Action::Create, database)];
-    if restoring.head.media {
-        let media = BackupChange::Media { from, storage: layout.storage(), owner };
-        steps.push(Step::new(PART, Action::Update, media));
-    }
-    steps
+    let [from, again] = [(); 2].map(|()| restoring.from.clone());
+    let database = BackupChange::Database { from, to: layout.backups.join(COPY), owner };
+    let media = BackupChange::Media { from: again, storage: layout.storage(), owner };
+    let media = restoring.head.media.then(|| Step::new(PART, Action::Update, media));
+    [Some(Step::new(PART, Action::Create, database)), media]
 }
 
 /// The database, while GoToSocial is stopped.

@@ -50,7 +50,7 @@ fn is_no_news(finding: &Finding, old: &Finding) -> bool {
 
 /// Warns of servers that listen on a port which is about to be taken from their user.
 fn in_use(host: &dyn Observe, edit: &RuleEdit) -> Result<Vec<String>, HostError> {
-    let warning = |Listener { command, user, uid, port, .. }| {
+    let warning = |&Listener { ref command, ref user, uid, port, .. }: &Listener| {
         let rule = Rule { subject: Subject::Uid(uid?), protocol: Protocol::Tcp, port };
         edit.revoked().contains(&rule).then(|| {
             format!(
@@ -59,7 +59,7 @@ fn in_use(host: &dyn Observe, edit: &RuleEdit) -> Result<Vec<String>, HostError>
             )
         })
     };
-    let mut warnings: Vec<String> = host.listeners()?.into_iter().filter_map(warning).collect();
+    let mut warnings: Vec<String> = host.listeners()?.iter().filter_map(warning).collect();
     warnings.dedup();
     Ok(warnings)
 }

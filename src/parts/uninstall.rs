@@ -24,6 +24,7 @@ use crate::change::{
 use crate::deployment::Layout;
 use crate::front::Front;
 use crate::host::{Entry, HostError, Observe, Supervision, System};
+use crate::shown::Shown;
 use ledger::{Ledger, Trace};
 
 pub use unrecorded::unrecorded;
@@ -278,7 +279,7 @@ impl Record<'_> {
                 if extent.purge && (made_user || made_group) {
                     planned.by_hand.push(format!(
                         "{} is still there, so its user and group {} stay. Once it has gone: pw userdel {1}",
-                        folder.display(),
+                        folder.shown(),
                         account::NAME
                     ));
                 }

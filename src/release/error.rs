@@ -9,6 +9,7 @@ use semver::Version;
 use super::{Arch, Refusal, Sha256Digest};
 use crate::error_code::{Coded, ErrorCode};
 use crate::operation::advice;
+use crate::shown::Shown;
 
 /// Everything that this module refuses or fails at. Addresses are without passwords.
 #[derive(Debug, thiserror::Error)]
@@ -196,13 +197,13 @@ pub enum Error {
     },
 
     /// The destination is there already.
-    #[error("{} is there already, and is not overwritten. Remove it, or choose another place.", .0.display())]
+    #[error("{} is there already, and is not overwritten. Remove it, or choose another place.", .0.shown())]
     DestinationExists(PathBuf),
     /// No manifest in the folder.
-    #[error("{} has no manifest, so it was not put there by this program, or not completely.", .0.display())]
+    #[error("{} has no manifest, so it was not put there by this program, or not completely.", .0.shown())]
     NoManifest(PathBuf),
     /// The manifest is not one.
-    #[error("Line {line} of {} is not a manifest line of this program: {reason}. Install the release again.", path.display())]
+    #[error("Line {line} of {} is not a manifest line of this program: {reason}. Install the release again.", path.shown())]
     BadManifest {
         /// The manifest.
         path: PathBuf,
@@ -213,7 +214,7 @@ pub enum Error {
     },
 
     /// A file could not be read or written.
-    #[error("Cannot {action} {}: {source}{}.", path.display(), advice(source))]
+    #[error("Cannot {action} {}: {source}{}.", path.shown(), advice(source))]
     File {
         /// What was tried: "create", "read" …
         action: &'static str,

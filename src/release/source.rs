@@ -10,6 +10,7 @@ use semver::Version;
 
 use super::Error;
 use crate::net::text_type::text_type;
+use crate::shown::Shown;
 
 /// What the `url` of a rehearsal's lock begins with, in place of a path that differs between rehearsals.
 pub(super) const REHEARSAL_SCHEME: &str = "rehearsal:";
@@ -153,7 +154,7 @@ impl Source {
             Place::Url(url) => Ok(url.into()),
             Place::File(path) => Url::from_file_path(&path)
                 .map(String::from)
-                .map_err(|()| bad(&path.display().to_string(), "the path of a mirror folder must be absolute")),
+                .map_err(|()| bad(&path.shown().to_string(), "the path of a mirror folder must be absolute")),
         }
     }
 
@@ -183,7 +184,7 @@ impl fmt::Display for Source {
         match self {
             Self::Upstream(url) => write!(f, "{url}/{REPOSITORY}"),
             Self::MirrorUrl(url) => write!(f, "the mirror {url}"),
-            Self::MirrorDir(path) => write!(f, "the mirror folder {}", path.display()),
+            Self::MirrorDir(path) => write!(f, "the mirror folder {}", path.shown()),
             Self::StandIn { .. } => f.write_str("the rehearsal's stand-in release"),
         }
     }

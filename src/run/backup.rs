@@ -10,6 +10,7 @@ use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
 use crate::parts::answers::Lock;
 use crate::parts::backup::{self, Wanted};
+use crate::shown::Shown;
 
 /// The space for headers, the manifest and the small files.
 const SLACK: u64 = 64 * 1024 * 1024;
@@ -33,7 +34,7 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
     let (host, layout) = (run.host, &run.layout);
     let to = options.to.as_ref().unwrap_or(&layout.backups);
     if !to.is_absolute() {
-        return Err(Stop::usage(format!("--to {}: write the whole path, beginning with a slash", to.display())));
+        return Err(Stop::usage(format!("--to {}: write the whole path, beginning with a slash", to.shown())));
     }
     let lock = Lock::of_host(host, layout)?.ok_or_else(|| {
         Stop::refused(
@@ -57,7 +58,10 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
         );
     }
     for step in keep.map(prune).transpose()?.iter().flat_map(|gone| &gone.steps) {
-        run.tell(Manner::Text(2), &format!("Removed once the new one is verified: {}", step.change.kind().target()));
+        run.tell(
+            Manner::Text(2),
+            &format!("Removed once the new one is verified: {}", step.change.kind().target().shown()),
+        );
     }
     if matches!(deployment.database, Database::Sqlite) && !host.service(SERVICE)?.is_running() {
         run.line("GoToSocial does not run now, and is not started.");
@@ -90,7 +94,7 @@ fn room(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
                     "the backup needs about {} at {}, and {} are free there; nothing was changed. Free some space, name \
                      another folder with --to, or leave media out with --without-media",
                     bytes(needed),
-                    path.display(),
+                    path.shown(),
                     bytes(free)
                 ),
             ));
@@ -111,7 +115,7 @@ const EXPLANATION: [&str; 2] = [
 /// Reports the backup.
 fn tell(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
     let target = wanted.target();
-    let refuse = |why: String| Stop::refused(ErrorCode::Backup, format!("{}{why}", target.display()));
+    let refuse = |why: String| Stop::refused(ErrorCode::Backup, format!("{}{why}", target.shown()));
     let mut file = run.host.open_file(&target)?.ok_or_else(|| refuse(" is gone".to_owned()))?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     let manifest = format::open(&mut file).map_err(|error| refuse(format!(": {error}")))?.manifest;
@@ -122,7 +126,7 @@ fn tell(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
         Manner::Result,
         &format!(
             "Backed up to {} ({}, {} files{posts}), read back and compared.",
-            target.display(),
+            target.shown(),
             bytes(size),
             manifest.entries.len()
         ),

@@ -5,6 +5,7 @@ use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::parts::{Refusal, answers};
+use crate::shown::Shown;
 
 /// The message for a host without an installation.
 pub const NOT_INSTALLED: &str = "GoToSocial was not installed here by gts-bootstrap; run `gts-bootstrap install`";
@@ -24,7 +25,7 @@ pub fn deployment(host: &dyn Observe, layout: &Layout, failed: Exit) -> Result<D
     })?;
     found.ok_or_else(|| {
         let path = layout.answers();
-        let why = format!("{} is missing; run `gts-bootstrap install --answers FILE`", path.display());
+        let why = format!("{} is missing; run `gts-bootstrap install --answers FILE`", path.shown());
         Stop::new(failed, ErrorCode::NotInstalled, why)
     })
 }

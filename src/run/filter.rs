@@ -9,6 +9,7 @@ use crate::error_code::ErrorCode;
 use crate::filter::{Danger, List, ListName, Rule, Selector, dangerous};
 use crate::parts::filter::{self, State, filters_file, list_file, told};
 use crate::parts::front;
+use crate::shown::Shown;
 
 /// Changes the filters. `force` allows a change that cuts the instance off from other servers.
 ///
@@ -134,9 +135,9 @@ fn imported(file: &TypedPath, name: Option<&ListName>, forced: bool) -> Result<(
         }
     };
     let bytes = std::fs::read(path)
-        .map_err(|error| format!("{} cannot be read: {error}. Name the file that has the list", typed.display()))?;
+        .map_err(|error| format!("{} cannot be read: {error}. Name the file that has the list", typed.shown()))?;
     let text = String::from_utf8(bytes)
-        .map_err(|_| format!("{} is not text. Unpack it if it is packed, and run this again", typed.display()))?;
+        .map_err(|_| format!("{} is not text. Unpack it if it is packed, and run this again", typed.shown()))?;
     let list = List::import(&text, forced).map_err(|errors| told(typed, &errors))?;
     Ok((name, list))
 }

@@ -13,6 +13,7 @@ use crate::error_code::ErrorCode;
 use crate::host::Observe;
 use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
+use crate::shown::Shown;
 
 /// What the command line says about the answers.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +45,7 @@ impl Inputs {
         let mut answers = match &given.file {
             Some(TypedPath { typed, path }) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
-                    Stop::answers(format!("cannot read the answers file {}: {error}", typed.display()))
+                    Stop::answers(format!("cannot read the answers file {}: {error}", typed.shown()))
                 })?;
                 parsed(&text, typed)?
             }
@@ -139,7 +140,7 @@ fn switch(host: &dyn Observe, layout: &Layout, answers: &mut Answers, mode: Mode
     for (_, prior) in journal::stayed(host, recorded)? {
         let Prior::File { sha256, .. } = prior else { continue };
         let before = String::from_utf8_lossy(&store::recall(host, &sha256)?).into_owned();
-        let Ok(former) = Answers::parse(&before, &path.display().to_string()) else { continue };
+        let Ok(former) = Answers::parse(&before, &path.shown().to_string()) else { continue };
         let mut changed = former.clone();
         if mode_of(&former) == mode.word() && set(&mut changed, &is_now).is_ok() && changed.to_text() == current {
             *answers = former;
@@ -158,13 +159,13 @@ fn mode_of(answers: &Answers) -> String {
 fn answers_of_host(host: &dyn Observe, layout: &Layout) -> Result<Answers, Stop> {
     let path = layout.answers();
     let Some(bytes) = host.read(&path)? else { return Ok(Answers::empty()) };
-    let text = String::from_utf8(bytes).map_err(|_| Stop::answers(format!("{} is not UTF-8 text", path.display())))?;
+    let text = String::from_utf8(bytes).map_err(|_| Stop::answers(format!("{} is not UTF-8 text", path.shown())))?;
     parsed(&text, &path)
 }
 
 /// The answers in a text.
 pub(super) fn parsed(text: &str, path: &Path) -> Result<Answers, Stop> {
-    Answers::parse(text, &path.display().to_string()).map_err(Stop::answers)
+    Answers::parse(text, &path.shown().to_string()).map_err(Stop::answers)
 }
 
 /// Secrets from the host, overridden by those next to the answers file, then by those in the environment.
@@ -178,11 +179,11 @@ fn secrets(run: &Run<'_>, given: &Given) -> Result<Secrets, Stop> {
         if metadata.permissions().mode() & 0o077 != 0 {
             return Err(unusable(format!(
                 "{} holds secrets and can be read by others; `chmod 600` it first, and change what stands in it",
-                typed.display()
+                typed.shown()
             )));
         }
         let text = std::fs::read_to_string(&path)
-            .map_err(|error| unusable(format!("cannot read the secrets file {}: {error}", typed.display())))?;
+            .map_err(|error| unusable(format!("cannot read the secrets file {}: {error}", typed.shown())))?;
         secrets = secrets.overlaid_with(secrets_of(&text, &typed)?);
     }
     let environment = Secrets::from_environment(run.environment.clone()).map_err(Stop::secrets)?;
@@ -197,7 +198,7 @@ fn secrets_of_host(host: &dyn Observe, layout: &Layout) -> Result<Secrets, Stop>
 
 /// The secrets in a text.
 pub(super) fn secrets_of(text: &str, name: &Path) -> Result<Secrets, Stop> {
-    Secrets::parse(text, &name.display().to_string()).map_err(Stop::secrets)
+    Secrets::parse(text, &name.shown().to_string()).map_err(Stop::secrets)
 }
 
 /// The required answers that are missing; `None` if something else is wrong, which must be reported instead.

@@ -8,6 +8,7 @@ use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
 use crate::parts::release::intact;
 use crate::release::{self, Arch, HttpClient, HttpSettings, Request, Source};
+use crate::shown::Shown;
 
 /// Whether certificate authorities are needed to verify what comes from a source.
 pub(super) fn is_over_https(source: Option<&Source>) -> bool {
@@ -78,7 +79,7 @@ pub(super) fn resolve(
     match source {
         Some(source) => resolved(run, deployment, &request(run, deployment, earlier)?, source),
         None => earlier.cloned().ok_or_else(|| {
-            Stop::refused(ErrorCode::NotInstalled, format!("there is no {}", run.layout.lock().display()))
+            Stop::refused(ErrorCode::NotInstalled, format!("there is no {}", run.layout.lock().shown()))
         }),
     }
 }

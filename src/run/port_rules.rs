@@ -9,6 +9,7 @@ use crate::parts::host_names::HostNames;
 use crate::parts::rule_edit::RuleEdit;
 use crate::parts::{portacl_boot, rule_change};
 use crate::portacl::{self, BootSettings, ImpliedStatement, KernelRule, Meaning, NextBoot, Rule, Sign, State, Subject};
+use crate::shown::Shown;
 
 /// The requested change of the rules.
 #[derive(Debug, Clone)]
@@ -114,7 +115,7 @@ fn named(host: &dyn Observe, subject: &str, ports: &[String], granting: bool) ->
 /// # Errors
 /// In words: it cannot be read, or is not text.
 pub fn read(file: &TypedPath, input: Option<std::io::Result<Vec<u8>>>) -> Result<String, String> {
-    let name = file.typed.display();
+    let name = file.typed.shown();
     let bytes = match input {
         Some(input) => input.map_err(|error| format!("standard input cannot be read: {error}"))?,
         None => std::fs::read(&file.path).map_err(|error| format!("{name} cannot be read: {error}"))?,
@@ -218,7 +219,7 @@ fn contradicted(host: &dyn Observe, plan: &Plan, implied: &[ImpliedStatement]) -
     Ok(implied.iter().filter(|statement| !is_so(statement)).map(warning).collect())
 }
 
-/// Verifies that the granted ports can be bound, and by no other user.
+/// Verifies that the granted ports can be bound, and by no other user, and that nobody has kept one that was revoked.
 fn prove(run: &Run<'_>, edit: &RuleEdit) -> Result<Exit, Stop> {
     let failed = |error: HostError| {
         Stop::new(Exit::Check, ErrorCode::CheckFailed, format!("the bind check could not be run: {error}"))
@@ -228,8 +229,12 @@ fn prove(run: &Run<'_>, edit: &RuleEdit) -> Result<Exit, Stop> {
     let mut rows = bind::rules(host, &state, edit.granted(), true).map_err(failed)?;
     rows.extend(bind::rules(host, &state, edit.revoked(), false).map_err(failed)?);
     run.people.show_matrix(&rows);
+    let open = bind::still_open(host, &state, edit.revoked()).map_err(failed)?;
+    if !open.is_empty() {
+        run.people.show_checks("Sockets that the rules do not close", &open);
+    }
     let mut report = run.report();
-    report.checks.extend(rows.iter().map(bind::Row::check));
+    report.checks.extend(rows.iter().map(bind::Row::check).chain(open));
     Ok(if check::failed(&report.checks) { Exit::Check } else { Exit::Done })
 }
 

@@ -6,6 +6,7 @@ use crate::change::journal::{Announced, Outcome};
 use crate::change::settle::{self, CutOff, Settled};
 use crate::change::{journal, store};
 use crate::error_code::ErrorCode;
+use crate::shown::Shown;
 use crate::utc::date;
 
 /// Recovers; with `undo` everything that the run did is undone.
@@ -67,9 +68,9 @@ fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
     run.line(&format!("  completed: {done}; started and not completed: {begun}"));
     for Announced { change, done, .. } in open {
         if let Some(path) = change.kind().gone_for_good() {
-            run.line(&format!("  removed for good, cannot be undone: {}", path.display()));
+            run.line(&format!("  removed for good, cannot be undone: {}", path.shown()));
         } else if undo || undoing || !done {
-            run.line(&format!("  to be undone: {} {}", change.kind().name(), change.kind().target()));
+            run.line(&format!("  to be undone: {} {}", change.kind().name(), change.kind().target().shown()));
         }
     }
 }

@@ -1,16 +1,16 @@
 //! `restore`: an instance out of a backup, on this host or on a fresh one.
 
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::inputs::{self, Inputs};
 use super::report::{bytes, counted};
 use super::{Exit, Run, Stop, TypedPath, With, install, lock};
-use crate::backup::{self, BackupError, DatabaseKind, Head, Opened};
+use crate::backup::{self, BackupError, DatabaseKind, Head, Kind, Opened};
 use crate::change::backup::Origin;
+use crate::change::database::{HEADER, begins_well};
 use crate::check::health;
-use crate::deployment::{Database, Layout, VersionWish};
+use crate::deployment::{Database, VersionWish};
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
 use crate::host::DatabaseExamination;
@@ -18,15 +18,16 @@ use crate::parts::Refusal;
 use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
 use crate::parts::restore::{self, Restoring};
+use crate::parts::restore_files::{self, Small};
+use crate::shown::Shown;
 use crate::utc::date;
 
-/// The largest member that is read into memory, in bytes. The longest filter list has a few MiB.
-const SMALL: u64 = 16 * 1024 * 1024;
-/// The members that are read into memory.
-const KINDS: [&str; 5] = [backup::RECORDS, backup::TLS, backup::CERTIFICATES, backup::CONFIG, backup::CONFIG_WRITTEN];
-
-/// The content of members, by their paths in the backup.
-type Small = BTreeMap<String, Vec<u8>>;
+/// The most that is read into memory, in bytes. The longest list of addresses has a few MiB.
+const MOST: u64 = 128 * 1024 * 1024;
+/// How many of the files that are not restored are named.
+const NAMED: usize = 3;
+/// How a dump of pg_dump(1) begins, in its custom format.
+const DUMP: &[u8] = b"PGDMP";
 
 /// The options of a restoration.
 pub struct RestoreOptions {
@@ -78,6 +79,7 @@ pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
     let make = || restore::plan(host, &restoring).map_err(Stop::from);
     let mut plan = make()?;
     plan.warnings.push(lost(run, &restoring)?);
+    plan.warnings.extend(left_out(&backup.left_out));
     run.show(&plan, &format!("Plan: {} from its backup", head.host), "");
     let port = [deployment.port().get()];
     let with = With { source: source.as_ref(), ..With::watching(&plan, &port) };
@@ -86,10 +88,7 @@ pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
     }
     let kept = restoring.kept();
     if host.entry(&kept)?.is_some() {
-        run.text(&format!(
-            "The previous database is kept in {}; remove it when you no longer need it.",
-            kept.display()
-        ));
+        run.text(&format!("The previous database is kept in {}; remove it when you no longer need it.", kept.shown()));
         run.report().add("kept", kept);
     }
     install::conclude(run, &wanted, &plan, None, options.no_check)
@@ -144,7 +143,7 @@ fn lost(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<String, Stop> {
     Ok(format!(
         "everything since {} goes: {counted}, and with them follows, likes and new accounts. The current database is kept in {}",
         date(head.created),
-        restoring.kept().display()
+        restoring.kept().shown()
     ))
 }
 
@@ -171,7 +170,21 @@ const EXPLANATION: [&str; 2] = [
      and the current database is in its place again.",
 ];
 
-/// A backup that was read from end to end, but for the database and the media.
+/// The warning: which files of the backup are not restored.
+fn left_out(files: &[(String, String)]) -> Option<String> {
+    let named: Vec<String> =
+        files.iter().take(NAMED).map(|(path, why)| format!("{} ({why})", path.escape_debug())).collect();
+    let more = if files.len() > NAMED { ", …" } else { "" };
+    let count = counted(u64::try_from(files.len()).ok()?, "file");
+    (!files.is_empty()).then(|| {
+        format!(
+            "{count} of the backup will not be restored, and can be taken out of it with tar(1): {}{more}",
+            named.join(", ")
+        )
+    })
+}
+
+/// A backup that was read from end to end. Its small files were parsed.
 struct Verified {
     origin: Origin,
     head: Head,
@@ -179,60 +192,81 @@ struct Verified {
     bytes: u64,
     small: Small,
     lock: Lock,
+    /// What is not restored, and why.
+    left_out: Vec<(String, String)>,
 }
 
 impl Verified {
     /// Reads the whole file, and verifies every digest.
     fn read(TypedPath { typed, path }: &TypedPath) -> Result<Self, Stop> {
-        let refuse = |why: String| Stop::refused(ErrorCode::BackupUnusable, format!("{}: {why}", typed.display()));
+        let refuse = |why: String| Stop::refused(ErrorCode::BackupUnusable, format!("{}: {why}", typed.shown()));
         Self::examined(path).map_err(refuse)
     }
 
     /// The same, with the error in words.
     fn examined(path: &Path) -> Result<Self, String> {
-        let (file, Opened { manifest, sha256 }, small) = contents(path).map_err(|error| error.to_string())?;
-        let lock = text(&small, &Layout::default().lock()).ok_or("it has no lock file")?;
-        let lock = Lock::parse(&lock).map_err(|why| format!("its lock file: {why}"))?;
+        let (file, Opened { manifest, sha256 }, mut small, mut left_out) =
+            contents(path).map_err(|error| error.to_string())?;
+        let (lock, unusable) = restore_files::parse(&mut small, &manifest)?;
+        left_out.extend(unusable);
         let bytes = manifest.entries.iter().map(|entry| entry.size).sum();
         let head = manifest.head;
         let of_lock = (&lock.host, &lock.account_domain, &lock.release.version);
         if of_lock != (&head.host, &head.account_domain, &head.version) {
             return Err("its manifest and its lock file are of different instances or versions".to_owned());
         }
-        Ok(Self { origin: Origin { file, manifest: sha256 }, head, bytes, small, lock })
+        Ok(Self { origin: Origin { file, manifest: sha256 }, head, bytes, small, lock, left_out })
     }
 
     /// The answers and secrets in the backup.
     fn inputs(&self) -> Result<Inputs, Stop> {
-        let layout = Layout::default();
-        let missing = || Stop::refused(ErrorCode::BackupUnusable, "there are no answers in the backup");
-        let answers = text(&self.small, &layout.answers()).ok_or_else(missing)?;
-        let secrets = text(&self.small, &layout.secrets()).unwrap_or_default();
+        let unusable = |why: String| Stop::refused(ErrorCode::BackupUnusable, why);
+        let text = |kind| restore_files::text(&self.small, kind).map_err(unusable);
+        let answers = text(Kind::Answers)?.ok_or_else(|| unusable("there are no answers in the backup".to_owned()))?;
+        let secrets = text(Kind::Secrets)?.unwrap_or_default();
         let answers = inputs::parsed(&answers, Path::new("the answers in the backup"))?;
         Inputs::new(&answers, inputs::secrets_of(&secrets, Path::new("the secrets in the backup"))?)
     }
 }
 
-/// The whole path of a backup, its manifest, and its small members.
-fn contents(path: &Path) -> Result<(PathBuf, Opened, Small), BackupError> {
+/// The whole path of a backup, its manifest, its small members, and which others have names that it should not have.
+fn contents(path: &Path) -> Result<(PathBuf, Opened, Small, Vec<(String, String)>), BackupError> {
     let absolute = std::fs::canonicalize(path)?;
-    let mut file = File::open(&absolute)?;
+    let mut file = backup::file(&absolute)?;
     let opened = backup::open(&mut file)?;
-    let mut small = Small::new();
+    let (mut small, mut strays) = (Small::new(), Vec::new());
+    let (mut left, mut wrong) = (MOST, None);
+    let mut refuse = |path: &str, why: &str| {
+        wrong.get_or_insert(BackupError::Member { path: path.to_owned(), why: why.to_owned() });
+    };
     backup::walk(&mut file, &opened.manifest, &mut |entry, bytes| {
-        if KINDS.iter().any(|kind| entry.path.starts_with(kind)) && entry.size <= SMALL {
-            let mut content = Vec::new();
-            bytes.read_to_end(&mut content)?;
-            small.insert(entry.path.clone(), content);
+        let mut content = Vec::new();
+        match Kind::of(&entry.path) {
+            None => strays.push((entry.path.clone(), backup::STRAY.to_owned())),
+            Some(kind) if kind.is_small() => match left.checked_sub(entry.size) {
+                None => refuse(&entry.path, "is one of too many: the small files take more than 128 MiB together"),
+                Some(rest) => {
+                    left = rest;
+                    bytes.read_to_end(&mut content)?;
+                    small.insert(entry.path.clone(), content);
+                }
+            },
+            Some(Kind::Sqlite) => {
+                bytes.take(HEADER as u64).read_to_end(&mut content)?;
+                let suffix = entry.path.strip_prefix(backup::SQLITE).unwrap_or_default();
+                if !begins_well(&content, suffix) {
+                    refuse(&entry.path, "is not an SQLite database");
+                }
+            }
+            Some(Kind::Postgres) => {
+                bytes.take(DUMP.len() as u64).read_to_end(&mut content)?;
+                if content != DUMP {
+                    refuse(&entry.path, "is not a dump of pg_dump(1)");
+                }
+            }
+            Some(_) => {}
         }
         Ok(())
     })?;
-    Ok((absolute, opened, small))
-}
-
-/// The text of one of the program's own records.
-fn text(small: &Small, path: &Path) -> Option<String> {
-    let name = path.file_name()?.to_string_lossy();
-    let bytes = small.get(&format!("{}{name}", backup::RECORDS))?;
-    Some(String::from_utf8_lossy(bytes).into_owned())
+    wrong.map_or(Ok((absolute, opened, small, strays)), Err)
 }

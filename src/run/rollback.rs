@@ -12,6 +12,7 @@ use crate::error_code::ErrorCode;
 use crate::parts::answers::Lock;
 use crate::parts::passage::{self, Ends, Kept, ROLLBACK};
 use crate::parts::{Refusal, release};
+use crate::shown::Shown;
 use crate::utc::date;
 
 /// Rolls back to the previous release.
@@ -91,7 +92,7 @@ fn target(run: &Run<'_>, current: &Version) -> Result<(Version, Kept), Stop> {
 /// The lock of that time.
 fn lock_of(run: &Run<'_>, kept: &Kept) -> Result<Lock, Stop> {
     let path = kept.lock();
-    let refuse = |why: String| Stop::refused(ErrorCode::NoWayBack, format!("{}{why}", path.display()));
+    let refuse = |why: String| Stop::refused(ErrorCode::NoWayBack, format!("{}{why}", path.shown()));
     let missing = || refuse(" is missing, so which bytes that release was is not known".to_owned());
     let bytes = run.host.read(&path)?.ok_or_else(missing)?;
     Lock::parse(&String::from_utf8_lossy(&bytes)).map_err(|why| refuse(format!(": {why}")))

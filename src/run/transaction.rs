@@ -169,9 +169,8 @@ impl Run<'_> {
         let _lock = self.lock()?;
         if let Some(process) = journal::still_migrating(host)? {
             self.attention(&format!(
-                "An earlier run was interrupted, and its migration of the database continues (pid {}). It must not be \
-                 interrupted. Waiting for its end.",
-                process.pid
+                "An earlier run was interrupted, and its migration of the database continues: {process}. It must not be \
+                 interrupted. Waiting for its end."
             ));
         }
         let Some(settled) = settle::settle(host)? else { return Ok(None) };
@@ -331,6 +330,10 @@ impl Run<'_> {
             self.line(&format!("The instance {was} down for {}{still}.", whole(down)));
         }
         let mut report = self.report();
+        let left_out = watching.left_out();
+        if left_out.count > 0 {
+            report.add("left_out", left_out);
+        }
         report.changed = applied.as_ref().map_or_else(|error| error.aftermath.kept.is_some(), |_| true);
         let not_made = applied.map_err(|error| {
             let code = if error.aftermath.failed.is_empty() { error.code } else { ErrorCode::NotUndone };

@@ -7,6 +7,7 @@ use crate::change::store;
 use crate::error_code::ErrorCode;
 use crate::parts::uninstall::ledger::Ledger;
 use crate::parts::uninstall::{self as parts, UninstallPlan};
+use crate::shown::Shown;
 
 pub use parts::{Extent, ledger::COMMAND};
 
@@ -58,7 +59,7 @@ pub fn uninstall(run: &Run<'_>, extent: Extent, host_name: Option<&str>) -> Resu
         }
         run.apply(plan, &|| Ok(parts::plan(host, layout, extent)?.plan), With::default())?;
         if let Some(name) = purged {
-            let kept: Vec<String> = planned.kept.iter().map(|(path, _)| path.display().to_string()).collect();
+            let kept: Vec<String> = planned.kept.iter().map(|(path, _)| path.shown().to_string()).collect();
             let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
             run.text(&format!("The data of {name} are gone. Kept: {kept}."));
         } else if instance.is_some() {
@@ -94,7 +95,7 @@ fn misunderstanding(given: Option<&str>, instance: Option<&str>, is_needed: bool
 fn tell(run: &Run<'_>, UninstallPlan { kept, needed, by_hand, .. }: &UninstallPlan) {
     if !kept.is_empty() {
         run.heading("Kept");
-        kept.iter().for_each(|(path, what)| run.line(&format!("    {}  {what}", path.display())));
+        kept.iter().for_each(|(path, what)| run.line(&format!("    {}  {what}", path.shown())));
     }
     for (heading, lines) in [("Stays, as others need it", needed), ("To be done by hand", by_hand)] {
         if !lines.is_empty() {

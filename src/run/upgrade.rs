@@ -15,6 +15,7 @@ use crate::parts::passage::{self, Ends, UPGRADE};
 use crate::release::{
     self, Error, HttpClient, HttpSettings, Published, Request, WAYPOINTS, Waypoint, about_upgrading, between,
 };
+use crate::shown::Shown;
 
 pub use super::release_change::KEEP;
 
@@ -150,7 +151,7 @@ fn follow(run: &Run<'_>, answered: &Deployment, sha256: Option<&str>, to: &Versi
             return Err(Stop::answers(format!(
                 "the answers pin the SHA-256 of GoToSocial {version}; give that of {to} with --sha256, or take \
                  release.sha256 out of {}",
-                run.layout.answers().display()
+                run.layout.answers().shown()
             )));
         }
         set.extend(sha256.map(|digest| format!("release.sha256=\"{digest}\"")));

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use super::signals::Changing;
+use crate::backup::LeftOut;
 use crate::change::{Action, Change, Interruption, Operator, ReloadFront, Step};
 use crate::host::{Host, PortWatch};
 use crate::release;
@@ -29,6 +30,8 @@ pub(super) struct Noted {
     /// For how long earlier watches have seen connections refused.
     before: Cell<Option<Duration>>,
     password: Cell<Option<String>>,
+    /// What is not in the backup.
+    left_out: RefCell<LeftOut>,
     /// How an interrupted run continues, once that is decided.
     decided: Cell<Option<Interruption>>,
     /// When a service was stopped, by the host's clock.
@@ -70,6 +73,11 @@ impl Watching<'_> {
         self.noted.stopped.get().map(|stopped| Duration::from_secs(ended.saturating_sub(stopped)))
     }
 
+    /// What is not in the backup that was written.
+    pub(super) fn left_out(&self) -> LeftOut {
+        self.noted.left_out.take()
+    }
+
     /// The password of a new account.
     pub(super) fn password(self) -> Option<String> {
         self.noted.password.into_inner()
@@ -83,6 +91,10 @@ impl Operator for Watching<'_> {
 
     fn note(&self, text: &str) {
         self.progress.note(text);
+    }
+
+    fn left_out(&self, files: &LeftOut) {
+        self.noted.left_out.replace(files.clone());
     }
 
     fn interrupted(&self) -> Interruption {
@@ -102,8 +114,8 @@ impl Operator for Watching<'_> {
         self.noted.decided.get()
     }
 
-    fn password(&self, username: &str, password: &str) {
-        self.progress.password(username, password);
+    fn password(&self, username: &str, password: &str, exposed: Option<&str>) {
+        self.progress.password(username, password, exposed);
         self.noted.password.set(Some(password.to_owned()));
     }
 

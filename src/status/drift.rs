@@ -22,6 +22,7 @@ use crate::front::Front;
 use crate::host::{Entry, HostError, Observe, Owner};
 use crate::parts::managed_file::written;
 use crate::release;
+use crate::shown::Shown;
 use crate::sysconf::rc_conf;
 
 /// One difference.
@@ -86,7 +87,7 @@ impl Drift {
                 format!("{target} belongs to {}, not to {}", owned(present), owned(installed))
             }
             What::Link { installed, present } => {
-                format!("{target} points to {}, not to {}", present.display(), installed.display())
+                format!("{target} points to {}, not to {}", present.shown(), installed.shown())
             }
             What::Variable { installed, present: Some(present) } => {
                 format!("{target} is {present} in rc.conf, not {installed}")

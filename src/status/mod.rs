@@ -17,12 +17,13 @@ mod told;
 
 use serde::Serialize;
 
-use crate::check::{Check, posture};
+use crate::check::{Check, hard_links, posture};
 use crate::deployment::{Deployment, Layout, Mode};
 use crate::host::{Observe, Owner};
 use crate::parts::answers::{self, Lock};
 use crate::parts::service as parts_service;
 use crate::parts::{account, front, release};
+use crate::shown::Shown;
 
 pub use judge::{Concern, Severity};
 pub use told::{Told, Unknown};
@@ -70,6 +71,8 @@ pub struct Status {
     pub reboot: Told<Vec<reboot::Pending>>,
     /// Whether anything is open that should not be, now or after the next boot.
     pub port_access: Told<Vec<Check>>,
+    /// What to advise about hard links to files of others, see [`hard_links`].
+    pub hard_links: Told<Option<String>>,
     /// What differs from what was installed.
     pub drift: Told<Vec<drift::Drift>>,
     /// The last command that changed the host.
@@ -119,6 +122,7 @@ pub fn gather(host: &dyn Observe, layout: &Layout, newest: Newest, diffs: bool) 
         backup: storage::newest(host, &layout.backups).into(),
         reboot: reboot::look(host).into(),
         port_access: port_access(&known).into(),
+        hard_links: hard_links::advice(host).into(),
         drift: drift::look(host, layout, diffs).into(),
         last: history::last(host).into(),
         now: host.now(),
@@ -126,7 +130,7 @@ pub fn gather(host: &dyn Observe, layout: &Layout, newest: Newest, diffs: bool) 
 }
 
 fn look<'a>(host: &'a dyn Observe, layout: &'a Layout) -> Known<'a> {
-    let missing = || Unknown(format!("{} is missing", layout.answers().display()));
+    let missing = || Unknown(format!("{} is missing", layout.answers().shown()));
     let deployment = answers::deployed(host, layout).map_err(Unknown::from).and_then(|it| it.ok_or_else(missing));
     let mode = match &deployment {
         Ok(deployment) => Ok(deployment.exposure.mode),

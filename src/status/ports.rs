@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::{Known, Unknown};
-use crate::deployment::{Mode, PortNumber};
-use crate::front::Front;
+use crate::change::listening::{self, Rightful};
+use crate::deployment::PortNumber;
 use crate::gotosocial::SERVICE;
-use crate::host::{Listener, Owner};
+use crate::host::Listener;
 use crate::parts::front;
 
 /// A port and its listeners.
@@ -24,41 +24,46 @@ pub struct Port {
 
 /// Reads the listeners.
 pub(super) fn look(known: &Known<'_>) -> Result<Vec<Port>, Unknown> {
-    // Users other than root then see only their own sockets, so no process would seem to listen.
-    if !known.root && known.host.sysctl("security.bsd.see_other_uids").is_ok_and(|see| see.as_deref() == Some("0")) {
+    let host = known.host;
+    // Users other than root may see only their own sockets, so that no process would seem to listen.
+    let hides = |name: &&str| host.sysctl(name).is_ok_and(|see| see.as_deref() == Some("0"));
+    if !known.root && ["security.bsd.see_other_uids", "security.bsd.see_other_gids"].iter().any(|name| hides(name)) {
         return Err(Unknown::needs_root());
     }
     let mode = known.mode.clone()?;
-    Ok(judged(&known.host.listeners()?, mode, known.owner.as_ref().ok().copied()))
+    let front = mode.front().map(|front| Rightful::front(host, front)).transpose()?;
+    let service = known.owner.as_ref().ok().map(|owner| Rightful::service(owner.uid));
+    let listeners = host.listeners()?;
+    let mut ports = judged(&listeners, front.as_ref(), service.as_ref());
+    // Others than root may not be told whose a socket is.
+    if !known.root && ports.iter().flat_map(|port| &port.listeners).any(|listener| listener.uid.is_none()) {
+        return Err(Unknown::needs_root());
+    }
+    if let (Some(why), Some(port)) = (listening::unreadable(&listeners), ports.first_mut()) {
+        port.trouble.get_or_insert(why);
+    }
+    Ok(ports)
 }
 
-fn judged(listeners: &[Listener], mode: Mode, owner: Option<Owner>) -> Vec<Port> {
-    let front = mode.front();
-    let own = front.map(|_| (PortNumber::BEHIND_PROXY.get(), None));
-    let ports = front::PORTS.map(|port| (port, front)).into_iter().chain(own);
+fn judged(listeners: &[Listener], front: Option<&Rightful>, service: Option<&Rightful>) -> Vec<Port> {
+    let own = front.map(|_| (PortNumber::BEHIND_PROXY.get(), service));
+    let ports = front::PORTS.map(|port| (port, front.or(service))).into_iter().chain(own);
     ports
         .map(|(port, by)| {
-            let listeners: Vec<Listener> = listeners.iter().filter(|it| it.port == port).cloned().collect();
-            let wanted = by.map_or(SERVICE, |front| front.name);
-            let trouble = trouble(&listeners, port, by, front.is_some() && by.is_none(), owner);
-            Port { port, wanted, listeners, trouble }
+            let there: Vec<Listener> = listeners.iter().filter(|it| it.port == port).cloned().collect();
+            let wanted = by.map_or(SERVICE, |rightful| rightful.name);
+            let behind = front.is_some() && wanted == SERVICE;
+            Port { port, wanted, trouble: trouble(&there, port, by, behind), listeners: there }
         })
         .collect()
 }
 
-fn trouble(there: &[Listener], port: u16, front: Option<Front>, behind: bool, owner: Option<Owner>) -> Option<String> {
-    let is_stranger = |listener: &&Listener| match (front, owner) {
-        (Some(front), _) => listener.command != front.command,
-        // sockstat(1) does not always show the owner of a socket.
-        (None, Some(owner)) => listener.uid.is_some_and(|uid| uid != owner.uid),
-        (None, None) => false,
-    };
+fn trouble(there: &[Listener], port: u16, rightful: Option<&Rightful>, behind: bool) -> Option<String> {
     if there.is_empty() {
         return Some(format!("nothing listens on port {port}"));
     }
-    if let Some(stranger) = there.iter().find(is_stranger) {
-        let wanted = front.map_or(SERVICE, |front| front.name);
-        return Some(format!("{} (user {}) listens on port {port}, not {wanted}", stranger.command, stranger.user));
+    if let Some((rightful, stranger)) = rightful.and_then(|it| Some((it, it.stranger(there, port)?))) {
+        return Some(rightful.not(stranger));
     }
     let is_outside = |listener: &Listener| !listener.address.is_some_and(|address| address.is_loopback());
     (behind && there.iter().any(is_outside)).then(|| {
@@ -69,8 +74,11 @@ fn trouble(there: &[Listener], port: u16, front: Option<Front>, behind: bool, ow
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::front::Front;
+    use crate::host::rehearsal::Rehearsal;
     use std::net::IpAddr;
 
     fn listener(command: &str, uid: u32, port: u16, address: Option<[u8; 4]>) -> Listener {
@@ -86,24 +94,43 @@ mod tests {
         }
     }
 
-    fn troubles(listeners: &[Listener], mode: Mode) -> Vec<String> {
-        let owner = Some(Owner { uid: 209, gid: 209 });
-        judged(listeners, mode, owner).into_iter().filter_map(|port| port.trouble).collect()
+    fn troubles(listeners: &[Listener], front: Option<Front>) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path()).unwrap();
+        let front = front.map(|front| Rightful::front(&host, front).unwrap());
+        let ports = judged(listeners, front.as_ref(), Some(&Rightful::service(209)));
+        ports.into_iter().filter_map(|port| port.trouble).collect()
     }
 
     #[test]
     fn each_port_has_its_rightful_listener() {
         let ours = |port| listener("gotosocial", 209, port, None);
-        assert_eq!(troubles(&[ours(80), ours(443)], Mode::Direct), [""; 0]);
-        assert_eq!(troubles(&[ours(443)], Mode::Direct), ["nothing listens on port 80"]);
-        let told = troubles(&[ours(80), listener("nginx", 80, 443, None)], Mode::Direct);
-        assert_eq!(told, ["nginx (user nginx) listens on port 443, not gotosocial"]);
+        assert_eq!(troubles(&[ours(80), ours(443)], None), [""; 0]);
+        assert_eq!(troubles(&[ours(443)], None), ["nothing listens on port 80"]);
+        let told = troubles(&[ours(80), listener("nginx", 80, 443, None)], None);
+        let says = "nginx (user nginx, uid 80, pid 7) listens on port 443, not gotosocial; end it with `kill 7`";
+        assert_eq!(told, [says]);
 
+        let front = Some(Front::NGINX);
         let nginx = |port| listener("nginx", 0, port, None);
+        let worker = |port| listener("nginx", 80, port, None);
         let behind = listener("gotosocial", 209, 8080, Some([127, 0, 0, 1]));
-        assert_eq!(troubles(&[nginx(80), nginx(443), behind.clone()], Mode::Behind(Front::NGINX)), [""; 0]);
-        assert_eq!(troubles(&[ours(80), nginx(443), behind], Mode::Behind(Front::NGINX)).len(), 1);
-        let told = troubles(&[nginx(80), nginx(443), ours(8080)], Mode::Behind(Front::NGINX));
+        let well = [nginx(80), worker(80), nginx(443), worker(443), behind.clone()];
+        assert_eq!(troubles(&well, front), [""; 0]);
+        assert_eq!(troubles(&[ours(80), nginx(443), behind], front).len(), 1);
+        let told = troubles(&[nginx(80), nginx(443), ours(8080)], front);
         assert!(told.len() == 1 && told.iter().all(|told| told.contains("past the web server")), "{told:?}");
+        // A name is nobody's own, a second socket is one too many, and so is one whose owner nobody knows.
+        let unknown = Listener { uid: None, user: "?".into(), pid: None, ..nginx(443) };
+        for stranger in [
+            listener("nginx", 209, 80, None),
+            listener("nginx", 1001, 443, Some([127, 0, 0, 1])),
+            listener("nginx", 209, 443, Some([203, 0, 113, 10])),
+            unknown,
+            listener("gotosocial", 1001, 8080, Some([127, 0, 0, 1])),
+        ] {
+            let told = troubles(&[&well[..], &[stranger]].concat(), front);
+            assert_eq!(told.len(), 1, "{told:?}");
+        }
     }
 }

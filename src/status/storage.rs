@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Known, Unknown};
 use crate::deployment::Database as Wanted;
 use crate::host::{Entry, HostError, Observe};
+use crate::shown::Shown;
 use crate::utc;
 
 /// The database.
@@ -39,7 +40,7 @@ pub(super) fn database(known: &Known<'_>) -> Result<Database, Unknown> {
     let path = known.layout.database();
     let mut wal = path.clone().into_os_string();
     wal.push("-wal");
-    let bytes = size(known.host, &path)?.ok_or_else(|| Unknown(format!("{} is not there", path.display())))?;
+    let bytes = size(known.host, &path)?.ok_or_else(|| Unknown(format!("{} is not there", path.shown())))?;
     Ok(Database::Sqlite { bytes, wal_bytes: size(known.host, Path::new(&wal))?.unwrap_or_default() })
 }
 

@@ -16,9 +16,9 @@ use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
 use gts_bootstrap::front::{AccountDomain, Certificate, Front};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
-    BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host, HostError,
-    Invocation, Listener, Observe, Output, Owner, PortWatch, ServedCertificate, ServiceAction, ServiceState,
-    Supervision, System, User, WebAnswer, WebFailure, WebRequest,
+    Ask, BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
+    HostError, Invocation, Listeners, Observe, Output, Owner, PortWatch, ServedCertificate, ServiceAction,
+    ServiceState, Supervision, System, User, Visit, WebAnswer, WebFailure, WebRequest,
 };
 use gts_bootstrap::parts::front::settings;
 use gts_bootstrap::parts::tls;
@@ -167,6 +167,7 @@ impl Observe for RealFront {
         entry(path: &Path) -> Result<Option<Entry>, HostError>;
         read_from(path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError>;
         list(path: &Path) -> Result<Vec<String>, HostError>;
+        tree(top: &Path, visit: Visit<'_>) -> Result<(), HostError>;
         user(name: &str) -> Result<Option<User>, HostError>;
         user_by_id(uid: u32) -> Result<Option<User>, HostError>;
         group(name: &str) -> Result<Option<Group>, HostError>;
@@ -178,7 +179,7 @@ impl Observe for RealFront {
         rc_variable(name: &str) -> Result<Option<String>, HostError>;
         package(name: &str) -> Result<Option<String>, HostError>;
         supervision(name: &str) -> Result<Supervision, HostError>;
-        listeners() -> Result<Vec<Listener>, HostError>;
+        listeners() -> Result<Listeners, HostError>;
         free_bytes(path: &Path) -> Result<u64, HostError>;
         resolve(name: &str) -> Vec<IpAddr>;
         addresses() -> Result<Vec<IpAddr>, HostError>;
@@ -227,7 +228,7 @@ fn ask(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     });
     let status = answer.status().as_u16();
     let body = answer.bytes().unwrap().to_vec();
-    Ok(WebAnswer { status, location: None, retry_after: None, body, certificate })
+    Ok(WebAnswer { status, location: None, retry_after: None, cookie: None, body, certificate })
 }
 
 impl Host for RealFront {
@@ -238,7 +239,7 @@ impl Host for RealFront {
         make_directory(path: &Path, mode: u32, owner: Owner) -> Result<(), HostError>;
         make_symlink(path: &Path, target: &Path) -> Result<(), HostError>;
         remove(path: &Path) -> Result<(), HostError>;
-        remove_tree(path: &Path) -> Result<(), HostError>;
+        remove_tree_until(path: &Path, stop: Ask<'_>) -> Result<(), HostError>;
         add_group(group: &Group) -> Result<(), HostError>;
         delete_group(name: &str) -> Result<(), HostError>;
         add_user(user: &User) -> Result<(), HostError>;

@@ -120,7 +120,8 @@ fn gone_on() -> Machine {
 
 const POSTGRES: &str =
     "\n[database]\ntype = \"postgres\"\naddress = \"127.0.0.1\"\nuser = \"gotosocial\"\ndatabase = \"gotosocial\"\n";
-const PICTURE: &str = "/var/db/gotosocial/storage/01ACCOUNT/attachment/original/01PICTURE.png";
+const PICTURE: &str =
+    "/var/db/gotosocial/storage/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1X7.png";
 /// A backup below the machine's root, as the system that the test runs on names it.
 const KEPT: &str = "root/var/tmp/kept.tar";
 pub const UPGRADE: &[&str] = &["upgrade", "--release", "0.20.0-rc1", "--yes"];

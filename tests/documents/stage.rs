@@ -206,6 +206,8 @@ impl Stage {
             .env("HOME", self.path("work"))
             .env("STAGE", self.folder.path())
             .env("TZ", "UTC")
+            // The pages are for everybody, and whoever tests them may be root.
+            .env("GTSB_REHEARSE_AS_ROOT", "yes")
             .stdin(Stdio::null())
             .output()
             .map_err(|error| error.to_string())?;

@@ -104,6 +104,31 @@ securelevel()
 }
 case_of "guard: securelevel forbids it: said" securelevel
 
+steering()
+{
+	no_portacl
+	set_sysctl kern.securelevel 1
+	# What sysctl(8) says of its failure has what a terminal would obey, and a line of its own.
+	mkdir "${RCTEST}/steering"
+	cat >"${RCTEST}/steering/sysctl" <<-EOF
+		#!/bin/sh
+		case \$1 in *=*) printf 'no\033[2J\302\233m\nguarded: all is well\n' >&2; exit 1 ;; esac
+		exec "${stand_ins}/sysctl" "\$@"
+	EOF
+	chmod 755 "${RCTEST}/steering/sysctl"
+	sed "s|^PATH=|PATH=${RCTEST}/steering:|" "${RCTEST}/rc.d/gts_portacl_guard" >"${RCTEST}/steering/guard"
+	cat "${RCTEST}/steering/guard" >"${RCTEST}/rc.d/gts_portacl_guard"
+	service gts_portacl_guard start
+	expect_rc 1
+	expect_out "(no?[2J??m?guarded: all is well)"
+	expect grep -q "no?\[2J??m?guarded" "${RCTEST}/logger"
+	expect test -z "$(cat "${RCTEST}/logger" - <<-EOF | LC_ALL=C tr -d '\12\40-\176'
+		${out}
+	EOF
+	)"
+}
+case_of "guard: nothing that sysctl says steers the console or makes a line of its own" steering
+
 jail()
 {
 	no_portacl
@@ -143,11 +168,11 @@ boot()
 {
 	printf 'security.mac.portacl.rules=uid:209:tcp:80,uid:209:tcp:443\n%s=79\n' "${high}" >"${RCTEST}/sysctl.conf"
 	set_sysctl "${high}" 1023
-	"${stand_ins}/sysctl" -i -f "${RCTEST}/sysctl.conf" >/dev/null 2>&1
+	"${RCTEST}/stand-ins/sysctl" -i -f "${RCTEST}/sysctl.conf" >/dev/null 2>&1
 	early_before=$(get_sysctl "${high}")
 	service gts_portacl_guard faststart
 	early=$(get_sysctl "${high}")
-	"${stand_ins}/sysctl" -f "${RCTEST}/sysctl.conf" >/dev/null 2>&1
+	"${RCTEST}/stand-ins/sysctl" -f "${RCTEST}/sysctl.conf" >/dev/null 2>&1
 	late_before=$(get_sysctl "${high}")
 	service gts_portacl_guard_late faststart
 	late=$(get_sysctl "${high}")

@@ -205,3 +205,42 @@ backup_fails()
 	expect_out "nobody backs GoToSocial up"
 }
 case_of "periodic: a backup that fails needs attention" backup_fails
+
+# steering STATUS: a gts-bootstrap that says what a terminal would obey, on both outputs: ESC, BEL, CR, C1 in UTF-8 and as a byte,
+# and a change of the reading order.
+steering()
+{
+	cat >"${RCTEST}/bin/gts-bootstrap" <<-EOF
+		#!/bin/sh
+		printf 'a\033[2J\007\rb\302\233c\233d\342\200\256e\tf\n'
+		printf 'two\033]0;t\n' >&2
+		exit $1
+	EOF
+	chmod 755 "${RCTEST}/bin/gts-bootstrap"
+}
+
+# plain_out: the output has both lines, in printable ASCII.
+plain_out()
+{
+	expect_out "a?[2J??b??c?d???e	f
+two?]0;t"
+	expect test -z "$(printf '%s' "${out}" | LC_ALL=C tr -d '\11\12\40-\176')"
+}
+
+steers_nothing()
+{
+	for status in 0 3; do
+		steering "${status}"
+		periodic
+		plain_out
+		daily_status
+		plain_out
+		weekly 'weekly_gotosocial_backup_enable="YES"'
+		plain_out
+	done
+	expect_rc 3
+	# shellcheck disable=SC2016 # periodic.conf is a script
+	periodic 'daily_gts_bootstrap_certificate_program="$(printf "/no\033where")"'
+	expect_out "/no?where is not there"
+}
+case_of "periodic: nothing that a program says steers a terminal" steers_nothing

@@ -4,7 +4,7 @@
 syntax()
 {
 	for script in "${top}"/rc.d/* "${top}"/templates/periodic/* "${here}"/run "${here}"/*.sh "${stand_ins}/rc.subr" "${stand_ins}/ps" \
-		"${stand_ins}/sysctl" "${stand_ins}/su" "${stand_ins}/id" "${stand_ins}/logger" "${stand_ins}/protect" \
+		"${stand_ins}/sysctl" "${stand_ins}/account.sh" "${stand_ins}/id" "${stand_ins}/logger" "${stand_ins}/protect" \
 		"${stand_ins}/fetch" "${stand_ins}/openssl"; do
 		expect sh -n "${script}"
 	done
@@ -14,7 +14,7 @@ case_of "syntax of all scripts" syntax
 clean_in_shellcheck()
 {
 	out=$(shellcheck "${top}"/rc.d/* "${top}"/templates/periodic/* "${here}"/run "${here}"/*.sh "${stand_ins}/rc.subr" "${stand_ins}/ps" \
-		"${stand_ins}/sysctl" "${stand_ins}/su" "${stand_ins}/id" "${stand_ins}/fetch" "${stand_ins}/openssl" 2>&1) ||
+		"${stand_ins}/sysctl" "${stand_ins}/account.sh" "${stand_ins}/id" "${stand_ins}/fetch" "${stand_ins}/openssl" 2>&1) ||
 		miss "${out}"
 }
 if command -v shellcheck >/dev/null; then

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gts_bootstrap::host::rehearsal::{Authority, Rehearsal};
-use gts_bootstrap::host::{Observe, WebAnswer, WebFailure, WebRequest};
+use gts_bootstrap::host::{Carried, Observe, WebAnswer, WebFailure, WebRequest};
 
 use super::switch::{changed, kernel};
 use super::switch_others::{BACK, there};
@@ -31,6 +31,7 @@ fn webfinger(machine: &Machine) -> Result<WebAnswer, WebFailure> {
         host: "example.org".to_owned(),
         address: None,
         path: "/.well-known/webfinger?resource=acct:alice@example.org".to_owned(),
+        carries: Carried::default(),
         verify: true,
         timeout: Duration::from_secs(5),
     })

@@ -15,7 +15,8 @@ use crate::machine::{ANSWERS, Machine};
 pub const FOLDER: &str = "/var/backups/gotosocial";
 pub const DATABASE: &str = "/var/db/gotosocial/sqlite.db";
 pub const STORAGE: &str = "/var/db/gotosocial/storage";
-pub const PICTURE: &str = "/var/db/gotosocial/storage/01ACCOUNT/attachment/original/01PICTURE.png";
+pub const PICTURE: &str =
+    "/var/db/gotosocial/storage/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1X7.png";
 const BACKUP: &[&str] = &["backup", "--yes"];
 
 /// An instance with a post and a picture.
@@ -115,7 +116,7 @@ fn what_was_written_a_moment_ago_is_in_it() {
         ("records/deployment.toml", "/usr/local/etc/gts-bootstrap/deployment.toml"),
         ("records/deployment.lock", "/usr/local/etc/gts-bootstrap/deployment.lock"),
         ("certificates/social.example.org", "/var/db/gotosocial/storage/certs/social.example.org"),
-        ("storage/01ACCOUNT/attachment/original/01PICTURE.png", PICTURE),
+        ("storage/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1X7.png", PICTURE),
     ] {
         assert_eq!(of(path), Some(fs::read(machine.path(on_host)).unwrap()), "{path}");
     }
@@ -152,6 +153,23 @@ fn media_can_be_left_out_and_what_is_no_file_is() {
     let few = manifest(&backups(&machine)[0]);
     assert!(!few.head.media && few.entries.iter().all(|entry| !entry.path.starts_with("storage/")));
     assert!(few.entry("certificates/social.example.org").is_some(), "keys are no media");
+}
+
+/// The service user names what is in its folder, and editors leave copies.
+#[test]
+fn what_has_a_name_of_its_own_is_left_out_and_named() {
+    let machine = instance();
+    let odd = format!("{STORAGE}/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1X7.PNG");
+    for path in [odd.as_str(), &format!("{STORAGE}/odd"), "/usr/local/etc/gts-bootstrap/deployment.toml~"] {
+        machine.write(path, "odd");
+    }
+    let why = "(it has no name that gts-bootstrap or GoToSocial gives)";
+    let told = machine.run(BACKUP).exits(0).says("3 files are not in the backup");
+    told.says(&format!("/usr/local/etc/gts-bootstrap/deployment.toml~ {why}")).says(&format!("{odd} {why}"));
+    let file = backups(&machine).pop().unwrap();
+    assert!(members(&file).iter().all(|(_, bytes)| bytes != b"odd"));
+    machine.run(&["restore", "--yes", file.to_str().unwrap()]).exits(0).does_not_say("will not be restored");
+    assert_eq!(machine.read(&odd), "odd", "it stays where it was");
 }
 
 #[test]

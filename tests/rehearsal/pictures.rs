@@ -30,7 +30,7 @@ impl<'a> Screen<'a> {
         let program = env!("CARGO_BIN_EXE_gts-bootstrap");
         let root = machine.root();
         let command = format!(
-            "trap : INT; cd '{}'; export TERM={kind}; '{program}' --rehearse '{}' {arguments}; echo \"exit $?\"; \
+            "trap : INT; cd '{}'; export TERM={kind} GTSB_REHEARSE_AS_ROOT=yes; '{program}' --rehearse '{}' {arguments}; echo \"exit $?\"; \
              stty -a | tr ' ' '\\n' | grep -x -e echo -e -echo -e icanon -e -icanon; exec cat",
             machine.beside("").display(),
             root.display()

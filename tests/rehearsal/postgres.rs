@@ -218,7 +218,8 @@ fn what_is_wrong_is_told_before_anything_stops() {
     };
     refused("no programs", gone, &["cannot run /usr/local/bin/psql", "the package postgresqlNN-client"], true);
     let newer = |machine: &Machine| server(machine, |server| server.version = 170_002);
-    let words = ["pg_dump is of version 16.4, and the server of version 17", "Install the package postgresql17-client"];
+    let words =
+        ["pg_dump is of version 16.10, and the server of version 17", "Install the package postgresql17-client"];
     refused("a newer server", newer, &words, true);
     let wrong = |machine: &Machine| machine.write(SECRETS, "db-password = \"wrong\"\n");
     refused("a wrong password", wrong, &["password authentication failed for user", "Set db-password"], true);
@@ -304,6 +305,28 @@ fn a_backup_is_made_without_a_stop_and_put_back() {
     fs::copy(&kept, fresh.beside("kept.tar")).unwrap();
     fresh.run(&["restore", "kept.tar", "--yes"]).exits(0);
     is_at(&fresh, "0.19.2", "2");
+}
+
+/// A dump is commands: a psql(1) that takes its own from it would run what somebody has written into a backup.
+#[test]
+fn a_dump_that_is_not_fenced_in_is_not_loaded() {
+    let machine = furnished();
+    machine.run(&["backup", "--yes"]).exits(0);
+    fs::rename(only_backup(&machine), machine.beside("kept.tar")).unwrap();
+    machine.run(&["rehearsal", "post", "later"]).exits(0);
+    machine.edit(|model| *model.packages.get_mut("postgresql16-client").unwrap() = "16.9".into());
+    let before = machine.system_files();
+    let started = machine.model().gotosocial.unwrap().program.unwrap().pid;
+    machine
+        .run(&["restore", "kept.tar", "--yes"])
+        .exits(1)
+        .says("does not fence in those of psql(1)")
+        .says("17.6 and later");
+    assert_eq!(differences(&before, &machine.system_files()), Vec::<PathBuf>::new());
+    assert_eq!(machine.model().gotosocial.unwrap().program.unwrap().pid, started, "it was not stopped");
+    machine.edit(|model| *model.packages.get_mut("postgresql16-client").unwrap() = "16.10".into());
+    machine.run(&["restore", "kept.tar", "--yes"]).exits(0);
+    is_at(&machine, "0.19.2", "2");
 }
 
 #[test]

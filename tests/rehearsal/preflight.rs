@@ -48,7 +48,7 @@ fn all_findings_come_at_once() {
             "disk for the release: 100 MiB",
             "disk for the data: 100 MiB",
             "package net-im/gotosocial: version 0.18.1",
-            "port 80: taken by nginx (user www, pid 912)",
+            "port 80: taken by nginx (user www, uid 80, pid 912)",
             "clock: the clock is years behind",
         ],
     );

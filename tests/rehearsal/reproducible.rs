@@ -1,5 +1,5 @@
 //! Two machines with the same answers and the same lock: the same bytes, in the database and the log too, as their clocks
-//! are models as well.
+//! are models as well. Only the password of the first account is random.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,12 @@ use crate::machine::{ANSWERS, Machine, differences};
 #[test]
 fn the_same_answers_and_lock_give_the_same_bytes() {
     let bytes = |machine: &Machine| -> BTreeMap<_, _> {
+        machine.edit(|model| {
+            assert_eq!(model.passwords.len(), 1);
+            model.passwords.clear();
+            model.seen_passwords.clear();
+            model.gotosocial.as_mut().unwrap().program.as_mut().unwrap().oauth = Default::default();
+        });
         machine.snapshot().into_iter().map(|(path, (mode, _, content))| (path, (mode, content))).collect()
     };
     let answers = format!(

@@ -134,13 +134,18 @@ fn a_later_state_goes_and_is_kept_aside() {
     fs::remove_file(&backups(&machine)[0]).unwrap();
     machine.run(&["rehearsal", "post", "too much said"]).exits(0);
     fs::remove_file(machine.path(PICTURE)).unwrap();
-    machine.write("/var/db/gotosocial/storage/01ACCOUNT/attachment/original/01LATER.png", "later");
+    machine.write(
+        "/var/db/gotosocial/storage/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1X8.png",
+        "later",
+    );
     machine.write(CONFIG, &format!("{}# since then\n", machine.read(CONFIG)));
     restore(&machine, &file).exits(0).says("has 1 post and this instance has 2 now: 1 will be lost").says("is kept in");
     assert!(runs(&machine));
     assert_eq!(posts(&machine), 1);
     assert_eq!(machine.read(PICTURE), "not much of a picture");
-    assert!(machine.exists("/var/db/gotosocial/storage/01ACCOUNT/attachment/original/01LATER.png"));
+    assert!(machine.exists(
+        "/var/db/gotosocial/storage/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1X8.png"
+    ));
     assert!(machine.read(CONFIG).contains("# since then"), "settings stay as they are");
     let left = backups(&machine);
     assert_eq!(left.len(), 1, "{left:?}");
@@ -218,6 +223,27 @@ fn a_flipped_byte_anywhere_is_refused() {
 fn opened_length(bytes: &[u8]) -> usize {
     let digits = std::str::from_utf8(&bytes[124..135]).unwrap();
     usize::from_str_radix(digits, 8).unwrap()
+}
+
+/// One of each schema is kept, as the first program that wrote it did, with all that it took: an editor's copy of the answers, and a
+/// medium that an earlier restoration has set aside.
+#[test]
+fn backups_of_earlier_programs_are_restored() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/backups");
+    let schemas: Vec<u32> = (1..=backup::manifest::SCHEMA).collect();
+    for schema in schemas {
+        let packed = fs::File::open(folder.join(format!("{schema}.tar.gz"))).unwrap();
+        let new = Machine::with(|model| model.clock += 3600);
+        let file = new.beside("old.tar");
+        std::io::copy(&mut flate2::read::GzDecoder::new(packed), &mut fs::File::create(&file).unwrap()).unwrap();
+        let told = restore(&new, &file).exits(0).says("4 files of the backup will not be restored");
+        told.says("records/deployment.toml~ (it has no name that").says("G1X7.png.before-restore (it has no name that");
+        assert_eq!((posts(&new), runs(&new)), (1, true));
+        assert_eq!(new.read(PICTURE), "picture\n");
+        assert!(new.read("/usr/local/etc/gts-bootstrap/filters/drop.list").contains("203.0.113.0/24"));
+        new.run(&["check"]).exits(0).says("listens 443: nginx");
+        new.run(&["install", "--yes"]).exits(0).says("Nothing to change");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use crate::machine::{ANSWERS, Machine, Outcome};
 
 /// Both streams, with digest and size of the stand-in release left out.
-fn picture(outcome: &Outcome) -> String {
+pub fn picture(outcome: &Outcome) -> String {
     let text = format!("{}--- standard error, exit code {}\n{}", outcome.stdout, outcome.code, outcome.stderr);
     let sized = |line: &str| match line.split_once(".tar.gz, ") {
         Some((before, size)) if size.ends_with('B') => format!("{before}.tar.gz, (size)\n"),

@@ -66,6 +66,6 @@ fn the_ports_are_tried_as_the_service_user_before_the_start() {
     })
     .unwrap();
     let why = start_fails(&host);
-    assert!(why.contains("port 80 is taken by nginx (user www, pid 912)"), "{why}");
+    assert!(why.contains("port 80 is taken by nginx (user www, uid 80, pid 912)"), "{why}");
     assert!(host.model().gotosocial.is_none_or(|service| service.program.is_none()), "it was never started");
 }

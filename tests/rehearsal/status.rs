@@ -292,7 +292,8 @@ fn a_front_that_is_down_and_a_stranger_on_a_port_are_told() {
         };
         model.listeners.push(stranger);
     });
-    let line = "nginx does not run; lighttpd (user www) listens on port 80, not nginx";
+    let line =
+        "nginx does not run; lighttpd (user www, uid 80, pid 9) listens on port 80, not nginx; end it with `kill 9`";
     machine.run(&["status", "--brief", "--offline"]).exits(3).says(line);
 }
 

@@ -75,6 +75,7 @@ impl Machine {
             host: "social.example.org".into(),
             address,
             path: "/api/v1/instance".into(),
+            carries: Default::default(),
             verify: false,
             timeout: std::time::Duration::from_secs(1),
         };
@@ -264,7 +265,10 @@ fn a_migration_that_outlives_the_program_is_waited_for() {
         let (pid, database, ends_at) = (4711, "/var/db/gotosocial/sqlite.db".into(), model.clock + 100);
         model.migrating = Some(Migrating { pid, user: "gotosocial".into(), database, ends_at });
     });
-    upgrade(&crashed).exits(0).says("its migration of the database continues (pid 4711)").says("Waiting for its end");
+    upgrade(&crashed)
+        .exits(0)
+        .says("its migration of the database continues: gotosocial (user gotosocial, pid 4711)")
+        .says("Waiting for its end");
     is_at(&crashed, NEW, 1);
 }
 

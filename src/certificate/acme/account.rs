@@ -66,6 +66,14 @@ impl Account {
         let pkcs8 = BASE64URL_NOPAD.decode(key_pkcs8.as_bytes());
         Ok((id, Key::of_pkcs8(&pkcs8.unwrap_or_default())?))
     }
+
+    /// Looks at its key, too.
+    ///
+    /// # Errors
+    /// There is no key that could sign.
+    pub fn check(&self) -> Result<(), AcmeError> {
+        self.open().map(drop)
+    }
 }
 
 /// The JSON library's own words could quote the key.

@@ -7,6 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::host::{DatabaseState, FileUser, Host, HostError, Observe, Owner, ServiceAction, ServiceState};
+use crate::shown::Shown;
 
 /// The file in a copy's folder that says what the copy is.
 pub const DESCRIPTION: &str = "database.json";
@@ -28,8 +29,8 @@ pub(in crate::change) fn failed(what: impl Display, why: impl Into<String>) -> H
 
 /// Fails if somebody has a database open.
 pub(in crate::change) fn unused(what: impl Display, user: Option<FileUser>) -> Result<(), HostError> {
-    let Some(FileUser { command, user, pid }) = user else { return Ok(()) };
-    Err(failed(what, format!("{command} (user {user}, pid {pid}) has it open; end it and run this again")))
+    let Some(user) = user else { return Ok(()) };
+    Err(failed(what, format!("{user} has it open; end it and run this again")))
 }
 
 /// A folder in which `owner` gets at something, for as long as `work` takes. Until it is complete it is root's, so nobody can
@@ -63,7 +64,7 @@ pub(in crate::change) fn copy_checked(
     let copied = host.copy_file(from, to, 0o600, owner)?;
     match sha256 {
         Some(wanted) if copied.sha256 != wanted => {
-            Err(failed(from.display(), "it is not what was written: its digest differs"))
+            Err(failed(from.shown(), "it is not what was written: its digest differs"))
         }
         _ => Ok(()),
     }
@@ -119,10 +120,28 @@ impl Description {
         let proved = if self.content.is_some() { "read back from there" } else { "opened there" };
         format!(
             "the database is kept in {} and was {proved} to see that it is whole: {} KiB, {} migrations{posts}",
-            folder.display(),
+            folder.shown(),
             bytes.div_ceil(1024),
             self.state.migrations
         )
+    }
+
+    /// Reads what [`Description::write`] has written.
+    ///
+    /// # Errors
+    /// In words: it cannot be understood, or was written by a newer version of this program.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let description: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if description.schema > SCHEMA {
+            let schema = description.schema;
+            return Err(format!("it was written by a newer gts-bootstrap (schema {schema}); use that one"));
+        }
+        let is_known = |part: &CopiedPart| FILES.iter().any(|suffix| part.name == format!("{MAIN}{suffix}"));
+        match (&*description.files, &description.content) {
+            ([dump], Some(_)) if dump.name == DUMP => Ok(description),
+            ([main, beside @ ..], None) if main.name == MAIN && beside.iter().all(is_known) => Ok(description),
+            _ => Err("it names files that no copy of a database has".to_owned()),
+        }
     }
 
     /// Writes it into the copy's folder, which completes the copy.
@@ -140,16 +159,5 @@ impl Description {
 pub fn describe(host: &dyn Observe, folder: &Path) -> Result<Option<Description>, HostError> {
     let path = folder.join(DESCRIPTION);
     let Some(bytes) = host.read(&path)? else { return Ok(None) };
-    let unreadable = |text: String| HostError::unreadable(path.display(), text);
-    let description: Description = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
-    if description.schema > SCHEMA {
-        let schema = description.schema;
-        return Err(unreadable(format!("it was written by a newer gts-bootstrap (schema {schema}); use that one")));
-    }
-    let is_known = |part: &CopiedPart| FILES.iter().any(|suffix| part.name == format!("{MAIN}{suffix}"));
-    match (&*description.files, &description.content) {
-        ([dump], Some(_)) if dump.name == DUMP => Ok(Some(description)),
-        ([main, beside @ ..], None) if main.name == MAIN && beside.iter().all(is_known) => Ok(Some(description)),
-        _ => Err(unreadable("it names files that no copy of a database has".to_owned())),
-    }
+    Description::parse(&bytes).map(Some).map_err(|why| HostError::unreadable(path.shown(), why))
 }

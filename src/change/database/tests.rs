@@ -99,7 +99,7 @@ fn a_copy_is_roots_alone_whole_and_described() {
     for (path, mode) in [(Path::new(COPY), 0o700), (&kept, 0o600), (&Path::new(COPY).join(DESCRIPTION), 0o600)] {
         match bench.host.entry(path).unwrap().unwrap() {
             Entry::File { mode: found, owner, .. } | Entry::Directory { mode: found, owner } => {
-                assert_eq!((found, owner), (mode, Owner::ROOT), "{}", path.display());
+                assert_eq!((found, owner), (mode, Owner::ROOT), "{path:?}");
             }
             other => panic!("{other:?}"),
         }

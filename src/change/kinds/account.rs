@@ -1,16 +1,21 @@
 //! The first account: created by GoToSocial's own command line, as the service user, after the service is ready.
 //!
-//! GoToSocial takes the password only as an argument, where every user of the host can see it for a second. So it is
-//! always a random one, told once on the terminal; the administrator changes it at the first login.
+//! GoToSocial takes the password only as an argument, where every user of the host can see it for a second. So that one is
+//! used once: to log in over the loopback and to set another one. Both are random, and only the one in force at the end is told, once, on
+//! the terminal. Where no other one could be set, the administrator is told so and changes it at the first login.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::service::wait_until_ready;
 use crate::change::kind::prelude::*;
-use crate::change::readiness::Readiness;
+use crate::change::readiness::{FIRST_CERTIFICATE_TIMEOUT, PAGE_TIMEOUT, Readiness, has_certificate};
 use crate::gotosocial::SERVICE;
 use crate::gotosocial::commands::{self, Command, IN_USE, UNKNOWN_USER};
-use crate::host::Invocation;
+use crate::gotosocial::password_change::{Outcome, PasswordChange, Question, Reply};
+use crate::gotosocial::readiness::LIVEZ;
+use crate::host::{Invocation, Listener, WebAnswer, WebRequest};
 
 /// Letters and digits that cannot be taken for one another: 32 of them, so each carries five bits.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -64,7 +69,7 @@ impl Kind for Account {
         {
             refuse!("GoToSocial still starts, and an account that is created before it is ready can never be used");
         }
-        let (username, password) = (&self.username, random_password()?);
+        let (username, password, second) = (&self.username, random_password()?, random_password()?);
         let create = || self.run(executor, commands::account_create(&self.config, username, &self.email, &password));
         if self.repair {
             match self.run(executor, commands::account_password(&self.config, username, &password)) {
@@ -82,16 +87,55 @@ impl Kind for Account {
                 done => done?,
             }
         }
-        executor.operator.password(username, &password);
-        self.run(executor, commands::account_promote(&self.config, username)).map_err(|why| {
+        // Before the login: the server would keep what it has read of the account by then.
+        let promoted = self.run(executor, commands::account_promote(&self.config, username)).map_err(|why| {
             why.and(format!(
                 ". The account {username} was created but is not an administrator; run the same command again to finish it"
             ))
-        })
+        });
+        let replaced = match &promoted {
+            Ok(()) => self.replace(executor, &password, &second),
+            Err(_) => Outcome::Kept("the account is not finished".to_owned()),
+        };
+        match replaced {
+            Outcome::Replaced => executor.operator.password(username, &second, None),
+            Outcome::Kept(why) => executor.operator.password(username, &password, Some(&why)),
+            Outcome::Unknown(why) => {
+                let why = format!("{why}, and if it is refused, {second} is in force");
+                executor.operator.password(username, &password, Some(&why));
+            }
+        }
+        promoted
     }
 }
 
 impl Account {
+    /// Logs in with one password, and sets the other.
+    fn replace(&self, executor: &Executor<'_>, old: &str, new: &str) -> Outcome {
+        let host = executor.host;
+        let Some(readiness) = &self.readiness else {
+            return Outcome::Kept("it is not known where the server listens".to_owned());
+        };
+        if !has_certificate(host, readiness) {
+            executor.operator.waiting("GoToSocial orders its first certificate", Duration::ZERO, None);
+            // It does so at the first connection. If that fails the check of the certificate says why.
+            let _ = host.web(&readiness.request(LIVEZ, FIRST_CERTIFICATE_TIMEOUT));
+            if !has_certificate(host, readiness) {
+                return Outcome::Kept("the server has no certificate yet, so nobody can log in".to_owned());
+            }
+        }
+        if let Err(why) = listens_alone(host, self.owner.uid, readiness.address) {
+            return Outcome::Kept(why);
+        }
+        let change = PasswordChange { email: &self.email, old, new };
+        change.make(&mut |Question { path, carries }| {
+            let request = WebRequest { carries, ..readiness.request(&path, PAGE_TIMEOUT) };
+            let WebAnswer { status, location, cookie, body, .. } =
+                host.web(&request).map_err(|why| format!("{}: {why}", path.split('?').next().unwrap_or_default()))?;
+            Ok(Reply { status, location, cookie, body })
+        })
+    }
+
     fn run(&self, executor: &Executor<'_>, command: Command) -> Result<(), Failure> {
         let Self { program, environment, owner, directory, .. } = self.clone();
         let Command { name, arguments, secret_argument } = command;
@@ -112,6 +156,21 @@ impl Account {
     }
 }
 
+/// Whether the passwords get to the service and to nobody else.
+fn listens_alone(host: &dyn Host, uid: u32, address: SocketAddr) -> Result<(), String> {
+    let (ip, port) = (address.ip(), address.port());
+    let is_there = |listener: &&Listener| {
+        let family = if ip.is_ipv4() { listener.ipv4 } else { listener.ipv6 };
+        listener.port == port && family && listener.address.is_none_or(|own| own == ip)
+    };
+    let listeners = host.listeners().map_err(|error| format!("who listens on port {port} is not known: {error}"))?;
+    let mut there = listeners.iter().filter(is_there).peekable();
+    if there.peek().is_some() && there.all(|listener| listener.uid == Some(uid)) {
+        return Ok(());
+    }
+    Err(format!("it is not the service alone that listens on port {port}"))
+}
+
 /// A password of 130 random bits, in groups that can be read aloud.
 fn random_password() -> Result<String, String> {
     let mut bytes = [0_u8; LETTERS];
@@ -124,6 +183,7 @@ fn random_password() -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::rehearsal::Rehearsal;
 
     #[test]
     fn passwords_have_130_bits_and_never_repeat() {
@@ -132,6 +192,37 @@ mod tests {
         for password in all {
             assert_eq!(password.len(), LETTERS + 5, "{password}");
             assert!(password.bytes().all(|byte| byte == b'-' || ALPHABET.contains(&byte)), "{password}");
+        }
+    }
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn a_stranger_on_the_port_gets_no_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Rehearsal::open(folder.path().join("root")).unwrap();
+        let owner = Owner { uid: 209, gid: 209 };
+        let listener = |uid, address: Option<[u8; 4]>, port| Listener {
+            user: "gotosocial".into(),
+            uid,
+            command: "gotosocial".into(),
+            pid: Some(7),
+            address: address.map(Into::into),
+            ipv4: true,
+            ipv6: address.is_none(),
+            port,
+        };
+        let own = listener(Some(209), None, 443);
+        for (others, is_alone) in [
+            (vec![], false),
+            (vec![own.clone()], true),
+            (vec![own.clone(), listener(Some(80), Some([127, 0, 0, 1]), 80)], true),
+            (vec![own.clone(), listener(Some(80), Some([203, 0, 113, 10]), 443)], true),
+            (vec![own.clone(), listener(Some(1001), Some([127, 0, 0, 1]), 443)], false),
+            (vec![listener(None, None, 443), own], false),
+        ] {
+            host.edit(|model| model.listeners = others.clone()).unwrap();
+            let told = listens_alone(&host, owner.uid, ([127, 0, 0, 1], 443).into());
+            assert_eq!(told.is_ok(), is_alone, "{others:?}");
         }
     }
 

@@ -1,20 +1,30 @@
 //! Backups as changes: one is written, one too many goes, and what is in one is put back.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::backup::{self, BackupError, DatabaseKind, Entry, Head, Manifest, Member, Skipped};
+use crate::backup::{self, BackupError, DatabaseKind, Entry, Head, LeftOut, Manifest, Member};
 use crate::change::database::description::DUMP;
 use crate::change::database::{self, DESCRIPTION, OPENED};
 use crate::change::kind::prelude::*;
 use crate::change::{postgres, store};
 use crate::error_code::ErrorCode;
-use crate::host::{self, Observe, is_temporary};
+use crate::host::{self, Onward, is_temporary};
+use crate::shown::Shown;
 
-/// How many of the files that were left out are named.
+/// How many of the files that differ from a backup are named.
 const NAMED: usize = 3;
+/// How many of those that are not in one.
+const TOLD: usize = 20;
+/// No longer path below the media fits into a tar file, in bytes.
+const LONGEST_PATH: usize = 256;
+/// After so many objects, and so many bytes, it is asked again whether to stop.
+const ASKED_EVERY: u32 = 256;
+const PIECE: u64 = 1 << 24;
 /// Above members that hold the database.
 const DATABASE: &str = "database/";
 
@@ -125,8 +135,8 @@ impl Kind for BackupChange {
             Self::Write { storage: Some(_), .. } => "with media; read back and compared".to_owned(),
             Self::Write { storage: None, .. } => "without media; read back and compared".to_owned(),
             Self::Prune { .. } => "one more than are to be kept".to_owned(),
-            Self::Database { from, .. } => format!("the database out of {}", from.file.display()),
-            Self::Media { from, .. } => format!("what is missing of the media in {}", from.file.display()),
+            Self::Database { from, .. } => format!("the database out of {}", from.file.shown()),
+            Self::Media { from, .. } => format!("what is missing of the media in {}", from.file.shown()),
             Self::Dump { .. } => "dumped with pg_dump, while it is in use".to_owned(),
             Self::Load { .. } => "replaced by what is in the backup, in one transaction".to_owned(),
         }
@@ -199,7 +209,7 @@ impl BackupChange {
         let mut members: Vec<Member> = match head.database {
             DatabaseKind::Sqlite => {
                 let description = database::describe(host, database)?
-                    .ok_or_else(|| format!("there is no complete copy of the database in {}", database.display()))?;
+                    .ok_or_else(|| format!("there is no complete copy of the database in {}", database.shown()))?;
                 // All of it is read for damage only now, when nobody waits for the service any more.
                 head.state = Some(database::opened(host, database, &description.files, *owner, true)?);
                 let names = description.files.iter().map(|part| part.name.as_str()).chain([DESCRIPTION]);
@@ -211,81 +221,112 @@ impl BackupChange {
             }
         };
         members.extend(files.iter().cloned());
-        let mut skipped = Vec::new();
+        let (mut left_out, broken_off) = (LeftOut::default(), RefCell::new(None));
+        let may_go_on = || {
+            broken_off.replace(executor.broken_off());
+            broken_off.borrow().clone().map_or(Ok(()), |why| Err(io::Error::other(why)))
+        };
         if let Some(wanted) = storage {
-            gather(host, &wanted[0], wanted, &mut members, &mut skipped)?;
+            gather(host, wanted, &may_go_on, &mut members, &mut left_out)?;
         }
-        let open = |path: &Path| host.open_file(path).map_err(io::Error::other);
-        host.build_file(target, 0o600, Owner::ROOT, &mut |file| {
-            let (manifest, more) = backup::write(file, &head, &members, &open)?;
-            skipped.extend(more);
-            file.sync_all()?;
-            verify(file, &manifest).map_err(io::Error::other)
-        })?;
-        if let Some(text) = left_out(&skipped) {
-            executor.operator.note(&text);
+        let open = |path: &Path| match host.open_file(path) {
+            Ok(Some(file)) => Ok(Ok(file)),
+            Ok(None) => Ok(Err("it was deleted meanwhile".to_owned())),
+            Err(error) => error.refusal().map(Err).ok_or_else(|| io::Error::other(error)),
+        };
+        let built = may_go_on().map_err(HostError::file("write", target)).and_then(|()| {
+            host.build_file(target, 0o600, Owner::ROOT, &mut |file| {
+                let manifest = backup::write(file, &head, &members, &open, &may_go_on, &mut left_out)?;
+                file.sync_all()?;
+                verify(file, &manifest, &may_go_on).map_err(io::Error::other)
+            })
+        });
+        if let Some(why) = broken_off.take() {
+            return Err(Failure::Interrupted(why));
+        }
+        built?;
+        if left_out.count > 0 {
+            executor.operator.note(&told(&left_out));
+            executor.operator.left_out(&left_out);
         }
         Ok(())
     }
 }
 
-/// Every regular file below a folder of media. What else there is, links above all, is left out and listed in `skipped`.
+/// Every regular file below the folder of media. What else there is, links above all, is left out and named.
 fn gather(
     host: &dyn Host,
-    folder: &Path,
-    wanted: &[PathBuf; 2],
+    [storage, leave]: &[PathBuf; 2],
+    may_go_on: &dyn Fn() -> io::Result<()>,
     members: &mut Vec<Member>,
-    skipped: &mut Vec<Skipped>,
+    left_out: &mut LeftOut,
 ) -> Result<(), HostError> {
-    let [storage, leave] = wanted;
-    for name in host.list(folder)? {
-        let from = folder.join(&name);
-        if from == *leave || is_temporary(&name) {
-            continue;
+    let mut seen: u32 = 0;
+    host.tree(storage, &mut |from, entry| {
+        seen = seen.wrapping_add(1);
+        if seen.is_multiple_of(ASKED_EVERY) && may_go_on().is_err() {
+            return Onward::End;
         }
-        match host.entry(&from)? {
-            Some(host::Entry::File { mode, .. }) => {
-                let below = from.strip_prefix(storage).unwrap_or(&from).display();
-                let path = format!("{}{below}", backup::STORAGE);
-                members.push(Member { path, from, mode: mode & 0o777, needed: false });
+        let is_ours = |name: &OsStr| name.to_str().is_some_and(is_temporary);
+        if from == leave || from.file_name().is_some_and(is_ours) {
+            return Onward::Past;
+        }
+        match entry {
+            host::Entry::File { mode, .. } => {
+                let below = from.strip_prefix(storage).unwrap_or(from);
+                // A path that does not fit is not even made text: there can be many, and each can be long.
+                let path = match below.as_os_str().len() {
+                    ..=LONGEST_PATH => format!("{}{}", backup::STORAGE, below.display()),
+                    _ => String::new(),
+                };
+                match backup::fits(&path) {
+                    Ok(()) => {
+                        members.push(Member { path, from: from.to_owned(), mode: mode & 0o777, needed: false });
+                    }
+                    Err(_) if path.is_empty() => left_out.add(from, "its path does not fit into a tar file"),
+                    Err(why) => left_out.add(from, why),
+                }
             }
-            Some(host::Entry::Directory { .. }) => gather(host, &from, wanted, members, skipped)?,
-            Some(host::Entry::Symlink { .. }) => skipped.push(Skipped { from, why: "it is a symbolic link" }),
-            Some(host::Entry::Other) => skipped.push(Skipped { from, why: "it is no file" }),
-            None => skipped.push(Skipped { from, why: "it was deleted meanwhile" }),
+            host::Entry::Directory { .. } => return Onward::In,
+            host::Entry::Symlink { .. } => left_out.add(from, "it is a symbolic link"),
+            host::Entry::Other => left_out.add(from, "it is not a regular file"),
         }
-    }
-    Ok(())
+        Onward::Past
+    })
 }
 
 /// Reads all of a backup back.
-fn verify(file: &mut File, written: &Manifest) -> Result<(), String> {
+fn verify(file: &mut File, written: &Manifest, may_go_on: &dyn Fn() -> io::Result<()>) -> Result<(), String> {
     let failed = |error: BackupError| format!("what was written does not read back: {error}");
     let opened = backup::open(file).map_err(failed)?;
     if opened.manifest != *written {
         return Err("what was written does not read back: its manifest differs".to_owned());
     }
-    backup::walk(file, &opened.manifest, &mut |_, _| Ok(())).map_err(failed)
+    let mut visit = |_: &Entry, bytes: &mut dyn Read| {
+        while io::copy(&mut (&mut *bytes).take(PIECE), &mut io::sink())? > 0 {
+            may_go_on()?;
+        }
+        Ok(())
+    };
+    backup::walk(file, &opened.manifest, &mut visit).map_err(failed)
 }
 
 /// What there is to say of files that are not in a backup.
-fn left_out(skipped: &[Skipped]) -> Option<String> {
-    if skipped.is_empty() {
-        return None;
-    }
+fn told(left_out: &LeftOut) -> String {
+    let LeftOut { count, files } = left_out;
     let named: Vec<String> =
-        skipped.iter().take(NAMED).map(|file| format!("{} ({})", file.from.display(), file.why)).collect();
-    let more = if skipped.len() > NAMED { ", …" } else { "" };
-    let files = if skipped.len() == 1 { "1 file is".to_owned() } else { format!("{} files are", skipped.len()) };
-    Some(format!("{files} not in the backup: {}{more}", named.join(", ")))
+        files.iter().take(TOLD).map(|file| format!("{} ({})", file.path.shown(), file.why)).collect();
+    let more = if *count > TOLD as u64 { ", … (--json names more)" } else { "" };
+    let files = if *count == 1 { "1 file is".to_owned() } else { format!("{count} files are") };
+    format!("{files} not in the backup: {}{more}", named.join(", "))
 }
 
 /// Opens a backup again, and makes sure that it is the one that was verified.
 fn reopened(from: &Origin) -> Result<(File, Manifest), Failure> {
-    let mut file = File::open(&from.file).map_err(|error| from.unusable(error.into()))?;
+    let mut file = backup::file(&from.file).map_err(|error| from.unusable(error))?;
     let opened = backup::open(&mut file).map_err(|error| from.unusable(error))?;
     if opened.sha256 != from.manifest {
-        refuse!("{} is another file now than the one that was verified", from.file.display());
+        refuse!("{} is another file now than the one that was verified", from.file.shown());
     }
     Ok((file, opened.manifest))
 }
@@ -309,17 +350,25 @@ fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> R
     let (file, manifest) = reopened(from)?;
     host.remove_tree(to)?;
     host.make_directory(to, 0o700, Owner::ROOT)?;
-    unpack(host, from, (file, &manifest), Owner::ROOT, |entry| {
-        let name = entry.path.strip_prefix(DATABASE).filter(|name| !name.contains('/'))?;
-        Some((to.join(name), 0o600))
+    unpack(host, from, (file, &manifest), Owner::ROOT, |entry| match backup::Kind::of(&entry.path)? {
+        backup::Kind::Sqlite | backup::Kind::Description | backup::Kind::Postgres => {
+            Some((to.join(entry.path.strip_prefix(DATABASE)?), 0o600))
+        }
+        _ => None,
     })?;
     if manifest.head.database == DatabaseKind::Postgres {
-        return Ok(postgres::opened(host, &to.join(DUMP), owner, None).map(drop)?);
+        if !postgres::opened(host, &to.join(DUMP), owner, None)?.is_fenced {
+            refuse!(
+                "a dump is commands, and pg_restore(1) of this version does not fence in those of psql(1): update the package \
+                 postgresqlNN-client (13.22, 14.19, 15.14, 16.10, 17.6 and later ones do)"
+            );
+        }
+        return Ok(());
     }
     let description = database::describe(host, to)?
-        .ok_or_else(|| format!("{}: it says nothing about the database in it", from.file.display()))?;
+        .ok_or_else(|| format!("{}: it says nothing about the database in it", from.file.shown()))?;
     if description.files.iter().any(|part| part.mode & !0o777 != 0) {
-        refuse!("{}: a file of its database has a special mode", from.file.display());
+        refuse!("{}: a file of its database has a special mode", from.file.shown());
     }
     Ok(database::opened(host, to, &description.files, owner, false).map(drop)?)
 }
@@ -349,24 +398,29 @@ fn place_media(executor: &Executor<'_>, from: &Origin, storage: &Path, owner: Ow
         host.rename(path, &aside(path))?;
     }
     unpack(host, from, (file, &manifest), owner, |entry| {
-        let relative = entry.path.strip_prefix(backup::STORAGE).filter(|_| wanted.contains(&entry.path))?;
-        Some((storage.join(relative), entry.mode))
+        let relative = medium(entry).filter(|_| wanted.contains(&entry.path))?;
+        Some((storage.join(relative), entry.mode & 0o666))
     })?;
     for path in differing().take(NAMED) {
         executor.operator.note(&format!(
             "{} differs from the backup; it is kept as {}",
-            path.display(),
-            aside(path).display()
+            path.shown(),
+            aside(path).shown()
         ));
     }
     Ok(())
 }
 
+/// Where a medium belongs, below the folder with the media.
+fn medium(entry: &Entry) -> Option<&str> {
+    (backup::Kind::of(&entry.path)? == backup::Kind::Medium).then(|| entry.path.strip_prefix(backup::STORAGE))?
+}
+
 /// What has to be put in place: what is not there, and what is there and differs.
-fn missing(host: &dyn Observe, manifest: &Manifest, storage: &Path) -> Result<(Placed, BTreeSet<String>), HostError> {
+fn missing(host: &dyn Host, manifest: &Manifest, storage: &Path) -> Result<(Placed, BTreeSet<String>), HostError> {
     let (mut placed, mut wanted) = (Placed::default(), BTreeSet::new());
     for entry in &manifest.entries {
-        let Some(relative) = entry.path.strip_prefix(backup::STORAGE) else { continue };
+        let Some(relative) = medium(entry) else { continue };
         let path = storage.join(relative);
         let differs = match host.entry(&path)? {
             None => false,
@@ -392,7 +446,7 @@ fn take_back_media(host: &dyn Host) -> Result<(), HostError> {
     let list = list_of_placed();
     let Some(bytes) = host.read(&list)? else { return Ok(()) };
     let placed: Placed =
-        serde_json::from_slice(&bytes).map_err(|error| HostError::unreadable(list.display(), error.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| HostError::unreadable(list.shown(), error.to_string()))?;
     let mut swept = BTreeSet::new();
     for (path, differed) in &placed.files {
         if *differed && host.entry(&aside(path))?.is_none() {

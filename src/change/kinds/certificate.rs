@@ -16,6 +16,7 @@ use crate::certificate::{Bundle, CertificateAuthority};
 use crate::change::kind::prelude::*;
 use crate::deployment::{AcmeDirectory, EmailAddress, HostName};
 use crate::host::{Observe, ServiceAction, WebRequest};
+use crate::shown::Shown;
 
 /// So often it is looked whether the front shows the new certificate, a second apart: its reload does not wait for the
 /// processes that serve.
@@ -174,7 +175,7 @@ impl CertificateOrder {
     fn kept_account(&self, host: &dyn Observe) -> Result<Option<Account>, Failure> {
         let Some(bytes) = host.read(&self.account)? else { return Ok(None) };
         let text = String::from_utf8(bytes)
-            .map_err(|_| AcmeError::AccountFile(format!("{} is not text", self.account.display())))?;
+            .map_err(|_| AcmeError::AccountFile(format!("{} is not text", self.account.shown())))?;
         Ok(Some(Account::from_json(&text)?).filter(|account| account.directory() == self.directory.as_str()))
     }
 
@@ -242,7 +243,7 @@ impl Kind for CertificateChange {
                 format!("ordered from {}; {} reloads and is checked to serve it", order.directory, front.service)
             }
             Self::Reload { chain, front, .. } => {
-                format!("{} reloads and is checked to serve {}", front.service, chain.display())
+                format!("{} reloads and is checked to serve {}", front.service, chain.shown())
             }
         }
     }
@@ -290,7 +291,7 @@ impl Kind for CertificateChange {
             }
             Self::Reload { name, chain, front } => {
                 let bytes = host.read(chain)?.unwrap_or_default();
-                let leaf = leaf_digest(&bytes).ok_or_else(|| format!("{} holds no certificate", chain.display()))?;
+                let leaf = leaf_digest(&bytes).ok_or_else(|| format!("{} holds no certificate", chain.shown()))?;
                 reload(host, front, name, &leaf)
             }
         }
@@ -311,7 +312,7 @@ impl Kind for CertificateChange {
                 }
             } else {
                 let text = "it is not the certificate that was there before";
-                return Err(HostError::unreadable(previous.0[0].display(), text));
+                return Err(HostError::unreadable(previous.0[0].shown(), text));
             }
         }
         // Also one of the two alone: the copying may have been cut off between them.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::change::database::{self, Database, DatabaseCopy, DatabaseRestore, OPENED};
 use crate::change::kind::prelude::*;
 use crate::change::postgres::{self, DatabaseTest};
+use crate::shown::Shown;
 
 impl Kind for DatabaseTest {
     named!(ErrorCode::Database, "database-test", "database"; "programs, rights and room for a copy, while it is in use");
@@ -57,7 +58,7 @@ impl Kind for DatabaseCopy {
             && let Some(description) = database::describe(host, &self.to)?
             && !database::is_in_place(host, &description, &self.from)?
         {
-            let (folder, version, database) = (self.to.display(), description.version, self.from.name());
+            let (folder, version, database) = (self.to.shown(), description.version, self.from.name());
             return Ok(Some(format!(
                 "{folder} (the database of GoToSocial {version}, as {database} is another one now)"
             )));
@@ -82,7 +83,7 @@ impl Kind for DatabaseRestore {
     }
 
     fn detail(&self) -> String {
-        format!("from {}", self.from.display())
+        format!("from {}", self.from.shown())
     }
 
     fn prior(&self, host: &dyn Host) -> Result<Prior, HostError> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::change::kind::prelude::*;
+use crate::shown::Shown;
 
 /// Makes a folder with this mode and owner; its parent exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,6 @@ impl Kind for MakeDirectory {
 
     fn stays(&self, host: &dyn Host, prior: &Prior) -> Result<Option<String>, HostError> {
         let stays = *prior == Prior::Absent && !host.list(&self.path)?.is_empty();
-        Ok(stays.then(|| format!("{} is not empty and stays", self.path.display())))
+        Ok(stays.then(|| format!("{} is not empty and stays", self.path.shown())))
     }
 }

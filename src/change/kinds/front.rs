@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use crate::change::front::{edited, edited_file, wait_for_release};
+use crate::change::front::{PORTS, edited, edited_file, takes_free_ports, wait_for_release};
 use crate::change::kind::prelude::*;
+use crate::change::listening::Rightful;
 use crate::change::thing;
 use crate::front::Front;
 use crate::host::{Entry, ServiceAction};
+use crate::shown::Shown;
 
 /// How long a front may take until it listens, in seconds.
 const PATIENCE: u64 = 20;
@@ -62,7 +64,7 @@ impl Kind for IncludeSite {
             return Ok(());
         }
         // It is a file: it has just been read.
-        let Some(Entry::File { mode, owner, .. }) = host.entry(&path)? else { refuse!("{} is gone", path.display()) };
+        let Some(Entry::File { mode, owner, .. }) = host.entry(&path)? else { refuse!("{} is gone", path.shown()) };
         Ok(host.write_file(&path, &new, mode, owner)?)
     }
 
@@ -74,8 +76,8 @@ impl Kind for IncludeSite {
 impl StartFront {
     /// A port that the front does not listen on.
     fn missing(&self, host: &dyn Host) -> Result<Option<u16>, HostError> {
-        let listeners = host.listeners()?;
-        let has = |port: &u16| listeners.iter().any(|there| there.port == *port && there.command == self.front.command);
+        let (rightful, listeners) = (Rightful::front(host, self.front)?, host.listeners()?);
+        let has = |port: &u16| listeners.iter().any(|there| there.port == *port && rightful.have(there));
         Ok(self.ports.iter().copied().find(|port| !has(port)))
     }
 }
@@ -95,6 +97,7 @@ impl Kind for StartFront {
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
         let (host, service) = (executor.host, self.front.service);
         wait_for_release(host, &self.ports)?;
+        Rightful::front(host, self.front)?.are_alone(host, &self.ports)?;
         host.service_action(service, ServiceAction::Start)?;
         for _ in 0..PATIENCE {
             if self.missing(host)?.is_none() {
@@ -121,6 +124,7 @@ impl Kind for ReloadFront {
 
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
         if !self.when_undone {
+            takes_free_ports(executor.host, self.front, &PORTS)?;
             executor.host.service_action(self.front.service, ServiceAction::Reload)?;
         }
         Ok(())

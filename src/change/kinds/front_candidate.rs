@@ -10,7 +10,7 @@ use crate::change::front::edited;
 use crate::change::kind::prelude::*;
 use crate::change::{Change, Step, store};
 use crate::front::Front;
-use crate::host::{Entry, Observe};
+use crate::host::{Entry, Observe, Onward};
 
 /// Tests a front's configuration with the front itself, before it goes live. Changes nothing that stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,13 +146,11 @@ fn moved(bytes: &[u8], front: Front) -> Vec<u8> {
 /// All files below a folder.
 fn below(host: &dyn Observe, folder: &Path) -> Result<Vec<PathBuf>, HostError> {
     let mut found = Vec::new();
-    for name in host.list(folder)? {
-        let path = folder.join(name);
-        match host.entry(&path)? {
-            Some(Entry::Directory { .. }) => found.extend(below(host, &path)?),
-            Some(_) => found.push(path),
-            None => {}
+    host.tree(folder, &mut |path, entry| {
+        if !matches!(entry, Entry::Directory { .. }) {
+            found.push(path.to_owned());
         }
-    }
+        Onward::In
+    })?;
     Ok(found)
 }

@@ -15,6 +15,7 @@ use crate::change::readiness::last_lines;
 use crate::gotosocial::commands::{self, Command};
 use crate::gotosocial::readiness::message;
 use crate::host::Invocation;
+use crate::shown::Shown;
 
 /// Migrates the database to another release. Taking it back puts the copy in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,11 +71,11 @@ impl Kind for Migration {
         let host = executor.host;
         database::idle(host, &self.service, &self.database)?;
         let Some(copy) = database::describe(host, &self.copy)? else {
-            refuse!("there is no complete copy of the database in {}", self.copy.display());
+            refuse!("there is no complete copy of the database in {}", self.copy.shown());
         };
         // Between the two there can have been a power cut, and somebody who started the server.
         if !database::is_in_place(host, &copy, &self.database)? {
-            let (database, copy) = (self.database.name(), self.copy.display());
+            let (database, copy) = (self.database.name(), self.copy.shown());
             refuse!("{database} has been written to since it was copied to {copy}; nothing was migrated");
         }
         let Some(command) = &self.command else { return Ok(()) };

@@ -1,5 +1,6 @@
 //! The removal of a path.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use crate::change::kind::prelude::*;
@@ -56,7 +57,17 @@ impl Kind for RemoveTree {
     }
 
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
-        Ok(executor.host.remove_tree(&self.path)?)
+        let (why, path) = (RefCell::new(None), &self.path);
+        let removed = executor.host.remove_tree_until(path, &|| {
+            why.replace(executor.broken_off());
+            why.borrow().clone()
+        });
+        match why.take() {
+            Some(why) => Err(Failure::Interrupted(format!(
+                "{why}; what was removed is gone for good, and the changes after it were not started"
+            ))),
+            None => Ok(removed?),
+        }
     }
 
     fn gone_for_good(&self) -> Option<&Path> {

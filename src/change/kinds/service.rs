@@ -16,6 +16,7 @@ use crate::change::readiness::{
 use crate::gotosocial::readiness::message;
 use crate::host::{BindOutcome, BindProbe, Family, Listener, ServiceAction, ServiceState};
 use crate::portacl::Protocol;
+use crate::shown::Shown;
 
 /// Time between two questions. GoToSocial's rate limiter allows 300 requests in five minutes, loopback included.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -218,7 +219,7 @@ fn wait(
             dead += 1;
         }
         if dead >= DEAD || restarts >= RESTARTS {
-            let (log, tail) = (log.display(), last_lines(&tail, 12));
+            let (log, tail) = (log.shown(), last_lines(&tail, 12));
             refuse!("{name} was started and died. The last lines of {log}:\n{tail}");
         }
         let newest = tail.lines().last().map(message);
@@ -255,8 +256,7 @@ fn in_use(port: u16, address: IpAddr, listeners: &[Listener]) -> Result<(), Stri
         listener.port == port && (address.is_loopback() || listener.address.is_none_or(|other| other == address))
     };
     let Some(by) = listeners.iter().find(same) else { return Ok(()) };
-    let pid = by.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
-    Err(format!("port {port} is taken by {} (user {}, pid {pid}); stop it and run this again", by.command, by.user))
+    Err(format!("port {port} is taken by {by}; stop it and run this again"))
 }
 
 #[cfg(test)]
@@ -278,7 +278,7 @@ mod tests {
         let everywhere = IpAddr::from([127, 0, 0, 1]);
         assert_eq!(in_use(443, everywhere, &[listener(80)]), Ok(()), "connections of a stopped service that wind down");
         let taken = in_use(443, everywhere, &[listener(80), listener(443)]).err().unwrap_or_default();
-        assert!(taken.contains("nginx (user www, pid 7)"), "{taken}");
+        assert!(taken.contains("nginx (user www, uid 80, pid 7)"), "{taken}");
         let elsewhere = Listener { address: Some(IpAddr::from([203, 0, 113, 99])), ..listener(443) };
         assert_eq!(in_use(443, IpAddr::from([203, 0, 113, 10]), &[elsewhere]), Ok(()));
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::change::kind::prelude::*;
+use crate::shown::Shown;
 
 /// Makes a symbolic link, or swaps one atomically.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +22,7 @@ impl Kind for MakeSymlink {
     }
 
     fn detail(&self) -> String {
-        format!("-> {}", self.target.display())
+        format!("-> {}", self.target.shown())
     }
 
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 use crate::change::kind::prelude::*;
 use crate::host::{Group, User};
+use crate::shown::Shown;
 
 /// Adds an account without a password, or removes one, pw(8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ impl<const WANTED: bool> Kind for UserChange<WANTED> {
 
     fn detail(&self) -> String {
         let User { uid, gid, home, shell, .. } = &self.user;
-        let detail = || format!("uid {uid}, gid {gid}, home {}, shell {}", home.display(), shell.display());
+        let detail = || format!("uid {uid}, gid {gid}, home {}, shell {}", home.shown(), shell.shown());
         if WANTED { detail() } else { String::new() }
     }
 

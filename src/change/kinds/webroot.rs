@@ -9,6 +9,7 @@ use crate::certificate::acme::Challenge;
 use crate::change::store;
 use crate::deployment::HostName;
 use crate::host::{Entry, Host, Owner, WebFailure, WebRequest};
+use crate::shown::Shown;
 
 /// Below the folder that the front serves (RFC 8555, section 8.3).
 const CHALLENGES: &str = ".well-known/acme-challenge";
@@ -52,7 +53,7 @@ impl<'a> Webroot<'a> {
                 "the web server of this host answers {url} with status {}; look for another site or location that takes \
                  these requests, and at the permissions of {}",
                 got.status,
-                self.folder.display()
+                self.folder.shown()
             )),
             // It may listen on other addresses than loopback, which the authority will see.
             Err(WebFailure::Refused) => Ok(()),

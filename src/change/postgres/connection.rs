@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::database::description::{OPENED, failed};
 use crate::deployment::{Database, Secret, Secrets, TlsMode};
 use crate::host::{HostError, Invocation, Observe, Owner};
+use crate::shown::Shown;
 
 /// Which package has the programs.
 pub(super) const CLIENT: &str = "It comes with the package postgresqlNN-client, where NN is the version of the server or a newer one; \
@@ -97,7 +98,7 @@ impl Connection {
     /// # Errors
     /// The secrets cannot be read, or say that GoToSocial uses another server than the answers.
     pub(super) fn password(&self, host: &dyn Observe) -> Result<String, HostError> {
-        let file = self.secrets.display().to_string();
+        let file = self.secrets.shown().to_string();
         let text = host.read(&self.secrets)?.unwrap_or_default();
         let secrets = Secrets::parse(&String::from_utf8_lossy(&text), &file).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();

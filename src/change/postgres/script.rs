@@ -17,6 +17,9 @@ pub struct Contents {
     pub sha256: String,
     /// What of it tells which release the database is for.
     pub state: DatabaseState,
+    /// Whether psql(1) takes no command of its own from it: all of it stands between `\restrict WORD` and `\unrestrict WORD`,
+    /// with a word that pg_restore(1) makes up each time.
+    pub is_fenced: bool,
 }
 
 /// What the last line but for blanks says of a script that is all there.
@@ -69,10 +72,16 @@ pub fn read(script: impl BufRead) -> io::Result<Contents> {
     let mut digest = Sha256::new();
     let mut state = DatabaseState { migrations: 0, newest_migration: None, posts: None, damage: None };
     let (mut table, mut complete) = (None, false);
+    let (mut fence, mut is_fenced) = (None, false);
     each_line(script, |line, text| {
         match &table {
             None => {
                 complete |= text == COMPLETE;
+                if !text.is_empty() && !text.starts_with(b"--") {
+                    let begun = fence.get_or_insert_with(|| text.strip_prefix(br"\restrict ").map(<[u8]>::to_vec));
+                    // The last one counts.
+                    is_fenced = begun.is_some() && text.strip_prefix(br"\unrestrict ") == begun.as_deref();
+                }
                 // Which program wrote it is in comments, and in two lines with a word that is new each time.
                 if text.is_empty() || text.starts_with(b"--") || is_restriction(text) {
                     return Ok(());
@@ -99,7 +108,7 @@ pub fn read(script: impl BufRead) -> io::Result<Contents> {
     if !complete || table.is_some() {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is cut off"));
     }
-    Ok(Contents { sha256: HEXLOWER.encode(&digest.finalize()), state })
+    Ok(Contents { sha256: HEXLOWER.encode(&digest.finalize()), state, is_fenced })
 }
 
 /// One column of a line of data.
@@ -202,6 +211,22 @@ COMMIT;
         let newest_migration = Some("20250101".to_owned());
         let wanted = DatabaseState { migrations: 3, newest_migration, posts: Some(2), damage: None };
         assert_eq!(contents.state, wanted);
+    }
+
+    #[test]
+    fn a_script_is_fenced_from_its_first_line_to_its_last() {
+        let is_fenced = |text: &str| read(text.as_bytes()).unwrap().is_fenced;
+        assert!(is_fenced(SCRIPT));
+        let [begin, end] = [r"\restrict abc", r"\unrestrict abc"];
+        for text in [
+            SCRIPT.replace(begin, "").replace(end, ""),
+            SCRIPT.replace(end, ""),
+            SCRIPT.replace(end, r"\unrestrict abd"),
+            SCRIPT.replace(begin, &format!("SELECT 1;\n{begin}")),
+            format!("{SCRIPT}SELECT 1;\n"),
+        ] {
+            assert!(!is_fenced(&text), "{text}");
+        }
     }
 
     #[test]

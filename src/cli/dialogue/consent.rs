@@ -3,16 +3,16 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use dialoguer::console::measure_text_width;
-
 use super::conversation::{Console, no_answer};
 use crate::cli::plan_view;
 use crate::cli::report::wrap;
 use crate::cli::screen::Screen;
 use crate::cli::surroundings::Surroundings;
+use crate::cli::text::Text;
 use crate::host::Observe;
 use crate::run::people::Unsaved;
 use crate::run::{Proposal, Stop};
+use crate::shown::Shown;
 
 /// Asks for consent to a plan.
 ///
@@ -38,7 +38,7 @@ pub fn consent(
                 let mut lines = plan_view::list(screen, host, plan);
                 let differences = plan_view::differences(screen, host, plan);
                 if !differences.is_empty() {
-                    lines.push(String::new());
+                    lines.push(Text::default());
                     lines.extend(differences);
                 }
                 page(console, &lines)?;
@@ -60,12 +60,14 @@ pub fn consent(
 }
 
 /// Shows lines, a screen at a time if there is a screen.
-fn page(console: &mut dyn Console, lines: &[String]) -> Result<(), Stop> {
-    let whole: Vec<&str> = lines.iter().flat_map(|line| line.split('\n')).collect();
+fn page(console: &mut dyn Console, lines: &[Text<'_>]) -> Result<(), Stop> {
+    let whole: Vec<Text<'_>> = lines.iter().flat_map(Text::lines).collect();
     let mut left = &whole[..];
     while !left.is_empty() {
         let fit = console.size().map_or(left.len(), |size| fitting(left, size));
-        console.say(&left[..fit].join("\n"));
+        let mut text = left[0].clone();
+        left[1..fit].iter().for_each(|line| text += "\n" + line.clone());
+        console.show(text);
         left = &left[fit..];
         if left.is_empty() {
             break;
@@ -76,7 +78,8 @@ fn page(console: &mut dyn Console, lines: &[String]) -> Result<(), Stop> {
             "q" | "quit" | "n" | "no" | "<" | "back" => break,
             "f" | "file" => {
                 // A file's difference begins so, in colours or without.
-                let next = left.iter().position(|line| line.trim_start_matches("\x1b[1m").starts_with("--- /"));
+                let next =
+                    left.iter().position(|line| line.as_str().trim_start_matches("\x1b[1m").starts_with("--- /"));
                 left = &left[next.unwrap_or(left.len())..];
             }
             _ => {}
@@ -86,10 +89,10 @@ fn page(console: &mut dyn Console, lines: &[String]) -> Result<(), Stop> {
 }
 
 /// How many of these lines fit on a screen, with two lines left for the question; one at least.
-fn fitting(lines: &[&str], (rows, columns): (usize, usize)) -> usize {
+fn fitting(lines: &[Text<'_>], (rows, columns): (usize, usize)) -> usize {
     let mut room = rows.saturating_sub(2);
     let taken = lines.iter().take_while(|line| {
-        let needed = measure_text_width(line).div_ceil(columns.max(1)).max(1);
+        let needed = line.width().div_ceil(columns.max(1)).max(1);
         let fits = needed <= room;
         room = room.saturating_sub(needed);
         fits
@@ -130,7 +133,7 @@ fn save_answers(console: &mut dyn Console, around: &Surroundings, saved: &Unsave
     console.say(&match write(&file, &saved.answers, overwrite) {
         Ok(()) => format!(
             "Saved. To install from it, here or on another host:\n  gts-bootstrap install --answers {}",
-            std::path::absolute(&file).unwrap_or(file).display()
+            std::path::absolute(&file).unwrap_or(file).shown()
         ),
         Err(error) => wrap(
             &format!(
@@ -149,7 +152,7 @@ fn write(path: &Path, text: &str, overwrite: bool) -> io::Result<()> {
         return Err(io::Error::other("it is a folder"));
     }
     if !folder.is_dir() {
-        return Err(io::Error::other(format!("there is no folder {}", folder.display())));
+        return Err(io::Error::other(format!("there is no folder {}", folder.shown())));
     }
     // The reason without the name of the temporary file, which means nothing to the user.
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| io::Error::from(error.kind()))?;
@@ -181,8 +184,8 @@ mod tests {
     }
 
     impl Console for Script {
-        fn say(&mut self, text: &str) {
-            self.said.push(text.to_owned());
+        fn show(&mut self, text: Text<'_>) {
+            self.said.push(text.as_str().to_owned());
         }
 
         fn read(&mut self, prompt: &str, _: Option<&str>) -> Result<String, Stop> {
@@ -203,7 +206,7 @@ mod tests {
     fn answers_are_saved_whole_and_over_nothing_without_a_word() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("my.toml");
-        let name = path.display().to_string();
+        let name = path.to_str().unwrap().to_owned();
         let saved = Unsaved { answers: "host = \"a.example\"\n".into(), name: name.clone() };
         let mut console = Script::of(&["", "", "n", "", "yes", "<"]);
         save_answers(&mut console, &nowhere(), &saved).unwrap();
@@ -224,7 +227,7 @@ mod tests {
     #[test]
     fn answers_that_are_kept_nowhere_are_saved_if_somebody_wants_that() {
         let folder = tempfile::tempdir().unwrap();
-        let name = folder.path().join("my.toml").display().to_string();
+        let name = folder.path().join("my.toml").to_str().unwrap().to_owned();
         let saved = Unsaved { answers: "host = \"a.example\"\n".into(), name: name.clone() };
         for typed in ["", "no", "<"] {
             offer_to_save(&mut Script::of(&[typed]), &nowhere(), &saved).unwrap();
@@ -237,7 +240,7 @@ mod tests {
     #[test]
     fn what_cannot_be_saved_is_said() {
         let folder = tempfile::Builder::new().prefix("answers").tempdir().unwrap();
-        let missing = folder.path().join("no/such/my.toml").display().to_string();
+        let missing = folder.path().join("no/such/my.toml").to_str().unwrap().to_owned();
         let mut console = Script::of(&["", ""]);
         save_answers(&mut console, &nowhere(), &Unsaved { answers: String::new(), name: missing }).unwrap();
         let said = console.said.last().unwrap();
@@ -247,8 +250,8 @@ mod tests {
 
     #[test]
     fn long_texts_come_a_screen_at_a_time() {
-        let lines: Vec<String> =
-            (1..=30).map(|number| if number == 25 { "--- /etc/x".to_owned() } else { format!("{number}") }).collect();
+        let line = |number| if number == 25 { "--- /etc/x".to_owned() } else { format!("{number}") };
+        let lines: Vec<Text<'_>> = (1..=30).map(|number| line(number).into()).collect();
         let show = |typed: &[&'static str]| {
             let mut console = Script { size: Some((12, 80)), ..Script::of(typed) };
             page(&mut console, &lines).unwrap();
@@ -261,6 +264,8 @@ mod tests {
         assert_eq!(show(&["q"]).len(), 2);
         assert!(show(&["f"])[2].starts_with("--- /etc/x\n26"));
         let long = "x".repeat(81);
+        let fitting =
+            |lines: &[&str], size| fitting(&lines.iter().map(|line| (*line).into()).collect::<Vec<_>>(), size);
         assert_eq!(fitting(&[&long, "", "", ""], (5, 80)), 2);
         assert_eq!(fitting(&[&long, "", "", ""], (2, 1)), 1);
         assert_eq!(fitting(&["", ""], (25, 80)), 2);

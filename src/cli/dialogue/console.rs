@@ -22,9 +22,11 @@ use nix::unistd::Pid;
 use super::conversation::{Console, ended};
 use crate::cli::screen::{moves_cursor, write_line};
 use crate::cli::surroundings::Surroundings;
+use crate::cli::text::Text;
 use crate::error_code::ErrorCode;
 use crate::run::Stop;
 use crate::run::signals::Asking;
+use crate::shown::Shown;
 
 /// How long is waited for a line before a signal is looked for, in milliseconds.
 const GLANCE: u16 = 200;
@@ -33,9 +35,9 @@ const BLINK: Duration = Duration::from_millis(50);
 
 /// Shows a question.
 fn show(around: &Surroundings, prompt: &str, default: Option<&str>) {
-    let default = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+    let default = default.map(|default| format!(" [{}]", default.shown())).unwrap_or_default();
     // A terminal that has gone away is noticed when the answer is read.
-    let _ = around.errors.write(&format!("{prompt}{default}: "));
+    let _ = around.errors.write(&format!("{}{default}: ", prompt.shown()).into());
 }
 
 fn take(around: &Surroundings, prompt: &str) -> Result<String, Stop> {
@@ -58,8 +60,8 @@ fn typed(around: &Surroundings, prompt: &str, default: Option<&str>, reading: &A
 }
 
 impl Console for &Surroundings {
-    fn say(&mut self, text: &str) {
-        write_line(&self.errors, text);
+    fn show(&mut self, text: Text<'_>) {
+        write_line(&self.errors, &text);
     }
 
     fn read(&mut self, prompt: &str, default: Option<&str>) -> Result<String, Stop> {
@@ -70,9 +72,7 @@ impl Console for &Surroundings {
             show(self, prompt, default);
             let line = take(self, prompt);
             let text = line.as_deref().unwrap_or_default();
-            let _ = self
-                .errors
-                .write(&(text.chars().filter(|character| !character.is_control()).collect::<String>() + "\n"));
+            let _ = self.errors.write(&(Text::from(text.shown()) + "\n"));
             return line;
         }
         let reading = self.signals.asking();
@@ -114,9 +114,12 @@ fn edited(prompt: &str, default: Option<&str>, signal: Arc<AtomicBool>) -> Optio
         Ok(raw) => raw,
         Err(error) => return Some(Err(broken(error))),
     };
-    let mut input = Input::<String>::with_theme(&SimpleTheme).with_prompt(prompt).allow_empty(true);
-    if let Some(default) = default {
-        input = input.default(default.to_owned());
+    let mut input = Input::<String>::with_theme(&SimpleTheme).with_prompt(prompt.shown()).allow_empty(true);
+    match default.map(|default| (default, default.shown())) {
+        Some((default, shown)) if default == shown => input = input.default(default.to_owned()),
+        // dialoguer would show it raw. Without an answer the caller takes it.
+        Some((_, shown)) => input = input.with_prompt(format!("{} [{shown}]", prompt.shown())),
+        None => {}
     }
     // The message of a panic helps no user, and the line is asked for once more.
     let hook = take_hook();

@@ -3,7 +3,8 @@
 //! It knows neither a terminal nor a host: it reads and writes through a [`Console`], and looks things up through a function. So
 //! a test can type anything.
 
-use crate::cli::report::wrap;
+use crate::cli::report::{wrap, wrap_message};
+use crate::cli::text::Text;
 use crate::deployment::{
     AnswerDefault, AnswerError, AnswerField, AnswerProblem, AnswerType, Answers, FIELDS, HostName, HostNameError,
     nearest,
@@ -15,7 +16,12 @@ use crate::run::{Exit, Stop};
 /// Where the user reads and types.
 pub trait Console {
     /// Shows a text, a line or several.
-    fn say(&mut self, text: &str);
+    fn show(&mut self, text: Text<'_>);
+
+    /// Shows a text without colours.
+    fn say(&mut self, text: &str) {
+        self.show(text.into());
+    }
 
     /// Reads a line. `default` is shown; the caller takes it if the line is empty.
     ///
@@ -206,7 +212,7 @@ impl Conversation<'_> {
         }
         let remarks = (self.outlook)(question.key, value);
         for Remark { grave, text } in &remarks {
-            self.console.say(&wrap(&format!("{} {text}", if *grave { "WARNING:" } else { "Note:" }), 2));
+            self.console.say(&wrap_message(&format!("{} {text}", if *grave { "WARNING:" } else { "Note:" }), 2));
         }
         if !self.console.patient() || !remarks.iter().any(|remark| remark.grave) {
             return Ok(true);
@@ -228,7 +234,7 @@ impl Conversation<'_> {
         }
         let mut letters = why.trim_end_matches('.').chars();
         let sentence: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
-        self.console.say(&wrap(&(sentence + "."), 0));
+        self.console.say(&wrap_message(&(sentence + "."), 0));
         Ok(())
     }
 

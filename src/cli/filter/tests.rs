@@ -91,7 +91,10 @@ fn no_rules_are_told_of_as_such() {
     let screen = Screen::new(parsed(&["list"]).unwrap().global, Arc::new(nowhere()));
     assert_eq!(listed(&State::default(), &screen).0, ["There are no rules: every request passes."]);
     let (lines, _) = listed(&state("deny ::/0\n"), &screen);
-    assert!(lines[1].contains("Mind: the rules and lists together refuse more than half of all IPv6"), "{lines:?}");
+    assert!(
+        lines[1].as_str().contains("Mind: the rules and lists together refuse more than half of all IPv6"),
+        "{lines:?}"
+    );
 }
 
 fn edited(state: &State, words: &[&str]) -> Result<Edited, String> {

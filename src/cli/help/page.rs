@@ -1,10 +1,8 @@
 //! A page of `docs/` on a terminal: the part of Markdown that these pages use, wrapped, without its marks.
 
-use dialoguer::console::measure_text_width;
-
 use super::topics;
 use crate::cli::screen::{Screen, Tone};
-use crate::cli::wrap::broken;
+use crate::cli::text::Text;
 
 /// What a block of lines is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +16,12 @@ enum Kind {
 }
 
 /// The page, in lines of at most `width` columns as far as its words allow it.
-pub(super) fn render(page: &str, width: usize, screen: &Screen) -> String {
-    let mut out = String::new();
+pub(super) fn render(page: &str, width: usize, screen: &Screen) -> Text<'static> {
+    let mut out = Text::default();
     let mut before = Kind::Heading;
     for (kind, lines) in blocks(page) {
-        if !out.is_empty() && (kind, before) != (Kind::Item, Kind::Item) {
-            out.push('\n');
+        if !out.as_str().is_empty() && (kind, before) != (Kind::Item, Kind::Item) {
+            out += "\n";
         }
         before = kind;
         let text = lines.join(" ");
@@ -31,19 +29,20 @@ pub(super) fn render(page: &str, width: usize, screen: &Screen) -> String {
             Kind::Heading => {
                 let (marks, text) = text.split_once(' ').unwrap_or_default();
                 let text = inline(&text.replace('`', ""), screen, Tone::HEADING);
-                out += &format!("{text}\n");
+                out += &text;
+                out += "\n";
                 if let Some(line) = ["=", "-"].get(marks.len() - 1) {
-                    out += &format!("{}\n", line.repeat(measure_text_width(&text)));
+                    out += line.repeat(text.width()) + "\n";
                 }
             }
             Kind::Item | Kind::Text => {
                 let (mark, text) = text.split_at(mark(&text));
-                out +=
-                    &format!("{mark}{}\n", broken(&inline(text, screen, Tone::PLAIN), width, mark.len(), mark.len()));
+                out += mark;
+                out += inline(text, screen, Tone::PLAIN).broken(width, mark.len(), mark.len()) + "\n";
             }
             Kind::Code => {
                 for line in lines {
-                    out += &format!("{}\n", format!("    {line}").trim_end());
+                    out += format!("{}\n", format!("    {line}").trim_end());
                 }
             }
             Kind::Table => out += &table(&lines, width, screen),
@@ -94,55 +93,58 @@ fn mark(line: &str) -> usize {
 }
 
 /// A table: in columns if they fit, otherwise each row as a term with its explanation below.
-fn table(lines: &[&str], width: usize, screen: &Screen) -> String {
+fn table(lines: &[&str], width: usize, screen: &Screen) -> Text<'static> {
     let rows = lines.iter().filter(|line| !line.starts_with("|-"));
     let cell = |cell: &str| inline(cell.trim(), screen, Tone::PLAIN);
-    let rows: Vec<Vec<String>> = rows.map(|row| row.trim_matches('|').split('|').map(cell).collect()).collect();
-    let Some((head, body)) = rows.split_first() else { return String::new() };
-    let wide = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| measure_text_width(cell)).max();
+    let rows: Vec<Vec<Text<'_>>> = rows.map(|row| row.trim_matches('|').split('|').map(cell).collect()).collect();
+    let Some((head, body)) = rows.split_first() else { return Text::default() };
+    let wide = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(Text::width).max();
     let widths: Vec<usize> = (0..head.len()).filter_map(wide).collect();
-    let mut out = String::new();
+    let mut out = Text::default();
     if widths.iter().map(|width| width + 2).sum::<usize>() <= width + 2 {
-        let has_head = head.iter().any(|cell| !cell.is_empty());
+        let has_head = head.iter().any(|cell| !cell.as_str().is_empty());
         for (number, row) in rows.iter().enumerate().skip(usize::from(!has_head)) {
-            let padded =
-                |(cell, width): (&String, &usize)| cell.clone() + &" ".repeat(width + 2 - measure_text_width(cell));
-            let line: String = row.iter().zip(&widths).map(padded).collect();
+            let mut line = Text::default();
+            for (cell, width) in row.iter().zip(&widths) {
+                line += cell;
+                line += " ".repeat(width + 2 - cell.width());
+            }
             let tone = if number == 0 { Tone::DIM } else { Tone::PLAIN };
-            out += &format!("{}\n", screen.paint(tone, line.trim_end()));
+            out += screen.paint(tone, line.trim_end()) + "\n";
         }
         return out;
     }
     for row in body {
-        for (column, cell) in row.iter().enumerate().filter(|(_, cell)| !cell.is_empty()) {
+        for (column, cell) in row.iter().enumerate().filter(|(_, cell)| !cell.as_str().is_empty()) {
             let label = match head.get(column) {
-                Some(label) if column > 0 && head.len() > 2 && !label.is_empty() => format!("{label}: "),
-                _ => String::new(),
+                Some(label) if column > 0 && head.len() > 2 && !label.as_str().is_empty() => label.clone() + ": ",
+                _ => Text::default(),
             };
             let indent = if column == 0 { 0 } else { 4 };
-            out += &format!("{}{}\n", " ".repeat(indent), broken(&format!("{label}{cell}"), width, indent, indent));
+            out += " ".repeat(indent);
+            out += (label + cell).broken(width, indent, indent) + "\n";
         }
     }
     out
 }
 
 /// Text without the marks of links and stress. Code is bold; without colours it keeps its marks.
-fn inline(text: &str, screen: &Screen, tone: Tone) -> String {
+fn inline(text: &str, screen: &Screen, tone: Tone) -> Text<'static> {
     let Some(at) = text.find(['`', '[', '*']) else { return paint(text, screen, tone) };
     let (before, rest) = text.split_at(at);
     let (shown, after) = if let Some((code, after)) = enclosed(rest, "`") {
         let painted = paint(code, screen, Tone::HEADING);
-        (if painted == code { format!("`{code}`") } else { painted }, after)
+        (if painted == code { "`" + painted + "`" } else { painted }, after)
     } else if let Some((label, target, after)) = link(rest) {
-        (inline(label, screen, tone) + &leads_to(label, target), after)
+        (inline(label, screen, tone) + leads_to(label, target), after)
     } else if let Some((strong, after)) = enclosed(rest, "**") {
         (inline(strong, screen, Tone::HEADING), after)
     } else if let Some((stressed, after)) = enclosed(rest, "*") {
         (inline(stressed, screen, tone), after)
     } else {
-        (rest[..1].to_owned(), &rest[1..])
+        (Text::default() + &rest[..1], &rest[1..])
     };
-    paint(before, screen, tone) + &shown + &inline(after, screen, tone)
+    paint(before, screen, tone) + shown + inline(after, screen, tone)
 }
 
 /// What is between two marks at the beginning of a text, and what follows.
@@ -170,15 +172,22 @@ fn leads_to(label: &str, target: &str) -> String {
 }
 
 /// Each word on its own, so that a line may end between two.
-fn paint(text: &str, screen: &Screen, tone: Tone) -> String {
-    let words = text.split(' ').map(|word| if word.is_empty() { String::new() } else { screen.paint(tone, word) });
-    words.collect::<Vec<_>>().join(" ")
+fn paint(text: &str, screen: &Screen, tone: Tone) -> Text<'static> {
+    let mut painted = Text::default();
+    for (number, word) in text.split(' ').enumerate() {
+        painted += if number == 0 { "" } else { " " };
+        if !word.is_empty() {
+            painted += screen.paint(tone, word);
+        }
+    }
+    painted
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use clap::Parser;
+    use dialoguer::console::measure_text_width;
     use proptest::prelude::*;
 
     use super::*;
@@ -191,7 +200,7 @@ mod tests {
     }
 
     fn plain(page: &str, width: usize) -> String {
-        render(page, width, &screen("never"))
+        render(page, width, &screen("never")).as_str().to_owned()
     }
 
     #[test]
@@ -217,7 +226,7 @@ mod tests {
     #[test]
     fn in_colour_code_is_bold_and_has_no_marks() {
         let shown = render("Run `a b` now.\n", 60, &screen("always"));
-        assert_eq!(shown, "Run \x1b[1ma\x1b[0m \x1b[1mb\x1b[0m now.\n");
+        assert_eq!(shown.as_str(), "Run \x1b[1ma\x1b[0m \x1b[1mb\x1b[0m now.\n");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::change::journal::Outcome;
 use crate::deployment::Mode;
 use crate::host::Supervision;
 use crate::run::report::{bytes, counted, in_unit};
+use crate::shown::Shown;
 use crate::status::history::Operation;
 use crate::status::ports::Port;
 use crate::status::service::Service;
@@ -39,6 +40,10 @@ pub(super) fn rows(status: &Status) -> Vec<(&'static str, String)> {
         ("drift", drift(status)),
         ("last change", told(&status.last, |last| last.as_ref().map_or_else(|| "none".to_owned(), operation))),
     ]);
+    // Not ours to set, and no fault of the instance: no concern, so that nobody's monitoring changes its mind over it.
+    if let Some(Some(advice)) = status.hard_links.known() {
+        rows.push(("hard links", advice.clone()));
+    }
     rows
 }
 
@@ -127,7 +132,7 @@ fn backup(status: &Status) -> String {
     told(&status.backup, |backup| {
         let Some(backup) = backup else { return "none yet: gts-bootstrap backup".to_owned() };
         let age = duration(status.now.saturating_sub(backup.time));
-        format!("{age} ago, {}, {}", size(backup.bytes), backup.path.display())
+        format!("{age} ago, {}, {}", size(backup.bytes), backup.path.shown())
     })
 }
 

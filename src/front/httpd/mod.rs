@@ -31,6 +31,8 @@ pub(super) static FACTS: Facts = Facts {
     choice: "Apache httpd in front, for those who run it already",
     service: "apache24",
     command: "httpd",
+    account: "www",
+    configured_account: sites::account,
     program: "/usr/local/sbin/httpd",
     // Beside a candidate what is live must not count.
     test: &["-t", "-D", sites::TESTING, "-f"],

@@ -51,6 +51,11 @@ pub(super) fn served(main: &Path, files: &dyn ConfigFiles, testing: bool) -> Res
     Ok(read(main, files, true, testing.then_some(TESTING))?.served)
 }
 
+/// The account of its children, if one is named.
+pub(super) fn account(main: &Path, files: &dyn ConfigFiles) -> Option<String> {
+    read(main, files, false, None).ok()?.account
+}
+
 /// Our file, for a main file.
 pub(super) fn own_file(main: &Path) -> PathBuf {
     main.with_file_name(OWN_FILE)
@@ -80,6 +85,7 @@ pub(super) fn read<'a>(
         defined: defined.into_iter().map(str::to_owned).collect(),
         includes_own: false,
         every_address: BTreeSet::new(),
+        account: None,
         served: Served { sites: vec![Site { place: place.clone(), ..Site::default() }], ..Served::default() },
     };
     let main = included(files, main, &place, 0)?;
@@ -99,6 +105,8 @@ pub(super) struct Reading<'a> {
     pub(super) includes_own: bool,
     /// The ports that Apache listens on at every address, of one family at least.
     every_address: BTreeSet<u16>,
+    /// What `User` says outside of all virtual hosts.
+    account: Option<String>,
     served: Served,
 }
 
@@ -123,6 +131,7 @@ impl Reading<'_> {
                 "define" => drop(self.defined.insert(first.to_owned())),
                 "undefine" => drop(self.defined.remove(first)),
                 "listen" => self.listen(first),
+                "user" if site == 0 => self.account = Some(first.to_owned()),
                 "include" | "includeoptional" => self.include(directive, site, depth + 1)?,
                 "<virtualhost" => {
                     let listens = directive.arguments().iter().map(|value| Listen::at(place, value)).collect();

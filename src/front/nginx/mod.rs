@@ -25,6 +25,8 @@ pub(super) static FACTS: Facts = Facts {
     choice: "nginx in front: filters, and room for other sites",
     service: "nginx",
     command: "nginx",
+    account: "www",
+    configured_account: sites::account,
     program: "/usr/local/sbin/nginx",
     // -q leaves out what is no error.
     test: &["-t", "-q", "-c"],

@@ -52,10 +52,22 @@ pub(super) fn served(main: &Path, files: &dyn ConfigFiles, _testing: bool) -> Re
     Ok(Served { sockets, sites, needs: Vec::new() })
 }
 
+/// The account of its workers, if one is named.
+pub(super) fn account(main: &Path, files: &dyn ConfigFiles) -> Option<String> {
+    let top = top(main, files, false).ok()?;
+    top.iter().find(|directive| directive.name() == "user").map(|user| user.word(1).to_owned())
+}
+
+/// What stands outside of all blocks. `own`: with our own files.
+fn top(main: &Path, files: &dyn ConfigFiles, own: bool) -> Result<Vec<Directive>, ConfigError> {
+    let search = Search { files, folder: main.parent().unwrap_or(Path::new("/")), own };
+    search.directives(main, &ConfigPlace::start(main), 0)
+}
+
 /// `own`: with our own files.
 fn sites(main: &Path, files: &dyn ConfigFiles, own: bool) -> Result<Vec<Site>, ConfigError> {
     let search = Search { files, folder: main.parent().unwrap_or(Path::new("/")), own };
-    let top = search.directives(main, &ConfigPlace::start(main), 0)?;
+    let top = top(main, files, own)?;
     let blocks = top.iter().filter(|directive| directive.name() == "http");
     Ok(blocks.flat_map(|http| all(http, "server").map(|server| search.site(http, server))).collect())
 }

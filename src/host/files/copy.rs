@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::copy_file_range;
 use sha2::{Digest, Sha256};
 
+use super::open::Opened;
 use super::{Root, named, refused};
 use crate::host::{HostError, Owner};
 use crate::operation::Operation;
@@ -20,6 +21,10 @@ pub struct CopiedFile {
     pub size: u64,
     /// SHA-256 of the written bytes, read back, as 64 hexadecimal digits.
     pub sha256: String,
+    /// Permission bits of the file that was copied.
+    pub mode: u32,
+    /// Whose that was.
+    pub owner: Owner,
 }
 
 impl Root {
@@ -28,20 +33,22 @@ impl Root {
     /// replaced.
     ///
     /// # Errors
-    /// There is no regular file at `from`; or any step failed, and `to` is as it was.
+    /// There is no regular file at `from`, or it is refused, see [`open`](super::open); or any step failed, and `to` is as
+    /// it was.
     pub fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
-        let mut original = named("copy", from, || {
+        let Opened { file: mut original, mode: its_mode, owner: its_owner } = named("copy", from, || {
             self.open_to_read(from)?.ok_or_else(|| refused(io::ErrorKind::NotFound, "there is no such file"))
         })?;
         self.place(to, mode, owner, |copy, folder, name| {
             self.about_to(Operation::Write, folder, name)?;
-            copied(&mut original, copy)
+            let (size, sha256) = copied(&mut original, copy)?;
+            Ok(CopiedFile { size, sha256, mode: its_mode, owner: its_owner })
         })
     }
 }
 
-/// Copies the bytes, shared if the file system supports it, and reads the copy back.
-fn copied(original: &mut File, copy: &mut File) -> io::Result<CopiedFile> {
+/// Copies the bytes, shared if the file system supports it, and reads the copy back: its length and digest.
+fn copied(original: &mut File, copy: &mut File) -> io::Result<(u64, String)> {
     share(original, copy)?;
     // The part that sharing did not copy, or everything if sharing is not supported.
     io::copy(original, copy)?;
@@ -57,8 +64,7 @@ fn copied(original: &mut File, copy: &mut File) -> io::Result<CopiedFile> {
         size += read as u64;
         digest.update(&buffer[..read]);
     }
-    let sha256 = HEXLOWER.encode(&digest.finalize());
-    Ok(CopiedFile { size, sha256 })
+    Ok((size, HEXLOWER.encode(&digest.finalize())))
 }
 
 /// copy_file_range(2), which clones blocks on ZFS and on btrfs and copies within the kernel elsewhere. Both file

@@ -10,6 +10,7 @@ use nix::fcntl::{OFlag, open, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 use super::{Root, kind, look, permissions, refused};
+use crate::shown::Shown;
 
 /// The maximum number of links followed on one walk, as MAXSYMLINKS in FreeBSD's `sys/param.h`.
 const LINK_LIMIT: u32 = 32;
@@ -81,7 +82,7 @@ impl Root {
                 continue;
             }
             let here = below.last().unwrap_or(&base);
-            let stat = look(here, &name)?;
+            let stat = look(&here.fd, &name)?;
             let at_end = ahead.is_empty();
             let is = stat.as_ref().map(kind);
             if is == Some(SFlag::S_IFLNK) && !(at_end && last == Last::Keep) {
@@ -109,8 +110,7 @@ impl Root {
 
     /// Refuses a link that a user other than root may have created.
     fn check_link(&self, folder: &Folder, name: &OsStr) -> io::Result<()> {
-        let stat = fstat(&folder.fd)?;
-        if self.owner(&folder.path, &stat).uid == 0 && permissions(&stat) & 0o022 == 0 {
+        if self.shared_by(folder)?.is_none() {
             return Ok(());
         }
         Err(refused(
@@ -118,9 +118,16 @@ impl Root {
             format!(
                 "{} is a symbolic link in a folder that others than root can write to, so it is not followed; \
                  see where it points, and replace it with a real folder or file",
-                folder.path.join(name).display()
+                folder.path.join(name).shown()
             ),
         ))
+    }
+
+    /// The owner of a folder in which others than root can put something; `None` if it is root's alone.
+    pub(super) fn shared_by(&self, folder: &Folder) -> io::Result<Option<u32>> {
+        let stat = fstat(&folder.fd)?;
+        let owner = self.owner(&folder.path, &stat).uid;
+        Ok((owner != 0 || permissions(&stat) & 0o022 != 0).then_some(owner))
     }
 }
 

@@ -18,11 +18,8 @@ use crate::host::{HostError, Invocation, Output, Owner};
 /// Search path of every child, as in `/etc/login.conf` without the local folders.
 const SEARCH_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
 
-/// The limit for the output of a base system command, in bytes.
-pub(super) const OUTPUT_LIMIT: u64 = 1024 * 1024;
-
-/// The limit for the output of a program that is run for its output, in bytes for each stream.
-const PROGRAM_OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
+/// The limit for the output of a command, in bytes for each stream. Any user can have sockstat(1) list some ten thousand sockets.
+pub(super) const OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Replaces a secret argument in messages.
 const SECRET: &str = "(secret)";
@@ -109,7 +106,7 @@ impl Commands {
         let run =
             |stdout: Stdio, stderr: Stdio| child::start(child::EXEC.0, &confinement, &program, &[], stdout, stderr);
         let mut told = Duration::ZERO;
-        let finished = finish(line, PROGRAM_OUTPUT_LIMIT, run, |mut child, stdout| {
+        let finished = finish(line, OUTPUT_LIMIT, run, |mut child, stdout| {
             child.wait(invocation.limit, &mut |elapsed| {
                 if elapsed >= told + Duration::from_secs(1) {
                     told = elapsed;

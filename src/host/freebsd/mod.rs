@@ -35,11 +35,12 @@ pub use web::WEB;
 
 use super::files::{Owners, Root};
 use super::{
-    BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Jail, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision,
-    System, Tell, User, WebAnswer, WebFailure, WebRequest, lock,
+    Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
+    HostError, Invocation, Jail, Listeners, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState,
+    Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, lock,
 };
 use command::{Commands, Finished};
+use sockets::Sockstat;
 
 /// `-m` looks a module up by its own name, so that one compiled into the kernel counts; `-q` answers by exit status.
 const KLDSTAT: &str = "/sbin/kldstat";
@@ -59,6 +60,7 @@ pub struct FreeBsd {
     files: Root,
     commands: Commands,
     rc: rc::Variables,
+    sockstat: Sockstat,
 }
 
 impl FreeBsd {
@@ -78,11 +80,8 @@ impl FreeBsd {
     }
 
     fn below(root: impl AsRef<Path>) -> Self {
-        Self {
-            files: Root::new(root.as_ref(), Owners::OnDisk),
-            commands: Commands::new(root.as_ref()),
-            rc: rc::Variables::default(),
-        }
+        let (files, commands) = (Root::new(root.as_ref(), Owners::OnDisk), Commands::new(root.as_ref()));
+        Self { files, commands, rc: rc::Variables::default(), sockstat: Sockstat::default() }
     }
 
     /// The supplementary groups of the user that is to run a program; none for a uid without an account.
@@ -125,6 +124,10 @@ impl Observe for FreeBsd {
 
     fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
         self.files.list(path)
+    }
+
+    fn tree(&self, top: &Path, visit: Visit<'_>) -> Result<(), HostError> {
+        self.files.tree(top, visit)
     }
 
     fn user(&self, name: &str) -> Result<Option<User>, HostError> {
@@ -192,8 +195,8 @@ impl Observe for FreeBsd {
         services::supervision(&self.commands, name)
     }
 
-    fn listeners(&self) -> Result<Vec<Listener>, HostError> {
-        sockets::listeners(&self.commands)
+    fn listeners(&self) -> Result<Listeners, HostError> {
+        self.sockstat.listeners(&self.commands)
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, HostError> {
@@ -257,8 +260,8 @@ impl Host for FreeBsd {
         self.files.remove(path)
     }
 
-    fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
-        self.files.remove_tree(path)
+    fn remove_tree_until(&self, path: &Path, stop: Ask<'_>) -> Result<(), HostError> {
+        self.files.remove_tree(path, stop)
     }
 
     fn add_group(&self, group: &Group) -> Result<(), HostError> {

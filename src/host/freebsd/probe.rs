@@ -24,6 +24,7 @@ use crate::child::{self, Confinement, Ids, Role};
 use crate::host::database::{DatabaseExamination, examine};
 use crate::host::{BindOutcome, BindProbe, DatabaseState, Family, HostError, Owner};
 use crate::portacl::Protocol;
+use crate::shown::Shown;
 
 /// Binds the port of a [`BindProbe`]; its answer is a [`BindOutcome`].
 pub const BIND: Role = ("bind", |task| reply(task, |probe: &BindProbe| Ok(outcome(try_to_bind(probe)))));
@@ -50,7 +51,7 @@ pub(super) fn bind_as(probe: &BindProbe) -> Result<BindOutcome, HostError> {
 /// Has a child open a database. It sees nothing but the folder of the database.
 pub(super) fn examine_as(asked: &DatabaseExamination) -> Result<DatabaseState, HostError> {
     let Owner { uid, gid } = asked.owner;
-    let what = format!("open the database {}", asked.path.display());
+    let what = format!("open the database {}", asked.path.shown());
     let mut confinement = Confinement::of(Some(Ids { uid, gid, groups: Vec::new() }));
     confinement.root = asked.path.parent().map(Path::to_owned);
     let name = asked.path.file_name().unwrap_or_default();

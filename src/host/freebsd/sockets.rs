@@ -1,112 +1,135 @@
 //! Listening sockets, with sockstat(1).
 //!
-//! Its columns are made for people. Seen in `usr.bin/sockstat` of 13, 14 and 15:
+//! Which user a socket belongs to decides what may be said of it, and that user chooses the name of the command. So no name
+//! may lead the reader astray: a row that makes no sense is a socket of an unknown owner, or a row that is counted as
+//! unreadable, and never the end of the list.
 //!
-//! - Up to 14 each column is padded to a fixed position, and nothing separates two columns once that position is
-//!   passed: a user of ten letters with a command of ten makes `gotosocial gotosocial1669 4 tcp46`, and with five
-//!   digits in the pid the descriptor touches it as well. `-n` (numbers for users) prevents that. If a release does not
-//!   have `-n`, the command is assumed to be ten characters long, its limit.
-//! - From 15 on the widths are computed (libxo), and there is always a space, but addresses are truncated at 21
-//!   characters unless `-w` is given.
-//! - The command may contain spaces. So a line is read from its right end, where no column can: foreign address, local
-//!   address, protocol, descriptor, pid; then the user from the left.
-//! - A socket that no process has open shows `?` (`??` from 15 on) for owner, command, pid and descriptor.
+//! From 15 on sockstat(1) writes JSON, by libxo(3) (`usr.bin/sockstat/main.c`): `{"sockstat": {"socket": [{"user": 0,
+//! "command": "nginx", "pid": 7, "fd": 6, "proto": "tcp4", "local": {"address": "*", "port": 80}, …}, …]}}`. A socket that
+//! no process has open lacks the first four, and port 0 is none. Older releases refuse `--libxo`; see [`columns`].
+
+mod columns;
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
 
 use super::accounts;
 use super::command::Commands;
-use crate::host::{HostError, Listener};
+use crate::host::{HostError, Listener, Listeners};
 
 const SOCKSTAT: &str = "/usr/bin/sockstat";
 
-/// Where sockstat(1) truncates a command.
-const COMMAND_WIDTH: usize = 10;
+/// The owner and the command that are not known.
+const UNKNOWN: &str = "?";
 
-/// Every TCP socket that is bound and not connected.
-pub(super) fn listeners(commands: &Commands) -> Result<Vec<Listener>, HostError> {
-    let mut finished = commands.run(SOCKSTAT, &["-46lnqw", "-P", "tcp"])?;
-    if finished.code() == Some(1) && finished.says("usage:") {
-        finished = commands.run(SOCKSTAT, &["-46lqw", "-P", "tcp"])?;
-    }
-    let finished = finished.succeeded()?;
-    let mut listeners = Vec::new();
-    for line in finished.stdout.lines().filter(|line| !line.trim().is_empty()) {
-        let row = row(line).ok_or_else(|| finished.unreadable(line))?;
-        if row.port != 0 {
-            listeners.push(named(row));
-        }
-    }
-    Ok(listeners)
+/// sockstat(1) of this system, which is asked for JSON until it has said that it has none.
+#[derive(Debug, Default)]
+pub(super) struct Sockstat {
+    has_no_json: AtomicBool,
 }
 
-/// With the name and the uid of its owner, of which the line has only one. A name that cannot be looked up now is shown
-/// as in sockstat(1): the listener is still known.
-fn named(mut listener: Listener) -> Listener {
-    match listener.user.parse() {
-        Ok(uid) => {
-            listener.uid = Some(uid);
-            if let Ok(Some(user)) = accounts::user_by_id(uid) {
-                listener.user = user.name;
+impl Sockstat {
+    /// Every TCP socket that is bound and not connected.
+    pub(super) fn listeners(&self, commands: &Commands) -> Result<Listeners, HostError> {
+        let run = |form: &[&str]| commands.run(SOCKSTAT, &[form, &["-P", "tcp"]].concat());
+        if !self.has_no_json.load(Ordering::Relaxed) {
+            let finished = run(&["--libxo", "json", "-46lnqw"])?;
+            if finished.code() != Some(1) || !finished.says("usage:") {
+                return Ok(named(of_json(&finished.succeeded()?.stdout)));
             }
+            self.has_no_json.store(true, Ordering::Relaxed);
         }
-        Err(_) => listener.uid = accounts::user(&listener.user).ok().flatten().map(|user| user.uid),
+        let mut finished = run(&["-46lnqw"])?;
+        if finished.code() == Some(1) && finished.says("usage:") {
+            finished = run(&["-46lqw"])?;
+        }
+        Ok(named(columns::read(&finished.succeeded()?.stdout)))
     }
-    listener
 }
 
-/// A line of sockstat(1), with the user as it is there. Port 0 is `*`: the socket has no port yet.
-fn row(line: &str) -> Option<Listener> {
-    let (rest, _foreign) = last_word(line)?;
-    let (rest, local) = last_word(rest)?;
-    let (before_protocol, protocol) = last_word(rest)?;
-    // A descriptor of many digits touches the protocol.
-    let name = protocol.trim_start_matches(|character: char| character.is_ascii_digit());
-    let rest = if name.len() < protocol.len() { before_protocol } else { last_word(before_protocol)?.0 };
-    // `toe` is TCP that the network card handles.
-    let (ipv4, ipv6) = match name.strip_prefix("tcp").or_else(|| name.strip_prefix("toe"))? {
-        "4" => (true, false),
-        "6" => (false, true),
-        "46" => (true, true),
-        _ => return None,
-    };
-    let (address, port) = endpoint(local)?;
-    let (user, rest) = rest.trim_start().split_once(' ')?;
-    let (command, pid) = command_and_pid(rest)?;
-    Some(Listener { user: user.to_owned(), uid: None, command: command.to_owned(), pid, address, ipv4, ipv6, port })
-}
-
-fn last_word(text: &str) -> Option<(&str, &str)> {
-    let text = text.trim_end();
-    let (rest, word) = text.split_at(text.rfind(' ').map_or(0, |blank| blank + 1));
-    (!word.is_empty()).then_some((rest, word))
-}
-
-/// `*:80`, `127.0.0.1:80`, `::1:80`, `[::1]:80`, `fe80::1%em0:80`, `*:*`.
-fn endpoint(text: &str) -> Option<(Option<IpAddr>, u16)> {
-    let (address, port) = text.rsplit_once(':')?;
-    let port = if port == "*" { 0 } else { port.parse().ok()? };
-    if address == "*" {
-        return Some((None, port));
+/// With the names and the uids of the owners, of which a row has only one. A name that cannot be looked up now is shown as in
+/// sockstat(1): the listener is still known.
+fn named(mut listeners: Listeners) -> Listeners {
+    // Port 0: the socket has no port yet.
+    listeners.sockets.retain(|listener| listener.port != 0);
+    for listener in &mut listeners.sockets {
+        match listener.user.parse() {
+            Ok(uid) => {
+                listener.uid = Some(uid);
+                if let Ok(Some(user)) = accounts::user_by_id(uid) {
+                    listener.user = user.name;
+                }
+            }
+            Err(_) => listener.uid = accounts::user(&listener.user).ok().flatten().map(|user| user.uid),
+        }
     }
-    let address = address.trim_start_matches('[').trim_end_matches(']');
-    let address = address.split_once('%').map_or(address, |(address, _scope)| address);
-    Some((Some(address.parse().ok()?), port))
+    listeners
 }
 
-fn command_and_pid(text: &str) -> Option<(&str, Option<u32>)> {
-    let text = text.trim();
-    let (command, pid) = match text.rsplit_once(' ') {
-        Some((command, pid)) if pid.chars().all(|character| character.is_ascii_digit() || character == '?') => {
-            (command, pid)
-        }
-        _ => {
-            let (end, _) = text.char_indices().nth(COMMAND_WIDTH)?;
-            text.split_at_checked(end)?
-        }
+/// Reads the rows of a list one by one, so that one that is no JSON does not take the others with it.
+fn of_json(text: &str) -> Listeners {
+    // libxo(3) writes control characters of a name as they are, which is no JSON; only newlines it escapes.
+    let text = text.replace(|character: char| character.is_control() && character != '\n', "\u{fffd}");
+    let mut listeners = Listeners::default();
+    let Some((_, mut rest)) = text.split_once('[') else {
+        // Without a socket there may be no list.
+        listeners.unreadable = usize::from(!text.trim_end().ends_with('}'));
+        return listeners;
     };
-    let pid = if pid.starts_with('?') { None } else { Some(pid.parse().ok()?) };
-    Some((command.trim(), pid))
+    while let Some(start) = rest.find('{') {
+        rest = rest.get(start..).unwrap_or_default();
+        let mut rows = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+        if let Some(Ok(row)) = rows.next() {
+            rest = rest.get(rows.byte_offset()..).unwrap_or_default();
+            match of_row(&row) {
+                Some(listener) => listeners.sockets.push(listener),
+                None => listeners.unreadable += 1,
+            }
+        } else {
+            listeners.unreadable += 1;
+            // No name contains the beginning of the next row: its quotes are escaped.
+            let next = rest.match_indices("{\"").find(|(at, _)| rest[..*at].trim_end().ends_with(','));
+            rest = next.map_or("", |(at, _)| &rest[at..]);
+        }
+    }
+    // Cut off, there may have been more.
+    listeners.unreadable += usize::from(!rest.trim_start().starts_with(']'));
+    listeners
+}
+
+/// A row of JSON; `None` if not even its port can be read. An address that makes no sense is taken for the widest.
+fn of_row(row: &Value) -> Option<Listener> {
+    let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    let port = number(&row["local"]["port"]).and_then(|port| port.try_into().ok())?;
+    let address = row["local"]["address"].as_str().unwrap_or_default();
+    let (ipv4, ipv6) = families(row["proto"].as_str().unwrap_or_default().trim_start_matches("tcp"));
+    let user = match &row["user"] {
+        Value::Number(uid) => uid.to_string(),
+        user => user.as_str().unwrap_or(UNKNOWN).to_owned(),
+    };
+    Some(Listener {
+        user,
+        uid: None,
+        command: row["command"].as_str().unwrap_or(UNKNOWN).to_owned(),
+        pid: number(&row["pid"]).and_then(|pid| pid.try_into().ok()),
+        address: ip(address),
+        ipv4,
+        ipv6,
+        port,
+    })
+}
+
+/// The families behind the name of a protocol, `4`, `6` or `46`; both where that makes no sense.
+fn families(digits: &str) -> (bool, bool) {
+    (digits != "6", digits != "4")
+}
+
+/// `*`, `127.0.0.1`, `::1`, `[::1]`, `fe80::1%em0`.
+fn ip(text: &str) -> Option<IpAddr> {
+    let address = text.trim_start_matches('[').trim_end_matches(']');
+    address.split_once('%').map_or(address, |(address, _scope)| address).parse().ok()
 }
 
 #[cfg(test)]
@@ -116,68 +139,108 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(line: &str) -> Listener {
-        row(line).unwrap_or_else(|| panic!("{line}"))
+    /// As 15 writes it, with -n.
+    const JSON: &str = r#"{"__version": "1", "sockstat": {"socket": [{"user":0,"command":"nginx","pid":901,"fd":6,"proto":"tcp4","local":{"address":"*","port":80},"foreign":{"address":"*","port":0}}, {"user":209,"command":"gotosocial","pid":1669,"fd":7,"proto":"tcp46","local":{"address":"fe80::1%vtnet0","port":443},"foreign":{"address":"*","port":0}}, {"proto":"tcp6","local":{"address":"::1","port":8080},"foreign":{"address":"*","port":0}}, {"user":0,"command":"sshd","pid":612,"fd":4,"proto":"tcp4","local":{"address":"*","port":0},"foreign":{"address":"*","port":0}}]}}
+"#;
+
+    type Owner<'a> = (&'a str, Option<u32>, Option<u32>, u16);
+
+    fn owners(listeners: &Listeners) -> Vec<Owner<'_>> {
+        listeners.iter().map(|it| (it.user.as_str(), it.uid, it.pid, it.port)).collect()
+    }
+
+    /// Says this on FreeBSD 15; before it, the columns.
+    fn says(tools: &StandIns, json: &str) -> Listeners {
+        tools.says(SOCKSTAT, json, 0);
+        Sockstat::default().listeners(&tools.commands()).unwrap()
     }
 
     #[test]
-    fn lines_of_13_2() {
-        // As seen on FreeBSD 13.2, without -n.
-        let row = read("root     inetd      477   6  tcp4   *:2222                *:*");
-        assert_eq!((row.user.as_str(), row.command.as_str(), row.pid, row.port), ("root", "inetd", Some(477), 2222));
-        assert_eq!((row.ipv4, row.ipv6, row.address), (true, false, None));
-        let row = read("root     nc         1509  3  tcp6   ::1:8082              *:*");
-        assert_eq!((row.ipv4, row.ipv6), (false, true));
-        assert_eq!((row.address, row.port), ("::1".parse().ok(), 8082));
-        let row = read("gotosocial gotosocial1669 4  tcp46  *:443                 *:*");
-        assert_eq!((row.user.as_str(), row.command.as_str(), row.pid), ("gotosocial", "gotosocial", Some(1669)));
-        assert_eq!((row.ipv4, row.ipv6, row.port), (true, true, 443));
-        // The same column widths with a space in the command.
-        let row = read("gotosocial Web Conten1669 4  tcp46  *:443                 *:*");
-        assert_eq!((row.command.as_str(), row.pid), ("Web Conten", Some(1669)));
-        let row = read("gts      nc         612   3  tcp4   *:80                  *:*");
-        assert_eq!((row.user.as_str(), row.command.as_str(), row.pid, row.port), ("gts", "nc", Some(612), 80));
-    }
-
-    #[test]
-    fn lines_as_the_sources_print_them() {
-        // 14, with -n -w.
-        let row = read("209      gotosocial  1669 4   tcp46  *:443                 *:*");
-        assert_eq!((row.user.as_str(), row.command.as_str(), row.pid), ("209", "gotosocial", Some(1669)));
-        // 14: a socket that no process has open.
-        let row = read("?        ?          ?     ?   tcp4   192.0.2.1:80          *:*");
-        assert_eq!((row.user.as_str(), row.pid, row.address), ("?", None, "192.0.2.1".parse().ok()));
-        // 15.
-        let row = read("??   ??          ??  ?? tcp6  [2001:db8::1]:443                 *:*");
-        assert_eq!((row.user.as_str(), row.pid, row.address), ("??", None, "2001:db8::1".parse().ok()));
-        let row = read("80   nginx      901   7 tcp6  fe80::1%vtnet0:80                 *:*");
-        assert_eq!(row.address, "fe80::1".parse().ok());
-        // Spaces and digits in a command, a descriptor of five digits, no port yet.
-        let row = read("1001     Web Conten 12345 10234tcp4 127.0.0.1:*           *:*");
-        assert_eq!((row.command.as_str(), row.pid, row.port), ("Web Conten", Some(12345), 0));
-        let row = read("1001     node 18    777   3   tcp4   *:3000                *:*");
-        assert_eq!((row.command.as_str(), row.pid), ("node 18", Some(777)));
-        for unknown in ["USER     COMMAND    PID   FD PROTO  LOCAL ADDRESS         FOREIGN ADDRESS", "", "x", "root nc"]
-        {
-            assert_eq!(row_of(unknown), None, "{unknown}");
+    fn json_tells_who_listens() {
+        let tools = StandIns::new();
+        let found = says(&tools, JSON.trim_end());
+        let gts = found.sockets[1].user.clone();
+        assert_eq!(
+            owners(&found),
+            [("root", Some(0), Some(901), 80), (gts.as_str(), Some(209), Some(1669), 443), ("?", None, None, 8080)]
+        );
+        assert_eq!(found.unreadable, 0);
+        assert_eq!((found[0].address, found[0].ipv4, found[0].ipv6), (None, true, false));
+        assert_eq!((found[1].address, found[1].ipv4, found[1].ipv6), ("fe80::1".parse().ok(), true, true));
+        assert_eq!((found[2].command.as_str(), found[2].ipv4, found[2].ipv6), ("?", false, true));
+        for nobody in ["{\"sockstat\": {\"socket\": []}}", "{\"__version\": \"1\", \"sockstat\": {}}"] {
+            assert_eq!(says(&tools, nobody), Listeners::default());
         }
     }
 
-    fn row_of(line: &str) -> Option<Listener> {
-        super::row(line)
+    #[test]
+    fn a_name_cannot_break_out_of_its_row() {
+        let name = r#"\", \"user\": 0}, {\"user\":0"#;
+        let text = JSON.replace("gotosocial", &format!("{name}\u{1b}[2J\t\u{7f}"));
+        let found = of_json(&text);
+        assert_eq!((found.sockets.len(), found.unreadable), (4, 0));
+        assert_eq!((found[1].user.as_str(), found[1].pid, found[1].port), ("209", Some(1669), 443));
+    }
+
+    #[test]
+    fn a_row_that_is_no_json_or_has_no_port_is_counted_and_the_rest_read() {
+        for (from, to, sockets) in [
+            ("\"gotosocial\"", "gotosocial\"", 3),
+            ("\"port\":443", "\"port\":\"http\"", 3),
+            ("\"port\":443", "\"port\":70000", 3),
+            ("\"pid\":1669", "\"pid\":1e99x", 3),
+        ] {
+            let found = of_json(&JSON.replace(from, to));
+            assert_eq!((found.sockets.len(), found.unreadable), (sockets, 1), "{to}");
+            assert_eq!(found.sockets.last().unwrap().command, "sshd");
+        }
+        let found = of_json(&JSON.replace("\"pid\":1669", "\"pid\":\"?\"").replace("\"user\":209", "\"user\":[]"));
+        assert_eq!((found[1].user.as_str(), found[1].pid, found.unreadable), ("?", None, 0));
+    }
+
+    #[test]
+    fn a_list_that_is_cut_off_or_is_none_hides_nothing() {
+        let rows: Vec<usize> = JSON.match_indices("{\"user\"").map(|(at, _)| at).collect();
+        for end in [rows[1], rows[1] - 1, rows[1] + 9, JSON.find(", {\"proto\"").unwrap() + 1] {
+            let found = of_json(&JSON[..end]);
+            assert!(found.unreadable > 0 && found.len() < 4, "{}", &JSON[..end]);
+        }
+        assert_eq!(of_json("").unreadable, 1);
+        assert_eq!(of_json("nothing of the kind").unreadable, 1);
+    }
+
+    #[test]
+    fn a_system_without_json_is_asked_for_it_once() {
+        let tools = StandIns::new();
+        let log = tools.path("log");
+        tools.add(
+            SOCKSTAT,
+            &format!(
+                "echo \"$*\" >>'{}'\n\
+                 case $1 in --libxo) echo 'sockstat: illegal option -- -' >&2; echo 'usage: sockstat [-46]' >&2; exit 1;; esac\n\
+                 echo '0        inetd      477   6   tcp4   *:2222                *:*'",
+                log.display()
+            ),
+        );
+        let sockstat = Sockstat::default();
+        for _ in 0..3 {
+            assert_eq!(owners(&sockstat.listeners(&tools.commands()).unwrap()), [("root", Some(0), Some(477), 2222)]);
+        }
+        let asked = std::fs::read_to_string(log).unwrap();
+        assert_eq!(asked.lines().count(), 4, "{asked}");
+        assert_eq!(asked.lines().filter(|line| line.contains("--libxo")).count(), 1, "{asked}");
     }
 
     #[test]
     fn numbers_become_names() {
         let tools = StandIns::new();
-        let lines = "0        sshd         612 3   tcp4   *:22                  *:*\n\
+        let lines = "0        sshd       612   3   tcp4   *:22                  *:*\n\
                      3999999999 x         613 3   tcp4   *:23                  *:*\n\
                      ?        ?          ?     ?   tcp6   *:80                  *:*\n\
-                     0        sshd         612 4   tcp4   *:*                   *:*";
-        tools.says(SOCKSTAT, lines, 0);
-        let listeners = listeners(&tools.commands()).unwrap();
-        let owners: Vec<(&str, Option<u32>, u16)> =
-            listeners.iter().map(|found| (found.user.as_str(), found.uid, found.port)).collect();
+                     0        sshd       612   4   tcp4   *:*                   *:*";
+        tools.add(SOCKSTAT, &format!("case $1 in --libxo) echo usage: >&2; exit 1;; esac\ncat <<'END'\n{lines}\nEND"));
+        let found = Sockstat::default().listeners(&tools.commands()).unwrap();
+        let owners: Vec<_> = owners(&found).into_iter().map(|(user, uid, _, port)| (user, uid, port)).collect();
         assert_eq!(owners, [("root", Some(0), 22), ("3999999999", Some(3_999_999_999), 23), ("?", None, 80)]);
     }
 
@@ -186,49 +249,36 @@ mod tests {
         let tools = StandIns::new();
         tools.add(
             SOCKSTAT,
-            "case $1 in *n*) echo 'usage: sockstat [-46cLlSsUuvw]' >&2; exit 1;; esac\n\
+            "case $* in *json*|*n*) echo 'usage: sockstat [-46cLlSsUuvw]' >&2; exit 1;; esac\n\
              echo 'root     inetd      477   6  tcp4   *:2222                *:*'",
         );
-        let listeners = listeners(&tools.commands()).unwrap();
-        assert_eq!((listeners[0].user.as_str(), listeners[0].uid), ("root", Some(0)));
+        let found = Sockstat::default().listeners(&tools.commands()).unwrap();
+        assert_eq!(owners(&found), [("root", Some(0), Some(477), 2222)]);
     }
 
     #[test]
-    fn a_line_that_makes_no_sense_is_an_error() {
+    fn a_command_that_fails_is_an_error() {
         let tools = StandIns::new();
-        tools.says(SOCKSTAT, "root     nc         1509  3  tcp6   not-an-address              *:*", 0);
-        let error = listeners(&tools.commands()).unwrap_err();
-        assert!(matches!(&error, HostError::Unreadable { .. }), "{error}");
-        assert!(error.to_string().contains("not-an-address"), "{error}");
         tools.says(SOCKSTAT, "sockstat: struct xinpgen size mismatch", 1);
-        assert!(matches!(listeners(&tools.commands()).unwrap_err(), HostError::Command { .. }));
+        let error = Sockstat::default().listeners(&tools.commands()).unwrap_err();
+        assert!(matches!(error, HostError::Command { .. }), "{error}");
     }
 
     proptest! {
-        /// The padding of 14, where every column but the user can touch the next.
+        /// Whatever a process calls itself, its row keeps its owner, and no other row is lost.
         #[test]
-        fn every_line_with_numbers_is_read_back(
-            uid in 0u32..10_000_000, command in "[a-z][a-z0-9 :/-]{0,8}[a-z]", pid in 1u32..100_000, fd in 0u32..100_000,
-            family in prop::sample::select(vec!["4", "6", "46"]), port in 1u16..,
-        ) {
-            let mut line = format!("{uid} ");
-            line = format!("{line:9}{command} ");
-            line = format!("{line:20}{pid:5} ");
-            line = format!("{line:26}{fd:<3}");
-            line = format!("{line:30}tcp{family} ");
-            line = format!("{line:37}*:{port} ");
-            line = format!("{line:59}*:*");
-            let row = row(&line);
-            prop_assert!(row.is_some(), "{}", line);
-            let row = row.unwrap();
-            prop_assert_eq!(row.user, uid.to_string());
-            prop_assert_eq!(row.command, command);
-            prop_assert_eq!((row.pid, row.port), (Some(pid), port));
+        fn no_name_hides_its_owner_in_json(name in "[\\x01-\\x1f\"\\\\{}\\[\\],: a-z\\u{80}-\\u{ff}]{1,19}", uid in 0u32..) {
+            // As libxo(3) escapes text.
+            let escaped = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r");
+            let text = JSON.replace("\"gotosocial\"", &format!("\"{escaped}\"")).replace(":209", &format!(":{uid}"));
+            let found = of_json(&text);
+            prop_assert_eq!((found.sockets.len(), found.unreadable), (4, 0));
+            prop_assert_eq!((&found[1].user, found[1].pid, found[1].port), (&uid.to_string(), Some(1669), 443));
         }
 
         #[test]
-        fn nothing_panics(line in "\\PC{0,80}") {
-            let _ = row(&line);
+        fn no_json_panics(text in "[\\PC\"\\[{},:]{0,80}") {
+            let _ = of_json(&text);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::blocking::{Client, ClientBuilder};
-use reqwest::header::{HOST, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, COOKIE, HOST, HeaderName, LOCATION, RETRY_AFTER, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
 
@@ -35,33 +35,45 @@ pub(super) fn get_as(ids: Option<Ids>, request: &WebRequest) -> Result<WebAnswer
     answer.unwrap_or_else(|error| Err(WebFailure::Other(format!("the process that asks failed: {error}"))))
 }
 
-/// Sends one GET request and does not follow redirects.
+/// Gets the answer to one request, and does not follow redirects.
 fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     use_ring();
     let client = client(request)?;
-    let mut get = client.get(url(request));
+    let (url, carries) = (url(request), &request.carries);
+    let mut asked = match &carries.form {
+        Some(form) => client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.clone()),
+        None => client.get(url),
+    };
     if request.address.is_some() {
         // Without the port of the address, which the outside does not see.
-        get = get.header(HOST, request.host.as_str());
+        asked = asked.header(HOST, request.host.as_str());
     }
-    let response = get.send().map_err(|error| failure(&error))?;
+    if let Some(cookie) = &carries.cookie {
+        asked = asked.header(COOKIE, cookie);
+    }
+    if let Some(token) = &carries.token {
+        asked = asked.bearer_auth(token);
+    }
+    // The client's own time-out would begin anew with each piece of the body.
+    let response = asked.timeout(request.timeout).send().map_err(|error| failure(&error))?;
     let status = response.status().as_u16();
     let header = |name: HeaderName| {
         response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     let (location, retry_after) = (header(LOCATION), header(RETRY_AFTER));
+    let set = response.headers().get_all(SET_COOKIE).iter().next_back().and_then(|value| value.to_str().ok());
+    let cookie = set.and_then(|set| set.split(';').next()).map(str::to_owned);
     let certificate =
         response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate).and_then(ServedCertificate::of_der);
     let mut body = Vec::new();
     response.take(BODY_LIMIT).read_to_end(&mut body).map_err(|error| failure(&error))?;
-    Ok(WebAnswer { status, location, retry_after, body, certificate })
+    Ok(WebAnswer { status, location, retry_after, cookie, body, certificate })
 }
 
 fn client(request: &WebRequest) -> Result<Client, WebFailure> {
     let mut builder = ClientBuilder::new()
         .user_agent(USER_AGENT)
         .redirect(Policy::none())
-        .timeout(request.timeout)
         .http1_only()
         .tls_info(true)
         // If no certificate is to be judged, the system's trusted ones need not even exist.

@@ -4,12 +4,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use data_encoding::BASE64URL_NOPAD;
 use pem::Pem;
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, SerialNumber};
 use serde_json::json;
 use x509_parser::time::ASN1Time;
 
-use super::super::{Host, HostError, Observe, WebAnswer, WebFailure, WebRequest};
+use super::super::{Carried, Host, HostError, Observe, WebAnswer, WebFailure, WebRequest};
 use super::Rehearsal;
 use super::machine::Machine;
 use super::model::{Authority, Model};
@@ -35,9 +36,9 @@ const NO_ANSWER: Duration = Duration::from_secs(30);
 impl CertificateAuthority for Rehearsal {
     fn register(&self, directory: &str, _email: Option<&EmailAddress>) -> Result<Account, AcmeError> {
         self.is_reached(directory)?;
-        Account::from_json(
-            &json!({ "directory": directory, "rehearsal": "stands for the key of an account" }).to_string(),
-        )
+        let key = KeyPair::generate().map_err(|error| AcmeError::Internal(error.to_string()))?.serialize_der();
+        let (id, key) = (format!("{directory}/account/1"), BASE64URL_NOPAD.encode(&key));
+        Account::from_json(&json!({ "id": id, "key_pkcs8": key, "directory": directory }).to_string())
     }
 
     fn order(
@@ -110,6 +111,7 @@ impl Rehearsal {
                 host: name.to_string(),
                 address: Some((address, 80).into()),
                 path: path.clone(),
+                carries: Carried::default(),
                 verify: false,
                 timeout: ORDER,
             };

@@ -72,7 +72,8 @@ pub(super) fn obtain(machine: &mut Machine, program: &Program, folder: &Path) ->
     let bundle = authority::issue(machine, host).map_err(|error| error.to_string())?;
     let text = bundle.autocert_pem().map_err(|error| error.to_string())?;
     let text = text.expose();
-    for (name, text) in [("acme_account+key", "stands for an account key\n"), (host.as_str(), text)] {
+    let account = rcgen::KeyPair::generate().map_err(|error| error.to_string())?.serialize_pem();
+    for (name, text) in [("acme_account+key", account.as_str()), (host.as_str(), text)] {
         let written = machine.write_as(program.owner, &folder.join(name), text.as_bytes(), 0o600);
         written.map_err(|error| error.to_string())?;
     }

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 
 use crate::gotosocial::SERVICE;
 use crate::gotosocial::loading::{Failure, Settings, Sources};
+use crate::gotosocial::oauth_server::OauthServer;
 use crate::gotosocial::readiness::RECOVERED;
 use crate::utc;
 
@@ -245,6 +246,7 @@ fn serve(machine: &mut Machine, service: &Service, version: &str, settings: &Set
         tls,
         database: path,
         log: service.log.clone(),
+        oauth: OauthServer::default(),
     })
 }
 
@@ -349,7 +351,7 @@ fn tls(settings: &Settings) -> Result<Tls, Failure> {
 fn try_listen(machine: &Machine, service: &Service, address: Option<IpAddr>, port: u16) -> Result<(), String> {
     let Service { user, groups, .. } = service;
     let wanted = socket(&machine.model, (&user.name, user.uid), 0, address, port);
-    kernel::listen(&machine.model, user.uid, groups, &wanted, "").map_err(|errno| {
+    kernel::listen(&machine.model, user.uid, groups, &wanted, None).map_err(|errno| {
         let shown = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
         format!("listen tcp {shown}:{port}: bind: {}", kernel::words(errno).to_lowercase())
     })

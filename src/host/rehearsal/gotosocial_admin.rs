@@ -7,7 +7,7 @@ use super::machine::Machine;
 use super::model::Migrating;
 use super::{gotosocial, gotosocial_database as database};
 use crate::gotosocial::Series;
-use crate::gotosocial::accounts::{act, required_flags, table};
+use crate::gotosocial::accounts::{act, encrypted, required_flags, table};
 use crate::gotosocial::command_line::CommandLine;
 use crate::gotosocial::loading::{Failure, Settings};
 
@@ -83,8 +83,13 @@ fn execute(machine: &mut Machine, call: &Invocation, version: &str, line: &Comma
             Err(Failure::Error("sqlite3: database is locked".into()))
         }
         ["admin", "account", action] => {
+            let [username, password] = ["username", "password"].map(|key| settings.text(key));
+            if !password.is_empty() {
+                machine.model.seen_passwords.insert(encrypted(username, password));
+            }
             let after = act(&mut content.accounts, content.instance.is_some(), &settings, action)?;
             database::save(machine, &path, &content, call.owner)?;
+            machine.model.keep_passwords(content.accounts);
             after.map_or(Ok(String::new()), Err)
         }
         _ => Ok(String::new()),

@@ -1,5 +1,6 @@
 //! GoToSocial's database: a real SQLite file with few tables, in the very place that the configuration names, so that
-//! copying, restoring and removing it have the effect they have on the real one. Passwords are not kept.
+//! copying, restoring and removing it have the effect they have on the real one. Passwords are kept elsewhere, see
+//! [`Model::passwords`](super::Model::passwords).
 //!
 //! While the program runs, its writes are in the write-ahead log next to the file, and move into the file at a clean
 //! stop only: a copy of the file alone is an older database, and nothing looks wrong with it. Here the log is a complete
@@ -54,7 +55,7 @@ impl Database {
         if let Some(host) = &self.instance {
             all.execute("INSERT INTO instances (domain) VALUES (?1)", [host])?;
         }
-        for Account { username, email, has_user, admin, moderator } in &self.accounts {
+        for Account { username, email, has_user, admin, moderator, .. } in &self.accounts {
             let row = (username, email, has_user, admin, moderator);
             all.execute("INSERT INTO accounts VALUES (NULL, ?1, ?2, ?3, ?4, ?5)", row)?;
         }
@@ -80,6 +81,7 @@ impl Database {
                 has_user: row.get(3)?,
                 admin: row.get(4)?,
                 moderator: row.get(5)?,
+                ..Account::default()
             })
         })?;
         let mut posts = file.prepare("SELECT text FROM statuses ORDER BY id")?;
@@ -245,7 +247,7 @@ pub(super) fn file_users(machine: &Machine, path: &Path) -> Vec<FileUser> {
     let server = machine.model.program().map(|program| (&program.database, &program.user, program.pid));
     let migrating = machine.model.migrating.as_ref().map(|process| (&process.database, &process.user, process.pid));
     let users = server.into_iter().chain(migrating).filter(|(database, ..)| is_of(database));
-    users.map(|(_, user, pid)| FileUser { user: user.clone(), command: "gotosocial".into(), pid }).collect()
+    users.map(|(_, user, pid)| FileUser { user: user.clone(), command: "gotosocial".into(), pid: Some(pid) }).collect()
 }
 
 /// Writes the database. A new file gets the mode that umask 027 leaves.

@@ -15,9 +15,9 @@ use crate::front::Front;
 use crate::operation::{self, Operation};
 
 use super::super::{
-    BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Listener, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState, Supervision,
-    System, Tell, User, WebAnswer, WebFailure, WebRequest, lock,
+    Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
+    HostError, Invocation, Listeners, Observe, Onward, Output, Owner, PortWatch, ServiceAction, ServiceState,
+    Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, lock,
 };
 use super::machine::{Access, Machine, command_failed};
 use super::{
@@ -60,6 +60,15 @@ impl Change<'_> {
 type Done<T> = Result<T, HostError>;
 
 impl Rehearsal {
+    /// The status that a web request is to be answered with whatever it asks.
+    fn refusal(&self, request: &WebRequest) -> Option<u16> {
+        let model = &self.machine.borrow().model;
+        let faults = &model.faults;
+        let counts = faults.web_status_when.is_none_or(|(from, until)| (from..until).contains(&model.clock));
+        let what = format!("{}{}", if request.tls { "https" } else { "http" }, request.path);
+        faults.web_status.get(&what).copied().filter(|_| counts)
+    }
+
     /// Makes one change: counts it against the faults, lets a second pass, and saves the result.
     fn change<T>(&self, what: &Change<'_>, make: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
         let outcome = self.attempt(what, make);
@@ -199,6 +208,20 @@ impl Observe for Rehearsal {
         Ok(names)
     }
 
+    fn tree(&self, top: &Path, visit: Visit<'_>) -> Result<(), HostError> {
+        let machine = self.machine.borrow();
+        may(&machine, "list", top, top, Access::Read)?;
+        let mut refused = None;
+        machine.files.tree(top, &mut |path, entry| {
+            let onward = visit(path, entry);
+            if onward == Onward::In && matches!(entry, Entry::Directory { .. }) {
+                refused = may(&machine, "list", path, path, Access::Read).err();
+            }
+            if refused.is_some() { Onward::End } else { onward }
+        })?;
+        refused.map_or(Ok(()), Err)
+    }
+
     fn user(&self, name: &str) -> Result<Option<User>, HostError> {
         Ok(accounts::users(&self.machine.borrow())?.into_iter().find(|user| user.name == name))
     }
@@ -248,8 +271,11 @@ impl Observe for Rehearsal {
         services::supervision(&self.machine.borrow(), name)
     }
 
-    fn listeners(&self) -> Result<Vec<Listener>, HostError> {
-        Ok(kernel::listeners(&self.machine.borrow().model))
+    fn listeners(&self) -> Result<Listeners, HostError> {
+        let model = &self.machine.borrow().model;
+        let mut sockets = kernel::listeners(model);
+        sockets.extend(web_servers::workers(model, &sockets));
+        Ok(Listeners { sockets, unreadable: model.faults.unreadable_rows })
     }
 
     fn free_bytes(&self, _path: &Path) -> Result<u64, HostError> {
@@ -274,16 +300,17 @@ impl Observe for Rehearsal {
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
+        let refusal = self.refusal(request);
+        if let Some(status) = refusal.filter(|_| request.carries.form.is_some()) {
+            return Ok(WebAnswer::plain(status));
+        }
         let answer = operation::aside(|| web::answer(&mut self.machine.borrow_mut(), request));
         // The first request can make the authority issue a certificate, which is a file with an owner.
         self.save().map_err(|error| WebFailure::Other(error.to_string()))?;
-        let model = &self.machine.borrow().model;
-        let faults = &model.faults;
-        let counts = faults.web_status_when.is_none_or(|(from, until)| (from..until).contains(&model.clock));
-        let what = format!("{}{}", if request.tls { "https" } else { "http" }, request.path);
+        let shows_expired = self.machine.borrow().model.faults.shows_expired;
         answer.map(|mut answer| {
-            answer.status = faults.web_status.get(&what).copied().filter(|_| counts).unwrap_or(answer.status);
-            if let Some(certificate) = answer.certificate.as_mut().filter(|_| faults.shows_expired) {
+            answer.status = refusal.unwrap_or(answer.status);
+            if let Some(certificate) = answer.certificate.as_mut().filter(|_| shows_expired) {
                 certificate.not_after = 0;
             }
             answer
@@ -322,8 +349,8 @@ impl Host for Rehearsal {
         self.change(&Change::File("remove", path, None), |machine| machine.files.remove(path))
     }
 
-    fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
-        self.change(&Change::File("remove", path, None), |machine| machine.files.remove_tree(path))
+    fn remove_tree_until(&self, path: &Path, stop: Ask<'_>) -> Result<(), HostError> {
+        self.change(&Change::File("remove", path, None), |machine| machine.files.remove_tree(path, stop))
     }
 
     fn add_group(&self, group: &Group) -> Result<(), HostError> {

@@ -29,6 +29,8 @@ const ALLOW_WX: &str = "kern.elf64.allow_wx";
 const INTEGERS: &[(&str, &str)] = &[
     (RESERVED_LOW, "0"),
     (RESERVED_HIGH, "1023"),
+    ("security.bsd.hardlink_check_gid", "0"),
+    ("security.bsd.hardlink_check_uid", "0"),
     ("security.bsd.see_other_uids", "1"),
     ("security.mac.portacl.autoport_exempt", "1"),
     ("security.mac.portacl.enabled", "1"),
@@ -237,9 +239,15 @@ pub(super) fn words(errno: Errno) -> &'static str {
     }
 }
 
-/// Opens a socket that listens, as bind(2) does. The sockets of `own`, a command, are no obstacle.
-pub(super) fn listen(model: &Model, uid: u32, groups: &[u32], wanted: &Listener, own: &str) -> Result<(), Errno> {
-    let taken = |there: &Listener| there.command != own && collide(there, wanted);
+/// Opens a socket that listens, as bind(2) does with `SO_REUSEADDR`. The sockets of `own`, a process, are no obstacle.
+pub(super) fn listen(
+    model: &Model,
+    uid: u32,
+    groups: &[u32],
+    wanted: &Listener,
+    own: Option<u32>,
+) -> Result<(), Errno> {
+    let taken = |there: &Listener| (own.is_none() || there.pid != own) && collide(there, wanted, uid);
     match verdict(model, uid, groups, Protocol::Tcp, wanted.port).errno() {
         _ if !wanted.ipv4 && !model.ipv6 => Err(Errno::EAFNOSUPPORT),
         Some(portacl::Errno::Eperm) => Err(Errno::EPERM),
@@ -255,9 +263,11 @@ pub(super) fn listeners(model: &Model) -> Vec<Listener> {
     [model.listeners.clone(), gotosocial::listeners(model), web_servers::listeners(model)].concat()
 }
 
-/// Whether two sockets that listen exclude each other.
-fn collide(one: &Listener, other: &Listener) -> bool {
-    let families = (one.ipv4 && other.ipv4) || (one.ipv6 && other.ipv6);
-    let addresses = one.address.is_none() || other.address.is_none() || one.address == other.address;
-    one.port == other.port && families && addresses
+/// Whether a socket keeps a user from another one (`in_pcbbind_setup` in sys/netinet/in_pcb.c). A wildcard and a single address
+/// exclude each other between users, but not for root: requests for that address then go to its socket.
+fn collide(there: &Listener, wanted: &Listener, uid: u32) -> bool {
+    let families = (there.ipv4 && wanted.ipv4) || (there.ipv6 && wanted.ipv6);
+    let one_is_wildcard = there.address.is_none() || wanted.address.is_none();
+    let addresses = there.address == wanted.address || (one_is_wildcard && uid != 0 && there.uid != Some(uid));
+    there.port == wanted.port && families && addresses
 }

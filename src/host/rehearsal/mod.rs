@@ -61,11 +61,15 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
 
 use super::files::Root;
 use super::{HostError, Owner};
 use crate::operation;
+use crate::shown::Shown;
 use machine::Machine;
 pub use model::{Authority, ChangeFault, Faults, Migrating, Model, OutsideAnswer, Postgres, Repository};
 use port_watch::Watches;
@@ -88,16 +92,26 @@ pub struct Rehearsal {
 #[derive(Debug, thiserror::Error)]
 pub enum RehearsalError {
     /// The root of this very system was named.
-    #[error("{} is the root of this system, not a folder for a rehearsal; name a new or empty folder", .0.display())]
+    #[error("{} is the root of this system, not a folder for a rehearsal; name a new or empty folder", .0.shown())]
     SystemRoot(PathBuf),
     /// The folder holds something else.
     #[error(
         "{} is not empty and holds no rehearsal, so it is left alone; name a new or empty folder",
-        .0.display()
+        .0.shown()
     )]
     NotARehearsal(PathBuf),
+    /// Somebody else has a say in the folder, or in that of the state.
+    #[error("{} {why}, so somebody else could decide what the rehearsal reads and writes; {mend}", path.shown())]
+    NotOwn {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// What to do.
+        mend: String,
+    },
     /// The folder cannot be created or read.
-    #[error("cannot use {} for a rehearsal: {source}", path.display())]
+    #[error("cannot use {} for a rehearsal: {source}", path.shown())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -105,7 +119,7 @@ pub enum RehearsalError {
         source: io::Error,
     },
     /// The state file is malformed.
-    #[error("cannot understand {}: {text}; correct it, or start afresh in another folder", path.display())]
+    #[error("cannot understand {}: {text}; correct it, or start afresh in another folder", path.shown())]
     State {
         /// The state file.
         path: PathBuf,
@@ -117,19 +131,51 @@ pub enum RehearsalError {
     Host(#[from] HostError),
 }
 
+/// Refuses a folder in which somebody else than the caller, root included, could put another one or other files.
+fn is_own(folder: &Path) -> Result<(), RehearsalError> {
+    let failed = |source| RehearsalError::Folder { path: folder.to_path_buf(), source };
+    let found = folder.symlink_metadata().map_err(failed)?;
+    let caller = geteuid().as_raw();
+    let (why, mend) = if found.is_symlink() {
+        ("is a symbolic link".to_owned(), "name the folder itself".to_owned())
+    } else if !found.is_dir() {
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
+    } else if found.uid() != caller {
+        let why = format!("belongs to uid {}, and you are uid {caller}", found.uid());
+        (why, "name a folder of your own, or rehearse as that user".to_owned())
+    } else if found.mode() & 0o022 != 0 {
+        let why = format!("can be written by others than its owner (mode {:o})", found.mode() & 0o7777);
+        (why, format!("`chmod go-w {}`, or name another folder", folder.shown()))
+    } else {
+        return Ok(());
+    };
+    Err(RehearsalError::NotOwn { path: folder.to_path_buf(), why, mend })
+}
+
 impl Rehearsal {
     /// Opens a rehearsal, or starts one if the folder does not exist or is empty: with the files of a freshly
     /// installed FreeBSD and [`Model::fresh`]. Opening an existing one changes nothing in it.
     ///
     /// # Errors
-    /// The folder is `/`, holds something else, or cannot be used; the state file cannot be understood.
+    /// The folder is `/`, is not the caller's alone, holds something else, or cannot be used; the state file cannot be
+    /// understood.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, RehearsalError> {
         let folder = folder.as_ref();
         let failed = |source| RehearsalError::Folder { path: folder.to_path_buf(), source };
-        fs::create_dir_all(folder).map_err(failed)?;
-        let folder = folder.canonicalize().map_err(failed)?;
+        // Without the slash at its end, behind which a link would be followed.
+        let named = folder.components().as_path();
+        if matches!(named.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            named.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+            fs::DirBuilder::new().mode(0o755).create(named).map_err(failed)?;
+        }
+        let folder = named.canonicalize().map_err(failed)?;
         if folder.parent().is_none() {
             return Err(RehearsalError::SystemRoot(folder));
+        }
+        is_own(named)?;
+        let state = folder.join(STATE_FOLDER.trim_start_matches('/'));
+        if state.symlink_metadata().is_ok() {
+            is_own(&state)?;
         }
         let files = Root::recorded(&folder, BTreeMap::new());
         if files.entry(Path::new(STATE))?.is_none() {

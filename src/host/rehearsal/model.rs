@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::renewal::Window;
+use crate::gotosocial::accounts::Account;
+use crate::gotosocial::oauth_server::OauthServer;
 
 use super::super::{Jail, Listener, Owner};
 use super::web_servers::Serving;
@@ -70,6 +72,11 @@ pub struct Model {
     pub services: BTreeMap<String, u32>,
     /// GoToSocial under its supervisor, if it was started.
     pub gotosocial: Option<Supervisor>,
+    /// The passwords of GoToSocial's users, encrypted, by user name. They are not in its database, which would differ from run to
+    /// run by them.
+    pub passwords: BTreeMap<String, String>,
+    /// Passwords that stood on a command line, where everybody could see them: encrypted, too.
+    pub seen_passwords: BTreeSet<String>,
     /// A `migrations run` that outlives the program that started it.
     pub migrating: Option<Migrating>,
     /// A PostgreSQL server that this machine can reach.
@@ -138,6 +145,12 @@ impl Model {
         self.gotosocial.as_ref()?.program.as_ref()
     }
 
+    /// Takes note of the passwords that were set.
+    pub(super) fn keep_passwords(&mut self, accounts: Vec<Account>) {
+        let set = accounts.into_iter().filter(|account| !account.encrypted_password.is_empty());
+        self.passwords.extend(set.map(|account| (account.username, account.encrypted_password)));
+    }
+
     /// Whether an address is one of this machine.
     pub(super) fn has_address(&self, address: IpAddr) -> bool {
         address.is_loopback() || self.addresses.contains(&address)
@@ -165,7 +178,7 @@ pub struct Repository {
 
 impl Default for Repository {
     fn default() -> Self {
-        let packages = [("apache24", "2.4.62"), ("nginx", "1.26.2,3"), ("postgresql16-client", "16.4")];
+        let packages = [("apache24", "2.4.62"), ("nginx", "1.26.2,3"), ("postgresql16-client", "16.10")];
         Self { reachable: true, packages: packages.map(|(name, version)| (name.into(), version.into())).into() }
     }
 }
@@ -294,6 +307,9 @@ pub struct Program {
     pub database: PathBuf,
     /// The log file that its output goes to.
     pub log: PathBuf,
+    /// Who is logged in.
+    #[serde(default)]
+    pub oauth: OauthServer,
 }
 
 /// A process that migrates a database.
@@ -370,6 +386,8 @@ pub struct Faults {
     pub waits_last: bool,
     /// Every certificate shown has expired.
     pub shows_expired: bool,
+    /// How many rows of sockstat(1) make no sense.
+    pub unreadable_rows: usize,
 }
 
 /// The failure of a change, counted from now.

@@ -95,6 +95,14 @@ impl<'a> Call<'a> {
         self.client.split('.').next().and_then(|own| own.parse().ok()).is_some_and(|own: u32| own >= major)
     }
 
+    /// Whether pg_restore(1) fences in what psql(1) gets of it. It began to with these versions (CVE-2025-8714).
+    fn fences(&self) -> bool {
+        let mut numbers = self.client.split('.').map(|number| number.parse().unwrap_or(0));
+        let (major, minor): (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        let first = [(13, 22), (14, 19), (15, 14), (16, 10), (17, 6)].into_iter().find(|first| first.0 == major);
+        first.map_or(major > 17, |first| minor >= first.1)
+    }
+
     /// Reads a file, named from the working folder, as the user who runs the program.
     fn read(&self, machine: &Machine, name: &str) -> Option<Vec<u8>> {
         let path = self.invocation.directory.join(name);
@@ -201,12 +209,14 @@ impl<'a> Call<'a> {
         }
         let [begin, commit] = if self.has("--single-transaction") { ["BEGIN;\n\n", "COMMIT;\n\n"] } else { ["", ""] };
         let newer = if self.is_at_least(17) { "SET transaction_timeout = 0;\n" } else { "" };
-        let (key, client, body) = (machine.model.clock, self.client, String::from_utf8_lossy(body));
+        let (client, body) = (self.client, String::from_utf8_lossy(body));
+        let fence = |word| if self.fences() { format!("\\{word} {}\n\n", machine.model.clock) } else { String::new() };
+        let [fence, end] = ["restrict", "unrestrict"].map(fence);
         let text = format!(
-            "--\n-- PostgreSQL database dump\n--\n\n\\restrict {key}\n\n-- Dumped by pg_dump version {client}\n\n{begin}\
+            "--\n-- PostgreSQL database dump\n--\n\n{fence}-- Dumped by pg_dump version {client}\n\n{begin}\
              SET statement_timeout = 0;\nSET lock_timeout = 0;\n{newer}\
              SELECT pg_catalog.set_config('search_path', '', false);\n\n{body}{commit}--\n\
-             -- PostgreSQL database dump complete\n--\n\n\\unrestrict {key}\n\n"
+             -- PostgreSQL database dump complete\n--\n\n{end}"
         );
         let to =
             self.option("--file").ok_or_else(|| self.error("one of -d/--dbname and -f/--file must be specified"))?;

@@ -157,6 +157,7 @@ mod tests {
             has_user: true,
             admin: true,
             moderator: false,
+            ..Account::default()
         };
         Database {
             migrations: 118,

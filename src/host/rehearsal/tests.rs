@@ -19,8 +19,8 @@ use std::time::Duration;
 use crate::portacl::Protocol;
 
 use super::super::{
-    BindOutcome, BindProbe, Family, Group, Host, HostError, Invocation, Observe, Output, Owner, ServiceAction, User,
-    WebAnswer, WebFailure, WebRequest,
+    BindOutcome, BindProbe, Carried, Family, Group, Host, HostError, Invocation, Observe, Output, Owner, ServiceAction,
+    User, WebAnswer, WebFailure, WebRequest,
 };
 use super::{Model, Rehearsal};
 
@@ -168,7 +168,8 @@ impl Fresh {
 }
 
 fn request(tls: bool, host: &str, path: &str, verify: bool) -> WebRequest {
-    WebRequest { tls, host: host.into(), address: None, path: path.into(), verify, timeout: Duration::from_secs(5) }
+    let (host, path, timeout) = (host.into(), path.into(), Duration::from_secs(5));
+    WebRequest { tls, host, address: None, path, carries: Carried::default(), verify, timeout }
 }
 
 /// The key of another certificate.

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::front::Front;
 use crate::gotosocial::Series;
+use crate::gotosocial::oauth_server::OauthServer;
+use crate::gotosocial::password_change::Question;
 use crate::gotosocial::readiness::{HOST_META, LIVEZ, NODEINFO, READYZ};
 use crate::release::Sha256Digest;
 use crate::utc;
@@ -78,11 +80,14 @@ fn outside(machine: &Machine, request: &WebRequest) -> Option<Answer> {
     Some(Ok(WebAnswer { certificate, ..answer }))
 }
 
+/// Who gets a request: a socket for that address comes before one for every address.
 fn listener_at(machine: &Machine, address: SocketAddr) -> Option<Listener> {
-    kernel::listeners(&machine.model).into_iter().find(|there| {
+    let listens = |there: &Listener| {
         let family = if address.is_ipv4() { there.ipv4 } else { there.ipv6 && machine.model.ipv6 };
         there.port == address.port() && family && there.address.is_none_or(|ip| ip == address.ip())
-    })
+    };
+    let all = kernel::listeners(&machine.model).into_iter().filter(listens);
+    all.min_by_key(|there| there.address.is_none())
 }
 
 /// The answer of GoToSocial; `None` if the socket is not one of its own.
@@ -115,8 +120,30 @@ fn served(machine: &mut Machine, program: &Program, request: &WebRequest) -> Ans
     if let Some(shown) = &certificate {
         certificate::judge(shown, request, machine.model.clock)?;
     }
+    if machine.model.clock >= program.ready_at && OauthServer::serves(&request.path) {
+        return Ok(WebAnswer { certificate, ..logged_in(machine, request) });
+    }
     let (status, body) = page(machine, program, &request.path);
     Ok(WebAnswer { certificate, body, ..WebAnswer::plain(status) })
+}
+
+/// A page or a call of OAuth, or one that needs a token.
+fn logged_in(machine: &mut Machine, request: &WebRequest) -> WebAnswer {
+    let failed = || WebAnswer::plain(500);
+    let Some(content) = machine.model.program().and_then(|program| database::peek(machine, &program.database)) else {
+        return failed();
+    };
+    let mut accounts = content.accounts;
+    for account in &mut accounts {
+        account.encrypted_password = machine.model.passwords.get(&account.username).cloned().unwrap_or_default();
+    }
+    let Some(program) = machine.model.gotosocial.as_mut().and_then(|service| service.program.as_mut()) else {
+        return failed();
+    };
+    let question = Question { path: request.path.clone(), carries: request.carries.clone() };
+    let reply = program.oauth.answer(&question, &program.host, &mut accounts);
+    machine.model.keep_passwords(accounts);
+    WebAnswer { location: reply.location, cookie: reply.cookie, body: reply.body, ..WebAnswer::plain(reply.status) }
 }
 
 fn other(error: HostError) -> WebFailure {

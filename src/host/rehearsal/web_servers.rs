@@ -76,8 +76,9 @@ pub(super) fn test(machine: &Machine, front: Front, main: &Path) -> Output {
 /// The configuration with which a web server starts, once its sockets are bound. Those that it has already do not count.
 fn opened(machine: &Machine, front: Front) -> Result<Serving, String> {
     let (model, serving) = (&machine.model, read(machine, front, &front.main_file(), false, true)?);
+    let own = model.services.get(front.service).copied();
     for socket in serving.served.sockets.iter().filter(|socket| !socket.optional || model.ipv6) {
-        kernel::listen(model, 0, &[0], &listener(front, socket, 0), front.command).map_err(|errno| {
+        kernel::listen(model, 0, &[0], &listener(front, socket, 0), own).map_err(|errno| {
             let any = if socket.ipv6 { "[::]" } else { "0.0.0.0" };
             let address = socket.address.map_or_else(|| any.to_owned(), |address| address.to_string());
             format!("bind() to {address}:{} failed ({})", socket.port, kernel::words(errno))
@@ -129,6 +130,16 @@ pub(super) fn listeners(model: &Model) -> Vec<Listener> {
         }
     }
     all
+}
+
+/// The processes that serve, which have inherited the sockets of the first one.
+pub(super) fn workers(model: &Model, sockets: &[Listener]) -> Vec<Listener> {
+    let of_front = |pid: &u32| Front::ALL.iter().any(|front| model.services.get(front.service) == Some(pid));
+    let worker = |socket: &Listener| {
+        let pid = socket.pid.filter(of_front)? + 1;
+        Some(Listener { user: "www".into(), uid: Some(WWW.uid), pid: Some(pid), ..socket.clone() })
+    };
+    sockets.iter().filter_map(worker).collect()
 }
 
 /// The first process opens the sockets, as root.

@@ -106,7 +106,7 @@ fn gives_ports_back(host: &dyn Observe, front: Front) -> Result<(), Refusal> {
         Err(Refusal::FrontConfig(format!(
             "{name} was not enabled by gts-bootstrap and continues with its other sites, one of which listens on port {port}\
              {place}, which is needed. Move that site to another port, or, if {name} may go, stop and disable it \
-             (`service {service} stop`, `sysrc {service}_enable=NO`); then run this again"
+             (`service {service} onestop`, `sysrc {service}_enable=NO`); then run this again"
         )))
     })
 }

@@ -9,6 +9,7 @@ use crate::deployment::Layout;
 use crate::filter;
 use crate::host::HostError;
 use crate::parts::database::beside;
+use crate::shown::Shown;
 
 const PART: &str = "data";
 
@@ -101,8 +102,8 @@ impl Record<'_> {
             if !unknown.is_empty() {
                 planned.by_hand.push(format!(
                     "{} holds what GoToSocial and gts-bootstrap do not know ({}), so it stays. If it is not needed: rm -r {0}",
-                    folder.display(),
-                    unknown.join(", ")
+                    folder.shown(),
+                    unknown.iter().map(|name| name.shown()).collect::<Vec<_>>().join(", ")
                 ));
             }
         }

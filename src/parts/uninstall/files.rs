@@ -8,6 +8,7 @@ use crate::change::{Change, Left, MakeDirectory, MakeSymlink, Prior, Remove, Rem
 use crate::host::{Entry, HostError};
 use crate::parts::managed_file::written;
 use crate::parts::secrets::hide_in_line;
+use crate::shown::Shown;
 
 /// What becomes of a path.
 enum Fate {
@@ -50,7 +51,7 @@ impl Record<'_> {
                 let Ok(before) = store::recall(self.host, sha256) else {
                     return Ok(Fate::Left(format!(
                         "{}: what stood there before is not in {} any more; look through the file yourself",
-                        path.display(),
+                        path.shown(),
                         store::FOLDER
                     )));
                 };
@@ -85,7 +86,7 @@ impl Record<'_> {
     /// What becomes of something that was not there before us. Folders are not decided here: they go if they are empty then.
     fn fate_of_new(self, path: &Path, trace: &Trace, now: &Entry) -> Result<Fate, HostError> {
         let all = self.extent.purge;
-        let shown = path.display();
+        let shown = path.shown();
         let path = path.to_owned();
         Ok(match (&trace.left, now) {
             (Left::Tree, Entry::Directory { .. }) => Fate::Change(RemoveTree { path }.into()),
@@ -93,7 +94,7 @@ impl Record<'_> {
                 "{shown} was edited after gts-bootstrap wrote it, so it stays. Keep what you need of it, then: rm {shown}"
             )),
             (Left::Symlink { target: ours }, Entry::Symlink { target }) if !all && ours != target => Fate::Left(
-                format!("{shown} now points to {}, so it stays. If it is not needed: rm {shown}", target.display()),
+                format!("{shown} now points to {}, so it stays. If it is not needed: rm {shown}", target.shown()),
             ),
             (Left::File { .. } | Left::Edited, Entry::File { .. }) | (Left::Symlink { .. }, Entry::Symlink { .. }) => {
                 Fate::Change(Remove { path }.into())
@@ -149,7 +150,7 @@ fn by_hand(path: &Path, theirs: &[u8], before: &[u8]) -> String {
     format!(
         "{} was edited where gts-bootstrap had edited it, so it stays as it is. These lines have come into it since, of which those \
          for GoToSocial may go:{}",
-        path.display(),
+        path.shown(),
         added.take(MOST).collect::<String>()
     )
 }

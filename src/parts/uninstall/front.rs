@@ -7,6 +7,7 @@ use crate::change::{Change, Left, Prior, Step, Thing};
 use crate::front::Front;
 use crate::parts::Refusal;
 use crate::parts::front::{FrontPlan, is_there, leave};
+use crate::shown::Shown;
 
 /// The part: its steps rest on one another.
 pub(super) const PART: &str = "front";
@@ -35,7 +36,7 @@ impl Record<'_> {
                 if ledger.path(&main).is_some() {
                     planned.by_hand.push(format!(
                         "{} cannot be read as {name} reads it ({why}): take out the line that includes gts-bootstrap",
-                        main.display()
+                        main.shown()
                     ));
                 }
                 return Ok(None);
@@ -53,8 +54,8 @@ impl Record<'_> {
             planned.by_hand.extend(leave::sites_beside(host, front)?.iter().map(|path| {
                 format!(
                     "{} is not gts-bootstrap's, and {name} includes it by the line that is removed: move it, and include it in {}",
-                    path.display(),
-                    main.display()
+                    path.shown(),
+                    main.shown()
                 )
             }));
         }
@@ -69,7 +70,7 @@ impl Record<'_> {
             if package.is_none() {
                 planned.needed.push(format!(
                     "{name}, which gts-bootstrap installed, has other sites or settings by now. If it is not needed: \
-                     service {service} stop; pkg delete {service}"
+                     service {service} onestop; pkg delete {service}"
                 ));
             }
             return Ok(package);

@@ -12,6 +12,7 @@ use crate::parts::rc_script::{GUARD_ENABLE, GUARDS, SERVICE, path};
 use crate::parts::rule_edit::effective;
 use crate::parts::{log_rotation, periodic};
 use crate::portacl::Subject;
+use crate::shown::Shown;
 
 /// What only gts-bootstrap puts on a host, and a host without receipts has, each with the commands that remove it.
 ///
@@ -23,17 +24,17 @@ pub fn unrecorded(host: &dyn Observe, layout: &Layout) -> Result<Vec<String>, Ho
     if host.entry(&script)?.is_some() {
         found.push(format!(
             "the service: service {SERVICE} onestop; rm {}; sysrc -x {SERVICE}_enable {SERVICE}_direct",
-            script.display()
+            script.shown()
         ));
     }
     for front in Front::ALL {
         let site = front.site_file();
         if host.entry(&site)?.is_some() {
             found.push(format!(
-                "the site of {}: take the line that includes gts-bootstrap out of {}; rm {}; service {} reload",
+                "the site of {}: take the line that includes gts-bootstrap out of {}; rm {}; service {} onereload",
                 front.name,
-                front.main_file().display(),
-                site.display(),
+                front.main_file().shown(),
+                site.shown(),
                 front.service
             ));
         }
@@ -50,8 +51,8 @@ pub fn unrecorded(host: &dyn Observe, layout: &Layout) -> Result<Vec<String>, Ho
     if host.entry(&early)?.is_some() {
         found.push(format!(
             "the boot guard, if no rule is left: rm {} {}; sysrc -x {GUARD_ENABLE}",
-            early.display(),
-            late.display()
+            early.shown(),
+            late.shown()
         ));
     }
     for (path, what) in [
@@ -69,7 +70,7 @@ pub fn unrecorded(host: &dyn Observe, layout: &Layout) -> Result<Vec<String>, Ho
         (layout.backups.clone(), "backups, and copies of the database from before upgrades: rm -r"),
     ] {
         if host.entry(&path)?.is_some() {
-            found.push(format!("{what} {}", path.display()));
+            found.push(format!("{what} {}", path.shown()));
         }
     }
     if let Some(user) = user {

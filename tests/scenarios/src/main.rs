@@ -9,6 +9,7 @@
 
 mod arguments;
 mod bench;
+mod impostor;
 mod outcome;
 mod report;
 mod reset;

@@ -13,8 +13,8 @@ struct Script {
 }
 
 impl Console for Script {
-    fn say(&mut self, text: &str) {
-        self.said.push_str(text);
+    fn show(&mut self, text: Text<'_>) {
+        self.said.push_str(text.as_str());
         self.said.push('\n');
     }
 

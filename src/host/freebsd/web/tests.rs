@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::*;
+use crate::host::Carried;
 
 /// Made for these tests only: self-signed, for social.example.org and *.example.org, until 2126.
 const CERTIFICATE: &[u8] = include_bytes!("test-certificate.der");
@@ -20,6 +21,7 @@ fn request(tls: bool, address: SocketAddr) -> WebRequest {
         host: "social.example.org".to_owned(),
         address: Some(address),
         path: "/readyz?x=1".to_owned(),
+        carries: Carried::default(),
         verify: false,
         timeout: Duration::from_secs(20),
     }
@@ -85,6 +87,46 @@ fn a_plain_request_says_who_asks_and_whom() {
     assert!(head.contains(&"host: social.example.org".to_owned()), "{head:?}");
     assert!(head.contains(&format!("user-agent: {USER_AGENT}")), "{head:?}");
     assert!(USER_AGENT.starts_with("gts-bootstrap/"));
+}
+
+#[test]
+fn a_form_is_posted_with_cookie_and_token_and_a_cookie_comes_back() {
+    let answer = "HTTP/1.1 302 Found\r\nLocation: /next\r\nSet-Cookie: old=1; Path=/\r\nSet-Cookie: new=2; Path=/; Secure\r\n\
+                  Content-Length: 0\r\n\r\n";
+    let (address, server) = server(answer.into(), with_tls);
+    let [form, cookie, token] = ["a=b&c=%2F", "session=x", "secret"].map(|text| Some(text.to_owned()));
+    let request = WebRequest { carries: Carried { form, cookie, token }, ..request(true, address) };
+    let answer = get(&request).unwrap();
+    assert_eq!((answer.location.as_deref(), answer.cookie.as_deref()), (Some("/next"), Some("new=2")));
+    let head = server.join().unwrap();
+    assert_eq!(head[0], "POST /readyz?x=1 HTTP/1.1");
+    for line in [
+        "content-type: application/x-www-form-urlencoded",
+        "content-length: 9",
+        "cookie: session=x",
+        "authorization: Bearer secret",
+    ] {
+        assert!(head.contains(&line.to_owned()), "{line} is not in {head:?}");
+    }
+    assert!(!format!("{request:?}").contains("secret"));
+}
+
+#[test]
+fn a_body_that_drips_does_not_outlast_the_time_allowed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        assert!(connection.read(&mut [0; 1024]).unwrap() > 0);
+        connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n").unwrap();
+        while connection.write_all(b"x").is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let began = std::time::Instant::now();
+    let short = WebRequest { timeout: Duration::from_millis(400), ..request(false, address) };
+    assert_eq!(get(&short).unwrap_err(), WebFailure::TimedOut);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[test]

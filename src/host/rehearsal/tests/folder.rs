@@ -143,3 +143,42 @@ fn the_clock_moves_by_changes_and_waits() {
     host.write_file(Path::new("/etc/x"), b"", 0o644, Owner::ROOT).unwrap();
     assert_eq!(host.now(), start + 12);
 }
+
+#[test]
+fn a_folder_in_which_somebody_else_has_a_say_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |path: &Path, why: &str| {
+        let before = snapshot(folder.path());
+        let error = Rehearsal::open(path).unwrap_err();
+        assert!(matches!(error, RehearsalError::NotOwn { .. }), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+        assert_eq!(snapshot(folder.path()), before);
+    };
+    let (own, link) = (folder.path().join("own"), folder.path().join("link"));
+    Rehearsal::open(&own).unwrap();
+    std::os::unix::fs::symlink(&own, &link).unwrap();
+    refused(&link, "is a symbolic link");
+    refused(&link.join(""), "is a symbolic link");
+    for place in [&own, &own.join(".rehearsal")] {
+        let allowed = fs::metadata(place).unwrap().permissions();
+        for mode in [0o775, 0o757, 0o1777] {
+            fs::set_permissions(place, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            refused(&own, &format!("can be written by others than its owner (mode {mode:o})"));
+        }
+        fs::set_permissions(place, allowed).unwrap();
+        // Only root can give a folder to somebody else, and only others than root can meet one of root's.
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(place, Some(65_533), None).unwrap();
+            refused(&own, "belongs to uid 65533, and you are uid 0");
+            std::os::unix::fs::chown(place, Some(0), None).unwrap();
+        } else {
+            assert!(Rehearsal::open("/usr").unwrap_err().to_string().contains("belongs to uid 0, and you are uid"));
+        }
+    }
+    Rehearsal::open(&own).unwrap();
+    Rehearsal::open(own.join("../own/./")).unwrap();
+    std::os::unix::fs::symlink(folder.path(), own.join("state")).unwrap();
+    fs::rename(own.join(".rehearsal"), own.join("moved")).unwrap();
+    fs::rename(own.join("state"), own.join(".rehearsal")).unwrap();
+    refused(&own, "is a symbolic link");
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::{Authority, OutsideAnswer};
 use super::*;
-use crate::host::{Entry, WebAnswer, WebFailure, WebRequest};
+use crate::host::{Carried, Entry, WebAnswer, WebFailure, WebRequest};
 
 const CERTIFICATE: &str = "/var/db/gotosocial/certs/gts.example.org";
 
@@ -15,6 +15,7 @@ fn request(tls: bool, host: &str, port: Option<u16>, path: &str) -> WebRequest {
         host: host.into(),
         address: port.map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
         path: path.into(),
+        carries: Carried::default(),
         verify: true,
         timeout: Duration::from_secs(10),
     }

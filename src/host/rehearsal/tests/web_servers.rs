@@ -107,12 +107,16 @@ fn it_listens_as_root_starts_at_boot_and_stops() {
         let host = rendered(front);
         act(&host, front, ServiceAction::Start).unwrap();
         let sockets = |host: &Fresh| {
-            let all = host.listeners().unwrap().into_iter().filter(|there| there.command == front.command);
+            let all = host.listeners().unwrap().sockets.into_iter().filter(|there| there.command == front.command);
             let mut all: Vec<(String, u16, bool)> = all.map(|there| (there.user, there.port, there.ipv6)).collect();
             all.sort_unstable();
             all
         };
-        let all = [(80, false), (80, true), (443, false), (443, true)].map(|(port, six)| ("root".into(), port, six));
+        // The first process opens them, and another one serves.
+        let each = |user: &str| {
+            [(80, false), (80, true), (443, false), (443, true)].map(|(port, six)| (user.to_owned(), port, six))
+        };
+        let all = [each("root"), each("www")].concat();
         assert_eq!(sockets(&host), all);
         assert_eq!(host.bind_as(0, 443), BindOutcome::InUse);
         host.reboot().unwrap();
@@ -203,6 +207,14 @@ fn ports_that_it_cannot_have() {
         };
         host.edit(|model| model.listeners.push(other)).unwrap();
         start("443 failed (Address already in use)");
+        // Whatever it calls itself, it is another process. Root may bind beside one that has a single address.
+        let single = Some(std::net::IpAddr::from([203, 0, 113, 10]));
+        host.edit(|model| model.listeners[0].command = front.command.into()).unwrap();
+        start("443 failed (Address already in use)");
+        host.edit(|model| model.listeners[0].address = single).unwrap();
+        act(&host, front, ServiceAction::Start).unwrap();
+        act(&host, front, ServiceAction::Stop).unwrap();
+        host.edit(|model| model.listeners[0].address = None).unwrap();
         // A test does not mind who has the port.
         assert_eq!(test(&host, front), "");
         host.edit(|model| model.listeners.clear()).unwrap();

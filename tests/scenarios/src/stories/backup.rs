@@ -13,7 +13,8 @@ use crate::reset::reset;
 const FOLDER: &str = "/var/backups/gotosocial";
 const STORAGE: &str = "/var/db/gotosocial/storage";
 const DATABASE: &str = "/var/db/gotosocial/sqlite.db";
-const PICTURE: &str = "/var/db/gotosocial/storage/01ACCEPTANCE/attachment/original/01PICTURE.png";
+const PICTURE: &str =
+    "/var/db/gotosocial/storage/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1X7.png";
 /// The weekly script.
 const WEEKLY: &str = "/usr/local/etc/periodic/weekly/510.gotosocial-backup";
 
@@ -39,7 +40,7 @@ fn with_picture(bench: &Bench, text: &str) -> Result<(), String> {
     let host = bench.host()?;
     let owner = user(host.as_ref())?;
     let mut folder = PathBuf::from(STORAGE);
-    for name in ["01ACCEPTANCE", "attachment", "original"] {
+    for name in ["01FPST95B8FC3HG3AGCDKPQNQ2", "attachment", "original"] {
         folder.push(name);
         host.make_directory(&folder, 0o750, owner).map_err(said)?;
     }
@@ -73,7 +74,7 @@ pub(super) fn made_and_kept_in_number(bench: &Bench) -> Result<(), String> {
     let mut open = fs::File::open(&file).map_err(|error| error.to_string())?;
     let manifest = format::open(&mut open).map_err(|error| error.to_string())?.manifest;
     format::walk(&mut open, &manifest, &mut |_, _| Ok(())).map_err(|error| error.to_string())?;
-    let picture = "storage/01ACCEPTANCE/attachment/original/01PICTURE.png";
+    let picture = "storage/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1X7.png";
     for member in [format::SQLITE, format::CONFIG, "records/deployment.toml", "records/deployment.lock", picture] {
         ensure(manifest.entry(member).is_some(), format!("{member} is not in the backup"))?;
     }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use gts_bootstrap::certificate::Bundle;
-use gts_bootstrap::host::{Owner, ServiceAction};
+use gts_bootstrap::host::{Listener, Owner, ServiceAction};
 
 use super::crash::{TRIES, run_and_kill};
 use super::refusals::refused;
@@ -15,6 +15,7 @@ use crate::bench::{
     ANSWERS, Bench, CONFIG, HOST, HTTPD, NGINX, NOBODY, OWN_FOLDER, RESERVED_HIGH, RULES, SERVICE, USER, WebServer,
     ensure,
 };
+use crate::impostor::Impostor;
 use crate::outcome::Outcome;
 use crate::reset::{FOLDERS, HTTPD_SITE, NGINX_SITE, reset};
 use crate::snapshot::Snapshot;
@@ -62,9 +63,11 @@ fn is_in_front(bench: &Bench, server: &WebServer) -> Result<(), String> {
         }
     }
     let listeners = host.listeners().map_err(said)?;
+    let workers = host.user("www").map_err(said)?.map(|user| user.uid);
+    let theirs = |it: &Listener| it.command == server.command && (it.uid == Some(0) || it.uid == workers);
     for port in [80, 443] {
         let mut on_port = listeners.iter().filter(|listener| listener.port == port).peekable();
-        let held = on_port.peek().is_some() && on_port.all(|listener| listener.command == server.command);
+        let held = on_port.peek().is_some() && on_port.all(theirs);
         ensure(held, format!("port {port} is not {}'s: {listeners:?}", server.name))?;
     }
     let mut behind = listeners.iter().filter(|listener| listener.uid == Some(uid)).peekable();
@@ -288,6 +291,41 @@ pub(super) fn sites_of_others_go_on(bench: &Bench) -> Result<(), String> {
     served()?;
     is_direct(bench)?;
     before.is_still(&system(bench)?)
+}
+
+/// A process of the service's user keeps its socket when its rule is gone, and calls itself nginx.
+pub(super) fn name_lends_no_port(bench: &Bench) -> Result<(), String> {
+    bench.install(ANSWERS)?.exits(0)?;
+    let before = system(bench)?;
+    let impostor = Impostor::on(bench, 443)?;
+    let words = [format!("nginx (user gotosocial, uid 209, pid {})", impostor.pid()), "listens on port 443".to_owned()];
+    let found = |outcome: Outcome| words.iter().try_fold(outcome, |outcome, word| outcome.says(word));
+    // Before the web server binds its ports beside it.
+    found(to(bench, &NGINX)?.exits(1)?.says(&format!("`kill {}`", impostor.pid()))?.says("All changes were undone")?)?;
+    before.is_still(&system(bench)?)?;
+    // After its rule is gone, and whatever it is called.
+    found(bench.run(&["portacl", "revoke", USER, "443", "--yes"])?.exits(3)?)?;
+    ensure(!bench.sysctl(RULES)?.contains("tcp:443"), "the rule is still there")?;
+    bench.run(&["portacl", "grant", USER, "443", "--yes"])?.exits(0)?;
+    drop(impostor);
+    to(bench, &NGINX)?.exits(0)?;
+    is_in_front(bench, &NGINX)?;
+    // Behind the web server: it was there before that started.
+    let host = bench.host()?;
+    let (rules, high) = (bench.sysctl(RULES)?, bench.sysctl(RESERVED_HIGH)?);
+    host.service_action(NGINX.service, ServiceAction::Stop).map_err(said)?;
+    host.set_sysctl(RULES, "uid:209:tcp:80").and_then(|()| host.set_sysctl(RESERVED_HIGH, "79")).map_err(said)?;
+    drop(host);
+    let impostor = Impostor::on(bench, 80)?;
+    let host = bench.host()?;
+    host.set_sysctl(RESERVED_HIGH, &high).and_then(|()| host.set_sysctl(RULES, &rules)).map_err(said)?;
+    host.service_action(NGINX.service, ServiceAction::Start).map_err(said)?;
+    drop(host);
+    let word = format!("nginx (user gotosocial, uid 209, pid {}) listens on port 80", impostor.pid());
+    bench.run(&["check"])?.exits(3)?.says(&word)?;
+    bench.run(&["status", "--brief", "--offline"])?.exits(3)?.says(&word)?;
+    drop(impostor);
+    is_in_front(bench, &NGINX)
 }
 
 pub(super) fn foreign_rules(bench: &Bench) -> Result<(), String> {

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use gts_bootstrap::host::{BindOutcome, Entry, Family, User, WebRequest};
+use gts_bootstrap::host::{BindOutcome, Carried, Entry, Family, User, WebRequest};
 
 use super::said;
 use crate::bench::{ANSWERS, Bench, CONFIG, HOST, NOBODY, RESERVED_HIGH, RULES, USER, ensure};
@@ -125,6 +125,7 @@ pub(super) fn the_server_answers(bench: &Bench) -> Result<(), String> {
             host: HOST.to_owned(),
             address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, if tls { 443 } else { 80 }))),
             path: path.to_owned(),
+            carries: Carried::default(),
             verify: false,
             timeout: Duration::from_secs(30),
         };

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gts_bootstrap::host::{Entry, Owner, ServiceAction, WebFailure, WebRequest};
+use gts_bootstrap::host::{Carried, Entry, Owner, ServiceAction, WebFailure, WebRequest};
 
 use super::said;
 use crate::bench::{ANSWERS, Bench, LOG, MODULE, RESERVED_HIGH, SERVICE, USER, ensure};
@@ -104,6 +104,41 @@ pub(super) fn killed_service(bench: &Bench) -> Result<(), String> {
     wait_for("the checks to pass", || Ok(bench.run(&["check"])?.code == Some(0)))
 }
 
+fn command(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    ensure(output.status.success(), format!("{program} {}: {said}", arguments.join(" ")))?;
+    Ok(said)
+}
+
+/// The server has a session of its own without a terminal, and the script's questions to the account are answered.
+pub(super) fn no_terminal(bench: &Bench) -> Result<(), String> {
+    bench.install(ANSWERS)?.exits(0)?;
+    let pid = bench.pid()?.to_string();
+    let terminal = command("/bin/ps", &["-o", "tty=", "-p", &pid])?;
+    ensure(["-", "?", "??"].contains(&terminal.trim()), format!("the server has the terminal {terminal}"))?;
+    let said = command("/usr/sbin/service", &[SERVICE, "configtest"])?;
+    ensure(said.contains("is read, host is"), said)?;
+    wait_for("the server to be ready", || {
+        Ok(command("/usr/sbin/service", &[SERVICE, "health"]).is_ok_and(|said| said.contains("is ready")))
+    })
+}
+
+/// Another daemon(8) of root's, with the supervisor's title and ids, but not in its pid file.
+pub(super) fn borrowed_title(bench: &Bench) -> Result<(), String> {
+    bench.install(ANSWERS)?.exits(0)?;
+    command("/usr/sbin/daemon", &["-f", "-r", "-t", SERVICE, "/bin/sleep", "600"])?;
+    let titled = || command("/usr/bin/pgrep", &["-f", &format!("^daemon: {SERVICE}\\[")]).unwrap_or_default();
+    wait_for("the borrowed title", || Ok(titled().lines().count() == 2))?;
+    stop(bench)?;
+    let left = titled();
+    let started = bench.host()?.service_action(SERVICE, ServiceAction::Start).map_err(said);
+    let running = wait_for("the service to run", || Ok(bench.pid().is_ok()));
+    command("/bin/kill", &["-TERM", left.trim()])?;
+    ensure(left.lines().count() == 1, format!("stop has left these supervisors: {left:?}"))?;
+    started.and(running)
+}
+
 pub(super) fn no_certificate(bench: &Bench) -> Result<(), String> {
     for (why, words) in [(Trouble::RateLimited, "rate limit"), (Trouble::Unreachable, "cannot reach Let's Encrypt")] {
         trouble(bench, why)?;
@@ -140,6 +175,7 @@ pub(super) fn log_rotation(bench: &Bench) -> Result<(), String> {
         host: "after-the-rotation.example.org".to_owned(),
         address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 443))),
         path: "/".to_owned(),
+        carries: Carried::default(),
         verify: false,
         timeout: Duration::from_secs(30),
     };

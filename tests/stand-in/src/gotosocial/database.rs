@@ -1,5 +1,5 @@
 //! The SQLite database: a real one, with few tables. Like the real program's it is in WAL mode and stays open while the server
-//! runs: what is written is in the `-wal` beside it, and gets into the file at a clean stop. Passwords are not kept.
+//! runs: what is written is in the `-wal` beside it, and gets into the file at a clean stop. Of passwords it has a digest.
 
 use std::fs;
 use std::io;
@@ -68,7 +68,7 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS bun_migrations (id INTEGER PRIMARY KEY, name VARCHAR, group_id INTEGER);
     CREATE TABLE IF NOT EXISTS instances (id INTEGER PRIMARY KEY, domain VARCHAR);
     CREATE TABLE IF NOT EXISTS accounts (id INTEGER PRIMARY KEY, username VARCHAR, email VARCHAR);
-    CREATE TABLE IF NOT EXISTS users (account_id INTEGER, admin BOOLEAN, moderator BOOLEAN);
+    CREATE TABLE IF NOT EXISTS users (account_id INTEGER, admin BOOLEAN, moderator BOOLEAN, encrypted_password VARCHAR);
     CREATE TABLE IF NOT EXISTS statuses (id INTEGER PRIMARY KEY, text TEXT, local BOOLEAN);";
 
 impl Database {
@@ -150,7 +150,7 @@ impl Database {
 fn read(connection: &Connection) -> rusqlite::Result<Content> {
     let accounts = connection
         .prepare(
-            "SELECT username, email, admin, moderator FROM accounts LEFT JOIN users ON users.account_id = accounts.id ORDER BY id",
+            "SELECT username, email, admin, moderator, encrypted_password FROM accounts LEFT JOIN users ON users.account_id = accounts.id ORDER BY id",
         )?
         .query_map([], |row| {
             let (admin, moderator): (Option<bool>, Option<bool>) = (row.get(2)?, row.get(3)?);
@@ -160,6 +160,7 @@ fn read(connection: &Connection) -> rusqlite::Result<Content> {
                 has_user: admin.is_some(),
                 admin: admin.unwrap_or(false),
                 moderator: moderator.unwrap_or(false),
+                encrypted_password: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -193,8 +194,8 @@ fn write(connection: &mut Connection, content: &Content) -> rusqlite::Result<()>
         all.execute("INSERT INTO accounts (username, email) VALUES (?1, ?2)", row)?;
         if account.has_user {
             all.execute(
-                "INSERT INTO users VALUES (?1, ?2, ?3)",
-                (all.last_insert_rowid(), account.admin, account.moderator),
+                "INSERT INTO users VALUES (?1, ?2, ?3, ?4)",
+                (all.last_insert_rowid(), account.admin, account.moderator, &account.encrypted_password),
             )?;
         }
     }

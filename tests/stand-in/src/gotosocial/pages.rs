@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use gts_bootstrap::gotosocial::loading::Failure;
+use gts_bootstrap::gotosocial::oauth_server::OauthServer;
+use gts_bootstrap::gotosocial::password_change::Question;
 use serde_json::{Value, json};
 
 use super::database::Database;
@@ -22,6 +26,8 @@ pub(super) struct Site {
     pub(super) assets: PathBuf,
     /// The database; `None` while it starts, when the maintenance page answers.
     pub(super) database: Option<Database>,
+    /// Who is logged in.
+    pub(super) oauth: Arc<Mutex<OauthServer>>,
 }
 
 impl Site {
@@ -35,6 +41,10 @@ impl Site {
             return Answer::bare(200);
         }
         match &self.database {
+            Some(database) if OauthServer::serves(path) => {
+                self.logged_in(database, request).unwrap_or_else(|_| Answer::bare(500))
+            }
+            Some(_) if request.carries.form.is_some() => Answer::bare(404),
             Some(database) => self.page(database, path, query),
             None => {
                 Answer::of(503, "text/html; charset=utf-8", "<!DOCTYPE html><title>GoToSocial is starting</title>\n")
@@ -43,6 +53,26 @@ impl Site {
                     .with("Cache-Control", "no-store")
             }
         }
+    }
+
+    fn logged_in(&self, database: &Database, request: &Request) -> Result<Answer, Failure> {
+        let question = Question { path: request.target.clone(), carries: request.carries.clone() };
+        let mut oauth = self.oauth.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut content = database.content()?;
+        let before = content.accounts.clone();
+        let reply = oauth.answer(&question, &self.host, &mut content.accounts);
+        if content.accounts != before {
+            database.save(&content)?;
+        }
+        let mut answer = Answer::of(reply.status, "application/json", reply.body);
+        if let Some(location) = reply.location {
+            answer = answer.with("Location", location);
+        }
+        if let Some(cookie) = reply.cookie {
+            answer =
+                answer.with("Set-Cookie", format!("{cookie}; Path=/; Domain={}; Max-Age=120; HttpOnly", self.host));
+        }
+        Ok(answer)
     }
 
     fn page(&self, database: &Database, path: &str, query: &str) -> Answer {

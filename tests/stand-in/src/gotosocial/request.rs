@@ -2,8 +2,10 @@
 
 use std::io::{self, Read, Write};
 
-/// The longest head of a request that is taken.
-const HEAD_LIMIT: usize = 16 * 1024;
+use gts_bootstrap::gotosocial::password_change::Carried;
+
+/// The longest head of a request that is taken, and the longest form.
+const LIMIT: usize = 16 * 1024;
 
 /// A request, as far as it matters.
 #[derive(Debug, Default)]
@@ -19,6 +21,8 @@ pub(super) struct Request {
     pub(super) real_ip: String,
     /// Whether it has a `User-Agent`.
     pub(super) has_user_agent: bool,
+    /// Form, cookie and token.
+    pub(super) carries: Carried,
 }
 
 impl Request {
@@ -31,11 +35,14 @@ impl Request {
                 Ok(0) | Err(_) => return None,
                 Ok(count) => head.extend_from_slice(&part[..count]),
             }
-            if head.len() > HEAD_LIMIT {
+            if head.len() > LIMIT {
                 return None;
             }
         }
-        let text = String::from_utf8_lossy(&head);
+        let end = head.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let mut body = head.split_off(end + 4);
+        let (mut length, mut is_form) = (0, false);
+        let text = String::from_utf8_lossy(&head[..end]);
         let mut lines = text.split("\r\n");
         let mut words = lines.next()?.split(' ');
         let mut request =
@@ -48,8 +55,23 @@ impl Request {
                 }
                 "x-real-ip" if request.real_ip.is_empty() => request.real_ip = value.trim().to_owned(),
                 "user-agent" => request.has_user_agent = !value.trim().is_empty(),
+                "cookie" => request.carries.cookie = Some(value.trim().to_owned()),
+                "authorization" => request.carries.token = value.trim().strip_prefix("Bearer ").map(str::to_owned),
+                "content-length" => length = value.trim().parse().ok().filter(|length| *length <= LIMIT)?,
+                "content-type" => is_form = value.trim() == "application/x-www-form-urlencoded",
                 _ => {}
             }
+        }
+        if request.method == "POST" {
+            while body.len() < length {
+                match stream.read(&mut part) {
+                    Ok(0) | Err(_) => return None,
+                    Ok(count) => body.extend_from_slice(&part[..count]),
+                }
+            }
+            // Of another type nothing is read.
+            let form = String::from_utf8_lossy(&body[..length]).into_owned();
+            request.carries.form = Some(if is_form { form } else { String::new() });
         }
         Some(request)
     }
@@ -112,9 +134,12 @@ impl Answer {
 pub(super) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        302 => "Found",
+        303 => "See Other",
         307 => "Temporary Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Not Found",
         418 => "I'm a teapot",
         503 => "Service Unavailable",

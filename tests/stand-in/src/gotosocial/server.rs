@@ -34,6 +34,7 @@ pub(super) fn start(version: &str, settings: Settings, trouble: &Trouble) -> Res
         version: version.to_owned(),
         assets: settings.text("web-asset-base-dir").into(),
         database: None,
+        oauth: Arc::default(),
     };
     logger.info("server.init.func2", &format!("starting gotosocial {version} (a stand-in)"));
     let plan = Plan::of(&settings, trouble.no_certificate.clone(), proxies)?;

@@ -1,0 +1,118 @@
+//! Files that somebody else than root may have put there.
+
+use std::os::unix::fs::chown;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+
+const COPY: &str = "/srv/copy";
+
+impl Tree {
+    /// Makes a second name for a file, as the service user can.
+    fn link(&self, original: &str, name: &str) {
+        fs::hard_link(self.outside(original), self.outside(name)).unwrap();
+    }
+
+    fn copy(&self, from: &str) -> Result<crate::host::CopiedFile, HostError> {
+        self.root.copy_file(Path::new(from), Path::new(COPY), 0o600, Owner::ROOT)
+    }
+
+    /// Everything that opens a file to read refuses this one.
+    fn refuses(&self, path: &str, why: &str) {
+        let at = Path::new(path);
+        for error in [
+            self.read(at).unwrap_err(),
+            self.root.read_from(at, 0, 0).unwrap_err(),
+            self.root.open_file(at).unwrap_err(),
+            self.copy(path).unwrap_err(),
+        ] {
+            assert!(error.to_string().contains(why), "{error}");
+            assert!(error.refusal().is_some_and(|told| told.contains(why)));
+        }
+        assert!(self.root.entry(Path::new(COPY)).unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_file_with_another_name_or_owner_is_not_read_where_others_can_write() {
+    let tree = Tree::new();
+    tree.write("/etc/secret", "root's").unwrap();
+    tree.link("/etc/secret", "/home/db");
+    tree.refuses("/home/db", "it has 2 names");
+    // What was linked is often replaced, and then has one name.
+    fs::remove_file(tree.outside("/etc/secret")).unwrap();
+    tree.refuses("/home/db", "it belongs to uid 0 and is in a folder of uid 209");
+
+    tree.root.write_file(Path::new("/home/own"), b"own", 0o640, SERVICE).unwrap();
+    assert_eq!(tree.text("/home/own").as_deref(), Some("own"));
+    let copied = tree.copy("/home/own").unwrap();
+    assert_eq!((copied.mode, copied.owner), (0o640, SERVICE), "of the file that was copied");
+    tree.root.remove(Path::new(COPY)).unwrap();
+    tree.link("/home/own", "/home/other");
+    tree.refuses("/home/own", "it has 2 names");
+
+    // A folder of root's that others may write to is no better.
+    tree.root.make_directory(Path::new("/srv/open"), 0o777, Owner::ROOT).unwrap();
+    tree.write("/srv/open/file", "x").unwrap();
+    assert_eq!(tree.text("/srv/open/file").as_deref(), Some("x"));
+    tree.link("/srv/open/file", "/srv/open/other");
+    tree.refuses("/srv/open/other", "it has 2 names");
+}
+
+#[test]
+fn in_a_folder_of_roots_alone_everything_is_read() {
+    let tree = Tree::new();
+    tree.root.write_file(Path::new("/etc/x"), b"x", 0o640, SERVICE).unwrap();
+    tree.link("/etc/x", "/etc/y");
+    assert_eq!(tree.text("/etc/y").as_deref(), Some("x"));
+    assert_eq!(tree.root.read_unjudged(Path::new("/etc/y")).unwrap().as_deref(), Some(&b"x"[..]));
+    // The kernel lets a process of the model read what root does not.
+    tree.link("/etc/x", "/home/z");
+    tree.refuses("/home/z", "it has 3 names");
+    assert_eq!(tree.root.read_unjudged(Path::new("/home/z")).unwrap().as_deref(), Some(&b"x"[..]));
+}
+
+#[test]
+fn a_pipe_or_a_folder_in_place_of_a_file_is_refused_without_waiting() {
+    let tree = Tree::new();
+    nix::unistd::mkfifo(&tree.outside("/home/db"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    tree.refuses("/home/db", "not a regular file");
+    fs::remove_file(tree.outside("/home/db")).unwrap();
+    fs::create_dir(tree.outside("/home/db")).unwrap();
+    tree.refuses("/home/db", "Is a directory");
+}
+
+#[test]
+fn what_was_judged_is_what_is_copied_whatever_swaps_the_names_meanwhile() {
+    const TRIES: usize = 400;
+    // Whose a file is must be the file's own, not that of its name: a record would be wrong here.
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let root = Root::new(folder.path(), Owners::OnDisk);
+    root.make_directory(Path::new("/etc"), 0o700, Owner::ROOT).unwrap();
+    root.make_directory(Path::new("/home"), 0o700, SERVICE).unwrap();
+    let (own, secret) = (vec![b'o'; 3000], vec![b's'; 3000]);
+    root.write_file(Path::new("/etc/secret"), &secret, 0o600, Owner::ROOT).unwrap();
+    let [victim, db, next] = ["etc/secret", "home/db", "home/next"].map(|path| folder.path().join(path));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                fs::hard_link(&victim, &next).unwrap();
+                fs::rename(&next, &db).unwrap();
+                fs::write(&next, &own).unwrap();
+                chown(&next, Some(SERVICE.uid), Some(SERVICE.gid)).unwrap();
+                fs::rename(&next, &db).unwrap();
+            }
+        });
+        let copied = || {
+            let copied = root.copy_file(Path::new("/home/db"), Path::new("/etc/copy"), 0o600, Owner::ROOT);
+            copied.map(|_| fs::read(folder.path().join("etc/copy")).unwrap())
+        };
+        let stolen = (0..TRIES).filter(|_| copied().is_ok_and(|copy| copy != own)).count();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(stolen, 0, "of {TRIES} copies");
+    });
+}
