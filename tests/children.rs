@@ -1,8 +1,8 @@
 //! Children with less than root's rights: what they have, and what they have not. Most of it can be seen by root only.
 
 use std::fs;
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,15 +11,31 @@ use std::time::{Duration, Instant};
 use gts_bootstrap::host::freebsd::FreeBsd;
 use gts_bootstrap::host::{
     BindOutcome, BindProbe, DatabaseExamination, DatabaseState, Family, Host, HostError, Invocation, Observe, Output,
-    Owner,
+    Owner, WebFailure, WebRequest,
 };
 use gts_bootstrap::portacl::Protocol;
 use serde_json::json;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_gts-bootstrap");
+use crate::acme::authority::CHILD_PROGRAM;
+use crate::acme::refusals::again_with;
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_gts-bootstrap");
 
 /// Nobody, whose uid and gid are the same on FreeBSD and Debian.
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
+
+/// Who is at the other end of an IPv4 connection of this machine. Only Linux has such a table.
+pub fn peer_uid(stream: &TcpStream) -> Option<u32> {
+    let hexadecimal = |address: SocketAddr| format!(":{:04X}", address.port());
+    let [theirs, ours] = [stream.peer_addr(), stream.local_addr()].map(|address| address.ok().map(hexadecimal));
+    let (theirs, ours) = (theirs?, ours?);
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    table.lines().find_map(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        (columns.get(1)?.ends_with(&theirs) && columns.get(2)?.ends_with(&ours))
+            .then(|| columns.get(7)?.parse().ok())?
+    })
+}
 
 fn host() -> FreeBsd {
     gts_bootstrap::child::use_program(PROGRAM);
@@ -296,4 +312,51 @@ fn the_child_opens_what_its_user_may_open_and_nothing_else() {
     fs::write(&path, letter).unwrap();
     let refused = examine(&path).unwrap_err().to_string();
     assert!(refused.contains("file is not a database"), "{refused}");
+}
+
+#[test]
+fn nobody_asks_web_servers() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let peer = peer_uid(&connection);
+        let head = BufReader::new(&connection).lines().map(Result::unwrap);
+        let head: Vec<String> = head.take_while(|line| !line.is_empty()).collect();
+        // No text, and as much as is read.
+        let body = [b'{', 0, 0xff].repeat(400 * 1024);
+        write!(connection, "HTTP/1.1 404 No\r\nRetry-After: 7\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
+        // It hangs up at its limit.
+        let _ = connection.write_all(&body);
+        (peer, head)
+    });
+    let request = WebRequest::to(address, false, "social.example.org", "/x", Duration::from_secs(20));
+    let answer = host().web(&request).unwrap();
+    assert_eq!((answer.status, answer.retry_after.as_deref(), answer.body.len()), (404, Some("7"), 1024 * 1024));
+    assert_eq!(answer.body[..6], [b'{', 0, 0xff, b'{', 0, 0xff]);
+    let (peer, head) = server.join().unwrap();
+    assert_eq!(head[0], "GET /x HTTP/1.1");
+    let who = if is_root() { NOBODY } else { nix::unistd::geteuid().as_raw() };
+    assert!(peer.is_none_or(|peer| peer == who), "{peer:?}");
+    assert_eq!(host().web(&request), Err(WebFailure::Refused), "it answers one request only");
+}
+
+#[test]
+fn root_itself_asks_nobody() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    if let Some(program) = std::env::var_os(CHILD_PROGRAM) {
+        gts_bootstrap::child::use_program(program);
+        let host = FreeBsd::rooted(Path::new("/"));
+        assert_eq!(host.resolve("127.0.0.1"), Vec::<IpAddr>::new());
+        let failure = host.web(&WebRequest::to(address, false, "a.example", "/", Duration::from_secs(9))).unwrap_err();
+        assert!(failure.to_string().contains("the process that asks failed"), "{failure}");
+        silent.set_nonblocking(true).unwrap();
+        assert!(silent.accept().is_err(), "somebody came");
+        return;
+    }
+    assert_eq!(host().resolve("127.0.0.1"), [IpAddr::from([127, 0, 0, 1])]);
+    assert_eq!(host().resolve("two words"), Vec::<IpAddr>::new());
+    // With children that do nothing, nothing is done.
+    again_with("children::root_itself_asks_nobody", &[(CHILD_PROGRAM, "/bin/false")]);
 }

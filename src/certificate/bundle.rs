@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{Error as TlsError, SignatureAlgorithm};
+use serde::{Deserialize, Serialize};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::error::X509Error;
 use x509_parser::extensions::GeneralName;
@@ -60,7 +61,7 @@ pub enum KeyType {
 }
 
 /// Why a key and a chain cannot be used. Numbers of certificates count from 1; times are in words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum BundleError {
     /// Not PEM, or cut off.
     #[error("the file is damaged ({0}); take it from a backup, or order a new certificate")]
@@ -216,6 +217,16 @@ impl Bundle {
         let key = pem::write_autocert_key(&self.key, &self.public).ok_or(BundleError::NotForGoToSocial)?;
         Ok(Secret::new(key + &self.chain_pem()))
     }
+}
+
+/// Reads a chain, leaf first, without its key, and gives it back in the one form that this program writes.
+///
+/// # Errors
+/// It is damaged, empty, or not in order.
+pub(super) fn read_chain(text: &[u8]) -> Result<String, BundleError> {
+    let chain = pem::read(text)?.certificates;
+    in_order(&parse(&chain)?)?;
+    if chain.is_empty() { Err(BundleError::NoCertificate) } else { Ok(pem::write_chain(&chain)) }
 }
 
 /// Looks at a file that holds a private key alone.

@@ -8,6 +8,7 @@
 //! follows on standard input belongs to the role.
 
 mod confinement;
+mod conversation;
 mod exchange;
 mod exec;
 mod ids;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use confinement::Confinement;
+pub use conversation::Conversation;
 pub use exchange::Meanwhile;
 pub use exec::{EXEC, Program};
 pub use ids::Ids;

@@ -5,7 +5,7 @@ use semver::Version;
 use super::people::Attendants;
 use super::screen::Screen;
 use crate::certificate::CertificateAuthority;
-use crate::certificate::acme::INTERNET;
+use crate::certificate::acme::Internet;
 use crate::error_code::ErrorCode;
 use crate::host::Host;
 use crate::host::rehearsal::Rehearsal;
@@ -23,8 +23,8 @@ const ACCEPTED: &str = "GTSB_REHEARSE_AS_ROOT";
 pub enum Opened {
     /// A folder.
     Rehearsal(Box<Rehearsal>),
-    /// This machine.
-    Real(Box<dyn Host>),
+    /// This machine, and who issues certificates for it.
+    Real(Box<dyn Host>, Internet),
 }
 
 impl Opened {
@@ -42,7 +42,12 @@ impl Opened {
                 }
                 Ok(Self::Rehearsal(Box::new(rehearsal)))
             }
-            None => crate::host::this_machine().map(Self::Real).map_err(|error| Stop::with(Exit::Usage, error)),
+            None => crate::host::this_machine()
+                .and_then(|host| {
+                    let stranger = host.stranger()?;
+                    Ok(Self::Real(host, Internet::new(stranger)))
+                })
+                .map_err(|error| Stop::with(Exit::Usage, error)),
         }
     }
 
@@ -50,13 +55,16 @@ impl Opened {
     pub fn host(&self) -> &dyn Host {
         match self {
             Self::Rehearsal(rehearsal) => rehearsal.as_ref(),
-            Self::Real(host) => host.as_ref(),
+            Self::Real(host, _) => host.as_ref(),
         }
     }
 
     /// Who issues certificates for it: the authorities of the internet, or a rehearsal's own.
     pub fn authority(&self) -> &dyn CertificateAuthority {
-        self.rehearsal().map_or(&INTERNET, |rehearsal| rehearsal)
+        match self {
+            Self::Rehearsal(rehearsal) => rehearsal.as_ref(),
+            Self::Real(_, internet) => internet,
+        }
     }
 
     /// The rehearsal, if it is one.

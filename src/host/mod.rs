@@ -24,6 +24,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::certificate::acme::ACME;
 use crate::child::{self, Ids, Role};
 use crate::front::Front;
 use crate::release;
@@ -39,7 +40,16 @@ pub use network::{
 pub use operations::{Invocation, Output, ServiceAction};
 
 /// What a child of this program can do.
-pub const CHILD_ROLES: &[Role] = &[child::EXEC, release::FETCH, freebsd::UNPACK, freebsd::BIND, freebsd::EXAMINE];
+pub const CHILD_ROLES: &[Role] = &[
+    child::EXEC,
+    release::FETCH,
+    ACME,
+    freebsd::WEB,
+    freebsd::RESOLVE,
+    freebsd::UNPACK,
+    freebsd::BIND,
+    freebsd::EXAMINE,
+];
 
 /// The largest file that [`Observe::read`] reads into memory, in bytes.
 const READ_LIMIT: usize = 64 * 1024 * 1024;

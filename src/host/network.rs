@@ -63,7 +63,7 @@ impl BindOutcome {
 }
 
 /// One request: a GET, or a POST if it carries a form.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebRequest {
     /// https or http.
     pub tls: bool,
@@ -90,7 +90,7 @@ impl WebRequest {
 }
 
 /// The answer to a [`WebRequest`]; redirects are not followed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebAnswer {
     /// HTTP status.
     pub status: u16,
@@ -101,9 +101,25 @@ pub struct WebAnswer {
     /// Name and value of the cookie that was set last.
     pub cookie: Option<String>,
     /// Body, at most 1 MiB of it.
+    #[serde(with = "base64")]
     pub body: Vec<u8>,
     /// The certificate that the server presented.
     pub certificate: Option<ServedCertificate>,
+}
+
+/// Bytes in JSON.
+mod base64 {
+    use data_encoding::BASE64;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        BASE64.decode(String::deserialize(deserializer)?.as_bytes()).map_err(D::Error::custom)
+    }
 }
 
 impl WebAnswer {
@@ -141,7 +157,7 @@ impl ServedCertificate {
 }
 
 /// Why there was no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum WebFailure {
     /// Nothing listens there.
     #[error("connection refused")]

@@ -1,17 +1,25 @@
 //! A certificate authority in memory, for the servers' own certificates and for certificates that were "issued"; and
 //! authorities as the program sees them.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gts_bootstrap::certificate::acme::{Account, AcmeError, Challenge, INTERNET, Internet};
+use gts_bootstrap::certificate::acme::{Account, AcmeError, Challenge, Internet};
 use gts_bootstrap::certificate::renewal::Window;
 use gts_bootstrap::certificate::{Bundle, CertificateAuthority};
+use gts_bootstrap::child;
 use gts_bootstrap::deployment::EmailAddress;
+use gts_bootstrap::host::Observe;
+use gts_bootstrap::host::freebsd::FreeBsd;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::orders::host;
+use crate::children::PROGRAM;
+
+/// The variable that names another program for the children.
+pub const CHILD_PROGRAM: &str = "CHILD_PROGRAM";
 
 /// An authority at this address.
 #[derive(Clone)]
@@ -21,14 +29,16 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// One whose own certificate only the system's roots vouch for.
+    /// One whose own certificate only the system's roots vouch for. Who talks with it is nobody, if these tests run as root.
     pub fn new(directory: String) -> Self {
-        Self { directory, internet: INTERNET.clone() }
+        child::use_program(std::env::var_os(CHILD_PROGRAM).map_or_else(|| PROGRAM.into(), PathBuf::from));
+        let stranger = FreeBsd::rooted(Path::new("/")).stranger().unwrap();
+        Self { directory, internet: Internet::new(stranger) }
     }
 
     /// The same, with another root.
     pub fn trusting(mut self, root: &[u8]) -> Self {
-        self.internet.roots.push(CertificateDer::from_pem_slice(root).unwrap());
+        self.internet.roots.push(CertificateDer::from_pem_slice(root).unwrap().to_vec());
         self
     }
 

@@ -197,8 +197,7 @@ impl Observe for RealFront {
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-        // As the real host does: the blocking client cannot be used where the order's runtime is at work.
-        std::thread::scope(|scope| scope.spawn(|| ask(request)).join()).unwrap()
+        ask(request)
     }
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use gts_bootstrap::certificate::acme::{Account, AcmeError, INTERNET};
-use gts_bootstrap::certificate::{Bundle, BundleError, CertificateAuthority};
+use gts_bootstrap::certificate::acme::{Account, AcmeError};
+use gts_bootstrap::certificate::{Bundle, BundleError};
 use gts_bootstrap::deployment::AcmeDirectory;
 use serde_json::json;
 
@@ -31,7 +31,7 @@ fn at(stand_in: &StandIn) -> AcmeError {
 }
 
 /// A certificate from a stand-in's authority.
-fn bundle(stand_in: &StandIn) -> Bundle {
+pub fn bundle(stand_in: &StandIn) -> Bundle {
     let issued = stand_in.issuer().issue(host().as_str());
     Bundle::from_files(issued.key.as_bytes(), issued.certificate.as_bytes()).unwrap()
 }
@@ -232,7 +232,7 @@ fn a_certificate_that_was_not_ordered_is_not_taken() {
 fn patience_has_an_end() {
     let stand_in = StandIn::start();
     let (order, look) = (Duration::from_secs(1), Duration::from_millis(10));
-    let authority = stand_in.as_authority().patient_for(INTERNET.request, order, look);
+    let authority = stand_in.as_authority().patient_for(Duration::from_secs(30), order, look);
     let account = register(&authority, None).unwrap();
     let error = refused(&authority, &account, Answers::Right);
     assert!(matches!(error, AcmeError::Slow { .. }), "{error}");
@@ -259,7 +259,7 @@ fn a_key_that_is_none_is_told() {
 }
 
 /// Runs one test once more in a process of its own, with other environment variables, which belong to a whole process.
-fn again_with(test: &str, variables: &[(&str, &str)]) {
+pub fn again_with(test: &str, variables: &[(&str, &str)]) {
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .envs(variables.iter().copied())
@@ -272,7 +272,8 @@ fn again_with(test: &str, variables: &[(&str, &str)]) {
 #[test]
 fn without_any_root_no_connection_is_made() {
     if std::env::var_os("SSL_CERT_FILE").is_some_and(|file| file == "/nonexistent") {
-        let error = INTERNET.register(AcmeDirectory::lets_encrypt().as_str(), None).unwrap_err();
+        let authority = Authority::new(AcmeDirectory::lets_encrypt().as_str().to_owned());
+        let error = register(&authority, None).unwrap_err();
         assert!(matches!(error, AcmeError::NoClient { .. }), "{error}");
         return;
     }

@@ -11,6 +11,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::authority::{Authority, TestAuthority};
+use crate::children::peer_uid;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -59,6 +60,7 @@ pub struct StandIn {
     url: String,
     scripts: Arc<Mutex<HashMap<String, Script>>>,
     seen: Arc<Mutex<Vec<Request>>>,
+    peers: Arc<Mutex<Vec<Option<u32>>>>,
 }
 
 impl StandIn {
@@ -75,12 +77,14 @@ impl StandIn {
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-        let this = Self { authority, url, scripts: Arc::default(), seen: Arc::default() };
+        let this = Self { authority, url, scripts: Arc::default(), seen: Arc::default(), peers: Arc::default() };
         this.lay_out();
         let (tls, scripts, seen) = (Arc::new(tls), this.scripts.clone(), this.seen.clone());
+        let peers = this.peers.clone();
         // Ends with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                peers.lock().unwrap().push(peer_uid(&stream));
                 let (tls, scripts, seen) = (tls.clone(), scripts.clone(), seen.clone());
                 thread::spawn(move || {
                     let connection = ServerConnection::new(tls).unwrap();
@@ -146,6 +150,11 @@ impl StandIn {
     /// What was asked at a path.
     pub fn asked(&self, path: &str) -> Vec<Request> {
         self.seen.lock().unwrap().iter().filter(|request| request.path == path).cloned().collect()
+    }
+
+    /// The uid of each connection's other end, where it can be known.
+    pub fn peers(&self) -> Vec<Option<u32>> {
+        self.peers.lock().unwrap().clone()
     }
 
     /// The newest request.

@@ -1,19 +1,28 @@
 //! The account at an authority: a key pair that the authority knows.
 
-use instant_acme::{AccountBuilder, AccountCredentials, NewAccount};
-use rustls::crypto::ring::sign::any_supported_type;
-use rustls::pki_types::PrivateKeyDer;
+use data_encoding::BASE64URL_NOPAD;
+use serde::{Deserialize, Serialize};
 
-use super::error::translate;
-use super::transport::Transport;
-use super::{AcmeError, persistently};
-use crate::deployment::{EmailAddress, Secret};
+use super::AcmeError;
+use super::key::Key;
+use crate::deployment::Secret;
+
+/// The longest URL of an account, in bytes.
+const LONGEST_URL: usize = 1024;
 
 /// An account: the key, its URL at the authority, and the directory of that authority.
 #[derive(Debug, Clone)]
 pub struct Account {
     directory: String,
     json: Secret,
+}
+
+/// The form in which it is kept, which is that of the ACME library.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    id: String,
+    key_pkcs8: String,
+    directory: String,
 }
 
 impl Account {
@@ -27,12 +36,23 @@ impl Account {
     /// # Errors
     /// It is not of the form that [`Account::to_json`] gave.
     pub fn from_json(json: &str) -> Result<Self, AcmeError> {
-        #[derive(serde::Deserialize)]
-        struct Kept {
+        #[derive(Deserialize)]
+        struct Part {
             directory: String,
         }
-        let Kept { directory } = serde_json::from_str(json).map_err(unreadable)?;
+        let Part { directory } = serde_json::from_str(json).map_err(unreadable)?;
         Ok(Self { directory, json: Secret::new(json) })
+    }
+
+    /// One that was just made, with the URL that the authority gave it.
+    pub(super) fn made(url: String, pkcs8: &[u8], directory: &str) -> Result<Self, AcmeError> {
+        let is_url = url.starts_with("https://") && url.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_url || url.len() > LONGEST_URL {
+            return Err(AcmeError::NotAcme(directory.to_owned(), "it names no account".into()));
+        }
+        let kept = Kept { id: url, key_pkcs8: BASE64URL_NOPAD.encode(pkcs8), directory: directory.to_owned() };
+        let json = serde_json::to_string(&kept).map_err(|error| AcmeError::Internal(error.to_string()))?;
+        Ok(Self { directory: kept.directory, json: Secret::new(json) })
     }
 
     /// The directory of the authority that it is an account of.
@@ -40,41 +60,20 @@ impl Account {
         &self.directory
     }
 
+    /// Its URL and its key.
+    pub(super) fn open(&self) -> Result<(String, Key), AcmeError> {
+        let Kept { id, key_pkcs8, .. } = serde_json::from_str(self.json.expose()).map_err(unreadable)?;
+        let pkcs8 = BASE64URL_NOPAD.decode(key_pkcs8.as_bytes());
+        Ok((id, Key::of_pkcs8(&pkcs8.unwrap_or_default())?))
+    }
+
     /// Looks at its key, too.
     ///
     /// # Errors
     /// There is no key that could sign.
     pub fn check(&self) -> Result<(), AcmeError> {
-        let key = PrivateKeyDer::Pkcs8(self.credentials()?.private_key().clone_key());
-        any_supported_type(&key).map(drop).map_err(|_| AcmeError::AccountFile("its key cannot be used".to_owned()))
+        self.open().map(drop)
     }
-
-    fn credentials(&self) -> Result<AccountCredentials, AcmeError> {
-        serde_json::from_str(self.json.expose()).map_err(unreadable)
-    }
-
-    /// Opens the account for use, which fetches the directory.
-    pub(super) async fn open(&self, transport: &Transport) -> Result<instant_acme::Account, AcmeError> {
-        let opened = builder(transport).from_credentials(self.credentials()?).await;
-        opened.map_err(|error| translate(error, transport, None))
-    }
-
-    /// Makes an account, and agrees to the authority's terms of service.
-    pub(super) async fn register(transport: &Transport, email: Option<&EmailAddress>) -> Result<Self, AcmeError> {
-        let contact = email.map(|address| format!("mailto:{address}"));
-        let contact = contact.as_deref();
-        let wanted =
-            NewAccount { contact: contact.as_slice(), terms_of_service_agreed: true, only_return_existing: false };
-        let directory = &transport.directory;
-        let made = persistently(async || builder(transport).create(&wanted, directory.clone(), None).await).await;
-        let (_, credentials) = made.map_err(|error| translate(error, transport, None))?;
-        let json = serde_json::to_string(&credentials).map_err(|error| AcmeError::Internal(error.to_string()))?;
-        Ok(Self { directory: directory.clone(), json: Secret::new(json) })
-    }
-}
-
-fn builder(transport: &Transport) -> AccountBuilder {
-    instant_acme::Account::builder_with_http(Box::new(transport.clone()))
 }
 
 /// The JSON library's own words could quote the key.
@@ -100,9 +99,27 @@ mod tests {
         for broken in
             ["", "{}", &json.replace("key_pkcs8", "key"), &json.replace(key, "*"), &json.replace("directory", "x")]
         {
-            let error = Account::from_json(broken).and_then(|account| account.credentials().map(drop)).unwrap_err();
+            let error = Account::from_json(broken).and_then(|account| account.open().map(drop)).unwrap_err();
             assert!(matches!(error, AcmeError::AccountFile { .. }), "{broken}");
             assert!(!error.to_string().contains(key));
+        }
+    }
+
+    #[test]
+    fn what_was_made_is_kept_and_has_a_url() {
+        let (_, pkcs8) = Key::generate().unwrap();
+        let directory = "https://ca.example/dir";
+        let account = Account::made("https://ca.example/1".into(), &pkcs8, directory).unwrap();
+        let kept = Account::from_json(account.to_json().expose()).unwrap();
+        assert_eq!((kept.directory(), kept.open().unwrap().0.as_str()), (directory, "https://ca.example/1"));
+        for url in [
+            "",
+            "ca.example/1",
+            "https://ca.example/\u{1b}[2J",
+            "https://ca.example/1\n",
+            &format!("https://{}", "a".repeat(1024)),
+        ] {
+            assert!(matches!(Account::made(url.to_owned(), &pkcs8, directory), Err(AcmeError::NotAcme(..))), "{url}");
         }
     }
 }

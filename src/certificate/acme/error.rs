@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use instant_acme::{Error as Underlying, Problem};
+use serde::{Deserialize, Serialize};
 
 use super::transport::Transport;
 use crate::certificate::BundleError;
 
 /// Why an account, an order or a question to the authority failed. The certificate in use has not been touched.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum AcmeError {
     /// No client can be made, for want of CA certificates.
     #[error(
@@ -103,6 +104,12 @@ pub enum AcmeError {
     /// What was issued is not what was ordered.
     #[error("the certificate authority issued a certificate that cannot be used: {0}")]
     Issued(#[from] BundleError),
+    /// The child that talks with the authority failed, and how.
+    #[error(
+        "the process that talks with the certificate authority failed: {0}. Try again; if it fails again, report that as \
+         an error of this program"
+    )]
+    Child(String),
     /// The program's own side: no runtime, no key.
     #[error("the order could not be prepared on this host: {0}")]
     Internal(String),
@@ -176,5 +183,32 @@ fn of_problem(problem: &Problem, ordered: Option<&str>, wait: Option<Duration>) 
         // A deactivated account is "unauthorized" (RFC 8555, section 7.3.6).
         ("accountDoesNotExist" | "userActionRequired" | "unauthorized", _) | (_, None) => AcmeError::Account(detail),
         (_, Some(name)) => AcmeError::Refused(name.to_owned(), detail),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::certificate::BundleError;
+
+    #[test]
+    fn an_error_crosses_a_pipe_whole() {
+        let wait = Some(Duration::from_secs(7200));
+        for error in [
+            AcmeError::RateLimited("too many \u{1b}[2J\n".into(), wait),
+            AcmeError::Status { url: "https://ca.example/".into(), status: 429, wait },
+            AcmeError::Slow("placing the order".into(), Duration::from_millis(1500)),
+            AcmeError::Issued(BundleError::Certificate(2, "it is cut off".into())),
+            AcmeError::Issued(BundleError::NoCertificate),
+        ] {
+            let line = serde_json::to_string(&error).unwrap();
+            let back: AcmeError = serde_json::from_str(&line).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(
+                format!("{back:?} {back} {:?}", back.retry_after()),
+                format!("{error:?} {error} {:?}", error.retry_after())
+            );
+        }
     }
 }

@@ -1,95 +1,108 @@
-//! What an authority does for us: an account, an order from the request to the certificate, and the question when a
-//! certificate should be renewed.
+//! The child's errands: an account, an order from the request to the certificate, and the question when a certificate should
+//! be renewed.
 
 use std::time::Duration;
 
 use instant_acme::{
-    AuthorizationStatus, CertificateIdentifier, ChallengeType, Error as Underlying, Identifier, NewOrder, Order,
-    OrderStatus,
+    Account, AccountBuilder, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error as Underlying,
+    Identifier, Key, NewAccount, NewOrder, Order, OrderStatus,
 };
-use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use rustls::pki_types::CertificateDer;
 
 use super::error::{detail, kind, translate};
+use super::role::Root;
 use super::transport::Transport;
-use super::{Account, AcmeError, Challenge, Internet, persistently, run};
+use super::{AcmeError, Internet, is_token, persistently};
+use crate::certificate::bundle::read_chain;
 use crate::certificate::renewal::Window;
-use crate::certificate::{Bundle, CertificateAuthority};
-use crate::deployment::{EmailAddress, HostName};
+use crate::deployment::HostName;
 
 /// The longest pause between two looks at an order, unless the authority asks for a longer one.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
-impl CertificateAuthority for Internet {
-    fn register(&self, directory: &str, email: Option<&EmailAddress>) -> Result<Account, AcmeError> {
-        run(Account::register(&Transport::new(self, directory)?, email))
-    }
+fn builder(transport: &Transport) -> AccountBuilder {
+    Account::builder_with_http(Box::new(transport.clone()))
+}
 
-    fn order(
-        &self,
-        account: &Account,
-        name: &HostName,
-        replaces: Option<&Bundle>,
-        challenge: &mut dyn Challenge,
-    ) -> Result<Bundle, AcmeError> {
-        let transport = &Transport::new(self, account.directory())?;
-        let (published, step) = (Vec::new(), String::new());
-        let mut course = Course { internet: self, transport, name, challenge, published, step };
-        let result = run(async {
-            let whole = tokio::time::timeout(self.order, course.run(account, replaces)).await;
-            whole.unwrap_or_else(|_| Err(AcmeError::Slow(course.step.clone(), self.order)))
-        });
-        for token in &course.published {
-            course.challenge.withdraw(token);
+/// Makes an account, agrees to the authority's terms of service, and returns the account's URL.
+pub(super) async fn register(transport: &Transport, contact: Option<&str>) -> Result<String, AcmeError> {
+    let wanted = NewAccount { contact: contact.as_slice(), terms_of_service_agreed: true, only_return_existing: false };
+    let directory = &transport.directory;
+    let made = persistently(async || builder(transport).create(&wanted, directory.clone(), None).await).await;
+    made.map(|(account, _)| account.id().to_owned()).map_err(|error| translate(error, transport, None))
+}
+
+/// Opens an account for use, which fetches the directory. The library wants a key; the one that counts is root's.
+async fn open(transport: &Transport, url: String) -> Result<Account, AcmeError> {
+    let failed = |error| translate(error, transport, None);
+    let (_, key) = Key::generate_pkcs8().map_err(failed)?;
+    builder(transport).from_parts(url, key, transport.directory.clone()).await.map_err(failed)
+}
+
+/// When the authority would like a certificate renewed (ARI).
+pub(super) async fn renewal_window(
+    transport: &Transport,
+    account: String,
+    certificate: Vec<u8>,
+) -> Result<Option<Window>, AcmeError> {
+    // Without an authority key identifier a certificate cannot be asked about (RFC 9773, section 4.1).
+    let Some(identifier) = identifier(certificate) else { return Ok(None) };
+    match open(transport, account).await?.renewal_info(&identifier).await {
+        Ok((info, ask_again)) => {
+            let seconds = |time: i64| u64::try_from(time).unwrap_or(0);
+            Ok(Some(Window {
+                start: seconds(info.suggested_window.start.unix_timestamp()),
+                end: seconds(info.suggested_window.end.unix_timestamp()),
+                ask_again: ask_again.as_secs(),
+            }))
         }
-        result
-    }
-
-    fn renewal_window(&self, account: &Account, bundle: &Bundle) -> Result<Option<Window>, AcmeError> {
-        let Ok(identifier) = CertificateIdentifier::try_from(bundle.leaf_der()) else {
-            // Without an authority key identifier a certificate cannot be asked about (RFC 9773, section 4.1).
-            return Ok(None);
-        };
-        let transport = Transport::new(self, account.directory())?;
-        run(async {
-            match account.open(&transport).await?.renewal_info(&identifier).await {
-                Ok((info, ask_again)) => {
-                    let seconds = |time: i64| u64::try_from(time).unwrap_or(0);
-                    Ok(Some(Window {
-                        start: seconds(info.suggested_window.start.unix_timestamp()),
-                        end: seconds(info.suggested_window.end.unix_timestamp()),
-                        ask_again: ask_again.as_secs(),
-                    }))
-                }
-                Err(Underlying::Unsupported(_)) => Ok(None),
-                Err(error) => Err(translate(error, &transport, Some("the renewal"))),
-            }
-        })
+        Err(Underlying::Unsupported(_)) => Ok(None),
+        Err(error) => Err(translate(error, transport, Some("the renewal"))),
     }
 }
 
+/// What an authority calls a certificate (DER), RFC 9773, section 4.1.
+fn identifier(certificate: Vec<u8>) -> Option<CertificateIdentifier<'static>> {
+    CertificateIdentifier::try_from(&CertificateDer::from(certificate)).ok()
+}
+
 /// An order on its way.
-struct Course<'a> {
+pub(super) struct Course<'a> {
     internet: &'a Internet,
     transport: &'a Transport,
+    root: &'a Root,
     name: &'a HostName,
-    challenge: &'a mut dyn Challenge,
-    /// The tokens whose answers have to be withdrawn.
-    published: Vec<String>,
     /// What is being done, in words.
     step: String,
 }
 
-impl Course<'_> {
-    async fn run(&mut self, account: &Account, replaces: Option<&Bundle>) -> Result<Bundle, AcmeError> {
+impl<'a> Course<'a> {
+    pub(super) fn new(internet: &'a Internet, transport: &'a Transport, root: &'a Root, name: &'a HostName) -> Self {
+        Self { internet, transport, root, name, step: String::new() }
+    }
+
+    /// Orders a certificate for a certificate signing request (DER), and returns its chain (PEM).
+    pub(super) async fn run(
+        mut self,
+        account: String,
+        request: &[u8],
+        replaces: Option<Vec<u8>>,
+    ) -> Result<String, AcmeError> {
+        let limit = self.internet.order;
+        let whole = tokio::time::timeout(limit, self.steps(account, request, replaces)).await;
+        whole.unwrap_or_else(|_| Err(AcmeError::Slow(self.step, limit)))
+    }
+
+    async fn steps(&mut self, account: String, request: &[u8], replaces: Option<Vec<u8>>) -> Result<String, AcmeError> {
         self.step = "asking the certificate authority for its directory".into();
-        let account = account.open(self.transport).await?;
+        let account = open(self.transport, account).await?;
         self.step = "placing the order".into();
         let mut order = self.place(&account, replaces).await?;
         self.answer(&mut order).await?;
         self.step = "waiting for the certificate authority to check the answer".into();
         self.wait(&mut order, |status| matches!(status, OrderStatus::Ready | OrderStatus::Valid)).await?;
         self.step = "waiting for the certificate authority to issue the certificate".into();
-        self.issue(&mut order).await
+        self.issue(&mut order, request).await
     }
 
     fn refused(&self, error: Underlying) -> AcmeError {
@@ -102,10 +115,9 @@ impl Course<'_> {
 
     /// Places the order. An authority may know nothing of the certificate to be replaced, or hold it for another account's:
     /// then it is ordered as if there were none.
-    async fn place(&self, account: &instant_acme::Account, replaces: Option<&Bundle>) -> Result<Order, AcmeError> {
+    async fn place(&self, account: &Account, replaces: Option<Vec<u8>>) -> Result<Order, AcmeError> {
         let identifiers = [Identifier::Dns(self.name.to_string())];
-        let old = replaces.and_then(|bundle| CertificateIdentifier::try_from(bundle.leaf_der()).ok());
-        if let Some(old) = old {
+        if let Some(old) = replaces.and_then(identifier) {
             let attempt = async || account.new_order(&NewOrder::new(&identifiers).replaces(old.clone())).await;
             match persistently(attempt).await {
                 Ok(order) => return Ok(order),
@@ -149,12 +161,7 @@ impl Course<'_> {
                 return Err(AcmeError::Token(name));
             }
             self.step = format!("publishing the answer to the challenge for {name}");
-            // Noted before, so that half a publication is withdrawn too.
-            self.published.push(token.clone());
-            let answer = wanted.key_authorization();
-            if let Err(reason) = self.challenge.publish(&token, answer.as_str()) {
-                return Err(AcmeError::Publish(name, reason.to_string()));
-            }
+            self.root.publish(&token)?;
             persistently(async || wanted.set_ready().await).await.map_err(|error| self.refused(error))?;
         }
         Ok(())
@@ -190,51 +197,11 @@ impl Course<'_> {
         self.invalid(of_order.unwrap_or_else(|| "it gives no reason".into()))
     }
 
-    /// Has the certificate issued for a key of its own, and fetches it.
-    async fn issue(&self, order: &mut Order) -> Result<Bundle, AcmeError> {
-        let (key, csr) = request_for(self.name).map_err(|error| AcmeError::Internal(error.to_string()))?;
-        persistently(async || order.finalize_csr(&csr).await).await.map_err(|error| self.refused(error))?;
+    /// Has the certificate issued, and fetches it.
+    async fn issue(&self, order: &mut Order, request: &[u8]) -> Result<String, AcmeError> {
+        persistently(async || order.finalize_csr(request).await).await.map_err(|error| self.refused(error))?;
         self.wait(order, |status| status == OrderStatus::Valid).await?;
         let chain = persistently(async || order.certificate().await).await.map_err(|error| self.refused(error))?;
-        let bundle = Bundle::from_files(key.as_bytes(), chain.unwrap_or_default().as_bytes())?;
-        bundle.check(self.name, bundle.leaf().not_before)?;
-        Ok(bundle)
-    }
-}
-
-/// A new key (P-256), PEM, and a certificate signing request for it, DER.
-fn request_for(name: &HostName) -> Result<(String, Vec<u8>), rcgen::Error> {
-    let mut params = CertificateParams::new([name.to_string()])?;
-    params.distinguished_name = DistinguishedName::new();
-    let key = KeyPair::generate()?;
-    let csr = params.serialize_request(&key)?;
-    Ok((key.serialize_pem(), csr.der().to_vec()))
-}
-
-/// RFC 8555, section 8.3: only characters of base64url.
-fn is_token(token: &str) -> bool {
-    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_can_be_nothing_but_a_name() {
-        assert!(is_token("evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA_"));
-        for token in ["", "..", "a/b", "a.b", "a b", "a\n", "\u{e9}"] {
-            assert!(!is_token(token), "{token}");
-        }
-    }
-
-    #[test]
-    fn every_request_has_a_key_of_its_own() {
-        let name = "social.example.org".parse().unwrap();
-        let (first, csr) = request_for(&name).unwrap();
-        let (second, _) = request_for(&name).unwrap();
-        assert_ne!(first, second);
-        assert!(csr.windows(18).any(|window| window == b"social.example.org"));
+        Ok(read_chain(chain.unwrap_or_default().as_bytes())?)
     }
 }

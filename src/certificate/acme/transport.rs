@@ -2,7 +2,7 @@
 //! proxies; each with a time-out, which the ACME library's own client has not; and with an eye on `Retry-After`, which that
 //! library leaves out of its errors.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -10,10 +10,12 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body::Body as _;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use reqwest::redirect::Policy;
 use reqwest::{Body, Certificate, Client, Url};
 
+use super::role::Root;
 use super::{AcmeError, Internet};
 use crate::net::web::{deepest_cause, is_loopback, refused_certificate, retry_after, use_ring};
 
@@ -31,10 +33,11 @@ pub(super) struct Transport {
     client: Client,
     patience: Duration,
     asked_wait: Arc<Mutex<Option<Duration>>>,
+    root: Root,
 }
 
 impl Transport {
-    pub(super) fn new(internet: &Internet, directory: &str) -> Result<Self, AcmeError> {
+    pub(super) fn new(internet: &Internet, directory: &str, root: Root) -> Result<Self, AcmeError> {
         use_ring();
         let no_client = |error: reqwest::Error| AcmeError::NoClient(deepest_cause(&error));
         let roots: Result<Vec<_>, _> = internet.roots.iter().map(|root| Certificate::from_der(root)).collect();
@@ -47,7 +50,8 @@ impl Transport {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(no_client)?;
-        Ok(Self { directory: directory.to_owned(), client, patience: internet.request, asked_wait: Arc::default() })
+        let (directory, patience) = (directory.to_owned(), internet.request);
+        Ok(Self { directory, client, patience, asked_wait: Arc::default(), root })
     }
 
     /// The `Retry-After` of the last answer, if it had one.
@@ -58,10 +62,16 @@ impl Transport {
     async fn send(self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, AcmeError> {
         let url = request.uri().to_string();
         let is_head = request.method() == Method::HEAD;
-        let (mut parts, body) = request.into_parts();
+        let (mut parts, mut body) = request.into_parts();
         parts.headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
         let failed = |error: reqwest::Error| failure(&url, &error, self.patience);
-        let request = reqwest::Request::try_from(Request::from_parts(parts, Body::wrap(body))).map_err(failed)?;
+        let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await.and_then(Result::ok);
+        let body = match frame.and_then(|frame| frame.into_data().ok()) {
+            // Only requests that have to be signed have a body.
+            Some(body) => Body::from(self.root.sign(&body)?),
+            None => Body::default(),
+        };
+        let request = reqwest::Request::try_from(Request::from_parts(parts, body)).map_err(failed)?;
         let mut response = self.client.execute(request).await.map_err(failed)?;
         let wait = retry_after(response.headers(), SystemTime::now());
         *self.asked_wait.lock().unwrap_or_else(PoisonError::into_inner) = wait;

@@ -72,6 +72,17 @@ fn a_good_bundle_is_read_and_told() {
 }
 
 #[test]
+fn a_chain_without_its_key_is_read_and_written_anew() {
+    let (_, leaf, issuer) = parts();
+    let chain = read_chain(format!("a note\n{leaf}\nanother\n{issuer}\0").as_bytes()).unwrap();
+    assert_eq!(chain, format!("{leaf}{issuer}").replace("\r\n", "\n"));
+    assert_eq!(read_chain(b"<html>"), Err(BundleError::NoCertificate));
+    assert!(matches!(read_chain(format!("{issuer}{leaf}").as_bytes()), Err(BundleError::Order(1, _))));
+    let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    assert!(matches!(read_chain(nonsense.as_bytes()), Err(BundleError::Certificate(1, _))));
+}
+
+#[test]
 fn there_and_back_is_the_same_file() {
     for algorithm in [&PKCS_ECDSA_P256_SHA256, &PKCS_ECDSA_P384_SHA384] {
         let authority = Authority::new("Test CA");

@@ -5,6 +5,7 @@
 mod accounts;
 mod command;
 mod file_users;
+mod names;
 mod packages;
 mod port_watch;
 mod probe;
@@ -20,7 +21,7 @@ mod web;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -29,8 +30,10 @@ use crate::front::Front;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::unistd::geteuid;
 
+pub use names::RESOLVE;
 pub use probe::{BIND, EXAMINE};
 pub use unpacking::UNPACK;
+pub use web::WEB;
 
 use super::files::{Owners, Root};
 use super::{
@@ -203,8 +206,7 @@ impl Observe for FreeBsd {
     }
 
     fn resolve(&self, name: &str) -> Vec<IpAddr> {
-        let found = (name, 0).to_socket_addrs().into_iter().flatten();
-        sorted(found.map(|address| address.ip()))
+        self.stranger().map_or_else(|_| Vec::new(), |ids| sorted(names::resolve_as(ids, name).into_iter()))
     }
 
     fn addresses(&self) -> Result<Vec<IpAddr>, HostError> {
@@ -230,7 +232,8 @@ impl Observe for FreeBsd {
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-        web::get(request)
+        let stranger = self.stranger().map_err(|error| WebFailure::Other(error.to_string()))?;
+        web::get_as(stranger, request)
     }
 }
 
@@ -409,14 +412,6 @@ mod tests {
         }
         let host = FreeBsd::below("/");
         assert!(host.addresses().unwrap().into_iter().all(reaches_out));
-    }
-
-    #[test]
-    fn names_are_resolved_or_not() {
-        let host = FreeBsd::below("/");
-        assert_eq!(host.resolve("127.0.0.1"), ["127.0.0.1".parse::<IpAddr>().unwrap()]);
-        assert_eq!(host.resolve("two words"), Vec::<IpAddr>::new());
-        assert!(host.now() > 1_700_000_000);
     }
 
     #[test]

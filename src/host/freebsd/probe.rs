@@ -86,7 +86,7 @@ fn ask<A: DeserializeOwned>(
 }
 
 /// The child's side: prints the answer.
-fn reply<T: DeserializeOwned, A: Serialize>(
+pub(super) fn reply<T: DeserializeOwned, A: Serialize>(
     task: Value,
     answer: impl FnOnce(&T) -> Result<A, String>,
 ) -> Result<(), String> {

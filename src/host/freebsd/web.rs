@@ -1,16 +1,19 @@
-//! Web requests, and the meaning of an answer or of its absence.
+//! Web requests, which a child makes, and the meaning of an answer or of its absence.
 
 use std::error::Error;
 use std::io::{self, Read};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use reqwest::blocking::{Client, ClientBuilder};
 use reqwest::header::{CONTENT_TYPE, COOKIE, HOST, HeaderName, LOCATION, RETRY_AFTER, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
 
+use super::probe::reply;
+use crate::child::{Confinement, Conversation, Ids, Role};
 use crate::host::{ServedCertificate, WebAnswer, WebFailure, WebRequest};
-use crate::net::web::use_ring;
+use crate::net::web::{environment, use_ring};
 
 /// GoToSocial answers 418 to a request without one (`internal/middleware/useragent.go`).
 const USER_AGENT: &str = concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"));
@@ -18,16 +21,22 @@ const USER_AGENT: &str = concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"));
 /// The limit for a body, in bytes.
 const BODY_LIMIT: u64 = 1024 * 1024;
 
-/// Gets the answer to one request, and does not follow redirects.
-///
-/// It uses a separate thread: the blocking client panics inside an asynchronous runtime, and an ACME order, which has
-/// one, checks whether the web server answers the challenge.
-pub(super) fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-    let asked = std::thread::scope(|scope| scope.spawn(|| send(request)).join());
-    asked.unwrap_or_else(|_| Err(WebFailure::Other("the request ended in a panic".into())))
+/// How much longer than its request a child may take, to start and to answer on a busy machine.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Sends a [`WebRequest`]; its answer is what [`get`] returns.
+pub const WEB: Role = ("web", |task| reply(task, |request: &WebRequest| Ok(get(request))));
+
+/// Has a child send a request: the answer may come from anybody.
+pub(super) fn get_as(ids: Option<Ids>, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
+    let limit = request.timeout.saturating_add(GRACE);
+    let child = Conversation::begin(WEB.0, &Confinement::of(ids), request, &environment(), limit);
+    let answer = child.and_then(|mut child| child.hear::<Result<WebAnswer, WebFailure>>());
+    answer.unwrap_or_else(|error| Err(WebFailure::Other(format!("the process that asks failed: {error}"))))
 }
 
-fn send(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
+/// Gets the answer to one request, and does not follow redirects.
+fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     use_ring();
     let client = client(request)?;
     let (url, carries) = (url(request), &request.carries);

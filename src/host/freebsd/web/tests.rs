@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -224,22 +223,4 @@ fn addresses_as_names_are_written_as_urls_want_them() {
 #[test]
 fn a_certificate_that_is_none_tells_nothing() {
     assert_eq!(ServedCertificate::of_der(b"not a certificate"), None);
-}
-
-#[test]
-fn a_request_can_be_made_while_an_order_is_at_work() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let asked = WebRequest {
-        tls: false,
-        host: "social.example.org".into(),
-        address: Some(address),
-        path: "/".into(),
-        carries: Carried::default(),
-        verify: false,
-        timeout: Duration::from_secs(5),
-    };
-    assert_eq!(runtime.block_on(async { get(&asked) }), Err(WebFailure::Refused));
 }
