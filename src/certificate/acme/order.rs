@@ -144,6 +144,7 @@ impl<'a> Course<'a> {
             Ok(())
         });
         fetched.await.map_err(|error| self.refused(error))?;
+        let mut refusal = None;
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
             let mut authorization = authorization.map_err(|error| self.refused(error))?;
@@ -162,9 +163,17 @@ impl<'a> Course<'a> {
             }
             self.step = format!("publishing the answer to the challenge for {name}");
             self.root.publish(&token)?;
-            persistently(async || wanted.set_ready().await).await.map_err(|error| self.refused(error))?;
+            if let Err(error) = persistently(async || wanted.set_ready().await).await {
+                refusal = Some(error);
+                break;
+            }
         }
-        Ok(())
+        let Some(error) = refusal else { return Ok(()) };
+        // An authority may be so quick that its answer already says what is wrong with ours.
+        match persistently(async || order.refresh().await.map(|_| ())).await {
+            Ok(()) if order.state().status == OrderStatus::Invalid => Err(self.why_invalid(order).await),
+            _ => Err(self.refused(error)),
+        }
     }
 
     /// Looks at the order until `done`.
