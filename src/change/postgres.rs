@@ -125,7 +125,7 @@ fn contents(host: &dyn Host, what: &str, owner: Owner, folder: &Path) -> Result<
 /// It is not there, is damaged, or is not the one whose digest is given.
 pub fn opened(host: &dyn Host, dump: &Path, owner: Owner, sha256: Option<&str>) -> Result<Contents, HostError> {
     let fill = |folder: &Path| copy_checked(host, dump, &folder.join(MAIN), owner, sha256);
-    in_folder(host, owner, fill, |folder| contents(host, &dump.shown().to_string(), owner, folder))
+    in_folder(host, owner, fill, |folder| contents(host, dump.shown().as_ref(), owner, folder))
 }
 
 /// Applies a [`Load`]: dumps the database of now, and then makes it what the backup's dump says.
@@ -313,7 +313,7 @@ impl Connection {
         self.connected(host, |folder| {
             let server = self.look(host, &[folder])?;
             copy_checked(host, dump, &folder.join(MAIN), owner, sha256)?;
-            let mut script = script_of(host, &dump.shown().to_string(), owner, folder)?;
+            let mut script = script_of(host, dump.shown().as_ref(), owner, folder)?;
             host.remove(&folder.join(MAIN))?;
             host.build_file(&folder.join(LOAD), 0o600, owner, &mut |file| {
                 script::write_load(&mut script, server, &mut BufWriter::new(file))

@@ -56,7 +56,7 @@ fn status(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit,
             // An account domain may well be somewhere else.
             if name == deployment.host {
                 exit = Exit::Check;
-                screen.line_at(Level::Quiet, &format!("{name}: there is no certificate yet"));
+                screen.line_at(Level::Quiet, format!("{name}: there is no certificate yet"));
                 screen.line(if deployment.exposure.mode.is_proxy() {
                     "  order one: gts-bootstrap certificate renew"
                 } else {

@@ -35,7 +35,7 @@ fn check(opened: &Opened, screen: &Screen, is_brief: bool, report: &mut Report) 
     let found = install::findings(host, &deployment, &layout, &lock.release.version, &say)?;
     report.checks = found.checks;
     if is_brief {
-        screen.not_quiet().line(&brief(deployment.host.as_str(), &report.checks));
+        screen.not_quiet().line(brief(deployment.host.as_str(), &report.checks));
     } else {
         let rest = report.checks.get(found.matrix.len()..).unwrap_or_default();
         report::show_checks(screen, &format!("Checks for {}", deployment.host), rest, true);

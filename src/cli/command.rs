@@ -77,7 +77,7 @@ pub(super) fn looking(
     let mut report = Report::new(command);
     let ended = Opened::open(screen).and_then(|opened| look(&opened, &mut report));
     if let (Some(brief), Err(stop)) = (brief, &ended) {
-        screen.not_quiet().line(&format!("FAIL: {}", brief(&stop.why)));
+        screen.not_quiet().line(format!("FAIL: {}", brief(&stop.why)));
         return report::finish_silently(report, screen, ended);
     }
     report::finish(report, screen, ended)

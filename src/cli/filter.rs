@@ -185,7 +185,7 @@ fn look(
     // The answer is what was asked for, so --quiet does not hide it.
     lines.iter().for_each(|line| screen.not_quiet().line(line));
     for (_, name) in state.filters.lists().filter(|(_, name)| !state.lists.0.contains_key(*name)) {
-        screen.attention(&format!("The list {name} is missing; import it again, or remove its rule"));
+        screen.attention(format!("The list {name} is missing; import it again, or remove its rule"));
     }
     if screen.global.json {
         object["schema"] = json!(SCHEMA);

@@ -37,7 +37,7 @@ pub(super) fn run(command: Command, words: &[String], screen: &Screen) -> Exit {
             } else if let [name] = words
                 && let Some(topic) = topics::named(name)
             {
-                screen.print(&format!("\nThe page \"{}\": gts-bootstrap help {name}.md\n", topics::title(topic)));
+                screen.print(format!("\nThe page \"{}\": gts-bootstrap help {name}.md\n", topics::title(topic)));
             }
             printed
         }

@@ -47,7 +47,7 @@ impl People for Attendants<'_> {
             Manner::Warning => marked("warning:"),
             Manner::Reboot => marked("reboot needed:"),
             Manner::Concern => screen.attention(screen.paint(Tone::CAUTION, indented(text))),
-            Manner::Item => screen.attention(&format!("    {}", wrap(text, 4))),
+            Manner::Item => screen.attention(format!("    {}", wrap(text, 4))),
         }
     }
 

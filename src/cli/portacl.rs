@@ -134,7 +134,7 @@ fn show(opened: &Opened, Show { numeric, raw }: Show, screen: &Screen, report: &
     let found = portacl::lint(Some(&now), &settings, &names).len();
     names.finish()?;
     if found > 0 && !screen.global.quiet {
-        screen.attention(&format!("{}: see `gts-bootstrap portacl lint`", counted(found, "finding")));
+        screen.attention(format!("{}: see `gts-bootstrap portacl lint`", counted(found, "finding")));
     }
     Ok(Exit::Done)
 }
@@ -213,7 +213,7 @@ fn show_answer(
     let named = |&gid: &u32| names.group(gid).map_or_else(|| gid.to_string(), |name| format!("{name} ({gid})"));
     let groups: Vec<String> = question.groups.iter().map(named).collect();
     if screen.global.verbose {
-        screen.line(&format!("  groups: {}", groups.join(", ")));
+        screen.line(format!("  groups: {}", groups.join(", ")));
     }
     for (when, state, decision) in [("now", &picture.now, now), ("after a boot", &picture.next_boot.state, next)] {
         let (word, tone) = if decision.errno().is_none() { ("yes", Tone::GOOD) } else { ("no ", Tone::BAD) };
@@ -235,7 +235,7 @@ fn show_answer(
         let protocol = if question.protocol == Protocol::Udp { "/udp" } else { "" };
         // Otherwise a rule for an id that no user has is refused.
         let user = names.user(question.uid).unwrap_or_else(|| format!("--allow-unknown uid:{}", question.uid));
-        screen.line(&format!("  to allow it    gts-bootstrap portacl grant {user} {}{protocol}", question.port));
+        screen.line(format!("  to allow it    gts-bootstrap portacl grant {user} {}{protocol}", question.port));
     }
 }
 
@@ -266,7 +266,7 @@ fn lint(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit, S
         let what = screen.paint(Tone::HEADING, wrap(&format!("{subject}: {what}"), 6));
         screen.line_at(Level::Quiet, screen.paint(tone, word) + " " + what);
         for (label, text) in [("why: ", why), ("fix: ", mend)] {
-            screen.line_at(Level::Quiet, &format!("      {}", wrap(&format!("{label} {text}"), 12)));
+            screen.line_at(Level::Quiet, format!("      {}", wrap(&format!("{label} {text}"), 12)));
         }
     }
     Ok(if found.is_empty() { Exit::Done } else { Exit::Check })

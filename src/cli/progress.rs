@@ -49,7 +49,7 @@ impl<'a> Progress<'a> {
     }
 
     fn plain(&self, text: &str) {
-        self.screen.line(&format!("        {text}"));
+        self.screen.line(format!("        {text}"));
     }
 
     fn end_waiting(&self) {
@@ -253,7 +253,7 @@ impl<'a> Trial<'a> {
         };
         let begun =
             format!("All checks pass: {who}. It is watched for {left} s more; if a check fails, everything is undone.");
-        screen.line(&wrap(&begun, 0));
+        screen.line(wrap(&begun, 0));
         let around = &screen.around;
         let is_seen = around.errors.size().is_some() && screen.says(Level::Normal);
         let target = if is_seen { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };

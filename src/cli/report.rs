@@ -90,10 +90,10 @@ pub fn show_matrix(screen: &Screen, rows: &[Row]) {
 /// by now.
 pub(super) fn show_installation(screen: &Screen, deployment: &Deployment, layout: &Layout, password: Option<&str>) {
     screen.line(screen.paint(Tone::HEADING, format!("https://{} is up.", deployment.host)));
-    screen.line(&installation(deployment, layout));
+    screen.line(installation(deployment, layout));
     // Where nothing scrolls away, once is enough.
     if let Some(password) = password.filter(|_| screen.around.errors.size().is_some()) {
-        screen.attention(&format!("The administrator's password, for the last time: {password}"));
+        screen.attention(format!("The administrator's password, for the last time: {password}"));
     }
 }
 

@@ -88,7 +88,7 @@ fn look(
         Some(Severity::Note) | None => (Tone::GOOD, "all is well"),
     };
     if brief {
-        screen.not_quiet().line(&judge::brief(&status, &concerns));
+        screen.not_quiet().line(judge::brief(&status, &concerns));
     } else {
         show(screen, &status, screen.paint(tone, verdict), &concerns);
     }
@@ -108,7 +108,7 @@ fn show(screen: &Screen, status: &Status, verdict: Text<'_>, concerns: &[Concern
     let seen = if status.root { "" } else { ", as far as others than root can see" };
     screen.line(heading + ": " + verdict + seen);
     for (label, text) in rows::rows(status) {
-        screen.line(&format!("  {label:<12}  {}", wrap(&text, 16)));
+        screen.line(format!("  {label:<12}  {}", wrap(&text, 16)));
     }
     let mut left = 0;
     for (number, concern) in concerns.iter().enumerate() {
@@ -126,7 +126,7 @@ fn show(screen: &Screen, status: &Status, verdict: Text<'_>, concerns: &[Concern
         screen.line_at(level, "  " + screen.paint(tone, word) + " " + text);
     }
     if left > 0 {
-        screen.line_at(Level::Quiet, &format!("       and {left} more of that kind (-v lists them)"));
+        screen.line_at(Level::Quiet, format!("       and {left} more of that kind (-v lists them)"));
     }
     for drift in status.drift.known().into_iter().flatten() {
         let What::Content { diff: Some(diff) } = &drift.what else { continue };

@@ -87,11 +87,11 @@ pub fn deployed(host: &dyn Observe, layout: &Layout) -> Result<Option<Deployment
     let path = layout.answers();
     let Some(text) = read(&path)? else { return Ok(None) };
     let secrets = read(&layout.secrets())?
-        .map(|text| Secrets::parse(&text, &layout.secrets().shown().to_string()))
+        .map(|text| Secrets::parse(&text, layout.secrets().shown().as_ref()))
         .transpose()
         .map_err(|errors| unusable(&errors))?
         .unwrap_or_default();
-    let answers = Answers::parse(&text, &path.shown().to_string()).map_err(|error| unusable(&[error]))?;
+    let answers = Answers::parse(&text, path.shown().as_ref()).map_err(|error| unusable(&[error]))?;
     answers.deployment(&secrets).map(Some).map_err(|errors| unusable(&errors))
 }
 

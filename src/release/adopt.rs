@@ -280,7 +280,8 @@ mod tests {
 
     #[test]
     fn what_is_something_else_is_caught() {
-        let spoil: [(&str, fn(&Path)); 8] = [
+        type Spoil = fn(&Path);
+        let spoil: [(&str, Spoil); 8] = [
             ("web/a.css", |path| symlink("/etc/hosts", path).unwrap()),
             ("web/a.css", |path| symlink("../gotosocial", path).unwrap()),
             ("web/a.css", |path| fs::create_dir(path).unwrap()),

@@ -156,7 +156,7 @@ impl Source {
             Place::Url(url) => Ok(url.into()),
             Place::File(path) => Url::from_file_path(&path)
                 .map(String::from)
-                .map_err(|()| bad(&path.shown().to_string(), "the path of a mirror folder must be absolute")),
+                .map_err(|()| bad(path.shown().as_ref(), "the path of a mirror folder must be absolute")),
         }
     }
 

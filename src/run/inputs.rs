@@ -140,7 +140,7 @@ fn switch(host: &dyn Observe, layout: &Layout, answers: &mut Answers, mode: Mode
     for (_, prior) in journal::stayed(host, recorded)? {
         let Prior::File { sha256, .. } = prior else { continue };
         let before = String::from_utf8_lossy(&store::recall(host, &sha256)?).into_owned();
-        let Ok(former) = Answers::parse(&before, &path.shown().to_string()) else { continue };
+        let Ok(former) = Answers::parse(&before, path.shown().as_ref()) else { continue };
         let mut changed = former.clone();
         if mode_of(&former) == mode.word() && set(&mut changed, &is_now).is_ok() && changed.to_text() == current {
             *answers = former;
@@ -165,7 +165,7 @@ fn answers_of_host(host: &dyn Observe, layout: &Layout) -> Result<Answers, Stop>
 
 /// The answers in a text.
 pub(super) fn parsed(text: &str, path: &Path) -> Result<Answers, Stop> {
-    Answers::parse(text, &path.shown().to_string()).map_err(Stop::answers)
+    Answers::parse(text, path.shown().as_ref()).map_err(Stop::answers)
 }
 
 /// Secrets from the host, overridden by those next to the answers file, then by those in the environment.
@@ -198,7 +198,7 @@ fn secrets_of_host(host: &dyn Observe, layout: &Layout) -> Result<Secrets, Stop>
 
 /// The secrets in a text.
 pub(super) fn secrets_of(text: &str, name: &Path) -> Result<Secrets, Stop> {
-    Secrets::parse(text, &name.shown().to_string()).map_err(Stop::secrets)
+    Secrets::parse(text, name.shown().as_ref()).map_err(Stop::secrets)
 }
 
 /// The required answers that are missing; `None` if something else is wrong, which must be reported instead.

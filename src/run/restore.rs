@@ -229,8 +229,11 @@ impl Verified {
     }
 }
 
+/// Members with names that they should not have, each with the reason.
+type Strays = Vec<(String, String)>;
+
 /// The whole path of a backup, its manifest, its small members, and which others have names that it should not have.
-fn contents(path: &Path) -> Result<(PathBuf, Opened, Small, Vec<(String, String)>), BackupError> {
+fn contents(path: &Path) -> Result<(PathBuf, Opened, Small, Strays), BackupError> {
     let absolute = std::fs::canonicalize(path)?;
     let mut file = backup::file(&absolute)?;
     let opened = backup::open(&mut file)?;

@@ -27,7 +27,7 @@ pub(super) fn look(known: &Known<'_>) -> Result<Vec<Port>, Unknown> {
     let host = known.host;
     // Users other than root may see only their own sockets, so that no process would seem to listen.
     let hides = |name: &&str| host.sysctl(name).is_ok_and(|see| see.as_deref() == Some("0"));
-    if !known.root && ["security.bsd.see_other_uids", "security.bsd.see_other_gids"].iter().any(|name| hides(name)) {
+    if !known.root && ["security.bsd.see_other_uids", "security.bsd.see_other_gids"].iter().any(hides) {
         return Err(Unknown::needs_root());
     }
     let mode = known.mode.clone()?;

@@ -68,7 +68,7 @@ impl Signer<'_> {
     pub(super) fn sign(&self, request: &Unsigned) -> Result<String, AcmeError> {
         let payload = match request.payload.as_str() {
             "" => String::new(),
-            text => self.permitted(text).ok_or_else(|| super::unasked())?,
+            text => self.permitted(text).ok_or_else(super::unasked)?,
         };
         let mut protected = Map::from_iter([("alg".to_owned(), json!("ES256"))]);
         let (name, value) = self.account.map_or_else(|| ("jwk", self.key.public()), |url| ("kid", json!(url)));

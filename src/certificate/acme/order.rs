@@ -90,7 +90,7 @@ impl<'a> Course<'a> {
     ) -> Result<String, AcmeError> {
         let limit = self.internet.order;
         let whole = tokio::time::timeout(limit, self.steps(account, request, replaces)).await;
-        whole.unwrap_or_else(|_| Err(AcmeError::Slow(self.step, limit)))
+        whole.unwrap_or(Err(AcmeError::Slow(self.step, limit)))
     }
 
     async fn steps(&mut self, account: String, request: &[u8], replaces: Option<Vec<u8>>) -> Result<String, AcmeError> {

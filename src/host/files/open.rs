@@ -73,7 +73,7 @@ impl Root {
                 0 => return Ok(None),
                 1 if owner.uid == uid => {}
                 1 => return Err(not_its_own(owner.uid, uid)),
-                names => return Err(linked(names.into())),
+                names => return Err(linked(names)),
             }
         }
         Ok(Some(Opened { file, mode: permissions(&stat), owner }))

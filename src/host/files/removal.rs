@@ -76,10 +76,8 @@ impl Root {
             }
             match look(way.folder(), &name)? {
                 None => {}
-                Some(stat) if kind(&stat) == SFlag::S_IFDIR => {
-                    if way.enter(&name)? {
-                        path.push(&name);
-                    }
+                Some(stat) if kind(&stat) == SFlag::S_IFDIR && way.enter(&name)? => {
+                    path.push(&name);
                 }
                 Some(_) => self.unlink(way.folder(), &path, &name, UnlinkatFlags::NoRemoveDir)?,
             }

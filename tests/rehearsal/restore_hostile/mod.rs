@@ -220,7 +220,7 @@ fn sizes_and_ends_are_those_that_the_manifest_says() {
             (
                 "something behind the manifest",
                 at_end(manifest - 1),
-                if room % 512 == 0 { "makes no sense" } else { filled },
+                if room.is_multiple_of(512) { "makes no sense" } else { filled },
             ),
             ("something behind a member", at_end(manifest + of_description - 1), filled),
             ("a gzip file", zipped(&whole), foreign),
