@@ -16,6 +16,13 @@ refused()
 no_program()	{ rm "${RCTEST}/bin/gotosocial"; refused "gotosocial: the program ${RCTEST}/bin/gotosocial is not there"; }
 case_of "start refused: no program" no_program
 
+folder_as_program()
+{
+	rc_conf "gotosocial_binary=${RCTEST}/bin"
+	refused "gotosocial: the program ${RCTEST}/bin is not there or not executable"
+}
+case_of "start refused: a folder in the place of the program" folder_as_program
+
 no_config()	{ rm "${RCTEST}/etc/config.yaml"; refused "gotosocial: the configuration file ${RCTEST}/etc/config.yaml is not there"; }
 case_of "start refused: no configuration file" no_config
 
@@ -72,6 +79,9 @@ case_of "start refused: a restart delay of 0" odd_delay
 
 odd_umask()	{ rc_conf gotosocial_umask=08; refused "gotosocial_umask is '08'"; }
 case_of "start refused: a umask that is not octal" odd_umask
+
+odd_ports()	{ rc_conf gotosocial_ports=80,443; refused "gotosocial_ports is '80,443'"; }
+case_of "start refused: ports that are not numbers with blanks between them" odd_ports
 
 no_run_folder()	{ touch "${RCTEST}/run"; refused "the folder ${RCTEST}/run for the pid files cannot be made"; }
 case_of "start refused: no folder for the pid files can be made" no_run_folder

@@ -192,6 +192,25 @@ start_refuses_orphan()
 }
 case_of "start refuses while an orphan runs" start_refuses_orphan
 
+# rc.subr goes on with a forced start that has been refused.
+forced_start()
+{
+	start_up
+	service gotosocial forcestart
+	expect_rc 1
+	expect_out "gotosocial: not started: it already runs as pid $(child)."
+	expect test "$(wc -l <"${RCTEST}/daemons")" -eq 1
+	service gotosocial stop
+	echo crash >"${RCTEST}/mode"
+	rc_conf gotosocial_restart_delay=5
+	service gotosocial start
+	wait_for grep -q PANIC "${RCTEST}/log/gotosocial.log"
+	service gotosocial forcestart
+	expect_rc 1
+	expect test "$(wc -l <"${RCTEST}/daemons")" -eq 2
+}
+case_of "a forced start does not start a second one" forced_start
+
 double_start()
 {
 	start_up
@@ -325,6 +344,19 @@ stop_as_user()
 }
 case_of "stop by another than root is refused" stop_as_user
 
+# Others than root do not always see what runs, so they are not told that nothing does.
+others_claim_nothing()
+{
+	touch "${RCTEST}/not-root"
+	for command in stop reopen; do
+		service gotosocial "${command}"
+		expect_rc 1
+		expect_out "gotosocial: only root can"
+		expect_not_out "is not running"
+	done
+}
+case_of "stop and reopen by another than root claim nothing" others_claim_nothing
+
 no_ps()
 {
 	start_up
@@ -340,6 +372,7 @@ no_ps()
 }
 case_of "without a process list nothing is claimed or done" no_ps
 
+# interrupted_stop SIGNAL
 interrupted_stop()
 {
 	echo 3 >"${RCTEST}/grace"
@@ -347,7 +380,7 @@ interrupted_stop()
 	"${RCTEST}/rc.d/gotosocial" stop >"${RCTEST}/stop-out" 2>&1 &
 	stopping=$!
 	wait_for test -e "${RCTEST}/terms"
-	kill -TERM "${stopping}"
+	kill -"$1" "${stopping}"
 	wait "${stopping}"
 	rc=$?
 	expect_rc 1
@@ -358,7 +391,10 @@ interrupted_stop()
 	expect_rc 0
 	nothing_runs
 }
-case_of "an interrupted stop says so, and can be repeated" interrupted_stop
+for signal in TERM HUP PIPE; do
+	interrupted_by()	{ interrupted_stop "${signal}"; }
+	case_of "a stop that is interrupted by ${signal} says so, and can be repeated" interrupted_by
+done
 
 restart()
 {
@@ -403,6 +439,18 @@ environment()
 }
 case_of "environment: ours and gotosocial_env's, not the caller's" environment
 
+# In a locale of UTF-8 sed(1) would not see past a byte that is no text.
+bytes_in_the_environment()
+{
+	GTS_HOST=$(printf '\377evil')
+	LC_ALL=C.UTF-8
+	export GTS_HOST LC_ALL
+	start_up
+	unset GTS_HOST LC_ALL
+	refute grep -qa evil "${RCTEST}/env"
+}
+case_of "environment: a variable of the caller's that is no text" bytes_in_the_environment
+
 folders_made()
 {
 	start_up
@@ -425,3 +473,13 @@ oom_protection()
 	refute test -e "${RCTEST}/protect"
 }
 case_of "protection from running out of memory, on request" oom_protection
+
+# The supervisor has neither pid file nor title when the daemon(8) that was called has returned.
+late_supervisor()
+{
+	touch "${RCTEST}/late"
+	rc_conf gotosocial_oomprotect=YES
+	start_up
+	expect grep -qx -- "-d -i -p $(supervisor)" "${RCTEST}/protect"
+}
+case_of "protection of a supervisor that is late" late_supervisor
