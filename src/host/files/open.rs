@@ -73,7 +73,9 @@ impl Root {
                 0 => return Ok(None),
                 1 if owner.uid == uid => {}
                 1 => return Err(not_its_own(owner.uid, uid)),
-                names => return Err(linked(names)),
+                // The width of the number differs between systems.
+                #[allow(clippy::useless_conversion)]
+                names => return Err(linked(names.into())),
             }
         }
         Ok(Some(Opened { file, mode: permissions(&stat), owner }))
