@@ -56,6 +56,7 @@ mod tests {
             for front in Front::ALL {
                 let rendered = (front.filters)(&Filters::default(), &Lists::default(), Path::new(folder));
                 let error = rendered.unwrap_err();
+                let folder = crate::shown::Shown::shown(folder);
                 assert!(error.contains(&format!("the folder {folder} is not absolute, or has a quote")), "{error}");
             }
         }

@@ -177,7 +177,7 @@ mod tests {
             (|s| s.assets = "/a$b".into(), "the path /a$b is not absolute"),
             (|s| s.certificate.key = "key.pem".into(), "the path key.pem is not absolute"),
             (|s| s.acme_webroot = "/a\"; return 200; #".into(), "the path /a\"; return 200; #"),
-            (|s| s.logs[0] = "/a\nb".into(), "the path /a\nb"),
+            (|s| s.logs[0] = "/a\nb".into(), "the path /a\\u{a}b"),
             (|s| s.media = Some("/a%b".into()), "the path /a%b"),
         ];
         for (change, told) in changes {
