@@ -16,6 +16,12 @@ use crate::shown::Shown;
 /// Where a list of the open descriptors cannot be had, those up to this number are closed.
 const HIGHEST_DESCRIPTOR: u64 = 16 * 1024;
 
+/// The largest file that a child on the network may write, in bytes: there is its standard error, and nothing else.
+const NETWORK_FILE: u64 = 64 * 1024;
+
+/// How many descriptors it may have.
+const NETWORK_DESCRIPTORS: u64 = 256;
+
 /// What a child has. Always: a session of its own and so no terminal, no descriptors but the standard ones, no core dumps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confinement {
@@ -37,6 +43,11 @@ impl Confinement {
     /// A child with these ids in the system's root folder, whose files are its own.
     pub fn of(ids: Option<Ids>) -> Self {
         Self { ids, root: None, directory: "/".into(), umask: 0o077, largest_file: None, descriptors: None }
+    }
+
+    /// A child with these ids that talks with others over the network, and writes nothing but its standard error.
+    pub fn of_network(ids: Option<Ids>) -> Self {
+        Self { largest_file: Some(NETWORK_FILE), descriptors: Some(NETWORK_DESCRIPTORS), ..Self::of(ids) }
     }
 
     /// Gives up everything else, for good.
@@ -69,10 +80,11 @@ impl Confinement {
     }
 }
 
-/// Sets a limit for good.
+/// Sets a limit for good, unless there is a lower one: only root could raise that, and it is the administrator's.
 #[allow(clippy::useless_conversion, reason = "limits have a sign on FreeBSD")]
 fn limit(resource: Resource, most: u64) -> nix::Result<()> {
     let most = rlim_t::try_from(most).unwrap_or(rlim_t::MAX);
+    let most = most.min(getrlimit(resource)?.1);
     setrlimit(resource, most, most)
 }
 
@@ -98,4 +110,18 @@ fn every() -> Vec<i32> {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).ok().and_then(|(soft, _)| u64::try_from(soft).ok());
     let limit = limit.unwrap_or(HIGHEST_DESCRIPTOR).min(HIGHEST_DESCRIPTOR);
     (3..i32::try_from(limit).unwrap_or(3)).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lower_limit_stays() {
+        // It is the test's own from now on, which needs no core dumps.
+        limit(Resource::RLIMIT_CORE, 0).unwrap();
+        limit(Resource::RLIMIT_CORE, 4096).unwrap();
+        assert_eq!(getrlimit(Resource::RLIMIT_CORE).unwrap(), (0, 0));
+    }
 }

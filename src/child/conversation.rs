@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +17,7 @@ use super::{Confinement, Running, refusal, start};
 /// The longest line that is read, in bytes.
 const LONGEST_LINE: usize = 2 * 1024 * 1024;
 
-/// The longest wait for a line before it is looked whether the child was stopped or its time is over, in milliseconds.
+/// The longest wait for the child before it is looked whether the child was stopped or its time is over, in milliseconds.
 const LOOK: u16 = 50;
 
 /// How long a child that has closed its standard output may take to end.
@@ -48,19 +49,41 @@ impl Conversation {
     ) -> io::Result<Self> {
         let stderr = tempfile::tempfile()?;
         let running = start(role, confinement, task, environment, Stdio::piped(), stderr.try_clone()?.into())?;
+        Self::with(running, stderr, limit)
+    }
+
+    fn with(running: Running, stderr: File, limit: Duration) -> io::Result<Self> {
+        if let Some(stdin) = &running.stdin {
+            // Otherwise a child that does not read would hold us up for ever.
+            fcntl(stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        }
         Ok(Self { running, stderr, limit, began: Instant::now(), heard: Vec::new() })
     }
 
     /// Sends a line.
     ///
     /// # Errors
-    /// write(2) failed. Not if the child is gone: the next [`Conversation::hear`] says why.
+    /// write(2) failed, or the child takes too long or was stopped over and over. Not if it is gone: the next
+    /// [`Conversation::hear`] says why.
     pub fn say(&mut self, line: &impl Serialize) -> io::Result<()> {
         let line = serde_json::to_string(line)? + "\n";
-        match self.running.stdin.as_mut().map_or(Ok(()), |stdin| stdin.write_all(line.as_bytes())) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(()),
+        let mut left = line.as_bytes();
+        while !left.is_empty() {
+            self.look_after()?;
+            let Some(stdin) = self.running.stdin.as_mut() else { break };
+            match poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLOUT)], PollTimeout::from(LOOK)) {
+                Ok(0) | Err(Errno::EINTR) => continue,
+                polled => polled?,
+            };
+            match stdin.write(left) {
+                Ok(count) => left = &left[count..],
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                // Its output says why.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
     }
 
     /// Waits for a line.
@@ -81,13 +104,7 @@ impl Conversation {
             if searched > LONGEST_LINE {
                 return Err(wrong("it says more than it should"));
             }
-            if self.began.elapsed() >= self.limit {
-                self.running.end()?;
-                let text = format!("it had not ended after {} s, and was killed", self.limit.as_secs());
-                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
-            }
-            // One that was stopped goes on.
-            self.running.try_wait()?;
+            self.look_after()?;
             let Some(stdout) = self.running.stdout.as_mut() else { return Err(wrong("it cannot be heard")) };
             match poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], PollTimeout::from(LOOK)) {
                 Ok(0) | Err(Errno::EINTR) => continue,
@@ -100,6 +117,16 @@ impl Conversation {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Ends one whose time is over, and continues one that was stopped.
+    fn look_after(&mut self) -> io::Result<()> {
+        if self.began.elapsed() < self.limit {
+            return self.running.try_wait().map(drop);
+        }
+        self.running.end()?;
+        let text = format!("it had not ended after {} s, and was killed", self.limit.as_secs());
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
     }
 
     /// Why the child says no more.
@@ -115,5 +142,50 @@ impl Conversation {
             None => format!("it ended without an answer ({status}) {}", complaint.trim()).trim_end().to_owned(),
         };
         Ok(io::Error::new(io::ErrorKind::UnexpectedEof, why))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn with(script: &str, limit: Duration) -> Conversation {
+        let mut shell = Command::new("/bin/sh");
+        let shell = shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let running = Running::of(shell.spawn().unwrap());
+        Conversation::with(running, tempfile::tempfile().unwrap(), limit).unwrap()
+    }
+
+    /// More than a pipe takes at once.
+    fn long_line() -> String {
+        "x".repeat(1_000_000)
+    }
+
+    #[test]
+    fn a_child_that_does_not_read_holds_nobody_up() {
+        let began = Instant::now();
+        let error = with("exec sleep 600", Duration::from_millis(300)).say(&long_line()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() < LONG);
+    }
+
+    #[test]
+    fn a_long_line_is_sent_whole_to_a_child_that_takes_its_time() {
+        let mut conversation = with("sleep 1; head -n 1 | wc -c", LONG);
+        conversation.say(&long_line()).unwrap();
+        // With quotes and the end of the line.
+        assert_eq!(conversation.hear::<usize>().unwrap(), 1_000_003);
+    }
+
+    #[test]
+    fn what_a_child_that_is_gone_was_told_is_no_error_but_what_it_says_is() {
+        let mut conversation = with("exit 9", LONG);
+        conversation.say(&long_line()).unwrap();
+        let error = conversation.hear::<usize>().unwrap_err();
+        assert!(error.to_string().contains("exit status: 9"), "{error}");
     }
 }

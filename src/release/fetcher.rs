@@ -17,12 +17,6 @@ use super::{Error, HttpSettings, Progress, Published, Sha256Digest};
 use crate::child::{self, Confinement, Ids, Running};
 use crate::net::web::environment;
 
-/// The largest file that the child may write, in bytes: there is its standard error, and nothing else.
-const LARGEST_FILE: u64 = 64 * 1024;
-
-/// How many descriptors it may have.
-const DESCRIPTORS: u64 = 256;
-
 /// How much it may tell besides the bytes of a file. Some hundred releases, with their files and with what their notes
 /// say about upgrading, are well below one mebibyte.
 const MOST_TOLD: usize = 16 * 1024 * 1024;
@@ -80,11 +74,7 @@ impl<'a> Fetcher<'a> {
 
     fn start(&self, wish: Wish) -> Result<Fetching<'a>, Error> {
         let HttpSettings { connect, idle, retry } = self.settings;
-        let confinement = Confinement {
-            largest_file: Some(LARGEST_FILE),
-            descriptors: Some(DESCRIPTORS),
-            ..Confinement::of(self.ids.clone())
-        };
+        let confinement = Confinement::of_network(self.ids.clone());
         let order = Order { settings: self.settings, wish };
         let start = || {
             let stderr = tempfile::tempfile()?;

@@ -207,7 +207,7 @@ length=$(dd bs=1 count=8 2>/dev/null)
 order=$(dd bs=1 count=$((0x$length)) 2>/dev/null)
 say() { printf '%s\n' "$1"; }
 publish() { say "{\"Publish\":\"$1\"}"; read -r answer; }
-sign() { say "{\"Sign\":{\"nonce\":\"n\",\"url\":\"https://ca.example/x\",\"payload\":\"$1\"}}"; read -r answer; }
+sign() { say "{\"Sign\":{\"nonce\":\"${2:-n}\",\"url\":\"https://ca.example/x\",\"payload\":\"$1\"}}"; read -r answer; }
 case $order in
 *//path.*) publish ../../../etc/cron.d/job ;;
 *//answer.*) publish token.of-somebody-else ;;
@@ -216,11 +216,18 @@ case $order in
 *//deactivate.*) sign '{\"status\":\"deactivated\"}' ;;
 *//key.*) sign '{\"csr\":\"AAAA\"}' ;;
 *//name.*) sign '{\"identifiers\":[{\"type\":\"dns\",\"value\":\"bank.example.org\"}]}' ;;
+*//often.*) while :; do sign ''; done ;;
+*//long.*) sign '' "$(printf %04096d 0)" ;;
 *//dies.*) publish good; echo 'out of memory' >&2; exit 9 ;;
 *//hangs.*) publish good; exec sleep 4243 ;;
 *//endless.*) publish good; while :; do printf %065536d 0; done ;;
 *//nonsense.*) publish good; say '<html>' ;;
 *//chain.*) publish good; say '{"Done":"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}' ;;
+*//links.*)
+    links=$(for link in 1 2 3 4 5 6 7 8 9 10 11; do
+        printf %s '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
+    done)
+    say "{\"Done\":\"$links\"}" ;;
 *//none.*) say '{"Done":""}' ;;
 *//url.*) say '{"Done":"https://ca.example/\u001b[2J"}' ;;
 esac
@@ -277,7 +284,7 @@ fn a_child_that_was_taken_over_gains_nothing() {
     assert!(matches!(error, AcmeError::Child(_)) && answers.len() == 4, "{error} {answers:?}");
     let thumbprint = answers[0].strip_prefix("a.").unwrap();
     assert!(thumbprint.len() == 43 && answers[3] == format!("d.{thumbprint}"), "the answer is root's own: {answers:?}");
-    for what in ["deactivate", "key", "name"] {
+    for what in ["deactivate", "key", "name", "often", "long"] {
         let (error, _) = course(what);
         assert!(error.to_string().contains("asked for what its errand does not need"), "{what}: {error}");
     }
@@ -293,6 +300,8 @@ fn a_child_that_was_taken_over_gains_nothing() {
     }
     let (error, _) = course("chain");
     assert!(matches!(error, AcmeError::Issued(BundleError::Certificate(1, _))), "{error}");
+    let (error, _) = course("links");
+    assert!(matches!(error, AcmeError::Issued(BundleError::Certificate(11, _))), "{error}");
     let (error, _) = course("none");
     assert!(matches!(error, AcmeError::Issued(BundleError::NoCertificate)), "{error}");
     let error = register(&at("url"), None).map(drop).unwrap_err();

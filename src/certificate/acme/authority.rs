@@ -11,7 +11,7 @@ use super::role::ACME;
 use super::task::{Errand, Said, Task};
 use super::{Account, AcmeError, Challenge, Internet, is_token, unasked};
 use crate::certificate::renewal::Window;
-use crate::certificate::{Bundle, CertificateAuthority};
+use crate::certificate::{Bundle, BundleError, CertificateAuthority};
 use crate::child::{Confinement, Conversation};
 use crate::deployment::{EmailAddress, HostName};
 use crate::net::web;
@@ -21,6 +21,15 @@ const GRACE: Duration = Duration::from_secs(15);
 
 /// The most challenges of one order: it is for one name.
 const MOST_CHALLENGES: usize = 4;
+
+/// The most requests of one errand that are signed. An order with all its looks and refused nonces needs some dozens.
+const MOST_SIGNED: usize = 200;
+
+/// The longest part of a request that is signed, in bytes.
+const LONGEST_PART: usize = 2 * 1024;
+
+/// The most certificates of a chain: each is verified with the next.
+const MOST_CERTIFICATES: usize = 10;
 
 impl CertificateAuthority for Internet {
     fn register(&self, directory: &str, email: Option<&EmailAddress>) -> Result<Account, AcmeError> {
@@ -68,7 +77,12 @@ impl CertificateAuthority for Internet {
         }
         // The child has read it. That it is for this key and this name is proved here, by the reader that every later look at
         // the file uses.
-        let bundle = Bundle::from_files(own_key.as_bytes(), chain?.as_bytes())?;
+        let chain = chain?;
+        if chain.matches("-----BEGIN ").count() > MOST_CERTIFICATES {
+            let why = format!("no more than {MOST_CERTIFICATES} are read");
+            return Err(BundleError::Certificate(MOST_CERTIFICATES + 1, why).into());
+        }
+        let bundle = Bundle::from_files(own_key.as_bytes(), chain.as_bytes())?;
         bundle.check(name, bundle.leaf().not_before)?;
         Ok(bundle)
     }
@@ -91,11 +105,19 @@ impl Internet {
     ) -> Result<T, AcmeError> {
         let failed = |error: std::io::Error| AcmeError::Child(error.to_string());
         let task = Task { internet: self.clone(), directory: directory.to_owned(), errand };
-        let (confinement, limit) = (Confinement::of(self.ids.clone()), self.order + GRACE);
+        let (confinement, limit) = (Confinement::of_network(self.ids.clone()), self.order + GRACE);
         let mut child = Conversation::begin(ACME.0, &confinement, &task, &web::environment(), limit).map_err(failed)?;
+        let mut signed = 0;
         loop {
             let answer = match child.hear::<Said<T>>().map_err(failed)? {
-                Said::Sign(request) => Value::from(signer.ok_or_else(unasked)?.sign(&request)?),
+                Said::Sign(request) => {
+                    signed += 1;
+                    let mut parts = [&request.nonce, &request.url, &request.payload].into_iter();
+                    if signed > MOST_SIGNED || parts.any(|part| part.len() > LONGEST_PART) {
+                        return Err(unasked());
+                    }
+                    Value::from(signer.ok_or_else(unasked)?.sign(&request)?)
+                }
                 Said::Publish(token) => publish(token).map(|()| Value::Null)?,
                 Said::Done(answer) => return Ok(answer),
                 Said::Failed(error) => return Err(error),

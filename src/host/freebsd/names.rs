@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Has a child ask for the addresses of a name; none if that fails.
 pub(super) fn resolve_as(ids: Option<Ids>, name: &str) -> Vec<IpAddr> {
-    let child = Conversation::begin(RESOLVE.0, &Confinement::of(ids), &name, &[], LIMIT);
+    let child = Conversation::begin(RESOLVE.0, &Confinement::of_network(ids), &name, &[], LIMIT);
     child.and_then(|mut child| child.hear()).unwrap_or_default()
 }
 
