@@ -1,7 +1,7 @@
 //! Which members a backup has: one table, which the writer and the reader share.
 //!
 //! The writer leaves out a file whose name is not in the table, and names it. So did no writer before the table was made:
-//! it took whatever lay in the [folders](FOLDERS). A stray file there, an editor's copy or a medium that is none of
+//! it took whatever lay in the folders. A stray file there, an editor's copy or a medium that is none of
 //! GoToSocial's, does not spoil such a backup. But it is never put in place. Outside these folders no writer has ever had
 //! another name, so the reader refuses the backup.
 //!

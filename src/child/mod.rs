@@ -2,7 +2,7 @@
 //!
 //! Whatever runs as somebody else, or takes apart bytes that somebody else wrote, runs in a child. The child is this
 //! program again. It reads an order from its standard input, gives up what it does not need ([`Confinement`]), and takes on
-//! a role: it does one thing, or becomes another program ([`exec`]).
+//! a role: it does one thing, or becomes another program ([`EXEC`]).
 //!
 //! An order is its length (eight hexadecimal digits) and one JSON object. It is no argument, so it may hold secrets. What
 //! follows on standard input belongs to the role.

@@ -1,5 +1,5 @@
 //! Text for a screen. The type keeps apart what is said, which may come from anywhere, and what a terminal obeys, which comes from
-//! here alone: every way into it writes out what cannot be seen, and only [`Text::in_tone`] adds an escape sequence, afterwards.
+//! here alone: every way into it writes out what cannot be seen, and only `Text::in_tone` adds an escape sequence, afterwards.
 //!
 //! It has no `Display`, so that it cannot get into a string, from where it would be written out.
 

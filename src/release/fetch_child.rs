@@ -16,7 +16,7 @@ use super::resolve::MAX_CHECKSUMS_BYTES;
 use super::wire::{Order, Teller, Told, Wish};
 use crate::child::Role;
 
-/// Fetches what an [`Order`] specifies, and tells it.
+/// Fetches what an `Order` specifies, and tells it.
 pub const FETCH: Role = ("fetch", fetch);
 
 /// How much of a file is read at a time, in bytes.

@@ -126,7 +126,7 @@ impl Description {
         )
     }
 
-    /// Reads what [`Description::write`] has written.
+    /// Reads what `Description::write` has written.
     ///
     /// # Errors
     /// In words: it cannot be understood, or was written by a newer version of this program.

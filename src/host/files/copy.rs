@@ -33,7 +33,7 @@ impl Root {
     /// replaced.
     ///
     /// # Errors
-    /// There is no regular file at `from`, or it is refused, see [`open`](super::open); or any step failed, and `to` is as
+    /// There is no regular file at `from`, or it is refused, see `open.rs`; or any step failed, and `to` is as
     /// it was.
     pub fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
         let Opened { file: mut original, mode: its_mode, owner: its_owner } = named("copy", from, || {

@@ -24,7 +24,7 @@ const BODY_LIMIT: u64 = 1024 * 1024;
 /// How much longer than its request a child may take, to start and to answer on a busy machine.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Sends a [`WebRequest`]; its answer is what [`get`] returns.
+/// Sends a [`WebRequest`]; its answer is what `get` returns.
 pub const WEB: Role = ("web", |task| reply(task, |request: &WebRequest| Ok(get(request))));
 
 /// Has a child send a request: the answer may come from anybody.
