@@ -15,22 +15,23 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use nix::dir::Dir;
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mode_t};
 use nix::unistd::geteuid;
 
 use super::archive_path::clean;
 use super::files::perform;
-use super::unpack::{MODES, PROGRAM};
-use super::{Error, Limits, ManifestEntry, Refusal};
+use super::unpack::{LONGEST_TEXT, MODES, MOST_NAMES, PROGRAM};
+use super::{Error, Limits, ManifestEntry, Progress, Refusal};
 use crate::child::Ids;
 use crate::operation::{Operation, about_to};
 
 /// How many threads sync files. A file system writes what is waiting for it in one go.
 const SYNCING: usize = 8;
 
-/// How many files are open while they wait to be synced.
-const BATCH: usize = 256;
+/// How many files are open while they wait to be synced. Some systems allow 256 in all.
+const BATCH: usize = 64;
 
 /// What should be in a folder, by name; `None`: another folder.
 type Names<'a> = BTreeMap<&'a str, Option<&'a ManifestEntry>>;
@@ -43,9 +44,10 @@ pub(super) fn adopt(
     files: &BTreeMap<String, ManifestEntry>,
     limits: &Limits,
     ids: Option<&Ids>,
+    progress: &dyn Progress,
 ) -> Result<(), Error> {
     let uid = ids.map_or_else(|| geteuid().as_raw(), |ids| ids.uid);
-    let mut adoption = Adoption { path, asset, uid, changes_owner: ids.is_some(), unsynced: Vec::new() };
+    let mut adoption = Adoption { path, asset, uid, changes_owner: ids.is_some(), progress, unsynced: Vec::new() };
     let top = open(path, FOLDER, Mode::empty()).map_err(|errno| Error::file("open", path)(errno.into()))?;
     for (folder, names) in folders(files, limits).map_err(|path| adoption.unfaithful(path))? {
         adoption.folder(&top, folder, &names)?;
@@ -65,6 +67,7 @@ fn folders<'a>(
     let mut folders: BTreeMap<&str, Names<'_>> = BTreeMap::new();
     for (path, file) in files {
         let is_allowed = clean(path.as_bytes(), false).is_ok_and(|clean| clean == *path)
+            && path.split('/').count() <= MOST_NAMES
             && MODES.contains(&file.mode)
             && file.size <= limits.file_bytes;
         let (mut folder, mut name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -77,6 +80,10 @@ fn folders<'a>(
             if folders.entry(folder).or_default().insert(name, None).flatten().is_some() {
                 return Err(path);
             }
+        }
+        // The top folder is no entry.
+        if (files.len() + folders.len()) as u64 > limits.entries.saturating_add(1) {
+            return Err(path);
         }
     }
     Ok(folders)
@@ -92,6 +99,7 @@ struct Adoption<'a> {
     /// Who made everything.
     uid: u32,
     changes_owner: bool,
+    progress: &'a dyn Progress,
     unsynced: Vec<(File, Operation, PathBuf)>,
 }
 
@@ -100,7 +108,7 @@ impl Adoption<'_> {
     fn folder(&mut self, top: &OwnedFd, path: &str, names: &Names<'_>) -> Result<(), Error> {
         let mut folder = top.try_clone().map_err(Error::file("open", self.path))?;
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            folder = openat(&folder, name, FOLDER, Mode::empty()).map_err(|_| self.unfaithful(path))?;
+            folder = openat(&folder, name, FOLDER, Mode::empty()).map_err(|errno| self.unopened(path, errno))?;
         }
         if !self.is(&folder, path, SFlag::S_IFDIR, 0o700)? {
             return Err(self.unfaithful(path));
@@ -118,9 +126,7 @@ impl Adoption<'_> {
         }
         for (name, file) in names.iter().filter_map(|(name, file)| Some((*name, (*file)?))) {
             let path = below(name);
-            let Ok(opened) = openat(&folder, name, FILE, Mode::empty()) else {
-                return Err(self.unfaithful(&path));
-            };
+            let opened = openat(&folder, name, FILE, Mode::empty()).map_err(|errno| self.unopened(&path, errno))?;
             let stat = self.stat(&opened, &path)?;
             let is_faithful = self.is(&opened, &path, SFlag::S_IFREG, 0o600)?
                 && stat.st_nlink == 1
@@ -135,7 +141,17 @@ impl Adoption<'_> {
 
     /// Something else is at this path than what was reported.
     fn unfaithful(&self, path: &str) -> Error {
-        Error::Archive(self.asset.to_owned(), Refusal::Unfaithful(path.escape_debug().to_string()))
+        Error::Archive(self.asset.to_owned(), Refusal::Unfaithful(path.escape_debug().take(LONGEST_TEXT).collect()))
+    }
+
+    /// What cannot be opened is nothing, a link or something special; or the system is at fault.
+    fn unopened(&self, path: &str, errno: Errno) -> Error {
+        match errno {
+            Errno::ENOENT | Errno::ELOOP | Errno::EMLINK | Errno::ENXIO | Errno::EOPNOTSUPP | Errno::ENOTDIR => {
+                self.unfaithful(path)
+            }
+            _ => Error::file("open", &self.path.join(path))(errno.into()),
+        }
     }
 
     fn stat(&self, opened: &OwnedFd, path: &str) -> Result<FileStat, Error> {
@@ -151,6 +167,9 @@ impl Adoption<'_> {
 
     /// Owner before mode, as a change of owner clears some of it.
     fn own(&mut self, opened: OwnedFd, path: &str, mode: u32, sync: Operation) -> Result<(), Error> {
+        if self.progress.stops() {
+            return Err(Error::Stopped);
+        }
         let full = self.path.join(path);
         if self.changes_owner {
             perform(Operation::Owner(0, 0), "change the owner of", &full, || fchown(&opened, Some(0), Some(0)))?;
@@ -184,7 +203,7 @@ impl Adoption<'_> {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
-    use crate::release::Sha256Digest;
+    use crate::release::{NoProgress, Sha256Digest};
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -209,7 +228,7 @@ mod tests {
     }
 
     fn adopted(path: &Path, files: &BTreeMap<String, ManifestEntry>) -> Result<(), Error> {
-        adopt(path, ASSET, files, &Limits::default(), None)
+        adopt(path, ASSET, files, &Limits::default(), None, &NoProgress)
     }
 
     #[track_caller]
@@ -231,10 +250,12 @@ mod tests {
     #[test]
     fn a_report_of_what_may_not_be_is_caught() {
         let limits = Limits::default();
+        let deep = ["n"; MOST_NAMES + 1].join("/");
         let entry = |size, mode| ManifestEntry { size, sha256: Sha256Digest::of(b""), mode };
         for (name, file) in [
             // A file that is a folder.
             ("gotosocial/a", entry(0, 0o644)),
+            (deep.as_str(), entry(0, 0o644)),
             ("../a", entry(0, 0o644)),
             ("/a", entry(0, 0o644)),
             ("a//b", entry(0, 0o644)),
@@ -253,9 +274,14 @@ mod tests {
         files.remove("gotosocial");
         is_caught(folder.path(), &files, "gotosocial");
         let (folder, files) = unpacked();
-        for limits in [Limits { entries: 1, ..limits }, Limits { unpacked_bytes: 9, ..limits }] {
-            assert!(adopt(folder.path(), ASSET, &files, &limits, None).is_err());
+        // The folder counts, too.
+        for limits in
+            [Limits { entries: 1, ..limits }, Limits { entries: 2, ..limits }, Limits { unpacked_bytes: 9, ..limits }]
+        {
+            assert!(adopt(folder.path(), ASSET, &files, &limits, None, &NoProgress).is_err());
         }
+        let limits = Limits { entries: 3, ..limits };
+        adopt(folder.path(), ASSET, &files, &limits, None, &NoProgress).unwrap();
     }
 
     #[test]
@@ -318,7 +344,21 @@ mod tests {
     fn what_somebody_else_made_is_caught() {
         let (folder, files) = unpacked();
         let somebody = Ids { uid: geteuid().as_raw() + 1, gid: 0, groups: Vec::new() };
-        let error = adopt(folder.path(), ASSET, &files, &Limits::default(), Some(&somebody)).unwrap_err();
+        let error = adopt(folder.path(), ASSET, &files, &Limits::default(), Some(&somebody), &NoProgress);
+        let error = error.unwrap_err();
         assert!(matches!(error, Error::Archive(_, Refusal::Unfaithful(_))), "{error:?}");
+    }
+
+    #[test]
+    fn a_stop_is_heard_on_the_way() {
+        struct Stops;
+        impl Progress for Stops {
+            fn stops(&self) -> bool {
+                true
+            }
+        }
+        let (folder, files) = unpacked();
+        let adopted = adopt(folder.path(), ASSET, &files, &Limits::default(), None, &Stops);
+        assert!(matches!(adopted, Err(Error::Stopped)), "{adopted:?}");
     }
 }

@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::download::read_small;
-use super::files::list;
+use super::files::{list, open};
 use super::http::HttpClient;
 use super::notes::about_upgrading;
 use super::source::{BaseUrl, REPOSITORY};
@@ -30,6 +31,9 @@ const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The file of a mirror folder that holds the release notes of a version, where it has them.
 pub const NOTES_FILE: &str = "NOTES.md";
+
+/// How much is read of that, in bytes.
+const MAX_NOTES_FILE_BYTES: u64 = 1024 * 1024;
 
 /// How much is kept of what the notes of a release say, in bytes.
 const MAX_NOTES_BYTES: usize = 64 * 1024;
@@ -169,7 +173,10 @@ fn from_folder(path: &Path) -> Result<Vec<Published>, Error> {
                 assets.insert(name, size);
             }
         }
-        let notes = told(&fs::read_to_string(folder.join(NOTES_FILE)).unwrap_or_default());
+        let mut notes = Vec::new();
+        // A release without notes can be installed, too.
+        let _ = open(&folder.join(NOTES_FILE)).and_then(|file| file.take(MAX_NOTES_FILE_BYTES).read_to_end(&mut notes));
+        let notes = told(&String::from_utf8_lossy(&notes));
         releases.push(Published { prerelease: !version.pre.is_empty(), version, assets, notes });
     }
     Ok(releases)
@@ -213,6 +220,14 @@ mod tests {
         assert_eq!(releases[1].assets["a.tar.gz"], 5);
         assert_eq!(newest_of(&source, false).unwrap().to_string(), "0.19.2");
         assert_eq!(newest_of(&source, true).unwrap().to_string(), "0.20.0-rc1");
+    }
+
+    #[test]
+    fn notes_that_are_a_fifo_are_not_waited_for() {
+        let (path, source) = folder(&["v0.19.2"]);
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+        nix::unistd::mkfifo(&path.path().join("v0.19.2").join(NOTES_FILE), mode).unwrap();
+        assert_eq!(newest_of(&source, false).unwrap().to_string(), "0.19.2");
     }
 
     #[test]

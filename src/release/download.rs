@@ -14,15 +14,19 @@ use crate::net::web::{deepest_cause, find_cause};
 /// How much a download must get on for the count of failed attempts to start anew.
 const REAL_PROGRESS: u64 = 1024 * 1024;
 
+/// How much is read at a time of what is not handed on piece by piece, in bytes.
+const PIECE: usize = 64 * 1024;
+
 /// Reads a small file whole.
 pub(super) fn read_small(url: &Url, limit: u64, http: &HttpClient<'_>) -> Result<Vec<u8>, Error> {
     let mut download = Download::open(url, 0, limit, http)?;
-    let (mut bytes, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
+    let (mut bytes, mut piece) = (Vec::new(), vec![0; PIECE]);
     loop {
         match download.read(&mut piece)? {
             0 => return Ok(bytes),
             count => bytes.extend_from_slice(&piece[..count]),
         }
+        (http.lives)();
     }
 }
 
@@ -100,8 +104,11 @@ impl<'a> Download<'a> {
             return Err(changed());
         }
         if !is_rest {
-            let skipped = io::copy(&mut answer.by_ref().take(self.received), &mut io::sink());
-            if skipped.map_err(|error| self.broken(error))? < self.received {
+            let (mut skipped, mut piece) = (answer.by_ref().take(self.received), vec![0; PIECE]);
+            while skipped.read(&mut piece).map_err(|error| self.broken(error))? > 0 {
+                (self.http.lives)();
+            }
+            if skipped.limit() > 0 {
                 return Err(changed());
             }
         }
@@ -191,9 +198,39 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::release::HttpSettings;
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::net::TcpListener;
 
     fn headers(name: header::HeaderName, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(name, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn what_is_read_whole_and_what_is_skipped_are_signs_of_life() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("http://{}/a", listener.local_addr().unwrap())).unwrap();
+        // It knows no ranges.
+        let server = thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut connection, _) = listener.accept().unwrap();
+                assert_ne!(connection.read(&mut [0; 4096]).unwrap(), 0);
+                connection
+                    .write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabcdef")
+                    .unwrap();
+            }
+        });
+        let signs = Cell::new(0);
+        let (retries, lives) = (|_: String, _: std::time::Duration| {}, || signs.set(signs.get() + 1));
+        let http = HttpClient::new(HttpSettings::default(), &retries, &lives);
+        assert_eq!(read_small(&url, 9, &http).unwrap(), b"abcdef");
+        assert_ne!(signs.replace(0), 0);
+        let mut download = Download::open(&url, 4, 9, &http).unwrap();
+        assert_ne!(signs.get(), 0);
+        let mut rest = [0; 9];
+        assert_eq!((download.read(&mut rest).unwrap(), &rest[..2]), (2, &b"ef"[..]));
+        server.join().unwrap();
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Arch, Refusal, Sha256Digest};
+use super::{Arch, Progress, Refusal, Sha256Digest};
 use crate::error_code::{Coded, ErrorCode};
 use crate::operation::advice;
 use crate::shown::Shown;
@@ -309,9 +309,9 @@ impl Error {
         move |source| Self::File { action, path: path.to_path_buf(), source }
     }
 
-    /// A child that `does` something, and failed.
-    pub(super) fn child(does: &'static str, why: &impl ToString) -> Self {
-        Self::Child(does, why.to_string())
+    /// A child that `does` something, and failed; or a stop: Ctrl-C reaches a child, too, before it has left the terminal.
+    pub(super) fn child(does: &'static str, why: &impl ToString, progress: &dyn Progress) -> Self {
+        if progress.stops() { Self::Stopped } else { Self::Child(does, why.to_string()) }
     }
 
     /// Whether the same request may succeed a moment later.
@@ -351,6 +351,20 @@ fn seconds(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::release::NoProgress;
+
+    #[test]
+    fn a_child_that_a_stop_ended_is_a_stop() {
+        struct Stops;
+        impl Progress for Stops {
+            fn stops(&self) -> bool {
+                true
+            }
+        }
+        let why = "signal: 2 (SIGINT)";
+        assert!(matches!(Error::child("fetches", &why, &Stops), Error::Stopped));
+        assert!(matches!(Error::child("fetches", &why, &NoProgress), Error::Child("fetches", said) if said == why));
+    }
 
     #[test]
     fn times_are_told_in_plain_units() {

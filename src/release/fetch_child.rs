@@ -32,7 +32,8 @@ fn fetch(task: Value) -> Result<(), String> {
     thread::Builder::new().name("watch".to_owned()).spawn(watch).map_err(in_words)?;
     let teller = Teller::new().map_err(in_words)?;
     let retries = |reason: String, wait| teller.tell(&Told::Retries(reason, wait));
-    let fulfilled = fulfil(wish, &HttpClient::new(settings, &retries), &teller);
+    let lives = || teller.bytes(&[]);
+    let fulfilled = fulfil(wish, &HttpClient::new(settings, &retries, &lives), &teller);
     teller.tell(&fulfilled.map_or_else(Told::Failed, |()| Told::Ends));
     Ok(())
 }

@@ -24,6 +24,9 @@ const MOST_TOLD: usize = 16 * 1024 * 1024;
 /// What it may be silent for, beyond its own time-outs.
 const GRACE: Duration = Duration::from_secs(60);
 
+/// What an error says that it does.
+const FETCHES: &str = "fetches";
+
 /// How the pipe is read, in bytes.
 const PIECE: usize = 256 * 1024;
 
@@ -81,7 +84,7 @@ impl<'a> Fetcher<'a> {
             let streams = (Stdio::piped(), Stdio::from(stderr.try_clone()?));
             Ok((child::start(FETCH.0, &confinement, &order, &environment(), streams.0, streams.1)?, stderr))
         };
-        let (child, stderr) = start().map_err(|error: io::Error| Error::child("fetches", &error))?;
+        let (child, stderr) = start().map_err(|error: io::Error| Error::child(FETCHES, &error, self.progress))?;
         let silence = connect + idle + retry.longest_wait + GRACE;
         let output = Output { child, progress: self.progress, silence };
         Ok(Fetching { output: BufReader::with_capacity(PIECE, output), stderr, left: 0, may_tell: MOST_TOLD })
@@ -122,6 +125,8 @@ impl Fetching<'_> {
             match Frame::read(&mut self.output, &mut self.may_tell) {
                 Ok(Frame::Told(Told::Failed(error))) => return Err(error),
                 Ok(Frame::Told(Told::Retries(reason, wait))) => self.output.get_ref().progress.retry(&reason, wait),
+                // A sign of life.
+                Ok(Frame::Bytes(0)) => {}
                 Ok(frame) => return Ok(frame),
                 Err(error) => return Err(self.failed(error)),
             }
@@ -130,19 +135,20 @@ impl Fetching<'_> {
 
     /// What it means that the output cannot be read.
     fn failed(&mut self, error: io::Error) -> Error {
+        let progress = self.output.get_ref().progress;
         match error.kind() {
             io::ErrorKind::InvalidData => self.unexpected(),
             io::ErrorKind::UnexpectedEof => match self.output.get_mut().child.failure(&self.stderr) {
-                Ok(Some(why)) => Error::child("fetches", &why),
+                Ok(Some(why)) => Error::child(FETCHES, &why, progress),
                 Ok(None) => self.unexpected(),
-                Err(error) => Error::child("fetches", &error),
+                Err(error) => Error::child(FETCHES, &error, progress),
             },
-            _ => error.downcast().unwrap_or_else(|error| Error::child("fetches", &error)),
+            _ => error.downcast().unwrap_or_else(|error| Error::child(FETCHES, &error, progress)),
         }
     }
 
     fn unexpected(&self) -> Error {
-        Error::child("fetches", &"what it says cannot be understood")
+        Error::child(FETCHES, &"what it says cannot be understood", self.output.get_ref().progress)
     }
 }
 

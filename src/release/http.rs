@@ -50,19 +50,23 @@ impl Default for HttpSettings {
 /// Is told why an attempt failed, and after what wait the next one comes.
 pub(super) type Retries<'a> = &'a dyn Fn(String, Duration);
 
+/// Is called when something has come that is not told of itself.
+pub(super) type Lives<'a> = &'a dyn Fn();
+
 /// The HTTP client, which presents itself as `gts-bootstrap/<version>`. One client is for one source.
 ///
 /// Making one costs nothing; the first request reads the CA certificates.
 pub(super) struct HttpClient<'a> {
     pub(super) settings: HttpSettings,
     pub(super) retries: Retries<'a>,
+    pub(super) lives: Lives<'a>,
     client: OnceLock<Client>,
 }
 
 impl<'a> HttpClient<'a> {
     /// A client with these settings.
-    pub(super) fn new(settings: HttpSettings, retries: Retries<'a>) -> Self {
-        Self { settings, retries, client: OnceLock::new() }
+    pub(super) fn new(settings: HttpSettings, retries: Retries<'a>, lives: Lives<'a>) -> Self {
+        Self { settings, retries, lives, client: OnceLock::new() }
     }
 
     /// A GET request to be sent with [`Self::send`].

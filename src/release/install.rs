@@ -9,6 +9,7 @@ use reqwest::Url;
 
 use super::digest::Hashing;
 use super::fetcher::Fetching;
+use super::files;
 use super::partial::Partial;
 use super::source::Place;
 use super::staging::{install, refuse_existing};
@@ -85,7 +86,7 @@ fn is_of_content(error: &Error) -> bool {
 
 /// Opens the archive in a mirror folder, and judges it.
 fn look_at(locked: &LockedRelease, path: &Path, limits: &Limits, progress: &dyn Progress) -> Result<File, Error> {
-    let archive = File::open(path).map_err(Error::file("open", path))?;
+    let archive = files::open(path).map_err(Error::file("open", path))?;
     let size = archive.metadata().map_err(Error::file("read", path))?.len();
     if size > limits.archive_bytes {
         return Err(Error::TooLarge(path.shown().into_owned(), limits.archive_bytes));

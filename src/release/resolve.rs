@@ -1,10 +1,10 @@
 //! From what is wanted to a lock.
 
-use std::fs::File;
 use std::io::{self, Read};
 
 use super::catalogue::newest;
 use super::checksums::digest_of;
+use super::files::open;
 use super::source::Place;
 use super::{Arch, Error, Fetcher, LockedRelease, Sha256Digest, Source, Variant, asset_name};
 use crate::deployment::VersionWish;
@@ -118,7 +118,7 @@ fn published(asset: &str, checksums: &Place, fetcher: &Fetcher<'_>) -> Result<Sh
         Place::Url(url) => fetcher.checksum(url, asset),
         Place::File(path) => {
             let mut bytes = Vec::new();
-            let read = File::open(path).and_then(|file| file.take(MAX_CHECKSUMS_BYTES + 1).read_to_end(&mut bytes));
+            let read = open(path).and_then(|file| file.take(MAX_CHECKSUMS_BYTES + 1).read_to_end(&mut bytes));
             if read.map_err(Error::file("read", path))? as u64 > MAX_CHECKSUMS_BYTES {
                 return Err(Error::TooLarge(checksums.to_string(), MAX_CHECKSUMS_BYTES));
             }

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::adopt::adopt;
+use super::archive_path::clean;
 use super::digest::Hashing;
 use super::files::{self, make_folder, perform, sync_folder};
 use super::unpack::{Fault, Report};
@@ -101,25 +102,28 @@ fn unpack(
         })?;
         Ok((report, child.failure(&stderr)?))
     };
-    let failed = |error: io::Error| error.downcast().unwrap_or_else(|error| Error::child(UNPACKS, &error));
+    let progress = fetcher.progress;
+    let failed = |error: io::Error| error.downcast().unwrap_or_else(|error| Error::child(UNPACKS, &error, progress));
     let (report, failure) = run().map_err(failed)?;
     if let Some(why) = failure {
-        return Err(Error::child(UNPACKS, &why));
+        return Err(Error::child(UNPACKS, &why, progress));
     }
     let asset = || locked.asset.clone();
     let files = match serde_json::from_slice::<Report>(&report) {
-        Err(_) => return Err(Error::child(UNPACKS, &"its report cannot be understood")),
+        Err(_) => return Err(Error::child(UNPACKS, &"its report cannot be understood", progress)),
         Ok(Err(Fault::Write(path, errno))) => {
-            return Err(Error::file("write", &folder.join(path))(io::Error::from_raw_os_error(errno)));
+            // The archive may have taken over the child.
+            let path = clean(path.as_bytes(), false).map_or_else(|_| folder.to_owned(), |path| folder.join(path));
+            return Err(Error::file("write", &path)(io::Error::from_raw_os_error(errno)));
         }
-        Ok(Err(Fault::Refused(refusal))) => return Err(Error::Archive(asset(), refusal)),
+        Ok(Err(Fault::Refused(refusal))) => return Err(Error::Archive(asset(), refusal.cut())),
         Ok(Ok(files)) => files,
     };
     let actual = hashing.digest();
     if actual != locked.sha256 {
         return Err(Error::WrongDigest { asset: asset(), expected: locked.sha256, actual });
     }
-    adopt(folder, &locked.asset, &files, limits, ids.as_ref())?;
+    adopt(folder, &locked.asset, &files, limits, ids.as_ref(), progress)?;
     Manifest { archive: actual, files }.write(folder)
 }
 

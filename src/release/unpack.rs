@@ -21,12 +21,20 @@ use super::archive_path::clean;
 use super::digest::Hashing;
 use super::gunzip::{Gunzip, TRAILING};
 use super::{ManifestEntry, PathRefusal, Sha256Digest};
+use crate::shown::Shown;
 
 /// How much is written at a time, in bytes.
 const PIECE: usize = 256 * 1024;
 
 /// The program that must be in the archive, at its root.
 pub(super) const PROGRAM: &str = "gotosocial";
+
+/// The most names in a path. Folders on the way to a file have no entries of their own, and cost as much. Upstream's
+/// paths are far shorter.
+pub(super) const MOST_NAMES: usize = 16;
+
+/// How much is kept of a text from the child, in characters: as much as the longest path.
+pub(super) const LONGEST_TEXT: usize = 512;
 
 /// How much of tar's own data (headers, long names, padding) is read before a file's content comes. It keeps an
 /// extended header from filling the memory.
@@ -48,7 +56,7 @@ pub struct Limits {
     pub unpacked_bytes: u64,
     /// The largest single file, in bytes.
     pub file_bytes: u64,
-    /// How many entries.
+    /// How many entries, and folders on the way to them.
     pub entries: u64,
 }
 
@@ -67,6 +75,9 @@ pub enum Refusal {
     /// An entry has a path that is not allowed.
     #[error("the entry \"{0}\" is not allowed, because {1}")]
     Path(String, PathRefusal),
+    /// A path with too many names.
+    #[error("the entry \"{0}\" lies deeper than the 16 names that a path may have")]
+    TooDeep(String),
     /// A symbolic or hard link.
     #[error("the entry \"{0}\" is a link, and releases have none")]
     Link(String),
@@ -112,6 +123,34 @@ pub enum Refusal {
     /// What is in the folder is not what the child reported.
     #[error("what was unpacked as \"{0}\" is not what was reported")]
     Unfaithful(String),
+}
+
+impl Refusal {
+    /// As a message can show it: the archive may have taken over the child that says it.
+    pub(super) fn cut(mut self) -> Self {
+        match &mut self {
+            Self::Path(text, _)
+            | Self::TooDeep(text)
+            | Self::Link(text)
+            | Self::Device(text)
+            | Self::UnknownKind(text)
+            | Self::SpecialMode(text, _)
+            | Self::Duplicate(text)
+            | Self::CaseTwin(text)
+            | Self::FileTooLarge(text, _)
+            | Self::Malformed(text)
+            | Self::Unfaithful(text) => {
+                *text = text.chars().take(LONGEST_TEXT).collect::<String>().shown().into_owned();
+            }
+            Self::TooManyEntries(_)
+            | Self::UnpacksTooLarge(_)
+            | Self::HeadersTooLarge(_)
+            | Self::NoProgram
+            | Self::NoEndMark
+            | Self::TrailingData => {}
+        }
+        self
+    }
 }
 
 /// What a child reports: the files that it has made, by their path, or why there are none.
@@ -203,6 +242,9 @@ fn pass(unpacked: Gunzip, folder: &File, limits: &Limits) -> Report {
         let kind = entry.header().entry_type();
         let path = clean(&raw_path, kind.is_dir())
             .map_err(|reason| Refusal::Path(raw_path.escape_ascii().to_string(), reason))?;
+        if path.split('/').count() > MOST_NAMES {
+            return Err(Refusal::TooDeep(path).into());
+        }
         match kind {
             EntryType::Regular | EntryType::Directory => {}
             EntryType::Symlink | EntryType::Link => return Err(Refusal::Link(path).into()),
@@ -215,6 +257,9 @@ fn pass(unpacked: Gunzip, folder: &File, limits: &Limits) -> Report {
             return Err(Refusal::UnknownKind(path).into());
         }
         tree.take_name(&path)?;
+        if tree.small.len() as u64 > limits.entries {
+            return Err(Refusal::TooManyEntries(limits.entries).into());
+        }
         let mode = entry.header().mode().map_err(fault(HEADER_BYTES))?;
         if mode & 0o7000 != 0 {
             return Err(Refusal::SpecialMode(path, mode & 0o7777).into());
@@ -329,5 +374,19 @@ impl Tree<'_> {
             return Err(Refusal::NoEndMark.into());
         }
         Ok(content.digest())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_from_the_child_is_cut_and_printable() {
+        let Refusal::Link(text) = Refusal::Link(format!("\u{1b}{}", "x".repeat(1 << 20))).cut() else {
+            panic!("another refusal")
+        };
+        assert!(text.starts_with("\\u{1b}xxx") && text.len() < 600, "{}", text.len());
+        assert_eq!(Refusal::Link("web/a.css".to_owned()).cut(), Refusal::Link("web/a.css".to_owned()));
     }
 }

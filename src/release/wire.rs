@@ -1,7 +1,8 @@
 //! What a program and the child that fetches for it tell each other.
 //!
 //! The child answers in frames on its standard output: a letter, a length (four bytes, the first one the most
-//! significant), and so many bytes. They are bytes of the file that is fetched, or what else there is to tell, as JSON.
+//! significant), and so many bytes. They are bytes of the file that is fetched, or what else there is to tell, as JSON. No
+//! bytes at all are a sign of life.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -77,6 +77,7 @@ fn path(reason: PathRefusal) -> Due {
     }
 }
 
+const DEEP: Due = |refusal| matches!(refusal, Refusal::TooDeep(_));
 const LINK: Due = |refusal| matches!(refusal, Refusal::Link(_));
 const DEVICE: Due = |refusal| matches!(refusal, Refusal::Device(_));
 const UNKNOWN: Due = |refusal| matches!(refusal, Refusal::UnknownKind(_));
@@ -125,6 +126,8 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, Due)> {
         ("a parent in a GNU long name", file(tar().gnu_long_name("../escaped")), parent),
         ("a parent of a folder", tar().entry(b"../", EntryType::Directory, 0o755, b"").packed(), parent),
         ("a long path in a PAX record", file(tar().pax_path(&"n/".repeat(300))), path(PathRefusal::TooLong)),
+        ("a file 20 names deep", tar().file(&["n"; 20].join("/"), 0o644, b"").packed(), DEEP),
+        ("a folder 20 names deep", tar().entry(&b"n/".repeat(20), EntryType::Directory, 0o755, b"").packed(), DEEP),
         ("a symbolic link that leads out", link(EntryType::Symlink, outside), LINK),
         ("a symbolic link that stays in", link(EntryType::Symlink, inside), LINK),
         ("an absolute symbolic link", link(EntryType::Symlink, b"/escaped"), LINK),
@@ -193,6 +196,11 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, Due)> {
                     tar.entry(format!("folder{number}/").as_bytes(), EntryType::Directory, 0o755, b"")
                 })
                 .packed(),
+            |refusal| *refusal == Refusal::TooManyEntries(10_000),
+        ),
+        (
+            "4,000 files, each in two folders of its own",
+            (0..4000).fold(tar(), |tar, number| tar.file(&format!("{number}/a/file"), 0o644, b"")).packed(),
             |refusal| *refusal == Refusal::TooManyEntries(10_000),
         ),
         ("a second gzip member with another archive", [whole.clone(), file(tar())].concat(), TRAILING),
