@@ -64,7 +64,7 @@ fn boot(host: &dyn Observe, service: Owner, ports: &[u16]) -> Result<Check, Host
     }
     let mut missing = Vec::new();
     if let Some(folders) = &settings.missing_in {
-        missing.push(format!("there is no {MODULE}.ko in {folders}, so the boot cannot load it"));
+        missing.push(format!("there is no {MODULE}.ko in {folders} of the running kernel, so the boot cannot load it"));
     } else if !policy.loaded {
         missing.push(format!("nothing loads {MODULE} (loader.conf should)"));
     }

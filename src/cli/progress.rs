@@ -118,7 +118,8 @@ impl Operator for Progress<'_> {
         self.end_waiting();
         let heading = self.screen.paint(Tone::HEADING, "The administrator's account");
         let told = match exposed {
-            None => "It is stored nowhere, and was on no command line.".to_owned(),
+            None => "It is stored nowhere. The one that stood on a command line for a moment is not valid any more."
+                .to_owned(),
             Some(why) => format!(
                 "It is stored nowhere. It was on a command line for a moment, where\n\
                  every user of this host could see it: change it at the first login\n\

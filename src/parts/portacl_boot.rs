@@ -1,6 +1,6 @@
 //! Everything on a host that decides who may bind which port: now, and at the next boot.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::port_settings::{MODULE, SYSCTL_CONF, SYSCTL_CONF_LOCAL, SYSCTL_KLD};
 use super::{portacl_rc_list, rc_script};
@@ -68,11 +68,15 @@ pub fn settings(host: &dyn Observe) -> Result<BootSettings, HostError> {
             _ => Ok(None),
         };
         let files = loader_files::read(text, |folder| host.list(folder))?;
-        settings.compiled_in = compiled_in(host)?;
-        settings.missing_in = if settings.compiled_in { None } else { missing_in(host)? };
+        settings.kld_list = kld_list(host)?;
+        let configuration = host.sysctl("kern.conftxt")?.unwrap_or_default();
+        settings.compiled_in = compiles_in(&configuration);
+        // A kernel that does not tell its configuration may have in it what is there now.
+        let may_be_in = configuration.trim().is_empty() && host.module_loaded(MODULE)?;
+        let is_in = settings.compiled_in || may_be_in;
+        settings.missing_in = if is_in { None } else { missing_in(host, settings.kld_list.as_deref())? };
         settings.loader = loader_files::modules(&files).contains(MODULE);
         settings.tunables = tunables(&files);
-        settings.kld_list = kld_list(host)?;
         settings.kld_conf = sysctl_file(host, SYSCTL_KLD)?;
         settings.portacl_rc = portacl_rc_list::settings(host)?;
     }
@@ -80,20 +84,21 @@ pub fn settings(host: &dyn Observe) -> Result<BootSettings, HostError> {
 }
 
 /// `kern.conftxt` is the kernel's own configuration file, where that has `INCLUDE_CONFIG_FILE` as GENERIC does.
-fn compiled_in(host: &dyn Observe) -> Result<bool, HostError> {
-    let text = host.sysctl("kern.conftxt")?.unwrap_or_default();
-    Ok(text.lines().any(|line| line.split_whitespace().eq(["options", "MAC_PORTACL"])))
+fn compiles_in(configuration: &str) -> bool {
+    configuration.lines().any(|line| line.split_whitespace().eq(["options", "MAC_PORTACL"]))
 }
 
-/// Where the kernel looks for modules, if it finds this one in none of these folders. A kernel update can leave it out, and
-/// so can a kernel of one's own.
-///
-/// # Errors
-/// The host could not be read.
-pub fn missing_in(host: &dyn Observe) -> Result<Option<String>, HostError> {
+/// Where the kernel looks for modules, if it finds this one in none of these folders, nor where `kld_list` names it with its
+/// path. A kernel update can leave it out, and so can a kernel of one's own.
+fn missing_in(host: &dyn Observe, kld_list: Option<&str>) -> Result<Option<String>, HostError> {
     let folders = host.sysctl("kern.module_path")?.unwrap_or_else(|| "/boot/kernel;/boot/modules".to_owned());
-    for folder in folders.split(';').filter(|folder| folder.starts_with('/')) {
-        let file = Path::new(folder).join(MODULE).with_extension("ko");
+    let in_folders = folders.split(';').filter(|folder| folder.starts_with('/')).flat_map(|folder| {
+        let file = Path::new(folder).join(MODULE);
+        // loader(8) unpacks what it loads.
+        [file.with_extension("ko"), file.with_extension("ko.gz")]
+    });
+    let named = kld_list.filter(|word| word.starts_with('/')).map(PathBuf::from);
+    for file in in_folders.chain(named) {
         if host.entry(&file)?.is_some() {
             return Ok(None);
         }

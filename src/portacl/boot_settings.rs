@@ -200,7 +200,8 @@ pub struct BootSettings {
     pub osreldate: u32,
     /// Whether the kernel has the module built in.
     pub compiled_in: bool,
-    /// Where the kernel looks for the module (`kern.module_path`), if there is no such file in any of these folders.
+    /// Where the kernel looks for the module (`kern.module_path`), if there is no such file in any of these folders,
+    /// nor where `kld_list` names it with its path.
     pub missing_in: Option<String>,
     /// Whether the loader loads it (`mac_portacl_load`).
     pub loader: bool,

@@ -76,14 +76,16 @@ fn the_password_that_is_told_has_stood_on_no_command_line() {
         let machine = Machine::installed(&before);
         let answers = format!("{before}[admin]\nusername = \"alice\"\nemail = \"alice@example.org\"\n");
         let outcome = machine.install(&answers).exits(0);
-        let outcome = outcome.says("It is stored nowhere, and was on no command line").does_not_say("change it");
+        let outcome = outcome
+            .says("It is stored nowhere. The one that stood on a command line for a moment is not valid")
+            .does_not_say("change it");
         assert_told(&machine, &outcome, false);
         machine.install(&answers).exits(0).says("Nothing to change");
     }
     for answers in [WITH_ADMIN.to_owned(), format!("{WITH_ADMIN}{BEHIND}")] {
         let machine = Machine::fresh();
         let outcome = machine.install(&answers).exits(0);
-        assert_told(&machine, &outcome.says("was on no command line"), false);
+        assert_told(&machine, &outcome.says("is not valid any more"), false);
         assert_eq!(machine.model().issued, 1, "it was ordered once");
     }
 }
@@ -135,6 +137,6 @@ fn an_account_that_is_finished_later_gets_a_password_that_stood_nowhere() {
     assert_ne!(machine.model().passwords, first);
     cut_off(&machine);
     machine.edit(|model| model.gotosocial.as_mut().unwrap().program.as_mut().unwrap().oauth = Default::default());
-    let outcome = machine.install(WITH_ADMIN).exits(0).says("was on no command line");
+    let outcome = machine.install(WITH_ADMIN).exits(0).says("is not valid any more");
     assert_told(&machine, &outcome, false);
 }

@@ -21,10 +21,16 @@ const DEFAULTS: &str = "/etc/defaults/rc.conf";
 /// Reads the files as rc.subr(8) and sysrc(8) do. What they print themselves goes to standard error.
 const READ: &str = "{ . \"$1\"; source_rc_confs; } >&2; set";
 
+/// The variable that names the other files. It is in every output that is whole.
+const NAMES: &str = "rc_conf_files";
+
+/// What it has been in every release: what to look at before the first read.
+const USUAL_NAMES: &str = "/etc/rc.conf /etc/rc.conf.local";
+
 /// The output of sysrc(8), with exit status 1, for a variable that no file sets; seen on 13.2.
 const UNKNOWN: &str = "unknown variable";
 
-/// All variables, as they were when the files were read last.
+/// All variables, and the files as they were just before they were read last.
 #[derive(Debug, Default)]
 pub(super) struct Variables(RefCell<Option<(Files, BTreeMap<String, String>)>>);
 
@@ -37,16 +43,21 @@ impl Variables {
         check(name, "")?;
         let mut read = self.0.borrow_mut();
         if let Some((files, values)) = read.as_ref()
-            && *files == files_of(commands, values)
+            && *files == files_of(commands, &values[NAMES])
         {
             return Ok(values.get(name).cloned());
         }
-        *read = None;
+        // Looked at before: whoever edits one while it is read has it read again.
+        let last = read.take();
+        let files = files_of(commands, last.as_ref().map_or(USUAL_NAMES, |(_, values)| values[NAMES].as_str()));
         let defaults = commands.local(DEFAULTS.as_ref());
         let finished = commands.run(SH, &["-c", READ, "sh", &defaults.to_string_lossy()])?.succeeded()?;
         let values = assignments(&finished.stdout).ok_or_else(|| finished.unreadable(&finished.stdout))?;
+        if !values.contains_key(NAMES) {
+            return Err(finished.unreadable("rc.conf ends the shell that reads it"));
+        }
         let value = values.get(name).cloned();
-        *read = Some((files_of(commands, &values), values));
+        *read = Some((files, values));
         Ok(value)
     }
 
@@ -56,8 +67,7 @@ impl Variables {
     }
 }
 
-fn files_of(commands: &Commands, values: &BTreeMap<String, String>) -> Files {
-    let named = values.get("rc_conf_files").map_or("", String::as_str);
+fn files_of(commands: &Commands, names: &str) -> Files {
     let stat = |path: PathBuf| {
         let stat = fs::metadata(&path).ok().map(|it| {
             let inode = i64::try_from(it.ino()).unwrap_or(-1);
@@ -66,7 +76,7 @@ fn files_of(commands: &Commands, values: &BTreeMap<String, String>) -> Files {
         });
         (path, stat)
     };
-    [DEFAULTS].into_iter().chain(named.split_whitespace()).map(|path| stat(commands.local(path.as_ref()))).collect()
+    [DEFAULTS].into_iter().chain(names.split_whitespace()).map(|path| stat(commands.local(path.as_ref()))).collect()
 }
 
 /// The output of `set`: names and values, quoted for sh(1). `None` if it is something else.
@@ -223,6 +233,23 @@ mod tests {
         let tools = with_files("echo gotosocial_enable=NO\ngotosocial_enable=YES\n");
         let value = Variables::default().get(&tools.commands(), "gotosocial_enable").unwrap();
         assert_eq!(value.as_deref(), Some("YES"));
+    }
+
+    #[test]
+    fn a_file_that_ends_the_shell_is_no_file_without_variables() {
+        let tools = with_files("gotosocial_enable=YES\nexit 0\n");
+        let error = Variables::default().get(&tools.commands(), "gotosocial_enable").unwrap_err().to_string();
+        assert!(error.contains("rc.conf ends the shell that reads it"), "{error}");
+    }
+
+    #[test]
+    fn what_is_edited_while_it_is_read_is_read_again() {
+        let tools = with_files("gotosocial_enable=YES\n");
+        let conf = tools.path("/etc/rc.conf");
+        tools.add(SH, &format!("/bin/sh \"$@\"; echo gotosocial_enable=NO >'{}'", conf.display()));
+        let (variables, commands) = (Variables::default(), tools.commands());
+        assert_eq!(variables.get(&commands, "gotosocial_enable").unwrap().as_deref(), Some("YES"));
+        assert_eq!(variables.get(&commands, "gotosocial_enable").unwrap().as_deref(), Some("NO"));
     }
 
     /// The forms of `outqstr` in FreeBSD's `bin/sh/output.c`, and those of other shells.

@@ -179,6 +179,22 @@ fn a_list_that_cannot_be_in_the_kernel_is_an_error() {
     assert!(now(&machine.host).unwrap_err().to_string().contains("enabled"));
 }
 
+#[test]
+fn a_module_is_there_compressed_too_and_where_kld_list_says() {
+    let machine = Machine::fresh();
+    let missing = || settings(&machine.host).unwrap().missing_in;
+    machine.host.remove(Path::new("/boot/kernel/mac_portacl.ko")).unwrap();
+    machine.write("/opt/mods/mac_portacl.ko", "");
+    machine.append_rc("kld_list=\"mac_portacl\"\n");
+    assert_eq!(missing().as_deref(), Some("/boot/kernel, /boot/modules"));
+    machine.append_rc("kld_list=\"/opt/mods/mac_portacl.ko\"\n");
+    assert_eq!(missing(), None);
+    machine.host.remove(Path::new("/opt/mods/mac_portacl.ko")).unwrap();
+    assert!(missing().is_some());
+    machine.write("/boot/modules/mac_portacl.ko.gz", "");
+    assert_eq!(missing(), None);
+}
+
 #[derive(Debug, Clone)]
 struct Configuration {
     loader: Vec<String>,

@@ -18,7 +18,7 @@ fn password(outcome: &Outcome, text: &str) -> Result<String, String> {
 
 pub(super) fn first_account(bench: &Bench) -> Result<(), String> {
     let outcome = bench.install(&with_admin())?.exits(0)?;
-    let outcome = outcome.says("user name alice")?.says("was on no command line")?;
+    let outcome = outcome.says("user name alice")?.says("is not valid any more")?;
     let first = password(&outcome, &outcome.stdout).or_else(|_| password(&outcome, &outcome.stderr))?;
     ensure(first.len() >= 26, "the password is short")?;
     let snapshot = Snapshot::take(bench)?;
@@ -43,7 +43,7 @@ pub(super) fn first_account(bench: &Bench) -> Result<(), String> {
 pub(super) fn asked_for_later(bench: &Bench) -> Result<(), String> {
     bench.install(ANSWERS)?.exits(0)?;
     let pid = bench.pid()?;
-    bench.install(&with_admin())?.exits(0)?.says("was on no command line")?.does_not_say("stop service")?;
+    bench.install(&with_admin())?.exits(0)?.says("is not valid any more")?.does_not_say("stop service")?;
     ensure(bench.pid()? == pid, "the service was restarted for it")
 }
 
