@@ -66,18 +66,22 @@ pub fn edited(host: &dyn Observe, front: Front, present: bool) -> Result<Vec<u8>
     Ok(if present { (front.with_site)(&path, &text, &HostFiles(host))? } else { (front.without_site)(&path, &text)? })
 }
 
-/// Whether the main file has the web server read our site, and that is there.
-fn is_included(host: &dyn Observe, front: Front) -> Result<bool, HostError> {
+/// Whether our site is there and the main file may have the web server read it, as one may that cannot be understood.
+fn may_be_included(host: &dyn Observe, front: Front) -> Result<bool, HostError> {
     let main = host.read(&front.main_file())?;
-    Ok(host.entry(&front.site_file())?.is_some() && edited(host, front, true).ok() == main)
+    let with_site = edited(host, front, true).ok();
+    Ok(host.entry(&front.site_file())?.is_some() && with_site.is_none_or(|with_site| Some(with_site) == main))
 }
 
 /// Proves, before a reload has a web server take ports for our site, that nobody else has a socket there. One that has them all
-/// for every address takes none.
+/// for every address of both families takes none.
 pub(super) fn takes_free_ports(host: &dyn Observe, front: Front, ports: &[u16]) -> Result<(), Failure> {
     let (rightful, listeners) = (Rightful::front(host, front)?, host.listeners()?);
-    let has = |port| listeners.iter().any(|it| it.port == port && it.address.is_none() && rightful.have(it));
-    if ports.iter().all(|port| has(*port)) || !is_included(host, front)? {
+    let has = |port: &u16, of_family: fn(&Listener) -> bool| {
+        listeners.iter().any(|it| it.port == *port && it.address.is_none() && of_family(it) && rightful.have(it))
+    };
+    let has_both = |port: &u16| has(port, |it| it.ipv4) && has(port, |it| it.ipv6);
+    if ports.iter().all(has_both) || !may_be_included(host, front)? {
         return Ok(());
     }
     rightful.are_alone(host, ports)

@@ -4,6 +4,8 @@
 //! the rule is gone with which it was bound, and one that is bound to a single address comes before those for every address.
 //! So each socket on the port counts, on whatever address.
 
+use std::net::SocketAddr;
+
 use super::failure::{Failure, refuse};
 use super::front::HostFiles;
 use crate::front::Front;
@@ -52,6 +54,14 @@ impl Rightful {
     /// The first socket on a port that is not theirs, on whatever address.
     pub fn stranger<'l>(&self, listeners: &'l [Listener], port: u16) -> Option<&'l Listener> {
         listeners.iter().find(|socket| socket.port == port && !self.have(socket))
+    }
+
+    /// The first socket that could get what is sent to this address, and is not theirs.
+    pub fn stranger_to<'l>(&self, listeners: &'l [Listener], to: SocketAddr) -> Option<&'l Listener> {
+        let gets = |socket: &Listener| {
+            socket.address.is_none_or(|it| it.is_unspecified() || it.to_canonical() == to.ip().to_canonical())
+        };
+        listeners.iter().find(|socket| socket.port == to.port() && gets(socket) && !self.have(socket))
     }
 
     /// That a socket is not theirs, and how to end that.

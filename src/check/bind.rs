@@ -11,7 +11,7 @@ use super::{Check, Matter};
 use crate::change::listening::{self, Rightful};
 use crate::error_code::ErrorCode;
 use crate::front::Front;
-use crate::host::{BindOutcome, BindProbe, Family, HostError, Observe, Owner};
+use crate::host::{BindOutcome, BindProbe, Family, HostError, Listener, Observe, Owner};
 use crate::parts::port_settings::RULES;
 use crate::portacl::{self, Decision, Errno, KernelRule, Names, Protocol, Request, Rule, State, Subject, may_bind};
 
@@ -343,11 +343,17 @@ pub fn still_open(host: &dyn Observe, state: &State, revoked: &[Rule]) -> Result
         let name = format!("socket {port}/{protocol}");
         let matter = Matter(&name, ErrorCode::PortTaken);
         if protocol == Protocol::Udp {
-            checks.push(matter.skip(format!("not looked for; `sockstat -46 -P udp -p {port}` shows who has one")));
+            checks.push(matter.warn(format!("not looked for; `sockstat -46 -P udp -p {port}` shows who has one")));
             continue;
         }
-        // A web server's processes inherit what root has opened.
-        for socket in listeners.iter().filter(|it| it.port == port && !fronts.iter().any(|front| front.have(it))) {
+        let on_port = || listeners.iter().filter(|it| it.port == port);
+        let place = |it: &Listener| (it.address, it.ipv4, it.ipv6);
+        // A web server's processes inherit what root has opened, and has open still.
+        let is_inherited = |it: &Listener| {
+            let is_roots = |other: &Listener| other.uid == Some(0) && place(other) == place(it);
+            fronts.iter().any(|front| front.have(it) && on_port().any(|other| is_roots(other) && front.have(other)))
+        };
+        for socket in on_port().filter(|it| !is_inherited(it)) {
             let may_not = match socket.uid {
                 None => true,
                 Some(uid) => {

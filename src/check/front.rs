@@ -44,14 +44,16 @@ pub fn checks(
 /// GoToSocial itself must not be reachable past the web server.
 fn backend(listeners: &[Listener], deployment: &Deployment, gotosocial: Owner) -> Check {
     const BACKEND: Matter<'static> = Matter("backend", ErrorCode::Backend);
-    let port = deployment.port().get();
+    let own = deployment.local_address();
+    let port = own.port();
     let mut ours = listeners.iter().filter(|by| by.port == port && by.uid == Some(gotosocial.uid)).peekable();
     if ours.peek().is_none() {
         let why = format!("GoToSocial does not listen on port {port}; see its log");
         return Matter(BACKEND.0, ErrorCode::ServiceDown).fail(why);
     }
     let service = Rightful::service(gotosocial.uid);
-    if let Some(stranger) = service.stranger(listeners, port) {
+    // What others have on another address gets no request of the web server's.
+    if let Some(stranger) = service.stranger_to(listeners, own) {
         return BACKEND.fail(format!("{}, then `service {SERVICE} restart`", service.not(stranger)));
     }
     match ours.find(|by| !by.address.is_some_and(|address| address.is_loopback())) {

@@ -8,7 +8,8 @@ use super::{Check, Matter, Status, hard_links};
 use crate::change::listening::{self, Rightful};
 use crate::deployment::{ConfigValue, Deployment, HostName, Layout, Mode, Variant};
 use crate::error_code::{Coded, ErrorCode};
-use crate::host::{Carried, HostError, Jail, Listener, Observe, WebRequest};
+use crate::gotosocial::SERVICE;
+use crate::host::{Carried, HostError, Jail, Listener, Observe, Supervision, WebRequest};
 use crate::parts::install::obstacles;
 use crate::parts::port_settings::{MODULE, RESERVED_HIGH};
 use crate::parts::{account, front, portacl_boot, service};
@@ -261,9 +262,16 @@ pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) ->
             || address.is_unspecified()
             || listener.address.is_none_or(|other| other == address || other.is_unspecified())
     };
+    let present = front::all_present(host)?;
     let ours = host.user(account::NAME)?.map(|user| user.uid);
+    // Where a web server is in front already, only the program itself may still have its ports, after an interrupted switch.
+    let is_behind = front.is_some() && !present.is_empty();
+    let itself = match is_behind.then(|| host.supervision(SERVICE)).transpose()? {
+        Some(Supervision::Running { pid, .. } | Supervision::Orphan { pid }) => pid,
+        _ => None,
+    };
     // The web server that is in front or will be: its package may be installed and serve other sites.
-    let fronts = front::all_present(host)?.into_iter().chain(front).map(|front| Rightful::front(host, front));
+    let fronts = present.into_iter().chain(front).map(|front| Rightful::front(host, front));
     let fronts = fronts.collect::<Result<Vec<_>, _>>()?;
     let listeners = host.listeners()?;
     let ports = if front.is_some() { &front::PORTS[..] } else { wanted };
@@ -271,7 +279,8 @@ pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) ->
         let name = format!("port {port}");
         let matter = Matter(&name, ErrorCode::PortTaken);
         let on_port = || listeners.iter().filter(|listener| listener.port == *port);
-        let is_ours = |by: &Listener| ours.is_some() && by.uid == ours;
+        let is_ours =
+            |by: &Listener| ours.is_some() && by.uid == ours && (!is_behind || by.pid.is_some() && by.pid == itself);
         let is_other = |by: &&Listener| clashes(by) && !is_ours(by) && !fronts.iter().any(|front| front.have(by));
         match (on_port().find(is_other), on_port().next()) {
             (Some(by), _) => {

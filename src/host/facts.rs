@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::shown::Shown;
+
 /// Release, CPU, privileges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct System {
@@ -197,9 +199,11 @@ pub struct Listener {
 }
 
 impl fmt::Display for Listener {
-    /// Its process in words: a name that it gave itself, and what only root could have given it.
+    /// Its process in words: a name that it gave itself, and what only root could have given it. The name cannot end the
+    /// line, nor the clause, which is as far as the shortest reports go.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { user, command, .. } = self;
+        let user = &self.user;
+        let command = self.command.shown().replace(';', "\\u{3b}");
         let pid = pid_in_words(self.pid);
         match self.uid {
             Some(uid) if *user == uid.to_string() => write!(f, "{command} (uid {uid}, {pid})"),

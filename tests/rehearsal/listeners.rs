@@ -84,6 +84,24 @@ fn nobody_stands_between_a_front_and_gotosocial() {
     open(&machine, socket("gotosocial", Some(1001), 8080, LOOPBACK));
     machine.run(&["check"]).exits(3).says("FAIL backend").says("gotosocial (uid 1001, pid 4711) listens on port 8080");
     machine.run(&["status", "--brief", "--offline"]).exits(3).says("uid 1001");
+    close(&machine);
+    // There no request of the front's goes.
+    open(&machine, socket("server", Some(1001), 8080, Some("203.0.113.10")));
+    machine.run(&["check"]).exits(0);
+    machine.run(&["status", "--brief", "--offline"]).exits(0);
+}
+
+#[test]
+fn behind_a_front_the_services_user_has_no_ports_to_leave() {
+    let machine = behind("nginx");
+    open(&machine, socket("server", SERVICE, 443, LOOPBACK));
+    machine.run(&there("nginx")).exits(1).says("port 443: taken by server (user gotosocial, uid 209, pid 4711)");
+}
+
+#[test]
+fn a_name_ends_no_line_and_no_clause() {
+    let shown = socket("a;b\n\u{1b}", Some(1001), 80, None).to_string();
+    assert_eq!(shown, "a\\u{3b}b\\u{a}\\u{1b} (uid 1001, pid 4711)");
 }
 
 #[test]
@@ -188,7 +206,7 @@ fn a_socket_that_survives_the_loss_of_its_rule_is_told() {
     let json = machine.run(&["portacl", "revoke", "www", "81", "--yes", "--json"]).exits(3).json();
     let found = json["checks"].as_array().unwrap().iter().find(|check| check["name"] == "socket 81/tcp").cloned();
     assert_eq!(found.unwrap()["code"], "GTSB-PORT-TAKEN");
-    machine.run(&["portacl", "revoke", "www", "81/udp", "--yes"]).exits(0).says("not looked for");
+    machine.run(&["portacl", "revoke", "www", "81/udp", "--yes"]).exits(0).says("warn socket 81/udp: not looked for");
     // GoToSocial itself, which goes on with what it has.
     close(&machine);
     revoke("gotosocial", "443").exits(3).says("FAIL socket 443/tcp: gotosocial (user gotosocial, uid 209");
@@ -201,6 +219,16 @@ fn what_may_stay_is_no_survivor() {
     for who in ["www", "root"] {
         machine.run(&["portacl", "revoke", who, "443", "--yes"]).exits(0).does_not_say("FAIL");
     }
+    // What is www's alone it has inherited from nobody, whatever it calls itself.
+    machine.run(&["portacl", "grant", "www", "81", "--yes"]).exits(0);
+    open(&machine, socket("nginx", Some(80), 81, None));
+    let revoke = || machine.run(&["portacl", "revoke", "www", "81", "--yes"]);
+    revoke().exits(3).says("nginx (uid 80, pid 4711) listens on port 81");
+    open(&machine, socket("nginx", Some(0), 81, LOOPBACK));
+    revoke().exits(3);
+    open(&machine, socket("nginx", Some(0), 81, None));
+    revoke().exits(0);
+    close(&machine);
     machine.run(&["portacl", "grant", "bind", "53", "--yes"]).exits(0);
     machine.run(&["portacl", "grant", "@bind", "53", "--yes"]).exits(0);
     open(&machine, socket("named", Some(53), 53, None));

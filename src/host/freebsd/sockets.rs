@@ -10,6 +10,7 @@
 
 mod columns;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,6 +21,10 @@ use super::command::Commands;
 use crate::host::{HostError, Listener, Listeners};
 
 const SOCKSTAT: &str = "/usr/bin/sockstat";
+/// Asked for numbers alone, in which no name can stand.
+const PS: &str = "/bin/ps";
+
+const ROOT: u32 = 0;
 
 /// The owner and the command that are not known.
 const UNKNOWN: &str = "?";
@@ -37,7 +42,7 @@ impl Sockstat {
         if !self.has_no_json.load(Ordering::Relaxed) {
             let finished = run(&["--libxo", "json", "-46lnqw"])?;
             if finished.code() != Some(1) || !finished.says("usage:") {
-                return Ok(named(of_json(&finished.succeeded()?.stdout)));
+                return named(of_json(&finished.succeeded()?.stdout), commands);
             }
             self.has_no_json.store(true, Ordering::Relaxed);
         }
@@ -45,27 +50,51 @@ impl Sockstat {
         if finished.code() == Some(1) && finished.says("usage:") {
             finished = run(&["-46lqw"])?;
         }
-        Ok(named(columns::read(&finished.succeeded()?.stdout)))
+        named(columns::read(&finished.succeeded()?.stdout), commands)
     }
 }
 
 /// With the names and the uids of the owners, of which a row has only one. A name that cannot be looked up now is shown as in
 /// sockstat(1): the listener is still known.
-fn named(mut listeners: Listeners) -> Listeners {
+fn named(mut listeners: Listeners, commands: &Commands) -> Result<Listeners, HostError> {
     // Port 0: the socket has no port yet.
     listeners.sockets.retain(|listener| listener.port != 0);
     for listener in &mut listeners.sockets {
         match listener.user.parse() {
             Ok(uid) => {
                 listener.uid = Some(uid);
-                if let Ok(Some(user)) = accounts::user_by_id(uid) {
-                    listener.user = user.name;
-                }
+                listener.user = name_of(uid);
             }
             Err(_) => listener.uid = accounts::user(&listener.user).ok().flatten().map(|user| user.uid),
         }
     }
-    listeners
+    if listeners.iter().any(|listener| listener.uid == Some(ROOT)) {
+        let borrowers = borrowers(commands)?;
+        for listener in listeners.sockets.iter_mut().filter(|listener| listener.uid == Some(ROOT)) {
+            // A process that is not among them is root's, or has ended meanwhile, and its socket with it.
+            if let Some(uid) = listener.pid.and_then(|pid| borrowers.get(&pid)) {
+                listener.uid = Some(*uid);
+                listener.user = name_of(*uid);
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+fn name_of(uid: u32) -> String {
+    accounts::user_by_id(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// The processes that are not root's through and through, and whose they are. sockstat(1) tells the effective uid, which a
+/// set-user-ID program of root has whoever starts it, even with a socket that is open already.
+fn borrowers(commands: &Commands) -> Result<HashMap<u32, u32>, HostError> {
+    let listed = commands.run(PS, &["-axww", "-o", "pid=", "-o", "ruid=", "-o", "svuid="])?.succeeded()?.stdout;
+    let row = |line: &str| {
+        let numbers: Result<Vec<u32>, _> = line.split_ascii_whitespace().map(str::parse).collect();
+        let [pid, real, saved] = numbers.ok()?[..] else { return None };
+        Some((pid, [real, saved].into_iter().find(|uid| *uid != ROOT)?))
+    };
+    Ok(listed.lines().filter_map(row).collect())
 }
 
 /// Reads the rows of a list one by one, so that one that is no JSON does not take the others with it.
@@ -152,6 +181,7 @@ mod tests {
     /// Says this on FreeBSD 15; before it, the columns.
     fn says(tools: &StandIns, json: &str) -> Listeners {
         tools.says(SOCKSTAT, json, 0);
+        tools.says(PS, "  612     0     0\n  901     0     0\n 1669   209   209", 0);
         Sockstat::default().listeners(&tools.commands()).unwrap()
     }
 
@@ -213,6 +243,7 @@ mod tests {
     fn a_system_without_json_is_asked_for_it_once() {
         let tools = StandIns::new();
         let log = tools.path("log");
+        tools.says(PS, "477 0 0", 0);
         tools.add(
             SOCKSTAT,
             &format!(
@@ -234,6 +265,7 @@ mod tests {
     #[test]
     fn numbers_become_names() {
         let tools = StandIns::new();
+        tools.says(PS, "612 0 0", 0);
         let lines = "0        sshd       612   3   tcp4   *:22                  *:*\n\
                      3999999999 x         613 3   tcp4   *:23                  *:*\n\
                      ?        ?          ?     ?   tcp6   *:80                  *:*\n\
@@ -247,6 +279,7 @@ mod tests {
     #[test]
     fn without_the_number_option_names_are_looked_up() {
         let tools = StandIns::new();
+        tools.says(PS, "477 0 0", 0);
         tools.add(
             SOCKSTAT,
             "case $* in *json*|*n*) echo 'usage: sockstat [-46cLlSsUuvw]' >&2; exit 1;; esac\n\
@@ -254,6 +287,29 @@ mod tests {
         );
         let found = Sockstat::default().listeners(&tools.commands()).unwrap();
         assert_eq!(owners(&found), [("root", Some(0), Some(477), 2222)]);
+    }
+
+    #[test]
+    fn what_a_set_user_id_program_has_is_not_roots() {
+        let tools = StandIns::new();
+        let row = |uid: u32, pid: u32| {
+            format!(
+                r#"{{"user":{uid},"command":"nginx","pid":{pid},"fd":6,"proto":"tcp4","local":{{"address":"*","port":80}}}}"#
+            )
+        };
+        let list = |rows: &[String]| format!(r#"{{"sockstat": {{"socket": [{}]}}}}"#, rows.join(", "));
+        // Without a socket of root nothing else is asked.
+        tools.says(SOCKSTAT, &list(&[row(209, 17)]), 0);
+        Sockstat::default().listeners(&tools.commands()).unwrap();
+        let others = [row(209, 17), row(0, 18), row(0, 19)];
+        tools.says(SOCKSTAT, &list(&[&[11, 12, 13, 14].map(|pid| row(0, pid))[..], &others].concat()), 0);
+        // The last row cannot be read, and 19 has ended.
+        let processes = "   11 0 0\n   12 209 0\n   13 0 209\n14 3999999999 3999999999\n 17 0 0\n 18 - 0";
+        tools.says(PS, processes, 0);
+        let found = Sockstat::default().listeners(&tools.commands()).unwrap();
+        let uids: Vec<u32> = found.iter().filter_map(|it| it.uid).collect();
+        assert_eq!(uids, [0, 209, 209, 3_999_999_999, 209, 0, 0]);
+        assert_eq!((found[0].user.as_str(), found[3].user.as_str()), ("root", "3999999999"));
     }
 
     #[test]
