@@ -120,11 +120,7 @@ impl Root {
     /// Not a folder, or unreadable.
     pub fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
         named("list", path, || {
-            let folder = match self.walk(path, Last::Follow)? {
-                Spot::Nowhere { .. } | Spot::At { stat: None, .. } => return Ok(Vec::new()),
-                Spot::Top(folder) => folder,
-                Spot::At { folder, name, .. } => folder.below(&name)?,
-            };
+            let Some(folder) = self.folder(path)? else { return Ok(Vec::new()) };
             let mut names: Vec<String> =
                 names_in(folder.fd)?.iter().map(|name| name.to_string_lossy().into_owned()).collect();
             names.sort_unstable();
@@ -294,7 +290,9 @@ impl Root {
     pub fn free_bytes(&self, path: &Path) -> Result<u64, HostError> {
         named("find the free space at", path, || {
             let folder = match self.walk(path, Last::Follow)? {
-                Spot::At { folder, name, stat: Some(stat) } if kind(&stat) == SFlag::S_IFDIR => folder.below(&name)?,
+                Spot::At { folder, name, stat: Some(stat) } if kind(&stat) == SFlag::S_IFDIR => {
+                    folder.below_if_there(&name)?.unwrap_or(folder)
+                }
                 Spot::At { folder, .. } | Spot::Top(folder) | Spot::Nowhere { nearest: folder } => folder,
             };
             let file_system = fstatvfs(&folder.fd)?;

@@ -15,7 +15,7 @@
 //! - uacme: uacme(1) of the port: `/usr/local/etc/ssl/uacme`, with `HOST/cert.pem` and
 //!   `private/HOST/key.pem`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::deployment::HostName;
 use crate::front::Certificate;
@@ -40,10 +40,11 @@ const PLACES: [(&str, &str, &str, &str); 11] = [
 /// possible: two clients, or an EC and an RSA certificate.
 ///
 /// # Errors
-/// A folder or file exists and cannot be looked at.
+/// A folder or file cannot be looked at; or one is refused, and nothing is found elsewhere.
 pub fn find(host: &dyn Observe, name: &HostName) -> Result<Vec<(&'static str, Certificate)>, HostError> {
     let home = host.user("root")?.map_or_else(|| PathBuf::from("/root"), |root| root.home);
-    let mut found = Vec::new();
+    let (mut found, mut refused) = (Vec::new(), None);
+    let is_there = |path: &Path| host.read_from(path, 0, 0).map(|bytes| bytes.is_some());
     for (client, folder, chain, key) in PLACES {
         let own = |path: &str| path.replace("HOST", name.as_str());
         let folder = match folder.strip_prefix("~/") {
@@ -52,18 +53,22 @@ pub fn find(host: &dyn Observe, name: &HostName) -> Result<Vec<(&'static str, Ce
         };
         let files = Certificate { chain: folder.join(own(chain)), key: folder.join(own(key)) };
         // Both are looked for through links, and no byte of the key is read.
-        if host.read_from(&files.chain, 0, 0)?.is_some() && host.read_from(&files.key, 0, 0)?.is_some() {
-            found.push((client, files));
+        match is_there(&files.chain).and_then(|chain| Ok(chain && is_there(&files.key)?)) {
+            Ok(true) => found.push((client, files)),
+            Ok(false) => {}
+            // One client's user must not stop what another client keeps.
+            Err(error) if error.refusal().is_some() => {
+                refused.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
         }
     }
-    Ok(found)
+    refused.filter(|_| found.is_empty()).map_or(Ok(found), Err)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::host::rehearsal::Rehearsal;
     use crate::host::{Host, Owner};
@@ -132,6 +137,25 @@ mod tests {
             place.write(&key);
             assert_eq!(place.find(), [(client, Certificate { chain: certificate.into(), key: key.into() })]);
         }
+    }
+
+    #[test]
+    fn a_refused_file_does_not_stop_the_other_places() {
+        let place = Place::new();
+        let name = "social.example.org";
+        for file in ["fullchain.cer".to_owned(), format!("{name}.key")] {
+            place.write(&format!("/var/db/acme/certs/{name}/{file}"));
+        }
+        // The files are root's, in a folder of somebody else's.
+        let owner = Owner { uid: 169, gid: 169 };
+        let folder = format!("/var/db/acme/certs/{name}");
+        place.host.make_directory(Path::new(&folder), 0o755, owner).unwrap();
+        let refused = find(&place.host, &name.parse().unwrap()).unwrap_err();
+        assert!(refused.to_string().contains("belongs to uid 0"), "{refused}");
+        for file in ["fullchain.pem", "privkey.pem"] {
+            place.write(&format!("/usr/local/etc/letsencrypt/live/{name}/{file}"));
+        }
+        assert_eq!(place.find().iter().map(|(client, _)| *client).collect::<Vec<_>>(), ["certbot"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::answers::Lock;
 use super::database::{connection, size};
 use super::{Refusal, managed_file, put, rc_script, service};
-use crate::backup::{self, BackupName, DatabaseKind, Head, Member, manifest, name};
+use crate::backup::{self, BackupName, DatabaseKind, Head, Kind, Member, manifest, name};
 use crate::change::database::can_be_copied;
 use crate::change::postgres::Dump;
 use crate::change::{Action, BackupChange, Database, DatabaseCopy, Discard, Plan, Step, store};
@@ -21,6 +21,8 @@ const PART: &str = "backup";
 const COPY: &str = ".being-made";
 /// The same for a dump of a PostgreSQL database.
 const DUMP: &str = ".being-made.dump";
+/// The mode of what is no regular file: it is judged, and named if it is refused, when it is opened.
+const UNKNOWN: u32 = 0o600;
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +104,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
         state: None,
         media: wanted.media,
     };
-    let files = files(host, layout)?;
+    let files = files(host, layout, &lock.host)?;
     let storage = wanted.media.then(|| [layout.storage(), layout.certs()]);
     let write = BackupChange::Write { target, head, database: database.clone(), owner, files, storage };
     steps.push(Step::new(PART, Action::Create, write));
@@ -140,9 +142,15 @@ pub fn needed(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<(u64, u64), Hos
     };
     let mut all = database;
     if wanted.media {
-        host.tree(&wanted.layout.storage(), &mut |_, entry| {
-            if let Entry::File { size, .. } = entry {
-                all = all.saturating_add(*size);
+        let storage = wanted.layout.storage();
+        host.tree(&storage, &mut |from, entry| {
+            let below = from.strip_prefix(&storage).unwrap_or(from).display();
+            match entry {
+                // The size of a stray file does not matter: it is left out.
+                Entry::File { size, .. } if Kind::of(&format!("{}{below}", backup::STORAGE)).is_some() => {
+                    all = all.saturating_add(*size);
+                }
+                _ => {}
             }
             Onward::In
         })?;
@@ -175,7 +183,7 @@ fn other_folder(host: &dyn Observe, folder: &Path) -> Result<Option<Step>, Refus
 }
 
 /// The small files: configuration, answers, secrets, lock, filters, certificates, receipts.
-fn files(host: &dyn Observe, layout: &Layout) -> Result<Vec<Member>, HostError> {
+fn files(host: &dyn Observe, layout: &Layout, host_name: &str) -> Result<Vec<Member>, HostError> {
     let member = |path: String, from, mode| {
         // Renewals and other runs may take a file away meanwhile; those that a restoration cannot do without stay.
         let needed = path == backup::CONFIG || path.starts_with(backup::RECORDS);
@@ -185,15 +193,27 @@ fn files(host: &dyn Observe, layout: &Layout) -> Result<Vec<Member>, HostError> 
     for (from, path) in
         [(layout.config.clone(), backup::CONFIG), (managed_file::written(&layout.config), backup::CONFIG_WRITTEN)]
     {
-        if let Some(Entry::File { mode, .. }) = host.entry(&from)? {
-            members.push(member(path.to_owned(), from, mode));
+        match host.entry(&from)? {
+            None => {}
+            Some(Entry::File { mode, .. }) => members.push(member(path.to_owned(), from, mode)),
+            Some(_) => members.push(member(path.to_owned(), from, UNKNOWN)),
         }
+    }
+    // The service user decides what else is in this folder, and how much. GoToSocial asks for no other host's certificate.
+    for name in [host_name, &format!("{host_name}+rsa"), "acme_account+key"] {
+        let from = layout.certs().join(name);
+        let mode = match host.entry(&from) {
+            Ok(None) => continue,
+            Ok(Some(Entry::File { mode, .. })) => mode,
+            Err(error) if error.refusal().is_none() => return Err(error),
+            Ok(Some(_)) | Err(_) => UNKNOWN,
+        };
+        members.push(member(format!("{}{name}", backup::CERTIFICATES), from, mode));
     }
     let tls = layout.tls();
     for (folder, leave, prefix) in [
         (layout.records.clone(), Some(&*tls), backup::RECORDS),
         (tls.clone(), None, backup::TLS),
-        (layout.certs(), None, backup::CERTIFICATES),
         (Path::new(store::FOLDER).join("receipts"), None, backup::RECEIPTS),
     ] {
         host.tree(&folder, &mut |from, entry| {
@@ -201,9 +221,7 @@ fn files(host: &dyn Observe, layout: &Layout) -> Result<Vec<Member>, HostError> 
                 Entry::Directory { .. } if leave == Some(from) => return Onward::Past,
                 Entry::Directory { .. } => return Onward::In,
                 Entry::File { mode, .. } => *mode,
-                // What the service user has put there in place of a file is refused, and named, when it is opened.
-                _ if prefix == backup::CERTIFICATES => 0,
-                _ => return Onward::Past,
+                _ => UNKNOWN,
             };
             // The journal holds it, so it has to be text.
             let from = PathBuf::from(from.display().to_string());

@@ -78,7 +78,12 @@ pub fn plan(wanted: Instance<'_>, name: &HostName, may_order: bool) -> Result<Op
     let own = usable(host, &files, name)?;
     let present = |path: &Path| host.read(path).map(Option::unwrap_or_default);
     let is_better = |cached: &Bundle, own: &Bundle| is_placeholder(own.leaf()) || outlasts(cached, own);
-    let (pair, order) = match (own, cached(host, layout, name)?) {
+    let cached = match cached(host, layout, name) {
+        // Whatever is planted there, a front with a pair of its own goes on.
+        Err(error) if own.is_some() && error.refusal().is_some() => None,
+        cached => cached?,
+    };
+    let (pair, order) = match (own, cached) {
         // The one that is valid for longer is the renewed one, whoever renewed it.
         (own, Some(cached)) if own.as_ref().is_none_or(|own| is_better(&cached, own)) => {
             (Some((cached.key_pem().expose().as_bytes().to_vec(), cached.chain_pem().into_bytes())), false)

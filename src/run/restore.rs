@@ -232,6 +232,12 @@ impl Verified {
 /// Members with names that they should not have, each with the reason.
 type Strays = Vec<(String, String)>;
 
+/// Whether a certificate of GoToSocial's is that of this host.
+fn is_of(path: &str, host: &str) -> bool {
+    let name = path.strip_prefix(backup::CERTIFICATES).unwrap_or(path);
+    name.strip_suffix("+rsa").unwrap_or(name) == host
+}
+
 /// The whole path of a backup, its manifest, its small members, and which others have names that it should not have.
 fn contents(path: &Path) -> Result<(PathBuf, Opened, Small, Strays), BackupError> {
     let absolute = std::fs::canonicalize(path)?;
@@ -246,6 +252,10 @@ fn contents(path: &Path) -> Result<(PathBuf, Opened, Small, Strays), BackupError
         let mut content = Vec::new();
         match Kind::of(&entry.path) {
             None => strays.push((entry.path.clone(), backup::STRAY.to_owned())),
+            // Older versions took every file that the service user had put beside the certificate.
+            Some(Kind::Cached) if !is_of(&entry.path, &opened.manifest.head.host) => {
+                strays.push((entry.path.clone(), backup::STRAY.to_owned()));
+            }
             Some(kind) if kind.is_small() => match left.checked_sub(entry.size) {
                 None => refuse(&entry.path, "is one of too many: the small files take more than 128 MiB together"),
                 Some(rest) => {

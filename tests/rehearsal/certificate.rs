@@ -183,8 +183,11 @@ fn gotosocials_certificate_is_carried_over_and_comes_back() {
     // A second plan has nothing to do, and the way back neither: what is there is as good.
     let (host, layout) = (open(&machine), Layout::default());
     let deployment = deployment(&machine.read("/usr/local/etc/gts-bootstrap/deployment.toml"));
+    // Not even if the cache is refused.
+    std::fs::hard_link(machine.path(CACHE), machine.path("/var/db/other")).unwrap();
     let again = tls::plan(instance(&host, &layout, &deployment), &name(), true).unwrap().unwrap();
     assert_eq!((again.steps, again.order), (Vec::new(), false));
+    std::fs::remove_file(machine.path("/var/db/other")).unwrap();
     let service = Owner { uid: 209, gid: 209 };
     assert_eq!(tls::back_to_autocert(instance(&host, &layout, &deployment), service).unwrap(), (Vec::new(), None));
     // A renewed one goes back, and is what GoToSocial itself would have written.

@@ -122,6 +122,27 @@ fn a_certificate_with_another_name_is_not_used() {
 }
 
 #[test]
+fn what_else_is_among_the_certificates_is_named_and_in_no_journal() {
+    let machine = instance();
+    let certs = format!("{STORAGE}/certs");
+    for path in ["other.example.org", "deep/planted.example.org"] {
+        machine.write(&format!("{certs}/{path}"), "planted");
+    }
+    let why = "it has no name that gts-bootstrap or GoToSocial gives";
+    machine
+        .run(BACKUP)
+        .exits(0)
+        .says("2 files are not in the backup")
+        .says(&format!("{certs}/deep/planted.example.org ({why})"))
+        .says(&format!("{certs}/other.example.org ({why})"));
+    let manifest = backup::open(&mut fs::File::open(&backups(&machine)[0]).unwrap()).unwrap().manifest;
+    assert!(manifest.entry("certificates/social.example.org").is_some());
+    for receipt in fs::read_dir(machine.path("/var/db/gts-bootstrap/receipts")).unwrap() {
+        assert!(!fs::read_to_string(receipt.unwrap().path()).unwrap().contains("planted"));
+    }
+}
+
+#[test]
 fn a_name_that_no_backup_can_hold_spoils_none() {
     let machine = instance();
     let storage = machine.path(STORAGE);

@@ -168,6 +168,15 @@ fn a_stopped_instance_is_counted_too_and_a_changed_picture_kept() {
     assert_eq!(machine.read(PICTURE), "not much of a picture");
     assert_eq!(machine.read(&format!("{PICTURE}.before-restore")), "another picture");
     assert_eq!((posts(&machine), runs(&machine)), (1, true));
+    // A medium with a second name is not read, so it differs.
+    let service = Owner { uid: 209, gid: 209 };
+    let host = Rehearsal::open(machine.root()).unwrap();
+    host.make_directory(Path::new(PICTURE).parent().unwrap(), 0o750, service).unwrap();
+    drop(host);
+    fs::hard_link(machine.path(PICTURE), machine.path("/var/db/other")).unwrap();
+    restore(&machine, &file).exits(0).says("differs from the backup");
+    assert_eq!(machine.read(PICTURE), "not much of a picture");
+    assert_eq!(machine.read(&format!("{PICTURE}.before-restore")), "not much of a picture", "instead of the first");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::backup::{self, BackupError, DatabaseKind, Entry, Head, LeftOut, Manifest, Member};
@@ -262,16 +262,18 @@ fn gather(
     left_out: &mut LeftOut,
 ) -> Result<(), HostError> {
     let mut seen: u32 = 0;
+    let taken: BTreeSet<PathBuf> = members.iter().map(|member| member.from.clone()).collect();
     host.tree(storage, &mut |from, entry| {
         seen = seen.wrapping_add(1);
         if seen.is_multiple_of(ASKED_EVERY) && may_go_on().is_err() {
             return Onward::End;
         }
         let is_ours = |name: &OsStr| name.to_str().is_some_and(is_temporary);
-        if from == leave || from.file_name().is_some_and(is_ours) {
+        if taken.contains(from) || from.file_name().is_some_and(is_ours) {
             return Onward::Past;
         }
         match entry {
+            host::Entry::File { .. } if from.starts_with(leave) => left_out.add(from, backup::STRAY),
             host::Entry::File { mode, .. } => {
                 let below = from.strip_prefix(storage).unwrap_or(from);
                 // A path that does not fit is not even made text: there can be many, and each can be long.
@@ -386,6 +388,11 @@ fn place_media(executor: &Executor<'_>, from: &Origin, storage: &Path, owner: Ow
     let host = executor.host;
     let (file, manifest) = reopened(from)?;
     let (placed, wanted) = missing(host, &manifest, storage)?;
+    let differing = || placed.files.iter().filter(|(_, differs)| *differs).map(|(path, _)| path);
+    // What an earlier restoration kept gives way, or taking this one back would put it in place.
+    for path in differing() {
+        host.remove_tree(&aside(path))?;
+    }
     // Before anything is put in place, so that it can be taken back.
     let list = serde_json::to_vec(&placed).map_err(|error| error.to_string())?;
     store::folder(host, "receipts")?;
@@ -393,7 +400,6 @@ fn place_media(executor: &Executor<'_>, from: &Origin, storage: &Path, owner: Ow
     for folder in &placed.folders {
         host.make_directory(folder, 0o750, owner)?;
     }
-    let differing = || placed.files.iter().filter(|(_, differs)| *differs).map(|(path, _)| path);
     for path in differing() {
         host.rename(path, &aside(path))?;
     }
@@ -424,9 +430,7 @@ fn missing(host: &dyn Host, manifest: &Manifest, storage: &Path) -> Result<(Plac
         let path = storage.join(relative);
         let differs = match host.entry(&path)? {
             None => false,
-            Some(host::Entry::File { size, .. })
-                if size == entry.size && database::file_digest(host, &path)?.as_ref() == Some(&entry.sha256) =>
-            {
+            Some(host::Entry::File { size, .. }) if size == entry.size && is_same(host, &path, &entry.sha256)? => {
                 continue;
             }
             Some(_) => true,
@@ -442,11 +446,20 @@ fn missing(host: &dyn Host, manifest: &Manifest, storage: &Path) -> Result<(Plac
     Ok((placed, wanted))
 }
 
+/// Whether a medium is the one in the backup. One that is refused differs, such as one that `cp -al` gave a second name.
+fn is_same(host: &dyn Host, path: &Path, sha256: &str) -> Result<bool, HostError> {
+    match database::file_digest(host, path) {
+        Err(error) if error.refusal().is_some() => Ok(false),
+        digest => Ok(digest?.as_deref() == Some(sha256)),
+    }
+}
+
 fn take_back_media(host: &dyn Host) -> Result<(), HostError> {
     let list = list_of_placed();
-    let Some(bytes) = host.read(&list)? else { return Ok(()) };
-    let placed: Placed =
-        serde_json::from_slice(&bytes).map_err(|error| HostError::unreadable(list.shown(), error.to_string()))?;
+    // It has a line for each medium, so it can be larger than what `read` takes.
+    let Some(file) = host.open_file(&list)? else { return Ok(()) };
+    let placed: Placed = serde_json::from_reader(BufReader::new(file))
+        .map_err(|error| HostError::unreadable(list.shown(), error.to_string()))?;
     let mut swept = BTreeSet::new();
     for (path, differed) in &placed.files {
         if *differed && host.entry(&aside(path))?.is_none() {

@@ -15,7 +15,6 @@ use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::libc::ino_t;
 use nix::sys::stat::{Mode, SFlag, dev_t, fstat};
 
-use super::walk::{Last, Spot};
 use super::{Root, kind, look, named, names_in, refused};
 use crate::host::{Entry, HostError};
 
@@ -137,11 +136,7 @@ impl Root {
     }
 
     fn go_through(&self, top: &Path, visit: Visit<'_>) -> io::Result<()> {
-        let folder = match self.walk(top, Last::Follow)? {
-            Spot::Nowhere { .. } | Spot::At { stat: None, .. } => return Ok(()),
-            Spot::Top(folder) => folder,
-            Spot::At { folder, name, .. } => folder.below(&name)?,
-        };
+        let Some(folder) = self.folder(top)? else { return Ok(()) };
         // The path without links, which owners are recorded by, and as the caller knows it.
         let (mut real, mut told) = (folder.path, top.to_path_buf());
         let mut way = Descent::begin(folder.fd)?;

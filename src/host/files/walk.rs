@@ -27,8 +27,20 @@ impl Folder {
     /// Opens a folder in this one; a link is not followed.
     pub(super) fn below(&self, name: &OsStr) -> io::Result<Self> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = openat(&self.fd, name, flags, Mode::empty())?;
-        Ok(Self { fd, path: self.path.join(name) })
+        let path = self.path.join(name);
+        match openat(&self.fd, name, flags, Mode::empty()) {
+            // Somebody has put a link in place of a folder. EMLINK is FreeBSD's word for that.
+            Err(Errno::ELOOP | Errno::EMLINK) => Err(planted(&path)),
+            fd => Ok(Self { fd: fd?, path }),
+        }
+    }
+
+    /// The same; `None` if it is gone by now.
+    pub(super) fn below_if_there(&self, name: &OsStr) -> io::Result<Option<Self>> {
+        match self.below(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            below => below.map(Some),
+        }
     }
 }
 
@@ -102,10 +114,21 @@ impl Root {
                 let folder = below.pop().unwrap_or(base);
                 return Ok(if at_end { Spot::At { folder, name, stat } } else { Spot::Nowhere { nearest: folder } });
             }
-            let next = here.below(&name)?;
-            below.push(next);
+            match here.below_if_there(&name)? {
+                Some(next) => below.push(next),
+                None => return Ok(Spot::Nowhere { nearest: below.pop().unwrap_or(base) }),
+            }
         }
         Ok(Spot::Top(below.pop().unwrap_or(base)))
+    }
+
+    /// Opens the folder at a path, following links; `None` if there is none.
+    pub(super) fn folder(&self, path: &Path) -> io::Result<Option<Folder>> {
+        match self.walk(path, Last::Follow)? {
+            Spot::Nowhere { .. } | Spot::At { stat: None, .. } => Ok(None),
+            Spot::Top(folder) => Ok(Some(folder)),
+            Spot::At { folder, name, .. } => folder.below_if_there(&name),
+        }
     }
 
     /// Refuses a link that a user other than root may have created.
@@ -113,14 +136,7 @@ impl Root {
         if self.shared_by(folder)?.is_none() {
             return Ok(());
         }
-        Err(refused(
-            io::ErrorKind::PermissionDenied,
-            format!(
-                "{} is a symbolic link in a folder that others than root can write to, so it is not followed; \
-                 see where it points, and replace it with a real folder or file",
-                folder.path.join(name).shown()
-            ),
-        ))
+        Err(planted(&folder.path.join(name)))
     }
 
     /// The owner of a folder in which others than root can put something; `None` if it is root's alone.
@@ -129,6 +145,17 @@ impl Root {
         let owner = self.owner(&folder.path, &stat).uid;
         Ok((owner != 0 || permissions(&stat) & 0o022 != 0).then_some(owner))
     }
+}
+
+fn planted(path: &Path) -> io::Error {
+    refused(
+        io::ErrorKind::PermissionDenied,
+        format!(
+            "{} is a symbolic link in a folder that others than root can write to, so it is not followed; \
+             see where it points, and replace it with a real folder or file",
+            path.shown()
+        ),
+    )
 }
 
 /// The names of a path, the first one last, including `..`.

@@ -100,7 +100,7 @@ pub enum RehearsalError {
         .0.shown()
     )]
     NotARehearsal(PathBuf),
-    /// Somebody else has a say in the folder, or in that of the state.
+    /// Somebody else has a say in the folder, in that of the state, or in one above.
     #[error("{} {why}, so somebody else could decide what the rehearsal reads and writes; {mend}", path.shown())]
     NotOwn {
         /// The folder.
@@ -152,27 +152,51 @@ fn is_own(folder: &Path) -> Result<(), RehearsalError> {
     Err(RehearsalError::NotOwn { path: folder.to_path_buf(), why, mend })
 }
 
+/// Refuses a folder, free of links, that somebody else could move away and replace: each folder above it must be root's or the
+/// caller's. In one that others can write to, the sticky bit keeps them from what is not theirs.
+fn is_out_of_reach(folder: &Path) -> Result<(), RehearsalError> {
+    let caller = geteuid().as_raw();
+    for above in folder.ancestors().skip(1) {
+        let failed = |source| RehearsalError::Folder { path: above.to_path_buf(), source };
+        let found = above.symlink_metadata().map_err(failed)?;
+        let (uid, mode) = (found.uid(), found.mode() & 0o7777);
+        let (why, mend) = if ![0, caller].contains(&uid) {
+            (
+                format!("belongs to uid {uid}, and you are uid {caller}"),
+                "name a folder that is not in one of others".to_owned(),
+            )
+        } else if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+            let why = format!("can be written by others than its owner (mode {mode:o})");
+            (why, format!("`chmod go-w {}`, or name a folder elsewhere", above.shown()))
+        } else {
+            continue;
+        };
+        return Err(RehearsalError::NotOwn { path: above.to_path_buf(), why, mend });
+    }
+    Ok(())
+}
+
 impl Rehearsal {
     /// Opens a rehearsal, or starts one if the folder does not exist or is empty: with the files of a freshly
     /// installed FreeBSD and [`Model::fresh`]. Opening an existing one changes nothing in it.
     ///
     /// # Errors
-    /// The folder is `/`, is not the caller's alone, holds something else, or cannot be used; the state file cannot be
-    /// understood.
+    /// The folder is `/`, is not the caller's alone, is in a folder of others, holds something else, or cannot be used; the
+    /// state file cannot be understood.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, RehearsalError> {
         let folder = folder.as_ref();
         let failed = |source| RehearsalError::Folder { path: folder.to_path_buf(), source };
         // Without the slash at its end, behind which a link would be followed.
         let named = folder.components().as_path();
         if matches!(named.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
-            named.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
-            fs::DirBuilder::new().mode(0o755).create(named).map_err(failed)?;
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(named).map_err(failed)?;
         }
         let folder = named.canonicalize().map_err(failed)?;
         if folder.parent().is_none() {
             return Err(RehearsalError::SystemRoot(folder));
         }
         is_own(named)?;
+        is_out_of_reach(&folder)?;
         let state = folder.join(STATE_FOLDER.trim_start_matches('/'));
         if state.symlink_metadata().is_ok() {
             is_own(&state)?;

@@ -116,3 +116,23 @@ fn what_was_judged_is_what_is_copied_whatever_swaps_the_names_meanwhile() {
         assert_eq!(stolen, 0, "of {TRIES} copies");
     });
 }
+
+#[test]
+fn a_folder_that_vanishes_between_look_and_open_is_not_there() {
+    const TRIES: usize = 5000;
+    let tree = Tree::new();
+    let folder = tree.outside("/home/folder");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                fs::create_dir(&folder).unwrap();
+                fs::remove_dir(&folder).unwrap();
+            }
+        });
+        let read = || tree.root.read_from(Path::new("/home/folder/x"), 0, 0);
+        let failed = (0..TRIES).find_map(|_| read().err().map(|error| error.to_string()));
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(failed, None);
+    });
+}

@@ -176,6 +176,22 @@ fn a_folder_in_which_somebody_else_has_a_say_is_refused_and_left_alone() {
         }
     }
     Rehearsal::open(&own).unwrap();
+    // Whoever may write to the folder above can put another one in its place, unless it is sticky.
+    let allowed = fs::metadata(folder.path()).unwrap().permissions();
+    for (mode, is_refused) in [(0o775, true), (0o757, true), (0o1777, false)] {
+        fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        if is_refused {
+            refused(&own, &format!("can be written by others than its owner (mode {mode:o})"));
+        } else {
+            Rehearsal::open(&own).unwrap();
+        }
+    }
+    fs::set_permissions(folder.path(), allowed).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(folder.path(), Some(65_533), None).unwrap();
+        refused(&own, "belongs to uid 65533, and you are uid 0");
+        std::os::unix::fs::chown(folder.path(), Some(0), None).unwrap();
+    }
     Rehearsal::open(own.join("../own/./")).unwrap();
     std::os::unix::fs::symlink(folder.path(), own.join("state")).unwrap();
     fs::rename(own.join(".rehearsal"), own.join("moved")).unwrap();
