@@ -133,7 +133,7 @@ mod tests {
         let told = troubles(&[nginx(80), nginx(443), ours(8080)], front);
         assert!(told.len() == 1 && told.iter().all(|told| told.contains("past the web server")), "{told:?}");
         let elsewhere = listener("server", 1001, 8080, Some([203, 0, 113, 10]));
-        assert_eq!(troubles(&[&well[..], &[elsewhere.clone()]].concat(), front), [""; 0]);
+        assert_eq!(troubles(&[&well[..], std::slice::from_ref(&elsewhere)].concat(), front), [""; 0]);
         assert_eq!(troubles(&[&well[..4], &[elsewhere]].concat(), front), ["GoToSocial does not listen on port 8080"]);
         // A name is nobody's own, a second socket is one too many, and so is one whose owner nobody knows.
         let unknown = Listener { uid: None, user: "?".into(), pid: None, ..nginx(443) };
