@@ -140,17 +140,9 @@ impl Account {
     }
 
     fn run(&self, executor: &Executor<'_>, command: Command) -> Result<(), Failure> {
-        let Self { program, environment, owner, directory, .. } = self.clone();
-        let Command { name, arguments, secret_argument } = command;
-        let invocation = Invocation {
-            program,
-            arguments,
-            environment,
-            owner,
-            directory,
-            secret_argument,
-            limit: Some(commands::LIMIT),
-        };
+        let (name, environment) = (command.name, self.environment.clone());
+        let invocation =
+            Invocation { environment, ..Invocation::of(&self.program, command, self.owner, &self.directory) };
         let output = executor.host.run_as(&invocation)?;
         if output.status != Some(0) {
             refuse!("`gotosocial {name}` failed: {}", output.reason());
@@ -189,7 +181,7 @@ fn listens_alone(host: &dyn Host, uid: u32, address: SocketAddr) -> Result<(), S
     };
     let listeners = host.listeners().map_err(|error| format!("who listens on port {port} is not known: {error}"))?;
     let mut there = listeners.iter().filter(is_there).peekable();
-    if there.peek().is_some() && there.all(|listener| listener.uid == Some(uid)) {
+    if there.peek().is_some() && there.all(|listener| listener.uid == Some(uid) && listener.jail.is_none()) {
         return Ok(());
     }
     Err(format!("it is not the service alone that listens on port {port}"))
@@ -234,6 +226,7 @@ mod tests {
             ipv4: true,
             ipv6: address.is_none(),
             port,
+            jail: None,
         };
         let own = listener(Some(209), None, 443);
         for (others, is_alone) in [
