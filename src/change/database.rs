@@ -24,7 +24,7 @@ pub use description::{CopiedPart, DESCRIPTION, Description, OPENED, SCHEMA, desc
 
 use super::kind::above;
 use super::postgres::Connection;
-use crate::host::{DatabaseExamination, DatabaseState, Entry, FileUser, Host, HostError, Observe, Owner};
+use crate::host::{Ask, DatabaseExamination, DatabaseState, Entry, FileUser, Host, HostError, NEVER, Observe, Owner};
 use crate::shown::Shown;
 use description::{DUMP, FILES, MAIN, copy_checked, failed, in_folder, stop, unused};
 
@@ -249,7 +249,7 @@ fn is_header(head: &[u8]) -> bool {
 /// # Errors
 /// Somebody has the database open, it is damaged or none, or a file cannot be copied. What there is of the copy is no copy
 /// then, for want of its description.
-pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Description, HostError> {
+pub(super) fn copy(host: &dyn Host, stop: Ask<'_>, copy: &DatabaseCopy) -> Result<Description, HostError> {
     let DatabaseCopy { from, to, service, owner, thorough, host: name, version, .. } = copy;
     idle(host, service, from)?;
     host.remove_tree(to)?;
@@ -260,7 +260,7 @@ pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Description, 
             (opened(host, to, &files, *owner, *thorough)?, files, None)
         }
         Database::Postgres { connection } => {
-            let (part, contents) = connection.dump(host, &to.join(DUMP))?;
+            let (part, contents) = connection.dump(host, stop, &to.join(DUMP))?;
             (contents.state, vec![part], Some(contents.sha256))
         }
     };
@@ -320,10 +320,15 @@ pub fn opened(
 ///
 /// # Errors
 /// It cannot be read.
-pub fn is_in_place(host: &dyn Host, description: &Description, database: &Database) -> Result<bool, HostError> {
+pub fn is_in_place(
+    host: &dyn Host,
+    stop: Ask<'_>,
+    description: &Description,
+    database: &Database,
+) -> Result<bool, HostError> {
     let path = match (database, &description.content) {
         (Database::Sqlite { path }, _) => path,
-        (Database::Postgres { connection }, Some(content)) => return connection.is_in_place(host, content),
+        (Database::Postgres { connection }, Some(content)) => return connection.is_in_place(host, stop, content),
         // It is the copy of a file.
         (Database::Postgres { .. }, None) => return Ok(false),
     };
@@ -384,7 +389,7 @@ fn of_postgres<'a>(description: &'a Description, folder: &Path) -> Result<(PathB
 ///
 /// # Errors
 /// There is no complete copy, somebody has the database open, or a file cannot be copied or renamed.
-pub(super) fn restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
+pub(super) fn restore(host: &dyn Host, stop: Ask<'_>, restore: &DatabaseRestore) -> Result<(), HostError> {
     let DatabaseRestore { from, to, service, owner, before } = restore;
     let description = complete(host, from)?;
     idle(host, service, to)?;
@@ -396,7 +401,7 @@ pub(super) fn restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), 
                 complete(host, before)?;
                 host.write_file(&replacing(before), b"", 0o600, Owner::ROOT)?;
             }
-            return connection.read_in(host, &dump, Some(sha256));
+            return connection.read_in(host, stop, &dump, Some(sha256));
         }
     };
     remove_all(host, named(path, DISPLACED))?;
@@ -463,8 +468,8 @@ pub(super) fn put_back(host: &dyn Host, restore: &DatabaseRestore) -> Result<(),
     close(host, &restore.service, &restore.to)?;
     // An earlier attempt may have been cut off.
     take_back_restore(host, restore, true)?;
-    if !is_in_place(host, &complete(host, &restore.from)?, &restore.to)? {
-        self::restore(host, restore)?;
+    if !is_in_place(host, NEVER, &complete(host, &restore.from)?, &restore.to)? {
+        self::restore(host, NEVER, restore)?;
         forget_displaced(host, restore)?;
     }
     Ok(())

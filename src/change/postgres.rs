@@ -17,7 +17,7 @@ mod connection;
 mod script;
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,9 +29,9 @@ pub use script::Contents;
 use super::database::description::{CopiedPart, DUMP as MAIN, OPENED, copy_checked, failed, in_folder, unused};
 use super::database::{Database, close};
 use crate::gotosocial::SERVICE;
-use crate::host::{FileUser, Host, HostError, Invocation, Output, Owner};
+use crate::host::{Ask, FileUser, Host, HostError, Invocation, NEVER, Output, Owner};
 use crate::shown::Shown;
-use connection::{CLIENT, advice, invocation};
+use connection::{ANSWER_LIMIT, CLIENT, advice, invocation};
 
 const DUMP: &str = "/usr/local/bin/pg_dump";
 const RESTORE: &str = "/usr/local/bin/pg_restore";
@@ -74,11 +74,18 @@ pub struct DatabaseTest {
     pub to: PathBuf,
 }
 
-/// Runs one of PostgreSQL's programs on something that `what` names.
-fn run(host: &dyn Host, what: &str, invocation: &Invocation) -> Result<Output, HostError> {
+/// Runs one of PostgreSQL's programs on something that `what` names. What dumps and loads has no limit: it is silent while it
+/// works, for hours if a database is large, so neither time nor silence tells whether it hangs. Whoever interrupts the run ends
+/// it at once.
+fn run(host: &dyn Host, stop: Ask<'_>, what: &str, invocation: &Invocation) -> Result<Output, HostError> {
     let program = invocation.program.shown();
-    let output = host.run_as(invocation).map_err(|error| match error {
-        error @ HostError::Start { .. } => failed(what, format!("{error}. {CLIENT}")),
+    let output = host.run_until(invocation, stop).map_err(|error| match error {
+        HostError::Start { source, .. } if source.kind() == io::ErrorKind::TimedOut => {
+            failed(what, format!("{program} failed: {source}{}", advice("timeout expired")))
+        }
+        HostError::Start { ref source, .. } if source.to_string().contains("No such file") => {
+            failed(what, format!("{error}. {CLIENT}"))
+        }
         error => error,
     })?;
     if output.status == Some(0) {
@@ -106,16 +113,22 @@ pub(super) fn test(host: &dyn Host, test: &DatabaseTest) -> Result<(), HostError
 }
 
 /// The script that pg_restore(1) makes of the dump in a folder; the dump is not needed after it.
-fn script_of(host: &dyn Host, what: &str, owner: Owner, folder: &Path) -> Result<BufReader<File>, HostError> {
+fn script_of(
+    host: &dyn Host,
+    stop: Ask<'_>,
+    what: &str,
+    owner: Owner,
+    folder: &Path,
+) -> Result<BufReader<File>, HostError> {
     // Nothing is known of the roles of the host where it is put back.
     let arguments = ["--no-owner", "--no-privileges", "--single-transaction", "--file", SCRIPT, MAIN];
-    run(host, what, &invocation(owner, RESTORE, &arguments, &[]))?;
+    run(host, stop, what, &invocation(owner, RESTORE, &arguments, &[]))?;
     let file = host.open_file(&folder.join(SCRIPT))?.ok_or_else(|| failed(what, "there is no script of its dump"))?;
     Ok(BufReader::with_capacity(1 << 20, file))
 }
 
-fn contents(host: &dyn Host, what: &str, owner: Owner, folder: &Path) -> Result<Contents, HostError> {
-    script::read(script_of(host, what, owner, folder)?)
+fn contents(host: &dyn Host, stop: Ask<'_>, what: &str, owner: Owner, folder: &Path) -> Result<Contents, HostError> {
+    script::read(script_of(host, stop, what, owner, folder)?)
         .map_err(|error| failed(what, format!("what {RESTORE} makes of the dump cannot be read: {error}")))
 }
 
@@ -123,19 +136,25 @@ fn contents(host: &dyn Host, what: &str, owner: Owner, folder: &Path) -> Result<
 ///
 /// # Errors
 /// It is not there, is damaged, or is not the one whose digest is given.
-pub fn opened(host: &dyn Host, dump: &Path, owner: Owner, sha256: Option<&str>) -> Result<Contents, HostError> {
+pub fn opened(
+    host: &dyn Host,
+    stop: Ask<'_>,
+    dump: &Path,
+    owner: Owner,
+    sha256: Option<&str>,
+) -> Result<Contents, HostError> {
     let fill = |folder: &Path| copy_checked(host, dump, &folder.join(MAIN), owner, sha256);
-    in_folder(host, owner, fill, |folder| contents(host, dump.shown().as_ref(), owner, folder))
+    in_folder(host, owner, fill, |folder| contents(host, stop, dump.shown().as_ref(), owner, folder))
 }
 
 /// Applies a [`Load`]: dumps the database of now, and then makes it what the backup's dump says.
 ///
 /// # Errors
 /// As for a dump, and those of the load; the database is as it was.
-pub(super) fn load(host: &dyn Host, Load { connection, from, before }: &Load) -> Result<(), HostError> {
+pub(super) fn load(host: &dyn Host, stop: Ask<'_>, Load { connection, from, before }: &Load) -> Result<(), HostError> {
     connection.idle(host)?;
-    connection.dump(host, before)?;
-    connection.read_in(host, from, None)
+    connection.dump(host, stop, before)?;
+    connection.read_in(host, stop, from, None)
 }
 
 /// Makes the database again what it was, if it was dumped.
@@ -144,7 +163,7 @@ pub(super) fn take_back_load(host: &dyn Host, Load { connection, before, .. }: &
     if host.entry(before)?.is_none() {
         return Ok(());
     }
-    let content = opened(host, before, connection.owner, None)?.sha256;
+    let content = opened(host, NEVER, before, connection.owner, None)?.sha256;
     connection.put_back(host, SERVICE, (before, None), &content)?;
     host.remove(before)
 }
@@ -159,8 +178,8 @@ impl Connection {
     }
 
     /// Runs one of PostgreSQL's programs on the database.
-    fn run_on(&self, host: &dyn Host, program: &str, arguments: &[&str]) -> Result<Output, HostError> {
-        run(host, &self.name(), &self.invocation(program, arguments))
+    fn run_on(&self, host: &dyn Host, stop: Ask<'_>, program: &str, arguments: &[&str]) -> Result<Output, HostError> {
+        run(host, stop, &self.name(), &self.invocation(program, arguments))
     }
 
     /// Asks the server something; the lines of its answer.
@@ -169,7 +188,8 @@ impl Connection {
         for question in questions {
             arguments.extend(["--command", question]);
         }
-        let output = self.run_on(host, PSQL, &arguments)?;
+        let question = Invocation { limit: Some(ANSWER_LIMIT), ..self.invocation(PSQL, &arguments) };
+        let output = run(host, NEVER, &self.name(), &question)?;
         Ok(output.stdout.lines().map(str::to_owned).collect())
     }
 
@@ -227,7 +247,9 @@ impl Connection {
     fn same_or_newer(&self, host: &dyn Host, server: u32) -> Result<(), HostError> {
         let server = server / 10_000;
         for program in [DUMP, RESTORE] {
-            let output = run(host, &self.name(), &invocation(self.owner, program, &["--version"], &[]))?;
+            let question =
+                Invocation { limit: Some(ANSWER_LIMIT), ..invocation(self.owner, program, &["--version"], &[]) };
+            let output = run(host, NEVER, &self.name(), &question)?;
             let version = output.stdout.rsplit_once("(PostgreSQL) ").map_or("", |(_, version)| version).trim();
             let major: String = version.chars().take_while(char::is_ascii_digit).collect();
             if major.parse::<u32>().is_ok_and(|major| major >= server) {
@@ -270,22 +292,22 @@ impl Connection {
     }
 
     /// Dumps a database into the folder of the programs.
-    fn dump_into(&self, host: &dyn Host, packed: bool) -> Result<(), HostError> {
+    fn dump_into(&self, host: &dyn Host, stop: Ask<'_>, packed: bool) -> Result<(), HostError> {
         let mut arguments = vec!["--format=custom", "--file", MAIN];
         arguments.extend((!packed).then_some("--compress=0"));
-        self.run_on(host, DUMP, &arguments).map(drop)
+        self.run_on(host, stop, DUMP, &arguments).map(drop)
     }
 
     /// Makes a dump, and reads it back; digest and length of the file, and what is in it.
     ///
     /// # Errors
     /// The database cannot be dumped, or the dump not be read back.
-    pub(super) fn dump(&self, host: &dyn Host, to: &Path) -> Result<(CopiedPart, Contents), HostError> {
+    pub(super) fn dump(&self, host: &dyn Host, stop: Ask<'_>, to: &Path) -> Result<(CopiedPart, Contents), HostError> {
         self.connected(host, |folder| {
             self.look(host, &[to, folder])?;
-            self.dump_into(host, true)?;
+            self.dump_into(host, stop, true)?;
             let copied = host.copy_file(&folder.join(MAIN), to, 0o600, Owner::ROOT)?;
-            let contents = contents(host, &self.name(), self.owner, folder)?;
+            let contents = contents(host, stop, &self.name(), self.owner, folder)?;
             let part = CopiedPart { name: MAIN.to_owned(), size: copied.size, sha256: copied.sha256, mode: 0o600 };
             Ok((part, contents))
         })
@@ -295,10 +317,10 @@ impl Connection {
     ///
     /// # Errors
     /// The server cannot be asked.
-    pub(super) fn is_in_place(&self, host: &dyn Host, content: &str) -> Result<bool, HostError> {
+    pub(super) fn is_in_place(&self, host: &dyn Host, stop: Ask<'_>, content: &str) -> Result<bool, HostError> {
         let now = self.connected(host, |folder| {
-            self.dump_into(host, false)?;
-            contents(host, &self.name(), self.owner, folder)
+            self.dump_into(host, stop, false)?;
+            contents(host, stop, &self.name(), self.owner, folder)
         })?;
         Ok(now.sha256 == content)
     }
@@ -307,20 +329,26 @@ impl Connection {
     ///
     /// # Errors
     /// The dump is damaged, somebody uses the database, or the server refuses something; the database is as it was.
-    pub(super) fn read_in(&self, host: &dyn Host, dump: &Path, sha256: Option<&str>) -> Result<(), HostError> {
+    pub(super) fn read_in(
+        &self,
+        host: &dyn Host,
+        stop: Ask<'_>,
+        dump: &Path,
+        sha256: Option<&str>,
+    ) -> Result<(), HostError> {
         self.idle(host)?;
         let owner = self.owner;
         self.connected(host, |folder| {
             let server = self.look(host, &[folder])?;
             copy_checked(host, dump, &folder.join(MAIN), owner, sha256)?;
-            let mut script = script_of(host, dump.shown().as_ref(), owner, folder)?;
+            let mut script = script_of(host, stop, dump.shown().as_ref(), owner, folder)?;
             host.remove(&folder.join(MAIN))?;
             host.build_file(&folder.join(LOAD), 0o600, owner, &mut |file| {
                 script::write_load(&mut script, server, &mut BufWriter::new(file))
             })?;
             host.remove(&folder.join(SCRIPT))?;
             let arguments = ["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", LOAD];
-            let output = self.run_on(host, PSQL, &arguments)?;
+            let output = self.run_on(host, stop, PSQL, &arguments)?;
             if output.stdout.lines().last() == Some(script::COMMITTED) {
                 return Ok(());
             }
@@ -340,11 +368,11 @@ impl Connection {
         while self.users(host)?.iter().any(|user| user.command == connection::APPLICATION) {
             host.sleep(Duration::from_secs(1));
         }
-        if self.is_in_place(host, content)? {
+        if self.is_in_place(host, NEVER, content)? {
             return Ok(());
         }
         // A boot may have started it on what was loaded.
         close(host, service, &Database::Postgres { connection: self.clone() })?;
-        self.read_in(host, dump, sha256)
+        self.read_in(host, NEVER, dump, sha256)
     }
 }

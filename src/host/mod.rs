@@ -27,6 +27,7 @@ use std::time::Duration;
 use crate::certificate::acme::ACME;
 use crate::child::{self, Ids, Role};
 use crate::front::Front;
+use crate::portacl::Protocol;
 use crate::release;
 
 pub use crate::gotosocial::DatabaseState;
@@ -189,11 +190,20 @@ pub trait Observe {
     /// `service(8)` could not be run.
     fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
 
-    /// Every TCP socket that listens, IPv4 and IPv6 (`sockstat -46l -P tcp`). Each process that has a socket open counts.
+    /// Every TCP socket that listens, or every UDP socket, which can receive without that; IPv4 and IPv6 (`sockstat -46`). Each
+    /// process that has a socket open counts.
     ///
     /// # Errors
     /// The table cannot be read. A row of it that makes no sense is none: its owner is then unknown.
-    fn listeners(&self) -> Result<Listeners, HostError>;
+    fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError>;
+
+    /// Every TCP socket that listens.
+    ///
+    /// # Errors
+    /// As for [`Observe::sockets`].
+    fn listeners(&self) -> Result<Listeners, HostError> {
+        self.sockets(Protocol::Tcp)
+    }
 
     /// Bytes that root may still write on the file system that holds `path` (or its nearest existing parent).
     ///
@@ -201,8 +211,11 @@ pub trait Observe {
     /// `statvfs(2)` failed.
     fn free_bytes(&self, path: &Path) -> Result<u64, HostError>;
 
-    /// The addresses of a name from the host's resolver; empty if it has none or does not answer.
-    fn resolve(&self, name: &str) -> Vec<IpAddr>;
+    /// The addresses of a name from the host's resolver; empty if it has none.
+    ///
+    /// # Errors
+    /// The resolver does not answer, or could not be asked.
+    fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError>;
 
     /// The addresses of this host's own interfaces, without loopback.
     ///
@@ -236,6 +249,9 @@ pub type Build<'a> = &'a mut dyn FnMut(&mut File) -> io::Result<()>;
 
 /// Is asked whether to stop, and why.
 pub type Ask<'a> = &'a dyn Fn() -> Option<String>;
+
+/// Never stops.
+pub const NEVER: Ask<'static> = &|| None;
 
 /// Takes the time that a program has run, and the newest line of its output.
 pub type Tell<'a> = &'a mut dyn FnMut(Duration, Option<&str>);
@@ -284,7 +300,7 @@ pub trait Host: Observe {
     /// # Errors
     /// A system call failed; what was removed before stays removed.
     fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
-        self.remove_tree_until(path, &|| None)
+        self.remove_tree_until(path, NEVER)
     }
 
     /// The same, and asks at short intervals whether to stop.
@@ -380,7 +396,15 @@ pub trait Host: Observe {
     ///
     /// # Errors
     /// The program could not be started. A non-zero exit is not an error but part of [`Output`].
-    fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError>;
+    fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
+        self.run_until(invocation, NEVER)
+    }
+
+    /// The same, and asks at short intervals whether to kill it.
+    ///
+    /// # Errors
+    /// `stop` had a reason, or as for [`Host::run_as`].
+    fn run_until(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError>;
 
     /// The same, and reports about once a second how long it has run and the newest line of its output. The program
     /// continues if this program is killed.

@@ -13,7 +13,7 @@ use crate::change::database::{self, DESCRIPTION, OPENED};
 use crate::change::kind::prelude::*;
 use crate::change::{postgres, store};
 use crate::error_code::ErrorCode;
-use crate::host::{self, Onward, is_temporary};
+use crate::host::{self, Ask, Onward, is_temporary};
 use crate::shown::Shown;
 
 /// How many of the files that differ from a backup are named.
@@ -155,14 +155,14 @@ impl Kind for BackupChange {
     }
 
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
-        let host = executor.host;
+        let (host, stop): (_, Ask<'_>) = (executor.host, &|| executor.broken_off());
         match self {
             Self::Write { .. } => self.write(executor),
             Self::Prune { path } => Ok(host.remove(path)?),
-            Self::Database { from, to, owner } => unpack_database(host, from, to, *owner),
+            Self::Database { from, to, owner } => unpack_database(host, stop, from, to, *owner),
             Self::Media { from, storage, owner } => place_media(executor, from, storage, *owner),
-            Self::Dump { dump } => Ok(dump.connection.dump(host, &dump.to).map(drop)?),
-            Self::Load { load } => Ok(postgres::load(host, load)?),
+            Self::Dump { dump } => Ok(dump.connection.dump(host, stop, &dump.to).map(drop)?),
+            Self::Load { load } => Ok(postgres::load(host, stop, load)?),
         }
     }
 
@@ -216,7 +216,7 @@ impl BackupChange {
                 names.map(|name| member(format!("{DATABASE}{name}"), database.join(name))).collect()
             }
             DatabaseKind::Postgres => {
-                head.state = Some(postgres::opened(host, database, *owner, None)?.state);
+                head.state = Some(postgres::opened(host, &|| executor.broken_off(), database, *owner, None)?.state);
                 vec![member(backup::POSTGRES.to_owned(), database.clone())]
             }
         };
@@ -348,7 +348,7 @@ fn unpack(
     .map_err(|error| from.unusable(error))
 }
 
-fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> Result<(), Failure> {
+fn unpack_database(host: &dyn Host, stop: Ask<'_>, from: &Origin, to: &Path, owner: Owner) -> Result<(), Failure> {
     let (file, manifest) = reopened(from)?;
     host.remove_tree(to)?;
     host.make_directory(to, 0o700, Owner::ROOT)?;
@@ -359,7 +359,7 @@ fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> R
         _ => None,
     })?;
     if manifest.head.database == DatabaseKind::Postgres {
-        if !postgres::opened(host, &to.join(DUMP), owner, None)?.is_fenced {
+        if !postgres::opened(host, stop, &to.join(DUMP), owner, None)?.is_fenced {
             refuse!(
                 "a dump is commands, and pg_restore(1) of this version does not fence in those of psql(1): update the package \
                  postgresqlNN-client (13.22, 14.19, 15.14, 16.10, 17.6 and later ones do)"

@@ -30,8 +30,7 @@ pub const WEB: Role = ("web", |task| reply(task, |request: &WebRequest| Ok(get(r
 /// Has a child send a request: the answer may come from anybody.
 pub(super) fn get_as(ids: Option<Ids>, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     let limit = request.timeout.saturating_add(GRACE);
-    let child = Conversation::begin(WEB.0, &Confinement::of_network(ids), request, &environment(), limit);
-    let answer = child.and_then(|mut child| child.hear::<Result<WebAnswer, WebFailure>>());
+    let answer = Conversation::ask(WEB.0, &Confinement::of_network(ids), request, &environment(), limit);
     answer.unwrap_or_else(|error| Err(WebFailure::Other(format!("the process that asks failed: {error}"))))
 }
 

@@ -47,6 +47,7 @@ fn socket(model: &Model, user: (&str, u32), pid: u32, address: Option<IpAddr>, p
         ipv4: address.is_none_or(|address| address.is_ipv4()),
         ipv6: address.map_or(model.ipv6, |address| address.is_ipv6()),
         port,
+        jail: None,
     }
 }
 

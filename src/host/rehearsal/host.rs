@@ -13,6 +13,7 @@ use crate::certificate::{Bundle, BundleError};
 use crate::child::Ids;
 use crate::front::Front;
 use crate::operation::{self, Operation};
+use crate::portacl::Protocol;
 
 use super::super::{
     Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
@@ -271,9 +272,9 @@ impl Observe for Rehearsal {
         services::supervision(&self.machine.borrow(), name)
     }
 
-    fn listeners(&self) -> Result<Listeners, HostError> {
+    fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError> {
         let model = &self.machine.borrow().model;
-        let mut sockets = kernel::listeners(model);
+        let mut sockets = kernel::sockets(model, protocol);
         sockets.extend(web_servers::workers(model, &sockets));
         Ok(Listeners { sockets, unreadable: model.faults.unreadable_rows })
     }
@@ -283,8 +284,14 @@ impl Observe for Rehearsal {
         Ok(if model.faults.disk_full { 0 } else { model.free_bytes })
     }
 
-    fn resolve(&self, name: &str) -> Vec<IpAddr> {
-        self.machine.borrow().model.addresses_of(name)
+    fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError> {
+        let model = &self.machine.borrow().model;
+        match model.faults.resolver_fails {
+            true => {
+                Err(HostError::Lookup { name: name.to_owned(), why: "Name could not be resolved at this time".into() })
+            }
+            false => Ok(model.addresses_of(name)),
+        }
     }
 
     fn addresses(&self) -> Result<Vec<IpAddr>, HostError> {
@@ -415,7 +422,10 @@ impl Host for Rehearsal {
         self.command(format!("service {name} {}", action.verb()), |machine| services::act(machine, name, action))
     }
 
-    fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
+    fn run_until(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError> {
+        if let Some(hanging) = self.machine.borrow_mut().hanging(invocation, stop) {
+            return Err(hanging);
+        }
         let Invocation { program, arguments, .. } = invocation;
         let only_looks = match postgres::is_program(program) {
             true => postgres::only_looks(arguments),
