@@ -15,7 +15,7 @@ use crate::gotosocial::SERVICE;
 use crate::gotosocial::commands::{self, Command, IN_USE, UNKNOWN_USER};
 use crate::gotosocial::password_change::{Outcome, PasswordChange, Question, Reply};
 use crate::gotosocial::readiness::LIVEZ;
-use crate::host::{Invocation, Listener, WebAnswer, WebRequest};
+use crate::host::{Invocation, Listener, NEVER, WebAnswer, WebRequest};
 
 /// Letters and digits that cannot be taken for one another: 32 of them, so each carries five bits.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -148,7 +148,7 @@ impl Account {
             secret_argument,
             limit: Some(commands::LIMIT),
         };
-        let output = executor.host.run_as(&invocation)?;
+        let output = executor.host.run_as(&invocation, NEVER)?;
         if output.status != Some(0) {
             refuse!("`gotosocial {name}` failed: {}", output.reason());
         }

@@ -42,7 +42,7 @@ impl Kind for ConfigTest {
         host.write_file(&self.candidate, self.content.bytes(), 0o640, Owner { uid: 0, gid: owner.gid })?;
         let Command { arguments, secret_argument, .. } = commands::debug_config(&self.candidate);
         let environment = Vec::new();
-        let output = host.run_as(&Invocation {
+        let invocation = Invocation {
             program,
             arguments,
             environment,
@@ -50,7 +50,8 @@ impl Kind for ConfigTest {
             directory,
             secret_argument,
             limit: Some(commands::LIMIT),
-        });
+        };
+        let output = executor.unless_broken_off(|stop| host.run_as(&invocation, stop));
         host.remove(&self.candidate)?;
         let output = output?;
         if !debug_config::echoes_host(&output.stdout, &self.host) {

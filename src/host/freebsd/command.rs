@@ -13,7 +13,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::child::{self, Confinement, Ids, Program};
-use crate::host::{HostError, Invocation, Output, Owner};
+use crate::host::{Ask, HostError, Invocation, Output, Owner, Tell, go_on};
 
 /// Search path of every child, as in `/etc/login.conf` without the local folders.
 const SEARCH_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
@@ -76,17 +76,34 @@ impl Commands {
         finish(line, OUTPUT_LIMIT, start, |mut child, _| child.wait())
     }
 
-    /// Runs a program as another user, in a [`child`]. The caller judges its exit status.
-    pub(super) fn run_as(&self, invocation: &Invocation, groups: Vec<u32>) -> Result<Output, HostError> {
-        self.run_watched(invocation, groups, &mut |_, _| {})
+    /// Runs a program as another user, in a [`child`], which is killed if `stop` has a reason. The caller judges its exit
+    /// status.
+    pub(super) fn run_as(&self, invocation: &Invocation, groups: Vec<u32>, stop: Ask<'_>) -> Result<Output, HostError> {
+        self.watched(invocation, groups, &mut |_, _| go_on(stop))
     }
 
-    /// The same, and reports about once a second how long it has run and the newest line of its output.
+    /// The same, to its end, and reports about once a second how long it has run and the newest line of its output.
     pub(super) fn run_watched(
         &self,
         invocation: &Invocation,
         groups: Vec<u32>,
-        tell: &mut dyn FnMut(Duration, Option<&str>),
+        tell: Tell<'_>,
+    ) -> Result<Output, HostError> {
+        let mut told = Duration::ZERO;
+        self.watched(invocation, groups, &mut |elapsed, stdout| {
+            if elapsed >= told + Duration::from_secs(1) {
+                told = elapsed;
+                tell(elapsed, newest_line(stdout).ok().flatten().as_deref());
+            }
+            Ok(())
+        })
+    }
+
+    fn watched(
+        &self,
+        invocation: &Invocation,
+        groups: Vec<u32>,
+        watch: &mut dyn FnMut(Duration, &File) -> io::Result<()>,
     ) -> Result<Output, HostError> {
         let arguments = invocation.arguments.iter().enumerate().map(|(index, argument)| {
             if invocation.secret_argument == Some(index) { SECRET } else { argument.as_str() }
@@ -105,15 +122,8 @@ impl Commands {
         confinement.directory = self.local(&invocation.directory);
         let run =
             |stdout: Stdio, stderr: Stdio| child::start(child::EXEC.0, &confinement, &program, &[], stdout, stderr);
-        let mut told = Duration::ZERO;
         let finished = finish(line, OUTPUT_LIMIT, run, |mut child, stdout| {
-            child.wait(invocation.limit, &mut |elapsed| {
-                if elapsed >= told + Duration::from_secs(1) {
-                    told = elapsed;
-                    tell(elapsed, newest_line(stdout).ok().flatten().as_deref());
-                }
-                Ok(())
-            })
+            child.wait(invocation.limit, &mut |elapsed| watch(elapsed, stdout))
         })?;
         match child::refusal(finished.status, &finished.stderr) {
             Some(why) => Err(HostError::Start { command: finished.command, source: io::Error::other(why) }),

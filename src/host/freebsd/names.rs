@@ -4,17 +4,17 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use super::probe::reply;
-use crate::child::{Confinement, Conversation, Ids, Role};
+use crate::child::{Confinement, Conversation, Ids, NETWORK, Role};
 
 /// Asks the resolver for a name; its answer is the addresses.
-pub const RESOLVE: Role = ("resolve", |task| reply(task, |name: &String| Ok(addresses(name))));
+pub const RESOLVE: Role = ("resolve", NETWORK, |task| reply(task, |name: &String| Ok(addresses(name))));
 
 /// A resolver asks several servers several times, for some seconds each.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Has a child ask for the addresses of a name; none if that fails.
 pub(super) fn resolve_as(ids: Option<Ids>, name: &str) -> Vec<IpAddr> {
-    let child = Conversation::begin(RESOLVE.0, &Confinement::of_network(ids), &name, &[], LIMIT);
+    let child = Conversation::begin(RESOLVE.0, &Confinement::of(ids), &name, &[], LIMIT);
     child.and_then(|mut child| child.hear()).unwrap_or_default()
 }
 
