@@ -49,7 +49,7 @@ pub struct Invocation {
     pub directory: PathBuf,
     /// Index of an argument that must not appear in any message.
     pub secret_argument: Option<usize>,
-    /// How long it may take. `None` where nobody can say, so that only [`super::Host::run_until`] ends it, or where killing it would
+    /// How long it may take. `None` where nobody can say, so that only [`super::Host::run_as`] ends it, or where killing it would
     /// do damage.
     pub limit: Option<Duration>,
 }
