@@ -256,7 +256,7 @@ fn a_database_program_that_hangs_or_is_stopped_ends_at_its_limit_and_at_once_whe
         let asked = || (began.elapsed() > Duration::from_millis(300)).then(|| "interrupted (SIGTERM)".to_owned());
         let error = host().run_as(&invocation, &asked).unwrap_err();
         assert!(began.elapsed() < Duration::from_millis(1300), "{:?}", began.elapsed());
-        assert!(matches!(&error, HostError::Interrupted(why) if why == "interrupted (SIGTERM)"), "{error}");
+        assert!(error.to_string().ends_with("interrupted (SIGTERM)"), "{error}");
     }
     let output = host().run_as(&shell("echo done"), &|| None).unwrap();
     assert_eq!((output.status, output.stdout.as_str()), (Some(0), "done\n"));
