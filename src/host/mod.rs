@@ -18,6 +18,7 @@ pub mod operations;
 pub mod rehearsal;
 
 use std::any::Any;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
@@ -153,6 +154,11 @@ pub trait Observe {
     /// # Errors
     /// The databases cannot be read.
     fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError>;
+
+    /// A variable of the environment that children on the host get; a rehearsal has its own.
+    fn environment(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
 
     /// Whether the kernel module is loaded or compiled in (`kldstat -q -m NAME`).
     ///

@@ -1,6 +1,7 @@
 //! [`Observe`] and [`Host`] on a rehearsal.
 
 use std::any::Any;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::net::IpAddr;
@@ -23,7 +24,7 @@ use super::super::{
 use super::machine::{Access, Machine, command_failed};
 use super::{
     ChangeFault, Model, Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin,
-    gotosocial_database, kernel, packages, postgres, rc_conf, services, web, web_servers,
+    gotosocial_database, kernel, packages, postgres, rc_conf, services, sysrc, web, web_servers,
 };
 
 /// A change, for the errors that it can be made to fail with.
@@ -89,6 +90,11 @@ impl Rehearsal {
 
     fn attempt<T>(&self, what: &Change<'_>, make: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
         let machine = &mut *self.machine.borrow_mut();
+        if let Change::File(_, path, _) = what
+            && machine.model.immutable.contains(*path)
+        {
+            return Err(what.failed(Errno::EPERM as i32));
+        }
         let mut failure = None;
         match &mut machine.model.faults.change {
             Some(fault) if fault.after > 0 => fault.after -= 1,
@@ -248,6 +254,10 @@ impl Observe for Rehearsal {
         Ok(None)
     }
 
+    fn environment(&self, name: &str) -> Option<OsString> {
+        self.machine.borrow().model.environment.get(name).map(OsString::from)
+    }
+
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
         Ok(self.machine.borrow().model.modules.contains(name))
     }
@@ -394,7 +404,7 @@ impl Host for Rehearsal {
 
     fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError> {
         let arguments = value.map_or_else(|| format!("-x {name}"), |value| format!("{name}={value}"));
-        self.command(format!("sysrc {arguments}"), |machine| rc_conf::set(machine, name, value))
+        self.command(format!("sysrc {arguments}"), |machine| sysrc::set(machine, name, value))
     }
 
     fn install_package(&self, name: &str) -> Result<(), HostError> {

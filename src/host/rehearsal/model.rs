@@ -46,6 +46,12 @@ pub struct Model {
     pub securelevel: i32,
     /// Whether the machine is a jail. A jail has the modules and portacl sysctls of its host.
     pub jail: Jail,
+    /// What matters of the environment of the user who runs the program.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// Files that nobody may change, rename or remove: `chflags schg`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub immutable: BTreeSet<PathBuf>,
     /// `hw.physmem`, bytes.
     pub memory: u64,
     /// Bytes free on the one file system.
@@ -287,6 +293,9 @@ pub struct Program {
     pub started_at: u64,
     /// When it becomes ready. Before that it answers 503.
     pub ready_at: u64,
+    /// When its database is up to date, if its log does not say so yet.
+    #[serde(default)]
+    pub migrated_at: Option<u64>,
     /// Whether its log says that it is ready.
     pub announced: bool,
     /// Its version.
