@@ -4,7 +4,10 @@ use std::io;
 use std::path::Path;
 
 use crate::change::kind::prelude::*;
+use crate::operation::advice;
 use crate::sysconf::rc_conf::{FILES, assigned, entangled};
+
+const EPERM: i32 = 1;
 
 /// Sets a variable in rc.conf(5), or takes it out, sysrc(8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +41,13 @@ pub fn set_rc_variable(host: &dyn Host, name: &str, value: Option<&str>) -> Resu
     if value.is_some() && !text.is_empty() && !text.ends_with('\n') {
         host.append_file(Path::new(edited), b"\n")?;
     }
-    host.set_rc_variable(name, value)
+    host.set_rc_variable(name, value).map_err(|error| match error {
+        HostError::Command { command, status, stderr } if stderr.contains("Operation not permitted") => {
+            let stderr = stderr + advice(&io::Error::from_raw_os_error(EPERM));
+            HostError::Command { command, status, stderr }
+        }
+        error => error,
+    })
 }
 
 fn text_of(host: &dyn Host, file: &str) -> Result<String, HostError> {
