@@ -406,7 +406,7 @@ fn root_itself_asks_nobody() {
         let host = FreeBsd::rooted(Path::new("/"));
         let failure = host.resolve("127.0.0.1").unwrap_err();
         assert!(
-            failure.to_string().starts_with("the name 127.0.0.1 could not be looked up: exit status: 1"),
+            failure.to_string().starts_with("the name 127.0.0.1 could not be looked up: it ended without an"),
             "{failure}"
         );
         assert_eq!(failure.code(), ErrorCode::NameLookup);

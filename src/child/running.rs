@@ -110,8 +110,8 @@ impl Running {
         let mut said = vec![0; 4096];
         let count = self.stderr.read_at(&mut said, 0)?;
         let said = String::from_utf8_lossy(&said[..count]);
-        let why = refusal(status, &said).map_or_else(|| format!("{status} {}", said.trim()), str::to_owned);
-        Ok(Some(why.trim().to_owned()))
+        let ended = || format!("it ended without an answer ({status}) {}", said.trim());
+        Ok(Some(refusal(status, &said).map_or_else(ended, str::to_owned).trim().to_owned()))
     }
 
     /// Kills it, with all of its process group.
