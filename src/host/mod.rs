@@ -37,7 +37,8 @@ pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Listeners, Owner, ServiceState, Supervision, System, User};
 pub use files::{CopiedFile, Onward, Visit, Whose, digest_of, is_temporary};
 pub use network::{
-    BindOutcome, BindProbe, Carried, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
+    BindOutcome, BindProbe, Carried, Family, PortWatch, Refusals, Refused, ServedCertificate, WatchedPort, WebAnswer,
+    WebFailure, WebRequest,
 };
 pub use operations::{Invocation, Output, ServiceAction};
 
@@ -262,6 +263,9 @@ pub trait Observe {
 /// Writes a file of any size, and may read it back.
 pub type Build<'a> = &'a mut dyn FnMut(&mut File) -> io::Result<()>;
 
+/// Is done while a service acts, and may ask whether that is over.
+pub type Meanwhile<'a> = &'a mut dyn FnMut(&dyn Fn() -> bool);
+
 /// Is asked whether to stop, and why.
 pub type Ask<'a> = &'a dyn Fn() -> Option<String>;
 
@@ -403,11 +407,12 @@ pub trait Host: Observe {
     /// The program could not be started. A refused configuration is not an error but part of [`Output`].
     fn front_test(&self, front: Front, config: &Path) -> Result<Output, HostError>;
 
-    /// Watches ports on 127.0.0.1 until the watch is finished, to measure how long connections are refused.
+    /// Watches ports on 127.0.0.1 until the watch is finished, to measure how long connections are refused. It leaves
+    /// nothing in the log of whoever listens there but, of TLS, a few requests.
     ///
     /// # Errors
     /// The watch could not be started.
-    fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError>;
+    fn watch_ports(&self, ports: &[WatchedPort]) -> Result<Box<dyn PortWatch>, HostError>;
 
     /// `service NAME ACTION` (`onestop` and `onereload`, so that they also work for a service that is not enabled, or
     /// no longer).
@@ -415,6 +420,17 @@ pub trait Host: Observe {
     /// # Errors
     /// The script is missing or exited with a failure. A successful exit proves nothing yet.
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError>;
+
+    /// The same, and does something `meanwhile`, which may ask whether the action is over. It is always done once, and the
+    /// action is always waited for.
+    ///
+    /// # Errors
+    /// As for [`Host::service_action`].
+    fn during(&self, name: &str, action: ServiceAction, meanwhile: Meanwhile<'_>) -> Result<(), HostError> {
+        let acted = self.service_action(name, action);
+        meanwhile(&|| true);
+        acted
+    }
 
     /// Runs a program as an unprivileged user with a clean environment, and waits for it. If `stop` has a reason meanwhile,
     /// the program is killed.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::report::{bytes, counted};
+use super::watch::watched;
 use super::{Exit, Manner, Run, Stop, With, deployed};
 use crate::backup as format;
 use crate::deployment::Database;
@@ -11,6 +12,7 @@ use crate::gotosocial::SERVICE;
 use crate::host::Whose;
 use crate::parts::answers::Lock;
 use crate::parts::backup::{self, Wanted};
+use crate::parts::service;
 use crate::shown::Shown;
 
 /// The space for headers, the manifest and the small files.
@@ -67,7 +69,8 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
     if matches!(deployment.database, Database::Sqlite) && !host.service(SERVICE)?.is_running() {
         run.line("GoToSocial does not run now, and is not started.");
     }
-    if !run.carry_out(&plan, &EXPLANATION, &make, With::watching(&plan, &[deployment.port().get()]))? {
+    let ports = watched(host, &service::readiness(&deployment, layout), &[deployment.port().get()]);
+    if !run.carry_out(&plan, &EXPLANATION, &make, With::watching(&plan, &ports))? {
         return Ok(Exit::Done);
     }
     tell(run, &wanted)?;

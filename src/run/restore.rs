@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 
 use super::inputs::{self, Inputs};
 use super::report::{bytes, counted};
+use super::watch::watched;
 use super::{Exit, Run, Stop, TypedPath, With, install, lock};
 use crate::backup::{self, BackupError, DatabaseKind, Head, Kind, Opened};
 use crate::change::backup::Origin;
@@ -21,6 +22,7 @@ use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
 use crate::parts::restore::{self, Restoring};
 use crate::parts::restore_files::{self, Small};
+use crate::parts::service;
 use crate::shown::Shown;
 use crate::utc::date;
 
@@ -83,8 +85,8 @@ pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
     plan.warnings.push(lost(run, &restoring)?);
     plan.warnings.extend(left_out(&backup.left_out));
     run.show(&plan, &format!("Plan: {} from its backup", head.host), "");
-    let port = [deployment.port().get()];
-    let with = With { source: source.as_ref(), ..With::watching(&plan, &port) };
+    let ports = watched(host, &service::readiness(deployment, layout), &[deployment.port().get()]);
+    let with = With { source: source.as_ref(), ..With::watching(&plan, &ports) };
     if !run.carry_out(&plan, &EXPLANATION, &make, with)? {
         return Ok(Exit::Done);
     }

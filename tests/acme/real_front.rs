@@ -18,7 +18,7 @@ use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
     Ask, BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
     HostError, Invocation, Listeners, Observe, Output, Owner, PortWatch, ServedCertificate, ServiceAction,
-    ServiceState, Supervision, System, User, Visit, WebAnswer, WebFailure, WebRequest, Whose,
+    ServiceState, Supervision, System, User, Visit, WatchedPort, WebAnswer, WebFailure, WebRequest, Whose,
 };
 use gts_bootstrap::parts::front::settings;
 use gts_bootstrap::parts::tls;
@@ -252,7 +252,7 @@ impl Host for RealFront {
         install_package(name: &str) -> Result<(), HostError>;
         delete_package(name: &str) -> Result<(), HostError>;
         front_test(front: Front, config: &Path) -> Result<Output, HostError>;
-        watch_ports(ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError>;
+        watch_ports(ports: &[WatchedPort]) -> Result<Box<dyn PortWatch>, HostError>;
         run_as(invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError>;
         run_watched(invocation: &Invocation, tell: &mut dyn FnMut(Duration, Option<&str>)) -> Result<Output, HostError>;
         file_users(path: &Path) -> Result<Vec<FileUser>, HostError>;

@@ -39,8 +39,8 @@ pub use web::WEB;
 use super::files::{Owners, Root};
 use super::{
     Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Jail, Listeners, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState,
-    Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, Whose, lock,
+    HostError, Invocation, Jail, Listeners, Meanwhile, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState,
+    Supervision, System, Tell, User, Visit, WatchedPort, WebAnswer, WebFailure, WebRequest, Whose, lock,
 };
 use command::{Commands, Finished};
 use sockets::Sockstat;
@@ -314,12 +314,31 @@ impl Host for FreeBsd {
         self.commands.run(front.program, &[front.test, &[config.as_ref()]].concat()).map(Finished::output)
     }
 
-    fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError> {
+    fn watch_ports(&self, ports: &[WatchedPort]) -> Result<Box<dyn PortWatch>, HostError> {
         Ok(Box::new(port_watch::start(ports)?))
     }
 
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
-        services::act(&self.commands, name, action)
+        let rundir = || {
+            let (variable, usual) = services::RUNDIR;
+            self.rc.get(&self.commands, variable).map(|set| PathBuf::from(set.unwrap_or_else(|| usual.to_owned())))
+        };
+        match action {
+            ServiceAction::ReloadNow => services::signal(&self.files, name),
+            ServiceAction::StartHeld => services::start_held(&self.commands, &self.files, name, &rundir()?),
+            ServiceAction::Release => services::release(&self.files, &rundir()?),
+            _ => services::act(&self.commands, name, action),
+        }
+    }
+
+    fn during(&self, name: &str, action: ServiceAction, meanwhile: Meanwhile<'_>) -> Result<(), HostError> {
+        let commands = &self.commands;
+        std::thread::scope(|scope| {
+            let acts = scope.spawn(move || services::act(commands, name, action));
+            meanwhile(&|| acts.is_finished());
+            // Nothing in the thread panics.
+            acts.join().unwrap_or(Ok(()))
+        })
     }
 
     fn run_as(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError> {

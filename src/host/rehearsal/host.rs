@@ -18,8 +18,9 @@ use crate::portacl::Protocol;
 
 use super::super::{
     Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Listeners, Observe, Onward, Output, Owner, PortWatch, ServiceAction, ServiceState,
-    Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, Whose, go_on, lock,
+    HostError, Invocation, Listeners, Meanwhile, Observe, Onward, Output, Owner, PortWatch, ServiceAction,
+    ServiceState, Supervision, System, Tell, User, Visit, WatchedPort, WebAnswer, WebFailure, WebRequest, Whose, go_on,
+    lock,
 };
 use super::machine::{Access, Machine, command_failed};
 use super::{
@@ -89,6 +90,11 @@ impl Rehearsal {
     }
 
     fn attempt<T>(&self, what: &Change<'_>, make: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
+        self.attempt_for(what, Duration::from_secs(1), make)
+    }
+
+    /// The same for a change that takes so long.
+    fn attempt_for<T>(&self, what: &Change<'_>, time: Duration, make: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
         let machine = &mut *self.machine.borrow_mut();
         if let Change::File(_, path, _) = what
             && machine.model.immutable.contains(*path)
@@ -126,15 +132,32 @@ impl Rehearsal {
         } else {
             make(machine)?
         };
-        self.watches.borrow_mut().pass(&machine.model, 1);
-        pass(machine, 1)?;
+        self.elapse(machine, time)?;
         failure.map_or(Ok(made), Err)
+    }
+
+    /// Lets time pass, from one event to the next, while somebody may watch.
+    fn elapse(&self, machine: &mut Machine, time: Duration) -> Done<()> {
+        let end = machine.model.now() + u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        loop {
+            let now = machine.model.now();
+            let next = machine.model.next_event().filter(|at| *at < end).unwrap_or(end);
+            let span = Duration::from_millis(next - now);
+            self.watches.borrow_mut().pass(&machine.model, span);
+            pass(machine, span)?;
+            if next == end {
+                return Ok(());
+            }
+        }
     }
 }
 
 /// Lets time pass, and with it what happens on its own.
-fn pass(machine: &mut Machine, seconds: u64) -> Result<(), HostError> {
-    machine.model.clock += seconds;
+fn pass(machine: &mut Machine, time: Duration) -> Result<(), HostError> {
+    let model = &mut machine.model;
+    let millis = model.millis + u64::from(time.subsec_millis());
+    model.clock += time.as_secs() + millis / 1000;
+    model.millis = millis % 1000;
     operation::aside(|| {
         services::tick(machine)?;
         gotosocial::tick(machine)
@@ -424,12 +447,32 @@ impl Host for Rehearsal {
         Ok(web_servers::test(&machine, front, config))
     }
 
-    fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError> {
+    fn watch_ports(&self, ports: &[WatchedPort]) -> Result<Box<dyn PortWatch>, HostError> {
         Ok(self.watches.borrow_mut().begin(ports))
     }
 
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
-        self.command(format!("service {name} {}", action.verb()), |machine| services::act(machine, name, action))
+        // What belongs to a handover of ports takes its own time.
+        let time = match action {
+            ServiceAction::ReloadNow | ServiceAction::Release => Duration::from_millis(5),
+            _ => Duration::from_secs(1),
+        };
+        let what = Change::Command(format!("service {name} {}", action.verb()));
+        let outcome = self.attempt_for(&what, time, |machine| services::act(machine, name, action));
+        self.save()?;
+        outcome
+    }
+
+    fn during(&self, name: &str, action: ServiceAction, meanwhile: Meanwhile<'_>) -> Result<(), HostError> {
+        let what = Change::Command(format!("service {name} {}", action.verb()));
+        let begun = self.attempt_for(&what, Duration::from_millis(5), |machine| services::begin(machine, name, action));
+        let rest = || services::rest(&self.machine.borrow().model, name);
+        let failed = begun.is_err();
+        meanwhile(&|| failed || rest() == 0);
+        let left = Duration::from_millis(rest());
+        let ended = self.elapse(&mut self.machine.borrow_mut(), left);
+        self.save()?;
+        begun.and(ended)
     }
 
     fn run_as(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError> {
@@ -452,7 +495,7 @@ impl Host for Rehearsal {
         let what = Change::Command(invocation.program.display().to_string());
         self.change(&what, |machine| {
             for poll in 1..=machine.model.faults.polls_while_migrating {
-                pass(machine, 2)?;
+                pass(machine, Duration::from_secs(2))?;
                 tell(Duration::from_secs(2 * u64::from(poll)), Some("func=bundb.doMigration msg=\"migrating\""));
             }
             if machine.model.faults.migration_outlives {
@@ -521,10 +564,8 @@ impl Host for Rehearsal {
     }
 
     fn sleep(&self, time: Duration) {
-        // A wait of less than a second advances the clock as well: a poll must come to an end.
-        let seconds = (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1);
-        self.watches.borrow_mut().pass(&self.machine.borrow().model, seconds);
-        let passed = pass(&mut self.machine.borrow_mut(), seconds);
+        // A wait of no time advances the clock as well: a poll must come to an end.
+        let passed = self.elapse(&mut self.machine.borrow_mut(), time.max(Duration::from_millis(1)));
         if self.machine.borrow().model.faults.waits_last {
             std::thread::sleep(time);
         }

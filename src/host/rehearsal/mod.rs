@@ -291,7 +291,8 @@ impl Rehearsal {
 
     /// The same after something that happens all the time and only takes time: the clock is written with the next change.
     fn save_unless_only_later(&self) -> Result<(), HostError> {
-        let is_only_later = Model { clock: self.saved.borrow().clock, ..self.model() } == *self.saved.borrow();
+        let (clock, millis) = (self.saved.borrow().clock, self.saved.borrow().millis);
+        let is_only_later = Model { clock, millis, ..self.model() } == *self.saved.borrow();
         if is_only_later { Ok(()) } else { self.save() }
     }
 

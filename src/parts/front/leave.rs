@@ -6,11 +6,11 @@ use super::{FrontPlan, step, survey, test};
 use crate::change::front as changes;
 use crate::change::{
     Action, Change, IncludeSite, InstallPackage, Prior, ReloadFront, Remove, RemovePackage, SetRcVariable, Step,
-    StopService, journal,
+    journal,
 };
 use crate::front::Front;
 use crate::host::{HostError, Observe, Whose};
-use crate::parts::Refusal;
+use crate::parts::{Refusal, service};
 use crate::sysconf::rc_conf::is_yes;
 
 /// Plans the leaving of an unwanted front. With `for_good`, GoToSocial goes too: nobody waits for the front's ports, and a web
@@ -47,7 +47,7 @@ pub fn plan(host: &dyn Observe, front: Front, for_good: bool, planned: &mut Fron
             planned.unset.push(step(Action::Set, SetRcVariable { name: variable, value }));
         }
         if running {
-            planned.leave.push(step(Action::Stop, StopService { name: name.to_owned() }));
+            planned.leave.push(step(Action::Stop, service::stop_of(name)));
         }
         planned.clear.extend(exclude);
         return Ok(());
