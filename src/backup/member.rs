@@ -94,15 +94,15 @@ impl Kind {
         TABLE.iter().find(|row| row.0 == self).map_or(0, |row| row.3)
     }
 
-    /// Whether it belongs to the service user, where it is found.
-    pub fn is_services(self) -> bool {
-        matches!(self, Self::Cached | Self::CachedAccount | Self::Medium)
-    }
-
     /// Whether it is read into memory, parsed, and put in place by the plan.
     pub fn is_small(self) -> bool {
         !matches!(self, Self::Sqlite | Self::Postgres | Self::Receipt | Self::Medium)
     }
+}
+
+/// Whether a member belongs to the service user where it is found, and not to root.
+pub fn is_of_service(path: &str) -> bool {
+    [super::CERTIFICATES, super::STORAGE].iter().any(|folder| path.starts_with(folder))
 }
 
 /// Whether a backup from before the table may have this member, which is not in it.

@@ -180,13 +180,13 @@ fn add(
     if let Err(why) = fits(&member.path) {
         return Ok(Err(why));
     }
-    let Some(kind) = Kind::of(&member.path) else { return Ok(Err(STRAY.to_owned())) };
     let start = out.stream_position()?;
     for _ in 0..READINGS {
         let mut file = match open(member)? {
             Ok(file) => file,
             Err(why) => return Ok(Err(why)),
         };
+        let Some(kind) = Kind::of(&member.path) else { return Ok(Err(STRAY.to_owned())) };
         let before = file.metadata()?;
         if before.len() > kind.largest() {
             return Ok(Err("it is larger than such a file can be".to_owned()));

@@ -116,7 +116,10 @@ impl Executor<'_> {
             why.replace(self.broken_off());
             why.borrow().clone()
         });
-        why.take().map_or(Ok(done?), |why| Err(Failure::Interrupted(why)))
+        match why.take() {
+            Some(why) => Err(Failure::Interrupted(why)),
+            None => Ok(done?),
+        }
     }
 
     /// Applies a plan. The caller holds the lock and has settled an earlier journal. Returns what was not made of a plan that goes

@@ -121,7 +121,9 @@ mod tests {
         ] {
             let told = told(which);
             let (limits, started) = told.split_once(" starts:").unwrap();
-            assert_eq!(limits, format!("file {file} descriptors {descriptors}"), "{which}");
+            // Another program has those of whoever starts it.
+            let wanted = format!("file {file} descriptors {descriptors}");
+            assert!(which == "program" || limits == wanted, "{which}: {limits}");
             if nobody {
                 // Where threads count, who needs them may start processes.
                 let counted = starts == "thread" && started.trim() == "process thread";
@@ -139,7 +141,7 @@ mod tests {
         let largest_file = (may != ANOTHER_PROGRAM && may != NETWORK).then_some(4096);
         Confinement { largest_file, ..Confinement::of(ids) }.enter(&may).unwrap();
         let of = |resource| match getrlimit(resource).unwrap() {
-            (soft, hard) if soft == hard && hard < 1 << 20 => hard.to_string(),
+            (soft, hard) if soft == hard => hard.to_string(),
             _ => "any".to_owned(),
         };
         let (file, descriptors) = (of(Resource::RLIMIT_FSIZE), of(Resource::RLIMIT_NOFILE));

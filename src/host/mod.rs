@@ -278,7 +278,7 @@ pub const NEVER: Ask<'static> = &|| None;
 /// There is a reason to.
 pub fn go_on(stop: Ask<'_>) -> io::Result<()> {
     // Not of the kind `Interrupted`: whoever copies tries again after one of these.
-    stop().map_or(Ok(()), |why| Err(io::Error::other(why)))
+    stop().map_or(Ok(()), |why| Err(io::Error::other(error::Stopped(why))))
 }
 
 /// Takes the time that a program has run, and the newest line of its output.

@@ -161,3 +161,44 @@ fn remove_leftover(path: &Path, progress: &dyn Progress) -> Result<(), Error> {
         Err(error) => Err(Error::file("look at", path)(error)),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use nix::fcntl::openat;
+    use nix::sys::stat::mkdirat;
+
+    use super::*;
+
+    struct Stops;
+
+    impl Progress for Stops {
+        fn stops(&self) -> bool {
+            true
+        }
+    }
+
+    /// More folders in one another than a process has descriptors, and a link to what is not theirs.
+    #[test]
+    fn a_leftover_of_any_depth_is_removed_by_descriptor_and_a_stop_is_heard() {
+        const DEPTH: usize = 5000;
+        let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let (staging, other) = (place.path().join(".staging-0.19.2"), place.path().join("other"));
+        fs::write(&other, "somebody's").unwrap();
+        fs::create_dir(&staging).unwrap();
+        let mut at = open(&staging, FOLDER, Mode::empty()).unwrap();
+        for _ in 0..DEPTH {
+            mkdirat(&at, "d", Mode::from_bits_truncate(0o700)).unwrap();
+            at = openat(&at, "d", FOLDER, Mode::empty()).unwrap();
+        }
+        std::os::unix::fs::symlink(&other, staging.join("link")).unwrap();
+        assert!(matches!(remove_leftover(&staging, &Stops), Err(Error::Stopped)));
+        assert!(staging.exists());
+        remove_leftover(&staging, &NoProgress).unwrap();
+        assert!(!staging.exists() && other.exists());
+
+        std::os::unix::fs::symlink(&other, &staging).unwrap();
+        remove_leftover(&staging, &NoProgress).unwrap();
+        assert!(fs::symlink_metadata(&staging).is_err() && other.exists());
+    }
+}

@@ -60,10 +60,12 @@ fn stops_anywhere(start: &Machine, change: impl Into<Change>, least: u32) {
     let change = change.into();
     let before = start.system_files();
     let (all, machine) = applied(start, &change, None);
+    // The last is the executor's own, too.
+    let all = all - 2;
     assert!(all > least, "{all} questions");
     assert_ne!(differences(&before, &machine.system_files()), Vec::<PathBuf>::new());
     let every = (all / 40).max(1);
-    for at in (1..all).step_by(every as usize).chain([all - 1]) {
+    for at in (1..all).step_by(every as usize).chain([all]) {
         let (_, machine) = applied(start, &change, Some(at));
         assert_eq!(differences(&before, &machine.system_files()), Vec::<PathBuf>::new(), "at {at} of {all}");
     }

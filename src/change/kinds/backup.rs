@@ -229,9 +229,8 @@ impl BackupChange {
         if let Some(wanted) = storage {
             gather(host, wanted, stop, &mut members, left_out)?;
         }
-        let whose = |kind: backup::Kind| if kind.is_services() { Whose::of(*owner) } else { Whose::ROOT };
         let open = |member: &Member| {
-            let whose = backup::Kind::of(&member.path).map_or(Whose::ROOT, whose);
+            let whose = if backup::is_of_service(&member.path) { Whose::of(*owner) } else { Whose::ROOT };
             match host.open_file(&member.from, whose) {
                 Ok(Some(file)) => Ok(Ok(file)),
                 Ok(None) => Ok(Err("it was deleted meanwhile".to_owned())),
