@@ -4,25 +4,16 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::plan::Step;
 use super::thing::{Left, Thing};
 use crate::child::Ids;
+use crate::host::look::delegate;
 use crate::host::{
-    BindOutcome, BindProbe, Entry, Group, HostError, Listeners, Observe, ServiceState, Supervision, System, User,
-    Visit, WebAnswer, WebFailure, WebRequest,
+    Activity, BindOutcome, BindProbe, Entry, Group, HostError, Listeners, Memory, Observe, Packages, Processes,
+    ServiceState, Supervision, System, User, Visit, WebAnswer, WebFailure, WebRequest,
 };
-
-/// Methods of a trait that another value answers.
-macro_rules! delegate {
-    (to $to:ident; $(fn $name:ident(&self $(, $argument:ident: $type:ty)*) $(-> $result:ty)?;)+) => {
-        $(fn $name(&self $(, $argument: $type)*) $(-> $result)? {
-            self.$to.$name($($argument),*)
-        })+
-    };
-}
-
-pub(super) use delegate;
 
 /// A host with a plan laid over it.
 pub struct AfterPlan<'a> {
@@ -47,8 +38,13 @@ impl Observe for AfterPlan<'_> {
         fn system(&self) -> Result<System, HostError>;
         fn stranger(&self) -> Result<Option<Ids>, HostError>;
         fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError>;
-        fn package(&self, name: &str) -> Result<Option<String>, HostError>;
+        fn memory(&self) -> Option<Rc<Memory>>;
+        fn packages(&self) -> Result<Packages, HostError>;
+        fn processes(&self) -> Result<Processes, HostError>;
+        fn activity(&self) -> Result<Activity, HostError>;
+        fn service_of(&self, processes: &Processes, name: &str) -> Result<ServiceState, HostError>;
         fn service(&self, name: &str) -> Result<ServiceState, HostError>;
+        fn supervision_of(&self, processes: &Processes, name: &str) -> Result<Supervision, HostError>;
         fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
         fn listeners(&self) -> Result<Listeners, HostError>;
         fn free_bytes(&self, path: &Path) -> Result<u64, HostError>;
@@ -57,7 +53,8 @@ impl Observe for AfterPlan<'_> {
         fn addresses(&self) -> Result<Vec<IpAddr>, HostError>;
         fn now(&self) -> u64;
         fn local_path(&self, path: &Path) -> PathBuf;
-        fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError>;
+        fn has_ipv6(&self) -> Result<bool, HostError>;
+        fn binds(&self, probes: &[BindProbe]) -> Result<Vec<BindOutcome>, HostError>;
         fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure>;
     }
 

@@ -27,6 +27,7 @@ const LAST_WAIT: Duration = Duration::from_secs(10);
 const LONGEST_COMPLAINT: u64 = 4096;
 
 /// The conversation. The child is killed when this is dropped.
+#[derive(Debug)]
 pub struct Conversation {
     running: Running,
     stderr: File,
@@ -58,6 +59,11 @@ impl Conversation {
             fcntl(stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         }
         Ok(Self { running, stderr, limit, began: Instant::now(), heard: Vec::new() })
+    }
+
+    /// Begins anew with the same child: what follows has to end within `limit` from now.
+    pub fn go_on(&mut self, limit: Duration) {
+        (self.limit, self.began) = (limit, Instant::now());
     }
 
     /// Sends a line.

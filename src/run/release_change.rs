@@ -126,7 +126,7 @@ impl<'a> Course<'a> {
             let steps = passage::surplus(self.run.host, self.wanted.layout, self.keep, self.done)?;
             Ok(Plan { steps, ..Plan::default() })
         });
-        prove(self.run, &self.wanted, None)
+        prove(self.run, self.run.host, &self.wanted, None)
     }
 
     /// All checks that a serving release must pass.

@@ -71,7 +71,7 @@ pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
     // The exact bytes of the backup's release, or on another kind of CPU the same version.
     let known = Some(&backup.lock);
     let source = lock::source(run, options.mirror.as_deref(), deployment, known)?;
-    install::preflight(run, deployment, lock::is_over_https(source.as_ref()), !fresh, fresh)?;
+    install::preflight(run, host, deployment, lock::is_over_https(source.as_ref()), !fresh, fresh)?;
     let lock = lock::resolve(run, deployment, known, source.as_ref())?;
     let wanted = inputs.wanted(&lock, layout);
     let restoring =
@@ -91,7 +91,7 @@ pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
         run.text(&format!("The previous database is kept in {}; remove it when you no longer need it.", kept.shown()));
         run.report().add("kept", kept);
     }
-    install::conclude(run, &wanted, &plan, None, options.no_check)
+    install::conclude(run, host, &wanted, &plan, None, options.no_check)
 }
 
 fn same_instance(head: &Head, host: &str, account_domain: &str) -> Result<(), Refusal> {

@@ -52,7 +52,7 @@ pub fn rollback(run: &Run<'_>) -> Result<Exit, Stop> {
     let source = if is_kept { None } else { Some(lock::chosen(run, None, std::slice::from_ref(to))?) };
     let done = Some(&*kept.folder);
     let course = Course { done, ..Course::new(run, &inputs, &lock, &was, source.as_ref())? };
-    install::preflight(run, deployment, lock::is_over_https(source.as_ref()), true, false)?;
+    install::preflight(run, host, deployment, lock::is_over_https(source.as_ref()), true, false)?;
     let lost = loss(run, deployment, &kept);
     let make = || {
         let ends = Ends { deployment, layout, owner: course.owner, from: &from, to: &lock.release };

@@ -84,7 +84,7 @@ pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
     answers::check_identity(Some(&earlier), deployment)?;
     install::heading(run, &format!("GoToSocial for {}: {was} becomes {to}", deployment.host));
     show_notes(run, was, &to, &catalogue);
-    install::preflight(run, deployment, lock::is_over_https(Some(&source)), true, false)?;
+    install::preflight(run, host, deployment, lock::is_over_https(Some(&source)), true, false)?;
 
     let mut request = Request {
         version: VersionWish::Exact(to.clone()),

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::child::{self, Confinement, Ids, Program};
 use crate::host::{HostError, Invocation, Output, Owner};
+use crate::operation;
 
 /// Search path of every child, as in `/etc/login.conf` without the local folders.
 const SEARCH_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
@@ -69,6 +70,7 @@ impl Commands {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Result<Finished, HostError> {
+        operation::starts(program.rsplit('/').next().unwrap_or(program));
         let line = shown(program, arguments.iter().copied());
         let mut command = clean(&self.local(Path::new(program)));
         command.args(arguments).envs(environment.iter().copied()).current_dir("/");

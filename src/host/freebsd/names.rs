@@ -3,19 +3,19 @@
 use std::net::{IpAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use super::probe::reply;
+use super::lasting::{self, Lasting};
 use crate::child::{Confinement, Conversation, Ids, Role};
 
-/// Asks the resolver for a name; its answer is the addresses.
-pub const RESOLVE: Role = ("resolve", |task| reply(task, |name: &String| Ok(addresses(name))));
+/// Asks the resolver for names; its answers are the addresses.
+pub const RESOLVE: Role = ("resolve", |task| lasting::answers(task, |name: &String| addresses(name)));
 
 /// A resolver asks several servers several times, for some seconds each.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Has a child ask for the addresses of a name; none if that fails.
-pub(super) fn resolve_as(ids: Option<Ids>, name: &str) -> Vec<IpAddr> {
-    let child = Conversation::begin(RESOLVE.0, &Confinement::of_network(ids), &name, &[], LIMIT);
-    child.and_then(|mut child| child.hear()).unwrap_or_default()
+pub(super) fn resolve_as(ids: Option<Ids>, name: &str, child: &Lasting) -> Vec<IpAddr> {
+    let begin = || Conversation::begin(RESOLVE.0, &Confinement::of_network(ids), &name, &[], LIMIT);
+    child.ask(&name, LIMIT, begin).unwrap_or_default()
 }
 
 fn addresses(name: &str) -> Vec<IpAddr> {

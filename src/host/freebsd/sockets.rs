@@ -10,7 +10,6 @@
 
 mod columns;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,11 +17,10 @@ use serde_json::Value;
 
 use super::accounts;
 use super::command::Commands;
-use crate::host::{HostError, Listener, Listeners};
+use super::processes;
+use crate::host::{Activity, HostError, Listener, Listeners, Process};
 
 const SOCKSTAT: &str = "/usr/bin/sockstat";
-/// Asked for numbers alone, in which no name can stand.
-const PS: &str = "/bin/ps";
 
 const ROOT: u32 = 0;
 
@@ -36,13 +34,19 @@ pub(super) struct Sockstat {
 }
 
 impl Sockstat {
-    /// Every TCP socket that is bound and not connected.
-    pub(super) fn listeners(&self, commands: &Commands) -> Result<Listeners, HostError> {
+    /// Every TCP socket that is bound and not connected, and the processes just after it.
+    pub(super) fn activity(&self, commands: &Commands) -> Result<Activity, HostError> {
+        let listed = self.listed(commands)?;
+        let processes = processes::list(commands)?;
+        Ok(Activity { listeners: named(listed, &processes), processes })
+    }
+
+    fn listed(&self, commands: &Commands) -> Result<Listeners, HostError> {
         let run = |form: &[&str]| commands.run(SOCKSTAT, &[form, &["-P", "tcp"]].concat());
         if !self.has_no_json.load(Ordering::Relaxed) {
             let finished = run(&["--libxo", "json", "-46lnqw"])?;
             if finished.code() != Some(1) || !finished.says("usage:") {
-                return named(of_json(&finished.succeeded()?.stdout), commands);
+                return Ok(of_json(&finished.succeeded()?.stdout));
             }
             self.has_no_json.store(true, Ordering::Relaxed);
         }
@@ -50,13 +54,13 @@ impl Sockstat {
         if finished.code() == Some(1) && finished.says("usage:") {
             finished = run(&["-46lqw"])?;
         }
-        named(columns::read(&finished.succeeded()?.stdout), commands)
+        Ok(columns::read(&finished.succeeded()?.stdout))
     }
 }
 
 /// With the names and the uids of the owners, of which a row has only one. A name that cannot be looked up now is shown as in
 /// sockstat(1): the listener is still known.
-fn named(mut listeners: Listeners, commands: &Commands) -> Result<Listeners, HostError> {
+fn named(mut listeners: Listeners, processes: &[Process]) -> Listeners {
     // Port 0: the socket has no port yet.
     listeners.sockets.retain(|listener| listener.port != 0);
     for listener in &mut listeners.sockets {
@@ -68,33 +72,25 @@ fn named(mut listeners: Listeners, commands: &Commands) -> Result<Listeners, Hos
             Err(_) => listener.uid = accounts::user(&listener.user).ok().flatten().map(|user| user.uid),
         }
     }
-    if listeners.iter().any(|listener| listener.uid == Some(ROOT)) {
-        let borrowers = borrowers(commands)?;
-        for listener in listeners.sockets.iter_mut().filter(|listener| listener.uid == Some(ROOT)) {
-            // A process that is not among them is root's, or has ended meanwhile, and its socket with it.
-            if let Some(uid) = listener.pid.and_then(|pid| borrowers.get(&pid)) {
-                listener.uid = Some(*uid);
-                listener.user = name_of(*uid);
-            }
+    for listener in listeners.sockets.iter_mut().filter(|listener| listener.uid == Some(ROOT)) {
+        // A process that is not among them is root's, or has ended meanwhile, and its socket with it.
+        if let Some(uid) = borrower(processes, listener.pid) {
+            listener.uid = Some(uid);
+            listener.user = name_of(uid);
         }
     }
-    Ok(listeners)
+    listeners
 }
 
 fn name_of(uid: u32) -> String {
     accounts::user_by_id(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
-/// The processes that are not root's through and through, and whose they are. sockstat(1) tells the effective uid, which a
-/// set-user-ID program of root has whoever starts it, even with a socket that is open already.
-fn borrowers(commands: &Commands) -> Result<HashMap<u32, u32>, HostError> {
-    let listed = commands.run(PS, &["-axww", "-o", "pid=", "-o", "ruid=", "-o", "svuid="])?.succeeded()?.stdout;
-    let row = |line: &str| {
-        let numbers: Result<Vec<u32>, _> = line.split_ascii_whitespace().map(str::parse).collect();
-        let [pid, real, saved] = numbers.ok()?[..] else { return None };
-        Some((pid, [real, saved].into_iter().find(|uid| *uid != ROOT)?))
-    };
-    Ok(listed.lines().filter_map(row).collect())
+/// Whose a process is that is not root's through and through. sockstat(1) tells the effective uid, which a set-user-ID program
+/// of root has whoever starts it, even with a socket that is open already.
+fn borrower(processes: &[Process], pid: Option<u32>) -> Option<u32> {
+    let [_, real, saved] = processes.iter().find(|process| Some(process.pid) == pid)?.uids;
+    [real, saved].into_iter().find(|uid| *uid != ROOT)
 }
 
 /// Reads the rows of a list one by one, so that one that is no JSON does not take the others with it.
@@ -172,6 +168,10 @@ mod tests {
     const JSON: &str = r#"{"__version": "1", "sockstat": {"socket": [{"user":0,"command":"nginx","pid":901,"fd":6,"proto":"tcp4","local":{"address":"*","port":80},"foreign":{"address":"*","port":0}}, {"user":209,"command":"gotosocial","pid":1669,"fd":7,"proto":"tcp46","local":{"address":"fe80::1%vtnet0","port":443},"foreign":{"address":"*","port":0}}, {"proto":"tcp6","local":{"address":"::1","port":8080},"foreign":{"address":"*","port":0}}, {"user":0,"command":"sshd","pid":612,"fd":4,"proto":"tcp4","local":{"address":"*","port":0},"foreign":{"address":"*","port":0}}]}}
 "#;
 
+    fn listeners(tools: &StandIns) -> Result<Listeners, HostError> {
+        Ok(Sockstat::default().activity(&tools.commands())?.listeners)
+    }
+
     type Owner<'a> = (&'a str, Option<u32>, Option<u32>, u16);
 
     fn owners(listeners: &Listeners) -> Vec<Owner<'_>> {
@@ -181,8 +181,8 @@ mod tests {
     /// Says this on FreeBSD 15; before it, the columns.
     fn says(tools: &StandIns, json: &str) -> Listeners {
         tools.says(SOCKSTAT, json, 0);
-        tools.says(PS, "  612     0     0\n  901     0     0\n 1669   209   209", 0);
-        Sockstat::default().listeners(&tools.commands()).unwrap()
+        tools.runs("  612 1 0 0 0 0 9 sshd\n  901 1 0 0 0 0 9 nginx\n 1669 1 209 209 209 0 9 gotosocial");
+        listeners(&tools).unwrap()
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
     fn a_system_without_json_is_asked_for_it_once() {
         let tools = StandIns::new();
         let log = tools.path("log");
-        tools.says(PS, "477 0 0", 0);
+        tools.runs("477 1 0 0 0 0 9 inetd");
         tools.add(
             SOCKSTAT,
             &format!(
@@ -255,7 +255,10 @@ mod tests {
         );
         let sockstat = Sockstat::default();
         for _ in 0..3 {
-            assert_eq!(owners(&sockstat.listeners(&tools.commands()).unwrap()), [("root", Some(0), Some(477), 2222)]);
+            assert_eq!(
+                owners(&sockstat.activity(&tools.commands()).unwrap().listeners),
+                [("root", Some(0), Some(477), 2222)]
+            );
         }
         let asked = std::fs::read_to_string(log).unwrap();
         assert_eq!(asked.lines().count(), 4, "{asked}");
@@ -265,13 +268,13 @@ mod tests {
     #[test]
     fn numbers_become_names() {
         let tools = StandIns::new();
-        tools.says(PS, "612 0 0", 0);
+        tools.runs("612 1 0 0 0 0 9 sshd");
         let lines = "0        sshd       612   3   tcp4   *:22                  *:*\n\
                      3999999999 x         613 3   tcp4   *:23                  *:*\n\
                      ?        ?          ?     ?   tcp6   *:80                  *:*\n\
                      0        sshd       612   4   tcp4   *:*                   *:*";
         tools.add(SOCKSTAT, &format!("case $1 in --libxo) echo usage: >&2; exit 1;; esac\ncat <<'END'\n{lines}\nEND"));
-        let found = Sockstat::default().listeners(&tools.commands()).unwrap();
+        let found = listeners(&tools).unwrap();
         let owners: Vec<_> = owners(&found).into_iter().map(|(user, uid, _, port)| (user, uid, port)).collect();
         assert_eq!(owners, [("root", Some(0), 22), ("3999999999", Some(3_999_999_999), 23), ("?", None, 80)]);
     }
@@ -279,13 +282,13 @@ mod tests {
     #[test]
     fn without_the_number_option_names_are_looked_up() {
         let tools = StandIns::new();
-        tools.says(PS, "477 0 0", 0);
+        tools.runs("477 1 0 0 0 0 9 inetd");
         tools.add(
             SOCKSTAT,
             "case $* in *json*|*n*) echo 'usage: sockstat [-46cLlSsUuvw]' >&2; exit 1;; esac\n\
              echo 'root     inetd      477   6  tcp4   *:2222                *:*'",
         );
-        let found = Sockstat::default().listeners(&tools.commands()).unwrap();
+        let found = listeners(&tools).unwrap();
         assert_eq!(owners(&found), [("root", Some(0), Some(477), 2222)]);
     }
 
@@ -298,15 +301,13 @@ mod tests {
             )
         };
         let list = |rows: &[String]| format!(r#"{{"sockstat": {{"socket": [{}]}}}}"#, rows.join(", "));
-        // Without a socket of root nothing else is asked.
-        tools.says(SOCKSTAT, &list(&[row(209, 17)]), 0);
-        Sockstat::default().listeners(&tools.commands()).unwrap();
         let others = [row(209, 17), row(0, 18), row(0, 19)];
         tools.says(SOCKSTAT, &list(&[&[11, 12, 13, 14].map(|pid| row(0, pid))[..], &others].concat()), 0);
         // The last row cannot be read, and 19 has ended.
-        let processes = "   11 0 0\n   12 209 0\n   13 0 209\n14 3999999999 3999999999\n 17 0 0\n 18 - 0";
-        tools.says(PS, processes, 0);
-        let found = Sockstat::default().listeners(&tools.commands()).unwrap();
+        let rows =
+            ["11 1 0 0 0", "12 1 0 209 0", "13 1 0 0 209", "14 1 0 3999999999 3999999999", "17 1 0 0 0", "18 1 0 - 0"];
+        tools.runs(&rows.map(|row| format!("  {row} 0 9 nginx")).join("\n"));
+        let found = listeners(&tools).unwrap();
         let uids: Vec<u32> = found.iter().filter_map(|it| it.uid).collect();
         assert_eq!(uids, [0, 209, 209, 3_999_999_999, 209, 0, 0]);
         assert_eq!((found[0].user.as_str(), found[3].user.as_str()), ("root", "3999999999"));
@@ -316,7 +317,7 @@ mod tests {
     fn a_command_that_fails_is_an_error() {
         let tools = StandIns::new();
         tools.says(SOCKSTAT, "sockstat: struct xinpgen size mismatch", 1);
-        let error = Sockstat::default().listeners(&tools.commands()).unwrap_err();
+        let error = listeners(&tools).unwrap_err();
         assert!(matches!(error, HostError::Command { .. }), "{error}");
     }
 
