@@ -136,18 +136,23 @@ pub fn reason(state: &State, question: &Question, decision: Decision, names: &dy
     }
 }
 
-/// Tries it with the kernel, as that user, over IPv4 and IPv6.
+/// Tries each with the kernel, as its user, over IPv4 and IPv6.
 ///
 /// # Errors
 /// A probe could not be run, for example without root.
-pub fn prove(host: &dyn Observe, question: &Question, predicted: Decision) -> Result<Vec<Trial>, HostError> {
+pub fn prove(host: &dyn Observe, asked: &[(Question, Decision)]) -> Result<Vec<Vec<Trial>>, HostError> {
     let families = [Family::V4, Family::V6];
-    let outcomes = host.binds(&families.map(|family| question.probe(family)))?;
-    let tried = |(family, outcome)| {
-        let family = family_name(question.protocol, family);
-        Trial { family, outcome: in_words(outcome), agrees: agrees(outcome, predicted) }
+    let probes: Vec<BindProbe> =
+        asked.iter().flat_map(|(question, _)| families.map(|family| question.probe(family))).collect();
+    let outcomes = host.binds(&probes)?;
+    let trials = |((question, predicted), outcomes): (&(Question, Decision), &[BindOutcome])| {
+        let tried = |(family, outcome): (Family, &BindOutcome)| {
+            let family = family_name(question.protocol, family);
+            Trial { family, outcome: in_words(*outcome), agrees: agrees(*outcome, *predicted) }
+        };
+        families.into_iter().zip(outcomes).map(tried).collect()
     };
-    Ok(families.into_iter().zip(outcomes).map(tried).collect())
+    Ok(asked.iter().zip(outcomes.chunks(families.len())).map(trials).collect())
 }
 
 /// Whether the kernel did what was predicted, including the errno.

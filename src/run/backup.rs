@@ -8,6 +8,7 @@ use crate::backup as format;
 use crate::deployment::Database;
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
+use crate::host::{Look, Observe};
 use crate::parts::answers::Lock;
 use crate::parts::backup::{self, Wanted};
 use crate::shown::Shown;
@@ -47,10 +48,11 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
     let wanted =
         Wanted { deployment: &deployment, layout, lock: &lock, owner, to, time: run.host.now(), media: options.media };
     room(run, &wanted)?;
-    let make = || backup::plan(host, &wanted).map_err(Stop::from);
+    let make = |host: &dyn Observe| backup::plan(host, &wanted).map_err(Stop::from);
     let keep = options.keep.map(|keep| usize::try_from(keep).unwrap_or(usize::MAX));
     let prune = |keep: usize| backup::prune(host, &lock.host, &wanted.target(), keep).map_err(Stop::from);
-    let plan = make()?;
+    let look = Look::at(host);
+    let plan = make(&look)?;
     run.show(&plan, &format!("Plan: a backup of {}", lock.host), "");
     if !options.media {
         run.text(
@@ -63,10 +65,10 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
             &format!("Removed once the new one is verified: {}", step.change.kind().target().shown()),
         );
     }
-    if matches!(deployment.database, Database::Sqlite) && !host.service(SERVICE)?.is_running() {
+    if matches!(deployment.database, Database::Sqlite) && !look.service(SERVICE)?.is_running() {
         run.line("GoToSocial does not run now, and is not started.");
     }
-    if !run.carry_out(&plan, &EXPLANATION, &make, With::watching(&plan, &[deployment.port().get()]))? {
+    if !run.carry_out(&plan, &EXPLANATION, &|| make(host), With::watching(&plan, &[deployment.port().get()]))? {
         return Ok(Exit::Done);
     }
     tell(run, &wanted)?;

@@ -1,6 +1,6 @@
 //! The processes, with ps(1).
 
-use super::command::Commands;
+use super::command::{Commands, OUTPUT_LIMIT};
 use crate::host::{HostError, Process, Processes};
 
 const PS: &str = "/bin/ps";
@@ -13,6 +13,10 @@ pub(super) fn list(commands: &Commands) -> Result<Processes, HostError> {
     let columns = COLUMNS.iter().flat_map(|column| ["-o", column]);
     let arguments: Vec<&str> = std::iter::once("-axww").chain(columns).collect();
     let finished = commands.run(PS, &arguments)?.succeeded()?;
+    // ps(1) cuts a command at 2,048 characters (`_POSIX2_LINE_MAX`), so it takes many processes to fill that.
+    if finished.stdout.len() as u64 >= OUTPUT_LIMIT {
+        return Err(finished.unreadable("it is too long to be read whole"));
+    }
     let listed: Processes = finished.stdout.lines().filter_map(process).collect();
     if listed.iter().any(|process| process.pid == std::process::id()) {
         return Ok(listed);
@@ -69,6 +73,9 @@ mod tests {
         tools.says(PS, "11 1 0 0 0 0 5 init", 0);
         let error = list(&tools.commands()).unwrap_err().to_string();
         assert!(error.contains("lacks this very process"), "{error}");
+        tools.add(PS, "echo $PPID 1 0 0 0 0 5 gts-bootstrap; head -c 16777216 /dev/zero | tr '\\0' x");
+        let error = list(&tools.commands()).unwrap_err().to_string();
+        assert!(error.contains("too long"), "{}", &error[..200]);
         tools.says(PS, "ps: kvm_getprocs: Operation not permitted", 1);
         assert!(list(&tools.commands()).is_err());
     }

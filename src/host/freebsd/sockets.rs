@@ -6,7 +6,7 @@
 //!
 //! From 15 on sockstat(1) writes JSON, by libxo(3) (`usr.bin/sockstat/main.c`): `{"sockstat": {"socket": [{"user": 0,
 //! "command": "nginx", "pid": 7, "fd": 6, "proto": "tcp4", "local": {"address": "*", "port": 80}, …}, …]}}`. A socket that
-//! no process has open lacks the first four, and port 0 is none. Older releases refuse `--libxo`; see [`columns`].
+//! no process has open lacks the first four, and port 0 is none. Older releases have no `--libxo`; see [`columns`].
 
 mod columns;
 
@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::accounts;
 use super::command::Commands;
 use super::processes;
+use super::sysctls;
 use crate::host::{Activity, HostError, Listener, Listeners, Process};
 
 const SOCKSTAT: &str = "/usr/bin/sockstat";
@@ -27,7 +28,10 @@ const ROOT: u32 = 0;
 /// The owner and the command that are not known.
 const UNKNOWN: &str = "?";
 
-/// sockstat(1) of this system, which is asked for JSON until it has said that it has none.
+/// The first release that has it.
+const WITH_JSON: u32 = 1_500_000;
+
+/// sockstat(1) of this system. One that should have JSON is asked for it until it has said that it has none.
 #[derive(Debug, Default)]
 pub(super) struct Sockstat {
     has_no_json: AtomicBool,
@@ -43,7 +47,8 @@ impl Sockstat {
 
     fn listed(&self, commands: &Commands) -> Result<Listeners, HostError> {
         let run = |form: &[&str]| commands.run(SOCKSTAT, &[form, &["-P", "tcp"]].concat());
-        if !self.has_no_json.load(Ordering::Relaxed) {
+        let is_old = sysctls::number::<u32>("kern.osreldate").is_ok_and(|release| release < WITH_JSON);
+        if !is_old && !self.has_no_json.load(Ordering::Relaxed) {
             let finished = run(&["--libxo", "json", "-46lnqw"])?;
             if finished.code() != Some(1) || !finished.says("usage:") {
                 return Ok(of_json(&finished.succeeded()?.stdout));

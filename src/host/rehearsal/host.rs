@@ -286,7 +286,8 @@ impl Observe for Rehearsal {
 
     fn activity(&self) -> Result<Activity, HostError> {
         let model = &self.machine.borrow().model;
-        self.processes.activity(model.osreldate);
+        operation::starts("sockstat");
+        operation::starts("ps");
         let mut sockets = kernel::listeners(model);
         sockets.extend(web_servers::workers(model, &sockets));
         let listeners = Listeners { sockets, unreadable: model.faults.unreadable_rows };

@@ -1,5 +1,5 @@
 //! The processes that the real host would start for what a rehearsal is asked, announced to tests. A unit of the table in
-//! `tests/processes.rs` is one of these, and the same file holds the real host to them.
+//! `tests/processes.rs` is one of these, and the same file holds both hosts to each other.
 
 use std::cell::Cell;
 
@@ -8,14 +8,10 @@ use crate::gotosocial::SERVICE;
 use crate::host::BindProbe;
 use crate::operation;
 
-/// The first release whose sockstat(1) writes JSON.
-const WITH_JSON: u32 = 1_500_000;
-
 /// What the real host has found out already, and keeps as long as it lives.
 #[derive(Debug, Default)]
 pub(super) struct Processes {
     has_read_rc_conf: Cell<bool>,
-    has_no_json: Cell<bool>,
     has_web_child: Cell<bool>,
     has_resolver: Cell<bool>,
 }
@@ -45,14 +41,6 @@ impl Processes {
         } else {
             operation::starts("service");
         }
-    }
-
-    pub(super) fn activity(&self, osreldate: u32) {
-        operation::starts("sockstat");
-        if osreldate < WITH_JSON {
-            first(&self.has_no_json, "sockstat");
-        }
-        operation::starts("ps");
     }
 
     /// A request; `is_own` if it is for this host itself and carries nothing.
