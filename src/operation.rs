@@ -99,6 +99,10 @@ mod watched {
         Ok(())
     }
 
+    /// Announces a process that a host starts.
+    #[inline(always)]
+    pub fn starts(_process: &str) {}
+
     /// Performs what the program itself does not do.
     #[inline(always)]
     pub fn aside<T>(what: impl FnOnce() -> T) -> T {
@@ -117,6 +121,18 @@ mod watched {
     thread_local! {
         static WATCHER: RefCell<Option<Watcher>> = const { RefCell::new(None) };
         static ASIDE: Cell<u32> = const { Cell::new(0) };
+        static STARTED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Announces a process that a host starts: the name of a command, or the role of a child. A rehearsal announces those that
+    /// the real host would start.
+    pub fn starts(process: &str) {
+        STARTED.with(|started| started.borrow_mut().push(process.to_owned()));
+    }
+
+    /// The processes that this thread has started since it was asked last.
+    pub fn started() -> Vec<String> {
+        STARTED.take()
     }
 
     /// Watches this thread's operations from now on.

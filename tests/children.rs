@@ -267,7 +267,7 @@ fn nonsense_makes_no_child() {
     let long = format!("{:08x}", 1_u32 << 30);
     let truncated = &exec("echo no")[..40];
     let unknown = order("fly", &json!({}));
-    let typed = order("bind", &json!({ "uid": NOBODY, "port": 65536 }));
+    let typed = order("bind", &json!([{ "uid": NOBODY, "port": 65536 }]));
     for input in ["", "x", "0000000x{}", "00000002{}", &long, truncated, &unknown, &typed] {
         let output = child(input);
         assert_eq!((output.status.code(), output.stdout.len()), (Some(125), 0), "{input}");

@@ -21,6 +21,8 @@ mod machine;
 mod man;
 mod port;
 mod postgres;
+#[cfg(debug_assertions)]
+mod processes;
 mod rehearsal;
 mod release;
 mod settled;

@@ -2,28 +2,20 @@
 //! modules and rc variables. With it what is checked on a host can be checked before anything is changed.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::plan::Step;
 use super::thing::{Left, Thing};
 use crate::child::Ids;
+use crate::host::look::delegate;
 use crate::host::{
-    BindOutcome, BindProbe, Entry, Group, HostError, Listeners, Observe, ServiceState, Supervision, System, User,
-    Visit, WebAnswer, WebFailure, WebRequest, Whose,
+    Activity, BindOutcome, BindProbe, Entry, Group, HostError, Listeners, Memory, Observe, Packages, Processes,
+    ServiceState, Supervision, System, User, Visit, WebAnswer, WebFailure, WebRequest, Whose,
 };
 use crate::portacl::Protocol;
-
-/// Methods of a trait that another value answers.
-macro_rules! delegate {
-    (to $to:ident; $(fn $name:ident(&self $(, $argument:ident: $type:ty)*) $(-> $result:ty)?;)+) => {
-        $(fn $name(&self $(, $argument: $type)*) $(-> $result)? {
-            self.$to.$name($($argument),*)
-        })+
-    };
-}
-
-pub(super) use delegate;
 
 /// A host with a plan laid over it.
 pub struct AfterPlan<'a> {
@@ -48,8 +40,13 @@ impl Observe for AfterPlan<'_> {
         fn system(&self) -> Result<System, HostError>;
         fn stranger(&self) -> Result<Option<Ids>, HostError>;
         fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError>;
-        fn package(&self, name: &str) -> Result<Option<String>, HostError>;
+        fn memory(&self) -> Option<Rc<Memory>>;
+        fn packages(&self) -> Result<Packages, HostError>;
+        fn processes(&self) -> Result<Processes, HostError>;
+        fn activity(&self) -> Result<Activity, HostError>;
+        fn service_of(&self, processes: &Processes, name: &str) -> Result<ServiceState, HostError>;
         fn service(&self, name: &str) -> Result<ServiceState, HostError>;
+        fn supervision_of(&self, processes: &Processes, name: &str) -> Result<Supervision, HostError>;
         fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
         fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError>;
         fn free_bytes(&self, path: &Path) -> Result<u64, HostError>;
@@ -57,8 +54,10 @@ impl Observe for AfterPlan<'_> {
         fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError>;
         fn addresses(&self) -> Result<Vec<IpAddr>, HostError>;
         fn now(&self) -> u64;
+        fn environment(&self, name: &str) -> Option<OsString>;
         fn local_path(&self, path: &Path) -> PathBuf;
-        fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError>;
+        fn has_ipv6(&self) -> Result<bool, HostError>;
+        fn binds(&self, probes: &[BindProbe]) -> Result<Vec<BindOutcome>, HostError>;
         fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure>;
     }
 

@@ -11,7 +11,7 @@ use super::{Check, Matter};
 use crate::change::listening::{self, Rightful};
 use crate::error_code::ErrorCode;
 use crate::front::Front;
-use crate::host::{BindOutcome, BindProbe, Family, HostError, Listener, Observe, Owner};
+use crate::host::{BindOutcome, BindProbe, Family, HostError, Listener, Look, Observe, Owner};
 use crate::parts::port_settings::RULES;
 use crate::portacl::{self, Decision, Errno, KernelRule, Names, Protocol, Request, Rule, State, Subject, may_bind};
 
@@ -136,17 +136,23 @@ pub fn reason(state: &State, question: &Question, decision: Decision, names: &dy
     }
 }
 
-/// Tries it with the kernel, as that user, over IPv4 and IPv6.
+/// Tries each with the kernel, as its user, over IPv4 and IPv6.
 ///
 /// # Errors
 /// A probe could not be run, for example without root.
-pub fn prove(host: &dyn Observe, question: &Question, predicted: Decision) -> Result<Vec<Trial>, HostError> {
-    let tried = |family| {
-        let outcome = host.bind(&question.probe(family))?;
-        let family = family_name(question.protocol, family);
-        Ok(Trial { family, outcome: in_words(outcome), agrees: agrees(outcome, predicted) })
+pub fn prove(host: &dyn Observe, asked: &[(Question, Decision)]) -> Result<Vec<Vec<Trial>>, HostError> {
+    let families = [Family::V4, Family::V6];
+    let probes: Vec<BindProbe> =
+        asked.iter().flat_map(|(question, _)| families.map(|family| question.probe(family))).collect();
+    let outcomes = host.binds(&probes)?;
+    let trials = |((question, predicted), outcomes): (&(Question, Decision), &[BindOutcome])| {
+        let tried = |(family, outcome): (Family, &BindOutcome)| {
+            let family = family_name(question.protocol, family);
+            Trial { family, outcome: in_words(*outcome), agrees: agrees(*outcome, *predicted) }
+        };
+        families.into_iter().zip(outcomes).map(tried).collect()
     };
-    [Family::V4, Family::V6].into_iter().map(tried).collect()
+    Ok(asked.iter().zip(outcomes.chunks(families.len())).map(trials).collect())
 }
 
 /// Whether the kernel did what was predicted, including the errno.
@@ -273,19 +279,22 @@ pub fn matrix(host: &dyn Observe, service: Owner, tried: &[u16], ports: &[u16]) 
     let in_force: Vec<Rule> = list.iter().filter_map(KernelRule::effective).collect();
     let granted: Vec<u16> = in_force.iter().map(|rule| rule.port).collect();
     let other = OTHER_PORTS.into_iter().find(|port| !granted.contains(port)).unwrap_or(OTHER_PORTS[0]);
-    let mut rows = Vec::new();
+    let mut asked = Vec::new();
     let name = host.user_by_id(service.uid)?.map_or_else(|| service.uid.to_string(), |user| user.name);
     let (other_name, other_id) = bystander(host, |id| is_for(&in_force, id))?;
     for (user, uid, gid) in [(name, service.uid, service.gid), (other_name, other_id, other_id)] {
         for port in tried.iter().copied().chain([other]) {
-            let question = Question { uid, groups: vec![gid], protocol: Protocol::Tcp, port };
-            let wanted = uid == service.uid && ports.contains(&port);
-            let mut both = both_families(host, &question, (&user, uid), wanted, "gts-bootstrap install")?;
-            both.iter_mut().for_each(|row| row.bystander = uid != service.uid);
-            rows.extend(both);
+            asked.push(Asked {
+                question: Question { uid, groups: vec![gid], protocol: Protocol::Tcp, port },
+                user: user.clone(),
+                id: uid,
+                wanted: uid == service.uid && ports.contains(&port),
+                bystander: uid != service.uid,
+                granted_by: "gts-bootstrap install".to_owned(),
+            });
         }
     }
-    Ok(rows)
+    both_families(host, asked)
 }
 
 /// Tries the ports of these rules, as the user or group that each rule names, and for `granted` rules also as somebody whom
@@ -294,7 +303,7 @@ pub fn matrix(host: &dyn Observe, service: Owner, tried: &[u16], ports: &[u16]) 
 /// # Errors
 /// A probe could not be run.
 pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -> Result<Vec<Row>, HostError> {
-    let mut rows = Vec::new();
+    let mut asked = Vec::new();
     let in_force: Vec<Rule> = state.policy.rules.iter().filter_map(KernelRule::effective).collect();
     let other = bystander(host, |id| is_for(&in_force, id) || is_for(rules, id))?;
     for other in [None, granted.then_some(other)].iter().take(1 + usize::from(granted)) {
@@ -320,12 +329,10 @@ pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -
             let granted_by = format!("gts-bootstrap portacl grant {named} {port}{suffix}");
             let question = Question { uid, groups, protocol, port };
             let wanted = (granted && other.is_none()) || verdict(state, &question).errno().is_none();
-            let mut both = both_families(host, &question, (&user, id), wanted, &granted_by)?;
-            both.iter_mut().for_each(|row| row.bystander = other.is_some());
-            rows.extend(both);
+            asked.push(Asked { question, user, id, wanted, bystander: other.is_some(), granted_by });
         }
     }
-    Ok(rows)
+    both_families(host, asked)
 }
 
 /// Looks for sockets that have survived the loss of these rules: whoever has one keeps the port until it is closed.
@@ -333,6 +340,7 @@ pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -
 /// # Errors
 /// The host cannot be read.
 pub fn still_open(host: &dyn Observe, state: &State, revoked: &[Rule]) -> Result<Vec<Check>, HostError> {
+    let host: &dyn Observe = &Look::at(host);
     let (tcp, udp) = (host.listeners()?, host.sockets(Protocol::Udp)?);
     let fronts = Front::ALL.into_iter().map(|front| Rightful::front(host, front));
     let fronts = fronts.collect::<Result<Vec<_>, _>>()?;
@@ -369,21 +377,27 @@ pub fn still_open(host: &dyn Observe, state: &State, revoked: &[Rule]) -> Result
     Ok(checks)
 }
 
-/// Tries one port over IPv4 and IPv6, for a row each.
-fn both_families(
-    host: &dyn Observe,
-    question: &Question,
-    (user, id): (&str, u32),
+/// What is to be tried, and what its [`Row`]s say besides the outcome.
+#[derive(Clone)]
+struct Asked {
+    question: Question,
+    user: String,
+    id: u32,
     wanted: bool,
-    granted_by: &str,
-) -> Result<[Row; 2], HostError> {
-    let row = |family: Family| -> Result<Row, HostError> {
-        let outcome = host.bind(&question.probe(family))?;
-        let Question { protocol, port, .. } = *question;
-        let (user, granted_by) = (user.to_owned(), granted_by.to_owned());
-        Ok(Row { user, uid: id, protocol, port, family, outcome, wanted, bystander: false, granted_by })
+    bystander: bool,
+    granted_by: String,
+}
+
+/// Tries ports over IPv4 and IPv6, for a row each.
+fn both_families(host: &dyn Observe, asked: Vec<Asked>) -> Result<Vec<Row>, HostError> {
+    let both = |asked: Asked| [(Family::V4, asked.clone()), (Family::V6, asked)];
+    let tried: Vec<(Family, Asked)> = asked.into_iter().flat_map(both).collect();
+    let probes: Vec<BindProbe> = tried.iter().map(|(family, asked)| asked.question.probe(*family)).collect();
+    let row = |((family, asked), outcome)| {
+        let Asked { question: Question { protocol, port, .. }, user, id: uid, wanted, bystander, granted_by } = asked;
+        Row { user, uid, protocol, port, family, outcome, wanted, bystander, granted_by }
     };
-    Ok([row(Family::V4)?, row(Family::V6)?])
+    Ok(tried.into_iter().zip(host.binds(&probes)?).map(row).collect())
 }
 
 #[cfg(test)]

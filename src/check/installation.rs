@@ -6,7 +6,7 @@ use super::{Check, Matter, certificate, front, posture};
 use crate::change::readiness::startup;
 use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
-use crate::host::{HostError, Observe, Owner};
+use crate::host::{HostError, Look, Observe, Owner};
 use crate::parts::{front as parts_front, service};
 
 /// The results of the checks.
@@ -29,6 +29,7 @@ pub fn check(
     version: &semver::Version,
     owner: Owner,
 ) -> Result<Findings, HostError> {
+    let host: &dyn Observe = &Look::at(host);
     let ports = service::privileged_ports(deployment);
     let readiness = service::readiness(deployment, layout);
     let expected = Expected { readiness: &readiness, service: owner, ports: &ports, version };

@@ -9,7 +9,7 @@ use crate::change::listening::{self, Rightful};
 use crate::deployment::{ConfigValue, Deployment, HostName, Layout, Mode, Variant};
 use crate::error_code::{Coded, ErrorCode};
 use crate::gotosocial::SERVICE;
-use crate::host::{Carried, HostError, Jail, Listener, Observe, Supervision, WebRequest};
+use crate::host::{Carried, HostError, Jail, Listener, Look, Observe, Supervision, WebRequest};
 use crate::parts::install::obstacles;
 use crate::parts::port_settings::{MODULE, RESERVED_HIGH};
 use crate::parts::{account, front, portacl_boot, service};
@@ -52,6 +52,7 @@ pub struct Subject<'a> {
 /// # Errors
 /// The host could not be read at all.
 pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, HostError> {
+    let host: &dyn Observe = &Look::at(host);
     let Subject { deployment, layout, .. } = *subject;
     let mut checks = system(host, deployment.release.variant == Variant::NoWasm, subject.download)?;
     checks.extend(disk(host, layout)?);

@@ -16,6 +16,7 @@ const LONGEST_LINE: usize = 2 * 1024 * 1024;
 const LATE: &str = "had not ended after";
 
 /// The conversation. The child is killed when this is dropped.
+#[derive(Debug)]
 pub struct Conversation {
     running: Running,
     limit: Duration,
@@ -55,6 +56,11 @@ impl Conversation {
 
     fn with(running: Running, limit: Duration) -> Self {
         Self { running, limit, began: Instant::now(), heard: Vec::new() }
+    }
+
+    /// Begins anew with the same child: what follows has to end within `limit` from now.
+    pub fn go_on(&mut self, limit: Duration) {
+        (self.limit, self.began) = (limit, Instant::now());
     }
 
     /// Sends a line.

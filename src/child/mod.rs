@@ -25,6 +25,8 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::operation;
+
 pub use confinement::Confinement;
 pub use conversation::Conversation;
 pub use exchange::Meanwhile;
@@ -79,6 +81,7 @@ pub fn start(
     stdout: Stdio,
     stderr: File,
 ) -> io::Result<Running> {
+    operation::starts(role);
     let program = PROGRAM.get().cloned().map_or_else(std::env::current_exe, Ok)?;
     let order = Order { role: role.to_owned(), confinement: confinement.clone(), task: serde_json::to_value(task)? };
     let order = serde_json::to_string(&order)?;

@@ -11,6 +11,7 @@ use super::text::Text;
 use crate::certificate::renewal::{Keeper, Status};
 use crate::deployment::{HostName, Layout};
 use crate::error_code::ErrorCode;
+use crate::host::{Look, Observe};
 use crate::parts::tls::Kept;
 use crate::run::renew::{keeper, kept, names, records, situation};
 use crate::run::{Exit, Report, Stop, deployed};
@@ -38,7 +39,7 @@ pub(super) fn run(command: CertificateCommand, screen: &Screen) -> Exit {
 }
 
 fn status(opened: &Opened, screen: &Screen, report: &mut Report) -> Result<Exit, Stop> {
-    let host = opened.host();
+    let host: &dyn Observe = &Look::at(opened.host());
     if host.system()?.euid != 0 {
         return Err(Stop::refused(
             ErrorCode::NotRoot,

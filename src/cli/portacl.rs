@@ -168,11 +168,17 @@ fn explain(opened: &Opened, arguments: &Explain, screen: &Screen, report: &mut R
     let ports = words::ports(&arguments.ports, names).map_err(Stop::usage)?;
     let mut answers = Vec::new();
     let mut exit = Exit::Done;
-    for (protocol, port) in ports {
+    let asked = |(protocol, port)| {
         let question = Question { uid, groups: groups.clone(), protocol, port };
         let now = bind::verdict(&picture.now, &question);
+        (question, now)
+    };
+    let asked: Vec<_> = ports.into_iter().map(asked).collect();
+    let mut tried = if arguments.prove { bind::prove(host, &asked)? } else { Vec::new() }.into_iter();
+    for (question, now) in asked {
+        let Question { protocol, port, .. } = question;
         let next = bind::verdict(&picture.next_boot.state, &question);
-        let trials = if arguments.prove { bind::prove(host, &question, now)? } else { Vec::new() };
+        let trials = tried.next().unwrap_or_default();
         show_answer(screen, &picture, &question, (now, next), &trials);
         if trials.iter().any(|trial| trial.agrees == Some(false)) {
             exit = Exit::Check;

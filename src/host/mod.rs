@@ -13,16 +13,20 @@ pub mod facts;
 pub mod files;
 pub mod freebsd;
 mod lock;
+pub mod look;
 pub mod network;
 pub mod operations;
+pub mod processes;
 pub mod rehearsal;
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::certificate::acme::ACME;
@@ -36,11 +40,13 @@ pub use database::DatabaseExamination;
 pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Listeners, Owner, ServiceState, Supervision, System, User};
 pub use files::{CopiedFile, Onward, Visit, Whose, digest_of, is_temporary};
+pub use look::{Look, Memory};
 pub use network::{
     BindOutcome, BindProbe, Carried, Family, PortWatch, Refusals, Refused, ServedCertificate, WatchedPort, WebAnswer,
     WebFailure, WebRequest,
 };
 pub use operations::{Invocation, Output, ServiceAction};
+pub use processes::{Activity, Process, Processes};
 
 /// What a child of this program can do.
 pub const CHILD_ROLES: &[Role] = &[
@@ -57,10 +63,19 @@ pub const CHILD_ROLES: &[Role] = &[
 /// The largest file that [`Observe::read`] reads into memory, in bytes.
 const READ_LIMIT: usize = 64 * 1024 * 1024;
 
+/// The versions of the packages that are installed, by name and by origin.
+pub type Packages = BTreeMap<String, String>;
+
 /// Everything that can be read from a host without changing it.
 ///
-/// Every call reads the host again: nothing is cached, so that the executor sees the effect of its own changes.
+/// A host reads itself again at every call: nothing is cached, so that the executor sees the effect of its own changes. Only a
+/// [`Look`] remembers, and whoever plans, judges or checks takes one.
 pub trait Observe {
+    /// What has been seen, if this is a look.
+    fn memory(&self) -> Option<Rc<Memory>> {
+        None
+    }
+
     /// Release, CPU, memory, privileges, securelevel and jail of the host.
     ///
     /// # Errors
@@ -187,24 +202,25 @@ pub trait Observe {
         Ok(self.rc_variable(name)?.is_some_and(|value| crate::sysconf::rc_conf::is_yes(&value)))
     }
 
-    /// The installed version of a package given by origin or name; `None` if it, or `pkg(8)` itself, is not installed.
+    /// All packages that are installed; none if `pkg(8)` itself is not.
     ///
     /// # Errors
     /// `pkg(8)` is installed but failed.
-    fn package(&self, name: &str) -> Result<Option<String>, HostError>;
+    fn packages(&self) -> Result<Packages, HostError>;
 
-    /// The state that `service NAME onestatus` reports.
+    /// The installed version of a package given by origin or name.
     ///
     /// # Errors
-    /// `service(8)` could not be run.
-    fn service(&self, name: &str) -> Result<ServiceState, HostError>;
+    /// As for [`Observe::packages`].
+    fn package(&self, name: &str) -> Result<Option<String>, HostError> {
+        Ok(self.packages()?.get(name).cloned())
+    }
 
-    /// The state of a program and its supervisor that `service NAME onestatus` reports, in the words of the rc.d script
-    /// of GoToSocial.
+    /// The processes.
     ///
     /// # Errors
-    /// `service(8)` could not be run.
-    fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
+    /// The process table cannot be read.
+    fn processes(&self) -> Result<Processes, HostError>;
 
     /// Every TCP socket that listens, or every UDP socket, which can receive without that; IPv4 and IPv6 (`sockstat -46`). Each
     /// process that has a socket open counts.
@@ -213,12 +229,47 @@ pub trait Observe {
     /// The table cannot be read. A row of it that makes no sense is none: its owner is then unknown.
     fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError>;
 
+    /// Every TCP socket that listens, and then the processes.
+    ///
+    /// # Errors
+    /// As for [`Observe::sockets`] and [`Observe::processes`].
+    fn activity(&self) -> Result<Activity, HostError>;
+
     /// Every TCP socket that listens.
     ///
     /// # Errors
     /// As for [`Observe::sockets`].
     fn listeners(&self) -> Result<Listeners, HostError> {
         self.sockets(Protocol::Tcp)
+    }
+
+    /// The state that `service NAME onestatus` reports, told from the processes.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    fn service_of(&self, processes: &Processes, name: &str) -> Result<ServiceState, HostError>;
+
+    /// The same, of the processes that there are now.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    fn service(&self, name: &str) -> Result<ServiceState, HostError> {
+        self.service_of(&self.processes()?, name)
+    }
+
+    /// The state of a program and its supervisor that `service NAME onestatus` reports where the rc.d script is that of
+    /// GoToSocial, told from the processes.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    fn supervision_of(&self, processes: &Processes, name: &str) -> Result<Supervision, HostError>;
+
+    /// The same, of the processes that there are now.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    fn supervision(&self, name: &str) -> Result<Supervision, HostError> {
+        self.supervision_of(&self.processes()?, name)
     }
 
     /// Bytes that root may still write on the file system that holds `path` (or its nearest existing parent).
@@ -239,6 +290,12 @@ pub trait Observe {
     /// The interface list cannot be read.
     fn addresses(&self) -> Result<Vec<IpAddr>, HostError>;
 
+    /// Whether a socket for IPv6 can be had: a kernel may lack it, and so may a jail on a kernel that has it.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    fn has_ipv6(&self) -> Result<bool, HostError>;
+
     /// Seconds since 1970-01-01 00:00:00 UTC by the host's clock.
     fn now(&self) -> u64;
 
@@ -246,12 +303,24 @@ pub trait Observe {
     /// within the folder on a rehearsal. For the two tasks that stream on their own: unpacking and verifying a release.
     fn local_path(&self, path: &Path) -> PathBuf;
 
-    /// Tries to bind a socket as another user, in a child process that switches to the ids for good, and closes it
-    /// again.
+    /// Tries to bind sockets as other users, in a child process for each user in turn that switches to the ids for good, and
+    /// closes them again. One outcome for each probe.
     ///
     /// # Errors
-    /// The probe itself could not be run; a refused bind is not an error but a [`BindOutcome`].
-    fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError>;
+    /// A probe itself could not be run; a refused bind is not an error but a [`BindOutcome`].
+    fn binds(&self, probes: &[BindProbe]) -> Result<Vec<BindOutcome>, HostError>;
+
+    /// Tries to bind one.
+    ///
+    /// # Errors
+    /// As for [`Observe::binds`].
+    fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError> {
+        let outcomes = self.binds(std::slice::from_ref(probe))?;
+        outcomes.first().copied().ok_or_else(|| HostError::Unreadable {
+            what: "the outcome of a bind probe".to_owned(),
+            text: "there is none".to_owned(),
+        })
+    }
 
     /// One web request from this host, to one of its own addresses or to the outside.
     ///

@@ -21,8 +21,7 @@ use crate::change::{
 };
 use crate::deployment::{Deployment, HostName, Layout, PortNumber};
 use crate::front::{AccountDomain, Certificate, Conflict, Front, FrontSettings, Survey, Wanted};
-use crate::host::{BindOutcome, BindProbe, Entry, Family, HostError, Observe, Owner, Whose};
-use crate::portacl::Protocol;
+use crate::host::{Entry, HostError, Observe, Owner, Whose};
 
 pub use crate::change::front::PORTS;
 pub use leave::tidy;
@@ -160,7 +159,7 @@ fn enter(instance: Instance<'_>, front: Front, planned: &mut FrontPlan) -> Resul
     let version = version(front, package.as_deref())?;
     let mut settings = settings(front, deployment, layout, own.files.clone(), version);
     settings.hsts = deployment.tls.hsts;
-    if !has_ipv6(host)? {
+    if !host.has_ipv6()? {
         settings.addresses.retain(IpAddr::is_ipv4);
     }
     settings.account_domain =
@@ -231,14 +230,6 @@ fn with_new(mut steps: Vec<Step>, others: Vec<Step>) -> Vec<Step> {
 /// The test of a front's configuration as it will be after these steps.
 fn test(front: Front, present: bool, steps: &[Step]) -> Step {
     step(Action::Test, TestFront::after(front, present, steps))
-}
-
-/// Whether IPv6 works here: a kernel may lack it, and so may a jail on a kernel that has it.
-fn has_ipv6(host: &dyn Observe) -> Result<bool, HostError> {
-    let nobody = 65_534;
-    let (family, protocol) = (Family::V6, Protocol::Tcp);
-    let probe = BindProbe { uid: nobody, gid: nobody, groups: Vec::new(), family, protocol, port: 0 };
-    Ok(host.bind(&probe)? != BindOutcome::NoAddress)
 }
 
 /// The version of the package; before its installation, that of FreeBSD's packages.

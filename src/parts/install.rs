@@ -9,7 +9,7 @@ use super::{
 };
 use crate::change::{Action, Change, LetGo, Plan, Step, journal};
 use crate::deployment::{Deployment, Layout, Mode, PortNumber, Secrets};
-use crate::host::{Observe, Owner, ServiceState};
+use crate::host::{Look, Observe, Owner, ServiceState};
 
 /// Everything that an installation needs to know.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,7 @@ fn rule_edit(deployment: &Deployment, owner: Owner) -> RuleEdit {
 /// # Errors
 /// A part refuses, or the answers want another release than the present one; nothing has been changed.
 pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
+    let host: &dyn Observe = &Look::at(host);
     if let Some(Unfinished { command, .. }) = passage::unfinished(host, wanted.layout)? {
         return Err(Refusal::Unfinished { command });
     }
@@ -77,6 +78,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
 /// # Errors
 /// A part refuses; nothing has been changed.
 pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Passage>) -> Result<Plan, Refusal> {
+    let host: &dyn Observe = &Look::at(host);
     let Wanted { deployment, layout, secrets, lock, .. } = *wanted;
     let instance = Instance { host, layout, deployment };
     answers::check_identity(Lock::of_host(host, layout)?.as_ref(), deployment)?;

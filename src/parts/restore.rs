@@ -17,7 +17,7 @@ use crate::change::postgres::Load;
 use crate::change::{
     Action, AfterPlan, Change, Database, DatabaseCopy, DatabaseRestore, Discard, MakeSymlink, Plan, Step, StopService,
 };
-use crate::host::{Entry, Observe, Owner};
+use crate::host::{Entry, Look, Observe, Owner};
 use crate::utc;
 
 pub(super) const PART: &str = "restore";
@@ -57,6 +57,7 @@ impl Restoring<'_> {
 /// # Errors
 /// A part refuses; nothing has been changed.
 pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refusal> {
+    let host: &dyn Observe = &Look::at(host);
     let wanted = restoring.wanted;
     let layout = wanted.layout;
     let (owner, _) = account::plan(host)?;

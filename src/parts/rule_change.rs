@@ -4,7 +4,7 @@ use super::host_names::HostNames;
 use super::rule_edit::RuleEdit;
 use super::{Refusal, folders, port_access, portacl_boot, rc_script, service};
 use crate::change::{AfterPlan, Plan};
-use crate::host::{HostError, Listener, Observe};
+use crate::host::{HostError, Listener, Look, Observe};
 use crate::portacl::{Finding, Protocol, Rule, Severity, Subject, lint};
 
 /// Plans a change of the rules. Findings of `lint` with one of the codes `tolerated` do not stand in its way.
@@ -12,6 +12,7 @@ use crate::portacl::{Finding, Protocol, Rule, Severity, Subject, lint};
 /// # Errors
 /// The change is not possible, or `lint` would find something afterwards that it does not find now.
 pub fn plan(host: &dyn Observe, edit: &RuleEdit, tolerated: &[&str]) -> Result<Plan, Refusal> {
+    let host: &dyn Observe = &Look::at(host);
     const PART: &str = "port-access";
     let access = port_access::plan(host, &host.system()?, edit)?;
     let mut plan = Plan { warnings: access.warnings, reboot: access.reboot, ..Plan::default() };

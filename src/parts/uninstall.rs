@@ -23,7 +23,7 @@ use crate::change::{
 };
 use crate::deployment::Layout;
 use crate::front::Front;
-use crate::host::{Entry, HostError, Observe, Supervision, System};
+use crate::host::{Entry, HostError, Look, Observe, Supervision, System};
 use crate::shown::Shown;
 use ledger::{Ledger, Trace};
 
@@ -133,6 +133,7 @@ pub fn only_data(host: &dyn Observe, layout: &Layout) -> Result<Option<String>, 
 /// # Errors
 /// The host, or a receipt, cannot be read.
 pub fn plan(host: &dyn Observe, layout: &Layout, extent: Extent) -> Result<UninstallPlan, Refusal> {
+    let host: &dyn Observe = &Look::at(host);
     let (ledger, system) = (Ledger::read(host)?, host.system()?);
     Record { host, layout, ledger: &ledger, extent, system: &system }.plan()
 }

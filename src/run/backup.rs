@@ -9,7 +9,7 @@ use crate::backup as format;
 use crate::deployment::Database;
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
-use crate::host::Whose;
+use crate::host::{Look, Observe, Whose};
 use crate::parts::answers::Lock;
 use crate::parts::backup::{self, Wanted};
 use crate::parts::service;
@@ -50,10 +50,11 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
     let wanted =
         Wanted { deployment: &deployment, layout, lock: &lock, owner, to, time: run.host.now(), media: options.media };
     room(run, &wanted)?;
-    let make = || backup::plan(host, &wanted).map_err(Stop::from);
+    let make = |host: &dyn Observe| backup::plan(host, &wanted).map_err(Stop::from);
     let keep = options.keep.map(|keep| usize::try_from(keep).unwrap_or(usize::MAX));
     let prune = |keep: usize| backup::prune(host, &lock.host, &wanted.target(), keep).map_err(Stop::from);
-    let plan = make()?;
+    let look = Look::at(host);
+    let plan = make(&look)?;
     run.show(&plan, &format!("Plan: a backup of {}", lock.host), "");
     if !options.media {
         run.text(
@@ -66,11 +67,11 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
             &format!("Removed once the new one is verified: {}", step.change.kind().target().shown()),
         );
     }
-    if matches!(deployment.database, Database::Sqlite) && !host.service(SERVICE)?.is_running() {
+    if matches!(deployment.database, Database::Sqlite) && !look.service(SERVICE)?.is_running() {
         run.line("GoToSocial does not run now, and is not started.");
     }
     let ports = watched(host, &service::readiness(&deployment, layout), &[deployment.port().get()]);
-    if !run.carry_out(&plan, &EXPLANATION, &make, With::watching(&plan, &ports))? {
+    if !run.carry_out(&plan, &EXPLANATION, &|| make(host), With::watching(&plan, &ports))? {
         return Ok(Exit::Done);
     }
     tell(run, &wanted)?;

@@ -15,7 +15,7 @@ use crate::check::installation::{self, Findings};
 use crate::check::{self, preflight};
 use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
-use crate::host::{HostError, Observe};
+use crate::host::{HostError, Look, Observe};
 use crate::parts::answers::{self, Lock};
 use crate::parts::install::{self as parts_install, Wanted};
 use crate::parts::{account, front, service, uninstall};
@@ -40,6 +40,7 @@ pub struct InstallOptions {
 pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
     run.settle()?;
     let (host, layout) = (run.host, &run.layout);
+    let mut look = Look::at(host);
     let earlier = Lock::of_host(host, layout)?;
     if options.given.mode.is_some() {
         if earlier.is_none() {
@@ -62,11 +63,12 @@ pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
 
     // The preflight does not depend on the lock, so both report their findings before anything is refused.
     let source = lock::source(run, options.mirror.as_deref(), deployment, earlier.as_ref())?;
-    preflight(run, deployment, lock::is_over_https(source.as_ref()), installed, false)?;
+    preflight(run, &look, deployment, lock::is_over_https(source.as_ref()), installed, false)?;
     let lock = lock::resolve(run, deployment, earlier.as_ref(), source.as_ref())?;
     let wanted = inputs.wanted(&lock, layout);
+    // Under the lock it is made of another look.
     let make = || parts_install::plan(host, &wanted).map_err(Stop::from);
-    let plan = make()?;
+    let plan = parts_install::plan(&look, &wanted)?;
     let front = deployment.exposure.mode.front();
     let behind = front.map(|front| format!(" behind {}", front.name)).unwrap_or_default();
     let heading = format!("Plan: GoToSocial {}{behind}", lock.release.version);
@@ -82,7 +84,7 @@ pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
     }
 
     // After an interrupted switch between two web servers both are present.
-    let switches = installed && !front::all_present(host)?.into_iter().eq(front);
+    let switches = installed && !front::all_present(&look)?.into_iter().eq(front);
     if switches && !plan.reboot.is_empty() {
         let why = "who stands at ports 80 and 443 can only change while the kernel takes the change of the rules, and now it \
                    does not (see above); nothing was changed. Set kern_securelevel_enable=\"NO\" in rc.conf, reboot, run \
@@ -116,16 +118,20 @@ pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
             down: false,
         };
         password = run.apply(&plan, &make, with)?;
+        look = Look::at(host);
     }
     // The host has the answers now.
     run.unsaved.take();
     // Only after everything else was verified.
-    run.tidy(
-        "A package that was installed for a web server in front is no longer needed:",
-        "it stays, and can be taken away with `pkg delete`",
-        &|| Ok(Plan { steps: front::tidy(host)?, ..Plan::default() }),
-    );
-    conclude(run, &wanted, &plan, password.as_deref(), options.no_check)
+    if !front::tidy(&look).is_ok_and(|steps| steps.is_empty()) {
+        run.tidy(
+            "A package that was installed for a web server in front is no longer needed:",
+            "it stays, and can be taken away with `pkg delete`",
+            &|| Ok(Plan { steps: front::tidy(host)?, ..Plan::default() }),
+        );
+        look = Look::at(host);
+    }
+    conclude(run, &look, &wanted, &plan, password.as_deref(), options.no_check)
 }
 
 /// Prints the heading, and marks a rehearsal.
@@ -139,13 +145,14 @@ pub(super) fn heading(run: &Run<'_>, text: &str) {
 /// Checks everything that can be checked in advance, and refuses what could only fail.
 pub(super) fn preflight(
     run: &Run<'_>,
+    host: &dyn Observe,
     deployment: &Deployment,
     download: bool,
     installed: bool,
     moves_here: bool,
 ) -> Result<(), Stop> {
     let subject = preflight::Subject { deployment, layout: &run.layout, download, installed, moves_here };
-    let findings = preflight::checks(run.host, &subject)?;
+    let findings = preflight::checks(host, &subject)?;
     run.people.show_checks("Preflight", &findings);
     let is_refused = check::failed(&findings);
     run.report().checks.extend(findings);
@@ -179,9 +186,10 @@ fn explanation(deployment: &Deployment) -> String {
 const EXPLANATION: &str = "Every change is written to a journal before it is made. If one fails, the changes before \
      it are undone in reverse order. After a power cut the next run cleans up and continues. Lines of others in loader.conf, sysctl.conf and rc.conf stay.";
 
-/// The end: what exists only after a reboot cannot be checked before.
+/// The end: what exists only after a reboot cannot be checked before. `host` has been looked at since the last change, if at all.
 pub(super) fn conclude(
     run: &Run<'_>,
+    host: &dyn Observe,
     wanted: &Wanted<'_>,
     plan: &Plan,
     password: Option<&str>,
@@ -194,7 +202,7 @@ pub(super) fn conclude(
         run.tell(Manner::Notice, text);
         return Ok(Exit::Reboot);
     }
-    if no_check { Ok(Exit::Done) } else { prove(run, wanted, password) }
+    if no_check { Ok(Exit::Done) } else { prove(run, host, wanted, password) }
 }
 
 /// Runs the checks on the running system. `say` prints what takes a while: the server requests its first certificate.
@@ -222,9 +230,14 @@ pub fn findings(
 }
 
 /// Checks the running system, and shows the result.
-pub(super) fn prove(run: &Run<'_>, wanted: &Wanted<'_>, password: Option<&str>) -> Result<Exit, Stop> {
+pub(super) fn prove(
+    run: &Run<'_>,
+    host: &dyn Observe,
+    wanted: &Wanted<'_>,
+    password: Option<&str>,
+) -> Result<Exit, Stop> {
     let Wanted { deployment, layout, lock, .. } = *wanted;
-    let findings = findings(run.host, deployment, layout, &lock.release.version, &|text| run.line(text))?;
+    let findings = findings(host, deployment, layout, &lock.release.version, &|text| run.line(text))?;
     let has_failed = check::failed(&findings.checks);
     run.people.show_checks("Checks on the running system", &findings.checks[findings.matrix.len()..]);
     run.people.show_matrix(&findings.matrix);

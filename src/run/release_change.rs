@@ -12,7 +12,7 @@ use crate::change::Plan;
 use crate::check::{Check, Status, health, installation};
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
-use crate::host::{HostError, Owner};
+use crate::host::{HostError, Look, Observe, Owner};
 use crate::parts::answers::Lock;
 use crate::parts::install::{self as parts_install, Wanted};
 use crate::parts::passage::{self, Passage};
@@ -65,8 +65,8 @@ impl<'a> Course<'a> {
     }
 
     /// Makes the plan.
-    pub(super) fn plan(&self, passage: Passage) -> Result<Plan, Stop> {
-        let plan = parts_install::with_passage(self.run.host, &self.wanted, Some(passage))?;
+    pub(super) fn plan(&self, host: &dyn Observe, passage: Passage) -> Result<Plan, Stop> {
+        let plan = parts_install::with_passage(host, &self.wanted, Some(passage))?;
         if plan.reboot.is_empty() {
             return Ok(plan);
         }
@@ -75,15 +75,16 @@ impl<'a> Course<'a> {
         Err(Stop::refused(ErrorCode::Reboot, why))
     }
 
-    /// Asks for consent, applies the plan, and checks the result.
+    /// Asks for consent to the plan made of this look, applies it, and checks the result.
     pub(super) fn carry_out(
         &self,
+        look: &Look<'_>,
         heading: &str,
-        make: &dyn Fn() -> Result<Plan, Stop>,
+        make: &dyn Fn(&dyn Observe) -> Result<Plan, Stop>,
         explanation: &[&str],
     ) -> Result<Exit, Stop> {
         let Self { run, wanted, source, .. } = *self;
-        let plan = make()?;
+        let plan = make(look)?;
         run.show(&plan, heading, "Nothing to change.");
         if run.ends_with(&plan) {
             return Ok(Exit::Done);
@@ -103,7 +104,7 @@ impl<'a> Course<'a> {
         let on_trial = OnTrial { run, mode, failures: &failures, patience: PATIENCE, length: 0 };
         let trial = |stop: &dyn Fn() -> Option<String>| on_trial.watch(stop);
         let with = With { source, trial: Some(&trial), down: true, ..With::default() };
-        if let Err(mut stop) = run.apply(&plan, make, with) {
+        if let Err(mut stop) = run.apply(&plan, &|| make(run.host), with) {
             if stop.exit == Exit::Failed && was_running {
                 stop.why = format!("{}\n{}", stop.why, self.still_serves());
             }
@@ -126,7 +127,7 @@ impl<'a> Course<'a> {
             let steps = passage::surplus(self.run.host, self.wanted.layout, self.keep, self.done)?;
             Ok(Plan { steps, ..Plan::default() })
         });
-        prove(self.run, &self.wanted, None)
+        prove(self.run, self.run.host, &self.wanted, None)
     }
 
     /// All checks that a serving release must pass.

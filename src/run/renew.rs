@@ -8,7 +8,7 @@ use crate::certificate::renewal::{Keeper, Situation, Window};
 use crate::change::{Plan, digest};
 use crate::deployment::{AcmeDirectory, Deployment, HostName, Layout, Mode};
 use crate::error_code::ErrorCode;
-use crate::host::Observe;
+use crate::host::{Look, Observe};
 use crate::parts::tls::{self, Kept};
 use crate::parts::{Instance, Refusal};
 use crate::utc::date;
@@ -29,13 +29,14 @@ pub fn renew(run: &Run<'_>, force: bool, directory: Option<&AcmeDirectory>) -> R
         return Ok(Exit::Done);
     }
     let course = Course { run, force, directory, deployment };
-    let windows = names(deployment).iter().map(|name| course.window(name)).collect::<Result<Vec<_>, _>>()?;
-    let (plan, notes) = course.plan(&windows)?;
+    let look = Look::at(run.host);
+    let windows = names(deployment).iter().map(|name| course.window(&look, name)).collect::<Result<Vec<_>, _>>()?;
+    let (plan, notes) = course.plan(&look, &windows)?;
     notes.iter().for_each(|note| run.text(note));
     run.report().add("notes", notes);
     if !plan.is_empty() {
         run.show(&plan, "Plan: certificate", "");
-        run.carry_out(&plan, &EXPLANATION, &|| Ok(course.plan(&windows)?.0), With::default())?;
+        run.carry_out(&plan, &EXPLANATION, &|| Ok(course.plan(run.host, &windows)?.0), With::default())?;
     }
     Ok(Exit::Done)
 }
@@ -57,23 +58,21 @@ struct Course<'a> {
 
 impl Course<'_> {
     /// When the authority wants the certificate renewed. If it does not say, the age decides.
-    fn window(&self, name: &HostName) -> Result<Option<Window>, Stop> {
-        let host = self.run.host;
+    fn window(&self, host: &dyn Observe, name: &HostName) -> Result<Option<Window>, Stop> {
         let ours = kept(host, &self.run.layout, self.deployment, name)?
             .is_some_and(|kept| kept.keeper == Keeper::Us && !is_placeholder(kept.bundle.leaf()));
         if !ours || self.force {
             return Ok(None);
         }
         let order = tls::certificate_order(&self.run.layout, self.deployment, name, None);
-        Ok(order.renewal_window(host, self.run.authority).unwrap_or_else(|error| {
+        Ok(order.renewal_window(self.run.host, self.run.authority).unwrap_or_else(|error| {
             self.run.text(&format!("The authority's renewal window is unknown, so the age decides: {error}"));
             None
         }))
     }
 
     /// The plan, and notes about names that need nothing.
-    fn plan(&self, windows: &[Option<Window>]) -> Result<(Plan, Vec<String>), Stop> {
-        let host = self.run.host;
+    fn plan(&self, host: &dyn Observe, windows: &[Option<Window>]) -> Result<(Plan, Vec<String>), Stop> {
         let (mut plan, mut notes) = (Plan::default(), Vec::new());
         for (name, window) in names(self.deployment).iter().zip(windows) {
             let note = match kept(host, &self.run.layout, self.deployment, name)? {

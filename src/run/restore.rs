@@ -16,7 +16,7 @@ use crate::check::health;
 use crate::deployment::{Database, VersionWish};
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
-use crate::host::{DatabaseExamination, NEVER};
+use crate::host::{DatabaseExamination, Look, NEVER, Observe};
 use crate::parts::Refusal;
 use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
@@ -75,19 +75,20 @@ pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
     // The exact bytes of the backup's release, or on another kind of CPU the same version.
     let known = Some(&backup.lock);
     let source = lock::source(run, options.mirror.as_deref(), deployment, known)?;
-    install::preflight(run, deployment, lock::is_over_https(source.as_ref()), !fresh, fresh)?;
+    let look = Look::at(host);
+    install::preflight(run, &look, deployment, lock::is_over_https(source.as_ref()), !fresh, fresh)?;
     let lock = lock::resolve(run, deployment, known, source.as_ref())?;
     let wanted = inputs.wanted(&lock, layout);
     let restoring =
         Restoring { wanted: &wanted, from: &backup.origin, head, small: &backup.small, fresh, time: run.host.now() };
-    let make = || restore::plan(host, &restoring).map_err(Stop::from);
-    let mut plan = make()?;
-    plan.warnings.push(lost(run, &restoring)?);
+    let make = |host: &dyn Observe| restore::plan(host, &restoring).map_err(Stop::from);
+    let mut plan = make(&look)?;
+    plan.warnings.push(lost(run, &look, &restoring)?);
     plan.warnings.extend(left_out(&backup.left_out));
     run.show(&plan, &format!("Plan: {} from its backup", head.host), "");
     let ports = watched(host, &service::readiness(deployment, layout), &[deployment.port().get()]);
     let with = With { source: source.as_ref(), ..With::watching(&plan, &ports) };
-    if !run.carry_out(&plan, &EXPLANATION, &make, with)? {
+    if !run.carry_out(&plan, &EXPLANATION, &|| make(host), with)? {
         return Ok(Exit::Done);
     }
     let kept = restoring.kept();
@@ -95,7 +96,7 @@ pub fn restore(run: &Run<'_>, options: &RestoreOptions) -> Result<Exit, Stop> {
         run.text(&format!("The previous database is kept in {}; remove it when you no longer need it.", kept.shown()));
         run.report().add("kept", kept);
     }
-    install::conclude(run, &wanted, &plan, None, options.no_check)
+    install::conclude(run, host, &wanted, &plan, None, options.no_check)
 }
 
 fn same_instance(head: &Head, host: &str, account_domain: &str) -> Result<(), Refusal> {
@@ -128,7 +129,7 @@ fn describe(run: &Run<'_>, backup: &Verified) {
 }
 
 /// The warning: what will be lost, and what to do before.
-fn lost(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<String, Stop> {
+fn lost(run: &Run<'_>, look: &Look<'_>, restoring: &Restoring<'_>) -> Result<String, Stop> {
     let Restoring { head, fresh, .. } = *restoring;
     if fresh {
         return Ok(format!(
@@ -137,7 +138,7 @@ fn lost(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<String, Stop> {
             head.host
         ));
     }
-    let counted = match (posts_in(head).map(|then| (then, counted(then, "post"))), posts(run, restoring)?) {
+    let counted = match (posts_in(head).map(|then| (then, counted(then, "post"))), posts(run, look, restoring)?) {
         (Some((then, posts)), Some(now)) if now > then => {
             format!("the backup has {posts} and this instance has {now} now: {} will be lost", now - then)
         }
@@ -152,10 +153,10 @@ fn lost(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<String, Stop> {
 }
 
 /// How many posts this instance has. A running server is queried, because no other program may open its database.
-fn posts(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<Option<u64>, Stop> {
+fn posts(run: &Run<'_>, look: &Look<'_>, restoring: &Restoring<'_>) -> Result<Option<u64>, Stop> {
     let Wanted { deployment, layout, .. } = *restoring.wanted;
     let host = run.host;
-    if host.service(SERVICE)?.is_running() {
+    if look.service(SERVICE)?.is_running() {
         return Ok(health::posts(host, deployment, layout));
     }
     let path = layout.database();

@@ -9,6 +9,7 @@ use super::{Exit, Run, Stop, install, lock};
 use crate::check::health;
 use crate::deployment::Deployment;
 use crate::error_code::ErrorCode;
+use crate::host::{Look, Observe};
 use crate::parts::answers::Lock;
 use crate::parts::passage::{self, Ends, Kept, ROLLBACK};
 use crate::parts::{Refusal, release};
@@ -52,11 +53,12 @@ pub fn rollback(run: &Run<'_>) -> Result<Exit, Stop> {
     let source = if is_kept { None } else { Some(lock::chosen(run, None, std::slice::from_ref(to))?) };
     let done = Some(&*kept.folder);
     let course = Course { done, ..Course::new(run, &inputs, &lock, &was, source.as_ref())? };
-    install::preflight(run, deployment, lock::is_over_https(source.as_ref()), true, false)?;
+    let look = Look::at(host);
+    install::preflight(run, &look, deployment, lock::is_over_https(source.as_ref()), true, false)?;
     let lost = loss(run, deployment, &kept);
-    let make = || {
+    let make = |host: &dyn Observe| {
         let ends = Ends { deployment, layout, owner: course.owner, from: &from, to: &lock.release };
-        let mut plan = course.plan(ends.rollback(host, &kept)?)?;
+        let mut plan = course.plan(host, ends.rollback(host, &kept)?)?;
         plan.warnings.push(lost.clone());
         Ok(plan)
     };
@@ -65,7 +67,7 @@ pub fn rollback(run: &Run<'_>) -> Result<Exit, Stop> {
          was made of its database before {was} got it."
     );
     let copied = "The current database is copied first. If anything fails, everything is restored as it is now.";
-    course.carry_out(&format!("Plan: back from GoToSocial {was} to {to}"), &make, &[&about, copied])
+    course.carry_out(&look, &format!("Plan: back from GoToSocial {was} to {to}"), &make, &[&about, copied])
 }
 
 /// The copy that a rollback to this release has restored, and that the cleanup removes.

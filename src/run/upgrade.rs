@@ -9,6 +9,7 @@ use crate::deployment::{Deployment, VersionWish};
 use crate::error_code::{Coded as _, ErrorCode};
 use crate::gotosocial::Series;
 use crate::gotosocial::config_keys::successor;
+use crate::host::{Look, Observe};
 use crate::parts::Refusal;
 use crate::parts::answers;
 use crate::parts::passage::{self, Ends, UPGRADE};
@@ -84,7 +85,8 @@ pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
     answers::check_identity(Some(&earlier), deployment)?;
     install::heading(run, &format!("GoToSocial for {}: {was} becomes {to}", deployment.host));
     show_notes(run, was, &to, &catalogue);
-    install::preflight(run, deployment, lock::is_over_https(Some(&source)), true, false)?;
+    let look = Look::at(host);
+    install::preflight(run, &look, deployment, lock::is_over_https(Some(&source)), true, false)?;
 
     let mut request = Request {
         version: VersionWish::Exact(to.clone()),
@@ -97,9 +99,9 @@ pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
     let lock = lock::resolved(run, deployment, &request, &source)?;
 
     let course = Course { keep: options.keep.into(), ..Course::new(run, &inputs, &lock, &from, Some(&source))? };
-    let make = || {
+    let make = |host: &dyn Observe| {
         let ends = Ends { deployment, layout, owner: course.owner, from: &from, to: &lock.release };
-        let mut plan = course.plan(ends.upgrade(host)?)?;
+        let mut plan = course.plan(host, ends.upgrade(host)?)?;
         plan.warnings.extend(renamed(deployment, was, &to));
         plan.warnings.extend(
             between(WAYPOINTS, was, &to)
@@ -108,7 +110,7 @@ pub fn upgrade(run: &Run<'_>, options: &UpgradeOptions) -> Result<Exit, Stop> {
         Ok(plan)
     };
     let [forth, back] = &explanation(was, &to);
-    course.carry_out(&format!("Plan: from GoToSocial {was} to {to}"), &make, &[forth, back])
+    course.carry_out(&look, &format!("Plan: from GoToSocial {was} to {to}"), &make, &[forth, back])
 }
 
 /// The newest release that the answers allow.

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::check::{Check, hard_links, posture};
 use crate::deployment::{Deployment, Layout, Mode};
-use crate::host::{Observe, Owner};
+use crate::host::{Look, Observe, Owner};
 use crate::parts::answers::{self, Lock};
 use crate::parts::service as parts_service;
 use crate::parts::{account, front, release};
@@ -105,6 +105,7 @@ impl Known<'_> {
 /// # Errors
 /// Whether it has is unknown.
 pub fn gather(host: &dyn Observe, layout: &Layout, newest: Newest, diffs: bool) -> Result<Option<Status>, Unknown> {
+    let host: &dyn Observe = &Look::at(host);
     let Some(lock) = Lock::of_host(host, layout)? else { return Ok(None) };
     let known = look(host, layout);
     Ok(Some(Status {

@@ -16,9 +16,10 @@ use gts_bootstrap::deployment::{Answers, HostName, Layout, PortNumber, Secrets};
 use gts_bootstrap::front::{AccountDomain, Certificate, Front};
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
-    Ask, BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Listeners, Observe, Output, Owner, PortWatch, ServedCertificate, ServiceAction,
-    ServiceState, Supervision, System, User, Visit, WatchedPort, WebAnswer, WebFailure, WebRequest, Whose,
+    Activity, Ask, BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group,
+    Host, HostError, Invocation, Listeners, Observe, Output, Owner, Packages, PortWatch, Processes, ServedCertificate,
+    ServiceAction, ServiceState, Supervision, System, User, Visit, WatchedPort, WebAnswer, WebFailure, WebRequest,
+    Whose,
 };
 use gts_bootstrap::parts::front::settings;
 use gts_bootstrap::parts::tls;
@@ -178,21 +179,24 @@ impl Observe for RealFront {
         module_loaded(name: &str) -> Result<bool, HostError>;
         sysctl(name: &str) -> Result<Option<String>, HostError>;
         rc_variable(name: &str) -> Result<Option<String>, HostError>;
-        package(name: &str) -> Result<Option<String>, HostError>;
-        supervision(name: &str) -> Result<Supervision, HostError>;
+        packages() -> Result<Packages, HostError>;
+        processes() -> Result<Processes, HostError>;
+        activity() -> Result<Activity, HostError>;
         sockets(protocol: Protocol) -> Result<Listeners, HostError>;
+        supervision_of(processes: &Processes, name: &str) -> Result<Supervision, HostError>;
         free_bytes(path: &Path) -> Result<u64, HostError>;
         resolve(name: &str) -> Result<Vec<IpAddr>, HostError>;
         addresses() -> Result<Vec<IpAddr>, HostError>;
         local_path(path: &Path) -> PathBuf;
-        bind(probe: &BindProbe) -> Result<BindOutcome, HostError>;
+        has_ipv6() -> Result<bool, HostError>;
+        binds(probes: &[BindProbe]) -> Result<Vec<BindOutcome>, HostError>;
     }
 
     fn now(&self) -> u64 {
         super::orders::now()
     }
 
-    fn service(&self, _name: &str) -> Result<ServiceState, HostError> {
+    fn service_of(&self, _processes: &Processes, _name: &str) -> Result<ServiceState, HostError> {
         let pid = self.nginx.as_ref().map(Child::id);
         Ok(pid.map_or(ServiceState::Stopped, |pid| ServiceState::Running { pid: Some(pid) }))
     }

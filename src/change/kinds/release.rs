@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::change::after_plan::delegate;
 use crate::change::kind::prelude::*;
 use crate::change::operator::Interruption;
 use crate::change::store;
+use crate::host::look::delegate;
 use crate::release::{self, Fetcher, HttpSettings, Limits, LockedRelease};
 
 /// Installs a release: downloads it, verifies it, unpacks it beside its place, and renames it into that.

@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use crate::child::{self, Confinement, Ids, Program};
 use crate::host::{Ask, HostError, Invocation, Output, Owner, Tell, go_on};
+use crate::operation;
 
 /// Search path of every child, as in `/etc/login.conf` without the local folders.
 const SEARCH_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
 
 /// The limit for the output of a command, in bytes for each stream. Any user can have sockstat(1) list some ten thousand sockets.
-const OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
+pub(super) const OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Replaces a secret argument in messages.
 const SECRET: &str = "(secret)";
@@ -69,6 +70,7 @@ impl Commands {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Result<Finished, HostError> {
+        operation::starts(program.rsplit('/').next().unwrap_or(program));
         let line = shown(program, arguments.iter().copied());
         let mut command = clean(&self.local(Path::new(program)));
         command.args(arguments).envs(environment.iter().copied()).current_dir("/");

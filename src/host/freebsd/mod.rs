@@ -5,10 +5,12 @@
 mod accounts;
 mod command;
 mod file_users;
+mod lasting;
 mod names;
 mod packages;
 mod port_watch;
 mod probe;
+mod processes;
 mod rc;
 mod services;
 mod sockets;
@@ -38,11 +40,14 @@ pub use web::WEB;
 
 use super::files::{Owners, Root};
 use super::{
-    Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Jail, Listeners, Meanwhile, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState,
-    Supervision, System, Tell, User, Visit, WatchedPort, WebAnswer, WebFailure, WebRequest, Whose, lock,
+    Activity, Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser,
+    Group, Host, HostError, Invocation, Jail, Listeners, Meanwhile, Observe, Output, Owner, Packages, PortWatch,
+    Processes, ServiceAction, ServiceState, Supervision, System, Tell, User, Visit, WatchedPort, WebAnswer, WebFailure,
+    WebRequest, Whose, lock,
 };
 use command::{Commands, Finished};
+use lasting::Lasting;
+use services::Services;
 use sockets::Sockstat;
 
 /// `-m` looks a module up by its own name, so that one compiled into the kernel counts; `-q` answers by exit status.
@@ -64,6 +69,9 @@ pub struct FreeBsd {
     commands: Commands,
     rc: rc::Variables,
     sockstat: Sockstat,
+    /// The child that asks this host's own web servers, and the one that asks the resolver.
+    web: Lasting,
+    resolver: Lasting,
 }
 
 impl FreeBsd {
@@ -84,7 +92,18 @@ impl FreeBsd {
 
     fn below(root: impl AsRef<Path>) -> Self {
         let (files, commands) = (Root::new(root.as_ref(), Owners::OnDisk), Commands::new(root.as_ref()));
-        Self { files, commands, rc: rc::Variables::default(), sockstat: Sockstat::default() }
+        Self {
+            files,
+            commands,
+            rc: rc::Variables::default(),
+            sockstat: Sockstat::default(),
+            web: Lasting::default(),
+            resolver: Lasting::default(),
+        }
+    }
+
+    fn services<'a>(&'a self, processes: &'a Processes) -> Services<'a> {
+        Services { commands: &self.commands, rc: &self.rc, processes }
     }
 
     /// The supplementary groups of the user that is to run a program; none for a uid without an account.
@@ -186,20 +205,28 @@ impl Observe for FreeBsd {
         self.rc.get(&self.commands, name)
     }
 
-    fn package(&self, name: &str) -> Result<Option<String>, HostError> {
-        packages::version(&self.commands, name)
+    fn packages(&self) -> Result<Packages, HostError> {
+        packages::installed(&self.commands)
     }
 
-    fn service(&self, name: &str) -> Result<ServiceState, HostError> {
-        services::state(&self.commands, name)
+    fn processes(&self) -> Result<Processes, HostError> {
+        processes::list(&self.commands)
     }
 
-    fn supervision(&self, name: &str) -> Result<Supervision, HostError> {
-        services::supervision(&self.commands, name)
+    fn activity(&self) -> Result<Activity, HostError> {
+        self.sockstat.activity(&self.commands)
     }
 
     fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError> {
         self.sockstat.sockets(&self.commands, protocol)
+    }
+
+    fn service_of(&self, processes: &Processes, name: &str) -> Result<ServiceState, HostError> {
+        self.services(processes).state(name)
+    }
+
+    fn supervision_of(&self, processes: &Processes, name: &str) -> Result<Supervision, HostError> {
+        self.services(processes).supervision(name)
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, HostError> {
@@ -207,7 +234,7 @@ impl Observe for FreeBsd {
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError> {
-        names::resolve_as(self.stranger()?, name)
+        names::resolve_as(self.stranger()?, name, &self.resolver)
     }
 
     fn addresses(&self) -> Result<Vec<IpAddr>, HostError> {
@@ -223,18 +250,22 @@ impl Observe for FreeBsd {
         Ok(sorted(interfaces.filter_map(address).filter(|address| reaches_out(*address))))
     }
 
+    fn has_ipv6(&self) -> Result<bool, HostError> {
+        Ok(probe::has_ipv6())
+    }
+
     fn now(&self) -> u64 {
         // A clock before 1970 is as wrong as one that says 1970.
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
-    fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError> {
-        probe::bind_as(probe)
+    fn binds(&self, probes: &[BindProbe]) -> Result<Vec<BindOutcome>, HostError> {
+        probe::binds(probes)
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
         let stranger = self.stranger().map_err(|error| WebFailure::Other(error.to_string()))?;
-        web::get_as(stranger, request)
+        web::get_as(stranger, request, &self.web)
     }
 }
 

@@ -1,16 +1,15 @@
 //! Addresses of names. A child asks the resolver: anybody may answer it.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use super::probe::reply;
+use super::lasting::{self, Lasting};
 use crate::child::{Confinement, Conversation, Ids, NETWORK, Role};
 use crate::host::HostError;
 
-/// Asks the resolver for a name; its answer is the addresses.
-pub const RESOLVE: Role = ("resolve", NETWORK, |task| reply(task, |name: &String| addresses(name)));
+/// Asks the resolver for names; its answers are the addresses, or why they are not known.
+pub const RESOLVE: Role = ("resolve", NETWORK, |task| lasting::answers(task, |name: &String| addresses(name)));
 
 /// A resolver asks several servers several times, for some seconds each.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -19,10 +18,12 @@ const LIMIT: Duration = Duration::from_secs(120);
 const NOTHING_THERE: [&str; 3] = ["Name does not resolve", "not known", "No address associated"];
 
 /// Has a child ask for the addresses of a name.
-pub(super) fn resolve_as(ids: Option<Ids>, name: &str) -> Result<Vec<IpAddr>, HostError> {
-    let found = Conversation::ask::<BTreeSet<IpAddr>>(RESOLVE.0, &Confinement::of(ids), &name, &[], LIMIT);
-    let failed = |error: io::Error| HostError::Lookup { name: name.to_owned(), why: error.to_string() };
-    Ok(found.map_err(failed)?.into_iter().collect())
+pub(super) fn resolve_as(ids: Option<Ids>, name: &str, child: &Lasting) -> Result<Vec<IpAddr>, HostError> {
+    let begin = || Conversation::begin(RESOLVE.0, &Confinement::of(ids), &name, &[], LIMIT);
+    let found = child.ask::<Result<BTreeSet<IpAddr>, String>>(&name, LIMIT, begin);
+    let found = found.unwrap_or_else(|error| Err(error.to_string()));
+    let found = found.map_err(|why| HostError::Lookup { name: name.to_owned(), why })?;
+    Ok(found.into_iter().collect())
 }
 
 fn addresses(name: &str) -> Result<Vec<IpAddr>, String> {

@@ -5,7 +5,7 @@
 //! called only before an installation.
 
 use super::command::Commands;
-use crate::host::HostError;
+use crate::host::{HostError, Packages};
 
 const PKG: &str = "/usr/local/sbin/pkg";
 const BOOTSTRAP: &str = "/usr/sbin/pkg";
@@ -14,21 +14,23 @@ const BOOTSTRAP: &str = "/usr/sbin/pkg";
 /// answer.
 const UNATTENDED: [(&str, &str); 2] = [("ASSUME_ALWAYS_YES", "yes"), ("BATCH", "yes")];
 
-/// The version of an installed package, by name or origin.
-pub(super) fn version(commands: &Commands, name: &str) -> Result<Option<String>, HostError> {
+/// The versions of all installed packages, by name and by origin. Without a database pkg(8) lists none and exits with 0
+/// (`exec_query` in its `src/query.c`).
+pub(super) fn installed(commands: &Commands) -> Result<Packages, HostError> {
     if !commands.has(PKG) {
-        return Ok(None);
+        return Ok(Packages::new());
     }
-    let installed = commands.run(PKG, &["info", "-e", name])?;
-    if installed.code() != Some(0) {
-        // `-e` prints nothing if the package is missing; any output is a failure, such as a damaged database.
-        return if installed.is_silent() { Ok(None) } else { Err(installed.failure()) };
+    let queried = commands.run(PKG, &["query", "-a", "%n %o %v"])?.succeeded()?;
+    let mut packages = Packages::new();
+    for line in queried.stdout.lines() {
+        let [name, origin, version] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+            return Err(queried.unreadable(line));
+        };
+        for key in [name, origin] {
+            packages.insert(key.to_owned(), version.to_owned());
+        }
     }
-    let queried = commands.run(PKG, &["query", "%v", name])?.succeeded()?;
-    match queried.stdout.lines().next().unwrap_or_default().trim() {
-        "" => Err(queried.unreadable(&queried.stdout)),
-        version => Ok(Some(version.to_owned())),
-    }
+    Ok(packages)
 }
 
 /// Installs a package, and pkg(8) first if it is missing.
@@ -42,7 +44,7 @@ pub(super) fn install(commands: &Commands, name: &str) -> Result<(), HostError> 
 /// Deletes a package. It first checks that the package is installed: the exit status of `pkg delete` does not
 /// distinguish a missing package from a failure.
 pub(super) fn delete(commands: &Commands, name: &str) -> Result<(), HostError> {
-    if version(commands, name)?.is_none() {
+    if !installed(commands)?.contains_key(name) {
         return Ok(());
     }
     commands.run_with(PKG, &["delete", "-y", name], &UNATTENDED)?.succeeded().map(drop)
@@ -53,29 +55,35 @@ pub(super) fn delete(commands: &Commands, name: &str) -> Result<(), HostError> {
 mod tests {
     use super::super::stand_in::StandIns;
     use super::*;
+    use crate::host::Observe;
 
     #[test]
     fn without_pkg_there_are_no_packages_and_nothing_is_run() {
         let tools = StandIns::new();
         tools.add("/usr/sbin/pkg", "echo 'The package management tool is not yet installed' >&2; exit 1");
-        assert_eq!(version(&tools.commands(), "nginx").unwrap(), None);
+        assert!(installed(&tools.commands()).unwrap().is_empty());
     }
 
     #[test]
     fn a_version_is_told() {
         let tools = StandIns::new();
-        tools.add(PKG, "test \"$3\" = nginx || exit 1; test \"$1\" = info || echo 1.28.0_3,3");
-        assert_eq!(version(&tools.commands(), "nginx").unwrap().as_deref(), Some("1.28.0_3,3"));
-        assert_eq!(version(&tools.commands(), "gotosocial").unwrap(), None);
+        tools.add(PKG, "test \"$*\" = 'query -a %n %o %v' || exit 64; echo nginx www/nginx 1.28.0_3,3; echo pkg ports-mgmt/pkg 2.1");
+        for name in ["nginx", "www/nginx"] {
+            assert_eq!(tools.host().package(name).unwrap().as_deref(), Some("1.28.0_3,3"));
+        }
+        assert_eq!(tools.host().package("gotosocial").unwrap(), None);
     }
 
     #[test]
     fn a_failure_is_no_answer() {
         let tools = StandIns::new();
         tools.add(PKG, "echo 'pkg: sqlite error: database disk image is malformed' >&2; exit 1");
-        assert!(version(&tools.commands(), "nginx").is_err());
-        tools.add(PKG, "exit 0");
-        let error = version(&tools.commands(), "nginx").unwrap_err();
+        assert!(installed(&tools.commands()).is_err());
+        // Without a database.
+        tools.add(PKG, "echo 'pkg: No packages installed' >&2");
+        assert!(installed(&tools.commands()).unwrap().is_empty());
+        tools.says(PKG, "nginx www/nginx", 0);
+        let error = installed(&tools.commands()).unwrap_err();
         assert!(matches!(error, HostError::Unreadable { .. }), "{error}");
     }
 
@@ -122,13 +130,16 @@ mod tests {
         let tools = StandIns::new();
         delete(&tools.commands(), "nginx").unwrap();
         let seen = tools.path("seen").display().to_string();
-        let script = format!("echo \"$*\" >>'{seen}'; case $1 in info) test $3 = nginx;; query) echo 1.28.0;; esac");
+        let script = format!("echo \"$*\" >>'{seen}'; case $1 in query) echo nginx www/nginx 1.28.0;; esac");
         tools.add(PKG, &script);
         delete(&tools.commands(), "nginx").unwrap();
         delete(&tools.commands(), "apache24").unwrap();
         let seen = std::fs::read_to_string(&seen).unwrap();
-        assert_eq!(seen, "info -e nginx\nquery %v nginx\ndelete -y nginx\ninfo -e apache24\n");
-        tools.add(PKG, "case $1 in query) echo 1;; delete) echo 'pkg: nginx is locked' >&2; exit 7;; esac");
+        assert_eq!(seen, "query -a %n %o %v\ndelete -y nginx\nquery -a %n %o %v\n");
+        tools.add(
+            PKG,
+            "case $1 in query) echo nginx www/nginx 1;; delete) echo 'pkg: nginx is locked' >&2; exit 7;; esac",
+        );
         assert!(delete(&tools.commands(), "nginx").unwrap_err().to_string().contains("is locked"));
     }
 }

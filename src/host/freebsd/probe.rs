@@ -25,8 +25,12 @@ use crate::host::{Ask, BindOutcome, BindProbe, DatabaseState, Family, HostError,
 use crate::portacl::Protocol;
 use crate::shown::Shown;
 
-/// Binds the port of a [`BindProbe`]; its answer is a [`BindOutcome`].
-pub const BIND: Role = ("bind", child::BIND, |task| reply(task, |probe: &BindProbe| Ok(outcome(try_to_bind(probe)))));
+/// Binds the ports of some [`BindProbe`]s; its answer is a [`BindOutcome`] for each.
+pub const BIND: Role = ("bind", child::BIND, |task| {
+    reply(task, |probes: &Vec<BindProbe>| {
+        Ok(probes.iter().map(|probe| outcome(try_to_bind(probe))).collect::<Vec<_>>())
+    })
+});
 
 /// Opens the database of a [`DatabaseExamination`]; its answer is a [`DatabaseState`].
 pub const EXAMINE: Role = ("examine", child::EXAMINE, |task| {
@@ -39,12 +43,26 @@ const BIND_LIMIT: Duration = Duration::from_secs(60);
 /// How long an examination may take: a thorough one reads all of the database.
 const EXAMINATION_LIMIT: Duration = Duration::from_secs(4 * 3600);
 
-/// Has a child bind a port.
-pub(super) fn bind_as(probe: &BindProbe) -> Result<BindOutcome, HostError> {
-    let BindProbe { uid, gid, groups, protocol, port, .. } = probe;
-    let ids = Ids { uid: *uid, gid: *gid, groups: groups.clone() };
-    let what = format!("bind {protocol} port {port} as uid {uid}");
-    ask(BIND.0, what, &Confinement::of(Some(ids)), probe, BIND_LIMIT, NEVER)
+/// Has a child for each user in turn bind ports.
+pub(super) fn binds(probes: &[BindProbe]) -> Result<Vec<BindOutcome>, HostError> {
+    let ids = |probe: &BindProbe| Ids { uid: probe.uid, gid: probe.gid, groups: probe.groups.clone() };
+    let outcomes = probes.chunk_by(|one, next| ids(one) == ids(next)).map(|probes| {
+        let BindProbe { uid, protocol, port, .. } = &probes[0];
+        let what = format!("bind {protocol} port {port} as uid {uid}");
+        let outcomes: Vec<BindOutcome> =
+            ask(BIND.0, what.clone(), &Confinement::of(Some(ids(&probes[0]))), &probes, BIND_LIMIT, NEVER)?;
+        match outcomes.len() == probes.len() {
+            true => Ok(outcomes),
+            false => Err(HostError::Unreadable { what, text: format!("{} outcomes", outcomes.len()) }),
+        }
+    });
+    Ok(outcomes.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// Whether a socket for IPv6 can be had here, by whoever runs this.
+pub(super) fn has_ipv6() -> bool {
+    let probe = BindProbe { uid: 0, gid: 0, groups: Vec::new(), family: Family::V6, protocol: Protocol::Tcp, port: 0 };
+    outcome(try_to_bind(&probe)) != BindOutcome::NoAddress
 }
 
 /// What a database can grow by besides what its log and its journal hold, in bytes.

@@ -1,17 +1,29 @@
-//! Services, with service(8).
+//! Services: changed with service(8), and told from the processes where that is certain.
+//!
+//! `service NAME onestatus` starts a shell, which loads rc.subr(8) and the configuration and starts ten other processes. What
+//! it would say of three services is known beforehand: of GoToSocial by the rules of its rc.d script, if that is the one that
+//! this program installs, and of the web servers by those of `check_pidfile` in rc.subr(8). Where anything is
+//! otherwise (another script, a file in rc.conf.d, a web server that runs and is not the one of the pid file, as with
+//! profiles or in a service jail) service(8) is asked.
 
-use std::path::Path;
+mod gotosocial;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::command::{Commands, Finished};
+use super::rc;
 use crate::front::Front;
+use crate::gotosocial::SERVICE;
 use crate::host::files::Root;
-use crate::host::{HostError, Owner, ServiceAction, ServiceState, Supervision, Whose};
+use crate::host::{HostError, Owner, Process, ServiceAction, ServiceState, Supervision, Whose};
 
-const COMMAND: &str = "/usr/sbin/service";
+const SERVICE_COMMAND: &str = "/usr/sbin/service";
 
 /// The variable for the folder in which rc.d/gotosocial has its pid files, and where that is if it is not set.
 pub(super) const RUNDIR: (&str, &str) = ("gotosocial_rundir", "/var/run/gotosocial");
@@ -21,9 +33,94 @@ const HOLD: &str = "held";
 /// The output of service(8), with exit status 1, if there is no script; seen on 13.2.
 const MISSING: &str = "does not exist in /etc/rc.d";
 
-/// The result of `onestatus`; `one` because a service that is not enabled can still run.
-pub(super) fn state(commands: &Commands, name: &str) -> Result<ServiceState, HostError> {
-    Ok(told(&commands.run(COMMAND, &[name, "onestatus"])?))
+/// Where service(8) looks for scripts before the folders of this variable, and its default.
+const SCRIPTS: &str = "/etc/rc.d";
+const LOCAL_SCRIPTS: (&str, &str) = ("local_startup", "/usr/local/etc/rc.d");
+
+/// The services of a system with these processes.
+pub(super) struct Services<'a> {
+    pub(super) commands: &'a Commands,
+    pub(super) rc: &'a rc::Variables,
+    pub(super) processes: &'a [Process],
+}
+
+impl Services<'_> {
+    /// The result of `onestatus`; `one` because a service that is not enabled can still run.
+    pub(super) fn state(&self, name: &str) -> Result<ServiceState, HostError> {
+        if name == SERVICE {
+            return Ok(match self.supervision(name)? {
+                Supervision::Missing => ServiceState::Missing,
+                Supervision::Running { pid, .. } | Supervision::Orphan { pid } => ServiceState::Running { pid },
+                _ => ServiceState::Stopped,
+            });
+        }
+        let Some(front) = Front::ALL.into_iter().find(|front| front.service == name) else {
+            return Ok(told(&self.ask(name)?));
+        };
+        match self.script(name) {
+            None => Ok(ServiceState::Missing),
+            Some(_) => self.front(front).map_or_else(|| Ok(told(&self.ask(name)?)), Ok),
+        }
+    }
+
+    /// The result of `onestatus`, from the messages of GoToSocial's rc.d script (`gotosocial_status` in rc.d/gotosocial).
+    pub(super) fn supervision(&self, name: &str) -> Result<Supervision, HostError> {
+        let Some(script) = self.script(name) else { return Ok(Supervision::Missing) };
+        let is_known = name == SERVICE && !self.has_file_of_its_own(name) && gotosocial::is_our_script(&script);
+        if is_known { gotosocial::look(self) } else { Ok(supervised(&self.ask(name)?)) }
+    }
+
+    fn ask(&self, name: &str) -> Result<Finished, HostError> {
+        self.commands.run(SERVICE_COMMAND, &[name, "onestatus"])
+    }
+
+    /// A variable; `None` also if it is empty, or cannot be told: whoever reads it says so.
+    fn variable(&self, name: &str) -> Option<String> {
+        self.rc.get(self.commands, name).ok().flatten().filter(|value| !value.is_empty())
+    }
+
+    fn local_folders(&self) -> Vec<String> {
+        let folders = self.variable(LOCAL_SCRIPTS.0).unwrap_or_else(|| LOCAL_SCRIPTS.1.to_owned());
+        folders.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// The script that service(8) runs.
+    fn script(&self, name: &str) -> Option<PathBuf> {
+        let folders = std::iter::once(SCRIPTS.to_owned()).chain(self.local_folders());
+        folders.map(|folder| self.commands.local(folder.as_ref()).join(name)).find(|script| {
+            let is_executable = |it: fs::Metadata| it.is_file() && it.permissions().mode() & 0o111 != 0;
+            fs::metadata(script).is_ok_and(is_executable)
+        })
+    }
+
+    /// Whether there are variables for this service alone (`load_rc_config` in rc.subr(8)), which the others here do not know.
+    fn has_file_of_its_own(&self, name: &str) -> bool {
+        let local = self.local_folders();
+        let folders = local.iter().map(|folder| folder.strip_suffix("/rc.d").unwrap_or(folder));
+        let mut files = std::iter::once("/etc").chain(folders).map(|folder| format!("{folder}/rc.conf.d/{name}"));
+        files.any(|file| self.commands.local(file.as_ref()).symlink_metadata().is_ok())
+    }
+
+    /// The process that read the list.
+    fn itself(&self) -> Option<&Process> {
+        self.processes.iter().find(|process| process.pid == std::process::id())
+    }
+
+    /// `check_pidfile` and `_find_processes` of rc.subr(8) with the pid file and the program of a web server. `None` if its
+    /// script may see it differently: it has another pid file then, or the process is in a jail.
+    fn front(&self, front: Front) -> Option<ServiceState> {
+        let short = front.program.rsplit('/').next().unwrap_or(front.program);
+        let names = [front.program, short, &format!("{short}:"), &format!("({short})"), &format!("[{short}]")];
+        let is_it = |process: &&Process| process.command.split(' ').next().is_some_and(|first| names.contains(&first));
+        if !self.processes.iter().any(|process| is_it(&process)) {
+            return Some(ServiceState::Stopped);
+        }
+        let text = fs::read(self.commands.local(front.pid_file.as_ref())).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let pid: u32 = text.lines().next()?.split_whitespace().next()?.parse().ok()?;
+        let running = self.processes.iter().filter(is_it).find(|process| process.pid == pid)?;
+        (running.jail == self.itself()?.jail).then_some(ServiceState::Running { pid: Some(pid) })
+    }
 }
 
 fn told(finished: &Finished) -> ServiceState {
@@ -45,11 +142,6 @@ fn number_after<N: FromStr>(finished: &Finished, words: &str) -> Option<N> {
     after.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The same, from the messages of GoToSocial's rc.d script (`gotosocial_status` in rc.d/gotosocial).
-pub(super) fn supervision(commands: &Commands, name: &str) -> Result<Supervision, HostError> {
-    Ok(supervised(&commands.run(COMMAND, &[name, "onestatus"])?))
-}
-
 fn supervised(finished: &Finished) -> Supervision {
     match told(finished) {
         ServiceState::Missing => Supervision::Missing,
@@ -65,7 +157,7 @@ fn supervised(finished: &Finished) -> Supervision {
 /// Starts, stops or reloads a service. Stopping one that does not run is not an error.
 pub(super) fn act(commands: &Commands, name: &str, action: ServiceAction) -> Result<(), HostError> {
     let verb = action.verb();
-    let finished = commands.run(COMMAND, &[name, verb])?;
+    let finished = commands.run(SERVICE_COMMAND, &[name, verb])?;
     // rc.subr(8) for a service that is not enabled: "Cannot 'start' NAME. Set NAME_enable to YES …", exit status 0.
     if finished.says(&format!("Cannot '{verb}'")) {
         return Err(finished.failure());
@@ -111,8 +203,13 @@ pub(super) fn signal(files: &Root, name: &str) -> Result<(), HostError> {
 mod tests {
     use super::super::stand_in::StandIns;
     use super::*;
+    use crate::host::Observe;
 
     // The output of service(8) is as seen on FreeBSD 13.2, unless noted otherwise.
+
+    fn ask(tools: &StandIns) -> Finished {
+        tools.commands().run(SERVICE_COMMAND, &["any", "onestatus"]).unwrap()
+    }
 
     const NO_SCRIPT: &str = "gotosocial does not exist in /etc/rc.d or the local startup\n\
                              directories (/usr/local/etc/rc.d), or is not executable";
@@ -134,8 +231,8 @@ mod tests {
             ("something is not running.", 0, ServiceState::Stopped),
         ];
         for (words, status, expected) in cases {
-            tools.says(COMMAND, words, status);
-            assert_eq!(state(&tools.commands(), "any").unwrap(), expected, "{words}");
+            tools.says(SERVICE_COMMAND, words, status);
+            assert_eq!(told(&ask(&tools)), expected, "{words}");
         }
     }
 
@@ -176,15 +273,15 @@ mod tests {
             ("gotosocial is not running.", 1, Supervision::Stopped),
         ];
         for (words, status, expected) in cases {
-            tools.says(COMMAND, words, status);
-            assert_eq!(supervision(&tools.commands(), "gotosocial").unwrap(), expected, "{words}");
+            tools.says(SERVICE_COMMAND, words, status);
+            assert_eq!(supervised(&ask(&tools)), expected, "{words}");
         }
     }
 
     #[test]
     fn stopping_is_done_whether_enabled_or_not() {
         let tools = StandIns::new();
-        tools.keeps(COMMAND);
+        tools.keeps(SERVICE_COMMAND);
         for (action, verb) in [
             (ServiceAction::Start, "start"),
             (ServiceAction::StartOnce, "onestart"),
@@ -200,10 +297,10 @@ mod tests {
     fn a_service_that_is_not_enabled_or_not_there_is_not_started() {
         let tools = StandIns::new();
         let words = "Cannot 'start' cron. Set cron_enable to YES in /etc/rc.conf or use 'onestart' instead of 'start'.";
-        tools.says(COMMAND, words, 0);
+        tools.says(SERVICE_COMMAND, words, 0);
         let error = act(&tools.commands(), "cron", ServiceAction::Start).unwrap_err().to_string();
         assert!(error.contains("cron_enable to YES"), "{error}");
-        tools.says(COMMAND, NO_SCRIPT, 1);
+        tools.says(SERVICE_COMMAND, NO_SCRIPT, 1);
         assert!(act(&tools.commands(), "gotosocial", ServiceAction::Start).is_err());
         assert!(act(&tools.commands(), "gotosocial", ServiceAction::Stop).is_err());
     }
@@ -212,10 +309,107 @@ mod tests {
     fn stopping_what_does_not_run_is_no_error() {
         let tools = StandIns::new();
         // rc.subr(8), _run_rc_notrunning.
-        tools.says(COMMAND, "gotosocial not running? (check /var/run/gotosocial/gotosocial.pid).", 1);
+        tools.says(SERVICE_COMMAND, "gotosocial not running? (check /var/run/gotosocial/gotosocial.pid).", 1);
         act(&tools.commands(), "gotosocial", ServiceAction::Stop).unwrap();
         assert!(act(&tools.commands(), "gotosocial", ServiceAction::Reload).is_err());
-        tools.says(COMMAND, "gotosocial already running?  (pid=665).", 1);
+        tools.says(SERVICE_COMMAND, "gotosocial already running?  (pid=665).", 1);
         assert!(act(&tools.commands(), "gotosocial", ServiceAction::Start).is_err());
+    }
+
+    const MASTER: &str = "901 1 0 0 0 0 50 nginx: master process /usr/local/sbin/nginx";
+
+    /// A system with scripts for these services, these processes, and a service(8) that says that 7 runs.
+    fn with(names: &[&str], processes: &str) -> StandIns {
+        let tools = StandIns::new();
+        names.iter().for_each(|name| tools.add(&format!("/usr/local/etc/rc.d/{name}"), "exit 9"));
+        tools.runs(processes);
+        tools.says(SERVICE_COMMAND, "any is running as pid 7.", 0);
+        tools
+    }
+
+    fn put(tools: &StandIns, path: &str, text: &str) {
+        fs::create_dir_all(tools.path(path).parent().unwrap()).unwrap();
+        fs::write(tools.path(path), text).unwrap();
+    }
+
+    fn state(tools: &StandIns, name: &str) -> ServiceState {
+        tools.host().service(name).unwrap()
+    }
+
+    fn running(pid: u32) -> ServiceState {
+        ServiceState::Running { pid: Some(pid) }
+    }
+
+    #[test]
+    fn a_web_server_is_told_by_its_pid_file_and_its_process() {
+        let tools = with(&["nginx", "apache24"], &format!("{MASTER}\n902 901 80 80 80 0 50 nginx: worker process"));
+        put(&tools, "/var/run/nginx.pid", "901\n");
+        assert_eq!(state(&tools, "nginx"), running(901));
+        assert_eq!(state(&tools, "apache24"), ServiceState::Stopped);
+        tools.runs("77 1 0 0 0 0 50 /usr/local/sbin/httpd -DNOHTTPACCEPT");
+        assert_eq!(state(&tools, "nginx"), ServiceState::Stopped);
+        put(&tools, "/var/run/httpd.pid", "77");
+        assert_eq!(state(&tools, "apache24"), running(77));
+        fs::remove_file(tools.path("/usr/local/etc/rc.d/apache24")).unwrap();
+        assert_eq!(state(&tools, "apache24"), ServiceState::Missing);
+    }
+
+    /// Everything else is service(8)'s to tell.
+    #[test]
+    fn in_doubt_service_is_asked() {
+        let tools = with(&["nginx", "other"], MASTER);
+        assert_eq!(state(&tools, "other"), running(7));
+        for text in ["", "x", "902", "9011"] {
+            put(&tools, "/var/run/nginx.pid", text);
+            assert_eq!(state(&tools, "nginx"), running(7), "{text}");
+        }
+        put(&tools, "/var/run/nginx.pid", "901");
+        assert_eq!(state(&tools, "nginx"), running(901));
+        tools.runs(&MASTER.replace(" 0 50 ", " 4 50 "));
+        assert_eq!(state(&tools, "nginx"), running(7));
+        // A process of another name has the number.
+        tools.runs("901 1 0 0 0 0 50 nginxd\n902 1 0 0 0 0 50 (nginx)");
+        assert_eq!(state(&tools, "nginx"), running(7));
+    }
+
+    #[test]
+    fn gotosocial_is_told_by_the_rules_of_its_own_script_alone() {
+        let me = std::process::id();
+        let server = format!(
+            "5 {me} 0 0 0 0 60 daemon: gotosocial[6] (daemon)\n6 5 0 0 0 0 55 /opt/gts --config-path /c.yaml server start"
+        );
+        let tools = with(&["gotosocial"], &server);
+        let path = "/usr/local/etc/rc.d/gotosocial";
+        let supervision = || tools.host().supervision(SERVICE).unwrap();
+        // Another script than ours.
+        assert_eq!(supervision(), Supervision::Running { pid: Some(7), seconds: None });
+        fs::write(tools.path(path), include_str!("../../../rc.d/gotosocial")).unwrap();
+        assert_eq!(supervision(), Supervision::Stopped);
+        assert_eq!(state(&tools, SERVICE), ServiceState::Stopped);
+        let settings =
+            "gotosocial_runas=root; gotosocial_binary=/opt/gts; gotosocial_config=/c.yaml; gotosocial_rundir=";
+        tools.has_rc_conf(settings);
+        assert_eq!(supervision(), Supervision::Running { pid: Some(6), seconds: Some(55) });
+        assert_eq!(state(&tools, SERVICE), running(6));
+        // Variables that only the script reads.
+        put(&tools, "/usr/local/etc/rc.conf.d/gotosocial", "gotosocial_binary=/other");
+        assert_eq!(supervision(), Supervision::Running { pid: Some(7), seconds: None });
+        fs::remove_file(tools.path(path)).unwrap();
+        assert_eq!(supervision(), Supervision::Missing);
+        assert_eq!(state(&tools, SERVICE), ServiceState::Missing);
+    }
+
+    #[test]
+    fn scripts_are_looked_for_where_service_does() {
+        let tools = with(&[], "");
+        assert_eq!(state(&tools, "nginx"), ServiceState::Missing);
+        tools.add("/opt/rc.d/nginx", "exit 9");
+        assert_eq!(state(&tools, "nginx"), ServiceState::Missing);
+        tools.has_rc_conf("local_startup='/usr/local/etc/rc.d /opt/rc.d'");
+        assert_eq!(state(&tools, "nginx"), ServiceState::Stopped);
+        fs::set_permissions(tools.path("/opt/rc.d/nginx"), fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(state(&tools, "nginx"), ServiceState::Missing);
+        tools.add("/etc/rc.d/nginx", "exit 9");
+        assert_eq!(state(&tools, "nginx"), ServiceState::Stopped);
     }
 }

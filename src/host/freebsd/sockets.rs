@@ -6,11 +6,10 @@
 //!
 //! From 15 on sockstat(1) writes JSON, by libxo(3) (`usr.bin/sockstat/main.c`): `{"sockstat": {"socket": [{"user": 0,
 //! "command": "nginx", "pid": 7, "fd": 6, "proto": "tcp4", "local": {"address": "*", "port": 80}, …}, …]}}`. A socket that
-//! no process has open lacks the first four, and port 0 is none. Older releases refuse `--libxo`; see [`columns`].
+//! no process has open lacks the first four, and port 0 is none. Older releases have no `--libxo`; see [`columns`].
 
 mod columns;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,12 +17,12 @@ use serde_json::Value;
 
 use super::accounts;
 use super::command::Commands;
-use crate::host::{HostError, Listener, Listeners};
+use super::processes;
+use super::sysctls;
+use crate::host::{Activity, HostError, Listener, Listeners, Process};
 use crate::portacl::Protocol;
 
 const SOCKSTAT: &str = "/usr/bin/sockstat";
-/// Asked for numbers alone, in which no name can stand.
-const PS: &str = "/bin/ps";
 
 const ROOT: u32 = 0;
 /// The jail of those that are in none.
@@ -32,7 +31,10 @@ const HOST: u32 = 0;
 /// The owner and the command that are not known.
 const UNKNOWN: &str = "?";
 
-/// sockstat(1) of this system, which is asked for JSON until it has said that it has none.
+/// The first release that has it.
+const WITH_JSON: u32 = 1_500_000;
+
+/// sockstat(1) of this system. One that should have JSON is asked for it until it has said that it has none.
 #[derive(Debug, Default)]
 pub(super) struct Sockstat {
     has_no_json: AtomicBool,
@@ -42,13 +44,26 @@ impl Sockstat {
     /// Every TCP socket that is bound and not connected, or every UDP socket: a connected one keeps its port just as well, and
     /// its process can take the connection away.
     pub(super) fn sockets(&self, commands: &Commands, protocol: Protocol) -> Result<Listeners, HostError> {
+        let listed = self.listed(commands, protocol)?;
+        Ok(named(listed, &processes::list(commands)?))
+    }
+
+    /// Every TCP socket that is bound and not connected, and the processes just after it.
+    pub(super) fn activity(&self, commands: &Commands) -> Result<Activity, HostError> {
+        let listed = self.listed(commands, Protocol::Tcp)?;
+        let processes = processes::list(commands)?;
+        Ok(Activity { listeners: named(listed, &processes), processes })
+    }
+
+    fn listed(&self, commands: &Commands, protocol: Protocol) -> Result<Listeners, HostError> {
         let (which, name) = if protocol == Protocol::Udp { ("-46", "udp") } else { ("-46l", "tcp") };
         let run = |form: &[&str]| commands.run(SOCKSTAT, &[form, &["-P", name]].concat());
         let [numbers, names] = ["nqw", "qw"].map(|rest| format!("{which}{rest}"));
-        if !self.has_no_json.load(Ordering::Relaxed) {
+        let is_old = sysctls::number::<u32>("kern.osreldate").is_ok_and(|release| release < WITH_JSON);
+        if !is_old && !self.has_no_json.load(Ordering::Relaxed) {
             let finished = run(&["--libxo", "json", &numbers])?;
             if finished.code() != Some(1) || !finished.says("usage:") {
-                return named(of_json(&finished.succeeded()?.stdout), commands);
+                return Ok(of_json(&finished.succeeded()?.stdout));
             }
             self.has_no_json.store(true, Ordering::Relaxed);
         }
@@ -56,13 +71,13 @@ impl Sockstat {
         if finished.code() == Some(1) && finished.says("usage:") {
             finished = run(&[&names])?;
         }
-        named(columns::read(&finished.succeeded()?.stdout), commands)
+        Ok(columns::read(&finished.succeeded()?.stdout))
     }
 }
 
 /// With the names and the uids of the owners, of which a row has only one. A name that cannot be looked up now is shown as in
 /// sockstat(1): the listener is still known.
-fn named(mut listeners: Listeners, commands: &Commands) -> Result<Listeners, HostError> {
+fn named(mut listeners: Listeners, processes: &[Process]) -> Listeners {
     // Port 0: the socket has no port yet.
     listeners.sockets.retain(|listener| listener.port != 0);
     for listener in &mut listeners.sockets {
@@ -74,45 +89,29 @@ fn named(mut listeners: Listeners, commands: &Commands) -> Result<Listeners, Hos
             Err(_) => listener.uid = accounts::user(&listener.user).ok().flatten().map(|user| user.uid),
         }
     }
-    if listeners.iter().any(|listener| listener.pid.is_some()) {
-        let processes = processes(commands)?;
-        let own = processes.get(&std::process::id()).map_or(HOST, |process| process.jail);
-        for listener in &mut listeners.sockets {
-            // A process that is not among them has ended meanwhile, and its socket with it.
-            let Some(process) = listener.pid.and_then(|pid| processes.get(&pid)) else { continue };
-            listener.jail = Some(process.jail).filter(|jail| *jail != own);
-            if let (Some(ROOT), Some(uid)) = (listener.uid, process.borrower) {
-                listener.uid = Some(uid);
-                listener.user = name_of(uid);
-            }
+    let of = |pid: u32| processes.iter().find(|process| process.pid == pid);
+    let own = of(std::process::id()).map_or(HOST, |process| process.jail);
+    for listener in &mut listeners.sockets {
+        // A process that is not among them has ended meanwhile, and its socket with it.
+        let Some(process) = listener.pid.and_then(of) else { continue };
+        listener.jail = Some(process.jail).filter(|jail| *jail != own);
+        if let (Some(ROOT), Some(uid)) = (listener.uid, borrower(process)) {
+            listener.uid = Some(uid);
+            listener.user = name_of(uid);
         }
     }
-    Ok(listeners)
-}
-
-/// What ps(1) tells of a process.
-struct Process {
-    /// Whose it is, if it is not root's through and through. sockstat(1) tells the effective uid, which a set-user-ID program of
-    /// root has whoever starts it, even with a socket that is open already.
-    borrower: Option<u32>,
-    /// The id of its jail; [`HOST`] if it is in none.
-    jail: u32,
+    listeners
 }
 
 fn name_of(uid: u32) -> String {
     accounts::user_by_id(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
-/// The processes that are not the host's root's through and through. sockstat(1) itself has no column for jails.
-fn processes(commands: &Commands) -> Result<HashMap<u32, Process>, HostError> {
-    const COLUMNS: [&str; 9] = ["-axww", "-o", "pid=", "-o", "ruid=", "-o", "svuid=", "-o", "jid="];
-    let listed = commands.run(PS, &COLUMNS)?.succeeded()?.stdout;
-    let row = |line: &str| {
-        let numbers: Result<Vec<u32>, _> = line.split_ascii_whitespace().map(str::parse).collect();
-        let [pid, real, saved, jail] = numbers.ok()?[..] else { return None };
-        Some((pid, Process { borrower: [real, saved].into_iter().find(|uid| *uid != ROOT), jail }))
-    };
-    Ok(listed.lines().filter_map(row).collect())
+/// Whose a process is that is not root's through and through. sockstat(1) tells the effective uid, which a set-user-ID program
+/// of root has whoever starts it, even with a socket that is open already.
+fn borrower(process: &Process) -> Option<u32> {
+    let [_, real, saved] = process.uids;
+    [real, saved].into_iter().find(|uid| *uid != ROOT)
 }
 
 /// Reads the rows of a list one by one, so that one that is no JSON does not take the others with it.
@@ -192,21 +191,21 @@ mod tests {
     const JSON: &str = r#"{"__version": "1", "sockstat": {"socket": [{"user":0,"command":"nginx","pid":901,"fd":6,"proto":"tcp4","local":{"address":"*","port":80},"foreign":{"address":"*","port":0}}, {"user":209,"command":"gotosocial","pid":1669,"fd":7,"proto":"tcp46","local":{"address":"fe80::1%vtnet0","port":443},"foreign":{"address":"*","port":0}}, {"proto":"tcp6","local":{"address":"::1","port":8080},"foreign":{"address":"*","port":0}}, {"user":0,"command":"sshd","pid":612,"fd":4,"proto":"tcp4","local":{"address":"*","port":0},"foreign":{"address":"*","port":0}}]}}
 "#;
 
+    fn listeners(tools: &StandIns) -> Result<Listeners, HostError> {
+        Ok(Sockstat::default().activity(&tools.commands())?.listeners)
+    }
+
     type Owner<'a> = (&'a str, Option<u32>, Option<u32>, u16);
 
     fn owners(listeners: &Listeners) -> Vec<Owner<'_>> {
         listeners.iter().map(|it| (it.user.as_str(), it.uid, it.pid, it.port)).collect()
     }
 
-    fn tcp(tools: &StandIns) -> Listeners {
-        Sockstat::default().sockets(&tools.commands(), Protocol::Tcp).unwrap()
-    }
-
     /// Says this on FreeBSD 15; before it, the columns.
     fn says(tools: &StandIns, json: &str) -> Listeners {
         tools.says(SOCKSTAT, json, 0);
-        tools.says(PS, "  612     0     0     0\n  901     0     0     0\n 1669   209   209     3", 0);
-        tcp(&tools)
+        tools.runs("  612 1 0 0 0 0 9 sshd\n  901 1 0 0 0 0 9 nginx\n 1669 1 209 209 209 3 9 gotosocial");
+        listeners(&tools).unwrap()
     }
 
     #[test]
@@ -268,7 +267,7 @@ mod tests {
     fn a_system_without_json_is_asked_for_it_once() {
         let tools = StandIns::new();
         let log = tools.path("log");
-        tools.says(PS, "477 0 0 0", 0);
+        tools.runs("477 1 0 0 0 0 9 inetd");
         tools.add(
             SOCKSTAT,
             &format!(
@@ -280,8 +279,10 @@ mod tests {
         );
         let sockstat = Sockstat::default();
         for _ in 0..3 {
-            let found = sockstat.sockets(&tools.commands(), Protocol::Tcp).unwrap();
-            assert_eq!(owners(&found), [("root", Some(0), Some(477), 2222)]);
+            assert_eq!(
+                owners(&sockstat.activity(&tools.commands()).unwrap().listeners),
+                [("root", Some(0), Some(477), 2222)]
+            );
         }
         let asked = std::fs::read_to_string(log).unwrap();
         assert_eq!(asked.lines().count(), 4, "{asked}");
@@ -291,13 +292,13 @@ mod tests {
     #[test]
     fn numbers_become_names() {
         let tools = StandIns::new();
-        tools.says(PS, "612 0 0 0", 0);
+        tools.runs("612 1 0 0 0 0 9 sshd");
         let lines = "0        sshd       612   3   tcp4   *:22                  *:*\n\
                      3999999999 x         613 3   tcp4   *:23                  *:*\n\
                      ?        ?          ?     ?   tcp6   *:80                  *:*\n\
                      0        sshd       612   4   tcp4   *:*                   *:*";
         tools.add(SOCKSTAT, &format!("case $1 in --libxo) echo usage: >&2; exit 1;; esac\ncat <<'END'\n{lines}\nEND"));
-        let found = tcp(&tools);
+        let found = listeners(&tools).unwrap();
         let owners: Vec<_> = owners(&found).into_iter().map(|(user, uid, _, port)| (user, uid, port)).collect();
         assert_eq!(owners, [("root", Some(0), 22), ("3999999999", Some(3_999_999_999), 23), ("?", None, 80)]);
     }
@@ -305,19 +306,20 @@ mod tests {
     #[test]
     fn without_the_number_option_names_are_looked_up() {
         let tools = StandIns::new();
-        tools.says(PS, "477 0 0 0", 0);
+        tools.runs("477 1 0 0 0 0 9 inetd");
         tools.add(
             SOCKSTAT,
             "case $* in *json*|*n*) echo 'usage: sockstat [-46cLlSsUuvw]' >&2; exit 1;; esac\n\
              echo 'root     inetd      477   6  tcp4   *:2222                *:*'",
         );
-        assert_eq!(owners(&tcp(&tools)), [("root", Some(0), Some(477), 2222)]);
+        let found = listeners(&tools).unwrap();
+        assert_eq!(owners(&found), [("root", Some(0), Some(477), 2222)]);
     }
 
     #[test]
     fn udp_sockets_are_told_connected_or_not() {
         let tools = StandIns::new();
-        tools.says(PS, "53 53 53 0\n 54 0 0 0", 0);
+        tools.runs("53 1 53 53 53 0 9 named\n 54 1 0 0 0 0 9 ntpd");
         // As 14 prints it; a row of another protocol is none of these.
         tools.add(
             SOCKSTAT,
@@ -341,10 +343,10 @@ mod tests {
         let tools = StandIns::new();
         let own = std::process::id();
         for (jail, told) in [(0, [None, Some(7)]), (7, [Some(0), None])] {
-            let listed = format!("{own} 0 0 {jail}\n901 0 0 0\n1669 209 209 7\n 612 0 0 0");
+            let others = "901 1 0 0 0 0 9 nginx\n1669 1 209 209 209 7 9 gotosocial\n 612 1 0 0 0 0 9 sshd";
             tools.says(SOCKSTAT, JSON.trim_end(), 0);
-            tools.says(PS, &listed, 0);
-            let found = tcp(&tools);
+            tools.says("/bin/ps", &format!("{own} 1 0 0 0 {jail} 9 gts-bootstrap\n{others}"), 0);
+            let found = listeners(&tools).unwrap();
             assert_eq!([found[0].jail, found[1].jail], told);
         }
     }
@@ -360,11 +362,11 @@ mod tests {
         let list = |rows: &[String]| format!(r#"{{"sockstat": {{"socket": [{}]}}}}"#, rows.join(", "));
         let others = [row(209, 17), row(0, 18), row(0, 19)];
         tools.says(SOCKSTAT, &list(&[&[11, 12, 13, 14].map(|pid| row(0, pid))[..], &others].concat()), 0);
-        // The last rows cannot be read.
-        let processes =
-            "   11 0 0 0\n   12 209 0 0\n   13 0 209 0\n14 3999999999 3999999999 0\n 17 0 0 0\n 18 - 0 0\n 19 0 0";
-        tools.says(PS, processes, 0);
-        let found = tcp(&tools);
+        // The last row cannot be read, and 19 has ended.
+        let rows =
+            ["11 1 0 0 0", "12 1 0 209 0", "13 1 0 0 209", "14 1 0 3999999999 3999999999", "17 1 0 0 0", "18 1 0 - 0"];
+        tools.runs(&rows.map(|row| format!("  {row} 0 9 nginx")).join("\n"));
+        let found = listeners(&tools).unwrap();
         let uids: Vec<u32> = found.iter().filter_map(|it| it.uid).collect();
         assert_eq!(uids, [0, 209, 209, 3_999_999_999, 209, 0, 0]);
         assert_eq!((found[0].user.as_str(), found[3].user.as_str()), ("root", "3999999999"));
@@ -374,7 +376,7 @@ mod tests {
     fn a_command_that_fails_is_an_error() {
         let tools = StandIns::new();
         tools.says(SOCKSTAT, "sockstat: struct xinpgen size mismatch", 1);
-        let error = Sockstat::default().sockets(&tools.commands(), Protocol::Tcp).unwrap_err();
+        let error = listeners(&tools).unwrap_err();
         assert!(matches!(error, HostError::Command { .. }), "{error}");
     }
 

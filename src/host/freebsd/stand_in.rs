@@ -43,6 +43,19 @@ impl StandIns {
         self.add(program, &format!("cat <<'END'\n{output}\nEND\nexit {status}"));
     }
 
+    /// Replaces ps(1) with one that lists these processes, and this one. The shell of the script is its child.
+    pub(super) fn runs(&self, processes: &str) {
+        self.add("/bin/ps", &format!("cat <<END\n{processes}\n$PPID 1 0 0 0 0 1 gts-bootstrap\nEND"));
+    }
+
+    /// Has defaults of rc.conf(5) with these assignments in them, and a shell that reads them.
+    pub(super) fn has_rc_conf(&self, assignments: &str) {
+        let defaults = self.path("/etc/defaults/rc.conf");
+        fs::create_dir_all(defaults.parent().unwrap()).unwrap();
+        fs::write(defaults, format!("rc_conf_files=\nsource_rc_confs() {{ :; }}\n{assignments}\n")).unwrap();
+        self.add("/bin/sh", "exec /bin/sh \"$@\"");
+    }
+
     /// Replaces a command with a script that records its arguments, for [`StandIns::arguments`].
     pub(super) fn keeps(&self, program: &str) {
         self.add(program, &format!("printf '%s\\n' \"$@\" >'{}'", self.path("arguments").display()));

@@ -10,9 +10,9 @@ use reqwest::header::{CONTENT_TYPE, COOKIE, HOST, HeaderName, LOCATION, RETRY_AF
 use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
 
-use super::probe::reply;
+use super::lasting::{self, Lasting};
 use crate::child::{Confinement, Conversation, Ids, NETWORK, Role};
-use crate::host::{ServedCertificate, WebAnswer, WebFailure, WebRequest};
+use crate::host::{Carried, ServedCertificate, WebAnswer, WebFailure, WebRequest};
 use crate::net::web::{environment, roots, use_ring};
 
 /// GoToSocial answers 418 to a request without one (`internal/middleware/useragent.go`).
@@ -24,13 +24,17 @@ const BODY_LIMIT: u64 = 1024 * 1024;
 /// How much longer than its request a child may take, to start and to answer on a busy machine.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Sends a [`WebRequest`]; its answer is what `get` returns.
-pub const WEB: Role = ("web", NETWORK, |task| reply(task, |request: &WebRequest| Ok(get(request))));
+/// Sends [`WebRequest`]s; its answers are what `get` returns.
+pub const WEB: Role = ("web", NETWORK, |task| lasting::answers(task, get));
 
-/// Has a child send a request: the answer may come from anybody.
-pub(super) fn get_as(ids: Option<Ids>, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
+/// Has a child send a request: the answer may come from anybody. One child asks this host's own servers again and again, as long
+/// as it carries nothing; whoever is elsewhere, and whatever is secret, has a child of its own.
+pub(super) fn get_as(ids: Option<Ids>, request: &WebRequest, own: &Lasting) -> Result<WebAnswer, WebFailure> {
     let limit = request.timeout.saturating_add(GRACE);
-    let answer = Conversation::ask(WEB.0, &Confinement::of(ids), request, &environment(), limit);
+    let begin = || Conversation::begin(WEB.0, &Confinement::of(ids), request, &environment(), limit);
+    let is_own = request.address.is_some() && request.carries == Carried::default();
+    let child = if is_own { own } else { &Lasting::default() };
+    let answer = child.ask(request, limit, begin);
     answer.unwrap_or_else(|error| Err(WebFailure::Other(format!("the process that asks failed: {error}"))))
 }
 

@@ -11,16 +11,18 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use crate::certificate::{Bundle, BundleError};
-use crate::child::Ids;
+use crate::child::{self, Ids};
 use crate::front::Front;
+use crate::host::network::Carried;
 use crate::operation::{self, Operation};
 use crate::portacl::Protocol;
+use crate::sysconf::rc_conf::FILES;
 
 use super::super::{
-    Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Listeners, Meanwhile, Observe, Onward, Output, Owner, PortWatch, ServiceAction,
-    ServiceState, Supervision, System, Tell, User, Visit, WatchedPort, WebAnswer, WebFailure, WebRequest, Whose, go_on,
-    lock,
+    Activity, Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, Family,
+    FileUser, Group, Host, HostError, Invocation, Listeners, Meanwhile, Observe, Onward, Output, Owner, Packages,
+    PortWatch, Processes, ServiceAction, ServiceState, Supervision, System, Tell, User, Visit, WatchedPort, WebAnswer,
+    WebFailure, WebRequest, Whose, go_on, lock,
 };
 use super::machine::{Access, Machine, command_failed};
 use super::{
@@ -74,6 +76,9 @@ impl Rehearsal {
 
     /// Makes one change: counts it against the faults, lets a second pass, and saves the result.
     fn change<T>(&self, what: &Change<'_>, make: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
+        if matches!(what, Change::File(_, path, _) if FILES.iter().any(|file| *path == Path::new(file))) {
+            self.processes.forget_rc_conf();
+        }
         let outcome = self.attempt(what, make);
         self.save()?;
         outcome
@@ -81,6 +86,7 @@ impl Rehearsal {
 
     /// Runs a command of the base system.
     fn command<T>(&self, command: String, run: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
+        operation::starts(command.split(' ').next().unwrap_or_default());
         self.change(&Change::Command(command), run)
     }
 
@@ -290,22 +296,43 @@ impl Observe for Rehearsal {
     }
 
     fn rc_variable(&self, name: &str) -> Result<Option<String>, HostError> {
+        self.processes.rc_variable();
         rc_conf::get(&self.machine.borrow(), name)
     }
 
-    fn package(&self, name: &str) -> Result<Option<String>, HostError> {
-        Ok(self.machine.borrow().model.packages.get(packages::base_name(name)).cloned())
+    fn packages(&self) -> Result<Packages, HostError> {
+        let model = &self.machine.borrow().model;
+        if model.pkg {
+            operation::starts("pkg");
+        }
+        let both = |(name, version): (&String, &String)| {
+            [name.clone(), packages::origin(name)].map(|key| (key, version.clone()))
+        };
+        Ok(model.packages.iter().flat_map(both).collect())
     }
 
-    fn service(&self, name: &str) -> Result<ServiceState, HostError> {
+    fn processes(&self) -> Result<Processes, HostError> {
+        operation::starts("ps");
+        Ok(Processes::new())
+    }
+
+    fn activity(&self) -> Result<Activity, HostError> {
+        Ok(Activity { listeners: self.sockets(Protocol::Tcp)?, processes: Processes::new() })
+    }
+
+    fn service_of(&self, _processes: &Processes, name: &str) -> Result<ServiceState, HostError> {
+        self.processes.service(name);
         services::state(&self.machine.borrow(), name)
     }
 
-    fn supervision(&self, name: &str) -> Result<Supervision, HostError> {
+    fn supervision_of(&self, _processes: &Processes, name: &str) -> Result<Supervision, HostError> {
+        self.processes.service(name);
         services::supervision(&self.machine.borrow(), name)
     }
 
     fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError> {
+        operation::starts("sockstat");
+        operation::starts("ps");
         let model = &self.machine.borrow().model;
         let mut sockets = kernel::sockets(model, protocol);
         sockets.extend(web_servers::workers(model, &sockets));
@@ -318,6 +345,7 @@ impl Observe for Rehearsal {
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError> {
+        self.processes.resolve();
         let model = &self.machine.borrow().model;
         match model.faults.resolver_fails {
             true => {
@@ -335,11 +363,26 @@ impl Observe for Rehearsal {
         self.machine.borrow().model.clock
     }
 
-    fn bind(&self, probe: &BindProbe) -> Result<BindOutcome, HostError> {
-        Ok(kernel::bind(&self.machine.borrow().model, probe))
+    fn has_ipv6(&self) -> Result<bool, HostError> {
+        let nobody = BindProbe {
+            uid: 65_534,
+            gid: 65_534,
+            groups: Vec::new(),
+            family: Family::V6,
+            protocol: Protocol::Tcp,
+            port: 0,
+        };
+        Ok(kernel::bind(&self.machine.borrow().model, &nobody) != BindOutcome::NoAddress)
+    }
+
+    fn binds(&self, probes: &[BindProbe]) -> Result<Vec<BindOutcome>, HostError> {
+        self.processes.binds(probes);
+        let model = &self.machine.borrow().model;
+        Ok(probes.iter().map(|probe| kernel::bind(model, probe)).collect())
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
+        self.processes.web(request.address.is_some() && request.carries == Carried::default());
         let refusal = self.refusal(request);
         if let Some(status) = refusal.filter(|_| request.carries.form.is_some()) {
             return Ok(WebAnswer::plain(status));
@@ -426,6 +469,7 @@ impl Host for Rehearsal {
     }
 
     fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError> {
+        self.processes.forget_rc_conf();
         let arguments = value.map_or_else(|| format!("-x {name}"), |value| format!("{name}={value}"));
         self.command(format!("sysrc {arguments}"), |machine| sysrc::set(machine, name, value))
     }
@@ -435,11 +479,14 @@ impl Host for Rehearsal {
     }
 
     fn delete_package(&self, name: &str) -> Result<(), HostError> {
+        // It looks first whether there is one.
+        self.packages()?;
         self.command(format!("pkg delete -y {name}"), |machine| packages::delete(machine, name))
     }
 
     /// Only looks, so it neither counts against the faults nor advances the clock.
     fn front_test(&self, front: Front, config: &Path) -> Result<Output, HostError> {
+        operation::starts(front.command);
         let machine = self.machine.borrow();
         if !machine.is_executable(Path::new(front.program)) {
             return Err(HostError::Start { command: front.program.into(), source: Errno::ENOENT.into() });
@@ -485,13 +532,16 @@ impl Host for Rehearsal {
             true => postgres::only_looks(arguments),
             false => gotosocial_admin::only_looks(arguments),
         };
+        operation::starts(child::EXEC.0);
         if !only_looks {
-            return self.command(program.display().to_string(), |machine| run(machine, invocation));
+            let what = Change::Command(program.display().to_string());
+            return self.change(&what, |machine| run(machine, invocation));
         }
         self.aside(|machine| run(machine, invocation))
     }
 
     fn run_watched(&self, invocation: &Invocation, tell: Tell<'_>) -> Result<Output, HostError> {
+        operation::starts(child::EXEC.0);
         let what = Change::Command(invocation.program.display().to_string());
         self.change(&what, |machine| {
             for poll in 1..=machine.model.faults.polls_while_migrating {
@@ -507,6 +557,7 @@ impl Host for Rehearsal {
     }
 
     fn file_users(&self, path: &Path) -> Result<Vec<FileUser>, HostError> {
+        operation::starts("fstat");
         if self.entry(path)?.is_none() {
             let why = format!("fstat: {}: No such file or directory", path.display());
             return Err(command_failed(format!("/usr/bin/fstat {}", path.display()), 1, why));
@@ -551,6 +602,7 @@ impl Host for Rehearsal {
 
     /// Only looks, so it neither counts against the faults nor advances the clock.
     fn examine_database(&self, examination: &DatabaseExamination, stop: Ask<'_>) -> Result<DatabaseState, HostError> {
+        operation::starts("examine");
         go_on(stop).map_err(HostError::file("open", &examination.path))?;
         self.aside(|machine| gotosocial_database::examine(machine, examination))
     }

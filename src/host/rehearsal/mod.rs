@@ -48,6 +48,7 @@ mod port_watch;
 mod portacl_rc;
 mod postgres;
 mod postgres_script;
+mod processes;
 mod rc_conf;
 mod rc_script;
 mod services;
@@ -74,6 +75,7 @@ use crate::shown::Shown;
 use machine::Machine;
 pub use model::{Authority, ChangeFault, Faults, Migrating, Model, OutsideAnswer, Postgres, Repository};
 use port_watch::Watches;
+use processes::Processes;
 
 /// The state, as a path of the host.
 const STATE: &str = "/.rehearsal/state.json";
@@ -87,6 +89,7 @@ pub struct Rehearsal {
     /// The state as it is on disk.
     saved: RefCell<Model>,
     watches: RefCell<Watches>,
+    processes: Processes,
 }
 
 /// Why a folder cannot be used for a rehearsal.
@@ -214,7 +217,8 @@ impl Rehearsal {
             save_state(&files, &text_of(&Model::fresh())?)?;
         }
         let (machine, saved) = load(&folder)?;
-        Ok(Self { folder, machine: RefCell::new(machine), saved: RefCell::new(saved), watches: RefCell::default() })
+        let (watches, processes) = (RefCell::default(), Processes::default());
+        Ok(Self { folder, machine: RefCell::new(machine), saved: RefCell::new(saved), watches, processes })
     }
 
     /// The folder, absolute.

@@ -91,6 +91,16 @@ fn sample_of(path: &Path) -> Option<PathBuf> {
     path.strip_suffix("-dist").or_else(|| path.strip_suffix(".sample")).map(PathBuf::from)
 }
 
+/// The origin of a package.
+pub(super) fn origin(name: &str) -> String {
+    let category = match name {
+        "nginx" | "apache24" => "www",
+        "gotosocial" => "net-im",
+        _ => "databases",
+    };
+    format!("{category}/{name}")
+}
+
 /// The name behind an origin (`www/nginx`).
 pub(super) fn base_name(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)

@@ -9,7 +9,7 @@ use crate::change::{
     journal,
 };
 use crate::front::Front;
-use crate::host::{HostError, Observe, Whose};
+use crate::host::{HostError, Look, Observe, Whose};
 use crate::parts::{Refusal, service};
 use crate::sysconf::rc_conf::is_yes;
 
@@ -116,6 +116,7 @@ fn gives_ports_back(host: &dyn Observe, front: Front) -> Result<(), Refusal> {
 /// # Errors
 /// The host could not be read.
 pub fn tidy(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
+    let host: &dyn Observe = &Look::at(host);
     let mut steps = Vec::new();
     for front in Front::ALL {
         let service = front.service;
