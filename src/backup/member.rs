@@ -100,6 +100,11 @@ impl Kind {
     }
 }
 
+/// Whether a member belongs to the service user where it is found, and not to root.
+pub fn is_of_service(path: &str) -> bool {
+    [super::CERTIFICATES, super::STORAGE].iter().any(|folder| path.starts_with(folder))
+}
+
 /// Whether a backup from before the table may have this member, which is not in it.
 pub(super) fn is_stray(path: &str) -> bool {
     FOLDERS.iter().any(|folder| path.starts_with(folder))

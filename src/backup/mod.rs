@@ -15,7 +15,7 @@ mod read;
 mod write;
 
 pub use manifest::{DatabaseKind, Entry, Head, Manifest};
-pub use member::Kind;
+pub use member::{Kind, is_of_service};
 pub use name::BackupName;
 pub use read::{BackupError, Opened, file, open, walk};
 pub use write::{LeftOut, Member, STRAY, Skipped, Source, fits, write};

@@ -10,7 +10,7 @@ use super::thing::{Left, Thing};
 use crate::child::Ids;
 use crate::host::{
     BindOutcome, BindProbe, Entry, Group, HostError, Listeners, Observe, ServiceState, Supervision, System, User,
-    Visit, WebAnswer, WebFailure, WebRequest,
+    Visit, WebAnswer, WebFailure, WebRequest, Whose,
 };
 use crate::portacl::Protocol;
 
@@ -74,14 +74,14 @@ impl Observe for AfterPlan<'_> {
         }
     }
 
-    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
+    fn read_from(&self, path: &Path, whose: Whose, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
         match self.path(path) {
             Some(Left::Absent) => Ok(None),
             Some(Left::File { content, .. }) => {
                 let rest = content.bytes().get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
                 Ok(Some(rest[..rest.len().min(limit)].to_vec()))
             }
-            _ => self.host.read_from(path, offset, limit),
+            _ => self.host.read_from(path, whose, offset, limit),
         }
     }
 

@@ -64,6 +64,8 @@ kinds! {
     FrontTest(TestFront),
     FrontStart(StartFront),
     FrontReload(ReloadFront),
+    FrontStandby(StandBy),
+    FrontTakeover(TakeOver),
     Release(InstallRelease),
     ServiceStop(StopService),
     ;

@@ -4,6 +4,8 @@
 //! marks it done. If one fails, those before it are taken back in reverse order; a plan that only takes away
 //! ([`OnFailure::GoOn`]) goes on instead.
 
+use std::cell::RefCell;
+
 use super::any::Change;
 use super::failure::Failure;
 use super::journal::{Journal, Line, Outcome};
@@ -11,9 +13,10 @@ use super::operator::{Interruption, Operator};
 use super::plan::{OnFailure, Plan, Step};
 use super::prior::Prior;
 use super::{settle, store, undo_order};
+
 use crate::certificate::CertificateAuthority;
 use crate::error_code::ErrorCode;
-use crate::host::{Host, HostError};
+use crate::host::{Ask, Host, HostError};
 use crate::release;
 use crate::shown::{self, Shown};
 
@@ -100,6 +103,23 @@ impl Executor<'_> {
     /// Why to break off in the midst of a change, if somebody wants that and does not choose to go on.
     pub(super) fn broken_off(&self) -> Option<String> {
         (self.stop)().filter(|_| self.operator.interrupted() != Interruption::Continue)
+    }
+
+    /// Does something that takes long and asks meanwhile whether to stop. If it is told to, whatever it then returns, that is
+    /// why it failed.
+    pub(super) fn unless_broken_off<T, E>(&self, work: impl FnOnce(Ask<'_>) -> Result<T, E>) -> Result<T, Failure>
+    where
+        Failure: From<E>,
+    {
+        let why = RefCell::new(None);
+        let done = work(&|| {
+            why.replace(self.broken_off());
+            why.borrow().clone()
+        });
+        match why.take() {
+            Some(why) => Err(Failure::Interrupted(why)),
+            None => Ok(done?),
+        }
     }
 
     /// Applies a plan. The caller holds the lock and has settled an earlier journal. Returns what was not made of a plan that goes

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::any::Change;
 use super::content::digest;
-use super::kinds::{IncludeSite, ReloadFront, Remove, StartFront, WriteFile};
+use super::kinds::{IncludeSite, LetGo, ReloadFront, Remove, StartFront, TakeOver, WriteFile};
 use super::plan::Step;
 use super::prior::Prior;
 use super::{database, store};
 use crate::front::Front;
+use crate::gotosocial::SERVICE;
 use crate::host::{FileUser, Host, HostError, Observe, Owner};
 use crate::shown::Shown;
 
@@ -351,13 +352,31 @@ pub fn newest_prior(host: &dyn Observe, is_it: impl Fn(&Change) -> bool) -> Resu
 /// A receipt cannot be read.
 pub fn has_read(host: &dyn Observe, server: Front) -> Result<bool, HostError> {
     let stayed = stayed(host, |change| match change {
+        Change::FrontTakeover(TakeOver { front, from }) => *front == server || *from == LetGo::Reload(server),
+        Change::ServiceStart { start } => start.from == Some(LetGo::Reload(server)),
         Change::FrontStart(StartFront { front, .. })
         | Change::FrontReload(ReloadFront { front, when_undone: false })
         | Change::FrontInclude(IncludeSite { front, .. }) => *front == server,
         Change::File(WriteFile { path, .. }) | Change::Removal(Remove { path }) => path.starts_with(server.folder),
         _ => false,
     })?;
-    Ok(matches!(stayed.first(), None | Some((Change::FrontStart(_) | Change::FrontReload(_), _))))
+    let writes = |change: &Change| matches!(change, Change::FrontInclude(_) | Change::File(_) | Change::Removal(_));
+    Ok(stayed.first().is_none_or(|(change, _)| !writes(change)))
+}
+
+/// Whether GoToSocial was started, or stopped, since a run last changed its configuration.
+///
+/// # Errors
+/// A receipt cannot be read.
+pub fn server_has_read(host: &dyn Observe, config: &Path) -> Result<bool, HostError> {
+    let stayed = stayed(host, |change| match change {
+        Change::ServiceStart { .. } => true,
+        Change::ServiceStop(stop) => stop.name == SERVICE && !stop.when_undone,
+        Change::FrontTakeover(taken) => matches!(&taken.from, LetGo::Stop(name) if name == SERVICE),
+        Change::File(file) => file.path == config,
+        _ => false,
+    })?;
+    Ok(!matches!(stayed.first(), Some((Change::File(_), _))))
 }
 
 /// Whether the newest run that began with the first account created it and gave it its rights; `None` if no run did.

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gotosocial::phase::{Phase, Startup};
 use crate::gotosocial::readiness::{READYZ, ready_by_log};
-use crate::host::{Entry, HostError, Observe, WebAnswer, WebFailure, WebRequest};
+use crate::gotosocial::{SERVICE, USER};
+use crate::host::{Entry, HostError, Observe, Supervision, WebAnswer, WebFailure, WebRequest, Whose};
 
 /// How long one of the service's own pages may take.
 pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,7 +58,8 @@ pub fn log_since(host: &dyn Observe, log: &Path, began: u64) -> String {
     let Ok(Some(Entry::File { size, .. })) = host.entry(log) else { return String::new() };
     // A log that is shorter than it was has been rotated meanwhile.
     let from = if size < began { 0 } else { began.max(size.saturating_sub(TAIL as u64)) };
-    String::from_utf8_lossy(&host.read_from(log, from, TAIL).ok().flatten().unwrap_or_default()).into_owned()
+    String::from_utf8_lossy(&host.read_from(log, Whose::ROOT, from, TAIL).ok().flatten().unwrap_or_default())
+        .into_owned()
 }
 
 /// Whether it is ready, or is so as far as its log tells and cannot be asked.
@@ -77,13 +80,34 @@ pub fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str, patience: 
 /// needs none.
 pub fn has_certificate(host: &dyn Observe, readiness: &Readiness) -> bool {
     let Some(path) = &readiness.certificate else { return true };
-    let Ok(Some(pem)) = host.read(path) else { return false };
+    let Ok(Some(user)) = host.user(USER) else { return false };
+    let Ok(Some(pem)) = host.read_of(path, Whose::User(user.uid)) else { return false };
     // What is no certificate GoToSocial replaces at the next handshake, like one that has expired.
     x509_parser::pem::Pem::iter_from_buffer(&pem)
         .filter_map(Result::ok)
         .filter(|block| block.label == "CERTIFICATE")
         .find_map(|block| block.parse_x509().ok().map(|leaf| leaf.validity().not_after.timestamp()))
         .is_some_and(|end| end >= i64::try_from(host.now()).unwrap_or(i64::MAX))
+}
+
+/// How far a server has come that runs, and for how long; `None` if it does not run, or is ready and serves.
+pub fn startup(host: &dyn Observe, readiness: &Readiness) -> Option<Startup> {
+    let age = match host.supervision(SERVICE).ok()? {
+        Supervision::Running { seconds, .. } => seconds,
+        Supervision::Orphan { .. } => None,
+        _ => return None,
+    };
+    startup_by_log(host, readiness, &log_since(host, &readiness.log, 0), age)
+}
+
+/// The same of one whose log and age, in seconds, are known.
+pub fn startup_by_log(host: &dyn Observe, readiness: &Readiness, log: &str, age: Option<u64>) -> Option<Startup> {
+    let startup = Startup::of(log, age);
+    match startup.phase {
+        Phase::Ready if has_certificate(host, readiness) => None,
+        Phase::Ready => Some(Startup { phase: Phase::Certificate, ..startup }),
+        _ => Some(startup),
+    }
 }
 
 /// Whether the log says of the newest start that it was finished.
@@ -109,7 +133,7 @@ pub(super) fn last_lines(log: &str, count: usize) -> String {
 mod tests {
     use super::*;
     use crate::host::rehearsal::Rehearsal;
-    use crate::host::{Host, Owner};
+    use crate::host::{Group, Host, Owner, User};
 
     #[test]
     #[allow(clippy::unwrap_used)]
@@ -125,6 +149,11 @@ mod tests {
             log: "/var/log/gotosocial/gotosocial.log".into(),
             certificate: Some("/var/db/certificate".into()),
         };
+        host.add_group(&Group { name: USER.into(), gid: 209 }).unwrap();
+        let [gecos, home, shell] = ["", "/nonexistent", "/usr/sbin/nologin"];
+        let user =
+            User { name: USER.into(), uid: 209, gid: 209, gecos: gecos.into(), home: home.into(), shell: shell.into() };
+        host.add_user(&user).unwrap();
         assert!(!has_certificate(&host, &readiness), "there is none");
         host.write_file("/var/db/certificate".as_ref(), b"nonsense", 0o600, Owner::ROOT).unwrap();
         assert!(!has_certificate(&host, &readiness), "that is none");

@@ -59,7 +59,7 @@ pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
         // What a backup has stopped runs again, wherever that was cut off: it changes nothing that the service reads, and nobody
         // looks on who could start it.
         for open in run.open().into_iter().filter(|_| run.command == journal::BACKUP) {
-            if let Change::ServiceStop(StopService { name }) = open.change
+            if let Change::ServiceStop(StopService { name, .. }) = open.change
                 && *open.prior == Prior::Present
                 && !host.service(name)?.is_running()
             {
@@ -131,7 +131,7 @@ pub(super) fn running(host: &dyn Host, plan: &Plan) -> Result<Vec<Running>, Host
 /// Whether taking a change back would have the server run, now or at the next boot.
 fn is_run_of_server(change: &Change) -> bool {
     match change {
-        Change::ServiceStop(StopService { name }) => name == SERVICE,
+        Change::ServiceStop(StopService { name, .. }) => name == SERVICE,
         Change::RcVariable(SetRcVariable { name, .. }) => name.strip_suffix("_enable") == Some(SERVICE),
         _ => false,
     }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::content::Content;
+use super::kinds::set_rc_variable;
 use super::prior::Prior;
 use super::store;
-use crate::host::{Entry, Group, Host, HostError, Owner, ServiceAction, ServiceState, User};
+use crate::host::{Entry, Group, Host, HostError, Owner, ServiceAction, ServiceState, User, Whose};
 use crate::shown::Shown;
 
 /// A thing that is changed.
@@ -120,8 +121,8 @@ impl Thing {
             (Self::Sysctl(name), Prior::Value { value }) if host.sysctl(name)?.is_some_and(|now| now != *value) => {
                 host.set_sysctl(name, value)
             }
-            (Self::RcVariable(name), Prior::Value { value }) => host.set_rc_variable(name, Some(value)),
-            (Self::RcVariable(name), _) => host.set_rc_variable(name, None),
+            (Self::RcVariable(name), Prior::Value { value }) => set_rc_variable(host, name, Some(value)),
+            (Self::RcVariable(name), _) => set_rc_variable(host, name, None),
             (Self::Package(name), Prior::Absent) => host.delete_package(name),
             (Self::Package(name), Prior::Present) => host.install_package(name),
             (Self::Service(name), Prior::Absent) if host.service(name)? != ServiceState::Missing => {
@@ -139,7 +140,7 @@ pub(super) fn prior_of(host: &dyn Host, path: &Path) -> Result<Prior, HostError>
         Some(Entry::Directory { mode, owner }) => Prior::Directory { mode, owner },
         Some(Entry::Symlink { target }) => Prior::Symlink { target },
         Some(Entry::File { mode, owner, .. }) => {
-            let bytes = host.read(path)?.unwrap_or_default();
+            let bytes = host.read_of(path, Whose::Folder)?.unwrap_or_default();
             Prior::File { sha256: store::keep(host, &bytes)?, mode, owner }
         }
         Some(Entry::Other) => {

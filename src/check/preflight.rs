@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Check, Matter, Status, hard_links};
+use super::{Check, Matter, Status, authorities, hard_links};
 use crate::change::listening::{self, Rightful};
 use crate::deployment::{ConfigValue, Deployment, HostName, Layout, Mode, Variant};
 use crate::error_code::{Coded, ErrorCode};
@@ -31,12 +31,6 @@ const DATA_BYTES_NEEDED: u64 = 1 << 30;
 /// less in `hw.physmem`.
 const MEMORY_ADVISED: u64 = 900 << 20;
 const MEMORY_NEEDED: u64 = 480 << 20;
-/// Where Go programs look for certificate authorities on FreeBSD (`crypto/x509/root_bsd.go`).
-const CA_FILES: [&str; 3] =
-    ["/usr/local/etc/ssl/cert.pem", "/etc/ssl/cert.pem", "/usr/local/share/certs/ca-root-nss.crt"];
-const CA_FOLDERS: [&str; 2] = ["/etc/ssl/certs", "/usr/local/share/certs"];
-/// The only one that this program itself does not read (`openssl-probe` has no such entry for FreeBSD).
-const NOT_FOR_DOWNLOADS: &str = "/etc/ssl/cert.pem";
 
 /// The input of the preflight.
 #[derive(Debug, Clone, Copy)]
@@ -157,7 +151,7 @@ fn system(host: &dyn Observe, nowasm: bool, download: bool) -> Result<Vec<Check>
             ),
             _ => ALLOW_WX.pass("writable and executable mappings are allowed"),
         },
-        authorities(host, download)?,
+        authorities::check(host, system.osreldate, download),
         match host.now() {
             ..EARLIEST => {
                 CLOCK.fail("the clock is years behind, which breaks certificates and federation; set it (`ntpd -gq`)")
@@ -186,29 +180,6 @@ fn module(host: &dyn Observe) -> Result<Option<Check>, HostError> {
     } else {
         FILE.fail(format!("{what}, and it is not in the kernel, so nothing can give GoToSocial its ports; {mend}"))
     }))
-}
-
-fn authorities(host: &dyn Observe, download: bool) -> Result<Check, HostError> {
-    const AUTHORITIES: Matter<'static> = Matter("certificate authorities", ErrorCode::CaCertificates);
-    for file in CA_FILES.into_iter().filter(|file| !(download && *file == NOT_FOR_DOWNLOADS)) {
-        // A link into a package counts only if its target exists.
-        if host.read(Path::new(file))?.is_some_and(|bytes| !bytes.is_empty()) {
-            return Ok(AUTHORITIES.pass(file));
-        }
-    }
-    for folder in CA_FOLDERS {
-        if !host.list(Path::new(folder))?.is_empty() {
-            return Ok(AUTHORITIES.pass(folder));
-        }
-    }
-    let mend = "run `certctl rehash`, or install the package ca_root_nss";
-    Ok(if download {
-        AUTHORITIES.fail(format!("this host trusts none, so the download cannot be verified; {mend}"))
-    } else {
-        AUTHORITIES.warn(format!(
-            "this host trusts none, so GoToSocial can reach neither Let's Encrypt nor other servers; {mend}"
-        ))
-    })
 }
 
 fn disk(host: &dyn Observe, layout: &Layout) -> Result<[Check; 2], HostError> {

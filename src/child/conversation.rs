@@ -79,6 +79,14 @@ impl Conversation {
     /// # Errors
     /// The child has ended, takes too long, was stopped over and over, or says something else than it should.
     pub fn hear<T: DeserializeOwned>(&mut self) -> io::Result<T> {
+        self.hear_unless(&mut || Ok(()))
+    }
+
+    /// The same, and calls `meanwhile` between two looks.
+    ///
+    /// # Errors
+    /// `meanwhile` failed, or as for [`Conversation::hear`].
+    pub fn hear_unless<T: DeserializeOwned>(&mut self, meanwhile: &mut dyn FnMut() -> io::Result<()>) -> io::Result<T> {
         let wrong = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text);
         let mut buffer = [0; 16 * 1024];
         let mut searched = 0;
@@ -93,6 +101,7 @@ impl Conversation {
                 return Err(wrong("it says more than it should"));
             }
             self.running.look_after(self.began, self.limit, LATE)?;
+            meanwhile()?;
             match self.running.read_soon(&mut buffer)? {
                 None => {}
                 Some(0) => {

@@ -12,6 +12,7 @@ mod conversation;
 mod exchange;
 mod exec;
 mod ids;
+mod may;
 mod running;
 
 use std::fs::File;
@@ -29,6 +30,7 @@ pub use conversation::Conversation;
 pub use exchange::Meanwhile;
 pub use exec::{EXEC, Program};
 pub use ids::Ids;
+pub use may::{ANOTHER_PROGRAM, BIND, EXAMINE, May, NETWORK, UNPACK, no_processes};
 pub use running::{Running, refusal};
 
 /// The hidden first argument that makes this program a child.
@@ -42,9 +44,9 @@ const REFUSAL: &str = "gts-bootstrap: child: ";
 /// The longest order in bytes.
 const LONGEST_ORDER: usize = 16 * 1024 * 1024;
 
-/// One thing that a child can do: its name, and the function that does it with what the order specifies. An error is
-/// reported on standard error in words.
-pub type Role = (&'static str, fn(Value) -> Result<(), String>);
+/// One thing that a child can do: its name, what it may have, and the function that does it with what the order specifies. An
+/// error is reported on standard error in words.
+pub type Role = (&'static str, May, fn(Value) -> Result<(), String>);
 
 /// What a child is told to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -98,10 +100,9 @@ pub fn start(
 pub fn main(roles: &[Role]) -> ExitCode {
     let why = match order() {
         Err(why) => why,
-        Ok(order) => match (order.confinement.enter(), roles.iter().find(|(name, _)| *name == order.role)) {
-            (Err(why), _) => why,
-            (_, None) => format!("there is no role {}", order.role),
-            (Ok(()), Some((_, run))) => match run(order.task) {
+        Ok(order) => match roles.iter().find(|(name, ..)| *name == order.role) {
+            None => format!("there is no role {}", order.role),
+            Some((_, may, run)) => match order.confinement.enter(may).and_then(|()| run(order.task)) {
                 Ok(()) => return ExitCode::SUCCESS,
                 Err(why) => why,
             },

@@ -49,6 +49,11 @@ pub struct Facts {
     pub beside: Option<&'static str>,
     /// Where the first process writes its number.
     pub pid_file: &'static str,
+    /// The signal upon which the first process reads its configuration again, and drops no connection.
+    pub reload_signal: &'static str,
+    /// A configuration with which it starts and takes no port that anybody wants: made of the main file, with a port of
+    /// loopback that is free for one that must listen somewhere.
+    pub standby: fn(&[u8], u16) -> Vec<u8>,
     /// Where it logs requests for the instance, and what went wrong with them.
     pub logs: [&'static str; 2],
     /// Where its modules lie, if it loads any.

@@ -13,6 +13,7 @@ pub mod debug_config;
 pub mod loading;
 pub mod oauth_server;
 pub mod password_change;
+pub mod phase;
 pub mod readiness;
 mod series;
 pub mod value;
@@ -24,3 +25,6 @@ pub use value::ConfigValue;
 
 /// The name of its rc.d script, its program, and its account.
 pub const SERVICE: &str = "gotosocial";
+
+/// The user that it runs as, and that user's group.
+pub const USER: &str = "gotosocial";

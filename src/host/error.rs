@@ -132,6 +132,11 @@ fn reason(error: &io::Error) -> String {
     format!("{error}{}", advice(error))
 }
 
+/// Why something was not done to its end: somebody wanted it to stop.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Stopped(pub(super) String);
+
 impl HostError {
     /// The error for a file operation, for use in `map_err`.
     pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
@@ -144,11 +149,13 @@ impl HostError {
         Self::Unreadable { what: what.to_string(), text: text.into() }
     }
 
-    /// Why a file is not read that somebody may have put there, or taken away, on purpose; `None` if the system failed.
+    /// Why a file is not read that somebody may have put there, or taken away, on purpose; `None` if the system failed, or
+    /// somebody wanted to stop.
     pub fn refusal(&self) -> Option<String> {
         const ENOTDIR: i32 = 20;
         const EISDIR: i32 = 21;
         match self {
+            Self::File { source, .. } if source.get_ref().is_some_and(|inner| inner.is::<Stopped>()) => None,
             Self::File { source, .. } if matches!(source.raw_os_error(), None | Some(ENOTDIR | EISDIR)) => {
                 Some(source.to_string())
             }

@@ -18,6 +18,7 @@ pub mod operations;
 pub mod rehearsal;
 
 use std::any::Any;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
@@ -34,9 +35,10 @@ pub use crate::gotosocial::DatabaseState;
 pub use database::DatabaseExamination;
 pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Listeners, Owner, ServiceState, Supervision, System, User};
-pub use files::{CopiedFile, Onward, Visit, is_temporary};
+pub use files::{CopiedFile, Onward, Visit, Whose, digest_of, is_temporary};
 pub use network::{
-    BindOutcome, BindProbe, Carried, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
+    BindOutcome, BindProbe, Carried, Family, PortWatch, Refusals, Refused, ServedCertificate, WatchedPort, WebAnswer,
+    WebFailure, WebRequest,
 };
 pub use operations::{Invocation, Output, ServiceAction};
 
@@ -78,14 +80,23 @@ pub trait Observe {
     /// There is no such user.
     fn stranger(&self) -> Result<Option<Ids>, HostError>;
 
-    /// The bytes of the file at `path`, symbolic links followed; `None` if there is no such file. In a folder that others
-    /// than root can write to, only a file of the folder's owner with one name is read, see [`files`].
+    /// The bytes of the file at `path`, symbolic links followed; `None` if there is no such file. It must be where root
+    /// alone can have put it.
     ///
     /// # Errors
     /// It is not a regular file, is refused, is over 64 MiB, or cannot be read.
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+        self.read_of(path, Whose::ROOT)
+    }
+
+    /// The same also where others than root can put something: there only a file of `whose` with one name is read, see
+    /// [`files`].
+    ///
+    /// # Errors
+    /// As for [`Observe::read`].
+    fn read_of(&self, path: &Path, whose: Whose) -> Result<Option<Vec<u8>>, HostError> {
         // One byte more than allowed detects a file that grows while it is read.
-        let bytes = self.read_from(path, 0, READ_LIMIT + 1)?;
+        let bytes = self.read_from(path, whose, 0, READ_LIMIT + 1)?;
         if bytes.as_ref().is_some_and(|bytes| bytes.len() > READ_LIMIT) {
             let limit = READ_LIMIT / 1024 / 1024;
             let text = format!("it is larger than {limit} MiB, which no file of this kind should be");
@@ -98,8 +109,8 @@ pub trait Observe {
     /// An offset beyond the end gives an empty vector.
     ///
     /// # Errors
-    /// As for [`Observe::read`].
-    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError>;
+    /// As for [`Observe::read_of`].
+    fn read_from(&self, path: &Path, whose: Whose, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError>;
 
     /// Names in the folder `path`, sorted; empty if there is no such folder.
     ///
@@ -144,6 +155,11 @@ pub trait Observe {
     /// # Errors
     /// The databases cannot be read.
     fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError>;
+
+    /// A variable of the environment that children on the host get; a rehearsal has its own.
+    fn environment(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
 
     /// Whether the kernel module is loaded or compiled in (`kldstat -q -m NAME`).
     ///
@@ -247,11 +263,23 @@ pub trait Observe {
 /// Writes a file of any size, and may read it back.
 pub type Build<'a> = &'a mut dyn FnMut(&mut File) -> io::Result<()>;
 
+/// Is done while a service acts, and may ask whether that is over.
+pub type Meanwhile<'a> = &'a mut dyn FnMut(&dyn Fn() -> bool);
+
 /// Is asked whether to stop, and why.
 pub type Ask<'a> = &'a dyn Fn() -> Option<String>;
 
-/// Never stops.
+/// Asks nobody: for what has to be done to its end.
 pub const NEVER: Ask<'static> = &|| None;
+
+/// Asks whether to stop, within a loop over many bytes or files.
+///
+/// # Errors
+/// There is a reason to.
+pub fn go_on(stop: Ask<'_>) -> io::Result<()> {
+    // Not of the kind `Interrupted`: whoever copies tries again after one of these.
+    stop().map_or(Ok(()), |why| Err(io::Error::other(error::Stopped(why))))
+}
 
 /// Takes the time that a program has run, and the newest line of its output.
 pub type Tell<'a> = &'a mut dyn FnMut(Duration, Option<&str>);
@@ -379,11 +407,12 @@ pub trait Host: Observe {
     /// The program could not be started. A refused configuration is not an error but part of [`Output`].
     fn front_test(&self, front: Front, config: &Path) -> Result<Output, HostError>;
 
-    /// Watches ports on 127.0.0.1 until the watch is finished, to measure how long connections are refused.
+    /// Watches ports on 127.0.0.1 until the watch is finished, to measure how long connections are refused. It leaves
+    /// nothing in the log of whoever listens there but, of TLS, a few requests.
     ///
     /// # Errors
     /// The watch could not be started.
-    fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError>;
+    fn watch_ports(&self, ports: &[WatchedPort]) -> Result<Box<dyn PortWatch>, HostError>;
 
     /// `service NAME ACTION` (`onestop` and `onereload`, so that they also work for a service that is not enabled, or
     /// no longer).
@@ -392,21 +421,25 @@ pub trait Host: Observe {
     /// The script is missing or exited with a failure. A successful exit proves nothing yet.
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError>;
 
-    /// Runs a program as an unprivileged user with a clean environment, and waits for it.
+    /// The same, and does something `meanwhile`, which may ask whether the action is over. It is always done once, and the
+    /// action is always waited for.
     ///
     /// # Errors
-    /// The program could not be started. A non-zero exit is not an error but part of [`Output`].
-    fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
-        self.run_until(invocation, NEVER)
+    /// As for [`Host::service_action`].
+    fn during(&self, name: &str, action: ServiceAction, meanwhile: Meanwhile<'_>) -> Result<(), HostError> {
+        let acted = self.service_action(name, action);
+        meanwhile(&|| true);
+        acted
     }
 
-    /// The same, and asks at short intervals whether to kill it.
+    /// Runs a program as an unprivileged user with a clean environment, and waits for it. If `stop` has a reason meanwhile,
+    /// the program is killed.
     ///
     /// # Errors
-    /// `stop` had a reason, or as for [`Host::run_as`].
-    fn run_until(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError>;
+    /// The program could not be started, or was killed. A non-zero exit is not an error but part of [`Output`].
+    fn run_as(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError>;
 
-    /// The same, and reports about once a second how long it has run and the newest line of its output. The program
+    /// The same, to its end, and reports about once a second how long it has run and the newest line of its output. The program
     /// continues if this program is killed.
     ///
     /// # Errors
@@ -421,18 +454,26 @@ pub trait Host: Observe {
 
     /// Copies a file of any size, and puts the copy in place like [`Host::write_file`]. Where the file system can share
     /// the bytes with the original (copy_file_range(2): block cloning on ZFS), it takes at most the time of reading
-    /// them once for the digest.
+    /// them once for the digest. `stop` is asked at short intervals.
     ///
     /// # Errors
-    /// `from` is not a regular file, is refused as by [`Observe::read`], or cannot be read; otherwise as for
-    /// [`Host::write_file`].
-    fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError>;
+    /// `from` is not a regular file, is refused as by [`Observe::read_of`], or cannot be read; `stop` had a reason;
+    /// otherwise as for [`Host::write_file`].
+    fn copy_file(
+        &self,
+        from: &Path,
+        whose: Whose,
+        to: &Path,
+        mode: u32,
+        owner: Owner,
+        stop: Ask<'_>,
+    ) -> Result<CopiedFile, HostError>;
 
-    /// Opens a file of any size for reading, by the same rules as [`Observe::read`]; `None` if there is no such file.
+    /// Opens a file of any size for reading, by the same rules as [`Observe::read_of`]; `None` if there is no such file.
     ///
     /// # Errors
     /// It is not a regular file, is refused, or cannot be opened.
-    fn open_file(&self, path: &Path) -> Result<Option<File>, HostError>;
+    fn open_file(&self, path: &Path, whose: Whose) -> Result<Option<File>, HostError>;
 
     /// Lets `build` write a file of any size, which it may read back as well, and on success puts it in place like
     /// [`Host::write_file`].
@@ -444,11 +485,12 @@ pub trait Host: Observe {
     /// Opens an SQLite database that no other process has open, as the user that owns it, in a child process. For
     /// copies, and for a database whose program is stopped: on FreeBSD GoToSocial locks its database differently than
     /// other programs, and a second one in the same file can corrupt it. The content of a write-ahead log next to it
-    /// becomes part of it.
+    /// becomes part of it. If `stop` has a reason meanwhile, the child is killed.
     ///
     /// # Errors
-    /// It does not exist, cannot be read, or is not a database. Damage is not an error but part of [`DatabaseState`].
-    fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError>;
+    /// It does not exist, cannot be read, or is not a database; or `stop` had a reason. Damage is not an error but part of
+    /// [`DatabaseState`].
+    fn examine_database(&self, examination: &DatabaseExamination, stop: Ask<'_>) -> Result<DatabaseState, HostError>;
 
     /// Takes the one lock that prevents two changing runs at the same time. It is released when the value is dropped or
     /// the process dies.

@@ -176,22 +176,70 @@ pub enum WebFailure {
     Other(String),
 }
 
-/// How long connections to ports of this host were refused, by port. It contains every port that was watched.
+/// A port of this host to watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchedPort {
+    /// Its number.
+    pub port: u16,
+    /// The name to ask for where TLS is spoken: of a handshake that ends early, servers keep a record.
+    pub tls: Option<String>,
+}
+
+/// When a port refused connections, by the time since its watch began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// For how long in all.
+    pub total: Duration,
+    /// When it first did.
+    pub from: Option<Duration>,
+    /// When it last answered again; `None` also while it refuses.
+    pub until: Option<Duration>,
+}
+
+impl Refused {
+    /// Notes what was the case from `from` to `to`.
+    pub(super) fn note(&mut self, answers: bool, from: Duration, to: Duration) {
+        if answers {
+            if self.from.is_some() {
+                self.until.get_or_insert(from);
+            }
+            return;
+        }
+        self.from.get_or_insert(from);
+        self.until = None;
+        self.total += to.saturating_sub(from);
+    }
+}
+
+/// When ports of this host refused connections, by port. It contains every port that was watched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Refusals(pub BTreeMap<u16, Duration>);
+pub struct Refusals(pub BTreeMap<u16, Refused>);
 
 impl Refusals {
     /// The longest time of any port.
     pub fn longest(&self) -> Duration {
-        self.0.values().copied().max().unwrap_or_default()
+        self.0.values().map(|port| port.total).max().unwrap_or_default()
+    }
+
+    /// When each port had been let go of that was.
+    pub fn free(&self) -> Option<Duration> {
+        self.0.values().filter_map(|port| port.from).max()
+    }
+
+    /// When all of these were taken again; `None` if one was not.
+    pub fn bound(&self) -> Option<Duration> {
+        let refused = self.0.values().filter(|port| port.from.is_some());
+        refused.map(|port| port.until).collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 }
 
 /// A watch on ports of this host, which continues until it is finished or dropped.
 pub trait PortWatch {
-    /// The ports have their new owner: once all ports have answered for two seconds without a break, the watch makes no
-    /// more connections.
+    /// The ports have their new owner: once a port has answered for two seconds without a break, the watch leaves it alone.
     fn ease(&self);
+
+    /// The time since it began.
+    fn elapsed(&self) -> Duration;
 
     /// Ends the watch and returns its result.
     fn finish(self: Box<Self>) -> Refusals;

@@ -20,16 +20,25 @@ pub enum ServiceAction {
     Stop,
     /// Make it read its configuration again.
     Reload,
+    /// The same for a web server at once, by the signal alone: its configuration has been tested, and nothing waits for
+    /// scripts that test it once more.
+    ReloadNow,
+    /// Start it, if it is enabled, up to the point at which it would become GoToSocial: there it waits for [`Self::Release`].
+    StartHeld,
+    /// End that wait.
+    Release,
 }
 
 impl ServiceAction {
     /// The argument of service(8). The forms with `one` also work for a service that is not enabled.
     pub(super) fn verb(self) -> &'static str {
         match self {
-            Self::Start => "start",
+            Self::Start | Self::StartHeld => "start",
             Self::StartOnce => "onestart",
             Self::Stop => "onestop",
             Self::Reload => "onereload",
+            Self::ReloadNow => "reload by signal",
+            Self::Release => "release",
         }
     }
 }
@@ -49,7 +58,7 @@ pub struct Invocation {
     pub directory: PathBuf,
     /// Index of an argument that must not appear in any message.
     pub secret_argument: Option<usize>,
-    /// How long it may take. `None` where nobody can say, so that only [`super::Host::run_until`] ends it, or where killing it would
+    /// How long it may take. `None` where nobody can say, so that only [`super::Host::run_as`] ends it, or where killing it would
     /// do damage.
     pub limit: Option<Duration>,
 }

@@ -82,7 +82,7 @@ pub fn plan(host: &dyn Observe, wanted: &Wanted<'_>) -> Result<Plan, Refusal> {
             let running = host.service(rc_script::SERVICE)?.is_running();
             steps.extend(running.then(service::stop));
             steps.push(Step::new(PART, Action::Create, change));
-            steps.extend(running.then(|| service::start(deployment, layout, owner, false)));
+            steps.extend(running.then(|| service::start(deployment, layout, owner, false, None)));
             (DatabaseKind::Sqlite, copy)
         }
         deployment::Database::Postgres { .. } => {

@@ -16,11 +16,12 @@ use super::managed_file::{self, written};
 use super::{Instance, Refusal, filter, periodic, put, service, tls};
 use crate::change::front::{self as changes, HostFiles};
 use crate::change::{
-    Action, Change, IncludeSite, InstallPackage, Prior, ReloadFront, Remove, StartFront, Step, TestFront, journal,
+    Action, Change, IncludeSite, InstallPackage, LetGo, Prior, ReloadFront, Remove, StandBy, StartFront, Step,
+    TakeOver, TestFront, journal,
 };
 use crate::deployment::{Deployment, HostName, Layout, PortNumber};
 use crate::front::{AccountDomain, Certificate, Conflict, Front, FrontSettings, Survey, Wanted};
-use crate::host::{BindOutcome, BindProbe, Entry, Family, HostError, Observe, Owner};
+use crate::host::{BindOutcome, BindProbe, Entry, Family, HostError, Observe, Owner, Whose};
 use crate::portacl::Protocol;
 
 pub use crate::change::front::PORTS;
@@ -54,6 +55,48 @@ pub(super) struct FrontPlan {
     pub(super) order: Vec<HostName>,
     /// What the administrator should know.
     pub(super) warnings: Vec<String>,
+}
+
+impl FrontPlan {
+    /// Has the front that enters take its ports from another server, in one step, as soon as that has let go of them.
+    pub(super) fn take_from(&mut self, from: &LetGo) {
+        let goes_live = |step: &Step| match &step.change {
+            Change::FrontStart(start) => Some((start.front, false)),
+            Change::FrontReload(ReloadFront { front, when_undone: false }) => Some((*front, true)),
+            _ => None,
+        };
+        let Some((at, (front, runs))) =
+            self.enter.iter().enumerate().find_map(|(at, step)| Some((at, goes_live(step)?)))
+        else {
+            return;
+        };
+        self.enter[at] = step(Action::Reload, TakeOver { front, from: from.clone() });
+        if !runs {
+            self.enter.insert(0, step(Action::Start, StandBy { front }));
+        }
+    }
+
+    /// Whether a front goes live.
+    pub(super) fn enters(&self) -> bool {
+        self.enter.iter().any(|step| matches!(step.change, Change::FrontStart(_) | Change::FrontReload(_)))
+    }
+
+    /// How the front that leaves lets go of its ports, if it is to do so only when they are taken: not as a step of its own. What
+    /// remains has it run again if the rest is taken back.
+    pub(super) fn lets_go(&mut self) -> Option<LetGo> {
+        let last = self.leave.pop()?;
+        match &last.change {
+            Change::ServiceStop(stop) => {
+                self.leave.push(service::runs_when_undone(PART, &stop.name));
+                Some(LetGo::Stop(stop.name.clone()))
+            }
+            Change::FrontReload(ReloadFront { front, .. }) => Some(LetGo::Reload(*front)),
+            _ => {
+                self.leave.push(last);
+                None
+            }
+        }
+    }
 }
 
 /// The front that serves our site on this host, if one does.
@@ -147,7 +190,7 @@ fn enter(instance: Instance<'_>, front: Front, planned: &mut FrontPlan) -> Resul
         files.extend(managed(host, &path, text)?);
     }
     let include = changes::edited(host, front, true).ok();
-    let included = include.is_some() && host.read(&front.main_file())? == include;
+    let included = include.is_some() && host.read_of(&front.main_file(), Whose::Folder)? == include;
     // An interrupted run may have written what the web server has not read.
     let behind = running && !journal::has_read(host, front)?;
     let changed = !unread.is_empty() || !files.is_empty() || !included || package.is_none() || behind;

@@ -7,7 +7,7 @@ use super::{
     Instance, Refusal, account, admin, config_file, folders, front, log_rotation, managed_file, periodic, port_access,
     rc_script, release, service, tls,
 };
-use crate::change::{Action, Change, Plan, Step};
+use crate::change::{Action, Change, LetGo, Plan, Step, journal};
 use crate::deployment::{Deployment, Layout, Mode, PortNumber, Secrets};
 use crate::host::{Observe, Owner, ServiceState};
 
@@ -102,12 +102,29 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
 
     let state = host.service(rc_script::SERVICE)?;
     let running = state.is_running();
+    // An interrupted run may have written what the running server has not read.
+    let unread =
+        running && !journal::server_has_read(host, &layout.config)? && service::holds_ports(host, owner)? == behind;
     // The running program has to be restarted if anything changes that it has read or would read anew.
     let startable = access.reboot.is_empty();
     let damaged = release.prepare.iter().any(|step| step.action == Action::Update);
     let moves = passage.is_some();
     let database_moves = passage.as_ref().is_some_and(Passage::moves_database);
-    let restart = running && startable && (database_moves || new_reader || damaged || config.differs || script.differs);
+    let restart =
+        running && startable && (database_moves || new_reader || damaged || config.differs || script.differs || unread);
+    // The ports change hands within one step. Everything that takes time is done while their owner still serves.
+    let hands_over = restart && !moves;
+    let to_front = hands_over && behind && service::holds_ports(host, owner)?;
+    let from_front = if hands_over && back { front.lets_go() } else { None };
+    if to_front {
+        front.take_from(&LetGo::Stop(rc_script::SERVICE.to_owned()));
+    } else if behind
+        && !front.leave.is_empty()
+        && front.enters()
+        && let Some(from) = front.lets_go()
+    {
+        front.take_from(&from);
+    }
     let passage = passage.unwrap_or_default();
     if moves {
         // The passage says when the service may start at a boot again.
@@ -130,7 +147,9 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     add(passage.prepare);
     // If it does not run, its supervisor may be about to start it again, and it would take the ports before the front does.
     let may_return = state == ServiceState::Stopped && startable && !front.enter.is_empty();
-    if restart || may_return {
+    if to_front || from_front.is_some() {
+        add(vec![service::runs_when_undone("service", rc_script::SERVICE)]);
+    } else if restart || may_return {
         add(vec![service::stop()]);
     }
     add(passage.before);
@@ -147,6 +166,8 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     // GoToSocial's script checks some things before a start. They come before the variable that makes it check, and go after it.
     if back {
         add([own, access.steps, variables, switched].concat());
+    } else if to_front {
+        add([switched, own, variables, access.steps, entered].concat());
     } else if behind {
         // From one front to another GoToSocial need not stop.
         add([switched, entered, own, variables, access.steps].concat());
@@ -157,7 +178,7 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     add(leave_last);
     add(passage.after);
     if startable && (restart || !running) {
-        add(vec![service::start(deployment, layout, owner, passage.start_migrates)]);
+        add(vec![service::start(deployment, layout, owner, passage.start_migrates, from_front)]);
     }
     add(front.clear);
     // Ordered through the front, which by now passes the authority's questions on.

@@ -80,8 +80,7 @@ pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refus
     let rest: Vec<Step> = steps.collect();
     let is_start =
         |step: &Step| matches!(&step.change, Change::ServiceStart { start } if start.name == rc_script::SERVICE);
-    let is_stop =
-        |step: &Step| matches!(&step.change, Change::ServiceStop(StopService { name }) if name == rc_script::SERVICE);
+    let is_stop = |step: &Step| matches!(&step.change, Change::ServiceStop(StopService { name, .. }) if name == rc_script::SERVICE);
     let start = rest.iter().position(is_start);
     let stop = rest.iter().position(is_stop);
     let (before, behind) = rest.split_at(start.unwrap_or(rest.len()));
@@ -100,7 +99,7 @@ pub fn plan(host: &dyn Observe, restoring: &Restoring<'_>) -> Result<Plan, Refus
     plan.steps.extend(put_in_place(host, restoring, owner)?);
     plan.steps.extend(apart.then(|| service::enable(true)));
     if start.is_none() && plan.reboot.is_empty() {
-        plan.steps.push(service::start(wanted.deployment, layout, owner, false));
+        plan.steps.push(service::start(wanted.deployment, layout, owner, false, None));
     }
     plan.steps.extend_from_slice(behind);
     plan.steps.push(Step::new(PART, Action::Remove, Discard { path: layout.backups.join(COPY) }));

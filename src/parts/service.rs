@@ -1,10 +1,11 @@
 //! The service: enabled at boot, started, and restarted only if something that it reads has changed.
 
-use super::{Refusal, folders, rc_script};
-use crate::change::{Action, Readiness, ServiceStart, SetRcVariable, Step, StopService};
+use super::{Refusal, folders, front, rc_script};
+use crate::change::listening::Rightful;
+use crate::change::{Action, LetGo, Readiness, ServiceStart, SetRcVariable, Step, StopService};
 use crate::deployment::{Deployment, Layout, Mode};
 use crate::gotosocial::commands;
-use crate::host::{Observe, Owner};
+use crate::host::{HostError, Observe, Owner};
 use crate::sysconf::rc_conf;
 
 const PART: &str = "service";
@@ -17,6 +18,15 @@ pub fn privileged_ports(deployment: &Deployment) -> Vec<u16> {
     let mut ports: Vec<u16> = ports.filter(|port| *port < 1024).collect();
     ports.sort_unstable();
     ports
+}
+
+/// Whether the running service has a port that belongs to a web server in front.
+///
+/// # Errors
+/// The sockets cannot be listed.
+pub(super) fn holds_ports(host: &dyn Observe, owner: Owner) -> Result<bool, HostError> {
+    let service = Rightful::service(owner.uid);
+    Ok(host.listeners()?.iter().any(|socket| front::PORTS.contains(&socket.port) && service.have(socket)))
 }
 
 /// How to tell that this deployment is ready.
@@ -73,19 +83,36 @@ fn set(part: &'static str, name: &str, value: &str) -> Step {
     Step::new(part, Action::Set, SetRcVariable { name: name.to_owned(), value: Some(value.to_owned()) })
 }
 
-/// The start. One that `migrates` the database has no time limit.
-pub(super) fn start(deployment: &Deployment, layout: &Layout, owner: Owner, migrates: bool) -> Step {
+/// The start. One that `migrates` the database has no time limit; one that takes its ports `from` a web server has them at once.
+pub(super) fn start(
+    deployment: &Deployment,
+    layout: &Layout,
+    owner: Owner,
+    migrates: bool,
+    from: Option<LetGo>,
+) -> Step {
     let start = ServiceStart {
         name: rc_script::SERVICE.to_owned(),
         owner,
         ports: privileged_ports(deployment),
         readiness: readiness(deployment, layout),
         migrates,
+        from,
     };
     Step::new(PART, Action::Start, start)
 }
 
 /// The stop before something that the running service reads is changed.
 pub(super) fn stop() -> Step {
-    Step::new(PART, Action::Stop, StopService { name: rc_script::SERVICE.to_owned() })
+    Step::new(PART, Action::Stop, stop_of(rc_script::SERVICE))
+}
+
+/// The stop of a service.
+pub(super) fn stop_of(name: &str) -> StopService {
+    StopService { name: name.to_owned(), when_undone: false }
+}
+
+/// What has the service run again where the changes after this one are taken back.
+pub(super) fn runs_when_undone(part: &'static str, name: &str) -> Step {
+    Step::new(part, Action::Start, StopService { when_undone: true, ..stop_of(name) })
 }

@@ -19,7 +19,7 @@ use super::managed_file::written;
 use super::{Refusal, account, rc_script, tls};
 use crate::change::{
     Action, Change, Left, OnFailure, Plan, Prior, Remove, RemoveGroup, RemoveTree, RemoveUser, SetRcVariable, Step,
-    StopService, Thing, store,
+    Thing, store,
 };
 use crate::deployment::Layout;
 use crate::front::Front;
@@ -158,7 +158,7 @@ impl Record<'_> {
         planned.add(data);
         // A script that exists only because of us is asked only where it is ours.
         if ledger.path(&rc_script::path(rc_script::SERVICE)).is_some() && is_at_work(host)? {
-            let change = StopService { name: rc_script::SERVICE.to_owned() };
+            let change = super::service::stop_of(rc_script::SERVICE);
             planned.step(Step::new(DECISIVE, Action::Stop, change));
         }
         let (fronts, packages) = self.fronts()?;

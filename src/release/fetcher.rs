@@ -76,7 +76,7 @@ impl<'a> Fetcher<'a> {
 
     fn start(&self, wish: Wish) -> Result<Fetching<'a>, Error> {
         let HttpSettings { connect, idle, retry } = self.settings;
-        let confinement = Confinement::of_network(self.ids.clone());
+        let confinement = Confinement::of(self.ids.clone());
         let order = Order { settings: self.settings, wish };
         let start = |stderr| child::start(FETCH.0, &confinement, &order, &environment(), Stdio::piped(), stderr);
         let child =

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use super::report::{bytes, counted};
+use super::watch::watched;
 use super::{Exit, Manner, Run, Stop, With, deployed};
 use crate::backup as format;
 use crate::deployment::Database;
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
+use crate::host::Whose;
 use crate::parts::answers::Lock;
 use crate::parts::backup::{self, Wanted};
+use crate::parts::service;
 use crate::shown::Shown;
 
 /// The space for headers, the manifest and the small files.
@@ -66,7 +69,8 @@ pub fn backup(run: &Run<'_>, options: &BackupOptions) -> Result<Exit, Stop> {
     if matches!(deployment.database, Database::Sqlite) && !host.service(SERVICE)?.is_running() {
         run.line("GoToSocial does not run now, and is not started.");
     }
-    if !run.carry_out(&plan, &EXPLANATION, &make, With::watching(&plan, &[deployment.port().get()]))? {
+    let ports = watched(host, &service::readiness(&deployment, layout), &[deployment.port().get()]);
+    if !run.carry_out(&plan, &EXPLANATION, &make, With::watching(&plan, &ports))? {
         return Ok(Exit::Done);
     }
     tell(run, &wanted)?;
@@ -116,7 +120,7 @@ const EXPLANATION: [&str; 2] = [
 fn tell(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
     let target = wanted.target();
     let refuse = |why: String| Stop::refused(ErrorCode::Backup, format!("{}{why}", target.shown()));
-    let mut file = run.host.open_file(&target)?.ok_or_else(|| refuse(" is gone".to_owned()))?;
+    let mut file = run.host.open_file(&target, Whose::ROOT)?.ok_or_else(|| refuse(" is gone".to_owned()))?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     let manifest = format::open(&mut file).map_err(|error| refuse(format!(": {error}")))?.manifest;
     let posts = manifest.head.state.as_ref().and_then(|state| state.posts);

@@ -7,6 +7,7 @@ use semver::Version;
 use super::inputs::{Given, Inputs};
 use super::people::Unsaved;
 use super::trial::{OnTrial, failures};
+use super::watch::watched;
 use super::{Exit, Manner, Run, Stop, With, deployed, lock};
 use crate::change::Plan;
 use crate::change::readiness::has_certificate;
@@ -103,10 +104,15 @@ pub fn install(run: &Run<'_>, options: &InstallOptions) -> Result<Exit, Stop> {
         let length = options.trial.unwrap_or_default().as_secs();
         let on_trial = OnTrial { run, mode: deployment.exposure.mode, failures: &failures, patience: length, length };
         let trial = |stop: &dyn Fn() -> Option<String>| on_trial.watch(stop);
+        let mut readiness = service::readiness(deployment, layout);
+        if front::present(host)?.is_none() {
+            readiness.certificate = Some(layout.certs().join(deployment.host.to_string()));
+        }
+        let watched = if switches { watched(host, &readiness, &front::PORTS) } else { Vec::new() };
         let with = With {
             source: source.as_ref(),
             trial: options.trial.is_some().then_some(&trial),
-            watched: if switches { &front::PORTS } else { &[] },
+            watched: &watched,
             down: false,
         };
         password = run.apply(&plan, &make, with)?;

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use semver::Version;
+use serde_json::json;
 
 use super::people::{Proposal, Unsaved};
 use super::report::counted;
 use super::signals::Signals;
-use super::watch::{Noted, Watching};
+use super::watch::{Interrupted, Noted, Watching};
 use super::{Exit, Manner, People, Report, Stop};
 use crate::certificate::CertificateAuthority;
 use crate::change::settle::Settled;
@@ -20,7 +21,7 @@ use crate::change::{Action, Aftermath, Executor, Plan, Trial, journal, settle, s
 use crate::deployment::Layout;
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
-use crate::host::{Host, Owner};
+use crate::host::{Host, Owner, WatchedPort};
 use crate::parts::account;
 use crate::parts::passage::{self, ROLLBACK};
 use crate::release::Source;
@@ -317,10 +318,16 @@ impl Run<'_> {
             trial: trial.as_ref().map(|trial| trial as Trial<'_>),
         };
         let applied = executor.apply(self.command, shown);
-        if let Some(refused) = watching.refused() {
+        if let Some(Interrupted { refused, handed_over }) = watching.interrupted() {
             self.report().add("refused_ms", refused.as_millis());
-            let ports: Vec<String> = with.watched.iter().map(u16::to_string).collect();
+            let ports: Vec<String> = with.watched.iter().map(|watched| watched.port.to_string()).collect();
             self.line(&format!("Connections to {} were refused for {}.", ports.join(" and "), in_words(refused)));
+            if let Some(times) = handed_over {
+                let [free, bound, served] = times.map(|time| time.as_millis());
+                self.report().add("handover_ms", json!({"free": free, "bound": bound, "served": served}));
+                let [free, bound, served] = times.map(in_words);
+                self.line(&format!("They were free after {free}, bound after {bound}, and served after {served}."));
+            }
         }
         if let Some(down) = watching.down().filter(|_| with.down) {
             self.report().add("down_seconds", down.as_secs());
@@ -380,14 +387,14 @@ pub struct With<'a> {
     /// Checks at the end whether everything works.
     pub trial: Option<Trial<'a>>,
     /// Ports to watch from the first step that can close them, to measure how long they refuse connections.
-    pub watched: &'a [u16],
+    pub watched: &'a [WatchedPort],
     /// Whether to report how long the instance was down.
     pub down: bool,
 }
 
 impl<'a> With<'a> {
     /// For a plan that may stop the service, which listens on these ports.
-    pub(super) fn watching(plan: &Plan, ports: &'a [u16]) -> Self {
+    pub(super) fn watching(plan: &Plan, ports: &'a [WatchedPort]) -> Self {
         let stops = plan.steps.iter().any(|step| step.action == Action::Stop);
         Self { watched: if stops { ports } else { &[] }, ..Self::default() }
     }

@@ -5,9 +5,20 @@ use std::time::Duration;
 
 use super::signals::Changing;
 use crate::backup::LeftOut;
+use crate::change::Readiness;
+use crate::change::readiness::has_certificate;
 use crate::change::{Action, Change, Interruption, Operator, ReloadFront, Step};
-use crate::host::{Host, PortWatch};
+use crate::deployment::PortNumber;
+use crate::host::{Host, Observe, PortWatch, WatchedPort};
 use crate::release;
+
+/// Ports as they are watched: that for TLS only if asking there has no certificate ordered, and leaves no record of a failure.
+pub(super) fn watched(host: &dyn Observe, readiness: &Readiness, ports: &[u16]) -> Vec<WatchedPort> {
+    let is_plain = |port: u16| port == PortNumber::HTTP.get() || (port == readiness.address.port() && !readiness.tls);
+    let of = |port: &u16| WatchedPort { port: *port, tls: (!is_plain(*port)).then(|| readiness.host.clone()) };
+    let quiet = has_certificate(host, readiness);
+    ports.iter().map(of).filter(|watched| quiet || watched.tls.is_none()).collect()
+}
 
 /// Forwards progress, and watches ports.
 pub(super) struct Watching<'a> {
@@ -15,8 +26,17 @@ pub(super) struct Watching<'a> {
     pub(super) signals: &'a Changing,
     pub(super) progress: Box<dyn Operator + 'a>,
     /// The ports to watch from the first step that can close them.
-    pub(super) watched: &'a [u16],
+    pub(super) watched: &'a [WatchedPort],
     pub(super) noted: Noted,
+}
+
+/// A handover of ports, as far as it was seen: the times since it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Interrupted {
+    /// For how long connections were refused in total.
+    pub(super) refused: Duration,
+    /// When the ports were free, bound again, and served by GoToSocial.
+    pub(super) handed_over: Option<[Duration; 3]>,
 }
 
 /// The observations so far.
@@ -29,6 +49,8 @@ pub(super) struct Noted {
     eased: Cell<bool>,
     /// For how long earlier watches have seen connections refused.
     before: Cell<Option<Duration>>,
+    /// When GoToSocial was ready on the new side, since the watch began.
+    served: Cell<Option<Duration>>,
     password: Cell<Option<String>>,
     /// What is not in the backup.
     left_out: RefCell<LeftOut>,
@@ -47,7 +69,7 @@ impl Watching<'_> {
         if self.watched.is_empty() || (watch.borrow().is_some() && !eased.get()) {
             return;
         }
-        before.set(self.refused());
+        before.set(self.interrupted().map(|seen| seen.refused));
         eased.set(false);
         // Without a watch only the measurement is missing.
         watch.replace(self.host.watch_ports(self.watched).ok());
@@ -61,10 +83,19 @@ impl Watching<'_> {
         }
     }
 
-    /// How long connections were refused in total, if that was watched. Ends the watch.
-    pub(super) fn refused(&self) -> Option<Duration> {
-        let seen = self.noted.watch.take().map(|watch| watch.finish().longest());
-        self.noted.before.take().into_iter().chain(seen).reduce(|before, seen| before + seen)
+    /// How long connections were refused, if that was watched. Ends the watch.
+    pub(super) fn interrupted(&self) -> Option<Interrupted> {
+        let Noted { watch, before, served, .. } = &self.noted;
+        let seen = watch.take().map(|watch| watch.finish());
+        let before = before.take();
+        if seen.is_none() && before.is_none() {
+            return None;
+        }
+        let seen = seen.unwrap_or_default();
+        // A way there and back has no such times.
+        let handed_over = seen.free().zip(seen.bound()).filter(|_| before.is_none());
+        let handed_over = handed_over.map(|(free, bound)| [free, bound, served.get().unwrap_or(bound).max(bound)]);
+        Some(Interrupted { refused: before.unwrap_or_default() + seen.longest(), handed_over })
     }
 
     /// How long the service was down, up to now if it is still down.
@@ -129,8 +160,14 @@ impl Operator for Watching<'_> {
         if stops && self.noted.stopped.get().is_none() {
             self.noted.stopped.set(Some(self.host.now()));
         }
-        // Not earlier: every probe leaves a line in the log of a server that speaks TLS.
-        if stops || matches!(step.change, Change::FrontReload(ReloadFront { when_undone: false, .. })) {
+        // Not earlier: what serves as it did needs no watch.
+        let hands_over = match &step.change {
+            Change::FrontReload(ReloadFront { when_undone, .. }) => !when_undone,
+            Change::FrontTakeover(_) => true,
+            Change::ServiceStart { start } => start.from.is_some(),
+            _ => false,
+        };
+        if stops || hands_over {
             self.watch();
         }
     }
@@ -138,6 +175,9 @@ impl Operator for Watching<'_> {
     fn done(&self, step: &Step) {
         if step.action == Action::Start {
             self.noted.started.set(Some(self.host.now()));
+        }
+        if matches!(step.change, Change::ServiceStart { .. }) {
+            self.noted.served.set(self.noted.watch.borrow().as_ref().map(|watch| watch.elapsed()));
         }
         self.progress.done(step);
     }

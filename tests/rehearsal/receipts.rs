@@ -164,10 +164,14 @@ fn kind(change: &Change) -> &'static str {
         Change::FrontTest(_) => "front-test of files",
         Change::FrontStart(_) => "front-start",
         Change::FrontReload(_) => "front-reload",
+        Change::FrontStandby(_) => "front-standby",
+        Change::FrontTakeover(_) => "front-takeover",
         Change::Release(_) => "release",
         Change::ConfigTest { .. } => "config-test",
         Change::ServiceStart { start } if start.migrates => "service-start that migrates",
+        Change::ServiceStart { start } if start.from.is_some() => "service-start that takes ports over",
         Change::ServiceStart { .. } => "service-start",
+        Change::ServiceStop(stop) if stop.when_undone => "service-stop when undone",
         Change::ServiceStop(_) => "service-stop",
         Change::DatabaseTest { .. } => "database-test",
         Change::DatabaseCopy { copy } if copy.from.of_server().is_some() => "database-copy of a server",
@@ -228,7 +232,7 @@ fn word(line: &Line) -> Vec<&'static str> {
 }
 
 /// How many words [`word`] can give: one for each arm of its matches.
-const WORDS: usize = 45 + 7 + 7 + 5;
+const WORDS: usize = 49 + 7 + 7 + 5;
 
 #[test]
 fn no_kind_of_line_changes_its_form_without_a_new_schema() {

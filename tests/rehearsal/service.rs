@@ -30,6 +30,7 @@ fn start_fails(host: &Rehearsal) -> String {
         ports: vec![80, 443],
         readiness,
         migrates: false,
+        from: None,
     };
     let plan = Plan { steps: vec![Step::new("service", Action::Start, start)], ..Plan::default() };
     Executor { host, source: None, authority: None, operator: &Silent, stop: &|| None, trial: None }

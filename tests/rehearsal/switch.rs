@@ -2,7 +2,7 @@
 
 use gts_bootstrap::host::rehearsal::{Authority, ChangeFault, Faults, Model};
 
-use super::switch_others::unusable;
+use super::switch_others::{beside, there, unusable};
 use crate::machine::{ANSWERS, Machine, Outcome, differences};
 
 const TO_NGINX: &[&str] = &["switch-to-proxy", "--yes"];
@@ -16,6 +16,12 @@ fn direct() -> Machine {
 
 fn behind(command: &[&str]) -> Machine {
     Machine::after(ANSWERS, &[command])
+}
+
+fn behind_beside(front: &str) -> Machine {
+    let machine = beside(front);
+    machine.run(&there(front)).exits(0);
+    machine
 }
 
 fn behind_nginx() -> Machine {
@@ -75,6 +81,29 @@ fn there_and_back_leaves_nothing() {
         }
         assert_eq!(changed(&before, &machine), Vec::<std::path::PathBuf>::new(), "{path:?}");
         assert_eq!(kernel(&machine), kernel_before);
+    }
+}
+
+/// By the model's clock, in which GoToSocial closes port 80 a little after 443, and takes two seconds to end.
+#[test]
+fn the_ports_are_refused_for_a_moment_only_whoever_hands_them_to_whom() {
+    for front in ["nginx", "httpd"] {
+        for (start, command) in [
+            (direct(), vec!["switch-to-proxy", front, "--yes", "--json"]),
+            (beside(front), vec!["switch-to-proxy", front, "--yes", "--json"]),
+            (behind(TO_NGINX), vec!["switch-to-proxy", "httpd", "--yes", "--json"]),
+            (behind(TO_HTTPD), vec!["switch-to-proxy", "nginx", "--yes", "--json"]),
+            (behind(&there(front)), vec!["switch-to-direct", "--yes", "--json"]),
+            (behind_beside(front), vec!["switch-to-direct", "--yes", "--json"]),
+        ] {
+            let json = start.run(&command).exits(0).json();
+            let refused = json["refused_ms"].as_u64().unwrap();
+            assert!((1..=250).contains(&refused), "{command:?}: {refused} ms");
+            let [free, bound, served] =
+                ["free", "bound", "served"].map(|when| json["handover_ms"][when].as_u64().unwrap());
+            assert!(free < bound && bound <= served && bound - free <= refused, "{command:?}: {json}");
+            println!("{command:?}: {refused} ms; {free}, {bound}, {served}");
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::gotosocial::SERVICE;
 use crate::gotosocial::commands::{self, Command, IN_USE, UNKNOWN_USER};
 use crate::gotosocial::password_change::{Changed, Outcome, PasswordChange, Question, Reply};
 use crate::gotosocial::readiness::LIVEZ;
-use crate::host::{Invocation, Listener, WebAnswer, WebRequest};
+use crate::host::{Invocation, Listener, NEVER, WebAnswer, WebRequest};
 
 /// Letters and digits that cannot be taken for one another: 32 of them, so each carries five bits.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -143,7 +143,7 @@ impl Account {
         let (name, environment) = (command.name, self.environment.clone());
         let invocation =
             Invocation { environment, ..Invocation::of(&self.program, command, self.owner, &self.directory) };
-        let output = executor.host.run_as(&invocation)?;
+        let output = executor.host.run_as(&invocation, NEVER)?;
         if output.status != Some(0) {
             refuse!("`gotosocial {name}` failed: {}", output.reason());
         }

@@ -40,7 +40,8 @@ impl Kind for ConfigTest {
         let host = executor.host;
         host.write_file(&self.candidate, self.content.bytes(), 0o640, Owner { uid: 0, gid: self.owner.gid })?;
         let command = commands::debug_config(&self.candidate);
-        let output = host.run_as(&Invocation::of(&self.program, command, self.owner, &self.directory));
+        let invocation = Invocation::of(&self.program, command, self.owner, &self.directory);
+        let output = executor.unless_broken_off(|stop| host.run_as(&invocation, stop));
         host.remove(&self.candidate)?;
         let output = output?;
         if !debug_config::echoes_host(&output.stdout, &self.host) {

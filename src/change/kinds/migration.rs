@@ -14,7 +14,7 @@ use crate::change::kind::prelude::*;
 use crate::change::readiness::last_lines;
 use crate::gotosocial::commands;
 use crate::gotosocial::readiness::message;
-use crate::host::Invocation;
+use crate::host::{Ask, Invocation};
 use crate::shown::Shown;
 
 /// Migrates the database to another release. Taking it back puts the copy in its place.
@@ -74,7 +74,8 @@ impl Kind for Migration {
             refuse!("there is no complete copy of the database in {}", self.copy.shown());
         };
         // Between the two there can have been a power cut, and somebody who started the server.
-        if !database::is_in_place(host, &|| executor.broken_off(), &copy, &self.database)? {
+        let is_in_place = |stop: Ask<'_>| database::is_in_place(host, &copy, &self.database, self.owner, stop);
+        if !executor.unless_broken_off(is_in_place)? {
             let (database, copy) = (self.database.name(), self.copy.shown());
             refuse!("{database} has been written to since it was copied to {copy}; nothing was migrated");
         }

@@ -7,12 +7,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::handover::LetGo;
 use crate::change::front::wait_for_release;
 use crate::change::kind::prelude::*;
+use crate::change::listening::Rightful;
 use crate::change::operator::{Interruption, Operator};
 use crate::change::readiness::{
-    PAGE_TIMEOUT, Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size,
+    PAGE_TIMEOUT, Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size, startup_by_log,
 };
+use crate::gotosocial::phase::{Phase, Startup};
 use crate::gotosocial::readiness::message;
 use crate::host::{BindOutcome, BindProbe, Family, Listener, ServiceAction, ServiceState};
 use crate::portacl::Protocol;
@@ -41,6 +44,9 @@ pub struct ServiceStart {
     /// Whether to wait for as long as the program lives: it migrates the database, and nothing may go on before it has.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub migrates: bool,
+    /// A web server that has the ports until the last moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<LetGo>,
 }
 
 /// Stops a service, and returns when it is gone.
@@ -48,6 +54,9 @@ pub struct ServiceStart {
 pub struct StopService {
     /// rc.d script.
     pub name: String,
+    /// Only where the changes after this one are taken back: one of them stops it, and it is to run again when they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub when_undone: bool,
 }
 
 impl Kind for ServiceStart {
@@ -62,14 +71,20 @@ impl Kind for ServiceStart {
             return "and wait until it is ready".to_owned();
         }
         let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
-        format!("once uid {} is seen to bind {}; wait until it is ready", self.owner.uid, ports.join(" and "))
+        let ports = ports.join(" and ");
+        match &self.from {
+            Some(from) => format!("{}; wait until it is ready", from.detail(&ports)),
+            None => format!("once uid {} is seen to bind {ports}; wait until it is ready", self.owner.uid),
+        }
     }
 
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
         let host = executor.host;
         // A supervisor that restarts a dying program again and again is "not running" and yet refuses a start.
         host.service_action(&self.name, ServiceAction::Stop)?;
-        wait_for_release(host, &self.ports)?;
+        if self.from.is_none() {
+            wait_for_release(host, &self.ports)?;
+        }
         for port in &self.ports {
             let tried = [prove(host, self, *port, Family::V4)?, prove(host, self, *port, Family::V6)?];
             if tried == [false, false] {
@@ -77,9 +92,12 @@ impl Kind for ServiceStart {
             }
         }
         let began = log_size(host, &self.readiness.log)?;
-        host.service_action(&self.name, ServiceAction::Start)?;
+        match &self.from {
+            Some(from) => self.take_from(host, from)?,
+            None => host.service_action(&self.name, ServiceAction::Start)?,
+        }
         let patience = (!self.migrates).then_some(PATIENCE);
-        if wait(executor, &self.name, &self.readiness, began, patience)? {
+        if wait(executor, &self.name, &self.readiness, (began, true), patience)? {
             return Ok(());
         }
         let state = if executor.operator.decided() == Some(Interruption::Keep) {
@@ -94,14 +112,39 @@ impl Kind for ServiceStart {
         Ok(())
     }
 
-    /// It may be migrating the database.
+    /// Behind the web server that gave it the ports it may have run before, too.
+    fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
+        let was = if self.from.is_some() { &Prior::Absent } else { prior };
+        Thing::Service(self.name.clone()).restore(host, was)
+    }
+
+    /// It may be migrating the database. It does not where it only takes ports over, and of that nobody knows how far it came.
     fn is_left_to_run(&self, _host: &dyn Host) -> Result<bool, HostError> {
-        Ok(true)
+        Ok(self.from.is_none())
+    }
+}
+
+impl ServiceStart {
+    /// Starts it up to the moment before it binds, has a web server let go of the ports, and lets it go on.
+    fn take_from(&self, host: &dyn Host, from: &LetGo) -> Result<(), Failure> {
+        let name = &self.name;
+        host.service_action(name, ServiceAction::StartHeld)?;
+        let take = &mut || Ok(host.service_action(name, ServiceAction::Release)?);
+        let taken = from.hand_over(host, &Rightful::service(self.owner.uid), &self.ports, take);
+        if taken.is_err() {
+            host.service_action(name, ServiceAction::Stop)?;
+            host.service_action(name, ServiceAction::Release)?;
+        }
+        taken
     }
 }
 
 impl Kind for StopService {
-    named!(ErrorCode::Service, "service"; "cleanly");
+    named!(ErrorCode::Service, "service");
+
+    fn detail(&self) -> String {
+        if self.when_undone { "only if what follows is undone" } else { "cleanly" }.to_owned()
+    }
 
     fn effect(&self) -> Option<(Thing, Left)> {
         Some((Thing::Service(self.name.clone()), Left::Unrecorded))
@@ -109,6 +152,9 @@ impl Kind for StopService {
 
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
         let (host, name) = (executor.host, &self.name);
+        if self.when_undone {
+            return Ok(());
+        }
         host.service_action(name, ServiceAction::Stop)?;
         if host.service(name)?.is_running() {
             refuse!("the service {name} was stopped and still runs; see `service {name} status`");
@@ -120,8 +166,15 @@ impl Kind for StopService {
     /// so the service is looked at for a few seconds.
     fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
         const LOOKS: u32 = 3;
-        if *prior != Prior::Present || host.service(&self.name)?.is_running() {
+        if *prior != Prior::Present {
             return Ok(());
+        }
+        if host.service(&self.name)?.is_running() {
+            if !self.when_undone || self.listens(host)? {
+                return Ok(());
+            }
+            // Told to end, and about to be gone.
+            host.service_action(&self.name, ServiceAction::Stop)?;
         }
         host.service_action(&self.name, ServiceAction::StartOnce)?;
         for _ in 0..LOOKS {
@@ -135,7 +188,17 @@ impl Kind for StopService {
 
     /// A service that had been disabled before was to go: whoever has its ports by now, after a reboot, is to keep them.
     fn is_left_to_run(&self, host: &dyn Host) -> Result<bool, HostError> {
-        Ok(!host.rc_is_yes(&format!("{}_enable", self.name))?)
+        Ok(self.when_undone || !host.rc_is_yes(&format!("{}_enable", self.name))?)
+    }
+}
+
+impl StopService {
+    /// Whether the service listens anywhere.
+    fn listens(&self, host: &dyn Host) -> Result<bool, HostError> {
+        let ServiceState::Running { pid } = host.service(&self.name)? else { return Ok(false) };
+        let user = host.user(&self.name)?.map(|user| user.uid);
+        let own = |socket: &Listener| (pid.is_some() && socket.pid == pid) || (user.is_some() && socket.uid == user);
+        Ok(host.listeners()?.iter().any(own))
     }
 }
 
@@ -150,7 +213,7 @@ pub(super) fn wait_until_ready(executor: &Executor<'_>, name: &str, readiness: &
     if is_ready(host, readiness, &log_since(host, &readiness.log, began), PAGE_TIMEOUT) {
         return Ok(true);
     }
-    wait(executor, name, readiness, began, Some(PATIENCE))
+    wait(executor, name, readiness, (began, false), Some(PATIENCE))
 }
 
 /// Waits until a service that was started by somebody else, with whichever configuration, has finished its start; `false`: it
@@ -175,16 +238,18 @@ pub(in crate::change) fn settles_down(
         }
         host.sleep(INTERVAL);
         elapsed += INTERVAL;
-        operator.waiting("GoToSocial is starting, which is not interrupted", elapsed, None);
+        let what = waits_for(host, readiness, &log_since(host, &readiness.log, 0), None);
+        operator.waiting(&format!("{what}, which is not interrupted"), elapsed, None);
     }
     Ok(true)
 }
 
+/// Waits for a service whose log counts from `began` on; `is_new`: it was started just now.
 fn wait(
     executor: &Executor<'_>,
     name: &str,
     readiness: &Readiness,
-    began: u64,
+    (began, is_new): (u64, bool),
     patience: Option<Duration>,
 ) -> Result<bool, Failure> {
     let (host, log) = (executor.host, &readiness.log);
@@ -223,11 +288,24 @@ fn wait(
             refuse!("{name} was started and died. The last lines of {log}:\n{tail}");
         }
         let newest = tail.lines().last().map(message);
-        executor.operator.waiting("GoToSocial is starting", elapsed, newest.as_deref());
+        let age = (is_new && restarts == 0).then_some(elapsed.as_secs());
+        executor.operator.waiting(&waits_for(host, readiness, &tail, age), elapsed, newest.as_deref());
         if patience.is_some_and(|patience| elapsed >= patience) {
             return Ok(false);
         }
     }
+}
+
+/// What a server does that is not ready, and for how long if its age is known.
+fn waits_for(host: &dyn Host, readiness: &Readiness, log: &str, age: Option<u64>) -> String {
+    // The whole time is told anyway, and so is the newest line.
+    let told = |startup: Startup| Startup {
+        silent_seconds: None,
+        seconds: startup.seconds.filter(|_| startup.phase != Phase::Starting),
+        ..startup
+    };
+    let startup = startup_by_log(host, readiness, log, age).map(told);
+    startup.map_or_else(|| "GoToSocial is starting".to_owned(), |startup| format!("GoToSocial is {startup}"))
 }
 
 /// One bind as the service user, before anything is started; `false` where the host does not have the address family.
@@ -236,6 +314,8 @@ fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Re
     match host.bind(&BindProbe { uid, gid, groups: Vec::new(), family, protocol: Protocol::Tcp, port })? {
         BindOutcome::Bound => Ok(true),
         BindOutcome::NoAddress => Ok(false),
+        // Whoever hands the ports over still has them; nobody else has, or it is seen then.
+        BindOutcome::InUse if start.from.is_some() => Ok(true),
         BindOutcome::InUse => Ok(in_use(port, start.readiness.address.ip(), &host.listeners()?).map(|()| true)?),
         BindOutcome::NoRule => refuse!(
             "uid {uid} may not bind port {port} (EPERM): no mac_portacl rule allows it; see sysctl security.mac.portacl.rules"

@@ -58,6 +58,17 @@ pub(super) fn unconditional(site: String) -> String {
     site.replace(&format!("<IfDefine !{TESTING}>"), &format!("<IfDefine {TESTING}>"))
 }
 
+/// The text with one `Listen` of its own instead of all others: Apache does not start without any. The rest stays, as some of
+/// it counts at a start only (`ServerLimit`).
+pub(super) fn standby(text: &[u8], port: u16) -> Vec<u8> {
+    let listens = |line: &&[u8]| {
+        let word = line.trim_ascii_start().split(u8::is_ascii_whitespace).next();
+        word.is_some_and(|word| word.eq_ignore_ascii_case(b"Listen"))
+    };
+    let others: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').filter(|line| !listens(line)).collect();
+    [&others.concat()[..], format!("\nListen 127.0.0.1:{port}\n").as_bytes()].concat()
+}
+
 /// Our two lines.
 fn block(text: &[u8]) -> Option<Range<usize>> {
     let mut at = 0;

@@ -43,6 +43,8 @@ pub(super) static FACTS: Facts = Facts {
     reads_beside: true,
     beside: Some("no-accf.conf"),
     pid_file: "/var/run/httpd.pid",
+    reload_signal: "SIGUSR1",
+    standby: main_file::standby,
     logs: ["/var/log/httpd-gotosocial-access.log", "/var/log/httpd-gotosocial-error.log"],
     modules: "/usr/local/libexec/apache24",
     // The parameter upgrade of ProxyPass (mod_proxy).

@@ -37,6 +37,9 @@ pub(super) static FACTS: Facts = Facts {
     reads_beside: false,
     beside: None,
     pid_file: "/var/run/nginx.pid",
+    reload_signal: "SIGHUP",
+    // Without a section http it listens nowhere, and reads that with the next signal.
+    standby: |_, _| b"# For the moment of its start, by gts-bootstrap.\nevents {}\n".to_vec(),
     logs: ["/var/log/nginx/gotosocial-access.log", "/var/log/nginx/gotosocial-error.log"],
     modules: "/usr/local/libexec/nginx",
     // ssl_reject_handshake (ngx_http_ssl_module).

@@ -13,7 +13,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::child::{self, Confinement, Ids, Program};
-use crate::host::{Ask, HostError, Invocation, Output, Owner, Tell};
+use crate::host::{Ask, HostError, Invocation, Output, Owner, Tell, go_on};
 
 /// Search path of every child, as in `/etc/login.conf` without the local folders.
 const SEARCH_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
@@ -76,22 +76,13 @@ impl Commands {
         finish(line, OUTPUT_LIMIT, start, |mut child, _| child.wait())
     }
 
-    /// Runs a program as another user until it ends, or `stop` has a reason to kill it.
-    pub(super) fn run_until(
-        &self,
-        invocation: &Invocation,
-        groups: Vec<u32>,
-        stop: Ask<'_>,
-    ) -> Result<Output, HostError> {
-        let mut why = None;
-        let ended = self.run_in_child(invocation, groups, |_, _| {
-            why = stop();
-            if why.is_some() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
-        });
-        why.map_or(ended, |why| Err(HostError::Interrupted(why)))
+    /// Runs a program as another user, in a [`child`], which is killed if `stop` has a reason. The caller judges its exit
+    /// status.
+    pub(super) fn run_as(&self, invocation: &Invocation, groups: Vec<u32>, stop: Ask<'_>) -> Result<Output, HostError> {
+        self.watched(invocation, groups, &mut |_, _| go_on(stop))
     }
 
-    /// The same, and reports about once a second how long it has run and the newest line of its output.
+    /// The same, to its end, and reports about once a second how long it has run and the newest line of its output.
     pub(super) fn run_watched(
         &self,
         invocation: &Invocation,
@@ -99,7 +90,7 @@ impl Commands {
         tell: Tell<'_>,
     ) -> Result<Output, HostError> {
         let mut told = Duration::ZERO;
-        self.run_in_child(invocation, groups, |elapsed, stdout| {
+        self.watched(invocation, groups, &mut |elapsed, stdout| {
             if elapsed >= told + Duration::from_secs(1) {
                 told = elapsed;
                 tell(elapsed, newest_line(stdout).ok().flatten().as_deref());
@@ -108,12 +99,11 @@ impl Commands {
         })
     }
 
-    /// Runs a program as another user, in a [`child`]. The caller judges its exit status.
-    fn run_in_child(
+    fn watched(
         &self,
         invocation: &Invocation,
         groups: Vec<u32>,
-        mut meanwhile: impl FnMut(Duration, &File) -> io::Result<()>,
+        watch: &mut dyn FnMut(Duration, &File) -> io::Result<()>,
     ) -> Result<Output, HostError> {
         let arguments = invocation.arguments.iter().enumerate().map(|(index, argument)| {
             if invocation.secret_argument == Some(index) { SECRET } else { argument.as_str() }
@@ -133,7 +123,7 @@ impl Commands {
         let run =
             |stdout: Stdio, stderr: File| child::start(child::EXEC.0, &confinement, &program, &[], stdout, stderr);
         let finished = finish(line, OUTPUT_LIMIT, run, |mut child, stdout| {
-            child.wait(invocation.limit, &mut |elapsed| meanwhile(elapsed, stdout))
+            child.wait(invocation.limit, &mut |elapsed| watch(elapsed, stdout))
         })?;
         match child::refusal(finished.status, &finished.stderr) {
             Some(why) => Err(HostError::Start { command: finished.command, source: io::Error::other(why) }),

@@ -39,8 +39,8 @@ pub use web::WEB;
 use super::files::{Owners, Root};
 use super::{
     Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Jail, Listeners, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState,
-    Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, lock,
+    HostError, Invocation, Jail, Listeners, Meanwhile, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState,
+    Supervision, System, Tell, User, Visit, WatchedPort, WebAnswer, WebFailure, WebRequest, Whose, lock,
 };
 use command::{Commands, Finished};
 use sockets::Sockstat;
@@ -121,8 +121,8 @@ impl Observe for FreeBsd {
         self.files.entry(path)
     }
 
-    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
-        self.files.read_from(path, offset, limit)
+    fn read_from(&self, path: &Path, whose: Whose, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
+        self.files.read_from(path, whose, offset, limit)
     }
 
     fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
@@ -314,16 +314,35 @@ impl Host for FreeBsd {
         self.commands.run(front.program, &[front.test, &[config.as_ref()]].concat()).map(Finished::output)
     }
 
-    fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError> {
+    fn watch_ports(&self, ports: &[WatchedPort]) -> Result<Box<dyn PortWatch>, HostError> {
         Ok(Box::new(port_watch::start(ports)?))
     }
 
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
-        services::act(&self.commands, name, action)
+        let rundir = || {
+            let (variable, usual) = services::RUNDIR;
+            self.rc.get(&self.commands, variable).map(|set| PathBuf::from(set.unwrap_or_else(|| usual.to_owned())))
+        };
+        match action {
+            ServiceAction::ReloadNow => services::signal(&self.files, name),
+            ServiceAction::StartHeld => services::start_held(&self.commands, &self.files, name, &rundir()?),
+            ServiceAction::Release => services::release(&self.files, &rundir()?),
+            _ => services::act(&self.commands, name, action),
+        }
     }
 
-    fn run_until(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError> {
-        self.commands.run_until(invocation, self.groups_of_owner(invocation)?, stop)
+    fn during(&self, name: &str, action: ServiceAction, meanwhile: Meanwhile<'_>) -> Result<(), HostError> {
+        let commands = &self.commands;
+        std::thread::scope(|scope| {
+            let acts = scope.spawn(move || services::act(commands, name, action));
+            meanwhile(&|| acts.is_finished());
+            // Nothing in the thread panics.
+            acts.join().unwrap_or(Ok(()))
+        })
+    }
+
+    fn run_as(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError> {
+        self.commands.run_as(invocation, self.groups_of_owner(invocation)?, stop)
     }
 
     fn run_watched(&self, invocation: &Invocation, tell: Tell<'_>) -> Result<Output, HostError> {
@@ -334,20 +353,28 @@ impl Host for FreeBsd {
         file_users::of(&self.commands, path)
     }
 
-    fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
-        self.files.copy_file(from, to, mode, owner)
+    fn copy_file(
+        &self,
+        from: &Path,
+        whose: Whose,
+        to: &Path,
+        mode: u32,
+        owner: Owner,
+        stop: Ask<'_>,
+    ) -> Result<CopiedFile, HostError> {
+        self.files.copy_file(from, whose, to, mode, owner, stop)
     }
 
-    fn open_file(&self, path: &Path) -> Result<Option<File>, HostError> {
-        self.files.open_file(path)
+    fn open_file(&self, path: &Path, whose: Whose) -> Result<Option<File>, HostError> {
+        self.files.open_file(path, whose)
     }
 
     fn build_file(&self, path: &Path, mode: u32, owner: Owner, build: Build<'_>) -> Result<(), HostError> {
         self.files.build_file(path, mode, owner, build)
     }
 
-    fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
-        probe::examine_as(examination)
+    fn examine_database(&self, examination: &DatabaseExamination, stop: Ask<'_>) -> Result<DatabaseState, HostError> {
+        probe::examine_as(examination, stop)
     }
 
     fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn Any>, HostError> {

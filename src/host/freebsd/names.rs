@@ -6,11 +6,11 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use super::probe::reply;
-use crate::child::{Confinement, Conversation, Ids, Role};
+use crate::child::{Confinement, Conversation, Ids, NETWORK, Role};
 use crate::host::HostError;
 
 /// Asks the resolver for a name; its answer is the addresses.
-pub const RESOLVE: Role = ("resolve", |task| reply(task, |name: &String| addresses(name)));
+pub const RESOLVE: Role = ("resolve", NETWORK, |task| reply(task, |name: &String| addresses(name)));
 
 /// A resolver asks several servers several times, for some seconds each.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -20,7 +20,7 @@ const NOTHING_THERE: [&str; 3] = ["Name does not resolve", "not known", "No addr
 
 /// Has a child ask for the addresses of a name.
 pub(super) fn resolve_as(ids: Option<Ids>, name: &str) -> Result<Vec<IpAddr>, HostError> {
-    let found = Conversation::ask::<BTreeSet<IpAddr>>(RESOLVE.0, &Confinement::of_network(ids), &name, &[], LIMIT);
+    let found = Conversation::ask::<BTreeSet<IpAddr>>(RESOLVE.0, &Confinement::of(ids), &name, &[], LIMIT);
     let failed = |error: io::Error| HostError::Lookup { name: name.to_owned(), why: error.to_string() };
     Ok(found.map_err(failed)?.into_iter().collect())
 }

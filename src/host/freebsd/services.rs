@@ -1,18 +1,29 @@
 //! Services, with service(8).
 
+use std::path::Path;
 use std::str::FromStr;
 
-use super::command::{Commands, Finished};
-use crate::host::{HostError, ServiceAction, ServiceState, Supervision};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-const SERVICE: &str = "/usr/sbin/service";
+use super::command::{Commands, Finished};
+use crate::front::Front;
+use crate::host::files::Root;
+use crate::host::{HostError, Owner, ServiceAction, ServiceState, Supervision, Whose};
+
+const COMMAND: &str = "/usr/sbin/service";
+
+/// The variable for the folder in which rc.d/gotosocial has its pid files, and where that is if it is not set.
+pub(super) const RUNDIR: (&str, &str) = ("gotosocial_rundir", "/var/run/gotosocial");
+/// While this file is in it, what the script starts waits before it becomes GoToSocial.
+const HOLD: &str = "held";
 
 /// The output of service(8), with exit status 1, if there is no script; seen on 13.2.
 const MISSING: &str = "does not exist in /etc/rc.d";
 
 /// The result of `onestatus`; `one` because a service that is not enabled can still run.
 pub(super) fn state(commands: &Commands, name: &str) -> Result<ServiceState, HostError> {
-    Ok(told(&commands.run(SERVICE, &[name, "onestatus"])?))
+    Ok(told(&commands.run(COMMAND, &[name, "onestatus"])?))
 }
 
 fn told(finished: &Finished) -> ServiceState {
@@ -36,7 +47,7 @@ fn number_after<N: FromStr>(finished: &Finished, words: &str) -> Option<N> {
 
 /// The same, from the messages of GoToSocial's rc.d script (`gotosocial_status` in rc.d/gotosocial).
 pub(super) fn supervision(commands: &Commands, name: &str) -> Result<Supervision, HostError> {
-    Ok(supervised(&commands.run(SERVICE, &[name, "onestatus"])?))
+    Ok(supervised(&commands.run(COMMAND, &[name, "onestatus"])?))
 }
 
 fn supervised(finished: &Finished) -> Supervision {
@@ -54,7 +65,7 @@ fn supervised(finished: &Finished) -> Supervision {
 /// Starts, stops or reloads a service. Stopping one that does not run is not an error.
 pub(super) fn act(commands: &Commands, name: &str, action: ServiceAction) -> Result<(), HostError> {
     let verb = action.verb();
-    let finished = commands.run(SERVICE, &[name, verb])?;
+    let finished = commands.run(COMMAND, &[name, verb])?;
     // rc.subr(8) for a service that is not enabled: "Cannot 'start' NAME. Set NAME_enable to YES …", exit status 0.
     if finished.says(&format!("Cannot '{verb}'")) {
         return Err(finished.failure());
@@ -63,6 +74,36 @@ pub(super) fn act(commands: &Commands, name: &str, action: ServiceAction) -> Res
         ServiceAction::Stop => finished.unless(1, " not running?").map(drop),
         _ => finished.succeeded().map(drop),
     }
+}
+
+/// Starts a service up to the moment before its program is run, which waits for [`release`].
+pub(super) fn start_held(commands: &Commands, files: &Root, name: &str, rundir: &Path) -> Result<(), HostError> {
+    files.make_directory(rundir, 0o755, Owner::ROOT)?;
+    files.write_file(&rundir.join(HOLD), b"", 0o644, Owner::ROOT)?;
+    act(commands, name, ServiceAction::StartHeld)
+}
+
+/// Ends that wait.
+pub(super) fn release(files: &Root, rundir: &Path) -> Result<(), HostError> {
+    files.remove(&rundir.join(HOLD))
+}
+
+/// Sends a web server's first process, by the number that it has written down, what has it read its configuration again.
+pub(super) fn signal(files: &Root, name: &str) -> Result<(), HostError> {
+    let front = Front::ALL.into_iter().find(|front| front.service == name);
+    let Some((front, signal)) = front.and_then(|front| Some((front, Signal::from_str(front.reload_signal).ok()?)))
+    else {
+        return Err(HostError::unreadable(name, "it is no web server, and knows no signal"));
+    };
+    let file = Path::new(front.pid_file);
+    let text = files.read_from(file, Whose::ROOT, 0, 32)?.unwrap_or_default();
+    let pid = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).filter(|pid| *pid > 1);
+    let Some(pid) = pid else { return Err(HostError::unreadable(front.pid_file, "there is no process number in it")) };
+    kill(Pid::from_raw(pid), signal).map_err(|errno| HostError::File {
+        action: "signal the process of",
+        path: file.to_owned(),
+        source: errno.into(),
+    })
 }
 
 #[cfg(test)]
@@ -93,7 +134,7 @@ mod tests {
             ("something is not running.", 0, ServiceState::Stopped),
         ];
         for (words, status, expected) in cases {
-            tools.says(SERVICE, words, status);
+            tools.says(COMMAND, words, status);
             assert_eq!(state(&tools.commands(), "any").unwrap(), expected, "{words}");
         }
     }
@@ -135,7 +176,7 @@ mod tests {
             ("gotosocial is not running.", 1, Supervision::Stopped),
         ];
         for (words, status, expected) in cases {
-            tools.says(SERVICE, words, status);
+            tools.says(COMMAND, words, status);
             assert_eq!(supervision(&tools.commands(), "gotosocial").unwrap(), expected, "{words}");
         }
     }
@@ -143,7 +184,7 @@ mod tests {
     #[test]
     fn stopping_is_done_whether_enabled_or_not() {
         let tools = StandIns::new();
-        tools.keeps(SERVICE);
+        tools.keeps(COMMAND);
         for (action, verb) in [
             (ServiceAction::Start, "start"),
             (ServiceAction::StartOnce, "onestart"),
@@ -159,10 +200,10 @@ mod tests {
     fn a_service_that_is_not_enabled_or_not_there_is_not_started() {
         let tools = StandIns::new();
         let words = "Cannot 'start' cron. Set cron_enable to YES in /etc/rc.conf or use 'onestart' instead of 'start'.";
-        tools.says(SERVICE, words, 0);
+        tools.says(COMMAND, words, 0);
         let error = act(&tools.commands(), "cron", ServiceAction::Start).unwrap_err().to_string();
         assert!(error.contains("cron_enable to YES"), "{error}");
-        tools.says(SERVICE, NO_SCRIPT, 1);
+        tools.says(COMMAND, NO_SCRIPT, 1);
         assert!(act(&tools.commands(), "gotosocial", ServiceAction::Start).is_err());
         assert!(act(&tools.commands(), "gotosocial", ServiceAction::Stop).is_err());
     }
@@ -171,10 +212,10 @@ mod tests {
     fn stopping_what_does_not_run_is_no_error() {
         let tools = StandIns::new();
         // rc.subr(8), _run_rc_notrunning.
-        tools.says(SERVICE, "gotosocial not running? (check /var/run/gotosocial/gotosocial.pid).", 1);
+        tools.says(COMMAND, "gotosocial not running? (check /var/run/gotosocial/gotosocial.pid).", 1);
         act(&tools.commands(), "gotosocial", ServiceAction::Stop).unwrap();
         assert!(act(&tools.commands(), "gotosocial", ServiceAction::Reload).is_err());
-        tools.says(SERVICE, "gotosocial already running?  (pid=665).", 1);
+        tools.says(COMMAND, "gotosocial already running?  (pid=665).", 1);
         assert!(act(&tools.commands(), "gotosocial", ServiceAction::Start).is_err());
     }
 }

@@ -15,25 +15,29 @@ use crate::gotosocial::oauth_server::OauthServer;
 use crate::gotosocial::readiness::RECOVERED;
 use crate::utc;
 
-use super::super::{HostError, Listener, Owner};
+use super::super::{HostError, Listener, Owner, Whose};
 use super::machine::{Access, Machine};
-use super::model::{Model, Program, Supervisor, Tls};
+use super::model::{ENDS, Model, Program, REDIRECT_CLOSES, Supervisor, Tls};
 use super::rc_script::{self, Service, refused};
 use super::{gotosocial_database as database, kernel, postgres, rc_conf};
 
 /// Time between two polls of a patient caller, seconds.
 const POLL: u64 = 2;
+/// How many milliseconds the child of daemon(8) takes to notice that it need not wait, and GoToSocial to listen.
+const BECOMES: u64 = 150;
 /// How much of the program is searched for its version, in bytes.
 const PROGRAM_HEAD: usize = 4096;
 
 /// The sockets that it listens on: the wildcard is one socket for both families where there are two.
 pub(super) fn listeners(model: &Model) -> Vec<Listener> {
     let Some(program) = model.program() else { return Vec::new() };
+    // The server itself closes first, and then what answers Let's Encrypt.
+    let closed_for = program.closing.map(|at| model.now() - at);
     let redirect = match program.tls {
-        Tls::LetsEncrypt { port, .. } => Some(port),
-        Tls::Off | Tls::Files { .. } => None,
+        Tls::LetsEncrypt { port, .. } if closed_for.is_none_or(|time| time < REDIRECT_CLOSES) => Some(port),
+        _ => None,
     };
-    let ports = [program.port].into_iter().chain(redirect);
+    let ports = Some(program.port).filter(|_| closed_for.is_none()).into_iter().chain(redirect);
     ports.map(|port| socket(model, (&program.user, program.owner.uid), program.pid, program.address, port)).collect()
 }
 
@@ -51,8 +55,8 @@ fn socket(model: &Model, user: (&str, u32), pid: u32, address: Option<IpAddr>, p
     }
 }
 
-/// `service gotosocial start`.
-pub(super) fn start(machine: &mut Machine, command: &str) -> Result<(), HostError> {
+/// `service gotosocial start`. `held`: daemon(8)'s child waits before it becomes GoToSocial.
+pub(super) fn start(machine: &mut Machine, command: &str, held: bool) -> Result<(), HostError> {
     match &machine.model.gotosocial {
         Some(Supervisor { program: Some(program), .. }) => {
             return Err(refused(command, format!("not started: it already runs as pid {}.", program.pid)));
@@ -75,8 +79,28 @@ pub(super) fn start(machine: &mut Machine, command: &str) -> Result<(), HostErro
         machine.write_as(Owner { uid: 0, gid: service.user.gid }, &service.log, b"", 0o640)?;
     }
     let pid = machine.model.take_pid();
-    machine.model.gotosocial = Some(Supervisor { pid, restart_at: 0, killed: false, program: None });
-    run(machine, &service)
+    machine.model.gotosocial =
+        Some(Supervisor { pid, restart_at: 0, killed: false, held, released: None, program: None });
+    if held { Ok(()) } else { run(machine, &service) }
+}
+
+/// Lets the child that waits become GoToSocial, which it has in a moment.
+pub(super) fn release(machine: &mut Machine) {
+    let at = machine.model.now() + BECOMES;
+    if let Some(supervisor) = machine.model.gotosocial.as_mut().filter(|supervisor| supervisor.held) {
+        (supervisor.held, supervisor.released) = (false, Some(at));
+    }
+}
+
+/// Tells the program to end, if it runs and is ready; one that is not ends at once.
+pub(super) fn begin_stop(machine: &mut Machine) -> Result<(), HostError> {
+    let (clock, now) = (machine.model.clock, machine.model.now());
+    let program = machine.model.gotosocial.as_mut().and_then(|supervisor| supervisor.program.as_mut());
+    match program.filter(|program| clock >= program.ready_at) {
+        Some(program) => program.closing = program.closing.or(Some(now)),
+        None => stop(machine)?,
+    }
+    Ok(())
 }
 
 /// Stops program and supervisor, if they run.
@@ -94,17 +118,29 @@ pub(super) fn stop(machine: &mut Machine) -> Result<(), HostError> {
 
 /// What time brings: a program becomes ready, or daemon(8) restarts one that died.
 pub(super) fn tick(machine: &mut Machine) -> Result<(), HostError> {
-    let clock = machine.model.clock;
+    let (clock, now) = (machine.model.clock, machine.model.now());
+    if machine.model.program().is_some_and(|program| program.closing.is_some_and(|at| at + ENDS <= now)) {
+        stop(machine)?;
+    }
     if let Some(migrating) = machine.model.migrating.take_if(|migrating| migrating.ends_at <= clock) {
         database::finish_migration(machine, &migrating.database)?;
     }
     let Some(supervisor) = &mut machine.model.gotosocial else { return Ok(()) };
     match &mut supervisor.program {
-        Some(program) if !program.announced && program.ready_at <= clock => {
-            program.announced = true;
+        Some(program)
+            if program.migrated_at.is_some_and(|at| at <= clock)
+                || (!program.announced && program.ready_at <= clock) =>
+        {
+            let is_ready = !program.announced && program.ready_at <= clock;
+            program.announced |= is_ready;
+            let is_migrated = program.migrated_at.take_if(|at| *at <= clock).is_some();
             let program = program.clone();
-            announce(machine, &program)
+            if is_migrated {
+                log_migrated(machine, &program)?;
+            }
+            if is_ready { announce(machine, &program) } else { Ok(()) }
         }
+        None if supervisor.held || supervisor.released.is_some_and(|at| at > now) => Ok(()),
         None if !supervisor.killed && supervisor.restart_at <= clock => match rc_script::service(machine, "daemon") {
             Ok(service) => run(machine, &service),
             // Without account, program or configuration daemon(8) keeps failing.
@@ -128,6 +164,7 @@ fn run(machine: &mut Machine, service: &Service) -> Result<(), HostError> {
     let restart_at = machine.model.clock + service.restart_delay;
     if let Some(supervisor) = &mut machine.model.gotosocial {
         (supervisor.restart_at, supervisor.program) = (restart_at, started.ok());
+        supervisor.released = None;
     }
     Ok(())
 }
@@ -170,6 +207,19 @@ fn launch(machine: &mut Machine, service: &Service) -> Result<Result<Program, Fa
     let Ok(program) = &started else { return Ok(started) };
     // The maintenance page listens while the database is opened and migrated.
     log_listening(machine, program)?;
+    log(machine, &program.log, "cache.(*Caches).Start", "INFO", "start: 0xc000a3e008")?;
+    let text = format!("connected to SQLITE database with address {}", program.database.display());
+    let is_sqlite = !postgres::is_place(&program.database);
+    log(
+        machine,
+        &program.log,
+        "bundb.sqliteConn",
+        "INFO",
+        if is_sqlite { &text } else { "connected to POSTGRES database" },
+    )?;
+    if program.migrated_at.is_none() {
+        log_migrated(machine, program)?;
+    }
     let faults = &machine.model.faults;
     if faults.dies_after_start || faults.version_dies.as_ref() == Some(&version) {
         append(machine, &service.log, "panic: runtime error: died after its start\n\ngoroutine 1 [running]:\n")?;
@@ -179,6 +229,11 @@ fn launch(machine: &mut Machine, service: &Service) -> Result<Result<Program, Fa
         announce(machine, program)?;
     }
     Ok(started)
+}
+
+fn log_migrated(machine: &Machine, program: &Program) -> Result<(), HostError> {
+    log(machine, &program.log, "bundb.doMigration", "INFO", "there are no new migrations to run")?;
+    log(machine, &program.log, "server.init.func2", "INFO", "compiling WebAssembly")
 }
 
 /// The end of a start in the log: the real pages replace the maintenance page.
@@ -232,11 +287,15 @@ fn serve(machine: &mut Machine, service: &Service, version: &str, settings: &Set
         0 => machine.model.clock,
         polls => machine.model.clock + 1 + u64::from(polls) * POLL,
     };
+    let migrating = u64::from(machine.model.faults.polls_while_migrating) * POLL;
+    let migrated_at = (ready_at > machine.model.clock).then(|| ready_at.min(machine.model.clock + 1 + migrating));
     Ok(Program {
+        migrated_at,
         pid: machine.model.take_pid(),
         started_at: machine.model.clock,
         ready_at,
         announced: ready_at <= machine.model.clock,
+        closing: None,
         version: version.to_string(),
         owner,
         user: service.user.name.clone(),
@@ -379,7 +438,7 @@ fn open_storage(machine: &mut Machine, settings: &Settings, who: Owner) -> Resul
 pub(super) fn version_of(machine: &Machine, program: &Path) -> Result<Option<String>, HostError> {
     let resolved = machine.resolve(program);
     let Some(folder) = resolved.parent().filter(|_| resolved.ends_with(SERVICE)) else { return Ok(None) };
-    let head = machine.files.read_from(&resolved, 0, PROGRAM_HEAD)?.unwrap_or_default();
+    let head = machine.files.read_from(&resolved, Whose::Folder, 0, PROGRAM_HEAD)?.unwrap_or_default();
     let head = String::from_utf8_lossy(&head);
     let after = |mark: &str, end: [char; 2]| head.split_once(mark).and_then(|(_, rest)| rest.split(end).next());
     let arch = if machine.model.machine_arch == "aarch64" { "arm64" } else { machine.model.machine_arch.as_str() };

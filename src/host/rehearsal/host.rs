@@ -1,6 +1,7 @@
 //! [`Observe`] and [`Host`] on a rehearsal.
 
 use std::any::Any;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::net::IpAddr;
@@ -17,13 +18,14 @@ use crate::portacl::Protocol;
 
 use super::super::{
     Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
-    HostError, Invocation, Listeners, Observe, Onward, Output, Owner, PortWatch, ServiceAction, ServiceState,
-    Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, lock,
+    HostError, Invocation, Listeners, Meanwhile, Observe, Onward, Output, Owner, PortWatch, ServiceAction,
+    ServiceState, Supervision, System, Tell, User, Visit, WatchedPort, WebAnswer, WebFailure, WebRequest, Whose, go_on,
+    lock,
 };
 use super::machine::{Access, Machine, command_failed};
 use super::{
     ChangeFault, Model, Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin,
-    gotosocial_database, kernel, packages, postgres, rc_conf, services, web, web_servers,
+    gotosocial_database, kernel, packages, postgres, rc_conf, services, sysrc, web, web_servers,
 };
 
 /// A change, for the errors that it can be made to fail with.
@@ -88,7 +90,17 @@ impl Rehearsal {
     }
 
     fn attempt<T>(&self, what: &Change<'_>, make: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
+        self.attempt_for(what, Duration::from_secs(1), make)
+    }
+
+    /// The same for a change that takes so long.
+    fn attempt_for<T>(&self, what: &Change<'_>, time: Duration, make: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
         let machine = &mut *self.machine.borrow_mut();
+        if let Change::File(_, path, _) = what
+            && machine.model.immutable.contains(*path)
+        {
+            return Err(what.failed(Errno::EPERM as i32));
+        }
         let mut failure = None;
         match &mut machine.model.faults.change {
             Some(fault) if fault.after > 0 => fault.after -= 1,
@@ -120,15 +132,32 @@ impl Rehearsal {
         } else {
             make(machine)?
         };
-        self.watches.borrow_mut().pass(&machine.model, 1);
-        pass(machine, 1)?;
+        self.elapse(machine, time)?;
         failure.map_or(Ok(made), Err)
+    }
+
+    /// Lets time pass, from one event to the next, while somebody may watch.
+    fn elapse(&self, machine: &mut Machine, time: Duration) -> Done<()> {
+        let end = machine.model.now() + u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        loop {
+            let now = machine.model.now();
+            let next = machine.model.next_event().filter(|at| *at < end).unwrap_or(end);
+            let span = Duration::from_millis(next - now);
+            self.watches.borrow_mut().pass(&machine.model, span);
+            pass(machine, span)?;
+            if next == end {
+                return Ok(());
+            }
+        }
     }
 }
 
 /// Lets time pass, and with it what happens on its own.
-fn pass(machine: &mut Machine, seconds: u64) -> Result<(), HostError> {
-    machine.model.clock += seconds;
+fn pass(machine: &mut Machine, time: Duration) -> Result<(), HostError> {
+    let model = &mut machine.model;
+    let millis = model.millis + u64::from(time.subsec_millis());
+    model.clock += time.as_secs() + millis / 1000;
+    model.millis = millis % 1000;
     operation::aside(|| {
         services::tick(machine)?;
         gotosocial::tick(machine)
@@ -194,10 +223,10 @@ impl Observe for Rehearsal {
         machine.files.entry(path)
     }
 
-    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
+    fn read_from(&self, path: &Path, whose: Whose, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
         let machine = self.machine.borrow();
         may(&machine, "read", path, path, Access::Read)?;
-        machine.files.read_from(path, offset, limit)
+        machine.files.read_from(path, whose, offset, limit)
     }
 
     fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
@@ -246,6 +275,10 @@ impl Observe for Rehearsal {
 
     fn stranger(&self) -> Result<Option<Ids>, HostError> {
         Ok(None)
+    }
+
+    fn environment(&self, name: &str) -> Option<OsString> {
+        self.machine.borrow().model.environment.get(name).map(OsString::from)
     }
 
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
@@ -394,7 +427,7 @@ impl Host for Rehearsal {
 
     fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError> {
         let arguments = value.map_or_else(|| format!("-x {name}"), |value| format!("{name}={value}"));
-        self.command(format!("sysrc {arguments}"), |machine| rc_conf::set(machine, name, value))
+        self.command(format!("sysrc {arguments}"), |machine| sysrc::set(machine, name, value))
     }
 
     fn install_package(&self, name: &str) -> Result<(), HostError> {
@@ -414,19 +447,40 @@ impl Host for Rehearsal {
         Ok(web_servers::test(&machine, front, config))
     }
 
-    fn watch_ports(&self, ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError> {
+    fn watch_ports(&self, ports: &[WatchedPort]) -> Result<Box<dyn PortWatch>, HostError> {
         Ok(self.watches.borrow_mut().begin(ports))
     }
 
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
-        self.command(format!("service {name} {}", action.verb()), |machine| services::act(machine, name, action))
+        // What belongs to a handover of ports takes its own time.
+        let time = match action {
+            ServiceAction::ReloadNow | ServiceAction::Release => Duration::from_millis(5),
+            _ => Duration::from_secs(1),
+        };
+        let what = Change::Command(format!("service {name} {}", action.verb()));
+        let outcome = self.attempt_for(&what, time, |machine| services::act(machine, name, action));
+        self.save()?;
+        outcome
     }
 
-    fn run_until(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError> {
+    fn during(&self, name: &str, action: ServiceAction, meanwhile: Meanwhile<'_>) -> Result<(), HostError> {
+        let what = Change::Command(format!("service {name} {}", action.verb()));
+        let begun = self.attempt_for(&what, Duration::from_millis(5), |machine| services::begin(machine, name, action));
+        let rest = || services::rest(&self.machine.borrow().model, name);
+        let failed = begun.is_err();
+        meanwhile(&|| failed || rest() == 0);
+        let left = Duration::from_millis(rest());
+        let ended = self.elapse(&mut self.machine.borrow_mut(), left);
+        self.save()?;
+        begun.and(ended)
+    }
+
+    fn run_as(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError> {
         if let Some(hanging) = self.machine.borrow_mut().hanging(invocation, stop) {
             return Err(hanging);
         }
         let Invocation { program, arguments, .. } = invocation;
+        go_on(stop).map_err(|source| HostError::Start { command: program.display().to_string(), source })?;
         let only_looks = match postgres::is_program(program) {
             true => postgres::only_looks(arguments),
             false => gotosocial_admin::only_looks(arguments),
@@ -441,7 +495,7 @@ impl Host for Rehearsal {
         let what = Change::Command(invocation.program.display().to_string());
         self.change(&what, |machine| {
             for poll in 1..=machine.model.faults.polls_while_migrating {
-                pass(machine, 2)?;
+                pass(machine, Duration::from_secs(2))?;
                 tell(Duration::from_secs(2 * u64::from(poll)), Some("func=bundb.doMigration msg=\"migrating\""));
             }
             if machine.model.faults.migration_outlives {
@@ -460,17 +514,25 @@ impl Host for Rehearsal {
         Ok(gotosocial_database::file_users(&self.machine.borrow(), path))
     }
 
-    fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
+    fn copy_file(
+        &self,
+        from: &Path,
+        whose: Whose,
+        to: &Path,
+        mode: u32,
+        owner: Owner,
+        stop: Ask<'_>,
+    ) -> Result<CopiedFile, HostError> {
         let size = match self.entry(from)? {
             Some(Entry::File { size, .. }) => size,
             _ => 0,
         };
         let what = Change::File("copy to", to, Some(size));
-        self.change(&what, |machine| machine.files.copy_file(from, to, mode, owner))
+        self.change(&what, |machine| machine.files.copy_file(from, whose, to, mode, owner, stop))
     }
 
-    fn open_file(&self, path: &Path) -> Result<Option<File>, HostError> {
-        self.machine.borrow().files.open_file(path)
+    fn open_file(&self, path: &Path, whose: Whose) -> Result<Option<File>, HostError> {
+        self.machine.borrow().files.open_file(path, whose)
     }
 
     fn build_file(&self, path: &Path, mode: u32, owner: Owner, build: Build<'_>) -> Result<(), HostError> {
@@ -488,7 +550,8 @@ impl Host for Rehearsal {
     }
 
     /// Only looks, so it neither counts against the faults nor advances the clock.
-    fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
+    fn examine_database(&self, examination: &DatabaseExamination, stop: Ask<'_>) -> Result<DatabaseState, HostError> {
+        go_on(stop).map_err(HostError::file("open", &examination.path))?;
         self.aside(|machine| gotosocial_database::examine(machine, examination))
     }
 
@@ -501,10 +564,8 @@ impl Host for Rehearsal {
     }
 
     fn sleep(&self, time: Duration) {
-        // A wait of less than a second advances the clock as well: a poll must come to an end.
-        let seconds = (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1);
-        self.watches.borrow_mut().pass(&self.machine.borrow().model, seconds);
-        let passed = pass(&mut self.machine.borrow_mut(), seconds);
+        // A wait of no time advances the clock as well: a poll must come to an end.
+        let passed = self.elapse(&mut self.machine.borrow_mut(), time.max(Duration::from_millis(1)));
         if self.machine.borrow().model.faults.waits_last {
             std::thread::sleep(time);
         }

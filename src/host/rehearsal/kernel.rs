@@ -32,6 +32,7 @@ const INTEGERS: &[(&str, &str)] = &[
     ("security.bsd.hardlink_check_gid", "0"),
     ("security.bsd.hardlink_check_uid", "0"),
     ("security.bsd.see_other_uids", "1"),
+    ("security.bsd.unprivileged_proc_debug", "1"),
     ("security.mac.portacl.autoport_exempt", "1"),
     ("security.mac.portacl.enabled", "1"),
     ("security.mac.portacl.port_high", "1023"),

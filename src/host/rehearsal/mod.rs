@@ -52,6 +52,7 @@ mod rc_conf;
 mod rc_script;
 mod services;
 pub mod stand_in_release;
+mod sysrc;
 #[cfg(test)]
 mod tests;
 mod web;
@@ -290,7 +291,8 @@ impl Rehearsal {
 
     /// The same after something that happens all the time and only takes time: the clock is written with the next change.
     fn save_unless_only_later(&self) -> Result<(), HostError> {
-        let is_only_later = Model { clock: self.saved.borrow().clock, ..self.model() } == *self.saved.borrow();
+        let (clock, millis) = (self.saved.borrow().clock, self.saved.borrow().millis);
+        let is_only_later = Model { clock, millis, ..self.model() } == *self.saved.borrow();
         if is_only_later { Ok(()) } else { self.save() }
     }
 
@@ -324,7 +326,7 @@ fn machine_of(folder: &Path, mut model: Model) -> Machine {
 
 fn load(folder: &Path) -> Result<(Machine, Model), RehearsalError> {
     let files = Root::recorded(folder, BTreeMap::new());
-    let bytes = files.read_from(Path::new(STATE), 0, usize::MAX)?.unwrap_or_default();
+    let bytes = files.read_unjudged(Path::new(STATE))?.unwrap_or_default();
     let state = |text: String| RehearsalError::State { path: folder.join(STATE.trim_start_matches('/')), text };
     let model: Model = serde_json::from_slice(&bytes).map_err(|error| state(error.to_string()))?;
     if model.schema != model::SCHEMA {

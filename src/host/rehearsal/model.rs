@@ -22,6 +22,16 @@ pub const SCHEMA: u32 = 4;
 /// The clock of a fresh rehearsal: 2026-01-01 00:00:00 UTC.
 pub const FRESH_CLOCK: u64 = 1_767_225_600;
 
+/// After how many milliseconds a GoToSocial that was told to end closes the port for Let's Encrypt, which it does when the
+/// requests at the other have ended (`internal/router/router.go`), and after how many it has ended.
+pub(super) const REDIRECT_CLOSES: u64 = 50;
+pub(super) const ENDS: u64 = 2000;
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// The machine. [`Model::fresh`] is a fresh FreeBSD 14 host on amd64, not jailed, securelevel -1.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default = "Model::fresh", deny_unknown_fields)]
@@ -30,6 +40,9 @@ pub struct Model {
     pub schema: u32,
     /// Seconds since 1970. Advances by one second per change and by every wait, but not by reading.
     pub clock: u64,
+    /// Milliseconds of the second that has begun: what belongs to a handover of ports takes as long as it does.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub millis: u64,
     /// `kern.osrelease`.
     pub release: String,
     /// `kern.osreldate`.
@@ -46,6 +59,12 @@ pub struct Model {
     pub securelevel: i32,
     /// Whether the machine is a jail. A jail has the modules and portacl sysctls of its host.
     pub jail: Jail,
+    /// What matters of the environment of the user who runs the program.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// Files that nobody may change, rename or remove: `chflags schg`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub immutable: BTreeSet<PathBuf>,
     /// `hw.physmem`, bytes.
     pub memory: u64,
     /// Bytes free on the one file system.
@@ -83,8 +102,8 @@ pub struct Model {
     pub postgres: Option<Postgres>,
     /// What running web servers serve, by the name of the service.
     pub web_servers: BTreeMap<String, Serving>,
-    /// Web servers with a reload ahead, and its time.
-    pub reloads: BTreeMap<String, u64>,
+    /// Web servers with a reload ahead: its time, in milliseconds since 1970, and how often its ports were taken.
+    pub reloads: BTreeMap<String, (u64, u32)>,
     /// Sockets that other programs listen on.
     pub listeners: Vec<Listener>,
     /// UDP sockets of other programs.
@@ -134,6 +153,20 @@ impl Model {
             next_pid: 500,
             ..Self::default()
         }
+    }
+
+    /// The time in milliseconds since 1970.
+    pub(super) fn now(&self) -> u64 {
+        self.clock * 1000 + self.millis
+    }
+
+    /// The next moment at which something happens on its own in less than a second.
+    pub(super) fn next_event(&self) -> Option<u64> {
+        let supervisor = self.gotosocial.as_ref();
+        let closes = supervisor.and_then(|it| it.program.as_ref()?.closing).map(|at| [at + REDIRECT_CLOSES, at + ENDS]);
+        let starts = supervisor.and_then(|supervisor| supervisor.released);
+        let reloads = self.reloads.values().map(|(at, _)| *at);
+        reloads.chain(closes.into_iter().flatten()).chain(starts).filter(|at| *at > self.now()).min()
     }
 
     /// A pid for a new process.
@@ -273,6 +306,12 @@ pub struct Supervisor {
     /// Whether daemon(8) was killed (`kill -KILL`), so that the program continues without it.
     #[serde(default)]
     pub killed: bool,
+    /// Whether its child waits before it becomes GoToSocial.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+    /// When the child that waited becomes GoToSocial, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<u64>,
     /// The program, while it lives. Without it the service "is not running", although daemon(8) is.
     pub program: Option<Program>,
 }
@@ -287,8 +326,14 @@ pub struct Program {
     pub started_at: u64,
     /// When it becomes ready. Before that it answers 503.
     pub ready_at: u64,
+    /// When its database is up to date, if its log does not say so yet.
+    #[serde(default)]
+    pub migrated_at: Option<u64>,
     /// Whether its log says that it is ready.
     pub announced: bool,
+    /// When it was told to end, in milliseconds since 1970. It lets go of its ports long before it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closing: Option<u64>,
     /// Its version.
     pub version: String,
     /// The account that it runs as.

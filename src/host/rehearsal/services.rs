@@ -8,9 +8,12 @@ use crate::gotosocial::SERVICE;
 
 use super::super::{HostError, ServiceAction, ServiceState, Supervision};
 use super::machine::{Machine, command_failed};
+use super::model::{ENDS, Model};
 use super::{boot, gotosocial, kernel, portacl_rc, rc_conf, web_servers};
 
 const GUARDS: [&str; 2] = ["gts_portacl_guard", "gts_portacl_guard_late"];
+/// How many milliseconds a web server takes from the signal to its new sockets.
+const SIGNALLED: u64 = 100;
 const FOLDERS: [&str; 2] = ["/etc/rc.d", "/usr/local/etc/rc.d"];
 
 /// Whether service(8) finds a script with that name.
@@ -71,21 +74,31 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
         );
         return Err(command_failed(command, 1, text));
     }
+    if let Some(front) = front_of(name).filter(|_| action == ServiceAction::ReloadNow) {
+        let due = machine.model.now() + SIGNALLED + machine.model.faults.reload_takes * 1000;
+        if !machine.model.services.contains_key(front.service) {
+            return Err(command_failed(command, 1, format!("{name} not running?")));
+        }
+        machine.model.reloads.insert(name.to_owned(), (due, 0));
+        return Ok(());
+    }
     let is_guard = GUARDS.contains(&name);
     let variable = format!("{}_enable", if is_guard { GUARDS[0] } else { name });
     // rc.subr(8) reports a disabled service with exit status 0; a host takes that for the failure that it is.
-    if action == ServiceAction::Start && !rc_conf::is_yes(machine, name, &variable)? {
+    let starts = [ServiceAction::Start, ServiceAction::StartHeld].contains(&action);
+    if starts && !rc_conf::is_yes(machine, name, &variable)? {
         let text = format!(
             "Cannot '{verb}' {name}. Set {name}_enable to YES in /etc/rc.conf or use 'one{verb}' instead of '{verb}'."
         );
         return Err(command_failed(command, 0, text));
     }
     match (name, action) {
-        (_, ServiceAction::Reload) if is_guard || [SERVICE, portacl_rc::NAME].contains(&name) => {
+        (_, ServiceAction::Reload) if is_guard || [SERVICE, portacl_rc::NAME, "cron"].contains(&name) => {
             Err(command_failed(command, 1, "unknown directive 'reload'."))
         }
         (SERVICE, ServiceAction::Stop) => gotosocial::stop(machine),
-        (SERVICE, _) => gotosocial::start(machine, &command),
+        (SERVICE, ServiceAction::Release) => Ok(gotosocial::release(machine)),
+        (SERVICE, _) => gotosocial::start(machine, &command, action == ServiceAction::StartHeld),
         (portacl_rc::NAME, ServiceAction::Stop) => portacl_rc::stop(machine, &command),
         (portacl_rc::NAME, _) => portacl_rc::start(machine, &command),
         (_, ServiceAction::Stop) if is_guard => Ok(()),
@@ -98,6 +111,9 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
 /// A service of which the model knows only that it runs, and a web server.
 fn act_on_other(machine: &mut Machine, name: &str, action: ServiceAction, command: &str) -> Result<(), HostError> {
     match (action, machine.model.services.get(name).copied()) {
+        (ServiceAction::ReloadNow | ServiceAction::StartHeld | ServiceAction::Release, _) => {
+            return Err(command_failed(command, 1, format!("unknown directive '{}'.", action.verb())));
+        }
         (ServiceAction::Start | ServiceAction::StartOnce, Some(pid)) => {
             return Err(command_failed(command, 1, format!("{name} already running?  (pid={pid}).")));
         }
@@ -114,8 +130,8 @@ fn act_on_other(machine: &mut Machine, name: &str, action: ServiceAction, comman
         }
         (ServiceAction::Reload, None) => return Err(command_failed(command, 1, format!("{name} not running?"))),
         (ServiceAction::Reload, Some(_)) if machine.model.faults.reload_takes > 0 => {
-            let due = machine.model.clock + machine.model.faults.reload_takes;
-            machine.model.reloads.insert(name.to_string(), due);
+            let due = machine.model.now() + machine.model.faults.reload_takes * 1000;
+            machine.model.reloads.insert(name.to_string(), (due, 0));
         }
         (ServiceAction::Reload, Some(_)) => {
             return front_of(name).map_or(Ok(()), |front| web_servers::reload(machine, front, command));
@@ -124,17 +140,34 @@ fn act_on_other(machine: &mut Machine, name: &str, action: ServiceAction, comman
     Ok(())
 }
 
+/// Begins an action that [`finish`] ends: what it has done by the time at which ports are let go of.
+pub(super) fn begin(machine: &mut Machine, name: &str, action: ServiceAction) -> Result<(), HostError> {
+    match (name, action, machine.model.services.contains_key(name)) {
+        (SERVICE, ServiceAction::Stop, _) if has_script(machine, name) => gotosocial::begin_stop(machine),
+        // A little later.
+        (_, ServiceAction::Reload, true) if front_of(name).is_some() => act(machine, name, ServiceAction::ReloadNow),
+        _ => act(machine, name, action),
+    }
+}
+
+/// How many milliseconds an action that was begun still goes on.
+pub(super) fn rest(model: &Model, name: &str) -> u64 {
+    let closing = model.program().and_then(|program| program.closing).filter(|_| name == SERVICE);
+    closing.map_or(0, |at| (at + ENDS).saturating_sub(model.now()))
+}
+
 /// Performs the reloads that are due.
 pub(super) fn tick(machine: &mut Machine) -> Result<(), HostError> {
     let model = &mut machine.model;
-    let due: Vec<String> =
-        model.reloads.iter().filter(|(_, at)| **at <= model.clock).map(|(name, _)| name.clone()).collect();
-    model.reloads.retain(|name, _| !due.contains(name));
-    for name in due {
+    let now = model.now();
+    let due = model.reloads.iter().filter(|(_, (at, _))| *at <= now);
+    let due: Vec<(String, u32)> = due.map(|(name, (_, tried))| (name.clone(), *tried)).collect();
+    model.reloads.retain(|_, (at, _)| *at > now);
+    for (name, tried) in due {
         if machine.model.services.contains_key(&name)
             && let Some(front) = front_of(&name)
         {
-            web_servers::reload(machine, front, &format!("service {name} onereload"))?;
+            web_servers::read_again(machine, front, tried);
         }
     }
     Ok(())

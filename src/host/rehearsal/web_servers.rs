@@ -100,20 +100,34 @@ pub(super) fn start(machine: &mut Machine, front: Front, command: &str) -> Resul
     Ok(())
 }
 
-/// `service NAME reload`: refused if the test fails. Nobody is told what fails after that: the web server keeps its old
-/// configuration, or ends.
+/// `service NAME reload`: refused if the test fails. Nobody is told what fails after that.
 pub(super) fn reload(machine: &mut Machine, front: Front, command: &str) -> Result<(), HostError> {
-    if !has_configuration(machine, front) {
-        return Ok(());
+    if has_configuration(machine, front) {
+        read(machine, front, &front.main_file(), false, false)
+            .map_err(|why| command_failed(command, 1, format!("{}: {why}", front.command)))?;
+        read_again(machine, front, 0);
     }
-    read(machine, front, &front.main_file(), false, false)
-        .map_err(|why| command_failed(command, 1, format!("{}: {why}", front.command)))?;
+    Ok(())
+}
+
+/// What a web server does upon the signal to read its configuration again. nginx tries ports that are taken again, five
+/// times in all, half a second apart (`ngx_open_listening_sockets` in `src/core/ngx_connection.c`), and keeps what it had if
+/// that fails; Apache ends.
+pub(super) fn read_again(machine: &mut Machine, front: Front, tried: u32) {
+    const TRIES: u32 = 5;
+    const PAUSE: u64 = 500;
+    if !has_configuration(machine, front) {
+        return;
+    }
     match opened(machine, front) {
         Ok(serving) => drop(machine.model.web_servers.insert(front.service.to_owned(), serving)),
+        Err(why) if front.careful && why.contains("bind()") && tried + 1 < TRIES => {
+            let at = machine.model.now() + PAUSE;
+            machine.model.reloads.insert(front.service.to_owned(), (at, tried + 1));
+        }
         Err(_) if front.careful => {}
         Err(_) => drop(machine.model.services.remove(front.service)),
     }
-    Ok(())
 }
 
 fn has_configuration(machine: &Machine, front: Front) -> bool {

@@ -1,6 +1,6 @@
 //! What runs as somebody else.
 
-use gts_bootstrap::host::{Invocation, Owner};
+use gts_bootstrap::host::{Invocation, NEVER, Owner};
 
 use super::said;
 use crate::bench::{Bench, NOBODY, ensure};
@@ -19,7 +19,7 @@ pub(super) fn have_no_terminal(bench: &Bench) -> Result<(), String> {
         secret_argument: None,
         limit: None,
     };
-    let output = bench.host()?.run_as(&look).map_err(said)?;
+    let output = bench.host()?.run_as(&look, NEVER).map_err(said)?;
     let words: Vec<&str> = output.stdout.split_whitespace().collect();
     let [session, pid, terminal, opened, group, core] = words[..] else {
         return Err(format!("a child says {:?} and {:?}", output.stdout, output.stderr));
