@@ -84,8 +84,9 @@ fn a_boot_that_cannot_load_the_module_is_seen_before_it_comes() {
 fn services_that_lived_off_a_lowered_range_are_named() {
     let machine = Machine::with(|model| {
         model.sysctls.insert(HIGH.into(), "0".into());
-        for (port, uid) in [(81, 80), (82, 53), (22, 0), (8080, 80)] {
-            model.listeners.push(gts_bootstrap::host::Listener {
+        for (port, uid) in [(81, 80), (82, 53), (22, 0), (8080, 80), (83, 80)] {
+            let sockets = if port == 83 { &mut model.udp_sockets } else { &mut model.listeners };
+            sockets.push(gts_bootstrap::host::Listener {
                 user: format!("user{uid}"),
                 uid: Some(uid),
                 command: format!("server{port}"),
@@ -104,6 +105,8 @@ fn services_that_lived_off_a_lowered_range_are_named() {
         .exits(0)
         .says("server81 (user user80, uid 80, pid")
         .says("`gts-bootstrap portacl grant uid:80 81`")
+        .says("server83 (user user80, uid 80, pid 900) has port 83/udp open")
+        .says("`gts-bootstrap portacl grant uid:80 83/udp`")
         .does_not_say("server82")
         .does_not_say("server22")
         .does_not_say("server8080");
