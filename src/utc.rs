@@ -31,6 +31,13 @@ pub fn gotosocial_log(seconds: u64) -> String {
     written(seconds, GOTOSOCIAL_LOG)
 }
 
+/// The time of such a line, of any time zone, in seconds.
+pub fn of_gotosocial_log(text: &str) -> Option<i64> {
+    const LENGTH: usize = "22/11/2026 18:30:16".len();
+    let whole = format!("{}.000", text.get(..LENGTH)?);
+    Some(PrimitiveDateTime::parse(&whole, GOTOSOCIAL_LOG).ok()?.assume_utc().unix_timestamp())
+}
+
 /// `2026/11/22 20:05:40`, as Go's standard logger writes it.
 pub fn go_log(seconds: u64) -> String {
     written(seconds, GO_LOG)
@@ -64,6 +71,8 @@ mod tests {
         assert_eq!(stamp(u64::MAX), "99991231T235959Z");
         assert_eq!(date(1_767_225_660), "Jan 1 2026 00:01 UTC");
         assert_eq!(gotosocial_log(1_767_225_600), "01/01/2026 00:00:00.000");
+        assert_eq!(of_gotosocial_log("01/01/2026 00:00:00.987"), Some(1_767_225_600));
+        assert_eq!((of_gotosocial_log("yesterday"), of_gotosocial_log("")), (None, None));
         assert_eq!(go_log(1_709_210_096), "2024/02/29 12:34:56");
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use gts_bootstrap::error_code::{Coded, ErrorCode};
 use gts_bootstrap::host::freebsd::FreeBsd;
 use gts_bootstrap::host::{
     BindOutcome, BindProbe, DatabaseExamination, DatabaseState, Family, Host, HostError, Invocation, NEVER, Observe,
@@ -232,6 +233,36 @@ fn a_child_that_is_stopped_or_takes_too_long_holds_nobody_up() {
 }
 
 #[test]
+fn a_database_program_that_hangs_or_is_stopped_ends_at_its_limit_and_at_once_when_told_to() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let psql = folder.path().join("psql");
+    for script in
+        ["exec sleep 4244", "kill -STOP $$; exec sleep 4244", "trap '' TERM INT HUP; while :; do sleep 1; done"]
+    {
+        fs::write(&psql, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&psql, fs::Permissions::from_mode(0o755)).unwrap();
+        let invocation = Invocation { program: psql.clone(), arguments: Vec::new(), ..shell("") };
+        let limited = Invocation { limit: Some(Duration::from_millis(300)), ..invocation.clone() };
+        let error = host().run_as(&limited, &|| None).unwrap_err();
+        assert!(
+            matches!(&error, HostError::Start { source, .. } if source.kind() == std::io::ErrorKind::TimedOut),
+            "{error}"
+        );
+        let began = Instant::now();
+        let asked = || (began.elapsed() > Duration::from_millis(300)).then(|| "interrupted (SIGTERM)".to_owned());
+        let error = host().run_as(&invocation, &asked).unwrap_err();
+        assert!(began.elapsed() < Duration::from_millis(1300), "{:?}", began.elapsed());
+        assert!(error.to_string().ends_with("interrupted (SIGTERM)"), "{error}");
+    }
+    let output = host().run_as(&shell("echo done"), &|| None).unwrap();
+    assert_eq!((output.status, output.stdout.as_str()), (Some(0), "done\n"));
+}
+
+#[test]
 fn nonsense_makes_no_child() {
     let long = format!("{:08x}", 1_u32 << 30);
     let truncated = &exec("echo no")[..40];
@@ -373,15 +404,20 @@ fn root_itself_asks_nobody() {
     if let Some(program) = std::env::var_os(CHILD_PROGRAM) {
         gts_bootstrap::child::use_program(program);
         let host = FreeBsd::rooted(Path::new("/"));
-        assert_eq!(host.resolve("127.0.0.1"), Vec::<IpAddr>::new());
+        let failure = host.resolve("127.0.0.1").unwrap_err();
+        assert!(
+            failure.to_string().starts_with("the name 127.0.0.1 could not be looked up: it ended without an"),
+            "{failure}"
+        );
+        assert_eq!(failure.code(), ErrorCode::NameLookup);
         let failure = host.web(&WebRequest::to(address, false, "a.example", "/", Duration::from_secs(9))).unwrap_err();
         assert!(failure.to_string().contains("the process that asks failed"), "{failure}");
         silent.set_nonblocking(true).unwrap();
         assert!(silent.accept().is_err(), "somebody came");
         return;
     }
-    assert_eq!(host().resolve("127.0.0.1"), [IpAddr::from([127, 0, 0, 1])]);
-    assert_eq!(host().resolve("two words"), Vec::<IpAddr>::new());
+    assert_eq!(host().resolve("127.0.0.1").unwrap(), [IpAddr::from([127, 0, 0, 1])]);
+    assert_eq!(host().resolve("two words").unwrap(), Vec::<IpAddr>::new());
     // With children that do nothing, nothing is done.
     again_with("children::root_itself_asks_nobody", &[(CHILD_PROGRAM, "/bin/false")]);
 }

@@ -12,6 +12,7 @@ use crate::host::{
     BindOutcome, BindProbe, Entry, Group, HostError, Listeners, Observe, ServiceState, Supervision, System, User,
     Visit, WebAnswer, WebFailure, WebRequest, Whose,
 };
+use crate::portacl::Protocol;
 
 /// Methods of a trait that another value answers.
 macro_rules! delegate {
@@ -50,10 +51,10 @@ impl Observe for AfterPlan<'_> {
         fn package(&self, name: &str) -> Result<Option<String>, HostError>;
         fn service(&self, name: &str) -> Result<ServiceState, HostError>;
         fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
-        fn listeners(&self) -> Result<Listeners, HostError>;
+        fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError>;
         fn free_bytes(&self, path: &Path) -> Result<u64, HostError>;
         fn tree(&self, top: &Path, visit: Visit<'_>) -> Result<(), HostError>;
-        fn resolve(&self, name: &str) -> Vec<IpAddr>;
+        fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError>;
         fn addresses(&self) -> Result<Vec<IpAddr>, HostError>;
         fn now(&self) -> u64;
         fn local_path(&self, path: &Path) -> PathBuf;

@@ -18,7 +18,7 @@ use crate::certificate::CertificateAuthority;
 use crate::error_code::ErrorCode;
 use crate::host::{Ask, Host, HostError};
 use crate::release;
-use crate::shown::Shown;
+use crate::shown::{self, Shown};
 
 /// A change failed.
 #[derive(Debug, thiserror::Error)]
@@ -229,7 +229,7 @@ impl<'a> Run<'a> {
             leave(step, cause.to_string());
             // Without an intent in the journal there is nothing that failed.
             if self.begun.last().is_some_and(|(last, _, _)| *last == number)
-                && let Err(error) = self.journal.write(&Line::Failed { step: number, reason: cause.to_string() })
+                && let Err(error) = self.journal.write(&Line::Failed { step: number, reason: in_words(&cause) })
             {
                 leave(step, format!("the journal cannot be written: {error}; nothing more was started"));
                 break;
@@ -295,7 +295,7 @@ impl<'a> Run<'a> {
         let Aftermath { kept, failed, spared } = &mut *error.aftermath;
         let unwritten = |error: HostError| format!("journal: {error}");
         if kept.is_none() {
-            failed.extend(self.journal.write(&Line::Undoing { reason: error.cause.to_string() }).err().map(unwritten));
+            failed.extend(self.journal.write(&Line::Undoing { reason: in_words(&error.cause) }).err().map(unwritten));
             let changes: Vec<&Change> = self.begun.iter().map(|(_, step, _)| &step.change).collect();
             for place in undo_order::order(&changes) {
                 let (number, step, prior) = &self.begun[place];
@@ -313,6 +313,11 @@ impl<'a> Run<'a> {
         failed.extend(self.journal.end(outcome).err().map(unwritten));
         error
     }
+}
+
+/// Why, for the journal: it has what programs and files say, and is read by people, too.
+fn in_words(cause: &Failure) -> String {
+    shown::text(&cause.to_string()).into_owned()
 }
 
 /// That a step could not be taken back, and why.

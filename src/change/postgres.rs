@@ -31,7 +31,7 @@ use super::database::{Database, close};
 use crate::gotosocial::SERVICE;
 use crate::host::{Ask, FileUser, Host, HostError, Invocation, NEVER, Output, Owner, Whose, go_on};
 use crate::shown::Shown;
-use connection::{CLIENT, advice, invocation};
+use connection::{ANSWER_LIMIT, CLIENT, advice, invocation};
 
 const DUMP: &str = "/usr/local/bin/pg_dump";
 const RESTORE: &str = "/usr/local/bin/pg_restore";
@@ -74,11 +74,18 @@ pub struct DatabaseTest {
     pub to: PathBuf,
 }
 
-/// Runs one of PostgreSQL's programs on something that `what` names, unless `stop` has a reason meanwhile.
+/// Runs one of PostgreSQL's programs on something that `what` names, unless `stop` has a reason meanwhile. What dumps and loads
+/// has no limit: it is silent while it works, for hours if a database is large, so neither time nor silence tells whether it
+/// hangs. Whoever interrupts the run ends it at once.
 fn run(host: &dyn Host, what: &str, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError> {
     let program = invocation.program.shown();
     let output = host.run_as(invocation, stop).map_err(|error| match error {
-        error @ HostError::Start { .. } => failed(what, format!("{error}. {CLIENT}")),
+        HostError::Start { source, .. } if source.kind() == io::ErrorKind::TimedOut => {
+            failed(what, format!("{program} failed: {source}{}", advice("timeout expired")))
+        }
+        HostError::Start { ref source, .. } if source.to_string().contains("No such file") => {
+            failed(what, format!("{error}. {CLIENT}"))
+        }
         error => error,
     })?;
     if output.status == Some(0) {
@@ -195,7 +202,8 @@ impl Connection {
         for question in questions {
             arguments.extend(["--command", question]);
         }
-        let output = self.run_on(host, PSQL, &arguments, stop)?;
+        let question = Invocation { limit: Some(ANSWER_LIMIT), ..self.invocation(PSQL, &arguments) };
+        let output = run(host, &self.name(), &question, stop)?;
         Ok(output.stdout.lines().map(str::to_owned).collect())
     }
 
@@ -253,7 +261,9 @@ impl Connection {
     fn same_or_newer(&self, host: &dyn Host, server: u32) -> Result<(), HostError> {
         let server = server / 10_000;
         for program in [DUMP, RESTORE] {
-            let output = run(host, &self.name(), &invocation(self.owner, program, &["--version"], &[]), NEVER)?;
+            let question =
+                Invocation { limit: Some(ANSWER_LIMIT), ..invocation(self.owner, program, &["--version"], &[]) };
+            let output = run(host, &self.name(), &question, NEVER)?;
             let version = output.stdout.rsplit_once("(PostgreSQL) ").map_or("", |(_, version)| version).trim();
             let major: String = version.chars().take_while(char::is_ascii_digit).collect();
             if major.parse::<u32>().is_ok_and(|major| major >= server) {

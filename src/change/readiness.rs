@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gotosocial::USER;
+use crate::gotosocial::phase::{Phase, Startup};
 use crate::gotosocial::readiness::{READYZ, ready_by_log};
-use crate::host::{Entry, HostError, Observe, WebAnswer, WebFailure, WebRequest, Whose};
+use crate::gotosocial::{SERVICE, USER};
+use crate::host::{Entry, HostError, Observe, Supervision, WebAnswer, WebFailure, WebRequest, Whose};
 
 /// How long one of the service's own pages may take.
 pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -87,6 +88,26 @@ pub fn has_certificate(host: &dyn Observe, readiness: &Readiness) -> bool {
         .filter(|block| block.label == "CERTIFICATE")
         .find_map(|block| block.parse_x509().ok().map(|leaf| leaf.validity().not_after.timestamp()))
         .is_some_and(|end| end >= i64::try_from(host.now()).unwrap_or(i64::MAX))
+}
+
+/// How far a server has come that runs, and for how long; `None` if it does not run, or is ready and serves.
+pub fn startup(host: &dyn Observe, readiness: &Readiness) -> Option<Startup> {
+    let age = match host.supervision(SERVICE).ok()? {
+        Supervision::Running { seconds, .. } => seconds,
+        Supervision::Orphan { .. } => None,
+        _ => return None,
+    };
+    startup_by_log(host, readiness, &log_since(host, &readiness.log, 0), age)
+}
+
+/// The same of one whose log and age, in seconds, are known.
+pub fn startup_by_log(host: &dyn Observe, readiness: &Readiness, log: &str, age: Option<u64>) -> Option<Startup> {
+    let startup = Startup::of(log, age);
+    match startup.phase {
+        Phase::Ready if has_certificate(host, readiness) => None,
+        Phase::Ready => Some(Startup { phase: Phase::Certificate, ..startup }),
+        _ => Some(startup),
+    }
 }
 
 /// Whether the log says of the newest start that it was finished.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::content::Content;
+use super::kinds::set_rc_variable;
 use super::prior::Prior;
 use super::store;
 use crate::host::{Entry, Group, Host, HostError, Owner, ServiceAction, ServiceState, User, Whose};
@@ -120,8 +121,8 @@ impl Thing {
             (Self::Sysctl(name), Prior::Value { value }) if host.sysctl(name)?.is_some_and(|now| now != *value) => {
                 host.set_sysctl(name, value)
             }
-            (Self::RcVariable(name), Prior::Value { value }) => host.set_rc_variable(name, Some(value)),
-            (Self::RcVariable(name), _) => host.set_rc_variable(name, None),
+            (Self::RcVariable(name), Prior::Value { value }) => set_rc_variable(host, name, Some(value)),
+            (Self::RcVariable(name), _) => set_rc_variable(host, name, None),
             (Self::Package(name), Prior::Absent) => host.delete_package(name),
             (Self::Package(name), Prior::Present) => host.install_package(name),
             (Self::Service(name), Prior::Absent) if host.service(name)? != ServiceState::Missing => {

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Check, Matter};
+use super::{Check, Matter, Status};
 use crate::change::Readiness;
 use crate::change::listening::{self, Rightful};
-use crate::change::readiness::{ask, has_certificate, log_says_ready};
+use crate::change::readiness::{ask, has_certificate, log_says_ready, startup};
 use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
@@ -68,13 +68,15 @@ pub fn answers(host: &dyn Observe, expected: &Expected<'_>) -> Vec<Check> {
             Err(why) => matter.fail(format!("{path}: {why}; {otherwise}")),
         }
     };
+    let ready = status_is_200(
+        "readyz",
+        READYZ,
+        "it is not ready: it may still be starting or migrating its database (never stop it then); see its log",
+    );
+    let starts = if ready.status == Status::Fail { startup(host, expected.readiness) } else { None };
     vec![
         status_is_200("livez", LIVEZ, "the server is not up: see its log"),
-        status_is_200(
-            "readyz",
-            READYZ,
-            "it is not ready: it may still be starting or migrating its database (never stop it then); see its log",
-        ),
+        ready.while_starting(starts),
         nodeinfo(get(NODEINFO), expected.version),
         host_meta(get(HOST_META), &expected.readiness.host),
     ]

@@ -3,6 +3,7 @@
 use super::bind::{self, Row};
 use super::health::{self, Expected};
 use super::{Check, Matter, certificate, front, posture};
+use crate::change::readiness::startup;
 use crate::deployment::{Deployment, Layout};
 use crate::error_code::ErrorCode;
 use crate::host::{HostError, Observe, Owner};
@@ -43,7 +44,8 @@ pub fn check(
     let mut is_served = true;
     if up && readiness.tls {
         let (certificate, served) = certificate::check(host, &readiness);
-        checks.push(certificate);
+        let starts = if served { None } else { startup(host, &readiness) };
+        checks.push(certificate.while_starting(starts));
         is_served = served;
     }
     checks.extend(match (up, is_served) {

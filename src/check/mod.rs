@@ -1,5 +1,6 @@
 //! Checks of the running system. They do not trust what the executor reports.
 
+mod authorities;
 pub mod bind;
 pub mod certificate;
 pub mod front;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::change::listening::Rightful;
 use crate::error_code::ErrorCode;
+use crate::gotosocial::phase::{Phase, Startup};
 use crate::host::Listener;
 
 /// The result of a check.
@@ -41,6 +43,22 @@ pub struct Check {
     /// The error code of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<ErrorCode>,
+    /// How far a server has come that is starting.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub startup: Option<Startup>,
+}
+
+impl Check {
+    /// The same finding of a server that is starting. What it does comes first, unless that is what has just failed.
+    fn while_starting(mut self, startup: Option<Startup>) -> Self {
+        self.detail = match startup {
+            None => return self,
+            Some(startup) if startup.phase == Phase::Certificate => format!("{}; {startup}", self.detail),
+            Some(startup) => format!("{startup}; {}", self.detail),
+        };
+        self.startup = startup;
+        self
+    }
 }
 
 /// What a check is about: its name, and the error code of its failure.
@@ -50,7 +68,7 @@ pub struct Matter<'a>(pub &'a str, pub ErrorCode);
 impl Matter<'_> {
     fn check(self, status: Status, detail: impl Into<String>) -> Check {
         let code = Some(self.1).filter(|_| status == Status::Fail);
-        Check { name: self.0.to_owned(), status, detail: detail.into(), code }
+        Check { name: self.0.to_owned(), status, detail: detail.into(), code, startup: None }
     }
 
     /// A correct result.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Check, Matter, Status, hard_links};
+use super::{Check, Matter, Status, authorities, hard_links};
 use crate::change::listening::{self, Rightful};
 use crate::deployment::{ConfigValue, Deployment, HostName, Layout, Mode, Variant};
 use crate::error_code::{Coded, ErrorCode};
@@ -31,12 +31,6 @@ const DATA_BYTES_NEEDED: u64 = 1 << 30;
 /// less in `hw.physmem`.
 const MEMORY_ADVISED: u64 = 900 << 20;
 const MEMORY_NEEDED: u64 = 480 << 20;
-/// Where Go programs look for certificate authorities on FreeBSD (`crypto/x509/root_bsd.go`).
-const CA_FILES: [&str; 3] =
-    ["/usr/local/etc/ssl/cert.pem", "/etc/ssl/cert.pem", "/usr/local/share/certs/ca-root-nss.crt"];
-const CA_FOLDERS: [&str; 2] = ["/etc/ssl/certs", "/usr/local/share/certs"];
-/// The only one that this program itself does not read (`openssl-probe` has no such entry for FreeBSD).
-const NOT_FOR_DOWNLOADS: &str = "/etc/ssl/cert.pem";
 
 /// The input of the preflight.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +84,15 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
 /// The host's addresses cannot be read.
 pub fn name(host: &dyn Observe, name: &HostName) -> Result<[Check; 2], HostError> {
     let name = name.as_str();
-    let resolved = host.resolve(name);
+    let resolved = match host.resolve(name) {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            let advice =
+                format!("`getent hosts {name}` and resolv.conf(5) show why. Whether it leads here is not known");
+            let name = Matter("host name", error.code()).warn(format!("{error}. {advice}"));
+            return Ok([name, OTHER_SERVER.skip(error.to_string())]);
+        }
+    };
     Ok([resolves(name, &resolved, &host.addresses()?), other_server(host, name, &resolved)])
 }
 
@@ -149,7 +151,7 @@ fn system(host: &dyn Observe, nowasm: bool, download: bool) -> Result<Vec<Check>
             ),
             _ => ALLOW_WX.pass("writable and executable mappings are allowed"),
         },
-        authorities(host, download)?,
+        authorities::check(host, system.osreldate, download),
         match host.now() {
             ..EARLIEST => {
                 CLOCK.fail("the clock is years behind, which breaks certificates and federation; set it (`ntpd -gq`)")
@@ -178,29 +180,6 @@ fn module(host: &dyn Observe) -> Result<Option<Check>, HostError> {
     } else {
         FILE.fail(format!("{what}, and it is not in the kernel, so nothing can give GoToSocial its ports; {mend}"))
     }))
-}
-
-fn authorities(host: &dyn Observe, download: bool) -> Result<Check, HostError> {
-    const AUTHORITIES: Matter<'static> = Matter("certificate authorities", ErrorCode::CaCertificates);
-    for file in CA_FILES.into_iter().filter(|file| !(download && *file == NOT_FOR_DOWNLOADS)) {
-        // A link into a package counts only if its target exists.
-        if host.read(Path::new(file))?.is_some_and(|bytes| !bytes.is_empty()) {
-            return Ok(AUTHORITIES.pass(file));
-        }
-    }
-    for folder in CA_FOLDERS {
-        if !host.list(Path::new(folder))?.is_empty() {
-            return Ok(AUTHORITIES.pass(folder));
-        }
-    }
-    let mend = "run `certctl rehash`, or install the package ca_root_nss";
-    Ok(if download {
-        AUTHORITIES.fail(format!("this host trusts none, so the download cannot be verified; {mend}"))
-    } else {
-        AUTHORITIES.warn(format!(
-            "this host trusts none, so GoToSocial can reach neither Let's Encrypt nor other servers; {mend}"
-        ))
-    })
 }
 
 fn disk(host: &dyn Observe, layout: &Layout) -> Result<[Check; 2], HostError> {
@@ -279,8 +258,12 @@ pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) ->
         let name = format!("port {port}");
         let matter = Matter(&name, ErrorCode::PortTaken);
         let on_port = || listeners.iter().filter(|listener| listener.port == *port);
-        let is_ours =
-            |by: &Listener| ours.is_some() && by.uid == ours && (!is_behind || by.pid.is_some() && by.pid == itself);
+        let is_ours = |by: &Listener| {
+            ours.is_some()
+                && by.uid == ours
+                && by.jail.is_none()
+                && (!is_behind || by.pid.is_some() && by.pid == itself)
+        };
         let is_other = |by: &&Listener| clashes(by) && !is_ours(by) && !fronts.iter().any(|front| front.have(by));
         match (on_port().find(is_other), on_port().next()) {
             (Some(by), _) => {
@@ -288,7 +271,7 @@ pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) ->
             }
             (None, Some(by)) if is_ours(by) => matter.pass("in use by GoToSocial itself"),
             (None, Some(by)) if clashes(by) => {
-                matter.pass(format!("in use by {}, the web server in front", by.command))
+                matter.pass(format!("in use by {}, the web server in front", by.command.shown()))
             }
             (None, _) => matter.pass("free"),
         }

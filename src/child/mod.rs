@@ -67,7 +67,7 @@ pub fn use_program(program: impl Into<PathBuf>) {
     let _ = PROGRAM.set(program.into());
 }
 
-/// Starts a child for a role. Its environment is empty but for `environment`.
+/// Starts a child for a role. Its environment is empty but for `environment`. Its standard error goes into a file.
 ///
 /// # Errors
 /// The process cannot be started, or ended before it read its order.
@@ -77,15 +77,15 @@ pub fn start(
     task: &impl Serialize,
     environment: &[(String, String)],
     stdout: Stdio,
-    stderr: Stdio,
+    stderr: File,
 ) -> io::Result<Running> {
     let program = PROGRAM.get().cloned().map_or_else(std::env::current_exe, Ok)?;
     let order = Order { role: role.to_owned(), confinement: confinement.clone(), task: serde_json::to_value(task)? };
     let order = serde_json::to_string(&order)?;
     let mut command = Command::new(program);
     command.arg(CHILD_ARGUMENT).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
-    let mut running =
-        Running::of(command.current_dir("/").stdin(Stdio::piped()).stdout(stdout).stderr(stderr).spawn()?);
+    command.current_dir("/").stdin(Stdio::piped()).stdout(stdout).stderr(stderr.try_clone()?);
+    let mut running = Running::of(command.spawn()?, stderr);
     if let Some(stdin) = &mut running.stdin {
         // A child that has died says why on standard error.
         match stdin.write_all(format!("{:08x}{order}", order.len()).as_bytes()) {

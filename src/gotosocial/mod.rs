@@ -13,6 +13,7 @@ pub mod debug_config;
 pub mod loading;
 pub mod oauth_server;
 pub mod password_change;
+pub mod phase;
 pub mod readiness;
 mod series;
 pub mod value;

@@ -11,8 +11,11 @@ pub const NODEINFO: &str = "/nodeinfo/2.0";
 /// Points other servers to webfinger.
 pub const HOST_META: &str = "/.well-known/host-meta";
 
-/// The first line of a start in the log (seen with 0.19.2 and 0.20.0-rc1).
-const START: &str = "func=cache.(*Caches).Start ";
+/// The first line of a start in the log (seen with 0.19.2 to 0.21.2), in the form of logfmt and in that of JSON, which 0.20 brought
+/// (`log-format`).
+const START: [&str; 2] = ["func=cache.(*Caches).Start ", "\"func\":\"cache.(*Caches).Start\""];
+/// How a listener that is opened is told, in both forms.
+const LISTENS: [&str; 2] = ["msg=\"listening on ", "\"msg\":\"listening on "];
 /// The message of a finished start.
 pub const RECOVERED: &str = "recovered queued tasks";
 
@@ -26,19 +29,38 @@ pub fn webfinger(username: &str, domain: &str) -> String {
 ///
 /// Of a log that reaches further back only the newest start counts.
 pub fn ready_by_log(log: &str) -> bool {
-    let log = log.rsplit_once(START).map_or(log, |(_, newest)| newest);
-    log.contains(RECOVERED) || log.lines().filter(|line| line.contains("msg=\"listening on ")).count() >= 2
+    let log = newest_start(log);
+    let listens = |line: &&str| LISTENS.iter().any(|mark| line.contains(mark));
+    log.contains(RECOVERED) || log.lines().filter(listens).count() >= 2
+}
+
+/// The log from the line on that begins the newest start; all of it if there is none.
+pub(super) fn newest_start(log: &str) -> &str {
+    let Some(at) = START.iter().filter_map(|mark| log.rfind(mark)).max() else { return log };
+    &log[log[..at].rfind('\n').map_or(0, |newline| newline + 1)..]
 }
 
 /// Starts since the last one that was finished. With a log level above info neither mark is written.
 pub fn unready_starts(log: &str) -> u32 {
     let since = log.rsplit_once(RECOVERED).map_or(log, |(_, since)| since);
-    u32::try_from(since.matches(START).count()).unwrap_or(u32::MAX)
+    u32::try_from(START.iter().map(|mark| since.matches(mark).count()).sum::<usize>()).unwrap_or(u32::MAX)
 }
 
 /// The message of a log line, or the whole line where it has none.
 pub fn message(line: &str) -> String {
+    if let Some(message) = field(line, "msg").filter(|_| line.starts_with('{')) {
+        return message;
+    }
     line.split_once("msg=").map_or(line, |(_, message)| message).trim_matches('"').to_owned()
+}
+
+/// A field of a log line in either form, up to the next quote.
+pub(super) fn field(line: &str, name: &str) -> Option<String> {
+    if line.starts_with('{') {
+        return Some(serde_json::from_str::<Value>(line).ok()?.get(name)?.as_str()?.to_owned());
+    }
+    let (_, value) = line.split_once(&format!("{name}=\""))?;
+    Some(value.split('"').next()?.to_owned())
 }
 
 /// The name and the version of the software that nodeinfo tells of.
@@ -71,6 +93,20 @@ mod tests {
                 && !ready_by_log("msg=\"listening on a\"\n")
         );
         assert_eq!(message(STARTS.trim_end()), "start: 0x1");
+    }
+
+    #[test]
+    fn the_form_of_json_says_the_same() {
+        let starts =
+            "{\"timestamp\":\"x\", \"func\":\"cache.(*Caches).Start\", \"level\":\"INFO\", \"msg\":\"start: 0x1\"}\n";
+        let listens =
+            "{\"func\":\"router.(*Router).Start.func1\", \"level\":\"INFO\", \"msg\":\"listening on 0.0.0.0:443\"}\n";
+        let ready = "{\"func\":\"a\", \"level\":\"INFO\", \"errors\":0, \"msg\":\"recovered queued tasks\"}\n";
+        assert!(!ready_by_log(&format!("{listens}{starts}{listens}")));
+        assert!(ready_by_log(&format!("{starts}{listens}{ready}")) && ready_by_log(&format!("{listens}{listens}")));
+        assert!(!ready_by_log(&format!("{starts}{ready}{starts}")));
+        assert_eq!(unready_starts(&format!("{starts}{ready}{starts}{starts}")), 2);
+        assert_eq!((message(starts.trim_end()), message("{broken")), ("start: 0x1".to_owned(), "{broken".to_owned()));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod operations;
 pub mod rehearsal;
 
 use std::any::Any;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use crate::certificate::acme::ACME;
 use crate::child::{self, Ids, Role};
 use crate::front::Front;
+use crate::portacl::Protocol;
 use crate::release;
 
 pub use crate::gotosocial::DatabaseState;
@@ -153,6 +155,11 @@ pub trait Observe {
     /// The databases cannot be read.
     fn groups_of(&self, user: &str) -> Result<Vec<u32>, HostError>;
 
+    /// A variable of the environment that children on the host get; a rehearsal has its own.
+    fn environment(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+
     /// Whether the kernel module is loaded or compiled in (`kldstat -q -m NAME`).
     ///
     /// # Errors
@@ -198,11 +205,20 @@ pub trait Observe {
     /// `service(8)` could not be run.
     fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
 
-    /// Every TCP socket that listens, IPv4 and IPv6 (`sockstat -46l -P tcp`). Each process that has a socket open counts.
+    /// Every TCP socket that listens, or every UDP socket, which can receive without that; IPv4 and IPv6 (`sockstat -46`). Each
+    /// process that has a socket open counts.
     ///
     /// # Errors
     /// The table cannot be read. A row of it that makes no sense is none: its owner is then unknown.
-    fn listeners(&self) -> Result<Listeners, HostError>;
+    fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError>;
+
+    /// Every TCP socket that listens.
+    ///
+    /// # Errors
+    /// As for [`Observe::sockets`].
+    fn listeners(&self) -> Result<Listeners, HostError> {
+        self.sockets(Protocol::Tcp)
+    }
 
     /// Bytes that root may still write on the file system that holds `path` (or its nearest existing parent).
     ///
@@ -210,8 +226,11 @@ pub trait Observe {
     /// `statvfs(2)` failed.
     fn free_bytes(&self, path: &Path) -> Result<u64, HostError>;
 
-    /// The addresses of a name from the host's resolver; empty if it has none or does not answer.
-    fn resolve(&self, name: &str) -> Vec<IpAddr>;
+    /// The addresses of a name from the host's resolver; empty if it has none.
+    ///
+    /// # Errors
+    /// The resolver does not answer, or could not be asked.
+    fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError>;
 
     /// The addresses of this host's own interfaces, without loopback.
     ///

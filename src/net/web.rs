@@ -5,12 +5,14 @@ use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use reqwest::Url;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Certificate, Url};
+
+use super::authorities::{Authorities, SSL_CERT_DIR, SSL_CERT_FILE};
 
 /// What leads an HTTP client to the network: its proxies, and the CA certificates that it trusts. A server that runs this
 /// program for a request has a variable `REQUEST_METHOD`, and `HTTP_PROXY` then comes from the client (httpoxy).
-const ENVIRONMENT: [&str; 11] = [
+const ENVIRONMENT: &[&str] = &[
     "HTTP_PROXY",
     "http_proxy",
     "HTTPS_PROXY",
@@ -20,13 +22,24 @@ const ENVIRONMENT: [&str; 11] = [
     "NO_PROXY",
     "no_proxy",
     "REQUEST_METHOD",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
+    SSL_CERT_FILE,
+    SSL_CERT_DIR,
+    #[cfg(debug_assertions)]
+    super::authorities::ROOT_FOR_TESTS,
 ];
 
 /// This program's own environment, as far as a child that makes requests over the network has to have it.
 pub(crate) fn environment() -> Vec<(String, String)> {
-    ENVIRONMENT.into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
+    ENVIRONMENT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
+}
+
+/// The CA certificates that this process trusts, for an HTTP client.
+///
+/// # Errors
+/// In words: there are none.
+pub(crate) fn roots() -> Result<Vec<Certificate>, String> {
+    let roots = Authorities::of_this_process()?.certificates;
+    roots.iter().map(|root| Certificate::from_der(root).map_err(|error| deepest_cause(&error))).collect()
 }
 
 /// Makes ring the TLS library's provider of cryptography.

@@ -119,9 +119,9 @@ pub enum Error {
         "{0}: the server's certificate was not accepted: {1}. Check that the clock is right and that the CA certificates of this host are up to date."
     )]
     Certificate(String, String),
-    /// The HTTP client could not be made; on FreeBSD nearly always because there is no CA bundle.
+    /// The HTTP client could not be made; nearly always because there is no CA bundle.
     #[error(
-        "No secure connection can be made, because this host's CA certificates cannot be read: {0}. Install the package ca_root_nss, or set SSL_CERT_FILE to a file of CA certificates."
+        "No secure connection can be made, because this host's CA certificates cannot be read: {0}. Run `certctl rehash`, or on FreeBSD 13 `pkg install ca_root_nss`; or set SSL_CERT_FILE to a file of CA certificates that everybody may read."
     )]
     NoCaCertificates(String),
     /// From an https address to an http address.

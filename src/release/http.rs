@@ -1,15 +1,8 @@
 //! The HTTP client of the child that fetches: how a request is made, and what an answer or its absence means.
 //!
-//! **TLS.** rustls with the ring provider; there is no OpenSSL in the program. Certificates are verified by
-//! rustls-platform-verifier, which on FreeBSD takes its roots from rustls-native-certs 0.8 and openssl-probe 0.2.
-//! These read, on FreeBSD:
-//!
-//! - the files and folders named by `SSL_CERT_FILE` and `SSL_CERT_DIR`, and nothing else if either is set;
-//! - else `/usr/local/etc/ssl/cert.pem` (the package `ca_root_nss`), and every file in `/etc/ssl/certs` (the base
-//!   system's store, kept by certctl(8)) and in `/usr/local/share/certs`.
-//!
-//! Where none of them yields a certificate, no client is made and the error is [`Error::NoCaCertificates`]. This
-//! happens on the first https request, so that a mirror folder and a rehearsal work on a host without a CA bundle.
+//! **TLS.** rustls with the ring provider; there is no OpenSSL in the program. `net::authorities` says whom it trusts. Where
+//! that is nobody, no client is made and the error is [`Error::NoCaCertificates`]. This happens on the first https
+//! request, so that a mirror folder and a rehearsal work on a host without a CA bundle.
 //!
 //! **Proxies.** `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` (or in lower case) are honoured, but never
 //! for this machine itself.
@@ -23,7 +16,7 @@ use reqwest::{StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Retry};
-use crate::net::web::{deepest_cause, find_cause, is_loopback, refused_certificate, retry_after, use_ring};
+use crate::net::web::{deepest_cause, find_cause, is_loopback, refused_certificate, retry_after, roots, use_ring};
 
 /// How many redirects are followed. Codeberg needs one, to its store of attachments.
 const MAX_REDIRECTS: usize = 10;
@@ -84,12 +77,14 @@ impl<'a> HttpClient<'a> {
                 None => attempt.follow(),
             }));
         // A plain connection to this machine needs neither CA certificates nor a proxy.
-        if is_loopback(url) {
+        let is_local = is_loopback(url);
+        if is_local {
             builder = builder.no_proxy();
-            if url.scheme() == "http" {
-                builder = builder.tls_certs_only([]);
-            }
         }
+        builder = builder.tls_certs_only(match is_local && url.scheme() == "http" {
+            true => Vec::new(),
+            false => roots().map_err(Error::NoCaCertificates)?,
+        });
         let client = builder.build().map_err(|error| Error::NoCaCertificates(deepest_cause(&error)))?;
         Ok(self.client.get_or_init(|| client).get(url.clone()))
     }

@@ -89,14 +89,12 @@ fn unpack(
     // It may lie where others can write, and be another one by now.
     let mut hashing = Hashing::new(archive);
     let mut run = || -> io::Result<_> {
-        let stderr = tempfile::tempfile()?;
-        let streams = (Stdio::piped(), Stdio::from(stderr.try_clone()?));
-        let mut child = child::start(UNPACK, &confinement, limits, &[], streams.0, streams.1)?;
+        let mut child = child::start(UNPACK, &confinement, limits, &[], Stdio::piped(), tempfile::tempfile()?)?;
         let report = child.exchange(&mut hashing, LONGEST_REPORT, SILENCE, &mut || match fetcher.progress.stops() {
             true => Err(io::Error::other(Error::Stopped)),
             false => Ok(()),
         })?;
-        Ok((report, child.failure(&stderr)?))
+        Ok((report, child.failure()?))
     };
     let progress = fetcher.progress;
     let failed = |error: io::Error| error.downcast().unwrap_or_else(|error| Error::child(UNPACKS, &error, progress));

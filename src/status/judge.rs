@@ -133,6 +133,7 @@ fn service(status: &Status, found: &mut Concerns) {
     found.about("service", &service.supervision);
     let starts = service.unready_starts.known().copied().unwrap_or_default();
     let unready = service.ready == Told::Known(false);
+    let doing = service.startup.map_or_else(String::new, |startup| format!(" ({startup})"));
     match service.supervision.known() {
         Some(Supervision::Missing) => {
             found.add(DOWN, "gotosocial is not installed", "its rc.d script is gone; run `gts-bootstrap install`");
@@ -153,13 +154,15 @@ fn service(status: &Status, found: &mut Concerns) {
             found.add(DOWN, "gotosocial dies and is started again", detail);
         }
         Some(Supervision::Running { seconds: Some(seconds), .. }) if unready && *seconds < STARTING => {
-            let detail = format!("it was started {seconds} s ago and is not ready yet");
+            let detail = format!("it was started {seconds} s ago and is not ready yet{doing}");
             found.add(Warning, "gotosocial is starting", detail);
         }
         Some(Supervision::Running { .. }) if unready => found.add(
             Failure(ErrorCode::NotReady),
             "gotosocial is not ready",
-            "it runs and is not ready. It may be migrating its database: do not stop it then; see its log",
+            format!(
+                "it runs and is not ready{doing}. It may be migrating its database: do not stop it then; see its log"
+            ),
         ),
         Some(Supervision::Orphan { .. }) => found.add(
             Grade::failure_if(unready, ErrorCode::ServiceDown),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Known, Told, Unknown};
-use crate::change::readiness::{has_certificate, is_ready, log_since};
+use crate::change::readiness::{has_certificate, is_ready, log_since, startup_by_log};
+use crate::gotosocial::phase::{Phase, Startup};
 use crate::gotosocial::{SERVICE, readiness};
 use crate::host::{Entry, Supervision, Whose};
 use crate::parts::{folders, service as parts_service};
@@ -22,6 +23,9 @@ pub struct Service {
     pub supervision: Told<Supervision>,
     /// Whether it is ready to serve.
     pub ready: Told<bool>,
+    /// How far it has come, while it is starting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup: Option<Startup>,
     /// How many starts in a row, including the newest, did not become ready, according to the end of the log.
     pub unready_starts: Told<u32>,
 }
@@ -52,7 +56,16 @@ pub(super) fn look(known: &Known<'_>) -> Service {
         Ok(Supervision::Running { .. } | Supervision::Orphan { .. }) => ready(known),
         Ok(_) => Ok(false),
     };
-    Service { supervision: supervision.into(), ready: ready.into(), unready_starts: unready_starts(known).into() }
+    let wanted = || Some(parts_service::readiness(known.deployment().ok()?, known.layout));
+    let startup = match (&supervision, &ready) {
+        // What it says of itself over http is known by now; the log says the rest.
+        (Ok(Supervision::Running { seconds, .. }), Ok(ready)) => wanted()
+            .and_then(|wanted| startup_by_log(known.host, &wanted, &log_since(known.host, &wanted.log, 0), *seconds))
+            .filter(|startup| !ready || startup.phase == Phase::Certificate),
+        _ => None,
+    };
+    let unready_starts = unready_starts(known).into();
+    Service { supervision: supervision.into(), ready: ready.into(), startup, unready_starts }
 }
 
 /// Reads the state of the web server in front, if there is one.

@@ -1,9 +1,4 @@
-//! Reads rc.conf(5) as rc(8) does, and edits it as sysrc(8) does.
-//!
-//! The file is a shell script. An assignment is read where it stands at the start of a line, quoted or not; `${name}` and
-//! everything else that only a shell can work out is taken as text.
-
-use std::ops::Range;
+//! What rc(8) makes of the variables of rc.conf(5), and what sysrc(8), which alone writes them, cannot be trusted with.
 
 /// `rc_conf_files`, in the order in which rc(8) reads them after its own defaults.
 pub const FILES: [&str; 2] = ["/etc/rc.conf", "/etc/rc.conf.local"];
@@ -23,56 +18,58 @@ pub fn means_the_same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other) || is_yes(one) && is_yes(other) || is_no(one) && is_no(other)
 }
 
-/// The assignment to a variable in a line, if it is one: where its value (with quotes) stands, and what it is.
-fn assignment(line: &str, name: &str) -> Option<(Range<usize>, String)> {
-    let rest = line.trim_start_matches([' ', '\t']).strip_prefix(name)?.strip_prefix('=')?;
-    let from = line.len() - rest.len();
-    let mut value = String::new();
+/// What stands behind `NAME=` in a line that sysrc(8) takes for an assignment; whatever else is in the line is not looked at.
+pub fn assigned<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    line.trim_start().strip_prefix(name)?.strip_prefix('=')
+}
+
+/// Why a variable cannot be written or taken out, whatever the files are: sysrc(8) takes the end of a name for an operator (`+=`),
+/// and sh(1) reads the value.
+pub fn refusal(name: &str, value: &str) -> Option<&'static str> {
+    let in_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    if name.starts_with(|first: char| first.is_ascii_digit()) || name.is_empty() || !name.chars().all(in_name) {
+        return Some("this is not the name of a shell variable");
+    }
+    let is_special = |character: char| "\"\\`$".contains(character) || character.is_control();
+    value.chars().any(is_special).then_some(
+        "the value has a quote, backslash, backquote, dollar sign or control character in it, which rc.conf(5) would not \
+         give back as it is",
+    )
+}
+
+/// The number of a line (from 1) and why it is not for sysrc(8), which knows only lines. Of a value that goes on in the next one
+/// it changes the first half; and with an assignment it takes out the whole line.
+pub fn entangled(text: &str, name: &str, is_taken_out: bool) -> Option<(usize, &'static str)> {
+    let lines = text.lines().enumerate().filter_map(|(index, line)| Some((index + 1, assigned(line, name)?)));
+    let judge = |(number, value): (usize, &str)| match end_of_word(value) {
+        None => Some((number, "its value goes on in the next line")),
+        Some(rest) => {
+            let rest = rest.trim_start_matches([' ', '\t', ';']);
+            let others = is_taken_out && !rest.is_empty() && !rest.starts_with('#');
+            others.then_some((number, "there is more than this variable in the line"))
+        }
+    };
+    match is_taken_out {
+        true => lines.filter_map(judge).next(),
+        // Only the last one is changed.
+        false => lines.last().and_then(judge),
+    }
+}
+
+/// What follows the first word of a line; `None` if it does not end in the line.
+fn end_of_word(line: &str) -> Option<&str> {
     let mut quote = None;
-    let mut characters = rest.char_indices();
+    let mut characters = line.char_indices();
     while let Some((at, character)) = characters.next() {
         match (quote, character) {
-            (None, ' ' | '\t' | ';' | '\n' | '#') => return Some((from..from + at, value)),
+            (None, ' ' | '\t' | ';') => return Some(&line[at..]),
             (None, '"' | '\'') => quote = Some(character),
             (Some(open), close) if open == close => quote = None,
-            (None | Some('"'), '\\') => value.extend(characters.next().map(|(_, escaped)| escaped)),
-            _ => value.push(character),
+            (None | Some('"'), '\\') => drop(characters.next()?),
+            _ => {}
         }
     }
-    Some((from..line.len(), value))
-}
-
-/// The value that the last assignment in the text gives a variable.
-pub fn get(text: &str, name: &str) -> Option<String> {
-    text.lines().rev().find_map(|line| assignment(line, name)).map(|(_, value)| value)
-}
-
-/// The text with the last assignment to the variable changed in place; `None` if the text does not assign it.
-pub fn change(text: &str, name: &str, value: &str) -> Option<String> {
-    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
-    let ((span, old), line) = lines.iter_mut().rev().find_map(|line| Some((assignment(line, name)?, line)))?;
-    if old != value {
-        line.replace_range(span, &quoted(value));
-    }
-    Some(lines.concat())
-}
-
-/// The text with an assignment at its end.
-pub fn append(text: &str, name: &str, value: &str) -> String {
-    let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    format!("{text}{gap}{name}={}\n", quoted(value))
-}
-
-/// The text without any line that assigns the variable.
-pub fn remove(text: &str, name: &str) -> String {
-    text.split_inclusive('\n').filter(|line| assignment(line, name).is_none()).collect()
-}
-
-fn quoted(value: &str) -> String {
-    let escape = |character| matches!(character, '"' | '\\' | '$' | '`').then_some('\\');
-    let escaped: String =
-        value.chars().flat_map(|character| escape(character).into_iter().chain([character])).collect();
-    format!("\"{escaped}\"")
+    quote.is_none().then_some("")
 }
 
 #[cfg(test)]
@@ -94,26 +91,23 @@ mod tests {
     }
 
     #[test]
-    fn the_last_assignment_counts_and_quotes_go() {
-        for (text, value) in [
-            ("a=\"1\"\na=2\n", Some("2")),
-            ("  a='b c' # why\n", Some("b c")),
-            ("a=\"b \\\"c\\\"\"; b=2", Some("b \"c\"")),
-            ("a=b#c", Some("b")),
-            ("a=", Some("")),
-            ("#a=1\naa=1\nexport a=1\n: ${a:=1}", None),
+    fn a_line_that_sysrc_would_spoil_is_known() {
+        for (text, set, taken_out) in [
+            ("", None, None),
+            ("a=1\n  a=\"b c\" # why\na='1';\nb=\"x\nexport a=\"x\n: ${a:=1}\n", None, None),
+            ("x=1\na=\"1\"; b=2\n", None, Some(2)),
+            ("a=1 b=2", None, Some(1)),
+            ("a=\"1\" && b=2", None, Some(1)),
+            ("a=\"b \\\n  c\"\n", Some(1), Some(1)),
+            ("a=b\\\nc\n", Some(1), Some(1)),
+            ("a='b\nc'\n", Some(1), Some(1)),
+            // Only the last one is changed, and all are taken out.
+            ("a=\"b\nc\"\na=1\n", None, Some(1)),
+            ("a=\"it's\" # isn't it\n", None, None),
+            ("a=\"b\\\"c\"\n", None, None),
         ] {
-            assert_eq!(get(text, "a").as_deref(), value, "{text}");
+            let line = |is_taken_out| entangled(text, "a", is_taken_out).map(|(number, _)| number);
+            assert_eq!((line(false), line(true)), (set, taken_out), "{text}");
         }
-    }
-
-    #[test]
-    fn the_last_assignment_is_changed_in_place_and_all_others_stay() {
-        assert_eq!(change("a=1\nb=1\na=2 # why\n", "a", "3").as_deref(), Some("a=1\nb=1\na=\"3\" # why\n"));
-        assert_eq!(change("a='3'", "a", "3").as_deref(), Some("a='3'"));
-        assert_eq!(change("b=1\n", "a", "3"), None);
-        assert_eq!(append("b=1", "a", "3"), "b=1\na=\"3\"\n");
-        assert_eq!(append("", "a", "$3"), "a=\"\\$3\"\n");
-        assert_eq!(remove("a=1\nb=1\n  a=2\n", "a"), "b=1\n");
     }
 }

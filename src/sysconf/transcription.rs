@@ -220,7 +220,8 @@ fn process_env_var(value: &[u8]) -> Option<Vec<u8>> {
     while nextpos < value.len() {
         match value[nextpos] {
             b'\\' => {
-                pval.push(*value.get(nextpos + 1)?);
+                // That a quote is none to escape is not in the source. It was seen on 15.1.
+                pval.push(*value.get(nextpos + 1).filter(|&&escaped| escaped != b'"')?);
                 nextpos += 2;
             }
             b'"' => return None,

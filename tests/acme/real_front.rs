@@ -22,6 +22,7 @@ use gts_bootstrap::host::{
 };
 use gts_bootstrap::parts::front::settings;
 use gts_bootstrap::parts::tls;
+use gts_bootstrap::portacl::Protocol;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use tempfile::TempDir;
@@ -179,9 +180,9 @@ impl Observe for RealFront {
         rc_variable(name: &str) -> Result<Option<String>, HostError>;
         package(name: &str) -> Result<Option<String>, HostError>;
         supervision(name: &str) -> Result<Supervision, HostError>;
-        listeners() -> Result<Listeners, HostError>;
+        sockets(protocol: Protocol) -> Result<Listeners, HostError>;
         free_bytes(path: &Path) -> Result<u64, HostError>;
-        resolve(name: &str) -> Vec<IpAddr>;
+        resolve(name: &str) -> Result<Vec<IpAddr>, HostError>;
         addresses() -> Result<Vec<IpAddr>, HostError>;
         local_path(path: &Path) -> PathBuf;
         bind(probe: &BindProbe) -> Result<BindOutcome, HostError>;

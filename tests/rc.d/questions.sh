@@ -155,6 +155,56 @@ health_not_ready()
 }
 case_of "health: not ready yet" health_not_ready
 
+# phase_is WORDS LINE...: what health says of a server that has logged these lines, each a mark at the same time.
+phase_is()
+{
+	phase=$1
+	shift
+	log=${RCTEST}/log/gotosocial.log
+	for form in 'timestamp="22/11/2026 23:59:%02d.000" func=%s level=INFO msg="%s"' \
+		'{"timestamp":"22/11/2026 23:59:%02d.000", "func":"%s", "level":"INFO", "msg":"%s"}'; do
+		: >"${log}"
+		for line in "$@"; do
+			case ${line} in
+			start)	func="cache.(*Caches).Start" ;;
+			*)	func=bundb.doMigration ;;
+			esac
+			# shellcheck disable=SC2059 # the form is the format
+			printf "${form}\n" 7 "${func}" "${line}" >>"${log}"
+		done
+		service gotosocial health
+		expect_rc 1
+		expect_out "It is ${phase} for "
+		expect_out " s (last log line "
+	done
+}
+
+health_phases()
+{
+	start_up
+	echo "fetch: http://127.0.0.1:8080/readyz: Service Unavailable" >"${RCTEST}/fetch-says"
+	phase_is "starting" start
+	phase_is "starting: migrating the database" start "connected to SQLITE database with address x"
+	phase_is "starting: migrating the database" start "connected to POSTGRES database" "copying statuses"
+	phase_is "starting" start "connected to SQLITE database" "there are no new migrations to run"
+	phase_is "starting: migrating the database" start "connected to SQLITE database" "MIGRATED DATABASE TO group 2" \
+		"running ANALYZE to update table and index statistics"
+	phase_is "starting" start "connected to SQLITE database" "MIGRATED DATABASE TO group 2" \
+		"running ANALYZE to update table and index statistics" "compiling WebAssembly"
+	phase_is "starting: migrating the database" start "recovered queued tasks" start "connected to SQLITE database"
+	printf 'nonsense\n' >"${RCTEST}/log/gotosocial.log"
+	service gotosocial health
+	expect_out "It is starting for "
+	expect_not_out "last log line"
+}
+case_of "health: the phases of a start" health_phases
+
+health_phase_certificate()
+{
+	tls
+	phase_is "starting: fetching the certificate" start "connected to SQLITE database" "recovered queued tasks"
+}
+
 health_not_running()
 {
 	service gotosocial health
@@ -170,6 +220,8 @@ tls()
 		>"${RCTEST}/etc/config.yaml"
 	start_up
 }
+
+case_of "health: a certificate that is fetched" health_phase_certificate
 
 health_tls()
 {

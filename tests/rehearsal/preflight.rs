@@ -1,5 +1,7 @@
 //! Everything that can be known beforehand is told beforehand, all at once, and nothing is changed.
 
+use std::os::unix::fs::PermissionsExt;
+
 use gts_bootstrap::host::{Jail, Listener};
 
 use crate::machine::{ANSWERS, Machine, differences};
@@ -25,6 +27,7 @@ fn listener(port: u16, command: &str, user: &str, uid: u32) -> Listener {
         ipv4: true,
         ipv6: false,
         port,
+        jail: None,
     }
 }
 
@@ -118,10 +121,112 @@ fn a_name_without_address_is_a_warning() {
 }
 
 #[test]
+fn a_resolver_that_does_not_answer_is_not_taken_for_a_name_without_address() {
+    let machine = Machine::with(|model| model.faults.resolver_fails = true);
+    let told = machine.install_with(ANSWERS, &["--plan"]).exits(0).does_not_say("has no address");
+    told.says(
+        "warn host name: the name social.example.org could not be looked up: Name could not be resolved at this time",
+    )
+    .says("`getent hosts social.example.org`")
+    .says("skip other fediverse server: the name social.example.org could not be looked up");
+}
+
+#[test]
 fn no_certificate_authorities_is_a_warning_without_a_download() {
     let machine = Machine::fresh();
     std::fs::remove_file(machine.path("/etc/ssl/cert.pem")).unwrap();
     machine.install(ANSWERS).exits(0).says("certificate authorities").says("certctl rehash");
+}
+
+/// What the preflight says of certificate authorities on a host with these links (`-> TARGET`), folders (`/`) and files.
+fn authorities(osreldate: u32, files: &[(&str, &str, u32)]) -> String {
+    let machine = Machine::with(|model| model.osreldate = osreldate);
+    let certificate = machine.read("/etc/ssl/cert.pem");
+    std::fs::remove_file(machine.path("/etc/ssl/cert.pem")).unwrap();
+    for (path, what, mode) in files {
+        let local = machine.path(path);
+        std::fs::create_dir_all(local.parent().unwrap()).unwrap();
+        match what.strip_prefix("-> ") {
+            Some(target) => std::os::unix::fs::symlink(target, local).unwrap(),
+            None => {
+                machine.write(path, &what.replace("CERTIFICATE", &certificate));
+                std::fs::set_permissions(local, std::fs::Permissions::from_mode(*mode)).unwrap();
+            }
+        }
+    }
+    let json = machine.install_with(ANSWERS, &["--plan", "--json"]).json();
+    let checks = json["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == "certificate authorities").unwrap();
+    format!("{}: {}", check["status"].as_str().unwrap(), check["detail"].as_str().unwrap())
+}
+
+#[test]
+fn the_place_of_the_ca_certificates_is_named_with_their_number() {
+    let says = |files: &[(&str, &str, u32)]| authorities(1_501_000, files);
+    assert_eq!(says(&[("/etc/ssl/cert.pem", "CERTIFICATE", 0o444)]), "pass: /etc/ssl/cert.pem, 1 certificate");
+    // The folder of 13 and 14, with links into the base system.
+    let of_base = ("/usr/share/certs/trusted/Root.pem", "# a text before it\nCERTIFICATE", 0o444);
+    let link = ("/etc/ssl/certs/0123abcd.0", "-> ../../../usr/share/certs/trusted/Root.pem", 0);
+    let dangling = ("/etc/ssl/certs/4567abcd.0", "-> /usr/share/certs/trusted/Gone.pem", 0);
+    assert_eq!(says(&[of_base, link, dangling]), "pass: /etc/ssl/certs, 1 certificate");
+    // The package on 13 and 14.
+    let bundle = ("/usr/local/share/certs/ca-root-nss.crt", "CERTIFICATE", 0o444);
+    let by_package = ("/etc/ssl/cert.pem", "-> /usr/local/share/certs/ca-root-nss.crt", 0);
+    assert_eq!(says(&[bundle, by_package]), "pass: /etc/ssl/cert.pem, 1 certificate");
+    assert_eq!(
+        says(&[bundle, dangling]),
+        "warn: /usr/local/share/certs/ca-root-nss.crt, 1 certificate; passed over: /etc/ssl/certs holds no certificate that \
+         can be read: 4567abcd.0 is a link to what is not there"
+    );
+    for (file, why) in [
+        (("/usr/local/etc/ssl/cert.pem", "", 0o444), "holds no certificate"),
+        (
+            ("/usr/local/etc/ssl/cert.pem", "CERTIFICATE", 0o440),
+            "can be read by root alone; nobody and GoToSocial have to",
+        ),
+        (("/usr/local/etc/ssl/cert.pem", "-> /nowhere", 0), "is a link to what is not there"),
+    ] {
+        let said = says(&[file, ("/etc/ssl/cert.pem", "CERTIFICATE", 0o444)]);
+        let told = format!("warn: /etc/ssl/cert.pem, 1 certificate; passed over: /usr/local/etc/ssl/cert.pem {why}");
+        assert_eq!(said, told);
+    }
+}
+
+#[test]
+fn what_variables_name_counts_alone_and_is_said_to_be_of_this_shell() {
+    let with = |variable: &str, value: &str| {
+        let machine = Machine::with(|model| drop(model.environment.insert(variable.into(), value.into())));
+        machine.write("/root/ca.pem", &machine.read("/etc/ssl/cert.pem"));
+        std::fs::set_permissions(machine.path("/root"), std::fs::Permissions::from_mode(0o750)).unwrap();
+        machine.install_with(ANSWERS, &["--yes", "-v"]).exits(0).said()
+    };
+    let named = with("SSL_CERT_FILE", "/etc/ssl/cert.pem");
+    assert!(named.contains("/etc/ssl/cert.pem, 1 certificate (named by this shell"), "{named}");
+    let private = with("SSL_CERT_FILE", "/root/ca.pem");
+    assert!(
+        private.contains("no CA certificates") && private.contains("/root/ca.pem can be read by root alone"),
+        "{private}"
+    );
+    assert!(with("SSL_CERT_DIR", "/etc/ssl").contains("/etc/ssl, 1 certificate (named by this shell"));
+}
+
+#[test]
+fn a_folder_on_the_way_that_others_may_not_enter_closes_the_place() {
+    let machine = Machine::fresh();
+    let mode =
+        |bits| std::fs::set_permissions(machine.path("/etc/ssl"), std::fs::Permissions::from_mode(bits)).unwrap();
+    mode(0o750);
+    let outcome = machine.install(ANSWERS).exits(0);
+    outcome.says("no CA certificates").says("/etc/ssl/cert.pem can be read by root alone");
+}
+
+#[test]
+fn without_ca_certificates_the_remedy_is_that_of_the_release() {
+    let on_15 = authorities(1_501_000, &[]);
+    assert!(on_15.starts_with("warn: no CA certificates, so GoToSocial can reach neither"), "{on_15}");
+    assert!(on_15.contains("/etc/ssl/certs is empty, /usr/local/etc/ssl/cert.pem is not there"), "{on_15}");
+    assert!(on_15.ends_with("run `certctl rehash`, or `pkg install ca_root_nss`"), "{on_15}");
+    assert!(authorities(1_302_000, &[]).ends_with("; run `pkg install ca_root_nss`"));
 }
 
 #[test]

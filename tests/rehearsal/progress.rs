@@ -47,7 +47,7 @@ fn a_download_has_a_bar_with_bytes_speed_and_the_time_that_is_left() {
 fn a_start_and_a_migration_have_a_spinner_with_the_time_and_the_newest_line_of_the_log() {
     let machine = slow();
     let mut terminal = Terminal::start(&machine, &ANSWERED);
-    terminal.expect("s  GoToSocial is starting: letsencrypt listening on");
+    terminal.expect("s  GoToSocial is starting: compiling WebAssembly");
     terminal.expect("changes made.");
     terminal.ends(0);
     let all = terminal.all().to_owned();

@@ -1,17 +1,21 @@
 //! What depends on the environment of the process: CA certificates and proxies. Each case runs in a child process
 //! (the ignored test at the end), since the environment of this one is shared by all tests.
 
+use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use gts_bootstrap::release::{Source, newest};
+use gts_bootstrap::child::Ids;
+use gts_bootstrap::release::{NoProgress, Source, newest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::places::hasty;
+use super::places::{fetcher_as, soon};
 use super::server::{Reply, Server, read_request};
 
 const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/release/fixtures/loopback-cert.pem");
@@ -83,6 +87,69 @@ fn an_unknown_certificate_is_refused() {
     server.join().unwrap();
 }
 
+/// What a child says about a server that a private authority vouches for, on a system with these files.
+fn on_a_system(files: &[(&str, &str, u32)], somebody: &str) -> String {
+    let system = tempfile::tempdir().unwrap();
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(system.path(), 0o755);
+    for (path, what, bits) in files {
+        let path = system.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if *what == "nowhere" {
+            std::os::unix::fs::symlink("/nowhere", &path).unwrap();
+        } else {
+            fs::write(&path, what).unwrap();
+            mode(&path, *bits);
+        }
+    }
+    let (url, server) = serve_once(Reply::ok(b"[]"));
+    let root = system.path().to_str().unwrap();
+    let said = child(&url, &[("GTSB_CA_ROOT", root), ("ASK_AS", somebody)]);
+    // A child that trusts nobody does not even connect.
+    let _ = TcpStream::connect(url.trim_start_matches("https://"));
+    server.join().unwrap();
+    said
+}
+
+#[test]
+fn each_place_of_the_system_is_trusted_in_the_order_of_fetch() {
+    let [right, wrong] = [CERTIFICATE, STRANGER].map(|file| fs::read_to_string(file).unwrap());
+    let places = [
+        "usr/local/etc/ssl/cert.pem",
+        "etc/ssl/cert.pem",
+        "etc/ssl/certs/0123abcd.0",
+        "usr/local/share/certs/ca-root-nss.crt",
+    ];
+    for (index, place) in places.into_iter().enumerate() {
+        let alone = on_a_system(&[(place, &right, 0o444)], "");
+        assert!(alone.contains("lists no release"), "{place}: {alone}");
+        for later in &places[index + 1..] {
+            let first = on_a_system(&[(place, &right, 0o444), (later, &wrong, 0o444)], "");
+            assert!(first.contains("lists no release"), "{place} before {later}: {first}");
+            let second = on_a_system(&[(place, &wrong, 0o444), (later, &right, 0o444)], "");
+            assert!(second.contains("certificate was not accepted"), "{place} before {later}: {second}");
+            for broken in ["", "nowhere"] {
+                let passed = on_a_system(&[(place, broken, 0o444), (later, &right, 0o444)], "");
+                assert!(passed.contains("lists no release"), "{place} is broken, {later}: {passed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_place_that_nobody_may_read_is_passed_over_by_nobody() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let [right, wrong] = [CERTIFICATE, STRANGER].map(|file| fs::read_to_string(file).unwrap());
+    let private = ("usr/local/etc/ssl/cert.pem", wrong.as_str(), 0o400);
+    let said = on_a_system(&[private, ("etc/ssl/cert.pem", &right, 0o444)], "nobody");
+    assert!(said.contains("lists no release"), "{said}");
+    let said = on_a_system(&[private], "nobody");
+    assert!(said.contains("/usr/local/etc/ssl/cert.pem cannot be read (Permission denied"), "{said}");
+    assert!(said.contains("/etc/ssl/certs is not there"), "{said}");
+}
+
 #[test]
 fn a_host_without_ca_certificates_is_told_so() {
     let said = child("https://127.0.0.1:1", &[("SSL_CERT_FILE", "/nonexistent.pem")]);
@@ -113,6 +180,8 @@ fn https_goes_through_the_proxy() {
 #[ignore = "run by the others, each with an environment of its own"]
 fn child_that_asks() {
     let source = Source::Upstream(std::env::var("ASK_AT").unwrap().parse().unwrap());
-    let error = newest(&source, true, &hasty(1)).unwrap_err();
+    let somebody = std::env::var_os("ASK_AS").is_some_and(|name| name == "nobody");
+    let ids = somebody.then(|| Ids { uid: 65534, gid: 65534, groups: Vec::new() });
+    let error = newest(&source, true, &fetcher_as(ids, soon(1), &NoProgress)).unwrap_err();
     println!("{error}");
 }

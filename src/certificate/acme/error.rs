@@ -14,7 +14,7 @@ pub enum AcmeError {
     /// No client can be made, for want of CA certificates.
     #[error(
         "no connection over https can be made from this host ({0}); \
-         see that /etc/ssl/certs is filled (`certctl rehash`) or the package ca_root_nss is installed"
+         run `certctl rehash`, or on FreeBSD 13 `pkg install ca_root_nss`"
     )]
     NoClient(String),
     /// Nobody answers at this address, and why.

@@ -17,7 +17,7 @@ use reqwest::{Body, Certificate, Client, Url};
 
 use super::role::Root;
 use super::{AcmeError, Internet};
-use crate::net::web::{deepest_cause, is_loopback, refused_certificate, retry_after, use_ring};
+use crate::net::web::{deepest_cause, is_loopback, refused_certificate, retry_after, roots, use_ring};
 
 /// RFC 8555, section 6.1, wants the name of the program and of the library.
 const NAME: &str = concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"), " instant-acme");
@@ -40,12 +40,18 @@ impl Transport {
     pub(super) fn new(internet: &Internet, directory: &str, root: Root) -> Result<Self, AcmeError> {
         use_ring();
         let no_client = |error: reqwest::Error| AcmeError::NoClient(deepest_cause(&error));
-        let roots: Result<Vec<_>, _> = internet.roots.iter().map(|root| Certificate::from_der(root)).collect();
+        let own: Result<Vec<_>, _> = internet.roots.iter().map(|root| Certificate::from_der(root)).collect();
+        let mut trusted = own.map_err(no_client)?;
+        match roots() {
+            Ok(roots) => trusted.extend(roots),
+            Err(why) if trusted.is_empty() => return Err(AcmeError::NoClient(why)),
+            Err(_) => {}
+        }
         let mut builder = Client::builder()
             .https_only(true)
             .redirect(Policy::none())
             .timeout(internet.request)
-            .tls_certs_merge(roots.map_err(no_client)?);
+            .tls_certs_only(trusted);
         if Url::parse(directory).is_ok_and(|url| is_loopback(&url)) {
             builder = builder.no_proxy();
         }

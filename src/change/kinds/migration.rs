@@ -12,7 +12,7 @@ use semver::Version;
 use crate::change::database::{self, Database, DatabaseRestore};
 use crate::change::kind::prelude::*;
 use crate::change::readiness::last_lines;
-use crate::gotosocial::commands::{self, Command};
+use crate::gotosocial::commands;
 use crate::gotosocial::readiness::message;
 use crate::host::{Ask, Invocation};
 use crate::shown::Shown;
@@ -81,8 +81,8 @@ impl Kind for Migration {
         }
         let Some(command) = &self.command else { return Ok(()) };
         let MigrationCommand { program, config, directory, environment } = command.clone();
-        let (owner, Command { arguments, secret_argument, .. }) = (self.owner, commands::migrations_run(&config));
-        let invocation = Invocation { program, arguments, environment, owner, directory, secret_argument, limit: None };
+        let command = Invocation::of(&program, commands::migrations_run(&config), self.owner, &directory);
+        let invocation = Invocation { environment, limit: None, ..command };
         let output = host.run_watched(&invocation, &mut |elapsed, line| {
             let line = line.map(message);
             executor.operator.waiting("the database is being migrated", elapsed, line.as_deref());

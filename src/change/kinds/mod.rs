@@ -34,7 +34,7 @@ pub use group::{AddGroup, RemoveGroup};
 pub use migration::Migration;
 pub use module::{LoadModule, UnloadModule};
 pub use package::{InstallPackage, RemovePackage};
-pub use rc_variable::SetRcVariable;
+pub use rc_variable::{SetRcVariable, set_rc_variable};
 pub use release::InstallRelease;
 pub use removal::{Discard, Remove, RemoveTree};
 pub use service::{ServiceStart, StopService};

@@ -11,8 +11,9 @@ use crate::change::front::wait_for_release;
 use crate::change::kind::prelude::*;
 use crate::change::operator::{Interruption, Operator};
 use crate::change::readiness::{
-    PAGE_TIMEOUT, Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size,
+    PAGE_TIMEOUT, Readiness, TAIL, is_ready, last_lines, log_says_ready, log_since, log_size, startup_by_log,
 };
+use crate::gotosocial::phase::{Phase, Startup};
 use crate::gotosocial::readiness::message;
 use crate::host::{BindOutcome, BindProbe, Family, Listener, ServiceAction, ServiceState};
 use crate::portacl::Protocol;
@@ -79,7 +80,7 @@ impl Kind for ServiceStart {
         let began = log_size(host, &self.readiness.log)?;
         host.service_action(&self.name, ServiceAction::Start)?;
         let patience = (!self.migrates).then_some(PATIENCE);
-        if wait(executor, &self.name, &self.readiness, began, patience)? {
+        if wait(executor, &self.name, &self.readiness, (began, true), patience)? {
             return Ok(());
         }
         let state = if executor.operator.decided() == Some(Interruption::Keep) {
@@ -150,7 +151,7 @@ pub(super) fn wait_until_ready(executor: &Executor<'_>, name: &str, readiness: &
     if is_ready(host, readiness, &log_since(host, &readiness.log, began), PAGE_TIMEOUT) {
         return Ok(true);
     }
-    wait(executor, name, readiness, began, Some(PATIENCE))
+    wait(executor, name, readiness, (began, false), Some(PATIENCE))
 }
 
 /// Waits until a service that was started by somebody else, with whichever configuration, has finished its start; `false`: it
@@ -175,16 +176,18 @@ pub(in crate::change) fn settles_down(
         }
         host.sleep(INTERVAL);
         elapsed += INTERVAL;
-        operator.waiting("GoToSocial is starting, which is not interrupted", elapsed, None);
+        let what = waits_for(host, readiness, &log_since(host, &readiness.log, 0), None);
+        operator.waiting(&format!("{what}, which is not interrupted"), elapsed, None);
     }
     Ok(true)
 }
 
+/// Waits for a service whose log counts from `began` on; `is_new`: it was started just now.
 fn wait(
     executor: &Executor<'_>,
     name: &str,
     readiness: &Readiness,
-    began: u64,
+    (began, is_new): (u64, bool),
     patience: Option<Duration>,
 ) -> Result<bool, Failure> {
     let (host, log) = (executor.host, &readiness.log);
@@ -223,11 +226,24 @@ fn wait(
             refuse!("{name} was started and died. The last lines of {log}:\n{tail}");
         }
         let newest = tail.lines().last().map(message);
-        executor.operator.waiting("GoToSocial is starting", elapsed, newest.as_deref());
+        let age = (is_new && restarts == 0).then_some(elapsed.as_secs());
+        executor.operator.waiting(&waits_for(host, readiness, &tail, age), elapsed, newest.as_deref());
         if patience.is_some_and(|patience| elapsed >= patience) {
             return Ok(false);
         }
     }
+}
+
+/// What a server does that is not ready, and for how long if its age is known.
+fn waits_for(host: &dyn Host, readiness: &Readiness, log: &str, age: Option<u64>) -> String {
+    // The whole time is told anyway, and so is the newest line.
+    let told = |startup: Startup| Startup {
+        silent_seconds: None,
+        seconds: startup.seconds.filter(|_| startup.phase != Phase::Starting),
+        ..startup
+    };
+    let startup = startup_by_log(host, readiness, log, age).map(told);
+    startup.map_or_else(|| "GoToSocial is starting".to_owned(), |startup| format!("GoToSocial is {startup}"))
 }
 
 /// One bind as the service user, before anything is started; `false` where the host does not have the address family.
@@ -274,6 +290,7 @@ mod tests {
             ipv4: true,
             ipv6: true,
             port,
+            jail: None,
         };
         let everywhere = IpAddr::from([127, 0, 0, 1]);
         assert_eq!(in_use(443, everywhere, &[listener(80)]), Ok(()), "connections of a stopped service that wind down");

@@ -86,7 +86,7 @@ proptest! {
         }));
         is_safe(&printed("", |screen| {
             let matter = Matter("service", ErrorCode::ServiceDown);
-            let named = |status| Check { name: text.shown().into_owned(), status, detail: text.to_owned(), code: None };
+            let named = |status| Check { name: text.shown().into_owned(), status, detail: text.to_owned(), code: None, startup: None };
             let all = [matter.pass(text), matter.warn(text), matter.fail(text), named(Status::Skip)];
             report::show_checks(screen, text.lines().next().unwrap_or_default(), &all, true);
         }));

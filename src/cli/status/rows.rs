@@ -69,10 +69,12 @@ fn version(status: &Status) -> String {
 }
 
 fn service(service: &Service) -> String {
-    let ready = match &service.ready {
-        Told::Known(true) => "ready",
-        Told::Known(false) => "NOT ready",
-        Told::Unknown { .. } => "whether it is ready only root can tell",
+    let ready = match (&service.ready, service.startup) {
+        (Told::Known(true), None) => "ready".to_owned(),
+        (Told::Known(true), Some(startup)) => startup.to_string(),
+        (Told::Known(false), Some(startup)) => format!("NOT ready, {startup}"),
+        (Told::Known(false), None) => "NOT ready".to_owned(),
+        (Told::Unknown { .. }, _) => "whether it is ready only root can tell".to_owned(),
     };
     let pid_of = |pid: &Option<u32>| pid.map(|pid| format!(" as pid {pid}")).unwrap_or_default();
     told(&service.supervision, |supervision| match supervision {

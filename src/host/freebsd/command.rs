@@ -19,7 +19,7 @@ use crate::host::{Ask, HostError, Invocation, Output, Owner, Tell, go_on};
 const SEARCH_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
 
 /// The limit for the output of a command, in bytes for each stream. Any user can have sockstat(1) list some ten thousand sockets.
-pub(super) const OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
+const OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Replaces a secret argument in messages.
 const SECRET: &str = "(secret)";
@@ -72,7 +72,7 @@ impl Commands {
         let line = shown(program, arguments.iter().copied());
         let mut command = clean(&self.local(Path::new(program)));
         command.args(arguments).envs(environment.iter().copied()).current_dir("/");
-        let start = |stdout: Stdio, stderr: Stdio| command.stdout(stdout).stderr(stderr).spawn();
+        let start = |stdout: Stdio, stderr: File| command.stdout(stdout).stderr(stderr).spawn();
         finish(line, OUTPUT_LIMIT, start, |mut child, _| child.wait())
     }
 
@@ -121,7 +121,7 @@ impl Commands {
         confinement.umask = 0o027;
         confinement.directory = self.local(&invocation.directory);
         let run =
-            |stdout: Stdio, stderr: Stdio| child::start(child::EXEC.0, &confinement, &program, &[], stdout, stderr);
+            |stdout: Stdio, stderr: File| child::start(child::EXEC.0, &confinement, &program, &[], stdout, stderr);
         let finished = finish(line, OUTPUT_LIMIT, run, |mut child, stdout| {
             child.wait(invocation.limit, &mut |elapsed| watch(elapsed, stdout))
         })?;
@@ -195,12 +195,12 @@ fn clean(program: &Path) -> Command {
 fn finish<C>(
     line: String,
     limit: u64,
-    start: impl FnOnce(Stdio, Stdio) -> io::Result<C>,
+    start: impl FnOnce(Stdio, File) -> io::Result<C>,
     wait: impl FnOnce(C, &File) -> io::Result<ExitStatus>,
 ) -> Result<Finished, HostError> {
     let run = || -> io::Result<_> {
         let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-        let child = start(stdout.try_clone()?.into(), stderr.try_clone()?.into())?;
+        let child = start(stdout.try_clone()?.into(), stderr.try_clone()?)?;
         let status = wait(child, &stdout)?;
         Ok((status, text_of(stdout, limit)?, text_of(stderr, limit)?))
     };
@@ -220,7 +220,7 @@ fn newest_line(file: &File) -> io::Result<Option<String>> {
     Ok(String::from_utf8_lossy(&bytes).lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned))
 }
 
-pub(super) fn text_of(mut file: File, limit: u64) -> io::Result<String> {
+fn text_of(mut file: File, limit: u64) -> io::Result<String> {
     file.rewind()?;
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes)?;

@@ -27,6 +27,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::child::Ids;
 use crate::front::Front;
+use crate::portacl::Protocol;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::unistd::geteuid;
 
@@ -197,16 +198,16 @@ impl Observe for FreeBsd {
         services::supervision(&self.commands, name)
     }
 
-    fn listeners(&self) -> Result<Listeners, HostError> {
-        self.sockstat.listeners(&self.commands)
+    fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError> {
+        self.sockstat.sockets(&self.commands, protocol)
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, HostError> {
         self.files.free_bytes(path)
     }
 
-    fn resolve(&self, name: &str) -> Vec<IpAddr> {
-        self.stranger().map_or_else(|_| Vec::new(), |ids| sorted(names::resolve_as(ids, name).into_iter()))
+    fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError> {
+        names::resolve_as(self.stranger()?, name)
     }
 
     fn addresses(&self) -> Result<Vec<IpAddr>, HostError> {

@@ -10,7 +10,6 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -20,8 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::command::{OUTPUT_LIMIT, text_of};
-use crate::child::{self, Confinement, Ids, Role};
+use crate::child::{self, Confinement, Conversation, Ids, Role};
 use crate::host::database::{DatabaseExamination, examine};
 use crate::host::{Ask, BindOutcome, BindProbe, DatabaseState, Family, HostError, NEVER, Owner, go_on};
 use crate::portacl::Protocol;
@@ -70,31 +68,18 @@ pub(super) fn examine_as(asked: &DatabaseExamination, stop: Ask<'_>) -> Result<D
     ask(EXAMINE.0, what, &confinement, &inside, EXAMINATION_LIMIT, stop)
 }
 
-/// Asks a child and returns its answer, one line of JSON. It is killed if `stop` has a reason.
+/// Asks a child, which is killed if `stop` has a reason.
 fn ask<A: DeserializeOwned>(
     role: &str,
-    command: String,
+    what: String,
     confinement: &Confinement,
     task: &impl Serialize,
     limit: Duration,
     stop: Ask<'_>,
 ) -> Result<A, HostError> {
-    let run = || -> io::Result<_> {
-        let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-        let streams = (Stdio::from(stdout.try_clone()?), Stdio::from(stderr.try_clone()?));
-        let mut child = child::start(role, confinement, task, &[], streams.0, streams.1)?;
-        let status = child.wait(Some(limit), &mut |_| go_on(stop))?;
-        Ok((status, text_of(stdout, OUTPUT_LIMIT)?, text_of(stderr, OUTPUT_LIMIT)?))
-    };
-    let (status, stdout, stderr) = match run() {
-        Ok(ended) => ended,
-        Err(source) => return Err(HostError::Start { command, source }),
-    };
-    if !status.success() {
-        let stderr = child::refusal(status, &stderr).unwrap_or(stderr.trim()).to_owned();
-        return Err(HostError::Command { command, status: status.to_string(), stderr });
-    }
-    serde_json::from_str(stdout.trim()).map_err(|_| HostError::Unreadable { what: command, text: stdout })
+    let child = Conversation::begin(role, confinement, task, &[], limit);
+    let answer = child.and_then(|mut child| child.hear_unless(&mut || go_on(stop)));
+    answer.map_err(|source| HostError::Child { what, source })
 }
 
 /// The child's side: prints the answer.

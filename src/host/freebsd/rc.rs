@@ -11,6 +11,7 @@ use std::str::Chars;
 
 use super::command::Commands;
 use crate::host::HostError;
+use crate::sysconf::rc_conf::refusal;
 
 const SH: &str = "/bin/sh";
 const SYSRC: &str = "/usr/sbin/sysrc";
@@ -165,17 +166,9 @@ pub(super) fn set_variable(commands: &Commands, name: &str, value: Option<&str>)
     }
 }
 
-/// sysrc(8) takes the end of a name for an operator (`+=`), and sh(1) reads rc.conf(5): neither may be misled.
+/// Neither sysrc(8) nor the sh(1) that reads rc.conf(5) may be misled.
 fn check(name: &str, value: &str) -> Result<(), HostError> {
-    let in_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    let why = if name.starts_with(|c: char| c.is_ascii_digit()) || name.is_empty() || !name.chars().all(in_name) {
-        "this is not the name of a shell variable"
-    } else if value.chars().any(|character| "\"\\`$".contains(character) || character.is_control()) {
-        "the value has a quote, backslash, backquote, dollar sign or control character in it, which rc.conf(5) would \
-         not give back as it is"
-    } else {
-        return Ok(());
-    };
+    let Some(why) = refusal(name, value) else { return Ok(()) };
     let source = io::Error::new(io::ErrorKind::InvalidInput, why);
     Err(HostError::Start { command: format!("{SYSRC} {name}"), source })
 }

@@ -13,7 +13,7 @@ use reqwest::tls::TlsInfo;
 use super::probe::reply;
 use crate::child::{Confinement, Conversation, Ids, NETWORK, Role};
 use crate::host::{ServedCertificate, WebAnswer, WebFailure, WebRequest};
-use crate::net::web::{environment, use_ring};
+use crate::net::web::{environment, roots, use_ring};
 
 /// GoToSocial answers 418 to a request without one (`internal/middleware/useragent.go`).
 const USER_AGENT: &str = concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"));
@@ -30,8 +30,7 @@ pub const WEB: Role = ("web", NETWORK, |task| reply(task, |request: &WebRequest|
 /// Has a child send a request: the answer may come from anybody.
 pub(super) fn get_as(ids: Option<Ids>, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     let limit = request.timeout.saturating_add(GRACE);
-    let child = Conversation::begin(WEB.0, &Confinement::of(ids), request, &environment(), limit);
-    let answer = child.and_then(|mut child| child.hear::<Result<WebAnswer, WebFailure>>());
+    let answer = Conversation::ask(WEB.0, &Confinement::of(ids), request, &environment(), limit);
     answer.unwrap_or_else(|error| Err(WebFailure::Other(format!("the process that asks failed: {error}"))))
 }
 
@@ -71,13 +70,12 @@ fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
 }
 
 fn client(request: &WebRequest) -> Result<Client, WebFailure> {
-    let mut builder = ClientBuilder::new()
-        .user_agent(USER_AGENT)
-        .redirect(Policy::none())
-        .http1_only()
-        .tls_info(true)
-        // If no certificate is to be judged, the system's trusted ones need not even exist.
-        .tls_danger_accept_invalid_certs(!(request.tls && request.verify));
+    let mut builder = ClientBuilder::new().user_agent(USER_AGENT).redirect(Policy::none()).http1_only().tls_info(true);
+    // If no certificate is to be judged, the system's trusted ones need not even exist.
+    builder = match request.tls && request.verify {
+        true => builder.tls_certs_only(roots().map_err(|why| WebFailure::Other(format!("no CA certificates: {why}")))?),
+        false => builder.tls_danger_accept_invalid_certs(true),
+    };
     if let Some(address) = request.address {
         builder = builder.no_proxy().resolve(&request.host.to_ascii_lowercase(), address);
     }

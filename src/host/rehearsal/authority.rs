@@ -108,7 +108,7 @@ impl Rehearsal {
 
     /// Looks for the answer at every address of the name.
     fn check(&self, name: &HostName, token: &str, answer: &str) -> Result<(), AcmeError> {
-        let addresses = self.resolve(name.as_str());
+        let addresses = self.machine.borrow().model.addresses_of(name.as_str());
         let path = format!("/.well-known/acme-challenge/{token}");
         let wrong = |address: IpAddr| {
             let request = WebRequest {

@@ -117,8 +117,20 @@ const NEWSYSLOG_CONF: &str = "\
 <include> /usr/local/etc/newsyslog.conf.d/[!.]*.conf
 ";
 
-const CERT_PEM: &str =
-    "# Stands for the certificate authorities that certctl(8) trusts. A rehearsal reads none of them.\n";
+/// Stands for those that certctl(8) trusts. Nobody has its key.
+const CERT_PEM: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBiTCCAS+gAwIBAgIUPBI5UueOVglup4Bsny7YcHsJvEcwCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOUmVoZWFyc2VkIHJvb3QwIBcNMjYxMTMwMTI0MDE1WhgPMjEy
+NjExMDYxMjQwMTVaMBkxFzAVBgNVBAMMDlJlaGVhcnNlZCByb290MFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAEMHAF25+D0OzoE4TApk9NGHxFDJRsfiktGJrE7hcT
+qT18w9AvI1STE992vHAXSyk9s+4ZNEitMIbW22DpBCylyaNTMFEwHQYDVR0OBBYE
+FMbQLbSmSwQeK3RHAYp6hG1ign3GMB8GA1UdIwQYMBaAFMbQLbSmSwQeK3RHAYp6
+hG1ign3GMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAIxkxv0m
+eJQGFcLjujuQ6Owk0CzPyO2sZSbJtkcZN9+KAiBOGIoLQEagSZ51dlkIiO8Ip7av
+6rKu1GF9+UYb5QeHmw==
+-----END CERTIFICATE-----
+";
 
 /// Lays the files out in an empty folder.
 pub(super) fn lay_out(root: &Root) -> Result<(), HostError> {

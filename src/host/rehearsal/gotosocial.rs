@@ -47,6 +47,7 @@ fn socket(model: &Model, user: (&str, u32), pid: u32, address: Option<IpAddr>, p
         ipv4: address.is_none_or(|address| address.is_ipv4()),
         ipv6: address.map_or(model.ipv6, |address| address.is_ipv6()),
         port,
+        jail: None,
     }
 }
 
@@ -99,10 +100,18 @@ pub(super) fn tick(machine: &mut Machine) -> Result<(), HostError> {
     }
     let Some(supervisor) = &mut machine.model.gotosocial else { return Ok(()) };
     match &mut supervisor.program {
-        Some(program) if !program.announced && program.ready_at <= clock => {
-            program.announced = true;
+        Some(program)
+            if program.migrated_at.is_some_and(|at| at <= clock)
+                || (!program.announced && program.ready_at <= clock) =>
+        {
+            let is_ready = !program.announced && program.ready_at <= clock;
+            program.announced |= is_ready;
+            let is_migrated = program.migrated_at.take_if(|at| *at <= clock).is_some();
             let program = program.clone();
-            announce(machine, &program)
+            if is_migrated {
+                log_migrated(machine, &program)?;
+            }
+            if is_ready { announce(machine, &program) } else { Ok(()) }
         }
         None if !supervisor.killed && supervisor.restart_at <= clock => match rc_script::service(machine, "daemon") {
             Ok(service) => run(machine, &service),
@@ -169,6 +178,19 @@ fn launch(machine: &mut Machine, service: &Service) -> Result<Result<Program, Fa
     let Ok(program) = &started else { return Ok(started) };
     // The maintenance page listens while the database is opened and migrated.
     log_listening(machine, program)?;
+    log(machine, &program.log, "cache.(*Caches).Start", "INFO", "start: 0xc000a3e008")?;
+    let text = format!("connected to SQLITE database with address {}", program.database.display());
+    let is_sqlite = !postgres::is_place(&program.database);
+    log(
+        machine,
+        &program.log,
+        "bundb.sqliteConn",
+        "INFO",
+        if is_sqlite { &text } else { "connected to POSTGRES database" },
+    )?;
+    if program.migrated_at.is_none() {
+        log_migrated(machine, program)?;
+    }
     let faults = &machine.model.faults;
     if faults.dies_after_start || faults.version_dies.as_ref() == Some(&version) {
         append(machine, &service.log, "panic: runtime error: died after its start\n\ngoroutine 1 [running]:\n")?;
@@ -178,6 +200,11 @@ fn launch(machine: &mut Machine, service: &Service) -> Result<Result<Program, Fa
         announce(machine, program)?;
     }
     Ok(started)
+}
+
+fn log_migrated(machine: &Machine, program: &Program) -> Result<(), HostError> {
+    log(machine, &program.log, "bundb.doMigration", "INFO", "there are no new migrations to run")?;
+    log(machine, &program.log, "server.init.func2", "INFO", "compiling WebAssembly")
 }
 
 /// The end of a start in the log: the real pages replace the maintenance page.
@@ -231,7 +258,10 @@ fn serve(machine: &mut Machine, service: &Service, version: &str, settings: &Set
         0 => machine.model.clock,
         polls => machine.model.clock + 1 + u64::from(polls) * POLL,
     };
+    let migrating = u64::from(machine.model.faults.polls_while_migrating) * POLL;
+    let migrated_at = (ready_at > machine.model.clock).then(|| ready_at.min(machine.model.clock + 1 + migrating));
     Ok(Program {
+        migrated_at,
         pid: machine.model.take_pid(),
         started_at: machine.model.clock,
         ready_at,

@@ -1,6 +1,7 @@
 //! [`Observe`] and [`Host`] on a rehearsal.
 
 use std::any::Any;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use crate::certificate::{Bundle, BundleError};
 use crate::child::Ids;
 use crate::front::Front;
 use crate::operation::{self, Operation};
+use crate::portacl::Protocol;
 
 use super::super::{
     Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
@@ -22,7 +24,7 @@ use super::super::{
 use super::machine::{Access, Machine, command_failed};
 use super::{
     ChangeFault, Model, Rehearsal, STATE_FOLDER, accounts, authority, gotosocial, gotosocial_admin,
-    gotosocial_database, kernel, packages, postgres, rc_conf, services, web, web_servers,
+    gotosocial_database, kernel, packages, postgres, rc_conf, services, sysrc, web, web_servers,
 };
 
 /// A change, for the errors that it can be made to fail with.
@@ -88,6 +90,11 @@ impl Rehearsal {
 
     fn attempt<T>(&self, what: &Change<'_>, make: impl FnOnce(&mut Machine) -> Done<T>) -> Done<T> {
         let machine = &mut *self.machine.borrow_mut();
+        if let Change::File(_, path, _) = what
+            && machine.model.immutable.contains(*path)
+        {
+            return Err(what.failed(Errno::EPERM as i32));
+        }
         let mut failure = None;
         match &mut machine.model.faults.change {
             Some(fault) if fault.after > 0 => fault.after -= 1,
@@ -247,6 +254,10 @@ impl Observe for Rehearsal {
         Ok(None)
     }
 
+    fn environment(&self, name: &str) -> Option<OsString> {
+        self.machine.borrow().model.environment.get(name).map(OsString::from)
+    }
+
     fn module_loaded(&self, name: &str) -> Result<bool, HostError> {
         Ok(self.machine.borrow().model.modules.contains(name))
     }
@@ -271,9 +282,9 @@ impl Observe for Rehearsal {
         services::supervision(&self.machine.borrow(), name)
     }
 
-    fn listeners(&self) -> Result<Listeners, HostError> {
+    fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError> {
         let model = &self.machine.borrow().model;
-        let mut sockets = kernel::listeners(model);
+        let mut sockets = kernel::sockets(model, protocol);
         sockets.extend(web_servers::workers(model, &sockets));
         Ok(Listeners { sockets, unreadable: model.faults.unreadable_rows })
     }
@@ -283,8 +294,14 @@ impl Observe for Rehearsal {
         Ok(if model.faults.disk_full { 0 } else { model.free_bytes })
     }
 
-    fn resolve(&self, name: &str) -> Vec<IpAddr> {
-        self.machine.borrow().model.addresses_of(name)
+    fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError> {
+        let model = &self.machine.borrow().model;
+        match model.faults.resolver_fails {
+            true => {
+                Err(HostError::Lookup { name: name.to_owned(), why: "Name could not be resolved at this time".into() })
+            }
+            false => Ok(model.addresses_of(name)),
+        }
     }
 
     fn addresses(&self) -> Result<Vec<IpAddr>, HostError> {
@@ -387,7 +404,7 @@ impl Host for Rehearsal {
 
     fn set_rc_variable(&self, name: &str, value: Option<&str>) -> Result<(), HostError> {
         let arguments = value.map_or_else(|| format!("-x {name}"), |value| format!("{name}={value}"));
-        self.command(format!("sysrc {arguments}"), |machine| rc_conf::set(machine, name, value))
+        self.command(format!("sysrc {arguments}"), |machine| sysrc::set(machine, name, value))
     }
 
     fn install_package(&self, name: &str) -> Result<(), HostError> {
@@ -416,6 +433,9 @@ impl Host for Rehearsal {
     }
 
     fn run_as(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError> {
+        if let Some(hanging) = self.machine.borrow_mut().hanging(invocation, stop) {
+            return Err(hanging);
+        }
         let Invocation { program, arguments, .. } = invocation;
         go_on(stop).map_err(|source| HostError::Start { command: program.display().to_string(), source })?;
         let only_looks = match postgres::is_program(program) {

@@ -52,6 +52,7 @@ mod rc_conf;
 mod rc_script;
 mod services;
 pub mod stand_in_release;
+mod sysrc;
 #[cfg(test)]
 mod tests;
 mod web;

@@ -46,6 +46,12 @@ pub struct Model {
     pub securelevel: i32,
     /// Whether the machine is a jail. A jail has the modules and portacl sysctls of its host.
     pub jail: Jail,
+    /// What matters of the environment of the user who runs the program.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// Files that nobody may change, rename or remove: `chflags schg`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub immutable: BTreeSet<PathBuf>,
     /// `hw.physmem`, bytes.
     pub memory: u64,
     /// Bytes free on the one file system.
@@ -87,6 +93,8 @@ pub struct Model {
     pub reloads: BTreeMap<String, u64>,
     /// Sockets that other programs listen on.
     pub listeners: Vec<Listener>,
+    /// UDP sockets of other programs.
+    pub udp_sockets: Vec<Listener>,
     /// Addresses of names. A name that is not here has the machine's own addresses; an empty list is no such name.
     pub dns: BTreeMap<String, Vec<IpAddr>>,
     /// The answers of the outside world, by URL (`https://example.org/nodeinfo/2.0`). The outside world answers for a
@@ -285,6 +293,9 @@ pub struct Program {
     pub started_at: u64,
     /// When it becomes ready. Before that it answers 503.
     pub ready_at: u64,
+    /// When its database is up to date, if its log does not say so yet.
+    #[serde(default)]
+    pub migrated_at: Option<u64>,
     /// Whether its log says that it is ready.
     pub announced: bool,
     /// Its version.
@@ -386,6 +397,10 @@ pub struct Faults {
     pub waits_last: bool,
     /// Every certificate shown has expired.
     pub shows_expired: bool,
+    /// The resolver does not answer.
+    pub resolver_fails: bool,
+    /// This program hangs for ever: its name, and arguments that it then has.
+    pub hangs: Option<String>,
     /// How many rows of sockstat(1) make no sense.
     pub unreadable_rows: usize,
 }

@@ -81,7 +81,7 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
         return Err(command_failed(command, 0, text));
     }
     match (name, action) {
-        (_, ServiceAction::Reload) if is_guard || [SERVICE, portacl_rc::NAME].contains(&name) => {
+        (_, ServiceAction::Reload) if is_guard || [SERVICE, portacl_rc::NAME, "cron"].contains(&name) => {
             Err(command_failed(command, 1, "unknown directive 'reload'."))
         }
         (SERVICE, ServiceAction::Stop) => gotosocial::stop(machine),

@@ -6,6 +6,7 @@ mod base_system;
 mod boot;
 mod faults;
 mod folder;
+mod freebsd_15;
 mod gotosocial_service;
 mod gotosocial_web;
 mod kernel;

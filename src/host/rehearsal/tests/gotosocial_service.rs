@@ -168,6 +168,7 @@ fn a_taken_port_is_a_panic() {
                 ipv4: true,
                 ipv6: false,
                 port: 80,
+                jail: None,
             });
         })
         .unwrap();

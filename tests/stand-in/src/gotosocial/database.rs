@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -103,6 +104,7 @@ impl Database {
             database.save(&content)?;
             return Err(failed("db migration error: stand-in: this migration was asked to fail"));
         }
+        thread::sleep(trouble.migration_takes);
         content.migrations = wanted;
         database.save(&content)?;
         logger.info("bundb.doMigration", &format!("MIGRATED DATABASE TO group ({wanted} migrations)"));

@@ -39,6 +39,7 @@ pub(super) fn start(version: &str, settings: Settings, trouble: &Trouble) -> Res
     logger.info("server.init.func2", &format!("starting gotosocial {version} (a stand-in)"));
     let plan = Plan::of(&settings, trouble.no_certificate.clone(), proxies)?;
     let maintenance = Router::start(&plan, site.clone(), logger)?;
+    logger.info("cache.(*Caches).Start", "start: 0xc000a3e008");
     let database = Database::open(&settings, trouble, logger)?;
     let mut content = database.content()?;
     if content.instance.is_none() {
@@ -46,6 +47,7 @@ pub(super) fn start(version: &str, settings: Settings, trouble: &Trouble) -> Res
         database.save(&content)?;
     }
     open_storage(&settings)?;
+    logger.info("server.init.func2", "compiling WebAssembly");
     thread::sleep(trouble.ready_after);
     maintenance.stop();
     site.database = Some(database.clone());

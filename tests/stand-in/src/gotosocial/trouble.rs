@@ -3,6 +3,7 @@
 //! | variable | value | what happens |
 //! |---|---|---|
 //! | `STAND_IN_READY_AFTER` | seconds | the start takes that much longer; until then only the maintenance page answers |
+//! | `STAND_IN_MIGRATION_TAKES` | seconds | a database that has to be migrated is migrated for so long |
 //! | `STAND_IN_DIE_AFTER` | seconds | it panics that long after it has become ready |
 //! | `STAND_IN_FAIL_MIGRATION` | `1` | a database that has to be migrated is left half way, exit status 1 |
 //! | `STAND_IN_NO_CERTIFICATE` | `unreachable` or `rate-limited` | it cannot get a certificate, and says why as the real one does |
@@ -16,6 +17,8 @@ use std::time::Duration;
 pub(super) struct Trouble {
     /// How much longer the start takes.
     pub(super) ready_after: Duration,
+    /// How long a migration takes.
+    pub(super) migration_takes: Duration,
     /// How long after being ready it dies.
     pub(super) die_after: Option<Duration>,
     /// Whether migrations fail.
@@ -37,6 +40,7 @@ impl Trouble {
             };
             match name.as_str() {
                 "STAND_IN_READY_AFTER" => trouble.ready_after = seconds()?,
+                "STAND_IN_MIGRATION_TAKES" => trouble.migration_takes = seconds()?,
                 "STAND_IN_DIE_AFTER" => trouble.die_after = Some(seconds()?),
                 "STAND_IN_FAIL_MIGRATION" => trouble.fail_migration = value == "1",
                 "STAND_IN_NO_CERTIFICATE" => trouble.no_certificate = Some(authority_says(value)?),

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 
+use gts_bootstrap::gotosocial::phase::{Phase, Startup};
 use reqwest::tls::TlsInfo;
 
 use crate::instance::{HOST, Instance, client};
@@ -143,6 +144,21 @@ fn while_it_starts_only_livez_answers_and_a_term_kills_it() {
     assert_eq!(server.stop(), 143);
     assert!(!instance.log().contains("done! exiting"));
     assert_eq!(instance.started().stop(), 0, "the next start recovers");
+}
+
+#[test]
+fn its_log_tells_the_phases_of_a_start() {
+    let instance = Instance::proxied("0.19.2");
+    let trouble = [("STAND_IN_MIGRATION_TAKES", "3"), ("STAND_IN_READY_AFTER", "3")];
+    let server = instance.start(&trouble);
+    let phase = || Startup::of(&instance.log(), None).phase;
+    server.wait_for("connected to SQLITE");
+    assert_eq!(phase(), Phase::Migrating);
+    server.wait_for("compiling WebAssembly");
+    assert_eq!(phase(), Phase::Starting);
+    server.wait_for("recovered queued tasks");
+    assert_eq!(phase(), Phase::Ready);
+    assert_eq!(server.stop(), 0);
 }
 
 #[test]
