@@ -82,6 +82,8 @@ codes! {
     PortTaken = "PORT-TAKEN",
     /// The log would not show when the server is ready.
     LogLevel = "LOG-LEVEL",
+    /// A name could not be looked up.
+    NameLookup = "NAME-LOOKUP",
     /// Another fediverse server answers under the name.
     OtherServer = "OTHER-SERVER",
 

@@ -11,6 +11,7 @@ pub mod check;
 pub mod child;
 pub mod cli;
 pub mod deployment;
+mod descent;
 pub mod error_code;
 pub mod filter;
 pub mod front;

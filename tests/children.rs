@@ -1,5 +1,6 @@
 //! Children with less than root's rights: what they have, and what they have not. Most of it can be seen by root only.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -8,10 +9,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use gts_bootstrap::error_code::{Coded, ErrorCode};
 use gts_bootstrap::host::freebsd::FreeBsd;
 use gts_bootstrap::host::{
-    BindOutcome, BindProbe, DatabaseExamination, DatabaseState, Family, Host, HostError, Invocation, Observe, Output,
-    Owner, WebFailure, WebRequest,
+    BindOutcome, BindProbe, DatabaseExamination, DatabaseState, Family, Host, HostError, Invocation, NEVER, Observe,
+    Output, Owner, WebFailure, WebRequest,
 };
 use gts_bootstrap::portacl::Protocol;
 use serde_json::json;
@@ -59,7 +61,7 @@ fn shell(script: &str) -> Invocation {
 }
 
 fn run(script: &str) -> Result<Output, HostError> {
-    host().run_as(&shell(script))
+    host().run_as(&shell(script), NEVER)
 }
 
 /// An order for a child whose ids stay, as its standard input.
@@ -167,14 +169,14 @@ fn output_status_and_secrets_of_another_users_program() {
     invocation.arguments.extend(["sh".into(), "--password".into(), "hunter2".into()]);
     invocation.secret_argument = Some(4);
     if is_root() {
-        let output = host().run_as(&invocation).unwrap();
+        let output = host().run_as(&invocation, NEVER).unwrap();
         assert_eq!((output.status, output.stderr.as_str()), (Some(3), "hunter2\n"));
     }
     for broken in [
         Invocation { program: "/no/such/program".into(), ..invocation.clone() },
         Invocation { directory: "/no/such/folder".into(), ..invocation.clone() },
     ] {
-        let error = host().run_as(&broken).unwrap_err().to_string();
+        let error = host().run_as(&broken, NEVER).unwrap_err().to_string();
         assert!(error.contains("--password (secret)") && !error.contains("hunter2"), "{error}");
         let why = if is_root() { "/no/such/" } else { "cannot take on the groups" };
         assert!(error.contains(why), "{error}");
@@ -216,7 +218,7 @@ fn a_child_that_is_stopped_or_takes_too_long_holds_nobody_up() {
     let began = Instant::now();
     // `sleep` is a process of its own, which goes with the child.
     let late = Invocation { limit: Some(Duration::from_millis(300)), ..shell("sleep 4242; echo late") };
-    let error = host().run_as(&late).unwrap_err().to_string();
+    let error = host().run_as(&late, NEVER).unwrap_err().to_string();
     assert!(error.contains("was killed") && began.elapsed() < Duration::from_secs(60), "{error}");
     // The kernel takes a moment to end what was killed.
     let is_left =
@@ -228,6 +230,36 @@ fn a_child_that_is_stopped_or_takes_too_long_holds_nobody_up() {
         std::thread::sleep(Duration::from_millis(50));
     }
     panic!("what the child had started is left");
+}
+
+#[test]
+fn a_database_program_that_hangs_or_is_stopped_ends_at_its_limit_and_at_once_when_told_to() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let psql = folder.path().join("psql");
+    for script in
+        ["exec sleep 4244", "kill -STOP $$; exec sleep 4244", "trap '' TERM INT HUP; while :; do sleep 1; done"]
+    {
+        fs::write(&psql, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&psql, fs::Permissions::from_mode(0o755)).unwrap();
+        let invocation = Invocation { program: psql.clone(), arguments: Vec::new(), ..shell("") };
+        let limited = Invocation { limit: Some(Duration::from_millis(300)), ..invocation.clone() };
+        let error = host().run_as(&limited, &|| None).unwrap_err();
+        assert!(
+            matches!(&error, HostError::Start { source, .. } if source.kind() == std::io::ErrorKind::TimedOut),
+            "{error}"
+        );
+        let began = Instant::now();
+        let asked = || (began.elapsed() > Duration::from_millis(300)).then(|| "interrupted (SIGTERM)".to_owned());
+        let error = host().run_as(&invocation, &asked).unwrap_err();
+        assert!(began.elapsed() < Duration::from_millis(1300), "{:?}", began.elapsed());
+        assert!(error.to_string().ends_with("interrupted (SIGTERM)"), "{error}");
+    }
+    let output = host().run_as(&shell("echo done"), &|| None).unwrap();
+    assert_eq!((output.status, output.stdout.as_str()), (Some(0), "done\n"));
 }
 
 #[test]
@@ -279,7 +311,31 @@ fn what_the_kernel_reserves_is_refused() {
 
 fn examine(path: &Path) -> Result<DatabaseState, HostError> {
     let owner = Owner { uid: NOBODY, gid: NOBODY };
-    host().examine_database(&DatabaseExamination { path: path.to_path_buf(), owner, thorough: true })
+    host().examine_database(&DatabaseExamination { path: path.to_path_buf(), owner, thorough: true }, NEVER)
+}
+
+#[test]
+fn a_child_that_runs_when_a_stop_is_asked_for_is_killed() {
+    if !is_root() {
+        return;
+    }
+    let asked = Cell::new(0);
+    let stop = || {
+        asked.set(asked.get() + 1);
+        (asked.get() == 3).then(|| "interrupted (SIGTERM)".to_owned())
+    };
+    let error = host().run_as(&shell("exec sleep 600"), &stop).unwrap_err().to_string();
+    assert!(error.contains("interrupted (SIGTERM)") && asked.get() == 3, "{error}");
+
+    let folder = tempfile::tempdir().unwrap();
+    chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let path = folder.path().join("sqlite.db");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE a (b);").unwrap();
+    chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+    let asked = DatabaseExamination { path, owner: Owner { uid: NOBODY, gid: NOBODY }, thorough: true };
+    let error = host().examine_database(&asked, &|| Some("interrupted (SIGTERM)".to_owned())).unwrap_err().to_string();
+    assert!(error.contains("interrupted (SIGTERM)"), "{error}");
+    assert_eq!(host().examine_database(&asked, NEVER).unwrap().damage, None);
 }
 
 #[test]
@@ -348,15 +404,20 @@ fn root_itself_asks_nobody() {
     if let Some(program) = std::env::var_os(CHILD_PROGRAM) {
         gts_bootstrap::child::use_program(program);
         let host = FreeBsd::rooted(Path::new("/"));
-        assert_eq!(host.resolve("127.0.0.1"), Vec::<IpAddr>::new());
+        let failure = host.resolve("127.0.0.1").unwrap_err();
+        assert!(
+            failure.to_string().starts_with("the name 127.0.0.1 could not be looked up: exit status: 1"),
+            "{failure}"
+        );
+        assert_eq!(failure.code(), ErrorCode::NameLookup);
         let failure = host.web(&WebRequest::to(address, false, "a.example", "/", Duration::from_secs(9))).unwrap_err();
         assert!(failure.to_string().contains("the process that asks failed"), "{failure}");
         silent.set_nonblocking(true).unwrap();
         assert!(silent.accept().is_err(), "somebody came");
         return;
     }
-    assert_eq!(host().resolve("127.0.0.1"), [IpAddr::from([127, 0, 0, 1])]);
-    assert_eq!(host().resolve("two words"), Vec::<IpAddr>::new());
+    assert_eq!(host().resolve("127.0.0.1").unwrap(), [IpAddr::from([127, 0, 0, 1])]);
+    assert_eq!(host().resolve("two words").unwrap(), Vec::<IpAddr>::new());
     // With children that do nothing, nothing is done.
     again_with("children::root_itself_asks_nobody", &[(CHILD_PROGRAM, "/bin/false")]);
 }

@@ -30,6 +30,7 @@ const ROOMS: &[&str] = &[
     "portacl",
     "templates",
     "error_code",
+    "descent",
     "operation",
     "shown",
     "utc",

@@ -24,3 +24,4 @@ mod postgres;
 mod rehearsal;
 mod release;
 mod settled;
+mod threats;

@@ -94,6 +94,11 @@ impl Kind {
         TABLE.iter().find(|row| row.0 == self).map_or(0, |row| row.3)
     }
 
+    /// Whether it belongs to the service user, where it is found.
+    pub fn is_services(self) -> bool {
+        matches!(self, Self::Cached | Self::CachedAccount | Self::Medium)
+    }
+
     /// Whether it is read into memory, parsed, and put in place by the plan.
     pub fn is_small(self) -> bool {
         !matches!(self, Self::Sqlite | Self::Postgres | Self::Receipt | Self::Medium)

@@ -167,13 +167,14 @@ fn not_allowed(reason: &PathRefusal) -> String {
 }
 
 /// Reads every member in turn, to its end, and compares its digest. `visit` gets each one. A damaged member gives it an
-/// error in place of its end, so that `visit` can discard what it made of the bytes.
+/// error in place of its end, so that `visit` can discard what it made of the bytes. `may_go_on` is asked at short intervals.
 ///
 /// # Errors
-/// See [`BackupError`]; or the error of `visit`.
+/// See [`BackupError`]; or the error of `visit` or of `may_go_on`.
 pub fn walk(
     file: &mut File,
     manifest: &Manifest,
+    may_go_on: &dyn Fn() -> io::Result<()>,
     visit: &mut dyn FnMut(&Entry, &mut dyn Read) -> io::Result<()>,
 ) -> Result<(), BackupError> {
     let size = file.metadata()?.len();
@@ -186,8 +187,8 @@ pub fn walk(
         file.read_exact(block.as_mut_bytes())?;
         compare(&block, wanted, manifest.head.created)?;
         let mut member = file.by_ref().take(wanted.size);
-        let mut checked =
-            Checked { inner: &mut member, left: wanted.size, hasher: Some(Sha256::new()), wanted, damaged: false };
+        let (hasher, left) = (Some(Sha256::new()), wanted.size);
+        let mut checked = Checked { inner: &mut member, left, hasher, wanted, damaged: false, may_go_on };
         let visited = visit(wanted, &mut checked).and_then(|()| io::copy(&mut checked, &mut io::sink()).map(drop));
         if checked.damaged {
             let why = "is damaged: its SHA-256 is not that of the manifest";
@@ -237,6 +238,7 @@ struct Checked<'a, R> {
     hasher: Option<Sha256>,
     wanted: &'a Entry,
     damaged: bool,
+    may_go_on: &'a dyn Fn() -> io::Result<()>,
 }
 
 impl<R: Read> Read for Checked<'_, R> {
@@ -244,6 +246,7 @@ impl<R: Read> Read for Checked<'_, R> {
         if buffer.is_empty() {
             return Ok(0);
         }
+        (self.may_go_on)()?;
         let read = self.inner.read(buffer)?;
         self.left = self.left.saturating_sub(read as u64);
         if let Some(hasher) = &mut self.hasher {

@@ -35,8 +35,8 @@ fn member(folder: &Path, path: &str, needed: bool) -> Member {
     Member { path: path.to_owned(), from: folder.join(path), mode: 0o640, needed }
 }
 
-fn opener(path: &Path) -> io::Result<Source> {
-    match File::open(path) {
+fn opener(member: &Member) -> io::Result<Source> {
+    match File::open(&member.from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Err("it was deleted meanwhile".to_owned())),
         opened => opened.map(Ok),
     }
@@ -46,7 +46,7 @@ fn opener(path: &Path) -> io::Result<Source> {
 fn written(
     out: &mut File,
     members: &[Member],
-    open: &dyn Fn(&Path) -> io::Result<Source>,
+    open: &dyn Fn(&Member) -> io::Result<Source>,
 ) -> io::Result<(Manifest, Vec<Skipped>)> {
     let mut left_out = LeftOut::default();
     let manifest = write(out, &head(), members, open, &|| Ok(()), &mut left_out)?;
@@ -73,7 +73,7 @@ fn backup_of(files: &BTreeMap<String, Vec<u8>>) -> (tempfile::TempDir, File, Man
 fn contents(file: &mut File) -> Result<BTreeMap<String, Vec<u8>>, BackupError> {
     let manifest = open(file)?.manifest;
     let mut found = BTreeMap::new();
-    walk(file, &manifest, &mut |entry, bytes| {
+    walk(file, &manifest, &|| Ok(()), &mut |entry, bytes| {
         let mut content = Vec::new();
         bytes.read_to_end(&mut content)?;
         found.insert(entry.path.clone(), content);
@@ -143,8 +143,8 @@ fn what_changes_is_read_again_and_what_has_no_place_left_out() {
     let members: Vec<Member> = paths.map(|path| member(folder.path(), path, [stray, SQLITE].contains(&path))).into();
     let readings = Cell::new(0);
     // A file of this length that is shorter when it is read, as if it had been truncated at that moment.
-    let open = |path: &Path| -> io::Result<Source> {
-        let file = opener(path)?;
+    let open = |member: &Member| -> io::Result<Source> {
+        let (file, path) = (opener(member)?, &member.from);
         let once = path.ends_with(changes) && readings.replace(readings.get() + 1) == 0;
         if let Ok(file) = file.as_ref()
             && (once || path.ends_with(restless))
@@ -259,4 +259,41 @@ fn sizes_that_are_only_claimed_take_no_memory() {
     let text = String::from_utf8_lossy(&text).replace("\"size\":5,", "\"size\":18446744073709551615,");
     file.write_all_at(&text.as_bytes()[..512], 512).unwrap();
     assert!(open(&mut file).is_err());
+}
+
+#[test]
+fn a_stop_is_heard_in_the_midst_of_a_large_member() {
+    const LARGE: usize = 8 << 20;
+    let files = BTreeMap::from([(SQLITE.to_owned(), vec![7; 900]), (MEDIUM.to_owned(), vec![9; LARGE])]);
+    let (folder, mut out, manifest) = backup_of(&files);
+    // Whether the member is wanted, or passed over.
+    for wanted in [true, false] {
+        let (asked, seen) = (Cell::new(0_u64), Cell::new(0));
+        let may_go_on = || {
+            asked.set(asked.get() + 1);
+            if asked.get() > 12 { Err(io::Error::other("interrupted")) } else { Ok(()) }
+        };
+        let read = walk(&mut out, &manifest, &may_go_on, &mut |_, bytes| {
+            let mut piece = [0; 1 << 16];
+            while wanted {
+                match bytes.read(&mut piece)? {
+                    0 => break,
+                    count => seen.set(seen.get() + count),
+                }
+            }
+            Ok(())
+        });
+        assert!(read.unwrap_err().to_string().contains("interrupted"));
+        assert_eq!(asked.get(), 13, "nothing is read after it");
+        assert!(seen.get() < LARGE / 4, "{} bytes", seen.get());
+    }
+    let asked = Cell::new(0);
+    let may_go_on = || {
+        asked.set(asked.get() + 1);
+        if asked.get() > 6 { Err(io::Error::other("interrupted")) } else { Ok(()) }
+    };
+    let members: Vec<Member> = files.keys().map(|path| member(folder.path(), path, true)).collect();
+    let mut into = tempfile::tempfile().unwrap();
+    write(&mut into, &head(), &members, &opener, &may_go_on, &mut LeftOut::default()).unwrap_err();
+    assert!(asked.get() == 7 && into.metadata().unwrap().len() < LARGE as u64 * 3 / 4);
 }

@@ -26,7 +26,7 @@ pub const STRAY: &str = "it has no name that gts-bootstrap or GoToSocial gives";
 /// How often a file is read if it changes meanwhile.
 const READINGS: u32 = 3;
 /// After so many bytes it is asked again whether to go on.
-const PIECE: u64 = 1 << 24;
+const PIECE: u64 = 1 << 20;
 /// The greatest number of files that are listed as left out: whoever can plant some can plant many.
 const LISTED: usize = 1000;
 /// The most bytes of each half of a path that is told and not used.
@@ -96,7 +96,7 @@ pub fn write(
     out: &mut File,
     head: &Head,
     members: &[Member],
-    open: &dyn Fn(&Path) -> io::Result<Source>,
+    open: &dyn Fn(&Member) -> io::Result<Source>,
     may_go_on: &dyn Fn() -> io::Result<()>,
     left_out: &mut LeftOut,
 ) -> io::Result<Manifest> {
@@ -174,19 +174,19 @@ fn add(
     out: &mut File,
     head: &Head,
     member: &Member,
-    open: &dyn Fn(&Path) -> io::Result<Source>,
+    open: &dyn Fn(&Member) -> io::Result<Source>,
     may_go_on: &dyn Fn() -> io::Result<()>,
 ) -> io::Result<Result<Entry, String>> {
     if let Err(why) = fits(&member.path) {
         return Ok(Err(why));
     }
+    let Some(kind) = Kind::of(&member.path) else { return Ok(Err(STRAY.to_owned())) };
     let start = out.stream_position()?;
     for _ in 0..READINGS {
-        let mut file = match open(&member.from)? {
+        let mut file = match open(member)? {
             Ok(file) => file,
             Err(why) => return Ok(Err(why)),
         };
-        let Some(kind) = Kind::of(&member.path) else { return Ok(Err(STRAY.to_owned())) };
         let before = file.metadata()?;
         if before.len() > kind.largest() {
             return Ok(Err("it is larger than such a file can be".to_owned()));

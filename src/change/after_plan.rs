@@ -10,8 +10,9 @@ use super::thing::{Left, Thing};
 use crate::child::Ids;
 use crate::host::{
     BindOutcome, BindProbe, Entry, Group, HostError, Listeners, Observe, ServiceState, Supervision, System, User,
-    Visit, WebAnswer, WebFailure, WebRequest,
+    Visit, WebAnswer, WebFailure, WebRequest, Whose,
 };
+use crate::portacl::Protocol;
 
 /// Methods of a trait that another value answers.
 macro_rules! delegate {
@@ -50,10 +51,10 @@ impl Observe for AfterPlan<'_> {
         fn package(&self, name: &str) -> Result<Option<String>, HostError>;
         fn service(&self, name: &str) -> Result<ServiceState, HostError>;
         fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
-        fn listeners(&self) -> Result<Listeners, HostError>;
+        fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError>;
         fn free_bytes(&self, path: &Path) -> Result<u64, HostError>;
         fn tree(&self, top: &Path, visit: Visit<'_>) -> Result<(), HostError>;
-        fn resolve(&self, name: &str) -> Vec<IpAddr>;
+        fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError>;
         fn addresses(&self) -> Result<Vec<IpAddr>, HostError>;
         fn now(&self) -> u64;
         fn local_path(&self, path: &Path) -> PathBuf;
@@ -73,14 +74,14 @@ impl Observe for AfterPlan<'_> {
         }
     }
 
-    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
+    fn read_from(&self, path: &Path, whose: Whose, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
         match self.path(path) {
             Some(Left::Absent) => Ok(None),
             Some(Left::File { content, .. }) => {
                 let rest = content.bytes().get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
                 Ok(Some(rest[..rest.len().min(limit)].to_vec()))
             }
-            _ => self.host.read_from(path, offset, limit),
+            _ => self.host.read_from(path, whose, offset, limit),
         }
     }
 

@@ -11,20 +11,19 @@
 
 pub(super) mod description;
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use data_encoding::HEXLOWER;
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 pub use description::{CopiedPart, DESCRIPTION, Description, OPENED, SCHEMA, describe};
 
 use super::kind::above;
 use super::postgres::Connection;
-use crate::host::{DatabaseExamination, DatabaseState, Entry, FileUser, Host, HostError, Observe, Owner};
+use crate::host::{
+    Ask, DatabaseExamination, DatabaseState, Entry, FileUser, Host, HostError, NEVER, Observe, Owner, Whose, digest_of,
+};
 use crate::shown::Shown;
 use description::{DUMP, FILES, MAIN, copy_checked, failed, in_folder, stop, unused};
 
@@ -114,23 +113,14 @@ pub struct DatabaseRestore {
     pub before: Option<PathBuf>,
 }
 
-/// SHA-256 of a file of any size, as 64 hexadecimal digits; `None` if it is not there.
+/// SHA-256 of a file of any size, as 64 hexadecimal digits; `None` if it is not there. `stop` is asked on the way.
 ///
 /// # Errors
-/// It cannot be read.
-pub fn file_digest(host: &dyn Host, path: &Path) -> Result<Option<String>, HostError> {
-    let Some(file) = host.open_file(path)? else { return Ok(None) };
-    let mut digest = Sha256::new();
-    let mut file = BufReader::with_capacity(1 << 20, file);
-    loop {
-        let piece = file.fill_buf().map_err(HostError::file("read", path))?;
-        if piece.is_empty() {
-            return Ok(Some(HEXLOWER.encode(&digest.finalize())));
-        }
-        digest.update(piece);
-        let read = piece.len();
-        file.consume(read);
-    }
+/// It cannot be read, or `stop` had a reason.
+pub fn file_digest(host: &dyn Host, path: &Path, whose: Whose, stop: Ask<'_>) -> Result<Option<String>, HostError> {
+    let Some(mut file) = host.open_file(path, whose)? else { return Ok(None) };
+    let digest = digest_of(&mut file, stop).map_err(HostError::file("read", path))?;
+    Ok(Some(digest.1))
 }
 
 /// The path with something added to its name.
@@ -154,7 +144,7 @@ pub fn can_be_copied(host: &dyn Observe, path: &Path, owner: Owner) -> Result<()
         if let Some(Entry::File { owner: whose, .. }) = host.entry(&file)? {
             belongs(&file, whose, owner)?;
         }
-        host.read_from(&file, 0, 0).map_err(|error| unusable(&file, error))?;
+        host.read_from(&file, Whose::of(owner), 0, 0).map_err(|error| unusable(&file, error))?;
     }
     Ok(())
 }
@@ -221,7 +211,7 @@ pub(super) fn close(host: &dyn Host, service: &str, database: &Database) -> Resu
 
 /// Whether a file that was copied is what it should be.
 fn check_kind(host: &dyn Host, copy: &Path, source: &Path, suffix: &str) -> Result<(), HostError> {
-    let head = host.read_from(copy, 0, HEADER)?.unwrap_or_default();
+    let head = host.read_from(copy, Whose::ROOT, 0, HEADER)?.unwrap_or_default();
     if begins_well(&head, suffix) { Ok(()) } else { Err(failed(source.display(), "it is not an SQLite database")) }
 }
 
@@ -244,23 +234,23 @@ fn is_header(head: &[u8]) -> bool {
         && head[21..24] == [64, 32, 32]
 }
 
-/// Makes a copy.
+/// Makes a copy. `stop` is asked on the way.
 ///
 /// # Errors
-/// Somebody has the database open, it is damaged or none, or a file cannot be copied. What there is of the copy is no copy
+/// Somebody has the database open, it is damaged or none, a file cannot be copied, or `stop` had a reason. What there is of the copy is no copy
 /// then, for want of its description.
-pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Description, HostError> {
+pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy, stop: Ask<'_>) -> Result<Description, HostError> {
     let DatabaseCopy { from, to, service, owner, thorough, host: name, version, .. } = copy;
     idle(host, service, from)?;
     host.remove_tree(to)?;
     host.make_directory(to, 0o700, Owner::ROOT)?;
     let (state, files, content) = match from {
         Database::Sqlite { path } => {
-            let files = copied(host, path, to, *owner)?;
-            (opened(host, to, &files, *owner, *thorough)?, files, None)
+            let files = copied(host, path, to, *owner, stop)?;
+            (opened(host, to, &files, *owner, *thorough, stop)?, files, None)
         }
         Database::Postgres { connection } => {
-            let (part, contents) = connection.dump(host, &to.join(DUMP))?;
+            let (part, contents) = connection.dump(host, &to.join(DUMP), stop)?;
             (contents.state, vec![part], Some(contents.sha256))
         }
     };
@@ -271,7 +261,7 @@ pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy) -> Result<Description, 
 }
 
 /// Copies a SQLite file with what belongs to it.
-fn copied(host: &dyn Host, path: &Path, to: &Path, owner: Owner) -> Result<Vec<CopiedPart>, HostError> {
+fn copied(host: &dyn Host, path: &Path, to: &Path, owner: Owner, stop: Ask<'_>) -> Result<Vec<CopiedPart>, HostError> {
     let mut files = Vec::new();
     for suffix in FILES {
         let source = with(path, suffix);
@@ -280,7 +270,8 @@ fn copied(host: &dyn Host, path: &Path, to: &Path, owner: Owner) -> Result<Vec<C
         }
         let name = format!("{MAIN}{suffix}");
         let target = to.join(&name);
-        let copied = host.copy_file(&source, &target, 0o600, Owner::ROOT).map_err(|error| unusable(&source, error))?;
+        let copied = host.copy_file(&source, Whose::of(owner), &target, 0o600, Owner::ROOT, stop);
+        let copied = copied.map_err(|error| unusable(&source, error))?;
         belongs(&source, copied.owner, owner)?;
         check_kind(host, &target, &source, suffix)?;
         files.push(CopiedPart { name, size: copied.size, sha256: copied.sha256, mode: copied.mode });
@@ -291,21 +282,23 @@ fn copied(host: &dyn Host, path: &Path, to: &Path, owner: Owner) -> Result<Vec<C
 /// Opens what is in a copy's folder: a copy of it, which belongs to the user who opens it and is thrown away.
 ///
 /// # Errors
-/// The files are not those that `files` names, cannot be opened as a database, or are damaged.
+/// The files are not those that `files` names, cannot be opened as a database, or are damaged; or `stop`, which is asked on
+/// the way, had a reason.
 pub fn opened(
     host: &dyn Host,
     folder: &Path,
     files: &[CopiedPart],
     owner: Owner,
     thorough: bool,
+    stop: Ask<'_>,
 ) -> Result<DatabaseState, HostError> {
     let fill = |staging: &Path| {
         files.iter().try_for_each(|CopiedPart { name, sha256, .. }| {
-            copy_checked(host, &folder.join(name), &staging.join(name), owner, Some(sha256))
+            copy_checked(host, &folder.join(name), &staging.join(name), owner, Some(sha256), stop)
         })
     };
     let state = in_folder(host, owner, fill, |staging| {
-        host.examine_database(&DatabaseExamination { path: staging.join(MAIN), owner, thorough })
+        host.examine_database(&DatabaseExamination { path: staging.join(MAIN), owner, thorough }, stop)
     })?;
     let Some(damage) = &state.damage else { return Ok(state) };
     Err(failed(
@@ -316,21 +309,27 @@ pub fn opened(
     ))
 }
 
-/// Whether a database is what a copy has: a file byte for byte, one of PostgreSQL in all that is in it.
+/// Whether a database of this owner's is what a copy has: a file byte for byte, one of PostgreSQL in all that is in it.
 ///
 /// # Errors
-/// It cannot be read.
-pub fn is_in_place(host: &dyn Host, description: &Description, database: &Database) -> Result<bool, HostError> {
+/// It cannot be read; or `stop`, which is asked on the way, had a reason.
+pub fn is_in_place(
+    host: &dyn Host,
+    description: &Description,
+    database: &Database,
+    owner: Owner,
+    stop: Ask<'_>,
+) -> Result<bool, HostError> {
     let path = match (database, &description.content) {
         (Database::Sqlite { path }, _) => path,
-        (Database::Postgres { connection }, Some(content)) => return connection.is_in_place(host, content),
+        (Database::Postgres { connection }, Some(content)) => return connection.is_in_place(host, content, stop),
         // It is the copy of a file.
         (Database::Postgres { .. }, None) => return Ok(false),
     };
     for suffix in FILES {
         let name = format!("{MAIN}{suffix}");
         let wanted = description.files.iter().find(|part| part.name == name).map(|part| part.sha256.clone());
-        if file_digest(host, &with(path, suffix))? != wanted {
+        if file_digest(host, &with(path, suffix), Whose::of(owner), stop)? != wanted {
             return Ok(false);
         }
     }
@@ -383,8 +382,9 @@ fn of_postgres<'a>(description: &'a Description, folder: &Path) -> Result<(PathB
 /// Puts a database back from a copy. The one that is there stands aside until [`forget_displaced`].
 ///
 /// # Errors
-/// There is no complete copy, somebody has the database open, or a file cannot be copied or renamed.
-pub(super) fn restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), HostError> {
+/// There is no complete copy, somebody has the database open, a file cannot be copied or renamed; or `stop`, which is asked
+/// on the way, had a reason.
+pub(super) fn restore(host: &dyn Host, restore: &DatabaseRestore, stop: Ask<'_>) -> Result<(), HostError> {
     let DatabaseRestore { from, to, service, owner, before } = restore;
     let description = complete(host, from)?;
     idle(host, service, to)?;
@@ -396,7 +396,7 @@ pub(super) fn restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), 
                 complete(host, before)?;
                 host.write_file(&replacing(before), b"", 0o600, Owner::ROOT)?;
             }
-            return connection.read_in(host, &dump, Some(sha256));
+            return connection.read_in(host, &dump, Some(sha256), stop);
         }
     };
     remove_all(host, named(path, DISPLACED))?;
@@ -404,7 +404,8 @@ pub(super) fn restore(host: &dyn Host, restore: &DatabaseRestore) -> Result<(), 
     for part in &description.files {
         let ending = part.name.strip_prefix(MAIN).unwrap_or_default();
         let (source, target) = (from.join(&part.name), with(path, &format!("{INCOMING}{ending}")));
-        if host.copy_file(&source, &target, part.mode, *owner)?.sha256 != part.sha256 {
+        let copied = host.copy_file(&source, Whose::ROOT, &target, part.mode, *owner, stop)?;
+        if copied.sha256 != part.sha256 {
             remove_all(host, named(path, INCOMING))?;
             let why = "it is not what was written: its digest differs. The database was not touched";
             return Err(failed(source.shown(), why));
@@ -463,8 +464,8 @@ pub(super) fn put_back(host: &dyn Host, restore: &DatabaseRestore) -> Result<(),
     close(host, &restore.service, &restore.to)?;
     // An earlier attempt may have been cut off.
     take_back_restore(host, restore, true)?;
-    if !is_in_place(host, &complete(host, &restore.from)?, &restore.to)? {
-        self::restore(host, restore)?;
+    if !is_in_place(host, &complete(host, &restore.from)?, &restore.to, restore.owner, NEVER)? {
+        self::restore(host, restore, NEVER)?;
         forget_displaced(host, restore)?;
     }
     Ok(())

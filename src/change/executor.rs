@@ -4,6 +4,8 @@
 //! marks it done. If one fails, those before it are taken back in reverse order; a plan that only takes away
 //! ([`OnFailure::GoOn`]) goes on instead.
 
+use std::cell::RefCell;
+
 use super::any::Change;
 use super::failure::Failure;
 use super::journal::{Journal, Line, Outcome};
@@ -11,11 +13,12 @@ use super::operator::{Interruption, Operator};
 use super::plan::{OnFailure, Plan, Step};
 use super::prior::Prior;
 use super::{settle, store, undo_order};
+
 use crate::certificate::CertificateAuthority;
 use crate::error_code::ErrorCode;
-use crate::host::{Host, HostError};
+use crate::host::{Ask, Host, HostError};
 use crate::release;
-use crate::shown::Shown;
+use crate::shown::{self, Shown};
 
 /// A change failed.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +103,20 @@ impl Executor<'_> {
     /// Why to break off in the midst of a change, if somebody wants that and does not choose to go on.
     pub(super) fn broken_off(&self) -> Option<String> {
         (self.stop)().filter(|_| self.operator.interrupted() != Interruption::Continue)
+    }
+
+    /// Does something that takes long and asks meanwhile whether to stop. If it is told to, whatever it then returns, that is
+    /// why it failed.
+    pub(super) fn unless_broken_off<T, E>(&self, work: impl FnOnce(Ask<'_>) -> Result<T, E>) -> Result<T, Failure>
+    where
+        Failure: From<E>,
+    {
+        let why = RefCell::new(None);
+        let done = work(&|| {
+            why.replace(self.broken_off());
+            why.borrow().clone()
+        });
+        why.take().map_or(Ok(done?), |why| Err(Failure::Interrupted(why)))
     }
 
     /// Applies a plan. The caller holds the lock and has settled an earlier journal. Returns what was not made of a plan that goes
@@ -209,7 +226,7 @@ impl<'a> Run<'a> {
             leave(step, cause.to_string());
             // Without an intent in the journal there is nothing that failed.
             if self.begun.last().is_some_and(|(last, _, _)| *last == number)
-                && let Err(error) = self.journal.write(&Line::Failed { step: number, reason: cause.to_string() })
+                && let Err(error) = self.journal.write(&Line::Failed { step: number, reason: in_words(&cause) })
             {
                 leave(step, format!("the journal cannot be written: {error}; nothing more was started"));
                 break;
@@ -275,7 +292,7 @@ impl<'a> Run<'a> {
         let Aftermath { kept, failed, spared } = &mut *error.aftermath;
         let unwritten = |error: HostError| format!("journal: {error}");
         if kept.is_none() {
-            failed.extend(self.journal.write(&Line::Undoing { reason: error.cause.to_string() }).err().map(unwritten));
+            failed.extend(self.journal.write(&Line::Undoing { reason: in_words(&error.cause) }).err().map(unwritten));
             let changes: Vec<&Change> = self.begun.iter().map(|(_, step, _)| &step.change).collect();
             for place in undo_order::order(&changes) {
                 let (number, step, prior) = &self.begun[place];
@@ -293,6 +310,11 @@ impl<'a> Run<'a> {
         failed.extend(self.journal.end(outcome).err().map(unwritten));
         error
     }
+}
+
+/// Why, for the journal: it has what programs and files say, and is read by people, too.
+fn in_words(cause: &Failure) -> String {
+    shown::text(&cause.to_string()).into_owned()
 }
 
 /// That a step could not be taken back, and why.

@@ -58,7 +58,12 @@ impl Failure {
     /// was run for matters more.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Host(HostError::Start { .. } | HostError::Command { .. } | HostError::Unreadable { .. }) => None,
+            Self::Host(
+                HostError::Start { .. }
+                | HostError::Child { .. }
+                | HostError::Command { .. }
+                | HostError::Unreadable { .. },
+            ) => None,
             Self::Host(error) => Some(error.code()),
             Self::Release(error) => Some(error.code()),
             Self::Acme(_) | Self::Issued(_) => Some(ErrorCode::Acme),

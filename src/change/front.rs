@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::failure::Failure;
 use super::listening::Rightful;
 use crate::front::{ConfigFiles, Front};
-use crate::host::{Entry, Host, HostError, Listener, Observe};
+use crate::host::{Entry, Host, HostError, Listener, Observe, Whose};
 use crate::shown::Shown;
 
 /// The ports that a front serves.
@@ -22,7 +22,7 @@ pub struct HostFiles<'a>(pub &'a dyn Observe);
 
 impl ConfigFiles for HostFiles<'_> {
     fn read(&self, file: &Path) -> Option<Vec<u8>> {
-        self.0.read(file).ok().flatten()
+        self.0.read_of(file, Whose::Folder).ok().flatten()
     }
 
     fn names(&self, folder: &Path) -> Vec<String> {
@@ -41,7 +41,7 @@ pub fn edited_file(host: &dyn Observe, front: Front) -> Result<PathBuf, HostErro
     for _ in 0..LINKS {
         let Some(Entry::Symlink { target }) = host.entry(&path)? else {
             // Whether links may be followed there is the host's to say.
-            if path != main && host.read_from(&main, 0, 0)?.is_none() {
+            if path != main && host.read_from(&main, Whose::Folder, 0, 0)?.is_none() {
                 return Err(astray(&main, format!("it is a symbolic link to {}, which is not there", path.shown())));
             }
             return Ok(path);
@@ -62,13 +62,13 @@ fn astray(main: &Path, what: String) -> HostError {
 /// The file is not there, or cannot be understood.
 pub fn edited(host: &dyn Observe, front: Front, present: bool) -> Result<Vec<u8>, Failure> {
     let path = front.main_file();
-    let text = host.read(&path)?.ok_or_else(|| format!("{} is not there", path.shown()))?;
+    let text = host.read_of(&path, Whose::Folder)?.ok_or_else(|| format!("{} is not there", path.shown()))?;
     Ok(if present { (front.with_site)(&path, &text, &HostFiles(host))? } else { (front.without_site)(&path, &text)? })
 }
 
 /// Whether our site is there and the main file may have the web server read it, as one may that cannot be understood.
 fn may_be_included(host: &dyn Observe, front: Front) -> Result<bool, HostError> {
-    let main = host.read(&front.main_file())?;
+    let main = host.read_of(&front.main_file(), Whose::Folder)?;
     let with_site = edited(host, front, true).ok();
     Ok(host.entry(&front.site_file())?.is_some() && with_site.is_none_or(|with_site| Some(with_site) == main))
 }

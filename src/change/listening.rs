@@ -45,9 +45,10 @@ impl Rightful {
         Ok(Self { name: front.name, uids, command: Some(front.command) })
     }
 
-    /// Whether a socket is theirs. A process that has just ended has no name any more.
+    /// Whether a socket is theirs. In a jail root is somebody else, too. A process that has just ended has no name any more.
     pub fn have(&self, socket: &Listener) -> bool {
-        socket.uid.is_some_and(|uid| self.uids.contains(&uid))
+        socket.jail.is_none()
+            && socket.uid.is_some_and(|uid| self.uids.contains(&uid))
             && self.command.is_none_or(|command| command == socket.command || socket.command.starts_with('?'))
     }
 
@@ -110,5 +111,5 @@ pub fn may_not(socket: &Listener) -> String {
 pub fn unreadable(listeners: &Listeners) -> Option<String> {
     let Listeners { unreadable, .. } = *listeners;
     let rows = if unreadable == 1 { "1 row".to_owned() } else { format!("{unreadable} rows") };
-    (unreadable > 0).then(|| format!("{rows} of `sockstat -46l -P tcp` could not be read, so anybody may listen there"))
+    (unreadable > 0).then(|| format!("{rows} of sockstat(1) could not be read, so anybody may listen there"))
 }

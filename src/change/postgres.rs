@@ -17,7 +17,7 @@ mod connection;
 mod script;
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::{self, BufReader, BufWriter, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,9 +29,9 @@ pub use script::Contents;
 use super::database::description::{CopiedPart, DUMP as MAIN, OPENED, copy_checked, failed, in_folder, unused};
 use super::database::{Database, close};
 use crate::gotosocial::SERVICE;
-use crate::host::{FileUser, Host, HostError, Invocation, Output, Owner};
+use crate::host::{Ask, FileUser, Host, HostError, Invocation, NEVER, Output, Owner, Whose, go_on};
 use crate::shown::Shown;
-use connection::{CLIENT, advice, invocation};
+use connection::{ANSWER_LIMIT, CLIENT, advice, invocation};
 
 const DUMP: &str = "/usr/local/bin/pg_dump";
 const RESTORE: &str = "/usr/local/bin/pg_restore";
@@ -74,11 +74,18 @@ pub struct DatabaseTest {
     pub to: PathBuf,
 }
 
-/// Runs one of PostgreSQL's programs on something that `what` names.
-fn run(host: &dyn Host, what: &str, invocation: &Invocation) -> Result<Output, HostError> {
+/// Runs one of PostgreSQL's programs on something that `what` names, unless `stop` has a reason meanwhile. What dumps and loads
+/// has no limit: it is silent while it works, for hours if a database is large, so neither time nor silence tells whether it
+/// hangs. Whoever interrupts the run ends it at once.
+fn run(host: &dyn Host, what: &str, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError> {
     let program = invocation.program.shown();
-    let output = host.run_as(invocation).map_err(|error| match error {
-        error @ HostError::Start { .. } => failed(what, format!("{error}. {CLIENT}")),
+    let output = host.run_as(invocation, stop).map_err(|error| match error {
+        HostError::Start { source, .. } if source.kind() == io::ErrorKind::TimedOut => {
+            failed(what, format!("{program} failed: {source}{}", advice("timeout expired")))
+        }
+        HostError::Start { ref source, .. } if source.to_string().contains("No such file") => {
+            failed(what, format!("{error}. {CLIENT}"))
+        }
         error => error,
     })?;
     if output.status == Some(0) {
@@ -101,41 +108,67 @@ fn state(lines: &[String]) -> Option<(u32, bool, u64, &[String])> {
 ///
 /// # Errors
 /// It could not be copied, or not be put back; why, and what to do.
-pub(super) fn test(host: &dyn Host, test: &DatabaseTest) -> Result<(), HostError> {
-    test.connection.connected(host, |folder| test.connection.look(host, &[&test.to, folder])).map(drop)
+pub(super) fn test(host: &dyn Host, test: &DatabaseTest, stop: Ask<'_>) -> Result<(), HostError> {
+    test.connection.connected(host, |folder| test.connection.look(host, &[&test.to, folder], stop)).map(drop)
+}
+
+/// A file whose reader is asked before each piece whether to stop.
+struct Heeding<'a> {
+    file: File,
+    stop: Ask<'a>,
+}
+
+impl Read for Heeding<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        go_on(self.stop)?;
+        self.file.read(buffer)
+    }
 }
 
 /// The script that pg_restore(1) makes of the dump in a folder; the dump is not needed after it.
-fn script_of(host: &dyn Host, what: &str, owner: Owner, folder: &Path) -> Result<BufReader<File>, HostError> {
+fn script_of<'a>(
+    host: &dyn Host,
+    what: &str,
+    owner: Owner,
+    folder: &Path,
+    stop: Ask<'a>,
+) -> Result<BufReader<Heeding<'a>>, HostError> {
     // Nothing is known of the roles of the host where it is put back.
     let arguments = ["--no-owner", "--no-privileges", "--single-transaction", "--file", SCRIPT, MAIN];
-    run(host, what, &invocation(owner, RESTORE, &arguments, &[]))?;
-    let file = host.open_file(&folder.join(SCRIPT))?.ok_or_else(|| failed(what, "there is no script of its dump"))?;
-    Ok(BufReader::with_capacity(1 << 20, file))
+    run(host, what, &invocation(owner, RESTORE, &arguments, &[]), stop)?;
+    let file = host.open_file(&folder.join(SCRIPT), Whose::of(owner))?;
+    let file = file.ok_or_else(|| failed(what, "there is no script of its dump"))?;
+    Ok(BufReader::with_capacity(1 << 20, Heeding { file, stop }))
 }
 
-fn contents(host: &dyn Host, what: &str, owner: Owner, folder: &Path) -> Result<Contents, HostError> {
-    script::read(script_of(host, what, owner, folder)?)
+fn contents(host: &dyn Host, what: &str, owner: Owner, folder: &Path, stop: Ask<'_>) -> Result<Contents, HostError> {
+    script::read(script_of(host, what, owner, folder, stop)?)
         .map_err(|error| failed(what, format!("what {RESTORE} makes of the dump cannot be read: {error}")))
 }
 
 /// Reads a dump from end to end, as the service user and in a copy that is thrown away.
 ///
 /// # Errors
-/// It is not there, is damaged, or is not the one whose digest is given.
-pub fn opened(host: &dyn Host, dump: &Path, owner: Owner, sha256: Option<&str>) -> Result<Contents, HostError> {
-    let fill = |folder: &Path| copy_checked(host, dump, &folder.join(MAIN), owner, sha256);
-    in_folder(host, owner, fill, |folder| contents(host, dump.shown().as_ref(), owner, folder))
+/// It is not there, is damaged, or is not the one whose digest is given; or `stop`, which is asked on the way, had a reason.
+pub fn opened(
+    host: &dyn Host,
+    dump: &Path,
+    owner: Owner,
+    sha256: Option<&str>,
+    stop: Ask<'_>,
+) -> Result<Contents, HostError> {
+    let fill = |folder: &Path| copy_checked(host, dump, &folder.join(MAIN), owner, sha256, stop);
+    in_folder(host, owner, fill, |folder| contents(host, dump.shown().as_ref(), owner, folder, stop))
 }
 
 /// Applies a [`Load`]: dumps the database of now, and then makes it what the backup's dump says.
 ///
 /// # Errors
 /// As for a dump, and those of the load; the database is as it was.
-pub(super) fn load(host: &dyn Host, Load { connection, from, before }: &Load) -> Result<(), HostError> {
+pub(super) fn load(host: &dyn Host, Load { connection, from, before }: &Load, stop: Ask<'_>) -> Result<(), HostError> {
     connection.idle(host)?;
-    connection.dump(host, before)?;
-    connection.read_in(host, from, None)
+    connection.dump(host, before, stop)?;
+    connection.read_in(host, from, None, stop)
 }
 
 /// Makes the database again what it was, if it was dumped.
@@ -144,7 +177,7 @@ pub(super) fn take_back_load(host: &dyn Host, Load { connection, before, .. }: &
     if host.entry(before)?.is_none() {
         return Ok(());
     }
-    let content = opened(host, before, connection.owner, None)?.sha256;
+    let content = opened(host, before, connection.owner, None, NEVER)?.sha256;
     connection.put_back(host, SERVICE, (before, None), &content)?;
     host.remove(before)
 }
@@ -159,23 +192,24 @@ impl Connection {
     }
 
     /// Runs one of PostgreSQL's programs on the database.
-    fn run_on(&self, host: &dyn Host, program: &str, arguments: &[&str]) -> Result<Output, HostError> {
-        run(host, &self.name(), &self.invocation(program, arguments))
+    fn run_on(&self, host: &dyn Host, program: &str, arguments: &[&str], stop: Ask<'_>) -> Result<Output, HostError> {
+        run(host, &self.name(), &self.invocation(program, arguments), stop)
     }
 
     /// Asks the server something; the lines of its answer.
-    fn ask(&self, host: &dyn Host, questions: &[&str]) -> Result<Vec<String>, HostError> {
+    fn ask(&self, host: &dyn Host, questions: &[&str], stop: Ask<'_>) -> Result<Vec<String>, HostError> {
         let mut arguments: Vec<&str> = vec!["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"];
         for question in questions {
             arguments.extend(["--command", question]);
         }
-        let output = self.run_on(host, PSQL, &arguments)?;
+        let question = Invocation { limit: Some(ANSWER_LIMIT), ..self.invocation(PSQL, &arguments) };
+        let output = run(host, &self.name(), &question, stop)?;
         Ok(output.stdout.lines().map(str::to_owned).collect())
     }
 
     /// Looks whether a database can be copied and put back: programs, their versions, rights, room. Returns the server's version as
     /// in `server_version_num`: 150018 is 15.18.
-    fn look(&self, host: &dyn Host, places: &[&Path]) -> Result<u32, HostError> {
+    fn look(&self, host: &dyn Host, places: &[&Path], stop: Ask<'_>) -> Result<u32, HostError> {
         const STATE: &str = "SELECT current_setting('server_version_num'), has_schema_privilege(current_schema(), 'CREATE'), \
              (SELECT coalesce(sum(pg_table_size(c.oid)), 0) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n \
              ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')";
@@ -185,7 +219,7 @@ impl Connection {
              AND NOT pg_has_role(c.relowner, 'USAGE') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
              WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1 LIMIT 3";
         let refused = |why: String| Err(failed(self.name(), why));
-        let lines = self.ask(host, &[STATE, OTHERS])?;
+        let lines = self.ask(host, &[STATE, OTHERS], stop)?;
         let (server, may_create, tables, others) = state(&lines).ok_or_else(|| self.unexpected(&lines.join(" ")))?;
         let role = &self.user;
         if !may_create {
@@ -227,7 +261,9 @@ impl Connection {
     fn same_or_newer(&self, host: &dyn Host, server: u32) -> Result<(), HostError> {
         let server = server / 10_000;
         for program in [DUMP, RESTORE] {
-            let output = run(host, &self.name(), &invocation(self.owner, program, &["--version"], &[]))?;
+            let question =
+                Invocation { limit: Some(ANSWER_LIMIT), ..invocation(self.owner, program, &["--version"], &[]) };
+            let output = run(host, &self.name(), &question, NEVER)?;
             let version = output.stdout.rsplit_once("(PostgreSQL) ").map_or("", |(_, version)| version).trim();
             let major: String = version.chars().take_while(char::is_ascii_digit).collect();
             if major.parse::<u32>().is_ok_and(|major| major >= server) {
@@ -247,7 +283,7 @@ impl Connection {
         const SESSIONS: &str = "SELECT pid, usename, application_name FROM pg_catalog.pg_stat_activity \
              WHERE datname = current_database() AND usename = current_user AND backend_type = 'client backend' \
              AND pid <> pg_backend_pid()";
-        let lines = self.connected(host, |_| self.ask(host, &[SESSIONS]))?;
+        let lines = self.connected(host, |_| self.ask(host, &[SESSIONS], NEVER))?;
         let user = |line: &String| {
             let mut columns = line.splitn(3, '|');
             let pid = columns.next()?.parse().ok()?;
@@ -270,22 +306,23 @@ impl Connection {
     }
 
     /// Dumps a database into the folder of the programs.
-    fn dump_into(&self, host: &dyn Host, packed: bool) -> Result<(), HostError> {
+    fn dump_into(&self, host: &dyn Host, packed: bool, stop: Ask<'_>) -> Result<(), HostError> {
         let mut arguments = vec!["--format=custom", "--file", MAIN];
         arguments.extend((!packed).then_some("--compress=0"));
-        self.run_on(host, DUMP, &arguments).map(drop)
+        self.run_on(host, DUMP, &arguments, stop).map(drop)
     }
 
     /// Makes a dump, and reads it back; digest and length of the file, and what is in it.
     ///
     /// # Errors
-    /// The database cannot be dumped, or the dump not be read back.
-    pub(super) fn dump(&self, host: &dyn Host, to: &Path) -> Result<(CopiedPart, Contents), HostError> {
+    /// The database cannot be dumped, or the dump not be read back; or `stop`, which is asked on the way, had a reason.
+    pub(super) fn dump(&self, host: &dyn Host, to: &Path, stop: Ask<'_>) -> Result<(CopiedPart, Contents), HostError> {
         self.connected(host, |folder| {
-            self.look(host, &[to, folder])?;
-            self.dump_into(host, true)?;
-            let copied = host.copy_file(&folder.join(MAIN), to, 0o600, Owner::ROOT)?;
-            let contents = contents(host, &self.name(), self.owner, folder)?;
+            self.look(host, &[to, folder], stop)?;
+            self.dump_into(host, true, stop)?;
+            let made = Whose::of(self.owner);
+            let copied = host.copy_file(&folder.join(MAIN), made, to, 0o600, Owner::ROOT, stop)?;
+            let contents = contents(host, &self.name(), self.owner, folder, stop)?;
             let part = CopiedPart { name: MAIN.to_owned(), size: copied.size, sha256: copied.sha256, mode: 0o600 };
             Ok((part, contents))
         })
@@ -294,11 +331,11 @@ impl Connection {
     /// Whether a database is what a copy has, see [the module](self).
     ///
     /// # Errors
-    /// The server cannot be asked.
-    pub(super) fn is_in_place(&self, host: &dyn Host, content: &str) -> Result<bool, HostError> {
+    /// The server cannot be asked, or `stop` had a reason.
+    pub(super) fn is_in_place(&self, host: &dyn Host, content: &str, stop: Ask<'_>) -> Result<bool, HostError> {
         let now = self.connected(host, |folder| {
-            self.dump_into(host, false)?;
-            contents(host, &self.name(), self.owner, folder)
+            self.dump_into(host, false, stop)?;
+            contents(host, &self.name(), self.owner, folder, stop)
         })?;
         Ok(now.sha256 == content)
     }
@@ -306,21 +343,28 @@ impl Connection {
     /// Makes a database what a dump says, in one transaction.
     ///
     /// # Errors
-    /// The dump is damaged, somebody uses the database, or the server refuses something; the database is as it was.
-    pub(super) fn read_in(&self, host: &dyn Host, dump: &Path, sha256: Option<&str>) -> Result<(), HostError> {
+    /// The dump is damaged, somebody uses the database, the server refuses something, or `stop`, which is asked on the way,
+    /// had a reason; the database is as it was.
+    pub(super) fn read_in(
+        &self,
+        host: &dyn Host,
+        dump: &Path,
+        sha256: Option<&str>,
+        stop: Ask<'_>,
+    ) -> Result<(), HostError> {
         self.idle(host)?;
         let owner = self.owner;
         self.connected(host, |folder| {
-            let server = self.look(host, &[folder])?;
-            copy_checked(host, dump, &folder.join(MAIN), owner, sha256)?;
-            let mut script = script_of(host, dump.shown().as_ref(), owner, folder)?;
+            let server = self.look(host, &[folder], stop)?;
+            copy_checked(host, dump, &folder.join(MAIN), owner, sha256, stop)?;
+            let mut script = script_of(host, dump.shown().as_ref(), owner, folder, stop)?;
             host.remove(&folder.join(MAIN))?;
             host.build_file(&folder.join(LOAD), 0o600, owner, &mut |file| {
                 script::write_load(&mut script, server, &mut BufWriter::new(file))
             })?;
             host.remove(&folder.join(SCRIPT))?;
             let arguments = ["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", LOAD];
-            let output = self.run_on(host, PSQL, &arguments)?;
+            let output = self.run_on(host, PSQL, &arguments, stop)?;
             if output.stdout.lines().last() == Some(script::COMMITTED) {
                 return Ok(());
             }
@@ -340,11 +384,11 @@ impl Connection {
         while self.users(host)?.iter().any(|user| user.command == connection::APPLICATION) {
             host.sleep(Duration::from_secs(1));
         }
-        if self.is_in_place(host, content)? {
+        if self.is_in_place(host, content, NEVER)? {
             return Ok(());
         }
         // A boot may have started it on what was loaded.
         close(host, service, &Database::Postgres { connection: self.clone() })?;
-        self.read_in(host, dump, sha256)
+        self.read_in(host, dump, sha256, NEVER)
     }
 }

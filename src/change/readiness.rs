@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gotosocial::USER;
 use crate::gotosocial::readiness::{READYZ, ready_by_log};
-use crate::host::{Entry, HostError, Observe, WebAnswer, WebFailure, WebRequest};
+use crate::host::{Entry, HostError, Observe, WebAnswer, WebFailure, WebRequest, Whose};
 
 /// How long one of the service's own pages may take.
 pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,7 +57,8 @@ pub fn log_since(host: &dyn Observe, log: &Path, began: u64) -> String {
     let Ok(Some(Entry::File { size, .. })) = host.entry(log) else { return String::new() };
     // A log that is shorter than it was has been rotated meanwhile.
     let from = if size < began { 0 } else { began.max(size.saturating_sub(TAIL as u64)) };
-    String::from_utf8_lossy(&host.read_from(log, from, TAIL).ok().flatten().unwrap_or_default()).into_owned()
+    String::from_utf8_lossy(&host.read_from(log, Whose::ROOT, from, TAIL).ok().flatten().unwrap_or_default())
+        .into_owned()
 }
 
 /// Whether it is ready, or is so as far as its log tells and cannot be asked.
@@ -77,7 +79,8 @@ pub fn is_ready(host: &dyn Observe, readiness: &Readiness, log: &str, patience: 
 /// needs none.
 pub fn has_certificate(host: &dyn Observe, readiness: &Readiness) -> bool {
     let Some(path) = &readiness.certificate else { return true };
-    let Ok(Some(pem)) = host.read(path) else { return false };
+    let Ok(Some(user)) = host.user(USER) else { return false };
+    let Ok(Some(pem)) = host.read_of(path, Whose::User(user.uid)) else { return false };
     // What is no certificate GoToSocial replaces at the next handshake, like one that has expired.
     x509_parser::pem::Pem::iter_from_buffer(&pem)
         .filter_map(Result::ok)
@@ -109,7 +112,7 @@ pub(super) fn last_lines(log: &str, count: usize) -> String {
 mod tests {
     use super::*;
     use crate::host::rehearsal::Rehearsal;
-    use crate::host::{Host, Owner};
+    use crate::host::{Group, Host, Owner, User};
 
     #[test]
     #[allow(clippy::unwrap_used)]
@@ -125,6 +128,11 @@ mod tests {
             log: "/var/log/gotosocial/gotosocial.log".into(),
             certificate: Some("/var/db/certificate".into()),
         };
+        host.add_group(&Group { name: USER.into(), gid: 209 }).unwrap();
+        let [gecos, home, shell] = ["", "/nonexistent", "/usr/sbin/nologin"];
+        let user =
+            User { name: USER.into(), uid: 209, gid: 209, gecos: gecos.into(), home: home.into(), shell: shell.into() };
+        host.add_user(&user).unwrap();
         assert!(!has_certificate(&host, &readiness), "there is none");
         host.write_file("/var/db/certificate".as_ref(), b"nonsense", 0o600, Owner::ROOT).unwrap();
         assert!(!has_certificate(&host, &readiness), "that is none");

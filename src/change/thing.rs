@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::content::Content;
 use super::prior::Prior;
 use super::store;
-use crate::host::{Entry, Group, Host, HostError, Owner, ServiceAction, ServiceState, User};
+use crate::host::{Entry, Group, Host, HostError, Owner, ServiceAction, ServiceState, User, Whose};
 use crate::shown::Shown;
 
 /// A thing that is changed.
@@ -139,7 +139,7 @@ pub(super) fn prior_of(host: &dyn Host, path: &Path) -> Result<Prior, HostError>
         Some(Entry::Directory { mode, owner }) => Prior::Directory { mode, owner },
         Some(Entry::Symlink { target }) => Prior::Symlink { target },
         Some(Entry::File { mode, owner, .. }) => {
-            let bytes = host.read(path)?.unwrap_or_default();
+            let bytes = host.read_of(path, Whose::Folder)?.unwrap_or_default();
             Prior::File { sha256: store::keep(host, &bytes)?, mode, owner }
         }
         Some(Entry::Other) => {

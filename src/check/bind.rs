@@ -333,20 +333,17 @@ pub fn rules(host: &dyn Observe, state: &State, rules: &[Rule], granted: bool) -
 /// # Errors
 /// The host cannot be read.
 pub fn still_open(host: &dyn Observe, state: &State, revoked: &[Rule]) -> Result<Vec<Check>, HostError> {
-    let listeners = host.listeners()?;
+    let (tcp, udp) = (host.listeners()?, host.sockets(Protocol::Udp)?);
     let fronts = Front::ALL.into_iter().map(|front| Rightful::front(host, front));
     let fronts = fronts.collect::<Result<Vec<_>, _>>()?;
-    let unreadable = listening::unreadable(&listeners);
-    let mut checks: Vec<Check> =
-        unreadable.map(|why| Matter("listeners", ErrorCode::PortTaken).fail(why)).into_iter().collect();
+    let unreadable = [&tcp, &udp].into_iter().filter_map(listening::unreadable);
+    let mut checks: Vec<Check> = unreadable.map(|why| Matter("listeners", ErrorCode::PortTaken).fail(why)).collect();
+    checks.dedup();
     for &Rule { subject, protocol, port } in revoked {
         let name = format!("socket {port}/{protocol}");
         let matter = Matter(&name, ErrorCode::PortTaken);
-        if protocol == Protocol::Udp {
-            checks.push(matter.warn(format!("not looked for; `sockstat -46 -P udp -p {port}` shows who has one")));
-            continue;
-        }
-        let on_port = || listeners.iter().filter(|it| it.port == port);
+        let sockets = if protocol == Protocol::Udp { &udp } else { &tcp };
+        let on_port = || sockets.iter().filter(|it| it.port == port);
         let place = |it: &Listener| (it.address, it.ipv4, it.ipv6);
         // A web server's processes inherit what root has opened, and has open still.
         let is_inherited = |it: &Listener| {

@@ -90,7 +90,15 @@ pub fn checks(host: &dyn Observe, subject: &Subject<'_>) -> Result<Vec<Check>, H
 /// The host's addresses cannot be read.
 pub fn name(host: &dyn Observe, name: &HostName) -> Result<[Check; 2], HostError> {
     let name = name.as_str();
-    let resolved = host.resolve(name);
+    let resolved = match host.resolve(name) {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            let advice =
+                format!("`getent hosts {name}` and resolv.conf(5) show why. Whether it leads here is not known");
+            let name = Matter("host name", error.code()).warn(format!("{error}. {advice}"));
+            return Ok([name, OTHER_SERVER.skip(error.to_string())]);
+        }
+    };
     Ok([resolves(name, &resolved, &host.addresses()?), other_server(host, name, &resolved)])
 }
 
@@ -279,8 +287,12 @@ pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) ->
         let name = format!("port {port}");
         let matter = Matter(&name, ErrorCode::PortTaken);
         let on_port = || listeners.iter().filter(|listener| listener.port == *port);
-        let is_ours =
-            |by: &Listener| ours.is_some() && by.uid == ours && (!is_behind || by.pid.is_some() && by.pid == itself);
+        let is_ours = |by: &Listener| {
+            ours.is_some()
+                && by.uid == ours
+                && by.jail.is_none()
+                && (!is_behind || by.pid.is_some() && by.pid == itself)
+        };
         let is_other = |by: &&Listener| clashes(by) && !is_ours(by) && !fronts.iter().any(|front| front.have(by));
         match (on_port().find(is_other), on_port().next()) {
             (Some(by), _) => {
@@ -288,7 +300,7 @@ pub fn ports(host: &dyn Observe, mode: Mode, wanted: &[u16], address: IpAddr) ->
             }
             (None, Some(by)) if is_ours(by) => matter.pass("in use by GoToSocial itself"),
             (None, Some(by)) if clashes(by) => {
-                matter.pass(format!("in use by {}, the web server in front", by.command))
+                matter.pass(format!("in use by {}, the web server in front", by.command.shown()))
             }
             (None, _) => matter.pass("free"),
         }

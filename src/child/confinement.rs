@@ -10,17 +10,11 @@ use nix::unistd::{chdir, chroot, close, setsid};
 use serde::{Deserialize, Serialize};
 
 use super::Ids;
-
+use super::may::May;
 use crate::shown::Shown;
 
 /// Where a list of the open descriptors cannot be had, those up to this number are closed.
 const HIGHEST_DESCRIPTOR: u64 = 16 * 1024;
-
-/// The largest file that a child on the network may write, in bytes: there is its standard error, and nothing else.
-const NETWORK_FILE: u64 = 64 * 1024;
-
-/// How many descriptors it may have.
-const NETWORK_DESCRIPTORS: u64 = 256;
 
 /// What a child has. Always: a session of its own and so no terminal, no descriptors but the standard ones, no core dumps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,28 +27,21 @@ pub struct Confinement {
     pub directory: PathBuf,
     /// The permission bits that its files do not get.
     pub umask: u32,
-    /// The largest file that it may write, in bytes; `None`: no limit.
+    /// The largest file that it may write, in bytes, if that is less than its role may.
     pub largest_file: Option<u64>,
-    /// How many descriptors it may have open; `None`: as many as whoever starts it.
-    pub descriptors: Option<u64>,
 }
 
 impl Confinement {
     /// A child with these ids in the system's root folder, whose files are its own.
     pub fn of(ids: Option<Ids>) -> Self {
-        Self { ids, root: None, directory: "/".into(), umask: 0o077, largest_file: None, descriptors: None }
+        Self { ids, root: None, directory: "/".into(), umask: 0o077, largest_file: None }
     }
 
-    /// A child with these ids that talks with others over the network, and writes nothing but its standard error.
-    pub fn of_network(ids: Option<Ids>) -> Self {
-        Self { largest_file: Some(NETWORK_FILE), descriptors: Some(NETWORK_DESCRIPTORS), ..Self::of(ids) }
-    }
-
-    /// Gives up everything else, for good.
+    /// Gives up everything else, for good, and what the role may not have.
     ///
     /// # Errors
     /// In words: something could not be given up.
-    pub(super) fn enter(&self) -> Result<(), String> {
+    pub(super) fn enter(&self, may: &May) -> Result<(), String> {
         let failed = |what: &str| {
             let what = what.to_owned();
             move |errno: nix::errno::Errno| format!("cannot {what}: {}", errno.desc())
@@ -63,12 +50,6 @@ impl Confinement {
         close_inherited();
         umask(Mode::from_bits_truncate(mode_t::try_from(self.umask).unwrap_or(0o077)));
         limit(Resource::RLIMIT_CORE, 0).map_err(failed("switch off core dumps"))?;
-        if let Some(largest) = self.largest_file {
-            limit(Resource::RLIMIT_FSIZE, largest).map_err(failed("limit the size of files"))?;
-        }
-        if let Some(most) = self.descriptors {
-            limit(Resource::RLIMIT_NOFILE, most).map_err(failed("limit the number of descriptors"))?;
-        }
         if let Some(root) = &self.root {
             chroot(root).map_err(failed(&format!("make {} the root folder", root.shown())))?;
             chdir("/").map_err(failed("enter the new root folder"))?;
@@ -76,13 +57,15 @@ impl Confinement {
         if let Some(ids) = &self.ids {
             ids.take_on()?;
         }
+        // Whose processes count is known now.
+        may.enter(self.largest_file).map_err(failed("limit files, descriptors and processes"))?;
         chdir(&self.directory).map_err(failed(&format!("enter {}", self.directory.shown())))
     }
 }
 
 /// Sets a limit for good, unless there is a lower one: only root could raise that, and it is the administrator's.
 #[allow(clippy::useless_conversion, reason = "limits have a sign on FreeBSD")]
-fn limit(resource: Resource, most: u64) -> nix::Result<()> {
+pub(super) fn limit(resource: Resource, most: u64) -> nix::Result<()> {
     let most = rlim_t::try_from(most).unwrap_or(rlim_t::MAX);
     let most = most.min(getrlimit(resource)?.1);
     setrlimit(resource, most, most)

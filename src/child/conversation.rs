@@ -1,35 +1,23 @@
 //! A child that is talked with: a line of JSON at a time, in both directions.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
-use std::os::fd::AsFd;
+use std::io;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Confinement, Running, refusal, start};
+use super::{Confinement, Running, start};
 
 /// The longest line that is read, in bytes.
 const LONGEST_LINE: usize = 2 * 1024 * 1024;
 
-/// The longest wait for the child before it is looked whether the child was stopped or its time is over, in milliseconds.
-const LOOK: u16 = 50;
-
-/// How long a child that has closed its standard output may take to end.
-const LAST_WAIT: Duration = Duration::from_secs(10);
-
-/// How much of a child's standard error is read, in bytes.
-const LONGEST_COMPLAINT: u64 = 4096;
+/// What is wrong with one whose time is over.
+const LATE: &str = "had not ended after";
 
 /// The conversation. The child is killed when this is dropped.
 pub struct Conversation {
     running: Running,
-    stderr: File,
     limit: Duration,
     began: Instant,
     heard: Vec<u8>,
@@ -47,17 +35,26 @@ impl Conversation {
         environment: &[(String, String)],
         limit: Duration,
     ) -> io::Result<Self> {
-        let stderr = tempfile::tempfile()?;
-        let running = start(role, confinement, task, environment, Stdio::piped(), stderr.try_clone()?.into())?;
-        Self::with(running, stderr, limit)
+        let running = start(role, confinement, task, environment, Stdio::piped(), tempfile::tempfile()?)?;
+        Ok(Self::with(running, limit))
     }
 
-    fn with(running: Running, stderr: File, limit: Duration) -> io::Result<Self> {
-        if let Some(stdin) = &running.stdin {
-            // Otherwise a child that does not read would hold us up for ever.
-            fcntl(stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        }
-        Ok(Self { running, stderr, limit, began: Instant::now(), heard: Vec::new() })
+    /// Has a child do a task, which it answers with one line.
+    ///
+    /// # Errors
+    /// As for [`Conversation::begin`] and [`Conversation::hear`].
+    pub fn ask<T: DeserializeOwned>(
+        role: &str,
+        confinement: &Confinement,
+        task: &impl Serialize,
+        environment: &[(String, String)],
+        limit: Duration,
+    ) -> io::Result<T> {
+        Self::begin(role, confinement, task, environment, limit)?.hear()
+    }
+
+    fn with(running: Running, limit: Duration) -> Self {
+        Self { running, limit, began: Instant::now(), heard: Vec::new() }
     }
 
     /// Sends a line.
@@ -68,19 +65,10 @@ impl Conversation {
     pub fn say(&mut self, line: &impl Serialize) -> io::Result<()> {
         let line = serde_json::to_string(line)? + "\n";
         let mut left = line.as_bytes();
-        while !left.is_empty() {
-            self.look_after()?;
-            let Some(stdin) = self.running.stdin.as_mut() else { break };
-            match poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLOUT)], PollTimeout::from(LOOK)) {
-                Ok(0) | Err(Errno::EINTR) => continue,
-                polled => polled?,
-            };
-            match stdin.write(left) {
-                Ok(count) => left = &left[count..],
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                // Its output says why.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
-                Err(error) => return Err(error),
+        while !left.is_empty() && self.running.stdin.is_some() {
+            self.running.look_after(self.began, self.limit, LATE)?;
+            if self.running.ready(false, true)?.1 {
+                left = &left[self.running.write(left)?..];
             }
         }
         Ok(())
@@ -91,6 +79,14 @@ impl Conversation {
     /// # Errors
     /// The child has ended, takes too long, was stopped over and over, or says something else than it should.
     pub fn hear<T: DeserializeOwned>(&mut self) -> io::Result<T> {
+        self.hear_unless(&mut || Ok(()))
+    }
+
+    /// The same, and calls `meanwhile` between two looks.
+    ///
+    /// # Errors
+    /// `meanwhile` failed, or as for [`Conversation::hear`].
+    pub fn hear_unless<T: DeserializeOwned>(&mut self, meanwhile: &mut dyn FnMut() -> io::Result<()>) -> io::Result<T> {
         let wrong = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text);
         let mut buffer = [0; 16 * 1024];
         let mut searched = 0;
@@ -104,44 +100,17 @@ impl Conversation {
             if searched > LONGEST_LINE {
                 return Err(wrong("it says more than it should"));
             }
-            self.look_after()?;
-            let Some(stdout) = self.running.stdout.as_mut() else { return Err(wrong("it cannot be heard")) };
-            match poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], PollTimeout::from(LOOK)) {
-                Ok(0) | Err(Errno::EINTR) => continue,
-                polled => polled?,
-            };
-            match stdout.read(&mut buffer) {
-                Ok(0) => return Err(self.why_ended()?),
-                Ok(length) => self.heard.extend_from_slice(&buffer[..length]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            self.running.look_after(self.began, self.limit, LATE)?;
+            meanwhile()?;
+            match self.running.read_soon(&mut buffer)? {
+                None => {}
+                Some(0) => {
+                    let why = self.running.failure()?.unwrap_or_else(|| "it ended without an answer".to_owned());
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+                }
+                Some(length) => self.heard.extend_from_slice(&buffer[..length]),
             }
         }
-    }
-
-    /// Ends one whose time is over, and continues one that was stopped.
-    fn look_after(&mut self) -> io::Result<()> {
-        if self.began.elapsed() < self.limit {
-            return self.running.try_wait().map(drop);
-        }
-        self.running.end()?;
-        let text = format!("it had not ended after {} s, and was killed", self.limit.as_secs());
-        Err(io::Error::new(io::ErrorKind::TimedOut, text))
-    }
-
-    /// Why the child says no more.
-    fn why_ended(&mut self) -> io::Result<io::Error> {
-        let status = self.running.wait(Some(LAST_WAIT), &mut |_| Ok(()))?;
-        let mut complaint = Vec::new();
-        let mut stderr = &self.stderr;
-        stderr.rewind()?;
-        stderr.take(LONGEST_COMPLAINT).read_to_end(&mut complaint)?;
-        let complaint = String::from_utf8_lossy(&complaint);
-        let why = match refusal(status, &complaint) {
-            Some(why) => why.to_owned(),
-            None => format!("it ended without an answer ({status}) {}", complaint.trim()).trim_end().to_owned(),
-        };
-        Ok(io::Error::new(io::ErrorKind::UnexpectedEof, why))
     }
 }
 
@@ -156,8 +125,7 @@ mod tests {
     fn with(script: &str, limit: Duration) -> Conversation {
         let mut shell = Command::new("/bin/sh");
         let shell = shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let running = Running::of(shell.spawn().unwrap());
-        Conversation::with(running, tempfile::tempfile().unwrap(), limit).unwrap()
+        Conversation::with(Running::of(shell.spawn().unwrap(), tempfile::tempfile().unwrap()), limit)
     }
 
     /// More than a pipe takes at once.

@@ -16,6 +16,9 @@ const LOOK: u16 = 100;
 /// How much is moved at a time, in bytes.
 const PIECE: usize = 256 * 1024;
 
+/// What is wrong with one that says nothing.
+const SILENT: &str = "was silent for";
+
 /// Called between two pieces, and some ten times a second while nothing moves. An error of it ends the waiting.
 pub type Meanwhile<'a> = &'a mut dyn FnMut() -> io::Result<()>;
 
@@ -28,10 +31,10 @@ impl Running {
         let began = Instant::now();
         loop {
             meanwhile()?;
-            if self.ready(false)?.0 {
-                return self.stdout.as_mut().map_or(Ok(0), |stdout| stdout.read(buffer));
+            if let Some(count) = self.read_soon(buffer)? {
+                return Ok(count);
             }
-            self.look_after(began, silence)?;
+            self.look_after(began, silence, SILENT)?;
         }
     }
 
@@ -46,10 +49,6 @@ impl Running {
         silence: Duration,
         meanwhile: Meanwhile<'_>,
     ) -> io::Result<Vec<u8>> {
-        if let Some(stdin) = &self.stdin {
-            // Otherwise a write would wait for a child that waits for us to read.
-            fcntl(stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        }
         let (mut output, mut said) = (Vec::new(), vec![0; PIECE]);
         let (mut piece, mut pending) = (vec![0; PIECE], 0..0);
         let mut moved = Instant::now();
@@ -61,15 +60,9 @@ impl Running {
                     self.stdin = None;
                 }
             }
-            let (says, takes) = self.ready(true)?;
-            if let (true, Some(stdin)) = (takes, &mut self.stdin) {
-                match stdin.write(&piece[pending.clone()]) {
-                    Ok(count) => pending.start += count,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    // It has read enough; its output says why.
-                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.stdin = None,
-                    Err(error) => return Err(error),
-                }
+            let (says, takes) = self.ready(true, true)?;
+            if takes {
+                pending.start += self.write(&piece[pending.clone()])?;
             }
             if let (true, Some(stdout)) = (says, &mut self.stdout) {
                 let count = stdout.read(&mut said)?;
@@ -86,15 +79,39 @@ impl Running {
             }
             match says || takes {
                 true => moved = Instant::now(),
-                false => self.look_after(moved, silence)?,
+                false => self.look_after(moved, silence, SILENT)?,
             }
         }
     }
 
-    /// Whether its output can be read, and whether its input takes more, as soon as one of them is so; neither after a
-    /// while.
-    fn ready(&self, to_write: bool) -> io::Result<(bool, bool)> {
-        let reads = self.stdout.iter().map(|stdout| PollFd::new(stdout.as_fd(), PollFlags::POLLIN));
+    /// Reads from its standard output as soon as something comes; `None` after a while.
+    pub(super) fn read_soon(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        if !self.ready(true, false)?.0 {
+            return Ok(None);
+        }
+        self.stdout.as_mut().map_or(Ok(0), |stdout| stdout.read(buffer)).map(Some)
+    }
+
+    /// Writes to its standard input what that takes at once. One that has closed it has read enough; its output says why.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(stdin) = &mut self.stdin else { return Ok(0) };
+        // Otherwise this would wait for a child that waits for us to read, or does not read at all.
+        fcntl(&*stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        match stdin.write(bytes) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.stdin = None;
+                Ok(0)
+            }
+            written => written,
+        }
+    }
+
+    /// Whether its output can be read, and whether its input takes more, as soon as one of them is so that is asked for;
+    /// neither after a while.
+    pub(super) fn ready(&self, to_read: bool, to_write: bool) -> io::Result<(bool, bool)> {
+        let reads = self.stdout.iter().filter(|_| to_read);
+        let reads = reads.map(|stdout| PollFd::new(stdout.as_fd(), PollFlags::POLLIN));
         let writes = self.stdin.iter().filter(|_| to_write);
         let writes = writes.map(|stdin| PollFd::new(stdin.as_fd(), PollFlags::POLLOUT));
         let mut asked: Vec<PollFd<'_>> = reads.chain(writes).collect();
@@ -104,19 +121,8 @@ impl Running {
             Err(errno) => return Err(errno.into()),
         }
         let is_ready = |at: usize| asked.get(at).is_some_and(|asked| asked.any().unwrap_or(true));
-        let first = usize::from(self.stdout.is_some());
-        Ok((self.stdout.is_none() || is_ready(0), is_ready(first)))
-    }
-
-    /// Continues one that was stopped, and ends one that has been silent since `moved`.
-    fn look_after(&mut self, moved: Instant, silence: Duration) -> io::Result<()> {
-        self.try_wait()?;
-        if moved.elapsed() < silence {
-            return Ok(());
-        }
-        self.end()?;
-        let text = format!("it was silent for {} s, and was killed", silence.as_secs());
-        Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        let first = usize::from(to_read && self.stdout.is_some());
+        Ok((to_read && (self.stdout.is_none() || is_ready(0)), is_ready(first)))
     }
 }
 
@@ -131,7 +137,7 @@ mod tests {
     fn running(script: &str) -> Running {
         let mut shell = Command::new("/bin/sh");
         let shell = shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        Running::of(shell.spawn().unwrap())
+        Running::of(shell.spawn().unwrap(), tempfile::tempfile().unwrap())
     }
 
     fn exchange(script: &str, limit: usize, silence: Duration) -> io::Result<Vec<u8>> {

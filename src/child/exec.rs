@@ -9,11 +9,11 @@ use nix::unistd::dup2_stdin;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Role;
+use super::{ANOTHER_PROGRAM, Role};
 use crate::shown::Shown;
 
 /// Becomes a [`Program`].
-pub const EXEC: Role = ("exec", exec);
+pub const EXEC: Role = ("exec", ANOTHER_PROGRAM, exec);
 
 /// A program, and what it gets. Its standard input is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ mod conversation;
 mod exchange;
 mod exec;
 mod ids;
+mod may;
 mod running;
 
 use std::fs::File;
@@ -29,6 +30,7 @@ pub use conversation::Conversation;
 pub use exchange::Meanwhile;
 pub use exec::{EXEC, Program};
 pub use ids::Ids;
+pub use may::{ANOTHER_PROGRAM, BIND, EXAMINE, May, NETWORK, UNPACK, no_processes};
 pub use running::{Running, refusal};
 
 /// The hidden first argument that makes this program a child.
@@ -42,9 +44,9 @@ const REFUSAL: &str = "gts-bootstrap: child: ";
 /// The longest order in bytes.
 const LONGEST_ORDER: usize = 16 * 1024 * 1024;
 
-/// One thing that a child can do: its name, and the function that does it with what the order specifies. An error is
-/// reported on standard error in words.
-pub type Role = (&'static str, fn(Value) -> Result<(), String>);
+/// One thing that a child can do: its name, what it may have, and the function that does it with what the order specifies. An
+/// error is reported on standard error in words.
+pub type Role = (&'static str, May, fn(Value) -> Result<(), String>);
 
 /// What a child is told to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,7 +67,7 @@ pub fn use_program(program: impl Into<PathBuf>) {
     let _ = PROGRAM.set(program.into());
 }
 
-/// Starts a child for a role. Its environment is empty but for `environment`.
+/// Starts a child for a role. Its environment is empty but for `environment`. Its standard error goes into a file.
 ///
 /// # Errors
 /// The process cannot be started, or ended before it read its order.
@@ -75,15 +77,15 @@ pub fn start(
     task: &impl Serialize,
     environment: &[(String, String)],
     stdout: Stdio,
-    stderr: Stdio,
+    stderr: File,
 ) -> io::Result<Running> {
     let program = PROGRAM.get().cloned().map_or_else(std::env::current_exe, Ok)?;
     let order = Order { role: role.to_owned(), confinement: confinement.clone(), task: serde_json::to_value(task)? };
     let order = serde_json::to_string(&order)?;
     let mut command = Command::new(program);
     command.arg(CHILD_ARGUMENT).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
-    let mut running =
-        Running::of(command.current_dir("/").stdin(Stdio::piped()).stdout(stdout).stderr(stderr).spawn()?);
+    command.current_dir("/").stdin(Stdio::piped()).stdout(stdout).stderr(stderr.try_clone()?);
+    let mut running = Running::of(command.spawn()?, stderr);
     if let Some(stdin) = &mut running.stdin {
         // A child that has died says why on standard error.
         match stdin.write_all(format!("{:08x}{order}", order.len()).as_bytes()) {
@@ -98,10 +100,9 @@ pub fn start(
 pub fn main(roles: &[Role]) -> ExitCode {
     let why = match order() {
         Err(why) => why,
-        Ok(order) => match (order.confinement.enter(), roles.iter().find(|(name, _)| *name == order.role)) {
-            (Err(why), _) => why,
-            (_, None) => format!("there is no role {}", order.role),
-            (Ok(()), Some((_, run))) => match run(order.task) {
+        Ok(order) => match roles.iter().find(|(name, ..)| *name == order.role) {
+            None => format!("there is no role {}", order.role),
+            Some((_, may, run)) => match order.confinement.enter(may).and_then(|()| run(order.task)) {
                 Ok(()) => return ExitCode::SUCCESS,
                 Err(why) => why,
             },

@@ -30,15 +30,17 @@ pub struct Running {
     pub stdin: Option<ChildStdin>,
     /// Its standard output, if that is a pipe.
     pub stdout: Option<ChildStdout>,
+    /// Its standard error.
+    stderr: File,
     /// How it ended.
     status: Option<ExitStatus>,
     stops: u32,
 }
 
 impl Running {
-    pub(super) fn of(child: Child) -> Self {
+    pub(super) fn of(child: Child, stderr: File) -> Self {
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
-        Self { pid, stdin: child.stdin, stdout: child.stdout, status: None, stops: 0 }
+        Self { pid, stdin: child.stdin, stdout: child.stdout, stderr, status: None, stops: 0 }
     }
 
     /// How it ended, if it has.
@@ -79,30 +81,34 @@ impl Running {
             if let Some(status) = self.try_wait()? {
                 return Ok(status);
             }
-            let elapsed = began.elapsed();
-            if limit.is_some_and(|limit| elapsed >= limit) {
-                self.end()?;
-                let text = format!("it had not ended after {} s, and was killed", elapsed.as_secs());
-                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
-            }
-            meanwhile(elapsed)?;
+            limit.map_or(Ok(()), |limit| self.look_after(began, limit, "had not ended after"))?;
+            meanwhile(began.elapsed())?;
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Waits for the end of one that has said its last word. Why it failed, if it did; `stderr` is the file that it was
-    /// given for its standard error.
+    /// Continues one that was stopped, and ends one whose time, since then, is over.
+    pub(super) fn look_after(&mut self, since: Instant, limit: Duration, what: &str) -> io::Result<()> {
+        self.try_wait()?;
+        if since.elapsed() < limit {
+            return Ok(());
+        }
+        self.end()?;
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("it {what} {} s, and was killed", limit.as_secs())))
+    }
+
+    /// Waits for the end of one that has said its last word. Why it failed, if it did.
     ///
     /// # Errors
-    /// It did not end soon, or `stderr` cannot be read.
-    pub fn failure(&mut self, stderr: &File) -> io::Result<Option<String>> {
+    /// It did not end soon, or its standard error cannot be read.
+    pub fn failure(&mut self) -> io::Result<Option<String>> {
         let status = self.wait(Some(END_LIMIT), &mut |_| Ok(()))?;
         if status.success() {
             return Ok(None);
         }
         let mut said = vec![0; 4096];
-        let count = stderr.read_at(&mut said, 0)?;
+        let count = self.stderr.read_at(&mut said, 0)?;
         let said = String::from_utf8_lossy(&said[..count]);
         let why = refusal(status, &said).map_or_else(|| format!("{status} {}", said.trim()), str::to_owned);
         Ok(Some(why.trim().to_owned()))

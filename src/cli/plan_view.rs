@@ -7,7 +7,7 @@ use super::report::wrap;
 use super::screen::{Screen, Tone};
 use super::text::Text;
 use crate::change::{Action, Change, Plan, Remove, Step, WriteFile, store};
-use crate::host::Observe;
+use crate::host::{Observe, Whose};
 use crate::parts::secrets;
 use crate::shown::Shown;
 
@@ -218,12 +218,12 @@ pub fn differences(screen: &Screen, host: &dyn Observe, plan: &Plan) -> Vec<Text
 
 /// What is in a file and what will be in it; `None` for what is too long to be read, or secret.
 fn texts(host: &dyn Observe, step: &Step) -> Result<Option<(String, String)>, String> {
-    let Change::File(WriteFile { path, content, .. }) = &step.change else { return Ok(None) };
+    let Change::File(WriteFile { path, content, owner, .. }) = &step.change else { return Ok(None) };
     // Such as a list of thousands of addresses.
     if content.bytes().len() > LONGEST_SHOWN {
         return Ok(None);
     }
-    let old = host.read(path).map_err(|error| error.to_string())?.unwrap_or_default();
+    let old = host.read_of(path, Whose::of(*owner)).map_err(|error| error.to_string())?.unwrap_or_default();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (old, new) = (text(&old), text(content.bytes()));
     Ok((![&old, &new].iter().any(|text| text.contains("PRIVATE KEY-----"))).then_some((old, new)))

@@ -143,6 +143,14 @@ impl Settings {
     }
 }
 
+/// Whether a text is a configuration file, in YAML: maps, lists and values. What its keys mean depends on the release.
+///
+/// # Errors
+/// In words: where it is none.
+pub fn check_form(text: &str) -> Result<(), String> {
+    yaml::read(text).map(drop)
+}
+
 fn parse(path: &Path, text: &str) -> Result<Map<String, Value>, String> {
     let parsed = match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
         "yaml" | "yml" => yaml::read(text),

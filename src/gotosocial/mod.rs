@@ -24,3 +24,6 @@ pub use value::ConfigValue;
 
 /// The name of its rc.d script, its program, and its account.
 pub const SERVICE: &str = "gotosocial";
+
+/// The user that it runs as, and that user's group.
+pub const USER: &str = "gotosocial";

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::accounts::{Account, check_password, encrypted};
 use super::password_change::{
-    APPS, AUTHORIZE, OUT_OF_BAND, PASSWORD_CHANGE, Question, REVOKE, Reply, SHOWN_CODE, SIGN_IN, TOKEN,
+    APPS, AUTHORIZE, OUT_OF_BAND, PASSWORD_CHANGE, Question, REVOKE, Reply, SHOWN_CODE, SIGN_IN, TOKEN, TOKENS,
 };
 
 /// What the server has in memory; it is gone after a restart. The real one keeps clients and tokens in its database.
@@ -33,6 +33,8 @@ pub struct OauthServer {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Client {
+    #[serde(default)]
+    name: String,
     secret: String,
     redirects: String,
     scopes: String,
@@ -74,7 +76,8 @@ impl OauthServer {
     /// Whether a path is one of those that are answered here.
     pub fn serves(path: &str) -> bool {
         let path = path.split('?').next().unwrap_or_default();
-        [APPS, AUTHORIZE, SIGN_IN, TOKEN, REVOKE, PASSWORD_CHANGE].contains(&path)
+        let ours = [APPS, AUTHORIZE, SIGN_IN, TOKEN, REVOKE, PASSWORD_CHANGE, TOKENS];
+        ours.contains(&path) || invalidated(path).is_some()
     }
 
     /// Whether nobody is logged in.
@@ -97,6 +100,8 @@ impl OauthServer {
             (TOKEN, true) => self.token(&fields),
             (REVOKE, true) => self.revoke(&fields),
             (PASSWORD_CHANGE, true) => self.change_password(&fields, carries.token.as_deref(), accounts),
+            (TOKENS, false) => self.listed(&fields, carries.token.as_deref()),
+            (path, true) => invalidated(path).ok_or(404).and_then(|id| self.invalidate(id, carries.token.as_deref())),
             _ => Err(404),
         };
         let mut reply = answered.unwrap_or_else(|status| Reply { status, ..Reply::default() });
@@ -110,12 +115,12 @@ impl OauthServer {
     }
 
     fn register(&mut self, fields: &Fields) -> Result<Reply, u16> {
-        fields.required("client_name")?;
+        let name = fields.required("client_name")?.to_owned();
         let or = |name: &str, otherwise: &str| fields.required(name).unwrap_or(otherwise).to_owned();
         let (redirects, scopes) = (or("redirect_uris", OUT_OF_BAND), or("scopes", "read"));
         let (id, secret) = (self.id("CLIENT"), self.id("secret"));
         let body = json!({"client_id": id, "client_secret": secret});
-        self.clients.insert(id, Client { secret, redirects, scopes });
+        self.clients.insert(id, Client { name, secret, redirects, scopes });
         Ok(ok(&body))
     }
 
@@ -198,16 +203,41 @@ impl OauthServer {
         Ok(ok(&json!({})))
     }
 
+    fn authorized(&self, token: Option<&str>, scope: &str) -> Result<&Grant, u16> {
+        let grant = token.and_then(|token| self.tokens.get(token)).ok_or(401_u16)?;
+        grant.scope.split(' ').any(|has| permits(has, scope)).then_some(grant).ok_or(403)
+    }
+
+    /// The tokens of a user, the newest first, without themselves.
+    fn listed(&self, fields: &Fields, token: Option<&str>) -> Result<Reply, u16> {
+        let user = &self.authorized(token, "read:accounts")?.user;
+        let limit: usize = fields.required("limit").unwrap_or("0").parse().map_err(|_| 400_u16)?;
+        let limit = if limit == 0 { 25 } else { limit.min(100) };
+        let is_older = |token: &str| fields.required("max_id").map_or(true, |than| id_of(token) < than);
+        let own = self.tokens.iter().rev().filter(|(token, grant)| grant.user == *user && is_older(token)).take(limit);
+        let shown = own.map(|(token, grant)| {
+            let name = self.clients.get(&grant.client).map(|client| &client.name);
+            json!({"id": id_of(token), "scope": grant.scope, "application": {"name": name}})
+        });
+        Ok(ok(&shown.collect()))
+    }
+
+    /// Somebody else's is not found.
+    fn invalidate(&mut self, id: &str, token: Option<&str>) -> Result<Reply, u16> {
+        let user = self.authorized(token, "write:accounts")?.user.clone();
+        let is_it = |(token, grant): &(&String, &Grant)| id_of(token) == id && grant.user == user;
+        let token = self.tokens.iter().find(is_it).map(|(token, _)| token.clone()).ok_or(404_u16)?;
+        self.tokens.remove(&token);
+        Ok(ok(&json!({"id": id})))
+    }
+
     fn change_password(
         &mut self,
         fields: &Fields,
         token: Option<&str>,
         accounts: &mut [Account],
     ) -> Result<Reply, u16> {
-        let grant = token.and_then(|token| self.tokens.get(token)).ok_or(401_u16)?;
-        if !grant.scope.split(' ').any(|has| permits(has, super::password_change::SCOPE)) {
-            return Err(403);
-        }
+        let grant = self.authorized(token, "write:accounts")?.clone();
         let (old, new) = (fields.required("old_password")?, fields.required("new_password")?);
         let user = self.users.get_mut(&grant.user).and_then(Option::as_mut).ok_or(401_u16)?;
         if !is_password(user, old) {
@@ -223,6 +253,16 @@ impl OauthServer {
         }
         Ok(ok(&json!({"status": "OK"})))
     }
+}
+
+/// The id in a path that makes a token worthless.
+fn invalidated(path: &str) -> Option<&str> {
+    path.strip_prefix(TOKENS)?.strip_prefix('/')?.strip_suffix("/invalidate")
+}
+
+/// The id of a token, which is not the token itself. It grows.
+fn id_of(token: &str) -> &str {
+    token.trim_start_matches("TOKEN-")
 }
 
 fn ok(body: &serde_json::Value) -> Reply {

@@ -1,8 +1,11 @@
 //! How a user gets another password over the server's API: OAuth 2.0 with an authorization code (RFC 6749, section 4.1), as
-//! upstream documents it, and then `/api/v1/user/password_change`. Requests and answers are data; the caller sends them.
+//! upstream documents it, then `/api/v1/user/password_change`, and then an end to every login that others made with the old
+//! one. Requests and answers are data; the caller sends them.
 //!
-//! Read in `internal/api/auth` and `internal/api/client/user` of 0.19.2, 0.20.0-rc1 and October 2025: the same in all. Of
-//! another release that differs, a step fails, and the old password stays.
+//! Read in `internal/api/auth`, `internal/api/client/user` and `…/tokens` of 0.19.2, 0.20.0-rc1 and October 2025: the same in
+//! all. Of another release that differs, a step fails, and the old password stays. Two things outlive the change, and no
+//! request lists or ends them: a session of a browser, in the server's memory until it restarts, and a code that was not
+//! used yet, for ten minutes.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -22,10 +25,17 @@ pub const TOKEN: &str = "/oauth/token";
 pub const REVOKE: &str = "/oauth/revoke";
 /// Changes the password.
 pub const PASSWORD_CHANGE: &str = "/api/v1/user/password_change";
+/// Lists the tokens of a user, and ends one (`/ID/invalidate`). New in 0.19.
+pub const TOKENS: &str = "/api/v1/tokens";
 /// The address of a client that has none: the code is shown.
 pub const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
-/// The least that allows the change.
-pub const SCOPE: &str = "write:accounts";
+/// The least that lists tokens, and that ends them and changes the password.
+pub const SCOPE: &str = "read:accounts write:accounts";
+
+/// How many tokens are listed at a time; the server gives no more.
+const PAGE: usize = 100;
+/// How often they are listed: as often as the server's rate limiter bears.
+const ROUNDS: usize = 4;
 
 /// What a request carries besides its path.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +88,17 @@ pub enum Outcome {
     Unknown(String),
 }
 
+/// What became of the old password, and of the logins that others made with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Which password is in force.
+    pub outcome: Outcome,
+    /// How many logins of others were ended.
+    pub ended: usize,
+    /// Why it is not known whether there are more.
+    pub unsure: Option<String>,
+}
+
 /// Sends a request. An error says in words why there was no answer.
 pub type Ask<'a> = &'a mut dyn FnMut(Question) -> Result<Reply, String>;
 
@@ -90,6 +111,20 @@ pub struct PasswordChange<'a> {
     pub old: &'a str,
     /// The one that replaces it.
     pub new: &'a str,
+    /// What this client is called. Nobody may know it beforehand: it tells this login from all others.
+    pub client: &'a str,
+}
+
+/// One of the listed tokens.
+#[derive(Deserialize)]
+struct Listed {
+    id: String,
+    application: Application,
+}
+
+#[derive(Deserialize)]
+struct Application {
+    name: String,
 }
 
 /// What a login gives.
@@ -100,28 +135,50 @@ struct Grant {
 }
 
 impl PasswordChange<'_> {
-    /// Logs in, changes the password, and makes the login worthless. If the answer to the change does not say that it was
+    /// Logs in, changes the password, and ends all logins, this one last. If the answer to the change does not say that it was
     /// made, a login with the new password tells.
-    pub fn make(&self, ask: Ask<'_>) -> Outcome {
+    pub fn make(&self, ask: Ask<'_>) -> Changed {
         let Grant { id, secret, token } = match self.log_in(ask) {
             Ok(grant) => grant,
-            Err(why) => return Outcome::Kept(why),
+            Err(why) => return Changed { outcome: Outcome::Kept(why), ended: 0, unsure: None },
         };
-        let form = form(&[("old_password", self.old), ("new_password", self.new)]);
-        let carries = Carried { form: Some(form), token: Some(token.clone()), ..Carried::default() };
-        let changed = expect(200, PASSWORD_CHANGE, carries, ask);
+        let passwords = form(&[("old_password", self.old), ("new_password", self.new)]);
+        let outcome = match expect(200, PASSWORD_CHANGE, with_token(&token, Some(passwords)), ask) {
+            Ok(_) => Outcome::Replaced,
+            Err(why) => match self.sign_in(self.new, None, ask) {
+                Ok(Reply { status: 302, .. }) => Outcome::Replaced,
+                Ok(Reply { status: 401, .. }) => Outcome::Kept(why),
+                _ => Outcome::Unknown(why),
+            },
+        };
+        let mut ended = 0;
+        let unsure = self.end_others(&token, &mut ended, ask).err();
         // A token that could not be revoked is known to nobody: it has never left this process but for the server.
         let _ = post(REVOKE, &[("client_id", &id), ("client_secret", &secret), ("token", &token)], None, ask);
-        let Err(why) = changed else { return Outcome::Replaced };
-        match self.sign_in(self.new, None, ask) {
-            Ok(Reply { status: 302, .. }) => Outcome::Replaced,
-            Ok(Reply { status: 401, .. }) => Outcome::Kept(why),
-            _ => Outcome::Unknown(why),
+        Changed { outcome, ended, unsure }
+    }
+
+    /// Ends every login of the user but this one, until only this one is listed.
+    fn end_others(&self, token: &str, ended: &mut usize, ask: Ask<'_>) -> Result<(), String> {
+        for _ in 0..ROUNDS {
+            let page = expect(200, &format!("{TOKENS}?limit={PAGE}"), with_token(token, None), ask)?;
+            let page: Vec<Listed> = serde_json::from_slice(&page.body).map_err(|_| format!("{TOKENS} gave no list"))?;
+            // The newest come first. Once it is there, others can see its name and take it, but only for a newer one.
+            let own = page.iter().rposition(|listed| listed.application.name == self.client);
+            if own.is_some() && page.len() == 1 {
+                return Ok(());
+            }
+            for (_, Listed { id, .. }) in page.iter().enumerate().filter(|(at, _)| Some(*at) != own) {
+                let path = format!("{TOKENS}/{}/invalidate", encoded(id));
+                expect(200, &path, with_token(token, Some(String::new())), ask)?;
+                *ended += 1;
+            }
         }
+        Err(format!("{TOKENS} does not list this login alone"))
     }
 
     fn log_in(&self, ask: Ask<'_>) -> Result<Grant, String> {
-        let wanted = [("client_name", "gts-bootstrap"), ("redirect_uris", OUT_OF_BAND), ("scopes", SCOPE)];
+        let wanted = [("client_name", self.client), ("redirect_uris", OUT_OF_BAND), ("scopes", SCOPE)];
         let app = json(200, APPS, &wanted, ask)?;
         let (id, secret) = (text(&app, "client_id", APPS)?, text(&app, "client_secret", APPS)?);
         let query = [("response_type", "code"), ("client_id", &id), ("redirect_uri", OUT_OF_BAND), ("scope", SCOPE)];
@@ -161,6 +218,10 @@ impl PasswordChange<'_> {
     }
 }
 
+fn with_token(token: &str, form: Option<String>) -> Carried {
+    Carried { form, token: Some(token.to_owned()), ..Carried::default() }
+}
+
 fn post(path: &str, fields: &[(&str, &str)], cookie: Option<String>, ask: Ask<'_>) -> Result<Reply, String> {
     let carries = Carried { form: Some(form(fields)), cookie, token: None };
     ask(Question { path: path.to_owned(), carries })
@@ -186,9 +247,12 @@ fn answered(path: &str, status: u16) -> String {
     format!("{path} answered {status}")
 }
 
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
 /// A form, encoded.
 fn form(fields: &[(&str, &str)]) -> String {
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     fields.join("&")
 }

@@ -16,6 +16,9 @@ impl Line<'_> {
     }
 }
 
+/// No line of a configuration is indented further. It bounds how deep maps can be in one another.
+const DEEPEST: usize = 128;
+
 const NO_TOKEN: &str = "found character that cannot start any token";
 const NO_END: &str = "found unexpected end of stream";
 const NO_MAP_HERE: &str = "mapping values are not allowed in this context";
@@ -31,6 +34,9 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
         let line = Line { number, indent: raw.len() - body.len(), text: without_comment(body).trim_end() };
         if body.starts_with('\t') && !body.trim().is_empty() {
             return Err(line.fault(NO_TOKEN));
+        }
+        if line.indent > DEEPEST && !line.text.is_empty() {
+            return Err(line.fault("exceeded max depth"));
         }
         if !line.text.is_empty() && line.text != "---" {
             lines.push(line);
@@ -183,6 +189,7 @@ mod tests {
             ("just text", "could not find expected ':'"),
             ("  a: 1\nb: 2", "mapping values are not allowed"),
             ("a:\n  b: 1\n c: 2", "mapping values are not allowed"),
+            (&format!("a:\n{}b: 1", " ".repeat(129)), "exceeded max depth"),
         ] {
             let error = read(text).expect_err(text);
             assert!(error.contains(why), "{text:?}: {error}");

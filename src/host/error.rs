@@ -28,6 +28,14 @@ pub enum HostError {
         /// The system's error.
         source: io::Error,
     },
+    /// A process with less than this one's rights could not do what it was started for.
+    #[error("cannot {what}: {source}")]
+    Child {
+        /// What that is, as a verb and its object.
+        what: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// A command ran and failed.
     #[error("`{command}` failed ({status}): {stderr}")]
     Command {
@@ -46,6 +54,17 @@ pub enum HostError {
         /// The text, or the part in question.
         text: String,
     },
+    /// A name could not be looked up, which says nothing of its addresses.
+    #[error("the name {name} could not be looked up: {why}")]
+    Lookup {
+        /// The name.
+        name: String,
+        /// The resolver's words, or what became of the process that asks it.
+        why: String,
+    },
+    /// Somebody wants a program to end.
+    #[error("{0}")]
+    Interrupted(String),
     /// A kernel variable could not be read or set.
     #[error("sysctl {name}: {source}")]
     Sysctl {
@@ -94,8 +113,10 @@ impl Coded for HostError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::File { .. } => ErrorCode::File,
-            Self::Start { .. } | Self::Command { .. } => ErrorCode::Command,
+            Self::Start { .. } | Self::Child { .. } | Self::Command { .. } => ErrorCode::Command,
             Self::Unreadable { .. } => ErrorCode::Unreadable,
+            Self::Lookup { .. } => ErrorCode::NameLookup,
+            Self::Interrupted(_) => ErrorCode::Interrupted,
             Self::Sysctl { .. } => ErrorCode::Kernel,
             Self::Database { .. } => ErrorCode::Database,
             Self::Died { .. } => ErrorCode::Service,

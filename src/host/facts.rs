@@ -160,7 +160,7 @@ pub enum Supervision {
     Hidden,
 }
 
-/// The TCP sockets that listen.
+/// The TCP sockets that listen, or the UDP sockets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listeners {
     /// Those of which at least the port is known.
@@ -177,7 +177,7 @@ impl Deref for Listeners {
     }
 }
 
-/// A TCP socket that listens.
+/// A TCP socket that listens, or a UDP socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     /// Login name of its owner; the number if there is no name, `?` if the owner is not known.
@@ -196,15 +196,19 @@ pub struct Listener {
     pub ipv6: bool,
     /// Port.
     pub port: u16,
+    /// The id of the jail that its process is in, if that is another than this program's: then not even root's uid says that it
+    /// is the host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jail: Option<u32>,
 }
 
 impl fmt::Display for Listener {
     /// Its process in words: a name that it gave itself, and what only root could have given it. The name cannot end the
     /// line, nor the clause, which is as far as the shortest reports go.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let user = &self.user;
-        let command = self.command.shown().replace(';', "\\u{3b}");
-        let pid = pid_in_words(self.pid);
+        let (user, command) = (&self.user, command_in_words(&self.command));
+        let jail = self.jail.map(|jail| format!(", jail {jail}")).unwrap_or_default();
+        let pid = pid_in_words(self.pid) + &jail;
         match self.uid {
             Some(uid) if *user == uid.to_string() => write!(f, "{command} (uid {uid}, {pid})"),
             Some(uid) => write!(f, "{command} (user {user}, uid {uid}, {pid})"),
@@ -226,8 +230,13 @@ pub struct FileUser {
 
 impl fmt::Display for FileUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (user {}, {})", self.command, self.user, pid_in_words(self.pid))
+        write!(f, "{} (user {}, {})", command_in_words(&self.command), self.user.shown(), pid_in_words(self.pid))
     }
+}
+
+/// A name that a process gave itself: it cannot end the line, nor the clause.
+fn command_in_words(command: &str) -> String {
+    command.shown().replace(';', "\\u{3b}")
 }
 
 fn pid_in_words(pid: Option<u32>) -> String {

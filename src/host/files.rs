@@ -13,7 +13,7 @@
 //! `write_file` replaces the link with a file, `remove` removes the link, `append_file` and `make_directory` refuse it.
 //!
 //! A file that somebody else than root could have put in its place is opened once and judged by its descriptor, see
-//! `open`. Trees are walked and removed by descriptor, see `tree`.
+//! `open`. Trees are walked and removed by descriptor, see [`crate::descent`].
 
 mod copy;
 mod open;
@@ -29,21 +29,22 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat, mode_t};
+use nix::fcntl::{OFlag, openat, readlinkat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat, mode_t};
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat};
 
-pub use copy::CopiedFile;
+pub use copy::{CopiedFile, digest_of};
+pub use open::Whose;
 pub use owners::Owners;
 pub use tree::{Onward, Visit};
 
 use super::{Build, Entry, HostError, Owner};
+use crate::descent::{kind, look, names_in};
 use crate::operation::{self, Operation};
 use walk::{Folder, Last, Spot};
 
@@ -392,10 +393,6 @@ fn changeable(spot: Spot) -> io::Result<(Folder, OsString, Option<FileStat>)> {
     }
 }
 
-fn kind(stat: &FileStat) -> SFlag {
-    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
-}
-
 /// Permission bits, including set-id and sticky bits.
 fn permissions(stat: &FileStat) -> u32 {
     #[allow(clippy::useless_conversion, reason = "mode_t has 16 bits on FreeBSD and 32 on Linux")]
@@ -427,28 +424,4 @@ fn with_new_name<T>(mut make: impl FnMut(&OsStr) -> io::Result<T>) -> io::Result
         }
     }
     Err(Errno::EEXIST.into())
-}
-
-/// Names in an open folder, without `.` and `..`.
-fn names_in(folder: OwnedFd) -> io::Result<Vec<OsString>> {
-    use std::os::unix::ffi::OsStrExt;
-
-    let mut names = Vec::new();
-    for entry in Dir::from_fd(folder)?.iter() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push(OsStr::from_bytes(name).to_os_string());
-        }
-    }
-    Ok(names)
-}
-
-/// fstatat(2) without following a link; `None` if nothing exists there.
-fn look(folder: impl AsFd, name: &OsStr) -> io::Result<Option<FileStat>> {
-    match fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(Errno::ENOENT) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -27,13 +27,14 @@ use std::time::Duration;
 use crate::certificate::acme::ACME;
 use crate::child::{self, Ids, Role};
 use crate::front::Front;
+use crate::portacl::Protocol;
 use crate::release;
 
 pub use crate::gotosocial::DatabaseState;
 pub use database::DatabaseExamination;
 pub use error::HostError;
 pub use facts::{Entry, FileUser, Group, Jail, Listener, Listeners, Owner, ServiceState, Supervision, System, User};
-pub use files::{CopiedFile, Onward, Visit, is_temporary};
+pub use files::{CopiedFile, Onward, Visit, Whose, digest_of, is_temporary};
 pub use network::{
     BindOutcome, BindProbe, Carried, Family, PortWatch, Refusals, ServedCertificate, WebAnswer, WebFailure, WebRequest,
 };
@@ -77,14 +78,23 @@ pub trait Observe {
     /// There is no such user.
     fn stranger(&self) -> Result<Option<Ids>, HostError>;
 
-    /// The bytes of the file at `path`, symbolic links followed; `None` if there is no such file. In a folder that others
-    /// than root can write to, only a file of the folder's owner with one name is read, see [`files`].
+    /// The bytes of the file at `path`, symbolic links followed; `None` if there is no such file. It must be where root
+    /// alone can have put it.
     ///
     /// # Errors
     /// It is not a regular file, is refused, is over 64 MiB, or cannot be read.
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+        self.read_of(path, Whose::ROOT)
+    }
+
+    /// The same also where others than root can put something: there only a file of `whose` with one name is read, see
+    /// [`files`].
+    ///
+    /// # Errors
+    /// As for [`Observe::read`].
+    fn read_of(&self, path: &Path, whose: Whose) -> Result<Option<Vec<u8>>, HostError> {
         // One byte more than allowed detects a file that grows while it is read.
-        let bytes = self.read_from(path, 0, READ_LIMIT + 1)?;
+        let bytes = self.read_from(path, whose, 0, READ_LIMIT + 1)?;
         if bytes.as_ref().is_some_and(|bytes| bytes.len() > READ_LIMIT) {
             let limit = READ_LIMIT / 1024 / 1024;
             let text = format!("it is larger than {limit} MiB, which no file of this kind should be");
@@ -97,8 +107,8 @@ pub trait Observe {
     /// An offset beyond the end gives an empty vector.
     ///
     /// # Errors
-    /// As for [`Observe::read`].
-    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError>;
+    /// As for [`Observe::read_of`].
+    fn read_from(&self, path: &Path, whose: Whose, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError>;
 
     /// Names in the folder `path`, sorted; empty if there is no such folder.
     ///
@@ -189,11 +199,20 @@ pub trait Observe {
     /// `service(8)` could not be run.
     fn supervision(&self, name: &str) -> Result<Supervision, HostError>;
 
-    /// Every TCP socket that listens, IPv4 and IPv6 (`sockstat -46l -P tcp`). Each process that has a socket open counts.
+    /// Every TCP socket that listens, or every UDP socket, which can receive without that; IPv4 and IPv6 (`sockstat -46`). Each
+    /// process that has a socket open counts.
     ///
     /// # Errors
     /// The table cannot be read. A row of it that makes no sense is none: its owner is then unknown.
-    fn listeners(&self) -> Result<Listeners, HostError>;
+    fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError>;
+
+    /// Every TCP socket that listens.
+    ///
+    /// # Errors
+    /// As for [`Observe::sockets`].
+    fn listeners(&self) -> Result<Listeners, HostError> {
+        self.sockets(Protocol::Tcp)
+    }
 
     /// Bytes that root may still write on the file system that holds `path` (or its nearest existing parent).
     ///
@@ -201,8 +220,11 @@ pub trait Observe {
     /// `statvfs(2)` failed.
     fn free_bytes(&self, path: &Path) -> Result<u64, HostError>;
 
-    /// The addresses of a name from the host's resolver; empty if it has none or does not answer.
-    fn resolve(&self, name: &str) -> Vec<IpAddr>;
+    /// The addresses of a name from the host's resolver; empty if it has none.
+    ///
+    /// # Errors
+    /// The resolver does not answer, or could not be asked.
+    fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError>;
 
     /// The addresses of this host's own interfaces, without loopback.
     ///
@@ -236,6 +258,18 @@ pub type Build<'a> = &'a mut dyn FnMut(&mut File) -> io::Result<()>;
 
 /// Is asked whether to stop, and why.
 pub type Ask<'a> = &'a dyn Fn() -> Option<String>;
+
+/// Asks nobody: for what has to be done to its end.
+pub const NEVER: Ask<'static> = &|| None;
+
+/// Asks whether to stop, within a loop over many bytes or files.
+///
+/// # Errors
+/// There is a reason to.
+pub fn go_on(stop: Ask<'_>) -> io::Result<()> {
+    // Not of the kind `Interrupted`: whoever copies tries again after one of these.
+    stop().map_or(Ok(()), |why| Err(io::Error::other(why)))
+}
 
 /// Takes the time that a program has run, and the newest line of its output.
 pub type Tell<'a> = &'a mut dyn FnMut(Duration, Option<&str>);
@@ -284,7 +318,7 @@ pub trait Host: Observe {
     /// # Errors
     /// A system call failed; what was removed before stays removed.
     fn remove_tree(&self, path: &Path) -> Result<(), HostError> {
-        self.remove_tree_until(path, &|| None)
+        self.remove_tree_until(path, NEVER)
     }
 
     /// The same, and asks at short intervals whether to stop.
@@ -376,13 +410,14 @@ pub trait Host: Observe {
     /// The script is missing or exited with a failure. A successful exit proves nothing yet.
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError>;
 
-    /// Runs a program as an unprivileged user with a clean environment, and waits for it.
+    /// Runs a program as an unprivileged user with a clean environment, and waits for it. If `stop` has a reason meanwhile,
+    /// the program is killed.
     ///
     /// # Errors
-    /// The program could not be started. A non-zero exit is not an error but part of [`Output`].
-    fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError>;
+    /// The program could not be started, or was killed. A non-zero exit is not an error but part of [`Output`].
+    fn run_as(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError>;
 
-    /// The same, and reports about once a second how long it has run and the newest line of its output. The program
+    /// The same, to its end, and reports about once a second how long it has run and the newest line of its output. The program
     /// continues if this program is killed.
     ///
     /// # Errors
@@ -397,18 +432,26 @@ pub trait Host: Observe {
 
     /// Copies a file of any size, and puts the copy in place like [`Host::write_file`]. Where the file system can share
     /// the bytes with the original (copy_file_range(2): block cloning on ZFS), it takes at most the time of reading
-    /// them once for the digest.
+    /// them once for the digest. `stop` is asked at short intervals.
     ///
     /// # Errors
-    /// `from` is not a regular file, is refused as by [`Observe::read`], or cannot be read; otherwise as for
-    /// [`Host::write_file`].
-    fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError>;
+    /// `from` is not a regular file, is refused as by [`Observe::read_of`], or cannot be read; `stop` had a reason;
+    /// otherwise as for [`Host::write_file`].
+    fn copy_file(
+        &self,
+        from: &Path,
+        whose: Whose,
+        to: &Path,
+        mode: u32,
+        owner: Owner,
+        stop: Ask<'_>,
+    ) -> Result<CopiedFile, HostError>;
 
-    /// Opens a file of any size for reading, by the same rules as [`Observe::read`]; `None` if there is no such file.
+    /// Opens a file of any size for reading, by the same rules as [`Observe::read_of`]; `None` if there is no such file.
     ///
     /// # Errors
     /// It is not a regular file, is refused, or cannot be opened.
-    fn open_file(&self, path: &Path) -> Result<Option<File>, HostError>;
+    fn open_file(&self, path: &Path, whose: Whose) -> Result<Option<File>, HostError>;
 
     /// Lets `build` write a file of any size, which it may read back as well, and on success puts it in place like
     /// [`Host::write_file`].
@@ -420,11 +463,12 @@ pub trait Host: Observe {
     /// Opens an SQLite database that no other process has open, as the user that owns it, in a child process. For
     /// copies, and for a database whose program is stopped: on FreeBSD GoToSocial locks its database differently than
     /// other programs, and a second one in the same file can corrupt it. The content of a write-ahead log next to it
-    /// becomes part of it.
+    /// becomes part of it. If `stop` has a reason meanwhile, the child is killed.
     ///
     /// # Errors
-    /// It does not exist, cannot be read, or is not a database. Damage is not an error but part of [`DatabaseState`].
-    fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError>;
+    /// It does not exist, cannot be read, or is not a database; or `stop` had a reason. Damage is not an error but part of
+    /// [`DatabaseState`].
+    fn examine_database(&self, examination: &DatabaseExamination, stop: Ask<'_>) -> Result<DatabaseState, HostError>;
 
     /// Takes the one lock that prevents two changing runs at the same time. It is released when the value is dropped or
     /// the process dies.

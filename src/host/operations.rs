@@ -1,11 +1,12 @@
 //! Commands that run on a host.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Owner;
+use crate::gotosocial::commands::{self, Command};
 
 /// An action of `service(8)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +49,18 @@ pub struct Invocation {
     pub directory: PathBuf,
     /// Index of an argument that must not appear in any message.
     pub secret_argument: Option<usize>,
-    /// How long it may take. `None` where nobody can say, or where killing it would do damage.
+    /// How long it may take. `None` where nobody can say, so that only [`super::Host::run_as`] ends it, or where killing it would
+    /// do damage.
     pub limit: Option<Duration>,
+}
+
+impl Invocation {
+    /// One of GoToSocial's commands, by a release's program.
+    pub fn of(program: &Path, command: Command, owner: Owner, directory: &Path) -> Self {
+        let Command { arguments, secret_argument, .. } = command;
+        let (program, directory, limit) = (program.to_owned(), directory.to_owned(), Some(commands::LIMIT));
+        Self { program, arguments, environment: Vec::new(), owner, directory, secret_argument, limit }
+    }
 }
 
 /// The result of a program.

@@ -1,11 +1,11 @@
 //! The account that GoToSocial runs as: `gotosocial`, uid and gid 209 as registered in FreeBSD's ports.
 
+pub use crate::gotosocial::USER as NAME;
+
 use super::Refusal;
 use crate::change::{Action, AddGroup, AddUser, Change, Step};
-use crate::host::{Group, HostError, Observe, Owner, User};
+use crate::host::{Group, HostError, Observe, Owner, User, Whose};
 
-/// Name of the user and of its group.
-pub const NAME: &str = "gotosocial";
 /// Uid and gid that the ports tree's `UIDs` and `GIDs` files register for the name.
 pub const ID: u32 = 209;
 
@@ -15,6 +15,14 @@ pub const ID: u32 = 209;
 /// The user database cannot be read.
 pub fn owner(host: &dyn Observe) -> Result<Option<Owner>, HostError> {
     Ok(host.user(NAME)?.map(|user| Owner { uid: user.uid, gid: user.gid }))
+}
+
+/// Whose GoToSocial's data have to be.
+///
+/// # Errors
+/// The user database cannot be read.
+pub fn of_data(host: &dyn Observe) -> Result<Whose, HostError> {
+    Ok(owner(host)?.map_or(Whose::ROOT, Whose::of))
 }
 
 /// Plans the account; returns its ids too, which rules and file owners follow. An account that exists is kept, whatever its uid.

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use crate::deployment::HostName;
 use crate::front::Certificate;
-use crate::host::{HostError, Observe};
+use crate::host::{HostError, Observe, Whose};
 
 /// Each client, a folder of its own (`~` is root's home), and in it the certificate and the key of HOST.
 const PLACES: [(&str, &str, &str, &str); 11] = [
@@ -44,7 +44,7 @@ const PLACES: [(&str, &str, &str, &str); 11] = [
 pub fn find(host: &dyn Observe, name: &HostName) -> Result<Vec<(&'static str, Certificate)>, HostError> {
     let home = host.user("root")?.map_or_else(|| PathBuf::from("/root"), |root| root.home);
     let (mut found, mut refused) = (Vec::new(), None);
-    let is_there = |path: &Path| host.read_from(path, 0, 0).map(|bytes| bytes.is_some());
+    let is_there = |path: &Path| host.read_from(path, Whose::Folder, 0, 0).map(|bytes| bytes.is_some());
     for (client, folder, chain, key) in PLACES {
         let own = |path: &str| path.replace("HOST", name.as_str());
         let folder = match folder.strip_prefix("~/") {

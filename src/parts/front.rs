@@ -20,7 +20,7 @@ use crate::change::{
 };
 use crate::deployment::{Deployment, HostName, Layout, PortNumber};
 use crate::front::{AccountDomain, Certificate, Conflict, Front, FrontSettings, Survey, Wanted};
-use crate::host::{BindOutcome, BindProbe, Entry, Family, HostError, Observe, Owner};
+use crate::host::{BindOutcome, BindProbe, Entry, Family, HostError, Observe, Owner, Whose};
 use crate::portacl::Protocol;
 
 pub use crate::change::front::PORTS;
@@ -147,7 +147,7 @@ fn enter(instance: Instance<'_>, front: Front, planned: &mut FrontPlan) -> Resul
         files.extend(managed(host, &path, text)?);
     }
     let include = changes::edited(host, front, true).ok();
-    let included = include.is_some() && host.read(&front.main_file())? == include;
+    let included = include.is_some() && host.read_of(&front.main_file(), Whose::Folder)? == include;
     // An interrupted run may have written what the web server has not read.
     let behind = running && !journal::has_read(host, front)?;
     let changed = !unread.is_empty() || !files.is_empty() || !included || package.is_none() || behind;

@@ -225,16 +225,20 @@ fn running(
 fn newly_closed(host: &dyn Observe, rules: &str) -> Result<Vec<String>, Refusal> {
     let reserved = reserved_high(host)?;
     let rules = effective(rules);
-    let warning = |&Listener { ref command, ref user, port, uid, .. }: &Listener| {
-        let uid = uid.filter(|uid| *uid != 0)?;
-        let is_open = i64::from(port) > reserved && port < 1024;
-        let granted = rules.iter().any(|rule| rule.subject == Subject::Uid(uid) && rule.port == port);
-        (is_open && !granted).then(|| {
-            format!(
-                "{command} of the user {user} listens on port {port}, which {RESERVED_HIGH}={reserved} has let any user do. With \
-                 {MODULE} in force it needs a rule at its next start: `gts-bootstrap portacl grant uid:{uid} {port}`"
-            )
-        })
-    };
-    Ok(host.listeners()?.iter().filter_map(warning).collect())
+    let mut warnings = Vec::new();
+    for (protocol, suffix) in [(Protocol::Tcp, ""), (Protocol::Udp, "/udp")] {
+        let warning = |socket: &Listener| {
+            let (uid, port) = (socket.uid.filter(|uid| *uid != 0)?, socket.port);
+            let is_open = i64::from(port) > reserved && port < 1024;
+            let rule = Rule { subject: Subject::Uid(uid), protocol, port };
+            (is_open && !rules.contains(&rule)).then(|| {
+                format!(
+                    "{socket} has port {port}/{protocol} open, which {RESERVED_HIGH}={reserved} has let any user do. With {MODULE} in \
+                     force it needs a rule at its next start: `gts-bootstrap portacl grant uid:{uid} {port}{suffix}`"
+                )
+            })
+        };
+        warnings.extend(host.sockets(protocol)?.iter().filter_map(warning));
+    }
+    Ok(warnings)
 }

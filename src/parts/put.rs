@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Refusal;
 use crate::change::{Action, MakeDirectory, Step, WriteFile};
-use crate::host::{Entry, HostError, Observe, Owner};
+use crate::host::{Entry, HostError, Observe, Owner, Whose};
 
 /// A file with exactly these bytes, mode and owner. Whatever else stands there is replaced.
 pub(super) fn file(host: &dyn Observe, part: &'static str, file: WriteFile) -> Result<Option<Step>, HostError> {
@@ -12,7 +12,7 @@ pub(super) fn file(host: &dyn Observe, part: &'static str, file: WriteFile) -> R
         None => Action::Create,
         Some(Entry::File { mode, owner, .. })
             if (mode, owner) == (file.mode, file.owner)
-                && host.read(&file.path)?.as_deref() == Some(file.content.bytes()) =>
+                && host.read_of(&file.path, Whose::of(file.owner))?.as_deref() == Some(file.content.bytes()) =>
         {
             return Ok(None);
         }

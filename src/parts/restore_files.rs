@@ -14,6 +14,7 @@ use crate::change::database::Description;
 use crate::change::{Action, MakeDirectory, Step, WriteFile};
 use crate::deployment::HostName;
 use crate::filter::{Filters, List};
+use crate::gotosocial::loading;
 use crate::host::{Observe, Owner};
 
 /// The contents of small members, by their paths in the backup.
@@ -102,7 +103,7 @@ fn parse_one(small: &Small, kind: Kind, path: &str, bytes: &[u8]) -> Result<(), 
         small.get(&format!("{stem}.{ending}")).ok_or_else(|| "its certificate or its key is missing".to_owned())
     };
     match kind {
-        Kind::Config | Kind::ConfigWritten => plain(bytes).map(drop),
+        Kind::Config | Kind::ConfigWritten => loading::check_form(plain(bytes)?),
         Kind::Filters => Filters::parse(plain(bytes)?).map(drop).map_err(first),
         Kind::List => List::parse(plain(bytes)?).map(drop).map_err(first),
         Kind::Chain | Kind::Key => {

@@ -50,16 +50,19 @@ fn is_no_news(finding: &Finding, old: &Finding) -> bool {
 
 /// Warns of servers that listen on a port which is about to be taken from their user.
 fn in_use(host: &dyn Observe, edit: &RuleEdit) -> Result<Vec<String>, HostError> {
-    let warning = |&Listener { ref command, ref user, uid, port, .. }: &Listener| {
-        let rule = Rule { subject: Subject::Uid(uid?), protocol: Protocol::Tcp, port };
-        edit.revoked().contains(&rule).then(|| {
-            format!(
-                "{command} of the user {user} listens on port {port} now: it keeps the port until it ends, and \
-                 cannot bind it again at its next start"
-            )
-        })
-    };
-    let mut warnings: Vec<String> = host.listeners()?.iter().filter_map(warning).collect();
+    let mut warnings = Vec::new();
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let warning = |socket: &Listener| {
+            let rule = Rule { subject: Subject::Uid(socket.uid?), protocol, port: socket.port };
+            edit.revoked().contains(&rule).then(|| {
+                format!(
+                    "{socket} has port {}/{protocol} open: it keeps the port until it ends, and cannot bind it again at its next start",
+                    socket.port
+                )
+            })
+        };
+        warnings.extend(host.sockets(protocol)?.iter().filter_map(warning));
+    }
     warnings.dedup();
     Ok(warnings)
 }

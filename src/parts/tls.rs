@@ -7,7 +7,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use super::{Instance, Refusal, acme_clients, periodic, put};
+use super::{Instance, Refusal, account, acme_clients, periodic, put};
 use crate::certificate::placeholder::is_placeholder;
 use crate::certificate::renewal::Keeper;
 use crate::certificate::{Bundle, BundleError, KeyType};
@@ -15,7 +15,7 @@ use crate::change::certificate::shown;
 use crate::change::{Action, CertificateChange, CertificateOrder, MakeDirectory, ShownBy, Step, WriteFile, digest};
 use crate::deployment::{AcmeDirectory, Deployment, HostName, Layout, Mode, PortNumber};
 use crate::front::{ACME_WEBROOT, Certificate};
-use crate::host::{HostError, Observe, Owner};
+use crate::host::{HostError, Observe, Owner, Whose};
 
 const PART: &str = "certificate";
 const ACCOUNT: &str = "account";
@@ -135,7 +135,7 @@ pub fn kept(wanted: Instance<'_>, name: &HostName) -> Result<Option<Kept>, Refus
         return in_service(wanted, name);
     }
     let path = wanted.layout.certs().join(name.as_str());
-    let Some(bytes) = wanted.host.read(&path)? else { return Ok(None) };
+    let Some(bytes) = wanted.host.read_of(&path, account::of_data(wanted.host)?)? else { return Ok(None) };
     let files = Certificate { chain: path.clone(), key: path.clone() };
     let bundle = Bundle::from_pem(&bytes).map_err(|why| Refusal::CachedCertificate { path, why })?;
     Ok(Some(Kept { files, keeper: Keeper::GoToSocial, bundle }))
@@ -276,7 +276,7 @@ fn kept_by_others(wanted: Instance<'_>, name: &HostName) -> Result<Option<Kept>,
     if let Some(named) = &deployment.tls.files {
         let files = Certificate { chain: named.certificate.clone(), key: named.key.clone() };
         for path in [&files.chain, &files.key] {
-            if host.read_from(path, 0, 0)?.is_none() {
+            if host.read_from(path, Whose::Folder, 0, 0)?.is_none() {
                 return Err(Refusal::CertificateMissing { path: path.clone() });
             }
         }
@@ -300,7 +300,7 @@ fn kept_by_others(wanted: Instance<'_>, name: &HostName) -> Result<Option<Kept>,
 
 /// A pair, if both files exist.
 fn parsed(host: &dyn Observe, files: &Certificate) -> Result<Option<Result<Bundle, BundleError>>, HostError> {
-    let (chain, key) = (host.read(&files.chain)?, host.read(&files.key)?);
+    let (chain, key) = (host.read_of(&files.chain, Whose::Folder)?, host.read_of(&files.key, Whose::Folder)?);
     Ok(chain.zip(key).map(|(chain, key)| Bundle::from_files(&key, &chain)))
 }
 
@@ -312,7 +312,7 @@ fn usable(host: &dyn Observe, files: &Certificate, name: &HostName) -> Result<Op
 
 /// The pair in GoToSocial's cache, if it can serve.
 fn cached(host: &dyn Observe, layout: &Layout, name: &HostName) -> Result<Option<Bundle>, HostError> {
-    let bytes = host.read(&layout.certs().join(name.as_str()))?;
+    let bytes = host.read_of(&layout.certs().join(name.as_str()), account::of_data(host)?)?;
     let bundle = bytes.and_then(|bytes| Bundle::from_pem(&bytes).ok());
     Ok(bundle.filter(|bundle| bundle.check(name, host.now()).is_ok()))
 }

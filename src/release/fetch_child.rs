@@ -14,10 +14,10 @@ use super::download::{Download, read_small};
 use super::http::HttpClient;
 use super::resolve::MAX_CHECKSUMS_BYTES;
 use super::wire::{Order, Teller, Told, Wish};
-use crate::child::Role;
+use crate::child::{NETWORK, Role};
 
 /// Fetches what an `Order` specifies, and tells it.
-pub const FETCH: Role = ("fetch", fetch);
+pub const FETCH: Role = ("fetch", NETWORK, fetch);
 
 /// How much of a file is read at a time, in bytes.
 const PIECE: usize = 256 * 1024;

@@ -3,7 +3,6 @@
 //! The child speaks TLS and HTTP, reads catalogues and checksums, and repeats what failed. It has nobody's rights, and
 //! writes no file. What it says is typed and limited in length, and of what it fetches only the digest is believed.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::process::Stdio;
 use std::time::Duration;
@@ -77,17 +76,14 @@ impl<'a> Fetcher<'a> {
 
     fn start(&self, wish: Wish) -> Result<Fetching<'a>, Error> {
         let HttpSettings { connect, idle, retry } = self.settings;
-        let confinement = Confinement::of_network(self.ids.clone());
+        let confinement = Confinement::of(self.ids.clone());
         let order = Order { settings: self.settings, wish };
-        let start = || {
-            let stderr = tempfile::tempfile()?;
-            let streams = (Stdio::piped(), Stdio::from(stderr.try_clone()?));
-            Ok((child::start(FETCH.0, &confinement, &order, &environment(), streams.0, streams.1)?, stderr))
-        };
-        let (child, stderr) = start().map_err(|error: io::Error| Error::child(FETCHES, &error, self.progress))?;
+        let start = |stderr| child::start(FETCH.0, &confinement, &order, &environment(), Stdio::piped(), stderr);
+        let child =
+            tempfile::tempfile().and_then(start).map_err(|error| Error::child(FETCHES, &error, self.progress))?;
         let silence = connect + idle + retry.longest_wait + GRACE;
         let output = Output { child, progress: self.progress, silence };
-        Ok(Fetching { output: BufReader::with_capacity(PIECE, output), stderr, left: 0, may_tell: MOST_TOLD })
+        Ok(Fetching { output: BufReader::with_capacity(PIECE, output), left: 0, may_tell: MOST_TOLD })
     }
 }
 
@@ -111,7 +107,6 @@ impl Read for Output<'_> {
 /// A child that fetches. It ends when this is dropped.
 pub(super) struct Fetching<'a> {
     output: BufReader<Output<'a>>,
-    stderr: File,
     /// How many bytes of the file are still to be read from this frame.
     left: usize,
     /// How much it may still tell besides.
@@ -138,7 +133,7 @@ impl Fetching<'_> {
         let progress = self.output.get_ref().progress;
         match error.kind() {
             io::ErrorKind::InvalidData => self.unexpected(),
-            io::ErrorKind::UnexpectedEof => match self.output.get_mut().child.failure(&self.stderr) {
+            io::ErrorKind::UnexpectedEof => match self.output.get_mut().child.failure() {
                 Ok(Some(why)) => Error::child(FETCHES, &why, progress),
                 Ok(None) => self.unexpected(),
                 Err(error) => Error::child(FETCHES, &error, progress),

@@ -131,20 +131,20 @@ impl Verification {
         self.missing.is_empty() && self.changed.is_empty() && self.extra.is_empty()
     }
 
-    /// Compares what is below one folder, and takes from `files` what is there.
+    /// Compares what is in one folder, and takes from `files` what is there. Returns the folders in it.
     fn look_into(
         &mut self,
         root: &Path,
         files: &mut BTreeMap<String, ManifestEntry>,
         folder: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<String>, Error> {
         let full = root.join(folder);
         let mode = fs::symlink_metadata(&full).map_err(Error::file("read", &full))?.permissions().mode();
         if mode & 0o7022 != 0 {
             self.changed.push(if folder.is_empty() { "." } else { folder }.to_owned());
         }
         let below = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-        let entries = list(&full)?;
+        let (entries, mut folders) = (list(&full)?, Vec::new());
         if entries.is_empty() && !folder.is_empty() {
             self.extra.push(folder.escape_debug().to_string());
         }
@@ -160,11 +160,11 @@ impl Verification {
                 _ if path == FILE_NAME => {}
                 Some(file) if kind.is_file() && is_unchanged(&entry.path(), &file)? => {}
                 Some(_) => self.changed.push(path),
-                None if kind.is_dir() => self.look_into(root, files, &path)?,
+                None if kind.is_dir() => folders.push(path),
                 None => self.extra.push(path.escape_debug().to_string()),
             }
         }
-        Ok(())
+        Ok(folders)
     }
 }
 
@@ -177,7 +177,10 @@ impl Verification {
 pub fn verify(folder: &Path) -> Result<Verification, Error> {
     let Manifest { archive, mut files } = Manifest::read(folder)?;
     let mut found = Verification { archive, missing: Vec::new(), changed: Vec::new(), extra: Vec::new() };
-    found.look_into(folder, &mut files, "")?;
+    let mut ahead = vec![String::new()];
+    while let Some(next) = ahead.pop() {
+        ahead.extend(found.look_into(folder, &mut files, &next)?);
+    }
     found.missing = files.into_keys().collect();
     found.changed.sort();
     found.extra.sort();

@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::adopt::adopt;
+use nix::fcntl::open;
+use nix::sys::stat::Mode;
+
+use super::adopt::{FOLDER, adopt};
 use super::archive_path::clean;
 use super::digest::Hashing;
 use super::files::{self, make_folder, perform, sync_folder};
 use super::unpack::{Fault, Report};
-use super::{Error, Fetcher, Limits, LockedRelease, Manifest};
+use super::{Error, Fetcher, Limits, LockedRelease, Manifest, NoProgress, Progress};
 use crate::child::{self, Confinement};
+use crate::descent;
 use crate::operation::{Operation, about_to};
 
 /// The role of the child, see [`super::unpack_child`].
@@ -24,9 +28,6 @@ const UNPACKS: &str = "unpacks";
 
 /// In the staging folder, the one that is unpacked into: the folder above it keeps others with the child's uid out.
 const UNPACKED: &str = "release";
-
-/// How many descriptors the child may have: the standard ones, the folder, a file, and some for the system's libraries.
-const DESCRIPTORS: u64 = 16;
 
 /// The longest report, in bytes: 10,000 entries with the longest paths are below 12 MB.
 const LONGEST_REPORT: usize = 16 * 1024 * 1024;
@@ -49,14 +50,14 @@ pub(super) fn install(
     fetcher: &Fetcher<'_>,
 ) -> Result<(), Error> {
     let staging = staging(directory);
-    remove_leftover(&staging)?;
+    remove_leftover(&staging, fetcher.progress)?;
     make_folder(&staging)?;
     let folder = staging.join(UNPACKED);
     let installed =
         unpack(archive, locked, &folder, limits, fetcher).and_then(|()| publish(&staging, &folder, directory));
     if installed.is_err() {
         // The message is for what went wrong first; the next run removes what is left.
-        let _ = remove_leftover(&staging);
+        let _ = remove_leftover(&staging, &NoProgress);
     }
     installed
 }
@@ -82,25 +83,18 @@ fn unpack(
         // Only root can change the root folder.
         None => (None, whole),
     };
-    let confinement = Confinement {
-        root,
-        directory,
-        largest_file: Some(limits.file_bytes),
-        descriptors: Some(DESCRIPTORS),
-        ..Confinement::of(ids.clone())
-    };
+    let confinement =
+        Confinement { root, directory, largest_file: Some(limits.file_bytes), ..Confinement::of(ids.clone()) };
     archive.rewind().map_err(Error::file("read", folder))?;
     // It may lie where others can write, and be another one by now.
     let mut hashing = Hashing::new(archive);
     let mut run = || -> io::Result<_> {
-        let stderr = tempfile::tempfile()?;
-        let streams = (Stdio::piped(), Stdio::from(stderr.try_clone()?));
-        let mut child = child::start(UNPACK, &confinement, limits, &[], streams.0, streams.1)?;
+        let mut child = child::start(UNPACK, &confinement, limits, &[], Stdio::piped(), tempfile::tempfile()?)?;
         let report = child.exchange(&mut hashing, LONGEST_REPORT, SILENCE, &mut || match fetcher.progress.stops() {
             true => Err(io::Error::other(Error::Stopped)),
             false => Ok(()),
         })?;
-        Ok((report, child.failure(&stderr)?))
+        Ok((report, child.failure()?))
     };
     let progress = fetcher.progress;
     let failed = |error: io::Error| error.downcast().unwrap_or_else(|error| Error::child(UNPACKS, &error, progress));
@@ -148,11 +142,20 @@ pub(super) fn refuse_existing(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Removes whatever has the name of the staging folder. A link is removed, not followed; below it, std removes by
-/// descriptor.
-fn remove_leftover(path: &Path) -> Result<(), Error> {
+/// Removes whatever has the name of the staging folder. A link is removed, not followed.
+fn remove_leftover(path: &Path, progress: &dyn Progress) -> Result<(), Error> {
+    let may_go_on = || match progress.stops() {
+        true => Err(io::Error::other(Error::Stopped)),
+        false => Ok(()),
+    };
     match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => perform(Operation::Unlink, "remove", path, || fs::remove_dir_all(path)),
+        Ok(metadata) if metadata.is_dir() => {
+            let removed = open(path, FOLDER, Mode::empty())
+                .map_err(io::Error::from)
+                .and_then(|folder| descent::empty(folder, path.to_owned(), &may_go_on));
+            removed.map_err(|error| error.downcast().unwrap_or_else(Error::file("remove", path)))?;
+            perform(Operation::Unlink, "remove", path, || fs::remove_dir(path))
+        }
         Ok(_) => files::remove(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Error::file("look at", path)(error)),

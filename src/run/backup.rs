@@ -8,6 +8,7 @@ use crate::backup as format;
 use crate::deployment::Database;
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
+use crate::host::Whose;
 use crate::parts::answers::Lock;
 use crate::parts::backup::{self, Wanted};
 use crate::shown::Shown;
@@ -116,7 +117,7 @@ const EXPLANATION: [&str; 2] = [
 fn tell(run: &Run<'_>, wanted: &Wanted<'_>) -> Result<(), Stop> {
     let target = wanted.target();
     let refuse = |why: String| Stop::refused(ErrorCode::Backup, format!("{}{why}", target.shown()));
-    let mut file = run.host.open_file(&target)?.ok_or_else(|| refuse(" is gone".to_owned()))?;
+    let mut file = run.host.open_file(&target, Whose::ROOT)?.ok_or_else(|| refuse(" is gone".to_owned()))?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     let manifest = format::open(&mut file).map_err(|error| refuse(format!(": {error}")))?.manifest;
     let posts = manifest.head.state.as_ref().and_then(|state| state.posts);

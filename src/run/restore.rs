@@ -1,7 +1,9 @@
 //! `restore`: an instance out of a backup, on this host or on a fresh one.
 
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+
+use serde::de::IgnoredAny;
 
 use super::inputs::{self, Inputs};
 use super::report::{bytes, counted};
@@ -13,7 +15,7 @@ use crate::check::health;
 use crate::deployment::{Database, VersionWish};
 use crate::error_code::ErrorCode;
 use crate::gotosocial::SERVICE;
-use crate::host::DatabaseExamination;
+use crate::host::{DatabaseExamination, NEVER};
 use crate::parts::Refusal;
 use crate::parts::answers::Lock;
 use crate::parts::install::Wanted;
@@ -159,7 +161,7 @@ fn posts(run: &Run<'_>, restoring: &Restoring<'_>) -> Result<Option<u64>, Stop> 
         return Ok(None);
     }
     let examination = DatabaseExamination { path, owner: run.service_user()?, thorough: false };
-    Ok(host.examine_database(&examination).ok().and_then(|state| state.posts))
+    Ok(host.examine_database(&examination, NEVER).ok().and_then(|state| state.posts))
 }
 
 /// The text of "explain" at the consent.
@@ -248,7 +250,8 @@ fn contents(path: &Path) -> Result<(PathBuf, Opened, Small, Strays), BackupError
     let mut refuse = |path: &str, why: &str| {
         wrong.get_or_insert(BackupError::Member { path: path.to_owned(), why: why.to_owned() });
     };
-    backup::walk(&mut file, &opened.manifest, &mut |entry, bytes| {
+    // A signal ends the program at once, as nothing has been begun.
+    backup::walk(&mut file, &opened.manifest, &|| Ok(()), &mut |entry, bytes| {
         let mut content = Vec::new();
         match Kind::of(&entry.path) {
             None => strays.push((entry.path.clone(), backup::STRAY.to_owned())),
@@ -277,6 +280,16 @@ fn contents(path: &Path) -> Result<(PathBuf, Opened, Small, Strays), BackupError
                     refuse(&entry.path, "is not a dump of pg_dump(1)");
                 }
             }
+            // It is never put in place.
+            Some(Kind::Receipt) => {
+                let lines = serde_json::Deserializer::from_reader(BufReader::new(bytes)).into_iter::<IgnoredAny>();
+                match lines.filter_map(Result::err).next() {
+                    Some(error) if error.is_io() => return Err(error.into()),
+                    Some(error) => strays.push((entry.path.clone(), format!("it is not a receipt: {error}"))),
+                    None => {}
+                }
+            }
+            // Only GoToSocial can say what is a picture. Its name and its size are right by now.
             Some(_) => {}
         }
         Ok(())

@@ -19,7 +19,7 @@ use crate::change::{
 };
 use crate::deployment::Layout;
 use crate::front::Front;
-use crate::host::{Entry, HostError, Observe, Owner};
+use crate::host::{Entry, HostError, Observe, Owner, Whose};
 use crate::parts::managed_file::written;
 use crate::release;
 use crate::shown::Shown;
@@ -251,7 +251,7 @@ fn include(host: &dyn Observe, front: Front) -> Result<Option<What>, HostError> 
     if host.entry(&front.site_file())?.is_none() {
         return Ok(None);
     }
-    let now = host.read(&front.main_file())?;
+    let now = host.read_of(&front.main_file(), Whose::Folder)?;
     Ok(match (now, front::edited(host, front, true)) {
         (None, _) => Some(What::Missing),
         (Some(now), Ok(with)) => (now != with).then_some(What::Include),

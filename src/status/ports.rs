@@ -102,6 +102,7 @@ mod tests {
             ipv4: true,
             ipv6: true,
             port,
+            jail: None,
         }
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Known, Told, Unknown};
 use crate::change::readiness::{has_certificate, is_ready, log_since};
 use crate::gotosocial::{SERVICE, readiness};
-use crate::host::{Entry, Supervision};
+use crate::host::{Entry, Supervision, Whose};
 use crate::parts::{folders, service as parts_service};
 
 /// The time-out of `/readyz`.
@@ -76,6 +76,6 @@ fn ready(known: &Known<'_>) -> Result<bool, Unknown> {
 fn unready_starts(known: &Known<'_>) -> Result<u32, Unknown> {
     let log = folders::log(known.layout);
     let Some(Entry::File { size, .. }) = known.host.entry(&log)? else { return Ok(0) };
-    let bytes = known.host.read_from(&log, size.saturating_sub(TAIL as u64), TAIL)?.unwrap_or_default();
+    let bytes = known.host.read_from(&log, Whose::ROOT, size.saturating_sub(TAIL as u64), TAIL)?.unwrap_or_default();
     Ok(readiness::unready_starts(&String::from_utf8_lossy(&bytes)))
 }

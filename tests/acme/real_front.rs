@@ -18,10 +18,11 @@ use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::{
     Ask, BindOutcome, BindProbe, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
     HostError, Invocation, Listeners, Observe, Output, Owner, PortWatch, ServedCertificate, ServiceAction,
-    ServiceState, Supervision, System, User, Visit, WebAnswer, WebFailure, WebRequest,
+    ServiceState, Supervision, System, User, Visit, WebAnswer, WebFailure, WebRequest, Whose,
 };
 use gts_bootstrap::parts::front::settings;
 use gts_bootstrap::parts::tls;
+use gts_bootstrap::portacl::Protocol;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use tempfile::TempDir;
@@ -165,7 +166,7 @@ impl Observe for RealFront {
     from_files! {
         system() -> Result<System, HostError>;
         entry(path: &Path) -> Result<Option<Entry>, HostError>;
-        read_from(path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError>;
+        read_from(path: &Path, whose: Whose, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError>;
         list(path: &Path) -> Result<Vec<String>, HostError>;
         tree(top: &Path, visit: Visit<'_>) -> Result<(), HostError>;
         user(name: &str) -> Result<Option<User>, HostError>;
@@ -179,9 +180,9 @@ impl Observe for RealFront {
         rc_variable(name: &str) -> Result<Option<String>, HostError>;
         package(name: &str) -> Result<Option<String>, HostError>;
         supervision(name: &str) -> Result<Supervision, HostError>;
-        listeners() -> Result<Listeners, HostError>;
+        sockets(protocol: Protocol) -> Result<Listeners, HostError>;
         free_bytes(path: &Path) -> Result<u64, HostError>;
-        resolve(name: &str) -> Vec<IpAddr>;
+        resolve(name: &str) -> Result<Vec<IpAddr>, HostError>;
         addresses() -> Result<Vec<IpAddr>, HostError>;
         local_path(path: &Path) -> PathBuf;
         bind(probe: &BindProbe) -> Result<BindOutcome, HostError>;
@@ -252,12 +253,14 @@ impl Host for RealFront {
         delete_package(name: &str) -> Result<(), HostError>;
         front_test(front: Front, config: &Path) -> Result<Output, HostError>;
         watch_ports(ports: &[u16]) -> Result<Box<dyn PortWatch>, HostError>;
-        run_as(invocation: &Invocation) -> Result<Output, HostError>;
+        run_as(invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError>;
         run_watched(invocation: &Invocation, tell: &mut dyn FnMut(Duration, Option<&str>)) -> Result<Output, HostError>;
         file_users(path: &Path) -> Result<Vec<FileUser>, HostError>;
-        copy_file(from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError>;
-        examine_database(examination: &DatabaseExamination) -> Result<DatabaseState, HostError>;
-        open_file(path: &Path) -> Result<Option<std::fs::File>, HostError>;
+        copy_file(
+            from: &Path, whose: Whose, to: &Path, mode: u32, owner: Owner, stop: Ask<'_>
+        ) -> Result<CopiedFile, HostError>;
+        examine_database(examination: &DatabaseExamination, stop: Ask<'_>) -> Result<DatabaseState, HostError>;
+        open_file(path: &Path, whose: Whose) -> Result<Option<std::fs::File>, HostError>;
         build_file(
             path: &Path, mode: u32, owner: Owner, build: &mut dyn FnMut(&mut std::fs::File) -> std::io::Result<()>
         ) -> Result<(), HostError>;

@@ -98,6 +98,15 @@ fn an_account_domain_elsewhere_is_told_with_its_redirects() {
         machine.run(&["certificate", "status"]).exits(0);
         machine.run(BACK).exits(0);
     }
+    // Nobody knows where it leads.
+    let machine = direct();
+    machine.edit(|model| model.faults.resolver_fails = true);
+    machine
+        .run(&["switch-to-proxy", "--plan"])
+        .exits(0)
+        .says("warning: accounts are @example.org")
+        .says("the name example.org could not be looked up: Name could not be resolved")
+        .does_not_say("has no address");
     // Behind NAT both lead to an address that is none of the machine's.
     let machine = direct();
     machine.edit(|model| {

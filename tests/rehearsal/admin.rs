@@ -1,7 +1,7 @@
 //! The first account: after the service is ready, and what happens if it cannot be made.
 
 use gts_bootstrap::gotosocial::accounts::encrypted;
-use gts_bootstrap::gotosocial::password_change::{APPS, AUTHORIZE, PASSWORD_CHANGE, SIGN_IN, TOKEN};
+use gts_bootstrap::gotosocial::password_change::{APPS, AUTHORIZE, PASSWORD_CHANGE, SIGN_IN, TOKEN, TOKENS};
 
 use crate::machine::{ANSWERS, Machine, Outcome};
 
@@ -105,6 +105,32 @@ fn a_step_that_the_server_refuses_leaves_the_first_password_and_says_so() {
     let outcome =
         machine.install(WITH_ADMIN).exits(0).says(&format!("could not be replaced: {PASSWORD_CHANGE} answered 500"));
     assert_told(&machine, &outcome, true);
+}
+
+#[test]
+fn who_was_quick_enough_to_log_in_with_the_first_password_is_logged_out_and_told_of() {
+    let machine = Machine::installed(ANSWERS);
+    let theirs = serde_json::json!({
+        "given": 7, "sessions": {}, "codes": {}, "users": {},
+        "clients": {"CLIENT-000001": {"name": "curl", "secret": "secret-000002", "redirects": "", "scopes": "read"}},
+        "tokens": {"TOKEN-000007": {"client": "CLIENT-000001", "scope": "read", "user": "alice@example.org"}},
+    });
+    machine.edit(|model| {
+        let program = model.gotosocial.as_mut().unwrap().program.as_mut().unwrap();
+        program.oauth = serde_json::from_value(theirs.clone()).unwrap();
+    });
+    let outcome = machine.install(WITH_ADMIN).exits(0).says("is not valid any more");
+    let outcome = outcome.says("somebody read the first password of alice").says("Logins that were ended: 1. Look");
+    assert_told(&machine, &outcome.says("`service gotosocial restart`").says("Access Tokens"), false);
+
+    // A release that cannot list them.
+    let machine = Machine::installed(ANSWERS);
+    machine.edit(|model| model.faults.web_status = [(format!("https{TOKENS}?limit=100"), 404)].into());
+    let outcome = machine.install(WITH_ADMIN).exits(0).says("is not valid any more");
+    let outcome = outcome.says("with the first password is not known: /api/v1/tokens answered 404. To be sure");
+    assert_told(&machine, &outcome, false);
+    let outcome = Machine::installed(ANSWERS).install(WITH_ADMIN).exits(0);
+    outcome.does_not_say("somebody").does_not_say("Access Tokens");
 }
 
 #[test]

@@ -140,6 +140,7 @@ fn what_the_host_tells_of_an_answer_is_said_at_once() {
             ipv4: true,
             ipv6: true,
             port: 80,
+            jail: None,
         });
     });
     let mut terminal = Terminal::start(&machine, &["install"]);
@@ -161,6 +162,10 @@ fn what_the_host_tells_of_an_answer_is_said_at_once() {
     terminal.expect(ADMIN.0);
     terminal.press(b"\x03");
     terminal.exits(4);
+    let machine = Machine::with(|model| model.faults.resolver_fails = true);
+    let mut terminal = Terminal::start(&machine, &["install"]);
+    terminal.answer(&[(HOST.0, "nowhere.example.org")]);
+    terminal.expect_words("Note: the name nowhere.example.org could not be looked up: Name could not be resolved");
 }
 
 #[test]

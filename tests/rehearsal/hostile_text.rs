@@ -40,6 +40,11 @@ fn the_end_of_a_log_is_written_out_and_stays_below_its_message() {
     let outcome = machine.run(&["upgrade", "--yes"]).exits(1).says("was started and died").says(WRITTEN_OUT);
     steers_nothing(&outcome);
     assert!(outcome.stderr.lines().all(|line| !line.starts_with("All is well")), "{}", picture(&outcome));
+    // Nor does the record of it, whoever looks at that.
+    let receipts = fs::read_dir(machine.path("/var/db/gts-bootstrap/receipts")).unwrap();
+    let texts = receipts.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect::<String>();
+    assert!(texts.contains(&WRITTEN_OUT.replace('\\', "\\\\")), "{texts}");
+    assert!(!texts.contains("\\u001b") && !texts.contains(|c: char| c != '\n' && c.is_control()), "{texts:?}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn socket(command: &str, uid: Option<u32>, port: u16, address: Option<&str>) -> 
         ipv4: address.is_none_or(|address| address.is_ipv4()),
         ipv6: address.is_none_or(|address| address.is_ipv6()),
         port,
+        jail: None,
     }
 }
 
@@ -206,10 +207,56 @@ fn a_socket_that_survives_the_loss_of_its_rule_is_told() {
     let json = machine.run(&["portacl", "revoke", "www", "81", "--yes", "--json"]).exits(3).json();
     let found = json["checks"].as_array().unwrap().iter().find(|check| check["name"] == "socket 81/tcp").cloned();
     assert_eq!(found.unwrap()["code"], "GTSB-PORT-TAKEN");
-    machine.run(&["portacl", "revoke", "www", "81/udp", "--yes"]).exits(0).says("warn socket 81/udp: not looked for");
     // GoToSocial itself, which goes on with what it has.
     close(&machine);
     revoke("gotosocial", "443").exits(3).says("FAIL socket 443/tcp: gotosocial (user gotosocial, uid 209");
+}
+
+#[test]
+fn a_udp_socket_that_survives_the_loss_of_its_rule_is_told() {
+    let machine = Machine::installed(ANSWERS);
+    let open = |uid| machine.edit(|model| model.udp_sockets = vec![socket("named;\u{1b}[2J", uid, 53, LOOPBACK)]);
+    machine.run(&["portacl", "grant", "bind", "53/udp", "--yes"]).exits(0);
+    open(Some(53));
+    let revoke = || machine.run(&["portacl", "revoke", "bind", "53/udp", "--yes"]);
+    let told = revoke().exits(3);
+    let told =
+        told.says("named\\u{3b}\\u{1b}[2J (uid 53, pid 4711) has port 53/udp open: it keeps the port until it ends");
+    told.says("FAIL socket 53/udp: named\\u{3b}\\u{1b}[2J (uid 53, pid 4711) listens on port 53 of 127.0.0.1")
+        .says("`kill 4711`");
+    open(None);
+    revoke().exits(3).says("FAIL socket 53/udp").says("owner unknown");
+    // Neither somebody else's, nor one of TCP.
+    open(Some(80));
+    revoke().exits(0).does_not_say("socket 53/udp");
+    machine.edit(|model| model.listeners = std::mem::take(&mut model.udp_sockets));
+    open_tcp_of(&machine, Some(53));
+    revoke().exits(0).does_not_say("socket 53");
+    // A port that is taken is granted all the same, and said to be in use.
+    machine.edit(|model| model.udp_sockets = vec![socket("named", Some(53), 53, None)]);
+    machine.run(&["portacl", "grant", "bind", "53/udp", "--yes"]).says("in use");
+}
+
+fn open_tcp_of(machine: &Machine, uid: Option<u32>) {
+    machine.edit(|model| model.listeners = vec![socket("named", uid, 53, None)]);
+}
+
+#[test]
+fn a_process_in_a_jail_is_named_and_is_nobody_of_this_host() {
+    for (program, uid, port) in [("nginx", Some(0), 443), ("nginx", Some(80), 80)] {
+        let machine = behind(program);
+        open(&machine, Listener { jail: Some(7), ..socket(program, uid, port, None) });
+        let says = format!("{program} (uid {}, pid 4711, jail 7) listens on port {port}", uid.unwrap());
+        machine.run(&["check"]).exits(3).says(&says).says("`kill 4711`");
+        machine.run(&["status", "--brief", "--offline"]).exits(3).says(&says);
+    }
+    let machine = Machine::installed(ANSWERS);
+    open(&machine, Listener { jail: Some(7), ..socket("gotosocial", SERVICE, 443, LOOPBACK) });
+    machine.run(&["check"]).exits(3).says("(user gotosocial, uid 209, pid 4711, jail 7) listens on port 443");
+    machine
+        .run(&there("nginx"))
+        .exits(1)
+        .says("port 443: taken by gotosocial (user gotosocial, uid 209, pid 4711, jail 7)");
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod restore_hostile;
 mod screens;
 mod service;
 mod status;
+mod stopped;
 mod switch;
 mod switch_others;
 pub mod switch_power;

@@ -83,8 +83,50 @@ fn what_is_linked_into_the_media_is_not_in_a_backup_and_is_named() {
         .run(BACKUP)
         .exits(0)
         .says("2 files are not in the backup")
-        .says(&format!("{STORAGE}/linked (it belongs to uid 0 and is in a folder of uid 209"));
+        .says(&format!("{STORAGE}/linked (it belongs to uid 0 and is in a folder that others than root can write to"));
     assert!(!holds(&machine, &password) && holds(&machine, "a picture of its own"));
+}
+
+#[test]
+fn new_media_in_folders_of_an_earlier_uid_are_in_a_backup_and_old_ones_are_named() {
+    let machine = instance();
+    let host = Rehearsal::open(machine.root()).unwrap();
+    let folder = format!("{STORAGE}/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original");
+    let other = Owner { uid: 1001, gid: 1001 };
+    let picture = |name: &str, owner| {
+        let path = format!("{folder}/{name}.png");
+        host.write_file(Path::new(&path), format!("a picture of {name}").as_bytes(), 0o640, owner).unwrap();
+    };
+    picture("01FPST9QK4V5XWS3F9Z4F2G1X9", SERVICE);
+    picture("01FPST9QK4V5XWS3F9Z4F2G1XA", other);
+    picture("01FPST9QK4V5XWS3F9Z4F2G1XB", Owner::ROOT);
+    // The last one is a folder of root's that the service's group may write to.
+    for (mode, owner) in [(0o750, other), (0o770, Owner { uid: 0, gid: 209 })] {
+        host.make_directory(Path::new(&folder), mode, owner).unwrap();
+        let report = machine.run(&["backup", "--yes", "--json"]).exits(0).json();
+        let left_out: Vec<_> = report["left_out"]["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| {
+                let [path, why] = ["path", "why"].map(|key| file[key].as_str().unwrap());
+                (path.rsplit('/').next().unwrap().to_owned(), why.split(" and is in").next().unwrap().to_owned())
+            })
+            .collect();
+        let [old, roots, first] = [("XA", 1001), ("XB", 0), ("X7", 0)]
+            .map(|(end, uid)| (format!("01FPST9QK4V5XWS3F9Z4F2G1{end}.png"), format!("it belongs to uid {uid}")));
+        assert_eq!(left_out, [first, old, roots]);
+        assert!(holds(&machine, "a picture of 01FPST9QK4V5XWS3F9Z4F2G1X9"));
+        assert!(!holds(&machine, "a picture of 01FPST9QK4V5XWS3F9Z4F2G1XA"));
+        machine
+            .run(BACKUP)
+            .exits(0)
+            .says("3 files are not in the backup")
+            .says("X7.png (it belongs to uid 0 and is in a folder");
+        for backup in backups(&machine) {
+            fs::remove_file(backup).unwrap();
+        }
+    }
 }
 
 #[test]

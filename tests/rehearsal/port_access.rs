@@ -94,6 +94,7 @@ fn services_that_lived_off_a_lowered_range_are_named() {
                 ipv4: true,
                 ipv6: true,
                 port,
+                jail: None,
             });
         }
     });
@@ -101,7 +102,7 @@ fn services_that_lived_off_a_lowered_range_are_named() {
     machine
         .install_with(ANSWERS, &["--plan"])
         .exits(0)
-        .says("server81 of the user user80 listens on port 81")
+        .says("server81 (user user80, uid 80, pid")
         .says("`gts-bootstrap portacl grant uid:80 81`")
         .does_not_say("server82")
         .does_not_say("server22")

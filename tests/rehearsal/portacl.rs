@@ -189,7 +189,7 @@ fn a_port_that_a_server_listens_on_is_named_before_it_is_taken() {
     machine
         .run(&["portacl", "revoke", "gotosocial", "443", "--plan"])
         .exits(0)
-        .says("gotosocial of the user gotosocial listens on port 443 now");
+        .says("gotosocial (user gotosocial, uid 209, pid");
     machine.run(&["portacl", "revoke", "www", "443", "--plan"]).exits(0).does_not_say("listens on port");
 }
 

@@ -4,9 +4,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use gts_bootstrap::backup;
 use gts_bootstrap::host::rehearsal::{ChangeFault, Migrating, Postgres};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::machine::{ANSWERS, Machine, Outcome, differences};
 
@@ -359,5 +363,75 @@ fn a_failure_of_a_backup_or_a_restoration_at_any_change_is_taken_back() {
         }
         println!("{} with PostgreSQL: {stops} failures, {stops} taken back", command[0]);
         assert!(stops > 20, "only {stops} places to fail at");
+    }
+}
+
+fn hangs(machine: &Machine, program: &str) {
+    machine.edit(|model| model.faults.hangs = Some(program.to_owned()));
+}
+
+#[test]
+fn a_server_that_takes_connections_and_does_not_answer_holds_no_run_up() {
+    let machine = furnished();
+    for (program, name) in [("psql", "psql"), ("pg_dump --version", "pg_dump")] {
+        hangs(&machine, program);
+        for command in [&["backup", "--yes"][..], UPGRADE] {
+            let said = machine
+                .run(command)
+                .exits(1)
+                .says(&format!("/usr/local/bin/{name} failed: it had not ended after 90 s"));
+            said.says("`service postgresql status`").does_not_say("pkg install");
+        }
+    }
+    machine.edit(|model| model.faults.hangs = None);
+    machine.run(&["backup", "--yes"]).exits(0);
+    is_at(&machine, "0.19.2", "2");
+}
+
+/// Dumps and loads take as long as they take, and end within a second when somebody wants that.
+#[test]
+fn a_signal_ends_what_dumps_and_loads() {
+    let furnished = furnished();
+    furnished.run(&["backup", "--yes"]).exits(0);
+    let file = only_backup(&furnished);
+    let file = Path::new("/").join(file.strip_prefix(furnished.root()).unwrap());
+    let restore = ["restore", file.to_str().unwrap(), "--yes"];
+    for (program, command) in [
+        // Not what asks for their versions.
+        ("pg_dump --format=custom", &["backup", "--yes"][..]),
+        ("pg_restore --no-owner", &["backup", "--yes"]),
+        ("pg_dump --format=custom", UPGRADE),
+        ("psql --file", &restore),
+    ] {
+        let machine = furnished.copy();
+        hangs(&machine, program);
+        let child = std::process::Command::new(env!("CARGO_BIN_EXE_gts-bootstrap"))
+            .arg("--rehearse")
+            .arg(machine.root())
+            .args(command)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + Duration::from_secs(60);
+        while !machine.exists(OPENED) {
+            assert!(Instant::now() < until, "{program} {command:?} never begins");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // It hangs in the midst of the work that the folder is for.
+        std::thread::sleep(Duration::from_secs(1));
+        let told = Instant::now();
+        kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(told.elapsed() < Duration::from_secs(20), "{program} {command:?}: {:?}", told.elapsed());
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(
+            output.status.code() == Some(1) && said.contains("interrupted (SIGTERM)"),
+            "{program} {command:?}: {said}"
+        );
+        assert!(!machine.exists(OPENED), "{said}");
+        machine.edit(|model| model.faults.hangs = None);
+        is_at(&machine, "0.19.2", "2");
     }
 }

@@ -25,6 +25,7 @@ fn listener(port: u16, command: &str, user: &str, uid: u32) -> Listener {
         ipv4: true,
         ipv6: false,
         port,
+        jail: None,
     }
 }
 
@@ -115,6 +116,17 @@ fn a_name_without_address_is_a_warning() {
     });
     // Without an address there is no certificate: the installation stands, and the check says what is missing.
     machine.install(ANSWERS).exits(3).says("has no address yet").says("certificate");
+}
+
+#[test]
+fn a_resolver_that_does_not_answer_is_not_taken_for_a_name_without_address() {
+    let machine = Machine::with(|model| model.faults.resolver_fails = true);
+    let told = machine.install_with(ANSWERS, &["--plan"]).exits(0).does_not_say("has no address");
+    told.says(
+        "warn host name: the name social.example.org could not be looked up: Name could not be resolved at this time",
+    )
+    .says("`getent hosts social.example.org`")
+    .says("skip other fediverse server: the name social.example.org could not be looked up");
 }
 
 #[test]

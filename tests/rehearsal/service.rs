@@ -62,6 +62,7 @@ fn the_ports_are_tried_as_the_service_user_before_the_start() {
             ipv4: true,
             ipv6: true,
             port: 80,
+            jail: None,
         });
     })
     .unwrap();

@@ -289,6 +289,7 @@ fn a_front_that_is_down_and_a_stranger_on_a_port_are_told() {
             ipv4: true,
             ipv6: true,
             port: 80,
+            jail: None,
         };
         model.listeners.push(stranger);
     });

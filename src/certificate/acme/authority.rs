@@ -105,7 +105,7 @@ impl Internet {
     ) -> Result<T, AcmeError> {
         let failed = |error: std::io::Error| AcmeError::Child(error.to_string());
         let task = Task { internet: self.clone(), directory: directory.to_owned(), errand };
-        let (confinement, limit) = (Confinement::of_network(self.ids.clone()), self.order + GRACE);
+        let (confinement, limit) = (Confinement::of(self.ids.clone()), self.order + GRACE);
         let mut child = Conversation::begin(ACME.0, &confinement, &task, &web::environment(), limit).map_err(failed)?;
         let mut signed = 0;
         loop {

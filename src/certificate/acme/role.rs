@@ -14,10 +14,10 @@ use super::key::Unsigned;
 use super::task::{Errand, Said, Task};
 use super::transport::Transport;
 use super::{AcmeError, order};
-use crate::child::Role;
+use crate::child::{NETWORK, Role};
 
 /// Talks with a certificate authority.
-pub const ACME: Role = ("acme", act);
+pub const ACME: Role = ("acme", NETWORK, act);
 
 fn act(task: Value) -> Result<(), String> {
     let Task { internet, directory, errand } = serde_json::from_value(task).map_err(|error| error.to_string())?;

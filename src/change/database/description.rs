@@ -6,7 +6,7 @@ use std::path::Path;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::host::{DatabaseState, FileUser, Host, HostError, Observe, Owner, ServiceAction, ServiceState};
+use crate::host::{Ask, DatabaseState, FileUser, Host, HostError, Observe, Owner, ServiceAction, ServiceState, Whose};
 use crate::shown::Shown;
 
 /// The file in a copy's folder that says what the copy is.
@@ -53,15 +53,16 @@ pub(in crate::change) fn in_folder<T>(
     removed.map(|()| done)
 }
 
-/// Copies a file, and looks whether it is the one with this digest.
+/// Copies a file of root's, and looks whether it is the one with this digest. `stop` is asked on the way.
 pub(in crate::change) fn copy_checked(
     host: &dyn Host,
     from: &Path,
     to: &Path,
     owner: Owner,
     sha256: Option<&str>,
+    stop: Ask<'_>,
 ) -> Result<(), HostError> {
-    let copied = host.copy_file(from, to, 0o600, owner)?;
+    let copied = host.copy_file(from, Whose::ROOT, to, 0o600, owner, stop)?;
     match sha256 {
         Some(wanted) if copied.sha256 != wanted => {
             Err(failed(from.shown(), "it is not what was written: its digest differs"))

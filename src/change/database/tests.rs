@@ -70,7 +70,7 @@ impl Bench {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        self.host.read(Path::new(DATABASE)).unwrap().unwrap()
+        self.host.read_of(Path::new(DATABASE), Whose::of(SERVICE)).unwrap().unwrap()
     }
 
     fn fault(&self, after: u32, takes_effect: bool) {
@@ -91,7 +91,7 @@ impl Bench {
 #[test]
 fn a_copy_is_roots_alone_whole_and_described() {
     let bench = Bench::new();
-    let description = copy(&bench.host, &bench.wanted()).unwrap();
+    let description = copy(&bench.host, &bench.wanted(), NEVER).unwrap();
     assert_eq!(describe(&bench.host, Path::new(COPY)).unwrap().unwrap(), description);
     assert_eq!((description.state.migrations, description.state.posts), (2, Some(1)));
     let kept = Path::new(COPY).join("sqlite.db");
@@ -113,10 +113,10 @@ fn what_is_in_use_is_not_copied() {
     let bench = Bench::new();
     let migrating = Migrating { pid: 77, user: "gotosocial".into(), database: DATABASE.into(), ends_at: u64::MAX };
     bench.host.edit(|model| model.migrating = Some(migrating)).unwrap();
-    let why = copy(&bench.host, &bench.wanted()).unwrap_err().to_string();
+    let why = copy(&bench.host, &bench.wanted(), NEVER).unwrap_err().to_string();
     assert!(why.contains("pid 77") && why.contains("has it open"), "{why}");
     assert_eq!(describe(&bench.host, Path::new(COPY)).unwrap(), None);
-    let why = restore(&bench.host, &bench.restoration()).unwrap_err().to_string();
+    let why = restore(&bench.host, &bench.restoration(), NEVER).unwrap_err().to_string();
     assert!(why.contains("no complete copy"), "{why}");
 }
 
@@ -126,7 +126,7 @@ fn what_runs_is_not_copied() {
     let mut wanted = bench.wanted();
     // Any service of the model will do.
     wanted.service = "cron".into();
-    let why = copy(&bench.host, &wanted).unwrap_err().to_string();
+    let why = copy(&bench.host, &wanted, NEVER).unwrap_err().to_string();
     assert!(why.contains("cron runs; it must be stopped"), "{why}");
 }
 
@@ -137,7 +137,7 @@ fn a_damaged_database_is_no_copy() {
     let end = bytes.len();
     bytes[end - 4096..].fill(0xff);
     bench.host.write_file(Path::new(DATABASE), &bytes, 0o640, SERVICE).unwrap();
-    assert!(copy(&bench.host, &bench.wanted()).is_err());
+    assert!(copy(&bench.host, &bench.wanted(), NEVER).is_err());
     assert_eq!(describe(&bench.host, Path::new(COPY)).unwrap(), None);
     assert_eq!(bench.host.entry(Path::new(OPENED)).unwrap(), None, "what was opened is taken away");
 }
@@ -147,7 +147,7 @@ fn what_is_not_the_services_own_database_is_not_copied() {
     let bench = Bench::new();
     let path = Path::new(DATABASE);
     let refused = |words: &str| {
-        let why = copy(&bench.host, &bench.wanted()).unwrap_err().to_string();
+        let why = copy(&bench.host, &bench.wanted(), NEVER).unwrap_err().to_string();
         assert!(why.contains(words), "{why}");
         assert_eq!(bench.host.entry(Path::new(OPENED)).unwrap(), None);
     };
@@ -165,20 +165,20 @@ fn what_is_not_the_services_own_database_is_not_copied() {
 fn a_database_comes_back_and_goes_again() {
     let bench = Bench::new();
     let before = bench.bytes();
-    copy(&bench.host, &bench.wanted()).unwrap();
+    copy(&bench.host, &bench.wanted(), NEVER).unwrap();
     bench.database("'one' 'two'");
     bench
         .host
         .write_file(Path::new("/var/db/gotosocial/sqlite.db-wal"), b"SQLite format 3\0x", 0o640, SERVICE)
         .unwrap();
     let after = (bench.bytes(), bench.beside());
-    restore(&bench.host, &bench.restoration()).unwrap();
+    restore(&bench.host, &bench.restoration(), NEVER).unwrap();
     assert_eq!(bench.bytes(), before);
     assert!(!bench.beside().contains(&"sqlite.db-wal".to_owned()), "{:?}", bench.beside());
     take_back_restore(&bench.host, &bench.restoration(), true).unwrap();
     take_back_restore(&bench.host, &bench.restoration(), true).unwrap();
     assert_eq!((bench.bytes(), bench.beside()), after);
-    restore(&bench.host, &bench.restoration()).unwrap();
+    restore(&bench.host, &bench.restoration(), NEVER).unwrap();
     forget_displaced(&bench.host, &bench.restoration()).unwrap();
     assert_eq!((bench.bytes(), bench.beside()), (before, vec!["sqlite.db".to_owned()]));
 }
@@ -187,18 +187,18 @@ fn a_database_comes_back_and_goes_again() {
 fn a_restoration_that_was_cut_off_anywhere_is_taken_back_cut_off_anywhere() {
     let run = |first: u32, takes_effect: bool, second: u32| {
         let bench = Bench::new();
-        copy(&bench.host, &bench.wanted()).unwrap();
+        copy(&bench.host, &bench.wanted(), NEVER).unwrap();
         bench.database("'one' 'two'");
         let log = Path::new("/var/db/gotosocial/sqlite.db-wal");
         bench.host.write_file(log, b"SQLite format 3\0x", 0o640, SERVICE).unwrap();
-        let before = (bench.bytes(), bench.beside(), bench.host.read(log).unwrap());
+        let before = (bench.bytes(), bench.beside(), bench.host.read_of(log, Whose::of(SERVICE)).unwrap());
         bench.fault(first, takes_effect);
-        let whole = restore(&bench.host, &bench.restoration()).is_ok();
+        let whole = restore(&bench.host, &bench.restoration(), NEVER).is_ok();
         bench.fault(second, takes_effect);
         let undone = take_back_restore(&bench.host, &bench.restoration(), true).is_ok();
         bench.heal();
         take_back_restore(&bench.host, &bench.restoration(), true).unwrap();
-        let after = (bench.bytes(), bench.beside(), bench.host.read(log).unwrap());
+        let after = (bench.bytes(), bench.beside(), bench.host.read_of(log, Whose::of(SERVICE)).unwrap());
         assert_eq!(after, before, "cut off after {first}, and after {second}");
         (whole, undone)
     };
@@ -224,11 +224,11 @@ fn a_restoration_that_was_cut_off_anywhere_is_taken_back_cut_off_anywhere() {
 fn a_copy_that_is_needed_is_not_taken_away() {
     let bench = Bench::new();
     let wanted = bench.wanted();
-    copy(&bench.host, &wanted).unwrap();
+    copy(&bench.host, &wanted, NEVER).unwrap();
     bench.database("'changed'");
     let stays = wanted.take_back(&bench.host, &Prior::Absent).unwrap().unwrap();
     assert!(stays.contains(COPY) && stays.contains("0.19.2"), "{stays}");
-    restore(&bench.host, &bench.restoration()).unwrap();
+    restore(&bench.host, &bench.restoration(), NEVER).unwrap();
     forget_displaced(&bench.host, &bench.restoration()).unwrap();
     assert_eq!(wanted.take_back(&bench.host, &Prior::Absent).unwrap(), None);
     assert_eq!(bench.host.entry(Path::new(COPY)).unwrap(), None);
@@ -237,12 +237,12 @@ fn a_copy_that_is_needed_is_not_taken_away() {
 #[test]
 fn a_copy_that_was_changed_is_not_put_back() {
     let bench = Bench::new();
-    copy(&bench.host, &bench.wanted()).unwrap();
+    copy(&bench.host, &bench.wanted(), NEVER).unwrap();
     bench.database("'changed'");
     let now = bench.bytes();
     let kept = Path::new(COPY).join("sqlite.db");
     bench.host.write_file(&kept, b"SQLite format 3\0 and more", 0o600, Owner::ROOT).unwrap();
-    let why = restore(&bench.host, &bench.restoration()).unwrap_err().to_string();
+    let why = restore(&bench.host, &bench.restoration(), NEVER).unwrap_err().to_string();
     assert!(why.contains("its digest differs"), "{why}");
     assert_eq!((bench.bytes(), bench.beside()), (now, vec!["sqlite.db".to_owned()]));
 }
@@ -250,7 +250,7 @@ fn a_copy_that_was_changed_is_not_put_back() {
 #[test]
 fn a_description_that_is_not_ours_is_refused() {
     let bench = Bench::new();
-    let mut description = copy(&bench.host, &bench.wanted()).unwrap();
+    let mut description = copy(&bench.host, &bench.wanted(), NEVER).unwrap();
     let path = Path::new(COPY).join(DESCRIPTION);
     let write = |description: &Description| {
         bench.host.write_file(&path, &serde_json::to_vec(description).unwrap(), 0o600, Owner::ROOT).unwrap();

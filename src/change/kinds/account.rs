@@ -2,7 +2,7 @@
 //!
 //! GoToSocial takes the password only as an argument, where every user of the host can see it for a second. So that one is
 //! used once: to log in over the loopback and to set another one. Both are random, and only the one in force at the end is told, once, on
-//! the terminal. Where no other one could be set, the administrator is told so and changes it at the first login.
+//! the terminal. Whoever else has logged in with the first one is logged out, and the administrator is told of that. Where no other one could be set, the administrator is told so and changes it at the first login.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,9 +13,9 @@ use crate::change::kind::prelude::*;
 use crate::change::readiness::{FIRST_CERTIFICATE_TIMEOUT, PAGE_TIMEOUT, Readiness, has_certificate};
 use crate::gotosocial::SERVICE;
 use crate::gotosocial::commands::{self, Command, IN_USE, UNKNOWN_USER};
-use crate::gotosocial::password_change::{Outcome, PasswordChange, Question, Reply};
+use crate::gotosocial::password_change::{Changed, Outcome, PasswordChange, Question, Reply};
 use crate::gotosocial::readiness::LIVEZ;
-use crate::host::{Invocation, Listener, WebAnswer, WebRequest};
+use crate::host::{Invocation, Listener, NEVER, WebAnswer, WebRequest};
 
 /// Letters and digits that cannot be taken for one another: 32 of them, so each carries five bits.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -93,11 +93,12 @@ impl Kind for Account {
                 ". The account {username} was created but is not an administrator; run the same command again to finish it"
             ))
         });
-        let replaced = match &promoted {
-            Ok(()) => self.replace(executor, &password, &second),
-            Err(_) => Outcome::Kept("the account is not finished".to_owned()),
+        let kept = |why| Changed { outcome: Outcome::Kept(why), ended: 0, unsure: None };
+        let Changed { outcome, ended, unsure } = match &promoted {
+            Ok(()) => self.replace(executor, &password, &second).unwrap_or_else(kept),
+            Err(_) => kept("the account is not finished".to_owned()),
         };
-        match replaced {
+        match outcome {
             Outcome::Replaced => executor.operator.password(username, &second, None),
             Outcome::Kept(why) => executor.operator.password(username, &password, Some(&why)),
             Outcome::Unknown(why) => {
@@ -105,55 +106,70 @@ impl Kind for Account {
                 executor.operator.password(username, &password, Some(&why));
             }
         }
+        if let Some(about) = about_others(username, ended, unsure.as_deref()) {
+            executor.operator.note(&about);
+        }
         promoted
     }
 }
 
 impl Account {
-    /// Logs in with one password, and sets the other.
-    fn replace(&self, executor: &Executor<'_>, old: &str, new: &str) -> Outcome {
+    /// Logs in with one password, and sets the other. An error says why nobody could.
+    fn replace(&self, executor: &Executor<'_>, old: &str, new: &str) -> Result<Changed, String> {
         let host = executor.host;
         let Some(readiness) = &self.readiness else {
-            return Outcome::Kept("it is not known where the server listens".to_owned());
+            return Err("it is not known where the server listens".to_owned());
         };
         if !has_certificate(host, readiness) {
             executor.operator.waiting("GoToSocial orders its first certificate", Duration::ZERO, None);
             // It does so at the first connection. If that fails the check of the certificate says why.
             let _ = host.web(&readiness.request(LIVEZ, FIRST_CERTIFICATE_TIMEOUT));
             if !has_certificate(host, readiness) {
-                return Outcome::Kept("the server has no certificate yet, so nobody can log in".to_owned());
+                return Err("the server has no certificate yet, so nobody can log in".to_owned());
             }
         }
-        if let Err(why) = listens_alone(host, self.owner.uid, readiness.address) {
-            return Outcome::Kept(why);
-        }
-        let change = PasswordChange { email: &self.email, old, new };
-        change.make(&mut |Question { path, carries }| {
+        listens_alone(host, self.owner.uid, readiness.address)?;
+        let client = format!("gts-bootstrap {}", random_password()?);
+        let change = PasswordChange { email: &self.email, old, new, client: &client };
+        Ok(change.make(&mut |Question { path, carries }| {
             let request = WebRequest { carries, ..readiness.request(&path, PAGE_TIMEOUT) };
             let WebAnswer { status, location, cookie, body, .. } =
                 host.web(&request).map_err(|why| format!("{}: {why}", path.split('?').next().unwrap_or_default()))?;
             Ok(Reply { status, location, cookie, body })
-        })
+        }))
     }
 
     fn run(&self, executor: &Executor<'_>, command: Command) -> Result<(), Failure> {
-        let Self { program, environment, owner, directory, .. } = self.clone();
-        let Command { name, arguments, secret_argument } = command;
-        let invocation = Invocation {
-            program,
-            arguments,
-            environment,
-            owner,
-            directory,
-            secret_argument,
-            limit: Some(commands::LIMIT),
-        };
-        let output = executor.host.run_as(&invocation)?;
+        let (name, environment) = (command.name, self.environment.clone());
+        let invocation =
+            Invocation { environment, ..Invocation::of(&self.program, command, self.owner, &self.directory) };
+        let output = executor.host.run_as(&invocation, NEVER)?;
         if output.status != Some(0) {
             refuse!("`gotosocial {name}` failed: {}", output.reason());
         }
         Ok(())
     }
+}
+
+/// What to tell of those who were quick enough to log in with the first password.
+fn about_others(username: &str, ended: usize, unsure: Option<&str>) -> Option<String> {
+    let what = match (ended, unsure) {
+        (0, None) => return None,
+        (0, Some(why)) => {
+            format!("whether somebody else has logged in as {username} with the first password is not known: {why}")
+        }
+        (_, why) => {
+            let why = why.map(|why| format!("; whether there are more is not known: {why}")).unwrap_or_default();
+            format!(
+                "somebody read the first password of {username} on this host and logged in with it. Logins that were ended: \
+                 {ended}{why}. Look for what they may have changed, and who has an account on this host"
+            )
+        }
+    };
+    Some(format!(
+        "{what}. To be sure that nobody stays, run `service gotosocial restart`, and ten minutes later end what is not yours under \
+         Settings, Access Tokens"
+    ))
 }
 
 /// Whether the passwords get to the service and to nobody else.
@@ -165,7 +181,7 @@ fn listens_alone(host: &dyn Host, uid: u32, address: SocketAddr) -> Result<(), S
     };
     let listeners = host.listeners().map_err(|error| format!("who listens on port {port} is not known: {error}"))?;
     let mut there = listeners.iter().filter(is_there).peekable();
-    if there.peek().is_some() && there.all(|listener| listener.uid == Some(uid)) {
+    if there.peek().is_some() && there.all(|listener| listener.uid == Some(uid) && listener.jail.is_none()) {
         return Ok(());
     }
     Err(format!("it is not the service alone that listens on port {port}"))
@@ -210,6 +226,7 @@ mod tests {
             ipv4: true,
             ipv6: address.is_none(),
             port,
+            jail: None,
         };
         let own = listener(Some(209), None, 443);
         for (others, is_alone) in [

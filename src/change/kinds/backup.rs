@@ -1,10 +1,9 @@
 //! Backups as changes: one is written, one too many goes, and what is in one is put back.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use crate::backup::{self, BackupError, DatabaseKind, Entry, Head, LeftOut, Manifest, Member};
@@ -13,7 +12,7 @@ use crate::change::database::{self, DESCRIPTION, OPENED};
 use crate::change::kind::prelude::*;
 use crate::change::{postgres, store};
 use crate::error_code::ErrorCode;
-use crate::host::{self, Onward, is_temporary};
+use crate::host::{self, Ask, Onward, Whose, go_on, is_temporary};
 use crate::shown::Shown;
 
 /// How many of the files that differ from a backup are named.
@@ -22,9 +21,8 @@ const NAMED: usize = 3;
 const TOLD: usize = 20;
 /// No longer path below the media fits into a tar file, in bytes.
 const LONGEST_PATH: usize = 256;
-/// After so many objects, and so many bytes, it is asked again whether to stop.
+/// After so many objects it is asked again whether to stop.
 const ASKED_EVERY: u32 = 256;
-const PIECE: u64 = 1 << 24;
 /// Above members that hold the database.
 const DATABASE: &str = "database/";
 
@@ -156,14 +154,22 @@ impl Kind for BackupChange {
 
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
         let host = executor.host;
-        match self {
-            Self::Write { .. } => self.write(executor),
-            Self::Prune { path } => Ok(host.remove(path)?),
-            Self::Database { from, to, owner } => unpack_database(host, from, to, *owner),
-            Self::Media { from, storage, owner } => place_media(executor, from, storage, *owner),
-            Self::Dump { dump } => Ok(dump.connection.dump(host, &dump.to).map(drop)?),
-            Self::Load { load } => Ok(postgres::load(host, load)?),
+        let mut left_out = LeftOut::default();
+        executor.unless_broken_off(|stop| -> Result<(), Failure> {
+            match self {
+                Self::Write { .. } => self.write(host, &mut left_out, stop),
+                Self::Prune { path } => Ok(host.remove(path)?),
+                Self::Database { from, to, owner } => unpack_database(host, from, to, *owner, stop),
+                Self::Media { from, storage, owner } => place_media(executor, from, storage, *owner, stop),
+                Self::Dump { dump } => Ok(dump.connection.dump(host, &dump.to, stop).map(drop)?),
+                Self::Load { load } => Ok(postgres::load(host, load, stop)?),
+            }
+        })?;
+        if left_out.count > 0 {
+            executor.operator.note(&told(&left_out));
+            executor.operator.left_out(&left_out);
         }
+        Ok(())
     }
 
     fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
@@ -201,9 +207,8 @@ impl Kind for BackupChange {
 }
 
 impl BackupChange {
-    fn write(&self, executor: &Executor<'_>) -> Result<(), Failure> {
+    fn write(&self, host: &dyn Host, left_out: &mut LeftOut, stop: Ask<'_>) -> Result<(), Failure> {
         let Self::Write { target, head, database, owner, files, storage } = self else { return Ok(()) };
-        let host = executor.host;
         let mut head = head.clone();
         let member = |path: String, from: PathBuf| Member { path, from, mode: 0o600, needed: true };
         let mut members: Vec<Member> = match head.database {
@@ -211,45 +216,35 @@ impl BackupChange {
                 let description = database::describe(host, database)?
                     .ok_or_else(|| format!("there is no complete copy of the database in {}", database.shown()))?;
                 // All of it is read for damage only now, when nobody waits for the service any more.
-                head.state = Some(database::opened(host, database, &description.files, *owner, true)?);
+                head.state = Some(database::opened(host, database, &description.files, *owner, true, stop)?);
                 let names = description.files.iter().map(|part| part.name.as_str()).chain([DESCRIPTION]);
                 names.map(|name| member(format!("{DATABASE}{name}"), database.join(name))).collect()
             }
             DatabaseKind::Postgres => {
-                head.state = Some(postgres::opened(host, database, *owner, None)?.state);
+                head.state = Some(postgres::opened(host, database, *owner, None, stop)?.state);
                 vec![member(backup::POSTGRES.to_owned(), database.clone())]
             }
         };
         members.extend(files.iter().cloned());
-        let (mut left_out, broken_off) = (LeftOut::default(), RefCell::new(None));
-        let may_go_on = || {
-            broken_off.replace(executor.broken_off());
-            broken_off.borrow().clone().map_or(Ok(()), |why| Err(io::Error::other(why)))
-        };
         if let Some(wanted) = storage {
-            gather(host, wanted, &may_go_on, &mut members, &mut left_out)?;
+            gather(host, wanted, stop, &mut members, left_out)?;
         }
-        let open = |path: &Path| match host.open_file(path) {
-            Ok(Some(file)) => Ok(Ok(file)),
-            Ok(None) => Ok(Err("it was deleted meanwhile".to_owned())),
-            Err(error) => error.refusal().map(Err).ok_or_else(|| io::Error::other(error)),
+        let whose = |kind: backup::Kind| if kind.is_services() { Whose::of(*owner) } else { Whose::ROOT };
+        let open = |member: &Member| {
+            let whose = backup::Kind::of(&member.path).map_or(Whose::ROOT, whose);
+            match host.open_file(&member.from, whose) {
+                Ok(Some(file)) => Ok(Ok(file)),
+                Ok(None) => Ok(Err("it was deleted meanwhile".to_owned())),
+                Err(error) => error.refusal().map(Err).ok_or_else(|| io::Error::other(error)),
+            }
         };
-        let built = may_go_on().map_err(HostError::file("write", target)).and_then(|()| {
-            host.build_file(target, 0o600, Owner::ROOT, &mut |file| {
-                let manifest = backup::write(file, &head, &members, &open, &may_go_on, &mut left_out)?;
-                file.sync_all()?;
-                verify(file, &manifest, &may_go_on).map_err(io::Error::other)
-            })
-        });
-        if let Some(why) = broken_off.take() {
-            return Err(Failure::Interrupted(why));
-        }
-        built?;
-        if left_out.count > 0 {
-            executor.operator.note(&told(&left_out));
-            executor.operator.left_out(&left_out);
-        }
-        Ok(())
+        let may_go_on = || go_on(stop);
+        may_go_on().map_err(HostError::file("write", target))?;
+        Ok(host.build_file(target, 0o600, Owner::ROOT, &mut |file| {
+            let manifest = backup::write(file, &head, &members, &open, &may_go_on, left_out)?;
+            file.sync_all()?;
+            verify(file, &manifest, &may_go_on).map_err(io::Error::other)
+        })?)
     }
 }
 
@@ -257,7 +252,7 @@ impl BackupChange {
 fn gather(
     host: &dyn Host,
     [storage, leave]: &[PathBuf; 2],
-    may_go_on: &dyn Fn() -> io::Result<()>,
+    stop: Ask<'_>,
     members: &mut Vec<Member>,
     left_out: &mut LeftOut,
 ) -> Result<(), HostError> {
@@ -265,7 +260,7 @@ fn gather(
     let taken: BTreeSet<PathBuf> = members.iter().map(|member| member.from.clone()).collect();
     host.tree(storage, &mut |from, entry| {
         seen = seen.wrapping_add(1);
-        if seen.is_multiple_of(ASKED_EVERY) && may_go_on().is_err() {
+        if seen.is_multiple_of(ASKED_EVERY) && stop().is_some() {
             return Onward::End;
         }
         let is_ours = |name: &OsStr| name.to_str().is_some_and(is_temporary);
@@ -304,13 +299,7 @@ fn verify(file: &mut File, written: &Manifest, may_go_on: &dyn Fn() -> io::Resul
     if opened.manifest != *written {
         return Err("what was written does not read back: its manifest differs".to_owned());
     }
-    let mut visit = |_: &Entry, bytes: &mut dyn Read| {
-        while io::copy(&mut (&mut *bytes).take(PIECE), &mut io::sink())? > 0 {
-            may_go_on()?;
-        }
-        Ok(())
-    };
-    backup::walk(file, &opened.manifest, &mut visit).map_err(failed)
+    backup::walk(file, &opened.manifest, may_go_on, &mut |_, _| Ok(())).map_err(failed)
 }
 
 /// What there is to say of files that are not in a backup.
@@ -339,27 +328,28 @@ fn unpack(
     from: &Origin,
     (mut file, manifest): (File, &Manifest),
     owner: Owner,
+    stop: Ask<'_>,
     place: impl Fn(&Entry) -> Option<(PathBuf, u32)>,
 ) -> Result<(), Failure> {
-    backup::walk(&mut file, manifest, &mut |entry, bytes| {
+    backup::walk(&mut file, manifest, &|| go_on(stop), &mut |entry, bytes| {
         let Some((path, mode)) = place(entry) else { return Ok(()) };
         host.build_file(&path, mode, owner, &mut |file| io::copy(bytes, file).map(drop)).map_err(io::Error::other)
     })
     .map_err(|error| from.unusable(error))
 }
 
-fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> Result<(), Failure> {
+fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner, stop: Ask<'_>) -> Result<(), Failure> {
     let (file, manifest) = reopened(from)?;
     host.remove_tree(to)?;
     host.make_directory(to, 0o700, Owner::ROOT)?;
-    unpack(host, from, (file, &manifest), Owner::ROOT, |entry| match backup::Kind::of(&entry.path)? {
+    unpack(host, from, (file, &manifest), Owner::ROOT, stop, |entry| match backup::Kind::of(&entry.path)? {
         backup::Kind::Sqlite | backup::Kind::Description | backup::Kind::Postgres => {
             Some((to.join(entry.path.strip_prefix(DATABASE)?), 0o600))
         }
         _ => None,
     })?;
     if manifest.head.database == DatabaseKind::Postgres {
-        if !postgres::opened(host, &to.join(DUMP), owner, None)?.is_fenced {
+        if !postgres::opened(host, &to.join(DUMP), owner, None, stop)?.is_fenced {
             refuse!(
                 "a dump is commands, and pg_restore(1) of this version does not fence in those of psql(1): update the package \
                  postgresqlNN-client (13.22, 14.19, 15.14, 16.10, 17.6 and later ones do)"
@@ -372,7 +362,7 @@ fn unpack_database(host: &dyn Host, from: &Origin, to: &Path, owner: Owner) -> R
     if description.files.iter().any(|part| part.mode & !0o777 != 0) {
         refuse!("{}: a file of its database has a special mode", from.file.shown());
     }
-    Ok(database::opened(host, to, &description.files, owner, false).map(drop)?)
+    Ok(database::opened(host, to, &description.files, owner, false, stop).map(drop)?)
 }
 
 fn list_of_placed() -> PathBuf {
@@ -384,13 +374,21 @@ fn aside(path: &Path) -> PathBuf {
     database::with(path, ".before-restore")
 }
 
-fn place_media(executor: &Executor<'_>, from: &Origin, storage: &Path, owner: Owner) -> Result<(), Failure> {
+fn place_media(
+    executor: &Executor<'_>,
+    from: &Origin,
+    storage: &Path,
+    owner: Owner,
+    stop: Ask<'_>,
+) -> Result<(), Failure> {
     let host = executor.host;
+    let may_go_on = || go_on(stop).map_err(HostError::file("unpack into", storage));
     let (file, manifest) = reopened(from)?;
-    let (placed, wanted) = missing(host, &manifest, storage)?;
+    let (placed, wanted) = missing(host, &manifest, storage, owner, stop)?;
     let differing = || placed.files.iter().filter(|(_, differs)| *differs).map(|(path, _)| path);
     // What an earlier restoration kept gives way, or taking this one back would put it in place.
     for path in differing() {
+        may_go_on()?;
         host.remove_tree(&aside(path))?;
     }
     // Before anything is put in place, so that it can be taken back.
@@ -398,12 +396,14 @@ fn place_media(executor: &Executor<'_>, from: &Origin, storage: &Path, owner: Ow
     store::folder(host, "receipts")?;
     host.write_file(&list_of_placed(), &list, 0o600, Owner::ROOT)?;
     for folder in &placed.folders {
+        may_go_on()?;
         host.make_directory(folder, 0o750, owner)?;
     }
     for path in differing() {
+        may_go_on()?;
         host.rename(path, &aside(path))?;
     }
-    unpack(host, from, (file, &manifest), owner, |entry| {
+    unpack(host, from, (file, &manifest), owner, stop, |entry| {
         let relative = medium(entry).filter(|_| wanted.contains(&entry.path))?;
         Some((storage.join(relative), entry.mode & 0o666))
     })?;
@@ -423,14 +423,23 @@ fn medium(entry: &Entry) -> Option<&str> {
 }
 
 /// What has to be put in place: what is not there, and what is there and differs.
-fn missing(host: &dyn Host, manifest: &Manifest, storage: &Path) -> Result<(Placed, BTreeSet<String>), HostError> {
+fn missing(
+    host: &dyn Host,
+    manifest: &Manifest,
+    storage: &Path,
+    owner: Owner,
+    stop: Ask<'_>,
+) -> Result<(Placed, BTreeSet<String>), HostError> {
     let (mut placed, mut wanted) = (Placed::default(), BTreeSet::new());
     for entry in &manifest.entries {
+        go_on(stop).map_err(HostError::file("read", storage))?;
         let Some(relative) = medium(entry) else { continue };
         let path = storage.join(relative);
         let differs = match host.entry(&path)? {
             None => false,
-            Some(host::Entry::File { size, .. }) if size == entry.size && is_same(host, &path, &entry.sha256)? => {
+            Some(host::Entry::File { size, .. })
+                if size == entry.size && is_same(host, &path, &entry.sha256, owner, stop)? =>
+            {
                 continue;
             }
             Some(_) => true,
@@ -447,8 +456,8 @@ fn missing(host: &dyn Host, manifest: &Manifest, storage: &Path) -> Result<(Plac
 }
 
 /// Whether a medium is the one in the backup. One that is refused differs, such as one that `cp -al` gave a second name.
-fn is_same(host: &dyn Host, path: &Path, sha256: &str) -> Result<bool, HostError> {
-    match database::file_digest(host, path) {
+fn is_same(host: &dyn Host, path: &Path, sha256: &str, owner: Owner, stop: Ask<'_>) -> Result<bool, HostError> {
+    match database::file_digest(host, path, Whose::of(owner), stop) {
         Err(error) if error.refusal().is_some() => Ok(false),
         digest => Ok(digest?.as_deref() == Some(sha256)),
     }
@@ -457,7 +466,7 @@ fn is_same(host: &dyn Host, path: &Path, sha256: &str) -> Result<bool, HostError
 fn take_back_media(host: &dyn Host) -> Result<(), HostError> {
     let list = list_of_placed();
     // It has a line for each medium, so it can be larger than what `read` takes.
-    let Some(file) = host.open_file(&list)? else { return Ok(()) };
+    let Some(file) = host.open_file(&list, Whose::ROOT)? else { return Ok(()) };
     let placed: Placed = serde_json::from_reader(BufReader::new(file))
         .map_err(|error| HostError::unreadable(list.shown(), error.to_string()))?;
     let mut swept = BTreeSet::new();

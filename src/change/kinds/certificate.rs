@@ -15,7 +15,7 @@ use crate::certificate::renewal::Window;
 use crate::certificate::{Bundle, CertificateAuthority};
 use crate::change::kind::prelude::*;
 use crate::deployment::{AcmeDirectory, EmailAddress, HostName};
-use crate::host::{Observe, ServiceAction, WebRequest};
+use crate::host::{Observe, ServiceAction, WebRequest, Whose};
 use crate::shown::Shown;
 
 /// So often it is looked whether the front shows the new certificate, a second apart: its reload does not wait for the
@@ -290,7 +290,7 @@ impl Kind for CertificateChange {
                 }
             }
             Self::Reload { name, chain, front } => {
-                let bytes = host.read(chain)?.unwrap_or_default();
+                let bytes = host.read_of(chain, Whose::Folder)?.unwrap_or_default();
                 let leaf = leaf_digest(&bytes).ok_or_else(|| format!("{} holds no certificate", chain.shown()))?;
                 reload(host, front, name, &leaf)
             }

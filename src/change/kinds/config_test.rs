@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::change::kind::prelude::*;
 use crate::deployment::nearest;
-use crate::gotosocial::commands::{self, Command};
+use crate::gotosocial::commands;
 use crate::gotosocial::{config_keys, debug_config};
 use crate::host::Invocation;
 
@@ -38,19 +38,10 @@ impl Kind for ConfigTest {
 
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
         let host = executor.host;
-        let Self { program, owner, directory, .. } = self.clone();
-        host.write_file(&self.candidate, self.content.bytes(), 0o640, Owner { uid: 0, gid: owner.gid })?;
-        let Command { arguments, secret_argument, .. } = commands::debug_config(&self.candidate);
-        let environment = Vec::new();
-        let output = host.run_as(&Invocation {
-            program,
-            arguments,
-            environment,
-            owner,
-            directory,
-            secret_argument,
-            limit: Some(commands::LIMIT),
-        });
+        host.write_file(&self.candidate, self.content.bytes(), 0o640, Owner { uid: 0, gid: self.owner.gid })?;
+        let command = commands::debug_config(&self.candidate);
+        let invocation = Invocation::of(&self.program, command, self.owner, &self.directory);
+        let output = executor.unless_broken_off(|stop| host.run_as(&invocation, stop));
         host.remove(&self.candidate)?;
         let output = output?;
         if !debug_config::echoes_host(&output.stdout, &self.host) {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::change::database::{self, Database, DatabaseCopy, DatabaseRestore, OPENED};
 use crate::change::kind::prelude::*;
 use crate::change::postgres::{self, DatabaseTest};
+use crate::host::NEVER;
 use crate::shown::Shown;
 
 impl Kind for DatabaseTest {
@@ -15,7 +16,7 @@ impl Kind for DatabaseTest {
     }
 
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
-        Ok(postgres::test(executor.host, self)?)
+        executor.unless_broken_off(|stop| postgres::test(executor.host, self, stop))
     }
 
     fn undo(&self, host: &dyn Host, _prior: &Prior) -> Result<(), HostError> {
@@ -43,7 +44,7 @@ impl Kind for DatabaseCopy {
     }
 
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
-        let copied = database::copy(executor.host, self)?;
+        let copied = executor.unless_broken_off(|stop| database::copy(executor.host, self, stop))?;
         // Nobody has to know where a copy is that is removed again.
         if self.guards {
             executor.operator.note(&copied.told(&self.to));
@@ -56,7 +57,7 @@ impl Kind for DatabaseCopy {
         // One that guards changes to the database stays if the database is not what it was.
         if self.guards
             && let Some(description) = database::describe(host, &self.to)?
-            && !database::is_in_place(host, &description, &self.from)?
+            && !database::is_in_place(host, &description, &self.from, self.owner, NEVER)?
         {
             let (folder, version, database) = (self.to.shown(), description.version, self.from.name());
             return Ok(Some(format!(
@@ -94,7 +95,7 @@ impl Kind for DatabaseRestore {
     }
 
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
-        Ok(database::restore(executor.host, self)?)
+        executor.unless_broken_off(|stop| database::restore(executor.host, self, stop))
     }
 
     fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::change::kind::prelude::*;
+use crate::host::Whose;
 use crate::shown::Shown;
 
 /// Puts a file with this content, mode and owner in place, atomically.
@@ -44,7 +45,7 @@ impl Kind for WriteFile {
     }
 
     fn stays(&self, host: &dyn Host, prior: &Prior) -> Result<Option<String>, HostError> {
-        let now = if *prior == Prior::Absent { host.read(&self.path)? } else { None };
+        let now = if *prior == Prior::Absent { host.read_of(&self.path, Whose::of(self.owner))? } else { None };
         let edited = now.is_some_and(|bytes| digest(&bytes) != self.content.sha256());
         Ok(edited.then(|| format!("{} has been written to since and stays", self.path.shown())))
     }

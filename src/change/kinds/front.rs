@@ -7,7 +7,7 @@ use crate::change::kind::prelude::*;
 use crate::change::listening::Rightful;
 use crate::change::thing;
 use crate::front::Front;
-use crate::host::{Entry, ServiceAction};
+use crate::host::{Entry, ServiceAction, Whose};
 use crate::shown::Shown;
 
 /// How long a front may take until it listens, in seconds.
@@ -60,7 +60,7 @@ impl Kind for IncludeSite {
         let host = executor.host;
         let path = edited_file(host, self.front)?;
         let new = edited(host, self.front, self.present)?;
-        if host.read(&path)?.as_deref() == Some(&new) {
+        if host.read_of(&path, Whose::Folder)?.as_deref() == Some(&new) {
             return Ok(());
         }
         // It is a file: it has just been read.

@@ -12,9 +12,9 @@ use semver::Version;
 use crate::change::database::{self, Database, DatabaseRestore};
 use crate::change::kind::prelude::*;
 use crate::change::readiness::last_lines;
-use crate::gotosocial::commands::{self, Command};
+use crate::gotosocial::commands;
 use crate::gotosocial::readiness::message;
-use crate::host::Invocation;
+use crate::host::{Ask, Invocation};
 use crate::shown::Shown;
 
 /// Migrates the database to another release. Taking it back puts the copy in its place.
@@ -74,14 +74,15 @@ impl Kind for Migration {
             refuse!("there is no complete copy of the database in {}", self.copy.shown());
         };
         // Between the two there can have been a power cut, and somebody who started the server.
-        if !database::is_in_place(host, &copy, &self.database)? {
+        let is_in_place = |stop: Ask<'_>| database::is_in_place(host, &copy, &self.database, self.owner, stop);
+        if !executor.unless_broken_off(is_in_place)? {
             let (database, copy) = (self.database.name(), self.copy.shown());
             refuse!("{database} has been written to since it was copied to {copy}; nothing was migrated");
         }
         let Some(command) = &self.command else { return Ok(()) };
         let MigrationCommand { program, config, directory, environment } = command.clone();
-        let (owner, Command { arguments, secret_argument, .. }) = (self.owner, commands::migrations_run(&config));
-        let invocation = Invocation { program, arguments, environment, owner, directory, secret_argument, limit: None };
+        let command = Invocation::of(&program, commands::migrations_run(&config), self.owner, &directory);
+        let invocation = Invocation { environment, limit: None, ..command };
         let output = host.run_watched(&invocation, &mut |elapsed, line| {
             let line = line.map(message);
             executor.operator.waiting("the database is being migrated", elapsed, line.as_deref());

@@ -1,6 +1,5 @@
 //! The removal of a path.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use crate::change::kind::prelude::*;
@@ -57,17 +56,13 @@ impl Kind for RemoveTree {
     }
 
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
-        let (why, path) = (RefCell::new(None), &self.path);
-        let removed = executor.host.remove_tree_until(path, &|| {
-            why.replace(executor.broken_off());
-            why.borrow().clone()
-        });
-        match why.take() {
-            Some(why) => Err(Failure::Interrupted(format!(
+        let removed = executor.unless_broken_off(|stop| executor.host.remove_tree_until(&self.path, stop));
+        removed.map_err(|failure| match failure {
+            Failure::Interrupted(why) => Failure::Interrupted(format!(
                 "{why}; what was removed is gone for good, and the changes after it were not started"
-            ))),
-            None => Ok(removed?),
-        }
+            )),
+            failure => failure,
+        })
     }
 
     fn gone_for_good(&self) -> Option<&Path> {

@@ -274,6 +274,7 @@ mod tests {
             ipv4: true,
             ipv6: true,
             port,
+            jail: None,
         };
         let everywhere = IpAddr::from([127, 0, 0, 1]);
         assert_eq!(in_use(443, everywhere, &[listener(80)]), Ok(()), "connections of a stopped service that wind down");

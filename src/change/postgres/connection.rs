@@ -1,6 +1,7 @@
 //! How a database is reached, and what is said when it is not.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +21,10 @@ const PASSWORD: &str = "db-password";
 const WHOLE: &str = "db-postgres-connection-string";
 /// As what the programs are known to the server.
 pub(super) const APPLICATION: &str = "gts-bootstrap";
-/// Seconds that a server may take to answer at all.
+/// Seconds that a server may take to answer at all, at each of its addresses.
 const CONNECT_TIMEOUT: &str = "30";
+/// How long a question may take, with the connection. A server that hangs, or is stopped, takes connections all the same.
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(90);
 
 /// How the database is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,8 @@ use super::*;
 const HOST: &str = "social.example.org";
 const FIRST: &str = "fQ9-mZ2_xLp7.Tw4";
 const SECOND: &str = "second-mZ2_xLp7.Tw4";
-const CHANGE: PasswordChange<'static> = PasswordChange { email: "alice@example.org", old: FIRST, new: SECOND };
+const CHANGE: PasswordChange<'static> =
+    PasswordChange { email: "alice@example.org", old: FIRST, new: SECOND, client: "gts-bootstrap tests" };
 
 struct Server {
     oauth: OauthServer,
@@ -69,6 +70,17 @@ impl Server {
         granted.location.unwrap()
     }
 
+    /// A token of somebody who knows the first password.
+    fn stranger(&mut self, client: (&str, &str)) -> String {
+        let location = self.granted(client.0, "read");
+        let given = self.token(client, location.strip_prefix("/oauth/oob?code=").unwrap());
+        text(&serde_json::from_slice(&given.body).unwrap(), "access_token", TOKEN).unwrap()
+    }
+
+    fn with_token(&mut self, path: &str, form: Option<&str>, token: &str) -> Reply {
+        self.answer(Question { path: path.into(), carries: with_token(token, form.map(str::to_owned)) })
+    }
+
     fn token(&mut self, client: (&str, &str), code: &str) -> Reply {
         let fields = [
             ("grant_type", "authorization_code"),
@@ -81,6 +93,10 @@ impl Server {
     }
 }
 
+fn replaced(ended: usize, unsure: Option<&str>) -> Changed {
+    Changed { outcome: Outcome::Replaced, ended, unsure: unsure.map(str::to_owned) }
+}
+
 fn credentials(password: &str) -> [(&str, &str); 2] {
     [("username", CHANGE.email), ("password", password)]
 }
@@ -88,14 +104,94 @@ fn credentials(password: &str) -> [(&str, &str); 2] {
 #[test]
 fn the_old_password_is_worthless_afterwards_and_so_is_the_login() {
     let mut server = Server::new();
-    assert_eq!(CHANGE.make(&mut |question| Ok(server.answer(question))), Outcome::Replaced);
+    assert_eq!(CHANGE.make(&mut |question| Ok(server.answer(question))), replaced(0, None));
     assert!(server.is_in_force(SECOND) && server.oauth.has_no_tokens());
     assert_eq!(server.post(SIGN_IN, &credentials(FIRST), None, None).status, 401);
     assert_eq!(server.post(SIGN_IN, &credentials(SECOND), None, None).status, 302);
     // Paths are logged, and in messages.
-    let seven = &server.asked[..7];
-    assert!(seven.iter().all(|question| ![FIRST, SECOND].iter().any(|secret| question.path.contains(secret))));
-    assert!(!format!("{seven:?}").contains(FIRST), "{seven:?}");
+    let all = &server.asked[..8];
+    assert!(all.iter().all(|question| ![FIRST, SECOND].iter().any(|secret| question.path.contains(secret))));
+    assert!(!format!("{all:?}").contains(FIRST), "{all:?}");
+}
+
+#[test]
+fn whoever_has_logged_in_with_the_old_password_is_logged_out_and_counted() {
+    // More than the server lists at once, by clients that all take the name of this one, as far as it can be known.
+    for (before, while_it_is_listed) in [(1, 0), (230, 0), (0, 1), (120, 1)] {
+        let mut server = Server::new();
+        let (id, secret) = server.client("read write:accounts");
+        let mut theirs: Vec<String> = (0..before).map(|_| server.stranger((&id, &secret))).collect();
+        let changed = CHANGE.make(&mut |question| {
+            if question.path == PASSWORD_CHANGE {
+                let name = [("client_name", CHANGE.client), ("scopes", "read")];
+                let app: Value = serde_json::from_slice(&server.post(APPS, &name, None, None).body).unwrap();
+                let client = (app["client_id"].as_str().unwrap(), app["client_secret"].as_str().unwrap());
+                theirs.extend((0..while_it_is_listed).map(|_| server.stranger(client)));
+            }
+            Ok(server.answer(question))
+        });
+        assert_eq!(changed, replaced(before + while_it_is_listed, None));
+        assert!(server.oauth.has_no_tokens());
+        assert!(theirs.iter().all(|token| server.with_token(TOKENS, None, token).status == 401));
+    }
+}
+
+#[test]
+fn what_keeps_logins_from_being_ended_is_told() {
+    for (path, body, ended, unsure) in [
+        (TOKENS, None, 0, "/api/v1/tokens answered 404"),
+        ("/api/v1/tokens/", None, 0, "/api/v1/tokens/000005/invalidate answered 404"),
+        (TOKENS, Some("{}"), 0, "/api/v1/tokens gave no list"),
+        (TOKENS, Some("[]"), 0, "/api/v1/tokens does not list this login alone"),
+        // It is never the only one.
+        ("/api/v1/tokens/", Some("{}"), ROUNDS, "/api/v1/tokens does not list this login alone"),
+    ] {
+        let mut server = Server::new();
+        let (id, secret) = server.client("read");
+        server.stranger((&id, &secret));
+        let changed = CHANGE.make(&mut |question| match question.path.strip_prefix(path) {
+            Some(rest) if rest.is_empty() || !rest.starts_with('/') => {
+                let status = if body.is_some() { 200 } else { 404 };
+                Ok(Reply { status, body: body.unwrap_or_default().into(), ..Reply::default() })
+            }
+            _ => Ok(server.answer(question)),
+        });
+        assert_eq!(changed, replaced(ended, Some(unsure)));
+    }
+}
+
+#[test]
+fn the_imitation_lists_and_ends_what_is_the_users_own() {
+    let mut server = Server::new();
+    let (id, secret) = server.client("read write:accounts");
+    for _ in 0..30 {
+        server.stranger((&id, &secret));
+    }
+    let location = server.granted(&id, SCOPE);
+    let given = server.token((&id, &secret), location.strip_prefix("/oauth/oob?code=").unwrap());
+    let token = text(&serde_json::from_slice(&given.body).unwrap(), "access_token", TOKEN).unwrap();
+    let reader = server.stranger((&id, &secret));
+    let ids = |reply: Reply| -> Vec<String> {
+        let listed: Vec<Listed> = serde_json::from_slice(&reply.body).unwrap();
+        assert!(listed.iter().all(|listed| listed.application.name == "tests"));
+        listed.into_iter().map(|listed| listed.id).collect()
+    };
+    for (query, count) in [("", 25), ("?limit=0", 25), ("?limit=7", 7), ("?limit=1000", 32)] {
+        let listed = ids(server.with_token(&format!("{TOKENS}{query}"), None, &token));
+        assert!(listed.len() == count && listed.is_sorted_by(|newer, older| newer > older), "{query}: {listed:?}");
+    }
+    let all = ids(server.with_token(&format!("{TOKENS}?limit=100"), None, &token));
+    let rest = ids(server.with_token(&format!("{TOKENS}?limit=100&max_id={}", all[9]), None, &token));
+    assert_eq!(rest, all[10..]);
+    assert_eq!(server.with_token(&format!("{TOKENS}?limit=many"), None, &token).status, 400);
+    assert_eq!(server.answer(Question { path: TOKENS.into(), ..Question::default() }).status, 401);
+    let end = format!("{TOKENS}/{}/invalidate", all[0]);
+    assert_eq!(server.with_token(&end, Some(""), &reader).status, 403, "it may read only");
+    assert_eq!(server.with_token(&end, None, &token).status, 404, "it is no page");
+    assert_eq!(server.with_token(&format!("{TOKENS}/000099/invalidate"), Some(""), &token).status, 404);
+    assert_eq!(server.with_token(&end, Some(""), &token).status, 200);
+    assert_eq!(server.with_token(&end, Some(""), &token).status, 404, "it is gone");
+    assert_eq!(server.with_token(TOKENS, None, &reader).status, 401);
 }
 
 #[test]
@@ -103,7 +199,7 @@ fn a_step_that_is_refused_leaves_the_old_password_and_says_which() {
     for refused in [APPS, AUTHORIZE, SIGN_IN, TOKEN, PASSWORD_CHANGE] {
         for form_only in [false, true] {
             let mut server = Server::new();
-            let outcome = CHANGE.make(&mut |question| {
+            let Changed { outcome, .. } = CHANGE.make(&mut |question| {
                 let is_it = question.path.starts_with(refused) && (question.carries.form.is_some() || !form_only);
                 // The proof by a login is answered.
                 if is_it && !question.carries.form.as_deref().unwrap_or_default().contains("second") {
@@ -139,7 +235,8 @@ fn silence_after_the_change_is_resolved_by_a_login() {
             }
             if is_silent { Err("connection refused".into()) } else { Ok(server.answer(question)) }
         });
-        assert_eq!(told, outcome);
+        assert_eq!(told.outcome, outcome);
+        assert_eq!(told.unsure.is_some(), !speaks_again);
         assert_eq!(server.is_in_force(SECOND), arrives);
     }
 }
@@ -147,14 +244,15 @@ fn silence_after_the_change_is_resolved_by_a_login() {
 #[test]
 fn an_answer_that_makes_no_sense_is_a_refusal() {
     for body in ["", "[]", "<html>", "{\"client_id\": 7}"] {
-        let outcome = CHANGE.make(&mut |_| Ok(Reply { status: 200, body: body.into(), ..Reply::default() }));
+        let Changed { outcome, .. } =
+            CHANGE.make(&mut |_| Ok(Reply { status: 200, body: body.into(), ..Reply::default() }));
         assert_eq!(outcome, Outcome::Kept("/api/v1/apps gave no client_id".into()), "{body}");
     }
     let mut server = Server::new();
-    let outcome = CHANGE.make(&mut |question| Ok(Reply { cookie: None, ..server.answer(question) }));
+    let Changed { outcome, .. } = CHANGE.make(&mut |question| Ok(Reply { cookie: None, ..server.answer(question) }));
     assert_eq!(outcome, Outcome::Kept("/oauth/authorize began no session".into()));
     let mut server = Server::new();
-    let outcome = CHANGE.make(&mut |question| {
+    let Changed { outcome, .. } = CHANGE.make(&mut |question| {
         let reply = server.answer(question);
         // A second factor.
         let location = reply.location.map(|place| if place == AUTHORIZE { "/auth/2fa".into() } else { place });
@@ -170,10 +268,10 @@ fn a_password_that_a_command_has_set_is_not_known_before_a_restart() {
     let third = "third-mZ2_xLp7.Tw4";
     server.accounts[0].encrypted_password = encrypted("alice", third);
     let change = PasswordChange { old: third, ..CHANGE };
-    let outcome = change.make(&mut |question| Ok(server.answer(question)));
+    let Changed { outcome, .. } = change.make(&mut |question| Ok(server.answer(question)));
     assert!(matches!(&outcome, Outcome::Kept(why) if why.contains("service gotosocial restart")), "{outcome:?}");
     server.oauth = OauthServer::default();
-    assert_eq!(change.make(&mut |question| Ok(server.answer(question))), Outcome::Replaced);
+    assert_eq!(change.make(&mut |question| Ok(server.answer(question))), replaced(0, None));
 }
 
 #[test]

@@ -2,9 +2,10 @@
 //!
 //! In a folder that is root's alone, root has put everything. In any other folder somebody else may have put it: on
 //! FreeBSD a user can by default make a hard link to a file that the user cannot read. So such a file is opened first,
-//! without waiting, and then its descriptor is judged: it must be a regular file of the folder's owner, with one name.
-//! A link count alone would not do, because the first name of a linked file may be gone by then: pw(8) replaces
-//! /etc/master.passwd. What is read afterwards is what was judged, whatever takes its name meanwhile.
+//! without waiting, and then its descriptor is judged: it must be a regular file with one name, and belong to the user whom
+//! the caller names ([`Whose`]). A link count alone would not do, because the first name of a linked file may be gone by
+//! then: pw(8) replaces /etc/master.passwd. So no file of root's is read there, whoever owns the folder: nothing tells
+//! whether root has put it there. What is read afterwards is what was judged, whatever takes its name meanwhile.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -17,6 +18,25 @@ use nix::sys::stat::{FileStat, Mode, fstat};
 use super::walk::{Folder, Last, Spot};
 use super::{Root, named, permissions, refused, regular, symbolic_link};
 use crate::host::{HostError, Owner};
+
+/// Whose a file has to be that somebody else than root could have put in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// This user's.
+    User(u32),
+    /// The user's whose folder it is in: what others keep as they like, such as certificates.
+    Folder,
+}
+
+impl Whose {
+    /// Root's. No such file is, for all that anybody can tell.
+    pub const ROOT: Self = Self::User(0);
+
+    /// That of an owner.
+    pub fn of(owner: Owner) -> Self {
+        Self::User(owner.uid)
+    }
+}
 
 /// An open file, as its descriptor describes it.
 pub(super) struct Opened {
@@ -31,8 +51,8 @@ impl Root {
     ///
     /// # Errors
     /// Not a regular file, or unreadable; or somebody else than root may have put somebody else's file there.
-    pub fn open_file(&self, path: &Path) -> Result<Option<File>, HostError> {
-        named("read", path, || Ok(self.open_to_read(path)?.map(|opened| opened.file)))
+    pub fn open_file(&self, path: &Path, whose: Whose) -> Result<Option<File>, HostError> {
+        named("read", path, || Ok(self.open_to_read(path, whose)?.map(|opened| opened.file)))
     }
 
     /// Reads at most `limit` bytes of the file at `path` from `offset` on, following links; `None` if there is no such
@@ -40,9 +60,15 @@ impl Root {
     ///
     /// # Errors
     /// As for [`Root::open_file`].
-    pub fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
+    pub fn read_from(
+        &self,
+        path: &Path,
+        whose: Whose,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, HostError> {
         named("read", path, || {
-            let Some(Opened { mut file, .. }) = self.open_to_read(path)? else { return Ok(None) };
+            let Some(Opened { mut file, .. }) = self.open_to_read(path, whose)? else { return Ok(None) };
             let mut bytes = Vec::new();
             file.seek(SeekFrom::Start(offset))?;
             file.take(limit as u64).read_to_end(&mut bytes)?;
@@ -64,14 +90,18 @@ impl Root {
     }
 
     /// Opens a file, and judges what was opened.
-    pub(super) fn open_to_read(&self, path: &Path) -> io::Result<Option<Opened>> {
+    pub(super) fn open_to_read(&self, path: &Path, whose: Whose) -> io::Result<Option<Opened>> {
         let Some((file, stat, folder, path)) = self.open_any(path)? else { return Ok(None) };
         let owner = self.owner(&path, &stat);
-        if let Some(uid) = self.shared_by(&folder)? {
+        if let Some(of_folder) = self.shared_by(&folder)? {
+            let uid = match whose {
+                Whose::User(uid) => uid,
+                Whose::Folder => of_folder,
+            };
             match stat.st_nlink {
                 // It was deleted after it was opened.
                 0 => return Ok(None),
-                1 if owner.uid == uid => {}
+                1 if owner.uid == uid && uid != 0 => {}
                 1 => return Err(not_its_own(owner.uid, uid)),
                 // The width of the number differs between systems.
                 #[allow(clippy::useless_conversion)]
@@ -105,12 +135,16 @@ impl Root {
     }
 }
 
-fn not_its_own(owner: u32, of_folder: u32) -> io::Error {
+fn not_its_own(owner: u32, wanted: u32) -> io::Error {
+    let advice = match wanted {
+        0 => "have the folder belong to root, and let nobody else write to it (chown, chmod)".to_owned(),
+        wanted => format!("remove it, or give it to uid {wanted} (chown)"),
+    };
     refused(
         io::ErrorKind::PermissionDenied,
         format!(
-            "it belongs to uid {owner} and is in a folder of uid {of_folder}, who may have linked it there, so it is not \
-             read; see what it is, and remove it or give it to uid {of_folder} (chown)"
+            "it belongs to uid {owner} and is in a folder that others than root can write to, who may have linked it \
+             there, so it is not read; see what it is, and {advice}"
         ),
     )
 }

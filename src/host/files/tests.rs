@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{Owners, Root};
+use super::{Owners, Root, Whose};
 use crate::host::freebsd::FreeBsd;
-use crate::host::{Entry, HostError, Observe, Owner};
+use crate::host::{Entry, HostError, NEVER, Observe, Owner};
 #[cfg(debug_assertions)]
 use crate::operation::{Operation, watch};
 
@@ -50,11 +50,16 @@ impl Tree {
     }
 
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
-        self.root.read_from(path, 0, usize::MAX)
+        self.root.read_from(path, Whose::Folder, 0, usize::MAX)
+    }
+
+    /// Copies a file of the service's.
+    fn copied(&self, from: &Path, to: &Path) -> Result<crate::host::CopiedFile, HostError> {
+        self.root.copy_file(from, Whose::of(SERVICE), to, 0o600, SERVICE, NEVER)
     }
 
     fn remove_tree(&self, path: &str) -> Result<(), HostError> {
-        self.root.remove_tree(Path::new(path), &|| None)
+        self.root.remove_tree(Path::new(path), NEVER)
     }
 
     fn names(&self, path: &str) -> Vec<String> {
@@ -91,7 +96,7 @@ fn what_is_not_there_is_none_and_a_file_for_a_folder_is_an_error() {
     let tree = Tree::new();
     assert_eq!(tree.root.entry(Path::new("/no/such/file")).unwrap(), None);
     assert_eq!(tree.text("/no/such/file"), None);
-    assert_eq!(tree.root.read_from(Path::new("/etc/no"), 0, 9).unwrap(), None);
+    assert_eq!(tree.root.read_from(Path::new("/etc/no"), Whose::ROOT, 0, 9).unwrap(), None);
     assert!(tree.names("/no").is_empty());
     tree.root.remove(Path::new("/no/such")).unwrap();
     tree.remove_tree("/etc/no").unwrap();
@@ -109,7 +114,7 @@ fn what_is_not_there_is_none_and_a_file_for_a_folder_is_an_error() {
 fn a_part_of_a_file_is_read() {
     let tree = Tree::new();
     tree.write("/etc/log", "0123456789").unwrap();
-    let part = |offset, limit| tree.root.read_from(Path::new("/etc/log"), offset, limit).unwrap().unwrap();
+    let part = |offset, limit| tree.root.read_from(Path::new("/etc/log"), Whose::ROOT, offset, limit).unwrap().unwrap();
     assert_eq!(part(3, 4), b"3456");
     assert_eq!(part(8, 100), b"89");
     assert!(part(50, 4).is_empty());
@@ -134,7 +139,7 @@ fn planted_links_are_refused() {
     let planted = Path::new("/home/config/passwd");
     refused_as_planted(tree.read(planted));
     refused_as_planted(tree.read(Path::new("/home/file")));
-    refused_as_planted(tree.root.read_from(planted, 0, 1));
+    refused_as_planted(tree.root.read_from(planted, Whose::Folder, 0, 1));
     refused_as_planted(tree.root.entry(planted));
     refused_as_planted(tree.root.list(Path::new("/home/config")));
     refused_as_planted(tree.root.write_file(planted, b"x", 0o644, SERVICE));
@@ -362,7 +367,7 @@ fn a_file_of_any_size_is_copied_with_its_digest_and_no_link_of_others_is_followe
     let tree = Tree::new();
     let bytes: Vec<u8> = (0..3_000_001_u32).map(|number| (number % 251) as u8).collect();
     tree.root.write_file(Path::new("/home/db"), &bytes, 0o644, SERVICE).unwrap();
-    let copied = tree.root.copy_file(Path::new("/home/db"), Path::new("/srv/db"), 0o600, SERVICE).unwrap();
+    let copied = tree.copied(Path::new("/home/db"), Path::new("/srv/db")).unwrap();
     assert_eq!((copied.size, copied.sha256), (3_000_001, crate::release::Sha256Digest::of(&bytes).to_string()));
     assert_eq!(fs::read(tree.outside("/srv/db")).unwrap(), bytes);
     let expected = Entry::File { size: 3_000_001, mode: 0o600, owner: SERVICE };
@@ -371,13 +376,50 @@ fn a_file_of_any_size_is_copied_with_its_digest_and_no_link_of_others_is_followe
 
     tree.write("/etc/secret", "root's").unwrap();
     symlink("/etc/secret", tree.outside("/home/planted")).unwrap();
-    refused_as_planted(tree.root.copy_file(Path::new("/home/planted"), Path::new("/srv/x"), 0o600, SERVICE));
-    tree.root.copy_file(Path::new("/srv/db"), Path::new("/home/planted"), 0o600, SERVICE).unwrap();
+    refused_as_planted(tree.copied(Path::new("/home/planted"), Path::new("/srv/x")));
+    tree.copied(Path::new("/srv/db"), Path::new("/home/planted")).unwrap();
     assert_eq!(tree.text("/etc/secret").unwrap(), "root's", "the link was replaced");
     for (from, why) in [("/home/nothing", "there is no such file"), ("/home", "Is a directory")] {
-        let error = tree.root.copy_file(Path::new(from), Path::new("/srv/x"), 0o600, SERVICE).unwrap_err();
+        let error = tree.copied(Path::new(from), Path::new("/srv/x")).unwrap_err();
         assert!(error.to_string().contains(why), "{error}");
     }
-    assert!(tree.root.copy_file(Path::new("/srv/db"), Path::new("/no/such"), 0o600, SERVICE).is_err());
+    assert!(tree.copied(Path::new("/srv/db"), Path::new("/no/such")).is_err());
     assert_eq!(tree.names("/srv"), ["db"]);
+}
+
+/// A file of any size costs its reader a bounded number of bytes after a signal.
+#[test]
+fn a_stop_is_heard_in_the_midst_of_a_large_file() {
+    const LARGE: u64 = 1 << 30;
+    let tree = Tree::new();
+    tree.root.write_file(Path::new("/home/db"), b"", 0o644, SERVICE).unwrap();
+    // It takes no room, and reads as zeros.
+    fs::File::options().write(true).open(tree.outside("/home/db")).unwrap().set_len(LARGE).unwrap();
+    let copied = || {
+        let folder = fs::read_dir(tree.outside("/srv")).unwrap();
+        folder.map(|entry| entry.unwrap().metadata().unwrap().len()).sum::<u64>()
+    };
+    for at in [1, 2, 5] {
+        let (asked, bytes) = (std::cell::Cell::new(0_u64), std::cell::Cell::new(0));
+        let stop = || {
+            asked.set(asked.get() + 1);
+            bytes.set(copied());
+            (asked.get() == at).then(|| "interrupted (SIGTERM)".to_owned())
+        };
+        let result =
+            tree.root.copy_file(Path::new("/home/db"), Whose::of(SERVICE), Path::new("/srv/db"), 0o600, SERVICE, &stop);
+        assert!(result.unwrap_err().to_string().contains("interrupted (SIGTERM)"));
+        assert_eq!(asked.get(), at, "nothing is asked or copied after it");
+        assert!(bytes.get() <= (at - 1) << 24, "{} bytes before question {at}", bytes.get());
+        assert_eq!(tree.names("/srv"), [""; 0], "what was begun is gone");
+
+        let mut file = tree.root.open_file(Path::new("/home/db"), Whose::of(SERVICE)).unwrap().unwrap();
+        asked.set(0);
+        super::digest_of(&mut file, &|| {
+            asked.set(asked.get() + 1);
+            (asked.get() == at).then(String::new)
+        })
+        .unwrap_err();
+        assert!(std::io::Seek::stream_position(&mut file).unwrap() <= (at - 1) << 20);
+    }
 }

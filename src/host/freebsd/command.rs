@@ -13,13 +13,13 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::child::{self, Confinement, Ids, Program};
-use crate::host::{HostError, Invocation, Output, Owner};
+use crate::host::{Ask, HostError, Invocation, Output, Owner, Tell, go_on};
 
 /// Search path of every child, as in `/etc/login.conf` without the local folders.
 const SEARCH_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
 
 /// The limit for the output of a command, in bytes for each stream. Any user can have sockstat(1) list some ten thousand sockets.
-pub(super) const OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
+const OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Replaces a secret argument in messages.
 const SECRET: &str = "(secret)";
@@ -72,21 +72,38 @@ impl Commands {
         let line = shown(program, arguments.iter().copied());
         let mut command = clean(&self.local(Path::new(program)));
         command.args(arguments).envs(environment.iter().copied()).current_dir("/");
-        let start = |stdout: Stdio, stderr: Stdio| command.stdout(stdout).stderr(stderr).spawn();
+        let start = |stdout: Stdio, stderr: File| command.stdout(stdout).stderr(stderr).spawn();
         finish(line, OUTPUT_LIMIT, start, |mut child, _| child.wait())
     }
 
-    /// Runs a program as another user, in a [`child`]. The caller judges its exit status.
-    pub(super) fn run_as(&self, invocation: &Invocation, groups: Vec<u32>) -> Result<Output, HostError> {
-        self.run_watched(invocation, groups, &mut |_, _| {})
+    /// Runs a program as another user, in a [`child`], which is killed if `stop` has a reason. The caller judges its exit
+    /// status.
+    pub(super) fn run_as(&self, invocation: &Invocation, groups: Vec<u32>, stop: Ask<'_>) -> Result<Output, HostError> {
+        self.watched(invocation, groups, &mut |_, _| go_on(stop))
     }
 
-    /// The same, and reports about once a second how long it has run and the newest line of its output.
+    /// The same, to its end, and reports about once a second how long it has run and the newest line of its output.
     pub(super) fn run_watched(
         &self,
         invocation: &Invocation,
         groups: Vec<u32>,
-        tell: &mut dyn FnMut(Duration, Option<&str>),
+        tell: Tell<'_>,
+    ) -> Result<Output, HostError> {
+        let mut told = Duration::ZERO;
+        self.watched(invocation, groups, &mut |elapsed, stdout| {
+            if elapsed >= told + Duration::from_secs(1) {
+                told = elapsed;
+                tell(elapsed, newest_line(stdout).ok().flatten().as_deref());
+            }
+            Ok(())
+        })
+    }
+
+    fn watched(
+        &self,
+        invocation: &Invocation,
+        groups: Vec<u32>,
+        watch: &mut dyn FnMut(Duration, &File) -> io::Result<()>,
     ) -> Result<Output, HostError> {
         let arguments = invocation.arguments.iter().enumerate().map(|(index, argument)| {
             if invocation.secret_argument == Some(index) { SECRET } else { argument.as_str() }
@@ -104,16 +121,9 @@ impl Commands {
         confinement.umask = 0o027;
         confinement.directory = self.local(&invocation.directory);
         let run =
-            |stdout: Stdio, stderr: Stdio| child::start(child::EXEC.0, &confinement, &program, &[], stdout, stderr);
-        let mut told = Duration::ZERO;
+            |stdout: Stdio, stderr: File| child::start(child::EXEC.0, &confinement, &program, &[], stdout, stderr);
         let finished = finish(line, OUTPUT_LIMIT, run, |mut child, stdout| {
-            child.wait(invocation.limit, &mut |elapsed| {
-                if elapsed >= told + Duration::from_secs(1) {
-                    told = elapsed;
-                    tell(elapsed, newest_line(stdout).ok().flatten().as_deref());
-                }
-                Ok(())
-            })
+            child.wait(invocation.limit, &mut |elapsed| watch(elapsed, stdout))
         })?;
         match child::refusal(finished.status, &finished.stderr) {
             Some(why) => Err(HostError::Start { command: finished.command, source: io::Error::other(why) }),
@@ -185,12 +195,12 @@ fn clean(program: &Path) -> Command {
 fn finish<C>(
     line: String,
     limit: u64,
-    start: impl FnOnce(Stdio, Stdio) -> io::Result<C>,
+    start: impl FnOnce(Stdio, File) -> io::Result<C>,
     wait: impl FnOnce(C, &File) -> io::Result<ExitStatus>,
 ) -> Result<Finished, HostError> {
     let run = || -> io::Result<_> {
         let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-        let child = start(stdout.try_clone()?.into(), stderr.try_clone()?.into())?;
+        let child = start(stdout.try_clone()?.into(), stderr.try_clone()?)?;
         let status = wait(child, &stdout)?;
         Ok((status, text_of(stdout, limit)?, text_of(stderr, limit)?))
     };
@@ -210,7 +220,7 @@ fn newest_line(file: &File) -> io::Result<Option<String>> {
     Ok(String::from_utf8_lossy(&bytes).lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned))
 }
 
-pub(super) fn text_of(mut file: File, limit: u64) -> io::Result<String> {
+fn text_of(mut file: File, limit: u64) -> io::Result<String> {
     file.rewind()?;
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes)?;

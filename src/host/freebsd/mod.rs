@@ -27,6 +27,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::child::Ids;
 use crate::front::Front;
+use crate::portacl::Protocol;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::unistd::geteuid;
 
@@ -39,7 +40,7 @@ use super::files::{Owners, Root};
 use super::{
     Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
     HostError, Invocation, Jail, Listeners, Observe, Output, Owner, PortWatch, ServiceAction, ServiceState,
-    Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, lock,
+    Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, Whose, lock,
 };
 use command::{Commands, Finished};
 use sockets::Sockstat;
@@ -120,8 +121,8 @@ impl Observe for FreeBsd {
         self.files.entry(path)
     }
 
-    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
-        self.files.read_from(path, offset, limit)
+    fn read_from(&self, path: &Path, whose: Whose, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
+        self.files.read_from(path, whose, offset, limit)
     }
 
     fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
@@ -197,16 +198,16 @@ impl Observe for FreeBsd {
         services::supervision(&self.commands, name)
     }
 
-    fn listeners(&self) -> Result<Listeners, HostError> {
-        self.sockstat.listeners(&self.commands)
+    fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError> {
+        self.sockstat.sockets(&self.commands, protocol)
     }
 
     fn free_bytes(&self, path: &Path) -> Result<u64, HostError> {
         self.files.free_bytes(path)
     }
 
-    fn resolve(&self, name: &str) -> Vec<IpAddr> {
-        self.stranger().map_or_else(|_| Vec::new(), |ids| sorted(names::resolve_as(ids, name).into_iter()))
+    fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError> {
+        names::resolve_as(self.stranger()?, name)
     }
 
     fn addresses(&self) -> Result<Vec<IpAddr>, HostError> {
@@ -321,8 +322,8 @@ impl Host for FreeBsd {
         services::act(&self.commands, name, action)
     }
 
-    fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
-        self.commands.run_as(invocation, self.groups_of_owner(invocation)?)
+    fn run_as(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError> {
+        self.commands.run_as(invocation, self.groups_of_owner(invocation)?, stop)
     }
 
     fn run_watched(&self, invocation: &Invocation, tell: Tell<'_>) -> Result<Output, HostError> {
@@ -333,20 +334,28 @@ impl Host for FreeBsd {
         file_users::of(&self.commands, path)
     }
 
-    fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
-        self.files.copy_file(from, to, mode, owner)
+    fn copy_file(
+        &self,
+        from: &Path,
+        whose: Whose,
+        to: &Path,
+        mode: u32,
+        owner: Owner,
+        stop: Ask<'_>,
+    ) -> Result<CopiedFile, HostError> {
+        self.files.copy_file(from, whose, to, mode, owner, stop)
     }
 
-    fn open_file(&self, path: &Path) -> Result<Option<File>, HostError> {
-        self.files.open_file(path)
+    fn open_file(&self, path: &Path, whose: Whose) -> Result<Option<File>, HostError> {
+        self.files.open_file(path, whose)
     }
 
     fn build_file(&self, path: &Path, mode: u32, owner: Owner, build: Build<'_>) -> Result<(), HostError> {
         self.files.build_file(path, mode, owner, build)
     }
 
-    fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
-        probe::examine_as(examination)
+    fn examine_database(&self, examination: &DatabaseExamination, stop: Ask<'_>) -> Result<DatabaseState, HostError> {
+        probe::examine_as(examination, stop)
     }
 
     fn lock(&self, path: &Path, note: &str) -> Result<Box<dyn Any>, HostError> {

@@ -5,11 +5,11 @@
 //! [`BindOutcome`]. A database is opened without root's rights because a program that faces the internet wrote it, and
 //! SQLite is much code to trust.
 
+use std::fs;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -19,18 +19,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::command::{OUTPUT_LIMIT, text_of};
-use crate::child::{self, Confinement, Ids, Role};
+use crate::child::{self, Confinement, Conversation, Ids, Role};
 use crate::host::database::{DatabaseExamination, examine};
-use crate::host::{BindOutcome, BindProbe, DatabaseState, Family, HostError, Owner};
+use crate::host::{Ask, BindOutcome, BindProbe, DatabaseState, Family, HostError, NEVER, Owner, go_on};
 use crate::portacl::Protocol;
 use crate::shown::Shown;
 
 /// Binds the port of a [`BindProbe`]; its answer is a [`BindOutcome`].
-pub const BIND: Role = ("bind", |task| reply(task, |probe: &BindProbe| Ok(outcome(try_to_bind(probe)))));
+pub const BIND: Role = ("bind", child::BIND, |task| reply(task, |probe: &BindProbe| Ok(outcome(try_to_bind(probe)))));
 
 /// Opens the database of a [`DatabaseExamination`]; its answer is a [`DatabaseState`].
-pub const EXAMINE: Role = ("examine", |task| {
+pub const EXAMINE: Role = ("examine", child::EXAMINE, |task| {
     reply(task, |asked: &DatabaseExamination| examine(&asked.path, asked.thorough).map_err(|error| error.to_string()))
 });
 
@@ -45,44 +44,42 @@ pub(super) fn bind_as(probe: &BindProbe) -> Result<BindOutcome, HostError> {
     let BindProbe { uid, gid, groups, protocol, port, .. } = probe;
     let ids = Ids { uid: *uid, gid: *gid, groups: groups.clone() };
     let what = format!("bind {protocol} port {port} as uid {uid}");
-    ask(BIND.0, what, &Confinement::of(Some(ids)), probe, BIND_LIMIT)
+    ask(BIND.0, what, &Confinement::of(Some(ids)), probe, BIND_LIMIT, NEVER)
 }
 
-/// Has a child open a database. It sees nothing but the folder of the database.
-pub(super) fn examine_as(asked: &DatabaseExamination) -> Result<DatabaseState, HostError> {
+/// What a database can grow by besides what its log and its journal hold, in bytes.
+const MARGIN: u64 = 64 << 20;
+
+/// Has a child open a database. It sees nothing but the folder of the database. It can reach the network, as its user can
+/// anyway: SQLite opens files by name, which capability mode does not allow.
+pub(super) fn examine_as(asked: &DatabaseExamination, stop: Ask<'_>) -> Result<DatabaseState, HostError> {
     let Owner { uid, gid } = asked.owner;
     let what = format!("open the database {}", asked.path.shown());
     let mut confinement = Confinement::of(Some(Ids { uid, gid, groups: Vec::new() }));
     confinement.root = asked.path.parent().map(Path::to_owned);
     let name = asked.path.file_name().unwrap_or_default();
+    let beside = ["", "-wal", "-journal"].map(|ending| {
+        let mut name = name.to_owned();
+        name.push(ending);
+        fs::symlink_metadata(asked.path.with_file_name(name)).map_or(0, |file| file.len())
+    });
+    confinement.largest_file = Some(beside.into_iter().fold(MARGIN, u64::saturating_add));
     let inside = DatabaseExamination { path: Path::new("/").join(name), ..asked.clone() };
-    ask(EXAMINE.0, what, &confinement, &inside, EXAMINATION_LIMIT)
+    ask(EXAMINE.0, what, &confinement, &inside, EXAMINATION_LIMIT, stop)
 }
 
-/// Asks a child and returns its answer, one line of JSON.
+/// Asks a child, which is killed if `stop` has a reason.
 fn ask<A: DeserializeOwned>(
     role: &str,
-    command: String,
+    what: String,
     confinement: &Confinement,
     task: &impl Serialize,
     limit: Duration,
+    stop: Ask<'_>,
 ) -> Result<A, HostError> {
-    let run = || -> io::Result<_> {
-        let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-        let streams = (Stdio::from(stdout.try_clone()?), Stdio::from(stderr.try_clone()?));
-        let mut child = child::start(role, confinement, task, &[], streams.0, streams.1)?;
-        let status = child.wait(Some(limit), &mut |_| Ok(()))?;
-        Ok((status, text_of(stdout, OUTPUT_LIMIT)?, text_of(stderr, OUTPUT_LIMIT)?))
-    };
-    let (status, stdout, stderr) = match run() {
-        Ok(ended) => ended,
-        Err(source) => return Err(HostError::Start { command, source }),
-    };
-    if !status.success() {
-        let stderr = child::refusal(status, &stderr).unwrap_or(stderr.trim()).to_owned();
-        return Err(HostError::Command { command, status: status.to_string(), stderr });
-    }
-    serde_json::from_str(stdout.trim()).map_err(|_| HostError::Unreadable { what: command, text: stdout })
+    let child = Conversation::begin(role, confinement, task, &[], limit);
+    let answer = child.and_then(|mut child| child.hear_unless(&mut || go_on(stop)));
+    answer.map_err(|source| HostError::Child { what, source })
 }
 
 /// The child's side: prints the answer.

@@ -19,12 +19,15 @@ use serde_json::Value;
 use super::accounts;
 use super::command::Commands;
 use crate::host::{HostError, Listener, Listeners};
+use crate::portacl::Protocol;
 
 const SOCKSTAT: &str = "/usr/bin/sockstat";
 /// Asked for numbers alone, in which no name can stand.
 const PS: &str = "/bin/ps";
 
 const ROOT: u32 = 0;
+/// The jail of those that are in none.
+const HOST: u32 = 0;
 
 /// The owner and the command that are not known.
 const UNKNOWN: &str = "?";
@@ -36,19 +39,22 @@ pub(super) struct Sockstat {
 }
 
 impl Sockstat {
-    /// Every TCP socket that is bound and not connected.
-    pub(super) fn listeners(&self, commands: &Commands) -> Result<Listeners, HostError> {
-        let run = |form: &[&str]| commands.run(SOCKSTAT, &[form, &["-P", "tcp"]].concat());
+    /// Every TCP socket that is bound and not connected, or every UDP socket: a connected one keeps its port just as well, and
+    /// its process can take the connection away.
+    pub(super) fn sockets(&self, commands: &Commands, protocol: Protocol) -> Result<Listeners, HostError> {
+        let (which, name) = if protocol == Protocol::Udp { ("-46", "udp") } else { ("-46l", "tcp") };
+        let run = |form: &[&str]| commands.run(SOCKSTAT, &[form, &["-P", name]].concat());
+        let [numbers, names] = ["nqw", "qw"].map(|rest| format!("{which}{rest}"));
         if !self.has_no_json.load(Ordering::Relaxed) {
-            let finished = run(&["--libxo", "json", "-46lnqw"])?;
+            let finished = run(&["--libxo", "json", &numbers])?;
             if finished.code() != Some(1) || !finished.says("usage:") {
                 return named(of_json(&finished.succeeded()?.stdout), commands);
             }
             self.has_no_json.store(true, Ordering::Relaxed);
         }
-        let mut finished = run(&["-46lnqw"])?;
+        let mut finished = run(&[&numbers])?;
         if finished.code() == Some(1) && finished.says("usage:") {
-            finished = run(&["-46lqw"])?;
+            finished = run(&[&names])?;
         }
         named(columns::read(&finished.succeeded()?.stdout), commands)
     }
@@ -68,31 +74,43 @@ fn named(mut listeners: Listeners, commands: &Commands) -> Result<Listeners, Hos
             Err(_) => listener.uid = accounts::user(&listener.user).ok().flatten().map(|user| user.uid),
         }
     }
-    if listeners.iter().any(|listener| listener.uid == Some(ROOT)) {
-        let borrowers = borrowers(commands)?;
-        for listener in listeners.sockets.iter_mut().filter(|listener| listener.uid == Some(ROOT)) {
-            // A process that is not among them is root's, or has ended meanwhile, and its socket with it.
-            if let Some(uid) = listener.pid.and_then(|pid| borrowers.get(&pid)) {
-                listener.uid = Some(*uid);
-                listener.user = name_of(*uid);
+    if listeners.iter().any(|listener| listener.pid.is_some()) {
+        let processes = processes(commands)?;
+        let own = processes.get(&std::process::id()).map_or(HOST, |process| process.jail);
+        for listener in &mut listeners.sockets {
+            // A process that is not among them has ended meanwhile, and its socket with it.
+            let Some(process) = listener.pid.and_then(|pid| processes.get(&pid)) else { continue };
+            listener.jail = Some(process.jail).filter(|jail| *jail != own);
+            if let (Some(ROOT), Some(uid)) = (listener.uid, process.borrower) {
+                listener.uid = Some(uid);
+                listener.user = name_of(uid);
             }
         }
     }
     Ok(listeners)
 }
 
+/// What ps(1) tells of a process.
+struct Process {
+    /// Whose it is, if it is not root's through and through. sockstat(1) tells the effective uid, which a set-user-ID program of
+    /// root has whoever starts it, even with a socket that is open already.
+    borrower: Option<u32>,
+    /// The id of its jail; [`HOST`] if it is in none.
+    jail: u32,
+}
+
 fn name_of(uid: u32) -> String {
     accounts::user_by_id(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
-/// The processes that are not root's through and through, and whose they are. sockstat(1) tells the effective uid, which a
-/// set-user-ID program of root has whoever starts it, even with a socket that is open already.
-fn borrowers(commands: &Commands) -> Result<HashMap<u32, u32>, HostError> {
-    let listed = commands.run(PS, &["-axww", "-o", "pid=", "-o", "ruid=", "-o", "svuid="])?.succeeded()?.stdout;
+/// The processes that are not the host's root's through and through. sockstat(1) itself has no column for jails.
+fn processes(commands: &Commands) -> Result<HashMap<u32, Process>, HostError> {
+    const COLUMNS: [&str; 9] = ["-axww", "-o", "pid=", "-o", "ruid=", "-o", "svuid=", "-o", "jid="];
+    let listed = commands.run(PS, &COLUMNS)?.succeeded()?.stdout;
     let row = |line: &str| {
         let numbers: Result<Vec<u32>, _> = line.split_ascii_whitespace().map(str::parse).collect();
-        let [pid, real, saved] = numbers.ok()?[..] else { return None };
-        Some((pid, [real, saved].into_iter().find(|uid| *uid != ROOT)?))
+        let [pid, real, saved, jail] = numbers.ok()?[..] else { return None };
+        Some((pid, Process { borrower: [real, saved].into_iter().find(|uid| *uid != ROOT), jail }))
     };
     Ok(listed.lines().filter_map(row).collect())
 }
@@ -133,7 +151,7 @@ fn of_row(row: &Value) -> Option<Listener> {
     let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
     let port = number(&row["local"]["port"]).and_then(|port| port.try_into().ok())?;
     let address = row["local"]["address"].as_str().unwrap_or_default();
-    let (ipv4, ipv6) = families(row["proto"].as_str().unwrap_or_default().trim_start_matches("tcp"));
+    let (ipv4, ipv6) = families(row["proto"].as_str().unwrap_or_default());
     let user = match &row["user"] {
         Value::Number(uid) => uid.to_string(),
         user => user.as_str().unwrap_or(UNKNOWN).to_owned(),
@@ -147,11 +165,13 @@ fn of_row(row: &Value) -> Option<Listener> {
         ipv4,
         ipv6,
         port,
+        jail: None,
     })
 }
 
-/// The families behind the name of a protocol, `4`, `6` or `46`; both where that makes no sense.
-fn families(digits: &str) -> (bool, bool) {
+/// The families of a protocol like `tcp4`, `udp46` or `toe6` (TCP that the network card handles); both where that makes no sense.
+fn families(protocol: &str) -> (bool, bool) {
+    let digits = protocol.trim_start_matches(|character: char| character.is_ascii_alphabetic());
     (digits != "6", digits != "4")
 }
 
@@ -178,11 +198,15 @@ mod tests {
         listeners.iter().map(|it| (it.user.as_str(), it.uid, it.pid, it.port)).collect()
     }
 
+    fn tcp(tools: &StandIns) -> Listeners {
+        Sockstat::default().sockets(&tools.commands(), Protocol::Tcp).unwrap()
+    }
+
     /// Says this on FreeBSD 15; before it, the columns.
     fn says(tools: &StandIns, json: &str) -> Listeners {
         tools.says(SOCKSTAT, json, 0);
-        tools.says(PS, "  612     0     0\n  901     0     0\n 1669   209   209", 0);
-        Sockstat::default().listeners(&tools.commands()).unwrap()
+        tools.says(PS, "  612     0     0     0\n  901     0     0     0\n 1669   209   209     3", 0);
+        tcp(&tools)
     }
 
     #[test]
@@ -198,6 +222,7 @@ mod tests {
         assert_eq!((found[0].address, found[0].ipv4, found[0].ipv6), (None, true, false));
         assert_eq!((found[1].address, found[1].ipv4, found[1].ipv6), ("fe80::1".parse().ok(), true, true));
         assert_eq!((found[2].command.as_str(), found[2].ipv4, found[2].ipv6), ("?", false, true));
+        assert_eq!([found[0].jail, found[1].jail, found[2].jail], [None, Some(3), None]);
         for nobody in ["{\"sockstat\": {\"socket\": []}}", "{\"__version\": \"1\", \"sockstat\": {}}"] {
             assert_eq!(says(&tools, nobody), Listeners::default());
         }
@@ -243,7 +268,7 @@ mod tests {
     fn a_system_without_json_is_asked_for_it_once() {
         let tools = StandIns::new();
         let log = tools.path("log");
-        tools.says(PS, "477 0 0", 0);
+        tools.says(PS, "477 0 0 0", 0);
         tools.add(
             SOCKSTAT,
             &format!(
@@ -255,7 +280,8 @@ mod tests {
         );
         let sockstat = Sockstat::default();
         for _ in 0..3 {
-            assert_eq!(owners(&sockstat.listeners(&tools.commands()).unwrap()), [("root", Some(0), Some(477), 2222)]);
+            let found = sockstat.sockets(&tools.commands(), Protocol::Tcp).unwrap();
+            assert_eq!(owners(&found), [("root", Some(0), Some(477), 2222)]);
         }
         let asked = std::fs::read_to_string(log).unwrap();
         assert_eq!(asked.lines().count(), 4, "{asked}");
@@ -265,13 +291,13 @@ mod tests {
     #[test]
     fn numbers_become_names() {
         let tools = StandIns::new();
-        tools.says(PS, "612 0 0", 0);
+        tools.says(PS, "612 0 0 0", 0);
         let lines = "0        sshd       612   3   tcp4   *:22                  *:*\n\
                      3999999999 x         613 3   tcp4   *:23                  *:*\n\
                      ?        ?          ?     ?   tcp6   *:80                  *:*\n\
                      0        sshd       612   4   tcp4   *:*                   *:*";
         tools.add(SOCKSTAT, &format!("case $1 in --libxo) echo usage: >&2; exit 1;; esac\ncat <<'END'\n{lines}\nEND"));
-        let found = Sockstat::default().listeners(&tools.commands()).unwrap();
+        let found = tcp(&tools);
         let owners: Vec<_> = owners(&found).into_iter().map(|(user, uid, _, port)| (user, uid, port)).collect();
         assert_eq!(owners, [("root", Some(0), 22), ("3999999999", Some(3_999_999_999), 23), ("?", None, 80)]);
     }
@@ -279,14 +305,48 @@ mod tests {
     #[test]
     fn without_the_number_option_names_are_looked_up() {
         let tools = StandIns::new();
-        tools.says(PS, "477 0 0", 0);
+        tools.says(PS, "477 0 0 0", 0);
         tools.add(
             SOCKSTAT,
             "case $* in *json*|*n*) echo 'usage: sockstat [-46cLlSsUuvw]' >&2; exit 1;; esac\n\
              echo 'root     inetd      477   6  tcp4   *:2222                *:*'",
         );
-        let found = Sockstat::default().listeners(&tools.commands()).unwrap();
-        assert_eq!(owners(&found), [("root", Some(0), Some(477), 2222)]);
+        assert_eq!(owners(&tcp(&tools)), [("root", Some(0), Some(477), 2222)]);
+    }
+
+    #[test]
+    fn udp_sockets_are_told_connected_or_not() {
+        let tools = StandIns::new();
+        tools.says(PS, "53 53 53 0\n 54 0 0 0", 0);
+        // As 14 prints it; a row of another protocol is none of these.
+        tools.add(
+            SOCKSTAT,
+            "case $* in *json*|*l*) echo usage: >&2; exit 1;; '-46nqw -P udp') ;; *) exit 9;; esac\n\
+             echo '53       named      53    20  udp46  *:53                  *:*'\n\
+             echo '0        ntpd       54    21  udp4   192.0.2.1:123         198.51.100.1:123'\n\
+             echo '0        x          55    21  tcpx   *:9'",
+        );
+        let found = Sockstat::default().sockets(&tools.commands(), Protocol::Udp).unwrap();
+        let all: Vec<_> = found.iter().map(|it| (it.uid, it.port, it.ipv4, it.ipv6, it.address.is_some())).collect();
+        assert_eq!(all, [(Some(53), 53, true, true, false), (Some(0), 123, true, false, true)]);
+        assert_eq!(found.unreadable, 1);
+        let row = r#"{"user":53,"command":"named","pid":53,"fd":9,"proto":"udp6","local":{"address":"::1","port":53}}"#;
+        tools.says(SOCKSTAT, &format!(r#"{{"sockstat": {{"socket": [{row}]}}}}"#), 0);
+        let found = Sockstat::default().sockets(&tools.commands(), Protocol::Udp).unwrap();
+        assert_eq!((found[0].uid, found[0].ipv4, found[0].ipv6), (Some(53), false, true));
+    }
+
+    #[test]
+    fn a_process_in_a_jail_is_told_and_one_beside_this_one_is_not() {
+        let tools = StandIns::new();
+        let own = std::process::id();
+        for (jail, told) in [(0, [None, Some(7)]), (7, [Some(0), None])] {
+            let listed = format!("{own} 0 0 {jail}\n901 0 0 0\n1669 209 209 7\n 612 0 0 0");
+            tools.says(SOCKSTAT, JSON.trim_end(), 0);
+            tools.says(PS, &listed, 0);
+            let found = tcp(&tools);
+            assert_eq!([found[0].jail, found[1].jail], told);
+        }
     }
 
     #[test]
@@ -298,15 +358,13 @@ mod tests {
             )
         };
         let list = |rows: &[String]| format!(r#"{{"sockstat": {{"socket": [{}]}}}}"#, rows.join(", "));
-        // Without a socket of root nothing else is asked.
-        tools.says(SOCKSTAT, &list(&[row(209, 17)]), 0);
-        Sockstat::default().listeners(&tools.commands()).unwrap();
         let others = [row(209, 17), row(0, 18), row(0, 19)];
         tools.says(SOCKSTAT, &list(&[&[11, 12, 13, 14].map(|pid| row(0, pid))[..], &others].concat()), 0);
-        // The last row cannot be read, and 19 has ended.
-        let processes = "   11 0 0\n   12 209 0\n   13 0 209\n14 3999999999 3999999999\n 17 0 0\n 18 - 0";
+        // The last rows cannot be read.
+        let processes =
+            "   11 0 0 0\n   12 209 0 0\n   13 0 209 0\n14 3999999999 3999999999 0\n 17 0 0 0\n 18 - 0 0\n 19 0 0";
         tools.says(PS, processes, 0);
-        let found = Sockstat::default().listeners(&tools.commands()).unwrap();
+        let found = tcp(&tools);
         let uids: Vec<u32> = found.iter().filter_map(|it| it.uid).collect();
         assert_eq!(uids, [0, 209, 209, 3_999_999_999, 209, 0, 0]);
         assert_eq!((found[0].user.as_str(), found[3].user.as_str()), ("root", "3999999999"));
@@ -316,7 +374,7 @@ mod tests {
     fn a_command_that_fails_is_an_error() {
         let tools = StandIns::new();
         tools.says(SOCKSTAT, "sockstat: struct xinpgen size mismatch", 1);
-        let error = Sockstat::default().listeners(&tools.commands()).unwrap_err();
+        let error = Sockstat::default().sockets(&tools.commands(), Protocol::Tcp).unwrap_err();
         assert!(matches!(error, HostError::Command { .. }), "{error}");
     }
 

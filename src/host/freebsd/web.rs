@@ -11,7 +11,7 @@ use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
 
 use super::probe::reply;
-use crate::child::{Confinement, Conversation, Ids, Role};
+use crate::child::{Confinement, Conversation, Ids, NETWORK, Role};
 use crate::host::{ServedCertificate, WebAnswer, WebFailure, WebRequest};
 use crate::net::web::{environment, use_ring};
 
@@ -25,13 +25,12 @@ const BODY_LIMIT: u64 = 1024 * 1024;
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Sends a [`WebRequest`]; its answer is what `get` returns.
-pub const WEB: Role = ("web", |task| reply(task, |request: &WebRequest| Ok(get(request))));
+pub const WEB: Role = ("web", NETWORK, |task| reply(task, |request: &WebRequest| Ok(get(request))));
 
 /// Has a child send a request: the answer may come from anybody.
 pub(super) fn get_as(ids: Option<Ids>, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     let limit = request.timeout.saturating_add(GRACE);
-    let child = Conversation::begin(WEB.0, &Confinement::of_network(ids), request, &environment(), limit);
-    let answer = child.and_then(|mut child| child.hear::<Result<WebAnswer, WebFailure>>());
+    let answer = Conversation::ask(WEB.0, &Confinement::of(ids), request, &environment(), limit);
     answer.unwrap_or_else(|error| Err(WebFailure::Other(format!("the process that asks failed: {error}"))))
 }
 

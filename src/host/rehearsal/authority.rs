@@ -111,7 +111,7 @@ impl Rehearsal {
         if self.machine.borrow().model.authority == Authority::Private {
             return Ok(());
         }
-        let addresses = self.resolve(name.as_str());
+        let addresses = self.machine.borrow().model.addresses_of(name.as_str());
         let path = format!("/.well-known/acme-challenge/{token}");
         let wrong = |address: IpAddr| {
             let request = WebRequest {

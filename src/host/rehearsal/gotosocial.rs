@@ -15,7 +15,7 @@ use crate::gotosocial::oauth_server::OauthServer;
 use crate::gotosocial::readiness::RECOVERED;
 use crate::utc;
 
-use super::super::{HostError, Listener, Owner};
+use super::super::{HostError, Listener, Owner, Whose};
 use super::machine::{Access, Machine};
 use super::model::{Model, Program, Supervisor, Tls};
 use super::rc_script::{self, Service, refused};
@@ -47,6 +47,7 @@ fn socket(model: &Model, user: (&str, u32), pid: u32, address: Option<IpAddr>, p
         ipv4: address.is_none_or(|address| address.is_ipv4()),
         ipv6: address.map_or(model.ipv6, |address| address.is_ipv6()),
         port,
+        jail: None,
     }
 }
 
@@ -378,7 +379,7 @@ fn open_storage(machine: &mut Machine, settings: &Settings, who: Owner) -> Resul
 pub(super) fn version_of(machine: &Machine, program: &Path) -> Result<Option<String>, HostError> {
     let resolved = machine.resolve(program);
     let Some(folder) = resolved.parent().filter(|_| resolved.ends_with(SERVICE)) else { return Ok(None) };
-    let head = machine.files.read_from(&resolved, 0, PROGRAM_HEAD)?.unwrap_or_default();
+    let head = machine.files.read_from(&resolved, Whose::Folder, 0, PROGRAM_HEAD)?.unwrap_or_default();
     let head = String::from_utf8_lossy(&head);
     let after = |mark: &str, end: [char; 2]| head.split_once(mark).and_then(|(_, rest)| rest.split(end).next());
     let arch = if machine.model.machine_arch == "aarch64" { "arm64" } else { machine.model.machine_arch.as_str() };

@@ -13,11 +13,12 @@ use crate::certificate::{Bundle, BundleError};
 use crate::child::Ids;
 use crate::front::Front;
 use crate::operation::{self, Operation};
+use crate::portacl::Protocol;
 
 use super::super::{
     Ask, BindOutcome, BindProbe, Build, CopiedFile, DatabaseExamination, DatabaseState, Entry, FileUser, Group, Host,
     HostError, Invocation, Listeners, Observe, Onward, Output, Owner, PortWatch, ServiceAction, ServiceState,
-    Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, lock,
+    Supervision, System, Tell, User, Visit, WebAnswer, WebFailure, WebRequest, Whose, go_on, lock,
 };
 use super::machine::{Access, Machine, command_failed};
 use super::{
@@ -193,10 +194,10 @@ impl Observe for Rehearsal {
         machine.files.entry(path)
     }
 
-    fn read_from(&self, path: &Path, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
+    fn read_from(&self, path: &Path, whose: Whose, offset: u64, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
         let machine = self.machine.borrow();
         may(&machine, "read", path, path, Access::Read)?;
-        machine.files.read_from(path, offset, limit)
+        machine.files.read_from(path, whose, offset, limit)
     }
 
     fn list(&self, path: &Path) -> Result<Vec<String>, HostError> {
@@ -271,9 +272,9 @@ impl Observe for Rehearsal {
         services::supervision(&self.machine.borrow(), name)
     }
 
-    fn listeners(&self) -> Result<Listeners, HostError> {
+    fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError> {
         let model = &self.machine.borrow().model;
-        let mut sockets = kernel::listeners(model);
+        let mut sockets = kernel::sockets(model, protocol);
         sockets.extend(web_servers::workers(model, &sockets));
         Ok(Listeners { sockets, unreadable: model.faults.unreadable_rows })
     }
@@ -283,8 +284,14 @@ impl Observe for Rehearsal {
         Ok(if model.faults.disk_full { 0 } else { model.free_bytes })
     }
 
-    fn resolve(&self, name: &str) -> Vec<IpAddr> {
-        self.machine.borrow().model.addresses_of(name)
+    fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError> {
+        let model = &self.machine.borrow().model;
+        match model.faults.resolver_fails {
+            true => {
+                Err(HostError::Lookup { name: name.to_owned(), why: "Name could not be resolved at this time".into() })
+            }
+            false => Ok(model.addresses_of(name)),
+        }
     }
 
     fn addresses(&self) -> Result<Vec<IpAddr>, HostError> {
@@ -415,8 +422,12 @@ impl Host for Rehearsal {
         self.command(format!("service {name} {}", action.verb()), |machine| services::act(machine, name, action))
     }
 
-    fn run_as(&self, invocation: &Invocation) -> Result<Output, HostError> {
+    fn run_as(&self, invocation: &Invocation, stop: Ask<'_>) -> Result<Output, HostError> {
+        if let Some(hanging) = self.machine.borrow_mut().hanging(invocation, stop) {
+            return Err(hanging);
+        }
         let Invocation { program, arguments, .. } = invocation;
+        go_on(stop).map_err(|source| HostError::Start { command: program.display().to_string(), source })?;
         let only_looks = match postgres::is_program(program) {
             true => postgres::only_looks(arguments),
             false => gotosocial_admin::only_looks(arguments),
@@ -450,17 +461,25 @@ impl Host for Rehearsal {
         Ok(gotosocial_database::file_users(&self.machine.borrow(), path))
     }
 
-    fn copy_file(&self, from: &Path, to: &Path, mode: u32, owner: Owner) -> Result<CopiedFile, HostError> {
+    fn copy_file(
+        &self,
+        from: &Path,
+        whose: Whose,
+        to: &Path,
+        mode: u32,
+        owner: Owner,
+        stop: Ask<'_>,
+    ) -> Result<CopiedFile, HostError> {
         let size = match self.entry(from)? {
             Some(Entry::File { size, .. }) => size,
             _ => 0,
         };
         let what = Change::File("copy to", to, Some(size));
-        self.change(&what, |machine| machine.files.copy_file(from, to, mode, owner))
+        self.change(&what, |machine| machine.files.copy_file(from, whose, to, mode, owner, stop))
     }
 
-    fn open_file(&self, path: &Path) -> Result<Option<File>, HostError> {
-        self.machine.borrow().files.open_file(path)
+    fn open_file(&self, path: &Path, whose: Whose) -> Result<Option<File>, HostError> {
+        self.machine.borrow().files.open_file(path, whose)
     }
 
     fn build_file(&self, path: &Path, mode: u32, owner: Owner, build: Build<'_>) -> Result<(), HostError> {
@@ -478,7 +497,8 @@ impl Host for Rehearsal {
     }
 
     /// Only looks, so it neither counts against the faults nor advances the clock.
-    fn examine_database(&self, examination: &DatabaseExamination) -> Result<DatabaseState, HostError> {
+    fn examine_database(&self, examination: &DatabaseExamination, stop: Ask<'_>) -> Result<DatabaseState, HostError> {
+        go_on(stop).map_err(HostError::file("open", &examination.path))?;
         self.aside(|machine| gotosocial_database::examine(machine, examination))
     }
 

@@ -215,16 +215,12 @@ pub(super) fn bind(model: &Model, probe: &BindProbe) -> BindOutcome {
         return if succeeds { BindOutcome::Bound } else { BindOutcome::NoRule };
     }
     let groups: Vec<u32> = [probe.gid].into_iter().chain(probe.groups.iter().copied()).collect();
-    // All listeners of the model are TCP.
-    let taken = |there: &Listener| {
-        probe.protocol == Protocol::Tcp
-            && there.port == probe.port
-            && if probe.family == Family::V4 { there.ipv4 } else { there.ipv6 }
-    };
+    let taken =
+        |there: &Listener| there.port == probe.port && if probe.family == Family::V4 { there.ipv4 } else { there.ipv6 };
     match verdict(model, probe.uid, &groups, probe.protocol, probe.port).errno() {
         Some(portacl::Errno::Eperm) => BindOutcome::NoRule,
         Some(portacl::Errno::Eacces) => BindOutcome::Reserved,
-        None if listeners(model).iter().any(taken) => BindOutcome::InUse,
+        None if sockets(model, probe.protocol).iter().any(taken) => BindOutcome::InUse,
         None => BindOutcome::Bound,
     }
 }
@@ -258,7 +254,15 @@ pub(super) fn listen(
     }
 }
 
-/// Every socket that listens.
+/// Every TCP socket that listens, or every UDP socket.
+pub(super) fn sockets(model: &Model, protocol: Protocol) -> Vec<Listener> {
+    match protocol {
+        Protocol::Tcp => listeners(model),
+        Protocol::Udp => model.udp_sockets.clone(),
+    }
+}
+
+/// Every TCP socket that listens.
 pub(super) fn listeners(model: &Model) -> Vec<Listener> {
     [model.listeners.clone(), gotosocial::listeners(model), web_servers::listeners(model)].concat()
 }

@@ -1,11 +1,13 @@
 //! The machine that a rehearsal works on: its files and its [`Model`], and who may do what with a file.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 
 use super::super::files::Root;
-use super::super::{Entry, HostError, Owner};
+use super::super::{Ask, Entry, HostError, Invocation, Owner};
 use super::model::Model;
 use super::{STATE, save_state, unreadable_state};
 use crate::operation;
@@ -116,6 +118,28 @@ impl Machine {
             _ => mode & access as u32 != 0,
         };
         if allowed { Ok(()) } else { Err(Errno::EACCES) }
+    }
+
+    /// What becomes of a program that hangs: its limit comes, or somebody wants it to end. One without either would hang for ever.
+    pub(super) fn hanging(&mut self, invocation: &Invocation, stop: Ask<'_>) -> Option<HostError> {
+        let mut words = self.model.faults.hangs.as_deref()?.split(' ');
+        let is_it = invocation.program.file_name().and_then(|name| name.to_str()) == words.next()
+            && words.all(|word| invocation.arguments.iter().any(|argument| argument == word));
+        if !is_it {
+            return None;
+        }
+        let command = invocation.program.display().to_string();
+        if let Some(limit) = invocation.limit {
+            self.model.clock += limit.as_secs();
+            let text = format!("it had not ended after {} s, and was killed", limit.as_secs());
+            return Some(HostError::Start { command, source: io::Error::new(io::ErrorKind::TimedOut, text) });
+        }
+        loop {
+            if let Some(why) = stop() {
+                return Some(HostError::Interrupted(why));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Whether a file stands at the path (links followed) and is executable by somebody.

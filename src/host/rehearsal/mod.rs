@@ -324,7 +324,7 @@ fn machine_of(folder: &Path, mut model: Model) -> Machine {
 
 fn load(folder: &Path) -> Result<(Machine, Model), RehearsalError> {
     let files = Root::recorded(folder, BTreeMap::new());
-    let bytes = files.read_from(Path::new(STATE), 0, usize::MAX)?.unwrap_or_default();
+    let bytes = files.read_unjudged(Path::new(STATE))?.unwrap_or_default();
     let state = |text: String| RehearsalError::State { path: folder.join(STATE.trim_start_matches('/')), text };
     let model: Model = serde_json::from_slice(&bytes).map_err(|error| state(error.to_string()))?;
     if model.schema != model::SCHEMA {

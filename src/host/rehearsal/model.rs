@@ -87,6 +87,8 @@ pub struct Model {
     pub reloads: BTreeMap<String, u64>,
     /// Sockets that other programs listen on.
     pub listeners: Vec<Listener>,
+    /// UDP sockets of other programs.
+    pub udp_sockets: Vec<Listener>,
     /// Addresses of names. A name that is not here has the machine's own addresses; an empty list is no such name.
     pub dns: BTreeMap<String, Vec<IpAddr>>,
     /// The answers of the outside world, by URL (`https://example.org/nodeinfo/2.0`). The outside world answers for a
@@ -388,6 +390,10 @@ pub struct Faults {
     pub waits_last: bool,
     /// Every certificate shown has expired.
     pub shows_expired: bool,
+    /// The resolver does not answer.
+    pub resolver_fails: bool,
+    /// This program hangs for ever: its name, and arguments that it then has.
+    pub hangs: Option<String>,
     /// How many rows of sockstat(1) make no sense.
     pub unreadable_rows: usize,
 }

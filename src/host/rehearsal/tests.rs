@@ -19,8 +19,8 @@ use std::time::Duration;
 use crate::portacl::Protocol;
 
 use super::super::{
-    BindOutcome, BindProbe, Carried, Family, Group, Host, HostError, Invocation, Observe, Output, Owner, ServiceAction,
-    User, WebAnswer, WebFailure, WebRequest,
+    BindOutcome, BindProbe, Carried, Family, Group, Host, HostError, Invocation, NEVER, Observe, Output, Owner,
+    ServiceAction, User, WebAnswer, WebFailure, WebRequest, Whose,
 };
 use super::{Model, Rehearsal};
 
@@ -72,7 +72,7 @@ impl Fresh {
     }
 
     fn text(&self, path: &str) -> String {
-        String::from_utf8(self.read(Path::new(path)).unwrap().unwrap_or_default()).unwrap()
+        String::from_utf8(self.read_of(Path::new(path), Whose::Folder).unwrap().unwrap_or_default()).unwrap()
     }
 
     /// Everything that an installation puts in place but accounts, ports and configuration, and then those.
@@ -138,15 +138,18 @@ impl Fresh {
     fn gotosocial(&self, arguments: &[&str]) -> Output {
         let first = ["--config-path", CONFIG];
         let arguments = first.iter().chain(arguments).map(|argument| (*argument).to_string()).collect();
-        self.run_as(&Invocation {
-            program: "/usr/local/libexec/gotosocial/current/gotosocial".into(),
-            arguments,
-            environment: Vec::new(),
-            owner: GTS,
-            directory: "/var/db/gotosocial".into(),
-            secret_argument: None,
-            limit: None,
-        })
+        self.run_as(
+            &Invocation {
+                program: "/usr/local/libexec/gotosocial/current/gotosocial".into(),
+                arguments,
+                environment: Vec::new(),
+                owner: GTS,
+                directory: "/var/db/gotosocial".into(),
+                secret_argument: None,
+                limit: None,
+            },
+            NEVER,
+        )
         .unwrap()
     }
 

@@ -28,6 +28,9 @@ pub(super) fn answer(machine: &mut Machine, request: &WebRequest) -> Answer {
             if let Some(answer) = outside(machine, request) {
                 return answer;
             }
+            if machine.model.faults.resolver_fails {
+                return Err(WebFailure::Unresolved);
+            }
             let ip = *machine.model.addresses_of(&request.host).first().ok_or(WebFailure::Unresolved)?;
             SocketAddr::new(ip, if request.tls { 443 } else { 80 })
         }

@@ -153,6 +153,7 @@ fn listener(front: Front, socket: &Socket, pid: u32) -> Listener {
         ipv4: !socket.ipv6,
         ipv6: socket.ipv6,
         port: socket.port,
+        jail: None,
     }
 }
 

@@ -53,7 +53,10 @@ fn served_by(host: &dyn Observe, front: Front, domain: &HostName) -> Result<Opti
 
 /// Where the name leads, if not here. Behind NAT it leads where the host's name does.
 fn elsewhere(host: &dyn Observe, deployment: &Deployment, domain: &HostName) -> Result<Option<String>, HostError> {
-    let [mut leads, mut as_host] = [domain, &deployment.host].map(|name| host.resolve(name.as_str()));
+    let (mut leads, mut as_host) = match (host.resolve(domain.as_str()), host.resolve(deployment.host.as_str())) {
+        (Ok(leads), Ok(as_host)) => (leads, as_host),
+        (Err(error), _) | (_, Err(error)) => return Ok(Some(error.to_string())),
+    };
     let own = host.addresses()?;
     if leads.is_empty() {
         return Ok(Some("that name has no address".to_owned()));

@@ -9,7 +9,7 @@ use crate::change::{
     StopService, journal,
 };
 use crate::front::Front;
-use crate::host::{HostError, Observe};
+use crate::host::{HostError, Observe, Whose};
 use crate::parts::Refusal;
 use crate::sysconf::rc_conf::is_yes;
 
@@ -31,7 +31,7 @@ pub fn plan(host: &dyn Observe, front: Front, for_good: bool, planned: &mut Fron
     let ours = !enabled || before.as_ref().is_some_and(|before| !before.as_value().is_some_and(is_yes));
     let reload = |when_undone| step(Action::Reload, ReloadFront { front, when_undone });
     let without = without_us(host, front)?;
-    let included = host.read(&front.main_file())? != without;
+    let included = host.read_of(&front.main_file(), Whose::Folder)? != without;
     let exclude = included.then(|| step(Action::Update, IncludeSite { front, present: false }));
     let has_others = running && !is_packages_own(host, front, without.as_deref())?;
     if ours && !(for_good && has_others) {
@@ -71,7 +71,7 @@ pub fn plan(host: &dyn Observe, front: Front, for_good: bool, planned: &mut Fron
 
 /// The main file without our line; `None` if there is no main file.
 fn without_us(host: &dyn Observe, front: Front) -> Result<Option<Vec<u8>>, Refusal> {
-    if host.read(&front.main_file())?.is_none() {
+    if host.read_of(&front.main_file(), Whose::Folder)?.is_none() {
         return Ok(None);
     }
     changes::edited(host, front, false).map(Some).map_err(|why| Refusal::FrontConfig(why.to_string()))
@@ -127,7 +127,7 @@ pub fn tidy(host: &dyn Observe) -> Result<Vec<Step>, Refusal> {
         };
         let ours = journal::newest_prior(host, about)? == Some(Prior::Absent);
         let unused = host.entry(&front.site_file())?.is_none() && !host.service(service)?.is_running();
-        let main = host.read(&front.main_file())?;
+        let main = host.read_of(&front.main_file(), Whose::Folder)?;
         // With sites of the administrator's it is theirs by now.
         if ours && unused && is_packages_own(host, front, main.as_deref())? && host.package(service)?.is_some() {
             steps.push(remove_package(front));

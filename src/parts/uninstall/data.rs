@@ -7,7 +7,7 @@ use crate::change::database::{self, OPENED};
 use crate::change::{Action, Change, Left, Prior, RemoveTree, Step, digest};
 use crate::deployment::Layout;
 use crate::filter;
-use crate::host::HostError;
+use crate::host::{HostError, Whose};
 use crate::parts::database::beside;
 use crate::shown::Shown;
 
@@ -116,7 +116,7 @@ impl Record<'_> {
             return Ok(None);
         };
         let Some(Change::File(file)) = self.former_file(path, trace) else { return Ok(None) };
-        let now = self.host.read(path)?.map(|now| digest(&now));
+        let now = self.host.read_of(path, Whose::Folder)?.map(|now| digest(&now));
         let differs = now.as_deref() != Some(file.content.sha256());
         Ok(differs.then(|| Step::new(PART, Action::Update, file)))
     }

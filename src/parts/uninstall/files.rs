@@ -5,7 +5,7 @@ use std::path::Path;
 use super::ledger::Trace;
 use super::{Record, UninstallPlan, back};
 use crate::change::{Change, Left, MakeDirectory, MakeSymlink, Prior, Remove, RemoveTree, WriteFile, digest, store};
-use crate::host::{Entry, HostError};
+use crate::host::{Entry, HostError, Whose};
 use crate::parts::managed_file::written;
 use crate::parts::secrets::hide_in_line;
 use crate::shown::Shown;
@@ -44,7 +44,7 @@ impl Record<'_> {
         Ok(match (&trace.origin, &trace.left, self.host.entry(path)?) {
             (Prior::Absent, _, Some(now)) => return self.fate_of_new(path, trace, &now),
             (Prior::File { sha256, mode, owner }, ..) => {
-                let theirs = self.host.read(path)?;
+                let theirs = self.host.read_of(path, Whose::Folder)?;
                 if theirs.as_deref().is_some_and(|bytes| digest(bytes) == *sha256) {
                     return Ok(Fate::Nothing);
                 }
@@ -111,7 +111,7 @@ impl Record<'_> {
     pub(super) fn is_unedited(self, path: &Path, trace: &Trace) -> Result<bool, HostError> {
         let Left::File { content, .. } = &trace.left else { return Ok(false) };
         Ok(matches!(self.host.entry(path)?, Some(Entry::File { .. }))
-            && self.host.read(path)?.is_some_and(|bytes| digest(&bytes) == content.sha256()))
+            && self.host.read_of(path, Whose::Folder)?.is_some_and(|bytes| digest(&bytes) == content.sha256()))
     }
 
     /// The change that makes a file what it was before us; `None` if its bytes are not kept, or it was no file.

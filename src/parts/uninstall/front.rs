@@ -5,6 +5,7 @@ use super::{Record, UninstallPlan};
 use crate::change::front as changes;
 use crate::change::{Change, Left, Prior, Step, Thing};
 use crate::front::Front;
+use crate::host::Whose;
 use crate::parts::Refusal;
 use crate::parts::front::{FrontPlan, is_there, leave};
 use crate::shown::Shown;
@@ -28,7 +29,7 @@ impl Record<'_> {
     fn front(self, front: Front, planned: &mut UninstallPlan) -> Result<Option<Step>, Refusal> {
         let Self { host, ledger, .. } = self;
         let (name, service, main) = (front.name, front.service, front.main_file());
-        let now = host.read(&main)?;
+        let now = host.read_of(&main, Whose::Folder)?;
         let without = now.as_ref().map(|_| changes::edited(host, front, false)).transpose();
         let included = match without {
             Ok(without) => now != without,

@@ -11,6 +11,7 @@ use super::{LOCK, MEDIUM, refused, restore};
 use crate::machine::{Machine, differences};
 use crate::rehearsal::backup::{DATABASE, PICTURE, STORAGE, backups, posts, runs};
 
+const RECEIPT: &str = "receipts/0001-install.jsonl";
 const DESCRIPTION: &str = "database/database.json";
 
 #[test]
@@ -126,6 +127,29 @@ fn what_has_no_place_is_left_out_and_named() {
         }
         assert_eq!((posts(&fresh), runs(&fresh)), (1, true));
         assert_eq!(fresh.read(PICTURE), "not much of a picture");
+    }
+    // Before anything is said yes to, it is told which; until then nothing is changed.
+    for (path, content, why) in [
+        ("config.yaml", "host: [\"a\"", "config.yaml (yaml: line 1: did not find expected ',' or ']')"),
+        (
+            "config.yaml",
+            "host: a\nhost: b\n",
+            "config.yaml (yaml: unmarshal errors: line 2: mapping key \"host\" already defined)",
+        ),
+        ("config.yaml", "just text", "config.yaml (yaml: line 1: could not find expected ':')"),
+        ("config.yaml", "host: \u{85}x", "config.yaml (it holds the control character \\u{85})"),
+        (
+            "config.written.yaml",
+            "\tport: 1",
+            "config.written.yaml (yaml: line 1: found character that cannot start any token)",
+        ),
+        (RECEIPT, "{\"schema\":1}\nnot json", "(it is not a receipt: "),
+    ] {
+        let fresh = Machine::fresh();
+        let before = fresh.snapshot();
+        fs::write(fresh.beside("forged.backup"), base.replaced(path, content).bytes()).unwrap();
+        fresh.run(&["restore", "forged.backup", "--plan"]).says("of the backup will not be restored").says(why);
+        assert_eq!(differences(&before, &fresh.snapshot()), Vec::<PathBuf>::new(), "{path}");
     }
     // Edits that cannot be read are lost; the installation is not.
     let fresh = Machine::fresh();

@@ -58,7 +58,7 @@ impl Forged {
         let mut file = File::open(file).unwrap();
         let manifest = backup::open(&mut file).unwrap().manifest;
         let mut members = Vec::new();
-        backup::walk(&mut file, &manifest, &mut |entry, bytes| {
+        backup::walk(&mut file, &manifest, &|| Ok(()), &mut |entry, bytes| {
             let mut content = Vec::new();
             bytes.read_to_end(&mut content)?;
             members.push((entry.clone(), content));

@@ -38,6 +38,7 @@ impl<'a> Impostor<'a> {
                 ipv4: true,
                 ipv6: false,
                 port,
+                jail: None,
             };
             rehearsal.edit(|model| model.listeners.push(socket)).map_err(|error| error.to_string())?;
             return Ok(Self { bench, process: None });

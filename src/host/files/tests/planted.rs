@@ -14,17 +14,26 @@ impl Tree {
     }
 
     fn copy(&self, from: &str) -> Result<crate::host::CopiedFile, HostError> {
-        self.root.copy_file(Path::new(from), Path::new(COPY), 0o600, Owner::ROOT)
+        self.copy_of(Whose::of(SERVICE), from)
     }
 
-    /// Everything that opens a file to read refuses this one.
+    fn copy_of(&self, whose: Whose, from: &str) -> Result<crate::host::CopiedFile, HostError> {
+        self.root.copy_file(Path::new(from), whose, Path::new(COPY), 0o600, Owner::ROOT, NEVER)
+    }
+
+    /// Everything that opens a file to read refuses this one, whoever of these it should belong to.
     fn refuses(&self, path: &str, why: &str) {
+        for whose in [Whose::of(SERVICE), Whose::ROOT, Whose::Folder] {
+            self.refuses_of(whose, path, why);
+        }
+    }
+
+    fn refuses_of(&self, whose: Whose, path: &str, why: &str) {
         let at = Path::new(path);
         for error in [
-            self.read(at).unwrap_err(),
-            self.root.read_from(at, 0, 0).unwrap_err(),
-            self.root.open_file(at).unwrap_err(),
-            self.copy(path).unwrap_err(),
+            self.root.read_from(at, whose, 0, 0).unwrap_err(),
+            self.root.open_file(at, whose).unwrap_err(),
+            self.copy_of(whose, path).unwrap_err(),
         ] {
             assert!(error.to_string().contains(why), "{error}");
             assert!(error.refusal().is_some_and(|told| told.contains(why)));
@@ -41,7 +50,7 @@ fn a_file_with_another_name_or_owner_is_not_read_where_others_can_write() {
     tree.refuses("/home/db", "it has 2 names");
     // What was linked is often replaced, and then has one name.
     fs::remove_file(tree.outside("/etc/secret")).unwrap();
-    tree.refuses("/home/db", "it belongs to uid 0 and is in a folder of uid 209");
+    tree.refuses("/home/db", "it belongs to uid 0 and is in a folder that others than root can write to");
 
     tree.root.write_file(Path::new("/home/own"), b"own", 0o640, SERVICE).unwrap();
     assert_eq!(tree.text("/home/own").as_deref(), Some("own"));
@@ -50,13 +59,47 @@ fn a_file_with_another_name_or_owner_is_not_read_where_others_can_write() {
     tree.root.remove(Path::new(COPY)).unwrap();
     tree.link("/home/own", "/home/other");
     tree.refuses("/home/own", "it has 2 names");
+}
 
-    // A folder of root's that others may write to is no better.
-    tree.root.make_directory(Path::new("/srv/open"), 0o777, Owner::ROOT).unwrap();
-    tree.write("/srv/open/file", "x").unwrap();
-    assert_eq!(tree.text("/srv/open/file").as_deref(), Some("x"));
-    tree.link("/srv/open/file", "/srv/open/other");
-    tree.refuses("/srv/open/other", "it has 2 names");
+/// Whoever may write to it can have linked root's file there, before root replaced the original.
+#[test]
+fn in_a_folder_of_roots_that_others_may_write_to_no_file_of_roots_is_read() {
+    let tree = Tree::new();
+    for (name, mode) in [("/srv/group", 0o775), ("/srv/all", 0o1777)] {
+        tree.root.make_directory(Path::new(name), mode, Owner::ROOT).unwrap();
+        tree.write("/etc/secret", "root's").unwrap();
+        let [linked, own] = ["linked", "own"].map(|file| format!("{name}/{file}"));
+        tree.link("/etc/secret", &linked);
+        tree.refuses(&linked, "it has 2 names");
+        fs::remove_file(tree.outside("/etc/secret")).unwrap();
+        tree.refuses(&linked, "it belongs to uid 0 and is in a folder that others than root can write to");
+        tree.refuses_of(Whose::ROOT, &linked, "have the folder belong to root, and let nobody else write to it");
+        // What belongs to the user who is named is what it should be.
+        tree.root.write_file(Path::new(&own), b"own", 0o640, SERVICE).unwrap();
+        assert_eq!(
+            tree.root.read_from(Path::new(&own), Whose::of(SERVICE), 0, 9).unwrap().as_deref(),
+            Some(&b"own"[..])
+        );
+        tree.refuses_of(Whose::ROOT, &own, "it belongs to uid 209");
+        tree.refuses_of(Whose::Folder, &own, "it belongs to uid 209");
+    }
+}
+
+/// After a move from a machine on which it had another uid, the folders may still be of that one.
+#[test]
+fn the_user_who_is_named_counts_and_not_that_of_the_folder() {
+    let tree = Tree::new();
+    let other = Owner { uid: 1001, gid: 1001 };
+    tree.root.make_directory(Path::new("/srv/moved"), 0o770, other).unwrap();
+    tree.root.write_file(Path::new("/srv/moved/new"), b"new", 0o640, SERVICE).unwrap();
+    tree.root.write_file(Path::new("/srv/moved/old"), b"old", 0o640, other).unwrap();
+    assert_eq!(tree.copy("/srv/moved/new").unwrap().owner, SERVICE);
+    tree.root.remove(Path::new(COPY)).unwrap();
+    tree.refuses_of(Whose::Folder, "/srv/moved/new", "give it to uid 1001 (chown)");
+    tree.refuses_of(Whose::of(SERVICE), "/srv/moved/old", "it belongs to uid 1001");
+    tree.refuses_of(Whose::of(SERVICE), "/srv/moved/old", "give it to uid 209 (chown)");
+    let old = tree.root.read_from(Path::new("/srv/moved/old"), Whose::Folder, 0, 9).unwrap();
+    assert_eq!(old.as_deref(), Some(&b"old"[..]), "as certificates are kept by others");
 }
 
 #[test]
@@ -108,7 +151,14 @@ fn what_was_judged_is_what_is_copied_whatever_swaps_the_names_meanwhile() {
             }
         });
         let copied = || {
-            let copied = root.copy_file(Path::new("/home/db"), Path::new("/etc/copy"), 0o600, Owner::ROOT);
+            let copied = root.copy_file(
+                Path::new("/home/db"),
+                Whose::of(SERVICE),
+                Path::new("/etc/copy"),
+                0o600,
+                Owner::ROOT,
+                NEVER,
+            );
             copied.map(|_| fs::read(folder.path().join("etc/copy")).unwrap())
         };
         let stolen = (0..TRIES).filter(|_| copied().is_ok_and(|copy| copy != own)).count();
@@ -130,7 +180,7 @@ fn a_folder_that_vanishes_between_look_and_open_is_not_there() {
                 fs::remove_dir(&folder).unwrap();
             }
         });
-        let read = || tree.root.read_from(Path::new("/home/folder/x"), 0, 0);
+        let read = || tree.root.read_from(Path::new("/home/folder/x"), Whose::ROOT, 0, 0);
         let failed = (0..TRIES).find_map(|_| read().err().map(|error| error.to_string()));
         done.store(true, Ordering::Relaxed);
         assert_eq!(failed, None);

@@ -52,14 +52,13 @@ fn row(line: &str) -> Option<Listener> {
     let (before_protocol, protocol) = last_word(rest)?;
     // A descriptor of many digits touches the protocol.
     let name = protocol.trim_start_matches(|character: char| character.is_ascii_digit());
-    // `toe` is TCP that the network card handles.
-    let (ipv4, ipv6) = families(name.strip_prefix("tcp").or_else(|| name.strip_prefix("toe"))?);
+    let (ipv4, ipv6) = ["tcp", "toe", "udp"].iter().any(|known| name.starts_with(known)).then(|| families(name))?;
     let rest = if name.len() < protocol.len() { before_protocol } else { last_word(before_protocol)?.0 };
     let (user, rest) = rest.trim_start().split_once(' ').unwrap_or((rest.trim(), ""));
     let (command, pid) = command_and_pid(user, rest.trim());
     let known = |text: &str| Some(text).filter(|text| !text.is_empty()).unwrap_or(UNKNOWN).to_owned();
     let (user, command) = (known(user), known(command));
-    Some(Listener { user, uid: None, command, pid, address: ip(address), ipv4, ipv6, port })
+    Some(Listener { user, uid: None, command, pid, address: ip(address), ipv4, ipv6, port, jail: None })
 }
 
 fn last_word(text: &str) -> Option<(&str, &str)> {

@@ -111,7 +111,7 @@ fn looking_changes_no_byte_and_no_time_stamp() {
     host.list(Path::new("/etc")).unwrap();
     host.rc_variable("gotosocial_enable").unwrap();
     host.package("nginx").unwrap();
-    host.resolve("example.org");
+    host.resolve("example.org").unwrap();
     host.gotosocial(&["debug", "config"]);
     host.gotosocial(&["admin", "account", "list"]);
     assert!(host.gotosocial(&["--version"]).stdout.contains("0.19.2"));

@@ -113,18 +113,21 @@ fn a_copy_of_a_database_in_use_is_an_older_one_unless_its_log_comes_along() {
     let owner = Owner { uid: 209, gid: 209 };
     let folder = Path::new("/var/db/gotosocial/copy");
     host.make_directory(folder, 0o700, owner).unwrap();
-    let examine =
-        |path: &Path| host.examine_database(&DatabaseExamination { path: path.to_path_buf(), owner, thorough: true });
+    let examine = |path: &Path| {
+        host.examine_database(&DatabaseExamination { path: path.to_path_buf(), owner, thorough: true }, NEVER)
+    };
     host.post("Good morning").unwrap();
     let [alone, whole] = ["alone.db", "whole.db"].map(|name| folder.join(name));
-    host.copy_file(Path::new(DATABASE), &alone, 0o600, owner).unwrap();
-    host.copy_file(Path::new(DATABASE), &whole, 0o600, owner).unwrap();
-    let copied = host
-        .copy_file(&Path::new(DATABASE).with_extension("db-wal"), &folder.join("whole.db-wal"), 0o600, owner)
-        .unwrap();
+    let copy = |from: &Path, to: &Path| host.copy_file(from, Whose::of(owner), to, 0o600, owner, NEVER).unwrap();
+    copy(Path::new(DATABASE), &alone);
+    copy(Path::new(DATABASE), &whole);
+    let copied = copy(&Path::new(DATABASE).with_extension("db-wal"), &folder.join("whole.db-wal"));
     assert_eq!(
         copied.sha256,
-        crate::release::Sha256Digest::of(&host.read(&folder.join("whole.db-wal")).unwrap().unwrap()).to_string()
+        crate::release::Sha256Digest::of(
+            &host.read_of(&folder.join("whole.db-wal"), Whose::of(owner)).unwrap().unwrap()
+        )
+        .to_string()
     );
     let state = examine(&alone).unwrap();
     assert_eq!((state.migrations, state.posts, state.damage), (110, Some(0), None), "and nothing looks wrong");
@@ -165,6 +168,7 @@ fn a_taken_port_is_a_panic() {
                 ipv4: true,
                 ipv6: false,
                 port: 80,
+                jail: None,
             });
         })
         .unwrap();
@@ -328,7 +332,8 @@ fn accounts_are_made_after_the_first_start_and_half_made_before_it() {
     let list = host.gotosocial(&["--log-level", "warn", "admin", "account", "list"]).stdout;
     assert!(list.starts_with("user\taccount\tapproved\tadmin\tmoderator\tsuspended\tconfirmed\nbob\t"), "{list}");
     assert!(list.trim_end().ends_with("\tyes\tyes\tyes\tno\tyes") && !list.contains("alice"), "{list}");
-    let raw = || String::from_utf8_lossy(&host.read(Path::new(DATABASE)).unwrap().unwrap()).into_owned();
+    let raw =
+        || String::from_utf8_lossy(&host.read_of(Path::new(DATABASE), Whose::of(GTS)).unwrap().unwrap()).into_owned();
     assert!(!raw().contains("bob"), "it is in the write-ahead log");
     host.stop();
     assert!(raw().contains("bob") && !raw().contains("fQ9-mZ2_xLp7.Tw4"));
@@ -390,15 +395,18 @@ fn programs_that_are_none_are_not_run() {
     host.install("0.19.2", &proxied_config());
     let run = |program: &str, directory: &str| {
         let error = host
-            .run_as(&Invocation {
-                program: program.into(),
-                arguments: vec!["--password".into(), "hush".into()],
-                environment: Vec::new(),
-                owner: GTS,
-                directory: directory.into(),
-                secret_argument: Some(1),
-                limit: None,
-            })
+            .run_as(
+                &Invocation {
+                    program: program.into(),
+                    arguments: vec!["--password".into(), "hush".into()],
+                    environment: Vec::new(),
+                    owner: GTS,
+                    directory: directory.into(),
+                    secret_argument: Some(1),
+                    limit: None,
+                },
+                NEVER,
+            )
             .unwrap_err();
         assert!(!error.to_string().contains("hush"), "{error}");
         error.errno()

@@ -204,6 +204,7 @@ fn ports_that_it_cannot_have() {
             ipv4: true,
             ipv6: false,
             port: 443,
+            jail: None,
         };
         host.edit(|model| model.listeners.push(other)).unwrap();
         start("443 failed (Address already in use)");

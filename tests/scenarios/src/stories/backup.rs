@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gts_bootstrap::backup as format;
-use gts_bootstrap::host::{DatabaseExamination, Entry, Host, Owner, ServiceAction, ServiceState};
+use gts_bootstrap::host::{DatabaseExamination, Entry, Host, NEVER, Owner, ServiceAction, ServiceState};
 
 use super::said;
 use crate::bench::{ANSWERS, Bench, CONFIG, HOST, OWN_FOLDER, SERVICE, USER, ensure};
@@ -71,7 +71,7 @@ pub(super) fn made_and_kept_in_number(bench: &Bench) -> Result<(), String> {
     ensure(is_private, format!("others may read the backup: {entry:?}"))?;
     let mut open = fs::File::open(&file).map_err(|error| error.to_string())?;
     let manifest = format::open(&mut open).map_err(|error| error.to_string())?.manifest;
-    format::walk(&mut open, &manifest, &mut |_, _| Ok(())).map_err(|error| error.to_string())?;
+    format::walk(&mut open, &manifest, &|| Ok(()), &mut |_, _| Ok(())).map_err(|error| error.to_string())?;
     let picture = "storage/01FPST95B8FC3HG3AGCDKPQNQ2/attachment/original/01FPST9QK4V5XWS3F9Z4F2G1X7.png";
     for member in [format::SQLITE, format::CONFIG, "records/deployment.toml", "records/deployment.lock", picture] {
         ensure(manifest.entry(member).is_some(), format!("{member} is not in the backup"))?;
@@ -98,7 +98,7 @@ pub(super) fn put_back_on_the_same_host(bench: &Bench) -> Result<(), String> {
     let owner = user(host.as_ref())?;
     host.service_action(SERVICE, ServiceAction::Stop).map_err(said)?;
     let examination = DatabaseExamination { path: DATABASE.into(), owner, thorough: true };
-    let state = host.examine_database(&examination).map_err(said)?;
+    let state = host.examine_database(&examination, NEVER).map_err(said)?;
     ensure(state.damage.is_none() && state.migrations > 0, format!("the database is not whole: {state:?}"))?;
 
     // A damaged one touches nothing.

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use gts_bootstrap::host::{Invocation, Owner};
+use gts_bootstrap::host::{Invocation, NEVER, Owner};
 
 use super::said;
 use crate::bench::{ANSWERS, Bench, NOBODY, ensure};
@@ -22,7 +22,7 @@ pub(super) fn have_no_terminal(bench: &Bench) -> Result<(), String> {
         secret_argument: None,
         limit: None,
     };
-    let output = bench.host()?.run_as(&look).map_err(said)?;
+    let output = bench.host()?.run_as(&look, NEVER).map_err(said)?;
     let words: Vec<&str> = output.stdout.split_whitespace().collect();
     let [session, pid, terminal, opened, group, core] = words[..] else {
         return Err(format!("a child says {:?} and {:?}", output.stdout, output.stderr));

@@ -1,13 +1,16 @@
 //! A password is changed over the API of a running server, in the very requests that an installation makes.
 
-use gts_bootstrap::gotosocial::password_change::{Outcome, PASSWORD_CHANGE, PasswordChange, Question, Reply, SIGN_IN};
+use gts_bootstrap::gotosocial::password_change::{
+    Carried, Changed, Outcome, PASSWORD_CHANGE, PasswordChange, Question, REVOKE, Reply, SIGN_IN, TOKENS,
+};
 use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 
 use crate::instance::{HOST, Instance, client};
 
 const FIRST: &str = "fQ9-mZ2_xLp7.Tw4";
 const SECOND: &str = "second-mZ2_xLp7.Tw4";
-const CHANGE: PasswordChange<'static> = PasswordChange { email: "alice@example.org", old: FIRST, new: SECOND };
+const CHANGE: PasswordChange<'static> =
+    PasswordChange { email: "alice@example.org", old: FIRST, new: SECOND, client: "gts-bootstrap tests" };
 
 fn ask(instance: &Instance, scheme: &str, question: &Question) -> Reply {
     let url = format!("{scheme}://{HOST}:{}{}", instance.port, question.path);
@@ -37,13 +40,31 @@ fn signs_in(instance: &Instance, scheme: &str, password: &str) -> bool {
     ask(instance, scheme, &question).status == 302
 }
 
+/// Logs in with the first password, as somebody may who has seen it, and keeps the token.
+fn stranger(instance: &Instance, scheme: &str) -> String {
+    let mut token = None;
+    let change = PasswordChange { client: "somebody", ..CHANGE };
+    change.make(&mut |question| {
+        if [PASSWORD_CHANGE, REVOKE].contains(&question.path.as_str()) || question.path.starts_with(TOKENS) {
+            token = token.take().or(question.carries.token);
+            return Err("not sent".to_owned());
+        }
+        Ok(ask(instance, scheme, &question))
+    });
+    token.unwrap()
+}
+
 #[test]
 fn the_password_of_a_new_account_is_replaced_and_the_first_is_worthless() {
     for (instance, scheme) in [(Instance::direct("0.19.2"), "https"), (Instance::proxied("0.20.0-rc1"), "http")] {
         let server = instance.started();
         create(&instance);
-        let outcome = CHANGE.make(&mut |question| Ok(ask(&instance, scheme, &question)));
-        assert_eq!(outcome, Outcome::Replaced);
+        let token = stranger(&instance, scheme);
+        let list = Question { path: TOKENS.to_owned(), carries: Carried { token: Some(token), ..Carried::default() } };
+        assert_eq!(ask(&instance, scheme, &list).status, 200);
+        let changed = CHANGE.make(&mut |question| Ok(ask(&instance, scheme, &question)));
+        assert_eq!(changed, Changed { outcome: Outcome::Replaced, ended: 1, unsure: None });
+        assert_eq!(ask(&instance, scheme, &list).status, 401);
         assert!(!signs_in(&instance, scheme, FIRST) && signs_in(&instance, scheme, SECOND));
         assert_eq!(server.stop(), 0);
         for secret in [FIRST, SECOND] {
