@@ -153,8 +153,12 @@ impl Need {
 /// Why upstream's server cannot be asked: the resolver, the network, or TLS.
 fn upstream_is_missing(bench: &Bench) -> Result<Option<String>, String> {
     let host = bench.host()?;
-    if host.resolve(UPSTREAM).is_empty() {
-        return Ok(Some(format!("the resolver does not know {UPSTREAM}")));
+    match host.resolve(UPSTREAM) {
+        Err(why) => return Ok(Some(format!("the resolver does not answer: {why}"))),
+        Ok(addresses) if addresses.is_empty() => {
+            return Ok(Some(format!("the resolver does not know {UPSTREAM}")));
+        }
+        Ok(_) => {}
     }
     let request = WebRequest {
         tls: true,
