@@ -108,6 +108,9 @@ impl Rehearsal {
 
     /// Looks for the answer at every address of the name.
     fn check(&self, name: &HostName, token: &str, answer: &str) -> Result<(), AcmeError> {
+        if self.machine.borrow().model.authority == Authority::Private {
+            return Ok(());
+        }
         let addresses = self.machine.borrow().model.addresses_of(name.as_str());
         let path = format!("/.well-known/acme-challenge/{token}");
         let wrong = |address: IpAddr| {
@@ -161,7 +164,7 @@ pub(super) fn refuses_gotosocial(machine: &Machine, host: &str) -> Result<(), St
         Authority::Issues if addresses.is_empty() || !addresses.iter().all(|it| model.addresses.contains(it)) => {
             Err(format!("acme: authorization error for {host}: 400 urn:ietf:params:acme:error:unauthorized"))
         }
-        Authority::Issues => Ok(()),
+        Authority::Issues | Authority::Private => Ok(()),
     }
 }
 

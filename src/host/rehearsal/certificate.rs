@@ -11,7 +11,7 @@ use rustls::sign::CertifiedKey;
 use super::super::{HostError, Owner, ServedCertificate, WebFailure, WebRequest};
 use super::authority;
 use super::machine::{Access, Machine};
-use super::model::Program;
+use super::model::{Authority, Model, Program};
 
 /// The first certificate of a PEM file.
 fn describe(pem: &[u8]) -> Option<ServedCertificate> {
@@ -46,9 +46,12 @@ fn covers(name: &str, host: &str) -> bool {
     name.eq_ignore_ascii_case(host) || pattern.is_some_and(|(rest, (_, tail))| rest.eq_ignore_ascii_case(tail))
 }
 
-/// Refuses a certificate as a client that verifies it does; its issuer does not matter.
-pub(super) fn judge(shown: &ServedCertificate, request: &WebRequest, clock: u64) -> Result<(), WebFailure> {
-    if request.verify && shown.not_after <= clock {
+/// Refuses a certificate as a client that verifies it does.
+pub(super) fn judge(shown: &ServedCertificate, request: &WebRequest, model: &Model) -> Result<(), WebFailure> {
+    if request.verify && model.authority == Authority::Private {
+        return Err(WebFailure::Tls("invalid peer certificate: UnknownIssuer".into()));
+    }
+    if request.verify && shown.not_after <= model.clock {
         return Err(WebFailure::Tls("the certificate has expired".into()));
     }
     if request.verify && !shown.names.iter().any(|name| covers(name, &request.host)) {

@@ -293,6 +293,8 @@ pub enum Authority {
     RateLimited,
     /// Does not answer.
     Unreachable,
+    /// Issues a certificate to whoever asks, like an authority of one's own, which nobody else trusts.
+    Private,
 }
 
 /// daemon(8) with GoToSocial beneath it.

@@ -121,7 +121,7 @@ fn served(machine: &mut Machine, program: &Program, request: &WebRequest) -> Ans
         Tls::LetsEncrypt { folder, .. } => Some(lets_encrypt(machine, program, folder, &request.host)?),
     };
     if let Some(shown) = &certificate {
-        certificate::judge(shown, request, machine.model.clock)?;
+        certificate::judge(shown, request, &machine.model)?;
     }
     if machine.model.clock >= program.ready_at && OauthServer::serves(&request.path) {
         return Ok(WebAnswer { certificate, ..logged_in(machine, request) });

@@ -186,7 +186,7 @@ pub(super) fn answer(machine: &mut Machine, front: Front, at: SocketAddr, reques
     let Some(Some(certificate)) = serving.certificates.get(number) else {
         return Err(WebFailure::Tls("received fatal alert: UnrecognisedName".into()));
     };
-    certificate::judge(certificate, request, machine.model.clock)?;
+    certificate::judge(certificate, request, &machine.model)?;
     Ok(WebAnswer { certificate: Some(certificate.clone()), ..serve(machine, site, request) })
 }
 

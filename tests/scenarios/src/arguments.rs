@@ -2,23 +2,29 @@
 
 use std::path::PathBuf;
 
+use super::bench::AcmeServer;
 use super::stories::{BEFORE_REBOOT, Story};
 
-const USAGE: &str =
-    "usage: run --yes-change-this-machine [--before-reboot | --after-reboot] [STORY …]\n       run --list";
+const USAGE: &str = "usage: run --yes-change-this-machine [--from STORY] [--only PATTERN] [STORY …]
+           [--mirror DIR] [--acme URL [--acme-ca FILE]] [--before-reboot | --after-reboot]
+       run --list [--from STORY] [--only PATTERN] [STORY …]";
 
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Arguments {
     /// The program under test.
     pub program: PathBuf,
-    /// The mirror with the stand-in releases.
+    /// The mirror with the releases.
     pub mirror: PathBuf,
     /// Print the names of the stories only.
     pub list: bool,
     /// A folder to rehearse in.
     pub rehearse: Option<PathBuf>,
+    acme: Option<String>,
+    acme_ca: Option<PathBuf>,
     reboot: Option<Reboot>,
+    from: Option<String>,
+    only: Vec<String>,
     names: Vec<String>,
 }
 
@@ -36,16 +42,19 @@ impl Arguments {
         let mut consent = false;
         let mut rest = given.iter();
         while let Some(argument) = rest.next() {
-            let mut value =
-                || rest.next().map(PathBuf::from).ok_or_else(|| format!("{argument} needs a value\n{USAGE}"));
+            let mut value = || rest.next().cloned().ok_or_else(|| format!("{argument} needs a value\n{USAGE}"));
             match argument.as_str() {
                 "--yes-change-this-machine" => consent = true,
                 "--before-reboot" => arguments.reboot = Some(Reboot::Before),
                 "--after-reboot" => arguments.reboot = Some(Reboot::After),
                 "--list" => arguments.list = true,
-                "--program" => arguments.program = value()?,
-                "--mirror" => arguments.mirror = value()?,
-                "--rehearse" => arguments.rehearse = Some(value()?),
+                "--program" => arguments.program = value()?.into(),
+                "--mirror" => arguments.mirror = value()?.into(),
+                "--rehearse" => arguments.rehearse = Some(value()?.into()),
+                "--acme" => arguments.acme = Some(value()?),
+                "--acme-ca" => arguments.acme_ca = Some(value()?.into()),
+                "--from" => arguments.from = Some(value()?),
+                "--only" => arguments.only.push(value()?),
                 other if other.starts_with('-') => return Err(format!("{other} is not known\n{USAGE}")),
                 name => arguments.names.push(name.to_owned()),
             }
@@ -64,18 +73,47 @@ impl Arguments {
         self.reboot == Some(Reboot::After)
     }
 
-    /// The stories that were asked for: all but the boot story, or those that were named.
+    /// Where certificates can be ordered. That it is there, and its file can be read, is looked at by the story that needs it.
+    pub fn acme(&self) -> Result<Option<AcmeServer>, String> {
+        let trusted = match &self.acme_ca {
+            None => None,
+            Some(_) if self.acme.is_none() => return Err(format!("--acme-ca needs --acme\n{USAGE}")),
+            Some(file) => Some(file.canonicalize().map_err(|error| format!("--acme-ca {}: {error}", file.display()))?),
+        };
+        match &self.acme {
+            Some(url) if !url.starts_with("https://") => Err(format!("--acme {url}: the directory has an https URL")),
+            url => Ok(url.clone().map(|directory| AcmeServer { directory, trusted })),
+        }
+    }
+
+    /// The stories that were asked for, in their order: all but the boot story, or those that were named or have a pattern in
+    /// their name; from one on.
     pub fn choose<'a>(&self, stories: &'a [Story]) -> Result<Vec<&'a Story>, String> {
-        if let Some(unknown) = self.names.iter().find(|name| !stories.iter().any(|story| story.name == name.as_str())) {
+        let mut named = self.names.iter().chain(&self.from);
+        if let Some(unknown) = named.find(|name| !stories.iter().any(|story| story.name == name.as_str())) {
             return Err(format!("there is no story {unknown}; --list tells which there are"));
         }
-        let chosen = stories.iter().filter(|story| match self.reboot {
+        let begins = stories.iter().position(|story| self.from.as_deref() == Some(story.name)).unwrap_or(0);
+        let is_chosen = |story: &&Story| match self.reboot {
             Some(_) => story.name == BEFORE_REBOOT,
-            None if self.names.is_empty() => story.name != BEFORE_REBOOT,
-            None => self.names.iter().any(|name| name == story.name),
-        });
-        Ok(chosen.collect())
+            None if self.names.is_empty() && self.only.is_empty() => story.name != BEFORE_REBOOT,
+            None => {
+                let fits = self.only.iter().any(|pattern| matches(pattern, story.name));
+                (fits && story.name != BEFORE_REBOOT) || self.names.iter().any(|name| name == story.name)
+            }
+        };
+        let chosen: Vec<&Story> = stories[begins..].iter().filter(is_chosen).collect();
+        if chosen.is_empty() {
+            return Err("no story is chosen by this; --list tells which there are".to_owned());
+        }
+        Ok(chosen)
     }
+}
+
+/// Whether the pieces of a pattern stand in a name, in their order; `*` is between them.
+fn matches(pattern: &str, name: &str) -> bool {
+    let rest = pattern.split('*').try_fold(name, |rest, piece| rest.split_once(piece).map(|(_, after)| after));
+    rest.is_some()
 }
 
 #[cfg(test)]
@@ -114,6 +152,42 @@ mod tests {
         assert_eq!(names(&format!("--yes-change-this-machine {name}")), [name]);
         let unknown = read("--yes-change-this-machine nosuch").unwrap().choose(STORIES).unwrap_err();
         assert!(unknown.contains("nosuch"), "{unknown}");
+    }
+
+    #[test]
+    fn stories_are_chosen_by_a_pattern_and_from_one_on() {
+        let all = names("--list");
+        assert_eq!(names(&format!("--list --from {}", all[3])), all[3..]);
+        let rules: Vec<&str> = all.iter().copied().filter(|name| name.contains("rules")).collect();
+        assert!(rules.len() > 3);
+        assert_eq!(names("--list --only rules"), rules);
+        assert_eq!(names("--list --only rules*read"), ["rules-can-be-read"]);
+        assert_eq!(names(&format!("--list --only rules --from {}", rules[1])), rules[1..]);
+        for line in ["--list --only read*rules-can", "--list --only nosuch"] {
+            assert!(read(line).unwrap().choose(STORIES).unwrap_err().contains("no story is chosen"), "{line}");
+        }
+        assert!(read("--list --from nosuch").unwrap().choose(STORIES).unwrap_err().contains("no story nosuch"));
+    }
+
+    #[test]
+    fn an_authority_has_a_url_and_may_have_a_file() {
+        assert_eq!(read("--list").unwrap().acme().unwrap(), None);
+        let given = read("--list --acme https://localhost:14000/dir --acme-ca /dev/null").unwrap().acme().unwrap();
+        let expected =
+            AcmeServer { directory: "https://localhost:14000/dir".into(), trusted: Some("/dev/null".into()) };
+        assert_eq!(given, Some(expected));
+        for (line, word) in [
+            ("--list --acme http://localhost/dir", "https URL"),
+            ("--list --acme-ca /dev/null", "needs --acme"),
+            ("--list --acme https://a --acme-ca /no/such/file", "/no/such/file"),
+        ] {
+            assert!(read(line).unwrap().acme().unwrap_err().contains(word), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_last_mirror_counts() {
+        assert_eq!(read("--list --mirror ours --mirror theirs").unwrap().mirror, PathBuf::from("theirs"));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The bench: the program under test, its mirror, and the host that it works on.
 
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use gts_bootstrap::host::rehearsal::Rehearsal;
+use gts_bootstrap::host::rehearsal::{Authority, Rehearsal};
 use gts_bootstrap::host::{
     BindOutcome, BindProbe, Carried, Entry, Family, Host, HostError, Jail, Owner, ServiceState, WebRequest,
     this_machine,
@@ -13,7 +14,11 @@ use gts_bootstrap::host::{
 use gts_bootstrap::portacl::Protocol;
 
 use super::arguments::Arguments;
+use super::meter::{self, METER};
+use super::mirror::Mirror;
 use super::outcome::Outcome;
+use super::snapshot::Snapshot;
+use super::transcript::Transcript;
 
 /// The name that is installed. It resolves nowhere (RFC 2606), so nobody answers for it.
 pub const HOST: &str = "social.example.org";
@@ -40,7 +45,11 @@ pub const MODULE: &str = "mac_portacl";
 
 /// Answers with everything in them that most stories need.
 pub const ANSWERS: &str =
-    "host = \"social.example.org\"\n\n[tls]\nemail = \"admin@example.org\"\n\n[release]\nversion = \"0.19.2\"\n";
+    "host = \"social.example.org\"\n\n[tls]\nemail = \"admin@example.org\"\n\n[release]\nversion = \"{middle}\"\n";
+/// What stands in answers for the usual release.
+pub const MIDDLE: &str = "{middle}";
+/// The same for the oldest one.
+pub const OLDEST: &str = "{oldest}";
 
 /// A web server that can stand in front.
 #[derive(Debug)]
@@ -75,8 +84,25 @@ pub const HTTPD: WebServer = WebServer {
 pub struct Bench {
     program: PathBuf,
     /// The mirror.
-    pub mirror: PathBuf,
+    pub mirror: Mirror,
+    /// Where certificates can be ordered.
+    pub acme: Option<AcmeServer>,
+    /// The authority of a rehearsal, while nothing is wrong with it.
+    pub authority: Authority,
+    /// What the program was told, and what it said.
+    pub transcript: RefCell<Transcript>,
     rehearse: Option<PathBuf>,
+    peak: Cell<u64>,
+    found: RefCell<Option<Snapshot>>,
+}
+
+/// A server that issues certificates (ACME), such as Pebble.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeServer {
+    /// The URL of its directory.
+    pub directory: String,
+    /// The certificates that it is to be trusted by; those of the system without it.
+    pub trusted: Option<PathBuf>,
 }
 
 impl Bench {
@@ -85,11 +111,21 @@ impl Bench {
         let there = |path: &Path, what: &str| {
             path.canonicalize().map_err(|error| format!("{what} {} cannot be used: {error}", path.display()))
         };
-        let bench = Self {
+        let mut bench = Self {
             program: there(&arguments.program, "the program")?,
-            mirror: there(&arguments.mirror, "the mirror")?,
+            mirror: Mirror::open(there(&arguments.mirror, "the mirror")?)?,
+            acme: arguments.acme()?,
+            authority: Authority::default(),
+            transcript: RefCell::default(),
             rehearse: arguments.rehearse.clone(),
+            peak: Cell::new(0),
+            found: RefCell::default(),
         };
+        if let Some(rehearsal) = bench.rehearsal()?
+            && rehearsal.model().authority == Authority::Private
+        {
+            bench.authority = Authority::Private;
+        }
         let system = bench.host()?.system().map_err(|error| error.to_string())?;
         if system.euid != 0 {
             return Err("run this as root".to_owned());
@@ -98,6 +134,16 @@ impl Bench {
             return Err("run this on a machine of its own, not in a jail, and with securelevel -1 or 0".to_owned());
         }
         Ok(bench)
+    }
+
+    /// Keeps the machine as it was found.
+    pub fn keep_found(&self, found: &Snapshot) {
+        self.found.replace(Some(found.clone()));
+    }
+
+    /// The machine as it was found.
+    pub fn found(&self) -> Result<Snapshot, String> {
+        self.found.borrow().clone().ok_or_else(|| "nobody has kept how the machine was found".to_owned())
     }
 
     /// Whether it is a rehearsal.
@@ -126,12 +172,15 @@ impl Bench {
     /// The program with these arguments, in a clean environment and without a terminal. That it is run with them goes into
     /// the record.
     pub fn command(&self, arguments: &[&str]) -> Result<Command, String> {
+        self.started_by(Command::new(&self.program), arguments)
+    }
+
+    fn started_by(&self, mut command: Command, arguments: &[&str]) -> Result<Command, String> {
         let record = self.local(COMMANDS)?;
         let line = format!("{}\n", serde_json::json!(arguments));
         let opened = fs::File::options().create(true).append(true).open(&record);
         let written = opened.and_then(|mut file| file.write_all(line.as_bytes()));
         written.map_err(|error| format!("cannot write {}: {error}", record.display()))?;
-        let mut command = Command::new(&self.program);
         if let Some(folder) = &self.rehearse {
             command.arg("--rehearse").arg(folder);
         }
@@ -149,18 +198,46 @@ impl Bench {
 
     /// Runs the program with variables in its environment.
     pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Outcome, String> {
-        self.outcome(arguments, self.command(arguments)?.envs(environment.iter().copied()))
+        let secrets = environment.iter().filter(|(name, _)| name.starts_with("GTS_"));
+        secrets.for_each(|(_, value)| {
+            self.transcript.borrow_mut().keep_secret(value);
+        });
+        self.outcome(arguments, |command| {
+            command.envs(environment.iter().copied());
+        })
     }
 
-    fn outcome(&self, arguments: &[&str], command: &mut Command) -> Result<Outcome, String> {
+    /// Runs the program below a parent that measures it.
+    fn outcome(&self, arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Result<Outcome, String> {
+        let found = self.local(OWN_FOLDER)?.join("run.json");
+        let own = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
+        let mut command = Command::new(own);
+        command.arg(METER).arg(&found).arg(&self.program);
+        let mut command = self.started_by(command, arguments)?;
+        prepare(&mut command);
         let output = command.output();
         let output = output.map_err(|error| format!("{} cannot be run: {error}", self.program.display()))?;
-        Ok(Outcome {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let run = meter::read(&found).map_err(|why| format!("{why}\n{stderr}"))?;
+        self.peak.set(self.peak.get().max(run.peak));
+        let outcome = Outcome {
             command: format!("gts-bootstrap {}", arguments.join(" ")),
-            code: output.status.code(),
+            code: run.code,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+            stderr,
+        };
+        self.transcript.borrow_mut().add(&outcome);
+        Ok(outcome)
+    }
+
+    /// The largest memory of a run of the program in this story, in KiB.
+    pub fn peak(&self) -> u64 {
+        self.peak.get()
+    }
+
+    /// The same, at its end.
+    pub fn take_peak(&self) -> u64 {
+        self.peak.take()
     }
 
     /// Runs the program with these lines on its standard input.
@@ -169,7 +246,9 @@ impl Bench {
         fs::write(&file, lines.join("\n") + "\n")
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
         let typed = fs::File::open(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-        self.outcome(arguments, self.command(arguments)?.stdin(typed))
+        self.outcome(arguments, |command| {
+            command.stdin(typed);
+        })
     }
 
     /// Installs these answers from the mirror.
@@ -179,8 +258,7 @@ impl Bench {
 
     /// Installs these answers from the mirror, with more arguments.
     pub fn install_with(&self, answers: &str, more: &[&str]) -> Result<Outcome, String> {
-        let mirror = self.mirror.display().to_string();
-        self.install_from(&mirror, answers, more)
+        self.install_from(&self.mirror.place(), answers, more)
     }
 
     /// Installs these answers from a mirror.
@@ -215,6 +293,7 @@ impl Bench {
     /// Writes a file of answers, and says where.
     pub fn answers(&self, text: &str) -> Result<String, String> {
         let file = self.local(OWN_FOLDER)?.join("answers.toml");
+        let text = text.replace(MIDDLE, &self.mirror.middle).replace(OLDEST, &self.mirror.oldest);
         fs::write(&file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
         Ok(file.display().to_string())
     }

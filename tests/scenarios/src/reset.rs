@@ -23,7 +23,8 @@ const EDITED: [&str; 7] = [
     "/usr/local/etc/nginx/nginx.conf",
 ];
 /// What the program or a story makes.
-const MADE: [&str; 33] = [
+const MADE: [&str; 34] = [
+    ASIDE,
     LOADER_EXTRA,
     NGINX_SITE,
     HTTPD_SITE,
@@ -58,6 +59,8 @@ const MADE: [&str; 33] = [
     "/var/log/nginx/gotosocial-error.log",
     "/var/run/gotosocial",
 ];
+/// Where a story puts a release aside.
+pub const ASIDE: &str = "/usr/local/libexec/gts-acceptance-aside";
 /// A file for the loader, which some stories write.
 pub const LOADER_EXTRA: &str = "/boot/loader.conf.d/gts-acceptance.conf";
 /// A site of somebody else's, for nginx, which some stories write.
@@ -126,7 +129,8 @@ pub fn prepare(bench: &Bench) -> Result<(), String> {
         }
     }
     let found = json!({ "files": files, "folders": folders, RESERVED_HIGH: bench.sysctl(RESERVED_HIGH)? });
-    host.write_file(Path::new(&record()), found.to_string().as_bytes(), 0o600, Owner::ROOT).map_err(said)
+    host.write_file(Path::new(&record()), found.to_string().as_bytes(), 0o600, Owner::ROOT).map_err(said)?;
+    bench.mirror.give_certificate(bench)
 }
 
 fn found_file(host: &dyn Host, path: &str) -> Result<Value, String> {
@@ -156,7 +160,9 @@ pub fn reset(bench: &Bench) -> Result<(), String> {
         }
     };
     for service in [SERVICE, NGINX.service, HTTPD.service] {
-        if host.service(service).map_err(said)? != ServiceState::Missing {
+        let script = format!("/usr/local/etc/rc.d/{service}");
+        let is_there = host.entry(Path::new(&script)).map_err(said)?.is_some();
+        if is_there && host.service(service).map_err(said)? != ServiceState::Missing {
             attempt(&format!("stop {service}"), host.service_action(service, ServiceAction::Stop));
         }
     }
@@ -188,7 +194,7 @@ pub fn reset(bench: &Bench) -> Result<(), String> {
             attempt(name, host.delete_group(name));
         }
     }
-    if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
+    if left.is_empty() { bench.mirror.give_certificate(bench) } else { Err(left.join("\n")) }
 }
 
 fn write_back(host: &dyn Host, path: &str, file: &Value) -> Result<(), HostError> {
@@ -209,13 +215,7 @@ fn write_back(host: &dyn Host, path: &str, file: &Value) -> Result<(), HostError
     host.write_file(path, &bytes, mode, Owner { uid, gid })
 }
 
-/// Puts the machine back and proves that it is as it was before.
-pub fn put_back(bench: &Bench, before: &Snapshot) -> Result<(), String> {
-    reset(bench)?;
-    before.is_still(&state(bench)?)
-}
-
-/// The state that a story begins with and has to leave: all but times, and the clock of a model.
+/// The state that a machine is found in and has to be left in: all but times, and the clock of a model.
 pub fn state(bench: &Bench) -> Result<Snapshot, String> {
     Ok(Snapshot::take(bench)?.without_times().without("/.rehearsal"))
 }

@@ -34,7 +34,7 @@ pub fn trouble(bench: &Bench, what: Trouble) -> Result<(), String> {
             model.authority = match what {
                 Trouble::Unreachable => Authority::Unreachable,
                 Trouble::RateLimited => Authority::RateLimited,
-                _ => Authority::Issues,
+                _ => bench.authority,
             };
         });
         return edited.map_err(|error| error.to_string());

@@ -80,10 +80,26 @@ fn nothing_is_done_without_consent_or_on_the_wrong_machine() {
 }
 
 #[test]
+fn a_list_and_a_rehearsal_need_neither_consent_nor_this_machine() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    for arguments in [&["--list", "--from", "clean-stop"][..], &["--rehearse", "folder"]] {
+        let output = Bundle::on("Linux", "x86_64", 1001).run(arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.ends_with(&format!("/mirror {}\n", arguments.join(" "))), "{said}");
+    }
+}
+
+#[test]
 fn the_stories_are_started_with_program_and_mirror_and_their_exit_status_counts() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let output = Bundle::on("FreeBSD", "aarch64", 0).run(&["--yes-change-this-machine", "clean-stop"]);
-    let told = "told: --program ./gts-bootstrap --mirror ./mirror --yes-change-this-machine clean-stop\n";
+    let bundle = Bundle::on("FreeBSD", "aarch64", 0);
+    let output = bundle.run(&["--yes-change-this-machine", "--mirror", "mine", "clean-stop"]);
+    // What is named on the command line is found from where it was typed.
+    let folder = bundle.folder.path().display();
+    let told = format!(
+        "told: --program {folder}/gts-bootstrap --mirror {folder}/mirror --yes-change-this-machine --mirror mine \
+         clean-stop\n"
+    );
     assert_eq!(String::from_utf8_lossy(&output.stdout), told);
     assert_eq!(output.status.code(), Some(7));
 }

@@ -6,11 +6,8 @@
 
 mod machine;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode};
 
-use gts_bootstrap::host::rehearsal::Model;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use machine::Machine;
 
@@ -25,25 +22,13 @@ fn main() -> ExitCode {
 /// Tells a story on a machine of its own, which has every package that a story may need.
 fn tell(name: &str) -> Result<Completion, Failed> {
     let machine = Machine::fresh();
-    furnish(&machine);
-    let output = machine.tell(&[name]);
+    machine.with_web_servers();
+    machine.with_portacl_rc();
+    let output = machine.tell(&[name, "--acme", "https://acme.example/directory"]);
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     match (output.status.code(), said.strip_prefix(&format!("skipped {name}: "))) {
         (Some(0), Some(why)) => Ok(Completion::ignored_with(why.lines().next().unwrap_or_default())),
         (Some(0), None) if said.contains("1 passed, 0 failed, 0 skipped") => Ok(Completion::Completed),
         _ => Err(said.into()),
     }
-}
-
-/// Installs the packages; portacl-rc as far as the program looks at it.
-fn furnish(machine: &Machine) {
-    machine.with_web_servers();
-    let state = machine.root().join(".rehearsal/state.json");
-    let mut model: Model = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
-    model.packages.insert("portacl-rc".into(), "0.9.0".into());
-    fs::write(&state, serde_json::to_vec_pretty(&model).unwrap()).unwrap();
-    let scripts = machine.root().join("usr/local/etc/rc.d");
-    fs::create_dir_all(&scripts).unwrap();
-    fs::write(scripts.join("portacl"), "#!/bin/sh\n").unwrap();
-    fs::set_permissions(scripts.join("portacl"), fs::Permissions::from_mode(0o755)).unwrap();
 }

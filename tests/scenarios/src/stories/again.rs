@@ -5,17 +5,16 @@ use std::path::Path;
 use gts_bootstrap::host::ServiceAction;
 
 use super::said;
-use crate::bench::{ANSWERS, Bench, HOST, SERVICE, ensure};
+use crate::bench::{ANSWERS, Bench, HOST, MIDDLE, OLDEST, SERVICE, ensure};
+use crate::mirror::{Mirror, in_releases};
 use crate::reset::reset;
 use crate::snapshot::Snapshot;
 
 const RELEASES: &str = "/usr/local/libexec/gotosocial";
-const RELEASE: &str = "/usr/local/libexec/gotosocial/0.19.2";
 const CERTIFICATE: &str = "/var/db/gotosocial/storage/certs/social.example.org";
 const LOCK: &str = "/usr/local/etc/gts-bootstrap/deployment.lock";
 
 pub(super) fn changes_nothing(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     let (before, pid) = (Snapshot::take(bench)?, bench.pid()?);
     bench.install(ANSWERS)?.exits(0)?.says("Nothing to change")?;
     before.is_still(&Snapshot::take(bench)?)?;
@@ -28,25 +27,24 @@ pub(super) fn changes_nothing(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn damage_is_put_right(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
-    let template = format!("{RELEASE}/web/template/index.tmpl");
+    let version = &bench.mirror.middle;
+    let template = format!("{}/web/template/index.tmpl", in_releases(version));
     bench.write(&template, "defaced\n")?;
     bench.remove("/usr/local/etc/rc.d/gts_portacl_guard")?;
     bench.run(&["check"])?.exits(3)?.says("boot guard")?;
     bench.install(ANSWERS)?.exits(0)?.says("update release")?.says("stop service gotosocial")?;
     ensure(bench.text(&template)? != "defaced\n", "the template is still damaged")?;
-    ensure(!bench.exists(&format!("{RELEASES}/.replaced-0.19.2"))?, "the damaged release is still there")?;
+    ensure(!bench.exists(&format!("{RELEASES}/.replaced-{version}"))?, "the damaged release is still there")?;
     bench.run(&["check"])?.exits(0)?;
     bench.install(ANSWERS)?.exits(0)?.says("Nothing to change").map(drop)
 }
 
 pub(super) fn reinstall_keeps_the_data(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     bench.host()?.service_action(SERVICE, ServiceAction::Stop).map_err(said)?;
     // While it runs a part of it is in the log beside it.
     let (database, certificate) = (bench.text("/var/db/gotosocial/sqlite.db")?, bench.text(CERTIFICATE)?);
     for path in [
-        RELEASE,
+        &in_releases(&bench.mirror.middle),
         "/usr/local/etc/gotosocial",
         "/usr/local/etc/gts-bootstrap",
         "/var/db/gts-bootstrap",
@@ -66,36 +64,38 @@ pub(super) fn reinstall_keeps_the_data(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn the_lock_decides_what_latest_is(bench: &Bench) -> Result<(), String> {
-    let latest = ANSWERS.replace("\"0.19.2\"", "\"latest\"");
-    bench.install(&latest)?.exits(0)?;
-    ensure(bench.exists(RELEASE)?, "latest is not 0.19.2")?;
-    reset(bench)?;
-    bench.install(&ANSWERS.replace("0.19.2", "0.19.1"))?.exits(0)?;
+    let Mirror { oldest, newest, latest: is_latest, .. } = &bench.mirror;
+    let latest = ANSWERS.replace(MIDDLE, "latest");
+    let planned = bench.install_with(&latest, &["--plan"])?.exits(0)?.says(&format!("gotosocial_{is_latest}_"))?;
+    if newest != is_latest {
+        planned.does_not_say(newest)?;
+    }
+    bench.install(&ANSWERS.replace(MIDDLE, OLDEST))?.exits(0)?;
     let lock = bench.text(LOCK)?;
     reset(bench)?;
     bench.write(LOCK, &lock)?;
     bench.install(&latest)?.exits(0)?;
-    ensure(bench.exists(&format!("{RELEASES}/0.19.1/gotosocial"))?, "what was locked is not installed")?;
-    ensure(!bench.exists(RELEASE)?, "something else than what was locked is installed")?;
+    ensure(bench.exists(&format!("{RELEASES}/{oldest}/gotosocial"))?, "what was locked is not installed")?;
+    ensure(!bench.exists(&in_releases(is_latest))?, "something else than what was locked is installed")?;
     ensure(bench.text(LOCK)? == lock, "the lock is another one")
 }
 
 pub(super) fn upgrade(bench: &Bench) -> Result<(), String> {
-    let older = ANSWERS.replace("0.19.2", "0.19.1");
+    let Mirror { oldest, middle, latest, .. } = &bench.mirror;
+    let older = ANSWERS.replace(MIDDLE, OLDEST);
     bench.install(&older)?.exits(0)?;
-    bench.install(ANSWERS)?.exits(1)?.says("gts-bootstrap upgrade --release 0.19.2")?;
-    let mirror = bench.mirror.display().to_string();
+    bench.install(ANSWERS)?.exits(1)?.says(&format!("gts-bootstrap upgrade --release {middle}"))?;
+    let mirror = bench.mirror.place();
     bench.run(&["upgrade", "--mirror", &mirror, "--yes"])?.exits(0)?;
     let current = std::fs::read_link(bench.local(RELEASES)?.join("current"));
-    ensure(current.as_deref().is_ok_and(|to| to == Path::new("0.19.2")), format!("current is {current:?}"))?;
-    bench.run(&["check"])?.exits(0)?.says("gotosocial 0.19.2")?;
+    ensure(current.as_deref().is_ok_and(|to| to == Path::new(latest)), format!("current is {current:?}"))?;
+    bench.run(&["check"])?.exits(0)?.says(&format!("gotosocial {latest}"))?;
     let before = Snapshot::take(bench)?;
-    bench.install(&older)?.exits(1)?.says("0.19.1 is older")?;
+    bench.install(&older)?.exits(1)?.says(&format!("{oldest} is older"))?;
     before.is_still(&Snapshot::take(bench)?)
 }
 
 pub(super) fn identity_stays(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     let before = Snapshot::take(bench)?;
     bench
         .install(&ANSWERS.replace(HOST, "other.example.org"))?

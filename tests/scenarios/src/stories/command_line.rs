@@ -138,6 +138,22 @@ pub(super) fn completions(bench: &Bench) -> Result<(), String> {
     before.is_still(&Snapshot::take(bench)?)
 }
 
+/// The warnings in a text, each with its further lines.
+fn warnings(text: &str) -> Vec<String> {
+    let mut warnings: Vec<String> = Vec::new();
+    let mut warns = false;
+    for line in text.lines() {
+        let begins = line.starts_with("  warn ");
+        warns = begins || (warns && line.starts_with("       "));
+        match warnings.last_mut() {
+            Some(last) if warns && !begins => *last += &format!("{line}\n"),
+            _ if warns => warnings.push(format!("{line}\n")),
+            _ => {}
+        }
+    }
+    warnings
+}
+
 pub(super) fn as_much_as_is_wanted(bench: &Bench) -> Result<(), String> {
     let plan = |color: &[&str]| bench.install_with(ANSWERS, &[&["--plan"], color].concat())?.exits(0);
     let plain = plan(&[])?;
@@ -150,21 +166,20 @@ pub(super) fn as_much_as_is_wanted(bench: &Bench) -> Result<(), String> {
         ensure(line.chars().count() <= 80 || longest_word > 60, format!("not 80 columns: {line}"))?;
     }
     let quiet = bench.install_with(ANSWERS, &["--yes", "-q"])?.exits(0)?;
-    // Nothing but the warnings that the machine has to give, as the plan had them.
-    let mut warns = false;
-    let is_warning = |line: &&str| {
-        warns = line.starts_with("  warn ") || (warns && line.starts_with("       "));
-        warns
-    };
-    let warnings: String = plain.stdout.lines().filter(is_warning).map(|line| format!("{line}\n")).collect();
-    ensure(quiet.stdout == warnings, format!("not quiet: {}", quiet.stdout))?;
+    // Nothing but the warnings that the machine has to give: those of the plan, and of the checks those that it still has.
+    let warned = warnings(&quiet.stdout);
+    ensure(quiet.stdout == warned.concat(), format!("not quiet: {}", quiet.stdout))?;
+    let planned = warnings(&plain.stdout);
+    let checked = warnings(&bench.run(&["check"])?.exits(0)?.stdout);
+    let is_due =
+        warned.starts_with(&planned) && warned[planned.len()..].iter().all(|warning| checked.contains(warning));
+    ensure(is_due, format!("it warns of {warned:?}; the plan of {planned:?}, and a check of {checked:?}"))?;
     let level = bench.host()?.system().map_err(said)?.securelevel;
     let verbose = bench.install_with(ANSWERS, &["--yes", "-v"])?.exits(0)?;
     verbose.says(&format!("securelevel: {level}")).map(drop)
 }
 
 pub(super) fn unreadable_files_are_named(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     for (path, bytes, word) in [
         (CONFIG, &b"host: \xff\xfe\n"[..], "is not UTF-8 text"),
         ("/usr/local/etc/gts-bootstrap/deployment.lock", b"schema = 1\n", "deployment.lock"),
@@ -187,7 +202,6 @@ pub(super) fn unreadable_files_are_named(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn two_runs_are_kept_apart(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     let answers = ANSWERS.replace("admin@", "ops@");
     let before = Snapshot::take(bench)?.system();
     let host = bench.host()?;
@@ -200,7 +214,8 @@ pub(super) fn two_runs_are_kept_apart(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn reader_goes_away(bench: &Bench) -> Result<(), String> {
-    let (file, mirror) = (bench.answers(ANSWERS)?, bench.mirror.display().to_string());
+    let answers = ANSWERS.replace("admin@", "ops@");
+    let (file, mirror) = (bench.answers(&answers)?, bench.mirror.place());
     let mut command = bench.command(&["install", "--yes", "--answers", &file, "--mirror", &mirror])?;
     let mut child = command
         .stdout(Stdio::piped())
@@ -211,5 +226,5 @@ pub(super) fn reader_goes_away(bench: &Bench) -> Result<(), String> {
     drop(child.stderr.take());
     let status = child.wait().map_err(|error| error.to_string())?;
     ensure(status.code() == Some(0), format!("it ended with {status}"))?;
-    bench.install(ANSWERS)?.exits(0)?.says("Nothing to change").map(drop)
+    bench.install(&answers)?.exits(0)?.says("Nothing to change").map(drop)
 }

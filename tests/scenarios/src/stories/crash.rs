@@ -14,8 +14,8 @@ use crate::reset::reset;
 use crate::snapshot::Snapshot;
 
 const JOURNAL: &str = "/var/db/gts-bootstrap/journal";
-/// After how many changes a run is killed. An installation has some forty.
-const STOPS: [usize; 6] = [1, 5, 10, 20, 30, 35];
+/// After how many changes a run is killed, counted from the stop before. An installation has some forty.
+const STOPS: [usize; 6] = [1, 4, 5, 8, 8, 6];
 /// How often that is tried: a run may be at its end before it is hit.
 pub(super) const TRIES: u32 = 10;
 /// For a command whose parent was killed.
@@ -23,24 +23,28 @@ const ORPHAN: Duration = Duration::from_secs(5);
 /// For one run.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How many changes of the run that is going on are done; none if there is no such run.
-fn done(journal: &Path) -> usize {
+/// How many changes of the run that is going on are done; none while there is no journal but that of the run before.
+fn done(journal: &Path, before: &[u8]) -> usize {
     let text = fs::read(journal).unwrap_or_default();
+    if !before.is_empty() && text.starts_with(before) {
+        return 0;
+    }
     String::from_utf8_lossy(&text).lines().filter(|line| line.starts_with("{\"done\"")).count()
 }
 
 fn install_and_kill(bench: &Bench, stop: usize) -> Result<Option<usize>, String> {
-    let (file, mirror) = (bench.answers(ANSWERS)?, bench.mirror.display().to_string());
+    let (file, mirror) = (bench.answers(ANSWERS)?, bench.mirror.place());
     run_and_kill(bench, &["install", "--yes", "--answers", &file, "--mirror", &mirror], stop)
 }
 
 /// Starts a command and kills it as soon as that many changes are done; how many were, or `None` if it had ended by then.
 pub(super) fn run_and_kill(bench: &Bench, arguments: &[&str], stop: usize) -> Result<Option<usize>, String> {
     let journal = bench.local(JOURNAL)?;
+    let before = fs::read(&journal).unwrap_or_default();
     let mut command = bench.command(arguments)?;
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = child.map_err(|error| format!("the program cannot be run: {error}"))?;
-    let watched = watch(&journal, &mut child, stop);
+    let watched = watch(&journal, &before, &mut child, stop);
     let killed = child.kill().and_then(|()| child.wait()).map_err(|error| format!("it cannot be killed: {error}"))?;
     watched?;
     if killed.code().is_some() {
@@ -50,13 +54,13 @@ pub(super) fn run_and_kill(bench: &Bench, arguments: &[&str], stop: usize) -> Re
         // A command of the base system that it had started is not killed with it, and ends by itself.
         thread::sleep(ORPHAN);
     }
-    Ok(Some(done(&journal)).filter(|count| *count > 0))
+    Ok(Some(done(&journal, &before)).filter(|count| *count > 0))
 }
 
 /// Waits until that many changes are done, or the run has ended.
-fn watch(journal: &Path, child: &mut Child, stop: usize) -> Result<(), String> {
+fn watch(journal: &Path, before: &[u8], child: &mut Child, stop: usize) -> Result<(), String> {
     let began = Instant::now();
-    while done(journal) < stop {
+    while done(journal, before) < stop {
         if child.try_wait().map_err(|error| error.to_string())?.is_some() {
             return Ok(());
         }
@@ -71,31 +75,29 @@ fn installed(bench: &Bench) -> Result<Snapshot, String> {
     Ok(Snapshot::take(bench)?.system().without_data())
 }
 
+/// One installation is killed again and again, each time some changes further on, and then goes to its end.
 pub(super) fn killed_at_a_change(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     let uninterrupted = installed(bench)?;
+    reset(bench)?;
     let mut hit = Vec::new();
     for stop in STOPS {
         let mut tries = 0..TRIES;
         let count = loop {
-            ensure(tries.next().is_some(), format!("no run could be killed after change {stop}"))?;
-            reset(bench)?;
+            ensure(tries.next().is_some(), format!("no run could be killed after {stop} changes, and {hit:?} before"))?;
             if let Some(count) = install_and_kill(bench, stop)? {
                 break count;
             }
+            // It came to its end before it was hit.
+            reset(bench)?;
         };
-        hit.push(count.to_string());
-        let told = |why: String| format!("killed after {count} changes: {why}");
-        bench
-            .install(ANSWERS)?
-            .exits(0)
-            .and_then(|run| run.says("An earlier `install` was interrupted"))
-            .map_err(told)?;
-        uninterrupted.is_still(&installed(bench)?).map_err(told)?;
-        bench.ports_are_guarded().map_err(told)?;
-        bench.install(ANSWERS)?.exits(0).and_then(|run| run.says("Nothing to change")).map_err(told)?;
+        hit.push(count);
     }
-    println!("        killed after {} changes", hit.join(", "));
+    let told = |why: String| format!("killed after {hit:?} changes: {why}");
+    bench.install(ANSWERS)?.exits(0).and_then(|run| run.says("An earlier `install` was interrupted")).map_err(told)?;
+    uninterrupted.is_still(&installed(bench)?).map_err(told)?;
+    bench.ports_are_guarded().map_err(told)?;
+    bench.install(ANSWERS)?.exits(0).and_then(|run| run.says("Nothing to change")).map_err(told)?;
+    println!("        killed after {hit:?} changes");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Filters: kept where nobody filters, taken up by the web server in front, and taken along by it.
 
-use crate::bench::{ANSWERS, Bench, OWN_FOLDER, ensure};
+use crate::bench::{Bench, OWN_FOLDER, ensure};
 
 const RULES: &str = "/usr/local/etc/gts-bootstrap/filters.conf";
 const NGINX_FILE: &str = "/usr/local/etc/nginx/gts-bootstrap/filters/global/gts-bootstrap.conf";
@@ -42,7 +42,6 @@ fn decide(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn kept_in_direct_mode(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     make(bench)?;
     decide(bench)?;
     bench.run(&["filter", "deny", "0.0.0.0/0", "--yes"])?.exits(2)?.says("--force")?;
@@ -54,8 +53,6 @@ pub(super) fn kept_in_direct_mode(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn taken_up_by_nginx(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
-    bench.run(&["switch-to-proxy", "nginx", "--yes", "--trial", "15"])?.exits(0)?;
     make(bench)?;
     decide(bench)?;
     let rendered = bench.text(NGINX_FILE)?;

@@ -16,8 +16,9 @@ use crate::bench::{
     ensure,
 };
 use crate::impostor::Impostor;
+use crate::mirror::certificate;
 use crate::outcome::Outcome;
-use crate::reset::{FOLDERS, HTTPD_SITE, NGINX_SITE, reset};
+use crate::reset::{FOLDERS, HTTPD_SITE, NGINX_SITE};
 use crate::snapshot::Snapshot;
 use crate::trouble::{Trouble, trouble};
 
@@ -28,8 +29,8 @@ const KEY: &str = "/usr/local/etc/gts-bootstrap/tls/social.example.org.key";
 const OUR_RULES: &str = "uid:209:tcp:80,uid:209:tcp:443";
 /// A user of the base system who has a rule, and the rule.
 const FOREIGN: &str = "uid:53:tcp:53";
-/// After how many changes a switch is killed. It has some thirty.
-const STOPS: [usize; 6] = [1, 6, 12, 18, 22, 26];
+/// After how many changes a switch is killed, counted from the stop before. It has some thirty.
+const STOPS: [usize; 6] = [1, 5, 5, 5, 4, 3];
 /// A port that is no privileged one, for a site of somebody else's.
 const OTHER_PORT: u16 = 8081;
 /// nginx as somebody else has set it up: a site of their own, on another port.
@@ -43,7 +44,7 @@ fn to(bench: &Bench, server: &WebServer) -> Result<Outcome, String> {
     bench.run(&[&["switch-to-proxy", server.name, "--yes"][..], &TRIAL].concat())
 }
 
-fn to_direct(bench: &Bench) -> Result<Outcome, String> {
+pub(super) fn to_direct(bench: &Bench) -> Result<Outcome, String> {
     bench.run(&[&["switch-to-direct", "--yes"][..], &TRIAL].concat())
 }
 
@@ -54,7 +55,7 @@ fn system(bench: &Bench) -> Result<Snapshot, String> {
 }
 
 /// Who has ports 80 and 443, that GoToSocial listens on loopback alone and may have neither.
-fn is_in_front(bench: &Bench, server: &WebServer) -> Result<(), String> {
+pub(super) fn is_in_front(bench: &Bench, server: &WebServer) -> Result<(), String> {
     let host = bench.host()?;
     let uid = host.user(USER).map_err(said)?.ok_or("there is no user gotosocial")?.uid;
     for user in [uid, NOBODY] {
@@ -86,7 +87,7 @@ fn is_in_front(bench: &Bench, server: &WebServer) -> Result<(), String> {
     Ok(())
 }
 
-fn is_direct(bench: &Bench) -> Result<(), String> {
+pub(super) fn is_direct(bench: &Bench) -> Result<(), String> {
     bench.ports_are_guarded()?;
     bench.run(&["check"])?.exits(0).map(drop)
 }
@@ -101,7 +102,6 @@ fn once_is_enough(bench: &Bench, command: &[&str]) -> Result<(), String> {
 
 /// There and back again, by way of these.
 fn there_and_back(bench: &Bench, servers: &[&WebServer]) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     let (before, certificate) = (system(bench)?, bench.text(CACHE)?);
     for server in servers {
         to(bench, server)?
@@ -135,7 +135,6 @@ pub(super) fn from_front_to_front(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn planned_first(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     let before = Snapshot::take(bench)?;
     let json = bench.run(&["switch-to-proxy", "--plan", "--json"])?.exits(0)?.json()?;
     ensure(json["command"] == "switch-to-proxy" && json["changed"] == true, json.to_string())?;
@@ -166,34 +165,33 @@ pub(super) fn on_trial(bench: &Bench) -> Result<(), String> {
     is_direct(bench)
 }
 
+/// One switch is killed again and again, each time some changes further on, and then goes to its end.
 pub(super) fn killed_at_a_change(bench: &Bench) -> Result<(), String> {
     let command = [&["switch-to-proxy", "--yes"][..], &TRIAL].concat();
-    bench.install(ANSWERS)?.exits(0)?;
     let direct = system(bench)?;
     bench.run(&command)?.exits(0)?;
     let uninterrupted = system(bench)?;
+    let back = || to_direct(bench)?.exits(0).and_then(|_| direct.is_still(&system(bench)?));
+    back()?;
     let mut hit = Vec::new();
     for stop in STOPS {
         let mut tries = 0..TRIES;
         let count = loop {
-            ensure(tries.next().is_some(), format!("no run could be killed after change {stop}"))?;
-            to_direct(bench)?.exits(0)?;
-            direct.is_still(&system(bench)?)?;
+            ensure(tries.next().is_some(), format!("no run could be killed after {stop} changes, and {hit:?} before"))?;
             if let Some(count) = run_and_kill(bench, &command, stop)? {
                 break count;
             }
+            // It came to its end before it was hit.
+            back()?;
         };
-        hit.push(count.to_string());
-        let told = |why: String| format!("killed after {count} changes: {why}");
-        bench
-            .run(&command)?
-            .exits(0)
-            .and_then(|run| run.says("An earlier `switch-to-proxy` was interrupted"))
-            .map_err(told)?;
-        uninterrupted.is_still(&system(bench)?).map_err(told)?;
-        is_in_front(bench, &NGINX).map_err(told)?;
+        hit.push(count);
     }
-    println!("        killed after {} changes", hit.join(", "));
+    let told = |why: String| format!("killed after {hit:?} changes: {why}");
+    let run = bench.run(&command)?.exits(0);
+    run.and_then(|run| run.says("An earlier `switch-to-proxy` was interrupted")).map_err(told)?;
+    uninterrupted.is_still(&system(bench)?).map_err(told)?;
+    is_in_front(bench, &NGINX).map_err(told)?;
+    println!("        killed after {hit:?} changes");
     Ok(())
 }
 
@@ -204,10 +202,8 @@ fn behind(server: &WebServer, certificate: &str, key: &str) -> String {
 }
 
 pub(super) fn installed_behind_a_front(bench: &Bench) -> Result<(), String> {
-    // There is no certificate authority on a machine without internet: a pair of GoToSocial's own is named instead.
-    bench.install(ANSWERS)?.exits(0)?;
-    let pair = Bundle::from_pem(bench.text(CACHE)?.as_bytes()).map_err(|error| error.to_string())?;
-    reset(bench)?;
+    // There is no certificate authority on a machine without internet: a pair of one's own is named instead.
+    let pair = certificate()?;
     let (chain, key) = (format!("{OWN_FOLDER}/chain.pem"), format!("{OWN_FOLDER}/key.pem"));
     for (path, text) in [(&chain, pair.chain_pem().as_str()), (&key, pair.key_pem().expose())] {
         bench.host()?.write_file(Path::new(path), text.as_bytes(), 0o600, Owner::ROOT).map_err(said)?;
@@ -244,7 +240,6 @@ pub(super) fn what_cannot_is_refused(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn site_with_our_name(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     bench.write(NGINX_CONF, OTHERS.replace("http {\n", "http {\n    include gts-acceptance.conf;\n"))?;
     bench.write(NGINX_SITE, format!("server {{\n    listen 80;\n    server_name www.example.org {HOST};\n}}\n"))?;
     bench.write(HTTPD_SITE, format!("# mine\n<VirtualHost *:443>\n    ServerName {HOST}\n</VirtualHost>\n"))?;
@@ -257,7 +252,6 @@ pub(super) fn site_with_our_name(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn broken_web_server(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     // What nginx alone can say: the program reads this file without a complaint.
     let broken = "listen 8444 ssl;\n        ssl_certificate /nowhere.pem;\n        ssl_certificate_key /nowhere.key;";
     bench.write(NGINX_CONF, OTHERS.replace("listen 8081;", broken))?;
@@ -268,7 +262,6 @@ pub(super) fn broken_web_server(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn sites_of_others_go_on(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     bench.write(NGINX_CONF, OTHERS)?;
     let host = bench.host()?;
     host.set_rc_variable("nginx_enable", Some("YES")).map_err(said)?;
@@ -295,7 +288,6 @@ pub(super) fn sites_of_others_go_on(bench: &Bench) -> Result<(), String> {
 
 /// A process of the service's user keeps its socket when its rule is gone, and calls itself nginx.
 pub(super) fn name_lends_no_port(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     let before = system(bench)?;
     let impostor = Impostor::on(bench, 443)?;
     let words = [format!("nginx (user gotosocial, uid 209, pid {})", impostor.pid()), "listens on port 443".to_owned()];
@@ -329,7 +321,6 @@ pub(super) fn name_lends_no_port(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn foreign_rules(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     bench.run(&["portacl", "grant", "uid:53", "53", "--allow-unknown", "--yes"])?.exits(0)?;
     let rules = |wanted: &[&str]| {
         let (now, high) = (bench.sysctl(RULES)?, bench.sysctl(RESERVED_HIGH)?);
@@ -352,11 +343,12 @@ pub(super) fn foreign_rules(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn certificates(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
-    bench.run(&["certificate", "status"])?.exits(0)?.says(HOST)?.says("managed by GoToSocial itself")?;
-    bench.run(&["certificate", "renew", "--yes"])?.exits(0)?.says("renews its certificate itself")?;
-    to(bench, &NGINX)?.exits(0)?;
-    bench.run(&["certificate", "status"])?.exits(0)?.says("managed by gts-bootstrap")?.says("next renewal")?;
+    bench
+        .run(&["certificate", "status"])?
+        .exits(0)?
+        .says(HOST)?
+        .says("managed by gts-bootstrap")?
+        .says("next renewal")?;
     // The very same certificate is shown on.
     let cached = Bundle::from_pem(bench.text(CACHE)?.as_bytes()).map_err(|error| error.to_string())?;
     ensure(bench.text(CHAIN)? == cached.chain_pem(), "it is another certificate")?;
@@ -379,5 +371,22 @@ pub(super) fn certificates(bench: &Bench) -> Result<(), String> {
     ensure(bench.text(CHAIN)? == cached.chain_pem(), "the certificate was not put back")?;
     bench.run(&["certificate", "status"])?.exits(0)?.says("last failure")?;
     ensure(bench.host()?.service(SERVICE).map_err(said)?.is_running(), "GoToSocial was stopped")?;
+    is_in_front(bench, &NGINX)
+}
+
+/// From the server that was named with `--acme`.
+pub(super) fn ordered_certificate(bench: &Bench) -> Result<(), String> {
+    let server = bench.acme.as_ref().ok_or("no server that issues certificates was named")?;
+    let before = bench.text(CHAIN)?;
+    let trusted = server.trusted.as_ref().map(|file| file.display().to_string());
+    let environment: Vec<(&str, &str)> = trusted.iter().map(|file| ("SSL_CERT_FILE", file.as_str())).collect();
+    let order = ["certificate", "renew", "--yes", "--force", "--acme-directory", &server.directory];
+    bench.run_with(&order, &environment)?.exits(0)?;
+    ensure(bench.text(CHAIN)? != before, "it is the same certificate")?;
+    let pair = [CHAIN, KEY].map(|path| bench.text(path));
+    let [chain, key] = pair;
+    let pair = Bundle::from_files(key?.as_bytes(), chain?.as_bytes()).map_err(|error| error.to_string())?;
+    ensure(pair.leaf().names == [HOST], format!("it is for {:?}", pair.leaf().names))?;
+    bench.run(&["certificate", "status"])?.exits(0)?.says("managed by gts-bootstrap")?;
     is_in_front(bench, &NGINX)
 }

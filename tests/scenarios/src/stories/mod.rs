@@ -1,4 +1,4 @@
-//! The stories. Each begins on the machine as it was found, and what it leaves is put back after it.
+//! The stories. Each says what it begins with; what it leaves is put back after it.
 
 mod account;
 mod again;
@@ -16,13 +16,17 @@ mod portacl;
 mod refusals;
 mod release;
 mod service;
+mod service_manager;
 mod status;
 mod uninstall;
 mod upgrade;
 
-use gts_bootstrap::host::HostError;
+use std::time::Duration;
+
+use gts_bootstrap::host::{Carried, HostError, WebFailure, WebRequest};
 
 use super::bench::Bench;
+use super::stage::Start;
 
 fn said(error: HostError) -> String {
     error.to_string()
@@ -44,14 +48,21 @@ pub enum Verdict {
     Skipped(String),
 }
 
-/// What a story needs besides a fresh machine.
+/// What a story needs besides the machine that it begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Needs {
-    Nothing,
+enum Need {
     /// Real processes and sockets, which a rehearsal has not.
     RealMachine,
-    /// Packages.
-    Packages(&'static [&'static str]),
+    /// A package.
+    Package(&'static str),
+    /// Releases that misbehave as they are told.
+    StandIn,
+    /// A server that was given nothing beforehand.
+    NoData,
+    /// A server that issues certificates.
+    Acme,
+    /// Upstream's server: a network, a resolver that knows it, and CA certificates that vouch for it.
+    Upstream,
 }
 
 /// A story.
@@ -59,155 +70,258 @@ enum Needs {
 pub struct Story {
     /// Its name, for the report and for choosing it.
     pub name: &'static str,
+    /// What it begins with.
+    pub start: Start,
+    /// What it leaves on purpose.
+    pub leaves: Option<Start>,
+    /// Whether it changes what the server keeps: the next story needs a server of its own.
+    pub changes_data: bool,
     /// Whether what it leaves has to stay if it went well.
     pub stays: bool,
-    needs: Needs,
+    needs: &'static [Need],
     told: fn(&Bench) -> Result<(), String>,
 }
 
 impl Story {
-    /// Tells it, unless something is missing that it needs.
-    pub fn tell(&self, bench: &Bench) -> Verdict {
-        match self.missing(bench) {
-            Err(why) => Verdict::Failed(why),
-            Ok(Some(why)) => Verdict::Skipped(why),
-            Ok(None) => match (self.told)(bench) {
-                Ok(()) => Verdict::Passed,
-                Err(why) => Verdict::Failed(why),
-            },
-        }
+    const fn begins(start: Start, name: &'static str, told: fn(&Bench) -> Result<(), String>) -> Self {
+        Self { name, start, leaves: None, changes_data: false, stays: false, needs: &[], told }
     }
 
-    fn missing(&self, bench: &Bench) -> Result<Option<String>, String> {
-        match self.needs {
-            Needs::RealMachine if bench.is_rehearsal() => return Ok(Some("it needs a real machine".to_owned())),
-            Needs::Packages(names) => {
-                for name in names {
-                    if bench.host()?.package(name).map_err(said)?.is_none() {
-                        return Ok(Some(format!("the package {name} is not installed")));
-                    }
-                }
+    const fn needs(mut self, needs: &'static [Need]) -> Self {
+        self.needs = needs;
+        self
+    }
+
+    const fn leaves(mut self, start: Start) -> Self {
+        self.leaves = Some(start);
+        self
+    }
+
+    const fn changes_data(mut self) -> Self {
+        self.changes_data = true;
+        self
+    }
+
+    const fn stays(mut self) -> Self {
+        self.stays = true;
+        self
+    }
+
+    /// Tells it.
+    pub fn tell(&self, bench: &Bench) -> Result<(), String> {
+        (self.told)(bench)
+    }
+
+    /// Why it cannot be told here.
+    pub fn missing(&self, bench: &Bench) -> Result<Option<String>, String> {
+        for need in self.needs {
+            let why = need.missing(bench)?;
+            if why.is_some() {
+                return Ok(why);
             }
-            Needs::Nothing | Needs::RealMachine => {}
         }
         Ok(None)
     }
+
+    /// Whether the memory of its runs is the program's: a real server or web server that it asks may take more.
+    pub fn measures_the_program_alone(&self, bench: &Bench) -> bool {
+        bench.mirror.is_stand_in && !self.needs.iter().any(|need| matches!(need, Need::Package("nginx" | "apache24")))
+    }
 }
 
-const PORTACL_RC: Needs = Needs::Packages(&["portacl-rc"]);
-const NGINX: Needs = Needs::Packages(&["nginx"]);
-const HTTPD: Needs = Needs::Packages(&["apache24"]);
-const BOTH_FRONTS: Needs = Needs::Packages(&["nginx", "apache24"]);
-
-const fn story(name: &'static str, needs: Needs, told: fn(&Bench) -> Result<(), String>) -> Story {
-    Story { name, stays: false, needs, told }
+impl Need {
+    fn missing(self, bench: &Bench) -> Result<Option<String>, String> {
+        let why = |missing: bool, why: &str| Ok(missing.then(|| why.to_owned()));
+        match self {
+            Self::RealMachine => why(bench.is_rehearsal(), "it needs a real machine"),
+            Self::Package(name) => why(
+                bench.host()?.package(name).map_err(said)?.is_none(),
+                &format!("the package {name} is not installed"),
+            ),
+            Self::StandIn => why(!bench.mirror.is_stand_in, "the releases of this mirror cannot be told to misbehave"),
+            Self::NoData => {
+                why(!bench.mirror.is_stand_in, "the server was given a certificate beforehand, whose owner stays")
+            }
+            Self::Acme => why(bench.acme.is_none(), "no server that issues certificates was named (--acme URL)"),
+            // A rehearsal has an upstream of its own.
+            Self::Upstream if bench.is_rehearsal() => Ok(None),
+            Self::Upstream => upstream_is_missing(bench),
+        }
+    }
 }
 
-/// All stories, in the order in which they are told.
+/// Why upstream's server cannot be asked: the resolver, the network, or TLS.
+fn upstream_is_missing(bench: &Bench) -> Result<Option<String>, String> {
+    let host = bench.host()?;
+    match host.resolve(UPSTREAM) {
+        Err(why) => return Ok(Some(format!("the resolver does not answer: {why}"))),
+        Ok(addresses) if addresses.is_empty() => {
+            return Ok(Some(format!("the resolver does not know {UPSTREAM}")));
+        }
+        Ok(_) => {}
+    }
+    let request = WebRequest {
+        tls: true,
+        host: UPSTREAM.to_owned(),
+        address: None,
+        path: "/".to_owned(),
+        carries: Carried::default(),
+        verify: true,
+        timeout: Duration::from_secs(20),
+    };
+    Ok(match host.web(&request) {
+        Ok(_) => None,
+        Err(WebFailure::Unresolved) => Some(format!("the resolver does not know {UPSTREAM}")),
+        Err(WebFailure::Refused | WebFailure::TimedOut) => Some(format!("no network leads to {UPSTREAM}")),
+        Err(why) => Some(format!("https://{UPSTREAM}: {why}")),
+    })
+}
+
+/// Where releases come from.
+const UPSTREAM: &str = "codeberg.org";
+
+const REAL: &[Need] = &[Need::RealMachine];
+const REAL_NGINX: &[Need] = &[Need::RealMachine, Need::Package("nginx")];
+const NO_DATA: &[Need] = &[Need::NoData];
+const NGINX_NO_DATA: &[Need] = &[Need::NoData, Need::Package("nginx")];
+const ACME: &[Need] = &[Need::Acme, Need::Package("nginx")];
+const UPSTREAM_SERVER: &[Need] = &[Need::Upstream];
+const STAND_IN: &[Need] = &[Need::StandIn];
+const PORTACL_RC: &[Need] = &[Need::Package("portacl-rc")];
+const NGINX: &[Need] = &[Need::Package("nginx")];
+const HTTPD: &[Need] = &[Need::Package("apache24")];
+const BOTH_FRONTS: &[Need] = &[Need::Package("nginx"), Need::Package("apache24")];
+
+const fn fresh(name: &'static str, told: fn(&Bench) -> Result<(), String>) -> Story {
+    Story::begins(Start::Fresh, name, told)
+}
+
+const fn installed(name: &'static str, told: fn(&Bench) -> Result<(), String>) -> Story {
+    Story::begins(Start::Installed, name, told)
+}
+
+const fn behind_nginx(name: &'static str, told: fn(&Bench) -> Result<(), String>) -> Story {
+    Story::begins(Start::BehindNginx, name, told).needs(NGINX)
+}
+
+/// All stories, in the order in which they are told: those that begin alike together, and last those after which the machine is
+/// put back as a whole.
 pub const STORIES: &[Story] = &[
-    story("children-have-no-terminal", Needs::RealMachine, children::have_no_terminal),
-    story("install-from-the-mirror", Needs::Nothing, install::from_the_mirror),
-    story("modes-and-owners-are-as-documented", Needs::Nothing, install::modes_and_owners),
-    story("the-server-answers", Needs::Nothing, install::the_server_answers),
-    story("plan-touches-nothing", Needs::Nothing, install::plan_touches_nothing),
-    story("flags-fill-the-answers", Needs::Nothing, install::flags_fill_the_answers),
-    story("answers-come-line-by-line", Needs::Nothing, install::answers_come_line_by_line),
-    story("checks-can-be-left-out", Needs::Nothing, install::checks_can_be_left_out),
-    story("second-run-changes-nothing", Needs::Nothing, again::changes_nothing),
-    story("damage-is-put-right", Needs::Nothing, again::damage_is_put_right),
-    story("reinstall-keeps-the-data", Needs::Nothing, again::reinstall_keeps_the_data),
-    story("the-lock-decides-what-latest-is", Needs::Nothing, again::the_lock_decides_what_latest_is),
-    story("upgrade-and-no-way-back", Needs::Nothing, again::upgrade),
-    story("upgrade-with-a-migration-and-back", Needs::Nothing, upgrade::there_and_back),
-    story("upgrade-plan-and-refusals-touch-nothing", Needs::Nothing, upgrade::plan_and_refusals_touch_nothing),
-    story("identity-cannot-be-changed", Needs::Nothing, again::identity_stays),
-    story("killed-at-a-change-and-repaired", Needs::Nothing, crash::killed_at_a_change),
-    story("cut-off-and-taken-back", Needs::Nothing, crash::cut_off_and_taken_back),
-    story("failing-last-change-is-taken-back", Needs::Nothing, crash::failing_last_change),
-    story("failing-change-in-between-is-taken-back", Needs::Nothing, crash::failing_change_in_between),
-    story("edits-are-kept-and-a-conflict-is-refused", Needs::Nothing, config::edits_are_kept),
-    story("unknown-key-is-named", Needs::Nothing, config::unknown_key_is_named),
-    story("broken-edit-never-goes-live", Needs::Nothing, config::broken_edit_never_goes_live),
-    story("no-answer-breaks-out-of-a-value", Needs::Nothing, config::no_breaking_out),
-    story("quiet-log-is-refused-at-first", Needs::Nothing, config::quiet_log_is_refused_at_first),
-    story("secrets-stay-secret", Needs::Nothing, config::secrets_stay_secret),
-    story("first-account", Needs::Nothing, account::first_account),
-    story("first-account-asked-for-later", Needs::Nothing, account::asked_for_later),
-    story("account-made-by-hand-is-left-alone", Needs::Nothing, account::made_by_hand),
-    story("json-for-programs", Needs::Nothing, command_line::json_for_programs),
-    story("bad-answers-are-told-at-once", Needs::Nothing, command_line::bad_answers_are_told_at_once),
-    story("nonsense-is-refused", Needs::Nothing, command_line::nonsense_is_refused),
-    story("errors-lead-to-what-is-behind-them", Needs::Nothing, command_line::errors_lead_to_what_is_behind_them),
-    story("help-tells-commands-and-topics", Needs::Nothing, command_line::help),
-    story("completions-for-four-shells", Needs::Nothing, command_line::completions),
-    story("as-much-is-said-as-is-wanted", Needs::Nothing, command_line::as_much_as_is_wanted),
-    story("unreadable-files-are-named", Needs::Nothing, command_line::unreadable_files_are_named),
-    story("two-runs-are-kept-apart", Needs::Nothing, command_line::two_runs_are_kept_apart),
-    story("a-reader-that-goes-away", Needs::Nothing, command_line::reader_goes_away),
-    story("number-209-taken-is-refused", Needs::Nothing, refusals::number_taken),
-    story("another-uid-is-respected", Needs::Nothing, refusals::another_uid_is_respected),
-    story("port-80-taken-is-refused", Needs::RealMachine, refusals::port_taken),
-    story("foreign-file-is-refused", Needs::Nothing, refusals::foreign_file),
-    story("bad-archives-leave-nothing", Needs::Nothing, release::bad_archives_leave_nothing),
-    story("pinned-digest-must-agree", Needs::Nothing, release::pinned_digest_must_agree),
-    story("release-that-changed-upstream-is-refused", Needs::Nothing, release::changed_upstream),
-    story("foreign-rules-are-kept", Needs::Nothing, port_access::foreign_rules_are_kept),
-    story("foreign-lines-stay", Needs::Nothing, port_access::foreign_lines_stay),
-    story("rules-now-and-at-boot-are-kept-apart", Needs::Nothing, port_access::now_and_at_boot_are_kept_apart),
-    story("lowered-range-is-never-raised", Needs::Nothing, port_access::lowered_range_is_never_raised),
-    story("order-keeps-ports-closed", Needs::Nothing, port_access::order_keeps_ports_closed),
-    story("settings-that-open-ports-are-refused", Needs::Nothing, port_access::open_settings_are_refused),
-    story("full-or-broken-list-is-refused", Needs::Nothing, port_access::full_or_broken_list_is_refused),
-    story("open-ports-are-told-and-closed", Needs::Nothing, port_access::open_ports_are_told),
-    story("boot-guard-closes-the-ports", Needs::Nothing, port_access::guard_closes_the_ports),
-    story("portacl-rc-owns-the-rules", PORTACL_RC, port_access::portacl_rc_owns_the_rules),
-    story("portacl-rc-alone-sets-the-rules", PORTACL_RC, port_access::portacl_rc_alone_sets_the_rules),
-    story("rules-can-be-read", Needs::Nothing, portacl::rules_can_be_read),
-    story("what-a-boot-changes-is-signed", Needs::Nothing, portacl::what_a_boot_changes_is_signed),
-    story("shown-and-applied-is-the-same", Needs::Nothing, portacl::shown_and_applied_is_the_same),
-    story("explained-and-proved", Needs::Nothing, portacl::explained_and_proved),
-    story("granted-and-revoked", Needs::Nothing, portacl::granted_and_revoked),
-    story("groups-are-granted", Needs::Nothing, portacl::groups_are_granted),
-    story("rules-that-make-no-sense-are-refused", Needs::Nothing, portacl::what_makes_no_sense_is_refused),
-    story("rules-are-applied-from-a-file", Needs::Nothing, portacl::rules_are_applied_from_a_file),
-    story("what-is-wrong-with-rules-is-found", Needs::Nothing, portacl::what_is_wrong_is_found),
-    story("portacl-rc-is-granted-through", PORTACL_RC, portacl::owned_by_portacl_rc),
-    story("stopped-service-is-started-again", Needs::Nothing, service::stopped_is_started_again),
-    story("only-what-it-reads-restarts-the-service", Needs::Nothing, service::only_what_it_reads_restarts_it),
-    story("clean-stop", Needs::Nothing, service::clean_stop),
-    story("slow-start-is-waited-for", Needs::Nothing, service::slow_start),
-    story("dying-service-is-taken-back", Needs::Nothing, service::dying_service),
-    story("killed-service-comes-back", Needs::RealMachine, service::killed_service),
-    story("service-has-no-terminal", Needs::RealMachine, service::no_terminal),
-    story("borrowed-title-is-no-supervisor", Needs::RealMachine, service::borrowed_title),
-    story("no-certificate-is-told", Needs::Nothing, service::no_certificate),
-    story("log-rotation", Needs::RealMachine, service::log_rotation),
-    story("status-on-one-screen", Needs::Nothing, status::told_on_one_screen),
-    story("drift-is-found", Needs::Nothing, status::drift_is_found),
-    story("fit-for-monitoring", Needs::Nothing, status::fit_for_monitoring),
-    story("what-cannot-stand-in-front-is-refused", Needs::Nothing, front::what_cannot_is_refused),
-    story("to-nginx-and-back", NGINX, front::to_nginx_and_back),
-    story("to-httpd-and-back", HTTPD, front::to_httpd_and_back),
-    story("from-front-to-front-and-back", BOTH_FRONTS, front::from_front_to_front),
-    story("a-switch-is-planned-first", NGINX, front::planned_first),
-    story("a-switch-on-trial-is-taken-back", NGINX, front::on_trial),
-    story("a-switch-killed-at-a-change", NGINX, front::killed_at_a_change),
-    story("installed-behind-a-front-at-once", NGINX, front::installed_behind_a_front),
-    story("a-site-with-our-name-is-refused", BOTH_FRONTS, front::site_with_our_name),
-    story("a-broken-web-server-is-left-alone", NGINX, front::broken_web_server),
-    story("sites-of-others-go-on", NGINX, front::sites_of_others_go_on),
-    story("a-name-lends-no-port", NGINX, front::name_lends_no_port),
-    story("foreign-rules-outlive-a-switch", NGINX, front::foreign_rules),
-    story("certificates-are-told-and-renewed", NGINX, front::certificates),
-    story("filters-wait-in-direct-mode", Needs::Nothing, filter::kept_in_direct_mode),
-    story("filters-are-taken-up-by-nginx", NGINX, filter::taken_up_by_nginx),
-    story("backed-up-and-kept-in-number", Needs::Nothing, backup::made_and_kept_in_number),
-    story("put-back-on-the-same-host", Needs::Nothing, backup::put_back_on_the_same_host),
-    story("put-back-on-an-empty-host", Needs::Nothing, backup::put_back_on_an_empty_host),
-    story("uninstalled-and-installed-again", Needs::Nothing, uninstall::the_data_stay),
-    story("uninstalled-among-others", Needs::Nothing, uninstall::edits_of_others_stay),
-    story("uninstalled-behind-nginx", NGINX, uninstall::behind_nginx),
-    Story { name: BEFORE_REBOOT, stays: true, needs: Needs::Nothing, told: boot::before },
+    fresh("children-have-no-terminal", children::have_no_terminal).needs(REAL),
+    fresh("fetching-is-done-by-nobody", children::fetch).needs(REAL),
+    fresh("plan-touches-nothing", install::plan_touches_nothing),
+    fresh("nothing-installed-is-told", status::nothing_installed),
+    fresh("bad-answers-are-told-at-once", command_line::bad_answers_are_told_at_once),
+    fresh("nonsense-is-refused", command_line::nonsense_is_refused),
+    fresh("errors-lead-to-what-is-behind-them", command_line::errors_lead_to_what_is_behind_them),
+    fresh("help-tells-commands-and-topics", command_line::help),
+    fresh("completions-for-four-shells", command_line::completions),
+    fresh("quiet-log-is-refused-at-first", config::quiet_log_is_refused_at_first),
+    fresh("what-cannot-stand-in-front-is-refused", front::what_cannot_is_refused),
+    fresh("port-80-taken-is-refused", refusals::port_taken).needs(REAL),
+    fresh("foreign-file-is-refused", refusals::foreign_file),
+    fresh("bad-archives-leave-nothing", release::bad_archives_leave_nothing),
+    fresh("upstream-is-asked", release::upstream_is_asked).needs(UPSTREAM_SERVER),
+    fresh("plain-http-needs-a-digest", release::plain_http_needs_a_digest),
+    fresh("order-keeps-ports-closed", port_access::order_keeps_ports_closed),
+    fresh("settings-that-open-ports-are-refused", port_access::open_settings_are_refused),
+    fresh("full-or-broken-list-is-refused", port_access::full_or_broken_list_is_refused),
+    fresh("portacl-rc-alone-sets-the-rules", port_access::portacl_rc_alone_sets_the_rules).needs(PORTACL_RC),
+    fresh("number-209-taken-is-refused", refusals::number_taken),
+    fresh("granted-and-revoked", portacl::granted_and_revoked),
+    fresh("groups-are-granted", portacl::groups_are_granted),
+    fresh("rules-that-make-no-sense-are-refused", portacl::what_makes_no_sense_is_refused),
+    fresh("rules-are-applied-from-a-file", portacl::rules_are_applied_from_a_file),
+    fresh("portacl-rc-is-granted-through", portacl::owned_by_portacl_rc).needs(PORTACL_RC),
+    fresh("dying-service-is-taken-back", service::dying_service).needs(STAND_IN),
+    fresh("install-from-the-mirror", install::from_the_mirror).leaves(Start::Installed),
+    installed("modes-and-owners-are-as-documented", install::modes_and_owners),
+    installed("the-server-answers", install::the_server_answers),
+    installed("second-run-changes-nothing", again::changes_nothing),
+    installed("identity-cannot-be-changed", again::identity_stays),
+    installed("stopped-service-is-started-again", service::stopped_is_started_again),
+    installed("service-has-no-terminal", service::no_terminal).needs(REAL),
+    installed("status-on-one-screen", status::told_on_one_screen),
+    installed("fit-for-monitoring", status::fit_for_monitoring),
+    installed("drift-is-found", status::drift_is_found),
+    installed("rules-can-be-read", portacl::rules_can_be_read),
+    installed("what-a-boot-changes-is-signed", portacl::what_a_boot_changes_is_signed),
+    installed("shown-and-applied-is-the-same", portacl::shown_and_applied_is_the_same),
+    installed("explained-and-proved", portacl::explained_and_proved),
+    installed("what-is-wrong-with-rules-is-found", portacl::what_is_wrong_is_found),
+    installed("open-ports-are-told-and-closed", port_access::open_ports_are_told),
+    installed("boot-guard-closes-the-ports", port_access::guard_closes_the_ports),
+    installed("damage-is-put-right", again::damage_is_put_right),
+    installed("release-that-changed-upstream-is-refused", release::changed_upstream),
+    installed("reinstall-keeps-the-data", again::reinstall_keeps_the_data),
+    installed("upgrade-plan-and-refusals-touch-nothing", upgrade::plan_and_refusals_touch_nothing),
+    installed("edits-are-kept-and-a-conflict-is-refused", config::edits_are_kept),
+    installed("unknown-key-is-named", config::unknown_key_is_named),
+    installed("broken-edit-never-goes-live", config::broken_edit_never_goes_live),
+    installed("no-answer-breaks-out-of-a-value", config::no_breaking_out),
+    installed("quiet-log-is-taken-later", config::quiet_log_is_taken_later),
+    installed("secrets-stay-secret", config::secrets_stay_secret),
+    installed("unreadable-files-are-named", command_line::unreadable_files_are_named),
+    installed("two-runs-are-kept-apart", command_line::two_runs_are_kept_apart),
+    installed("only-what-it-reads-restarts-the-service", service::only_what_it_reads_restarts_it),
+    installed("clean-stop", service::clean_stop),
+    installed("killed-service-comes-back", service::killed_service).needs(REAL),
+    installed("borrowed-title-is-no-supervisor", service::borrowed_title).needs(REAL),
+    installed("log-rotation", service::log_rotation).needs(REAL),
+    installed("checks-can-be-left-out", install::checks_can_be_left_out),
+    installed("a-reader-that-goes-away", command_line::reader_goes_away),
+    installed("a-release-is-fetched-over-http", release::fetched_over_http),
+    installed("pinned-digest-must-agree", release::pinned_digest_must_agree),
+    installed("slow-start-is-waited-for", service::slow_start).needs(STAND_IN),
+    installed("no-certificate-is-told", service::no_certificate).needs(STAND_IN),
+    installed("foreign-lines-stay", port_access::foreign_lines_stay),
+    installed("rules-now-and-at-boot-are-kept-apart", port_access::now_and_at_boot_are_kept_apart),
+    installed("lowered-range-is-never-raised", port_access::lowered_range_is_never_raised),
+    installed("filters-wait-in-direct-mode", filter::kept_in_direct_mode),
+    installed("to-nginx-and-back", front::to_nginx_and_back).needs(NGINX),
+    installed("to-httpd-and-back", front::to_httpd_and_back).needs(HTTPD),
+    installed("from-front-to-front-and-back", front::from_front_to_front).needs(BOTH_FRONTS),
+    installed("a-switch-is-planned-first", front::planned_first).needs(NGINX),
+    installed("a-switch-on-trial-is-taken-back", front::on_trial).needs(NGINX),
+    installed("a-switch-killed-at-a-change", front::killed_at_a_change).needs(NGINX),
+    installed("a-site-with-our-name-is-refused", front::site_with_our_name).needs(BOTH_FRONTS),
+    installed("a-broken-web-server-is-left-alone", front::broken_web_server).needs(NGINX),
+    installed("sites-of-others-go-on", front::sites_of_others_go_on).needs(NGINX),
+    installed("a-name-lends-no-port", front::name_lends_no_port).needs(NGINX),
+    installed("foreign-rules-outlive-a-switch", front::foreign_rules).needs(NGINX),
+    installed("first-account-asked-for-later", account::asked_for_later).changes_data(),
+    installed("account-made-by-hand-is-left-alone", account::made_by_hand).changes_data(),
+    installed("first-account-told-to-the-quiet", account::told_to_the_quiet).changes_data(),
+    installed("first-account-told-beside-json", account::told_beside_json).changes_data(),
+    installed("backed-up-and-kept-in-number", backup::made_and_kept_in_number).changes_data(),
+    installed("put-back-on-the-same-host", backup::put_back_on_the_same_host).changes_data(),
+    installed("upgrade-with-a-migration-and-back", upgrade::there_and_back).changes_data(),
+    installed("killed-at-a-change-and-repaired", crash::killed_at_a_change).leaves(Start::Installed),
+    installed("put-back-on-an-empty-host", backup::put_back_on_an_empty_host).changes_data(),
+    behind_nginx("certificates-are-told-and-renewed", front::certificates),
+    behind_nginx("ordering-is-done-by-nobody", children::order).needs(REAL_NGINX),
+    behind_nginx("a-certificate-is-ordered", front::ordered_certificate).needs(ACME),
+    behind_nginx("a-service-that-is-not-enabled-is-stopped", service_manager::not_enabled),
+    behind_nginx("a-package-deleted-under-its-daemon", service_manager::deleted_package),
+    behind_nginx("filters-are-taken-up-by-nginx", filter::taken_up_by_nginx),
+    behind_nginx("uninstalled-behind-nginx", uninstall::behind_nginx).needs(NGINX_NO_DATA),
+    fresh("installed-behind-a-front-at-once", front::installed_behind_a_front).needs(NGINX),
+    fresh("flags-fill-the-answers", install::flags_fill_the_answers),
+    fresh("answers-come-line-by-line", install::answers_come_line_by_line),
+    fresh("the-lock-decides-what-latest-is", again::the_lock_decides_what_latest_is),
+    fresh("upgrade-and-no-way-back", again::upgrade),
+    fresh("cut-off-and-taken-back", crash::cut_off_and_taken_back),
+    fresh("failing-last-change-is-taken-back", crash::failing_last_change),
+    fresh("failing-change-in-between-is-taken-back", crash::failing_change_in_between),
+    fresh("first-account", account::first_account),
+    fresh("json-for-programs", command_line::json_for_programs),
+    fresh("as-much-is-said-as-is-wanted", command_line::as_much_as_is_wanted),
+    fresh("another-uid-is-respected", refusals::another_uid_is_respected),
+    fresh("foreign-rules-are-kept", port_access::foreign_rules_are_kept),
+    fresh("portacl-rc-owns-the-rules", port_access::portacl_rc_owns_the_rules).needs(PORTACL_RC),
+    fresh("uninstalled-and-installed-again", uninstall::the_data_stay).needs(NO_DATA),
+    fresh("uninstalled-among-others", uninstall::edits_of_others_stay),
+    installed(BEFORE_REBOOT, boot::before).stays(),
 ];
 
 /// The second half of the boot story. The machine is put back after it.
@@ -235,6 +349,15 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), STORIES.len());
+    }
+
+    /// Whoever is told in between costs an installation.
+    #[test]
+    fn stories_that_begin_alike_are_told_together() {
+        let mut starts: Vec<Start> = STORIES.iter().map(|story| story.start).collect();
+        starts.dedup();
+        let order = [Start::Fresh, Start::Installed, Start::BehindNginx, Start::Fresh, Start::Installed];
+        assert_eq!(starts, order);
     }
 
     #[test]

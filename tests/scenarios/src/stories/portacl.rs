@@ -3,7 +3,7 @@
 use gts_bootstrap::host::ServiceAction;
 
 use super::said;
-use crate::bench::{ANSWERS, Bench, MODULE, NOBODY, OWN_FOLDER, RESERVED_HIGH, RULES, SERVICE, ensure};
+use crate::bench::{Bench, MODULE, NOBODY, OWN_FOLDER, RESERVED_HIGH, RULES, SERVICE, ensure};
 use crate::outcome::Outcome;
 use crate::snapshot::Snapshot;
 
@@ -49,10 +49,6 @@ fn set(bench: &Bench, name: &str, value: &str) -> Result<(), String> {
 }
 
 pub(super) fn rules_can_be_read(bench: &Bench) -> Result<(), String> {
-    let fresh = "pass  proto any  port 1-1023  user root  # reservedhigh 1023\n\
-                 block proto any  port 1-1023  all        # reservedhigh 1023\n";
-    show(bench, fresh)?;
-    bench.install(ANSWERS)?.exits(0)?;
     show(bench, INSTALLED)?;
     let numbers = "\
 pass  proto tcp  port 80      user 209
@@ -74,7 +70,6 @@ block proto any  port 80-1023  all       # mac_portacl default
 }
 
 pub(super) fn what_a_boot_changes_is_signed(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     set(bench, RULES, "uid:209:tcp:80,uid:80:tcp:81")?;
     let shown = bench.run(&["portacl", "show"])?.exits(0)?;
     let lines: Vec<Vec<&str>> = shown.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
@@ -107,7 +102,6 @@ pub(super) fn what_a_boot_changes_is_signed(bench: &Bench) -> Result<(), String>
 }
 
 pub(super) fn shown_and_applied_is_the_same(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     // As odd as the kernel takes it.
     let odd = "uid: 209:tcp:080,,gid:80:udp:53,uid:209:tcp:65616,uid:4711:tcp:0,uid:209:tcp:443,uid:209:tcp:443";
     set(bench, RULES, odd)?;
@@ -123,7 +117,6 @@ pub(super) fn shown_and_applied_is_the_same(bench: &Bench) -> Result<(), String>
 }
 
 pub(super) fn explained_and_proved(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     set(bench, RULES, "uid:209:tcp:80,uid:209:tcp:443,gid:80:tcp:81,uid:53:udp:53,uid:53:tcp:22")?;
     for (user, port, words) in [
         ("gotosocial", "80", "now yes rule 1, uid:209:tcp:80"),
@@ -163,6 +156,10 @@ pub(super) fn explained_and_proved(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn granted_and_revoked(bench: &Bench) -> Result<(), String> {
+    let fresh = "pass  proto any  port 1-1023  user root  # reservedhigh 1023\n\
+                 block proto any  port 1-1023  all        # reservedhigh 1023\n";
+    show(bench, fresh)?;
+    bench.run(&["portacl", "lint"])?.exits(0)?.says("Nothing found")?;
     let (sysctl, loader) = (bench.text("/etc/sysctl.conf")?, bench.text("/boot/loader.conf")?);
     let before = Snapshot::take(bench)?.system();
     bench.run(&["portacl", "grant", "www", "80,443", "--plan"])?.exits(0)?.says("nothing was changed")?;
@@ -270,7 +267,6 @@ pub(super) fn rules_are_applied_from_a_file(bench: &Bench) -> Result<(), String>
 
 pub(super) fn what_is_wrong_is_found(bench: &Bench) -> Result<(), String> {
     bench.run(&["portacl", "lint"])?.exits(0)?.says("Nothing found")?;
-    bench.install(ANSWERS)?.exits(0)?;
     let finds = |words: &[&str]| -> Result<(), String> {
         let outcome = bench.run(&["portacl", "lint"])?.exits(3)?.says("why:")?.says("fix:")?;
         words.iter().try_fold(outcome, |outcome, words| outcome.says(words)).map(drop)

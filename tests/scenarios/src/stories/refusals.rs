@@ -6,6 +6,7 @@ use gts_bootstrap::host::{Group, User};
 
 use super::said;
 use crate::bench::{ANSWERS, Bench, RULES, USER, ensure};
+use crate::mirror::in_releases;
 use crate::reset::STRANGER;
 use crate::snapshot::Snapshot;
 
@@ -82,9 +83,10 @@ pub(super) fn foreign_file(bench: &Bench) -> Result<(), String> {
         ("/usr/local/bin/gotosocial", "/usr/local/bin/gotosocial is a file, where a link into the release belongs"),
         ("/usr/local/etc/gotosocial/config.yaml", "was not written by gts-bootstrap"),
         ("/usr/local/etc/rc.d/gotosocial", "was not written by gts-bootstrap"),
-        ("/usr/local/libexec/gotosocial/0.19.2", "is a file, where the release's folder belongs"),
+        (&in_releases(&bench.mirror.middle), "is a file, where the release's folder belongs"),
         ("/var/db/gotosocial", "/var/db/gotosocial is a file"),
     ] {
+        bench.remove(path)?;
         bench.write(path, "somebody else's\n")?;
         refused(bench, ANSWERS, &[words])?;
         ensure(bench.text(path)? == "somebody else's\n", format!("{path} is another one"))?;

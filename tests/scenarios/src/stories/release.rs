@@ -5,8 +5,12 @@ use std::path::Path;
 
 use gts_bootstrap::release::Sha256Digest;
 
-use crate::bench::{ANSWERS, Bench, OWN_FOLDER, ensure};
+use super::said;
+use crate::bench::{ANSWERS, Bench, MIDDLE, OWN_FOLDER, ensure};
+use crate::http_mirror::serve;
+use crate::mirror::in_releases;
 use crate::outcome::Outcome;
+use crate::reset::ASIDE;
 use crate::snapshot::Snapshot;
 
 /// What is wrong with the archives of a mirror, or with the list of their digests.
@@ -40,8 +44,8 @@ const ZEROES: &str = "0000000000000000000000000000000000000000000000000000000000
 /// Installs from a mirror on which the release has been tampered with.
 fn install_tampered(bench: &Bench, how: Tampering) -> Result<Outcome, String> {
     let mirror = bench.local(OWN_FOLDER)?.join("mirror");
-    let folder = mirror.join("v0.19.2");
-    let made = tampered_copy(&bench.mirror.join("v0.19.2"), &folder, how);
+    let folder = mirror.join(format!("v{}", bench.mirror.middle));
+    let made = tampered_copy(&bench.mirror.release(&bench.mirror.middle), &folder, how);
     let outcome =
         made.map_err(|error| format!("cannot make the mirror {}: {error}", folder.display())).and_then(|()| {
             // The program works on its own, so the mirror is gone only when it has ended.
@@ -71,7 +75,7 @@ pub(super) fn bad_archives_leave_nothing(bench: &Bench) -> Result<(), String> {
     for (how, word) in [
         (Tampering::OtherDigests, "SHA-256"),
         (Tampering::OtherNames, "checksums.txt"),
-        (Tampering::Half, "gotosocial_0.19.2_freebsd_"),
+        (Tampering::Half, &format!("gotosocial_{}_freebsd_", bench.mirror.middle)),
     ] {
         install_tampered(bench, how)?.exits(1)?.says(word)?;
         before.is_still(&Snapshot::take(bench)?.system())?;
@@ -79,28 +83,53 @@ pub(super) fn bad_archives_leave_nothing(bench: &Bench) -> Result<(), String> {
     Ok(())
 }
 
+pub(super) fn plain_http_needs_a_digest(bench: &Bench) -> Result<(), String> {
+    let before = Snapshot::take(bench)?;
+    let outcome = bench.install_from("http://127.0.0.1:9/gotosocial", ANSWERS, &["--yes"])?;
+    outcome.exits(1)?.says("plain http")?.says("pin the SHA-256")?;
+    before.is_still(&Snapshot::take(bench)?)
+}
+
 pub(super) fn pinned_digest_must_agree(bench: &Bench) -> Result<(), String> {
+    bench.remove(&in_releases(&bench.mirror.middle))?;
     let before = Snapshot::take(bench)?.system();
     bench.install_with(ANSWERS, &["--yes", "--sha256", ZEROES])?.exits(1)?.says("0000000000000000")?;
-    bench
-        .install_from("http://127.0.0.1:9/gotosocial", ANSWERS, &["--yes"])?
-        .exits(1)?
-        .says("plain http")?
-        .says("pin the SHA-256")?;
     before.is_still(&Snapshot::take(bench)?.system())?;
-    // Where there are two builds for a CPU, the stand-in of both is the same.
-    let list = bench.mirror.join("v0.19.2/checksums.txt");
-    let list = fs::read_to_string(&list).map_err(|error| format!("{}: {error}", list.display()))?;
-    let digest = list.split_whitespace().next().unwrap_or_default();
-    bench.install_with(ANSWERS, &["--yes", "--sha256", digest])?.exits(0).map(drop)
+    bench.install_with(ANSWERS, &["--yes", "--sha256", &locked_digest(bench)?])?.exits(0).map(drop)
+}
+
+/// The digest of what is installed.
+fn locked_digest(bench: &Bench) -> Result<String, String> {
+    let lock = bench.text("/usr/local/etc/gts-bootstrap/deployment.lock")?;
+    let digest = lock.split('"').find(|text| text.parse::<Sha256Digest>().is_ok());
+    digest.map(str::to_owned).ok_or_else(|| format!("there is no digest in {lock}"))
+}
+
+/// The child that fetches speaks HTTP, and the one that unpacks gets what it has fetched.
+pub(super) fn fetched_over_http(bench: &Bench) -> Result<(), String> {
+    let (release, digest) = (in_releases(&bench.mirror.middle), locked_digest(bench)?);
+    bench.remove(&release)?;
+    let mirror = serve(bench.mirror.place().into())?;
+    bench.install_from(&mirror, ANSWERS, &["--yes", "--sha256", &digest])?.exits(0)?.says("release")?;
+    ensure(bench.exists(&format!("{release}/gotosocial"))?, "the release is not there")?;
+    bench.run(&["check"])?.exits(0).map(drop)
+}
+
+/// What upstream offers, over its network.
+pub(super) fn upstream_is_asked(bench: &Bench) -> Result<(), String> {
+    let before = Snapshot::take(bench)?.system();
+    let file = bench.answers(&ANSWERS.replace(MIDDLE, "latest"))?;
+    bench.run(&["install", "--answers", &file, "--plan"])?.exits(0)?.says("gotosocial_")?;
+    before.is_still(&Snapshot::take(bench)?.system())
 }
 
 pub(super) fn changed_upstream(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
-    bench.remove("/usr/local/libexec/gotosocial/0.19.2")?;
+    let release = in_releases(&bench.mirror.middle);
+    let (there, aside) = (Path::new(&release), Path::new(ASIDE));
+    bench.host()?.rename(there, aside).map_err(said)?;
     let before = Snapshot::take(bench)?;
     let outcome = install_tampered(bench, Tampering::LastByte)?.exits(1)?;
-    let list = bench.mirror.join("v0.19.2");
+    let list = bench.mirror.release(&bench.mirror.middle);
     let other = fs::read_dir(&list).map_err(|error| format!("{}: {error}", list.display()))?.filter_map(|entry| {
         let path = entry.ok()?.path();
         let mut archive = fs::read(&path).ok().filter(|_| path.extension().is_some_and(|name| name == "gz"))?;
@@ -109,7 +138,8 @@ pub(super) fn changed_upstream(bench: &Bench) -> Result<(), String> {
     });
     let told = other.into_iter().any(|digest| outcome.stderr.contains(&digest) || outcome.stdout.contains(&digest));
     ensure(told, format!("the digest of what is there now is not told:\n{}", outcome.stderr))?;
-    before.is_still(&Snapshot::take(bench)?)
+    before.is_still(&Snapshot::take(bench)?)?;
+    bench.host()?.rename(aside, there).map_err(said)
 }
 
 #[cfg(test)]

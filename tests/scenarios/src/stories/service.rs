@@ -9,10 +9,11 @@ use gts_bootstrap::host::{Carried, Entry, Owner, ServiceAction, WebFailure, WebR
 
 use super::said;
 use crate::bench::{ANSWERS, Bench, LOG, MODULE, RESERVED_HIGH, SERVICE, USER, ensure};
-use crate::reset::reset;
 use crate::snapshot::Snapshot;
 use crate::trouble::{Trouble, trouble};
 
+/// The certificate that it orders.
+const CERTIFICATE: &str = "/var/db/gotosocial/storage/certs/social.example.org";
 /// The base system's log rotation, which no part of the program calls.
 const NEWSYSLOG: &str = "/usr/sbin/newsyslog";
 /// The supervisor's delay before it starts the program again is 5 s.
@@ -33,7 +34,6 @@ fn wait_for(what: &str, mut holds: impl FnMut() -> Result<bool, String>) -> Resu
 }
 
 pub(super) fn stopped_is_started_again(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     stop(bench)?;
     bench.run(&["check"])?.exits(3)?.says("gotosocial does not run")?.says("nothing listens on port 80")?;
     bench.install(ANSWERS)?.exits(0)?.says("1 change made")?;
@@ -41,7 +41,6 @@ pub(super) fn stopped_is_started_again(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn only_what_it_reads_restarts_it(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     let pid = bench.pid()?;
     bench.remove("/usr/local/etc/newsyslog.conf.d/gotosocial.conf")?;
     bench.install(ANSWERS)?.exits(0)?.says("newsyslog.conf.d")?;
@@ -51,7 +50,6 @@ pub(super) fn only_what_it_reads_restarts_it(bench: &Bench) -> Result<(), String
 }
 
 pub(super) fn clean_stop(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     ensure(bench.exists("/var/db/gotosocial/sqlite.db-wal")?, "the database is not open while it runs")?;
     stop(bench)?;
     let log = bench.text(LOG)?;
@@ -63,6 +61,7 @@ pub(super) fn clean_stop(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn slow_start(bench: &Bench) -> Result<(), String> {
+    stop(bench)?;
     trouble(bench, Trouble::SlowStart)?;
     let began = Instant::now();
     let outcome = bench.install(ANSWERS)?.exits(0)?.says("is up.")?;
@@ -96,7 +95,6 @@ pub(super) fn dying_service(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn killed_service(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     let pid = bench.pid()?;
     let killed = Command::new("/bin/kill").args(["-KILL", &pid.to_string()]).status();
     ensure(killed.is_ok_and(|status| status.success()), format!("pid {pid} could not be killed"))?;
@@ -113,7 +111,6 @@ fn command(program: &str, arguments: &[&str]) -> Result<String, String> {
 
 /// The server has a session of its own without a terminal, and the script's questions to the account are answered.
 pub(super) fn no_terminal(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     let pid = bench.pid()?.to_string();
     let terminal = command("/bin/ps", &["-o", "tty=", "-p", &pid])?;
     ensure(["-", "?", "??"].contains(&terminal.trim()), format!("the server has the terminal {terminal}"))?;
@@ -126,7 +123,6 @@ pub(super) fn no_terminal(bench: &Bench) -> Result<(), String> {
 
 /// Another daemon(8) of root's, with the supervisor's title and ids, but not in its pid file.
 pub(super) fn borrowed_title(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     command("/usr/sbin/daemon", &["-f", "-r", "-t", SERVICE, "/bin/sleep", "600"])?;
     let titled = || command("/usr/bin/pgrep", &["-f", &format!("^daemon: {SERVICE}\\[")]).unwrap_or_default();
     wait_for("the borrowed title", || Ok(titled().lines().count() == 2))?;
@@ -141,6 +137,8 @@ pub(super) fn borrowed_title(bench: &Bench) -> Result<(), String> {
 
 pub(super) fn no_certificate(bench: &Bench) -> Result<(), String> {
     for (why, words) in [(Trouble::RateLimited, "rate limit"), (Trouble::Unreachable, "cannot reach Let's Encrypt")] {
+        stop(bench)?;
+        bench.remove(CERTIFICATE)?;
         trouble(bench, why)?;
         bench
             .install(ANSWERS)?
@@ -155,13 +153,11 @@ pub(super) fn no_certificate(bench: &Bench) -> Result<(), String> {
         }
         stop(bench)?;
         bench.install(ANSWERS)?.exits(0)?;
-        reset(bench)?;
     }
     Ok(())
 }
 
 pub(super) fn log_rotation(bench: &Bench) -> Result<(), String> {
-    bench.install(ANSWERS)?.exits(0)?;
     let pid = bench.pid()?;
     let conf = "/usr/local/etc/newsyslog.conf.d/gotosocial.conf";
     let rotated = Command::new(NEWSYSLOG).args(["-F", "-f", conf]).output();

@@ -31,8 +31,13 @@ fn is_gone(bench: &Bench) -> Result<(), String> {
     Ok(())
 }
 
+/// The machine is as it was found. A certificate that a server was given beforehand has gone with the data.
+fn is_as_found(bench: &Bench) -> Result<(), String> {
+    let system = |taken: Snapshot| taken.system().without_data().without("/var/log").without("/var/run");
+    system(bench.found()?).is_still(&system(Snapshot::take(bench)?))
+}
+
 pub(super) fn the_data_stay(bench: &Bench) -> Result<(), String> {
-    let before = Snapshot::take(bench)?.system();
     bench.install(&with_admin())?.exits(0)?;
     let config = bench.text(CONFIG)?;
     let certificate = bench.text(CERTIFICATE)?;
@@ -60,7 +65,7 @@ pub(super) fn the_data_stay(bench: &Bench) -> Result<(), String> {
     bench.run(&["uninstall", "--purge", "--yes"])?.exits(2)?.says(&format!("add --host-name {HOST}"))?;
     bench.run(PURGE)?.exits(0)?.says("can never be used again")?;
     is_gone(bench)?;
-    before.is_still(&Snapshot::take(bench)?.system())?;
+    is_as_found(bench)?;
     for path in ["/var/db/gotosocial", "/var/db/gts-bootstrap", "/var/log/gotosocial", "/var/run/gotosocial"] {
         ensure(!bench.exists(path)?, format!("{path} is still there"))?;
     }
@@ -96,12 +101,9 @@ pub(super) fn edits_of_others_stay(bench: &Bench) -> Result<(), String> {
 }
 
 pub(super) fn behind_nginx(bench: &Bench) -> Result<(), String> {
-    let before = Snapshot::take(bench)?.system().without("/var/log").without("/var/run");
-    bench.install(ANSWERS)?.exits(0)?;
-    bench.run(&["switch-to-proxy", "nginx", "--yes"])?.exits(0)?;
     bench.run(PURGE)?.exits(0)?.says("stop service nginx")?;
     is_gone(bench)?;
     let state = bench.host()?.service(NGINX.service).map_err(said)?;
     ensure(state == ServiceState::Stopped, format!("nginx was stopped, and now is {state:?}"))?;
-    before.is_still(&Snapshot::take(bench)?.system().without("/var/log").without("/var/run"))
+    is_as_found(bench)
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use gts_bootstrap::host::Host;
 use gts_bootstrap::host::rehearsal::Rehearsal;
 use gts_bootstrap::host::rehearsal::stand_in_release::stand_in_archive;
+use gts_bootstrap::host::{Host, Owner};
 use gts_bootstrap::release::{Arch, Sha256Digest, Variant, asset_name};
 use tempfile::TempDir;
 
@@ -21,9 +21,16 @@ pub struct Machine {
 impl Machine {
     /// A freshly installed FreeBSD beside a mirror with releases of the stand-in.
     pub fn fresh() -> Self {
+        let machine = Self::with_releases(["0.19.1", "0.19.2", "0.20.0-rc1"]);
+        fs::write(machine.mirror().join("stand-in"), "").unwrap();
+        machine
+    }
+
+    /// The same beside a mirror that looks like upstream's.
+    pub fn with_releases(versions: [&str; 3]) -> Self {
         // In memory where that is to be had: every change of every story is synced to disk.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        for version in ["0.19.1", "0.19.2", "0.20.0-rc1"] {
+        for version in versions {
             let place = folder.path().join("mirror").join(format!("v{version}"));
             fs::create_dir_all(&place).unwrap();
             let version = version.parse().unwrap();
@@ -39,6 +46,16 @@ impl Machine {
     pub fn with_web_servers(&self) {
         let host = Rehearsal::open(self.root()).unwrap();
         ["nginx", "apache24"].into_iter().for_each(|name| host.install_package(name).unwrap());
+    }
+
+    /// Installs portacl-rc, as far as the program looks at it.
+    pub fn with_portacl_rc(&self) {
+        let host = Rehearsal::open(self.root()).unwrap();
+        host.edit(|model| drop(model.packages.insert("portacl-rc".into(), "0.9.0".into()))).unwrap();
+        let (scripts, mode) = (Path::new("/usr/local/etc/rc.d"), 0o755);
+        let folders: Vec<&Path> = scripts.ancestors().collect();
+        folders.iter().rev().skip(1).for_each(|folder| host.make_directory(folder, mode, Owner::ROOT).unwrap());
+        host.write_file(&scripts.join("portacl"), b"#!/bin/sh\n", mode, Owner::ROOT).unwrap();
     }
 
     /// The root of the machine.
