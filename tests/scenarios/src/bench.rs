@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use gts_bootstrap::host::rehearsal::{Authority, Rehearsal};
 use gts_bootstrap::host::{
-    BindOutcome, BindProbe, Carried, Entry, Family, Host, HostError, Jail, Owner, ServiceState, WebRequest,
+    BindOutcome, BindProbe, Carried, Entry, Family, Host, HostError, Jail, Owner, ServiceState, WebRequest, Whose,
     this_machine,
 };
 use gts_bootstrap::portacl::Protocol;
@@ -300,7 +300,13 @@ impl Bench {
 
     /// The text of a file of the host.
     pub fn text(&self, path: &str) -> Result<String, String> {
-        let bytes = self.host()?.read(Path::new(path)).map_err(|error| error.to_string())?;
+        let (host, said) = (self.host()?, |error: HostError| error.to_string());
+        // Whoever's it is: a story only looks.
+        let whose = match host.entry(Path::new(path)).map_err(said)? {
+            Some(Entry::File { owner, .. }) => Whose::User(owner.uid),
+            _ => Whose::ROOT,
+        };
+        let bytes = host.read_of(Path::new(path), whose).map_err(said)?;
         bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).ok_or_else(|| format!("there is no {path}"))
     }
 
