@@ -120,6 +120,7 @@ fn model(image: &Image) -> String {
     let text = std::str::from_utf8(&image.file(STATE).unwrap().bytes).unwrap();
     let mut model: Value = text.parse().unwrap();
     reset(&mut model, &["clock", "next_pid", "issued", "passwords", "seen_passwords"]);
+    model.as_object_mut().unwrap().shift_remove("millis");
     members(&mut model["kernel_environment"]).clear();
     // A value that is set and a value that is so by itself are the same.
     let by_itself = [("net.inet.ip.portrange.reservedhigh", "1023"), ("security.mac.portacl.rules", "")];

@@ -364,19 +364,27 @@ pub fn has_read(host: &dyn Observe, server: Front) -> Result<bool, HostError> {
     Ok(stayed.first().is_none_or(|(change, _)| !writes(change)))
 }
 
-/// Whether GoToSocial was started, or stopped, since a run last changed its configuration.
+/// Whether GoToSocial was started, or stopped, since an interrupted run changed its configuration.
 ///
 /// # Errors
 /// A receipt cannot be read.
 pub fn server_has_read(host: &dyn Observe, config: &Path) -> Result<bool, HostError> {
-    let stayed = stayed(host, |change| match change {
+    let is_it = |change: &Change| match change {
         Change::ServiceStart { .. } => true,
         Change::ServiceStop(stop) => stop.name == SERVICE && !stop.when_undone,
         Change::FrontTakeover(taken) => matches!(&taken.from, LetGo::Stop(name) if name == SERVICE),
         Change::File(file) => file.path == config,
         _ => false,
-    })?;
-    Ok(!matches!(stayed.first(), Some((Change::File(_), _))))
+    };
+    for (_, lines) in receipts(host)?.iter().rev() {
+        let stayed = |it: &Announced<'_>| !it.undone && !it.failed && is_it(it.change);
+        if let Some(newest) = announced(lines).rev().find(stayed) {
+            // A run that came to its end has started it, or left that to a boot.
+            let ended = lines.iter().any(|line| matches!(line, Line::End { outcome: Outcome::Complete }));
+            return Ok(ended || !matches!(newest.change, Change::File(_)));
+        }
+    }
+    Ok(true)
 }
 
 /// Whether the newest run that began with the first account created it and gave it its rights; `None` if no run did.

@@ -105,8 +105,7 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     let state = host.service(rc_script::SERVICE)?;
     let running = state.is_running();
     // An interrupted run may have written what the running server has not read.
-    let unread =
-        running && !journal::server_has_read(host, &layout.config)? && service::holds_ports(host, owner)? == behind;
+    let unread = running && !journal::server_has_read(host, &layout.config)?;
     // The running program has to be restarted if anything changes that it has read or would read anew.
     let startable = access.reboot.is_empty();
     let damaged = release.prepare.iter().any(|step| step.action == Action::Update);

@@ -76,6 +76,45 @@ impl Server {
         panic!("{} found its ports taken {ATTEMPTS} times in a row", front.name);
     }
 
+    /// Starts a web server that is to have ports which another server has now, as the program does: for the moment of its start
+    /// with a configuration that takes none. [`Self::reload`] has it take them.
+    #[allow(dead_code, reason = "tests of the stand-in have this file, too")]
+    pub fn stand_by(front: Front, backend: SocketAddr, change: impl Fn(&mut FrontSettings, &Path)) -> Self {
+        let prepared = Prepared::new(front, backend, "event", &change);
+        // A site that needs no line in the main file is not there yet.
+        let site = prepared.settings.folder.join(front.site);
+        let own = fs::read(&site).unwrap();
+        let main = fs::read(&prepared.main).unwrap();
+        fs::write(&site, "").unwrap();
+        fs::write(&prepared.main, (front.standby)(&main, free_ports()[0].get())).unwrap();
+        if front == Front::NGINX {
+            let at = prepared.folder.path().display().to_string();
+            let lines = format!("daemon off;\npid {at}/nginx.pid;\nerror_log {at}/log/main.log;\n");
+            fs::write(&prepared.main, [lines.as_bytes(), &(front.standby)(&main, 0)].concat()).unwrap();
+        }
+        let mut command = prepared.command();
+        if front == Front::HTTPD {
+            command.arg("-DFOREGROUND");
+        }
+        let child = command.stdout(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        while !prepared.folder.path().join(by_front(front, "nginx.pid", "httpd.pid")).exists() {
+            assert!(begun.elapsed() < PATIENCE, "{} never stands by: {}", front.name, prepared.logs());
+            sleep(Duration::from_millis(20));
+        }
+        fs::write(&site, own).unwrap();
+        fs::write(&prepared.main, main).unwrap();
+        let Prepared { folder, settings, root, .. } = prepared;
+        Self { child, front, _folder: folder, settings, root }
+    }
+
+    /// Sends the signal upon which it reads its configuration again.
+    #[allow(dead_code, reason = "tests of the stand-in have this file, too")]
+    pub fn reload(&self) {
+        let signal = self.front.reload_signal.parse::<Signal>().unwrap();
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
     pub fn https(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.settings.https_port.get()).into()
     }

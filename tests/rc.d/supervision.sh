@@ -483,3 +483,27 @@ late_supervisor()
 	expect grep -qx -- "-d -i -p $(supervisor)" "${RCTEST}/protect"
 }
 case_of "protection of a supervisor that is late" late_supervisor
+
+# Whoever has its ports freed meanwhile: it is a moment from GoToSocial, and not for ever.
+held()
+{
+	mkdir -p "${RCTEST}/run"
+	: >"${RCTEST}/run/held"
+	service gotosocial start
+	expect_rc 0
+	sleep 0.5
+	refute test -e "${RCTEST}/starts"
+	rm "${RCTEST}/run/held"
+	wait_for test -s "${RCTEST}/up"
+	expect test "$(wc -l <"${RCTEST}/starts")" -eq 1
+	service gotosocial stop
+	: >"${RCTEST}/run/held"
+	service gotosocial start
+	sleep 0.2
+	service gotosocial stop
+	expect_rc 0
+	nothing_runs
+	refute test -e "${RCTEST}/run/held"
+	expect test "$(wc -l <"${RCTEST}/starts")" -eq 1
+}
+case_of "a start that is held waits before GoToSocial, and can be stopped there" held

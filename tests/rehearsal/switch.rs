@@ -107,6 +107,37 @@ fn the_ports_are_refused_for_a_moment_only_whoever_hands_them_to_whom() {
     }
 }
 
+/// Go writes a line of each handshake that is not finished.
+#[test]
+fn no_command_leaves_a_failed_handshake_in_the_servers_log() {
+    let machine = direct();
+    machine.run(&["check"]).exits(0);
+    let commands: [&[&str]; 8] = [
+        &["status", "--offline"],
+        &["check"],
+        &["backup", "--yes"],
+        &["upgrade", "--yes"],
+        TO_NGINX,
+        TO_HTTPD,
+        TO_DIRECT,
+        &["check"],
+    ];
+    for command in commands {
+        let _ = machine.run(command);
+        let log = machine.read("/var/log/gotosocial/gotosocial.log");
+        assert!(!log.contains("TLS handshake error"), "{command:?}: {log}");
+    }
+    // As it is if somebody does.
+    let host = gts_bootstrap::host::rehearsal::Rehearsal::open(machine.root()).unwrap();
+    let address = "127.0.0.1:443".parse().unwrap();
+    let request =
+        gts_bootstrap::host::WebRequest::to(address, false, "social.example.org", "/", std::time::Duration::MAX);
+    assert_eq!(gts_bootstrap::host::Observe::web(&host, &request).unwrap().status, 400);
+    assert!(
+        machine.read("/var/log/gotosocial/gotosocial.log").contains("client sent an HTTP request to an HTTPS server")
+    );
+}
+
 #[test]
 fn behind_a_front_gotosocial_has_neither_port() {
     for (command, front) in [(TO_NGINX, "nginx"), (TO_HTTPD, "Apache httpd")] {

@@ -12,7 +12,8 @@ use crate::change::kind::prelude::*;
 use crate::change::listening::{Rightful, unreadable};
 use crate::change::thing;
 use crate::front::Front;
-use crate::host::{Entry, Listener, ServiceAction};
+use crate::gotosocial::SERVICE;
+use crate::host::{Entry, Listener, ServiceAction, ServiceState};
 use crate::shown::Shown;
 
 /// The time between two looks at the sockets, and later on, when requests are being finished.
@@ -20,8 +21,10 @@ const SHORT: Duration = Duration::from_millis(10);
 const LONG: Duration = Duration::from_millis(200);
 /// How many looks are close together.
 const CLOSE_LOOKS: u32 = 100;
-/// How long a port may be taken after all was done to free it, and how long a web server may take until it listens.
+/// How long a web server may take until it listens, or listens no more: its reload returns before.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the sockets of a service may outlive it.
+const LINGERS: Duration = Duration::from_secs(1);
 
 /// Who lets go of ports, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,58 +89,83 @@ impl LetGo {
         ports: &[u16],
         take: &mut dyn FnMut() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let holder = self.holder(host)?;
+        let ports = Ports { host, ports, holder: self.holder(host)?, to };
         // Whatever can be refused is while they are still served.
-        is_free(host, holder.as_ref(), to, ports)?;
-        let mut taken = Ok(());
-        let action = match self {
-            Self::Stop(_) => ServiceAction::Stop,
-            Self::Reload(_) => ServiceAction::Reload,
+        ports.are_free()?;
+        let (action, patience) = match self {
+            Self::Stop(_) => (ServiceAction::Stop, LINGERS),
+            Self::Reload(_) => (ServiceAction::Reload, PATIENCE),
         };
+        if let (Self::Stop(name), ServiceState::Running { pid: Some(pid) }) = (self, host.service(self.service())?)
+            && name == SERVICE
+        {
+            ports.are_of(pid)?;
+        }
+        let mut taken = Ok(());
         let acted = host.during(self.service(), action, &mut |is_over| {
-            taken = wait_until_free(host, holder.as_ref(), to, ports, is_over).and_then(|()| take());
+            taken = ports.wait_until_free(is_over, patience).and_then(|()| take());
         });
         acted?;
         taken
     }
 }
 
-/// Whether nobody but `to` has a socket on these ports.
-fn is_free(host: &dyn Host, holder: Option<&Rightful>, to: &Rightful, ports: &[u16]) -> Result<bool, Failure> {
-    let listeners = host.listeners()?;
-    if let Some(unreadable) = unreadable(&listeners) {
-        refuse!("{unreadable}. Run this again once that is known");
-    }
-    let there = |socket: &&Listener| ports.contains(&socket.port) && !to.have(socket);
-    let (held, strange): (Vec<&Listener>, Vec<&Listener>) =
-        listeners.iter().filter(there).partition(|socket| holder.is_some_and(|holder| holder.have(socket)));
-    match strange.first() {
-        Some(stranger) => refuse!("{}, and run this again", to.not(stranger)),
-        None => Ok(held.is_empty()),
-    }
+/// Ports that change hands.
+struct Ports<'a> {
+    host: &'a dyn Host,
+    ports: &'a [u16],
+    /// Who has them.
+    holder: Option<Rightful>,
+    /// Who gets them, and may have some already.
+    to: &'a Rightful,
 }
 
-fn wait_until_free(
-    host: &dyn Host,
-    holder: Option<&Rightful>,
-    to: &Rightful,
-    ports: &[u16],
-    is_over: &dyn Fn() -> bool,
-) -> Result<(), Failure> {
-    let (mut looks, mut over_for) = (0, Duration::ZERO);
-    while !is_free(host, holder, to, ports)? {
-        if over_for >= PATIENCE {
-            let name = holder.map_or("its owner", |holder| holder.name);
-            refuse!("{name} was told to let go of its ports and still listens there; its log may tell why");
+impl Ports<'_> {
+    /// Those who have a socket there and are not the one who gets them: first the others, then the one who has them.
+    fn taken(&self) -> Result<[Vec<Listener>; 2], Failure> {
+        let listeners = self.host.listeners()?;
+        if let Some(unreadable) = unreadable(&listeners) {
+            refuse!("{unreadable}. Run this again once that is known");
         }
-        looks += 1;
-        let pause = if looks < CLOSE_LOOKS { SHORT } else { LONG };
-        host.sleep(pause);
-        if is_over() {
-            over_for += pause;
-        }
+        let there = listeners.iter().filter(|it| self.ports.contains(&it.port) && !self.to.have(it)).cloned();
+        let (held, strange) = there.partition(|it| self.holder.as_ref().is_some_and(|holder| holder.have(it)));
+        Ok([strange, held])
     }
-    Ok(())
+
+    /// Refuses to wait for a socket.
+    fn end(&self, socket: &Listener) -> Result<(), Failure> {
+        refuse!("{}, and run this again", self.to.not(socket))
+    }
+
+    /// Whether nobody has a socket there but the one who gets them.
+    fn are_free(&self) -> Result<bool, Failure> {
+        let [strange, held] = self.taken()?;
+        strange.first().map_or(Ok(()), |stranger| self.end(stranger))?;
+        Ok(held.is_empty())
+    }
+
+    /// Refuses what has the uid of the one who has them, and stays when that ends: it is another process.
+    fn are_of(&self, pid: u32) -> Result<(), Failure> {
+        let [_, held] = self.taken()?;
+        held.iter().find(|socket| socket.pid != Some(pid)).map_or(Ok(()), |stranger| self.end(stranger))
+    }
+
+    fn wait_until_free(&self, is_over: &dyn Fn() -> bool, patience: Duration) -> Result<(), Failure> {
+        let (mut looks, mut over_for) = (0, Duration::ZERO);
+        while !self.are_free()? {
+            if over_for >= patience {
+                let [_, held] = self.taken()?;
+                return held.first().map_or(Ok(()), |socket| self.end(socket));
+            }
+            looks += 1;
+            let pause = if looks < CLOSE_LOOKS { SHORT } else { LONG };
+            self.host.sleep(pause);
+            if is_over() {
+                over_for += pause;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Kind for StandBy {

@@ -107,6 +107,10 @@ fn from_gotosocial(machine: &mut Machine, listener: &Listener, request: &WebRequ
             Ok(WebAnswer { location, ..WebAnswer::plain(307) })
         }
         _ if !request.tls && program.tls != Tls::Off => {
+            let why = "client sent an HTTP request to an HTTPS server";
+            if let Err(error) = log_handshake(machine, &program, why) {
+                return Some(Err(other(error)));
+            }
             let body = b"Client sent an HTTP request to an HTTPS server.\n".to_vec();
             Ok(WebAnswer { body, ..WebAnswer::plain(400) })
         }
@@ -121,7 +125,10 @@ fn served(machine: &mut Machine, program: &Program, request: &WebRequest) -> Ans
         Tls::LetsEncrypt { folder, .. } => Some(lets_encrypt(machine, program, folder, &request.host)?),
     };
     if let Some(shown) = &certificate {
-        certificate::judge(shown, request, &machine.model)?;
+        if let Err(why) = certificate::judge(shown, request, &machine.model) {
+            log_handshake(machine, program, "remote error: tls: bad certificate").map_err(other)?;
+            return Err(why);
+        }
     }
     if machine.model.clock >= program.ready_at && OauthServer::serves(&request.path) {
         return Ok(WebAnswer { certificate, ..logged_in(machine, request) });

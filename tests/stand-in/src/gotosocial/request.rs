@@ -1,4 +1,4 @@
-//! Requests and answers of HTTP/1.1, one a connection.
+//! Requests and answers of HTTP/1.1.
 
 use std::io::{self, Read, Write};
 
@@ -23,6 +23,8 @@ pub(super) struct Request {
     pub(super) has_user_agent: bool,
     /// Form, cookie and token.
     pub(super) carries: Carried,
+    /// Whether the client may send another one.
+    pub(super) keeps: bool,
 }
 
 impl Request {
@@ -47,6 +49,7 @@ impl Request {
         let mut words = lines.next()?.split(' ');
         let mut request =
             Self { method: words.next()?.to_owned(), target: words.next()?.to_owned(), ..Self::default() };
+        request.keeps = words.next() == Some("HTTP/1.1");
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
             match name.to_ascii_lowercase().as_str() {
                 "host" => request.host = value.trim().to_owned(),
@@ -55,6 +58,7 @@ impl Request {
                 }
                 "x-real-ip" if request.real_ip.is_empty() => request.real_ip = value.trim().to_owned(),
                 "user-agent" => request.has_user_agent = !value.trim().is_empty(),
+                "connection" => request.keeps &= !value.to_ascii_lowercase().contains("close"),
                 "cookie" => request.carries.cookie = Some(value.trim().to_owned()),
                 "authorization" => request.carries.token = value.trim().strip_prefix("Bearer ").map(str::to_owned),
                 "content-length" => length = value.trim().parse().ok().filter(|length| *length <= LIMIT)?,
@@ -115,13 +119,14 @@ impl Answer {
         self
     }
 
-    /// Sends it; the connection ends with it.
-    pub(super) fn send(&self, stream: &mut impl Write, head_only: bool) -> io::Result<()> {
+    /// Sends it; the connection ends with it unless it is kept.
+    pub(super) fn send(&self, stream: &mut impl Write, head_only: bool, keeps: bool) -> io::Result<()> {
         let mut head = format!("HTTP/1.1 {} {}\r\nServer: gotosocial\r\n", self.status, reason(self.status));
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");
         }
-        head += &format!("Content-Length: {}\r\nConnection: close\r\n\r\n", self.body.len());
+        let close = if keeps { "" } else { "Connection: close\r\n" };
+        head += &format!("Content-Length: {}\r\n{close}\r\n", self.body.len());
         stream.write_all(head.as_bytes())?;
         if !head_only {
             stream.write_all(&self.body)?;

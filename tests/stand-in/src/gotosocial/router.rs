@@ -1,7 +1,8 @@
 //! The listeners: the server's own, with or without TLS, and with Let's Encrypt the one for plain http, which redirects.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -80,12 +81,15 @@ struct Desk {
     logger: Logger,
     /// One order at a time.
     ordering: Mutex<()>,
+    /// The connections, by the port that they come from.
+    open: Mutex<BTreeMap<SocketAddr, TcpStream>>,
 }
 
 /// Listeners at work.
 pub(super) struct Router {
     is_ending: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    desk: Arc<Desk>,
     logger: Logger,
 }
 
@@ -106,13 +110,15 @@ impl Router {
             let text = format!("letsencrypt listening on {shown}:{port}");
             logger.info("router.(*Router).letsEncryptTLS.func2", &text);
         }
-        let desk = Arc::new(Desk { site, plan: plan.clone(), logger, ordering: Mutex::new(()) });
+        let desk =
+            Arc::new(Desk { site, plan: plan.clone(), logger, ordering: Mutex::new(()), open: Mutex::default() });
         let is_ending = Arc::new(AtomicBool::new(false));
         let mut threads = vec![serve(main, Arc::clone(&is_ending), Arc::clone(&desk), Desk::answer)?];
         if let Some(redirect) = redirect {
+            let desk = Arc::clone(&desk);
             threads.push(serve(redirect, Arc::clone(&is_ending), desk, |_, stream| redirect_to_https(stream))?);
         }
-        Ok(Self { is_ending, threads, logger })
+        Ok(Self { is_ending, threads, desk, logger })
     }
 
     /// Closes them.
@@ -122,6 +128,10 @@ impl Router {
         for thread in self.threads {
             // A listener whose thread panicked is closed as well.
             let _ = thread.join();
+        }
+        // First nobody can come any more, and then those go who are there.
+        for stream in self.desk.open.lock().iter().flat_map(|open| open.values()) {
+            let _ = stream.shutdown(Shutdown::Both);
         }
         self.logger.info("router.stopServer", "http server closed connections and shut down gracefully");
     }
@@ -138,7 +148,7 @@ fn serve(
     listener.set_nonblocking(true).map_err(failed)?;
     let work = move || {
         while !is_ending.load(Ordering::SeqCst) {
-            let Ok((stream, _)) = listener.accept() else {
+            let Ok((stream, from)) = listener.accept() else {
                 thread::sleep(TICK);
                 continue;
             };
@@ -148,8 +158,14 @@ fn serve(
                     .set_nonblocking(false)
                     .and_then(|()| stream.set_read_timeout(Some(PATIENCE)))
                     .and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
+                let own = stream.try_clone();
+                if let (Ok(mut open), Ok(own)) = (desk.open.lock(), own) {
+                    open.insert(from, own);
+                }
                 // A client that has gone is the client's affair.
                 let _ = prepared.and_then(|()| answer(&desk, stream));
+                let ended = desk.open.lock().ok().and_then(|mut open| open.remove(&from));
+                let _ = ended.map(|stream| stream.shutdown(Shutdown::Both));
             });
         }
     };
@@ -162,6 +178,7 @@ impl Desk {
         let Some(lets_encrypt) = &self.plan.lets_encrypt else { return self.converse(stream, from.ip()) };
         let mut first = [0];
         if stream.peek(&mut first)? == 1 && first[0] != HANDSHAKE {
+            self.logger.handshake_error(from, "client sent an HTTP request to an HTTPS server");
             return refuse_plain_http(stream);
         }
         match self.greet(stream, lets_encrypt) {
@@ -185,7 +202,7 @@ impl Desk {
             match acceptor.read_tls(&mut stream) {
                 Ok(0) => return Err("EOF".into()),
                 Ok(_) => {}
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(told(&error)),
             }
             match acceptor.accept() {
                 Ok(Some(accepted)) => break accepted,
@@ -201,10 +218,14 @@ impl Desk {
         let config = self.order(name.as_deref(), lets_encrypt).inspect_err(|_| {
             let _ = stream.write_all(&INTERNAL_ERROR);
         })?;
-        let connection = accepted.into_connection(config).map_err(|(error, mut alert)| {
+        let mut connection = accepted.into_connection(config).map_err(|(error, mut alert)| {
             let _ = alert.write_all(&mut stream);
             error.to_string()
         })?;
+        // To its end, as Go does before it reads a request, and tells how that failed.
+        while connection.is_handshaking() {
+            connection.complete_io(&mut stream).map_err(|error| told(&error))?;
+        }
         Ok(StreamOwned::new(connection, stream))
     }
 
@@ -225,15 +246,40 @@ impl Desk {
     }
 
     fn converse(&self, mut stream: impl Read + Write, peer: IpAddr) -> io::Result<()> {
-        let Some(request) = Request::read(&mut stream) else { return Ok(()) };
-        let answer = self.site.answer(&request);
-        let sent = answer.send(&mut stream, request.is_head());
-        // Of the maintenance page's requests it is not known how they are logged.
-        if self.site.database.is_some() {
-            let client = self.plan.tells_clients.then(|| self.plan.proxies.client(peer, &request));
-            self.logger.request(&request, &answer, client);
+        while let Some(request) = Request::read(&mut stream) {
+            let answer = self.site.answer(&request);
+            let sent = answer.send(&mut stream, request.is_head(), request.keeps);
+            // Of the maintenance page's requests it is not known how they are logged.
+            if self.site.database.is_some() {
+                let client = self.plan.tells_clients.then(|| self.plan.proxies.client(peer, &request));
+                self.logger.request(&request, &answer, client);
+            }
+            sent?;
+            if !request.keeps {
+                break;
+            }
         }
-        sent
+        Ok(())
+    }
+}
+
+/// Why a handshake failed, in Go's words.
+fn told(error: &io::Error) -> String {
+    use rustls::AlertDescription as Alert;
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return "EOF".into();
+    }
+    let alert = error.get_ref().and_then(|inner| match inner.downcast_ref() {
+        Some(rustls::Error::AlertReceived(alert)) => Some(*alert),
+        _ => None,
+    });
+    match alert {
+        Some(Alert::BadCertificate) => "remote error: tls: bad certificate".into(),
+        Some(Alert::UnknownCA) => "remote error: tls: unknown certificate authority".into(),
+        Some(Alert::CertificateExpired) => "remote error: tls: expired certificate".into(),
+        Some(other) => format!("remote error: tls: {other:?}"),
+        None if error.kind() == io::ErrorKind::ConnectionReset => "read: connection reset by peer".into(),
+        None => error.to_string(),
     }
 }
 
@@ -241,7 +287,7 @@ fn refuse_plain_http(mut stream: TcpStream) -> io::Result<()> {
     if Request::read(&mut stream).is_none() {
         return Ok(());
     }
-    Answer::of(400, "text/plain", "Client sent an HTTP request to an HTTPS server.\n").send(&mut stream, false)
+    Answer::of(400, "text/plain", "Client sent an HTTP request to an HTTPS server.\n").send(&mut stream, false, false)
 }
 
 /// The plain http port with Let's Encrypt: challenges are answered there, everything else is sent to https.
@@ -252,5 +298,5 @@ fn redirect_to_https(mut stream: TcpStream) -> io::Result<()> {
     } else {
         Answer::bare(307).with("Location", format!("https://{}{}", request.host, request.target))
     };
-    answer.send(&mut stream, request.is_head())
+    answer.send(&mut stream, request.is_head(), false)
 }

@@ -15,6 +15,7 @@ mod client;
 mod server;
 
 mod filters;
+mod handover;
 mod serving;
 
 use std::net::{Ipv4Addr, SocketAddr};
