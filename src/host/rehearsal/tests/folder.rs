@@ -139,6 +139,8 @@ fn the_clock_moves_by_changes_and_waits() {
     host.sleep(Duration::from_secs(10));
     assert_eq!(host.now(), start + 10);
     host.sleep(Duration::from_millis(1));
+    assert_eq!(host.now(), start + 10);
+    host.sleep(Duration::from_millis(999));
     assert_eq!(host.now(), start + 11);
     host.write_file(Path::new("/etc/x"), b"", 0o644, Owner::ROOT).unwrap();
     assert_eq!(host.now(), start + 12);
