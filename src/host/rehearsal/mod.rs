@@ -32,6 +32,7 @@
 //! Where the model and a real FreeBSD machine disagree, the model has a bug.
 
 mod accounts;
+mod attempt;
 mod authority;
 mod boot;
 mod certificate;
