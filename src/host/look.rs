@@ -34,6 +34,7 @@ pub(crate) use delegate;
 #[derive(Debug, Default)]
 pub struct Memory {
     activity: OnceCell<Activity>,
+    udp: OnceCell<Listeners>,
     packages: OnceCell<Packages>,
     services: RefCell<BTreeMap<String, ServiceState>>,
     supervisions: RefCell<BTreeMap<String, Supervision>>,
@@ -124,7 +125,7 @@ impl Observe for Look<'_> {
     fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError> {
         match protocol {
             Protocol::Tcp => Ok(Look::activity(self)?.listeners.clone()),
-            Protocol::Udp => self.host.sockets(protocol),
+            Protocol::Udp => once(&self.memory.udp, || self.host.sockets(protocol)).cloned(),
         }
     }
 

@@ -372,7 +372,10 @@ impl Host for Rehearsal {
         // What belongs to a handover of ports takes its own time.
         let time = match action {
             ServiceAction::ReloadNow | ServiceAction::Release => Duration::from_millis(5),
-            _ => Duration::from_secs(1),
+            _ => {
+                operation::starts("service");
+                Duration::from_secs(1)
+            }
         };
         let what = Change::Command(format!("service {name} {}", action.verb()));
         let outcome = self.attempt_for(&what, time, |machine| services::act(machine, name, action));
@@ -381,6 +384,7 @@ impl Host for Rehearsal {
     }
 
     fn during(&self, name: &str, action: ServiceAction, meanwhile: Meanwhile<'_>) -> Result<(), HostError> {
+        operation::starts("service");
         let what = Change::Command(format!("service {name} {}", action.verb()));
         let begun = self.attempt_for(&what, Duration::from_millis(5), |machine| services::begin(machine, name, action));
         let rest = || services::rest(&self.machine.borrow().model, name);

@@ -124,11 +124,11 @@ fn served(machine: &mut Machine, program: &Program, request: &WebRequest) -> Ans
         Tls::Files { chain } => certificate::in_file(machine, program.owner, chain).map_err(other)?,
         Tls::LetsEncrypt { folder, .. } => Some(lets_encrypt(machine, program, folder, &request.host)?),
     };
-    if let Some(shown) = &certificate {
-        if let Err(why) = certificate::judge(shown, request, &machine.model) {
-            log_handshake(machine, program, "remote error: tls: bad certificate").map_err(other)?;
-            return Err(why);
-        }
+    if let Some(shown) = &certificate
+        && let Err(why) = certificate::judge(shown, request, &machine.model)
+    {
+        log_handshake(machine, program, "remote error: tls: bad certificate").map_err(other)?;
+        return Err(why);
     }
     if machine.model.clock >= program.ready_at && OauthServer::serves(&request.path) {
         return Ok(WebAnswer { certificate, ..logged_in(machine, request) });
