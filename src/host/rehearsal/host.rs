@@ -13,7 +13,6 @@ use nix::errno::Errno;
 use crate::certificate::{Bundle, BundleError};
 use crate::child::{self, Ids};
 use crate::front::Front;
-use crate::host::network::Carried;
 use crate::operation::{self, Operation};
 use crate::portacl::Protocol;
 use crate::sysconf::rc_conf::FILES;
@@ -149,7 +148,7 @@ impl Rehearsal {
             let now = machine.model.now();
             let next = machine.model.next_event().filter(|at| *at < end).unwrap_or(end);
             let span = Duration::from_millis(next - now);
-            self.watches.borrow_mut().pass(&machine.model, span);
+            operation::aside(|| self.watches.borrow_mut().pass(machine, span))?;
             pass(machine, span)?;
             if next == end {
                 return Ok(());
@@ -382,7 +381,7 @@ impl Observe for Rehearsal {
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-        self.processes.web(request.address.is_some() && request.carries == Carried::default());
+        self.processes.web(request.is_own());
         let refusal = self.refusal(request);
         if let Some(status) = refusal.filter(|_| request.carries.form.is_some()) {
             return Ok(WebAnswer::plain(status));
@@ -495,7 +494,9 @@ impl Host for Rehearsal {
     }
 
     fn watch_ports(&self, ports: &[WatchedPort]) -> Result<Box<dyn PortWatch>, HostError> {
-        Ok(self.watches.borrow_mut().begin(ports))
+        let began = operation::aside(|| self.watches.borrow_mut().begin(&mut self.machine.borrow_mut(), ports))?;
+        self.save()?;
+        Ok(began)
     }
 
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
