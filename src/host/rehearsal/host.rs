@@ -12,7 +12,6 @@ use nix::errno::Errno;
 
 use crate::child::{self, Ids};
 use crate::front::Front;
-use crate::host::network::Carried;
 use crate::operation;
 use crate::portacl::Protocol;
 
@@ -252,7 +251,7 @@ impl Observe for Rehearsal {
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-        self.processes.web(request.address.is_some() && request.carries == Carried::default());
+        self.processes.web(request.is_own());
         let refusal = self.refusal(request);
         if let Some(status) = refusal.filter(|_| request.carries.form.is_some()) {
             return Ok(WebAnswer::plain(status));
@@ -365,7 +364,9 @@ impl Host for Rehearsal {
     }
 
     fn watch_ports(&self, ports: &[WatchedPort]) -> Result<Box<dyn PortWatch>, HostError> {
-        Ok(self.watches.borrow_mut().begin(ports))
+        let began = operation::aside(|| self.watches.borrow_mut().begin(&mut self.machine.borrow_mut(), ports))?;
+        self.save()?;
+        Ok(began)
     }
 
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
