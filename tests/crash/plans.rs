@@ -20,7 +20,7 @@ fn for_a_front() -> Machine {
     with_answers(&format!("{ANSWERS}\n[exposure]\nmode = \"nginx\"\n"))
 }
 
-fn direct() -> Machine {
+pub fn direct() -> Machine {
     Machine::installed(ANSWERS)
 }
 
@@ -85,7 +85,7 @@ fn in_postgres_for_the_first_time() -> Machine {
     machine
 }
 
-fn upgraded_in_postgres() -> Machine {
+pub fn upgraded_in_postgres() -> Machine {
     let machine = in_postgres();
     machine.run(UPGRADE).exits(0);
     machine

@@ -26,9 +26,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use arguments::Arguments;
-use bench::{Bench, LOG, OWN_FOLDER};
+use bench::{Bench, HTTPD, LOG, NGINX, OWN_FOLDER};
 use gts_bootstrap::child::{self, CHILD_ARGUMENT};
-use gts_bootstrap::host::{CHILD_ROLES, Owner};
+use gts_bootstrap::host::{CHILD_ROLES, Host, Observe, Owner};
 use meter::{METER, Meter, Used};
 use report::{Tally, mebibytes};
 use stage::Stage;
@@ -72,6 +72,7 @@ fn run(arguments: &Arguments) -> Result<Tally, String> {
         let verdict = stories::after_reboot(&bench);
         report(&bench, &mut tally, stories::AFTER_REBOOT, &verdict, &meter.used(&bench)?)?;
     } else {
+        with_web_servers(&bench)?;
         reset::prepare(&bench)?;
         bench.remove(FAILED_FOLDER)?;
         let mut stage = Stage::new(&bench)?;
@@ -95,6 +96,17 @@ fn run(arguments: &Arguments) -> Result<Tally, String> {
         );
     }
     Ok(tally)
+}
+
+/// Gives a rehearsal what somebody installs on a real machine beforehand: no story does.
+fn with_web_servers(bench: &Bench) -> Result<(), String> {
+    let Some(rehearsal) = bench.rehearsal()? else { return Ok(()) };
+    for server in [&NGINX, &HTTPD] {
+        if rehearsal.package(server.service).map_err(|error| error.to_string())?.is_none() {
+            rehearsal.install_package(server.service).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(())
 }
 
 /// One story, and the machine brought to where the next can begin, unless a reboot is to come first.

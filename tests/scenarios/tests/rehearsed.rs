@@ -59,7 +59,6 @@ fn make_poor(machine: &Machine) {
 #[test]
 fn every_story_that_a_rehearsal_can_tell_is_told_and_leaves_nothing() {
     let machine = Machine::fresh();
-    machine.with_web_servers();
     let skipped = [
         "skipped port-80-taken-is-refused: it needs a real machine",
         "skipped portacl-rc-owns-the-rules: the package portacl-rc is not installed",
@@ -133,7 +132,6 @@ fn the_boot_story_has_two_halves() {
 #[test]
 fn every_story_is_told_on_a_poor_machine_too() {
     let machine = Machine::fresh();
-    machine.with_web_servers();
     machine.with_portacl_rc();
     make_poor(&machine);
     told(&run(&machine, &["--acme", "https://acme.example/directory"]), 0, &[" passed, 0 failed, 8 skipped"]);
@@ -143,7 +141,6 @@ fn every_story_is_told_on_a_poor_machine_too() {
 #[test]
 fn every_story_is_told_of_the_releases_that_are_there() {
     let machine = Machine::with_releases(["0.19.2", "0.20.3", "0.21.2"]);
-    machine.with_web_servers();
     let output = run(&machine, &[]);
     told(
         &output,

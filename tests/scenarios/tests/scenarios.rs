@@ -22,7 +22,6 @@ fn main() -> ExitCode {
 /// Tells a story on a machine of its own, which has every package that a story may need.
 fn tell(name: &str) -> Result<Completion, Failed> {
     let machine = Machine::fresh();
-    machine.with_web_servers();
     machine.with_portacl_rc();
     let output = machine.tell(&[name, "--acme", "https://acme.example/directory"]);
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -42,12 +42,6 @@ impl Machine {
         Self { folder }
     }
 
-    /// Installs the packages of both web servers.
-    pub fn with_web_servers(&self) {
-        let host = Rehearsal::open(self.root()).unwrap();
-        ["nginx", "apache24"].into_iter().for_each(|name| host.install_package(name).unwrap());
-    }
-
     /// Installs portacl-rc, as far as the program looks at it.
     pub fn with_portacl_rc(&self) {
         let host = Rehearsal::open(self.root()).unwrap();
