@@ -1,7 +1,11 @@
 //! A web server put in front and taken away again: byte for byte, at a failure or a crash of any change, on trial.
 
-use gts_bootstrap::host::rehearsal::{Authority, ChangeFault, Faults, Model};
+use std::time::Duration;
 
+use gts_bootstrap::host::rehearsal::{Authority, ChangeFault, Faults, Model, Rehearsal};
+use gts_bootstrap::host::{Host, Observe, WatchedPort, WebRequest};
+
+use super::backup::made;
 use super::switch_others::{beside, there, unusable};
 use crate::machine::{ANSWERS, Machine, Outcome, differences};
 
@@ -107,35 +111,49 @@ fn the_ports_are_refused_for_a_moment_only_whoever_hands_them_to_whom() {
     }
 }
 
-/// Go writes a line of each handshake that is not finished.
+/// Go writes a line of each handshake that is not finished. What `service gotosocial health` leaves is seen in the tests of the
+/// stand-in.
 #[test]
 fn no_command_leaves_a_failed_handshake_in_the_servers_log() {
-    let machine = direct();
-    machine.run(&["check"]).exits(0);
-    let commands: [&[&str]; 8] = [
-        &["status", "--offline"],
-        &["check"],
-        &["backup", "--yes"],
-        &["upgrade", "--yes"],
-        TO_NGINX,
-        TO_HTTPD,
-        TO_DIRECT,
-        &["check"],
-    ];
-    for command in commands {
-        let _ = machine.run(command);
-        let log = machine.read("/var/log/gotosocial/gotosocial.log");
-        assert!(!log.contains("TLS handshake error"), "{command:?}: {log}");
+    const FAILED: &str = "TLS handshake error";
+    let log = |machine: &Machine| machine.read("/var/log/gotosocial/gotosocial.log");
+    // Whether or not this host trusts the certificate.
+    for authority in [Authority::Issues, Authority::Private] {
+        let machine = Machine::with(|model| model.authority = authority);
+        machine.install(ANSWERS).exits(0);
+        let made = made(&machine);
+        let file = machine.beside(made.file_name().unwrap().to_str().unwrap());
+        std::fs::copy(&made, &file).unwrap();
+        for command in [
+            &["check"][..],
+            &["status"],
+            &["status", "--offline"],
+            &["certificate", "status"],
+            &["backup", "--yes"],
+            &["restore", "--yes", file.to_str().unwrap()],
+            &["upgrade", "--release", "0.20.0-rc1", "--yes"],
+            &["check"],
+            &["rollback", "--yes"],
+            TO_NGINX,
+            &["check"],
+            &["certificate", "status"],
+            TO_HTTPD,
+            TO_DIRECT,
+            &["check"],
+            &["install", "--yes"],
+        ] {
+            machine.run(command).exits(0);
+            assert!(!log(&machine).contains(FAILED), "{authority:?}, {command:?}: {}", log(&machine));
+        }
+        // As it is if somebody does, and if the ports were watched without finishing the handshakes.
+        let host = Rehearsal::open(machine.root()).unwrap();
+        let address = "127.0.0.1:443".parse().unwrap();
+        let request = WebRequest::to(address, false, "social.example.org", "/", Duration::MAX);
+        assert_eq!(host.web(&request).unwrap().status, 400);
+        assert!(log(&machine).contains("client sent an HTTP request to an HTTPS server"));
+        drop(host.watch_ports(&[WatchedPort { port: 443, tls: None }]).unwrap());
+        assert!(log(&machine).contains(": EOF"), "{}", log(&machine));
     }
-    // As it is if somebody does.
-    let host = gts_bootstrap::host::rehearsal::Rehearsal::open(machine.root()).unwrap();
-    let address = "127.0.0.1:443".parse().unwrap();
-    let request =
-        gts_bootstrap::host::WebRequest::to(address, false, "social.example.org", "/", std::time::Duration::MAX);
-    assert_eq!(gts_bootstrap::host::Observe::web(&host, &request).unwrap().status, 400);
-    assert!(
-        machine.read("/var/log/gotosocial/gotosocial.log").contains("client sent an HTTP request to an HTTPS server")
-    );
 }
 
 #[test]
