@@ -245,6 +245,7 @@ fn both_hosts_start_the_same_processes_for_the_same_question() {
         ("no such script", &|host| drop(host.service("apache24")), &["ps"]),
         ("another", &|host| drop(host.service("other")), &["ps", "service"]),
         ("listeners", &|host| drop(host.listeners()), &["sockstat", "ps"]),
+        ("UDP", &|host| drop(host.sockets(Protocol::Udp)), &["sockstat", "ps"]),
         ("package", &|host| drop(host.package("nginx")), &["pkg"]),
         (
             "one look",
@@ -254,8 +255,9 @@ fn both_hosts_start_the_same_processes_for_the_same_question() {
                     drop((look.service(name), look.package(name), look.listeners(), look.supervision("gotosocial")));
                 }
                 drop((Look::at(&look).listeners(), look.processes()));
+                drop((look.sockets(Protocol::Udp), Look::at(&look).sockets(Protocol::Udp)));
             },
-            &["sockstat", "ps", "pkg"],
+            &["sockstat", "ps", "pkg", "sockstat", "ps"],
         ),
         ("resolver", &|host| ["a.invalid", "b.invalid"].iter().for_each(|name| drop(host.resolve(name))), &["resolve"]),
         ("own server", &|host| drop(host.web(&own)), &["web"]),

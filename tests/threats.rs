@@ -23,7 +23,7 @@ fn marks(name: &str) -> Vec<String> {
     match last.strip_prefix('…') {
         _ if name.ends_with('*') => vec![format!("mod {last};")],
         Some(end) => vec![format!("_{end}("), format!("fn {end}(")],
-        None => vec![format!("fn {last}("), format!("\n{last}()"), format!("story(\"{last}\"")],
+        None => vec![format!("fn {last}("), format!("\n{last}()"), format!("(\"{last}\",")],
     }
 }
 

@@ -275,13 +275,12 @@ fn a_stop_is_heard_in_the_midst_of_a_large_member() {
         };
         let read = walk(&mut out, &manifest, &may_go_on, &mut |_, bytes| {
             let mut piece = [0; 1 << 16];
-            while wanted {
-                match bytes.read(&mut piece)? {
-                    0 => break,
+            loop {
+                match if wanted { bytes.read(&mut piece)? } else { 0 } {
+                    0 => return Ok(()),
                     count => seen.set(seen.get() + count),
                 }
             }
-            Ok(())
         });
         assert!(read.unwrap_err().to_string().contains("interrupted"));
         assert_eq!(asked.get(), 13, "nothing is read after it");

@@ -4,11 +4,14 @@
 //! was in the middle of (or goes on with undoing, if it was doing that), and the next plan goes on from what it finds.
 //! [`take_back`] undoes everything that the run did. Both can be cut off themselves, at any point, and be run again.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::any::Change;
 use super::database::OPENED;
+use super::front::edited_file;
 use super::journal::{Announced, Journal, Line, Outcome, Running, announced, path};
+use super::kind::above;
 use super::kinds::service::settles_down;
 use super::kinds::{SetRcVariable, StopService};
 use super::operator::Operator;
@@ -16,6 +19,7 @@ use super::plan::Plan;
 use super::prior::Prior;
 use super::thing::{Left, Thing};
 use super::{journal, store, undo_order};
+use crate::front::Front;
 use crate::gotosocial::SERVICE;
 use crate::host::{Entry, Host, HostError, Observe, ServiceAction, ServiceState};
 use crate::shown::Shown;
@@ -165,6 +169,9 @@ fn one(journal: &Journal<'_>, open: Announced<'_>, settled: &mut Settled) -> Res
 
 /// Reads the journal and clears away what a cut-off write leaves. A journal that had not even its first line is none.
 fn prepare(host: &dyn Host) -> Result<Option<CutOff>, HostError> {
+    // A file that is kept may have been cut off before the journal was begun.
+    let own = ["", "receipts", "replaced", "written"].map(|name| PathBuf::from(store::FOLDER).join(name));
+    sweep(host, own)?;
     let Some(run) = CutOff::read(host)? else {
         host.remove(&path())?;
         return Ok(None);
@@ -173,14 +180,28 @@ fn prepare(host: &dyn Host) -> Result<Option<CutOff>, HostError> {
     if host.entry(Path::new(OPENED))?.is_some() {
         host.remove_tree(Path::new(OPENED))?;
     }
-    let own = ["", "receipts", "replaced", "written"].map(|name| PathBuf::from(store::FOLDER).join(name));
-    let changed = announced(&run.lines).flat_map(|announced| announced.change.kind().folders());
-    for folder in changed.chain(own) {
+    let mut changed: BTreeSet<PathBuf> =
+        announced(&run.lines).flat_map(|announced| announced.change.kind().folders()).collect();
+    // The main file of a web server may be a link to one in another folder. One that leads nowhere was not written to.
+    for front in Front::ALL {
+        if changed.contains(Path::new(front.folder))
+            && let Ok(file) = edited_file(host, front)
+        {
+            changed.extend(above(&file));
+        }
+    }
+    sweep(host, changed)?;
+    Ok(Some(run))
+}
+
+/// Removes what an interrupted write leaves in those of the folders that are there.
+fn sweep(host: &dyn Host, folders: impl IntoIterator<Item = PathBuf>) -> Result<(), HostError> {
+    for folder in folders {
         if matches!(host.entry(&folder)?, Some(Entry::Directory { .. })) {
             store::sweep(host, &folder)?;
         }
     }
-    Ok(Some(run))
+    Ok(())
 }
 
 /// A run that was cut off, as its journal tells of it.

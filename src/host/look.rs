@@ -35,6 +35,7 @@ pub(crate) use delegate;
 pub struct Memory {
     /// With the host's time just after it was seen.
     activity: OnceCell<(u64, Activity)>,
+    udp: OnceCell<Listeners>,
     packages: OnceCell<Packages>,
     services: RefCell<BTreeMap<String, ServiceState>>,
     supervisions: RefCell<BTreeMap<String, Supervision>>,
@@ -132,7 +133,7 @@ impl Observe for Look<'_> {
     fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError> {
         match protocol {
             Protocol::Tcp => Ok(Look::activity(self)?.listeners.clone()),
-            Protocol::Udp => self.host.sockets(protocol),
+            Protocol::Udp => once(&self.memory.udp, || self.host.sockets(protocol)).cloned(),
         }
     }
 

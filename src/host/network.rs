@@ -87,6 +87,11 @@ impl WebRequest {
         let (host, path) = (host.to_owned(), path.to_owned());
         Self { tls, host, address: Some(address), path, carries: Carried::default(), verify: false, timeout }
     }
+
+    /// Whether it is for this host's own servers and carries nothing.
+    pub(super) fn is_own(&self) -> bool {
+        self.address.is_some() && self.carries == Carried::default()
+    }
 }
 
 /// The answer to a [`WebRequest`]; redirects are not followed.

@@ -6,4 +6,5 @@ mod failures;
 mod plans;
 mod recorder;
 mod stops;
+mod temporary;
 mod watched;

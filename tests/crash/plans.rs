@@ -6,7 +6,7 @@ use gts_bootstrap::host::{Host, ServiceAction};
 use super::stops;
 use crate::machine::{ANSWERS, Machine};
 
-fn fresh() -> Machine {
+pub fn fresh() -> Machine {
     with_answers(ANSWERS)
 }
 
@@ -28,7 +28,7 @@ fn behind(front: &str) -> Machine {
     Machine::after(ANSWERS, &[&["switch-to-proxy", front, "--yes"]])
 }
 
-fn behind_nginx() -> Machine {
+pub fn behind_nginx() -> Machine {
     behind("nginx")
 }
 
@@ -68,7 +68,7 @@ fn upgraded() -> Machine {
 }
 
 /// An instance whose database is in PostgreSQL.
-fn in_postgres() -> Machine {
+pub fn in_postgres() -> Machine {
     Machine::prepared("an instance in PostgreSQL", in_postgres_for_the_first_time)
 }
 
@@ -126,7 +126,7 @@ const PICTURE: &str =
 const KEPT: &str = "root/var/tmp/kept.tar";
 pub const UPGRADE: &[&str] = &["upgrade", "--release", "0.20.0-rc1", "--yes"];
 pub const BACKUP: &[&str] = &["backup", "--keep", "1", "--yes"];
-const INSTALL: &[&str] = &["install", "--answers", "answers.toml", "--yes"];
+pub const INSTALL: &[&str] = &["install", "--answers", "answers.toml", "--yes"];
 const GRANT: &[&str] = &["portacl", "grant", "www", "81", "--yes"];
 
 macro_rules! plans {

@@ -84,11 +84,13 @@ impl Bench {
             eprintln!("not run: only root can run programs as another user");
             return None;
         }
+        gts_bootstrap::child::use_program(env!("CARGO_BIN_EXE_gts-bootstrap"));
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let host = FreeBsd::rooted(folder.path());
         let bench = Self { server: Server::start(), host, folder, notes: RefCell::default() };
         for (path, mode) in [
+            ("/bin", 0o755),
             ("/etc", 0o755),
             ("/usr/local/bin", 0o755),
             ("/usr/sbin", 0o755),
@@ -98,6 +100,7 @@ impl Bench {
             fs::create_dir_all(bench.path(path)).unwrap();
             fs::set_permissions(bench.path(path), Permissions::from_mode(mode)).unwrap();
         }
+        bench.script("/bin/ps", "echo $PPID 1 0 0 0 0 9 integration");
         for program in ["pg_dump", "pg_restore", "psql"] {
             symlink(programs.join(program), bench.path("/usr/local/bin").join(program)).unwrap();
         }

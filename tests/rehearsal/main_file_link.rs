@@ -17,7 +17,7 @@ const REAL: &str = "/usr/local/etc/site/real.conf";
 const OWNER: Owner = Owner { uid: 0, gid: 20 };
 
 /// Moves the main file away and lets links lead there, one after the other.
-fn linked(machine: &Machine, program: &str) -> &'static str {
+pub fn linked(machine: &Machine, program: &str) -> &'static str {
     let main = if program == "nginx" { NGINX_CONF } else { HTTPD_CONF };
     let folder = machine.path("/usr/local/etc/site");
     fs::create_dir_all(&folder).unwrap();

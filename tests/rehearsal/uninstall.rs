@@ -21,7 +21,7 @@ fn everything(machine: &Machine) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let mut found: BTreeMap<PathBuf, (u32, Vec<u8>)> =
         machine.snapshot().into_iter().map(|(path, (mode, _, content))| (path, (mode, content))).collect();
     let mut model = machine.model();
-    model.clock = 0;
+    (model.clock, model.millis) = (0, 0);
     model.next_pid = 0;
     model.issued = 0;
     model.failed_validations.clear();

@@ -103,6 +103,6 @@ impl Kind for DatabaseRestore {
     }
 
     fn folders(&self) -> Vec<PathBuf> {
-        self.to.folders()
+        self.to.folders().into_iter().chain(self.before.clone()).collect()
     }
 }

@@ -85,12 +85,7 @@ impl Kind for ServiceStart {
         if self.from.is_none() {
             wait_for_release(host, &self.ports)?;
         }
-        for port in &self.ports {
-            let tried = [prove(host, self, *port, Family::V4)?, prove(host, self, *port, Family::V6)?];
-            if tried == [false, false] {
-                refuse!("port {port} cannot be bound: this host has neither IPv4 nor IPv6");
-            }
-        }
+        self.prove(host)?;
         let began = log_size(host, &self.readiness.log)?;
         match &self.from {
             Some(from) => self.take_from(host, from)?,
@@ -125,6 +120,51 @@ impl Kind for ServiceStart {
 }
 
 impl ServiceStart {
+    /// Binds its ports as the service user, before anything is started: all of them in one child.
+    fn prove(&self, host: &dyn Host) -> Result<(), Failure> {
+        let Owner { uid, gid } = self.owner;
+        let both = |port: &u16| [Family::V4, Family::V6].map(|family| (*port, family));
+        let tried: Vec<(u16, Family)> = self.ports.iter().flat_map(both).collect();
+        let probe = |&(port, family): &(u16, Family)| BindProbe {
+            uid,
+            gid,
+            groups: Vec::new(),
+            family,
+            protocol: Protocol::Tcp,
+            port,
+        };
+        let outcomes = host.binds(&tried.iter().map(probe).collect::<Vec<_>>())?;
+        for (port, outcomes) in self.ports.iter().zip(outcomes.chunks(2)) {
+            if outcomes.iter().all(|outcome| *outcome == BindOutcome::NoAddress) {
+                refuse!("port {port} cannot be bound: this host has neither IPv4 nor IPv6");
+            }
+            for outcome in outcomes {
+                self.judge(host, *port, *outcome)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&self, host: &dyn Host, port: u16, outcome: BindOutcome) -> Result<(), Failure> {
+        let uid = self.owner.uid;
+        match outcome {
+            // Where the host does not have the address family, the other one counts.
+            BindOutcome::Bound | BindOutcome::NoAddress => Ok(()),
+            // Whoever hands the ports over still has them; nobody else has, or it is seen then.
+            BindOutcome::InUse if self.from.is_some() => Ok(()),
+            BindOutcome::InUse => Ok(in_use(port, self.readiness.address.ip(), &host.listeners()?)?),
+            BindOutcome::NoRule => refuse!(
+                "uid {uid} may not bind port {port} (EPERM): no mac_portacl rule allows it; see sysctl \
+                 security.mac.portacl.rules"
+            ),
+            BindOutcome::Reserved => refuse!(
+                "uid {uid} may not bind port {port} (EACCES): it is still reserved; see sysctl \
+                 net.inet.ip.portrange.reservedhigh"
+            ),
+            BindOutcome::Other(errno) => refuse!("uid {uid} cannot bind port {port} (errno {errno})"),
+        }
+    }
+
     /// Starts it up to the moment before it binds, has a web server let go of the ports, and lets it go on.
     fn take_from(&self, host: &dyn Host, from: &LetGo) -> Result<(), Failure> {
         let name = &self.name;
@@ -306,25 +346,6 @@ fn waits_for(host: &dyn Host, readiness: &Readiness, log: &str, age: Option<u64>
     };
     let startup = startup_by_log(host, readiness, log, age).map(told);
     startup.map_or_else(|| "GoToSocial is starting".to_owned(), |startup| format!("GoToSocial is {startup}"))
-}
-
-/// One bind as the service user, before anything is started; `false` where the host does not have the address family.
-fn prove(host: &dyn Host, start: &ServiceStart, port: u16, family: Family) -> Result<bool, Failure> {
-    let Owner { uid, gid } = start.owner;
-    match host.bind(&BindProbe { uid, gid, groups: Vec::new(), family, protocol: Protocol::Tcp, port })? {
-        BindOutcome::Bound => Ok(true),
-        BindOutcome::NoAddress => Ok(false),
-        // Whoever hands the ports over still has them; nobody else has, or it is seen then.
-        BindOutcome::InUse if start.from.is_some() => Ok(true),
-        BindOutcome::InUse => Ok(in_use(port, start.readiness.address.ip(), &host.listeners()?).map(|()| true)?),
-        BindOutcome::NoRule => refuse!(
-            "uid {uid} may not bind port {port} (EPERM): no mac_portacl rule allows it; see sysctl security.mac.portacl.rules"
-        ),
-        BindOutcome::Reserved => refuse!(
-            "uid {uid} may not bind port {port} (EACCES): it is still reserved; see sysctl net.inet.ip.portrange.reservedhigh"
-        ),
-        BindOutcome::Other(errno) => refuse!("uid {uid} cannot bind port {port} (errno {errno})"),
-    }
 }
 
 /// What EADDRINUSE comes to. The probe does not set `SO_REUSEADDR`, so on FreeBSD the closed connections of the service

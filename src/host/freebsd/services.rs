@@ -179,7 +179,8 @@ pub(super) fn act(commands: &Commands, name: &str, action: ServiceAction) -> Res
 /// Starts a service up to the moment before its program is run, which waits for [`release`].
 pub(super) fn start_held(commands: &Commands, files: &Root, name: &str, rundir: &Path) -> Result<(), HostError> {
     files.make_directory(rundir, 0o755, Owner::ROOT)?;
-    files.write_file(&rundir.join(HOLD), b"", 0o644, Owner::ROOT)?;
+    // In one step, as nobody sweeps this folder.
+    files.append_file(&rundir.join(HOLD), b"")?;
     act(commands, name, ServiceAction::StartHeld)
 }
 

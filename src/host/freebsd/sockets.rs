@@ -205,7 +205,7 @@ mod tests {
     fn says(tools: &StandIns, json: &str) -> Listeners {
         tools.says(SOCKSTAT, json, 0);
         tools.runs("  612 1 0 0 0 0 9 sshd\n  901 1 0 0 0 0 9 nginx\n 1669 1 209 209 209 3 9 gotosocial");
-        listeners(&tools).unwrap()
+        listeners(tools).unwrap()
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Web requests, which a child makes, and the meaning of an answer or of its absence.
 
+mod late_verdict;
+
 use std::error::Error;
 use std::io::{self, Read};
 use std::net::IpAddr;
@@ -10,9 +12,10 @@ use reqwest::header::{CONTENT_TYPE, COOKIE, HOST, HeaderName, LOCATION, RETRY_AF
 use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
 
+use self::late_verdict::Verdict;
 use super::lasting::{self, Lasting};
 use crate::child::{Confinement, Conversation, Ids, NETWORK, Role};
-use crate::host::{Carried, ServedCertificate, WebAnswer, WebFailure, WebRequest};
+use crate::host::{ServedCertificate, WebAnswer, WebFailure, WebRequest};
 use crate::net::web::{environment, roots, use_ring};
 
 /// GoToSocial answers 418 to a request without one (`internal/middleware/useragent.go`).
@@ -32,8 +35,7 @@ pub const WEB: Role = ("web", NETWORK, |task| lasting::answers(task, get));
 pub(super) fn get_as(ids: Option<Ids>, request: &WebRequest, own: &Lasting) -> Result<WebAnswer, WebFailure> {
     let limit = request.timeout.saturating_add(GRACE);
     let begin = || Conversation::begin(WEB.0, &Confinement::of(ids), request, &environment(), limit);
-    let is_own = request.address.is_some() && request.carries == Carried::default();
-    let child = if is_own { own } else { &Lasting::default() };
+    let child = if request.is_own() { own } else { &Lasting::default() };
     let answer = child.ask(request, limit, begin);
     answer.unwrap_or_else(|error| Err(WebFailure::Other(format!("the process that asks failed: {error}"))))
 }
@@ -41,7 +43,13 @@ pub(super) fn get_as(ids: Option<Ids>, request: &WebRequest, own: &Lasting) -> R
 /// Gets the answer to one request, and does not follow redirects.
 fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     use_ring();
-    let client = client(request)?;
+    let verdict = Verdict::default();
+    let answer = ask(&client(request, &verdict)?, request);
+    // Whatever it is, it may be anybody's.
+    verdict.get().map_or(answer, |why| Err(WebFailure::Tls(why.to_string())))
+}
+
+fn ask(client: &Client, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     let (url, carries) = (url(request), &request.carries);
     let mut asked = match &carries.form {
         Some(form) => client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.clone()),
@@ -73,12 +81,17 @@ fn get(request: &WebRequest) -> Result<WebAnswer, WebFailure> {
     Ok(WebAnswer { status, location, retry_after, cookie, body, certificate })
 }
 
-fn client(request: &WebRequest) -> Result<Client, WebFailure> {
+fn client(request: &WebRequest, verdict: &Verdict) -> Result<Client, WebFailure> {
+    let no_authorities = |why| WebFailure::Other(format!("no CA certificates: {why}"));
     let mut builder = ClientBuilder::new().user_agent(USER_AGENT).redirect(Policy::none()).http1_only().tls_info(true);
-    // If no certificate is to be judged, the system's trusted ones need not even exist.
     builder = match request.tls && request.verify {
-        true => builder.tls_certs_only(roots().map_err(|why| WebFailure::Other(format!("no CA certificates: {why}")))?),
+        // If no certificate is to be judged, the system's trusted ones need not even exist.
         false => builder.tls_danger_accept_invalid_certs(true),
+        true if request.is_own() => {
+            builder.tls_backend_preconfigured(late_verdict::client(verdict).map_err(no_authorities)?)
+        }
+        // What is secret, and what goes through a proxy, waits for the verdict.
+        true => builder.tls_certs_only(roots().map_err(no_authorities)?),
     };
     if let Some(address) = request.address {
         builder = builder.no_proxy().resolve(&request.host.to_ascii_lowercase(), address);

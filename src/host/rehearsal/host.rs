@@ -12,7 +12,6 @@ use nix::errno::Errno;
 
 use crate::child::{self, Ids};
 use crate::front::Front;
-use crate::host::network::Carried;
 use crate::operation;
 use crate::portacl::Protocol;
 
@@ -255,7 +254,7 @@ impl Observe for Rehearsal {
     }
 
     fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebFailure> {
-        self.processes.web(request.address.is_some() && request.carries == Carried::default());
+        self.processes.web(request.is_own());
         let refusal = self.refusal(request);
         if let Some(status) = refusal.filter(|_| request.carries.form.is_some()) {
             return Ok(WebAnswer::plain(status));
@@ -368,14 +367,19 @@ impl Host for Rehearsal {
     }
 
     fn watch_ports(&self, ports: &[WatchedPort]) -> Result<Box<dyn PortWatch>, HostError> {
-        Ok(self.watches.borrow_mut().begin(ports))
+        let began = operation::aside(|| self.watches.borrow_mut().begin(&mut self.machine.borrow_mut(), ports))?;
+        self.save()?;
+        Ok(began)
     }
 
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
         // What belongs to a handover of ports takes its own time.
         let time = match action {
             ServiceAction::ReloadNow | ServiceAction::Release => Duration::from_millis(5),
-            _ => Duration::from_secs(1),
+            _ => {
+                operation::starts("service");
+                Duration::from_secs(1)
+            }
         };
         let what = Change::Command(format!("service {name} {}", action.verb()));
         let outcome = self.attempt_for(&what, time, |machine| services::act(machine, name, action));
@@ -384,6 +388,7 @@ impl Host for Rehearsal {
     }
 
     fn during(&self, name: &str, action: ServiceAction, meanwhile: Meanwhile<'_>) -> Result<(), HostError> {
+        operation::starts("service");
         let what = Change::Command(format!("service {name} {}", action.verb()));
         let begun = self.attempt_for(&what, Duration::from_millis(5), |machine| services::begin(machine, name, action));
         let rest = || services::rest(&self.machine.borrow().model, name);

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use super::super::files::Root;
 use super::super::{Ask, Entry, HostError, Invocation, Owner};
 use super::model::Model;
-use super::{STATE, save_state, unreadable_state};
+use super::{STATE, STATE_FOLDER, save_state, unreadable_state};
 use crate::operation;
 
 /// Files and model.
@@ -58,10 +58,15 @@ impl Machine {
         self.write_as(owner, path, bytes, mode)
     }
 
-    /// Writes a file as a process of `owner`.
+    /// Writes a file as a process of `owner`. It is put together beside the state: a command of the base system ends by itself
+    /// when this program is killed, and leaves no temporary file of ours in its folder, which nobody would sweep.
     pub(super) fn write_as(&self, owner: Owner, path: &Path, bytes: &[u8], mode: u32) -> Result<(), HostError> {
         self.note_owner(path, owner)?;
-        self.files.write_file(path, bytes, mode, owner)
+        let made = Path::new(STATE_FOLDER).join("made");
+        self.files.write_file(&made, bytes, mode, owner)?;
+        self.files.rename(&made, path).inspect_err(|_| {
+            let _ = self.files.remove(&made);
+        })
     }
 
     /// Creates a folder as a process of `owner`; whether that succeeded.

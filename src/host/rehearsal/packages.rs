@@ -138,11 +138,11 @@ pub(super) fn install(machine: &mut Machine, name: &str) -> Result<(), HostError
     }
     for (path, mode, text) in files {
         make_folders(machine, path.parent().unwrap_or(Path::new("/")))?;
-        machine.files.write_file(&path, text.as_bytes(), mode, Owner::ROOT)?;
+        machine.write_as(Owner::ROOT, &path, text.as_bytes(), mode)?;
         if let Some(of) = sample_of(&path)
             && machine.files.entry(&of)?.is_none()
         {
-            machine.files.write_file(&of, text.as_bytes(), mode, Owner::ROOT)?;
+            machine.write_as(Owner::ROOT, &of, text.as_bytes(), mode)?;
         }
     }
     machine.model.packages.insert(short.to_owned(), version);

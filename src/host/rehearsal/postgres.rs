@@ -47,7 +47,7 @@ pub(super) fn store(machine: &Machine, path: &Path, image: &[u8]) -> Result<(), 
     if machine.files.entry(Path::new(DATA))?.is_none() {
         machine.files.make_directory(Path::new(DATA), 0o700, SERVER)?;
     }
-    machine.files.write_file(path, image, 0o600, SERVER)
+    machine.write_as(SERVER, path, image, 0o600)
 }
 
 impl Postgres {
@@ -119,7 +119,7 @@ impl<'a> Call<'a> {
         if machine.model.faults.disk_full {
             return Err(self.error("could not write to output file: No space left on device"));
         }
-        machine.files.write_file(&path, bytes, 0o644, who).map_err(|error| failed(&error.to_string()))?;
+        machine.write_as(who, &path, bytes, 0o644).map_err(|error| failed(&error.to_string()))?;
         Ok(well(""))
     }
 

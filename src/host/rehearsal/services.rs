@@ -104,7 +104,10 @@ pub(super) fn act(machine: &mut Machine, name: &str, action: ServiceAction) -> R
             Err(command_failed(command, 1, "unknown directive 'reload'."))
         }
         (SERVICE, ServiceAction::Stop) => gotosocial::stop(machine),
-        (SERVICE, ServiceAction::Release) => Ok(gotosocial::release(machine)),
+        (SERVICE, ServiceAction::Release) => {
+            gotosocial::release(machine);
+            Ok(())
+        }
         (SERVICE, _) => gotosocial::start(machine, &command, action == ServiceAction::StartHeld),
         (portacl_rc::NAME, ServiceAction::Stop) => portacl_rc::stop(machine, &command),
         (portacl_rc::NAME, _) => portacl_rc::start(machine, &command),

@@ -118,17 +118,30 @@ fn from_gotosocial(machine: &mut Machine, listener: &Listener, request: &WebRequ
     })
 }
 
+/// A connection to a port of this machine that its client closes at once. Where TLS is spoken, that is a failed handshake.
+pub(super) fn closed_at_once(machine: &mut Machine, address: SocketAddr) -> Result<(), HostError> {
+    let Some(listener) = listener_at(machine, address) else { return Ok(()) };
+    let speaks_tls = |by: &&Program| Some(by.pid) == listener.pid && by.port == address.port() && by.tls != Tls::Off;
+    match machine.model.program().filter(speaks_tls).cloned() {
+        Some(program) => log_handshake(machine, &program, "EOF"),
+        None => Ok(()),
+    }
+}
+
 fn served(machine: &mut Machine, program: &Program, request: &WebRequest) -> Answer {
     let certificate = match &program.tls {
         Tls::Off => None,
         Tls::Files { chain } => certificate::in_file(machine, program.owner, chain).map_err(other)?,
         Tls::LetsEncrypt { folder, .. } => Some(lets_encrypt(machine, program, folder, &request.host)?),
     };
-    if let Some(shown) = &certificate {
-        if let Err(why) = certificate::judge(shown, request, &machine.model) {
+    if let Some(shown) = &certificate
+        && let Err(why) = certificate::judge(shown, request, &machine.model)
+    {
+        // A request without secrets breaks no handshake off.
+        if !request.is_own() {
             log_handshake(machine, program, "remote error: tls: bad certificate").map_err(other)?;
-            return Err(why);
         }
+        return Err(why);
     }
     if machine.model.clock >= program.ready_at && OauthServer::serves(&request.path) {
         return Ok(WebAnswer { certificate, ..logged_in(machine, request) });

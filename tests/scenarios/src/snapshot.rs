@@ -116,6 +116,14 @@ impl Snapshot {
         self.kernel.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The text of a file; empty if there is none.
+    pub fn text(&self, path: &str) -> String {
+        match self.files.get(Path::new(path)).map(|spot| &spot.content) {
+            Some(Content::File(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+            _ => String::new(),
+        }
+    }
+
     /// The paths at which something else stands now.
     pub fn different(&self, now: &Self) -> Vec<PathBuf> {
         let paths = self.files.keys().chain(now.files.keys());

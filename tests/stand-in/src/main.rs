@@ -16,6 +16,13 @@ mod gotosocial;
 
 use std::process::ExitCode;
 
+use gts_bootstrap::child::{self, CHILD_ARGUMENT};
+use gts_bootstrap::host::CHILD_ROLES;
+
 fn main() -> ExitCode {
+    // The tests here have no other program that could be the children of the installer's host.
+    if std::env::args_os().nth(1).is_some_and(|first| first == CHILD_ARGUMENT) {
+        return child::main(CHILD_ROLES);
+    }
     gotosocial::run(std::env::args().skip(1).collect())
 }

@@ -185,6 +185,18 @@ fn certificate_files_are_shown_and_judged() {
 }
 
 #[test]
+fn only_a_request_with_secrets_breaks_a_handshake_off() {
+    let host = direct(|model| model.authority = Authority::Private);
+    let unknown = Err(WebFailure::Tls("invalid peer certificate: UnknownIssuer".into()));
+    assert_eq!(secure(&host, "gts.example.org"), unknown);
+    assert!(!host.text(LOG).contains("TLS handshake error"), "{}", host.text(LOG));
+    let carries = Carried { token: Some("secret".into()), ..Carried::default() };
+    let asked = host.web(&WebRequest { carries, ..request(true, "gts.example.org", Some(443), "/readyz") });
+    assert_eq!(asked, unknown);
+    assert!(host.text(LOG).contains("remote error: tls: bad certificate"), "{}", host.text(LOG));
+}
+
+#[test]
 fn names_and_the_outside_world() {
     let host = direct(|model| {
         model.dns.insert("nowhere.test".into(), vec![]);

@@ -43,3 +43,25 @@ fn a_socket_for_another_address_does_not_count() {
     host.sleep(Duration::from_secs(2));
     assert_eq!(watched.finish().longest(), Duration::from_secs(2));
 }
+
+#[test]
+fn a_watch_leaves_in_the_log_what_the_real_one_would() {
+    let host = fresh();
+    host.install("0.19.2", &direct_config());
+    host.open_ports();
+    host.start().unwrap();
+    let log = |name: Option<&str>| {
+        host.write(LOG, "");
+        let watched = host.watch_ports(&[WatchedPort { port: 443, tls: name.map(str::to_owned) }]).unwrap();
+        let begun = host.text(LOG);
+        host.sleep(Duration::from_secs(60));
+        drop(watched);
+        (begun, host.text(LOG))
+    };
+    let silent = (String::new(), String::new());
+    assert_eq!(log(Some("gts.example.org")), silent);
+    let (begun, in_all) = log(None);
+    assert!(begun.contains("TLS handshake error") && begun.ends_with(": EOF\n"), "{begun}");
+    assert!(in_all.len() > begun.len(), "{in_all}");
+    assert!(log(Some("other.example.org")).0.contains("HostWhitelist"));
+}

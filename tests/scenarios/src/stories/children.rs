@@ -1,11 +1,12 @@
 //! What runs as somebody else, on a real machine: there is no ps(1) in a model.
 
-use std::process::{Child, Command, Stdio};
+use std::fs::{self, File};
+use std::process::{Child, Command};
 
 use gts_bootstrap::host::{Invocation, NEVER, Owner};
 
 use super::said;
-use crate::bench::{ANSWERS, Bench, NOBODY, ensure};
+use crate::bench::{ANSWERS, Bench, NOBODY, OWN_FOLDER, ensure};
 use crate::http_mirror::Silent;
 
 /// Session, process and terminal as ps(1) has them, whether there is a terminal, the groups, and the limit for core dumps.
@@ -36,7 +37,9 @@ pub(super) fn have_no_terminal(bench: &Bench) -> Result<(), String> {
 
 /// The children of a process, by ps(1): each is nobody's, in a session of its own, without a terminal.
 fn belong_to_nobody(parent: &Child) -> Result<(), String> {
-    let output = Command::new("/bin/ps").args(["-axo", "ppid=,pid=,sid=,uid=,tty="]).output();
+    // One -o each: what follows a "=" is the heading of that column, with all its commas.
+    let columns = ["ppid=", "pid=", "sid=", "uid=", "tty="].into_iter().flat_map(|column| ["-o", column]);
+    let output = Command::new("/bin/ps").arg("-ax").args(columns).output();
     let output = output.map_err(|error| format!("/bin/ps: {error}"))?;
     ensure(output.status.success(), String::from_utf8_lossy(&output.stderr))?;
     let (table, parent) = (String::from_utf8_lossy(&output.stdout).into_owned(), parent.id().to_string());
@@ -56,12 +59,17 @@ fn belong_to_nobody(parent: &Child) -> Result<(), String> {
 
 /// Runs the program until it waits for the answer of a server, and looks at who waits.
 fn wait_as_nobody(bench: &Bench, server: &Silent, arguments: &[&str]) -> Result<(), String> {
+    let place = bench.local(OWN_FOLDER)?.join("told");
+    let told = File::create(&place).and_then(|file| Ok([file.try_clone()?, file]));
+    let [stdout, stderr] = told.map_err(|error| format!("{}: {error}", place.display()))?;
     let mut command = bench.command(arguments)?;
-    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = command.stdout(stdout).stderr(stderr).spawn();
     let mut child = child.map_err(|error| format!("the program cannot be run: {error}"))?;
     let looked = server.accept().and_then(|_connection| belong_to_nobody(&child));
     child.kill().and_then(|()| child.wait()).map_err(|error| format!("it cannot be killed: {error}"))?;
-    looked
+    // It may have ended before it asked anybody.
+    let told = || fs::read_to_string(&place).unwrap_or_default();
+    looked.map_err(|why| format!("`gts-bootstrap {}`: {why}\n{}", arguments.join(" "), told()))
 }
 
 pub(super) fn fetch(bench: &Bench) -> Result<(), String> {
