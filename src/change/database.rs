@@ -237,8 +237,8 @@ fn is_header(head: &[u8]) -> bool {
 /// Makes a copy. `stop` is asked on the way.
 ///
 /// # Errors
-/// Somebody has the database open, it is damaged or none, a file cannot be copied, or `stop` had a reason. What there is of the copy is no copy
-/// then, for want of its description.
+/// Somebody has the database open, it is damaged or none, a file cannot be copied, or `stop` had a reason. What there is of
+/// the copy is no copy then, for want of its description.
 pub(super) fn copy(host: &dyn Host, copy: &DatabaseCopy, stop: Ask<'_>) -> Result<Description, HostError> {
     let DatabaseCopy { from, to, service, owner, thorough, host: name, version, .. } = copy;
     idle(host, service, from)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Check, Matter};
 use crate::error_code::ErrorCode;
-use crate::host::{Entry, HostError, Observe};
+use crate::host::{Entry, HostError, Observe, Whose};
 use crate::net::authorities::{Authorities, Content, DANGLES, NEITHER};
 use crate::shown::Shown;
 
@@ -49,21 +49,22 @@ fn content(host: &dyn Observe, path: &Path) -> Result<Content, String> {
         HostError::File { source, .. } => format!("cannot be read ({source})"),
         error => format!("cannot be read ({error})"),
     };
-    let is_there = host.entry(path).map_err(unreadable)?.is_some();
     match for_everybody(host, path).map_err(unreadable)? {
-        Some((_, false)) => Err("can be read by root alone; nobody and GoToSocial have to".to_owned()),
-        Some((Entry::File { .. }, _)) => {
-            host.read(path).map_err(unreadable).map(|bytes| bytes.map_or(Content::Nothing, Content::File))
+        Some((.., false)) => Err("can be read by root alone; nobody and GoToSocial have to".to_owned()),
+        // As the children will: they do not ask who has put it there.
+        Some((at, Entry::File { .. }, _)) => {
+            let bytes = host.read_of(&at, Whose::Public).map_err(unreadable)?;
+            Ok(bytes.map_or(Content::Nothing, Content::File))
         }
-        Some((Entry::Directory { .. }, _)) => host.list(path).map_err(unreadable).map(Content::Folder),
+        Some((at, Entry::Directory { .. }, _)) => host.list(&at).map_err(unreadable).map(Content::Folder),
         Some(_) => Err(NEITHER.to_owned()),
-        None if is_there => Err(DANGLES.to_owned()),
+        None if host.entry(path).map_err(unreadable)?.is_some() => Err(DANGLES.to_owned()),
         None => Ok(Content::Nothing),
     }
 }
 
-/// What is at a path, links followed, and whether the modes of it and of all folders on the way let others read it.
-fn for_everybody(host: &dyn Observe, path: &Path) -> Result<Option<(Entry, bool)>, HostError> {
+/// What is at a path, links followed: where, what, and whether the modes of it and of all folders on the way let others read it.
+fn for_everybody(host: &dyn Observe, path: &Path) -> Result<Option<(PathBuf, Entry, bool)>, HostError> {
     let names = |path: &Path| path.iter().rev().filter(|name| *name != "/").map(OsString::from).collect::<Vec<_>>();
     let (mut at, mut ahead, mut links) = (PathBuf::from("/"), names(path), 0);
     let mut is_open = true;
@@ -89,10 +90,10 @@ fn for_everybody(host: &dyn Observe, path: &Path) -> Result<Option<(Entry, bool)
                 let needed = if matches!(end, Entry::Directory { .. }) { 0o005 } else { 0o004 };
                 let mode =
                     if let Entry::File { mode, .. } | Entry::Directory { mode, .. } = end { mode } else { needed };
-                return Ok(Some((end, is_open && mode & needed == needed)));
+                return Ok(Some((here, end, is_open && mode & needed == needed)));
             }
             _ => return Ok(None),
         }
     }
-    Ok(host.entry(&at)?.map(|entry| (entry, is_open)))
+    Ok(host.entry(&at)?.map(|entry| (at, entry, is_open)))
 }

@@ -156,7 +156,7 @@ pub enum Supervision {
     Restarting,
     /// It is being stopped.
     Stopping,
-    /// This user may not see it: `security.bsd.see_other_uids` is 0.
+    /// This user may not see it: the kernel hides the processes of others.
     Hidden,
 }
 

@@ -33,7 +33,8 @@ pub(crate) use delegate;
 /// What one look has seen.
 #[derive(Debug, Default)]
 pub struct Memory {
-    activity: OnceCell<Activity>,
+    /// With the host's time just after it was seen.
+    activity: OnceCell<(u64, Activity)>,
     udp: OnceCell<Listeners>,
     packages: OnceCell<Packages>,
     services: RefCell<BTreeMap<String, ServiceState>>,
@@ -55,7 +56,14 @@ impl<'a> Look<'a> {
     }
 
     fn activity(&self) -> Result<&Activity, HostError> {
-        once(&self.memory.activity, || self.host.activity())
+        Ok(&self.seen()?.1)
+    }
+
+    fn seen(&self) -> Result<&(u64, Activity), HostError> {
+        once(&self.memory.activity, || {
+            let activity = self.host.activity()?;
+            Ok((self.host.now(), activity))
+        })
     }
 }
 
@@ -138,7 +146,13 @@ impl Observe for Look<'_> {
     }
 
     fn supervision(&self, name: &str) -> Result<Supervision, HostError> {
-        named(&self.memory.supervisions, name, || self.host.supervision_of(&Look::activity(self)?.processes, name))
+        let (at, activity) = self.seen()?;
+        let mut told = named(&self.memory.supervisions, name, || self.host.supervision_of(&activity.processes, name))?;
+        // An age is compared with a log that is read now, perhaps minutes later.
+        if let Supervision::Running { seconds: Some(seconds), .. } = &mut told {
+            *seconds += self.host.now().saturating_sub(*at);
+        }
+        Ok(told)
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, HostError> {

@@ -46,7 +46,7 @@ pub use network::{
     WebFailure, WebRequest,
 };
 pub use operations::{Invocation, Output, ServiceAction};
-pub use processes::{Activity, Process, Processes};
+pub use processes::{Activity, Process, Processes, hides_others};
 
 /// What a child of this program can do.
 pub const CHILD_ROLES: &[Role] = &[

@@ -1,6 +1,6 @@
 //! What runs on a host: processes, and the sockets that they listen on.
 
-use super::Listeners;
+use super::{HostError, Listeners};
 
 /// A process, as ps(1) shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,15 @@ pub struct Process {
 
 /// The processes of a host, as far as the caller may see them. On a rehearsal there are none: its model answers itself.
 pub type Processes = Vec<Process>;
+
+/// Whether users other than root see neither the processes nor the sockets of others, security(7).
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub fn hides_others(sysctl: &dyn Fn(&str) -> Result<Option<String>, HostError>) -> Result<bool, HostError> {
+    let is_off = |name| Ok(sysctl(name)?.as_deref() == Some("0"));
+    Ok(is_off("security.bsd.see_other_uids")? || is_off("security.bsd.see_other_gids")?)
+}
 
 /// Everything that can be told of what runs, seen at one time.
 #[derive(Debug, Clone, Default)]

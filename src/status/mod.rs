@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::check::{Check, hard_links, posture};
 use crate::deployment::{Deployment, Layout, Mode};
-use crate::host::{Look, Observe, Owner};
+use crate::host::{Look, Observe, Owner, hides_others};
 use crate::parts::answers::{self, Lock};
 use crate::parts::service as parts_service;
 use crate::parts::{account, front, release};
@@ -97,6 +97,14 @@ struct Known<'a> {
 impl Known<'_> {
     fn deployment(&self) -> Result<&Deployment, Unknown> {
         self.deployment.as_ref().map_err(Unknown::clone)
+    }
+
+    /// An error if this user is shown neither the processes nor the sockets of others.
+    fn sees_others(&self) -> Result<(), Unknown> {
+        if !self.root && hides_others(&|name| self.host.sysctl(name))? {
+            return Err(Unknown::needs_root());
+        }
+        Ok(())
     }
 }
 

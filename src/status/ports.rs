@@ -28,10 +28,7 @@ pub struct Port {
 pub(super) fn look(known: &Known<'_>) -> Result<Vec<Port>, Unknown> {
     let host = known.host;
     // Users other than root may see only their own sockets, so that no process would seem to listen.
-    let hides = |name: &&str| host.sysctl(name).is_ok_and(|see| see.as_deref() == Some("0"));
-    if !known.root && ["security.bsd.see_other_uids", "security.bsd.see_other_gids"].iter().any(hides) {
-        return Err(Unknown::needs_root());
-    }
+    known.sees_others()?;
     let mode = known.mode.clone()?;
     let front = mode.front().map(|front| Rightful::front(host, front)).transpose()?;
     let service = known.owner.as_ref().ok().map(|owner| Rightful::service(owner.uid));

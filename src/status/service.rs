@@ -71,7 +71,7 @@ pub(super) fn look(known: &Known<'_>) -> Service {
 /// Reads the state of the web server in front, if there is one.
 pub(super) fn front(known: &Known<'_>) -> Option<FrontService> {
     let front = known.mode.as_ref().ok()?.front()?;
-    let running = known.host.service(front.service).map(|state| state.is_running());
+    let running = known.sees_others().and_then(|()| Ok(known.host.service(front.service)?.is_running()));
     Some(FrontService { service: front.service, name: front.name, running: running.into() })
 }
 

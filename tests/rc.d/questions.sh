@@ -65,11 +65,14 @@ status_hidden()
 	touch "${RCTEST}/not-root"
 	service gotosocial status
 	expect_rc 0
-	set_sysctl security.bsd.see_other_uids 0
-	service gotosocial status
-	expect_rc 1
-	expect_out "only root can tell"
-	expect_not_out "is not running"
+	for of in uids gids; do
+		set_sysctl "security.bsd.see_other_${of}" 0
+		service gotosocial status
+		expect_rc 1
+		expect_out "only root can tell"
+		expect_not_out "is not running"
+		set_sysctl "security.bsd.see_other_${of}" 1
+	done
 }
 case_of "status: by another than root" status_hidden
 

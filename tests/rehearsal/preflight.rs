@@ -210,6 +210,27 @@ fn what_variables_name_counts_alone_and_is_said_to_be_of_this_shell() {
     assert!(with("SSL_CERT_DIR", "/etc/ssl").contains("/etc/ssl, 1 certificate (named by this shell"));
 }
 
+/// The children read it there, and ask nobody who has put it there.
+#[test]
+fn a_file_of_certificates_counts_where_others_may_put_files() {
+    for (variable, value) in [
+        ("SSL_CERT_FILE", "/home/admin/ca.pem"),
+        ("SSL_CERT_FILE", "/home/admin/link.pem"),
+        ("SSL_CERT_FILE", "/home/admin/way/ca.pem"),
+        ("SSL_CERT_DIR", "/home/admin"),
+    ] {
+        let machine = Machine::with(|model| drop(model.environment.insert(variable.into(), value.into())));
+        machine.write("/home/admin/ca.pem", &machine.read("/etc/ssl/cert.pem"));
+        for (target, link) in [("ca.pem", "link.pem"), (".", "way")] {
+            std::os::unix::fs::symlink(target, machine.path(&format!("/home/admin/{link}"))).unwrap();
+        }
+        let mode = std::fs::Permissions::from_mode(0o1777);
+        std::fs::set_permissions(machine.path("/home/admin"), mode).unwrap();
+        let said = machine.install_with(ANSWERS, &["--yes", "-v"]).exits(0).said();
+        assert!(said.contains(&format!("{value}, 1 certificate (named by this shell")), "{said}");
+    }
+}
+
 #[test]
 fn a_folder_on_the_way_that_others_may_not_enter_closes_the_place() {
     let machine = Machine::fresh();

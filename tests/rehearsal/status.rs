@@ -421,6 +421,22 @@ fn others_than_root_see_what_they_may_and_are_told_so() {
 }
 
 #[test]
+fn others_than_root_are_not_told_that_a_web_server_is_down_which_they_may_not_see() {
+    for name in ["security.bsd.see_other_uids", "security.bsd.see_other_gids"] {
+        let machine = behind_nginx();
+        machine.edit(|model| {
+            model.euid = 1001;
+            model.sysctls.insert(name.into(), "0".into());
+        });
+        let (exit, told) = status(&machine);
+        let unknown = json!({"unknown": "only root can tell"});
+        assert_eq!((exit, &told["front"]["running"], &told["ports"]), (0, &unknown, &unknown), "{told}");
+        assert_eq!(told["service"]["supervision"]["state"], "hidden");
+        assert_eq!(told["concerns"], json!([]));
+    }
+}
+
+#[test]
 fn a_host_without_an_installation_is_no_well_installation() {
     let machine = Machine::fresh();
     machine.run(&["status"]).exits(3).says("nothing here is installed by gts-bootstrap");

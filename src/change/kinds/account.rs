@@ -1,8 +1,9 @@
 //! The first account: created by GoToSocial's own command line, as the service user, after the service is ready.
 //!
 //! GoToSocial takes the password only as an argument, where every user of the host can see it for a second. So that one is
-//! used once: to log in over the loopback and to set another one. Both are random, and only the one in force at the end is told, once, on
-//! the terminal. Whoever else has logged in with the first one is logged out, and the administrator is told of that. Where no other one could be set, the administrator is told so and changes it at the first login.
+//! used once: to log in over the loopback and to set another one. Both are random, and only the one in force at the end is
+//! told, once, on the terminal. Whoever else has logged in with the first one is logged out, and the administrator is told
+//! of that. Where no other one could be set, the administrator is told so and changes it at the first login.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -82,7 +82,7 @@ fn service(service: &Service) -> String {
         Supervision::Stopped => "does not run".to_owned(),
         Supervision::Stopping => "is being stopped".to_owned(),
         Supervision::Restarting => "died, and is started again and again".to_owned(),
-        Supervision::Hidden => "only root can tell (security.bsd.see_other_uids is 0)".to_owned(),
+        Supervision::Hidden => "only root can tell (the kernel hides the processes of others)".to_owned(),
         Supervision::Orphan { pid } => format!("runs{}, WITHOUT its supervisor, {ready}", pid_of(pid)),
         Supervision::Running { pid, seconds } => {
             let since = seconds.map(|seconds| format!(" for {}", duration(seconds))).unwrap_or_default();

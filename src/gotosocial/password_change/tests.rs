@@ -137,10 +137,28 @@ fn whoever_has_logged_in_with_the_old_password_is_logged_out_and_counted() {
 }
 
 #[test]
+fn whoever_ends_a_login_meanwhile_saves_no_other() {
+    let mut server = Server::new();
+    let (id, secret) = server.client("read");
+    for _ in 0..5 {
+        server.stranger((&id, &secret));
+    }
+    let changed = CHANGE.make(&mut |question| {
+        // Just before this client, its holder ends the one that is next.
+        if question.path.ends_with("/000005/invalidate") {
+            server.answer(question.clone());
+        }
+        Ok(server.answer(question))
+    });
+    assert_eq!(changed, replaced(4, None));
+    assert!(server.oauth.has_no_tokens());
+}
+
+#[test]
 fn what_keeps_logins_from_being_ended_is_told() {
     for (path, body, ended, unsure) in [
-        (TOKENS, None, 0, "/api/v1/tokens answered 404"),
-        ("/api/v1/tokens/", None, 0, "/api/v1/tokens/000005/invalidate answered 404"),
+        (TOKENS, None, 0, "/api/v1/tokens answered 500"),
+        ("/api/v1/tokens/", None, 0, "/api/v1/tokens/000005/invalidate answered 500"),
         (TOKENS, Some("{}"), 0, "/api/v1/tokens gave no list"),
         (TOKENS, Some("[]"), 0, "/api/v1/tokens does not list this login alone"),
         // It is never the only one.
@@ -151,7 +169,7 @@ fn what_keeps_logins_from_being_ended_is_told() {
         server.stranger((&id, &secret));
         let changed = CHANGE.make(&mut |question| match question.path.strip_prefix(path) {
             Some(rest) if rest.is_empty() || !rest.starts_with('/') => {
-                let status = if body.is_some() { 200 } else { 404 };
+                let status = if body.is_some() { 200 } else { 500 };
                 Ok(Reply { status, body: body.unwrap_or_default().into(), ..Reply::default() })
             }
             _ => Ok(server.answer(question)),

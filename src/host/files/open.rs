@@ -26,10 +26,12 @@ pub enum Whose {
     User(u32),
     /// The user's whose folder it is in: what others keep as they like, such as certificates.
     Folder,
+    /// Anybody's, which everybody may read: who put it there gains nothing by having it read.
+    Public,
 }
 
 impl Whose {
-    /// Root's. No such file is, for all that anybody can tell.
+    /// Root's: read only where root alone can put files.
     pub const ROOT: Self = Self::User(0);
 
     /// That of an owner.
@@ -93,11 +95,13 @@ impl Root {
     pub(super) fn open_to_read(&self, path: &Path, whose: Whose) -> io::Result<Option<Opened>> {
         let Some((file, stat, folder, path)) = self.open_any(path)? else { return Ok(None) };
         let owner = self.owner(&path, &stat);
-        if let Some(of_folder) = self.shared_by(&folder)? {
-            let uid = match whose {
-                Whose::User(uid) => uid,
-                Whose::Folder => of_folder,
-            };
+        let shared = match whose {
+            Whose::Public if permissions(&stat) & 0o004 == 0 => return Err(Errno::EACCES.into()),
+            Whose::Public => None,
+            _ => self.shared_by(&folder)?,
+        };
+        if let Some(of_folder) = shared {
+            let uid = if let Whose::User(uid) = whose { uid } else { of_folder };
             match stat.st_nlink {
                 // It was deleted after it was opened.
                 0 => return Ok(None),

@@ -57,16 +57,16 @@ impl Services<'_> {
         let Some(front) = Front::ALL.into_iter().find(|front| front.service == name) else {
             return Ok(told(&self.ask(name)?));
         };
-        match self.script(name) {
-            None => Ok(ServiceState::Missing),
-            Some(_) => self.front(front).map_or_else(|| Ok(told(&self.ask(name)?)), Ok),
+        if self.script(name)?.is_none() {
+            return Ok(ServiceState::Missing);
         }
+        self.front(front)?.map_or_else(|| Ok(told(&self.ask(name)?)), Ok)
     }
 
     /// The result of `onestatus`, from the messages of GoToSocial's rc.d script (`gotosocial_status` in rc.d/gotosocial).
     pub(super) fn supervision(&self, name: &str) -> Result<Supervision, HostError> {
-        let Some(script) = self.script(name) else { return Ok(Supervision::Missing) };
-        let is_known = name == SERVICE && !self.has_file_of_its_own(name) && gotosocial::is_our_script(&script);
+        let Some(script) = self.script(name)? else { return Ok(Supervision::Missing) };
+        let is_known = name == SERVICE && !self.has_file_of_its_own(name)? && gotosocial::is_our_script(&script);
         if is_known { gotosocial::look(self) } else { Ok(supervised(&self.ask(name)?)) }
     }
 
@@ -74,31 +74,31 @@ impl Services<'_> {
         self.commands.run(SERVICE_COMMAND, &[name, "onestatus"])
     }
 
-    /// A variable; `None` also if it is empty, or cannot be told: whoever reads it says so.
-    fn variable(&self, name: &str) -> Option<String> {
-        self.rc.get(self.commands, name).ok().flatten().filter(|value| !value.is_empty())
+    /// A variable; `None` also if it is empty.
+    fn variable(&self, name: &str) -> Result<Option<String>, HostError> {
+        Ok(self.rc.get(self.commands, name)?.filter(|value| !value.is_empty()))
     }
 
-    fn local_folders(&self) -> Vec<String> {
-        let folders = self.variable(LOCAL_SCRIPTS.0).unwrap_or_else(|| LOCAL_SCRIPTS.1.to_owned());
-        folders.split_whitespace().map(str::to_owned).collect()
+    fn local_folders(&self) -> Result<Vec<String>, HostError> {
+        let folders = self.variable(LOCAL_SCRIPTS.0)?.unwrap_or_else(|| LOCAL_SCRIPTS.1.to_owned());
+        Ok(folders.split_whitespace().map(str::to_owned).collect())
     }
 
     /// The script that service(8) runs.
-    fn script(&self, name: &str) -> Option<PathBuf> {
-        let folders = std::iter::once(SCRIPTS.to_owned()).chain(self.local_folders());
-        folders.map(|folder| self.commands.local(folder.as_ref()).join(name)).find(|script| {
+    fn script(&self, name: &str) -> Result<Option<PathBuf>, HostError> {
+        let folders = std::iter::once(SCRIPTS.to_owned()).chain(self.local_folders()?);
+        Ok(folders.map(|folder| self.commands.local(folder.as_ref()).join(name)).find(|script| {
             let is_executable = |it: fs::Metadata| it.is_file() && it.permissions().mode() & 0o111 != 0;
             fs::metadata(script).is_ok_and(is_executable)
-        })
+        }))
     }
 
     /// Whether there are variables for this service alone (`load_rc_config` in rc.subr(8)), which the others here do not know.
-    fn has_file_of_its_own(&self, name: &str) -> bool {
-        let local = self.local_folders();
+    fn has_file_of_its_own(&self, name: &str) -> Result<bool, HostError> {
+        let local = self.local_folders()?;
         let folders = local.iter().map(|folder| folder.strip_suffix("/rc.d").unwrap_or(folder));
         let mut files = std::iter::once("/etc").chain(folders).map(|folder| format!("{folder}/rc.conf.d/{name}"));
-        files.any(|file| self.commands.local(file.as_ref()).symlink_metadata().is_ok())
+        Ok(files.any(|file| self.commands.local(file.as_ref()).symlink_metadata().is_ok()))
     }
 
     /// The process that read the list.
@@ -107,8 +107,16 @@ impl Services<'_> {
     }
 
     /// `check_pidfile` and `_find_processes` of rc.subr(8) with the pid file and the program of a web server. `None` if its
-    /// script may see it differently: it has another pid file then, or the process is in a jail.
-    fn front(&self, front: Front) -> Option<ServiceState> {
+    /// script may see it differently: variables give it another program or other pid files, or the process is in a jail.
+    fn front(&self, front: Front) -> Result<Option<ServiceState>, HostError> {
+        let mut is_as_usual = !self.has_file_of_its_own(front.service)?;
+        for variable in ["program", "profiles"] {
+            is_as_usual &= self.variable(&format!("{}_{variable}", front.service))?.is_none();
+        }
+        Ok(if is_as_usual { self.usual_front(front) } else { None })
+    }
+
+    fn usual_front(&self, front: Front) -> Option<ServiceState> {
         let short = front.program.rsplit('/').next().unwrap_or(front.program);
         let names = [front.program, short, &format!("{short}:"), &format!("({short})"), &format!("[{short}]")];
         let is_it = |process: &&Process| process.command.split(' ').next().is_some_and(|first| names.contains(&first));
@@ -267,7 +275,7 @@ mod tests {
                 Supervision::Stopping,
             ),
             (
-                "gotosocial: only root can tell whether it runs on this host (security.bsd.see_other_uids is 0).",
+                "gotosocial: only root can tell whether it runs on this host (the kernel hides the processes of others).",
                 1,
                 Supervision::Hidden,
             ),
@@ -324,6 +332,7 @@ mod tests {
         let tools = StandIns::new();
         names.iter().for_each(|name| tools.add(&format!("/usr/local/etc/rc.d/{name}"), "exit 9"));
         tools.runs(processes);
+        tools.has_rc_conf("");
         tools.says(SERVICE_COMMAND, "any is running as pid 7.", 0);
         tools
     }
@@ -371,6 +380,35 @@ mod tests {
         // A process of another name has the number.
         tools.runs("901 1 0 0 0 0 50 nginxd\n902 1 0 0 0 0 50 (nginx)");
         assert_eq!(state(&tools, "nginx"), running(7));
+    }
+
+    #[test]
+    fn a_web_server_with_settings_of_its_own_is_service_s_to_tell() {
+        let tools = with(&["nginx", "apache24"], "");
+        for name in ["nginx", "apache24"] {
+            assert_eq!(state(&tools, name), ServiceState::Stopped);
+            for setting in ["program=/opt/server", "profiles='one two'"] {
+                tools.has_rc_conf(&format!("{name}_{setting}"));
+                assert_eq!(state(&tools, name), running(7), "{name} {setting}");
+            }
+            tools.has_rc_conf("");
+            assert_eq!(state(&tools, name), ServiceState::Stopped);
+            put(&tools, &format!("/usr/local/etc/rc.conf.d/{name}"), "");
+            assert_eq!(state(&tools, name), running(7));
+        }
+    }
+
+    #[test]
+    fn an_rc_conf_that_cannot_be_read_stops_no_service() {
+        let tools = with(&["nginx", SERVICE], MASTER);
+        fs::write(tools.path("/usr/local/etc/rc.d/gotosocial"), include_str!("../../../rc.d/gotosocial")).unwrap();
+        put(&tools, "/var/run/nginx.pid", "901");
+        tools.add("/bin/sh", "echo 'Unterminated quoted string' >&2; exit 2");
+        for name in ["nginx", "apache24", SERVICE] {
+            let error = tools.host().service(name).unwrap_err().to_string();
+            assert!(error.contains("Unterminated quoted string"), "{error}");
+        }
+        assert!(tools.host().supervision(SERVICE).is_err());
     }
 
     #[test]

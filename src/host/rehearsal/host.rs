@@ -182,11 +182,14 @@ impl Observe for Rehearsal {
 
     fn processes(&self) -> Result<Processes, HostError> {
         operation::starts("ps");
+        self.processes.listed_at.set(self.now());
         Ok(Processes::new())
     }
 
     fn activity(&self) -> Result<Activity, HostError> {
-        Ok(Activity { listeners: self.sockets(Protocol::Tcp)?, processes: Processes::new() })
+        let listeners = self.sockets(Protocol::Tcp)?;
+        self.processes.listed_at.set(self.now());
+        Ok(Activity { listeners, processes: Processes::new() })
     }
 
     fn service_of(&self, _processes: &Processes, name: &str) -> Result<ServiceState, HostError> {
@@ -196,7 +199,7 @@ impl Observe for Rehearsal {
 
     fn supervision_of(&self, _processes: &Processes, name: &str) -> Result<Supervision, HostError> {
         self.processes.service(name);
-        services::supervision(&self.machine.borrow(), name)
+        services::supervision(&self.machine.borrow(), name, self.processes.listed_at.get())
     }
 
     fn sockets(&self, protocol: Protocol) -> Result<Listeners, HostError> {

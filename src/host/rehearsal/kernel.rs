@@ -31,6 +31,7 @@ const INTEGERS: &[(&str, &str)] = &[
     (RESERVED_HIGH, "1023"),
     ("security.bsd.hardlink_check_gid", "0"),
     ("security.bsd.hardlink_check_uid", "0"),
+    ("security.bsd.see_other_gids", "1"),
     ("security.bsd.see_other_uids", "1"),
     ("security.bsd.unprivileged_proc_debug", "1"),
     ("security.mac.portacl.autoport_exempt", "1"),

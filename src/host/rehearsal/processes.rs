@@ -14,6 +14,8 @@ pub(super) struct Processes {
     has_read_rc_conf: Cell<bool>,
     has_web_child: Cell<bool>,
     has_resolver: Cell<bool>,
+    /// When the processes were listed last.
+    pub(super) listed_at: Cell<u64>,
 }
 
 /// Announces a child that stays, where there is none yet.

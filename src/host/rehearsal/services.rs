@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::front::Front;
 use crate::gotosocial::SERVICE;
 
-use super::super::{HostError, ServiceAction, ServiceState, Supervision};
+use super::super::{HostError, ServiceAction, ServiceState, Supervision, hides_others};
 use super::machine::{Machine, command_failed};
 use super::model::{ENDS, Model};
 use super::{boot, gotosocial, kernel, portacl_rc, rc_conf, web_servers};
@@ -25,14 +25,26 @@ fn front_of(service: &str) -> Option<Front> {
     Front::ALL.into_iter().find(|front| front.service == service)
 }
 
+/// Whether the user who runs the program sees its own processes alone.
+fn hides(machine: &Machine) -> Result<bool, HostError> {
+    Ok(machine.model.euid != 0 && hides_others(&|name| Ok(kernel::sysctl(&machine.model, name)))?)
+}
+
 /// `service NAME onestatus`.
 pub(super) fn state(machine: &Machine, name: &str) -> Result<ServiceState, HostError> {
+    if name == SERVICE || front_of(name).is_some() {
+        // The folders that scripts lie in.
+        rc_conf::get(machine, "local_startup")?;
+    }
     if !has_script(machine, name) {
         return Ok(ServiceState::Missing);
     }
     if GUARDS.contains(&name) {
         let open = boot::ports_are_open(machine)?;
         return Ok(if open { ServiceState::Stopped } else { ServiceState::Running { pid: None } });
+    }
+    if hides(machine)? {
+        return Ok(ServiceState::Stopped);
     }
     let pid = match name {
         SERVICE => machine.model.program().map(|program| program.pid),
@@ -41,21 +53,16 @@ pub(super) fn state(machine: &Machine, name: &str) -> Result<ServiceState, HostE
     Ok(pid.map_or(ServiceState::Stopped, |pid| ServiceState::Running { pid: Some(pid) }))
 }
 
-/// The same, in the words of GoToSocial's rc.d script.
-pub(super) fn supervision(machine: &Machine, name: &str) -> Result<Supervision, HostError> {
+/// The same, in the words of GoToSocial's rc.d script, with the age that the process had at this time.
+pub(super) fn supervision(machine: &Machine, name: &str, at: u64) -> Result<Supervision, HostError> {
     let supervisor = machine.model.gotosocial.as_ref().filter(|_| name == SERVICE);
     Ok(match (state(machine, name)?, supervisor) {
         (ServiceState::Missing, _) => Supervision::Missing,
-        // security(7): users other than root then see only their own processes.
-        _ if machine.model.euid != 0
-            && kernel::sysctl(&machine.model, "security.bsd.see_other_uids").as_deref() == Some("0") =>
-        {
-            Supervision::Hidden
-        }
+        _ if hides(machine)? => Supervision::Hidden,
         (ServiceState::Running { pid }, Some(supervisor)) if supervisor.killed => Supervision::Orphan { pid },
         (ServiceState::Running { pid }, supervisor) => {
             let program = supervisor.and_then(|supervisor| supervisor.program.as_ref());
-            let seconds = program.map(|program| machine.model.clock.saturating_sub(program.started_at));
+            let seconds = program.map(|program| at.saturating_sub(program.started_at));
             Supervision::Running { pid, seconds }
         }
         (ServiceState::Stopped, Some(_)) => Supervision::Restarting,

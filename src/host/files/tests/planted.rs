@@ -61,6 +61,22 @@ fn a_file_with_another_name_or_owner_is_not_read_where_others_can_write() {
     tree.refuses("/home/own", "it has 2 names");
 }
 
+#[test]
+fn what_everybody_may_read_is_read_wherever_it_is_and_nothing_else_by_that_name() {
+    let tree = Tree::new();
+    let at = Path::new("/home/ca.pem");
+    let read = || tree.root.read_from(at, Whose::Public, 0, 2);
+    tree.root.write_file(at, b"own", 0o644, SERVICE).unwrap();
+    assert_eq!(read().unwrap().as_deref(), Some(&b"ow"[..]));
+    fs::remove_file(tree.outside("/home/ca.pem")).unwrap();
+    tree.root.write_file(Path::new("/etc/secret"), b"root's", 0o600, Owner::ROOT).unwrap();
+    tree.link("/etc/secret", "/home/ca.pem");
+    assert!(read().unwrap_err().to_string().contains("Permission denied"));
+    fs::remove_file(tree.outside("/home/ca.pem")).unwrap();
+    nix::unistd::mkfifo(&tree.outside("/home/ca.pem"), nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
+    assert!(read().is_err());
+}
+
 /// Whoever may write to it can have linked root's file there, before root replaced the original.
 #[test]
 fn in_a_folder_of_roots_that_others_may_write_to_no_file_of_roots_is_read() {

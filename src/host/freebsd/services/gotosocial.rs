@@ -11,7 +11,7 @@ use nix::unistd::geteuid;
 use super::Services;
 use crate::gotosocial::SERVICE;
 use crate::host::freebsd::{accounts, sysctls};
-use crate::host::{HostError, Process, Supervision};
+use crate::host::{HostError, Process, Supervision, hides_others};
 
 const ROOT: u32 = 0;
 
@@ -23,18 +23,20 @@ pub(super) fn is_our_script(script: &Path) -> bool {
 /// What the script says of a user's view of the processes.
 pub(super) fn look(services: &Services<'_>) -> Result<Supervision, HostError> {
     let is_root = geteuid().is_root();
-    if !is_root && sysctls::value("security.bsd.see_other_uids")?.as_deref() == Some("0") {
+    if !is_root && hides_others(&sysctls::value)? {
         return Ok(Supervision::Hidden);
     }
-    let setting =
-        |name: &str, default: &str| services.variable(&format!("{SERVICE}_{name}")).unwrap_or(default.to_owned());
-    let folder = setting("rundir", "/var/run/gotosocial");
+    let setting = |name: &str, default: &str| {
+        let value = services.variable(&format!("{SERVICE}_{name}"))?;
+        Ok::<_, HostError>(value.unwrap_or(default.to_owned()))
+    };
+    let folder = setting("rundir", "/var/run/gotosocial")?;
     let local = |name: &str| services.commands.local(folder.as_ref()).join(name);
-    let binary = setting("binary", "/usr/local/libexec/gotosocial/current/gotosocial");
-    let config = setting("config", "/usr/local/etc/gotosocial/config.yaml");
+    let binary = setting("binary", "/usr/local/libexec/gotosocial/current/gotosocial")?;
+    let config = setting("config", "/usr/local/etc/gotosocial/config.yaml")?;
     let pid_file = local("daemon.pid");
     let seen = Seen {
-        uid: uid_of(&setting("runas", "gotosocial"))?,
+        uid: uid_of(&setting("runas", "gotosocial")?)?,
         command: format!("{binary} --config-path {config} server start"),
         // Others than root cannot read the pid file, and trust the title.
         known: if is_root {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::host::{DatabaseExamination, ServiceState};
+use crate::host::{DatabaseExamination, Look, ServiceState, Supervision};
 
 /// Starts with a configuration and gives what the log says; the start itself must return well.
 fn dies_with(version: &str, config: &str, prepare: impl FnOnce(&Fresh)) -> String {
@@ -54,6 +54,27 @@ fn what_the_server_has_made_is_its_own_even_if_the_program_is_killed_right_then(
         let log = std::fs::read_to_string(copy.join(LOG.trim_start_matches('/'))).unwrap();
         assert!(host.service("gotosocial").unwrap().is_running(), "{}: {log}", copy.display());
     }
+}
+
+/// As while a check waits for a certificate between the look at the processes and the one at the log.
+#[test]
+fn a_process_grows_older_while_a_look_lasts() {
+    let host = fresh();
+    host.install("0.19.2", &direct_config());
+    host.open_ports();
+    host.start().unwrap();
+    let look = Look::at(&*host);
+    assert!(look.service("gotosocial").unwrap().is_running());
+    let age = || match look.supervision("gotosocial").unwrap() {
+        Supervision::Running { seconds: Some(seconds), .. } => seconds,
+        other => panic!("{other:?}"),
+    };
+    host.sleep(Duration::from_secs(57));
+    let first = age();
+    assert!(first >= 57, "{first}");
+    host.sleep(Duration::from_secs(10));
+    assert_eq!(age(), first + 10);
+    assert_eq!(host.supervision("gotosocial").unwrap(), look.supervision("gotosocial").unwrap());
 }
 
 #[test]
