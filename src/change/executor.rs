@@ -263,9 +263,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Ends a run in the middle, and leaves what it has done.
+    /// Ends a run in the middle, and leaves what it has done. Of a handover of ports that has not come about nothing is left.
     fn keep(self, mut error: ApplyError) -> ApplyError {
         error.code = ErrorCode::Interrupted;
+        if settle::is_handover_pending(self.begun.iter().map(|(_, step, _)| (&step.change, true))) {
+            self.executor.operator.note("The ports have not changed hands yet, so no change is kept");
+            return self.take_back(error);
+        }
         error.kept(match self.journal.end(Outcome::Interrupted) {
             Ok(()) => "the changes are kept, and the same command continues from there".to_owned(),
             Err(why) => {
@@ -277,9 +281,14 @@ impl<'a> Run<'a> {
     /// Ends a run in the midst of its last change, which alone is taken back, but for what the next run can use of it.
     fn put_off(self, mut error: ApplyError) -> ApplyError {
         let Some((number, step, prior)) = self.begun.last() else { return self.keep(error) };
+        let number = *number;
+        let made = self.begun.iter().map(|(begun, step, _)| (&step.change, *begun != number));
+        if settle::is_handover_pending(made) {
+            return self.take_back(error);
+        }
         self.executor.operator.undoing(step);
         let undone = step.change.kind().put_off(self.executor.host, prior);
-        match undone.and_then(|()| self.journal.write(&Line::Undone { step: *number })) {
+        match undone.and_then(|()| self.journal.write(&Line::Undone { step: number })) {
             Ok(()) => self.keep(error),
             // The next run settles it: there is no end in the journal.
             Err(why) => {

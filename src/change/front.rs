@@ -14,6 +14,9 @@ pub const PORTS: [u16; 2] = [80, 443];
 /// How often it is looked whether a front has let its ports go, and how long is waited between two looks.
 const RELEASE_LOOKS: u32 = 50;
 const RELEASE_INTERVAL: Duration = Duration::from_millis(200);
+/// How many seconds a front may take until it listens, and until its state can be believed.
+const PATIENCE: u64 = 20;
+const STARTS: u64 = 1;
 /// So many links are followed from a main file, one to the next (MAXSYMLINKS of sys/param.h).
 const LINKS: usize = 32;
 
@@ -85,6 +88,27 @@ pub(super) fn takes_free_ports(host: &dyn Observe, front: Front, ports: &[u16]) 
         return Ok(());
     }
     rightful.are_alone(host, ports)
+}
+
+/// Waits until a web server that was told to listens on all of these ports. Otherwise it is told which one is missing: once it has
+/// taken too long, or is gone. Its start returns before its first process has written down which one it is.
+pub(super) fn wait_for_ports(
+    host: &dyn Host,
+    front: Front,
+    ports: &[u16],
+    pause: Duration,
+) -> Result<Option<u16>, HostError> {
+    let (rightful, began) = (Rightful::front(host, front)?, host.now());
+    loop {
+        let listeners = host.listeners()?;
+        let has = |port: &u16| listeners.iter().any(|there| there.port == *port && rightful.have(there));
+        let Some(missing) = ports.iter().copied().find(|port| !has(port)) else { return Ok(None) };
+        let waited = host.now().saturating_sub(began);
+        if waited > PATIENCE || (waited > STARTS && !host.service(front.service)?.is_running()) {
+            return Ok(Some(missing));
+        }
+        host.sleep(pause);
+    }
 }
 
 /// Waits until no web server in front has any of these ports. Its reload returns before it has let go of what it is not to

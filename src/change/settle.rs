@@ -13,7 +13,7 @@ use super::front::edited_file;
 use super::journal::{Announced, Journal, Line, Outcome, Running, announced, path};
 use super::kind::above;
 use super::kinds::service::settles_down;
-use super::kinds::{SetRcVariable, StopService};
+use super::kinds::{LetGo, SetRcVariable, StopService, TakeOver};
 use super::operator::Operator;
 use super::plan::Plan;
 use super::prior::Prior;
@@ -31,6 +31,8 @@ pub struct Settled {
     pub command: String,
     /// It had come to its end, and only its record was not in its place yet.
     pub had_ended: bool,
+    /// All of it was taken back.
+    pub is_taken_back: bool,
     /// The changes that were taken back, as "kind target".
     pub undone: Vec<String>,
     /// What was spared on purpose, and why.
@@ -45,7 +47,8 @@ pub struct Settled {
 /// The journal cannot be read, or settling it cannot be written down.
 pub fn settle(host: &dyn Host) -> Result<Option<Settled>, HostError> {
     end(host, |run, journal, settled| {
-        if run.is_undoing() {
+        if run.goes_back() {
+            settled.is_taken_back = true;
             run.take_back(journal, settled)?;
             return Ok(Outcome::Interrupted);
         }
@@ -109,9 +112,6 @@ pub fn take_back(host: &dyn Host, operator: &dyn Operator) -> Result<Option<Sett
                 return Err(HostError::Starting { service: start.name.clone() });
             }
         }
-        if !run.is_undoing() {
-            journal.write(&Line::Undoing { reason: "the run was cut off, and is taken back".to_owned() })?;
-        }
         run.take_back(journal, settled)?;
         Ok(if settled.failed.is_empty() { Outcome::Undone } else { Outcome::NotUndone })
     })
@@ -130,6 +130,27 @@ pub(super) fn running(host: &dyn Host, plan: &Plan) -> Result<Vec<Running>, Host
         found.push(Running { change: change.clone(), prior: kind.prior(host)?, pid });
     }
     Ok(found)
+}
+
+/// Whether these changes, each with whether it was made, only prepare a handover of ports: their owner still has them, or was just
+/// being told to let go of them.
+pub(super) fn is_handover_pending<'c>(begun: impl Iterator<Item = (&'c Change, bool)>) -> bool {
+    let (mut is_prepared, mut is_done) = (false, false);
+    for (change, made) in begun {
+        is_prepared |=
+            matches!(change, Change::FrontStandby(_) | Change::ServiceStop(StopService { when_undone: true, .. }));
+        is_done |= made && lets_go(change).is_some();
+    }
+    is_prepared && !is_done
+}
+
+/// Who lets go of ports with this change.
+fn lets_go(change: &Change) -> Option<&LetGo> {
+    match change {
+        Change::FrontTakeover(TakeOver { from, .. }) => Some(from),
+        Change::ServiceStart { start } => start.from.as_ref(),
+        _ => None,
+    }
 }
 
 /// Whether taking a change back would have the server run, now or at the next boot.
@@ -232,14 +253,20 @@ impl CutOff {
     /// Takes back all that is not taken back yet; then what a boot may have started of files that were half-way.
     fn take_back(&self, journal: &Journal<'_>, settled: &mut Settled) -> Result<(), HostError> {
         let host = journal.host;
+        if !self.is_undoing() {
+            journal.write(&Line::Undoing { reason: "the run was cut off, and is taken back".to_owned() })?;
+        }
         let mut services: Vec<(String, bool)> = Vec::new();
         for Running { change, prior, pid: was } in &self.running {
             let Some((Thing::Service(name), _)) = change.kind().effect() else { continue };
             if services.iter().any(|(known, _)| *known == name) {
                 continue;
             }
-            // Another process than before has read files that go back to what they were; or waits to be started again.
-            if host.service(&name)? != ServiceState::Missing && pid(host, &name)? != *was {
+            // Another process than before has read files that go back to what they were; or waits to be started again. One that
+            // was told to end may still be at it.
+            let stops = LetGo::Stop(name.clone());
+            let was_told = self.open().iter().any(|open| lets_go(open.change) == Some(&stops));
+            if host.service(&name)? != ServiceState::Missing && (was_told || pid(host, &name)? != *was) {
                 host.service_action(&name, ServiceAction::Stop)?;
             }
             services.push((name, *prior == Prior::Present));
@@ -252,7 +279,11 @@ impl CutOff {
             }
             one(journal, open, settled)?;
         }
-        for Running { change, prior, .. } in self.running.iter().rev().filter(|running| !stays_down(&running.change)) {
+        // A service that only takes ports over may have run before: the change that has it run again then is among these.
+        let is_asked = |change: &Change| {
+            !stays_down(change) && !matches!(change, Change::ServiceStart { start } if start.from.is_some())
+        };
+        for Running { change, prior, .. } in self.running.iter().rev().filter(|running| is_asked(&running.change)) {
             if let Err(why) = change.kind().take_back(host, prior) {
                 settled.failed.push(format!("{}: {why}", named(change)));
             }
@@ -299,6 +330,12 @@ impl CutOff {
     /// Whether it was taking back what it had done.
     pub fn is_undoing(&self) -> bool {
         self.lines.iter().any(|line| matches!(line, Line::Undoing { .. }))
+    }
+
+    /// Whether the next run takes all of it back. Where no port has changed hands yet that costs nothing, and the next plan would
+    /// know no way back: it finds a configuration that the server has not read, and a web server that waits.
+    pub fn goes_back(&self) -> bool {
+        self.is_undoing() || is_handover_pending(self.open().iter().map(|open| (open.change, open.done)))
     }
 
     /// The changes that are not taken back, in the order in which they would be.

@@ -21,7 +21,7 @@ pub enum ServiceAction {
     /// Make it read its configuration again.
     Reload,
     /// The same for a web server at once, by the signal alone: its configuration has been tested, and nothing waits for
-    /// scripts that test it once more.
+    /// scripts that test it once more. Where its first process is not certain, the same as [`Self::Reload`].
     ReloadNow,
     /// Start it, if it is enabled, up to the point at which it would become GoToSocial: there it waits for [`Self::Release`].
     StartHeld,

@@ -42,6 +42,10 @@ const ROTATION: &str = "/usr/local/etc/newsyslog.conf.d/gts-bootstrap-front.conf
 pub(super) struct FrontPlan {
     /// While GoToSocial still serves as it did: nothing here changes what is served.
     pub(super) prepare: Vec<Step>,
+    /// It is readied to take its ports in a moment, and whoever has them to run again if that is taken back.
+    pub(super) ready: Vec<Step>,
+    /// It takes them in that moment, after all that is in `enter`.
+    pub(super) take: Vec<Step>,
     /// The front goes live, as soon as ports 80 and 443 are free and GoToSocial does not claim them at the next boot.
     pub(super) enter: Vec<Step>,
     /// An unwanted front gives up the ports for the next boot, and still serves.
@@ -69,9 +73,10 @@ impl FrontPlan {
         else {
             return;
         };
-        self.enter[at] = step(Action::Reload, TakeOver { front, from: from.clone() });
+        self.enter.remove(at);
+        self.take.push(step(Action::Reload, TakeOver { front, from: from.clone() }));
         if !runs {
-            self.enter.insert(0, step(Action::Start, StandBy { front }));
+            self.ready.push(step(Action::Start, StandBy { front }));
         }
     }
 
@@ -86,7 +91,7 @@ impl FrontPlan {
         let last = self.leave.pop()?;
         match &last.change {
             Change::ServiceStop(stop) => {
-                self.leave.push(service::runs_when_undone(PART, &stop.name));
+                self.ready.push(service::runs_when_undone(PART, &stop.name));
                 Some(LetGo::Stop(stop.name.clone()))
             }
             Change::FrontReload(ReloadFront { front, .. }) => Some(LetGo::Reload(*front)),

@@ -117,6 +117,7 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     let hands_over = restart && !moves;
     let to_front = hands_over && behind && service::holds_ports(host, owner)?;
     let from_front = if hands_over && back { front.lets_go() } else { None };
+    let enters = !front.enter.is_empty();
     if to_front {
         front.take_from(&LetGo::Stop(rc_script::SERVICE.to_owned()));
     } else if behind
@@ -147,15 +148,16 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     add(test.into_iter().collect());
     add(passage.prepare);
     // If it does not run, its supervisor may be about to start it again, and it would take the ports before the front does.
-    let may_return = state == ServiceState::Stopped && startable && !front.enter.is_empty();
+    let may_return = state == ServiceState::Stopped && startable && enters;
     if to_front || from_front.is_some() {
         add(vec![service::runs_when_undone("service", rc_script::SERVICE)]);
     } else if restart || may_return {
         add(vec![service::stop()]);
     }
+    add(front.ready);
     add(passage.before);
     // The power may fail and the host boot at any point: at most one of GoToSocial and the front may claim ports 80 and 443 then.
-    // So the old owner gives up the next boot before the new one claims it.
+    // So the old owner gives up the next boot right before the new one claims it.
     add(front.unset);
     // On the way to another release the record comes first, so that a run that continues after a power cut knows what is wanted.
     let (first, then) = if moves { (record, Vec::new()) } else { (Vec::new(), record) };
@@ -168,10 +170,10 @@ pub fn with_passage(host: &dyn Observe, wanted: &Wanted<'_>, passage: Option<Pas
     if back {
         add([own, access.steps, variables, switched].concat());
     } else if to_front {
-        add([switched, own, variables, access.steps, entered].concat());
+        add([own, switched, entered, variables, access.steps, front.take].concat());
     } else if behind {
         // From one front to another GoToSocial need not stop.
-        add([switched, entered, own, variables, access.steps].concat());
+        add([switched, entered, front.take, own, variables, access.steps].concat());
     } else {
         add([switched, own, access.steps, variables].concat());
     }

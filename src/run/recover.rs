@@ -53,6 +53,7 @@ pub fn recover(run: &Run<'_>, undo: bool) -> Result<Exit, Stop> {
 /// Prints what there is to recover.
 fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
     let (open, undoing) = (cut_off.open(), cut_off.is_undoing());
+    let undo = undo || cut_off.goes_back();
     let done = open.iter().filter(|announced| announced.done).count();
     let state = match (cut_off.ended(), undoing) {
         (Some(Outcome::Complete), _) => "had made all its changes; only its record is not in its place",
@@ -69,7 +70,7 @@ fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
     for Announced { change, done, .. } in open {
         if let Some(path) = change.kind().gone_for_good() {
             run.line(&format!("  removed for good, cannot be undone: {}", path.shown()));
-        } else if undo || undoing || !done {
+        } else if undo || !done {
             run.line(&format!("  to be undone: {} {}", change.kind().name(), change.kind().target().shown()));
         }
     }
@@ -77,7 +78,7 @@ fn tell(run: &Run<'_>, cut_off: &CutOff, undo: bool) {
 
 /// Prints the outcome, and what to do next.
 fn outcome(run: &Run<'_>, settled: &Settled, undo: bool) -> Result<Exit, Stop> {
-    let Settled { command, had_ended, undone, spared, failed } = settled;
+    let Settled { command, had_ended, is_taken_back, undone, spared, failed } = settled;
     if *had_ended {
         run.text(&format!("`{command}` had ended. Its record is in place now, and nothing was undone."));
         return Ok(Exit::Done);
@@ -90,7 +91,7 @@ fn outcome(run: &Run<'_>, settled: &Settled, undo: bool) -> Result<Exit, Stop> {
         );
         return Err(Stop::refused(ErrorCode::NotUndone, why));
     }
-    let ending = if undo {
+    let ending = if undo || *is_taken_back {
         let was = match undone.len() {
             0 => "had left nothing to undo".to_owned(),
             count => format!("was undone ({})", counted(count, "change")),

@@ -175,7 +175,7 @@ impl Run<'_> {
             ));
         }
         let Some(settled) = settle::settle(host)? else { return Ok(None) };
-        let Settled { command, had_ended, undone, spared, failed } = &settled;
+        let Settled { command, had_ended, is_taken_back, undone, spared, failed } = &settled;
         if *had_ended {
             self.attention(&format!(
                 "An earlier `{command}` had come to its end, and only its record was not in its place; now it is."
@@ -183,16 +183,17 @@ impl Run<'_> {
             return Ok(Some(settled));
         }
         let undone = if undone.is_empty() { "nothing".to_owned() } else { undone.join(", ") };
-        let next = if command == self.command {
+        let stays = if *is_taken_back { "No change of it stays" } else { "Its completed changes stay" };
+        let next = if *is_taken_back && command == self.command {
+            "and this run begins anew".to_owned()
+        } else if command == self.command {
             "and this run continues from there".to_owned()
         } else if command == ROLLBACK && passage::is_back(host).is_ok_and(|is_back| is_back) {
             "and the rollback was already complete: another `gts-bootstrap rollback` would undo it".to_owned()
         } else {
             format!("run `gts-bootstrap {command}` again to finish it")
         };
-        self.attention(&format!(
-            "An earlier `{command}` was interrupted; undone: {undone}. Its completed changes stay, {next}."
-        ));
+        self.attention(&format!("An earlier `{command}` was interrupted; undone: {undone}. {stays}, {next}."));
         spared.iter().for_each(|spared| self.attention(&format!("  stays: {spared}")));
         if !failed.is_empty() {
             let failed = failed.join("\n  ");

@@ -9,9 +9,9 @@ use super::backup::made;
 use super::switch_others::{beside, there, unusable};
 use crate::machine::{ANSWERS, Machine, Outcome, differences};
 
-const TO_NGINX: &[&str] = &["switch-to-proxy", "--yes"];
+pub const TO_NGINX: &[&str] = &["switch-to-proxy", "--yes"];
 const TO_HTTPD: &[&str] = &["switch-to-proxy", "httpd", "--yes"];
-const TO_DIRECT: &[&str] = &["switch-to-direct", "--yes"];
+pub const TO_DIRECT: &[&str] = &["switch-to-direct", "--yes"];
 const NGINX_CONF: &str = "/usr/local/etc/nginx/nginx.conf";
 
 fn direct() -> Machine {

@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use crate::change::front::{PORTS, edited, edited_file, takes_free_ports, wait_for_release};
+use crate::change::front::{PORTS, edited, edited_file, takes_free_ports, wait_for_ports, wait_for_release};
 use crate::change::kind::prelude::*;
 use crate::change::listening::Rightful;
 use crate::change::thing;
 use crate::front::Front;
 use crate::host::{Entry, ServiceAction, Whose};
 use crate::shown::Shown;
-
-/// How long a front may take until it listens, in seconds.
-const PATIENCE: u64 = 20;
 
 /// Puts the line that includes our site into a front's main configuration file, or takes it out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,15 +70,6 @@ impl Kind for IncludeSite {
     }
 }
 
-impl StartFront {
-    /// A port that the front does not listen on.
-    fn missing(&self, host: &dyn Host) -> Result<Option<u16>, HostError> {
-        let (rightful, listeners) = (Rightful::front(host, self.front)?, host.listeners()?);
-        let has = |port: &u16| listeners.iter().any(|there| there.port == *port && rightful.have(there));
-        Ok(self.ports.iter().copied().find(|port| !has(port)))
-    }
-}
-
 impl Kind for StartFront {
     named!(ErrorCode::Front, "service");
 
@@ -99,15 +87,13 @@ impl Kind for StartFront {
         wait_for_release(host, &self.ports)?;
         Rightful::front(host, self.front)?.are_alone(host, &self.ports)?;
         host.service_action(service, ServiceAction::Start)?;
-        for _ in 0..PATIENCE {
-            if self.missing(host)?.is_none() {
-                return Ok(());
-            }
-            host.sleep(Duration::from_secs(1));
+        if let Some(port) = wait_for_ports(host, self.front, &self.ports, Duration::from_secs(1))? {
+            let name = self.front.name;
+            refuse!(
+                "{name} was started and does not listen on port {port}; its log, and `service {service} start`, tell more"
+            );
         }
-        let port = self.missing(host)?.map_or_else(String::new, |port| format!(" port {port}"));
-        let name = self.front.name;
-        refuse!("{name} was started and does not listen on{port}; its log, and `service {service} start`, tell more")
+        Ok(())
     }
 }
 

@@ -2,18 +2,18 @@
 //!
 //! Everything that takes its time comes before: the one that takes them runs by then and is a signal away. GoToSocial closes
 //! its sockets as soon as it is told to end (`Router.Stop` in `internal/router/router.go`), long before it has ended, which a
-//! web server does not wait for. Nobody takes a port that is still taken: nginx would try again only half a second later, and
-//! Apache end.
+//! web server does not wait for. Nobody is told to take a port before it is free: nginx would try again only half a second
+//! later, and Apache end.
 
 use std::time::Duration;
 
-use crate::change::front::{PORTS, edited_file};
+use crate::change::front::{PORTS, edited_file, wait_for_ports};
 use crate::change::kind::prelude::*;
 use crate::change::listening::{Rightful, unreadable};
 use crate::change::thing;
 use crate::front::Front;
 use crate::gotosocial::SERVICE;
-use crate::host::{Entry, Listener, ServiceAction, ServiceState};
+use crate::host::{Entry, Listener, ServiceAction, ServiceState, Whose};
 use crate::shown::Shown;
 
 /// The time between two looks at the sockets, and later on, when requests are being finished.
@@ -21,10 +21,10 @@ const SHORT: Duration = Duration::from_millis(10);
 const LONG: Duration = Duration::from_millis(200);
 /// How many looks are close together.
 const CLOSE_LOOKS: u32 = 100;
-/// How long a web server may take until it listens, or listens no more: its reload returns before.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long the sockets of a service may outlive it.
-const LINGERS: Duration = Duration::from_secs(1);
+/// How many seconds a web server may take until it listens no more: its reload returns before.
+const PATIENCE: u64 = 20;
+/// How many seconds the sockets of a service may outlive it.
+const LINGERS: u64 = 1;
 
 /// Who lets go of ports, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,18 +61,20 @@ impl LetGo {
         }
     }
 
+    fn front(&self) -> Option<Front> {
+        Front::ALL.into_iter().find(|front| front.service == self.service())
+    }
+
     /// What happens to the ports, in words.
     pub(super) fn detail(&self, ports: &str) -> String {
-        let name = Front::ALL.into_iter().find(|front| front.service == self.service()).map(|front| front.name);
-        let (name, how) =
-            (name.unwrap_or("GoToSocial"), if matches!(self, Self::Stop(_)) { "stops" } else { "reloads" });
+        let name = self.front().map_or("GoToSocial", |front| front.name);
+        let how = if matches!(self, Self::Stop(_)) { "stops" } else { "reloads" };
         format!("{name} {how} and lets go of {ports}, which are taken at once")
     }
 
     /// Those who have the ports now.
     fn holder(&self, host: &dyn Host) -> Result<Option<Rightful>, HostError> {
-        let front = Front::ALL.into_iter().find(|front| front.service == self.service());
-        match front {
+        match self.front() {
             Some(front) => Rightful::front(host, front).map(Some),
             None => Ok(host.user(self.service())?.map(|user| Rightful::service(user.uid))),
         }
@@ -150,18 +152,17 @@ impl Ports<'_> {
         held.iter().find(|socket| socket.pid != Some(pid)).map_or(Ok(()), |stranger| self.end(stranger))
     }
 
-    fn wait_until_free(&self, is_over: &dyn Fn() -> bool, patience: Duration) -> Result<(), Failure> {
-        let (mut looks, mut over_for) = (0, Duration::ZERO);
+    fn wait_until_free(&self, is_over: &dyn Fn() -> bool, patience: u64) -> Result<(), Failure> {
+        let (mut looks, mut over_since) = (0, None);
         while !self.are_free()? {
-            if over_for >= patience {
+            if over_since.is_some_and(|since| self.host.now().saturating_sub(since) > patience) {
                 let [_, held] = self.taken()?;
                 return held.first().map_or(Ok(()), |socket| self.end(socket));
             }
             looks += 1;
-            let pause = if looks < CLOSE_LOOKS { SHORT } else { LONG };
-            self.host.sleep(pause);
+            self.host.sleep(if looks < CLOSE_LOOKS { SHORT } else { LONG });
             if is_over() {
-                over_for += pause;
+                over_since.get_or_insert_with(|| self.host.now());
             }
         }
         Ok(())
@@ -183,7 +184,9 @@ impl Kind for StandBy {
     fn apply(&self, executor: &Executor<'_>) -> Result<(), Failure> {
         let (host, front) = (executor.host, self.front);
         let path = edited_file(host, self.front)?;
-        let (Some(main), Some(Entry::File { mode, owner, .. })) = (host.read(&path)?, host.entry(&path)?) else {
+        let (Some(main), Some(Entry::File { mode, owner, .. })) =
+            (host.read_of(&path, Whose::Folder)?, host.entry(&path)?)
+        else {
             refuse!("{} is not there", path.shown())
         };
         let listeners = host.listeners()?;
@@ -214,15 +217,6 @@ impl Kind for StandBy {
     }
 }
 
-impl TakeOver {
-    /// A port that the web server does not listen on.
-    fn missing(&self, host: &dyn Host) -> Result<Option<u16>, HostError> {
-        let (rightful, listeners) = (Rightful::front(host, self.front)?, host.listeners()?);
-        let has = |port: &u16| listeners.iter().any(|there| there.port == *port && rightful.have(there));
-        Ok(PORTS.into_iter().find(|port| !has(port)))
-    }
-}
-
 impl Kind for TakeOver {
     named!(ErrorCode::Front, "service");
 
@@ -240,14 +234,9 @@ impl Kind for TakeOver {
             if host.service(front.service)?.is_running() { ServiceAction::ReloadNow } else { ServiceAction::Start };
         let take = &mut || {
             host.service_action(front.service, action)?;
-            let mut waited = Duration::ZERO;
-            while let Some(port) = self.missing(host)? {
-                if waited >= PATIENCE {
-                    let (name, log) = (front.name, front.logs[1]);
-                    refuse!("{name} was told to listen on port {port} and does not; its log ({log}) tells more");
-                }
-                host.sleep(SHORT);
-                waited += SHORT;
+            if let Some(port) = wait_for_ports(host, front, &PORTS, SHORT)? {
+                let (name, log) = (front.name, front.logs[1]);
+                refuse!("{name} was told to listen on port {port} and does not; its log ({log}) tells more");
             }
             Ok(())
         };

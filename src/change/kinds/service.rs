@@ -107,7 +107,7 @@ impl Kind for ServiceStart {
         Ok(())
     }
 
-    /// Behind the web server that gave it the ports it may have run before, too.
+    /// It may have run before, behind the web server that gave it the ports.
     fn undo(&self, host: &dyn Host, prior: &Prior) -> Result<(), HostError> {
         let was = if self.from.is_some() { &Prior::Absent } else { prior };
         Thing::Service(self.name.clone()).restore(host, was)
@@ -210,11 +210,7 @@ impl Kind for StopService {
             return Ok(());
         }
         if host.service(&self.name)?.is_running() {
-            if !self.when_undone || self.listens(host)? {
-                return Ok(());
-            }
-            // Told to end, and about to be gone.
-            host.service_action(&self.name, ServiceAction::Stop)?;
+            return Ok(());
         }
         host.service_action(&self.name, ServiceAction::StartOnce)?;
         for _ in 0..LOOKS {
@@ -229,16 +225,6 @@ impl Kind for StopService {
     /// A service that had been disabled before was to go: whoever has its ports by now, after a reboot, is to keep them.
     fn is_left_to_run(&self, host: &dyn Host) -> Result<bool, HostError> {
         Ok(self.when_undone || !host.rc_is_yes(&format!("{}_enable", self.name))?)
-    }
-}
-
-impl StopService {
-    /// Whether the service listens anywhere.
-    fn listens(&self, host: &dyn Host) -> Result<bool, HostError> {
-        let ServiceState::Running { pid } = host.service(&self.name)? else { return Ok(false) };
-        let user = host.user(&self.name)?.map(|user| user.uid);
-        let own = |socket: &Listener| (pid.is_some() && socket.pid == pid) || (user.is_some() && socket.uid == user);
-        Ok(host.listeners()?.iter().any(own))
     }
 }
 

@@ -352,10 +352,11 @@ impl Host for FreeBsd {
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError> {
         let rundir = || {
             let (variable, usual) = services::RUNDIR;
-            self.rc.get(&self.commands, variable).map(|set| PathBuf::from(set.unwrap_or_else(|| usual.to_owned())))
+            let set = self.rc.get(&self.commands, variable)?.filter(|set| !set.is_empty());
+            Ok::<_, HostError>(PathBuf::from(set.unwrap_or_else(|| usual.to_owned())))
         };
         match action {
-            ServiceAction::ReloadNow => services::signal(&self.files, name),
+            ServiceAction::ReloadNow => services::signal(&self.services(&self.processes()?), name),
             ServiceAction::StartHeld => services::start_held(&self.commands, &self.files, name, &rundir()?),
             ServiceAction::Release => services::release(&self.files, &rundir()?),
             _ => services::act(&self.commands, name, action),
@@ -365,10 +366,14 @@ impl Host for FreeBsd {
     fn during(&self, name: &str, action: ServiceAction, meanwhile: Meanwhile<'_>) -> Result<(), HostError> {
         let commands = &self.commands;
         std::thread::scope(|scope| {
-            let acts = scope.spawn(move || services::act(commands, name, action));
+            let command = || format!("service {name} {}", action.verb());
+            let thread = std::thread::Builder::new().spawn_scoped(scope, move || services::act(commands, name, action));
+            let acts = thread.map_err(|source| HostError::Start { command: command(), source })?;
             meanwhile(&|| acts.is_finished());
-            // Nothing in the thread panics.
-            acts.join().unwrap_or(Ok(()))
+            acts.join().unwrap_or_else(|_| {
+                let source = std::io::Error::other("its thread has ended in the midst");
+                Err(HostError::Start { command: command(), source })
+            })
         })
     }
 

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// How long a handshake that has begun may take: the server may have to order its certificate.
 const HANDSHAKE: Duration = Duration::from_secs(120);
 
-/// Once eased, the watch of a port ends when it has answered for this long.
+/// Once eased, the watch of a port ends when it has answered for this long. Once ended, a handshake may go on for as long.
 const CALM: Duration = Duration::from_secs(2);
 
 /// How a watch goes on.
@@ -169,10 +169,15 @@ impl Port {
         stream.set_read_timeout(Some(OPEN))?;
         let connection = ClientConnection::new(Arc::clone(config), server.clone()).map_err(io::Error::other)?;
         let (mut tls, began) = (StreamOwned::new(connection, stream), Instant::now());
-        // A handshake that has begun is not left in its midst, even if the watch is over.
+        // A handshake that has begun is not left in its midst, unless somebody waits for the end of the watch.
+        let mut ending = None;
         while tls.conn.is_handshaking() {
+            if self.course.load(Ordering::SeqCst) == ENDING {
+                ending = ending.or_else(|| Some(Instant::now()));
+            }
+            let is_late = began.elapsed() >= HANDSHAKE || ending.is_some_and(|since| since.elapsed() >= CALM);
             match tls.conn.complete_io(&mut tls.sock) {
-                Err(error) if !is_pause(&error) || began.elapsed() >= HANDSHAKE => return Err(error),
+                Err(error) if !is_pause(&error) || is_late => return Err(error),
                 _ => {}
             }
         }

@@ -21,7 +21,7 @@ use super::rc;
 use crate::front::Front;
 use crate::gotosocial::SERVICE;
 use crate::host::files::Root;
-use crate::host::{HostError, Owner, Process, ServiceAction, ServiceState, Supervision, Whose};
+use crate::host::{HostError, Owner, Process, ServiceAction, ServiceState, Supervision};
 
 const SERVICE_COMMAND: &str = "/usr/sbin/service";
 
@@ -189,30 +189,29 @@ pub(super) fn release(files: &Root, rundir: &Path) -> Result<(), HostError> {
     files.remove(&rundir.join(HOLD))
 }
 
-/// Sends a web server's first process, by the number that it has written down, what has it read its configuration again.
-pub(super) fn signal(files: &Root, name: &str) -> Result<(), HostError> {
+/// Sends a web server's first process what has it read its configuration again. Where that process is not certain, the script
+/// does it.
+pub(super) fn signal(services: &Services<'_>, name: &str) -> Result<(), HostError> {
     let front = Front::ALL.into_iter().find(|front| front.service == name);
-    let Some((front, signal)) = front.and_then(|front| Some((front, Signal::from_str(front.reload_signal).ok()?)))
-    else {
-        return Err(HostError::unreadable(name, "it is no web server, and knows no signal"));
-    };
-    let file = Path::new(front.pid_file);
-    let text = files.read_from(file, Whose::ROOT, 0, 32)?.unwrap_or_default();
-    let pid = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).filter(|pid| *pid > 1);
-    let Some(pid) = pid else { return Err(HostError::unreadable(front.pid_file, "there is no process number in it")) };
-    kill(Pid::from_raw(pid), signal).map_err(|errno| HostError::File {
-        action: "signal the process of",
-        path: file.to_owned(),
-        source: errno.into(),
-    })
+    let certain = front.and_then(|front| {
+        let ServiceState::Running { pid: Some(pid) } = services.front(front)? else { return None };
+        Some((Pid::from_raw(pid.try_into().ok()?), Signal::from_str(front.reload_signal).ok()?))
+    });
+    // One that has just gone is the script's to tell, too.
+    match certain.map(|(pid, signal)| kill(pid, signal)) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(_)) | None => act(services.commands, name, ServiceAction::Reload),
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
     use super::super::stand_in::StandIns;
     use super::*;
-    use crate::host::Observe;
+    use crate::host::{Host, Observe};
 
     // The output of service(8) is as seen on FreeBSD 13.2, unless noted otherwise.
 
@@ -362,6 +361,54 @@ mod tests {
         assert_eq!(state(&tools, "apache24"), running(77));
         fs::remove_file(tools.path("/usr/local/etc/rc.d/apache24")).unwrap();
         assert_eq!(state(&tools, "apache24"), ServiceState::Missing);
+    }
+
+    #[test]
+    fn a_web_server_is_signalled_only_where_its_first_process_is_certain() {
+        let mut master = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let tools = with(&["nginx"], &format!("{} 1 0 0 0 0 50 nginx: master process", master.id()));
+        tools.keeps(SERVICE_COMMAND);
+        // The number of some other process.
+        put(&tools, "/var/run/nginx.pid", &std::process::id().to_string());
+        tools.host().service_action("nginx", ServiceAction::ReloadNow).unwrap();
+        assert_eq!(tools.arguments(), ["nginx", "onereload"]);
+        fs::remove_file(tools.path("arguments")).unwrap();
+        put(&tools, "/var/run/nginx.pid", &master.id().to_string());
+        tools.host().service_action("nginx", ServiceAction::ReloadNow).unwrap();
+        assert_eq!(master.wait().unwrap().signal(), Some(Signal::SIGHUP as i32));
+        assert!(!tools.path("arguments").exists(), "the script was run, too");
+    }
+
+    #[test]
+    fn a_start_is_held_by_a_file_in_the_folder_of_pid_files() {
+        let tools = StandIns::new();
+        tools.keeps(SERVICE_COMMAND);
+        fs::create_dir_all(tools.path("/var/run")).unwrap();
+        fs::create_dir_all(tools.path("/other")).unwrap();
+        for (setting, held) in [("", "/var/run/gotosocial/held"), ("/other/run", "/other/run/held")] {
+            tools.has_rc_conf(&format!("gotosocial_rundir='{setting}'"));
+            tools.host().service_action(SERVICE, ServiceAction::StartHeld).unwrap();
+            assert_eq!(tools.arguments(), [SERVICE, "start"]);
+            assert!(tools.path(held).exists(), "{held}");
+            tools.host().service_action(SERVICE, ServiceAction::Release).unwrap();
+            assert!(!tools.path(held).exists(), "{held}");
+        }
+    }
+
+    #[test]
+    fn something_is_done_while_a_service_stops_and_its_failure_is_told() {
+        let tools = StandIns::new();
+        tools.add(SERVICE_COMMAND, "sleep 1; echo broken >&2; exit 3");
+        let mut seen = Vec::new();
+        let failed = tools.host().during("nginx", ServiceAction::Stop, &mut |is_over| {
+            seen.push(is_over());
+            while !is_over() {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            seen.push(is_over());
+        });
+        assert_eq!(seen, [false, true]);
+        assert!(failed.unwrap_err().to_string().contains("broken"));
     }
 
     /// Everything else is service(8)'s to tell.

@@ -56,6 +56,17 @@ fn an_eased_watch_ends_by_itself_once_the_ports_answer() {
 }
 
 #[test]
+fn the_end_of_a_watch_does_not_wait_for_a_handshake_that_nobody_answers() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let watch = start(&[WatchedPort { port, tls: Some("social.example.org".into()) }]).unwrap();
+    let _connection = silent.accept().unwrap();
+    let asked = Instant::now();
+    Box::new(watch).finish();
+    assert!(asked.elapsed() < HANDSHAKE / 4, "{:?}", asked.elapsed());
+}
+
+#[test]
 fn a_port_that_opens_ends_the_count() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap();
