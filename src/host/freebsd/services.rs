@@ -194,7 +194,7 @@ pub(super) fn release(files: &Root, rundir: &Path) -> Result<(), HostError> {
 pub(super) fn signal(services: &Services<'_>, name: &str) -> Result<(), HostError> {
     let front = Front::ALL.into_iter().find(|front| front.service == name);
     let certain = front.and_then(|front| {
-        let ServiceState::Running { pid: Some(pid) } = services.front(front)? else { return None };
+        let Ok(Some(ServiceState::Running { pid: Some(pid) })) = services.front(front) else { return None };
         Some((Pid::from_raw(pid.try_into().ok()?), Signal::from_str(front.reload_signal).ok()?))
     });
     // One that has just gone is the script's to tell, too.
