@@ -13,7 +13,7 @@
 //! `write_file` replaces the link with a file, `remove` removes the link, `append_file` and `make_directory` refuse it.
 //!
 //! A file that somebody else than root could have put in its place is opened once and judged by its descriptor, see
-//! `open`. Trees are walked and removed by descriptor, see [`crate::descent`].
+//! `open`. Trees are walked and removed by descriptor, see `crate::descent`.
 
 mod copy;
 mod open;

@@ -150,7 +150,7 @@ fn act_on_other(machine: &mut Machine, name: &str, action: ServiceAction, comman
     Ok(())
 }
 
-/// Begins an action that [`finish`] ends: what it has done by the time at which ports are let go of.
+/// Begins an action that time ends: what it has done by the time at which ports are let go of.
 pub(super) fn begin(machine: &mut Machine, name: &str, action: ServiceAction) -> Result<(), HostError> {
     match (name, action, machine.model.services.contains_key(name)) {
         (SERVICE, ServiceAction::Stop, _) if has_script(machine, name) => gotosocial::begin_stop(machine),
