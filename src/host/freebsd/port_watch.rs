@@ -182,7 +182,9 @@ impl Port {
             }
         }
         let agent = concat!("gts-bootstrap/", env!("CARGO_PKG_VERSION"));
-        write!(tls, "GET /livez HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\n\r\n")?;
+        // In one record.
+        let request = format!("GET /livez HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\n\r\n");
+        tls.write_all(request.as_bytes())?;
         tls.flush()?;
         loop {
             match tls.read(&mut [0; 4096]) {
