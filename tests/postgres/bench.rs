@@ -91,7 +91,7 @@ impl Bench {
         let bench = Self { server: Server::start(), host, folder, notes: RefCell::default() };
         for (path, mode) in [
             ("/bin", 0o755),
-            ("/etc", 0o755),
+            ("/etc/defaults", 0o755),
             ("/usr/local/bin", 0o755),
             ("/usr/sbin", 0o755),
             ("/var/db", 0o755),
@@ -101,6 +101,8 @@ impl Bench {
             fs::set_permissions(bench.path(path), Permissions::from_mode(mode)).unwrap();
         }
         bench.script("/bin/ps", "echo $PPID 1 0 0 0 0 9 integration");
+        bench.script("/bin/sh", "exec /bin/sh \"$@\"");
+        fs::write(bench.path("/etc/defaults/rc.conf"), "rc_conf_files=\nsource_rc_confs() { :; }\n").unwrap();
         for program in ["pg_dump", "pg_restore", "psql"] {
             symlink(programs.join(program), bench.path("/usr/local/bin").join(program)).unwrap();
         }
