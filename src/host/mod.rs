@@ -490,11 +490,11 @@ pub trait Host: Observe {
     /// The script is missing or exited with a failure. A successful exit proves nothing yet.
     fn service_action(&self, name: &str, action: ServiceAction) -> Result<(), HostError>;
 
-    /// The same, and does something `meanwhile`, which may ask whether the action is over. It is always done once, and the
-    /// action is always waited for.
+    /// The same, and does something `meanwhile`, which may ask whether the action is over. It is done once, whatever becomes of
+    /// the action, and that is always waited for.
     ///
     /// # Errors
-    /// As for [`Host::service_action`].
+    /// As for [`Host::service_action`]; or the two cannot be done at once, and neither is.
     fn during(&self, name: &str, action: ServiceAction, meanwhile: Meanwhile<'_>) -> Result<(), HostError> {
         let acted = self.service_action(name, action);
         meanwhile(&|| true);
